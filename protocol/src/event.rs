@@ -1,0 +1,375 @@
+//! Events: the facts of a target's journal, numbered and chained. Their bodies are JSON, so that an audit can read them
+//! without this program. Progress is not an event: it is unnumbered, and the latest wins.
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::Facts;
+use crate::id::{Attempt, BundleId, DomainName, Generation, GmsaName, RolloutId, StepIndex};
+use crate::limits;
+use crate::refusal::Refusal;
+use crate::secret::SecretKind;
+use crate::signed::{Ending, Phase};
+use crate::task::TaskText;
+
+/// How much was seen to be done; each grade includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grade {
+    /// Files and services are in place.
+    Installed,
+    /// The service runs as the intended account.
+    Configured,
+    /// The server names the right tenant and its service runs.
+    Registered,
+    /// The tenant itself shows the agent as active.
+    ActiveInTenant,
+    /// A synchronization cycle was seen to succeed.
+    Syncing,
+}
+
+impl Grade {
+    /// The grade as people read it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Installed => "installed",
+            Self::Configured => "configured",
+            Self::Registered => "registered",
+            Self::ActiveInTenant => "active in tenant",
+            Self::Syncing => "syncing",
+        }
+    }
+}
+
+/// How grave a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// For information.
+    Info,
+    /// Worth mending; does not stop the work.
+    Warn,
+    /// Stops the target before anything is touched.
+    Block,
+}
+
+/// Who can mend a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owner {
+    /// Whoever runs the server.
+    Server,
+    /// Whoever administers the domain.
+    Directory,
+    /// Whoever runs the network.
+    Network,
+    /// Whoever administers the tenant.
+    Tenant,
+    /// Entrain, since the topology allows it.
+    Entrain,
+}
+
+/// What a probe answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// As it should be.
+    Pass,
+    /// Not as it should be.
+    Fail,
+    /// The probe could not find out.
+    CannotTell,
+}
+
+/// One probe's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// Id of the probe in the catalogue, such as `PF14`.
+    pub id: String,
+    /// What was looked at.
+    pub what: String,
+    /// What was read.
+    pub read: String,
+    /// What passes.
+    pub wanted: String,
+    /// The answer.
+    pub verdict: Verdict,
+    /// How grave a failure is.
+    pub severity: Severity,
+    /// What to do about it; empty when it passes.
+    pub fix: String,
+    /// Who can do it.
+    pub owner: Owner,
+}
+
+impl Finding {
+    /// Tells whether this finding stops the target.
+    #[must_use]
+    pub fn blocks(&self) -> bool {
+        self.severity == Severity::Block && self.verdict != Verdict::Pass
+    }
+}
+
+/// A known error, recognized in a log or an exit code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownCause {
+    /// Id in the catalogue of known errors.
+    pub id: String,
+    /// Why it happens.
+    pub cause: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+/// Why a step failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// What went wrong, in a sentence fragment.
+    pub what: String,
+    /// The known cause, where one was recognized.
+    pub known: Option<KnownCause>,
+    /// Log lines that show it.
+    pub lines: Vec<String>,
+    /// Findings that block, where a preflight failed.
+    pub findings: Vec<Finding>,
+}
+
+impl Failure {
+    /// A failure with nothing more to show.
+    #[must_use]
+    pub fn plain(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            known: None,
+            lines: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// Adds log lines, cut to the protocol's limits.
+    #[must_use]
+    pub fn with_lines(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        let cut = |line: String| {
+            if line.chars().count() <= limits::MAX_LINE_CHARS {
+                return line;
+            }
+            let mut short: String = line.chars().take(limits::MAX_LINE_CHARS).collect();
+            short.push('…');
+            short
+        };
+        self.lines.extend(lines.into_iter().map(cut));
+        self.lines.truncate(limits::MAX_FAILURE_LINES);
+        self
+    }
+}
+
+/// How a step came to be complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Completion {
+    /// Carried out, and a probe saw it.
+    Applied,
+    /// A probe saw that it was so already: nothing was done.
+    AlreadySo,
+    /// A person did it, and a probe saw it.
+    SeenDone,
+    /// A named person says that it is done; no probe saw it.
+    Attested {
+        /// Who says so.
+        by: String,
+    },
+}
+
+/// Leave that an agent asks for before a critical section.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Section {
+    /// True when the product is taken out of service meanwhile.
+    pub outage: bool,
+    /// The gMSA object that is changed, where one is: such sections are serial.
+    pub gmsa: Option<GmsaObject>,
+}
+
+/// A gMSA object in the directory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GmsaObject {
+    /// Its domain.
+    pub domain: DomainName,
+    /// Its name; absent for the one that the product makes itself.
+    pub name: Option<GmsaName>,
+}
+
+/// One entry of a target's journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "is", rename_all = "kebab-case")]
+pub enum Event {
+    /// The target probed itself.
+    FactsReported(Box<Facts>),
+    /// A bundle was verified, stored and accepted.
+    BundleAccepted {
+        /// The bundle.
+        bundle: BundleId,
+        /// Its generation.
+        generation: Generation,
+        /// Its rollout.
+        rollout: RolloutId,
+        /// Its phase.
+        phase: Phase,
+    },
+    /// A bundle was refused; nothing was begun.
+    BundleRefused {
+        /// The digest of what was offered.
+        bundle: BundleId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A step was begun.
+    StepBegun {
+        /// The run.
+        generation: Generation,
+        /// Which step.
+        step: StepIndex,
+        /// Which try.
+        attempt: Attempt,
+        /// The kind of step, by name.
+        kind: String,
+    },
+    /// The section of a step was entered, by a permit.
+    SectionEntered {
+        /// The run.
+        generation: Generation,
+        /// Which step.
+        step: StepIndex,
+        /// What it covers.
+        section: Section,
+    },
+    /// The section was left.
+    SectionLeft {
+        /// The run.
+        generation: Generation,
+        /// Which step.
+        step: StepIndex,
+    },
+    /// A step needs a secret from a person.
+    SecretAsked {
+        /// The run.
+        generation: Generation,
+        /// Which step.
+        step: StepIndex,
+        /// Which try.
+        attempt: Attempt,
+        /// What is asked for.
+        wanted: SecretKind,
+        /// What it is for, in a sentence.
+        why: String,
+    },
+    /// The secret came; its value is nowhere recorded.
+    SecretReceived {
+        /// The run.
+        generation: Generation,
+        /// Which step.
+        step: StepIndex,
+        /// What came.
+        wanted: SecretKind,
+    },
+    /// Work for a person began.
+    TaskOpened {
+        /// The run.
+        generation: Generation,
+        /// Which step.
+        step: StepIndex,
+        /// What is to be done.
+        text: Box<TaskText>,
+    },
+    /// Probes of a step were answered.
+    Probed {
+        /// The run.
+        generation: Generation,
+        /// Which step.
+        step: StepIndex,
+        /// The answers.
+        findings: Vec<Finding>,
+    },
+    /// A step completed.
+    StepCompleted {
+        /// The run.
+        generation: Generation,
+        /// Which step.
+        step: StepIndex,
+        /// How.
+        completion: Completion,
+        /// What was seen, in a sentence.
+        summary: String,
+        /// The grade that was seen, where the step verifies.
+        grade: Option<Grade>,
+    },
+    /// A step failed.
+    StepFailed {
+        /// The run.
+        generation: Generation,
+        /// Which step.
+        step: StepIndex,
+        /// Why.
+        failure: Box<Failure>,
+    },
+    /// A probe could not tell; a person must say.
+    StepInconclusive {
+        /// The run.
+        generation: Generation,
+        /// Which step.
+        step: StepIndex,
+        /// The question.
+        question: String,
+    },
+    /// The run ended; the receipt follows in full.
+    RunFinished {
+        /// The run.
+        generation: Generation,
+        /// How it ended.
+        ending: Ending,
+        /// The receipt's envelope, as its JSON text.
+        receipt: String,
+    },
+}
+
+impl Event {
+    /// The number of this kind on the wire. Numbers are never used again.
+    #[must_use]
+    pub const fn kind(&self) -> u16 {
+        match self {
+            Self::FactsReported(_) => 1,
+            Self::BundleAccepted { .. } => 2,
+            Self::BundleRefused { .. } => 3,
+            Self::StepBegun { .. } => 4,
+            Self::SectionEntered { .. } => 5,
+            Self::SectionLeft { .. } => 6,
+            Self::SecretAsked { .. } => 7,
+            Self::SecretReceived { .. } => 8,
+            Self::TaskOpened { .. } => 9,
+            Self::Probed { .. } => 10,
+            Self::StepCompleted { .. } => 11,
+            Self::StepFailed { .. } => 12,
+            Self::StepInconclusive { .. } => 13,
+            Self::RunFinished { .. } => 14,
+        }
+    }
+
+    /// The body as it is journaled, chained and sent.
+    ///
+    /// # Panics
+    /// Never: events have only string keys.
+    #[must_use]
+    pub fn to_body(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an event with string keys serializes")
+    }
+
+    /// Reads a body; `None` for one that this version does not know. Such an event is still counted and kept.
+    #[must_use]
+    pub fn from_body(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+}

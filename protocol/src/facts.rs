@@ -1,0 +1,121 @@
+//! What a target reports of itself. Every field was probed; what could not be probed is `None`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::id::{DomainName, TenantId};
+use crate::version::Version;
+
+/// State of a Windows service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceState {
+    /// Running.
+    Running,
+    /// Stopped, starting or stopping.
+    NotRunning,
+    /// Stopped and disabled.
+    Disabled,
+}
+
+/// The server itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostFacts {
+    /// Name of the operating system, as it calls itself.
+    pub os: String,
+    /// Build number, such as 20348.
+    pub build: u32,
+    /// The domain that the server is joined to.
+    pub domain: Option<DomainName>,
+    /// True on a domain controller.
+    pub domain_controller: bool,
+    /// True when Windows waits for a restart.
+    pub reboot_pending: bool,
+}
+
+/// The cloud sync provisioning agent on a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProvisioningAgentFacts {
+    /// ProductVersion of the agent's executable.
+    pub version: Option<Version>,
+    /// `TenantID` in the agent's registry key: the tenant it is registered with.
+    pub tenant: Option<TenantId>,
+    /// The service `AADConnectProvisioningAgent`.
+    pub service: Option<ServiceState>,
+    /// The account the service runs as.
+    pub account: Option<String>,
+}
+
+impl ProvisioningAgentFacts {
+    /// Tells whether the agent is registered and its service runs: it may be serving its domains.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        self.tenant.is_some() && self.service == Some(ServiceState::Running)
+    }
+}
+
+/// Connect Sync on a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectFacts {
+    /// ProductVersion of `miiserver.exe`, which tells the running version best.
+    pub version: Option<Version>,
+    /// The service `ADSync`.
+    pub service: Option<ServiceState>,
+    /// `StagingModeEnabled` of the scheduler; `None` when it could not be asked.
+    pub staging: Option<bool>,
+    /// `SyncCycleEnabled` of the scheduler.
+    pub cycle_enabled: Option<bool>,
+}
+
+/// What a target last reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// True when the server is a model.
+    pub simulated: bool,
+    /// Version of the agent that probed.
+    pub agent_version: String,
+    /// The server.
+    pub host: HostFacts,
+    /// The provisioning agent, where there is a trace of one.
+    pub provisioning_agent: Option<ProvisioningAgentFacts>,
+    /// Connect Sync, where there is a trace of it.
+    pub connect: Option<ConnectFacts>,
+}
+
+#[derive(Serialize)]
+struct Essence<'a> {
+    simulated: bool,
+    build: u32,
+    domain: &'a Option<DomainName>,
+    agent: Option<(Option<Version>, &'a Option<TenantId>, &'a Option<String>)>,
+    connect: Option<(Option<Version>, Option<bool>)>,
+}
+
+impl Facts {
+    /// The digest of what lasts: versions, tenant, accounts, modes; no times and no liveness. A plan that was made on one
+    /// essence is not carried out on another.
+    ///
+    /// # Panics
+    /// Never: the fields serialize.
+    #[must_use]
+    pub fn essence(&self) -> Digest {
+        let essence = Essence {
+            simulated: self.simulated,
+            build: self.host.build,
+            domain: &self.host.domain,
+            agent: self
+                .provisioning_agent
+                .as_ref()
+                .map(|agent| (agent.version, &agent.tenant, &agent.account)),
+            connect: self
+                .connect
+                .as_ref()
+                .map(|connect| (connect.version, connect.staging)),
+        };
+        Digest::of(&serde_json::to_vec(&essence).expect("plain fields serialize"))
+    }
+}

@@ -1,0 +1,29 @@
+//! What controller and agents say to each other: ids, limits, steps, events, receipts, signed documents and wire
+//! versions. This crate performs no IO, reads no clock and knows no runtime.
+#![warn(missing_docs)]
+
+pub mod chain;
+pub mod digest;
+pub mod enroll;
+pub mod event;
+pub mod facts;
+pub mod id;
+pub mod key;
+pub mod limits;
+pub mod merkle;
+pub mod refusal;
+pub mod secret;
+pub mod signed;
+pub mod step;
+pub mod task;
+pub mod time;
+pub mod version;
+pub mod wire;
+
+pub use digest::Digest;
+pub use id::{
+    Attempt, BundleId, DomainName, Epoch, EventIndex, Fingerprint, Generation, GmsaName, PlanId,
+    RolloutId, StepIndex, TargetId, TenantId,
+};
+pub use time::Timestamp;
+pub use version::Version;

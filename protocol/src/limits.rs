@@ -1,0 +1,57 @@
+//! Every size and count limit of the protocol, each with the reason for its value. Limits are checked before memory is
+//! taken for what they bound.
+
+use std::time::Duration;
+
+/// Longest frame on a control, bundle, event or secret stream. The largest lawful frame is a bundle offer: a manifest
+/// of [`MAX_STEPS`] steps with its approval, far below this.
+pub const MAX_FRAME_BYTES: usize = 512 * 1024;
+
+/// Longest signed document (payload of an envelope). A trust root with dozens of keys stays below 64 KiB.
+pub const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
+
+/// Most signatures in one envelope: more than any threshold in use, few enough to verify at once.
+pub const MAX_SIGNATURES: usize = 16;
+
+/// Most steps in one bundle: a phase of one target's work has about ten.
+pub const MAX_STEPS: usize = 64;
+
+/// Most artifacts that one bundle names.
+pub const MAX_ARTIFACTS: usize = 16;
+
+/// Most domains that one step may name.
+pub const MAX_DOMAINS: usize = 256;
+
+/// Artifacts are fetched and verified in chunks of this size: small enough to resume cheaply, large enough that a
+/// 300 MiB installer has a list of 10 KiB.
+pub const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// Largest artifact. Both products' installers are below 300 MiB.
+pub const MAX_ARTIFACT_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+/// Longest body of one event. The largest is a failure with its log lines.
+pub const MAX_EVENT_BYTES: usize = 64 * 1024;
+
+/// Most events in one frame; with [`MAX_EVENT_BYTES`] the sender also keeps below [`MAX_FRAME_BYTES`].
+pub const MAX_EVENTS_PER_FRAME: usize = 256;
+
+/// Most log lines that a failure carries.
+pub const MAX_FAILURE_LINES: usize = 40;
+
+/// Longest single log line that a failure carries; the rest is cut with a mark.
+pub const MAX_LINE_CHARS: usize = 400;
+
+/// Longest secret: an access token is about 2 KiB.
+pub const MAX_SECRET_BYTES: usize = 16 * 1024;
+
+/// Difference between two clocks at which "not yet valid" is still accepted.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
+
+/// Life of an agent's certificate; renewed at half of it.
+pub const AGENT_CERTIFICATE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Age at which facts no longer support an outage (guard rail G2).
+pub const FRESH_FACTS: Duration = Duration::from_secs(60);
+
+/// Events that an agent keeps after they were acknowledged, for a controller that was restored from an older state.
+pub const KEPT_ACKNOWLEDGED_EVENTS: u64 = 10_000;

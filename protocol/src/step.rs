@@ -1,0 +1,343 @@
+//! The closed set of semantic steps. No argument is a path, a registry key, a service name, a command line or script
+//! text: those are constants of the agent.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::id::{DomainName, GmsaName, TargetId, TenantId};
+use crate::task::TaskText;
+use crate::version::Version;
+
+/// The Microsoft cloud of a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cloud {
+    /// Worldwide.
+    Commercial,
+    /// US Government.
+    UsGovernment,
+    /// China, operated by 21Vianet.
+    China,
+}
+
+impl Cloud {
+    /// The cloud as the topology spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Commercial => "commercial",
+            Self::UsGovernment => "us-government",
+            Self::China => "china",
+        }
+    }
+}
+
+/// How the provisioning agent is signed in to its tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignIn {
+    /// A person signs in once elsewhere; the access token is handed to the agent, sealed.
+    Token,
+    /// User name and password of an account without multi-factor authentication, sealed.
+    Credential,
+    /// A person completes the product's wizard at the server.
+    Wizard,
+}
+
+impl SignIn {
+    /// The way as the topology spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Credential => "credential",
+            Self::Wizard => "wizard",
+        }
+    }
+}
+
+/// Which of the two products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Product {
+    /// The cloud sync provisioning agent.
+    ProvisioningAgent,
+    /// Microsoft Entra Connect Sync.
+    Connect,
+}
+
+impl Product {
+    /// The product as people call it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ProvisioningAgent => "provisioning agent",
+            Self::Connect => "Connect Sync",
+        }
+    }
+}
+
+/// Who does the Active Directory part in a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DirectoryRights {
+    /// The domain's administrator, on their own workstation: no credential reaches Entrain.
+    Handover,
+    /// The domain's administrator gives a credential once, sealed.
+    Ask,
+}
+
+/// A domain that the provisioning agent is to serve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServedDomain {
+    /// DNS name of the domain.
+    pub name: DomainName,
+    /// Domain controllers to prefer, in order; empty leaves the choice to the product.
+    pub preferred_dcs: Vec<TargetId>,
+    /// Whose rights are used.
+    pub rights: DirectoryRights,
+}
+
+/// Probes that must pass before anything is touched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preflight {
+    /// For which product.
+    pub product: Product,
+    /// Cloud of the tenant: decides which hosts must be reachable.
+    pub cloud: Cloud,
+    /// Tenant that the server is to belong to; one that is registered elsewhere is refused (guard rail G9).
+    pub tenant: TenantId,
+    /// Planned way to sign in.
+    pub sign_in: SignIn,
+    /// Domains that must be found and reached.
+    pub domains: Vec<ServedDomain>,
+    /// gMSA that must be usable, where it is made beforehand.
+    pub gmsa: Option<GmsaName>,
+    /// Prerequisites that Entrain may set itself.
+    pub may_fix: Vec<Fix>,
+}
+
+/// A prerequisite that Entrain may set on the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fix {
+    /// TLS 1.2 and strong cryptography for .NET (facts 1.7).
+    Tls12,
+    /// The Credential Manager service `VaultSvc` must not be disabled (facts 1.7).
+    Vaultsvc,
+}
+
+/// Runs the setup of the provisioning agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstallProvisioningAgent {
+    /// SHA-256 of the setup executable, among the bundle's artifacts.
+    pub artifact: Digest,
+    /// Cloud of the tenant.
+    pub cloud: Cloud,
+    /// An agent of this version or newer counts as installed.
+    pub at_least: Version,
+}
+
+/// Configures the provisioning agent by the product's cmdlets, in one PowerShell process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterProvisioningAgent {
+    /// Tenant to register with.
+    pub tenant: TenantId,
+    /// Its cloud.
+    pub cloud: Cloud,
+    /// Token or credential; the wizard is another step.
+    pub sign_in: SignIn,
+    /// Pre-created gMSA; absent when the product makes its own.
+    pub gmsa: Option<GmsaName>,
+    /// Domain of the gMSA: the server's home domain.
+    pub home_domain: DomainName,
+    /// Domains to serve.
+    pub domains: Vec<ServedDomain>,
+}
+
+/// Guides a person through the wizard of the provisioning agent and watches for its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuideProvisioningAgent {
+    /// Tenant to register with.
+    pub tenant: TenantId,
+    /// gMSA of the service, where one was made beforehand.
+    pub gmsa: Option<GmsaName>,
+    /// Domain of the gMSA: the server's home domain.
+    pub home_domain: DomainName,
+    /// What the person does.
+    pub text: TaskText,
+}
+
+/// Verifies the provisioning agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyProvisioningAgent {
+    /// Tenant it must be registered with.
+    pub tenant: TenantId,
+    /// Oldest version that will do.
+    pub at_least: Version,
+    /// gMSA it must run as, where one is named.
+    pub gmsa: Option<GmsaName>,
+}
+
+/// Puts the installer of Connect Sync on the server, for the person who runs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageConnect {
+    /// SHA-256 of the MSI package, among the bundle's artifacts.
+    pub artifact: Digest,
+}
+
+/// Guides a person through the MSI and the wizard of Connect Sync and watches for its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuideConnect {
+    /// A server of this version or newer counts as installed.
+    pub at_least: Version,
+    /// What the person does.
+    pub text: TaskText,
+}
+
+/// Verifies Connect Sync.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyConnect {
+    /// Oldest version that will do.
+    pub at_least: Version,
+}
+
+/// One step of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "args", rename_all = "kebab-case")]
+pub enum Step {
+    /// Probes the server and reports its facts; changes nothing.
+    ReportFacts,
+    /// Checks what must hold before anything is touched.
+    Preflight(Preflight),
+    /// Runs the setup of the provisioning agent.
+    InstallProvisioningAgent(InstallProvisioningAgent),
+    /// Signs in, sets the service account, adds the domains and restarts the service.
+    RegisterProvisioningAgent(RegisterProvisioningAgent),
+    /// The same by a person at the wizard.
+    GuideProvisioningAgent(GuideProvisioningAgent),
+    /// Verifies the provisioning agent.
+    VerifyProvisioningAgent(VerifyProvisioningAgent),
+    /// Puts the installer of Connect Sync in place.
+    StageConnect(StageConnect),
+    /// A person installs Connect Sync.
+    GuideConnect(GuideConnect),
+    /// Verifies Connect Sync.
+    VerifyConnect(VerifyConnect),
+}
+
+impl Step {
+    /// Every kind that this version knows, as the manifest spells it.
+    pub const KINDS: [&'static str; 9] = [
+        "report-facts",
+        "preflight",
+        "install-provisioning-agent",
+        "register-provisioning-agent",
+        "guide-provisioning-agent",
+        "verify-provisioning-agent",
+        "stage-connect",
+        "guide-connect",
+        "verify-connect",
+    ];
+
+    /// The kind, as the manifest spells it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::ReportFacts => Self::KINDS[0],
+            Self::Preflight(_) => Self::KINDS[1],
+            Self::InstallProvisioningAgent(_) => Self::KINDS[2],
+            Self::RegisterProvisioningAgent(_) => Self::KINDS[3],
+            Self::GuideProvisioningAgent(_) => Self::KINDS[4],
+            Self::VerifyProvisioningAgent(_) => Self::KINDS[5],
+            Self::StageConnect(_) => Self::KINDS[6],
+            Self::GuideConnect(_) => Self::KINDS[7],
+            Self::VerifyConnect(_) => Self::KINDS[8],
+        }
+    }
+
+    /// What the step does, for people.
+    #[must_use]
+    pub const fn title(&self) -> &'static str {
+        match self {
+            Self::ReportFacts => "report facts",
+            Self::Preflight(_) => "preflight",
+            Self::InstallProvisioningAgent(_) => "install provisioning agent",
+            Self::RegisterProvisioningAgent(_) => "register provisioning agent",
+            Self::GuideProvisioningAgent(_) => "wizard of the provisioning agent",
+            Self::VerifyProvisioningAgent(_) => "verify provisioning agent",
+            Self::StageConnect(_) => "stage Connect installer",
+            Self::GuideConnect(_) => "install Connect by wizard",
+            Self::VerifyConnect(_) => "verify Connect",
+        }
+    }
+
+    /// How long the step may take before it counts as failed. Steps that wait for a person have the bundle's own end.
+    #[must_use]
+    pub const fn time_limit(&self) -> Duration {
+        let minutes = match self {
+            Self::ReportFacts => 5,
+            Self::Preflight(_) | Self::VerifyConnect(_) => 15,
+            Self::VerifyProvisioningAgent(_) => 20,
+            Self::InstallProvisioningAgent(_) | Self::StageConnect(_) => 60,
+            Self::RegisterProvisioningAgent(_) => 12 * 60,
+            Self::GuideProvisioningAgent(_) | Self::GuideConnect(_) => 14 * 24 * 60,
+        };
+        Duration::from_secs(minutes * 60)
+    }
+
+    /// Tells whether the step only reads.
+    #[must_use]
+    pub const fn is_read_only(&self) -> bool {
+        match self {
+            Self::ReportFacts | Self::VerifyProvisioningAgent(_) | Self::VerifyConnect(_) => true,
+            Self::Preflight(preflight) => preflight.may_fix.is_empty(),
+            Self::InstallProvisioningAgent(_)
+            | Self::RegisterProvisioningAgent(_)
+            | Self::GuideProvisioningAgent(_)
+            | Self::StageConnect(_)
+            | Self::GuideConnect(_) => false,
+        }
+    }
+
+    /// Tells whether a person takes part: at the server, or by giving a secret.
+    #[must_use]
+    pub const fn needs_person(&self) -> bool {
+        matches!(
+            self,
+            Self::RegisterProvisioningAgent(_)
+                | Self::GuideProvisioningAgent(_)
+                | Self::GuideConnect(_)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_spelled_as_the_manifest_spells_them() {
+        let step = Step::StageConnect(StageConnect {
+            artifact: Digest::ZERO,
+        });
+        let json = serde_json::to_value(&step).unwrap();
+        assert_eq!(json["kind"], step.kind());
+        assert_eq!(serde_json::from_value::<Step>(json).unwrap(), step);
+        assert_eq!(
+            serde_json::to_value(Step::ReportFacts).unwrap()["kind"],
+            "report-facts"
+        );
+    }
+}

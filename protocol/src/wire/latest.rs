@@ -1,0 +1,3 @@
+//! The newest wire version: what the rest of the code speaks.
+
+pub use crate::wire::v1::*;
