@@ -1,0 +1,122 @@
+//! The link over real sockets on loopback.
+
+use protocol::key::SigningKey;
+use protocol::wire::close::Close;
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+};
+
+use super::*;
+
+struct Authority {
+    certificate: Vec<u8>,
+    issuer: rcgen::Issuer<'static, KeyPair>,
+}
+
+fn authority() -> Authority {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let certificate = params.self_signed(&key).unwrap().der().to_vec();
+    Authority {
+        certificate,
+        issuer: rcgen::Issuer::new(params, key),
+    }
+}
+
+impl Authority {
+    fn issue(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> (Identity, SigningKey) {
+        let key = SigningKey::generate();
+        let pair = KeyPair::try_from(key.to_pkcs8()).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.extended_key_usages = vec![usage];
+        let certificate = params.signed_by(&pair, &self.issuer).unwrap();
+        (
+            Identity {
+                chain: vec![certificate.der().to_vec()],
+                key: key.to_pkcs8(),
+            },
+            key,
+        )
+    }
+}
+
+async fn greet(wire: Wire) {
+    let authority = authority();
+    let roots = vec![authority.certificate.clone()];
+    let (controller, _) = authority.issue(CONTROLLER_NAME, ExtendedKeyUsagePurpose::ServerAuth);
+    let (agent, agent_key) = authority.issue("a.example", ExtendedKeyUsagePurpose::ClientAuth);
+    let server = Endpoint::server(
+        "127.0.0.1:0".parse().unwrap(),
+        &server_tls(&controller, &roots).unwrap(),
+        wire,
+    )
+    .unwrap();
+    let address = server.local_address().unwrap();
+    let serving = tokio::spawn(async move {
+        let connection = server.accept().await.unwrap().await.unwrap();
+        let key = connection.peer_key();
+        let (mut send, mut receive) = connection.accept().await.unwrap();
+        let text: String = receive.expect().await.unwrap();
+        send.send(&format!("{text}, too")).await.unwrap();
+        send.finish_and_wait().await.unwrap();
+        connection.close(Close::Revoked, "for the test");
+        server.close(Close::Done).await;
+        key
+    });
+    let client = Endpoint::client(address, wire).unwrap();
+    let connection = client
+        .connect(address, &client_tls(&agent, &roots).unwrap())
+        .await
+        .unwrap();
+    let (mut send, mut receive) = connection.open().await.unwrap();
+    send.send(&"hello".to_owned()).await.unwrap();
+    assert_eq!(receive.expect::<String>().await.unwrap(), "hello, too");
+    assert_eq!(receive.receive::<String>().await.unwrap(), None);
+    let ended = connection.closed().await;
+    assert_eq!(ended.close, Some(Close::Revoked));
+    assert_eq!(ended.text, "this agent was revoked: for the test");
+    assert_eq!(serving.await.unwrap(), Some(agent_key.public()));
+}
+
+#[tokio::test]
+async fn both_sides_know_each_other_over_the_native_socket() {
+    greet(Wire::Native).await;
+}
+
+#[tokio::test]
+async fn both_sides_know_each_other_over_the_plain_socket() {
+    greet(Wire::Plain).await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_authority_is_refused() {
+    let (ours, theirs) = (authority(), authority());
+    let (controller, _) = ours.issue(CONTROLLER_NAME, ExtendedKeyUsagePurpose::ServerAuth);
+    let (stranger, _) = theirs.issue("a.example", ExtendedKeyUsagePurpose::ClientAuth);
+    let roots = vec![ours.certificate.clone()];
+    let tls = server_tls(&controller, &roots).unwrap();
+    let server = Endpoint::server("127.0.0.1:0".parse().unwrap(), &tls, Wire::Native).unwrap();
+    let address = server.local_address().unwrap();
+    let serving = tokio::spawn(async move { server.accept().await.unwrap().await.map(drop) });
+    let client = Endpoint::client(address, Wire::Native).unwrap();
+    let connection = client
+        .connect(address, &client_tls(&stranger, &roots).unwrap())
+        .await
+        .unwrap();
+    let ended = connection.closed().await;
+    assert!(ended.text.contains("refused the certificate"), "{ended:?}");
+    assert!(serving.await.unwrap().is_err());
+}
+
+#[test]
+fn the_controller_is_verified_under_the_shown_root_alone() {
+    let (ours, theirs) = (authority(), authority());
+    let (controller, _) = ours.issue(CONTROLLER_NAME, ExtendedKeyUsagePurpose::ServerAuth);
+    let (agent, _) = ours.issue("a.example", ExtendedKeyUsagePurpose::ClientAuth);
+    assert!(verify_controller(&controller.chain, std::slice::from_ref(&ours.certificate)).is_ok());
+    assert!(verify_controller(&controller.chain, &[theirs.certificate]).is_err());
+    assert!(verify_controller(&agent.chain, &[ours.certificate]).is_err());
+    assert!(verify_controller(&[], &[]).is_err());
+}
