@@ -1,1 +1,12 @@
-//! x
+//! The agent's decisions: may this bundle run here, what is next, how to go on after a cut. Step procedures emit
+//! operations as data ([`op::Op`]) and take their outcomes; who performs an operation, a Windows server or a model of
+//! one, is not known here. No IO, no clock, no runtime.
+#![warn(missing_docs)]
+
+pub mod guard;
+pub mod known;
+pub mod op;
+pub mod procedure;
+pub mod product;
+pub mod run;
+pub mod step;

@@ -1,0 +1,186 @@
+//! May this bundle run here, now? The connection does not authorize; the signature does.
+
+use protocol::key::PublicKey;
+use protocol::refusal::Refusal;
+use protocol::signed::{Approval, Manifest, Refused, TrustRoot, Verified, verify};
+use protocol::step::Step;
+use protocol::{BundleId, Digest, Generation, TargetId, Timestamp, limits};
+
+/// What the agent knows when a bundle is offered.
+#[derive(Debug)]
+pub struct Standing<'a> {
+    /// Its own name.
+    pub target: &'a TargetId,
+    /// Its own key.
+    pub key: &'a PublicKey,
+    /// The pinned trust root.
+    pub root: &'a TrustRoot,
+    /// Newest bundle that was accepted.
+    pub newest: Option<(Generation, BundleId)>,
+    /// Bundle whose run is not finished.
+    pub open: Option<Generation>,
+    /// The agent's clock.
+    pub now: Timestamp,
+}
+
+/// The three answers to an offer.
+#[derive(Debug)]
+pub enum Answer {
+    /// New and good.
+    Accept(Box<Verified<Manifest>>),
+    /// The very bundle that was accepted before: nothing is to be done, and nobody is to be alarmed.
+    AcceptedBefore,
+    /// No, with the reason.
+    Refuse(Refusal),
+}
+
+/// Verifies an offered bundle against everything that this agent knows.
+#[must_use]
+pub fn consider(envelope: &[u8], standing: &Standing<'_>) -> Answer {
+    match examine(envelope, standing) {
+        Ok(Some(manifest)) => Answer::Accept(Box::new(manifest)),
+        Ok(None) => Answer::AcceptedBefore,
+        Err(refusal) => Answer::Refuse(refusal),
+    }
+}
+
+fn examine(
+    envelope: &[u8],
+    standing: &Standing<'_>,
+) -> Result<Option<Verified<Manifest>>, Refusal> {
+    let manifest: Verified<Manifest> = verify(envelope, &standing.root.roles.bundle)
+        .map_err(|refused| signature_refusal(&refused))?;
+    if manifest.target != *standing.target {
+        return Err(Refusal::OtherTarget {
+            meant: manifest.target.clone(),
+        });
+    }
+    if manifest.target_key != standing.key.fingerprint() {
+        return Err(Refusal::OtherKey {
+            meant: manifest.target_key,
+        });
+    }
+    if let Some((newest, bundle)) = standing.newest {
+        let offered = manifest.generation;
+        if offered < newest {
+            return Err(Refusal::OlderGeneration { offered, newest });
+        }
+        if offered == newest {
+            let same = Digest::of(envelope) == bundle.0;
+            return if same {
+                Ok(None)
+            } else {
+                Err(Refusal::OtherContent {
+                    generation: offered,
+                })
+            };
+        }
+    }
+    if standing.now > standing.root.expires {
+        return Err(Refusal::RootExpired(standing.root.expires));
+    }
+    in_date(&manifest, standing.now)?;
+    within_limits(&manifest)?;
+    approved(&manifest, standing)?;
+    if let Some(open) = standing.open {
+        return Err(Refusal::Busy { open });
+    }
+    Ok(Some(manifest))
+}
+
+fn signature_refusal(refused: &Refused) -> Refusal {
+    if let Refused::UnknownStep(kind) = refused {
+        return Refusal::UnknownStep(kind.clone());
+    }
+    let mut text = refused.to_string();
+    let mut source = std::error::Error::source(refused);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    Refusal::Signature(text)
+}
+
+fn in_date(manifest: &Manifest, now: Timestamp) -> Result<(), Refusal> {
+    let early = now.plus(limits::CLOCK_TOLERANCE) < manifest.not_before;
+    if early || now > manifest.expires {
+        return Err(Refusal::OutOfDate {
+            not_before: manifest.not_before,
+            expires: manifest.expires,
+            now,
+        });
+    }
+    Ok(())
+}
+
+fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
+    if manifest.steps.is_empty() || manifest.steps.len() > limits::MAX_STEPS {
+        return Err(Refusal::OverLimit(format!(
+            "{} steps",
+            manifest.steps.len()
+        )));
+    }
+    if manifest.artifacts.len() > limits::MAX_ARTIFACTS {
+        return Err(Refusal::OverLimit(format!(
+            "{} artifacts",
+            manifest.artifacts.len()
+        )));
+    }
+    if let Some(large) = manifest
+        .artifacts
+        .iter()
+        .find(|artifact| artifact.size > limits::MAX_ARTIFACT_BYTES)
+    {
+        return Err(Refusal::OverLimit(format!(
+            "artifact {} of {} bytes",
+            large.sha256.short(),
+            large.size
+        )));
+    }
+    let domains = |step: &Step| match step {
+        Step::Preflight(preflight) => preflight.domains.len(),
+        Step::RegisterProvisioningAgent(register) => register.domains.len(),
+        Step::ReportFacts
+        | Step::InstallProvisioningAgent(_)
+        | Step::GuideProvisioningAgent(_)
+        | Step::VerifyProvisioningAgent(_)
+        | Step::StageConnect(_)
+        | Step::GuideConnect(_)
+        | Step::VerifyConnect(_) => 0,
+    };
+    match manifest
+        .steps
+        .iter()
+        .map(domains)
+        .find(|count| *count > limits::MAX_DOMAINS)
+    {
+        Some(count) => Err(Refusal::OverLimit(format!("{count} domains in one step"))),
+        None => Ok(()),
+    }
+}
+
+/// Where the trust root names approvers, a bundle without their approval does not run: a stolen controller alone can do
+/// nothing new. Work that only reads needs none.
+fn approved(manifest: &Manifest, standing: &Standing<'_>) -> Result<(), Refusal> {
+    let role = &standing.root.roles.approver;
+    if role.threshold == 0 || manifest.steps.iter().all(Step::is_read_only) {
+        return Ok(());
+    }
+    let no = |why: &str| Refusal::NotApproved(why.to_owned());
+    let carried = manifest
+        .approval
+        .as_ref()
+        .ok_or_else(|| no("the trust root asks for an approval, none came"))?;
+    let approval: Verified<Approval> =
+        verify(carried.approval.as_bytes(), role).map_err(|refused| no(&refused.to_string()))?;
+    if approval.plan != manifest.plan {
+        return Err(no("the approval is for another plan"));
+    }
+    if standing.now > approval.expires {
+        return Err(no("the approval has expired"));
+    }
+    if carried.proof.root_for(&manifest.leaf()) != Some(approval.work) {
+        return Err(no("the approval does not cover this work"));
+    }
+    Ok(())
+}

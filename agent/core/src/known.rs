@@ -1,0 +1,118 @@
+//! Known errors: what a log line or message means and what to do about it. The rows are those of section 1.13 of the
+//! product facts.
+
+use protocol::event::KnownCause;
+
+struct Known {
+    id: &'static str,
+    /// Text to look for, in lower case.
+    text: &'static str,
+    cause: &'static str,
+    fix: &'static str,
+}
+
+const TABLE: &[Known] = &[
+    Known {
+        id: "KE01",
+        text: "failed to start. verify that you have sufficient privileges to start the system services",
+        cause: "a group policy takes \"Log on as a service\" from NT SERVICE\\AADConnectProvisioningAgent",
+        fix: "have the policy allow NT SERVICE\\ALL SERVICES (and the gMSA) to log on as a service, then retry",
+    },
+    Known {
+        id: "KE02",
+        text: "failed changing windows service credentials to gmsa",
+        cause: "the service was given another logon by hand before the gMSA was set",
+        fix: "set the service's logon to Local System, then retry",
+    },
+    Known {
+        id: "KE03",
+        text: "unable to install service account",
+        cause: "the encryption types of the gMSA and of this computer's account do not match",
+        fix: "give the gMSA AES encryption types (Set-ADServiceAccount -KerberosEncryptionType AES128,AES256), then retry",
+    },
+    Known {
+        id: "KE04",
+        text: "launch condition",
+        cause: "the operating system is none that the product supports",
+        fix: "use a full installation of Windows Server 2016 or later",
+    },
+    Known {
+        id: "KE05",
+        text: "credential manager service (vaultsvc) is disabled",
+        cause: "the service VaultSvc is disabled on this server",
+        fix: "set VaultSvc to Manual (or list \"vaultsvc\" in may_fix), then retry",
+    },
+    Known {
+        id: "KE06",
+        text: "client side timeout limit was exceeded",
+        cause: "a domain controller answers too slowly, or an attribute is not indexed",
+        fix: "index the attribute, or raise LdapConnectionTimeoutInMilliseconds on every agent",
+    },
+    Known {
+        id: "KE07",
+        text: "aadsts50076",
+        cause: "the account must use multi-factor authentication, which this way of signing in cannot do",
+        fix: "give an access token from a sign-in with multi-factor authentication, or use the wizard",
+    },
+    Known {
+        id: "KE08",
+        text: "could not load file or assembly 'newtonsoft.json",
+        cause: "another version of Newtonsoft.Json is loaded than the module expects",
+        fix: "collect the versions under the install folder and open a case with the vendor; do not swap the file by hand",
+    },
+    Known {
+        id: "KE09",
+        text: "cannot be loaded because running scripts is disabled",
+        cause: "the execution policy does not let the product's scripts run",
+        fix: "set machine and user policy to RemoteSigned or Undefined; a group policy must be changed where it is made",
+    },
+    Known {
+        id: "KE10",
+        text: "key does not exist",
+        cause: "no KDS root key is usable in the forest yet",
+        fix: "have the forest's administrator make one (Add-KdsRootKey); it is usable ten hours later",
+    },
+];
+
+/// Finds the first known error in `lines`, and the line that shows it.
+#[must_use]
+pub fn recognize(lines: &[String]) -> Option<(KnownCause, String)> {
+    lines.iter().find_map(|line| {
+        let lower = line.to_lowercase();
+        let known = TABLE.iter().find(|known| lower.contains(known.text))?;
+        let cause = KnownCause {
+            id: known.id.to_owned(),
+            cause: known.cause.to_owned(),
+            fix: known.fix.to_owned(),
+        };
+        Some((cause, line.clone()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_error_is_found_whatever_its_case() {
+        let lines = vec![
+            "MSI (s) (A0:1C): Executing op".to_owned(),
+            "Service 'Microsoft Entra Provisioning Agent' failed to start. Verify that you have sufficient privileges to start the system services.".to_owned(),
+        ];
+        let (known, line) = recognize(&lines).unwrap();
+        assert_eq!(known.id, "KE01");
+        assert_eq!(line, lines[1]);
+        assert!(recognize(&lines[..1]).is_none());
+    }
+
+    #[test]
+    fn every_text_is_in_lower_case_and_every_id_is_its_own() {
+        let ids: std::collections::BTreeSet<_> = TABLE.iter().map(|known| known.id).collect();
+        assert_eq!(ids.len(), TABLE.len());
+        assert!(
+            TABLE
+                .iter()
+                .all(|known| known.text == known.text.to_lowercase())
+        );
+    }
+}

@@ -1,0 +1,199 @@
+//! Operations on a server, as data, and what came of them. Paths and names in them are constants of [`crate::product`],
+//! never arguments of a step.
+
+use std::time::Duration;
+
+use protocol::Version;
+use protocol::facts::ServiceState;
+use protocol::secret::SecretKind;
+use protocol::signed::ArtifactRef;
+use serde::{Deserialize, Serialize};
+
+/// A value in the Windows registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RegistryValue {
+    /// REG_DWORD.
+    Number(u32),
+    /// REG_SZ or REG_EXPAND_SZ.
+    Text(String),
+    /// REG_MULTI_SZ, REG_BINARY and others: only that something is there is told.
+    Other,
+}
+
+/// What the service manager says of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// State.
+    pub state: ServiceState,
+    /// Account that it runs as.
+    pub account: String,
+    /// True when Windows starts it by itself.
+    pub automatic: bool,
+}
+
+/// Which of the embedded PowerShell scripts. Each is one file in `agent/scripts`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Script {
+    /// Reads execution policies and, where one is named, whether a gMSA is usable.
+    InspectHost,
+    /// Configures the provisioning agent in one process: module, sign-in, gMSA, domains, restart.
+    ConfigureProvisioningAgent,
+    /// Reads the scheduler of Connect Sync.
+    ReadConnectScheduler,
+}
+
+/// A log that an installer writes; the executor knows where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Log {
+    /// The log of the provisioning agent's setup.
+    ProvisioningAgentSetup,
+    /// Newest trace of the provisioning agent.
+    ProvisioningAgentTrace,
+}
+
+/// One operation on a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Op {
+    /// Reads memory and free disk space.
+    Machine,
+    /// Reads a registry value below HKEY_LOCAL_MACHINE.
+    Registry {
+        /// Key.
+        key: String,
+        /// Value name.
+        value: String,
+    },
+    /// Tells whether a registry key exists below HKEY_LOCAL_MACHINE.
+    RegistryKey {
+        /// Key.
+        key: String,
+    },
+    /// Sets a registry value below HKEY_LOCAL_MACHINE.
+    SetRegistry {
+        /// Key; made where it is missing.
+        key: String,
+        /// Value name.
+        value: String,
+        /// New value.
+        data: RegistryValue,
+    },
+    /// Asks the service manager for a service.
+    Service {
+        /// Service name, never its display name.
+        name: String,
+    },
+    /// Lets a disabled service be started on demand.
+    EnableService {
+        /// Service name.
+        name: String,
+    },
+    /// Reads the ProductVersion of an executable.
+    FileVersion {
+        /// Full path.
+        path: String,
+    },
+    /// Brings an artifact onto the server and verifies it: digests, Authenticode chain, product identity.
+    Fetch {
+        /// Which.
+        artifact: ArtifactRef,
+    },
+    /// Puts a fetched artifact where a person finds it.
+    Stage {
+        /// Which.
+        artifact: ArtifactRef,
+        /// File name for people.
+        name: String,
+    },
+    /// Waits for an installer that an earlier life of the agent began and that may still be running.
+    AwaitInstaller,
+    /// Runs a fetched setup executable.
+    Install {
+        /// Which.
+        artifact: ArtifactRef,
+        /// Arguments; the executor adds the log's path behind `/log`.
+        arguments: Vec<String>,
+        /// Log that the installer is told to write.
+        log: Log,
+    },
+    /// Reads the last lines of a log.
+    ReadLog {
+        /// Which.
+        log: Log,
+    },
+    /// Runs an embedded script in one Windows PowerShell 5.1 process: input and secrets on stdin, JSON lines out.
+    Script {
+        /// Which.
+        script: Script,
+        /// Parameters.
+        input: serde_json::Value,
+        /// Secrets that go along on stdin; their values are known to the executor alone.
+        secrets: Vec<SecretKind>,
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// Opens a TCP connection and closes it.
+    Reach {
+        /// Host.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// Finds the domain controllers of a domain by DNS SRV records.
+    FindDomainControllers {
+        /// DNS name of the domain.
+        domain: String,
+    },
+    /// Lets time pass.
+    Wait {
+        /// How long.
+        time: Duration,
+    },
+}
+
+/// What came of an operation, or of something else that a procedure waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Memory and disk, in MiB.
+    Machine {
+        /// Physical memory.
+        memory_mib: u64,
+        /// Free on the system drive.
+        disk_free_mib: u64,
+    },
+    /// A registry value, where there is one.
+    Registry(Option<RegistryValue>),
+    /// Whether something exists.
+    Exists(bool),
+    /// A service, where there is one.
+    Service(Option<Service>),
+    /// A version, where there is such a file with a version.
+    FileVersion(Option<Version>),
+    /// Where a staged file lies.
+    Staged {
+        /// Full path.
+        path: String,
+    },
+    /// A process ended by itself.
+    Exited {
+        /// Its exit code.
+        code: i32,
+    },
+    /// Lines of a log.
+    Lines(Vec<String>),
+    /// What a script printed, one JSON value a line.
+    Script {
+        /// The values.
+        lines: Vec<serde_json::Value>,
+    },
+    /// Names of hosts.
+    Hosts(Vec<String>),
+    /// It is done.
+    Done,
+    /// It could not be done, or not be found out; for people.
+    Failed(String),
+}

@@ -1,0 +1,619 @@
+//! How a step procedure is written and driven. A procedure is a plain function over a [`Cx`]: each thing it wants from
+//! the world is either in the record of outcomes already, or ends this pass with the want as data. When the outcome has
+//! come, the function runs again from its start over the longer record. It has no state of its own, so what it does next
+//! follows from the step and the record alone.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an outcome of any other kind is the executor's mistake, and is told as that"
+)]
+
+use std::time::Duration;
+
+use protocol::Version;
+use protocol::event::{Completion, Failure, Finding, Grade, Section};
+use protocol::facts::Facts;
+use protocol::secret::SecretKind;
+use protocol::signed::ArtifactRef;
+use protocol::step::Step;
+use protocol::task::TaskText;
+
+use crate::op::{Op, Outcome, RegistryValue, Script, Service};
+use crate::step;
+
+/// What a procedure waits for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Want {
+    /// An operation on the server.
+    Op(Op),
+    /// Leave for a section.
+    Permit(Section),
+    /// The section's end, to be recorded.
+    Leave,
+    /// A secret from a person.
+    Secret {
+        /// Which.
+        wanted: SecretKind,
+        /// What for.
+        why: String,
+    },
+    /// Work for a person, to be recorded; its end is probed.
+    Task(Box<TaskText>),
+    /// Answers of probes, to be recorded.
+    Findings(Vec<Finding>),
+    /// Facts, to be recorded.
+    Facts(Box<Facts>),
+}
+
+/// Why a pass over a procedure ended before its end.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stop {
+    /// It waits.
+    Want(Box<Want>),
+    /// A round of polling is over: forget its outcomes and begin the next.
+    Again {
+        /// How many outcomes to keep.
+        keep: usize,
+    },
+    /// It failed.
+    Failed(Box<Failure>),
+    /// A probe could not tell; a person must say.
+    CannotTell(String),
+}
+
+/// What a procedure's parts return.
+pub type Flow<T> = Result<T, Stop>;
+
+/// What a probe read, or why it could not.
+pub type Reading<T> = Result<T, String>;
+
+/// The end of a procedure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complete {
+    /// How it came to be so.
+    pub completion: Completion,
+    /// What was seen.
+    pub summary: String,
+    /// The grade that was seen.
+    pub grade: Option<Grade>,
+}
+
+impl Complete {
+    /// A completion without a grade.
+    #[must_use]
+    pub fn new(completion: Completion, summary: impl Into<String>) -> Self {
+        Self {
+            completion,
+            summary: summary.into(),
+            grade: None,
+        }
+    }
+}
+
+/// Fails the step with a plain sentence.
+///
+/// # Errors
+/// Always.
+pub fn fail<T>(what: impl Into<String>) -> Flow<T> {
+    Err(Stop::Failed(Box::new(Failure::plain(what))))
+}
+
+/// What a procedure sees: its bundle's artifacts and the outcomes so far.
+#[derive(Debug)]
+pub struct Cx<'a> {
+    artifacts: &'a [ArtifactRef],
+    simulated: bool,
+    agent_version: &'a str,
+    record: &'a [Outcome],
+    at: usize,
+    resumed: bool,
+    attested: Option<&'a str>,
+}
+
+impl Cx<'_> {
+    fn take(&mut self, want: Want) -> Flow<&Outcome> {
+        let Some(outcome) = self.record.get(self.at) else {
+            return Err(Stop::Want(Box::new(want)));
+        };
+        self.at += 1;
+        Ok(outcome)
+    }
+
+    fn op<T>(&mut self, op: Op, read: impl FnOnce(&Outcome) -> Option<T>) -> Flow<Reading<T>> {
+        let outcome = self.take(Want::Op(op))?;
+        Ok(match outcome {
+            Outcome::Failed(why) => Err(why.clone()),
+            other => {
+                read(other).ok_or_else(|| "the executor gave an outcome of another kind".to_owned())
+            }
+        })
+    }
+
+    /// True when the step was begun before by an earlier life of the agent.
+    #[must_use]
+    pub const fn resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// True when the server is a model.
+    #[must_use]
+    pub const fn simulated(&self) -> bool {
+        self.simulated
+    }
+
+    /// Version of the agent.
+    #[must_use]
+    pub const fn agent_version(&self) -> &str {
+        self.agent_version
+    }
+
+    /// The artifact of that digest, as the bundle describes it.
+    ///
+    /// # Errors
+    /// When the bundle lacks it.
+    pub fn artifact(&self, sha256: &protocol::Digest) -> Flow<ArtifactRef> {
+        match self
+            .artifacts
+            .iter()
+            .find(|artifact| artifact.sha256 == *sha256)
+        {
+            Some(artifact) => Ok(artifact.clone()),
+            None => fail(format!(
+                "the bundle does not describe the artifact {}",
+                sha256.short()
+            )),
+        }
+    }
+
+    /// Reads a registry value.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn registry(&mut self, key: &str, value: &str) -> Flow<Reading<Option<RegistryValue>>> {
+        let op = Op::Registry {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        };
+        self.op(op, |outcome| match outcome {
+            Outcome::Registry(value) => Some(value.clone()),
+            _ => None,
+        })
+    }
+
+    /// Reads a registry number.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn number(&mut self, key: &str, value: &str) -> Flow<Reading<Option<u32>>> {
+        Ok(self.registry(key, value)?.map(|value| match value {
+            Some(RegistryValue::Number(number)) => Some(number),
+            Some(RegistryValue::Text(text)) => text.trim().parse().ok(),
+            Some(RegistryValue::Other) | None => None,
+        }))
+    }
+
+    /// Reads a registry text.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn text(&mut self, key: &str, value: &str) -> Flow<Reading<Option<String>>> {
+        Ok(self.registry(key, value)?.map(|value| match value {
+            Some(RegistryValue::Text(text)) => Some(text),
+            Some(RegistryValue::Number(_) | RegistryValue::Other) | None => None,
+        }))
+    }
+
+    /// Tells whether a registry key exists.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn key_exists(&mut self, key: &str) -> Flow<Reading<bool>> {
+        self.op(
+            Op::RegistryKey {
+                key: key.to_owned(),
+            },
+            |outcome| match outcome {
+                Outcome::Exists(exists) => Some(*exists),
+                _ => None,
+            },
+        )
+    }
+
+    /// Asks for a service.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn service(&mut self, name: &str) -> Flow<Reading<Option<Service>>> {
+        self.op(
+            Op::Service {
+                name: name.to_owned(),
+            },
+            |outcome| match outcome {
+                Outcome::Service(service) => Some(service.clone()),
+                _ => None,
+            },
+        )
+    }
+
+    /// Reads the version of an executable.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn file_version(&mut self, path: &str) -> Flow<Reading<Option<Version>>> {
+        self.op(
+            Op::FileVersion {
+                path: path.to_owned(),
+            },
+            |outcome| match outcome {
+                Outcome::FileVersion(version) => Some(*version),
+                _ => None,
+            },
+        )
+    }
+
+    /// Reads memory and free disk, in MiB.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn machine(&mut self) -> Flow<Reading<(u64, u64)>> {
+        self.op(Op::Machine, |outcome| match outcome {
+            Outcome::Machine {
+                memory_mib,
+                disk_free_mib,
+            } => Some((*memory_mib, *disk_free_mib)),
+            _ => None,
+        })
+    }
+
+    /// Reads the last lines of a log; none when it cannot be read.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn log(&mut self, log: crate::op::Log) -> Flow<Vec<String>> {
+        let lines = self.op(Op::ReadLog { log }, |outcome| match outcome {
+            Outcome::Lines(lines) => Some(lines.clone()),
+            _ => None,
+        })?;
+        Ok(lines.unwrap_or_default())
+    }
+
+    /// Runs a setup executable and gives its exit code.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn install(
+        &mut self,
+        artifact: &ArtifactRef,
+        arguments: Vec<String>,
+        log: crate::op::Log,
+    ) -> Flow<Reading<i32>> {
+        self.op(
+            Op::Install {
+                artifact: artifact.clone(),
+                arguments,
+                log,
+            },
+            |outcome| match outcome {
+                Outcome::Exited { code } => Some(*code),
+                _ => None,
+            },
+        )
+    }
+
+    /// Runs an embedded script and gives the JSON values that it printed.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn script(
+        &mut self,
+        script: Script,
+        input: serde_json::Value,
+        secrets: Vec<SecretKind>,
+        limit: Duration,
+    ) -> Flow<Reading<Vec<serde_json::Value>>> {
+        self.op(
+            Op::Script {
+                script,
+                input,
+                secrets,
+                limit,
+            },
+            |outcome| match outcome {
+                Outcome::Script { lines } => Some(lines.clone()),
+                _ => None,
+            },
+        )
+    }
+
+    /// Performs an operation of which only success or failure matters.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn perform(&mut self, op: Op) -> Flow<Reading<()>> {
+        self.op(op, |_| Some(()))
+    }
+
+    /// Finds domain controllers of a domain.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn domain_controllers(&mut self, domain: &str) -> Flow<Reading<Vec<String>>> {
+        self.op(
+            Op::FindDomainControllers {
+                domain: domain.to_owned(),
+            },
+            |outcome| match outcome {
+                Outcome::Hosts(hosts) => Some(hosts.clone()),
+                _ => None,
+            },
+        )
+    }
+
+    /// Puts an artifact where a person finds it, and gives the path.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn stage(&mut self, artifact: &ArtifactRef, name: &str) -> Flow<Reading<String>> {
+        let op = Op::Stage {
+            artifact: artifact.clone(),
+            name: name.to_owned(),
+        };
+        self.op(op, |outcome| match outcome {
+            Outcome::Staged { path } => Some(path.clone()),
+            _ => None,
+        })
+    }
+
+    /// Waits for leave to enter a section.
+    ///
+    /// # Errors
+    /// While it is not given.
+    pub fn enter(&mut self, section: Section) -> Flow<()> {
+        self.take(Want::Permit(section)).map(drop)
+    }
+
+    /// Leaves the section.
+    ///
+    /// # Errors
+    /// Until it is recorded.
+    pub fn leave(&mut self) -> Flow<()> {
+        self.take(Want::Leave).map(drop)
+    }
+
+    /// Waits for a secret; its value stays with the executor. Gives the user name that came with it.
+    ///
+    /// # Errors
+    /// While it has not come, or when it was refused.
+    pub fn secret(&mut self, wanted: SecretKind, why: &str) -> Flow<()> {
+        match self.take(Want::Secret {
+            wanted: wanted.clone(),
+            why: why.to_owned(),
+        })? {
+            Outcome::Failed(why) => {
+                let what = format!("the secret was not given ({wanted}): {why}");
+                fail(what)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens work for a person.
+    ///
+    /// # Errors
+    /// Until it is recorded.
+    pub fn task(&mut self, text: &TaskText) -> Flow<()> {
+        self.take(Want::Task(Box::new(text.clone()))).map(drop)
+    }
+
+    /// Records the answers of probes.
+    ///
+    /// # Errors
+    /// Until they are recorded.
+    pub fn note(&mut self, findings: Vec<Finding>) -> Flow<()> {
+        self.take(Want::Findings(findings)).map(drop)
+    }
+
+    /// Records facts.
+    ///
+    /// # Errors
+    /// Until they are recorded.
+    pub fn note_facts(&mut self, facts: &Facts) -> Flow<()> {
+        self.take(Want::Facts(Box::new(facts.clone()))).map(drop)
+    }
+
+    /// Polls until `probe` gives something, or a named person attests that it is so.
+    ///
+    /// # Errors
+    /// While it has not.
+    pub fn until<T>(
+        &mut self,
+        every: Duration,
+        probe: impl FnOnce(&mut Self) -> Flow<Option<T>>,
+    ) -> Flow<Result<T, String>> {
+        let keep = self.at;
+        if let Some(seen) = probe(self)? {
+            return Ok(Ok(seen));
+        }
+        if let Some(by) = self.attested {
+            return Ok(Err(by.to_owned()));
+        }
+        self.take(Want::Op(Op::Wait { time: every }))?;
+        Err(Stop::Again { keep })
+    }
+
+    /// Tries up to `times`, with a pause between, until `act` gives something; `None` when all tries were in vain.
+    ///
+    /// # Errors
+    /// While the outcomes are not there.
+    pub fn retry<T>(
+        &mut self,
+        times: u32,
+        pause: Duration,
+        mut act: impl FnMut(&mut Self) -> Flow<Option<T>>,
+    ) -> Flow<Option<T>> {
+        for left in (0..times).rev() {
+            if let Some(value) = act(self)? {
+                return Ok(Some(value));
+            }
+            if left > 0 {
+                self.take(Want::Op(Op::Wait { time: pause }))?;
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What a procedure does next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// It waits.
+    Want(Want),
+    /// It is complete.
+    Complete(Complete),
+    /// It failed.
+    Failed(Box<Failure>),
+    /// A probe could not tell.
+    CannotTell(String),
+}
+
+/// One step's procedure with its record.
+#[derive(Debug)]
+pub struct Procedure {
+    record: Vec<Outcome>,
+    resumed: bool,
+    attested: Option<String>,
+}
+
+impl Procedure {
+    /// Begins with an empty record. `resumed` says that an earlier life of the agent began the step.
+    #[must_use]
+    pub const fn new(resumed: bool) -> Self {
+        Self {
+            record: Vec::new(),
+            resumed,
+            attested: None,
+        }
+    }
+
+    /// Adds the outcome of what was wanted last.
+    pub fn add(&mut self, outcome: Outcome) {
+        self.record.push(outcome);
+    }
+
+    /// Notes that a named person says that the step is done.
+    pub fn attest(&mut self, by: String) {
+        self.attested = Some(by);
+    }
+
+    /// Runs over the record and tells what is next.
+    pub fn next(&mut self, step: &Step, artifacts: &[ArtifactRef], host: &Host) -> Next {
+        self.drive(artifacts, host, |cx| step::perform(step, cx))
+    }
+
+    /// As [`Self::next`], for any procedure.
+    pub fn drive(
+        &mut self,
+        artifacts: &[ArtifactRef],
+        host: &Host,
+        mut procedure: impl FnMut(&mut Cx<'_>) -> Flow<Complete>,
+    ) -> Next {
+        loop {
+            let mut cx = Cx {
+                artifacts,
+                simulated: host.simulated,
+                agent_version: &host.agent_version,
+                record: &self.record,
+                at: 0,
+                resumed: self.resumed,
+                attested: self.attested.as_deref(),
+            };
+            match procedure(&mut cx) {
+                Ok(complete) => return Next::Complete(complete),
+                Err(Stop::Want(want)) => return Next::Want(*want),
+                Err(Stop::Again { keep }) => self.record.truncate(keep),
+                Err(Stop::Failed(failure)) => return Next::Failed(failure),
+                Err(Stop::CannotTell(question)) => return Next::CannotTell(question),
+            }
+        }
+    }
+}
+
+/// What the agent is.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// True when the server is a model.
+    pub simulated: bool,
+    /// Version of the agent.
+    pub agent_version: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOST: fn() -> Host = || Host {
+        simulated: true,
+        agent_version: "0".to_owned(),
+    };
+
+    fn drive(procedure: &mut Procedure) -> Next {
+        procedure.drive(&[], &HOST(), |cx| {
+            let first = cx.number("k", "a")?;
+            let seen = cx.until(Duration::from_secs(1), |cx| {
+                Ok(cx.number("k", "b")?.ok().flatten())
+            })?;
+            Ok(Complete::new(
+                Completion::Applied,
+                format!("{first:?} {seen:?}"),
+            ))
+        })
+    }
+
+    fn number(value: Option<u32>) -> Outcome {
+        Outcome::Registry(value.map(RegistryValue::Number))
+    }
+
+    #[test]
+    fn polling_keeps_only_the_last_round() {
+        let mut procedure = Procedure::new(false);
+        assert!(matches!(
+            drive(&mut procedure),
+            Next::Want(Want::Op(Op::Registry { .. }))
+        ));
+        procedure.add(number(Some(1)));
+        for _ in 0..100 {
+            assert!(matches!(
+                drive(&mut procedure),
+                Next::Want(Want::Op(Op::Registry { .. }))
+            ));
+            procedure.add(number(None));
+            assert!(matches!(
+                drive(&mut procedure),
+                Next::Want(Want::Op(Op::Wait { .. }))
+            ));
+            procedure.add(Outcome::Done);
+        }
+        assert!(matches!(
+            drive(&mut procedure),
+            Next::Want(Want::Op(Op::Registry { .. }))
+        ));
+        assert!(procedure.record.len() <= 2);
+        procedure.add(number(Some(2)));
+        let Next::Complete(complete) = drive(&mut procedure) else {
+            panic!("not complete")
+        };
+        assert_eq!(complete.summary, "Ok(Some(1)) Ok(2)");
+    }
+
+    #[test]
+    fn attestation_ends_the_polling_at_its_next_round() {
+        let mut procedure = Procedure::new(false);
+        procedure.add(number(None));
+        procedure.add(number(None));
+        procedure.attest("anna".to_owned());
+        let Next::Complete(complete) = drive(&mut procedure) else {
+            panic!("not complete")
+        };
+        assert_eq!(complete.summary, "Ok(None) Err(\"anna\")");
+    }
+}

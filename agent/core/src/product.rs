@@ -1,0 +1,100 @@
+//! What is known of the two products and of Windows: every path, key, service and command-line argument that an agent
+//! uses. Each constant names its fact in the sheet of product facts (section) and how sure it is: `[P]` product
+//! documentation, `[R]` rendered page, `[M]` Microsoft sample, `[S]` secondary, `[K]` general Windows knowledge.
+
+use protocol::step::Cloud;
+
+/// Registry key of the provisioning agent (1.3 [P]).
+pub const AGENT_KEY: &str =
+    r"SOFTWARE\Microsoft\Azure AD Connect Agents\Azure AD Connect Provisioning Agent";
+/// Value of [`AGENT_KEY`] that names the tenant once registered (1.3 [S]).
+pub const AGENT_TENANT: &str = "TenantID";
+/// Value of [`AGENT_KEY`] that names the install folder (1.3 [S]).
+pub const AGENT_FOLDER_VALUE: &str = "InstallDir";
+/// Install folder where the registry does not say (1.3 [P]).
+pub const AGENT_FOLDER: &str = r"C:\Program Files\Microsoft Azure AD Connect Provisioning Agent";
+/// Executable in the install folder; its ProductVersion is the version (1.3, PV03 [P]).
+pub const AGENT_EXECUTABLE: &str = "AADConnectProvisioningAgent.exe";
+/// PowerShell module in the install folder (1.3 [P]).
+pub const AGENT_MODULE: &str = "Microsoft.CloudSync.PowerShell.dll";
+/// Service of the agent (1.3 [R]).
+pub const AGENT_SERVICE: &str = "AADConnectProvisioningAgent";
+/// Service of the updater (1.3 [S]).
+pub const UPDATER_SERVICE: &str = "AzureADConnectAgentUpdater";
+/// gMSA that the product makes by default (1.6 [P]). The name is not relied upon: the service's account is read.
+pub const DEFAULT_GMSA: &str = "provAgentgMSA$";
+
+/// Service of the Connect engine (2.1 [P]).
+pub const CONNECT_SERVICE: &str = "ADSync";
+/// Engine executable; its ProductVersion is the running version (2.1 [P], 2.14 [S]).
+pub const CONNECT_ENGINE: &str = r"C:\Program Files\Microsoft Azure AD Sync\Bin\miiserver.exe";
+/// File name under which people know the Connect installer (2.1 [R]).
+pub const CONNECT_INSTALLER: &str = "AzureADConnect.msi";
+
+/// Key of the Windows version (PF02, PF03).
+pub const WINDOWS_KEY: &str = r"SOFTWARE\Microsoft\Windows NT\CurrentVersion";
+/// Key whose `ProductType` tells server, domain controller and client apart (PF01 [K]).
+pub const PRODUCT_OPTIONS_KEY: &str = r"SYSTEM\CurrentControlSet\Control\ProductOptions";
+/// Key whose `Domain` is the server's DNS domain (PF04 [K]).
+pub const TCPIP_KEY: &str = r"SYSTEM\CurrentControlSet\Services\Tcpip\Parameters";
+/// .NET Framework 4 (PF09).
+pub const DOTNET_KEY: &str = r"SOFTWARE\Microsoft\NET Framework Setup\NDP\v4\Full";
+/// `Release` of .NET Framework 4.7.1 (PF09 [K]).
+pub const DOTNET_4_7_1: u32 = 461_308;
+/// `Release` of .NET Framework 4.7.2 (PF10).
+pub const DOTNET_4_7_2: u32 = 461_808;
+/// First build of Windows Server 2016 (PF02).
+pub const SERVER_2016: u32 = 14_393;
+/// Credential Manager (PF14).
+pub const VAULT_SERVICE: &str = "VaultSvc";
+/// SCHANNEL's TLS 1.2 keys (1.7 [P]).
+pub const TLS12_CLIENT_KEY: &str =
+    r"SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client";
+/// The server half of [`TLS12_CLIENT_KEY`].
+pub const TLS12_SERVER_KEY: &str =
+    r"SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Server";
+/// Strong cryptography for .NET (1.7 [P]).
+pub const DOTNET_CRYPTO_KEY: &str = r"SOFTWARE\Microsoft\.NETFramework\v4.0.30319";
+/// Keys whose presence means that Windows waits for a restart (PF19).
+pub const REBOOT_KEYS: [&str; 2] = [
+    r"SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending",
+    r"SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired",
+];
+/// Group policy of PowerShell: logging that would record the parameters of a cmdlet ([K]).
+pub const POWERSHELL_POLICY_KEY: &str = r"SOFTWARE\Policies\Microsoft\Windows\PowerShell";
+/// Internet Explorer enhanced security for administrators (PF33 [K]).
+pub const IE_ESC_KEY: &str =
+    r"SOFTWARE\Microsoft\Active Setup\Installed Components\{A509B1A7-37EF-4b3f-8CFC-4F3A74704073}";
+
+/// `ENVIRONMENTNAME` of the provisioning agent's setup (1.2, 1.7). The value for China is documented for another
+/// product's installer and unverified for this one.
+#[must_use]
+pub const fn environment_name(cloud: Cloud) -> &'static str {
+    match cloud {
+        Cloud::Commercial => "AzureCloud",
+        Cloud::UsGovernment => "AzureUSGovernment",
+        Cloud::China => "AzureChinaCloud",
+    }
+}
+
+/// Hosts that must answer on 443 before an agent can be registered (PF26 [P]; China's are derived from the sign-in
+/// endpoint of that cloud [K]).
+#[must_use]
+pub const fn sign_in_hosts(cloud: Cloud) -> &'static [&'static str] {
+    match cloud {
+        Cloud::Commercial => &["login.microsoftonline.com", "login.windows.net"],
+        Cloud::UsGovernment => &["login.microsoftonline.us"],
+        Cloud::China => &["login.partner.microsoftonline.cn"],
+    }
+}
+
+/// Arguments of a silent installation (1.2; the standard switches are [K], unverified on this bundle). The executor adds
+/// `/log FILE`.
+#[must_use]
+pub fn setup_arguments(cloud: Cloud) -> Vec<String> {
+    vec![
+        "/quiet".to_owned(),
+        "/norestart".to_owned(),
+        format!("ENVIRONMENTNAME={}", environment_name(cloud)),
+    ]
+}

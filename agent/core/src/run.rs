@@ -1,0 +1,634 @@
+//! One run: the carrying-out of one verified bundle. It decides what is next and how to go on after a cut; it performs
+//! nothing.
+
+use std::collections::VecDeque;
+
+use protocol::event::{Completion, Event, Failure, Grade, Section};
+use protocol::secret::SecretKind;
+use protocol::signed::{Ending, Manifest, StepEnding, StepRecord, Verified};
+use protocol::step::Step;
+use protocol::{Attempt, Generation, StepIndex, Timestamp};
+
+use crate::op::{Op, Outcome};
+use crate::procedure::{Complete, Host, Next, Procedure, Want};
+use crate::step::facts;
+
+/// What the shell is to do, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Journal this before doing what comes behind it.
+    Journal(Event),
+    /// Perform an operation and bring its outcome under this number.
+    Perform {
+        /// To be given back with the outcome.
+        number: u64,
+        /// What to do.
+        op: Op,
+    },
+    /// Ask the controller for leave.
+    AskPermit {
+        /// The step.
+        step: StepIndex,
+        /// The try.
+        attempt: Attempt,
+        /// For what.
+        section: Section,
+    },
+    /// Ask for a secret.
+    AskSecret {
+        /// The step.
+        step: StepIndex,
+        /// The try.
+        attempt: Attempt,
+        /// Which.
+        wanted: SecretKind,
+    },
+    /// The run is over: write the receipt. Secrets are forgotten.
+    Finish(Conclusion),
+}
+
+/// The end of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conclusion {
+    /// How it ended.
+    pub ending: Ending,
+    /// Highest grade that was seen.
+    pub grade: Option<Grade>,
+    /// Step by step.
+    pub steps: Vec<StepRecord>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Probing whether the server is what the plan took it to be.
+    Assuming,
+    /// At a step.
+    At(usize),
+    /// Probing what the server has become.
+    Reporting,
+    /// Over.
+    Over,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Waiting {
+    Nothing,
+    Op { number: u64, idle: bool },
+    Permit,
+    Secret,
+}
+
+/// One run.
+#[derive(Debug)]
+pub struct Run {
+    manifest: Verified<Manifest>,
+    host: Host,
+    stage: Stage,
+    procedure: Procedure,
+    records: Vec<StepRecord>,
+    grade: Option<Grade>,
+    section: Option<Section>,
+    waiting: Waiting,
+    step_begun: Timestamp,
+    next_number: u64,
+    paused: bool,
+    aborted: bool,
+    ending: Option<Ending>,
+    actions: VecDeque<Action>,
+}
+
+impl Run {
+    /// Begins, or goes on with, the run of `manifest`. `history` is what the journal holds of this generation, in order.
+    #[must_use]
+    pub fn new(
+        manifest: Verified<Manifest>,
+        host: Host,
+        history: &[Event],
+        now: Timestamp,
+    ) -> Self {
+        let records = manifest
+            .steps
+            .iter()
+            .zip(0_u16..)
+            .map(|(step, index)| not_begun(step, index))
+            .collect();
+        let mut run = Self {
+            manifest,
+            host,
+            stage: Stage::Assuming,
+            procedure: Procedure::new(false),
+            records,
+            grade: None,
+            section: None,
+            waiting: Waiting::Nothing,
+            step_begun: now,
+            next_number: 0,
+            paused: false,
+            aborted: false,
+            ending: None,
+            actions: VecDeque::new(),
+        };
+        run.replay(history);
+        run.advance(now);
+        run
+    }
+
+    /// The generation of the bundle.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.manifest.generation
+    }
+
+    /// The bundle.
+    #[must_use]
+    pub const fn manifest(&self) -> &Verified<Manifest> {
+        &self.manifest
+    }
+
+    /// The step that is under way.
+    #[must_use]
+    pub fn current_step(&self) -> Option<(StepIndex, &Step)> {
+        match self.stage {
+            Stage::At(at) => Some((index(at), self.manifest.steps.get(at)?)),
+            Stage::Assuming | Stage::Reporting | Stage::Over => None,
+        }
+    }
+
+    /// Gives the next thing to do, until `None`.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The outcome of an operation. One that nobody waits for any more is dropped.
+    pub fn handle_outcome(&mut self, number: u64, outcome: Outcome, now: Timestamp) {
+        if matches!(self.waiting, Waiting::Op { number: waited, .. } if waited == number) {
+            self.answered(outcome, now);
+        }
+    }
+
+    /// Leave was given for the section that this step asked for.
+    pub fn handle_permit(&mut self, step: StepIndex, attempt: Attempt, now: Timestamp) {
+        let current = matches!(self.stage, Stage::At(at) if index(at) == step && self.records[at].attempts == attempt);
+        if self.waiting != Waiting::Permit || !current {
+            return;
+        }
+        if let Some(section) = self.section.clone() {
+            let generation = self.generation();
+            self.actions
+                .push_back(Action::Journal(Event::SectionEntered {
+                    generation,
+                    step,
+                    section,
+                }));
+        }
+        self.answered(Outcome::Done, now);
+    }
+
+    /// The secret came, or was refused.
+    pub fn handle_secret(&mut self, wanted: &SecretKind, came: Result<(), String>, now: Timestamp) {
+        if self.waiting != Waiting::Secret {
+            return;
+        }
+        let Stage::At(at) = self.stage else { return };
+        let outcome = match came {
+            Ok(()) => {
+                let received = Event::SecretReceived {
+                    generation: self.generation(),
+                    step: index(at),
+                    wanted: wanted.clone(),
+                };
+                self.actions.push_back(Action::Journal(received));
+                Outcome::Done
+            }
+            Err(why) => Outcome::Failed(why),
+        };
+        self.answered(outcome, now);
+    }
+
+    /// A named person says that a step is done. It counts where the step waits for a person; its own probe goes first.
+    pub fn handle_attested(&mut self, step: StepIndex, by: String) {
+        if matches!(self.stage, Stage::At(at) if index(at) == step) {
+            self.procedure.attest(by);
+        }
+    }
+
+    /// Asks again for what was asked of a controller that did not hear it: to be called after each welcome.
+    pub fn ask_again(&mut self, now: Timestamp) {
+        if matches!(self.waiting, Waiting::Permit | Waiting::Secret) {
+            self.waiting = Waiting::Nothing;
+            self.advance(now);
+        }
+    }
+
+    /// Begins no further step and asks for no leave until [`Self::resume`].
+    pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Goes on.
+    pub fn resume(&mut self, now: Timestamp) {
+        if self.paused {
+            self.paused = false;
+            self.ask_again(now);
+            self.advance(now);
+        }
+    }
+
+    /// Ends the run at its next gate: between steps, or where it waits for leave, a secret or a person. A section that
+    /// was entered is finished first.
+    pub fn abort(&mut self, now: Timestamp) {
+        self.aborted = true;
+        let idle = match self.waiting {
+            Waiting::Permit | Waiting::Secret => true,
+            Waiting::Op { idle, .. } => idle && !self.in_section(),
+            Waiting::Nothing => self.paused,
+        };
+        if idle {
+            self.waiting = Waiting::Nothing;
+            self.end(Ending::Aborted, now);
+        }
+    }
+
+    /// Checks the step's time limit.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        let Stage::At(at) = self.stage else { return };
+        let limit = self.manifest.steps[at].time_limit();
+        let stuck = matches!(self.waiting, Waiting::Op { .. } | Waiting::Secret);
+        if stuck && now >= self.step_begun.plus(limit) {
+            self.waiting = Waiting::Nothing;
+            let failure = Failure::plain(format!(
+                "it took longer than {} minutes",
+                limit.as_secs() / 60
+            ));
+            self.failed(at, failure, now);
+        }
+    }
+
+    /// When [`Self::handle_timeout`] is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        match self.stage {
+            Stage::At(at) => Some(self.step_begun.plus(self.manifest.steps[at].time_limit())),
+            Stage::Assuming | Stage::Reporting | Stage::Over => None,
+        }
+    }
+
+    fn in_section(&self) -> bool {
+        self.section.is_some() && self.waiting != Waiting::Permit
+    }
+
+    /// Takes up what the journal says was done; what was begun and not finished is begun again, from its probe.
+    fn replay(&mut self, history: &[Event]) {
+        for event in history {
+            match event {
+                Event::StepBegun { step, attempt, .. } => {
+                    let at = usize::from(step.0);
+                    if let Some(record) = self.records.get_mut(at) {
+                        record.attempts = *attempt;
+                        self.stage = Stage::At(at);
+                    }
+                }
+                Event::StepCompleted {
+                    step,
+                    completion,
+                    summary,
+                    grade,
+                    ..
+                } => {
+                    let at = usize::from(step.0);
+                    if let Some(record) = self.records.get_mut(at) {
+                        record.ending = ending_of(completion);
+                        record.summary.clone_from(summary);
+                        self.grade = self.grade.max(*grade);
+                        self.stage = Stage::At(at + 1);
+                    }
+                }
+                Event::StepFailed { step, failure, .. } => {
+                    self.close_record(usize::from(step.0), StepEnding::Failed, &failure.what);
+                    self.ending = Some(Ending::Failed(failure.what.clone()));
+                    self.stage = Stage::Reporting;
+                }
+                Event::StepInconclusive { step, question, .. } => {
+                    self.close_record(usize::from(step.0), StepEnding::Inconclusive, question);
+                    self.ending = Some(Ending::Inconclusive(question.clone()));
+                    self.stage = Stage::Reporting;
+                }
+                Event::FactsReported(_)
+                | Event::BundleAccepted { .. }
+                | Event::BundleRefused { .. }
+                | Event::SectionEntered { .. }
+                | Event::SectionLeft { .. }
+                | Event::SecretAsked { .. }
+                | Event::SecretReceived { .. }
+                | Event::TaskOpened { .. }
+                | Event::Probed { .. }
+                | Event::RunFinished { .. } => {}
+            }
+        }
+        if let Stage::At(at) = self.stage {
+            self.procedure = Procedure::new(
+                self.records
+                    .get(at)
+                    .is_some_and(|record| record.attempts.0 > 0),
+            );
+            if at >= self.records.len() {
+                self.ending = Some(Ending::Completed);
+                self.stage = Stage::Reporting;
+            }
+        }
+    }
+
+    fn close_record(&mut self, at: usize, ending: StepEnding, summary: &str) {
+        if let Some(record) = self.records.get_mut(at) {
+            record.ending = ending;
+            summary.clone_into(&mut record.summary);
+        }
+    }
+
+    fn answered(&mut self, outcome: Outcome, now: Timestamp) {
+        let gate = matches!(self.waiting, Waiting::Op { idle: true, .. }) && self.section.is_none();
+        self.waiting = Waiting::Nothing;
+        self.procedure.add(outcome);
+        if gate && self.aborted {
+            self.end(Ending::Aborted, now);
+        } else {
+            self.advance(now);
+        }
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        while self.waiting == Waiting::Nothing {
+            match self.stage {
+                Stage::Assuming => self.assume(now),
+                Stage::At(at) => {
+                    if !self.at_step(at, now) {
+                        return;
+                    }
+                }
+                Stage::Reporting => self.report(),
+                Stage::Over => return,
+            }
+        }
+    }
+
+    /// Probes the server and compares it with what the bundle assumes.
+    fn assume(&mut self, now: Timestamp) {
+        let assumed = self.manifest.assumed.clone();
+        let mut essence = None;
+        let next = self.procedure.drive(&[], &self.host, |cx| {
+            let facts = facts::probe(cx)?;
+            cx.note_facts(&facts)?;
+            essence = Some(facts.essence());
+            Ok(Complete::new(Completion::AlreadySo, ""))
+        });
+        match next {
+            Next::Complete(_) => {
+                self.procedure = Procedure::new(false);
+                let differs = assumed.is_some_and(|assumed| Some(assumed.essence) != essence);
+                if differs {
+                    let why = "the server is no longer what the plan took it to be; plan again on its new facts";
+                    self.end(Ending::Failed(why.to_owned()), now);
+                } else {
+                    self.stage = Stage::At(0);
+                }
+            }
+            Next::Want(want) => self.want(want, None),
+            Next::Failed(failure) => self.end(Ending::Failed(failure.what), now),
+            Next::CannotTell(question) => self.end(Ending::Inconclusive(question), now),
+        }
+    }
+
+    /// Goes on with a step; false when nothing more can be done now.
+    fn at_step(&mut self, at: usize, now: Timestamp) -> bool {
+        if matches!(self.records[at].ending, StepEnding::NotBegun) {
+            if self.paused {
+                return false;
+            }
+            if !self.begin(at, now) {
+                return true;
+            }
+        }
+        let manifest = &self.manifest;
+        match self
+            .procedure
+            .next(&manifest.steps[at], &manifest.artifacts, &self.host)
+        {
+            Next::Want(want) => self.want(want, Some(at)),
+            Next::Complete(complete) => self.completed(at, complete),
+            Next::Failed(failure) => self.failed(at, *failure, now),
+            Next::CannotTell(question) => {
+                self.leave_section(at);
+                self.close_record(at, StepEnding::Inconclusive, &question);
+                let event = Event::StepInconclusive {
+                    generation: self.generation(),
+                    step: index(at),
+                    question: question.clone(),
+                };
+                self.actions.push_back(Action::Journal(event));
+                self.end(Ending::Inconclusive(question), now);
+            }
+        }
+        true
+    }
+
+    /// Records the beginning of a step, unless the run ends here.
+    fn begin(&mut self, at: usize, now: Timestamp) -> bool {
+        if self.aborted {
+            self.end(Ending::Aborted, now);
+            return false;
+        }
+        if now > self.manifest.expires {
+            self.end(Ending::Expired, now);
+            return false;
+        }
+        let record = &mut self.records[at];
+        self.procedure = Procedure::new(record.attempts.0 > 0);
+        record.attempts = record.attempts.next();
+        record.ending = StepEnding::Inconclusive;
+        let event = Event::StepBegun {
+            generation: self.manifest.generation,
+            step: index(at),
+            attempt: record.attempts,
+            kind: record.kind.clone(),
+        };
+        self.step_begun = now;
+        self.actions.push_back(Action::Journal(event));
+        true
+    }
+
+    fn want(&mut self, want: Want, at: Option<usize>) {
+        let generation = self.generation();
+        let step = index(at.unwrap_or(0));
+        let attempt = at.map_or(Attempt(0), |at| self.records[at].attempts);
+        match want {
+            Want::Op(op) => {
+                let number = self.next_number;
+                self.next_number += 1;
+                self.waiting = Waiting::Op {
+                    number,
+                    idle: matches!(op, Op::Wait { .. }),
+                };
+                self.actions.push_back(Action::Perform { number, op });
+            }
+            Want::Permit(section) => {
+                self.section = Some(section.clone());
+                self.waiting = Waiting::Permit;
+                if !self.paused {
+                    self.actions.push_back(Action::AskPermit {
+                        step,
+                        attempt,
+                        section,
+                    });
+                }
+            }
+            Want::Leave => {
+                if let Some(at) = at {
+                    self.leave_section(at);
+                }
+                self.procedure.add(Outcome::Done);
+            }
+            Want::Secret { wanted, why } => {
+                self.waiting = Waiting::Secret;
+                let event = Event::SecretAsked {
+                    generation,
+                    step,
+                    attempt,
+                    wanted: wanted.clone(),
+                    why,
+                };
+                self.actions.push_back(Action::Journal(event));
+                self.actions.push_back(Action::AskSecret {
+                    step,
+                    attempt,
+                    wanted,
+                });
+            }
+            Want::Task(text) => {
+                self.actions.push_back(Action::Journal(Event::TaskOpened {
+                    generation,
+                    step,
+                    text,
+                }));
+                self.procedure.add(Outcome::Done);
+            }
+            Want::Findings(findings) => {
+                self.actions.push_back(Action::Journal(Event::Probed {
+                    generation,
+                    step,
+                    findings,
+                }));
+                self.procedure.add(Outcome::Done);
+            }
+            Want::Facts(facts) => {
+                self.actions
+                    .push_back(Action::Journal(Event::FactsReported(facts)));
+                self.procedure.add(Outcome::Done);
+            }
+        }
+    }
+
+    fn leave_section(&mut self, at: usize) {
+        if self.section.take().is_some() {
+            let left = Event::SectionLeft {
+                generation: self.generation(),
+                step: index(at),
+            };
+            self.actions.push_back(Action::Journal(left));
+        }
+    }
+
+    fn completed(&mut self, at: usize, complete: Complete) {
+        self.leave_section(at);
+        self.close_record(at, ending_of(&complete.completion), &complete.summary);
+        self.grade = self.grade.max(complete.grade);
+        let event = Event::StepCompleted {
+            generation: self.generation(),
+            step: index(at),
+            completion: complete.completion,
+            summary: complete.summary,
+            grade: complete.grade,
+        };
+        self.actions.push_back(Action::Journal(event));
+        self.procedure = Procedure::new(false);
+        if at + 1 < self.records.len() {
+            self.stage = Stage::At(at + 1);
+            let begun_before = self.records[at + 1].attempts.0 > 0;
+            self.procedure = Procedure::new(begun_before);
+        } else {
+            self.ending = Some(Ending::Completed);
+            self.stage = Stage::Reporting;
+        }
+    }
+
+    fn failed(&mut self, at: usize, failure: Failure, now: Timestamp) {
+        self.leave_section(at);
+        self.close_record(at, StepEnding::Failed, &failure.what);
+        let why = format!("{}: {}", self.manifest.steps[at].title(), failure.what);
+        let event = Event::StepFailed {
+            generation: self.generation(),
+            step: index(at),
+            failure: Box::new(failure),
+        };
+        self.actions.push_back(Action::Journal(event));
+        self.end(Ending::Failed(why), now);
+    }
+
+    fn end(&mut self, ending: Ending, now: Timestamp) {
+        self.ending = Some(ending);
+        self.procedure = Procedure::new(false);
+        self.stage = Stage::Reporting;
+        self.paused = false;
+        self.advance(now);
+    }
+
+    /// Probes the server once more where a step may have changed it, then concludes.
+    fn report(&mut self) {
+        let changed = self
+            .manifest
+            .steps
+            .iter()
+            .zip(&self.records)
+            .any(|(step, record)| !step.is_read_only() && record.attempts.0 > 0);
+        if changed {
+            let next = self.procedure.drive(&[], &self.host, |cx| {
+                let facts = facts::probe(cx)?;
+                cx.note_facts(&facts)?;
+                Ok(Complete::new(Completion::AlreadySo, ""))
+            });
+            if let Next::Want(want) = next {
+                self.want(want, None);
+                return;
+            }
+        }
+        self.stage = Stage::Over;
+        let conclusion = Conclusion {
+            ending: self.ending.take().unwrap_or(Ending::Completed),
+            grade: self.grade,
+            steps: std::mem::take(&mut self.records),
+        };
+        self.actions.push_back(Action::Finish(conclusion));
+    }
+}
+
+fn not_begun(step: &Step, at: u16) -> StepRecord {
+    StepRecord {
+        step: StepIndex(at),
+        kind: step.kind().to_owned(),
+        ending: StepEnding::NotBegun,
+        attempts: Attempt(0),
+        summary: String::new(),
+    }
+}
+
+const fn ending_of(completion: &Completion) -> StepEnding {
+    match completion {
+        Completion::Applied => StepEnding::Applied,
+        Completion::AlreadySo => StepEnding::AlreadySo,
+        Completion::SeenDone => StepEnding::SeenDone,
+        Completion::Attested { .. } => StepEnding::Attested,
+    }
+}
+
+fn index(at: usize) -> StepIndex {
+    StepIndex(u16::try_from(at).expect("the guard bounds the number of steps"))
+}

@@ -1,0 +1,193 @@
+//! Connect Sync: bytes staged, a person at the MSI and the wizard, the end probed, then verified (product facts 2.1 to
+//! 2.4). It cannot be installed unattended in a supported way.
+
+use std::time::Duration;
+
+use protocol::event::{Completion, Failure, Finding, Grade, Owner, Severity, Verdict};
+use protocol::facts::{ConnectFacts, ServiceState};
+use protocol::step::{GuideConnect, StageConnect, VerifyConnect};
+
+use crate::op::{Op, Script};
+use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
+use crate::product;
+use crate::step::facts;
+
+const WATCH: Duration = Duration::from_secs(30);
+const SCHEDULER_LIMIT: Duration = Duration::from_secs(120);
+
+/// What `Get-ADSyncScheduler` says; `None` for what it did not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scheduler {
+    /// `StagingModeEnabled`.
+    pub staging: Option<bool>,
+    /// `SyncCycleEnabled`.
+    pub cycle_enabled: Option<bool>,
+}
+
+/// Asks the scheduler.
+///
+/// # Errors
+/// While the outcome is missing.
+pub fn scheduler(cx: &mut Cx<'_>) -> Flow<Reading<Scheduler>> {
+    let lines = cx.script(
+        Script::ReadConnectScheduler,
+        serde_json::json!({}),
+        Vec::new(),
+        SCHEDULER_LIMIT,
+    )?;
+    Ok(lines.map(|lines| {
+        let last = lines.last().cloned().unwrap_or_default();
+        Scheduler {
+            staging: last["stagingModeEnabled"].as_bool(),
+            cycle_enabled: last["syncCycleEnabled"].as_bool(),
+        }
+    }))
+}
+
+/// Puts the installer where the person finds it.
+///
+/// # Errors
+/// While outcomes are missing, and when it fails.
+pub fn stage(stage: &StageConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let artifact = cx.artifact(&stage.artifact)?;
+    if let Err(why) = cx.perform(Op::Fetch {
+        artifact: artifact.clone(),
+    })? {
+        return fail(format!("the installer could not be brought here: {why}"));
+    }
+    match cx.stage(&artifact, product::CONNECT_INSTALLER)? {
+        Ok(path) => Ok(Complete::new(
+            Completion::Applied,
+            format!("version {} lies at {path}", artifact.version),
+        )),
+        Err(why) => fail(format!("the installer could not be put in place: {why}")),
+    }
+}
+
+/// Opens the installation as work for a person and watches for its end.
+///
+/// # Errors
+/// While outcomes are missing, and when it fails.
+pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let done = |connect: Option<ConnectFacts>| {
+        let connect = connect?;
+        let version = connect
+            .version
+            .filter(|version| *version >= guide.at_least)?;
+        // The wizard's end shows by the scheduler: before it, the module does not answer.
+        let mode = match connect.staging? {
+            true => "staging",
+            false => "active",
+        };
+        Some(format!("version {version} configured, {mode}"))
+    };
+    if let Some(summary) = done(facts::connect_sync(cx)?) {
+        return Ok(Complete {
+            grade: Some(Grade::Configured),
+            ..Complete::new(Completion::AlreadySo, summary)
+        });
+    }
+    cx.task(&guide.text)?;
+    match cx.until(WATCH, |cx| Ok(done(facts::connect_sync(cx)?)))? {
+        Ok(summary) => Ok(Complete {
+            grade: Some(Grade::Configured),
+            ..Complete::new(Completion::SeenDone, summary)
+        }),
+        Err(by) => {
+            let summary = format!("attested by {by}; no probe saw it configured");
+            Ok(Complete::new(Completion::Attested { by }, summary))
+        }
+    }
+}
+
+/// Verifies engine, version and scheduler.
+///
+/// # Errors
+/// While outcomes are missing, and when what is there is not what is wanted.
+pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let Some(connect) = facts::connect_sync(cx)? else {
+        return fail("Connect Sync is not on this server");
+    };
+    let version = connect
+        .version
+        .map_or("absent".to_owned(), |version| version.to_string());
+    let verdict = |pass: Option<bool>| match pass {
+        Some(true) => Verdict::Pass,
+        Some(false) => Verdict::Fail,
+        None => Verdict::CannotTell,
+    };
+    let probe =
+        |id: &str, what: &str, read: String, wanted: String, severity, pass: Option<bool>| {
+            Finding {
+                id: id.to_owned(),
+                what: what.to_owned(),
+                read,
+                wanted,
+                verdict: verdict(pass),
+                severity,
+                fix: if pass == Some(true) {
+                    String::new()
+                } else {
+                    "look at the server; the wizard shows its state".to_owned()
+                },
+                owner: Owner::Server,
+            }
+        };
+    let show =
+        |value: Option<bool>| value.map_or("not readable".to_owned(), |value| value.to_string());
+    let findings = vec![
+        probe(
+            "PV22",
+            "engine runs",
+            format!("{:?}", connect.service),
+            "Running".to_owned(),
+            Severity::Block,
+            Some(connect.service == Some(ServiceState::Running)),
+        ),
+        probe(
+            "PV23",
+            "version of the engine",
+            version.clone(),
+            format!("{} or later", verify.at_least),
+            Severity::Block,
+            connect.version.map(|version| version >= verify.at_least),
+        ),
+        probe(
+            "PV24",
+            "scheduler on",
+            show(connect.cycle_enabled),
+            "true".to_owned(),
+            Severity::Warn,
+            connect.cycle_enabled,
+        ),
+        probe(
+            "PV25",
+            "staging mode is readable",
+            show(connect.staging),
+            "readable".to_owned(),
+            Severity::Block,
+            connect.staging.map(|_| true),
+        ),
+    ];
+    cx.note(findings.clone())?;
+    let blocking: Vec<Finding> = findings.into_iter().filter(Finding::blocks).collect();
+    if let Some(first) = blocking.first() {
+        let what = format!(
+            "{} {}: {} (wanted: {})",
+            first.id, first.what, first.read, first.wanted
+        );
+        let mut failure = Failure::plain(what);
+        failure.findings = blocking;
+        return Err(Stop::Failed(Box::new(failure)));
+    }
+    let mode = if connect.staging == Some(true) {
+        "staging"
+    } else {
+        "active"
+    };
+    let summary = format!("version {version}, {mode}");
+    Ok(Complete {
+        grade: Some(Grade::Configured),
+        ..Complete::new(Completion::AlreadySo, summary)
+    })
+}

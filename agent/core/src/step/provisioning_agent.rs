@@ -1,0 +1,472 @@
+//! The cloud sync provisioning agent: install, register by cmdlets, register by a person at the wizard, verify
+//! (product facts 1.1 to 1.9).
+
+use std::time::Duration;
+
+use protocol::Version;
+use protocol::event::{
+    Completion, Failure, Finding, GmsaObject, Grade, Owner, Section, Severity, Verdict,
+};
+use protocol::facts::{ProvisioningAgentFacts, ServiceState};
+use protocol::id::{GmsaName, TenantId};
+use protocol::secret::SecretKind;
+use protocol::step::{
+    DirectoryRights, GuideProvisioningAgent, InstallProvisioningAgent, RegisterProvisioningAgent,
+    SignIn, VerifyProvisioningAgent,
+};
+
+use crate::known;
+use crate::op::{Log, Op, Script};
+use crate::procedure::{Complete, Cx, Flow, Stop, fail};
+use crate::product;
+use crate::step::{facts, preflight};
+
+/// How often the end of a person's work is looked for.
+const WATCH: Duration = Duration::from_secs(30);
+
+/// How long the product's cmdlets may take altogether.
+const CONFIGURE_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// How often and how long another installation is waited for (exit code 1618).
+const INSTALLER_BUSY: (u32, Duration) = (20, Duration::from_secs(30));
+
+/// Installs, or upgrades in place, by the setup's silent form.
+///
+/// # Errors
+/// While outcomes are missing, and when it fails or cannot tell.
+pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
+    if cx.resumed()
+        && let Err(why) = cx.perform(Op::AwaitInstaller)?
+    {
+        return Err(Stop::CannotTell(format!(
+            "whether an installer of an earlier try still runs: {why}"
+        )));
+    }
+    let before = installed(cx)?;
+    if let Some(version) = before.as_ref().and_then(|agent| agent.version)
+        && version >= install.at_least
+    {
+        let summary = format!(
+            "version {version} is there, at least {} is wanted",
+            install.at_least
+        );
+        return Ok(Complete {
+            grade: Some(Grade::Installed),
+            ..Complete::new(Completion::AlreadySo, summary)
+        });
+    }
+    let artifact = cx.artifact(&install.artifact)?;
+    if let Err(why) = cx.perform(Op::Fetch {
+        artifact: artifact.clone(),
+    })? {
+        return fail(format!("the setup could not be brought here: {why}"));
+    }
+    let serving = before.as_ref().is_some_and(ProvisioningAgentFacts::serves);
+    if serving {
+        cx.enter(Section {
+            outage: true,
+            gmsa: None,
+        })?;
+    }
+    let (times, pause) = INSTALLER_BUSY;
+    let code = cx.retry(times, pause, |cx| {
+        let exited = cx.install(
+            &artifact,
+            product::setup_arguments(install.cloud),
+            Log::ProvisioningAgentSetup,
+        )?;
+        Ok(match exited {
+            Ok(1618) => None,
+            other => Some(other),
+        })
+    })?;
+    let restart = match code {
+        None => return fail("another installation kept running (exit code 1618)"),
+        Some(Err(why)) => return fail(format!("the setup could not be run: {why}")),
+        Some(Ok(0 | 1638)) => false,
+        Some(Ok(3010 | 1641)) => true,
+        Some(Ok(code)) => return Err(Stop::Failed(Box::new(setup_failure(code, cx)?))),
+    };
+    match installed(cx)?.and_then(|agent| agent.version) {
+        Some(version) if version >= install.at_least => {
+            let mut summary = format!("version {version} installed");
+            if restart {
+                summary.push_str(
+                    "; Windows asks for a restart, which Entrain leaves to the server's owner",
+                );
+            }
+            Ok(Complete {
+                grade: Some(Grade::Installed),
+                ..Complete::new(Completion::Applied, summary)
+            })
+        }
+        Some(version) => fail(format!(
+            "the setup said it succeeded, but version {version} is there"
+        )),
+        None => fail("the setup said it succeeded, but the agent's executable is not there"),
+    }
+}
+
+fn installed(cx: &mut Cx<'_>) -> Flow<Option<ProvisioningAgentFacts>> {
+    facts::provisioning_agent(cx)
+}
+
+fn setup_failure(code: i32, cx: &mut Cx<'_>) -> Flow<Failure> {
+    let lines = cx.log(Log::ProvisioningAgentSetup)?;
+    let meaning = match code {
+        1602 => " (cancelled)",
+        1603 => " (fatal error of the inner package)",
+        _ => "",
+    };
+    let mut failure = Failure::plain(format!("the setup ended with exit code {code}{meaning}"));
+    let (known, shown) = match known::recognize(&lines) {
+        Some((known, line)) => (Some(known), vec![line]),
+        None => (None, lines.iter().rev().take(12).rev().cloned().collect()),
+    };
+    failure.known = known;
+    Ok(failure.with_lines(shown))
+}
+
+/// How far a registration is.
+enum Registered {
+    Yes(String),
+    No,
+    Elsewhere(TenantId),
+}
+
+fn registered(
+    tenant: &TenantId,
+    gmsa: Option<&GmsaName>,
+    cx: &mut Cx<'_>,
+) -> Flow<(Registered, Option<ProvisioningAgentFacts>)> {
+    let Some(agent) = installed(cx)? else {
+        return Ok((Registered::No, None));
+    };
+    let state = match &agent.tenant {
+        Some(other) if other != tenant => Registered::Elsewhere(other.clone()),
+        Some(_) if agent.service == Some(ServiceState::Running) && runs_as(&agent, gmsa) => {
+            let account = agent.account.clone().unwrap_or_default();
+            Registered::Yes(format!(
+                "registered with tenant {tenant}, service runs as {account}"
+            ))
+        }
+        Some(_) | None => Registered::No,
+    };
+    Ok((state, Some(agent)))
+}
+
+/// Tells whether the service runs as that gMSA, or, where none is named, as any account with the trailing `$` of one.
+fn runs_as(agent: &ProvisioningAgentFacts, gmsa: Option<&GmsaName>) -> bool {
+    let account = agent.account.as_deref().unwrap_or_default();
+    let name = account.rsplit('\\').next().unwrap_or_default();
+    match gmsa {
+        Some(gmsa) => name.eq_ignore_ascii_case(gmsa.as_str()),
+        None => name.ends_with('$'),
+    }
+}
+
+/// Signs in, sets the gMSA, adds the domains and restarts the service, all in one PowerShell process.
+///
+/// # Errors
+/// While outcomes are missing, and when it fails or cannot tell.
+pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let gmsa = register.gmsa.as_ref();
+    let (state, agent) = registered(&register.tenant, gmsa, cx)?;
+    match state {
+        Registered::Yes(summary) => return Ok(configured(Completion::AlreadySo, summary)),
+        Registered::Elsewhere(other) => return elsewhere(&other),
+        Registered::No => {}
+    }
+    let Some(agent) = agent else {
+        return fail("the provisioning agent is not installed");
+    };
+    let recording = preflight::recording(cx)?;
+    if !recording.is_empty() {
+        let mut failure = Failure::plain(format!(
+            "no secret was asked for: {} would record it on this server",
+            recording.join(" and ")
+        ));
+        failure.known = Some(protocol::event::KnownCause {
+            id: "SEC1".to_owned(),
+            cause: "a policy on this server writes the parameters of cmdlets to a log".to_owned(),
+            fix: "use the wizard for this tenant (sign_in = \"wizard\"), or lift the policy for the appointment".to_owned(),
+        });
+        return Err(Stop::Failed(Box::new(failure)));
+    }
+    let secrets = secrets(register);
+    for wanted in &secrets {
+        cx.secret(wanted.clone(), "to register the provisioning agent")?;
+    }
+    let object = GmsaObject {
+        domain: register.home_domain.clone(),
+        name: register.gmsa.clone(),
+    };
+    // A gMSA that was made beforehand already names this server: only the product's own is changed here (G3).
+    let gmsa_object = creates_gmsa(register).then_some(object);
+    cx.enter(Section {
+        outage: agent.serves(),
+        gmsa: gmsa_object,
+    })?;
+    let lines = cx.script(
+        Script::ConfigureProvisioningAgent,
+        input(register),
+        secrets,
+        CONFIGURE_LIMIT,
+    )?;
+    configured_by(lines)?;
+    cx.leave()?;
+    match registered(&register.tenant, gmsa, cx)?.0 {
+        Registered::Yes(summary) => Ok(configured(Completion::Applied, summary)),
+        Registered::Elsewhere(other) => elsewhere(&other),
+        Registered::No => {
+            let trace = cx.log(Log::ProvisioningAgentTrace)?;
+            let mut failure = Failure::plain(
+                "the cmdlets ended well, but the server does not show the registration",
+            );
+            failure.known = known::recognize(&trace).map(|(known, _)| known);
+            Err(Stop::Failed(Box::new(
+                failure.with_lines(trace.into_iter().rev().take(12)),
+            )))
+        }
+    }
+}
+
+fn configured(completion: Completion, summary: String) -> Complete {
+    Complete {
+        grade: Some(Grade::Registered),
+        ..Complete::new(completion, summary)
+    }
+}
+
+fn elsewhere<T>(other: &TenantId) -> Flow<T> {
+    fail(format!(
+        "the agent on this server is registered with another tenant, {other}; it was left as it is"
+    ))
+}
+
+fn home_rights(register: &RegisterProvisioningAgent) -> DirectoryRights {
+    let home = register
+        .domains
+        .iter()
+        .find(|domain| domain.name == register.home_domain);
+    home.map_or(DirectoryRights::Handover, |domain| domain.rights)
+}
+
+fn creates_gmsa(register: &RegisterProvisioningAgent) -> bool {
+    register.gmsa.is_none() && home_rights(register) == DirectoryRights::Ask
+}
+
+/// The secrets that the configuration needs, in the order in which they are asked for.
+fn secrets(register: &RegisterProvisioningAgent) -> Vec<SecretKind> {
+    let tenant = register.tenant.clone();
+    let mut secrets = vec![match register.sign_in {
+        SignIn::Token => SecretKind::AccessToken { tenant },
+        SignIn::Credential | SignIn::Wizard => SecretKind::TenantCredential { tenant },
+    }];
+    let asked = register
+        .domains
+        .iter()
+        .filter(|domain| domain.rights == DirectoryRights::Ask);
+    secrets.extend(asked.map(|domain| SecretKind::DomainCredential {
+        domain: domain.name.clone(),
+    }));
+    secrets
+}
+
+fn input(register: &RegisterProvisioningAgent) -> serde_json::Value {
+    let domains: Vec<serde_json::Value> = register
+        .domains
+        .iter()
+        .map(|domain| {
+            serde_json::json!({
+                "name": domain.name,
+                "preferredDomainControllers": domain.preferred_dcs,
+                "credential": domain.rights == DirectoryRights::Ask,
+            })
+        })
+        .collect();
+    let gmsa = match (&register.gmsa, creates_gmsa(register)) {
+        (Some(name), _) => serde_json::json!({ "name": name }),
+        (None, true) => serde_json::json!({ "createWithCredentialOf": register.home_domain }),
+        (None, false) => serde_json::json!({ "name": product::DEFAULT_GMSA }),
+    };
+    serde_json::json!({
+        "tenant": register.tenant,
+        "signIn": register.sign_in,
+        "gmsa": gmsa,
+        "domains": domains,
+    })
+}
+
+/// Reads what the script said: a line for each cmdlet, and at last `done` or an error.
+fn configured_by(lines: Result<Vec<serde_json::Value>, String>) -> Flow<()> {
+    let lines = match lines {
+        Ok(lines) => lines,
+        Err(why) => return fail(format!("the cmdlets could not be run: {why}")),
+    };
+    let last = lines.last().cloned().unwrap_or_default();
+    if last["done"] == true {
+        return Ok(());
+    }
+    let error = &last["error"];
+    let at = error["at"].as_str().unwrap_or("PowerShell");
+    let message = error["message"]
+        .as_str()
+        .unwrap_or("it ended without a word")
+        .to_owned();
+    // A domain without a credential is unverified for the cmdlet: where the module demands one, a person decides.
+    if at == "Add-AADCloudSyncADDomain" && error["kind"] == "parameter" {
+        return Err(Stop::CannotTell(format!(
+            "the module demands a credential to add the domain ({message}): use directory = \"ask\" for it, or the wizard"
+        )));
+    }
+    let lines: Vec<String> = message.lines().map(ToOwned::to_owned).collect();
+    let mut failure = Failure::plain(format!(
+        "{at} failed: {}",
+        lines.first().cloned().unwrap_or_default()
+    ));
+    failure.known = known::recognize(&lines).map(|(known, _)| known);
+    Err(Stop::Failed(Box::new(failure.with_lines(lines))))
+}
+
+/// Opens the wizard's pages as work for a person and watches for its end.
+///
+/// # Errors
+/// While outcomes are missing, and when it fails.
+pub fn guide(guide: &GuideProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let gmsa = guide.gmsa.as_ref();
+    let (state, agent) = registered(&guide.tenant, gmsa, cx)?;
+    match state {
+        Registered::Yes(summary) => return Ok(configured(Completion::AlreadySo, summary)),
+        Registered::Elsewhere(other) => return elsewhere(&other),
+        Registered::No => {}
+    }
+    let Some(agent) = agent else {
+        return fail("the provisioning agent is not installed");
+    };
+    let object = GmsaObject {
+        domain: guide.home_domain.clone(),
+        name: guide.gmsa.clone(),
+    };
+    cx.enter(Section {
+        outage: agent.serves(),
+        gmsa: guide.gmsa.is_none().then_some(object),
+    })?;
+    cx.task(&guide.text)?;
+    let seen = cx.until(WATCH, |cx| {
+        Ok(match registered(&guide.tenant, gmsa, cx)?.0 {
+            Registered::Yes(summary) => Some(Ok(summary)),
+            Registered::Elsewhere(other) => Some(Err(other)),
+            Registered::No => None,
+        })
+    })?;
+    match seen {
+        Ok(Ok(summary)) => Ok(configured(Completion::SeenDone, summary)),
+        Ok(Err(other)) => elsewhere(&other),
+        Err(by) => {
+            let summary = format!("attested by {by}; no probe saw the registration");
+            Ok(Complete::new(Completion::Attested { by }, summary))
+        }
+    }
+}
+
+/// Verifies and tells the grade that was seen. The tenant's own view is not asked here.
+///
+/// # Errors
+/// While outcomes are missing, and when what is there is not what is wanted.
+pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let agent = installed(cx)?;
+    let updater = cx.service(product::UPDATER_SERVICE)?;
+    let agent = agent.unwrap_or(ProvisioningAgentFacts {
+        version: None,
+        tenant: None,
+        service: None,
+        account: None,
+    });
+    let probe =
+        |id: &str, what: &str, read: String, wanted: String, severity, pass: bool| Finding {
+            id: id.to_owned(),
+            what: what.to_owned(),
+            read,
+            wanted,
+            verdict: if pass { Verdict::Pass } else { Verdict::Fail },
+            severity,
+            fix: if pass {
+                String::new()
+            } else {
+                "see the step that was to bring it about".to_owned()
+            },
+            owner: Owner::Server,
+        };
+    let version = agent.version.unwrap_or(Version::new(0, 0, 0, 0));
+    let running = agent.service == Some(ServiceState::Running);
+    let account = agent.account.clone().unwrap_or_else(|| "absent".to_owned());
+    let tenant = agent
+        .tenant
+        .as_ref()
+        .map_or("absent".to_owned(), ToString::to_string);
+    let updater_runs =
+        matches!(&updater, Ok(Some(service)) if service.state == ServiceState::Running);
+    let findings = vec![
+        probe(
+            "PV03",
+            "version",
+            version.to_string(),
+            format!("{} or later", verify.at_least),
+            Severity::Block,
+            version >= verify.at_least,
+        ),
+        probe(
+            "PV04",
+            "service runs",
+            format!("{:?}", agent.service),
+            "Running".to_owned(),
+            Severity::Block,
+            running,
+        ),
+        probe(
+            "PV05",
+            "service account",
+            account,
+            gmsa_text(verify.gmsa.as_ref()),
+            Severity::Block,
+            runs_as(&agent, verify.gmsa.as_ref()),
+        ),
+        probe(
+            "PV06",
+            "registered tenant",
+            tenant,
+            verify.tenant.to_string(),
+            Severity::Block,
+            agent.tenant.as_ref() == Some(&verify.tenant),
+        ),
+        probe(
+            "PV20",
+            "updater runs",
+            format!("{updater_runs}"),
+            "true".to_owned(),
+            Severity::Warn,
+            updater_runs,
+        ),
+    ];
+    cx.note(findings.clone())?;
+    let blocking: Vec<Finding> = findings.into_iter().filter(Finding::blocks).collect();
+    if let Some(first) = blocking.first() {
+        let what = format!(
+            "{} {}: {} (wanted: {})",
+            first.id, first.what, first.read, first.wanted
+        );
+        let mut failure = Failure::plain(what);
+        failure.findings = blocking;
+        return Err(Stop::Failed(Box::new(failure)));
+    }
+    let summary = format!("version {version}, registered on this server; not seen in tenant");
+    Ok(configured(Completion::AlreadySo, summary))
+}
+
+fn gmsa_text(gmsa: Option<&GmsaName>) -> String {
+    gmsa.map_or(
+        "a group managed service account".to_owned(),
+        ToString::to_string,
+    )
+}

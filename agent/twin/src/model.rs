@@ -1,0 +1,502 @@
+//! The model itself: registry, services, files, logs, and what the products' setup, cmdlets and wizard do to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use agent_core::op::{Log, Op, Outcome, RegistryValue, Script, Service};
+use agent_core::product;
+use agent_core::step::facts::join;
+use protocol::facts::ServiceState;
+use protocol::secret::{Secret, SecretKind};
+use protocol::signed::ArtifactRef;
+use protocol::{TenantId, Version};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::faults::Fault;
+use crate::profile::{Installed, Profile};
+
+/// Rounds of watching after which the modelled person has completed a wizard.
+const PERSON_ROUNDS: u32 = 3;
+
+/// One modelled server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Twin {
+    profile: Profile,
+    registry: BTreeMap<String, RegistryValue>,
+    services: BTreeMap<String, Service>,
+    files: BTreeMap<String, Option<Version>>,
+    logs: BTreeMap<Log, Vec<String>>,
+    staged: Option<Version>,
+    waited: u32,
+    staging: Option<bool>,
+    /// Operations that changed the server, in order: a test asks it whether a step was carried out twice.
+    pub changes: Vec<String>,
+}
+
+fn value_id(key: &str, value: &str) -> String {
+    format!("{key}\\\\{value}").to_lowercase()
+}
+
+const INSTANT: Duration = Duration::ZERO;
+
+impl Twin {
+    /// A server as the profile says, in order where no fault says otherwise.
+    #[must_use]
+    pub fn new(profile: Profile) -> Self {
+        let mut twin = Self {
+            registry: BTreeMap::new(),
+            services: BTreeMap::new(),
+            files: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            staged: None,
+            waited: 0,
+            staging: None,
+            changes: Vec::new(),
+            profile,
+        };
+        twin.windows();
+        match twin.profile.installed.clone() {
+            Installed::Nothing => {}
+            Installed::ProvisioningAgent { version, tenant } => {
+                twin.lay_down_agent(version);
+                twin.register(&tenant, product::DEFAULT_GMSA);
+            }
+            Installed::Connect { version, staging } => twin.lay_down_connect(version, staging),
+        }
+        twin
+    }
+
+    /// The name of the server.
+    #[must_use]
+    pub const fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Replaces what is wrong with the server.
+    pub fn set_faults(&mut self, faults: BTreeSet<Fault>) {
+        self.profile.faults = faults;
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.profile.faults.contains(&fault)
+    }
+
+    fn set(&mut self, key: &str, value: &str, data: RegistryValue) {
+        self.registry.insert(value_id(key, value), data);
+    }
+
+    fn windows(&mut self) {
+        let domain = self
+            .profile
+            .target
+            .home_domain()
+            .map(|domain| domain.to_string())
+            .unwrap_or_default();
+        let text = |text: &str| RegistryValue::Text(text.to_owned());
+        self.set(
+            product::WINDOWS_KEY,
+            "ProductName",
+            text("Windows Server 2022 Standard (model)"),
+        );
+        self.set(product::WINDOWS_KEY, "CurrentBuildNumber", text("20348"));
+        self.set(product::WINDOWS_KEY, "InstallationType", text("Server"));
+        self.set(
+            product::PRODUCT_OPTIONS_KEY,
+            "ProductType",
+            text("ServerNT"),
+        );
+        self.set(product::TCPIP_KEY, "Domain", text(&domain));
+        self.set(
+            product::DOTNET_KEY,
+            "Release",
+            RegistryValue::Number(528_449),
+        );
+        for key in [product::TLS12_CLIENT_KEY, product::TLS12_SERVER_KEY] {
+            self.set(key, "Enabled", RegistryValue::Number(1));
+            self.set(key, "DisabledByDefault", RegistryValue::Number(0));
+        }
+        self.set(
+            product::DOTNET_CRYPTO_KEY,
+            "SchUseStrongCrypto",
+            RegistryValue::Number(1),
+        );
+        self.set(product::IE_ESC_KEY, "IsInstalled", RegistryValue::Number(0));
+        let vault = Service {
+            state: ServiceState::NotRunning,
+            account: "LocalSystem".to_owned(),
+            automatic: false,
+        };
+        self.services
+            .insert(product::VAULT_SERVICE.to_owned(), vault);
+        if self.has(Fault::TlsOff) {
+            self.set(
+                product::TLS12_CLIENT_KEY,
+                "Enabled",
+                RegistryValue::Number(0),
+            );
+            self.set(
+                product::DOTNET_CRYPTO_KEY,
+                "SchUseStrongCrypto",
+                RegistryValue::Number(0),
+            );
+        }
+        if self.has(Fault::VaultDisabled)
+            && let Some(vault) = self.services.get_mut(product::VAULT_SERVICE)
+        {
+            vault.state = ServiceState::Disabled;
+        }
+    }
+
+    fn lay_down_agent(&mut self, version: Version) {
+        self.set(
+            product::AGENT_KEY,
+            product::AGENT_FOLDER_VALUE,
+            RegistryValue::Text(format!("{}\\", product::AGENT_FOLDER)),
+        );
+        for name in [product::AGENT_EXECUTABLE, product::AGENT_MODULE] {
+            self.files.insert(
+                join(product::AGENT_FOLDER, name).to_lowercase(),
+                Some(version),
+            );
+        }
+        let account = self
+            .services
+            .get(product::AGENT_SERVICE)
+            .map(|service| service.account.clone());
+        let agent = Service {
+            state: ServiceState::Running,
+            account: account
+                .unwrap_or_else(|| "NT SERVICE\\AADConnectProvisioningAgent".to_owned()),
+            automatic: true,
+        };
+        self.services
+            .insert(product::AGENT_SERVICE.to_owned(), agent);
+        let updater = Service {
+            state: ServiceState::Running,
+            account: "LocalSystem".to_owned(),
+            automatic: true,
+        };
+        self.services
+            .insert(product::UPDATER_SERVICE.to_owned(), updater);
+    }
+
+    fn register(&mut self, tenant: &TenantId, gmsa: &str) {
+        self.set(
+            product::AGENT_KEY,
+            product::AGENT_TENANT,
+            RegistryValue::Text(tenant.to_string()),
+        );
+        let domain = self
+            .profile
+            .target
+            .home_domain()
+            .map(|domain| domain.to_string())
+            .unwrap_or_default();
+        let netbios = domain.split('.').next().unwrap_or_default().to_uppercase();
+        if let Some(service) = self.services.get_mut(product::AGENT_SERVICE) {
+            service.account = format!("{netbios}\\{gmsa}");
+            service.state = ServiceState::Running;
+        }
+    }
+
+    fn lay_down_connect(&mut self, version: Version, staging: bool) {
+        self.files
+            .insert(product::CONNECT_ENGINE.to_lowercase(), Some(version));
+        let engine = Service {
+            state: ServiceState::Running,
+            account: "NT SERVICE\\ADSync".to_owned(),
+            automatic: true,
+        };
+        self.services
+            .insert(product::CONNECT_SERVICE.to_owned(), engine);
+        self.staging = Some(staging);
+    }
+
+    /// Answers an operation, with the time that it would take on a server. `secrets` holds the values that the executor
+    /// would put on a script's stdin.
+    pub fn perform(
+        &mut self,
+        op: &Op,
+        secrets: &BTreeMap<SecretKind, Secret>,
+    ) -> (Outcome, Duration) {
+        let seconds = Duration::from_secs;
+        match op {
+            Op::Machine => (
+                Outcome::Machine {
+                    memory_mib: 16_384,
+                    disk_free_mib: 40_960,
+                },
+                INSTANT,
+            ),
+            Op::Registry { key, value } => (Outcome::Registry(self.read(key, value)), INSTANT),
+            Op::RegistryKey { key } => {
+                let pending =
+                    self.has(Fault::RebootPending) && product::REBOOT_KEYS.contains(&key.as_str());
+                let below = format!("{key}\\").to_lowercase();
+                (
+                    Outcome::Exists(
+                        pending || self.registry.keys().any(|id| id.starts_with(&below)),
+                    ),
+                    INSTANT,
+                )
+            }
+            Op::SetRegistry { key, value, data } => {
+                self.set(key, value, data.clone());
+                self.changes.push(format!("set {value}"));
+                (Outcome::Done, INSTANT)
+            }
+            Op::Service { name } => (Outcome::Service(self.service(name)), INSTANT),
+            Op::EnableService { name } => {
+                if let Some(service) = self.services.get_mut(name) {
+                    service.state = ServiceState::NotRunning;
+                }
+                self.changes.push(format!("enable {name}"));
+                (Outcome::Done, INSTANT)
+            }
+            Op::FileVersion { path } => (
+                Outcome::FileVersion(self.files.get(&path.to_lowercase()).copied().flatten()),
+                INSTANT,
+            ),
+            Op::Fetch { .. } => (Outcome::Done, INSTANT),
+            Op::Stage { artifact, name } => {
+                self.staged = Some(artifact.version);
+                (
+                    Outcome::Staged {
+                        path: format!("C:\\ProgramData\\Entrain\\staged\\{name}"),
+                    },
+                    seconds(2),
+                )
+            }
+            Op::AwaitInstaller => (Outcome::Done, INSTANT),
+            Op::Install { artifact, .. } => self.install(artifact),
+            Op::ReadLog { log } => (
+                Outcome::Lines(self.logs.get(log).cloned().unwrap_or_default()),
+                INSTANT,
+            ),
+            Op::Script { script, input, .. } => self.script(*script, input, secrets),
+            Op::Reach { host, port } => (self.reach(host, *port), INSTANT),
+            Op::FindDomainControllers { domain } => (self.domain_controllers(domain), INSTANT),
+            Op::Wait { time } => {
+                self.person();
+                (Outcome::Done, *time)
+            }
+        }
+    }
+
+    fn read(&self, key: &str, value: &str) -> Option<RegistryValue> {
+        if self.has(Fault::ServerCore) && value == "InstallationType" {
+            return Some(RegistryValue::Text("Server Core".to_owned()));
+        }
+        if self.has(Fault::ModuleLogging) && value == "EnableModuleLogging" {
+            return Some(RegistryValue::Number(1));
+        }
+        self.registry.get(&value_id(key, value)).cloned()
+    }
+
+    fn service(&self, name: &str) -> Option<Service> {
+        let mut service = self.services.get(name).cloned()?;
+        if name == product::AGENT_SERVICE && self.has(Fault::ServiceStopped) {
+            service.state = ServiceState::NotRunning;
+        }
+        Some(service)
+    }
+
+    fn install(&mut self, artifact: &ArtifactRef) -> (Outcome, Duration) {
+        let log = Log::ProvisioningAgentSetup;
+        if self.has(Fault::InstallerBusy) {
+            return (Outcome::Exited { code: 1618 }, Duration::from_secs(5));
+        }
+        self.changes.push(format!("install {}", artifact.version));
+        let vault = self.services.get(product::VAULT_SERVICE);
+        let refused = if self.has(Fault::ServerCore) {
+            Some("Error: launch condition not met: this operating system is not supported")
+        } else if vault.is_some_and(|vault| vault.state == ServiceState::Disabled) {
+            Some("Error: the Credential Manager service (VaultSvc) is disabled")
+        } else if self.has(Fault::LogonRightMissing) {
+            Some(
+                "Error 1920. Service 'Microsoft Entra Provisioning Agent' failed to start. Verify that you have sufficient privileges to start the system services.",
+            )
+        } else {
+            None
+        };
+        if let Some(line) = refused {
+            let lines = [
+                "Burn v3.14.0.1316, Windows v10.0 (model)",
+                line,
+                "Exit code: 0x80070643",
+            ];
+            self.logs.insert(log, lines.map(ToOwned::to_owned).to_vec());
+            return (Outcome::Exited { code: 1603 }, Duration::from_secs(95));
+        }
+        self.lay_down_agent(artifact.version);
+        self.logs
+            .insert(log, vec!["Exit code: 0x0, restarting: No".to_owned()]);
+        (Outcome::Exited { code: 0 }, Duration::from_secs(140))
+    }
+
+    fn script(
+        &mut self,
+        script: Script,
+        input: &Value,
+        secrets: &BTreeMap<SecretKind, Secret>,
+    ) -> (Outcome, Duration) {
+        match script {
+            Script::InspectHost => (self.inspect(input), Duration::from_secs(2)),
+            Script::ConfigureProvisioningAgent => {
+                let lines = self.configure(input, secrets);
+                (Outcome::Script { lines }, Duration::from_secs(45))
+            }
+            Script::ReadConnectScheduler => {
+                let outcome = match self.staging {
+                    Some(staging) => Outcome::Script {
+                        lines: vec![
+                            json!({ "stagingModeEnabled": staging, "syncCycleEnabled": true }),
+                        ],
+                    },
+                    None => Outcome::Failed("Get-ADSyncScheduler is not recognized".to_owned()),
+                };
+                (outcome, Duration::from_secs(3))
+            }
+        }
+    }
+
+    fn inspect(&self, input: &Value) -> Outcome {
+        let machine = if self.has(Fault::PolicyUnrestricted) {
+            "Unrestricted"
+        } else {
+            "RemoteSigned"
+        };
+        let policies = json!({
+            "MachinePolicy": "Undefined", "UserPolicy": "Undefined", "CurrentUser": "Undefined", "LocalMachine": machine,
+        });
+        let usable = !self.has(Fault::GmsaNotAllowed) && !self.has(Fault::NoKdsKey);
+        let gmsa = input["gmsa"]
+            .as_str()
+            .map(|name| json!({ "name": name, "usable": usable }));
+        Outcome::Script {
+            lines: vec![json!({ "policies": policies, "gmsa": gmsa })],
+        }
+    }
+
+    /// What the module's cmdlets do, one after the other.
+    fn configure(&mut self, input: &Value, secrets: &BTreeMap<SecretKind, Secret>) -> Vec<Value> {
+        let error = |at: &str, kind: &str, message: &str| json!({ "error": { "at": at, "kind": kind, "message": message } });
+        let sign_in = "Connect-AADCloudSyncAzureAD";
+        let mut lines = vec![json!({ "step": "Import-Module", "ok": true })];
+        let signed_in = secrets.iter().any(|(kind, secret)| match kind {
+            SecretKind::AccessToken { tenant } | SecretKind::TenantCredential { tenant } => {
+                input["tenant"] == tenant.as_str() && !secret.value.is_empty()
+            }
+            SecretKind::DomainCredential { .. } => false,
+        });
+        if !signed_in {
+            lines.push(error(
+                sign_in,
+                "authentication",
+                "no token or credential for this tenant was given",
+            ));
+            return lines;
+        }
+        let by_password = secrets
+            .keys()
+            .any(|kind| matches!(kind, SecretKind::TenantCredential { .. }));
+        if by_password && self.has(Fault::MfaDemanded) {
+            lines.push(error(
+                sign_in,
+                "authentication",
+                "AADSTS50076: you must use multi-factor authentication",
+            ));
+            return lines;
+        }
+        lines.push(json!({ "step": sign_in, "ok": true }));
+        let at = "Add-AADCloudSyncGMSA";
+        if self.has(Fault::NoKdsKey) {
+            lines.push(error(at, "directory", "Key does not exist"));
+            return lines;
+        }
+        if self.has(Fault::GmsaEncryption) {
+            lines.push(error(
+                at,
+                "directory",
+                "Unable to install service account pGMSA_1a2b$ after 6 retries",
+            ));
+            return lines;
+        }
+        self.changes.push("add gMSA".to_owned());
+        lines.push(json!({ "step": at, "ok": true }));
+        let at = "Add-AADCloudSyncADDomain";
+        for domain in input["domains"].as_array().into_iter().flatten() {
+            if domain["credential"] != true && self.has(Fault::DomainCredentialDemanded) {
+                lines.push(error(
+                    at,
+                    "parameter",
+                    "Cannot bind argument to parameter 'Credential' because it is null",
+                ));
+                return lines;
+            }
+            self.changes.push(format!(
+                "add domain {}",
+                domain["name"].as_str().unwrap_or_default()
+            ));
+            lines.push(json!({ "step": at, "ok": true, "domain": domain["name"] }));
+        }
+        let gmsa = input["gmsa"]["name"]
+            .as_str()
+            .unwrap_or(product::DEFAULT_GMSA)
+            .to_owned();
+        if let Some(Ok(tenant)) = input["tenant"].as_str().map(str::parse) {
+            self.register(&tenant, &gmsa);
+        }
+        lines.push(json!({ "step": "Restart-Service", "ok": true }));
+        lines.push(json!({ "done": true }));
+        lines
+    }
+
+    fn reach(&self, host: &str, port: u16) -> Outcome {
+        let blocked = match port {
+            443 => self.has(Fault::CloudBlocked),
+            _ => self.has(Fault::DirectoryBlocked),
+        };
+        if blocked {
+            Outcome::Failed(format!("no answer from {host}:{port} within 10 s"))
+        } else {
+            Outcome::Done
+        }
+    }
+
+    fn domain_controllers(&self, domain: &str) -> Outcome {
+        if self.has(Fault::DnsBlocked) {
+            return Outcome::Failed(format!("no SRV record for _ldap._tcp.dc._msdcs.{domain}"));
+        }
+        Outcome::Hosts(vec![format!("dc1.{domain}"), format!("dc2.{domain}")])
+    }
+
+    /// The modelled person, who completes whichever wizard waits after a few rounds of watching.
+    fn person(&mut self) {
+        let Some(tenant) = self.profile.person.clone() else {
+            return;
+        };
+        let unregistered = self.services.contains_key(product::AGENT_SERVICE)
+            && self
+                .read(product::AGENT_KEY, product::AGENT_TENANT)
+                .is_none();
+        let connect_waits = self.staged.is_some() && self.staging.is_none();
+        if !unregistered && !connect_waits {
+            return;
+        }
+        self.waited += 1;
+        if self.waited < PERSON_ROUNDS {
+            return;
+        }
+        self.waited = 0;
+        if unregistered {
+            self.changes
+                .push("wizard of the provisioning agent".to_owned());
+            self.register(&tenant, product::DEFAULT_GMSA);
+        } else if let Some(version) = self.staged {
+            self.changes.push("wizard of Connect".to_owned());
+            self.lay_down_connect(version, false);
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Both halves of the agent's core on a modelled server: every recipe's steps, every fault, and a cut between any two
+//! actions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use agent_core::procedure::Host;
+use agent_core::run::{Action, Conclusion, Run};
+use agent_twin::{Fault, Installed, Profile, Twin};
+use protocol::event::{Event, Grade};
+use protocol::key::SigningKey;
+use protocol::secret::{Secret, SecretKind};
+use protocol::signed::{
+    ArtifactKind, ArtifactRef, Ending, Manifest, Phase, RoleKeys, StepEnding, Verified, sign,
+    verify,
+};
+use protocol::step::*;
+use protocol::task::TaskText;
+use protocol::{Digest, Generation, PlanId, RolloutId, TargetId, TenantId, Timestamp, Version};
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const NEWEST: Version = Version::new(1, 1, 2505, 0);
+
+fn tenant() -> TenantId {
+    "3f0c8a4e-0000-0000-0000-000000000000".parse().unwrap()
+}
+
+fn target() -> TargetId {
+    "sync-01.corp.contoso.com".parse().unwrap()
+}
+
+fn domains(rights: DirectoryRights) -> Vec<ServedDomain> {
+    let domain = |name: &str| ServedDomain {
+        name: name.parse().unwrap(),
+        preferred_dcs: Vec::new(),
+        rights,
+    };
+    vec![domain("corp.contoso.com"), domain("emea.corp.contoso.com")]
+}
+
+fn text() -> TaskText {
+    TaskText {
+        title: "wizard".to_owned(),
+        why: "sign-in".to_owned(),
+        bring: Vec::new(),
+        pages: Vec::new(),
+        seen_by: "TenantID".to_owned(),
+    }
+}
+
+fn preflight(product: Product, sign_in: SignIn, may_fix: Vec<Fix>) -> Step {
+    Step::Preflight(Preflight {
+        product,
+        cloud: Cloud::Commercial,
+        tenant: tenant(),
+        sign_in,
+        domains: domains(DirectoryRights::Handover),
+        gmsa: Some("svcEntraSync$".parse().unwrap()),
+        may_fix,
+    })
+}
+
+fn agent_steps(sign_in: SignIn, may_fix: Vec<Fix>) -> Vec<Step> {
+    let home_domain = "corp.contoso.com".parse().unwrap();
+    let register = match sign_in {
+        SignIn::Token | SignIn::Credential => {
+            Step::RegisterProvisioningAgent(RegisterProvisioningAgent {
+                tenant: tenant(),
+                cloud: Cloud::Commercial,
+                sign_in,
+                gmsa: None,
+                home_domain,
+                domains: domains(DirectoryRights::Ask),
+            })
+        }
+        SignIn::Wizard => Step::GuideProvisioningAgent(GuideProvisioningAgent {
+            tenant: tenant(),
+            gmsa: None,
+            home_domain,
+            text: text(),
+        }),
+    };
+    vec![
+        preflight(Product::ProvisioningAgent, sign_in, may_fix),
+        Step::InstallProvisioningAgent(InstallProvisioningAgent {
+            artifact: Digest::of(b"setup"),
+            cloud: Cloud::Commercial,
+            at_least: NEWEST,
+        }),
+        register,
+        Step::VerifyProvisioningAgent(VerifyProvisioningAgent {
+            tenant: tenant(),
+            at_least: NEWEST,
+            gmsa: None,
+        }),
+    ]
+}
+
+fn connect_steps() -> Vec<Step> {
+    vec![
+        preflight(Product::Connect, SignIn::Wizard, Vec::new()),
+        Step::StageConnect(StageConnect {
+            artifact: Digest::of(b"setup"),
+        }),
+        Step::GuideConnect(GuideConnect {
+            at_least: NEWEST,
+            text: text(),
+        }),
+        Step::VerifyConnect(VerifyConnect { at_least: NEWEST }),
+    ]
+}
+
+fn manifest(steps: Vec<Step>) -> (Vec<u8>, RoleKeys) {
+    let key = SigningKey::generate();
+    let manifest = Manifest {
+        format: 1,
+        tenant: tenant(),
+        target: target(),
+        target_key: key.public().fingerprint(),
+        generation: Generation(1),
+        rollout: RolloutId(1),
+        plan: PlanId(Digest::ZERO),
+        change: None,
+        phase: Phase::Prepare,
+        issued: NOW,
+        not_before: NOW,
+        expires: NOW.plus(std::time::Duration::from_secs(86_400)),
+        assumed: None,
+        steps,
+        artifacts: vec![ArtifactRef {
+            sha256: Digest::of(b"setup"),
+            chunks: Digest::ZERO,
+            size: 5,
+            kind: ArtifactKind::Exe,
+            version: NEWEST,
+        }],
+        approval: None,
+    };
+    (
+        sign(&manifest, &[&key]).to_json(),
+        RoleKeys {
+            keys: vec![key.public()],
+            threshold: 1,
+        },
+    )
+}
+
+fn twin(faults: &[Fault]) -> Twin {
+    Twin::new(Profile {
+        target: target(),
+        installed: Installed::Nothing,
+        person: Some(tenant()),
+        faults: faults.iter().copied().collect(),
+    })
+}
+
+/// Drives a run on a twin. Before the action with number `cut` the agent dies and comes back with nothing but its journal.
+fn drive(steps: Vec<Step>, twin: &mut Twin, cut: Option<usize>) -> (Conclusion, Vec<Event>, usize) {
+    let (bytes, role) = manifest(steps);
+    let verified = || -> Verified<Manifest> { verify(&bytes, &role).unwrap() };
+    let host = || Host {
+        simulated: true,
+        agent_version: "0".to_owned(),
+    };
+    let mut journal: Vec<Event> = Vec::new();
+    let mut secrets: BTreeMap<SecretKind, Secret> = BTreeMap::new();
+    let mut run = Run::new(verified(), host(), &[], NOW);
+    let mut actions = 0;
+    loop {
+        let action = run
+            .poll_action()
+            .expect("a run that is not over has something to do");
+        if Some(actions) == cut {
+            secrets.clear();
+            run = Run::new(verified(), host(), &journal, NOW);
+            actions += 1;
+            continue;
+        }
+        actions += 1;
+        assert!(actions < 2000, "the run does not end");
+        match action {
+            Action::Journal(event) => journal.push(event),
+            Action::Perform { number, op } => {
+                let (outcome, _) = twin.perform(&op, &secrets);
+                run.handle_outcome(number, outcome, NOW);
+            }
+            Action::AskPermit { step, attempt, .. } => run.handle_permit(step, attempt, NOW),
+            Action::AskSecret { wanted, .. } => {
+                let secret = Secret {
+                    user: "admin".to_owned(),
+                    value: "value".to_owned(),
+                };
+                secrets.insert(wanted.clone(), secret);
+                run.handle_secret(&wanted, Ok(()), NOW);
+            }
+            Action::Finish(conclusion) => return (conclusion, journal, actions),
+        }
+    }
+}
+
+#[test]
+fn each_recipe_ends_well_on_a_server_in_order() {
+    for sign_in in [SignIn::Token, SignIn::Credential, SignIn::Wizard] {
+        let (conclusion, ..) = drive(agent_steps(sign_in, Vec::new()), &mut twin(&[]), None);
+        assert_eq!(conclusion.ending, Ending::Completed, "{sign_in:?}");
+        assert_eq!(conclusion.grade, Some(Grade::Registered));
+    }
+    let (conclusion, ..) = drive(connect_steps(), &mut twin(&[]), None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    assert_eq!(conclusion.grade, Some(Grade::Configured));
+}
+
+#[test]
+fn a_second_run_changes_nothing() {
+    let mut twin = twin(&[]);
+    drive(agent_steps(SignIn::Token, Vec::new()), &mut twin, None);
+    let changes = twin.changes.len();
+    let (conclusion, journal, _) = drive(agent_steps(SignIn::Token, Vec::new()), &mut twin, None);
+    assert_eq!(twin.changes.len(), changes);
+    assert!(
+        conclusion
+            .steps
+            .iter()
+            .all(|step| step.ending == StepEnding::AlreadySo)
+    );
+    assert!(
+        !journal
+            .iter()
+            .any(|event| matches!(event, Event::SecretAsked { .. }))
+    );
+}
+
+#[test]
+fn a_cut_before_any_action_ends_as_without_it_and_repeats_no_change() {
+    for steps in [
+        agent_steps(SignIn::Token, Vec::new()),
+        agent_steps(SignIn::Wizard, vec![Fix::Tls12, Fix::Vaultsvc]),
+        connect_steps(),
+    ] {
+        let mut whole = twin(&[Fault::VaultDisabled, Fault::TlsOff]);
+        if !matches!(steps[2], Step::GuideProvisioningAgent(_)) {
+            whole = twin(&[]);
+        }
+        let fresh = whole.clone();
+        let (conclusion, _, actions) = drive(steps.clone(), &mut whole, None);
+        assert_eq!(conclusion.ending, Ending::Completed);
+        for cut in 0..actions {
+            let mut server = fresh.clone();
+            let (after, journal, _) = drive(steps.clone(), &mut server, Some(cut));
+            assert_eq!(after.ending, Ending::Completed, "cut at {cut}");
+            assert_eq!(after.grade, conclusion.grade, "cut at {cut}");
+            assert_eq!(server.changes, whole.changes, "cut at {cut}");
+            let completed: Vec<_> = journal
+                .iter()
+                .filter_map(|event| match event {
+                    Event::StepCompleted { step, .. } => Some(step.0),
+                    _ => None,
+                })
+                .collect();
+            let once: BTreeSet<_> = completed.iter().copied().collect();
+            assert_eq!(
+                once.len(),
+                completed.len(),
+                "a step completed twice, cut at {cut}"
+            );
+        }
+    }
+}
+
+/// What each fault must show: the probe or known error by its id, and the number of the step that stops.
+fn expected(fault: Fault) -> (&'static str, u16) {
+    match fault {
+        Fault::VaultDisabled => ("PF14", 0),
+        Fault::LogonRightMissing => ("KE01", 1),
+        Fault::GmsaEncryption => ("KE03", 2),
+        Fault::GmsaNotAllowed | Fault::NoKdsKey => ("PF51", 0),
+        Fault::RebootPending => ("PF19", 0),
+        Fault::ServerCore => ("PF03", 0),
+        Fault::ModuleLogging => ("SEC1", 2),
+        Fault::PolicyUnrestricted => ("PF12", 0),
+        Fault::CloudBlocked => ("PF26", 0),
+        Fault::DirectoryBlocked => ("PF23", 0),
+        Fault::DnsBlocked => ("PF22", 0),
+        Fault::TlsOff => ("PF17", 0),
+        Fault::InstallerBusy => ("1618", 1),
+        Fault::MfaDemanded => ("KE07", 2),
+        Fault::DomainCredentialDemanded => ("credential", 2),
+        Fault::ServiceStopped => ("PV04", 3),
+    }
+}
+
+#[test]
+fn each_fault_stops_where_it_must_and_says_why() {
+    for fault in Fault::ALL {
+        let mut steps = agent_steps(SignIn::Credential, Vec::new());
+        if fault == Fault::DomainCredentialDemanded
+            && let Step::RegisterProvisioningAgent(register) = &mut steps[2]
+        {
+            register.domains = domains(DirectoryRights::Handover);
+        }
+        if fault == Fault::ServiceStopped {
+            steps.remove(2);
+        }
+        let mut server = if fault == Fault::ServiceStopped {
+            let mut twin = Twin::new(Profile {
+                target: target(),
+                installed: Installed::ProvisioningAgent {
+                    version: NEWEST,
+                    tenant: tenant(),
+                },
+                person: None,
+                faults: BTreeSet::new(),
+            });
+            twin.set_faults([fault].into());
+            twin
+        } else {
+            twin(&[fault])
+        };
+        let (conclusion, journal, _) = drive(steps, &mut server, None);
+        assert_ne!(conclusion.ending, Ending::Completed, "{fault:?}");
+        let (id, step) = expected(fault);
+        let shown = journal.iter().find_map(|event| match event {
+            Event::StepFailed { step, failure, .. } => Some((step.0, format!("{failure:?}"))),
+            Event::StepInconclusive { step, question, .. } => Some((step.0, question.clone())),
+            _ => None,
+        });
+        let (at, shown) = shown.expect("a step says why");
+        let step = if fault == Fault::ServiceStopped {
+            step - 1
+        } else {
+            step
+        };
+        assert_eq!(at, step, "{fault:?}: {shown}");
+        assert!(shown.contains(id), "{fault:?} must show {id}: {shown}");
+        if step == 0 {
+            assert!(
+                server.changes.is_empty(),
+                "{fault:?} blocks before anything is touched"
+            );
+        }
+    }
+}
+
+#[test]
+fn prerequisites_that_may_be_fixed_are_fixed_with_their_old_value() {
+    let mut server = twin(&[Fault::VaultDisabled, Fault::TlsOff]);
+    let steps = agent_steps(SignIn::Token, vec![Fix::Tls12, Fix::Vaultsvc]);
+    let (conclusion, ..) = drive(steps, &mut server, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    assert!(
+        conclusion.steps[0]
+            .summary
+            .contains("Enabled of Client set to 1 (was 0)"),
+        "{:?}",
+        conclusion.steps[0]
+    );
+    assert!(
+        conclusion.steps[0]
+            .summary
+            .contains("VaultSvc set from Disabled to Manual")
+    );
+}
+
+#[test]
+fn a_host_of_another_tenant_is_left_as_it_is() {
+    let mut server = Twin::new(Profile {
+        target: target(),
+        installed: Installed::ProvisioningAgent {
+            version: Version::new(1, 1, 1373, 0),
+            tenant: "77aa0000-0000-0000-0000-000000000000".parse().unwrap(),
+        },
+        person: None,
+        faults: BTreeSet::new(),
+    });
+    let (conclusion, ..) = drive(agent_steps(SignIn::Token, Vec::new()), &mut server, None);
+    let Ending::Failed(why) = conclusion.ending else {
+        panic!("not failed")
+    };
+    assert!(why.contains("PF40"), "{why}");
+    assert!(server.changes.is_empty());
+}
