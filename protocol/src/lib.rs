@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 pub mod chain;
+pub mod chunk;
 pub mod digest;
 pub mod enroll;
 pub mod event;

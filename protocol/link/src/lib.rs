@@ -5,6 +5,7 @@
 
 mod connection;
 mod endpoint;
+pub mod seal;
 mod socket;
 mod stream;
 mod tls;

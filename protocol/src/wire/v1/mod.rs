@@ -108,11 +108,8 @@ pub enum ControlDown {
         /// Who says so.
         by: String,
     },
-    /// A certificate was renewed: the chain, DER, end entity first.
-    Certificate {
-        /// The chain.
-        chain: Vec<Vec<u8>>,
-    },
+    /// A certificate was renewed.
+    Certificate(Issued),
     /// A newer trust root: its envelope.
     Root {
         /// The envelope.
@@ -179,6 +176,12 @@ pub enum EventsUp {
         first: EventIndex,
         /// The entries.
         entries: Vec<Entry>,
+    },
+    /// What the target's provisioning agent does just now: not numbered, not stored. Outages are allowed on fresh ones
+    /// alone.
+    Pulse {
+        /// Registered with a tenant, its service running.
+        serving: bool,
     },
     /// Progress: not numbered, not stored, the latest wins.
     Progress {
@@ -294,14 +297,22 @@ impl std::fmt::Debug for EnrollAsk {
     }
 }
 
+/// A certificate for the asked key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// The chain, DER, end entity first.
+    pub chain: Vec<Vec<u8>>,
+    /// From when on to renew it, milliseconds since 1970.
+    pub renew_after_millis: i64,
+    /// When it ends, milliseconds since 1970.
+    pub expires_millis: i64,
+}
+
 /// The answer to [`EnrollAsk`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EnrollAnswer {
-    /// Enrolled: the certificate chain, DER, end entity first.
-    Issued {
-        /// The chain.
-        chain: Vec<Vec<u8>>,
-    },
+    /// Enrolled.
+    Issued(Issued),
     /// Waits for an operator's approval; ask again.
     Pending {
         /// The key's fingerprint, to be compared.

@@ -1,0 +1,683 @@
+//! One agent: feeds the run with what the world says and carries out what it wants. It owns journal, state and run; the
+//! session and the operations are tasks that report to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_core::guard::{self, Answer, Standing};
+use agent_core::op::{Op, Outcome};
+use agent_core::procedure::{Complete, Host, Next, Procedure, Want};
+use agent_core::run::{Action, Conclusion, Run};
+use agent_core::step::facts;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use link::seal::SealingKey;
+use link::{Connection, Endpoint};
+use protocol::event::{Completion, Event};
+use protocol::refusal::Refusal;
+use protocol::secret::{Secret, SecretAsk, SecretKind};
+use protocol::signed::{Manifest, Receipt, Refused, Verified, sign, verify, verify_root_update};
+use protocol::wire::latest::{
+    BundleAnswer, ControlDown, ControlUp, EventsDown, EventsUp, Hello, Opening, SecretAnswer, Welcome,
+};
+use protocol::{Attempt, BundleId, Digest, EventIndex, Generation, StepIndex, Timestamp, limits};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::artifact;
+use crate::exec::{Exec, Secrets};
+use crate::journal::{Journal, JournalError, generation_of};
+use crate::session::{self, Dial, Inbound, Session};
+use crate::state::{State, StateError};
+
+/// How often an agent tells that its product serves. A third of what guard rail G2 calls fresh.
+const PULSE: Duration = Duration::from_secs(20);
+
+/// How long an ask for a secret stays open.
+const SECRET_LIFE: Duration = Duration::from_secs(12 * 3600);
+
+/// Messages from tasks to the agent.
+const REPORTS: usize = 64;
+
+/// Why an agent cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The bundle under way is no longer good.
+    #[error("the bundle that is under way cannot be read again")]
+    Bundle(#[source] Refused),
+    /// No socket.
+    #[error("could not open a UDP socket")]
+    Socket(#[source] std::io::Error),
+    /// The controller's address.
+    #[error(transparent)]
+    Enroll(#[from] crate::enroll::EnrollError),
+}
+
+/// How fast modelled time goes: real time is modelled time divided by this; 0 lets no time pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Speed(pub u32);
+
+#[derive(Debug)]
+enum Report {
+    Outcome { generation: Generation, number: u64, outcome: Outcome },
+    Secret { wanted: SecretKind, came: Result<Secret, String> },
+    Serving(bool),
+}
+
+struct Progress {
+    step: StepIndex,
+    text: String,
+    percent: Option<u8>,
+}
+
+/// One agent.
+pub struct Agent {
+    state: State,
+    journal: Journal,
+    host: Host,
+    exec: Arc<Exec>,
+    speed: Speed,
+    run: Option<Run>,
+    run_begun: (Timestamp, EventIndex),
+    newest: Option<(Generation, BundleId)>,
+    previous_receipt: Digest,
+    secrets: Secrets,
+    session: Option<Session>,
+    sent: EventIndex,
+    dial: watch::Sender<Dial>,
+    link: watch::Sender<Option<Connection>>,
+    reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
+    tasks: JoinSet<()>,
+}
+
+impl std::fmt::Debug for Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Agent({})", self.state.target)
+    }
+}
+
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+impl Agent {
+    /// Takes up what the folder holds: the journal, and the run that was under way.
+    ///
+    /// # Errors
+    /// When a file cannot be read or was altered.
+    pub fn open(state: State, exec: Exec, speed: Speed) -> Result<Self, AgentError> {
+        let mut journal = Journal::open(&state.folder().join("journal"), crate::enroll::new_epoch)?;
+        let host = Host { simulated: state.simulated(), agent_version: crate::VERSION.to_owned() };
+        let history = journal.events()?;
+        let mut newest = None;
+        let mut open = None;
+        let mut previous_receipt = Digest::ZERO;
+        let mut begun_at = EventIndex(0);
+        for (event, index) in history.iter().zip(1_u64..) {
+            match event {
+                Event::BundleAccepted { bundle, generation, .. } => {
+                    newest = Some((*generation, *bundle));
+                    open = Some((*generation, *bundle));
+                    begun_at = EventIndex(index);
+                }
+                Event::RunFinished { receipt, .. } => {
+                    open = None;
+                    previous_receipt = Digest::of(receipt.as_bytes());
+                }
+                Event::FactsReported(_)
+                | Event::BundleRefused { .. }
+                | Event::StepBegun { .. }
+                | Event::SectionEntered { .. }
+                | Event::SectionLeft { .. }
+                | Event::SecretAsked { .. }
+                | Event::SecretReceived { .. }
+                | Event::TaskOpened { .. }
+                | Event::Probed { .. }
+                | Event::StepCompleted { .. }
+                | Event::StepFailed { .. }
+                | Event::StepInconclusive { .. } => {}
+            }
+        }
+        let mut run = None;
+        if let Some((generation, bundle)) = open {
+            let envelope = state.bundle(generation, &bundle.0)?;
+            let manifest: Verified<Manifest> =
+                verify(&envelope, &state.root.roles.bundle).map_err(AgentError::Bundle)?;
+            let of_run: Vec<Event> =
+                history.into_iter().filter(|event| generation_of(event) == Some(generation)).collect();
+            tracing::info!(target_name = %state.target, %generation, events = of_run.len(), "a run goes on");
+            run = Some(Run::new(manifest, host.clone(), &of_run, now()));
+        }
+        let hello = Hello {
+            target: state.target.clone(),
+            agent_version: crate::VERSION.to_owned(),
+            simulated: host.simulated,
+            head: journal.head(),
+            generation: newest.map_or(Generation(0), |(generation, _)| generation),
+            root_version: state.root.version,
+        };
+        let dial = Dial {
+            identity: state.identity(),
+            authority: state.authority(),
+            controller: state.controller.clone(),
+            hello,
+        };
+        Ok(Self {
+            state,
+            journal,
+            host,
+            exec: Arc::new(exec),
+            speed,
+            run,
+            run_begun: (now(), begun_at),
+            newest,
+            previous_receipt,
+            secrets: Secrets::new(),
+            session: None,
+            sent: EventIndex(0),
+            dial: watch::channel(dial).0,
+            link: watch::channel(None).0,
+            reports: mpsc::channel(REPORTS),
+            tasks: JoinSet::new(),
+        })
+    }
+
+    /// Runs until `stop` changes to true.
+    ///
+    /// # Errors
+    /// When journal or state cannot be written: nothing was done that is not in the journal.
+    pub async fn run(mut self, endpoint: Endpoint, mut stop: watch::Receiver<bool>) -> Result<(), AgentError> {
+        if now() >= self.state.certificate.expires {
+            tracing::warn!(target_name = %self.state.target, "the certificate has expired; renewing");
+            crate::enroll::renew_expired(&mut self.state, &endpoint).await?;
+            self.follow_certificate();
+        }
+        let (inbound, mut arriving) = mpsc::channel(REPORTS);
+        let mut sessions = JoinSet::new();
+        sessions.spawn(session::keep(endpoint, self.dial.subscribe(), inbound));
+        let mut pulse = tokio::time::interval(PULSE);
+        pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.carry_out()?;
+            let due = self.run.as_ref().and_then(Run::poll_timeout).map(|at| at.since(now()));
+            tokio::select! {
+                Some(inbound) = arriving.recv() => self.arrived(inbound)?,
+                Some(report) = self.reports.1.recv() => self.reported(report),
+                _ = pulse.tick() => self.pulse(),
+                () = tokio::time::sleep(due.unwrap_or(Duration::MAX / 4)), if due.is_some() => {
+                    if let Some(run) = &mut self.run {
+                        run.handle_timeout(now());
+                    }
+                }
+                stopping = stop.wait_for(|stop| *stop) => {
+                    // A dropped sender means that whoever could stop it is gone.
+                    drop(stopping);
+                    break;
+                }
+            }
+            while self.tasks.try_join_next().is_some() {}
+        }
+        self.link.send_replace(None);
+        sessions.shutdown().await;
+        Ok(())
+    }
+
+    fn follow_certificate(&self) {
+        let identity = self.state.identity();
+        self.dial.send_modify(|dial| dial.identity = identity);
+    }
+
+    fn journal(&mut self, event: &Event) -> Result<EventIndex, JournalError> {
+        self.journal.append(event, now())
+    }
+
+    /// Makes what was journaled lasting, then shows it to the session and to the next hello.
+    fn publish(&mut self) -> Result<(), AgentError> {
+        self.journal.sync()?;
+        let head = self.journal.head();
+        let generation = self.newest.map_or(Generation(0), |(generation, _)| generation);
+        self.dial.send_if_modified(|dial| {
+            let moved = dial.hello.head != head || dial.hello.generation != generation;
+            dial.hello.head = head;
+            dial.hello.generation = generation;
+            moved
+        });
+        self.send_events()
+    }
+
+    /// Sends what the controller lacks, as far as the session takes it.
+    fn send_events(&mut self) -> Result<(), AgentError> {
+        let Some(session) = &self.session else { return Ok(()) };
+        while self.sent < self.journal.head().index {
+            let Ok(slot) = session.events.try_reserve() else { return Ok(()) };
+            let (first, mut entries) = self.journal.after(self.sent)?;
+            let mut bytes = 0;
+            let fit = entries.iter().take(limits::MAX_EVENTS_PER_FRAME).take_while(|entry| {
+                bytes += entry.body.len() + 32;
+                bytes <= limits::MAX_FRAME_BYTES / 2
+            });
+            let count = fit.count().max(1);
+            entries.truncate(count);
+            self.sent = EventIndex(self.sent.0 + count as u64);
+            slot.send(EventsUp::Entries { epoch: self.journal.head().epoch, first, entries });
+        }
+        Ok(())
+    }
+
+    /// Carries out what the run wants, in its order: what is to be journaled is on disk before what comes behind it.
+    fn carry_out(&mut self) -> Result<(), AgentError> {
+        while let Some(action) = self.run.as_mut().and_then(Run::poll_action) {
+            match action {
+                Action::Journal(event) => {
+                    self.journal(&event)?;
+                }
+                Action::Perform { number, op } => {
+                    self.publish()?;
+                    self.perform(number, op);
+                }
+                Action::AskPermit { step, attempt, section } => {
+                    self.publish()?;
+                    let generation = self.run.as_ref().map_or(Generation(0), Run::generation);
+                    self.say(ControlUp::PermitAsked { generation, step, attempt, section });
+                }
+                Action::AskSecret { step, attempt, wanted } => {
+                    self.publish()?;
+                    self.ask_secret(step, attempt, wanted);
+                }
+                Action::Finish(conclusion) => self.finish(conclusion)?,
+            }
+        }
+        self.publish()
+    }
+
+    /// Says something on the control stream. What is lost with the session is asked again after the next welcome.
+    fn say(&self, word: ControlUp) {
+        if let Some(session) = &self.session
+            && session.control.try_send(word).is_err()
+        {
+            tracing::debug!(target_name = %self.state.target, "the control stream is full or gone");
+        }
+    }
+
+    fn progress(&self, progress: Progress) {
+        let Some(run) = &self.run else { return };
+        let Some(session) = &self.session else { return };
+        let Progress { step, text, percent } = progress;
+        let up = EventsUp::Progress { generation: run.generation(), step, percent, text };
+        // The latest wins, and none at all does no harm.
+        drop(session.events.try_send(up));
+    }
+
+    fn perform(&mut self, number: u64, op: Op) {
+        let Some(run) = &self.run else { return };
+        let generation = run.generation();
+        let step = run.current_step().map_or(StepIndex(0), |(step, _)| step);
+        if let Some(text) = announce(&op) {
+            self.progress(Progress { step, text, percent: None });
+        }
+        let exec = Arc::clone(&self.exec);
+        let mut secrets = Secrets::new();
+        if let Op::Script { secrets: wanted, .. } = &op {
+            let named = self.secrets.iter().filter(|(kind, _)| wanted.contains(kind));
+            secrets.extend(named.map(|(kind, secret)| (kind.clone(), secret.clone())));
+        }
+        let folder = self.state.folder().to_owned();
+        let link = self.link.subscribe();
+        let reports = self.reports.0.clone();
+        let speed = self.speed;
+        let progress = self.session.as_ref().map(|session| session.events.clone());
+        self.tasks.spawn(async move {
+            let outcome = if let Op::Fetch { artifact } = &op {
+                let told = std::sync::atomic::AtomicU8::new(0);
+                let tell = |percent: u8| {
+                    // Every tenth at most: progress must not crowd out facts.
+                    if percent / 10 > told.swap(percent, std::sync::atomic::Ordering::Relaxed) / 10
+                        && let Some(events) = &progress
+                    {
+                        let text = "fetching the artifact".to_owned();
+                        let up = EventsUp::Progress { generation, step, percent: Some(percent), text };
+                        drop(events.try_send(up));
+                    }
+                };
+                match artifact::fetch(&folder, artifact, link, tell).await {
+                    Ok(path) => match exec.accept_artifact(&path, artifact) {
+                        Ok(()) => Outcome::Done,
+                        Err(why) => Outcome::Failed(why),
+                    },
+                    Err(error) => Outcome::Failed(chain(&error)),
+                }
+            } else {
+                let (outcome, time) = exec.perform(&op, &secrets).await;
+                // A model of a server answers at once and says how long it would have taken.
+                if let Some(real) = time.checked_div(speed.0)
+                    && !real.is_zero()
+                {
+                    tokio::time::sleep(real).await;
+                }
+                outcome
+            };
+            drop(reports.send(Report::Outcome { generation, number, outcome }).await);
+        });
+    }
+
+    fn ask_secret(&mut self, step: StepIndex, attempt: Attempt, wanted: SecretKind) {
+        let (Some(run), Some(session)) = (&self.run, &self.session) else { return };
+        let Ok(sealing) = SealingKey::generate() else { return };
+        let ask = SecretAsk {
+            format: 1,
+            target: self.state.target.clone(),
+            bundle: BundleId(run.manifest().digest()),
+            generation: run.generation(),
+            step,
+            attempt,
+            wanted: wanted.clone(),
+            expires: now().plus(SECRET_LIFE),
+            key: BASE64_STANDARD.encode(sealing.public()),
+        };
+        let envelope = sign(&ask, &[&self.state.key]).to_json();
+        let digest = Digest::of(&envelope);
+        let connection = session.connection.clone();
+        let reports = self.reports.0.clone();
+        self.tasks.spawn(async move {
+            let answer = async {
+                let (mut send, mut receive) = connection.open().await?;
+                send.send(&Opening::Secret { ask: envelope }).await?;
+                send.finish();
+                receive.expect::<SecretAnswer>().await
+            };
+            let came = match answer.await {
+                Ok(SecretAnswer::Sealed { encapsulated, ciphertext }) => {
+                    open(&sealing, &digest, encapsulated, &ciphertext)
+                }
+                Ok(SecretAnswer::Refused(why)) => Err(why),
+                // Cut off: it is asked again after the next welcome, under a new key.
+                Err(_) => return,
+            };
+            drop(reports.send(Report::Secret { wanted, came }).await);
+        });
+    }
+
+    fn finish(&mut self, conclusion: Conclusion) -> Result<(), AgentError> {
+        let Some(run) = self.run.take() else { return Ok(()) };
+        self.secrets.clear();
+        let manifest = run.manifest();
+        let head = self.journal.head();
+        let receipt = Receipt {
+            format: 1,
+            simulated: self.host.simulated,
+            target: self.state.target.clone(),
+            tenant: manifest.tenant.clone(),
+            bundle: BundleId(manifest.digest()),
+            generation: manifest.generation,
+            rollout: manifest.rollout,
+            plan: manifest.plan,
+            phase: manifest.phase,
+            change: manifest.change.clone(),
+            begun: self.run_begun.0,
+            ended: now(),
+            ending: conclusion.ending.clone(),
+            grade: conclusion.grade,
+            steps: conclusion.steps,
+            epoch: head.epoch,
+            first_event: self.run_begun.1,
+            last_event: head.index,
+            chain: head.chain,
+            previous: self.previous_receipt,
+            agent_version: crate::VERSION.to_owned(),
+        };
+        let envelope = sign(&receipt, &[&self.state.key]).to_json();
+        self.previous_receipt = Digest::of(&envelope);
+        let generation = manifest.generation;
+        let receipt = String::from_utf8(envelope).expect("JSON is UTF-8");
+        self.journal(&Event::RunFinished { generation, ending: conclusion.ending, receipt })?;
+        tracing::info!(target_name = %self.state.target, %generation, "a run ended");
+        Ok(())
+    }
+
+    fn reported(&mut self, report: Report) {
+        match report {
+            Report::Outcome { generation, number, outcome } => {
+                if let Some(run) = &mut self.run
+                    && run.generation() == generation
+                {
+                    run.handle_outcome(number, outcome, now());
+                }
+            }
+            Report::Secret { wanted, came } => {
+                let came = came.map(|secret| {
+                    self.secrets.insert(wanted.clone(), secret);
+                });
+                if let Some(run) = &mut self.run {
+                    run.handle_secret(&wanted, came, now());
+                }
+            }
+            Report::Serving(serving) => {
+                if let Some(session) = &self.session {
+                    drop(session.events.try_send(EventsUp::Pulse { serving }));
+                }
+            }
+        }
+    }
+
+    fn arrived(&mut self, inbound: Inbound) -> Result<(), AgentError> {
+        match inbound {
+            Inbound::Welcomed { welcome, session } => self.welcomed(&welcome, session)?,
+            Inbound::Offer { envelope, answer } => {
+                let answered = self.offered(&envelope)?;
+                // Store, then say.
+                self.publish()?;
+                drop(answer.send(answered));
+            }
+            Inbound::Control(word) => self.control(word)?,
+            Inbound::Acknowledged(EventsDown::Acknowledged { index }) => {
+                self.journal.acknowledged(index);
+                self.send_events()?;
+            }
+            Inbound::Lost(ended) => {
+                if self.session.take().is_some() {
+                    tracing::info!(target_name = %self.state.target, why = %ended, "the session ended");
+                } else {
+                    tracing::debug!(target_name = %self.state.target, why = %ended, "no session");
+                }
+                self.link.send_replace(None);
+            }
+        }
+        Ok(())
+    }
+
+    fn welcomed(&mut self, welcome: &Welcome, session: Session) -> Result<(), AgentError> {
+        let stored = welcome.stored;
+        let ours = self.journal.chain_at(stored.index)?;
+        if stored.epoch != self.journal.head().epoch || ours != Some(stored.chain) {
+            // The controller decides the same from our hello; this is the second line.
+            tracing::error!(target_name = %self.state.target, "the controller has stored another journal than this one");
+            session.connection.close(protocol::wire::close::Close::RolledBack, "the journals differ");
+            return Ok(());
+        }
+        let difference = now().as_millis() - welcome.now_millis;
+        if difference.unsigned_abs() > u64::from(limits::CLOCK_TOLERANCE.subsec_millis()) + limits::CLOCK_TOLERANCE.as_secs() * 1000 {
+            tracing::warn!(seconds = difference / 1000, "this server's clock differs from the controller's");
+        }
+        tracing::info!(target_name = %self.state.target, stored = %stored.index, "welcomed");
+        self.sent = stored.index;
+        self.link.send_replace(Some(session.connection.clone()));
+        self.session = Some(session);
+        self.send_events()?;
+        if now() >= self.state.certificate.renew_after {
+            match crate::enroll::request(&self.state.key) {
+                Ok(request) => self.say(ControlUp::RenewalAsked { request }),
+                Err(error) => tracing::error!(%error, "could not make a certificate request"),
+            }
+        }
+        if let Some(run) = &mut self.run {
+            run.ask_again(now());
+        }
+        self.pulse();
+        Ok(())
+    }
+
+    fn offered(&mut self, envelope: &[u8]) -> Result<BundleAnswer, AgentError> {
+        let public = self.state.key.public();
+        let standing = Standing {
+            target: &self.state.target,
+            key: &public,
+            root: &self.state.root,
+            newest: self.newest,
+            open: self.run.as_ref().map(Run::generation),
+            now: now(),
+        };
+        let refusal = match guard::consider(envelope, &standing) {
+            Answer::AcceptedBefore => return Ok(BundleAnswer::Accepted),
+            Answer::Refuse(refusal) => refusal,
+            Answer::Accept(manifest) => match self.state.keep_bundle(manifest.generation, envelope) {
+                Ok(()) => {
+                    self.begin(*manifest)?;
+                    return Ok(BundleAnswer::Accepted);
+                }
+                Err(error) => Refusal::CannotStore(chain(&error)),
+            },
+        };
+        tracing::warn!(target_name = %self.state.target, %refusal, "a bundle was refused");
+        let bundle = BundleId(Digest::of(envelope));
+        let text = refusal.to_string();
+        self.journal(&Event::BundleRefused { bundle, refusal })?;
+        Ok(BundleAnswer::Refused(text))
+    }
+
+    fn begin(&mut self, manifest: Verified<Manifest>) -> Result<(), AgentError> {
+        let bundle = BundleId(manifest.digest());
+        let (generation, rollout, phase) = (manifest.generation, manifest.rollout, manifest.phase);
+        let index = self.journal(&Event::BundleAccepted { bundle, generation, rollout, phase })?;
+        self.newest = Some((generation, bundle));
+        self.run_begun = (now(), index);
+        self.run = Some(Run::new(manifest, self.host.clone(), &[], now()));
+        Ok(())
+    }
+
+    fn control(&mut self, word: ControlDown) -> Result<(), AgentError> {
+        let now = now();
+        match word {
+            ControlDown::PermitGiven { generation, step, attempt, .. } => {
+                if let Some(run) = self.run_of(generation) {
+                    run.handle_permit(step, attempt, now);
+                }
+            }
+            ControlDown::Pause { rollout } => {
+                if let Some(run) = &mut self.run
+                    && run.manifest().rollout == rollout
+                {
+                    run.pause();
+                }
+            }
+            ControlDown::Resume { rollout } => {
+                if let Some(run) = &mut self.run
+                    && run.manifest().rollout == rollout
+                {
+                    run.resume(now);
+                }
+            }
+            ControlDown::Abort { generation } => {
+                if let Some(run) = self.run_of(generation) {
+                    run.abort(now);
+                }
+            }
+            ControlDown::Attested { generation, step, by } => {
+                if let Some(run) = self.run_of(generation) {
+                    run.handle_attested(step, by);
+                }
+            }
+            ControlDown::Certificate(issued) => {
+                self.state.renewed(crate::enroll::certificate(&issued))?;
+                self.follow_certificate();
+                tracing::info!(target_name = %self.state.target, "the certificate was renewed");
+            }
+            ControlDown::Root { envelope } => match verify_root_update(&envelope, &self.state.root) {
+                Ok(root) => self.state.repin(&envelope, root.into_inner())?,
+                Err(error) => tracing::error!(%error, "a newer trust root was refused"),
+            },
+            ControlDown::Welcome(_) => tracing::debug!("a second welcome was ignored"),
+        }
+        Ok(())
+    }
+
+    fn run_of(&mut self, generation: Generation) -> Option<&mut Run> {
+        self.run.as_mut().filter(|run| run.generation() == generation)
+    }
+
+    /// Probes whether the product serves just now, beside whatever a run does.
+    fn pulse(&mut self) {
+        if self.session.is_none() {
+            return;
+        }
+        let exec = Arc::clone(&self.exec);
+        let host = self.host.clone();
+        let reports = self.reports.0.clone();
+        self.tasks.spawn(async move {
+            let mut serving = None;
+            let mut procedure = Procedure::new(false);
+            loop {
+                let next = procedure.drive(&[], &host, |cx| {
+                    let agent = facts::provisioning_agent(cx)?;
+                    serving = Some(agent.is_some_and(|agent| agent.serves()));
+                    Ok(Complete::new(Completion::AlreadySo, ""))
+                });
+                let Next::Want(Want::Op(op)) = next else { break };
+                procedure.add(exec.perform(&op, &Secrets::new()).await.0);
+            }
+            if let Some(serving) = serving {
+                drop(reports.send(Report::Serving(serving)).await);
+            }
+        });
+    }
+}
+
+fn open(
+    sealing: &SealingKey,
+    ask: &Digest,
+    encapsulated: Vec<u8>,
+    ciphertext: &[u8],
+) -> Result<Secret, String> {
+    let plain = sealing.open(ask, encapsulated, ciphertext).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&plain).map_err(|_| "what was sealed is no secret of this kind".to_owned())
+}
+
+/// What an operation looks like to somebody who watches; nothing for the quick ones.
+fn announce(op: &Op) -> Option<String> {
+    match op {
+        Op::Fetch { .. } => Some("fetching the artifact".to_owned()),
+        Op::Install { .. } => Some("the setup runs".to_owned()),
+        Op::AwaitInstaller => Some("waiting for an installer that was begun before".to_owned()),
+        Op::Script { script, .. } => Some(format!("PowerShell: {script:?}")),
+        Op::Wait { time } => Some(format!("looking again in {} s", time.as_secs())),
+        Op::Machine
+        | Op::Registry { .. }
+        | Op::RegistryKey { .. }
+        | Op::SetRegistry { .. }
+        | Op::Service { .. }
+        | Op::EnableService { .. }
+        | Op::FileVersion { .. }
+        | Op::Stage { .. }
+        | Op::ReadLog { .. }
+        | Op::Reach { .. }
+        | Op::FindDomainControllers { .. } => None,
+    }
+}
+
+/// An error with its causes, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

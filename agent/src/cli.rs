@@ -1,0 +1,236 @@
+//! The agent's command line.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use link::{Endpoint, Wire};
+use protocol::TargetId;
+use protocol::enroll::JoinFile;
+use tokio::sync::watch;
+
+use crate::agent::{Agent, Speed, chain};
+use crate::enroll::{self, Joining};
+use crate::exec::Exec;
+use crate::state::State;
+
+/// Carries out signed bundles on this server.
+#[derive(Debug, Parser)]
+#[command(name = "entrain-agent", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Makes this server known to a controller.
+    ///
+    /// Example: entrain-agent enroll --join C:\Temp\join.json
+    Enroll {
+        /// Folder for key, journal and bundles.
+        #[arg(long, default_value = default_state())]
+        state: PathBuf,
+        /// Join file from the controller; it is deleted once it was used. `-` reads standard input.
+        #[arg(long)]
+        join: PathBuf,
+        /// Fully qualified name of this server, where the system does not know it.
+        #[arg(long)]
+        name: Option<TargetId>,
+    },
+    /// Runs the agent until it is stopped.
+    Run {
+        /// Folder for key, journal and bundles.
+        #[arg(long, default_value = default_state())]
+        state: PathBuf,
+    },
+    /// Tells whether the controller can be reached, and if not, why: name, network, clock or trust.
+    Doctor {
+        /// The controller's address, host:port.
+        controller: String,
+    },
+    /// Runs many models of servers in one process.
+    #[cfg(feature = "twin")]
+    Swarm {
+        /// Folder for all their states.
+        #[arg(long)]
+        state: PathBuf,
+        /// File that describes the servers.
+        #[arg(long, conflicts_with = "count")]
+        fleet: Option<PathBuf>,
+        /// This many servers with a registered agent, in place of a file.
+        #[arg(long)]
+        count: Option<usize>,
+        /// Domain of the servers of --count.
+        #[arg(long, default_value = "swarm.test")]
+        domain: protocol::DomainName,
+        /// Tenant of the servers of --count.
+        #[arg(long, default_value = "11111111-1111-1111-1111-111111111111")]
+        tenant: protocol::TenantId,
+        /// Product version of the servers of --count.
+        #[arg(long, default_value = "1.1.2505.0")]
+        version: protocol::Version,
+        /// Join file for those that are not enrolled; `-` reads standard input.
+        #[arg(long)]
+        join: Option<PathBuf>,
+        /// Modelled seconds that pass in a real one; 0 lets no time pass.
+        #[arg(long, default_value_t = 60)]
+        speed: u32,
+    },
+    /// Runs as a Windows service; only the service manager calls this.
+    #[cfg(windows)]
+    Service {
+        /// Folder for key, journal and bundles.
+        #[arg(long, default_value = default_state())]
+        state: PathBuf,
+    },
+}
+
+const fn default_state() -> &'static str {
+    if cfg!(windows) { r"C:\ProgramData\Entrain\agent" } else { "/var/lib/entrain-agent" }
+}
+
+/// Parses arguments, runs, and prints an error with its causes.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ENTRAIN_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    match run(arguments.verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{}", chain(error.as_ref()));
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(verb: Verb) -> anyhow::Result<()> {
+    #[cfg(windows)]
+    if let Verb::Service { state } = verb {
+        return crate::service::run(state);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(carry_out(verb))
+}
+
+async fn carry_out(verb: Verb) -> anyhow::Result<()> {
+    match verb {
+        Verb::Enroll { state, join, name } => enroll_here(&state, &join, name).await,
+        Verb::Run { state } => serve(&state, stop_on_signal()).await,
+        Verb::Doctor { controller } => doctor(&controller).await,
+        #[cfg(feature = "twin")]
+        Verb::Swarm { state, fleet, count, domain, tenant, version, join, speed } => {
+            let fleet = match (fleet, count) {
+                (Some(path), _) => crate::swarm::read(&path)?,
+                (None, Some(count)) => crate::swarm::uniform(count, &domain, &tenant, version)?,
+                (None, None) => anyhow::bail!("give --fleet FILE or --count N"),
+            };
+            let join = join.map(|path| read_join(&path)).transpose()?;
+            crate::swarm::run(&state, fleet, join, Speed(speed), stop_on_signal()).await
+        }
+        #[cfg(windows)]
+        Verb::Service { .. } => unreachable!("handled before the runtime was made"),
+    }
+}
+
+/// Runs the agent of one folder until `stop`.
+///
+/// # Errors
+/// When the agent is not enrolled, or its state cannot be used.
+pub async fn serve(folder: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let state = State::open(folder)?;
+    let address = enroll::resolve(&state.controller)?;
+    let endpoint = Endpoint::client(address, Wire::from_environment()).context("could not open a UDP socket")?;
+    let exec = Exec::this_server(folder);
+    let agent = Agent::open(state, exec, Speed(0))?;
+    agent.run(endpoint, stop).await?;
+    Ok(())
+}
+
+fn stop_on_signal() -> watch::Receiver<bool> {
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        #[cfg(unix)]
+        {
+            let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+            if let Ok(mut terminate) = terminate {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    interrupted = tokio::signal::ctrl_c() => drop(interrupted),
+                }
+            }
+        }
+        #[cfg(not(unix))]
+        drop(tokio::signal::ctrl_c().await);
+        stop.send_replace(true);
+    });
+    stopped
+}
+
+fn read_join(path: &Path) -> anyhow::Result<JoinFile> {
+    let mut text = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().read_to_end(&mut text).context("could not read standard input")?;
+    } else {
+        text = std::fs::read(path).with_context(|| format!("could not read the join file {}", path.display()))?;
+    }
+    serde_json::from_slice(&text).with_context(|| format!("{} is no join file of `entrain token create`", path.display()))
+}
+
+async fn enroll_here(state: &Path, join: &Path, name: Option<TargetId>) -> anyhow::Result<()> {
+    let file = read_join(join)?;
+    let target = match name {
+        Some(name) => name,
+        None => own_name().context("this server does not know its full name; give it with --name")?,
+    };
+    let joining = Joining {
+        target: target.clone(),
+        simulated: cfg!(feature = "test-anchors"),
+        machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+    };
+    let mut told = false;
+    enroll::enroll(state, &file, &joining, None, |fingerprint| {
+        if !told {
+            tracing::warn!(%fingerprint, "waiting for an operator: entrain agents approve {target}");
+            told = true;
+        }
+    })
+    .await?;
+    if join != Path::new("-") {
+        std::fs::remove_file(join).with_context(|| format!("could not delete the used join file {}", join.display()))?;
+    }
+    tracing::info!(target_name = %target, "enrolled");
+    Ok(())
+}
+
+/// The full DNS name of this server.
+fn own_name() -> Option<TargetId> {
+    #[cfg(windows)]
+    {
+        crate::exec::windows::dns_name()?.parse().ok()
+    }
+    #[cfg(not(windows))]
+    {
+        let output = std::process::Command::new("hostname").arg("--fqdn").output().ok()?;
+        String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+    }
+}
+
+async fn doctor(controller: &str) -> anyhow::Result<()> {
+    let address = enroll::resolve(controller)?;
+    tracing::info!(%address, "the name resolves");
+    let endpoint = Endpoint::client(address, Wire::from_environment()).context("could not open a UDP socket")?;
+    let connection = endpoint
+        .connect(address, &link::enroll_tls()?)
+        .await
+        .context("no QUIC connection: is UDP to this address and port open all the way?")?;
+    tracing::info!(remote = %connection.remote(), "QUIC reaches a controller");
+    connection.close(protocol::wire::close::Close::Done, "");
+    if endpoint.buffers().is_capped() {
+        tracing::warn!(?endpoint, "the system caps UDP buffers; it costs speed, nothing else");
+    }
+    Ok(())
+}

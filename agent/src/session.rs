@@ -1,0 +1,191 @@
+//! Sessions with the controller. One task of this module dials, says hello, waits for the welcome and then carries frames
+//! both ways until the connection ends; then it dials again, with growing and jittered pauses. It owns the streams; what
+//! the frames mean is the agent's.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use link::{Connection, Endpoint, Ended, FrameReceiver, FrameSender, LinkError, client_tls};
+use protocol::wire::latest::{
+    BundleAnswer, BundleOffer, ControlDown, ControlUp, EventsDown, EventsUp, Hello, Opening, Welcome,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::enroll;
+
+/// First and longest pause between two attempts to dial.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
+/// Pause after an answer that says not to come back: an operator may still change their mind.
+const REFUSED_PAUSE: Duration = Duration::from_secs(300);
+
+/// Frames on their way to the controller.
+const OUTBOUND: usize = 64;
+
+/// What a session brings to the agent.
+#[derive(Debug)]
+pub enum Inbound {
+    /// Connected means welcomed.
+    Welcomed {
+        /// The controller's word.
+        welcome: Welcome,
+        /// Where to send.
+        session: Session,
+    },
+    /// A bundle is offered.
+    Offer {
+        /// Its envelope.
+        envelope: Vec<u8>,
+        /// Where the answer goes.
+        answer: oneshot::Sender<BundleAnswer>,
+    },
+    /// A word on the control stream.
+    Control(ControlDown),
+    /// Events are stored.
+    Acknowledged(EventsDown),
+    /// The session is over.
+    Lost(Ended),
+}
+
+/// A session as the agent holds it.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// For streams of their own.
+    pub connection: Connection,
+    /// To the control stream.
+    pub control: mpsc::Sender<ControlUp>,
+    /// To the events stream.
+    pub events: mpsc::Sender<EventsUp>,
+}
+
+/// What is needed to dial: followed as the agent renews its certificate and its journal grows.
+#[derive(Debug, Clone)]
+pub struct Dial {
+    /// Certificate chain and key.
+    pub identity: link::Identity,
+    /// Certificates of the authority.
+    pub authority: Vec<Vec<u8>>,
+    /// Where the controller listens.
+    pub controller: String,
+    /// What to say first.
+    pub hello: Hello,
+}
+
+/// Dials and serves sessions until the agent is gone.
+pub async fn keep(endpoint: Endpoint, dial: watch::Receiver<Dial>, inbound: mpsc::Sender<Inbound>) {
+    let mut pause = PAUSES.0;
+    loop {
+        let now = dial.borrow().clone();
+        let ended = match once(&endpoint, &now, &inbound).await {
+            Ok((ended, welcomed)) => {
+                if welcomed {
+                    pause = PAUSES.0;
+                }
+                ended
+            }
+            Err(text) => Ended { close: None, text },
+        };
+        let refused = ended.close.is_some_and(|close| !close.may_retry());
+        if refused {
+            tracing::error!(target_name = %now.hello.target, why = %ended, "the controller refuses this agent");
+        }
+        if inbound.send(Inbound::Lost(ended)).await.is_err() {
+            return;
+        }
+        let wait = if refused { REFUSED_PAUSE } else { jitter(pause) };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = inbound.closed() => return,
+        }
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+/// Between half and all of `pause`, by chance, so that a fleet does not come back as one.
+fn jitter(pause: Duration) -> Duration {
+    let random = enroll::new_epoch().0 % 1024;
+    pause / 2 + pause.mul_f64(random as f64 / 2048.0)
+}
+
+async fn once(endpoint: &Endpoint, dial: &Dial, inbound: &mpsc::Sender<Inbound>) -> Result<(Ended, bool), String> {
+    let address: SocketAddr = enroll::resolve(&dial.controller).map_err(|error| error.to_string())?;
+    let tls = client_tls(&dial.identity, &dial.authority).map_err(|error| error.to_string())?;
+    let connection = endpoint.connect(address, &tls).await.map_err(|error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        format!("{error}: {cause}")
+    })?;
+    let mut tasks = JoinSet::new();
+    let welcomed = match begin(&connection, dial, inbound, &mut tasks).await {
+        Ok(()) => true,
+        // The connection's own end says more than the stream's.
+        Err(LinkError::Codec(error)) => return Err(error.to_string()),
+        Err(_) => false,
+    };
+    let ended = connection.closed().await;
+    tasks.shutdown().await;
+    Ok((ended, welcomed))
+}
+
+async fn begin(
+    connection: &Connection,
+    dial: &Dial,
+    inbound: &mpsc::Sender<Inbound>,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), LinkError> {
+    let (mut control_up, mut control_down) = connection.open().await?;
+    control_up.set_priority(1);
+    control_up.send(&Opening::Control(dial.hello.clone())).await?;
+    let ControlDown::Welcome(welcome) = control_down.expect().await? else {
+        connection.close(protocol::wire::close::Close::Protocol, "no welcome");
+        return Ok(());
+    };
+    let (mut events_up, events_down) = connection.open().await?;
+    events_up.send(&Opening::Events).await?;
+    let (control, controls) = mpsc::channel(OUTBOUND);
+    let (events, batches) = mpsc::channel(OUTBOUND);
+    tasks.spawn(write(control_up, controls));
+    tasks.spawn(write(events_up, batches));
+    tasks.spawn(read(control_down, inbound.clone(), Inbound::Control));
+    tasks.spawn(read(events_down, inbound.clone(), Inbound::Acknowledged));
+    tasks.spawn(take_bundles(connection.clone(), inbound.clone()));
+    let session = Session { connection: connection.clone(), control, events };
+    // The agent is gone when nobody listens; the session then ends with it.
+    drop(inbound.send(Inbound::Welcomed { welcome, session }).await);
+    Ok(())
+}
+
+async fn write<T: serde::Serialize + Sync>(mut stream: FrameSender, mut messages: mpsc::Receiver<T>) {
+    while let Some(message) = messages.recv().await {
+        if let Err(error) = stream.send(&message).await {
+            tracing::debug!(%error, "a stream to the controller ended");
+            return;
+        }
+    }
+}
+
+async fn read<T: serde::de::DeserializeOwned>(
+    mut stream: FrameReceiver,
+    inbound: mpsc::Sender<Inbound>,
+    wrap: impl Fn(T) -> Inbound,
+) {
+    while let Ok(Some(message)) = stream.receive().await {
+        if inbound.send(wrap(message)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn take_bundles(connection: Connection, inbound: mpsc::Sender<Inbound>) {
+    while let Ok((mut send, mut receive)) = connection.accept().await {
+        let Ok(BundleOffer { envelope }) = receive.expect().await else { continue };
+        let (answer, answered) = oneshot::channel();
+        if inbound.send(Inbound::Offer { envelope, answer }).await.is_err() {
+            return;
+        }
+        let Ok(answer) = answered.await else { continue };
+        if send.send(&answer).await.is_ok() {
+            send.finish();
+        }
+    }
+}

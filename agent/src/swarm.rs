@@ -1,0 +1,125 @@
+//! Many models of servers in one process, each with its own key, journal and connection: the fleet of the demo and of
+//! load tests.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use link::{Endpoint, Wire};
+use protocol::enroll::JoinFile;
+use protocol::{DomainName, TenantId, Version};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use agent_twin::{Installed, Profile};
+
+use crate::agent::{Agent, Speed};
+use crate::enroll::{self, Joining};
+use crate::exec::Exec;
+use crate::exec::twin::TwinExec;
+use crate::state::State;
+
+/// Agents that share one UDP socket. A socket's buffer is the limit: a burst to more would overrun it.
+const AGENTS_PER_SOCKET: usize = 250;
+
+/// Enrollments that run at once.
+const ENROLLING: usize = 16;
+
+/// What a swarm is made of.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fleet {
+    /// Its servers.
+    pub twins: Vec<Profile>,
+}
+
+/// Servers with a registered agent, named `twin-0001.DOMAIN`.
+///
+/// # Errors
+/// When `domain` gives no names.
+pub fn uniform(count: usize, domain: &DomainName, tenant: &TenantId, version: Version) -> anyhow::Result<Fleet> {
+    let twin = |number: usize| -> anyhow::Result<Profile> {
+        Ok(Profile {
+            target: format!("twin-{number:04}.{domain}").parse()?,
+            installed: Installed::ProvisioningAgent { version, tenant: tenant.clone() },
+            person: None,
+            faults: std::collections::BTreeSet::new(),
+        })
+    };
+    Ok(Fleet { twins: (1..=count).map(twin).collect::<anyhow::Result<_>>()? })
+}
+
+/// Enrolls what is not enrolled yet, then runs every agent until `stop`.
+///
+/// # Errors
+/// When a server cannot be enrolled, or its state cannot be used.
+pub async fn run(
+    folder: &Path,
+    fleet: Fleet,
+    join: Option<JoinFile>,
+    speed: Speed,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    enroll_all(folder, &fleet, join).await?;
+    let mut agents = JoinSet::new();
+    let mut endpoint: Option<Endpoint> = None;
+    for (number, profile) in fleet.twins.into_iter().enumerate() {
+        let state = State::open(&place(folder, &profile))?;
+        if number % AGENTS_PER_SOCKET == 0 || endpoint.is_none() {
+            let address = enroll::resolve(&state.controller)?;
+            endpoint = Some(Endpoint::client(address, Wire::from_environment()).context("could not open a UDP socket")?);
+        }
+        let Some(endpoint) = endpoint.clone() else { bail!("no socket") };
+        let exec = Exec::Twin(Box::new(TwinExec::open(state.folder(), profile)?));
+        let agent = Agent::open(state, exec, speed)?;
+        agents.spawn(agent.run(endpoint, stop.clone()));
+    }
+    tracing::info!(agents = agents.len(), "the swarm runs");
+    while let Some(ended) = agents.join_next().await {
+        ended.context("an agent of the swarm panicked")??;
+    }
+    Ok(())
+}
+
+fn place(folder: &Path, profile: &Profile) -> PathBuf {
+    folder.join(profile.target.as_str())
+}
+
+async fn enroll_all(folder: &Path, fleet: &Fleet, join: Option<JoinFile>) -> anyhow::Result<()> {
+    let missing: Vec<Profile> =
+        fleet.twins.iter().filter(|twin| !place(folder, twin).join("certificate.json").exists()).cloned().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let Some(join) = join else { bail!("{} servers of the swarm are not enrolled, and no join file was given", missing.len()) };
+    let endpoint = Endpoint::client(enroll::resolve(&join.controller)?, Wire::from_environment())?;
+    let mut enrolling: JoinSet<anyhow::Result<()>> = JoinSet::new();
+    for profile in missing {
+        if enrolling.len() >= ENROLLING
+            && let Some(ended) = enrolling.join_next().await
+        {
+            ended??;
+        }
+        let (join, endpoint, folder) = (join.clone(), endpoint.clone(), place(folder, &profile));
+        enrolling.spawn(async move {
+            let joining =
+                Joining { target: profile.target.clone(), simulated: true, machine: "a model of a server".to_owned() };
+            enroll::enroll(&folder, &join, &joining, Some(&endpoint), |_| {})
+                .await
+                .with_context(|| format!("could not enroll {}", profile.target))
+        });
+    }
+    while let Some(ended) = enrolling.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+/// Reads a fleet's file.
+///
+/// # Errors
+/// When it cannot be read or is no fleet.
+pub fn read(path: &Path) -> anyhow::Result<Fleet> {
+    let bytes = std::fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| format!("{} is no fleet of twins", path.display()))
+}
