@@ -1,1 +1,12 @@
-//! x
+//! The controller's decisions: what the topology says and whether it can be, what is to be done about it, and who may do
+//! what now. Everything here is a function of its arguments: no IO, no clock.
+#![warn(missing_docs)]
+
+pub mod facts;
+pub mod finding;
+pub mod fleet;
+pub mod plan;
+pub mod policy;
+pub mod recipe;
+pub mod record;
+pub mod topology;

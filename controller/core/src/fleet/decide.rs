@@ -1,0 +1,382 @@
+//! What may be done now, and what holds the rest. A hold is found by the same question that lets a target go, so that
+//! what an operator reads is what the machine decided by.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use protocol::event::Section;
+use protocol::{
+    Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp, limits,
+};
+
+use crate::fleet::state::{Fleet, Gate, Rollout, RolloutState, TargetState};
+
+/// How long leave is good for if the section is not entered.
+pub(crate) const PERMIT_LIFE: Duration = Duration::from_secs(120);
+
+/// What a target's provisioning agent was last seen to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pulse {
+    /// Registered with a tenant, its service running.
+    pub serving: bool,
+    /// When that was.
+    pub at: Timestamp,
+}
+
+/// What is known of this moment and is not in the log.
+#[derive(Debug, Clone, Default)]
+pub struct Live {
+    /// Targets with a session.
+    pub connected: BTreeSet<TargetId>,
+    /// Latest pulses.
+    pub pulses: BTreeMap<TargetId, Pulse>,
+}
+
+/// Something to be done; it takes effect when its record comes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Issue the bundle of a target's next phase.
+    Issue {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// For whom.
+        target: TargetId,
+        /// Which phase of its part.
+        phase: usize,
+    },
+    /// Give leave.
+    Permit {
+        /// To whom.
+        target: TargetId,
+        /// For what.
+        gate: Gate,
+    },
+    /// A target is silent beyond the end of its bundle.
+    Unknown {
+        /// Which.
+        target: TargetId,
+        /// Its bundle.
+        generation: Generation,
+    },
+}
+
+impl Fleet {
+    /// Notes that an agent asks for leave. It is of this moment: an agent asks again after each welcome.
+    pub fn asks_permit(
+        &mut self,
+        target: &TargetId,
+        generation: Generation,
+        step: StepIndex,
+        attempt: Attempt,
+        section: Section,
+    ) {
+        let open = self
+            .open
+            .get(target)
+            .is_some_and(|open| open.generation == generation);
+        if open {
+            self.asked.insert(
+                target.clone(),
+                Gate {
+                    generation,
+                    step,
+                    attempt,
+                    section,
+                    lapses: None,
+                },
+            );
+        }
+    }
+
+    /// Tells everything that may be done now. Each decision is made on the state as it will be after those before it.
+    #[must_use]
+    pub fn decide(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
+        let mut decisions = self.silent(now);
+        let mut started: BTreeSet<TargetId> = BTreeSet::new();
+        for (id, rollout) in &self.rollouts {
+            if rollout.is_over() || rollout.state != RolloutState::Running {
+                continue;
+            }
+            let mut budget = Budget::of(rollout);
+            for target in rollout.plan.waves.iter().flatten() {
+                let held = self.hold_of(*id, rollout, target, live, &budget);
+                let pending = rollout
+                    .work
+                    .get(target)
+                    .filter(|work| work.state == TargetState::Pending);
+                let (Some(work), None) = (pending, held) else {
+                    continue;
+                };
+                if started.insert(target.clone()) {
+                    let entering = work.phase == 0 && work.receipts == 0;
+                    budget.take(entering);
+                    decisions.push(Decision::Issue {
+                        rollout: *id,
+                        target: target.clone(),
+                        phase: work.phase,
+                    });
+                }
+            }
+        }
+        let mut gates = self.gates.clone();
+        for (target, gate) in &self.asked {
+            if self.permit_hold(target, gate, &gates, live, now).is_none() {
+                gates.insert(
+                    target.clone(),
+                    Gate {
+                        lapses: Some(now.plus(PERMIT_LIFE)),
+                        ..gate.clone()
+                    },
+                );
+                decisions.push(Decision::Permit {
+                    target: target.clone(),
+                    gate: gate.clone(),
+                });
+            }
+        }
+        decisions
+    }
+
+    /// When [`Self::decide`] must be asked again though nothing has happened.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let ends = self
+            .open
+            .values()
+            .map(|open| open.expires.plus(limits::CLOCK_TOLERANCE));
+        let lapses = self.gates.values().filter_map(|gate| gate.lapses);
+        ends.chain(lapses).min()
+    }
+
+    fn silent(&self, now: Timestamp) -> Vec<Decision> {
+        let late = self
+            .open
+            .iter()
+            .filter(|(_, open)| now > open.expires.plus(limits::CLOCK_TOLERANCE));
+        late.map(|(target, open)| Decision::Unknown {
+            target: target.clone(),
+            generation: open.generation,
+        })
+        .collect()
+    }
+
+    /// Why a pending target is not offered its bundle; `None` when it may be.
+    #[must_use]
+    pub fn hold(&self, id: RolloutId, target: &TargetId, live: &Live) -> Option<String> {
+        let rollout = self.rollouts.get(&id)?;
+        self.hold_of(id, rollout, target, live, &Budget::of(rollout))
+    }
+
+    fn hold_of(
+        &self,
+        id: RolloutId,
+        rollout: &Rollout,
+        target: &TargetId,
+        live: &Live,
+        budget: &Budget,
+    ) -> Option<String> {
+        let work = rollout.work.get(target)?;
+        if work.state != TargetState::Pending {
+            return None;
+        }
+        match rollout.state {
+            RolloutState::Paused => {
+                return Some(format!(
+                    "the rollout is paused; entrain resume {id} lifts it"
+                ));
+            }
+            RolloutState::Aborted => return Some("the rollout was aborted".to_owned()),
+            RolloutState::Running => {}
+        }
+        if let Some(open) = self.open.get(target) {
+            return Some(format!(
+                "rollout {} has a bundle open on it; its end lifts it (G5)",
+                open.rollout
+            ));
+        }
+        if !self.known.contains_key(target) {
+            return Some("it is not enrolled; enrolling it lifts it".to_owned());
+        }
+        if !live.connected.contains(target) {
+            return Some("it is not connected; it is offered its work when it comes".to_owned());
+        }
+        let part = rollout.plan.targets.get(target)?;
+        if part.is_read_only() {
+            return None;
+        }
+        // What has begun goes on to its next phase; waves, canaries and limits are for what begins.
+        if work.phase > 0 || work.receipts > 0 {
+            return budget.hold(false);
+        }
+        order_hold(rollout, target, &part.lane).or_else(|| budget.hold(true))
+    }
+
+    /// Why leave is not given; `None` when it may be.
+    #[must_use]
+    pub fn permit_hold(
+        &self,
+        target: &TargetId,
+        asked: &Gate,
+        gates: &BTreeMap<TargetId, Gate>,
+        live: &Live,
+        now: Timestamp,
+    ) -> Option<String> {
+        let open = self.open.get(target)?;
+        let rollout = self.rollouts.get(&open.rollout)?;
+        match rollout.state {
+            RolloutState::Paused => return Some("the rollout is paused".to_owned()),
+            RolloutState::Aborted => return Some("the rollout was aborted".to_owned()),
+            RolloutState::Running => {}
+        }
+        let held = |gate: &Gate| gate.lapses.is_none_or(|lapses| lapses > now);
+        let others = || {
+            gates
+                .iter()
+                .filter(|(other, gate)| *other != target && held(gate))
+        };
+        if let Some(object) = &asked.section.gmsa
+            && let Some((other, _)) =
+                others().find(|(_, gate)| gate.section.gmsa.as_ref() == Some(object))
+        {
+            return Some(format!(
+                "{other} changes the same gMSA in {}; its end lifts it (G3)",
+                object.domain
+            ));
+        }
+        if !asked.section.outage {
+            return None;
+        }
+        let out: BTreeSet<&TargetId> = others()
+            .filter(|(_, gate)| gate.section.outage)
+            .map(|(other, _)| other)
+            .collect();
+        self.domains_of(target).into_iter().find_map(|(domain, servers, minimum)| {
+            let serves = |server: &&TargetId| {
+                let fresh = live.pulses.get(*server).filter(|pulse| now.since(pulse.at) <= limits::FRESH_FACTS);
+                *server != target && !out.contains(*server) && fresh.is_some_and(|pulse| pulse.serving)
+            };
+            let serving = servers.iter().filter(serves).count();
+            (serving < minimum as usize).then(|| {
+                format!(
+                    "{serving} other agents are seen to serve {domain}, {minimum} must keep serving; more that serve lift it (G2)"
+                )
+            })
+        })
+    }
+
+    /// Every domain that a target serves by any rollout's plan, newest plan first: work on a host counts in each.
+    fn domains_of(&self, target: &TargetId) -> Vec<(&DomainName, &[TargetId], u32)> {
+        let mut seen = BTreeSet::new();
+        let mut domains = Vec::new();
+        for rollout in self.rollouts.values().rev() {
+            for (domain, part) in &rollout.plan.domains {
+                if part.servers.contains(target) && seen.insert(domain) {
+                    domains.push((domain, part.servers.as_slice(), part.min_serving));
+                }
+            }
+        }
+        domains
+    }
+}
+
+/// Waves and canaries: a wave waits for those before it, and within it each lane for its canary.
+fn order_hold(rollout: &Rollout, target: &TargetId, lane: &str) -> Option<String> {
+    let state = |target: &TargetId| rollout.work.get(target).map(|work| &work.state);
+    let plan = &rollout.plan;
+    let at = plan.waves.iter().position(|wave| wave.contains(target))?;
+    for (number, wave) in plan.waves.iter().enumerate().take(at) {
+        if let Some(waiting) = wave
+            .iter()
+            .find(|other| !state(other).is_some_and(TargetState::is_settled))
+        {
+            let what = state(waiting).map_or("gone", TargetState::word);
+            let number = number + 1;
+            return Some(format!(
+                "wave {number} is not done: {waiting} is {what}; its end, a retry or a skip lifts it"
+            ));
+        }
+    }
+    let same_lane = |other: &&TargetId| {
+        plan.targets
+            .get(*other)
+            .is_some_and(|part| part.lane == lane)
+    };
+    let lane_members: Vec<&TargetId> = plan.waves.get(at)?.iter().filter(same_lane).collect();
+    let canaries = usize::try_from(plan.limits.canary).unwrap_or(usize::MAX);
+    let place = lane_members.iter().position(|other| *other == target)?;
+    if place < canaries {
+        return None;
+    }
+    let waiting = lane_members
+        .iter()
+        .take(canaries)
+        .find(|other| !state(other).is_some_and(TargetState::is_settled))?;
+    let what = state(waiting).map_or("gone", TargetState::word);
+    Some(format!(
+        "the canary {waiting} of {lane} is {what}; its end, a retry or a skip lifts it"
+    ))
+}
+
+/// What the limits still allow.
+struct Budget {
+    in_flight: u32,
+    most: u32,
+    bad: u32,
+    limit: u32,
+}
+
+impl Budget {
+    fn of(rollout: &Rollout) -> Self {
+        let count = |test: fn(&TargetState) -> bool| {
+            u32::try_from(
+                rollout
+                    .work
+                    .values()
+                    .filter(|work| test(&work.state))
+                    .count(),
+            )
+            .unwrap_or(u32::MAX)
+        };
+        let begun = rollout.work.values().filter(|work| {
+            let between =
+                work.state == TargetState::Pending && (work.phase > 0 || work.receipts > 0);
+            between || (!work.state.is_terminal() && work.state != TargetState::Pending)
+        });
+        Self {
+            in_flight: u32::try_from(begun.count()).unwrap_or(u32::MAX),
+            most: rollout.plan.limits.in_flight,
+            bad: count(TargetState::is_bad),
+            limit: rollout.plan.limits.failures,
+        }
+    }
+
+    fn take(&mut self, entering: bool) {
+        if entering {
+            self.in_flight += 1;
+        }
+    }
+
+    /// A target that has begun holds its place already.
+    fn hold(&self, entering: bool) -> Option<String> {
+        let more = u32::from(entering);
+        if self.bad >= self.limit {
+            return Some(format!(
+                "{} of at most {} failures have happened; a retry that succeeds, or a skip, lifts it",
+                self.bad, self.limit
+            ));
+        }
+        if entering && self.bad + self.in_flight + more > self.limit {
+            return Some(format!(
+                "{} failed and {} under way reach the failure limit of {}; an end of one lifts it",
+                self.bad, self.in_flight, self.limit
+            ));
+        }
+        if entering && self.in_flight + more > self.most {
+            return Some(format!(
+                "{} of at most {} are under way; an end of one lifts it",
+                self.in_flight, self.most
+            ));
+        }
+        None
+    }
+}

@@ -1,0 +1,441 @@
+//! The fold: what each record changes. Nothing is decided here.
+
+use protocol::event::Event;
+use protocol::signed::Ending;
+use protocol::{Fingerprint, Generation, RolloutId, TargetId, Timestamp};
+
+use crate::facts::Known;
+use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, TargetState, Work};
+use crate::plan::Plan;
+use crate::record::{Order, Record};
+
+impl Fleet {
+    /// Takes up one record. `plan` is the stored plan of an `Applied` record.
+    pub fn apply(&mut self, record: &Record, plan: Option<&Plan>, now: Timestamp) {
+        match record {
+            Record::Begun { .. }
+            | Record::TokenCreated { .. }
+            | Record::JoinAsked { .. }
+            | Record::CertificateIssued { .. }
+            | Record::ArtifactAdded { .. }
+            | Record::PlanStored { .. }
+            | Record::Attested { .. } => {}
+            Record::AgentEnrolled { target, key, .. } => self.enrolled(target, *key),
+            Record::AgentRevoked { target, .. } | Record::AgentReplaced { target, .. } => {
+                self.gone(target, now)
+            }
+            Record::Applied {
+                rollout,
+                plan: plan_id,
+                by,
+                change,
+            } => {
+                if let Some(plan) = plan {
+                    let work = plan
+                        .waves
+                        .iter()
+                        .flatten()
+                        .map(|target| (target.clone(), fresh(now)))
+                        .collect();
+                    let rollout_state = Rollout {
+                        plan_id: *plan_id,
+                        plan: plan.clone(),
+                        by: by.clone(),
+                        change: change.clone(),
+                        applied: now,
+                        state: RolloutState::Running,
+                        work,
+                    };
+                    self.rollouts.insert(*rollout, rollout_state);
+                }
+            }
+            Record::Ordered { rollout, order, .. } => self.ordered(*rollout, order, now),
+            Record::BundleIssued {
+                rollout,
+                target,
+                generation,
+                phase,
+                bundle,
+                expires,
+            } => {
+                self.generations.insert(target.clone(), *generation);
+                let open = Open {
+                    rollout: *rollout,
+                    generation: *generation,
+                    bundle: *bundle,
+                    phase: *phase,
+                    expires: *expires,
+                    accepted: false,
+                };
+                self.open.insert(target.clone(), open);
+                self.set(*rollout, target, TargetState::Offered, now);
+            }
+            Record::PermitGiven {
+                target,
+                generation,
+                step,
+                attempt,
+                section,
+                lapses,
+            } => {
+                self.asked.remove(target);
+                let gate = Gate {
+                    generation: *generation,
+                    step: *step,
+                    attempt: *attempt,
+                    section: section.clone(),
+                    lapses: Some(*lapses),
+                };
+                self.gates.insert(target.clone(), gate);
+            }
+            Record::WentUnknown { target, generation } => {
+                if let Some(open) = self
+                    .open
+                    .get(target)
+                    .filter(|open| open.generation == *generation)
+                {
+                    let rollout = open.rollout;
+                    self.open.remove(target);
+                    self.gates.remove(target);
+                    self.asked.remove(target);
+                    self.set(rollout, target, TargetState::Unknown, now);
+                }
+            }
+            Record::TargetEvent { target, event, .. } => {
+                if let Some(event) = event {
+                    self.event(target, event, now);
+                }
+            }
+        }
+    }
+
+    fn enrolled(&mut self, target: &TargetId, key: Fingerprint) {
+        let known = self
+            .known
+            .entry(target.clone())
+            .or_insert(Known { key, facts: None });
+        if known.key != key {
+            *known = Known { key, facts: None };
+        }
+    }
+
+    fn gone(&mut self, target: &TargetId, now: Timestamp) {
+        self.known.remove(target);
+        self.gates.remove(target);
+        self.asked.remove(target);
+        if let Some(open) = self.open.remove(target) {
+            self.set(open.rollout, target, TargetState::Unknown, now);
+        }
+    }
+
+    fn ordered(&mut self, rollout: RolloutId, order: &Order, now: Timestamp) {
+        let Some(state) = self.rollouts.get_mut(&rollout) else {
+            return;
+        };
+        match order {
+            Order::Pause => state.state = RolloutState::Paused,
+            Order::Resume => state.state = RolloutState::Running,
+            Order::Abort => {
+                state.state = RolloutState::Aborted;
+                // What nobody has begun ends at once; what is under way ends at its next gate and says so itself.
+                for (target, work) in &mut state.work {
+                    if !work.state.is_terminal() && !self.open.contains_key(target) {
+                        work.state = TargetState::Aborted;
+                        work.since = now;
+                    }
+                }
+            }
+            Order::Retry { target } => {
+                for (name, work) in &mut state.work {
+                    let meant = target.as_ref().is_none_or(|target| target == name);
+                    if meant && work.state.is_bad() {
+                        *work = Work {
+                            phase: work.phase,
+                            grade: work.grade,
+                            ..fresh(now)
+                        };
+                    }
+                }
+            }
+            Order::Skip { target, reason } => {
+                if self
+                    .open
+                    .get(target)
+                    .is_none_or(|open| open.rollout != rollout)
+                {
+                    self.set(rollout, target, TargetState::Skipped(reason.clone()), now);
+                }
+            }
+            Order::Resolve { target, reason } => {
+                if self
+                    .open
+                    .get(target)
+                    .is_some_and(|open| open.rollout == rollout)
+                {
+                    self.open.remove(target);
+                    self.gates.remove(target);
+                }
+                self.set(rollout, target, TargetState::Resolved(reason.clone()), now);
+            }
+        }
+    }
+
+    /// The work of the bundle that is open at `target`, if it has that generation.
+    fn work(&mut self, target: &TargetId, generation: Generation) -> Option<&mut Work> {
+        let open = self
+            .open
+            .get(target)
+            .filter(|open| open.generation == generation)?;
+        self.rollouts.get_mut(&open.rollout)?.work.get_mut(target)
+    }
+
+    fn set(&mut self, rollout: RolloutId, target: &TargetId, state: TargetState, now: Timestamp) {
+        if let Some(work) = self
+            .rollouts
+            .get_mut(&rollout)
+            .and_then(|rollout| rollout.work.get_mut(target))
+        {
+            work.state = state;
+            work.since = now;
+        }
+    }
+
+    fn moved(
+        &mut self,
+        target: &TargetId,
+        generation: Generation,
+        state: TargetState,
+        now: Timestamp,
+    ) {
+        if let Some(work) = self.work(target, generation) {
+            work.state = state;
+            work.since = now;
+        }
+    }
+
+    fn event(&mut self, target: &TargetId, event: &Event, now: Timestamp) {
+        match event {
+            Event::FactsReported(facts) => {
+                if let Some(known) = self.known.get_mut(target) {
+                    known.facts = Some((now, (**facts).clone()));
+                }
+            }
+            Event::BundleAccepted { generation, .. } => {
+                if let Some(open) = self
+                    .open
+                    .get_mut(target)
+                    .filter(|open| open.generation == *generation)
+                {
+                    open.accepted = true;
+                }
+                if let Some(work) = self.work(target, *generation) {
+                    work.findings.clear();
+                    work.said.clear();
+                }
+            }
+            Event::BundleRefused { bundle, refusal } => {
+                // A refusal of anything but the open bundle (a replay, say) changes nothing here; it stays in the log.
+                if let Some(open) = self
+                    .open
+                    .get(target)
+                    .filter(|open| open.bundle == *bundle && !open.accepted)
+                {
+                    let rollout = open.rollout;
+                    self.open.remove(target);
+                    self.set(rollout, target, TargetState::Refused(refusal.clone()), now);
+                }
+            }
+            Event::StepBegun {
+                generation,
+                step,
+                kind,
+                ..
+            } => {
+                let state = TargetState::Running {
+                    step: *step,
+                    kind: kind.clone(),
+                };
+                self.moved(target, *generation, state, now);
+            }
+            Event::SectionEntered { generation, .. } => {
+                if let Some(gate) = self
+                    .gates
+                    .get_mut(target)
+                    .filter(|gate| gate.generation == *generation)
+                {
+                    gate.lapses = None;
+                }
+                self.asked.remove(target);
+            }
+            Event::SectionLeft { generation, .. } => {
+                if self
+                    .gates
+                    .get(target)
+                    .is_some_and(|gate| gate.generation == *generation)
+                {
+                    self.gates.remove(target);
+                }
+            }
+            Event::SecretAsked {
+                generation,
+                step,
+                wanted,
+                ..
+            } => {
+                let state = TargetState::AwaitingSecret {
+                    step: *step,
+                    wanted: wanted.clone(),
+                };
+                self.moved(target, *generation, state, now);
+            }
+            Event::SecretReceived {
+                generation, step, ..
+            } => {
+                let state = TargetState::Running {
+                    step: *step,
+                    kind: "register-provisioning-agent".to_owned(),
+                };
+                self.moved(target, *generation, state, now);
+            }
+            Event::TaskOpened {
+                generation,
+                step,
+                text,
+            } => {
+                let state = TargetState::AwaitingPerson {
+                    step: *step,
+                    text: text.clone(),
+                };
+                self.moved(target, *generation, state, now);
+            }
+            Event::Probed {
+                generation,
+                findings,
+                ..
+            } => {
+                if let Some(work) = self.work(target, *generation) {
+                    work.findings.extend(findings.iter().cloned());
+                }
+            }
+            Event::StepCompleted {
+                generation,
+                step,
+                summary,
+                grade,
+                ..
+            } => {
+                if let Some(work) = self.work(target, *generation) {
+                    work.grade = work.grade.max(*grade);
+                    work.said.push(summary.clone());
+                    work.state = TargetState::Running {
+                        step: step_after(*step),
+                        kind: String::new(),
+                    };
+                }
+            }
+            Event::StepFailed {
+                generation,
+                step,
+                failure,
+            } => {
+                let state = TargetState::Failed {
+                    step: *step,
+                    failure: failure.clone(),
+                };
+                self.moved(target, *generation, state, now);
+            }
+            Event::StepInconclusive {
+                generation,
+                question,
+                ..
+            } => {
+                self.moved(
+                    target,
+                    *generation,
+                    TargetState::Inconclusive(question.clone()),
+                    now,
+                );
+            }
+            Event::RunFinished {
+                generation, ending, ..
+            } => self.finished(target, *generation, ending, now),
+        }
+    }
+
+    fn finished(
+        &mut self,
+        target: &TargetId,
+        generation: Generation,
+        ending: &Ending,
+        now: Timestamp,
+    ) {
+        let Some(open) = self
+            .open
+            .get(target)
+            .filter(|open| open.generation == generation)
+            .cloned()
+        else {
+            return;
+        };
+        self.open.remove(target);
+        self.gates.remove(target);
+        self.asked.remove(target);
+        let Some(rollout) = self.rollouts.get_mut(&open.rollout) else {
+            return;
+        };
+        let phases = rollout
+            .plan
+            .targets
+            .get(target)
+            .map_or(0, |part| part.phases.len());
+        let aborted = rollout.state == RolloutState::Aborted;
+        let Some(work) = rollout.work.get_mut(target) else {
+            return;
+        };
+        work.receipts += 1;
+        work.since = now;
+        match ending {
+            Ending::Completed => {
+                work.phase += 1;
+                work.state = if work.phase >= phases {
+                    TargetState::Done(work.grade)
+                } else if aborted {
+                    TargetState::Aborted
+                } else {
+                    TargetState::Pending
+                };
+            }
+            // A failed step has said more than the ending does.
+            Ending::Failed(why) => {
+                if !matches!(work.state, TargetState::Failed { .. }) {
+                    let failure = Box::new(protocol::event::Failure::plain(why.clone()));
+                    work.state = TargetState::Failed {
+                        step: protocol::StepIndex(0),
+                        failure,
+                    };
+                }
+            }
+            Ending::Inconclusive(question) => {
+                work.state = TargetState::Inconclusive(question.clone())
+            }
+            Ending::Aborted => work.state = TargetState::Aborted,
+            Ending::Expired => work.state = TargetState::Expired,
+        }
+    }
+}
+
+const fn step_after(step: protocol::StepIndex) -> protocol::StepIndex {
+    step.next()
+}
+
+fn fresh(now: Timestamp) -> Work {
+    Work {
+        state: TargetState::Pending,
+        since: now,
+        phase: 0,
+        grade: None,
+        findings: Vec::new(),
+        said: Vec::new(),
+        receipts: 0,
+    }
+}

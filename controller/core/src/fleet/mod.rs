@@ -1,0 +1,12 @@
+//! The fleet machine: owns all rollouts and all claims. Its state is the fold of the log's records ([`Fleet::apply`]), so
+//! that a replay, another leader and a restart see the same. What may be done now is decided from that state and from
+//! what is known of this moment ([`Fleet::decide`]); a decision takes effect when its record comes back.
+
+mod decide;
+mod fold;
+mod state;
+mod view;
+
+pub use decide::{Decision, Live, Pulse};
+pub use state::{Fleet, Gate, Open, Rollout, RolloutState, TargetState, Work};
+pub use view::{DomainView, RolloutView, TargetView, TaskView, TaskWork, Why};

@@ -1,0 +1,282 @@
+//! What the fleet machine knows.
+
+use std::collections::BTreeMap;
+
+use protocol::event::{Failure, Finding, Grade, Section};
+use protocol::refusal::Refusal;
+use protocol::secret::SecretKind;
+use protocol::signed::Phase;
+use protocol::task::TaskText;
+use protocol::{Attempt, BundleId, Generation, PlanId, RolloutId, StepIndex, TargetId, Timestamp};
+
+use crate::facts::Fleetwide;
+use crate::plan::Plan;
+
+/// What a target is at within a rollout.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TargetState {
+    /// Nothing was offered yet, or the next phase is due.
+    Pending,
+    /// A bundle was issued; no answer yet.
+    Offered,
+    /// A step runs.
+    Running {
+        /// Which.
+        step: StepIndex,
+        /// Its kind.
+        kind: String,
+    },
+    /// A step waits for leave.
+    AskedPermit,
+    /// A person must do something at the server.
+    AwaitingPerson {
+        /// Which step.
+        step: StepIndex,
+        /// What.
+        text: Box<TaskText>,
+    },
+    /// A person must give a secret.
+    AwaitingSecret {
+        /// Which step.
+        step: StepIndex,
+        /// Which secret.
+        wanted: SecretKind,
+    },
+    /// Every phase is done.
+    Done(Option<Grade>),
+    /// A step failed.
+    Failed {
+        /// Which.
+        step: StepIndex,
+        /// Why.
+        failure: Box<Failure>,
+    },
+    /// A probe could not tell.
+    Inconclusive(String),
+    /// The agent refused the bundle.
+    Refused(Refusal),
+    /// An operator left it out.
+    Skipped(String),
+    /// Ended by abort.
+    Aborted,
+    /// Its time ran out before its last step.
+    Expired,
+    /// Silent beyond the end of its bundle.
+    Unknown,
+    /// Unknown, and an operator said what became of it.
+    Resolved(String),
+}
+
+impl TargetState {
+    /// Nothing more happens without an operator.
+    #[must_use]
+    pub const fn is_terminal(&self) -> bool {
+        match self {
+            Self::Pending
+            | Self::Offered
+            | Self::Running { .. }
+            | Self::AskedPermit
+            | Self::AwaitingPerson { .. }
+            | Self::AwaitingSecret { .. } => false,
+            Self::Done(_)
+            | Self::Failed { .. }
+            | Self::Inconclusive(_)
+            | Self::Refused(_)
+            | Self::Skipped(_)
+            | Self::Aborted
+            | Self::Expired
+            | Self::Unknown
+            | Self::Resolved(_) => true,
+        }
+    }
+
+    /// Counts against the failure limit.
+    #[must_use]
+    pub const fn is_bad(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed { .. }
+                | Self::Inconclusive(_)
+                | Self::Refused(_)
+                | Self::Expired
+                | Self::Unknown
+        )
+    }
+
+    /// Counts as good enough for what comes behind it.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        matches!(self, Self::Done(_) | Self::Skipped(_) | Self::Resolved(_))
+    }
+
+    /// One word.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Offered => "offered",
+            Self::Running { .. } => "running",
+            Self::AskedPermit => "awaiting leave",
+            Self::AwaitingPerson { .. } => "awaiting person",
+            Self::AwaitingSecret { .. } => "awaiting secret",
+            Self::Done(_) => "done",
+            Self::Failed { .. } => "failed",
+            Self::Inconclusive(_) => "inconclusive",
+            Self::Refused(_) => "refused",
+            Self::Skipped(_) => "skipped",
+            Self::Aborted => "aborted",
+            Self::Expired => "expired",
+            Self::Unknown => "unknown",
+            Self::Resolved(_) => "resolved",
+        }
+    }
+}
+
+/// One target's way through a rollout.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// What it is at.
+    pub state: TargetState,
+    /// Since when.
+    pub since: Timestamp,
+    /// Which phase is next or under way.
+    pub phase: usize,
+    /// Highest grade that was seen.
+    pub grade: Option<Grade>,
+    /// Findings of its probes, newest run.
+    pub findings: Vec<Finding>,
+    /// What its steps said, newest phase.
+    pub said: Vec<String>,
+    /// Receipts: digests of their envelopes.
+    pub receipts: u32,
+}
+
+/// How a rollout stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RolloutState {
+    /// Goes on.
+    Running,
+    /// Starts nothing new.
+    Paused,
+    /// Starts nothing more; runs end at their next gate.
+    Aborted,
+}
+
+/// One carrying-out of one plan.
+#[derive(Debug, Clone)]
+pub struct Rollout {
+    /// Its plan's id.
+    pub plan_id: PlanId,
+    /// Its plan.
+    pub plan: Plan,
+    /// Who ordered it.
+    pub by: String,
+    /// Change number.
+    pub change: Option<String>,
+    /// When.
+    pub applied: Timestamp,
+    /// How it stands.
+    pub state: RolloutState,
+    /// Its targets with work.
+    pub work: BTreeMap<TargetId, Work>,
+}
+
+impl Rollout {
+    /// Every target is at its end.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.work.values().all(|work| work.state.is_terminal())
+    }
+}
+
+/// A section that some target asked for or is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// In which run.
+    pub generation: Generation,
+    /// Which step.
+    pub step: StepIndex,
+    /// Which try.
+    pub attempt: Attempt,
+    /// What it covers.
+    pub section: Section,
+    /// Lapse of the leave; absent once the section was entered.
+    pub lapses: Option<Timestamp>,
+}
+
+/// A bundle that was issued and whose run has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// Its rollout.
+    pub rollout: RolloutId,
+    /// Its generation.
+    pub generation: Generation,
+    /// Its digest.
+    pub bundle: BundleId,
+    /// Its phase.
+    pub phase: Phase,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// The agent accepted it.
+    pub accepted: bool,
+}
+
+/// All rollouts and all claims of a fleet.
+#[derive(Debug, Clone, Default)]
+pub struct Fleet {
+    pub(crate) rollouts: BTreeMap<RolloutId, Rollout>,
+    pub(crate) known: Fleetwide,
+    pub(crate) open: BTreeMap<TargetId, Open>,
+    pub(crate) generations: BTreeMap<TargetId, Generation>,
+    /// Sections for which leave was given.
+    pub(crate) gates: BTreeMap<TargetId, Gate>,
+    /// Sections that are asked for: of this moment, asked again after a restart.
+    pub(crate) asked: BTreeMap<TargetId, Gate>,
+}
+
+impl Fleet {
+    /// A fleet without history.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What targets last reported.
+    #[must_use]
+    pub const fn known(&self) -> &Fleetwide {
+        &self.known
+    }
+
+    /// All rollouts.
+    #[must_use]
+    pub const fn rollouts(&self) -> &BTreeMap<RolloutId, Rollout> {
+        &self.rollouts
+    }
+
+    /// The bundle that is open at a target.
+    #[must_use]
+    pub fn open(&self, target: &TargetId) -> Option<&Open> {
+        self.open.get(target)
+    }
+
+    /// The number for a target's next bundle.
+    #[must_use]
+    pub fn next_generation(&self, target: &TargetId) -> Generation {
+        self.generations
+            .get(target)
+            .copied()
+            .unwrap_or_default()
+            .next()
+    }
+
+    /// The number for the next rollout.
+    #[must_use]
+    pub fn next_rollout(&self) -> RolloutId {
+        self.rollouts
+            .keys()
+            .next_back()
+            .copied()
+            .unwrap_or_default()
+            .next()
+    }
+}

@@ -1,0 +1,396 @@
+//! What an operator sees: computed from the same state that decisions are made from.
+
+use std::collections::BTreeMap;
+
+use protocol::event::{Failure, Finding, Grade};
+use protocol::secret::SecretKind;
+use protocol::task::TaskText;
+use protocol::{
+    DomainName, Generation, PlanId, RolloutId, StepIndex, TargetId, TenantId, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::fleet::decide::Live;
+use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
+use crate::plan::Kind;
+
+/// One target of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetView {
+    /// Its name.
+    pub target: TargetId,
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// Its group or Connect entry.
+    pub lane: String,
+    /// Its wave, from 1.
+    pub wave: usize,
+    /// One word.
+    pub state: String,
+    /// More about it, in a sentence; empty when the word says all.
+    pub detail: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Phases done.
+    pub phase: usize,
+    /// Phases in all.
+    pub phases: usize,
+    /// Highest grade that was seen.
+    pub grade: Option<Grade>,
+    /// True while it has a session.
+    pub connected: bool,
+    /// Nothing more happens without an operator.
+    pub terminal: bool,
+    /// It failed, refused, expired, is unknown or cannot tell.
+    pub bad: bool,
+    /// The failure, where there is one.
+    pub failure: Option<Failure>,
+}
+
+/// How a domain is served just now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainView {
+    /// Which.
+    pub domain: DomainName,
+    /// Agents that are seen to serve it.
+    pub serving: usize,
+    /// Agents in all.
+    pub servers: usize,
+    /// How many must keep serving.
+    pub min_serving: u32,
+}
+
+/// One rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutView {
+    /// Its number.
+    pub rollout: RolloutId,
+    /// Its plan.
+    pub plan: PlanId,
+    /// Who ordered it.
+    pub by: String,
+    /// Change number.
+    pub change: Option<String>,
+    /// When.
+    pub applied: Timestamp,
+    /// `running`, `paused`, `aborted`, `held` or `over`.
+    pub state: String,
+    /// It only reads.
+    pub read_only: bool,
+    /// How many targets are in which state.
+    pub counts: BTreeMap<String, usize>,
+    /// Its targets, wave by wave.
+    pub targets: Vec<TargetView>,
+    /// Its domains.
+    pub domains: Vec<DomainView>,
+}
+
+/// What a person is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskWork {
+    /// At the server, page by page.
+    AtServer(Box<TaskText>),
+    /// Give a secret: `entrain secret give`.
+    GiveSecret(SecretKind),
+    /// Answer a question, then retry, skip or resolve.
+    Answer(String),
+}
+
+/// Work for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskView {
+    /// In which rollout.
+    pub rollout: RolloutId,
+    /// On which target.
+    pub target: TargetId,
+    /// In which run.
+    pub generation: Generation,
+    /// Which step.
+    pub step: StepIndex,
+    /// Since when.
+    pub since: Timestamp,
+    /// What.
+    pub work: TaskWork,
+}
+
+/// One answer to "why does nothing happen on this target?".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    /// The target.
+    pub target: TargetId,
+    /// The answer.
+    pub answer: String,
+    /// What its probes answered, newest run.
+    pub findings: Vec<Finding>,
+    /// What its steps said, newest phase.
+    pub said: Vec<String>,
+    /// The failure, where there is one.
+    pub failure: Option<Failure>,
+}
+
+fn work_for_person(state: &TargetState) -> Option<(StepIndex, TaskWork)> {
+    match state {
+        TargetState::AwaitingPerson { step, text } => {
+            Some((*step, TaskWork::AtServer(text.clone())))
+        }
+        TargetState::AwaitingSecret { step, wanted } => {
+            Some((*step, TaskWork::GiveSecret(wanted.clone())))
+        }
+        TargetState::Inconclusive(question) => {
+            Some((StepIndex(0), TaskWork::Answer(question.clone())))
+        }
+        TargetState::Pending
+        | TargetState::Offered
+        | TargetState::Running { .. }
+        | TargetState::AskedPermit
+        | TargetState::Done(_)
+        | TargetState::Failed { .. }
+        | TargetState::Refused(_)
+        | TargetState::Skipped(_)
+        | TargetState::Aborted
+        | TargetState::Expired
+        | TargetState::Unknown
+        | TargetState::Resolved(_) => None,
+    }
+}
+
+fn detail(state: &TargetState) -> String {
+    match state {
+        TargetState::Pending
+        | TargetState::Offered
+        | TargetState::Aborted
+        | TargetState::Expired => String::new(),
+        TargetState::Running { kind, .. } => kind.replace('-', " "),
+        TargetState::AskedPermit => "waits for leave".to_owned(),
+        TargetState::AwaitingPerson { text, .. } => text.title.clone(),
+        TargetState::AwaitingSecret { wanted, .. } => wanted.to_string(),
+        TargetState::Done(grade) => grade.map_or(String::new(), |grade| grade.as_str().to_owned()),
+        TargetState::Failed { failure, .. } => match &failure.known {
+            Some(known) => format!("{} [{}: {}]", failure.what, known.id, known.cause),
+            None => failure.what.clone(),
+        },
+        TargetState::Inconclusive(question) => question.clone(),
+        TargetState::Refused(refusal) => refusal.to_string(),
+        TargetState::Skipped(reason) | TargetState::Resolved(reason) => reason.clone(),
+        TargetState::Unknown => "silent beyond the end of its bundle".to_owned(),
+    }
+}
+
+impl Fleet {
+    /// One rollout as an operator sees it.
+    #[must_use]
+    pub fn view(&self, id: RolloutId, live: &Live, now: Timestamp) -> Option<RolloutView> {
+        let rollout = self.rollouts.get(&id)?;
+        let mut targets = Vec::new();
+        for (number, wave) in rollout.plan.waves.iter().enumerate() {
+            for target in wave {
+                if let Some(work) = rollout.work.get(target) {
+                    targets.push(self.target_view(
+                        id,
+                        rollout,
+                        target,
+                        work,
+                        number + 1,
+                        live,
+                        now,
+                    ));
+                }
+            }
+        }
+        let mut counts = BTreeMap::new();
+        for target in &targets {
+            *counts.entry(target.state.clone()).or_insert(0) += 1;
+        }
+        let under_way = targets
+            .iter()
+            .any(|target| !target.terminal && !matches!(target.state.as_str(), "held" | "pending"));
+        let waiting = targets
+            .iter()
+            .any(|target| target.state == "pending" && !target.terminal);
+        let state = match rollout.state {
+            _ if rollout.is_over() => "over",
+            RolloutState::Paused => "paused",
+            RolloutState::Aborted => "aborted",
+            RolloutState::Running if under_way || waiting => "running",
+            RolloutState::Running => "held",
+        };
+        Some(RolloutView {
+            rollout: id,
+            plan: rollout.plan_id,
+            by: rollout.by.clone(),
+            change: rollout.change.clone(),
+            applied: rollout.applied,
+            state: state.to_owned(),
+            read_only: rollout.plan.kind == Kind::Verify,
+            counts,
+            targets,
+            domains: self.domains(rollout, live, now),
+        })
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one row is made from exactly these"
+    )]
+    fn target_view(
+        &self,
+        id: RolloutId,
+        rollout: &Rollout,
+        target: &TargetId,
+        work: &Work,
+        wave: usize,
+        live: &Live,
+        now: Timestamp,
+    ) -> TargetView {
+        let part = rollout.plan.targets.get(target);
+        let connected = live.connected.contains(target);
+        let mut word = work.state.word().to_owned();
+        let mut text = detail(&work.state);
+        if work.state == TargetState::Pending {
+            if let Some(hold) = self.hold(id, target, live) {
+                "held".clone_into(&mut word);
+                text = hold;
+            }
+        } else if let Some(gate) = self.asked.get(target)
+            && !work.state.is_terminal()
+        {
+            "held".clone_into(&mut word);
+            text = self
+                .permit_hold(target, gate, &self.gates, live, now)
+                .unwrap_or_else(|| "leave is on its way".to_owned());
+        } else if !work.state.is_terminal() && !connected {
+            text = format!("{word}, {text}").trim_end_matches(", ").to_owned();
+            "unreachable".clone_into(&mut word);
+        }
+        let mut failure = None;
+        if let TargetState::Failed { failure: why, .. } = &work.state {
+            failure = Some((**why).clone());
+        }
+        TargetView {
+            target: target.clone(),
+            tenant: part.map_or_else(|| panic_free_tenant(rollout), |part| part.tenant.clone()),
+            lane: part.map(|part| part.lane.clone()).unwrap_or_default(),
+            wave,
+            state: word,
+            detail: text,
+            since: work.since,
+            phase: work.phase,
+            phases: part.map_or(0, |part| part.phases.len()),
+            grade: work.grade,
+            connected,
+            terminal: work.state.is_terminal(),
+            bad: work.state.is_bad(),
+            failure,
+        }
+    }
+
+    fn domains(&self, rollout: &Rollout, live: &Live, now: Timestamp) -> Vec<DomainView> {
+        let fresh = |server: &&TargetId| {
+            live.pulses.get(*server).is_some_and(|pulse| {
+                pulse.serving && now.since(pulse.at) <= protocol::limits::FRESH_FACTS
+            })
+        };
+        let view = |(domain, part): (&DomainName, &crate::plan::DomainPlan)| DomainView {
+            domain: domain.clone(),
+            serving: part.servers.iter().filter(fresh).count(),
+            servers: part.servers.len(),
+            min_serving: part.min_serving,
+        };
+        rollout.plan.domains.iter().map(view).collect()
+    }
+
+    /// All work for people, oldest first.
+    #[must_use]
+    pub fn tasks(&self) -> Vec<TaskView> {
+        let mut tasks = Vec::new();
+        for (id, rollout) in &self.rollouts {
+            for (target, work) in &rollout.work {
+                let Some((step, task)) = work_for_person(&work.state) else {
+                    continue;
+                };
+                tasks.push(TaskView {
+                    rollout: *id,
+                    target: target.clone(),
+                    generation: self.generations.get(target).copied().unwrap_or_default(),
+                    step,
+                    since: work.since,
+                    work: task,
+                });
+            }
+        }
+        tasks.sort_by_key(|task| task.since);
+        tasks
+    }
+
+    /// Why a target is where it is: one answer, from the newest rollout that has it.
+    #[must_use]
+    pub fn why(&self, target: &TargetId, live: &Live, now: Timestamp) -> Option<Why> {
+        for (id, rollout) in self.rollouts.iter().rev() {
+            let Some(part) = rollout.plan.targets.get(target) else {
+                continue;
+            };
+            let Some(work) = rollout.work.get(target) else {
+                let answer = format!("{id} does nothing on it: {}", part.why.join("; "));
+                return Some(Why {
+                    target: target.clone(),
+                    answer,
+                    findings: Vec::new(),
+                    said: Vec::new(),
+                    failure: None,
+                });
+            };
+            let wave = rollout
+                .plan
+                .waves
+                .iter()
+                .position(|wave| wave.contains(target))
+                .unwrap_or(0)
+                + 1;
+            let row = self.target_view(*id, rollout, target, work, wave, live, now);
+            let detail = if row.detail.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", row.detail)
+            };
+            let answer = format!(
+                "{id}, wave {wave}, phase {} of {}: {}{detail}",
+                row.phase, row.phases, row.state
+            );
+            return Some(Why {
+                target: target.clone(),
+                answer,
+                findings: work.findings.clone(),
+                said: work.said.clone(),
+                failure: row.failure,
+            });
+        }
+        let answer = if self.known.contains_key(target) {
+            "it is enrolled, and no rollout has it"
+        } else {
+            return None;
+        };
+        Some(Why {
+            target: target.clone(),
+            answer: answer.to_owned(),
+            findings: Vec::new(),
+            said: Vec::new(),
+            failure: None,
+        })
+    }
+}
+
+/// A target with work has a part in its plan; should a plan ever lack it, the first tenant stands in and nothing breaks.
+fn panic_free_tenant(rollout: &Rollout) -> TenantId {
+    let first = rollout
+        .plan
+        .targets
+        .values()
+        .next()
+        .map(|part| part.tenant.clone());
+    first.unwrap_or_else(|| {
+        "00000000-0000-0000-0000-000000000000"
+            .parse()
+            .expect("a constant GUID")
+    })
+}

@@ -1,0 +1,337 @@
+//! Builds a plan.
+
+use std::collections::BTreeMap;
+
+use protocol::signed::Phase;
+use protocol::step::Step;
+use protocol::{DomainName, TargetId};
+
+use crate::facts::{self, Fleetwide};
+use crate::plan::{DomainPlan, Kind, Limits, Plan, TargetPlan};
+use crate::policy::{Policy, Selector};
+use crate::recipe::{Answer, Artifacts, PhaseWork, cloud_sync, connect};
+use crate::topology::{Change, Topology};
+
+/// What a plan is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Bring about what the topology says.
+    Install,
+    /// Verify what is there.
+    Verify,
+}
+
+/// Everything that a plan reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// Checked topology.
+    pub topology: &'a Topology,
+    /// Policy.
+    pub policy: &'a Policy,
+    /// Facts.
+    pub known: &'a Fleetwide,
+    /// Newest artifacts.
+    pub artifacts: &'a Artifacts,
+    /// What for.
+    pub purpose: Purpose,
+}
+
+struct Member {
+    lane: String,
+    labels: BTreeMap<String, String>,
+}
+
+/// Builds the plan.
+#[must_use]
+pub fn plan(inputs: Inputs<'_>) -> Plan {
+    let Inputs {
+        topology,
+        policy,
+        known,
+        purpose,
+        ..
+    } = inputs;
+    let mut members = BTreeMap::new();
+    let mut targets = BTreeMap::new();
+    let mut alarms = Vec::new();
+    agents(inputs, &mut targets, &mut members);
+    connects(inputs, &mut targets, &mut members, &mut alarms);
+    let kind = match purpose {
+        Purpose::Install => Kind::Install,
+        Purpose::Verify => Kind::Verify,
+    };
+    let waves = waves(policy, &targets, &members);
+    let with_work: usize = waves.iter().map(Vec::len).sum();
+    let domains: BTreeMap<DomainName, DomainPlan> = topology
+        .served_domains()
+        .into_iter()
+        .map(|domain| {
+            let servers = topology.servers_of(&domain).into_iter().collect();
+            let min_serving = topology.min_serving(&domain);
+            (
+                domain,
+                DomainPlan {
+                    servers,
+                    min_serving,
+                },
+            )
+        })
+        .collect();
+    let change_required = topology
+        .tenants
+        .values()
+        .any(|tenant| tenant.change == Change::Required);
+    Plan {
+        format: 1,
+        kind,
+        topology: topology.digest,
+        policy: policy.digest,
+        facts: facts::digest(known, topology.targets()),
+        waves,
+        domains,
+        limits: Limits {
+            in_flight: policy.in_flight,
+            failures: policy.failures.of(with_work),
+            canary: policy.canary,
+        },
+        need: policy.need,
+        change_required: change_required && kind == Kind::Install,
+        targets,
+        alarms,
+    }
+}
+
+fn agents(
+    inputs: Inputs<'_>,
+    targets: &mut BTreeMap<TargetId, TargetPlan>,
+    members: &mut BTreeMap<TargetId, Member>,
+) {
+    let Inputs {
+        topology,
+        known,
+        artifacts,
+        purpose,
+        ..
+    } = inputs;
+    for (name, group) in &topology.agents {
+        let Some(tenant) = topology.tenants.get(&group.tenant.value) else {
+            continue;
+        };
+        for (host, _) in &group.hosts {
+            let known = known.get(host);
+            let facts = known
+                .and_then(|known| known.facts.as_ref())
+                .map(|(_, facts)| facts);
+            let answer = match (known, facts, purpose) {
+                (None, ..) => Answer::Nothing(
+                    "held: not enrolled; bring the agent onto it with a join file".to_owned(),
+                ),
+                (Some(_), None, _) => {
+                    Answer::Nothing("held: it has never reported its facts".to_owned())
+                }
+                (Some(_), Some(facts), Purpose::Install) => {
+                    cloud_sync::answer(topology, group, tenant, host, facts, artifacts)
+                }
+                (Some(_), Some(_), Purpose::Verify) => {
+                    let newest = artifacts.get(&protocol::step::Product::ProvisioningAgent);
+                    inspection(cloud_sync::verification(
+                        topology,
+                        group,
+                        tenant,
+                        newest.map(|newest| newest.version),
+                    ))
+                }
+            };
+            let domains = group
+                .serves
+                .iter()
+                .map(|(domain, _)| domain.clone())
+                .collect();
+            let part = part(
+                tenant.id.clone(),
+                known,
+                format!("agents.{name}"),
+                domains,
+                answer,
+            );
+            targets.insert(host.clone(), part);
+            members.insert(
+                host.clone(),
+                Member {
+                    lane: format!("agents.{name}"),
+                    labels: group.labels.clone(),
+                },
+            );
+        }
+    }
+}
+
+fn connects(
+    inputs: Inputs<'_>,
+    targets: &mut BTreeMap<TargetId, TargetPlan>,
+    members: &mut BTreeMap<TargetId, Member>,
+    alarms: &mut Vec<String>,
+) {
+    let Inputs {
+        topology,
+        known,
+        artifacts,
+        purpose,
+        ..
+    } = inputs;
+    for (name, entry) in &topology.connect {
+        let Some(tenant) = topology.tenants.get(&entry.tenant.value) else {
+            continue;
+        };
+        let mut modes = connect::Modes::new();
+        for (server, _) in &entry.servers {
+            let facts = known.get(server).and_then(|known| known.facts.as_ref());
+            if let Some(connect) = facts.and_then(|(_, facts)| facts.connect.as_ref()) {
+                modes.insert(server.clone(), connect.staging);
+            }
+        }
+        let active: Vec<&str> = modes
+            .iter()
+            .filter(|(_, staging)| **staging == Some(false))
+            .map(|(server, _)| server.as_str())
+            .collect();
+        if active.len() > 1 {
+            alarms.push(format!(
+                "G1: {} servers of tenant {} are active at once: {}; set all but one to staging mode before anything else",
+                active.len(),
+                entry.tenant.value,
+                active.join(", ")
+            ));
+        }
+        if !modes.is_empty() && active.is_empty() && modes.values().all(Option::is_some) {
+            alarms.push(format!(
+                "G1: no Connect server of tenant {} is active",
+                entry.tenant.value
+            ));
+        }
+        for (server, _) in &entry.servers {
+            if let Some(part) = targets.get_mut(server) {
+                part.why.push(
+                    "Connect on a host of provisioning agents is verified by a plan of its own"
+                        .to_owned(),
+                );
+                continue;
+            }
+            let known = known.get(server);
+            let facts = known
+                .and_then(|known| known.facts.as_ref())
+                .map(|(_, facts)| facts);
+            let answer = match (known, facts, purpose) {
+                (None, ..) => Answer::Nothing(
+                    "held: not enrolled; bring the agent onto it with a join file".to_owned(),
+                ),
+                (Some(_), None, _) => {
+                    Answer::Nothing("held: it has never reported its facts".to_owned())
+                }
+                (Some(_), Some(facts), Purpose::Install) => {
+                    connect::answer(topology, entry, tenant, facts, &modes, artifacts)
+                }
+                (Some(_), Some(_), Purpose::Verify) => {
+                    let newest = artifacts.get(&protocol::step::Product::Connect);
+                    inspection(connect::verification(
+                        topology,
+                        newest.map(|newest| newest.version),
+                    ))
+                }
+            };
+            let lane = format!("connect.{name}");
+            targets.insert(
+                server.clone(),
+                part(tenant.id.clone(), known, lane.clone(), Vec::new(), answer),
+            );
+            members.insert(
+                server.clone(),
+                Member {
+                    lane,
+                    labels: entry.labels.clone(),
+                },
+            );
+        }
+    }
+}
+
+fn inspection(steps: Vec<Step>) -> Answer {
+    Answer::Do {
+        phases: vec![PhaseWork {
+            phase: Phase::Inspect,
+            steps,
+            artifacts: Vec::new(),
+        }],
+        why: vec!["verified; nothing is changed".to_owned()],
+        people: Vec::new(),
+    }
+}
+
+fn part(
+    tenant: protocol::TenantId,
+    known: Option<&facts::Known>,
+    lane: String,
+    domains: Vec<DomainName>,
+    answer: Answer,
+) -> TargetPlan {
+    let essence = known
+        .and_then(|known| known.facts.as_ref())
+        .map(|(_, facts)| facts.essence());
+    let (phases, why, people, left_out) = match answer {
+        Answer::Do {
+            phases,
+            why,
+            people,
+        } => (phases, why, people, false),
+        Answer::Nothing(why) => (Vec::new(), vec![why], Vec::new(), true),
+    };
+    TargetPlan {
+        tenant,
+        key: known.map(|known| known.key),
+        essence,
+        lane,
+        domains,
+        phases,
+        why,
+        people,
+        left_out,
+    }
+}
+
+fn waves(
+    policy: &Policy,
+    targets: &BTreeMap<TargetId, TargetPlan>,
+    members: &BTreeMap<TargetId, Member>,
+) -> Vec<Vec<TargetId>> {
+    let mut left: Vec<&TargetId> = targets
+        .iter()
+        .filter(|(_, part)| !part.left_out)
+        .map(|(target, _)| target)
+        .collect();
+    let mut waves = Vec::new();
+    let mut selectors = policy.waves.clone();
+    if !selectors.contains(&Selector::Rest) {
+        selectors.push(Selector::Rest);
+    }
+    for selector in &selectors {
+        let taken = |target: &&TargetId| match (selector, members.get(*target)) {
+            (Selector::Rest, _) => true,
+            (Selector::Labels(labels), Some(member)) => labels
+                .iter()
+                .all(|(label, value)| member.labels.get(label) == Some(value)),
+            (Selector::Labels(_), None) => false,
+        };
+        let (mut wave, rest): (Vec<&TargetId>, Vec<&TargetId>) = left.into_iter().partition(taken);
+        left = rest;
+        wave.sort_by_key(|target| {
+            (
+                members.get(*target).map(|member| member.lane.as_str()),
+                *target,
+            )
+        });
+        if !wave.is_empty() {
+            waves.push(wave.into_iter().cloned().collect());
+        }
+    }
+    waves
+}

@@ -1,0 +1,154 @@
+//! The plan: the ordered difference between topology and facts, with a report that says why. Same inputs, same bytes.
+
+mod build;
+mod report;
+
+pub use build::{Inputs, Purpose, plan};
+pub use report::render;
+
+use std::collections::BTreeMap;
+
+use protocol::event::Grade;
+use protocol::merkle;
+use protocol::signed::work_leaf;
+use protocol::step::Step;
+use protocol::{Digest, DomainName, Fingerprint, PlanId, TargetId, TenantId};
+use serde::{Deserialize, Serialize};
+
+use crate::recipe::PhaseWork;
+
+/// What a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Bring about what the topology says.
+    Install,
+    /// Read only.
+    Verify,
+}
+
+/// One target's part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetPlan {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// Its enrolled key; absent for a target that is not enrolled.
+    pub key: Option<Fingerprint>,
+    /// What it was taken to be.
+    pub essence: Option<Digest>,
+    /// The group or Connect entry that it belongs to: targets of one lane wait for its canary.
+    pub lane: String,
+    /// Domains that its provisioning agent serves.
+    pub domains: Vec<DomainName>,
+    /// Its work in order; empty when nothing is done.
+    pub phases: Vec<PhaseWork>,
+    /// Why, or why nothing.
+    pub why: Vec<String>,
+    /// What a person must bring.
+    pub people: Vec<String>,
+    /// Whether it will be in the way: in its wave, or left out with the reason in `why`.
+    pub left_out: bool,
+}
+
+impl TargetPlan {
+    /// True when nothing is changed on the target.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.phases
+            .iter()
+            .flat_map(|phase| &phase.steps)
+            .all(Step::is_read_only)
+    }
+}
+
+/// What must hold of a domain while the plan runs (guard rail G2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainPlan {
+    /// Servers of provisioning agents that serve it.
+    pub servers: Vec<TargetId>,
+    /// How many must keep serving.
+    pub min_serving: u32,
+}
+
+/// How fast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Targets under way at once.
+    pub in_flight: u32,
+    /// Failed, unknown and under way together never exceed this.
+    pub failures: u32,
+    /// Targets of each lane that go first.
+    pub canary: u32,
+}
+
+/// The ordered difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Format of this document.
+    pub format: u32,
+    /// What it is for.
+    pub kind: Kind,
+    /// Digest of the topology.
+    pub topology: Digest,
+    /// Digest of the policy.
+    pub policy: Digest,
+    /// Digest of the facts that were read: on other facts the plan is refused.
+    pub facts: Digest,
+    /// Every target of the topology.
+    pub targets: BTreeMap<TargetId, TargetPlan>,
+    /// Targets with work, wave by wave.
+    pub waves: Vec<Vec<TargetId>>,
+    /// Domains that are served.
+    pub domains: BTreeMap<DomainName, DomainPlan>,
+    /// Limits.
+    pub limits: Limits,
+    /// Grade that a target must reach.
+    pub need: Grade,
+    /// True when `apply` needs a change number.
+    pub change_required: bool,
+    /// What stands against the plan as a whole; not empty means that it cannot be applied.
+    pub alarms: Vec<String>,
+}
+
+impl Plan {
+    /// The plan as it is stored.
+    ///
+    /// # Panics
+    /// Never: its parts serialize.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a plan serializes")
+    }
+
+    /// The plan's id: the digest of its bytes.
+    #[must_use]
+    pub fn id(&self) -> PlanId {
+        PlanId(Digest::of(&self.to_bytes()))
+    }
+
+    /// The Merkle leaves of all work, in the order of targets and phases.
+    #[must_use]
+    pub fn leaves(&self) -> Vec<Digest> {
+        let leaf = |(target, part): (&TargetId, &TargetPlan)| {
+            let key = part.key?;
+            let leaves = part.phases.iter().map(move |phase| {
+                work_leaf(
+                    &part.tenant,
+                    target,
+                    &key,
+                    phase.phase,
+                    &phase.steps,
+                    &phase.artifacts,
+                )
+            });
+            Some(leaves.collect::<Vec<_>>())
+        };
+        self.targets.iter().filter_map(leaf).flatten().collect()
+    }
+
+    /// The root that an approval signs.
+    #[must_use]
+    pub fn work(&self) -> Digest {
+        merkle::root(&self.leaves())
+    }
+}

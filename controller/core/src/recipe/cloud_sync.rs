@@ -1,0 +1,307 @@
+//! The provisioning agent: install or upgrade (prepare), register, prove.
+
+use protocol::facts::Facts;
+use protocol::signed::Phase;
+use protocol::step::{
+    Cloud, DirectoryRights, GuideProvisioningAgent, InstallProvisioningAgent, Preflight, Product,
+    RegisterProvisioningAgent, ServedDomain, SignIn, Step, VerifyProvisioningAgent,
+};
+use protocol::task::{Page, TaskText};
+use protocol::{DomainName, GmsaName, TargetId, Version};
+
+use crate::recipe::{Answer, Artifacts, PhaseWork};
+use crate::topology::{AgentGroup, Tenant, Topology};
+
+/// The gMSA that a domain's administrator makes when none is named and no credential is given (product facts 1.6).
+const DEFAULT_GMSA: &str = "provAgentgMSA$";
+
+/// What is to be done on one host of a group.
+#[must_use]
+pub fn answer(
+    topology: &Topology,
+    group: &AgentGroup,
+    tenant: &Tenant,
+    host: &TargetId,
+    facts: &Facts,
+    artifacts: &Artifacts,
+) -> Answer {
+    let Some(artifact) = artifacts.get(&Product::ProvisioningAgent) else {
+        return Answer::Nothing(
+            "no setup of the provisioning agent is in the artifact store".to_owned(),
+        );
+    };
+    let wanted = topology
+        .wanted
+        .provisioning_agent
+        .unwrap_or(artifact.version);
+    let agent = facts.provisioning_agent.as_ref();
+    if let Some(other) = agent
+        .and_then(|agent| agent.tenant.as_ref())
+        .filter(|other| **other != tenant.id)
+    {
+        return Answer::Nothing(format!(
+            "refused: the agent on it is registered with another tenant, {other} (G9); uninstall it or correct the topology"
+        ));
+    }
+    let home = facts.host.domain.clone().or_else(|| host.home_domain());
+    let Some(home) = home else {
+        return Answer::Nothing(
+            "refused: the server is in no domain, and its name tells none".to_owned(),
+        );
+    };
+    let version = agent.and_then(|agent| agent.version);
+    let installed = version.is_some_and(|version| version >= wanted);
+    let registered = agent.is_some_and(|agent| agent.tenant.as_ref() == Some(&tenant.id));
+    let gmsa = service_account(topology, group, &home);
+    let served = served(topology, group);
+    let preflight = |sign_in| {
+        Step::Preflight(Preflight {
+            product: Product::ProvisioningAgent,
+            cloud: tenant.cloud,
+            tenant: tenant.id.clone(),
+            sign_in,
+            domains: served.clone(),
+            gmsa: gmsa.clone(),
+            may_fix: group.may_fix.iter().copied().collect(),
+        })
+    };
+    let verify = PhaseWork {
+        phase: Phase::Prove,
+        steps: vec![Step::VerifyProvisioningAgent(VerifyProvisioningAgent {
+            tenant: tenant.id.clone(),
+            at_least: wanted,
+            gmsa: group.gmsa.clone(),
+        })],
+        artifacts: Vec::new(),
+    };
+    let mut phases = Vec::new();
+    let mut why = Vec::new();
+    let mut people = Vec::new();
+    if !installed {
+        let install = InstallProvisioningAgent {
+            artifact: artifact.sha256,
+            cloud: tenant.cloud,
+            at_least: wanted,
+        };
+        phases.push(PhaseWork {
+            phase: Phase::Prepare,
+            steps: vec![
+                preflight(tenant.sign_in),
+                Step::InstallProvisioningAgent(install),
+            ],
+            artifacts: vec![artifact.clone()],
+        });
+        why.push(match version {
+            Some(version) => format!(
+                "version {version} is there, {wanted} is wanted: upgrade in place, no sign-in"
+            ),
+            None => format!(
+                "no provisioning agent is there: install {}",
+                artifact.version
+            ),
+        });
+        if tenant.cloud == Cloud::China {
+            why.push(
+                "the setup's cloud value for China is unverified by the vendor's documents"
+                    .to_owned(),
+            );
+        }
+    }
+    if !registered {
+        let step = register(tenant, &home, gmsa.as_ref(), &served, group.gmsa.as_ref());
+        why.push(format!(
+            "not registered with tenant {}: {}",
+            tenant.id,
+            sign_in_words(tenant)
+        ));
+        people.extend(bring(tenant, &served));
+        phases.push(PhaseWork {
+            phase: Phase::Register,
+            steps: vec![step],
+            artifacts: Vec::new(),
+        });
+    }
+    if phases.is_empty() {
+        let version = version.unwrap_or(wanted);
+        why.push(format!(
+            "version {version} is there and registered: verified, nothing is changed"
+        ));
+        if version > artifact.version {
+            why.push(format!(
+                "{version} is newer than the artifact: accepted, not installed by us"
+            ));
+        }
+    }
+    phases.push(verify);
+    Answer::Do {
+        phases,
+        why,
+        people,
+    }
+}
+
+/// The one that is named, or the default that the domain's administrator makes; none where the installer makes its own.
+fn service_account(topology: &Topology, group: &AgentGroup, home: &DomainName) -> Option<GmsaName> {
+    let ask = topology
+        .domains
+        .get(home)
+        .is_some_and(|domain| domain.rights == DirectoryRights::Ask);
+    match (&group.gmsa, ask) {
+        (Some(named), _) => Some(named.clone()),
+        (None, true) => None,
+        (None, false) => DEFAULT_GMSA.parse().ok(),
+    }
+}
+
+fn served(topology: &Topology, group: &AgentGroup) -> Vec<ServedDomain> {
+    let domain = |name: &DomainName| {
+        let written = topology.domains.get(name);
+        ServedDomain {
+            name: name.clone(),
+            preferred_dcs: written
+                .map(|domain| domain.preferred_dcs.clone())
+                .unwrap_or_default(),
+            rights: written.map_or(DirectoryRights::Handover, |domain| domain.rights),
+        }
+    };
+    group.serves.iter().map(|(name, _)| domain(name)).collect()
+}
+
+fn sign_in_words(tenant: &Tenant) -> String {
+    match tenant.sign_in {
+        SignIn::Token => "by the cmdlets, with an access token that a person gives once".to_owned(),
+        SignIn::Credential => "by the cmdlets, with a password-only account".to_owned(),
+        SignIn::Wizard => format!(
+            "by a person at the wizard (cloud {})",
+            tenant.cloud.as_str()
+        ),
+    }
+}
+
+fn bring(tenant: &Tenant, served: &[ServedDomain]) -> Vec<String> {
+    let mut people = vec![match tenant.sign_in {
+        SignIn::Token => format!(
+            "an access token of a Hybrid Identity Administrator of tenant {} (good for 60-90 minutes)",
+            tenant.id
+        ),
+        SignIn::Credential => format!(
+            "a password-only Hybrid Identity Administrator of tenant {}",
+            tenant.id
+        ),
+        SignIn::Wizard => format!(
+            "a Hybrid Identity Administrator of tenant {}, at the server",
+            tenant.id
+        ),
+    }];
+    for domain in served {
+        people.push(match domain.rights {
+            DirectoryRights::Ask => format!("a domain administrator of {}, once", domain.name),
+            DirectoryRights::Handover => format!(
+                "the administrator of {} does the directory's part beforehand",
+                domain.name
+            ),
+        });
+    }
+    people
+}
+
+fn register(
+    tenant: &Tenant,
+    home: &DomainName,
+    gmsa: Option<&GmsaName>,
+    served: &[ServedDomain],
+    named: Option<&GmsaName>,
+) -> Step {
+    match tenant.sign_in {
+        SignIn::Token | SignIn::Credential => {
+            Step::RegisterProvisioningAgent(RegisterProvisioningAgent {
+                tenant: tenant.id.clone(),
+                cloud: tenant.cloud,
+                sign_in: tenant.sign_in,
+                gmsa: named.cloned(),
+                home_domain: home.clone(),
+                domains: served.to_vec(),
+            })
+        }
+        SignIn::Wizard => Step::GuideProvisioningAgent(GuideProvisioningAgent {
+            tenant: tenant.id.clone(),
+            gmsa: named.cloned(),
+            home_domain: home.clone(),
+            text: wizard(tenant, gmsa, served),
+        }),
+    }
+}
+
+/// The wizard of the provisioning agent, page by page (the vendor's article, steps A7 to A17).
+fn wizard(tenant: &Tenant, gmsa: Option<&GmsaName>, served: &[ServedDomain]) -> TaskText {
+    let page = |title: &str, lines: Vec<String>| Page {
+        title: title.to_owned(),
+        lines,
+    };
+    let account = match gmsa {
+        Some(name) => format!("choose the custom gMSA and enter {name}"),
+        None => "choose \"Create gMSA\" and sign in as a domain administrator".to_owned(),
+    };
+    let mut directories =
+        vec!["a domain that stands under \"Configured domains\" needs nothing".to_owned()];
+    for domain in served {
+        directories.push(format!(
+            "otherwise enter {}, choose \"Add directory\", sign in as its administrator",
+            domain.name
+        ));
+        if !domain.preferred_dcs.is_empty() {
+            let dcs: Vec<&str> = domain.preferred_dcs.iter().map(TargetId::as_str).collect();
+            directories.push(format!(
+                "preferred domain controllers of {}: {}",
+                domain.name,
+                dcs.join(", ")
+            ));
+        }
+    }
+    directories.push("Next".to_owned());
+    TaskText {
+        title: format!("register the provisioning agent with tenant {}", tenant.id),
+        why: "the vendor documents no sign-in without a person for this cloud or account".to_owned(),
+        bring: bring(tenant, served),
+        pages: vec![
+            page("Before", vec![
+                "start \"AAD Connect Provisioning Agent Wizard\" from the start menu, on the server".to_owned(),
+                "Internet Explorer enhanced security must be off while the sign-in page shows".to_owned(),
+            ]),
+            page("Splash", vec!["agree to the license and conditions; the files are installed already".to_owned(), "Next".to_owned()]),
+            page("Select Extension", vec![
+                "choose \"HR-driven provisioning (Workday and SuccessFactors) / Microsoft Entra Connect cloud sync\"".to_owned(),
+                "not \"On-premises application provisioning\"".to_owned(),
+            ]),
+            page("Sign in", vec![format!("sign in as a Hybrid Identity Administrator of tenant {}", tenant.id)]),
+            page("Configure Service Account", vec![account]),
+            page("Connect Active Directory", directories),
+            page("Configuration complete", vec!["Confirm".to_owned()]),
+            page("Verified", vec![
+                "wait for the notice that the agent configuration was successfully verified".to_owned(),
+                "Exit; close the first splash if it is still there".to_owned(),
+            ]),
+        ],
+        seen_by: format!("the server names tenant {} and its service runs as a gMSA", tenant.id),
+    }
+}
+
+/// What a verification of one host holds, whatever a plan would change.
+#[must_use]
+pub fn verification(
+    topology: &Topology,
+    group: &AgentGroup,
+    tenant: &Tenant,
+    newest: Option<Version>,
+) -> Vec<Step> {
+    let at_least = topology
+        .wanted
+        .provisioning_agent
+        .or(newest)
+        .unwrap_or(Version::new(0, 0, 0, 0));
+    vec![Step::VerifyProvisioningAgent(VerifyProvisioningAgent {
+        tenant: tenant.id.clone(),
+        at_least,
+        gmsa: group.gmsa.clone(),
+    })]
+}

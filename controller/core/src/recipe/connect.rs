@@ -1,0 +1,218 @@
+//! Connect Sync, first form: express settings on one server as one guided appointment; what is installed is verified.
+
+use std::collections::BTreeMap;
+
+use protocol::facts::Facts;
+use protocol::signed::Phase;
+use protocol::step::{GuideConnect, Preflight, Product, SignIn, StageConnect, Step, VerifyConnect};
+use protocol::task::{Page, TaskText};
+use protocol::{TargetId, Version};
+
+use crate::recipe::{Answer, Artifacts, PhaseWork};
+use crate::topology::{ConnectEntry, ConnectSettings, Tenant, Topology};
+
+/// What the servers of an entry were last seen to be: `Some(false)` is active.
+pub type Modes = BTreeMap<TargetId, Option<bool>>;
+
+/// What is to be done on one server of an entry.
+#[must_use]
+pub fn answer(
+    topology: &Topology,
+    entry: &ConnectEntry,
+    tenant: &Tenant,
+    facts: &Facts,
+    modes: &Modes,
+    artifacts: &Artifacts,
+) -> Answer {
+    let artifact = artifacts.get(&Product::Connect);
+    let wanted = topology
+        .wanted
+        .connect
+        .or(artifact.map(|artifact| artifact.version));
+    let Some(wanted) = wanted else {
+        return Answer::Nothing("no installer of Connect Sync is in the artifact store".to_owned());
+    };
+    let verify = PhaseWork {
+        phase: Phase::Prove,
+        steps: vec![Step::VerifyConnect(VerifyConnect { at_least: wanted })],
+        artifacts: Vec::new(),
+    };
+    if let Some(connect) = &facts.connect {
+        return match connect.version {
+            Some(version) if version >= wanted => {
+                let mode = match connect.staging {
+                    Some(true) => "staging",
+                    Some(false) => "active",
+                    None => "mode not readable",
+                };
+                Answer::Do {
+                    phases: vec![verify],
+                    why: vec![format!(
+                        "Connect {version} is there ({mode}): verified, nothing is changed"
+                    )],
+                    people: Vec::new(),
+                }
+            }
+            Some(version) => Answer::Nothing(format!(
+                "held: Connect {version} is there and {wanted} is wanted; the upgrade by wizard is not carried out by this version of Entrain"
+            )),
+            None => {
+                Answer::Nothing("held: Connect is there, and its version cannot be read".to_owned())
+            }
+        };
+    }
+    let active: Vec<&TargetId> = modes
+        .iter()
+        .filter(|(_, staging)| **staging == Some(false))
+        .map(|(server, _)| server)
+        .collect();
+    if let [active, ..] = active.as_slice() {
+        return Answer::Nothing(format!(
+            "refused: {active} is active, and express settings would make a second one (G1)"
+        ));
+    }
+    if modes.values().any(Option::is_none) {
+        return Answer::Nothing(
+            "refused: whether another server of the tenant is active cannot be told (G1)"
+                .to_owned(),
+        );
+    }
+    if let ConnectSettings::Custom(_) = entry.settings {
+        return Answer::Nothing(
+            "held: an installation with custom settings is not carried out by this version of Entrain".to_owned(),
+        );
+    }
+    let Some(artifact) = artifact else {
+        return Answer::Nothing("no installer of Connect Sync is in the artifact store".to_owned());
+    };
+    let preflight = Step::Preflight(Preflight {
+        product: Product::Connect,
+        cloud: tenant.cloud,
+        tenant: tenant.id.clone(),
+        sign_in: SignIn::Wizard,
+        domains: Vec::new(),
+        gmsa: None,
+        may_fix: Vec::new(),
+    });
+    let text = express(entry, tenant);
+    let people = text.bring.clone();
+    Answer::Do {
+        phases: vec![
+            PhaseWork {
+                phase: Phase::Prepare,
+                steps: vec![
+                    preflight,
+                    Step::StageConnect(StageConnect {
+                        artifact: artifact.sha256,
+                    }),
+                ],
+                artifacts: vec![artifact.clone()],
+            },
+            PhaseWork {
+                phase: Phase::Register,
+                steps: vec![Step::GuideConnect(GuideConnect {
+                    at_least: wanted,
+                    text,
+                })],
+                artifacts: Vec::new(),
+            },
+            verify,
+        ],
+        why: vec![format!(
+            "no Connect is there: install {} with express settings, by a person, since the vendor supports no unattended setup",
+            artifact.version
+        )],
+        people,
+    }
+}
+
+/// Express settings, page by page (the vendor's article, steps E1 to E10).
+fn express(entry: &ConnectEntry, tenant: &Tenant) -> TaskText {
+    let page = |title: &str, lines: &[String]| Page {
+        title: title.to_owned(),
+        lines: lines.to_vec(),
+    };
+    let forest = entry
+        .forests
+        .first()
+        .map(|(forest, _)| forest.to_string())
+        .unwrap_or_default();
+    let netbios = forest.split('.').next().unwrap_or_default().to_uppercase();
+    let line = |text: &str| text.to_owned();
+    TaskText {
+        title: format!("install Connect Sync with express settings for {forest}"),
+        why: "the vendor supports this setup through its wizard alone".to_owned(),
+        bring: vec![
+            format!("a Hybrid Identity Administrator of tenant {}", tenant.id),
+            format!("an Enterprise Administrator of {forest}"),
+            line("a local administrator of the server"),
+        ],
+        pages: vec![
+            page(
+                "Sign in",
+                &[line("sign in to the server as local administrator")],
+            ),
+            page(
+                "Installer",
+                &[line(
+                    "start AzureADConnect.msi from C:\\ProgramData\\Entrain\\staged",
+                )],
+            ),
+            page("Welcome", &[line("agree to the license terms; Continue")]),
+            page("Express settings", &[line("Use express settings")]),
+            page(
+                "Connect to Microsoft Entra ID",
+                &[
+                    format!(
+                        "user and password of a Hybrid Identity Administrator of tenant {}",
+                        tenant.id
+                    ),
+                    line("Next"),
+                ],
+            ),
+            page(
+                "Connect to AD DS",
+                &[
+                    format!(
+                        "an Enterprise Administrator, as {netbios}\\administrator or {forest}\\administrator"
+                    ),
+                    line("Next"),
+                ],
+            ),
+            page(
+                "Microsoft Entra sign-in configuration",
+                &[
+                    line("shows only when a UPN suffix is not a verified domain of the tenant"),
+                    line(
+                        "stop here and verify the domain first, unless its users shall sign in with onmicrosoft.com names",
+                    ),
+                ],
+            ),
+            page(
+                "Ready to configure",
+                &[line(
+                    "leave \"Start the synchronization process\" ticked; Install",
+                )],
+            ),
+            page("Configuration complete", &[line("Exit")]),
+            page(
+                "Afterwards",
+                &[line(
+                    "sign out and in again before using Synchronization Service Manager or the rule editor",
+                )],
+            ),
+        ],
+        seen_by: line("the engine's version and the scheduler's answer"),
+    }
+}
+
+/// What a verification of one server holds, whatever a plan would change.
+#[must_use]
+pub fn verification(topology: &Topology, newest: Option<Version>) -> Vec<Step> {
+    let at_least = topology
+        .wanted
+        .connect
+        .or(newest)
+        .unwrap_or(Version::new(0, 0, 0, 0));
+    vec![Step::VerifyConnect(VerifyConnect { at_least })]
+}

@@ -1,0 +1,40 @@
+//! Recipes: how "this should be so" becomes steps, phase by phase.
+
+pub mod cloud_sync;
+pub mod connect;
+
+use std::collections::BTreeMap;
+
+use protocol::signed::{ArtifactRef, Phase};
+use protocol::step::{Product, Step};
+use serde::{Deserialize, Serialize};
+
+/// One phase of one target's work: what one bundle will hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseWork {
+    /// Which phase.
+    pub phase: Phase,
+    /// Its steps.
+    pub steps: Vec<Step>,
+    /// Artifacts that the steps name.
+    pub artifacts: Vec<ArtifactRef>,
+}
+
+/// Newest accepted artifact of each product.
+pub type Artifacts = BTreeMap<Product, ArtifactRef>;
+
+/// What a recipe answers for one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// These phases, for these reasons.
+    Do {
+        /// In order.
+        phases: Vec<PhaseWork>,
+        /// Why, a sentence each.
+        why: Vec<String>,
+        /// What a person must bring, and when.
+        people: Vec<String>,
+    },
+    /// Nothing can or must be done; the sentence says why.
+    Nothing(String),
+}

@@ -1,0 +1,225 @@
+//! Records: what the controller's log holds. The state of the fleet is the fold of its records, so that a replay after a
+//! restart is exact. Bodies are JSON.
+
+use protocol::event::{Event, Section};
+use protocol::signed::Phase;
+use protocol::{
+    Attempt, BundleId, Digest, Epoch, EventIndex, Fingerprint, Generation, PlanId, RolloutId,
+    StepIndex, TargetId, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+/// One entry of the controller's log, before it is numbered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "record", content = "is", rename_all = "kebab-case")]
+pub enum Record {
+    /// The log began.
+    Begun {
+        /// Its epoch.
+        epoch: Epoch,
+    },
+    /// A join token was made. Only its digest is kept.
+    TokenCreated {
+        /// Digest of the token.
+        token: Digest,
+        /// The one name that it enrolls; any other waits for approval.
+        target: Option<TargetId>,
+        /// Last moment of its use.
+        expires: Timestamp,
+        /// How many may join with it.
+        uses: u32,
+        /// Who made it.
+        by: String,
+    },
+    /// A server asked to join under a name that its token does not cover.
+    JoinAsked {
+        /// Name it claims.
+        target: TargetId,
+        /// Its key.
+        key: Fingerprint,
+        /// What the machine says of itself.
+        machine: String,
+        /// Epoch of its journal.
+        epoch: Epoch,
+        /// Digest of the token it showed.
+        token: Digest,
+        /// True for a model of a server.
+        simulated: bool,
+    },
+    /// A server became known.
+    AgentEnrolled {
+        /// Its name.
+        target: TargetId,
+        /// Its key.
+        key: Fingerprint,
+        /// Epoch of its journal.
+        epoch: Epoch,
+        /// Digest of the token.
+        token: Digest,
+        /// Who approved, or the token itself.
+        by: String,
+        /// True for a model of a server.
+        simulated: bool,
+    },
+    /// A certificate was issued.
+    CertificateIssued {
+        /// For whom.
+        target: TargetId,
+        /// For which key.
+        key: Fingerprint,
+        /// Serial number, hexadecimal.
+        serial: String,
+        /// When it ends.
+        expires: Timestamp,
+    },
+    /// A key was revoked.
+    AgentRevoked {
+        /// Its server.
+        target: TargetId,
+        /// The key.
+        key: Fingerprint,
+        /// Who did it.
+        by: String,
+    },
+    /// A name was freed for another key.
+    AgentReplaced {
+        /// The name.
+        target: TargetId,
+        /// Who did it.
+        by: String,
+    },
+    /// A file was taken into the artifact store.
+    ArtifactAdded {
+        /// Its digest.
+        sha256: Digest,
+        /// What it is, in words.
+        what: String,
+        /// Where it came from.
+        source: String,
+        /// Who accepted the vendor's terms.
+        terms_accepted_by: String,
+    },
+    /// A plan was stored.
+    PlanStored {
+        /// The plan.
+        plan: PlanId,
+        /// Who asked for it.
+        by: String,
+    },
+    /// A plan is carried out.
+    Applied {
+        /// The rollout.
+        rollout: RolloutId,
+        /// The plan.
+        plan: PlanId,
+        /// Who ordered it.
+        by: String,
+        /// Change number.
+        change: Option<String>,
+    },
+    /// An operator ordered something of a rollout.
+    Ordered {
+        /// The rollout.
+        rollout: RolloutId,
+        /// What.
+        order: Order,
+        /// Who.
+        by: String,
+    },
+    /// A bundle was made; its bytes are stored beside this record.
+    BundleIssued {
+        /// The rollout.
+        rollout: RolloutId,
+        /// For whom.
+        target: TargetId,
+        /// Its generation.
+        generation: Generation,
+        /// Which phase.
+        phase: Phase,
+        /// Digest of its bytes.
+        bundle: BundleId,
+        /// When it ends.
+        expires: Timestamp,
+    },
+    /// Leave was given.
+    PermitGiven {
+        /// To whom.
+        target: TargetId,
+        /// For which run.
+        generation: Generation,
+        /// For which step.
+        step: StepIndex,
+        /// For which try.
+        attempt: Attempt,
+        /// For what.
+        section: Section,
+        /// When it lapses if the section is not entered.
+        lapses: Timestamp,
+    },
+    /// A target was silent beyond the end of its bundle.
+    WentUnknown {
+        /// The target.
+        target: TargetId,
+        /// The bundle.
+        generation: Generation,
+    },
+    /// Somebody says that a step is done.
+    Attested {
+        /// On which target.
+        target: TargetId,
+        /// In which run.
+        generation: Generation,
+        /// Which step.
+        step: StepIndex,
+        /// Who.
+        by: String,
+    },
+    /// An event of a target's journal.
+    TargetEvent {
+        /// Whose.
+        target: TargetId,
+        /// Life of the journal.
+        epoch: Epoch,
+        /// Its number there.
+        index: EventIndex,
+        /// Its kind.
+        kind: u16,
+        /// When the agent journaled it, by its own clock.
+        at: Timestamp,
+        /// What, where this version understands it.
+        event: Option<Box<Event>>,
+        /// The body as the agent chained it.
+        body: String,
+    },
+}
+
+/// What an operator orders of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "kebab-case")]
+pub enum Order {
+    /// Start nothing new.
+    Pause,
+    /// Go on.
+    Resume,
+    /// End it: nothing new, runs end at their next gate.
+    Abort,
+    /// Try a target again, or all that failed.
+    Retry {
+        /// Which; absent for all that failed.
+        target: Option<TargetId>,
+    },
+    /// Leave a target out.
+    Skip {
+        /// Which.
+        target: TargetId,
+        /// Why.
+        reason: String,
+    },
+    /// Say what became of a target that nobody can reach.
+    Resolve {
+        /// Which.
+        target: TargetId,
+        /// What became of it.
+        reason: String,
+    },
+}

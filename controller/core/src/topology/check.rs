@@ -1,0 +1,319 @@
+//! Whether a topology can be. Every finding has its place, its reason and its likely mend; a rule that a topology would
+//! break is named.
+
+use std::collections::BTreeMap;
+
+use protocol::step::Product;
+use protocol::{TargetId, Version};
+
+use crate::finding::{Finding, Place, Severity, nearest};
+use crate::topology::model::{ConnectSettings, Topology};
+
+/// Newest accepted artifact of each product.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Available(pub BTreeMap<Product, Version>);
+
+fn error(place: &Place, what: impl Into<String>, fix: impl Into<String>) -> Finding {
+    Finding {
+        place: place.clone(),
+        severity: Severity::Error,
+        what: what.into(),
+        fix: fix.into(),
+    }
+}
+
+fn warning(place: &Place, what: impl Into<String>, fix: impl Into<String>) -> Finding {
+    Finding {
+        place: place.clone(),
+        severity: Severity::Warning,
+        what: what.into(),
+        fix: fix.into(),
+    }
+}
+
+/// Checks a parsed topology. `available` is what the artifact store holds; `None` when that is not known.
+#[must_use]
+pub fn check(topology: &Topology, available: Option<&Available>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    references(topology, &mut findings);
+    hosts(topology, &mut findings);
+    domains(topology, &mut findings);
+    connect(topology, &mut findings);
+    both_tools(topology, &mut findings);
+    if let Some(available) = available {
+        artifacts(topology, available, &mut findings);
+    }
+    findings.sort();
+    findings
+}
+
+fn references(topology: &Topology, findings: &mut Vec<Finding>) {
+    let groups = topology
+        .agents
+        .values()
+        .map(|group| (&group.tenant.value, group.site.as_ref(), &group.place));
+    let entries = topology
+        .connect
+        .values()
+        .map(|entry| (&entry.tenant.value, entry.site.as_ref(), &entry.place));
+    for (tenant, site, place) in groups.chain(entries) {
+        if !tenant.is_empty() && !topology.tenants.contains_key(tenant) {
+            let fix = unknown(tenant, topology.tenants.keys(), "tenant");
+            findings.push(error(
+                place,
+                format!("the tenant \"{tenant}\" is not described"),
+                fix,
+            ));
+        }
+        if let Some(site) = site
+            && !topology.sites.contains_key(&site.value)
+        {
+            let fix = unknown(&site.value, topology.sites.keys(), "site");
+            findings.push(error(
+                place,
+                format!("the site \"{}\" is not described", site.value),
+                fix,
+            ));
+        }
+    }
+    let mut ids = BTreeMap::new();
+    for (name, tenant) in &topology.tenants {
+        if let Some(first) = ids.insert(&tenant.id, name) {
+            let what = format!(
+                "the tenants \"{first}\" and \"{name}\" have the same id {}",
+                tenant.id
+            );
+            findings.push(error(&tenant.place, what, "describe a tenant once"));
+        }
+    }
+}
+
+fn unknown<'a>(word: &str, known: impl Iterator<Item = &'a String> + Clone, what: &str) -> String {
+    match nearest(word, known.map(String::as_str)) {
+        Some(meant) => format!("did you mean \"{meant}\"?"),
+        None => format!("add [{what}.{word}]"),
+    }
+}
+
+fn hosts(topology: &Topology, findings: &mut Vec<Finding>) {
+    let mut seen: BTreeMap<&TargetId, (&str, &str, &Place)> = BTreeMap::new();
+    for (name, group) in &topology.agents {
+        let tenant = group.tenant.value.as_str();
+        for (host, place) in &group.hosts {
+            let Some((first_tenant, first_group, first_place)) =
+                seen.insert(host, (tenant, name, place))
+            else {
+                continue;
+            };
+            findings.push(if first_tenant != tenant {
+                let what = format!(
+                    "{host} is in tenant \"{first_tenant}\" ({first_place}) and in tenant \"{tenant}\": a host belongs to one tenant (G9)"
+                );
+                error(place, what, "take it out of one of the two")
+            } else if first_group == name {
+                error(place, format!("{host} stands twice in the group \"{name}\""), "remove one of the two")
+            } else {
+                let what = format!("{host} is in the groups \"{first_group}\" ({first_place}) and \"{name}\"");
+                error(place, what, "put it in one group that serves all its domains")
+            });
+        }
+    }
+    for (name, entry) in &topology.connect {
+        let tenant = entry.tenant.value.as_str();
+        let mut own: BTreeMap<&TargetId, &Place> = BTreeMap::new();
+        for (server, place) in &entry.servers {
+            if own.insert(server, place).is_some() {
+                findings.push(error(
+                    place,
+                    format!("{server} stands twice in \"{name}\""),
+                    "remove one of the two",
+                ));
+            }
+            if let Some((other, _, first)) = seen.get(server)
+                && *other != tenant
+            {
+                let what = format!(
+                    "{server} is in tenant \"{other}\" ({first}) and in tenant \"{tenant}\": a host belongs to one tenant (G9)"
+                );
+                findings.push(error(place, what, "take it out of one of the two"));
+            }
+        }
+    }
+}
+
+fn domains(topology: &Topology, findings: &mut Vec<Finding>) {
+    let served = topology.served_domains();
+    let mut known: Vec<String> = served.iter().map(ToString::to_string).collect();
+    for entry in topology.connect.values() {
+        known.extend(entry.forests.iter().map(|(forest, _)| forest.to_string()));
+    }
+    for (name, domain) in &topology.domains {
+        if !known.iter().any(|known| known == name.as_str()) {
+            let fix = match nearest(name.as_str(), known.iter().map(String::as_str)) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => "add it to `serves` of a group, or remove the table".to_owned(),
+            };
+            findings.push(error(
+                &domain.place,
+                format!("the domain {name} is served by no group"),
+                fix,
+            ));
+        }
+        for dc in &domain.preferred_dcs {
+            if dc.home_domain().as_ref() != Some(name) {
+                let what = format!("the preferred domain controller {dc} does not lie in {name}");
+                findings.push(warning(&domain.place, what, "check the name"));
+            }
+        }
+    }
+    for domain in &served {
+        let servers = topology.servers_of(domain).len();
+        let written = topology.domains.get(domain);
+        let allowed = written.is_some_and(|domain| domain.allow_outage);
+        let place = written
+            .map(|domain| domain.place.clone())
+            .or_else(|| first_place(topology, domain));
+        let Some(place) = place else { continue };
+        match written.and_then(|domain| domain.min_serving) {
+            Some(minimum) if minimum as usize > servers => findings.push(error(
+                &place,
+                format!("min_serving = {minimum} of {domain} cannot be reached: {servers} hosts serve it (G2)"),
+                format!("write min_serving = {} or add hosts", servers.saturating_sub(1).max(1)),
+            )),
+            Some(minimum) if minimum as usize == servers && !allowed => findings.push(warning(
+                &place,
+                format!("min_serving = {minimum} of {domain} lets no agent ever go out of service: no upgrade can run (G2)"),
+                "lower it by one, add a host, or write allow_outage = true",
+            )),
+            Some(_) => {}
+            None if servers == 1 && !allowed => findings.push(warning(
+                &place,
+                format!("{domain} is served by one host: its upgrade is an outage, which needs to be agreed to (G2)"),
+                "add two hosts (three are recommended), or write allow_outage = true for the domain",
+            )),
+            None => {}
+        }
+    }
+}
+
+fn first_place(topology: &Topology, domain: &protocol::DomainName) -> Option<Place> {
+    let mut served = topology.agents.values().flat_map(|group| &group.serves);
+    served
+        .find(|(served, _)| served == domain)
+        .map(|(_, place)| place.clone())
+}
+
+fn connect(topology: &Topology, findings: &mut Vec<Finding>) {
+    let mut tenants: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, entry) in &topology.connect {
+        if let Some(first) = tenants.insert(&entry.tenant.value, name) {
+            let what = format!(
+                "the tenant \"{}\" has two Connect entries, \"{first}\" and \"{name}\": one installation serves a tenant, with one active server (G1)",
+                entry.tenant.value
+            );
+            findings.push(error(
+                &entry.place,
+                what,
+                "put all servers and forests in one entry",
+            ));
+        }
+        if entry.settings == ConnectSettings::Express {
+            if entry.forests.len() > 1 {
+                let what = format!(
+                    "express settings serve one forest, and \"{name}\" has {}",
+                    entry.forests.len()
+                );
+                findings.push(error(
+                    &entry.place,
+                    what,
+                    "write settings = { … } for custom settings",
+                ));
+            }
+            if entry.servers.len() > 1 {
+                let what = format!(
+                    "express settings make the server active, and \"{name}\" has {} servers: a second active one would break G1",
+                    entry.servers.len()
+                );
+                findings.push(error(
+                    &entry.place,
+                    what,
+                    "write settings = { … }: custom settings know a staging mode",
+                ));
+            }
+        }
+        if let Some((preferred, place)) = &entry.prefer_active
+            && !entry.servers.iter().any(|(server, _)| server == preferred)
+        {
+            let fix = match nearest(
+                preferred.as_str(),
+                entry.servers.iter().map(|(server, _)| server.as_str()),
+            ) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => "name one of its servers".to_owned(),
+            };
+            findings.push(error(
+                place,
+                format!("prefer_active names {preferred}, which is none of the servers"),
+                fix,
+            ));
+        }
+    }
+}
+
+fn both_tools(topology: &Topology, findings: &mut Vec<Finding>) {
+    for domain in topology.served_domains() {
+        for (name, entry) in &topology.connect {
+            if let Some((forest, place)) = entry
+                .forests
+                .iter()
+                .find(|(forest, _)| domain.is_within(forest))
+            {
+                let what = format!(
+                    "{domain} is served by provisioning agents, and lies in the forest {forest} of Connect entry \"{name}\": an object must be in the scope of one tool alone (G7)"
+                );
+                findings.push(warning(
+                    place,
+                    what,
+                    "make sure that the scopes are disjoint; they are not probed",
+                ));
+            }
+        }
+    }
+}
+
+fn artifacts(topology: &Topology, available: &Available, findings: &mut Vec<Finding>) {
+    let places = [
+        (
+            Product::ProvisioningAgent,
+            topology.wanted.provisioning_agent,
+            topology.agents.values().next().map(|group| &group.place),
+        ),
+        (
+            Product::Connect,
+            topology.wanted.connect,
+            topology.connect.values().next().map(|entry| &entry.place),
+        ),
+    ];
+    for (product, wanted, place) in places {
+        let Some(place) = place else { continue };
+        let newest = available.0.get(&product);
+        let fix = "add it: entrain artifact add FILE --accept-terms";
+        match (newest, wanted) {
+            (None, _) => {
+                let what = format!(
+                    "no installer of the {} is in the artifact store",
+                    product.as_str()
+                );
+                findings.push(error(place, what, fix));
+            }
+            (Some(newest), Some(wanted)) if *newest < wanted => {
+                let what = format!(
+                    "{} {wanted} is wanted, and the newest artifact is {newest}",
+                    product.as_str()
+                );
+                findings.push(error(place, what, fix));
+            }
+            (Some(_), _) => {}
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The topology: the desired state, as the operator wrote it. [`parse`] turns text into the model, [`check`] says whether
+//! it can be.
+
+mod check;
+mod model;
+mod parse;
+pub(crate) mod reader;
+mod schema;
+
+pub use check::{Available, check};
+pub use model::{
+    AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, RebootRule, Site, Tenant, Topology,
+    Wanted,
+};
+pub use parse::{Document, parse};
+pub use reader::At;
+pub use schema::json_schema;

@@ -1,0 +1,206 @@
+//! What a topology says, typed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::step::{Cloud, DirectoryRights, Fix, SignIn};
+use protocol::{Digest, DomainName, GmsaName, TargetId, TenantId, Version};
+
+use crate::finding::Place;
+use crate::topology::reader::At;
+
+/// Versions that are wanted at least.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of the provisioning agent; absent takes the newest artifact.
+    pub provisioning_agent: Option<Version>,
+    /// Of Connect Sync.
+    pub connect: Option<Version>,
+}
+
+/// Whether `apply` needs a change number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Change {
+    /// It may be given.
+    #[default]
+    Optional,
+    /// It must be given.
+    Required,
+}
+
+/// When servers of a site may be restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RebootRule {
+    /// Never by Entrain.
+    Never,
+    /// After a person agreed.
+    #[default]
+    Ask,
+    /// Within the site's window.
+    Window,
+}
+
+/// A Microsoft Entra tenant.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Its cloud.
+    pub cloud: Cloud,
+    /// How agents are signed in.
+    pub sign_in: SignIn,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Whether `apply` needs a change number.
+    pub change: Change,
+    /// Where it is written.
+    pub place: Place,
+}
+
+/// A place with one line to the controller.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Time zone, IANA name.
+    pub zone: Option<String>,
+    /// Restarts.
+    pub reboot: RebootRule,
+}
+
+/// What differs from the defaults for a domain.
+#[derive(Debug, Clone)]
+pub struct Domain {
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Whose rights are used.
+    pub rights: DirectoryRights,
+    /// Agents that must keep serving; absent means all but one.
+    pub min_serving: Option<u32>,
+    /// True when an outage of the whole domain is agreed to.
+    pub allow_outage: bool,
+    /// Domain controllers to prefer.
+    pub preferred_dcs: Vec<TargetId>,
+    /// Where it is written.
+    pub place: Place,
+}
+
+/// Hosts that serve the same domains.
+#[derive(Debug, Clone)]
+pub struct AgentGroup {
+    /// Tenant, by its name in the topology.
+    pub tenant: At<String>,
+    /// Site, by its name in the topology.
+    pub site: Option<At<String>>,
+    /// Labels, for waves.
+    pub labels: BTreeMap<String, String>,
+    /// Domains.
+    pub serves: Vec<(DomainName, Place)>,
+    /// Servers.
+    pub hosts: Vec<(TargetId, Place)>,
+    /// gMSA that was made beforehand.
+    pub gmsa: Option<GmsaName>,
+    /// Prerequisites that Entrain may set.
+    pub may_fix: BTreeSet<Fix>,
+    /// Where it is written.
+    pub place: Place,
+}
+
+/// How Connect Sync is set up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConnectSettings {
+    /// Express settings: one forest, no staging server.
+    Express,
+    /// Custom settings, as written.
+    Custom(BTreeMap<String, String>),
+}
+
+/// Connect Sync of one tenant.
+#[derive(Debug, Clone)]
+pub struct ConnectEntry {
+    /// Tenant, by its name in the topology.
+    pub tenant: At<String>,
+    /// Site, by its name in the topology.
+    pub site: Option<At<String>>,
+    /// Labels, for waves.
+    pub labels: BTreeMap<String, String>,
+    /// Forests, by their root domains.
+    pub forests: Vec<(DomainName, Place)>,
+    /// Servers; which is active is observed.
+    pub servers: Vec<(TargetId, Place)>,
+    /// Which server should be active; this only ever proposes a swap.
+    pub prefer_active: Option<(TargetId, Place)>,
+    /// How it is set up.
+    pub settings: ConnectSettings,
+    /// Where it is written.
+    pub place: Place,
+}
+
+/// The whole.
+#[derive(Debug, Clone)]
+pub struct Topology {
+    /// Digest of the documents, in the order of their names.
+    pub digest: Digest,
+    /// Versions.
+    pub wanted: Wanted,
+    /// Tenants by name.
+    pub tenants: BTreeMap<String, Tenant>,
+    /// Sites by name.
+    pub sites: BTreeMap<String, Site>,
+    /// Domains that differ from the defaults.
+    pub domains: BTreeMap<DomainName, Domain>,
+    /// Groups of agent hosts by name.
+    pub agents: BTreeMap<String, AgentGroup>,
+    /// Connect entries by name.
+    pub connect: BTreeMap<String, ConnectEntry>,
+}
+
+impl Topology {
+    /// Servers of provisioning agents that serve a domain, in order.
+    #[must_use]
+    pub fn servers_of(&self, domain: &DomainName) -> BTreeSet<TargetId> {
+        let groups = self
+            .agents
+            .values()
+            .filter(|group| group.serves.iter().any(|(served, _)| served == domain));
+        groups
+            .flat_map(|group| group.hosts.iter().map(|(host, _)| host.clone()))
+            .collect()
+    }
+
+    /// Every domain that some group serves.
+    #[must_use]
+    pub fn served_domains(&self) -> BTreeSet<DomainName> {
+        self.agents
+            .values()
+            .flat_map(|group| group.serves.iter().map(|(domain, _)| domain.clone()))
+            .collect()
+    }
+
+    /// How many agents must keep serving a domain: what is written, else all but one.
+    #[must_use]
+    pub fn min_serving(&self, domain: &DomainName) -> u32 {
+        let servers = u32::try_from(self.servers_of(domain).len()).unwrap_or(u32::MAX);
+        match self.domains.get(domain) {
+            Some(Domain {
+                allow_outage: true, ..
+            }) => 0,
+            Some(Domain {
+                min_serving: Some(minimum),
+                ..
+            }) => *minimum,
+            Some(_) | None => servers.saturating_sub(1).max(1),
+        }
+    }
+
+    /// Every server that the topology names.
+    #[must_use]
+    pub fn targets(&self) -> BTreeSet<TargetId> {
+        let hosts = self
+            .agents
+            .values()
+            .flat_map(|group| group.hosts.iter().map(|(host, _)| host.clone()));
+        let servers = self
+            .connect
+            .values()
+            .flat_map(|entry| entry.servers.iter().map(|(server, _)| server.clone()));
+        hosts.chain(servers).collect()
+    }
+}

@@ -1,0 +1,315 @@
+//! Walks a TOML table and keeps every finding, so that an operator sees all of them at once. A key that nobody asked for
+//! is a finding.
+
+use std::ops::Range;
+use std::str::FromStr;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::finding::{Finding, Severity, Source, nearest};
+
+/// A value with its place in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// Its bytes in the text.
+    pub range: Range<usize>,
+}
+
+/// Findings and their document.
+#[derive(Debug)]
+pub(crate) struct Remarks<'a> {
+    pub(crate) source: Source<'a>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl Remarks<'_> {
+    pub(crate) fn error(
+        &mut self,
+        range: &Range<usize>,
+        what: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        self.add(Severity::Error, range, what, fix);
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        range: &Range<usize>,
+        what: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        let place = self.source.place(range);
+        self.findings.push(Finding {
+            place,
+            severity,
+            what: what.into(),
+            fix: fix.into(),
+        });
+    }
+}
+
+/// One table, of which keys are taken until none is left.
+pub(crate) struct Table<'t, 'i> {
+    name: String,
+    table: &'t DeTable<'i>,
+    range: Range<usize>,
+    asked: Vec<&'static str>,
+}
+
+impl<'t, 'i> Table<'t, 'i> {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        table: &'t DeTable<'i>,
+        range: Range<usize>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            table,
+            range,
+            asked: Vec::new(),
+        }
+    }
+
+    pub(crate) const fn range(&self) -> &Range<usize> {
+        &self.range
+    }
+
+    fn get(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'i>>> {
+        self.asked.push(key);
+        self.table.get(key)
+    }
+
+    /// A text that parses into `T`.
+    pub(crate) fn parse<T: FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        key: &'static str,
+        remarks: &mut Remarks<'_>,
+    ) -> Option<At<T>> {
+        let value = self.get(key)?;
+        parse_value(value, key, remarks)
+    }
+
+    /// A text.
+    pub(crate) fn text(
+        &mut self,
+        key: &'static str,
+        remarks: &mut Remarks<'_>,
+    ) -> Option<At<String>> {
+        self.parse(key, remarks)
+    }
+
+    /// A whole number that is not negative.
+    pub(crate) fn number(
+        &mut self,
+        key: &'static str,
+        remarks: &mut Remarks<'_>,
+    ) -> Option<At<u32>> {
+        let value = self.get(key)?;
+        let number = match value.get_ref() {
+            DeValue::Integer(integer) => {
+                u32::from_str_radix(integer.as_str(), integer.radix()).ok()
+            }
+            DeValue::String(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => None,
+        };
+        if number.is_none() {
+            remarks.error(
+                &value.span(),
+                format!("{key} must be a whole number"),
+                format!("write {key} = 2"),
+            );
+        }
+        number.map(|number| At {
+            value: number,
+            range: value.span(),
+        })
+    }
+
+    /// A truth value.
+    pub(crate) fn flag(&mut self, key: &'static str, remarks: &mut Remarks<'_>) -> Option<bool> {
+        let value = self.get(key)?;
+        if let DeValue::Boolean(flag) = value.get_ref() {
+            return Some(*flag);
+        }
+        remarks.error(&value.span(), format!("{key} must be true or false"), "");
+        None
+    }
+
+    /// A list of texts that parse into `T`; one that does not is a finding and left out.
+    pub(crate) fn list<T: FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        key: &'static str,
+        remarks: &mut Remarks<'_>,
+    ) -> Vec<At<T>> {
+        let Some(value) = self.get(key) else {
+            return Vec::new();
+        };
+        let DeValue::Array(items) = value.get_ref() else {
+            remarks.error(
+                &value.span(),
+                format!("{key} must be a list"),
+                format!("write {key} = [\"…\"]"),
+            );
+            return Vec::new();
+        };
+        items
+            .iter()
+            .filter_map(|item| parse_value(item, key, remarks))
+            .collect()
+    }
+
+    /// A list of tables.
+    pub(crate) fn tables(&mut self, key: &'static str, remarks: &mut Remarks<'_>) -> Vec<Self> {
+        let Some(value) = self.get(key) else {
+            return Vec::new();
+        };
+        let DeValue::Array(items) = value.get_ref() else {
+            remarks.error(
+                &value.span(),
+                format!("{key} must be a list of tables"),
+                format!("write {key} = [{{ … }}]"),
+            );
+            return Vec::new();
+        };
+        let table = |item: &'t Spanned<DeValue<'i>>| match item.get_ref() {
+            DeValue::Table(table) => Some(Table::new(key, table, item.span())),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => {
+                remarks.error(
+                    &item.span(),
+                    format!("an entry of {key} must be a table"),
+                    "",
+                );
+                None
+            }
+        };
+        items.iter().filter_map(table).collect()
+    }
+
+    /// A table below this one.
+    pub(crate) fn table(&mut self, key: &'static str, remarks: &mut Remarks<'_>) -> Option<Self> {
+        let value = self.get(key)?;
+        let name = if self.name.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.name)
+        };
+        as_table(value, name, remarks)
+    }
+
+    /// The named tables below a key: `[key.NAME]`, each with the place of its name.
+    pub(crate) fn named(
+        &mut self,
+        key: &'static str,
+        remarks: &mut Remarks<'_>,
+    ) -> Vec<(At<String>, Self)> {
+        let Some(value) = self.get(key) else {
+            return Vec::new();
+        };
+        let Some(below) = as_table(value, key.to_owned(), remarks) else {
+            return Vec::new();
+        };
+        let mut named = Vec::new();
+        for (name, value) in below.table {
+            let at = At {
+                value: name.get_ref().to_string(),
+                range: name.span(),
+            };
+            if let Some(table) = as_table(value, format!("{key}.{}", at.value), remarks) {
+                named.push((at, table));
+            }
+        }
+        named
+    }
+
+    /// Every text value below a key: `key = { name = "text" }`.
+    pub(crate) fn texts(
+        &mut self,
+        key: &'static str,
+        remarks: &mut Remarks<'_>,
+    ) -> Vec<(String, String)> {
+        let Some(table) = self.table(key, remarks) else {
+            return Vec::new();
+        };
+        let pair = |(name, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+            let text: At<String> = parse_value(value, key, remarks)?;
+            let name: &std::borrow::Cow<'_, str> = name.get_ref();
+            Some((name.to_string(), text.value))
+        };
+        table.table.iter().filter_map(pair).collect()
+    }
+
+    /// All keys of this table that are not in `known`, as texts.
+    pub(crate) fn finish(self, remarks: &mut Remarks<'_>) {
+        for key in self.table.keys() {
+            let word: &str = key.get_ref();
+            if self.asked.contains(&word) {
+                continue;
+            }
+            let known = self.asked.join(", ");
+            let fix = match nearest(word, self.asked.iter().copied()) {
+                Some(meant) => format!("did you mean {meant}?"),
+                None => format!("known here: {known}"),
+            };
+            let place = if self.name.is_empty() {
+                "the document".to_owned()
+            } else {
+                format!("[{}]", self.name)
+            };
+            remarks.error(
+                &key.span(),
+                format!("unknown key \"{word}\" in {place}"),
+                fix,
+            );
+        }
+    }
+}
+
+fn as_table<'t, 'i>(
+    value: &'t Spanned<DeValue<'i>>,
+    name: String,
+    remarks: &mut Remarks<'_>,
+) -> Option<Table<'t, 'i>> {
+    if let DeValue::Table(table) = value.get_ref() {
+        return Some(Table::new(name, table, value.span()));
+    }
+    remarks.error(&value.span(), format!("{name} must be a table"), "");
+    None
+}
+
+fn parse_value<T: FromStr<Err: std::fmt::Display>>(
+    value: &Spanned<DeValue<'_>>,
+    key: &str,
+    remarks: &mut Remarks<'_>,
+) -> Option<At<T>> {
+    let DeValue::String(text) = value.get_ref() else {
+        remarks.error(
+            &value.span(),
+            format!("{key} must be text in quotes"),
+            format!("write {key} = \"…\""),
+        );
+        return None;
+    };
+    match text.parse() {
+        Ok(parsed) => Some(At {
+            value: parsed,
+            range: value.span(),
+        }),
+        Err(error) => {
+            remarks.error(&value.span(), format!("{key}: {error}"), "");
+            None
+        }
+    }
+}

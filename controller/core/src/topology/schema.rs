@@ -1,0 +1,71 @@
+//! The published JSON Schema of a topology, for editors. A test holds it against the parser.
+
+use serde_json::{Value, json};
+
+/// The schema (JSON Schema, draft 2020-12).
+#[must_use]
+pub fn json_schema() -> Value {
+    let text = json!({ "type": "string" });
+    let texts = json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 });
+    let labels = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+    let at_least = json!({
+        "type": "object", "additionalProperties": false,
+        "properties": { "at_least": { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+){0,3}$" } },
+    });
+    let table = |properties: Value, required: &[&str]| json!({ "type": "object", "additionalProperties": false, "properties": properties, "required": required });
+    let named = |table: Value| json!({ "type": "object", "additionalProperties": table });
+    let tenant = table(
+        json!({
+            "id": { "type": "string", "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$" },
+            "cloud": { "enum": ["commercial", "us-government", "china"], "default": "commercial" },
+            "sign_in": { "enum": ["token", "credential", "wizard"] },
+            "owner": text, "change": { "enum": ["optional", "required"], "default": "optional" },
+        }),
+        &["id"],
+    );
+    let site = table(
+        json!({ "zone": text, "reboot": { "enum": ["never", "ask", "window"], "default": "ask" } }),
+        &[],
+    );
+    let domain = table(
+        json!({
+            "owner": text, "directory": { "enum": ["handover", "ask"], "default": "handover" },
+            "min_serving": { "type": "integer", "minimum": 0 }, "allow_outage": { "type": "boolean" },
+            "preferred_dcs": texts,
+        }),
+        &[],
+    );
+    let agents = table(
+        json!({
+            "tenant": text, "site": text, "labels": labels, "serves": texts, "hosts": texts,
+            "gmsa": { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,15}\\$$" },
+            "may_fix": { "type": "array", "items": { "enum": ["tls12", "vaultsvc"] } },
+        }),
+        &["serves", "hosts"],
+    );
+    let limits = table(
+        json!({
+            "add": { "type": "integer" }, "update": { "type": "integer" }, "delete": { "type": "integer" },
+            "max_age": text,
+        }),
+        &[],
+    );
+    let connect = table(
+        json!({
+            "tenant": text, "site": text, "labels": labels, "forests": texts, "servers": texts, "prefer_active": text,
+            "settings": { "oneOf": [{ "const": "express" }, labels] }, "pending_exports": limits,
+        }),
+        &["forests", "servers"],
+    );
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Entrain topology",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "product": table(json!({ "provisioning-agent": at_least, "connect": at_least }), &[]),
+            "tenant": named(tenant), "site": named(site), "domain": named(domain), "agents": named(agents),
+            "connect": named(connect),
+        },
+    })
+}
