@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use agent_core::guard::{self, Answer, Standing};
 use agent_core::op::{Op, Outcome};
-use agent_core::procedure::{Complete, Host, Next, Procedure, Want};
+use agent_core::procedure::{Complete, Cx, Flow, Host, Next, Procedure, Want};
 use agent_core::run::{Action, Conclusion, Run};
 use agent_core::step::facts;
 use base64::Engine as _;
@@ -14,6 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 use link::seal::SealingKey;
 use link::{Connection, Endpoint};
 use protocol::event::{Completion, Event};
+use protocol::facts::Facts;
 use protocol::refusal::Refusal;
 use protocol::secret::{Secret, SecretAsk, SecretKind};
 use protocol::signed::{Manifest, Receipt, Refused, Verified, sign, verify, verify_root_update};
@@ -68,6 +69,7 @@ enum Report {
     Outcome { generation: Generation, number: u64, outcome: Outcome },
     Secret { wanted: SecretKind, came: Result<Secret, String> },
     Serving(bool),
+    Facts(Box<Facts>),
 }
 
 struct Progress {
@@ -87,6 +89,7 @@ pub struct Agent {
     run_begun: (Timestamp, EventIndex),
     newest: Option<(Generation, BundleId)>,
     previous_receipt: Digest,
+    last_facts: Option<Facts>,
     secrets: Secrets,
     session: Option<Session>,
     sent: EventIndex,
@@ -120,6 +123,7 @@ impl Agent {
         let mut open = None;
         let mut previous_receipt = Digest::ZERO;
         let mut begun_at = EventIndex(0);
+        let mut last_facts = None;
         for (event, index) in history.iter().zip(1_u64..) {
             match event {
                 Event::BundleAccepted { bundle, generation, .. } => {
@@ -131,8 +135,8 @@ impl Agent {
                     open = None;
                     previous_receipt = Digest::of(receipt.as_bytes());
                 }
-                Event::FactsReported(_)
-                | Event::BundleRefused { .. }
+                Event::FactsReported(facts) => last_facts = Some((**facts).clone()),
+                Event::BundleRefused { .. }
                 | Event::StepBegun { .. }
                 | Event::SectionEntered { .. }
                 | Event::SectionLeft { .. }
@@ -179,6 +183,7 @@ impl Agent {
             run_begun: (now(), begun_at),
             newest,
             previous_receipt,
+            last_facts,
             secrets: Secrets::new(),
             session: None,
             sent: EventIndex(0),
@@ -209,7 +214,7 @@ impl Agent {
             let due = self.run.as_ref().and_then(Run::poll_timeout).map(|at| at.since(now()));
             tokio::select! {
                 Some(inbound) = arriving.recv() => self.arrived(inbound)?,
-                Some(report) = self.reports.1.recv() => self.reported(report),
+                Some(report) = self.reports.1.recv() => self.reported(report)?,
                 _ = pulse.tick() => self.pulse(),
                 () = tokio::time::sleep(due.unwrap_or(Duration::MAX / 4)), if due.is_some() => {
                     if let Some(run) = &mut self.run {
@@ -235,6 +240,9 @@ impl Agent {
     }
 
     fn journal(&mut self, event: &Event) -> Result<EventIndex, JournalError> {
+        if let Event::FactsReported(facts) = event {
+            self.last_facts = Some((**facts).clone());
+        }
         self.journal.append(event, now())
     }
 
@@ -441,7 +449,7 @@ impl Agent {
         Ok(())
     }
 
-    fn reported(&mut self, report: Report) {
+    fn reported(&mut self, report: Report) -> Result<(), AgentError> {
         match report {
             Report::Outcome { generation, number, outcome } => {
                 if let Some(run) = &mut self.run
@@ -463,7 +471,13 @@ impl Agent {
                     drop(session.events.try_send(EventsUp::Pulse { serving }));
                 }
             }
+            // A run reports for itself.
+            Report::Facts(facts) if self.run.is_none() && self.last_facts.as_ref() != Some(&*facts) => {
+                self.journal(&Event::FactsReported(facts))?;
+            }
+            Report::Facts(_) => {}
         }
+        Ok(())
     }
 
     fn arrived(&mut self, inbound: Inbound) -> Result<(), AgentError> {
@@ -520,6 +534,7 @@ impl Agent {
             run.ask_again(now());
         }
         self.pulse();
+        self.look_around();
         Ok(())
     }
 
@@ -613,26 +628,39 @@ impl Agent {
 
     /// Probes whether the product serves just now, beside whatever a run does.
     fn pulse(&mut self) {
-        if self.session.is_none() {
-            return;
+        if self.session.is_some() {
+            self.probe(|cx| {
+                let agent = facts::provisioning_agent(cx)?;
+                Ok(Report::Serving(agent.is_some_and(|agent| agent.serves())))
+            });
         }
+    }
+
+    /// Probes what the server is; it is reported where it is not what was reported last.
+    fn look_around(&mut self) {
+        if self.run.is_none() {
+            self.probe(|cx| Ok(Report::Facts(Box::new(facts::probe(cx)?))));
+        }
+    }
+
+    /// Drives a probe outside of any run and reports what it found.
+    fn probe(&mut self, look: impl Fn(&mut Cx<'_>) -> Flow<Report> + Send + 'static) {
         let exec = Arc::clone(&self.exec);
         let host = self.host.clone();
         let reports = self.reports.0.clone();
         self.tasks.spawn(async move {
-            let mut serving = None;
+            let mut found = None;
             let mut procedure = Procedure::new(false);
             loop {
                 let next = procedure.drive(&[], &host, |cx| {
-                    let agent = facts::provisioning_agent(cx)?;
-                    serving = Some(agent.is_some_and(|agent| agent.serves()));
+                    found = Some(look(cx)?);
                     Ok(Complete::new(Completion::AlreadySo, ""))
                 });
                 let Next::Want(Want::Op(op)) = next else { break };
                 procedure.add(exec.perform(&op, &Secrets::new()).await.0);
             }
-            if let Some(serving) = serving {
-                drop(reports.send(Report::Serving(serving)).await);
+            if let Some(report) = found {
+                drop(reports.send(report).await);
             }
         });
     }

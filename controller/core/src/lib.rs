@@ -9,4 +9,5 @@ pub mod plan;
 pub mod policy;
 pub mod recipe;
 pub mod record;
+pub mod roster;
 pub mod topology;

@@ -1,8 +1,10 @@
 //! Records: what the controller's log holds. The state of the fleet is the fold of its records, so that a replay after a
 //! restart is exact. Bodies are JSON.
 
-use protocol::event::{Event, Section};
-use protocol::signed::Phase;
+use protocol::event::Section;
+use protocol::key::PublicKey;
+use protocol::signed::{ArtifactRef, Phase};
+use protocol::step::Product;
 use protocol::{
     Attempt, BundleId, Digest, Epoch, EventIndex, Fingerprint, Generation, PlanId, RolloutId,
     StepIndex, TargetId, Timestamp,
@@ -36,7 +38,7 @@ pub enum Record {
         /// Name it claims.
         target: TargetId,
         /// Its key.
-        key: Fingerprint,
+        key: PublicKey,
         /// What the machine says of itself.
         machine: String,
         /// Epoch of its journal.
@@ -46,12 +48,21 @@ pub enum Record {
         /// True for a model of a server.
         simulated: bool,
     },
+    /// An operator agreed to a server that waits.
+    JoinApproved {
+        /// Its name.
+        target: TargetId,
+        /// Its key, compared by the operator.
+        key: Fingerprint,
+        /// Who agreed.
+        by: String,
+    },
     /// A server became known.
     AgentEnrolled {
         /// Its name.
         target: TargetId,
         /// Its key.
-        key: Fingerprint,
+        key: PublicKey,
         /// Epoch of its journal.
         epoch: Epoch,
         /// Digest of the token.
@@ -90,10 +101,12 @@ pub enum Record {
     },
     /// A file was taken into the artifact store.
     ArtifactAdded {
-        /// Its digest.
-        sha256: Digest,
-        /// What it is, in words.
-        what: String,
+        /// What it is.
+        artifact: ArtifactRef,
+        /// Of which product.
+        product: Product,
+        /// Who signed it, from its Authenticode signature; absent for a model.
+        signer: Option<String>,
         /// Where it came from.
         source: String,
         /// Who accepted the vendor's terms.
@@ -186,9 +199,7 @@ pub enum Record {
         kind: u16,
         /// When the agent journaled it, by its own clock.
         at: Timestamp,
-        /// What, where this version understands it.
-        event: Option<Box<Event>>,
-        /// The body as the agent chained it.
+        /// The body as the agent chained it: a [`protocol::event::Event`], where this version understands it.
         body: String,
     },
 }

@@ -16,11 +16,12 @@ impl Fleet {
             Record::Begun { .. }
             | Record::TokenCreated { .. }
             | Record::JoinAsked { .. }
+            | Record::JoinApproved { .. }
             | Record::CertificateIssued { .. }
             | Record::ArtifactAdded { .. }
             | Record::PlanStored { .. }
             | Record::Attested { .. } => {}
-            Record::AgentEnrolled { target, key, .. } => self.enrolled(target, *key),
+            Record::AgentEnrolled { target, key, .. } => self.enrolled(target, key.fingerprint()),
             Record::AgentRevoked { target, .. } | Record::AgentReplaced { target, .. } => {
                 self.gone(target, now)
             }
@@ -101,9 +102,9 @@ impl Fleet {
                     self.set(rollout, target, TargetState::Unknown, now);
                 }
             }
-            Record::TargetEvent { target, event, .. } => {
-                if let Some(event) = event {
-                    self.event(target, event, now);
+            Record::TargetEvent { target, body, .. } => {
+                if let Some(event) = Event::from_body(body.as_bytes()) {
+                    self.event(target, &event, now);
                 }
             }
         }

@@ -1,0 +1,127 @@
+//! Builds every part of a running controller, in one readable order.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use link::{Endpoint, Wire, server_tls};
+use protocol::Epoch;
+use protocol::key::SigningKey;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::authority::Authority;
+use crate::driver;
+use crate::http::{self, Api};
+use crate::session::{Gateway, Registry, listen};
+use crate::store::Store;
+
+/// Name of the API's socket in the state folder.
+pub const SOCKET: &str = "api.sock";
+
+/// A controller that is ready: its address, and what must be awaited.
+#[derive(Debug)]
+pub struct Running {
+    /// Where agents dial.
+    pub address: std::net::SocketAddr,
+    parts: JoinSet<()>,
+    // Held until the controller is gone: a second one on the same state is refused.
+    _lock: File,
+}
+
+/// Starts a controller on an initialized state folder.
+///
+/// # Errors
+/// When another controller holds the folder, a file is missing or damaged, or a socket cannot be had.
+pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<Running> {
+    let lock = lock(state)?;
+    let now = crate::now();
+    let authority = Arc::new(Authority::open(state)?);
+    let (store, records) = Store::open(&state.join("log.sqlite"), new_epoch(), now)?;
+    let sessions = Arc::new(Registry::default());
+    let (hub, driving) = driver::start(
+        store.clone(),
+        records,
+        Arc::clone(&authority),
+        Arc::clone(&sessions),
+    )
+    .await?;
+    let artifacts = state.join("artifacts");
+    std::fs::create_dir_all(&artifacts)
+        .with_context(|| format!("could not make {}", artifacts.display()))?;
+
+    let tls = server_tls(&authority.controller_identity(now)?, &authority.authority())?;
+    let listen_at = authority.settings().listen;
+    let endpoint = Endpoint::server(listen_at, &tls, Wire::from_environment())
+        .with_context(|| format!("could not listen at {listen_at}, UDP"))?;
+    if endpoint.buffers().is_capped() {
+        tracing::warn!(buffers = ?endpoint.buffers(), "the system caps UDP buffers; `entrain doctor` says what to do");
+    }
+    let address = endpoint.local_address()?;
+    let socket = http::bind(&state.join(SOCKET))?;
+
+    let gateway = Gateway::new(
+        hub.clone(),
+        store.clone(),
+        Arc::clone(&authority),
+        sessions,
+        artifacts.clone(),
+    );
+    let api = Api {
+        hub,
+        store,
+        authority,
+        artifacts,
+        buffers: endpoint.buffers(),
+    };
+    let mut parts = JoinSet::new();
+    parts.spawn(driving);
+    parts.spawn(listen(gateway, endpoint, stop.clone()));
+    parts.spawn(http::serve(socket, api, stop));
+    tracing::info!(%address, "the controller listens for agents");
+    Ok(Running {
+        address,
+        parts,
+        _lock: lock,
+    })
+}
+
+impl Running {
+    /// Waits until a part ends, which is what `stop` brings about.
+    pub async fn ended(mut self) {
+        while let Some(part) = self.parts.join_next().await {
+            if let Err(error) = part {
+                tracing::error!(%error, "a part of the controller panicked");
+            }
+        }
+    }
+}
+
+fn lock(state: &Path) -> anyhow::Result<File> {
+    let path: PathBuf = state.join("lock");
+    let file = File::create(&path)
+        .with_context(|| format!("could not open {}; was `entrain init` run?", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            bail!(
+                "another `entrain serve` runs on {}: stop it first, or use another --state",
+                state.display()
+            )
+        }
+        Err(std::fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("could not lock {}", path.display()))
+        }
+    }
+}
+
+fn new_epoch() -> Epoch {
+    let random = SigningKey::generate().public().fingerprint();
+    let bytes = random
+        .0
+        .as_bytes()
+        .first_chunk::<8>()
+        .expect("a digest has 32 bytes");
+    Epoch(u64::from_le_bytes(*bytes) >> 1)
+}

@@ -1,0 +1,361 @@
+//! The authority: issues the controller's and the agents' certificates, and signs documents with the bundle key. The root
+//! key is made here once, encrypted, and never opened by `serve`.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use link::{CONTROLLER_NAME, Identity};
+use pkcs8::LineEnding;
+use pkcs8::pkcs5::pbes2;
+use protocol::key::{PublicKey, SigningKey};
+use protocol::signed::{ControllerKind, Document, Envelope, Role, RoleKeys, TrustRoot, sign};
+use protocol::wire::latest::Issued;
+use protocol::{Digest, TargetId, Timestamp, limits};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SerialNumber,
+};
+use serde::{Deserialize, Serialize};
+
+/// Life of a trust root: renewing it is a ceremony, so it is not done often.
+const ROOT_LIFE: Duration = Duration::from_secs(3 * 365 * 24 * 3600);
+
+/// Life of the controller's own certificate; it is made anew at each start.
+const CONTROLLER_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// Clocks that run behind ours must not find a certificate too young.
+const BACKDATE: Duration = limits::CLOCK_TOLERANCE;
+
+/// What `init` writes down.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Real or simulated; fixed for ever.
+    pub kind: ControllerKind,
+    /// Where agents dial: `host:port`, UDP.
+    pub address: String,
+    /// Where to listen.
+    pub listen: std::net::SocketAddr,
+}
+
+/// The authority of a running controller.
+pub struct Authority {
+    settings: Settings,
+    root: TrustRoot,
+    root_envelope: Vec<u8>,
+    bundle: SigningKey,
+    issuer: Issuer<'static, KeyPair>,
+    certificate: Vec<u8>,
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Authority")
+    }
+}
+
+/// A certificate that was issued.
+#[derive(Debug)]
+pub struct Certificate {
+    /// For the wire.
+    pub issued: Issued,
+    /// Its serial number, hexadecimal.
+    pub serial: String,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// Writes a file that only its owner may read; it must not exist.
+fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options
+        .open(path)
+        .with_context(|| format!("could not write {}", path.display()))?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .with_context(|| format!("could not write {}", path.display()))
+}
+
+fn settings_path(state: &Path) -> PathBuf {
+    state.join("controller.json")
+}
+
+/// Makes trust root, authority, bundle key and configuration.
+///
+/// # Errors
+/// When the folder was initialized before, the root key's file would lie inside it, or a file cannot be written.
+pub fn init(
+    state: &Path,
+    settings: &Settings,
+    root_key: &Path,
+    passphrase: &str,
+    now: Timestamp,
+) -> anyhow::Result<Digest> {
+    if settings_path(state).exists() {
+        bail!(
+            "{} was initialized before; nothing was changed",
+            state.display()
+        );
+    }
+    fs::create_dir_all(state.join("keys"))
+        .with_context(|| format!("could not make {}", state.display()))?;
+    #[cfg(unix)]
+    for folder in [state.to_owned(), state.join("keys")] {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))
+            .with_context(|| format!("could not guard {}", folder.display()))?;
+    }
+    let beside = root_key
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let beside = beside
+        .canonicalize()
+        .with_context(|| format!("the folder {} is not there", beside.display()))?;
+    if beside.starts_with(state.canonicalize()?) {
+        bail!(
+            "the root key must not lie inside {}: whoever has the controller would have it too",
+            state.display()
+        );
+    }
+    let root = SigningKey::generate();
+    write_private(root_key, encrypt(&root, passphrase)?.as_bytes())?;
+
+    let authority = KeyPair::generate()?;
+    let mut params = CertificateParams::default();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "Entrain authority");
+    if settings.kind == ControllerKind::Simulated {
+        params
+            .distinguished_name
+            .push(DnType::OrganizationalUnitName, "simulated");
+    }
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    validity(&mut params, now.minus(BACKDATE), now.plus(ROOT_LIFE))?;
+    let certificate = params.self_signed(&authority)?;
+    let bundle = SigningKey::generate();
+
+    let only = |key: &SigningKey| RoleKeys {
+        keys: vec![key.public()],
+        threshold: 1,
+    };
+    let nobody = RoleKeys {
+        keys: Vec::new(),
+        threshold: 0,
+    };
+    let document = TrustRoot {
+        format: 1,
+        version: 1,
+        kind: settings.kind,
+        issued: now,
+        expires: now.plus(ROOT_LIFE),
+        roles: Role {
+            root: only(&root),
+            bundle: only(&bundle),
+            approver: nobody.clone(),
+            publisher: nobody,
+        },
+        authority: vec![BASE64_STANDARD.encode(certificate.der())],
+    };
+    let envelope = sign(&document, &[&root]).to_json();
+    write_private(&state.join("keys/authority.p8"), &authority.serialize_der())?;
+    write_private(&state.join("keys/bundle.p8"), &bundle.to_pkcs8())?;
+    write_private(&state.join("authority.pem"), certificate.pem().as_bytes())?;
+    write_private(&state.join("trust-root.json"), &envelope)?;
+    // Written last: with it the folder counts as initialized.
+    write_private(&settings_path(state), &serde_json::to_vec_pretty(settings)?)?;
+    Ok(Digest::of(&envelope))
+}
+
+/// The root key as an encrypted PKCS#8 PEM (PBES2, scrypt, AES-256-CBC), which other tools read too.
+fn encrypt(key: &SigningKey, passphrase: &str) -> anyhow::Result<String> {
+    let mut salt = [0; 16];
+    let mut iv = [0; 16];
+    aws_lc_rs::rand::fill(&mut salt)?;
+    aws_lc_rs::rand::fill(&mut iv)?;
+    let scrypt = pkcs8::pkcs5::scrypt::Params::new(15, 8, 1, 32)
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let scheme = pbes2::Parameters::scrypt_aes256cbc(scrypt, &salt, &iv)
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let der = key.to_pkcs8();
+    let info = pkcs8::PrivateKeyInfo::try_from(der.as_slice())
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let encrypted = info
+        .encrypt_with_params(scheme, passphrase)
+        .map_err(|error| anyhow::anyhow!("could not encrypt the root key: {error}"))?;
+    let pem = encrypted
+        .to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF)
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok(pem.to_string())
+}
+
+fn validity(params: &mut CertificateParams, from: Timestamp, to: Timestamp) -> anyhow::Result<()> {
+    let at = |at: Timestamp| {
+        rcgen::date_time_ymd(1970, 1, 1)
+            + Duration::from_millis(u64::try_from(at.as_millis()).unwrap_or(0))
+    };
+    params.not_before = at(from);
+    params.not_after = at(to);
+    let mut serial = [0; 16];
+    aws_lc_rs::rand::fill(&mut serial)?;
+    // A positive integer of 16 bytes.
+    serial[0] = serial[0] & 0x7f | 0x40;
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    Ok(())
+}
+
+impl Authority {
+    /// Opens what `init` made.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged.
+    pub fn open(state: &Path) -> anyhow::Result<Self> {
+        let read = |name: &str| {
+            let path = state.join(name);
+            fs::read(&path).with_context(|| {
+                format!("could not read {}; was `entrain init` run?", path.display())
+            })
+        };
+        let settings: Settings = serde_json::from_slice(&read("controller.json")?)
+            .context("controller.json is damaged")?;
+        let root_envelope = read("trust-root.json")?;
+        let payload = Envelope::from_json(&root_envelope)?.payload_bytes()?;
+        let root: TrustRoot =
+            serde_json::from_slice(&payload).context("trust-root.json is damaged")?;
+        let bundle = SigningKey::from_pkcs8(&read("keys/bundle.p8")?)
+            .context("keys/bundle.p8 is damaged")?;
+        let key = KeyPair::try_from(read("keys/authority.p8")?)
+            .context("keys/authority.p8 is damaged")?;
+        let pem = String::from_utf8(read("authority.pem")?).context("authority.pem is damaged")?;
+        let issuer = Issuer::from_ca_cert_pem(&pem, key).context("authority.pem is damaged")?;
+        let certificate = root
+            .authority
+            .first()
+            .map(|text| BASE64_STANDARD.decode(text))
+            .transpose()?;
+        let certificate = certificate.context("the trust root names no authority")?;
+        Ok(Self {
+            settings,
+            root,
+            root_envelope,
+            bundle,
+            issuer,
+            certificate,
+        })
+    }
+
+    /// What `init` wrote down.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The trust root.
+    #[must_use]
+    pub const fn root(&self) -> &TrustRoot {
+        &self.root
+    }
+
+    /// The trust root's envelope.
+    #[must_use]
+    pub fn root_envelope(&self) -> &[u8] {
+        &self.root_envelope
+    }
+
+    /// The authority's certificates, DER.
+    #[must_use]
+    pub fn authority(&self) -> Vec<Vec<u8>> {
+        vec![self.certificate.clone()]
+    }
+
+    /// Signs a document with the bundle key.
+    #[must_use]
+    pub fn sign<T: Document>(&self, document: &T) -> Vec<u8> {
+        sign(document, &[&self.bundle]).to_json()
+    }
+
+    /// A certificate for the controller itself, with a fresh key.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn controller_identity(&self, now: Timestamp) -> anyhow::Result<Identity> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(vec![CONTROLLER_NAME.to_owned()])?;
+        params
+            .distinguished_name
+            .push(DnType::CommonName, CONTROLLER_NAME);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        validity(&mut params, now.minus(BACKDATE), now.plus(CONTROLLER_LIFE))?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok(Identity {
+            chain: vec![certificate.der().to_vec()],
+            key: key.serialize_der(),
+        })
+    }
+
+    /// Reads the public key out of a certificate request whose signature proves possession. Nothing else is taken from it.
+    ///
+    /// # Errors
+    /// When it is malformed, its signature is wrong, or the key is of another kind.
+    pub fn requested_key(request: &[u8]) -> anyhow::Result<PublicKey> {
+        let parsed = CertificateSigningRequestParams::from_der(&request.to_vec().into())
+            .context("the certificate request is malformed")?;
+        PublicKey::from_spki(&rcgen::PublicKeyData::subject_public_key_info(
+            &parsed.public_key,
+        ))
+        .context("the requested key is not Ed25519")
+    }
+
+    /// Issues a certificate for an enrolled key. Its content is built here: nothing that was asked for is copied.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn issue(
+        &self,
+        target: &TargetId,
+        request: &[u8],
+        now: Timestamp,
+    ) -> anyhow::Result<Certificate> {
+        let parsed = CertificateSigningRequestParams::from_der(&request.to_vec().into())?;
+        let mut params = CertificateParams::new(vec![target.to_string()])?;
+        params
+            .distinguished_name
+            .push(DnType::CommonName, target.as_str());
+        if self.settings.kind == ControllerKind::Simulated {
+            params
+                .distinguished_name
+                .push(DnType::OrganizationalUnitName, "simulated");
+        }
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let expires = now.plus(limits::AGENT_CERTIFICATE_LIFE);
+        validity(&mut params, now.minus(BACKDATE), expires)?;
+        let serial = params
+            .serial_number
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let certificate = params.signed_by(&parsed.public_key, &self.issuer)?;
+        let issued = Issued {
+            chain: vec![certificate.der().to_vec()],
+            renew_after_millis: now.plus(limits::AGENT_CERTIFICATE_LIFE / 2).as_millis(),
+            expires_millis: expires.as_millis(),
+        };
+        Ok(Certificate {
+            issued,
+            serial,
+            expires,
+        })
+    }
+}

@@ -1,0 +1,359 @@
+//! Arguments.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use protocol::step::Product;
+use protocol::{RolloutId, TargetId, Version};
+
+/// Installs, verifies and upgrades Microsoft Entra's synchronization tools on many Windows servers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "entrain",
+    version,
+    about,
+    after_help = "Exit codes: 0 done, 1 failed, 2 findings or wrong arguments, 3 a watched rollout ended and not all is done."
+)]
+pub(crate) struct Arguments {
+    /// Folder of the controller's state.
+    #[arg(
+        long,
+        global = true,
+        env = "ENTRAIN_STATE",
+        default_value = "/var/lib/entrain"
+    )]
+    pub(crate) state: PathBuf,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Output as JSON.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Json {
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Topology and policy.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Documents {
+    /// Topology: a TOML file, or a folder of them.
+    #[arg(default_value = "topology.toml")]
+    pub(crate) topology: PathBuf,
+    /// Rollout policy.
+    #[arg(long)]
+    pub(crate) policy: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Makes trust root, authority, bundle key and configuration.
+    ///
+    /// Example: entrain init --address controller.contoso.com:7443 --root-key /media/usb/root.pem
+    Init {
+        /// Where agents dial: host:port, UDP.
+        #[arg(long)]
+        address: String,
+        /// Where to listen.
+        #[arg(long, default_value = "0.0.0.0:7443")]
+        listen: SocketAddr,
+        /// File for the root key, encrypted, outside the state folder: keep it offline.
+        #[arg(long)]
+        root_key: PathBuf,
+        /// Reads the passphrase from standard input's first line in place of asking.
+        #[arg(long)]
+        passphrase_stdin: bool,
+        /// For models of servers alone.
+        #[arg(long)]
+        simulated: bool,
+    },
+    /// Runs the controller.
+    Serve,
+    /// Checks a topology and a policy; changes nothing.
+    Check {
+        #[command(flatten)]
+        documents: Documents,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Prints the JSON Schema of a topology.
+    Schema,
+    /// Makes a plan and says what would be done, and why.
+    Plan {
+        #[command(flatten)]
+        documents: Documents,
+        /// Verify what is there; change nothing.
+        #[arg(long)]
+        verify: bool,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Carries out a plan.
+    ///
+    /// Example: entrain apply 3f2a91c0 --change CHG0012345
+    Apply {
+        /// The plan: the start of its digest is enough.
+        plan: String,
+        /// Change number.
+        #[arg(long)]
+        change: Option<String>,
+        /// Watches until the rollout is over.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Watches a rollout until it is over.
+    Watch {
+        /// Which; the newest where none is given.
+        rollout: Option<RolloutId>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Shows the controller and its rollouts.
+    Status {
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Gives one answer why a target is where it is.
+    Why {
+        /// Which.
+        target: TargetId,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Work for people.
+    Tasks {
+        #[command(subcommand)]
+        act: Option<TasksAct>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Secrets that agents ask for.
+    Secret {
+        #[command(subcommand)]
+        act: SecretAct,
+    },
+    /// Starts nothing new in a rollout.
+    Pause {
+        /// Which.
+        rollout: RolloutId,
+    },
+    /// Goes on with a paused rollout.
+    Resume {
+        /// Which.
+        rollout: RolloutId,
+    },
+    /// Ends a rollout: nothing new, runs end at their next gate.
+    Abort {
+        /// Which.
+        rollout: RolloutId,
+    },
+    /// Tries a target again, or all that failed.
+    Retry {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// Which target; all that failed where none is given.
+        target: Option<TargetId>,
+    },
+    /// Leaves a target out.
+    Skip {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// Which target.
+        target: TargetId,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Says what became of a target that nobody can reach.
+    Resolve {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// Which target.
+        target: TargetId,
+        /// What became of it.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Join tokens.
+    Token {
+        #[command(subcommand)]
+        act: TokenAct,
+    },
+    /// Enrolled agents.
+    Agents {
+        #[command(subcommand)]
+        act: Option<AgentsAct>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Installers.
+    Artifact {
+        #[command(subcommand)]
+        act: ArtifactAct,
+    },
+    /// The record.
+    Audit {
+        #[command(subcommand)]
+        act: AuditAct,
+    },
+    /// Entries of the log.
+    Logs {
+        /// First entry.
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Tells what on this machine is not as it should be.
+    Doctor {
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Runs a rollout over a simulated fleet, from start to proof.
+    Demo {
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+        /// Leaves it running to be played with.
+        #[arg(long)]
+        keep: bool,
+        /// Which fault a canary has: logon-right, or none.
+        #[arg(long, default_value = "logon-right", value_parser = ["logon-right", "none"])]
+        fault: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TasksAct {
+    /// Lists them.
+    List,
+    /// Says that the step on a target is done. Its own probe goes first.
+    Attest {
+        /// Which target.
+        target: TargetId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretAct {
+    /// Lists open questions.
+    List {
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Answers open questions: checks the agent's signature, asks for the secret, seals it. Stays open for the appointment.
+    Give {
+        /// Answers this target alone.
+        #[arg(long)]
+        target: Option<TargetId>,
+        /// Reads user name and value from standard input, a line each, in place of asking; used for every question.
+        #[arg(long)]
+        stdin: bool,
+        /// Ends after this many answers; without it, when no question came for a minute.
+        #[arg(long)]
+        count: Option<u32>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenAct {
+    /// Makes a join file, which is shown this once.
+    Create {
+        /// The one server that it enrolls; without it an operator approves each.
+        #[arg(long)]
+        target: Option<TargetId>,
+        /// Minutes until it ends.
+        #[arg(long, default_value_t = 60)]
+        minutes: u64,
+        /// How many may join; more than one only for models of servers.
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        /// File to write, readable by its owner alone; standard output where none is given.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentsAct {
+    /// Lists them.
+    List,
+    /// Agrees to a server that waits: compare the fingerprint first.
+    Approve {
+        /// Which.
+        target: TargetId,
+    },
+    /// Frees a name for a new key.
+    Replace {
+        /// Which.
+        target: TargetId,
+    },
+    /// Revokes a key: its session is closed at once.
+    Revoke {
+        /// Which.
+        target: TargetId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ArtifactAct {
+    /// Takes an installer in: verifies its signature, reads product and version.
+    Add {
+        /// The file.
+        file: PathBuf,
+        /// You have accepted the vendor's terms for it.
+        #[arg(long)]
+        accept_terms: bool,
+        /// Where it came from, for the record.
+        #[arg(long, default_value = "not said")]
+        source: String,
+        /// For a simulated controller: what the bytes stand for.
+        #[arg(long, hide = true, value_parser = product)]
+        model: Option<Product>,
+        /// The same: of which version.
+        #[arg(long, hide = true)]
+        version: Option<Version>,
+    },
+    /// Lists what was taken in.
+    List {
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+fn product(text: &str) -> Result<Product, String> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned()))
+        .map_err(|error| error.to_string())
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditAct {
+    /// Writes the whole record to a file.
+    Export {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Verifies such a file, offline.
+    Verify {
+        /// The file.
+        file: PathBuf,
+        /// Digest of the trust root, known from elsewhere.
+        #[arg(long)]
+        trust_root: Option<protocol::Digest>,
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+impl Verb {
+    /// What is logged where the environment does not say.
+    pub(crate) const fn log_level(&self) -> &'static str {
+        if matches!(self, Self::Serve) {
+            "info"
+        } else {
+            "warn"
+        }
+    }
+}

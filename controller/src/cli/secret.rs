@@ -1,0 +1,136 @@
+//! Giving secrets: the agent's signed ask is checked here, the secret is asked for here and sealed here. The controller
+//! forwards what it cannot open.
+
+use std::collections::BTreeSet;
+use std::io::BufRead as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use link::seal;
+use protocol::key::PublicKey;
+use protocol::secret::{Sealed, Secret, SecretAsk};
+use protocol::signed::{RoleKeys, Verified, verify};
+use protocol::{Digest, TargetId};
+
+use crate::cli::output;
+use crate::http::client::Client;
+use crate::http::types::{AskRow, Done, SecretGiven};
+
+/// How long no question must come before the appointment counts as over.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// How often questions are looked for.
+const LOOK: Duration = Duration::from_millis(200);
+
+pub(crate) struct Appointment {
+    pub(crate) target: Option<TargetId>,
+    pub(crate) stdin: bool,
+    pub(crate) count: Option<u32>,
+}
+
+pub(crate) async fn give(client: &Client, appointment: &Appointment) -> anyhow::Result<()> {
+    let fixed = if appointment.stdin {
+        Some(read_stdin()?)
+    } else {
+        None
+    };
+    let mut answered = BTreeSet::new();
+    let mut given = 0;
+    let mut quiet = Duration::ZERO;
+    while appointment.count.is_none_or(|count| given < count) && quiet < QUIET {
+        let asks: Vec<AskRow> = client.get("/v1/secrets").await?;
+        let wanted = |ask: &&AskRow| {
+            appointment
+                .target
+                .as_ref()
+                .is_none_or(|target| *target == ask.target)
+        };
+        let Some(ask) = asks
+            .iter()
+            .filter(wanted)
+            .find(|ask| !answered.contains(&ask.ask))
+        else {
+            tokio::time::sleep(LOOK).await;
+            quiet += LOOK;
+            continue;
+        };
+        quiet = Duration::ZERO;
+        answered.insert(ask.ask);
+        let verified =
+            check(ask).with_context(|| format!("the ask of {} was not answered", ask.target))?;
+        let secret = match &fixed {
+            Some(secret) => secret.clone(),
+            None => prompt(&verified)?,
+        };
+        let sealed = seal_to(&verified, &ask.envelope, &secret)?;
+        let done: Done = client
+            .post(&format!("/v1/secrets/{}", ask.ask), &SecretGiven { sealed })
+            .await?;
+        output::error(&format!(
+            "{} for {}: {}",
+            verified.wanted, ask.target, done.done
+        ));
+        given += 1;
+    }
+    output::print(&format!("{given} given"));
+    Ok(())
+}
+
+/// The key in the listing is the enrolled one; the ask must be signed by it and name the same target.
+fn check(ask: &AskRow) -> anyhow::Result<Verified<SecretAsk>> {
+    let key = PublicKey::try_from(ask.key.clone())?;
+    let role = RoleKeys {
+        keys: vec![key],
+        threshold: 1,
+    };
+    let verified: Verified<SecretAsk> = verify(ask.envelope.as_bytes(), &role)?;
+    if verified.target != ask.target {
+        bail!("it names {}", verified.target);
+    }
+    if crate::now() > verified.expires {
+        bail!("it lapsed at {}", verified.expires);
+    }
+    Ok(verified)
+}
+
+fn seal_to(ask: &SecretAsk, envelope: &str, secret: &Secret) -> anyhow::Result<Sealed> {
+    let key = BASE64_STANDARD
+        .decode(&ask.key)
+        .context("the ask's key is not base64")?;
+    let digest = Digest::of(envelope.as_bytes());
+    let (encapsulated, ciphertext) = seal::seal(&key, &digest, &serde_json::to_vec(secret)?)?;
+    Ok(Sealed {
+        encapsulated: BASE64_STANDARD.encode(encapsulated),
+        ciphertext: BASE64_STANDARD.encode(ciphertext),
+    })
+}
+
+fn prompt(ask: &SecretAsk) -> anyhow::Result<Secret> {
+    output::error(&format!(
+        "{} asks, step {} of generation {}: {}",
+        ask.target, ask.step, ask.generation, ask.wanted
+    ));
+    output::error("user name:");
+    let mut user = String::new();
+    std::io::stdin().lock().read_line(&mut user)?;
+    let value = rpassword::prompt_password("token or password (not shown): ")?;
+    Ok(Secret {
+        user: user.trim().to_owned(),
+        value,
+    })
+}
+
+fn read_stdin() -> anyhow::Result<Secret> {
+    let mut lines = std::io::stdin().lock().lines();
+    let mut next = |what: &str| {
+        lines
+            .next()
+            .transpose()?
+            .with_context(|| format!("standard input has no {what}"))
+    };
+    let user = next("user name")?;
+    let value = next("value")?;
+    Ok(Secret { user, value })
+}

@@ -1,0 +1,154 @@
+//! Watching a rollout: progress bars on a terminal, plain lines elsewhere. It takes up again where a cut left it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use controller_core::fleet::TargetView;
+use futures_util::StreamExt as _;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use protocol::{RolloutId, TargetId};
+
+use crate::cli::output;
+use crate::http::client::Client;
+use crate::http::types::Frame;
+
+/// How long a controller may be away before watching ends.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Pause before the stream is taken up again.
+const AGAIN: Duration = Duration::from_millis(250);
+
+enum Screen {
+    Bars {
+        all: MultiProgress,
+        bars: BTreeMap<TargetId, ProgressBar>,
+    },
+    Lines {
+        last: BTreeMap<TargetId, String>,
+    },
+    Json,
+}
+
+/// Follows a rollout until it is over, or until `enough` says so, and gives the last frame.
+///
+/// # Errors
+/// When there is no such rollout, or the controller stays away.
+pub async fn follow(
+    client: &Client,
+    rollout: RolloutId,
+    json: bool,
+    mut enough: impl FnMut(&Frame) -> bool,
+) -> anyhow::Result<Frame> {
+    let mut screen = if json {
+        Screen::Json
+    } else if output::is_terminal() {
+        Screen::Bars {
+            all: MultiProgress::new(),
+            bars: BTreeMap::new(),
+        }
+    } else {
+        Screen::Lines {
+            last: BTreeMap::new(),
+        }
+    };
+    let mut last: Option<Frame> = None;
+    let mut away = Duration::ZERO;
+    loop {
+        match client
+            .lines::<Frame>(&format!("/v1/rollouts/{rollout}/watch"))
+            .await
+        {
+            Ok(mut frames) => {
+                away = Duration::ZERO;
+                while let Some(frame) = frames.next().await {
+                    let Ok(frame) = frame else { break };
+                    screen.show(&frame)?;
+                    let done = frame.view.state == "over" || enough(&frame);
+                    last = Some(frame);
+                    if done {
+                        break;
+                    }
+                }
+                if let Some(frame) =
+                    last.take_if(|frame| frame.view.state == "over" || enough(frame))
+                {
+                    screen.end();
+                    return Ok(frame);
+                }
+            }
+            Err(error) if away >= PATIENCE || error.to_string().contains("there is no rollout") => {
+                return Err(error);
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(AGAIN).await;
+        away += AGAIN;
+    }
+}
+
+fn text(view: &TargetView, frame: &Frame) -> String {
+    let running = !view.terminal && view.state != "held";
+    let progress = frame
+        .progress
+        .get(&view.target)
+        .filter(|_| running && view.detail != "waits for leave");
+    let mut text = view.state.clone();
+    if !view.detail.is_empty() {
+        text = format!("{text}: {}", view.detail);
+    }
+    if let Some(progress) = progress {
+        text = format!("{text} ({})", progress.text);
+    }
+    text
+}
+
+impl Screen {
+    fn show(&mut self, frame: &Frame) -> anyhow::Result<()> {
+        match self {
+            Self::Json => output::print(&serde_json::to_string(frame)?),
+            Self::Lines { last } => {
+                for view in &frame.view.targets {
+                    let mut now = view.state.clone();
+                    if !view.detail.is_empty() {
+                        now = format!("{now}: {}", view.detail);
+                    }
+                    if last.get(&view.target) != Some(&now) {
+                        output::print(&format!(
+                            "{}  {}/{}  {}  {now}",
+                            view.lane, view.phase, view.phases, view.target
+                        ));
+                        last.insert(view.target.clone(), now);
+                    }
+                }
+            }
+            Self::Bars { all, bars } => {
+                for view in &frame.view.targets {
+                    let bar = bars.entry(view.target.clone()).or_insert_with(|| {
+                        let bar = all.add(ProgressBar::new(
+                            u64::try_from(view.phases.max(1)).unwrap_or(1),
+                        ));
+                        let style = ProgressStyle::with_template("{prefix:<38} {bar:8} {msg}");
+                        bar.set_style(
+                            style
+                                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                                .progress_chars("#>-"),
+                        );
+                        bar.set_prefix(view.target.to_string());
+                        bar
+                    });
+                    bar.set_position(u64::try_from(view.phase).unwrap_or(0));
+                    bar.set_message(text(view, frame));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&self) {
+        if let Self::Bars { bars, .. } = self {
+            for bar in bars.values() {
+                bar.abandon();
+            }
+        }
+    }
+}

@@ -1,0 +1,703 @@
+//! The driver: one task owns the fleet, the roster and the live view. Whoever wants something sends it a closure. What a
+//! closure and the decisions behind it change is one batch: stored first, and only then said.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use controller_core::facts;
+use controller_core::fleet::{Decision, Fleet, Live, Pulse};
+use controller_core::plan::Plan;
+use controller_core::record::{Order, Record};
+use controller_core::roster::Roster;
+use protocol::event::{Event, Section};
+use protocol::signed::{ArtifactRef, Assumed, Manifest, Receipt, RoleKeys, Verified, verify};
+use protocol::wire::latest::{ControlDown, Entry as WireEntry};
+use protocol::{
+    Attempt, BundleId, Digest, Epoch, EventIndex, Generation, PlanId, RolloutId, StepIndex,
+    TargetId, Timestamp,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::authority::Authority;
+use crate::session::Registry;
+use crate::store::{Entry, Store, StoreError};
+
+/// Inputs that wait for the driver.
+const QUEUE: usize = 4096;
+
+/// Inputs that go into one batch at most, so that no commit grows without bound.
+const BATCH: usize = 2048;
+
+/// How long a bundle may be accepted and its steps begun, without and with a person.
+const BUNDLE_LIFE: (Duration, Duration) = (
+    Duration::from_secs(24 * 3600),
+    Duration::from_secs(14 * 24 * 3600),
+);
+
+type After = Box<dyn FnOnce(&Stored) + Send>;
+type Act = Box<dyn FnOnce(&mut Core, &mut Batch) + Send>;
+
+/// What became of a batch: stored, or not and why.
+pub type Stored = Result<(), String>;
+
+/// Changes of one turn of the driver, and what is to be said once they are stored.
+pub struct Batch {
+    /// The time that all of it happened.
+    pub now: Timestamp,
+    entries: Vec<Entry>,
+    blobs: Vec<Vec<u8>>,
+    after: Vec<After>,
+}
+
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Batch({} entries)", self.entries.len())
+    }
+}
+
+impl Batch {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            now,
+            entries: Vec::new(),
+            blobs: Vec::new(),
+            after: Vec::new(),
+        }
+    }
+
+    /// Keeps bytes by their digest.
+    pub fn keep(&mut self, bytes: Vec<u8>) {
+        self.blobs.push(bytes);
+    }
+
+    /// Does something once it is known whether the batch is stored.
+    pub fn then(&mut self, after: impl FnOnce(&Stored) + Send + 'static) {
+        self.after.push(Box::new(after));
+    }
+}
+
+/// Progress of a target: not stored, the latest wins.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Progress {
+    /// Step.
+    pub step: StepIndex,
+    /// Share done, in percent.
+    pub percent: Option<u8>,
+    /// What is going on.
+    pub text: String,
+}
+
+/// A question for a secret that is open just now.
+#[derive(Debug)]
+pub struct OpenAsk {
+    /// Who asks.
+    pub target: TargetId,
+    /// The signed ask.
+    pub envelope: Vec<u8>,
+    /// Where the sealed answer goes.
+    pub answer: oneshot::Sender<protocol::wire::latest::SecretAnswer>,
+}
+
+/// Everything that the driver owns.
+#[derive(Debug)]
+pub struct Core {
+    /// Rollouts and claims.
+    pub fleet: Fleet,
+    /// Agents, tokens, artifacts.
+    pub roster: Roster,
+    /// This moment.
+    pub live: Live,
+    /// Stored plans.
+    pub plans: BTreeMap<PlanId, Plan>,
+    /// Epoch of the log.
+    pub epoch: Epoch,
+    /// Progress by target.
+    pub progress: BTreeMap<TargetId, Progress>,
+    /// Open questions for secrets.
+    pub asks: BTreeMap<u64, OpenAsk>,
+    /// Lowest serving count that was seen of each domain while rollouts ran.
+    pub lowest: BTreeMap<protocol::DomainName, usize>,
+    next_ask: u64,
+    authority: Arc<Authority>,
+    sessions: Arc<Registry>,
+}
+
+/// A handle to the driver.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    acts: mpsc::Sender<Act>,
+    changes: watch::Receiver<u64>,
+}
+
+/// Says that the controller is stopping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the controller is stopping")]
+pub struct Stopping;
+
+impl Hub {
+    /// Lets the driver do something; the answer comes when `act` sends it.
+    ///
+    /// # Errors
+    /// When the controller is stopping.
+    pub async fn act<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Core, &mut Batch, oneshot::Sender<T>) + Send + 'static,
+    ) -> Result<T, Stopping> {
+        let (answer, answered) = oneshot::channel();
+        let boxed: Act = Box::new(move |core, batch| act(core, batch, answer));
+        self.acts.send(boxed).await.map_err(|_| Stopping)?;
+        answered.await.map_err(|_| Stopping)
+    }
+
+    /// Looks, and changes nothing.
+    ///
+    /// # Errors
+    /// When the controller is stopping.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Core, Timestamp) -> T + Send + 'static,
+    ) -> Result<T, Stopping> {
+        self.act(move |core, batch, answer| drop(answer.send(look(core, batch.now))))
+            .await
+    }
+
+    /// Does something for which no answer is wanted.
+    pub async fn tell(&self, act: impl FnOnce(&mut Core, &mut Batch) + Send + 'static) {
+        // A controller that is stopping needs no more news.
+        drop(self.acts.send(Box::new(act)).await);
+    }
+
+    /// Counts up with each change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+}
+
+/// Makes the driver's state from the log, and its handle.
+///
+/// # Errors
+/// When a stored plan cannot be read.
+pub async fn start(
+    store: Store,
+    records: Vec<(Timestamp, Record)>,
+    authority: Arc<Authority>,
+    sessions: Arc<Registry>,
+) -> Result<(Hub, impl Future<Output = ()> + Send), StoreError> {
+    let core = rebuild(&store, records, authority, sessions).await?;
+    let (acts, queue) = mpsc::channel(QUEUE);
+    let (changed, changes) = watch::channel(0);
+    Ok((Hub { acts, changes }, drive(core, store, queue, changed)))
+}
+
+async fn rebuild(
+    store: &Store,
+    records: Vec<(Timestamp, Record)>,
+    authority: Arc<Authority>,
+    sessions: Arc<Registry>,
+) -> Result<Core, StoreError> {
+    let mut core = Core {
+        fleet: Fleet::new(),
+        roster: Roster::default(),
+        live: Live::default(),
+        plans: BTreeMap::new(),
+        epoch: Epoch(0),
+        progress: BTreeMap::new(),
+        asks: BTreeMap::new(),
+        lowest: BTreeMap::new(),
+        next_ask: 1,
+        authority,
+        sessions,
+    };
+    for (at, record) in records {
+        if let Record::PlanStored { plan, .. } = &record
+            && let Some(bytes) = store.blob(plan.0).await?
+            && let Ok(parsed) = serde_json::from_slice(&bytes)
+        {
+            core.plans.insert(*plan, parsed);
+        }
+        core.fold(&record, at);
+    }
+    Ok(core)
+}
+
+async fn drive(
+    mut core: Core,
+    store: Store,
+    mut queue: mpsc::Receiver<Act>,
+    changed: watch::Sender<u64>,
+) {
+    loop {
+        let due = core
+            .fleet
+            .poll_timeout()
+            .map(|at| at.since(crate::now()).max(Duration::from_millis(50)));
+        let first = tokio::select! {
+            act = queue.recv() => match act {
+                Some(act) => Some(act),
+                None => return,
+            },
+            () = tokio::time::sleep(due.unwrap_or(Duration::from_secs(3600))) => None,
+        };
+        let mut batch = Batch::new(crate::now());
+        if let Some(act) = first {
+            act(&mut core, &mut batch);
+        }
+        for _ in 0..BATCH {
+            let Ok(act) = queue.try_recv() else { break };
+            act(&mut core, &mut batch);
+        }
+        core.decide(&mut batch);
+        let news = !batch.entries.is_empty();
+        let stored = if news || !batch.blobs.is_empty() {
+            store
+                .append(batch.entries, batch.blobs)
+                .await
+                .map(drop)
+                .map_err(|error| error.to_string())
+        } else {
+            Ok(())
+        };
+        if let Err(why) = &stored {
+            tracing::error!(%why, "a batch could not be stored; nothing of it counts");
+            // What is in memory is ahead of what is stored: take up the log again.
+            let live = core.live.clone();
+            let rebuilt = async {
+                let records = store.records().await?;
+                rebuild(
+                    &store,
+                    records,
+                    Arc::clone(&core.authority),
+                    Arc::clone(&core.sessions),
+                )
+                .await
+            };
+            match rebuilt.await {
+                Ok(again) => core = Core { live, ..again },
+                Err(error) => {
+                    tracing::error!(%error, "the log cannot be read; the controller stops");
+                    return;
+                }
+            }
+        }
+        for after in batch.after {
+            after(&stored);
+        }
+        changed.send_modify(|count| *count += 1);
+    }
+}
+
+impl Core {
+    fn fold(&mut self, record: &Record, at: Timestamp) {
+        if let Record::Begun { epoch } = record {
+            self.epoch = *epoch;
+        }
+        let mut applied = None;
+        if let Record::Applied { plan, .. } = record {
+            applied = self.plans.get(plan);
+        }
+        self.fleet.apply(record, applied, at);
+        self.roster.apply(record, at);
+    }
+
+    /// Adds a record to the batch and takes it up.
+    pub fn record(&mut self, batch: &mut Batch, record: Record) {
+        self.fold(&record, batch.now);
+        batch.entries.push(Entry {
+            at: batch.now,
+            record,
+        });
+    }
+
+    /// The authority.
+    #[must_use]
+    pub fn authority(&self) -> Arc<Authority> {
+        Arc::clone(&self.authority)
+    }
+
+    /// The sessions.
+    #[must_use]
+    pub fn sessions(&self) -> Arc<Registry> {
+        Arc::clone(&self.sessions)
+    }
+
+    /// Asks the machine what may be done, until it wants nothing more.
+    fn decide(&mut self, batch: &mut Batch) {
+        loop {
+            let decisions = self.fleet.decide(&self.live, batch.now);
+            if decisions.is_empty() {
+                return;
+            }
+            for decision in decisions {
+                match decision {
+                    Decision::Issue {
+                        rollout,
+                        target,
+                        phase,
+                    } => self.issue(batch, rollout, &target, phase),
+                    Decision::Permit { target, gate } => {
+                        let life = Duration::from_secs(120);
+                        let permit = Record::PermitGiven {
+                            target: target.clone(),
+                            generation: gate.generation,
+                            step: gate.step,
+                            attempt: gate.attempt,
+                            section: gate.section,
+                            lapses: batch.now.plus(life),
+                        };
+                        self.record(batch, permit);
+                        let word = ControlDown::PermitGiven {
+                            generation: gate.generation,
+                            step: gate.step,
+                            attempt: gate.attempt,
+                            lapses_millis: u64::try_from(life.as_millis()).unwrap_or(u64::MAX),
+                        };
+                        self.say(batch, target, word);
+                    }
+                    Decision::Unknown { target, generation } => {
+                        self.record(batch, Record::WentUnknown { target, generation });
+                    }
+                }
+            }
+        }
+    }
+
+    fn say(&self, batch: &mut Batch, target: TargetId, word: ControlDown) {
+        let sessions = Arc::clone(&self.sessions);
+        batch.then(move |stored| {
+            if stored.is_ok() {
+                sessions.say(&target, word);
+            }
+        });
+    }
+
+    fn issue(&mut self, batch: &mut Batch, id: RolloutId, target: &TargetId, phase: usize) {
+        let Some(rollout) = self.fleet.rollouts().get(&id) else {
+            return;
+        };
+        let Some(part) = rollout.plan.targets.get(target) else {
+            return;
+        };
+        let (Some(work), Some(agent)) = (part.phases.get(phase), self.roster.agents().get(target))
+        else {
+            return;
+        };
+        let person = work.steps.iter().any(protocol::step::Step::needs_person);
+        let life = if person { BUNDLE_LIFE.1 } else { BUNDLE_LIFE.0 };
+        let known = self
+            .fleet
+            .known()
+            .get(target)
+            .and_then(|known| known.facts.as_ref());
+        let reads = work.steps.iter().all(protocol::step::Step::is_read_only);
+        let manifest = Manifest {
+            format: 1,
+            tenant: part.tenant.clone(),
+            target: target.clone(),
+            target_key: agent.key.fingerprint(),
+            generation: self.fleet.next_generation(target),
+            rollout: id,
+            plan: rollout.plan_id,
+            change: rollout.change.clone(),
+            phase: work.phase,
+            issued: batch.now,
+            not_before: batch.now,
+            expires: batch.now.plus(life),
+            assumed: known.filter(|_| !reads).map(|(_, facts)| Assumed {
+                essence: facts.essence(),
+            }),
+            steps: work.steps.clone(),
+            artifacts: work.artifacts.clone(),
+            approval: None,
+        };
+        let bytes = self.authority.sign(&manifest);
+        let issued = Record::BundleIssued {
+            rollout: id,
+            target: target.clone(),
+            generation: manifest.generation,
+            phase: manifest.phase,
+            bundle: BundleId(Digest::of(&bytes)),
+            expires: manifest.expires,
+        };
+        self.record(batch, issued);
+        batch.keep(bytes.clone());
+        let (sessions, target) = (Arc::clone(&self.sessions), target.clone());
+        batch.then(move |stored| {
+            if stored.is_ok() {
+                sessions.offer(&target, bytes);
+            }
+        });
+    }
+
+    /// Stores a target's events: those that are new and follow on what is stored. Gives the last index that counts as
+    /// stored, or `None` when the entries do not follow.
+    pub fn entries(
+        &mut self,
+        batch: &mut Batch,
+        target: &TargetId,
+        epoch: Epoch,
+        first: EventIndex,
+        entries: Vec<WireEntry>,
+    ) -> Option<EventIndex> {
+        let agent = self.roster.agents().get(target)?;
+        let (head, key) = (agent.head, agent.key);
+        if head.epoch != epoch || first.0 > head.index.0 + 1 {
+            return None;
+        }
+        let known = usize::try_from(head.index.0 + 1 - first.0).unwrap_or(usize::MAX);
+        let mut index = EventIndex(head.index.0.max(first.0.saturating_sub(1)));
+        for entry in entries.into_iter().skip(known) {
+            index = index.next();
+            let body = String::from_utf8(entry.body).ok()?;
+            if let Some(Event::RunFinished { receipt, .. }) = Event::from_body(body.as_bytes()) {
+                check_receipt(target, &receipt, key);
+            }
+            let record = Record::TargetEvent {
+                target: target.clone(),
+                epoch,
+                index,
+                kind: entry.kind,
+                at: Timestamp::from_millis(entry.at_millis),
+                body,
+            };
+            self.record(batch, record);
+        }
+        Some(index.max(head.index))
+    }
+
+    /// Notes what a target's product does.
+    pub fn pulse(&mut self, target: &TargetId, serving: bool, now: Timestamp) {
+        self.live
+            .pulses
+            .insert(target.clone(), Pulse { serving, at: now });
+        self.watch_domains(now);
+    }
+
+    /// Keeps the lowest serving count of each domain of a rollout that runs.
+    fn watch_domains(&mut self, now: Timestamp) {
+        let running: Vec<RolloutId> = self
+            .fleet
+            .rollouts()
+            .iter()
+            .filter(|(_, rollout)| !rollout.is_over())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in running {
+            let Some(view) = self.fleet.view(id, &self.live, now) else {
+                continue;
+            };
+            for domain in view.domains {
+                let lowest = self.lowest.entry(domain.domain).or_insert(domain.serving);
+                *lowest = (*lowest).min(domain.serving);
+            }
+        }
+    }
+
+    /// An agent asks for leave.
+    pub fn permit_asked(
+        &mut self,
+        target: &TargetId,
+        generation: Generation,
+        step: StepIndex,
+        attempt: Attempt,
+        section: Section,
+    ) {
+        self.fleet
+            .asks_permit(target, generation, step, attempt, section);
+    }
+
+    /// Opens a question for a secret.
+    pub fn ask_opened(&mut self, ask: OpenAsk) -> u64 {
+        let id = self.next_ask;
+        self.next_ask += 1;
+        self.asks.retain(|_, open| open.target != ask.target);
+        self.asks.insert(id, ask);
+        id
+    }
+
+    /// Begins a rollout, if its plan may be applied.
+    ///
+    /// # Errors
+    /// With the reason, when it may not.
+    pub fn apply_plan(
+        &mut self,
+        batch: &mut Batch,
+        plan_id: PlanId,
+        change: Option<String>,
+        by: &str,
+    ) -> Result<RolloutId, String> {
+        let plan = self
+            .plans
+            .get(&plan_id)
+            .ok_or("there is no such plan; `entrain plan` makes one")?;
+        if !plan.alarms.is_empty() {
+            return Err(plan.alarms.join("; "));
+        }
+        if plan.change_required && change.is_none() {
+            return Err(
+                "a tenant of this plan asks for a change number: give --change NUMBER".to_owned(),
+            );
+        }
+        let facts = facts::digest(self.fleet.known(), plan.targets.keys().cloned());
+        if facts != plan.facts {
+            let differs = |target: &&TargetId| {
+                let part = plan.targets.get(*target);
+                let known = self.fleet.known().get(*target);
+                let essence = known
+                    .and_then(|known| known.facts.as_ref())
+                    .map(|(_, facts)| facts.essence());
+                part.is_some_and(|part| {
+                    part.essence != essence || part.key != known.map(|known| known.key)
+                })
+            };
+            let changed: Vec<&str> = plan
+                .targets
+                .keys()
+                .filter(differs)
+                .map(TargetId::as_str)
+                .collect();
+            return Err(format!(
+                "the facts of {} have changed since it was made; plan again",
+                changed.join(", ")
+            ));
+        }
+        let id = self.fleet.next_rollout();
+        self.record(
+            batch,
+            Record::Applied {
+                rollout: id,
+                plan: plan_id,
+                by: by.to_owned(),
+                change,
+            },
+        );
+        Ok(id)
+    }
+
+    /// Carries out an operator's order.
+    ///
+    /// # Errors
+    /// With the reason, when it cannot be.
+    pub fn order(
+        &mut self,
+        batch: &mut Batch,
+        id: RolloutId,
+        order: Order,
+        by: &str,
+    ) -> Result<(), String> {
+        let rollout = self
+            .fleet
+            .rollouts()
+            .get(&id)
+            .ok_or_else(|| format!("there is no rollout {id}"))?;
+        let named = match &order {
+            Order::Retry { target } => target.as_ref(),
+            Order::Skip { target, .. } | Order::Resolve { target, .. } => Some(target),
+            Order::Pause | Order::Resume | Order::Abort => None,
+        };
+        if let Some(target) = named {
+            let work = rollout
+                .work
+                .get(target)
+                .ok_or_else(|| format!("{id} has no work on {target}"))?;
+            if matches!(order, Order::Retry { .. }) && !work.state.is_bad() {
+                return Err(format!(
+                    "{target} is {}: there is nothing to retry",
+                    work.state.word()
+                ));
+            }
+            if matches!(order, Order::Skip { .. }) && self.fleet.open(target).is_some() {
+                return Err(format!(
+                    "{target} is under way; abort the rollout, or wait for its end"
+                ));
+            }
+        }
+        let open: Vec<(TargetId, Generation)> = rollout
+            .work
+            .keys()
+            .filter_map(|target| {
+                self.fleet
+                    .open(target)
+                    .map(|open| (target.clone(), open.clone()))
+            })
+            .filter(|(_, open)| open.rollout == id)
+            .map(|(target, open)| (target, open.generation))
+            .collect();
+        for (target, generation) in open {
+            let word = match &order {
+                Order::Pause => ControlDown::Pause { rollout: id },
+                Order::Resume => ControlDown::Resume { rollout: id },
+                Order::Abort => ControlDown::Abort { generation },
+                Order::Retry { .. } | Order::Skip { .. } => continue,
+                Order::Resolve { target: named, .. } if *named == target => {
+                    ControlDown::Abort { generation }
+                }
+                Order::Resolve { .. } => continue,
+            };
+            self.say(batch, target, word);
+        }
+        self.record(
+            batch,
+            Record::Ordered {
+                rollout: id,
+                order,
+                by: by.to_owned(),
+            },
+        );
+        Ok(())
+    }
+
+    /// Says on behalf of a person that the step of a task is done.
+    ///
+    /// # Errors
+    /// When no step on that target waits for a person.
+    pub fn attest(&mut self, batch: &mut Batch, target: &TargetId, by: &str) -> Result<(), String> {
+        let tasks = self.fleet.tasks();
+        let task = tasks.iter().find(|task| task.target == *target);
+        let task = task.ok_or_else(|| format!("nothing on {target} waits for a person"))?;
+        let (generation, step) = (task.generation, task.step);
+        let attested = Record::Attested {
+            target: target.clone(),
+            generation,
+            step,
+            by: by.to_owned(),
+        };
+        self.record(batch, attested);
+        self.say(
+            batch,
+            target.clone(),
+            ControlDown::Attested {
+                generation,
+                step,
+                by: by.to_owned(),
+            },
+        );
+        Ok(())
+    }
+
+    /// The artifact with that digest, if it was accepted.
+    #[must_use]
+    pub fn artifact(&self, sha256: &Digest) -> Option<ArtifactRef> {
+        self.roster
+            .artifacts()
+            .get(sha256)
+            .map(|artifact| artifact.artifact.clone())
+    }
+}
+
+/// A receipt that its own agent did not sign is kept in the log like every event, and said aloud.
+fn check_receipt(target: &TargetId, receipt: &str, key: protocol::key::PublicKey) {
+    let role = RoleKeys {
+        keys: vec![key],
+        threshold: 1,
+    };
+    let verified: Result<Verified<Receipt>, _> = verify(receipt.as_bytes(), &role);
+    match verified {
+        Ok(receipt) if receipt.target == *target => {}
+        Ok(receipt) => {
+            tracing::error!(%target, named = %receipt.target, "a receipt names another target")
+        }
+        Err(error) => tracing::error!(%target, %error, "a receipt is not signed by its agent"),
+    }
+}

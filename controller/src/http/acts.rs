@@ -1,0 +1,373 @@
+//! What changes something.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{ConnectInfo, Path, State};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use controller_core::finding::{Finding, Severity};
+use controller_core::plan::{Inputs, Purpose, plan as build, render};
+use controller_core::policy::{self, Policy};
+use controller_core::record::Record;
+use controller_core::topology::{self, Available, Document, Topology};
+use protocol::enroll::{JoinFile, JoinToken};
+use protocol::signed::ControllerKind;
+use protocol::wire::close::Close;
+use protocol::wire::latest::SecretAnswer;
+use protocol::{Digest, PlanId, RolloutId, TargetId};
+
+use crate::driver::{Batch, Core};
+use crate::http::types::{
+    Applied, ApplyAsk, Checked, Done, FindingText, OrderAsk, PlanAsk, Planned, SecretGiven,
+    TokenAsk, TokenMade,
+};
+use crate::http::{Answer, Api, Operator, Problem};
+
+type Caller = ConnectInfo<Operator>;
+
+fn show(findings: &[Finding]) -> Vec<FindingText> {
+    let text = |finding: &Finding| FindingText {
+        severity: match finding.severity {
+            Severity::Error => "error".to_owned(),
+            Severity::Warning => "warning".to_owned(),
+        },
+        place: finding.place.to_string(),
+        what: finding.what.clone(),
+        fix: finding.fix.clone(),
+    };
+    findings.iter().map(text).collect()
+}
+
+struct Read {
+    topology: Topology,
+    policy: Policy,
+    findings: Vec<Finding>,
+}
+
+impl Read {
+    fn new(ask: &PlanAsk, available: &Available) -> Self {
+        let document = |text: &crate::http::types::Text| Document {
+            file: text.file.clone(),
+            text: text.text.clone(),
+        };
+        let documents: Vec<Document> = ask.topology.iter().map(document).collect();
+        let (topology, mut findings) = topology::parse(&documents);
+        // A topology that could not be read in full would be found wanting for what was not read.
+        if findings
+            .iter()
+            .all(|finding| finding.severity == Severity::Warning)
+            || !topology.tenants.is_empty()
+        {
+            let available = (!ask.verify).then_some(available);
+            findings.extend(topology::check(&topology, available));
+        }
+        let mut policy = Policy::default();
+        if let Some(text) = &ask.policy {
+            let (parsed, remarks) = policy::parse(&document(text));
+            policy = parsed;
+            findings.extend(remarks);
+        }
+        findings.sort();
+        findings.dedup();
+        Self {
+            topology,
+            policy,
+            findings,
+        }
+    }
+
+    fn is_sound(&self) -> bool {
+        self.findings
+            .iter()
+            .all(|finding| finding.severity == Severity::Warning)
+    }
+}
+
+pub(super) async fn check(State(api): State<Api>, Json(ask): Json<PlanAsk>) -> Answer<Checked> {
+    let available = api.hub.read(|core, _| core.roster.available()).await?;
+    let read = Read::new(&ask, &available);
+    Ok(Json(Checked {
+        findings: show(&read.findings),
+    }))
+}
+
+pub(super) async fn plan(
+    State(api): State<Api>,
+    ConnectInfo(Operator(by)): Caller,
+    Json(ask): Json<PlanAsk>,
+) -> Answer<Planned> {
+    let planned = api.hub.act(move |core, batch, answer| {
+        let read = Read::new(&ask, &core.roster.available());
+        let findings = show(&read.findings);
+        if !read.is_sound() {
+            let none = Planned {
+                findings,
+                plan: None,
+                report: String::new(),
+                alarms: Vec::new(),
+            };
+            return drop(answer.send(Ok(none)));
+        }
+        let plan = build(Inputs {
+            topology: &read.topology,
+            policy: &read.policy,
+            known: core.fleet.known(),
+            artifacts: &core.roster.newest(),
+            purpose: if ask.verify {
+                Purpose::Verify
+            } else {
+                Purpose::Install
+            },
+        });
+        let id = plan.id();
+        let planned = Planned {
+            findings,
+            plan: Some(id),
+            report: render(&plan),
+            alarms: plan.alarms.clone(),
+        };
+        if let std::collections::btree_map::Entry::Vacant(free) = core.plans.entry(id) {
+            batch.keep(plan.to_bytes());
+            free.insert(plan);
+            core.record(batch, Record::PlanStored { plan: id, by });
+        }
+        batch.then(move |stored| drop(answer.send(stored.clone().map(|()| planned))));
+    });
+    planned.await?.map(Json).map_err(Problem::Failed)
+}
+
+/// A plan by its full digest, or by the start of it where that names one alone.
+pub(super) fn find_plan(core: &Core, text: &str) -> Result<PlanId, Problem> {
+    let mut found = core
+        .plans
+        .keys()
+        .filter(|id| text.len() >= 6 && id.to_string().starts_with(text));
+    match (found.next(), found.next()) {
+        (Some(id), None) => Ok(*id),
+        (Some(_), Some(_)) => Err(Problem::Refused(format!(
+            "{text} names several plans; give more of it"
+        ))),
+        (None, _) => Err(Problem::Missing(format!(
+            "there is no plan {text}; `entrain plan` makes one"
+        ))),
+    }
+}
+
+/// Sends the answer of an act once its batch is stored.
+fn answer_stored<T: Send + 'static>(
+    batch: &mut Batch,
+    answer: tokio::sync::oneshot::Sender<Result<T, Problem>>,
+    value: Result<T, Problem>,
+) {
+    batch.then(move |stored| {
+        let failed = |why: &String| Problem::Failed(format!("it could not be stored: {why}"));
+        drop(answer.send(value.and_then(|value| stored.as_ref().map(|()| value).map_err(failed))));
+    });
+}
+
+pub(super) async fn apply(
+    State(api): State<Api>,
+    ConnectInfo(Operator(by)): Caller,
+    Path(plan): Path<String>,
+    Json(ask): Json<ApplyAsk>,
+) -> Answer<Applied> {
+    let applied = api.hub.act(move |core, batch, answer| {
+        let rollout = find_plan(core, &plan).and_then(|plan| {
+            core.apply_plan(batch, plan, ask.change, &by)
+                .map_err(Problem::Refused)
+        });
+        answer_stored(batch, answer, rollout.map(|rollout| Applied { rollout }));
+    });
+    applied.await?.map(Json)
+}
+
+pub(super) async fn order(
+    State(api): State<Api>,
+    ConnectInfo(Operator(by)): Caller,
+    Path(rollout): Path<String>,
+    Json(ask): Json<OrderAsk>,
+) -> Answer<Done> {
+    let rollout: RolloutId = rollout
+        .parse()
+        .map_err(|error: protocol::id::BadId| Problem::Refused(error.to_string()))?;
+    let ordered = api.hub.act(move |core, batch, answer| {
+        let done = core.order(batch, rollout, ask.order, &by);
+        let done = done
+            .map(|()| Done {
+                done: format!("ordered of {rollout}"),
+            })
+            .map_err(Problem::Refused);
+        answer_stored(batch, answer, done);
+    });
+    ordered.await?.map(Json)
+}
+
+pub(super) async fn attest(
+    State(api): State<Api>,
+    ConnectInfo(Operator(by)): Caller,
+    Path(target): Path<TargetId>,
+) -> Answer<Done> {
+    let attested = api.hub.act(move |core, batch, answer| {
+        let done = core.attest(batch, &target, &by);
+        let said = format!("{by} says that it is done; the target's own probe goes first");
+        answer_stored(
+            batch,
+            answer,
+            done.map(|()| Done { done: said }).map_err(Problem::Refused),
+        );
+    });
+    attested.await?.map(Json)
+}
+
+pub(super) async fn token(
+    State(api): State<Api>,
+    ConnectInfo(Operator(by)): Caller,
+    Json(ask): Json<TokenAsk>,
+) -> Answer<TokenMade> {
+    let settings = api.authority.settings();
+    if ask.uses != 1 && settings.kind == ControllerKind::Real {
+        return Err(Problem::Refused(
+            "a token for real servers is good for one of them".to_owned(),
+        ));
+    }
+    let token = JoinToken::generate();
+    let join = JoinFile {
+        controller: settings.address.clone(),
+        trust_root: Digest::of(api.authority.root_envelope()),
+        token: token.clone(),
+    };
+    let made = api.hub.act(move |core, batch, answer| {
+        let expires = batch.now.plus(Duration::from_secs(ask.minutes * 60));
+        let created = Record::TokenCreated {
+            token: token.digest(),
+            target: ask.target,
+            expires,
+            uses: ask.uses,
+            by,
+        };
+        core.record(batch, created);
+        answer_stored(batch, answer, Ok(TokenMade { join, expires }));
+    });
+    made.await?.map(Json)
+}
+
+pub(super) async fn agent(
+    State(api): State<Api>,
+    ConnectInfo(Operator(by)): Caller,
+    Path((target, act)): Path<(TargetId, String)>,
+) -> Answer<Done> {
+    let done = api.hub.act(move |core, batch, answer| {
+        let result = change_agent(core, batch, &target, &act, by);
+        answer_stored(batch, answer, result.map(|done| Done { done }));
+    });
+    done.await?.map(Json)
+}
+
+fn change_agent(
+    core: &mut Core,
+    batch: &mut Batch,
+    target: &TargetId,
+    act: &str,
+    by: String,
+) -> Result<String, Problem> {
+    let enrolled = core
+        .roster
+        .agents()
+        .get(target)
+        .map(|agent| agent.key.fingerprint());
+    let close = |core: &Core, batch: &mut Batch| {
+        let (sessions, target) = (core.sessions(), target.clone());
+        batch.then(move |stored| {
+            if stored.is_ok() {
+                sessions.close(&target, Close::Revoked);
+            }
+        });
+    };
+    match act {
+        "approve" => {
+            let waiting = core
+                .roster
+                .pending()
+                .get(target)
+                .map(|waiting| waiting.key.fingerprint());
+            let key = waiting
+                .ok_or_else(|| Problem::Missing(format!("{target} does not wait for approval")))?;
+            core.record(
+                batch,
+                Record::JoinApproved {
+                    target: target.clone(),
+                    key,
+                    by,
+                },
+            );
+            Ok(format!("{target} is approved with the key {key}"))
+        }
+        "revoke" => {
+            let key =
+                enrolled.ok_or_else(|| Problem::Missing(format!("{target} is not enrolled")))?;
+            core.record(
+                batch,
+                Record::AgentRevoked {
+                    target: target.clone(),
+                    key,
+                    by,
+                },
+            );
+            close(core, batch);
+            Ok(format!(
+                "the key of {target} is revoked and its session closed"
+            ))
+        }
+        "replace" => {
+            enrolled.ok_or_else(|| Problem::Missing(format!("{target} is not enrolled")))?;
+            core.record(
+                batch,
+                Record::AgentReplaced {
+                    target: target.clone(),
+                    by,
+                },
+            );
+            close(core, batch);
+            Ok(format!(
+                "the name {target} is free for a new key; its old key is revoked"
+            ))
+        }
+        other => Err(Problem::Missing(format!(
+            "\"{other}\" is none of approve, replace, revoke"
+        ))),
+    }
+}
+
+pub(super) async fn secret(
+    State(api): State<Api>,
+    Path(ask): Path<u64>,
+    Json(given): Json<SecretGiven>,
+) -> Answer<Done> {
+    let bytes = |text: &str| {
+        BASE64_STANDARD
+            .decode(text)
+            .map_err(|_| Problem::Refused("not base64".to_owned()))
+    };
+    let answer = SecretAnswer::Sealed {
+        encapsulated: bytes(&given.sealed.encapsulated)?,
+        ciphertext: bytes(&given.sealed.ciphertext)?,
+    };
+    let done = api.hub.act(move |core, _, done| {
+        let result = match core.asks.remove(&ask) {
+            Some(open) => match open.answer.send(answer) {
+                Ok(()) => Ok(Done {
+                    done: format!("forwarded to {}", open.target),
+                }),
+                Err(_) => Err(Problem::Refused(
+                    "the agent has withdrawn its question; it asks again".to_owned(),
+                )),
+            },
+            None => Err(Problem::Missing(
+                "that question is no longer open".to_owned(),
+            )),
+        };
+        drop(done.send(result));
+    });
+    done.await?.map(Json)
+}

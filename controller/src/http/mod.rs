@@ -1,0 +1,160 @@
+//! The local HTTP API: on a Unix socket that only its owner may open. The command line uses this and nothing else.
+
+mod acts;
+mod artifacts;
+pub mod client;
+pub mod types;
+mod views;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::connect_info::Connected;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::serve::IncomingStream;
+use link::BufferReport;
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+
+use crate::authority::Authority;
+use crate::driver::{Hub, Stopping};
+use crate::store::Store;
+
+/// What the API's handlers need.
+#[derive(Debug, Clone)]
+pub struct Api {
+    /// The driver.
+    pub hub: Hub,
+    /// The log.
+    pub store: Store,
+    /// Root and kind.
+    pub authority: Arc<Authority>,
+    /// Folder of the artifact store.
+    pub artifacts: PathBuf,
+    /// UDP buffers of the endpoint.
+    pub buffers: BufferReport,
+}
+
+/// Who is at the other end of the socket: the operating system says so.
+#[derive(Debug, Clone)]
+pub struct Operator(pub String);
+
+impl Connected<IncomingStream<'_, UnixListener>> for Operator {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        let name = stream
+            .io()
+            .peer_cred()
+            .map_or_else(|_| "unknown".to_owned(), |peer| user_name(peer.uid()));
+        Self(name)
+    }
+}
+
+fn user_name(uid: u32) -> String {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let id = uid.to_string();
+    let named = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == id).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub enum Problem {
+    /// The controller is stopping.
+    Stopping,
+    /// It cannot be, for this reason.
+    Refused(String),
+    /// There is no such thing.
+    Missing(String),
+    /// Something here failed.
+    Failed(String),
+}
+
+impl From<Stopping> for Problem {
+    fn from(_: Stopping) -> Self {
+        Self::Stopping
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, detail) = match self {
+            Self::Stopping => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the controller is stopping".to_owned(),
+            ),
+            Self::Refused(why) => (StatusCode::CONFLICT, why),
+            Self::Missing(what) => (StatusCode::NOT_FOUND, what),
+            Self::Failed(why) => (StatusCode::INTERNAL_SERVER_ERROR, why),
+        };
+        let body = serde_json::json!({ "status": status.as_u16(), "detail": detail });
+        (
+            status,
+            [("content-type", "application/problem+json")],
+            body.to_string(),
+        )
+            .into_response()
+    }
+}
+
+/// What handlers return.
+pub type Answer<T> = Result<axum::Json<T>, Problem>;
+
+/// Makes the socket. One that a dead controller left behind is replaced; the lock has shown that it is dead.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
+    if path.exists() {
+        std::fs::remove_file(path)
+            .with_context(|| format!("could not replace {}", path.display()))?;
+    }
+    let listener = UnixListener::bind(path)
+        .with_context(|| format!("could not listen at {}", path.display()))?;
+    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(path, owner_only)
+        .with_context(|| format!("could not guard {}", path.display()))?;
+    Ok(listener)
+}
+
+/// Serves the API until `stop`.
+pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<bool>) {
+    let router = Router::new()
+        .route("/v1/status", get(views::status))
+        .route("/v1/rollouts", get(views::rollouts))
+        .route("/v1/rollouts/{rollout}", get(views::rollout))
+        .route("/v1/rollouts/{rollout}/watch", get(views::watch))
+        .route("/v1/rollouts/{rollout}/orders", post(acts::order))
+        .route("/v1/targets/{target}/why", get(views::why))
+        .route("/v1/targets/{target}/attest", post(acts::attest))
+        .route("/v1/tasks", get(views::tasks))
+        .route("/v1/log", get(views::log))
+        .route("/v1/audit", get(views::audit))
+        .route("/v1/check", post(acts::check))
+        .route("/v1/plans", post(acts::plan))
+        .route("/v1/plans/{plan}", get(views::plan))
+        .route("/v1/plans/{plan}/apply", post(acts::apply))
+        .route("/v1/tokens", post(acts::token))
+        .route("/v1/agents", get(views::agents))
+        .route("/v1/agents/{target}/{act}", post(acts::agent))
+        .route("/v1/artifacts", get(views::artifacts).post(artifacts::add))
+        .route("/v1/secrets", get(views::secrets))
+        .route("/v1/secrets/{ask}", post(acts::secret))
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .with_state(api);
+    let service = router.into_make_service_with_connect_info::<Operator>();
+    let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
+    if let Err(error) = axum::serve(listener, service)
+        .with_graceful_shutdown(stopped)
+        .await
+    {
+        tracing::error!(%error, "the API stopped");
+    }
+}

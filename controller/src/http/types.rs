@@ -1,0 +1,230 @@
+//! What the API takes and gives, as JSON.
+
+use std::collections::BTreeMap;
+
+use controller_core::fleet::{DomainView, RolloutView};
+use controller_core::record::Order;
+use controller_core::roster::{Artifact, Pending};
+use protocol::enroll::JoinFile;
+use protocol::event::Event;
+use protocol::secret::{Sealed, SecretKind};
+use protocol::{DomainName, PlanId, RolloutId, TargetId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::driver::Progress;
+
+/// One document that an operator wrote.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Text {
+    /// Its name.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// What `check` and `plan` send.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlanAsk {
+    /// The topology's documents.
+    pub topology: Vec<Text>,
+    /// The policy, where there is one.
+    pub policy: Option<Text>,
+    /// Verify only.
+    pub verify: bool,
+}
+
+/// A finding, ready to be shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FindingText {
+    /// `error` or `warning`.
+    pub severity: String,
+    /// `file:line:column`.
+    pub place: String,
+    /// What is wrong.
+    pub what: String,
+    /// The likely mend.
+    pub fix: String,
+}
+
+/// What `check` gives.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Checked {
+    /// All findings.
+    pub findings: Vec<FindingText>,
+}
+
+/// What `plan` gives.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Planned {
+    /// All findings; with an error among them there is no plan.
+    pub findings: Vec<FindingText>,
+    /// The stored plan.
+    pub plan: Option<PlanId>,
+    /// Its report.
+    pub report: String,
+    /// What stands against applying it.
+    pub alarms: Vec<String>,
+}
+
+/// What `apply` sends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApplyAsk {
+    /// Change number.
+    pub change: Option<String>,
+}
+
+/// What `apply` gives.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Applied {
+    /// The rollout.
+    pub rollout: RolloutId,
+}
+
+/// What an order sends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OrderAsk {
+    /// The order.
+    pub order: Order,
+}
+
+/// What `token create` sends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenAsk {
+    /// The one name that it enrolls; without it an operator approves each server.
+    pub target: Option<TargetId>,
+    /// Minutes until it ends.
+    pub minutes: u64,
+    /// How many may join with it; more than one only for models.
+    pub uses: u32,
+}
+
+/// What `token create` gives.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TokenMade {
+    /// The join file. The token in it is shown this once.
+    pub join: JoinFile,
+    /// Last moment of its use.
+    pub expires: Timestamp,
+}
+
+/// An agent in a list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AgentRow {
+    /// Its name.
+    pub target: TargetId,
+    /// Fingerprint of its key.
+    pub key: String,
+    /// Since when.
+    pub enrolled: Timestamp,
+    /// Who approved.
+    pub by: String,
+    /// It has a session.
+    pub connected: bool,
+    /// Events of it that are stored.
+    pub events: u64,
+    /// Its facts in a sentence.
+    pub facts: String,
+    /// A model of a server.
+    pub simulated: bool,
+}
+
+/// What `agents list` gives.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Agents {
+    /// Enrolled.
+    pub agents: Vec<AgentRow>,
+    /// Waiting for approval, by name.
+    pub pending: BTreeMap<TargetId, Pending>,
+}
+
+/// What the state of the controller is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// `real` or `simulated`.
+    pub kind: String,
+    /// Version of the controller.
+    pub version: String,
+    /// Enrolled agents.
+    pub agents: usize,
+    /// Agents with a session.
+    pub connected: usize,
+    /// All rollouts, newest last.
+    pub rollouts: Vec<RolloutView>,
+    /// Work for people.
+    pub tasks: usize,
+    /// UDP receive and send buffer, bytes.
+    pub buffers: (usize, usize),
+    /// Digest of the trust root.
+    pub trust_root: String,
+    /// Where agents dial.
+    pub address: String,
+}
+
+/// One line of a watched rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    /// The rollout.
+    pub view: RolloutView,
+    /// Progress by target.
+    pub progress: BTreeMap<TargetId, Progress>,
+    /// Lowest serving count that was seen of each domain while rollouts ran.
+    pub lowest: BTreeMap<DomainName, usize>,
+}
+
+/// An open question for a secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AskRow {
+    /// Its number.
+    pub ask: u64,
+    /// Who asks.
+    pub target: TargetId,
+    /// What is wanted.
+    pub wanted: Option<SecretKind>,
+    /// The signed ask, as its JSON text.
+    pub envelope: String,
+    /// The asking agent's enrolled certificate key, base64, for comparing.
+    pub key: String,
+}
+
+/// What `secret give` sends.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SecretGiven {
+    /// Sealed for the ask's key.
+    pub sealed: Sealed,
+}
+
+/// The accepted files.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Artifacts {
+    /// All, oldest first.
+    pub artifacts: Vec<Artifact>,
+}
+
+/// An answer that says only that it is done.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Done {
+    /// What was done, in a sentence.
+    pub done: String,
+}
+
+/// One entry of the log, for `logs`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogRow {
+    /// Its number.
+    pub index: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The record.
+    pub record: controller_core::record::Record,
+    /// The event in it, where there is one.
+    pub event: Option<Event>,
+}
+
+/// Domains of a view by name.
+#[must_use]
+pub fn domains(view: &RolloutView) -> BTreeMap<DomainName, DomainView> {
+    view.domains
+        .iter()
+        .map(|domain| (domain.domain.clone(), domain.clone()))
+        .collect()
+}

@@ -1,0 +1,315 @@
+//! What only looks.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use controller_core::fleet::{RolloutView, TaskView, Why};
+use controller_core::plan::Plan;
+use controller_core::record::Record;
+use protocol::event::Event;
+use protocol::secret::SecretAsk;
+use protocol::signed::{RoleKeys, Verified, verify};
+use protocol::{Digest, RolloutId, TargetId};
+use serde::Deserialize;
+
+use crate::driver::Core;
+use crate::http::acts::find_plan;
+use crate::http::types::{AgentRow, Agents, Artifacts, AskRow, Frame, LogRow, Status};
+use crate::http::{Answer, Api, Problem};
+
+/// Shortest time between two frames of a watched rollout.
+const FRAME_PAUSE: Duration = Duration::from_millis(100);
+
+pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
+    let settings = api.authority.settings();
+    let (kind, address) = (settings.kind.as_str().to_owned(), settings.address.clone());
+    let trust_root = Digest::of(api.authority.root_envelope()).to_string();
+    let buffers = (api.buffers.receive, api.buffers.send);
+    let status = api.hub.read(move |core, now| Status {
+        kind,
+        version: crate::VERSION.to_owned(),
+        agents: core.roster.agents().len(),
+        connected: core.live.connected.len(),
+        rollouts: core
+            .fleet
+            .rollouts()
+            .keys()
+            .filter_map(|id| core.fleet.view(*id, &core.live, now))
+            .collect(),
+        tasks: core.fleet.tasks().len(),
+        buffers,
+        trust_root,
+        address,
+    });
+    Ok(Json(status.await?))
+}
+
+pub(super) async fn rollouts(State(api): State<Api>) -> Answer<Vec<RolloutView>> {
+    let views = api.hub.read(|core, now| {
+        core.fleet
+            .rollouts()
+            .keys()
+            .filter_map(|id| core.fleet.view(*id, &core.live, now))
+            .collect()
+    });
+    Ok(Json(views.await?))
+}
+
+fn rollout_id(text: &str) -> Result<RolloutId, Problem> {
+    text.parse()
+        .map_err(|error: protocol::id::BadId| Problem::Refused(error.to_string()))
+}
+
+fn frame(core: &Core, id: RolloutId, now: protocol::Timestamp) -> Option<Frame> {
+    let view = core.fleet.view(id, &core.live, now)?;
+    Some(Frame {
+        view,
+        progress: core.progress.clone(),
+        lowest: core.lowest.clone(),
+    })
+}
+
+pub(super) async fn rollout(State(api): State<Api>, Path(rollout): Path<String>) -> Answer<Frame> {
+    let id = rollout_id(&rollout)?;
+    let found = api.hub.read(move |core, now| frame(core, id, now)).await?;
+    found
+        .map(Json)
+        .ok_or_else(|| Problem::Missing(format!("there is no rollout {id}")))
+}
+
+/// A frame for each change, as one JSON object a line, until the rollout is over.
+pub(super) async fn watch(
+    State(api): State<Api>,
+    Path(rollout): Path<String>,
+) -> Result<Response, Problem> {
+    let id = rollout_id(&rollout)?;
+    if api
+        .hub
+        .read(move |core, _| !core.fleet.rollouts().contains_key(&id))
+        .await?
+    {
+        return Err(Problem::Missing(format!("there is no rollout {id}")));
+    }
+    let changes = api.hub.changes();
+    let stream = futures_util::stream::unfold(
+        (api, changes, false),
+        move |(api, mut changes, over)| async move {
+            if over {
+                return None;
+            }
+            let mut last = None;
+            loop {
+                changes.borrow_and_update();
+                let frame = api
+                    .hub
+                    .read(move |core, now| frame(core, id, now))
+                    .await
+                    .ok()
+                    .flatten()?;
+                if last.as_ref() != Some(&frame) {
+                    let over = frame.view.state == "over";
+                    let mut line = serde_json::to_vec(&frame).ok()?;
+                    line.push(b'\n');
+                    tokio::time::sleep(FRAME_PAUSE).await;
+                    return Some((
+                        Ok::<_, std::convert::Infallible>(line),
+                        (api, changes, over),
+                    ));
+                }
+                last = Some(frame);
+                changes.changed().await.ok()?;
+            }
+        },
+    );
+    Ok(Response::new(Body::from_stream(stream)))
+}
+
+pub(super) async fn why(State(api): State<Api>, Path(target): Path<TargetId>) -> Answer<Why> {
+    let name = target.clone();
+    let why = api
+        .hub
+        .read(move |core, now| core.fleet.why(&name, &core.live, now))
+        .await?;
+    why.map(Json).ok_or_else(|| {
+        Problem::Missing(format!(
+            "{target} is not known: neither enrolled nor in a rollout"
+        ))
+    })
+}
+
+pub(super) async fn tasks(State(api): State<Api>) -> Answer<Vec<TaskView>> {
+    Ok(Json(api.hub.read(|core, _| core.fleet.tasks()).await?))
+}
+
+pub(super) async fn plan(State(api): State<Api>, Path(plan): Path<String>) -> Answer<Plan> {
+    let found = api
+        .hub
+        .read(move |core, _| find_plan(core, &plan).map(|id| core.plans.get(&id).cloned()))
+        .await?;
+    found?
+        .map(Json)
+        .ok_or_else(|| Problem::Missing("the plan is gone".to_owned()))
+}
+
+pub(super) async fn agents(State(api): State<Api>) -> Answer<Agents> {
+    let agents = api.hub.read(|core, _| {
+        let row = |(target, agent): (&TargetId, &controller_core::roster::Agent)| AgentRow {
+            target: target.clone(),
+            key: agent.key.fingerprint().to_string(),
+            enrolled: agent.enrolled,
+            by: agent.by.clone(),
+            connected: core.live.connected.contains(target),
+            events: agent.head.index.0,
+            facts: describe(core, target),
+            simulated: agent.simulated,
+        };
+        Agents {
+            agents: core.roster.agents().iter().map(row).collect(),
+            pending: core.roster.pending().clone(),
+        }
+    });
+    Ok(Json(agents.await?))
+}
+
+fn describe(core: &Core, target: &TargetId) -> String {
+    let known = core
+        .fleet
+        .known()
+        .get(target)
+        .and_then(|known| known.facts.as_ref());
+    let Some((_, facts)) = known else {
+        return "has not reported yet".to_owned();
+    };
+    let mut parts = vec![format!("build {}", facts.host.build)];
+    if let Some(agent) = &facts.provisioning_agent {
+        let version = agent
+            .version
+            .map_or("unknown".to_owned(), |version| version.to_string());
+        parts.push(format!("provisioning agent {version}"));
+        if agent.tenant.is_none() {
+            parts.push("not registered".to_owned());
+        }
+    }
+    if let Some(connect) = &facts.connect {
+        let version = connect
+            .version
+            .map_or("unknown".to_owned(), |version| version.to_string());
+        let mode = match connect.staging {
+            Some(true) => "staging",
+            Some(false) => "active",
+            None => "mode not readable",
+        };
+        parts.push(format!("Connect {version} {mode}"));
+    }
+    parts.join(", ")
+}
+
+pub(super) async fn artifacts(State(api): State<Api>) -> Answer<Artifacts> {
+    let artifacts = api
+        .hub
+        .read(|core, _| core.roster.artifacts().values().cloned().collect());
+    Ok(Json(Artifacts {
+        artifacts: artifacts.await?,
+    }))
+}
+
+pub(super) async fn secrets(State(api): State<Api>) -> Answer<Vec<AskRow>> {
+    let asks = api.hub.read(|core, _| {
+        let row = |(number, open): (&u64, &crate::driver::OpenAsk)| {
+            let agent = core.roster.agents().get(&open.target)?;
+            let role = RoleKeys {
+                keys: vec![agent.key],
+                threshold: 1,
+            };
+            let verified: Option<Verified<SecretAsk>> = verify(&open.envelope, &role).ok();
+            Some(AskRow {
+                ask: *number,
+                target: open.target.clone(),
+                wanted: verified.map(|ask| ask.wanted.clone()),
+                envelope: String::from_utf8(open.envelope.clone()).ok()?,
+                key: String::from(agent.key),
+            })
+        };
+        core.asks.iter().filter_map(row).collect()
+    });
+    Ok(Json(asks.await?))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct From {
+    from: Option<u64>,
+    limit: Option<u64>,
+}
+
+pub(super) async fn log(State(api): State<Api>, Query(query): Query<From>) -> Answer<Vec<LogRow>> {
+    let limit = query.limit.unwrap_or(1000).min(10_000);
+    let rows = api
+        .store
+        .read(query.from.unwrap_or(1), limit)
+        .await
+        .map_err(|error| Problem::Failed(error.to_string()))?;
+    let row = |row: crate::store::Row| {
+        let record: Record = serde_json::from_str(&row.body).ok()?;
+        let mut event = None;
+        if let Record::TargetEvent { body, .. } = &record {
+            event = Event::from_body(body.as_bytes());
+        }
+        Some(LogRow {
+            index: row.index,
+            at: row.at,
+            record,
+            event,
+        })
+    };
+    Ok(Json(rows.into_iter().filter_map(row).collect()))
+}
+
+/// The whole log with everything that is needed to verify it offline.
+pub(super) async fn audit(State(api): State<Api>) -> Result<Response, Problem> {
+    let failed = |error: crate::store::StoreError| Problem::Failed(error.to_string());
+    let rows = api.store.read(1, u64::MAX >> 1).await.map_err(failed)?;
+    let epoch = api.hub.read(|core, _| core.epoch).await?;
+    let mut lines = vec![crate::audit::Line::Root {
+        envelope: BASE64_STANDARD.encode(api.authority.root_envelope()),
+    }];
+    let last = rows.last().map(|row| (row.index, row.chain));
+    for row in rows {
+        let blob = match serde_json::from_str(&row.body) {
+            Ok(Record::BundleIssued { bundle, .. }) => Some(bundle.0),
+            Ok(Record::PlanStored { plan, .. }) => Some(plan.0),
+            Ok(_) | Err(_) => None,
+        };
+        lines.push(crate::audit::Line::Entry(row));
+        if let Some(digest) = blob
+            && let Some(bytes) = api.store.blob(digest).await.map_err(failed)?
+        {
+            lines.push(crate::audit::Line::Blob {
+                digest,
+                bytes: BASE64_STANDARD.encode(bytes),
+            });
+        }
+    }
+    if let Some((index, chain)) = last {
+        let checkpoint = protocol::signed::Checkpoint {
+            format: 1,
+            epoch,
+            index,
+            chain,
+            at: crate::now(),
+        };
+        let envelope = BASE64_STANDARD.encode(api.authority.sign(&checkpoint));
+        lines.push(crate::audit::Line::Checkpoint { envelope });
+    }
+    let mut body = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut body, &line)
+            .map_err(|error| Problem::Failed(error.to_string()))?;
+        body.push(b'\n');
+    }
+    Ok(Response::new(Body::from(body)))
+}

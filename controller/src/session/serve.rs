@@ -1,0 +1,555 @@
+//! Listens for agents and serves each session. A session's tasks end with it; none is detached.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use controller_core::fleet::RolloutState;
+use controller_core::record::Record;
+use link::{Connection, Endpoint, FrameReceiver, FrameSender, LinkError};
+use protocol::key::PublicKey;
+use protocol::limits;
+use protocol::signed::ControllerKind;
+use protocol::wire::close::Close;
+use protocol::wire::latest::{
+    ALPN, ArtifactAnswer, ArtifactAsk, ArtifactPart, BundleAnswer, BundleOffer, ControlDown,
+    ControlUp, ENROLL_ALPN, EventsDown, EventsUp, Hello, Opening, SecretAnswer, Welcome,
+};
+use protocol::{BundleId, TargetId};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::authority::Authority;
+use crate::driver::{Hub, OpenAsk, Progress};
+use crate::session::registry::{Handle, OUTBOUND, Registry};
+use crate::store::Store;
+
+/// Offers on their way at once over all sessions: a burst to the whole fleet must not overrun socket buffers.
+const DISPATCH_WINDOW: usize = 256;
+
+/// What every session needs.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    /// The driver.
+    pub hub: Hub,
+    /// The store, for bundles that are offered again.
+    pub store: Store,
+    /// Certificates and root.
+    pub authority: Arc<Authority>,
+    /// Who is connected.
+    pub sessions: Arc<Registry>,
+    /// Folder of the artifact store.
+    pub artifacts: PathBuf,
+    /// The dispatch window.
+    pub window: Arc<Semaphore>,
+}
+
+impl Gateway {
+    /// A gateway with an empty window.
+    #[must_use]
+    pub fn new(
+        hub: Hub,
+        store: Store,
+        authority: Arc<Authority>,
+        sessions: Arc<Registry>,
+        artifacts: PathBuf,
+    ) -> Self {
+        Self {
+            hub,
+            store,
+            authority,
+            sessions,
+            artifacts,
+            window: Arc::new(Semaphore::new(DISPATCH_WINDOW)),
+        }
+    }
+}
+
+/// Accepts peers until `stop`, then tells all of them.
+pub async fn listen(gateway: Gateway, endpoint: Endpoint, mut stop: watch::Receiver<bool>) {
+    let mut peers = JoinSet::new();
+    loop {
+        tokio::select! {
+            incoming = endpoint.accept() => {
+                let Some(handshake) = incoming else { break };
+                let gateway = gateway.clone();
+                peers.spawn(async move {
+                    match handshake.await {
+                        Ok(connection) => greet(gateway, connection).await,
+                        Err(error) => tracing::debug!(%error, "a handshake failed"),
+                    }
+                });
+            }
+            Some(ended) = peers.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a session panicked; the others go on");
+                }
+            }
+            stopping = stop.wait_for(|stop| *stop) => {
+                drop(stopping);
+                break;
+            }
+        }
+    }
+    endpoint.close(Close::Stopping).await;
+    peers.shutdown().await;
+}
+
+async fn greet(gateway: Gateway, connection: Connection) {
+    let remote = connection.remote();
+    match connection.alpn().as_deref() {
+        Some(protocol) if protocol == ENROLL_ALPN => {
+            if let Err(error) = super::enroll::serve(&gateway, &connection).await {
+                tracing::debug!(%remote, %error, "an enrollment was broken off");
+            }
+        }
+        Some(protocol) if protocol == ALPN => {
+            let Some(key) = connection.peer_key() else {
+                connection.close(Close::NoCertificate, "");
+                return;
+            };
+            if let Err(error) = session(&gateway, &connection, key).await {
+                tracing::debug!(%remote, %error, "a session ended");
+            }
+        }
+        Some(_) | None => connection.close(Close::Protocol, "no protocol was agreed on"),
+    }
+}
+
+struct Welcomed {
+    welcome: Welcome,
+    resend: Option<BundleId>,
+    words: Vec<ControlDown>,
+}
+
+async fn session(
+    gateway: &Gateway,
+    connection: &Connection,
+    key: PublicKey,
+) -> Result<(), LinkError> {
+    let (control_down, mut control_up) = connection.accept().await?;
+    let Opening::Control(hello) = control_up.expect().await? else {
+        connection.close(Close::Protocol, "the first stream is the control stream");
+        return Ok(());
+    };
+    let target = hello.target.clone();
+    let (control, words) = mpsc::channel(OUTBOUND);
+    let (offers, bundles) = mpsc::channel(OUTBOUND);
+    let number = gateway.sessions.number();
+    let handle = Handle {
+        number,
+        connection: connection.clone(),
+        control: control.clone(),
+        offers: offers.clone(),
+    };
+    let kind = gateway.authority.settings().kind;
+    let decided = gateway
+        .hub
+        .act(move |core, batch, answer| admit(core, batch, &hello, key, kind, handle, answer))
+        .await;
+    let welcomed = match decided {
+        Ok(Ok(welcomed)) => welcomed,
+        Ok(Err(close)) => {
+            tracing::warn!(%target, why = close.meaning(), "a session was refused");
+            connection.close(close, "");
+            return Ok(());
+        }
+        Err(_) => return Ok(()),
+    };
+    let mut tasks = JoinSet::new();
+    // The channel is fresh and holds more than these few words.
+    for word in std::iter::once(ControlDown::Welcome(welcomed.welcome)).chain(welcomed.words) {
+        drop(control.try_send(word));
+    }
+    control_down.set_priority(1);
+    tasks.spawn(say(control_down, words));
+    tasks.spawn(hear(gateway.clone(), target.clone(), control_up, control));
+    tasks.spawn(offer(
+        gateway.clone(),
+        connection.clone(),
+        target.clone(),
+        bundles,
+    ));
+    tasks.spawn(streams(gateway.clone(), connection.clone(), target.clone()));
+    if let Some(bundle) = welcomed.resend
+        && let Ok(Some(bytes)) = gateway.store.blob(bundle.0).await
+    {
+        drop(offers.send(bytes).await);
+    }
+    let ended = connection.closed().await;
+    tasks.shutdown().await;
+    tracing::info!(%target, why = %ended, "a session ended");
+    if gateway.sessions.remove(&target, number) {
+        gateway
+            .hub
+            .tell(move |core, _| {
+                core.live.connected.remove(&target);
+                core.live.pulses.remove(&target);
+                core.progress.remove(&target);
+                core.asks.retain(|_, ask| ask.target != target);
+            })
+            .await;
+    }
+    Ok(())
+}
+
+fn admit(
+    core: &mut crate::driver::Core,
+    batch: &crate::driver::Batch,
+    hello: &Hello,
+    key: PublicKey,
+    kind: ControllerKind,
+    handle: Handle,
+    answer: oneshot::Sender<Result<Welcomed, Close>>,
+) {
+    drop(answer.send(consider(core, batch, hello, key, kind, handle)));
+}
+
+fn consider(
+    core: &mut crate::driver::Core,
+    batch: &crate::driver::Batch,
+    hello: &Hello,
+    key: PublicKey,
+    kind: ControllerKind,
+    handle: Handle,
+) -> Result<Welcomed, Close> {
+    if core.roster.is_revoked(&key.fingerprint()) {
+        return Err(Close::Revoked);
+    }
+    let Some(agent) = core
+        .roster
+        .agents()
+        .get(&hello.target)
+        .filter(|agent| agent.key == key)
+    else {
+        return Err(Close::Unknown);
+    };
+    if hello.simulated != (kind == ControllerKind::Simulated) || agent.simulated != hello.simulated
+    {
+        return Err(Close::OtherKind);
+    }
+    let stored = agent.head;
+    let forked = hello.head.index == stored.index && hello.head.chain != stored.chain;
+    if hello.head.epoch != stored.epoch || hello.head.index < stored.index || forked {
+        return Err(Close::RolledBack);
+    }
+    let mut words = Vec::new();
+    let open = core.fleet.open(&hello.target);
+    if let Some(open) = open {
+        match core
+            .fleet
+            .rollouts()
+            .get(&open.rollout)
+            .map(|rollout| rollout.state)
+        {
+            Some(RolloutState::Paused) => words.push(ControlDown::Pause {
+                rollout: open.rollout,
+            }),
+            Some(RolloutState::Aborted) => words.push(ControlDown::Abort {
+                generation: open.generation,
+            }),
+            Some(RolloutState::Running) | None => {}
+        }
+    }
+    let resend = open.filter(|open| !open.accepted).map(|open| open.bundle);
+    let welcome = Welcome {
+        controller_epoch: core.epoch,
+        stored,
+        now_millis: batch.now.as_millis(),
+    };
+    core.sessions().insert(&hello.target, handle);
+    core.live.connected.insert(hello.target.clone());
+    Ok(Welcomed {
+        welcome,
+        resend,
+        words,
+    })
+}
+
+async fn say(mut stream: FrameSender, mut words: mpsc::Receiver<ControlDown>) {
+    while let Some(word) = words.recv().await {
+        if stream.send(&word).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn hear(
+    gateway: Gateway,
+    target: TargetId,
+    mut stream: FrameReceiver,
+    control: mpsc::Sender<ControlDown>,
+) {
+    while let Ok(Some(word)) = stream.receive::<ControlUp>().await {
+        match word {
+            ControlUp::PermitAsked {
+                generation,
+                step,
+                attempt,
+                section,
+            } => {
+                let target = target.clone();
+                gateway
+                    .hub
+                    .tell(move |core, _| {
+                        core.permit_asked(&target, generation, step, attempt, section)
+                    })
+                    .await;
+            }
+            ControlUp::RenewalAsked { request } => {
+                renew(&gateway, &target, request, control.clone()).await
+            }
+        }
+    }
+}
+
+async fn renew(
+    gateway: &Gateway,
+    target: &TargetId,
+    request: Vec<u8>,
+    control: mpsc::Sender<ControlDown>,
+) {
+    let target = target.clone();
+    gateway
+        .hub
+        .tell(move |core, batch| {
+            let key = Authority::requested_key(&request).ok();
+            let enrolled = core.roster.agents().get(&target).map(|agent| agent.key);
+            // The session's own key, and no other.
+            if key.is_none() || key != enrolled {
+                tracing::warn!(%target, "a renewal for another key was refused");
+                return;
+            }
+            match core.authority().issue(&target, &request, batch.now) {
+                Ok(certificate) => {
+                    let key = key.map(|key| key.fingerprint());
+                    let Some(key) = key else { return };
+                    let record = Record::CertificateIssued {
+                        target,
+                        key,
+                        serial: certificate.serial,
+                        expires: certificate.expires,
+                    };
+                    core.record(batch, record);
+                    batch.then(move |stored| {
+                        if stored.is_ok() {
+                            drop(control.try_send(ControlDown::Certificate(certificate.issued)));
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::error!(%target, %error, "a certificate could not be renewed")
+                }
+            }
+        })
+        .await;
+}
+
+async fn offer(
+    gateway: Gateway,
+    connection: Connection,
+    target: TargetId,
+    mut bundles: mpsc::Receiver<Vec<u8>>,
+) {
+    while let Some(envelope) = bundles.recv().await {
+        let Ok(_place) = gateway.window.acquire().await else {
+            return;
+        };
+        let offered = async {
+            let (mut send, mut receive) = connection.open().await?;
+            send.send(&BundleOffer { envelope }).await?;
+            send.finish();
+            receive.expect::<BundleAnswer>().await
+        };
+        match offered.await {
+            Ok(BundleAnswer::Accepted) => tracing::debug!(%target, "a bundle was accepted"),
+            Ok(BundleAnswer::Refused(why)) => tracing::warn!(%target, %why, "a bundle was refused"),
+            Err(error) => {
+                tracing::debug!(%target, %error, "an offer was cut off; it is made again after the next welcome");
+                return;
+            }
+        }
+    }
+}
+
+async fn streams(gateway: Gateway, connection: Connection, target: TargetId) {
+    let mut tasks = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = connection.accept() => {
+                let Ok((send, receive)) = accepted else { break };
+                let (gateway, connection, target) = (gateway.clone(), connection.clone(), target.clone());
+                tasks.spawn(async move {
+                    if let Err(error) = stream(&gateway, &target, send, receive).await {
+                        match error {
+                            // What breaks the protocol does not get another try on this connection.
+                            LinkError::Frame(_) | LinkError::Codec(_) => {
+                                tracing::warn!(%target, %error, "the protocol was broken");
+                                connection.close(Close::Protocol, "");
+                            }
+                            LinkError::Ended(_) | LinkError::Stream(_) => {
+                                tracing::debug!(%target, %error, "a stream ended");
+                            }
+                        }
+                    }
+                });
+            }
+            Some(ended) = tasks.join_next() => drop(ended),
+        }
+    }
+}
+
+async fn stream(
+    gateway: &Gateway,
+    target: &TargetId,
+    send: FrameSender,
+    mut receive: FrameReceiver,
+) -> Result<(), LinkError> {
+    match receive.expect().await? {
+        Opening::Events => events(gateway, target, send, receive).await,
+        Opening::Artifact(ask) => artifact(gateway, ask, send).await,
+        Opening::Secret { ask } => secret(gateway, target, ask, send).await,
+        Opening::Control(_) => Ok(()),
+    }
+}
+
+async fn events(
+    gateway: &Gateway,
+    target: &TargetId,
+    mut send: FrameSender,
+    mut receive: FrameReceiver,
+) -> Result<(), LinkError> {
+    while let Some(up) = receive.receive().await? {
+        let name = target.clone();
+        match up {
+            EventsUp::Entries {
+                epoch,
+                first,
+                entries,
+            } => {
+                let stored = gateway
+                    .hub
+                    .act(move |core, batch, answer| {
+                        let last = core.entries(batch, &name, epoch, first, entries);
+                        batch.then(move |stored| {
+                            answer.send(last.filter(|_| stored.is_ok())).ok();
+                        });
+                    })
+                    .await;
+                match stored {
+                    Ok(Some(index)) => send.send(&EventsDown::Acknowledged { index }).await?,
+                    // They do not follow, or could not be stored: the agent sends again after its next welcome.
+                    Ok(None) => gateway.sessions.close(target, Close::Stopping),
+                    Err(_) => return Ok(()),
+                }
+            }
+            EventsUp::Pulse { serving } => {
+                gateway
+                    .hub
+                    .tell(move |core, batch| core.pulse(&name, serving, batch.now))
+                    .await;
+            }
+            EventsUp::Progress {
+                step,
+                percent,
+                text,
+                ..
+            } => {
+                let progress = Progress {
+                    step,
+                    percent,
+                    text,
+                };
+                gateway
+                    .hub
+                    .tell(move |core, _| drop(core.progress.insert(name, progress)))
+                    .await;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn artifact(
+    gateway: &Gateway,
+    ask: ArtifactAsk,
+    mut send: FrameSender,
+) -> Result<(), LinkError> {
+    let known = gateway
+        .hub
+        .read(move |core, _| core.artifact(&ask.sha256))
+        .await
+        .ok()
+        .flatten();
+    let Some(artifact) = known else {
+        return send
+            .send(&ArtifactAnswer::Refused(
+                "there is no such artifact".to_owned(),
+            ))
+            .await;
+    };
+    let path = gateway.artifacts.join(ask.sha256.to_string());
+    let (path, from) = match ask.part {
+        ArtifactPart::Chunks => (path.with_extension("chunks"), 0),
+        ArtifactPart::From(chunk) => (path, u64::from(chunk) * limits::CHUNK_BYTES as u64),
+    };
+    let opened = async {
+        let mut file = tokio::fs::File::open(&path).await?;
+        let length = file.metadata().await?.len();
+        file.seek(std::io::SeekFrom::Start(from)).await?;
+        Ok::<_, std::io::Error>((file, length.saturating_sub(from)))
+    };
+    let (mut file, length) = match opened.await {
+        Ok(opened) => opened,
+        Err(error) => {
+            tracing::error!(artifact = %artifact.sha256.short(), %error, "an artifact cannot be read");
+            return send
+                .send(&ArtifactAnswer::Refused(
+                    "the artifact cannot be read".to_owned(),
+                ))
+                .await;
+        }
+    };
+    send.send(&ArtifactAnswer::Follows(length)).await?;
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        let count = file
+            .read(&mut buffer)
+            .await
+            .map_err(|error| LinkError::Stream(Box::new(error)))?;
+        if count == 0 {
+            send.finish();
+            return Ok(());
+        }
+        send.send_raw(&buffer[..count]).await?;
+    }
+}
+
+async fn secret(
+    gateway: &Gateway,
+    target: &TargetId,
+    ask: Vec<u8>,
+    mut send: FrameSender,
+) -> Result<(), LinkError> {
+    let (answer, answered) = oneshot::channel();
+    let name = target.clone();
+    gateway
+        .hub
+        .tell(move |core, _| {
+            core.ask_opened(OpenAsk {
+                target: name,
+                envelope: ask,
+                answer,
+            });
+        })
+        .await;
+    let Ok(sealed) = answered.await else {
+        return send
+            .send(&SecretAnswer::Refused(
+                "the question was withdrawn".to_owned(),
+            ))
+            .await;
+    };
+    send.send(&sealed).await?;
+    send.finish_and_wait().await
+}

@@ -1,0 +1,456 @@
+//! The store: one append-only log, hash-chained, and blobs by digest, in one SQLite file. One thread owns the file;
+//! batches that queued while it was busy are committed together. Index order is commit order, without gaps.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use controller_core::record::Record;
+use protocol::digest::{Digest, Hasher};
+use protocol::{Epoch, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use tokio::sync::oneshot;
+
+/// Batches that wait for the thread.
+const QUEUE: usize = 1024;
+
+/// Batches that are committed together at most.
+const GROUP: usize = 256;
+
+/// Says why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite refused.
+    #[error("could not {action} {path}")]
+    Database {
+        /// What was being done.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A commit failed; nothing of the batch was stored.
+    #[error("could not store: {0}")]
+    Commit(String),
+    /// An entry does not fit the chain.
+    #[error("{path} was altered or damaged at entry {index}: restore it from a backup")]
+    Altered {
+        /// The file.
+        path: PathBuf,
+        /// First entry that does not fit.
+        index: u64,
+    },
+    /// The thread is gone.
+    #[error("the store has stopped")]
+    Gone,
+}
+
+/// One entry to be appended.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// When it happened.
+    pub at: Timestamp,
+    /// What.
+    pub record: Record,
+}
+
+/// One entry as it is stored.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Row {
+    /// Its number, from 1.
+    pub index: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The record's JSON: these bytes are chained.
+    pub body: String,
+    /// Chain head after it.
+    pub chain: Digest,
+}
+
+/// The chain head before the first entry.
+#[must_use]
+pub fn genesis() -> Digest {
+    Digest::of(b"entrain controller log")
+}
+
+/// The chain head after an entry.
+#[must_use]
+pub fn link(previous: &Digest, index: u64, at: Timestamp, body: &str) -> Digest {
+    let mut hasher = Hasher::new();
+    hasher.update(previous.as_bytes());
+    hasher.update(&index.to_le_bytes());
+    hasher.update(&at.as_millis().to_le_bytes());
+    hasher.update(body.as_bytes());
+    hasher.finish()
+}
+
+/// Where the log stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogHead {
+    /// Last entry.
+    pub index: u64,
+    /// Chain head after it.
+    pub chain: Digest,
+}
+
+enum Job {
+    Append {
+        entries: Vec<Entry>,
+        blobs: Vec<Vec<u8>>,
+        done: oneshot::Sender<Result<LogHead, String>>,
+    },
+    Read {
+        from: u64,
+        limit: u64,
+        done: oneshot::Sender<Result<Vec<Row>, String>>,
+    },
+    Blob {
+        digest: Digest,
+        done: oneshot::Sender<Result<Option<Vec<u8>>, String>>,
+    },
+}
+
+/// A handle to the store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    jobs: mpsc::SyncSender<Job>,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Opens or makes the file, checks its chain, and starts the thread. Gives every entry in order.
+    ///
+    /// # Errors
+    /// When the file cannot be used or was altered.
+    pub fn open(
+        path: &Path,
+        fresh_epoch: Epoch,
+        now: Timestamp,
+    ) -> Result<(Self, Vec<(Timestamp, Record)>), StoreError> {
+        let database = |action| {
+            move |source| StoreError::Database {
+                action,
+                path: path.to_owned(),
+                source,
+            }
+        };
+        let mut connection = Connection::open(path).map_err(database("open"))?;
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;
+                 CREATE TABLE IF NOT EXISTS log (
+                     idx INTEGER PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL, chain BLOB NOT NULL) STRICT;
+                 CREATE TABLE IF NOT EXISTS blob (digest BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID;",
+            )
+            .map_err(database("prepare"))?;
+        let (mut head, mut records) = replay(&connection, path)?;
+        if records.is_empty() {
+            let begun = Entry {
+                at: now,
+                record: Record::Begun { epoch: fresh_epoch },
+            };
+            head = append(&mut connection, head, std::slice::from_ref(&begun), &[])
+                .map_err(database("begin"))?;
+            records.push((begun.at, begun.record));
+        }
+        let (jobs, queue) = mpsc::sync_channel(QUEUE);
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || serve(connection, head, &queue))
+            .map_err(|error| StoreError::Commit(error.to_string()))?;
+        Ok((
+            Self {
+                jobs,
+                path: path.to_owned(),
+            },
+            records,
+        ))
+    }
+
+    /// Appends entries and keeps blobs, all or nothing.
+    ///
+    /// # Errors
+    /// When it could not be committed: nothing was stored then.
+    pub async fn append(
+        &self,
+        entries: Vec<Entry>,
+        blobs: Vec<Vec<u8>>,
+    ) -> Result<LogHead, StoreError> {
+        let (done, answer) = oneshot::channel();
+        self.send(Job::Append {
+            entries,
+            blobs,
+            done,
+        })?;
+        answer
+            .await
+            .map_err(|_| StoreError::Gone)?
+            .map_err(StoreError::Commit)
+    }
+
+    /// Reads entries from `from` on.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn read(&self, from: u64, limit: u64) -> Result<Vec<Row>, StoreError> {
+        let (done, answer) = oneshot::channel();
+        self.send(Job::Read { from, limit, done })?;
+        answer
+            .await
+            .map_err(|_| StoreError::Gone)?
+            .map_err(StoreError::Commit)
+    }
+
+    /// Reads a blob.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        let (done, answer) = oneshot::channel();
+        self.send(Job::Blob { digest, done })?;
+        answer
+            .await
+            .map_err(|_| StoreError::Gone)?
+            .map_err(StoreError::Commit)
+    }
+
+    /// Reads everything again: what is stored is what counts when a commit has failed.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn records(&self) -> Result<Vec<(Timestamp, Record)>, StoreError> {
+        let rows = self.read(1, u64::MAX >> 1).await?;
+        rows.into_iter()
+            .map(|row| {
+                let record = serde_json::from_str(&row.body).map_err(|_| StoreError::Altered {
+                    path: self.path.clone(),
+                    index: row.index,
+                })?;
+                Ok((row.at, record))
+            })
+            .collect()
+    }
+
+    fn send(&self, job: Job) -> Result<(), StoreError> {
+        self.jobs.send(job).map_err(|_| StoreError::Gone)
+    }
+}
+
+fn replay(
+    connection: &Connection,
+    path: &Path,
+) -> Result<(LogHead, Vec<(Timestamp, Record)>), StoreError> {
+    let database = |source| StoreError::Database {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    };
+    let mut head = LogHead {
+        index: 0,
+        chain: genesis(),
+    };
+    let mut records = Vec::new();
+    let mut statement = connection
+        .prepare("SELECT idx, at, body, chain FROM log ORDER BY idx")
+        .map_err(database)?;
+    let mut rows = statement.query([]).map_err(database)?;
+    while let Some(row) = rows.next().map_err(database)? {
+        let row = read_row(row).map_err(database)?;
+        let index = head.index + 1;
+        let altered = || StoreError::Altered {
+            path: path.to_owned(),
+            index,
+        };
+        if row.index != index || link(&head.chain, index, row.at, &row.body) != row.chain {
+            return Err(altered());
+        }
+        let record = serde_json::from_str(&row.body).map_err(|_| altered())?;
+        records.push((row.at, record));
+        head = LogHead {
+            index,
+            chain: row.chain,
+        };
+    }
+    Ok((head, records))
+}
+
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    let index: i64 = row.get(0)?;
+    let at: i64 = row.get(1)?;
+    let chain: [u8; 32] = row.get(3)?;
+    Ok(Row {
+        index: u64::try_from(index).unwrap_or(0),
+        at: Timestamp::from_millis(at),
+        body: row.get(2)?,
+        chain: Digest::from_bytes(chain),
+    })
+}
+
+fn serve(mut connection: Connection, mut head: LogHead, queue: &mpsc::Receiver<Job>) {
+    while let Ok(first) = queue.recv() {
+        let mut appends = Vec::new();
+        let mut job = Some(first);
+        // Everything that queued while the last commit ran goes into this one.
+        while let Some(next) = job.take() {
+            match next {
+                Job::Append {
+                    entries,
+                    blobs,
+                    done,
+                } => {
+                    appends.push((entries, blobs, done));
+                    if appends.len() < GROUP {
+                        job = queue.try_recv().ok();
+                    }
+                }
+                other @ (Job::Read { .. } | Job::Blob { .. }) => {
+                    commit(&mut connection, &mut head, std::mem::take(&mut appends));
+                    answer(&connection, other);
+                }
+            }
+        }
+        commit(&mut connection, &mut head, appends);
+    }
+}
+
+type Append = (
+    Vec<Entry>,
+    Vec<Vec<u8>>,
+    oneshot::Sender<Result<LogHead, String>>,
+);
+
+fn commit(connection: &mut Connection, head: &mut LogHead, appends: Vec<Append>) {
+    if appends.is_empty() {
+        return;
+    }
+    let entries: Vec<Entry> = appends
+        .iter()
+        .flat_map(|(entries, ..)| entries.iter().cloned())
+        .collect();
+    let blobs: Vec<Vec<u8>> = appends
+        .iter()
+        .flat_map(|(_, blobs, _)| blobs.iter().cloned())
+        .collect();
+    let stored = append(connection, *head, &entries, &blobs).map_err(|error| error.to_string());
+    if let Ok(after) = &stored {
+        *head = *after;
+    }
+    for (.., done) in appends {
+        drop(done.send(stored.clone()));
+    }
+}
+
+fn append(
+    connection: &mut Connection,
+    mut head: LogHead,
+    entries: &[Entry],
+    blobs: &[Vec<u8>],
+) -> rusqlite::Result<LogHead> {
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    {
+        let mut log = transaction
+            .prepare_cached("INSERT INTO log (idx, at, body, chain) VALUES (?1, ?2, ?3, ?4)")?;
+        for entry in entries {
+            let body = serde_json::to_string(&entry.record)
+                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+            let index = head.index + 1;
+            let chain = link(&head.chain, index, entry.at, &body);
+            let number = i64::try_from(index).unwrap_or(i64::MAX);
+            log.execute(params![
+                number,
+                entry.at.as_millis(),
+                body,
+                chain.as_bytes()
+            ])?;
+            head = LogHead { index, chain };
+        }
+        let mut keep = transaction
+            .prepare_cached("INSERT OR IGNORE INTO blob (digest, bytes) VALUES (?1, ?2)")?;
+        for blob in blobs {
+            keep.execute(params![Digest::of(blob).as_bytes(), blob])?;
+        }
+    }
+    transaction.commit()?;
+    Ok(head)
+}
+
+fn answer(connection: &Connection, job: Job) {
+    match job {
+        Job::Read { from, limit, done } => {
+            let rows = || -> rusqlite::Result<Vec<Row>> {
+                let mut statement = connection.prepare_cached(
+                    "SELECT idx, at, body, chain FROM log WHERE idx >= ?1 ORDER BY idx LIMIT ?2",
+                )?;
+                let from = i64::try_from(from).unwrap_or(i64::MAX);
+                let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+                statement
+                    .query_map(params![from, limit], read_row)?
+                    .collect()
+            };
+            drop(done.send(rows().map_err(|error| error.to_string())));
+        }
+        Job::Blob { digest, done } => {
+            let bytes = connection
+                .query_row(
+                    "SELECT bytes FROM blob WHERE digest = ?1",
+                    params![digest.as_bytes()],
+                    |row| row.get(0),
+                )
+                .optional();
+            drop(done.send(bytes.map_err(|error| error.to_string())));
+        }
+        Job::Append { done, .. } => drop(done.send(Err("appends go another way".to_owned()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(epoch: u64) -> Entry {
+        Entry {
+            at: Timestamp::from_millis(1),
+            record: Record::Begun {
+                epoch: Epoch(epoch),
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn entries_come_back_in_order_and_a_flipped_byte_is_located() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.sqlite");
+        let now = Timestamp::from_millis(0);
+        let (store, begun) = Store::open(&path, Epoch(1), now).unwrap();
+        assert_eq!(begun.len(), 1);
+        for number in 2..10 {
+            store
+                .append(vec![entry(number)], vec![vec![7; 3]])
+                .await
+                .unwrap();
+        }
+        assert_eq!(store.read(5, 2).await.unwrap().len(), 2);
+        assert_eq!(
+            store.blob(Digest::of(&[7; 3])).await.unwrap(),
+            Some(vec![7; 3])
+        );
+        drop(store);
+        let (again, records) = Store::open(&path, Epoch(9), now).unwrap();
+        assert_eq!(records.len(), 9);
+        drop(again);
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .execute(
+                "UPDATE log SET body = replace(body, '5', '6') WHERE idx = 5",
+                [],
+            )
+            .unwrap();
+        drop(connection);
+        assert!(matches!(
+            Store::open(&path, Epoch(9), now),
+            Err(StoreError::Altered { index: 5, .. })
+        ));
+    }
+}
