@@ -53,8 +53,13 @@ pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<
 
     let tls = server_tls(&authority.controller_identity(now)?, &authority.authority())?;
     let listen_at = authority.settings().listen;
-    let endpoint = Endpoint::server(listen_at, &tls, Wire::from_environment())
-        .with_context(|| format!("could not listen at {listen_at}, UDP"))?;
+    let endpoint = Endpoint::server(
+        listen_at,
+        &tls,
+        Wire::from_environment(),
+        &authority.reset_secret(),
+    )
+    .with_context(|| format!("could not listen at {listen_at}, UDP"))?;
     if endpoint.buffers().is_capped() {
         tracing::warn!(buffers = ?endpoint.buffers(), "the system caps UDP buffers; `entrain doctor` says what to do");
     }

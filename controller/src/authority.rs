@@ -278,6 +278,15 @@ impl Authority {
         vec![self.certificate.clone()]
     }
 
+    /// A secret of this controller for the link, the same in each of its lives.
+    #[must_use]
+    pub fn reset_secret(&self) -> [u8; 32] {
+        let mut hasher = protocol::digest::Hasher::new();
+        hasher.update(b"entrain link reset\0");
+        hasher.update(&self.bundle.to_pkcs8());
+        *hasher.finish().as_bytes()
+    }
+
     /// Signs a document with the bundle key.
     #[must_use]
     pub fn sign<T: Document>(&self, document: &T) -> Vec<u8> {

@@ -7,6 +7,7 @@ mod secret;
 mod verbs;
 mod watch;
 
+pub(crate) use output::print;
 pub use watch::follow;
 
 use std::process::ExitCode;

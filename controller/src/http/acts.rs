@@ -371,3 +371,42 @@ pub(super) async fn secret(
     });
     done.await?.map(Json)
 }
+
+/// Offers a target the first bundle that it was ever issued once more, to show that it is refused. Simulated controllers
+/// alone do this.
+pub(super) async fn replay(State(api): State<Api>, Path(target): Path<TargetId>) -> Answer<Done> {
+    if api.authority.settings().kind == ControllerKind::Real {
+        return Err(Problem::Refused(
+            "a real controller replays nothing".to_owned(),
+        ));
+    }
+    let rows = api
+        .store
+        .read(1, u64::MAX >> 1)
+        .await
+        .map_err(|error| Problem::Failed(error.to_string()))?;
+    let first = rows
+        .iter()
+        .find_map(|row| match serde_json::from_str(&row.body) {
+            Ok(Record::BundleIssued {
+                target: whose,
+                bundle,
+                ..
+            }) if whose == target => Some(bundle),
+            Ok(_) | Err(_) => None,
+        });
+    let bundle =
+        first.ok_or_else(|| Problem::Missing(format!("no bundle was ever issued to {target}")))?;
+    let bytes = api
+        .store
+        .blob(bundle.0)
+        .await
+        .map_err(|error| Problem::Failed(error.to_string()))?;
+    let bytes = bytes.ok_or_else(|| Problem::Missing("the bundle's bytes are gone".to_owned()))?;
+    api.hub
+        .tell(move |core, _| core.sessions().offer(&target, bytes))
+        .await;
+    Ok(Json(Done {
+        done: "offered again".to_owned(),
+    }))
+}

@@ -73,12 +73,25 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Listens at `address` for agents.
+    /// Listens at `address` for agents. `reset` is a secret that outlives the process: with it a restarted controller can
+    /// tell the sessions of its former life that they are gone, in place of letting them time out.
     ///
     /// # Errors
     /// When the socket cannot be had.
-    pub fn server(address: SocketAddr, tls: &ServerTls, wire: Wire) -> io::Result<Self> {
-        Self::bind(address, Some(server_config(tls)), wire)
+    pub fn server(
+        address: SocketAddr,
+        tls: &ServerTls,
+        wire: Wire,
+        reset: &[u8; 32],
+    ) -> io::Result<Self> {
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, reset);
+        let tag = aws_lc_rs::hmac::sign(&key, b"connection ids");
+        let ids = u64::from_le_bytes(*tag.as_ref().first_chunk().expect("a tag has 32 bytes"));
+        let mut config = EndpointConfig::new(Arc::new(key));
+        config.cid_generator(move || {
+            Box::new(quinn_proto::HashedConnectionIdGenerator::from_key(ids))
+        });
+        Self::bind(address, Some(server_config(tls)), wire, config)
     }
 
     /// Makes an endpoint that only dials.
@@ -93,13 +106,14 @@ impl Endpoint {
         }
         .parse()
         .expect("a constant address");
-        Self::bind(any, None, wire)
+        Self::bind(any, None, wire, EndpointConfig::default())
     }
 
     fn bind(
         address: SocketAddr,
         server: Option<quinn::ServerConfig>,
         wire: Wire,
+        config: EndpointConfig,
     ) -> io::Result<Self> {
         let socket = Socket::new(
             Domain::for_address(address),
@@ -114,7 +128,6 @@ impl Endpoint {
             send: socket.send_buffer_size()?,
         };
         socket.bind(&SockAddr::from(address))?;
-        let config = EndpointConfig::default();
         let runtime = Arc::new(TokioRuntime);
         let inner = match wire {
             Wire::Native => quinn::Endpoint::new(config, server, socket.into(), runtime)?,

@@ -51,6 +51,7 @@ async fn greet(wire: Wire) {
         "127.0.0.1:0".parse().unwrap(),
         &server_tls(&controller, &roots).unwrap(),
         wire,
+        &[7; 32],
     )
     .unwrap();
     let address = server.local_address().unwrap();
@@ -97,7 +98,8 @@ async fn a_certificate_of_another_authority_is_refused() {
     let (stranger, _) = theirs.issue("a.example", ExtendedKeyUsagePurpose::ClientAuth);
     let roots = vec![ours.certificate.clone()];
     let tls = server_tls(&controller, &roots).unwrap();
-    let server = Endpoint::server("127.0.0.1:0".parse().unwrap(), &tls, Wire::Native).unwrap();
+    let server =
+        Endpoint::server("127.0.0.1:0".parse().unwrap(), &tls, Wire::Native, &[7; 32]).unwrap();
     let address = server.local_address().unwrap();
     let serving = tokio::spawn(async move { server.accept().await.unwrap().await.map(drop) });
     let client = Endpoint::client(address, Wire::Native).unwrap();
