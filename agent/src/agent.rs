@@ -19,11 +19,12 @@ use protocol::refusal::Refusal;
 use protocol::secret::{Secret, SecretAsk, SecretKind};
 use protocol::signed::{Manifest, Receipt, Refused, Verified, sign, verify, verify_root_update};
 use protocol::wire::latest::{
-    BundleAnswer, ControlDown, ControlUp, EventsDown, EventsUp, Hello, Opening, SecretAnswer, Welcome,
+    BundleAnswer, ControlDown, ControlUp, EventsDown, EventsUp, Hello, Opening, SecretAnswer,
+    Welcome,
 };
 use protocol::{Attempt, BundleId, Digest, EventIndex, Generation, StepIndex, Timestamp, limits};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::artifact;
 use crate::exec::{Exec, Secrets};
@@ -66,8 +67,16 @@ pub struct Speed(pub u32);
 
 #[derive(Debug)]
 enum Report {
-    Outcome { generation: Generation, number: u64, outcome: Outcome },
-    Secret { wanted: SecretKind, came: Result<Secret, String> },
+    Outcome {
+        generation: Generation,
+        number: u64,
+        outcome: Outcome,
+    },
+    Secret {
+        number: u64,
+        wanted: SecretKind,
+        came: Result<Secret, String>,
+    },
     Serving(bool),
     Facts(Box<Facts>),
 }
@@ -97,6 +106,7 @@ pub struct Agent {
     link: watch::Sender<Option<Connection>>,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     tasks: JoinSet<()>,
+    asking: Option<AbortHandle>,
 }
 
 impl std::fmt::Debug for Agent {
@@ -106,7 +116,9 @@ impl std::fmt::Debug for Agent {
 }
 
 fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
@@ -117,7 +129,10 @@ impl Agent {
     /// When a file cannot be read or was altered.
     pub fn open(state: State, exec: Exec, speed: Speed) -> Result<Self, AgentError> {
         let mut journal = Journal::open(&state.folder().join("journal"), crate::enroll::new_epoch)?;
-        let host = Host { simulated: state.simulated(), agent_version: crate::VERSION.to_owned() };
+        let host = Host {
+            simulated: state.simulated(),
+            agent_version: crate::VERSION.to_owned(),
+        };
         let history = journal.events()?;
         let mut newest = None;
         let mut open = None;
@@ -126,7 +141,9 @@ impl Agent {
         let mut last_facts = None;
         for (event, index) in history.iter().zip(1_u64..) {
             match event {
-                Event::BundleAccepted { bundle, generation, .. } => {
+                Event::BundleAccepted {
+                    bundle, generation, ..
+                } => {
                     newest = Some((*generation, *bundle));
                     open = Some((*generation, *bundle));
                     begun_at = EventIndex(index);
@@ -154,8 +171,10 @@ impl Agent {
             let envelope = state.bundle(generation, &bundle.0)?;
             let manifest: Verified<Manifest> =
                 verify(&envelope, &state.root.roles.bundle).map_err(AgentError::Bundle)?;
-            let of_run: Vec<Event> =
-                history.into_iter().filter(|event| generation_of(event) == Some(generation)).collect();
+            let of_run: Vec<Event> = history
+                .into_iter()
+                .filter(|event| generation_of(event) == Some(generation))
+                .collect();
             tracing::info!(target_name = %state.target, %generation, events = of_run.len(), "a run goes on");
             run = Some(Run::new(manifest, host.clone(), &of_run, now()));
         }
@@ -191,6 +210,7 @@ impl Agent {
             link: watch::channel(None).0,
             reports: mpsc::channel(REPORTS),
             tasks: JoinSet::new(),
+            asking: None,
         })
     }
 
@@ -198,7 +218,11 @@ impl Agent {
     ///
     /// # Errors
     /// When journal or state cannot be written: nothing was done that is not in the journal.
-    pub async fn run(mut self, endpoint: Endpoint, mut stop: watch::Receiver<bool>) -> Result<(), AgentError> {
+    pub async fn run(
+        mut self,
+        endpoint: Endpoint,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), AgentError> {
         if now() >= self.state.certificate.expires {
             tracing::warn!(target_name = %self.state.target, "the certificate has expired; renewing");
             crate::enroll::renew_expired(&mut self.state, &endpoint).await?;
@@ -211,7 +235,11 @@ impl Agent {
         pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.carry_out()?;
-            let due = self.run.as_ref().and_then(Run::poll_timeout).map(|at| at.since(now()));
+            let due = self
+                .run
+                .as_ref()
+                .and_then(Run::poll_timeout)
+                .map(|at| at.since(now()));
             tokio::select! {
                 Some(inbound) = arriving.recv() => self.arrived(inbound)?,
                 Some(report) = self.reports.1.recv() => self.reported(report)?,
@@ -250,7 +278,9 @@ impl Agent {
     fn publish(&mut self) -> Result<(), AgentError> {
         self.journal.sync()?;
         let head = self.journal.head();
-        let generation = self.newest.map_or(Generation(0), |(generation, _)| generation);
+        let generation = self
+            .newest
+            .map_or(Generation(0), |(generation, _)| generation);
         self.dial.send_if_modified(|dial| {
             let moved = dial.hello.head != head || dial.hello.generation != generation;
             dial.hello.head = head;
@@ -262,19 +292,30 @@ impl Agent {
 
     /// Sends what the controller lacks, as far as the session takes it.
     fn send_events(&mut self) -> Result<(), AgentError> {
-        let Some(session) = &self.session else { return Ok(()) };
+        let Some(session) = &self.session else {
+            return Ok(());
+        };
         while self.sent < self.journal.head().index {
-            let Ok(slot) = session.events.try_reserve() else { return Ok(()) };
+            let Ok(slot) = session.events.try_reserve() else {
+                return Ok(());
+            };
             let (first, mut entries) = self.journal.after(self.sent)?;
             let mut bytes = 0;
-            let fit = entries.iter().take(limits::MAX_EVENTS_PER_FRAME).take_while(|entry| {
-                bytes += entry.body.len() + 32;
-                bytes <= limits::MAX_FRAME_BYTES / 2
-            });
+            let fit = entries
+                .iter()
+                .take(limits::MAX_EVENTS_PER_FRAME)
+                .take_while(|entry| {
+                    bytes += entry.body.len() + 32;
+                    bytes <= limits::MAX_FRAME_BYTES / 2
+                });
             let count = fit.count().max(1);
             entries.truncate(count);
             self.sent = EventIndex(self.sent.0 + count as u64);
-            slot.send(EventsUp::Entries { epoch: self.journal.head().epoch, first, entries });
+            slot.send(EventsUp::Entries {
+                epoch: self.journal.head().epoch,
+                first,
+                entries,
+            });
         }
         Ok(())
     }
@@ -290,14 +331,28 @@ impl Agent {
                     self.publish()?;
                     self.perform(number, op);
                 }
-                Action::AskPermit { step, attempt, section } => {
+                Action::AskPermit {
+                    step,
+                    attempt,
+                    section,
+                } => {
                     self.publish()?;
                     let generation = self.run.as_ref().map_or(Generation(0), Run::generation);
-                    self.say(ControlUp::PermitAsked { generation, step, attempt, section });
+                    self.say(ControlUp::PermitAsked {
+                        generation,
+                        step,
+                        attempt,
+                        section,
+                    });
                 }
-                Action::AskSecret { step, attempt, wanted } => {
+                Action::AskSecret {
+                    number,
+                    step,
+                    attempt,
+                    wanted,
+                } => {
                     self.publish()?;
-                    self.ask_secret(step, attempt, wanted);
+                    self.ask_secret(number, step, attempt, wanted);
                 }
                 Action::Finish(conclusion) => self.finish(conclusion)?,
             }
@@ -317,8 +372,17 @@ impl Agent {
     fn progress(&self, progress: Progress) {
         let Some(run) = &self.run else { return };
         let Some(session) = &self.session else { return };
-        let Progress { step, text, percent } = progress;
-        let up = EventsUp::Progress { generation: run.generation(), step, percent, text };
+        let Progress {
+            step,
+            text,
+            percent,
+        } = progress;
+        let up = EventsUp::Progress {
+            generation: run.generation(),
+            step,
+            percent,
+            text,
+        };
         // The latest wins, and none at all does no harm.
         drop(session.events.try_send(up));
     }
@@ -328,12 +392,22 @@ impl Agent {
         let generation = run.generation();
         let step = run.current_step().map_or(StepIndex(0), |(step, _)| step);
         if let Some(text) = announce(&op) {
-            self.progress(Progress { step, text, percent: None });
+            self.progress(Progress {
+                step,
+                text,
+                percent: None,
+            });
         }
         let exec = Arc::clone(&self.exec);
         let mut secrets = Secrets::new();
-        if let Op::Script { secrets: wanted, .. } = &op {
-            let named = self.secrets.iter().filter(|(kind, _)| wanted.contains(kind));
+        if let Op::Script {
+            secrets: wanted, ..
+        } = &op
+        {
+            let named = self
+                .secrets
+                .iter()
+                .filter(|(kind, _)| wanted.contains(kind));
             secrets.extend(named.map(|(kind, secret)| (kind.clone(), secret.clone())));
         }
         let folder = self.state.folder().to_owned();
@@ -350,7 +424,12 @@ impl Agent {
                         && let Some(events) = &progress
                     {
                         let text = "fetching the artifact".to_owned();
-                        let up = EventsUp::Progress { generation, step, percent: Some(percent), text };
+                        let up = EventsUp::Progress {
+                            generation,
+                            step,
+                            percent: Some(percent),
+                            text,
+                        };
                         drop(events.try_send(up));
                     }
                 };
@@ -371,13 +450,25 @@ impl Agent {
                 }
                 outcome
             };
-            drop(reports.send(Report::Outcome { generation, number, outcome }).await);
+            drop(
+                reports
+                    .send(Report::Outcome {
+                        generation,
+                        number,
+                        outcome,
+                    })
+                    .await,
+            );
         });
     }
 
-    fn ask_secret(&mut self, step: StepIndex, attempt: Attempt, wanted: SecretKind) {
-        let (Some(run), Some(session)) = (&self.run, &self.session) else { return };
-        let Ok(sealing) = SealingKey::generate() else { return };
+    fn ask_secret(&mut self, number: u64, step: StepIndex, attempt: Attempt, wanted: SecretKind) {
+        let (Some(run), Some(session)) = (&self.run, &self.session) else {
+            return;
+        };
+        let Ok(sealing) = SealingKey::generate() else {
+            return;
+        };
         let ask = SecretAsk {
             format: 1,
             target: self.state.target.clone(),
@@ -393,7 +484,11 @@ impl Agent {
         let digest = Digest::of(&envelope);
         let connection = session.connection.clone();
         let reports = self.reports.0.clone();
-        self.tasks.spawn(async move {
+        // An ask that was made before is withdrawn with its stream.
+        if let Some(before) = self.asking.take() {
+            before.abort();
+        }
+        let asking = self.tasks.spawn(async move {
             let answer = async {
                 let (mut send, mut receive) = connection.open().await?;
                 send.send(&Opening::Secret { ask: envelope }).await?;
@@ -401,20 +496,35 @@ impl Agent {
                 receive.expect::<SecretAnswer>().await
             };
             let came = match answer.await {
-                Ok(SecretAnswer::Sealed { encapsulated, ciphertext }) => {
-                    open(&sealing, &digest, encapsulated, &ciphertext)
-                }
+                Ok(SecretAnswer::Sealed {
+                    encapsulated,
+                    ciphertext,
+                }) => open(&sealing, &digest, encapsulated, &ciphertext),
                 Ok(SecretAnswer::Refused(why)) => Err(why),
                 // Cut off: it is asked again after the next welcome, under a new key.
                 Err(_) => return,
             };
-            drop(reports.send(Report::Secret { wanted, came }).await);
+            drop(
+                reports
+                    .send(Report::Secret {
+                        number,
+                        wanted,
+                        came,
+                    })
+                    .await,
+            );
         });
+        self.asking = Some(asking);
     }
 
     fn finish(&mut self, conclusion: Conclusion) -> Result<(), AgentError> {
-        let Some(run) = self.run.take() else { return Ok(()) };
+        let Some(run) = self.run.take() else {
+            return Ok(());
+        };
         self.secrets.clear();
+        if let Some(asking) = self.asking.take() {
+            asking.abort();
+        }
         let manifest = run.manifest();
         let head = self.journal.head();
         let receipt = Receipt {
@@ -444,26 +554,40 @@ impl Agent {
         self.previous_receipt = Digest::of(&envelope);
         let generation = manifest.generation;
         let receipt = String::from_utf8(envelope).expect("JSON is UTF-8");
-        self.journal(&Event::RunFinished { generation, ending: conclusion.ending, receipt })?;
+        self.journal(&Event::RunFinished {
+            generation,
+            ending: conclusion.ending,
+            receipt,
+        })?;
         tracing::info!(target_name = %self.state.target, %generation, "a run ended");
         Ok(())
     }
 
     fn reported(&mut self, report: Report) -> Result<(), AgentError> {
         match report {
-            Report::Outcome { generation, number, outcome } => {
+            Report::Outcome {
+                generation,
+                number,
+                outcome,
+            } => {
                 if let Some(run) = &mut self.run
                     && run.generation() == generation
                 {
                     run.handle_outcome(number, outcome, now());
                 }
             }
-            Report::Secret { wanted, came } => {
-                let came = came.map(|secret| {
-                    self.secrets.insert(wanted.clone(), secret);
-                });
-                if let Some(run) = &mut self.run {
-                    run.handle_secret(&wanted, came, now());
+            Report::Secret {
+                number,
+                wanted,
+                came,
+            } => {
+                if let Some(run) = &mut self.run
+                    && run.awaits_secret(number)
+                {
+                    let came = came.map(|secret| {
+                        self.secrets.insert(wanted.clone(), secret);
+                    });
+                    run.handle_secret(number, &wanted, came, now());
                 }
             }
             Report::Serving(serving) => {
@@ -472,7 +596,9 @@ impl Agent {
                 }
             }
             // A run reports for itself.
-            Report::Facts(facts) if self.run.is_none() && self.last_facts.as_ref() != Some(&*facts) => {
+            Report::Facts(facts)
+                if self.run.is_none() && self.last_facts.as_ref() != Some(&*facts) =>
+            {
                 self.journal(&Event::FactsReported(facts))?;
             }
             Report::Facts(_) => {}
@@ -512,24 +638,27 @@ impl Agent {
         if stored.epoch != self.journal.head().epoch || ours != Some(stored.chain) {
             // The controller decides the same from our hello; this is the second line.
             tracing::error!(target_name = %self.state.target, "the controller has stored another journal than this one");
-            session.connection.close(protocol::wire::close::Close::RolledBack, "the journals differ");
+            session.connection.close(
+                protocol::wire::close::Close::RolledBack,
+                "the journals differ",
+            );
             return Ok(());
         }
         let difference = now().as_millis() - welcome.now_millis;
-        if difference.unsigned_abs() > u64::from(limits::CLOCK_TOLERANCE.subsec_millis()) + limits::CLOCK_TOLERANCE.as_secs() * 1000 {
-            tracing::warn!(seconds = difference / 1000, "this server's clock differs from the controller's");
+        if difference.unsigned_abs()
+            > u64::from(limits::CLOCK_TOLERANCE.subsec_millis())
+                + limits::CLOCK_TOLERANCE.as_secs() * 1000
+        {
+            tracing::warn!(
+                seconds = difference / 1000,
+                "this server's clock differs from the controller's"
+            );
         }
         tracing::info!(target_name = %self.state.target, stored = %stored.index, "welcomed");
         self.sent = stored.index;
         self.link.send_replace(Some(session.connection.clone()));
         self.session = Some(session);
         self.send_events()?;
-        if now() >= self.state.certificate.renew_after {
-            match crate::enroll::request(&self.state.key) {
-                Ok(request) => self.say(ControlUp::RenewalAsked { request }),
-                Err(error) => tracing::error!(%error, "could not make a certificate request"),
-            }
-        }
         if let Some(run) = &mut self.run {
             run.ask_again(now());
         }
@@ -551,7 +680,8 @@ impl Agent {
         let refusal = match guard::consider(envelope, &standing) {
             Answer::AcceptedBefore => return Ok(BundleAnswer::Accepted),
             Answer::Refuse(refusal) => refusal,
-            Answer::Accept(manifest) => match self.state.keep_bundle(manifest.generation, envelope) {
+            Answer::Accept(manifest) => match self.state.keep_bundle(manifest.generation, envelope)
+            {
                 Ok(()) => {
                     self.begin(*manifest)?;
                     return Ok(BundleAnswer::Accepted);
@@ -569,7 +699,12 @@ impl Agent {
     fn begin(&mut self, manifest: Verified<Manifest>) -> Result<(), AgentError> {
         let bundle = BundleId(manifest.digest());
         let (generation, rollout, phase) = (manifest.generation, manifest.rollout, manifest.phase);
-        let index = self.journal(&Event::BundleAccepted { bundle, generation, rollout, phase })?;
+        let index = self.journal(&Event::BundleAccepted {
+            bundle,
+            generation,
+            rollout,
+            phase,
+        })?;
         self.newest = Some((generation, bundle));
         self.run_begun = (now(), index);
         self.run = Some(Run::new(manifest, self.host.clone(), &[], now()));
@@ -579,7 +714,12 @@ impl Agent {
     fn control(&mut self, word: ControlDown) -> Result<(), AgentError> {
         let now = now();
         match word {
-            ControlDown::PermitGiven { generation, step, attempt, .. } => {
+            ControlDown::PermitGiven {
+                generation,
+                step,
+                attempt,
+                ..
+            } => {
                 if let Some(run) = self.run_of(generation) {
                     run.handle_permit(step, attempt, now);
                 }
@@ -603,7 +743,11 @@ impl Agent {
                     run.abort(now);
                 }
             }
-            ControlDown::Attested { generation, step, by } => {
+            ControlDown::Attested {
+                generation,
+                step,
+                by,
+            } => {
                 if let Some(run) = self.run_of(generation) {
                     run.handle_attested(step, by);
                 }
@@ -613,7 +757,8 @@ impl Agent {
                 self.follow_certificate();
                 tracing::info!(target_name = %self.state.target, "the certificate was renewed");
             }
-            ControlDown::Root { envelope } => match verify_root_update(&envelope, &self.state.root) {
+            ControlDown::Root { envelope } => match verify_root_update(&envelope, &self.state.root)
+            {
                 Ok(root) => self.state.repin(&envelope, root.into_inner())?,
                 Err(error) => tracing::error!(%error, "a newer trust root was refused"),
             },
@@ -623,16 +768,29 @@ impl Agent {
     }
 
     fn run_of(&mut self, generation: Generation) -> Option<&mut Run> {
-        self.run.as_mut().filter(|run| run.generation() == generation)
+        self.run
+            .as_mut()
+            .filter(|run| run.generation() == generation)
     }
 
     /// Probes whether the product serves just now, beside whatever a run does.
     fn pulse(&mut self) {
         if self.session.is_some() {
+            self.renew_in_time();
             self.probe(|cx| {
                 let agent = facts::provisioning_agent(cx)?;
                 Ok(Report::Serving(agent.is_some_and(|agent| agent.serves())))
             });
+        }
+    }
+
+    /// Asks for a new certificate from half of its life on, in long sessions as well.
+    fn renew_in_time(&self) {
+        if now() >= self.state.certificate.renew_after {
+            match crate::enroll::request(&self.state.key) {
+                Ok(request) => self.say(ControlUp::RenewalAsked { request }),
+                Err(error) => tracing::error!(%error, "could not make a certificate request"),
+            }
         }
     }
 
@@ -656,7 +814,9 @@ impl Agent {
                     found = Some(look(cx)?);
                     Ok(Complete::new(Completion::AlreadySo, ""))
                 });
-                let Next::Want(Want::Op(op)) = next else { break };
+                let Next::Want(Want::Op(op)) = next else {
+                    break;
+                };
                 procedure.add(exec.perform(&op, &Secrets::new()).await.0);
             }
             if let Some(report) = found {
@@ -672,8 +832,11 @@ fn open(
     encapsulated: Vec<u8>,
     ciphertext: &[u8],
 ) -> Result<Secret, String> {
-    let plain = sealing.open(ask, encapsulated, ciphertext).map_err(|error| error.to_string())?;
-    serde_json::from_slice(&plain).map_err(|_| "what was sealed is no secret of this kind".to_owned())
+    let plain = sealing
+        .open(ask, encapsulated, ciphertext)
+        .map_err(|error| error.to_string())?;
+    serde_json::from_slice(&plain)
+        .map_err(|_| "what was sealed is no secret of this kind".to_owned())
 }
 
 /// What an operation looks like to somebody who watches; nothing for the quick ones.

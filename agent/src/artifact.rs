@@ -24,7 +24,9 @@ pub enum ArtifactError {
     #[error("the controller refused it: {0}")]
     Refused(String),
     /// What came is not what the signed manifest names.
-    #[error("artifact {artifact}: {what} does not have the digest that the signed bundle gives; it was discarded")]
+    #[error(
+        "artifact {artifact}: {what} does not have the digest that the signed bundle gives; it was discarded"
+    )]
     Digest {
         /// Which artifact.
         artifact: String,
@@ -76,8 +78,14 @@ pub async fn fetch(
         fs::remove_file(&place).map_err(disk(&place))?;
     }
     loop {
-        let connected = link.wait_for(Option::is_some).await.map_err(|_| ArtifactError::Stopping)?.clone();
-        let Some(connection) = connected else { continue };
+        let connected = link
+            .wait_for(Option::is_some)
+            .await
+            .map_err(|_| ArtifactError::Stopping)?
+            .clone();
+        let Some(connection) = connected else {
+            continue;
+        };
         match attempt(&connection, &place, artifact, &progress).await {
             Err(ArtifactError::Link(error)) => {
                 tracing::info!(artifact = %artifact.sha256.short(), %error, "the link was cut while fetching");
@@ -96,7 +104,10 @@ async fn attempt(
     artifact: &ArtifactRef,
     progress: &(impl Fn(u8) + Send + Sync),
 ) -> Result<(), ArtifactError> {
-    let wrong = |what: String| ArtifactError::Digest { artifact: artifact.sha256.short(), what };
+    let wrong = |what: String| ArtifactError::Digest {
+        artifact: artifact.sha256.short(),
+        what,
+    };
     let (mut receive, length) = ask(connection, artifact, ArtifactPart::Chunks).await?;
     if length != ChunkList::count_for(artifact.size) * 32 {
         return Err(wrong("the chunk list".to_owned()));
@@ -107,9 +118,18 @@ async fn attempt(
         .map_err(|_| wrong("the chunk list".to_owned()))?;
 
     let part = place.with_extension("part");
-    let disk = |source| ArtifactError::Disk { path: part.clone(), source };
+    let disk = |source| ArtifactError::Disk {
+        path: part.clone(),
+        source,
+    };
     let mut options = OpenOptions::new();
-    let mut file = options.read(true).write(true).create(true).truncate(false).open(&part).map_err(disk)?;
+    let mut file = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&part)
+        .map_err(disk)?;
     let mut digester = FileDigester::new();
     let have = keep_verified(&mut file, &chunks, artifact.size, &mut digester).map_err(disk)?;
     if have < chunks.len() {
@@ -145,7 +165,11 @@ async fn ask(
     part: ArtifactPart,
 ) -> Result<(FrameReceiver, u64), ArtifactError> {
     let (mut send, mut receive) = connection.open().await?;
-    send.send(&Opening::Artifact(ArtifactAsk { sha256: artifact.sha256, part })).await?;
+    send.send(&Opening::Artifact(ArtifactAsk {
+        sha256: artifact.sha256,
+        part,
+    }))
+    .await?;
     send.finish();
     match receive.expect().await? {
         ArtifactAnswer::Follows(length) => Ok((receive, length)),
@@ -154,12 +178,18 @@ async fn ask(
 }
 
 /// Reads what an earlier attempt left, keeps the whole chunks that are right, and cuts the rest off.
-fn keep_verified(file: &mut File, chunks: &ChunkList, size: u64, digester: &mut FileDigester) -> io::Result<usize> {
+fn keep_verified(
+    file: &mut File,
+    chunks: &ChunkList,
+    size: u64,
+    digester: &mut FileDigester,
+) -> io::Result<usize> {
     let mut have = 0;
     let mut kept = 0;
     let mut buffer = vec![0; limits::CHUNK_BYTES];
     while have < chunks.len() {
-        let length = usize::try_from((size - kept).min(limits::CHUNK_BYTES as u64)).unwrap_or(limits::CHUNK_BYTES);
+        let length = usize::try_from((size - kept).min(limits::CHUNK_BYTES as u64))
+            .unwrap_or(limits::CHUNK_BYTES);
         let chunk = &mut buffer[..length];
         match file.read_exact(chunk) {
             Ok(()) if Some(&Digest::of(chunk)) == chunks.chunk(have) => {}

@@ -79,17 +79,14 @@ enum Verb {
         #[arg(long, default_value_t = 60)]
         speed: u32,
     },
-    /// Runs as a Windows service; only the service manager calls this.
-    #[cfg(windows)]
-    Service {
-        /// Folder for key, journal and bundles.
-        #[arg(long, default_value = default_state())]
-        state: PathBuf,
-    },
 }
 
 const fn default_state() -> &'static str {
-    if cfg!(windows) { r"C:\ProgramData\Entrain\agent" } else { "/var/lib/entrain-agent" }
+    if cfg!(windows) {
+        r"C:\ProgramData\Entrain\agent"
+    } else {
+        "/var/lib/entrain-agent"
+    }
 }
 
 /// Parses arguments, runs, and prints an error with its causes.
@@ -97,7 +94,11 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("ENTRAIN_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
     match run(arguments.verb) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -108,11 +109,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(verb: Verb) -> anyhow::Result<()> {
-    #[cfg(windows)]
-    if let Verb::Service { state } = verb {
-        return crate::service::run(state);
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(carry_out(verb))
 }
 
@@ -122,7 +122,16 @@ async fn carry_out(verb: Verb) -> anyhow::Result<()> {
         Verb::Run { state } => serve(&state, stop_on_signal()).await,
         Verb::Doctor { controller } => doctor(&controller).await,
         #[cfg(feature = "twin")]
-        Verb::Swarm { state, fleet, count, domain, tenant, version, join, speed } => {
+        Verb::Swarm {
+            state,
+            fleet,
+            count,
+            domain,
+            tenant,
+            version,
+            join,
+            speed,
+        } => {
             let fleet = match (fleet, count) {
                 (Some(path), _) => crate::swarm::read(&path)?,
                 (None, Some(count)) => crate::swarm::uniform(count, &domain, &tenant, version)?,
@@ -131,8 +140,6 @@ async fn carry_out(verb: Verb) -> anyhow::Result<()> {
             let join = join.map(|path| read_join(&path)).transpose()?;
             crate::swarm::run(&state, fleet, join, Speed(speed), stop_on_signal()).await
         }
-        #[cfg(windows)]
-        Verb::Service { .. } => unreachable!("handled before the runtime was made"),
     }
 }
 
@@ -143,7 +150,8 @@ async fn carry_out(verb: Verb) -> anyhow::Result<()> {
 pub async fn serve(folder: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
     let state = State::open(folder)?;
     let address = enroll::resolve(&state.controller)?;
-    let endpoint = Endpoint::client(address, Wire::from_environment()).context("could not open a UDP socket")?;
+    let endpoint = Endpoint::client(address, Wire::from_environment())
+        .context("could not open a UDP socket")?;
     let exec = Exec::this_server(folder);
     let agent = Agent::open(state, exec, Speed(0))?;
     agent.run(endpoint, stop).await?;
@@ -155,7 +163,8 @@ fn stop_on_signal() -> watch::Receiver<bool> {
     tokio::spawn(async move {
         #[cfg(unix)]
         {
-            let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+            let terminate =
+                tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
             if let Ok(mut terminate) = terminate {
                 tokio::select! {
                     _ = terminate.recv() => {}
@@ -173,36 +182,74 @@ fn stop_on_signal() -> watch::Receiver<bool> {
 fn read_join(path: &Path) -> anyhow::Result<JoinFile> {
     let mut text = Vec::new();
     if path == Path::new("-") {
-        std::io::stdin().lock().read_to_end(&mut text).context("could not read standard input")?;
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut text)
+            .context("could not read standard input")?;
     } else {
-        text = std::fs::read(path).with_context(|| format!("could not read the join file {}", path.display()))?;
+        text = std::fs::read(path)
+            .with_context(|| format!("could not read the join file {}", path.display()))?;
     }
-    serde_json::from_slice(&text).with_context(|| format!("{} is no join file of `entrain token create`", path.display()))
+    serde_json::from_slice(&text).with_context(|| {
+        format!(
+            "{} is no join file of `entrain token create`",
+            path.display()
+        )
+    })
 }
 
 async fn enroll_here(state: &Path, join: &Path, name: Option<TargetId>) -> anyhow::Result<()> {
     let file = read_join(join)?;
     let target = match name {
         Some(name) => name,
-        None => own_name().context("this server does not know its full name; give it with --name")?,
+        None => {
+            own_name().context("this server does not know its full name; give it with --name")?
+        }
     };
     let joining = Joining {
         target: target.clone(),
         simulated: cfg!(feature = "test-anchors"),
         machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
     };
+    #[cfg(windows)]
+    guard_folder(state)?;
     let mut told = false;
     enroll::enroll(state, &file, &joining, None, |fingerprint| {
         if !told {
-            tracing::warn!(%fingerprint, "waiting for an operator: entrain agents approve {target}");
+            tracing::warn!(%fingerprint, "waiting for an operator: entrain agents approve {target} KEY");
             told = true;
         }
     })
     .await?;
     if join != Path::new("-") {
-        std::fs::remove_file(join).with_context(|| format!("could not delete the used join file {}", join.display()))?;
+        std::fs::remove_file(join)
+            .with_context(|| format!("could not delete the used join file {}", join.display()))?;
     }
     tracing::info!(target_name = %target, "enrolled");
+    Ok(())
+}
+
+/// Leaves the folder above the state to the system and to administrators: key, journal and installers lie in it.
+#[cfg(windows)]
+fn guard_folder(state: &Path) -> anyhow::Result<()> {
+    let folder = state.parent().unwrap_or(state);
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("could not make {}", folder.display()))?;
+    let output = std::process::Command::new(r"C:\Windows\System32\icacls.exe")
+        .arg(folder)
+        .args([
+            "/inheritance:r",
+            "/grant:r",
+            "*S-1-5-18:(OI)(CI)F",
+            "*S-1-5-32-544:(OI)(CI)F",
+        ])
+        .output()
+        .context("could not run icacls")?;
+    anyhow::ensure!(
+        output.status.success(),
+        "the folder {} could not be guarded",
+        folder.display()
+    );
     Ok(())
 }
 
@@ -214,7 +261,10 @@ fn own_name() -> Option<TargetId> {
     }
     #[cfg(not(windows))]
     {
-        let output = std::process::Command::new("hostname").arg("--fqdn").output().ok()?;
+        let output = std::process::Command::new("hostname")
+            .arg("--fqdn")
+            .output()
+            .ok()?;
         String::from_utf8(output.stdout).ok()?.trim().parse().ok()
     }
 }
@@ -222,7 +272,8 @@ fn own_name() -> Option<TargetId> {
 async fn doctor(controller: &str) -> anyhow::Result<()> {
     let address = enroll::resolve(controller)?;
     tracing::info!(%address, "the name resolves");
-    let endpoint = Endpoint::client(address, Wire::from_environment()).context("could not open a UDP socket")?;
+    let endpoint = Endpoint::client(address, Wire::from_environment())
+        .context("could not open a UDP socket")?;
     let connection = endpoint
         .connect(address, &link::enroll_tls()?)
         .await
@@ -230,7 +281,10 @@ async fn doctor(controller: &str) -> anyhow::Result<()> {
     tracing::info!(remote = %connection.remote(), "QUIC reaches a controller");
     connection.close(protocol::wire::close::Close::Done, "");
     if endpoint.buffers().is_capped() {
-        tracing::warn!(?endpoint, "the system caps UDP buffers; it costs speed, nothing else");
+        tracing::warn!(
+            ?endpoint,
+            "the system caps UDP buffers; it costs speed, nothing else"
+        );
     }
     Ok(())
 }

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use link::{Connection, Endpoint, FrameReceiver, FrameSender, LinkError, TlsError, Wire, enroll_tls, verify_controller};
+use link::{
+    Connection, Endpoint, FrameReceiver, FrameSender, LinkError, TlsError, Wire, enroll_tls,
+    verify_controller,
+};
 use protocol::enroll::JoinFile;
 use protocol::key::SigningKey;
 use protocol::signed::{ControllerKind, Envelope, TrustRoot};
@@ -40,7 +43,9 @@ pub enum EnrollError {
     #[error("the controller could not be verified")]
     Tls(#[from] TlsError),
     /// Another root than the join file names.
-    #[error("the controller shows another trust root ({shown}) than the join file names ({wanted}); nothing was told to it")]
+    #[error(
+        "the controller shows another trust root ({shown}) than the join file names ({wanted}); nothing was told to it"
+    )]
     OtherRoot {
         /// Digest of what it shows.
         shown: Digest,
@@ -85,7 +90,9 @@ pub struct Joining {
 pub fn resolve(controller: &str) -> Result<SocketAddr, EnrollError> {
     let unresolved = |source| EnrollError::Address(controller.to_owned(), source);
     let mut addresses = controller.to_socket_addrs().map_err(unresolved)?;
-    addresses.next().ok_or_else(|| unresolved(std::io::ErrorKind::NotFound.into()))
+    addresses
+        .next()
+        .ok_or_else(|| unresolved(std::io::ErrorKind::NotFound.into()))
 }
 
 /// The certificate request of a key: only its public key is taken from it.
@@ -94,7 +101,10 @@ pub fn resolve(controller: &str) -> Result<SocketAddr, EnrollError> {
 /// When rcgen refuses the key.
 pub fn request(key: &SigningKey) -> Result<Vec<u8>, rcgen::Error> {
     let pair = rcgen::KeyPair::try_from(key.to_pkcs8())?;
-    Ok(rcgen::CertificateParams::default().serialize_request(&pair)?.der().to_vec())
+    Ok(rcgen::CertificateParams::default()
+        .serialize_request(&pair)?
+        .der()
+        .to_vec())
 }
 
 /// Enrolls `folder` with a join file. The key is kept before it is shown, so that the same call can be made again when
@@ -110,13 +120,18 @@ pub async fn enroll(
     mut pending: impl FnMut(&str),
 ) -> Result<(), EnrollError> {
     let key = State::prepare(folder, &joining.target, &join.controller)?;
-    let epoch = Journal::open(&folder.join("journal"), new_epoch)?.head().epoch;
+    let epoch = Journal::open(&folder.join("journal"), new_epoch)?
+        .head()
+        .epoch;
     loop {
         let (connection, mut send, mut receive, root) = greet(&join.controller, endpoint).await?;
         let shown = Digest::of(&root);
         if shown != join.trust_root {
             connection.close(Close::Done, "");
-            return Err(EnrollError::OtherRoot { shown, wanted: join.trust_root });
+            return Err(EnrollError::OtherRoot {
+                shown,
+                wanted: join.trust_root,
+            });
         }
         let trusted = vouch(&connection, &root)?;
         refuse_other_kind(trusted.kind, joining.simulated)?;
@@ -153,12 +168,17 @@ pub async fn enroll(
 pub async fn renew_expired(state: &mut State, endpoint: &Endpoint) -> Result<(), EnrollError> {
     let (connection, mut send, mut receive, _) = greet(&state.controller, Some(endpoint)).await?;
     verify_controller(&connection.peer_chain(), &state.authority())?;
-    send.send(&EnrollAsk::Renew { request: request(&state.key)? }).await?;
+    send.send(&EnrollAsk::Renew {
+        request: request(&state.key)?,
+    })
+    .await?;
     let answer = receive.expect().await?;
     connection.close(Close::Done, "");
     match answer {
         EnrollAnswer::Issued(issued) => Ok(state.renewed(certificate(&issued))?),
-        EnrollAnswer::Pending { .. } => Err(EnrollError::Refused("the key waits for approval".to_owned())),
+        EnrollAnswer::Pending { .. } => Err(EnrollError::Refused(
+            "the key waits for approval".to_owned(),
+        )),
         EnrollAnswer::Refused(why) => Err(EnrollError::Refused(why)),
     }
 }
@@ -167,7 +187,11 @@ pub async fn renew_expired(state: &mut State, endpoint: &Endpoint) -> Result<(),
 #[must_use]
 pub fn certificate(issued: &Issued) -> CertificateFile {
     CertificateFile {
-        chain: issued.chain.iter().map(|der| BASE64_STANDARD.encode(der)).collect(),
+        chain: issued
+            .chain
+            .iter()
+            .map(|der| BASE64_STANDARD.encode(der))
+            .collect(),
         renew_after: Timestamp::from_millis(issued.renew_after_millis),
         expires: Timestamp::from_millis(issued.expires_millis),
     }
@@ -177,7 +201,11 @@ pub fn certificate(issued: &Issued) -> CertificateFile {
 #[must_use]
 pub fn new_epoch() -> Epoch {
     let random = SigningKey::generate().public().fingerprint();
-    let bytes = random.0.as_bytes().first_chunk::<8>().expect("a digest has 32 bytes");
+    let bytes = random
+        .0
+        .as_bytes()
+        .first_chunk::<8>()
+        .expect("a digest has 32 bytes");
     Epoch(u64::from_le_bytes(*bytes) >> 1)
 }
 
@@ -201,20 +229,23 @@ async fn greet(
 fn vouch(connection: &Connection, root: &[u8]) -> Result<TrustRoot, EnrollError> {
     let unreadable = |error: &dyn std::fmt::Display| EnrollError::Root(error.to_string());
     let envelope = Envelope::from_json(root).map_err(|error| unreadable(&error))?;
-    let payload = envelope.payload_bytes().map_err(|error| unreadable(&error))?;
-    let trusted: TrustRoot = serde_json::from_slice(&payload).map_err(|error| unreadable(&error))?;
+    let payload = envelope
+        .payload_bytes()
+        .map_err(|error| unreadable(&error))?;
+    let trusted: TrustRoot =
+        serde_json::from_slice(&payload).map_err(|error| unreadable(&error))?;
     verify_controller(&connection.peer_chain(), &decode_all(&trusted.authority))?;
     Ok(trusted)
 }
 
 fn refuse_other_kind(kind: ControllerKind, simulated: bool) -> Result<(), EnrollError> {
     match (kind, simulated) {
-        (ControllerKind::Real, true) => {
-            Err(EnrollError::OtherKind("this agent is simulated and the controller is real: they do not meet"))
-        }
-        (ControllerKind::Simulated, false) => {
-            Err(EnrollError::OtherKind("this server is real and the controller is simulated: they do not meet"))
-        }
+        (ControllerKind::Real, true) => Err(EnrollError::OtherKind(
+            "this agent is simulated and the controller is real: they do not meet",
+        )),
+        (ControllerKind::Simulated, false) => Err(EnrollError::OtherKind(
+            "this server is real and the controller is simulated: they do not meet",
+        )),
         (ControllerKind::Real, false) | (ControllerKind::Simulated, true) => Ok(()),
     }
 }

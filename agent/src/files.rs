@@ -12,7 +12,9 @@ use std::path::Path;
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = private(&beside)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).inspect_err(|_| drop(fs::remove_file(&beside)))?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .inspect_err(|_| drop(fs::remove_file(&beside)))?;
     drop(file);
     fs::rename(&beside, path)?;
     sync_folder(path.parent().unwrap_or(Path::new(".")))
@@ -27,7 +29,10 @@ fn private(path: &Path) -> io::Result<File> {
 }
 
 /// Makes renames in a folder lasting. Windows has no such call; its file systems journal them.
-#[cfg_attr(windows, expect(clippy::unnecessary_wraps, reason = "it can fail on Unix"))]
+#[cfg_attr(
+    windows,
+    expect(clippy::unnecessary_wraps, reason = "it can fail on Unix")
+)]
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;

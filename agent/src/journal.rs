@@ -62,7 +62,11 @@ impl Journal {
     /// When it cannot be read or written, or was altered.
     pub fn open(path: &Path, epoch: impl FnOnce() -> Epoch) -> Result<Self, JournalError> {
         let io = |action| {
-            move |source| JournalError::Io { action, path: path.to_owned(), source }
+            move |source| JournalError::Io {
+                action,
+                path: path.to_owned(),
+                source,
+            }
         };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -76,7 +80,9 @@ impl Journal {
             file.set_len(0).map_err(io("begin"))?;
             file.seek(SeekFrom::Start(0)).map_err(io("begin"))?;
             let header = [MAGIC.as_slice(), &epoch.0.to_le_bytes()].concat();
-            file.write_all(&header).and_then(|()| file.sync_all()).map_err(io("begin"))?;
+            file.write_all(&header)
+                .and_then(|()| file.sync_all())
+                .map_err(io("begin"))?;
             bytes = header;
         }
         let Some((MAGIC, rest)) = bytes.split_first_chunk::<16>() else {
@@ -86,15 +92,25 @@ impl Journal {
             return Err(JournalError::Foreign(path.to_owned()));
         };
         let epoch = Epoch(u64::from_le_bytes(*epoch));
-        let (entries, head, used) = scan(&bytes[HEADER..], epoch)
-            .map_err(|index| JournalError::Altered { path: path.to_owned(), index })?;
+        let (entries, head, used) =
+            scan(&bytes[HEADER..], epoch).map_err(|index| JournalError::Altered {
+                path: path.to_owned(),
+                index,
+            })?;
         let end = (HEADER + used) as u64;
         if end < bytes.len() as u64 {
             tracing::warn!(path = %path.display(), bytes = bytes.len() as u64 - end, "dropped a record that was cut off");
             file.set_len(end).map_err(io("trim"))?;
         }
         file.seek(SeekFrom::Start(end)).map_err(io("read"))?;
-        Ok(Self { path: path.to_owned(), file, head, first: EventIndex(1), entries, unsynced: false })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            head,
+            first: EventIndex(1),
+            entries,
+            unsynced: false,
+        })
     }
 
     /// Where the journal stands.
@@ -108,18 +124,29 @@ impl Journal {
     /// # Errors
     /// When it cannot be written; nothing was added then.
     pub fn append(&mut self, event: &Event, now: Timestamp) -> Result<EventIndex, JournalError> {
-        let entry = Entry { kind: event.kind(), at_millis: now.as_millis(), body: event.to_body() };
+        let entry = Entry {
+            kind: event.kind(),
+            at_millis: now.as_millis(),
+            body: event.to_body(),
+        };
         let index = self.head.index.next();
         let chain = chain::link(&self.head.chain, index, entry.kind, &entry.body);
         let record = record(&entry, &chain);
-        let before = self.file.stream_position().map_err(|source| self.io("append to", source))?;
+        let before = self
+            .file
+            .stream_position()
+            .map_err(|source| self.io("append to", source))?;
         if let Err(source) = self.file.write_all(&record) {
             // A record half written is taken back, so that a full disk leaves nothing behind.
             drop(self.file.set_len(before));
             drop(self.file.seek(SeekFrom::Start(before)));
             return Err(self.io("append to", source));
         }
-        self.head = Head { index, chain, ..self.head };
+        self.head = Head {
+            index,
+            chain,
+            ..self.head
+        };
         self.entries.push(entry);
         self.unsynced = true;
         Ok(index)
@@ -131,7 +158,9 @@ impl Journal {
     /// When the disk refuses.
     pub fn sync(&mut self) -> Result<(), JournalError> {
         if self.unsynced {
-            self.file.sync_data().map_err(|source| self.io("flush", source))?;
+            self.file
+                .sync_data()
+                .map_err(|source| self.io("flush", source))?;
             self.unsynced = false;
         }
         Ok(())
@@ -146,14 +175,20 @@ impl Journal {
         if from < self.first {
             self.reload()?;
         }
-        let skip = usize::try_from(from.0 - self.first.0).unwrap_or(usize::MAX).min(self.entries.len());
+        let skip = usize::try_from(from.0 - self.first.0)
+            .unwrap_or(usize::MAX)
+            .min(self.entries.len());
         Ok((from, self.entries[skip..].to_vec()))
     }
 
     /// Forgets, in memory, what was acknowledged; the file keeps it.
     pub fn acknowledged(&mut self, index: EventIndex) {
-        let Some(count) = index.next().0.checked_sub(self.first.0) else { return };
-        let count = usize::try_from(count).unwrap_or(usize::MAX).min(self.entries.len());
+        let Some(count) = index.next().0.checked_sub(self.first.0) else {
+            return;
+        };
+        let count = usize::try_from(count)
+            .unwrap_or(usize::MAX)
+            .min(self.entries.len());
         self.entries.drain(..count);
         self.first = EventIndex(self.first.0 + count as u64);
         if self.entries.is_empty() {
@@ -193,15 +228,24 @@ impl Journal {
         if self.first > EventIndex(1) {
             self.reload()?;
         }
-        Ok(self.entries.iter().filter_map(|entry| Event::from_body(&entry.body)).collect())
+        Ok(self
+            .entries
+            .iter()
+            .filter_map(|entry| Event::from_body(&entry.body))
+            .collect())
     }
 
     fn reload(&mut self) -> Result<(), JournalError> {
         let mut file = File::open(&self.path).map_err(|source| self.io("read", source))?;
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|source| self.io("read", source))?;
-        let altered = |index| JournalError::Altered { path: self.path.clone(), index };
-        let (entries, ..) = scan(bytes.get(HEADER..).unwrap_or_default(), self.head.epoch).map_err(altered)?;
+        file.read_to_end(&mut bytes)
+            .map_err(|source| self.io("read", source))?;
+        let altered = |index| JournalError::Altered {
+            path: self.path.clone(),
+            index,
+        };
+        let (entries, ..) =
+            scan(bytes.get(HEADER..).unwrap_or_default(), self.head.epoch).map_err(altered)?;
         if (entries.len() as u64) < self.head.index.0 {
             return Err(altered(entries.len() as u64 + 1));
         }
@@ -211,7 +255,11 @@ impl Journal {
     }
 
     fn io(&self, action: &'static str, source: io::Error) -> JournalError {
-        JournalError::Io { action, path: self.path.clone(), source }
+        JournalError::Io {
+            action,
+            path: self.path.clone(),
+            source,
+        }
     }
 }
 
@@ -243,18 +291,28 @@ fn record(entry: &Entry, chain: &Digest) -> Vec<u8> {
 
 /// Reads records; gives the entries, the head and the bytes used. The error is the index of the first altered record.
 fn scan(bytes: &[u8], epoch: Epoch) -> Result<(Vec<Entry>, Head, usize), u64> {
-    let mut head = Head { epoch, index: EventIndex(0), chain: chain::genesis(epoch) };
+    let mut head = Head {
+        epoch,
+        index: EventIndex(0),
+        chain: chain::genesis(epoch),
+    };
     let mut entries = Vec::new();
     let mut at = 0;
     while let Some(length) = bytes.get(at..at + 4) {
         let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
         let index = head.index.next();
-        let body = (length <= limits::MAX_FRAME_BYTES).then(|| bytes.get(at + 4..at + 4 + length)).flatten();
+        let body = (length <= limits::MAX_FRAME_BYTES)
+            .then(|| bytes.get(at + 4..at + 4 + length))
+            .flatten();
         let stored = bytes.get(at + 4 + length..at + 4 + length + 32);
         let end = at + 4 + length + 32;
         let (Some(body), Some(stored)) = (body, stored) else {
             // A length beyond the limit was never written here; anything shorter was cut off.
-            return if length > limits::MAX_FRAME_BYTES { Err(index.0) } else { Ok((entries, head, at)) };
+            return if length > limits::MAX_FRAME_BYTES {
+                Err(index.0)
+            } else {
+                Ok((entries, head, at))
+            };
         };
         let entry: Option<Entry> = codec::decode(body).ok();
         let fits = entry.and_then(|entry| {
@@ -263,10 +321,18 @@ fn scan(bytes: &[u8], epoch: Epoch) -> Result<(Vec<Entry>, Head, usize), u64> {
         });
         let Some((entry, chain)) = fits else {
             // The last record may be torn within its length, when the disk wrote its blocks out of order.
-            return if end == bytes.len() { Ok((entries, head, at)) } else { Err(index.0) };
+            return if end == bytes.len() {
+                Ok((entries, head, at))
+            } else {
+                Err(index.0)
+            };
         };
         entries.push(entry);
-        head = Head { index, chain, ..head };
+        head = Head {
+            index,
+            chain,
+            ..head
+        };
         at = end;
     }
     Ok((entries, head, at))
@@ -277,13 +343,18 @@ mod tests {
     use super::*;
 
     fn event(step: u16) -> Event {
-        Event::SectionLeft { generation: Generation(1), step: protocol::StepIndex(step) }
+        Event::SectionLeft {
+            generation: Generation(1),
+            step: protocol::StepIndex(step),
+        }
     }
 
     fn filled(path: &Path) -> Journal {
         let mut journal = Journal::open(path, || Epoch(7)).unwrap();
         for step in 0..5 {
-            journal.append(&event(step), Timestamp::from_millis(1)).unwrap();
+            journal
+                .append(&event(step), Timestamp::from_millis(1))
+                .unwrap();
         }
         journal.sync().unwrap();
         journal
@@ -315,9 +386,14 @@ mod tests {
             std::fs::write(&path, &whole[..whole.len() - cut]).unwrap();
             let mut journal = Journal::open(&path, || Epoch(8)).unwrap();
             assert_eq!(journal.head().index, EventIndex(4));
-            journal.append(&event(9), Timestamp::from_millis(1)).unwrap();
+            journal
+                .append(&event(9), Timestamp::from_millis(1))
+                .unwrap();
             drop(journal);
-            assert_eq!(Journal::open(&path, || Epoch(8)).unwrap().head().index, EventIndex(5));
+            assert_eq!(
+                Journal::open(&path, || Epoch(8)).unwrap().head().index,
+                EventIndex(5)
+            );
         }
     }
 
@@ -331,6 +407,9 @@ mod tests {
         let mut altered = whole.clone();
         altered[HEADER + record + 10] ^= 1;
         std::fs::write(&path, &altered).unwrap();
-        assert!(matches!(Journal::open(&path, || Epoch(8)), Err(JournalError::Altered { index: 2, .. })));
+        assert!(matches!(
+            Journal::open(&path, || Epoch(8)),
+            Err(JournalError::Altered { index: 2, .. })
+        ));
     }
 }

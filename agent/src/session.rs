@@ -5,9 +5,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use link::{Connection, Endpoint, Ended, FrameReceiver, FrameSender, LinkError, client_tls};
+use link::{Connection, Ended, Endpoint, FrameReceiver, FrameSender, LinkError, client_tls};
 use protocol::wire::latest::{
-    BundleAnswer, BundleOffer, ControlDown, ControlUp, EventsDown, EventsUp, Hello, Opening, Welcome,
+    BundleAnswer, BundleOffer, ControlDown, ControlUp, EventsDown, EventsUp, Hello, Opening,
+    Welcome,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -93,7 +94,11 @@ pub async fn keep(endpoint: Endpoint, dial: watch::Receiver<Dial>, inbound: mpsc
         if inbound.send(Inbound::Lost(ended)).await.is_err() {
             return;
         }
-        let wait = if refused { REFUSED_PAUSE } else { jitter(pause) };
+        let wait = if refused {
+            REFUSED_PAUSE
+        } else {
+            jitter(pause)
+        };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = inbound.closed() => return,
@@ -108,11 +113,18 @@ fn jitter(pause: Duration) -> Duration {
     pause / 2 + pause.mul_f64(random as f64 / 2048.0)
 }
 
-async fn once(endpoint: &Endpoint, dial: &Dial, inbound: &mpsc::Sender<Inbound>) -> Result<(Ended, bool), String> {
-    let address: SocketAddr = enroll::resolve(&dial.controller).map_err(|error| error.to_string())?;
+async fn once(
+    endpoint: &Endpoint,
+    dial: &Dial,
+    inbound: &mpsc::Sender<Inbound>,
+) -> Result<(Ended, bool), String> {
+    let address: SocketAddr =
+        enroll::resolve(&dial.controller).map_err(|error| error.to_string())?;
     let tls = client_tls(&dial.identity, &dial.authority).map_err(|error| error.to_string())?;
     let connection = endpoint.connect(address, &tls).await.map_err(|error| {
-        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        let cause = std::error::Error::source(&error)
+            .map(ToString::to_string)
+            .unwrap_or_default();
         format!("{error}: {cause}")
     })?;
     let mut tasks = JoinSet::new();
@@ -135,7 +147,9 @@ async fn begin(
 ) -> Result<(), LinkError> {
     let (mut control_up, mut control_down) = connection.open().await?;
     control_up.set_priority(1);
-    control_up.send(&Opening::Control(dial.hello.clone())).await?;
+    control_up
+        .send(&Opening::Control(dial.hello.clone()))
+        .await?;
     let ControlDown::Welcome(welcome) = control_down.expect().await? else {
         connection.close(protocol::wire::close::Close::Protocol, "no welcome");
         return Ok(());
@@ -149,13 +163,20 @@ async fn begin(
     tasks.spawn(read(control_down, inbound.clone(), Inbound::Control));
     tasks.spawn(read(events_down, inbound.clone(), Inbound::Acknowledged));
     tasks.spawn(take_bundles(connection.clone(), inbound.clone()));
-    let session = Session { connection: connection.clone(), control, events };
+    let session = Session {
+        connection: connection.clone(),
+        control,
+        events,
+    };
     // The agent is gone when nobody listens; the session then ends with it.
     drop(inbound.send(Inbound::Welcomed { welcome, session }).await);
     Ok(())
 }
 
-async fn write<T: serde::Serialize + Sync>(mut stream: FrameSender, mut messages: mpsc::Receiver<T>) {
+async fn write<T: serde::Serialize + Sync>(
+    mut stream: FrameSender,
+    mut messages: mpsc::Receiver<T>,
+) {
     while let Some(message) = messages.recv().await {
         if let Err(error) = stream.send(&message).await {
             tracing::debug!(%error, "a stream to the controller ended");
@@ -178,9 +199,15 @@ async fn read<T: serde::de::DeserializeOwned>(
 
 async fn take_bundles(connection: Connection, inbound: mpsc::Sender<Inbound>) {
     while let Ok((mut send, mut receive)) = connection.accept().await {
-        let Ok(BundleOffer { envelope }) = receive.expect().await else { continue };
+        let Ok(BundleOffer { envelope }) = receive.expect().await else {
+            continue;
+        };
         let (answer, answered) = oneshot::channel();
-        if inbound.send(Inbound::Offer { envelope, answer }).await.is_err() {
+        if inbound
+            .send(Inbound::Offer { envelope, answer })
+            .await
+            .is_err()
+        {
             return;
         }
         let Ok(answer) = answered.await else { continue };

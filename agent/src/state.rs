@@ -37,7 +37,9 @@ pub enum StateError {
         why: String,
     },
     /// Never enrolled.
-    #[error("this agent is not enrolled: {0} is missing; run `entrain-agent enroll` with a join file")]
+    #[error(
+        "this agent is not enrolled: {0} is missing; run `entrain-agent enroll` with a join file"
+    )]
     NotEnrolled(PathBuf),
 }
 
@@ -89,16 +91,27 @@ impl State {
         let certificate: CertificateFile = read(&folder.join("certificate.json"))?;
         let root_path = folder.join("trust-root.json");
         let envelope: Envelope = read(&root_path)?;
-        let damaged = |why: String| StateError::Damaged { path: root_path.clone(), why };
-        let payload = envelope.payload_bytes().map_err(|error| damaged(error.to_string()))?;
+        let damaged = |why: String| StateError::Damaged {
+            path: root_path.clone(),
+            why,
+        };
+        let payload = envelope
+            .payload_bytes()
+            .map_err(|error| damaged(error.to_string()))?;
         // Pinned when it was enrolled, after its digest was compared: it is not verified against itself here.
-        let root: TrustRoot = serde_json::from_slice(&payload).map_err(|error| damaged(error.to_string()))?;
+        let root: TrustRoot =
+            serde_json::from_slice(&payload).map_err(|error| damaged(error.to_string()))?;
         if envelope.payload_type != TrustRoot::PAYLOAD_TYPE {
             return Err(damaged("it is no trust root".to_owned()));
         }
         let key_path = folder.join("identity.json");
-        let damaged = |why: &str| StateError::Damaged { path: key_path.clone(), why: why.to_owned() };
-        let der = BASE64_STANDARD.decode(identity.key).map_err(|_| damaged("the key is not base64"))?;
+        let damaged = |why: &str| StateError::Damaged {
+            path: key_path.clone(),
+            why: why.to_owned(),
+        };
+        let der = BASE64_STANDARD
+            .decode(identity.key)
+            .map_err(|_| damaged("the key is not base64"))?;
         let key = SigningKey::from_pkcs8(&der).map_err(|error| damaged(&error.to_string()))?;
         Ok(Self {
             folder: folder.to_owned(),
@@ -114,12 +127,21 @@ impl State {
     ///
     /// # Errors
     /// When it cannot be read or written.
-    pub fn prepare(folder: &Path, target: &TargetId, controller: &str) -> Result<SigningKey, StateError> {
+    pub fn prepare(
+        folder: &Path,
+        target: &TargetId,
+        controller: &str,
+    ) -> Result<SigningKey, StateError> {
         let path = folder.join("identity.json");
         if path.exists() {
             let identity: IdentityFile = read(&path)?;
-            let damaged = |why: String| StateError::Damaged { path: path.clone(), why };
-            let der = BASE64_STANDARD.decode(&identity.key).map_err(|error| damaged(error.to_string()))?;
+            let damaged = |why: String| StateError::Damaged {
+                path: path.clone(),
+                why,
+            };
+            let der = BASE64_STANDARD
+                .decode(&identity.key)
+                .map_err(|error| damaged(error.to_string()))?;
             let key = SigningKey::from_pkcs8(&der).map_err(|error| damaged(error.to_string()))?;
             if identity.target == *target && identity.controller == controller {
                 return Ok(key);
@@ -141,7 +163,11 @@ impl State {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn keep_enrollment(folder: &Path, root: &[u8], certificate: &CertificateFile) -> Result<(), StateError> {
+    pub fn keep_enrollment(
+        folder: &Path,
+        root: &[u8],
+        certificate: &CertificateFile,
+    ) -> Result<(), StateError> {
         write(&folder.join("trust-root.json"), root)?;
         keep_certificate(folder, certificate)
     }
@@ -169,7 +195,10 @@ impl State {
     /// What TLS needs.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        Identity { chain: decode_all(&self.certificate.chain), key: self.key.to_pkcs8() }
+        Identity {
+            chain: decode_all(&self.certificate.chain),
+            key: self.key.to_pkcs8(),
+        }
     }
 
     /// The authority's certificates, DER.
@@ -197,7 +226,11 @@ impl State {
     pub fn keep_bundle(&self, generation: Generation, envelope: &[u8]) -> Result<(), StateError> {
         let path = self.bundle_path(generation);
         let folder = self.folder.join("bundles");
-        fs::create_dir_all(&folder).map_err(|source| StateError::Io { action: "make the folder", path: folder, source })?;
+        fs::create_dir_all(&folder).map_err(|source| StateError::Io {
+            action: "make the folder",
+            path: folder,
+            source,
+        })?;
         write(&path, envelope)
     }
 
@@ -207,23 +240,34 @@ impl State {
     /// When it is missing or was altered.
     pub fn bundle(&self, generation: Generation, digest: &Digest) -> Result<Vec<u8>, StateError> {
         let path = self.bundle_path(generation);
-        let bytes =
-            fs::read(&path).map_err(|source| StateError::Io { action: "read", path: path.clone(), source })?;
+        let bytes = fs::read(&path).map_err(|source| StateError::Io {
+            action: "read",
+            path: path.clone(),
+            source,
+        })?;
         if Digest::of(&bytes) != *digest {
-            return Err(StateError::Damaged { path, why: "it is not the bundle that was accepted".to_owned() });
+            return Err(StateError::Damaged {
+                path,
+                why: "it is not the bundle that was accepted".to_owned(),
+            });
         }
         Ok(bytes)
     }
 
     fn bundle_path(&self, generation: Generation) -> PathBuf {
-        self.folder.join("bundles").join(format!("{generation}.json"))
+        self.folder
+            .join("bundles")
+            .join(format!("{generation}.json"))
     }
 }
 
 /// Decodes what can be decoded of base64 certificates.
 #[must_use]
 pub fn decode_all(texts: &[String]) -> Vec<Vec<u8>> {
-    texts.iter().filter_map(|text| BASE64_STANDARD.decode(text).ok()).collect()
+    texts
+        .iter()
+        .filter_map(|text| BASE64_STANDARD.decode(text).ok())
+        .collect()
 }
 
 fn keep_certificate(folder: &Path, certificate: &CertificateFile) -> Result<(), StateError> {
@@ -231,17 +275,29 @@ fn keep_certificate(folder: &Path, certificate: &CertificateFile) -> Result<(), 
     write(&folder.join("certificate.json"), &bytes)
 }
 
-fn save_identity(path: &Path, target: &TargetId, controller: &str, key: &SigningKey) -> Result<(), StateError> {
+fn save_identity(
+    path: &Path,
+    target: &TargetId,
+    controller: &str,
+    key: &SigningKey,
+) -> Result<(), StateError> {
     let identity = IdentityFile {
         target: target.clone(),
         controller: controller.to_owned(),
         key: BASE64_STANDARD.encode(key.to_pkcs8()),
     };
-    write(path, &serde_json::to_vec_pretty(&identity).expect("plain fields serialize"))
+    write(
+        path,
+        &serde_json::to_vec_pretty(&identity).expect("plain fields serialize"),
+    )
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
-    files::write(path, bytes).map_err(|source| StateError::Io { action: "write", path: path.to_owned(), source })
+    files::write(path, bytes).map_err(|source| StateError::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, StateError> {
@@ -250,8 +306,16 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, StateError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(StateError::NotEnrolled(path.to_owned()));
         }
-        Err(source) => return Err(StateError::Io { action: "read", path: path.to_owned(), source }),
+        Err(source) => {
+            return Err(StateError::Io {
+                action: "read",
+                path: path.to_owned(),
+                source,
+            });
+        }
     };
-    serde_json::from_slice(&bytes)
-        .map_err(|error| StateError::Damaged { path: path.to_owned(), why: error.to_string() })
+    serde_json::from_slice(&bytes).map_err(|error| StateError::Damaged {
+        path: path.to_owned(),
+        why: error.to_string(),
+    })
 }

@@ -37,16 +37,26 @@ pub struct Fleet {
 ///
 /// # Errors
 /// When `domain` gives no names.
-pub fn uniform(count: usize, domain: &DomainName, tenant: &TenantId, version: Version) -> anyhow::Result<Fleet> {
+pub fn uniform(
+    count: usize,
+    domain: &DomainName,
+    tenant: &TenantId,
+    version: Version,
+) -> anyhow::Result<Fleet> {
     let twin = |number: usize| -> anyhow::Result<Profile> {
         Ok(Profile {
             target: format!("twin-{number:04}.{domain}").parse()?,
-            installed: Installed::ProvisioningAgent { version, tenant: tenant.clone() },
+            installed: Installed::ProvisioningAgent {
+                version,
+                tenant: tenant.clone(),
+            },
             person: None,
             faults: std::collections::BTreeSet::new(),
         })
     };
-    Ok(Fleet { twins: (1..=count).map(twin).collect::<anyhow::Result<_>>()? })
+    Ok(Fleet {
+        twins: (1..=count).map(twin).collect::<anyhow::Result<_>>()?,
+    })
 }
 
 /// Enrolls what is not enrolled yet, then runs every agent until `stop`.
@@ -67,9 +77,14 @@ pub async fn run(
         let state = State::open(&place(folder, &profile))?;
         if number % AGENTS_PER_SOCKET == 0 || endpoint.is_none() {
             let address = enroll::resolve(&state.controller)?;
-            endpoint = Some(Endpoint::client(address, Wire::from_environment()).context("could not open a UDP socket")?);
+            endpoint = Some(
+                Endpoint::client(address, Wire::from_environment())
+                    .context("could not open a UDP socket")?,
+            );
         }
-        let Some(endpoint) = endpoint.clone() else { bail!("no socket") };
+        let Some(endpoint) = endpoint.clone() else {
+            bail!("no socket")
+        };
         let exec = Exec::Twin(Box::new(TwinExec::open(state.folder(), profile)?));
         let agent = Agent::open(state, exec, speed)?;
         agents.spawn(agent.run(endpoint, stop.clone()));
@@ -86,12 +101,21 @@ fn place(folder: &Path, profile: &Profile) -> PathBuf {
 }
 
 async fn enroll_all(folder: &Path, fleet: &Fleet, join: Option<JoinFile>) -> anyhow::Result<()> {
-    let missing: Vec<Profile> =
-        fleet.twins.iter().filter(|twin| !place(folder, twin).join("certificate.json").exists()).cloned().collect();
+    let missing: Vec<Profile> = fleet
+        .twins
+        .iter()
+        .filter(|twin| !place(folder, twin).join("certificate.json").exists())
+        .cloned()
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let Some(join) = join else { bail!("{} servers of the swarm are not enrolled, and no join file was given", missing.len()) };
+    let Some(join) = join else {
+        bail!(
+            "{} servers of the swarm are not enrolled, and no join file was given",
+            missing.len()
+        )
+    };
     let endpoint = Endpoint::client(enroll::resolve(&join.controller)?, Wire::from_environment())?;
     let mut enrolling: JoinSet<anyhow::Result<()>> = JoinSet::new();
     for profile in missing {
@@ -102,8 +126,11 @@ async fn enroll_all(folder: &Path, fleet: &Fleet, join: Option<JoinFile>) -> any
         }
         let (join, endpoint, folder) = (join.clone(), endpoint.clone(), place(folder, &profile));
         enrolling.spawn(async move {
-            let joining =
-                Joining { target: profile.target.clone(), simulated: true, machine: "a model of a server".to_owned() };
+            let joining = Joining {
+                target: profile.target.clone(),
+                simulated: true,
+                machine: "a model of a server".to_owned(),
+            };
             enroll::enroll(&folder, &join, &joining, Some(&endpoint), |_| {})
                 .await
                 .with_context(|| format!("could not enroll {}", profile.target))
@@ -120,6 +147,8 @@ async fn enroll_all(folder: &Path, fleet: &Fleet, join: Option<JoinFile>) -> any
 /// # Errors
 /// When it cannot be read or is no fleet.
 pub fn read(path: &Path) -> anyhow::Result<Fleet> {
-    let bytes = std::fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
-    serde_json::from_slice(&bytes).with_context(|| format!("{} is no fleet of twins", path.display()))
+    let bytes =
+        std::fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
+    serde_json::from_slice(&bytes)
+        .with_context(|| format!("{} is no fleet of twins", path.display()))
 }

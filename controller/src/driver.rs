@@ -231,7 +231,7 @@ async fn drive(
     loop {
         let due = core
             .fleet
-            .poll_timeout()
+            .poll_timeout(crate::now())
             .map(|at| at.since(crate::now()).max(Duration::from_millis(50)));
         let first = tokio::select! {
             act = queue.recv() => match act {
@@ -390,6 +390,14 @@ impl Core {
             .known()
             .get(target)
             .and_then(|known| known.facts.as_ref());
+        // What begins must find what the plan read; what goes on finds what its own phases have made.
+        let begins = phase == 0
+            && rollout
+                .work
+                .get(target)
+                .is_none_or(|work| work.receipts == 0);
+        let newest = known.map(|(_, facts)| facts.essence());
+        let essence = if begins { part.essence } else { newest };
         let reads = work.steps.iter().all(protocol::step::Step::is_read_only);
         let manifest = Manifest {
             format: 1,
@@ -404,9 +412,9 @@ impl Core {
             issued: batch.now,
             not_before: batch.now,
             expires: batch.now.plus(life),
-            assumed: known.filter(|_| !reads).map(|(_, facts)| Assumed {
-                essence: facts.essence(),
-            }),
+            assumed: essence
+                .filter(|_| !reads)
+                .map(|essence| Assumed { essence }),
             steps: work.steps.clone(),
             artifacts: work.artifacts.clone(),
             approval: None,
@@ -591,6 +599,13 @@ impl Core {
             .rollouts()
             .get(&id)
             .ok_or_else(|| format!("there is no rollout {id}"))?;
+        if rollout.state == controller_core::fleet::RolloutState::Aborted
+            && matches!(order, Order::Pause | Order::Resume | Order::Retry { .. })
+        {
+            return Err(format!(
+                "{id} was aborted, which is its end; plan and apply again"
+            ));
+        }
         let named = match &order {
             Order::Retry { target } => target.as_ref(),
             Order::Skip { target, .. } | Order::Resolve { target, .. } => Some(target),

@@ -36,6 +36,8 @@ pub enum Action {
     },
     /// Ask for a secret.
     AskSecret {
+        /// To be given back with the answer.
+        number: u64,
         /// The step.
         step: StepIndex,
         /// The try.
@@ -75,7 +77,7 @@ enum Waiting {
     Nothing,
     Op { number: u64, idle: bool },
     Permit,
-    Secret,
+    Secret { number: u64 },
 }
 
 /// One run.
@@ -172,6 +174,7 @@ impl Run {
         if self.waiting != Waiting::Permit || !current {
             return;
         }
+        self.step_begun = now;
         if let Some(section) = self.section.clone() {
             let generation = self.generation();
             self.actions
@@ -184,9 +187,21 @@ impl Run {
         self.answered(Outcome::Done, now);
     }
 
-    /// The secret came, or was refused.
-    pub fn handle_secret(&mut self, wanted: &SecretKind, came: Result<(), String>, now: Timestamp) {
-        if self.waiting != Waiting::Secret {
+    /// Tells whether the run still waits for the secret that it asked for under this number.
+    #[must_use]
+    pub fn awaits_secret(&self, number: u64) -> bool {
+        self.waiting == Waiting::Secret { number }
+    }
+
+    /// The secret came, or was refused. An answer to an ask that was made again since is dropped.
+    pub fn handle_secret(
+        &mut self,
+        number: u64,
+        wanted: &SecretKind,
+        came: Result<(), String>,
+        now: Timestamp,
+    ) {
+        if !self.awaits_secret(number) {
             return;
         }
         let Stage::At(at) = self.stage else { return };
@@ -202,6 +217,7 @@ impl Run {
             }
             Err(why) => Outcome::Failed(why),
         };
+        self.step_begun = now;
         self.answered(outcome, now);
     }
 
@@ -214,7 +230,7 @@ impl Run {
 
     /// Asks again for what was asked of a controller that did not hear it: to be called after each welcome.
     pub fn ask_again(&mut self, now: Timestamp) {
-        if matches!(self.waiting, Waiting::Permit | Waiting::Secret) {
+        if matches!(self.waiting, Waiting::Permit | Waiting::Secret { .. }) {
             self.waiting = Waiting::Nothing;
             self.advance(now);
         }
@@ -229,7 +245,10 @@ impl Run {
     pub fn resume(&mut self, now: Timestamp) {
         if self.paused {
             self.paused = false;
-            self.ask_again(now);
+            // What was not asked while it was paused is asked now; an ask for a secret still stands.
+            if self.waiting == Waiting::Permit {
+                self.waiting = Waiting::Nothing;
+            }
             self.advance(now);
         }
     }
@@ -239,7 +258,7 @@ impl Run {
     pub fn abort(&mut self, now: Timestamp) {
         self.aborted = true;
         let idle = match self.waiting {
-            Waiting::Permit | Waiting::Secret => true,
+            Waiting::Permit | Waiting::Secret { .. } => true,
             Waiting::Op { idle, .. } => idle && !self.in_section(),
             Waiting::Nothing => self.paused,
         };
@@ -253,7 +272,7 @@ impl Run {
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let Stage::At(at) = self.stage else { return };
         let limit = self.manifest.steps[at].time_limit();
-        let stuck = matches!(self.waiting, Waiting::Op { .. } | Waiting::Secret);
+        let stuck = matches!(self.waiting, Waiting::Op { .. } | Waiting::Secret { .. });
         if stuck && now >= self.step_begun.plus(limit) {
             self.waiting = Waiting::Nothing;
             let failure = Failure::plain(format!(
@@ -268,6 +287,8 @@ impl Run {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         match self.stage {
+            // Waiting for leave takes as long as it takes: the step's own time begins with the leave.
+            Stage::At(_) if self.waiting == Waiting::Permit => None,
             Stage::At(at) => Some(self.step_begun.plus(self.manifest.steps[at].time_limit())),
             Stage::Assuming | Stage::Reporting | Stage::Over => None,
         }
@@ -488,7 +509,9 @@ impl Run {
                 self.procedure.add(Outcome::Done);
             }
             Want::Secret { wanted, why } => {
-                self.waiting = Waiting::Secret;
+                let number = self.next_number;
+                self.next_number += 1;
+                self.waiting = Waiting::Secret { number };
                 let event = Event::SecretAsked {
                     generation,
                     step,
@@ -498,6 +521,7 @@ impl Run {
                 };
                 self.actions.push_back(Action::Journal(event));
                 self.actions.push_back(Action::AskSecret {
+                    number,
                     step,
                     attempt,
                     wanted,

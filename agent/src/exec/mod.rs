@@ -1,5 +1,6 @@
 //! Who performs an operation: the real server, or a model of one. Nothing above this module knows which.
 
+pub mod powershell;
 #[cfg(feature = "twin")]
 pub mod twin;
 #[cfg(windows)]
@@ -43,13 +44,22 @@ impl Exec {
     }
 
     /// Performs one operation. Artifacts were fetched before.
-    #[cfg_attr(not(windows), expect(clippy::unused_async, reason = "models answer at once; Windows does not"))]
+    #[cfg_attr(
+        not(windows),
+        expect(
+            clippy::unused_async,
+            reason = "models answer at once; Windows does not"
+        )
+    )]
     pub async fn perform(&self, op: &Op, secrets: &Secrets) -> (Outcome, std::time::Duration) {
         match self {
             #[cfg(feature = "twin")]
             Self::Twin(twin) => twin.perform(op, secrets),
             #[cfg(windows)]
-            Self::Windows(windows) => (windows.perform(op, secrets).await, std::time::Duration::ZERO),
+            Self::Windows(windows) => (
+                windows.perform(op, secrets).await,
+                std::time::Duration::ZERO,
+            ),
             #[cfg(not(windows))]
             Self::Nothing => {
                 let _ = (op, secrets);

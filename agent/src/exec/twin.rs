@@ -30,15 +30,25 @@ impl TwinExec {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Twin::new(profile),
             Err(error) => return Err(error),
         };
-        Ok(Self { model, faults: folder.join("faults.json"), twin: Mutex::new(twin) })
+        Ok(Self {
+            model,
+            faults: folder.join("faults.json"),
+            twin: Mutex::new(twin),
+        })
     }
 
     /// Answers from the model, keeping what changed before it answers.
     pub fn perform(&self, op: &Op, secrets: &Secrets) -> (Outcome, Duration) {
-        let mut twin = self.twin.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut twin = self
+            .twin
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         self.mend(&mut twin);
         let before = match op {
-            Op::Registry { .. } | Op::RegistryKey { .. } | Op::Service { .. } | Op::FileVersion { .. } => None,
+            Op::Registry { .. }
+            | Op::RegistryKey { .. }
+            | Op::Service { .. }
+            | Op::FileVersion { .. } => None,
             Op::Machine
             | Op::SetRegistry { .. }
             | Op::EnableService { .. }
@@ -56,7 +66,10 @@ impl TwinExec {
         if before.is_some_and(|before| before != *twin) {
             let bytes = serde_json::to_vec(&*twin).expect("a model serializes");
             if let Err(error) = files::write(&self.model, &bytes) {
-                return (Outcome::Failed(format!("the model could not be kept: {error}")), time);
+                return (
+                    Outcome::Failed(format!("the model could not be kept: {error}")),
+                    time,
+                );
             }
         }
         (outcome, time)
@@ -64,7 +77,9 @@ impl TwinExec {
 
     /// Takes up the faults that somebody laid beside the model: how a fault is mended while the agent runs.
     fn mend(&self, twin: &mut Twin) {
-        let Ok(bytes) = std::fs::read(&self.faults) else { return };
+        let Ok(bytes) = std::fs::read(&self.faults) else {
+            return;
+        };
         if let Ok(faults) = serde_json::from_slice::<std::collections::BTreeSet<Fault>>(&bytes) {
             twin.set_faults(faults);
         }

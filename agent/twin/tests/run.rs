@@ -184,13 +184,13 @@ fn drive(steps: Vec<Step>, twin: &mut Twin, cut: Option<usize>) -> (Conclusion, 
                 run.handle_outcome(number, outcome, NOW);
             }
             Action::AskPermit { step, attempt, .. } => run.handle_permit(step, attempt, NOW),
-            Action::AskSecret { wanted, .. } => {
+            Action::AskSecret { number, wanted, .. } => {
                 let secret = Secret {
                     user: "admin".to_owned(),
                     value: "value".to_owned(),
                 };
                 secrets.insert(wanted.clone(), secret);
-                run.handle_secret(&wanted, Ok(()), NOW);
+                run.handle_secret(number, &wanted, Ok(()), NOW);
             }
             Action::Finish(conclusion) => return (conclusion, journal, actions),
         }

@@ -280,10 +280,12 @@ pub(crate) enum TokenAct {
 pub(crate) enum AgentsAct {
     /// Lists them.
     List,
-    /// Agrees to a server that waits: compare the fingerprint first.
+    /// Agrees to a server that waits.
     Approve {
         /// Which.
         target: TargetId,
+        /// Fingerprint of its key as the server itself shows it; its first 8 digits or more.
+        key: String,
     },
     /// Frees a name for a new key.
     Replace {

@@ -536,9 +536,9 @@ async fn order(client: &Client, rollout: RolloutId, order: Order) -> anyhow::Res
 
 async fn agents(client: &Client, act: Option<AgentsAct>, json: bool) -> anyhow::Result<u8> {
     let (target, act) = match act {
-        Some(AgentsAct::Approve { target }) => (target, "approve"),
-        Some(AgentsAct::Replace { target }) => (target, "replace"),
-        Some(AgentsAct::Revoke { target }) => (target, "revoke"),
+        Some(AgentsAct::Approve { target, key }) => (target, format!("approve-{key}")),
+        Some(AgentsAct::Replace { target }) => (target, "replace".to_owned()),
+        Some(AgentsAct::Revoke { target }) => (target, "revoke".to_owned()),
         Some(AgentsAct::List) | None => {
             let agents: Agents = client.get("/v1/agents").await?;
             if json {
@@ -557,7 +557,7 @@ async fn agents(client: &Client, act: Option<AgentsAct>, json: bool) -> anyhow::
             output::print(&table(&["TARGET", "SESSION", "KEY", "FACTS"], &rows));
             for (target, waiting) in agents.pending {
                 output::print(&format!(
-                    "{target} waits for approval, key {} ({}): entrain agents approve {target}",
+                    "{target} waits for approval, key {} ({}): entrain agents approve {target} KEY",
                     waiting.key.fingerprint(),
                     waiting.machine
                 ));

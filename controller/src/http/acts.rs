@@ -285,7 +285,8 @@ fn change_agent(
         });
     };
     match act {
-        "approve" => {
+        approve if approve.starts_with("approve-") => {
+            let compared = approve.trim_start_matches("approve-");
             let waiting = core
                 .roster
                 .pending()
@@ -293,6 +294,12 @@ fn change_agent(
                 .map(|waiting| waiting.key.fingerprint());
             let key = waiting
                 .ok_or_else(|| Problem::Missing(format!("{target} does not wait for approval")))?;
+            if compared.len() < 8 || !key.to_string().starts_with(compared) {
+                let why = format!(
+                    "{target} waits with another key than {compared}; compare it at the server"
+                );
+                return Err(Problem::Refused(why));
+            }
             core.record(
                 batch,
                 Record::JoinApproved {

@@ -97,12 +97,14 @@ pub(super) async fn watch(
     }
     let changes = api.hub.changes();
     let stream = futures_util::stream::unfold(
-        (api, changes, false),
-        move |(api, mut changes, over)| async move {
-            if over {
+        (api, changes, None::<Frame>),
+        move |(api, mut changes, last)| async move {
+            if last
+                .as_ref()
+                .is_some_and(|frame| frame.view.state == "over")
+            {
                 return None;
             }
-            let mut last = None;
             loop {
                 changes.borrow_and_update();
                 let frame = api
@@ -112,16 +114,14 @@ pub(super) async fn watch(
                     .ok()
                     .flatten()?;
                 if last.as_ref() != Some(&frame) {
-                    let over = frame.view.state == "over";
                     let mut line = serde_json::to_vec(&frame).ok()?;
                     line.push(b'\n');
                     tokio::time::sleep(FRAME_PAUSE).await;
                     return Some((
                         Ok::<_, std::convert::Infallible>(line),
-                        (api, changes, over),
+                        (api, changes, Some(frame)),
                     ));
                 }
-                last = Some(frame);
                 changes.changed().await.ok()?;
             }
         },

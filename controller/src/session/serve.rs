@@ -184,6 +184,7 @@ async fn session(
             .hub
             .tell(move |core, _| {
                 core.live.connected.remove(&target);
+                core.fleet.forget_asked(&target);
                 core.live.pulses.remove(&target);
                 core.progress.remove(&target);
                 core.asks.retain(|_, ask| ask.target != target);
@@ -532,18 +533,29 @@ async fn secret(
     mut send: FrameSender,
 ) -> Result<(), LinkError> {
     let (answer, answered) = oneshot::channel();
-    let name = target.clone();
-    gateway
+    let open = OpenAsk {
+        target: target.clone(),
+        envelope: ask,
+        answer,
+    };
+    let Ok(number) = gateway
         .hub
-        .tell(move |core, _| {
-            core.ask_opened(OpenAsk {
-                target: name,
-                envelope: ask,
-                answer,
-            });
+        .act(move |core, _, told| {
+            // The asking stream waits for this and for nothing else.
+            told.send(core.ask_opened(open)).ok();
         })
-        .await;
-    let Ok(sealed) = answered.await else {
+        .await
+    else {
+        return Ok(());
+    };
+    let sealed = tokio::select! {
+        sealed = answered => sealed,
+        () = send.abandoned() => {
+            gateway.hub.tell(move |core, _| drop(core.asks.remove(&number))).await;
+            return Ok(());
+        }
+    };
+    let Ok(sealed) = sealed else {
         return send
             .send(&SecretAnswer::Refused(
                 "the question was withdrawn".to_owned(),

@@ -129,12 +129,33 @@ impl Endpoint {
         };
         socket.bind(&SockAddr::from(address))?;
         let runtime = Arc::new(TokioRuntime);
+        let native = |socket: Socket| {
+            quinn::Endpoint::new(
+                config.clone(),
+                server.clone(),
+                socket.into(),
+                Arc::clone(&runtime) as _,
+            )
+        };
+        let plain = |socket: Socket| {
+            let socket = Arc::new(PlainSocket::new(socket.into())?);
+            quinn::Endpoint::new_with_abstract_socket(
+                config.clone(),
+                server.clone(),
+                socket,
+                Arc::clone(&runtime) as _,
+            )
+        };
         let inner = match wire {
-            Wire::Native => quinn::Endpoint::new(config, server, socket.into(), runtime)?,
-            Wire::Plain => {
-                let socket = Arc::new(PlainSocket::new(socket.into())?);
-                quinn::Endpoint::new_with_abstract_socket(config, server, socket, runtime)?
-            }
+            Wire::Plain => plain(socket)?,
+            // Some socket stacks refuse the options that quinn's own socket insists on; the plain one needs none.
+            Wire::Native => match native(socket.try_clone()?) {
+                Ok(endpoint) => endpoint,
+                Err(error) => {
+                    tracing::warn!(%error, "the native socket is refused; going on with a plain one");
+                    plain(socket)?
+                }
+            },
         };
         Ok(Self { inner, buffers })
     }

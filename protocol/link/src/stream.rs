@@ -60,6 +60,12 @@ impl FrameSender {
         self.0.stopped().await.map(drop).map_err(cut)
     }
 
+    /// Waits until the peer no longer reads this stream, or is gone.
+    pub async fn abandoned(&mut self) {
+        // Either way nobody listens any more.
+        drop(self.0.stopped().await);
+    }
+
     /// Puts this stream before others of the connection; the default is 0.
     pub fn set_priority(&self, priority: i32) {
         // It fails only when the stream is gone, which the next send tells.

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use protocol::Version;
 use protocol::signed::ArtifactKind;
 use protocol::step::Product;
-use rustls_pki_types::{Der, TrustAnchor};
+#[cfg(not(feature = "test-anchors"))]
+use rustls_pki_types::Der;
+use rustls_pki_types::TrustAnchor;
 
 /// What is wrong with a file. Its text ends a sentence that names the file.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +111,17 @@ pub fn inspect(path: &Path) -> std::result::Result<Seen, ProvenanceError> {
     inspect_bytes(&data, &roots().map_err(ProvenanceError::Signature)?)
 }
 
+/// The ProductVersion of an executable, whoever signed it; `None` when it has none that can be read.
+#[must_use]
+pub fn file_version(path: &Path) -> Option<Version> {
+    let properties = pe::properties(&std::fs::read(path).ok()?).ok()?;
+    properties
+        .get("ProductVersion")
+        .or_else(|| properties.get("FileVersion"))?
+        .parse()
+        .ok()
+}
+
 fn inspect_bytes(
     data: &[u8],
     roots: &[TrustAnchor<'_>],
@@ -174,11 +187,13 @@ fn roots() -> Result<Vec<TrustAnchor<'static>>> {
     ])
 }
 
-/// The suite's own root, DER, from the file that `ENTRAIN_TEST_ANCHOR` names.
+/// The suite's own root, DER: the file that `ENTRAIN_TEST_ANCHOR` names, or `test-anchor.der` beside the program.
 #[cfg(feature = "test-anchors")]
 fn roots() -> Result<Vec<TrustAnchor<'static>>> {
+    let beside = || std::env::current_exe().map(|own| own.with_file_name("test-anchor.der"));
     let path = std::env::var_os("ENTRAIN_TEST_ANCHOR")
-        .ok_or_else(|| flaw("ENTRAIN_TEST_ANCHOR names no root"))?;
+        .map(PathBuf::from)
+        .map_or_else(beside, Ok)?;
     let der = std::fs::read(path)?;
     let certificate = rustls_pki_types::CertificateDer::from(der);
     Ok(vec![

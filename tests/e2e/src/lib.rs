@@ -1,1 +1,519 @@
-//! x
+//! The world of the end-to-end stories: a controller and agents as processes of their own, driven by the programs that an
+//! operator uses.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use agent_twin::{Fault, Installed, Profile, Twin};
+use controller_core::record::Record;
+use protocol::event::Event;
+use serde_json::Value;
+
+/// How long a condition may take to come true before the story counts as stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The tenant of the stories.
+pub const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
+
+/// The secret that is given: it must be found nowhere afterwards.
+pub const SECRET: &str = "correct-horse-battery-staple";
+
+/// A program of this workspace, beside the tests' own.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("a test knows its own program");
+    let folder = own.ancestors().nth(2).expect("tests lie in deps");
+    let path = folder.join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: `tests/run` builds it",
+        path.display()
+    );
+    path
+}
+
+/// Waits until `look` gives something.
+///
+/// # Panics
+/// When it does not.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what}: it did not come to be");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+/// A server of a story, with nothing installed.
+///
+/// # Panics
+/// When the name is none.
+#[must_use]
+pub fn server(name: &str, faults: &[Fault]) -> Profile {
+    Profile {
+        target: name.parse().expect("a DNS name"),
+        installed: Installed::Nothing,
+        person: None,
+        faults: faults.iter().copied().collect(),
+    }
+}
+
+/// A controller and its agents.
+#[derive(Debug)]
+pub struct World {
+    folder: tempfile::TempDir,
+    port: u16,
+    controller: Option<Child>,
+    agents: Vec<Child>,
+    environment: Vec<(String, String)>,
+    /// Modelled seconds that pass in a real one; 0 lets no time pass.
+    pub speed: u32,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.kill_agents();
+        self.kill_controller();
+    }
+}
+
+impl World {
+    /// A simulated controller that runs.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_environment(&[])
+    }
+
+    /// The same, with variables for every program of it.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn with_environment(environment: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let port = socket.local_addr().expect("a port").port();
+        drop(socket);
+        let mut world = Self {
+            folder,
+            port,
+            controller: None,
+            agents: Vec::new(),
+            environment: environment
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            speed: 0,
+        };
+        let address = format!("127.0.0.1:{port}");
+        let root = world.path("root.pem");
+        let root = root.to_str().expect("a path");
+        let made = world.entrain_with(
+            &[
+                "init",
+                "--simulated",
+                "--address",
+                &address,
+                "--listen",
+                &address,
+                "--root-key",
+                root,
+                "--passphrase-stdin",
+            ],
+            b"passphrase\n",
+        );
+        assert!(made.status.success(), "{}", text(&made));
+        world.start_controller();
+        world
+    }
+
+    /// A path in the world's folder.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The port that agents dial.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Runs `entrain` on this world's controller.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    #[must_use]
+    pub fn entrain(&self, arguments: &[&str]) -> Output {
+        self.entrain_with(arguments, b"")
+    }
+
+    /// The same, with standard input.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    #[must_use]
+    pub fn entrain_with(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let mut child = self.command(arguments).spawn().expect("entrain runs");
+        let mut stdin = child.stdin.take().expect("it has standard input");
+        // A program that needs no input may be gone already.
+        drop(std::io::Write::write_all(&mut stdin, input));
+        drop(stdin);
+        child.wait_with_output().expect("entrain ends")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program("entrain"));
+        command
+            .args(arguments)
+            .env("ENTRAIN_STATE", self.path("controller"))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs `entrain` and gives its JSON.
+    ///
+    /// # Panics
+    /// When it fails or prints none.
+    #[must_use]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.entrain(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    /// Starts the controller and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn start_controller(&mut self) {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path("serve.log"))
+            .expect("a log");
+        let mut command = self.command(&["serve"]);
+        command.stdout(Stdio::null()).stderr(log);
+        self.controller = Some(command.spawn().expect("the controller starts"));
+        until("the controller answers", || {
+            self.entrain(&["status"]).status.success().then_some(())
+        });
+    }
+
+    /// Kills the controller, SIGKILL.
+    pub fn kill_controller(&mut self) {
+        if let Some(mut child) = self.controller.take() {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+
+    /// Kills every process of agents, SIGKILL.
+    pub fn kill_agents(&mut self) {
+        for mut child in self.agents.drain(..) {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+
+    /// Makes a join file good for `uses`.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn join_file(&self, uses: usize) -> PathBuf {
+        let path = self.path(&format!(
+            "join-{}.json",
+            protocol::key::SigningKey::generate().public().fingerprint()
+        ));
+        let out = path.to_str().expect("a path");
+        let made = self.entrain(&["token", "create", "--uses", &uses.to_string(), "--out", out]);
+        assert!(made.status.success(), "{}", text(&made));
+        path
+    }
+
+    /// Starts one process of agents for these servers.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_agents(&mut self, servers: &[Profile], join: Option<&Path>) {
+        let fleet = self.path("fleet.json");
+        let twins = serde_json::json!({ "twins": servers });
+        std::fs::write(&fleet, serde_json::to_vec(&twins).expect("JSON")).expect("a file");
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path("agents.log"))
+            .expect("a log");
+        let mut command = Command::new(program("entrain-agent"));
+        command
+            .arg("swarm")
+            .arg("--state")
+            .arg(self.path("agents"))
+            .arg("--fleet")
+            .arg(&fleet)
+            .args(["--speed", &self.speed.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        if let Some(join) = join {
+            command.arg("--join").arg(join);
+        }
+        self.agents.push(command.spawn().expect("the agents start"));
+    }
+
+    /// Enrolls these servers and waits until all have reported their facts.
+    pub fn enroll(&mut self, servers: &[Profile]) {
+        // A token for one server without its name would wait for an operator.
+        let join = self.join_file(servers.len().max(2));
+        self.start_agents(servers, Some(&join));
+        self.all_report(servers.len());
+    }
+
+    /// Waits until that many agents are connected and have reported.
+    pub fn all_report(&self, count: usize) {
+        until("every agent has reported", || {
+            let agents = self.json(&["agents", "--json"]);
+            let ready = agents["agents"].as_array()?.iter().filter(|agent| {
+                agent["connected"] == true
+                    && agent["facts"]
+                        .as_str()
+                        .is_some_and(|facts| facts.starts_with("build"))
+            });
+            (ready.count() == count).then_some(())
+        });
+    }
+
+    /// Takes a stand-in for the provisioning agent's setup into the artifact store.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn add_artifact(&self) {
+        let file = self.path("setup.bin");
+        let bytes: Vec<u8> = (0..2_500_000_u32).map(|at| at.to_le_bytes()[1]).collect();
+        std::fs::write(&file, bytes).expect("a file");
+        let file = file.to_str().expect("a path");
+        let arguments = [
+            "artifact",
+            "add",
+            file,
+            "--accept-terms",
+            "--model",
+            "provisioning-agent",
+            "--version",
+            "1.1.2505.0",
+        ];
+        let added = self.entrain(&arguments);
+        assert!(added.status.success(), "{}", text(&added));
+    }
+
+    /// Writes a topology of one group and gives its path.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn topology(&self, hosts: &[&str]) -> String {
+        let hosts: Vec<String> = hosts.iter().map(|host| format!("\"{host}\"")).collect();
+        let text = format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[agents.corp]\nserves = [\"corp.contoso.com\"]\nhosts = [{}]\n",
+            hosts.join(", ")
+        );
+        self.write("topology.toml", &text)
+    }
+
+    /// Writes a file and gives its path.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, text).expect("a file");
+        path.to_str().expect("a path").to_owned()
+    }
+
+    /// Plans and applies; gives nothing, since the stories have one rollout.
+    ///
+    /// # Panics
+    /// When the plan is refused.
+    pub fn apply(&self, topology: &str) {
+        let policy = self.write("policy.toml", "[limit]\nfailures = \"50\"\n");
+        let planned = self.json(&["plan", topology, "--policy", &policy, "--json"]);
+        let plan = planned["plan"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no plan: {planned}"));
+        let applied = self.entrain(&["apply", plan]);
+        assert!(applied.status.success(), "{}", text(&applied));
+    }
+
+    /// Gives the suite's secret to whoever asks, in the background.
+    pub fn give_secrets(&mut self, count: usize) {
+        self.give(SECRET, count);
+    }
+
+    /// Gives this secret to whoever asks, in the background.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    pub fn give(&mut self, value: &str, count: usize) {
+        let count = count.to_string();
+        let mut child = self
+            .command(&["secret", "give", "--stdin", "--count", &count])
+            .spawn()
+            .expect("it runs");
+        let mut stdin = child.stdin.take().expect("standard input");
+        std::io::Write::write_all(
+            &mut stdin,
+            format!("admin@contoso.com\n{value}\n").as_bytes(),
+        )
+        .expect("it listens");
+        self.agents.push(child);
+    }
+
+    /// The one rollout's frame.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Value> {
+        let status = self.json(&["status", "--json"]);
+        status["rollouts"][0]["targets"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// State and detail of a target in the one rollout.
+    #[must_use]
+    pub fn state(&self, target: &str) -> (String, String) {
+        let found = self
+            .targets()
+            .into_iter()
+            .find(|row| row["target"] == target)
+            .unwrap_or_default();
+        let field = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
+        (field("state"), field("detail"))
+    }
+
+    /// Waits until every target is done.
+    pub fn all_done(&self) {
+        until("every target is done", || {
+            let targets = self.targets();
+            let done =
+                !targets.is_empty() && targets.iter().all(|target| target["state"] == "done");
+            done.then_some(())
+        });
+    }
+
+    /// Exports the record, verifies it offline, and gives its text.
+    ///
+    /// # Panics
+    /// When it does not hold.
+    #[must_use]
+    pub fn audit(&self) -> String {
+        let file = self.path("audit.jsonl");
+        let path = file.to_str().expect("a path");
+        let exported = self.entrain(&["audit", "export", path]);
+        assert!(exported.status.success(), "{}", text(&exported));
+        let verified = self.entrain(&["audit", "verify", path]);
+        assert!(verified.status.success(), "{}", text(&verified));
+        std::fs::read_to_string(&file).expect("the export is there")
+    }
+
+    /// Every event of the log in order, with its target's name.
+    ///
+    /// # Panics
+    /// When the log cannot be read.
+    #[must_use]
+    pub fn events(&self) -> Vec<(String, u64, Event)> {
+        let rows = self.json(&["logs", "--json"]);
+        let event = |row: &Value| {
+            let record: Record = serde_json::from_value(row["record"].clone()).ok()?;
+            let Record::TargetEvent {
+                target,
+                index,
+                body,
+                ..
+            } = record
+            else {
+                return None;
+            };
+            Some((
+                target.to_string(),
+                index.0,
+                Event::from_body(body.as_bytes())?,
+            ))
+        };
+        rows.as_array()
+            .expect("rows")
+            .iter()
+            .filter_map(event)
+            .collect()
+    }
+
+    /// What was changed on a server, from the model itself.
+    ///
+    /// # Panics
+    /// When there is no such model.
+    #[must_use]
+    pub fn changes(&self, target: &str) -> Vec<String> {
+        // A model is kept from its first change on.
+        let path = self.path("agents").join(target).join("twin.json");
+        let Ok(bytes) = std::fs::read(path) else {
+            return Vec::new();
+        };
+        let twin: Twin = serde_json::from_slice(&bytes).expect("a model");
+        twin.changes
+    }
+
+    /// Asserts that no event was lost or counted twice, and that no change was made twice on a server.
+    ///
+    /// # Panics
+    /// When one was.
+    pub fn nothing_lost_or_repeated(&self, targets: &[&str]) {
+        let events = self.events();
+        for target in targets {
+            let indexes: Vec<u64> = events
+                .iter()
+                .filter(|(whose, ..)| whose == target)
+                .map(|(_, index, _)| *index)
+                .collect();
+            let expected: Vec<u64> = (1..=indexes.len() as u64).collect();
+            assert_eq!(indexes, expected, "{target}");
+            let changes = self.changes(target);
+            let once: BTreeSet<&String> = changes.iter().collect();
+            assert_eq!(
+                once.len(),
+                changes.len(),
+                "{target} was changed twice: {changes:?}"
+            );
+        }
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Everything that a program printed.
+#[must_use]
+pub fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}

@@ -361,11 +361,16 @@ fn provisioning_agent(
                 Err(why.unwrap_or("the script did not say").to_owned())
             }
         });
-        findings.push(GMSA.judge(
+        let mut finding = GMSA.judge(
             usable,
             |usable| format!("{name}: {usable}"),
             |usable| *usable,
-        ));
+        );
+        if finding.verdict == Verdict::CannotTell {
+            // Without the ActiveDirectory module nobody can ask here; the product's own cmdlet will tell.
+            finding.severity = Severity::Warn;
+        }
+        findings.push(finding);
     }
     let vault = cx.service(product::VAULT_SERVICE)?;
     let state = |service: &Option<crate::op::Service>| {

@@ -88,6 +88,11 @@ impl Fleet {
         }
     }
 
+    /// Forgets what an agent asked for: it asks again when it is back.
+    pub fn forget_asked(&mut self, target: &TargetId) {
+        self.asked.remove(target);
+    }
+
     /// Tells everything that may be done now. Each decision is made on the state as it will be after those before it.
     #[must_use]
     pub fn decide(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
@@ -139,12 +144,16 @@ impl Fleet {
 
     /// When [`Self::decide`] must be asked again though nothing has happened.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
+    pub fn poll_timeout(&self, now: Timestamp) -> Option<Timestamp> {
         let ends = self
             .open
             .values()
             .map(|open| open.expires.plus(limits::CLOCK_TOLERANCE));
-        let lapses = self.gates.values().filter_map(|gate| gate.lapses);
+        let lapses = self
+            .gates
+            .values()
+            .filter_map(|gate| gate.lapses)
+            .filter(|lapses| *lapses > now);
         ends.chain(lapses).min()
     }
 
@@ -228,11 +237,15 @@ impl Fleet {
             RolloutState::Aborted => return Some("the rollout was aborted".to_owned()),
             RolloutState::Running => {}
         }
-        let held = |gate: &Gate| gate.lapses.is_none_or(|lapses| lapses > now);
+        // Leave lapses when it was not used; whoever is away may be in its section all the same, so it counts until it
+        // is back and says.
+        let held = |other: &TargetId, gate: &Gate| {
+            gate.lapses.is_none_or(|lapses| lapses > now) || !live.connected.contains(other)
+        };
         let others = || {
             gates
                 .iter()
-                .filter(|(other, gate)| *other != target && held(gate))
+                .filter(|(other, gate)| *other != target && held(other, gate))
         };
         if let Some(object) = &asked.section.gmsa
             && let Some((other, _)) =

@@ -1,12 +1,12 @@
 //! The fold: what each record changes. Nothing is decided here.
 
-use protocol::event::Event;
+use protocol::event::{Event, Grade};
 use protocol::signed::Ending;
 use protocol::{Fingerprint, Generation, RolloutId, TargetId, Timestamp};
 
 use crate::facts::Known;
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, TargetState, Work};
-use crate::plan::Plan;
+use crate::plan::{Kind, Plan};
 use crate::record::{Order, Record};
 
 impl Fleet {
@@ -390,15 +390,30 @@ impl Fleet {
             .get(target)
             .map_or(0, |part| part.phases.len());
         let aborted = rollout.state == RolloutState::Aborted;
+        let need = rollout.plan.need;
+        let lane = rollout
+            .plan
+            .targets
+            .get(target)
+            .map_or("", |part| part.lane.as_str());
+        let graded = rollout.plan.kind == Kind::Install && lane.starts_with("agents.");
         let Some(work) = rollout.work.get_mut(target) else {
             return;
         };
+        // Grades above "configured" are those of the provisioning agent; Connect's own end at "configured".
+        let enough = !graded || work.grade >= Some(need);
         work.receipts += 1;
         work.since = now;
         match ending {
             Ending::Completed => {
                 work.phase += 1;
-                work.state = if work.phase >= phases {
+                work.state = if work.phase >= phases && !enough {
+                    let seen = work.grade.map_or("none", Grade::as_str);
+                    TargetState::Inconclusive(format!(
+                        "the grade \"{}\" is needed, seen was: {seen}",
+                        need.as_str()
+                    ))
+                } else if work.phase >= phases {
                     TargetState::Done(work.grade)
                 } else if aborted {
                     TargetState::Aborted

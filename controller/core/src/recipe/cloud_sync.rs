@@ -225,7 +225,7 @@ fn register(
         }
         SignIn::Wizard => Step::GuideProvisioningAgent(GuideProvisioningAgent {
             tenant: tenant.id.clone(),
-            gmsa: named.cloned(),
+            gmsa: gmsa.cloned(),
             home_domain: home.clone(),
             text: wizard(tenant, gmsa, served),
         }),

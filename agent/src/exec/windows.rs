@@ -1,0 +1,509 @@
+//! Performs operations on this Windows server: registry, services, files, installers, PowerShell, ports.
+#![expect(
+    unsafe_code,
+    reason = "the few Windows calls that no safe library offers, each with its reason"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use agent_core::op::{Log, Op, Outcome, RegistryValue, Service};
+use agent_core::product;
+use protocol::facts::ServiceState;
+use protocol::signed::{ArtifactKind, ArtifactRef};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::process::Command;
+use windows_registry::{LOCAL_MACHINE, Type};
+use windows_service::service::{ServiceAccess, ServiceStartType, ServiceState as WindowsState};
+use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
+use windows_sys::Win32::Foundation::{CloseHandle, FILETIME, HANDLE, WAIT_TIMEOUT};
+use windows_sys::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
+use windows_sys::Win32::System::SystemInformation::{
+    ComputerNameDnsFullyQualified, GetComputerNameExW, GlobalMemoryStatusEx, MEMORYSTATUSEX,
+};
+use windows_sys::Win32::System::Threading::{
+    GetProcessTimes, OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE,
+    WaitForSingleObject,
+};
+
+use crate::exec::{Secrets, powershell};
+use crate::{artifact, files};
+
+/// How long a TCP connection may take.
+const REACH: Duration = Duration::from_secs(10);
+
+/// Lines that are read from the end of a log.
+const LOG_LINES: usize = 200;
+
+/// Folder in which people find installers.
+const STAGED: &str = r"C:\ProgramData\Entrain\staged";
+
+/// Folder of the agent's traces (product facts 1.3 [P]).
+const TRACES: &str = r"C:\ProgramData\Microsoft\Azure AD Connect Provisioning Agent\Trace";
+
+/// ERROR_SERVICE_DOES_NOT_EXIST.
+const NO_SUCH_SERVICE: i32 = 1060;
+
+/// This server.
+#[derive(Debug)]
+pub struct WindowsExec {
+    folder: PathBuf,
+}
+
+/// An installer that was begun, on disk before it runs: it outlives the agent.
+#[derive(Debug, Serialize, Deserialize)]
+struct Begun {
+    pid: u32,
+    created: u64,
+}
+
+impl WindowsExec {
+    /// This server, for the agent with that state folder.
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// Performs one operation.
+    pub async fn perform(&self, op: &Op, secrets: &Secrets) -> Outcome {
+        match op {
+            Op::Machine => machine(),
+            Op::Registry { key, value } => registry(key, value),
+            Op::RegistryKey { key } => Outcome::Exists(LOCAL_MACHINE.open(key).is_ok()),
+            Op::SetRegistry { key, value, data } => done(set_registry(key, value, data)),
+            Op::Service { name } => service(name).map_or_else(Outcome::Failed, Outcome::Service),
+            Op::EnableService { name } => done(enable(name)),
+            Op::FileVersion { path } => {
+                let path = Path::new(path);
+                if path.exists() {
+                    Outcome::FileVersion(provenance::file_version(path))
+                } else {
+                    Outcome::FileVersion(None)
+                }
+            }
+            Op::Fetch { .. } => {
+                Outcome::Failed("artifacts are fetched before they come here".to_owned())
+            }
+            Op::Stage { artifact, name } => self.stage(artifact, name),
+            Op::AwaitInstaller => self.await_installer().await,
+            Op::Install {
+                artifact,
+                arguments,
+                log,
+            } => self.install(artifact, arguments, *log).await,
+            Op::ReadLog { log } => self.read_log(*log),
+            Op::Script {
+                script,
+                input,
+                limit,
+                ..
+            } => {
+                let folder = agent_folder();
+                let input = powershell::input(*script, input, &folder, secrets);
+                let ran = powershell::run(powershell::text(*script), &input, *limit).await;
+                ran.map_or_else(Outcome::Failed, |lines| Outcome::Script { lines })
+            }
+            Op::Reach { host, port } => reach(host, *port).await,
+            Op::FindDomainControllers { domain } => find_domain_controllers(domain).await,
+            Op::Wait { time } => {
+                tokio::time::sleep(*time).await;
+                Outcome::Done
+            }
+        }
+    }
+
+    fn log_path(&self, log: Log) -> PathBuf {
+        match log {
+            Log::ProvisioningAgentSetup => self
+                .folder
+                .join("logs")
+                .join("provisioning-agent-setup.log"),
+            Log::ProvisioningAgentTrace => {
+                newest_file(Path::new(TRACES)).unwrap_or_else(|| PathBuf::from(TRACES))
+            }
+        }
+    }
+
+    fn stage(&self, artifact: &ArtifactRef, name: &str) -> Outcome {
+        let from = artifact::path(&self.folder, &artifact.sha256);
+        let to = Path::new(STAGED).join(name);
+        let copied = fs::create_dir_all(STAGED).and_then(|()| {
+            let part = to.with_extension("part");
+            fs::copy(&from, &part)?;
+            fs::rename(&part, &to)
+        });
+        match copied {
+            Ok(()) => Outcome::Staged {
+                path: to.display().to_string(),
+            },
+            Err(error) => Outcome::Failed(error.to_string()),
+        }
+    }
+
+    fn begun_path(&self) -> PathBuf {
+        self.folder.join("installer.json")
+    }
+
+    /// Runs the installer from the bytes whose digest is checked once more just before.
+    async fn install(&self, artifact: &ArtifactRef, arguments: &[String], log: Log) -> Outcome {
+        let from = artifact::path(&self.folder, &artifact.sha256);
+        match artifact::digest_file(&from) {
+            Ok(digest) if digest == artifact.sha256 => {}
+            Ok(_) => {
+                return Outcome::Failed(
+                    "the installer was altered after it was verified".to_owned(),
+                );
+            }
+            Err(error) => return Outcome::Failed(format!("the installer cannot be read: {error}")),
+        }
+        let extension = match artifact.kind {
+            ArtifactKind::Exe => "exe",
+            ArtifactKind::Msi => "msi",
+        };
+        let program = from.with_extension(extension);
+        let log = self.log_path(log);
+        let prepared = fs::create_dir_all(log.parent().unwrap_or(&self.folder))
+            .and_then(|()| fs::copy(&from, &program));
+        if let Err(error) = prepared {
+            return Outcome::Failed(format!("the installer cannot be put in place: {error}"));
+        }
+        let mut command = match artifact.kind {
+            ArtifactKind::Exe => {
+                let mut command = Command::new(&program);
+                command.args(arguments).arg("/log").arg(&log);
+                command
+            }
+            ArtifactKind::Msi => {
+                let mut command = Command::new(r"C:\Windows\System32\msiexec.exe");
+                command
+                    .arg("/i")
+                    .arg(&program)
+                    .args(["/qn", "/norestart", "/l*v"])
+                    .arg(&log);
+                command
+            }
+        };
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => return Outcome::Failed(format!("it cannot be started: {error}")),
+        };
+        if let Some(pid) = child.id() {
+            let begun = Begun {
+                pid,
+                created: created(pid).unwrap_or(0),
+            };
+            let bytes = serde_json::to_vec(&begun).unwrap_or_default();
+            if let Err(error) = files::write(&self.begun_path(), &bytes) {
+                tracing::error!(%error, "that an installer was begun could not be written down");
+            }
+        }
+        let status = child.wait().await;
+        drop(fs::remove_file(self.begun_path()));
+        drop(fs::remove_file(&program));
+        match status.map(|status| status.code()) {
+            Ok(Some(code)) => Outcome::Exited { code },
+            Ok(None) => Outcome::Failed("it ended without an exit code".to_owned()),
+            Err(error) => Outcome::Failed(error.to_string()),
+        }
+    }
+
+    /// Waits for an installer of an earlier life that still runs: the same process by number and creation time.
+    async fn await_installer(&self) -> Outcome {
+        let Ok(bytes) = fs::read(self.begun_path()) else {
+            return Outcome::Done;
+        };
+        let Ok(begun) = serde_json::from_slice::<Begun>(&bytes) else {
+            return Outcome::Done;
+        };
+        while created(begun.pid) == Some(begun.created) && is_running(begun.pid) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        drop(fs::remove_file(self.begun_path()));
+        Outcome::Done
+    }
+
+    fn read_log(&self, log: Log) -> Outcome {
+        match fs::read(self.log_path(log)) {
+            Ok(bytes) => {
+                let text = decode(&bytes);
+                let lines: Vec<&str> = text.lines().collect();
+                let from = lines.len().saturating_sub(LOG_LINES);
+                Outcome::Lines(
+                    lines[from..]
+                        .iter()
+                        .map(|line| (*line).to_owned())
+                        .collect(),
+                )
+            }
+            Err(error) => Outcome::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Windows Installer writes its logs as UTF-16 with a mark, other installers as 8-bit text.
+fn decode(bytes: &[u8]) -> String {
+    match bytes.strip_prefix(&[0xff, 0xfe]) {
+        Some(rest) => {
+            let units: Vec<u16> = rest
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|pair| u16::from_le_bytes(*pair))
+                .collect();
+            String::from_utf16_lossy(&units)
+        }
+        None => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+/// Looks at a fetched artifact: its Authenticode chain, product and version must be what the manifest says.
+///
+/// # Errors
+/// When it is not what the vendor signs.
+pub fn accept_artifact(path: &Path, artifact: &ArtifactRef) -> Result<(), String> {
+    let seen = provenance::inspect(path)
+        .map_err(|error| format!("the installer was refused: {}", crate::agent::chain(&error)))?;
+    if seen.version != artifact.version || seen.kind != artifact.kind {
+        return Err(format!(
+            "the installer was refused: it is version {}, the bundle says {}",
+            seen.version, artifact.version
+        ));
+    }
+    Ok(())
+}
+
+fn done(result: Result<(), String>) -> Outcome {
+    result.map_or_else(Outcome::Failed, |()| Outcome::Done)
+}
+
+fn agent_folder() -> String {
+    let key = LOCAL_MACHINE.open(product::AGENT_KEY);
+    let folder = key.and_then(|key| key.get_string(product::AGENT_FOLDER_VALUE));
+    folder.unwrap_or_else(|_| product::AGENT_FOLDER.to_owned())
+}
+
+/// What cannot be read is not what is absent.
+fn absent_or_failed(error: &windows_registry::Error) -> Outcome {
+    const NOT_FOUND: [u32; 2] = [0x8007_0002, 0x8007_0003];
+    if NOT_FOUND.contains(&error.code().0.cast_unsigned()) {
+        Outcome::Registry(None)
+    } else {
+        Outcome::Failed(error.to_string())
+    }
+}
+
+fn registry(key: &str, value: &str) -> Outcome {
+    let key = match LOCAL_MACHINE.open(key) {
+        Ok(key) => key,
+        Err(error) => return absent_or_failed(&error),
+    };
+    let kind = match key.get_type(value) {
+        Ok(kind) => kind,
+        Err(error) => return absent_or_failed(&error),
+    };
+    let read = match kind {
+        Type::U32 => key.get_u32(value).map(RegistryValue::Number),
+        Type::String | Type::ExpandString => key.get_string(value).map(RegistryValue::Text),
+        _ => Ok(RegistryValue::Other),
+    };
+    read.map_or_else(
+        |error| Outcome::Failed(error.to_string()),
+        |value| Outcome::Registry(Some(value)),
+    )
+}
+
+fn set_registry(key: &str, value: &str, data: &RegistryValue) -> Result<(), String> {
+    let key = LOCAL_MACHINE
+        .create(key)
+        .map_err(|error| error.to_string())?;
+    match data {
+        RegistryValue::Number(number) => key.set_u32(value, *number),
+        RegistryValue::Text(text) => key.set_string(value, text),
+        RegistryValue::Other => return Err("only numbers and texts are set".to_owned()),
+    }
+    .map_err(|error| error.to_string())
+}
+
+fn manager() -> Result<ServiceManager, String> {
+    ServiceManager::local_computer(None::<&str>, ServiceManagerAccess::CONNECT)
+        .map_err(|error| error.to_string())
+}
+
+fn service(name: &str) -> Result<Option<Service>, String> {
+    let access = ServiceAccess::QUERY_STATUS | ServiceAccess::QUERY_CONFIG;
+    let service = match manager()?.open_service(name, access) {
+        Ok(service) => service,
+        Err(windows_service::Error::Winapi(error))
+            if error.raw_os_error() == Some(NO_SUCH_SERVICE) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    let status = service.query_status().map_err(|error| error.to_string())?;
+    let config = service.query_config().map_err(|error| error.to_string())?;
+    let state = match (status.current_state, config.start_type) {
+        (WindowsState::Running, _) => ServiceState::Running,
+        (_, ServiceStartType::Disabled) => ServiceState::Disabled,
+        _ => ServiceState::NotRunning,
+    };
+    let account = config
+        .account_name
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    Ok(Some(Service {
+        state,
+        account,
+        automatic: config.start_type == ServiceStartType::AutoStart,
+    }))
+}
+
+/// Sets a disabled service to be started on demand. `sc config` is what the documentation of Windows gives for it.
+fn enable(name: &str) -> Result<(), String> {
+    let output = std::process::Command::new(r"C:\Windows\System32\sc.exe")
+        .args(["config", name, "start=", "demand"])
+        .output()
+        .map_err(|error| error.to_string())?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+}
+
+async fn reach(host: &str, port: u16) -> Outcome {
+    match tokio::time::timeout(REACH, tokio::net::TcpStream::connect((host, port))).await {
+        Ok(Ok(_)) => Outcome::Done,
+        Ok(Err(error)) => Outcome::Failed(error.to_string()),
+        Err(_) => Outcome::Failed(format!("no answer within {} s", REACH.as_secs())),
+    }
+}
+
+async fn find_domain_controllers(domain: &str) -> Outcome {
+    let input = json!({ "domain": domain });
+    match powershell::run(
+        powershell::find_domain_controllers(),
+        &input,
+        Duration::from_secs(60),
+    )
+    .await
+    {
+        Ok(lines) => {
+            let hosts = lines
+                .last()
+                .and_then(|last| last["hosts"].as_array().cloned())
+                .unwrap_or_default();
+            Outcome::Hosts(
+                hosts
+                    .iter()
+                    .filter_map(|host| host.as_str().map(ToOwned::to_owned))
+                    .collect(),
+            )
+        }
+        Err(why) => Outcome::Failed(why),
+    }
+}
+
+fn newest_file(folder: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok);
+    entries
+        .max_by_key(|entry| entry.metadata().and_then(|meta| meta.modified()).ok())
+        .map(|entry| entry.path())
+}
+
+fn machine() -> Outcome {
+    let mut memory = MEMORYSTATUSEX {
+        dwLength: u32::try_from(size_of::<MEMORYSTATUSEX>()).unwrap_or(0),
+        ..MEMORYSTATUSEX::default()
+    };
+    // SAFETY: the structure is alive, writable and says its own length, as the call asks for.
+    let told = unsafe { GlobalMemoryStatusEx(&raw mut memory) };
+    let drive: Vec<u16> = "C:\\\0".encode_utf16().collect();
+    let mut free = 0_u64;
+    // SAFETY: the path ends with a zero; the one result pointer is alive and writable, and the others may be null.
+    let asked = unsafe {
+        GetDiskFreeSpaceExW(
+            drive.as_ptr(),
+            &raw mut free,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+        )
+    };
+    if told == 0 || asked == 0 {
+        return Outcome::Failed(std::io::Error::last_os_error().to_string());
+    }
+    Outcome::Machine {
+        memory_mib: memory.ullTotalPhys >> 20,
+        disk_free_mib: free >> 20,
+    }
+}
+
+/// The full DNS name of this server.
+#[must_use]
+pub fn dns_name() -> Option<String> {
+    let mut buffer = [0_u16; 512];
+    let mut length = u32::try_from(buffer.len()).ok()?;
+    // SAFETY: the buffer is alive and as long as told; the call writes the used length back.
+    let told = unsafe {
+        GetComputerNameExW(
+            ComputerNameDnsFullyQualified,
+            buffer.as_mut_ptr(),
+            &raw mut length,
+        )
+    };
+    let name = buffer.get(..usize::try_from(length).ok()?)?;
+    (told != 0).then(|| String::from_utf16_lossy(name))
+}
+
+struct Process(HANDLE);
+
+impl Process {
+    fn open(pid: u32) -> Option<Self> {
+        let access = PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE;
+        // SAFETY: the call takes plain values and gives a handle, or null when there is no such process.
+        let handle = unsafe { OpenProcess(access, 0, pid) };
+        (!handle.is_null()).then_some(Self(handle))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // SAFETY: the handle was opened by this type and is closed once.
+        unsafe { CloseHandle(self.0) };
+    }
+}
+
+fn created(pid: u32) -> Option<u64> {
+    let process = Process::open(pid)?;
+    let zero = || FILETIME {
+        dwLowDateTime: 0,
+        dwHighDateTime: 0,
+    };
+    let (mut created, mut exited, mut kernel, mut user) = (zero(), zero(), zero(), zero());
+    // SAFETY: the handle is open and the four structures are alive and writable.
+    let told = unsafe {
+        GetProcessTimes(
+            process.0,
+            &raw mut created,
+            &raw mut exited,
+            &raw mut kernel,
+            &raw mut user,
+        )
+    };
+    (told != 0).then(|| u64::from(created.dwHighDateTime) << 32 | u64::from(created.dwLowDateTime))
+}
+
+fn is_running(pid: u32) -> bool {
+    // SAFETY: the handle is open while it is waited for, without time.
+    Process::open(pid)
+        .is_some_and(|process| unsafe { WaitForSingleObject(process.0, 0) } == WAIT_TIMEOUT)
+}

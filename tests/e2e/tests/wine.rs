@@ -1,0 +1,413 @@
+//! The same story on real Windows code: the agent as a Windows service under Wine, a Linux controller, a real setup
+//! executable that runs a real `msiexec /qn`, a PowerShell process, real registry and services. The products are stand-ins
+//! (`tests/fixtures`). Run by `tests/run wine`, inside network and mount namespaces of its own, in which the cloud's sign-in
+//! hosts and a domain controller are this machine.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a story stops where something is not as it must be"
+)]
+
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use e2e::{SECRET, TENANT, World, text, until};
+
+const TARGET: &str = "win-01.corp.contoso.test";
+
+/// What the product's stand-in expects as its token; the suite's own secret is not the stand-in's.
+const TOKEN: &str = "a token of nobody";
+
+struct Wine {
+    prefix: PathBuf,
+    programs: PathBuf,
+}
+
+impl Drop for Wine {
+    fn drop(&mut self) {
+        drop(self.command("wineserver").arg("-k").status());
+    }
+}
+
+impl Wine {
+    fn new(folder: &Path) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .nth(2)
+            .unwrap();
+        let programs = root.join("target/windows/x86_64-pc-windows-gnu/release");
+        assert!(
+            programs.join("entrain-agent.exe").exists(),
+            "`tests/run wine` builds the Windows programs"
+        );
+        let wine = Self {
+            prefix: folder.join("wine"),
+            programs,
+        };
+        must(
+            wine.command("wine")
+                .args(["wineboot", "-i"])
+                .output()
+                .unwrap(),
+            "wineboot",
+        );
+        wine
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("WINEPREFIX", &self.prefix)
+            .env("WINEDEBUG", "-all")
+            .env("DISPLAY", "")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command("wine").args(arguments).output().unwrap()
+    }
+
+    fn drive(&self, path: &str) -> PathBuf {
+        self.prefix.join("drive_c").join(path)
+    }
+
+    fn put(&self, program: &str, path: &str) {
+        let to = self.drive(path);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::remove_file(&to).ok();
+        std::fs::copy(self.programs.join(program), to).unwrap();
+    }
+
+    fn registry(&self, key: &str, value: &str, kind: &str, data: &str) {
+        let key = format!("HKLM\\{key}");
+        must(
+            self.run(&[
+                "reg", "add", &key, "/v", value, "/t", kind, "/d", data, "/f",
+            ]),
+            &key,
+        );
+    }
+}
+
+fn must(output: Output, what: &str) -> Output {
+    assert!(output.status.success(), "{what}: {}", text(&output));
+    output
+}
+
+/// A server as the product wants it (product facts 1.7).
+fn windows_server(wine: &Wine) {
+    let version = r"SOFTWARE\Microsoft\Windows NT\CurrentVersion";
+    wine.registry(
+        version,
+        "ProductName",
+        "REG_SZ",
+        "Windows Server 2022 Standard (Wine)",
+    );
+    wine.registry(version, "CurrentBuildNumber", "REG_SZ", "20348");
+    wine.registry(version, "InstallationType", "REG_SZ", "Server");
+    wine.registry(
+        r"SYSTEM\CurrentControlSet\Control\ProductOptions",
+        "ProductType",
+        "REG_SZ",
+        "ServerNT",
+    );
+    wine.registry(
+        r"SYSTEM\CurrentControlSet\Services\Tcpip\Parameters",
+        "Domain",
+        "REG_SZ",
+        "corp.contoso.test",
+    );
+    wine.registry(
+        r"SOFTWARE\Microsoft\NET Framework Setup\NDP\v4\Full",
+        "Release",
+        "REG_DWORD",
+        "528449",
+    );
+    wine.registry(
+        r"SOFTWARE\Microsoft\.NETFramework\v4.0.30319",
+        "SchUseStrongCrypto",
+        "REG_DWORD",
+        "1",
+    );
+    // TLS 1.2 is left as Windows has it: the rollout may fix it.
+    must(
+        wine.run(&[
+            "sc",
+            "create",
+            "VaultSvc",
+            "binPath=",
+            r"C:\windows\system32\svchost.exe",
+            "start=",
+            "demand",
+        ]),
+        "VaultSvc",
+    );
+}
+
+/// The suite's own authority and a code signing certificate under it, by openssl; gives the root, the chain and the key.
+fn signer(folder: &Path) -> (PathBuf, PathBuf, PathBuf) {
+    let path = |name: &str| folder.join(name);
+    let openssl = |arguments: &[&str]| {
+        must(
+            Command::new("openssl")
+                .current_dir(folder)
+                .args(arguments)
+                .output()
+                .unwrap(),
+            "openssl",
+        );
+    };
+    openssl(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.pem",
+        "-days",
+        "30",
+        "-subj",
+        "/O=Entrain tests/CN=Test Root",
+        "-addext",
+        "basicConstraints=critical,CA:TRUE",
+        "-addext",
+        "keyUsage=critical,keyCertSign",
+    ]);
+    openssl(&[
+        "req",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "s.key",
+        "-out",
+        "s.csr",
+        "-subj",
+        "/O=Microsoft Corporation/CN=Stand-in",
+    ]);
+    std::fs::write(
+        path("ext"),
+        "basicConstraints=critical,CA:FALSE\nextendedKeyUsage=codeSigning\n",
+    )
+    .unwrap();
+    openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        "s.csr",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-days",
+        "20",
+        "-out",
+        "s.pem",
+        "-extfile",
+        "ext",
+    ]);
+    openssl(&["x509", "-in", "ca.pem", "-outform", "DER", "-out", "ca.der"]);
+    (path("ca.der"), path("s.pem"), path("s.key"))
+}
+
+/// The setup: the stand-in's program with the package appended, signed.
+fn setup(wine: &Wine, folder: &Path, certificate: &Path, key: &Path) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .join("fixtures/product.wxs");
+    for (program, name) in [
+        ("standin-service.exe", "agent.exe"),
+        ("standin-service.exe", "updater.exe"),
+    ] {
+        std::fs::copy(wine.programs.join(program), folder.join(name)).unwrap();
+    }
+    std::fs::write(folder.join("module.dll"), "stands in for the module").unwrap();
+    let package = folder.join("inner.msi");
+    let built = Command::new("wixl")
+        .current_dir(folder)
+        .args(["-a", "x64", "-o"])
+        .arg(&package)
+        .arg(source)
+        .output();
+    must(built.unwrap(), "wixl");
+    let inner = std::fs::read(&package).unwrap();
+    let mut bytes = std::fs::read(wine.programs.join("standin-setup.exe")).unwrap();
+    bytes.extend_from_slice(b"\0inner package\0");
+    bytes.extend_from_slice(&(inner.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&inner);
+    let (unsigned, signed) = (folder.join("unsigned.exe"), folder.join("setup.exe"));
+    std::fs::write(&unsigned, bytes).unwrap();
+    let sign = Command::new("osslsigncode")
+        .args(["sign", "-h", "sha256", "-certs"])
+        .arg(certificate)
+        .arg("-key")
+        .arg(key)
+        .arg("-in")
+        .arg(&unsigned)
+        .arg("-out")
+        .arg(&signed)
+        .output();
+    must(sign.unwrap(), "osslsigncode");
+    signed
+}
+
+/// Listens as the sign-in hosts and as a domain controller; answers nobody, which is all that a port probe asks.
+fn listen(port: u16) {
+    let listener = TcpListener::bind(("127.0.0.1", port))
+        .unwrap_or_else(|error| panic!("port {port}: {error}"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut stream = stream;
+            drop(stream.read(&mut [0; 1]));
+        }
+    });
+}
+
+#[test]
+fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
+    listen(443);
+    listen(389);
+    let folder = tempfile::tempdir().unwrap();
+    let (anchor, certificate, key) = signer(folder.path());
+    // The controller and the agent believe this root alone, by the feature `test-anchors`.
+    let mut world = World::with_environment(&[("ENTRAIN_TEST_ANCHOR", anchor.to_str().unwrap())]);
+    let wine = Wine::new(folder.path());
+    let shim = folder.path().join("bcryptprimitives.dll");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .join("fixtures/bcryptprimitives.c");
+    let built = Command::new("x86_64-w64-mingw32-gcc")
+        .arg("-shared")
+        .arg("-o")
+        .arg(&shim)
+        .arg(source)
+        .arg("-ladvapi32")
+        .output();
+    must(built.unwrap(), "the shim");
+    std::fs::copy(&shim, wine.drive("windows/system32/bcryptprimitives.dll")).unwrap();
+    wine.put(
+        "standin-powershell.exe",
+        "windows/system32/WindowsPowerShell/v1.0/powershell.exe",
+    );
+    windows_server(&wine);
+    let setup = setup(&wine, folder.path(), &certificate, &key);
+
+    // The layout that an installer makes: a launcher, one version, and its state.
+    wine.put(
+        "entrain-launcher.exe",
+        "ProgramData/Entrain/entrain-launcher.exe",
+    );
+    wine.put(
+        "entrain-agent.exe",
+        "ProgramData/Entrain/versions/1/entrain-agent.exe",
+    );
+    std::fs::copy(
+        &anchor,
+        wine.drive("ProgramData/Entrain/versions/1/test-anchor.der"),
+    )
+    .unwrap();
+    std::fs::write(wine.drive("ProgramData/Entrain/current"), "1").unwrap();
+
+    let join = world.path("join.json");
+    let token = world.entrain(&[
+        "token",
+        "create",
+        "--target",
+        TARGET,
+        "--out",
+        join.to_str().unwrap(),
+    ]);
+    must(token, "token");
+    let agent = r"C:\ProgramData\Entrain\versions\1\entrain-agent.exe";
+    let windows_join = format!("Z:{}", join.display()).replace('/', "\\");
+    let state = r"C:\ProgramData\Entrain\agent";
+    must(
+        wine.run(&[
+            agent,
+            "enroll",
+            "--state",
+            state,
+            "--join",
+            &windows_join,
+            "--name",
+            TARGET,
+        ]),
+        "enroll",
+    );
+    assert!(!join.exists(), "the used join file is deleted");
+    let binary = r"C:\ProgramData\Entrain\entrain-launcher.exe";
+    must(
+        wine.run(&[
+            "sc",
+            "create",
+            "EntrainAgent",
+            "binPath=",
+            binary,
+            "start=",
+            "auto",
+        ]),
+        "create",
+    );
+    must(wine.run(&["sc", "start", "EntrainAgent"]), "start");
+    world.all_report(1);
+
+    let added = world.entrain(&[
+        "artifact",
+        "add",
+        setup.to_str().unwrap(),
+        "--accept-terms",
+        "--source",
+        "built by the suite",
+    ]);
+    let added = text(&must(added, "artifact"));
+    assert!(added.contains("provisioning agent 1.1.2505.0"), "{added}");
+    let topology = world.write(
+        "topology.toml",
+        &format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[agents.corp]\nserves = [\"corp.contoso.test\"]\nhosts = [\"{TARGET}\"]\nmay_fix = [\"tls12\"]\n"
+        ),
+    );
+    world.apply(&topology);
+    world.give(TOKEN, 1);
+    until("the rollout ends", || {
+        let (state, detail) = world.state(TARGET);
+        assert!(
+            !matches!(state.as_str(), "failed" | "refused" | "inconclusive"),
+            "{state}: {detail}\n{}",
+            text(&world.entrain(&["why", TARGET]))
+        );
+        (state == "done").then_some(())
+    });
+
+    assert_eq!(world.state(TARGET).1, "registered");
+    for name in [
+        "AADConnectProvisioningAgent",
+        "AzureADConnectAgentUpdater",
+        "EntrainAgent",
+    ] {
+        let query = text(&wine.run(&["sc", "query", name]));
+        assert!(query.contains("RUNNING"), "{name}: {query}");
+    }
+    let installed = wine.drive("Program Files/Microsoft Azure AD Connect Provisioning Agent/AADConnectProvisioningAgent.exe");
+    assert!(installed.exists());
+    let said = text(&world.entrain(&["logs"]));
+    assert!(
+        said.contains("Enabled of Client set to 1"),
+        "what was fixed is told with its old value"
+    );
+    let record = world.audit();
+    assert_eq!(
+        record.matches("\\\"event\\\":\\\"run-finished\\\"").count(),
+        3,
+        "three signed receipts"
+    );
+    assert!(!record.contains(TOKEN) && !record.contains(SECRET));
+}
