@@ -40,7 +40,12 @@ pub(crate) async fn give(client: &Client, appointment: &Appointment) -> anyhow::
     let mut given = 0;
     let mut quiet = Duration::ZERO;
     while appointment.count.is_none_or(|count| given < count) && quiet < QUIET {
-        let asks: Vec<AskRow> = client.get("/v1/secrets").await?;
+        // A controller that is being restarted does not end the appointment; one that stays away does.
+        let asks: Vec<AskRow> = match client.get("/v1/secrets").await {
+            Ok(asks) => asks,
+            Err(error) if quiet.is_zero() && answered.is_empty() => return Err(error),
+            Err(_) => Vec::new(),
+        };
         let wanted = |ask: &&AskRow| {
             appointment
                 .target
@@ -50,32 +55,44 @@ pub(crate) async fn give(client: &Client, appointment: &Appointment) -> anyhow::
         let Some(ask) = asks
             .iter()
             .filter(wanted)
-            .find(|ask| !answered.contains(&ask.ask))
+            .find(|ask| !answered.contains(&ask.envelope))
         else {
             tokio::time::sleep(LOOK).await;
             quiet += LOOK;
             continue;
         };
         quiet = Duration::ZERO;
-        answered.insert(ask.ask);
-        let verified =
-            check(ask).with_context(|| format!("the ask of {} was not answered", ask.target))?;
-        let secret = match &fixed {
-            Some(secret) => secret.clone(),
-            None => prompt(&verified)?,
-        };
-        let sealed = seal_to(&verified, &ask.envelope, &secret)?;
-        let done: Done = client
-            .post(&format!("/v1/secrets/{}", ask.ask), &SecretGiven { sealed })
-            .await?;
-        output::error(&format!(
-            "{} for {}: {}",
-            verified.wanted, ask.target, done.done
-        ));
-        given += 1;
+        answered.insert(ask.envelope.clone());
+        match answer(client, ask, fixed.as_ref()).await {
+            Ok(said) => {
+                output::error(&said);
+                given += 1;
+            }
+            // The agent may have gone away meanwhile; it asks again under a new key.
+            Err(error) => output::error(&format!(
+                "the ask of {} was not answered: {error:#}",
+                ask.target
+            )),
+        }
     }
     output::print(&format!("{given} given"));
     Ok(())
+}
+
+async fn answer(client: &Client, ask: &AskRow, fixed: Option<&Secret>) -> anyhow::Result<String> {
+    let verified = check(ask)?;
+    let secret = match fixed {
+        Some(secret) => secret.clone(),
+        None => prompt(&verified)?,
+    };
+    let sealed = seal_to(&verified, &ask.envelope, &secret)?;
+    let done: Done = client
+        .post(&format!("/v1/secrets/{}", ask.ask), &SecretGiven { sealed })
+        .await?;
+    Ok(format!(
+        "{} for {}: {}",
+        verified.wanted, ask.target, done.done
+    ))
 }
 
 /// The key in the listing is the enrolled one; the ask must be signed by it and name the same target.
