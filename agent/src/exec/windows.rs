@@ -292,23 +292,23 @@ fn agent_folder() -> String {
 }
 
 /// What cannot be read is not what is absent.
-fn absent_or_failed(error: &windows_registry::Error) -> Outcome {
+fn absent_or_failed(code: i32, text: String) -> Outcome {
     const NOT_FOUND: [u32; 2] = [0x8007_0002, 0x8007_0003];
-    if NOT_FOUND.contains(&error.code().0.cast_unsigned()) {
+    if NOT_FOUND.contains(&code.cast_unsigned()) {
         Outcome::Registry(None)
     } else {
-        Outcome::Failed(error.to_string())
+        Outcome::Failed(text)
     }
 }
 
 fn registry(key: &str, value: &str) -> Outcome {
     let key = match LOCAL_MACHINE.open(key) {
         Ok(key) => key,
-        Err(error) => return absent_or_failed(&error),
+        Err(error) => return absent_or_failed(error.code().0, error.to_string()),
     };
     let kind = match key.get_type(value) {
         Ok(kind) => kind,
-        Err(error) => return absent_or_failed(&error),
+        Err(error) => return absent_or_failed(error.code().0, error.to_string()),
     };
     let read = match kind {
         Type::U32 => key.get_u32(value).map(RegistryValue::Number),

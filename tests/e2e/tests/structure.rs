@@ -1,0 +1,101 @@
+//! The direction of dependencies, asked of cargo.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// For each package of the workspace, everything that it is built from, on any platform, tests aside.
+fn closures() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--locked", "--format-version", "1"])
+        .output()
+        .expect("cargo runs");
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+    let mut names = BTreeMap::new();
+    for package in metadata["packages"].as_array().expect("packages") {
+        names.insert(
+            package["id"].as_str().expect("an id"),
+            package["name"].as_str().expect("a name"),
+        );
+    }
+    let mut edges: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for node in metadata["resolve"]["nodes"].as_array().expect("nodes") {
+        let normal = node["deps"]
+            .as_array()
+            .expect("deps")
+            .iter()
+            .filter(|dependency| {
+                dependency["dep_kinds"]
+                    .as_array()
+                    .expect("kinds")
+                    .iter()
+                    .any(|kind| kind["kind"].is_null())
+            });
+        let to = normal
+            .filter_map(|dependency| dependency["pkg"].as_str())
+            .collect();
+        edges.insert(node["id"].as_str().expect("an id"), to);
+    }
+    let members = metadata["workspace_members"].as_array().expect("members");
+    let closure = |member: &Value| {
+        let id = member.as_str().expect("an id");
+        let (mut seen, mut next) = (BTreeSet::new(), vec![id]);
+        while let Some(package) = next.pop() {
+            for to in edges.get(package).into_iter().flatten() {
+                if seen.insert(names[to].to_owned()) {
+                    next.push(to);
+                }
+            }
+        }
+        (names[id].to_owned(), seen)
+    };
+    members.iter().map(closure).collect()
+}
+
+#[test]
+fn dependencies_point_from_the_shells_to_the_cores() {
+    let closures = closures();
+    let uses = |from: &str, to: &str| closures[from].contains(to);
+    for core in ["protocol", "controller-core", "agent-core", "agent-twin"] {
+        for runtime in ["tokio", "quinn", "rustls", "axum", "rusqlite", "link"] {
+            assert!(!uses(core, runtime), "{core} has a path to {runtime}");
+        }
+    }
+    assert!(!uses("controller", "agent"), "the shells see each other");
+    assert!(
+        !uses("agent", "controller") && !uses("agent", "controller-core"),
+        "the shells see each other"
+    );
+    assert!(
+        !uses("controller-core", "agent-core") && !uses("agent-core", "controller-core"),
+        "the cores see each other"
+    );
+    for (package, closure) in &closures {
+        assert!(
+            !closure.contains("ring"),
+            "{package} has a second TLS provider"
+        );
+    }
+}
+
+#[test]
+fn one_file_names_the_codec() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("a workspace");
+    let output = Command::new("grep")
+        .args([
+            "-rlE",
+            "bincode::",
+            "--include=*.rs",
+            "protocol",
+            "controller",
+            "agent",
+        ])
+        .current_dir(root)
+        .output();
+    let found = String::from_utf8(output.expect("grep runs").stdout).expect("paths are text");
+    assert_eq!(found.trim(), "protocol/src/wire/codec.rs");
+}
