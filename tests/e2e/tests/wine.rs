@@ -45,13 +45,7 @@ impl Wine {
             prefix: folder.join("wine"),
             programs,
         };
-        must(
-            wine.command("wine")
-                .args(["wineboot", "-i"])
-                .output()
-                .unwrap(),
-            "wineboot",
-        );
+        must(wine.run(&["wineboot", "-i"]), "wineboot");
         wine
     }
 
@@ -65,8 +59,24 @@ impl Wine {
         command
     }
 
+    /// Runs a Windows program. What it prints goes through a file: services that it starts inherit its handles, and a
+    /// pipe would not end before they do.
     fn run(&self, arguments: &[&str]) -> Output {
-        self.command("wine").args(arguments).output().unwrap()
+        let path = self.prefix.with_extension("out");
+        let file = std::fs::File::create(&path).unwrap();
+        let (out, error) = (Stdio::from(file.try_clone().unwrap()), Stdio::from(file));
+        let status = self
+            .command("wine")
+            .args(arguments)
+            .stdout(out)
+            .stderr(error)
+            .status()
+            .unwrap();
+        Output {
+            status,
+            stdout: std::fs::read(&path).unwrap(),
+            stderr: Vec::new(),
+        }
     }
 
     fn drive(&self, path: &str) -> PathBuf {
