@@ -1,4 +1,4 @@
-//! The same story on real Windows code: the agent as a Windows service under Wine, a Linux controller, a real setup
+//! The same story on real Windows code: the agent's Windows program under Wine, a Linux controller, a real setup
 //! executable that runs a real `msiexec /qn`, a PowerShell process, real registry and services. The products are stand-ins
 //! (`tests/fixtures`). Run by `tests/run wine`, inside network and mount namespaces of its own, in which the cloud's sign-in
 //! hosts and a domain controller are this machine.
@@ -22,10 +22,16 @@ const TOKEN: &str = "a token of nobody";
 struct Wine {
     prefix: PathBuf,
     programs: PathBuf,
+    /// Wine ends its services with its last program; this one waits for input that never comes.
+    keeper: Option<std::process::Child>,
 }
 
 impl Drop for Wine {
     fn drop(&mut self) {
+        if let Some(keeper) = &mut self.keeper {
+            drop(keeper.kill());
+            drop(keeper.wait());
+        }
         drop(self.command("wineserver").arg("-k").status());
     }
 }
@@ -41,11 +47,19 @@ impl Wine {
             programs.join("entrain-agent.exe").exists(),
             "`tests/run wine` builds the Windows programs"
         );
-        let wine = Self {
+        let mut wine = Self {
             prefix: folder.join("wine"),
             programs,
+            keeper: None,
         };
         must(wine.run(&["wineboot", "-i"]), "wineboot");
+        let mut keeper = wine.command("wine");
+        keeper
+            .arg("cmd")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        wine.keeper = Some(keeper.spawn().unwrap());
         wine
     }
 
@@ -281,7 +295,7 @@ fn listen(port: u16) {
 }
 
 #[test]
-fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
+fn the_windows_agent_installs_and_registers_the_provisioning_agent() {
     listen(443);
     listen(389);
     let folder = tempfile::tempdir().unwrap();
@@ -310,7 +324,7 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     windows_server(&wine);
     let setup = setup(&wine, folder.path(), &certificate, &key);
 
-    // The layout that an installer makes: a launcher, one version, and its state.
+    // The layout that an installer makes.
     wine.put(
         "entrain-launcher.exe",
         "ProgramData/Entrain/entrain-launcher.exe",
@@ -324,7 +338,6 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
         wine.drive("ProgramData/Entrain/versions/1/test-anchor.der"),
     )
     .unwrap();
-    std::fs::write(wine.drive("ProgramData/Entrain/current"), "1").unwrap();
 
     let join = world.path("join.json");
     let token = world.entrain(&[
@@ -353,20 +366,13 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
         "enroll",
     );
     assert!(!join.exists(), "the used join file is deleted");
-    let binary = r"C:\ProgramData\Entrain\entrain-launcher.exe";
-    must(
-        wine.run(&[
-            "sc",
-            "create",
-            "EntrainAgent",
-            "binPath=",
-            binary,
-            "start=",
-            "auto",
-        ]),
-        "create",
-    );
-    must(wine.run(&["sc", "start", "EntrainAgent"]), "start");
+    let log = std::fs::File::create(folder.path().join("agent.log")).unwrap();
+    let mut running = wine.command("wine");
+    running
+        .args([agent, "run", "--state", state])
+        .stdout(Stdio::null())
+        .stderr(log);
+    let mut running = running.spawn().unwrap();
     world.all_report(1);
 
     let added = world.entrain(&[
@@ -420,4 +426,6 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
         "three signed receipts"
     );
     assert!(!record.contains(TOKEN) && !record.contains(SECRET));
+    drop(running.kill());
+    drop(running.wait());
 }
