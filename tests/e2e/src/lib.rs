@@ -12,7 +12,7 @@ use protocol::event::Event;
 use serde_json::Value;
 
 /// How long a condition may take to come true before the story counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The tenant of the stories.
 pub const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";

@@ -1,4 +1,4 @@
-//! The same story on real Windows code: the agent's Windows program under Wine, a Linux controller, a real setup
+//! The same story on real Windows code: the agent as a Windows service under Wine, a Linux controller, a real setup
 //! executable that runs a real `msiexec /qn`, a PowerShell process, real registry and services. The products are stand-ins
 //! (`tests/fixtures`). Run by `tests/run wine`, inside network and mount namespaces of its own, in which the cloud's sign-in
 //! hosts and a domain controller are this machine.
@@ -102,6 +102,21 @@ impl Wine {
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::remove_file(&to).ok();
         std::fs::copy(self.programs.join(program), to).unwrap();
+    }
+
+    /// Waits until Wine's service manager starts services: while it starts its own, it refuses with 1055.
+    fn services_start(&self) {
+        self.put("standin-service.exe", "ready.exe");
+        must(
+            self.run(&["sc", "create", "Ready", "binPath=", r"C:\ready.exe"]),
+            "Ready",
+        );
+        until("services start", || {
+            self.run(&["sc", "start", "Ready"])
+                .status
+                .success()
+                .then_some(())
+        });
     }
 
     fn registry(&self, key: &str, value: &str, kind: &str, data: &str) {
@@ -295,7 +310,7 @@ fn listen(port: u16) {
 }
 
 #[test]
-fn the_windows_agent_installs_and_registers_the_provisioning_agent() {
+fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     listen(443);
     listen(389);
     let folder = tempfile::tempdir().unwrap();
@@ -322,9 +337,15 @@ fn the_windows_agent_installs_and_registers_the_provisioning_agent() {
         "windows/system32/WindowsPowerShell/v1.0/powershell.exe",
     );
     windows_server(&wine);
+    wine.services_start();
     let setup = setup(&wine, folder.path(), &certificate, &key);
 
-    // The layout that an installer makes.
+    // The layout that an installer makes: a launcher, one version, and its state.
+    wine.put(
+        "entrain-launcher.exe",
+        "ProgramData/Entrain/entrain-launcher.exe",
+    );
+    std::fs::write(wine.drive("ProgramData/Entrain/current"), "1").unwrap();
     wine.put(
         "entrain-launcher.exe",
         "ProgramData/Entrain/entrain-launcher.exe",
@@ -366,13 +387,20 @@ fn the_windows_agent_installs_and_registers_the_provisioning_agent() {
         "enroll",
     );
     assert!(!join.exists(), "the used join file is deleted");
-    let log = std::fs::File::create(folder.path().join("agent.log")).unwrap();
-    let mut running = wine.command("wine");
-    running
-        .args([agent, "run", "--state", state])
-        .stdout(Stdio::null())
-        .stderr(log);
-    let mut running = running.spawn().unwrap();
+    let binary = r"C:\ProgramData\Entrain\entrain-launcher.exe";
+    must(
+        wine.run(&[
+            "sc",
+            "create",
+            "EntrainAgent",
+            "binPath=",
+            binary,
+            "start=",
+            "auto",
+        ]),
+        "create",
+    );
+    must(wine.run(&["sc", "start", "EntrainAgent"]), "start");
     world.all_report(1);
 
     let added = world.entrain(&[
@@ -426,6 +454,4 @@ fn the_windows_agent_installs_and_registers_the_provisioning_agent() {
         "three signed receipts"
     );
     assert!(!record.contains(TOKEN) && !record.contains(SECRET));
-    drop(running.kill());
-    drop(running.wait());
 }

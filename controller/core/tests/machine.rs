@@ -1,0 +1,449 @@
+//! The fleet machine as a model: random operations, invariants after each. A failing list of operations is kept by
+//! proptest and printed.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use controller_core::facts::{Fleetwide, Known};
+use controller_core::fleet::{Decision, Fleet, Live, Pulse, TargetState};
+use controller_core::plan::{Inputs, Plan, Purpose, plan};
+use controller_core::policy::{FailureLimit, Policy};
+use controller_core::recipe::Artifacts;
+use controller_core::record::{Order, Record};
+use controller_core::topology::{Document, check, parse};
+use proptest::prelude::*;
+use protocol::event::{Event, Failure, GmsaObject, Grade, Section};
+use protocol::facts::{Facts, HostFacts, ProvisioningAgentFacts, ServiceState};
+use protocol::key::SigningKey;
+use protocol::signed::{ArtifactKind, ArtifactRef, Ending};
+use protocol::step::Product;
+use protocol::{
+    Attempt, BundleId, Digest, Epoch, EventIndex, Generation, RolloutId, StepIndex, TargetId,
+    Timestamp, Version,
+};
+
+const TOPOLOGY: &str = r#"
+[tenant.main]
+id = "3f0c8a4e-0000-0000-0000-000000000000"
+[agents.a]
+serves = ["a.test"]
+hosts = ["h1.a.test", "h2.a.test", "h3.a.test", "h4.a.test"]
+[agents.b]
+serves = ["b.test"]
+hosts = ["h1.b.test", "h2.b.test", "h3.b.test"]
+"#;
+
+fn facts() -> Facts {
+    Facts {
+        simulated: true,
+        agent_version: "0".to_owned(),
+        host: HostFacts {
+            os: "Windows".to_owned(),
+            build: 20348,
+            domain: None,
+            domain_controller: false,
+            reboot_pending: false,
+        },
+        // Serving, and older than what is wanted: every target is upgraded, which is an outage.
+        provisioning_agent: Some(ProvisioningAgentFacts {
+            version: Some(Version::new(1, 1, 1373, 0)),
+            tenant: "3f0c8a4e-0000-0000-0000-000000000000".parse().ok(),
+            service: Some(ServiceState::Running),
+            account: Some("A\\provAgentgMSA$".to_owned()),
+        }),
+        connect: None,
+    }
+}
+
+struct Sim {
+    fleet: Fleet,
+    live: Live,
+    log: Vec<(Timestamp, Record)>,
+    plan: Plan,
+    now: Timestamp,
+    targets: Vec<TargetId>,
+    index: BTreeMap<TargetId, u64>,
+    generations: BTreeMap<TargetId, Generation>,
+}
+
+impl Sim {
+    fn new(failures: u32, in_flight: u32) -> Self {
+        let document = Document {
+            file: "t.toml".to_owned(),
+            text: TOPOLOGY.to_owned(),
+        };
+        let (topology, findings) = parse(&[document]);
+        assert!(findings.is_empty() && check(&topology, None).is_empty());
+        let now = Timestamp::from_millis(1_790_000_000_000);
+        let targets: Vec<TargetId> = topology.targets().into_iter().collect();
+        let mut known = Fleetwide::new();
+        let mut log = Vec::new();
+        for target in &targets {
+            let key = SigningKey::generate().public();
+            known.insert(
+                target.clone(),
+                Known {
+                    key: key.fingerprint(),
+                    facts: Some((now, facts())),
+                },
+            );
+            let enrolled = Record::AgentEnrolled {
+                target: target.clone(),
+                key,
+                epoch: Epoch(1),
+                token: Digest::ZERO,
+                by: "token".to_owned(),
+                simulated: true,
+            };
+            log.push((now, enrolled));
+        }
+        let artifact = ArtifactRef {
+            sha256: Digest::of(b"setup"),
+            chunks: Digest::ZERO,
+            size: 1,
+            kind: ArtifactKind::Exe,
+            version: Version::new(1, 1, 2505, 0),
+        };
+        let artifacts = Artifacts::from([(Product::ProvisioningAgent, artifact)]);
+        let policy = Policy {
+            failures: FailureLimit::Count(failures),
+            in_flight,
+            ..Policy::default()
+        };
+        let purpose = Purpose::Install;
+        let plan = plan(Inputs {
+            topology: &topology,
+            policy: &policy,
+            known: &known,
+            artifacts: &artifacts,
+            purpose,
+        });
+        let applied = Record::Applied {
+            rollout: RolloutId(1),
+            plan: plan.id(),
+            by: "root".to_owned(),
+            change: None,
+        };
+        log.push((now, applied));
+        let live = Live {
+            connected: targets.iter().cloned().collect(),
+            pulses: targets
+                .iter()
+                .map(|target| {
+                    (
+                        target.clone(),
+                        Pulse {
+                            serving: true,
+                            at: now,
+                        },
+                    )
+                })
+                .collect(),
+        };
+        let mut sim = Self {
+            fleet: Fleet::new(),
+            live,
+            log: Vec::new(),
+            plan,
+            now,
+            targets,
+            index: BTreeMap::new(),
+            generations: BTreeMap::new(),
+        };
+        for (_, record) in log {
+            sim.take(record);
+        }
+        sim
+    }
+
+    fn take(&mut self, record: Record) {
+        self.fleet.apply(&record, Some(&self.plan), self.now);
+        self.log.push((self.now, record));
+    }
+
+    fn event(&mut self, target: &TargetId, event: &Event) {
+        let index = self.index.entry(target.clone()).or_insert(0);
+        *index += 1;
+        let record = Record::TargetEvent {
+            target: target.clone(),
+            epoch: Epoch(1),
+            index: EventIndex(*index),
+            kind: event.kind(),
+            at: self.now,
+            body: String::from_utf8(event.to_body()).unwrap(),
+        };
+        self.take(record);
+    }
+
+    fn begun(&self) -> (u32, u32) {
+        let work = &self.fleet.rollouts()[&RolloutId(1)].work;
+        let begun = work.values().filter(|work| {
+            !work.state.is_terminal()
+                && (work.state != TargetState::Pending || work.phase > 0 || work.receipts > 0)
+        });
+        let bad = work.values().filter(|work| work.state.is_bad());
+        (
+            u32::try_from(begun.count()).unwrap(),
+            u32::try_from(bad.count()).unwrap(),
+        )
+    }
+
+    /// Lets the machine decide until it wants nothing more, and holds each decision against the rules.
+    fn decide(&mut self) {
+        loop {
+            let decisions = self.fleet.decide(&self.live, self.now);
+            if decisions.is_empty() {
+                return;
+            }
+            for decision in decisions {
+                match decision {
+                    Decision::Issue {
+                        rollout,
+                        target,
+                        phase,
+                    } => self.issue(rollout, &target, phase),
+                    Decision::Permit { target, gate } => {
+                        let permit = Record::PermitGiven {
+                            target,
+                            generation: gate.generation,
+                            step: gate.step,
+                            attempt: gate.attempt,
+                            section: gate.section,
+                            lapses: self.now.plus(Duration::from_secs(120)),
+                        };
+                        self.take(permit);
+                    }
+                    Decision::Unknown { target, generation } => {
+                        self.take(Record::WentUnknown { target, generation })
+                    }
+                }
+            }
+        }
+    }
+
+    fn issue(&mut self, rollout: RolloutId, target: &TargetId, phase: usize) {
+        let work = &self.fleet.rollouts()[&rollout].work;
+        let entering = work[target].phase == 0 && work[target].receipts == 0;
+        assert!(
+            self.fleet.open(target).is_none(),
+            "G5: two runs on {target}"
+        );
+        assert!(self.live.connected.contains(target));
+        if entering {
+            let lane = &self.plan.targets[target].lane;
+            let canary = self.plan.waves[0]
+                .iter()
+                .find(|other| self.plan.targets[*other].lane == *lane)
+                .unwrap();
+            assert!(
+                canary == target || work[canary].state.is_settled(),
+                "{target} before its canary"
+            );
+        }
+        let generation = self.fleet.next_generation(target);
+        let before = self.generations.insert(target.clone(), generation);
+        assert!(
+            before.is_none_or(|before| before < generation),
+            "G5: the generation of {target} fell"
+        );
+        let issued = Record::BundleIssued {
+            rollout,
+            target: target.clone(),
+            generation,
+            phase: self.plan.targets[target].phases[phase].phase,
+            bundle: BundleId(Digest::of(format!("{target}{generation}").as_bytes())),
+            expires: self.now.plus(Duration::from_secs(3600)),
+        };
+        self.take(issued);
+        let (begun, bad) = self.begun();
+        if entering {
+            assert!(begun <= self.plan.limits.in_flight, "{begun} under way");
+            assert!(
+                begun + bad <= self.plan.limits.failures,
+                "{bad} failed and {begun} under way"
+            );
+        }
+    }
+
+    fn act(&mut self, what: u8, whom: u8) {
+        let target = self.targets[usize::from(whom) % self.targets.len()].clone();
+        let (step, attempt) = (StepIndex(0), Attempt(1));
+        let open = self.fleet.open(&target).cloned();
+        let order = |order| Record::Ordered {
+            rollout: RolloutId(1),
+            order,
+            by: "root".to_owned(),
+        };
+        let finish = |ending| {
+            |generation| Event::RunFinished {
+                generation,
+                ending,
+                receipt: String::new(),
+            }
+        };
+        match (what % 14, open) {
+            (0, Some(open)) if !open.accepted => {
+                let accepted = Event::BundleAccepted {
+                    bundle: open.bundle,
+                    generation: open.generation,
+                    rollout: open.rollout,
+                    phase: open.phase,
+                };
+                self.event(&target, &accepted);
+            }
+            (1, Some(open)) => {
+                let gmsa = Some(GmsaObject {
+                    domain: "a.test".parse().unwrap(),
+                    name: None,
+                });
+                let section = Section { outage: true, gmsa };
+                self.fleet
+                    .asks_permit(&target, open.generation, step, attempt, section);
+            }
+            (2, Some(open)) => {
+                let section = Section {
+                    outage: true,
+                    gmsa: None,
+                };
+                self.fleet
+                    .asks_permit(&target, open.generation, step, attempt, section);
+            }
+            (3 | 4, Some(open)) => {
+                let grade = Some(Grade::Registered);
+                let completion = protocol::event::Completion::Applied;
+                let generation = open.generation;
+                self.event(
+                    &target,
+                    &Event::StepCompleted {
+                        generation,
+                        step,
+                        completion,
+                        summary: String::new(),
+                        grade,
+                    },
+                );
+                self.event(&target, &Event::SectionLeft { generation, step });
+                self.event(&target, &finish(Ending::Completed)(generation));
+            }
+            (5, Some(open)) => {
+                let failure = Box::new(Failure::plain("x"));
+                let generation = open.generation;
+                self.event(
+                    &target,
+                    &Event::StepFailed {
+                        generation,
+                        step,
+                        failure,
+                    },
+                );
+                self.event(&target, &finish(Ending::Failed("x".to_owned()))(generation));
+            }
+            (6, _) => drop(
+                self.live
+                    .connected
+                    .remove(&target)
+                    .then(|| self.fleet.forget_asked(&target)),
+            ),
+            (7, _) => drop(self.live.connected.insert(target)),
+            (8, _) => self.take(order(Order::Pause)),
+            (9, _) => self.take(order(Order::Resume)),
+            (10, _) => self.take(order(Order::Retry { target: None })),
+            (11, _) => self.take(order(Order::Skip {
+                target,
+                reason: "x".to_owned(),
+            })),
+            (12, _) => self.now = self.now.plus(Duration::from_secs(1200)),
+            (13, _) => {
+                for target in &self.targets {
+                    self.live.pulses.insert(
+                        target.clone(),
+                        Pulse {
+                            serving: true,
+                            at: self.now,
+                        },
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// G2 and G3 over the sections for which leave stands.
+    fn sections_are_lawful(&self, sections: &BTreeMap<TargetId, Section>) {
+        for lane in ["a.test", "b.test"] {
+            let out = sections
+                .iter()
+                .filter(|(target, section)| section.outage && target.as_str().ends_with(lane))
+                .count();
+            assert!(out <= 1, "G2: {out} agents of {lane} are out at once");
+        }
+        let objects: Vec<_> = sections
+            .values()
+            .filter_map(|section| section.gmsa.as_ref())
+            .collect();
+        let once: BTreeSet<_> = objects.iter().collect();
+        assert_eq!(once.len(), objects.len(), "G3: one gMSA is changed by two");
+    }
+
+    fn sections(&self) -> BTreeMap<TargetId, Section> {
+        let mut sections = BTreeMap::new();
+        for (at, record) in &self.log {
+            match record {
+                Record::PermitGiven {
+                    target,
+                    section,
+                    lapses,
+                    ..
+                } if *lapses > self.now || *at == self.now => {
+                    sections.insert(target.clone(), section.clone());
+                }
+                Record::BundleIssued { target, .. } | Record::WentUnknown { target, .. } => {
+                    drop(sections.remove(target))
+                }
+                Record::TargetEvent { target, body, .. }
+                    if body.contains("section-left") || body.contains("run-finished") =>
+                {
+                    drop(sections.remove(target));
+                }
+                _ => {}
+            }
+        }
+        sections
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_rules_hold_after_each_operation_and_the_log_tells_the_same(
+        failures in 1_u32..8,
+        in_flight in 1_u32..8,
+        acts in proptest::collection::vec((any::<u8>(), any::<u8>()), 1..120),
+    ) {
+        let mut sim = Sim::new(failures, in_flight);
+        sim.decide();
+        for (what, whom) in acts {
+            sim.act(what, whom);
+            sim.decide();
+            sim.sections_are_lawful(&sim.sections());
+        }
+        let mut replayed = Fleet::new();
+        for (at, record) in &sim.log {
+            replayed.apply(record, Some(&sim.plan), *at);
+        }
+        // What is asked for just now is not in the log: an agent asks again.
+        let nobody = Live::default();
+        for target in sim.targets.clone() {
+            sim.fleet.forget_asked(&target);
+        }
+        prop_assert_eq!(
+            replayed.view(RolloutId(1), &nobody, sim.now),
+            sim.fleet.view(RolloutId(1), &nobody, sim.now)
+        );
+    }
+}
