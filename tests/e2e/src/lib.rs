@@ -12,7 +12,7 @@ use protocol::event::Event;
 use serde_json::Value;
 
 /// How long a condition may take to come true before the story counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The tenant of the stories.
 pub const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
@@ -41,13 +41,21 @@ pub fn program(name: &str) -> PathBuf {
 ///
 /// # Panics
 /// When it does not.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, look)
+}
+
+/// The same, with a patience of its own.
+///
+/// # Panics
+/// When it does not.
+pub fn until_within<T>(patience: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(begun.elapsed() < PATIENCE, "{what}: it did not come to be");
+        assert!(begun.elapsed() < patience, "{what}: it did not come to be");
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }

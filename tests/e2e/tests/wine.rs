@@ -11,8 +11,9 @@ use std::io::Read as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
-use e2e::{SECRET, TENANT, World, text, until};
+use e2e::{SECRET, TENANT, World, text, until, until_within};
 
 const TARGET: &str = "win-01.corp.contoso.test";
 
@@ -111,7 +112,7 @@ impl Wine {
             self.run(&["sc", "create", "Ready", "binPath=", r"C:\ready.exe"]),
             "Ready",
         );
-        until("services start", || {
+        until_within(Duration::from_secs(300), "services start", || {
             self.run(&["sc", "start", "Ready"])
                 .status
                 .success()
