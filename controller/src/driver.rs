@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller_core::facts;
-use controller_core::fleet::{Decision, Fleet, Live, Pulse};
+use controller_core::fleet::{Decision, Fleet, Live, PERMIT_LIFE, Pulse};
 use controller_core::plan::Plan;
 use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
@@ -337,21 +337,21 @@ impl Core {
                         phase,
                     } => self.issue(batch, rollout, &target, phase),
                     Decision::Permit { target, gate } => {
-                        let life = Duration::from_secs(120);
                         let permit = Record::PermitGiven {
                             target: target.clone(),
                             generation: gate.generation,
                             step: gate.step,
                             attempt: gate.attempt,
                             section: gate.section,
-                            lapses: batch.now.plus(life),
+                            lapses: batch.now.plus(PERMIT_LIFE),
                         };
                         self.record(batch, permit);
                         let word = ControlDown::PermitGiven {
                             generation: gate.generation,
                             step: gate.step,
                             attempt: gate.attempt,
-                            lapses_millis: u64::try_from(life.as_millis()).unwrap_or(u64::MAX),
+                            lapses_millis: u64::try_from(PERMIT_LIFE.as_millis())
+                                .unwrap_or(u64::MAX),
                         };
                         self.say(batch, target, word);
                     }

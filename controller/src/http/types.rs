@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use controller_core::fleet::{DomainView, RolloutView};
+use controller_core::fleet::RolloutView;
 use controller_core::record::Order;
 use controller_core::roster::{Artifact, Pending};
 use protocol::enroll::JoinFile;
@@ -218,13 +218,4 @@ pub struct LogRow {
     pub record: controller_core::record::Record,
     /// The event in it, where there is one.
     pub event: Option<Event>,
-}
-
-/// Domains of a view by name.
-#[must_use]
-pub fn domains(view: &RolloutView) -> BTreeMap<DomainName, DomainView> {
-    view.domains
-        .iter()
-        .map(|domain| (domain.domain.clone(), domain.clone()))
-        .collect()
 }

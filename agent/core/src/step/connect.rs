@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use protocol::event::{Completion, Failure, Finding, Grade, Owner, Severity, Verdict};
+use protocol::event::{Completion, Finding, Grade, Owner, Severity, Verdict};
 use protocol::facts::{ConnectFacts, ServiceState};
 use protocol::step::{GuideConnect, StageConnect, VerifyConnect};
 
 use crate::op::{Op, Script};
-use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
+use crate::procedure::{Complete, Cx, Flow, Reading, fail};
 use crate::product;
-use crate::step::facts;
+use crate::step::{self, facts};
 
 const WATCH: Duration = Duration::from_secs(30);
 const SCHEDULER_LIMIT: Duration = Duration::from_secs(120);
@@ -169,17 +169,7 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
             connect.staging.map(|_| true),
         ),
     ];
-    cx.note(findings.clone())?;
-    let blocking: Vec<Finding> = findings.into_iter().filter(Finding::blocks).collect();
-    if let Some(first) = blocking.first() {
-        let what = format!(
-            "{} {}: {} (wanted: {})",
-            first.id, first.what, first.read, first.wanted
-        );
-        let mut failure = Failure::plain(what);
-        failure.findings = blocking;
-        return Err(Stop::Failed(Box::new(failure)));
-    }
+    step::settle(findings, cx)?;
     let mode = if connect.staging == Some(true) {
         "staging"
     } else {

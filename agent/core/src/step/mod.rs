@@ -6,10 +6,10 @@ pub mod facts;
 pub mod preflight;
 pub mod provisioning_agent;
 
-use protocol::event::Completion;
+use protocol::event::{Completion, Failure, Finding};
 use protocol::step::Step;
 
-use crate::procedure::{Complete, Cx, Flow};
+use crate::procedure::{Complete, Cx, Flow, Stop};
 
 /// Carries out one step.
 ///
@@ -34,4 +34,20 @@ pub fn perform(step: &Step, cx: &mut Cx<'_>) -> Flow<Complete> {
         Step::GuideConnect(guide) => connect::guide(guide, cx),
         Step::VerifyConnect(verify) => connect::verify(verify, cx),
     }
+}
+
+/// Records what a verification's probes answered, and stops the step at the first that blocks.
+fn settle(findings: Vec<Finding>, cx: &mut Cx<'_>) -> Flow<()> {
+    cx.note(findings.clone())?;
+    let blocking: Vec<Finding> = findings.into_iter().filter(Finding::blocks).collect();
+    let Some(first) = blocking.first() else {
+        return Ok(());
+    };
+    let what = format!(
+        "{} {}: {} (wanted: {})",
+        first.id, first.what, first.read, first.wanted
+    );
+    let mut failure = Failure::plain(what);
+    failure.findings = blocking;
+    Err(Stop::Failed(Box::new(failure)))
 }

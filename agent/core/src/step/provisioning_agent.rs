@@ -19,7 +19,7 @@ use crate::known;
 use crate::op::{Log, Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Stop, fail};
 use crate::product;
-use crate::step::{facts, preflight};
+use crate::step::{self, facts, preflight};
 
 /// How often the end of a person's work is looked for.
 const WATCH: Duration = Duration::from_secs(30);
@@ -449,17 +449,7 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
             updater_runs,
         ),
     ];
-    cx.note(findings.clone())?;
-    let blocking: Vec<Finding> = findings.into_iter().filter(Finding::blocks).collect();
-    if let Some(first) = blocking.first() {
-        let what = format!(
-            "{} {}: {} (wanted: {})",
-            first.id, first.what, first.read, first.wanted
-        );
-        let mut failure = Failure::plain(what);
-        failure.findings = blocking;
-        return Err(Stop::Failed(Box::new(failure)));
-    }
+    step::settle(findings, cx)?;
     let summary = format!("version {version}, registered on this server; not seen in tenant");
     Ok(configured(Completion::AlreadySo, summary))
 }

@@ -12,7 +12,7 @@ use protocol::{
 use crate::fleet::state::{Fleet, Gate, Rollout, RolloutState, TargetState};
 
 /// How long leave is good for if the section is not entered.
-pub(crate) const PERMIT_LIFE: Duration = Duration::from_secs(120);
+pub const PERMIT_LIFE: Duration = Duration::from_secs(120);
 
 /// What a target's provisioning agent was last seen to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,8 +26,6 @@ pub enum TargetState {
         /// Its kind.
         kind: String,
     },
-    /// A step waits for leave.
-    AskedPermit,
     /// A person must do something at the server.
     AwaitingPerson {
         /// Which step.
@@ -75,7 +73,6 @@ impl TargetState {
             Self::Pending
             | Self::Offered
             | Self::Running { .. }
-            | Self::AskedPermit
             | Self::AwaitingPerson { .. }
             | Self::AwaitingSecret { .. } => false,
             Self::Done(_)
@@ -116,7 +113,6 @@ impl TargetState {
             Self::Pending => "pending",
             Self::Offered => "offered",
             Self::Running { .. } => "running",
-            Self::AskedPermit => "awaiting leave",
             Self::AwaitingPerson { .. } => "awaiting person",
             Self::AwaitingSecret { .. } => "awaiting secret",
             Self::Done(_) => "done",

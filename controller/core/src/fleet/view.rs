@@ -143,7 +143,6 @@ fn work_for_person(state: &TargetState) -> Option<(StepIndex, TaskWork)> {
         TargetState::Pending
         | TargetState::Offered
         | TargetState::Running { .. }
-        | TargetState::AskedPermit
         | TargetState::Done(_)
         | TargetState::Failed { .. }
         | TargetState::Refused(_)
@@ -162,7 +161,6 @@ fn detail(state: &TargetState) -> String {
         | TargetState::Aborted
         | TargetState::Expired => String::new(),
         TargetState::Running { kind, .. } => kind.replace('-', " "),
-        TargetState::AskedPermit => "waits for leave".to_owned(),
         TargetState::AwaitingPerson { text, .. } => text.title.clone(),
         TargetState::AwaitingSecret { wanted, .. } => wanted.to_string(),
         TargetState::Done(grade) => grade.map_or(String::new(), |grade| grade.as_str().to_owned()),
