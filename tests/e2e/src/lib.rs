@@ -37,6 +37,21 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// Shows every file under a folder; what cannot be listed or is a link is left out.
+pub fn files(folder: &Path, show: &mut impl FnMut(&Path)) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_symlink() {
+            continue;
+        }
+        if path.is_dir() {
+            files(&path, show);
+        } else {
+            show(&path);
+        }
+    }
+}
+
 /// Waits until `look` gives something.
 ///
 /// # Panics

@@ -1,14 +1,10 @@
 //! Stories with real processes on loopback.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a story stops where something is not as it must be"
-)]
 
 use std::path::Path;
 use std::process::Command;
 
 use agent_twin::Fault;
-use e2e::{SECRET, World, program, server, text, until};
+use e2e::{SECRET, World, files, program, server, text, until};
 
 const A: &str = "sync-01.corp.contoso.com";
 const B: &str = "sync-02.corp.contoso.com";
@@ -23,16 +19,6 @@ fn prepared(hosts: &[&str], speed: u32) -> (World, String) {
     world.add_artifact();
     let topology = world.topology(hosts);
     (world, topology)
-}
-
-fn files(folder: &Path, each: &mut impl FnMut(&Path)) {
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        if entry.path().is_dir() {
-            files(&entry.path(), each);
-        } else {
-            each(&entry.path());
-        }
-    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use e2e::{SECRET, TENANT, World, text, until, until_within};
+use e2e::{SECRET, TENANT, World, files, text, until, until_within};
 
 const TARGET: &str = "win-01.corp.contoso.test";
 
@@ -54,6 +54,11 @@ impl Wine {
             keeper: None,
         };
         must(wine.run(&["wineboot", "-i"]), "wineboot");
+        // A session that begins while the first one still ends gets services that wait for each other.
+        must(
+            wine.command("wineserver").arg("-w").output().unwrap(),
+            "the end of wineboot",
+        );
         let mut keeper = wine.command("wine");
         keeper
             .arg("cmd")
@@ -94,6 +99,24 @@ impl Wine {
         }
     }
 
+    /// Ids of this prefix's processes that run the program, as Linux sees them.
+    fn processes(&self, program: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let holds = |file: &str, text: &str| {
+                std::fs::read(entry.path().join(file)).is_ok_and(|bytes| {
+                    bytes
+                        .windows(text.len())
+                        .any(|window| window == text.as_bytes())
+                })
+            };
+            if holds("cmdline", program) && holds("environ", self.prefix.to_str().unwrap()) {
+                found.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        found
+    }
+
     fn drive(&self, path: &str) -> PathBuf {
         self.prefix.join("drive_c").join(path)
     }
@@ -112,7 +135,7 @@ impl Wine {
             self.run(&["sc", "create", "Ready", "binPath=", r"C:\ready.exe"]),
             "Ready",
         );
-        until_within(Duration::from_secs(300), "services start", || {
+        until_within(Duration::from_secs(60), "services start", || {
             self.run(&["sc", "start", "Ready"])
                 .status
                 .success()
@@ -450,9 +473,39 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     );
     let record = world.audit();
     assert_eq!(
-        record.matches("\\\"event\\\":\\\"run-finished\\\"").count(),
+        record.matches("run-finished").count(),
         3,
         "three signed receipts"
     );
     assert!(!record.contains(TOKEN) && !record.contains(SECRET));
+    let mut found = Vec::new();
+    files(&wine.drive("ProgramData"), &mut |path| {
+        let bytes = std::fs::read(path).unwrap();
+        if bytes.windows(TOKEN.len()).any(|at| at == TOKEN.as_bytes()) {
+            found.push(path.to_owned());
+        }
+    });
+    assert!(found.is_empty(), "the token lies in {found:?}");
+
+    // The service stops when it is told to, and comes back with the same identity.
+    let connected = || {
+        let agents = world.json(&["agents", "--json"]);
+        agents["agents"][0]["connected"] == true
+    };
+    must(wine.run(&["sc", "stop", "EntrainAgent"]), "stop");
+    until("the stopped agent is away", || (!connected()).then_some(()));
+    must(wine.run(&["sc", "start", "EntrainAgent"]), "start");
+    until("the started agent is back", || connected().then_some(()));
+    // A killed agent is started again by the launcher, which stays.
+    let killed = wine.processes("entrain-agent.exe");
+    assert_eq!(killed.len(), 1, "one agent");
+    must(
+        wine.run(&["taskkill", "/f", "/im", "entrain-agent.exe"]),
+        "taskkill",
+    );
+    until("another agent runs", || {
+        let now = wine.processes("entrain-agent.exe");
+        (!now.is_empty() && now.iter().all(|process| !killed.contains(process))).then_some(())
+    });
+    until("the killed agent is back", || connected().then_some(()));
 }
