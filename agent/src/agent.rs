@@ -234,14 +234,14 @@ impl Agent {
         let mut pulse = tokio::time::interval(PULSE);
         pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            self.carry_out()?;
+            self.carry_out().await?;
             let due = self
                 .run
                 .as_ref()
                 .and_then(Run::poll_timeout)
                 .map(|at| at.since(now()));
             tokio::select! {
-                Some(inbound) = arriving.recv() => self.arrived(inbound)?,
+                Some(inbound) = arriving.recv() => self.arrived(inbound).await?,
                 Some(report) = self.reports.1.recv() => self.reported(report)?,
                 _ = pulse.tick() => self.pulse(),
                 () = tokio::time::sleep(due.unwrap_or(Duration::MAX / 4)), if due.is_some() => {
@@ -249,11 +249,8 @@ impl Agent {
                         run.handle_timeout(now());
                     }
                 }
-                stopping = stop.wait_for(|stop| *stop) => {
-                    // A dropped sender means that whoever could stop it is gone.
-                    drop(stopping);
-                    break;
-                }
+                // A dropped sender means that whoever could stop it is gone.
+                () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
             }
             while self.tasks.try_join_next().is_some() {}
         }
@@ -267,7 +264,7 @@ impl Agent {
         self.dial.send_modify(|dial| dial.identity = identity);
     }
 
-    fn journal(&mut self, event: &Event) -> Result<EventIndex, JournalError> {
+    fn journal(&mut self, event: &Event) -> EventIndex {
         if let Event::FactsReported(facts) = event {
             self.last_facts = Some((**facts).clone());
         }
@@ -290,7 +287,8 @@ impl Agent {
         self.send_events()
     }
 
-    /// Sends what the controller lacks, as far as the session takes it.
+    /// Sends what the controller lacks, as far as the session takes it. Only what is on disk and in the next hello may be
+    /// sent, so this is for [`Self::publish`] alone.
     fn send_events(&mut self) -> Result<(), AgentError> {
         let Some(session) = &self.session else {
             return Ok(());
@@ -320,12 +318,20 @@ impl Agent {
         Ok(())
     }
 
-    /// Carries out what the run wants, in its order: what is to be journaled is on disk before what comes behind it.
-    fn carry_out(&mut self) -> Result<(), AgentError> {
+    /// Carries out what the run wants, in its order: what is to be journaled is on disk before what comes behind it. A
+    /// glance alone is answered on the spot and does not wait for the disk, so that a step of glances is written and sent
+    /// in one go.
+    async fn carry_out(&mut self) -> Result<(), AgentError> {
         while let Some(action) = self.run.as_mut().and_then(Run::poll_action) {
             match action {
                 Action::Journal(event) => {
-                    self.journal(&event)?;
+                    self.journal(&event);
+                }
+                Action::Perform { number, op } if op.is_glance() => {
+                    let (outcome, _) = self.exec.perform(&op, &Secrets::new()).await;
+                    if let Some(run) = &mut self.run {
+                        run.handle_outcome(number, outcome, now());
+                    }
                 }
                 Action::Perform { number, op } => {
                     self.publish()?;
@@ -558,7 +564,7 @@ impl Agent {
             generation,
             ending: conclusion.ending,
             receipt,
-        })?;
+        });
         tracing::info!(target_name = %self.state.target, %generation, "a run ended");
         Ok(())
     }
@@ -599,26 +605,26 @@ impl Agent {
             Report::Facts(facts)
                 if self.run.is_none() && self.last_facts.as_ref() != Some(&*facts) =>
             {
-                self.journal(&Event::FactsReported(facts))?;
+                self.journal(&Event::FactsReported(facts));
             }
             Report::Facts(_) => {}
         }
         Ok(())
     }
 
-    fn arrived(&mut self, inbound: Inbound) -> Result<(), AgentError> {
+    async fn arrived(&mut self, inbound: Inbound) -> Result<(), AgentError> {
         match inbound {
             Inbound::Welcomed { welcome, session } => self.welcomed(&welcome, session)?,
             Inbound::Offer { envelope, answer } => {
                 let answered = self.offered(&envelope)?;
                 // Store, then say.
-                self.publish()?;
+                self.carry_out().await?;
                 drop(answer.send(answered));
             }
             Inbound::Control(word) => self.control(word)?,
             Inbound::Acknowledged(EventsDown::Acknowledged { index }) => {
                 self.journal.acknowledged(index);
-                self.send_events()?;
+                self.publish()?;
             }
             Inbound::Lost(ended) => {
                 if self.session.take().is_some() {
@@ -658,7 +664,7 @@ impl Agent {
         self.sent = stored.index;
         self.link.send_replace(Some(session.connection.clone()));
         self.session = Some(session);
-        self.send_events()?;
+        self.publish()?;
         if let Some(run) = &mut self.run {
             run.ask_again(now());
         }
@@ -692,7 +698,7 @@ impl Agent {
         tracing::warn!(target_name = %self.state.target, %refusal, "a bundle was refused");
         let bundle = BundleId(Digest::of(envelope));
         let text = refusal.to_string();
-        self.journal(&Event::BundleRefused { bundle, refusal })?;
+        self.journal(&Event::BundleRefused { bundle, refusal });
         Ok(BundleAnswer::Refused(text))
     }
 
@@ -704,7 +710,7 @@ impl Agent {
             generation,
             rollout,
             phase,
-        })?;
+        });
         self.newest = Some((generation, bundle));
         self.run_begun = (now(), index);
         self.run = Some(Run::new(manifest, self.host.clone(), &[], now()));

@@ -52,7 +52,9 @@ pub struct Journal {
     /// Entries from `first` on, kept in memory until they were acknowledged.
     first: EventIndex,
     entries: Vec<Entry>,
-    unsynced: bool,
+    /// Where the file ends, and what comes behind that with the next sync.
+    end: u64,
+    pending: Vec<u8>,
 }
 
 impl Journal {
@@ -109,7 +111,8 @@ impl Journal {
             head,
             first: EventIndex(1),
             entries,
-            unsynced: false,
+            end,
+            pending: Vec::new(),
         })
     }
 
@@ -120,10 +123,7 @@ impl Journal {
     }
 
     /// Adds an event. It is on disk once [`Self::sync`] has returned.
-    ///
-    /// # Errors
-    /// When it cannot be written; nothing was added then.
-    pub fn append(&mut self, event: &Event, now: Timestamp) -> Result<EventIndex, JournalError> {
+    pub fn append(&mut self, event: &Event, now: Timestamp) -> EventIndex {
         let entry = Entry {
             kind: event.kind(),
             at_millis: now.as_millis(),
@@ -131,38 +131,35 @@ impl Journal {
         };
         let index = self.head.index.next();
         let chain = chain::link(&self.head.chain, index, entry.kind, &entry.body);
-        let record = record(&entry, &chain);
-        let before = self
-            .file
-            .stream_position()
-            .map_err(|source| self.io("append to", source))?;
-        if let Err(source) = self.file.write_all(&record) {
-            // A record half written is taken back, so that a full disk leaves nothing behind.
-            drop(self.file.set_len(before));
-            drop(self.file.seek(SeekFrom::Start(before)));
-            return Err(self.io("append to", source));
-        }
+        self.pending.extend_from_slice(&record(&entry, &chain));
         self.head = Head {
             index,
             chain,
             ..self.head
         };
         self.entries.push(entry);
-        self.unsynced = true;
-        Ok(index)
+        index
     }
 
     /// Makes everything that was added lasting.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the disk refuses. The journal on disk then ends before what was added, and this one must not be used further.
     pub fn sync(&mut self) -> Result<(), JournalError> {
-        if self.unsynced {
-            self.file
-                .sync_data()
-                .map_err(|source| self.io("flush", source))?;
-            self.unsynced = false;
+        if self.pending.is_empty() {
+            return Ok(());
         }
+        let written = self
+            .file
+            .write_all(&self.pending)
+            .and_then(|()| self.file.sync_data());
+        if let Err(source) = written {
+            // A record half written is taken back, so that a full disk leaves nothing behind.
+            drop(self.file.set_len(self.end));
+            return Err(self.io("append to", source));
+        }
+        self.end += self.pending.len() as u64;
+        self.pending.clear();
         Ok(())
     }
 
@@ -236,6 +233,7 @@ impl Journal {
     }
 
     fn reload(&mut self) -> Result<(), JournalError> {
+        self.sync()?;
         let mut file = File::open(&self.path).map_err(|source| self.io("read", source))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)
@@ -352,9 +350,7 @@ mod tests {
     fn filled(path: &Path) -> Journal {
         let mut journal = Journal::open(path, || Epoch(7)).unwrap();
         for step in 0..5 {
-            journal
-                .append(&event(step), Timestamp::from_millis(1))
-                .unwrap();
+            journal.append(&event(step), Timestamp::from_millis(1));
         }
         journal.sync().unwrap();
         journal
@@ -386,9 +382,8 @@ mod tests {
             std::fs::write(&path, &whole[..whole.len() - cut]).unwrap();
             let mut journal = Journal::open(&path, || Epoch(8)).unwrap();
             assert_eq!(journal.head().index, EventIndex(4));
-            journal
-                .append(&event(9), Timestamp::from_millis(1))
-                .unwrap();
+            journal.append(&event(9), Timestamp::from_millis(1));
+            journal.sync().unwrap();
             drop(journal);
             assert_eq!(
                 Journal::open(&path, || Epoch(8)).unwrap().head().index,

@@ -458,7 +458,9 @@ impl Core {
         for entry in entries.into_iter().skip(known) {
             index = index.next();
             let body = String::from_utf8(entry.body).ok()?;
-            if let Some(Event::RunFinished { receipt, .. }) = Event::from_body(body.as_bytes()) {
+            if entry.kind == Event::RUN_FINISHED
+                && let Some(Event::RunFinished { receipt, .. }) = Event::from_body(body.as_bytes())
+            {
                 check_receipt(target, &receipt, key);
             }
             let record = Record::TargetEvent {

@@ -337,6 +337,9 @@ pub enum Event {
 }
 
 impl Event {
+    /// The kind of [`Self::RunFinished`]: what carries a receipt is told by it without reading every body.
+    pub const RUN_FINISHED: u16 = 14;
+
     /// The number of this kind on the wire. Numbers are never used again.
     #[must_use]
     pub const fn kind(&self) -> u16 {
@@ -354,7 +357,7 @@ impl Event {
             Self::StepCompleted { .. } => 11,
             Self::StepFailed { .. } => 12,
             Self::StepInconclusive { .. } => 13,
-            Self::RunFinished { .. } => 14,
+            Self::RunFinished { .. } => Self::RUN_FINISHED,
         }
     }
 

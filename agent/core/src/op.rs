@@ -154,6 +154,32 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// Whether it only looks at this server, and is answered at once. Whoever loses what led to a glance has lost nothing:
+    /// it is looked at again.
+    #[must_use]
+    pub const fn is_glance(&self) -> bool {
+        match self {
+            Self::Machine
+            | Self::Registry { .. }
+            | Self::RegistryKey { .. }
+            | Self::Service { .. }
+            | Self::FileVersion { .. }
+            | Self::ReadLog { .. } => true,
+            Self::SetRegistry { .. }
+            | Self::EnableService { .. }
+            | Self::Fetch { .. }
+            | Self::Stage { .. }
+            | Self::AwaitInstaller
+            | Self::Install { .. }
+            | Self::Script { .. }
+            | Self::Reach { .. }
+            | Self::FindDomainControllers { .. }
+            | Self::Wait { .. } => false,
+        }
+    }
+}
+
 /// What came of an operation, or of something else that a procedure waited for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -45,12 +45,12 @@ impl TwinExec {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         self.mend(&mut twin);
         let before = match op {
-            Op::Registry { .. }
+            Op::Machine
+            | Op::Registry { .. }
             | Op::RegistryKey { .. }
             | Op::Service { .. }
             | Op::FileVersion { .. } => None,
-            Op::Machine
-            | Op::SetRegistry { .. }
+            Op::SetRegistry { .. }
             | Op::EnableService { .. }
             | Op::Fetch { .. }
             | Op::Stage { .. }
@@ -77,6 +77,9 @@ impl TwinExec {
 
     /// Takes up the faults that somebody laid beside the model: how a fault is mended while the agent runs.
     fn mend(&self, twin: &mut Twin) {
+        if twin.is_sound() {
+            return;
+        }
         let Ok(bytes) = std::fs::read(&self.faults) else {
             return;
         };

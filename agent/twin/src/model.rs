@@ -78,6 +78,12 @@ impl Twin {
         self.profile.faults = faults;
     }
 
+    /// Nothing is wrong with the server.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.profile.faults.is_empty()
+    }
+
     fn has(&self, fault: Fault) -> bool {
         self.profile.faults.contains(&fault)
     }

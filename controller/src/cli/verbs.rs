@@ -687,18 +687,33 @@ async fn record(client: &Client, act: AuditAct) -> anyhow::Result<u8> {
     }
 }
 
+/// Entries that are asked for at once.
+const LOG_PAGE: u32 = 5000;
+
 async fn logs(client: &Client, from: u64, json: bool) -> anyhow::Result<u8> {
-    let rows: Vec<LogRow> = client.get(&format!("/v1/log?from={from}")).await?;
-    if json {
-        return output::json(&rows).map(|()| exit::OK);
+    let mut next = from;
+    let mut all = Vec::new();
+    loop {
+        let page: Vec<LogRow> = client
+            .get(&format!("/v1/log?from={next}&limit={LOG_PAGE}"))
+            .await?;
+        let Some(last) = page.last() else { break };
+        next = last.index + 1;
+        if json {
+            all.extend(page);
+            continue;
+        }
+        for row in page {
+            let what = match &row.event {
+                Some(event) => serde_json::to_string(event)?,
+                None => serde_json::to_string(&row.record)?,
+            };
+            let short: String = what.chars().take(160).collect();
+            output::print(&format!("{:>6}  {}  {short}", row.index, row.at));
+        }
     }
-    for row in rows {
-        let what = match &row.event {
-            Some(event) => serde_json::to_string(event)?,
-            None => serde_json::to_string(&row.record)?,
-        };
-        let short: String = what.chars().take(160).collect();
-        output::print(&format!("{:>6}  {}  {short}", row.index, row.at));
+    if json {
+        output::json(&all)?;
     }
     Ok(exit::OK)
 }

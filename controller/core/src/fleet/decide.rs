@@ -99,7 +99,7 @@ impl Fleet {
         let mut decisions = self.silent(now);
         let mut started: BTreeSet<TargetId> = BTreeSet::new();
         for (id, rollout) in &self.rollouts {
-            if rollout.is_over() || rollout.state != RolloutState::Running {
+            if rollout.state != RolloutState::Running || !rollout.has_pending() {
                 continue;
             }
             let mut budget = Budget::of(rollout);

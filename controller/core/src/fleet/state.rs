@@ -183,6 +183,14 @@ impl Rollout {
     pub fn is_over(&self) -> bool {
         self.work.values().all(|work| work.state.is_terminal())
     }
+
+    /// Some target may be offered something, now or later.
+    #[must_use]
+    pub fn has_pending(&self) -> bool {
+        self.work
+            .values()
+            .any(|work| work.state == TargetState::Pending)
+    }
 }
 
 /// A section that some target asked for or is in.

@@ -142,6 +142,8 @@ pub enum ControlUp {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BundleOffer {
     /// The manifest's envelope, as stored.
+    // The same bytes as a sequence of numbers, written in one go.
+    #[serde(with = "serde_bytes")]
     pub envelope: Vec<u8>,
 }
 
@@ -162,6 +164,7 @@ pub struct Entry {
     /// When the agent journaled it, milliseconds since 1970 by its clock.
     pub at_millis: i64,
     /// Body.
+    #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
 }
 
