@@ -35,8 +35,8 @@ use crate::state::{State, StateError};
 /// How often an agent tells that its product serves. A third of what guard rail G2 calls fresh.
 const PULSE: Duration = Duration::from_secs(20);
 
-/// How long an ask for a secret stays open.
-const SECRET_LIFE: Duration = Duration::from_secs(12 * 3600);
+/// How long an ask for a secret stays open: as long as the longest step may wait for a person.
+const SECRET_LIFE: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Messages from tasks to the agent.
 const REPORTS: usize = 64;
@@ -137,16 +137,16 @@ impl Agent {
         let mut newest = None;
         let mut open = None;
         let mut previous_receipt = Digest::ZERO;
-        let mut begun_at = EventIndex(0);
+        let mut begun = (now(), EventIndex(0));
         let mut last_facts = None;
-        for (event, index) in history.iter().zip(1_u64..) {
+        for (index, at, event) in &history {
             match event {
                 Event::BundleAccepted {
                     bundle, generation, ..
                 } => {
                     newest = Some((*generation, *bundle));
                     open = Some((*generation, *bundle));
-                    begun_at = EventIndex(index);
+                    begun = (*at, *index);
                 }
                 Event::RunFinished { receipt, .. } => {
                     open = None;
@@ -173,6 +173,7 @@ impl Agent {
                 verify(&envelope, &state.root.roles.bundle).map_err(AgentError::Bundle)?;
             let of_run: Vec<Event> = history
                 .into_iter()
+                .map(|(_, _, event)| event)
                 .filter(|event| generation_of(event) == Some(generation))
                 .collect();
             tracing::info!(target_name = %state.target, %generation, events = of_run.len(), "a run goes on");
@@ -199,7 +200,7 @@ impl Agent {
             exec: Arc::new(exec),
             speed,
             run,
-            run_begun: (now(), begun_at),
+            run_begun: begun,
             newest,
             previous_receipt,
             last_facts,

@@ -217,18 +217,24 @@ impl Journal {
         Ok(Some(head))
     }
 
-    /// Every event of the journal that this version understands, in order.
+    /// Every event of the journal that this version understands, in order, with its index and when it was journaled.
     ///
     /// # Errors
     /// When older entries must be read from disk and cannot be.
-    pub fn events(&mut self) -> Result<Vec<Event>, JournalError> {
+    pub fn events(&mut self) -> Result<Vec<(EventIndex, Timestamp, Event)>, JournalError> {
         if self.first > EventIndex(1) {
             self.reload()?;
         }
-        Ok(self
-            .entries
-            .iter()
-            .filter_map(|entry| Event::from_body(&entry.body))
+        let numbered = self.entries.iter().zip(1_u64..);
+        Ok(numbered
+            .filter_map(|(entry, index)| {
+                let event = Event::from_body(&entry.body)?;
+                Some((
+                    EventIndex(index),
+                    Timestamp::from_millis(entry.at_millis),
+                    event,
+                ))
+            })
             .collect())
     }
 

@@ -11,7 +11,7 @@ use protocol::key::SigningKey;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::authority::Authority;
+use crate::authority::{Authority, CONTROLLER_LIFE};
 use crate::driver;
 use crate::http::{self, Api};
 use crate::session::{Gateway, Registry, listen};
@@ -82,6 +82,11 @@ pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<
     };
     let mut parts = JoinSet::new();
     parts.spawn(driving);
+    parts.spawn(renew(
+        endpoint.clone(),
+        Arc::clone(&gateway.authority),
+        stop.clone(),
+    ));
     parts.spawn(listen(gateway, endpoint, stop.clone()));
     parts.spawn(http::serve(socket, api, stop));
     tracing::info!(%address, "the controller listens for agents");
@@ -90,6 +95,28 @@ pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<
         parts,
         _lock: lock,
     })
+}
+
+/// Makes the controller's own certificate anew, long before it ends.
+async fn renew(endpoint: Endpoint, authority: Arc<Authority>, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(CONTROLLER_LIFE / 3) => {}
+            () = async { drop(stop.wait_for(|stop| *stop).await) } => return,
+        }
+        let made = authority
+            .controller_identity(crate::now())
+            .and_then(|identity| Ok(server_tls(&identity, &authority.authority())?));
+        match made {
+            Ok(tls) => {
+                endpoint.renew(&tls);
+                tracing::info!("the controller's certificate was renewed");
+            }
+            Err(error) => {
+                tracing::error!(%error, "the controller's certificate could not be renewed")
+            }
+        }
+    }
 }
 
 impl Running {

@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 /// Life of a trust root: renewing it is a ceremony, so it is not done often.
 const ROOT_LIFE: Duration = Duration::from_secs(3 * 365 * 24 * 3600);
 
-/// Life of the controller's own certificate; it is made anew at each start.
-const CONTROLLER_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Life of the controller's own certificate; it is made anew at each start, and at a third of this while it runs.
+pub const CONTROLLER_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// Clocks that run behind ours must not find a certificate too young.
 const BACKDATE: Duration = limits::CLOCK_TOLERANCE;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::id::{Fingerprint, Generation, TargetId};
 use crate::time::Timestamp;
 
@@ -48,10 +49,13 @@ pub enum Refusal {
     UnknownStep(String),
     /// Over a limit.
     OverLimit(String),
-    /// The server is not what the plan took it to be.
-    NotAsAssumed(String),
-    /// The server is registered with another tenant.
-    OtherTenant(String),
+    /// A step names an artifact that the bundle does not carry, or one of another product.
+    OtherArtifact {
+        /// Kind of the step.
+        step: String,
+        /// The artifact's digest.
+        artifact: Digest,
+    },
     /// The approval that the trust root asks for is missing or does not cover this work.
     NotApproved(String),
     /// Another bundle is open on this target.
@@ -97,8 +101,11 @@ impl fmt::Display for Refusal {
             }
             Self::UnknownStep(kind) => write!(f, "unknown kind of step \"{kind}\""),
             Self::OverLimit(what) => write!(f, "over a limit: {what}"),
-            Self::NotAsAssumed(what) => write!(f, "the server is not as the plan assumed: {what}"),
-            Self::OtherTenant(what) => write!(f, "the server belongs to another tenant: {what}"),
+            Self::OtherArtifact { step, artifact } => write!(
+                f,
+                "step {step} names artifact {}, which the bundle does not carry for that product",
+                artifact.short()
+            ),
             Self::NotApproved(what) => write!(f, "not approved: {what}"),
             Self::Busy { open } => write!(f, "the bundle of generation {open} is still open"),
             Self::CannotStore(why) => write!(f, "the agent cannot store it: {why}"),

@@ -159,6 +159,8 @@ pub struct RegisterProvisioningAgent {
     pub home_domain: DomainName,
     /// Domains to serve.
     pub domains: Vec<ServedDomain>,
+    /// The wizard, offered in place of the cmdlets where this server's logging would record a secret.
+    pub wizard: TaskText,
 }
 
 /// Guides a person through the wizard of the provisioning agent and watches for its end.
@@ -291,8 +293,9 @@ impl Step {
             Self::Preflight(_) | Self::VerifyConnect(_) => 15,
             Self::VerifyProvisioningAgent(_) => 20,
             Self::InstallProvisioningAgent(_) | Self::StageConnect(_) => 60,
-            Self::RegisterProvisioningAgent(_) => 12 * 60,
-            Self::GuideProvisioningAgent(_) | Self::GuideConnect(_) => 14 * 24 * 60,
+            Self::RegisterProvisioningAgent(_)
+            | Self::GuideProvisioningAgent(_)
+            | Self::GuideConnect(_) => 14 * 24 * 60,
         };
         Duration::from_secs(minutes * 60)
     }

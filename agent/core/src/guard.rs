@@ -3,7 +3,7 @@
 use protocol::key::PublicKey;
 use protocol::refusal::Refusal;
 use protocol::signed::{Approval, Manifest, Refused, TrustRoot, Verified, verify};
-use protocol::step::Step;
+use protocol::step::{Product, Step};
 use protocol::{BundleId, Digest, Generation, TargetId, Timestamp, limits};
 
 /// What the agent knows when a bundle is offered.
@@ -81,6 +81,7 @@ fn examine(
     }
     in_date(&manifest, standing.now)?;
     within_limits(&manifest)?;
+    artifacts_fit(&manifest)?;
     approved(&manifest, standing)?;
     if let Some(open) = standing.open {
         return Err(Refusal::Busy { open });
@@ -157,6 +158,36 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         Some(count) => Err(Refusal::OverLimit(format!("{count} domains in one step"))),
         None => Ok(()),
     }
+}
+
+/// Each step that installs names an artifact of this bundle, of the product that it installs.
+fn artifacts_fit(manifest: &Manifest) -> Result<(), Refusal> {
+    for step in &manifest.steps {
+        let (artifact, product) = match step {
+            Step::InstallProvisioningAgent(install) => {
+                (&install.artifact, Product::ProvisioningAgent)
+            }
+            Step::StageConnect(stage) => (&stage.artifact, Product::Connect),
+            Step::ReportFacts
+            | Step::Preflight(_)
+            | Step::RegisterProvisioningAgent(_)
+            | Step::GuideProvisioningAgent(_)
+            | Step::VerifyProvisioningAgent(_)
+            | Step::GuideConnect(_)
+            | Step::VerifyConnect(_) => continue,
+        };
+        let named = manifest
+            .artifacts
+            .iter()
+            .find(|named| named.sha256 == *artifact);
+        if named.is_none_or(|named| named.product != product) {
+            return Err(Refusal::OtherArtifact {
+                step: step.kind().to_owned(),
+                artifact: *artifact,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Where the trust root names approvers, a bundle without their approval does not run: a stolen controller alone can do

@@ -35,6 +35,9 @@ use crate::{artifact, files};
 /// How long a TCP connection may take.
 const REACH: Duration = Duration::from_secs(10);
 
+/// How often an installer that still runs is looked at.
+const INSTALLER_LOOK: Duration = Duration::from_secs(1);
+
 /// Lines that are read from the end of a log.
 const LOG_LINES: usize = 200;
 
@@ -152,15 +155,6 @@ impl WindowsExec {
     /// Runs the installer from the bytes whose digest is checked once more just before.
     async fn install(&self, artifact: &ArtifactRef, arguments: &[String], log: Log) -> Outcome {
         let from = artifact::path(&self.folder, &artifact.sha256);
-        match artifact::digest_file(&from) {
-            Ok(digest) if digest == artifact.sha256 => {}
-            Ok(_) => {
-                return Outcome::Failed(
-                    "the installer was altered after it was verified".to_owned(),
-                );
-            }
-            Err(error) => return Outcome::Failed(format!("the installer cannot be read: {error}")),
-        }
         let extension = match artifact.kind {
             ArtifactKind::Exe => "exe",
             ArtifactKind::Msi => "msi",
@@ -171,6 +165,16 @@ impl WindowsExec {
             .and_then(|()| fs::copy(&from, &program));
         if let Err(error) = prepared {
             return Outcome::Failed(format!("the installer cannot be put in place: {error}"));
+        }
+        // The very file that is run.
+        match artifact::digest_file(&program) {
+            Ok(digest) if digest == artifact.sha256 => {}
+            Ok(_) => {
+                return Outcome::Failed(
+                    "the installer was altered after it was verified".to_owned(),
+                );
+            }
+            Err(error) => return Outcome::Failed(format!("the installer cannot be read: {error}")),
         }
         let mut command = match artifact.kind {
             ArtifactKind::Exe => {
@@ -216,18 +220,28 @@ impl WindowsExec {
         }
     }
 
-    /// Waits for an installer of an earlier life that still runs: the same process by number and creation time.
+    /// Waits for an installer of an earlier life that still runs: the same process by number and creation time, or, where
+    /// that life ended before it could write them down, whoever holds the file that was run.
     async fn await_installer(&self) -> Outcome {
-        let Ok(bytes) = fs::read(self.begun_path()) else {
-            return Outcome::Done;
-        };
-        let Ok(begun) = serde_json::from_slice::<Begun>(&bytes) else {
-            return Outcome::Done;
-        };
-        while created(begun.pid) == Some(begun.created) && is_running(begun.pid) {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+        let begun = fs::read(self.begun_path())
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<Begun>(&bytes).ok());
+        if let Some(begun) = begun {
+            while created(begun.pid) == Some(begun.created) && is_running(begun.pid) {
+                tokio::time::sleep(INSTALLER_LOOK).await;
+            }
         }
         drop(fs::remove_file(self.begun_path()));
+        let holding = self.folder.join("artifacts");
+        for entry in fs::read_dir(holding).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let run = path
+                .extension()
+                .is_some_and(|extension| extension == "exe" || extension == "msi");
+            while run && is_held(&path) {
+                tokio::time::sleep(INSTALLER_LOOK).await;
+            }
+        }
         Outcome::Done
     }
 
@@ -272,13 +286,26 @@ fn decode(bytes: &[u8]) -> String {
 pub fn accept_artifact(path: &Path, artifact: &ArtifactRef) -> Result<(), String> {
     let seen = provenance::inspect(path)
         .map_err(|error| format!("the installer was refused: {}", crate::agent::chain(&error)))?;
-    if seen.version != artifact.version || seen.kind != artifact.kind {
+    let same = seen.version == artifact.version
+        && seen.kind == artifact.kind
+        && seen.product == artifact.product;
+    if !same {
         return Err(format!(
-            "the installer was refused: it is version {}, the bundle says {}",
-            seen.version, artifact.version
+            "the installer was refused: it is the {} {}, the bundle says {} {}",
+            seen.product.as_str(),
+            seen.version,
+            artifact.product.as_str(),
+            artifact.version
         ));
     }
     Ok(())
+}
+
+/// Tells whether a process runs this program or has this package open: Windows then lets nobody write to it.
+fn is_held(path: &Path) -> bool {
+    const SHARING_VIOLATION: i32 = 32;
+    let opened = fs::OpenOptions::new().write(true).open(path);
+    opened.is_err_and(|error| error.raw_os_error() == Some(SHARING_VIOLATION))
 }
 
 fn done(result: Result<(), String>) -> Outcome {

@@ -4,7 +4,6 @@
 use protocol::event::Section;
 use protocol::key::PublicKey;
 use protocol::signed::{ArtifactRef, Phase};
-use protocol::step::Product;
 use protocol::{
     Attempt, BundleId, Digest, Epoch, EventIndex, Fingerprint, Generation, PlanId, RolloutId,
     StepIndex, TargetId, Timestamp,
@@ -103,8 +102,6 @@ pub enum Record {
     ArtifactAdded {
         /// What it is.
         artifact: ArtifactRef,
-        /// Of which product.
-        product: Product,
         /// Who signed it, from its Authenticode signature; absent for a model.
         signer: Option<String>,
         /// Where it came from.

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::key::PublicKey;
 use protocol::signed::ArtifactRef;
-use protocol::step::Product;
 use protocol::wire::latest::Head;
 use protocol::{Digest, Epoch, EventIndex, Fingerprint, TargetId, Timestamp, chain};
 use serde::{Deserialize, Serialize};
@@ -66,8 +65,6 @@ pub struct Token {
 pub struct Artifact {
     /// What it is.
     pub artifact: ArtifactRef,
-    /// Of which product.
-    pub product: Product,
     /// Who signed it.
     pub signer: Option<String>,
     /// Where it came from.
@@ -145,7 +142,7 @@ impl Roster {
         let mut newest = Artifacts::new();
         for artifact in self.artifacts.values() {
             let slot = newest
-                .entry(artifact.product)
+                .entry(artifact.artifact.product)
                 .or_insert_with(|| artifact.artifact.clone());
             if artifact.artifact.version > slot.version {
                 *slot = artifact.artifact.clone();
@@ -314,14 +311,12 @@ impl Roster {
             }
             Record::ArtifactAdded {
                 artifact,
-                product,
                 signer,
                 source,
                 terms_accepted_by,
             } => {
                 let entry = Artifact {
                     artifact: artifact.clone(),
-                    product: *product,
                     signer: signer.clone(),
                     source: source.clone(),
                     terms_accepted_by: terms_accepted_by.clone(),

@@ -107,6 +107,7 @@ impl Sim {
             chunks: Digest::ZERO,
             size: 1,
             kind: ArtifactKind::Exe,
+            product: Product::ProvisioningAgent,
             version: Version::new(1, 1, 2505, 0),
         };
         let artifacts = Artifacts::from([(Product::ProvisioningAgent, artifact)]);

@@ -619,7 +619,7 @@ async fn artifact(client: &Client, act: ArtifactAct) -> anyhow::Result<u8> {
             }
             let row = |artifact: &controller_core::roster::Artifact| {
                 vec![
-                    artifact.product.as_str().to_owned(),
+                    artifact.artifact.product.as_str().to_owned(),
                     artifact.artifact.version.to_string(),
                     artifact.artifact.sha256.short(),
                     artifact

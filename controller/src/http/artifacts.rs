@@ -77,6 +77,7 @@ pub(super) async fn add(
         chunks: chunks.digest(),
         size,
         kind: looked.kind,
+        product: looked.product,
         version: looked.version,
     };
     let what = format!(
@@ -88,7 +89,6 @@ pub(super) async fn add(
     let stored = api.hub.act(move |core, batch, answer| {
         let added = Record::ArtifactAdded {
             artifact,
-            product: looked.product,
             signer: looked.signer,
             source: meta.source,
             terms_accepted_by: by,

@@ -252,6 +252,13 @@ fn consider(
             Some(RolloutState::Running) | None => {}
         }
     }
+    if let Some((open, (step, by))) = open.and_then(|open| Some((open, open.attested.as_ref()?))) {
+        words.push(ControlDown::Attested {
+            generation: open.generation,
+            step: *step,
+            by: by.clone(),
+        });
+    }
     let resend = open.filter(|open| !open.accepted).map(|open| open.bundle);
     let welcome = Welcome {
         controller_epoch: core.epoch,

@@ -94,6 +94,11 @@ impl Endpoint {
         Self::bind(address, Some(server_config(tls)), wire, config)
     }
 
+    /// Shows another certificate from the next connection on; those that stand go on.
+    pub fn renew(&self, tls: &ServerTls) {
+        self.inner.set_server_config(Some(server_config(tls)));
+    }
+
     /// Makes an endpoint that only dials.
     ///
     /// # Errors

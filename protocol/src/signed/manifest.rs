@@ -6,7 +6,7 @@ use crate::digest::Digest;
 use crate::id::{Fingerprint, Generation, PlanId, RolloutId, TargetId, TenantId};
 use crate::merkle;
 use crate::signed::verify::{Document, Refused};
-use crate::step::Step;
+use crate::step::{Product, Step};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -59,6 +59,8 @@ pub struct ArtifactRef {
     pub size: u64,
     /// What it is.
     pub kind: ArtifactKind,
+    /// Which product it installs, read out of the file.
+    pub product: Product,
     /// The product version read out of the file.
     pub version: Version,
 }

@@ -180,18 +180,8 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     let Some(agent) = agent else {
         return fail("the provisioning agent is not installed");
     };
-    let recording = preflight::recording(cx)?;
-    if !recording.is_empty() {
-        let mut failure = Failure::plain(format!(
-            "no secret was asked for: {} would record it on this server",
-            recording.join(" and ")
-        ));
-        failure.known = Some(protocol::event::KnownCause {
-            id: "SEC1".to_owned(),
-            cause: "a policy on this server writes the parameters of cmdlets to a log".to_owned(),
-            fix: "use the wizard for this tenant (sign_in = \"wizard\"), or lift the policy for the appointment".to_owned(),
-        });
-        return Err(Stop::Failed(Box::new(failure)));
+    if !preflight::recording(cx)?.is_empty() {
+        return guide(&wizard_instead(register), cx);
     }
     let secrets = secrets(register);
     for wanted in &secrets {
@@ -228,6 +218,21 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
                 failure.with_lines(trace.into_iter().rev().take(12)),
             )))
         }
+    }
+}
+
+/// No secret is asked for where this server would write it to a log: a person does the same at the wizard.
+fn wizard_instead(register: &RegisterProvisioningAgent) -> GuideProvisioningAgent {
+    let gmsa = match (&register.gmsa, creates_gmsa(register)) {
+        (Some(named), _) => Some(named.clone()),
+        (None, true) => None,
+        (None, false) => product::DEFAULT_GMSA.parse().ok(),
+    };
+    GuideProvisioningAgent {
+        tenant: register.tenant.clone(),
+        gmsa,
+        home_domain: register.home_domain.clone(),
+        text: register.wizard.clone(),
     }
 }
 

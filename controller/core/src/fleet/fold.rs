@@ -19,8 +19,21 @@ impl Fleet {
             | Record::JoinApproved { .. }
             | Record::CertificateIssued { .. }
             | Record::ArtifactAdded { .. }
-            | Record::PlanStored { .. }
-            | Record::Attested { .. } => {}
+            | Record::PlanStored { .. } => {}
+            Record::Attested {
+                target,
+                generation,
+                step,
+                by,
+            } => {
+                if let Some(open) = self
+                    .open
+                    .get_mut(target)
+                    .filter(|open| open.generation == *generation)
+                {
+                    open.attested = Some((*step, by.clone()));
+                }
+            }
             Record::AgentEnrolled { target, key, .. } => self.enrolled(target, key.fingerprint()),
             Record::AgentRevoked { target, .. } | Record::AgentReplaced { target, .. } => {
                 self.gone(target, now)
@@ -67,6 +80,7 @@ impl Fleet {
                     phase: *phase,
                     expires: *expires,
                     accepted: false,
+                    attested: None,
                 };
                 self.open.insert(target.clone(), open);
                 self.set(*rollout, target, TargetState::Offered, now);

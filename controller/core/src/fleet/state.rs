@@ -223,6 +223,8 @@ pub struct Open {
     pub expires: Timestamp,
     /// The agent accepted it.
     pub accepted: bool,
+    /// The step of which a person said that it is done, and who: an agent that was away hears it when it is back.
+    pub attested: Option<(StepIndex, String)>,
 }
 
 /// All rollouts and all claims of a fleet.

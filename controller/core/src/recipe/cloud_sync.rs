@@ -114,7 +114,7 @@ pub fn answer(
             tenant.id,
             sign_in_words(tenant)
         ));
-        people.extend(bring(tenant, &served));
+        people.extend(bring(tenant, tenant.sign_in, &served));
         phases.push(PhaseWork {
             phase: Phase::Register,
             steps: vec![step],
@@ -178,8 +178,8 @@ fn sign_in_words(tenant: &Tenant) -> String {
     }
 }
 
-fn bring(tenant: &Tenant, served: &[ServedDomain]) -> Vec<String> {
-    let mut people = vec![match tenant.sign_in {
+fn bring(tenant: &Tenant, sign_in: SignIn, served: &[ServedDomain]) -> Vec<String> {
+    let mut people = vec![match sign_in {
         SignIn::Token => format!(
             "an access token of a Hybrid Identity Administrator of tenant {} (good for 60-90 minutes)",
             tenant.id
@@ -205,6 +205,13 @@ fn bring(tenant: &Tenant, served: &[ServedDomain]) -> Vec<String> {
     people
 }
 
+/// Why the wizard is work for a person.
+const UNDOCUMENTED: &str =
+    "the vendor documents no sign-in without a person for this cloud or account";
+
+/// Why the wizard takes the place of the cmdlets.
+const LOGGED: &str = "a policy on this server writes the parameters of cmdlets to a log, so no secret was asked for; without that policy a retry takes the cmdlets";
+
 fn register(
     tenant: &Tenant,
     home: &DomainName,
@@ -221,19 +228,25 @@ fn register(
                 gmsa: named.cloned(),
                 home_domain: home.clone(),
                 domains: served.to_vec(),
+                wizard: wizard(tenant, gmsa, served, LOGGED),
             })
         }
         SignIn::Wizard => Step::GuideProvisioningAgent(GuideProvisioningAgent {
             tenant: tenant.id.clone(),
             gmsa: gmsa.cloned(),
             home_domain: home.clone(),
-            text: wizard(tenant, gmsa, served),
+            text: wizard(tenant, gmsa, served, UNDOCUMENTED),
         }),
     }
 }
 
 /// The wizard of the provisioning agent, page by page (the vendor's article, steps A7 to A17).
-fn wizard(tenant: &Tenant, gmsa: Option<&GmsaName>, served: &[ServedDomain]) -> TaskText {
+fn wizard(
+    tenant: &Tenant,
+    gmsa: Option<&GmsaName>,
+    served: &[ServedDomain],
+    why: &str,
+) -> TaskText {
     let page = |title: &str, lines: Vec<String>| Page {
         title: title.to_owned(),
         lines,
@@ -261,8 +274,8 @@ fn wizard(tenant: &Tenant, gmsa: Option<&GmsaName>, served: &[ServedDomain]) -> 
     directories.push("Next".to_owned());
     TaskText {
         title: format!("register the provisioning agent with tenant {}", tenant.id),
-        why: "the vendor documents no sign-in without a person for this cloud or account".to_owned(),
-        bring: bring(tenant, served),
+        why: why.to_owned(),
+        bring: bring(tenant, SignIn::Wizard, served),
         pages: vec![
             page("Before", vec![
                 "start \"AAD Connect Provisioning Agent Wizard\" from the start menu, on the server".to_owned(),

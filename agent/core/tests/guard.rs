@@ -1,0 +1,350 @@
+//! What the guard lets through, and why it refuses what it refuses: one bundle, and each way in which it can be wrong.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what the test itself makes is well formed"
+)]
+
+use std::time::Duration;
+
+use agent_core::guard::{Answer, Standing, consider};
+use protocol::key::SigningKey;
+use protocol::refusal::Refusal;
+use protocol::signed::{
+    Approval, ApprovalProof, ArtifactKind, ArtifactRef, ControllerKind, Document as _, Envelope,
+    Manifest, Phase, Role, RoleKeys, TrustRoot, sign,
+};
+use protocol::step::{Cloud, InstallProvisioningAgent, Product, Step};
+use protocol::{
+    BundleId, Digest, Generation, PlanId, RolloutId, TargetId, Timestamp, Version, limits, merkle,
+};
+
+const NOW: Timestamp = Timestamp::from_millis(1_000_000_000);
+const HOUR: Duration = Duration::from_secs(3600);
+
+struct World {
+    bundle: SigningKey,
+    approver: SigningKey,
+    agent: SigningKey,
+    target: TargetId,
+    root: TrustRoot,
+    newest: Option<(Generation, BundleId)>,
+    open: Option<Generation>,
+    now: Timestamp,
+}
+
+const fn nobody() -> RoleKeys {
+    RoleKeys {
+        keys: Vec::new(),
+        threshold: 0,
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let (bundle, approver) = (SigningKey::generate(), SigningKey::generate());
+        let role = |key: &SigningKey, threshold| RoleKeys {
+            keys: vec![key.public()],
+            threshold,
+        };
+        let root = TrustRoot {
+            format: 1,
+            version: 1,
+            kind: ControllerKind::Simulated,
+            issued: NOW,
+            expires: NOW.plus(HOUR * 48),
+            roles: Role {
+                root: role(&SigningKey::generate(), 1),
+                bundle: role(&bundle, 1),
+                approver: nobody(),
+                publisher: nobody(),
+            },
+            authority: Vec::new(),
+        };
+        Self {
+            bundle,
+            approver,
+            agent: SigningKey::generate(),
+            target: "sync-01.corp.contoso.com".parse().unwrap(),
+            root,
+            newest: None,
+            open: None,
+            now: NOW,
+        }
+    }
+
+    /// The root asks for an approval from now on.
+    fn demand_approval(&mut self) {
+        self.root.roles.approver = RoleKeys {
+            keys: vec![self.approver.public()],
+            threshold: 1,
+        };
+    }
+
+    fn manifest(&self) -> Manifest {
+        let artifact = Digest::of(b"setup");
+        Manifest {
+            format: 1,
+            tenant: "3f0c8a4e-0000-0000-0000-000000000000".parse().unwrap(),
+            target: self.target.clone(),
+            target_key: self.agent.public().fingerprint(),
+            generation: Generation(7),
+            rollout: RolloutId(1),
+            plan: PlanId(Digest::of(b"plan")),
+            change: None,
+            phase: Phase::Prepare,
+            issued: NOW,
+            not_before: NOW,
+            expires: NOW.plus(HOUR),
+            assumed: None,
+            steps: vec![Step::InstallProvisioningAgent(InstallProvisioningAgent {
+                artifact,
+                cloud: Cloud::Commercial,
+                at_least: Version::new(1, 1, 2505, 0),
+            })],
+            artifacts: vec![ArtifactRef {
+                sha256: artifact,
+                chunks: Digest::ZERO,
+                size: 5,
+                kind: ArtifactKind::Exe,
+                product: Product::ProvisioningAgent,
+                version: Version::new(1, 1, 2505, 0),
+            }],
+            approval: None,
+        }
+    }
+
+    fn approved(&self, mut manifest: Manifest, change: impl FnOnce(&mut Approval)) -> Manifest {
+        let leaves = [manifest.leaf(), Digest::of(b"the work of another target")];
+        let mut approval = Approval {
+            format: 1,
+            plan: manifest.plan,
+            work: merkle::root(&leaves),
+            issued: NOW,
+            expires: NOW.plus(HOUR),
+        };
+        change(&mut approval);
+        let envelope = sign(&approval, &[&self.approver]).to_json();
+        manifest.approval = Some(ApprovalProof {
+            approval: String::from_utf8(envelope).unwrap(),
+            proof: merkle::prove(&leaves, 0).unwrap(),
+        });
+        manifest
+    }
+
+    fn consider_bytes(&self, envelope: &[u8]) -> Answer {
+        let key = self.agent.public();
+        consider(
+            envelope,
+            &Standing {
+                target: &self.target,
+                key: &key,
+                root: &self.root,
+                newest: self.newest,
+                open: self.open,
+                now: self.now,
+            },
+        )
+    }
+
+    fn consider(&self, manifest: &Manifest) -> Answer {
+        self.consider_bytes(&sign(manifest, &[&self.bundle]).to_json())
+    }
+
+    fn refusal(&self, manifest: &Manifest) -> Refusal {
+        match self.consider(manifest) {
+            Answer::Refuse(refusal) => refusal,
+            other @ (Answer::Accept(_) | Answer::AcceptedBefore) => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_bundle_in_order_is_accepted() {
+    let world = World::new();
+    assert!(matches!(
+        world.consider(&world.manifest()),
+        Answer::Accept(_)
+    ));
+}
+
+#[test]
+fn a_signature_of_another_key_or_changed_bytes_are_refused() {
+    let world = World::new();
+    let stranger = sign(&world.manifest(), &[&SigningKey::generate()]).to_json();
+    assert!(matches!(
+        world.consider_bytes(&stranger),
+        Answer::Refuse(Refusal::Signature(_))
+    ));
+    let good = sign(&world.manifest(), &[&world.bundle]).to_json();
+    for at in 0..good.len() {
+        let mut changed = good.clone();
+        changed[at] ^= 1;
+        assert!(
+            matches!(
+                world.consider_bytes(&changed),
+                Answer::Refuse(Refusal::Signature(_))
+            ),
+            "byte {at} was changed and nobody noticed"
+        );
+    }
+    for length in 0..good.len() {
+        assert!(matches!(
+            world.consider_bytes(&good[..length]),
+            Answer::Refuse(Refusal::Signature(_))
+        ));
+    }
+}
+
+#[test]
+fn a_bundle_for_another_server_or_another_key_of_this_one_is_refused() {
+    let world = World::new();
+    let mut other = world.manifest();
+    other.target = "sync-02.corp.contoso.com".parse().unwrap();
+    assert!(matches!(
+        world.refusal(&other),
+        Refusal::OtherTarget { meant } if meant == other.target
+    ));
+    let mut other = world.manifest();
+    other.target_key = SigningKey::generate().public().fingerprint();
+    assert!(matches!(world.refusal(&other), Refusal::OtherKey { .. }));
+}
+
+#[test]
+fn a_generation_never_falls_and_never_changes_its_content() {
+    let mut world = World::new();
+    let manifest = world.manifest();
+    let bytes = sign(&manifest, &[&world.bundle]).to_json();
+    world.newest = Some((Generation(7), BundleId(Digest::of(&bytes))));
+    assert!(matches!(
+        world.consider_bytes(&bytes),
+        Answer::AcceptedBefore
+    ));
+    let mut changed = manifest.clone();
+    changed.change = Some("CHG1".to_owned());
+    assert!(matches!(
+        world.refusal(&changed),
+        Refusal::OtherContent { .. }
+    ));
+    world.newest = Some((Generation(8), BundleId(Digest::ZERO)));
+    assert!(matches!(
+        world.refusal(&manifest),
+        Refusal::OlderGeneration { .. }
+    ));
+}
+
+#[test]
+fn a_bundle_out_of_date_is_refused_and_a_clock_may_be_a_little_off() {
+    let mut world = World::new();
+    let manifest = world.manifest();
+    world.now = manifest.expires.plus(Duration::from_millis(1));
+    assert!(matches!(
+        world.refusal(&manifest),
+        Refusal::OutOfDate { .. }
+    ));
+    world.now = NOW.minus(limits::CLOCK_TOLERANCE);
+    assert!(matches!(world.consider(&manifest), Answer::Accept(_)));
+    world.now = world.now.minus(Duration::from_millis(1));
+    assert!(matches!(
+        world.refusal(&manifest),
+        Refusal::OutOfDate { .. }
+    ));
+    world.now = NOW;
+    world.root.expires = NOW.minus(Duration::from_millis(1));
+    assert!(matches!(world.refusal(&manifest), Refusal::RootExpired(_)));
+}
+
+#[test]
+fn an_unknown_step_is_refused_by_its_name() {
+    let world = World::new();
+    let json = serde_json::to_string(&world.manifest()).unwrap();
+    let json = json.replace("install-provisioning-agent", "run-this-script");
+    let mut envelope = Envelope::new(Manifest::PAYLOAD_TYPE, json.as_bytes());
+    envelope.sign(&world.bundle).unwrap();
+    assert!(matches!(
+        world.consider_bytes(&envelope.to_json()),
+        Answer::Refuse(Refusal::UnknownStep(kind)) if kind == "run-this-script"
+    ));
+}
+
+#[test]
+fn what_is_over_a_limit_is_refused() {
+    let world = World::new();
+    let mut none = world.manifest();
+    none.steps.clear();
+    assert!(matches!(world.refusal(&none), Refusal::OverLimit(_)));
+    let mut many = world.manifest();
+    many.steps = vec![Step::ReportFacts; limits::MAX_STEPS + 1];
+    assert!(matches!(world.refusal(&many), Refusal::OverLimit(_)));
+    let mut large = world.manifest();
+    large.artifacts[0].size = limits::MAX_ARTIFACT_BYTES + 1;
+    assert!(matches!(world.refusal(&large), Refusal::OverLimit(_)));
+}
+
+#[test]
+fn a_step_installs_what_its_bundle_carries_for_that_product() {
+    let world = World::new();
+    let mut missing = world.manifest();
+    missing.artifacts.clear();
+    assert!(matches!(
+        world.refusal(&missing),
+        Refusal::OtherArtifact { .. }
+    ));
+    let mut other = world.manifest();
+    other.artifacts[0].product = Product::Connect;
+    assert!(matches!(
+        world.refusal(&other),
+        Refusal::OtherArtifact { .. }
+    ));
+}
+
+#[test]
+fn one_bundle_at_a_time() {
+    let mut world = World::new();
+    world.open = Some(Generation(6));
+    assert!(matches!(
+        world.refusal(&world.manifest()),
+        Refusal::Busy { open } if open == Generation(6)
+    ));
+}
+
+#[test]
+fn where_the_root_names_approvers_their_word_must_cover_this_very_work() {
+    let mut world = World::new();
+    world.demand_approval();
+    let refused = |manifest: &Manifest| {
+        assert!(matches!(world.refusal(manifest), Refusal::NotApproved(_)));
+    };
+    let manifest = world.manifest();
+    refused(&manifest);
+    let approved = world.approved(manifest.clone(), |_| {});
+    assert!(matches!(world.consider(&approved), Answer::Accept(_)));
+    let mut other_work = approved.clone();
+    other_work.artifacts[0].size += 1;
+    refused(&other_work);
+    refused(&world.approved(manifest.clone(), |approval| {
+        approval.plan = PlanId(Digest::of(b"another plan"));
+    }));
+    refused(&world.approved(manifest.clone(), |approval| {
+        approval.expires = NOW.minus(Duration::from_millis(1));
+    }));
+    refused(&world.approved(manifest.clone(), |approval| approval.work = Digest::ZERO));
+    // Whoever holds the controller's key is no approver.
+    let mut own = approved;
+    let approval = Approval {
+        format: 1,
+        plan: own.plan,
+        work: merkle::root(&[own.leaf()]),
+        issued: NOW,
+        expires: NOW.plus(HOUR),
+    };
+    let envelope = sign(&approval, &[&world.bundle]).to_json();
+    own.approval = Some(ApprovalProof {
+        approval: String::from_utf8(envelope).unwrap(),
+        proof: merkle::prove(&[own.leaf()], 0).unwrap(),
+    });
+    refused(&own);
+    // Work that only reads needs no approval.
+    let mut reads = manifest;
+    reads.steps = vec![Step::ReportFacts];
+    assert!(matches!(world.consider(&reads), Answer::Accept(_)));
+}
