@@ -99,6 +99,26 @@ pub struct World {
     environment: Vec<(String, String)>,
     /// Modelled seconds that pass in a real one; 0 lets no time pass.
     pub speed: u32,
+    /// Size in KiB over which no file of a program that is started grows, as on a disk that is full.
+    pub full_at: Option<u32>,
+}
+
+/// The same command, where no file may grow over that size; it hears of it as an error and not as a signal.
+fn limited(command: &Command, kib: u32) -> Command {
+    let mut limited = Command::new("bash");
+    limited
+        .arg("-c")
+        .arg("trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"")
+        .arg("limited")
+        .arg(kib.to_string())
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            limited.env(name, value);
+        }
+    }
+    limited
 }
 
 impl Drop for World {
@@ -138,6 +158,7 @@ impl World {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
             speed: 0,
+            full_at: None,
         };
         let address = format!("127.0.0.1:{port}");
         let root = world.path("root.pem");
@@ -230,6 +251,10 @@ impl World {
             .open(self.path("serve.log"))
             .expect("a log");
         let mut command = self.command(&["serve"]);
+        if let Some(kib) = self.full_at {
+            command = limited(&command, kib);
+            command.stdin(Stdio::null());
+        }
         command.stdout(Stdio::null()).stderr(log);
         self.controller = Some(command.spawn().expect("the controller starts"));
         until("the controller answers", || {
@@ -243,6 +268,20 @@ impl World {
             drop(child.kill());
             drop(child.wait());
         }
+    }
+
+    /// Waits until a process of agents has ended by itself and gives what it wrote, of all lives.
+    ///
+    /// # Panics
+    /// When none ends, or one ends well.
+    pub fn agents_give_up(&mut self) -> String {
+        let ended = until("the agents give up", || {
+            let ended = |child: &mut Child| child.try_wait().expect("a child");
+            self.agents.iter_mut().find_map(ended)
+        });
+        assert!(!ended.success(), "they ended as if all were well");
+        self.agents.clear();
+        std::fs::read_to_string(self.path("agents.log")).expect("a log")
     }
 
     /// Kills every process of agents, SIGKILL.
@@ -289,13 +328,17 @@ impl World {
             .arg(self.path("agents"))
             .arg("--fleet")
             .arg(&fleet)
-            .args(["--speed", &self.speed.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
+            .args(["--speed", &self.speed.to_string()]);
         if let Some(join) = join {
             command.arg("--join").arg(join);
         }
+        if let Some(kib) = self.full_at {
+            command = limited(&command, kib);
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
         self.agents.push(command.spawn().expect("the agents start"));
     }
 

@@ -1,0 +1,164 @@
+//! Disks that are full and folders that cannot be written, on either side: a clear error, and nothing half done.
+
+use e2e::{World, files, program, server, text, until};
+
+const A: &str = "sync-01.corp.contoso.com";
+const B: &str = "sync-02.corp.contoso.com";
+
+/// Names of the files below a folder of the world that stand for something half written.
+fn half_written(world: &World, folder: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    files(&world.path(folder), &mut |path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.contains("part") || name.contains("new") || name.contains("tmp") {
+            found.push(path.display().to_string());
+        }
+    });
+    found
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named_and_nothing_is_begun() {
+    let world = World::new();
+    let passphrase = world.write("passphrase", "a passphrase\n");
+    let run = |program_name: &str, arguments: &[&str]| {
+        let output = std::process::Command::new(program(program_name))
+            .args(arguments)
+            .env("ENTRAIN_STATE", "/proc/entrain")
+            .stdin(std::fs::File::open(&passphrase).expect("a file"))
+            .output()
+            .expect("it runs");
+        assert!(!output.status.success());
+        text(&output)
+    };
+    let key = world.path("unused.pem");
+    let key_path = key.to_str().expect("a path");
+    let arguments = ["init", "--address", "127.0.0.1:1", "--root-key", key_path];
+    let said = run(
+        "entrain",
+        &[&arguments[..], &["--passphrase-stdin"]].concat(),
+    );
+    assert!(said.contains("/proc/entrain"), "{said}");
+    assert!(!key.exists(), "no key without a state to go with it");
+    let join = world.join_file(2);
+    let said = run(
+        "entrain-agent",
+        &[
+            "enroll",
+            "--state",
+            "/proc/entrain",
+            "--join",
+            join.to_str().expect("a path"),
+            "--name",
+            A,
+        ],
+    );
+    assert!(said.contains("/proc/entrain"), "{said}");
+    assert!(join.exists(), "the token was not used");
+}
+
+#[test]
+fn a_controller_whose_disk_is_full_says_so_and_keeps_what_it_had() {
+    let mut world = World::new();
+    world.kill_controller();
+    world.full_at = Some(600);
+    world.start_controller();
+
+    let setup = world.write("setup.bin", &"x".repeat(2_000_000));
+    let arguments = ["artifact", "add", &setup, "--accept-terms"];
+    let model = ["--model", "provisioning-agent", "--version", "1.1.2505.0"];
+    let added = world.entrain(&[&arguments[..], &model].concat());
+    assert!(!added.status.success());
+    let said = text(&added);
+    assert!(
+        said.contains("artifact") && said.contains("too large"),
+        "{said}"
+    );
+    assert_eq!(half_written(&world, "controller/artifacts"), [""; 0]);
+
+    let mut made = 0;
+    let refused = until("the log takes no more", || {
+        let out = world.path(&format!("token-{made}"));
+        let arguments = ["token", "create", "--uses", "2", "--out"];
+        let output = world.entrain(&[&arguments[..], &[out.to_str()?]].concat());
+        if !output.status.success() {
+            assert!(!out.exists(), "a token that was not stored was given out");
+            return Some(text(&output));
+        }
+        made += 1;
+        None
+    });
+    assert!(refused.contains("could not store"), "{refused}");
+    let seen = world.json(&["status", "--json"]);
+    assert_eq!(seen["kind"], "simulated", "it still answers");
+
+    world.kill_controller();
+    world.full_at = None;
+    world.start_controller();
+    let rows = world.json(&["logs", "--json"]);
+    let stored = rows.as_array().expect("rows").iter();
+    let tokens = stored.filter(|row| row["record"]["record"] == "token-created");
+    assert_eq!(
+        tokens.count(),
+        made,
+        "what was said is stored, and nothing else"
+    );
+}
+
+#[test]
+fn an_agent_whose_disk_is_full_fails_its_step_and_leaves_nothing_half_written() {
+    let mut world = World::new();
+    world.full_at = Some(1000);
+    world.enroll(&[server(A, &[])]);
+    world.add_artifact();
+    let topology = world.topology(&[A]);
+    world.apply(&topology);
+    let detail = until("the step fails", || {
+        let (state, detail) = world.state(A);
+        (state == "failed").then_some(detail)
+    });
+    let why = text(&world.entrain(&["why", A]));
+    assert!(
+        detail.contains("could not write") && why.contains("artifacts"),
+        "{detail}\n{why}"
+    );
+    assert!(world.changes(A).is_empty(), "nothing was installed");
+
+    // With room again the same rollout goes on.
+    world.kill_agents();
+    world.full_at = None;
+    world.start_agents(&[server(A, &[])], None);
+    world.all_report(1);
+    let rollout = world.json(&["status", "--json"])["rollouts"][0]["rollout"].clone();
+    let rollout = rollout
+        .as_str()
+        .map_or_else(|| rollout.to_string(), ToOwned::to_owned);
+    let retried = world.entrain(&["retry", &rollout, A]);
+    assert!(retried.status.success(), "{}", text(&retried));
+    world.give_secrets(1);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A]);
+}
+
+#[test]
+fn an_agent_that_cannot_journal_stops_before_it_acts_and_goes_on_afterwards() {
+    let mut world = World::new();
+    let servers = [server(A, &[]), server(B, &[])];
+    world.enroll(&servers);
+    world.kill_agents();
+    world.full_at = Some(5);
+    world.start_agents(&servers, None);
+    world.all_report(2);
+    world.add_artifact();
+    let topology = world.topology(&[A, B]);
+    world.apply(&topology);
+    let said = world.agents_give_up();
+    assert!(said.contains("could not append to the journal"), "{said}");
+    assert!(world.changes(A).is_empty() && world.changes(B).is_empty());
+
+    world.full_at = None;
+    world.start_agents(&servers, None);
+    world.give_secrets(2);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A, B]);
+}
