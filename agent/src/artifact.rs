@@ -20,6 +20,9 @@ pub enum ArtifactError {
     /// The link was cut; it is tried again when there is one.
     #[error("the link was cut")]
     Link(#[from] LinkError),
+    /// The controller broke off in the middle.
+    #[error("the controller sent less of it than it announced")]
+    Broken(#[source] LinkError),
     /// The controller has no such artifact.
     #[error("the controller refused it: {0}")]
     Refused(String),
@@ -87,6 +90,10 @@ pub async fn fetch(
             continue;
         };
         match attempt(&connection, &place, artifact, &progress).await {
+            // A stream that ends while the connection stands: the controller had less than it said.
+            Err(ArtifactError::Link(error)) if connection.is_open() => {
+                return Err(ArtifactError::Broken(error));
+            }
             Err(ArtifactError::Link(error)) => {
                 tracing::info!(artifact = %artifact.sha256.short(), %error, "the link was cut while fetching");
                 // Wait for another connection, or for the end of this one, before the next attempt.
@@ -134,7 +141,10 @@ async fn attempt(
     let have = keep_verified(&mut file, &chunks, artifact.size, &mut digester).map_err(disk)?;
     if have < chunks.len() {
         let from = u32::try_from(have).expect("an artifact has fewer than 2^32 chunks");
-        let (mut receive, _) = ask(connection, artifact, ArtifactPart::From(from)).await?;
+        let (mut receive, length) = ask(connection, artifact, ArtifactPart::From(from)).await?;
+        if length != artifact.size - u64::from(from) * limits::CHUNK_BYTES as u64 {
+            return Err(wrong(format!("its length from chunk {from} on")));
+        }
         let mut buffer = vec![0; limits::CHUNK_BYTES];
         for at in have..chunks.len() {
             let done = at as u64 * limits::CHUNK_BYTES as u64;

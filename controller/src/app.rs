@@ -109,7 +109,7 @@ async fn renew(endpoint: Endpoint, authority: Arc<Authority>, mut stop: watch::R
             .and_then(|identity| Ok(server_tls(&identity, &authority.authority())?));
         match made {
             Ok(tls) => {
-                endpoint.renew(&tls);
+                endpoint.set_server_tls(&tls);
                 tracing::info!("the controller's certificate was renewed");
             }
             Err(error) => {

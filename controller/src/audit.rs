@@ -250,6 +250,7 @@ impl State {
             | Record::Ordered { .. }
             | Record::PermitGiven { .. }
             | Record::WentUnknown { .. }
+            | Record::Withdrawn { .. }
             | Record::Attested { .. } => {}
         }
         Ok(())

@@ -1,12 +1,14 @@
 //! The driver: one task owns the fleet, the roster and the live view. Whoever wants something sends it a closure. What a
 //! closure and the decisions behind it change is one batch: stored first, and only then said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use controller_core::facts;
-use controller_core::fleet::{Decision, Fleet, Live, PERMIT_LIFE, Pulse};
+use controller_core::fleet::{
+    Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, TargetState,
+};
 use controller_core::plan::Plan;
 use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
@@ -88,6 +90,40 @@ pub struct Progress {
     pub text: String,
 }
 
+/// Somebody that was turned away, or a bundle that was refused. Not stored: whoever can reach the socket could fill the log.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Refused {
+    /// When, the last time.
+    pub at: Timestamp,
+    /// A target's name, or an address where no name is known.
+    pub who: String,
+    /// What was refused: `handshake`, `session`, `join` or `bundle`.
+    pub what: String,
+    /// The reason.
+    pub why: String,
+    /// How often in a row.
+    pub times: u32,
+}
+
+impl Refused {
+    /// The refusal in a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let times = if self.times > 1 {
+            format!(", {} times", self.times)
+        } else {
+            String::new()
+        };
+        format!(
+            "{} a {} of {} was refused{times}: {}",
+            self.at, self.what, self.who, self.why
+        )
+    }
+}
+
+/// How many refusals are kept.
+const REFUSALS: usize = 100;
+
 /// A question for a secret that is open just now.
 #[derive(Debug)]
 pub struct OpenAsk {
@@ -118,6 +154,8 @@ pub struct Core {
     pub asks: BTreeMap<u64, OpenAsk>,
     /// Lowest serving count that was seen of each domain while rollouts ran.
     pub lowest: BTreeMap<protocol::DomainName, usize>,
+    /// What was refused lately, oldest first.
+    pub refusals: VecDeque<Refused>,
     next_ask: u64,
     authority: Arc<Authority>,
     sessions: Arc<Registry>,
@@ -200,21 +238,28 @@ async fn rebuild(
     let mut core = Core {
         fleet: Fleet::new(),
         roster: Roster::default(),
-        live: Live::default(),
+        live: Live {
+            began: crate::now(),
+            ..Live::default()
+        },
         plans: BTreeMap::new(),
         epoch: Epoch(0),
         progress: BTreeMap::new(),
         asks: BTreeMap::new(),
         lowest: BTreeMap::new(),
+        refusals: VecDeque::new(),
         next_ask: 1,
         authority,
         sessions,
     };
     for (at, record) in records {
-        if let Record::PlanStored { plan, .. } = &record
-            && let Some(bytes) = store.blob(plan.0).await?
-            && let Ok(parsed) = serde_json::from_slice(&bytes)
-        {
+        if let Record::PlanStored { plan, .. } = &record {
+            let bytes = store.blob_of("plan", plan.0).await?;
+            let parsed = serde_json::from_slice(&bytes).map_err(|_| StoreError::Blob {
+                path: store.path().to_owned(),
+                what: "plan",
+                digest: plan.0,
+            })?;
             core.plans.insert(*plan, parsed);
         }
         core.fold(&record, at);
@@ -231,7 +276,7 @@ async fn drive(
     loop {
         let due = core
             .fleet
-            .poll_timeout(crate::now())
+            .poll_timeout(&core.live, crate::now())
             .map(|at| at.since(crate::now()).max(Duration::from_millis(50)));
         let first = tokio::select! {
             act = queue.recv() => match act {
@@ -262,7 +307,7 @@ async fn drive(
         if let Err(why) = &stored {
             tracing::error!(%why, "a batch could not be stored; nothing of it counts");
             // What is in memory is ahead of what is stored: take up the log again.
-            let live = core.live.clone();
+            let (live, refusals) = (core.live.clone(), core.refusals.clone());
             let rebuilt = async {
                 let records = store.records().await?;
                 rebuild(
@@ -274,7 +319,13 @@ async fn drive(
                 .await
             };
             match rebuilt.await {
-                Ok(again) => core = Core { live, ..again },
+                Ok(again) => {
+                    core = Core {
+                        live,
+                        refusals,
+                        ..again
+                    }
+                }
                 Err(error) => {
                     tracing::error!(%error, "the log cannot be read; the controller stops");
                     return;
@@ -372,6 +423,47 @@ impl Core {
         });
     }
 
+    /// Repeats what stands for a target's rollout once it has accepted its bundle: it ignores orders for one that it has
+    /// not accepted yet.
+    pub fn say_standing(&self, batch: &mut Batch, target: &TargetId) {
+        for word in self.standing(target) {
+            // A bundle that was just accepted is not paused.
+            if !matches!(word, ControlDown::Resume { .. }) {
+                self.say(batch, target.clone(), word);
+            }
+        }
+    }
+
+    /// The orders that stand for a target's open bundle.
+    #[must_use]
+    pub fn standing(&self, target: &TargetId) -> Vec<ControlDown> {
+        let Some(open) = self.fleet.open(target) else {
+            return Vec::new();
+        };
+        let rollout = self.fleet.rollouts().get(&open.rollout);
+        let mut words = Vec::new();
+        match rollout.map(|rollout| rollout.state) {
+            Some(RolloutState::Paused) => words.push(ControlDown::Pause {
+                rollout: open.rollout,
+            }),
+            Some(RolloutState::Aborted) => words.push(ControlDown::Abort {
+                generation: open.generation,
+            }),
+            Some(RolloutState::Running) => words.push(ControlDown::Resume {
+                rollout: open.rollout,
+            }),
+            None => {}
+        }
+        if let Some((step, by)) = &open.attested {
+            words.push(ControlDown::Attested {
+                generation: open.generation,
+                step: *step,
+                by: by.clone(),
+            });
+        }
+        words
+    }
+
     fn issue(&mut self, batch: &mut Batch, id: RolloutId, target: &TargetId, phase: usize) {
         let Some(rollout) = self.fleet.rollouts().get(&id) else {
             return;
@@ -463,6 +555,12 @@ impl Core {
             {
                 check_receipt(target, &receipt, key);
             }
+            if entry.kind == Event::BUNDLE_REFUSED
+                && let Some(Event::BundleRefused { refusal, .. }) =
+                    Event::from_body(body.as_bytes())
+            {
+                self.refused(batch.now, target.to_string(), "bundle", refusal.to_string());
+            }
             let record = Record::TargetEvent {
                 target: target.clone(),
                 epoch,
@@ -474,6 +572,27 @@ impl Core {
             self.record(batch, record);
         }
         Some(index.max(head.index))
+    }
+
+    /// Notes that something was refused, for the operator.
+    pub fn refused(&mut self, at: Timestamp, who: String, what: &str, why: String) {
+        let same =
+            |known: &&mut Refused| known.who == who && known.what == what && known.why == why;
+        if let Some(known) = self.refusals.iter_mut().find(same) {
+            known.at = at;
+            known.times = known.times.saturating_add(1);
+            return;
+        }
+        if self.refusals.len() == REFUSALS {
+            self.refusals.pop_front();
+        }
+        self.refusals.push_back(Refused {
+            at,
+            who,
+            what: what.to_owned(),
+            why,
+            times: 1,
+        });
     }
 
     /// Notes what a target's product does.
@@ -601,7 +720,7 @@ impl Core {
             .rollouts()
             .get(&id)
             .ok_or_else(|| format!("there is no rollout {id}"))?;
-        if rollout.state == controller_core::fleet::RolloutState::Aborted
+        if rollout.state == RolloutState::Aborted
             && matches!(order, Order::Pause | Order::Resume | Order::Retry { .. })
         {
             return Err(format!(
@@ -623,6 +742,19 @@ impl Core {
                     "{target} is {}: there is nothing to retry",
                     work.state.word()
                 ));
+            }
+            if matches!(order, Order::Resolve { .. }) {
+                if work.state.is_terminal() && work.state != TargetState::Unknown {
+                    return Err(format!(
+                        "{target} is {}: there is nothing to resolve",
+                        work.state.word()
+                    ));
+                }
+                if self.live.connected.contains(target) {
+                    return Err(format!(
+                        "{target} is connected, so it will say itself what becomes of it; abort the rollout, or wait for its end"
+                    ));
+                }
             }
             if matches!(order, Order::Skip { .. }) && self.fleet.open(target).is_some() {
                 return Err(format!(

@@ -41,6 +41,16 @@ pub enum StoreError {
         /// First entry that does not fit.
         index: u64,
     },
+    /// A blob is not what its digest says.
+    #[error("{path}: {what} {digest} is missing or was altered: restore the file from a backup")]
+    Blob {
+        /// The file.
+        path: PathBuf,
+        /// What it is for.
+        what: &'static str,
+        /// The digest under which it is kept.
+        digest: Digest,
+    },
     /// The thread is gone.
     #[error("the store has stopped")]
     Gone,
@@ -171,6 +181,12 @@ impl Store {
         ))
     }
 
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Appends entries and keeps blobs, all or nothing.
     ///
     /// # Errors
@@ -208,14 +224,35 @@ impl Store {
     /// Reads a blob.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// When the file cannot be read, or the blob was altered.
     pub async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
         let (done, answer) = oneshot::channel();
         self.send(Job::Blob { digest, done })?;
-        answer
+        let found = answer
             .await
             .map_err(|_| StoreError::Gone)?
-            .map_err(StoreError::Commit)
+            .map_err(StoreError::Commit)?;
+        match found {
+            Some(bytes) if Digest::of(&bytes) != digest => Err(StoreError::Blob {
+                path: self.path.clone(),
+                what: "what is kept as",
+                digest,
+            }),
+            other => Ok(other),
+        }
+    }
+
+    /// Reads a blob that must be there.
+    ///
+    /// # Errors
+    /// When it is not, was altered, or the file cannot be read.
+    pub async fn blob_of(&self, what: &'static str, digest: Digest) -> Result<Vec<u8>, StoreError> {
+        let missing = || StoreError::Blob {
+            path: self.path.clone(),
+            what,
+            digest,
+        };
+        self.blob(digest).await?.ok_or_else(missing)
     }
 
     /// Reads everything again: what is stored is what counts when a commit has failed.

@@ -340,13 +340,16 @@ impl Event {
     /// The kind of [`Self::RunFinished`]: what carries a receipt is told by it without reading every body.
     pub const RUN_FINISHED: u16 = 14;
 
+    /// The kind of [`Self::BundleRefused`].
+    pub const BUNDLE_REFUSED: u16 = 3;
+
     /// The number of this kind on the wire. Numbers are never used again.
     #[must_use]
     pub const fn kind(&self) -> u16 {
         match self {
             Self::FactsReported(_) => 1,
             Self::BundleAccepted { .. } => 2,
-            Self::BundleRefused { .. } => 3,
+            Self::BundleRefused { .. } => Self::BUNDLE_REFUSED,
             Self::StepBegun { .. } => 4,
             Self::SectionEntered { .. } => 5,
             Self::SectionLeft { .. } => 6,

@@ -2,6 +2,7 @@
 //! nothing.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use protocol::event::{Completion, Event, Failure, Grade, Section};
 use protocol::secret::SecretKind;
@@ -268,12 +269,18 @@ impl Run {
         }
     }
 
-    /// Checks the step's time limit.
+    /// Checks the step's time limit, and at a gate the bundle's own.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let Stage::At(at) = self.stage else { return };
+        if matches!(self.waiting, Waiting::Permit | Waiting::Nothing) {
+            if now > self.manifest.expires {
+                self.waiting = Waiting::Nothing;
+                self.end(Ending::Expired, now);
+            }
+            return;
+        }
         let limit = self.manifest.steps[at].time_limit();
-        let stuck = matches!(self.waiting, Waiting::Op { .. } | Waiting::Secret { .. });
-        if stuck && now >= self.step_begun.plus(limit) {
+        if now >= self.step_begun.plus(limit) {
             self.waiting = Waiting::Nothing;
             let failure = Failure::plain(format!(
                 "it took longer than {} minutes",
@@ -287,8 +294,10 @@ impl Run {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         match self.stage {
-            // Waiting for leave takes as long as it takes: the step's own time begins with the leave.
-            Stage::At(_) if self.waiting == Waiting::Permit => None,
+            // At a gate, for leave or paused, the bundle's time runs; the step's own begins with the leave.
+            Stage::At(_) if matches!(self.waiting, Waiting::Permit | Waiting::Nothing) => {
+                Some(self.manifest.expires.plus(Duration::from_millis(1)))
+            }
             Stage::At(at) => Some(self.step_begun.plus(self.manifest.steps[at].time_limit())),
             Stage::Assuming | Stage::Reporting | Stage::Over => None,
         }

@@ -173,6 +173,13 @@ pub enum Record {
         /// The bundle.
         generation: Generation,
     },
+    /// A bundle of an aborted rollout that its agent never accepted is not offered again.
+    Withdrawn {
+        /// The target.
+        target: TargetId,
+        /// The bundle.
+        generation: Generation,
+    },
     /// Somebody says that a step is done.
     Attested {
         /// On which target.

@@ -351,6 +351,7 @@ impl Roster {
             | Record::BundleIssued { .. }
             | Record::PermitGiven { .. }
             | Record::WentUnknown { .. }
+            | Record::Withdrawn { .. }
             | Record::Attested { .. } => {}
         }
     }

@@ -10,9 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use controller_core::facts::{Fleetwide, Known};
-use controller_core::fleet::{Decision, Fleet, Live, Pulse, TargetState};
+use controller_core::fleet::{
+    Decision, Fleet, Live, Pulse, RolloutState, TargetState, UNREACHABLE_AFTER,
+};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
-use controller_core::policy::{FailureLimit, Policy};
+use controller_core::policy::{FailureLimit, Policy, Selector};
 use controller_core::recipe::Artifacts;
 use controller_core::record::{Order, Record};
 use controller_core::topology::{Document, check, parse};
@@ -31,6 +33,7 @@ const TOPOLOGY: &str = r#"
 [tenant.main]
 id = "3f0c8a4e-0000-0000-0000-000000000000"
 [agents.a]
+labels = { ring = "1" }
 serves = ["a.test"]
 hosts = ["h1.a.test", "h2.a.test", "h3.a.test", "h4.a.test"]
 [agents.b]
@@ -114,6 +117,10 @@ impl Sim {
         let policy = Policy {
             failures: FailureLimit::Count(failures),
             in_flight,
+            waves: vec![
+                Selector::Labels(BTreeMap::from([("ring".to_owned(), "1".to_owned())])),
+                Selector::Rest,
+            ],
             ..Policy::default()
         };
         let purpose = Purpose::Install;
@@ -145,6 +152,8 @@ impl Sim {
                     )
                 })
                 .collect(),
+            began: now,
+            ..Live::default()
         };
         let mut sim = Self {
             fleet: Fleet::new(),
@@ -236,9 +245,22 @@ impl Sim {
         );
         assert!(self.live.connected.contains(target));
         if entering {
+            let away = |other: &TargetId| {
+                let from = self.live.unreachable_from(other);
+                work[other].is_untouched() && from.is_some_and(|from| self.now >= from)
+            };
+            let waves = &self.plan.waves;
+            let own = waves.iter().position(|wave| wave.contains(target)).unwrap();
+            for other in waves.iter().take(own).flatten() {
+                assert!(
+                    work[other].state.is_settled() || away(other),
+                    "{target} before {other}, which is in an earlier wave"
+                );
+            }
             let lane = &self.plan.targets[target].lane;
-            let canary = self.plan.waves[0]
+            let canary = waves[own]
                 .iter()
+                .filter(|other| *other == target || !away(other))
                 .find(|other| self.plan.targets[*other].lane == *lane)
                 .unwrap();
             assert!(
@@ -287,7 +309,7 @@ impl Sim {
                 receipt: String::new(),
             }
         };
-        match (what % 14, open) {
+        match (what % 17, open) {
             (0, Some(open)) if !open.accepted => {
                 let accepted = Event::BundleAccepted {
                     bundle: open.bundle,
@@ -344,13 +366,11 @@ impl Sim {
                 );
                 self.event(&target, &finish(Ending::Failed("x".to_owned()))(generation));
             }
-            (6, _) => drop(
-                self.live
-                    .connected
-                    .remove(&target)
-                    .then(|| self.fleet.forget_asked(&target)),
-            ),
-            (7, _) => drop(self.live.connected.insert(target)),
+            (6, _) if self.live.connected.contains(&target) => {
+                self.live.left(&target, self.now);
+                self.fleet.forget_asked(&target);
+            }
+            (7, _) => self.live.came(target),
             (8, _) => self.take(order(Order::Pause)),
             (9, _) => self.take(order(Order::Resume)),
             (10, _) => self.take(order(Order::Retry { target: None })),
@@ -358,6 +378,20 @@ impl Sim {
                 target,
                 reason: "x".to_owned(),
             })),
+            // Once in a long list: it ends the rollout.
+            (14, _) if whom.is_multiple_of(16) => self.take(order(Order::Abort)),
+            (15, _) if !self.live.connected.contains(&target) => {
+                self.take(order(Order::Resolve {
+                    target,
+                    reason: "x".to_owned(),
+                }));
+            }
+            (16, Some(open))
+                if self.fleet.rollouts()[&RolloutId(1)].state == RolloutState::Aborted =>
+            {
+                let generation = open.generation;
+                self.take(Record::Withdrawn { target, generation });
+            }
             (12, _) => self.now = self.now.plus(Duration::from_secs(1200)),
             (13, _) => {
                 for target in &self.targets {
@@ -448,4 +482,69 @@ proptest! {
             sim.fleet.view(RolloutId(1), &nobody, sim.now)
         );
     }
+}
+
+/// Targets that the machine wants to offer work just now.
+fn offered(sim: &Sim) -> Vec<&str> {
+    let decisions = sim.fleet.decide(&sim.live, sim.now);
+    let issued = decisions.iter().filter_map(|decision| match decision {
+        Decision::Issue { target, .. } => Some(target),
+        _ => None,
+    });
+    let known = |target: &TargetId| sim.targets.iter().find(|known| *known == target);
+    issued.filter_map(known).map(TargetId::as_str).collect()
+}
+
+#[test]
+fn nobody_waits_for_a_target_that_cannot_be_reached_and_it_has_its_turn_when_it_comes() {
+    let mut sim = Sim::new(8, 8);
+    assert_eq!(offered(&sim), ["h1.a.test"], "the canary of the first wave");
+    let canary = sim.targets[0].clone();
+    sim.live.left(&canary, sim.now);
+    assert_eq!(offered(&sim), [""; 0], "it may be back at once");
+    let due = sim.fleet.poll_timeout(&sim.live, sim.now);
+    assert_eq!(due, Some(sim.now.plus(UNREACHABLE_AFTER)));
+    sim.now = sim.now.plus(UNREACHABLE_AFTER);
+    assert_eq!(offered(&sim), ["h2.a.test"], "another is the canary");
+    // The whole first wave is away: the second goes on.
+    for target in sim.targets.clone() {
+        if target.as_str().ends_with(".a.test") && target != canary {
+            sim.live.left(&target, sim.now);
+        }
+    }
+    sim.now = sim.now.plus(UNREACHABLE_AFTER);
+    assert_eq!(offered(&sim), ["h1.b.test"]);
+    sim.live.came(canary);
+    assert_eq!(offered(&sim), ["h1.a.test"], "back in its turn");
+}
+
+#[test]
+fn a_resolved_target_gets_no_leave_for_what_it_asked_before() {
+    let mut sim = Sim::new(8, 8);
+    sim.decide();
+    let target = sim.targets[0].clone();
+    let open = sim.fleet.open(&target).cloned().unwrap();
+    let section = Section {
+        outage: true,
+        gmsa: None,
+    };
+    sim.take(Record::Ordered {
+        rollout: RolloutId(1),
+        order: Order::Pause,
+        by: "root".to_owned(),
+    });
+    let (step, attempt) = (StepIndex(0), Attempt(1));
+    sim.fleet
+        .asks_permit(&target, open.generation, step, attempt, section);
+    sim.take(Record::Ordered {
+        rollout: RolloutId(1),
+        order: Order::Resolve {
+            target: target.clone(),
+            reason: "the server is scrap".to_owned(),
+        },
+        by: "root".to_owned(),
+    });
+    assert!(sim.fleet.decide(&sim.live, sim.now).is_empty());
+    let work = &sim.fleet.rollouts()[&RolloutId(1)].work[&target];
+    assert_eq!(work.state.word(), "resolved");
 }

@@ -126,8 +126,9 @@ pub(crate) enum Verb {
     Tasks {
         #[command(subcommand)]
         act: Option<TasksAct>,
-        #[command(flatten)]
-        json: Json,
+        /// Prints JSON.
+        #[arg(long, global = true)]
+        json: bool,
     },
     /// Secrets that agents ask for.
     Secret {
@@ -185,8 +186,9 @@ pub(crate) enum Verb {
     Agents {
         #[command(subcommand)]
         act: Option<AgentsAct>,
-        #[command(flatten)]
-        json: Json,
+        /// Prints JSON.
+        #[arg(long, global = true)]
+        json: bool,
     },
     /// Installers.
     Artifact {

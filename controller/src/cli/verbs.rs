@@ -102,7 +102,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             }
             Ok(exit::OK)
         }
-        Verb::Tasks { act, json } => tasks(&client, act, json.json).await,
+        Verb::Tasks { act, json } => tasks(&client, act, json).await,
         Verb::Secret { act } => secrets(&client, act).await,
         Verb::Pause { rollout } => order(&client, rollout, Order::Pause).await,
         Verb::Resume { rollout } => order(&client, rollout, Order::Resume).await,
@@ -151,7 +151,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             }
             Ok(exit::OK)
         }
-        Verb::Agents { act, json } => agents(&client, act, json.json).await,
+        Verb::Agents { act, json } => agents(&client, act, json).await,
         Verb::Artifact { act } => artifact(&client, act).await,
         Verb::Audit { act } => record(&client, act).await,
         Verb::Logs { from, json } => logs(&client, from, json.json).await,
@@ -435,6 +435,9 @@ fn explain(why: &Why) -> String {
     for said in &why.said {
         text.push_str(&format!("\n  said:  {said}"));
     }
+    for refusal in &why.refusals {
+        text.push_str(&format!("\n  {refusal}"));
+    }
     text
 }
 
@@ -561,6 +564,9 @@ async fn agents(client: &Client, act: Option<AgentsAct>, json: bool) -> anyhow::
                     waiting.key.fingerprint(),
                     waiting.machine
                 ));
+            }
+            for refused in &agents.refusals {
+                output::print(&refused.sentence());
             }
             return Ok(exit::OK);
         }

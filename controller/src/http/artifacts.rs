@@ -68,10 +68,14 @@ pub(super) async fn add(
     let failed =
         |error: std::io::Error| Problem::Failed(format!("could not keep the artifact: {error}"));
     let place = api.artifacts.join(sha256.to_string());
-    tokio::fs::write(place.with_extension("chunks"), chunks.to_bytes())
-        .await
-        .map_err(failed)?;
-    tokio::fs::rename(&part, &place).await.map_err(failed)?;
+    let kept = async {
+        tokio::fs::write(place.with_extension("chunks"), chunks.to_bytes()).await?;
+        tokio::fs::rename(&part, &place).await
+    };
+    if let Err(error) = kept.await {
+        drop(tokio::fs::remove_file(&part).await);
+        return Err(failed(error));
+    }
     let artifact = ArtifactRef {
         sha256,
         chunks: chunks.digest(),

@@ -11,7 +11,7 @@ use protocol::secret::{Sealed, SecretKind};
 use protocol::{DomainName, PlanId, RolloutId, TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::driver::Progress;
+use crate::driver::{Progress, Refused};
 
 /// One document that an operator wrote.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -135,6 +135,8 @@ pub struct Agents {
     pub agents: Vec<AgentRow>,
     /// Waiting for approval, by name.
     pub pending: BTreeMap<TargetId, Pending>,
+    /// What was refused lately, oldest first, since the controller's start.
+    pub refusals: Vec<Refused>,
 }
 
 /// What the state of the controller is.

@@ -133,7 +133,15 @@ pub(super) async fn why(State(api): State<Api>, Path(target): Path<TargetId>) ->
     let name = target.clone();
     let why = api
         .hub
-        .read(move |core, now| core.fleet.why(&name, &core.live, now))
+        .read(move |core, now| {
+            let mut why = core.fleet.why(&name, &core.live, now)?;
+            let of_it = core
+                .refusals
+                .iter()
+                .filter(|refused| refused.who == name.as_str());
+            why.refusals = of_it.map(crate::driver::Refused::sentence).collect();
+            Some(why)
+        })
         .await?;
     why.map(Json).ok_or_else(|| {
         Problem::Missing(format!(
@@ -171,6 +179,7 @@ pub(super) async fn agents(State(api): State<Api>) -> Answer<Agents> {
         Agents {
             agents: core.roster.agents().iter().map(row).collect(),
             pending: core.roster.pending().clone(),
+            refusals: core.refusals.iter().cloned().collect(),
         }
     });
     Ok(Json(agents.await?))

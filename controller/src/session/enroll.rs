@@ -111,6 +111,7 @@ impl Join {
         {
             Admission::Refuse(why) => {
                 tracing::warn!(target_name = %self.target, %why, "an ask to join was refused");
+                core.refused(batch.now, self.target.to_string(), "join", why.clone());
                 drop(answer.send(EnrollAnswer::Refused(why)));
             }
             Admission::Wait { new } => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use controller_core::fleet::RolloutState;
 use controller_core::record::Record;
 use link::{Connection, Endpoint, FrameReceiver, FrameSender, LinkError};
+use protocol::chunk::ChunkList;
 use protocol::key::PublicKey;
 use protocol::limits;
 use protocol::signed::ControllerKind;
@@ -71,12 +72,21 @@ pub async fn listen(gateway: Gateway, endpoint: Endpoint, mut stop: watch::Recei
     loop {
         tokio::select! {
             incoming = endpoint.accept() => {
-                let Some(handshake) = incoming else { break };
+                let Some((peer, handshake)) = incoming else { break };
                 let gateway = gateway.clone();
                 peers.spawn(async move {
                     match handshake.await {
                         Ok(connection) => greet(gateway, connection).await,
-                        Err(error) => tracing::debug!(%error, "a handshake failed"),
+                        Err(error) => {
+                            tracing::debug!(%peer, %error, "a handshake failed");
+                            let why = error.to_string();
+                            gateway
+                                .hub
+                                .tell(move |core, batch| {
+                                    core.refused(batch.now, peer.ip().to_string(), "handshake", why);
+                                })
+                                .await;
+                        }
                     }
                 });
             }
@@ -152,6 +162,13 @@ async fn session(
         Ok(Err(close)) => {
             tracing::warn!(%target, why = close.meaning(), "a session was refused");
             connection.close(close, "");
+            let why = close.meaning().to_owned();
+            gateway
+                .hub
+                .tell(move |core, batch| {
+                    core.refused(batch.now, target.to_string(), "session", why);
+                })
+                .await;
             return Ok(());
         }
         Err(_) => return Ok(()),
@@ -171,10 +188,13 @@ async fn session(
         bundles,
     ));
     tasks.spawn(streams(gateway.clone(), connection.clone(), target.clone()));
-    if let Some(bundle) = welcomed.resend
-        && let Ok(Some(bytes)) = gateway.store.blob(bundle.0).await
-    {
-        drop(offers.send(bytes).await);
+    if let Some(bundle) = welcomed.resend {
+        match gateway.store.blob_of("bundle", bundle.0).await {
+            Ok(bytes) => drop(offers.send(bytes).await),
+            Err(error) => {
+                tracing::error!(%target, %error, "a bundle cannot be offered again; resolve or abort its rollout");
+            }
+        }
     }
     let ended = connection.closed().await;
     tasks.shutdown().await;
@@ -182,10 +202,9 @@ async fn session(
     if gateway.sessions.remove(&target, number) {
         gateway
             .hub
-            .tell(move |core, _| {
-                core.live.connected.remove(&target);
+            .tell(move |core, batch| {
+                core.live.left(&target, batch.now);
                 core.fleet.forget_asked(&target);
-                core.live.pulses.remove(&target);
                 core.progress.remove(&target);
                 core.asks.retain(|_, ask| ask.target != target);
             })
@@ -196,7 +215,7 @@ async fn session(
 
 fn admit(
     core: &mut crate::driver::Core,
-    batch: &crate::driver::Batch,
+    batch: &mut crate::driver::Batch,
     hello: &Hello,
     key: PublicKey,
     kind: ControllerKind,
@@ -208,7 +227,7 @@ fn admit(
 
 fn consider(
     core: &mut crate::driver::Core,
-    batch: &crate::driver::Batch,
+    batch: &mut crate::driver::Batch,
     hello: &Hello,
     key: PublicKey,
     kind: ControllerKind,
@@ -229,44 +248,51 @@ fn consider(
     {
         return Err(Close::OtherKind);
     }
-    let stored = agent.head;
+    let (stored, epoch) = (agent.head, core.epoch);
     let forked = hello.head.index == stored.index && hello.head.chain != stored.chain;
     if hello.head.epoch != stored.epoch || hello.head.index < stored.index || forked {
         return Err(Close::RolledBack);
     }
+    // A run that is closed here ends there as well, at its next gate: its bundle ran out, or somebody resolved it.
+    let closed = core
+        .fleet
+        .open(&hello.target)
+        .is_none_or(|open| open.generation != hello.generation);
     let mut words = Vec::new();
-    let open = core.fleet.open(&hello.target);
-    if let Some(open) = open {
-        match core
+    if closed {
+        words.push(ControlDown::Abort {
+            generation: hello.generation,
+        });
+    }
+    let waiting = core
+        .fleet
+        .open(&hello.target)
+        .filter(|open| !open.accepted && open.generation > hello.generation);
+    let mut resend = None;
+    if let Some(open) = waiting.cloned() {
+        let aborted = core
             .fleet
             .rollouts()
             .get(&open.rollout)
-            .map(|rollout| rollout.state)
-        {
-            Some(RolloutState::Paused) => words.push(ControlDown::Pause {
-                rollout: open.rollout,
-            }),
-            Some(RolloutState::Aborted) => words.push(ControlDown::Abort {
+            .is_some_and(|rollout| rollout.state == RolloutState::Aborted);
+        if aborted {
+            let withdrawn = Record::Withdrawn {
+                target: hello.target.clone(),
                 generation: open.generation,
-            }),
-            Some(RolloutState::Running) | None => {}
+            };
+            core.record(batch, withdrawn);
+        } else {
+            resend = Some(open.bundle);
         }
     }
-    if let Some((open, (step, by))) = open.and_then(|open| Some((open, open.attested.as_ref()?))) {
-        words.push(ControlDown::Attested {
-            generation: open.generation,
-            step: *step,
-            by: by.clone(),
-        });
-    }
-    let resend = open.filter(|open| !open.accepted).map(|open| open.bundle);
+    words.extend(core.standing(&hello.target));
     let welcome = Welcome {
-        controller_epoch: core.epoch,
+        controller_epoch: epoch,
         stored,
         now_millis: batch.now.as_millis(),
     };
     core.sessions().insert(&hello.target, handle);
-    core.live.connected.insert(hello.target.clone());
+    core.live.came(hello.target.clone());
     Ok(Welcomed {
         welcome,
         resend,
@@ -370,7 +396,14 @@ async fn offer(
             receive.expect::<BundleAnswer>().await
         };
         match offered.await {
-            Ok(BundleAnswer::Accepted) => tracing::debug!(%target, "a bundle was accepted"),
+            Ok(BundleAnswer::Accepted) => {
+                tracing::debug!(%target, "a bundle was accepted");
+                let target = target.clone();
+                gateway
+                    .hub
+                    .tell(move |core, batch| core.say_standing(batch, &target))
+                    .await;
+            }
             Ok(BundleAnswer::Refused(why)) => tracing::warn!(%target, %why, "a bundle was refused"),
             Err(error) => {
                 tracing::debug!(%target, %error, "an offer was cut off; it is made again after the next welcome");
@@ -507,7 +540,20 @@ async fn artifact(
         file.seek(std::io::SeekFrom::Start(from)).await?;
         Ok::<_, std::io::Error>((file, length.saturating_sub(from)))
     };
+    let whole = match ask.part {
+        ArtifactPart::Chunks => ChunkList::count_for(artifact.size) * 32,
+        ArtifactPart::From(_) => artifact.size,
+    };
     let (mut file, length) = match opened.await {
+        Ok((_, length)) if from + length != whole => {
+            tracing::error!(artifact = %artifact.sha256.short(), bytes = from + length, wanted = whole, "an artifact in the store is damaged; add it again");
+            return send
+                .send(&ArtifactAnswer::Refused(format!(
+                    "its copy in the artifact store is damaged: {} of {whole} bytes; add it again",
+                    from + length
+                )))
+                .await;
+        }
         Ok(opened) => opened,
         Err(error) => {
             tracing::error!(artifact = %artifact.sha256.short(), %error, "an artifact cannot be read");

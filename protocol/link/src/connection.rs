@@ -108,6 +108,12 @@ impl Connection {
         self.0.close(close.code().into(), said.as_bytes());
     }
 
+    /// The connection stands, as far as this side knows.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.close_reason().is_none()
+    }
+
     /// Waits until the connection is gone, and tells why.
     pub async fn closed(&self) -> Ended {
         ended(&self.0.closed().await)

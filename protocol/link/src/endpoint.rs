@@ -94,11 +94,6 @@ impl Endpoint {
         Self::bind(address, Some(server_config(tls)), wire, config)
     }
 
-    /// Shows another certificate from the next connection on; those that stand go on.
-    pub fn renew(&self, tls: &ServerTls) {
-        self.inner.set_server_config(Some(server_config(tls)));
-    }
-
     /// Makes an endpoint that only dials.
     ///
     /// # Errors
@@ -186,12 +181,17 @@ impl Endpoint {
         Ok(Connection(connection))
     }
 
-    /// Waits for a peer that dials; `None` when the endpoint is closed. The handshake goes on in the given future.
+    /// Waits for a peer that dials and gives its address; `None` when the endpoint is closed. The handshake goes on in the
+    /// given future.
     pub async fn accept(
         &self,
-    ) -> Option<impl Future<Output = Result<Connection, LinkError>> + Send + 'static> {
+    ) -> Option<(
+        SocketAddr,
+        impl Future<Output = Result<Connection, LinkError>> + Send + 'static,
+    )> {
         let incoming = self.inner.accept().await?;
-        Some(async move { Ok(Connection(incoming.await?)) })
+        let peer = incoming.remote_address();
+        Some((peer, async move { Ok(Connection(incoming.await?)) }))
     }
 
     /// Answers new peers with other certificates; sessions that stand keep theirs.

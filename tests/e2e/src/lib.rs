@@ -284,6 +284,19 @@ impl World {
         std::fs::read_to_string(self.path("agents.log")).expect("a log")
     }
 
+    /// Stops every process of agents where it is, SIGSTOP: their connections stand, and nobody answers.
+    ///
+    /// # Panics
+    /// When one cannot be stopped.
+    pub fn freeze_agents(&self) {
+        for agent in &self.agents {
+            let stopped = Command::new("bash")
+                .args(["-c", "kill -STOP \"$1\"", "freeze", &agent.id().to_string()])
+                .status();
+            assert!(stopped.is_ok_and(|status| status.success()));
+        }
+    }
+
     /// Kills every process of agents, SIGKILL.
     pub fn kill_agents(&mut self) {
         for mut child in self.agents.drain(..) {

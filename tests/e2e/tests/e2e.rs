@@ -246,6 +246,22 @@ fn join_tokens_are_good_once_and_for_their_controller() {
         world.path("expired.json").exists(),
         "a join file that was not used is kept"
     );
+
+    // The operator sees each of them, with its reason.
+    let agents = world.json(&["agents", "list", "--json"]);
+    let refused: Vec<String> = agents["refusals"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    for reason in ["was used", "not known", "expired"] {
+        let named = |row: &&String| row.contains(reason) && row.contains(B);
+        assert!(
+            refused.iter().any(|row| named(&row)),
+            "{reason}: {refused:?}"
+        );
+    }
 }
 
 #[test]

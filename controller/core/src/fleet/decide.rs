@@ -9,7 +9,7 @@ use protocol::{
     Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp, limits,
 };
 
-use crate::fleet::state::{Fleet, Gate, Rollout, RolloutState, TargetState};
+use crate::fleet::state::{Fleet, Gate, Rollout, RolloutState, TargetState, Work};
 
 /// How long leave is good for if the section is not entered.
 pub const PERMIT_LIFE: Duration = Duration::from_secs(120);
@@ -23,6 +23,10 @@ pub struct Pulse {
     pub at: Timestamp,
 }
 
+/// How long a target must be away before others stop waiting for their turn behind it. After a restart of the controller
+/// the agents need a while to come back.
+pub const UNREACHABLE_AFTER: Duration = Duration::from_secs(300);
+
 /// What is known of this moment and is not in the log.
 #[derive(Debug, Clone, Default)]
 pub struct Live {
@@ -30,6 +34,33 @@ pub struct Live {
     pub connected: BTreeSet<TargetId>,
     /// Latest pulses.
     pub pulses: BTreeMap<TargetId, Pulse>,
+    /// Since when targets are away; those that were never here are away since `began`.
+    pub away: BTreeMap<TargetId, Timestamp>,
+    /// Since when anybody could connect.
+    pub began: Timestamp,
+}
+
+impl Live {
+    /// A target has a session.
+    pub fn came(&mut self, target: TargetId) {
+        self.away.remove(&target);
+        self.connected.insert(target);
+    }
+
+    /// A target's session ended.
+    pub fn left(&mut self, target: &TargetId, now: Timestamp) {
+        self.connected.remove(target);
+        self.pulses.remove(target);
+        self.away.insert(target.clone(), now);
+    }
+
+    /// When a target counts as unreachable, if it stays away; `None` while it is here.
+    #[must_use]
+    pub fn unreachable_from(&self, target: &TargetId) -> Option<Timestamp> {
+        let here = self.connected.contains(target);
+        let since = self.away.get(target).unwrap_or(&self.began);
+        (!here).then(|| since.plus(UNREACHABLE_AFTER))
+    }
 }
 
 /// Something to be done; it takes effect when its record comes back.
@@ -104,7 +135,7 @@ impl Fleet {
             }
             let mut budget = Budget::of(rollout);
             for target in rollout.plan.waves.iter().flatten() {
-                let held = self.hold_of(*id, rollout, target, live, &budget);
+                let held = self.hold_of(*id, rollout, target, (live, now), &budget);
                 let pending = rollout
                     .work
                     .get(target)
@@ -144,7 +175,16 @@ impl Fleet {
 
     /// When [`Self::decide`] must be asked again though nothing has happened.
     #[must_use]
-    pub fn poll_timeout(&self, now: Timestamp) -> Option<Timestamp> {
+    pub fn poll_timeout(&self, live: &Live, now: Timestamp) -> Option<Timestamp> {
+        let running = self
+            .rollouts
+            .values()
+            .filter(|rollout| rollout.state == RolloutState::Running);
+        let away = running
+            .flat_map(|rollout| &rollout.work)
+            .filter(|(_, work)| work.state == TargetState::Pending)
+            .filter_map(|(target, _)| live.unreachable_from(target))
+            .filter(|at| *at > now);
         let ends = self
             .open
             .values()
@@ -154,7 +194,7 @@ impl Fleet {
             .values()
             .filter_map(|gate| gate.lapses)
             .filter(|lapses| *lapses > now);
-        ends.chain(lapses).min()
+        ends.chain(lapses).chain(away).min()
     }
 
     fn silent(&self, now: Timestamp) -> Vec<Decision> {
@@ -171,9 +211,15 @@ impl Fleet {
 
     /// Why a pending target is not offered its bundle; `None` when it may be.
     #[must_use]
-    pub fn hold(&self, id: RolloutId, target: &TargetId, live: &Live) -> Option<String> {
+    pub fn hold(
+        &self,
+        id: RolloutId,
+        target: &TargetId,
+        live: &Live,
+        now: Timestamp,
+    ) -> Option<String> {
         let rollout = self.rollouts.get(&id)?;
-        self.hold_of(id, rollout, target, live, &Budget::of(rollout))
+        self.hold_of(id, rollout, target, (live, now), &Budget::of(rollout))
     }
 
     fn hold_of(
@@ -181,7 +227,7 @@ impl Fleet {
         id: RolloutId,
         rollout: &Rollout,
         target: &TargetId,
-        live: &Live,
+        (live, now): (&Live, Timestamp),
         budget: &Budget,
     ) -> Option<String> {
         let work = rollout.work.get(target)?;
@@ -217,7 +263,7 @@ impl Fleet {
         if work.phase > 0 || work.receipts > 0 {
             return budget.hold(false);
         }
-        order_hold(rollout, target, &part.lane).or_else(|| budget.hold(true))
+        order_hold(rollout, target, &part.lane, live, now).or_else(|| budget.hold(true))
     }
 
     /// Why leave is not given; `None` when it may be.
@@ -230,8 +276,10 @@ impl Fleet {
         live: &Live,
         now: Timestamp,
     ) -> Option<String> {
-        let open = self.open.get(target)?;
-        let rollout = self.rollouts.get(&open.rollout)?;
+        let open = self.open.get(target);
+        let Some(rollout) = open.and_then(|open| self.rollouts.get(&open.rollout)) else {
+            return Some("no bundle is open on it".to_owned());
+        };
         match rollout.state {
             RolloutState::Paused => return Some("the rollout is paused".to_owned()),
             RolloutState::Aborted => return Some("the rollout was aborted".to_owned()),
@@ -292,15 +340,27 @@ impl Fleet {
     }
 }
 
-/// Waves and canaries: a wave waits for those before it, and within it each lane for its canary.
-fn order_hold(rollout: &Rollout, target: &TargetId, lane: &str) -> Option<String> {
+/// Waves and canaries: a wave waits for those before it, and within it each lane for its canary. Nobody waits for a target
+/// that was offered nothing yet and cannot be reached: it has its turn when it comes.
+fn order_hold(
+    rollout: &Rollout,
+    target: &TargetId,
+    lane: &str,
+    live: &Live,
+    now: Timestamp,
+) -> Option<String> {
+    let passed_over = |other: &TargetId| {
+        other != target
+            && rollout.work.get(other).is_some_and(Work::is_untouched)
+            && live.unreachable_from(other).is_some_and(|from| now >= from)
+    };
     let state = |target: &TargetId| rollout.work.get(target).map(|work| &work.state);
     let plan = &rollout.plan;
     let at = plan.waves.iter().position(|wave| wave.contains(target))?;
     for (number, wave) in plan.waves.iter().enumerate().take(at) {
         if let Some(waiting) = wave
             .iter()
-            .find(|other| !state(other).is_some_and(TargetState::is_settled))
+            .find(|other| !state(other).is_some_and(TargetState::is_settled) && !passed_over(other))
         {
             let what = state(waiting).map_or("gone", TargetState::word);
             let number = number + 1;
@@ -314,7 +374,13 @@ fn order_hold(rollout: &Rollout, target: &TargetId, lane: &str) -> Option<String
             .get(*other)
             .is_some_and(|part| part.lane == lane)
     };
-    let lane_members: Vec<&TargetId> = plan.waves.get(at)?.iter().filter(same_lane).collect();
+    let lane_members: Vec<&TargetId> = plan
+        .waves
+        .get(at)?
+        .iter()
+        .filter(same_lane)
+        .filter(|other| !passed_over(other))
+        .collect();
     let canaries = usize::try_from(plan.limits.canary).unwrap_or(usize::MAX);
     let place = lane_members.iter().position(|other| *other == target)?;
     if place < canaries {

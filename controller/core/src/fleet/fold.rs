@@ -116,6 +116,17 @@ impl Fleet {
                     self.set(rollout, target, TargetState::Unknown, now);
                 }
             }
+            Record::Withdrawn { target, generation } => {
+                if let Some(open) = self
+                    .open
+                    .get(target)
+                    .filter(|open| open.generation == *generation)
+                {
+                    let rollout = open.rollout;
+                    self.open.remove(target);
+                    self.set(rollout, target, TargetState::Aborted, now);
+                }
+            }
             Record::TargetEvent { target, body, .. } => {
                 if let Some(event) = Event::from_body(body.as_bytes()) {
                     self.event(target, &event, now);
@@ -189,6 +200,7 @@ impl Fleet {
                 {
                     self.open.remove(target);
                     self.gates.remove(target);
+                    self.asked.remove(target);
                 }
                 self.set(rollout, target, TargetState::Resolved(reason.clone()), now);
             }

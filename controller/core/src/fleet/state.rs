@@ -158,6 +158,14 @@ pub enum RolloutState {
     Aborted,
 }
 
+impl Work {
+    /// Nothing of it was offered yet.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.state == TargetState::Pending && self.phase == 0 && self.receipts == 0
+    }
+}
+
 /// One carrying-out of one plan.
 #[derive(Debug, Clone)]
 pub struct Rollout {

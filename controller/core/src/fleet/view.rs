@@ -127,6 +127,8 @@ pub struct Why {
     pub said: Vec<String>,
     /// The failure, where there is one.
     pub failure: Option<Failure>,
+    /// What of it was refused lately; whoever serves this answer knows.
+    pub refusals: Vec<String>,
 }
 
 fn work_for_person(state: &TargetState) -> Option<(StepIndex, TaskWork)> {
@@ -246,7 +248,7 @@ impl Fleet {
         let mut word = work.state.word().to_owned();
         let mut text = detail(&work.state);
         if work.state == TargetState::Pending {
-            if let Some(hold) = self.hold(id, target, live) {
+            if let Some(hold) = self.hold(id, target, live, now) {
                 "held".clone_into(&mut word);
                 text = hold;
             }
@@ -336,6 +338,7 @@ impl Fleet {
                     findings: Vec::new(),
                     said: Vec::new(),
                     failure: None,
+                    refusals: Vec::new(),
                 });
             };
             let wave = rollout
@@ -361,6 +364,7 @@ impl Fleet {
                 findings: work.findings.clone(),
                 said: work.said.clone(),
                 failure: row.failure,
+                refusals: Vec::new(),
             });
         }
         let answer = if self.known.contains_key(target) {
@@ -374,6 +378,7 @@ impl Fleet {
             findings: Vec::new(),
             said: Vec::new(),
             failure: None,
+            refusals: Vec::new(),
         })
     }
 }

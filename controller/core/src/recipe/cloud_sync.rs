@@ -117,7 +117,12 @@ pub fn answer(
         people.extend(bring(tenant, tenant.sign_in, &served));
         phases.push(PhaseWork {
             phase: Phase::Register,
-            steps: vec![step],
+            // What is installed already is looked at before it is registered (G8); an install has done that.
+            steps: if installed {
+                vec![preflight(tenant.sign_in), step]
+            } else {
+                vec![step]
+            },
             artifacts: Vec::new(),
         });
     }

@@ -1,0 +1,165 @@
+//! Orders to those who are away, and what is damaged at the controller: processes as they are, on loopback.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a story stops where something is not as it must be"
+)]
+
+use std::path::PathBuf;
+
+use e2e::{World, server, text, until};
+use protocol::event::Event;
+
+const A: &str = "sync-01.corp.contoso.com";
+const B: &str = "sync-02.corp.contoso.com";
+
+fn enrolled() -> (World, String) {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[]), server(B, &[])]);
+    world.add_artifact();
+    let topology = world.topology(&[A, B]);
+    (world, topology)
+}
+
+/// The one artifact's file in the controller's store.
+fn artifact(world: &World) -> PathBuf {
+    let mut entries = std::fs::read_dir(world.path("controller/artifacts")).unwrap();
+    entries
+        .find_map(|entry| {
+            let path = entry.unwrap().path();
+            path.extension().is_none().then_some(path)
+        })
+        .unwrap()
+}
+
+fn succeeds(world: &World, arguments: &[&str]) {
+    let output = world.entrain(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+}
+
+#[test]
+fn what_was_aborted_before_an_agent_took_it_is_never_begun() {
+    let (mut world, topology) = enrolled();
+    world.freeze_agents();
+    world.apply(&topology);
+    until("the canary's bundle is issued", || {
+        (world.state(A).0 == "offered").then_some(())
+    });
+    succeeds(&world, &["abort", "r1"]);
+    world.kill_agents();
+    world.start_agents(&[server(A, &[]), server(B, &[])], None);
+    until("it is withdrawn", || {
+        (world.state(A).0 == "aborted" && world.state(B).0 == "aborted").then_some(())
+    });
+    world.all_report(2);
+    assert!(world.changes(A).is_empty() && world.changes(B).is_empty());
+    let accepted = |event: &Event| matches!(event, Event::BundleAccepted { .. });
+    let events = world.events();
+    assert!(!events.iter().any(|(_, _, event)| accepted(event)));
+    // The next rollout is not in its way.
+    world.apply(&topology);
+    world.give_secrets(2);
+    until("the second rollout ends", || {
+        let over = |row: &serde_json::Value| row["state"] == "over";
+        let rollouts = world.json(&["status", "--json"])["rollouts"].clone();
+        rollouts.as_array()?.iter().all(over).then_some(())
+    });
+    assert_eq!(world.changes(A).len(), world.changes(B).len());
+    world.nothing_lost_or_repeated(&[A, B]);
+}
+
+#[test]
+fn a_target_that_nobody_can_reach_is_resolved_by_name_and_ends_when_it_is_back() {
+    let (mut world, topology) = enrolled();
+    world.apply(&topology);
+    until("the canary waits for its secret", || {
+        (world.state(A).0 == "awaiting-secret" || world.state(A).0.contains("awaiting"))
+            .then_some(())
+    });
+    let early = world.entrain(&["resolve", "r1", A, "--reason", "x"]);
+    assert!(
+        !early.status.success() && text(&early).contains("is connected"),
+        "{}",
+        text(&early)
+    );
+    world.kill_agents();
+    until("it is unreachable", || {
+        (world.state(A).0 == "unreachable").then_some(())
+    });
+    succeeds(
+        &world,
+        &["resolve", "r1", A, "--reason", "the server is scrap"],
+    );
+    let (state, detail) = world.state(A);
+    assert_eq!(state, "resolved");
+    assert!(detail.contains("the server is scrap"), "{detail}");
+    world.start_agents(&[server(A, &[]), server(B, &[])], None);
+    until("its run ends by itself", || {
+        let events = world.events();
+        let ended = |(target, _, event): &(String, u64, Event)| {
+            target == A
+                && matches!(event, Event::RunFinished { ending, .. } if *ending == protocol::signed::Ending::Aborted)
+        };
+        events.iter().any(ended).then_some(())
+    });
+    assert_eq!(world.state(A).0, "resolved", "the operator's word stands");
+    world.nothing_lost_or_repeated(&[A]);
+}
+
+#[test]
+fn an_artifact_that_was_cut_off_at_the_controller_is_named() {
+    let (world, topology) = enrolled();
+    let file = artifact(&world);
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..1_700_000]).unwrap();
+    world.apply(&topology);
+    let detail = until("the step fails", || {
+        let (state, detail) = world.state(A);
+        (state == "failed").then_some(detail)
+    });
+    assert!(
+        detail.contains("damaged: 1700000 of 2500000 bytes"),
+        "{detail}"
+    );
+    assert!(world.changes(A).is_empty());
+}
+
+#[test]
+fn a_plan_that_was_altered_in_the_store_is_not_taken_up() {
+    let (mut world, topology) = enrolled();
+    let planned = world.json(&["plan", &topology, "--json"]);
+    assert!(planned["plan"].is_string());
+    world.kill_controller();
+    let store = rusqlite::Connection::open(world.path("controller/log.sqlite")).unwrap();
+    let altered = store
+        .execute(
+            "UPDATE blob SET bytes = CAST(replace(CAST(bytes AS TEXT), 'sync-01', 'sync-66') AS BLOB)",
+            [],
+        )
+        .unwrap();
+    assert!(altered > 0);
+    drop(store);
+    let refused = world.entrain(&["serve"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused);
+    assert!(
+        said.contains("log.sqlite") && said.contains("altered"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_refused_session_is_in_the_operators_view() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[])]);
+    succeeds(&world, &["agents", "revoke", A]);
+    world.kill_agents();
+    world.start_agents(&[server(A, &[])], None);
+    until("its refusal is shown", || {
+        let agents = world.json(&["agents", "--json"]);
+        let rows = agents["refusals"].as_array()?.clone();
+        rows.iter()
+            .any(|row| row["what"] == "session" && row["who"] == A)
+            .then_some(())
+    });
+    assert!(text(&world.entrain(&["agents"])).contains("revoked"));
+}
