@@ -4,6 +4,8 @@
 mod estate;
 mod proof;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -61,6 +63,8 @@ struct Demo {
     agents: Vec<Child>,
     client: Client,
     checks: Vec<Check>,
+    /// Every hold that was shown, as a sentence.
+    held: RefCell<BTreeSet<String>>,
 }
 
 /// Runs the demo and gives its exit code.
@@ -163,6 +167,7 @@ impl Demo {
             agents: Vec::new(),
             client,
             checks: Vec::new(),
+            held: RefCell::default(),
         };
         demo.say(estate::BANNER);
         demo.answers().await?;
@@ -384,7 +389,6 @@ impl Demo {
             .await?;
         let rollout = applied.rollout;
         let person = tokio::spawn(estate::person(self.client.clone()));
-        let json = self.options.json;
         let some_done = |frame: &Frame| {
             frame
                 .view
@@ -392,11 +396,7 @@ impl Demo {
                 .iter()
                 .any(|target| target.state == "done")
         };
-        if !json {
-            follow(&self.client, rollout, false, some_done).await?;
-        } else {
-            self.watch(rollout, some_done).await?;
-        }
+        self.watch_shown(rollout, some_done).await?;
         self.kill_controller().await?;
         if self.options.fault {
             let stuck = |frame: &Frame| {
@@ -435,8 +435,18 @@ impl Demo {
     async fn watch_shown(
         &self,
         rollout: RolloutId,
-        enough: impl FnMut(&Frame) -> bool,
+        mut enough: impl FnMut(&Frame) -> bool,
     ) -> anyhow::Result<Frame> {
+        let enough = |frame: &Frame| {
+            let held = frame
+                .view
+                .targets
+                .iter()
+                .filter(|target| target.state == "held");
+            let sentences = held.map(|target| format!("{}: {}", target.target, target.detail));
+            self.held.borrow_mut().extend(sentences);
+            enough(frame)
+        };
         if self.options.json {
             self.watch(rollout, enough).await
         } else {
@@ -576,6 +586,9 @@ impl Demo {
                 failures == 0,
                 format!("{failures} failures"),
             );
+            let held = self.held.take();
+            let seen = held.first().map_or("none".to_owned(), String::clone);
+            self.check("nothing was held", held.is_empty(), seen);
         }
         let text = String::from_utf8(self.client.bytes("/v1/audit").await?.to_vec())?;
         match crate::audit::verify_file(&text) {

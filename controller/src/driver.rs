@@ -97,7 +97,7 @@ pub struct Refused {
     pub at: Timestamp,
     /// A target's name, or an address where no name is known.
     pub who: String,
-    /// What was refused: `handshake`, `session`, `join` or `bundle`.
+    /// What was refused: `handshake`, `session`, `join`, `bundle` or `receipt`.
     pub what: String,
     /// The reason.
     pub why: String,
@@ -552,8 +552,10 @@ impl Core {
             let body = String::from_utf8(entry.body).ok()?;
             if entry.kind == Event::RUN_FINISHED
                 && let Some(Event::RunFinished { receipt, .. }) = Event::from_body(body.as_bytes())
+                && let Err(why) = check_receipt(target, &receipt, key)
             {
-                check_receipt(target, &receipt, key);
+                tracing::error!(%target, %why, "a receipt is not what it says");
+                self.refused(batch.now, target.to_string(), "receipt", why);
             }
             if entry.kind == Event::BUNDLE_REFUSED
                 && let Some(Event::BundleRefused { refusal, .. }) =
@@ -835,18 +837,21 @@ impl Core {
     }
 }
 
-/// A receipt that its own agent did not sign is kept in the log like every event, and said aloud.
-fn check_receipt(target: &TargetId, receipt: &str, key: protocol::key::PublicKey) {
+/// A receipt that its own agent did not sign is kept in the log like every event, and shown as refused.
+fn check_receipt(
+    target: &TargetId,
+    receipt: &str,
+    key: protocol::key::PublicKey,
+) -> Result<(), String> {
     let role = RoleKeys {
         keys: vec![key],
         threshold: 1,
     };
-    let verified: Result<Verified<Receipt>, _> = verify(receipt.as_bytes(), &role);
-    match verified {
-        Ok(receipt) if receipt.target == *target => {}
-        Ok(receipt) => {
-            tracing::error!(%target, named = %receipt.target, "a receipt names another target")
-        }
-        Err(error) => tracing::error!(%target, %error, "a receipt is not signed by its agent"),
+    let verified: Verified<Receipt> =
+        verify(receipt.as_bytes(), &role).map_err(|error| error.to_string())?;
+    if verified.target == *target {
+        Ok(())
+    } else {
+        Err(format!("it names another target, {}", verified.target))
     }
 }

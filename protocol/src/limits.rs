@@ -29,10 +29,7 @@ pub const CHUNK_BYTES: usize = 1024 * 1024;
 /// Largest artifact. Both products' installers are below 300 MiB.
 pub const MAX_ARTIFACT_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
-/// Longest body of one event. The largest is a failure with its log lines.
-pub const MAX_EVENT_BYTES: usize = 64 * 1024;
-
-/// Most events in one frame; with [`MAX_EVENT_BYTES`] the sender also keeps below [`MAX_FRAME_BYTES`].
+/// Most events in one frame; the sender also keeps below half of [`MAX_FRAME_BYTES`].
 pub const MAX_EVENTS_PER_FRAME: usize = 256;
 
 /// Most log lines that a failure carries.

@@ -91,7 +91,7 @@ fn text(view: &TargetView, frame: &Frame) -> String {
     let progress = frame
         .progress
         .get(&view.target)
-        .filter(|_| running && view.detail != "waits for leave");
+        .filter(|_| running && !view.detail.starts_with("waits for leave"));
     let mut text = view.state.clone();
     if !view.detail.is_empty() {
         text = format!("{text}: {}", view.detail);

@@ -29,7 +29,7 @@ pub(super) const FAULTY_LANE: &str = "tailspin";
 pub(super) const REPLAYED: &str = "ams-sync-01.corp.contoso.com";
 
 pub(super) const POLICY: &str = r#"
-waves = [{ ring = "1" }, { rest = true }]
+waves = [{ ring = "0" }, { ring = "1" }]
 limit = { failures = "8", in_flight = 8, canary = 1 }
 need  = "registered"
 "#;
@@ -71,7 +71,7 @@ hosts  = ["ts-sync-01.tailspin.test", "ts-sync-02.tailspin.test"]
 
 [agents.agency]
 tenant = "gov"
-labels = { ring = "1" }
+labels = { ring = "0" }
 serves = ["agency.test"]
 hosts  = ["gov-sync-01.agency.test", "gov-sync-02.agency.test"]
 

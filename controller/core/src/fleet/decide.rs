@@ -40,6 +40,31 @@ pub struct Live {
     pub began: Timestamp,
 }
 
+/// A reason to wait, with what lifts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// Reason and what lifts it.
+    pub why: String,
+    /// Its turn comes by itself as the work goes on: nobody has to do anything.
+    pub in_turn: bool,
+}
+
+/// Lifts by itself.
+fn in_turn(why: impl Into<String>) -> Option<Hold> {
+    Some(Hold {
+        why: why.into(),
+        in_turn: true,
+    })
+}
+
+/// Stands until something outside of the rollout's own course changes.
+fn stands(why: impl Into<String>) -> Option<Hold> {
+    Some(Hold {
+        why: why.into(),
+        in_turn: false,
+    })
+}
+
 impl Live {
     /// A target has a session.
     pub fn came(&mut self, target: TargetId) {
@@ -217,7 +242,7 @@ impl Fleet {
         target: &TargetId,
         live: &Live,
         now: Timestamp,
-    ) -> Option<String> {
+    ) -> Option<Hold> {
         let rollout = self.rollouts.get(&id)?;
         self.hold_of(id, rollout, target, (live, now), &Budget::of(rollout))
     }
@@ -229,31 +254,36 @@ impl Fleet {
         target: &TargetId,
         (live, now): (&Live, Timestamp),
         budget: &Budget,
-    ) -> Option<String> {
+    ) -> Option<Hold> {
         let work = rollout.work.get(target)?;
         if work.state != TargetState::Pending {
             return None;
         }
         match rollout.state {
             RolloutState::Paused => {
-                return Some(format!(
+                return stands(format!(
                     "the rollout is paused; entrain resume {id} lifts it"
                 ));
             }
-            RolloutState::Aborted => return Some("the rollout was aborted".to_owned()),
+            RolloutState::Aborted => return stands("the rollout was aborted"),
             RolloutState::Running => {}
         }
         if let Some(open) = self.open.get(target) {
-            return Some(format!(
+            return stands(format!(
                 "rollout {} has a bundle open on it; its end lifts it (G5)",
                 open.rollout
             ));
         }
         if !self.known.contains_key(target) {
-            return Some("it is not enrolled; enrolling it lifts it".to_owned());
+            return stands("it is not enrolled; enrolling it lifts it");
         }
-        if !live.connected.contains(target) {
-            return Some("it is not connected; it is offered its work when it comes".to_owned());
+        if let Some(from) = live.unreachable_from(target) {
+            let why = "it is not connected; it is offered its work when it comes";
+            return if now < from {
+                in_turn(why)
+            } else {
+                stands(why)
+            };
         }
         let part = rollout.plan.targets.get(target)?;
         if part.is_read_only() {
@@ -275,14 +305,14 @@ impl Fleet {
         gates: &BTreeMap<TargetId, Gate>,
         live: &Live,
         now: Timestamp,
-    ) -> Option<String> {
+    ) -> Option<Hold> {
         let open = self.open.get(target);
         let Some(rollout) = open.and_then(|open| self.rollouts.get(&open.rollout)) else {
-            return Some("no bundle is open on it".to_owned());
+            return stands("no bundle is open on it");
         };
         match rollout.state {
-            RolloutState::Paused => return Some("the rollout is paused".to_owned()),
-            RolloutState::Aborted => return Some("the rollout was aborted".to_owned()),
+            RolloutState::Paused => return stands("the rollout is paused"),
+            RolloutState::Aborted => return stands("the rollout was aborted"),
             RolloutState::Running => {}
         }
         // Leave lapses when it was not used; whoever is away may be in its section all the same, so it counts until it
@@ -299,7 +329,7 @@ impl Fleet {
             && let Some((other, _)) =
                 others().find(|(_, gate)| gate.section.gmsa.as_ref() == Some(object))
         {
-            return Some(format!(
+            return in_turn(format!(
                 "{other} changes the same gMSA in {}; its end lifts it (G3)",
                 object.domain
             ));
@@ -317,11 +347,16 @@ impl Fleet {
                 *server != target && !out.contains(*server) && fresh.is_some_and(|pulse| pulse.serving)
             };
             let serving = servers.iter().filter(serves).count();
-            (serving < minimum as usize).then(|| {
-                format!(
-                    "{serving} other agents are seen to serve {domain}, {minimum} must keep serving; more that serve lift it (G2)"
-                )
-            })
+            if serving >= minimum as usize {
+                return None;
+            }
+            // Others are out and come back, or the agents have not told yet what they do.
+            let passes = servers.iter().any(|server| out.contains(server))
+                || now.since(live.began) < limits::FRESH_FACTS;
+            let why = format!(
+                "{serving} other agents are seen to serve {domain}, {minimum} must keep serving; more that serve lift it (G2)"
+            );
+            if passes { in_turn(why) } else { stands(why) }
         })
     }
 
@@ -348,13 +383,17 @@ fn order_hold(
     lane: &str,
     live: &Live,
     now: Timestamp,
-) -> Option<String> {
+) -> Option<Hold> {
     let passed_over = |other: &TargetId| {
         other != target
             && rollout.work.get(other).is_some_and(Work::is_untouched)
             && live.unreachable_from(other).is_some_and(|from| now >= from)
     };
     let state = |target: &TargetId| rollout.work.get(target).map(|work| &work.state);
+    let behind = |other: &TargetId, why: String| {
+        let goes_on = state(other).is_some_and(|state| !state.is_terminal());
+        if goes_on { in_turn(why) } else { stands(why) }
+    };
     let plan = &rollout.plan;
     let at = plan.waves.iter().position(|wave| wave.contains(target))?;
     for (number, wave) in plan.waves.iter().enumerate().take(at) {
@@ -364,9 +403,12 @@ fn order_hold(
         {
             let what = state(waiting).map_or("gone", TargetState::word);
             let number = number + 1;
-            return Some(format!(
-                "wave {number} is not done: {waiting} is {what}; its end, a retry or a skip lifts it"
-            ));
+            return behind(
+                waiting,
+                format!(
+                    "wave {number} is not done: {waiting} is {what}; its end, a retry or a skip lifts it"
+                ),
+            );
         }
     }
     let same_lane = |other: &&TargetId| {
@@ -391,9 +433,10 @@ fn order_hold(
         .take(canaries)
         .find(|other| !state(other).is_some_and(TargetState::is_settled))?;
     let what = state(waiting).map_or("gone", TargetState::word);
-    Some(format!(
-        "the canary {waiting} of {lane} is {what}; its end, a retry or a skip lifts it"
-    ))
+    behind(
+        waiting,
+        format!("the canary {waiting} of {lane} is {what}; its end, a retry or a skip lifts it"),
+    )
 }
 
 /// What the limits still allow.
@@ -436,22 +479,22 @@ impl Budget {
     }
 
     /// A target that has begun holds its place already.
-    fn hold(&self, entering: bool) -> Option<String> {
+    fn hold(&self, entering: bool) -> Option<Hold> {
         let more = u32::from(entering);
         if self.bad >= self.limit {
-            return Some(format!(
+            return stands(format!(
                 "{} of at most {} failures have happened; a retry that succeeds, or a skip, lifts it",
                 self.bad, self.limit
             ));
         }
         if entering && self.bad + self.in_flight + more > self.limit {
-            return Some(format!(
+            return in_turn(format!(
                 "{} failed and {} under way reach the failure limit of {}; an end of one lifts it",
                 self.bad, self.in_flight, self.limit
             ));
         }
         if entering && self.in_flight + more > self.most {
-            return Some(format!(
+            return in_turn(format!(
                 "{} of at most {} are under way; an end of one lifts it",
                 self.in_flight, self.most
             ));

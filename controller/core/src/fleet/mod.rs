@@ -7,6 +7,6 @@ mod fold;
 mod state;
 mod view;
 
-pub use decide::{Decision, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};
+pub use decide::{Decision, Hold, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};
 pub use state::{Fleet, Gate, Open, Rollout, RolloutState, TargetState, Work};
 pub use view::{DomainView, RolloutView, TargetView, TaskView, TaskWork, Why};

@@ -249,16 +249,22 @@ impl Fleet {
         let mut text = detail(&work.state);
         if work.state == TargetState::Pending {
             if let Some(hold) = self.hold(id, target, live, now) {
-                "held".clone_into(&mut word);
-                text = hold;
+                if !hold.in_turn {
+                    "held".clone_into(&mut word);
+                }
+                text = hold.why;
             }
         } else if let Some(gate) = self.asked.get(target)
             && !work.state.is_terminal()
         {
-            "held".clone_into(&mut word);
-            text = self
-                .permit_hold(target, gate, &self.gates, live, now)
-                .unwrap_or_else(|| "leave is on its way".to_owned());
+            match self.permit_hold(target, gate, &self.gates, live, now) {
+                Some(hold) if hold.in_turn => text = format!("waits for leave: {}", hold.why),
+                Some(hold) => {
+                    "held".clone_into(&mut word);
+                    text = hold.why;
+                }
+                None => "leave is on its way".clone_into(&mut text),
+            }
         } else if !work.state.is_terminal() && !connected {
             text = format!("{word}, {text}").trim_end_matches(", ").to_owned();
             "unreachable".clone_into(&mut word);

@@ -1,0 +1,139 @@
+//! The published schema against the parser: each knows what the other knows.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use controller_core::topology::{Document, json_schema, parse};
+use serde_json::Value;
+
+const TENANT: &str = "id = \"3f0c8a4e-0000-0000-0000-000000000000\"";
+
+fn findings(text: String) -> Vec<String> {
+    let document = Document {
+        file: "t.toml".to_owned(),
+        text,
+    };
+    let (_, findings) = parse(&[document]);
+    findings.into_iter().map(|finding| finding.what).collect()
+}
+
+/// The named tables of the schema with a header in which a key of theirs can be written.
+fn tables(schema: &Value) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    for (name, table) in schema["properties"].as_object().unwrap() {
+        let inner = &table["additionalProperties"];
+        if inner.is_object() {
+            let instance = if name == "domain" { "\"a.test\"" } else { "x" };
+            found.push((format!("[{name}.{instance}]"), inner.clone()));
+        } else {
+            found.push((format!("[{name}]"), table.clone()));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_parser_knows_every_key_of_the_schema_and_no_other() {
+    let schema = json_schema();
+    let mut keys = 0;
+    for (header, table) in tables(&schema) {
+        for key in table["properties"].as_object().unwrap().keys() {
+            let unknown = format!("unknown key \"{key}\"");
+            let said = findings(format!("{header}\n{key} = 0\n"));
+            assert!(
+                !said.iter().any(|what| what.contains(&unknown)),
+                "{header} {key}: {said:?}"
+            );
+            keys += 1;
+        }
+        let said = findings(format!("{header}\nno_such_key = 0\n"));
+        assert!(
+            said.iter()
+                .any(|what| what.contains("unknown key \"no_such_key\"")),
+            "{header}: {said:?}"
+        );
+    }
+    assert!(keys > 25, "{keys} keys were looked at");
+}
+
+#[test]
+fn the_parser_takes_every_word_of_the_schemas_lists_and_no_other() {
+    for (header, table) in tables(&json_schema()) {
+        for (key, value) in table["properties"].as_object().unwrap() {
+            let listed = value.get("enum").or_else(|| value["items"].get("enum"));
+            let Some(words) = listed.and_then(Value::as_array) else {
+                continue;
+            };
+            let written = |word: &str| {
+                if value.get("enum").is_some() {
+                    format!("\"{word}\"")
+                } else {
+                    format!("[\"{word}\"]")
+                }
+            };
+            let refused = |word: &str| {
+                let id = if header.starts_with("[tenant") {
+                    TENANT
+                } else {
+                    ""
+                };
+                let text = format!("{header}\n{id}\n{key} = {}\n", written(word));
+                findings(text).iter().any(|what| what.contains(word))
+            };
+            for word in words {
+                let word = word.as_str().unwrap();
+                assert!(!refused(word), "{header} {key} = {word} is refused");
+            }
+            assert!(refused("no-such-word"), "{header} {key} takes any word");
+        }
+    }
+}
+
+/// As much of JSON Schema as the published one uses.
+fn validate(schema: &Value, value: &Value, at: &str) {
+    if let Some(kind) = schema["type"].as_str() {
+        let fits = match kind {
+            "object" => value.is_object(),
+            "array" => value.is_array(),
+            "string" => value.is_string(),
+            "integer" => value.is_i64(),
+            "boolean" => value.is_boolean(),
+            other => panic!("type {other} is not looked at"),
+        };
+        assert!(fits, "{at} is no {kind}: {value}");
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        assert!(words.contains(value), "{at}: {value}");
+    }
+    if let Some(items) = value.as_array() {
+        for item in items {
+            validate(&schema["items"], item, at);
+        }
+    }
+    let Some(table) = value.as_object().filter(|_| schema["type"] == "object") else {
+        return;
+    };
+    for required in schema["required"].as_array().into_iter().flatten() {
+        let required = required.as_str().unwrap();
+        assert!(table.contains_key(required), "{at} lacks {required}");
+    }
+    for (key, value) in table {
+        let known = schema["properties"].get(key);
+        let rest = &schema["additionalProperties"];
+        let inner = known.or_else(|| rest.is_object().then_some(rest));
+        let inner = inner.unwrap_or_else(|| panic!("{at}.{key} is not in the schema"));
+        validate(inner, value, &format!("{at}.{key}"));
+    }
+}
+
+#[test]
+fn the_examples_fit_the_schema_and_the_parser() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples");
+    for name in ["minimal.toml", "estate.toml"] {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        let value: toml::Value = toml::from_str(&text).unwrap();
+        validate(&json_schema(), &serde_json::to_value(value).unwrap(), name);
+        assert_eq!(findings(text), [""; 0], "{name}");
+    }
+}
