@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::plan::{Kind, Plan};
+use crate::plan::{Kind, Plan, TargetPlan};
 
 /// The plan as an operator reads it.
 #[must_use]
@@ -41,7 +41,13 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
         "  {all} steps: {} automatic, {people} with a person",
         all - people
     )?;
-    if plan.kind == Kind::Install {
+    let reads = plan.targets.values().all(TargetPlan::is_read_only);
+    if plan.kind == Kind::Install && reads {
+        writeln!(
+            out,
+            "  nothing is changed: no limit, canary or wave holds what only reads"
+        )?;
+    } else if plan.kind == Kind::Install {
         let limits = &plan.limits;
         let (at_once, from) = if limits.failures < limits.in_flight {
             (limits.failures, "the failure limit")
