@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use controller_core::fleet::RolloutState;
 use controller_core::record::Record;
@@ -27,6 +28,9 @@ use crate::store::Store;
 
 /// Offers on their way at once over all sessions: a burst to the whole fleet must not overrun socket buffers.
 const DISPATCH_WINDOW: usize = 256;
+
+/// How long an offer that is not answered keeps its place in the window: the agents behind it wait that long at most.
+const SLOT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What every session needs.
 #[derive(Debug, Clone)]
@@ -386,16 +390,24 @@ async fn offer(
     mut bundles: mpsc::Receiver<Vec<u8>>,
 ) {
     while let Some(envelope) = bundles.recv().await {
-        let Ok(_place) = gateway.window.acquire().await else {
+        let Ok(place) = gateway.window.acquire().await else {
             return;
         };
-        let offered = async {
+        let mut offered = std::pin::pin!(async {
             let (mut send, mut receive) = connection.open().await?;
             send.send(&BundleOffer { envelope }).await?;
             send.finish();
             receive.expect::<BundleAnswer>().await
+        });
+        // An agent that does not answer keeps its stream, and its place in the window only for a moment.
+        let answered = match tokio::time::timeout(SLOT_PATIENCE, &mut offered).await {
+            Ok(answered) => answered,
+            Err(_) => {
+                drop(place);
+                offered.await
+            }
         };
-        match offered.await {
+        match answered {
             Ok(BundleAnswer::Accepted) => {
                 tracing::debug!(%target, "a bundle was accepted");
                 let target = target.clone();

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use e2e::{World, server, text, until};
-use protocol::event::Event;
+use protocol::event::{Completion, Event};
 
 const A: &str = "sync-01.corp.contoso.com";
 const B: &str = "sync-02.corp.contoso.com";
@@ -162,4 +162,72 @@ fn a_refused_session_is_in_the_operators_view() {
             .then_some(())
     });
     assert!(text(&world.entrain(&["agents"])).contains("revoked"));
+}
+
+#[test]
+fn what_a_person_attested_reaches_an_agent_that_was_away_and_is_shown_as_attested() {
+    let mut world = World::new();
+    // Nobody comes to this server's wizard.
+    world.enroll(&[server(A, &[])]);
+    world.add_artifact();
+    let topology = world.write(
+        "wizard.toml",
+        &format!(
+            "[tenant.main]\nid = \"{}\"\nsign_in = \"wizard\"\n[agents.corp]\nserves = [\"corp.contoso.com\"]\nhosts = [\"{A}\"]\n",
+            e2e::TENANT
+        ),
+    );
+    world.apply(&topology);
+    until("the wizard waits for a person", || {
+        let tasks = world.json(&["tasks", "list", "--json"]);
+        (tasks.as_array()?.len() == 1).then_some(())
+    });
+    world.kill_agents();
+    succeeds(&world, &["tasks", "attest", A]);
+    world.start_agents(&[server(A, &[])], None);
+    let by = until("the step is complete", || {
+        let attested = |event: Event| {
+            let Event::StepCompleted { completion, .. } = event else {
+                return None;
+            };
+            let Completion::Attested { by } = completion else {
+                return None;
+            };
+            Some(by)
+        };
+        let mut events = world.events().into_iter();
+        events.find_map(|(_, _, event)| attested(event))
+    });
+    assert!(!by.is_empty());
+    // No probe saw the registration, so the verification does not take a person's word for it.
+    until("the verification says what it saw", || {
+        let state = world.state(A).0;
+        matches!(state.as_str(), "failed" | "inconclusive").then_some(())
+    });
+    world.nothing_lost_or_repeated(&[A]);
+}
+
+#[test]
+fn a_replaced_server_enrolls_anew_and_its_old_key_stays_out() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[])]);
+    let key = |world: &World| world.json(&["agents", "list", "--json"])["agents"][0]["key"].clone();
+    let old = key(&world);
+    world.kill_agents();
+    succeeds(&world, &["agents", "replace", A]);
+    let kept = world.path("agents-before");
+    std::fs::rename(world.path("agents"), &kept).unwrap();
+    world.enroll(&[server(A, &[])]);
+    assert_ne!(key(&world), old, "another key");
+    world.kill_agents();
+    std::fs::rename(world.path("agents"), world.path("agents-after")).unwrap();
+    std::fs::rename(&kept, world.path("agents")).unwrap();
+    world.start_agents(&[server(A, &[])], None);
+    until("the old key is refused", || {
+        let agents = world.json(&["agents", "list", "--json"]);
+        let rows = agents["refusals"].as_array()?.clone();
+        rows.iter()
+            .any(|row| row["what"] == "session" && row["who"] == A)
+            .then_some(())
+    });
 }

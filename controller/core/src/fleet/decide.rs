@@ -10,6 +10,7 @@ use protocol::{
 };
 
 use crate::fleet::state::{Fleet, Gate, Rollout, RolloutState, TargetState, Work};
+use crate::plan::TargetPlan;
 
 /// How long leave is good for if the section is not entered.
 pub const PERMIT_LIFE: Duration = Duration::from_secs(120);
@@ -289,11 +290,43 @@ impl Fleet {
         if part.is_read_only() {
             return None;
         }
+        if let Some(hold) = self.active_claim(target, part) {
+            return Some(hold);
+        }
         // What has begun goes on to its next phase; waves, canaries and limits are for what begins.
         if work.phase > 0 || work.receipts > 0 {
             return budget.hold(false);
         }
         order_hold(rollout, target, &part.lane, live, now).or_else(|| budget.hold(true))
+    }
+
+    /// The claim on a tenant's active Connect server: whoever is active, may be, or is on the way to it keeps every other
+    /// server of the tenant from becoming it (G1), also where another topology and another rollout named it.
+    fn active_claim(&self, target: &TargetId, part: &TargetPlan) -> Option<Hold> {
+        if !part.makes_active() {
+            return None;
+        }
+        let parts = self.rollouts.values().flat_map(|rollout| {
+            let parts = rollout.plan.targets.iter();
+            parts.filter(|(other, theirs)| *other != target && theirs.tenant == part.tenant)
+        });
+        for (other, theirs) in parts {
+            let known = self.known.get(other).and_then(|known| known.facts.as_ref());
+            let connect = known.and_then(|(_, facts)| facts.connect.as_ref());
+            let is = match connect.map(|connect| connect.staging) {
+                Some(Some(true)) => continue,
+                Some(Some(false)) => "is the tenant's active Connect server",
+                Some(None) => "has Connect, and whether it is active cannot be told",
+                None if theirs.makes_active() && self.open.contains_key(other) => {
+                    "is being made the tenant's active Connect server"
+                }
+                None => continue,
+            };
+            return stands(format!(
+                "{other} {is}: a second one would break G1; staging mode there lifts it"
+            ));
+        }
+        None
     }
 
     /// Why leave is not given; `None` when it may be.

@@ -51,6 +51,15 @@ pub struct TargetPlan {
 }
 
 impl TargetPlan {
+    /// True when its work installs Connect Sync in a way that makes the server active.
+    #[must_use]
+    pub fn makes_active(&self) -> bool {
+        self.phases
+            .iter()
+            .flat_map(|phase| &phase.steps)
+            .any(|step| matches!(step, Step::GuideConnect(_)))
+    }
+
     /// True when nothing is changed on the target.
     #[must_use]
     pub fn is_read_only(&self) -> bool {

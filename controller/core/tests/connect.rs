@@ -1,0 +1,186 @@
+//! G1 at the moment of action: two rollouts of two topologies cannot make two servers of one tenant active.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use controller_core::facts::{Fleetwide, Known};
+use controller_core::fleet::{Decision, Fleet, Live};
+use controller_core::plan::{Inputs, Plan, Purpose, plan};
+use controller_core::policy::Policy;
+use controller_core::recipe::Artifacts;
+use controller_core::record::Record;
+use controller_core::topology::{Document, check, parse};
+use protocol::event::Event;
+use protocol::facts::{ConnectFacts, Facts, HostFacts, ServiceState};
+use protocol::key::SigningKey;
+use protocol::signed::{ArtifactKind, ArtifactRef};
+use protocol::step::Product;
+use protocol::{
+    BundleId, Digest, Epoch, EventIndex, Generation, RolloutId, TargetId, Timestamp, Version,
+};
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const NEWEST: Version = Version::new(2, 6, 92, 0);
+
+fn facts(connect: Option<Option<bool>>) -> Facts {
+    Facts {
+        simulated: true,
+        agent_version: "0".to_owned(),
+        host: HostFacts {
+            os: "Windows".to_owned(),
+            build: 20348,
+            domain: None,
+            domain_controller: false,
+            reboot_pending: false,
+        },
+        provisioning_agent: None,
+        connect: connect.map(|staging| ConnectFacts {
+            version: Some(NEWEST),
+            service: Some(ServiceState::Running),
+            staging,
+            cycle_enabled: Some(true),
+        }),
+    }
+}
+
+fn express(server: &str, known: &Fleetwide) -> Plan {
+    let document = Document {
+        file: "t.toml".to_owned(),
+        text: format!(
+            "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"{server}\"]\nsettings = \"express\"\n"
+        ),
+    };
+    let (topology, findings) = parse(&[document]);
+    assert!(findings.is_empty() && check(&topology, None).is_empty());
+    let artifact = ArtifactRef {
+        sha256: Digest::of(b"msi"),
+        chunks: Digest::ZERO,
+        size: 1,
+        kind: ArtifactKind::Msi,
+        product: Product::Connect,
+        version: NEWEST,
+    };
+    plan(Inputs {
+        topology: &topology,
+        policy: &Policy::default(),
+        known,
+        artifacts: &Artifacts::from([(Product::Connect, artifact)]),
+        purpose: Purpose::Install,
+    })
+}
+
+struct World {
+    fleet: Fleet,
+    live: Live,
+}
+
+impl World {
+    /// Two enrolled servers without Connect, and a rollout of a topology of its own for each.
+    fn new() -> Self {
+        let servers: [TargetId; 2] = ["c1.a.test".parse().unwrap(), "c2.a.test".parse().unwrap()];
+        let mut known = Fleetwide::new();
+        let mut fleet = Fleet::new();
+        for server in &servers {
+            let key = SigningKey::generate().public();
+            let entry = Known {
+                key: key.fingerprint(),
+                facts: Some((NOW, facts(None))),
+            };
+            known.insert(server.clone(), entry);
+            let enrolled = Record::AgentEnrolled {
+                target: server.clone(),
+                key,
+                epoch: Epoch(1),
+                token: Digest::ZERO,
+                by: "token".to_owned(),
+                simulated: true,
+            };
+            fleet.apply(&enrolled, None, NOW);
+        }
+        for (server, rollout) in servers.iter().zip(1..) {
+            let plan = express(server.as_str(), &known);
+            let applied = Record::Applied {
+                rollout: RolloutId(rollout),
+                plan: plan.id(),
+                by: "root".to_owned(),
+                change: None,
+            };
+            fleet.apply(&applied, Some(&plan), NOW);
+        }
+        let live = Live {
+            connected: servers.into_iter().collect(),
+            began: NOW,
+            ..Live::default()
+        };
+        Self { fleet, live }
+    }
+
+    fn reports(&mut self, server: &str, connect: Option<Option<bool>>) {
+        let event = Event::FactsReported(Box::new(facts(connect)));
+        let record = Record::TargetEvent {
+            target: server.parse().unwrap(),
+            epoch: Epoch(1),
+            index: EventIndex(1),
+            kind: event.kind(),
+            at: NOW,
+            body: String::from_utf8(event.to_body()).unwrap(),
+        };
+        self.fleet.apply(&record, None, NOW);
+    }
+
+    fn offered(&self) -> Vec<String> {
+        let decisions = self.fleet.decide(&self.live, NOW);
+        let issued = decisions.into_iter().filter_map(|decision| match decision {
+            Decision::Issue { target, .. } => Some(target.to_string()),
+            Decision::Permit { .. } | Decision::Unknown { .. } => None,
+        });
+        issued.collect()
+    }
+
+    fn issue(&mut self, server: &str) {
+        let rollouts = self.fleet.rollouts();
+        let target: TargetId = server.parse().unwrap();
+        let (id, rollout) = rollouts
+            .iter()
+            .find(|(_, rollout)| rollout.work.contains_key(&target))
+            .unwrap();
+        let issued = Record::BundleIssued {
+            rollout: *id,
+            phase: rollout.plan.targets[&target].phases[0].phase,
+            target,
+            generation: Generation(1),
+            bundle: BundleId(Digest::ZERO),
+            expires: NOW,
+        };
+        self.fleet.apply(&issued, None, NOW);
+    }
+
+    fn hold(&self, rollout: u32, server: &str) -> String {
+        let target = server.parse().unwrap();
+        let hold = self
+            .fleet
+            .hold(RolloutId(rollout), &target, &self.live, NOW);
+        hold.map(|hold| hold.why).unwrap_or_default()
+    }
+}
+
+#[test]
+fn while_one_server_is_on_the_way_to_active_no_other_begins() {
+    let mut world = World::new();
+    world.issue("c1.a.test");
+    assert_eq!(world.offered(), [""; 0]);
+    assert!(world.hold(2, "c2.a.test").contains("G1"));
+}
+
+#[test]
+fn an_active_server_or_one_that_cannot_be_told_holds_and_a_staging_one_does_not() {
+    for (staging, holds) in [(Some(false), true), (None, true), (Some(true), false)] {
+        let mut world = World::new();
+        world.reports("c1.a.test", Some(staging));
+        let held = world.hold(2, "c2.a.test").contains("G1");
+        assert_eq!(held, holds, "{staging:?}");
+        let offered = world.offered().contains(&"c2.a.test".to_owned());
+        assert_eq!(offered, !holds, "{staging:?}");
+    }
+}
