@@ -231,3 +231,31 @@ fn a_replaced_server_enrolls_anew_and_its_old_key_stays_out() {
             .then_some(())
     });
 }
+
+#[test]
+fn what_was_fetched_before_is_kept_as_far_as_it_is_good() {
+    let (mut world, topology) = enrolled();
+    let file = artifact(&world);
+    let bytes = std::fs::read(&file).unwrap();
+    let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+    // One server has a good chunk and half of another, the other server nothing but garbage.
+    let part = |target: &str, content: &[u8]| {
+        let folder = world.path("agents").join(target).join("artifacts");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{name}.part")), content).unwrap();
+    };
+    part(A, &bytes[..1_600_000]);
+    part(B, &vec![7; 3_000_000]);
+    world.apply(&topology);
+    world.give_secrets(2);
+    world.all_done();
+    for target in [A, B] {
+        let fetched = world
+            .path("agents")
+            .join(target)
+            .join("artifacts")
+            .join(&name);
+        assert_eq!(std::fs::read(fetched).unwrap(), bytes, "{target}");
+    }
+    world.nothing_lost_or_repeated(&[A, B]);
+}
