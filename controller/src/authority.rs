@@ -41,6 +41,9 @@ pub struct Settings {
     pub address: String,
     /// Where to listen.
     pub listen: std::net::SocketAddr,
+    /// How long agents' certificates live, in seconds: for a simulated controller alone, so that renewals can be watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_seconds: Option<u32>,
 }
 
 /// The authority of a running controller.
@@ -228,6 +231,9 @@ impl Authority {
         };
         let settings: Settings = serde_json::from_slice(&read("controller.json")?)
             .context("controller.json is damaged")?;
+        if settings.certificate_seconds.is_some() && settings.kind == ControllerKind::Real {
+            bail!("controller.json: certificate_seconds is for simulated controllers; remove it");
+        }
         let root_envelope = read("trust-root.json")?;
         let payload = Envelope::from_json(&root_envelope)?.payload_bytes()?;
         let root: TrustRoot =
@@ -348,7 +354,13 @@ impl Authority {
         }
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let expires = now.plus(limits::AGENT_CERTIFICATE_LIFE);
+        let life = self
+            .settings
+            .certificate_seconds
+            .map_or(limits::AGENT_CERTIFICATE_LIFE, |seconds| {
+                Duration::from_secs(seconds.into())
+            });
+        let expires = now.plus(life);
         validity(&mut params, now.minus(BACKDATE), expires)?;
         let serial = params
             .serial_number
@@ -358,7 +370,7 @@ impl Authority {
         let certificate = params.signed_by(&parsed.public_key, &self.issuer)?;
         let issued = Issued {
             chain: vec![certificate.der().to_vec()],
-            renew_after_millis: now.plus(limits::AGENT_CERTIFICATE_LIFE / 2).as_millis(),
+            renew_after_millis: now.plus(life / 2).as_millis(),
             expires_millis: expires.as_millis(),
         };
         Ok(Certificate {

@@ -144,6 +144,7 @@ impl Demo {
             kind: ControllerKind::Simulated,
             address: port.to_string(),
             listen: port,
+            certificate_seconds: None,
         };
         let passphrase = protocol::key::SigningKey::generate()
             .public()

@@ -47,6 +47,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 kind,
                 address,
                 listen,
+                certificate_seconds: None,
             };
             let root = authority::init(&state, &settings, &root_key, &passphrase, crate::now())?;
             output::print(&format!(

@@ -259,3 +259,50 @@ fn what_was_fetched_before_is_kept_as_far_as_it_is_good() {
     }
     world.nothing_lost_or_repeated(&[A, B]);
 }
+
+#[test]
+fn certificates_are_renewed_in_a_session_and_after_they_have_expired() {
+    let mut world = World::new();
+    world.kill_controller();
+    let settings = world.path("controller/controller.json");
+    let mut changed: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&settings).unwrap()).unwrap();
+    // An agent looks after its certificate every 20 s; this one is due then, and ends soon after.
+    changed["certificate_seconds"] = 30.into();
+    std::fs::write(&settings, changed.to_string()).unwrap();
+    world.start_controller();
+    world.enroll(&[server(A, &[])]);
+    let issued = |world: &World| {
+        let rows = world.json(&["logs", "--json"]);
+        let rows = rows.as_array().unwrap().clone();
+        rows.into_iter()
+            .filter(|row| row["record"]["record"] == "certificate-issued")
+            .map(|row| row["record"]["is"]["expires"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let first = issued(&world).len();
+    until("it is renewed while the session stands", || {
+        (issued(&world).len() > first).then_some(())
+    });
+    world.kill_agents();
+    let last = issued(&world).pop().unwrap();
+    let ends: protocol::Timestamp = serde_json::from_value(last.into()).unwrap();
+    until("it has expired", || {
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        (i64::try_from(now.as_millis()).unwrap() > ends.as_millis() + 1000).then_some(())
+    });
+    let before = issued(&world).len();
+    world.start_agents(&[server(A, &[])], None);
+    until("the expired one is renewed", || {
+        (issued(&world).len() > before).then_some(())
+    });
+    world.all_report(1);
+    let agents = world.json(&["agents", "--json"]);
+    assert_eq!(
+        agents["agents"].as_array().unwrap().len(),
+        1,
+        "the same agent"
+    );
+}
