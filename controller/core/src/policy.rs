@@ -1,15 +1,15 @@
 //! Rollout policy: how fast. A document of its own with its own digest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::Digest;
 use protocol::event::Grade;
+use protocol::{Digest, DomainName};
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
 use crate::finding::{Finding, Source};
 use crate::topology::Document;
-use crate::topology::reader::{Remarks, Table};
+use crate::topology::reader::{At, Remarks, Table};
 
 /// Which targets a wave takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ use crate::topology::reader::{Remarks, Table};
 pub enum Selector {
     /// Those with all these labels.
     Labels(BTreeMap<String, String>),
+    /// Those that serve, or synchronize, one of these domains.
+    Domains(BTreeSet<DomainName>),
     /// All that no earlier wave took.
     Rest,
 }
@@ -121,15 +123,21 @@ fn read(mut document: Table<'_, '_>, policy: &mut Policy, remarks: &mut Remarks<
         if let Some(ring) = ring {
             labels.insert("ring".to_owned(), ring.value);
         }
+        let domains: BTreeSet<DomainName> = wave
+            .list("domains", remarks)
+            .into_iter()
+            .map(|domain: At<DomainName>| domain.value)
+            .collect();
         let range = wave.range().clone();
         wave.finish(remarks);
-        match (rest, labels.is_empty()) {
-            (Some(true), true) => policy.waves.push(Selector::Rest),
-            (None, false) => policy.waves.push(Selector::Labels(labels)),
+        match (rest, labels.is_empty(), domains.is_empty()) {
+            (Some(true), true, true) => policy.waves.push(Selector::Rest),
+            (None, false, true) => policy.waves.push(Selector::Labels(labels)),
+            (None, true, false) => policy.waves.push(Selector::Domains(domains)),
             _ => remarks.error(
                 &range,
-                "a wave is either { rest = true } or has labels",
-                "write { ring = \"1\" }",
+                "a wave has labels, or domains, or is { rest = true }",
+                "write { ring = \"1\" } or { domains = [\"corp.contoso.com\"] }",
             ),
         }
     }

@@ -1,6 +1,6 @@
 //! Builds a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::signed::Phase;
 use protocol::step::Step;
@@ -39,6 +39,28 @@ pub struct Inputs<'a> {
 struct Member {
     lane: String,
     labels: BTreeMap<String, String>,
+    domains: BTreeSet<DomainName>,
+}
+
+/// A wave for a domain that nobody serves is a slip of the pen, and would silently put its servers last.
+fn unknown_domains(policy: &Policy, members: &BTreeMap<TargetId, Member>) -> Vec<String> {
+    let mut unknown = Vec::new();
+    for selector in &policy.waves {
+        let Selector::Domains(domains) = selector else {
+            continue;
+        };
+        for domain in domains {
+            if !members
+                .values()
+                .any(|member| member.domains.contains(domain))
+            {
+                unknown.push(format!(
+                    "the policy has a wave for {domain}, which nothing in the topology serves; correct its name"
+                ));
+            }
+        }
+    }
+    unknown
 }
 
 /// Builds the plan.
@@ -56,6 +78,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     let mut alarms = Vec::new();
     agents(inputs, &mut targets, &mut members);
     connects(inputs, &mut targets, &mut members, &mut alarms);
+    alarms.extend(unknown_domains(inputs.policy, &members));
     let kind = match purpose {
         Purpose::Install => Kind::Install,
         Purpose::Verify => Kind::Verify,
@@ -160,6 +183,7 @@ fn agents(
                 Member {
                     lane: format!("agents.{name}"),
                     labels: group.labels.clone(),
+                    domains: group.serves.iter().map(|(name, _)| name.clone()).collect(),
                 },
             );
         }
@@ -249,6 +273,7 @@ fn connects(
                 Member {
                     lane,
                     labels: entry.labels.clone(),
+                    domains: entry.forests.iter().map(|(name, _)| name.clone()).collect(),
                 },
             );
         }
@@ -319,7 +344,8 @@ fn waves(
             (Selector::Labels(labels), Some(member)) => labels
                 .iter()
                 .all(|(label, value)| member.labels.get(label) == Some(value)),
-            (Selector::Labels(_), None) => false,
+            (Selector::Domains(domains), Some(member)) => !member.domains.is_disjoint(domains),
+            (Selector::Labels(_) | Selector::Domains(_), None) => false,
         };
         let (mut wave, rest): (Vec<&TargetId>, Vec<&TargetId>) = left.into_iter().partition(taken);
         left = rest;
