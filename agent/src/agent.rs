@@ -243,7 +243,7 @@ impl Agent {
                 .map(|at| at.since(now()));
             tokio::select! {
                 Some(inbound) = arriving.recv() => self.arrived(inbound).await?,
-                Some(report) = self.reports.1.recv() => self.reported(report)?,
+                Some(report) = self.reports.1.recv() => self.reported(report),
                 _ = pulse.tick() => self.pulse(),
                 () = tokio::time::sleep(due.unwrap_or(Duration::MAX / 4)), if due.is_some() => {
                     if let Some(run) = &mut self.run {
@@ -361,7 +361,7 @@ impl Agent {
                     self.publish()?;
                     self.ask_secret(number, step, attempt, wanted);
                 }
-                Action::Finish(conclusion) => self.finish(conclusion)?,
+                Action::Finish(conclusion) => self.finish(conclusion),
             }
         }
         self.publish()
@@ -524,9 +524,9 @@ impl Agent {
         self.asking = Some(asking);
     }
 
-    fn finish(&mut self, conclusion: Conclusion) -> Result<(), AgentError> {
+    fn finish(&mut self, conclusion: Conclusion) {
         let Some(run) = self.run.take() else {
-            return Ok(());
+            return;
         };
         self.secrets.clear();
         if let Some(asking) = self.asking.take() {
@@ -567,10 +567,9 @@ impl Agent {
             receipt,
         });
         tracing::info!(target_name = %self.state.target, %generation, "a run ended");
-        Ok(())
     }
 
-    fn reported(&mut self, report: Report) -> Result<(), AgentError> {
+    fn reported(&mut self, report: Report) {
         match report {
             Report::Outcome {
                 generation,
@@ -610,14 +609,13 @@ impl Agent {
             }
             Report::Facts(_) => {}
         }
-        Ok(())
     }
 
     async fn arrived(&mut self, inbound: Inbound) -> Result<(), AgentError> {
         match inbound {
             Inbound::Welcomed { welcome, session } => self.welcomed(&welcome, session)?,
             Inbound::Offer { envelope, answer } => {
-                let answered = self.offered(&envelope)?;
+                let answered = self.offered(&envelope);
                 // Store, then say.
                 self.carry_out().await?;
                 drop(answer.send(answered));
@@ -674,7 +672,7 @@ impl Agent {
         Ok(())
     }
 
-    fn offered(&mut self, envelope: &[u8]) -> Result<BundleAnswer, AgentError> {
+    fn offered(&mut self, envelope: &[u8]) -> BundleAnswer {
         let public = self.state.key.public();
         let standing = Standing {
             target: &self.state.target,
@@ -685,13 +683,13 @@ impl Agent {
             now: now(),
         };
         let refusal = match guard::consider(envelope, &standing) {
-            Answer::AcceptedBefore => return Ok(BundleAnswer::Accepted),
+            Answer::AcceptedBefore => return BundleAnswer::Accepted,
             Answer::Refuse(refusal) => refusal,
             Answer::Accept(manifest) => match self.state.keep_bundle(manifest.generation, envelope)
             {
                 Ok(()) => {
-                    self.begin(*manifest)?;
-                    return Ok(BundleAnswer::Accepted);
+                    self.begin(*manifest);
+                    return BundleAnswer::Accepted;
                 }
                 Err(error) => Refusal::CannotStore(chain(&error)),
             },
@@ -700,10 +698,10 @@ impl Agent {
         let bundle = BundleId(Digest::of(envelope));
         let text = refusal.to_string();
         self.journal(&Event::BundleRefused { bundle, refusal });
-        Ok(BundleAnswer::Refused(text))
+        BundleAnswer::Refused(text)
     }
 
-    fn begin(&mut self, manifest: Verified<Manifest>) -> Result<(), AgentError> {
+    fn begin(&mut self, manifest: Verified<Manifest>) {
         let bundle = BundleId(manifest.digest());
         let (generation, rollout, phase) = (manifest.generation, manifest.rollout, manifest.phase);
         let index = self.journal(&Event::BundleAccepted {
@@ -715,7 +713,6 @@ impl Agent {
         self.newest = Some((generation, bundle));
         self.run_begun = (now(), index);
         self.run = Some(Run::new(manifest, self.host.clone(), &[], now()));
-        Ok(())
     }
 
     fn control(&mut self, word: ControlDown) -> Result<(), AgentError> {

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller_core::facts;
-use controller_core::fleet::{
-    Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, TargetState,
-};
+use controller_core::fleet::{Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Work};
 use controller_core::plan::Plan;
 use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
@@ -101,7 +99,7 @@ pub struct Refused {
     pub what: String,
     /// The reason.
     pub why: String,
-    /// How often in a row.
+    /// How often.
     pub times: u32,
 }
 
@@ -483,13 +481,9 @@ impl Core {
             .get(target)
             .and_then(|known| known.facts.as_ref());
         // What begins must find what the plan read; what goes on finds what its own phases have made.
-        let begins = phase == 0
-            && rollout
-                .work
-                .get(target)
-                .is_none_or(|work| work.receipts == 0);
+        let begun = rollout.work.get(target).is_some_and(Work::has_begun);
         let newest = known.map(|(_, facts)| facts.essence());
-        let essence = if begins { part.essence } else { newest };
+        let essence = if begun { newest } else { part.essence };
         let reads = work.steps.iter().all(protocol::step::Step::is_read_only);
         let manifest = Manifest {
             format: 1,
@@ -578,13 +572,10 @@ impl Core {
 
     /// Notes that something was refused, for the operator.
     pub fn refused(&mut self, at: Timestamp, who: String, what: &str, why: String) {
-        let same =
-            |known: &&mut Refused| known.who == who && known.what == what && known.why == why;
-        if let Some(known) = self.refusals.iter_mut().find(same) {
-            known.at = at;
-            known.times = known.times.saturating_add(1);
-            return;
-        }
+        let same = |known: &Refused| known.who == who && known.what == what && known.why == why;
+        // What happens again moves to the end, so that the list is in the order of time.
+        let before = self.refusals.iter().position(same);
+        let before = before.and_then(|at| self.refusals.remove(at));
         if self.refusals.len() == REFUSALS {
             self.refusals.pop_front();
         }
@@ -593,7 +584,7 @@ impl Core {
             who,
             what: what.to_owned(),
             why,
-            times: 1,
+            times: before.map_or(0, |before| before.times).saturating_add(1),
         });
     }
 
@@ -717,56 +708,12 @@ impl Core {
         order: Order,
         by: &str,
     ) -> Result<(), String> {
-        let rollout = self
-            .fleet
-            .rollouts()
-            .get(&id)
-            .ok_or_else(|| format!("there is no rollout {id}"))?;
-        if rollout.state == RolloutState::Aborted
-            && matches!(order, Order::Pause | Order::Resume | Order::Retry { .. })
-        {
-            return Err(format!(
-                "{id} was aborted, which is its end; plan and apply again"
-            ));
-        }
-        let named = match &order {
-            Order::Retry { target } => target.as_ref(),
-            Order::Skip { target, .. } | Order::Resolve { target, .. } => Some(target),
-            Order::Pause | Order::Resume | Order::Abort => None,
-        };
-        if let Some(target) = named {
-            let work = rollout
-                .work
-                .get(target)
-                .ok_or_else(|| format!("{id} has no work on {target}"))?;
-            if matches!(order, Order::Retry { .. }) && !work.state.is_bad() {
-                return Err(format!(
-                    "{target} is {}: there is nothing to retry",
-                    work.state.word()
-                ));
-            }
-            if matches!(order, Order::Resolve { .. }) {
-                if work.state.is_terminal() && work.state != TargetState::Unknown {
-                    return Err(format!(
-                        "{target} is {}: there is nothing to resolve",
-                        work.state.word()
-                    ));
-                }
-                if self.live.connected.contains(target) {
-                    return Err(format!(
-                        "{target} is connected, so it will say itself what becomes of it; abort the rollout, or wait for its end"
-                    ));
-                }
-            }
-            if matches!(order, Order::Skip { .. }) && self.fleet.open(target).is_some() {
-                return Err(format!(
-                    "{target} is under way; abort the rollout, or wait for its end"
-                ));
-            }
-        }
-        let open: Vec<(TargetId, Generation)> = rollout
-            .work
-            .keys()
+        self.fleet.may_order(id, &order, &self.live)?;
+        let work = self.fleet.rollouts().get(&id).map(|rollout| &rollout.work);
+        let open: Vec<(TargetId, Generation)> = work
+            .into_iter()
+            .flatten()
+            .map(|(target, _)| target)
             .filter_map(|target| {
                 self.fleet
                     .open(target)

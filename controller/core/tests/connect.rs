@@ -4,6 +4,8 @@
     reason = "a test stops where something is not as it must be"
 )]
 
+mod common;
+
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{Decision, Fleet, Live};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
@@ -12,7 +14,7 @@ use controller_core::recipe::Artifacts;
 use controller_core::record::Record;
 use controller_core::topology::{Document, check, parse};
 use protocol::event::Event;
-use protocol::facts::{ConnectFacts, Facts, HostFacts, ServiceState};
+use protocol::facts::{ConnectFacts, Facts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::{ArtifactKind, ArtifactRef};
 use protocol::step::Product;
@@ -24,24 +26,13 @@ const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const NEWEST: Version = Version::new(2, 6, 92, 0);
 
 fn facts(connect: Option<Option<bool>>) -> Facts {
-    Facts {
-        simulated: true,
-        agent_version: "0".to_owned(),
-        host: HostFacts {
-            os: "Windows".to_owned(),
-            build: 20348,
-            domain: None,
-            domain_controller: false,
-            reboot_pending: false,
-        },
-        provisioning_agent: None,
-        connect: connect.map(|staging| ConnectFacts {
-            version: Some(NEWEST),
-            service: Some(ServiceState::Running),
-            staging,
-            cycle_enabled: Some(true),
-        }),
-    }
+    let connect = connect.map(|staging| ConnectFacts {
+        version: Some(NEWEST),
+        service: Some(ServiceState::Running),
+        staging,
+        cycle_enabled: Some(true),
+    });
+    common::facts(None, connect)
 }
 
 fn express(server: &str, known: &Fleetwide) -> Plan {

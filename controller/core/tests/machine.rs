@@ -6,6 +6,8 @@
     reason = "a test stops where something is not as it must be, and looks at some records alone"
 )]
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -20,7 +22,7 @@ use controller_core::record::{Order, Record};
 use controller_core::topology::{Document, check, parse};
 use proptest::prelude::*;
 use protocol::event::{Event, Failure, GmsaObject, Grade, Section};
-use protocol::facts::{Facts, HostFacts, ProvisioningAgentFacts, ServiceState};
+use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::{ArtifactKind, ArtifactRef, Ending};
 use protocol::step::Product;
@@ -42,25 +44,14 @@ hosts = ["h1.b.test", "h2.b.test", "h3.b.test"]
 "#;
 
 fn facts() -> Facts {
-    Facts {
-        simulated: true,
-        agent_version: "0".to_owned(),
-        host: HostFacts {
-            os: "Windows".to_owned(),
-            build: 20348,
-            domain: None,
-            domain_controller: false,
-            reboot_pending: false,
-        },
-        // Serving, and older than what is wanted: every target is upgraded, which is an outage.
-        provisioning_agent: Some(ProvisioningAgentFacts {
-            version: Some(Version::new(1, 1, 1373, 0)),
-            tenant: "3f0c8a4e-0000-0000-0000-000000000000".parse().ok(),
-            service: Some(ServiceState::Running),
-            account: Some("A\\provAgentgMSA$".to_owned()),
-        }),
-        connect: None,
-    }
+    // Serving, and older than what is wanted: every target is upgraded, which is an outage.
+    let agent = ProvisioningAgentFacts {
+        version: Some(Version::new(1, 1, 1373, 0)),
+        tenant: "3f0c8a4e-0000-0000-0000-000000000000".parse().ok(),
+        service: Some(ServiceState::Running),
+        account: Some("A\\provAgentgMSA$".to_owned()),
+    };
+    common::facts(Some(agent), None)
 }
 
 struct Sim {

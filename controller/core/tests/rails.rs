@@ -5,6 +5,8 @@
     reason = "a test stops where something is not as it must be"
 )]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -16,7 +18,7 @@ use controller_core::recipe::Artifacts;
 use controller_core::topology::{Document, Topology, check, parse};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use protocol::facts::{ConnectFacts, Facts, HostFacts, ProvisioningAgentFacts, ServiceState};
+use protocol::facts::{ConnectFacts, Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::{ArtifactKind, ArtifactRef};
 use protocol::step::{Product, Step};
@@ -84,29 +86,19 @@ fn facts((agent, connect): &Reported) -> Facts {
     let version = |newest: bool, product: &[Version; 2]| product[usize::from(newest)];
     let agents = [Version::new(1, 1, 1373, 0), Version::new(1, 1, 2505, 0)];
     let connects = [Version::new(2, 4, 0, 0), Version::new(2, 6, 92, 0)];
-    Facts {
-        simulated: true,
-        agent_version: "0".to_owned(),
-        host: HostFacts {
-            os: "Windows".to_owned(),
-            build: 20348,
-            domain: None,
-            domain_controller: false,
-            reboot_pending: false,
-        },
-        provisioning_agent: agent.map(|(newest, registered)| ProvisioningAgentFacts {
-            version: Some(version(newest, &agents)),
-            tenant: registered.map(tenant),
-            service: Some(ServiceState::Running),
-            account: Some("A\\provAgentgMSA$".to_owned()),
-        }),
-        connect: connect.map(|(newest, staging)| ConnectFacts {
-            version: Some(version(newest, &connects)),
-            service: Some(ServiceState::Running),
-            staging,
-            cycle_enabled: Some(true),
-        }),
-    }
+    let agent = agent.map(|(newest, registered)| ProvisioningAgentFacts {
+        version: Some(version(newest, &agents)),
+        tenant: registered.map(tenant),
+        service: Some(ServiceState::Running),
+        account: Some("A\\provAgentgMSA$".to_owned()),
+    });
+    let connect = connect.map(|(newest, staging)| ConnectFacts {
+        version: Some(version(newest, &connects)),
+        service: Some(ServiceState::Running),
+        staging,
+        cycle_enabled: Some(true),
+    });
+    common::facts(agent, connect)
 }
 
 fn artifacts() -> Artifacts {

@@ -1,11 +1,12 @@
 //! Waves by domain: the order in which domains are taken stands in the policy.
 
+mod common;
+
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy;
 use controller_core::recipe::Artifacts;
 use controller_core::topology::{Document, parse};
-use protocol::facts::{Facts, HostFacts};
 use protocol::key::SigningKey;
 use protocol::{TargetId, Timestamp};
 
@@ -31,22 +32,6 @@ fn document(text: &str) -> Document {
     }
 }
 
-fn facts() -> Facts {
-    Facts {
-        simulated: true,
-        agent_version: "0".to_owned(),
-        host: HostFacts {
-            os: "Windows".to_owned(),
-            build: 20348,
-            domain: None,
-            domain_controller: false,
-            reboot_pending: false,
-        },
-        provisioning_agent: None,
-        connect: None,
-    }
-}
-
 fn planned(waves: &str) -> Plan {
     let (topology, findings) = parse(&[document(TOPOLOGY)]);
     assert!(findings.is_empty());
@@ -55,7 +40,7 @@ fn planned(waves: &str) -> Plan {
     let entry = |target: TargetId| {
         let known = Known {
             key: SigningKey::generate().public().fingerprint(),
-            facts: Some((Timestamp::from_millis(0), facts())),
+            facts: Some((Timestamp::from_millis(0), common::facts(None, None))),
         };
         (target, known)
     };

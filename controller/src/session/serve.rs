@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use controller_core::fleet::RolloutState;
+use controller_core::fleet::Unaccepted;
 use controller_core::record::Record;
 use link::{Connection, Endpoint, FrameReceiver, FrameSender, LinkError};
 use protocol::chunk::ChunkList;
@@ -268,26 +268,14 @@ fn consider(
             generation: hello.generation,
         });
     }
-    let waiting = core
-        .fleet
-        .open(&hello.target)
-        .filter(|open| !open.accepted && open.generation > hello.generation);
     let mut resend = None;
-    if let Some(open) = waiting.cloned() {
-        let aborted = core
-            .fleet
-            .rollouts()
-            .get(&open.rollout)
-            .is_some_and(|rollout| rollout.state == RolloutState::Aborted);
-        if aborted {
-            let withdrawn = Record::Withdrawn {
-                target: hello.target.clone(),
-                generation: open.generation,
-            };
-            core.record(batch, withdrawn);
-        } else {
-            resend = Some(open.bundle);
+    match core.fleet.unaccepted(&hello.target, hello.generation) {
+        Some(Unaccepted::Offer(bundle)) => resend = Some(bundle),
+        Some(Unaccepted::Withdraw(generation)) => {
+            let target = hello.target.clone();
+            core.record(batch, Record::Withdrawn { target, generation });
         }
+        None => {}
     }
     words.extend(core.standing(&hello.target));
     let welcome = Welcome {

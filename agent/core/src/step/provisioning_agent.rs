@@ -223,14 +223,9 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
 
 /// No secret is asked for where this server would write it to a log: a person does the same at the wizard.
 fn wizard_instead(register: &RegisterProvisioningAgent) -> GuideProvisioningAgent {
-    let gmsa = match (&register.gmsa, creates_gmsa(register)) {
-        (Some(named), _) => Some(named.clone()),
-        (None, true) => None,
-        (None, false) => product::DEFAULT_GMSA.parse().ok(),
-    };
     GuideProvisioningAgent {
         tenant: register.tenant.clone(),
-        gmsa,
+        gmsa: service_account(register),
         home_domain: register.home_domain.clone(),
         text: register.wizard.clone(),
     }
@@ -259,6 +254,16 @@ fn home_rights(register: &RegisterProvisioningAgent) -> DirectoryRights {
 
 fn creates_gmsa(register: &RegisterProvisioningAgent) -> bool {
     register.gmsa.is_none() && home_rights(register) == DirectoryRights::Ask
+}
+
+/// The gMSA that was made beforehand: the named one, or the product's default where its administrator makes it; none where
+/// the product makes its own.
+fn service_account(register: &RegisterProvisioningAgent) -> Option<GmsaName> {
+    if creates_gmsa(register) {
+        return None;
+    }
+    let named = register.gmsa.clone();
+    named.or_else(|| product::DEFAULT_GMSA.parse().ok())
 }
 
 /// The secrets that the configuration needs, in the order in which they are asked for.
@@ -290,10 +295,9 @@ fn input(register: &RegisterProvisioningAgent) -> serde_json::Value {
             })
         })
         .collect();
-    let gmsa = match (&register.gmsa, creates_gmsa(register)) {
-        (Some(name), _) => serde_json::json!({ "name": name }),
-        (None, true) => serde_json::json!({ "createWithCredentialOf": register.home_domain }),
-        (None, false) => serde_json::json!({ "name": product::DEFAULT_GMSA }),
+    let gmsa = match service_account(register) {
+        Some(name) => serde_json::json!({ "name": name }),
+        None => serde_json::json!({ "createWithCredentialOf": register.home_domain }),
     };
     serde_json::json!({
         "tenant": register.tenant,

@@ -170,7 +170,7 @@ impl Fleet {
                     continue;
                 };
                 if started.insert(target.clone()) {
-                    let entering = work.phase == 0 && work.receipts == 0;
+                    let entering = !work.has_begun();
                     budget.take(entering);
                     decisions.push(Decision::Issue {
                         rollout: *id,
@@ -294,7 +294,7 @@ impl Fleet {
             return Some(hold);
         }
         // What has begun goes on to its next phase; waves, canaries and limits are for what begins.
-        if work.phase > 0 || work.receipts > 0 {
+        if work.has_begun() {
             return budget.hold(false);
         }
         order_hold(rollout, target, &part.lane, live, now).or_else(|| budget.hold(true))
@@ -492,11 +492,10 @@ impl Budget {
             )
             .unwrap_or(u32::MAX)
         };
-        let begun = rollout.work.values().filter(|work| {
-            let between =
-                work.state == TargetState::Pending && (work.phase > 0 || work.receipts > 0);
-            between || (!work.state.is_terminal() && work.state != TargetState::Pending)
-        });
+        let begun = rollout
+            .work
+            .values()
+            .filter(|work| !work.state.is_terminal() && !work.is_untouched());
         Self {
             in_flight: u32::try_from(begun.count()).unwrap_or(u32::MAX),
             most: rollout.plan.limits.in_flight,

@@ -104,28 +104,10 @@ impl Fleet {
                 self.gates.insert(target.clone(), gate);
             }
             Record::WentUnknown { target, generation } => {
-                if let Some(open) = self
-                    .open
-                    .get(target)
-                    .filter(|open| open.generation == *generation)
-                {
-                    let rollout = open.rollout;
-                    self.open.remove(target);
-                    self.gates.remove(target);
-                    self.asked.remove(target);
-                    self.set(rollout, target, TargetState::Unknown, now);
-                }
+                self.close(target, *generation, TargetState::Unknown, now);
             }
             Record::Withdrawn { target, generation } => {
-                if let Some(open) = self
-                    .open
-                    .get(target)
-                    .filter(|open| open.generation == *generation)
-                {
-                    let rollout = open.rollout;
-                    self.open.remove(target);
-                    self.set(rollout, target, TargetState::Aborted, now);
-                }
+                self.close(target, *generation, TargetState::Aborted, now);
             }
             Record::TargetEvent { target, body, .. } => {
                 if let Some(event) = Event::from_body(body.as_bytes()) {
@@ -143,6 +125,27 @@ impl Fleet {
         if known.key != key {
             *known = Known { key, facts: None };
         }
+    }
+
+    /// Ends what is open on a target without a word of its agent.
+    fn close(
+        &mut self,
+        target: &TargetId,
+        generation: Generation,
+        state: TargetState,
+        now: Timestamp,
+    ) {
+        let open = self.open.get(target);
+        let Some(rollout) = open
+            .filter(|open| open.generation == generation)
+            .map(|open| open.rollout)
+        else {
+            return;
+        };
+        self.open.remove(target);
+        self.gates.remove(target);
+        self.asked.remove(target);
+        self.set(rollout, target, state, now);
     }
 
     fn gone(&mut self, target: &TargetId, now: Timestamp) {

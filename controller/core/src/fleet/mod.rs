@@ -4,9 +4,11 @@
 
 mod decide;
 mod fold;
+mod orders;
 mod state;
 mod view;
 
 pub use decide::{Decision, Hold, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};
+pub use orders::Unaccepted;
 pub use state::{Fleet, Gate, Open, Rollout, RolloutState, TargetState, Work};
 pub use view::{DomainView, RolloutView, TargetView, TaskView, TaskWork, Why};

@@ -162,7 +162,13 @@ impl Work {
     /// Nothing of it was offered yet.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
-        self.state == TargetState::Pending && self.phase == 0 && self.receipts == 0
+        self.state == TargetState::Pending && !self.has_begun()
+    }
+
+    /// A run of it has ended: it goes on from there, and what it finds is what it has made.
+    #[must_use]
+    pub const fn has_begun(&self) -> bool {
+        self.phase > 0 || self.receipts > 0
     }
 }
 

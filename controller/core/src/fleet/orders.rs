@@ -1,0 +1,87 @@
+//! What an operator may order just now, and what a bundle becomes that its agent has not accepted. Nothing is changed here.
+
+use protocol::{BundleId, Generation, RolloutId, TargetId};
+
+use crate::fleet::decide::Live;
+use crate::fleet::state::{Fleet, RolloutState, TargetState};
+use crate::record::Order;
+
+/// What becomes of an open bundle when its agent is back and has not accepted it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unaccepted {
+    /// It is offered again.
+    Offer(BundleId),
+    /// Its rollout was aborted: it is withdrawn.
+    Withdraw(Generation),
+}
+
+impl Fleet {
+    /// Tells whether an order may be carried out.
+    ///
+    /// # Errors
+    /// With the reason, when it may not.
+    pub fn may_order(&self, id: RolloutId, order: &Order, live: &Live) -> Result<(), String> {
+        let rollout = self
+            .rollouts
+            .get(&id)
+            .ok_or_else(|| format!("there is no rollout {id}"))?;
+        if rollout.state == RolloutState::Aborted
+            && matches!(order, Order::Pause | Order::Resume | Order::Retry { .. })
+        {
+            return Err(format!(
+                "{id} was aborted, which is its end; plan and apply again"
+            ));
+        }
+        let named = match order {
+            Order::Retry { target } => target.as_ref(),
+            Order::Skip { target, .. } | Order::Resolve { target, .. } => Some(target),
+            Order::Pause | Order::Resume | Order::Abort => None,
+        };
+        let Some(target) = named else { return Ok(()) };
+        let work = rollout
+            .work
+            .get(target)
+            .ok_or_else(|| format!("{id} has no work on {target}"))?;
+        let word = work.state.word();
+        match order {
+            Order::Retry { .. } if !work.state.is_bad() => {
+                Err(format!("{target} is {word}: there is nothing to retry"))
+            }
+            Order::Resolve { .. }
+                if work.state.is_terminal() && work.state != TargetState::Unknown =>
+            {
+                Err(format!("{target} is {word}: there is nothing to resolve"))
+            }
+            Order::Resolve { .. } if live.connected.contains(target) => Err(format!(
+                "{target} is connected, so it will say itself what becomes of it; abort the rollout, or wait for its end"
+            )),
+            Order::Skip { .. } if self.open.contains_key(target) => Err(format!(
+                "{target} is under way; abort the rollout, or wait for its end"
+            )),
+            Order::Retry { .. }
+            | Order::Resolve { .. }
+            | Order::Skip { .. }
+            | Order::Pause
+            | Order::Resume
+            | Order::Abort => Ok(()),
+        }
+    }
+
+    /// What becomes of the open bundle of an agent that is back; `newest` is the newest generation that it has accepted.
+    #[must_use]
+    pub fn unaccepted(&self, target: &TargetId, newest: Generation) -> Option<Unaccepted> {
+        let open = self
+            .open
+            .get(target)
+            .filter(|open| !open.accepted && open.generation > newest)?;
+        let aborted = self
+            .rollouts
+            .get(&open.rollout)
+            .is_some_and(|rollout| rollout.state == RolloutState::Aborted);
+        Some(if aborted {
+            Unaccepted::Withdraw(open.generation)
+        } else {
+            Unaccepted::Offer(open.bundle)
+        })
+    }
+}
