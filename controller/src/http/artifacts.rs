@@ -3,7 +3,7 @@
 use std::path::Path as FilePath;
 
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{ConnectInfo, Query, State};
 use controller_core::record::Record;
 use futures_util::StreamExt as _;
@@ -42,7 +42,9 @@ pub(super) async fn add(
     Query(meta): Query<Meta>,
     body: Body,
 ) -> Answer<Done> {
+    let mut upload = body.into_data_stream();
     if !meta.terms {
+        drain(&mut upload).await;
         return Err(Problem::Refused(
             "the vendor's terms must be accepted: add --accept-terms".to_owned(),
         ));
@@ -51,7 +53,7 @@ pub(super) async fn add(
         "incoming-{}.part",
         protocol::key::SigningKey::generate().public().fingerprint()
     ));
-    let taken = take(&api, &part, body).await;
+    let taken = take(&api, &part, &mut upload).await;
     let looked = match &taken {
         Ok(_) => look(&part, &meta, api.authority.settings().kind),
         Err(_) => Err(Problem::Failed(String::new())),
@@ -61,6 +63,7 @@ pub(super) async fn add(
         (Err(problem), _) | (Ok(_), Err(problem)) => {
             // Nothing is left half done; a file that is gone already needs no removing.
             drop(tokio::fs::remove_file(&part).await);
+            drain(&mut upload).await;
             return Err(problem);
         }
     };
@@ -104,7 +107,23 @@ pub(super) async fn add(
     Ok(Json(Done { done: what }))
 }
 
-async fn take(api: &Api, part: &FilePath, body: Body) -> Result<FileDigester, Problem> {
+/// Takes the rest of an upload that is refused. Who is still sending when the connection closes sees a broken pipe
+/// in place of the reason.
+async fn drain(upload: &mut BodyDataStream) {
+    let mut size = 0;
+    while let Some(Ok(chunk)) = upload.next().await {
+        size += chunk.len() as u64;
+        if size > limits::MAX_ARTIFACT_BYTES {
+            return;
+        }
+    }
+}
+
+async fn take(
+    api: &Api,
+    part: &FilePath,
+    upload: &mut BodyDataStream,
+) -> Result<FileDigester, Problem> {
     let failed = |error: std::io::Error| {
         Problem::Failed(format!(
             "could not write to {}: {error}",
@@ -114,8 +133,7 @@ async fn take(api: &Api, part: &FilePath, body: Body) -> Result<FileDigester, Pr
     let mut file = tokio::fs::File::create(part).await.map_err(failed)?;
     let mut digester = FileDigester::new();
     let mut size = 0;
-    let mut bytes = body.into_data_stream();
-    while let Some(chunk) = bytes.next().await {
+    while let Some(chunk) = upload.next().await {
         let chunk =
             chunk.map_err(|error| Problem::Refused(format!("the upload was cut off: {error}")))?;
         size += chunk.len() as u64;
