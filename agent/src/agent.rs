@@ -722,10 +722,11 @@ impl Agent {
                 generation,
                 step,
                 attempt,
+                after,
                 ..
             } => {
                 if let Some(run) = self.run_of(generation) {
-                    run.handle_permit(step, attempt, now);
+                    run.handle_permit(step, attempt, after, now);
                 }
             }
             ControlDown::Pause { rollout } => {
@@ -861,6 +862,7 @@ fn announce(op: &Op) -> Option<String> {
         | Op::Stage { .. }
         | Op::ReadLog { .. }
         | Op::Reach { .. }
+        | Op::Search(_)
         | Op::FindDomainControllers { .. } => None,
     }
 }

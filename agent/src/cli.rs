@@ -51,6 +51,31 @@ enum Verb {
         /// The controller's address, host:port.
         controller: String,
     },
+    /// Asks a domain what a preflight would ask of it; changes nothing and needs no controller.
+    ///
+    /// Example: entrain-agent directory corp.contoso.com
+    Directory {
+        /// DNS name of the domain.
+        domain: protocol::DomainName,
+        /// Domain controller to ask, in place of the first that DNS names.
+        #[arg(long)]
+        controller: Vec<TargetId>,
+        /// As whom to ask.
+        #[arg(long = "as", value_enum, default_value = "own")]
+        asked_as: crate::survey::As,
+        /// User to ask as, over LDAPS; the password is read from standard input.
+        #[arg(long, conflicts_with = "asked_as")]
+        user: Option<String>,
+        /// gMSA to look at.
+        #[arg(long)]
+        gmsa: Option<protocol::GmsaName>,
+        /// Server that is to use the gMSA; this one where it is left out.
+        #[arg(long, requires = "gmsa")]
+        server: Option<TargetId>,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Runs many models of servers in one process.
     #[cfg(feature = "twin")]
     Swarm {
@@ -121,6 +146,39 @@ async fn carry_out(verb: Verb) -> anyhow::Result<()> {
         Verb::Enroll { state, join, name } => enroll_here(&state, &join, name).await,
         Verb::Run { state } => serve(&state, stop_on_signal()).await,
         Verb::Doctor { controller } => doctor(&controller).await,
+        Verb::Directory {
+            domain,
+            controller,
+            asked_as,
+            user,
+            gmsa,
+            server,
+            json,
+        } => {
+            let form = if json {
+                crate::survey::Form::Json
+            } else {
+                crate::survey::Form::Lines
+            };
+            let gmsa = match gmsa {
+                Some(name) => {
+                    let own = server.or_else(own_name);
+                    let own = own.context(
+                        "this server does not know its full name; give it with --server",
+                    )?;
+                    Some((name, own))
+                }
+                None => None,
+            };
+            let ask = crate::survey::Ask {
+                domain,
+                controllers: controller,
+                asked_as,
+                user,
+                gmsa,
+            };
+            crate::survey::run(ask, form).await
+        }
         #[cfg(feature = "twin")]
         Verb::Swarm {
             state,

@@ -350,6 +350,7 @@ mod tests {
         Event::SectionLeft {
             generation: Generation(1),
             step: protocol::StepIndex(step),
+            gmsa: None,
         }
     }
 

@@ -9,6 +9,7 @@ pub mod files;
 pub mod journal;
 pub mod session;
 pub mod state;
+pub mod survey;
 #[cfg(feature = "twin")]
 pub mod swarm;
 

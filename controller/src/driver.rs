@@ -385,7 +385,11 @@ impl Core {
                         target,
                         phase,
                     } => self.issue(batch, rollout, &target, phase),
-                    Decision::Permit { target, gate } => {
+                    Decision::Permit {
+                        target,
+                        gate,
+                        after,
+                    } => {
                         let permit = Record::PermitGiven {
                             target: target.clone(),
                             generation: gate.generation,
@@ -401,6 +405,7 @@ impl Core {
                             attempt: gate.attempt,
                             lapses_millis: u64::try_from(PERMIT_LIFE.as_millis())
                                 .unwrap_or(u64::MAX),
+                            after,
                         };
                         self.say(batch, target, word);
                     }

@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Facts;
-use crate::id::{Attempt, BundleId, DomainName, Generation, GmsaName, RolloutId, StepIndex};
+use crate::id::{
+    Attempt, BundleId, DomainName, Generation, GmsaName, RolloutId, StepIndex, TargetId,
+};
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::secret::SecretKind;
@@ -203,6 +205,19 @@ pub struct GmsaObject {
     pub name: Option<GmsaName>,
 }
 
+/// What a target did to a gMSA object: the next one acts when its own domain controller shows it (guard rail G3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GmsaChange {
+    /// Who changed it.
+    pub by: TargetId,
+    /// Name of the object, where it was seen.
+    pub name: Option<GmsaName>,
+    /// Security identifiers of the accounts that may retrieve its password since, as the target's domain controller
+    /// showed them; absent when they could not be read.
+    pub readers: Option<Vec<String>>,
+}
+
 /// One entry of a target's journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", content = "is", rename_all = "kebab-case")]
@@ -253,6 +268,9 @@ pub enum Event {
         generation: Generation,
         /// Which step.
         step: StepIndex,
+        /// What it did to a gMSA object, where it changed one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gmsa: Option<GmsaChange>,
     },
     /// A step needs a secret from a person.
     SecretAsked {

@@ -105,8 +105,12 @@ pub struct ServedDomain {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preflight {
+    /// The server itself, by the name under which the directory knows it.
+    pub target: TargetId,
     /// For which product.
     pub product: Product,
+    /// True when the product is on the server already, as the plan read it.
+    pub present: bool,
     /// Cloud of the tenant: decides which hosts must be reachable.
     pub cloud: Cloud,
     /// Tenant that the server is to belong to; one that is registered elsewhere is refused (guard rail G9).
@@ -147,6 +151,8 @@ pub struct InstallProvisioningAgent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterProvisioningAgent {
+    /// The server itself, by the name under which the directory knows it.
+    pub target: TargetId,
     /// Tenant to register with.
     pub tenant: TenantId,
     /// Its cloud.
@@ -167,6 +173,8 @@ pub struct RegisterProvisioningAgent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuideProvisioningAgent {
+    /// The server itself, by the name under which the directory knows it.
+    pub target: TargetId,
     /// Tenant to register with.
     pub tenant: TenantId,
     /// gMSA of the service, where one was made beforehand.

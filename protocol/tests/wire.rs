@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use protocol::event::Section;
+use protocol::event::{GmsaChange, Section};
 use protocol::wire::codec::{decode, encode};
 use protocol::wire::frame;
 use protocol::wire::latest::{
@@ -90,6 +90,11 @@ fn control_down() -> impl Strategy<Value = ControlDown> {
                 step,
                 attempt,
                 lapses_millis,
+                after: (lapses_millis % 2 == 0).then(|| GmsaChange {
+                    by: "a.contoso.com".parse().expect("a name"),
+                    name: None,
+                    readers: Some(vec![lapses_millis.to_string()]),
+                }),
             }
         }),
         gate().prop_map(|(generation, ..)| ControlDown::Abort { generation }),

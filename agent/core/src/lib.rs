@@ -3,6 +3,8 @@
 //! one, is not known here. No IO, no clock, no runtime.
 #![warn(missing_docs)]
 
+pub mod catalogue;
+pub mod directory;
 pub mod guard;
 pub mod known;
 pub mod op;

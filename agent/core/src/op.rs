@@ -1,12 +1,14 @@
 //! Operations on a server, as data, and what came of them. Paths and names in them are constants of [`crate::product`],
 //! never arguments of a step.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use protocol::Version;
+use protocol::event::GmsaChange;
 use protocol::facts::ServiceState;
 use protocol::secret::SecretKind;
 use protocol::signed::ArtifactRef;
+use protocol::{Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 /// A value in the Windows registry.
@@ -52,6 +54,78 @@ pub enum Log {
     ProvisioningAgentSetup,
     /// Newest trace of the provisioning agent.
     ProvisioningAgentTrace,
+}
+
+/// As whom a directory is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DirectoryAccount {
+    /// Nobody: what a domain controller tells everyone.
+    Nobody,
+    /// The server's own account, by integrated sign-in.
+    Server,
+    /// A credential that a person gave: by a simple bind, over TLS alone.
+    Given(SecretKind),
+}
+
+/// How far below its base a search looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// The object itself.
+    Base,
+    /// What lies directly below it.
+    Children,
+    /// Everything below it.
+    Subtree,
+}
+
+/// A question to a domain controller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Search {
+    /// Domain controller.
+    pub server: String,
+    /// As whom.
+    pub account: DirectoryAccount,
+    /// Distinguished name to look at; empty for the rootDSE.
+    pub base: String,
+    /// How far.
+    pub scope: Scope,
+    /// LDAP filter.
+    pub filter: String,
+    /// Attributes that are wanted.
+    pub attributes: Vec<String>,
+}
+
+/// An object of a directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryEntry {
+    /// Distinguished name.
+    pub name: String,
+    /// Values by attribute, whose name is in lower case.
+    pub values: BTreeMap<String, Vec<Vec<u8>>>,
+}
+
+impl DirectoryEntry {
+    /// The values of an attribute.
+    #[must_use]
+    pub fn all(&self, attribute: &str) -> &[Vec<u8>] {
+        let values = self.values.get(&attribute.to_lowercase());
+        values.map_or(&[], Vec::as_slice)
+    }
+
+    /// The first value of an attribute, as text.
+    #[must_use]
+    pub fn text(&self, attribute: &str) -> Option<&str> {
+        let value = self.all(attribute).first()?;
+        std::str::from_utf8(value).ok()
+    }
+
+    /// The first value of an attribute, as a number.
+    #[must_use]
+    pub fn number(&self, attribute: &str) -> Option<i64> {
+        self.text(attribute)?.parse().ok()
+    }
 }
 
 /// One operation on a server.
@@ -142,6 +216,8 @@ pub enum Op {
         /// Port.
         port: u16,
     },
+    /// Asks a domain controller.
+    Search(Box<Search>),
     /// Finds the domain controllers of a domain by DNS SRV records.
     FindDomainControllers {
         /// DNS name of the domain.
@@ -174,6 +250,7 @@ impl Op {
             | Self::Install { .. }
             | Self::Script { .. }
             | Self::Reach { .. }
+            | Self::Search(_)
             | Self::FindDomainControllers { .. }
             | Self::Wait { .. } => false,
         }
@@ -218,6 +295,18 @@ pub enum Outcome {
     },
     /// Names of hosts.
     Hosts(Vec<String>),
+    /// Objects of a directory, and this server's clock when they came.
+    Entries {
+        /// The objects.
+        entries: Vec<DirectoryEntry>,
+        /// This server's clock.
+        now: Timestamp,
+    },
+    /// Leave was given.
+    Permit {
+        /// What changed the same gMSA object before, where something did.
+        after: Option<GmsaChange>,
+    },
     /// It is done.
     Done,
     /// It could not be done, or not be found out; for people.

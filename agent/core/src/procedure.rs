@@ -10,15 +10,15 @@
 
 use std::time::Duration;
 
-use protocol::Version;
-use protocol::event::{Completion, Failure, Finding, Grade, Section};
+use protocol::event::{Completion, Failure, Finding, GmsaChange, Grade, Section};
 use protocol::facts::Facts;
 use protocol::secret::SecretKind;
 use protocol::signed::ArtifactRef;
 use protocol::step::Step;
 use protocol::task::TaskText;
+use protocol::{Timestamp, Version};
 
-use crate::op::{Op, Outcome, RegistryValue, Script, Service};
+use crate::op::{DirectoryEntry, Op, Outcome, RegistryValue, Script, Search, Service};
 use crate::step;
 
 /// What a procedure waits for.
@@ -28,8 +28,8 @@ pub enum Want {
     Op(Op),
     /// Leave for a section.
     Permit(Section),
-    /// The section's end, to be recorded.
-    Leave,
+    /// The section's end, to be recorded, with what it did to a gMSA object.
+    Leave(Option<GmsaChange>),
     /// A secret from a person.
     Secret {
         /// Which.
@@ -364,20 +364,34 @@ impl Cx<'_> {
         })
     }
 
-    /// Waits for leave to enter a section.
+    /// Waits for leave to enter a section; tells what changed the same gMSA object before.
     ///
     /// # Errors
     /// While it is not given.
-    pub fn enter(&mut self, section: Section) -> Flow<()> {
-        self.take(Want::Permit(section)).map(drop)
+    pub fn enter(&mut self, section: Section) -> Flow<Option<GmsaChange>> {
+        Ok(match self.take(Want::Permit(section))? {
+            Outcome::Permit { after } => after.clone(),
+            _ => None,
+        })
     }
 
     /// Leaves the section.
     ///
     /// # Errors
     /// Until it is recorded.
-    pub fn leave(&mut self) -> Flow<()> {
-        self.take(Want::Leave).map(drop)
+    pub fn leave(&mut self, gmsa: Option<GmsaChange>) -> Flow<()> {
+        self.take(Want::Leave(gmsa)).map(drop)
+    }
+
+    /// Asks a domain controller; gives the objects and this server's clock.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn search(&mut self, search: Search) -> Flow<Reading<(Vec<DirectoryEntry>, Timestamp)>> {
+        self.op(Op::Search(Box::new(search)), |outcome| match outcome {
+            Outcome::Entries { entries, now } => Some((entries.clone(), *now)),
+            _ => None,
+        })
     }
 
     /// Waits for a secret; its value stays with the executor. Gives the user name that came with it.

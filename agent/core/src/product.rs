@@ -2,6 +2,7 @@
 //! uses. Each constant names its fact in the sheet of product facts (section) and how sure it is: `[P]` product
 //! documentation, `[R]` rendered page, `[M]` Microsoft sample, `[S]` secondary, `[K]` general Windows knowledge.
 
+use protocol::TenantId;
 use protocol::step::Cloud;
 
 /// Registry key of the provisioning agent (1.3 [P]).
@@ -55,6 +56,20 @@ pub const TLS12_SERVER_KEY: &str =
     r"SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Server";
 /// Strong cryptography for .NET (1.7 [P]).
 pub const DOTNET_CRYPTO_KEY: &str = r"SOFTWARE\Microsoft\.NETFramework\v4.0.30319";
+/// The 32-bit half of [`DOTNET_CRYPTO_KEY`] (2.8 [R]).
+pub const DOTNET_CRYPTO_KEY_X86: &str = r"SOFTWARE\WOW6432Node\Microsoft\.NETFramework\v4.0.30319";
+/// Outgoing NTLM (PF35 [K]).
+pub const NTLM_KEY: &str = r"SYSTEM\CurrentControlSet\Control\Lsa\MSV1_0";
+/// FIPS algorithms (PF36 [K]).
+pub const FIPS_KEY: &str = r"SYSTEM\CurrentControlSet\Control\Lsa\FipsAlgorithmPolicy";
+/// DCOM permissions (2.8 [P]).
+pub const DCOM_KEY: &str = r"Software\Microsoft\Ole";
+/// Binary values of [`DCOM_KEY`] that must be there (2.8 [P]).
+pub const DCOM_VALUES: [&str; 3] = [
+    "MachineAccessRestriction",
+    "MachineLaunchRestriction",
+    "DefaultLaunchPermission",
+];
 /// Keys whose presence means that Windows waits for a restart (PF19).
 pub const REBOOT_KEYS: [&str; 2] = [
     r"SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending",
@@ -85,6 +100,29 @@ pub const fn sign_in_hosts(cloud: Cloud) -> &'static [&'static str] {
         Cloud::Commercial => &["login.microsoftonline.com", "login.windows.net"],
         Cloud::UsGovernment => &["login.microsoftonline.us"],
         Cloud::China => &["login.partner.microsoftonline.cn"],
+    }
+}
+
+/// Hosts at which an agent of a tenant registers (PF27 [K]; the names are unverified).
+#[must_use]
+pub fn registration_hosts(cloud: Cloud, tenant: &TenantId) -> Vec<String> {
+    let zone = match cloud {
+        Cloud::Commercial => "msappproxy.net",
+        Cloud::UsGovernment => "msappproxy.us",
+        Cloud::China => return Vec::new(),
+    };
+    ["registration", "bootstrap"]
+        .map(|name| format!("{tenant}.{name}.{zone}"))
+        .to_vec()
+}
+
+/// Hosts of certificate revocation lists and answers (1.7 [P]); none are known for China.
+#[must_use]
+pub const fn revocation_hosts(cloud: Cloud) -> &'static [&'static str] {
+    match cloud {
+        Cloud::Commercial => &["crl.microsoft.com", "ocsp.msocsp.com"],
+        Cloud::UsGovernment => &["crl.microsoft.us", "ocsp.msocsp.us"],
+        Cloud::China => &[],
     }
 }
 

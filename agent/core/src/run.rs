@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use protocol::event::{Completion, Event, Failure, Grade, Section};
+use protocol::event::{Completion, Event, Failure, GmsaChange, Grade, Section};
 use protocol::secret::SecretKind;
 use protocol::signed::{Ending, Manifest, StepEnding, StepRecord, Verified};
 use protocol::step::Step;
@@ -169,8 +169,14 @@ impl Run {
         }
     }
 
-    /// Leave was given for the section that this step asked for.
-    pub fn handle_permit(&mut self, step: StepIndex, attempt: Attempt, now: Timestamp) {
+    /// Leave was given for the section that this step asked for; `after` is the last change of its gMSA object.
+    pub fn handle_permit(
+        &mut self,
+        step: StepIndex,
+        attempt: Attempt,
+        after: Option<GmsaChange>,
+        now: Timestamp,
+    ) {
         let current = matches!(self.stage, Stage::At(at) if index(at) == step && self.records[at].attempts == attempt);
         if self.waiting != Waiting::Permit || !current {
             return;
@@ -185,7 +191,7 @@ impl Run {
                     section,
                 }));
         }
-        self.answered(Outcome::Done, now);
+        self.answered(Outcome::Permit { after }, now);
     }
 
     /// Tells whether the run still waits for the secret that it asked for under this number.
@@ -447,7 +453,7 @@ impl Run {
             Next::Complete(complete) => self.completed(at, complete),
             Next::Failed(failure) => self.failed(at, *failure, now),
             Next::CannotTell(question) => {
-                self.leave_section(at);
+                self.leave_section(at, None);
                 self.close_record(at, StepEnding::Inconclusive, &question);
                 let event = Event::StepInconclusive {
                     generation: self.generation(),
@@ -511,9 +517,16 @@ impl Run {
                     });
                 }
             }
-            Want::Leave => {
+            Want::Leave(gmsa) => {
+                // After a restart the section is not known here, and what it did is told all the same.
                 if let Some(at) = at {
-                    self.leave_section(at);
+                    if gmsa.is_some() && self.section.is_none() {
+                        self.section = Some(Section {
+                            outage: false,
+                            gmsa: None,
+                        });
+                    }
+                    self.leave_section(at, gmsa);
                 }
                 self.procedure.add(Outcome::Done);
             }
@@ -560,18 +573,19 @@ impl Run {
         }
     }
 
-    fn leave_section(&mut self, at: usize) {
+    fn leave_section(&mut self, at: usize, gmsa: Option<GmsaChange>) {
         if self.section.take().is_some() {
             let left = Event::SectionLeft {
                 generation: self.generation(),
                 step: index(at),
+                gmsa,
             };
             self.actions.push_back(Action::Journal(left));
         }
     }
 
     fn completed(&mut self, at: usize, complete: Complete) {
-        self.leave_section(at);
+        self.leave_section(at, None);
         self.close_record(at, ending_of(&complete.completion), &complete.summary);
         self.grade = self.grade.max(complete.grade);
         let event = Event::StepCompleted {
@@ -594,7 +608,7 @@ impl Run {
     }
 
     fn failed(&mut self, at: usize, failure: Failure, now: Timestamp) {
-        self.leave_section(at);
+        self.leave_section(at, None);
         self.close_record(at, StepEnding::Failed, &failure.what);
         let why = format!("{}: {}", self.manifest.steps[at].title(), failure.what);
         let event = Event::StepFailed {

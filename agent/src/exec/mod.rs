@@ -1,5 +1,6 @@
 //! Who performs an operation: the real server, or a model of one. Nothing above this module knows which.
 
+pub mod directory;
 pub mod powershell;
 #[cfg(feature = "twin")]
 pub mod twin;
@@ -25,7 +26,8 @@ pub enum Exec {
     /// This Windows server.
     #[cfg(windows)]
     Windows(windows::WindowsExec),
-    /// Neither: this operating system has no such products, so every operation fails with that reason.
+    /// Neither: this operating system has no such products. What is asked of the network is answered; every other
+    /// operation fails with that reason.
     #[cfg(not(windows))]
     Nothing,
 }
@@ -44,13 +46,6 @@ impl Exec {
     }
 
     /// Performs one operation. Artifacts were fetched before.
-    #[cfg_attr(
-        not(windows),
-        expect(
-            clippy::unused_async,
-            reason = "models answer at once; Windows does not"
-        )
-    )]
     pub async fn perform(&self, op: &Op, secrets: &Secrets) -> (Outcome, std::time::Duration) {
         match self {
             #[cfg(feature = "twin")]
@@ -62,9 +57,10 @@ impl Exec {
             ),
             #[cfg(not(windows))]
             Self::Nothing => {
-                let _ = (op, secrets);
-                let why = format!("{} has none of the products", std::env::consts::OS);
-                (Outcome::Failed(why), std::time::Duration::ZERO)
+                let outcome = network(op, secrets).await.unwrap_or_else(|| {
+                    Outcome::Failed(format!("{} has none of the products", std::env::consts::OS))
+                });
+                (outcome, std::time::Duration::ZERO)
             }
         }
     }
@@ -87,4 +83,40 @@ impl Exec {
             }
         }
     }
+}
+
+/// How long a TCP connection may take.
+const REACH: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Performs what is asked of the network alone; `None` for everything else.
+async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
+    Some(match op {
+        Op::Reach { host, port } => {
+            let connecting = tokio::net::TcpStream::connect((host.as_str(), *port));
+            match tokio::time::timeout(REACH, connecting).await {
+                Ok(Ok(_)) => Outcome::Done,
+                Ok(Err(error)) => Outcome::Failed(error.to_string()),
+                Err(_) => Outcome::Failed(format!("no answer within {} s", REACH.as_secs())),
+            }
+        }
+        Op::Search(search) => directory::search(search, secrets).await,
+        Op::FindDomainControllers { domain } => directory::domain_controllers(domain).await,
+        Op::Wait { time } => {
+            tokio::time::sleep(*time).await;
+            Outcome::Done
+        }
+        Op::Machine
+        | Op::Registry { .. }
+        | Op::RegistryKey { .. }
+        | Op::SetRegistry { .. }
+        | Op::Service { .. }
+        | Op::EnableService { .. }
+        | Op::FileVersion { .. }
+        | Op::Fetch { .. }
+        | Op::Stage { .. }
+        | Op::AwaitInstaller
+        | Op::Install { .. }
+        | Op::ReadLog { .. }
+        | Op::Script { .. } => return None,
+    })
 }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use agent_core::op::{Op, Outcome};
-use agent_twin::{Fault, Profile, Twin};
+use agent_twin::{Fault, Profile, Shared, Twin};
 
 use crate::exec::Secrets;
 use crate::files;
@@ -15,6 +15,8 @@ use crate::files;
 pub struct TwinExec {
     model: PathBuf,
     faults: PathBuf,
+    /// What the servers of the same domain share.
+    domain: PathBuf,
     twin: Mutex<Twin>,
 }
 
@@ -30,7 +32,11 @@ impl TwinExec {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Twin::new(profile),
             Err(error) => return Err(error),
         };
+        let domain = twin.profile().target.home_domain();
+        let domain = domain.map_or("none".to_owned(), |domain| domain.to_string());
+        let beside = folder.parent().unwrap_or(folder);
         Ok(Self {
+            domain: beside.join(format!("domain-{domain}.json")),
             model,
             faults: folder.join("faults.json"),
             twin: Mutex::new(twin),
@@ -59,10 +65,31 @@ impl TwinExec {
             | Op::ReadLog { .. }
             | Op::Script { .. }
             | Op::Reach { .. }
+            | Op::Search(_)
             | Op::FindDomainControllers { .. }
             | Op::Wait { .. } => Some(twin.clone()),
         };
+        let asks_domain = matches!(op, Op::Search(_) | Op::Script { .. } | Op::Wait { .. });
+        let shared = match asks_domain.then(|| self.shared()).transpose() {
+            Ok(shared) => shared,
+            Err(error) => {
+                let why = format!("the model of the domain could not be read: {error}");
+                return (Outcome::Failed(why), Duration::ZERO);
+            }
+        };
+        if let Some((_, shared)) = &shared {
+            twin.set_shared(shared.clone());
+        }
         let (outcome, time) = twin.perform(op, secrets);
+        if let Some((_lock, before)) = &shared
+            && before != twin.shared()
+        {
+            let bytes = serde_json::to_vec(twin.shared()).expect("a model serializes");
+            if let Err(error) = files::write(&self.domain, &bytes) {
+                let why = format!("the model of the domain could not be kept: {error}");
+                return (Outcome::Failed(why), time);
+            }
+        }
         if before.is_some_and(|before| before != *twin) {
             let bytes = serde_json::to_vec(&*twin).expect("a model serializes");
             if let Err(error) = files::write(&self.model, &bytes) {
@@ -73,6 +100,18 @@ impl TwinExec {
             }
         }
         (outcome, time)
+    }
+
+    /// What the servers of the domain share: in a file beside their folders, under a lock while it is changed.
+    fn shared(&self) -> std::io::Result<(std::fs::File, Shared)> {
+        let lock = std::fs::File::create(self.domain.with_extension("lock"))?;
+        lock.lock()?;
+        let shared = match std::fs::read(&self.domain) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(std::io::Error::other)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Shared::default(),
+            Err(error) => return Err(error),
+        };
+        Ok((lock, shared))
     }
 
     /// Takes up the faults that somebody laid beside the model: how a fault is mended while the agent runs.

@@ -14,7 +14,6 @@ use agent_core::product;
 use protocol::facts::ServiceState;
 use protocol::signed::{ArtifactKind, ArtifactRef};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::process::Command;
 use windows_registry::{LOCAL_MACHINE, Type};
 use windows_service::service::{ServiceAccess, ServiceStartType, ServiceState as WindowsState};
@@ -31,9 +30,6 @@ use windows_sys::Win32::System::Threading::{
 
 use crate::exec::{Secrets, powershell};
 use crate::{artifact, files};
-
-/// How long a TCP connection may take.
-const REACH: Duration = Duration::from_secs(10);
 
 /// How often an installer that still runs is looked at.
 const INSTALLER_LOOK: Duration = Duration::from_secs(1);
@@ -111,12 +107,12 @@ impl WindowsExec {
                 let ran = powershell::run(powershell::text(*script), &input, *limit).await;
                 ran.map_or_else(Outcome::Failed, |lines| Outcome::Script { lines })
             }
-            Op::Reach { host, port } => reach(host, *port).await,
-            Op::FindDomainControllers { domain } => find_domain_controllers(domain).await,
-            Op::Wait { time } => {
-                tokio::time::sleep(*time).await;
-                Outcome::Done
-            }
+            Op::Reach { .. }
+            | Op::Search(_)
+            | Op::FindDomainControllers { .. }
+            | Op::Wait { .. } => super::network(op, secrets)
+                .await
+                .unwrap_or_else(|| Outcome::Failed("no question to the network".to_owned())),
         }
     }
 
@@ -404,39 +400,6 @@ fn enable(name: &str) -> Result<(), String> {
         Ok(())
     } else {
         Err(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    }
-}
-
-async fn reach(host: &str, port: u16) -> Outcome {
-    match tokio::time::timeout(REACH, tokio::net::TcpStream::connect((host, port))).await {
-        Ok(Ok(_)) => Outcome::Done,
-        Ok(Err(error)) => Outcome::Failed(error.to_string()),
-        Err(_) => Outcome::Failed(format!("no answer within {} s", REACH.as_secs())),
-    }
-}
-
-async fn find_domain_controllers(domain: &str) -> Outcome {
-    let input = json!({ "domain": domain });
-    match powershell::run(
-        powershell::find_domain_controllers(),
-        &input,
-        Duration::from_secs(60),
-    )
-    .await
-    {
-        Ok(lines) => {
-            let hosts = lines
-                .last()
-                .and_then(|last| last["hosts"].as_array().cloned())
-                .unwrap_or_default();
-            Outcome::Hosts(
-                hosts
-                    .iter()
-                    .filter_map(|host| host.as_str().map(ToOwned::to_owned))
-                    .collect(),
-            )
-        }
-        Err(why) => Outcome::Failed(why),
     }
 }
 

@@ -40,11 +40,99 @@ pub enum Fault {
     ServiceStopped,
     /// No KDS root key is usable.
     NoKdsKey,
+    /// The secure channel to the domain is broken (PF05).
+    SecureChannelBroken,
+    /// The agent's account lacks an administrator's rights (PF06).
+    NotElevated,
+    /// Windows is a client (PF01).
+    ClientWindows,
+    /// Windows Server 2012 R2 (PF02).
+    OldWindows,
+    /// The server is in no domain (PF04).
+    NotJoined,
+    /// 2 GB of memory (PF07, PF08).
+    LittleMemory,
+    /// 1 GB of free disk (PF75).
+    LittleDisk,
+    /// .NET Framework 4.6.2 (PF09, PF10).
+    OldDotNet,
+    /// Windows PowerShell 4.0 (PF11).
+    OldPowerShell,
+    /// The machine execution policy lets no script run (PF13).
+    PolicyRestricted,
+    /// TLS 1.2 is off for servers (PF16).
+    TlsServerOff,
+    /// Strong cryptography is off for 32-bit .NET (PF18).
+    CryptoX86Off,
+    /// Another installation runs while it is looked for (PF20).
+    InstallerRunning,
+    /// The clocks of server and domain controller are 50 minutes apart (PF21).
+    ClockWrong,
+    /// The domain controller is read-only (PF25).
+    ReadOnlyController,
+    /// The registration hosts do not answer (PF27).
+    RegistrationBlocked,
+    /// The hosts of revocation do not answer (PF28).
+    RevocationBlocked,
+    /// A proxy opens TLS connections (PF29).
+    TlsInspected,
+    /// The system has a proxy (PF30).
+    ProxySet,
+    /// Internet Explorer enhanced security is on (PF33).
+    IeEscOn,
+    /// A group policy names who may log on as a service (PF34).
+    LogonRightByPolicy,
+    /// Outgoing NTLM is allowed (PF35).
+    NtlmAllowed,
+    /// The FIPS policy is on (PF36).
+    FipsOn,
+    /// A DCOM permission is missing (PF37).
+    DcomBroken,
+    /// PowerShell transcription is on (PF38, SEC1).
+    TranscriptionOn,
+    /// The server is a domain controller (PF39).
+    DomainController,
+    /// The other tool is on the server (PF42).
+    OtherTool,
+    /// The forest's schema is that of Windows Server 2008 R2 (PF46).
+    OldSchema,
+    /// The forest's level is Windows 2000 (PF47).
+    OldForest,
+    /// Every domain controller is Windows Server 2008 R2 (PF48).
+    OldControllers,
+    /// The KDS root key is two hours old (PF49).
+    KdsKeyYoung,
+    /// The gMSA does not name this server (PF50).
+    GmsaWithoutServer,
+    /// The gMSA has RC4 alone (PF52).
+    GmsaRc4Only,
+    /// The domain's NetBIOS name has a dot (PF55).
+    DottedNetbios,
+    /// The domain controller's name lies outside its domain (PF56).
+    DisjointName,
+    /// The directory's recycle bin is off (PF59).
+    NoRecycleBin,
+    /// There is no TPM (PF70).
+    NoTpm,
+    /// The engine's configuration file was edited (PF72).
+    EditedConfiguration,
+    /// A synchronization runs, and the wizard is open (PF73).
+    EngineBusy,
+    /// The newest export of settings is a week old (PF74).
+    ExportOld,
+    /// PowerShell runs in a constrained language mode (SEC2).
+    ConstrainedLanguage,
+    /// Application control is enforced (SEC3).
+    ApplicationControl,
+    /// The server's account may not sign in to the directory.
+    DirectoryUnreadable,
+    /// What other servers change in the directory is seen late here.
+    ReplicationSlow,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 61] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -62,5 +150,49 @@ impl Fault {
         Self::DomainCredentialDemanded,
         Self::ServiceStopped,
         Self::NoKdsKey,
+        Self::SecureChannelBroken,
+        Self::NotElevated,
+        Self::ClientWindows,
+        Self::OldWindows,
+        Self::NotJoined,
+        Self::LittleMemory,
+        Self::LittleDisk,
+        Self::OldDotNet,
+        Self::OldPowerShell,
+        Self::PolicyRestricted,
+        Self::TlsServerOff,
+        Self::CryptoX86Off,
+        Self::InstallerRunning,
+        Self::ClockWrong,
+        Self::ReadOnlyController,
+        Self::RegistrationBlocked,
+        Self::RevocationBlocked,
+        Self::TlsInspected,
+        Self::ProxySet,
+        Self::IeEscOn,
+        Self::LogonRightByPolicy,
+        Self::NtlmAllowed,
+        Self::FipsOn,
+        Self::DcomBroken,
+        Self::TranscriptionOn,
+        Self::DomainController,
+        Self::OtherTool,
+        Self::OldSchema,
+        Self::OldForest,
+        Self::OldControllers,
+        Self::KdsKeyYoung,
+        Self::GmsaWithoutServer,
+        Self::GmsaRc4Only,
+        Self::DottedNetbios,
+        Self::DisjointName,
+        Self::NoRecycleBin,
+        Self::NoTpm,
+        Self::EditedConfiguration,
+        Self::EngineBusy,
+        Self::ExportOld,
+        Self::ConstrainedLanguage,
+        Self::ApplicationControl,
+        Self::DirectoryUnreadable,
+        Self::ReplicationSlow,
     ];
 }

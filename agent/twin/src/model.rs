@@ -13,6 +13,7 @@ use protocol::{TenantId, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::directory::{Shared, View};
 use crate::faults::Fault;
 use crate::profile::{Installed, Profile};
 
@@ -30,6 +31,8 @@ pub struct Twin {
     staged: Option<Version>,
     waited: u32,
     staging: Option<bool>,
+    /// How the server sees its domain.
+    view: View,
     /// Operations that changed the server, in order: a test asks it whether a step was carried out twice.
     pub changes: Vec<String>,
 }
@@ -52,6 +55,7 @@ impl Twin {
             staged: None,
             waited: 0,
             staging: None,
+            view: View::default(),
             changes: Vec::new(),
             profile,
         };
@@ -76,6 +80,17 @@ impl Twin {
     /// Replaces what is wrong with the server.
     pub fn set_faults(&mut self, faults: BTreeSet<Fault>) {
         self.profile.faults = faults;
+    }
+
+    /// What the servers of its domain share.
+    #[must_use]
+    pub const fn shared(&self) -> &Shared {
+        &self.view.shared
+    }
+
+    /// Takes what the servers of its domain share.
+    pub fn set_shared(&mut self, shared: Shared) {
+        self.view.shared = shared;
     }
 
     /// Nothing is wrong with the server.
@@ -128,6 +143,23 @@ impl Twin {
             RegistryValue::Number(1),
         );
         self.set(product::IE_ESC_KEY, "IsInstalled", RegistryValue::Number(0));
+        self.set(
+            product::NTLM_KEY,
+            "RestrictSendingNTLMTraffic",
+            RegistryValue::Number(2),
+        );
+        self.set(product::FIPS_KEY, "Enabled", RegistryValue::Number(0));
+        for value in product::DCOM_VALUES {
+            self.set(product::DCOM_KEY, value, RegistryValue::Other);
+        }
+        for key in [product::DOTNET_CRYPTO_KEY, product::DOTNET_CRYPTO_KEY_X86] {
+            self.set(key, "SystemDefaultTlsVersions", RegistryValue::Number(1));
+        }
+        self.set(
+            product::DOTNET_CRYPTO_KEY_X86,
+            "SchUseStrongCrypto",
+            RegistryValue::Number(1),
+        );
         let vault = Service {
             state: ServiceState::NotRunning,
             account: "LocalSystem".to_owned(),
@@ -228,13 +260,23 @@ impl Twin {
     ) -> (Outcome, Duration) {
         let seconds = Duration::from_secs;
         match op {
-            Op::Machine => (
-                Outcome::Machine {
-                    memory_mib: 16_384,
-                    disk_free_mib: 40_960,
-                },
-                INSTANT,
-            ),
+            Op::Machine => {
+                let memory_mib = if self.has(Fault::LittleMemory) {
+                    2048
+                } else {
+                    16_384
+                };
+                let disk_free_mib = if self.has(Fault::LittleDisk) {
+                    1024
+                } else {
+                    163_840
+                };
+                let machine = Outcome::Machine {
+                    memory_mib,
+                    disk_free_mib,
+                };
+                (machine, INSTANT)
+            }
             Op::Registry { key, value } => (Outcome::Registry(self.read(key, value)), INSTANT),
             Op::RegistryKey { key } => {
                 let pending =
@@ -282,6 +324,10 @@ impl Twin {
             ),
             Op::Script { script, input, .. } => self.script(*script, input, secrets),
             Op::Reach { host, port } => (self.reach(host, *port), INSTANT),
+            Op::Search(search) => {
+                let (target, faults) = (&self.profile.target, &self.profile.faults);
+                (self.view.answer(search, target, faults), INSTANT)
+            }
             Op::FindDomainControllers { domain } => (self.domain_controllers(domain), INSTANT),
             Op::Wait { time } => {
                 self.person();
@@ -291,16 +337,60 @@ impl Twin {
     }
 
     fn read(&self, key: &str, value: &str) -> Option<RegistryValue> {
-        if self.has(Fault::ServerCore) && value == "InstallationType" {
-            return Some(RegistryValue::Text("Server Core".to_owned()));
+        let number = RegistryValue::Number;
+        let text = |text: &str| RegistryValue::Text(text.to_owned());
+        let spoiled = [
+            (Fault::ServerCore, "InstallationType", text("Server Core")),
+            (Fault::ModuleLogging, "EnableModuleLogging", number(1)),
+            (Fault::TranscriptionOn, "EnableTranscripting", number(1)),
+            (Fault::ClientWindows, "ProductType", text("WinNT")),
+            (Fault::DomainController, "ProductType", text("LanmanNT")),
+            (Fault::OldWindows, "CurrentBuildNumber", text("9600")),
+            (Fault::OldDotNet, "Release", number(394_802)),
+            (Fault::IeEscOn, "IsInstalled", number(1)),
+            (Fault::NtlmAllowed, "RestrictSendingNTLMTraffic", number(0)),
+        ];
+        for (fault, name, instead) in spoiled {
+            if self.has(fault) && value == name {
+                return Some(instead);
+            }
         }
-        if self.has(Fault::ModuleLogging) && value == "EnableModuleLogging" {
-            return Some(RegistryValue::Number(1));
+        let absent = (self.has(Fault::NotJoined) && value == "Domain")
+            || (self.has(Fault::DcomBroken) && value == "MachineLaunchRestriction");
+        if absent {
+            return None;
+        }
+        let keyed = [
+            (Fault::TlsServerOff, product::TLS12_SERVER_KEY, "Enabled", 0),
+            (
+                Fault::CryptoX86Off,
+                product::DOTNET_CRYPTO_KEY_X86,
+                "SchUseStrongCrypto",
+                0,
+            ),
+            (Fault::FipsOn, product::FIPS_KEY, "Enabled", 1),
+        ];
+        for (fault, at, name, instead) in keyed {
+            if self.has(fault) && key == at && value == name {
+                return Some(number(instead));
+            }
         }
         self.registry.get(&value_id(key, value)).cloned()
     }
 
     fn service(&self, name: &str) -> Option<Service> {
+        let other = match name {
+            product::AGENT_SERVICE => self.staging.is_some(),
+            product::CONNECT_SERVICE => self.staging.is_none(),
+            _ => false,
+        };
+        if self.has(Fault::OtherTool) && other && !self.services.contains_key(name) {
+            return Some(Service {
+                state: ServiceState::Running,
+                account: "NT SERVICE\\other".to_owned(),
+                automatic: true,
+            });
+        }
         let mut service = self.services.get(name).cloned()?;
         if name == product::AGENT_SERVICE && self.has(Fault::ServiceStopped) {
             service.state = ServiceState::NotRunning;
@@ -367,22 +457,75 @@ impl Twin {
         }
     }
 
+    /// What the script that inspects a host says.
     fn inspect(&self, input: &Value) -> Outcome {
-        let machine = if self.has(Fault::PolicyUnrestricted) {
+        let has = |fault| self.has(fault);
+        let machine = if has(Fault::PolicyUnrestricted) {
             "Unrestricted"
+        } else if has(Fault::PolicyRestricted) {
+            "Restricted"
         } else {
             "RemoteSigned"
         };
         let policies = json!({
             "MachinePolicy": "Undefined", "UserPolicy": "Undefined", "CurrentUser": "Undefined", "LocalMachine": machine,
         });
-        let usable = !self.has(Fault::GmsaNotAllowed) && !self.has(Fault::NoKdsKey);
+        let usable = !has(Fault::GmsaNotAllowed) && !has(Fault::NoKdsKey);
         let gmsa = input["gmsa"]
             .as_str()
             .map(|name| json!({ "name": name, "usable": usable }));
-        Outcome::Script {
-            lines: vec![json!({ "policies": policies, "gmsa": gmsa })],
-        }
+        let root = if has(Fault::TlsInspected) {
+            "CN=Contoso Inspection CA"
+        } else {
+            "CN=DigiCert Global Root G2"
+        };
+        let leaf = |host: &Value| json!({ "host": host, "root": root, "public": !has(Fault::TlsInspected) });
+        let hosts = input["hosts"].as_array().into_iter().flatten();
+        let tls: Vec<Value> = hosts.map(leaf).collect();
+        let control: &[&str] = if has(Fault::ApplicationControl) {
+            &["AppLocker: Exe, Script"]
+        } else {
+            &[]
+        };
+        let (policy, holders): (&str, &[&str]) = if has(Fault::LogonRightByPolicy) {
+            ("Servers: user rights", &["CONTOSO\\backup"])
+        } else {
+            ("", &["S-1-5-80-0"])
+        };
+        let edited: &[&str] = if has(Fault::EditedConfiguration) {
+            &["miiserver.exe.config"]
+        } else {
+            &[]
+        };
+        let busy: &[&str] = if has(Fault::EngineBusy) {
+            &[
+                "run profile Delta Synchronization",
+                "AzureADConnect.exe is open",
+            ]
+        } else {
+            &[]
+        };
+        let choose = |fault, faulty: &'static str, sound: &'static str| {
+            if self.has(fault) { faulty } else { sound }
+        };
+        let line = json!({
+            "policies": policies,
+            "gmsa": gmsa,
+            "powerShell": choose(Fault::OldPowerShell, "4.0", "5.1.20348.1"),
+            "languageMode": choose(Fault::ConstrainedLanguage, "ConstrainedLanguage", "FullLanguage"),
+            "applicationControl": control,
+            "elevated": !has(Fault::NotElevated),
+            "secureChannel": !has(Fault::SecureChannelBroken),
+            "installerBusy": has(Fault::InstallerRunning),
+            "logonRight": { "policy": policy, "holders": holders },
+            "tls": tls,
+            "proxy": choose(Fault::ProxySet, "http://proxy.contoso.com:8080", "none"),
+            "tpm": !has(Fault::NoTpm),
+            "editedConfigurations": edited,
+            "engineBusy": busy,
+            "settingsExportHours": if has(Fault::ExportOld) { 168 } else { 2 },
+        });
+        Outcome::Script { lines: vec![line] }
     }
 
     /// What the module's cmdlets do, one after the other.
@@ -452,6 +595,8 @@ impl Twin {
             .unwrap_or(product::DEFAULT_GMSA)
             .to_owned();
         if let Some(Ok(tenant)) = input["tenant"].as_str().map(str::parse) {
+            let readers = self.view.shared.readers.entry(gmsa.clone()).or_default();
+            readers.insert(self.profile.target.clone());
             self.register(&tenant, &gmsa);
         }
         lines.push(json!({ "step": "Restart-Service", "ok": true }));
@@ -461,7 +606,9 @@ impl Twin {
 
     fn reach(&self, host: &str, port: u16) -> Outcome {
         let blocked = match port {
+            443 if host.contains("msappproxy") => self.has(Fault::RegistrationBlocked),
             443 => self.has(Fault::CloudBlocked),
+            80 => self.has(Fault::RevocationBlocked),
             _ => self.has(Fault::DirectoryBlocked),
         };
         if blocked {
@@ -499,6 +646,9 @@ impl Twin {
         if unregistered {
             self.changes
                 .push("wizard of the provisioning agent".to_owned());
+            let name = product::DEFAULT_GMSA.to_owned();
+            let readers = self.view.shared.readers.entry(name).or_default();
+            readers.insert(self.profile.target.clone());
             self.register(&tenant, product::DEFAULT_GMSA);
         } else if let Some(version) = self.staged {
             self.changes.push("wizard of Connect".to_owned());

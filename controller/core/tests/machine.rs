@@ -208,7 +208,7 @@ impl Sim {
                         target,
                         phase,
                     } => self.issue(rollout, &target, phase),
-                    Decision::Permit { target, gate } => {
+                    Decision::Permit { target, gate, .. } => {
                         let permit = Record::PermitGiven {
                             target,
                             generation: gate.generation,
@@ -341,7 +341,14 @@ impl Sim {
                         grade,
                     },
                 );
-                self.event(&target, &Event::SectionLeft { generation, step });
+                self.event(
+                    &target,
+                    &Event::SectionLeft {
+                        generation,
+                        step,
+                        gmsa: None,
+                    },
+                );
                 self.event(&target, &finish(Ending::Completed)(generation));
             }
             (5, Some(open)) => {

@@ -1,6 +1,8 @@
 //! The world of the end-to-end stories: a controller and agents as processes of their own, driven by the programs that an
 //! operator uses.
 
+pub mod samba;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -489,6 +491,11 @@ impl World {
     pub fn all_done(&self) {
         until("every target is done", || {
             let targets = self.targets();
+            let ended = ["failed", "refused", "inconclusive"];
+            let stuck = |target: &&Value| ended.iter().any(|end| target["state"] == *end);
+            if let Some(stuck) = targets.iter().find(stuck) {
+                panic!("it ended otherwise: {stuck}");
+            }
             let done =
                 !targets.is_empty() && targets.iter().all(|target| target["state"] == "done");
             done.then_some(())

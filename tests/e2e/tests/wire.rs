@@ -1,7 +1,7 @@
 //! Golden bytes of wire version 1: what a released version sent, later ones must read, and send alike. `UPDATE_GOLDEN=1`
 //! writes the file anew, which is lawful only before a version is released.
 
-use protocol::event::{GmsaObject, Section};
+use protocol::event::{GmsaChange, GmsaObject, Section};
 use protocol::wire::codec::{decode, encode};
 use protocol::wire::latest::*;
 use protocol::{Attempt, Digest, Epoch, EventIndex, Generation, RolloutId, StepIndex};
@@ -114,6 +114,21 @@ fn every_message_of_version_1_has_the_bytes_that_it_had() {
             step,
             attempt,
             lapses_millis: 120_000,
+            after: None,
+        },
+    );
+    golden.check(
+        "permit-after-a-change",
+        &ControlDown::PermitGiven {
+            generation,
+            step,
+            attempt,
+            lapses_millis: 120_000,
+            after: Some(GmsaChange {
+                by: "sync-02.corp.contoso.com".parse().expect("a name"),
+                name: Some("provAgentgMSA$".parse().expect("a name")),
+                readers: Some(vec!["S-1-5-21-1-2-3-1105".to_owned()]),
+            }),
         },
     );
     golden.check("pause", &ControlDown::Pause { rollout });

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use protocol::event::{Completion, Finding, Grade, Owner, Severity, Verdict};
+use protocol::event::{Completion, Grade, Verdict};
 use protocol::facts::{ConnectFacts, ServiceState};
 use protocol::step::{GuideConnect, StageConnect, VerifyConnect};
 
+use crate::catalogue;
 use crate::op::{Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Reading, fail};
 use crate::product;
@@ -116,57 +117,22 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         Some(false) => Verdict::Fail,
         None => Verdict::CannotTell,
     };
-    let probe =
-        |id: &str, what: &str, read: String, wanted: String, severity, pass: Option<bool>| {
-            Finding {
-                id: id.to_owned(),
-                what: what.to_owned(),
-                read,
-                wanted,
-                verdict: verdict(pass),
-                severity,
-                fix: if pass == Some(true) {
-                    String::new()
-                } else {
-                    "look at the server; the wizard shows its state".to_owned()
-                },
-                owner: Owner::Server,
-            }
-        };
     let show =
         |value: Option<bool>| value.map_or("not readable".to_owned(), |value| value.to_string());
+    let running = connect.service == Some(ServiceState::Running);
+    let state = connect
+        .service
+        .map_or("absent".to_owned(), |state| format!("{state:?}"));
+    let new_enough = connect.version.map(|version| version >= verify.at_least);
+    let mut of_version = catalogue::PV23.finding(version.clone(), verdict(new_enough));
+    of_version.wanted = format!("{} or later", verify.at_least);
     let findings = vec![
-        probe(
-            "PV22",
-            "engine runs",
-            format!("{:?}", connect.service),
-            "Running".to_owned(),
-            Severity::Block,
-            Some(connect.service == Some(ServiceState::Running)),
-        ),
-        probe(
-            "PV23",
-            "version of the engine",
-            version.clone(),
-            format!("{} or later", verify.at_least),
-            Severity::Block,
-            connect.version.map(|version| version >= verify.at_least),
-        ),
-        probe(
-            "PV24",
-            "scheduler on",
-            show(connect.cycle_enabled),
-            "true".to_owned(),
-            Severity::Warn,
-            connect.cycle_enabled,
-        ),
-        probe(
-            "PV25",
-            "staging mode is readable",
+        catalogue::PV22.finding(state, verdict(Some(running))),
+        of_version,
+        catalogue::PV24.finding(show(connect.cycle_enabled), verdict(connect.cycle_enabled)),
+        catalogue::PV25.finding(
             show(connect.staging),
-            "readable".to_owned(),
-            Severity::Block,
-            connect.staging.map(|_| true),
+            verdict(connect.staging.map(|_| true)),
         ),
     ];
     step::settle(findings, cx)?;

@@ -2,6 +2,7 @@
 //! *not applied* lets it act, and after the act the probe is asked again.
 
 pub mod connect;
+pub mod directory;
 pub mod facts;
 pub mod preflight;
 pub mod provisioning_agent;

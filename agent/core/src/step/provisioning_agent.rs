@@ -4,22 +4,21 @@
 use std::time::Duration;
 
 use protocol::Version;
-use protocol::event::{
-    Completion, Failure, Finding, GmsaObject, Grade, Owner, Section, Severity, Verdict,
-};
+use protocol::event::{Completion, Failure, GmsaChange, GmsaObject, Grade, Section, Verdict};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
-use protocol::id::{GmsaName, TenantId};
+use protocol::id::{GmsaName, TargetId, TenantId};
 use protocol::secret::SecretKind;
 use protocol::step::{
     DirectoryRights, GuideProvisioningAgent, InstallProvisioningAgent, RegisterProvisioningAgent,
     SignIn, VerifyProvisioningAgent,
 };
 
+use crate::catalogue;
 use crate::known;
 use crate::op::{Log, Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Stop, fail};
 use crate::product;
-use crate::step::{self, facts, preflight};
+use crate::step::{self, directory, facts, preflight};
 
 /// How often the end of a person's work is looked for.
 const WATCH: Duration = Duration::from_secs(30);
@@ -173,7 +172,14 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     let gmsa = register.gmsa.as_ref();
     let (state, agent) = registered(&register.tenant, gmsa, cx)?;
     match state {
-        Registered::Yes(summary) => return Ok(configured(Completion::AlreadySo, summary)),
+        Registered::Yes(summary) => {
+            if cx.resumed() {
+                // An earlier try may have ended within its section: what it did is told now.
+                let change = change_of(register, creates_gmsa(register), cx)?;
+                cx.leave(change)?;
+            }
+            return Ok(configured(Completion::AlreadySo, summary));
+        }
         Registered::Elsewhere(other) => return elsewhere(&other),
         Registered::No => {}
     }
@@ -193,10 +199,15 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     };
     // A gMSA that was made beforehand already names this server: only the product's own is changed here (G3).
     let gmsa_object = creates_gmsa(register).then_some(object);
-    cx.enter(Section {
+    let changes_gmsa = gmsa_object.is_some();
+    let after = cx.enter(Section {
         outage: agent.serves(),
         gmsa: gmsa_object,
     })?;
+    let preferred = home_controllers(register);
+    if let Some(change) = after {
+        directory::await_change(&change, &register.home_domain, preferred, cx)?;
+    }
     let lines = cx.script(
         Script::ConfigureProvisioningAgent,
         input(register),
@@ -204,7 +215,8 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
         CONFIGURE_LIMIT,
     )?;
     configured_by(lines)?;
-    cx.leave()?;
+    let change = change_of(register, changes_gmsa, cx)?;
+    cx.leave(change)?;
     match registered(&register.tenant, gmsa, cx)?.0 {
         Registered::Yes(summary) => Ok(configured(Completion::Applied, summary)),
         Registered::Elsewhere(other) => elsewhere(&other),
@@ -224,6 +236,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
 /// No secret is asked for where this server would write it to a log: a person does the same at the wizard.
 fn wizard_instead(register: &RegisterProvisioningAgent) -> GuideProvisioningAgent {
     GuideProvisioningAgent {
+        target: register.target.clone(),
         tenant: register.tenant.clone(),
         gmsa: service_account(register),
         home_domain: register.home_domain.clone(),
@@ -250,6 +263,27 @@ fn home_rights(register: &RegisterProvisioningAgent) -> DirectoryRights {
         .iter()
         .find(|domain| domain.name == register.home_domain);
     home.map_or(DirectoryRights::Handover, |domain| domain.rights)
+}
+
+fn home_controllers(register: &RegisterProvisioningAgent) -> &[TargetId] {
+    let home = register
+        .domains
+        .iter()
+        .find(|domain| domain.name == register.home_domain);
+    home.map_or(&[], |domain| domain.preferred_dcs.as_slice())
+}
+
+/// What the section did to the gMSA object, for whoever changes it next (G3).
+fn change_of(
+    register: &RegisterProvisioningAgent,
+    changed: bool,
+    cx: &mut Cx<'_>,
+) -> Flow<Option<GmsaChange>> {
+    if !changed {
+        return Ok(None);
+    }
+    let preferred = home_controllers(register);
+    directory::gmsa_change(&register.target, &register.home_domain, preferred, cx).map(Some)
 }
 
 fn creates_gmsa(register: &RegisterProvisioningAgent) -> bool {
@@ -357,10 +391,14 @@ pub fn guide(guide: &GuideProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
         domain: guide.home_domain.clone(),
         name: guide.gmsa.clone(),
     };
-    cx.enter(Section {
+    let changes_gmsa = guide.gmsa.is_none();
+    let after = cx.enter(Section {
         outage: agent.serves(),
-        gmsa: guide.gmsa.is_none().then_some(object),
+        gmsa: changes_gmsa.then_some(object),
     })?;
+    if let Some(change) = after {
+        directory::await_change(&change, &guide.home_domain, &[], cx)?;
+    }
     cx.task(&guide.text)?;
     let seen = cx.until(WATCH, |cx| {
         Ok(match registered(&guide.tenant, gmsa, cx)?.0 {
@@ -369,6 +407,10 @@ pub fn guide(guide: &GuideProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
             Registered::No => None,
         })
     })?;
+    if changes_gmsa && matches!(seen, Ok(Ok(_))) {
+        let change = directory::gmsa_change(&guide.target, &guide.home_domain, &[], cx)?;
+        cx.leave(Some(change))?;
+    }
     match seen {
         Ok(Ok(summary)) => Ok(configured(Completion::SeenDone, summary)),
         Ok(Err(other)) => elsewhere(&other),
@@ -392,21 +434,6 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         service: None,
         account: None,
     });
-    let probe =
-        |id: &str, what: &str, read: String, wanted: String, severity, pass: bool| Finding {
-            id: id.to_owned(),
-            what: what.to_owned(),
-            read,
-            wanted,
-            verdict: if pass { Verdict::Pass } else { Verdict::Fail },
-            severity,
-            fix: if pass {
-                String::new()
-            } else {
-                "see the step that was to bring it about".to_owned()
-            },
-            owner: Owner::Server,
-        };
     let version = agent.version.unwrap_or(Version::new(0, 0, 0, 0));
     let running = agent.service == Some(ServiceState::Running);
     let account = agent.account.clone().unwrap_or_else(|| "absent".to_owned());
@@ -416,47 +443,25 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         .map_or("absent".to_owned(), ToString::to_string);
     let updater_runs =
         matches!(&updater, Ok(Some(service)) if service.state == ServiceState::Running);
+    let pass = |pass: bool| if pass { Verdict::Pass } else { Verdict::Fail };
+    let mut of_version =
+        catalogue::PV03.finding(version.to_string(), pass(version >= verify.at_least));
+    of_version.wanted = format!("{} or later", verify.at_least);
+    let mut of_account =
+        catalogue::PV05.finding(account, pass(runs_as(&agent, verify.gmsa.as_ref())));
+    of_account.wanted = gmsa_text(verify.gmsa.as_ref());
+    let mut of_tenant =
+        catalogue::PV06.finding(tenant, pass(agent.tenant.as_ref() == Some(&verify.tenant)));
+    of_tenant.wanted = verify.tenant.to_string();
+    let state = agent
+        .service
+        .map_or("absent".to_owned(), |state| format!("{state:?}"));
     let findings = vec![
-        probe(
-            "PV03",
-            "version",
-            version.to_string(),
-            format!("{} or later", verify.at_least),
-            Severity::Block,
-            version >= verify.at_least,
-        ),
-        probe(
-            "PV04",
-            "service runs",
-            format!("{:?}", agent.service),
-            "Running".to_owned(),
-            Severity::Block,
-            running,
-        ),
-        probe(
-            "PV05",
-            "service account",
-            account,
-            gmsa_text(verify.gmsa.as_ref()),
-            Severity::Block,
-            runs_as(&agent, verify.gmsa.as_ref()),
-        ),
-        probe(
-            "PV06",
-            "registered tenant",
-            tenant,
-            verify.tenant.to_string(),
-            Severity::Block,
-            agent.tenant.as_ref() == Some(&verify.tenant),
-        ),
-        probe(
-            "PV20",
-            "updater runs",
-            format!("{updater_runs}"),
-            "true".to_owned(),
-            Severity::Warn,
-            updater_runs,
-        ),
+        of_version,
+        catalogue::PV04.finding(state, pass(running)),
+        of_account,
+        of_tenant,
+        catalogue::PV20.finding(format!("{updater_runs}"), pass(updater_runs)),
     ];
     step::settle(findings, cx)?;
     let summary = format!("version {version}, registered on this server; not seen in tenant");

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use protocol::event::Section;
+use protocol::event::{GmsaChange, Section};
 use protocol::{
     Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp, limits,
 };
@@ -107,6 +107,8 @@ pub enum Decision {
         target: TargetId,
         /// For what.
         gate: Gate,
+        /// The last change of the same gMSA object, by another target: to be readable before the section acts (G3).
+        after: Option<GmsaChange>,
     },
     /// A target is silent beyond the end of its bundle.
     Unknown {
@@ -190,9 +192,12 @@ impl Fleet {
                         ..gate.clone()
                     },
                 );
+                let object = gate.section.gmsa.as_ref();
+                let change = object.and_then(|object| self.changed.get(object));
                 decisions.push(Decision::Permit {
                     target: target.clone(),
                     gate: gate.clone(),
+                    after: change.filter(|change| change.by != *target).cloned(),
                 });
             }
         }

@@ -1,6 +1,6 @@
 //! The fold: what each record changes. Nothing is decided here.
 
-use protocol::event::{Event, Grade};
+use protocol::event::{Event, GmsaChange, Grade};
 use protocol::signed::Ending;
 use protocol::{Fingerprint, Generation, RolloutId, TargetId, Timestamp};
 
@@ -143,14 +143,31 @@ impl Fleet {
             return;
         };
         self.open.remove(target);
-        self.gates.remove(target);
+        self.close_gate(target, None);
         self.asked.remove(target);
         self.set(rollout, target, state, now);
     }
 
+    /// Ends a section. What was done to a gMSA object in it is kept for whoever changes that object next (G3); where the
+    /// target did not tell, that it did not.
+    fn close_gate(&mut self, target: &TargetId, change: Option<GmsaChange>) {
+        let Some(gate) = self.gates.remove(target) else {
+            return;
+        };
+        let Some(object) = gate.section.gmsa.filter(|_| gate.lapses.is_none()) else {
+            return;
+        };
+        let change = change.unwrap_or_else(|| GmsaChange {
+            by: target.clone(),
+            name: object.name.clone(),
+            readers: None,
+        });
+        self.changed.insert(object, change);
+    }
+
     fn gone(&mut self, target: &TargetId, now: Timestamp) {
         self.known.remove(target);
-        self.gates.remove(target);
+        self.close_gate(target, None);
         self.asked.remove(target);
         if let Some(open) = self.open.remove(target) {
             self.set(open.rollout, target, TargetState::Unknown, now);
@@ -202,7 +219,7 @@ impl Fleet {
                     .is_some_and(|open| open.rollout == rollout)
                 {
                     self.open.remove(target);
-                    self.gates.remove(target);
+                    self.close_gate(target, None);
                     self.asked.remove(target);
                 }
                 self.set(rollout, target, TargetState::Resolved(reason.clone()), now);
@@ -297,13 +314,15 @@ impl Fleet {
                 }
                 self.asked.remove(target);
             }
-            Event::SectionLeft { generation, .. } => {
+            Event::SectionLeft {
+                generation, gmsa, ..
+            } => {
                 if self
                     .gates
                     .get(target)
                     .is_some_and(|gate| gate.generation == *generation)
                 {
-                    self.gates.remove(target);
+                    self.close_gate(target, gmsa.clone());
                 }
             }
             Event::SecretAsked {
@@ -408,7 +427,7 @@ impl Fleet {
             return;
         };
         self.open.remove(target);
-        self.gates.remove(target);
+        self.close_gate(target, None);
         self.asked.remove(target);
         let Some(rollout) = self.rollouts.get_mut(&open.rollout) else {
             return;

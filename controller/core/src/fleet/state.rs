@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::event::{Failure, Finding, Grade, Section};
+use protocol::event::{Failure, Finding, GmsaChange, GmsaObject, Grade, Section};
 use protocol::refusal::Refusal;
 use protocol::secret::SecretKind;
 use protocol::signed::Phase;
@@ -250,6 +250,8 @@ pub struct Fleet {
     pub(crate) generations: BTreeMap<TargetId, Generation>,
     /// Sections for which leave was given.
     pub(crate) gates: BTreeMap<TargetId, Gate>,
+    /// The last change of each gMSA object.
+    pub(crate) changed: BTreeMap<GmsaObject, GmsaChange>,
     /// Sections that are asked for: of this moment, asked again after a restart.
     pub(crate) asked: BTreeMap<TargetId, Gate>,
 }

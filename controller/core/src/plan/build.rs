@@ -253,7 +253,7 @@ fn connects(
                     Answer::Nothing("held: it has never reported its facts".to_owned())
                 }
                 (Some(_), Some(facts), Purpose::Install) => {
-                    connect::answer(topology, entry, tenant, facts, &modes, artifacts)
+                    connect::answer(topology, entry, tenant, server, facts, &modes, artifacts)
                 }
                 (Some(_), Some(_), Purpose::Verify) => {
                     let newest = artifacts.get(&protocol::step::Product::Connect);

@@ -56,7 +56,9 @@ pub fn answer(
     let served = served(topology, group);
     let preflight = |sign_in| {
         Step::Preflight(Preflight {
+            target: host.clone(),
             product: Product::ProvisioningAgent,
+            present: agent.is_some(),
             cloud: tenant.cloud,
             tenant: tenant.id.clone(),
             sign_in,
@@ -108,7 +110,14 @@ pub fn answer(
         }
     }
     if !registered {
-        let step = register(tenant, &home, gmsa.as_ref(), &served, group.gmsa.as_ref());
+        let step = register(
+            host,
+            tenant,
+            &home,
+            gmsa.as_ref(),
+            &served,
+            group.gmsa.as_ref(),
+        );
         why.push(format!(
             "not registered with tenant {}: {}",
             tenant.id,
@@ -218,6 +227,7 @@ const UNDOCUMENTED: &str =
 const LOGGED: &str = "a policy on this server writes the parameters of cmdlets to a log, so no secret was asked for; without that policy a retry takes the cmdlets";
 
 fn register(
+    host: &TargetId,
     tenant: &Tenant,
     home: &DomainName,
     gmsa: Option<&GmsaName>,
@@ -227,6 +237,7 @@ fn register(
     match tenant.sign_in {
         SignIn::Token | SignIn::Credential => {
             Step::RegisterProvisioningAgent(RegisterProvisioningAgent {
+                target: host.clone(),
                 tenant: tenant.id.clone(),
                 cloud: tenant.cloud,
                 sign_in: tenant.sign_in,
@@ -237,6 +248,7 @@ fn register(
             })
         }
         SignIn::Wizard => Step::GuideProvisioningAgent(GuideProvisioningAgent {
+            target: host.clone(),
             tenant: tenant.id.clone(),
             gmsa: gmsa.cloned(),
             home_domain: home.clone(),

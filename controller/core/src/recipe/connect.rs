@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use protocol::facts::Facts;
 use protocol::signed::Phase;
-use protocol::step::{GuideConnect, Preflight, Product, SignIn, StageConnect, Step, VerifyConnect};
+use protocol::step::{
+    DirectoryRights, GuideConnect, Preflight, Product, ServedDomain, SignIn, StageConnect, Step,
+    VerifyConnect,
+};
 use protocol::task::{Page, TaskText};
-use protocol::{TargetId, Version};
+use protocol::{DomainName, TargetId, Version};
 
+use crate::finding::Place;
 use crate::recipe::{Answer, Artifacts, PhaseWork};
 use crate::topology::{ConnectEntry, ConnectSettings, Tenant, Topology};
 
@@ -20,6 +24,7 @@ pub fn answer(
     topology: &Topology,
     entry: &ConnectEntry,
     tenant: &Tenant,
+    server: &TargetId,
     facts: &Facts,
     modes: &Modes,
     artifacts: &Artifacts,
@@ -86,11 +91,13 @@ pub fn answer(
         return Answer::Nothing("no installer of Connect Sync is in the artifact store".to_owned());
     };
     let preflight = Step::Preflight(Preflight {
+        target: server.clone(),
         product: Product::Connect,
+        present: false,
         cloud: tenant.cloud,
         tenant: tenant.id.clone(),
         sign_in: SignIn::Wizard,
-        domains: Vec::new(),
+        domains: forests(entry),
         gmsa: None,
         may_fix: Vec::new(),
     });
@@ -124,6 +131,16 @@ pub fn answer(
         )],
         people,
     }
+}
+
+/// The forests, to be found and asked at their root domains.
+fn forests(entry: &ConnectEntry) -> Vec<ServedDomain> {
+    let forest = |(name, _): &(DomainName, Place)| ServedDomain {
+        name: name.clone(),
+        preferred_dcs: Vec::new(),
+        rights: DirectoryRights::Handover,
+    };
+    entry.forests.iter().map(forest).collect()
 }
 
 /// Express settings, page by page (the vendor's article, steps E1 to E10).

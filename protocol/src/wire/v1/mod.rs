@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::event::Section;
+use crate::event::{GmsaChange, Section};
 use crate::id::{Attempt, Epoch, EventIndex, Generation, RolloutId, StepIndex, TargetId};
 
 /// ALPN of sessions.
@@ -83,6 +83,8 @@ pub enum ControlDown {
         attempt: Attempt,
         /// How long the leave is good for if the section is not entered, in milliseconds.
         lapses_millis: u64,
+        /// The last change of the same gMSA object: to be readable before the section acts.
+        after: Option<GmsaChange>,
     },
     /// Begin no further step of this rollout until told so.
     Pause {

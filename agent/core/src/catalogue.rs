@@ -1,0 +1,201 @@
+//! The catalogue of probes, as data: what is probed before and after, what passes, how grave a failure is, what to do
+//! about it and who does it. Ids are those of sections 5 (`PF`) and 6 (`PV`) of the product facts; `SEC` are Entrain's own.
+
+use protocol::event::{Finding, Owner, Severity, Verdict};
+use protocol::step::Product;
+
+use crate::procedure::Reading;
+
+/// One probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    /// Its id.
+    pub id: &'static str,
+    /// The product that it is about; absent for both.
+    pub product: Option<Product>,
+    /// What is looked at.
+    pub what: &'static str,
+    /// What passes.
+    pub wanted: &'static str,
+    /// How grave a failure is.
+    pub severity: Severity,
+    /// Who can mend it.
+    pub owner: Owner,
+    /// What to do about it.
+    pub fix: &'static str,
+}
+
+impl Probe {
+    /// An answer to this probe.
+    #[must_use]
+    pub fn finding(&self, read: impl Into<String>, verdict: Verdict) -> Finding {
+        let fix = if verdict == Verdict::Pass {
+            ""
+        } else {
+            self.fix
+        };
+        Finding {
+            id: self.id.to_owned(),
+            what: self.what.to_owned(),
+            read: read.into(),
+            wanted: self.wanted.to_owned(),
+            verdict,
+            severity: self.severity,
+            fix: fix.to_owned(),
+            owner: self.owner,
+        }
+    }
+
+    /// The answer that a reading gives; what could not be read is *cannot tell*.
+    #[must_use]
+    pub fn judge<T>(
+        &self,
+        reading: Reading<T>,
+        show: impl FnOnce(&T) -> String,
+        pass: impl FnOnce(&T) -> bool,
+    ) -> Finding {
+        match reading {
+            Ok(value) => {
+                let verdict = if pass(&value) {
+                    Verdict::Pass
+                } else {
+                    Verdict::Fail
+                };
+                self.finding(show(&value), verdict)
+            }
+            Err(why) => self.finding(why, Verdict::CannotTell),
+        }
+    }
+
+    /// As [`Self::judge`], where a probe that cannot tell must not stop the target: what would tell is said.
+    #[must_use]
+    pub fn judge_gently<T>(
+        &self,
+        reading: Reading<T>,
+        show: impl FnOnce(&T) -> String,
+        pass: impl FnOnce(&T) -> bool,
+    ) -> Finding {
+        let mut finding = self.judge(reading, show, pass);
+        if finding.verdict == Verdict::CannotTell {
+            finding.severity = finding.severity.min(Severity::Warn);
+        }
+        finding
+    }
+}
+
+macro_rules! probes {
+    ($($id:ident $product:expr, $severity:ident, $owner:ident: $what:literal, wants $wanted:literal, else $fix:literal;)*) => {
+        $(
+            #[doc = $what]
+            pub const $id: Probe = Probe {
+                id: stringify!($id),
+                product: $product,
+                what: $what,
+                wanted: $wanted,
+                severity: Severity::$severity,
+                owner: Owner::$owner,
+                fix: $fix,
+            };
+        )*
+        /// Every probe, in the order of the catalogue.
+        pub const ALL: &[Probe] = &[$($id),*];
+    };
+}
+
+const BOTH: Option<Product> = None;
+const AGENT: Option<Product> = Some(Product::ProvisioningAgent);
+const CONNECT: Option<Product> = Some(Product::Connect);
+
+probes! {
+    PF01 BOTH, Block, Server: "Windows is a server", wants "ServerNT or LanmanNT", else "use a server operating system";
+    PF02 BOTH, Block, Server: "Windows Server 2016 or later", wants "build 14393 or later", else "use Windows Server 2016 or later";
+    PF03 BOTH, Block, Server: "installation with desktop", wants "Server", else "Server Core is not supported by the product: use an installation with desktop experience";
+    PF04 BOTH, Block, Server: "joined to a domain", wants "a domain", else "join the server to its domain";
+    PF05 BOTH, Block, Server: "secure channel to the domain", wants "Test-ComputerSecureChannel answers True", else "repair the channel (Test-ComputerSecureChannel -Repair), or join the domain again";
+    PF06 BOTH, Block, Server: "the agent has an administrator's rights", wants "elevated", else "run the agent's service as Local System";
+    PF07 AGENT, Block, Server: "4 GB of memory", wants "3788 MiB or more", else "give the server 4 GB of memory";
+    PF08 CONNECT, Warn, Server: "memory and disk for the smallest directory", wants "6144 MiB of memory and 70 GB of disk; more above 50,000 objects", else "size the server by the product's table of objects";
+    PF09 AGENT, Block, Server: ".NET Framework 4.7.1 or later", wants "Release 461308 or later", else "install .NET Framework 4.8";
+    PF10 CONNECT, Block, Server: ".NET Framework 4.7.2 or later", wants "Release 461808 or later", else "install .NET Framework 4.8";
+    PF11 BOTH, Block, Server: "Windows PowerShell", wants "5.1", else "install Windows Management Framework 5.1";
+    PF12 AGENT, Block, Server: "PowerShell execution policies", wants "each Undefined or RemoteSigned", else "set each scope to RemoteSigned or Undefined; a group policy must be changed where it is made";
+    PF13 CONNECT, Block, Server: "PowerShell execution policy", wants "one that lets signed scripts run", else "set it to RemoteSigned; a group policy must be changed where it is made";
+    PF14 AGENT, Block, Server: "Credential Manager (VaultSvc)", wants "not disabled", else "set the service VaultSvc to Manual, or list \"vaultsvc\" in may_fix";
+    PF15 AGENT, Block, Server: "TLS 1.2 for clients (SCHANNEL)", wants "Enabled 1, DisabledByDefault 0", else "set both values and restart, or list \"tls12\" in may_fix";
+    PF16 AGENT, Warn, Server: "TLS 1.2 for servers (SCHANNEL)", wants "Enabled 1, DisabledByDefault 0", else "set both values and restart, or list \"tls12\" in may_fix";
+    PF17 BOTH, Block, Server: "strong cryptography for .NET", wants "SchUseStrongCrypto 1", else "set SchUseStrongCrypto to 1 and restart, or list \"tls12\" in may_fix";
+    PF18 CONNECT, Warn, Server: "strong cryptography for 32-bit .NET, and the system's TLS versions", wants "SchUseStrongCrypto 1 and SystemDefaultTlsVersions 1, in both trees", else "set the four values and restart";
+    PF19 BOTH, Block, Server: "no restart is pending", wants "none pending", else "restart the server, then retry";
+    PF20 BOTH, Block, Server: "no other installation runs", wants "none", else "wait for its end, then retry";
+    PF21 BOTH, Block, Server: "clock, against the domain controller", wants "less than 5 minutes apart", else "mend the time service of the server";
+    PF22 BOTH, Block, Directory: "domain controllers are found by DNS", wants "at least one", else "mend the server's DNS: _ldap._tcp.dc._msdcs must resolve";
+    PF23 AGENT, Block, Network: "LDAP port of a domain controller", wants "TCP 389 open", else "open TCP 389 to the domain controllers";
+    PF24 CONNECT, Block, Network: "ports of a domain controller", wants "TCP 88, 135 and 389 open", else "open TCP 53, 88, 135, 389, 445 and the dynamic RPC range to the domain controllers";
+    PF25 BOTH, Block, Directory: "the domain controller is writable", wants "no read-only domain controller", else "let the server find a writable domain controller: sites, subnets, preferred_dcs";
+    PF26 BOTH, Block, Network: "the sign-in hosts of the cloud answer on TCP 443", wants "open", else "open TCP 443 to the cloud's hosts, or set the product's proxy";
+    PF27 AGENT, Warn, Network: "the tenant's registration hosts answer on TCP 443", wants "open", else "open TCP 443 to *.msappproxy of the cloud; the names of these two hosts are unverified";
+    PF28 BOTH, Warn, Network: "hosts of certificate revocation answer on TCP 80", wants "open", else "open TCP 80 to crl.microsoft.com and ocsp.msocsp.com";
+    PF29 BOTH, Block, Network: "nobody inspects TLS to the sign-in hosts", wants "a certificate under a public root", else "take the cloud's hosts out of TLS inspection";
+    PF30 BOTH, Warn, Network: "proxy of the system", wants "none, or the one that the product is told to use", else "set the product's proxy as well: it does not read the system's";
+    PF33 AGENT, Warn, Server: "Internet Explorer enhanced security for administrators", wants "off while the wizard runs", else "turn it off before the appointment: it blocks the wizard's sign-in page";
+    PF34 AGENT, Block, Server: "\"Log on as a service\" is left to the product", wants "not set by policy, or held by NT SERVICE\\ALL SERVICES", else "have the policy that sets it allow NT SERVICE\\ALL SERVICES and the gMSA";
+    PF35 AGENT, Info, Server: "outgoing NTLM", wants "denied", else "deny it once nothing on the server needs it; agents below 1.1.1365.0 need it";
+    PF36 BOTH, Warn, Server: "FIPS algorithm policy", wants "off, or the product's file edited where password hashes are synchronized", else "plan the edit of the product's .exe.config";
+    PF37 CONNECT, Block, Server: "DCOM permissions", wants "MachineAccessRestriction, MachineLaunchRestriction and DefaultLaunchPermission present", else "restore the values below HKLM\\Software\\Microsoft\\Ole";
+    PF38 CONNECT, Warn, Server: "PowerShell transcription", wants "off while the wizard manages AD FS", else "have the policy turned off for the appointment";
+    PF39 BOTH, Info, Server: "role of the server", wants "member server; a domain controller is allowed", else "on a domain controller the service account differs: see the product's page";
+    PF40 AGENT, Block, Tenant: "tenant that a provisioning agent on this server is registered with", wants "none, or this tenant", else "a server belongs to one tenant: correct the topology, or uninstall the agent that is there";
+    PF41 CONNECT, Block, Server: "Connect Sync on this server", wants "as the plan read it", else "plan anew: the server has changed since";
+    PF42 BOTH, Warn, Server: "the other tool on the same server", wants "none, or disjoint scopes", else "make sure that no object is in scope of both tools";
+    PF46 BOTH, Block, Directory: "schema of the forest", wants "version 56 (Windows Server 2012) or later", else "extend the forest's schema";
+    PF47 CONNECT, Block, Directory: "functional level of the forest", wants "Windows Server 2003 or later", else "raise the forest's functional level";
+    PF48 AGENT, Block, Directory: "a domain controller that knows gMSA", wants "Windows Server 2012 or later", else "bring a domain controller of Windows Server 2012 or later into the domain";
+    PF49 AGENT, Block, Directory: "KDS root key", wants "one whose ten hours are over", else "have the forest's administrator make one (Add-KdsRootKey) and wait ten hours";
+    PF50 AGENT, Block, Directory: "the gMSA names this server among those that may retrieve its password", wants "this server or a group of it", else "add the server: Set-ADServiceAccount -PrincipalsAllowedToRetrieveManagedPassword";
+    PF51 AGENT, Block, Directory: "the gMSA is usable on this server", wants "Test-ADServiceAccount answers True", else "allow this server to retrieve the gMSA's password; after a change of group membership restart the server";
+    PF52 AGENT, Block, Directory: "encryption types of the gMSA and of this server", wants "an AES type that both have", else "Set-ADServiceAccount -KerberosEncryptionType AES128,AES256, and the same on the computer account";
+    PF55 CONNECT, Block, Directory: "NetBIOS name of the domain", wants "no dot in it", else "the product does not support a dotted NetBIOS name";
+    PF56 CONNECT, Block, Directory: "DNS names of domain and domain controller", wants "the controller's name lies in the domain", else "the product does not support a disjoint name space";
+    PF59 BOTH, Warn, Directory: "recycle bin of the directory", wants "enabled", else "have the forest's administrator enable it: deleted objects come back whole";
+    PF70 CONNECT, Info, Server: "TPM", wants "ready", else "without one the connector's key is kept in software";
+    PF72 CONNECT, Warn, Server: "configuration files of the engine", wants "as the product laid them down", else "back them up: versions below 2.6.84.0 do not keep edits";
+    PF73 CONNECT, Block, Server: "the engine is idle", wants "no run under way, wizard and Synchronization Service Manager closed", else "close the wizard and the console, wait for the run's end, then retry";
+    PF74 CONNECT, Block, Server: "export of the settings", wants "one of the last 24 hours", else "export them: wizard, View or Export Current Configuration";
+    PF75 BOTH, Warn, Server: "free disk space on the system drive", wants "2048 MiB or more", else "free disk space";
+    SEC1 BOTH, Warn, Server: "PowerShell logging that would record a cmdlet's parameters", wants "off, where token or credential are used", else "no secret is asked for on this server: the wizard is offered in its place";
+    SEC2 BOTH, Block, Server: "language mode of PowerShell", wants "FullLanguage", else "the product's module does not load in a constrained language mode: have the policy except this server";
+    SEC3 BOTH, Warn, Server: "application control", wants "none enforced for scripts and executables, or the vendor's files allowed", else "allow files that are signed by Microsoft Corporation, and the agent's folder";
+    PV03 AGENT, Block, Server: "version", wants "the wanted one or later", else "see the step that was to bring it about";
+    PV04 AGENT, Block, Server: "service runs", wants "Running, started by Windows", else "start the service; its event log says why it stopped";
+    PV05 AGENT, Block, Server: "service account", wants "the gMSA", else "see the step that was to bring it about";
+    PV06 AGENT, Block, Tenant: "registered tenant", wants "this tenant", else "see the step that was to bring it about";
+    PV20 AGENT, Warn, Server: "updater runs", wants "Running", else "start the service AzureADConnectAgentUpdater";
+    PV22 CONNECT, Block, Server: "engine runs", wants "Running", else "start the service ADSync; the Application log says why it stopped";
+    PV23 CONNECT, Block, Server: "version of the engine", wants "the wanted one or later", else "run the installer of that version";
+    PV24 CONNECT, Warn, Server: "scheduler", wants "cycle enabled, not suspended", else "close the wizard; Set-ADSyncScheduler -SyncCycleEnabled $true where the cycle was held";
+    PV25 CONNECT, Block, Server: "staging mode is readable", wants "readable", else "look at the server; the wizard shows its state";
+}
+
+/// The probe of that id.
+#[must_use]
+pub fn probe(id: &str) -> Option<&'static Probe> {
+    ALL.iter().find(|probe| probe.id == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_stands_once_and_every_row_says_what_to_do() {
+        let ids: std::collections::BTreeSet<_> = ALL.iter().map(|probe| probe.id).collect();
+        assert_eq!(ids.len(), ALL.len());
+        for row in ALL {
+            assert!(
+                !row.what.is_empty() && !row.wanted.is_empty() && !row.fix.is_empty(),
+                "{}",
+                row.id
+            );
+        }
+    }
+}

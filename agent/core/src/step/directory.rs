@@ -1,0 +1,516 @@
+//! Questions to a domain controller, and what is read out of the answers. What the asking account may not read is an error
+//! that says so, never an absence.
+
+use std::time::Duration;
+
+use protocol::event::GmsaChange;
+use protocol::task::{Page, TaskText};
+use protocol::{DomainName, GmsaName, Timestamp};
+
+use crate::directory;
+use crate::op::{DirectoryAccount, DirectoryEntry, Scope, Search};
+use crate::procedure::{Cx, Flow, Reading};
+use crate::step::facts;
+
+/// Capability that a read-only domain controller names in its rootDSE ([K]).
+const READ_ONLY: &str = "1.2.840.113556.1.4.1920";
+
+/// How often another server's change is looked for before a person is asked.
+const REPLICATION: (u32, Duration) = (20, Duration::from_secs(30));
+
+/// How often it is looked for while a person looks as well.
+const WATCH: Duration = Duration::from_secs(60);
+
+/// What a domain controller tells everyone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    /// The controller that was asked.
+    pub server: String,
+    /// Its own name.
+    pub dns_name: String,
+    /// Naming context of the domain.
+    pub domain: String,
+    /// Naming context of the configuration.
+    pub configuration: String,
+    /// Naming context of the schema.
+    pub schema: String,
+    /// Functional level of the forest; 2 is Windows Server 2003.
+    pub forest_level: Option<i64>,
+    /// Functional level of the domain.
+    pub domain_level: Option<i64>,
+    /// True for a read-only controller.
+    pub read_only: bool,
+    /// The controller's clock.
+    pub clock: Option<Timestamp>,
+    /// This server's clock when the answer came.
+    pub here: Timestamp,
+}
+
+/// Asks the rootDSE, as nobody.
+///
+/// # Errors
+/// While the outcome is missing.
+pub fn root(server: &str, cx: &mut Cx<'_>) -> Flow<Reading<Root>> {
+    let found = cx.search(Search {
+        server: server.to_owned(),
+        account: DirectoryAccount::Nobody,
+        base: String::new(),
+        scope: Scope::Base,
+        filter: "(objectClass=*)".to_owned(),
+        attributes: [
+            "dnsHostName",
+            "defaultNamingContext",
+            "configurationNamingContext",
+            "schemaNamingContext",
+            "forestFunctionality",
+            "domainFunctionality",
+            "supportedCapabilities",
+            "currentTime",
+        ]
+        .map(ToOwned::to_owned)
+        .to_vec(),
+    })?;
+    Ok(found.and_then(|(entries, here)| {
+        let entry = entries.first().ok_or("no rootDSE was shown")?;
+        let text = |attribute: &str| entry.text(attribute).map(ToOwned::to_owned);
+        let context = |attribute: &str| {
+            text(attribute).ok_or_else(|| format!("the rootDSE has no {attribute}"))
+        };
+        Ok(Root {
+            server: server.to_owned(),
+            dns_name: text("dnsHostName").unwrap_or_default().to_lowercase(),
+            domain: context("defaultNamingContext")?,
+            configuration: context("configurationNamingContext")?,
+            schema: context("schemaNamingContext")?,
+            forest_level: entry.number("forestFunctionality"),
+            domain_level: entry.number("domainFunctionality"),
+            read_only: entry
+                .all("supportedCapabilities")
+                .iter()
+                .any(|one| one == READ_ONLY.as_bytes()),
+            clock: text("currentTime").and_then(|time| directory::generalized_time(&time)),
+            here,
+        })
+    }))
+}
+
+/// A domain controller as one account sees it.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    /// What it tells everyone.
+    pub root: Root,
+    /// As whom the rest is asked.
+    pub account: DirectoryAccount,
+}
+
+impl Directory {
+    fn search(
+        &self,
+        base: String,
+        scope: Scope,
+        filter: &str,
+        attributes: &[&str],
+        cx: &mut Cx<'_>,
+    ) -> Flow<Reading<(Vec<DirectoryEntry>, Timestamp)>> {
+        cx.search(Search {
+            server: self.root.server.clone(),
+            account: self.account.clone(),
+            base,
+            scope,
+            filter: filter.to_owned(),
+            attributes: attributes.iter().map(|name| (*name).to_owned()).collect(),
+        })
+    }
+
+    fn one(
+        &self,
+        base: String,
+        filter: &str,
+        attributes: &[&str],
+        cx: &mut Cx<'_>,
+    ) -> Flow<Reading<Option<DirectoryEntry>>> {
+        let scope = if base == self.root.domain {
+            Scope::Subtree
+        } else {
+            Scope::Base
+        };
+        let found = self.search(base, scope, filter, attributes, cx)?;
+        Ok(found.map(|(entries, _)| entries.into_iter().next()))
+    }
+
+    /// Version of the schema: 56 is Windows Server 2012, 87 is 2016 (PF46 [K]).
+    ///
+    /// # Errors
+    /// While the outcome is missing.
+    pub fn schema_version(&self, cx: &mut Cx<'_>) -> Flow<Reading<i64>> {
+        let base = self.root.schema.clone();
+        let entry = self.one(base, "(objectClass=*)", &["objectVersion"], cx)?;
+        Ok(entry.and_then(|entry| {
+            let version = entry.and_then(|entry| entry.number("objectVersion"));
+            version.ok_or_else(|| unreadable("objectVersion of the schema"))
+        }))
+    }
+
+    /// The earliest time from which a KDS root key is usable on every domain controller: ten hours after its start
+    /// (1.6 [S]); and this server's clock.
+    ///
+    /// # Errors
+    /// While the outcome is missing.
+    pub fn kds_usable_from(&self, cx: &mut Cx<'_>) -> Flow<Reading<(Timestamp, Timestamp)>> {
+        const TEN_HOURS: Duration = Duration::from_secs(10 * 3600);
+        let base = format!(
+            "CN=Master Root Keys,CN=Group Key Distribution Service,CN=Services,{}",
+            self.root.configuration
+        );
+        let filter = "(objectClass=msKds-ProvRootKey)";
+        let found = self.search(base, Scope::Children, filter, &["msKds-UseStartTime"], cx)?;
+        Ok(found.and_then(|(entries, now)| {
+            let start = |entry: &DirectoryEntry| {
+                let ticks = entry.number("msKds-UseStartTime")?;
+                directory::file_time(ticks)
+            };
+            let earliest = entries.iter().filter_map(start).min();
+            // The keys are hidden from most accounts: none shown is not none there.
+            let start = earliest.ok_or_else(|| unreadable("a KDS root key, or there is none"))?;
+            Ok((start.plus(TEN_HOURS), now))
+        }))
+    }
+
+    /// A gMSA object: its encryption types and who may retrieve its password. `Ok(None)` when this account sees no such
+    /// object.
+    ///
+    /// # Errors
+    /// While the outcome is missing.
+    pub fn gmsa(&self, name: &GmsaName, cx: &mut Cx<'_>) -> Flow<Reading<Option<Gmsa>>> {
+        let name = name.as_str();
+        if !directory::is_plain(name) {
+            return Ok(Err(format!("{name} cannot stand in a search")));
+        }
+        let filter =
+            format!("(&(objectClass=msDS-GroupManagedServiceAccount)(sAMAccountName={name}))");
+        let attributes = ["msDS-SupportedEncryptionTypes", "msDS-GroupMSAMembership"];
+        let entry = self.one(self.root.domain.clone(), &filter, &attributes, cx)?;
+        Ok(entry.map(|entry| {
+            entry.map(|entry| Gmsa {
+                encryption: entry.number("msDS-SupportedEncryptionTypes"),
+                readers: readers(&entry),
+            })
+        }))
+    }
+
+    /// A computer account: who it is, with the groups that it belongs to, and its encryption types.
+    ///
+    /// # Errors
+    /// While outcomes are missing.
+    pub fn computer(&self, host: &str, cx: &mut Cx<'_>) -> Flow<Reading<Computer>> {
+        let short = host.split('.').next().unwrap_or(host);
+        if !directory::is_plain(short) {
+            return Ok(Err(format!("{short} cannot stand in a search")));
+        }
+        let filter = format!("(&(objectClass=computer)(sAMAccountName={short}$))");
+        let attributes = ["objectSid", "msDS-SupportedEncryptionTypes"];
+        let entry = match self.one(self.root.domain.clone(), &filter, &attributes, cx)? {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return Ok(Err(unreadable(&format!("the account of {short}")))),
+            Err(why) => return Ok(Err(why)),
+        };
+        let Some((sid, _)) = entry
+            .all("objectSid")
+            .first()
+            .and_then(|sid| directory::sid(sid))
+        else {
+            return Ok(Err(unreadable(&format!("objectSid of {short}"))));
+        };
+        let groups = self.one(entry.name.clone(), "(objectClass=*)", &["tokenGroups"], cx)?;
+        Ok(groups.map(|groups| {
+            let groups = groups.unwrap_or_default();
+            let all = groups.all("tokenGroups").iter();
+            let groups = all
+                .filter_map(|group| Some(directory::sid(group)?.0))
+                .collect();
+            Computer {
+                sid,
+                groups,
+                encryption: entry.number("msDS-SupportedEncryptionTypes"),
+            }
+        }))
+    }
+
+    /// Whether the recycle bin is on (PF59 [K]).
+    ///
+    /// # Errors
+    /// While the outcome is missing.
+    pub fn recycle_bin(&self, cx: &mut Cx<'_>) -> Flow<Reading<bool>> {
+        let base = format!(
+            "CN=Recycle Bin Feature,CN=Optional Features,CN=Directory Service,CN=Windows NT,CN=Services,{}",
+            self.root.configuration
+        );
+        let attributes = ["msDS-EnabledFeatureBL", "cn"];
+        let entry = self.one(base, "(objectClass=*)", &attributes, cx)?;
+        Ok(entry.and_then(|entry| {
+            let entry = entry.ok_or_else(|| unreadable("the recycle bin's object"))?;
+            Ok(!entry.all("msDS-EnabledFeatureBL").is_empty())
+        }))
+    }
+
+    /// NetBIOS name of the domain, and the UPN suffixes of the forest with the domains' own names.
+    ///
+    /// # Errors
+    /// While outcomes are missing.
+    pub fn names(&self, cx: &mut Cx<'_>) -> Flow<Reading<Names>> {
+        let base = format!("CN=Partitions,{}", self.root.configuration);
+        let suffixes = self.one(base.clone(), "(objectClass=*)", &["uPNSuffixes", "cn"], cx)?;
+        let attributes = ["nCName", "nETBIOSName", "dnsRoot"];
+        let found = self.search(
+            base,
+            Scope::Children,
+            "(objectClass=crossRef)",
+            &attributes,
+            cx,
+        )?;
+        Ok(suffixes.and_then(|suffixes| {
+            let domains: Vec<DirectoryEntry> = found?
+                .0
+                .into_iter()
+                .filter(|entry| entry.text("nETBIOSName").is_some())
+                .collect();
+            let own = domains.iter().find(|entry| {
+                let context = entry.text("nCName").unwrap_or_default();
+                context.eq_ignore_ascii_case(&self.root.domain)
+            });
+            let netbios = own.and_then(|own| own.text("nETBIOSName"));
+            let netbios = netbios.ok_or_else(|| unreadable("the domain's cross reference"))?;
+            let roots = domains.iter().filter_map(|entry| entry.text("dnsRoot"));
+            let suffixes = suffixes.unwrap_or_default();
+            let added = suffixes.all("uPNSuffixes").iter();
+            let added = added.filter_map(|value| std::str::from_utf8(value).ok());
+            Ok(Names {
+                netbios: netbios.to_owned(),
+                suffixes: roots.chain(added).map(str::to_lowercase).collect(),
+            })
+        }))
+    }
+
+    /// Operating systems of the domain's controllers (PF48).
+    ///
+    /// # Errors
+    /// While the outcome is missing.
+    pub fn controllers(&self, cx: &mut Cx<'_>) -> Flow<Reading<Vec<(String, String)>>> {
+        // 8192 is SERVER_TRUST_ACCOUNT, read-only controllers apart.
+        let filter = "(&(objectClass=computer)(userAccountControl:1.2.840.113556.1.4.803:=8192))";
+        let base = self.root.domain.clone();
+        let attributes = ["dNSHostName", "operatingSystem"];
+        let found = self.search(base, Scope::Subtree, filter, &attributes, cx)?;
+        Ok(found.and_then(|(entries, _)| {
+            if entries.is_empty() {
+                return Err(unreadable("the accounts of the domain controllers"));
+            }
+            let of = |entry: &DirectoryEntry, name: &str| {
+                entry.text(name).unwrap_or_default().to_owned()
+            };
+            let row =
+                |entry: &DirectoryEntry| (of(entry, "dNSHostName"), of(entry, "operatingSystem"));
+            Ok(entries.iter().map(row).collect())
+        }))
+    }
+}
+
+fn unreadable(what: &str) -> String {
+    format!("this account does not see {what}")
+}
+
+fn readers(entry: &DirectoryEntry) -> Reading<Vec<String>> {
+    let descriptor = entry.all("msDS-GroupMSAMembership").first();
+    let descriptor = descriptor.ok_or_else(|| unreadable("who may retrieve the password"))?;
+    let allowed = directory::allowed(descriptor);
+    let allowed = allowed.ok_or("the list of who may retrieve the password cannot be read")?;
+    let mut who: Vec<String> = allowed.into_iter().map(|entry| entry.who).collect();
+    who.sort();
+    who.dedup();
+    Ok(who)
+}
+
+/// A gMSA object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gmsa {
+    /// `msDS-SupportedEncryptionTypes`.
+    pub encryption: Option<i64>,
+    /// Who may retrieve its password, as security identifiers.
+    pub readers: Reading<Vec<String>>,
+}
+
+/// A computer account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Computer {
+    /// Its security identifier.
+    pub sid: String,
+    /// Groups that it belongs to, through others too.
+    pub groups: Vec<String>,
+    /// `msDS-SupportedEncryptionTypes`.
+    pub encryption: Option<i64>,
+}
+
+/// Names of a domain and its forest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// NetBIOS name of the domain.
+    pub netbios: String,
+    /// UPN suffixes: those that were added, and the domains' names.
+    pub suffixes: Vec<String>,
+}
+
+/// The domain controller that a server uses: the first preferred one, else the first that is found.
+///
+/// # Errors
+/// While the outcome is missing.
+pub fn controller(
+    domain: &DomainName,
+    preferred: &[protocol::TargetId],
+    cx: &mut Cx<'_>,
+) -> Flow<Reading<String>> {
+    if let Some(first) = preferred.first() {
+        return Ok(Ok(first.to_string()));
+    }
+    let found = cx.domain_controllers(domain.as_str())?;
+    Ok(found.and_then(|hosts| {
+        let first = hosts.into_iter().next();
+        first.ok_or_else(|| format!("no domain controller of {domain} is found"))
+    }))
+}
+
+/// Opens a domain controller of a domain as the server's own account sees it.
+///
+/// # Errors
+/// While outcomes are missing.
+pub fn open(
+    domain: &DomainName,
+    preferred: &[protocol::TargetId],
+    cx: &mut Cx<'_>,
+) -> Flow<Reading<Directory>> {
+    let server = match controller(domain, preferred, cx)? {
+        Ok(server) => server,
+        Err(why) => return Ok(Err(why)),
+    };
+    let root = root(&server, cx)?;
+    Ok(root.map(|root| Directory {
+        root,
+        account: DirectoryAccount::Server,
+    }))
+}
+
+/// What this server did to a gMSA object, as its domain controller shows it: who may retrieve the password since, this
+/// server among them. What cannot be read is told as that.
+///
+/// # Errors
+/// While outcomes are missing.
+pub fn gmsa_change(
+    by: &protocol::TargetId,
+    domain: &DomainName,
+    preferred: &[protocol::TargetId],
+    cx: &mut Cx<'_>,
+) -> Flow<GmsaChange> {
+    let account = facts::provisioning_agent(cx)?.and_then(|agent| agent.account);
+    let name: Option<GmsaName> = account.and_then(|account| {
+        let name = account.rsplit('\\').next().unwrap_or_default();
+        name.parse().ok()
+    });
+    let mut change = GmsaChange {
+        by: by.clone(),
+        name: name.clone(),
+        readers: None,
+    };
+    let (Some(name), Ok(directory)) = (name, open(domain, preferred, cx)?) else {
+        return Ok(change);
+    };
+    let Ok(own) = directory.computer(by.as_str(), cx)? else {
+        return Ok(change);
+    };
+    let (times, pause) = REPLICATION;
+    change.readers = cx
+        .retry(times, pause, |cx| {
+            let seen = directory.gmsa(&name, cx)?;
+            let readers = match seen {
+                Ok(Some(gmsa)) => gmsa.readers,
+                Ok(None) => Ok(Vec::new()),
+                // Asking again does not help whoever may not read.
+                Err(why) => Err(why),
+            };
+            Ok(match readers {
+                Ok(readers) if readers.contains(&own.sid) => Some(Some(readers)),
+                Ok(readers) if own.groups.iter().any(|group| readers.contains(group)) => {
+                    Some(Some(readers))
+                }
+                Ok(_) => None,
+                Err(_) => Some(None),
+            })
+        })?
+        .flatten();
+    Ok(change)
+}
+
+/// Waits until the change that another server made is readable on the domain controller that this one uses (G3). Where
+/// that cannot be seen, a person looks.
+///
+/// # Errors
+/// While outcomes are missing.
+pub fn await_change(
+    change: &GmsaChange,
+    domain: &DomainName,
+    preferred: &[protocol::TargetId],
+    cx: &mut Cx<'_>,
+) -> Flow<String> {
+    let server = controller(domain, preferred, cx)?.unwrap_or_else(|_| domain.to_string());
+    let seen = |cx: &mut Cx<'_>| -> Flow<Option<bool>> {
+        let (Some(name), Some(wanted)) = (&change.name, &change.readers) else {
+            return Ok(None);
+        };
+        let Ok(root) = root(&server, cx)? else {
+            return Ok(None);
+        };
+        let directory = Directory {
+            root,
+            account: DirectoryAccount::Server,
+        };
+        let gmsa = directory.gmsa(name, cx)?;
+        Ok(gmsa.ok().and_then(|gmsa| {
+            let readers = gmsa.map_or(Ok(Vec::new()), |gmsa| gmsa.readers).ok()?;
+            Some(wanted.iter().all(|one| readers.contains(one)))
+        }))
+    };
+    let readable = format!("the change by {} is readable at {server}", change.by);
+    let (times, pause) = REPLICATION;
+    let quietly = cx.retry(times, pause, |cx| {
+        Ok(match seen(cx)? {
+            Some(true) => Some(true),
+            Some(false) => None,
+            None => Some(false),
+        })
+    })?;
+    if quietly == Some(true) {
+        return Ok(readable);
+    }
+    let name = change.name.as_ref().map_or("the gMSA", GmsaName::as_str);
+    cx.task(&TaskText {
+        title: format!("see that the change of {name} has reached {server}"),
+        why: format!(
+            "{} changed {name} before; two servers that change it on different data would undo each other",
+            change.by
+        ),
+        bring: vec![format!("an account that may read {name} in {domain}")],
+        pages: vec![Page {
+            title: "On any workstation with the Active Directory module".to_owned(),
+            lines: vec![
+                format!(
+                    "Get-ADServiceAccount {name} -Server {server} -Properties PrincipalsAllowedToRetrieveManagedPassword"
+                ),
+                format!("{} (or a group of it) must be listed; then attest it", change.by),
+            ],
+        }],
+        seen_by: "the domain controller's answer, where the server's account may read it".to_owned(),
+    })?;
+    let looked = cx.until(WATCH, |cx| Ok(seen(cx)?.filter(|seen| *seen)))?;
+    Ok(match looked {
+        Ok(_) => readable,
+        Err(by) => format!("{by} attests that {readable}"),
+    })
+}

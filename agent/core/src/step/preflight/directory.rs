@@ -1,0 +1,251 @@
+//! Probes of the domains: found, reached, and what their controllers say. Questions that need an account are asked as the
+//! server's own; what it may not read is *cannot tell* and warns, since a domain's administrator can answer it.
+
+use protocol::event::Finding;
+use protocol::step::{DirectoryRights, Preflight, Product, ServedDomain};
+use protocol::{DomainName, GmsaName, TargetId};
+
+use super::host::Report;
+use super::{network, or_absent};
+use crate::catalogue::{self, Probe};
+use crate::op::DirectoryAccount;
+use crate::procedure::{Cx, Flow};
+use crate::step::directory::{Directory, Root, root};
+use crate::step::facts;
+
+/// AES128 and AES256 in `msDS-SupportedEncryptionTypes` (PF52).
+const AES: i64 = 0x18;
+
+pub(super) fn check(
+    preflight: &Preflight,
+    report: &Report,
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<()> {
+    let home = facts::joined_domain(cx)?;
+    for domain in &preflight.domains {
+        let mut about = Vec::new();
+        let directory = controller(preflight.product, domain, cx, &mut about)?;
+        if let Some(directory) = &directory {
+            forest(preflight.product, domain, directory, cx, &mut about)?;
+            if home.as_ref() == Some(&domain.name) {
+                service_account(preflight, domain, directory, cx, &mut about)?;
+            }
+        }
+        for mut finding in about {
+            finding.what = format!("{} ({})", finding.what, domain.name);
+            findings.push(finding);
+        }
+    }
+    if let Some(name) = &preflight.gmsa {
+        let usable = report.part("gmsa", |part| part["usable"].as_bool());
+        let show = |usable: &bool| format!("{name}: {usable}");
+        // Without the ActiveDirectory module nobody can ask here; the product's own cmdlet will tell.
+        findings.push(catalogue::PF51.judge_gently(usable, show, |usable| *usable));
+    }
+    Ok(())
+}
+
+/// Everything that can be asked of a domain apart from a server's own part in it.
+pub(super) fn survey(
+    product: Product,
+    domain: &ServedDomain,
+    account: &DirectoryAccount,
+    gmsa: Option<(&GmsaName, &TargetId)>,
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<()> {
+    if let Some(mut directory) = controller(product, domain, cx, findings)? {
+        directory.account = account.clone();
+        forest(product, domain, &directory, cx, findings)?;
+        if product == Product::ProvisioningAgent {
+            root_key(&directory, cx, findings)?;
+            if let Some((name, host)) = gmsa {
+                membership(name, host, &directory, cx, findings)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Finds and reaches a controller of the domain; gives it where it answers.
+fn controller(
+    product: Product,
+    domain: &ServedDomain,
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<Option<Directory>> {
+    let found = cx.domain_controllers(domain.name.as_str())?;
+    let hosts = found.clone().unwrap_or_default();
+    let count = |hosts: &Vec<String>| format!("{} found", hosts.len());
+    findings.push(catalogue::PF22.judge(found, count, |hosts| !hosts.is_empty()));
+    let preferred = domain.preferred_dcs.first().map(ToString::to_string);
+    let Some(server) = preferred.or_else(|| hosts.into_iter().next()) else {
+        return Ok(None);
+    };
+    match product {
+        Product::ProvisioningAgent => {
+            findings.push(network::reach(&catalogue::PF23, &server, 389, cx)?);
+        }
+        Product::Connect => {
+            for port in [88, 135, 389] {
+                findings.push(network::reach(&catalogue::PF24, &server, port, cx)?);
+            }
+        }
+    }
+    let root = root(&server, cx)?;
+    if root.is_err() && findings.iter().any(Finding::blocks) {
+        // That it is not reached was said.
+        return Ok(None);
+    }
+    let skew = root.as_ref().map_err(Clone::clone).and_then(|root| {
+        let clock = root.clock.ok_or("the controller does not tell its time")?;
+        Ok(clock.since(root.here).max(root.here.since(clock)).as_secs())
+    });
+    let seconds = |skew: &u64| format!("{skew} s apart from {server}");
+    findings.push(catalogue::PF21.judge_gently(skew, seconds, |skew| *skew < 300));
+    let read_only = root
+        .as_ref()
+        .map(|root| root.read_only)
+        .map_err(Clone::clone);
+    let show = |read_only: &bool| {
+        let is = if *read_only {
+            "is read-only"
+        } else {
+            "is writable"
+        };
+        format!("{server} {is}")
+    };
+    let mut finding = catalogue::PF25.judge_gently(read_only, show, |read_only| !read_only);
+    if product == Product::ProvisioningAgent {
+        finding.severity = finding.severity.min(protocol::event::Severity::Warn);
+    }
+    findings.push(finding);
+    Ok(root.ok().map(|root| Directory {
+        root,
+        account: DirectoryAccount::Server,
+    }))
+}
+
+fn forest(
+    product: Product,
+    domain: &ServedDomain,
+    directory: &Directory,
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<()> {
+    let schema = directory.schema_version(cx)?;
+    findings.push(catalogue::PF46.judge_gently(schema, i64::to_string, |version| *version >= 56));
+    let bin = directory.recycle_bin(cx)?;
+    let on = |on: &bool| if *on { "enabled" } else { "not enabled" }.to_owned();
+    findings.push(catalogue::PF59.judge(bin, on, |on| *on));
+    match product {
+        Product::ProvisioningAgent => {
+            let systems = directory.controllers(cx)?;
+            let show = |all: &Vec<(String, String)>| {
+                let row = |(name, system): &(String, String)| format!("{name} {system}");
+                all.iter().map(row).collect::<Vec<_>>().join(", ")
+            };
+            findings.push(catalogue::PF48.judge_gently(systems, show, |all| {
+                all.iter().any(|(_, system)| knows_gmsa(system))
+            }));
+        }
+        Product::Connect => {
+            let level = directory.root.forest_level;
+            findings.push(catalogue::PF47.judge_gently(Ok(level), or_absent, |level| {
+                level.is_some_and(|level| level >= 2)
+            }));
+            let names = directory.names(cx)?;
+            let netbios = names.map(|names| names.netbios);
+            findings.push(
+                catalogue::PF55.judge_gently(netbios, Clone::clone, |name| !name.contains('.')),
+            );
+            findings.push(disjoint(&directory.root, &domain.name));
+        }
+    }
+    Ok(())
+}
+
+/// Windows Server 2012 and later; a controller that is not Windows names itself otherwise and is taken at its schema.
+fn knows_gmsa(system: &str) -> bool {
+    let old = ["2000", "2003", "2008"];
+    !system.is_empty() && !old.iter().any(|year| system.contains(year))
+}
+
+fn disjoint(root: &Root, domain: &DomainName) -> Finding {
+    let inside = root.dns_name.ends_with(&format!(".{domain}"));
+    catalogue::PF56.judge(Ok(root.dns_name.clone()), Clone::clone, |_| inside)
+}
+
+/// The gMSA of the home domain: the key that its password comes from, who may retrieve it, encryption types.
+fn service_account(
+    preflight: &Preflight,
+    domain: &ServedDomain,
+    directory: &Directory,
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<()> {
+    if preflight.product == Product::Connect {
+        return Ok(());
+    }
+    if preflight.gmsa.is_none() || domain.rights == DirectoryRights::Ask {
+        root_key(directory, cx, findings)?;
+    }
+    match &preflight.gmsa {
+        Some(name) => membership(name, &preflight.target, directory, cx, findings),
+        None => Ok(()),
+    }
+}
+
+fn root_key(directory: &Directory, cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
+    let usable = directory.kds_usable_from(cx)?;
+    let show = |(from, _): &(_, _)| format!("usable from {from}");
+    findings.push(catalogue::PF49.judge_gently(usable, show, |(from, now)| from <= now));
+    Ok(())
+}
+
+/// Whether a server may retrieve the password of a gMSA, and whether both speak a common encryption.
+fn membership(
+    name: &GmsaName,
+    host: &TargetId,
+    directory: &Directory,
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<()> {
+    let gmsa = directory.gmsa(name, cx)?;
+    let computer = directory.computer(host.as_str(), cx)?;
+    let seen = gmsa.and_then(|gmsa| gmsa.ok_or_else(|| format!("no {name} is seen")));
+    let listed = seen.clone().and_then(|gmsa| {
+        let (readers, own) = (gmsa.readers?, computer.clone()?);
+        let direct = readers.contains(&own.sid);
+        Ok(direct || own.groups.iter().any(|group| readers.contains(group)))
+    });
+    let show = |listed: &bool| {
+        let word = if *listed { "lists" } else { "does not list" };
+        format!("{name} {word} {host}")
+    };
+    findings.push(catalogue::PF50.judge_gently(listed, show, |listed| *listed));
+    let types = seen.and_then(|gmsa| Ok((gmsa.encryption, computer?.encryption)));
+    let hex =
+        |types: &Option<i64>| types.map_or("absent".to_owned(), |types| format!("{types:#x}"));
+    let show = |(gmsa, own): &Types| format!("{name} {}, {host} {}", hex(gmsa), hex(own));
+    findings.push(encryption(&catalogue::PF52, types, show));
+    Ok(())
+}
+
+type Types = (Option<i64>, Option<i64>);
+
+/// Types that nobody wrote down are decided by the domain controllers: that cannot be told here.
+fn encryption(
+    probe: &Probe,
+    types: Result<Types, String>,
+    show: impl Fn(&Types) -> String,
+) -> Finding {
+    let types = types.and_then(|types| match types {
+        (Some(_), Some(_)) => Ok(types),
+        (None, _) | (_, None) => Err(format!("{}: the domain's default decides", show(&types))),
+    });
+    probe.judge_gently(types, show, |(gmsa, own)| {
+        gmsa.unwrap_or(0) & own.unwrap_or(0) & AES != 0
+    })
+}

@@ -1,0 +1,310 @@
+//! Probes of the server itself: Windows, PowerShell and its policies, TLS.
+
+use std::time::Duration;
+
+use protocol::event::{Finding, Severity};
+use protocol::facts::ServiceState;
+use protocol::step::{Preflight, Product, SignIn};
+use serde_json::Value;
+
+use super::{or_absent, recording};
+use crate::catalogue::{self, Probe};
+use crate::op::{RegistryValue, Script};
+use crate::procedure::{Cx, Flow, Reading};
+use crate::product;
+use crate::step::facts;
+
+/// How long the script that inspects the host may take; it opens connections too.
+const INSPECT_LIMIT: Duration = Duration::from_secs(180);
+
+/// What the script that inspects the host said. Each part is there, or says why it is not.
+pub(super) struct Report(Reading<Value>);
+
+impl Report {
+    /// A part of the report, as `read` takes it.
+    pub(super) fn part<T>(&self, name: &str, read: impl FnOnce(&Value) -> Option<T>) -> Reading<T> {
+        let report = self.0.as_ref().map_err(Clone::clone)?;
+        let part = &report[name];
+        if let Some(why) = part["why"].as_str() {
+            return Err(why.to_owned());
+        }
+        read(part).ok_or_else(|| format!("the script did not say ({name})"))
+    }
+}
+
+/// Runs the script that inspects the host.
+pub(super) fn inspect(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Report> {
+    let gmsa = preflight.gmsa.as_ref().map(ToString::to_string);
+    let input = serde_json::json!({
+        "gmsa": gmsa,
+        "product": preflight.product,
+        "hosts": product::sign_in_hosts(preflight.cloud),
+    });
+    let inspected = cx.script(Script::InspectHost, input, Vec::new(), INSPECT_LIMIT)?;
+    Ok(Report(inspected.and_then(|lines| {
+        let last = lines.into_iter().next_back();
+        last.ok_or_else(|| "the script said nothing".to_owned())
+    })))
+}
+
+fn yes_no(value: &bool) -> String {
+    if *value { "yes" } else { "no" }.to_owned()
+}
+
+pub(super) fn windows(
+    preflight: &Preflight,
+    report: &Report,
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<()> {
+    let role = cx.text(product::PRODUCT_OPTIONS_KEY, "ProductType")?;
+    findings.push(catalogue::PF01.judge(role.clone(), or_absent, |role| {
+        matches!(role.as_deref(), Some("ServerNT" | "LanmanNT"))
+    }));
+    let build = cx.number(product::WINDOWS_KEY, "CurrentBuildNumber")?;
+    findings.push(catalogue::PF02.judge(build, or_absent, |build| {
+        build.is_some_and(|build| build >= product::SERVER_2016)
+    }));
+    let edition = cx.text(product::WINDOWS_KEY, "InstallationType")?;
+    findings.push(catalogue::PF03.judge(edition, or_absent, |edition| {
+        edition.as_deref() == Some("Server")
+    }));
+    let domain = facts::joined_domain(cx)?;
+    findings.push(catalogue::PF04.judge(Ok(domain), or_absent, Option::is_some));
+    let channel = report.part("secureChannel", Value::as_bool);
+    findings.push(catalogue::PF05.judge_gently(channel, yes_no, |fine| *fine));
+    let elevated = report.part("elevated", Value::as_bool);
+    findings.push(catalogue::PF06.judge(elevated, yes_no, |elevated| *elevated));
+    machine(preflight, cx, findings)?;
+    let (minimum, rule) = match preflight.product {
+        Product::ProvisioningAgent => (product::DOTNET_4_7_1, &catalogue::PF09),
+        Product::Connect => (product::DOTNET_4_7_2, &catalogue::PF10),
+    };
+    let release = cx.number(product::DOTNET_KEY, "Release")?;
+    findings.push(rule.judge(release, or_absent, |release| {
+        release.is_some_and(|release| release >= minimum)
+    }));
+    restart(cx, findings)?;
+    let busy = report.part("installerBusy", Value::as_bool);
+    findings.push(catalogue::PF20.judge_gently(busy, yes_no, |busy| !busy));
+    let controller = |role: &Option<String>| {
+        let controller = role.as_deref() == Some("LanmanNT");
+        if controller {
+            "domain controller"
+        } else {
+            "member server"
+        }
+        .to_owned()
+    };
+    findings
+        .push(catalogue::PF39.judge(role, controller, |role| role.as_deref() != Some("LanmanNT")));
+    Ok(())
+}
+
+fn machine(preflight: &Preflight, cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
+    let machine = cx.machine()?;
+    let mib = |value: &u64| format!("{value} MiB");
+    match preflight.product {
+        Product::ProvisioningAgent => {
+            let memory = machine.clone().map(|(memory, _)| memory);
+            findings.push(catalogue::PF07.judge(memory, mib, |memory| *memory >= 3788));
+        }
+        Product::Connect => findings.push(catalogue::PF08.judge(
+            machine.clone(),
+            |(memory, disk)| format!("{memory} MiB of memory, {disk} MiB of free disk"),
+            |(memory, disk)| *memory >= 5800 && *disk >= 70 * 1024,
+        )),
+    }
+    let disk = machine.map(|(_, disk)| disk);
+    findings.push(catalogue::PF75.judge(disk, mib, |disk| *disk >= 2048));
+    Ok(())
+}
+
+fn restart(cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
+    let mut pending = Ok(false);
+    for key in product::REBOOT_KEYS {
+        let exists = cx.key_exists(key)?;
+        pending = pending.and_then(|before| exists.map(|now| before || now));
+    }
+    let show = |pending: &bool| if *pending { "pending" } else { "none pending" }.to_owned();
+    findings.push(catalogue::PF19.judge(pending, show, |pending| !pending));
+    Ok(())
+}
+
+fn fine_policy(policy: &str) -> bool {
+    matches!(policy, "Undefined" | "RemoteSigned")
+}
+
+pub(super) fn powershell(
+    preflight: &Preflight,
+    report: &Report,
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<()> {
+    let text = |part: &Value| part.as_str().map(ToOwned::to_owned);
+    let version = report.part("powerShell", text);
+    findings.push(catalogue::PF11.judge(version, Clone::clone, |version| {
+        let mut parts = version
+            .split('.')
+            .map_while(|part| part.parse::<u32>().ok());
+        (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (5, 1)
+    }));
+    let policies = report.part("policies", |part| {
+        let scopes = part.as_object()?;
+        let policy = |(scope, policy): (&String, &Value)| {
+            (scope.clone(), policy.as_str().unwrap_or("?").to_owned())
+        };
+        Some(scopes.iter().map(policy).collect::<Vec<_>>())
+    });
+    let show = |scopes: &Vec<(String, String)>| {
+        let scopes: Vec<String> = scopes
+            .iter()
+            .map(|(scope, policy)| format!("{scope} {policy}"))
+            .collect();
+        scopes.join(", ")
+    };
+    findings.push(match preflight.product {
+        Product::ProvisioningAgent => catalogue::PF12.judge(policies, show, |scopes| {
+            !scopes.is_empty() && scopes.iter().all(|(_, policy)| fine_policy(policy))
+        }),
+        Product::Connect => catalogue::PF13.judge(policies, show, |scopes| {
+            !scopes.is_empty() && !scopes.iter().any(|(_, policy)| policy == "Restricted")
+        }),
+    });
+    let mode = report.part("languageMode", text);
+    findings.push(catalogue::SEC2.judge(mode, Clone::clone, |mode| mode == "FullLanguage"));
+    let control = report.part("applicationControl", |part| {
+        let enforced = part.as_array()?;
+        let name = |one: &Value| one.as_str().map(ToOwned::to_owned);
+        Some(enforced.iter().filter_map(name).collect::<Vec<_>>())
+    });
+    let list = |enforced: &Vec<String>| match enforced.as_slice() {
+        [] => "none enforced".to_owned(),
+        some => some.join(", "),
+    };
+    findings.push(catalogue::SEC3.judge(control, list, Vec::is_empty));
+    let key = |name: &str| format!("{}\\{name}", product::POWERSHELL_POLICY_KEY);
+    if preflight.product == Product::Connect {
+        let on = cx.number(&key("Transcription"), "EnableTranscripting")?;
+        findings.push(catalogue::PF38.judge(on, or_absent, |on| !matches!(on, Some(1))));
+    } else if preflight.sign_in == SignIn::Wizard {
+        let on = cx.number(product::IE_ESC_KEY, "IsInstalled")?;
+        findings.push(catalogue::PF33.judge(on, or_absent, |on| !matches!(on, Some(1))));
+    } else {
+        let recording = recording(cx)?;
+        let show = |on: &Vec<String>| match on.as_slice() {
+            [] => "off".to_owned(),
+            some => some.join(", "),
+        };
+        findings.push(catalogue::SEC1.judge(Ok(recording), show, Vec::is_empty));
+    }
+    Ok(())
+}
+
+pub(super) fn cryptography(
+    preflight: &Preflight,
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<()> {
+    let strong = cx.number(product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto")?;
+    let mut finding = catalogue::PF17.judge(strong, or_absent, |strong| *strong == Some(1));
+    match preflight.product {
+        Product::ProvisioningAgent => {
+            findings.push(finding);
+            schannel(&catalogue::PF15, product::TLS12_CLIENT_KEY, cx, findings)?;
+            schannel(&catalogue::PF16, product::TLS12_SERVER_KEY, cx, findings)?;
+            let ntlm = cx.number(product::NTLM_KEY, "RestrictSendingNTLMTraffic")?;
+            findings.push(catalogue::PF35.judge(ntlm, or_absent, |ntlm| *ntlm == Some(2)));
+            credential_manager(cx, findings)?;
+        }
+        Product::Connect => {
+            // Versions from 2.4.131.0 on do not demand it (2.8).
+            finding.severity = Severity::Warn;
+            findings.push(finding);
+            dotnet(cx, findings)?;
+            dcom(cx, findings)?;
+        }
+    }
+    let fips = cx.number(product::FIPS_KEY, "Enabled")?;
+    findings.push(catalogue::PF36.judge(fips, or_absent, |fips| !matches!(fips, Some(1))));
+    Ok(())
+}
+
+fn credential_manager(cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
+    let vault = cx.service(product::VAULT_SERVICE)?;
+    let state = |service: &Option<crate::op::Service>| match service {
+        Some(service) => format!("{:?}", service.state),
+        None => "no such service".to_owned(),
+    };
+    findings.push(catalogue::PF14.judge(vault, state, |service| {
+        let enabled = |service: &crate::op::Service| service.state != ServiceState::Disabled;
+        service.as_ref().is_some_and(enabled)
+    }));
+    Ok(())
+}
+
+fn schannel(probe: &Probe, key: &str, cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
+    let enabled = cx.number(key, "Enabled")?;
+    let disabled = cx.number(key, "DisabledByDefault")?;
+    let both = enabled.and_then(|enabled| disabled.map(|disabled| (enabled, disabled)));
+    let absent = matches!(both, Ok((None, None)));
+    let show = |(enabled, disabled): &(Option<u32>, Option<u32>)| {
+        format!(
+            "Enabled {}, DisabledByDefault {}",
+            or_absent(enabled),
+            or_absent(disabled)
+        )
+    };
+    // Windows writes all bits where some tools write 1.
+    let pass = |(enabled, disabled): &(Option<u32>, Option<u32>)| {
+        enabled.is_some_and(|enabled| enabled != 0) && *disabled == Some(0)
+    };
+    let mut finding = probe.judge(both, show, pass);
+    if absent {
+        // Without the values the operating system's default holds, which has TLS 1.2 on since 2016 (PF15).
+        finding.severity = Severity::Warn;
+    }
+    findings.push(finding);
+    Ok(())
+}
+
+fn dotnet(cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
+    let mut read = Vec::new();
+    let mut all = Ok(true);
+    for (tree, key) in [
+        ("64-bit", product::DOTNET_CRYPTO_KEY),
+        ("32-bit", product::DOTNET_CRYPTO_KEY_X86),
+    ] {
+        for value in ["SchUseStrongCrypto", "SystemDefaultTlsVersions"] {
+            let number = cx.number(key, value)?;
+            read.push(format!(
+                "{tree} {value} {}",
+                number.as_ref().map_or_else(Clone::clone, or_absent)
+            ));
+            all = all.and_then(|before| number.map(|number| before && number == Some(1)));
+        }
+    }
+    let read = read.join(", ");
+    findings.push(catalogue::PF18.judge(all, |_| read, |all| *all));
+    Ok(())
+}
+
+fn dcom(cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
+    let mut missing = Ok(Vec::new());
+    for value in product::DCOM_VALUES {
+        let there = cx.registry(product::DCOM_KEY, value)?;
+        missing = missing.and_then(|mut missing| {
+            let there = there?;
+            if !matches!(there, Some(RegistryValue::Other)) {
+                missing.push(value.to_owned());
+            }
+            Ok(missing)
+        });
+    }
+    let show = |missing: &Vec<String>| match missing.as_slice() {
+        [] => "all three present".to_owned(),
+        some => format!("missing or not binary: {}", some.join(", ")),
+    };
+    findings.push(catalogue::PF37.judge(missing, show, Vec::is_empty));
+    Ok(())
+}

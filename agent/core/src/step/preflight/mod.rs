@@ -1,0 +1,121 @@
+//! Preflight: what must hold before anything is touched. The probes are those of the [catalogue](crate::catalogue). Every
+//! answer is recorded; one that blocks ends the run.
+
+mod directory;
+mod fix;
+mod host;
+mod network;
+mod product_state;
+
+use protocol::event::{Completion, Failure, Finding, Verdict};
+use protocol::step::{Preflight, Product, ServedDomain};
+use protocol::{GmsaName, TargetId};
+
+use crate::op::DirectoryAccount;
+use crate::procedure::{Complete, Cx, Flow, Stop};
+use crate::product;
+
+/// Checks everything and fails when a finding blocks.
+///
+/// # Errors
+/// While outcomes are missing, and when a finding blocks.
+pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let mut fixed = Vec::new();
+    if preflight.product == Product::ProvisioningAgent {
+        fix::fix(preflight, cx, &mut fixed)?;
+    }
+    let mut findings = Vec::new();
+    let report = host::inspect(preflight, cx)?;
+    host::windows(preflight, &report, cx, &mut findings)?;
+    host::powershell(preflight, &report, cx, &mut findings)?;
+    host::cryptography(preflight, cx, &mut findings)?;
+    product_state::check(preflight, &report, cx, &mut findings)?;
+    directory::check(preflight, &report, cx, &mut findings)?;
+    network::check(preflight, &report, cx, &mut findings)?;
+    cx.note(findings.clone())?;
+    let blocking: Vec<Finding> = findings
+        .iter()
+        .filter(|finding| finding.blocks())
+        .cloned()
+        .collect();
+    if !blocking.is_empty() {
+        let what = match blocking.as_slice() {
+            [one] => format!(
+                "{}: {} (read: {}; wanted: {})",
+                one.id, one.what, one.read, one.wanted
+            ),
+            many => {
+                let ids: Vec<&str> = many.iter().map(|finding| finding.id.as_str()).collect();
+                format!("{} findings block: {}", many.len(), ids.join(", "))
+            }
+        };
+        let mut failure = Failure::plain(what);
+        failure.findings = blocking;
+        return Err(Stop::Failed(Box::new(failure)));
+    }
+    let failed = findings
+        .iter()
+        .filter(|finding| finding.verdict != Verdict::Pass)
+        .count();
+    let mut summary = format!("{} probes, none blocks", findings.len());
+    if failed > 0 {
+        summary.push_str(&format!(", {failed} to look at"));
+    }
+    for change in fixed {
+        summary.push_str(&format!("; {change}"));
+    }
+    Ok(Complete::new(Completion::AlreadySo, summary))
+}
+
+/// Asks a domain everything that an agent can ask of it without a bundle, as that account, and notes the answers; where a
+/// gMSA is named, also whether a server may use it.
+///
+/// # Errors
+/// While outcomes are missing.
+pub fn survey(
+    domain: &ServedDomain,
+    account: &DirectoryAccount,
+    gmsa: Option<(&GmsaName, &TargetId)>,
+    cx: &mut Cx<'_>,
+) -> Flow<Complete> {
+    let mut findings = Vec::new();
+    for product in [Product::ProvisioningAgent, Product::Connect] {
+        directory::survey(product, domain, account, gmsa, cx, &mut findings)?;
+    }
+    let mut ids = std::collections::BTreeSet::new();
+    findings.retain(|finding| ids.insert((finding.id.clone(), finding.read.clone())));
+    let count = findings.len();
+    cx.note(findings)?;
+    Ok(Complete::new(
+        Completion::AlreadySo,
+        format!("{count} probes of {}", domain.name),
+    ))
+}
+
+fn or_absent<T: ToString>(value: &Option<T>) -> String {
+    value
+        .as_ref()
+        .map_or_else(|| "absent".to_owned(), ToString::to_string)
+}
+
+/// Which PowerShell logging is on that would write a cmdlet's parameters, and so a secret, to a log.
+///
+/// # Errors
+/// While outcomes are missing.
+pub fn recording(cx: &mut Cx<'_>) -> Flow<Vec<String>> {
+    let mut on = Vec::new();
+    for (key, value, name) in [
+        ("ModuleLogging", "EnableModuleLogging", "module logging"),
+        ("Transcription", "EnableTranscripting", "transcription"),
+    ] {
+        let key = format!("{}\\{key}", product::POWERSHELL_POLICY_KEY);
+        // What cannot be read counts as on: a secret is at stake.
+        if cx
+            .number(&key, value)?
+            .map_or(true, |value| value.is_some_and(|value| value != 0))
+        {
+            on.push(name.to_owned());
+        }
+    }
+    Ok(on)
+}

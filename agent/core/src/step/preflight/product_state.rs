@@ -1,0 +1,102 @@
+//! Probes of what the two products are on this server already, and of what they will need there.
+
+use protocol::event::{Finding, Verdict};
+use protocol::step::{Preflight, Product};
+use serde_json::Value;
+
+use super::host::Report;
+use super::or_absent;
+use crate::catalogue;
+use crate::op::Service;
+use crate::procedure::{Cx, Flow};
+use crate::product;
+
+pub(super) fn check(
+    preflight: &Preflight,
+    report: &Report,
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<()> {
+    let agent = cx.service(product::AGENT_SERVICE)?;
+    let engine = cx.service(product::CONNECT_SERVICE)?;
+    let show = |service: &Option<Service>| match service {
+        Some(service) => format!("service {:?}", service.state),
+        None => "absent".to_owned(),
+    };
+    match preflight.product {
+        Product::ProvisioningAgent => {
+            let tenant = cx.text(product::AGENT_KEY, product::AGENT_TENANT)?;
+            let same = |tenant: &Option<String>| {
+                let is = |tenant: &String| tenant.eq_ignore_ascii_case(preflight.tenant.as_str());
+                tenant.as_ref().is_none_or(is)
+            };
+            findings.push(catalogue::PF40.judge(tenant, or_absent, same));
+            findings.push(catalogue::PF42.judge(engine, show, Option::is_none));
+            logon_right(report, findings);
+        }
+        Product::Connect => {
+            let present = engine.as_ref().is_ok_and(Option::is_some);
+            let mut finding =
+                catalogue::PF41.judge(engine, show, |engine| engine.is_some() == preflight.present);
+            if finding.verdict == Verdict::Pass && present {
+                finding.wanted = "Connect, as the plan read it".to_owned();
+            }
+            findings.push(finding);
+            findings.push(catalogue::PF42.judge(agent, show, Option::is_none));
+            let ready = report.part("tpm", Value::as_bool);
+            let show = |ready: &bool| if *ready { "ready" } else { "not ready" }.to_owned();
+            findings.push(catalogue::PF70.judge(ready, show, |ready| *ready));
+            if present {
+                engine_state(report, findings);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// PF34: who holds the right, and whether a policy of the domain sets it.
+fn logon_right(report: &Report, findings: &mut Vec<Finding>) {
+    let right = report.part("logonRight", |part| {
+        let name = |one: &Value| one.as_str().map(ToOwned::to_owned);
+        let holders: Vec<String> = part["holders"]
+            .as_array()?
+            .iter()
+            .filter_map(name)
+            .collect();
+        let policy = part["policy"].as_str().unwrap_or_default().to_owned();
+        Some((policy, holders))
+    });
+    let show = |(policy, holders): &(String, Vec<String>)| {
+        let by = match policy.as_str() {
+            "" => "no policy sets it".to_owned(),
+            name => format!("policy \"{name}\" sets it"),
+        };
+        format!("{by}; held by {}", holders.join(", "))
+    };
+    // S-1-5-80-0 is NT SERVICE\ALL SERVICES.
+    let fine = |(policy, holders): &(String, Vec<String>)| {
+        policy.is_empty() || holders.iter().any(|who| who == "S-1-5-80-0")
+    };
+    findings.push(catalogue::PF34.judge_gently(right, show, fine));
+}
+
+/// What an upgrade needs of an engine that is there.
+fn engine_state(report: &Report, findings: &mut Vec<Finding>) {
+    let texts = |part: &Value| {
+        let name = |one: &Value| one.as_str().map(ToOwned::to_owned);
+        Some(part.as_array()?.iter().filter_map(name).collect::<Vec<_>>())
+    };
+    let list = |empty: &'static str| {
+        move |all: &Vec<String>| match all.as_slice() {
+            [] => empty.to_owned(),
+            some => some.join(", "),
+        }
+    };
+    let edited = report.part("editedConfigurations", texts);
+    findings.push(catalogue::PF72.judge(edited, list("none edited"), Vec::is_empty));
+    let busy = report.part("engineBusy", texts);
+    findings.push(catalogue::PF73.judge_gently(busy, list("idle"), Vec::is_empty));
+    let hours = report.part("settingsExportHours", Value::as_u64);
+    let show = |hours: &u64| format!("the newest is {hours} hours old");
+    findings.push(catalogue::PF74.judge(hours, show, |hours| *hours < 24));
+}

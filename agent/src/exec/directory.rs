@@ -1,0 +1,166 @@
+//! Asks directories: SRV records by DNS, everything else by LDAP. Nobody's questions and those of the server's own account
+//! go to port 389, the latter under integrated sign-in, which Windows alone has here; a given credential goes over LDAPS
+//! and nothing else, to a controller whose certificate leads to a root that this server trusts.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use agent_core::op::{DirectoryAccount, DirectoryEntry, Outcome, Scope, Search};
+use hickory_resolver::TokioResolver;
+use hickory_resolver::proto::rr::RData;
+use ldap3::{LdapConnAsync, LdapConnSettings, LdapError, SearchEntry, SearchOptions};
+use protocol::Timestamp;
+
+use crate::exec::Secrets;
+
+/// How long a connection to a domain controller may take.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long a question may take altogether.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Objects that one question may give.
+const MOST_ENTRIES: i32 = 1000;
+
+/// Asks a domain controller.
+pub async fn search(search: &Search, secrets: &Secrets) -> Outcome {
+    match tokio::time::timeout(ANSWER, ask(search, secrets)).await {
+        Ok(Ok(entries)) => Outcome::Entries {
+            entries,
+            now: clock(),
+        },
+        Ok(Err(why)) => Outcome::Failed(format!("{}: {why}", search.server)),
+        Err(_) => Outcome::Failed(format!(
+            "{}: no answer within {} s",
+            search.server,
+            ANSWER.as_secs()
+        )),
+    }
+}
+
+fn clock() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+async fn ask(search: &Search, secrets: &Secrets) -> Result<Vec<DirectoryEntry>, String> {
+    let told = |error: LdapError| chain(&error);
+    let url = match &search.account {
+        DirectoryAccount::Nobody | DirectoryAccount::Server => {
+            format!("ldap://{}:389", search.server)
+        }
+        DirectoryAccount::Given(_) => format!("ldaps://{}:636", search.server),
+    };
+    let settings = LdapConnSettings::new().set_conn_timeout(CONNECT);
+    let (connection, mut ldap) = LdapConnAsync::with_settings(settings, &url)
+        .await
+        .map_err(told)?;
+    // The connection's own task ends with this question, also when the question is given up.
+    let mut driver = tokio::task::JoinSet::new();
+    driver.spawn(async move { drop(connection.drive().await) });
+    match &search.account {
+        DirectoryAccount::Nobody => {}
+        DirectoryAccount::Server => sign_in(&mut ldap, &search.server).await?,
+        DirectoryAccount::Given(kind) => {
+            let secret = secrets.get(kind).ok_or("no credential was given")?;
+            let bound = ldap.simple_bind(&secret.user, &secret.value).await;
+            let refused = |error| format!("the credential was refused: {}", chain(&error));
+            bound.map_err(told)?.success().map_err(refused)?;
+        }
+    }
+    let scope = match search.scope {
+        Scope::Base => ldap3::Scope::Base,
+        Scope::Children => ldap3::Scope::OneLevel,
+        Scope::Subtree => ldap3::Scope::Subtree,
+    };
+    ldap.with_search_options(SearchOptions::new().sizelimit(MOST_ENTRIES));
+    let attributes = search.attributes.clone();
+    let found = ldap
+        .search(&search.base, scope, &search.filter, attributes)
+        .await
+        .map_err(told)?;
+    let (entries, _) = found.success().map_err(told)?;
+    drop(ldap.unbind().await);
+    let objects = entries.into_iter().filter(|entry| !entry.is_ref());
+    Ok(objects
+        .map(|entry| read(SearchEntry::construct(entry)))
+        .collect())
+}
+
+/// Signs in as the account that this process runs as.
+#[cfg(windows)]
+async fn sign_in(ldap: &mut ldap3::Ldap, server: &str) -> Result<(), String> {
+    let bound = ldap.sasl_gssapi_bind(server).await;
+    let refused = |error| format!("the server's account could not sign in: {}", chain(&error));
+    bound.map_err(refused)?.success().map_err(refused)?;
+    Ok(())
+}
+
+#[cfg(not(windows))]
+#[expect(clippy::unused_async, reason = "it waits on Windows")]
+async fn sign_in(_: &mut ldap3::Ldap, _: &str) -> Result<(), String> {
+    Err("integrated sign-in is Windows' own; this system has none".to_owned())
+}
+
+fn read(entry: SearchEntry) -> DirectoryEntry {
+    let texts = entry.attrs.into_iter().map(|(name, values)| {
+        let values = values.into_iter().map(String::into_bytes).collect();
+        (name.to_lowercase(), values)
+    });
+    let mut values: std::collections::BTreeMap<String, Vec<Vec<u8>>> = texts.collect();
+    // Some values of an attribute may be text by chance: both kinds belong together.
+    for (name, bytes) in entry.bin_attrs {
+        values.entry(name.to_lowercase()).or_default().extend(bytes);
+    }
+    DirectoryEntry {
+        name: entry.dn,
+        values,
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Finds the domain controllers of a domain by the SRV records that every controller registers (PF22), those of least
+/// priority number first.
+pub async fn domain_controllers(domain: &str) -> Outcome {
+    let name = format!("_ldap._tcp.dc._msdcs.{domain}.");
+    let looked = async {
+        let resolver = TokioResolver::builder_tokio()
+            .and_then(hickory_resolver::ResolverBuilder::build)
+            .map_err(|error| format!("this server's DNS settings cannot be read: {error}"))?;
+        let found = resolver
+            .srv_lookup(name.as_str())
+            .await
+            .map_err(|error| format!("{name}: {error}"))?;
+        let mut hosts = Vec::new();
+        for record in found.answers() {
+            if let RData::SRV(record) = &record.data {
+                let target = record.target.to_utf8().to_lowercase();
+                hosts.push((record.priority, target.trim_end_matches('.').to_owned()));
+            }
+        }
+        hosts.sort();
+        Ok::<_, String>(hosts.into_iter().map(|(_, host)| host).collect())
+    };
+    match tokio::time::timeout(ANSWER, looked).await {
+        Ok(Ok(hosts)) => Outcome::Hosts(hosts),
+        Ok(Err(why)) => Outcome::Failed(why),
+        Err(_) => Outcome::Failed(format!(
+            "no answer for {name} within {} s",
+            ANSWER.as_secs()
+        )),
+    }
+}

@@ -1,0 +1,146 @@
+//! `entrain-agent directory`: asks a domain, without a controller and without changing anything, what a preflight would
+//! ask of it: for whoever prepares a domain, and for questions that the server's own account may not have answered.
+
+use std::io::{BufRead as _, Write as _};
+
+use agent_core::op::DirectoryAccount;
+use agent_core::procedure::{Cx, Host, Next, Procedure, Want};
+use agent_core::step::preflight;
+use anyhow::Context as _;
+use protocol::event::{Finding, Severity, Verdict};
+use protocol::secret::{Secret, SecretKind};
+use protocol::step::{DirectoryRights, ServedDomain};
+use protocol::{DomainName, GmsaName, TargetId};
+
+use crate::exec::{Exec, Secrets};
+
+/// As whom a domain is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum As {
+    /// The account that runs this program, by integrated sign-in (Windows).
+    Own,
+    /// Nobody: only what a domain controller tells everyone.
+    Nobody,
+}
+
+/// How the answers are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A line each.
+    Lines,
+    /// One JSON document.
+    Json,
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub struct Ask {
+    /// The domain.
+    pub domain: DomainName,
+    /// Controllers to ask, in place of the first that DNS names.
+    pub controllers: Vec<TargetId>,
+    /// As whom, where no user is named.
+    pub asked_as: As,
+    /// A user, whose password is on standard input.
+    pub user: Option<String>,
+    /// A gMSA, and the server that is to use it.
+    pub gmsa: Option<(GmsaName, TargetId)>,
+}
+
+/// Asks and prints; gives an error when an answer blocks.
+///
+/// # Errors
+/// When the password cannot be read, or a finding blocks.
+pub async fn run(ask: Ask, form: Form) -> anyhow::Result<()> {
+    let Ask {
+        domain,
+        controllers,
+        asked_as,
+        user,
+        gmsa,
+    } = ask;
+    let kind = SecretKind::DomainCredential {
+        domain: domain.clone(),
+    };
+    let mut secrets = Secrets::new();
+    let account = match user {
+        Some(user) => {
+            let mut value = String::new();
+            let mut input = std::io::stdin().lock();
+            input
+                .read_line(&mut value)
+                .context("could not read the password from standard input")?;
+            let value = value.trim_end_matches(['\r', '\n']).to_owned();
+            anyhow::ensure!(!value.is_empty(), "the password on standard input is empty");
+            secrets.insert(kind.clone(), Secret { user, value });
+            DirectoryAccount::Given(kind)
+        }
+        None if asked_as == As::Nobody => DirectoryAccount::Nobody,
+        None => DirectoryAccount::Server,
+    };
+    let domain = ServedDomain {
+        name: domain,
+        preferred_dcs: controllers,
+        rights: DirectoryRights::Handover,
+    };
+    let exec = Exec::this_server(std::path::Path::new("."));
+    let host = Host {
+        simulated: false,
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let mut procedure = Procedure::new(false);
+    let mut answers = Vec::new();
+    loop {
+        let gmsa = gmsa.as_ref().map(|(name, host)| (name, host));
+        let survey = |cx: &mut Cx<'_>| preflight::survey(&domain, &account, gmsa, cx);
+        let next = procedure.drive(&[], &host, survey);
+        match next {
+            Next::Want(Want::Op(op)) => {
+                let (outcome, _) = exec.perform(&op, &secrets).await;
+                procedure.add(outcome);
+            }
+            Next::Want(Want::Findings(findings)) => {
+                answers.extend(findings);
+                procedure.add(agent_core::op::Outcome::Done);
+            }
+            Next::Complete(_) => break,
+            Next::Want(other) => anyhow::bail!("a question wanted {other:?}"),
+            Next::Failed(failure) => anyhow::bail!("{}", failure.what),
+            Next::CannotTell(why) => anyhow::bail!("{why}"),
+        }
+    }
+    print(&answers, form)?;
+    let blocking = answers.iter().filter(|finding| finding.blocks()).count();
+    anyhow::ensure!(
+        blocking == 0,
+        "{blocking} of the answers would stop an installation"
+    );
+    Ok(())
+}
+
+fn print(answers: &[Finding], form: Form) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if form == Form::Json {
+        serde_json::to_writer_pretty(&mut out, answers)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    for finding in answers {
+        let word = match (finding.verdict, finding.severity) {
+            (Verdict::Pass, _) => "pass",
+            (Verdict::CannotTell, _) => "cannot tell",
+            (Verdict::Fail, Severity::Block) => "BLOCKS",
+            (Verdict::Fail, Severity::Warn) => "warns",
+            (Verdict::Fail, Severity::Info) => "note",
+        };
+        writeln!(
+            out,
+            "{:<5} {:<12} {}: {}",
+            finding.id, word, finding.what, finding.read
+        )?;
+        if finding.verdict != Verdict::Pass {
+            writeln!(out, "{:18} wanted: {}; {}", "", finding.wanted, finding.fix)?;
+        }
+    }
+    Ok(())
+}

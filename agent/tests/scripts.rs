@@ -1,0 +1,213 @@
+//! Every embedded PowerShell script is parsed by a grammar of the language, and each cmdlet and parameter that it calls
+//! stands in a table with its source.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use std::path::Path;
+
+use tree_sitter::{Node, Parser};
+
+/// A cmdlet, the parameters that may be given to it, and where both are documented.
+const CMDLETS: &[(&str, &[&str], &str)] = &[
+    (
+        "Connect-AADCloudSyncAzureAD",
+        &[
+            "-AccessToken",
+            "-TenantId",
+            "-UserPrincipalName",
+            "-Credential",
+        ],
+        "product facts 1.4: 3a [P], 3b [M]",
+    ),
+    (
+        "Add-AADCloudSyncGMSA",
+        &["-CustomGMSAName", "-Credential"],
+        "product facts 1.4: 4a, 4b [P]",
+    ),
+    (
+        "Add-AADCloudSyncADDomain",
+        &["@arguments"],
+        "product facts 1.4: 5a, 5b [P]",
+    ),
+    ("Get-ADSyncScheduler", &[], "product facts 2.12 [P]"),
+    (
+        "Get-ADSyncConnectorRunStatus",
+        &[],
+        "product facts 2.12 [P]",
+    ),
+    (
+        "Test-ADServiceAccount",
+        &["-Identity"],
+        "product facts 1.6 [S]; ActiveDirectory module",
+    ),
+    (
+        "Test-ComputerSecureChannel",
+        &[],
+        "product facts PF05; Windows",
+    ),
+    ("Get-Tpm", &[], "product facts PF70; Windows"),
+    ("Get-AppLockerPolicy", &["-Effective"], "Windows"),
+    (
+        "Get-CimInstance",
+        &["-Namespace", "-ClassName", "-ErrorAction"],
+        "Windows",
+    ),
+    (
+        "Get-ExecutionPolicy",
+        &["-List"],
+        "product facts PF12; Windows",
+    ),
+    ("Import-Module", &["-Name"], "Windows"),
+    ("Restart-Service", &["-Name"], "product facts 1.4: 8 [P]"),
+    ("Get-Service", &["-Name", "-ErrorAction"], "Windows"),
+    ("Get-Process", &["-Name", "-ErrorAction"], "Windows"),
+    ("Get-Command", &["-Name", "-ErrorAction"], "Windows"),
+    ("Get-Item", &["-Path"], "Windows"),
+    ("Get-ChildItem", &["-Path"], "Windows"),
+    ("Get-Content", &["-Path"], "Windows"),
+    ("Remove-Item", &["-Path", "-Force"], "Windows"),
+    ("Join-Path", &[], "Windows"),
+    ("Test-Path", &[], "Windows"),
+    ("ConvertFrom-Json", &[], "Windows"),
+    ("ConvertTo-Json", &["-Compress", "-Depth"], "Windows"),
+    ("Where-Object", &[], "Windows"),
+    ("ForEach-Object", &[], "Windows"),
+    ("Select-Object", &["-First", "-Last"], "Windows"),
+    ("Sort-Object", &["-Property"], "Windows"),
+    ("New-Object", &[], "Windows"),
+];
+
+fn scripts() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let mut all: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+fn walk<'a>(node: Node<'a>, visit: &mut impl FnMut(Node<'a>)) {
+    visit(node);
+    let mut cursor = node.walk();
+    for child in node.children(&mut cursor) {
+        walk(child, visit);
+    }
+}
+
+fn parse(text: &str) -> tree_sitter::Tree {
+    let mut parser = Parser::new();
+    let language = tree_sitter_powershell::LANGUAGE.into();
+    parser.set_language(&language).unwrap();
+    parser.parse(text, None).unwrap()
+}
+
+#[test]
+fn every_script_is_powershell() {
+    for (name, text) in scripts() {
+        let tree = parse(&text);
+        let mut wrong = Vec::new();
+        walk(tree.root_node(), &mut |node| {
+            if node.is_error() || node.is_missing() {
+                wrong.push(node.start_position().row + 1);
+            }
+        });
+        assert!(wrong.is_empty(), "{name}: lines {wrong:?}");
+    }
+    let broken = parse("if ($a { Get-Item }");
+    assert!(
+        broken.root_node().has_error(),
+        "the grammar tells what is wrong"
+    );
+}
+
+#[test]
+fn each_cmdlet_and_parameter_stands_in_the_table_with_its_source() {
+    let mut used = std::collections::BTreeSet::new();
+    for (name, text) in scripts() {
+        let tree = parse(&text);
+        let mut functions = Vec::new();
+        walk(tree.root_node(), &mut |node| {
+            if node.kind() == "function_name" {
+                functions.push(text[node.byte_range()].to_owned());
+            }
+        });
+        walk(tree.root_node(), &mut |node| {
+            if node.kind() != "command" {
+                return;
+            }
+            let Some(command) = node.child_by_field_name("command_name") else {
+                return;
+            };
+            let command = &text[command.byte_range()];
+            if functions.iter().any(|own| own == command) || command.starts_with('$') {
+                return;
+            }
+            // The one program that is called, by its full path.
+            if command.starts_with("\"$env:SystemRoot\\System32\\secedit.exe\"") {
+                return;
+            }
+            let line = node.start_position().row + 1;
+            let Some((cmdlet, parameters, _)) =
+                CMDLETS.iter().find(|(known, ..)| *known == command)
+            else {
+                panic!("{name}:{line}: {command} is not in the table");
+            };
+            used.insert(*cmdlet);
+            let mut cursor = node.walk();
+            let elements: Vec<Node<'_>> = node.children(&mut cursor).collect();
+            for element in elements {
+                walk(element, &mut |part| {
+                    let is_own = {
+                        let mut above = part.parent();
+                        loop {
+                            match above {
+                                Some(parent) if parent.kind() == "command" => {
+                                    break parent.id() == node.id();
+                                }
+                                Some(parent) => above = parent.parent(),
+                                None => break false,
+                            }
+                        }
+                    };
+                    if part.kind() == "command_parameter" && is_own {
+                        let given = &text[part.byte_range()];
+                        assert!(
+                            parameters.contains(&given),
+                            "{name}:{line}: {command} {given} is not in the table"
+                        );
+                    }
+                });
+            }
+        });
+    }
+    let listed: std::collections::BTreeSet<_> = CMDLETS.iter().map(|(name, ..)| *name).collect();
+    assert_eq!(
+        listed, used,
+        "the table lists what is called and nothing else"
+    );
+}
+
+#[test]
+fn no_script_prints_a_secret_or_calls_what_it_was_told() {
+    for (name, text) in scripts() {
+        let lower = text.to_lowercase();
+        for word in [
+            "invoke-expression",
+            "iex ",
+            "start-transcript",
+            "write-host",
+            "out-file",
+            "set-content",
+        ] {
+            assert!(!lower.contains(word), "{name} has {word}");
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The modelled directory: what a domain controller answers about a domain, its forest, this server and a gMSA. Values
+//! have the bytes that a real controller gives.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use agent_core::op::{DirectoryAccount, DirectoryEntry, Outcome, Scope, Search};
+use protocol::{TargetId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::faults::Fault;
+
+/// The clock of every modelled controller and server.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+/// How often a change of another server is not yet readable, where replication is slow.
+const SLOW_LOOKS: u32 = 3;
+
+/// What the servers of one domain share: which of them may retrieve the gMSA's password.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// Servers that the gMSA names, by name of the gMSA.
+    pub readers: BTreeMap<String, BTreeSet<TargetId>>,
+}
+
+/// How a server sees its domain.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct View {
+    /// What is shared.
+    pub(crate) shared: Shared,
+    /// How often the gMSA was looked at.
+    looks: u32,
+}
+
+/// The security identifier that the model gives a server.
+#[must_use]
+pub(crate) fn sid_of(target: &TargetId) -> Vec<u8> {
+    let digest = protocol::Digest::of(target.as_str().as_bytes());
+    let mut bytes = vec![1, 5, 0, 0, 0, 0, 0, 5];
+    for part in [21u32, 1, 2, 3] {
+        bytes.extend(part.to_le_bytes());
+    }
+    bytes.extend(&digest.as_bytes()[..4]);
+    bytes
+}
+
+/// A security descriptor that allows these to retrieve a password.
+fn descriptor(readers: &[Vec<u8>]) -> Vec<u8> {
+    let mut entries = Vec::new();
+    for sid in readers {
+        let length = u16::try_from(8 + sid.len()).expect("a short entry");
+        entries.extend([0, 0]);
+        entries.extend(length.to_le_bytes());
+        entries.extend(0x000f_01ffu32.to_le_bytes());
+        entries.extend(sid);
+    }
+    let size = u16::try_from(8 + entries.len()).expect("a short list");
+    let count = u16::try_from(readers.len()).expect("few readers");
+    let mut bytes = vec![1, 0, 4, 0x80];
+    bytes.extend([0; 12]);
+    bytes.extend(20u32.to_le_bytes());
+    bytes.extend([2, 0]);
+    bytes.extend(size.to_le_bytes());
+    bytes.extend(count.to_le_bytes());
+    bytes.extend([0, 0]);
+    bytes.extend(entries);
+    bytes
+}
+
+fn entry(name: &str, values: &[(&str, &[&str])]) -> DirectoryEntry {
+    let bytes = |all: &[&str]| all.iter().map(|one| one.as_bytes().to_vec()).collect();
+    let values = values.iter();
+    DirectoryEntry {
+        name: name.to_owned(),
+        values: values
+            .map(|(name, all)| (name.to_lowercase(), bytes(all)))
+            .collect(),
+    }
+}
+
+fn ticks(at: Timestamp) -> String {
+    (at.as_millis() * 10_000 + 116_444_736_000_000_000).to_string()
+}
+
+impl View {
+    /// Answers a question, as a controller of the domain in `target`'s forest would.
+    pub(crate) fn answer(
+        &mut self,
+        search: &Search,
+        target: &TargetId,
+        faults: &BTreeSet<Fault>,
+    ) -> Outcome {
+        let has = |fault| faults.contains(&fault);
+        if has(Fault::DirectoryBlocked) {
+            return Outcome::Failed(format!("no answer from {}:389 within 10 s", search.server));
+        }
+        if has(Fault::DirectoryUnreadable) && search.account != DirectoryAccount::Nobody {
+            return Outcome::Failed("the server's account could not sign in".to_owned());
+        }
+        let domain = search
+            .server
+            .split_once('.')
+            .map_or("", |(_, domain)| domain);
+        let context = format!("DC={}", domain.replace('.', ",DC="));
+        let all = if search.base.is_empty() {
+            vec![root(&search.server, &context, faults)]
+        } else {
+            self.objects(&context, domain, target, faults)
+        };
+        let below = format!(",{}", search.base.to_lowercase());
+        let wanted = |entry: &DirectoryEntry| {
+            let name = entry.name.to_lowercase();
+            let here = name == search.base.to_lowercase();
+            let inside = match search.scope {
+                Scope::Base => here,
+                Scope::Children => {
+                    let parent = name.split_once(',').map_or("", |(_, parent)| parent);
+                    parent == search.base.to_lowercase()
+                }
+                Scope::Subtree => here || name.ends_with(&below),
+            };
+            inside && matches(&search.filter, entry)
+        };
+        Outcome::Entries {
+            entries: all.into_iter().filter(wanted).collect(),
+            now: NOW,
+        }
+    }
+
+    fn objects(
+        &mut self,
+        context: &str,
+        domain: &str,
+        target: &TargetId,
+        faults: &BTreeSet<Fault>,
+    ) -> Vec<DirectoryEntry> {
+        let has = |fault| faults.contains(&fault);
+        let choose = |fault, faulty: &'static str, sound: &'static str| {
+            if has(fault) { faulty } else { sound }
+        };
+        let configuration = format!("CN=Configuration,{context}");
+        let schema = choose(Fault::OldSchema, "47", "88");
+        let mut all = vec![entry(
+            &format!("CN=Schema,{configuration}"),
+            &[("objectClass", &["dMD"]), ("objectVersion", &[schema])],
+        )];
+        if !has(Fault::NoKdsKey) {
+            let hours = if has(Fault::KdsKeyYoung) { 2 } else { 100 };
+            let start = NOW.minus(std::time::Duration::from_secs(hours * 3600));
+            all.push(entry(
+                &format!("CN=1,CN=Master Root Keys,CN=Group Key Distribution Service,CN=Services,{configuration}"),
+                &[
+                    ("objectClass", &["msKds-ProvRootKey"]),
+                    ("msKds-UseStartTime", &[&ticks(start)]),
+                ],
+            ));
+        }
+        let bin = format!(
+            "CN=Recycle Bin Feature,CN=Optional Features,CN=Directory Service,CN=Windows NT,CN=Services,{configuration}"
+        );
+        let enabled: &[&str] = if has(Fault::NoRecycleBin) {
+            &[]
+        } else {
+            &["CN=Partitions"]
+        };
+        all.push(entry(
+            &bin,
+            &[
+                ("objectClass", &["msDS-OptionalFeature"]),
+                ("msDS-EnabledFeatureBL", enabled),
+            ],
+        ));
+        let partitions = format!("CN=Partitions,{configuration}");
+        let short = domain.split('.').next().unwrap_or_default().to_uppercase();
+        let netbios = if has(Fault::DottedNetbios) {
+            format!("{short}.1")
+        } else {
+            short
+        };
+        all.push(entry(
+            &partitions,
+            &[("objectClass", &["crossRefContainer"])],
+        ));
+        all.push(entry(
+            &format!("CN={netbios},{partitions}"),
+            &[
+                ("objectClass", &["crossRef"]),
+                ("nCName", &[context]),
+                ("nETBIOSName", &[&netbios]),
+                ("dnsRoot", &[domain]),
+            ],
+        ));
+        let system = choose(
+            Fault::OldControllers,
+            "Windows Server 2008 R2 Standard",
+            "Windows Server 2022 Standard",
+        );
+        all.push(entry(
+            &format!("CN=DC1,OU=Domain Controllers,{context}"),
+            &[
+                ("objectClass", &["computer"]),
+                ("userAccountControl", &["8192"]),
+                ("dNSHostName", &[&format!("dc1.{domain}")]),
+                ("operatingSystem", &[system]),
+            ],
+        ));
+        let host = target.as_str().split('.').next().unwrap_or_default();
+        let mut computer = entry(
+            &format!("CN={host},CN=Computers,{context}"),
+            &[
+                ("objectClass", &["computer"]),
+                ("sAMAccountName", &[&format!("{host}$")]),
+                ("msDS-SupportedEncryptionTypes", &["28"]),
+            ],
+        );
+        computer
+            .values
+            .insert("objectsid".to_owned(), vec![sid_of(target)]);
+        all.push(computer);
+        all.extend(self.accounts(context, target, faults));
+        all
+    }
+
+    /// The gMSA objects: one that was made beforehand for this server, and those that the product made.
+    fn accounts(
+        &mut self,
+        context: &str,
+        target: &TargetId,
+        faults: &BTreeSet<Fault>,
+    ) -> Vec<DirectoryEntry> {
+        let has = |fault| faults.contains(&fault);
+        self.looks += 1;
+        let late = has(Fault::ReplicationSlow) && self.looks <= SLOW_LOOKS;
+        let types = if has(Fault::GmsaRc4Only) { "4" } else { "24" };
+        let gmsa = |name: &str, readers: Vec<Vec<u8>>| {
+            let mut entry = entry(
+                &format!(
+                    "CN={},CN=Managed Service Accounts,{context}",
+                    name.trim_end_matches('$')
+                ),
+                &[
+                    ("objectClass", &["msDS-GroupManagedServiceAccount"]),
+                    ("sAMAccountName", &[name]),
+                    ("msDS-SupportedEncryptionTypes", &[types]),
+                ],
+            );
+            entry.values.insert(
+                "msds-groupmsamembership".to_owned(),
+                vec![descriptor(&readers)],
+            );
+            entry
+        };
+        // The domain's administrator has named every server beforehand, unless that is what is wrong.
+        let own = if has(Fault::GmsaWithoutServer) {
+            Vec::new()
+        } else {
+            vec![sid_of(target)]
+        };
+        let mut all = Vec::new();
+        for (name, readers) in &self.shared.readers {
+            let others = readers.iter().filter(|reader| !late && *reader != target);
+            let mut seen: Vec<Vec<u8>> = others.map(sid_of).collect();
+            seen.extend(own.clone());
+            all.push(gmsa(name, seen));
+        }
+        // Whatever else is asked for was made beforehand, by the domain's administrator.
+        for name in ["svcEntraSync$", "provAgentgMSA$"] {
+            if !self.shared.readers.contains_key(name) {
+                all.push(gmsa(name, own.clone()));
+            }
+        }
+        all
+    }
+}
+
+fn root(server: &str, context: &str, faults: &BTreeSet<Fault>) -> DirectoryEntry {
+    let has = |fault| faults.contains(&fault);
+    let name = if has(Fault::DisjointName) {
+        "dc1.elsewhere.test"
+    } else {
+        server
+    };
+    let level = if has(Fault::OldForest) { "0" } else { "7" };
+    let clock = if has(Fault::ClockWrong) {
+        "20260921150500.0Z"
+    } else {
+        "20260921141320.0Z"
+    };
+    let capabilities: &[&str] = if has(Fault::ReadOnlyController) {
+        &["1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1920"]
+    } else {
+        &["1.2.840.113556.1.4.800"]
+    };
+    entry(
+        "",
+        &[
+            ("dnsHostName", &[name]),
+            ("defaultNamingContext", &[context]),
+            (
+                "configurationNamingContext",
+                &[&format!("CN=Configuration,{context}")],
+            ),
+            (
+                "schemaNamingContext",
+                &[&format!("CN=Schema,CN=Configuration,{context}")],
+            ),
+            ("forestFunctionality", &[level]),
+            ("domainFunctionality", &[level]),
+            ("supportedCapabilities", capabilities),
+            ("currentTime", &[clock]),
+        ],
+    )
+}
+
+/// The filters that are asked: presence of a class, equality, a set bit, and several of them at once.
+fn matches(filter: &str, entry: &DirectoryEntry) -> bool {
+    let inner = filter
+        .strip_prefix('(')
+        .and_then(|rest| rest.strip_suffix(')'))
+        .unwrap_or(filter);
+    if let Some(all) = inner.strip_prefix('&') {
+        return all
+            .trim_matches(|edge| edge == '(' || edge == ')')
+            .split(")(")
+            .all(|one| matches(one, entry));
+    }
+    let Some((attribute, wanted)) = inner.split_once('=') else {
+        return false;
+    };
+    let attribute = attribute.split(':').next().unwrap_or_default();
+    let values = entry.all(attribute);
+    wanted == "*"
+        || values
+            .iter()
+            .any(|value| value.eq_ignore_ascii_case(wanted.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_models_clocks_agree() {
+        let text = agent_core::directory::generalized_time("20260921141320.0Z");
+        assert_eq!(text, Some(NOW));
+    }
+
+    #[test]
+    fn a_filter_of_several_wants_all_of_them() {
+        let entry = entry("CN=a", &[("objectClass", &["computer"]), ("cn", &["A"])]);
+        assert!(matches("(&(objectClass=computer)(cn=a))", &entry));
+        assert!(!matches("(&(objectClass=computer)(cn=b))", &entry));
+        assert!(matches("(objectClass=*)", &entry));
+    }
+}

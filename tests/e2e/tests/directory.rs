@@ -1,0 +1,96 @@
+//! The agent's questions to a directory, against a real domain controller (Samba). Run by `tests/run directory`, inside
+//! network and mount namespaces of its own, in which the domain's DNS server is this machine.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use e2e::samba::{ADMINISTRATOR, DOMAIN, Samba};
+use e2e::{program, text};
+use serde_json::Value;
+
+fn ask(authority: Option<&Path>, arguments: &[&str], password: &str) -> Output {
+    let mut command = Command::new(program("entrain-agent"));
+    command
+        .args(["directory", DOMAIN, "--json"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if let Some(authority) = authority {
+        command.env("SSL_CERT_FILE", authority);
+    }
+    let mut child = command.spawn().expect("it starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    writeln!(stdin, "{password}").expect("it listens");
+    drop(stdin);
+    child.wait_with_output().expect("it ends")
+}
+
+/// Verdict and reading of a probe.
+fn answer(output: &Output, id: &str) -> (String, String) {
+    let rows: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", text(output)));
+    let rows = rows.as_array().expect("rows");
+    let row = rows.iter().find(|row| row["id"] == id);
+    let row = row.unwrap_or_else(|| panic!("{id} was not asked: {}", text(output)));
+    let word = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    (word("verdict"), word("read"))
+}
+
+#[test]
+fn a_real_domain_controller_answers_what_a_preflight_asks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let samba = Samba::start(folder.path());
+    samba.gmsa("svcEntraSync", &["sync-01", "sync-02"], &["sync-01"]);
+    let authority = samba.authority();
+
+    // Nobody is told where controllers are, what they are and what time it is; not what is in the directory.
+    let nobody = ask(None, &["--as", "nobody"], "");
+    for id in ["PF22", "PF23", "PF24", "PF21", "PF25", "PF47", "PF56"] {
+        assert_eq!(answer(&nobody, id).0, "pass", "{}", text(&nobody));
+    }
+    assert_eq!(answer(&nobody, "PF46").0, "cannot-tell");
+    assert!(nobody.status.success(), "what cannot be told stops nothing");
+
+    // The administrator sees the rest, over TLS.
+    let (user, password) = ADMINISTRATOR;
+    let signed_in = ["--user", user, "--gmsa", "svcEntraSync$", "--server"];
+    let first = [&signed_in[..], &["sync-01.corp.contoso.test"]].concat();
+    let seen = ask(Some(&authority), &first, password);
+    for id in ["PF46", "PF48", "PF50", "PF52", "PF55"] {
+        assert_eq!(answer(&seen, id).0, "pass", "{id}: {}", text(&seen));
+    }
+    assert_eq!(answer(&seen, "PF55").1, "CORP");
+    assert_eq!(
+        answer(&seen, "PF59").0,
+        "fail",
+        "the recycle bin is off at first"
+    );
+    assert_eq!(
+        answer(&seen, "PF49").0,
+        "cannot-tell",
+        "no root key is seen"
+    );
+
+    // A server that the gMSA does not name is told so, and that blocks.
+    let second = [&signed_in[..], &["sync-02.corp.contoso.test"]].concat();
+    let other = ask(Some(&authority), &second, password);
+    assert_eq!(answer(&other, "PF50").0, "fail", "{}", text(&other));
+    assert!(!other.status.success());
+
+    // A wrong password, and a controller that nobody vouches for, give no answer and say why.
+    let wrong = ask(Some(&authority), &signed_in[..2], "not the password");
+    let (verdict, why) = answer(&wrong, "PF46");
+    assert_eq!(verdict, "cannot-tell");
+    assert!(why.contains("the credential was refused"), "{why}");
+    assert!(!text(&wrong).contains("not the password"));
+    let stranger = ask(None, &signed_in[..2], password);
+    let (verdict, why) = answer(&stranger, "PF46");
+    assert_eq!(verdict, "cannot-tell");
+    assert!(why.contains("certificate"), "{why}");
+    assert!(
+        !samba.log().contains(password),
+        "no password was sent in the clear"
+    );
+}
