@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use e2e::samba::{ADMINISTRATOR, DOMAIN, Samba};
 use e2e::{SECRET, TENANT, World, files, text, until, until_within};
 
 const TARGET: &str = "win-01.corp.contoso.test";
@@ -82,12 +83,20 @@ impl Wine {
     /// Runs a Windows program. What it prints goes through a file: services that it starts inherit its handles, and a
     /// pipe would not end before they do.
     fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, "")
+    }
+
+    /// The same, with a line on its standard input.
+    fn run_with(&self, arguments: &[&str], line: &str) -> Output {
+        let input = self.prefix.with_extension("in");
+        std::fs::write(&input, format!("{line}\n")).unwrap();
         let path = self.prefix.with_extension("out");
         let file = std::fs::File::create(&path).unwrap();
         let (out, error) = (Stdio::from(file.try_clone().unwrap()), Stdio::from(file));
         let status = self
             .command("wine")
             .args(arguments)
+            .stdin(std::fs::File::open(&input).unwrap())
             .stdout(out)
             .stderr(error)
             .status()
@@ -157,6 +166,61 @@ impl Wine {
 fn must(output: Output, what: &str) -> Output {
     assert!(output.status.success(), "{what}: {}", text(&output));
     output
+}
+
+/// The agent's questions to a real domain controller, by the Windows program: what everyone is told, a sign-in over LDAPS
+/// whose authority Windows trusts, and integrated sign-in, which Wine does not have and which is told as that.
+fn asks_the_directory(wine: &Wine, agent: &str, samba: &Samba) {
+    let asked = wine.run(&[agent, "directory", DOMAIN, "--as", "nobody", "--json"]);
+    assert_eq!(verdict(&asked, "PF22").0, "pass", "{}", text(&asked));
+    assert_eq!(verdict(&asked, "PF25").0, "pass", "{}", text(&asked));
+    let own = wine.run(&[agent, "directory", DOMAIN, "--json"]);
+    assert_eq!(verdict(&own, "PF46").0, "cannot-tell", "{}", text(&own));
+
+    let (user, password) = ADMINISTRATOR;
+    let arguments = [agent, "directory", DOMAIN, "--user", user, "--json"];
+    let stranger = wine.run_with(&arguments, password);
+    assert!(
+        verdict(&stranger, "PF46").1.contains("certificate"),
+        "{}",
+        text(&stranger)
+    );
+    trust(&samba.authority());
+    let known = wine.run_with(&arguments, password);
+    assert_eq!(verdict(&known, "PF46").0, "pass", "{}", text(&known));
+    assert_eq!(verdict(&known, "PF55").1, "CORP");
+    let wrong = wine.run_with(&arguments, "not the password");
+    assert!(
+        verdict(&wrong, "PF46").1.contains("refused"),
+        "{}",
+        text(&wrong)
+    );
+}
+
+/// Verdict and reading of a probe.
+fn verdict(output: &Output, id: &str) -> (String, String) {
+    let said = text(output);
+    let from = said.find("[\n").or_else(|| said.find("[\r\n"));
+    let until = said.rfind(']');
+    let rows = from.zip(until).and_then(|(from, until)| {
+        serde_json::from_str::<Vec<serde_json::Value>>(&said[from..=until]).ok()
+    });
+    let rows = rows.unwrap_or_else(|| panic!("no answer: {said}"));
+    let row = rows.iter().find(|row| row["id"] == id);
+    let row = row.unwrap_or_else(|| panic!("{id} was not asked: {said}"));
+    let word = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    (word("verdict"), word("read"))
+}
+
+/// Makes Windows trust an authority: Wine takes its roots from this file, which is replaced in this story's own mount
+/// namespace alone.
+fn trust(authority: &Path) {
+    let mounted = Command::new("mount")
+        .arg("--bind")
+        .arg(authority)
+        .arg("/etc/ssl/certs/ca-certificates.crt")
+        .output();
+    must(mounted.unwrap(), "mount");
 }
 
 /// A server as the product wants it (product facts 1.7).
@@ -321,7 +385,7 @@ fn setup(wine: &Wine, folder: &Path, certificate: &Path, key: &Path) -> PathBuf 
     signed
 }
 
-/// Listens as the sign-in hosts and as a domain controller; answers nobody, which is all that a port probe asks.
+/// Listens as the sign-in hosts; answers nobody, which is all that a port probe asks.
 fn listen(port: u16) {
     let listener = TcpListener::bind(("127.0.0.1", port))
         .unwrap_or_else(|error| panic!("port {port}: {error}"));
@@ -336,8 +400,8 @@ fn listen(port: u16) {
 #[test]
 fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     listen(443);
-    listen(389);
     let folder = tempfile::tempdir().unwrap();
+    let samba = Samba::start(folder.path());
     let (anchor, certificate, key) = signer(folder.path());
     // The controller and the agent believe this root alone, by the feature `test-anchors`.
     let mut world = World::with_environment(&[("ENTRAIN_TEST_ANCHOR", anchor.to_str().unwrap())]);
@@ -396,6 +460,7 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     must(token, "token");
     let agent = r"C:\ProgramData\Entrain\versions\1\entrain-agent.exe";
     let windows_join = format!("Z:{}", join.display()).replace('/', "\\");
+    asks_the_directory(&wine, agent, &samba);
     let state = r"C:\ProgramData\Entrain\agent";
     must(
         wine.run(&[
