@@ -18,6 +18,7 @@ use serde::Serialize;
 use tokio::process::{Child, Command};
 
 use crate::authority::{self, Settings};
+use crate::cli::Show;
 use crate::cli::{exit, follow};
 use crate::http::client::Client;
 use crate::http::types::{
@@ -334,7 +335,7 @@ impl Demo {
                 file: "policy.toml".to_owned(),
                 text: estate::POLICY.to_owned(),
             }),
-            verify: false,
+            purpose: controller_core::plan::Purpose::Install,
         }
     }
 
@@ -451,7 +452,7 @@ impl Demo {
         if self.options.json {
             self.watch(rollout, enough).await
         } else {
-            tokio::time::timeout(PATIENCE, follow(&self.client, rollout, false, enough))
+            tokio::time::timeout(PATIENCE, follow(&self.client, rollout, Show::Live, enough))
                 .await
                 .context("the rollout is stuck")?
         }

@@ -90,6 +90,15 @@ pub(crate) enum Verb {
         #[command(flatten)]
         json: Json,
     },
+    /// Asks every server whether it is ready, and says what is to be mended and by whom; changes nothing.
+    ///
+    /// Example: entrain preflight topology.toml
+    Preflight {
+        #[command(flatten)]
+        documents: Documents,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Carries out a plan.
     ///
     /// Example: entrain apply 3f2a91c0 --change CHG0012345

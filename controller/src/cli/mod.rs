@@ -3,12 +3,13 @@
 
 mod args;
 mod output;
+mod readiness;
 mod secret;
 mod verbs;
 mod watch;
 
 pub(crate) use output::print;
-pub use watch::follow;
+pub use watch::{Show, follow};
 
 use std::process::ExitCode;
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use controller_core::fleet::{TaskView, TaskWork, Why};
+use controller_core::plan::Purpose;
 use controller_core::record::Order;
 use controller_core::topology::json_schema;
 use protocol::RolloutId;
@@ -18,7 +19,7 @@ use crate::cli::args::{
 };
 use crate::cli::output::{self, table};
 use crate::cli::secret::{self, Appointment};
-use crate::cli::{exit, follow};
+use crate::cli::{Show, exit, follow, readiness};
 use crate::http::client::Client;
 use crate::http::types::{
     Agents, Applied, ApplyAsk, Artifacts, AskRow, Checked, Done, FindingText, Frame, LogRow,
@@ -65,7 +66,20 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             documents,
             verify,
             json,
-        } => plan(&client, &documents, verify, json.json).await,
+        } => {
+            let purpose = if verify {
+                Purpose::Verify
+            } else {
+                Purpose::Install
+            };
+            plan(&client, &documents, purpose, json.json).await
+        }
+        Verb::Preflight { documents, json } => {
+            let ask = ask(&documents, Purpose::Preflight)?;
+            let planned: Planned = client.post("/v1/plans", &ask).await?;
+            show(&planned.findings);
+            readiness::run(&client, &planned, json.json).await
+        }
         Verb::Apply {
             plan,
             change,
@@ -79,14 +93,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 applied.rollout
             ));
             if watch {
-                ended(&follow(&client, applied.rollout, false, |_| false).await?)
+                ended(&follow(&client, applied.rollout, Show::Live, |_| false).await?)
             } else {
                 Ok(exit::OK)
             }
         }
         Verb::Watch { rollout, json } => {
             let rollout = newest(&client, rollout).await?;
-            let frame = follow(&client, rollout, json.json, |_| false).await?;
+            let screen = if json.json { Show::Json } else { Show::Live };
+            let frame = follow(&client, rollout, screen, |_| false).await?;
             if json.json {
                 Ok(code(&frame))
             } else {
@@ -244,7 +259,7 @@ pub(crate) fn read_topology(path: &Path) -> anyhow::Result<Vec<Text>> {
     paths.iter().map(|path| read(path)).collect()
 }
 
-fn ask(documents: &Documents, verify: bool) -> anyhow::Result<PlanAsk> {
+fn ask(documents: &Documents, purpose: Purpose) -> anyhow::Result<PlanAsk> {
     let policy = match &documents.policy {
         Some(path) => Some(Text {
             file: path.display().to_string(),
@@ -256,7 +271,7 @@ fn ask(documents: &Documents, verify: bool) -> anyhow::Result<PlanAsk> {
     Ok(PlanAsk {
         topology: read_topology(&documents.topology)?,
         policy,
-        verify,
+        purpose,
     })
 }
 
@@ -278,7 +293,9 @@ fn errors(findings: &[FindingText]) -> usize {
 }
 
 async fn check(client: &Client, documents: &Documents, json: bool) -> anyhow::Result<u8> {
-    let checked: Checked = client.post("/v1/check", &ask(documents, false)?).await?;
+    let checked: Checked = client
+        .post("/v1/check", &ask(documents, Purpose::Install)?)
+        .await?;
     let errors = errors(&checked.findings);
     if json {
         output::json(&checked)?;
@@ -295,10 +312,10 @@ async fn check(client: &Client, documents: &Documents, json: bool) -> anyhow::Re
 async fn plan(
     client: &Client,
     documents: &Documents,
-    verify: bool,
+    purpose: Purpose,
     json: bool,
 ) -> anyhow::Result<u8> {
-    let planned: Planned = client.post("/v1/plans", &ask(documents, verify)?).await?;
+    let planned: Planned = client.post("/v1/plans", &ask(documents, purpose)?).await?;
     if json {
         output::json(&planned)?;
     } else {

@@ -18,7 +18,19 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Pause before the stream is taken up again.
 const AGAIN: Duration = Duration::from_millis(250);
 
+/// What is shown meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Show {
+    /// Bars on a terminal, plain lines on standard output elsewhere.
+    Live,
+    /// Each frame as a line of JSON.
+    Json,
+    /// Bars on a terminal, nothing elsewhere: standard output is for what comes in the end.
+    Bars,
+}
+
 enum Screen {
+    Nothing,
     Bars {
         all: MultiProgress,
         bars: BTreeMap<TargetId, ProgressBar>,
@@ -36,20 +48,19 @@ enum Screen {
 pub async fn follow(
     client: &Client,
     rollout: RolloutId,
-    json: bool,
+    show: Show,
     mut enough: impl FnMut(&Frame) -> bool,
 ) -> anyhow::Result<Frame> {
-    let mut screen = if json {
-        Screen::Json
-    } else if output::is_terminal() {
-        Screen::Bars {
+    let mut screen = match show {
+        Show::Json => Screen::Json,
+        Show::Live | Show::Bars if output::is_terminal() => Screen::Bars {
             all: MultiProgress::new(),
             bars: BTreeMap::new(),
-        }
-    } else {
-        Screen::Lines {
+        },
+        Show::Live => Screen::Lines {
             last: BTreeMap::new(),
-        }
+        },
+        Show::Bars => Screen::Nothing,
     };
     let mut last: Option<Frame> = None;
     let mut away = Duration::ZERO;
@@ -105,6 +116,7 @@ fn text(view: &TargetView, frame: &Frame) -> String {
 impl Screen {
     fn show(&mut self, frame: &Frame) -> anyhow::Result<()> {
         match self {
+            Self::Nothing => {}
             Self::Json => output::print(&serde_json::to_string(frame)?),
             Self::Lines { last } => {
                 for view in &frame.view.targets {

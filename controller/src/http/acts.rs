@@ -59,7 +59,7 @@ impl Read {
             .all(|finding| finding.severity == Severity::Warning)
             || !topology.tenants.is_empty()
         {
-            let available = (!ask.verify).then_some(available);
+            let available = (ask.purpose == Purpose::Install).then_some(available);
             findings.extend(topology::check(&topology, available));
         }
         let mut policy = Policy::default();
@@ -114,11 +114,7 @@ pub(super) async fn plan(
             policy: &read.policy,
             known: core.fleet.known(),
             artifacts: &core.roster.newest(),
-            purpose: if ask.verify {
-                Purpose::Verify
-            } else {
-                Purpose::Install
-            },
+            purpose: ask.purpose,
         });
         let id = plan.id();
         let planned = Planned {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use controller_core::fleet::RolloutView;
+use controller_core::plan::Purpose;
 use controller_core::record::Order;
 use controller_core::roster::{Artifact, Pending};
 use protocol::enroll::JoinFile;
@@ -29,8 +30,8 @@ pub struct PlanAsk {
     pub topology: Vec<Text>,
     /// The policy, where there is one.
     pub policy: Option<Text>,
-    /// Verify only.
-    pub verify: bool,
+    /// What the plan is for.
+    pub purpose: Purpose,
 }
 
 /// A finding, ready to be shown.

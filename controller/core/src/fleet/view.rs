@@ -222,7 +222,7 @@ impl Fleet {
             change: rollout.change.clone(),
             applied: rollout.applied,
             state: state.to_owned(),
-            read_only: rollout.plan.kind == Kind::Verify,
+            read_only: rollout.plan.kind != Kind::Install,
             counts,
             targets,
             domains: self.domains(rollout, live, now),

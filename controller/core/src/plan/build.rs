@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::signed::Phase;
 use protocol::step::Step;
 use protocol::{DomainName, TargetId};
+use serde::{Deserialize, Serialize};
 
 use crate::facts::{self, Fleetwide};
 use crate::plan::{DomainPlan, Kind, Limits, Plan, TargetPlan};
@@ -13,12 +14,15 @@ use crate::recipe::{Answer, Artifacts, PhaseWork, cloud_sync, connect};
 use crate::topology::{Change, Topology};
 
 /// What a plan is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Purpose {
     /// Bring about what the topology says.
     Install,
     /// Verify what is there.
     Verify,
+    /// Ask each server whether it is ready, and change nothing.
+    Preflight,
 }
 
 /// Everything that a plan reads.
@@ -82,6 +86,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     let kind = match purpose {
         Purpose::Install => Kind::Install,
         Purpose::Verify => Kind::Verify,
+        Purpose::Preflight => Kind::Preflight,
     };
     let waves = waves(policy, &targets, &members);
     let with_work: usize = waves.iter().map(Vec::len).sum();
@@ -157,12 +162,15 @@ fn agents(
                 }
                 (Some(_), Some(_), Purpose::Verify) => {
                     let newest = artifacts.get(&protocol::step::Product::ProvisioningAgent);
-                    inspection(cloud_sync::verification(
-                        topology,
-                        group,
-                        tenant,
-                        newest.map(|newest| newest.version),
-                    ))
+                    let newest = newest.map(|newest| newest.version);
+                    let steps = cloud_sync::verification(topology, group, tenant, newest);
+                    inspection(steps, "verified; nothing is changed")
+                }
+                (Some(_), Some(facts), Purpose::Preflight) => {
+                    match cloud_sync::readiness(topology, group, tenant, host, facts) {
+                        Ok(steps) => inspection(steps, READINESS),
+                        Err(why) => Answer::Nothing(why),
+                    }
                 }
             };
             let domains = group
@@ -257,10 +265,12 @@ fn connects(
                 }
                 (Some(_), Some(_), Purpose::Verify) => {
                     let newest = artifacts.get(&protocol::step::Product::Connect);
-                    inspection(connect::verification(
-                        topology,
-                        newest.map(|newest| newest.version),
-                    ))
+                    let newest = newest.map(|newest| newest.version);
+                    let steps = connect::verification(topology, newest);
+                    inspection(steps, "verified; nothing is changed")
+                }
+                (Some(_), Some(facts), Purpose::Preflight) => {
+                    inspection(connect::readiness(entry, tenant, server, facts), READINESS)
                 }
             };
             let lane = format!("connect.{name}");
@@ -280,14 +290,17 @@ fn connects(
     }
 }
 
-fn inspection(steps: Vec<Step>) -> Answer {
+/// Why a readiness run is in a plan.
+const READINESS: &str = "asked whether it is ready; nothing is changed";
+
+fn inspection(steps: Vec<Step>, why: &str) -> Answer {
     Answer::Do {
         phases: vec![PhaseWork {
             phase: Phase::Inspect,
             steps,
             artifacts: Vec::new(),
         }],
-        why: vec!["verified; nothing is changed".to_owned()],
+        why: vec![why.to_owned()],
         people: Vec::new(),
     }
 }

@@ -23,8 +23,10 @@ use crate::recipe::PhaseWork;
 pub enum Kind {
     /// Bring about what the topology says.
     Install,
-    /// Read only.
+    /// Read only: verify what is there.
     Verify,
+    /// Read only: ask whether each server is ready.
+    Preflight,
 }
 
 /// One target's part.

@@ -17,6 +17,7 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
     let what = match plan.kind {
         Kind::Install => "bring about what the topology says",
         Kind::Verify => "verify, change nothing",
+        Kind::Preflight => "ask whether each server is ready, change nothing",
     };
     let with_work: usize = plan.waves.iter().map(Vec::len).sum();
     writeln!(out, "plan {}: {what}", plan.id().0.short())?;

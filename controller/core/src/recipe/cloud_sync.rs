@@ -55,17 +55,10 @@ pub fn answer(
     let gmsa = service_account(topology, group, &home);
     let served = served(topology, group);
     let preflight = |sign_in| {
-        Step::Preflight(Preflight {
-            target: host.clone(),
-            product: Product::ProvisioningAgent,
-            present: agent.is_some(),
-            cloud: tenant.cloud,
-            tenant: tenant.id.clone(),
-            sign_in,
-            domains: served.clone(),
-            gmsa: gmsa.clone(),
-            may_fix: group.may_fix.iter().copied().collect(),
-        })
+        let mut preflight = readiness_of(topology, group, tenant, host, facts, &home);
+        preflight.sign_in = sign_in;
+        preflight.may_fix = group.may_fix.iter().copied().collect();
+        Step::Preflight(preflight)
     };
     let verify = PhaseWork {
         phase: Phase::Prove,
@@ -314,6 +307,45 @@ fn wizard(
         ],
         seen_by: format!("the server names tenant {} and its service runs as a gMSA", tenant.id),
     }
+}
+
+/// What is asked of one host before anything is touched, and fixes nothing.
+fn readiness_of(
+    topology: &Topology,
+    group: &AgentGroup,
+    tenant: &Tenant,
+    host: &TargetId,
+    facts: &Facts,
+    home: &DomainName,
+) -> Preflight {
+    Preflight {
+        target: host.clone(),
+        product: Product::ProvisioningAgent,
+        present: facts.provisioning_agent.is_some(),
+        cloud: tenant.cloud,
+        tenant: tenant.id.clone(),
+        sign_in: tenant.sign_in,
+        domains: served(topology, group),
+        gmsa: service_account(topology, group, home),
+        may_fix: Vec::new(),
+    }
+}
+
+/// The questions to one host alone, for whoever wants to know whether it is ready.
+///
+/// # Errors
+/// A sentence that says why nothing can be asked.
+pub fn readiness(
+    topology: &Topology,
+    group: &AgentGroup,
+    tenant: &Tenant,
+    host: &TargetId,
+    facts: &Facts,
+) -> Result<Vec<Step>, String> {
+    let home = facts.host.domain.clone().or_else(|| host.home_domain());
+    let home = home.ok_or("refused: the server is in no domain, and its name tells none")?;
+    let preflight = readiness_of(topology, group, tenant, host, facts, &home);
+    Ok(vec![Step::Preflight(preflight)])
 }
 
 /// What a verification of one host holds, whatever a plan would change.

@@ -90,29 +90,20 @@ pub fn answer(
     let Some(artifact) = artifact else {
         return Answer::Nothing("no installer of Connect Sync is in the artifact store".to_owned());
     };
-    let preflight = Step::Preflight(Preflight {
-        target: server.clone(),
-        product: Product::Connect,
-        present: false,
-        cloud: tenant.cloud,
-        tenant: tenant.id.clone(),
-        sign_in: SignIn::Wizard,
-        domains: forests(entry),
-        gmsa: None,
-        may_fix: Vec::new(),
-    });
+    let preflight = readiness(entry, tenant, server, facts);
     let text = express(entry, tenant);
     let people = text.bring.clone();
     Answer::Do {
         phases: vec![
             PhaseWork {
                 phase: Phase::Prepare,
-                steps: vec![
+                steps: [
                     preflight,
-                    Step::StageConnect(StageConnect {
+                    vec![Step::StageConnect(StageConnect {
                         artifact: artifact.sha256,
-                    }),
-                ],
+                    })],
+                ]
+                .concat(),
                 artifacts: vec![artifact.clone()],
             },
             PhaseWork {
@@ -131,6 +122,27 @@ pub fn answer(
         )],
         people,
     }
+}
+
+/// The questions to one server alone, before anything is touched.
+#[must_use]
+pub fn readiness(
+    entry: &ConnectEntry,
+    tenant: &Tenant,
+    server: &TargetId,
+    facts: &Facts,
+) -> Vec<Step> {
+    vec![Step::Preflight(Preflight {
+        target: server.clone(),
+        product: Product::Connect,
+        present: facts.connect.is_some(),
+        cloud: tenant.cloud,
+        tenant: tenant.id.clone(),
+        sign_in: SignIn::Wizard,
+        domains: forests(entry),
+        gmsa: None,
+        may_fix: Vec::new(),
+    })]
 }
 
 /// The forests, to be found and asked at their root domains.

@@ -1,0 +1,170 @@
+//! `entrain preflight`: asks every server of a topology whether it is ready, waits for the answers, and prints for each
+//! server what is to be mended and by whom. The runs change nothing; their receipts are signed like all others.
+
+use std::collections::BTreeMap;
+
+use controller_core::fleet::Why;
+use controller_core::plan::Plan;
+use protocol::TargetId;
+use protocol::event::{Finding, Owner, Severity, Verdict};
+use serde::Serialize;
+
+use crate::cli::{Show, exit, follow, output};
+use crate::http::client::Client;
+use crate::http::types::{Applied, ApplyAsk, Planned};
+
+/// What one server answered.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    /// The server.
+    target: TargetId,
+    /// True when nothing stops it; false also when it gave no answer.
+    ready: bool,
+    /// Its state in the rollout.
+    state: String,
+    /// Why there is no answer, where there is none.
+    detail: String,
+    /// All answers.
+    findings: Vec<Finding>,
+}
+
+/// What all servers answered.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// The rollout whose receipts hold the answers.
+    rollout: String,
+    /// Servers, by name.
+    servers: Vec<Row>,
+    /// Servers that were not asked, and why.
+    not_asked: BTreeMap<TargetId, String>,
+}
+
+/// Carries out a plan that only asks, and reports.
+pub(crate) async fn run(client: &Client, planned: &Planned, json: bool) -> anyhow::Result<u8> {
+    let Some(plan) = planned.plan else {
+        return Ok(exit::FINDINGS);
+    };
+    let applied: Applied = client
+        .post(
+            &format!("/v1/plans/{}/apply", plan.0),
+            &ApplyAsk { change: None },
+        )
+        .await?;
+    let frame = follow(client, applied.rollout, Show::Bars, |frame| {
+        let over = |target: &controller_core::fleet::TargetView| {
+            // Who is away delays nobody.
+            target.terminal || target.state == "held" || !target.connected
+        };
+        frame.view.targets.iter().all(over)
+    })
+    .await?;
+    let mut report = Report {
+        rollout: applied.rollout.to_string(),
+        servers: Vec::new(),
+        not_asked: BTreeMap::new(),
+    };
+    let stored: Plan = client.get(&format!("/v1/plans/{}", plan.0)).await?;
+    let left_out = stored.targets.iter().filter(|(_, part)| part.left_out);
+    report
+        .not_asked
+        .extend(left_out.map(|(target, part)| (target.clone(), part.why.join("; "))));
+    for target in &frame.view.targets {
+        let why: Why = client
+            .get(&format!("/v1/targets/{}/why", target.target))
+            .await?;
+        if why.findings.is_empty() {
+            report.not_asked.insert(
+                target.target.clone(),
+                format!("{}: {}", target.state, target.detail),
+            );
+            continue;
+        }
+        report.servers.push(Row {
+            target: target.target.clone(),
+            ready: target.state == "done" && !why.findings.iter().any(Finding::blocks),
+            state: target.state.clone(),
+            detail: target.detail.clone(),
+            findings: why.findings,
+        });
+    }
+    if json {
+        output::json(&report)?;
+    } else {
+        output::print(&text(&report));
+    }
+    let ready = report.servers.iter().all(|row| row.ready);
+    Ok(if !ready {
+        exit::FINDINGS
+    } else if report.not_asked.is_empty() {
+        exit::OK
+    } else {
+        exit::NOT_ALL_DONE
+    })
+}
+
+fn owner(owner: Owner) -> &'static str {
+    match owner {
+        Owner::Server => "the server's owner",
+        Owner::Directory => "the directory's administrator",
+        Owner::Network => "the network",
+        Owner::Tenant => "the tenant's administrator",
+        Owner::Entrain => "Entrain, by may_fix",
+    }
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    for row in &report.servers {
+        let blocks = row.findings.iter().filter(|one| one.blocks()).count();
+        let head = if row.ready {
+            "ready".to_owned()
+        } else {
+            format!("not ready, {blocks} to mend first")
+        };
+        text.push_str(&format!("{}: {head}\n", row.target));
+        let mut open: Vec<&Finding> = row
+            .findings
+            .iter()
+            .filter(|one| one.verdict != Verdict::Pass && one.severity > Severity::Info)
+            .collect();
+        open.sort_by_key(|one| {
+            (
+                std::cmp::Reverse(one.severity),
+                one.owner as u8,
+                one.id.clone(),
+            )
+        });
+        for finding in open {
+            let word = match (finding.blocks(), finding.verdict) {
+                (true, _) => "blocks",
+                (false, Verdict::CannotTell) => "cannot tell",
+                (false, _) => "warns",
+            };
+            text.push_str(&format!(
+                "  {word:<11} {} {}\n              read: {}; wanted: {}\n              {}: {}\n",
+                finding.id,
+                finding.what,
+                finding.read,
+                finding.wanted,
+                owner(finding.owner),
+                finding.fix
+            ));
+        }
+        let passed = row.findings.iter();
+        let passed = passed.filter(|one| one.verdict == Verdict::Pass).count();
+        text.push_str(&format!(
+            "  {passed} of {} probes pass\n",
+            row.findings.len()
+        ));
+    }
+    for (target, why) in &report.not_asked {
+        text.push_str(&format!("{target}: no answer ({why})\n"));
+    }
+    text.push_str(&format!(
+        "{} servers answered, {} are ready; the signed receipts are those of rollout {}",
+        report.servers.len(),
+        report.servers.iter().filter(|row| row.ready).count(),
+        report.rollout
+    ));
+    text
+}
