@@ -11,6 +11,8 @@ use protocol::key::SigningKey;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use controller_core::versions::Versions;
+
 use crate::authority::{Authority, CONTROLLER_LIFE};
 use crate::driver;
 use crate::http::{self, Api};
@@ -19,6 +21,9 @@ use crate::store::Store;
 
 /// Name of the API's socket in the state folder.
 pub const SOCKET: &str = "api.sock";
+
+/// Name of the file that replaces the built-in data of the products' versions.
+pub const VERSIONS: &str = "versions.toml";
 
 /// A controller that is ready: its address, and what must be awaited.
 #[derive(Debug)]
@@ -47,6 +52,7 @@ pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<
         Arc::clone(&sessions),
     )
     .await?;
+    let versions = Arc::new(versions(state)?);
     let artifacts = state.join("artifacts");
     std::fs::create_dir_all(&artifacts)
         .with_context(|| format!("could not make {}", artifacts.display()))?;
@@ -78,6 +84,7 @@ pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<
         store,
         authority,
         artifacts,
+        versions,
         buffers: endpoint.buffers(),
     };
     let mut parts = JoinSet::new();
@@ -127,6 +134,21 @@ impl Running {
                 tracing::error!(%error, "a part of the controller panicked");
             }
         }
+    }
+}
+
+/// What is known of the products' versions: the operator's own file, where there is one.
+fn versions(state: &Path) -> anyhow::Result<Versions> {
+    let path = state.join(VERSIONS);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Versions::parse(&text).map_err(|why| {
+            anyhow::anyhow!(
+                "{}: {why}; correct it, or remove it to use the built-in data",
+                path.display()
+            )
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Versions::built_in()),
+        Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
     }
 }
 

@@ -11,3 +11,4 @@ pub mod recipe;
 pub mod record;
 pub mod roster;
 pub mod topology;
+pub mod versions;

@@ -121,6 +121,9 @@ pub(crate) enum Verb {
     },
     /// Shows the controller and its rollouts.
     Status {
+        /// Shows the products' versions on all servers, worst first: floors, recalls, ends of support, days left.
+        #[arg(long)]
+        versions: bool,
         #[command(flatten)]
         json: Json,
     },

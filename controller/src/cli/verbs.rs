@@ -8,6 +8,7 @@ use controller_core::fleet::{TaskView, TaskWork, Why};
 use controller_core::plan::Purpose;
 use controller_core::record::Order;
 use controller_core::topology::json_schema;
+use controller_core::versions::{Certainty, Remark};
 use protocol::RolloutId;
 use protocol::event::Verdict;
 use protocol::signed::ControllerKind;
@@ -23,7 +24,7 @@ use crate::cli::{Show, exit, follow, readiness};
 use crate::http::client::Client;
 use crate::http::types::{
     Agents, Applied, ApplyAsk, Artifacts, AskRow, Checked, Done, FindingText, Frame, LogRow,
-    OrderAsk, PlanAsk, Planned, Status, Text, TokenAsk, TokenMade,
+    OrderAsk, PlanAsk, Planned, Status, Text, TokenAsk, TokenMade, VersionsSeen,
 };
 use crate::{app, audit, demo};
 
@@ -108,7 +109,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 ended(&frame)
             }
         }
-        Verb::Status { json } => status(&client, json.json).await,
+        Verb::Status {
+            versions: false,
+            json,
+        } => status(&client, json.json).await,
+        Verb::Status {
+            versions: true,
+            json,
+        } => versions(&client, json.json).await,
         Verb::Why { target, json } => {
             let why: Why = client.get(&format!("/v1/targets/{target}/why")).await?;
             if json.json {
@@ -421,6 +429,50 @@ async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
             &rows,
         ));
     }
+    Ok(exit::OK)
+}
+
+async fn versions(client: &Client, json: bool) -> anyhow::Result<u8> {
+    let seen: VersionsSeen = client.get("/v1/versions").await?;
+    if json {
+        return output::json(&seen).map(|()| exit::OK);
+    }
+    let left = |remark: &Remark| match remark.days_left {
+        None if remark.bears => "now".to_owned(),
+        None => String::new(),
+        Some(days) if days < 0 => format!("{} days ago", -days),
+        Some(days) => format!("{days} days left"),
+    };
+    let mut rows = Vec::new();
+    for row in &seen.rows {
+        let version = row
+            .version
+            .map_or("not readable".to_owned(), |one| one.to_string());
+        let mut head = [
+            row.target.to_string(),
+            row.product.as_str().to_owned(),
+            version,
+        ];
+        if row.remarks.is_empty() {
+            rows.push([&head[..], &[String::new(), String::new()]].concat());
+        }
+        for remark in &row.remarks {
+            let what = match remark.certainty {
+                Certainty::Vendor => remark.what.clone(),
+                Certainty::Secondary => format!("{} [{}]", remark.what, remark.source),
+            };
+            rows.push([&head[..], &[left(remark), what]].concat());
+            // The server is named once.
+            head.fill(String::new());
+        }
+    }
+    let head = ["SERVER", "PRODUCT", "VERSION", "WHEN", "WHAT"];
+    output::print(&table(&head, &rows));
+    output::print(&format!(
+        "{} servers and products; the data were checked on {}",
+        seen.rows.len(),
+        seen.checked_on
+    ));
     Ok(exit::OK)
 }
 

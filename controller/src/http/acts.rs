@@ -1,5 +1,6 @@
 //! What changes something.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -11,6 +12,7 @@ use controller_core::plan::{Inputs, Purpose, plan as build, render};
 use controller_core::policy::{self, Policy};
 use controller_core::record::Record;
 use controller_core::topology::{self, Available, Document, Topology};
+use controller_core::versions::Versions;
 use protocol::enroll::{JoinFile, JoinToken};
 use protocol::signed::ControllerKind;
 use protocol::wire::close::Close;
@@ -46,7 +48,7 @@ struct Read {
 }
 
 impl Read {
-    fn new(ask: &PlanAsk, available: &Available) -> Self {
+    fn new(ask: &PlanAsk, available: &Available, versions: &Versions) -> Self {
         let document = |text: &crate::http::types::Text| Document {
             file: text.file.clone(),
             text: text.text.clone(),
@@ -61,6 +63,10 @@ impl Read {
         {
             let available = (ask.purpose == Purpose::Install).then_some(available);
             findings.extend(topology::check(&topology, available));
+            if let Some(available) = available {
+                let now = crate::now();
+                findings.extend(topology::installable(&topology, available, versions, now));
+            }
         }
         let mut policy = Policy::default();
         if let Some(text) = &ask.policy {
@@ -86,7 +92,7 @@ impl Read {
 
 pub(super) async fn check(State(api): State<Api>, Json(ask): Json<PlanAsk>) -> Answer<Checked> {
     let available = api.hub.read(|core, _| core.roster.available()).await?;
-    let read = Read::new(&ask, &available);
+    let read = Read::new(&ask, &available, &api.versions);
     Ok(Json(Checked {
         findings: show(&read.findings),
     }))
@@ -97,8 +103,9 @@ pub(super) async fn plan(
     ConnectInfo(Operator(by)): Caller,
     Json(ask): Json<PlanAsk>,
 ) -> Answer<Planned> {
+    let versions = Arc::clone(&api.versions);
     let planned = api.hub.act(move |core, batch, answer| {
-        let read = Read::new(&ask, &core.roster.available());
+        let read = Read::new(&ask, &core.roster.available(), &versions);
         let findings = show(&read.findings);
         if !read.is_sound() {
             let none = Planned {

@@ -16,6 +16,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::IncomingStream;
+use controller_core::versions::Versions;
 use link::BufferReport;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
@@ -33,6 +34,8 @@ pub struct Api {
     pub store: Store,
     /// Root and kind.
     pub authority: Arc<Authority>,
+    /// What is known of the products' versions.
+    pub versions: Arc<Versions>,
     /// Folder of the artifact store.
     pub artifacts: PathBuf,
     /// UDP buffers of the endpoint.
@@ -128,6 +131,7 @@ pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
 pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<bool>) {
     let router = Router::new()
         .route("/v1/status", get(views::status))
+        .route("/v1/versions", get(views::versions))
         .route("/v1/rollouts", get(views::rollouts))
         .route("/v1/rollouts/{rollout}", get(views::rollout))
         .route("/v1/rollouts/{rollout}/watch", get(views::watch))

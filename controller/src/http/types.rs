@@ -6,6 +6,7 @@ use controller_core::fleet::RolloutView;
 use controller_core::plan::Purpose;
 use controller_core::record::Order;
 use controller_core::roster::{Artifact, Pending};
+use controller_core::versions::{Day, VersionRow};
 use protocol::enroll::JoinFile;
 use protocol::event::Event;
 use protocol::secret::{Sealed, SecretKind};
@@ -161,6 +162,15 @@ pub struct Status {
     pub trust_root: String,
     /// Where agents dial.
     pub address: String,
+}
+
+/// What is known of the versions on all servers, worst first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VersionsSeen {
+    /// Day on which the data were last compared with their sources.
+    pub checked_on: Day,
+    /// A row for each product on each server.
+    pub rows: Vec<VersionRow>,
 }
 
 /// One line of a watched rollout.

@@ -1,5 +1,6 @@
 //! What only looks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -19,7 +20,9 @@ use serde::Deserialize;
 
 use crate::driver::Core;
 use crate::http::acts::find_plan;
-use crate::http::types::{AgentRow, Agents, Artifacts, AskRow, Frame, LogRow, Status};
+use crate::http::types::{
+    AgentRow, Agents, Artifacts, AskRow, Frame, LogRow, Status, VersionsSeen,
+};
 use crate::http::{Answer, Api, Problem};
 
 /// Shortest time between two frames of a watched rollout.
@@ -47,6 +50,15 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
         address,
     });
     Ok(Json(status.await?))
+}
+
+pub(super) async fn versions(State(api): State<Api>) -> Answer<VersionsSeen> {
+    let data = Arc::clone(&api.versions);
+    let seen = api.hub.read(move |core, now| VersionsSeen {
+        checked_on: data.checked_on,
+        rows: data.rows(core.fleet.known(), now),
+    });
+    Ok(Json(seen.await?))
 }
 
 pub(super) async fn rollouts(State(api): State<Api>) -> Answer<Vec<RolloutView>> {

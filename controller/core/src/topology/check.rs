@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use protocol::step::Product;
-use protocol::{TargetId, Version};
+use protocol::{TargetId, Timestamp, Version};
 
 use crate::finding::{Finding, Place, Severity, nearest};
 use crate::topology::model::{ConnectSettings, Topology};
+use crate::versions::Versions;
 
 /// Newest accepted artifact of each product.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -279,6 +280,41 @@ fn both_tools(topology: &Topology, findings: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// Refuses to bring a version onto servers that the vendor took back or has ended; says so where others say it (G6).
+#[must_use]
+pub fn installable(
+    topology: &Topology,
+    available: &Available,
+    versions: &Versions,
+    now: Timestamp,
+) -> Vec<Finding> {
+    let agents = topology.agents.values().map(|group| &group.place);
+    let entries = topology.connect.values().map(|entry| &entry.place);
+    let places = [
+        (Product::ProvisioningAgent, agents.min()),
+        (Product::Connect, entries.min()),
+    ];
+    let mut findings = Vec::new();
+    for (product, place) in places {
+        let (Some(place), Some(newest)) = (place, available.0.get(&product)) else {
+            continue;
+        };
+        let fix = "add an installer of a newer version, or correct versions.toml beside the controller's state";
+        let what = |why| {
+            format!(
+                "the newest installer of the {} in the store: {why} (G6)",
+                product.as_str()
+            )
+        };
+        match versions.may_install(product, *newest, now) {
+            Ok(None) => {}
+            Ok(Some(why)) => findings.push(warning(place, what(why), fix)),
+            Err(why) => findings.push(error(place, what(why), fix)),
+        }
+    }
+    findings
 }
 
 fn artifacts(topology: &Topology, available: &Available, findings: &mut Vec<Finding>) {

@@ -7,7 +7,7 @@ mod parse;
 pub(crate) mod reader;
 mod schema;
 
-pub use check::{Available, check};
+pub use check::{Available, check, installable};
 pub use model::{
     AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, RebootRule, Site, Tenant, Topology,
     Wanted,

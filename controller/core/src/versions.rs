@@ -1,0 +1,380 @@
+//! What is known of the products' versions, as data (`deploy/data/versions.toml`), and what it says of a server or a plan
+//! (guard rail G6). What rests on secondary sources warns; it does not block.
+
+use std::collections::BTreeMap;
+
+use protocol::step::Product;
+use protocol::{TargetId, Timestamp, Version};
+use serde::{Deserialize, Serialize};
+
+use crate::facts::Fleetwide;
+
+/// How sure a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Certainty {
+    /// The vendor's own page.
+    Vendor,
+    /// Somebody else's word.
+    Secondary,
+}
+
+/// A day, such as 2026-09-30: it begins at midnight UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Day(Timestamp);
+
+impl TryFrom<String> for Day {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let at = format!("{text}T00:00:00Z").parse();
+        at.map(Self)
+            .map_err(|_| format!("\"{text}\" is not a day such as 2026-09-30"))
+    }
+}
+
+impl From<Day> for String {
+    fn from(day: Day) -> Self {
+        day.to_string()
+    }
+}
+
+impl std::fmt::Display for Day {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = self.0.to_string();
+        f.write_str(text.split('T').next().unwrap_or_default())
+    }
+}
+
+impl Day {
+    /// Whole days from `now` until this day begins; negative when it has.
+    #[must_use]
+    pub const fn days_left(self, now: Timestamp) -> i64 {
+        const DAY: i64 = 24 * 3600 * 1000;
+        (self.0.as_millis() - now.as_millis()).div_euclid(DAY)
+    }
+}
+
+/// A release of a product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// Product.
+    pub product: Product,
+    /// Version.
+    pub version: Version,
+    /// Day of its release.
+    pub released: Option<Day>,
+    /// Day on which its support ends.
+    pub end_of_support: Option<Day>,
+    /// Why the vendor took it back, where it did.
+    pub recalled: Option<String>,
+    /// What else is known of it.
+    pub note: Option<String>,
+    /// Where this is from.
+    pub source: String,
+    /// How sure it is.
+    pub certainty: Certainty,
+}
+
+/// A version below which something stops from a day on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Floor {
+    /// Product.
+    pub product: Product,
+    /// Lowest version that goes on.
+    pub at_least: Version,
+    /// From when on.
+    pub from: Day,
+    /// What stops.
+    pub effect: String,
+    /// Where this is from.
+    pub source: String,
+    /// How sure it is.
+    pub certainty: Certainty,
+}
+
+/// All that is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Versions {
+    /// Day on which somebody last compared the rows with their sources.
+    pub checked_on: Day,
+    /// Releases.
+    #[serde(default)]
+    pub release: Vec<Release>,
+    /// Floors.
+    #[serde(default)]
+    pub floor: Vec<Floor>,
+}
+
+/// What is so of a version, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remark {
+    /// What is so.
+    pub what: String,
+    /// True when it bears on the server now.
+    pub bears: bool,
+    /// Days until it comes to bear; negative when it does already; absent where no day is known.
+    pub days_left: Option<i64>,
+    /// Where this is from.
+    pub source: String,
+    /// How sure it is.
+    pub certainty: Certainty,
+}
+
+impl Remark {
+    /// Less is worse: what bears without a day, then by days, then what has no day.
+    fn urgency(&self) -> i64 {
+        let without = if self.bears { i64::MIN } else { i64::MAX };
+        self.days_left.unwrap_or(without)
+    }
+}
+
+/// A server's version of a product, and what is so of it, worst first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionRow {
+    /// The server.
+    pub target: TargetId,
+    /// The product.
+    pub product: Product,
+    /// Its version; absent where it could not be read.
+    pub version: Option<Version>,
+    /// When the server said so.
+    pub reported: Timestamp,
+    /// What is so of it.
+    pub remarks: Vec<Remark>,
+}
+
+impl Versions {
+    /// The rows that come with this program.
+    ///
+    /// # Panics
+    /// Never: a test reads them.
+    #[must_use]
+    pub fn built_in() -> Self {
+        let text = include_str!("../../../deploy/data/versions.toml");
+        Self::parse(text).expect("the data of this program are read by a test")
+    }
+
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// What is wrong, with its place.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// The release of that number.
+    #[must_use]
+    pub fn release(&self, product: Product, version: Version) -> Option<&Release> {
+        let mut releases = self.release.iter();
+        releases.find(|release| release.product == product && release.version == version)
+    }
+
+    /// What is so of a version, worst first: what has come to bear, then what comes soonest.
+    #[must_use]
+    pub fn remarks(&self, product: Product, version: Version, now: Timestamp) -> Vec<Remark> {
+        let mut remarks = Vec::new();
+        for floor in &self.floor {
+            if floor.product == product && version < floor.at_least {
+                remarks.push(Remark {
+                    what: format!(
+                        "below {}: from {} {}",
+                        floor.at_least, floor.from, floor.effect
+                    ),
+                    bears: floor.from.days_left(now) < 0,
+                    days_left: Some(floor.from.days_left(now)),
+                    source: floor.source.clone(),
+                    certainty: floor.certainty,
+                });
+            }
+        }
+        if let Some(release) = self.release(product, version) {
+            let remark = |what, bears, days_left| Remark {
+                what,
+                bears,
+                days_left,
+                source: release.source.clone(),
+                certainty: release.certainty,
+            };
+            if let Some(why) = &release.recalled {
+                remarks.push(remark(format!("recalled: {why}"), true, None));
+            }
+            if let Some(end) = release.end_of_support {
+                let what = format!("support ends on {end}");
+                let left = end.days_left(now);
+                remarks.push(remark(what, left < 0, Some(left)));
+            }
+            if let Some(note) = &release.note {
+                remarks.push(remark(note.clone(), false, None));
+            }
+        } else {
+            remarks.push(Remark {
+                what: "this version stands in no row of the data".to_owned(),
+                bears: false,
+                days_left: None,
+                source: format!("checked on {}", self.checked_on),
+                certainty: Certainty::Secondary,
+            });
+        }
+        let newer = self.release.iter().filter(|release| {
+            release.product == product && release.version > version && release.recalled.is_none()
+        });
+        if let Some(newest) = newer.max_by_key(|release| release.version) {
+            let since = newest
+                .released
+                .map_or(String::new(), |day| format!(" of {day}"));
+            remarks.push(Remark {
+                what: format!("{}{since} is newer", newest.version),
+                bears: false,
+                days_left: None,
+                source: newest.source.clone(),
+                certainty: newest.certainty,
+            });
+        }
+        remarks.sort_by_key(Remark::urgency);
+        remarks
+    }
+
+    /// Why a version may not be brought onto a server (G6): `Err` blocks, `Ok(Some)` warns.
+    ///
+    /// # Errors
+    /// When the vendor itself says so.
+    pub fn may_install(
+        &self,
+        product: Product,
+        version: Version,
+        now: Timestamp,
+    ) -> Result<Option<String>, String> {
+        let worst = self.remarks(product, version, now).into_iter().next();
+        match worst.filter(|remark| remark.bears) {
+            None => Ok(None),
+            Some(remark) => {
+                let why = format!("{version} {} ({})", remark.what, remark.source);
+                match remark.certainty {
+                    Certainty::Vendor => Err(why),
+                    Certainty::Secondary => Ok(Some(why)),
+                }
+            }
+        }
+    }
+
+    /// Every server's versions, worst first.
+    #[must_use]
+    pub fn rows(&self, known: &Fleetwide, now: Timestamp) -> Vec<VersionRow> {
+        let mut rows = Vec::new();
+        for (target, known) in known {
+            let Some((reported, facts)) = &known.facts else {
+                continue;
+            };
+            let agent = facts.provisioning_agent.as_ref().map(|agent| agent.version);
+            let connect = facts.connect.as_ref().map(|connect| connect.version);
+            let both: BTreeMap<Product, Option<Version>> = [
+                (Product::ProvisioningAgent, agent),
+                (Product::Connect, connect),
+            ]
+            .into_iter()
+            .filter_map(|(product, version)| Some((product, version?)))
+            .collect();
+            for (product, version) in both {
+                rows.push(VersionRow {
+                    target: target.clone(),
+                    product,
+                    version,
+                    reported: *reported,
+                    remarks: version
+                        .map(|version| self.remarks(product, version, now))
+                        .unwrap_or_default(),
+                });
+            }
+        }
+        let urgency = |row: &VersionRow| match (row.version, row.remarks.first()) {
+            // What cannot be read may be anything.
+            (None, _) => i64::MIN + 1,
+            (Some(_), remark) => remark.map_or(i64::MAX, Remark::urgency),
+        };
+        rows.sort_by(|a, b| (urgency(a), &a.target).cmp(&(urgency(b), &b.target)));
+        rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(day: &str) -> Timestamp {
+        format!("{day}T12:00:00Z").parse().unwrap()
+    }
+
+    fn version(text: &str) -> Version {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_data_of_this_program_are_read_and_each_row_names_its_source() {
+        let data = Versions::built_in();
+        assert!(data.release.len() >= 10 && data.floor.len() == 3);
+        assert!(data.release.iter().all(|row| !row.source.is_empty()));
+        let mut seen = std::collections::BTreeSet::new();
+        for row in &data.release {
+            assert!(
+                seen.insert((row.product, row.version)),
+                "{row:?} stands twice"
+            );
+        }
+    }
+
+    #[test]
+    fn days_are_counted_to_the_floor_and_from_it_on() {
+        let data = Versions::built_in();
+        let before = data.remarks(Product::Connect, version("2.5.76.0"), at("2026-09-20"));
+        let floor = before
+            .iter()
+            .find(|one| one.what.starts_with("below 2.5.79.0"))
+            .unwrap();
+        assert_eq!(floor.days_left, Some(9));
+        let after = data.remarks(Product::Connect, version("2.5.76.0"), at("2026-11-23"));
+        assert!(
+            after[0].what.contains("support ends on 2026-09-01"),
+            "{after:?}"
+        );
+        let floor = after
+            .iter()
+            .find(|one| one.what.starts_with("below 2.5.79.0"))
+            .unwrap();
+        assert_eq!(floor.days_left, Some(-55));
+    }
+
+    #[test]
+    fn what_secondary_sources_say_warns_and_what_the_vendor_says_blocks() {
+        let mut data = Versions::built_in();
+        let recalled = version("2.6.79.0");
+        let now = at("2026-11-23");
+        let warned = data.may_install(Product::Connect, recalled, now);
+        assert!(warned.unwrap().unwrap().contains("recalled"));
+        for row in &mut data.release {
+            row.certainty = Certainty::Vendor;
+        }
+        assert!(data.may_install(Product::Connect, recalled, now).is_err());
+        let newest = data.may_install(Product::Connect, version("2.6.92.0"), now);
+        assert_eq!(newest, Ok(None));
+        let below = data.may_install(Product::Connect, version("2.4.1.0"), now);
+        assert!(
+            below.unwrap_err().contains("2.4.18.0"),
+            "the vendor's own floor"
+        );
+    }
+
+    #[test]
+    fn a_document_with_a_slip_is_refused_with_its_place() {
+        let wrong = Versions::parse("checked_on = \"yesterday\"").unwrap_err();
+        assert!(
+            wrong.contains("yesterday") && wrong.contains("line 1"),
+            "{wrong}"
+        );
+        assert!(Versions::parse("checked_on = \"2026-10-06\"\nfloors = 1").is_err());
+    }
+}

@@ -1,0 +1,75 @@
+//! `entrain status --versions` and guard rail G6 as their user sees them.
+
+use agent_twin::{Installed, Profile};
+use e2e::{World, server, text};
+
+const OLD: &str = "sync-01.corp.contoso.com";
+const NEW: &str = "sync-02.corp.contoso.com";
+
+fn with_agent(name: &str, version: &str) -> Profile {
+    let mut profile = server(name, &[]);
+    profile.installed = Installed::ProvisioningAgent {
+        version: version.parse().expect("a version"),
+        tenant: e2e::TENANT.parse().expect("a tenant"),
+    };
+    profile
+}
+
+#[test]
+fn the_worst_version_comes_first_and_data_of_the_vendor_block() {
+    let mut world = World::new();
+    world.enroll(&[with_agent(NEW, "1.1.2505.0"), with_agent(OLD, "1.1.2102.0")]);
+    world.add_artifact();
+    let topology = world.topology(&[OLD, NEW]);
+    let fine = world.entrain(&["check", &topology]);
+    assert!(fine.status.success(), "{}", text(&fine));
+
+    // The site's own data take the place of those of the program at the next start; a slip in them is refused with its
+    // place.
+    let own = world.path("controller/versions.toml");
+    std::fs::write(&own, "checked_on = \"2026-13-01\"").expect("a file");
+    world.kill_controller();
+    let refused = world.entrain(&["serve"]);
+    assert!(!refused.status.success());
+    let said = text(&refused);
+    assert!(
+        said.contains("versions.toml") && said.contains("line 1"),
+        "{said}"
+    );
+    let data = r#"
+checked_on = "2026-10-06"
+[[floor]]
+product = "provisioning-agent"
+at_least = "1.1.2334.0"
+from = "2020-01-01"
+effect = "registration stops below it"
+source = "vendor's page"
+certainty = "vendor"
+[[release]]
+product = "provisioning-agent"
+version = "1.1.2505.0"
+recalled = "it was taken back"
+source = "vendor's page"
+certainty = "vendor"
+"#;
+    std::fs::write(&own, data).expect("a file");
+    world.start_controller();
+    world.all_report(2);
+    let seen = world.json(&["status", "--versions", "--json"]);
+    let rows = seen["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 2, "{seen}");
+    assert_eq!(rows[0]["target"], NEW, "recalled is the worst: {seen}");
+    assert_eq!(rows[1]["target"], OLD);
+    assert!(rows[1]["remarks"][0]["days_left"].as_i64().expect("days") < -2000);
+    let said = text(&world.entrain(&["status", "--versions"]));
+    for words in [
+        "recalled: it was taken back",
+        "below 1.1.2334.0",
+        "checked on 2026-10-06",
+    ] {
+        assert!(said.contains(words), "{words} is missing:\n{said}");
+    }
+    let checked = world.entrain(&["check", &topology]);
+    assert_eq!(checked.status.code(), Some(2));
+    assert!(text(&checked).contains("(G6)"), "{}", text(&checked));
+}
