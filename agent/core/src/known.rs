@@ -1,5 +1,5 @@
-//! Known errors: what a log line or message means and what to do about it. The rows are those of section 1.13 of the
-//! product facts.
+//! Known errors: what a log line or message means and what to do about it. The rows are those of sections 1.13 (`KE`) and
+//! 2.15 (`KC`) of the product facts; where the facts give no words of the error, there is no row.
 
 use protocol::event::KnownCause;
 
@@ -71,6 +71,60 @@ const TABLE: &[Known] = &[
         text: "key does not exist",
         cause: "no KDS root key is usable in the forest yet",
         fix: "have the forest's administrator make one (Add-KdsRootKey); it is usable ten hours later",
+    },
+    Known {
+        id: "KE13",
+        text: "quarantine",
+        cause: "most calls of the synchronization job fail",
+        fix: "look at the job in the portal, mend what it names, then restart it",
+    },
+    Known {
+        id: "KC01",
+        text: "system.diagnostics.diagnosticsource, version=6.0.0.1",
+        cause: "an edited miiserver.exe.config was kept by an upgrade to 2.5.190.0 or 2.6.1.0",
+        fix: "add the binding redirect of System.Diagnostics.DiagnosticSource to 8.0.0.0 and restart ADSync, or upgrade to 2.6.84.0 or later",
+    },
+    Known {
+        id: "KC02",
+        text: "could not configure application-based authentication for this server",
+        cause: "the application could not be registered: TPM, Conditional Access or network",
+        fix: "mend the cause that the trace names, then run the wizard again",
+    },
+    Known {
+        id: "KC03",
+        text: "unable to validate credentials",
+        cause: "the wizard does not reach the cloud: proxy in machine.config",
+        fix: "set defaultProxy in machine.config, then run the wizard again",
+    },
+    Known {
+        id: "KC04",
+        text: "the adsync database already contains data and cannot be overwritten",
+        cause: "a database of an earlier installation is left on the SQL Server",
+        fix: "back the database up and delete it, or use /useexistingdatabase",
+    },
+    Known {
+        id: "KC05",
+        text: "assembly version in aad connector configuration",
+        cause: "a generic LDAP or SQL connector is older than the engine",
+        fix: "refresh the connector in Synchronization Service Manager",
+    },
+    Known {
+        id: "KC06",
+        text: "error 25009",
+        cause: "the database is in an availability group while setup runs",
+        fix: "take it out of the group, and add it again afterwards",
+    },
+    Known {
+        id: "KC07",
+        text: "preupgradefailure",
+        cause: "an automatic upgrade broke off before it began",
+        fix: "upgrade by hand to the newest version",
+    },
+    Known {
+        id: "KC08",
+        text: "is not recognized as the name of a cmdlet",
+        cause: "the product's module is not loaded, or the product is not configured",
+        fix: "finish the wizard; then Import-Module ADSync",
     },
 ];
 

@@ -5,6 +5,7 @@
 pub mod facts;
 pub mod finding;
 pub mod fleet;
+pub mod handover;
 pub mod plan;
 pub mod policy;
 pub mod recipe;

@@ -99,6 +99,16 @@ pub(crate) enum Verb {
         #[command(flatten)]
         json: Json,
     },
+    /// Prints what a domain's administrator runs on their own workstation, so that no credential reaches Entrain. Needs no
+    /// running controller.
+    ///
+    /// Example: entrain handover corp.contoso.com topology.toml
+    Handover {
+        /// DNS name of the domain.
+        domain: protocol::DomainName,
+        #[command(flatten)]
+        documents: Documents,
+    },
     /// Carries out a plan.
     ///
     /// Example: entrain apply 3f2a91c0 --change CHG0012345

@@ -75,6 +75,28 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             };
             plan(&client, &documents, purpose, json.json).await
         }
+        Verb::Handover { domain, documents } => {
+            let texts = read_topology(&documents.topology)?;
+            let document = |text: Text| controller_core::topology::Document {
+                file: text.file,
+                text: text.text,
+            };
+            let documents: Vec<_> = texts.into_iter().map(document).collect();
+            let (topology, findings) = controller_core::topology::parse(&documents);
+            let wrong = findings
+                .iter()
+                .filter(|finding| finding.severity == controller_core::finding::Severity::Error);
+            let wrong: Vec<String> = wrong.map(ToString::to_string).collect();
+            if !wrong.is_empty() {
+                output::error(&wrong.join("\n"));
+                return Ok(exit::FINDINGS);
+            }
+            match controller_core::handover::handover(&topology, &domain) {
+                Ok(text) => output::print(&text),
+                Err(why) => bail!("{why}"),
+            }
+            Ok(exit::OK)
+        }
         Verb::Preflight { documents, json } => {
             let ask = ask(&documents, Purpose::Preflight)?;
             let planned: Planned = client.post("/v1/plans", &ask).await?;

@@ -203,7 +203,15 @@ impl Directory {
     /// # Errors
     /// While outcomes are missing.
     pub fn computer(&self, host: &str, cx: &mut Cx<'_>) -> Flow<Reading<Computer>> {
-        let short = host.split('.').next().unwrap_or(host);
+        // The account's name is the NetBIOS name, which has 15 signs at most ([K]).
+        let short: String = host
+            .split('.')
+            .next()
+            .unwrap_or(host)
+            .chars()
+            .take(15)
+            .collect();
+        let short = short.as_str();
         if !directory::is_plain(short) {
             return Ok(Err(format!("{short} cannot stand in a search")));
         }

@@ -204,7 +204,7 @@ fn bring(tenant: &Tenant, sign_in: SignIn, served: &[ServedDomain]) -> Vec<Strin
         people.push(match domain.rights {
             DirectoryRights::Ask => format!("a domain administrator of {}, once", domain.name),
             DirectoryRights::Handover => format!(
-                "the administrator of {} does the directory's part beforehand",
+                "the administrator of {0} does the directory's part beforehand: entrain handover {0}",
                 domain.name
             ),
         });

@@ -1,0 +1,149 @@
+//! The directory's part of a rollout, for the domain's administrator: what they run on their own workstation, so that no
+//! credential reaches Entrain (product facts 1.6). The text is PowerShell, meant to be read before it is run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use protocol::{DomainName, GmsaName, TargetId};
+
+use crate::topology::Topology;
+
+/// The product's default gMSA (1.6 [P]).
+const DEFAULT_GMSA: &str = "provAgentgMSA$";
+
+/// Rights that an agent needs in each domain that it serves; from 1.1.2334.0 on the product does not grant them to a gMSA
+/// that was made beforehand (1.6, 1.11 [R]).
+const PERMISSIONS: &[(&str, &str)] = &[
+    ("BasicRead", "always"),
+    ("PasswordHashSync", "where password hashes are synchronized"),
+    ("PasswordWriteBack", "where passwords are written back"),
+    (
+        "UserGroupCreateDelete",
+        "where groups or users are provisioned to the directory",
+    ),
+];
+
+/// What a domain's administrator is asked to do.
+///
+/// # Errors
+/// When nothing in the topology concerns the domain.
+pub fn handover(topology: &Topology, domain: &DomainName) -> Result<String, String> {
+    let serving = topology
+        .agents
+        .values()
+        .filter(|group| group.serves.iter().any(|(served, _)| served == domain));
+    let served = serving.count() > 0;
+    let mut accounts: BTreeMap<GmsaName, BTreeSet<TargetId>> = BTreeMap::new();
+    for group in topology.agents.values() {
+        for (host, _) in &group.hosts {
+            if host.home_domain().as_ref() == Some(domain) {
+                let default = DEFAULT_GMSA.parse().ok();
+                let Some(name) = group.gmsa.clone().or(default) else {
+                    continue;
+                };
+                accounts.entry(name).or_default().insert(host.clone());
+            }
+        }
+    }
+    if !served && accounts.is_empty() {
+        return Err(format!(
+            "nothing in the topology serves {domain} or is a server of it"
+        ));
+    }
+    let mut text = String::new();
+    write(&mut text, topology, domain, &accounts, served)
+        .map_err(|_| "writing to a text cannot fail".to_owned())?;
+    Ok(text)
+}
+
+fn write(
+    out: &mut String,
+    topology: &Topology,
+    domain: &DomainName,
+    accounts: &BTreeMap<GmsaName, BTreeSet<TargetId>>,
+    served: bool,
+) -> std::fmt::Result {
+    let owner = topology.domains.get(domain);
+    let owner = owner.and_then(|domain| domain.owner.as_deref());
+    writeln!(out, "# The directory's part for {domain}")?;
+    if let Some(owner) = owner {
+        writeln!(out, "# For: {}", owner.replace(['\r', '\n'], " "))?;
+    }
+    writeln!(
+        out,
+        "# Run by an administrator of {domain}, in Windows PowerShell with the ActiveDirectory module, on their own
+# workstation. No credential reaches Entrain. Read each part before you run it.
+$ErrorActionPreference = 'Stop'
+Import-Module -Name ActiveDirectory"
+    )?;
+    if !accounts.is_empty() {
+        writeln!(
+            out,
+            "
+# 1. Key for the passwords of group managed service accounts: once for each forest, by its administrator. A new key is
+#    usable ten hours after it was made; do not date it back outside of a lab.
+if (-not (Get-KdsRootKey)) {{ Add-KdsRootKey }}
+Get-KdsRootKey | Select-Object -Property KeyId, EffectiveTime"
+        )?;
+    }
+    for (name, hosts) in accounts {
+        let short = name.as_str().trim_end_matches('$');
+        writeln!(
+            out,
+            "\n# 2. {name}: the account that the agents run as, for"
+        )?;
+        for host in hosts {
+            writeln!(out, "#    {host}")?;
+        }
+        writeln!(out, "$servers = @(")?;
+        for host in hosts {
+            writeln!(
+                out,
+                "    Get-ADComputer -Server '{domain}' -Filter \"DNSHostName -eq '{host}'\""
+            )?;
+        }
+        writeln!(
+            out,
+            ")
+if ($servers.Count -ne {count}) {{ throw \"$($servers.Count) of {count} servers have an account in {domain}\" }}
+$account = Get-ADServiceAccount -Server '{domain}' -Filter \"Name -eq '{short}'\" -Properties PrincipalsAllowedToRetrieveManagedPassword
+if ($account) {{
+    # Whoever may retrieve the password already keeps that right.
+    $readers = @($account.PrincipalsAllowedToRetrieveManagedPassword) + @($servers.DistinguishedName) | Sort-Object -Unique
+    Set-ADServiceAccount -Server '{domain}' -Identity '{short}' -PrincipalsAllowedToRetrieveManagedPassword $readers
+}} else {{
+    New-ADServiceAccount -Server '{domain}' -Name '{short}' -DNSHostName '{short}.{domain}' -ManagedPasswordIntervalInDays 30 -PrincipalsAllowedToRetrieveManagedPassword $servers -Enabled $true
+}}
+# Both sides must speak a common encryption; RC4 is off on hardened servers.
+Set-ADServiceAccount -Server '{domain}' -Identity '{short}' -KerberosEncryptionType AES128,AES256",
+            count = hosts.len()
+        )?;
+    }
+    if served {
+        writeln!(
+            out,
+            "
+# 3. Rights of the account in {domain}: on one agent, once it serves the domain. Leave out what is not used. Objects that
+#    AdminSDHolder protects do not get them.
+$agent = 'C:\\Program Files\\Microsoft Azure AD Connect Provisioning Agent'
+Import-Module -Name \"$agent\\Microsoft.CloudSync.PowerShell.dll\"
+$administrator = Get-Credential"
+        )?;
+        for (permission, when) in PERMISSIONS {
+            writeln!(
+                out,
+                "Set-AADCloudSyncPermissions -PermissionType '{permission}' -TargetDomain '{domain}' -TargetDomainCredential $administrator # {when}"
+            )?;
+        }
+    }
+    writeln!(out, "\n# 4. Then each server sees for itself, by:")?;
+    for (name, hosts) in accounts {
+        for host in hosts {
+            writeln!(
+                out,
+                "#    entrain-agent directory {domain} --gmsa '{name}' --server {host}"
+            )?;
+        }
+    }
+    writeln!(out, "#    or all of them: entrain preflight")
+}

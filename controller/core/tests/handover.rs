@@ -1,0 +1,74 @@
+//! What a domain's administrator is handed: PowerShell that a grammar reads, for the right servers and nobody else's.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use controller_core::handover::handover;
+use controller_core::topology::{Document, Topology, parse};
+
+const TEXT: &str = r#"
+[tenant.contoso]
+id = "3f0c8a4e-0000-0000-0000-000000000000"
+[domain."corp.contoso.com"]
+owner = "ad-corp@contoso.com"
+[agents.corp]
+serves = ["corp.contoso.com", "emea.corp.contoso.com"]
+hosts = ["sync-01.corp.contoso.com", "sync-02.corp.contoso.com"]
+gmsa = "svcEntraSync$"
+[agents.fra]
+serves = ["emea.corp.contoso.com"]
+hosts = ["fra-sync-01.emea.corp.contoso.com"]
+"#;
+
+fn topology() -> Topology {
+    let document = Document {
+        file: "topology.toml".to_owned(),
+        text: TEXT.to_owned(),
+    };
+    parse(&[document]).0
+}
+
+fn has_error(text: &str) -> bool {
+    let mut parser = tree_sitter::Parser::new();
+    let language = tree_sitter_powershell::LANGUAGE.into();
+    parser.set_language(&language).unwrap();
+    parser.parse(text, None).unwrap().root_node().has_error()
+}
+
+#[test]
+fn each_domain_gets_its_own_part_as_powershell() {
+    let topology = topology();
+    let home = handover(&topology, &"corp.contoso.com".parse().unwrap()).unwrap();
+    assert!(!has_error(&home), "{home}");
+    assert!(has_error("if ($a {"), "the grammar tells what is wrong");
+    for words in [
+        "# For: ad-corp@contoso.com",
+        "New-ADServiceAccount -Server 'corp.contoso.com' -Name 'svcEntraSync'",
+        "DNSHostName -eq 'sync-01.corp.contoso.com'",
+        "$servers.Count -ne 2",
+        "Set-AADCloudSyncPermissions -PermissionType 'BasicRead' -TargetDomain 'corp.contoso.com'",
+        "entrain-agent directory corp.contoso.com --gmsa 'svcEntraSync$' --server sync-02.corp.contoso.com",
+    ] {
+        assert!(home.contains(words), "{words} is missing:\n{home}");
+    }
+    assert!(
+        !home.contains("fra-sync-01"),
+        "another domain's servers are not its matter"
+    );
+    assert_eq!(
+        home.replace("Get-Credential", "")
+            .matches("-Credential")
+            .count(),
+        0,
+        "no credential is handed to anybody"
+    );
+
+    let child = handover(&topology, &"emea.corp.contoso.com".parse().unwrap()).unwrap();
+    assert!(!has_error(&child), "{child}");
+    assert!(child.contains("-Name 'provAgentgMSA'") && child.contains("fra-sync-01"));
+    assert!(!child.contains("sync-02"), "{child}");
+
+    let nobody = handover(&topology, &"other.test".parse().unwrap());
+    assert!(nobody.unwrap_err().contains("other.test"));
+}
