@@ -1,0 +1,56 @@
+//! The page of all probes under `deploy/docs` says what the catalogue says. `UPDATE_DOCS=1` writes it anew.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use std::fmt::Write as _;
+
+use agent_core::catalogue::ALL;
+use protocol::event::{Owner, Severity};
+use protocol::step::Product;
+
+fn page() -> String {
+    let mut out = String::from(
+        "# Probes\n\nWhat an agent looks at before anything is touched (`PF`, `SEC`) and afterwards (`PV`). `entrain preflight` asks all of
+the first kind on live servers and changes nothing. *Blocks* stops a server before its work begins; what cannot be told
+about the directory warns, since its administrator can answer it (`entrain-agent directory`). This page is written from
+the catalogue that the agent is built with.\n\n| Id | For | What is looked at | What passes | A failure | Who mends it | How |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for probe in ALL {
+        let product = match probe.product {
+            None => "both",
+            Some(Product::ProvisioningAgent) => "cloud sync",
+            Some(Product::Connect) => "Connect",
+        };
+        let severity = match probe.severity {
+            Severity::Block => "blocks",
+            Severity::Warn => "warns",
+            Severity::Info => "is noted",
+        };
+        let owner = match probe.owner {
+            Owner::Server => "the server's owner",
+            Owner::Directory => "the directory's administrator",
+            Owner::Network => "the network",
+            Owner::Tenant => "the tenant's administrator",
+            Owner::Entrain => "Entrain",
+        };
+        writeln!(
+            out,
+            "| {} | {product} | {} | {} | {severity} | {owner} | {} |",
+            probe.id, probe.what, probe.wanted, probe.fix
+        )
+        .unwrap();
+    }
+    out
+}
+
+#[test]
+fn the_page_of_probes_is_the_catalogue() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/docs/probes.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, page()).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(written, page(), "UPDATE_DOCS=1 writes the page anew");
+}
