@@ -205,10 +205,24 @@ pub struct StageConnect {
     pub artifact: Digest,
 }
 
+/// What a person does to Connect Sync at a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConnectWork {
+    /// Installs it with express settings: the server becomes active.
+    InstallActive,
+    /// Upgrades a staging server in place: it stays staging.
+    UpgradeStaging,
+    /// Upgrades the active server in place: it stays active.
+    UpgradeActive,
+}
+
 /// Guides a person through the MSI and the wizard of Connect Sync and watches for its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuideConnect {
+    /// What is done, and what the server must be afterwards.
+    pub work: ConnectWork,
     /// A server of this version or newer counts as installed.
     pub at_least: Version,
     /// What the person does.

@@ -126,13 +126,15 @@ pub enum Fault {
     ApplicationControl,
     /// The server's account may not sign in to the directory.
     DirectoryUnreadable,
+    /// The person at the wizard takes a staging server out of staging mode (G1).
+    UpgradeActivates,
     /// What other servers change in the directory is seen late here.
     ReplicationSlow,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 61] = [
+    pub const ALL: [Self; 62] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -193,6 +195,7 @@ impl Fault {
         Self::ConstrainedLanguage,
         Self::ApplicationControl,
         Self::DirectoryUnreadable,
+        Self::UpgradeActivates,
         Self::ReplicationSlow,
     ];
 }

@@ -634,7 +634,11 @@ impl Twin {
             && self
                 .read(product::AGENT_KEY, product::AGENT_TENANT)
                 .is_none();
-        let connect_waits = self.staged.is_some() && self.staging.is_none();
+        let engine = product::CONNECT_ENGINE.to_lowercase();
+        let there = self.files.get(&engine).copied().flatten();
+        let connect_waits = self
+            .staged
+            .is_some_and(|staged| there.is_none_or(|there| there < staged));
         if !unregistered && !connect_waits {
             return;
         }
@@ -652,7 +656,8 @@ impl Twin {
             self.register(&tenant, product::DEFAULT_GMSA);
         } else if let Some(version) = self.staged {
             self.changes.push("wizard of Connect".to_owned());
-            self.lay_down_connect(version, false);
+            let keeps = self.staging.unwrap_or(false) && !self.has(Fault::UpgradeActivates);
+            self.lay_down_connect(version, keeps);
         }
     }
 }

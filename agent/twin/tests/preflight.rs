@@ -278,6 +278,7 @@ fn no_fault_is_without_a_test() {
         Fault::DnsBlocked,
         Fault::DirectoryUnreadable,
         Fault::ReplicationSlow,
+        Fault::UpgradeActivates,
     ];
     for fault in Fault::ALL {
         let here = TABLE.iter().any(|(one, ..)| *one == fault);

@@ -105,13 +105,19 @@ fn agent_steps(sign_in: SignIn, may_fix: Vec<Fix>) -> Vec<Step> {
     ]
 }
 
-fn connect_steps() -> Vec<Step> {
+/// An installation with express settings, or an upgrade in place.
+fn connect_steps(work: ConnectWork) -> Vec<Step> {
+    let mut preflight = preflight(Product::Connect, SignIn::Wizard, Vec::new());
+    if let Step::Preflight(preflight) = &mut preflight {
+        preflight.present = work != ConnectWork::InstallActive;
+    }
     vec![
-        preflight(Product::Connect, SignIn::Wizard, Vec::new()),
+        preflight,
         Step::StageConnect(StageConnect {
             artifact: Digest::of(b"setup"),
         }),
         Step::GuideConnect(GuideConnect {
+            work,
             at_least: NEWEST,
             text: text(),
         }),
@@ -215,9 +221,83 @@ fn each_recipe_ends_well_on_a_server_in_order() {
         assert_eq!(conclusion.ending, Ending::Completed, "{sign_in:?}");
         assert_eq!(conclusion.grade, Some(Grade::Registered));
     }
-    let (conclusion, ..) = drive(connect_steps(), &mut twin(&[]), None);
+    let install = connect_steps(ConnectWork::InstallActive);
+    let (conclusion, ..) = drive(install, &mut twin(&[]), None);
     assert_eq!(conclusion.ending, Ending::Completed);
     assert_eq!(conclusion.grade, Some(Grade::Configured));
+    for (work, staging) in UPGRADES {
+        let (conclusion, journal, _) =
+            drive(connect_steps(work), &mut old_connect(staging, &[]), None);
+        assert_eq!(conclusion.ending, Ending::Completed, "{work:?}");
+        let mode = if staging { "staging" } else { "active" };
+        assert!(
+            conclusion.steps[2].summary.ends_with(mode),
+            "{conclusion:?}"
+        );
+        assert!(
+            journal
+                .iter()
+                .any(|event| matches!(event, Event::TaskOpened { .. }))
+        );
+    }
+}
+
+const UPGRADES: [(ConnectWork, bool); 2] = [
+    (ConnectWork::UpgradeStaging, true),
+    (ConnectWork::UpgradeActive, false),
+];
+
+/// A server with an older Connect, and a person who comes to the wizard.
+fn old_connect(staging: bool, faults: &[Fault]) -> Twin {
+    Twin::new(Profile {
+        target: target(),
+        installed: Installed::Connect {
+            version: Version::new(1, 0, 0, 0),
+            staging,
+        },
+        person: Some(tenant()),
+        faults: faults.iter().copied().collect(),
+    })
+}
+
+#[test]
+fn an_upgrade_that_makes_a_staging_server_active_fails_loudly() {
+    let steps = connect_steps(ConnectWork::UpgradeStaging);
+    let mut server = old_connect(true, &[Fault::UpgradeActivates]);
+    let (conclusion, ..) = drive(steps, &mut server, None);
+    let Ending::Failed(why) = conclusion.ending else {
+        panic!("not failed: {conclusion:?}")
+    };
+    assert!(why.contains("(G1)"), "{why}");
+}
+
+#[test]
+fn an_upgrade_does_not_begin_while_the_engine_is_busy_or_the_settings_are_not_exported() {
+    for (fault, id) in [(Fault::EngineBusy, "PF73"), (Fault::ExportOld, "PF74")] {
+        let steps = connect_steps(ConnectWork::UpgradeActive);
+        let mut server = old_connect(false, &[fault]);
+        let (conclusion, ..) = drive(steps, &mut server, None);
+        let Ending::Failed(why) = conclusion.ending else {
+            panic!("not failed: {conclusion:?}")
+        };
+        assert!(why.contains(id), "{why}");
+        assert!(server.changes.is_empty(), "{:?}", server.changes);
+    }
+}
+
+#[test]
+fn a_cut_in_an_upgrade_of_connect_ends_as_without_it() {
+    for (work, staging) in UPGRADES {
+        let mut whole = old_connect(staging, &[]);
+        let fresh = whole.clone();
+        let (_, _, actions) = drive(connect_steps(work), &mut whole, None);
+        for cut in 0..actions {
+            let mut server = fresh.clone();
+            let (after, ..) = drive(connect_steps(work), &mut server, Some(cut));
+            assert_eq!(after.ending, Ending::Completed, "cut at {cut}");
+            assert_eq!(server.changes, whole.changes, "cut at {cut}");
+        }
+    }
 }
 
 #[test]
@@ -245,7 +325,7 @@ fn a_cut_before_any_action_ends_as_without_it_and_repeats_no_change() {
     for steps in [
         agent_steps(SignIn::Token, Vec::new()),
         agent_steps(SignIn::Wizard, vec![Fix::Tls12, Fix::Vaultsvc]),
-        connect_steps(),
+        connect_steps(ConnectWork::InstallActive),
     ] {
         let mut whole = twin(&[Fault::VaultDisabled, Fault::TlsOff]);
         if !matches!(steps[2], Step::GuideProvisioningAgent(_)) {

@@ -1,6 +1,7 @@
 //! G1 at the moment of action: two rollouts of two topologies cannot make two servers of one tenant active.
 #![expect(
     clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
     reason = "a test stops where something is not as it must be"
 )]
 
@@ -17,7 +18,7 @@ use protocol::event::Event;
 use protocol::facts::{ConnectFacts, Facts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::{ArtifactKind, ArtifactRef};
-use protocol::step::Product;
+use protocol::step::{ConnectWork, Product, Step};
 use protocol::{
     BundleId, Digest, Epoch, EventIndex, Generation, RolloutId, TargetId, Timestamp, Version,
 };
@@ -174,4 +175,76 @@ fn an_active_server_or_one_that_cannot_be_told_holds_and_a_staging_one_does_not(
         let offered = world.offered().contains(&"c2.a.test".to_owned());
         assert_eq!(offered, !holds, "{staging:?}");
     }
+}
+
+/// A plan over two servers of one tenant that have an older version, named so that the active one comes first by name.
+fn upgrade(modes: [Option<bool>; 2]) -> Plan {
+    let document = Document {
+        file: "t.toml".to_owned(),
+        text: "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\"]\nsettings = { sign_in = \"password-hash-sync\" }\n".to_owned(),
+    };
+    let (topology, findings) = parse(&[document]);
+    assert!(findings.is_empty(), "{findings:?}");
+    let artifact = ArtifactRef {
+        sha256: Digest::of(b"msi"),
+        chunks: Digest::ZERO,
+        size: 1,
+        kind: ArtifactKind::Msi,
+        product: Product::Connect,
+        version: NEWEST,
+    };
+    let mut known = Fleetwide::new();
+    for (server, mode) in ["c1.a.test", "c2.a.test"].into_iter().zip(modes) {
+        let mut facts = facts(Some(mode));
+        if let Some(connect) = &mut facts.connect {
+            connect.version = Some(Version::new(2, 5, 79, 0));
+        }
+        let key = SigningKey::generate().public();
+        let entry = Known {
+            key: key.fingerprint(),
+            facts: Some((NOW, facts)),
+        };
+        known.insert(server.parse().unwrap(), entry);
+    }
+    plan(Inputs {
+        topology: &topology,
+        policy: &Policy::default(),
+        known: &known,
+        artifacts: &Artifacts::from([(Product::Connect, artifact)]),
+        purpose: Purpose::Install,
+    })
+}
+
+#[test]
+fn staging_servers_are_upgraded_before_the_active_one_and_each_keeps_its_mode() {
+    let plan = upgrade([Some(false), Some(true)]);
+    let order: Vec<String> = plan.waves[0].iter().map(ToString::to_string).collect();
+    assert_eq!(order, ["c2.a.test", "c1.a.test"]);
+    for (server, work) in [
+        ("c1.a.test", ConnectWork::UpgradeActive),
+        ("c2.a.test", ConnectWork::UpgradeStaging),
+    ] {
+        let part = &plan.targets[&server.parse::<TargetId>().unwrap()];
+        assert!(!part.makes_active(), "an upgrade makes nobody active (G1)");
+        let steps = part.phases.iter().flat_map(|phase| &phase.steps);
+        let guided: Vec<_> = steps
+            .filter_map(|step| match step {
+                Step::GuideConnect(guide) => Some((guide.work, guide.at_least)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(guided, [(work, NEWEST)], "{server}");
+        assert!(part.why[0].contains("2.5.79.0"), "{:?}", part.why);
+    }
+}
+
+#[test]
+fn a_server_whose_mode_cannot_be_told_is_not_upgraded() {
+    let plan = upgrade([None, Some(true)]);
+    let part = &plan.targets[&"c1.a.test".parse::<TargetId>().unwrap()];
+    assert!(
+        part.left_out && part.why[0].contains("G1"),
+        "{:?}",
+        part.why
+    );
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use protocol::event::{Completion, Grade, Verdict};
 use protocol::facts::{ConnectFacts, ServiceState};
-use protocol::step::{GuideConnect, StageConnect, VerifyConnect};
+use protocol::step::{ConnectWork, GuideConnect, StageConnect, VerifyConnect};
 
 use crate::catalogue;
 use crate::op::{Op, Script};
@@ -70,19 +70,19 @@ pub fn stage(stage: &StageConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
 /// # Errors
 /// While outcomes are missing, and when it fails.
 pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let staging = guide.work == ConnectWork::UpgradeStaging;
     let done = |connect: Option<ConnectFacts>| {
         let connect = connect?;
         let version = connect
             .version
             .filter(|version| *version >= guide.at_least)?;
         // The wizard's end shows by the scheduler: before it, the module does not answer.
-        let mode = match connect.staging? {
-            true => "staging",
-            false => "active",
-        };
-        Some(format!("version {version} configured, {mode}"))
+        let is = connect.staging?;
+        let mode = if is { "staging" } else { "active" };
+        Some((is, format!("version {version} configured, {mode}")))
     };
-    if let Some(summary) = done(facts::connect_sync(cx)?) {
+    if let Some((is, summary)) = done(facts::connect_sync(cx)?) {
+        settled(is, staging)?;
         return Ok(Complete {
             grade: Some(Grade::Configured),
             ..Complete::new(Completion::AlreadySo, summary)
@@ -90,14 +90,30 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     }
     cx.task(&guide.text)?;
     match cx.until(WATCH, |cx| Ok(done(facts::connect_sync(cx)?)))? {
-        Ok(summary) => Ok(Complete {
-            grade: Some(Grade::Configured),
-            ..Complete::new(Completion::SeenDone, summary)
-        }),
+        Ok((is, summary)) => {
+            settled(is, staging)?;
+            Ok(Complete {
+                grade: Some(Grade::Configured),
+                ..Complete::new(Completion::SeenDone, summary)
+            })
+        }
         Err(by) => {
             let summary = format!("attested by {by}; no probe saw it configured");
             Ok(Complete::new(Completion::Attested { by }, summary))
         }
+    }
+}
+
+/// The server must be what it was to be: a staging server that is active now may be the tenant's second (G1).
+fn settled(is_staging: bool, wanted_staging: bool) -> Flow<()> {
+    match (is_staging, wanted_staging) {
+        (true, true) | (false, false) => Ok(()),
+        (false, true) => fail(
+            "the server is active now and was to stay staging: two servers of the tenant may be active; put it into staging mode by the wizard at once (G1)",
+        ),
+        (true, false) => fail(
+            "the server is staging now and was to be active: no server of the tenant may be exporting; look at the wizard's page on staging mode",
+        ),
     }
 }
 

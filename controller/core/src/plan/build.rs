@@ -44,6 +44,8 @@ struct Member {
     lane: String,
     labels: BTreeMap<String, String>,
     domains: BTreeSet<DomainName>,
+    /// Goes after the others of its lane: the active Connect server, after those that are staging.
+    last: bool,
 }
 
 /// A wave for a domain that nobody serves is a slip of the pen, and would silently put its servers last.
@@ -192,6 +194,7 @@ fn agents(
                     lane: format!("agents.{name}"),
                     labels: group.labels.clone(),
                     domains: group.serves.iter().map(|(name, _)| name.clone()).collect(),
+                    last: false,
                 },
             );
         }
@@ -284,6 +287,7 @@ fn connects(
                     lane,
                     labels: entry.labels.clone(),
                     domains: entry.forests.iter().map(|(name, _)| name.clone()).collect(),
+                    last: modes.get(server) != Some(&Some(true)),
                 },
             );
         }
@@ -364,7 +368,9 @@ fn waves(
         left = rest;
         wave.sort_by_key(|target| {
             (
-                members.get(*target).map(|member| member.lane.as_str()),
+                members
+                    .get(*target)
+                    .map(|member| (member.lane.as_str(), member.last)),
                 *target,
             )
         });

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use protocol::event::Grade;
 use protocol::merkle;
 use protocol::signed::work_leaf;
-use protocol::step::Step;
+use protocol::step::{ConnectWork, Step};
 use protocol::{Digest, DomainName, Fingerprint, PlanId, TargetId, TenantId};
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +59,7 @@ impl TargetPlan {
         self.phases
             .iter()
             .flat_map(|phase| &phase.steps)
-            .any(|step| matches!(step, Step::GuideConnect(_)))
+            .any(|step| matches!(step, Step::GuideConnect(guide) if guide.work == ConnectWork::InstallActive))
     }
 
     /// True when nothing is changed on the target.

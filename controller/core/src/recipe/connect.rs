@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use protocol::facts::Facts;
-use protocol::signed::Phase;
+use protocol::signed::{ArtifactRef, Phase};
 use protocol::step::{
-    DirectoryRights, GuideConnect, Preflight, Product, ServedDomain, SignIn, StageConnect, Step,
-    VerifyConnect,
+    ConnectWork, DirectoryRights, GuideConnect, Preflight, Product, ServedDomain, SignIn,
+    StageConnect, Step, VerifyConnect,
 };
 use protocol::task::{Page, TaskText};
 use protocol::{DomainName, TargetId, Version};
@@ -58,9 +58,7 @@ pub fn answer(
                     people: Vec::new(),
                 }
             }
-            Some(version) => Answer::Nothing(format!(
-                "held: Connect {version} is there and {wanted} is wanted; the upgrade by wizard is not carried out by this version of Entrain"
-            )),
+            Some(version) => upgrade(entry, tenant, server, facts, version, verify, artifact),
             None => {
                 Answer::Nothing("held: Connect is there, and its version cannot be read".to_owned())
             }
@@ -109,6 +107,7 @@ pub fn answer(
             PhaseWork {
                 phase: Phase::Register,
                 steps: vec![Step::GuideConnect(GuideConnect {
+                    work: ConnectWork::InstallActive,
                     at_least: wanted,
                     text,
                 })],
@@ -121,6 +120,115 @@ pub fn answer(
             artifact.version
         )],
         people,
+    }
+}
+
+/// An upgrade in place: bytes staged before, installer and wizard inside a person's appointment, the mode kept (product
+/// facts 2.13).
+fn upgrade(
+    entry: &ConnectEntry,
+    tenant: &Tenant,
+    server: &TargetId,
+    facts: &Facts,
+    from: Version,
+    verify: PhaseWork,
+    artifact: Option<&ArtifactRef>,
+) -> Answer {
+    let Some(artifact) = artifact else {
+        return Answer::Nothing("no installer of Connect Sync is in the artifact store".to_owned());
+    };
+    let staging = facts.connect.as_ref().and_then(|connect| connect.staging);
+    let Some(staging) = staging else {
+        return Answer::Nothing(format!(
+            "held: Connect {from} is there, and whether it is active cannot be told: an upgrade could not be seen to keep it (G1)"
+        ));
+    };
+    let (work, mode) = if staging {
+        (ConnectWork::UpgradeStaging, "staging")
+    } else {
+        (ConnectWork::UpgradeActive, "active")
+    };
+    let to = artifact.version;
+    let text = upgrade_pages(tenant, server, from, to, mode);
+    let people = text.bring.clone();
+    let stage = Step::StageConnect(StageConnect {
+        artifact: artifact.sha256,
+    });
+    Answer::Do {
+        phases: vec![
+            PhaseWork {
+                phase: Phase::Prepare,
+                steps: [readiness(entry, tenant, server, facts), vec![stage]].concat(),
+                artifacts: vec![artifact.clone()],
+            },
+            PhaseWork {
+                phase: Phase::Register,
+                steps: vec![Step::GuideConnect(GuideConnect {
+                    work,
+                    at_least: to,
+                    text,
+                })],
+                artifacts: Vec::new(),
+            },
+            verify,
+        ],
+        why: vec![
+            format!(
+                "Connect {from} is there ({mode}): upgrade in place to {to}, by a person at the wizard; it stays {mode}"
+            ),
+            "there is no way back from an upgrade in place: staging servers go first".to_owned(),
+        ],
+        people,
+    }
+}
+
+/// The upgrade, page by page (product facts 2.13 [P], backups [S]).
+fn upgrade_pages(
+    tenant: &Tenant,
+    server: &TargetId,
+    from: Version,
+    to: Version,
+    mode: &str,
+) -> TaskText {
+    let page = |title: &str, lines: &[&str]| Page {
+        title: title.to_owned(),
+        lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+    };
+    let keep = format!("leave staging mode as it is: this server is {mode}");
+    let sign_in = format!(
+        "sign in as a Hybrid Identity Administrator of tenant {}; the sign-in asks a person",
+        tenant.id
+    );
+    TaskText {
+        title: format!("upgrade Connect Sync on {server} from {from} to {to}"),
+        why: "the vendor supports this upgrade through its wizard alone; there is no way back".to_owned(),
+        bring: vec![
+            format!("a Hybrid Identity Administrator of tenant {}", tenant.id),
+            "a local administrator of the server who is in ADSyncAdmins, and dbo where the database is on a SQL Server"
+                .to_owned(),
+        ],
+        pages: vec![
+            page("Before", &[
+                "copy the newest export of the settings off the server",
+                "back up miiserver.exe.config, and the database where it is on a SQL Server",
+                "close the wizard and Synchronization Service Manager",
+            ]),
+            page("Installer", &[r"start AzureADConnect.msi from C:\ProgramData\Entrain\staged"]),
+            page("Upgrade", &["Upgrade; passwords go on being synchronized meanwhile, objects do not"]),
+            page("Connect to Microsoft Entra ID", &[&sign_in]),
+            page("Ready to configure", &[
+                &keep,
+                r#"clear "Start the synchronization process" to look at the overrides first"#,
+                "Upgrade",
+            ]),
+            page("Configuration complete", &["Exit"]),
+            page("Afterwards", &[
+                "Get-ADSyncSchedulerConnectorOverride | Format-List: changed default rules ask for a full import or synchronization",
+                "where it was cleared: Set-ADSyncScheduler -SyncCycleEnabled $true",
+                "sign out and in again before using the consoles",
+            ]),
+        ],
+        seen_by: format!("the engine's version, and the scheduler, which must still say {mode}"),
     }
 }
 

@@ -1,0 +1,163 @@
+//! The table of the vendor's install article under `deploy/docs`: each numbered step, note and link has one row, each
+//! page that a row names is one that a recipe shows, and so has each upgrade path.
+#![expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test stops where something is not as it must be"
+)]
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use controller_core::facts::{Fleetwide, Known};
+use controller_core::plan::{Inputs, Purpose, plan};
+use controller_core::policy::Policy;
+use controller_core::recipe::Artifacts;
+use controller_core::topology::{Document, parse};
+use protocol::facts::{ConnectFacts, ServiceState};
+use protocol::key::SigningKey;
+use protocol::signed::{ArtifactKind, ArtifactRef};
+use protocol::step::{Product, Step};
+use protocol::{Digest, Timestamp, Version};
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+const TOPOLOGY: &str = r#"
+[tenant.wizard]
+id = "3f0c8a4e-0000-0000-0000-000000000000"
+sign_in = "wizard"
+[tenant.express]
+id = "3f0c8a4e-0000-0000-0000-000000000001"
+[tenant.upgrade]
+id = "3f0c8a4e-0000-0000-0000-000000000002"
+[agents.a]
+tenant = "wizard"
+serves = ["a.test"]
+hosts = ["s1.a.test"]
+[connect.express]
+tenant = "express"
+forests = ["b.test"]
+servers = ["s1.b.test"]
+settings = "express"
+[connect.upgrade]
+tenant = "upgrade"
+forests = ["c.test"]
+servers = ["s1.c.test"]
+settings = "express"
+"#;
+
+/// Titles of the pages that the recipes show, by the prefix of the article's rows that they stand for.
+fn pages(of: &str) -> BTreeSet<String> {
+    let document = Document {
+        file: "t.toml".to_owned(),
+        text: TOPOLOGY.to_owned(),
+    };
+    let (topology, findings) = parse(&[document]);
+    assert!(findings.is_empty(), "{findings:?}");
+    let mut known = Fleetwide::new();
+    for server in ["s1.a.test", "s1.b.test", "s1.c.test"] {
+        let old = ConnectFacts {
+            version: Some(Version::new(2, 5, 79, 0)),
+            service: Some(ServiceState::Running),
+            staging: Some(true),
+            cycle_enabled: Some(true),
+        };
+        let connect = (server == "s1.c.test").then_some(old);
+        let entry = Known {
+            key: SigningKey::generate().public().fingerprint(),
+            facts: Some((NOW, common::facts(None, connect))),
+        };
+        known.insert(server.parse().unwrap(), entry);
+    }
+    let artifact = |product, kind, version| ArtifactRef {
+        sha256: Digest::of(b"x"),
+        chunks: Digest::ZERO,
+        size: 1,
+        kind,
+        product,
+        version,
+    };
+    let agent = Version::new(1, 1, 2505, 0);
+    let connect = Version::new(2, 6, 92, 0);
+    let plan = plan(Inputs {
+        topology: &topology,
+        policy: &Policy::default(),
+        known: &known,
+        artifacts: &Artifacts::from([
+            (
+                Product::ProvisioningAgent,
+                artifact(Product::ProvisioningAgent, ArtifactKind::Exe, agent),
+            ),
+            (
+                Product::Connect,
+                artifact(Product::Connect, ArtifactKind::Msi, connect),
+            ),
+        ]),
+        purpose: Purpose::Install,
+    });
+    let server = match of {
+        "A" => "s1.a.test",
+        "U" => "s1.c.test",
+        _ => "s1.b.test",
+    };
+    let part = &plan.targets[&server.parse().unwrap()];
+    let texts = part.phases.iter().flat_map(|phase| &phase.steps);
+    let texts = texts.filter_map(|step| match step {
+        Step::GuideProvisioningAgent(guide) => Some(&guide.text),
+        Step::GuideConnect(guide) => Some(&guide.text),
+        _ => None,
+    });
+    let titles = texts.flat_map(|text| text.pages.iter().map(|page| page.title.clone()));
+    let titles: BTreeSet<String> = titles.collect();
+    assert!(!titles.is_empty(), "{server} has no pages: {:?}", part.why);
+    titles
+}
+
+/// Rows of the page's tables: the first cell's id, and the row.
+fn rows() -> Vec<(String, String)> {
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/docs/article.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines()
+        .filter(|line| line.starts_with("| "))
+        .filter_map(|line| {
+            let id = line.split('|').nth(1)?.trim();
+            let id = id.split(':').next()?.to_owned();
+            let head = ["Step", "---", "Path"].contains(&id.as_str());
+            (!head).then(|| (id, line.to_owned()))
+        })
+        .collect()
+}
+
+#[test]
+fn each_step_note_link_and_upgrade_path_has_one_row() {
+    let mut wanted: Vec<String> = (1..=17).map(|number| format!("A{number}")).collect();
+    wanted.extend(["A6n", "A-link", "E-link", "C"].map(ToOwned::to_owned));
+    wanted.extend((1..=10).map(|number| format!("E{number}")));
+    wanted.extend((1..=6).map(|number| format!("U{number}")));
+    wanted.sort();
+    let mut there: Vec<String> = rows().into_iter().map(|(id, _)| id).collect();
+    there.sort();
+    assert_eq!(there, wanted);
+}
+
+#[test]
+fn each_page_that_a_row_names_is_shown_by_its_recipe() {
+    let mut named = 0;
+    for (id, row) in rows() {
+        let prefix = &id[..1];
+        let Some(from) = row.find("age \"").or_else(|| row.find("ages \"")) else {
+            continue;
+        };
+        let shown = pages(prefix);
+        for title in row[from..].split('"').skip(1).step_by(2) {
+            assert!(
+                shown.contains(title),
+                "{id} names {title:?}; there are {shown:?}"
+            );
+            named += 1;
+        }
+    }
+    assert!(named >= 15, "only {named} pages are named");
+}
