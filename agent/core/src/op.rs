@@ -307,6 +307,11 @@ pub enum Outcome {
         /// What changed the same gMSA object before, where something did.
         after: Option<GmsaChange>,
     },
+    /// A named person said that what was polled for is so: it takes the place of the last round.
+    Attested {
+        /// Who says so.
+        by: String,
+    },
     /// It is done.
     Done,
     /// It could not be done, or not be found out; for people.

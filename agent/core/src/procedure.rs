@@ -55,6 +55,11 @@ pub enum Stop {
         /// How many outcomes to keep.
         keep: usize,
     },
+    /// A person's word ends the polling: it takes the place of the round's outcomes.
+    Attested {
+        /// How many outcomes to keep before it.
+        keep: usize,
+    },
     /// It failed.
     Failed(Box<Failure>),
     /// A probe could not tell; a person must say.
@@ -445,11 +450,15 @@ impl Cx<'_> {
         probe: impl FnOnce(&mut Self) -> Flow<Option<T>>,
     ) -> Flow<Result<T, String>> {
         let keep = self.at;
+        if let Some(Outcome::Attested { by }) = self.record.get(self.at) {
+            self.at += 1;
+            return Ok(Err(by.clone()));
+        }
         if let Some(seen) = probe(self)? {
             return Ok(Ok(seen));
         }
-        if let Some(by) = self.attested {
-            return Ok(Err(by.to_owned()));
+        if self.attested.is_some() {
+            return Err(Stop::Attested { keep });
         }
         self.take(Want::Op(Op::Wait { time: every }))?;
         Err(Stop::Again { keep })
@@ -545,6 +554,12 @@ impl Procedure {
                 Ok(complete) => return Next::Complete(complete),
                 Err(Stop::Want(want)) => return Next::Want(*want),
                 Err(Stop::Again { keep }) => self.record.truncate(keep),
+                Err(Stop::Attested { keep }) => {
+                    self.record.truncate(keep);
+                    // One word ends one wait.
+                    let by = self.attested.take().unwrap_or_default();
+                    self.record.push(Outcome::Attested { by });
+                }
                 Err(Stop::Failed(failure)) => return Next::Failed(failure),
                 Err(Stop::CannotTell(question)) => return Next::CannotTell(question),
             }
@@ -629,5 +644,38 @@ mod tests {
             panic!("not complete")
         };
         assert_eq!(complete.summary, "Ok(None) Err(\"anna\")");
+    }
+
+    /// A word that comes during a pause takes the place of the round, so that what follows reads its own outcomes.
+    #[test]
+    fn what_follows_an_attested_wait_reads_its_own_outcomes() {
+        let drive = |procedure: &mut Procedure| {
+            procedure.drive(&[], &HOST(), |cx| {
+                let by = cx.until(Duration::from_secs(1), |cx| {
+                    Ok(cx.number("k", "b")?.ok().flatten())
+                })?;
+                let after = cx.number("k", "c")?;
+                let summary = format!("{by:?} {after:?}");
+                Ok(Complete::new(Completion::Applied, summary))
+            })
+        };
+        let mut procedure = Procedure::new(false);
+        procedure.add(number(None));
+        assert!(matches!(
+            drive(&mut procedure),
+            Next::Want(Want::Op(Op::Wait { .. }))
+        ));
+        procedure.attest("anna".to_owned());
+        procedure.add(Outcome::Done);
+        procedure.add(number(None));
+        assert!(matches!(
+            drive(&mut procedure),
+            Next::Want(Want::Op(Op::Registry { .. }))
+        ));
+        procedure.add(number(Some(3)));
+        let Next::Complete(complete) = drive(&mut procedure) else {
+            panic!("not complete")
+        };
+        assert_eq!(complete.summary, "Err(\"anna\") Ok(Some(3))");
     }
 }
