@@ -7,7 +7,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use protocol::event::Event;
-use protocol::wire::codec;
+use protocol::wire::codec::{self, CodecError};
 use protocol::wire::latest::{Entry, Head};
 use protocol::{Digest, Epoch, EventIndex, Generation, Timestamp, chain, limits};
 
@@ -130,7 +130,7 @@ impl Journal {
             body: event.to_body(),
         };
         let index = self.head.index.next();
-        let chain = chain::link(&self.head.chain, index, entry.kind, &entry.body);
+        let chain = link(&self.head.chain, index, &entry);
         self.pending.extend_from_slice(&record(&entry, &chain));
         self.head = Head {
             index,
@@ -212,7 +212,7 @@ impl Journal {
                 break;
             }
             at = at.next();
-            head = chain::link(&head, at, entry.kind, &entry.body);
+            head = link(&head, at, &entry);
         }
         Ok(Some(head))
     }
@@ -287,10 +287,29 @@ pub const fn generation_of(event: &Event) -> Option<Generation> {
     }
 }
 
+fn link(previous: &Digest, index: EventIndex, entry: &Entry) -> Digest {
+    let at = Timestamp::from_millis(entry.at_millis);
+    chain::link(previous, index, entry.kind, at, &entry.body)
+}
+
 fn record(entry: &Entry, chain: &Digest) -> Vec<u8> {
     let body = codec::encode(entry).expect("an event is bounded far below a frame");
     let length = u32::try_from(body.len()).expect("a frame's length fits in 32 bits");
     [length.to_le_bytes().as_slice(), &body, chain.as_bytes()].concat()
+}
+
+/// Tells whether bytes begin with an entry and the chain head that fits it, whatever a length says of them.
+fn is_whole(bytes: &[u8], head: &Head) -> bool {
+    let taken = match codec::decode::<Entry>(bytes) {
+        Ok(_) => bytes.len(),
+        Err(CodecError::Trailing(rest)) => bytes.len() - rest,
+        Err(CodecError::Malformed(_) | CodecError::TooLong(_)) => return false,
+    };
+    let (body, rest) = bytes.split_at(taken);
+    codec::decode::<Entry>(body).is_ok_and(|entry| {
+        let chain = link(&head.chain, head.index.next(), &entry);
+        rest.starts_with(chain.as_bytes())
+    })
 }
 
 /// Reads records; gives the entries, the head and the bytes used. The error is the index of the first altered record.
@@ -311,8 +330,9 @@ fn scan(bytes: &[u8], epoch: Epoch) -> Result<(Vec<Entry>, Head, usize), u64> {
         let stored = bytes.get(at + 4 + length..at + 4 + length + 32);
         let end = at + 4 + length + 32;
         let (Some(body), Some(stored)) = (body, stored) else {
-            // A length beyond the limit was never written here; anything shorter was cut off.
-            return if length > limits::MAX_FRAME_BYTES {
+            // A length beyond the limit was never written here, and neither was one that hides a whole record; anything
+            // else was cut off.
+            return if length > limits::MAX_FRAME_BYTES || is_whole(&bytes[at + 4..], &head) {
                 Err(index.0)
             } else {
                 Ok((entries, head, at))
@@ -320,7 +340,7 @@ fn scan(bytes: &[u8], epoch: Epoch) -> Result<(Vec<Entry>, Head, usize), u64> {
         };
         let entry: Option<Entry> = codec::decode(body).ok();
         let fits = entry.and_then(|entry| {
-            let chain = chain::link(&head.chain, index, entry.kind, &entry.body);
+            let chain = link(&head.chain, index, &entry);
             (chain.as_bytes().as_slice() == stored).then_some((entry, chain))
         });
         let Some((entry, chain)) = fits else {
@@ -396,6 +416,28 @@ mod tests {
                 Journal::open(&path, || Epoch(8)).unwrap().head().index,
                 EventIndex(5)
             );
+        }
+    }
+
+    #[test]
+    fn no_altered_byte_of_a_record_in_the_middle_cuts_off_what_follows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        drop(filled(&path));
+        let whole = std::fs::read(&path).unwrap();
+        let record = (whole.len() - HEADER) / 5;
+        for at in HEADER + record..HEADER + 2 * record {
+            for flip in [1, 0x40, 0x80] {
+                let mut altered = whole.clone();
+                altered[at] ^= flip;
+                std::fs::write(&path, &altered).unwrap();
+                let opened = Journal::open(&path, || Epoch(8));
+                assert!(
+                    matches!(opened, Err(JournalError::Altered { index: 2, .. })),
+                    "byte {at} by {flip}: {opened:?}"
+                );
+                assert_eq!(std::fs::read(&path).unwrap(), altered, "nothing is cut off");
+            }
         }
     }
 

@@ -212,8 +212,8 @@ impl State {
                 epoch,
                 index,
                 kind,
+                at,
                 body,
-                ..
             } => {
                 let head = self
                     .heads
@@ -225,7 +225,7 @@ impl State {
                         head.index
                     ));
                 }
-                let chain = chain::link(&head.chain, index, kind, body.as_bytes());
+                let chain = chain::link(&head.chain, index, kind, at, body.as_bytes());
                 let before = *head;
                 *head = Head {
                     epoch,

@@ -2,6 +2,7 @@
 
 use crate::digest::{Digest, Hasher};
 use crate::id::{Epoch, EventIndex};
+use crate::time::Timestamp;
 
 /// The chain head before the first event of an epoch.
 #[must_use]
@@ -12,13 +13,14 @@ pub fn genesis(epoch: Epoch) -> Digest {
     hasher.finish()
 }
 
-/// The chain head after the event (`index`, `kind`, `body`) is added to a chain with head `previous`.
+/// The chain head after the event (`index`, `kind`, `body`), journaled at `at`, is added to a chain with head `previous`.
 #[must_use]
-pub fn link(previous: &Digest, index: EventIndex, kind: u16, body: &[u8]) -> Digest {
+pub fn link(previous: &Digest, index: EventIndex, kind: u16, at: Timestamp, body: &[u8]) -> Digest {
     let mut hasher = Hasher::new();
     hasher.update(previous.as_bytes());
     hasher.update(&index.0.to_le_bytes());
     hasher.update(&kind.to_le_bytes());
+    hasher.update(&at.as_millis().to_le_bytes());
     hasher.update(&(body.len() as u64).to_le_bytes());
     hasher.update(body);
     hasher.finish()
@@ -30,11 +32,14 @@ mod tests {
 
     #[test]
     fn every_part_of_an_event_moves_the_head() {
-        let start = genesis(Epoch(7));
-        let head = link(&start, EventIndex(1), 2, b"body");
-        assert_ne!(head, link(&start, EventIndex(2), 2, b"body"));
-        assert_ne!(head, link(&start, EventIndex(1), 3, b"body"));
-        assert_ne!(head, link(&start, EventIndex(1), 2, b"bodY"));
-        assert_ne!(head, link(&genesis(Epoch(8)), EventIndex(1), 2, b"body"));
+        let (start, at) = (genesis(Epoch(7)), Timestamp::from_millis(1));
+        let head = link(&start, EventIndex(1), 2, at, b"body");
+        let later = Timestamp::from_millis(2);
+        assert_ne!(head, link(&start, EventIndex(2), 2, at, b"body"));
+        assert_ne!(head, link(&start, EventIndex(1), 3, at, b"body"));
+        assert_ne!(head, link(&start, EventIndex(1), 2, later, b"body"));
+        assert_ne!(head, link(&start, EventIndex(1), 2, at, b"bodY"));
+        let other = genesis(Epoch(8));
+        assert_ne!(head, link(&other, EventIndex(1), 2, at, b"body"));
     }
 }

@@ -329,13 +329,13 @@ impl Roster {
                 epoch,
                 index,
                 kind,
+                at,
                 body,
-                ..
             } => {
                 if let Some(agent) = self.agents.get_mut(target)
                     && agent.head.epoch == *epoch
                 {
-                    let chain = chain::link(&agent.head.chain, *index, *kind, body.as_bytes());
+                    let chain = chain::link(&agent.head.chain, *index, *kind, *at, body.as_bytes());
                     agent.head = Head {
                         epoch: *epoch,
                         index: *index,
