@@ -32,6 +32,9 @@ use crate::journal::{Journal, JournalError, generation_of};
 use crate::session::{self, Dial, Inbound, Session};
 use crate::state::{State, StateError};
 
+/// How long a renewal of an expired certificate may take: the agent does nothing else meanwhile.
+const RENEWAL: Duration = Duration::from_secs(10);
+
 /// How often an agent tells that its product serves. A third of what guard rail G2 calls fresh.
 const PULSE: Duration = Duration::from_secs(20);
 
@@ -224,14 +227,14 @@ impl Agent {
         endpoint: Endpoint,
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), AgentError> {
-        if now() >= self.state.certificate.expires {
-            tracing::warn!(target_name = %self.state.target, "the certificate has expired; renewing");
-            crate::enroll::renew_expired(&mut self.state, &endpoint).await?;
-            self.follow_certificate();
-        }
+        self.renew_expired(&endpoint).await;
         let (inbound, mut arriving) = mpsc::channel(REPORTS);
         let mut sessions = JoinSet::new();
-        sessions.spawn(session::keep(endpoint, self.dial.subscribe(), inbound));
+        sessions.spawn(session::keep(
+            endpoint.clone(),
+            self.dial.subscribe(),
+            inbound,
+        ));
         let mut pulse = tokio::time::interval(PULSE);
         pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -244,7 +247,10 @@ impl Agent {
             tokio::select! {
                 Some(inbound) = arriving.recv() => self.arrived(inbound).await?,
                 Some(report) = self.reports.1.recv() => self.reported(report),
-                _ = pulse.tick() => self.pulse(),
+                _ = pulse.tick() => {
+                    self.pulse();
+                    self.renew_expired(&endpoint).await;
+                }
                 () = tokio::time::sleep(due.unwrap_or(Duration::MAX / 4)), if due.is_some() => {
                     if let Some(run) = &mut self.run {
                         run.handle_timeout(now());
@@ -786,6 +792,21 @@ impl Agent {
                 let agent = facts::provisioning_agent(cx)?;
                 Ok(Report::Serving(agent.is_some_and(|agent| agent.serves())))
             });
+        }
+    }
+
+    /// Renews a certificate that ended while the agent was away. Where the controller does not answer it is tried again
+    /// with the next pulse; the work of an open bundle goes on meanwhile.
+    async fn renew_expired(&mut self, endpoint: &Endpoint) {
+        if self.session.is_some() || now() < self.state.certificate.expires {
+            return;
+        }
+        tracing::warn!(target_name = %self.state.target, "the certificate has expired; renewing");
+        let renewing = crate::enroll::renew_expired(&mut self.state, endpoint);
+        match tokio::time::timeout(RENEWAL, renewing).await {
+            Ok(Ok(())) => self.follow_certificate(),
+            Ok(Err(error)) => tracing::warn!("it could not be renewed: {}", chain(&error)),
+            Err(_) => tracing::warn!("it could not be renewed: the controller does not answer"),
         }
     }
 

@@ -49,14 +49,15 @@ async fn decide(gateway: &Gateway, ask: EnrollAsk) -> EnrollAnswer {
         } => {
             let kind = gateway.authority.settings().kind;
             if (kind == ControllerKind::Real) == simulated {
-                return EnrollAnswer::Refused(format!(
+                let why = format!(
                     "this controller is {}, and the server is not",
                     kind.as_str()
-                ));
+                );
+                return refuse(gateway, &target, why).await;
             }
             let Ok(token) = serde_json::from_value::<JoinToken>(serde_json::Value::String(token))
             else {
-                return EnrollAnswer::Refused("the join token is malformed".to_owned());
+                return refuse(gateway, &target, "the join token is malformed".to_owned()).await;
             };
             gateway
                 .hub
@@ -81,16 +82,35 @@ async fn decide(gateway: &Gateway, ask: EnrollAsk) -> EnrollAnswer {
                     let known = core.roster.by_key(&key).map(|(target, _)| target.clone());
                     match known {
                         Some(target) => issue(core, batch, &target, key, &request, answer),
-                        None => drop(
-                            answer
-                                .send(EnrollAnswer::Refused("this key is not enrolled".to_owned())),
-                        ),
+                        None => {
+                            let key = key.fingerprint();
+                            let why = if core.roster.is_revoked(&key) {
+                                "this key was revoked"
+                            } else {
+                                "this key is not enrolled"
+                            };
+                            let who = format!("key {key}");
+                            core.refused(batch.now, who, "renewal", why.to_owned());
+                            drop(answer.send(EnrollAnswer::Refused(why.to_owned())));
+                        }
                     }
                 })
                 .await
         }
     };
     decided.unwrap_or_else(|_| stopping())
+}
+
+/// Refuses a join before it is looked at further, and notes it for the operator.
+async fn refuse(gateway: &Gateway, target: &TargetId, why: String) -> EnrollAnswer {
+    let (who, noted) = (target.to_string(), why.clone());
+    let act = gateway.hub.act(move |core, batch, answer| {
+        core.refused(batch.now, who, "join", noted);
+        answer.send(()).ok();
+    });
+    // A controller that stops has nobody to show it to.
+    act.await.ok();
+    EnrollAnswer::Refused(why)
 }
 
 struct Join {
