@@ -129,6 +129,30 @@ pub fn init(
             state.display()
         );
     }
+    if root_key.exists() {
+        bail!("{} is there already; give another file", root_key.display());
+    }
+    let made = make(state, settings, root_key, passphrase, now);
+    if made.is_err() {
+        // Nothing is left half made: the next try begins from nothing.
+        drop(fs::remove_file(root_key));
+        for name in ["authority.pem", "trust-root.json"] {
+            drop(fs::remove_file(state.join(name)));
+        }
+        drop(fs::remove_file(settings_path(state)));
+        drop(fs::remove_dir_all(state.join("keys")));
+    }
+    made
+}
+
+/// Makes keys, certificates, trust root and settings, in this order.
+fn make(
+    state: &Path,
+    settings: &Settings,
+    root_key: &Path,
+    passphrase: &str,
+    now: Timestamp,
+) -> anyhow::Result<Digest> {
     let root = SigningKey::generate();
     write_private(root_key, encrypt(&root, passphrase)?.as_bytes())?;
 

@@ -71,12 +71,21 @@ pub(super) async fn add(
     let failed =
         |error: std::io::Error| Problem::Failed(format!("could not keep the artifact: {error}"));
     let place = api.artifacts.join(sha256.to_string());
+    let known = place.exists();
     let kept = async {
         tokio::fs::write(place.with_extension("chunks"), chunks.to_bytes()).await?;
         tokio::fs::rename(&part, &place).await
     };
-    if let Err(error) = kept.await {
+    let discard = async |known: bool| {
         drop(tokio::fs::remove_file(&part).await);
+        // The same bytes may have been taken in before.
+        if !known {
+            drop(tokio::fs::remove_file(place.with_extension("chunks")).await);
+            drop(tokio::fs::remove_file(&place).await);
+        }
+    };
+    if let Err(error) = kept.await {
+        discard(known).await;
         return Err(failed(error));
     }
     let artifact = ArtifactRef {
@@ -103,7 +112,10 @@ pub(super) async fn add(
         core.record(batch, added);
         batch.then(move |stored| drop(answer.send(stored.clone())));
     });
-    stored.await?.map_err(Problem::Failed)?;
+    if let Err(why) = stored.await? {
+        discard(known).await;
+        return Err(Problem::Failed(why));
+    }
     Ok(Json(Done { done: what }))
 }
 
