@@ -43,7 +43,14 @@ pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<
     let lock = lock(state)?;
     let now = crate::now();
     let authority = Arc::new(Authority::open(state)?);
-    let (store, records) = Store::open(&state.join("log.sqlite"), new_epoch(), now)?;
+    // A log that has begun never begins again: one that is gone or empty is a loss, not a new controller.
+    let begun = state.join("log.begun");
+    let fresh = (!begun.exists()).then(new_epoch);
+    let (store, records) = Store::open(&state.join("log.sqlite"), fresh, now)?;
+    if fresh.is_some() {
+        std::fs::write(&begun, "")
+            .with_context(|| format!("could not write {}", begun.display()))?;
+    }
     let sessions = Arc::new(Registry::default());
     let (hub, driving) = driver::start(
         store.clone(),

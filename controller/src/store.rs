@@ -51,6 +51,14 @@ pub enum StoreError {
         /// The digest under which it is kept.
         digest: Digest,
     },
+    /// There is nothing in the log of a controller that has served.
+    #[error(
+        "{path} is gone or empty, and this controller has served before: restore it from a backup"
+    )]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// The thread is gone.
     #[error("the store has stopped")]
     Gone,
@@ -135,7 +143,7 @@ impl Store {
     /// When the file cannot be used or was altered.
     pub fn open(
         path: &Path,
-        fresh_epoch: Epoch,
+        fresh_epoch: Option<Epoch>,
         now: Timestamp,
     ) -> Result<(Self, Vec<(Timestamp, Record)>), StoreError> {
         let database = |action| {
@@ -159,6 +167,11 @@ impl Store {
             .map_err(database("prepare"))?;
         let (mut head, mut records) = replay(&connection, path)?;
         if records.is_empty() {
+            let Some(fresh_epoch) = fresh_epoch else {
+                return Err(StoreError::Empty {
+                    path: path.to_owned(),
+                });
+            };
             let begun = Entry {
                 at: now,
                 record: Record::Begun { epoch: fresh_epoch },
@@ -463,7 +476,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.sqlite");
         let now = Timestamp::from_millis(0);
-        let (store, begun) = Store::open(&path, Epoch(1), now).unwrap();
+        let (store, begun) = Store::open(&path, Some(Epoch(1)), now).unwrap();
         assert_eq!(begun.len(), 1);
         for number in 2..10 {
             store
@@ -477,7 +490,7 @@ mod tests {
             Some(vec![7; 3])
         );
         drop(store);
-        let (again, records) = Store::open(&path, Epoch(9), now).unwrap();
+        let (again, records) = Store::open(&path, Some(Epoch(9)), now).unwrap();
         assert_eq!(records.len(), 9);
         drop(again);
         let connection = Connection::open(&path).unwrap();
@@ -489,7 +502,7 @@ mod tests {
             .unwrap();
         drop(connection);
         assert!(matches!(
-            Store::open(&path, Epoch(9), now),
+            Store::open(&path, Some(Epoch(9)), now),
             Err(StoreError::Altered { index: 5, .. })
         ));
     }

@@ -197,6 +197,12 @@ async fn session(
             Ok(bytes) => drop(offers.send(bytes).await),
             Err(error) => {
                 tracing::error!(%target, %error, "a bundle cannot be offered again; resolve or abort its rollout");
+                let (who, why) = (target.to_string(), error.to_string());
+                let noted = gateway.hub.act(move |core, batch, answer| {
+                    core.refused(batch.now, who, "bundle", why);
+                    answer.send(()).ok();
+                });
+                noted.await.ok();
             }
         }
     }

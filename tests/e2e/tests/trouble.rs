@@ -283,8 +283,9 @@ fn certificates_are_renewed_in_a_session_and_after_they_have_expired() {
     until("it is renewed while the session stands", || {
         (issued(&world).len() > first).then_some(())
     });
-    world.kill_agents();
+    // The controller is away for longer than the certificate lives; the agent runs on.
     let last = issued(&world).pop().unwrap();
+    world.kill_controller();
     let ends: protocol::Timestamp = serde_json::from_value(last.into()).unwrap();
     until("it has expired", || {
         let now = std::time::SystemTime::now()
@@ -292,8 +293,8 @@ fn certificates_are_renewed_in_a_session_and_after_they_have_expired() {
             .unwrap();
         (i64::try_from(now.as_millis()).unwrap() > ends.as_millis() + 1000).then_some(())
     });
+    world.start_controller();
     let before = issued(&world).len();
-    world.start_agents(&[server(A, &[])], None);
     until("the expired one is renewed", || {
         (issued(&world).len() > before).then_some(())
     });
@@ -304,4 +305,48 @@ fn certificates_are_renewed_in_a_session_and_after_they_have_expired() {
         1,
         "the same agent"
     );
+}
+
+/// The controller's files of the log.
+fn log_files(world: &World) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|end| world.path(&format!("controller/log.sqlite{end}")))
+}
+
+#[test]
+fn a_log_that_is_gone_or_cut_off_is_refused_by_name() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[])]);
+    world.kill_agents();
+    world.kill_controller();
+    let log = &log_files(&world)[0];
+    {
+        // Everything into the one file, as after a stop in order.
+        let connection = rusqlite::Connection::open(log).unwrap();
+        let done = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        done.unwrap();
+    }
+    let whole = std::fs::read(log).unwrap();
+    for (what, bytes) in [
+        ("gone", None),
+        ("empty", Some(&whole[..0])),
+        ("half", Some(&whole[..whole.len() / 2])),
+    ] {
+        for file in log_files(&world) {
+            std::fs::remove_file(file).ok();
+        }
+        if let Some(bytes) = bytes {
+            std::fs::write(log, bytes).unwrap();
+        }
+        let refused = world.entrain(&["serve"]);
+        assert!(!refused.status.success(), "{what}");
+        let said = text(&refused);
+        assert!(said.contains("log.sqlite"), "{what}: {said}");
+    }
+    for file in log_files(&world) {
+        std::fs::remove_file(file).ok();
+    }
+    std::fs::write(log, &whole).unwrap();
+    world.start_controller();
+    world.start_agents(&[server(A, &[])], None);
+    world.all_report(1);
 }

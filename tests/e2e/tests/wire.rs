@@ -131,6 +131,12 @@ fn every_message_of_version_1_has_the_bytes_that_it_had() {
             }),
         },
     );
+    golden.check(
+        "artifact-refused",
+        &ArtifactAnswer::Refused("gone".to_owned()),
+    );
+    golden.check("secret-refused", &SecretAnswer::Refused("no".to_owned()));
+    golden.check("enroll-refused", &EnrollAnswer::Refused("no".to_owned()));
     golden.check("pause", &ControlDown::Pause { rollout });
     golden.check("resume", &ControlDown::Resume { rollout });
     golden.check("abort", &ControlDown::Abort { generation });
