@@ -212,7 +212,7 @@ impl Journal {
                 break;
             }
             at = at.next();
-            head = link(&head, at, &entry);
+            head = link(&head, at, entry);
         }
         Ok(Some(head))
     }

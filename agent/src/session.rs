@@ -120,7 +120,8 @@ async fn once(
 ) -> Result<(Ended, bool), String> {
     let address: SocketAddr =
         enroll::resolve(&dial.controller).map_err(|error| error.to_string())?;
-    let tls = client_tls(&dial.identity, &dial.authority).map_err(|error| error.to_string())?;
+    let tls =
+        client_tls(&dial.identity, &dial.authority).map_err(|error| crate::agent::chain(&error))?;
     let connection = endpoint.connect(address, &tls).await.map_err(|error| {
         let cause = std::error::Error::source(&error)
             .map(ToString::to_string)

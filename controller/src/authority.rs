@@ -2,10 +2,10 @@
 //! key is made here once, encrypted, and never opened by `serve`.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::files::write_private;
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -71,20 +71,6 @@ pub struct Certificate {
     pub serial: String,
     /// When it ends.
     pub expires: Timestamp,
-}
-
-/// Writes a file that only its owner may read; it must not exist.
-fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options
-        .open(path)
-        .with_context(|| format!("could not write {}", path.display()))?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .with_context(|| format!("could not write {}", path.display()))
 }
 
 fn settings_path(state: &Path) -> PathBuf {

@@ -22,8 +22,8 @@ use crate::cli::Show;
 use crate::cli::{exit, follow};
 use crate::http::client::Client;
 use crate::http::types::{
-    Agents, Applied, ApplyAsk, Checked, Done, Frame, LogRow, OrderAsk, PlanAsk, Planned, Text,
-    TokenAsk, TokenMade,
+    Agents, Applied, ApplyAsk, Checked, Done, Frame, LogRow, OfferAsk, OrderAsk, PlanAsk, Planned,
+    Text, TokenAsk, TokenMade,
 };
 
 /// Modelled seconds that pass in a real one.
@@ -34,6 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// What is said when somebody ends it early.
+const INTERRUPTED: &str = "interrupted: its processes were ended, and everything was removed";
 
 /// What the demo was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +59,7 @@ struct Check {
 
 struct Demo {
     options: Options,
+    agent: PathBuf,
     state: PathBuf,
     fleet: PathBuf,
     // Removed with everything in it when the demo ends, however it ends.
@@ -73,10 +77,15 @@ struct Demo {
 /// # Errors
 /// When a part cannot be started or does not answer.
 pub async fn run(options: Options) -> anyhow::Result<u8> {
-    let mut demo = Demo::start(options).await?;
-    let result = demo.tell().await;
-    let code = match result {
-        Ok(()) => demo.end()?,
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut demo = Demo::start(options)?;
+    let told = tokio::select! {
+        told = demo.tell() => told,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!(INTERRUPTED)),
+        _ = terminate.recv() => Err(anyhow::anyhow!(INTERRUPTED)),
+    };
+    let code = match told.and_then(|()| demo.end()) {
+        Ok(code) => code,
         Err(error) => {
             demo.stop().await;
             return Err(error);
@@ -88,7 +97,10 @@ pub async fn run(options: Options) -> anyhow::Result<u8> {
             demo.state.display(),
             demo.state.join("topology.toml").display()
         ));
-        tokio::signal::ctrl_c().await?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted?,
+            _ = terminate.recv() => {}
+        }
     }
     demo.stop().await;
     Ok(code)
@@ -132,7 +144,7 @@ fn serve(state: &Path) -> anyhow::Result<Child> {
 }
 
 impl Demo {
-    async fn start(options: Options) -> anyhow::Result<Self> {
+    fn start(options: Options) -> anyhow::Result<Self> {
         let agent = agent_program()?;
         let folder = tempfile::Builder::new().prefix("entrain-demo-").tempdir()?;
         let (state, fleet) = (
@@ -160,8 +172,9 @@ impl Demo {
         )?;
         let controller = serve(&state)?;
         let client = Client::new(&state);
-        let mut demo = Self {
+        Ok(Self {
             options,
+            agent,
             state,
             fleet,
             _folder: folder,
@@ -170,11 +183,7 @@ impl Demo {
             client,
             checks: Vec::new(),
             held: RefCell::default(),
-        };
-        demo.say(estate::BANNER);
-        demo.answers().await?;
-        demo.enroll(&agent).await?;
-        Ok(demo)
+        })
     }
 
     fn say(&self, text: &str) {
@@ -238,7 +247,7 @@ impl Demo {
     }
 
     /// Starts one process of agents for each group of servers, and waits until all have reported.
-    async fn enroll(&mut self, agent: &Path) -> anyhow::Result<()> {
+    async fn enroll(&mut self) -> anyhow::Result<()> {
         let groups = estate::servers(self.options.fault);
         let count: usize = groups.iter().map(|(_, twins)| twins.len()).sum();
         let uses = u32::try_from(count)?;
@@ -261,7 +270,7 @@ impl Demo {
                 serde_json::to_vec(&serde_json::json!({ "twins": twins }))?,
             )?;
             let log = std::fs::File::create(self.fleet.join(format!("{name}.log")))?;
-            let mut child = Command::new(agent)
+            let mut child = Command::new(&self.agent)
                 .args([
                     "swarm",
                     "--join",
@@ -318,6 +327,9 @@ impl Demo {
     }
 
     async fn tell(&mut self) -> anyhow::Result<()> {
+        self.say(estate::BANNER);
+        self.answers().await?;
+        self.enroll().await?;
         let plan = self.plan().await?;
         self.refuse().await?;
         let rollout = self.roll(&plan).await?;
@@ -551,7 +563,10 @@ impl Demo {
         let target: TargetId = estate::REPLAYED.parse()?;
         let _: Done = self
             .client
-            .post(&format!("/v1/simulated/replay/{target}"), &())
+            .post(
+                &format!("/v1/simulated/offer/{target}"),
+                &OfferAsk::default(),
+            )
             .await?;
         let refusal = self
             .wait("the replay is refused", async |client| {

@@ -7,6 +7,7 @@ pub mod authority;
 pub mod cli;
 pub mod demo;
 pub mod driver;
+pub mod files;
 pub mod http;
 pub mod session;
 pub mod store;

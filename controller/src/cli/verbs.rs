@@ -26,7 +26,7 @@ use crate::http::types::{
     Agents, Applied, ApplyAsk, Artifacts, AskRow, Checked, Done, FindingText, Frame, LogRow,
     OrderAsk, PlanAsk, Planned, Status, Text, TokenAsk, TokenMade, VersionsSeen,
 };
-use crate::{app, audit, demo};
+use crate::{app, audit, demo, files};
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     let state = arguments.state;
@@ -186,7 +186,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             let text = serde_json::to_string_pretty(&made.join)?;
             match out {
                 Some(path) => {
-                    write_private(&path, text.as_bytes())?;
+                    files::write_private(&path, text.as_bytes())?;
                     output::print(&format!(
                         "{} is good until {}",
                         path.display(),
@@ -228,17 +228,6 @@ fn passphrase(from_stdin: bool) -> anyhow::Result<String> {
         bail!("the two differ; nothing was made");
     }
     Ok(first)
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options
-        .open(path)
-        .with_context(|| format!("could not make {}", path.display()))?;
-    std::io::Write::write_all(&mut file, bytes)
-        .with_context(|| format!("could not write {}", path.display()))
 }
 
 async fn serve(state: &Path) -> anyhow::Result<u8> {
@@ -744,8 +733,7 @@ async fn record(client: &Client, act: AuditAct) -> anyhow::Result<u8> {
     match act {
         AuditAct::Export { file } => {
             let bytes = client.bytes("/v1/audit").await?;
-            std::fs::write(&file, &bytes)
-                .with_context(|| format!("could not write {}", file.display()))?;
+            files::replace(&file, &bytes)?;
             output::print(&format!(
                 "{} lines in {}",
                 bytes.iter().filter(|byte| **byte == b'\n').count(),

@@ -21,8 +21,8 @@ use protocol::{Digest, PlanId, RolloutId, TargetId};
 
 use crate::driver::{Batch, Core};
 use crate::http::types::{
-    Applied, ApplyAsk, Checked, Done, FindingText, OrderAsk, PlanAsk, Planned, SecretGiven,
-    TokenAsk, TokenMade,
+    Applied, ApplyAsk, Checked, Done, FindingText, OfferAsk, OrderAsk, PlanAsk, Planned,
+    SecretGiven, TokenAsk, TokenMade,
 };
 use crate::http::{Answer, Api, Operator, Problem};
 
@@ -382,19 +382,33 @@ pub(super) async fn secret(
     done.await?.map(Json)
 }
 
-/// Offers a target the first bundle that it was ever issued once more, to show that it is refused. Simulated controllers
-/// alone do this.
-pub(super) async fn replay(State(api): State<Api>, Path(target): Path<TargetId>) -> Answer<Done> {
+/// Offers a target an envelope as it is, or else the first bundle that it was ever issued once more, to show what is
+/// refused. Simulated controllers alone do this.
+pub(super) async fn offer(
+    State(api): State<Api>,
+    Path(target): Path<TargetId>,
+    Json(ask): Json<OfferAsk>,
+) -> Answer<Done> {
     if api.authority.settings().kind == ControllerKind::Real {
         return Err(Problem::Refused(
-            "a real controller replays nothing".to_owned(),
+            "a real controller offers what it has planned, and nothing else".to_owned(),
         ));
     }
-    let rows = api
-        .store
-        .read(1, u64::MAX >> 1)
-        .await
-        .map_err(|error| Problem::Failed(error.to_string()))?;
+    let bytes = match ask.envelope {
+        Some(envelope) => envelope.into_bytes(),
+        None => first_bundle(&api, &target).await?,
+    };
+    api.hub
+        .tell(move |core, _| core.sessions().offer(&target, bytes))
+        .await;
+    Ok(Json(Done {
+        done: "offered".to_owned(),
+    }))
+}
+
+async fn first_bundle(api: &Api, target: &TargetId) -> Result<Vec<u8>, Problem> {
+    let failed = |error: crate::store::StoreError| Problem::Failed(error.to_string());
+    let rows = api.store.read(1, u64::MAX >> 1).await.map_err(failed)?;
     let first = rows
         .iter()
         .find_map(|row| match serde_json::from_str(&row.body) {
@@ -402,21 +416,10 @@ pub(super) async fn replay(State(api): State<Api>, Path(target): Path<TargetId>)
                 target: whose,
                 bundle,
                 ..
-            }) if whose == target => Some(bundle),
+            }) if whose == *target => Some(bundle),
             Ok(_) | Err(_) => None,
         });
     let bundle =
         first.ok_or_else(|| Problem::Missing(format!("no bundle was ever issued to {target}")))?;
-    let bytes = api
-        .store
-        .blob(bundle.0)
-        .await
-        .map_err(|error| Problem::Failed(error.to_string()))?;
-    let bytes = bytes.ok_or_else(|| Problem::Missing("the bundle's bytes are gone".to_owned()))?;
-    api.hub
-        .tell(move |core, _| core.sessions().offer(&target, bytes))
-        .await;
-    Ok(Json(Done {
-        done: "offered again".to_owned(),
-    }))
+    api.store.blob_of("bundle", bundle.0).await.map_err(failed)
 }

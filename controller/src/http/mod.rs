@@ -138,7 +138,7 @@ pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<b
         .route("/v1/rollouts/{rollout}/orders", post(acts::order))
         .route("/v1/targets/{target}/why", get(views::why))
         .route("/v1/targets/{target}/attest", post(acts::attest))
-        .route("/v1/simulated/replay/{target}", post(acts::replay))
+        .route("/v1/simulated/offer/{target}", post(acts::offer))
         .route("/v1/tasks", get(views::tasks))
         .route("/v1/log", get(views::log))
         .route("/v1/audit", get(views::audit))

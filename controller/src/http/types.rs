@@ -24,6 +24,13 @@ pub struct Text {
     pub text: String,
 }
 
+/// What a simulated controller is to offer a target.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct OfferAsk {
+    /// An envelope as it is; without one, the first bundle that the target was ever issued.
+    pub envelope: Option<String>,
+}
+
 /// What `check` and `plan` send.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PlanAsk {

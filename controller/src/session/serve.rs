@@ -82,8 +82,9 @@ pub async fn listen(gateway: Gateway, endpoint: Endpoint, mut stop: watch::Recei
                     match handshake.await {
                         Ok(connection) => greet(gateway, connection).await,
                         Err(error) => {
-                            tracing::debug!(%peer, %error, "a handshake failed");
-                            let why = error.to_string();
+                            let why = std::error::Error::source(&error)
+                                .map_or_else(|| error.to_string(), ToString::to_string);
+                            tracing::debug!(%peer, %why, "a handshake failed");
                             gateway
                                 .hub
                                 .tell(move |core, batch| {
@@ -262,6 +263,10 @@ fn consider(
     let forked = hello.head.index == stored.index && hello.head.chain != stored.chain;
     if hello.head.epoch != stored.epoch || hello.head.index < stored.index || forked {
         return Err(Close::RolledBack);
+    }
+    // Nothing may be issued under a number that this agent has seen on another bundle.
+    if hello.generation >= core.fleet.next_generation(&hello.target) {
+        return Err(Close::Behind);
     }
     // A run that is closed here ends there as well, at its next gate: its bundle ran out, or somebody resolved it.
     let closed = core

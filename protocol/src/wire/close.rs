@@ -22,11 +22,14 @@ pub enum Close {
     RolledBack = 7,
     /// Real and simulated do not meet.
     OtherKind = 8,
+    /// The controller's log is older than this agent: it was cut off, or restored from a backup. Held until an operator
+    /// has brought it back.
+    Behind = 9,
 }
 
 impl Close {
     /// Every code.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Done,
         Self::Stopping,
         Self::Protocol,
@@ -36,6 +39,7 @@ impl Close {
         Self::NoCertificate,
         Self::RolledBack,
         Self::OtherKind,
+        Self::Behind,
     ];
 
     /// The code's number.
@@ -65,6 +69,9 @@ impl Close {
             Self::NoCertificate => "no client certificate was shown",
             Self::RolledBack => "this agent's journal went back or forked",
             Self::OtherKind => "a real and a simulated side do not meet",
+            Self::Behind => {
+                "the controller's log is older than this agent's newest bundle: it was cut off or restored from a backup"
+            }
         }
     }
 
@@ -72,7 +79,7 @@ impl Close {
     #[must_use]
     pub const fn may_retry(self) -> bool {
         match self {
-            Self::Done | Self::Stopping | Self::Protocol | Self::Superseded => true,
+            Self::Done | Self::Stopping | Self::Protocol | Self::Superseded | Self::Behind => true,
             Self::Revoked
             | Self::Unknown
             | Self::NoCertificate

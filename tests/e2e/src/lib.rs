@@ -105,6 +105,9 @@ pub struct World {
     pub full_at: Option<u32>,
 }
 
+/// How many lines of each log are shown with a story that failed.
+const LAST_LINES: usize = 40;
+
 /// The same command, where no file may grow over that size; it hears of it as an error and not as a signal.
 fn limited(command: &Command, kib: u32) -> Command {
     let mut limited = Command::new("bash");
@@ -124,7 +127,21 @@ fn limited(command: &Command, kib: u32) -> Command {
 }
 
 impl Drop for World {
+    #[expect(
+        clippy::print_stderr,
+        reason = "a story that failed is told where its runner looks"
+    )]
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            for name in ["serve.log", "agents.log"] {
+                let said = std::fs::read_to_string(self.path(name)).unwrap_or_default();
+                let lines: Vec<&str> = said.lines().collect();
+                let last = lines.split_at(lines.len().saturating_sub(LAST_LINES)).1;
+                eprintln!("-- the end of {name}:\n{}", last.join("\n"));
+            }
+            let agents = self.entrain(&["agents", "list"]);
+            eprintln!("-- entrain agents list:\n{}", text(&agents));
+        }
         self.kill_agents();
         self.kill_controller();
     }
@@ -217,6 +234,58 @@ impl World {
         drop(std::io::Write::write_all(&mut stdin, input));
         drop(stdin);
         child.wait_with_output().expect("entrain ends")
+    }
+
+    /// The same, where no file may grow over so many KiB.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    #[must_use]
+    pub fn entrain_full(&self, kib: u32, arguments: &[&str], input: &Path) -> Output {
+        let mut command = limited(&self.command(arguments), kib);
+        command.stdin(std::fs::File::open(input).expect("the input is there"));
+        command.output().expect("entrain runs")
+    }
+
+    /// What the operator sees of refusals: who, what and why.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<(String, String, String)> {
+        let agents = self.json(&["agents", "list", "--json"]);
+        let rows = agents["refusals"].as_array().expect("rows").iter();
+        let word = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        rows.map(|row| (word(row, "who"), word(row, "what"), word(row, "why")))
+            .collect()
+    }
+
+    /// Waits until the operator sees that this was refused, with such a reason.
+    pub fn refused(&self, who: &str, what: &str, why: &str) {
+        until(&format!("{what} of {who} is refused: {why}"), || {
+            let rows = self.refusals();
+            rows.iter()
+                .any(|(a, b, c)| a == who && b == what && c.contains(why))
+                .then_some(())
+        });
+    }
+
+    /// Waits until a certificate that was issued last has ended.
+    ///
+    /// # Panics
+    /// When none was issued.
+    pub fn certificate_ends(&self) {
+        let rows = self.json(&["logs", "--json"]);
+        let rows = rows.as_array().expect("rows").clone();
+        let last = rows
+            .iter()
+            .rfind(|row| row["record"]["record"] == "certificate-issued")
+            .expect("a certificate");
+        let ends: protocol::Timestamp =
+            serde_json::from_value(last["record"]["is"]["expires"].clone()).expect("a time");
+        until("it has expired", || {
+            (controller::now() > ends.plus(Duration::from_secs(1))).then_some(())
+        });
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

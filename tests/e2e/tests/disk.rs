@@ -89,6 +89,14 @@ fn a_controller_whose_disk_is_full_says_so_and_keeps_what_it_had() {
         None
     });
     assert!(refused.contains("could not store"), "{refused}");
+    // The file fits, but that it was taken in cannot be stored: then it was not.
+    let setup = world.write("small.bin", &"x".repeat(200_000));
+    let arguments = ["artifact", "add", &setup, "--accept-terms"];
+    let added = world.entrain(&[&arguments[..], &model].concat());
+    assert!(!added.status.success());
+    assert!(text(&added).contains("could not store"), "{}", text(&added));
+    let kept = std::fs::read_dir(world.path("controller/artifacts")).expect("the folder");
+    assert_eq!(kept.count(), 0, "nothing is left behind");
     let seen = world.json(&["status", "--json"]);
     assert_eq!(seen["kind"], "simulated", "it still answers");
 
@@ -161,4 +169,52 @@ fn an_agent_that_cannot_journal_stops_before_it_acts_and_goes_on_afterwards() {
     world.give_secrets(2);
     world.all_done();
     world.nothing_lost_or_repeated(&[A, B]);
+}
+
+#[test]
+fn what_cannot_be_written_in_full_is_not_there() {
+    let world = World::new();
+    let passphrase = world.write("passphrase", "a passphrase\n");
+    let passphrase = std::path::Path::new(&passphrase);
+    let state = world.path("second");
+    let key = world.path("second.pem");
+    let arguments = [
+        "init",
+        "--state",
+        state.to_str().expect("a path"),
+        "--address",
+        "127.0.0.1:1",
+        "--passphrase-stdin",
+        "--root-key",
+        key.to_str().expect("a path"),
+    ];
+    let failed = world.entrain_full(0, &arguments, passphrase);
+    assert!(!failed.status.success());
+    assert!(
+        text(&failed).contains("could not write"),
+        "{}",
+        text(&failed)
+    );
+    assert!(!key.exists(), "no root key of a state that is not there");
+    // With room again the same command does it.
+    let done = world.entrain_full(1000, &arguments, passphrase);
+    assert!(done.status.success(), "{}", text(&done));
+
+    let token = world.path("token.json");
+    let out = token.to_str().expect("a path");
+    let failed = world.entrain_full(0, &["token", "create", "--out", out], passphrase);
+    assert!(
+        !failed.status.success() && !token.exists(),
+        "{}",
+        text(&failed)
+    );
+
+    let record = world.path("record.jsonl");
+    let out = record.to_str().expect("a path");
+    assert!(world.entrain(&["audit", "export", out]).status.success());
+    let before = std::fs::read(&record).expect("the record");
+    let failed = world.entrain_full(0, &["audit", "export", out], passphrase);
+    assert!(!failed.status.success(), "{}", text(&failed));
+    assert_eq!(std::fs::read(&record).expect("the record"), before);
+    assert_eq!(half_written(&world, ""), [""; 0]);
 }

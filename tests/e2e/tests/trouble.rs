@@ -5,6 +5,7 @@
 )]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use e2e::{World, server, text, until};
 use protocol::event::{Completion, Event};
@@ -288,10 +289,7 @@ fn certificates_are_renewed_in_a_session_and_after_they_have_expired() {
     world.kill_controller();
     let ends: protocol::Timestamp = serde_json::from_value(last.into()).unwrap();
     until("it has expired", || {
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap();
-        (i64::try_from(now.as_millis()).unwrap() > ends.as_millis() + 1000).then_some(())
+        (controller::now() > ends.plus(Duration::from_secs(1))).then_some(())
     });
     world.start_controller();
     let before = issued(&world).len();

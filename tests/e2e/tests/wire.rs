@@ -2,6 +2,7 @@
 //! writes the file anew, which is lawful only before a version is released.
 
 use protocol::event::{GmsaChange, GmsaObject, Section};
+use protocol::wire::close::Close;
 use protocol::wire::codec::{decode, encode};
 use protocol::wire::latest::*;
 use protocol::{Attempt, Digest, Epoch, EventIndex, Generation, RolloutId, StepIndex};
@@ -228,6 +229,11 @@ fn every_message_of_version_1_has_the_bytes_that_it_had() {
             fingerprint: "ab".to_owned(),
         },
     );
+    // What stands around the messages: the protocols' names, a frame's header, and the close codes with their numbers.
+    golden.check("alpn", &(ALPN.to_vec(), ENROLL_ALPN.to_vec()));
+    golden.check("frame", &protocol::wire::frame::frame(&[7; 300]));
+    let codes = Close::ALL.map(|close| (close.code(), format!("{close:?}"), close.may_retry()));
+    golden.check("close", &codes.to_vec());
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         let lines: Vec<String> = golden
             .seen

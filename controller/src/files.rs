@@ -1,0 +1,47 @@
+//! Files that are there in full or not at all.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+/// Writes a file that only its owner may read; it must not exist. What cannot be written in full is removed again.
+///
+/// # Errors
+/// When the file is there already, or the disk refuses.
+pub fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut file =
+        private(path, false).with_context(|| format!("could not make {}", path.display()))?;
+    whole(&mut file, bytes)
+        .inspect_err(|_| drop(fs::remove_file(path)))
+        .with_context(|| format!("could not write {}", path.display()))
+}
+
+/// Writes a file that only its owner may read, in place of what was there: beside it first, then renamed.
+///
+/// # Errors
+/// When the disk refuses; what was there before is still there then.
+pub fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let beside: PathBuf = path.with_file_name(name);
+    private(&beside, true)
+        .and_then(|mut file| whole(&mut file, bytes))
+        .and_then(|()| fs::rename(&beside, path))
+        .inspect_err(|_| drop(fs::remove_file(&beside)))
+        .with_context(|| format!("could not write {}", path.display()))
+}
+
+fn private(path: &Path, again: bool) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(again).create_new(!again);
+    options.truncate(again);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn whole(file: &mut fs::File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes)?;
+    file.sync_all()
+}
