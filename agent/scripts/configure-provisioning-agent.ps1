@@ -3,11 +3,6 @@
 # Input: {"module", "tenant", "signIn", "gmsa": {"name"} or {"createWithCredentialOf"}, "domains": [{"name",
 # "preferredDomainControllers", "credential"}], "secrets": [{"kind", "of", "user", "value"}]}.
 # Output: a line {"step", "ok"} for each cmdlet, and at last {"done": true} or {"error": {"at", "kind", "message"}}.
-$ErrorActionPreference = 'Stop'
-$in = [Console]::In.ReadToEnd() | ConvertFrom-Json
-[Console]::Out.WriteLine('{"started":true}')
-
-function Say($value) { [Console]::Out.WriteLine(($value | ConvertTo-Json -Compress)) }
 function Secret($kind, $of) { $in.secrets | Where-Object { $_.kind -eq $kind -and $_.of -eq $of } | Select-Object -First 1 }
 function Credential($secret) {
     $password = New-Object System.Security.SecureString
@@ -53,5 +48,10 @@ try {
 } catch {
     $kind = 'other'
     if ($_.Exception -is [System.Management.Automation.ParameterBindingException]) { $kind = 'parameter' }
-    Say @{ error = @{ at = $at; kind = $kind; message = $_.Exception.Message } }
+    # A cmdlet may repeat its argument in what it says.
+    $message = Reason $_.Exception
+    foreach ($secret in $in.secrets) {
+        if ($secret.value) { $message = $message.Replace($secret.value, '***') }
+    }
+    Say @{ error = @{ at = $at; kind = $kind; message = $message } }
 }

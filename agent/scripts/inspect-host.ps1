@@ -1,12 +1,13 @@
-# Reads what only Windows itself can tell about this server (probes PF05 to PF74 and SEC2, SEC3). Changes nothing.
+# Reads what only Windows itself can tell about this server (probes PF04 to PF74 and SEC2, SEC3). Changes nothing.
 # Input: {"gmsa": "name$" or null, "product": "provisioning-agent" or "connect", "hosts": ["host"]}.
-# Output: one line; each part is there, or {"why": "..."}.
-$ErrorActionPreference = 'Stop'
-$in = [Console]::In.ReadToEnd() | ConvertFrom-Json
-[Console]::Out.WriteLine('{"started":true}')
+# Output: one line; each part is there, or {"why": "..."}. What was not read is never told as if it were nothing.
 $out = @{}
 function Read-Part([string]$name, [scriptblock]$read) {
-    try { $script:out[$name] = & $read } catch { $script:out[$name] = @{ why = $_.Exception.Message } }
+    try { $script:out[$name] = & $read } catch { $script:out[$name] = @{ why = (Reason $_.Exception) } }
+}
+Read-Part 'domain' {
+    $computer = Get-CimInstance -ClassName 'Win32_ComputerSystem'
+    @{ joined = [bool]$computer.PartOfDomain; name = [string]$computer.Domain }
 }
 Read-Part 'policies' {
     $policies = @{}
@@ -23,19 +24,27 @@ Read-Part 'elevated' {
 }
 Read-Part 'secureChannel' { [bool](Test-ComputerSecureChannel) }
 Read-Part 'installerBusy' {
+    # The mutex stays after an installation; whether somebody holds it is what counts.
     $mutex = $null
-    $busy = [Threading.Mutex]::TryOpenExisting('Global\_MSIExecute', [ref]$mutex)
-    if ($busy) { $mutex.Dispose() }
+    $busy = $false
+    if ([Threading.Mutex]::TryOpenExisting('Global\_MSIExecute', [ref]$mutex)) {
+        try {
+            $mine = $true
+            try { $mine = $mutex.WaitOne(0) } catch [Threading.AbandonedMutexException] { $mine = $true }
+            if ($mine) { $mutex.ReleaseMutex() }
+            $busy = -not $mine
+        } finally { $mutex.Dispose() }
+    }
     $busy
 }
 Read-Part 'applicationControl' {
     $enforced = @()
-    $guard = Get-CimInstance -Namespace 'root\Microsoft\Windows\DeviceGuard' -ClassName 'Win32_DeviceGuard' -ErrorAction SilentlyContinue
-    if ($guard -and $guard.UsermodeCodeIntegrityPolicyEnforcementStatus -eq 2) { $enforced += 'WDAC: user mode' }
-    if (Get-Command -Name 'Get-AppLockerPolicy' -ErrorAction SilentlyContinue) {
-        foreach ($rules in (Get-AppLockerPolicy -Effective).RuleCollections) {
-            if ($rules.EnforcementMode.ToString() -eq 'Enabled' -and $rules.Count -gt 0) { $enforced += "AppLocker: $($rules.RuleCollectionType)" }
-        }
+    $guard = Get-CimInstance -Namespace 'root\Microsoft\Windows\DeviceGuard' -ClassName 'Win32_DeviceGuard'
+    if ($null -eq $guard.UsermodeCodeIntegrityPolicyEnforcementStatus) { throw 'Win32_DeviceGuard does not tell' }
+    if ($guard.UsermodeCodeIntegrityPolicyEnforcementStatus -eq 2) { $enforced += 'WDAC: user mode' }
+    # Rules whose enforcement nobody configured are enforced.
+    foreach ($rules in (Get-AppLockerPolicy -Effective).RuleCollections) {
+        if ($rules.EnforcementMode.ToString() -ne 'AuditOnly' -and $rules.Count -gt 0) { $enforced += "AppLocker: $($rules.RuleCollectionType)" }
     }
     , $enforced
 }
@@ -43,36 +52,61 @@ Read-Part 'logonRight' {
     $file = [IO.Path]::GetTempFileName()
     try {
         $null = & "$env:SystemRoot\System32\secedit.exe" /export /areas USER_RIGHTS /cfg $file /quiet
-        $row = Get-Content -Path $file | Where-Object { $_ -like 'SeServiceLogonRight*' } | Select-Object -First 1
+        if ($LASTEXITCODE -ne 0) { throw "secedit ended with $LASTEXITCODE" }
+        $rows = @(Get-Content -Path $file)
     } finally { Remove-Item -Path $file -Force }
+    if ($rows -notcontains '[Privilege Rights]') { throw 'secedit exported no rights' }
+    $row = $rows | Where-Object { $_ -like 'SeServiceLogonRight*' } | Select-Object -First 1
     $holders = @()
     if ($row) { $holders = @($row.Split('=')[1].Split(',') | ForEach-Object { $_.Trim().TrimStart('*') }) }
-    $set = Get-CimInstance -Namespace 'root\rsop\computer' -ClassName 'RSOP_UserPrivilegeRight' -ErrorAction SilentlyContinue |
+    # A server of a domain has a resultant set of policy with at least one policy in it.
+    if (-not @(Get-CimInstance -Namespace 'root\rsop\computer' -ClassName 'RSOP_GPO').Count) { throw 'no resultant set of policy is recorded' }
+    $set = Get-CimInstance -Namespace 'root\rsop\computer' -ClassName 'RSOP_UserPrivilegeRight' |
         Where-Object { $_.UserRight -eq 'SeServiceLogonRight' } | Select-Object -First 1
     $policy = ''
     if ($set) { $policy = [string]$set.GPOID }
-    @{ policy = $policy; holders = $holders }
+    $gmsa = ''
+    if ($policy -and $in.gmsa) {
+        $account = New-Object Security.Principal.NTAccount($env:USERDOMAIN, $in.gmsa)
+        $gmsa = $account.Translate([Security.Principal.SecurityIdentifier]).Value
+    }
+    @{ policy = $policy; holders = $holders; gmsa = $gmsa }
 }
 Read-Part 'proxy' {
     $target = [Uri]'https://login.microsoftonline.com'
     $proxy = [Net.WebRequest]::DefaultWebProxy.GetProxy($target)
-    if ($null -eq $proxy -or $proxy -eq $target) { 'none' } else { $proxy.ToString() }
+    if ($null -ne $proxy -and $proxy -ne $target) { return $proxy.ToString() }
+    # WinHTTP keeps its own: flags at byte 8 (2: a proxy is named), the name's length at 12, the name from 16 on.
+    $key = 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings\Connections'
+    $kept = (Get-Item -Path $key).GetValue('WinHttpSettings')
+    if ($kept -and $kept.Length -gt 16 -and ($kept[8] -band 2)) {
+        return [Text.Encoding]::ASCII.GetString($kept, 16, [BitConverter]::ToInt32($kept, 12))
+    }
+    'none'
 }
 Read-Part 'tls' {
     $leaves = @()
     foreach ($name in $in.hosts) {
         $script:root = $null
+        $script:wrong = $null
         $client = New-Object Net.Sockets.TcpClient
         try {
+            $client.ReceiveTimeout = 10000
+            $client.SendTimeout = 10000
             if (-not $client.ConnectAsync($name, 443).Wait(10000)) { throw "no answer from $name" }
-            # Whom the chain ends at is what is asked; whether it is trusted is judged by the root.
+            # Every chain is taken here, to see where it ends; what is wrong with it is judged below.
             $seen = [Net.Security.RemoteCertificateValidationCallback]{ param($from, $leaf, $chain, $wrong)
                 $script:root = $chain.ChainElements[$chain.ChainElements.Count - 1].Certificate
+                $script:wrong = $wrong
                 $true }
             $stream = New-Object Net.Security.SslStream($client.GetStream(), $false, $seen)
-            $stream.AuthenticateAsClient($name)
-            $public = (Test-Path "Cert:\LocalMachine\AuthRoot\$($script:root.Thumbprint)") -or ($script:root.Subject -like '*Microsoft*')
+            $stream.AuthenticateAsClient($name, $null, [Security.Authentication.SslProtocols]::Tls12, $false)
+            # Windows keeps the roots of the public program in AuthRoot; a root that the company put there is in Root.
+            $sound = $script:wrong -eq [Net.Security.SslPolicyErrors]::None -and $script:root.Subject -eq $script:root.Issuer
+            $public = $sound -and (Test-Path "Cert:\LocalMachine\AuthRoot\$($script:root.Thumbprint)")
             $leaves += @{ host = $name; root = $script:root.Subject; public = $public }
+        } catch {
+            $leaves += @{ host = $name; why = (Reason $_.Exception) }
         } finally { $client.Dispose() }
     }
     , $leaves
@@ -80,7 +114,12 @@ Read-Part 'tls' {
 if ($in.gmsa) {
     Read-Part 'gmsa' {
         Import-Module -Name 'ActiveDirectory'
-        @{ usable = [bool](Test-ADServiceAccount -Identity $in.gmsa.TrimEnd('$')) }
+        try {
+            @{ usable = [bool](Test-ADServiceAccount -Identity $in.gmsa.TrimEnd('$')) }
+        } catch {
+            if ($_.FullyQualifiedErrorId -notlike '*ADIdentityNotFoundException*') { throw }
+            @{ usable = $false }
+        }
     }
 }
 if ($in.product -eq 'connect') {
@@ -91,8 +130,12 @@ if ($in.product -eq 'connect') {
             if (Get-Process -Name $name -ErrorAction SilentlyContinue) { $busy += "$name.exe is open" }
         }
         if (Get-Service -Name 'ADSync' -ErrorAction SilentlyContinue) {
-            Import-Module -Name 'ADSync'
-            foreach ($run in @(Get-ADSyncConnectorRunStatus)) { $busy += "a run of $($run.ConnectorName) is under way" }
+            $module = Join-Path $env:ProgramFiles 'Microsoft Azure AD Sync\Bin\ADSync\ADSync.psd1'
+            if (-not (Test-Path $module)) { $module = 'ADSync' }
+            Import-Module $module
+            foreach ($run in @(Get-ADSyncConnectorRunStatus)) {
+                if ($run) { $busy += "a run of $($run.ConnectorName) is under way" }
+            }
         }
         , $busy
     }
@@ -100,10 +143,9 @@ if ($in.product -eq 'connect') {
         $edited = @()
         $folder = Join-Path $env:ProgramFiles 'Microsoft Azure AD Sync\Bin'
         foreach ($name in 'miiserver', 'miisclient') {
-            $program = Get-Item -Path "$folder\$name.exe"
+            # The product lays the file down and leaves it; an upgrade keeps one that was edited.
             $file = Get-Item -Path "$folder\$name.exe.config"
-            # The product lays both down in one go; an edit is later.
-            if ($file.LastWriteTimeUtc -gt $program.CreationTimeUtc.AddHours(1)) { $edited += $file.Name }
+            if ($file.LastWriteTimeUtc -gt $file.CreationTimeUtc.AddMinutes(5)) { $edited += $file.Name }
         }
         , $edited
     }
@@ -114,4 +156,4 @@ if ($in.product -eq 'connect') {
         [int][Math]::Floor(([DateTime]::UtcNow - $newest.LastWriteTimeUtc).TotalHours)
     }
 }
-[Console]::Out.WriteLine(($out | ConvertTo-Json -Compress -Depth 5))
+Say $out

@@ -877,6 +877,7 @@ fn announce(op: &Op) -> Option<String> {
         | Op::Registry { .. }
         | Op::RegistryKey { .. }
         | Op::SetRegistry { .. }
+        | Op::RequireRestart
         | Op::Service { .. }
         | Op::EnableService { .. }
         | Op::FileVersion { .. }

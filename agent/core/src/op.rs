@@ -155,6 +155,8 @@ pub enum Op {
         /// New value.
         data: RegistryValue,
     },
+    /// Notes that Windows must be restarted before what was set holds. The note is gone with the restart.
+    RequireRestart,
     /// Asks the service manager for a service.
     Service {
         /// Service name, never its display name.
@@ -243,6 +245,7 @@ impl Op {
             | Self::FileVersion { .. }
             | Self::ReadLog { .. } => true,
             Self::SetRegistry { .. }
+            | Self::RequireRestart
             | Self::EnableService { .. }
             | Self::Fetch { .. }
             | Self::Stage { .. }

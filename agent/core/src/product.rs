@@ -3,7 +3,7 @@
 //! documentation, `[R]` rendered page, `[M]` Microsoft sample, `[S]` secondary, `[K]` general Windows knowledge.
 
 use protocol::TenantId;
-use protocol::step::Cloud;
+use protocol::step::{Cloud, Product};
 
 /// Registry key of the provisioning agent (1.3 [P]).
 pub const AGENT_KEY: &str =
@@ -70,8 +70,13 @@ pub const DCOM_VALUES: [&str; 3] = [
     "MachineLaunchRestriction",
     "DefaultLaunchPermission",
 ];
+/// Key whose `PendingFileRenameOperations` Windows carries out when it restarts (PF19 [K]).
+pub const SESSION_MANAGER_KEY: &str = r"SYSTEM\CurrentControlSet\Control\Session Manager";
+/// Volatile key of our own: what was set here holds only after a restart (1.7 [P]: TLS values need one).
+pub const RESTART_KEY: &str = r"SOFTWARE\Entrain\RestartRequired";
 /// Keys whose presence means that Windows waits for a restart (PF19).
-pub const REBOOT_KEYS: [&str; 2] = [
+pub const REBOOT_KEYS: [&str; 3] = [
+    RESTART_KEY,
     r"SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending",
     r"SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired",
 ];
@@ -100,6 +105,18 @@ pub const fn sign_in_hosts(cloud: Cloud) -> &'static [&'static str] {
         Cloud::Commercial => &["login.microsoftonline.com", "login.windows.net"],
         Cloud::UsGovernment => &["login.microsoftonline.us"],
         Cloud::China => &["login.partner.microsoftonline.cn"],
+    }
+}
+
+/// Hosts of the product itself that must answer on 443 as well (PF26 [P]). Those of the other clouds are not documented.
+#[must_use]
+pub const fn product_hosts(product: Product, cloud: Cloud) -> &'static [&'static str] {
+    match (product, cloud) {
+        (Product::ProvisioningAgent, Cloud::Commercial) => &["download.msappproxy.net"],
+        (Product::ProvisioningAgent, Cloud::UsGovernment) => &["download.msappproxy.us"],
+        (Product::Connect, Cloud::Commercial) => &["adminwebservice.microsoftonline.com"],
+        (Product::ProvisioningAgent, Cloud::China)
+        | (Product::Connect, Cloud::UsGovernment | Cloud::China) => &[],
     }
 }
 

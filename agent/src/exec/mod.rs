@@ -109,6 +109,7 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
         | Op::Registry { .. }
         | Op::RegistryKey { .. }
         | Op::SetRegistry { .. }
+        | Op::RequireRestart
         | Op::Service { .. }
         | Op::EnableService { .. }
         | Op::FileVersion { .. }

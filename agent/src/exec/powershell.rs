@@ -22,15 +22,22 @@ const POWERSHELL: &str = r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell
 /// How long a PowerShell may take until it runs the script's first line. Beyond that a policy or an antivirus holds it.
 const UNTIL_STARTED: Duration = Duration::from_secs(120);
 
-/// The text of a script.
+macro_rules! with_prelude {
+    ($name:literal) => {
+        concat!(
+            include_str!("../../scripts/prelude.ps1"),
+            include_str!(concat!("../../scripts/", $name, ".ps1"))
+        )
+    };
+}
+
+/// The text of a script, with what comes before every script.
 #[must_use]
 pub const fn text(script: Script) -> &'static str {
     match script {
-        Script::InspectHost => include_str!("../../scripts/inspect-host.ps1"),
-        Script::ConfigureProvisioningAgent => {
-            include_str!("../../scripts/configure-provisioning-agent.ps1")
-        }
-        Script::ReadConnectScheduler => include_str!("../../scripts/read-connect-scheduler.ps1"),
+        Script::InspectHost => with_prelude!("inspect-host"),
+        Script::ConfigureProvisioningAgent => with_prelude!("configure-provisioning-agent"),
+        Script::ReadConnectScheduler => with_prelude!("read-connect-scheduler"),
     }
 }
 
@@ -66,6 +73,59 @@ pub fn input(script: Script, parameters: &Value, folder: &str, secrets: &Secrets
     input
 }
 
+/// JSON in ASCII alone: PowerShell reads a pipe in the console's code page.
+fn ascii(value: &Value) -> Vec<u8> {
+    let text = value.to_string();
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut units = [0; 2];
+    for sign in text.chars() {
+        if sign.is_ascii() {
+            bytes.push(u8::try_from(sign).unwrap_or(b'?'));
+        } else {
+            for unit in sign.encode_utf16(&mut units) {
+                bytes.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+            }
+        }
+    }
+    bytes
+}
+
+/// The next line, whatever bytes are in it: a cmdlet that prints by itself does so in the console's code page.
+async fn next_line(
+    lines: &mut (impl tokio::io::AsyncBufRead + Unpin),
+) -> std::io::Result<Option<String>> {
+    let mut line = Vec::new();
+    let taken = lines.read_until(b'\n', &mut line).await?;
+    Ok((taken > 0).then(|| String::from_utf8_lossy(&line).into_owned()))
+}
+
+/// What PowerShell says on standard error. With an encoded command it writes XML (CLIXML) there; its error texts are
+/// what people can read.
+fn plain(said: &str) -> String {
+    let mut texts = String::new();
+    let mut rest = said;
+    while let Some((_, after)) = rest.split_once("<S S=\"Error\">") {
+        let (text, behind) = after.split_once("</S>").unwrap_or((after, ""));
+        texts.push_str(text);
+        rest = behind;
+    }
+    if texts.is_empty() {
+        return said.to_owned();
+    }
+    for (from, to) in [
+        ("_x000D_", ""),
+        ("_x000A_", " "),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&amp;", "&"),
+    ] {
+        texts = texts.replace(from, to);
+    }
+    texts
+}
+
 /// Runs a script and gives the JSON values that it printed, without the one that says that it has started.
 ///
 /// # Errors
@@ -92,20 +152,20 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
     else {
         return Err("PowerShell has no pipes".to_owned());
     };
-    let bytes = serde_json::to_vec(input).map_err(|error| error.to_string())?;
+    let bytes = ascii(input);
     // Read beside standard output: a child that fills one of the two pipes would wait for ever.
     let told = tokio::spawn(async move {
-        let mut said = String::new();
-        drop(stderr.read_to_string(&mut said).await);
-        said
+        let mut said = Vec::new();
+        drop(stderr.read_to_end(&mut said).await);
+        String::from_utf8_lossy(&said).into_owned()
     });
     let conversation = async move {
         // A child that ended already says why by its exit code and its words.
         drop(stdin.write_all(&bytes).await);
         drop(stdin);
-        let mut lines = BufReader::new(stdout).lines();
+        let mut lines = BufReader::new(stdout);
         let mut values = Vec::new();
-        let started = tokio::time::timeout(UNTIL_STARTED, lines.next_line()).await;
+        let started = tokio::time::timeout(UNTIL_STARTED, next_line(&mut lines)).await;
         let Ok(first) = started else {
             return Err("PowerShell was started and never ran the script: a policy or an antivirus holds it".to_owned());
         };
@@ -119,7 +179,9 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
                     values.push(value);
                 }
             }
-            next = lines.next_line().await.map_err(|error| error.to_string())?;
+            next = next_line(&mut lines)
+                .await
+                .map_err(|error| error.to_string())?;
         }
         let said = told.await.unwrap_or_default();
         Ok((has_started, values, said))
@@ -129,7 +191,7 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
         .map_err(|_| format!("PowerShell took longer than {} s", limit.as_secs()))??;
     let status = child.wait().await.map_err(|error| error.to_string())?;
     if !has_started {
-        let said: String = said.chars().take(400).collect();
+        let said: String = plain(&said).chars().take(400).collect();
         return Err(format!(
             "PowerShell ended ({status}) and never ran the script: {said}"
         ));
@@ -173,6 +235,29 @@ mod tests {
             assert!(script.contains(r#"[Console]::Out.WriteLine('{"started":true}')"#));
             assert!(script.contains("[Console]::In.ReadToEnd()"));
         }
+    }
+
+    #[test]
+    fn what_goes_in_is_ascii_and_means_the_same() {
+        let value = json!({ "value": "Gr\u{fc}n\u{20ac}1 \u{1f511}" });
+        let bytes = ascii(&value);
+        assert!(bytes.is_ascii());
+        assert_eq!(serde_json::from_slice::<Value>(&bytes).unwrap(), value);
+    }
+
+    #[test]
+    fn errors_are_read_out_of_the_xml_around_them() {
+        let said = "#< CLIXML\r\n<Objs><Obj S=\"progress\"/><S S=\"Error\">Cannot find &lt;x&gt;._x000D__x000A_</S><S S=\"Error\">At line 1</S></Objs>";
+        assert_eq!(plain(said), "Cannot find <x>. At line 1");
+        assert_eq!(plain("as it is"), "as it is");
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_no_text_is_no_end() {
+        let mut lines = BufReader::new(b"\xfc\n{}\n".as_slice());
+        assert!(next_line(&mut lines).await.unwrap().is_some());
+        assert_eq!(next_line(&mut lines).await.unwrap().unwrap().trim(), "{}");
+        assert!(next_line(&mut lines).await.unwrap().is_none());
     }
 
     #[test]

@@ -57,6 +57,7 @@ impl TwinExec {
             | Op::Service { .. }
             | Op::FileVersion { .. } => None,
             Op::SetRegistry { .. }
+            | Op::RequireRestart
             | Op::EnableService { .. }
             | Op::Fetch { .. }
             | Op::Stage { .. }

@@ -73,7 +73,21 @@ impl WindowsExec {
         match op {
             Op::Machine => machine(),
             Op::Registry { key, value } => registry(key, value),
-            Op::RegistryKey { key } => Outcome::Exists(LOCAL_MACHINE.open(key).is_ok()),
+            Op::RegistryKey { key } => match LOCAL_MACHINE.open(key) {
+                Ok(_) => Outcome::Exists(true),
+                Err(error) if is_absent(error.code().0) => Outcome::Exists(false),
+                Err(error) => Outcome::Failed(error.to_string()),
+            },
+            Op::RequireRestart => {
+                // A volatile key: Windows forgets it when it restarts.
+                let mut options = LOCAL_MACHINE.options();
+                let made = options
+                    .create()
+                    .write()
+                    .volatile()
+                    .open(product::RESTART_KEY);
+                done(made.map(drop).map_err(|error| error.to_string()))
+            }
             Op::SetRegistry { key, value, data } => done(set_registry(key, value, data)),
             Op::Service { name } => service(name).map_or_else(Outcome::Failed, Outcome::Service),
             Op::EnableService { name } => done(enable(name)),
@@ -314,10 +328,14 @@ fn agent_folder() -> String {
     folder.unwrap_or_else(|_| product::AGENT_FOLDER.to_owned())
 }
 
+fn is_absent(code: i32) -> bool {
+    const NOT_FOUND: [u32; 2] = [0x8007_0002, 0x8007_0003];
+    NOT_FOUND.contains(&code.cast_unsigned())
+}
+
 /// What cannot be read is not what is absent.
 fn absent_or_failed(code: i32, text: String) -> Outcome {
-    const NOT_FOUND: [u32; 2] = [0x8007_0002, 0x8007_0003];
-    if NOT_FOUND.contains(&code.cast_unsigned()) {
+    if is_absent(code) {
         Outcome::Registry(None)
     } else {
         Outcome::Failed(text)

@@ -36,6 +36,8 @@ pub enum Fault {
     MfaDemanded,
     /// The module demands a credential to add a domain.
     DomainCredentialDemanded,
+    /// The wizard was left open: the scheduler is suspended (PV24).
+    SchedulerSuspended,
     /// The agent's service stopped and does not start.
     ServiceStopped,
     /// No KDS root key is usable.
@@ -134,7 +136,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 62] = [
+    pub const ALL: [Self; 63] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -151,6 +153,7 @@ impl Fault {
         Self::MfaDemanded,
         Self::DomainCredentialDemanded,
         Self::ServiceStopped,
+        Self::SchedulerSuspended,
         Self::NoKdsKey,
         Self::SecureChannelBroken,
         Self::NotElevated,

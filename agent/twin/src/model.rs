@@ -99,6 +99,13 @@ impl Twin {
         self.profile.faults.is_empty()
     }
 
+    /// Windows restarts: what was noted for it is gone.
+    pub fn restart(&mut self) {
+        let below = format!("{}\\", product::RESTART_KEY).to_lowercase();
+        self.registry.retain(|id, _| !id.starts_with(&below));
+        self.profile.faults.remove(&Fault::RebootPending);
+    }
+
     fn has(&self, fault: Fault) -> bool {
         self.profile.faults.contains(&fault)
     }
@@ -289,6 +296,10 @@ impl Twin {
                     INSTANT,
                 )
             }
+            Op::RequireRestart => {
+                self.set(product::RESTART_KEY, "", RegistryValue::Number(1));
+                (Outcome::Done, INSTANT)
+            }
             Op::SetRegistry { key, value, data } => {
                 self.set(key, value, data.clone());
                 self.changes.push(format!("set {value}"));
@@ -447,7 +458,7 @@ impl Twin {
                 let outcome = match self.staging {
                     Some(staging) => Outcome::Script {
                         lines: vec![
-                            json!({ "stagingModeEnabled": staging, "syncCycleEnabled": true }),
+                            json!({ "stagingModeEnabled": staging, "syncCycleEnabled": true, "schedulerSuspended": self.has(Fault::SchedulerSuspended) }),
                         ],
                     },
                     None => Outcome::Failed("Get-ADSyncScheduler is not recognized".to_owned()),
@@ -508,7 +519,10 @@ impl Twin {
         let choose = |fault, faulty: &'static str, sound: &'static str| {
             if self.has(fault) { faulty } else { sound }
         };
+        let domain = self.profile.target.home_domain();
+        let domain = domain.map(|domain| domain.to_string()).unwrap_or_default();
         let line = json!({
+            "domain": { "joined": !has(Fault::NotJoined), "name": domain },
             "policies": policies,
             "gmsa": gmsa,
             "powerShell": choose(Fault::OldPowerShell, "4.0", "5.1.20348.1"),
@@ -606,7 +620,9 @@ impl Twin {
 
     fn reach(&self, host: &str, port: u16) -> Outcome {
         let blocked = match port {
-            443 if host.contains("msappproxy") => self.has(Fault::RegistrationBlocked),
+            443 if host.contains(".registration.") || host.contains(".bootstrap.") => {
+                self.has(Fault::RegistrationBlocked)
+            }
             443 => self.has(Fault::CloudBlocked),
             80 => self.has(Fault::RevocationBlocked),
             _ => self.has(Fault::DirectoryBlocked),

@@ -274,6 +274,7 @@ fn no_fault_is_without_a_test() {
         Fault::MfaDemanded,
         Fault::DomainCredentialDemanded,
         Fault::ServiceStopped,
+        Fault::SchedulerSuspended,
         Fault::NoKdsKey,
         Fault::DnsBlocked,
         Fault::DirectoryUnreadable,

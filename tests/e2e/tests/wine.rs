@@ -345,10 +345,6 @@ fn signer(folder: &Path) -> (PathBuf, PathBuf, PathBuf) {
 
 /// The setup: the stand-in's program with the package appended, signed.
 fn setup(wine: &Wine, folder: &Path, certificate: &Path, key: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .join("fixtures/product.wxs");
     for (program, name) in [
         ("standin-service.exe", "agent.exe"),
         ("standin-service.exe", "updater.exe"),
@@ -361,7 +357,7 @@ fn setup(wine: &Wine, folder: &Path, certificate: &Path, key: &Path) -> PathBuf 
         .current_dir(folder)
         .args(["-a", "x64", "-o"])
         .arg(&package)
-        .arg(source)
+        .arg(fixture("product.wxs"))
         .output();
     must(built.unwrap(), "wixl");
     let inner = std::fs::read(&package).unwrap();
@@ -369,20 +365,123 @@ fn setup(wine: &Wine, folder: &Path, certificate: &Path, key: &Path) -> PathBuf 
     bytes.extend_from_slice(b"\0inner package\0");
     bytes.extend_from_slice(&(inner.len() as u64).to_le_bytes());
     bytes.extend_from_slice(&inner);
-    let (unsigned, signed) = (folder.join("unsigned.exe"), folder.join("setup.exe"));
+    let unsigned = folder.join("unsigned.exe");
     std::fs::write(&unsigned, bytes).unwrap();
-    let sign = Command::new("osslsigncode")
+    sign(&unsigned, &folder.join("setup.exe"), certificate, key)
+}
+
+fn sign(unsigned: &Path, signed: &Path, certificate: &Path, key: &Path) -> PathBuf {
+    let done = Command::new("osslsigncode")
         .args(["sign", "-h", "sha256", "-certs"])
         .arg(certificate)
         .arg("-key")
         .arg(key)
         .arg("-in")
-        .arg(&unsigned)
+        .arg(unsigned)
         .arg("-out")
-        .arg(&signed)
+        .arg(signed)
         .output();
-    must(sign.unwrap(), "osslsigncode");
-    signed
+    must(done.unwrap(), "osslsigncode");
+    signed.to_owned()
+}
+
+/// The package of Connect Sync, signed.
+fn package(wine: &Wine, folder: &Path, certificate: &Path, key: &Path) -> PathBuf {
+    std::fs::copy(
+        wine.programs.join("standin-engine.exe"),
+        folder.join("engine.exe"),
+    )
+    .unwrap();
+    let unsigned = folder.join("unsigned.msi");
+    let built = Command::new("wixl")
+        .current_dir(folder)
+        .args(["-a", "x64", "-o"])
+        .arg(&unsigned)
+        .arg(fixture("connect.wxs"))
+        .output();
+    must(built.unwrap(), "wixl");
+    sign(&unsigned, &folder.join("connect.msi"), certificate, key)
+}
+
+fn fixture(name: &str) -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    tests.join("fixtures").join(name)
+}
+
+fn add(world: &World, file: &Path) -> Output {
+    let file = file.to_str().unwrap();
+    let source = "built by the suite";
+    world.entrain(&[
+        "artifact",
+        "add",
+        file,
+        "--accept-terms",
+        "--source",
+        source,
+    ])
+}
+
+/// Connect Sync on the same server: a real package that is verified on both sides and put where a person finds it, a
+/// person at the MSI and the wizard, and the end as the probes see it.
+fn connect(world: &mut World, wine: &Wine, package: &Path) {
+    let bytes = std::fs::read(package).unwrap();
+    let flipped = package.with_file_name("flipped.msi");
+    let mut altered = bytes.clone();
+    // Within the cabinet, which is the largest stream.
+    let middle = altered.len() / 2;
+    altered[middle] ^= 1;
+    std::fs::write(&flipped, altered).unwrap();
+    let refused = add(world, &flipped);
+    assert!(
+        !refused.status.success() && text(&refused).contains("not accepted"),
+        "{}",
+        text(&refused)
+    );
+    let added = text(&must(add(world, package), "artifact"));
+    assert!(added.contains("2.6.92.0"), "{added}");
+    for value in [
+        "MachineAccessRestriction",
+        "MachineLaunchRestriction",
+        "DefaultLaunchPermission",
+    ] {
+        wine.registry(r"Software\Microsoft\Ole", value, "REG_BINARY", "00");
+    }
+    let topology = world.write(
+        "connect.toml",
+        &format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"corp.contoso.test\"]\nservers = [\"{TARGET}\"]\nsettings = \"express\"\n"
+        ),
+    );
+    world.apply(&topology);
+    until("the package waits for a person", || {
+        let (state, detail) = world.state(TARGET);
+        assert!(
+            !matches!(state.as_str(), "failed" | "refused" | "inconclusive"),
+            "{state}: {detail}\n{}",
+            text(&world.entrain(&["why", TARGET]))
+        );
+        let tasks = world.json(&["tasks", "list", "--json"]);
+        (tasks.as_array()?.len() == 1).then_some(())
+    });
+    let staged = wine.drive("ProgramData/Entrain/staged/AzureADConnect.msi");
+    assert_eq!(std::fs::read(staged).unwrap(), bytes, "the very bytes");
+    // What the person does: the package, then the wizard to its end.
+    let path = r"C:\ProgramData\Entrain\staged\AzureADConnect.msi";
+    must(wine.run(&["msiexec", "/i", path, "/qn"]), "msiexec");
+    let wizard = wine.drive("ProgramData/AADConnect");
+    std::fs::create_dir_all(&wizard).unwrap();
+    std::fs::write(wizard.join("configured"), "").unwrap();
+    until("the installation is seen and verified", || {
+        let (state, detail) = world.state(TARGET);
+        assert!(
+            !matches!(state.as_str(), "failed" | "refused" | "inconclusive"),
+            "{state}: {detail}\n{}",
+            text(&world.entrain(&["why", TARGET]))
+        );
+        (state == "done").then_some(())
+    });
+    assert_eq!(world.state(TARGET).1, "configured");
+    drop(world.audit());
 }
 
 /// Listens as the sign-in hosts; answers nobody, which is all that a port probe asks.
@@ -407,15 +506,11 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     let mut world = World::with_environment(&[("ENTRAIN_TEST_ANCHOR", anchor.to_str().unwrap())]);
     let wine = Wine::new(folder.path());
     let shim = folder.path().join("bcryptprimitives.dll");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .join("fixtures/bcryptprimitives.c");
     let built = Command::new("x86_64-w64-mingw32-gcc")
         .arg("-shared")
         .arg("-o")
         .arg(&shim)
-        .arg(source)
+        .arg(fixture("bcryptprimitives.c"))
         .arg("-ladvapi32")
         .output();
     must(built.unwrap(), "the shim");
@@ -492,15 +587,7 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     must(wine.run(&["sc", "start", "EntrainAgent"]), "start");
     world.all_report(1);
 
-    let added = world.entrain(&[
-        "artifact",
-        "add",
-        setup.to_str().unwrap(),
-        "--accept-terms",
-        "--source",
-        "built by the suite",
-    ]);
-    let added = text(&must(added, "artifact"));
+    let added = text(&must(add(&world, &setup), "artifact"));
     assert!(added.contains("provisioning agent 1.1.2505.0"), "{added}");
     let topology = world.write(
         "topology.toml",
@@ -551,6 +638,9 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
         }
     });
     assert!(found.is_empty(), "the token lies in {found:?}");
+
+    let package = package(&wine, folder.path(), &certificate, &key);
+    connect(&mut world, &wine, &package);
 
     // The service stops when it is told to, and comes back with the same identity.
     let connected = || {

@@ -23,6 +23,8 @@ pub struct Scheduler {
     pub staging: Option<bool>,
     /// `SyncCycleEnabled`.
     pub cycle_enabled: Option<bool>,
+    /// `SchedulerSuspended`: the wizard is open, or was left open.
+    pub suspended: Option<bool>,
 }
 
 /// Asks the scheduler.
@@ -41,6 +43,7 @@ pub fn scheduler(cx: &mut Cx<'_>) -> Flow<Reading<Scheduler>> {
         Scheduler {
             staging: last["stagingModeEnabled"].as_bool(),
             cycle_enabled: last["syncCycleEnabled"].as_bool(),
+            suspended: last["schedulerSuspended"].as_bool(),
         }
     }))
 }
@@ -139,13 +142,25 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     let state = connect
         .service
         .map_or("absent".to_owned(), |state| format!("{state:?}"));
+    let suspended = scheduler(cx)?.ok().and_then(|now| now.suspended);
+    let cycles = connect
+        .cycle_enabled
+        .zip(suspended)
+        .map(|(enabled, suspended)| enabled && !suspended);
     let new_enough = connect.version.map(|version| version >= verify.at_least);
     let mut of_version = catalogue::PV23.finding(version.clone(), verdict(new_enough));
     of_version.wanted = format!("{} or later", verify.at_least);
     let findings = vec![
         catalogue::PV22.finding(state, verdict(Some(running))),
         of_version,
-        catalogue::PV24.finding(show(connect.cycle_enabled), verdict(connect.cycle_enabled)),
+        catalogue::PV24.finding(
+            format!(
+                "cycle enabled: {}, suspended: {}",
+                show(connect.cycle_enabled),
+                show(suspended)
+            ),
+            verdict(cycles),
+        ),
         catalogue::PV25.finding(
             show(connect.staging),
             verdict(connect.staging.map(|_| true)),

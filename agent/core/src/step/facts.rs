@@ -42,6 +42,8 @@ fn host(cx: &mut Cx<'_>) -> Flow<HostFacts> {
     for key in product::REBOOT_KEYS {
         reboot_pending |= cx.key_exists(key)?.unwrap_or(false);
     }
+    let renames = cx.registry(product::SESSION_MANAGER_KEY, "PendingFileRenameOperations")?;
+    reboot_pending |= matches!(renames, Ok(Some(_)));
     Ok(HostFacts {
         os,
         build,
@@ -51,7 +53,7 @@ fn host(cx: &mut Cx<'_>) -> Flow<HostFacts> {
     })
 }
 
-/// The DNS domain of the server, where it has one.
+/// The DNS suffix of the server, where it has one: as a rule its domain's name. The preflight asks Windows itself.
 ///
 /// # Errors
 /// While the outcome is missing.

@@ -208,6 +208,11 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     if let Some(change) = after {
         directory::await_change(&change, &register.home_domain, preferred, cx)?;
     }
+    // A policy may have come since; what the person gave is not used then.
+    if !preflight::recording(cx)?.is_empty() {
+        cx.leave(None)?;
+        return guide(&wizard_instead(register), cx);
+    }
     let lines = cx.script(
         Script::ConfigureProvisioningAgent,
         input(register),
@@ -456,9 +461,17 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     let state = agent
         .service
         .map_or("absent".to_owned(), |state| format!("{state:?}"));
+    let service = cx.service(product::AGENT_SERVICE)?;
+    let automatic = matches!(service, Ok(Some(service)) if service.automatic);
     let findings = vec![
         of_version,
-        catalogue::PV04.finding(state, pass(running)),
+        catalogue::PV04.finding(
+            format!(
+                "{state}, started {}",
+                if automatic { "by Windows" } else { "by hand" }
+            ),
+            pass(running && automatic),
+        ),
         of_account,
         of_tenant,
         catalogue::PV20.finding(format!("{updater_runs}"), pass(updater_runs)),

@@ -1,7 +1,7 @@
 //! Probes of the domains: found, reached, and what their controllers say. Questions that need an account are asked as the
 //! server's own; what it may not read is *cannot tell* and warns, since a domain's administrator can answer it.
 
-use protocol::event::Finding;
+use protocol::event::{Finding, Verdict};
 use protocol::step::{DirectoryRights, Preflight, Product, ServedDomain};
 use protocol::{DomainName, GmsaName, TargetId};
 
@@ -11,7 +11,6 @@ use crate::catalogue::{self, Probe};
 use crate::op::DirectoryAccount;
 use crate::procedure::{Cx, Flow};
 use crate::step::directory::{Directory, Root, root};
-use crate::step::facts;
 
 /// AES128 and AES256 in `msDS-SupportedEncryptionTypes` (PF52).
 const AES: i64 = 0x18;
@@ -22,19 +21,40 @@ pub(super) fn check(
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
 ) -> Flow<()> {
-    let home = facts::joined_domain(cx)?;
+    let home = report.domain();
     for domain in &preflight.domains {
         let mut about = Vec::new();
         let directory = controller(preflight.product, domain, cx, &mut about)?;
         if let Some(directory) = &directory {
             forest(preflight.product, domain, directory, cx, &mut about)?;
-            if home.as_ref() == Some(&domain.name) {
+            if home
+                .as_ref()
+                .is_ok_and(|home| home.as_ref() == Some(&domain.name))
+            {
                 service_account(preflight, domain, directory, cx, &mut about)?;
             }
         }
         for mut finding in about {
             finding.what = format!("{} ({})", finding.what, domain.name);
             findings.push(finding);
+        }
+    }
+    let asked = |home: &Option<DomainName>| {
+        let served = |domain: &ServedDomain| home.as_ref() == Some(&domain.name);
+        preflight.domains.iter().any(served)
+    };
+    if preflight.product == Product::ProvisioningAgent && !home.as_ref().is_ok_and(asked) {
+        // The gMSA lives in the server's own domain, which none of the served ones is.
+        let why = match home {
+            Ok(Some(home)) => {
+                format!("the server's domain {home} is not among those that it serves")
+            }
+            Ok(None) => "the server belongs to no domain".to_owned(),
+            Err(why) => why,
+        };
+        for probe in [&catalogue::PF49, &catalogue::PF50, &catalogue::PF52] {
+            let unknown: Result<bool, String> = Err(why.clone());
+            findings.push(probe.judge_gently(unknown, |_| String::new(), |known| *known));
         }
     }
     if let Some(name) = &preflight.gmsa {
@@ -68,6 +88,22 @@ pub(super) fn survey(
     Ok(())
 }
 
+/// How many domain controllers are tried at most.
+const CONTROLLERS: usize = 8;
+
+/// The ports that a product needs of a domain controller.
+fn ports(product: Product, server: &str, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
+    let (probe, ports): (&Probe, &[u16]) = match product {
+        Product::ProvisioningAgent => (&catalogue::PF23, &[389]),
+        Product::Connect => (&catalogue::PF24, &[88, 135, 389]),
+    };
+    let mut findings = Vec::new();
+    for port in ports {
+        findings.push(network::reach(probe, server, *port, cx)?);
+    }
+    Ok(findings)
+}
+
 /// Finds and reaches a controller of the domain; gives it where it answers.
 fn controller(
     product: Product,
@@ -79,20 +115,42 @@ fn controller(
     let hosts = found.clone().unwrap_or_default();
     let count = |hosts: &Vec<String>| format!("{} found", hosts.len());
     findings.push(catalogue::PF22.judge(found, count, |hosts| !hosts.is_empty()));
-    let preferred = domain.preferred_dcs.first().map(ToString::to_string);
-    let Some(server) = preferred.or_else(|| hosts.into_iter().next()) else {
-        return Ok(None);
-    };
-    match product {
-        Product::ProvisioningAgent => {
-            findings.push(network::reach(&catalogue::PF23, &server, 389, cx)?);
+    // The product asks those that are preferred, and without such any that DNS knows: then one that answers is enough.
+    let chosen: Vec<String> = domain
+        .preferred_dcs
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let all = !chosen.is_empty();
+    let candidates = if all { chosen } else { hosts };
+    let mut reached = None;
+    let mut refused = Vec::new();
+    for server in candidates.into_iter().take(CONTROLLERS) {
+        let asked = ports(product, &server, cx)?;
+        let answers = !asked.iter().any(Finding::blocks);
+        if answers && reached.is_none() {
+            reached = Some(server.clone());
         }
-        Product::Connect => {
-            for port in [88, 135, 389] {
-                findings.push(network::reach(&catalogue::PF24, &server, port, cx)?);
-            }
+        if all || answers {
+            findings.extend(asked);
+        } else {
+            refused.push((server, asked));
+        }
+        if answers && !all {
+            break;
         }
     }
+    let server = match (reached, refused.into_iter().next()) {
+        (Some(server), _) => server,
+        (None, Some((server, asked))) => {
+            findings.extend(asked);
+            server
+        }
+        (None, None) => match domain.preferred_dcs.first() {
+            Some(first) => first.to_string(),
+            None => return Ok(None),
+        },
+    };
     let root = root(&server, cx)?;
     if root.is_err() && findings.iter().any(Finding::blocks) {
         // That it is not reached was said.
@@ -135,7 +193,15 @@ fn forest(
     findings: &mut Vec<Finding>,
 ) -> Flow<()> {
     let schema = directory.schema_version(cx)?;
-    findings.push(catalogue::PF46.judge_gently(schema, i64::to_string, |version| *version >= 56));
+    // The agent's gMSA asks for Windows Server 2012; Connect for a forest of 2003 (facts 2.8, 30 is its schema [K]).
+    let (least, wanted) = match product {
+        Product::ProvisioningAgent => (56, catalogue::PF46.wanted),
+        Product::Connect => (30, "version 30 (Windows Server 2003) or later"),
+    };
+    let mut finding =
+        catalogue::PF46.judge_gently(schema, i64::to_string, |version| *version >= least);
+    wanted.clone_into(&mut finding.wanted);
+    findings.push(finding);
     let bin = directory.recycle_bin(cx)?;
     let on = |on: &bool| if *on { "enabled" } else { "not enabled" }.to_owned();
     findings.push(catalogue::PF59.judge(bin, on, |on| *on));
@@ -214,6 +280,11 @@ fn membership(
 ) -> Flow<()> {
     let gmsa = directory.gmsa(name, cx)?;
     let computer = directory.computer(host.as_str(), cx)?;
+    if matches!(gmsa, Ok(None)) && directory.account == DirectoryAccount::Server {
+        // Whoever is of the domain may see its service accounts, unless somebody has hidden them.
+        findings.push(catalogue::PF50.finding(format!("there is no {name}"), Verdict::Fail));
+        return Ok(());
+    }
     let seen = gmsa.and_then(|gmsa| gmsa.ok_or_else(|| format!("no {name} is seen")));
     let listed = seen.clone().and_then(|gmsa| {
         let (readers, own) = (gmsa.readers?, computer.clone()?);

@@ -56,7 +56,16 @@ fn set(
         value: value.to_owned(),
         data: RegistryValue::Number(wanted),
     };
+    // SCHANNEL reads its values when Windows starts; where nothing was set before, the system's default held already.
+    let restart = key != product::DOTNET_CRYPTO_KEY && matches!(before, Ok(Some(_)));
     let old = before.map_or_else(|why| why, |before| or_absent(&before));
+    // Noted first: whoever is cut off between the two sees a restart too many, and not one too few.
+    if restart && let Err(why) = cx.perform(Op::RequireRestart)? {
+        changed.push(format!(
+            "{value} was left as it is: that a restart is needed could not be noted: {why}"
+        ));
+        return Ok(());
+    }
     changed.push(match cx.perform(op)? {
         Ok(()) => format!(
             "{value} of {} set to {wanted} (was {old})",

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use protocol::DomainName;
 use protocol::event::{Finding, Severity};
 use protocol::facts::ServiceState;
 use protocol::step::{Preflight, Product, SignIn};
@@ -12,7 +13,6 @@ use crate::catalogue::{self, Probe};
 use crate::op::{RegistryValue, Script};
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
-use crate::step::facts;
 
 /// How long the script that inspects the host may take; it opens connections too.
 const INSPECT_LIMIT: Duration = Duration::from_secs(180);
@@ -32,13 +32,30 @@ impl Report {
     }
 }
 
+impl Report {
+    /// The DNS name of the domain that the server belongs to; `None` where it belongs to none.
+    pub(super) fn domain(&self) -> Reading<Option<DomainName>> {
+        let told = self.part("domain", |part| {
+            let name = part["name"].as_str()?.to_owned();
+            Some((part["joined"].as_bool()?, name))
+        });
+        match told? {
+            (false, _) => Ok(None),
+            (true, name) => match name.to_lowercase().parse() {
+                Ok(domain) => Ok(Some(domain)),
+                Err(_) => Err(format!("the domain is named {name}")),
+            },
+        }
+    }
+}
+
 /// Runs the script that inspects the host.
 pub(super) fn inspect(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Report> {
     let gmsa = preflight.gmsa.as_ref().map(ToString::to_string);
     let input = serde_json::json!({
         "gmsa": gmsa,
         "product": preflight.product,
-        "hosts": product::sign_in_hosts(preflight.cloud),
+        "hosts": super::network::hosts(preflight),
     });
     let inspected = cx.script(Script::InspectHost, input, Vec::new(), INSPECT_LIMIT)?;
     Ok(Report(inspected.and_then(|lines| {
@@ -69,8 +86,7 @@ pub(super) fn windows(
     findings.push(catalogue::PF03.judge(edition, or_absent, |edition| {
         edition.as_deref() == Some("Server")
     }));
-    let domain = facts::joined_domain(cx)?;
-    findings.push(catalogue::PF04.judge(Ok(domain), or_absent, Option::is_some));
+    findings.push(catalogue::PF04.judge(report.domain(), or_absent, Option::is_some));
     let channel = report.part("secureChannel", Value::as_bool);
     findings.push(catalogue::PF05.judge_gently(channel, yes_no, |fine| *fine));
     let elevated = report.part("elevated", Value::as_bool);
@@ -126,9 +142,24 @@ fn restart(cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
         let exists = cx.key_exists(key)?;
         pending = pending.and_then(|before| exists.map(|now| before || now));
     }
+    let renames = cx.registry(product::SESSION_MANAGER_KEY, "PendingFileRenameOperations")?;
+    pending = pending.and_then(|before| renames.map(|now| before || now.is_some()));
     let show = |pending: &bool| if *pending { "pending" } else { "none pending" }.to_owned();
     findings.push(catalogue::PF19.judge(pending, show, |pending| !pending));
     Ok(())
+}
+
+/// The policy that holds: the first scope that sets one. Where none does, servers have RemoteSigned.
+fn effective(scopes: &[(String, String)]) -> &str {
+    let order = ["MachinePolicy", "UserPolicy", "CurrentUser", "LocalMachine"];
+    let set = |wanted: &&str| {
+        let found = scopes.iter().find(|(scope, _)| scope == wanted);
+        found.map(|(_, policy)| policy.as_str())
+    };
+    let mut policies = order.iter().filter_map(set);
+    policies
+        .find(|policy| *policy != "Undefined")
+        .unwrap_or("RemoteSigned")
 }
 
 fn fine_policy(policy: &str) -> bool {
@@ -168,7 +199,7 @@ pub(super) fn powershell(
             !scopes.is_empty() && scopes.iter().all(|(_, policy)| fine_policy(policy))
         }),
         Product::Connect => catalogue::PF13.judge(policies, show, |scopes| {
-            !scopes.is_empty() && !scopes.iter().any(|(_, policy)| policy == "Restricted")
+            !scopes.is_empty() && effective(scopes) != "Restricted"
         }),
     });
     let mode = report.part("languageMode", text);

@@ -49,6 +49,10 @@ pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
                 format!("{} findings block: {}", many.len(), ids.join(", "))
             }
         };
+        // What was set stays set: it is told with its old value, whatever comes of the rest.
+        let what = fixed
+            .iter()
+            .fold(what, |what, change| format!("{what}; {change}"));
         let mut failure = Failure::plain(what);
         failure.findings = blocking;
         return Err(Stop::Failed(Box::new(failure)));

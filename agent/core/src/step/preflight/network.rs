@@ -1,14 +1,21 @@
 //! Probes of the way to the cloud.
 
-use protocol::event::{Finding, Verdict};
+use protocol::event::{Finding, Severity, Verdict};
 use protocol::step::{Preflight, Product};
 use serde_json::Value;
 
 use super::host::Report;
 use crate::catalogue::{self, Probe};
 use crate::op::Op;
-use crate::procedure::{Cx, Flow};
+use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
+
+/// Hosts that must answer by TLS before anything else makes sense.
+pub(super) fn hosts(preflight: &Preflight) -> Vec<&'static str> {
+    let sign_in = product::sign_in_hosts(preflight.cloud).iter();
+    let own = product::product_hosts(preflight.product, preflight.cloud).iter();
+    sign_in.chain(own).copied().collect()
+}
 
 pub(super) fn check(
     preflight: &Preflight,
@@ -16,8 +23,28 @@ pub(super) fn check(
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
 ) -> Flow<()> {
-    for host in product::sign_in_hosts(preflight.cloud) {
-        findings.push(reach(&catalogue::PF26, host, 443, cx)?);
+    let proxy = report.part("proxy", |part| part.as_str().map(ToOwned::to_owned));
+    let proxied = proxy.clone().ok().filter(|proxy| proxy != "none");
+    let leaves = report.part("tls", |part| part.as_array().cloned());
+    for host in hosts(preflight) {
+        let mut finding = reach(&catalogue::PF26, host, 443, cx)?;
+        let of_host = leaves.iter().flatten().find(|one| one["host"] == host);
+        let why = of_host.and_then(|one| one["why"].as_str());
+        if let (Verdict::Pass, Some(why)) = (finding.verdict, why) {
+            finding = catalogue::PF26.finding(
+                format!("{host}:443: open, and no TLS 1.2: {why}"),
+                Verdict::Fail,
+            );
+        }
+        if let (Verdict::Fail, Some(proxy)) = (finding.verdict, &proxied) {
+            // The product's own proxy decides then, which is not looked through from here.
+            finding = catalogue::PF26.finding(
+                format!("{} (directly; the system's proxy is {proxy})", finding.read),
+                Verdict::CannotTell,
+            );
+            finding.severity = Severity::Warn;
+        }
+        findings.push(finding);
     }
     if preflight.product == Product::ProvisioningAgent {
         for host in product::registration_hosts(preflight.cloud, &preflight.tenant) {
@@ -27,17 +54,31 @@ pub(super) fn check(
     for host in product::revocation_hosts(preflight.cloud) {
         findings.push(reach(&catalogue::PF28, host, 80, cx)?);
     }
-    let leaves = report.part("tls", |part| part.as_array().cloned());
-    let said = |one: &Value, what: &str| one[what].as_str().unwrap_or_default().to_owned();
-    let show = |leaves: &Vec<Value>| {
-        let leaf = |one: &Value| format!("{} under {}", said(one, "host"), said(one, "root"));
-        leaves.iter().map(leaf).collect::<Vec<_>>().join(", ")
-    };
-    let public = |leaves: &Vec<Value>| leaves.iter().all(|one| one["public"] == true);
-    findings.push(catalogue::PF29.judge_gently(leaves, show, public));
-    let proxy = report.part("proxy", |part| part.as_str().map(ToOwned::to_owned));
+    findings.push(inspected(leaves));
     findings.push(catalogue::PF30.judge(proxy, Clone::clone, |proxy| proxy == "none"));
     Ok(())
+}
+
+/// PF29: one chain that ends at no public root is enough; one that could not be looked at leaves it open.
+fn inspected(leaves: Reading<Vec<Value>>) -> Finding {
+    let said = |one: &Value, what: &str| one[what].as_str().unwrap_or_default().to_owned();
+    let show = |leaves: &Vec<Value>| {
+        let leaf = |one: &Value| match one["why"].as_str() {
+            Some(why) => format!("{}: {why}", said(one, "host")),
+            None => format!("{} under {}", said(one, "host"), said(one, "root")),
+        };
+        leaves.iter().map(leaf).collect::<Vec<_>>().join(", ")
+    };
+    let leaves = leaves.and_then(|leaves| {
+        let inspected = leaves.iter().any(|one| one["public"] == false);
+        let unknown = leaves.is_empty() || leaves.iter().any(|one| one["public"].is_null());
+        if unknown && !inspected {
+            return Err(show(&leaves));
+        }
+        Ok(leaves)
+    });
+    let public = |leaves: &Vec<Value>| leaves.iter().all(|one| one["public"] == true);
+    catalogue::PF29.judge_gently(leaves, show, public)
 }
 
 /// Opens a connection and tells whether it came about.

@@ -54,6 +54,9 @@ pub(super) fn check(
     Ok(())
 }
 
+/// As an export by name shows it.
+const ALL_SERVICES: &str = r"NT SERVICE\ALL SERVICES";
+
 /// PF34: who holds the right, and whether a policy of the domain sets it.
 fn logon_right(report: &Report, findings: &mut Vec<Finding>) {
     let right = report.part("logonRight", |part| {
@@ -63,8 +66,25 @@ fn logon_right(report: &Report, findings: &mut Vec<Finding>) {
             .iter()
             .filter_map(name)
             .collect();
-        let policy = part["policy"].as_str().unwrap_or_default().to_owned();
-        Some((policy, holders))
+        let policy = part["policy"].as_str()?.to_owned();
+        let gmsa = part["gmsa"].as_str().unwrap_or_default().to_owned();
+        Some((policy, holders, gmsa))
+    });
+    // S-1-5-80-0 is NT SERVICE\ALL SERVICES.
+    let services = |holders: &[String]| {
+        holders
+            .iter()
+            .any(|who| who == "S-1-5-80-0" || who == ALL_SERVICES)
+    };
+    let right = right.and_then(|(policy, holders, gmsa)| {
+        let named = !gmsa.is_empty() && holders.contains(&gmsa);
+        if policy.is_empty() || named || !services(&holders) {
+            return Ok((policy, holders));
+        }
+        Err(format!(
+            "policy \"{policy}\" sets it for {}: whether the gMSA is in one of these groups cannot be told here",
+            holders.join(", ")
+        ))
     });
     let show = |(policy, holders): &(String, Vec<String>)| {
         let by = match policy.as_str() {
@@ -73,10 +93,7 @@ fn logon_right(report: &Report, findings: &mut Vec<Finding>) {
         };
         format!("{by}; held by {}", holders.join(", "))
     };
-    // S-1-5-80-0 is NT SERVICE\ALL SERVICES.
-    let fine = |(policy, holders): &(String, Vec<String>)| {
-        policy.is_empty() || holders.iter().any(|who| who == "S-1-5-80-0")
-    };
+    let fine = |(policy, holders): &(String, Vec<String>)| policy.is_empty() || services(holders);
     findings.push(catalogue::PF34.judge_gently(right, show, fine));
 }
 

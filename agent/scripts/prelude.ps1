@@ -1,0 +1,26 @@
+# Comes before every script, in the same text: reads the parameters as JSON from standard input into $in, says that the
+# script has started, and gives it Say and Reason.
+# Everything that goes in and comes out is ASCII: Windows PowerShell 5.1 reads and writes a pipe in the console's code page.
+$ErrorActionPreference = 'Stop'
+$ProgressPreference = 'SilentlyContinue'
+if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
+    # Nothing of .NET may be called in this mode, so this is all that can be said.
+    $mode = $ExecutionContext.SessionState.LanguageMode
+    '{"started":true}'
+    '{"languageMode":"' + $mode + '","error":{"at":"PowerShell","kind":"other","message":"the language mode is ' + $mode + '"}}'
+    exit 0
+}
+$in = [Console]::In.ReadToEnd() | ConvertFrom-Json
+[Console]::Out.WriteLine('{"started":true}')
+function Say($value) {
+    $json = $value | ConvertTo-Json -Compress -Depth 5
+    [Console]::Out.WriteLine([regex]::Replace($json, '[^\x00-\x7f]', { param($sign) '\u{0:x4}' -f [int][char]$sign.Value }))
+}
+# An exception with its causes: what wraps another often says only that something went wrong.
+function Reason($exception) {
+    $said = @()
+    for ($one = $exception; $one; $one = $one.InnerException) {
+        if ($said -notcontains $one.Message) { $said += $one.Message }
+    }
+    $said -join ': '
+}
