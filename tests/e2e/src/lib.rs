@@ -538,13 +538,13 @@ impl World {
     #[must_use]
     pub fn targets(&self) -> Vec<Value> {
         let status = self.json(&["status", "--json"]);
-        status["rollouts"][0]["targets"]
-            .as_array()
-            .cloned()
+        let newest = status["rollouts"].as_array().and_then(|all| all.last());
+        newest
+            .and_then(|rollout| rollout["targets"].as_array().cloned())
             .unwrap_or_default()
     }
 
-    /// State and detail of a target in the one rollout.
+    /// State and detail of a target in the newest rollout.
     #[must_use]
     pub fn state(&self, target: &str) -> (String, String) {
         let found = self
