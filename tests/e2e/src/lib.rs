@@ -1,6 +1,7 @@
 //! The world of the end-to-end stories: a controller and agents as processes of their own, driven by the programs that an
 //! operator uses.
 
+pub mod relay;
 pub mod samba;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,8 @@ pub const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
 
 /// The secret that is given: it must be found nowhere afterwards.
 pub const SECRET: &str = "correct-horse-battery-staple";
+
+use crate::relay::{Faults, Relay};
 
 /// A program of this workspace, beside the tests' own.
 ///
@@ -103,6 +106,7 @@ pub struct World {
     pub speed: u32,
     /// Size in KiB over which no file of a program that is started grows, as on a disk that is full.
     pub full_at: Option<u32>,
+    relay: Option<Relay>,
 }
 
 /// How many lines of each log are shown with a story that failed.
@@ -163,6 +167,19 @@ impl World {
     /// When it cannot be made.
     #[must_use]
     pub fn with_environment(environment: &[(&str, &str)]) -> Self {
+        Self::make(environment, None)
+    }
+
+    /// A simulated controller whose agents reach it by a link with such faults.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn behind_a_relay(faults: Faults, seed: u64) -> Self {
+        Self::make(&[], Some((faults, seed)))
+    }
+
+    fn make(environment: &[(&str, &str)], link: Option<(Faults, u64)>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
         let port = socket.local_addr().expect("a port").port();
@@ -178,8 +195,11 @@ impl World {
                 .collect(),
             speed: 0,
             full_at: None,
+            relay: link.map(|(faults, seed)| Relay::to(port, faults, seed)),
         };
-        let address = format!("127.0.0.1:{port}");
+        let listen = format!("127.0.0.1:{port}");
+        let dialled = world.relay.as_ref().map_or(port, Relay::port);
+        let address = format!("127.0.0.1:{dialled}");
         let root = world.path("root.pem");
         let root = root.to_str().expect("a path");
         let made = world.entrain_with(
@@ -189,7 +209,7 @@ impl World {
                 "--address",
                 &address,
                 "--listen",
-                &address,
+                &listen,
                 "--root-key",
                 root,
                 "--passphrase-stdin",
@@ -207,7 +227,16 @@ impl World {
         self.folder.path().join(name)
     }
 
-    /// The port that agents dial.
+    /// The link between agents and controller.
+    ///
+    /// # Panics
+    /// When this world has none of its own.
+    #[must_use]
+    pub fn relay(&self) -> &Relay {
+        self.relay.as_ref().expect("a world behind a relay")
+    }
+
+    /// The port on which the controller listens.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port

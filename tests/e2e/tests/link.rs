@@ -1,0 +1,96 @@
+//! Links that lose, double, delay and reorder, that are cut, and whose NAT forgets: real processes, with a relay between.
+
+use e2e::relay::Faults;
+use e2e::{World, server, until};
+
+const A: &str = "sync-01.corp.contoso.com";
+const B: &str = "sync-02.corp.contoso.com";
+const C: &str = "sync-03.corp.contoso.com";
+
+const CLEAN: Faults = Faults {
+    lost: 0,
+    doubled: 0,
+    late: 0,
+};
+
+fn prepared(faults: Faults, speed: u32) -> (World, String) {
+    let mut world = World::behind_a_relay(faults, 7);
+    world.speed = speed;
+    world.enroll(&[server(A, &[]), server(B, &[]), server(C, &[])]);
+    world.add_artifact();
+    let topology = world.topology(&[A, B, C]);
+    (world, topology)
+}
+
+fn welcomes(world: &World) -> usize {
+    let said = std::fs::read_to_string(world.path("agents.log")).expect("a log");
+    said.matches(" welcomed ").count()
+}
+
+fn away(world: &World) -> bool {
+    let agents = world.json(&["agents", "list", "--json"]);
+    let mut rows = agents["agents"].as_array().expect("rows").iter();
+    rows.all(|row| row["connected"] == false)
+}
+
+#[test]
+fn a_link_that_loses_doubles_and_reorders_changes_nothing_but_the_time() {
+    let bad = Faults {
+        lost: 80,
+        doubled: 80,
+        late: 150,
+    };
+    let (mut world, topology) = prepared(bad, 0);
+    world.apply(&topology);
+    world.give_secrets(3);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    drop(world.audit());
+    let injected = world.relay().injected();
+    assert!(
+        injected > 100,
+        "{injected} faults are too few to say anything"
+    );
+}
+
+#[test]
+fn a_nat_that_forgets_costs_each_agent_one_session_and_nothing_else() {
+    let (mut world, topology) = prepared(CLEAN, 100);
+    let before = welcomes(&world);
+    world.apply(&topology);
+    world.give_secrets(3);
+    until("the canary has begun", || {
+        (!world.changes(A).is_empty()).then_some(())
+    });
+    // A session stays at the address where it began: both sides end it, and the agent dials anew.
+    world.relay().rebind();
+    until("every agent has dialled anew", || {
+        (welcomes(&world) == before + 3).then_some(())
+    });
+    world.give_secrets(20);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    assert_eq!(welcomes(&world), before + 3, "one more session each");
+}
+
+#[test]
+fn a_link_that_is_cut_and_mended_goes_on_where_it_was() {
+    let (mut world, topology) = prepared(CLEAN, 100);
+    world.apply(&topology);
+    world.give_secrets(3);
+    until("the canary has begun", || {
+        (!world.changes(A).is_empty()).then_some(())
+    });
+    world.relay().cut();
+    // Both sides notice by themselves, and the canary's run goes on as far as it may.
+    until("the agents are away", || away(&world).then_some(()));
+    let alone = world.events().len();
+    world.relay().mend();
+    until("they are back", || (!away(&world)).then_some(()));
+    // An ask for a secret belongs to a session: whoever waited for one asks again.
+    world.give_secrets(20);
+    world.all_done();
+    assert!(world.events().len() > alone);
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    drop(world.audit());
+}
