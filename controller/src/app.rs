@@ -25,6 +25,9 @@ pub const SOCKET: &str = "api.sock";
 /// Name of the file that replaces the built-in data of the products' versions.
 pub const VERSIONS: &str = "versions.toml";
 
+/// Name of the mark that the log has begun.
+pub const BEGUN: &str = "log.begun";
+
 /// A controller that is ready: its address, and what must be awaited.
 #[derive(Debug)]
 pub struct Running {
@@ -44,7 +47,7 @@ pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<
     let now = crate::now();
     let authority = Arc::new(Authority::open(state)?);
     // A log that has begun never begins again: one that is gone or empty is a loss, not a new controller.
-    let begun = state.join("log.begun");
+    let begun = state.join(BEGUN);
     let fresh = (!begun.exists()).then(new_epoch);
     let (store, records) = Store::open(&state.join("log.sqlite"), fresh, now)?;
     if fresh.is_some() {
@@ -92,6 +95,7 @@ pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<
         authority,
         artifacts,
         versions,
+        state: state.to_owned(),
         buffers: endpoint.buffers(),
     };
     let mut parts = JoinSet::new();
@@ -177,7 +181,9 @@ fn lock(state: &Path) -> anyhow::Result<File> {
     }
 }
 
-fn new_epoch() -> Epoch {
+/// A number for a new life of the log.
+#[must_use]
+pub fn new_epoch() -> Epoch {
     let random = SigningKey::generate().public().fingerprint();
     let bytes = random
         .0

@@ -57,6 +57,9 @@ pub struct Proof {
     pub bundles: u64,
     /// Receipts whose signature, bundle and chain hold.
     pub receipts: u64,
+    /// Receipts whose signature and chain hold, of bundles that a former life of the log had issued: the controller was
+    /// restored from a backup that is older.
+    pub receipts_of_lost_bundles: u64,
 }
 
 /// Where an audit file does not hold.
@@ -80,6 +83,8 @@ struct State {
     bundles: BTreeMap<Digest, TargetId>,
     checked: bool,
     proof: Option<Proof>,
+    /// The log has an entry that says so: some bundles were issued by a former life of it.
+    restored: bool,
 }
 
 /// Verifies an audit file and locates the first line that does not hold.
@@ -154,6 +159,7 @@ impl State {
             events: 0,
             bundles: 0,
             receipts: 0,
+            receipts_of_lost_bundles: 0,
         });
         Ok(())
     }
@@ -238,7 +244,9 @@ impl State {
                     self.receipt(&target, &receipt, before)?;
                 }
             }
+            Record::Restored { .. } => self.restored = true,
             Record::Begun { .. }
+            | Record::Met { .. }
             | Record::TokenCreated { .. }
             | Record::JoinAsked { .. }
             | Record::JoinApproved { .. }
@@ -267,7 +275,9 @@ impl State {
         };
         let receipt: Verified<Receipt> = verify(envelope.as_bytes(), &role)
             .map_err(|error| format!("the receipt of {target}: {error}"))?;
-        if receipt.target != *target || self.bundles.get(&receipt.bundle.0) != Some(target) {
+        let issued = self.bundles.get(&receipt.bundle.0);
+        let lost = issued.is_none() && self.restored;
+        if receipt.target != *target || (issued != Some(target) && !lost) {
             return Err(format!(
                 "the receipt of {target} is for a bundle that was not issued to it"
             ));
@@ -277,7 +287,11 @@ impl State {
                 "the receipt of {target} does not cover the events before it"
             ));
         }
-        self.proof()?.receipts += 1;
+        if lost {
+            self.proof()?.receipts_of_lost_bundles += 1;
+        } else {
+            self.proof()?.receipts += 1;
+        }
         Ok(())
     }
 

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller_core::facts;
-use controller_core::fleet::{Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Work};
+use controller_core::fleet::{
+    BUNDLE_LIFE, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Work,
+};
 use controller_core::plan::Plan;
 use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
 use protocol::event::{Event, Section};
 use protocol::signed::{ArtifactRef, Assumed, Manifest, Receipt, RoleKeys, Verified, verify};
-use protocol::wire::latest::{ControlDown, Entry as WireEntry};
+use protocol::wire::latest::{ControlDown, Entry as WireEntry, Hello};
 use protocol::{
     Attempt, BundleId, Digest, Epoch, EventIndex, Generation, PlanId, RolloutId, StepIndex,
     TargetId, Timestamp,
@@ -28,12 +30,6 @@ const QUEUE: usize = 4096;
 
 /// Inputs that go into one batch at most, so that no commit grows without bound.
 const BATCH: usize = 2048;
-
-/// How long a bundle may be accepted and its steps begun, without and with a person.
-const BUNDLE_LIFE: (Duration, Duration) = (
-    Duration::from_secs(24 * 3600),
-    Duration::from_secs(14 * 24 * 3600),
-);
 
 type After = Box<dyn FnOnce(&Stored) + Send>;
 type Act = Box<dyn FnOnce(&mut Core, &mut Batch) + Send>;
@@ -154,6 +150,8 @@ pub struct Core {
     pub lowest: BTreeMap<protocol::DomainName, usize>,
     /// What was refused lately, oldest first.
     pub refusals: VecDeque<Refused>,
+    /// After a restore: how far an agent's journal goes that was not heard of since, and its newest generation.
+    catching_up: BTreeMap<TargetId, (EventIndex, Generation)>,
     next_ask: u64,
     authority: Arc<Authority>,
     sessions: Arc<Registry>,
@@ -247,6 +245,7 @@ async fn rebuild(
         lowest: BTreeMap::new(),
         refusals: VecDeque::new(),
         next_ask: 1,
+        catching_up: BTreeMap::new(),
         authority,
         sessions,
     };
@@ -339,7 +338,7 @@ async fn drive(
 
 impl Core {
     fn fold(&mut self, record: &Record, at: Timestamp) {
-        if let Record::Begun { epoch } = record {
+        if let Record::Begun { epoch } | Record::Restored { epoch, .. } = record {
             self.epoch = *epoch;
         }
         let mut applied = None;
@@ -572,7 +571,40 @@ impl Core {
             };
             self.record(batch, record);
         }
-        Some(index.max(head.index))
+        let reached = index.max(head.index);
+        if let Some((all, generation)) = self.catching_up.get(target).copied()
+            && reached >= all
+        {
+            self.met(batch, target, generation);
+        }
+        Some(reached)
+    }
+
+    /// Notes an agent that is back for the first time since a restore: at once where all that it has journaled is here,
+    /// and else when that has come.
+    pub fn meet(&mut self, batch: &mut Batch, hello: &Hello) {
+        let stored = self.roster.agents().get(&hello.target);
+        if stored.is_some_and(|agent| agent.head.index >= hello.head.index) {
+            self.met(batch, &hello.target, hello.generation);
+        } else {
+            let upto = (hello.head.index, hello.generation);
+            self.catching_up.insert(hello.target.clone(), upto);
+        }
+    }
+
+    fn met(&mut self, batch: &mut Batch, target: &TargetId, generation: Generation) {
+        self.catching_up.remove(target);
+        let met = Record::Met {
+            target: target.clone(),
+            generation,
+        };
+        self.record(batch, met);
+        // A run of a rollout that came after the backup is known to nobody here: it ends at its next gate.
+        let known = self.fleet.open(target);
+        if known.is_none_or(|open| open.generation != generation) {
+            self.say(batch, target.clone(), ControlDown::Abort { generation });
+        }
+        self.say_standing(batch, target);
     }
 
     /// Notes that something was refused, for the operator.

@@ -4,6 +4,7 @@
 pub mod app;
 pub mod audit;
 pub mod authority;
+pub mod backup;
 pub mod cli;
 pub mod demo;
 pub mod driver;

@@ -127,6 +127,10 @@ enum Job {
         digest: Digest,
         done: oneshot::Sender<Result<Option<Vec<u8>>, String>>,
     },
+    Copy {
+        to: PathBuf,
+        done: oneshot::Sender<Result<LogHead, String>>,
+    },
 }
 
 /// A handle to the store.
@@ -232,6 +236,41 @@ impl Store {
             .await
             .map_err(|_| StoreError::Gone)?
             .map_err(StoreError::Commit)
+    }
+
+    /// Writes everything as it is at one moment to a new file, and gives the head of the log in it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn copy(&self, to: PathBuf) -> Result<LogHead, StoreError> {
+        let (done, answer) = oneshot::channel();
+        self.send(Job::Copy { to, done })?;
+        answer
+            .await
+            .map_err(|_| StoreError::Gone)?
+            .map_err(StoreError::Commit)
+    }
+
+    /// Adds one entry to a log that nobody serves; `entry` is asked with what the log holds and where it stands.
+    ///
+    /// # Errors
+    /// When the file cannot be used, was altered, or is empty.
+    pub fn amend(
+        path: &Path,
+        entry: impl FnOnce(&[(Timestamp, Record)], LogHead) -> anyhow::Result<Entry>,
+    ) -> anyhow::Result<()> {
+        let mut connection = Connection::open(path)?;
+        let (head, records) = replay(&connection, path)?;
+        if records.is_empty() {
+            return Err(StoreError::Empty {
+                path: path.to_owned(),
+            }
+            .into());
+        }
+        let entry = entry(&records, head)?;
+        append(&mut connection, head, &[entry], &[])?;
+        connection.close().map_err(|(_, error)| error)?;
+        Ok(())
     }
 
     /// Reads a blob.
@@ -357,9 +396,9 @@ fn serve(mut connection: Connection, mut head: LogHead, queue: &mpsc::Receiver<J
                         job = queue.try_recv().ok();
                     }
                 }
-                other @ (Job::Read { .. } | Job::Blob { .. }) => {
+                other @ (Job::Read { .. } | Job::Blob { .. } | Job::Copy { .. }) => {
                     commit(&mut connection, &mut head, std::mem::take(&mut appends));
-                    answer(&connection, other);
+                    answer(&connection, head, other);
                 }
             }
         }
@@ -429,7 +468,7 @@ fn append(
     Ok(head)
 }
 
-fn answer(connection: &Connection, job: Job) {
+fn answer(connection: &Connection, head: LogHead, job: Job) {
     match job {
         Job::Read { from, limit, done } => {
             let rows = || -> rusqlite::Result<Vec<Row>> {
@@ -453,6 +492,11 @@ fn answer(connection: &Connection, job: Job) {
                 )
                 .optional();
             drop(done.send(bytes.map_err(|error| error.to_string())));
+        }
+        Job::Copy { to, done } => {
+            let path = to.to_string_lossy();
+            let copied = connection.execute("VACUUM INTO ?1", params![path]);
+            drop(done.send(copied.map(|_| head).map_err(|error| error.to_string())));
         }
         Job::Append { done, .. } => drop(done.send(Err("appends go another way".to_owned()))),
     }

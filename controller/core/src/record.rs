@@ -19,6 +19,25 @@ pub enum Record {
         /// Its epoch.
         epoch: Epoch,
     },
+    /// The controller was restored from a backup: a new life of the log. What came after the backup is unknown here
+    /// until the agents have told it again.
+    Restored {
+        /// The new epoch.
+        epoch: Epoch,
+        /// The epoch that the backup was taken in.
+        parent: Epoch,
+        /// When the backup was made.
+        made: Timestamp,
+        /// Who restored it.
+        by: String,
+    },
+    /// An agent is back for the first time since the restore, and all that it has journaled is here.
+    Met {
+        /// Which.
+        target: TargetId,
+        /// Newest generation that it has accepted.
+        generation: Generation,
+    },
     /// A join token was made. Only its digest is kept.
     TokenCreated {
         /// Digest of the token.

@@ -343,7 +343,13 @@ impl Roster {
                     };
                 }
             }
+            Record::Restored { .. } => {
+                // A token that was used since would be good once more, and who asked since asks again.
+                self.tokens.clear();
+                self.pending.clear();
+            }
             Record::Begun { .. }
+            | Record::Met { .. }
             | Record::CertificateIssued { .. }
             | Record::PlanStored { .. }
             | Record::Applied { .. }

@@ -230,6 +230,21 @@ pub(crate) enum Verb {
         #[command(flatten)]
         json: Json,
     },
+    /// Writes a backup while the controller goes on: log, artifacts, configuration and keys, in a new folder.
+    ///
+    /// Example: entrain backup /srv/backup/entrain-2026-11-24
+    Backup {
+        /// The new folder. It holds the controller's keys: keep it as you keep the controller.
+        folder: PathBuf,
+    },
+    /// Makes a state folder from a backup. Every rollout is held then until an operator resumes it, join tokens are void,
+    /// and the agents tell again what came after the backup.
+    ///
+    /// Example: entrain restore /srv/backup/entrain-2026-11-24
+    Restore {
+        /// The backup's folder.
+        folder: PathBuf,
+    },
     /// Tells what on this machine is not as it should be.
     Doctor {
         #[command(flatten)]

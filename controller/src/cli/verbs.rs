@@ -23,10 +23,10 @@ use crate::cli::secret::{self, Appointment};
 use crate::cli::{Show, exit, follow, readiness};
 use crate::http::client::Client;
 use crate::http::types::{
-    Agents, Applied, ApplyAsk, Artifacts, AskRow, Checked, Done, FindingText, Frame, LogRow,
-    OrderAsk, PlanAsk, Planned, Status, Text, TokenAsk, TokenMade, VersionsSeen,
+    Agents, Applied, ApplyAsk, Artifacts, AskRow, BackupAsk, Checked, Done, FindingText, Frame,
+    LogRow, OrderAsk, PlanAsk, Planned, Status, Text, TokenAsk, TokenMade, VersionsSeen,
 };
-use crate::{app, audit, demo, files};
+use crate::{app, audit, backup, demo, files};
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     let state = arguments.state;
@@ -201,6 +201,26 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         Verb::Artifact { act } => artifact(&client, act).await,
         Verb::Audit { act } => record(&client, act).await,
         Verb::Logs { from, json } => logs(&client, from, json.json).await,
+        Verb::Backup { folder } => {
+            let folder = std::path::absolute(&folder)?;
+            let ask = BackupAsk {
+                folder: folder.display().to_string(),
+            };
+            let done: Done = client.post("/v1/backup", &ask).await?;
+            output::print(&done.done);
+            Ok(exit::OK)
+        }
+        Verb::Restore { folder } => {
+            let by = std::env::var("USER").unwrap_or_else(|_| "an operator".to_owned());
+            let restored = backup::restore(&folder, &state, &by, app::new_epoch(), crate::now())?;
+            output::print(&format!(
+                "{} is the controller of {}, with {} entries of the log.\nThe controller that it was taken of must not run any more. Start this one with `entrain serve`; its agents come back by themselves and tell what came after. Rollouts are held: `entrain status` shows them, `entrain resume` goes on.",
+                state.display(),
+                restored.made,
+                restored.entries
+            ));
+            Ok(exit::OK)
+        }
         Verb::Doctor { json } => doctor(&client, json.json).await,
         Verb::Demo { json, keep, fault } => {
             demo::run(demo::Options {

@@ -21,7 +21,7 @@ use protocol::{Digest, PlanId, RolloutId, TargetId};
 
 use crate::driver::{Batch, Core};
 use crate::http::types::{
-    Applied, ApplyAsk, Checked, Done, FindingText, OfferAsk, OrderAsk, PlanAsk, Planned,
+    Applied, ApplyAsk, BackupAsk, Checked, Done, FindingText, OfferAsk, OrderAsk, PlanAsk, Planned,
     SecretGiven, TokenAsk, TokenMade,
 };
 use crate::http::{Answer, Api, Operator, Problem};
@@ -380,6 +380,14 @@ pub(super) async fn secret(
         drop(done.send(result));
     });
     done.await?.map(Json)
+}
+
+/// Writes a backup while everything goes on.
+pub(super) async fn backup(State(api): State<Api>, Json(ask): Json<BackupAsk>) -> Answer<Done> {
+    let folder = std::path::PathBuf::from(ask.folder);
+    let written = crate::backup::write(&api.state, &api.store, &folder, crate::now()).await;
+    let done = written.map_err(|error| Problem::Failed(format!("{error:#}")))?;
+    Ok(Json(Done { done }))
 }
 
 /// Offers a target an envelope as it is, or else the first bundle that it was ever issued once more, to show what is

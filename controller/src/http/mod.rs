@@ -28,6 +28,8 @@ use crate::store::Store;
 /// What the API's handlers need.
 #[derive(Debug, Clone)]
 pub struct Api {
+    /// The state folder.
+    pub state: PathBuf,
     /// The driver.
     pub hub: Hub,
     /// The log.
@@ -131,6 +133,7 @@ pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
 pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<bool>) {
     let router = Router::new()
         .route("/v1/status", get(views::status))
+        .route("/v1/backup", post(acts::backup))
         .route("/v1/versions", get(views::versions))
         .route("/v1/rollouts", get(views::rollouts))
         .route("/v1/rollouts/{rollout}", get(views::rollout))

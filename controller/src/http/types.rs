@@ -24,6 +24,13 @@ pub struct Text {
     pub text: String,
 }
 
+/// Where a backup goes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BackupAsk {
+    /// A new folder, by its full path on the controller's machine.
+    pub folder: String,
+}
+
 /// What a simulated controller is to offer a target.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct OfferAsk {

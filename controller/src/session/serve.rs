@@ -265,14 +265,17 @@ fn consider(
         return Err(Close::RolledBack);
     }
     // Nothing may be issued under a number that this agent has seen on another bundle.
-    if hello.generation >= core.fleet.next_generation(&hello.target) {
+    let unmet = core.fleet.unmet().contains(&hello.target);
+    if !unmet && hello.generation >= core.fleet.next_generation(&hello.target) {
         return Err(Close::Behind);
     }
     // A run that is closed here ends there as well, at its next gate: its bundle ran out, or somebody resolved it.
-    let closed = core
-        .fleet
-        .open(&hello.target)
-        .is_none_or(|open| open.generation != hello.generation);
+    // After a restore that is known once its journal is here.
+    let closed = !unmet
+        && core
+            .fleet
+            .open(&hello.target)
+            .is_none_or(|open| open.generation != hello.generation);
     let mut words = Vec::new();
     if closed {
         words.push(ControlDown::Abort {
@@ -295,6 +298,9 @@ fn consider(
         now_millis: batch.now.as_millis(),
     };
     core.sessions().insert(&hello.target, handle);
+    if unmet {
+        core.meet(batch, hello);
+    }
     core.live.came(hello.target.clone());
     Ok(Welcomed {
         welcome,

@@ -299,6 +299,19 @@ impl World {
         });
     }
 
+    /// Plans and applies, and gives what was printed.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[must_use]
+    pub fn apply_and_name(&self, topology: &str) -> String {
+        let planned = self.json(&["plan", topology, "--json"]);
+        let plan = planned["plan"].as_str().expect("a plan").to_owned();
+        let applied = self.entrain(&["apply", &plan]);
+        assert!(applied.status.success(), "{}", text(&applied));
+        text(&applied)
+    }
+
     /// Waits until a certificate that was issued last has ended.
     ///
     /// # Panics

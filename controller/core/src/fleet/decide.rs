@@ -15,6 +15,12 @@ use crate::plan::TargetPlan;
 /// How long leave is good for if the section is not entered.
 pub const PERMIT_LIFE: Duration = Duration::from_secs(120);
 
+/// How long a bundle may be accepted and its steps begun, without and with a person.
+pub const BUNDLE_LIFE: (Duration, Duration) = (
+    Duration::from_secs(24 * 3600),
+    Duration::from_secs(14 * 24 * 3600),
+);
+
 /// What a target's provisioning agent was last seen to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pulse {
@@ -283,6 +289,11 @@ impl Fleet {
         if !self.known.contains_key(target) {
             return stands("it is not enrolled; enrolling it lifts it");
         }
+        if self.unmet.contains(target) {
+            return stands(
+                "it was not heard of since the controller was restored: what it did since the backup is unknown; its agent's return lifts it",
+            );
+        }
         if let Some(from) = live.unreachable_from(target) {
             let why = "it is not connected; it is offered its work when it comes";
             return if now < from {
@@ -352,6 +363,11 @@ impl Fleet {
             RolloutState::Paused => return stands("the rollout is paused"),
             RolloutState::Aborted => return stands("the rollout was aborted"),
             RolloutState::Running => {}
+        }
+        if let Some(other) = self.unmet.iter().next() {
+            return stands(format!(
+                "{other} was not heard of since the controller was restored and may be in a section of its own; its return lifts it, or its revocation"
+            ));
         }
         // Leave lapses when it was not used; whoever is away may be in its section all the same, so it counts until it
         // is back and says.

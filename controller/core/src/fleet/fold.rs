@@ -1,18 +1,28 @@
 //! The fold: what each record changes. Nothing is decided here.
 
 use protocol::event::{Event, GmsaChange, Grade};
-use protocol::signed::Ending;
-use protocol::{Fingerprint, Generation, RolloutId, TargetId, Timestamp};
+use protocol::signed::{Ending, Phase};
+use protocol::{BundleId, Fingerprint, Generation, RolloutId, TargetId, Timestamp};
 
 use crate::facts::Known;
+use crate::fleet::decide::BUNDLE_LIFE;
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, TargetState, Work};
 use crate::plan::{Kind, Plan};
 use crate::record::{Order, Record};
+
+/// How many rollout numbers are left out after a restore: those that were given since the backup are among them.
+const RESTORE_GAP: u32 = 1000;
 
 impl Fleet {
     /// Takes up one record. `plan` is the stored plan of an `Applied` record.
     pub fn apply(&mut self, record: &Record, plan: Option<&Plan>, now: Timestamp) {
         match record {
+            Record::Restored { .. } => self.restored(),
+            Record::Met { target, generation } => {
+                self.unmet.remove(target);
+                let newest = self.generations.entry(target.clone()).or_default();
+                *newest = (*newest).max(*generation);
+            }
             Record::Begun { .. }
             | Record::TokenCreated { .. }
             | Record::JoinAsked { .. }
@@ -117,7 +127,65 @@ impl Fleet {
         }
     }
 
+    /// What went on after the backup is unknown: nothing goes on before an operator says so and the agents have told it.
+    fn restored(&mut self) {
+        for rollout in self.rollouts.values_mut() {
+            if rollout.state == RolloutState::Running {
+                rollout.state = RolloutState::Paused;
+            }
+        }
+        self.asked.clear();
+        self.unmet = self.known.keys().cloned().collect();
+        let last = self.rollouts.keys().next_back().copied();
+        self.used = RolloutId(
+            last.unwrap_or_default()
+                .max(self.used)
+                .0
+                .saturating_add(RESTORE_GAP),
+        );
+    }
+
+    /// A bundle that an agent accepted and that is not in this log was issued after the backup: its run is taken up where
+    /// its rollout is known, so that what was done is not done again.
+    fn adopt(
+        &mut self,
+        target: &TargetId,
+        (generation, bundle): (Generation, BundleId),
+        (id, phase): (RolloutId, Phase),
+        now: Timestamp,
+    ) {
+        let known = self.generations.get(target).copied().unwrap_or_default();
+        if generation <= known {
+            return;
+        }
+        self.generations.insert(target.clone(), generation);
+        let Some(rollout) = self.rollouts.get_mut(&id) else {
+            return;
+        };
+        let place = rollout
+            .plan
+            .targets
+            .get(target)
+            .and_then(|part| part.phases.iter().position(|work| work.phase == phase));
+        let (Some(place), Some(work)) = (place, rollout.work.get_mut(target)) else {
+            return;
+        };
+        work.phase = place;
+        let open = Open {
+            rollout: id,
+            generation,
+            bundle,
+            phase,
+            expires: now.plus(BUNDLE_LIFE.1),
+            accepted: true,
+            attested: None,
+        };
+        self.open.insert(target.clone(), open);
+        self.set(id, target, TargetState::Offered, now);
+    }
+
     fn enrolled(&mut self, target: &TargetId, key: Fingerprint) {
+        self.unmet.remove(target);
         let known = self
             .known
             .entry(target.clone())
@@ -167,6 +235,7 @@ impl Fleet {
 
     fn gone(&mut self, target: &TargetId, now: Timestamp) {
         self.known.remove(target);
+        self.unmet.remove(target);
         self.close_gate(target, None);
         self.asked.remove(target);
         if let Some(open) = self.open.remove(target) {
@@ -267,11 +336,17 @@ impl Fleet {
                     known.facts = Some((now, (**facts).clone()));
                 }
             }
-            Event::BundleAccepted { generation, .. } => {
+            Event::BundleAccepted {
+                generation,
+                bundle,
+                rollout,
+                phase,
+            } => {
+                self.adopt(target, (*generation, *bundle), (*rollout, *phase), now);
                 if let Some(open) = self
                     .open
                     .get_mut(target)
-                    .filter(|open| open.generation == *generation)
+                    .filter(|open| open.generation == *generation && open.bundle == *bundle)
                 {
                     open.accepted = true;
                 }

@@ -8,7 +8,7 @@ mod orders;
 mod state;
 mod view;
 
-pub use decide::{Decision, Hold, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};
+pub use decide::{BUNDLE_LIFE, Decision, Hold, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};
 pub use orders::Unaccepted;
 pub use state::{Fleet, Gate, Open, Rollout, RolloutState, TargetState, Work};
 pub use view::{DomainView, RolloutView, TargetView, TaskView, TaskWork, Why};

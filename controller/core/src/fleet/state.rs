@@ -1,6 +1,6 @@
 //! What the fleet machine knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::event::{Failure, Finding, GmsaChange, GmsaObject, Grade, Section};
 use protocol::refusal::Refusal;
@@ -252,6 +252,10 @@ pub struct Fleet {
     pub(crate) gates: BTreeMap<TargetId, Gate>,
     /// The last change of each gMSA object.
     pub(crate) changed: BTreeMap<GmsaObject, GmsaChange>,
+    /// Agents that were not heard of since the controller was restored.
+    pub(crate) unmet: BTreeSet<TargetId>,
+    /// No rollout is numbered at or below this: after a restore the numbers in between were used by nobody knows whom.
+    pub(crate) used: RolloutId,
     /// Sections that are asked for: of this moment, asked again after a restart.
     pub(crate) asked: BTreeMap<TargetId, Gate>,
 }
@@ -294,11 +298,13 @@ impl Fleet {
     /// The number for the next rollout.
     #[must_use]
     pub fn next_rollout(&self) -> RolloutId {
-        self.rollouts
-            .keys()
-            .next_back()
-            .copied()
-            .unwrap_or_default()
-            .next()
+        let last = self.rollouts.keys().next_back().copied();
+        last.unwrap_or_default().max(self.used).next()
+    }
+
+    /// Agents that were not heard of since the controller was restored: what they have done since the backup is unknown.
+    #[must_use]
+    pub const fn unmet(&self) -> &BTreeSet<TargetId> {
+        &self.unmet
     }
 }

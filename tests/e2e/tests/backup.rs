@@ -1,0 +1,187 @@
+//! A controller that is backed up while it works, lost, and restored: what was done since is not done again.
+
+use std::path::Path;
+use std::process::Output;
+
+use e2e::{World, server, text, until};
+
+const A: &str = "sync-01.corp.contoso.com";
+const B: &str = "sync-02.corp.contoso.com";
+const C: &str = "sync-03.corp.contoso.com";
+
+fn backup(world: &World) -> String {
+    let folder = world.path("backup").display().to_string();
+    let done = world.entrain(&["backup", &folder]);
+    assert!(done.status.success(), "{}", text(&done));
+    folder
+}
+
+fn restore(world: &World, folder: &str) -> Output {
+    world.entrain(&["restore", folder])
+}
+
+fn lose(world: &mut World) {
+    world.kill_controller();
+    std::fs::remove_dir_all(world.path("controller")).expect("it was there");
+}
+
+#[test]
+fn what_was_done_after_the_backup_is_told_again_and_not_done_again() {
+    let mut world = World::new();
+    let servers = [server(A, &[]), server(B, &[])];
+    world.enroll(&servers);
+    world.add_artifact();
+    let join = world.join_file(2);
+    let topology = world.topology(&[A, B]);
+    world.apply(&topology);
+    until("the canary waits for its secret", || {
+        (world.state(A).0 == "awaiting secret").then_some(())
+    });
+    let folder = backup(&world);
+    // The canary ends, and the other server does all of its work: the backup knows nothing of it.
+    world.give_secrets(2);
+    world.all_done();
+    let changes = [world.changes(A), world.changes(B)];
+    let events = world.events();
+    lose(&mut world);
+
+    let done = restore(&world, &folder);
+    assert!(done.status.success(), "{}", text(&done));
+    world.start_controller();
+    world.all_done();
+    assert_eq!([world.changes(A), world.changes(B)], changes);
+    let told = world.events();
+    assert!(
+        events.iter().all(|event| told.contains(event)),
+        "every event that was lost is here again"
+    );
+    world.nothing_lost_or_repeated(&[A, B]);
+    let status = world.json(&["status", "--json"]);
+    assert_eq!(status["rollouts"][0]["state"], "over");
+    // The record holds, and says that these bundles were issued by a former life of the log.
+    drop(world.audit());
+    let file = world.path("audit.jsonl").display().to_string();
+    let proof = world.json(&["audit", "verify", &file, "--json"]);
+    assert_eq!(
+        proof["receipts_of_lost_bundles"].as_u64(),
+        Some(4),
+        "{proof}"
+    );
+
+    // A token from before is void: nobody knows whether it was used since.
+    world.start_agents(&[server(C, &[])], Some(&join));
+    world.refused(C, "join", "token");
+
+    // New rollouts are numbered apart from those that the lost log may have begun.
+    let again = world.apply_and_name(&topology);
+    assert!(again.contains("r1002"), "{again}");
+}
+
+#[test]
+fn a_restored_controller_waits_for_its_operator_and_for_its_agents() {
+    let mut world = World::new();
+    let servers = [server(A, &[]), server(B, &[])];
+    world.enroll(&servers);
+    world.add_artifact();
+    let topology = world.topology(&[A, B]);
+    world.apply(&topology);
+    until("the canary waits for its secret", || {
+        (world.state(A).0 == "awaiting secret").then_some(())
+    });
+    let folder = backup(&world);
+    world.kill_agents();
+    lose(&mut world);
+    let done = restore(&world, &folder);
+    assert!(done.status.success(), "{}", text(&done));
+    world.start_controller();
+    let resume = |world: &World| {
+        let done = world.entrain(&["resume", "r1"]);
+        assert!(done.status.success(), "{}", text(&done));
+    };
+    let status = world.json(&["status", "--json"]);
+    assert_eq!(status["rollouts"][0]["state"], "paused");
+    resume(&world);
+    let why = text(&world.entrain(&["why", B]));
+    assert!(why.contains("restored"), "{why}");
+    world.start_agents(&servers, None);
+    world.give_secrets(20);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A, B]);
+    drop(world.audit());
+}
+
+#[test]
+fn a_run_of_a_rollout_that_nobody_knows_any_more_ends_at_its_next_gate() {
+    let mut world = World::new();
+    let servers = [server(A, &[])];
+    world.enroll(&servers);
+    world.add_artifact();
+    let folder = backup(&world);
+    let topology = world.topology(&[A]);
+    world.apply(&topology);
+    until("the server waits for its secret", || {
+        (world.state(A).0 == "awaiting secret").then_some(())
+    });
+    lose(&mut world);
+    let done = restore(&world, &folder);
+    assert!(done.status.success(), "{}", text(&done));
+    world.start_controller();
+    until("its run has ended", || {
+        let events = world.events();
+        events
+            .iter()
+            .any(|(_, _, event)| matches!(event, protocol::event::Event::RunFinished { ending, .. } if *ending == protocol::signed::Ending::Aborted))
+            .then_some(())
+    });
+    // The next rollout finds the server as it is.
+    world.apply(&topology);
+    world.give_secrets(20);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A]);
+    drop(world.audit());
+}
+
+#[test]
+fn a_backup_that_is_not_whole_restores_nothing() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[])]);
+    world.add_artifact();
+    let folder = backup(&world);
+    let again = world.entrain(&["backup", &folder]);
+    assert!(text(&again).contains("there already"), "{}", text(&again));
+    let occupied = restore(&world, &folder);
+    assert!(
+        text(&occupied).contains("is not empty"),
+        "{}",
+        text(&occupied)
+    );
+    lose(&mut world);
+    let refused = |world: &World, why: &str| {
+        let output = restore(world, &folder);
+        assert!(!output.status.success());
+        assert!(text(&output).contains(why), "{why}: {}", text(&output));
+        assert!(!world.path("controller").exists(), "nothing is made");
+        assert!(!world.path("controller.restoring").exists());
+    };
+    for name in ["log.sqlite", "keys/bundle.p8", "trust-root.json"] {
+        let path = Path::new(&folder).join(name);
+        let whole = std::fs::read(&path).expect("a file");
+        let mut altered = whole.clone();
+        let middle = altered.len() / 2;
+        altered[middle] ^= 1;
+        std::fs::write(&path, altered).expect("it is written");
+        refused(&world, "altered");
+        std::fs::remove_file(&path).expect("it is removed");
+        refused(&world, "could not copy");
+        std::fs::write(&path, whole).expect("it is written");
+    }
+    let list = Path::new(&folder).join("backup.json");
+    let whole = std::fs::read(&list).expect("a file");
+    std::fs::remove_file(&list).expect("it is removed");
+    refused(&world, "not whole");
+    std::fs::write(&list, whole).expect("it is written");
+    let done = restore(&world, &folder);
+    assert!(done.status.success(), "{}", text(&done));
+    world.start_controller();
+    world.all_report(1);
+}
