@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use link::seal::SealingKey;
 use link::{Connection, Endpoint};
-use protocol::event::{Completion, Event};
+use protocol::event::{Completion, Event, Freeze};
 use protocol::facts::Facts;
 use protocol::refusal::Refusal;
 use protocol::secret::{Secret, SecretAsk, SecretKind};
@@ -28,6 +28,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::artifact;
 use crate::exec::{Exec, Secrets};
+use crate::freeze;
 use crate::journal::{Journal, JournalError, generation_of};
 use crate::session::{self, Dial, Inbound, Session};
 use crate::state::{State, StateError};
@@ -102,6 +103,10 @@ pub struct Agent {
     newest: Option<(Generation, BundleId)>,
     previous_receipt: Digest,
     last_facts: Option<Facts>,
+    /// What the server's administrator has set, as it was journaled.
+    frozen: Option<Freeze>,
+    /// The operator has paused the rollout of the run.
+    held_by_rollout: bool,
     secrets: Secrets,
     session: Option<Session>,
     sent: EventIndex,
@@ -118,7 +123,9 @@ impl std::fmt::Debug for Agent {
     }
 }
 
-fn now() -> Timestamp {
+/// The system's clock.
+#[must_use]
+pub fn now() -> Timestamp {
     let since = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
@@ -142,6 +149,7 @@ impl Agent {
         let mut previous_receipt = Digest::ZERO;
         let mut begun = (now(), EventIndex(0));
         let mut last_facts = None;
+        let mut frozen = None;
         for (index, at, event) in &history {
             match event {
                 Event::BundleAccepted {
@@ -156,6 +164,8 @@ impl Agent {
                     previous_receipt = Digest::of(receipt.as_bytes());
                 }
                 Event::FactsReported(facts) => last_facts = Some((**facts).clone()),
+                Event::Frozen(freeze) => frozen = Some(freeze.clone()),
+                Event::Thawed => frozen = None,
                 Event::BundleRefused { .. }
                 | Event::StepBegun { .. }
                 | Event::SectionEntered { .. }
@@ -180,7 +190,11 @@ impl Agent {
                 .filter(|event| generation_of(event) == Some(generation))
                 .collect();
             tracing::info!(target_name = %state.target, %generation, events = of_run.len(), "a run goes on");
-            run = Some(Run::new(manifest, host.clone(), &of_run, now()));
+            let mut going_on = Run::new(manifest, host.clone(), &of_run, now());
+            if frozen.is_some() {
+                going_on.pause();
+            }
+            run = Some(going_on);
         }
         let hello = Hello {
             target: state.target.clone(),
@@ -207,6 +221,8 @@ impl Agent {
             newest,
             previous_receipt,
             last_facts,
+            frozen,
+            held_by_rollout: false,
             secrets: Secrets::new(),
             session: None,
             sent: EventIndex(0),
@@ -249,6 +265,7 @@ impl Agent {
                 Some(report) = self.reports.1.recv() => self.reported(report),
                 _ = pulse.tick() => {
                     self.pulse();
+                    self.look_at_freeze();
                     self.renew_expired(&endpoint).await;
                 }
                 () = tokio::time::sleep(due.unwrap_or(Duration::MAX / 4)), if due.is_some() => {
@@ -678,7 +695,42 @@ impl Agent {
         Ok(())
     }
 
+    /// Takes up what the server's administrator has set or lifted. A run waits at its next gate meanwhile.
+    fn look_at_freeze(&mut self) {
+        let frozen = freeze::read(self.state.folder(), now());
+        // That it cannot be read is told once, not with a new end each time.
+        let same = match (&frozen, &self.frozen) {
+            (Some(now), Some(before)) => {
+                now == before || now.by == "unknown" && before.by == now.by
+            }
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if same {
+            return;
+        }
+        match &frozen {
+            Some(freeze) => {
+                tracing::warn!(target_name = %self.state.target, until = %freeze.until, by = %freeze.by, why = %freeze.why, "this server is frozen");
+                self.journal(&Event::Frozen(freeze.clone()));
+            }
+            None => {
+                tracing::info!(target_name = %self.state.target, "this server is frozen no more");
+                self.journal(&Event::Thawed);
+            }
+        }
+        self.frozen = frozen;
+        if let Some(run) = &mut self.run {
+            if self.frozen.is_some() {
+                run.pause();
+            } else if !self.held_by_rollout {
+                run.resume(now());
+            }
+        }
+    }
+
     fn offered(&mut self, envelope: &[u8]) -> BundleAnswer {
+        self.look_at_freeze();
         let public = self.state.key.public();
         let standing = Standing {
             target: &self.state.target,
@@ -686,6 +738,7 @@ impl Agent {
             root: &self.state.root,
             newest: self.newest,
             open: self.run.as_ref().map(Run::generation),
+            frozen: self.frozen.as_ref().map(|freeze| freeze.until),
             now: now(),
         };
         let refusal = match guard::consider(envelope, &standing) {
@@ -717,6 +770,7 @@ impl Agent {
             phase,
         });
         self.newest = Some((generation, bundle));
+        self.held_by_rollout = false;
         self.run_begun = (now(), index);
         self.run = Some(Run::new(manifest, self.host.clone(), &[], now()));
     }
@@ -739,6 +793,7 @@ impl Agent {
                 if let Some(run) = &mut self.run
                     && run.manifest().rollout == rollout
                 {
+                    self.held_by_rollout = true;
                     run.pause();
                 }
             }
@@ -746,7 +801,11 @@ impl Agent {
                 if let Some(run) = &mut self.run
                     && run.manifest().rollout == rollout
                 {
-                    run.resume(now);
+                    self.held_by_rollout = false;
+                    // The server's own administrator comes before the rollout's operator.
+                    if self.frozen.is_none() {
+                        run.resume(now);
+                    }
                 }
             }
             ControlDown::Abort { generation } => {

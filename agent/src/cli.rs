@@ -9,11 +9,13 @@ use clap::{Parser, Subcommand};
 use link::{Endpoint, Wire};
 use protocol::TargetId;
 use protocol::enroll::JoinFile;
+use protocol::event::Freeze;
 use tokio::sync::watch;
 
 use crate::agent::{Agent, Speed, chain};
 use crate::enroll::{self, Joining};
 use crate::exec::Exec;
+use crate::freeze;
 use crate::state::State;
 
 /// Carries out signed bundles on this server.
@@ -42,6 +44,27 @@ enum Verb {
     },
     /// Runs the agent until it is stopped.
     Run {
+        /// Folder for key, journal and bundles.
+        #[arg(long, default_value = default_state())]
+        state: PathBuf,
+    },
+    /// Freezes this server against every rollout: no work is taken, and what runs waits at its next gate. The operator sees
+    /// who, why and until when.
+    ///
+    /// Example: entrain-agent freeze --until 8h --why "quarter's end"
+    Freeze {
+        /// Folder for key, journal and bundles.
+        #[arg(long, default_value = default_state())]
+        state: PathBuf,
+        /// End: a moment like 2026-11-30T18:00:00Z, or 8h, or 2d.
+        #[arg(long)]
+        until: String,
+        /// Why; the operator reads it.
+        #[arg(long)]
+        why: String,
+    },
+    /// Lifts a freeze.
+    Thaw {
         /// Folder for key, journal and bundles.
         #[arg(long, default_value = default_state())]
         state: PathBuf,
@@ -145,6 +168,8 @@ async fn carry_out(verb: Verb) -> anyhow::Result<()> {
     match verb {
         Verb::Enroll { state, join, name } => enroll_here(&state, &join, name).await,
         Verb::Run { state } => serve(&state, stop_on_signal()).await,
+        Verb::Freeze { state, until, why } => freeze_here(&state, &until, why),
+        Verb::Thaw { state } => thaw_here(&state),
         Verb::Doctor { controller } => doctor(&controller).await,
         Verb::Directory {
             domain,
@@ -308,6 +333,30 @@ fn guard_folder(state: &Path) -> anyhow::Result<()> {
         "the folder {} could not be guarded",
         folder.display()
     );
+    Ok(())
+}
+
+fn freeze_here(state: &Path, until: &str, why: String) -> anyhow::Result<()> {
+    let now = crate::agent::now();
+    let until = freeze::until(until, now).map_err(anyhow::Error::msg)?;
+    let name = |variable: &str| std::env::var(variable).ok();
+    let user = name("USERNAME").or_else(|| name("USER"));
+    let user = user.unwrap_or_else(|| "unknown user".to_owned());
+    let by = match name("USERDOMAIN") {
+        Some(domain) => format!("{domain}\\{user}"),
+        None => user,
+    };
+    freeze::set(state, &Freeze { until, by, why }, now)?;
+    tracing::info!(%until, "frozen; a running agent takes it up within half a minute, and with its next bundle at once");
+    Ok(())
+}
+
+fn thaw_here(state: &Path) -> anyhow::Result<()> {
+    if freeze::lift(state)? {
+        tracing::info!("the freeze is lifted");
+    } else {
+        tracing::info!("this server is not frozen");
+    }
     Ok(())
 }
 

@@ -271,7 +271,10 @@ impl Journal {
 #[must_use]
 pub const fn generation_of(event: &Event) -> Option<Generation> {
     match event {
-        Event::FactsReported(_) | Event::BundleRefused { .. } => None,
+        Event::FactsReported(_)
+        | Event::BundleRefused { .. }
+        | Event::Frozen(_)
+        | Event::Thawed => None,
         Event::BundleAccepted { generation, .. }
         | Event::StepBegun { generation, .. }
         | Event::SectionEntered { generation, .. }

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod enroll;
 pub mod exec;
 pub mod files;
+pub mod freeze;
 pub mod journal;
 pub mod session;
 pub mod state;

@@ -12,6 +12,7 @@ use crate::refusal::Refusal;
 use crate::secret::SecretKind;
 use crate::signed::{Ending, Phase};
 use crate::task::TaskText;
+use crate::time::Timestamp;
 
 /// How much was seen to be done; each grade includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -218,6 +219,18 @@ pub struct GmsaChange {
     pub readers: Option<Vec<String>>,
 }
 
+/// A freeze that a server's administrator set there: no bundle is taken and no step begun while it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Freeze {
+    /// Its end.
+    pub until: Timestamp,
+    /// Who set it.
+    pub by: String,
+    /// Why.
+    pub why: String,
+}
+
 /// One entry of a target's journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", content = "is", rename_all = "kebab-case")]
@@ -352,6 +365,10 @@ pub enum Event {
         /// The receipt's envelope, as its JSON text.
         receipt: String,
     },
+    /// The server's administrator has frozen it.
+    Frozen(Freeze),
+    /// The freeze is over, or was lifted.
+    Thawed,
 }
 
 impl Event {
@@ -379,6 +396,8 @@ impl Event {
             Self::StepFailed { .. } => 12,
             Self::StepInconclusive { .. } => 13,
             Self::RunFinished { .. } => Self::RUN_FINISHED,
+            Self::Frozen(_) => 15,
+            Self::Thawed => 16,
         }
     }
 

@@ -63,6 +63,11 @@ pub enum Refusal {
         /// Generation of the open bundle.
         open: Generation,
     },
+    /// The server's administrator has frozen it.
+    Frozen {
+        /// Until then.
+        until: Timestamp,
+    },
     /// The agent cannot store it.
     CannotStore(String),
     /// The trust root has expired.
@@ -107,6 +112,12 @@ impl fmt::Display for Refusal {
                 artifact.short()
             ),
             Self::NotApproved(what) => write!(f, "not approved: {what}"),
+            Self::Frozen { until } => {
+                write!(
+                    f,
+                    "this server was frozen by its administrator until {until}"
+                )
+            }
             Self::Busy { open } => write!(f, "the bundle of generation {open} is still open"),
             Self::CannotStore(why) => write!(f, "the agent cannot store it: {why}"),
             Self::RootExpired(at) => write!(f, "the pinned trust root expired at {at}"),

@@ -19,6 +19,8 @@ pub struct Standing<'a> {
     pub newest: Option<(Generation, BundleId)>,
     /// Bundle whose run is not finished.
     pub open: Option<Generation>,
+    /// End of the freeze that stands, where the server's administrator has set one.
+    pub frozen: Option<Timestamp>,
     /// The agent's clock.
     pub now: Timestamp,
 }
@@ -83,6 +85,9 @@ fn examine(
     within_limits(&manifest)?;
     artifacts_fit(&manifest)?;
     approved(&manifest, standing)?;
+    if let Some(until) = standing.frozen {
+        return Err(Refusal::Frozen { until });
+    }
     if let Some(open) = standing.open {
         return Err(Refusal::Busy { open });
     }

@@ -358,7 +358,9 @@ impl Run {
                 | Event::SecretReceived { .. }
                 | Event::TaskOpened { .. }
                 | Event::Probed { .. }
-                | Event::RunFinished { .. } => {}
+                | Event::RunFinished { .. }
+                | Event::Frozen(_)
+                | Event::Thawed => {}
             }
         }
         if let Stage::At(at) = self.stage {

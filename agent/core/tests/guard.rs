@@ -29,6 +29,7 @@ struct World {
     root: TrustRoot,
     newest: Option<(Generation, BundleId)>,
     open: Option<Generation>,
+    frozen: Option<Timestamp>,
     now: Timestamp,
 }
 
@@ -68,6 +69,7 @@ impl World {
             root,
             newest: None,
             open: None,
+            frozen: None,
             now: NOW,
         }
     }
@@ -136,6 +138,7 @@ impl World {
         consider(
             envelope,
             &Standing {
+                frozen: self.frozen,
                 target: &self.target,
                 key: &key,
                 root: &self.root,
@@ -295,6 +298,17 @@ fn a_step_installs_what_its_bundle_carries_for_that_product() {
         world.refusal(&other),
         Refusal::OtherArtifact { .. }
     ));
+}
+
+#[test]
+fn a_frozen_server_takes_nothing_new() {
+    let mut world = World::new();
+    let until = NOW.plus(HOUR);
+    world.frozen = Some(until);
+    let manifest = world.manifest();
+    assert_eq!(world.refusal(&manifest), Refusal::Frozen { until });
+    world.frozen = None;
+    assert!(matches!(world.consider(&manifest), Answer::Accept(_)));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use controller_core::recipe::Artifacts;
 use controller_core::record::{Order, Record};
 use controller_core::topology::{Document, check, parse};
 use proptest::prelude::*;
-use protocol::event::{Event, Failure, GmsaObject, Grade, Section};
+use protocol::event::{Event, Failure, Freeze, GmsaObject, Grade, Section};
 use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::{ArtifactKind, ArtifactRef, Ending};
@@ -63,6 +63,9 @@ struct Sim {
     targets: Vec<TargetId>,
     index: BTreeMap<TargetId, u64>,
     generations: BTreeMap<TargetId, Generation>,
+    /// Frozen by their administrators, and not met since a restore: as the events say, and not as the machine does.
+    frozen: BTreeSet<TargetId>,
+    unmet: BTreeSet<TargetId>,
 }
 
 impl Sim {
@@ -155,6 +158,8 @@ impl Sim {
             targets,
             index: BTreeMap::new(),
             generations: BTreeMap::new(),
+            frozen: BTreeSet::new(),
+            unmet: BTreeSet::new(),
         };
         for (_, record) in log {
             sim.take(record);
@@ -209,6 +214,11 @@ impl Sim {
                         phase,
                     } => self.issue(rollout, &target, phase),
                     Decision::Permit { target, gate, .. } => {
+                        assert!(!self.frozen.contains(&target), "{target} is frozen");
+                        assert!(
+                            self.unmet.is_empty(),
+                            "leave, and somebody is not heard of since the restore"
+                        );
                         let permit = Record::PermitGiven {
                             target,
                             generation: gate.generation,
@@ -235,6 +245,11 @@ impl Sim {
             "G5: two runs on {target}"
         );
         assert!(self.live.connected.contains(target));
+        assert!(!self.frozen.contains(target), "{target} is frozen");
+        assert!(
+            !self.unmet.contains(target),
+            "{target} is not heard of since the restore"
+        );
         if entering {
             let away = |other: &TargetId| {
                 let from = self.live.unreachable_from(other);
@@ -300,7 +315,7 @@ impl Sim {
                 receipt: String::new(),
             }
         };
-        match (what % 17, open) {
+        match (what % 21, open) {
             (0, Some(open)) if !open.accepted => {
                 let accepted = Event::BundleAccepted {
                     bundle: open.bundle,
@@ -389,6 +404,35 @@ impl Sim {
             {
                 let generation = open.generation;
                 self.take(Record::Withdrawn { target, generation });
+            }
+            (17, _) => {
+                self.frozen.insert(target.clone());
+                let freeze = Freeze {
+                    until: self.now.plus(Duration::from_secs(7200)),
+                    by: "anna".to_owned(),
+                    why: "x".to_owned(),
+                };
+                self.event(&target, &Event::Frozen(freeze));
+            }
+            (18, _) => {
+                self.frozen.remove(&target);
+                self.event(&target, &Event::Thawed);
+            }
+            (19, _) if whom.is_multiple_of(8) => {
+                self.unmet = self.targets.iter().cloned().collect();
+                self.take(Record::Restored {
+                    epoch: Epoch(2),
+                    parent: Epoch(1),
+                    made: self.now,
+                    by: "root".to_owned(),
+                });
+                let state = self.fleet.rollouts()[&RolloutId(1)].state;
+                assert_ne!(state, RolloutState::Running, "nothing goes on by itself");
+            }
+            (20, _) => {
+                self.unmet.remove(&target);
+                let generation = self.generations.get(&target).copied().unwrap_or_default();
+                self.take(Record::Met { target, generation });
             }
             (12, _) => self.now = self.now.plus(Duration::from_secs(1200)),
             (13, _) => {

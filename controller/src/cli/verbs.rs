@@ -666,6 +666,14 @@ async fn agents(client: &Client, act: Option<AgentsAct>, json: bool) -> anyhow::
                     waiting.machine
                 ));
             }
+            for agent in &agents.agents {
+                if let Some(freeze) = &agent.frozen {
+                    output::print(&format!(
+                        "{} is frozen until {} by {}: {}",
+                        agent.target, freeze.until, freeze.by, freeze.why
+                    ));
+                }
+            }
             for refused in &agents.refusals {
                 output::print(&refused.sentence());
             }

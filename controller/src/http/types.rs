@@ -8,7 +8,7 @@ use controller_core::record::Order;
 use controller_core::roster::{Artifact, Pending};
 use controller_core::versions::{Day, VersionRow};
 use protocol::enroll::JoinFile;
-use protocol::event::Event;
+use protocol::event::{Event, Freeze};
 use protocol::secret::{Sealed, SecretKind};
 use protocol::{DomainName, PlanId, RolloutId, TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -142,6 +142,9 @@ pub struct AgentRow {
     pub facts: String,
     /// A model of a server.
     pub simulated: bool,
+    /// What its administrator has set against every rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<Freeze>,
 }
 
 /// What `agents list` gives.

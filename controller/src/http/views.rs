@@ -187,6 +187,7 @@ pub(super) async fn agents(State(api): State<Api>) -> Answer<Agents> {
             events: agent.head.index.0,
             facts: describe(core, target),
             simulated: agent.simulated,
+            frozen: core.fleet.frozen().get(target).cloned(),
         };
         Agents {
             agents: core.roster.agents().iter().map(row).collect(),

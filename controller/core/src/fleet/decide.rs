@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use protocol::event::{GmsaChange, Section};
+use protocol::event::{Freeze, GmsaChange, Section};
 use protocol::{
     Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp, limits,
 };
@@ -70,6 +70,14 @@ fn stands(why: impl Into<String>) -> Option<Hold> {
         why: why.into(),
         in_turn: false,
     })
+}
+
+/// A freeze in a sentence, with what lifts it.
+pub(crate) fn frozen(freeze: &Freeze) -> String {
+    format!(
+        "{} has frozen it until {} ({}); its end lifts it, or `entrain-agent thaw` on that server",
+        freeze.by, freeze.until, freeze.why
+    )
 }
 
 impl Live {
@@ -289,6 +297,9 @@ impl Fleet {
         if !self.known.contains_key(target) {
             return stands("it is not enrolled; enrolling it lifts it");
         }
+        if let Some(freeze) = self.frozen.get(target) {
+            return stands(frozen(freeze));
+        }
         if self.unmet.contains(target) {
             return stands(
                 "it was not heard of since the controller was restored: what it did since the backup is unknown; its agent's return lifts it",
@@ -363,6 +374,9 @@ impl Fleet {
             RolloutState::Paused => return stands("the rollout is paused"),
             RolloutState::Aborted => return stands("the rollout was aborted"),
             RolloutState::Running => {}
+        }
+        if let Some(freeze) = self.frozen.get(target) {
+            return stands(frozen(freeze));
         }
         if let Some(other) = self.unmet.iter().next() {
             return stands(format!(

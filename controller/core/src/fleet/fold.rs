@@ -1,6 +1,7 @@
 //! The fold: what each record changes. Nothing is decided here.
 
 use protocol::event::{Event, GmsaChange, Grade};
+use protocol::refusal::Refusal;
 use protocol::signed::{Ending, Phase};
 use protocol::{BundleId, Fingerprint, Generation, RolloutId, TargetId, Timestamp};
 
@@ -236,6 +237,7 @@ impl Fleet {
     fn gone(&mut self, target: &TargetId, now: Timestamp) {
         self.known.remove(target);
         self.unmet.remove(target);
+        self.frozen.remove(target);
         self.close_gate(target, None);
         self.asked.remove(target);
         if let Some(open) = self.open.remove(target) {
@@ -355,6 +357,12 @@ impl Fleet {
                     work.said.clear();
                 }
             }
+            Event::Frozen(freeze) => {
+                self.frozen.insert(target.clone(), freeze.clone());
+            }
+            Event::Thawed => {
+                self.frozen.remove(target);
+            }
             Event::BundleRefused { bundle, refusal } => {
                 // A refusal of anything but the open bundle (a replay, say) changes nothing here; it stays in the log.
                 if let Some(open) = self
@@ -364,7 +372,13 @@ impl Fleet {
                 {
                     let rollout = open.rollout;
                     self.open.remove(target);
-                    self.set(rollout, target, TargetState::Refused(refusal.clone()), now);
+                    // A frozen server is no failure: its turn comes when the freeze is over.
+                    let state = if let Refusal::Frozen { .. } = refusal {
+                        TargetState::Pending
+                    } else {
+                        TargetState::Refused(refusal.clone())
+                    };
+                    self.set(rollout, target, state, now);
                 }
             }
             Event::StepBegun {

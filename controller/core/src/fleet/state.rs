@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::event::{Failure, Finding, GmsaChange, GmsaObject, Grade, Section};
+use protocol::event::{Failure, Finding, Freeze, GmsaChange, GmsaObject, Grade, Section};
 use protocol::refusal::Refusal;
 use protocol::secret::SecretKind;
 use protocol::signed::Phase;
@@ -252,6 +252,8 @@ pub struct Fleet {
     pub(crate) gates: BTreeMap<TargetId, Gate>,
     /// The last change of each gMSA object.
     pub(crate) changed: BTreeMap<GmsaObject, GmsaChange>,
+    /// Servers that their administrators have frozen.
+    pub(crate) frozen: BTreeMap<TargetId, Freeze>,
     /// Agents that were not heard of since the controller was restored.
     pub(crate) unmet: BTreeSet<TargetId>,
     /// No rollout is numbered at or below this: after a restore the numbers in between were used by nobody knows whom.
@@ -300,6 +302,12 @@ impl Fleet {
     pub fn next_rollout(&self) -> RolloutId {
         let last = self.rollouts.keys().next_back().copied();
         last.unwrap_or_default().max(self.used).next()
+    }
+
+    /// Servers that their administrators have frozen.
+    #[must_use]
+    pub const fn frozen(&self) -> &BTreeMap<TargetId, Freeze> {
+        &self.frozen
     }
 
     /// Agents that were not heard of since the controller was restored: what they have done since the backup is unknown.

@@ -10,7 +10,7 @@ use protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::decide::Live;
+use crate::fleet::decide::{Live, frozen};
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::plan::Kind;
 
@@ -268,6 +268,14 @@ impl Fleet {
         } else if !work.state.is_terminal() && !connected {
             text = format!("{word}, {text}").trim_end_matches(", ").to_owned();
             "unreachable".clone_into(&mut word);
+        }
+        // A run that is under way goes on to its next gate, and there it waits; one that asks for leave was answered above.
+        let waits = work.state != TargetState::Pending && !work.state.is_terminal();
+        if let Some(freeze) = self.frozen.get(target)
+            && waits
+            && !self.asked.contains_key(target)
+        {
+            text = format!("{text}; goes on to its next gate: {}", frozen(freeze));
         }
         let mut failure = None;
         if let TargetState::Failed { failure: why, .. } = &work.state {

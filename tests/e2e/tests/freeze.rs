@@ -1,0 +1,108 @@
+//! A server's administrator freezes it against a rollout, which goes on around it and takes it up when the freeze is over.
+
+use std::path::Path;
+use std::process::Command;
+
+use e2e::{World, program, server, text, until};
+use protocol::event::Event;
+
+const A: &str = "sync-01.corp.contoso.com";
+const B: &str = "sync-02.corp.contoso.com";
+const C: &str = "sync-03.corp.contoso.com";
+
+fn agent(world: &World, target: &str, arguments: &[&str]) {
+    let state = world.path("agents").join(target);
+    let run = |state: &Path| {
+        Command::new(program("entrain-agent"))
+            .args(arguments)
+            .arg("--state")
+            .arg(state)
+            .env("USER", "anna")
+            .output()
+            .expect("it runs")
+    };
+    let done = run(&state);
+    assert!(done.status.success(), "{}", text(&done));
+}
+
+fn done(world: &World, target: &str) {
+    until("it is done", || {
+        (world.state(target).0 == "done").then_some(())
+    });
+}
+
+#[test]
+fn a_frozen_server_is_left_out_until_it_is_thawed() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[]), server(B, &[]), server(C, &[])]);
+    world.add_artifact();
+    let topology = world.topology(&[A, B, C]);
+    agent(
+        &world,
+        B,
+        &["freeze", "--until", "8h", "--why", "quarter's end"],
+    );
+    world.apply(&topology);
+    world.give_secrets(2);
+    done(&world, A);
+    done(&world, C);
+    // What was offered before the agent had said it was refused, and counts as no failure.
+    let (state, detail) = world.state(B);
+    assert!(
+        matches!(state.as_str(), "held" | "pending"),
+        "{state}: {detail}"
+    );
+    let why = text(&world.entrain(&["why", B]));
+    for part in ["anna", "quarter's end", "thaw"] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    let agents = text(&world.entrain(&["agents", "list"]));
+    assert!(agents.contains("is frozen until"), "{agents}");
+    assert!(world.changes(B).is_empty());
+
+    agent(&world, B, &["thaw"]);
+    world.give_secrets(1);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    drop(world.audit());
+}
+
+#[test]
+fn a_run_that_is_under_way_waits_at_its_next_gate() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[])]);
+    world.add_artifact();
+    let topology = world.topology(&[A]);
+    world.apply(&topology);
+    until("it waits for its secret", || {
+        (world.state(A).0 == "awaiting secret").then_some(())
+    });
+    agent(&world, A, &["freeze", "--until", "1d", "--why", "an audit"]);
+    until("the operator sees it", || {
+        let frozen = |(_, _, event): (String, u64, Event)| matches!(event, Event::Frozen(_));
+        world.events().into_iter().any(frozen).then_some(())
+    });
+    let before = world.changes(A);
+    // An operator's resume is no thaw.
+    for order in ["pause", "resume"] {
+        let ordered = world.entrain(&[order, "r1"]);
+        assert!(ordered.status.success(), "{}", text(&ordered));
+    }
+    world.give_secrets(1);
+    until("the secret has come", || {
+        let came =
+            |(_, _, event): (String, u64, Event)| matches!(event, Event::SecretReceived { .. });
+        world.events().into_iter().any(came).then_some(())
+    });
+    let why = text(&world.entrain(&["why", A]));
+    assert!(why.contains("an audit"), "{why}");
+    // A restart forgets neither the freeze nor the run.
+    world.kill_agents();
+    world.start_agents(&[server(A, &[])], None);
+    world.all_report(1);
+    assert_eq!(world.changes(A), before, "nothing was changed meanwhile");
+    agent(&world, A, &["thaw"]);
+    world.give_secrets(20);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A]);
+}
