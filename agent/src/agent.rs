@@ -14,7 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 use link::seal::SealingKey;
 use link::{Connection, Endpoint};
 use protocol::event::{Completion, Event, Freeze};
-use protocol::facts::Facts;
+use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::refusal::Refusal;
 use protocol::secret::{Secret, SecretAsk, SecretKind};
 use protocol::signed::{Manifest, Receipt, Refused, Verified, sign, verify, verify_root_update};
@@ -38,6 +38,9 @@ const RENEWAL: Duration = Duration::from_secs(10);
 
 /// How often an agent tells that its product serves. A third of what guard rail G2 calls fresh.
 const PULSE: Duration = Duration::from_secs(20);
+
+/// Pulses between two looks at what the server is: a quarter of an hour. What changed is reported.
+const LOOK_EVERY: u32 = 45;
 
 /// How long an ask for a secret stays open: as long as the longest step may wait for a person.
 const SECRET_LIFE: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -251,6 +254,7 @@ impl Agent {
             self.dial.subscribe(),
             inbound,
         ));
+        let mut pulses = 0_u32;
         let mut pulse = tokio::time::interval(PULSE);
         pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -265,6 +269,10 @@ impl Agent {
                 Some(report) = self.reports.1.recv() => self.reported(report),
                 _ = pulse.tick() => {
                     self.pulse();
+                    pulses += 1;
+                    if pulses.is_multiple_of(LOOK_EVERY) {
+                        self.look_around();
+                    }
                     self.look_at_freeze();
                     self.renew_expired(&endpoint).await;
                 }
@@ -620,6 +628,16 @@ impl Agent {
                 }
             }
             Report::Serving(serving) => {
+                // What the last facts say is no more so: they are probed anew.
+                let before = self.last_facts.as_ref().map(|facts| {
+                    facts
+                        .provisioning_agent
+                        .as_ref()
+                        .is_some_and(ProvisioningAgentFacts::serves)
+                });
+                if before.is_some_and(|before| before != serving) {
+                    self.look_around();
+                }
                 if let Some(session) = &self.session {
                     drop(session.events.try_send(EventsUp::Pulse { serving }));
                 }

@@ -134,6 +134,9 @@ pub(crate) enum Verb {
         /// Shows the products' versions on all servers, worst first: floors, recalls, ends of support, days left.
         #[arg(long)]
         versions: bool,
+        /// Shows what is not as the last rollout left it.
+        #[arg(long, conflicts_with = "versions")]
+        drift: bool,
         #[command(flatten)]
         json: Json,
     },

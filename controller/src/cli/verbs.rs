@@ -4,6 +4,7 @@ use std::io::BufRead as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use controller_core::drift::DriftRow;
 use controller_core::fleet::{TaskView, TaskWork, Why};
 use controller_core::plan::Purpose;
 use controller_core::record::Order;
@@ -132,13 +133,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             }
         }
         Verb::Status {
-            versions: false,
-            json,
-        } => status(&client, json.json).await,
-        Verb::Status {
             versions: true,
             json,
+            ..
         } => versions(&client, json.json).await,
+        Verb::Status {
+            drift: true, json, ..
+        } => drift(&client, json.json).await,
+        Verb::Status { json, .. } => status(&client, json.json).await,
         Verb::Why { target, json } => {
             let why: Why = client.get(&format!("/v1/targets/{target}/why")).await?;
             if json.json {
@@ -459,6 +461,38 @@ async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
             &["ROLLOUT", "STATE", "BY", "SINCE", "TARGETS"],
             &rows,
         ));
+    }
+    Ok(exit::OK)
+}
+
+async fn drift(client: &Client, json: bool) -> anyhow::Result<u8> {
+    let seen: Vec<DriftRow> = client.get("/v1/drift").await?;
+    if json {
+        return output::json(&seen).map(|()| exit::OK);
+    }
+    if seen.is_empty() {
+        output::print("everything is as the last rollout left it");
+        return Ok(exit::OK);
+    }
+    let row = |row: &DriftRow| {
+        vec![
+            row.target.to_string(),
+            row.product.as_str().to_owned(),
+            row.what.clone(),
+            row.wanted.clone(),
+            row.seen.clone(),
+            if row.accepted {
+                "accepted".to_owned()
+            } else {
+                format!("drifted since {}", row.rollout)
+            },
+        ]
+    };
+    let rows: Vec<Vec<String>> = seen.iter().map(row).collect();
+    let head = ["SERVER", "PRODUCT", "WHAT", "AS LEFT", "AS IT IS", ""];
+    output::print(&table(&head, &rows));
+    if seen.iter().any(|row| !row.accepted) {
+        output::print("\nentrain plan TOPOLOGY shows what would bring it back");
     }
     Ok(exit::OK)
 }

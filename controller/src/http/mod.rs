@@ -135,6 +135,7 @@ pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<b
         .route("/v1/status", get(views::status))
         .route("/v1/backup", post(acts::backup))
         .route("/v1/versions", get(views::versions))
+        .route("/v1/drift", get(views::drift))
         .route("/v1/rollouts", get(views::rollouts))
         .route("/v1/rollouts/{rollout}", get(views::rollout))
         .route("/v1/rollouts/{rollout}/watch", get(views::watch))

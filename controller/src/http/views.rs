@@ -9,6 +9,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use controller_core::drift::{self, DriftRow};
 use controller_core::fleet::{RolloutView, TaskView, Why};
 use controller_core::plan::Plan;
 use controller_core::record::Record;
@@ -59,6 +60,11 @@ pub(super) async fn versions(State(api): State<Api>) -> Answer<VersionsSeen> {
         rows: data.rows(core.fleet.known(), now),
     });
     Ok(Json(seen.await?))
+}
+
+pub(super) async fn drift(State(api): State<Api>) -> Answer<Vec<DriftRow>> {
+    let rows = api.hub.read(|core, _| drift::drift(&core.fleet));
+    Ok(Json(rows.await?))
 }
 
 pub(super) async fn rollouts(State(api): State<Api>) -> Answer<Vec<RolloutView>> {

@@ -1,0 +1,228 @@
+//! Drift: what a server was last left as by a rollout, against what it reports now. Only what the topology owns is
+//! compared: version, tenant, account, service, scheduler. A product that upgraded itself is told and not fought.
+
+use protocol::facts::{ConnectFacts, ProvisioningAgentFacts, ServiceState};
+use protocol::step::{Product, Step, VerifyConnect, VerifyProvisioningAgent};
+use protocol::{RolloutId, TargetId, Timestamp, Version};
+use serde::{Deserialize, Serialize};
+
+use crate::fleet::{Fleet, TargetState};
+use crate::plan::{Kind, TargetPlan};
+
+/// One thing that is not as it was left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftRow {
+    /// Where.
+    pub target: TargetId,
+    /// The rollout that left it so.
+    pub rollout: RolloutId,
+    /// Of which product.
+    pub product: Product,
+    /// What.
+    pub what: String,
+    /// As it was left.
+    pub wanted: String,
+    /// As it is.
+    pub seen: String,
+    /// The product's own doing, which is accepted; the rest is brought back by a plan.
+    pub accepted: bool,
+    /// When the server reported it.
+    pub reported: Timestamp,
+}
+
+/// One difference, before it is known where.
+struct Difference {
+    product: Product,
+    what: &'static str,
+    wanted: String,
+    seen: String,
+    accepted: bool,
+}
+
+/// Everything that is not as the last rollout left it. A target that a newer rollout has not finished is on its way, and
+/// is left out.
+#[must_use]
+pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
+    let mut rows = Vec::new();
+    for (target, known) in fleet.known() {
+        let Some((reported, facts)) = &known.facts else {
+            continue;
+        };
+        let newest = fleet.rollouts().iter().rev().find_map(|(id, rollout)| {
+            let work = rollout.work.get(target)?;
+            (rollout.plan.kind != Kind::Preflight).then_some((id, rollout, work))
+        });
+        let Some((rollout, left, work)) = newest else {
+            continue;
+        };
+        let Some(part) = left.plan.targets.get(target) else {
+            continue;
+        };
+        if !matches!(work.state, TargetState::Done(_)) {
+            continue;
+        }
+        let mut differences = Vec::new();
+        for step in part.phases.iter().flat_map(|phase| &phase.steps) {
+            if let Step::VerifyProvisioningAgent(wanted) = step {
+                agent(
+                    wanted,
+                    part,
+                    facts.provisioning_agent.as_ref(),
+                    &mut differences,
+                );
+            } else if let Step::VerifyConnect(wanted) = step {
+                connect(wanted, part, facts.connect.as_ref(), &mut differences);
+            }
+        }
+        rows.extend(differences.into_iter().map(|one| DriftRow {
+            target: target.clone(),
+            rollout: *rollout,
+            product: one.product,
+            what: one.what.to_owned(),
+            wanted: one.wanted,
+            seen: one.seen,
+            accepted: one.accepted,
+            reported: *reported,
+        }));
+    }
+    rows.sort_by_key(|row| row.accepted);
+    rows
+}
+
+fn show<T: ToString>(value: Option<&T>) -> String {
+    value.map_or_else(|| "not readable".to_owned(), ToString::to_string)
+}
+
+fn state(service: Option<ServiceState>) -> String {
+    match service {
+        Some(ServiceState::Running) => "running",
+        Some(ServiceState::NotRunning) => "not running",
+        Some(ServiceState::Disabled) => "disabled",
+        None => "not there",
+    }
+    .to_owned()
+}
+
+/// The version that the rollout itself installed; where it found one that would do, the oldest that does.
+fn left(product: Product, part: &TargetPlan, at_least: Version) -> Version {
+    let mut artifacts = part.phases.iter().flat_map(|phase| &phase.artifacts);
+    let own = artifacts.find(|artifact| artifact.product == product);
+    own.map_or(at_least, |artifact| artifact.version)
+}
+
+fn version(
+    product: Product,
+    part: &TargetPlan,
+    at_least: Version,
+    seen: Option<Version>,
+) -> Option<Difference> {
+    let installed = left(product, part, at_least);
+    let older = seen.is_none_or(|seen| seen < at_least);
+    let newer = part.phases.iter().any(|phase| !phase.artifacts.is_empty())
+        && seen.is_some_and(|seen| seen > installed);
+    (older || newer).then(|| Difference {
+        product,
+        what: if older {
+            "version"
+        } else {
+            "version: the product upgraded itself, or somebody did"
+        },
+        wanted: if older {
+            format!("{at_least} or later")
+        } else {
+            installed.to_string()
+        },
+        seen: show(seen.as_ref()),
+        accepted: newer,
+    })
+}
+
+fn service(product: Product, seen: Option<ServiceState>) -> Option<Difference> {
+    (seen != Some(ServiceState::Running)).then(|| Difference {
+        product,
+        what: "service",
+        wanted: "running".to_owned(),
+        seen: state(seen),
+        accepted: false,
+    })
+}
+
+fn gone(product: Product, at_least: Version) -> Difference {
+    Difference {
+        product,
+        what: "the product",
+        wanted: format!("{at_least} or later"),
+        seen: "gone".to_owned(),
+        accepted: false,
+    }
+}
+
+fn agent(
+    wanted: &VerifyProvisioningAgent,
+    part: &TargetPlan,
+    seen: Option<&ProvisioningAgentFacts>,
+    differences: &mut Vec<Difference>,
+) {
+    let product = Product::ProvisioningAgent;
+    let Some(seen) = seen else {
+        return differences.push(gone(product, wanted.at_least));
+    };
+    differences.extend(version(product, part, wanted.at_least, seen.version));
+    differences.extend(service(product, seen.service));
+    if seen.tenant.as_ref() != Some(&wanted.tenant) {
+        differences.push(Difference {
+            product,
+            what: "tenant",
+            wanted: wanted.tenant.to_string(),
+            seen: seen
+                .tenant
+                .as_ref()
+                .map_or_else(|| "not registered".to_owned(), ToString::to_string),
+            accepted: false,
+        });
+    }
+    let name = seen
+        .account
+        .as_deref()
+        .and_then(|account| account.rsplit('\\').next())
+        .unwrap_or_default();
+    let same = match &wanted.gmsa {
+        Some(gmsa) => name.eq_ignore_ascii_case(gmsa.as_str()),
+        None => name.ends_with('$'),
+    };
+    if !same {
+        differences.push(Difference {
+            product,
+            what: "account of the service",
+            wanted: wanted.gmsa.as_ref().map_or_else(
+                || "a group managed service account".to_owned(),
+                ToString::to_string,
+            ),
+            seen: show(seen.account.as_ref()),
+            accepted: false,
+        });
+    }
+}
+
+fn connect(
+    wanted: &VerifyConnect,
+    part: &TargetPlan,
+    seen: Option<&ConnectFacts>,
+    differences: &mut Vec<Difference>,
+) {
+    let product = Product::Connect;
+    let Some(seen) = seen else {
+        return differences.push(gone(product, wanted.at_least));
+    };
+    differences.extend(version(product, part, wanted.at_least, seen.version));
+    differences.extend(service(product, seen.service));
+    if seen.cycle_enabled == Some(false) {
+        differences.push(Difference {
+            product,
+            what: "scheduler",
+            wanted: "its cycle enabled".to_owned(),
+            seen: "its cycle is off".to_owned(),
+            accepted: false,
+        });
+    }
+}
