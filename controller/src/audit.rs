@@ -247,6 +247,8 @@ impl State {
             Record::Restored { .. } => self.restored = true,
             Record::Begun { .. }
             | Record::Met { .. }
+            | Record::FleetFrozen { .. }
+            | Record::FleetThawed { .. }
             | Record::TokenCreated { .. }
             | Record::JoinAsked { .. }
             | Record::JoinApproved { .. }

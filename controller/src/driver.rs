@@ -436,6 +436,17 @@ impl Core {
         }
     }
 
+    /// Lets everything stand still, or go on: every open run is told.
+    pub fn stop_fleet(&mut self, batch: &mut Batch, record: Record) {
+        self.record(batch, record);
+        let open: Vec<TargetId> = self.roster.agents().keys().cloned().collect();
+        for target in open {
+            for word in self.standing(&target) {
+                self.say(batch, target.clone(), word);
+            }
+        }
+    }
+
     /// The orders that stand for a target's open bundle.
     #[must_use]
     pub fn standing(&self, target: &TargetId) -> Vec<ControlDown> {
@@ -451,6 +462,11 @@ impl Core {
             Some(RolloutState::Aborted) => words.push(ControlDown::Abort {
                 generation: open.generation,
             }),
+            Some(RolloutState::Running) if self.fleet.stopped().is_some() => {
+                words.push(ControlDown::Pause {
+                    rollout: open.rollout,
+                });
+            }
             Some(RolloutState::Running) => words.push(ControlDown::Resume {
                 rollout: open.rollout,
             }),
@@ -762,9 +778,11 @@ impl Core {
         for (target, generation) in open {
             let word = match &order {
                 Order::Pause => ControlDown::Pause { rollout: id },
+                // Everything stands still: no order for one rollout changes that.
+                Order::Resume if self.fleet.stopped().is_some() => continue,
                 Order::Resume => ControlDown::Resume { rollout: id },
                 Order::Abort => ControlDown::Abort { generation },
-                Order::Retry { .. } | Order::Skip { .. } => continue,
+                Order::Retry { .. } | Order::Skip { .. } | Order::Limits { .. } => continue,
                 Order::Resolve { target: named, .. } if *named == target => {
                     ControlDown::Abort { generation }
                 }

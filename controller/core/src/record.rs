@@ -38,6 +38,18 @@ pub enum Record {
         /// Newest generation that it has accepted.
         generation: Generation,
     },
+    /// Everything stands still: nothing is issued, no leave is given, runs wait at their next gate.
+    FleetFrozen {
+        /// Why.
+        why: String,
+        /// Who ordered it.
+        by: String,
+    },
+    /// The fleet goes on.
+    FleetThawed {
+        /// Who ordered it.
+        by: String,
+    },
     /// A join token was made. Only its digest is kept.
     TokenCreated {
         /// Digest of the token.
@@ -248,6 +260,13 @@ pub enum Order {
         target: TargetId,
         /// Why.
         reason: String,
+    },
+    /// Other limits from now on.
+    Limits {
+        /// Targets under way at once; as before where it is absent.
+        in_flight: Option<u32>,
+        /// Failed, unknown and under way together never exceed this; as before where it is absent.
+        failures: Option<u32>,
     },
     /// Say what became of a target that nobody can reach.
     Resolve {

@@ -350,6 +350,8 @@ impl Roster {
             }
             Record::Begun { .. }
             | Record::Met { .. }
+            | Record::FleetFrozen { .. }
+            | Record::FleetThawed { .. }
             | Record::CertificateIssued { .. }
             | Record::PlanStored { .. }
             | Record::Applied { .. }

@@ -66,6 +66,8 @@ struct Sim {
     /// Frozen by their administrators, and not met since a restore: as the events say, and not as the machine does.
     frozen: BTreeSet<TargetId>,
     unmet: BTreeSet<TargetId>,
+    /// The whole fleet was frozen.
+    still: bool,
 }
 
 impl Sim {
@@ -160,6 +162,7 @@ impl Sim {
             generations: BTreeMap::new(),
             frozen: BTreeSet::new(),
             unmet: BTreeSet::new(),
+            still: false,
         };
         for (_, record) in log {
             sim.take(record);
@@ -215,6 +218,7 @@ impl Sim {
                     } => self.issue(rollout, &target, phase),
                     Decision::Permit { target, gate, .. } => {
                         assert!(!self.frozen.contains(&target), "{target} is frozen");
+                        assert!(!self.still, "the fleet is frozen");
                         assert!(
                             self.unmet.is_empty(),
                             "leave, and somebody is not heard of since the restore"
@@ -246,6 +250,7 @@ impl Sim {
         );
         assert!(self.live.connected.contains(target));
         assert!(!self.frozen.contains(target), "{target} is frozen");
+        assert!(!self.still, "the fleet is frozen");
         assert!(
             !self.unmet.contains(target),
             "{target} is not heard of since the restore"
@@ -290,10 +295,11 @@ impl Sim {
         };
         self.take(issued);
         let (begun, bad) = self.begun();
+        let limits = self.fleet.rollouts()[&rollout].plan.limits;
         if entering {
-            assert!(begun <= self.plan.limits.in_flight, "{begun} under way");
+            assert!(begun <= limits.in_flight, "{begun} under way");
             assert!(
-                begun + bad <= self.plan.limits.failures,
+                begun + bad <= limits.failures,
                 "{bad} failed and {begun} under way"
             );
         }
@@ -315,7 +321,7 @@ impl Sim {
                 receipt: String::new(),
             }
         };
-        match (what % 21, open) {
+        match (what % 24, open) {
             (0, Some(open)) if !open.accepted => {
                 let accepted = Event::BundleAccepted {
                     bundle: open.bundle,
@@ -405,6 +411,20 @@ impl Sim {
                 let generation = open.generation;
                 self.take(Record::Withdrawn { target, generation });
             }
+            (21, _) => {
+                self.still = true;
+                let (why, by) = ("x".to_owned(), "root".to_owned());
+                self.take(Record::FleetFrozen { why, by });
+            }
+            (22, _) => {
+                self.still = false;
+                let by = "root".to_owned();
+                self.take(Record::FleetThawed { by });
+            }
+            (23, _) => self.take(order(Order::Limits {
+                in_flight: Some(1 + u32::from(whom) % 5),
+                failures: Some(1 + u32::from(whom) % 3),
+            })),
             (17, _) => {
                 self.frozen.insert(target.clone());
                 let freeze = Freeze {

@@ -175,6 +175,36 @@ pub(crate) enum Verb {
         /// Which.
         rollout: RolloutId,
     },
+    /// Changes the limits of a rollout that runs.
+    ///
+    /// Example: entrain limits r3 --in-flight 10
+    Limits {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// Targets under way at once.
+        #[arg(long)]
+        in_flight: Option<u32>,
+        /// Failed, unknown and under way together never exceed this.
+        #[arg(long)]
+        failures: Option<u32>,
+    },
+    /// Emergency stop: nothing new begins in any rollout, no leave is given, and what runs waits at its next gate.
+    ///
+    /// Example: entrain freeze --all --why "sign-ins fail in every forest"
+    Freeze {
+        /// The whole fleet.
+        #[arg(long, required = true)]
+        all: bool,
+        /// Why.
+        #[arg(long)]
+        why: String,
+    },
+    /// Lifts the emergency stop.
+    Thaw {
+        /// The whole fleet.
+        #[arg(long, required = true)]
+        all: bool,
+    },
     /// Tries a target again, or all that failed.
     Retry {
         /// Which rollout.

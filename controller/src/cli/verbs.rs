@@ -25,7 +25,7 @@ use crate::cli::{Show, exit, follow, readiness};
 use crate::http::client::Client;
 use crate::http::types::{
     Agents, Applied, ApplyAsk, Artifacts, AskRow, BackupAsk, Checked, Done, FindingText, Frame,
-    LogRow, OrderAsk, PlanAsk, Planned, Status, Text, TokenAsk, TokenMade, VersionsSeen,
+    FreezeAsk, LogRow, OrderAsk, PlanAsk, Planned, Status, Text, TokenAsk, TokenMade, VersionsSeen,
 };
 use crate::{app, audit, backup, demo, files};
 
@@ -152,6 +152,27 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         }
         Verb::Tasks { act, json } => tasks(&client, act, json).await,
         Verb::Secret { act } => secrets(&client, act).await,
+        Verb::Limits {
+            rollout,
+            in_flight,
+            failures,
+        } => {
+            let limits = Order::Limits {
+                in_flight,
+                failures,
+            };
+            order(&client, rollout, limits).await
+        }
+        Verb::Freeze { why, .. } => {
+            let done: Done = client.post("/v1/freeze", &FreezeAsk { why }).await?;
+            output::print(&done.done);
+            Ok(exit::OK)
+        }
+        Verb::Thaw { .. } => {
+            let done: Done = client.post("/v1/thaw", &()).await?;
+            output::print(&done.done);
+            Ok(exit::OK)
+        }
         Verb::Pause { rollout } => order(&client, rollout, Order::Pause).await,
         Verb::Resume { rollout } => order(&client, rollout, Order::Resume).await,
         Verb::Abort { rollout } => order(&client, rollout, Order::Abort).await,
@@ -441,6 +462,12 @@ async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
         status.connected,
         status.tasks
     ));
+    if let Some(order) = &status.frozen {
+        output::print(&format!(
+            "THE FLEET IS FROZEN since {} by {}: {}\nentrain thaw --all lifts it",
+            order.since, order.by, order.why
+        ));
+    }
     let row = |view: &controller_core::fleet::RolloutView| {
         let counts: Vec<String> = view
             .counts

@@ -21,8 +21,8 @@ use protocol::{Digest, PlanId, RolloutId, TargetId};
 
 use crate::driver::{Batch, Core};
 use crate::http::types::{
-    Applied, ApplyAsk, BackupAsk, Checked, Done, FindingText, OfferAsk, OrderAsk, PlanAsk, Planned,
-    SecretGiven, TokenAsk, TokenMade,
+    Applied, ApplyAsk, BackupAsk, Checked, Done, FindingText, FreezeAsk, OfferAsk, OrderAsk,
+    PlanAsk, Planned, SecretGiven, TokenAsk, TokenMade,
 };
 use crate::http::{Answer, Api, Operator, Problem};
 
@@ -378,6 +378,44 @@ pub(super) async fn secret(
             )),
         };
         drop(done.send(result));
+    });
+    done.await?.map(Json)
+}
+
+/// Lets everything stand still.
+pub(super) async fn freeze(
+    State(api): State<Api>,
+    ConnectInfo(Operator(by)): Caller,
+    Json(ask): Json<FreezeAsk>,
+) -> Answer<Done> {
+    if ask.why.trim().is_empty() {
+        return Err(Problem::Refused("a freeze needs a reason".to_owned()));
+    }
+    let done = api.hub.act(move |core, batch, answer| {
+        if let Some(order) = core.fleet.stopped() {
+            let already = format!("{} froze the fleet before: {}", order.by, order.why);
+            return drop(answer.send(Err(Problem::Refused(already))));
+        }
+        core.stop_fleet(batch, Record::FleetFrozen { why: ask.why, by });
+        let done = "nothing new begins; what runs waits at its next gate".to_owned();
+        answer_stored(batch, answer, Ok(Done { done }));
+    });
+    done.await?.map(Json)
+}
+
+/// Lets everything go on.
+pub(super) async fn thaw(
+    State(api): State<Api>,
+    ConnectInfo(Operator(by)): Caller,
+) -> Answer<Done> {
+    let done = api.hub.act(move |core, batch, answer| {
+        if core.fleet.stopped().is_none() {
+            let why = "the fleet is not frozen".to_owned();
+            return drop(answer.send(Err(Problem::Refused(why))));
+        }
+        core.stop_fleet(batch, Record::FleetThawed { by });
+        let done = "the fleet goes on; paused rollouts stay paused".to_owned();
+        answer_stored(batch, answer, Ok(Done { done }));
     });
     done.await?.map(Json)
 }

@@ -134,6 +134,8 @@ pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<b
     let router = Router::new()
         .route("/v1/status", get(views::status))
         .route("/v1/backup", post(acts::backup))
+        .route("/v1/freeze", post(acts::freeze))
+        .route("/v1/thaw", post(acts::thaw))
         .route("/v1/versions", get(views::versions))
         .route("/v1/drift", get(views::drift))
         .route("/v1/rollouts", get(views::rollouts))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use controller_core::fleet::RolloutView;
+use controller_core::fleet::{RolloutView, Stopped};
 use controller_core::plan::Purpose;
 use controller_core::record::Order;
 use controller_core::roster::{Artifact, Pending};
@@ -22,6 +22,13 @@ pub struct Text {
     pub file: String,
     /// Its text.
     pub text: String,
+}
+
+/// The emergency stop of a fleet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FreezeAsk {
+    /// Why.
+    pub why: String,
 }
 
 /// Where a backup goes.
@@ -169,6 +176,9 @@ pub struct Status {
     pub agents: usize,
     /// Agents with a session.
     pub connected: usize,
+    /// The order by which everything stands still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<Stopped>,
     /// All rollouts, newest last.
     pub rollouts: Vec<RolloutView>,
     /// Work for people.

@@ -39,6 +39,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
         version: crate::VERSION.to_owned(),
         agents: core.roster.agents().len(),
         connected: core.live.connected.len(),
+        frozen: core.fleet.stopped().cloned(),
         rollouts: core
             .fleet
             .rollouts()

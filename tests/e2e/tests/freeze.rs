@@ -106,3 +106,82 @@ fn a_run_that_is_under_way_waits_at_its_next_gate() {
     world.all_done();
     world.nothing_lost_or_repeated(&[A]);
 }
+
+#[test]
+fn the_whole_fleet_stands_still_and_goes_on() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[]), server(B, &[])]);
+    world.add_artifact();
+    let topology = world.topology(&[A, B]);
+    world.apply(&topology);
+    until("the canary waits for its secret", || {
+        (world.state(A).0 == "awaiting secret").then_some(())
+    });
+    let order = |arguments: &[&str]| {
+        let done = world.entrain(arguments);
+        (done.status.success(), text(&done))
+    };
+    let (_, unasked) = order(&["thaw", "--all"]);
+    assert!(unasked.contains("not frozen"), "{unasked}");
+    assert!(order(&["freeze", "--all", "--why", "sign-ins fail"]).0);
+    let (again, said) = order(&["freeze", "--all", "--why", "x"]);
+    assert!(!again && said.contains("sign-ins fail"), "{said}");
+    // No order for one rollout changes it, and neither does a restart of the agents.
+    assert!(order(&["resume", "r1"]).0);
+    let status = text(&world.entrain(&["status"]));
+    assert!(status.contains("THE FLEET IS FROZEN"), "{status}");
+    let before = world.changes(A);
+    world.kill_agents();
+    world.start_agents(&[server(A, &[]), server(B, &[])], None);
+    world.give_secrets(1);
+    until("the secret has come", || {
+        let came =
+            |(_, _, event): (String, u64, Event)| matches!(event, Event::SecretReceived { .. });
+        world.events().into_iter().any(came).then_some(())
+    });
+    assert_eq!(world.changes(A), before, "nothing was changed");
+    let why = text(&world.entrain(&["why", B]));
+    assert!(why.contains("sign-ins fail"), "{why}");
+    let thawed = world.entrain(&["thaw", "--all"]);
+    assert!(thawed.status.success(), "{}", text(&thawed));
+    world.give_secrets(20);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A, B]);
+    drop(world.audit());
+}
+
+#[test]
+fn the_limits_of_a_rollout_that_runs_are_changed() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[]), server(B, &[]), server(C, &[])]);
+    world.add_artifact();
+    let topology = world.topology(&[A, B, C]);
+    world.apply(&topology);
+    until("the canary waits for its secret", || {
+        (world.state(A).0 == "awaiting secret").then_some(())
+    });
+    for (arguments, why) in [
+        (&["limits", "r1"][..], "no limit was given"),
+        (&["limits", "r1", "--in-flight", "0"], "pause the rollout"),
+        (&["limits", "r7", "--in-flight", "1"], "no rollout"),
+    ] {
+        let refused = world.entrain(arguments);
+        assert!(text(&refused).contains(why), "{}", text(&refused));
+    }
+    let done = world.entrain(&["limits", "r1", "--in-flight", "1"]);
+    assert!(done.status.success(), "{}", text(&done));
+    world.give_secrets(1);
+    until("one of the others is under way", || {
+        let busy = |target: &str| world.state(target).0 == "awaiting secret";
+        (busy(B) || busy(C)).then_some(())
+    });
+    let waits = [B, C].map(|target| world.state(target));
+    assert!(
+        waits
+            .iter()
+            .any(|(_, detail)| detail.contains("1 of at most 1")),
+        "{waits:?}"
+    );
+    world.give_secrets(2);
+    world.all_done();
+}

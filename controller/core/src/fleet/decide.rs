@@ -9,7 +9,7 @@ use protocol::{
     Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp, limits,
 };
 
-use crate::fleet::state::{Fleet, Gate, Rollout, RolloutState, TargetState, Work};
+use crate::fleet::state::{Fleet, Gate, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::plan::TargetPlan;
 
 /// How long leave is good for if the section is not entered.
@@ -70,6 +70,14 @@ fn stands(why: impl Into<String>) -> Option<Hold> {
         why: why.into(),
         in_turn: false,
     })
+}
+
+/// The order by which everything stands still, in a sentence.
+fn still(order: &Stopped) -> String {
+    format!(
+        "{} has frozen the whole fleet ({}); `entrain thaw --all` lifts it",
+        order.by, order.why
+    )
 }
 
 /// A freeze in a sentence, with what lifts it.
@@ -279,6 +287,9 @@ impl Fleet {
         if work.state != TargetState::Pending {
             return None;
         }
+        if let Some(order) = &self.stopped {
+            return stands(still(order));
+        }
         match rollout.state {
             RolloutState::Paused => {
                 return stands(format!(
@@ -374,6 +385,9 @@ impl Fleet {
             RolloutState::Paused => return stands("the rollout is paused"),
             RolloutState::Aborted => return stands("the rollout was aborted"),
             RolloutState::Running => {}
+        }
+        if let Some(order) = &self.stopped {
+            return stands(still(order));
         }
         if let Some(freeze) = self.frozen.get(target) {
             return stands(frozen(freeze));

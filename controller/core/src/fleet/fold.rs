@@ -7,7 +7,7 @@ use protocol::{BundleId, Fingerprint, Generation, RolloutId, TargetId, Timestamp
 
 use crate::facts::Known;
 use crate::fleet::decide::BUNDLE_LIFE;
-use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, TargetState, Work};
+use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::plan::{Kind, Plan};
 use crate::record::{Order, Record};
 
@@ -18,6 +18,14 @@ impl Fleet {
     /// Takes up one record. `plan` is the stored plan of an `Applied` record.
     pub fn apply(&mut self, record: &Record, plan: Option<&Plan>, now: Timestamp) {
         match record {
+            Record::FleetFrozen { why, by } => {
+                self.stopped = Some(Stopped {
+                    by: by.clone(),
+                    why: why.clone(),
+                    since: now,
+                });
+            }
+            Record::FleetThawed { .. } => self.stopped = None,
             Record::Restored { .. } => self.restored(),
             Record::Met { target, generation } => {
                 self.unmet.remove(target);
@@ -273,6 +281,14 @@ impl Fleet {
                         };
                     }
                 }
+            }
+            Order::Limits {
+                in_flight,
+                failures,
+            } => {
+                let limits = &mut state.plan.limits;
+                limits.in_flight = in_flight.unwrap_or(limits.in_flight);
+                limits.failures = failures.unwrap_or(limits.failures);
             }
             Order::Skip { target, reason } => {
                 if self

@@ -10,5 +10,5 @@ mod view;
 
 pub use decide::{BUNDLE_LIFE, Decision, Hold, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};
 pub use orders::Unaccepted;
-pub use state::{Fleet, Gate, Open, Rollout, RolloutState, TargetState, Work};
+pub use state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 pub use view::{DomainView, RolloutView, TargetView, TaskView, TaskWork, Why};

@@ -26,7 +26,10 @@ impl Fleet {
             .get(&id)
             .ok_or_else(|| format!("there is no rollout {id}"))?;
         if rollout.state == RolloutState::Aborted
-            && matches!(order, Order::Pause | Order::Resume | Order::Retry { .. })
+            && matches!(
+                order,
+                Order::Pause | Order::Resume | Order::Retry { .. } | Order::Limits { .. }
+            )
         {
             return Err(format!(
                 "{id} was aborted, which is its end; plan and apply again"
@@ -35,6 +38,18 @@ impl Fleet {
         let named = match order {
             Order::Retry { target } => target.as_ref(),
             Order::Skip { target, .. } | Order::Resolve { target, .. } => Some(target),
+            Order::Limits {
+                in_flight,
+                failures,
+            } => {
+                if in_flight.is_none() && failures.is_none() {
+                    return Err("no limit was given: --in-flight, --failures".to_owned());
+                }
+                if *in_flight == Some(0) || *failures == Some(0) {
+                    return Err("a limit of 0 lets nothing begin; pause the rollout".to_owned());
+                }
+                None
+            }
             Order::Pause | Order::Resume | Order::Abort => None,
         };
         let Some(target) = named else { return Ok(()) };
@@ -61,6 +76,7 @@ impl Fleet {
             Order::Retry { .. }
             | Order::Resolve { .. }
             | Order::Skip { .. }
+            | Order::Limits { .. }
             | Order::Pause
             | Order::Resume
             | Order::Abort => Ok(()),

@@ -241,6 +241,17 @@ pub struct Open {
     pub attested: Option<(StepIndex, String)>,
 }
 
+/// The order by which a whole fleet stands still.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Stopped {
+    /// Who ordered it.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// All rollouts and all claims of a fleet.
 #[derive(Debug, Clone, Default)]
 pub struct Fleet {
@@ -252,6 +263,8 @@ pub struct Fleet {
     pub(crate) gates: BTreeMap<TargetId, Gate>,
     /// The last change of each gMSA object.
     pub(crate) changed: BTreeMap<GmsaObject, GmsaChange>,
+    /// Why everything stands still, and who ordered it; absent while the fleet goes on.
+    pub(crate) stopped: Option<Stopped>,
     /// Servers that their administrators have frozen.
     pub(crate) frozen: BTreeMap<TargetId, Freeze>,
     /// Agents that were not heard of since the controller was restored.
@@ -302,6 +315,12 @@ impl Fleet {
     pub fn next_rollout(&self) -> RolloutId {
         let last = self.rollouts.keys().next_back().copied();
         last.unwrap_or_default().max(self.used).next()
+    }
+
+    /// The order by which everything stands still.
+    #[must_use]
+    pub const fn stopped(&self) -> Option<&Stopped> {
+        self.stopped.as_ref()
     }
 
     /// Servers that their administrators have frozen.
