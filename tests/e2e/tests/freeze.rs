@@ -126,19 +126,20 @@ fn the_whole_fleet_stands_still_and_goes_on() {
     assert!(order(&["freeze", "--all", "--why", "sign-ins fail"]).0);
     let (again, said) = order(&["freeze", "--all", "--why", "x"]);
     assert!(!again && said.contains("sign-ins fail"), "{said}");
-    // No order for one rollout changes it, and neither does a restart of the agents.
+    // No order for one rollout changes it, no secret that comes, and no restart of the agents.
     assert!(order(&["resume", "r1"]).0);
     let status = text(&world.entrain(&["status"]));
     assert!(status.contains("THE FLEET IS FROZEN"), "{status}");
     let before = world.changes(A);
-    world.kill_agents();
-    world.start_agents(&[server(A, &[]), server(B, &[])], None);
     world.give_secrets(1);
     until("the secret has come", || {
         let came =
             |(_, _, event): (String, u64, Event)| matches!(event, Event::SecretReceived { .. });
         world.events().into_iter().any(came).then_some(())
     });
+    world.kill_agents();
+    world.start_agents(&[server(A, &[]), server(B, &[])], None);
+    world.all_report(2);
     assert_eq!(world.changes(A), before, "nothing was changed");
     let why = text(&world.entrain(&["why", B]));
     assert!(why.contains("sign-ins fail"), "{why}");
