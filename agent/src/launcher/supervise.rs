@@ -1,5 +1,5 @@
 //! Keeps one version of the agent running. Files in the root: `current` names the version that runs; `previous` the one
-//! before it, while the new one is on trial; `committed` is written by nobody but the agent, once it was welcomed.
+//! before it, while the new one is on trial.
 
 use std::fs;
 use std::io;

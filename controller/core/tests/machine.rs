@@ -610,3 +610,39 @@ fn a_resolved_target_gets_no_leave_for_what_it_asked_before() {
     let work = &sim.fleet.rollouts()[&RolloutId(1)].work[&target];
     assert_eq!(work.state.word(), "resolved");
 }
+
+#[test]
+fn what_a_probe_could_not_tell_is_resolved_by_a_person() {
+    let mut sim = Sim::new(3, 7);
+    sim.decide();
+    let target = sim.targets[0].clone();
+    let generation = sim.fleet.open(&target).unwrap().generation;
+    let order = Order::Resolve {
+        target: target.clone(),
+        reason: "looked at it".to_owned(),
+    };
+    let refused = sim.fleet.may_order(RolloutId(1), &order, &sim.live);
+    assert!(refused.unwrap_err().contains("is connected"));
+    sim.event(
+        &target,
+        &Event::StepInconclusive {
+            generation,
+            step: StepIndex(0),
+            question: "is it there?".to_owned(),
+        },
+    );
+    let ended = Event::RunFinished {
+        generation,
+        ending: Ending::Inconclusive("is it there?".to_owned()),
+        receipt: String::new(),
+    };
+    sim.event(&target, &ended);
+    assert_eq!(sim.fleet.may_order(RolloutId(1), &order, &sim.live), Ok(()));
+    sim.take(Record::Ordered {
+        rollout: RolloutId(1),
+        order,
+        by: "root".to_owned(),
+    });
+    let work = &sim.fleet.rollouts()[&RolloutId(1)].work[&target];
+    assert_eq!(work.state, TargetState::Resolved("looked at it".to_owned()));
+}

@@ -63,10 +63,16 @@ impl Fleet {
                 Err(format!("{target} is {word}: there is nothing to retry"))
             }
             Order::Resolve { .. }
-                if work.state.is_terminal() && work.state != TargetState::Unknown =>
+                if work.state.is_terminal()
+                    && !matches!(
+                        work.state,
+                        TargetState::Unknown | TargetState::Inconclusive(_)
+                    ) =>
             {
                 Err(format!("{target} is {word}: there is nothing to resolve"))
             }
+            // What a probe could not tell is a person's to say, wherever the agent is.
+            Order::Resolve { .. } if matches!(work.state, TargetState::Inconclusive(_)) => Ok(()),
             Order::Resolve { .. } if live.connected.contains(target) => Err(format!(
                 "{target} is connected, so it will say itself what becomes of it; abort the rollout, or wait for its end"
             )),
