@@ -93,20 +93,11 @@ pub fn parse(document: &Document) -> (Policy, Vec<Finding>) {
         ..Policy::default()
     };
     let (table, errors) = DeTable::parse_recoverable(&document.text);
-    for error in errors {
-        remarks.error(
-            &error.span().unwrap_or(0..0),
-            error.message().trim().to_owned(),
-            "",
-        );
-    }
-    if remarks.findings.is_empty() {
-        read(
-            Table::new("", table.get_ref(), 0..0),
-            &mut policy,
-            &mut remarks,
-        );
-    }
+    remarks.syntax(errors);
+    let syntax = remarks.findings.len();
+    let table = Table::new("", table.get_ref(), 0..0);
+    read(table, &mut policy, &mut remarks);
+    remarks.settle(syntax);
     (policy, remarks.findings)
 }
 

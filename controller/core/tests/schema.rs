@@ -4,7 +4,7 @@
     reason = "a test stops where something is not as it must be"
 )]
 
-use controller_core::topology::{Document, json_schema, parse};
+use controller_core::topology::{Document, check, json_schema, parse};
 use serde_json::Value;
 
 const TENANT: &str = "id = \"3f0c8a4e-0000-0000-0000-000000000000\"";
@@ -136,4 +136,118 @@ fn the_examples_fit_the_schema_and_the_parser() {
         validate(&json_schema(), &serde_json::to_value(value).unwrap(), name);
         assert_eq!(findings(text), [""; 0], "{name}");
     }
+}
+
+#[test]
+fn what_can_be_read_around_a_mistake_is_checked_and_nothing_is_missed_that_may_lie_in_it() {
+    let document = |text: &str| Document {
+        file: "t.toml".to_owned(),
+        text: text.to_owned(),
+    };
+    let text = r#"
+[tenant.main]
+id = "not-a-guid"
+cloud = "comercial"
+[tenant.gov]
+id = 77aa
+[site.ams]
+reboot = true
+[domain."corp.contoso.com"]
+allow_outage = "yes"
+min_serving = 2
+[agents.corp]
+tenant = "main"
+serves = ["corp.contoso.com"]
+hosts = ["a.corp.contoso.com", "a.corp.contoso.com", "under score"]
+may_fix = ["tls13"]
+[agents.gov]
+tenant = "gov"
+site = "ams"
+serves = 7
+hosts = ["b.agency.test"]
+[product]
+connect = 3
+"#;
+    let (topology, mut findings) = parse(&[document(text)]);
+    findings.extend(check(&topology, None));
+    findings.sort();
+    let said: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    for finding in &findings {
+        assert!(!finding.fix.is_empty(), "no mend is named: {finding}");
+    }
+    let expected = [
+        (
+            "3:6",
+            "id: \"not-a-guid\" is not a tenant id",
+            "write \"3f0c8a4e-",
+        ),
+        (
+            "4:9",
+            "\"comercial\" is none of commercial, us-government, china",
+            "write \"commercial\"",
+        ),
+        ("6:", "", "correct this line"),
+        (
+            "8:10",
+            "reboot must be text in quotes",
+            "write \"never\" or \"ask\" or \"window\"",
+        ),
+        (
+            "10:16",
+            "allow_outage must be true or false",
+            "write allow_outage = true",
+        ),
+        (
+            "15:32",
+            "a.corp.contoso.com stands twice",
+            "remove one of the two",
+        ),
+        (
+            "15:54",
+            "is not a fully qualified DNS name",
+            "write \"ams-sync-01.corp.contoso.com\"",
+        ),
+        (
+            "16:12",
+            "\"tls13\" is none of tls12, vaultsvc",
+            "write \"tls12\"",
+        ),
+        ("20:10", "serves must be a list", "write serves = ["),
+        (
+            "23:11",
+            "product.connect must be a table",
+            "write [product.connect]",
+        ),
+    ];
+    for (place, what, fix) in expected {
+        assert!(
+            said.iter()
+                .any(|said| said.starts_with(&format!("t.toml:{place}"))
+                    && said.contains(what)
+                    && said.contains(fix)),
+            "{place} {what} {fix}: {said:#?}"
+        );
+    }
+    assert_eq!(said.len(), expected.len(), "{said:#?}");
+}
+
+#[test]
+fn a_broken_header_hides_its_own_table_and_no_other() {
+    let text = "[tenant.main\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[agents.x]\nserves = [\"a.test\"]\nhost = []\n";
+    let document = Document {
+        file: "t.toml".to_owned(),
+        text: text.to_owned(),
+    };
+    let (topology, mut findings) = parse(&[document]);
+    findings.extend(check(&topology, None));
+    let places: Vec<(usize, String)> = findings
+        .iter()
+        .map(|finding| (finding.place.line, finding.what.clone()))
+        .collect();
+    assert_eq!(places.len(), 2, "{places:?}");
+    assert_eq!(places[0].0, 1, "{places:?}");
+    assert_eq!(
+        places[1],
+        (5, "unknown key \"host\" in [agents.x]".to_owned())
+    );
 }

@@ -55,18 +55,11 @@ impl Read {
         };
         let documents: Vec<Document> = ask.topology.iter().map(document).collect();
         let (topology, mut findings) = topology::parse(&documents);
-        // A topology that could not be read in full would be found wanting for what was not read.
-        if findings
-            .iter()
-            .all(|finding| finding.severity == Severity::Warning)
-            || !topology.tenants.is_empty()
-        {
-            let available = (ask.purpose == Purpose::Install).then_some(available);
-            findings.extend(topology::check(&topology, available));
-            if let Some(available) = available {
-                let now = crate::now();
-                findings.extend(topology::installable(&topology, available, versions, now));
-            }
+        let available = (ask.purpose == Purpose::Install).then_some(available);
+        findings.extend(topology::check(&topology, available));
+        if let Some(available) = available {
+            let now = crate::now();
+            findings.extend(topology::installable(&topology, available, versions, now));
         }
         let mut policy = Policy::default();
         if let Some(text) = &ask.policy {

@@ -464,6 +464,23 @@ servers = ["s3.other.test"]
     ] {
         assert!(said.contains(part), "\"{part}\" is missing:\n{said}");
     }
+    // A slip of the pen in the text hides nothing else.
+    let slip = format!(
+        "{}\n[site.ams\n",
+        std::fs::read_to_string(&topology).unwrap()
+    );
+    let slip = text(&world.entrain(&["check", &world.write("slip.toml", &slip)]));
+    for part in [
+        "slip.toml:31:10: error: unclosed table",
+        "fix: correct this line",
+        "slip.toml:14:1: error: unknown key \"serrves\"",
+        "stands twice in the group",
+        "a host belongs to one tenant (G9)",
+        "two Connect entries",
+    ] {
+        assert!(slip.contains(part), "\"{part}\" is missing:\n{slip}");
+    }
+    assert!(!slip.contains("is served by no group"), "{slip}");
     let planned = world.entrain(&["plan", &topology]);
     assert_eq!(planned.status.code(), Some(2));
     assert_eq!(

@@ -57,8 +57,13 @@ fn references(topology: &Topology, findings: &mut Vec<Finding>) {
         .connect
         .values()
         .map(|entry| (&entry.tenant.value, entry.site.as_ref(), &entry.place));
+    let gaps = &topology.gaps;
     for (tenant, site, place) in groups.chain(entries) {
-        if !tenant.is_empty() && !topology.tenants.contains_key(tenant) {
+        if !tenant.is_empty()
+            && !topology.tenants.contains_key(tenant)
+            && !gaps.tenants.contains(tenant)
+            && !gaps.text
+        {
             let fix = unknown(tenant, topology.tenants.keys(), "tenant");
             findings.push(error(
                 place,
@@ -68,6 +73,7 @@ fn references(topology: &Topology, findings: &mut Vec<Finding>) {
         }
         if let Some(site) = site
             && !topology.sites.contains_key(&site.value)
+            && !gaps.text
         {
             let fix = unknown(&site.value, topology.sites.keys(), "site");
             findings.push(error(
@@ -106,7 +112,8 @@ fn hosts(topology: &Topology, findings: &mut Vec<Finding>) {
             else {
                 continue;
             };
-            findings.push(if first_tenant != tenant {
+            let is_known = !first_tenant.is_empty() && !tenant.is_empty();
+            findings.push(if first_tenant != tenant && is_known {
                 let what = format!(
                     "{host} is in tenant \"{first_tenant}\" ({first_place}) and in tenant \"{tenant}\": a host belongs to one tenant (G9)"
                 );
@@ -132,6 +139,8 @@ fn hosts(topology: &Topology, findings: &mut Vec<Finding>) {
             }
             if let Some((other, _, first)) = seen.get(server)
                 && *other != tenant
+                && !other.is_empty()
+                && !tenant.is_empty()
             {
                 let what = format!(
                     "{server} is in tenant \"{other}\" ({first}) and in tenant \"{tenant}\": a host belongs to one tenant (G9)"
@@ -148,8 +157,10 @@ fn domains(topology: &Topology, findings: &mut Vec<Finding>) {
     for entry in topology.connect.values() {
         known.extend(entry.forests.iter().map(|(forest, _)| forest.to_string()));
     }
+    // A domain or a host that could not be read would be missed wrongly.
+    let is_whole = !topology.gaps.text && !topology.gaps.lists;
     for (name, domain) in &topology.domains {
-        if !known.iter().any(|known| known == name.as_str()) {
+        if is_whole && !known.iter().any(|known| known == name.as_str()) {
             let fix = match nearest(name.as_str(), known.iter().map(String::as_str)) {
                 Some(meant) => format!("did you mean \"{meant}\"?"),
                 None => "add it to `serves` of a group, or remove the table".to_owned(),
@@ -167,7 +178,7 @@ fn domains(topology: &Topology, findings: &mut Vec<Finding>) {
             }
         }
     }
-    for domain in &served {
+    for domain in served.iter().filter(|_| is_whole) {
         let servers = topology.servers_of(domain).len();
         let written = topology.domains.get(domain);
         let allowed = written.is_some_and(|domain| domain.allow_outage);
@@ -207,7 +218,9 @@ fn first_place(topology: &Topology, domain: &protocol::DomainName) -> Option<Pla
 fn connect(topology: &Topology, findings: &mut Vec<Finding>) {
     let mut tenants: BTreeMap<&str, &str> = BTreeMap::new();
     for (name, entry) in &topology.connect {
-        if let Some(first) = tenants.insert(&entry.tenant.value, name) {
+        if !entry.tenant.value.is_empty()
+            && let Some(first) = tenants.insert(&entry.tenant.value, name)
+        {
             let what = format!(
                 "the tenant \"{}\" has two Connect entries, \"{first}\" and \"{name}\": one installation serves a tenant, with one active server (G1)",
                 entry.tenant.value
@@ -244,6 +257,8 @@ fn connect(topology: &Topology, findings: &mut Vec<Finding>) {
         }
         if let Some((preferred, place)) = &entry.prefer_active
             && !entry.servers.iter().any(|(server, _)| server == preferred)
+            && !topology.gaps.text
+            && !topology.gaps.lists
         {
             let fix = match nearest(
                 preferred.as_str(),

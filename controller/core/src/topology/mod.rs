@@ -9,8 +9,8 @@ mod schema;
 
 pub use check::{Available, check, installable};
 pub use model::{
-    AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, RebootRule, Site, Tenant, Topology,
-    Wanted,
+    AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, Gaps, RebootRule, Site, Tenant,
+    Topology, Wanted,
 };
 pub use parse::{Document, parse};
 pub use reader::At;

@@ -133,6 +133,18 @@ pub struct ConnectEntry {
     pub place: Place,
 }
 
+/// What stands in the documents and could not be read. A rule that something lacks is not applied where it may lie in a
+/// gap; every gap has its own finding.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// A part of the text is no TOML, or no table where one must be.
+    pub text: bool,
+    /// Tenants whose description could not be read, by name.
+    pub tenants: BTreeSet<String>,
+    /// An entry of a list of servers or domains could not be read.
+    pub lists: bool,
+}
+
 /// The whole.
 #[derive(Debug, Clone)]
 pub struct Topology {
@@ -150,6 +162,8 @@ pub struct Topology {
     pub agents: BTreeMap<String, AgentGroup>,
     /// Connect entries by name.
     pub connect: BTreeMap<String, ConnectEntry>,
+    /// What could not be read.
+    pub gaps: Gaps,
 }
 
 impl Topology {

@@ -8,12 +8,12 @@ use protocol::step::{Cloud, DirectoryRights, Fix, SignIn};
 use protocol::{Digest, DomainName, GmsaName, TargetId, TenantId};
 use toml::de::DeTable;
 
-use crate::finding::{Finding, Place, Severity, Source};
+use crate::finding::{Finding, Place, Severity, Source, nearest};
 use crate::topology::model::{
-    AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, RebootRule, Site, Tenant, Topology,
-    Wanted,
+    AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, Gaps, RebootRule, Site, Tenant,
+    Topology, Wanted,
 };
-use crate::topology::reader::{At, Remarks, Table};
+use crate::topology::reader::{At, Remarks, Table, Written};
 
 /// One file of a topology.
 #[derive(Debug, Clone)]
@@ -25,18 +25,21 @@ pub struct Document {
 }
 
 macro_rules! word {
-    ($name:ident, $wanted:literal, $($text:literal => $value:expr),+ $(,)?) => {
+    ($name:ident, $($text:literal => $value:expr),+ $(,)?) => {
         struct $name;
-        impl $name {
-            const WANTED: &'static str = $wanted;
-        }
         impl FromStr for Word<$name> {
             type Err = String;
             fn from_str(text: &str) -> Result<Self, String> {
                 match text {
                     $($text => Ok(Word($value)),)+
-                    other => Err(format!("\"{other}\" is none of {}", $name::WANTED)),
+                    other => Err(format!("\"{other}\" is none of {}", [$($text),+].join(", "))),
                 }
+            }
+        }
+        impl Written for Word<$name> {
+            fn example(text: Option<&str>) -> String {
+                let meant = text.and_then(|text| nearest(text, [$($text),+]));
+                meant.map_or_else(|| [$($text),+].join("\" or \""), str::to_owned)
             }
         }
     };
@@ -65,15 +68,15 @@ impl Kind for FixWord {
     type Value = Fix;
 }
 
-word!(CloudWord, "commercial, us-government, china",
+word!(CloudWord,
     "commercial" => Cloud::Commercial, "us-government" => Cloud::UsGovernment, "china" => Cloud::China);
-word!(SignInWord, "token, credential, wizard",
+word!(SignInWord,
     "token" => SignIn::Token, "credential" => SignIn::Credential, "wizard" => SignIn::Wizard);
-word!(ChangeWord, "optional, required", "optional" => Change::Optional, "required" => Change::Required);
-word!(RebootWord, "never, ask, window",
+word!(ChangeWord, "optional" => Change::Optional, "required" => Change::Required);
+word!(RebootWord,
     "never" => RebootRule::Never, "ask" => RebootRule::Ask, "window" => RebootRule::Window);
-word!(RightsWord, "handover, ask", "handover" => DirectoryRights::Handover, "ask" => DirectoryRights::Ask);
-word!(FixWord, "tls12, vaultsvc", "tls12" => Fix::Tls12, "vaultsvc" => Fix::Vaultsvc);
+word!(RightsWord, "handover" => DirectoryRights::Handover, "ask" => DirectoryRights::Ask);
+word!(FixWord, "tls12" => Fix::Tls12, "vaultsvc" => Fix::Vaultsvc);
 
 /// Parses the documents of one topology. Gives the model as far as it could be read, and all findings.
 #[must_use]
@@ -92,6 +95,7 @@ pub fn parse(documents: &[Document]) -> (Topology, Vec<Finding>) {
         domains: BTreeMap::new(),
         agents: BTreeMap::new(),
         connect: BTreeMap::new(),
+        gaps: Gaps::default(),
     };
     let mut findings = Vec::new();
     for document in sorted {
@@ -104,17 +108,11 @@ pub fn parse(documents: &[Document]) -> (Topology, Vec<Finding>) {
             findings: Vec::new(),
         };
         let (table, errors) = DeTable::parse_recoverable(&document.text);
-        for error in errors {
-            let range = error.span().unwrap_or(0..0);
-            remarks.error(&range, error.message().trim().to_owned(), "");
-        }
-        if remarks.findings.is_empty() {
-            read(
-                Table::new("", table.get_ref(), 0..0),
-                &mut topology,
-                &mut remarks,
-            );
-        }
+        topology.gaps.text |= remarks.syntax(errors);
+        let syntax = remarks.findings.len();
+        let document = Table::new("", table.get_ref(), 0..0);
+        read(document, &mut topology, &mut remarks);
+        remarks.settle(syntax);
         findings.append(&mut remarks.findings);
     }
     default_tenants(&mut topology, &mut findings);
@@ -140,10 +138,14 @@ fn read(mut document: Table<'_, '_>, topology: &mut Topology, remarks: &mut Rema
         }
         product.finish(remarks);
     }
-    for (name, table) in document.named("tenant", remarks) {
+    let before = remarks.findings.len();
+    let tenants = document.named("tenant", remarks);
+    topology.gaps.text |= remarks.findings.len() > before;
+    for (name, table) in tenants {
         let place = remarks.source.place(&name.range);
-        if let Some(tenant) = tenant(table, &place, remarks) {
-            insert(&mut topology.tenants, name, tenant, "tenant", remarks);
+        match tenant(table, &place, topology.gaps.text, remarks) {
+            Some(tenant) => insert(&mut topology.tenants, name, tenant, "tenant", remarks),
+            None => drop(topology.gaps.tenants.insert(name.value)),
         }
     }
     for (name, table) in document.named("site", remarks) {
@@ -172,7 +174,7 @@ fn read(mut document: Table<'_, '_>, topology: &mut Topology, remarks: &mut Rema
     }
     for (name, table) in document.named("agents", remarks) {
         let place = remarks.source.place(&name.range);
-        let group = group(table, place, remarks);
+        let group = group(table, place, &mut topology.gaps, remarks);
         insert(
             &mut topology.agents,
             name,
@@ -183,7 +185,7 @@ fn read(mut document: Table<'_, '_>, topology: &mut Topology, remarks: &mut Rema
     }
     for (name, table) in document.named("connect", remarks) {
         let place = remarks.source.place(&name.range);
-        let entry = connect(table, place, remarks);
+        let entry = connect(table, place, &mut topology.gaps, remarks);
         insert(&mut topology.connect, name, entry, "Connect entry", remarks);
     }
     document.finish(remarks);
@@ -207,21 +209,21 @@ fn insert<T>(
     }
 }
 
-fn tenant(mut table: Table<'_, '_>, place: &Place, remarks: &mut Remarks<'_>) -> Option<Tenant> {
+fn tenant(
+    mut table: Table<'_, '_>,
+    place: &Place,
+    gap: bool,
+    remarks: &mut Remarks<'_>,
+) -> Option<Tenant> {
+    let before = remarks.findings.len();
     let id: Option<At<TenantId>> = table.parse("id", remarks);
-    if id.is_none() {
-        let range = table.range().clone();
-        let missing = !remarks
-            .findings
-            .iter()
-            .any(|finding| finding.what.starts_with("id:"));
-        if missing {
-            remarks.error(
-                &range,
-                "the tenant has no id",
-                "write id = \"the tenant's GUID\"",
-            );
-        }
+    // What may be written on a line that could not be read is not missed.
+    if id.is_none() && remarks.findings.len() == before && !gap {
+        remarks.error(
+            table.range(),
+            "the tenant has no id",
+            "write id = \"the tenant's GUID\"",
+        );
     }
     let cloud = table
         .parse::<Word<CloudWord>>("cloud", remarks)
@@ -296,17 +298,33 @@ fn placed<T>(items: Vec<At<T>>, remarks: &Remarks<'_>) -> Vec<(T, Place)> {
         .collect()
 }
 
-fn required<T>(items: &[T], key: &str, table: &Table<'_, '_>, remarks: &mut Remarks<'_>) {
-    if items.is_empty() {
+/// A list that must not be empty. One that could not be read in full is a gap, and not missed.
+fn required<T: Written>(
+    key: &'static str,
+    table: &mut Table<'_, '_>,
+    gaps: &mut Gaps,
+    remarks: &mut Remarks<'_>,
+) -> Vec<(T, Place)> {
+    let before = remarks.findings.len();
+    let items: Vec<At<T>> = table.list(key, remarks);
+    if remarks.findings.len() > before {
+        gaps.lists = true;
+    } else if items.is_empty() && !gaps.text {
         remarks.error(
             table.range(),
             format!("{key} is missing or empty"),
-            format!("write {key} = [\"…\"]"),
+            format!("write {key} = [\"{}\"]", T::example(None)),
         );
     }
+    placed(items, remarks)
 }
 
-fn group(mut table: Table<'_, '_>, place: Place, remarks: &mut Remarks<'_>) -> AgentGroup {
+fn group(
+    mut table: Table<'_, '_>,
+    place: Place,
+    gaps: &mut Gaps,
+    remarks: &mut Remarks<'_>,
+) -> AgentGroup {
     let unnamed = At {
         value: String::new(),
         range: table.range().clone(),
@@ -314,10 +332,8 @@ fn group(mut table: Table<'_, '_>, place: Place, remarks: &mut Remarks<'_>) -> A
     let tenant = table.text("tenant", remarks).unwrap_or(unnamed);
     let site = table.text("site", remarks);
     let labels = table.texts("labels", remarks).into_iter().collect();
-    let serves = table.list("serves", remarks);
-    required(&serves, "serves", &table, remarks);
-    let hosts = table.list("hosts", remarks);
-    required(&hosts, "hosts", &table, remarks);
+    let serves = required("serves", &mut table, gaps, remarks);
+    let hosts = required("hosts", &mut table, gaps, remarks);
     let gmsa: Option<At<GmsaName>> = table.parse("gmsa", remarks);
     let may_fix = table
         .list::<Word<FixWord>>("may_fix", remarks)
@@ -329,15 +345,20 @@ fn group(mut table: Table<'_, '_>, place: Place, remarks: &mut Remarks<'_>) -> A
         tenant,
         site,
         labels,
-        serves: placed(serves, remarks),
-        hosts: placed(hosts, remarks),
+        serves,
+        hosts,
         gmsa: gmsa.map(|at| at.value),
         may_fix,
         place,
     }
 }
 
-fn connect(mut table: Table<'_, '_>, place: Place, remarks: &mut Remarks<'_>) -> ConnectEntry {
+fn connect(
+    mut table: Table<'_, '_>,
+    place: Place,
+    gaps: &mut Gaps,
+    remarks: &mut Remarks<'_>,
+) -> ConnectEntry {
     let unnamed = At {
         value: String::new(),
         range: table.range().clone(),
@@ -345,10 +366,8 @@ fn connect(mut table: Table<'_, '_>, place: Place, remarks: &mut Remarks<'_>) ->
     let tenant = table.text("tenant", remarks).unwrap_or(unnamed);
     let site = table.text("site", remarks);
     let labels = table.texts("labels", remarks).into_iter().collect();
-    let forests = table.list("forests", remarks);
-    required(&forests, "forests", &table, remarks);
-    let servers = table.list("servers", remarks);
-    required(&servers, "servers", &table, remarks);
+    let forests = required("forests", &mut table, gaps, remarks);
+    let servers = required("servers", &mut table, gaps, remarks);
     let prefer_active: Option<At<TargetId>> = table.parse("prefer_active", remarks);
     let settings = settings(&mut table, remarks);
     if let Some(mut limits) = table.table("pending_exports", remarks) {
@@ -363,8 +382,8 @@ fn connect(mut table: Table<'_, '_>, place: Place, remarks: &mut Remarks<'_>) ->
         tenant,
         site,
         labels,
-        forests: placed(forests, remarks),
-        servers: placed(servers, remarks),
+        forests,
+        servers,
         prefer_active: prefer_active.map(|at| {
             let place = remarks.source.place(&at.range);
             (at.value, place)
@@ -394,6 +413,9 @@ fn settings(table: &mut Table<'_, '_>, remarks: &mut Remarks<'_>) -> ConnectSett
 
 /// A group that names no tenant belongs to the only one there is.
 fn default_tenants(topology: &mut Topology, findings: &mut Vec<Finding>) {
+    if topology.gaps.text || !topology.gaps.tenants.is_empty() {
+        return;
+    }
     let only = match topology.tenants.len() {
         1 => topology.tenants.keys().next().cloned(),
         _ => None,

@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::str::FromStr;
 
+use protocol::{DomainName, GmsaName, TargetId, TenantId, Version};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -18,6 +19,31 @@ pub struct At<T> {
     pub range: Range<usize>,
 }
 
+/// What can be written as text in quotes, with an example for whoever wrote something else.
+pub(crate) trait Written: FromStr<Err: std::fmt::Display> {
+    /// What to write where `text` was found; `None` when there was no text at all.
+    fn example(text: Option<&str>) -> String;
+}
+
+macro_rules! written {
+    ($($kind:ty => $example:literal),+ $(,)?) => {
+        $(impl Written for $kind {
+            fn example(_: Option<&str>) -> String {
+                $example.to_owned()
+            }
+        })+
+    };
+}
+
+written!(
+    String => "…",
+    Version => "1.1.1586.0",
+    TenantId => "3f0c8a4e-0000-0000-0000-000000000000",
+    DomainName => "corp.contoso.com",
+    GmsaName => "svcEntraSync$",
+    TargetId => "ams-sync-01.corp.contoso.com",
+);
+
 /// Findings and their document.
 #[derive(Debug)]
 pub(crate) struct Remarks<'a> {
@@ -26,6 +52,53 @@ pub(crate) struct Remarks<'a> {
 }
 
 impl Remarks<'_> {
+    /// Notes what is no TOML. Gives true when the text has such a place; [`Remarks::settle`] is due after the rest was read.
+    pub(crate) fn syntax(&mut self, errors: Vec<toml::de::Error>) -> bool {
+        for error in &errors {
+            let message = error.message().trim();
+            let fix = if message.starts_with("duplicate key") {
+                "keep one of the two"
+            } else {
+                "correct this line: a text stands in quotes, a list in [ ], a table under its own [name]"
+            };
+            self.error(&error.span().unwrap_or(0..0), message.to_owned(), fix);
+        }
+        !errors.is_empty()
+    }
+
+    /// Drops what was remarked on text that only looks wrong because of a syntax error before it: the rest of that line,
+    /// or of the table when the line is its header. The first `syntax` findings are the syntax errors.
+    pub(crate) fn settle(&mut self, syntax: usize) {
+        let lines: Vec<&str> = self.source.text.lines().collect();
+        let is_header = |line: usize| {
+            line.checked_sub(1)
+                .and_then(|index| lines.get(index))
+                .is_some_and(|text| text.trim_start().starts_with('['))
+        };
+        let broken: Vec<Range<usize>> = self.findings[..syntax]
+            .iter()
+            .map(|finding| {
+                let first = finding.place.line;
+                let end = if is_header(first) {
+                    (first + 1..=lines.len())
+                        .find(|line| is_header(*line))
+                        .unwrap_or(usize::MAX)
+                } else {
+                    first + 1
+                };
+                first..end
+            })
+            .collect();
+        let mut index = 0;
+        self.findings.retain(|finding| {
+            index += 1;
+            index <= syntax
+                || !broken
+                    .iter()
+                    .any(|lines| lines.contains(&finding.place.line))
+        });
+    }
+
     pub(crate) fn error(
         &mut self,
         range: &Range<usize>,
@@ -84,7 +157,7 @@ impl<'t, 'i> Table<'t, 'i> {
     }
 
     /// A text that parses into `T`.
-    pub(crate) fn parse<T: FromStr<Err: std::fmt::Display>>(
+    pub(crate) fn parse<T: Written>(
         &mut self,
         key: &'static str,
         remarks: &mut Remarks<'_>,
@@ -139,12 +212,16 @@ impl<'t, 'i> Table<'t, 'i> {
         if let DeValue::Boolean(flag) = value.get_ref() {
             return Some(*flag);
         }
-        remarks.error(&value.span(), format!("{key} must be true or false"), "");
+        remarks.error(
+            &value.span(),
+            format!("{key} must be true or false"),
+            format!("write {key} = true"),
+        );
         None
     }
 
     /// A list of texts that parse into `T`; one that does not is a finding and left out.
-    pub(crate) fn list<T: FromStr<Err: std::fmt::Display>>(
+    pub(crate) fn list<T: Written>(
         &mut self,
         key: &'static str,
         remarks: &mut Remarks<'_>,
@@ -190,7 +267,7 @@ impl<'t, 'i> Table<'t, 'i> {
                 remarks.error(
                     &item.span(),
                     format!("an entry of {key} must be a table"),
-                    "",
+                    format!("write {key} = [{{ … }}]"),
                 );
                 None
             }
@@ -285,11 +362,15 @@ fn as_table<'t, 'i>(
     if let DeValue::Table(table) = value.get_ref() {
         return Some(Table::new(name, table, value.span()));
     }
-    remarks.error(&value.span(), format!("{name} must be a table"), "");
+    let fix = match name.as_str() {
+        "tenant" | "site" | "domain" | "agents" | "connect" => format!("write [{name}.NAME]"),
+        _ => format!("write [{name}]"),
+    };
+    remarks.error(&value.span(), format!("{name} must be a table"), fix);
     None
 }
 
-fn parse_value<T: FromStr<Err: std::fmt::Display>>(
+fn parse_value<T: Written>(
     value: &Spanned<DeValue<'_>>,
     key: &str,
     remarks: &mut Remarks<'_>,
@@ -298,7 +379,7 @@ fn parse_value<T: FromStr<Err: std::fmt::Display>>(
         remarks.error(
             &value.span(),
             format!("{key} must be text in quotes"),
-            format!("write {key} = \"…\""),
+            format!("write \"{}\"", T::example(None)),
         );
         return None;
     };
@@ -308,7 +389,8 @@ fn parse_value<T: FromStr<Err: std::fmt::Display>>(
             range: value.span(),
         }),
         Err(error) => {
-            remarks.error(&value.span(), format!("{key}: {error}"), "");
+            let fix = format!("write \"{}\"", T::example(Some(text)));
+            remarks.error(&value.span(), format!("{key}: {error}"), fix);
             None
         }
     }
