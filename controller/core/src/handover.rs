@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 use protocol::{DomainName, GmsaName, TargetId};
 
+use serde::Serialize;
+
 use crate::topology::Topology;
 
 /// The product's default gMSA (1.6 [P]).
@@ -24,10 +26,25 @@ const PERMISSIONS: &[(&str, &str)] = &[
 ];
 
 /// What a domain's administrator is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Handover {
+    /// The domain.
+    pub domain: DomainName,
+    /// Who answers for it, as the topology says.
+    pub owner: Option<String>,
+    /// gMSAs that have their home there, with the servers that may retrieve the password.
+    pub accounts: BTreeMap<GmsaName, BTreeSet<TargetId>>,
+    /// True when agents serve the domain, so that their account needs rights in it.
+    pub served: bool,
+    /// What to read and to run: PowerShell.
+    pub script: String,
+}
+
+/// Puts together what a domain's administrator is asked to do.
 ///
 /// # Errors
 /// When nothing in the topology concerns the domain.
-pub fn handover(topology: &Topology, domain: &DomainName) -> Result<String, String> {
+pub fn handover(topology: &Topology, domain: &DomainName) -> Result<Handover, String> {
     let serving = topology
         .agents
         .values()
@@ -50,21 +67,27 @@ pub fn handover(topology: &Topology, domain: &DomainName) -> Result<String, Stri
             "nothing in the topology serves {domain} or is a server of it"
         ));
     }
-    let mut text = String::new();
-    write(&mut text, topology, domain, &accounts, served)
+    let owner = topology.domains.get(domain);
+    let owner = owner.and_then(|domain| domain.owner.clone());
+    let mut script = String::new();
+    write(&mut script, owner.as_deref(), domain, &accounts, served)
         .map_err(|_| "writing to a text cannot fail".to_owned())?;
-    Ok(text)
+    Ok(Handover {
+        domain: domain.clone(),
+        owner,
+        accounts,
+        served,
+        script,
+    })
 }
 
 fn write(
     out: &mut String,
-    topology: &Topology,
+    owner: Option<&str>,
     domain: &DomainName,
     accounts: &BTreeMap<GmsaName, BTreeSet<TargetId>>,
     served: bool,
 ) -> std::fmt::Result {
-    let owner = topology.domains.get(domain);
-    let owner = owner.and_then(|domain| domain.owner.as_deref());
     writeln!(out, "# The directory's part for {domain}")?;
     if let Some(owner) = owner {
         writeln!(out, "# For: {}", owner.replace(['\r', '\n'], " "))?;

@@ -39,7 +39,9 @@ fn has_error(text: &str) -> bool {
 #[test]
 fn each_domain_gets_its_own_part_as_powershell() {
     let topology = topology();
-    let home = handover(&topology, &"corp.contoso.com".parse().unwrap()).unwrap();
+    let home = handover(&topology, &"corp.contoso.com".parse().unwrap())
+        .unwrap()
+        .script;
     assert!(!has_error(&home), "{home}");
     assert!(has_error("if ($a {"), "the grammar tells what is wrong");
     for words in [
@@ -64,7 +66,9 @@ fn each_domain_gets_its_own_part_as_powershell() {
         "no credential is handed to anybody"
     );
 
-    let child = handover(&topology, &"emea.corp.contoso.com".parse().unwrap()).unwrap();
+    let child = handover(&topology, &"emea.corp.contoso.com".parse().unwrap())
+        .unwrap()
+        .script;
     assert!(!has_error(&child), "{child}");
     assert!(child.contains("-Name 'provAgentgMSA'") && child.contains("fra-sync-01"));
     assert!(!child.contains("sync-02"), "{child}");

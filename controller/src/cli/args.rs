@@ -108,6 +108,8 @@ pub(crate) enum Verb {
         domain: protocol::DomainName,
         #[command(flatten)]
         documents: Documents,
+        #[command(flatten)]
+        json: Json,
     },
     /// Carries out a plan.
     ///
@@ -428,6 +430,91 @@ impl Verb {
             "info"
         } else {
             "warn"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Verbs that read, and print what they read.
+    const READ: &[&str] = &[
+        "agents",
+        "agents list",
+        "artifact list",
+        "audit verify",
+        "check",
+        "demo",
+        "doctor",
+        "handover",
+        "logs",
+        "plan",
+        "preflight",
+        "status",
+        "secret list",
+        "tasks",
+        "tasks list",
+        "watch",
+        "why",
+    ];
+    /// Verbs that act; their answer is their exit code. `schema` prints JSON and nothing else.
+    const ACT: &[&str] = &[
+        "abort",
+        "agents approve",
+        "agents replace",
+        "agents revoke",
+        "apply",
+        "artifact add",
+        "audit export",
+        "backup",
+        "freeze",
+        "init",
+        "limits",
+        "pause",
+        "resolve",
+        "restore",
+        "resume",
+        "retry",
+        "schema",
+        "secret give",
+        "serve",
+        "skip",
+        "tasks attest",
+        "thaw",
+        "token create",
+    ];
+
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, bool)>) {
+        for below in command
+            .get_subcommands()
+            .filter(|below| below.get_name() != "help")
+        {
+            let path = format!("{path} {}", below.get_name()).trim().to_owned();
+            let json = below.get_arguments().any(|arg| arg.get_id() == "json");
+            if !below.is_subcommand_required_set() {
+                found.push((path.clone(), json));
+            }
+            leaves(below, &path, found);
+        }
+    }
+
+    #[test]
+    fn every_verb_that_reads_prints_json_when_asked() {
+        let mut found = Vec::new();
+        let mut command = Arguments::command();
+        command.build();
+        leaves(&command, "", &mut found);
+        let named = |verb: &&&str| found.iter().all(|(found, _)| found != **verb);
+        let unknown: Vec<_> = READ.iter().chain(ACT).filter(named).collect();
+        assert!(unknown.is_empty(), "there is no such verb: {unknown:?}");
+        for (verb, json) in found {
+            let reads = READ.contains(&verb.as_str());
+            let acts = ACT.contains(&verb.as_str());
+            assert!(reads != acts, "{verb}: it reads, or it acts");
+            assert!(json || !reads, "{verb} has no --json");
         }
     }
 }

@@ -76,7 +76,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             };
             plan(&client, &documents, purpose, json.json).await
         }
-        Verb::Handover { domain, documents } => {
+        Verb::Handover {
+            domain,
+            documents,
+            json,
+        } => {
             let texts = read_topology(&documents.topology)?;
             let document = |text: Text| controller_core::topology::Document {
                 file: text.file,
@@ -93,7 +97,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 return Ok(exit::FINDINGS);
             }
             match controller_core::handover::handover(&topology, &domain) {
-                Ok(text) => output::print(&text),
+                Ok(handover) if json.json => output::json(&handover)?,
+                Ok(handover) => output::print(&handover.script),
                 Err(why) => bail!("{why}"),
             }
             Ok(exit::OK)
