@@ -2,6 +2,7 @@
 //! what now. Everything here is a function of its arguments: no IO, no clock.
 #![warn(missing_docs)]
 
+pub mod active;
 pub mod drift;
 pub mod facts;
 pub mod finding;

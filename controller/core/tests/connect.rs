@@ -238,6 +238,50 @@ fn staging_servers_are_upgraded_before_the_active_one_and_each_keeps_its_mode() 
     }
 }
 
+/// The alarms stand in the plan, and in the fleet's state as soon as servers tell, whatever was planned.
+#[test]
+fn two_active_servers_none_and_what_cannot_be_told_raise_an_alarm() {
+    let (active, staging) = (Some(false), Some(true));
+    for (modes, alarm, warning) in [
+        ([active, staging], "", ""),
+        ([active, active], "active at once: c1.a.test, c2.a.test", ""),
+        ([staging, staging], "no Connect server of tenant main", ""),
+        (
+            [active, None],
+            "",
+            "whether c2.a.test of tenant main is active cannot be told",
+        ),
+    ] {
+        let plan = upgrade(modes);
+        let report = controller_core::plan::render(&plan);
+        for (said, wanted, label) in [
+            (&plan.alarms, alarm, "ALARM G1"),
+            (&plan.warnings, warning, "WARNING G1"),
+        ] {
+            assert_eq!(said.is_empty(), wanted.is_empty(), "{modes:?}: {said:?}");
+            assert!(said.iter().all(|said| said.contains(wanted)), "{said:?}");
+            assert_eq!(report.contains(label), !wanted.is_empty(), "{report}");
+        }
+        let mut world = World::new();
+        assert_eq!(world.fleet.alarms(), [""; 0]);
+        world.reports("c1.a.test", Some(modes[0]));
+        world.reports("c2.a.test", Some(modes[1]));
+        let alarms = world.fleet.alarms();
+        let wanted = [alarm, warning]
+            .concat()
+            .replace("main", "3f0c8a4e-0000-0000-0000-000000000000");
+        assert_eq!(
+            alarms.is_empty(),
+            wanted.is_empty(),
+            "{modes:?}: {alarms:?}"
+        );
+        assert!(
+            alarms.iter().all(|said| said.contains(&wanted)),
+            "{alarms:?}"
+        );
+    }
+}
+
 #[test]
 fn a_server_whose_mode_cannot_be_told_is_not_upgraded() {
     let plan = upgrade([None, Some(true)]);

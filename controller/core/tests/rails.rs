@@ -155,14 +155,11 @@ fn holds(plan: &Plan, known: &Fleetwide) -> Result<(), TestCaseError> {
                 "G9: a step on {target} names another tenant"
             );
         }
-        let first = part
-            .phases
-            .iter()
-            .find(|phase| !phase.steps.iter().all(Step::is_read_only));
-        if let Some(first) = first {
+        for phase in &part.phases {
+            let changes = !phase.steps.iter().all(Step::is_read_only);
             prop_assert!(
-                matches!(first.steps[0], Step::Preflight(_)),
-                "G8: {target} is changed before its preflight"
+                !changes || matches!(phase.steps[0], Step::Preflight(_)),
+                "G8: a phase changes {target} before its preflight"
             );
         }
         if part.makes_active() {

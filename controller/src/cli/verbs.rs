@@ -473,6 +473,9 @@ async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
             order.since, order.by, order.why
         ));
     }
+    for alarm in &status.alarms {
+        output::print(&format!("ALARM {alarm}"));
+    }
     let row = |view: &controller_core::fleet::RolloutView| {
         let counts: Vec<String> = view
             .counts

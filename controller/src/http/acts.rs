@@ -106,6 +106,7 @@ pub(super) async fn plan(
                 plan: None,
                 report: String::new(),
                 alarms: Vec::new(),
+                warnings: Vec::new(),
             };
             return drop(answer.send(Ok(none)));
         }
@@ -122,6 +123,7 @@ pub(super) async fn plan(
             plan: Some(id),
             report: render(&plan),
             alarms: plan.alarms.clone(),
+            warnings: plan.warnings.clone(),
         };
         if let std::collections::btree_map::Entry::Vacant(free) = core.plans.entry(id) {
             batch.keep(plan.to_bytes());

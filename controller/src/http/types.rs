@@ -87,6 +87,9 @@ pub struct Planned {
     pub report: String,
     /// What stands against applying it.
     pub alarms: Vec<String>,
+    /// What should be known before it is applied.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// What `apply` sends.
@@ -181,6 +184,9 @@ pub struct Status {
     pub frozen: Option<Stopped>,
     /// All rollouts, newest last.
     pub rollouts: Vec<RolloutView>,
+    /// Tenants in which not exactly one Connect server is active, or that cannot be told (G1).
+    #[serde(default)]
+    pub alarms: Vec<String>,
     /// Work for people.
     pub tasks: usize,
     /// UDP receive and send buffer, bytes.

@@ -46,6 +46,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
             .keys()
             .filter_map(|id| core.fleet.view(*id, &core.live, now))
             .collect(),
+        alarms: core.fleet.alarms(),
         tasks: core.fleet.tasks().len(),
         buffers,
         trust_root,

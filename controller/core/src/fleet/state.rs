@@ -7,8 +7,11 @@ use protocol::refusal::Refusal;
 use protocol::secret::SecretKind;
 use protocol::signed::Phase;
 use protocol::task::TaskText;
-use protocol::{Attempt, BundleId, Generation, PlanId, RolloutId, StepIndex, TargetId, Timestamp};
+use protocol::{
+    Attempt, BundleId, Generation, PlanId, RolloutId, StepIndex, TargetId, TenantId, Timestamp,
+};
 
+use crate::active::{self, Modes, Verdict};
 use crate::facts::Fleetwide;
 use crate::plan::Plan;
 
@@ -286,6 +289,34 @@ impl Fleet {
     #[must_use]
     pub const fn known(&self) -> &Fleetwide {
         &self.known
+    }
+
+    /// What every tenant's Connect servers told last, against G1. Servers are those that some rollout's plan named; a tenant
+    /// where all is well has no line.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<String> {
+        let mut tenants: BTreeMap<&TenantId, Modes> = BTreeMap::new();
+        for (target, part) in self
+            .rollouts
+            .values()
+            .flat_map(|rollout| &rollout.plan.targets)
+        {
+            let known = self
+                .known
+                .get(target)
+                .and_then(|known| known.facts.as_ref());
+            let connect = known.and_then(|(_, facts)| facts.connect.as_ref());
+            if let Some(connect) = connect.filter(|_| part.lane.starts_with("connect.")) {
+                let modes = tenants.entry(&part.tenant).or_default();
+                modes.insert(target.clone(), connect.staging);
+            }
+        }
+        let look = |(tenant, modes): (&TenantId, Modes)| match active::look(tenant.as_str(), &modes)
+        {
+            Verdict::Holds => None,
+            Verdict::Broken(why) | Verdict::CannotTell(why) => Some(why),
+        };
+        tenants.into_iter().filter_map(look).collect()
     }
 
     /// All rollouts.

@@ -7,6 +7,7 @@ use protocol::step::Step;
 use protocol::{DomainName, TargetId};
 use serde::{Deserialize, Serialize};
 
+use crate::active::{self, Modes, Verdict};
 use crate::facts::{self, Fleetwide};
 use crate::plan::{DomainPlan, Kind, Limits, Plan, TargetPlan};
 use crate::policy::{Policy, Selector};
@@ -81,9 +82,15 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     } = inputs;
     let mut members = BTreeMap::new();
     let mut targets = BTreeMap::new();
-    let mut alarms = Vec::new();
+    let (mut alarms, mut warnings) = (Vec::new(), Vec::new());
     agents(inputs, &mut targets, &mut members);
-    connects(inputs, &mut targets, &mut members, &mut alarms);
+    connects(
+        inputs,
+        &mut targets,
+        &mut members,
+        &mut alarms,
+        &mut warnings,
+    );
     alarms.extend(unknown_domains(inputs.policy, &members));
     let kind = match purpose {
         Purpose::Install => Kind::Install,
@@ -128,6 +135,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         change_required: change_required && kind == Kind::Install,
         targets,
         alarms,
+        warnings,
     }
 }
 
@@ -206,6 +214,7 @@ fn connects(
     targets: &mut BTreeMap<TargetId, TargetPlan>,
     members: &mut BTreeMap<TargetId, Member>,
     alarms: &mut Vec<String>,
+    warnings: &mut Vec<String>,
 ) {
     let Inputs {
         topology,
@@ -218,31 +227,17 @@ fn connects(
         let Some(tenant) = topology.tenants.get(&entry.tenant.value) else {
             continue;
         };
-        let mut modes = connect::Modes::new();
+        let mut modes = Modes::new();
         for (server, _) in &entry.servers {
             let facts = known.get(server).and_then(|known| known.facts.as_ref());
             if let Some(connect) = facts.and_then(|(_, facts)| facts.connect.as_ref()) {
                 modes.insert(server.clone(), connect.staging);
             }
         }
-        let active: Vec<&str> = modes
-            .iter()
-            .filter(|(_, staging)| **staging == Some(false))
-            .map(|(server, _)| server.as_str())
-            .collect();
-        if active.len() > 1 {
-            alarms.push(format!(
-                "G1: {} servers of tenant {} are active at once: {}; set all but one to staging mode before anything else",
-                active.len(),
-                entry.tenant.value,
-                active.join(", ")
-            ));
-        }
-        if !modes.is_empty() && active.is_empty() && modes.values().all(Option::is_some) {
-            alarms.push(format!(
-                "G1: no Connect server of tenant {} is active",
-                entry.tenant.value
-            ));
+        match active::look(&entry.tenant.value, &modes) {
+            Verdict::Holds => {}
+            Verdict::Broken(why) if purpose == Purpose::Install => alarms.push(why),
+            Verdict::Broken(why) | Verdict::CannotTell(why) => warnings.push(why),
         }
         for (server, _) in &entry.servers {
             if let Some(part) = targets.get_mut(server) {

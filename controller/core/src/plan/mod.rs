@@ -119,6 +119,9 @@ pub struct Plan {
     pub change_required: bool,
     /// What stands against the plan as a whole; not empty means that it cannot be applied.
     pub alarms: Vec<String>,
+    /// What should be known before it is applied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 impl Plan {

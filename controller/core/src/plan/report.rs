@@ -70,6 +70,9 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
     for alarm in &plan.alarms {
         writeln!(out, "  ALARM {alarm}")?;
     }
+    for warning in &plan.warnings {
+        writeln!(out, "  WARNING {warning}")?;
+    }
     for (number, wave) in plan.waves.iter().enumerate() {
         writeln!(out, "\nwave {}", number + 1)?;
         for target in wave {

@@ -1,7 +1,5 @@
 //! Connect Sync, first form: express settings on one server as one guided appointment; what is installed is verified.
 
-use std::collections::BTreeMap;
-
 use protocol::facts::Facts;
 use protocol::signed::{ArtifactRef, Phase};
 use protocol::step::{
@@ -11,12 +9,10 @@ use protocol::step::{
 use protocol::task::{Page, TaskText};
 use protocol::{DomainName, TargetId, Version};
 
+use crate::active::{Modes, active};
 use crate::finding::Place;
 use crate::recipe::{Answer, Artifacts, PhaseWork};
 use crate::topology::{ConnectEntry, ConnectSettings, Tenant, Topology};
-
-/// What the servers of an entry were last seen to be: `Some(false)` is active.
-pub type Modes = BTreeMap<TargetId, Option<bool>>;
 
 /// What is to be done on one server of an entry.
 #[must_use]
@@ -64,12 +60,7 @@ pub fn answer(
             }
         };
     }
-    let active: Vec<&TargetId> = modes
-        .iter()
-        .filter(|(_, staging)| **staging == Some(false))
-        .map(|(server, _)| server)
-        .collect();
-    if let [active, ..] = active.as_slice() {
+    if let [active, ..] = active(modes).as_slice() {
         return Answer::Nothing(format!(
             "refused: {active} is active, and express settings would make a second one (G1)"
         ));
@@ -96,7 +87,7 @@ pub fn answer(
             PhaseWork {
                 phase: Phase::Prepare,
                 steps: [
-                    preflight,
+                    preflight.clone(),
                     vec![Step::StageConnect(StageConnect {
                         artifact: artifact.sha256,
                     })],
@@ -106,11 +97,15 @@ pub fn answer(
             },
             PhaseWork {
                 phase: Phase::Register,
-                steps: vec![Step::GuideConnect(GuideConnect {
-                    work: ConnectWork::InstallActive,
-                    at_least: wanted,
-                    text,
-                })],
+                steps: [
+                    preflight,
+                    vec![Step::GuideConnect(GuideConnect {
+                        work: ConnectWork::InstallActive,
+                        at_least: wanted,
+                        text,
+                    })],
+                ]
+                .concat(),
                 artifacts: Vec::new(),
             },
             verify,
@@ -149,6 +144,7 @@ fn upgrade(
         (ConnectWork::UpgradeActive, "active")
     };
     let to = artifact.version;
+    let preflight = readiness(entry, tenant, server, facts);
     let text = upgrade_pages(tenant, server, from, to, mode);
     let people = text.bring.clone();
     let stage = Step::StageConnect(StageConnect {
@@ -158,16 +154,20 @@ fn upgrade(
         phases: vec![
             PhaseWork {
                 phase: Phase::Prepare,
-                steps: [readiness(entry, tenant, server, facts), vec![stage]].concat(),
+                steps: [preflight.clone(), vec![stage]].concat(),
                 artifacts: vec![artifact.clone()],
             },
             PhaseWork {
                 phase: Phase::Register,
-                steps: vec![Step::GuideConnect(GuideConnect {
-                    work,
-                    at_least: to,
-                    text,
-                })],
+                steps: [
+                    preflight,
+                    vec![Step::GuideConnect(GuideConnect {
+                        work,
+                        at_least: to,
+                        text,
+                    })],
+                ]
+                .concat(),
                 artifacts: Vec::new(),
             },
             verify,
