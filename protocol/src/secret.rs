@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Attempt, BundleId, DomainName, Generation, StepIndex, TargetId, TenantId};
@@ -104,5 +106,124 @@ pub struct Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
+    }
+}
+
+/// What an access token says of itself, for whoever wants to catch a mistake before it is used. Only the service that
+/// takes the token can tell whether it is true; nothing rests on it but a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessToken {
+    /// Tenant that issued it (claim `tid`).
+    pub tenant: Option<TenantId>,
+    /// When it lapses (claim `exp`).
+    pub expires: Option<Timestamp>,
+}
+
+impl AccessToken {
+    /// Reads a JSON Web Token's claims; `None` when it is none, as a token may be opaque.
+    #[must_use]
+    pub fn read(token: &str) -> Option<Self> {
+        let mut parts = token.trim().split('.');
+        let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
+        let claims = BASE64_URL_SAFE_NO_PAD
+            .decode(claims.trim_end_matches('='))
+            .ok()?;
+        let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
+        let expires = claims["exp"].as_i64();
+        Some(Self {
+            tenant: claims["tid"]
+                .as_str()
+                .and_then(|tenant| tenant.parse().ok()),
+            expires: expires
+                .and_then(|seconds| seconds.checked_mul(1000))
+                .map(Timestamp::from_millis),
+        })
+    }
+}
+
+impl SecretKind {
+    /// Says why a secret cannot be what is wanted, as far as it tells that itself: a token of another tenant (guard rail
+    /// G9), or one that has lapsed.
+    ///
+    /// # Errors
+    /// With a sentence that repeats nothing of the secret but the tenant's id and the time.
+    pub fn fits(&self, secret: &Secret, now: Timestamp) -> Result<(), String> {
+        if secret.value.trim().is_empty() {
+            return Err("nothing was given".to_owned());
+        }
+        let Self::AccessToken { tenant } = self else {
+            return Ok(());
+        };
+        let Some(token) = AccessToken::read(&secret.value) else {
+            return Ok(());
+        };
+        if let Some(other) = token.tenant.filter(|other| other != tenant) {
+            return Err(format!(
+                "the token is of tenant {other}, and {tenant} is wanted (G9): sign in to that tenant for it"
+            ));
+        }
+        if let Some(expires) = token.expires.filter(|expires| *expires <= now) {
+            return Err(format!("the token lapsed at {expires}: get a new one"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(
+        clippy::unwrap_used,
+        reason = "a test stops where something is not as it must be"
+    )]
+
+    use super::*;
+
+    const MINE: &str = "3f0c8a4e-0000-0000-0000-000000000000";
+    const OTHER: &str = "77aa0000-0000-0000-0000-000000000000";
+
+    fn fits(value: &str) -> Result<(), String> {
+        let secret = Secret {
+            user: "admin@contoso.com".to_owned(),
+            value: value.to_owned(),
+        };
+        let wanted = SecretKind::AccessToken {
+            tenant: MINE.parse().unwrap(),
+        };
+        wanted.fits(&secret, Timestamp::from_millis(1_000_000))
+    }
+
+    fn token(claims: &str) -> String {
+        let part = |json: &str| BASE64_URL_SAFE_NO_PAD.encode(json);
+        format!(
+            "{}.{}.c2lnbmF0dXJl",
+            part("{\"alg\":\"none\"}"),
+            part(claims)
+        )
+    }
+
+    #[test]
+    fn a_token_of_another_tenant_or_a_lapsed_one_is_caught_and_not_repeated() {
+        let foreign = token(&format!("{{\"tid\":\"{OTHER}\",\"exp\":2000}}"));
+        let why = fits(&foreign).unwrap_err();
+        assert!(why.contains(OTHER) && why.contains("G9"), "{why}");
+        assert!(!why.contains(&foreign), "{why}");
+        let lapsed = token(&format!("{{\"tid\":\"{MINE}\",\"exp\":1000}}"));
+        assert!(fits(&lapsed).unwrap_err().contains("lapsed"));
+        assert!(fits(" ").is_err());
+    }
+
+    #[test]
+    fn what_a_token_does_not_say_is_left_to_the_service() {
+        let good = token(&format!("{{\"tid\":\"{MINE}\",\"exp\":1001}}"));
+        for value in [
+            &good,
+            "opaque",
+            "a.b.c",
+            "a.!.c",
+            &token("{}"),
+            &token("[]"),
+        ] {
+            assert_eq!(fits(value), Ok(()), "{value}");
+        }
     }
 }

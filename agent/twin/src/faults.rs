@@ -32,6 +32,8 @@ pub enum Fault {
     TlsOff,
     /// Another installation runs and does not end (exit code 1618).
     InstallerBusy,
+    /// The setup ends well and asks for a restart of Windows (exit code 3010).
+    SetupWantsRestart,
     /// The account that signs in must use multi-factor authentication.
     MfaDemanded,
     /// The module demands a credential to add a domain.
@@ -136,7 +138,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 63] = [
+    pub const ALL: [Self; 64] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -150,6 +152,7 @@ impl Fault {
         Self::DnsBlocked,
         Self::TlsOff,
         Self::InstallerBusy,
+        Self::SetupWantsRestart,
         Self::MfaDemanded,
         Self::DomainCredentialDemanded,
         Self::ServiceStopped,

@@ -7,7 +7,7 @@ use agent_core::op::{Log, Op, Outcome, RegistryValue, Script, Service};
 use agent_core::product;
 use agent_core::step::facts::join;
 use protocol::facts::ServiceState;
-use protocol::secret::{Secret, SecretKind};
+use protocol::secret::{AccessToken, Secret, SecretKind};
 use protocol::signed::ArtifactRef;
 use protocol::{TenantId, Version};
 use serde::{Deserialize, Serialize};
@@ -437,6 +437,12 @@ impl Twin {
             return (Outcome::Exited { code: 1603 }, Duration::from_secs(95));
         }
         self.lay_down_agent(artifact.version);
+        if self.has(Fault::SetupWantsRestart) {
+            self.profile.faults.insert(Fault::RebootPending);
+            let line = "Exit code: 0xbc2, restarting: No".to_owned();
+            self.logs.insert(log, vec![line]);
+            return (Outcome::Exited { code: 3010 }, Duration::from_secs(140));
+        }
         self.logs
             .insert(log, vec!["Exit code: 0x0, restarting: No".to_owned()]);
         (Outcome::Exited { code: 0 }, Duration::from_secs(140))
@@ -559,6 +565,17 @@ impl Twin {
                 "authentication",
                 "no token or credential for this tenant was given",
             ));
+            return lines;
+        }
+        let foreign = secrets.iter().find_map(|(kind, secret)| match kind {
+            SecretKind::AccessToken { .. } => AccessToken::read(&secret.value)
+                .and_then(|token| token.tenant)
+                .filter(|tenant| input["tenant"] != tenant.as_str()),
+            SecretKind::TenantCredential { .. } | SecretKind::DomainCredential { .. } => None,
+        });
+        if let Some(tenant) = foreign {
+            let message = format!("the token was issued by tenant {tenant}");
+            lines.push(error(sign_in, "authentication", &message));
             return lines;
         }
         let by_password = secrets

@@ -271,6 +271,7 @@ fn no_fault_is_without_a_test() {
         Fault::LogonRightMissing,
         Fault::GmsaEncryption,
         Fault::InstallerBusy,
+        Fault::SetupWantsRestart,
         Fault::MfaDemanded,
         Fault::DomainCredentialDemanded,
         Fault::ServiceStopped,

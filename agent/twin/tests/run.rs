@@ -8,9 +8,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use agent_core::op::{Op, Outcome};
 use agent_core::procedure::Host;
 use agent_core::run::{Action, Conclusion, Run};
 use agent_twin::{Fault, Installed, Profile, Twin};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use protocol::event::{Event, Grade};
 use protocol::key::SigningKey;
 use protocol::secret::{Secret, SecretKind};
@@ -172,6 +175,17 @@ fn twin(faults: &[Fault]) -> Twin {
 
 /// Drives a run on a twin. Before the action with number `cut` the agent dies and comes back with nothing but its journal.
 fn drive(steps: Vec<Step>, twin: &mut Twin, cut: Option<usize>) -> (Conclusion, Vec<Event>, usize) {
+    drive_with(steps, twin, cut, "value", |_, outcome| outcome)
+}
+
+/// The same with a secret of one's own, and with other outcomes than the twin's.
+fn drive_with(
+    steps: Vec<Step>,
+    twin: &mut Twin,
+    cut: Option<usize>,
+    secret: &str,
+    instead: impl Fn(&Op, Outcome) -> Outcome,
+) -> (Conclusion, Vec<Event>, usize) {
     let (bytes, role) = manifest(steps);
     let verified = || -> Verified<Manifest> { verify(&bytes, &role).unwrap() };
     let host = || Host {
@@ -198,13 +212,13 @@ fn drive(steps: Vec<Step>, twin: &mut Twin, cut: Option<usize>) -> (Conclusion, 
             Action::Journal(event) => journal.push(event),
             Action::Perform { number, op } => {
                 let (outcome, _) = twin.perform(&op, &secrets);
-                run.handle_outcome(number, outcome, NOW);
+                run.handle_outcome(number, instead(&op, outcome), NOW);
             }
             Action::AskPermit { step, attempt, .. } => run.handle_permit(step, attempt, None, NOW),
             Action::AskSecret { number, wanted, .. } => {
                 let secret = Secret {
                     user: "admin".to_owned(),
-                    value: "value".to_owned(),
+                    value: secret.to_owned(),
                 };
                 secrets.insert(wanted.clone(), secret);
                 run.handle_secret(number, &wanted, Ok(()), NOW);
@@ -481,6 +495,99 @@ fn prerequisites_that_may_be_fixed_are_fixed_with_their_old_value() {
     }
     server.restart();
     let (conclusion, ..) = drive(steps, &mut server, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+}
+
+/// The setup's exit codes (product facts 1.2), on a server where it did its work and on one where it did none.
+#[test]
+fn every_exit_code_of_the_setup_is_what_it_means() {
+    for (code, there, says) in [
+        (0, true, Ok("version 99.0.0.0 installed")),
+        (0, false, Err("the agent's executable is not there")),
+        (1638, true, Ok("version 99.0.0.0 installed")),
+        (1638, false, Err("the agent's executable is not there")),
+        (3010, true, Ok("Windows asks for a restart")),
+        (1641, true, Ok("Windows asks for a restart")),
+        (3010, false, Err("the agent's executable is not there")),
+        (1602, true, Err("exit code 1602 (cancelled)")),
+        (
+            1603,
+            false,
+            Err("exit code 1603 (fatal error of the inner package)"),
+        ),
+        (1618, false, Err("exit code 1618")),
+        (5, true, Err("exit code 5")),
+    ] {
+        let faults: &[Fault] = if there { &[] } else { &[Fault::InstallerBusy] };
+        let mut server = twin(faults);
+        let steps = agent_steps(SignIn::Token, Vec::new())[..2].to_vec();
+        let (conclusion, ..) =
+            drive_with(steps, &mut server, None, "value", |op, outcome| match op {
+                Op::Install { .. } => Outcome::Exited { code },
+                _ => outcome,
+            });
+        match (says, &conclusion.ending) {
+            (Ok(says), Ending::Completed) => assert!(
+                conclusion.steps[1]
+                    .summary
+                    .contains(&says.replace("99.0.0.0", &NEWEST.to_string())),
+                "{code}: {conclusion:?}"
+            ),
+            (Err(says), Ending::Failed(why)) => assert!(why.contains(says), "{code}: {why}"),
+            (says, ending) => panic!("{code}: {says:?} was due, {ending:?} came"),
+        }
+    }
+}
+
+/// The recipe's two phases: between them lies the restart that the setup asks for.
+#[test]
+fn after_a_setup_that_wants_a_restart_the_registration_waits_for_it() {
+    let steps = agent_steps(SignIn::Token, Vec::new());
+    let prepare = steps[..2].to_vec();
+    let register = vec![steps[0].clone(), steps[2].clone()];
+    let mut server = twin(&[Fault::SetupWantsRestart]);
+    let (conclusion, ..) = drive(prepare, &mut server, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    assert!(conclusion.steps[1].summary.contains("asks for a restart"));
+    let before = server.changes.clone();
+    let (conclusion, journal, _) = drive(register.clone(), &mut server, None);
+    let Ending::Failed(why) = conclusion.ending else {
+        panic!("not failed: {conclusion:?}")
+    };
+    assert!(why.contains("PF19"), "{why}");
+    assert_eq!(server.changes, before);
+    let asked = |event: &Event| matches!(event, Event::SecretAsked { .. });
+    assert!(!journal.iter().any(asked), "a secret was asked for");
+    server.restart();
+    let (conclusion, ..) = drive(register, &mut server, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    assert_eq!(conclusion.grade, Some(Grade::Registered));
+}
+
+#[test]
+fn a_token_of_another_tenant_registers_nothing() {
+    let token = |tenant: &str| {
+        let part = |json: &str| BASE64_URL_SAFE_NO_PAD.encode(json);
+        let claims = format!("{{\"tid\":\"{tenant}\"}}");
+        format!("{}.{}.c2ln", part("{}"), part(&claims))
+    };
+    let steps = agent_steps(SignIn::Token, Vec::new());
+    let foreign = token("77aa0000-0000-0000-0000-000000000000");
+    let mut server = twin(&[]);
+    let as_it_is = |_: &Op, outcome| outcome;
+    let (conclusion, journal, _) = drive_with(steps.clone(), &mut server, None, &foreign, as_it_is);
+    assert!(
+        matches!(conclusion.ending, Ending::Failed(_)),
+        "{conclusion:?}"
+    );
+    assert!(
+        !server.changes.iter().any(|change| change.contains("gMSA")),
+        "{:?}",
+        server.changes
+    );
+    assert!(!format!("{journal:?}").contains(&foreign));
+    let own = token(tenant().as_str());
+    let (conclusion, ..) = drive_with(steps, &mut twin(&[]), None, &own, as_it_is);
     assert_eq!(conclusion.ending, Ending::Completed);
 }
 

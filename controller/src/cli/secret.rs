@@ -81,9 +81,23 @@ pub(crate) async fn give(client: &Client, appointment: &Appointment) -> anyhow::
 
 async fn answer(client: &Client, ask: &AskRow, fixed: Option<&Secret>) -> anyhow::Result<String> {
     let verified = check(ask)?;
+    // What is not for this tenant never leaves the operator's machine (G9).
     let secret = match fixed {
-        Some(secret) => secret.clone(),
-        None => prompt(&verified)?,
+        Some(secret) => {
+            let fits = verified.wanted.fits(secret, crate::now());
+            fits.map_err(anyhow::Error::msg)?;
+            secret.clone()
+        }
+        None => loop {
+            let secret = prompt(&verified)?;
+            match verified.wanted.fits(&secret, crate::now()) {
+                Ok(()) => break secret,
+                Err(_) if secret.value.is_empty() => bail!("nothing was given"),
+                Err(why) => {
+                    output::error(&format!("{why}; an empty line leaves the question open"))
+                }
+            }
+        },
     };
     let sealed = seal_to(&verified, &ask.envelope, &secret)?;
     let done: Done = client
