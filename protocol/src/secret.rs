@@ -171,11 +171,6 @@ impl SecretKind {
 
 #[cfg(test)]
 mod tests {
-    #![expect(
-        clippy::unwrap_used,
-        reason = "a test stops where something is not as it must be"
-    )]
-
     use super::*;
 
     const MINE: &str = "3f0c8a4e-0000-0000-0000-000000000000";
