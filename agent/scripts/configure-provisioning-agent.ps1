@@ -2,7 +2,7 @@
 # 1.4). Secrets come on standard input and are never written anywhere.
 # Input: {"module", "tenant", "signIn", "gmsa": {"name"} or {"createWithCredentialOf"}, "domains": [{"name",
 # "preferredDomainControllers", "credential"}], "secrets": [{"kind", "of", "user", "value"}]}.
-# Output: a line {"step", "ok"} for each cmdlet, and at last {"done": true} or {"error": {"at", "kind", "message"}}.
+# Output: a line {"step", "ok"} for each cmdlet, with {"text"} where it is read back, and at last {"done": true} or {"error": {"at", "kind", "message"}}.
 function Secret($kind, $of) { $in.secrets | Where-Object { $_.kind -eq $kind -and $_.of -eq $of } | Select-Object -First 1 }
 function Credential($secret) {
     $password = New-Object System.Security.SecureString
@@ -40,6 +40,11 @@ try {
         $null = Add-AADCloudSyncADDomain @arguments
         Say @{ step = $at; ok = $true; domain = $domain.name }
     }
+
+    # Read back for the record: a module that cannot list them (its output is unverified) fails nothing.
+    $at = 'Get-AADCloudSyncDomains'
+    try { Say @{ step = $at; ok = $true; text = (Get-AADCloudSyncDomains | Out-String -Width 400) } }
+    catch { Say @{ step = $at; ok = $false; text = (Reason $_.Exception) } }
 
     $at = 'Restart-Service'
     Restart-Service -Name AADConnectProvisioningAgent

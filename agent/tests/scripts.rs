@@ -32,6 +32,12 @@ const CMDLETS: &[(&str, &[&str], &str)] = &[
         &["@arguments"],
         "product facts 1.4: 5a, 5b [P]",
     ),
+    (
+        "Get-AADCloudSyncDomains",
+        &[],
+        "product facts 1.4 [R]; output unverified",
+    ),
+    ("Out-String", &["-Width"], "Windows"),
     ("Get-ADSyncScheduler", &[], "product facts 2.12 [P]"),
     (
         "Get-ADSyncConnectorRunStatus",

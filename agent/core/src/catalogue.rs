@@ -169,6 +169,8 @@ probes! {
     PV04 AGENT, Block, Server: "service runs", wants "Running, started by Windows", else "start the service; its event log says why it stopped";
     PV05 AGENT, Block, Server: "service account", wants "the gMSA", else "see the step that was to bring it about";
     PV06 AGENT, Block, Tenant: "registered tenant", wants "this tenant", else "see the step that was to bring it about";
+    PV09 AGENT, Warn, Server: "newest trace of the agent", wants "no exception among its last lines", else "read the trace on the server: what failed, and whether it still does";
+    PV10 AGENT, Warn, Server: "domains, as the product's module lists them", wants "every planned domain", else "look at the wizard's list of configured domains, and add what is missing";
     PV20 AGENT, Warn, Server: "updater runs", wants "Running", else "start the service AzureADConnectAgentUpdater";
     PV22 CONNECT, Block, Server: "engine runs", wants "Running", else "start the service ADSync; the Application log says why it stopped";
     PV23 CONNECT, Block, Server: "version of the engine", wants "the wanted one or later", else "run the installer of that version";

@@ -275,11 +275,18 @@ impl Cx<'_> {
     /// # Errors
     /// While the outcome is not there.
     pub fn log(&mut self, log: crate::op::Log) -> Flow<Vec<String>> {
-        let lines = self.op(Op::ReadLog { log }, |outcome| match outcome {
+        Ok(self.read_log(log)?.unwrap_or_default())
+    }
+
+    /// Reads the last lines of a log.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn read_log(&mut self, log: crate::op::Log) -> Flow<Reading<Vec<String>>> {
+        self.op(Op::ReadLog { log }, |outcome| match outcome {
             Outcome::Lines(lines) => Some(lines.clone()),
             _ => None,
-        })?;
-        Ok(lines.unwrap_or_default())
+        })
     }
 
     /// Runs a setup executable and gives its exit code.

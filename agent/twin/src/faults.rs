@@ -34,6 +34,10 @@ pub enum Fault {
     InstallerBusy,
     /// The setup ends well and asks for a restart of Windows (exit code 3010).
     SetupWantsRestart,
+    /// The newest trace of the agent shows an exception (PV09).
+    TraceShowsException,
+    /// The module does not keep the last domain that it was given (PV10).
+    DomainNotKept,
     /// The account that signs in must use multi-factor authentication.
     MfaDemanded,
     /// The module demands a credential to add a domain.
@@ -138,7 +142,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 64] = [
+    pub const ALL: [Self; 66] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -153,6 +157,8 @@ impl Fault {
         Self::TlsOff,
         Self::InstallerBusy,
         Self::SetupWantsRestart,
+        Self::TraceShowsException,
+        Self::DomainNotKept,
         Self::MfaDemanded,
         Self::DomainCredentialDemanded,
         Self::ServiceStopped,

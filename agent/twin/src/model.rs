@@ -31,6 +31,8 @@ pub struct Twin {
     staged: Option<Version>,
     waited: u32,
     staging: Option<bool>,
+    /// Domains that the module was given.
+    domains: Vec<String>,
     /// How the server sees its domain.
     view: View,
     /// Operations that changed the server, in order: a test asks it whether a step was carried out twice.
@@ -55,6 +57,7 @@ impl Twin {
             staged: None,
             waited: 0,
             staging: None,
+            domains: Vec::new(),
             view: View::default(),
             changes: Vec::new(),
             profile,
@@ -238,6 +241,12 @@ impl Twin {
             .home_domain()
             .map(|domain| domain.to_string())
             .unwrap_or_default();
+        self.logs.insert(
+            Log::ProvisioningAgentTrace,
+            vec![format!(
+                "bootstrap of the agent for tenant {tenant} succeeded (model)"
+            )],
+        );
         let netbios = domain.split('.').next().unwrap_or_default().to_uppercase();
         if let Some(service) = self.services.get_mut(product::AGENT_SERVICE) {
             service.account = format!("{netbios}\\{gmsa}");
@@ -329,10 +338,7 @@ impl Twin {
             }
             Op::AwaitInstaller => (Outcome::Done, INSTANT),
             Op::Install { artifact, .. } => self.install(artifact),
-            Op::ReadLog { log } => (
-                Outcome::Lines(self.logs.get(log).cloned().unwrap_or_default()),
-                INSTANT,
-            ),
+            Op::ReadLog { log } => (self.log(*log), INSTANT),
             Op::Script { script, input, .. } => self.script(*script, input, secrets),
             Op::Reach { host, port } => (self.reach(host, *port), INSTANT),
             Op::Search(search) => {
@@ -345,6 +351,19 @@ impl Twin {
                 (Outcome::Done, *time)
             }
         }
+    }
+
+    fn log(&self, log: Log) -> Outcome {
+        let Some(lines) = self.logs.get(&log) else {
+            return Outcome::Failed("there is no such file".to_owned());
+        };
+        let mut lines = lines.clone();
+        if log == Log::ProvisioningAgentTrace && self.has(Fault::TraceShowsException) {
+            let line =
+                "System.DirectoryServices.Protocols.LdapException: The LDAP server is unavailable.";
+            lines.push(line.to_owned());
+        }
+        Outcome::Lines(lines)
     }
 
     fn read(&self, key: &str, value: &str) -> Option<RegistryValue> {
@@ -620,7 +639,20 @@ impl Twin {
                 domain["name"].as_str().unwrap_or_default()
             ));
             lines.push(json!({ "step": at, "ok": true, "domain": domain["name"] }));
+            self.domains
+                .extend(domain["name"].as_str().map(ToOwned::to_owned));
         }
+        if self.has(Fault::DomainNotKept) {
+            self.domains.pop();
+        }
+        let listed: Vec<String> = self
+            .domains
+            .iter()
+            .map(|name| format!("DomainName : {name}"))
+            .collect();
+        lines.push(
+            json!({ "step": "Get-AADCloudSyncDomains", "ok": true, "text": listed.join("\r\n") }),
+        );
         let gmsa = input["gmsa"]["name"]
             .as_str()
             .unwrap_or(product::DEFAULT_GMSA)

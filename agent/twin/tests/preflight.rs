@@ -272,6 +272,8 @@ fn no_fault_is_without_a_test() {
         Fault::GmsaEncryption,
         Fault::InstallerBusy,
         Fault::SetupWantsRestart,
+        Fault::TraceShowsException,
+        Fault::DomainNotKept,
         Fault::MfaDemanded,
         Fault::DomainCredentialDemanded,
         Fault::ServiceStopped,

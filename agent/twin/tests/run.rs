@@ -14,7 +14,7 @@ use agent_core::run::{Action, Conclusion, Run};
 use agent_twin::{Fault, Installed, Profile, Twin};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use protocol::event::{Event, Grade};
+use protocol::event::{Event, Grade, Verdict};
 use protocol::key::SigningKey;
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::{
@@ -562,6 +562,69 @@ fn after_a_setup_that_wants_a_restart_the_registration_waits_for_it() {
     let (conclusion, ..) = drive(register, &mut server, None);
     assert_eq!(conclusion.ending, Ending::Completed);
     assert_eq!(conclusion.grade, Some(Grade::Registered));
+}
+
+/// What the agent's own trace and its module say after the registration is told, and stops nothing: both are worth a look
+/// and neither is a fact of which the form is known.
+#[test]
+fn the_trace_and_the_listed_domains_are_read_back() {
+    for (faults, id, verdict, read) in [
+        (&[][..], "PV09", Verdict::Pass, "none in 1 lines"),
+        (
+            &[Fault::TraceShowsException],
+            "PV09",
+            Verdict::Fail,
+            "LdapException",
+        ),
+        (&[], "PV10", Verdict::Pass, "every planned domain"),
+        (
+            &[Fault::DomainNotKept],
+            "PV10",
+            Verdict::Fail,
+            "not listed: emea.corp.contoso.com",
+        ),
+    ] {
+        let steps = agent_steps(SignIn::Token, Vec::new());
+        let (conclusion, journal, _) = drive(steps, &mut twin(faults), None);
+        assert_eq!(conclusion.ending, Ending::Completed, "{faults:?}");
+        let found: Vec<_> = journal
+            .iter()
+            .filter_map(|event| match event {
+                Event::Probed { findings, .. } => Some(findings),
+                _ => None,
+            })
+            .flatten()
+            .filter(|finding| finding.id == id)
+            .collect();
+        assert_eq!(found.len(), 1, "{id}: {found:?}");
+        assert_eq!(found[0].verdict, verdict, "{faults:?}");
+        assert!(found[0].read.contains(read), "{id}: {}", found[0].read);
+    }
+}
+
+/// What stands on the setup's command line (product facts 1.2).
+#[test]
+fn the_setup_is_told_the_cloud() {
+    for (cloud, environment) in [
+        (Cloud::Commercial, "AzureCloud"),
+        (Cloud::UsGovernment, "AzureUSGovernment"),
+        (Cloud::China, "AzureChinaCloud"),
+    ] {
+        let mut steps = agent_steps(SignIn::Wizard, Vec::new())[..2].to_vec();
+        if let Step::InstallProvisioningAgent(install) = &mut steps[1] {
+            install.cloud = cloud;
+        }
+        let seen = std::cell::RefCell::new(Vec::new());
+        let (conclusion, ..) = drive_with(steps, &mut twin(&[]), None, "value", |op, outcome| {
+            if let Op::Install { arguments, .. } = op {
+                seen.borrow_mut().push(arguments.join(" "));
+            }
+            outcome
+        });
+        assert_eq!(conclusion.ending, Ending::Completed);
+        let wanted = format!("/quiet /norestart ENVIRONMENTNAME={environment}");
+        assert_eq!(seen.into_inner(), [wanted]);
+    }
 }
 
 #[test]

@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use protocol::Version;
-use protocol::event::{Completion, Failure, GmsaChange, GmsaObject, Grade, Section, Verdict};
+use protocol::event::{
+    Completion, Failure, Finding, GmsaChange, GmsaObject, Grade, Section, Verdict,
+};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
-use protocol::id::{GmsaName, TargetId, TenantId};
+use protocol::id::{DomainName, GmsaName, TargetId, TenantId};
 use protocol::secret::SecretKind;
 use protocol::step::{
     DirectoryRights, GuideProvisioningAgent, InstallProvisioningAgent, RegisterProvisioningAgent,
@@ -219,7 +221,9 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
         secrets,
         CONFIGURE_LIMIT,
     )?;
+    let listed = listed(register, lines.as_deref().unwrap_or_default());
     configured_by(lines)?;
+    cx.note(vec![listed])?;
     let change = change_of(register, changes_gmsa, cx)?;
     cx.leave(change)?;
     match registered(&register.tenant, gmsa, cx)?.0 {
@@ -344,6 +348,68 @@ fn input(register: &RegisterProvisioningAgent) -> serde_json::Value {
         "gmsa": gmsa,
         "domains": domains,
     })
+}
+
+/// PV10: what the module listed after the domains were added. Its output's form is unverified (1.4), so a name that does
+/// not stand in it warns, and stops nothing.
+fn listed(register: &RegisterProvisioningAgent, lines: &[serde_json::Value]) -> Finding {
+    let line = lines
+        .iter()
+        .find(|line| line["step"] == "Get-AADCloudSyncDomains");
+    let text = line.and_then(|line| line["text"].as_str());
+    let reading = match (line, text) {
+        (Some(line), Some(text)) if line["ok"] == true => Ok(text.to_lowercase()),
+        (Some(_), Some(why)) => Err(format!("the module could not list them: {}", short(why))),
+        (Some(_) | None, _) => Err("the module did not list them".to_owned()),
+    };
+    let missing = |text: &String| {
+        let lacks = |domain: &&DomainName| {
+            let mut words = text
+                .split(|sign: char| !(sign.is_alphanumeric() || matches!(sign, '.' | '-' | '_')));
+            !words.any(|word| word == domain.as_str())
+        };
+        let domains = register.domains.iter().map(|domain| &domain.name);
+        let missing: Vec<&str> = domains.filter(lacks).map(DomainName::as_str).collect();
+        missing.join(", ")
+    };
+    let show = |text: &String| match missing(text).as_str() {
+        "" => "every planned domain".to_owned(),
+        names => format!("not listed: {names}"),
+    };
+    catalogue::PV10.judge(reading, show, |text| missing(text).is_empty())
+}
+
+/// PV09: the last lines of the newest trace.
+fn trace(cx: &mut Cx<'_>) -> Flow<Finding> {
+    let reading = cx.read_log(Log::ProvisioningAgentTrace)?;
+    let wrong = |lines: &Vec<String>| {
+        let known = known::recognize(lines).map(|(_, line)| line);
+        known.or_else(|| {
+            lines
+                .iter()
+                .rev()
+                .find(|line| line.contains("Exception"))
+                .cloned()
+        })
+    };
+    let fix = reading
+        .as_ref()
+        .ok()
+        .and_then(|lines| known::recognize(lines));
+    let show = |lines: &Vec<String>| match wrong(lines) {
+        Some(line) => short(&line),
+        None => format!("none in {} lines", lines.len()),
+    };
+    let mut finding = catalogue::PV09.judge(reading, show, |lines| wrong(lines).is_none());
+    if let Some((known, _)) = fix {
+        finding.fix = format!("{} ({}): {}", known.cause, known.id, known.fix);
+    }
+    Ok(finding)
+}
+
+/// The start of a line, as much as fits a finding.
+fn short(line: &str) -> String {
+    line.trim().chars().take(200).collect()
 }
 
 /// Reads what the script said: a line for each cmdlet, and at last `done` or an error.
@@ -474,6 +540,7 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         ),
         of_account,
         of_tenant,
+        trace(cx)?,
         catalogue::PV20.finding(format!("{updater_runs}"), pass(updater_runs)),
     ];
     step::settle(findings, cx)?;
