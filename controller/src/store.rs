@@ -427,6 +427,7 @@ fn commit(connection: &mut Connection, head: &mut LogHead, appends: Vec<Append>)
     let stored = append(connection, *head, &entries, &blobs).map_err(|error| error.to_string());
     if let Ok(after) = &stored {
         *head = *after;
+        tracing::debug!(last = after.index, "committed");
     }
     for (.., done) in appends {
         drop(done.send(stored.clone()));

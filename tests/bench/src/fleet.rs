@@ -17,6 +17,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How long a rollout goes on before anybody looks.
 const UNWATCHED: Duration = Duration::from_secs(1);
 
+/// How long an agent is left alone before its memory is looked at: a few of its pulses.
+const AT_REST: Duration = Duration::from_secs(60);
+
 const TENANT: &str = "11111111-1111-1111-1111-111111111111";
 
 /// Name of a server of `swarm --count`.
@@ -59,6 +62,14 @@ impl Programs {
             controller: place("entrain")?,
             agent: place("entrain-agent")?,
         })
+    }
+}
+
+impl Programs {
+    /// The agent as it is released, where `tests/run bench` has laid it down beside the others.
+    pub(crate) fn released(&self) -> Option<PathBuf> {
+        let path = self.agent.with_file_name("entrain-agent-released");
+        path.exists().then_some(path)
     }
 }
 
@@ -112,6 +123,8 @@ impl<'a> Fleet<'a> {
         let log = std::fs::File::create(disk.path().join("serve.log"))?;
         let controller = command(programs, disk.path())
             .arg("serve")
+            // Its log tells when each commit was over.
+            .env("ENTRAIN_LOG", "warn,controller::store=debug")
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()?;
@@ -161,6 +174,37 @@ impl<'a> Fleet<'a> {
             });
             Ok((ready == count).then_some(()))
         })
+    }
+
+    /// Enrolls and starts one agent as it is released, and waits until it is welcomed and has been quiet for a while.
+    pub(crate) fn released_agent(&mut self, program: &Path) -> anyhow::Result<()> {
+        let join = self.disk.path().join("join.json");
+        let out = join.to_str().context("a path is UTF-8")?;
+        let name = registered_name(1);
+        self.run(&["token", "create", "--target", &name, "--out", out])?;
+        let state = self.memory.path().join("agent");
+        let enrolled = Command::new(program)
+            .arg("enroll")
+            .arg("--state")
+            .arg(&state)
+            .args(["--name", &name, "--join"])
+            .arg(&join)
+            .output()?;
+        ensure!(
+            enrolled.status.success(),
+            "{}",
+            String::from_utf8_lossy(&enrolled.stderr)
+        );
+        let log = std::fs::File::create(self.disk.path().join("agent.log"))?;
+        let mut agent = Command::new(program);
+        agent.arg("run").arg("--state").arg(&state);
+        self.agents = Some(agent.stdout(Stdio::null()).stderr(log).spawn()?);
+        self.until("the agent is welcomed", || {
+            let agents = self.json(&["agents", "--json"])?;
+            Ok((agents["agents"][0]["connected"] == true).then_some(()))
+        })?;
+        std::thread::sleep(AT_REST);
+        Ok(())
     }
 
     /// Takes a file of that size into the artifact store.
@@ -257,6 +301,17 @@ impl<'a> Fleet<'a> {
     pub(crate) fn log(&self, from: u64) -> anyhow::Result<Vec<Value>> {
         let rows = self.json(&["logs", "--json", "--from", &from.to_string()])?;
         rows.as_array().cloned().context("the log is a list")
+    }
+
+    /// When each commit of the controller's store was over, in milliseconds, with the last entry that it stored.
+    pub(crate) fn commits(&self) -> anyhow::Result<Vec<(f64, u64)>> {
+        let log = std::fs::read_to_string(self.disk.path().join("serve.log"))?;
+        let commit = |line: &str| {
+            let (at, rest) = line.split_once(' ')?;
+            let (_, last) = rest.split_once("committed last=")?;
+            Some((crate::timeline::millis(at)?, last.trim().parse().ok()?))
+        };
+        Ok(log.lines().filter_map(commit).collect())
     }
 
     /// Proportional set size of the controller, in bytes.

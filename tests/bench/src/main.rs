@@ -2,8 +2,8 @@
 //! asserted. `tests/run bench` builds the programs and runs it. Agents' journals lie in memory-backed storage, the
 //! controller's store on disk. The programs know nothing of it: times are the log's own.
 //!
-//! A rollout's time goes from the record that it was applied to the last stored receipt. Its stages end when the last
-//! target has reached them, so that their shares add up.
+//! A rollout's time goes from the moment at which the controller takes the order up to the end of the commit that stores
+//! the last receipt. Its stages end when the last target has reached them, so that their shares add up.
 
 mod fleet;
 mod timeline;
@@ -110,7 +110,7 @@ fn rollout(programs: &Programs, agents: usize) -> anyhow::Result<Value> {
         fleet.wait_until_over()?;
         let after = fleet.processor_seconds()?;
         let rows = fleet.log(from)?;
-        let timeline = timeline::verification(&rows, agents)?;
+        let timeline = timeline::verification(&rows, &fleet.commits()?, agents)?;
         total.push(timeline.total);
         for (at, (stage, share)) in timeline.shares().into_iter().enumerate() {
             if shares.len() <= at {
@@ -141,11 +141,20 @@ fn rollout(programs: &Programs, agents: usize) -> anyhow::Result<Value> {
     }))
 }
 
-/// One agent with nothing to do, in a process of its own.
+/// One agent with nothing to do: the program as it is released, without models, and a swarm of one.
 fn at_rest(programs: &Programs) -> anyhow::Result<Value> {
     let mut fleet = Fleet::start(programs)?;
     fleet.swarm(1, None)?;
-    Ok(json!({ "pss_bytes": fleet.agents_memory()? }))
+    let swarm = fleet.agents_memory()?;
+    let released = match programs.released() {
+        Some(program) => {
+            let mut fleet = Fleet::start(programs)?;
+            fleet.released_agent(&program)?;
+            Some(fleet.agents_memory()?)
+        }
+        None => None,
+    };
+    Ok(json!({ "released_agent_pss_bytes": released, "swarm_of_one_pss_bytes": swarm }))
 }
 
 /// An artifact that every agent of a rollout fetches, checks by chunk and writes.

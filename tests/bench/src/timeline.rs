@@ -1,4 +1,5 @@
-//! What a rollout's log entries say about time. The log keeps milliseconds.
+//! What a rollout's log entries, and the ends of the commits that stored them, say about time. The log keeps milliseconds,
+//! and of each entry the time at which the controller took it up.
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
@@ -27,10 +28,21 @@ impl Timeline {
     }
 }
 
-/// Milliseconds.
-fn at(row: &Value) -> Option<f64> {
-    let at: jiff::Timestamp = row["at"].as_str()?.parse().ok()?;
+/// A moment in milliseconds.
+pub(crate) fn millis(text: &str) -> Option<f64> {
+    let at: jiff::Timestamp = text.parse().ok()?;
     Some(at.as_duration().as_secs_f64() * 1000.0)
+}
+
+fn at(row: &Value) -> Option<f64> {
+    millis(row["at"].as_str()?)
+}
+
+/// When the commit was over that stored this entry.
+fn stored(row: &Value, commits: &[(f64, u64)]) -> Option<f64> {
+    let index = row["index"].as_u64()?;
+    let place = commits.partition_point(|(_, last)| *last < index);
+    commits.get(place).map(|(at, _)| *at)
 }
 
 fn of_event<'a>(rows: &'a [Value], event: &'a str) -> impl Iterator<Item = &'a Value> {
@@ -46,7 +58,11 @@ fn applied(rows: &[Value]) -> anyhow::Result<f64> {
 }
 
 /// The stages of a verify-only rollout. What an agent journaled carries the agent's time, which here is of the same clock.
-pub(crate) fn verification(rows: &[Value], agents: usize) -> anyhow::Result<Timeline> {
+pub(crate) fn verification(
+    rows: &[Value],
+    commits: &[(f64, u64)],
+    agents: usize,
+) -> anyhow::Result<Timeline> {
     let begun = applied(rows)?;
     let last = |times: Vec<f64>, stage: &str| {
         ensure!(
@@ -63,11 +79,12 @@ pub(crate) fn verification(rows: &[Value], agents: usize) -> anyhow::Result<Time
     let issued = rows
         .iter()
         .filter(|row| row["record"]["record"] == "bundle-issued");
-    let stored = of_event(rows, "run-finished").filter_map(at).collect();
+    let ended = |row| stored(row, commits);
+    let received = of_event(rows, "run-finished").filter_map(ended).collect();
     let mut ends = vec![
         (
             "bundles signed and stored",
-            last(issued.filter_map(at).collect(), "issued")?,
+            last(issued.filter_map(ended).collect(), "issued")?,
         ),
         (
             "bundles delivered, checked and journaled",
@@ -77,7 +94,7 @@ pub(crate) fn verification(rows: &[Value], agents: usize) -> anyhow::Result<Time
             "steps carried out, receipts signed",
             last(journaled("run-finished"), "finished")?,
         ),
-        ("receipts delivered and stored", last(stored, "stored")?),
+        ("receipts delivered and stored", last(received, "stored")?),
     ];
     // Stages overlap; a later one never ends before an earlier one.
     for place in 1..ends.len() {
@@ -105,4 +122,38 @@ pub(crate) fn fetched(rows: &[Value], agents: usize) -> anyhow::Result<Option<f6
         .filter_map(at)
         .fold(f64::INFINITY, f64::min);
     Ok(Some(ended.into_iter().fold(0.0, f64::max) - begun))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The time that a record carries is that of its turn's begin: what the commit behind it takes counts all the same.
+    #[test]
+    fn the_commits_own_time_counts() {
+        let row = |index: u64, at: &str, is: Value| {
+            let mut row = json!({ "index": index, "at": format!("2026-01-01T00:00:00.{at}Z") });
+            row.as_object_mut()
+                .unwrap()
+                .extend(is.as_object().unwrap().clone());
+            row
+        };
+        let event = |name: &str, at: &str| json!({ "event": { "event": name }, "record": { "is": { "at": format!("2026-01-01T00:00:00.{at}Z") } } });
+        let rows = [
+            row(7, "000", json!({ "record": { "record": "applied" } })),
+            row(8, "000", json!({ "record": { "record": "bundle-issued" } })),
+            row(9, "006", event("bundle-accepted", "004")),
+            row(10, "006", event("run-finished", "005")),
+        ];
+        let begin = at(&rows[0]).unwrap();
+        let commits = [(begin - 5.0, 6), (begin + 2.0, 8), (begin + 9.0, 10)];
+        let timeline = verification(&rows, &commits, 1).unwrap();
+        assert!((timeline.total - 9.0).abs() < 1e-3);
+        let sum: f64 = timeline.shares().iter().map(|(_, share)| share).sum();
+        assert!((sum - 1.0).abs() < 1e-6);
+        assert!((timeline.shares()[0].1 - 2.0 / 9.0).abs() < 1e-3);
+        assert!(verification(&rows, &commits[..2], 1).is_err(), "not stored");
+    }
 }
