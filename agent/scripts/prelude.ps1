@@ -10,8 +10,13 @@ if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
     '{"languageMode":"' + $mode + '","error":{"at":"PowerShell","kind":"other","message":"the language mode is ' + $mode + '"}}'
     exit 0
 }
-$in = [Console]::In.ReadToEnd() | ConvertFrom-Json
 [Console]::Out.WriteLine('{"started":true}')
+# What cannot be read is not shown: secrets may be in it.
+try { $in = [Console]::In.ReadToEnd() | ConvertFrom-Json }
+catch {
+    [Console]::Out.WriteLine('{"error":{"at":"PowerShell","kind":"other","message":"the parameters could not be read"}}')
+    exit 0
+}
 function Say($value) {
     $json = $value | ConvertTo-Json -Compress -Depth 5
     [Console]::Out.WriteLine([regex]::Replace($json, '[^\x00-\x7f]', { param($sign) '\u{0:x4}' -f [int][char]$sign.Value }))

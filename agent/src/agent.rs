@@ -29,7 +29,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::artifact;
 use crate::exec::{Exec, Secrets};
 use crate::freeze;
-use crate::journal::{Journal, JournalError, generation_of};
+use crate::journal::{Journal, JournalError};
 use crate::session::{self, Dial, Inbound, Session};
 use crate::state::{State, StateError};
 
@@ -190,15 +190,13 @@ impl Agent {
             let of_run: Vec<Event> = history
                 .into_iter()
                 .map(|(_, _, event)| event)
-                .filter(|event| generation_of(event) == Some(generation))
+                .filter(|event| event.generation() == Some(generation))
                 .collect();
             tracing::info!(target_name = %state.target, %generation, events = of_run.len(), "a run goes on");
-            let mut going_on = Run::new(manifest, host.clone(), &of_run, now());
-            if frozen.is_some() {
-                going_on.pause();
-            }
-            run = Some(going_on);
+            // Whether its rollout still goes on is known with the next welcome, and what its administrator has set, at once.
+            run = Some(Run::held(manifest, host.clone(), &of_run, now()));
         }
+        let held_by_rollout = run.is_some();
         let hello = Hello {
             target: state.target.clone(),
             agent_version: crate::VERSION.to_owned(),
@@ -225,7 +223,7 @@ impl Agent {
             previous_receipt,
             last_facts,
             frozen,
-            held_by_rollout: false,
+            held_by_rollout,
             secrets: Secrets::new(),
             session: None,
             sent: EventIndex(0),
@@ -246,6 +244,7 @@ impl Agent {
         endpoint: Endpoint,
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), AgentError> {
+        self.look_at_freeze();
         self.renew_expired(&endpoint).await;
         let (inbound, mut arriving) = mpsc::channel(REPORTS);
         let mut sessions = JoinSet::new();
@@ -358,6 +357,20 @@ impl Agent {
             match action {
                 Action::Journal(event) => {
                     self.journal(&event);
+                }
+                Action::Perform {
+                    number,
+                    op: Op::SecretsFit { secrets },
+                } => {
+                    let now = now();
+                    let good = |kind: &SecretKind| {
+                        let secret = self.secrets.get(kind);
+                        secret.is_some_and(|secret| !kind.has_lapsed(secret, now))
+                    };
+                    let fit = secrets.iter().all(good);
+                    if let Some(run) = &mut self.run {
+                        run.handle_outcome(number, Outcome::Exists(fit), now);
+                    }
                 }
                 Action::Perform { number, op } if op.is_glance() => {
                     let (outcome, _) = self.exec.perform(&op, &Secrets::new()).await;
@@ -866,7 +879,7 @@ impl Agent {
         if self.session.is_some() {
             self.renew_in_time();
             self.probe(|cx| {
-                let agent = facts::provisioning_agent(cx)?;
+                let agent = facts::provisioning_agent(cx)?.found;
                 Ok(Report::Serving(agent.is_some_and(|agent| agent.serves())))
             });
         }
@@ -959,6 +972,7 @@ fn announce(op: &Op) -> Option<String> {
         | Op::EnableService { .. }
         | Op::FileVersion { .. }
         | Op::Stage { .. }
+        | Op::SecretsFit { .. }
         | Op::ReadLog { .. }
         | Op::Reach { .. }
         | Op::Search(_)

@@ -41,6 +41,9 @@ enum Verb {
         /// Fully qualified name of this server, where the system does not know it.
         #[arg(long)]
         name: Option<TargetId>,
+        /// Begins with a new key and a new journal, after `entrain agents replace`; the old ones are put aside.
+        #[arg(long)]
+        new_key: bool,
     },
     /// Runs the agent until it is stopped.
     Run {
@@ -166,7 +169,18 @@ fn run(verb: Verb) -> anyhow::Result<()> {
 
 async fn carry_out(verb: Verb) -> anyhow::Result<()> {
     match verb {
-        Verb::Enroll { state, join, name } => enroll_here(&state, &join, name).await,
+        Verb::Enroll {
+            state,
+            join,
+            name,
+            new_key,
+        } => {
+            if new_key {
+                let aside = crate::state::put_aside(&state)?;
+                tracing::info!(folder = %aside.display(), "the old key and journal were put aside");
+            }
+            enroll_here(&state, &join, name).await
+        }
         Verb::Run { state } => serve(&state, stop_on_signal()).await,
         Verb::Freeze { state, until, why } => freeze_here(&state, &until, why),
         Verb::Thaw { state } => thaw_here(&state),

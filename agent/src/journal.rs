@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use protocol::event::Event;
 use protocol::wire::codec::{self, CodecError};
 use protocol::wire::latest::{Entry, Head};
-use protocol::{Digest, Epoch, EventIndex, Generation, Timestamp, chain, limits};
+use protocol::{Digest, Epoch, EventIndex, Timestamp, chain, limits};
 
 const MAGIC: &[u8; 16] = b"entrain-journal1";
 const HEADER: usize = MAGIC.len() + 8;
@@ -33,7 +33,7 @@ pub enum JournalError {
     Foreign(PathBuf),
     /// A record in the middle does not fit the chain.
     #[error(
-        "the journal {path} was altered at event {index}: move it away and have the agent replaced (entrain agents replace)"
+        "the journal {path} was altered at event {index}: have the agent replaced (entrain agents replace), and enroll it with --new-key"
     )]
     Altered {
         /// The file.
@@ -267,29 +267,6 @@ impl Journal {
     }
 }
 
-/// The generation that an event belongs to.
-#[must_use]
-pub const fn generation_of(event: &Event) -> Option<Generation> {
-    match event {
-        Event::FactsReported(_)
-        | Event::BundleRefused { .. }
-        | Event::Frozen(_)
-        | Event::Thawed => None,
-        Event::BundleAccepted { generation, .. }
-        | Event::StepBegun { generation, .. }
-        | Event::SectionEntered { generation, .. }
-        | Event::SectionLeft { generation, .. }
-        | Event::SecretAsked { generation, .. }
-        | Event::SecretReceived { generation, .. }
-        | Event::TaskOpened { generation, .. }
-        | Event::Probed { generation, .. }
-        | Event::StepCompleted { generation, .. }
-        | Event::StepFailed { generation, .. }
-        | Event::StepInconclusive { generation, .. }
-        | Event::RunFinished { generation, .. } => Some(*generation),
-    }
-}
-
 fn link(previous: &Digest, index: EventIndex, entry: &Entry) -> Digest {
     let at = Timestamp::from_millis(entry.at_millis);
     chain::link(previous, index, entry.kind, at, &entry.body)
@@ -325,6 +302,10 @@ fn scan(bytes: &[u8], epoch: Epoch) -> Result<(Vec<Entry>, Head, usize), u64> {
     let mut entries = Vec::new();
     let mut at = 0;
     while let Some(length) = bytes.get(at..at + 4) {
+        // After a hard stop a file may have its length and not its last bytes: they read as zeros. No record is of zeros.
+        if bytes[at..].iter().all(|byte| *byte == 0) {
+            return Ok((entries, head, at));
+        }
         let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
         let index = head.index.next();
         let body = (length <= limits::MAX_FRAME_BYTES)
@@ -367,6 +348,8 @@ fn scan(bytes: &[u8], epoch: Epoch) -> Result<(Vec<Entry>, Head, usize), u64> {
 
 #[cfg(test)]
 mod tests {
+    use protocol::Generation;
+
     use super::*;
 
     fn event(step: u16) -> Event {
@@ -441,6 +424,19 @@ mod tests {
                 );
                 assert_eq!(std::fs::read(&path).unwrap(), altered, "nothing is cut off");
             }
+        }
+    }
+
+    #[test]
+    fn a_tail_of_zeros_is_what_a_hard_stop_leaves() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let head = filled(&path).head();
+        let whole = std::fs::read(&path).unwrap();
+        for zeros in [1, 3, 4, 36, 37, 200] {
+            std::fs::write(&path, [whole.as_slice(), &vec![0; zeros]].concat()).unwrap();
+            let journal = Journal::open(&path, || Epoch(9)).unwrap();
+            assert_eq!(journal.head(), head, "{zeros}");
         }
     }
 

@@ -161,8 +161,10 @@ async fn begin(
     let (events, batches) = mpsc::channel(OUTBOUND);
     tasks.spawn(write(control_up, controls));
     tasks.spawn(write(events_up, batches));
-    tasks.spawn(read(control_down, inbound.clone(), Inbound::Control));
-    tasks.spawn(read(events_down, inbound.clone(), Inbound::Acknowledged));
+    let (here, to) = (connection.clone(), inbound.clone());
+    tasks.spawn(read(here, control_down, to, Inbound::Control));
+    let (here, to) = (connection.clone(), inbound.clone());
+    tasks.spawn(read(here, events_down, to, Inbound::Acknowledged));
     tasks.spawn(take_bundles(connection.clone(), inbound.clone()));
     let session = Session {
         connection: connection.clone(),
@@ -187,13 +189,25 @@ async fn write<T: serde::Serialize + Sync>(
 }
 
 async fn read<T: serde::de::DeserializeOwned>(
+    connection: Connection,
     mut stream: FrameReceiver,
     inbound: mpsc::Sender<Inbound>,
     wrap: impl Fn(T) -> Inbound,
 ) {
-    while let Ok(Some(message)) = stream.receive().await {
-        if inbound.send(wrap(message)).await.is_err() {
-            return;
+    loop {
+        match stream.receive().await {
+            Ok(Some(message)) => {
+                if inbound.send(wrap(message)).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => return,
+            // What cannot be read leaves a session that no longer hears: it begins anew.
+            Err(error) => {
+                tracing::debug!(%error, "a stream from the controller ended");
+                connection.close(protocol::wire::close::Close::Protocol, "");
+                return;
+            }
         }
     }
 }

@@ -81,6 +81,46 @@ pub struct State {
     pub certificate: CertificateFile,
 }
 
+/// What makes an agent's identity, and what it did under it.
+const OF_ONE_LIFE: [&str; 6] = [
+    "identity.json",
+    "certificate.json",
+    "trust-root.json",
+    "journal",
+    "bundles",
+    "installer.json",
+];
+
+/// Puts the key and all that was done under it aside, so that the server can be enrolled anew; gives the folder in which it
+/// lies. Where there is nothing, nothing is done.
+///
+/// # Errors
+/// When something cannot be moved.
+pub fn put_aside(folder: &Path) -> Result<PathBuf, StateError> {
+    let mut number = 1;
+    let mut aside = folder.join("before-1");
+    while aside.exists() {
+        number += 1;
+        aside = folder.join(format!("before-{number}"));
+    }
+    let failed = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| StateError::Io {
+            action,
+            path,
+            source,
+        }
+    };
+    for name in OF_ONE_LIFE {
+        let from = folder.join(name);
+        if from.exists() {
+            fs::create_dir_all(&aside).map_err(failed("make the folder", &aside))?;
+            fs::rename(&from, aside.join(name)).map_err(failed("put aside", &from))?;
+        }
+    }
+    Ok(aside)
+}
+
 impl State {
     /// Opens the folder of an enrolled agent.
     ///

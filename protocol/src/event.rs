@@ -401,6 +401,29 @@ impl Event {
         }
     }
 
+    /// The bundle's generation that it is about; `None` where it is about no bundle that was accepted.
+    #[must_use]
+    pub const fn generation(&self) -> Option<Generation> {
+        match self {
+            Self::FactsReported(_)
+            | Self::BundleRefused { .. }
+            | Self::Frozen(_)
+            | Self::Thawed => None,
+            Self::BundleAccepted { generation, .. }
+            | Self::StepBegun { generation, .. }
+            | Self::SectionEntered { generation, .. }
+            | Self::SectionLeft { generation, .. }
+            | Self::SecretAsked { generation, .. }
+            | Self::SecretReceived { generation, .. }
+            | Self::TaskOpened { generation, .. }
+            | Self::Probed { generation, .. }
+            | Self::StepCompleted { generation, .. }
+            | Self::StepFailed { generation, .. }
+            | Self::StepInconclusive { generation, .. }
+            | Self::RunFinished { generation, .. } => Some(*generation),
+        }
+    }
+
     /// The body as it is journaled, chained and sent.
     ///
     /// # Panics

@@ -84,6 +84,9 @@ pub struct Facts {
     pub provisioning_agent: Option<ProvisioningAgentFacts>,
     /// Connect Sync, where there is a trace of it.
     pub connect: Option<ConnectFacts>,
+    /// What of the products could not be read, each a sentence. A product of which something could not be read counts as
+    /// there.
+    pub unread: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -93,6 +96,7 @@ struct Essence<'a> {
     domain: &'a Option<DomainName>,
     agent: Option<(Option<Version>, &'a Option<TenantId>, &'a Option<String>)>,
     connect: Option<(Option<Version>, Option<bool>)>,
+    unread: usize,
 }
 
 impl Facts {
@@ -115,6 +119,7 @@ impl Facts {
                 .connect
                 .as_ref()
                 .map(|connect| (connect.version, connect.staging)),
+            unread: self.unread.len(),
         };
         Digest::of(&serde_json::to_vec(&essence).expect("plain fields serialize"))
     }

@@ -49,6 +49,3 @@ pub const AGENT_CERTIFICATE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600)
 
 /// Age at which facts no longer support an outage (guard rail G2).
 pub const FRESH_FACTS: Duration = Duration::from_secs(60);
-
-/// Events that an agent keeps after they were acknowledged, for a controller that was restored from an older state.
-pub const KEPT_ACKNOWLEDGED_EVENTS: u64 = 10_000;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::id::{Fingerprint, Generation, TargetId};
+use crate::id::{Fingerprint, Generation, TargetId, TenantId};
 use crate::time::Timestamp;
 
 /// Why an agent refuses a bundle.
@@ -55,6 +55,13 @@ pub enum Refusal {
         step: String,
         /// The artifact's digest.
         artifact: Digest,
+    },
+    /// A step is of another tenant than its bundle (guard rail G9).
+    OtherTenant {
+        /// Kind of the step.
+        step: String,
+        /// Tenant of the step.
+        tenant: TenantId,
     },
     /// The approval that the trust root asks for is missing or does not cover this work.
     NotApproved(String),
@@ -110,6 +117,10 @@ impl fmt::Display for Refusal {
                 f,
                 "step {step} names artifact {}, which the bundle does not carry for that product",
                 artifact.short()
+            ),
+            Self::OtherTenant { step, tenant } => write!(
+                f,
+                "step {step} is of tenant {tenant}, and the bundle of another (G9)"
             ),
             Self::NotApproved(what) => write!(f, "not approved: {what}"),
             Self::Frozen { until } => {

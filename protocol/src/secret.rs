@@ -8,6 +8,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Attempt, BundleId, DomainName, Generation, StepIndex, TargetId, TenantId};
+use crate::limits;
 use crate::signed::Document;
 use crate::time::Timestamp;
 
@@ -142,6 +143,17 @@ impl AccessToken {
 }
 
 impl SecretKind {
+    /// Tells whether a token that fitted once has lapsed since, as far as it tells that itself.
+    #[must_use]
+    pub fn has_lapsed(&self, secret: &Secret, now: Timestamp) -> bool {
+        let token = match self {
+            Self::AccessToken { .. } => AccessToken::read(&secret.value),
+            Self::TenantCredential { .. } | Self::DomainCredential { .. } => None,
+        };
+        let expires = token.and_then(|token| token.expires);
+        expires.is_some_and(|expires| expires <= now)
+    }
+
     /// Says why a secret cannot be what is wanted, as far as it tells that itself: a token of another tenant (guard rail
     /// G9), or one that has lapsed.
     ///
@@ -150,6 +162,12 @@ impl SecretKind {
     pub fn fits(&self, secret: &Secret, now: Timestamp) -> Result<(), String> {
         if secret.value.trim().is_empty() {
             return Err("nothing was given".to_owned());
+        }
+        if secret.user.len() + secret.value.len() > limits::MAX_SECRET_BYTES {
+            return Err(format!(
+                "it is longer than {} bytes, which no token or password is",
+                limits::MAX_SECRET_BYTES
+            ));
         }
         let Self::AccessToken { tenant } = self else {
             return Ok(());
@@ -205,6 +223,16 @@ mod tests {
         let lapsed = token(&format!("{{\"tid\":\"{MINE}\",\"exp\":1000}}"));
         assert!(fits(&lapsed).unwrap_err().contains("lapsed"));
         assert!(fits(" ").is_err());
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_sent() {
+        assert!(
+            fits(&"x".repeat(limits::MAX_SECRET_BYTES))
+                .unwrap_err()
+                .contains("longer than")
+        );
+        assert!(fits(&"x".repeat(8000)).is_ok());
     }
 
     #[test]

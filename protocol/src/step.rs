@@ -195,6 +195,8 @@ pub struct VerifyProvisioningAgent {
     pub at_least: Version,
     /// gMSA it must run as, where one is named.
     pub gmsa: Option<GmsaName>,
+    /// True when the account was made beforehand, so that the product does not give it its rights in the directory.
+    pub own_rights: bool,
 }
 
 /// Puts the installer of Connect Sync on the server, for the person who runs it.
@@ -239,7 +241,12 @@ pub struct VerifyConnect {
 
 /// One step of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", content = "args", rename_all = "kebab-case")]
+#[serde(
+    tag = "kind",
+    content = "args",
+    rename_all = "kebab-case",
+    deny_unknown_fields
+)]
 pub enum Step {
     /// Probes the server and reports its facts; changes nothing.
     ReportFacts,
@@ -262,6 +269,22 @@ pub enum Step {
 }
 
 impl Step {
+    /// The tenant that it configures or looks for, where it names one.
+    #[must_use]
+    pub const fn tenant(&self) -> Option<&TenantId> {
+        match self {
+            Self::Preflight(preflight) => Some(&preflight.tenant),
+            Self::RegisterProvisioningAgent(register) => Some(&register.tenant),
+            Self::GuideProvisioningAgent(guide) => Some(&guide.tenant),
+            Self::VerifyProvisioningAgent(verify) => Some(&verify.tenant),
+            Self::ReportFacts
+            | Self::InstallProvisioningAgent(_)
+            | Self::StageConnect(_)
+            | Self::GuideConnect(_)
+            | Self::VerifyConnect(_) => None,
+        }
+    }
+
     /// Every kind that this version knows, as the manifest spells it.
     pub const KINDS: [&'static str; 9] = [
         "report-facts",
@@ -351,6 +374,16 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_step_with_more_than_its_kind_and_arguments_is_none() {
+        let plain = r#"{"kind":"stage-connect","args":{"artifact":"0000000000000000000000000000000000000000000000000000000000000000"}}"#;
+        assert!(serde_json::from_str::<Step>(plain).is_ok());
+        let more = plain.replace("\"kind\"", "\"more\":1,\"kind\"");
+        assert!(serde_json::from_str::<Step>(&more).is_err());
+        let within = plain.replace("\"artifact\"", "\"more\":1,\"artifact\"");
+        assert!(serde_json::from_str::<Step>(&within).is_err());
+    }
 
     #[test]
     fn kinds_are_spelled_as_the_manifest_spells_them() {

@@ -73,6 +73,13 @@ impl FromStr for Timestamp {
     type Err = BadTimestamp;
 
     fn from_str(text: &str) -> Result<Self, BadTimestamp> {
+        // What no calendar reaches is told and read as a number: an agent's clock may say anything.
+        let far = text
+            .strip_suffix("ms")
+            .and_then(|millis| millis.parse().ok());
+        if let Some(millis) = far.filter(|far| jiff::Timestamp::from_millisecond(*far).is_err()) {
+            return Ok(Self(millis));
+        }
         let at: jiff::Timestamp = text
             .parse()
             .map_err(|_| BadTimestamp(text.chars().take(80).collect()))?;
@@ -105,6 +112,22 @@ impl<'de> Deserialize<'de> for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_moment_reads_back_what_it_prints() {
+        for millis in [
+            i64::MIN,
+            -1,
+            0,
+            1_790_000_000_123,
+            253_402_300_800_000,
+            i64::MAX,
+        ] {
+            let at = Timestamp::from_millis(millis);
+            assert_eq!(at.to_string().parse(), Ok(at), "{at}");
+        }
+        assert!("12ms".parse::<Timestamp>().is_err());
+    }
 
     #[test]
     fn json_carries_rfc_3339() {

@@ -134,7 +134,7 @@ probes! {
     PF25 BOTH, Block, Directory: "the domain controller is writable", wants "no read-only domain controller", else "let the server find a writable domain controller: sites, subnets, preferred_dcs";
     PF26 BOTH, Block, Network: "the sign-in hosts of the cloud answer on TCP 443", wants "open", else "open TCP 443 to the cloud's hosts, or set the product's proxy";
     PF27 AGENT, Warn, Network: "the tenant's registration hosts answer on TCP 443", wants "open", else "open TCP 443 to *.msappproxy of the cloud; the names of these two hosts are unverified";
-    PF28 BOTH, Warn, Network: "hosts of certificate revocation answer on TCP 80", wants "open", else "open TCP 80 to crl.microsoft.com and ocsp.msocsp.com";
+    PF28 BOTH, Warn, Network: "hosts of certificate revocation answer on TCP 80", wants "open", else "open TCP 80 to the hosts that are named here";
     PF29 BOTH, Block, Network: "nobody inspects TLS to the sign-in hosts", wants "a certificate under a public root", else "take the cloud's hosts out of TLS inspection";
     PF30 BOTH, Warn, Network: "proxy of the system", wants "none, or the one that the product is told to use", else "set the product's proxy as well: it does not read the system's";
     PF33 AGENT, Warn, Server: "Internet Explorer enhanced security for administrators", wants "off while the wizard runs", else "turn it off before the appointment: it blocks the wizard's sign-in page";
@@ -165,12 +165,14 @@ probes! {
     SEC1 BOTH, Warn, Server: "PowerShell logging that would record a cmdlet's parameters", wants "off, where token or credential are used", else "no secret is asked for on this server: the wizard is offered in its place";
     SEC2 BOTH, Block, Server: "language mode of PowerShell", wants "FullLanguage", else "the product's module does not load in a constrained language mode: have the policy except this server";
     SEC3 BOTH, Warn, Server: "application control", wants "none enforced for scripts and executables, or the vendor's files allowed", else "allow files that are signed by Microsoft Corporation, and the agent's folder";
+    PV02 AGENT, Block, Server: "module of the agent", wants "present", else "run the setup's repair, or install again";
     PV03 AGENT, Block, Server: "version", wants "the wanted one or later", else "see the step that was to bring it about";
     PV04 AGENT, Block, Server: "service runs", wants "Running, started by Windows", else "start the service; its event log says why it stopped";
     PV05 AGENT, Block, Server: "service account", wants "the gMSA", else "see the step that was to bring it about";
     PV06 AGENT, Block, Tenant: "registered tenant", wants "this tenant", else "see the step that was to bring it about";
     PV09 AGENT, Warn, Server: "newest trace of the agent", wants "no exception among its last lines", else "read the trace on the server: what failed, and whether it still does";
     PV10 AGENT, Warn, Server: "domains, as the product's module lists them", wants "every planned domain", else "look at the wizard's list of configured domains, and add what is missing";
+    PV18 AGENT, Warn, Directory: "rights of an account that was made beforehand, in the domains that it serves", wants "granted by the domain's administrator: since 1.1.2334.0 the product does not grant them", else "the domain's administrator runs part 3 of `entrain handover DOMAIN`, once the agent serves the domain";
     PV20 AGENT, Warn, Server: "updater runs", wants "Running", else "start the service AzureADConnectAgentUpdater";
     PV22 CONNECT, Block, Server: "engine runs", wants "Running", else "start the service ADSync; the Application log says why it stopped";
     PV23 CONNECT, Block, Server: "version of the engine", wants "the wanted one or later", else "run the installer of that version";

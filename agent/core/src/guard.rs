@@ -84,6 +84,7 @@ fn examine(
     in_date(&manifest, standing.now)?;
     within_limits(&manifest)?;
     artifacts_fit(&manifest)?;
+    one_tenant(&manifest)?;
     approved(&manifest, standing)?;
     if let Some(until) = standing.frozen {
         return Err(Refusal::Frozen { until });
@@ -193,6 +194,18 @@ fn artifacts_fit(manifest: &Manifest) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// A bundle is of one tenant: no step of it configures another (G9).
+fn one_tenant(manifest: &Manifest) -> Result<(), Refusal> {
+    let other = manifest.steps.iter().find_map(|step| {
+        let tenant = step.tenant().filter(|tenant| **tenant != manifest.tenant)?;
+        Some(Refusal::OtherTenant {
+            step: step.kind().to_owned(),
+            tenant: tenant.clone(),
+        })
+    });
+    other.map_or(Ok(()), Err)
 }
 
 /// Where the trust root names approvers, a bundle without their approval does not run: a stolen controller alone can do

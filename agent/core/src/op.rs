@@ -211,6 +211,11 @@ pub enum Op {
         /// How long it may take.
         limit: Duration,
     },
+    /// Looks whether secrets that came are still good, as far as they tell it themselves: a token may have lapsed.
+    SecretsFit {
+        /// Which.
+        secrets: Vec<SecretKind>,
+    },
     /// Opens a TCP connection and closes it.
     Reach {
         /// Host.
@@ -243,7 +248,7 @@ impl Op {
             | Self::RegistryKey { .. }
             | Self::Service { .. }
             | Self::FileVersion { .. }
-            | Self::ReadLog { .. } => true,
+            | Self::SecretsFit { .. } => true,
             Self::SetRegistry { .. }
             | Self::RequireRestart
             | Self::EnableService { .. }
@@ -252,6 +257,7 @@ impl Op {
             | Self::AwaitInstaller
             | Self::Install { .. }
             | Self::Script { .. }
+            | Self::ReadLog { .. }
             | Self::Reach { .. }
             | Self::Search(_)
             | Self::FindDomainControllers { .. }

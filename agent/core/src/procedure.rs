@@ -423,6 +423,21 @@ impl Cx<'_> {
         }
     }
 
+    /// Tells whether the secrets that came are still good, as far as they tell it themselves.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn secrets_fit(&mut self, secrets: &[SecretKind]) -> Flow<bool> {
+        let op = Op::SecretsFit {
+            secrets: secrets.to_vec(),
+        };
+        let fit = self.op(op, |outcome| match outcome {
+            Outcome::Exists(fit) => Some(*fit),
+            _ => None,
+        })?;
+        fit.or_else(|why| fail(format!("whether the secrets are still good: {why}")))
+    }
+
     /// Opens work for a person.
     ///
     /// # Errors

@@ -73,10 +73,21 @@ enum Stage {
     Over,
 }
 
+/// What an operation means for whoever waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OpKind {
+    /// It acts, or looks.
+    Busy,
+    /// It lets time pass.
+    Idle,
+    /// It brings an artifact, which takes as long as the link does: the step's own time does not run.
+    Fetch,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Waiting {
     Nothing,
-    Op { number: u64, idle: bool },
+    Op { number: u64, kind: OpKind },
     Permit,
     Secret { number: u64 },
 }
@@ -109,13 +120,37 @@ impl Run {
         history: &[Event],
         now: Timestamp,
     ) -> Self {
+        let mut run = Self::begin_with(manifest, host);
+        run.step_begun = now;
+        run.replay(history);
+        run.advance(now);
+        run
+    }
+
+    /// As [`Self::new`], paused from the start: after a restart nothing begins before it is known that it may.
+    #[must_use]
+    pub fn held(
+        manifest: Verified<Manifest>,
+        host: Host,
+        history: &[Event],
+        now: Timestamp,
+    ) -> Self {
+        let mut run = Self::begin_with(manifest, host);
+        run.step_begun = now;
+        run.paused = true;
+        run.replay(history);
+        run.advance(now);
+        run
+    }
+
+    fn begin_with(manifest: Verified<Manifest>, host: Host) -> Self {
         let records = manifest
             .steps
             .iter()
             .zip(0_u16..)
             .map(|(step, index)| not_begun(step, index))
             .collect();
-        let mut run = Self {
+        Self {
             manifest,
             host,
             stage: Stage::Assuming,
@@ -124,16 +159,13 @@ impl Run {
             grade: None,
             section: None,
             waiting: Waiting::Nothing,
-            step_begun: now,
+            step_begun: Timestamp::default(),
             next_number: 0,
             paused: false,
             aborted: false,
             ending: None,
             actions: VecDeque::new(),
-        };
-        run.replay(history);
-        run.advance(now);
-        run
+        }
     }
 
     /// The generation of the bundle.
@@ -178,7 +210,8 @@ impl Run {
         now: Timestamp,
     ) {
         let current = matches!(self.stage, Stage::At(at) if index(at) == step && self.records[at].attempts == attempt);
-        if self.waiting != Waiting::Permit || !current {
+        // Leave that comes after a pause is not used: when the run goes on, it asks again.
+        if self.waiting != Waiting::Permit || !current || self.paused {
             return;
         }
         self.step_begun = now;
@@ -266,7 +299,7 @@ impl Run {
         self.aborted = true;
         let idle = match self.waiting {
             Waiting::Permit | Waiting::Secret { .. } => true,
-            Waiting::Op { idle, .. } => idle && !self.in_section(),
+            Waiting::Op { kind, .. } => kind != OpKind::Busy && !self.in_section(),
             Waiting::Nothing => self.paused,
         };
         if idle {
@@ -278,7 +311,7 @@ impl Run {
     /// Checks the step's time limit, and at a gate the bundle's own.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let Stage::At(at) = self.stage else { return };
-        if matches!(self.waiting, Waiting::Permit | Waiting::Nothing) {
+        if self.is_unhurried() {
             if now > self.manifest.expires {
                 self.waiting = Waiting::Nothing;
                 self.end(Ending::Expired, now);
@@ -301,7 +334,7 @@ impl Run {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         match self.stage {
             // At a gate, for leave or paused, the bundle's time runs; the step's own begins with the leave.
-            Stage::At(_) if matches!(self.waiting, Waiting::Permit | Waiting::Nothing) => {
+            Stage::At(_) if self.is_unhurried() => {
                 Some(self.manifest.expires.plus(Duration::from_millis(1)))
             }
             Stage::At(at) => Some(self.step_begun.plus(self.manifest.steps[at].time_limit())),
@@ -309,8 +342,23 @@ impl Run {
         }
     }
 
+    /// Waits for something that is not the step's own: only the bundle's end bounds it.
+    const fn is_unhurried(&self) -> bool {
+        matches!(
+            self.waiting,
+            Waiting::Permit
+                | Waiting::Nothing
+                | Waiting::Op {
+                    kind: OpKind::Fetch,
+                    ..
+                }
+        )
+    }
+
+    /// A section that was entered and keeps somebody from something.
     fn in_section(&self) -> bool {
-        self.section.is_some() && self.waiting != Waiting::Permit
+        let claims = |section: &Section| section.outage || section.gmsa.is_some();
+        self.section.as_ref().is_some_and(claims) && self.waiting != Waiting::Permit
     }
 
     /// Takes up what the journal says was done; what was begun and not finished is begun again, from its probe.
@@ -384,7 +432,14 @@ impl Run {
     }
 
     fn answered(&mut self, outcome: Outcome, now: Timestamp) {
-        let gate = matches!(self.waiting, Waiting::Op { idle: true, .. }) && self.section.is_none();
+        let kind = match self.waiting {
+            Waiting::Op { kind, .. } => kind,
+            Waiting::Nothing | Waiting::Permit | Waiting::Secret { .. } => OpKind::Busy,
+        };
+        let gate = kind != OpKind::Busy && !self.in_section();
+        if kind == OpKind::Fetch {
+            self.step_begun = now;
+        }
         self.waiting = Waiting::Nothing;
         self.procedure.add(outcome);
         if gate && self.aborted {
@@ -451,6 +506,12 @@ impl Run {
             .procedure
             .next(&manifest.steps[at], &manifest.artifacts, &self.host)
         {
+            // A gate: what was aborted asks for nothing more.
+            Next::Want(Want::Permit(_) | Want::Secret { .. })
+                if self.aborted && !self.in_section() =>
+            {
+                self.end(Ending::Aborted, now);
+            }
             Next::Want(want) => self.want(want, Some(at)),
             Next::Complete(complete) => self.completed(at, complete),
             Next::Failed(failure) => self.failed(at, *failure, now),
@@ -504,7 +565,7 @@ impl Run {
                 self.next_number += 1;
                 self.waiting = Waiting::Op {
                     number,
-                    idle: matches!(op, Op::Wait { .. }),
+                    kind: kind_of(&op),
                 };
                 self.actions.push_back(Action::Perform { number, op });
             }
@@ -656,6 +717,18 @@ impl Run {
             steps: std::mem::take(&mut self.records),
         };
         self.actions.push_back(Action::Finish(conclusion));
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every other operation keeps its step busy"
+)]
+const fn kind_of(op: &Op) -> OpKind {
+    match op {
+        Op::Wait { .. } => OpKind::Idle,
+        Op::Fetch { .. } => OpKind::Fetch,
+        _ => OpKind::Busy,
     }
 }
 

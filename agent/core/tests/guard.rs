@@ -13,7 +13,7 @@ use protocol::signed::{
     Approval, ApprovalProof, ArtifactKind, ArtifactRef, ControllerKind, Document as _, Envelope,
     Manifest, Phase, Role, RoleKeys, TrustRoot, sign,
 };
-use protocol::step::{Cloud, InstallProvisioningAgent, Product, Step};
+use protocol::step::{Cloud, InstallProvisioningAgent, Product, Step, VerifyProvisioningAgent};
 use protocol::{
     BundleId, Digest, Generation, PlanId, RolloutId, TargetId, Timestamp, Version, limits, merkle,
 };
@@ -298,6 +298,21 @@ fn a_step_installs_what_its_bundle_carries_for_that_product() {
         world.refusal(&other),
         Refusal::OtherArtifact { .. }
     ));
+}
+
+#[test]
+fn a_bundle_is_of_one_tenant() {
+    let world = World::new();
+    let mut other = world.manifest();
+    other.tenant = "77aa0000-0000-0000-0000-000000000000".parse().unwrap();
+    let verify = VerifyProvisioningAgent {
+        tenant: world.manifest().tenant,
+        at_least: Version::new(1, 0, 0, 0),
+        gmsa: None,
+        own_rights: false,
+    };
+    other.steps.push(Step::VerifyProvisioningAgent(verify));
+    assert!(matches!(world.refusal(&other), Refusal::OtherTenant { .. }));
 }
 
 #[test]

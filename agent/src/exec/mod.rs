@@ -1,6 +1,7 @@
 //! Who performs an operation: the real server, or a model of one. Nothing above this module knows which.
 
 pub mod directory;
+pub mod logs;
 pub mod powershell;
 #[cfg(feature = "twin")]
 pub mod twin;
@@ -113,6 +114,7 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
         | Op::Service { .. }
         | Op::EnableService { .. }
         | Op::FileVersion { .. }
+        | Op::SecretsFit { .. }
         | Op::Fetch { .. }
         | Op::Stage { .. }
         | Op::AwaitInstaller

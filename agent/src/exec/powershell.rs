@@ -126,6 +126,15 @@ fn plain(said: &str) -> String {
     texts
 }
 
+/// Takes the secrets of an input out of a text, which then may be told.
+fn scrub(text: &str, input: &Value) -> String {
+    let secrets = input["secrets"].as_array().into_iter().flatten();
+    let values = secrets.filter_map(|secret| secret["value"].as_str());
+    values
+        .filter(|value| !value.is_empty())
+        .fold(text.to_owned(), |text, value| text.replace(value, "***"))
+}
+
 /// Runs a script and gives the JSON values that it printed, without the one that says that it has started.
 ///
 /// # Errors
@@ -147,6 +156,10 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
     let mut child = command
         .spawn()
         .map_err(|error| format!("PowerShell cannot be started: {error}"))?;
+    // It holds a person's secrets and must not go on by itself when the agent is gone: the step begins at its probe then.
+    #[cfg(windows)]
+    let _ends_with_agent = super::windows::end_with_agent(&child)
+        .map_err(|error| format!("PowerShell cannot be tied to the agent: {error}"))?;
     let (Some(mut stdin), Some(stdout), Some(mut stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
@@ -191,7 +204,7 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
         .map_err(|_| format!("PowerShell took longer than {} s", limit.as_secs()))??;
     let status = child.wait().await.map_err(|error| error.to_string())?;
     if !has_started {
-        let said: String = plain(&said).chars().take(400).collect();
+        let said: String = scrub(&plain(&said), input).chars().take(400).collect();
         return Err(format!(
             "PowerShell ended ({status}) and never ran the script: {said}"
         ));
@@ -258,6 +271,17 @@ mod tests {
         assert!(next_line(&mut lines).await.unwrap().is_some());
         assert_eq!(next_line(&mut lines).await.unwrap().unwrap().trim(), "{}");
         assert!(next_line(&mut lines).await.unwrap().is_none());
+    }
+
+    #[test]
+    fn what_powershell_says_is_cleared_of_secrets() {
+        let input = json!({ "secrets": [{ "value": "hunter2" }, { "value": "" }] });
+        let said = "ConvertFrom-Json : Invalid object: hunter2";
+        assert_eq!(
+            scrub(said, &input),
+            "ConvertFrom-Json : Invalid object: ***"
+        );
+        assert_eq!(scrub(said, &json!({})), said);
     }
 
     #[test]

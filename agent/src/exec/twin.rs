@@ -55,6 +55,7 @@ impl TwinExec {
             | Op::Registry { .. }
             | Op::RegistryKey { .. }
             | Op::Service { .. }
+            | Op::SecretsFit { .. }
             | Op::FileVersion { .. } => None,
             Op::SetRegistry { .. }
             | Op::RequireRestart

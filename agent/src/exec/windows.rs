@@ -20,6 +20,11 @@ use windows_service::service::{ServiceAccess, ServiceStartType, ServiceState as 
 use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
 use windows_sys::Win32::Foundation::{CloseHandle, FILETIME, HANDLE, WAIT_TIMEOUT};
 use windows_sys::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
+use windows_sys::Win32::System::JobObjects::{
+    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
+    JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectExtendedLimitInformation,
+    SetInformationJobObject,
+};
 use windows_sys::Win32::System::SystemInformation::{
     ComputerNameDnsFullyQualified, GetComputerNameExW, GlobalMemoryStatusEx, MEMORYSTATUSEX,
 };
@@ -28,14 +33,11 @@ use windows_sys::Win32::System::Threading::{
     WaitForSingleObject,
 };
 
-use crate::exec::{Secrets, powershell};
+use crate::exec::{Secrets, logs, powershell};
 use crate::{artifact, files};
 
 /// How often an installer that still runs is looked at.
 const INSTALLER_LOOK: Duration = Duration::from_secs(1);
-
-/// Lines that are read from the end of a log.
-const LOG_LINES: usize = 200;
 
 /// Folder in which people find installers.
 const STAGED: &str = r"C:\ProgramData\Entrain\staged";
@@ -45,6 +47,9 @@ const TRACES: &str = r"C:\ProgramData\Microsoft\Azure AD Connect Provisioning Ag
 
 /// ERROR_SERVICE_DOES_NOT_EXIST.
 const NO_SUCH_SERVICE: i32 = 1060;
+
+/// Name of the setup's logs, without what comes behind it.
+const SETUP_LOG: &str = "provisioning-agent-setup";
 
 /// This server.
 #[derive(Debug)]
@@ -91,14 +96,7 @@ impl WindowsExec {
             Op::SetRegistry { key, value, data } => done(set_registry(key, value, data)),
             Op::Service { name } => service(name).map_or_else(Outcome::Failed, Outcome::Service),
             Op::EnableService { name } => done(enable(name)),
-            Op::FileVersion { path } => {
-                let path = Path::new(path);
-                if path.exists() {
-                    Outcome::FileVersion(provenance::file_version(path))
-                } else {
-                    Outcome::FileVersion(None)
-                }
-            }
+            Op::FileVersion { path } => file_version(Path::new(path)),
             Op::Fetch { .. } => {
                 Outcome::Failed("artifacts are fetched before they come here".to_owned())
             }
@@ -130,16 +128,8 @@ impl WindowsExec {
         }
     }
 
-    fn log_path(&self, log: Log) -> PathBuf {
-        match log {
-            Log::ProvisioningAgentSetup => self
-                .folder
-                .join("logs")
-                .join("provisioning-agent-setup.log"),
-            Log::ProvisioningAgentTrace => {
-                newest_file(Path::new(TRACES)).unwrap_or_else(|| PathBuf::from(TRACES))
-            }
-        }
+    fn logs(&self) -> PathBuf {
+        self.folder.join("logs")
     }
 
     fn stage(&self, artifact: &ArtifactRef, name: &str) -> Outcome {
@@ -165,13 +155,21 @@ impl WindowsExec {
     /// Runs the installer from the bytes whose digest is checked once more just before.
     async fn install(&self, artifact: &ArtifactRef, arguments: &[String], log: Log) -> Outcome {
         let from = artifact::path(&self.folder, &artifact.sha256);
-        let extension = match artifact.kind {
-            ArtifactKind::Exe => "exe",
-            ArtifactKind::Msi => "msi",
+        // The product's setup is an executable around its packages (product facts 1.1); its arguments are not those of a
+        // bare package.
+        if artifact.kind != ArtifactKind::Exe {
+            return Outcome::Failed(
+                "it is a Windows Installer package and no setup executable".to_owned(),
+            );
+        }
+        let program = from.with_extension("exe");
+        let Log::ProvisioningAgentSetup = log else {
+            return Outcome::Failed("no setup writes that log".to_owned());
         };
-        let program = from.with_extension(extension);
-        let log = self.log_path(log);
-        let prepared = fs::create_dir_all(log.parent().unwrap_or(&self.folder))
+        let log = self.logs().join(format!("{SETUP_LOG}.log"));
+        // A setup that ends before it writes must not be judged by what another one wrote.
+        let prepared = fs::create_dir_all(self.logs())
+            .and_then(|()| logs::clear(&self.logs(), SETUP_LOG))
             .and_then(|()| fs::copy(&from, &program));
         if let Err(error) = prepared {
             return Outcome::Failed(format!("the installer cannot be put in place: {error}"));
@@ -186,23 +184,11 @@ impl WindowsExec {
             }
             Err(error) => return Outcome::Failed(format!("the installer cannot be read: {error}")),
         }
-        let mut command = match artifact.kind {
-            ArtifactKind::Exe => {
-                let mut command = Command::new(&program);
-                command.args(arguments).arg("/log").arg(&log);
-                command
-            }
-            ArtifactKind::Msi => {
-                let mut command = Command::new(r"C:\Windows\System32\msiexec.exe");
-                command
-                    .arg("/i")
-                    .arg(&program)
-                    .args(["/qn", "/norestart", "/l*v"])
-                    .arg(&log);
-                command
-            }
-        };
+        let mut command = Command::new(&program);
         command
+            .args(arguments)
+            .arg("/log")
+            .arg(&log)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
@@ -256,36 +242,11 @@ impl WindowsExec {
     }
 
     fn read_log(&self, log: Log) -> Outcome {
-        match fs::read(self.log_path(log)) {
-            Ok(bytes) => {
-                let text = decode(&bytes);
-                let lines: Vec<&str> = text.lines().collect();
-                let from = lines.len().saturating_sub(LOG_LINES);
-                Outcome::Lines(
-                    lines[from..]
-                        .iter()
-                        .map(|line| (*line).to_owned())
-                        .collect(),
-                )
-            }
-            Err(error) => Outcome::Failed(error.to_string()),
-        }
-    }
-}
-
-/// Windows Installer writes its logs as UTF-16 with a mark, other installers as 8-bit text.
-fn decode(bytes: &[u8]) -> String {
-    match bytes.strip_prefix(&[0xff, 0xfe]) {
-        Some(rest) => {
-            let units: Vec<u16> = rest
-                .as_chunks::<2>()
-                .0
-                .iter()
-                .map(|pair| u16::from_le_bytes(*pair))
-                .collect();
-            String::from_utf16_lossy(&units)
-        }
-        None => String::from_utf8_lossy(bytes).into_owned(),
+        let lines = match log {
+            Log::ProvisioningAgentSetup => logs::of_setup(&self.logs(), SETUP_LOG),
+            Log::ProvisioningAgentTrace => logs::newest(Path::new(TRACES)),
+        };
+        lines.map_or_else(|error| Outcome::Failed(error.to_string()), Outcome::Lines)
     }
 }
 
@@ -339,6 +300,18 @@ fn absent_or_failed(code: i32, text: String) -> Outcome {
         Outcome::Registry(None)
     } else {
         Outcome::Failed(text)
+    }
+}
+
+/// A file that is there and does not tell its version is not one that is absent.
+fn file_version(path: &Path) -> Outcome {
+    match path.try_exists() {
+        Ok(false) => Outcome::FileVersion(None),
+        Ok(true) => match provenance::file_version(path) {
+            Some(version) => Outcome::FileVersion(Some(version)),
+            None => Outcome::Failed(format!("{} does not tell its version", path.display())),
+        },
+        Err(error) => Outcome::Failed(format!("{}: {error}", path.display())),
     }
 }
 
@@ -421,13 +394,6 @@ fn enable(name: &str) -> Result<(), String> {
     }
 }
 
-fn newest_file(folder: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok);
-    entries
-        .max_by_key(|entry| entry.metadata().and_then(|meta| meta.modified()).ok())
-        .map(|entry| entry.path())
-}
-
 fn machine() -> Outcome {
     let mut memory = MEMORYSTATUSEX {
         dwLength: u32::try_from(size_of::<MEMORYSTATUSEX>()).unwrap_or(0),
@@ -470,6 +436,51 @@ pub fn dns_name() -> Option<String> {
     };
     let name = buffer.get(..usize::try_from(length).ok()?)?;
     (told != 0).then(|| String::from_utf16_lossy(name))
+}
+
+/// A job that ends every process in it when its last handle is closed, as Windows does with those of a program that was
+/// killed.
+#[derive(Debug)]
+pub struct Job(HANDLE);
+
+// SAFETY: the handle is a number that any thread may close; it is closed once, by the owner.
+unsafe impl Send for Job {}
+// SAFETY: nothing is done with the handle through a shared reference.
+unsafe impl Sync for Job {}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // SAFETY: the handle was opened by this type and is closed once.
+        unsafe { CloseHandle(self.0) };
+    }
+}
+
+/// Ties a child, and whatever it starts, to this process: it ends when the returned job is dropped, or with this process.
+///
+/// # Errors
+/// When Windows refuses it.
+pub fn end_with_agent(child: &tokio::process::Child) -> std::io::Result<Job> {
+    let failed = std::io::Error::last_os_error;
+    // SAFETY: both pointers may be null: no attributes, no name.
+    let handle = unsafe { CreateJobObjectW(std::ptr::null(), std::ptr::null()) };
+    if handle.is_null() {
+        return Err(failed());
+    }
+    let job = Job(handle);
+    let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
+    limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+    let length = u32::try_from(size_of_val(&limits)).unwrap_or(0);
+    let pointer = (&raw const limits).cast();
+    // SAFETY: the structure is alive, of the class that is named, and as long as told.
+    let set = unsafe {
+        SetInformationJobObject(job.0, JobObjectExtendedLimitInformation, pointer, length)
+    };
+    let process = child.raw_handle().unwrap_or(std::ptr::null_mut());
+    // SAFETY: both handles are open; the child's is its own until it is dropped.
+    if set == 0 || unsafe { AssignProcessToJobObject(job.0, process) } == 0 {
+        return Err(failed());
+    }
+    Ok(job)
 }
 
 struct Process(HANDLE);

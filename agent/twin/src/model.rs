@@ -31,6 +31,8 @@ pub struct Twin {
     staged: Option<Version>,
     waited: u32,
     staging: Option<bool>,
+    /// The account that the modelled person chooses at the wizard.
+    chosen: String,
     /// Domains that the module was given.
     domains: Vec<String>,
     /// How the server sees its domain.
@@ -57,6 +59,7 @@ impl Twin {
             staged: None,
             waited: 0,
             staging: None,
+            chosen: product::DEFAULT_GMSA.to_owned(),
             domains: Vec::new(),
             view: View::default(),
             changes: Vec::new(),
@@ -94,6 +97,21 @@ impl Twin {
     /// Takes what the servers of its domain share.
     pub fn set_shared(&mut self, shared: Shared) {
         self.view.shared = shared;
+    }
+
+    /// Has the modelled person choose that gMSA at the wizard.
+    pub fn choose_account(&mut self, gmsa: &str) {
+        gmsa.clone_into(&mut self.chosen);
+    }
+
+    /// A person registers the agent at the wizard just now.
+    pub fn register_by_hand(&mut self, tenant: &TenantId) {
+        let chosen = self.chosen.clone();
+        self.changes
+            .push("wizard of the provisioning agent".to_owned());
+        let readers = self.view.shared.readers.entry(chosen.clone()).or_default();
+        readers.insert(self.profile.target.clone());
+        self.register(tenant, &chosen);
     }
 
     /// Nothing is wrong with the server.
@@ -340,6 +358,10 @@ impl Twin {
             Op::Install { artifact, .. } => self.install(artifact),
             Op::ReadLog { log } => (self.log(*log), INSTANT),
             Op::Script { script, input, .. } => self.script(*script, input, secrets),
+            Op::SecretsFit { secrets: wanted } => {
+                let all = wanted.iter().all(|kind| secrets.contains_key(kind));
+                (Outcome::Exists(all), INSTANT)
+            }
             Op::Reach { host, port } => (self.reach(host, *port), INSTANT),
             Op::Search(search) => {
                 let (target, faults) = (&self.profile.target, &self.profile.faults);
@@ -435,8 +457,11 @@ impl Twin {
         }
         self.changes.push(format!("install {}", artifact.version));
         let vault = self.services.get(product::VAULT_SERVICE);
-        let refused = if self.has(Fault::ServerCore) {
+        let unsupported = [Fault::ServerCore, Fault::ClientWindows, Fault::OldWindows];
+        let refused = if unsupported.into_iter().any(|fault| self.has(fault)) {
             Some("Error: launch condition not met: this operating system is not supported")
+        } else if self.has(Fault::OldDotNet) {
+            Some("Error: launch condition not met: .NET Framework 4.7.1 or later is required")
         } else if vault.is_some_and(|vault| vault.state == ServiceState::Disabled) {
             Some("Error: the Credential Manager service (VaultSvc) is disabled")
         } else if self.has(Fault::LogonRightMissing) {
@@ -608,8 +633,27 @@ impl Twin {
             ));
             return lines;
         }
+        if let Some(message) = self.registration_refused() {
+            lines.push(error(sign_in, "registration", message));
+            return lines;
+        }
         lines.push(json!({ "step": sign_in, "ok": true }));
+        let given = |domain: &Value| {
+            let of = |kind: &SecretKind| matches!(kind, SecretKind::DomainCredential { domain: of } if domain == of.as_str());
+            secrets.keys().any(of)
+        };
         let at = "Add-AADCloudSyncGMSA";
+        let creates = &input["gmsa"]["createWithCredentialOf"];
+        if creates.is_string() && !given(creates) {
+            let message = "Cannot bind argument to parameter 'Credential' because it is null";
+            lines.push(error(at, "parameter", message));
+            return lines;
+        }
+        if self.has(Fault::GmsaNotAllowed) {
+            let message = "this server may not retrieve the password of the account (model)";
+            lines.push(error(at, "directory", message));
+            return lines;
+        }
         if self.has(Fault::NoKdsKey) {
             lines.push(error(at, "directory", "Key does not exist"));
             return lines;
@@ -626,7 +670,12 @@ impl Twin {
         lines.push(json!({ "step": at, "ok": true }));
         let at = "Add-AADCloudSyncADDomain";
         for domain in input["domains"].as_array().into_iter().flatten() {
-            if domain["credential"] != true && self.has(Fault::DomainCredentialDemanded) {
+            if self.has(Fault::DirectoryBlocked) || self.has(Fault::DnsBlocked) {
+                lines.push(error(at, "directory", "The LDAP server is unavailable."));
+                return lines;
+            }
+            let lacks = domain["credential"] == true && !given(&domain["name"]);
+            if lacks || domain["credential"] != true && self.has(Fault::DomainCredentialDemanded) {
                 lines.push(error(
                     at,
                     "parameter",
@@ -665,6 +714,25 @@ impl Twin {
         lines.push(json!({ "step": "Restart-Service", "ok": true }));
         lines.push(json!({ "done": true }));
         lines
+    }
+
+    /// Why the cloud does not take the registration. The words are the model's: the facts describe these and quote none.
+    fn registration_refused(&self) -> Option<&'static str> {
+        let has = |fault| self.has(fault);
+        if has(Fault::PolicyUnrestricted) || has(Fault::PolicyRestricted) {
+            Some("registration: security error; the execution policy stands against it (model)")
+        } else if has(Fault::TlsInspected) {
+            Some("registration: the certificate is invalid (model)")
+        } else if has(Fault::CloudBlocked) || has(Fault::RegistrationBlocked) || self.tls_is_off() {
+            Some("registration: the request timed out (model)")
+        } else {
+            None
+        }
+    }
+
+    /// As the registry has it and as it was at the last start of Windows.
+    fn tls_is_off(&self) -> bool {
+        self.read(product::TLS12_CLIENT_KEY, "Enabled") == Some(RegistryValue::Number(0))
     }
 
     fn reach(&self, host: &str, port: u16) -> Outcome {
@@ -707,18 +775,17 @@ impl Twin {
         if !unregistered && !connect_waits {
             return;
         }
+        // The wizard's sign-in page does not come up.
+        if unregistered && (self.has(Fault::IeEscOn) || self.registration_refused().is_some()) {
+            return;
+        }
         self.waited += 1;
         if self.waited < PERSON_ROUNDS {
             return;
         }
         self.waited = 0;
         if unregistered {
-            self.changes
-                .push("wizard of the provisioning agent".to_owned());
-            let name = product::DEFAULT_GMSA.to_owned();
-            let readers = self.view.shared.readers.entry(name).or_default();
-            readers.insert(self.profile.target.clone());
-            self.register(&tenant, product::DEFAULT_GMSA);
+            self.register_by_hand(&tenant);
         } else if let Some(version) = self.staged {
             self.changes.push("wizard of Connect".to_owned());
             let keeps = self.staging.unwrap_or(false) && !self.has(Fault::UpgradeActivates);

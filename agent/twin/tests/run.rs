@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agent_core::op::{Op, Outcome};
+use agent_core::op::{Op, Outcome, RegistryValue};
 use agent_core::procedure::Host;
 use agent_core::run::{Action, Conclusion, Run};
 use agent_twin::{Fault, Installed, Profile, Twin};
@@ -104,6 +104,7 @@ fn agent_steps(sign_in: SignIn, may_fix: Vec<Fix>) -> Vec<Step> {
             tenant: tenant(),
             at_least: NEWEST,
             gmsa: None,
+            own_rights: false,
         }),
     ]
 }
@@ -186,6 +187,18 @@ fn drive_with(
     secret: &str,
     instead: impl Fn(&Op, Outcome) -> Outcome,
 ) -> (Conclusion, Vec<Event>, usize) {
+    drive_beside(steps, twin, cut, secret, |_, _| {}, instead)
+}
+
+/// The same where something happens on the server beside the run, before an action.
+fn drive_beside(
+    steps: Vec<Step>,
+    twin: &mut Twin,
+    cut: Option<usize>,
+    secret: &str,
+    beside: impl Fn(&Action, &mut Twin),
+    instead: impl Fn(&Op, Outcome) -> Outcome,
+) -> (Conclusion, Vec<Event>, usize) {
     let (bytes, role) = manifest(steps);
     let verified = || -> Verified<Manifest> { verify(&bytes, &role).unwrap() };
     let host = || Host {
@@ -208,6 +221,7 @@ fn drive_with(
         }
         actions += 1;
         assert!(actions < 2000, "the run does not end");
+        beside(&action, twin);
         match action {
             Action::Journal(event) => journal.push(event),
             Action::Perform { number, op } => {
@@ -396,7 +410,40 @@ fn expected(fault: Fault) -> Option<(&'static str, u16)> {
 
 #[test]
 fn where_a_log_would_record_the_secret_none_is_asked_for_and_a_person_does_it_at_the_wizard() {
-    let mut server = twin(&[Fault::ModuleLogging]);
+    for fault in [Fault::ModuleLogging, Fault::TranscriptionOn] {
+        recorded(fault);
+    }
+    // A policy that cannot be read counts as one, and one that came after the secret still counts.
+    let policy = |op: &Op| matches!(op, Op::Registry { key, .. } if key.contains("Transcription"));
+    for from in [0, 2] {
+        let looks = std::cell::Cell::new(0);
+        let mut server = twin(&[]);
+        let steps = agent_steps(SignIn::Token, Vec::new());
+        let (conclusion, journal, _) =
+            drive_with(steps, &mut server, None, "value", |op, outcome| {
+                if !policy(op) {
+                    return outcome;
+                }
+                looks.set(looks.get() + 1);
+                if looks.get() > from {
+                    Outcome::Failed("access denied".to_owned())
+                } else {
+                    outcome
+                }
+            });
+        assert_eq!(
+            conclusion.steps[2].ending,
+            StepEnding::SeenDone,
+            "{conclusion:?}"
+        );
+        assert!(!server.changes.contains(&"add gMSA".to_owned()));
+        let asked = |event: &Event| matches!(event, Event::SecretAsked { .. });
+        assert_eq!(journal.iter().any(asked), from == 2);
+    }
+}
+
+fn recorded(fault: Fault) {
+    let mut server = twin(&[fault]);
     let steps = agent_steps(SignIn::Token, Vec::new());
     let (conclusion, journal, actions) = drive(steps.clone(), &mut server, None);
     assert_eq!(conclusion.ending, Ending::Completed);
@@ -405,7 +452,7 @@ fn where_a_log_would_record_the_secret_none_is_asked_for_and_a_person_does_it_at
     let asked = |event: &Event| matches!(event, Event::SecretAsked { .. });
     assert!(!journal.iter().any(asked), "a secret was asked for");
     for cut in 0..actions {
-        let mut again = twin(&[Fault::ModuleLogging]);
+        let mut again = twin(&[fault]);
         let (after, journal, _) = drive(steps.clone(), &mut again, Some(cut));
         assert_eq!(after.ending, Ending::Completed, "cut at {cut}");
         assert_eq!(again.changes, server.changes, "cut at {cut}");
@@ -600,6 +647,276 @@ fn the_trace_and_the_listed_domains_are_read_back() {
         assert_eq!(found[0].verdict, verdict, "{faults:?}");
         assert!(found[0].read.contains(read), "{id}: {}", found[0].read);
     }
+}
+
+/// Ends a run on a server of which one reading fails; the run's question, and what was asked for and done meanwhile.
+fn unread(steps: Vec<Step>, server: &mut Twin, fails: impl Fn(&Op) -> bool) -> (String, bool) {
+    let before = server.changes.clone();
+    let (conclusion, journal, _) = drive_with(steps, server, None, "value", |op, outcome| {
+        if fails(op) {
+            Outcome::Failed("access denied".to_owned())
+        } else {
+            outcome
+        }
+    });
+    assert_eq!(server.changes, before);
+    let asked = |event: &Event| matches!(event, Event::SecretAsked { .. });
+    match conclusion.ending {
+        Ending::Inconclusive(question) => (question, journal.iter().any(asked)),
+        other => panic!("not a question: {other:?}"),
+    }
+}
+
+/// Only *not applied* lets a step act: what cannot be read is not taken for absent.
+#[test]
+fn what_cannot_be_read_is_a_question_and_nothing_is_done_or_asked_for() {
+    let registered = || {
+        Twin::new(Profile {
+            target: target(),
+            installed: Installed::ProvisioningAgent {
+                version: NEWEST,
+                tenant: tenant(),
+            },
+            person: None,
+            faults: BTreeSet::new(),
+        })
+    };
+    type Fails = fn(&Op) -> bool;
+    let readings: [(&str, Fails); 3] = [
+        (
+            "the service",
+            |op| matches!(op, Op::Service { name } if name == "AADConnectProvisioningAgent"),
+        ),
+        ("the version", |op| matches!(op, Op::FileVersion { .. })),
+        (
+            "the tenant",
+            |op| matches!(op, Op::Registry { value, .. } if value == "TenantID"),
+        ),
+    ];
+    for sign_in in [SignIn::Token, SignIn::Wizard] {
+        let all = agent_steps(sign_in, Vec::new());
+        for (what, fails) in readings {
+            for step in [&all[1], &all[2], &all[3]] {
+                let (question, asked) = unread(vec![step.clone()], &mut registered(), fails);
+                assert!(question.contains(what), "{step:?}: {question}");
+                assert!(!asked, "{step:?}");
+            }
+        }
+    }
+    // An id that is none is nobody's tenant, and no proof that there is none.
+    let steps = vec![agent_steps(SignIn::Token, Vec::new())[2].clone()];
+    let (conclusion, ..) =
+        drive_with(
+            steps,
+            &mut registered(),
+            None,
+            "value",
+            |op, outcome| match op {
+                Op::Registry { value, .. } if value == "TenantID" => {
+                    Outcome::Registry(Some(RegistryValue::Text("contoso".to_owned())))
+                }
+                _ => outcome,
+            },
+        );
+    assert!(
+        matches!(&conclusion.ending, Ending::Inconclusive(question) if question.contains("contoso")),
+        "{conclusion:?}"
+    );
+    let upgrade = connect_steps(ConnectWork::UpgradeStaging);
+    let engine = |op: &Op| matches!(op, Op::FileVersion { .. });
+    for step in &upgrade[2..] {
+        let mut server = old_connect(true, &[]);
+        let (question, _) = unread(vec![step.clone()], &mut server, engine);
+        assert!(question.contains("the version of Connect"), "{question}");
+    }
+}
+
+/// Between an ask and its answer lie days: whoever finished the wizard meanwhile has done it.
+#[test]
+fn what_somebody_did_while_the_secret_was_waited_for_is_not_done_again() {
+    for (by_hand, ends_well) in [
+        (tenant(), true),
+        (
+            "77aa0000-0000-0000-0000-000000000000".parse().unwrap(),
+            false,
+        ),
+    ] {
+        let steps = agent_steps(SignIn::Token, Vec::new())[..3].to_vec();
+        let mut server = twin(&[]);
+        let at_ask = |action: &Action, server: &mut Twin| {
+            if matches!(action, Action::AskSecret { .. }) {
+                server.register_by_hand(&by_hand);
+            }
+        };
+        let as_it_is = |_: &Op, outcome| outcome;
+        let (conclusion, journal, _) =
+            drive_beside(steps, &mut server, None, "value", at_ask, as_it_is);
+        assert_eq!(
+            conclusion.ending == Ending::Completed,
+            ends_well,
+            "{conclusion:?}"
+        );
+        let by_cmdlets = |change: &String| change == "add gMSA";
+        assert!(
+            !server.changes.iter().any(by_cmdlets),
+            "{:?}",
+            server.changes
+        );
+        // The section that was entered is left in either case.
+        let entered = |event: &&Event| matches!(event, Event::SectionEntered { .. });
+        let left = |event: &&Event| matches!(event, Event::SectionLeft { .. });
+        assert_eq!(
+            journal.iter().filter(entered).count(),
+            journal.iter().filter(left).count()
+        );
+    }
+}
+
+/// Leave may come hours after the token: one that has lapsed by then is asked for anew, and not used.
+#[test]
+fn a_token_that_lapsed_before_the_leave_came_is_asked_for_anew() {
+    let steps = agent_steps(SignIn::Token, Vec::new());
+    let looks = std::cell::Cell::new(0);
+    let (conclusion, journal, _) = drive_with(
+        steps,
+        &mut twin(&[]),
+        None,
+        "value",
+        |op, outcome| match op {
+            Op::SecretsFit { .. } => {
+                looks.set(looks.get() + 1);
+                Outcome::Exists(looks.get() > 1)
+            }
+            _ => outcome,
+        },
+    );
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let order: Vec<&str> = journal
+        .iter()
+        .filter_map(|event| match event {
+            Event::SecretAsked {
+                wanted: SecretKind::AccessToken { .. },
+                ..
+            } => Some("asked"),
+            Event::SectionEntered { .. } => Some("entered"),
+            Event::SectionLeft { .. } => Some("left"),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        order,
+        ["asked", "entered", "left", "asked", "entered", "left"]
+    );
+}
+
+/// Where the preflight is not asked, the product itself refuses what it lacks: a model that said yes would prove nothing.
+#[test]
+fn a_server_that_lacks_something_fails_as_the_product_would() {
+    for (fault, step, words) in [
+        (Fault::ServerCore, 1, "KE04"),
+        (Fault::ClientWindows, 1, "KE04"),
+        (Fault::OldWindows, 1, "KE04"),
+        (Fault::OldDotNet, 1, "KE04"),
+        (Fault::VaultDisabled, 1, "KE05"),
+        (Fault::LogonRightMissing, 1, "KE01"),
+        (Fault::TlsOff, 2, "timed out"),
+        (Fault::CloudBlocked, 2, "timed out"),
+        (Fault::RegistrationBlocked, 2, "timed out"),
+        (Fault::TlsInspected, 2, "certificate is invalid"),
+        (Fault::PolicyUnrestricted, 2, "security error"),
+        (Fault::GmsaNotAllowed, 2, "may not retrieve the password"),
+        (Fault::NoKdsKey, 2, "KE10"),
+        (Fault::DirectoryBlocked, 2, "LDAP server is unavailable"),
+        (Fault::DnsBlocked, 2, "LDAP server is unavailable"),
+    ] {
+        let steps = agent_steps(SignIn::Token, Vec::new())[1..3].to_vec();
+        let (conclusion, journal, _) = drive(steps, &mut twin(&[fault]), None);
+        let Ending::Failed(_) = conclusion.ending else {
+            panic!("{fault:?}: not failed: {conclusion:?}")
+        };
+        let shown = journal.iter().find_map(|event| match event {
+            Event::StepFailed { step, failure, .. } => Some((step.0 + 1, format!("{failure:?}"))),
+            _ => None,
+        });
+        let (at, shown) = shown.unwrap();
+        assert_eq!(at, step, "{fault:?}: {shown}");
+        assert!(shown.contains(words), "{fault:?}: {shown}");
+    }
+    // The wizard's sign-in page is blocked: whoever comes cannot finish.
+    let mut server = twin(&[Fault::IeEscOn]);
+    let steps = agent_steps(SignIn::Wizard, Vec::new())[1..2].to_vec();
+    drive(steps, &mut server, None);
+    let wait = Op::Wait {
+        time: std::time::Duration::from_secs(30),
+    };
+    for _ in 0..20 {
+        server.perform(&wait, &BTreeMap::new());
+    }
+    assert!(
+        !server
+            .changes
+            .iter()
+            .any(|change| change.contains("wizard"))
+    );
+    server.set_faults(BTreeSet::new());
+    for _ in 0..20 {
+        server.perform(&wait, &BTreeMap::new());
+    }
+    assert!(
+        server
+            .changes
+            .iter()
+            .any(|change| change.contains("wizard"))
+    );
+}
+
+/// A wizard with a gMSA that was made beforehand ends when the service runs as that very account.
+#[test]
+fn the_wizard_ends_with_the_account_that_was_planned() {
+    let mut steps = agent_steps(SignIn::Wizard, Vec::new());
+    if let Step::GuideProvisioningAgent(guide) = &mut steps[2] {
+        guide.gmsa = Some("svcEntraSync$".parse().unwrap());
+    }
+    let mut server = twin(&[]);
+    server.choose_account("svcEntraSync$");
+    let (conclusion, ..) = drive(steps, &mut server, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    assert!(
+        conclusion.steps[2].summary.contains("svcEntraSync$"),
+        "{conclusion:?}"
+    );
+}
+
+/// What nobody could read is said, and no grade rests on it.
+#[test]
+fn the_rights_of_an_account_that_was_made_beforehand_are_not_claimed() {
+    for own_rights in [true, false] {
+        let mut steps = agent_steps(SignIn::Token, Vec::new());
+        if let Step::VerifyProvisioningAgent(verify) = &mut steps[3] {
+            verify.own_rights = own_rights;
+        }
+        let (conclusion, journal, _) = drive(steps, &mut twin(&[]), None);
+        assert_eq!(conclusion.ending, Ending::Completed);
+        let found = journal.iter().any(|event| {
+            matches!(event, Event::Probed { findings, .. } if findings.iter().any(|finding| {
+                finding.id == "PV18" && finding.verdict == Verdict::CannotTell && finding.fix.contains("handover")
+            }))
+        });
+        assert_eq!(found, own_rights);
+    }
+}
+
+/// Nothing is mended on a server that something else stops.
+#[test]
+fn a_server_that_is_stopped_anyway_is_left_as_it_is() {
+    let mut server = twin(&[Fault::ServerCore, Fault::VaultDisabled, Fault::TlsOff]);
+    let steps = agent_steps(SignIn::Token, vec![Fix::Tls12, Fix::Vaultsvc]);
+    let (conclusion, ..) = drive(steps, &mut server, None);
+    let Ending::Failed(why) = &conclusion.ending else {
+        panic!("not failed: {conclusion:?}")
+    };
+    assert!(why.contains("PF03") && why.contains("PF14"), "{why}");
+    assert!(server.changes.is_empty(), "{:?}", server.changes);
 }
 
 /// What stands on the setup's command line (product facts 1.2).

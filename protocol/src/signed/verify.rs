@@ -208,7 +208,7 @@ fn parse<T: Document>(payload: &[u8]) -> Result<T, Refused> {
 mod tests {
     use super::*;
     use crate::id::Epoch;
-    use crate::signed::Checkpoint;
+    use crate::signed::{Checkpoint, ControllerKind, Role};
     use crate::{Digest, Timestamp};
 
     fn checkpoint() -> Checkpoint {
@@ -243,6 +243,60 @@ mod tests {
         ));
         let enough = sign(&checkpoint(), &[&a, &b]).to_json();
         assert_eq!(verify::<Checkpoint>(&enough, &role).unwrap().index, 9);
+    }
+
+    fn root(version: u32, keys: &[&SigningKey], threshold: u32) -> TrustRoot {
+        let nobody = RoleKeys {
+            keys: Vec::new(),
+            threshold: 0,
+        };
+        TrustRoot {
+            format: 1,
+            version,
+            kind: ControllerKind::Simulated,
+            issued: Timestamp::from_millis(0),
+            expires: Timestamp::from_millis(1),
+            roles: Role {
+                root: role(keys, threshold),
+                bundle: nobody.clone(),
+                approver: nobody.clone(),
+                publisher: nobody,
+            },
+            authority: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_newer_root_is_signed_under_the_old_and_under_its_own_threshold_and_skips_none() {
+        let (a, b, c) = (
+            SigningKey::generate(),
+            SigningKey::generate(),
+            SigningKey::generate(),
+        );
+        let pinned = root(3, &[&a, &b], 2);
+        let newer = |version| root(version, &[&b, &c], 2);
+        let update = |root: &TrustRoot, keys: &[&SigningKey]| {
+            verify_root_update(&sign(root, keys).to_json(), &pinned)
+        };
+        assert_eq!(update(&newer(4), &[&a, &b, &c]).unwrap().version, 4);
+        assert!(
+            matches!(
+                update(&newer(4), &[&b, &c]),
+                Err(Refused::Threshold { valid: 1, .. })
+            ),
+            "the old"
+        );
+        assert!(
+            matches!(
+                update(&newer(4), &[&a, &b]),
+                Err(Refused::Threshold { valid: 1, .. })
+            ),
+            "its own"
+        );
+        for version in [3, 5] {
+            let refused = update(&newer(version), &[&a, &b, &c]);
+            assert!(matches!(refused, Err(Refused::Version { .. })), "{version}");
+        }
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         let mode = if is { "staging" } else { "active" };
         Some((is, format!("version {version} configured, {mode}")))
     };
-    if let Some((is, summary)) = done(facts::connect_sync(cx)?) {
+    if let Some((is, summary)) = done(facts::connect_sync(cx)?.told()?) {
         settled(is, staging)?;
         return Ok(Complete {
             grade: Some(Grade::Configured),
@@ -92,7 +92,7 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         });
     }
     cx.task(&guide.text)?;
-    match cx.until(WATCH, |cx| Ok(done(facts::connect_sync(cx)?)))? {
+    match cx.until(WATCH, |cx| Ok(done(facts::connect_sync(cx)?.found)))? {
         Ok((is, summary)) => {
             settled(is, staging)?;
             Ok(Complete {
@@ -125,7 +125,7 @@ fn settled(is_staging: bool, wanted_staging: bool) -> Flow<()> {
 /// # Errors
 /// While outcomes are missing, and when what is there is not what is wanted.
 pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
-    let Some(connect) = facts::connect_sync(cx)? else {
+    let Some(connect) = facts::connect_sync(cx)?.told()? else {
         return fail("Connect Sync is not on this server");
     };
     let version = connect

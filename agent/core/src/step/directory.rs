@@ -417,7 +417,9 @@ pub fn gmsa_change(
     preferred: &[protocol::TargetId],
     cx: &mut Cx<'_>,
 ) -> Flow<GmsaChange> {
-    let account = facts::provisioning_agent(cx)?.and_then(|agent| agent.account);
+    let account = facts::provisioning_agent(cx)?
+        .found
+        .and_then(|agent| agent.account);
     let name: Option<GmsaName> = account.and_then(|account| {
         let name = account.rsplit('\\').next().unwrap_or_default();
         name.parse().ok()

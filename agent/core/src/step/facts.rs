@@ -3,24 +3,26 @@
 use protocol::facts::{ConnectFacts, Facts, HostFacts, ProvisioningAgentFacts};
 use protocol::{DomainName, TenantId};
 
-use crate::procedure::{Cx, Flow, Stop};
+use crate::procedure::{Cx, Flow, Reading, Stop};
 use crate::product;
 use crate::step::connect;
 
-/// Probes everything in [`Facts`]. What cannot be read is `None`.
+/// Probes everything in [`Facts`]. What cannot be read of the products is `None`, and named.
 ///
 /// # Errors
 /// While outcomes are missing, and when the server's own registry cannot be read.
 pub fn probe(cx: &mut Cx<'_>) -> Flow<Facts> {
     let host = host(cx)?;
-    let provisioning_agent = provisioning_agent(cx)?;
+    let agent = provisioning_agent(cx)?;
     let connect = connect_sync(cx)?;
+    let unread = [agent.unread, connect.unread];
     Ok(Facts {
         simulated: cx.simulated(),
         agent_version: cx.agent_version().to_owned(),
         host,
-        provisioning_agent,
-        connect,
+        provisioning_agent: agent.found,
+        connect: connect.found,
+        unread: unread.into_iter().flatten().collect(),
     })
 }
 
@@ -62,54 +64,113 @@ pub fn joined_domain(cx: &mut Cx<'_>) -> Flow<Option<DomainName>> {
     Ok(domain.and_then(|domain| domain.parse().ok()))
 }
 
-/// What there is of the provisioning agent; `None` when there is no trace of it.
+/// What was found of a product, and the first thing of it that could not be read. Where something could not, there may be
+/// more than was found: it counts as there, and a step that acts on it cannot tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen<T> {
+    /// What is there; `None` when there is no trace of the product.
+    pub found: Option<T>,
+    /// What could not be read, and why.
+    pub unread: Option<String>,
+}
+
+impl<T> Seen<T> {
+    /// What is there, for whoever acts on it.
+    ///
+    /// # Errors
+    /// As *cannot tell*, when something could not be read.
+    pub fn told(self) -> Flow<Option<T>> {
+        match self.unread {
+            None => Ok(self.found),
+            Some(why) => Err(Stop::CannotTell(why)),
+        }
+    }
+}
+
+/// Gathers readings of one product, and keeps the first that failed.
+#[derive(Debug, Default)]
+struct Unread(Option<String>);
+
+impl Unread {
+    fn take<T>(&mut self, what: &str, reading: Reading<Option<T>>) -> Option<T> {
+        reading.unwrap_or_else(|why| {
+            let first = format!("{what} could not be read: {why}");
+            self.0.get_or_insert(first);
+            None
+        })
+    }
+}
+
+/// What there is of the provisioning agent.
 ///
 /// # Errors
 /// While outcomes are missing.
-pub fn provisioning_agent(cx: &mut Cx<'_>) -> Flow<Option<ProvisioningAgentFacts>> {
-    let folder = cx
-        .text(product::AGENT_KEY, product::AGENT_FOLDER_VALUE)?
-        .ok()
-        .flatten();
-    let service = cx.service(product::AGENT_SERVICE)?.ok().flatten();
+pub fn provisioning_agent(cx: &mut Cx<'_>) -> Flow<Seen<ProvisioningAgentFacts>> {
+    let mut unread = Unread::default();
+    let folder = cx.text(product::AGENT_KEY, product::AGENT_FOLDER_VALUE)?;
+    let folder = unread.take("the install folder of the provisioning agent", folder);
+    let service = cx.service(product::AGENT_SERVICE)?;
+    let service = unread.take("the service AADConnectProvisioningAgent", service);
     let executable = join(
         folder.as_deref().unwrap_or(product::AGENT_FOLDER),
         product::AGENT_EXECUTABLE,
     );
-    let version = cx.file_version(&executable)?.ok().flatten();
-    if folder.is_none() && service.is_none() && version.is_none() {
-        return Ok(None);
+    let version = cx.file_version(&executable)?;
+    let version = unread.take("the version of the provisioning agent", version);
+    if folder.is_none() && service.is_none() && version.is_none() && unread.0.is_none() {
+        return Ok(Seen {
+            found: None,
+            unread: None,
+        });
     }
-    let tenant: Option<TenantId> = cx
-        .text(product::AGENT_KEY, product::AGENT_TENANT)?
-        .ok()
-        .flatten()
-        .and_then(|id| id.parse().ok());
-    Ok(Some(ProvisioningAgentFacts {
-        version,
-        tenant,
-        service: service.as_ref().map(|service| service.state),
-        account: service.map(|service| service.account),
-    }))
+    let tenant = cx.text(product::AGENT_KEY, product::AGENT_TENANT)?;
+    let tenant = unread.take("the tenant of the provisioning agent", tenant);
+    let tenant = tenant.filter(|id| !id.trim().is_empty()).map(|id| {
+        let parsed = id.parse::<TenantId>();
+        parsed.map(Some).map_err(|why| format!("\"{id}\": {why}"))
+    });
+    let tenant = unread.take(
+        "the tenant of the provisioning agent",
+        tenant.unwrap_or(Ok(None)),
+    );
+    Ok(Seen {
+        found: Some(ProvisioningAgentFacts {
+            version,
+            tenant,
+            service: service.as_ref().map(|service| service.state),
+            account: service.map(|service| service.account),
+        }),
+        unread: unread.0,
+    })
 }
 
-/// What there is of Connect Sync; `None` when there is no trace of it.
+/// What there is of Connect Sync. What its scheduler does not say is `None` in what was found and no failure: before the
+/// wizard's end the module does not answer.
 ///
 /// # Errors
 /// While outcomes are missing.
-pub fn connect_sync(cx: &mut Cx<'_>) -> Flow<Option<ConnectFacts>> {
-    let service = cx.service(product::CONNECT_SERVICE)?.ok().flatten();
-    let version = cx.file_version(product::CONNECT_ENGINE)?.ok().flatten();
-    if service.is_none() && version.is_none() {
-        return Ok(None);
+pub fn connect_sync(cx: &mut Cx<'_>) -> Flow<Seen<ConnectFacts>> {
+    let mut unread = Unread::default();
+    let service = cx.service(product::CONNECT_SERVICE)?;
+    let service = unread.take("the service ADSync", service);
+    let version = cx.file_version(product::CONNECT_ENGINE)?;
+    let version = unread.take("the version of Connect Sync's engine", version);
+    if service.is_none() && version.is_none() && unread.0.is_none() {
+        return Ok(Seen {
+            found: None,
+            unread: None,
+        });
     }
     let scheduler = connect::scheduler(cx)?.unwrap_or_default();
-    Ok(Some(ConnectFacts {
-        version,
-        service: service.map(|service| service.state),
-        staging: scheduler.staging,
-        cycle_enabled: scheduler.cycle_enabled,
-    }))
+    Ok(Seen {
+        found: Some(ConnectFacts {
+            version,
+            service: service.map(|service| service.state),
+            staging: scheduler.staging,
+            cycle_enabled: scheduler.cycle_enabled,
+        }),
+        unread: unread.0,
+    })
 }
 
 /// Joins a Windows folder and a file name.
@@ -148,8 +209,9 @@ pub fn describe(facts: &Facts) -> String {
             };
             format!("Connect {} ({mode})", version(connect.version))
         });
+    let unread: String = facts.unread.iter().map(|why| format!("; {why}")).collect();
     format!(
-        "{} build {}, {agent}, {connect}",
+        "{} build {}, {agent}, {connect}{unread}",
         facts.host.os, facts.host.build
     )
 }

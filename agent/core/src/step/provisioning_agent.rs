@@ -16,7 +16,7 @@ use protocol::step::{
 };
 
 use crate::catalogue;
-use crate::known;
+use crate::known::{self, Source};
 use crate::op::{Log, Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Stop, fail};
 use crate::product;
@@ -81,12 +81,17 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
             other => Some(other),
         })
     })?;
-    let restart = match code {
+    let restart = match code.clone() {
         None => return fail("another installation kept running (exit code 1618)"),
         Some(Err(why)) => return fail(format!("the setup could not be run: {why}")),
         Some(Ok(0 | 1638)) => false,
         Some(Ok(3010 | 1641)) => true,
         Some(Ok(code)) => return Err(Stop::Failed(Box::new(setup_failure(code, cx)?))),
+    };
+    let said = if code == Some(Ok(1638)) {
+        "the setup said that this version or a newer one is there (exit code 1638)"
+    } else {
+        "the setup said it succeeded"
     };
     match installed(cx)?.and_then(|agent| agent.version) {
         Some(version) if version >= install.at_least => {
@@ -101,15 +106,14 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
                 ..Complete::new(Completion::Applied, summary)
             })
         }
-        Some(version) => fail(format!(
-            "the setup said it succeeded, but version {version} is there"
-        )),
-        None => fail("the setup said it succeeded, but the agent's executable is not there"),
+        Some(version) => fail(format!("{said}, but version {version} is there")),
+        None => fail(format!("{said}, but the agent's executable is not there")),
     }
 }
 
+/// What there is of the agent; what cannot be read is never taken for absent.
 fn installed(cx: &mut Cx<'_>) -> Flow<Option<ProvisioningAgentFacts>> {
-    facts::provisioning_agent(cx)
+    facts::provisioning_agent(cx)?.told()
 }
 
 fn setup_failure(code: i32, cx: &mut Cx<'_>) -> Flow<Failure> {
@@ -120,7 +124,7 @@ fn setup_failure(code: i32, cx: &mut Cx<'_>) -> Flow<Failure> {
         _ => "",
     };
     let mut failure = Failure::plain(format!("the setup ended with exit code {code}{meaning}"));
-    let (known, shown) = match known::recognize(&lines) {
+    let (known, shown) = match known::recognize(Source::Setup, &lines) {
         Some((known, line)) => (Some(known), vec![line]),
         None => (None, lines.iter().rev().take(12).rev().cloned().collect()),
     };
@@ -140,20 +144,29 @@ fn registered(
     gmsa: Option<&GmsaName>,
     cx: &mut Cx<'_>,
 ) -> Flow<(Registered, Option<ProvisioningAgentFacts>)> {
-    let Some(agent) = installed(cx)? else {
-        return Ok((Registered::No, None));
+    let agent = installed(cx)?;
+    Ok((state_of(tenant, gmsa, agent.as_ref()), agent))
+}
+
+/// How far the registration is of what was found.
+fn state_of(
+    tenant: &TenantId,
+    gmsa: Option<&GmsaName>,
+    agent: Option<&ProvisioningAgentFacts>,
+) -> Registered {
+    let Some(agent) = agent else {
+        return Registered::No;
     };
-    let state = match &agent.tenant {
+    match &agent.tenant {
         Some(other) if other != tenant => Registered::Elsewhere(other.clone()),
-        Some(_) if agent.service == Some(ServiceState::Running) && runs_as(&agent, gmsa) => {
+        Some(_) if agent.service == Some(ServiceState::Running) && runs_as(agent, gmsa) => {
             let account = agent.account.clone().unwrap_or_default();
             Registered::Yes(format!(
                 "registered with tenant {tenant}, service runs as {account}"
             ))
         }
         Some(_) | None => Registered::No,
-    };
-    Ok((state, Some(agent)))
+    }
 }
 
 /// Tells whether the service runs as that gMSA, or, where none is named, as any account with the trailing `$` of one.
@@ -192,9 +205,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
         return guide(&wizard_instead(register), cx);
     }
     let secrets = secrets(register);
-    for wanted in &secrets {
-        cx.secret(wanted.clone(), "to register the provisioning agent")?;
-    }
+    ask(&secrets, cx)?;
     let object = GmsaObject {
         domain: register.home_domain.clone(),
         name: register.gmsa.clone(),
@@ -202,17 +213,37 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     // A gMSA that was made beforehand already names this server: only the product's own is changed here (G3).
     let gmsa_object = creates_gmsa(register).then_some(object);
     let changes_gmsa = gmsa_object.is_some();
-    let after = cx.enter(Section {
+    let section = Section {
         outage: agent.serves(),
         gmsa: gmsa_object,
-    })?;
-    let preferred = home_controllers(register);
-    if let Some(change) = after {
-        directory::await_change(&change, &register.home_domain, preferred, cx)?;
+    };
+    let mut after = cx.enter(section.clone())?;
+    // Hours may have passed until the leave came: a token that has lapsed since is asked for anew, outside of the section.
+    while !cx.secrets_fit(&secrets)? {
+        // Nothing was done in it: what another server did to the object before still stands.
+        cx.leave(after)?;
+        ask(&secrets, cx)?;
+        after = cx.enter(section.clone())?;
     }
-    // A policy may have come since; what the person gave is not used then.
+    let preferred = home_controllers(register);
+    if let Some(change) = &after {
+        directory::await_change(change, &register.home_domain, preferred, cx)?;
+    }
+    // Somebody may have finished the wizard meanwhile, or a policy may have come: what the person gave is not used then.
+    match registered(&register.tenant, gmsa, cx)?.0 {
+        Registered::Yes(summary) => {
+            let change = change_of(register, changes_gmsa, cx)?;
+            cx.leave(change)?;
+            return Ok(configured(Completion::AlreadySo, summary));
+        }
+        Registered::Elsewhere(other) => {
+            cx.leave(after)?;
+            return elsewhere(&other);
+        }
+        Registered::No => {}
+    }
     if !preflight::recording(cx)?.is_empty() {
-        cx.leave(None)?;
+        cx.leave(after)?;
         return guide(&wizard_instead(register), cx);
     }
     let lines = cx.script(
@@ -234,12 +265,20 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
             let mut failure = Failure::plain(
                 "the cmdlets ended well, but the server does not show the registration",
             );
-            failure.known = known::recognize(&trace).map(|(known, _)| known);
+            failure.known = known::recognize(Source::Trace, &trace).map(|(known, _)| known);
             Err(Stop::Failed(Box::new(
                 failure.with_lines(trace.into_iter().rev().take(12)),
             )))
         }
     }
+}
+
+/// Asks for each secret in turn.
+fn ask(secrets: &[SecretKind], cx: &mut Cx<'_>) -> Flow<()> {
+    for wanted in secrets {
+        cx.secret(wanted.clone(), "to register the provisioning agent")?;
+    }
+    Ok(())
 }
 
 /// No secret is asked for where this server would write it to a log: a person does the same at the wizard.
@@ -383,7 +422,7 @@ fn listed(register: &RegisterProvisioningAgent, lines: &[serde_json::Value]) -> 
 fn trace(cx: &mut Cx<'_>) -> Flow<Finding> {
     let reading = cx.read_log(Log::ProvisioningAgentTrace)?;
     let wrong = |lines: &Vec<String>| {
-        let known = known::recognize(lines).map(|(_, line)| line);
+        let known = known::recognize(Source::Trace, lines).map(|(_, line)| line);
         known.or_else(|| {
             lines
                 .iter()
@@ -395,7 +434,7 @@ fn trace(cx: &mut Cx<'_>) -> Flow<Finding> {
     let fix = reading
         .as_ref()
         .ok()
-        .and_then(|lines| known::recognize(lines));
+        .and_then(|lines| known::recognize(Source::Trace, lines));
     let show = |lines: &Vec<String>| match wrong(lines) {
         Some(line) => short(&line),
         None => format!("none in {} lines", lines.len()),
@@ -439,7 +478,7 @@ fn configured_by(lines: Result<Vec<serde_json::Value>, String>) -> Flow<()> {
         "{at} failed: {}",
         lines.first().cloned().unwrap_or_default()
     ));
-    failure.known = known::recognize(&lines).map(|(known, _)| known);
+    failure.known = known::recognize(Source::Cmdlets, &lines).map(|(known, _)| known);
     Err(Stop::Failed(Box::new(failure.with_lines(lines))))
 }
 
@@ -472,7 +511,9 @@ pub fn guide(guide: &GuideProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
     }
     cx.task(&guide.text)?;
     let seen = cx.until(WATCH, |cx| {
-        Ok(match registered(&guide.tenant, gmsa, cx)?.0 {
+        // In the middle of a wizard's work something may not be readable for a moment: it is looked at again.
+        let agent = facts::provisioning_agent(cx)?.found;
+        Ok(match state_of(&guide.tenant, gmsa, agent.as_ref()) {
             Registered::Yes(summary) => Some(Ok(summary)),
             Registered::Elsewhere(other) => Some(Err(other)),
             Registered::No => None,
@@ -505,18 +546,21 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         service: None,
         account: None,
     });
-    let version = agent.version.unwrap_or(Version::new(0, 0, 0, 0));
+    let version = match agent.version {
+        Some(version) => version.to_string(),
+        None => "absent".to_owned(),
+    };
+    let new_enough = agent
+        .version
+        .is_some_and(|version| version >= verify.at_least);
     let running = agent.service == Some(ServiceState::Running);
     let account = agent.account.clone().unwrap_or_else(|| "absent".to_owned());
     let tenant = agent
         .tenant
         .as_ref()
         .map_or("absent".to_owned(), ToString::to_string);
-    let updater_runs =
-        matches!(&updater, Ok(Some(service)) if service.state == ServiceState::Running);
     let pass = |pass: bool| if pass { Verdict::Pass } else { Verdict::Fail };
-    let mut of_version =
-        catalogue::PV03.finding(version.to_string(), pass(version >= verify.at_least));
+    let mut of_version = catalogue::PV03.finding(version.clone(), pass(new_enough));
     of_version.wanted = format!("{} or later", verify.at_least);
     let mut of_account =
         catalogue::PV05.finding(account, pass(runs_as(&agent, verify.gmsa.as_ref())));
@@ -527,9 +571,27 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     let state = agent
         .service
         .map_or("absent".to_owned(), |state| format!("{state:?}"));
+    let folder = cx.text(product::AGENT_KEY, product::AGENT_FOLDER_VALUE)?;
+    let module = folder.map(|folder| {
+        let folder = folder.unwrap_or_else(|| product::AGENT_FOLDER.to_owned());
+        facts::join(&folder, product::AGENT_MODULE)
+    });
+    let module = match module {
+        Ok(path) => cx.file_version(&path)?,
+        Err(why) => Err(why),
+    };
+    let show_version = |version: &Option<Version>| match version {
+        Some(version) => version.to_string(),
+        None => "absent".to_owned(),
+    };
+    let show_service = |service: &Option<crate::op::Service>| match service {
+        Some(service) => format!("{:?}", service.state),
+        None => "absent".to_owned(),
+    };
     let service = cx.service(product::AGENT_SERVICE)?;
     let automatic = matches!(service, Ok(Some(service)) if service.automatic);
-    let findings = vec![
+    let mut findings = vec![
+        catalogue::PV02.judge(module, show_version, Option::is_some),
         of_version,
         catalogue::PV04.finding(
             format!(
@@ -541,8 +603,16 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         of_account,
         of_tenant,
         trace(cx)?,
-        catalogue::PV20.finding(format!("{updater_runs}"), pass(updater_runs)),
+        catalogue::PV20.judge(updater, show_service, |service| {
+            let runs = |service: &crate::op::Service| service.state == ServiceState::Running;
+            service.as_ref().is_some_and(runs)
+        }),
     ];
+    if verify.own_rights {
+        let account = agent.account.as_deref().unwrap_or("the service account");
+        let read = format!("not read: what {account} may do in the served domains");
+        findings.push(catalogue::PV18.finding(read, Verdict::CannotTell));
+    }
     step::settle(findings, cx)?;
     let summary = format!("version {version}, registered on this server; not seen in tenant");
     Ok(configured(Completion::AlreadySo, summary))

@@ -9,7 +9,7 @@ use protocol::step::{
 use protocol::task::{Page, TaskText};
 use protocol::{DomainName, GmsaName, TargetId, Version};
 
-use crate::recipe::{Answer, Artifacts, PhaseWork};
+use crate::recipe::{Answer, Artifacts, PhaseWork, unread};
 use crate::topology::{AgentGroup, Tenant, Topology};
 
 /// The gMSA that a domain's administrator makes when none is named and no credential is given (product facts 1.6).
@@ -34,6 +34,9 @@ pub fn answer(
         .wanted
         .provisioning_agent
         .unwrap_or(artifact.version);
+    if let Some(answer) = unread(facts) {
+        return answer;
+    }
     let agent = facts.provisioning_agent.as_ref();
     if let Some(other) = agent
         .and_then(|agent| agent.tenant.as_ref())
@@ -66,6 +69,7 @@ pub fn answer(
             tenant: tenant.id.clone(),
             at_least: wanted,
             gmsa: group.gmsa.clone(),
+            own_rights: gmsa.is_some(),
         })],
         artifacts: Vec::new(),
     };
@@ -117,6 +121,13 @@ pub fn answer(
             sign_in_words(tenant)
         ));
         people.extend(bring(tenant, tenant.sign_in, &served));
+        if let Some(account) = &gmsa {
+            let names: Vec<&str> = served.iter().map(|domain| domain.name.as_str()).collect();
+            people.push(format!(
+                "afterwards, the administrator of each served domain ({}) gives {account} its rights there: part 3 of entrain handover DOMAIN; the product does not since 1.1.2334.0, and without them nothing synchronizes",
+                names.join(", ")
+            ));
+        }
         phases.push(PhaseWork {
             phase: Phase::Register,
             // Days may lie between two phases: each looks before it changes something (G8).
@@ -361,5 +372,17 @@ pub fn verification(
         tenant: tenant.id.clone(),
         at_least,
         gmsa: group.gmsa.clone(),
+        own_rights: own_rights(topology, group),
     })]
+}
+
+/// The account was made beforehand: named, or by a domain's administrator.
+fn own_rights(topology: &Topology, group: &AgentGroup) -> bool {
+    let homes = group
+        .hosts
+        .iter()
+        .filter_map(|(host, _)| host.home_domain());
+    homes
+        .into_iter()
+        .any(|home| service_account(topology, group, &home).is_some())
 }

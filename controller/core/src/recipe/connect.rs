@@ -25,6 +25,9 @@ pub fn answer(
     modes: &Modes,
     artifacts: &Artifacts,
 ) -> Answer {
+    if let Some(answer) = super::unread(facts) {
+        return answer;
+    }
     let artifact = artifacts.get(&Product::Connect);
     let wanted = topology
         .wanted

@@ -5,6 +5,7 @@ pub mod connect;
 
 use std::collections::BTreeMap;
 
+use protocol::facts::Facts;
 use protocol::signed::{ArtifactRef, Phase};
 use protocol::step::{Product, Step};
 use serde::{Deserialize, Serialize};
@@ -37,4 +38,13 @@ pub enum Answer {
     },
     /// Nothing can or must be done; the sentence says why.
     Nothing(String),
+}
+
+/// Nothing is decided on what could not be read: a product that is there and does not show would be installed or
+/// registered a second time.
+fn unread(facts: &Facts) -> Option<Answer> {
+    let why = facts.unread.first()?;
+    Some(Answer::Nothing(format!(
+        "held: {why}; its agent must run with an administrator's rights, and reports anew when it can read it"
+    )))
 }

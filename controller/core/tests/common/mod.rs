@@ -19,5 +19,6 @@ pub(crate) fn facts(
         },
         provisioning_agent,
         connect,
+        unread: Vec::new(),
     }
 }

@@ -1,16 +1,27 @@
 //! Prerequisites that Entrain may set itself: what the topology lists in `may_fix`, with the old value told.
 
 use protocol::facts::ServiceState;
-use protocol::step::{Fix, Preflight};
+use protocol::step::{Fix, Preflight, Product};
 
 use super::or_absent;
 use crate::op::{Op, RegistryValue};
 use crate::procedure::{Cx, Flow};
 use crate::product;
 
+/// Tells whether a finding is one of those that the topology lets Entrain mend.
+pub(super) fn mends(preflight: &Preflight, id: &str) -> bool {
+    preflight.may_fix.iter().any(|fix| match fix {
+        Fix::Tls12 => matches!(id, "PF15" | "PF16" | "PF17"),
+        Fix::Vaultsvc => id == "PF14",
+    })
+}
+
 /// Sets the prerequisites that the topology allows, where they are not as they must be; gives what was changed, with the
 /// old value.
 pub(super) fn fix(preflight: &Preflight, cx: &mut Cx<'_>, changed: &mut Vec<String>) -> Flow<()> {
+    if preflight.product != Product::ProvisioningAgent {
+        return Ok(());
+    }
     if preflight.may_fix.contains(&Fix::Tls12) {
         for key in [product::TLS12_CLIENT_KEY, product::TLS12_SERVER_KEY] {
             set(cx, key, "Enabled", 1, changed)?;

@@ -223,6 +223,11 @@ pub(super) fn powershell(
         findings.push(catalogue::PF33.judge(on, or_absent, |on| !matches!(on, Some(1))));
     } else {
         let recording = recording(cx)?;
+        if !recording.is_empty() {
+            // A person does it at the wizard then, whose sign-in page this would block.
+            let on = cx.number(product::IE_ESC_KEY, "IsInstalled")?;
+            findings.push(catalogue::PF33.judge(on, or_absent, |on| !matches!(on, Some(1))));
+        }
         let show = |on: &Vec<String>| match on.as_slice() {
             [] => "off".to_owned(),
             some => some.join(", "),

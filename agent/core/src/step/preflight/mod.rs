@@ -20,18 +20,23 @@ use crate::product;
 /// # Errors
 /// While outcomes are missing, and when a finding blocks.
 pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let mut findings = probe(preflight, cx)?;
     let mut fixed = Vec::new();
-    if preflight.product == Product::ProvisioningAgent {
-        fix::fix(preflight, cx, &mut fixed)?;
+    if !preflight.may_fix.is_empty() {
+        // Whoever was cut off in the middle of mending finds the restart that it has called for.
+        let resumed = cx.resumed();
+        let left = |finding: &&Finding| {
+            let own = fix::mends(preflight, &finding.id) || resumed && finding.id == "PF19";
+            finding.blocks() && !own
+        };
+        // Nothing is touched on a server that something else stops.
+        if findings.iter().filter(left).count() == 0 {
+            fix::fix(preflight, cx, &mut fixed)?;
+        }
+        if !fixed.is_empty() {
+            findings = probe(preflight, cx)?;
+        }
     }
-    let mut findings = Vec::new();
-    let report = host::inspect(preflight, cx)?;
-    host::windows(preflight, &report, cx, &mut findings)?;
-    host::powershell(preflight, &report, cx, &mut findings)?;
-    host::cryptography(preflight, cx, &mut findings)?;
-    product_state::check(preflight, &report, cx, &mut findings)?;
-    directory::check(preflight, &report, cx, &mut findings)?;
-    network::check(preflight, &report, cx, &mut findings)?;
     cx.note(findings.clone())?;
     let blocking: Vec<Finding> = findings
         .iter()
@@ -69,6 +74,19 @@ pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
         summary.push_str(&format!("; {change}"));
     }
     Ok(Complete::new(Completion::AlreadySo, summary))
+}
+
+/// Asks every probe of the product once.
+fn probe(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let report = host::inspect(preflight, cx)?;
+    host::windows(preflight, &report, cx, &mut findings)?;
+    host::powershell(preflight, &report, cx, &mut findings)?;
+    host::cryptography(preflight, cx, &mut findings)?;
+    product_state::check(preflight, &report, cx, &mut findings)?;
+    directory::check(preflight, &report, cx, &mut findings)?;
+    network::check(preflight, &report, cx, &mut findings)?;
+    Ok(findings)
 }
 
 /// Asks a domain everything that an agent can ask of it without a bundle, as that account, and notes the answers; where a

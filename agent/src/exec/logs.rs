@@ -1,0 +1,145 @@
+//! Reads the logs of installers and products: one log may be several files, in one of two encodings.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Lines that are read from the end of one file. A package that failed tells why before it tells, at length, how it took
+/// everything back.
+const LINES: usize = 20_000;
+
+/// The files of a setup's log: its own, and one of each package that it ran, named after it.
+fn files(folder: &Path, stem: &str) -> io::Result<Vec<(SystemTime, PathBuf)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(stem) && name.ends_with(".log") {
+            files.push((entry.metadata()?.modified()?, entry.path()));
+        }
+    }
+    // Packages before the setup that sums them up, and each in the order of its last line.
+    files.sort_by_key(|(written, path)| {
+        (path.file_stem().is_some_and(|name| name == stem), *written)
+    });
+    Ok(files)
+}
+
+/// Removes what an earlier setup wrote.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn clear(folder: &Path, stem: &str) -> io::Result<()> {
+    for (_, path) in files(folder, stem)? {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// The last lines of a setup's log, those of its packages first.
+///
+/// # Errors
+/// When there is none, or it cannot be read.
+pub fn of_setup(folder: &Path, stem: &str) -> io::Result<Vec<String>> {
+    let files = files(folder, stem)?;
+    if files.is_empty() {
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the setup wrote no log",
+        ));
+    }
+    let mut lines = Vec::new();
+    for (_, path) in files {
+        lines.extend(last_lines(&path)?);
+    }
+    Ok(lines)
+}
+
+/// The last lines of the newest file of a folder.
+///
+/// # Errors
+/// When there is none, or it cannot be read.
+pub fn newest(folder: &Path) -> io::Result<Vec<String>> {
+    let mut newest: Option<(SystemTime, PathBuf)> = None;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let written = entry.metadata()?.modified()?;
+        if newest.as_ref().is_none_or(|(before, _)| *before < written) {
+            newest = Some((written, entry.path()));
+        }
+    }
+    let Some((_, path)) = newest else {
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the folder is empty",
+        ));
+    };
+    last_lines(&path)
+}
+
+fn last_lines(path: &Path) -> io::Result<Vec<String>> {
+    let text = decode(&fs::read(path)?);
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(LINES);
+    Ok(lines[from..]
+        .iter()
+        .map(|line| (*line).to_owned())
+        .collect())
+}
+
+/// Windows Installer writes its logs as UTF-16 with a mark, other installers as 8-bit text.
+fn decode(bytes: &[u8]) -> String {
+    match bytes.strip_prefix(&[0xff, 0xfe]) {
+        Some(rest) => {
+            let units: Vec<u16> = rest
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|pair| u16::from_le_bytes(*pair))
+                .collect();
+            String::from_utf16_lossy(&units)
+        }
+        None => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setups_log_is_that_of_its_packages_too_and_goes_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        assert!(of_setup(folder.path(), "setup").is_err(), "none yet");
+        fs::write(at("setup.log"), "Burn\nExit code: 0x80070643\n").unwrap();
+        let mut wide = vec![0xff, 0xfe];
+        wide.extend(
+            "Error 1920. Dienst h\u{e4}lt\r\n"
+                .encode_utf16()
+                .flat_map(u16::to_le_bytes),
+        );
+        fs::write(at("setup_000_Package.log"), wide).unwrap();
+        fs::write(at("other.log"), "not mine").unwrap();
+        let lines = of_setup(folder.path(), "setup").unwrap();
+        let wanted = [
+            "Error 1920. Dienst h\u{e4}lt",
+            "Burn",
+            "Exit code: 0x80070643",
+        ];
+        assert_eq!(lines, wanted);
+        clear(folder.path(), "setup").unwrap();
+        assert!(of_setup(folder.path(), "setup").is_err());
+        assert!(at("other.log").exists());
+    }
+
+    #[test]
+    fn a_folder_without_a_trace_is_no_clean_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(newest(folder.path()).is_err());
+        fs::write(folder.path().join("one.log"), "a line").unwrap();
+        assert_eq!(newest(folder.path()).unwrap(), ["a line"]);
+    }
+}

@@ -1,0 +1,163 @@
+//! The cloud sync recipe over every cloud and way to sign in: what a plan holds, what people bring, and what is refused.
+#![expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test stops where something is not as it must be, and looks at some steps alone"
+)]
+
+mod common;
+
+use controller_core::facts::{Fleetwide, Known};
+use controller_core::plan::{Inputs, Plan, Purpose, plan};
+use controller_core::policy::Policy;
+use controller_core::recipe::Artifacts;
+use controller_core::topology::{Document, check, parse};
+use protocol::facts::Facts;
+use protocol::key::SigningKey;
+use protocol::signed::{ArtifactKind, ArtifactRef};
+use protocol::step::{Cloud, Product, SignIn, Step};
+use protocol::{Digest, TargetId, Timestamp, Version};
+
+const HOST: &str = "s1.corp.test";
+
+fn document(tenant: &str, rest: &str) -> Document {
+    Document {
+        file: "t.toml".to_owned(),
+        text: format!(
+            "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n{tenant}\n[agents.a]\nserves = [\"corp.test\"]\nhosts = [\"{HOST}\", \"s2.corp.test\"]\n{rest}\n"
+        ),
+    }
+}
+
+fn planned(document: Document, facts: &Facts, purpose: Purpose) -> Plan {
+    let (topology, findings) = parse(&[document]);
+    assert!(findings.is_empty(), "{findings:?}");
+    assert!(check(&topology, None).is_empty());
+    let known: Fleetwide = topology
+        .targets()
+        .into_iter()
+        .map(|target| {
+            let key = SigningKey::generate().public().fingerprint();
+            let facts = Some((Timestamp::from_millis(0), facts.clone()));
+            (target, Known { key, facts })
+        })
+        .collect();
+    let artifact = ArtifactRef {
+        sha256: Digest::of(b"setup"),
+        chunks: Digest::ZERO,
+        size: 1,
+        kind: ArtifactKind::Exe,
+        product: Product::ProvisioningAgent,
+        version: Version::new(1, 1, 2505, 0),
+    };
+    plan(Inputs {
+        topology: &topology,
+        policy: &Policy::default(),
+        known: &known,
+        artifacts: &Artifacts::from([(Product::ProvisioningAgent, artifact)]),
+        purpose,
+    })
+}
+
+fn host() -> TargetId {
+    HOST.parse().unwrap()
+}
+
+#[test]
+fn each_cloud_is_installed_by_its_name_and_signed_in_to_by_a_way_that_it_has() {
+    for (words, cloud, sign_in) in [
+        ("", Cloud::Commercial, SignIn::Token),
+        (
+            "sign_in = \"credential\"",
+            Cloud::Commercial,
+            SignIn::Credential,
+        ),
+        ("sign_in = \"wizard\"", Cloud::Commercial, SignIn::Wizard),
+        (
+            "cloud = \"us-government\"",
+            Cloud::UsGovernment,
+            SignIn::Wizard,
+        ),
+        ("cloud = \"china\"", Cloud::China, SignIn::Wizard),
+    ] {
+        let facts = common::facts(None, None);
+        let plan = planned(document(words, ""), &facts, Purpose::Install);
+        let part = &plan.targets[&host()];
+        let steps: Vec<&Step> = part.phases.iter().flat_map(|phase| &phase.steps).collect();
+        let installs = steps.iter().any(|step| {
+            matches!(step, Step::InstallProvisioningAgent(install) if install.cloud == cloud)
+        });
+        assert!(installs, "{words}: {steps:?}");
+        let registers = steps.iter().any(|step| match step {
+            Step::RegisterProvisioningAgent(register) => {
+                register.sign_in == sign_in && register.cloud == cloud
+            }
+            Step::GuideProvisioningAgent(_) => sign_in == SignIn::Wizard,
+            _ => false,
+        });
+        assert!(registers, "{words}: {steps:?}");
+        let unverified = part.why.iter().any(|why| why.contains("unverified"));
+        assert_eq!(unverified, cloud == Cloud::China, "{:?}", part.why);
+    }
+}
+
+#[test]
+fn a_way_that_the_cloud_does_not_have_is_refused_with_its_place() {
+    for cloud in ["us-government", "china"] {
+        let words = format!("cloud = \"{cloud}\"\nsign_in = \"token\"");
+        let (_, findings) = parse(&[document(&words, "")]);
+        let told: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].contains("t.toml:4:") && told[0].contains(cloud),
+            "{told:?}"
+        );
+        assert!(told[0].contains("wizard"), "{told:?}");
+    }
+}
+
+/// From 1.1.2334.0 on the product gives an account that was made beforehand no rights (product facts 0.1, 1.6).
+#[test]
+fn whoever_makes_the_account_is_told_to_give_it_its_rights_afterwards() {
+    let facts = common::facts(None, None);
+    let ask = "[domain.\"corp.test\"]\ndirectory = \"ask\"";
+    for (rest, own) in [("", true), ("gmsa = \"svcSync$\"", true), (ask, false)] {
+        let plan = planned(document("", rest), &facts, Purpose::Install);
+        let part = &plan.targets[&host()];
+        let told = part
+            .people
+            .iter()
+            .any(|one| one.contains("part 3 of entrain handover"));
+        assert_eq!(told, own, "{rest}: {:?}", part.people);
+        let looked = |plan: &Plan| {
+            let phases = plan.targets[&host()].phases.clone();
+            let mut steps = phases.into_iter().flat_map(|phase| phase.steps);
+            steps.find_map(|step| match step {
+                Step::VerifyProvisioningAgent(verify) => Some(verify.own_rights),
+                _ => None,
+            })
+        };
+        assert_eq!(looked(&plan), Some(own), "{rest}");
+        let verified = planned(document("", rest), &facts, Purpose::Verify);
+        assert_eq!(looked(&verified), Some(own), "{rest}");
+    }
+}
+
+#[test]
+fn nothing_is_planned_on_what_could_not_be_read() {
+    let mut facts = common::facts(None, None);
+    facts.unread =
+        vec!["the service AADConnectProvisioningAgent could not be read: access denied".to_owned()];
+    let plan = planned(document("", ""), &facts, Purpose::Install);
+    let part = &plan.targets[&host()];
+    assert!(part.phases.is_empty());
+    assert!(
+        part.why[0].starts_with("held: the service"),
+        "{:?}",
+        part.why
+    );
+    assert_ne!(facts.essence(), common::facts(None, None).essence());
+    // To look at it is no act on it.
+    let looked = planned(document("", ""), &facts, Purpose::Preflight);
+    assert_eq!(looked.targets[&host()].phases.len(), 1);
+}
