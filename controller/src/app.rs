@@ -138,12 +138,17 @@ async fn renew(endpoint: Endpoint, authority: Arc<Authority>, mut stop: watch::R
 }
 
 impl Running {
-    /// Waits until a part ends, which is what `stop` brings about.
+    /// Waits until the first part ends. Without `stop` that is a fault: the others would go on and answer nobody.
+    pub async fn first_end(&mut self) {
+        if let Some(Err(error)) = self.parts.join_next().await {
+            tracing::error!(%error, "a part of the controller panicked");
+        }
+    }
+
+    /// Waits until every part has ended, which is what `stop` brings about.
     pub async fn ended(mut self) {
-        while let Some(part) = self.parts.join_next().await {
-            if let Err(error) = part {
-                tracing::error!(%error, "a part of the controller panicked");
-            }
+        while !self.parts.is_empty() {
+            self.first_end().await;
         }
     }
 }

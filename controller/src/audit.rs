@@ -60,10 +60,13 @@ pub struct Proof {
     /// Receipts whose signature and chain hold, of bundles that a former life of the log had issued: the controller was
     /// restored from a backup that is older.
     pub receipts_of_lost_bundles: u64,
+    /// Receipts that do not hold, though the log's own chain does: an agent has sent what its key did not sign, or what is
+    /// not so. They were shown as refused when they came.
+    pub refused_receipts: Vec<Broken>,
 }
 
 /// Where an audit file does not hold.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("line {line}: {what}")]
 pub struct Broken {
     /// Line of the file, from 1.
@@ -74,6 +77,7 @@ pub struct Broken {
 
 #[derive(Default)]
 struct State {
+    line: usize,
     root: Option<(Digest, TrustRoot)>,
     index: u64,
     chain: Option<Digest>,
@@ -102,6 +106,7 @@ pub fn verify_file(text: &str) -> Result<Proof, Broken> {
         };
         let line: Line = serde_json::from_str(line)
             .map_err(|error| at(format!("not a line of an audit file: {error}")))?;
+        state.line = number + 1;
         state.take(line).map_err(at)?;
     }
     let at_end = |what: &str| Broken {
@@ -160,6 +165,7 @@ impl State {
             bundles: 0,
             receipts: 0,
             receipts_of_lost_bundles: 0,
+            refused_receipts: Vec::new(),
         });
         Ok(())
     }
@@ -241,7 +247,11 @@ impl State {
                 self.proof()?.events += 1;
                 if let Some(Event::RunFinished { receipt, .. }) = Event::from_body(body.as_bytes())
                 {
-                    self.receipt(&target, &receipt, before)?;
+                    // One agent's word must not keep all others' from being verified.
+                    if let Err(what) = self.receipt(&target, &receipt, before) {
+                        let line = self.line;
+                        self.proof()?.refused_receipts.push(Broken { line, what });
+                    }
                 }
             }
             Record::Restored { .. } => self.restored = true,
@@ -254,6 +264,7 @@ impl State {
             | Record::JoinApproved { .. }
             | Record::CertificateIssued { .. }
             | Record::AgentRevoked { .. }
+            | Record::SaidOff { .. }
             | Record::AgentReplaced { .. }
             | Record::ArtifactAdded { .. }
             | Record::Applied { .. }

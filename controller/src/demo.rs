@@ -615,7 +615,8 @@ impl Demo {
                     "{} entries without a gap, {} events, {} bundles, {} receipts verified offline",
                     proof.entries, proof.events, proof.bundles, proof.receipts
                 );
-                self.check("the record holds", proof.receipts >= receipts, seen);
+                let holds = proof.receipts >= receipts && proof.refused_receipts.is_empty();
+                self.check("the record holds", holds, seen);
             }
             Err(error) => self.check("the record holds", false, error.to_string()),
         }

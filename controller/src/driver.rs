@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use controller_core::facts;
 use controller_core::fleet::{
-    BUNDLE_LIFE, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Work,
+    BUNDLE_LIFE, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, TaskWork, Unaccepted,
 };
 use controller_core::plan::Plan;
 use controller_core::record::{Order, Record};
@@ -17,7 +17,7 @@ use protocol::signed::{ArtifactRef, Assumed, Manifest, Receipt, RoleKeys, Verifi
 use protocol::wire::latest::{ControlDown, Entry as WireEntry, Hello};
 use protocol::{
     Attempt, BundleId, Digest, Epoch, EventIndex, Generation, PlanId, RolloutId, StepIndex,
-    TargetId, Timestamp,
+    TargetId, Timestamp, limits,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -32,7 +32,15 @@ const QUEUE: usize = 4096;
 const BATCH: usize = 2048;
 
 type After = Box<dyn FnOnce(&Stored) + Send>;
-type Act = Box<dyn FnOnce(&mut Core, &mut Batch) + Send>;
+type Work = Box<dyn FnOnce(&mut Core, &mut Batch) + Send>;
+
+/// What somebody wants of the driver.
+enum Act {
+    /// It may change something: whoever watches looks again.
+    Change(Work),
+    /// It looks, and changes nothing.
+    Look(Work),
+}
 
 /// What became of a batch: stored, or not and why.
 pub type Stored = Result<(), String>;
@@ -150,7 +158,8 @@ pub struct Core {
     pub lowest: BTreeMap<protocol::DomainName, usize>,
     /// What was refused lately, oldest first.
     pub refusals: VecDeque<Refused>,
-    /// After a restore: how far an agent's journal goes that was not heard of since, and its newest generation.
+    /// Agents with a session of which not all is here that they have journaled: how far it goes, and their newest
+    /// generation. Nothing is decided about them on what they were before.
     catching_up: BTreeMap<TargetId, (EventIndex, Generation)>,
     next_ask: u64,
     authority: Arc<Authority>,
@@ -178,9 +187,17 @@ impl Hub {
         &self,
         act: impl FnOnce(&mut Core, &mut Batch, oneshot::Sender<T>) + Send + 'static,
     ) -> Result<T, Stopping> {
+        self.send(Act::Change, act).await
+    }
+
+    async fn send<T: Send + 'static>(
+        &self,
+        kind: impl FnOnce(Work) -> Act,
+        act: impl FnOnce(&mut Core, &mut Batch, oneshot::Sender<T>) + Send + 'static,
+    ) -> Result<T, Stopping> {
         let (answer, answered) = oneshot::channel();
-        let boxed: Act = Box::new(move |core, batch| act(core, batch, answer));
-        self.acts.send(boxed).await.map_err(|_| Stopping)?;
+        let boxed: Work = Box::new(move |core, batch| act(core, batch, answer));
+        self.acts.send(kind(boxed)).await.map_err(|_| Stopping)?;
         answered.await.map_err(|_| Stopping)
     }
 
@@ -192,17 +209,19 @@ impl Hub {
         &self,
         look: impl FnOnce(&Core, Timestamp) -> T + Send + 'static,
     ) -> Result<T, Stopping> {
-        self.act(move |core, batch, answer| drop(answer.send(look(core, batch.now))))
-            .await
+        let look = move |core: &mut Core, batch: &mut Batch, answer: oneshot::Sender<T>| {
+            drop(answer.send(look(core, batch.now)));
+        };
+        self.send(Act::Look, look).await
     }
 
     /// Does something for which no answer is wanted.
     pub async fn tell(&self, act: impl FnOnce(&mut Core, &mut Batch) + Send + 'static) {
         // A controller that is stopping needs no more news.
-        drop(self.acts.send(Box::new(act)).await);
+        drop(self.acts.send(Act::Change(Box::new(act))).await);
     }
 
-    /// Counts up with each change.
+    /// Counts up with each turn in which something may have changed.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()
@@ -283,12 +302,21 @@ async fn drive(
             () = tokio::time::sleep(due.unwrap_or(Duration::from_secs(3600))) => None,
         };
         let mut batch = Batch::new(crate::now());
-        if let Some(act) = first {
-            act(&mut core, &mut batch);
-        }
-        for _ in 0..BATCH {
-            let Ok(act) = queue.try_recv() else { break };
-            act(&mut core, &mut batch);
+        // What agents ask for is in no log, and they do not ask again while their session lasts.
+        let mut asked = core.fleet.asked_now();
+        // Time has passed, or somebody has done something.
+        let mut changes = first.is_none();
+        for act in first
+            .into_iter()
+            .chain(std::iter::from_fn(|| queue.try_recv().ok()).take(BATCH))
+        {
+            match act {
+                Act::Look(look) => look(&mut core, &mut batch),
+                Act::Change(change) => {
+                    changes = true;
+                    change(&mut core, &mut batch);
+                }
+            }
         }
         core.decide(&mut batch);
         let news = !batch.entries.is_empty();
@@ -304,7 +332,8 @@ async fn drive(
         if let Err(why) = &stored {
             tracing::error!(%why, "a batch could not be stored; nothing of it counts");
             // What is in memory is ahead of what is stored: take up the log again.
-            let (live, refusals) = (core.live.clone(), core.refusals.clone());
+            asked.extend(core.fleet.asked_now());
+            asked.retain(|target, _| core.live.connected.contains(target));
             let rebuilt = async {
                 let records = store.records().await?;
                 rebuild(
@@ -317,11 +346,10 @@ async fn drive(
             };
             match rebuilt.await {
                 Ok(again) => {
-                    core = Core {
-                        live,
-                        refusals,
-                        ..again
-                    }
+                    core.fleet = again.fleet;
+                    core.fleet.still_asked(asked);
+                    (core.roster, core.plans) = (again.roster, again.plans);
+                    core.epoch = again.epoch;
                 }
                 Err(error) => {
                     tracing::error!(%error, "the log cannot be read; the controller stops");
@@ -332,7 +360,9 @@ async fn drive(
         for after in batch.after {
             after(&stored);
         }
-        changed.send_modify(|count| *count += 1);
+        if changes || news {
+            changed.send_modify(|count| *count += 1);
+        }
     }
 }
 
@@ -374,9 +404,7 @@ impl Core {
     fn decide(&mut self, batch: &mut Batch) {
         loop {
             let decisions = self.fleet.decide(&self.live, batch.now);
-            if decisions.is_empty() {
-                return;
-            }
+            let before = batch.entries.len();
             for decision in decisions {
                 match decision {
                     Decision::Issue {
@@ -413,6 +441,10 @@ impl Core {
                     }
                 }
             }
+            // A decision that comes to nothing would come again for ever.
+            if batch.entries.len() == before {
+                return;
+            }
         }
     }
 
@@ -429,10 +461,7 @@ impl Core {
     /// not accepted yet.
     pub fn say_standing(&self, batch: &mut Batch, target: &TargetId) {
         for word in self.standing(target) {
-            // A bundle that was just accepted is not paused.
-            if !matches!(word, ControlDown::Resume { .. }) {
-                self.say(batch, target.clone(), word);
-            }
+            self.say(batch, target.clone(), word);
         }
     }
 
@@ -500,8 +529,11 @@ impl Core {
             .known()
             .get(target)
             .and_then(|known| known.facts.as_ref());
-        // What begins must find what the plan read; what goes on finds what its own phases have made.
-        let begun = rollout.work.get(target).is_some_and(Work::has_begun);
+        // What begins must find what the plan read; what goes on, or is tried again, finds what it has made itself.
+        let begun = rollout
+            .work
+            .get(target)
+            .is_some_and(|work| work.has_begun() || work.tried);
         let newest = known.map(|(_, facts)| facts.essence());
         let essence = if begun { newest } else { part.essence };
         let reads = work.steps.iter().all(protocol::step::Step::is_read_only);
@@ -545,7 +577,8 @@ impl Core {
     }
 
     /// Stores a target's events: those that are new and follow on what is stored. Gives the last index that counts as
-    /// stored, or `None` when the entries do not follow.
+    /// stored, or `None` when the entries do not follow; and the bundle that is to be offered again, where these were the
+    /// last that the target had journaled before its session.
     pub fn entries(
         &mut self,
         batch: &mut Batch,
@@ -553,10 +586,11 @@ impl Core {
         epoch: Epoch,
         first: EventIndex,
         entries: Vec<WireEntry>,
-    ) -> Option<EventIndex> {
+    ) -> Option<(EventIndex, Option<BundleId>)> {
         let agent = self.roster.agents().get(target)?;
         let (head, key) = (agent.head, agent.key);
-        if head.epoch != epoch || first.0 > head.index.0 + 1 {
+        let many = entries.len() > limits::MAX_EVENTS_PER_FRAME;
+        if many || head.epoch != epoch || first.0 > head.index.0 + 1 {
             return None;
         }
         let known = usize::try_from(head.index.0 + 1 - first.0).unwrap_or(usize::MAX);
@@ -588,28 +622,59 @@ impl Core {
             self.record(batch, record);
         }
         let reached = index.max(head.index);
+        let mut resend = None;
         if let Some((all, generation)) = self.catching_up.get(target).copied()
             && reached >= all
         {
-            self.met(batch, target, generation);
+            resend = self.here(batch, target, generation);
         }
-        Some(reached)
+        Some((reached, resend))
     }
 
-    /// Notes an agent that is back for the first time since a restore: at once where all that it has journaled is here,
-    /// and else when that has come.
-    pub fn meet(&mut self, batch: &mut Batch, hello: &Hello) {
+    /// Notes an agent with a session: at once where all that it has journaled is here, and else when that has come.
+    /// Gives the bundle that is to be offered again.
+    pub fn arrived(&mut self, batch: &mut Batch, hello: &Hello) -> Option<BundleId> {
         let stored = self.roster.agents().get(&hello.target);
         if stored.is_some_and(|agent| agent.head.index >= hello.head.index) {
-            self.met(batch, &hello.target, hello.generation);
-        } else {
-            let upto = (hello.head.index, hello.generation);
-            self.catching_up.insert(hello.target.clone(), upto);
+            return self.here(batch, &hello.target, hello.generation);
+        }
+        let upto = (hello.head.index, hello.generation);
+        self.catching_up.insert(hello.target.clone(), upto);
+        None
+    }
+
+    /// A session ended: what the target asked for it asks again when it is back.
+    pub fn left(&mut self, target: &TargetId, now: Timestamp) {
+        self.catching_up.remove(target);
+        self.live.left(target, now);
+        self.fleet.forget_asked(target);
+        self.progress.remove(target);
+        self.asks.retain(|_, ask| ask.target != *target);
+    }
+
+    fn here(
+        &mut self,
+        batch: &mut Batch,
+        target: &TargetId,
+        generation: Generation,
+    ) -> Option<BundleId> {
+        self.catching_up.remove(target);
+        if self.fleet.unmet().contains(target) {
+            self.met(batch, target, generation);
+        }
+        self.live.came(target.clone());
+        match self.fleet.unaccepted(target, generation) {
+            Some(Unaccepted::Offer(bundle)) => Some(bundle),
+            Some(Unaccepted::Withdraw(generation)) => {
+                let target = target.clone();
+                self.record(batch, Record::Withdrawn { target, generation });
+                None
+            }
+            None => None,
         }
     }
 
     fn met(&mut self, batch: &mut Batch, target: &TargetId, generation: Generation) {
-        self.catching_up.remove(target);
         let met = Record::Met {
             target: target.clone(),
             generation,
@@ -807,8 +872,18 @@ impl Core {
     /// When no step on that target waits for a person.
     pub fn attest(&mut self, batch: &mut Batch, target: &TargetId, by: &str) -> Result<(), String> {
         let tasks = self.fleet.tasks();
-        let task = tasks.iter().find(|task| task.target == *target);
-        let task = task.ok_or_else(|| format!("nothing on {target} waits for a person"))?;
+        let open = self.fleet.open(target).map(|open| open.rollout);
+        // An older rollout's question, or an ask for a secret, is no work that a person could say is done.
+        let task = tasks.iter().find(|task| {
+            task.target == *target
+                && Some(task.rollout) == open
+                && matches!(task.work, TaskWork::AtServer(_))
+        });
+        let task = task.ok_or_else(|| {
+            format!(
+                "no work at {target} waits for a person just now; entrain tasks shows what does"
+            )
+        })?;
         let (generation, step) = (task.generation, task.step);
         let attested = Record::Attested {
             target: target.clone(),

@@ -7,9 +7,9 @@ use protocol::{Digest, DomainName};
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
-use crate::finding::{Finding, Source};
-use crate::topology::Document;
+use crate::finding::{Finding, Place, Severity, Source, nearest};
 use crate::topology::reader::{At, Remarks, Table};
+use crate::topology::{Document, Topology};
 
 /// Which targets a wave takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,12 +48,14 @@ impl FailureLimit {
 }
 
 /// How fast a rollout goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// Digest of the document; zero for the defaults.
     pub digest: Digest,
     /// Waves in order; what none selects comes last.
     pub waves: Vec<Selector>,
+    /// Where each of them is written.
+    pub places: Vec<Place>,
     /// Failures at which nothing more is started.
     pub failures: FailureLimit,
     /// Targets that may be under way at once.
@@ -69,6 +71,7 @@ impl Default for Policy {
         Self {
             digest: Digest::ZERO,
             waves: vec![Selector::Rest],
+            places: Vec::new(),
             failures: FailureLimit::Percent(5),
             in_flight: 25,
             canary: 1,
@@ -101,6 +104,88 @@ pub fn parse(document: &Document) -> (Policy, Vec<Finding>) {
     (policy, remarks.findings)
 }
 
+/// Finds waves that take nothing of a topology: a slip of the pen would silently put their servers last.
+#[must_use]
+pub fn check(policy: &Policy, topology: &Topology) -> Vec<Finding> {
+    // What could not be read may be what a wave is for.
+    if topology.gaps.text || topology.gaps.lists {
+        return Vec::new();
+    }
+    let mut domains: Vec<String> = topology
+        .served_domains()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    for entry in topology.connect.values() {
+        domains.extend(entry.forests.iter().map(|(forest, _)| forest.to_string()));
+    }
+    let groups = topology.agents.values().map(|group| &group.labels);
+    let labels: Vec<&BTreeMap<String, String>> = groups
+        .chain(topology.connect.values().map(|entry| &entry.labels))
+        .collect();
+    let mut findings = Vec::new();
+    let mut add = |place: &Place, severity, what: String, fix: String| {
+        findings.push(Finding {
+            place: place.clone(),
+            severity,
+            what,
+            fix,
+        });
+    };
+    for (selector, place) in policy.waves.iter().zip(&policy.places) {
+        match selector {
+            Selector::Rest => {}
+            Selector::Domains(named) => {
+                for domain in named {
+                    let word = domain.as_str();
+                    if domains.iter().any(|known| known == word) {
+                        continue;
+                    }
+                    let meant = nearest(word, domains.iter().map(String::as_str));
+                    let fix = meant.map_or_else(
+                        || "name a domain that the topology serves".to_owned(),
+                        |meant| format!("did you mean \"{meant}\"?"),
+                    );
+                    let what =
+                        format!("a wave is for {domain}, which nothing in the topology serves");
+                    add(place, Severity::Error, what, fix);
+                }
+            }
+            Selector::Labels(wanted) => {
+                let takes = |labels: &&BTreeMap<String, String>| {
+                    wanted
+                        .iter()
+                        .all(|(label, value)| labels.get(label) == Some(value))
+                };
+                if labels.iter().any(takes) {
+                    continue;
+                }
+                let asked: Vec<String> = wanted
+                    .iter()
+                    .map(|(label, value)| format!("{label} = \"{value}\""))
+                    .collect();
+                let what = format!(
+                    "nothing in the topology has the labels {}: the wave takes no server",
+                    asked.join(", ")
+                );
+                let values = labels.iter().flat_map(|labels| labels.iter());
+                let values = values.filter(|(label, _)| wanted.contains_key(*label));
+                let there: BTreeSet<String> = values
+                    .map(|(label, value)| format!("{label} = \"{value}\""))
+                    .collect();
+                let there: Vec<String> = there.into_iter().collect();
+                let fix = if there.is_empty() {
+                    "give a group these labels, or remove the wave".to_owned()
+                } else {
+                    format!("there is {}", there.join(", "))
+                };
+                add(place, Severity::Warning, what, fix);
+            }
+        }
+    }
+    findings
+}
+
 fn read(mut document: Table<'_, '_>, policy: &mut Policy, remarks: &mut Remarks<'_>) {
     let waves = document.tables("waves", remarks);
     if !waves.is_empty() {
@@ -121,16 +206,21 @@ fn read(mut document: Table<'_, '_>, policy: &mut Policy, remarks: &mut Remarks<
             .collect();
         let range = wave.range().clone();
         wave.finish(remarks);
-        match (rest, labels.is_empty(), domains.is_empty()) {
-            (Some(true), true, true) => policy.waves.push(Selector::Rest),
-            (None, false, true) => policy.waves.push(Selector::Labels(labels)),
-            (None, true, false) => policy.waves.push(Selector::Domains(domains)),
-            _ => remarks.error(
-                &range,
-                "a wave has labels, or domains, or is { rest = true }",
-                "write { ring = \"1\" } or { domains = [\"corp.contoso.com\"] }",
-            ),
-        }
+        let selector = match (rest, labels.is_empty(), domains.is_empty()) {
+            (Some(true), true, true) => Selector::Rest,
+            (None, false, true) => Selector::Labels(labels),
+            (None, true, false) => Selector::Domains(domains),
+            _ => {
+                remarks.error(
+                    &range,
+                    "a wave has labels, or domains, or is { rest = true }",
+                    "write { ring = \"1\" } or { domains = [\"corp.contoso.com\"] }",
+                );
+                continue;
+            }
+        };
+        policy.waves.push(selector);
+        policy.places.push(remarks.source.place(&range));
     }
     if let Some(mut limit) = document.table("limit", remarks) {
         if let Some(failures) = limit.text("failures", remarks) {

@@ -122,6 +122,13 @@ pub enum Record {
         /// Who did it.
         by: String,
     },
+    /// An operator says that a server is off for good: whatever Connect was on it exports no more.
+    SaidOff {
+        /// The server.
+        target: TargetId,
+        /// Who says so.
+        by: String,
+    },
     /// A name was freed for another key.
     AgentReplaced {
         /// The name.

@@ -173,7 +173,9 @@ impl Roster {
     ) -> Admission {
         let fingerprint = key.fingerprint();
         if self.revoked.contains(&fingerprint) {
-            return Admission::Refuse("this key was revoked".to_owned());
+            return Admission::Refuse(
+                "this key was revoked; on the server, enroll with --new-key".to_owned(),
+            );
         }
         let Some(entry) = self.tokens.get(token) else {
             return Admission::Refuse("the join token is not known".to_owned());
@@ -352,6 +354,7 @@ impl Roster {
             | Record::Met { .. }
             | Record::FleetFrozen { .. }
             | Record::FleetThawed { .. }
+            | Record::SaidOff { .. }
             | Record::CertificateIssued { .. }
             | Record::PlanStored { .. }
             | Record::Applied { .. }

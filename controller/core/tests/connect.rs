@@ -12,12 +12,12 @@ use controller_core::fleet::{Decision, Fleet, Live};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::Policy;
 use controller_core::recipe::Artifacts;
-use controller_core::record::Record;
+use controller_core::record::{Order, Record};
 use controller_core::topology::{Document, check, parse};
 use protocol::event::Event;
 use protocol::facts::{ConnectFacts, Facts, ServiceState};
 use protocol::key::SigningKey;
-use protocol::signed::{ArtifactKind, ArtifactRef};
+use protocol::signed::{ArtifactKind, ArtifactRef, Ending};
 use protocol::step::{ConnectWork, Product, Step};
 use protocol::{
     BundleId, Digest, Epoch, EventIndex, Generation, RolloutId, TargetId, Timestamp, Version,
@@ -109,7 +109,10 @@ impl World {
     }
 
     fn reports(&mut self, server: &str, connect: Option<Option<bool>>) {
-        let event = Event::FactsReported(Box::new(facts(connect)));
+        self.tells(server, &Event::FactsReported(Box::new(facts(connect))));
+    }
+
+    fn tells(&mut self, server: &str, event: &Event) {
         let record = Record::TargetEvent {
             target: server.parse().unwrap(),
             epoch: Epoch(1),
@@ -155,6 +158,89 @@ impl World {
             .hold(RolloutId(rollout), &target, &self.live, NOW);
         hold.map(|hold| hold.why).unwrap_or_default()
     }
+}
+
+#[test]
+fn of_two_that_could_begin_at_once_one_does() {
+    let mut world = World::new();
+    assert_eq!(world.offered(), ["c1.a.test"], "one turn, one claim");
+    // Both are between their phases, as a log of earlier days may show them: the one that was ordered first goes on.
+    for (server, rollout) in [("c1.a.test", 1), ("c2.a.test", 2)] {
+        world.issue(server);
+        world.tells(
+            server,
+            &Event::RunFinished {
+                generation: Generation(1),
+                ending: Ending::Completed,
+                receipt: String::new(),
+            },
+        );
+        assert_eq!(world.fleet.rollouts()[&RolloutId(rollout)].work.len(), 1);
+    }
+    assert_eq!(world.offered(), ["c1.a.test"]);
+    assert!(world.hold(2, "c2.a.test").contains("is being made"));
+}
+
+#[test]
+fn an_active_server_whose_agent_is_gone_keeps_its_claim_until_a_person_says_that_it_is_off() {
+    for revoked in [true, false] {
+        let mut world = World::new();
+        world.reports("c1.a.test", Some(Some(false)));
+        let target: TargetId = "c1.a.test".parse().unwrap();
+        let by = "root".to_owned();
+        let gone = if revoked {
+            Record::AgentRevoked {
+                key: SigningKey::generate().public().fingerprint(),
+                target: target.clone(),
+                by: by.clone(),
+            }
+        } else {
+            Record::AgentReplaced {
+                target: target.clone(),
+                by: by.clone(),
+            }
+        };
+        world.fleet.apply(&gone, None, NOW);
+        assert!(world.offered().is_empty());
+        let why = world.hold(2, "c2.a.test");
+        assert!(
+            why.contains("when it was last heard of") && why.contains("--off"),
+            "{why}"
+        );
+        world
+            .fleet
+            .apply(&Record::SaidOff { target, by }, None, NOW);
+        assert_eq!(world.offered(), ["c2.a.test"]);
+    }
+}
+
+#[test]
+fn a_server_that_went_silent_on_its_way_to_active_keeps_its_claim_until_it_is_resolved() {
+    let mut world = World::new();
+    world.issue("c1.a.test");
+    let target: TargetId = "c1.a.test".parse().unwrap();
+    let generation = Generation(1);
+    world.fleet.apply(
+        &Record::WentUnknown {
+            target: target.clone(),
+            generation,
+        },
+        None,
+        NOW,
+    );
+    assert!(world.offered().is_empty());
+    assert!(world.hold(2, "c2.a.test").contains("may have become"));
+    let order = Order::Resolve {
+        target,
+        reason: "it is scrap".to_owned(),
+    };
+    let resolved = Record::Ordered {
+        rollout: RolloutId(1),
+        order,
+        by: "root".to_owned(),
+    };
+    world.fleet.apply(&resolved, None, NOW);
+    assert_eq!(world.offered(), ["c2.a.test"]);
 }
 
 #[test]
@@ -290,5 +376,24 @@ fn a_server_whose_mode_cannot_be_told_is_not_upgraded() {
         part.left_out && part.why[0].contains("G1"),
         "{:?}",
         part.why
+    );
+}
+
+#[test]
+fn a_connect_server_of_two_tenants_is_found() {
+    let text = "[tenant.one]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[tenant.two]\nid = \"77aa0000-0000-0000-0000-000000000000\"\n\
+        [connect.one]\ntenant = \"one\"\nforests = [\"a.test\"]\nservers = [\"c1.a.test\"]\nsettings = \"express\"\n\
+        [connect.two]\ntenant = \"two\"\nforests = [\"a.test\"]\nservers = [\"c1.a.test\"]\nsettings = \"express\"\n";
+    let document = Document {
+        file: "t.toml".to_owned(),
+        text: text.to_owned(),
+    };
+    let (topology, _) = parse(&[document]);
+    let found = check(&topology, None);
+    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert!(
+        told.iter()
+            .any(|one| one.contains("c1.a.test") && one.contains("(G9)")),
+        "{told:?}"
     );
 }

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{
-    Decision, Fleet, Live, Pulse, RolloutState, TargetState, UNREACHABLE_AFTER,
+    Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, TargetState, UNREACHABLE_AFTER,
+    Unaccepted,
 };
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::{FailureLimit, Policy, Selector};
@@ -41,7 +42,34 @@ hosts = ["h1.a.test", "h2.a.test", "h3.a.test", "h4.a.test"]
 [agents.b]
 serves = ["b.test"]
 hosts = ["h1.b.test", "h2.b.test", "h3.b.test"]
+[agents.both]
+serves = ["a.test", "b.test"]
+hosts = ["h1.c.test"]
+[domain."a.test"]
+min_serving = 4
+[domain."b.test"]
+min_serving = 2
 "#;
+
+/// The servers of each domain, and how many must keep serving it.
+const DOMAINS: [(&str, &[&str], usize); 2] = [
+    (
+        "a.test",
+        &[
+            "h1.a.test",
+            "h2.a.test",
+            "h3.a.test",
+            "h4.a.test",
+            "h1.c.test",
+        ],
+        4,
+    ),
+    (
+        "b.test",
+        &["h1.b.test", "h2.b.test", "h3.b.test", "h1.c.test"],
+        2,
+    ),
+];
 
 fn facts() -> Facts {
     // Serving, and older than what is wanted: every target is upgraded, which is an outage.
@@ -68,6 +96,12 @@ struct Sim {
     unmet: BTreeSet<TargetId>,
     /// The whole fleet was frozen.
     still: bool,
+    /// The leave that each target got and has not told of since: it may be in that section, or enter it, until it lapses.
+    leave: BTreeMap<TargetId, (Generation, Section, Timestamp)>,
+    /// Sections that targets are in, whatever the controller knows of it.
+    inside: BTreeMap<TargetId, Section>,
+    /// What each target has journaled and not yet told: it comes with its return.
+    backlog: BTreeMap<TargetId, Vec<Event>>,
 }
 
 impl Sim {
@@ -163,6 +197,9 @@ impl Sim {
             frozen: BTreeSet::new(),
             unmet: BTreeSet::new(),
             still: false,
+            leave: BTreeMap::new(),
+            inside: BTreeMap::new(),
+            backlog: BTreeMap::new(),
         };
         for (_, record) in log {
             sim.take(record);
@@ -173,6 +210,25 @@ impl Sim {
     fn take(&mut self, record: Record) {
         self.fleet.apply(&record, Some(&self.plan), self.now);
         self.log.push((self.now, record));
+    }
+
+    /// A target journals something; the controller hears of it now, or when the target is back.
+    fn journals(&mut self, target: &TargetId, event: &Event) {
+        match event {
+            Event::SectionEntered { section, .. } => {
+                self.inside.insert(target.clone(), section.clone());
+            }
+            Event::SectionLeft { .. } | Event::RunFinished { .. } => {
+                self.inside.remove(target);
+            }
+            _ => {}
+        }
+        if self.live.connected.contains(target) {
+            self.event(target, event);
+        } else {
+            let backlog = self.backlog.entry(target.clone()).or_default();
+            backlog.push(event.clone());
+        }
     }
 
     fn event(&mut self, target: &TargetId, event: &Event) {
@@ -223,13 +279,26 @@ impl Sim {
                             self.unmet.is_empty(),
                             "leave, and somebody is not heard of since the restore"
                         );
+                        assert!(
+                            self.live.connected.contains(&target),
+                            "leave for {target}, which is away"
+                        );
+                        self.leave_is_lawful(&target, &gate.section);
+                        self.leave.insert(
+                            target.clone(),
+                            (
+                                gate.generation,
+                                gate.section.clone(),
+                                self.now.plus(PERMIT_LIFE),
+                            ),
+                        );
                         let permit = Record::PermitGiven {
                             target,
                             generation: gate.generation,
                             step: gate.step,
                             attempt: gate.attempt,
                             section: gate.section,
-                            lapses: self.now.plus(Duration::from_secs(120)),
+                            lapses: self.now.plus(PERMIT_LIFE),
                         };
                         self.take(permit);
                     }
@@ -329,7 +398,7 @@ impl Sim {
                     rollout: open.rollout,
                     phase: open.phase,
                 };
-                self.event(&target, &accepted);
+                self.journals(&target, &accepted);
             }
             (1, Some(open)) => {
                 let gmsa = Some(GmsaObject {
@@ -348,48 +417,71 @@ impl Sim {
                 self.fleet
                     .asks_permit(&target, open.generation, step, attempt, section);
             }
-            (3 | 4, Some(open)) => {
+            (3, _) => {
+                // It enters the section, if its leave is still good where it is.
+                let good = self
+                    .leave
+                    .get(&target)
+                    .filter(|(.., lapses)| *lapses > self.now);
+                if let Some((generation, section, _)) = good.cloned() {
+                    self.leave.remove(&target);
+                    self.journals(
+                        &target,
+                        &Event::SectionEntered {
+                            generation,
+                            step,
+                            section,
+                        },
+                    );
+                }
+            }
+            (4, Some(open)) => {
                 let grade = Some(Grade::Registered);
                 let completion = protocol::event::Completion::Applied;
                 let generation = open.generation;
-                self.event(
-                    &target,
-                    &Event::StepCompleted {
+                let summary = String::new();
+                for event in [
+                    Event::StepCompleted {
                         generation,
                         step,
                         completion,
-                        summary: String::new(),
+                        summary,
                         grade,
                     },
-                );
-                self.event(
-                    &target,
-                    &Event::SectionLeft {
+                    Event::SectionLeft {
                         generation,
                         step,
                         gmsa: None,
                     },
-                );
-                self.event(&target, &finish(Ending::Completed)(generation));
+                    finish(Ending::Completed)(generation),
+                ] {
+                    self.journals(&target, &event);
+                }
+                self.leave.remove(&target);
             }
             (5, Some(open)) => {
                 let failure = Box::new(Failure::plain("x"));
                 let generation = open.generation;
-                self.event(
-                    &target,
-                    &Event::StepFailed {
-                        generation,
-                        step,
-                        failure,
-                    },
-                );
-                self.event(&target, &finish(Ending::Failed("x".to_owned()))(generation));
+                let failed = Event::StepFailed {
+                    generation,
+                    step,
+                    failure,
+                };
+                self.journals(&target, &failed);
+                self.journals(&target, &finish(Ending::Failed("x".to_owned()))(generation));
+                self.leave.remove(&target);
             }
             (6, _) if self.live.connected.contains(&target) => {
                 self.live.left(&target, self.now);
                 self.fleet.forget_asked(&target);
             }
-            (7, _) => self.live.came(target),
+            // The session begins when all that was journaled is here.
+            (7, _) => {
+                for event in self.backlog.remove(&target).unwrap_or_default() {
+                    self.event(&target, &event);
+                }
+                self.live.came(target);
+            }
             (8, _) => self.take(order(Order::Pause)),
             (9, _) => self.take(order(Order::Resume)),
             (10, _) => self.take(order(Order::Retry { target: None })),
@@ -457,60 +549,70 @@ impl Sim {
             (12, _) => self.now = self.now.plus(Duration::from_secs(1200)),
             (13, _) => {
                 for target in &self.targets {
-                    self.live.pulses.insert(
-                        target.clone(),
-                        Pulse {
-                            serving: true,
-                            at: self.now,
-                        },
-                    );
+                    // Now and then one is down for another reason.
+                    let down = whom.is_multiple_of(4)
+                        && *target == self.targets[usize::from(whom / 4) % self.targets.len()];
+                    let serving = !down
+                        && !self
+                            .inside
+                            .get(target)
+                            .is_some_and(|section| section.outage);
+                    let pulse = Pulse {
+                        serving,
+                        at: self.now,
+                    };
+                    if self.live.connected.contains(target) {
+                        self.live.pulses.insert(target.clone(), pulse);
+                    }
                 }
             }
             _ => {}
         }
     }
 
-    /// G2 and G3 over the sections for which leave stands.
-    fn sections_are_lawful(&self, sections: &BTreeMap<TargetId, Section>) {
-        for lane in ["a.test", "b.test"] {
-            let out = sections
-                .iter()
-                .filter(|(target, section)| section.outage && target.as_str().ends_with(lane))
-                .count();
-            assert!(out <= 1, "G2: {out} agents of {lane} are out at once");
-        }
-        let objects: Vec<_> = sections
-            .values()
-            .filter_map(|section| section.gmsa.as_ref())
+    /// G2 and G3 at the moment at which leave is given, as the targets themselves know it.
+    fn leave_is_lawful(&self, target: &TargetId, section: &Section) {
+        let granted = self
+            .leave
+            .iter()
+            .filter(|(_, (.., lapses))| *lapses > self.now);
+        let granted = granted.map(|(other, (_, section, _))| (other, section));
+        let busy: Vec<(&TargetId, &Section)> = self
+            .inside
+            .iter()
+            .chain(granted)
+            .filter(|(other, _)| *other != target)
             .collect();
-        let once: BTreeSet<_> = objects.iter().collect();
-        assert_eq!(once.len(), objects.len(), "G3: one gMSA is changed by two");
-    }
-
-    fn sections(&self) -> BTreeMap<TargetId, Section> {
-        let mut sections = BTreeMap::new();
-        for (at, record) in &self.log {
-            match record {
-                Record::PermitGiven {
-                    target,
-                    section,
-                    lapses,
-                    ..
-                } if *lapses > self.now || *at == self.now => {
-                    sections.insert(target.clone(), section.clone());
-                }
-                Record::BundleIssued { target, .. } | Record::WentUnknown { target, .. } => {
-                    drop(sections.remove(target))
-                }
-                Record::TargetEvent { target, body, .. }
-                    if body.contains("section-left") || body.contains("run-finished") =>
-                {
-                    drop(sections.remove(target));
-                }
-                _ => {}
-            }
+        if let Some(object) = &section.gmsa {
+            let same = busy
+                .iter()
+                .find(|(_, other)| other.gmsa.as_ref() == Some(object));
+            assert!(same.is_none(), "G3: {target} and {same:?} change one gMSA");
         }
-        sections
+        if !section.outage {
+            return;
+        }
+        for (domain, servers, minimum) in DOMAINS {
+            if !servers.contains(&target.as_str()) {
+                continue;
+            }
+            let serving = servers.iter().filter(|server| {
+                let server: TargetId = server.parse().unwrap();
+                let out = busy
+                    .iter()
+                    .any(|(other, section)| **other == server && section.outage);
+                let pulse = self.live.pulses.get(&server);
+                let seen = pulse.is_some_and(|pulse| {
+                    pulse.serving && self.now.since(pulse.at) <= Duration::from_secs(60)
+                });
+                server != *target && !out && seen
+            });
+            let serving = serving.count();
+            assert!(
+                serving >= minimum,
+                "G2: {serving} serve {domain} while {target} is out, {minimum} must"
+            );
+        }
     }
 }
 
@@ -528,7 +630,6 @@ proptest! {
         for (what, whom) in acts {
             sim.act(what, whom);
             sim.decide();
-            sim.sections_are_lawful(&sim.sections());
         }
         let mut replayed = Fleet::new();
         for (at, record) in &sim.log {
@@ -575,7 +676,7 @@ fn nobody_waits_for_a_target_that_cannot_be_reached_and_it_has_its_turn_when_it_
         }
     }
     sim.now = sim.now.plus(UNREACHABLE_AFTER);
-    assert_eq!(offered(&sim), ["h1.b.test"]);
+    assert_eq!(offered(&sim), ["h1.b.test", "h1.c.test"]);
     sim.live.came(canary);
     assert_eq!(offered(&sim), ["h1.a.test"], "back in its turn");
 }
@@ -645,4 +746,307 @@ fn what_a_probe_could_not_tell_is_resolved_by_a_person() {
     });
     let work = &sim.fleet.rollouts()[&RolloutId(1)].work[&target];
     assert_eq!(work.state, TargetState::Resolved("looked at it".to_owned()));
+}
+
+/// The world after the canary has accepted its bundle.
+fn accepted(sim: &mut Sim) -> (TargetId, Generation) {
+    sim.decide();
+    let target = sim.targets[0].clone();
+    let open = sim.fleet.open(&target).cloned().unwrap();
+    let accepted = Event::BundleAccepted {
+        bundle: open.bundle,
+        generation: open.generation,
+        rollout: open.rollout,
+        phase: open.phase,
+    };
+    sim.event(&target, &accepted);
+    (target, open.generation)
+}
+
+fn word(sim: &Sim, target: &TargetId) -> &'static str {
+    sim.fleet.rollouts()[&RolloutId(1)].work[target]
+        .state
+        .word()
+}
+
+#[test]
+fn whoever_can_speak_is_not_called_unknown_and_whoever_speaks_late_is_heard() {
+    let mut sim = Sim::new(8, 8);
+    let (target, generation) = accepted(&mut sim);
+    let end = sim.fleet.open(&target).unwrap().expires;
+    sim.now = end.plus(Duration::from_secs(3600));
+    sim.decide();
+    assert_eq!(
+        word(&sim, &target),
+        "offered",
+        "it is here and says itself when it ends"
+    );
+    // The controller was down: nobody has had time to come back.
+    sim.live = Live {
+        began: sim.now,
+        ..Live::default()
+    };
+    sim.decide();
+    assert_eq!(word(&sim, &target), "offered");
+    let due = sim.fleet.poll_timeout(&sim.live, sim.now);
+    assert!(due.is_some_and(|due| due > sim.now), "{due:?}");
+    sim.now = sim.now.plus(UNREACHABLE_AFTER).plus(Duration::from_secs(1));
+    sim.decide();
+    assert_eq!(word(&sim, &target), "unknown");
+    // It had finished long before, and tells so.
+    let grade = Some(Grade::Registered);
+    let completion = protocol::event::Completion::Applied;
+    let (step, summary) = (StepIndex(0), String::new());
+    sim.event(
+        &target,
+        &Event::StepCompleted {
+            generation,
+            step,
+            completion,
+            summary,
+            grade,
+        },
+    );
+    let ended = Event::RunFinished {
+        generation,
+        ending: Ending::Completed,
+        receipt: String::new(),
+    };
+    sim.event(&target, &ended);
+    assert!(
+        matches!(word(&sim, &target), "pending" | "done"),
+        "{}",
+        word(&sim, &target)
+    );
+}
+
+#[test]
+fn what_was_resolved_stays_so_when_it_speaks() {
+    let mut sim = Sim::new(8, 8);
+    let (target, generation) = accepted(&mut sim);
+    sim.take(Record::WentUnknown {
+        target: target.clone(),
+        generation,
+    });
+    let order = Order::Resolve {
+        target: target.clone(),
+        reason: "scrap".to_owned(),
+    };
+    sim.take(Record::Ordered {
+        rollout: RolloutId(1),
+        order,
+        by: "root".to_owned(),
+    });
+    let ended = Event::RunFinished {
+        generation,
+        ending: Ending::Completed,
+        receipt: String::new(),
+    };
+    sim.event(&target, &ended);
+    assert_eq!(word(&sim, &target), "resolved");
+}
+
+#[test]
+fn what_was_not_accepted_when_everything_stood_still_is_withdrawn_and_offered_anew() {
+    for still in [
+        Record::FleetFrozen {
+            why: "x".to_owned(),
+            by: "root".to_owned(),
+        },
+        Record::Ordered {
+            rollout: RolloutId(1),
+            order: Order::Pause,
+            by: "root".to_owned(),
+        },
+    ] {
+        let mut sim = Sim::new(8, 8);
+        sim.decide();
+        let target = sim.targets[0].clone();
+        let open = sim.fleet.open(&target).cloned().unwrap();
+        let again = sim.fleet.unaccepted(&target, Generation(0));
+        assert_eq!(again, Some(Unaccepted::Offer(open.bundle)));
+        sim.take(still.clone());
+        let back = sim.fleet.unaccepted(&target, Generation(0));
+        assert_eq!(back, Some(Unaccepted::Withdraw(open.generation)));
+        sim.take(Record::Withdrawn {
+            target: target.clone(),
+            generation: open.generation,
+        });
+        assert_eq!(word(&sim, &target), "pending");
+        assert!(offered(&sim).is_empty());
+        let by = "root".to_owned();
+        sim.take(Record::FleetThawed { by: by.clone() });
+        sim.take(Record::Ordered {
+            rollout: RolloutId(1),
+            order: Order::Resume,
+            by,
+        });
+        assert_eq!(offered(&sim), [target.as_str()]);
+    }
+}
+
+#[test]
+fn a_section_that_was_entered_after_the_backup_counts() {
+    let mut sim = Sim::new(8, 8);
+    let (target, generation) = accepted(&mut sim);
+    sim.take(Record::Restored {
+        epoch: Epoch(2),
+        parent: Epoch(1),
+        made: sim.now,
+        by: "root".to_owned(),
+    });
+    let object = GmsaObject {
+        domain: "a.test".parse().unwrap(),
+        name: None,
+    };
+    let section = Section {
+        outage: false,
+        gmsa: Some(object),
+    };
+    let step = StepIndex(0);
+    sim.event(
+        &target,
+        &Event::SectionEntered {
+            generation,
+            step,
+            section: section.clone(),
+        },
+    );
+    for target in sim.targets.clone() {
+        let generation = sim.fleet.next_generation(&target);
+        let generation = Generation(generation.0 - 1);
+        sim.take(Record::Met { target, generation });
+    }
+    sim.take(Record::Ordered {
+        rollout: RolloutId(1),
+        order: Order::Resume,
+        by: "root".to_owned(),
+    });
+    let second = sim.targets[5].clone();
+    let bundle = BundleId(Digest::of(b"second"));
+    let issued = Record::BundleIssued {
+        rollout: RolloutId(1),
+        phase: sim.plan.targets[&second].phases[0].phase,
+        target: second.clone(),
+        generation: Generation(9),
+        bundle,
+        expires: sim.now.plus(Duration::from_secs(3600)),
+    };
+    sim.take(issued);
+    sim.fleet
+        .asks_permit(&second, Generation(9), step, Attempt(1), section);
+    let leave = |sim: &Sim| {
+        let decisions = sim.fleet.decide(&sim.live, sim.now);
+        decisions
+            .iter()
+            .any(|one| matches!(one, Decision::Permit { .. }))
+    };
+    assert!(!leave(&sim), "two would change one gMSA");
+    // The run is over, also where nobody knows of its bundle: then it is in no section.
+    let ended = Event::RunFinished {
+        generation,
+        ending: Ending::Completed,
+        receipt: String::new(),
+    };
+    sim.event(&target, &ended);
+    assert!(leave(&sim));
+}
+
+#[test]
+fn one_word_ends_one_wait() {
+    let mut sim = Sim::new(8, 8);
+    let (target, generation) = accepted(&mut sim);
+    let step = StepIndex(0);
+    let text = Box::new(protocol::task::TaskText {
+        title: "look".to_owned(),
+        why: String::new(),
+        bring: Vec::new(),
+        pages: Vec::new(),
+        seen_by: String::new(),
+    });
+    sim.event(
+        &target,
+        &Event::TaskOpened {
+            generation,
+            step,
+            text: text.clone(),
+        },
+    );
+    let (by, named) = ("anna".to_owned(), target.clone());
+    sim.take(Record::Attested {
+        target: named,
+        generation,
+        step,
+        by,
+    });
+    assert!(sim.fleet.open(&target).unwrap().attested.is_some());
+    sim.event(
+        &target,
+        &Event::TaskOpened {
+            generation,
+            step,
+            text,
+        },
+    );
+    assert!(
+        sim.fleet.open(&target).unwrap().attested.is_none(),
+        "the next wait has its own word"
+    );
+}
+
+#[test]
+fn what_shows_too_low_a_grade_is_tried_again_at_its_last_phase() {
+    let mut sim = Sim::new(8, 8);
+    let (target, mut generation) = accepted(&mut sim);
+    let phases = sim.plan.targets[&target].phases.len();
+    for _ in 0..phases {
+        let ended = Event::RunFinished {
+            generation,
+            ending: Ending::Completed,
+            receipt: String::new(),
+        };
+        sim.event(&target, &ended);
+        sim.decide();
+        let open = sim.fleet.open(&target);
+        generation = open.map_or(generation, |open| open.generation);
+    }
+    assert_eq!(word(&sim, &target), "inconclusive");
+    let retry = Order::Retry {
+        target: Some(target.clone()),
+    };
+    sim.take(Record::Ordered {
+        rollout: RolloutId(1),
+        order: retry,
+        by: "root".to_owned(),
+    });
+    sim.decide();
+    assert_eq!(word(&sim, &target), "offered");
+}
+
+#[test]
+fn what_is_done_is_not_skipped() {
+    let mut sim = Sim::new(8, 8);
+    let (target, generation) = accepted(&mut sim);
+    sim.take(Record::WentUnknown {
+        target: target.clone(),
+        generation,
+    });
+    let order = |target: &TargetId| Order::Skip {
+        target: target.clone(),
+        reason: "x".to_owned(),
+    };
+    assert_eq!(
+        sim.fleet
+            .may_order(RolloutId(1), &order(&target), &sim.live),
+        Ok(())
+    );
+    sim.take(Record::Ordered {
+        rollout: RolloutId(1),
+        order: order(&target),
+        by: "root".to_owned(),
+    });
+    let again = sim
+        .fleet
+        .may_order(RolloutId(1), &order(&target), &sim.live);
+    assert!(again.unwrap_err().contains("nothing to skip"));
 }

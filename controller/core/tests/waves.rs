@@ -78,9 +78,25 @@ fn domains_are_taken_in_the_order_of_the_policy() {
 }
 
 #[test]
-fn a_wave_for_a_domain_that_nobody_serves_stands_against_the_plan() {
-    let plan = planned(r#"[{ domains = ["a.tset"] }, { rest = true }]"#);
-    assert!(plan.alarms[0].contains("a.tset"), "{:?}", plan.alarms);
+fn a_wave_that_takes_nothing_is_found_with_its_place() {
+    let (topology, _) = parse(&[document(TOPOLOGY)]);
+    let found = |waves: &str| -> Vec<String> {
+        let (policy, findings) = policy::parse(&document(&format!("\nwaves = {waves}\n")));
+        assert!(findings.is_empty(), "{findings:?}");
+        let findings = policy::check(&policy, &topology);
+        findings.iter().map(ToString::to_string).collect()
+    };
+    let told = found(r#"[{ domains = ["a.tset"] }, { ring = "9" }, { rest = true }]"#);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].starts_with("t.toml:2:10: error") && told[0].contains("\"a.test\"?"),
+        "{told:?}"
+    );
+    assert!(
+        told[1].starts_with("t.toml:2:36: warning") && told[1].contains("ring"),
+        "{told:?}"
+    );
+    assert!(found(r#"[{ domains = ["c.test"] }, { rest = true }]"#).is_empty());
 }
 
 #[test]

@@ -370,6 +370,10 @@ pub(crate) enum AgentsAct {
     Revoke {
         /// Which.
         target: TargetId,
+        /// Says that the server is off for good: whatever Connect was on it exports no more, so another server may become
+        /// the tenant's active one. Your name stands for it in the log.
+        #[arg(long)]
+        off: bool,
     },
 }
 

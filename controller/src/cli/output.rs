@@ -9,13 +9,30 @@ pub(crate) fn print(text: &str) {
     drop(writeln!(
         std::io::stdout().lock(),
         "{}",
-        text.trim_end_matches('\n')
+        plain(text.trim_end_matches('\n'))
     ));
 }
 
 /// Prints anything that is not data.
 pub(crate) fn error(text: &str) {
-    drop(writeln!(std::io::stderr().lock(), "{text}"));
+    drop(writeln!(std::io::stderr().lock(), "{}", plain(text)));
+}
+
+/// A text without signs that a terminal obeys: names, reasons and log lines come from servers, one of which may not even be
+/// approved yet, and must not repaint what an operator compares.
+pub(crate) fn plain(text: &str) -> String {
+    let obeyed = |sign: char| sign.is_control() && !matches!(sign, '\n' | '\t');
+    // What turns the direction of writing hides as well as any.
+    let turns = |sign: char| matches!(sign, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars()
+        .map(|sign| {
+            if obeyed(sign) || turns(sign) {
+                '\u{fffd}'
+            } else {
+                sign
+            }
+        })
+        .collect()
 }
 
 /// Prints a value as JSON.
@@ -50,4 +67,18 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
             .map(|row| line(&mut row.iter().map(String::as_str))),
     );
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_does_not_move_the_cursor() {
+        assert_eq!(
+            plain("key \u{1b}[2K\rab\tc\nd\u{202e}e"),
+            "key \u{fffd}[2K\u{fffd}ab\tc\nd\u{fffd}e"
+        );
+        assert_eq!(plain("Gr\u{fc}n"), "Gr\u{fc}n");
+    }
 }

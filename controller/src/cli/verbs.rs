@@ -93,7 +93,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 .filter(|finding| finding.severity == controller_core::finding::Severity::Error);
             let wrong: Vec<String> = wrong.map(ToString::to_string).collect();
             if !wrong.is_empty() {
-                output::error(&wrong.join("\n"));
+                if json.json {
+                    output::json(&serde_json::json!({ "findings": wrong }))?;
+                } else {
+                    output::error(&wrong.join("\n"));
+                }
                 return Ok(exit::FINDINGS);
             }
             match controller_core::handover::handover(&topology, &domain) {
@@ -106,7 +110,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         Verb::Preflight { documents, json } => {
             let ask = ask(&documents, Purpose::Preflight)?;
             let planned: Planned = client.post("/v1/plans", &ask).await?;
-            show(&planned.findings);
+            if planned.plan.is_none() && json.json {
+                output::json(&serde_json::json!({ "findings": planned.findings }))?;
+            } else {
+                show(&planned.findings);
+            }
             readiness::run(&client, &planned, json.json).await
         }
         Verb::Apply {
@@ -242,7 +250,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             let by = std::env::var("USER").unwrap_or_else(|_| "an operator".to_owned());
             let restored = backup::restore(&folder, &state, &by, app::new_epoch(), crate::now())?;
             output::print(&format!(
-                "{} is the controller of {}, with {} entries of the log.\nThe controller that it was taken of must not run any more. Start this one with `entrain serve`; its agents come back by themselves and tell what came after. Rollouts are held: `entrain status` shows them, `entrain resume` goes on.",
+                "{} is the controller of {}, with {} entries of the log.\nAgents that were revoked or replaced since are known to it as before: revoke them again before it serves their network (`entrain agents revoke`).\nThe controller that it was taken of must not run any more. Start this one with `entrain serve`; its agents come back by themselves and tell what came after. Rollouts are held: `entrain status` shows them, `entrain resume` goes on.",
                 state.display(),
                 restored.made,
                 restored.entries
@@ -280,18 +288,22 @@ fn passphrase(from_stdin: bool) -> anyhow::Result<String> {
 
 async fn serve(state: &Path) -> anyhow::Result<u8> {
     let (stop, stopped) = watch::channel(false);
-    let running = app::start(state, stopped).await?;
+    let mut running = app::start(state, stopped).await?;
     output::print(&format!("listening at {}", running.address));
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let ended = running.ended();
-    tokio::pin!(ended);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        () = &mut ended => bail!("the controller stopped by itself; its log says why"),
-    }
+    let stopped_by_itself = tokio::select! {
+        _ = terminate.recv() => false,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            false
+        }
+        () = running.first_end() => true,
+    };
     stop.send_replace(true);
-    ended.await;
+    running.ended().await;
+    if stopped_by_itself {
+        bail!("the controller stopped by itself; its log says why");
+    }
     Ok(exit::OK)
 }
 
@@ -711,7 +723,8 @@ async fn agents(client: &Client, act: Option<AgentsAct>, json: bool) -> anyhow::
     let (target, act) = match act {
         Some(AgentsAct::Approve { target, key }) => (target, format!("approve-{key}")),
         Some(AgentsAct::Replace { target }) => (target, "replace".to_owned()),
-        Some(AgentsAct::Revoke { target }) => (target, "revoke".to_owned()),
+        Some(AgentsAct::Revoke { target, off: false }) => (target, "revoke".to_owned()),
+        Some(AgentsAct::Revoke { target, off: true }) => (target, "revoke-off".to_owned()),
         Some(AgentsAct::List) | None => {
             let agents: Agents = client.get("/v1/agents").await?;
             if json {
@@ -811,13 +824,14 @@ async fn artifact(client: &Client, act: ArtifactAct) -> anyhow::Result<u8> {
                         .clone()
                         .unwrap_or_else(|| "model".to_owned()),
                     artifact.terms_accepted_by.clone(),
+                    artifact.added.to_string(),
                     artifact.source.clone(),
                 ]
             };
             let rows: Vec<Vec<String>> = artifacts.artifacts.iter().map(row).collect();
             output::print(&table(
                 &[
-                    "PRODUCT", "VERSION", "SHA256", "SIGNER", "TERMS BY", "SOURCE",
+                    "PRODUCT", "VERSION", "SHA256", "SIGNER", "TERMS BY", "ADDED", "SOURCE",
                 ],
                 &rows,
             ));
@@ -865,7 +879,11 @@ async fn record(client: &Client, act: AuditAct) -> anyhow::Result<u8> {
                     proof.trust_root
                 ));
             }
-            Ok(exit::OK)
+            for refused in &proof.refused_receipts {
+                output::error(&format!("a receipt that does not hold, {refused}"));
+            }
+            let holds = proof.refused_receipts.is_empty();
+            Ok(if holds { exit::OK } else { exit::FAILED })
         }
     }
 }

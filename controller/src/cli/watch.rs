@@ -149,7 +149,7 @@ impl Screen {
                         bar
                     });
                     bar.set_position(u64::try_from(view.phase).unwrap_or(0));
-                    bar.set_message(text(view, frame));
+                    bar.set_message(output::plain(&text(view, frame)));
                 }
             }
         }

@@ -66,6 +66,7 @@ impl Read {
             let (parsed, remarks) = policy::parse(&document(text));
             policy = parsed;
             findings.extend(remarks);
+            findings.extend(policy::check(&policy, &topology));
         }
         findings.sort();
         findings.dedup();
@@ -218,6 +219,9 @@ pub(super) async fn attest(
     attested.await?.map(Json)
 }
 
+/// How long a join token may be good for: it lies in files on the way to its server.
+const MOST_MINUTES: u64 = 30 * 24 * 60;
+
 pub(super) async fn token(
     State(api): State<Api>,
     ConnectInfo(Operator(by)): Caller,
@@ -228,6 +232,12 @@ pub(super) async fn token(
         return Err(Problem::Refused(
             "a token for real servers is good for one of them".to_owned(),
         ));
+    }
+    if ask.minutes > MOST_MINUTES {
+        return Err(Problem::Refused(format!(
+            "a token is good for at most {MOST_MINUTES} minutes (30 days), not for {}",
+            ask.minutes
+        )));
     }
     let token = JoinToken::generate();
     let join = JoinFile {
@@ -308,21 +318,28 @@ fn change_agent(
             );
             Ok(format!("{target} is approved with the key {key}"))
         }
-        "revoke" => {
-            let key =
-                enrolled.ok_or_else(|| Problem::Missing(format!("{target} is not enrolled")))?;
-            core.record(
-                batch,
-                Record::AgentRevoked {
-                    target: target.clone(),
-                    key,
-                    by,
-                },
-            );
-            close(core, batch);
-            Ok(format!(
-                "the key of {target} is revoked and its session closed"
-            ))
+        "revoke" | "revoke-off" => {
+            let off = act == "revoke-off";
+            let mode = core.fleet.last_mode(target);
+            let mut done = match enrolled {
+                Some(key) => {
+                    let (target, by) = (target.clone(), by.clone());
+                    core.record(batch, Record::AgentRevoked { target, key, by });
+                    close(core, batch);
+                    "its key is revoked and its session closed".to_owned()
+                }
+                // A server that is gone already may still be said to be off.
+                None if off && mode.is_some() => "its key was revoked before".to_owned(),
+                None => return Err(Problem::Missing(format!("{target} is not enrolled"))),
+            };
+            if off {
+                let target = target.clone();
+                core.record(batch, Record::SaidOff { target, by });
+                done.push_str("; it is off for good, as you say");
+            } else if mode.is_some_and(|mode| mode != Some(true)) {
+                done.push_str("; it may still be the tenant's active Connect server, so no other becomes it (G1): when it is off for good, say so with --off");
+            }
+            Ok(format!("{target}: {done}"))
         }
         "replace" => {
             enrolled.ok_or_else(|| Problem::Missing(format!("{target} is not enrolled")))?;

@@ -180,6 +180,11 @@ fn look(part: &FilePath, meta: &Meta, kind: ControllerKind) -> Result<Looked, Pr
         });
     }
     let seen = provenance::inspect(part).map_err(|error| Problem::Refused(error.to_string()))?;
+    if (seen.product, seen.kind) == (Product::ProvisioningAgent, ArtifactKind::Msi) {
+        return Err(Problem::Refused(
+            "it is a bare package of the provisioning agent: add the setup executable, which brings its packages and the updater".to_owned(),
+        ));
+    }
     Ok(Looked {
         product: seen.product,
         version: seen.version,

@@ -85,7 +85,7 @@ async fn decide(gateway: &Gateway, ask: EnrollAsk) -> EnrollAnswer {
                         None => {
                             let key = key.fingerprint();
                             let why = if core.roster.is_revoked(&key) {
-                                "this key was revoked"
+                                "this key was revoked; on the server, enroll with --new-key"
                             } else {
                                 "this key is not enrolled"
                             };

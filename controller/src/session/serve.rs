@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use controller_core::fleet::Unaccepted;
 use controller_core::record::Record;
 use link::{Connection, Endpoint, FrameReceiver, FrameSender, LinkError};
 use protocol::chunk::ChunkList;
@@ -155,7 +154,7 @@ async fn session(
         number,
         connection: connection.clone(),
         control: control.clone(),
-        offers: offers.clone(),
+        offers,
     };
     let kind = gateway.authority.settings().kind;
     let decided = gateway
@@ -194,33 +193,20 @@ async fn session(
     ));
     tasks.spawn(streams(gateway.clone(), connection.clone(), target.clone()));
     if let Some(bundle) = welcomed.resend {
-        match gateway.store.blob_of("bundle", bundle.0).await {
-            Ok(bytes) => drop(offers.send(bytes).await),
-            Err(error) => {
-                tracing::error!(%target, %error, "a bundle cannot be offered again; resolve or abort its rollout");
-                let (who, why) = (target.to_string(), error.to_string());
-                let noted = gateway.hub.act(move |core, batch, answer| {
-                    core.refused(batch.now, who, "bundle", why);
-                    answer.send(()).ok();
-                });
-                noted.await.ok();
-            }
-        }
+        offer_again(gateway, &target, bundle).await;
     }
     let ended = connection.closed().await;
     tasks.shutdown().await;
     tracing::info!(%target, why = %ended, "a session ended");
-    if gateway.sessions.remove(&target, number) {
-        gateway
-            .hub
-            .tell(move |core, batch| {
-                core.live.left(&target, batch.now);
-                core.fleet.forget_asked(&target);
-                core.progress.remove(&target);
-                core.asks.retain(|_, ask| ask.target != target);
-            })
-            .await;
-    }
+    // In the driver's own order: a newer session of the same target may have been taken up before.
+    gateway
+        .hub
+        .tell(move |core, batch| {
+            if core.sessions().remove(&target, number) {
+                core.left(&target, batch.now);
+            }
+        })
+        .await;
     Ok(())
 }
 
@@ -272,6 +258,7 @@ fn consider(
     // A run that is closed here ends there as well, at its next gate: its bundle ran out, or somebody resolved it.
     // After a restore that is known once its journal is here.
     let closed = !unmet
+        && !core.fleet.is_lost(&hello.target, hello.generation)
         && core
             .fleet
             .open(&hello.target)
@@ -282,15 +269,6 @@ fn consider(
             generation: hello.generation,
         });
     }
-    let mut resend = None;
-    match core.fleet.unaccepted(&hello.target, hello.generation) {
-        Some(Unaccepted::Offer(bundle)) => resend = Some(bundle),
-        Some(Unaccepted::Withdraw(generation)) => {
-            let target = hello.target.clone();
-            core.record(batch, Record::Withdrawn { target, generation });
-        }
-        None => {}
-    }
     words.extend(core.standing(&hello.target));
     let welcome = Welcome {
         controller_epoch: epoch,
@@ -298,15 +276,28 @@ fn consider(
         now_millis: batch.now.as_millis(),
     };
     core.sessions().insert(&hello.target, handle);
-    if unmet {
-        core.meet(batch, hello);
-    }
-    core.live.came(hello.target.clone());
+    let resend = core.arrived(batch, hello);
     Ok(Welcomed {
         welcome,
         resend,
         words,
     })
+}
+
+/// Offers a stored bundle once more: the same bytes.
+async fn offer_again(gateway: &Gateway, target: &TargetId, bundle: BundleId) {
+    match gateway.store.blob_of("bundle", bundle.0).await {
+        Ok(bytes) => gateway.sessions.offer(target, bytes),
+        Err(error) => {
+            tracing::error!(%target, %error, "a bundle cannot be offered again; resolve or abort its rollout");
+            let (who, why) = (target.to_string(), error.to_string());
+            let noted = gateway.hub.act(move |core, batch, answer| {
+                core.refused(batch.now, who, "bundle", why);
+                answer.send(()).ok();
+            });
+            noted.await.ok();
+        }
+    }
 }
 
 async fn say(mut stream: FrameSender, mut words: mpsc::Receiver<ControlDown>) {
@@ -323,7 +314,17 @@ async fn hear(
     mut stream: FrameReceiver,
     control: mpsc::Sender<ControlDown>,
 ) {
-    while let Ok(Some(word)) = stream.receive::<ControlUp>().await {
+    loop {
+        let word = match stream.receive::<ControlUp>().await {
+            Ok(Some(word)) => word,
+            Ok(None) => return,
+            // What cannot be read leaves a session that no longer hears: it begins anew.
+            Err(error) => {
+                tracing::warn!(%target, %error, "the control stream cannot be read");
+                gateway.sessions.close(&target, Close::Protocol);
+                return;
+            }
+        };
         match word {
             ControlUp::PermitAsked {
                 generation,
@@ -495,7 +496,12 @@ async fn events(
                     })
                     .await;
                 match stored {
-                    Ok(Some(index)) => send.send(&EventsDown::Acknowledged { index }).await?,
+                    Ok(Some((index, resend))) => {
+                        send.send(&EventsDown::Acknowledged { index }).await?;
+                        if let Some(bundle) = resend {
+                            offer_again(gateway, target, bundle).await;
+                        }
+                    }
                     // They do not follow, or could not be stored: the agent sends again after its next welcome.
                     Ok(None) => gateway.sessions.close(target, Close::Stopping),
                     Err(_) => return Ok(()),

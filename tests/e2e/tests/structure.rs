@@ -71,6 +71,18 @@ fn dependencies_point_from_the_shells_to_the_cores() {
         !uses("controller-core", "agent-core") && !uses("agent-core", "controller-core"),
         "the cores see each other"
     );
+    for (shared, not) in [
+        ("link", ["controller-core", "agent-core", "agent-twin"]),
+        ("provenance", ["controller-core", "agent-core", "link"]),
+        (
+            "agent-twin",
+            ["controller-core", "provenance", "controller"],
+        ),
+    ] {
+        for other in not {
+            assert!(!uses(shared, other), "{shared} has a path to {other}");
+        }
+    }
     // One TLS provider. On Windows the directory's client digests a controller's certificate with `ring`, to bind
     // integrated sign-in to the channel; nothing else may use it.
     let tree = |target: &str, more: &[&str]| {
@@ -98,12 +110,51 @@ fn dependencies_point_from_the_shells_to_the_cores() {
     );
 }
 
+fn root() -> &'static std::path::Path {
+    let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).expect("a workspace")
+}
+
+#[test]
+fn the_launcher_knows_neither_link_nor_protocol() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(root().join("agent/src/launcher")).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("a source");
+        seen += 1;
+        for word in [
+            "protocol::",
+            "link::",
+            "agent_core::",
+            "crate::session",
+            "agent::",
+        ] {
+            assert!(!text.contains(word), "{} names {word}", path.display());
+        }
+    }
+    assert!(seen > 0);
+}
+
+#[test]
+fn the_folders_are_these_five() {
+    let output = Command::new("git")
+        .args(["ls-tree", "-d", "--name-only", "HEAD"])
+        .current_dir(root())
+        .output();
+    let found = String::from_utf8(output.expect("git runs").stdout).expect("names are text");
+    let folders: Vec<&str> = found
+        .lines()
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    assert_eq!(
+        folders,
+        ["agent", "controller", "deploy", "protocol", "tests"]
+    );
+}
+
 #[test]
 fn one_file_names_the_codec() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .expect("a workspace");
+    let root = root();
     let output = Command::new("grep")
         .args([
             "-rlE",

@@ -9,7 +9,7 @@ use protocol::{
     Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp, limits,
 };
 
-use crate::fleet::state::{Fleet, Gate, Rollout, RolloutState, Stopped, TargetState, Work};
+use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::plan::TargetPlan;
 
 /// How long leave is good for if the section is not entered.
@@ -151,22 +151,26 @@ impl Fleet {
         attempt: Attempt,
         section: Section,
     ) {
-        let open = self
-            .open
-            .get(target)
-            .is_some_and(|open| open.generation == generation);
-        if open {
-            self.asked.insert(
-                target.clone(),
-                Gate {
-                    generation,
-                    step,
-                    attempt,
-                    section,
-                    lapses: None,
-                },
-            );
-        }
+        // Whether that bundle is open shows when the events before the ask are here: it may come before them.
+        let gate = Gate {
+            generation,
+            step,
+            attempt,
+            section,
+            lapses: None,
+        };
+        self.asked.insert(target.clone(), gate);
+    }
+
+    /// What is asked for just now, to be given to [`Self::still_asked`] when this state is made anew from the log.
+    #[must_use]
+    pub fn asked_now(&self) -> BTreeMap<TargetId, Gate> {
+        self.asked.clone()
+    }
+
+    /// Takes up what agents with a session have asked for and do not ask again.
+    pub fn still_asked(&mut self, asked: BTreeMap<TargetId, Gate>) {
+        self.asked = asked;
     }
 
     /// Forgets what an agent asked for: it asks again when it is back.
@@ -177,7 +181,7 @@ impl Fleet {
     /// Tells everything that may be done now. Each decision is made on the state as it will be after those before it.
     #[must_use]
     pub fn decide(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
-        let mut decisions = self.silent(now);
+        let mut decisions = self.silent(live, now);
         let mut started: BTreeSet<TargetId> = BTreeSet::new();
         for (id, rollout) in &self.rollouts {
             if rollout.state != RolloutState::Running || !rollout.has_pending() {
@@ -185,7 +189,7 @@ impl Fleet {
             }
             let mut budget = Budget::of(rollout);
             for target in rollout.plan.waves.iter().flatten() {
-                let held = self.hold_of(*id, rollout, target, (live, now), &budget);
+                let held = self.hold_of(*id, rollout, target, (live, now), (&budget, &started));
                 let pending = rollout
                     .work
                     .get(target)
@@ -240,8 +244,8 @@ impl Fleet {
             .filter(|at| *at > now);
         let ends = self
             .open
-            .values()
-            .map(|open| open.expires.plus(limits::CLOCK_TOLERANCE));
+            .iter()
+            .filter_map(|(target, open)| self.silent_from(target, open, live));
         let lapses = self
             .gates
             .values()
@@ -250,11 +254,23 @@ impl Fleet {
         ends.chain(lapses).chain(away).min()
     }
 
-    fn silent(&self, now: Timestamp) -> Vec<Decision> {
+    /// When a target counts as silent beyond the end of its bundle. Whoever is here says itself what became of it, and
+    /// whoever could not connect yet, or was not met since a restore, has had no time to.
+    fn silent_from(&self, target: &TargetId, open: &Open, live: &Live) -> Option<Timestamp> {
+        let away = live.unreachable_from(target)?;
+        let ended = open.expires.plus(limits::CLOCK_TOLERANCE);
+        (!self.unmet.contains(target)).then(|| ended.max(away))
+    }
+
+    fn silent(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
+        let is_late = |target: &TargetId, open: &Open| {
+            let from = self.silent_from(target, open, live);
+            from.is_some_and(|from| now > from)
+        };
         let late = self
             .open
             .iter()
-            .filter(|(_, open)| now > open.expires.plus(limits::CLOCK_TOLERANCE));
+            .filter(|(target, open)| is_late(target, open));
         late.map(|(target, open)| Decision::Unknown {
             target: target.clone(),
             generation: open.generation,
@@ -272,7 +288,14 @@ impl Fleet {
         now: Timestamp,
     ) -> Option<Hold> {
         let rollout = self.rollouts.get(&id)?;
-        self.hold_of(id, rollout, target, (live, now), &Budget::of(rollout))
+        let budget = Budget::of(rollout);
+        self.hold_of(
+            id,
+            rollout,
+            target,
+            (live, now),
+            (&budget, &BTreeSet::new()),
+        )
     }
 
     fn hold_of(
@@ -281,7 +304,7 @@ impl Fleet {
         rollout: &Rollout,
         target: &TargetId,
         (live, now): (&Live, Timestamp),
-        budget: &Budget,
+        (budget, started): (&Budget, &BTreeSet<TargetId>),
     ) -> Option<Hold> {
         let work = rollout.work.get(target)?;
         if work.state != TargetState::Pending {
@@ -328,7 +351,7 @@ impl Fleet {
         if part.is_read_only() {
             return None;
         }
-        if let Some(hold) = self.active_claim(target, part) {
+        if let Some(hold) = self.active_claim(id, target, part, started) {
             return Some(hold);
         }
         // What has begun goes on to its next phase; waves, canaries and limits are for what begins.
@@ -339,30 +362,61 @@ impl Fleet {
     }
 
     /// The claim on a tenant's active Connect server: whoever is active, may be, or is on the way to it keeps every other
-    /// server of the tenant from becoming it (G1), also where another topology and another rollout named it.
-    fn active_claim(&self, target: &TargetId, part: &TargetPlan) -> Option<Hold> {
+    /// server of the tenant from becoming it (G1), also where another topology and another rollout named it. `started` has
+    /// what is issued in the same breath.
+    fn active_claim(
+        &self,
+        id: RolloutId,
+        target: &TargetId,
+        part: &TargetPlan,
+        started: &BTreeSet<TargetId>,
+    ) -> Option<Hold> {
         if !part.makes_active() {
             return None;
         }
-        let parts = self.rollouts.values().flat_map(|rollout| {
-            let parts = rollout.plan.targets.iter();
-            parts.filter(|(other, theirs)| *other != target && theirs.tenant == part.tenant)
-        });
-        for (other, theirs) in parts {
-            let known = self.known.get(other).and_then(|known| known.facts.as_ref());
-            let connect = known.and_then(|(_, facts)| facts.connect.as_ref());
-            let is = match connect.map(|connect| connect.staging) {
-                Some(Some(true)) => continue,
-                Some(Some(false)) => "is the tenant's active Connect server",
-                Some(None) => "has Connect, and whether it is active cannot be told",
-                None if theirs.makes_active() && self.open.contains_key(other) => {
-                    "is being made the tenant's active Connect server"
+        let begun = |id: RolloutId, target: &TargetId| {
+            let work = self
+                .rollouts
+                .get(&id)
+                .and_then(|rollout| rollout.work.get(target));
+            work.is_some_and(|work| !work.state.is_terminal() && work.has_begun())
+        };
+        let mine = begun(id, target);
+        for (other_id, rollout) in &self.rollouts {
+            for (other, theirs) in &rollout.plan.targets {
+                if other == target || theirs.tenant != part.tenant {
+                    continue;
                 }
-                None => continue,
-            };
-            return stands(format!(
-                "{other} {is}: a second one would break G1; staging mode there lifts it"
-            ));
+                let unknown = rollout
+                    .work
+                    .get(other)
+                    .is_some_and(|work| work.state == TargetState::Unknown);
+                let why = match self.modes.get(other) {
+                    Some(Some(true)) => continue,
+                    Some(Some(false)) if !self.known.contains_key(other) => {
+                        "was the tenant's active Connect server when it was last heard of, and its agent is none of the fleet any more; enroll it again, or, when it is off for good, say so: entrain agents revoke --off"
+                    }
+                    Some(Some(false)) => "is the tenant's active Connect server",
+                    Some(None) => "has Connect, and whether it is active cannot be told",
+                    None if !theirs.makes_active() => continue,
+                    None if self.open.contains_key(other) || started.contains(other) => {
+                        "is being made the tenant's active Connect server"
+                    }
+                    // Of two that are both between their phases, the one that was ordered first goes on.
+                    None if begun(*other_id, other)
+                        && (!mine || (*other_id, other) < (id, target)) =>
+                    {
+                        "is being made the tenant's active Connect server"
+                    }
+                    None if unknown => {
+                        "may have become the tenant's active Connect server, and was not heard of since; its return lifts it, or a resolve"
+                    }
+                    None => continue,
+                };
+                return stands(format!(
+                    "{other} {why}: a second one would break G1; staging mode there lifts it"
+                ));
+            }
         }
         None
     }
@@ -378,9 +432,13 @@ impl Fleet {
         now: Timestamp,
     ) -> Option<Hold> {
         let open = self.open.get(target);
+        let open = open.filter(|open| open.generation == asked.generation);
         let Some(rollout) = open.and_then(|open| self.rollouts.get(&open.rollout)) else {
-            return stands("no bundle is open on it");
+            return stands("no such bundle is open on it");
         };
+        if !live.connected.contains(target) {
+            return in_turn("what it has journaled while it was away is not here yet");
+        }
         match rollout.state {
             RolloutState::Paused => return stands("the rollout is paused"),
             RolloutState::Aborted => return stands("the rollout was aborted"),

@@ -3,7 +3,7 @@
 use protocol::event::{Event, GmsaChange, Grade};
 use protocol::refusal::Refusal;
 use protocol::signed::{Ending, Phase};
-use protocol::{BundleId, Fingerprint, Generation, RolloutId, TargetId, Timestamp};
+use protocol::{Attempt, BundleId, Fingerprint, Generation, RolloutId, TargetId, Timestamp};
 
 use crate::facts::Known;
 use crate::fleet::decide::BUNDLE_LIFE;
@@ -57,6 +57,7 @@ impl Fleet {
             Record::AgentRevoked { target, .. } | Record::AgentReplaced { target, .. } => {
                 self.gone(target, now)
             }
+            Record::SaidOff { target, .. } => drop(self.modes.remove(target)),
             Record::Applied {
                 rollout,
                 plan: plan_id,
@@ -126,7 +127,16 @@ impl Fleet {
                 self.close(target, *generation, TargetState::Unknown, now);
             }
             Record::Withdrawn { target, generation } => {
-                self.close(target, *generation, TargetState::Aborted, now);
+                let open = self.open.get(target);
+                let rollout = open.and_then(|open| self.rollouts.get(&open.rollout));
+                let aborted = rollout.is_some_and(|one| one.state == RolloutState::Aborted);
+                // What only stands still is offered again, when it goes on, under a number of its own.
+                let state = if aborted {
+                    TargetState::Aborted
+                } else {
+                    TargetState::Pending
+                };
+                self.close(target, *generation, state, now);
             }
             Record::TargetEvent { target, body, .. } => {
                 if let Some(event) = Event::from_body(body.as_bytes()) {
@@ -213,16 +223,45 @@ impl Fleet {
         now: Timestamp,
     ) {
         let open = self.open.get(target);
-        let Some(rollout) = open
-            .filter(|open| open.generation == generation)
-            .map(|open| open.rollout)
-        else {
+        let Some(open) = open.filter(|open| open.generation == generation).cloned() else {
             return;
         };
+        let rollout = open.rollout;
         self.open.remove(target);
+        if open.accepted {
+            self.tried(rollout, target);
+        }
+        if state == TargetState::Unknown {
+            self.lost.insert(target.clone(), open);
+        }
         self.close_gate(target, None);
         self.asked.remove(target);
         self.set(rollout, target, state, now);
+    }
+
+    /// An accepted bundle may have changed the server.
+    fn tried(&mut self, rollout: RolloutId, target: &TargetId) {
+        let rollout = self.rollouts.get_mut(&rollout);
+        if let Some(work) = rollout.and_then(|rollout| rollout.work.get_mut(target)) {
+            work.tried = true;
+        }
+    }
+
+    /// A target that went unknown speaks of its bundle: it is heard, unless somebody has said since what became of it.
+    fn found_again(&mut self, target: &TargetId, generation: Generation, now: Timestamp) {
+        let lost = self.lost.get(target);
+        let Some(open) = lost.filter(|open| open.generation == generation).cloned() else {
+            return;
+        };
+        self.lost.remove(target);
+        let work = self.rollouts.get(&open.rollout);
+        let work = work.and_then(|rollout| rollout.work.get(target));
+        if work.is_some_and(|work| work.state == TargetState::Unknown)
+            && !self.open.contains_key(target)
+        {
+            self.set(open.rollout, target, TargetState::Offered, now);
+            self.open.insert(target.clone(), open);
+        }
     }
 
     /// Ends a section. What was done to a gMSA object in it is kept for whoever changes that object next (G3); where the
@@ -277,6 +316,7 @@ impl Fleet {
                         *work = Work {
                             phase: work.phase,
                             grade: work.grade,
+                            tried: work.tried,
                             ..fresh(now)
                         };
                     }
@@ -348,8 +388,15 @@ impl Fleet {
     }
 
     fn event(&mut self, target: &TargetId, event: &Event, now: Timestamp) {
+        if let Some(generation) = event.generation() {
+            self.found_again(target, generation, now);
+        }
         match event {
             Event::FactsReported(facts) => {
+                match &facts.connect {
+                    Some(connect) => drop(self.modes.insert(target.clone(), connect.staging)),
+                    None => drop(self.modes.remove(target)),
+                }
                 if let Some(known) = self.known.get_mut(target) {
                     known.facts = Some((now, (**facts).clone()));
                 }
@@ -388,9 +435,15 @@ impl Fleet {
                 {
                     let rollout = open.rollout;
                     self.open.remove(target);
+                    let of = self.rollouts.get(&rollout);
+                    let aborted = of.is_some_and(|one| one.state == RolloutState::Aborted);
                     // A frozen server is no failure: its turn comes when the freeze is over.
                     let state = if let Refusal::Frozen { .. } = refusal {
-                        TargetState::Pending
+                        if aborted {
+                            TargetState::Aborted
+                        } else {
+                            TargetState::Pending
+                        }
                     } else {
                         TargetState::Refused(refusal.clone())
                     };
@@ -409,14 +462,24 @@ impl Fleet {
                 };
                 self.moved(target, *generation, state, now);
             }
-            Event::SectionEntered { generation, .. } => {
-                if let Some(gate) = self
-                    .gates
-                    .get_mut(target)
+            Event::SectionEntered {
+                generation,
+                step,
+                section,
+            } => {
+                // The leave may be unknown here: it was given after the backup that this log was restored from.
+                let gate = self.gates.get(target);
+                let attempt = gate
                     .filter(|gate| gate.generation == *generation)
-                {
-                    gate.lapses = None;
-                }
+                    .map_or(Attempt(0), |gate| gate.attempt);
+                let entered = Gate {
+                    generation: *generation,
+                    step: *step,
+                    attempt,
+                    section: section.clone(),
+                    lapses: None,
+                };
+                self.gates.insert(target.clone(), entered);
                 self.asked.remove(target);
             }
             Event::SectionLeft {
@@ -456,6 +519,11 @@ impl Fleet {
                 step,
                 text,
             } => {
+                // A word ends one wait, and this is another.
+                let open = self.open.get_mut(target);
+                if let Some(open) = open.filter(|open| open.generation == *generation) {
+                    open.attested = None;
+                }
                 let state = TargetState::AwaitingPerson {
                     step: *step,
                     text: text.clone(),
@@ -523,6 +591,11 @@ impl Fleet {
         ending: &Ending,
         now: Timestamp,
     ) {
+        // Also where nobody knows of the bundle any more: a run that is over is in no section.
+        let gate = self.gates.get(target);
+        if gate.is_some_and(|gate| gate.generation == generation) {
+            self.close_gate(target, None);
+        }
         let Some(open) = self
             .open
             .get(target)
@@ -534,6 +607,7 @@ impl Fleet {
         self.open.remove(target);
         self.close_gate(target, None);
         self.asked.remove(target);
+        self.tried(open.rollout, target);
         let Some(rollout) = self.rollouts.get_mut(&open.rollout) else {
             return;
         };
@@ -559,14 +633,18 @@ impl Fleet {
         work.since = now;
         match ending {
             Ending::Completed => {
-                work.phase += 1;
-                work.state = if work.phase >= phases && !enough {
+                let last = work.phase + 1 >= phases;
+                // What was to show the grade and did not is what a retry does again.
+                if !last || enough {
+                    work.phase += 1;
+                }
+                work.state = if last && !enough {
                     let seen = work.grade.map_or("none", Grade::as_str);
                     TargetState::Inconclusive(format!(
                         "the grade \"{}\" is needed, seen was: {seen}",
                         need.as_str()
                     ))
-                } else if work.phase >= phases {
+                } else if last {
                     TargetState::Done(work.grade)
                 } else if aborted {
                     TargetState::Aborted
@@ -606,5 +684,6 @@ fn fresh(now: Timestamp) -> Work {
         findings: Vec::new(),
         said: Vec::new(),
         receipts: 0,
+        tried: false,
     }
 }

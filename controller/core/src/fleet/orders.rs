@@ -11,7 +11,7 @@ use crate::record::Order;
 pub enum Unaccepted {
     /// It is offered again.
     Offer(BundleId),
-    /// Its rollout was aborted: it is withdrawn.
+    /// Its rollout was aborted, or stands still, or the server does: it is withdrawn.
     Withdraw(Generation),
 }
 
@@ -76,6 +76,9 @@ impl Fleet {
             Order::Resolve { .. } if live.connected.contains(target) => Err(format!(
                 "{target} is connected, so it will say itself what becomes of it; abort the rollout, or wait for its end"
             )),
+            Order::Skip { .. } if work.state.is_settled() => {
+                Err(format!("{target} is {word}: there is nothing to skip"))
+            }
             Order::Skip { .. } if self.open.contains_key(target) => Err(format!(
                 "{target} is under way; abort the rollout, or wait for its end"
             )),
@@ -96,11 +99,11 @@ impl Fleet {
             .open
             .get(target)
             .filter(|open| !open.accepted && open.generation > newest)?;
-        let aborted = self
-            .rollouts
-            .get(&open.rollout)
-            .is_some_and(|rollout| rollout.state == RolloutState::Aborted);
-        Some(if aborted {
+        let rollout = self.rollouts.get(&open.rollout);
+        let runs = rollout.is_some_and(|rollout| rollout.state == RolloutState::Running);
+        // Nothing begins while it stands still; when it goes on, it is offered under a number of its own.
+        let still = self.stopped.is_some() || self.frozen.contains_key(target);
+        Some(if !runs || still {
             Unaccepted::Withdraw(open.generation)
         } else {
             Unaccepted::Offer(open.bundle)

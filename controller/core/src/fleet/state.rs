@@ -148,6 +148,8 @@ pub struct Work {
     pub said: Vec<String>,
     /// Receipts: digests of their envelopes.
     pub receipts: u32,
+    /// An earlier try of this rollout may have changed the server: what it finds is what it has made.
+    pub tried: bool,
 }
 
 /// How a rollout stands.
@@ -261,6 +263,10 @@ pub struct Fleet {
     pub(crate) rollouts: BTreeMap<RolloutId, Rollout>,
     pub(crate) known: Fleetwide,
     pub(crate) open: BTreeMap<TargetId, Open>,
+    /// Bundles of targets that went unknown: when one of them speaks again, it is heard.
+    pub(crate) lost: BTreeMap<TargetId, Open>,
+    /// How each target with Connect told its mode last: staging, active, or not to be read. It outlives the agent.
+    pub(crate) modes: Modes,
     pub(crate) generations: BTreeMap<TargetId, Generation>,
     /// Sections for which leave was given.
     pub(crate) gates: BTreeMap<TargetId, Gate>,
@@ -301,14 +307,10 @@ impl Fleet {
             .values()
             .flat_map(|rollout| &rollout.plan.targets)
         {
-            let known = self
-                .known
-                .get(target)
-                .and_then(|known| known.facts.as_ref());
-            let connect = known.and_then(|(_, facts)| facts.connect.as_ref());
-            if let Some(connect) = connect.filter(|_| part.lane.starts_with("connect.")) {
+            let mode = self.modes.get(target);
+            if let Some(mode) = mode.filter(|_| part.lane.starts_with("connect.")) {
                 let modes = tenants.entry(&part.tenant).or_default();
-                modes.insert(target.clone(), connect.staging);
+                modes.insert(target.clone(), *mode);
             }
         }
         let look = |(tenant, modes): (&TenantId, Modes)| match active::look(tenant.as_str(), &modes)
@@ -329,6 +331,19 @@ impl Fleet {
     #[must_use]
     pub fn open(&self, target: &TargetId) -> Option<&Open> {
         self.open.get(target)
+    }
+
+    /// Tells whether that bundle's run was given up as unknown: when its agent speaks of it, it is heard.
+    #[must_use]
+    pub fn is_lost(&self, target: &TargetId, generation: Generation) -> bool {
+        let lost = self.lost.get(target);
+        lost.is_some_and(|open| open.generation == generation)
+    }
+
+    /// How a target with Connect told its mode last; `None` where it told of no Connect.
+    #[must_use]
+    pub fn last_mode(&self, target: &TargetId) -> Option<Option<bool>> {
+        self.modes.get(target).copied()
     }
 
     /// The number for a target's next bundle.

@@ -49,27 +49,6 @@ struct Member {
     last: bool,
 }
 
-/// A wave for a domain that nobody serves is a slip of the pen, and would silently put its servers last.
-fn unknown_domains(policy: &Policy, members: &BTreeMap<TargetId, Member>) -> Vec<String> {
-    let mut unknown = Vec::new();
-    for selector in &policy.waves {
-        let Selector::Domains(domains) = selector else {
-            continue;
-        };
-        for domain in domains {
-            if !members
-                .values()
-                .any(|member| member.domains.contains(domain))
-            {
-                unknown.push(format!(
-                    "the policy has a wave for {domain}, which nothing in the topology serves; correct its name"
-                ));
-            }
-        }
-    }
-    unknown
-}
-
 /// Builds the plan.
 #[must_use]
 pub fn plan(inputs: Inputs<'_>) -> Plan {
@@ -91,7 +70,6 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         &mut alarms,
         &mut warnings,
     );
-    alarms.extend(unknown_domains(inputs.policy, &members));
     let kind = match purpose {
         Purpose::Install => Kind::Install,
         Purpose::Verify => Kind::Verify,

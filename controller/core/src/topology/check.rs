@@ -136,9 +136,14 @@ fn hosts(topology: &Topology, findings: &mut Vec<Finding>) {
                     format!("{server} stands twice in \"{name}\""),
                     "remove one of the two",
                 ));
+                continue;
             }
-            if let Some((other, _, first)) = seen.get(server)
-                && *other != tenant
+            // A host of agents may be a Connect server of the same tenant as well.
+            let before = seen.get(server).copied();
+            seen.entry(server).or_insert((tenant, name, place));
+            if let Some((other, _, first)) = before
+                && first != place
+                && other != tenant
                 && !other.is_empty()
                 && !tenant.is_empty()
             {
