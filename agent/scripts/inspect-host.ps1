@@ -73,7 +73,8 @@ Read-Part 'logonRight' {
     @{ policy = $policy; holders = $holders; gmsa = $gmsa }
 }
 Read-Part 'proxy' {
-    $target = [Uri]'https://login.microsoftonline.com'
+    # The first host of the tenant's own cloud: a proxy may be set for some hosts alone.
+    $target = [Uri]('https://' + @($in.hosts)[0])
     $proxy = [Net.WebRequest]::DefaultWebProxy.GetProxy($target)
     if ($null -ne $proxy -and $proxy -ne $target) { return $proxy.ToString() }
     # WinHTTP keeps its own: flags at byte 8 (2: a proxy is named), the name's length at 12, the name from 16 on.

@@ -68,6 +68,8 @@ struct Demo {
     agents: Vec<Child>,
     client: Client,
     checks: Vec<Check>,
+    /// Digest of the trust root that was made: the record must be under this one.
+    root: protocol::Digest,
     /// Every hold that was shown, as a sentence.
     held: RefCell<BTreeSet<String>>,
 }
@@ -78,11 +80,13 @@ struct Demo {
 /// When a part cannot be started or does not answer.
 pub async fn run(options: Options) -> anyhow::Result<u8> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
     let mut demo = Demo::start(options)?;
     let told = tokio::select! {
         told = demo.tell() => told,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!(INTERRUPTED)),
         _ = terminate.recv() => Err(anyhow::anyhow!(INTERRUPTED)),
+        _ = hangup.recv() => Err(anyhow::anyhow!(INTERRUPTED)),
     };
     let code = match told.and_then(|()| demo.end()) {
         Ok(code) => code,
@@ -100,6 +104,7 @@ pub async fn run(options: Options) -> anyhow::Result<u8> {
         tokio::select! {
             interrupted = tokio::signal::ctrl_c() => interrupted?,
             _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
     }
     demo.stop().await;
@@ -163,7 +168,7 @@ impl Demo {
             .public()
             .fingerprint()
             .to_string();
-        authority::init(
+        let root = authority::init(
             &state,
             &settings,
             &folder.path().join("root.pem"),
@@ -182,6 +187,7 @@ impl Demo {
             agents: Vec::new(),
             client,
             checks: Vec::new(),
+            root,
             held: RefCell::default(),
         })
     }
@@ -368,6 +374,17 @@ impl Demo {
             bail!("the topology of the demo has errors: {}", errors.join("; "))
         };
         self.say(&planned.report);
+        let told = |word: &&str| planned.report.contains(*word);
+        let missing: Vec<&str> = estate::TOLD
+            .into_iter()
+            .filter(|word| !told(word))
+            .collect();
+        let seen = if missing.is_empty() {
+            "tenants, forests, the child domain, Connect's two servers, steps and people".to_owned()
+        } else {
+            format!("not said: {}", missing.join("; "))
+        };
+        self.check("the plan says what it is about", missing.is_empty(), seen);
         Ok(plan.to_string())
     }
 
@@ -410,7 +427,18 @@ impl Demo {
                 .iter()
                 .any(|target| target.state == "done")
         };
-        self.watch_shown(rollout, some_done).await?;
+        let frame = self.watch_shown(rollout, some_done).await?;
+        let under_way = |frame: &Frame| {
+            let targets = frame.view.targets.iter();
+            let busy = |state: &str| !matches!(state, "pending" | "held" | "done");
+            targets.filter(|target| busy(&target.state)).count()
+        };
+        let (busy, all) = (under_way(&frame), frame.view.targets.len());
+        self.check(
+            "the controller is killed in the middle",
+            busy > 0,
+            format!("{busy} of {all} servers under way"),
+        );
         self.kill_controller().await?;
         if self.options.fault {
             let stuck = |frame: &Frame| {
@@ -612,10 +640,12 @@ impl Demo {
             Ok(proof) => {
                 let receipts = u64::from(frame.view.targets.iter().map(|_| 1).sum::<u32>());
                 let seen = format!(
-                    "{} entries without a gap, {} events, {} bundles, {} receipts verified offline",
+                    "{} entries without a gap, {} events, {} bundles, {} receipts verified offline, under the trust root that was made",
                     proof.entries, proof.events, proof.bundles, proof.receipts
                 );
-                let holds = proof.receipts >= receipts && proof.refused_receipts.is_empty();
+                let holds = proof.receipts >= receipts
+                    && proof.refused_receipts.is_empty()
+                    && proof.trust_root == self.root;
                 self.check("the record holds", holds, seen);
             }
             Err(error) => self.check("the record holds", false, error.to_string()),
@@ -649,7 +679,7 @@ impl Demo {
                 estate::SIMULATED
             ));
         }
-        Ok(if failed == 0 { exit::OK } else { exit::FAILED })
+        Ok(verdict(&self.checks))
     }
 
     async fn stop(&mut self) {
@@ -657,5 +687,28 @@ impl Demo {
             drop(agent.kill().await);
         }
         drop(self.controller.kill().await);
+    }
+}
+
+/// The demo's exit code: one thing that does not hold is enough, and so is nothing that was looked at.
+fn verdict(checks: &[Check]) -> u8 {
+    let holds = !checks.is_empty() && checks.iter().all(|check| check.holds);
+    if holds { exit::OK } else { exit::FAILED }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thing_that_does_not_hold_fails_the_demo() {
+        let check = |holds| Check {
+            what: String::new(),
+            holds,
+            seen: String::new(),
+        };
+        assert_eq!(verdict(&[check(true), check(true)]), exit::OK);
+        assert_eq!(verdict(&[check(true), check(false)]), exit::FAILED);
+        assert_eq!(verdict(&[]), exit::FAILED);
     }
 }

@@ -2,7 +2,6 @@
 //! and time that runs out.
 #![expect(
     clippy::unwrap_used,
-    clippy::wildcard_enum_match_arm,
     reason = "a test stops where something is not as it must be"
 )]
 

@@ -1,10 +1,17 @@
 //! The command line: parses arguments, calls the API, prints. Data goes to standard output, everything else to standard
 //! error; every read verb has `--json`.
 
+mod agents;
 mod args;
+mod artifacts;
+mod documents;
+mod log;
 mod output;
+mod people;
 mod readiness;
+mod rollouts;
 mod secret;
+mod status;
 mod verbs;
 mod watch;
 

@@ -121,15 +121,22 @@ impl Screen {
             Self::Lines { last } => {
                 for view in &frame.view.targets {
                     let mut now = view.state.clone();
+                    // Whoever only waits for its turn is told once: what it waits for has its own lines.
+                    let told = if view.state == "pending" {
+                        now.clone()
+                    } else {
+                        format!("{now}: {}", view.detail)
+                    };
                     if !view.detail.is_empty() {
                         now = format!("{now}: {}", view.detail);
                     }
-                    if last.get(&view.target) != Some(&now) {
+                    let told = format!("{} {told}", view.phase);
+                    if last.get(&view.target) != Some(&told) {
                         output::print(&format!(
                             "{}  {}/{}  {}  {now}",
                             view.lane, view.phase, view.phases, view.target
                         ));
-                        last.insert(view.target.clone(), now);
+                        last.insert(view.target.clone(), told);
                     }
                 }
             }

@@ -84,6 +84,18 @@ servers  = ["fab-sync-01.fabrikam.com", "fab-sync-02.fabrikam.com"]
 settings = { sign_in = "password-hash-sync", source_anchor = "managed" }
 "#;
 
+/// What the plan must say in words.
+pub(super) const TOLD: [&str; 8] = [
+    "77aa0000-0000-0000-0000-000000000000 (us-government)",
+    "3f0c8a4e-0000-0000-0000-000000000000 (commercial)",
+    "emea.corp.contoso.com (a child of corp.contoso.com)",
+    "2 servers over fabrikam.com, legacy.local",
+    "is there (staging): verified, nothing is changed",
+    "is there (active): verified, nothing is changed",
+    "steps: ",
+    "people bring",
+];
+
 /// The servers, group by group.
 pub(super) fn servers(fault: bool) -> Vec<(&'static str, Vec<Profile>)> {
     let twin = |name: &str, installed: Installed, person: Option<&str>, faults: &[Fault]| Profile {

@@ -44,6 +44,16 @@ pub(super) fn serving(rows: &[LogRow], frame: &Frame) -> Vec<(String, bool, Stri
                 .filter(|target| serving.contains(*target) && !out.contains(*target))
                 .count()
         };
+    let minimum = |name: &str| {
+        let domain = frame
+            .view
+            .domains
+            .iter()
+            .find(|domain| domain.domain.as_str() == name);
+        domain.map_or(usize::MAX, |domain| {
+            usize::try_from(domain.min_serving).unwrap_or(usize::MAX)
+        })
+    };
     for row in rows {
         if matches!(row.record, Record::Applied { .. }) {
             applied = true;
@@ -73,8 +83,11 @@ pub(super) fn serving(rows: &[LogRow], frame: &Frame) -> Vec<(String, bool, Stri
         if applied {
             for (domain, of) in &members {
                 let now = count(&serving, &out, of);
-                let low = lowest.entry(domain.clone()).or_insert(now);
-                *low = (*low).min(now);
+                // A domain that nobody served is held to its minimum from the moment at which it has reached it.
+                if now >= minimum(domain) || lowest.contains_key(domain) {
+                    let low = lowest.entry(domain.clone()).or_insert(now);
+                    *low = (*low).min(now);
+                }
             }
         }
     }
@@ -85,14 +98,14 @@ pub(super) fn serving(rows: &[LogRow], frame: &Frame) -> Vec<(String, bool, Stri
             lowest.get(&name).copied().unwrap_or(0),
         );
         let now = members.get(&name).map_or(0, |of| count(&serving, &out, of));
-        let minimum = usize::try_from(domain.min_serving).unwrap_or(usize::MAX);
+        let minimum = minimum(&name);
         if first == 0 {
-            let seen = format!("none served at the start, {now} of {} now", domain.servers);
-            (
-                format!("{name} came into service"),
-                now == domain.servers,
-                seen,
-            )
+            let seen = format!(
+                "none served at the start, {now} of {} now; since there were {minimum}, never fewer than {low}, minimum {minimum}",
+                domain.servers
+            );
+            let holds = now == domain.servers && low >= minimum;
+            (format!("{name} came into service"), holds, seen)
         } else {
             let seen =
                 format!("{first} served at the start, never fewer than {low}, minimum {minimum}");

@@ -236,6 +236,7 @@ fn describe(core: &Core, target: &TargetId) -> String {
         };
         parts.push(format!("Connect {version} {mode}"));
     }
+    parts.extend(facts.unread.iter().cloned());
     parts.join(", ")
 }
 

@@ -117,7 +117,7 @@ fn limited(command: &Command, kib: u32) -> Command {
     let mut limited = Command::new("bash");
     limited
         .arg("-c")
-        .arg("trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"")
+        .arg("trap '' XFSZ; ulimit -S -f \"$1\"; shift; exec \"$@\"")
         .arg("limited")
         .arg(kib.to_string())
         .arg(command.get_program())
@@ -373,6 +373,21 @@ impl World {
         until("the controller answers", || {
             self.entrain(&["status"]).status.success().then_some(())
         });
+    }
+
+    /// Gives the running controller room on its disk again.
+    ///
+    /// # Panics
+    /// When there is no controller.
+    pub fn free_disk(&mut self) {
+        self.full_at = None;
+        let controller = self.controller.as_ref().expect("a controller");
+        let done = Command::new("prlimit")
+            .args(["--fsize=unlimited", "--pid"])
+            .arg(controller.id().to_string())
+            .output();
+        let done = done.expect("prlimit runs");
+        assert!(done.status.success(), "{}", text(&done));
     }
 
     /// Kills the controller, SIGKILL.

@@ -1,6 +1,7 @@
 //! Disks that are full and folders that cannot be written, on either side: a clear error, and nothing half done.
 
 use e2e::{World, files, program, server, text, until};
+use protocol::event::Event;
 
 const A: &str = "sync-01.corp.contoso.com";
 const B: &str = "sync-02.corp.contoso.com";
@@ -111,6 +112,37 @@ fn a_controller_whose_disk_is_full_says_so_and_keeps_what_it_had() {
         made,
         "what was said is stored, and nothing else"
     );
+}
+
+#[test]
+fn what_agents_have_asked_for_outlives_a_commit_that_failed() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[])]);
+    world.add_artifact();
+    world.kill_controller();
+    world.full_at = Some(1200);
+    world.start_controller();
+    world.all_report(1);
+    let topology = world.topology(&[A]);
+    world.apply(&topology);
+    let waits = |world: &World| world.state(A).0 == "awaiting secret";
+    until("it waits for its secret", || waits(&world).then_some(()));
+    until("the log takes no more", || {
+        let out = world.path("token");
+        let arguments = ["token", "create", "--uses", "2", "--out"];
+        let output = world.entrain(&[&arguments[..], &[out.to_str()?]].concat());
+        (!output.status.success()).then_some(())
+    });
+    assert!(waits(&world), "{:?}", world.state(A));
+    let asks = world.json(&["secret", "list", "--json"]);
+    assert_eq!(asks.as_array().expect("asks").len(), 1);
+    world.free_disk();
+    world.give_secrets(1);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A]);
+    let asked = |(_, _, event): &(String, u64, Event)| matches!(event, Event::SecretAsked { .. });
+    let asked = world.events().iter().filter(|event| asked(event)).count();
+    assert_eq!(asked, 1, "its session went on");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Links that lose, double, delay and reorder, that are cut, and whose NAT forgets: real processes, with a relay between.
 
+use agent_twin::{Installed, Profile};
 use e2e::relay::Faults;
-use e2e::{World, server, until};
+use e2e::{TENANT, World, server, until};
+use protocol::event::Event;
 
 const A: &str = "sync-01.corp.contoso.com";
 const B: &str = "sync-02.corp.contoso.com";
@@ -92,5 +94,48 @@ fn a_link_that_is_cut_and_mended_goes_on_where_it_was() {
     world.all_done();
     assert!(world.events().len() > alone);
     world.nothing_lost_or_repeated(&[A, B, C]);
+    drop(world.audit());
+}
+
+#[test]
+fn an_agent_that_is_cut_off_in_its_section_finishes_it_and_nobody_else_begins_one() {
+    let old = |name: &str| Profile {
+        installed: Installed::ProvisioningAgent {
+            version: "1.1.1373.0".parse().expect("a version"),
+            tenant: TENANT.parse().expect("a tenant"),
+        },
+        ..server(name, &[])
+    };
+    let mut world = World::behind_a_relay(CLEAN, 7);
+    world.speed = 20;
+    world.enroll(&[old(A), old(B)]);
+    world.add_artifact();
+    let topology = world.topology(&[A, B]);
+    world.apply(&topology);
+    let told = |world: &World, wanted: fn(&Event) -> bool| {
+        let events = world.events();
+        events.iter().any(|(_, _, event)| wanted(event))
+    };
+    let entered = |event: &Event| matches!(event, Event::SectionEntered { .. });
+    let left = |event: &Event| matches!(event, Event::SectionLeft { .. });
+    until("the canary is out of service", || {
+        told(&world, entered).then_some(())
+    });
+    world.relay().cut();
+    assert!(!told(&world, left), "it is in its section");
+    let journal = |world: &World, target: &str| {
+        let path = world.path("agents").join(target).join("journal");
+        String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+    };
+    until("it has finished by itself", || {
+        journal(&world, A).contains("run-finished").then_some(())
+    });
+    assert!(journal(&world, A).contains("section-left"));
+    until("the agents are away", || away(&world).then_some(()));
+    assert!(!told(&world, left), "nobody has heard of it yet");
+    assert!(!journal(&world, B).contains("section-entered"));
+    world.relay().mend();
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A, B]);
     drop(world.audit());
 }

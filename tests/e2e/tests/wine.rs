@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use e2e::samba::{ADMINISTRATOR, DOMAIN, Samba};
 use e2e::{SECRET, TENANT, World, files, text, until, until_within};
+use protocol::event::Event;
 
 const TARGET: &str = "win-01.corp.contoso.test";
 
@@ -348,10 +349,10 @@ fn setup(wine: &Wine, folder: &Path, certificate: &Path, key: &Path) -> PathBuf 
     for (program, name) in [
         ("standin-service.exe", "agent.exe"),
         ("standin-service.exe", "updater.exe"),
+        ("standin-service.exe", "module.dll"),
     ] {
         std::fs::copy(wine.programs.join(program), folder.join(name)).unwrap();
     }
-    std::fs::write(folder.join("module.dll"), "stands in for the module").unwrap();
     let package = folder.join("inner.msi");
     let built = Command::new("wixl")
         .current_dir(folder)
@@ -484,6 +485,64 @@ fn connect(world: &mut World, wine: &Wine, package: &Path) {
     drop(world.audit());
 }
 
+/// The setup fails as it does where a policy takes the right to log on as a service: the cause stands in the log of the
+/// inner package alone, in UTF-16.
+fn fails_as_the_product_does(world: &World, wine: &Wine, topology: &str) {
+    std::fs::create_dir_all(wine.drive("standin")).unwrap();
+    std::fs::write(wine.drive("standin/logon-right-missing"), "").unwrap();
+    world.apply(topology);
+    until("the setup fails", || {
+        (world.state(TARGET).0 == "failed").then_some(())
+    });
+    let why = text(&world.entrain(&["why", TARGET]));
+    for part in [
+        "exit code 1603",
+        "Log on as a service",
+        "Error 1920",
+        "fix:",
+    ] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    std::fs::remove_file(wine.drive("standin/logon-right-missing")).unwrap();
+}
+
+/// The agent is killed while the setup runs. The setup outlives it, the next life of the agent waits for it and finds that
+/// it has done its work; it is not run again.
+fn killed_while_the_setup_runs(world: &World, wine: &Wine) {
+    std::fs::write(wine.drive("standin/slow"), "").unwrap();
+    must(world.entrain(&["retry", "r1"]), "retry");
+    until("the setup runs", || {
+        wine.drive("standin/running").exists().then_some(())
+    });
+    let killed = wine.processes("entrain-agent.exe");
+    must(
+        wine.run(&["taskkill", "/f", "/im", "entrain-agent.exe"]),
+        "taskkill",
+    );
+    until("another agent has taken the step up again", || {
+        let again = |(_, _, event): (String, u64, Event)| matches!(event, Event::StepBegun { attempt, kind, .. } if attempt.0 == 2 && kind == "install-provisioning-agent");
+        let now = wine.processes("entrain-agent.exe");
+        let another = !now.is_empty() && now.iter().all(|process| !killed.contains(process));
+        (another && world.events().into_iter().any(again)).then_some(())
+    });
+    std::fs::write(wine.drive("standin/go"), "").unwrap();
+    until("its secret is due", || {
+        let (state, detail) = world.state(TARGET);
+        assert!(
+            !matches!(state.as_str(), "failed" | "refused" | "inconclusive"),
+            "{state}: {detail}\n{}",
+            text(&world.entrain(&["why", TARGET]))
+        );
+        (state == "awaiting secret").then_some(())
+    });
+    let calls = std::fs::read_to_string(wine.drive("standin/calls")).unwrap();
+    assert_eq!(
+        calls.lines().count(),
+        2,
+        "one that failed, one that did its work: {calls}"
+    );
+}
+
 /// Listens as the sign-in hosts; answers nobody, which is all that a port probe asks.
 fn listen(port: u16) {
     let listener = TcpListener::bind(("127.0.0.1", port))
@@ -595,7 +654,8 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
             "[tenant.main]\nid = \"{TENANT}\"\n[agents.corp]\nserves = [\"corp.contoso.test\"]\nhosts = [\"{TARGET}\"]\nmay_fix = [\"tls12\"]\n"
         ),
     );
-    world.apply(&topology);
+    fails_as_the_product_does(&world, &wine, &topology);
+    killed_while_the_setup_runs(&world, &wine);
     world.give(TOKEN, 1);
     until("the rollout ends", || {
         let (state, detail) = world.state(TARGET);
@@ -626,8 +686,8 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     let record = world.audit();
     assert_eq!(
         record.matches("run-finished").count(),
-        3,
-        "three signed receipts"
+        4,
+        "a signed receipt of the run that failed, and three of those that did not"
     );
     assert!(!record.contains(TOKEN) && !record.contains(SECRET));
     let mut found = Vec::new();

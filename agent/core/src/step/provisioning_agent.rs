@@ -591,7 +591,7 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     let service = cx.service(product::AGENT_SERVICE)?;
     let automatic = matches!(service, Ok(Some(service)) if service.automatic);
     let mut findings = vec![
-        catalogue::PV02.judge(module, show_version, Option::is_some),
+        catalogue::PV02.judge_gently(module, show_version, Option::is_some),
         of_version,
         catalogue::PV04.finding(
             format!(

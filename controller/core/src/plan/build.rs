@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::active::{self, Modes, Verdict};
 use crate::facts::{self, Fleetwide};
-use crate::plan::{DomainPlan, Kind, Limits, Plan, TargetPlan};
+use crate::finding::Place;
+use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan};
 use crate::policy::{Policy, Selector};
 use crate::recipe::{Answer, Artifacts, PhaseWork, cloud_sync, connect};
 use crate::topology::{Change, Topology};
@@ -102,6 +103,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         topology: topology.digest,
         policy: policy.digest,
         facts: facts::digest(known, topology.targets()),
+        lanes: lanes(topology),
         waves,
         domains,
         limits: Limits {
@@ -115,6 +117,27 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         alarms,
         warnings,
     }
+}
+
+fn lanes(topology: &Topology) -> BTreeMap<String, LanePlan> {
+    let lane = |kind: &str, name: &str, tenant: &str, covers: Vec<DomainName>| {
+        let of = topology.tenants.get(tenant)?;
+        let plan = LanePlan {
+            tenant_name: tenant.to_owned(),
+            tenant: of.id.clone(),
+            cloud: of.cloud,
+            covers,
+        };
+        Some((format!("{kind}.{name}"), plan))
+    };
+    let names = |list: &[(DomainName, Place)]| list.iter().map(|(name, _)| name.clone()).collect();
+    let groups = topology.agents.iter().filter_map(|(name, group)| {
+        lane("agents", name, &group.tenant.value, names(&group.serves))
+    });
+    let entries = topology.connect.iter().filter_map(|(name, entry)| {
+        lane("connect", name, &entry.tenant.value, names(&entry.forests))
+    });
+    groups.chain(entries).collect()
 }
 
 fn agents(

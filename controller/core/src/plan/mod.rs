@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use protocol::event::Grade;
 use protocol::merkle;
 use protocol::signed::work_leaf;
-use protocol::step::{ConnectWork, Step};
+use protocol::step::{Cloud, ConnectWork, Step};
 use protocol::{Digest, DomainName, Fingerprint, PlanId, TargetId, TenantId};
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +72,19 @@ impl TargetPlan {
     }
 }
 
+/// A group or a Connect entry: what its servers are for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LanePlan {
+    /// Name of its tenant in the topology.
+    pub tenant_name: String,
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// The tenant's cloud.
+    pub cloud: Cloud,
+    /// Domains that are served, or forests that are synchronized, in the topology's order.
+    pub covers: Vec<DomainName>,
+}
+
 /// What must hold of a domain while the plan runs (guard rail G2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainPlan {
@@ -107,6 +120,8 @@ pub struct Plan {
     pub facts: Digest,
     /// Every target of the topology.
     pub targets: BTreeMap<TargetId, TargetPlan>,
+    /// Groups and Connect entries.
+    pub lanes: BTreeMap<String, LanePlan>,
     /// Targets with work, wave by wave.
     pub waves: Vec<Vec<TargetId>>,
     /// Domains that are served.

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use protocol::step::Step;
+use protocol::{DomainName, TenantId};
+
 use crate::plan::{Kind, Plan, TargetPlan};
 
 /// The plan as an operator reads it.
@@ -73,24 +76,22 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
     for warning in &plan.warnings {
         writeln!(out, "  WARNING {warning}")?;
     }
+    lanes(plan, out)?;
     for (number, wave) in plan.waves.iter().enumerate() {
         writeln!(out, "\nwave {}", number + 1)?;
+        let mut before: Option<&TargetPlan> = None;
         for target in wave {
             let Some(part) = plan.targets.get(target) else {
                 continue;
             };
+            if let Some(before) = before.filter(|before| !alike(before, part)) {
+                work(before, out)?;
+            }
             writeln!(out, "  {target}  ({})", part.lane)?;
-            for phase in &part.phases {
-                let titles: Vec<&str> = phase
-                    .steps
-                    .iter()
-                    .map(protocol::step::Step::title)
-                    .collect();
-                writeln!(out, "    {:<8} {}", phase.phase.as_str(), titles.join(", "))?;
-            }
-            for why in &part.why {
-                writeln!(out, "    because  {why}")?;
-            }
+            before = Some(part);
+        }
+        if let Some(last) = before {
+            work(last, out)?;
         }
     }
     let left_out: Vec<_> = plan
@@ -127,4 +128,74 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// What happens, and why, is said once for servers that follow each other and get the same.
+fn alike(one: &TargetPlan, other: &TargetPlan) -> bool {
+    let titles = |part: &TargetPlan| -> Vec<_> {
+        let phases = part.phases.iter();
+        phases
+            .map(|work| {
+                let steps = work.steps.iter();
+                (work.phase, steps.map(Step::title).collect::<Vec<_>>())
+            })
+            .collect()
+    };
+    one.lane == other.lane && one.why == other.why && titles(one) == titles(other)
+}
+
+fn work(part: &TargetPlan, out: &mut String) -> std::fmt::Result {
+    for phase in &part.phases {
+        let titles: Vec<&str> = phase.steps.iter().map(Step::title).collect();
+        writeln!(out, "    {:<8} {}", phase.phase.as_str(), titles.join(", "))?;
+    }
+    for why in &part.why {
+        writeln!(out, "    because  {why}")?;
+    }
+    Ok(())
+}
+
+/// Which tenants there are, and what their groups and Connect entries are for.
+fn lanes(plan: &Plan, out: &mut String) -> std::fmt::Result {
+    let tenants: BTreeSet<(&str, &TenantId, &str)> = plan
+        .lanes
+        .values()
+        .map(|lane| (lane.tenant_name.as_str(), &lane.tenant, lane.cloud.as_str()))
+        .collect();
+    for (name, id, cloud) in tenants {
+        writeln!(out, "\ntenant {name}  {id} ({cloud})")?;
+        for (lane, of) in plan.lanes.iter().filter(|(_, of)| of.tenant == *id) {
+            let members: Vec<&TargetPlan> = plan
+                .targets
+                .values()
+                .filter(|part| part.lane == *lane)
+                .collect();
+            let servers = match members.len() {
+                1 => "1 server".to_owned(),
+                many => format!("{many} servers"),
+            };
+            if lane.starts_with("connect.") {
+                let forests: Vec<&str> = of.covers.iter().map(DomainName::as_str).collect();
+                writeln!(out, "  {lane}: {servers} over {}", forests.join(", "))?;
+            } else {
+                writeln!(out, "  {lane}: {servers} for {}", kinship(&of.covers))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Domains by name; a child is shown as one of its parent, where that is served as well.
+fn kinship(domains: &[DomainName]) -> String {
+    let words = domains.iter().map(|domain| {
+        let parents = domains
+            .iter()
+            .filter(|other| *other != domain && domain.is_within(other));
+        let nearest = parents.max_by_key(|parent| parent.as_str().len());
+        nearest.map_or_else(
+            || domain.to_string(),
+            |parent| format!("{domain} (a child of {parent})"),
+        )
+    });
+    words.collect::<Vec<_>>().join(", ")
 }

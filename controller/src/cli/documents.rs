@@ -1,0 +1,161 @@
+//! The documents of an operator: topology and policy, checked, planned, and handed over.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use controller_core::finding::Severity;
+use controller_core::plan::Purpose;
+use controller_core::topology::Document;
+use protocol::DomainName;
+
+use crate::cli::args::Documents;
+use crate::cli::{exit, output};
+use crate::http::client::Client;
+use crate::http::types::{Checked, FindingText, PlanAsk, Planned, Text};
+
+/// Reads a topology's file, or every TOML file of a folder.
+pub(crate) fn read_topology(path: &Path) -> anyhow::Result<Vec<Text>> {
+    let read = |path: &Path| -> anyhow::Result<Text> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("could not read {}", path.display()))?;
+        Ok(Text {
+            file: path.display().to_string(),
+            text,
+        })
+    };
+    if !path.is_dir() {
+        return Ok(vec![read(path)?]);
+    }
+    let entries =
+        std::fs::read_dir(path).with_context(|| format!("could not read {}", path.display()))?;
+    let mut paths: Vec<_> = entries
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .map(|entry| entry.path())
+        .collect();
+    paths.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+    });
+    paths.sort();
+    if paths.is_empty() {
+        bail!("{} holds no .toml file", path.display());
+    }
+    paths.iter().map(|path| read(path)).collect()
+}
+
+pub(super) fn ask(documents: &Documents, purpose: Purpose) -> anyhow::Result<PlanAsk> {
+    let policy = match &documents.policy {
+        Some(path) => Some(Text {
+            file: path.display().to_string(),
+            text: std::fs::read_to_string(path)
+                .with_context(|| format!("could not read {}", path.display()))?,
+        }),
+        None => None,
+    };
+    Ok(PlanAsk {
+        topology: read_topology(&documents.topology)?,
+        policy,
+        purpose,
+    })
+}
+
+pub(super) fn show(findings: &[FindingText]) {
+    for finding in findings {
+        let mut text = format!("{}: {}: {}", finding.place, finding.severity, finding.what);
+        if !finding.fix.is_empty() {
+            text.push_str(&format!("\n    fix: {}", finding.fix));
+        }
+        output::error(&text);
+    }
+}
+
+fn errors(findings: &[FindingText]) -> usize {
+    findings
+        .iter()
+        .filter(|finding| finding.severity == "error")
+        .count()
+}
+
+pub(super) async fn check(
+    client: &Client,
+    documents: &Documents,
+    json: bool,
+) -> anyhow::Result<u8> {
+    let checked: Checked = client
+        .post("/v1/check", &ask(documents, Purpose::Install)?)
+        .await?;
+    let errors = errors(&checked.findings);
+    if json {
+        output::json(&checked)?;
+    } else {
+        show(&checked.findings);
+        output::print(&format!(
+            "{errors} errors, {} warnings",
+            checked.findings.len() - errors
+        ));
+    }
+    Ok(if errors > 0 { exit::FINDINGS } else { exit::OK })
+}
+
+pub(super) async fn plan(
+    client: &Client,
+    documents: &Documents,
+    purpose: Purpose,
+    json: bool,
+) -> anyhow::Result<u8> {
+    let planned: Planned = client.post("/v1/plans", &ask(documents, purpose)?).await?;
+    if json {
+        output::json(&planned)?;
+    } else {
+        show(&planned.findings);
+        output::print(&planned.report);
+        if let Some(plan) = planned.plan
+            && planned.alarms.is_empty()
+        {
+            output::error(&format!(
+                "\nentrain apply {}   carries it out",
+                plan.0.short()
+            ));
+        }
+    }
+    Ok(if planned.plan.is_none() || !planned.alarms.is_empty() {
+        exit::FINDINGS
+    } else {
+        exit::OK
+    })
+}
+
+/// Prints what a domain's administrator is asked to do. It needs no controller.
+pub(super) fn handover(
+    domain: &DomainName,
+    documents: &Documents,
+    json: bool,
+) -> anyhow::Result<u8> {
+    let document = |text: Text| Document {
+        file: text.file,
+        text: text.text,
+    };
+    let texts = read_topology(&documents.topology)?;
+    let documents: Vec<_> = texts.into_iter().map(document).collect();
+    let (topology, findings) = controller_core::topology::parse(&documents);
+    let wrong: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(ToString::to_string)
+        .collect();
+    if !wrong.is_empty() {
+        if json {
+            output::json(&serde_json::json!({ "findings": wrong }))?;
+        } else {
+            output::error(&wrong.join("\n"));
+        }
+        return Ok(exit::FINDINGS);
+    }
+    match controller_core::handover::handover(&topology, domain) {
+        Ok(handover) if json => output::json(&handover)?,
+        Ok(handover) => output::print(&handover.script),
+        Err(why) => bail!("{why}"),
+    }
+    Ok(exit::OK)
+}

@@ -1,0 +1,88 @@
+//! The record: exported, verified, and read.
+
+use anyhow::{Context as _, bail};
+
+use crate::cli::args::AuditAct;
+use crate::cli::{exit, output};
+use crate::http::client::Client;
+use crate::http::types::LogRow;
+use crate::{audit, files};
+
+pub(super) async fn record(client: &Client, act: AuditAct) -> anyhow::Result<u8> {
+    match act {
+        AuditAct::Export { file } => {
+            let bytes = client.bytes("/v1/audit").await?;
+            files::replace(&file, &bytes)?;
+            output::print(&format!(
+                "{} lines in {}",
+                bytes.iter().filter(|byte| **byte == b'\n').count(),
+                file.display()
+            ));
+            Ok(exit::OK)
+        }
+        AuditAct::Verify {
+            file,
+            trust_root,
+            json,
+        } => {
+            let text = std::fs::read_to_string(&file)
+                .with_context(|| format!("could not read {}", file.display()))?;
+            let proof = audit::verify_file(&text)
+                .with_context(|| format!("{} does not hold", file.display()))?;
+            if let Some(wanted) = trust_root
+                && wanted != proof.trust_root
+            {
+                bail!("the file is under another trust root, {}", proof.trust_root);
+            }
+            if json.json {
+                output::json(&proof)?;
+            } else {
+                output::print(&format!(
+                    "holds ({}): {} entries, {} events, {} bundles, {} receipts; trust root {}",
+                    proof.kind,
+                    proof.entries,
+                    proof.events,
+                    proof.bundles,
+                    proof.receipts,
+                    proof.trust_root
+                ));
+            }
+            for refused in &proof.refused_receipts {
+                output::error(&format!("a receipt that does not hold, {refused}"));
+            }
+            let holds = proof.refused_receipts.is_empty();
+            Ok(if holds { exit::OK } else { exit::FAILED })
+        }
+    }
+}
+
+/// Entries that are asked for at once.
+const LOG_PAGE: u32 = 5000;
+
+pub(super) async fn logs(client: &Client, from: u64, json: bool) -> anyhow::Result<u8> {
+    let mut next = from;
+    let mut all = Vec::new();
+    loop {
+        let page: Vec<LogRow> = client
+            .get(&format!("/v1/log?from={next}&limit={LOG_PAGE}"))
+            .await?;
+        let Some(last) = page.last() else { break };
+        next = last.index + 1;
+        if json {
+            all.extend(page);
+            continue;
+        }
+        for row in page {
+            let what = match &row.event {
+                Some(event) => serde_json::to_string(event)?,
+                None => serde_json::to_string(&row.record)?,
+            };
+            let short: String = what.chars().take(160).collect();
+            output::print(&format!("{:>6}  {}  {short}", row.index, row.at));
+        }
+    }
+    if json {
+        output::json(&all)?;
+    }
+    Ok(exit::OK)
+}

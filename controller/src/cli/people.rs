@@ -1,0 +1,98 @@
+//! Work for people, and the secrets that they give.
+
+use controller_core::fleet::{TaskView, TaskWork};
+
+use crate::cli::args::{SecretAct, TasksAct};
+use crate::cli::secret::{self, Appointment};
+use crate::cli::{exit, output};
+use crate::http::client::Client;
+use crate::http::types::{AskRow, Done};
+
+pub(super) async fn tasks(
+    client: &Client,
+    act: Option<TasksAct>,
+    json: bool,
+) -> anyhow::Result<u8> {
+    if let Some(TasksAct::Attest { target }) = act {
+        let done: Done = client
+            .post(&format!("/v1/targets/{target}/attest"), &())
+            .await?;
+        output::print(&done.done);
+        return Ok(exit::OK);
+    }
+    let tasks: Vec<TaskView> = client.get("/v1/tasks").await?;
+    if json {
+        return output::json(&tasks).map(|()| exit::OK);
+    }
+    if tasks.is_empty() {
+        output::print("nothing waits for a person");
+    }
+    for task in tasks {
+        match task.work {
+            TaskWork::AtServer(text) => {
+                output::print(&format!(
+                    "{}: {} (since {})\n  why: {}",
+                    task.target, text.title, task.since, text.why
+                ));
+                for bring in &text.bring {
+                    output::print(&format!("  bring: {bring}"));
+                }
+                for page in &text.pages {
+                    output::print(&format!("  [{}]", page.title));
+                    for line in &page.lines {
+                        output::print(&format!("    - {line}"));
+                    }
+                }
+                output::print(&format!("  ends when: {}", text.seen_by));
+            }
+            TaskWork::GiveSecret(wanted) => {
+                output::print(&format!(
+                    "{}: {wanted} (since {})\n  entrain secret give",
+                    task.target, task.since
+                ));
+            }
+            TaskWork::Answer(question) => {
+                output::print(&format!(
+                    "{}: {question}\n  then retry, skip or resolve",
+                    task.target
+                ));
+            }
+        }
+    }
+    Ok(exit::OK)
+}
+
+pub(super) async fn secrets(client: &Client, act: SecretAct) -> anyhow::Result<u8> {
+    match act {
+        SecretAct::List { json } => {
+            let asks: Vec<AskRow> = client.get("/v1/secrets").await?;
+            if json.json {
+                return output::json(&asks).map(|()| exit::OK);
+            }
+            for ask in asks {
+                let wanted = ask
+                    .wanted
+                    .map_or("an ask that its agent did not sign".to_owned(), |wanted| {
+                        wanted.to_string()
+                    });
+                output::print(&format!("{}  {wanted}", ask.target));
+            }
+        }
+        SecretAct::Give {
+            target,
+            stdin,
+            count,
+        } => {
+            secret::give(
+                client,
+                &Appointment {
+                    target,
+                    stdin,
+                    count,
+                },
+            )
+            .await?;
+        }
+    }
+    Ok(exit::OK)
+}

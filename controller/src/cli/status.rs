@@ -1,0 +1,197 @@
+//! What is so: the controller, versions, drift, one target, this machine.
+
+use controller_core::drift::DriftRow;
+use controller_core::fleet::{RolloutView, Why};
+use controller_core::versions::{Certainty, Remark};
+use protocol::event::Verdict;
+
+use crate::cli::exit;
+use crate::cli::output::{self, table};
+use crate::http::client::Client;
+use crate::http::types::{Status, VersionsSeen};
+
+pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
+    let status: Status = client.get("/v1/status").await?;
+    if json {
+        return output::json(&status).map(|()| exit::OK);
+    }
+    output::print(&format!(
+        "{} controller {}, trust root {}\n{} agents, {} connected, {} tasks for people",
+        status.kind,
+        status.version,
+        status.trust_root,
+        status.agents,
+        status.connected,
+        status.tasks
+    ));
+    if let Some(order) = &status.frozen {
+        output::print(&format!(
+            "THE FLEET IS FROZEN since {} by {}: {}\nentrain thaw --all lifts it",
+            order.since, order.by, order.why
+        ));
+    }
+    for alarm in &status.alarms {
+        output::print(&format!("ALARM {alarm}"));
+    }
+    let row = |view: &RolloutView| {
+        let counts: Vec<String> = view
+            .counts
+            .iter()
+            .map(|(state, count)| format!("{count} {state}"))
+            .collect();
+        vec![
+            view.rollout.to_string(),
+            view.state.clone(),
+            view.by.clone(),
+            view.applied.to_string(),
+            counts.join(", "),
+        ]
+    };
+    let rows: Vec<Vec<String>> = status.rollouts.iter().map(row).collect();
+    if !rows.is_empty() {
+        output::print(&table(
+            &["ROLLOUT", "STATE", "BY", "SINCE", "TARGETS"],
+            &rows,
+        ));
+    }
+    Ok(exit::OK)
+}
+
+pub(super) async fn drift(client: &Client, json: bool) -> anyhow::Result<u8> {
+    let seen: Vec<DriftRow> = client.get("/v1/drift").await?;
+    if json {
+        return output::json(&seen).map(|()| exit::OK);
+    }
+    if seen.is_empty() {
+        output::print("everything is as the last rollout left it");
+        return Ok(exit::OK);
+    }
+    let row = |row: &DriftRow| {
+        vec![
+            row.target.to_string(),
+            row.product.as_str().to_owned(),
+            row.what.clone(),
+            row.wanted.clone(),
+            row.seen.clone(),
+            if row.accepted {
+                "accepted".to_owned()
+            } else {
+                format!("drifted since {}", row.rollout)
+            },
+        ]
+    };
+    let rows: Vec<Vec<String>> = seen.iter().map(row).collect();
+    let head = ["SERVER", "PRODUCT", "WHAT", "AS LEFT", "AS IT IS", ""];
+    output::print(&table(&head, &rows));
+    if seen.iter().any(|row| !row.accepted) {
+        output::print("\nentrain plan TOPOLOGY shows what would bring it back");
+    }
+    Ok(exit::OK)
+}
+
+pub(super) async fn versions(client: &Client, json: bool) -> anyhow::Result<u8> {
+    let seen: VersionsSeen = client.get("/v1/versions").await?;
+    if json {
+        return output::json(&seen).map(|()| exit::OK);
+    }
+    let left = |remark: &Remark| match remark.days_left {
+        None if remark.bears => "now".to_owned(),
+        None => String::new(),
+        Some(days) if days < 0 => format!("{} days ago", -days),
+        Some(days) => format!("{days} days left"),
+    };
+    let mut rows = Vec::new();
+    for row in &seen.rows {
+        let version = row
+            .version
+            .map_or("not readable".to_owned(), |one| one.to_string());
+        let mut head = [
+            row.target.to_string(),
+            row.product.as_str().to_owned(),
+            version,
+        ];
+        if row.remarks.is_empty() {
+            rows.push([&head[..], &[String::new(), String::new()]].concat());
+        }
+        for remark in &row.remarks {
+            let what = match remark.certainty {
+                Certainty::Vendor => remark.what.clone(),
+                Certainty::Secondary => format!("{} [{}]", remark.what, remark.source),
+            };
+            rows.push([&head[..], &[left(remark), what]].concat());
+            // The server is named once.
+            head.fill(String::new());
+        }
+    }
+    let head = ["SERVER", "PRODUCT", "VERSION", "WHEN", "WHAT"];
+    output::print(&table(&head, &rows));
+    output::print(&format!(
+        "{} servers and products; the data were checked on {}",
+        seen.rows.len(),
+        seen.checked_on
+    ));
+    Ok(exit::OK)
+}
+
+pub(super) fn explain(why: &Why) -> String {
+    let mut text = format!("{}: {}", why.target, why.answer);
+    if let Some(failure) = &why.failure {
+        if let Some(known) = &failure.known {
+            text.push_str(&format!(
+                "\n  cause: {}\n  fix:   {}",
+                known.cause, known.fix
+            ));
+        }
+        for line in &failure.lines {
+            text.push_str(&format!("\n  log:   {line}"));
+        }
+    }
+    for finding in why
+        .findings
+        .iter()
+        .filter(|finding| finding.verdict != Verdict::Pass)
+    {
+        text.push_str(&format!(
+            "\n  {} {}: {} (wanted: {})",
+            finding.id, finding.what, finding.read, finding.wanted
+        ));
+        if !finding.fix.is_empty() {
+            text.push_str(&format!("\n    fix ({:?}): {}", finding.owner, finding.fix));
+        }
+    }
+    for said in &why.said {
+        text.push_str(&format!("\n  said:  {said}"));
+    }
+    for refusal in &why.refusals {
+        text.push_str(&format!("\n  {refusal}"));
+    }
+    text
+}
+
+pub(super) async fn doctor(client: &Client, json: bool) -> anyhow::Result<u8> {
+    let status: Status = client.get("/v1/status").await?;
+    let wanted = link::WANTED_SOCKET_BUFFER;
+    let capped = status.buffers.0 < wanted || status.buffers.1 < wanted;
+    let mut remarks = Vec::new();
+    if capped {
+        remarks.push(format!(
+            "the system caps UDP buffers at {} and {} bytes; {wanted} were asked for: sysctl -w net.core.rmem_max={wanted} net.core.wmem_max={wanted}",
+            status.buffers.0, status.buffers.1
+        ));
+    }
+    if json {
+        return output::json(&serde_json::json!({ "remarks": remarks, "buffers": status.buffers }))
+            .map(|()| exit::OK);
+    }
+    output::print(&format!(
+        "the controller answers ({}, {})",
+        status.kind, status.version
+    ));
+    for remark in &remarks {
+        output::print(remark);
+    }
+    if remarks.is_empty() {
+        output::print("nothing to mend was found");
+    }
+    Ok(exit::OK)
+}
