@@ -131,9 +131,7 @@ async fn greet(gateway: Gateway, connection: Connection) {
 }
 
 struct Welcomed {
-    welcome: Welcome,
     resend: Option<BundleId>,
-    words: Vec<ControlDown>,
 }
 
 async fn session(
@@ -178,13 +176,10 @@ async fn session(
         Err(_) => return Ok(()),
     };
     let mut tasks = JoinSet::new();
-    // The channel is fresh and holds more than these few words.
-    for word in std::iter::once(ControlDown::Welcome(welcomed.welcome)).chain(welcomed.words) {
-        drop(control.try_send(word));
-    }
     control_down.set_priority(1);
     tasks.spawn(say(control_down, words));
-    tasks.spawn(hear(gateway.clone(), target.clone(), control_up, control));
+    let (here, name) = (connection.clone(), target.clone());
+    tasks.spawn(hear(gateway.clone(), here, name, control_up, control));
     tasks.spawn(offer(
         gateway.clone(),
         connection.clone(),
@@ -275,13 +270,13 @@ fn consider(
         stored,
         now_millis: batch.now.as_millis(),
     };
+    // The welcome goes before whatever anybody has to say to this session. The channel is fresh and holds these few words.
+    for word in std::iter::once(ControlDown::Welcome(welcome)).chain(words) {
+        drop(handle.control.try_send(word));
+    }
     core.sessions().insert(&hello.target, handle);
     let resend = core.arrived(batch, hello);
-    Ok(Welcomed {
-        welcome,
-        resend,
-        words,
-    })
+    Ok(Welcomed { resend })
 }
 
 /// Offers a stored bundle once more: the same bytes.
@@ -310,6 +305,7 @@ async fn say(mut stream: FrameSender, mut words: mpsc::Receiver<ControlDown>) {
 
 async fn hear(
     gateway: Gateway,
+    connection: Connection,
     target: TargetId,
     mut stream: FrameReceiver,
     control: mpsc::Sender<ControlDown>,
@@ -320,8 +316,8 @@ async fn hear(
             Ok(None) => return,
             // What cannot be read leaves a session that no longer hears: it begins anew.
             Err(error) => {
-                tracing::warn!(%target, %error, "the control stream cannot be read");
-                gateway.sessions.close(&target, Close::Protocol);
+                tracing::debug!(%target, %error, "the control stream ended");
+                connection.close(Close::Protocol, "");
                 return;
             }
         };

@@ -425,6 +425,18 @@ impl World {
         }
     }
 
+    /// Kills one process of agents, SIGKILL, and starts it again with these servers.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn kill_agent(&mut self, number: usize, servers: &[Profile]) {
+        let killed = &mut self.agents[number];
+        drop(killed.kill());
+        drop(killed.wait());
+        self.start_agents(servers, None);
+        self.agents.swap_remove(number);
+    }
+
     /// Kills every process of agents, SIGKILL.
     pub fn kill_agents(&mut self) {
         for mut child in self.agents.drain(..) {

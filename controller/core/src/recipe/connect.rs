@@ -314,7 +314,10 @@ fn express(entry: &ConnectEntry, tenant: &Tenant) -> TaskText {
                 "Connect to AD DS",
                 &[
                     format!(
-                        "an Enterprise Administrator, as {netbios}\\administrator or {forest}\\administrator"
+                        "an Enterprise Administrator, as {forest}\\administrator or {netbios}\\administrator"
+                    ),
+                    format!(
+                        "{netbios} is taken from the name of the forest; where its NetBIOS name is another, use that"
                     ),
                     line("Next"),
                 ],

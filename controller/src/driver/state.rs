@@ -1,0 +1,721 @@
+//! What the driver owns, and what is done to it: events taken in, decisions carried out, orders, and who is here.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use controller_core::facts;
+use controller_core::fleet::{
+    BUNDLE_LIFE, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, TaskWork, Unaccepted,
+};
+use controller_core::plan::Plan;
+use controller_core::record::{Order, Record};
+use controller_core::roster::Roster;
+use protocol::event::{Event, Section};
+use protocol::signed::{ArtifactRef, Assumed, Manifest, Receipt, RoleKeys, Verified, verify};
+use protocol::wire::latest::{ControlDown, Entry as WireEntry, Hello};
+use protocol::{
+    Attempt, BundleId, Digest, Epoch, EventIndex, Generation, PlanId, RolloutId, StepIndex,
+    TargetId, Timestamp, limits,
+};
+use tokio::sync::oneshot;
+
+use crate::authority::Authority;
+use crate::driver::Batch;
+use crate::session::Registry;
+use crate::store::{Entry, Store, StoreError};
+
+/// Progress of a target: not stored, the latest wins.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Progress {
+    /// Step.
+    pub step: StepIndex,
+    /// Share done, in percent.
+    pub percent: Option<u8>,
+    /// What is going on.
+    pub text: String,
+}
+
+/// Somebody that was turned away, or a bundle that was refused. Not stored: whoever can reach the socket could fill the log.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Refused {
+    /// When, the last time.
+    pub at: Timestamp,
+    /// A target's name, or an address where no name is known.
+    pub who: String,
+    /// What was refused: `handshake`, `session`, `join`, `bundle` or `receipt`.
+    pub what: String,
+    /// The reason.
+    pub why: String,
+    /// How often.
+    pub times: u32,
+}
+
+impl Refused {
+    /// The refusal in a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let times = if self.times > 1 {
+            format!(", {} times", self.times)
+        } else {
+            String::new()
+        };
+        format!(
+            "{} a {} of {} was refused{times}: {}",
+            self.at, self.what, self.who, self.why
+        )
+    }
+}
+
+/// How many refusals are kept.
+const REFUSALS: usize = 100;
+
+/// A question for a secret that is open just now.
+#[derive(Debug)]
+pub struct OpenAsk {
+    /// Who asks.
+    pub target: TargetId,
+    /// The signed ask.
+    pub envelope: Vec<u8>,
+    /// Where the sealed answer goes.
+    pub answer: oneshot::Sender<protocol::wire::latest::SecretAnswer>,
+}
+
+/// Everything that the driver owns.
+#[derive(Debug)]
+pub struct Core {
+    /// Rollouts and claims.
+    pub fleet: Fleet,
+    /// Agents, tokens, artifacts.
+    pub roster: Roster,
+    /// This moment.
+    pub live: Live,
+    /// Stored plans.
+    pub plans: BTreeMap<PlanId, Plan>,
+    /// Epoch of the log.
+    pub epoch: Epoch,
+    /// Progress by target.
+    pub progress: BTreeMap<TargetId, Progress>,
+    /// Open questions for secrets.
+    pub asks: BTreeMap<u64, OpenAsk>,
+    /// Lowest serving count that was seen of each domain while rollouts ran.
+    pub lowest: BTreeMap<protocol::DomainName, usize>,
+    /// What was refused lately, oldest first.
+    pub refusals: VecDeque<Refused>,
+    /// Agents with a session of which not all is here that they have journaled: how far it goes, and their newest
+    /// generation. Nothing is decided about them on what they were before.
+    catching_up: BTreeMap<TargetId, (EventIndex, Generation)>,
+    next_ask: u64,
+    authority: Arc<Authority>,
+    sessions: Arc<Registry>,
+}
+
+/// Makes the state from the log's records.
+///
+/// # Errors
+/// When a stored plan cannot be read.
+pub(super) async fn rebuild(
+    store: &Store,
+    records: Vec<(Timestamp, Record)>,
+    authority: Arc<Authority>,
+    sessions: Arc<Registry>,
+) -> Result<Core, StoreError> {
+    let mut core = Core {
+        fleet: Fleet::new(),
+        roster: Roster::default(),
+        live: Live {
+            began: crate::now(),
+            ..Live::default()
+        },
+        plans: BTreeMap::new(),
+        epoch: Epoch(0),
+        progress: BTreeMap::new(),
+        asks: BTreeMap::new(),
+        lowest: BTreeMap::new(),
+        refusals: VecDeque::new(),
+        next_ask: 1,
+        catching_up: BTreeMap::new(),
+        authority,
+        sessions,
+    };
+    for (at, record) in records {
+        if let Record::PlanStored { plan, .. } = &record {
+            let bytes = store.blob_of("plan", plan.0).await?;
+            let parsed = serde_json::from_slice(&bytes).map_err(|_| StoreError::Blob {
+                path: store.path().to_owned(),
+                what: "plan",
+                digest: plan.0,
+            })?;
+            core.plans.insert(*plan, parsed);
+        }
+        core.fold(&record, at);
+    }
+    Ok(core)
+}
+
+impl Core {
+    fn fold(&mut self, record: &Record, at: Timestamp) {
+        if let Record::Begun { epoch } | Record::Restored { epoch, .. } = record {
+            self.epoch = *epoch;
+        }
+        let mut applied = None;
+        if let Record::Applied { plan, .. } = record {
+            applied = self.plans.get(plan);
+        }
+        self.fleet.apply(record, applied, at);
+        self.roster.apply(record, at);
+    }
+
+    /// Adds a record to the batch and takes it up.
+    pub fn record(&mut self, batch: &mut Batch, record: Record) {
+        self.fold(&record, batch.now);
+        batch.entries.push(Entry {
+            at: batch.now,
+            record,
+        });
+    }
+
+    /// The authority.
+    #[must_use]
+    pub fn authority(&self) -> Arc<Authority> {
+        Arc::clone(&self.authority)
+    }
+
+    /// The sessions.
+    #[must_use]
+    pub fn sessions(&self) -> Arc<Registry> {
+        Arc::clone(&self.sessions)
+    }
+
+    /// Asks the machine what may be done, until it wants nothing more.
+    pub(super) fn decide(&mut self, batch: &mut Batch) {
+        loop {
+            let decisions = self.fleet.decide(&self.live, batch.now);
+            let before = batch.entries.len();
+            for decision in decisions {
+                match decision {
+                    Decision::Issue {
+                        rollout,
+                        target,
+                        phase,
+                    } => self.issue(batch, rollout, &target, phase),
+                    Decision::Permit {
+                        target,
+                        gate,
+                        after,
+                    } => {
+                        let permit = Record::PermitGiven {
+                            target: target.clone(),
+                            generation: gate.generation,
+                            step: gate.step,
+                            attempt: gate.attempt,
+                            section: gate.section,
+                            lapses: batch.now.plus(PERMIT_LIFE),
+                        };
+                        self.record(batch, permit);
+                        let word = ControlDown::PermitGiven {
+                            generation: gate.generation,
+                            step: gate.step,
+                            attempt: gate.attempt,
+                            lapses_millis: u64::try_from(PERMIT_LIFE.as_millis())
+                                .unwrap_or(u64::MAX),
+                            after,
+                        };
+                        self.say(batch, target, word);
+                    }
+                    Decision::Unknown { target, generation } => {
+                        self.record(batch, Record::WentUnknown { target, generation });
+                    }
+                }
+            }
+            // A decision that comes to nothing would come again for ever.
+            if batch.entries.len() == before {
+                return;
+            }
+        }
+    }
+
+    fn say(&self, batch: &mut Batch, target: TargetId, word: ControlDown) {
+        let sessions = Arc::clone(&self.sessions);
+        batch.then(move |stored| {
+            if stored.is_ok() {
+                sessions.say(&target, word);
+            }
+        });
+    }
+
+    /// Repeats what stands for a target's rollout once it has accepted its bundle: it ignores orders for one that it has
+    /// not accepted yet.
+    pub fn say_standing(&self, batch: &mut Batch, target: &TargetId) {
+        for word in self.standing(target) {
+            self.say(batch, target.clone(), word);
+        }
+    }
+
+    /// Lets everything stand still, or go on: every open run is told.
+    pub fn stop_fleet(&mut self, batch: &mut Batch, record: Record) {
+        self.record(batch, record);
+        let open: Vec<TargetId> = self.roster.agents().keys().cloned().collect();
+        for target in open {
+            for word in self.standing(&target) {
+                self.say(batch, target.clone(), word);
+            }
+        }
+    }
+
+    /// The orders that stand for a target's open bundle.
+    #[must_use]
+    pub fn standing(&self, target: &TargetId) -> Vec<ControlDown> {
+        let Some(open) = self.fleet.open(target) else {
+            return Vec::new();
+        };
+        let rollout = self.fleet.rollouts().get(&open.rollout);
+        let mut words = Vec::new();
+        match rollout.map(|rollout| rollout.state) {
+            Some(RolloutState::Paused) => words.push(ControlDown::Pause {
+                rollout: open.rollout,
+            }),
+            Some(RolloutState::Aborted) => words.push(ControlDown::Abort {
+                generation: open.generation,
+            }),
+            Some(RolloutState::Running) if self.fleet.stopped().is_some() => {
+                words.push(ControlDown::Pause {
+                    rollout: open.rollout,
+                });
+            }
+            Some(RolloutState::Running) => words.push(ControlDown::Resume {
+                rollout: open.rollout,
+            }),
+            None => {}
+        }
+        if let Some((step, by)) = &open.attested {
+            words.push(ControlDown::Attested {
+                generation: open.generation,
+                step: *step,
+                by: by.clone(),
+            });
+        }
+        words
+    }
+
+    fn issue(&mut self, batch: &mut Batch, id: RolloutId, target: &TargetId, phase: usize) {
+        let Some(rollout) = self.fleet.rollouts().get(&id) else {
+            return;
+        };
+        let Some(part) = rollout.plan.targets.get(target) else {
+            return;
+        };
+        let (Some(work), Some(agent)) = (part.phases.get(phase), self.roster.agents().get(target))
+        else {
+            return;
+        };
+        let person = work.steps.iter().any(protocol::step::Step::needs_person);
+        let life = if person { BUNDLE_LIFE.1 } else { BUNDLE_LIFE.0 };
+        let known = self
+            .fleet
+            .known()
+            .get(target)
+            .and_then(|known| known.facts.as_ref());
+        // What begins must find what the plan read; what goes on, or is tried again, finds what it has made itself.
+        let begun = rollout
+            .work
+            .get(target)
+            .is_some_and(|work| work.has_begun() || work.tried);
+        let newest = known.map(|(_, facts)| facts.essence());
+        let essence = if begun { newest } else { part.essence };
+        let reads = work.steps.iter().all(protocol::step::Step::is_read_only);
+        let manifest = Manifest {
+            format: 1,
+            tenant: part.tenant.clone(),
+            target: target.clone(),
+            target_key: agent.key.fingerprint(),
+            generation: self.fleet.next_generation(target),
+            rollout: id,
+            plan: rollout.plan_id,
+            change: rollout.change.clone(),
+            phase: work.phase,
+            issued: batch.now,
+            not_before: batch.now,
+            expires: batch.now.plus(life),
+            assumed: essence
+                .filter(|_| !reads)
+                .map(|essence| Assumed { essence }),
+            steps: work.steps.clone(),
+            artifacts: work.artifacts.clone(),
+            approval: None,
+        };
+        let bytes = self.authority.sign(&manifest);
+        let issued = Record::BundleIssued {
+            rollout: id,
+            target: target.clone(),
+            generation: manifest.generation,
+            phase: manifest.phase,
+            bundle: BundleId(Digest::of(&bytes)),
+            expires: manifest.expires,
+        };
+        self.record(batch, issued);
+        batch.keep(bytes.clone());
+        let (sessions, target) = (Arc::clone(&self.sessions), target.clone());
+        batch.then(move |stored| {
+            if stored.is_ok() {
+                sessions.offer(&target, bytes);
+            }
+        });
+    }
+
+    /// Stores a target's events: those that are new and follow on what is stored. Gives the last index that counts as
+    /// stored, or `None` when the entries do not follow; and the bundle that is to be offered again, where these were the
+    /// last that the target had journaled before its session.
+    pub fn entries(
+        &mut self,
+        batch: &mut Batch,
+        target: &TargetId,
+        epoch: Epoch,
+        first: EventIndex,
+        entries: Vec<WireEntry>,
+    ) -> Option<(EventIndex, Option<BundleId>)> {
+        let agent = self.roster.agents().get(target)?;
+        let (head, key) = (agent.head, agent.key);
+        let many = entries.len() > limits::MAX_EVENTS_PER_FRAME;
+        if many || head.epoch != epoch || first.0 > head.index.0 + 1 {
+            return None;
+        }
+        let known = usize::try_from(head.index.0 + 1 - first.0).unwrap_or(usize::MAX);
+        let mut index = EventIndex(head.index.0.max(first.0.saturating_sub(1)));
+        for entry in entries.into_iter().skip(known) {
+            index = index.next();
+            let body = String::from_utf8(entry.body).ok()?;
+            if entry.kind == Event::RUN_FINISHED
+                && let Some(Event::RunFinished { receipt, .. }) = Event::from_body(body.as_bytes())
+                && let Err(why) = check_receipt(target, &receipt, key)
+            {
+                tracing::error!(%target, %why, "a receipt is not what it says");
+                self.refused(batch.now, target.to_string(), "receipt", why);
+            }
+            if entry.kind == Event::BUNDLE_REFUSED
+                && let Some(Event::BundleRefused { refusal, .. }) =
+                    Event::from_body(body.as_bytes())
+            {
+                self.refused(batch.now, target.to_string(), "bundle", refusal.to_string());
+            }
+            let record = Record::TargetEvent {
+                target: target.clone(),
+                epoch,
+                index,
+                kind: entry.kind,
+                at: Timestamp::from_millis(entry.at_millis),
+                body,
+            };
+            self.record(batch, record);
+        }
+        let reached = index.max(head.index);
+        let mut resend = None;
+        if let Some((all, generation)) = self.catching_up.get(target).copied()
+            && reached >= all
+        {
+            resend = self.here(batch, target, generation);
+        }
+        Some((reached, resend))
+    }
+
+    /// Notes an agent with a session: at once where all that it has journaled is here, and else when that has come.
+    /// Gives the bundle that is to be offered again.
+    pub fn arrived(&mut self, batch: &mut Batch, hello: &Hello) -> Option<BundleId> {
+        let stored = self.roster.agents().get(&hello.target);
+        if stored.is_some_and(|agent| agent.head.index >= hello.head.index) {
+            return self.here(batch, &hello.target, hello.generation);
+        }
+        let upto = (hello.head.index, hello.generation);
+        self.catching_up.insert(hello.target.clone(), upto);
+        None
+    }
+
+    /// A session ended: what the target asked for it asks again when it is back.
+    pub fn left(&mut self, target: &TargetId, now: Timestamp) {
+        self.catching_up.remove(target);
+        self.live.left(target, now);
+        self.fleet.forget_asked(target);
+        self.progress.remove(target);
+        self.asks.retain(|_, ask| ask.target != *target);
+    }
+
+    fn here(
+        &mut self,
+        batch: &mut Batch,
+        target: &TargetId,
+        generation: Generation,
+    ) -> Option<BundleId> {
+        self.catching_up.remove(target);
+        if self.fleet.unmet().contains(target) {
+            self.met(batch, target, generation);
+        }
+        // What has come may have opened a run here again: it waits for this word since its start.
+        self.say_standing(batch, target);
+        self.live.came(target.clone());
+        match self.fleet.unaccepted(target, generation) {
+            Some(Unaccepted::Offer(bundle)) => Some(bundle),
+            Some(Unaccepted::Withdraw(generation)) => {
+                let target = target.clone();
+                self.record(batch, Record::Withdrawn { target, generation });
+                None
+            }
+            None => None,
+        }
+    }
+
+    fn met(&mut self, batch: &mut Batch, target: &TargetId, generation: Generation) {
+        let met = Record::Met {
+            target: target.clone(),
+            generation,
+        };
+        self.record(batch, met);
+        // A run of a rollout that came after the backup is known to nobody here: it ends at its next gate.
+        let known = self.fleet.open(target);
+        if known.is_none_or(|open| open.generation != generation) {
+            self.say(batch, target.clone(), ControlDown::Abort { generation });
+        }
+    }
+
+    /// Notes that something was refused, for the operator.
+    pub fn refused(&mut self, at: Timestamp, who: String, what: &str, why: String) {
+        let same = |known: &Refused| known.who == who && known.what == what && known.why == why;
+        // What happens again moves to the end, so that the list is in the order of time.
+        let before = self.refusals.iter().position(same);
+        let before = before.and_then(|at| self.refusals.remove(at));
+        if self.refusals.len() == REFUSALS {
+            self.refusals.pop_front();
+        }
+        self.refusals.push_back(Refused {
+            at,
+            who,
+            what: what.to_owned(),
+            why,
+            times: before.map_or(0, |before| before.times).saturating_add(1),
+        });
+    }
+
+    /// Notes what a target's product does.
+    pub fn pulse(&mut self, target: &TargetId, serving: bool, now: Timestamp) {
+        self.live
+            .pulses
+            .insert(target.clone(), Pulse { serving, at: now });
+        self.watch_domains(now);
+    }
+
+    /// Keeps the lowest serving count of each domain of a rollout that runs.
+    fn watch_domains(&mut self, now: Timestamp) {
+        let running: Vec<RolloutId> = self
+            .fleet
+            .rollouts()
+            .iter()
+            .filter(|(_, rollout)| !rollout.is_over())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in running {
+            let Some(view) = self.fleet.view(id, &self.live, now) else {
+                continue;
+            };
+            for domain in view.domains {
+                let lowest = self.lowest.entry(domain.domain).or_insert(domain.serving);
+                *lowest = (*lowest).min(domain.serving);
+            }
+        }
+    }
+
+    /// An agent asks for leave.
+    pub fn permit_asked(
+        &mut self,
+        target: &TargetId,
+        generation: Generation,
+        step: StepIndex,
+        attempt: Attempt,
+        section: Section,
+    ) {
+        self.fleet
+            .asks_permit(target, generation, step, attempt, section);
+    }
+
+    /// Opens a question for a secret.
+    pub fn ask_opened(&mut self, ask: OpenAsk) -> u64 {
+        let id = self.next_ask;
+        self.next_ask += 1;
+        self.asks.retain(|_, open| open.target != ask.target);
+        self.asks.insert(id, ask);
+        id
+    }
+
+    /// Begins a rollout, if its plan may be applied.
+    ///
+    /// # Errors
+    /// With the reason, when it may not.
+    pub fn apply_plan(
+        &mut self,
+        batch: &mut Batch,
+        plan_id: PlanId,
+        change: Option<String>,
+        by: &str,
+    ) -> Result<RolloutId, String> {
+        let plan = self
+            .plans
+            .get(&plan_id)
+            .ok_or("there is no such plan; `entrain plan` makes one")?;
+        if !plan.alarms.is_empty() {
+            return Err(plan.alarms.join("; "));
+        }
+        if plan.change_required && change.is_none() {
+            return Err(
+                "a tenant of this plan asks for a change number: give --change NUMBER".to_owned(),
+            );
+        }
+        let facts = facts::digest(self.fleet.known(), plan.targets.keys().cloned());
+        if facts != plan.facts {
+            let differs = |target: &&TargetId| {
+                let part = plan.targets.get(*target);
+                let known = self.fleet.known().get(*target);
+                let essence = known
+                    .and_then(|known| known.facts.as_ref())
+                    .map(|(_, facts)| facts.essence());
+                part.is_some_and(|part| {
+                    part.essence != essence || part.key != known.map(|known| known.key)
+                })
+            };
+            let changed: Vec<&str> = plan
+                .targets
+                .keys()
+                .filter(differs)
+                .map(TargetId::as_str)
+                .collect();
+            return Err(format!(
+                "the facts of {} have changed since it was made; plan again",
+                changed.join(", ")
+            ));
+        }
+        let id = self.fleet.next_rollout();
+        self.record(
+            batch,
+            Record::Applied {
+                rollout: id,
+                plan: plan_id,
+                by: by.to_owned(),
+                change,
+            },
+        );
+        Ok(id)
+    }
+
+    /// Carries out an operator's order.
+    ///
+    /// # Errors
+    /// With the reason, when it cannot be.
+    pub fn order(
+        &mut self,
+        batch: &mut Batch,
+        id: RolloutId,
+        order: Order,
+        by: &str,
+    ) -> Result<(), String> {
+        self.fleet.may_order(id, &order, &self.live)?;
+        let work = self.fleet.rollouts().get(&id).map(|rollout| &rollout.work);
+        let open: Vec<(TargetId, Generation)> = work
+            .into_iter()
+            .flatten()
+            .map(|(target, _)| target)
+            .filter_map(|target| {
+                self.fleet
+                    .open(target)
+                    .map(|open| (target.clone(), open.clone()))
+            })
+            .filter(|(_, open)| open.rollout == id)
+            .map(|(target, open)| (target, open.generation))
+            .collect();
+        for (target, generation) in open {
+            let word = match &order {
+                Order::Pause => ControlDown::Pause { rollout: id },
+                // Everything stands still: no order for one rollout changes that.
+                Order::Resume if self.fleet.stopped().is_some() => continue,
+                Order::Resume => ControlDown::Resume { rollout: id },
+                Order::Abort => ControlDown::Abort { generation },
+                Order::Retry { .. } | Order::Skip { .. } | Order::Limits { .. } => continue,
+                Order::Resolve { target: named, .. } if *named == target => {
+                    ControlDown::Abort { generation }
+                }
+                Order::Resolve { .. } => continue,
+            };
+            self.say(batch, target, word);
+        }
+        self.record(
+            batch,
+            Record::Ordered {
+                rollout: id,
+                order,
+                by: by.to_owned(),
+            },
+        );
+        Ok(())
+    }
+
+    /// Says on behalf of a person that the step of a task is done.
+    ///
+    /// # Errors
+    /// When no step on that target waits for a person.
+    pub fn attest(&mut self, batch: &mut Batch, target: &TargetId, by: &str) -> Result<(), String> {
+        let tasks = self.fleet.tasks();
+        let open = self.fleet.open(target).map(|open| open.rollout);
+        // An older rollout's question, or an ask for a secret, is no work that a person could say is done.
+        let task = tasks.iter().find(|task| {
+            task.target == *target
+                && Some(task.rollout) == open
+                && matches!(task.work, TaskWork::AtServer(_))
+        });
+        let task = task.ok_or_else(|| {
+            format!(
+                "no work at {target} waits for a person just now; entrain tasks shows what does"
+            )
+        })?;
+        let (generation, step) = (task.generation, task.step);
+        let attested = Record::Attested {
+            target: target.clone(),
+            generation,
+            step,
+            by: by.to_owned(),
+        };
+        self.record(batch, attested);
+        self.say(
+            batch,
+            target.clone(),
+            ControlDown::Attested {
+                generation,
+                step,
+                by: by.to_owned(),
+            },
+        );
+        Ok(())
+    }
+
+    /// The artifact with that digest, if it was accepted.
+    #[must_use]
+    pub fn artifact(&self, sha256: &Digest) -> Option<ArtifactRef> {
+        self.roster
+            .artifacts()
+            .get(sha256)
+            .map(|artifact| artifact.artifact.clone())
+    }
+}
+
+/// A receipt that its own agent did not sign is kept in the log like every event, and shown as refused.
+fn check_receipt(
+    target: &TargetId,
+    receipt: &str,
+    key: protocol::key::PublicKey,
+) -> Result<(), String> {
+    let role = RoleKeys {
+        keys: vec![key],
+        threshold: 1,
+    };
+    let verified: Verified<Receipt> =
+        verify(receipt.as_bytes(), &role).map_err(|error| error.to_string())?;
+    if verified.target == *target {
+        Ok(())
+    } else {
+        Err(format!("it names another target, {}", verified.target))
+    }
+}

@@ -1,0 +1,78 @@
+//! Many agents at once, and one of several that is killed: processes as they are, on loopback.
+
+use agent_twin::Profile;
+use e2e::{World, server, until};
+
+const LAST: &str = "z.corp.contoso.com";
+const SERVERS: [&str; 3] = [
+    "sync-01.corp.contoso.com",
+    "sync-02.corp.contoso.com",
+    "sync-03.corp.contoso.com",
+];
+
+#[test]
+fn agents_that_do_not_answer_keep_nobody_from_its_offer() {
+    let mut world = World::new();
+    // More than there are places for offers that are under way.
+    let names: Vec<String> = (0..300)
+        .map(|number| format!("a{number:03}.corp.contoso.com"))
+        .collect();
+    let silent: Vec<Profile> = names.iter().map(|name| server(name, &[])).collect();
+    world.enroll(&silent);
+    world.freeze_agents();
+    let join = world.join_file(2);
+    world.start_agents(&[server(LAST, &[])], Some(&join));
+    until("the last one has reported", || {
+        let agents = world.json(&["agents", "list", "--json"]);
+        let rows = agents["agents"].as_array()?.clone();
+        let last = rows.iter().find(|row| row["target"] == LAST)?.clone();
+        (last["facts"].as_str()?.starts_with("build")).then_some(())
+    });
+    let hosts: Vec<&str> = names.iter().map(String::as_str).chain([LAST]).collect();
+    let topology = world.topology(&hosts);
+    let plan = world.json(&["plan", &topology, "--verify", "--json"]);
+    let plan = plan["plan"].as_str().expect("a plan").to_owned();
+    assert!(world.entrain(&["apply", &plan]).status.success());
+    // Nothing is installed there, which is what it finds.
+    until("the last one has answered", || {
+        (world.state(LAST).0 == "failed").then_some(())
+    });
+    let ended = world.targets().into_iter();
+    let ended = ended.filter(|target| target["terminal"] == true).count();
+    assert_eq!(
+        ended, 1,
+        "the others say nothing, and nothing is said of them"
+    );
+}
+
+#[test]
+fn one_agent_of_several_is_killed_again_and_again_and_the_others_go_on() {
+    let mut world = World::new();
+    world.speed = 200;
+    for name in SERVERS {
+        let join = world.join_file(2);
+        world.start_agents(&[server(name, &[])], Some(&join));
+        // Its file of servers is read before the next one is written.
+        until("it has reported", || {
+            let agents = world.json(&["agents", "list", "--json"]);
+            let rows = agents["agents"].as_array()?.clone();
+            let own = rows.iter().find(|row| row["target"] == name)?.clone();
+            (own["facts"].as_str()?.starts_with("build")).then_some(())
+        });
+    }
+    world.add_artifact();
+    let topology = world.topology(&SERVERS);
+    world.apply(&topology);
+    world.give_secrets(20);
+    for round in 1..=4 {
+        until("the killed one is under way", || {
+            let events = world.events();
+            let own = events.iter().filter(|(target, ..)| target == SERVERS[1]);
+            (own.count() > round).then_some(())
+        });
+        world.kill_agent(1, &[server(SERVERS[1], &[])]);
+    }
+    world.all_done();
+    world.nothing_lost_or_repeated(&SERVERS);
+    drop(world.audit());
+}
