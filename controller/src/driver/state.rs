@@ -7,7 +7,7 @@ use controller_core::facts;
 use controller_core::fleet::{
     BUNDLE_LIFE, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, TaskWork, Unaccepted,
 };
-use controller_core::plan::Plan;
+use controller_core::plan::{Kind, Plan};
 use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
 use protocol::event::{Event, Section};
@@ -243,11 +243,20 @@ impl Core {
         });
     }
 
-    /// Repeats what stands for a target's rollout once it has accepted its bundle: it ignores orders for one that it has
-    /// not accepted yet.
-    pub fn say_standing(&self, batch: &mut Batch, target: &TargetId) {
+    /// Repeats what stands for a target's rollout.
+    fn say_standing(&self, batch: &mut Batch, target: &TargetId) {
         for word in self.standing(target) {
             self.say(batch, target.clone(), word);
+        }
+    }
+
+    /// A target has accepted its bundle: it has ignored orders for one that it had not accepted yet. That it goes on needs
+    /// no word, which a burst to a whole fleet would feel.
+    pub fn accepted(&self, batch: &mut Batch, target: &TargetId) {
+        for word in self.standing(target) {
+            if !matches!(word, ControlDown::Resume { .. }) {
+                self.say(batch, target.clone(), word);
+            }
         }
     }
 
@@ -507,14 +516,12 @@ impl Core {
             .fleet
             .rollouts()
             .iter()
-            .filter(|(_, rollout)| !rollout.is_over())
+            // What only reads takes nobody out of service.
+            .filter(|(_, rollout)| rollout.plan.kind == Kind::Install && !rollout.is_over())
             .map(|(id, _)| *id)
             .collect();
         for id in running {
-            let Some(view) = self.fleet.view(id, &self.live, now) else {
-                continue;
-            };
-            for domain in view.domains {
+            for domain in self.fleet.serving(id, &self.live, now) {
                 let lowest = self.lowest.entry(domain.domain).or_insert(domain.serving);
                 *lowest = (*lowest).min(domain.serving);
             }

@@ -415,7 +415,7 @@ async fn offer(
                 let target = target.clone();
                 gateway
                     .hub
-                    .tell(move |core, batch| core.say_standing(batch, &target))
+                    .tell(move |core, batch| core.accepted(batch, &target))
                     .await;
             }
             Ok(BundleAnswer::Refused(why)) => tracing::warn!(%target, %why, "a bundle was refused"),

@@ -73,7 +73,7 @@ impl Programs {
     }
 }
 
-/// A simulated controller with its agents; ends with its owner and leaves nothing.
+/// A controller with its agents; ends with its owner and leaves nothing.
 pub(crate) struct Fleet<'a> {
     programs: &'a Programs,
     disk: tempfile::TempDir,
@@ -92,8 +92,17 @@ impl Drop for Fleet<'_> {
 }
 
 impl<'a> Fleet<'a> {
-    /// Makes a controller and waits until it answers.
+    /// Makes a simulated controller and waits until it answers.
     pub(crate) fn start(programs: &'a Programs) -> anyhow::Result<Self> {
+        Self::make(programs, &["--simulated"])
+    }
+
+    /// The same for real servers: an agent as it is released meets no other.
+    pub(crate) fn real(programs: &'a Programs) -> anyhow::Result<Self> {
+        Self::make(programs, &[])
+    }
+
+    fn make(programs: &'a Programs, kind: &[&str]) -> anyhow::Result<Self> {
         let disk = tempfile::tempdir()?;
         let memory = tempfile::tempdir_in("/dev/shm").context("no memory-backed storage")?;
         let port = std::net::UdpSocket::bind("127.0.0.1:0")?
@@ -102,14 +111,8 @@ impl<'a> Fleet<'a> {
         let address = format!("127.0.0.1:{port}");
         let key = disk.path().join("root.pem");
         let mut made = command(programs, disk.path())
-            .args([
-                "init",
-                "--simulated",
-                "--address",
-                &address,
-                "--listen",
-                &address,
-            ])
+            .args(["init", "--address", &address, "--listen", &address])
+            .args(kind)
             .arg("--root-key")
             .arg(&key)
             .arg("--passphrase-stdin")

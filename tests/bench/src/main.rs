@@ -148,7 +148,7 @@ fn at_rest(programs: &Programs) -> anyhow::Result<Value> {
     let swarm = fleet.agents_memory()?;
     let released = match programs.released() {
         Some(program) => {
-            let mut fleet = Fleet::start(programs)?;
+            let mut fleet = Fleet::real(programs)?;
             fleet.released_agent(&program)?;
             Some(fleet.agents_memory()?)
         }

@@ -72,6 +72,11 @@ fn stands(why: impl Into<String>) -> Option<Hold> {
     })
 }
 
+/// When nothing more is to be expected of a bundle, however a clock may differ.
+fn ended(open: &Open) -> Timestamp {
+    open.expires.plus(limits::CLOCK_TOLERANCE)
+}
+
 /// The order by which everything stands still, in a sentence.
 fn still(order: &Stopped) -> String {
     format!(
@@ -245,7 +250,11 @@ impl Fleet {
         let ends = self
             .open
             .iter()
-            .filter_map(|(target, open)| self.silent_from(target, open, live));
+            // Who is here is looked up when a bundle has ended: this is asked with each turn, for a whole fleet.
+            .filter_map(|(target, open)| match ended(open) {
+                end if end > now => Some(end),
+                _ => self.silent_from(target, open, live),
+            });
         let lapses = self
             .gates
             .values()
@@ -258,14 +267,15 @@ impl Fleet {
     /// whoever could not connect yet, or was not met since a restore, has had no time to.
     fn silent_from(&self, target: &TargetId, open: &Open, live: &Live) -> Option<Timestamp> {
         let away = live.unreachable_from(target)?;
-        let ended = open.expires.plus(limits::CLOCK_TOLERANCE);
-        (!self.unmet.contains(target)).then(|| ended.max(away))
+        (!self.unmet.contains(target)).then(|| ended(open).max(away))
     }
 
     fn silent(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
         let is_late = |target: &TargetId, open: &Open| {
-            let from = self.silent_from(target, open, live);
-            from.is_some_and(|from| now > from)
+            now > ended(open)
+                && self
+                    .silent_from(target, open, live)
+                    .is_some_and(|from| now > from)
         };
         let late = self
             .open

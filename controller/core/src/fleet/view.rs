@@ -314,6 +314,13 @@ impl Fleet {
         rollout.plan.domains.iter().map(view).collect()
     }
 
+    /// How many agents serve each domain of a rollout just now.
+    #[must_use]
+    pub fn serving(&self, id: RolloutId, live: &Live, now: Timestamp) -> Vec<DomainView> {
+        let rollout = self.rollouts.get(&id);
+        rollout.map_or_else(Vec::new, |rollout| self.domains(rollout, live, now))
+    }
+
     /// All work for people, oldest first.
     #[must_use]
     pub fn tasks(&self) -> Vec<TaskView> {
