@@ -630,6 +630,8 @@ proptest! {
         for (what, whom) in acts {
             sim.act(what, whom);
             sim.decide();
+            let not_over = !sim.fleet.rollouts()[&RolloutId(1)].is_over();
+            prop_assert_eq!(sim.fleet.active().count() == 1, not_over, "what is asked is what is not over");
         }
         let mut replayed = Fleet::new();
         for (at, record) in &sim.log {

@@ -91,8 +91,9 @@ pub(super) async fn check(
     } else {
         show(&checked.findings);
         output::print(&format!(
-            "{errors} errors, {} warnings",
-            checked.findings.len() - errors
+            "{}, {}",
+            output::count(errors, "error"),
+            output::count(checked.findings.len() - errors, "warning")
         ));
     }
     Ok(if errors > 0 { exit::FINDINGS } else { exit::OK })

@@ -41,6 +41,12 @@ pub(crate) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// So many things, in words.
+pub(crate) fn count(number: usize, one: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {one}{plural}")
+}
+
 /// True when a person looks at standard error.
 pub(crate) fn is_terminal() -> bool {
     std::io::stderr().is_terminal()

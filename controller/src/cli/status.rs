@@ -16,13 +16,13 @@ pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
         return output::json(&status).map(|()| exit::OK);
     }
     output::print(&format!(
-        "{} controller {}, trust root {}\n{} agents, {} connected, {} tasks for people",
+        "{} controller {}, trust root {}\n{}, {} connected, {} for people",
         status.kind,
         status.version,
         status.trust_root,
-        status.agents,
+        output::count(status.agents, "agent"),
         status.connected,
-        status.tasks
+        output::count(status.tasks, "task")
     ));
     if let Some(order) = &status.frozen {
         output::print(&format!(

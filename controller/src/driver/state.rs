@@ -512,13 +512,12 @@ impl Core {
 
     /// Keeps the lowest serving count of each domain of a rollout that runs.
     fn watch_domains(&mut self, now: Timestamp) {
+        // What only reads takes nobody out of service.
         let running: Vec<RolloutId> = self
             .fleet
-            .rollouts()
-            .iter()
-            // What only reads takes nobody out of service.
-            .filter(|(_, rollout)| rollout.plan.kind == Kind::Install && !rollout.is_over())
-            .map(|(id, _)| *id)
+            .active()
+            .filter(|(_, rollout)| rollout.plan.kind == Kind::Install)
+            .map(|(id, _)| id)
             .collect();
         for id in running {
             for domain in self.fleet.serving(id, &self.live, now) {

@@ -430,11 +430,13 @@ impl World {
     /// # Panics
     /// When it cannot be started.
     pub fn kill_agent(&mut self, number: usize, servers: &[Profile]) {
-        let killed = &mut self.agents[number];
+        let mut killed = self.agents.swap_remove(number);
         drop(killed.kill());
         drop(killed.wait());
         self.start_agents(servers, None);
-        self.agents.swap_remove(number);
+        // The others keep their numbers.
+        let last = self.agents.len() - 1;
+        self.agents.swap(number, last);
     }
 
     /// Kills every process of agents, SIGKILL.

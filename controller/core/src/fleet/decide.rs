@@ -188,13 +188,13 @@ impl Fleet {
     pub fn decide(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
         let mut decisions = self.silent(live, now);
         let mut started: BTreeSet<TargetId> = BTreeSet::new();
-        for (id, rollout) in &self.rollouts {
+        for (id, rollout) in self.active() {
             if rollout.state != RolloutState::Running || !rollout.has_pending() {
                 continue;
             }
             let mut budget = Budget::of(rollout);
             for target in rollout.plan.waves.iter().flatten() {
-                let held = self.hold_of(*id, rollout, target, (live, now), (&budget, &started));
+                let held = self.hold_of(id, rollout, target, (live, now), (&budget, &started));
                 let pending = rollout
                     .work
                     .get(target)
@@ -206,7 +206,7 @@ impl Fleet {
                     let entering = !work.has_begun();
                     budget.take(entering);
                     decisions.push(Decision::Issue {
-                        rollout: *id,
+                        rollout: id,
                         target: target.clone(),
                         phase: work.phase,
                     });
@@ -239,8 +239,8 @@ impl Fleet {
     #[must_use]
     pub fn poll_timeout(&self, live: &Live, now: Timestamp) -> Option<Timestamp> {
         let running = self
-            .rollouts
-            .values()
+            .active()
+            .map(|(_, rollout)| rollout)
             .filter(|rollout| rollout.state == RolloutState::Running);
         let away = running
             .flat_map(|rollout| &rollout.work)

@@ -81,9 +81,15 @@ impl Fleet {
                         work,
                     };
                     self.rollouts.insert(*rollout, rollout_state);
+                    self.active.insert(*rollout);
+                    self.retire(*rollout);
                 }
             }
-            Record::Ordered { rollout, order, .. } => self.ordered(*rollout, order, now),
+            Record::Ordered { rollout, order, .. } => {
+                self.ordered(*rollout, order, now);
+                self.active.insert(*rollout);
+                self.retire(*rollout);
+            }
             Record::BundleIssued {
                 rollout,
                 target,
@@ -363,7 +369,16 @@ impl Fleet {
         self.rollouts.get_mut(&open.rollout)?.work.get_mut(target)
     }
 
+    /// A rollout of which everything is at its end is asked no more.
+    fn retire(&mut self, id: RolloutId) {
+        if self.rollouts.get(&id).is_none_or(Rollout::is_over) {
+            self.active.remove(&id);
+        }
+    }
+
     fn set(&mut self, rollout: RolloutId, target: &TargetId, state: TargetState, now: Timestamp) {
+        let ends = state.is_terminal();
+        self.active.insert(rollout);
         if let Some(work) = self
             .rollouts
             .get_mut(&rollout)
@@ -371,6 +386,9 @@ impl Fleet {
         {
             work.state = state;
             work.since = now;
+        }
+        if ends {
+            self.retire(rollout);
         }
     }
 
@@ -381,9 +399,13 @@ impl Fleet {
         state: TargetState,
         now: Timestamp,
     ) {
+        let goes_on = !state.is_terminal();
         if let Some(work) = self.work(target, generation) {
             work.state = state;
             work.since = now;
+        }
+        if let Some(open) = self.open.get(target).filter(|_| goes_on) {
+            self.active.insert(open.rollout);
         }
     }
 
@@ -668,6 +690,8 @@ impl Fleet {
             Ending::Aborted => work.state = TargetState::Aborted,
             Ending::Expired => work.state = TargetState::Expired,
         }
+        self.active.insert(open.rollout);
+        self.retire(open.rollout);
     }
 }
 

@@ -261,6 +261,8 @@ pub struct Stopped {
 #[derive(Debug, Clone, Default)]
 pub struct Fleet {
     pub(crate) rollouts: BTreeMap<RolloutId, Rollout>,
+    /// Rollouts of which something is not at its end. Each turn asks them alone, whatever lies behind.
+    pub(crate) active: BTreeSet<RolloutId>,
     pub(crate) known: Fleetwide,
     pub(crate) open: BTreeMap<TargetId, Open>,
     /// Bundles of targets that went unknown: when one of them speaks again, it is heard.
@@ -325,6 +327,12 @@ impl Fleet {
     #[must_use]
     pub const fn rollouts(&self) -> &BTreeMap<RolloutId, Rollout> {
         &self.rollouts
+    }
+
+    /// Rollouts of which something is not at its end.
+    pub fn active(&self) -> impl Iterator<Item = (RolloutId, &Rollout)> {
+        let rollout = |id: &RolloutId| Some((*id, self.rollouts.get(id)?));
+        self.active.iter().filter_map(rollout)
     }
 
     /// The bundle that is open at a target.
