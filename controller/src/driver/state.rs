@@ -433,6 +433,8 @@ impl Core {
         if stored.is_some_and(|agent| agent.head.index >= hello.head.index) {
             return self.here(batch, &hello.target, hello.generation);
         }
+        // An older session of it may still count as here: what it was then is what nothing may rest on.
+        self.left(&hello.target, batch.now);
         let upto = (hello.head.index, hello.generation);
         self.catching_up.insert(hello.target.clone(), upto);
         None
