@@ -120,11 +120,7 @@ impl Run {
         history: &[Event],
         now: Timestamp,
     ) -> Self {
-        let mut run = Self::begin_with(manifest, host);
-        run.step_begun = now;
-        run.replay(history);
-        run.advance(now);
-        run
+        Self::take_up(manifest, host, history, now, false)
     }
 
     /// As [`Self::new`], paused from the start: after a restart nothing begins before it is known that it may.
@@ -135,22 +131,23 @@ impl Run {
         history: &[Event],
         now: Timestamp,
     ) -> Self {
-        let mut run = Self::begin_with(manifest, host);
-        run.step_begun = now;
-        run.paused = true;
-        run.replay(history);
-        run.advance(now);
-        run
+        Self::take_up(manifest, host, history, now, true)
     }
 
-    fn begin_with(manifest: Verified<Manifest>, host: Host) -> Self {
+    fn take_up(
+        manifest: Verified<Manifest>,
+        host: Host,
+        history: &[Event],
+        now: Timestamp,
+        paused: bool,
+    ) -> Self {
         let records = manifest
             .steps
             .iter()
             .zip(0_u16..)
             .map(|(step, index)| not_begun(step, index))
             .collect();
-        Self {
+        let mut run = Self {
             manifest,
             host,
             stage: Stage::Assuming,
@@ -159,13 +156,16 @@ impl Run {
             grade: None,
             section: None,
             waiting: Waiting::Nothing,
-            step_begun: Timestamp::default(),
+            step_begun: now,
             next_number: 0,
-            paused: false,
+            paused,
             aborted: false,
             ending: None,
             actions: VecDeque::new(),
-        }
+        };
+        run.replay(history);
+        run.advance(now);
+        run
     }
 
     /// The generation of the bundle.

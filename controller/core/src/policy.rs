@@ -111,14 +111,7 @@ pub fn check(policy: &Policy, topology: &Topology) -> Vec<Finding> {
     if topology.gaps.text || topology.gaps.lists {
         return Vec::new();
     }
-    let mut domains: Vec<String> = topology
-        .served_domains()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    for entry in topology.connect.values() {
-        domains.extend(entry.forests.iter().map(|(forest, _)| forest.to_string()));
-    }
+    let domains = topology.covered_domains();
     let groups = topology.agents.values().map(|group| &group.labels);
     let labels: Vec<&BTreeMap<String, String>> = groups
         .chain(topology.connect.values().map(|entry| &entry.labels))
@@ -137,11 +130,10 @@ pub fn check(policy: &Policy, topology: &Topology) -> Vec<Finding> {
             Selector::Rest => {}
             Selector::Domains(named) => {
                 for domain in named {
-                    let word = domain.as_str();
-                    if domains.iter().any(|known| known == word) {
+                    if domains.contains(domain) {
                         continue;
                     }
-                    let meant = nearest(word, domains.iter().map(String::as_str));
+                    let meant = nearest(domain.as_str(), domains.iter().map(DomainName::as_str));
                     let fix = meant.map_or_else(
                         || "name a domain that the topology serves".to_owned(),
                         |meant| format!("did you mean \"{meant}\"?"),

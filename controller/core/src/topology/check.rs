@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use protocol::step::Product;
-use protocol::{TargetId, Timestamp, Version};
+use protocol::{DomainName, TargetId, Timestamp, Version};
 
 use crate::finding::{Finding, Place, Severity, nearest};
 use crate::topology::model::{ConnectSettings, Topology};
@@ -158,15 +158,12 @@ fn hosts(topology: &Topology, findings: &mut Vec<Finding>) {
 
 fn domains(topology: &Topology, findings: &mut Vec<Finding>) {
     let served = topology.served_domains();
-    let mut known: Vec<String> = served.iter().map(ToString::to_string).collect();
-    for entry in topology.connect.values() {
-        known.extend(entry.forests.iter().map(|(forest, _)| forest.to_string()));
-    }
+    let known = topology.covered_domains();
     // A domain or a host that could not be read would be missed wrongly.
     let is_whole = !topology.gaps.text && !topology.gaps.lists;
     for (name, domain) in &topology.domains {
-        if is_whole && !known.iter().any(|known| known == name.as_str()) {
-            let fix = match nearest(name.as_str(), known.iter().map(String::as_str)) {
+        if is_whole && !known.contains(name) {
+            let fix = match nearest(name.as_str(), known.iter().map(DomainName::as_str)) {
                 Some(meant) => format!("did you mean \"{meant}\"?"),
                 None => "add it to `serves` of a group, or remove the table".to_owned(),
             };

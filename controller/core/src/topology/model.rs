@@ -179,6 +179,14 @@ impl Topology {
             .collect()
     }
 
+    /// Every domain that agents serve and every forest that Connect synchronizes.
+    #[must_use]
+    pub fn covered_domains(&self) -> BTreeSet<DomainName> {
+        let forests = self.connect.values().flat_map(|entry| &entry.forests);
+        let forests = forests.map(|(forest, _)| forest.clone());
+        self.served_domains().into_iter().chain(forests).collect()
+    }
+
     /// Every domain that some group serves.
     #[must_use]
     pub fn served_domains(&self) -> BTreeSet<DomainName> {
