@@ -960,6 +960,7 @@ fn announce(op: &Op) -> Option<String> {
     match op {
         Op::Fetch { .. } => Some("fetching the artifact".to_owned()),
         Op::Install { .. } => Some("the setup runs".to_owned()),
+        Op::Uninstall { program, .. } => Some(format!("taking off {}", program.name)),
         Op::AwaitInstaller => Some("waiting for an installer that was begun before".to_owned()),
         Op::Script { script, .. } => Some(format!("PowerShell: {script:?}")),
         Op::Wait { time } => Some(format!("looking again in {} s", time.as_secs())),
@@ -971,6 +972,8 @@ fn announce(op: &Op) -> Option<String> {
         | Op::Service { .. }
         | Op::EnableService { .. }
         | Op::FileVersion { .. }
+        | Op::Programs { .. }
+        | Op::PathExists { .. }
         | Op::Stage { .. }
         | Op::SecretsFit { .. }
         | Op::ReadLog { .. }

@@ -415,6 +415,7 @@ impl Demo {
                 &format!("/v1/plans/{plan}/apply"),
                 &ApplyAsk {
                     change: Some("CHG-DEMO".to_owned()),
+                    irreversible: None,
                 },
             )
             .await?;

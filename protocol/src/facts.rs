@@ -49,6 +49,12 @@ pub struct ProvisioningAgentFacts {
 }
 
 impl ProvisioningAgentFacts {
+    /// Tells whether nothing works any more: neither executable nor service are there. What is left is a registry key.
+    #[must_use]
+    pub const fn is_removed(&self) -> bool {
+        self.version.is_none() && self.service.is_none()
+    }
+
     /// Tells whether the agent is registered and its service runs: it may be serving its domains.
     #[must_use]
     pub fn serves(&self) -> bool {

@@ -211,12 +211,25 @@ pub struct StageConnect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConnectWork {
-    /// Installs it with express settings: the server becomes active.
+    /// Installs it: the server becomes active.
     InstallActive,
+    /// Installs it with custom settings: the server becomes staging.
+    InstallStaging,
     /// Upgrades a staging server in place: it stays staging.
     UpgradeStaging,
     /// Upgrades the active server in place: it stays active.
     UpgradeActive,
+}
+
+impl ConnectWork {
+    /// What the server must be afterwards.
+    #[must_use]
+    pub const fn staging(self) -> bool {
+        match self {
+            Self::InstallStaging | Self::UpgradeStaging => true,
+            Self::InstallActive | Self::UpgradeActive => false,
+        }
+    }
 }
 
 /// Guides a person through the MSI and the wizard of Connect Sync and watches for its end.
@@ -237,6 +250,26 @@ pub struct GuideConnect {
 pub struct VerifyConnect {
     /// Oldest version that will do.
     pub at_least: Version,
+}
+
+/// Takes the provisioning agent off a server for good (facts 1.12).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveProvisioningAgent {
+    /// Tenant that it belongs to; one that is registered elsewhere is left as it is (guard rail G9).
+    pub tenant: TenantId,
+}
+
+/// Verifies that nothing of the provisioning agent is left that still works, and lists what is left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyProvisioningAgentRemoved {
+    /// The server itself, by the name under which the directory knows it.
+    pub target: TargetId,
+    /// gMSA that it used, where it is known: the directory tells whether the server may still retrieve the password.
+    pub gmsa: Option<GmsaName>,
+    /// Domain of the gMSA: the server's home domain.
+    pub home_domain: DomainName,
 }
 
 /// One step of a bundle.
@@ -266,6 +299,10 @@ pub enum Step {
     GuideConnect(GuideConnect),
     /// Verifies Connect Sync.
     VerifyConnect(VerifyConnect),
+    /// Takes the provisioning agent off the server.
+    RemoveProvisioningAgent(RemoveProvisioningAgent),
+    /// Verifies that the provisioning agent is gone.
+    VerifyProvisioningAgentRemoved(VerifyProvisioningAgentRemoved),
 }
 
 impl Step {
@@ -277,16 +314,18 @@ impl Step {
             Self::RegisterProvisioningAgent(register) => Some(&register.tenant),
             Self::GuideProvisioningAgent(guide) => Some(&guide.tenant),
             Self::VerifyProvisioningAgent(verify) => Some(&verify.tenant),
+            Self::RemoveProvisioningAgent(remove) => Some(&remove.tenant),
             Self::ReportFacts
             | Self::InstallProvisioningAgent(_)
             | Self::StageConnect(_)
             | Self::GuideConnect(_)
-            | Self::VerifyConnect(_) => None,
+            | Self::VerifyConnect(_)
+            | Self::VerifyProvisioningAgentRemoved(_) => None,
         }
     }
 
     /// Every kind that this version knows, as the manifest spells it.
-    pub const KINDS: [&'static str; 9] = [
+    pub const KINDS: [&'static str; 11] = [
         "report-facts",
         "preflight",
         "install-provisioning-agent",
@@ -296,6 +335,8 @@ impl Step {
         "stage-connect",
         "guide-connect",
         "verify-connect",
+        "remove-provisioning-agent",
+        "verify-provisioning-agent-removed",
     ];
 
     /// The kind, as the manifest spells it.
@@ -311,6 +352,8 @@ impl Step {
             Self::StageConnect(_) => Self::KINDS[6],
             Self::GuideConnect(_) => Self::KINDS[7],
             Self::VerifyConnect(_) => Self::KINDS[8],
+            Self::RemoveProvisioningAgent(_) => Self::KINDS[9],
+            Self::VerifyProvisioningAgentRemoved(_) => Self::KINDS[10],
         }
     }
 
@@ -327,6 +370,8 @@ impl Step {
             Self::StageConnect(_) => "stage Connect installer",
             Self::GuideConnect(_) => "install Connect by wizard",
             Self::VerifyConnect(_) => "verify Connect",
+            Self::RemoveProvisioningAgent(_) => "remove provisioning agent",
+            Self::VerifyProvisioningAgentRemoved(_) => "verify that the provisioning agent is gone",
         }
     }
 
@@ -335,9 +380,13 @@ impl Step {
     pub const fn time_limit(&self) -> Duration {
         let minutes = match self {
             Self::ReportFacts => 5,
-            Self::Preflight(_) | Self::VerifyConnect(_) => 15,
+            Self::Preflight(_)
+            | Self::VerifyConnect(_)
+            | Self::VerifyProvisioningAgentRemoved(_) => 15,
             Self::VerifyProvisioningAgent(_) => 20,
-            Self::InstallProvisioningAgent(_) | Self::StageConnect(_) => 60,
+            Self::InstallProvisioningAgent(_)
+            | Self::StageConnect(_)
+            | Self::RemoveProvisioningAgent(_) => 60,
             Self::RegisterProvisioningAgent(_)
             | Self::GuideProvisioningAgent(_)
             | Self::GuideConnect(_) => 14 * 24 * 60,
@@ -349,13 +398,17 @@ impl Step {
     #[must_use]
     pub const fn is_read_only(&self) -> bool {
         match self {
-            Self::ReportFacts | Self::VerifyProvisioningAgent(_) | Self::VerifyConnect(_) => true,
+            Self::ReportFacts
+            | Self::VerifyProvisioningAgent(_)
+            | Self::VerifyConnect(_)
+            | Self::VerifyProvisioningAgentRemoved(_) => true,
             Self::Preflight(preflight) => preflight.may_fix.is_empty(),
             Self::InstallProvisioningAgent(_)
             | Self::RegisterProvisioningAgent(_)
             | Self::GuideProvisioningAgent(_)
             | Self::StageConnect(_)
-            | Self::GuideConnect(_) => false,
+            | Self::GuideConnect(_)
+            | Self::RemoveProvisioningAgent(_) => false,
         }
     }
 

@@ -153,7 +153,9 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         | Step::VerifyProvisioningAgent(_)
         | Step::StageConnect(_)
         | Step::GuideConnect(_)
-        | Step::VerifyConnect(_) => 0,
+        | Step::VerifyConnect(_)
+        | Step::RemoveProvisioningAgent(_)
+        | Step::VerifyProvisioningAgentRemoved(_) => 0,
     };
     match manifest
         .steps
@@ -180,7 +182,9 @@ fn artifacts_fit(manifest: &Manifest) -> Result<(), Refusal> {
             | Step::GuideProvisioningAgent(_)
             | Step::VerifyProvisioningAgent(_)
             | Step::GuideConnect(_)
-            | Step::VerifyConnect(_) => continue,
+            | Step::VerifyConnect(_)
+            | Step::RemoveProvisioningAgent(_)
+            | Step::VerifyProvisioningAgentRemoved(_) => continue,
         };
         let named = manifest
             .artifacts

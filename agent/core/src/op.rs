@@ -54,6 +54,31 @@ pub enum Log {
     ProvisioningAgentSetup,
     /// Newest trace of the provisioning agent.
     ProvisioningAgentTrace,
+    /// The log of the removal of the provisioning agent.
+    ProvisioningAgentRemoval,
+}
+
+/// How Windows takes a program off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProgramKind {
+    /// By a setup that Windows keeps in its package cache.
+    Bundle,
+    /// By Windows Installer, under its product code.
+    Package,
+    /// By something else, which no agent runs.
+    Other,
+}
+
+/// An entry of Windows' list of programs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Program {
+    /// Name of its registry key: as a rule a GUID in braces.
+    pub id: String,
+    /// Name that people see.
+    pub name: String,
+    /// How it is taken off.
+    pub kind: ProgramKind,
 }
 
 /// As whom a directory is asked.
@@ -195,6 +220,23 @@ pub enum Op {
         /// Log that the installer is told to write.
         log: Log,
     },
+    /// Lists the programs of these names, of both registry views.
+    Programs {
+        /// Names that people see; upper and lower case are the same.
+        names: Vec<String>,
+    },
+    /// Takes a program off, silently and without a restart.
+    Uninstall {
+        /// Which, as it was listed.
+        program: Program,
+        /// Log that is written.
+        log: Log,
+    },
+    /// Tells whether a file or folder is there.
+    PathExists {
+        /// Full path.
+        path: String,
+    },
     /// Reads the last lines of a log.
     ReadLog {
         /// Which.
@@ -248,6 +290,7 @@ impl Op {
             | Self::RegistryKey { .. }
             | Self::Service { .. }
             | Self::FileVersion { .. }
+            | Self::PathExists { .. }
             | Self::SecretsFit { .. } => true,
             Self::SetRegistry { .. }
             | Self::RequireRestart
@@ -256,6 +299,8 @@ impl Op {
             | Self::Stage { .. }
             | Self::AwaitInstaller
             | Self::Install { .. }
+            | Self::Programs { .. }
+            | Self::Uninstall { .. }
             | Self::Script { .. }
             | Self::ReadLog { .. }
             | Self::Reach { .. }
@@ -302,6 +347,8 @@ pub enum Outcome {
         /// The values.
         lines: Vec<serde_json::Value>,
     },
+    /// Programs that are there.
+    Programs(Vec<Program>),
     /// Names of hosts.
     Hosts(Vec<String>),
     /// Objects of a directory, and this server's clock when they came.

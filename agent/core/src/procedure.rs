@@ -18,7 +18,7 @@ use protocol::step::Step;
 use protocol::task::TaskText;
 use protocol::{Timestamp, Version};
 
-use crate::op::{DirectoryEntry, Op, Outcome, RegistryValue, Script, Search, Service};
+use crate::op::{DirectoryEntry, Op, Outcome, Program, RegistryValue, Script, Search, Service};
 use crate::step;
 
 /// What a procedure waits for.
@@ -310,6 +310,47 @@ impl Cx<'_> {
                 _ => None,
             },
         )
+    }
+
+    /// Lists programs by their names.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn programs(&mut self, names: &[&str]) -> Flow<Reading<Vec<Program>>> {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        self.op(Op::Programs { names }, |outcome| match outcome {
+            Outcome::Programs(programs) => Some(programs.clone()),
+            _ => None,
+        })
+    }
+
+    /// Takes a program off and gives the exit code.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn uninstall(&mut self, program: &Program, log: crate::op::Log) -> Flow<Reading<i32>> {
+        let op = Op::Uninstall {
+            program: program.clone(),
+            log,
+        };
+        self.op(op, |outcome| match outcome {
+            Outcome::Exited { code } => Some(*code),
+            _ => None,
+        })
+    }
+
+    /// Tells whether a file or folder is there.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn path_exists(&mut self, path: &str) -> Flow<Reading<bool>> {
+        let op = Op::PathExists {
+            path: path.to_owned(),
+        };
+        self.op(op, |outcome| match outcome {
+            Outcome::Exists(exists) => Some(*exists),
+            _ => None,
+        })
     }
 
     /// Runs an embedded script and gives the JSON values that it printed.

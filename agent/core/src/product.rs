@@ -25,6 +25,20 @@ pub const UPDATER_SERVICE: &str = "AzureADConnectAgentUpdater";
 /// gMSA that the product makes by default (1.6 [P]). The name is not relied upon: the service's account is read.
 pub const DEFAULT_GMSA: &str = "provAgentgMSA$";
 
+/// Folder of the agent's traces (1.3 [P]).
+pub const AGENT_TRACES: &str =
+    r"C:\ProgramData\Microsoft\Azure AD Connect Provisioning Agent\Trace";
+/// Names in Windows' list of programs (1.3, 1.12 [P]), in the order in which they are taken off: the bundle takes the
+/// others along since 1.1.972.0 ([R]). The older names follow the newer ones ([P]: "older: Microsoft Azure AD Connect …").
+pub const AGENT_PROGRAMS: [&str; 6] = [
+    "Microsoft Entra Provisioning Agent Package",
+    "Microsoft Azure AD Connect Provisioning Agent Package",
+    "Microsoft Entra Provisioning Agent",
+    "Microsoft Azure AD Connect Provisioning Agent",
+    "Microsoft Entra Connect Agent Updater",
+    "Microsoft Azure AD Connect Agent Updater",
+];
+
 /// Service of the Connect engine (2.1 [P]).
 pub const CONNECT_SERVICE: &str = "ADSync";
 /// Engine executable; its ProductVersion is the running version (2.1 [P], 2.14 [S]).
@@ -85,6 +99,21 @@ pub const POWERSHELL_POLICY_KEY: &str = r"SOFTWARE\Policies\Microsoft\Windows\Po
 /// Internet Explorer enhanced security for administrators (PF33 [K]).
 pub const IE_ESC_KEY: &str =
     r"SOFTWARE\Microsoft\Active Setup\Installed Components\{A509B1A7-37EF-4b3f-8CFC-4F3A74704073}";
+
+/// Tells whether a program of [`AGENT_PROGRAMS`] is the updater.
+#[must_use]
+pub fn is_updater(name: &str) -> bool {
+    name.to_lowercase().ends_with("agent updater")
+}
+
+/// Place of a program in [`AGENT_PROGRAMS`].
+#[must_use]
+pub fn removal_order(name: &str) -> usize {
+    let place = AGENT_PROGRAMS
+        .iter()
+        .position(|known| known.eq_ignore_ascii_case(name));
+    place.unwrap_or(AGENT_PROGRAMS.len())
+}
 
 /// `ENVIRONMENTNAME` of the provisioning agent's setup (1.2, 1.7). The value for China is documented for another
 /// product's installer and unverified for this one.

@@ -119,6 +119,9 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
         | Op::Stage { .. }
         | Op::AwaitInstaller
         | Op::Install { .. }
+        | Op::Programs { .. }
+        | Op::Uninstall { .. }
+        | Op::PathExists { .. }
         | Op::ReadLog { .. }
         | Op::Script { .. } => return None,
     })

@@ -50,27 +50,7 @@ impl TwinExec {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         self.mend(&mut twin);
-        let before = match op {
-            Op::Machine
-            | Op::Registry { .. }
-            | Op::RegistryKey { .. }
-            | Op::Service { .. }
-            | Op::SecretsFit { .. }
-            | Op::FileVersion { .. } => None,
-            Op::SetRegistry { .. }
-            | Op::RequireRestart
-            | Op::EnableService { .. }
-            | Op::Fetch { .. }
-            | Op::Stage { .. }
-            | Op::AwaitInstaller
-            | Op::Install { .. }
-            | Op::ReadLog { .. }
-            | Op::Script { .. }
-            | Op::Reach { .. }
-            | Op::Search(_)
-            | Op::FindDomainControllers { .. }
-            | Op::Wait { .. } => Some(twin.clone()),
-        };
+        let before = (!op.is_glance()).then(|| twin.clone());
         let asks_domain = matches!(op, Op::Search(_) | Op::Script { .. } | Op::Wait { .. });
         let shared = match asks_domain.then(|| self.shared()).transpose() {
             Ok(shared) => shared,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use agent_core::op::{Log, Op, Outcome, RegistryValue, Service};
+use agent_core::op::{Log, Op, Outcome, Program, ProgramKind, RegistryValue, Service};
 use agent_core::product;
 use protocol::facts::ServiceState;
 use protocol::signed::{ArtifactKind, ArtifactRef};
@@ -42,14 +42,26 @@ const INSTALLER_LOOK: Duration = Duration::from_secs(1);
 /// Folder in which people find installers.
 const STAGED: &str = r"C:\ProgramData\Entrain\staged";
 
-/// Folder of the agent's traces (product facts 1.3 [P]).
-const TRACES: &str = r"C:\ProgramData\Microsoft\Azure AD Connect Provisioning Agent\Trace";
-
 /// ERROR_SERVICE_DOES_NOT_EXIST.
 const NO_SUCH_SERVICE: i32 = 1060;
 
 /// Name of the setup's logs, without what comes behind it.
 const SETUP_LOG: &str = "provisioning-agent-setup";
+
+/// Name of a removal's logs, without what comes behind it.
+const REMOVAL_LOG: &str = "provisioning-agent-removal";
+
+/// Where Windows lists its programs: the 64-bit view and the 32-bit one (product facts 1.12 [K]).
+const PROGRAMS: [&str; 2] = [
+    r"SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall",
+    r"SOFTWARE\WOW6432Node\Microsoft\Windows\CurrentVersion\Uninstall",
+];
+
+/// Folder in which Windows keeps the setups of bundles; only administrators write to it (product facts 1.1 [S]).
+const PACKAGE_CACHE: &str = r"C:\ProgramData\Package Cache";
+
+/// Windows Installer.
+const MSIEXEC: &str = r"C:\Windows\System32\msiexec.exe";
 
 /// This server.
 #[derive(Debug)]
@@ -109,6 +121,14 @@ impl WindowsExec {
                 arguments,
                 log,
             } => self.install(artifact, arguments, *log).await,
+            Op::Programs { names } => {
+                programs(names).map_or_else(Outcome::Failed, Outcome::Programs)
+            }
+            Op::Uninstall { program, log } => self.uninstall(program, *log).await,
+            Op::PathExists { path } => match Path::new(path).try_exists() {
+                Ok(exists) => Outcome::Exists(exists),
+                Err(error) => Outcome::Failed(format!("{path}: {error}")),
+            },
             Op::ReadLog { log } => self.read_log(*log),
             Op::Script {
                 script,
@@ -187,10 +207,52 @@ impl WindowsExec {
             Err(error) => return Outcome::Failed(format!("the installer cannot be read: {error}")),
         }
         let mut command = Command::new(&program);
+        command.args(arguments).arg("/log").arg(&log);
+        let outcome = self.run(command).await;
+        drop(fs::remove_file(&program));
+        outcome
+    }
+
+    /// Takes a program off: a bundle by the setup that Windows kept for it, whose signature is checked before; a package by
+    /// Windows Installer, under its product code.
+    async fn uninstall(&self, program: &Program, log: Log) -> Outcome {
+        let Log::ProvisioningAgentRemoval = log else {
+            return Outcome::Failed("no removal writes that log".to_owned());
+        };
+        let log = self.logs().join(format!("{REMOVAL_LOG}.log"));
+        let prepared =
+            fs::create_dir_all(self.logs()).and_then(|()| logs::clear(&self.logs(), REMOVAL_LOG));
+        if let Err(error) = prepared {
+            return Outcome::Failed(format!("the log cannot be put in place: {error}"));
+        }
+        let command = match program.kind {
+            ProgramKind::Bundle => match cached_setup(&program.id) {
+                Ok(setup) => {
+                    let mut command = Command::new(setup);
+                    command
+                        .args(["/uninstall", "/quiet", "/norestart", "/log"])
+                        .arg(&log);
+                    command
+                }
+                Err(why) => return Outcome::Failed(why),
+            },
+            ProgramKind::Package if is_product_code(&program.id) => {
+                let mut command = Command::new(MSIEXEC);
+                command
+                    .args(["/x", &program.id, "/qn", "/norestart", "/l*v"])
+                    .arg(&log);
+                command
+            }
+            ProgramKind::Package | ProgramKind::Other => {
+                return Outcome::Failed(format!("{} is no product code", program.id));
+            }
+        };
+        self.run(command).await
+    }
+
+    /// Runs an installer to its end. That it was begun is on disk meanwhile: it outlives the agent.
+    async fn run(&self, mut command: Command) -> Outcome {
         command
-            .args(arguments)
-            .arg("/log")
-            .arg(&log)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
@@ -210,7 +272,6 @@ impl WindowsExec {
         }
         let status = child.wait().await;
         drop(fs::remove_file(self.begun_path()));
-        drop(fs::remove_file(&program));
         match status.map(|status| status.code()) {
             Ok(Some(code)) => Outcome::Exited { code },
             Ok(None) => Outcome::Failed("it ended without an exit code".to_owned()),
@@ -246,10 +307,97 @@ impl WindowsExec {
     fn read_log(&self, log: Log) -> Outcome {
         let lines = match log {
             Log::ProvisioningAgentSetup => logs::of_setup(&self.logs(), SETUP_LOG),
-            Log::ProvisioningAgentTrace => logs::newest(Path::new(TRACES)),
+            Log::ProvisioningAgentRemoval => logs::of_setup(&self.logs(), REMOVAL_LOG),
+            Log::ProvisioningAgentTrace => logs::newest(Path::new(product::AGENT_TRACES)),
         };
         lines.map_or_else(|error| Outcome::Failed(error.to_string()), Outcome::Lines)
     }
+}
+
+/// The programs of these names in both of Windows' lists.
+fn programs(names: &[String]) -> Result<Vec<Program>, String> {
+    let mut found: Vec<Program> = Vec::new();
+    for list in PROGRAMS {
+        let list = match LOCAL_MACHINE.open(list) {
+            Ok(list) => list,
+            Err(error) if is_absent(error.code().0) => continue,
+            Err(error) => return Err(error.to_string()),
+        };
+        for id in list.keys().map_err(|error| error.to_string())? {
+            let entry = match list.open(&id) {
+                Ok(entry) => entry,
+                // Gone since it was listed.
+                Err(error) if is_absent(error.code().0) => continue,
+                Err(error) => return Err(format!("{id}: {error}")),
+            };
+            let Ok(name) = entry.get_string("DisplayName") else {
+                continue;
+            };
+            if !names
+                .iter()
+                .any(|wanted| wanted.eq_ignore_ascii_case(&name))
+            {
+                continue;
+            }
+            let kind = if entry.get_string("BundleCachePath").is_ok() {
+                ProgramKind::Bundle
+            } else if entry.get_u32("WindowsInstaller") == Ok(1) && is_product_code(&id) {
+                ProgramKind::Package
+            } else {
+                ProgramKind::Other
+            };
+            let program = Program { id, name, kind };
+            if !found.contains(&program) {
+                found.push(program);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A GUID in braces.
+fn is_product_code(id: &str) -> bool {
+    let inner = id.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    inner.is_some_and(|inner| {
+        let lengths: Vec<usize> = inner.split('-').map(str::len).collect();
+        let hex = |letter: char| letter.is_ascii_hexdigit() || letter == '-';
+        lengths == [8, 4, 4, 4, 12] && inner.chars().all(hex)
+    })
+}
+
+/// The setup that Windows kept of a bundle: in the package cache, and signed as the product's own.
+fn cached_setup(id: &str) -> Result<PathBuf, String> {
+    let path = PROGRAMS.iter().find_map(|list| {
+        let entry = LOCAL_MACHINE.open(format!("{list}\\{id}")).ok()?;
+        entry.get_string("BundleCachePath").ok()
+    });
+    let path = PathBuf::from(path.ok_or("Windows does not say where its setup lies")?);
+    let cache = Path::new(PACKAGE_CACHE);
+    let real = |path: &Path| {
+        fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    if !real(&path)?.starts_with(real(cache)?) {
+        return Err(format!(
+            "its setup {} lies outside of {PACKAGE_CACHE}, and is not run",
+            path.display()
+        ));
+    }
+    let seen = provenance::inspect(&path).map_err(|error| {
+        format!(
+            "its setup {} was refused: {}",
+            path.display(),
+            crate::agent::chain(&error)
+        )
+    })?;
+    if seen.product != protocol::step::Product::ProvisioningAgent || seen.kind != ArtifactKind::Exe
+    {
+        return Err(format!(
+            "its setup {} is that of {}",
+            path.display(),
+            seen.product.as_str()
+        ));
+    }
+    Ok(path)
 }
 
 /// Looks at a fetched artifact: its Authenticode chain, product and version must be what the manifest says.

@@ -138,11 +138,21 @@ pub enum Fault {
     UpgradeActivates,
     /// What other servers change in the directory is seen late here.
     ReplicationSlow,
+    /// The setup that Windows kept for the removal is gone (1.12).
+    BundleCacheMissing,
+    /// The bundle's removal leaves the agent and the updater, as before 1.1.972.0 (1.11, 1.12).
+    BundleLeavesPackages,
+    /// A removal ends with 1603.
+    RemovalFails,
+    /// The agent's service is still there after the removal.
+    AgentServiceStays,
+    /// The install folder is still there after the removal.
+    FolderStays,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 66] = [
+    pub const ALL: [Self; 71] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -209,5 +219,10 @@ impl Fault {
         Self::DirectoryUnreadable,
         Self::UpgradeActivates,
         Self::ReplicationSlow,
+        Self::BundleCacheMissing,
+        Self::BundleLeavesPackages,
+        Self::RemovalFails,
+        Self::AgentServiceStays,
+        Self::FolderStays,
     ];
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use agent_core::op::{Log, Op, Outcome, RegistryValue, Script, Service};
+use agent_core::op::{Log, Op, Outcome, Program, ProgramKind, RegistryValue, Script, Service};
 use agent_core::product;
 use agent_core::step::facts::join;
 use protocol::facts::ServiceState;
@@ -28,9 +28,14 @@ pub struct Twin {
     services: BTreeMap<String, Service>,
     files: BTreeMap<String, Option<Version>>,
     logs: BTreeMap<Log, Vec<String>>,
+    /// Windows' list of programs, as far as it is modelled.
+    programs: Vec<Program>,
     staged: Option<Version>,
     waited: u32,
     staging: Option<bool>,
+    /// The modelled person ticks staging mode when Connect is installed.
+    #[serde(default)]
+    ticks_staging: bool,
     /// The account that the modelled person chooses at the wizard.
     chosen: String,
     /// Domains that the module was given.
@@ -56,9 +61,11 @@ impl Twin {
             services: BTreeMap::new(),
             files: BTreeMap::new(),
             logs: BTreeMap::new(),
+            programs: Vec::new(),
             staged: None,
             waited: 0,
             staging: None,
+            ticks_staging: false,
             chosen: product::DEFAULT_GMSA.to_owned(),
             domains: Vec::new(),
             view: View::default(),
@@ -72,6 +79,7 @@ impl Twin {
                 twin.lay_down_agent(version);
                 twin.register(&tenant, product::DEFAULT_GMSA);
             }
+            Installed::Unregistered { version } => twin.lay_down_agent(version),
             Installed::Connect { version, staging } => twin.lay_down_connect(version, staging),
         }
         twin
@@ -99,9 +107,39 @@ impl Twin {
         self.view.shared = shared;
     }
 
+    /// Whether its provisioning agent serves: registered, and its service runs.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        let running = self
+            .service(product::AGENT_SERVICE)
+            .is_some_and(|service| service.state == ServiceState::Running);
+        running
+            && self
+                .read(product::AGENT_KEY, product::AGENT_TENANT)
+                .is_some()
+    }
+
+    /// Whether its Connect Sync is staging; `None` where none is configured.
+    #[must_use]
+    pub const fn staging(&self) -> Option<bool> {
+        self.staging
+    }
+
+    /// Has the agent's service run as that account.
+    pub fn set_account(&mut self, account: &str) {
+        if let Some(service) = self.services.get_mut(product::AGENT_SERVICE) {
+            account.clone_into(&mut service.account);
+        }
+    }
+
     /// Has the modelled person choose that gMSA at the wizard.
     pub fn choose_account(&mut self, gmsa: &str) {
         gmsa.clone_into(&mut self.chosen);
+    }
+
+    /// Has the modelled person tick staging mode when Connect is installed.
+    pub const fn tick_staging(&mut self) {
+        self.ticks_staging = true;
     }
 
     /// A person registers the agent at the wizard just now.
@@ -226,6 +264,17 @@ impl Twin {
                 Some(version),
             );
         }
+        let [package, _, agent, _, updater, _] = product::AGENT_PROGRAMS;
+        let program = |number: u8, name: &str, kind| Program {
+            id: format!("{{00000000-0000-0000-0000-00000000000{number}}}"),
+            name: name.to_owned(),
+            kind,
+        };
+        self.programs = vec![
+            program(1, package, ProgramKind::Bundle),
+            program(2, agent, ProgramKind::Package),
+            program(3, updater, ProgramKind::Package),
+        ];
         let account = self
             .services
             .get(product::AGENT_SERVICE)
@@ -356,6 +405,16 @@ impl Twin {
             }
             Op::AwaitInstaller => (Outcome::Done, INSTANT),
             Op::Install { artifact, .. } => self.install(artifact),
+            Op::Programs { names } => {
+                let named = |program: &&Program| {
+                    let mut names = names.iter();
+                    names.any(|name| name.eq_ignore_ascii_case(&program.name))
+                };
+                let programs = self.programs.iter().filter(named).cloned().collect();
+                (Outcome::Programs(programs), INSTANT)
+            }
+            Op::Uninstall { program, .. } => self.uninstall(program),
+            Op::PathExists { path } => (Outcome::Exists(self.path_exists(path)), INSTANT),
             Op::ReadLog { log } => (self.log(*log), INSTANT),
             Op::Script { script, input, .. } => self.script(*script, input, secrets),
             Op::SecretsFit { secrets: wanted } => {
@@ -490,6 +549,67 @@ impl Twin {
         self.logs
             .insert(log, vec!["Exit code: 0x0, restarting: No".to_owned()]);
         (Outcome::Exited { code: 0 }, Duration::from_secs(140))
+    }
+
+    fn path_exists(&self, path: &str) -> bool {
+        if path.eq_ignore_ascii_case(product::AGENT_TRACES) {
+            return self.logs.contains_key(&Log::ProvisioningAgentTrace);
+        }
+        let stays =
+            self.has(Fault::FolderStays) && path.eq_ignore_ascii_case(product::AGENT_FOLDER);
+        let below = format!("{path}\\").to_lowercase();
+        stays || self.files.keys().any(|file| file.starts_with(&below))
+    }
+
+    /// Takes a program off; a bundle takes along what it brought (facts 1.12).
+    fn uninstall(&mut self, program: &Program) -> (Outcome, Duration) {
+        if self.has(Fault::InstallerBusy) {
+            return (Outcome::Exited { code: 1618 }, Duration::from_secs(5));
+        }
+        if program.kind == ProgramKind::Bundle && self.has(Fault::BundleCacheMissing) {
+            let why = "its setup is not in Windows' package cache any more (model)";
+            return (Outcome::Failed(why.to_owned()), INSTANT);
+        }
+        self.changes.push(format!("uninstall {}", program.name));
+        if self.has(Fault::RemovalFails) {
+            let lines = [
+                "Error 1921: the service could not be stopped (model)",
+                "Exit code: 0x643",
+            ];
+            self.logs.insert(
+                Log::ProvisioningAgentRemoval,
+                lines.map(ToOwned::to_owned).to_vec(),
+            );
+            return (Outcome::Exited { code: 1603 }, Duration::from_secs(60));
+        }
+        let whole = program.kind == ProgramKind::Bundle && !self.has(Fault::BundleLeavesPackages);
+        let going: Vec<Program> = self
+            .programs
+            .iter()
+            .filter(|one| whole || one.id == program.id)
+            .cloned()
+            .collect();
+        self.programs.retain(|one| !going.contains(one));
+        for program in going.iter().filter(|one| one.kind == ProgramKind::Package) {
+            if product::is_updater(&program.name) {
+                self.services.remove(product::UPDATER_SERVICE);
+                continue;
+            }
+            if !self.has(Fault::AgentServiceStays) {
+                self.services.remove(product::AGENT_SERVICE);
+            }
+            let below = format!("{}\\", product::AGENT_FOLDER).to_lowercase();
+            self.files.retain(|file, _| !file.starts_with(&below));
+            // The tenant was not written by the setup, and stays.
+            self.registry
+                .remove(&value_id(product::AGENT_KEY, product::AGENT_FOLDER_VALUE));
+        }
+        let code = if self.has(Fault::SetupWantsRestart) {
+            3010
+        } else {
+            0
+        };
+        (Outcome::Exited { code }, Duration::from_secs(45))
     }
 
     fn script(
@@ -788,7 +908,8 @@ impl Twin {
             self.register_by_hand(&tenant);
         } else if let Some(version) = self.staged {
             self.changes.push("wizard of Connect".to_owned());
-            let keeps = self.staging.unwrap_or(false) && !self.has(Fault::UpgradeActivates);
+            let keeps =
+                self.staging.unwrap_or(self.ticks_staging) && !self.has(Fault::UpgradeActivates);
             self.lay_down_connect(version, keeps);
         }
     }

@@ -20,6 +20,11 @@ pub enum Installed {
         /// Its tenant.
         tenant: TenantId,
     },
+    /// A provisioning agent that was never registered.
+    Unregistered {
+        /// Its version.
+        version: Version,
+    },
     /// Connect Sync, configured.
     Connect {
         /// Its version.

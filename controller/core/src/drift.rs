@@ -72,6 +72,9 @@ pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
                 );
             } else if let Step::VerifyConnect(wanted) = step {
                 connect(wanted, part, facts.connect.as_ref(), &mut differences);
+            } else if let Step::VerifyProvisioningAgentRemoved(_) = step {
+                let back = facts.provisioning_agent.as_ref();
+                differences.extend(back.filter(|agent| !agent.is_removed()).map(returned));
             }
         }
         rows.extend(differences.into_iter().map(|one| DriftRow {
@@ -153,6 +156,19 @@ fn gone(product: Product, at_least: Version) -> Difference {
         what: "the product",
         wanted: format!("{at_least} or later"),
         seen: "gone".to_owned(),
+        accepted: false,
+    }
+}
+
+/// It was taken off, and is there again.
+fn returned(agent: &ProvisioningAgentFacts) -> Difference {
+    Difference {
+        product: Product::ProvisioningAgent,
+        what: "the product",
+        wanted: "gone".to_owned(),
+        seen: agent
+            .version
+            .map_or_else(|| "there".to_owned(), |version| version.to_string()),
         accepted: false,
     }
 }

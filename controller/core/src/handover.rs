@@ -34,6 +34,8 @@ pub struct Handover {
     pub owner: Option<String>,
     /// gMSAs that have their home there, with the servers that may retrieve the password.
     pub accounts: BTreeMap<GmsaName, BTreeSet<TargetId>>,
+    /// gMSAs that have their home there, with the servers that must no longer retrieve the password.
+    pub leaving: BTreeMap<GmsaName, BTreeSet<TargetId>>,
     /// True when agents serve the domain, so that their account needs rights in it.
     pub served: bool,
     /// What to read and to run: PowerShell.
@@ -51,18 +53,23 @@ pub fn handover(topology: &Topology, domain: &DomainName) -> Result<Handover, St
         .filter(|group| group.serves.iter().any(|(served, _)| served == domain));
     let served = serving.count() > 0;
     let mut accounts: BTreeMap<GmsaName, BTreeSet<TargetId>> = BTreeMap::new();
+    let mut leaving: BTreeMap<GmsaName, BTreeSet<TargetId>> = BTreeMap::new();
     for group in topology.agents.values() {
-        for (host, _) in &group.hosts {
-            if host.home_domain().as_ref() == Some(domain) {
-                let default = DEFAULT_GMSA.parse().ok();
-                let Some(name) = group.gmsa.clone().or(default) else {
-                    continue;
-                };
-                accounts.entry(name).or_default().insert(host.clone());
+        let default = DEFAULT_GMSA.parse().ok();
+        let Some(name) = group.gmsa.clone().or(default) else {
+            continue;
+        };
+        for (hosts, of) in [
+            (&group.hosts, &mut accounts),
+            (&group.retired, &mut leaving),
+        ] {
+            let own = hosts.iter().map(|(host, _)| host);
+            for host in own.filter(|host| host.home_domain().as_ref() == Some(domain)) {
+                of.entry(name.clone()).or_default().insert(host.clone());
             }
         }
     }
-    if !served && accounts.is_empty() {
+    if !served && accounts.is_empty() && leaving.is_empty() {
         return Err(format!(
             "nothing in the topology serves {domain} or is a server of it"
         ));
@@ -71,11 +78,13 @@ pub fn handover(topology: &Topology, domain: &DomainName) -> Result<Handover, St
     let owner = owner.and_then(|domain| domain.owner.clone());
     let mut script = String::new();
     write(&mut script, owner.as_deref(), domain, &accounts, served)
+        .and_then(|()| farewell(&mut script, domain, &leaving))
         .map_err(|_| "writing to a text cannot fail".to_owned())?;
     Ok(Handover {
         domain: domain.clone(),
         owner,
         accounts,
+        leaving,
         served,
         script,
     })
@@ -169,4 +178,44 @@ $administrator = Get-Credential"
         }
     }
     writeln!(out, "#    or all of them: entrain preflight")
+}
+
+/// What is taken back from servers that carry the agent no more.
+fn farewell(
+    out: &mut String,
+    domain: &DomainName,
+    leaving: &BTreeMap<GmsaName, BTreeSet<TargetId>>,
+) -> std::fmt::Result {
+    for (name, hosts) in leaving {
+        let short = name.as_str().trim_end_matches('$');
+        writeln!(
+            out,
+            "
+# 5. {name}: servers that go. Only once `entrain status` shows each of them as done: an agent that still runs stops
+#    when it may not retrieve the password any more. Rights in the directory are the account's, and stay."
+        )?;
+        for host in hosts {
+            writeln!(out, "#    {host}")?;
+        }
+        writeln!(out, "$leaving = @(")?;
+        for host in hosts {
+            writeln!(
+                out,
+                "    Get-ADComputer -Server '{domain}' -Filter \"DNSHostName -eq '{host}'\""
+            )?;
+        }
+        writeln!(
+            out,
+            ")
+$account = Get-ADServiceAccount -Server '{domain}' -Identity '{short}' -Properties PrincipalsAllowedToRetrieveManagedPassword
+$readers = @($account.PrincipalsAllowedToRetrieveManagedPassword | Where-Object {{ $leaving.DistinguishedName -notcontains $_ }})
+if ($readers.Count -gt 0) {{
+    Set-ADServiceAccount -Server '{domain}' -Identity '{short}' -PrincipalsAllowedToRetrieveManagedPassword $readers
+}} else {{
+    # Nobody else uses it: {name} itself may go, if nothing but these agents ever did.
+    Set-ADServiceAccount -Server '{domain}' -Identity '{short}' -PrincipalsAllowedToRetrieveManagedPassword $null
+}}"
+        )?;
+    }
+    Ok(())
 }

@@ -164,6 +164,9 @@ pub enum Record {
         by: String,
         /// Change number.
         change: Option<String>,
+        /// How many acts that cannot be undone were accepted with it (G10).
+        #[serde(default)]
+        irreversible: u32,
     },
     /// An operator ordered something of a rollout.
     Ordered {

@@ -136,6 +136,7 @@ fn each_step_note_link_and_upgrade_path_has_one_row() {
     wanted.extend(["A6n", "A-link", "E-link", "C"].map(ToOwned::to_owned));
     wanted.extend((1..=10).map(|number| format!("E{number}")));
     wanted.extend((1..=6).map(|number| format!("U{number}")));
+    wanted.extend((1..=4).map(|number| format!("R{number}")));
     wanted.sort();
     let mut there: Vec<String> = rows().into_iter().map(|(id, _)| id).collect();
     there.sort();

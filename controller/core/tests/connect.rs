@@ -97,6 +97,7 @@ impl World {
                 plan: plan.id(),
                 by: "root".to_owned(),
                 change: None,
+                irreversible: 0,
             };
             fleet.apply(&applied, Some(&plan), NOW);
         }

@@ -16,6 +16,7 @@ owner = "ad-corp@contoso.com"
 serves = ["corp.contoso.com", "emea.corp.contoso.com"]
 hosts = ["sync-01.corp.contoso.com", "sync-02.corp.contoso.com"]
 gmsa = "svcEntraSync$"
+retired = ["sync-00.corp.contoso.com"]
 [agents.fra]
 serves = ["emea.corp.contoso.com"]
 hosts = ["fra-sync-01.emea.corp.contoso.com"]
@@ -64,6 +65,14 @@ fn each_domain_gets_its_own_part_as_powershell() {
             .count(),
         0,
         "no credential is handed to anybody"
+    );
+
+    // Who goes is in the last part alone, and keeps nothing.
+    let (stay, go) = home.split_once("# 5. svcEntraSync$").unwrap();
+    assert!(!stay.contains("sync-00"), "{stay}");
+    assert!(
+        go.contains("DNSHostName -eq 'sync-00.corp.contoso.com'") && !go.contains("sync-01"),
+        "{go}"
     );
 
     let child = handover(&topology, &"emea.corp.contoso.com".parse().unwrap())

@@ -45,6 +45,7 @@ hosts = ["h1.b.test", "h2.b.test", "h3.b.test"]
 [agents.both]
 serves = ["a.test", "b.test"]
 hosts = ["h1.c.test"]
+retired = ["h2.c.test"]
 [domain."a.test"]
 min_serving = 4
 [domain."b.test"]
@@ -70,6 +71,9 @@ const DOMAINS: [(&str, &[&str], usize); 2] = [
         2,
     ),
 ];
+
+/// Goes for good: it is not among those that must keep serving.
+const LEAVING: &str = "h2.c.test";
 
 fn facts() -> Facts {
     // Serving, and older than what is wanted: every target is upgraded, which is an outage.
@@ -166,6 +170,7 @@ impl Sim {
             plan: plan.id(),
             by: "root".to_owned(),
             change: None,
+            irreversible: 0,
         };
         log.push((now, applied));
         let live = Live {
@@ -593,7 +598,7 @@ impl Sim {
             return;
         }
         for (domain, servers, minimum) in DOMAINS {
-            if !servers.contains(&target.as_str()) {
+            if !servers.contains(&target.as_str()) && target.as_str() != LEAVING {
                 continue;
             }
             let serving = servers.iter().filter(|server| {

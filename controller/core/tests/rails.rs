@@ -130,11 +130,13 @@ fn configures(step: &Step) -> Option<&TenantId> {
         Step::RegisterProvisioningAgent(register) => Some(&register.tenant),
         Step::GuideProvisioningAgent(guide) => Some(&guide.tenant),
         Step::VerifyProvisioningAgent(verify) => Some(&verify.tenant),
+        Step::RemoveProvisioningAgent(remove) => Some(&remove.tenant),
         Step::ReportFacts
         | Step::InstallProvisioningAgent(_)
         | Step::StageConnect(_)
         | Step::GuideConnect(_)
-        | Step::VerifyConnect(_) => None,
+        | Step::VerifyConnect(_)
+        | Step::VerifyProvisioningAgentRemoved(_) => None,
     }
 }
 
@@ -157,8 +159,11 @@ fn holds(plan: &Plan, known: &Fleetwide) -> Result<(), TestCaseError> {
         }
         for phase in &part.phases {
             let changes = !phase.steps.iter().all(Step::is_read_only);
+            // A removal asks the little that it needs itself.
+            let first = &phase.steps[0];
+            let asks = matches!(first, Step::Preflight(_) | Step::RemoveProvisioningAgent(_));
             prop_assert!(
-                !changes || matches!(phase.steps[0], Step::Preflight(_)),
+                !changes || asks,
                 "G8: a phase changes {target} before its preflight"
             );
         }

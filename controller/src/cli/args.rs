@@ -120,6 +120,9 @@ pub(crate) enum Verb {
         /// Change number.
         #[arg(long)]
         change: Option<String>,
+        /// How many of its acts cannot be undone, as the plan lists them: given by whoever has read them.
+        #[arg(long, value_name = "COUNT")]
+        irreversible: Option<u32>,
         /// Watches until the rollout is over.
         #[arg(long)]
         watch: bool,

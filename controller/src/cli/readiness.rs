@@ -45,10 +45,7 @@ pub(crate) async fn run(client: &Client, planned: &Planned, json: bool) -> anyho
         return Ok(exit::FINDINGS);
     };
     let applied: Applied = client
-        .post(
-            &format!("/v1/plans/{}/apply", plan.0),
-            &ApplyAsk { change: None },
-        )
+        .post(&format!("/v1/plans/{}/apply", plan.0), &ApplyAsk::default())
         .await?;
     let frame = follow(client, applied.rollout, Show::Bars, |frame| {
         let over = |target: &controller_core::fleet::TargetView| {

@@ -90,10 +90,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         Verb::Apply {
             plan,
             change,
+            irreversible,
             watch,
         } => {
+            let ask = ApplyAsk {
+                change,
+                irreversible,
+            };
             let applied: Applied = client
-                .post(&format!("/v1/plans/{plan}/apply"), &ApplyAsk { change })
+                .post(&format!("/v1/plans/{plan}/apply"), &ask)
                 .await?;
             output::print(&format!(
                 "rollout {} has begun; entrain watch {0}",

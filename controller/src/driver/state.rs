@@ -560,6 +560,7 @@ impl Core {
         batch: &mut Batch,
         plan_id: PlanId,
         change: Option<String>,
+        irreversible: Option<u32>,
         by: &str,
     ) -> Result<RolloutId, String> {
         let plan = self
@@ -573,6 +574,16 @@ impl Core {
             return Err(
                 "a tenant of this plan asks for a change number: give --change NUMBER".to_owned(),
             );
+        }
+        let acts = u32::try_from(plan.irreversible.len()).unwrap_or(u32::MAX);
+        if acts != irreversible.unwrap_or(0) {
+            return Err(match acts {
+                0 => "nothing in this plan is beyond undoing: leave --irreversible out".to_owned(),
+                _ => format!(
+                    "{acts} of its acts cannot be undone (G10): {}; whoever wants them gives --irreversible {acts}",
+                    plan.irreversible.join("; ")
+                ),
+            });
         }
         let facts = facts::digest(self.fleet.known(), plan.targets.keys().cloned());
         if facts != plan.facts {
@@ -605,6 +616,7 @@ impl Core {
                 plan: plan_id,
                 by: by.to_owned(),
                 change,
+                irreversible: acts,
             },
         );
         Ok(id)

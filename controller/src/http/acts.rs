@@ -173,7 +173,7 @@ pub(super) async fn apply(
 ) -> Answer<Applied> {
     let applied = api.hub.act(move |core, batch, answer| {
         let rollout = find_plan(core, &plan).and_then(|plan| {
-            core.apply_plan(batch, plan, ask.change, &by)
+            core.apply_plan(batch, plan, ask.change, ask.irreversible, &by)
                 .map_err(Problem::Refused)
         });
         answer_stored(batch, answer, rollout.map(|rollout| Applied { rollout }));

@@ -93,10 +93,13 @@ pub struct Planned {
 }
 
 /// What `apply` sends.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ApplyAsk {
     /// Change number.
     pub change: Option<String>,
+    /// How many acts that cannot be undone are accepted.
+    #[serde(default)]
+    pub irreversible: Option<u32>,
 }
 
 /// What `apply` gives.

@@ -22,6 +22,8 @@ pub enum Phase {
     Register,
     /// Verifies, and says which grade was seen.
     Prove,
+    /// Takes a product off the target.
+    Remove,
 }
 
 impl Phase {
@@ -33,6 +35,7 @@ impl Phase {
             Self::Prepare => "prepare",
             Self::Register => "register",
             Self::Prove => "prove",
+            Self::Remove => "remove",
         }
     }
 }

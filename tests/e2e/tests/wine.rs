@@ -543,6 +543,66 @@ fn killed_while_the_setup_runs(world: &World, wine: &Wine) {
     );
 }
 
+/// The agent is taken off by the setup that Windows kept: its signature is checked before, and it is not run from elsewhere.
+fn taken_off(world: &World, wine: &Wine) {
+    let topology = world.write(
+        "retired.toml",
+        &format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[agents.corp]\nserves = [\"corp.contoso.test\"]\nhosts = []\nretired = [\"{TARGET}\"]\n"
+        ),
+    );
+    let kept = wine.drive("ProgramData/Package Cache/{6a1d9a0e-6a39-4f6e-9e6e-5d6f0d0f7b10}/AADConnectProvisioningAgentSetup.exe");
+    let bytes = std::fs::read(&kept).unwrap();
+    let mut altered = bytes.clone();
+    let middle = altered.len() / 2;
+    altered[middle] ^= 1;
+    std::fs::write(&kept, altered).unwrap();
+    let planned = world.json(&["plan", &topology, "--json"]);
+    let plan = planned["plan"].as_str().unwrap();
+    must(
+        world.entrain(&["apply", plan, "--irreversible", "1"]),
+        "apply",
+    );
+    until("an altered setup is not run", || {
+        (world.state(TARGET).0 == "failed").then_some(())
+    });
+    let why = text(&world.entrain(&["why", TARGET]));
+    assert!(why.contains("was refused"), "{why}");
+    let agent = wine.drive("Program Files/Microsoft Azure AD Connect Provisioning Agent/AADConnectProvisioningAgent.exe");
+    assert!(!agent.exists(), "its package went by its product code");
+    // The bundle's own entry is left, until its setup is whole again.
+    std::fs::write(&kept, bytes).unwrap();
+    let before = world.events().len();
+    must(world.entrain(&["retry", "r3"]), "retry");
+    until("it is gone", || {
+        let (state, detail) = world.state(TARGET);
+        let ended = matches!(state.as_str(), "failed" | "refused" | "inconclusive");
+        let again = world.events().into_iter().skip(before);
+        let over = again.filter(|(_, _, event)| matches!(event, Event::RunFinished { .. }));
+        assert!(
+            !ended || over.count() == 0,
+            "{state}: {detail}\n{}",
+            text(&world.entrain(&["why", TARGET]))
+        );
+        (state == "done").then_some(())
+    });
+    let query = wine.run(&["sc", "query", "AADConnectProvisioningAgent"]);
+    assert!(!query.status.success(), "{}", text(&query));
+    let listed = text(&wine.run(&[
+        "reg",
+        "query",
+        r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall",
+        "/s",
+    ]));
+    assert!(!listed.contains("Entra Provisioning Agent"), "{listed}");
+    let calls = std::fs::read_to_string(wine.drive("standin/calls")).unwrap();
+    assert_eq!(calls.matches("/uninstall").count(), 1, "{calls}");
+    let why = text(&world.entrain(&["why", TARGET]));
+    // What the cmdlets wrote after the setup is left, and told.
+    assert!(why.contains("RM05"), "{why}");
+    drop(world.audit());
+}
+
 /// Listens as the sign-in hosts; answers nobody, which is all that a port probe asks.
 fn listen(port: u16) {
     let listener = TcpListener::bind(("127.0.0.1", port))
@@ -701,6 +761,8 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
 
     let package = package(&wine, folder.path(), &certificate, &key);
     connect(&mut world, &wine, &package);
+
+    taken_off(&world, &wine);
 
     // The service stops when it is told to, and comes back with the same identity.
     let connected = || {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use protocol::event::{Completion, Grade, Verdict};
 use protocol::facts::{ConnectFacts, ServiceState};
-use protocol::step::{ConnectWork, GuideConnect, StageConnect, VerifyConnect};
+use protocol::step::{GuideConnect, StageConnect, VerifyConnect};
 
 use crate::catalogue;
 use crate::op::{Op, Script};
@@ -73,7 +73,7 @@ pub fn stage(stage: &StageConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
 /// # Errors
 /// While outcomes are missing, and when it fails.
 pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
-    let staging = guide.work == ConnectWork::UpgradeStaging;
+    let staging = guide.work.staging();
     let done = |connect: Option<ConnectFacts>| {
         let connect = connect?;
         let version = connect
@@ -112,7 +112,7 @@ fn settled(is_staging: bool, wanted_staging: bool) -> Flow<()> {
     match (is_staging, wanted_staging) {
         (true, true) | (false, false) => Ok(()),
         (false, true) => fail(
-            "the server is active now and was to stay staging: two servers of the tenant may be active; put it into staging mode by the wizard at once (G1)",
+            "the server is active now and was to be staging: two servers of the tenant may be active; put it into staging mode by the wizard at once (G1)",
         ),
         (true, false) => fail(
             "the server is staging now and was to be active: no server of the tenant may be exporting; look at the wizard's page on staging mode",

@@ -299,6 +299,20 @@ impl Directory {
         }))
     }
 
+    /// Whether a gMSA lists a server, or a group of it, among those that may retrieve its password.
+    ///
+    /// # Errors
+    /// While outcomes are missing.
+    pub fn lists(&self, name: &GmsaName, host: &str, cx: &mut Cx<'_>) -> Flow<Reading<bool>> {
+        let gmsa = self.gmsa(name, cx)?;
+        let own = self.computer(host, cx)?;
+        Ok(gmsa.and_then(|gmsa| {
+            let gmsa = gmsa.ok_or_else(|| format!("no {name} is seen"))?;
+            let (readers, own) = (gmsa.readers?, own?);
+            Ok(own.is_among(&readers))
+        }))
+    }
+
     /// Operating systems of the domain's controllers (PF48).
     ///
     /// # Errors
@@ -356,6 +370,14 @@ pub struct Computer {
     pub groups: Vec<String>,
     /// `msDS-SupportedEncryptionTypes`.
     pub encryption: Option<i64>,
+}
+
+impl Computer {
+    /// Whether it, or a group of it, is among these.
+    #[must_use]
+    pub fn is_among(&self, readers: &[String]) -> bool {
+        readers.contains(&self.sid) || self.groups.iter().any(|group| readers.contains(group))
+    }
 }
 
 /// Names of a domain and its forest.

@@ -6,6 +6,7 @@ pub mod directory;
 pub mod facts;
 pub mod preflight;
 pub mod provisioning_agent;
+pub mod removal;
 
 use protocol::event::{Completion, Failure, Finding};
 use protocol::step::Step;
@@ -34,6 +35,8 @@ pub fn perform(step: &Step, cx: &mut Cx<'_>) -> Flow<Complete> {
         Step::StageConnect(stage) => connect::stage(stage, cx),
         Step::GuideConnect(guide) => connect::guide(guide, cx),
         Step::VerifyConnect(verify) => connect::verify(verify, cx),
+        Step::RemoveProvisioningAgent(remove) => removal::remove(remove, cx),
+        Step::VerifyProvisioningAgentRemoved(verify) => removal::verify(verify, cx),
     }
 }
 

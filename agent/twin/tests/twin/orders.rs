@@ -13,26 +13,14 @@ use agent_core::procedure::Host;
 use agent_core::run::{Action, Run};
 use agent_twin::{Installed, Profile, Twin};
 use protocol::event::Event;
-use protocol::key::SigningKey;
-use protocol::signed::{
-    ArtifactKind, ArtifactRef, Ending, Manifest, Phase, RoleKeys, Verified, sign, verify,
-};
+use protocol::signed::{Ending, Manifest, RoleKeys, Verified, verify};
 use protocol::step::*;
 use protocol::task::TaskText;
-use protocol::{Digest, Generation, PlanId, RolloutId, TargetId, TenantId, Timestamp, Version};
+use protocol::{Digest, Timestamp, Version};
 
-const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+use crate::common::{NEWEST, NOW, manifest, target, tenant};
+
 const HOUR: Duration = Duration::from_secs(3600);
-const NEWEST: Version = Version::new(1, 1, 2505, 0);
-
-fn tenant() -> TenantId {
-    "3f0c8a4e-0000-0000-0000-000000000000".parse().unwrap()
-}
-
-fn target() -> TargetId {
-    "sync-01.corp.contoso.com".parse().unwrap()
-}
-
 fn install() -> Step {
     Step::InstallProvisioningAgent(InstallProvisioningAgent {
         artifact: Digest::of(b"setup"),
@@ -86,37 +74,7 @@ struct Story {
 impl Story {
     /// A run of these steps on a server that has an agent of that version, or none.
     fn new(steps: Vec<Step>, installed: Option<Version>) -> Self {
-        let key = SigningKey::generate();
-        let manifest = Manifest {
-            format: 1,
-            tenant: tenant(),
-            target: target(),
-            target_key: key.public().fingerprint(),
-            generation: Generation(1),
-            rollout: RolloutId(1),
-            plan: PlanId(Digest::ZERO),
-            change: None,
-            phase: Phase::Prepare,
-            issued: NOW,
-            not_before: NOW,
-            expires: NOW.plus(HOUR * 24),
-            assumed: None,
-            steps,
-            artifacts: vec![ArtifactRef {
-                sha256: Digest::of(b"setup"),
-                chunks: Digest::ZERO,
-                size: 5,
-                kind: ArtifactKind::Exe,
-                product: Product::ProvisioningAgent,
-                version: NEWEST,
-            }],
-            approval: None,
-        };
-        let role = RoleKeys {
-            keys: vec![key.public()],
-            threshold: 1,
-        };
-        let bytes = sign(&manifest, &[&key]).to_json();
+        let (bytes, role) = manifest(steps);
         let installed = match installed {
             Some(version) => Installed::ProvisioningAgent {
                 version,

@@ -9,32 +9,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agent_core::op::{Op, Outcome, RegistryValue};
-use agent_core::procedure::Host;
-use agent_core::run::{Action, Conclusion, Run};
+use agent_core::run::Action;
 use agent_twin::{Fault, Installed, Profile, Twin};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use protocol::event::{Event, Grade, Verdict};
-use protocol::key::SigningKey;
-use protocol::secret::{Secret, SecretKind};
-use protocol::signed::{
-    ArtifactKind, ArtifactRef, Ending, Manifest, Phase, RoleKeys, StepEnding, Verified, sign,
-    verify,
-};
+use protocol::secret::SecretKind;
+use protocol::signed::{Ending, StepEnding};
 use protocol::step::*;
-use protocol::task::TaskText;
-use protocol::{Digest, Generation, PlanId, RolloutId, TargetId, TenantId, Timestamp, Version};
+use protocol::{Digest, Version};
 
-const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
-const NEWEST: Version = Version::new(1, 1, 2505, 0);
-
-fn tenant() -> TenantId {
-    "3f0c8a4e-0000-0000-0000-000000000000".parse().unwrap()
-}
-
-fn target() -> TargetId {
-    "sync-01.corp.contoso.com".parse().unwrap()
-}
+use crate::common::{NEWEST, drive, drive_beside, drive_with, target, tenant, text};
 
 fn domains(rights: DirectoryRights) -> Vec<ServedDomain> {
     let domain = |name: &str| ServedDomain {
@@ -43,16 +28,6 @@ fn domains(rights: DirectoryRights) -> Vec<ServedDomain> {
         rights,
     };
     vec![domain("corp.contoso.com"), domain("emea.corp.contoso.com")]
-}
-
-fn text() -> TaskText {
-    TaskText {
-        title: "wizard".to_owned(),
-        why: "sign-in".to_owned(),
-        bring: Vec::new(),
-        pages: Vec::new(),
-        seen_by: "TenantID".to_owned(),
-    }
 }
 
 fn preflight(product: Product, sign_in: SignIn, may_fix: Vec<Fix>) -> Step {
@@ -113,7 +88,8 @@ fn agent_steps(sign_in: SignIn, may_fix: Vec<Fix>) -> Vec<Step> {
 fn connect_steps(work: ConnectWork) -> Vec<Step> {
     let mut preflight = preflight(Product::Connect, SignIn::Wizard, Vec::new());
     if let Step::Preflight(preflight) = &mut preflight {
-        preflight.present = work != ConnectWork::InstallActive;
+        let upgrades = [ConnectWork::UpgradeActive, ConnectWork::UpgradeStaging];
+        preflight.present = upgrades.contains(&work);
     }
     vec![
         preflight,
@@ -129,42 +105,6 @@ fn connect_steps(work: ConnectWork) -> Vec<Step> {
     ]
 }
 
-fn manifest(steps: Vec<Step>) -> (Vec<u8>, RoleKeys) {
-    let key = SigningKey::generate();
-    let manifest = Manifest {
-        format: 1,
-        tenant: tenant(),
-        target: target(),
-        target_key: key.public().fingerprint(),
-        generation: Generation(1),
-        rollout: RolloutId(1),
-        plan: PlanId(Digest::ZERO),
-        change: None,
-        phase: Phase::Prepare,
-        issued: NOW,
-        not_before: NOW,
-        expires: NOW.plus(std::time::Duration::from_secs(86_400)),
-        assumed: None,
-        steps,
-        artifacts: vec![ArtifactRef {
-            sha256: Digest::of(b"setup"),
-            chunks: Digest::ZERO,
-            size: 5,
-            kind: ArtifactKind::Exe,
-            product: Product::ProvisioningAgent,
-            version: NEWEST,
-        }],
-        approval: None,
-    };
-    (
-        sign(&manifest, &[&key]).to_json(),
-        RoleKeys {
-            keys: vec![key.public()],
-            threshold: 1,
-        },
-    )
-}
-
 fn twin(faults: &[Fault]) -> Twin {
     Twin::new(Profile {
         target: target(),
@@ -172,74 +112,6 @@ fn twin(faults: &[Fault]) -> Twin {
         person: Some(tenant()),
         faults: faults.iter().copied().collect(),
     })
-}
-
-/// Drives a run on a twin. Before the action with number `cut` the agent dies and comes back with nothing but its journal.
-fn drive(steps: Vec<Step>, twin: &mut Twin, cut: Option<usize>) -> (Conclusion, Vec<Event>, usize) {
-    drive_with(steps, twin, cut, "value", |_, outcome| outcome)
-}
-
-/// The same with a secret of one's own, and with other outcomes than the twin's.
-fn drive_with(
-    steps: Vec<Step>,
-    twin: &mut Twin,
-    cut: Option<usize>,
-    secret: &str,
-    instead: impl Fn(&Op, Outcome) -> Outcome,
-) -> (Conclusion, Vec<Event>, usize) {
-    drive_beside(steps, twin, cut, secret, |_, _| {}, instead)
-}
-
-/// The same where something happens on the server beside the run, before an action.
-fn drive_beside(
-    steps: Vec<Step>,
-    twin: &mut Twin,
-    cut: Option<usize>,
-    secret: &str,
-    beside: impl Fn(&Action, &mut Twin),
-    instead: impl Fn(&Op, Outcome) -> Outcome,
-) -> (Conclusion, Vec<Event>, usize) {
-    let (bytes, role) = manifest(steps);
-    let verified = || -> Verified<Manifest> { verify(&bytes, &role).unwrap() };
-    let host = || Host {
-        simulated: true,
-        agent_version: "0".to_owned(),
-    };
-    let mut journal: Vec<Event> = Vec::new();
-    let mut secrets: BTreeMap<SecretKind, Secret> = BTreeMap::new();
-    let mut run = Run::new(verified(), host(), &[], NOW);
-    let mut actions = 0;
-    loop {
-        let action = run
-            .poll_action()
-            .expect("a run that is not over has something to do");
-        if Some(actions) == cut {
-            secrets.clear();
-            run = Run::new(verified(), host(), &journal, NOW);
-            actions += 1;
-            continue;
-        }
-        actions += 1;
-        assert!(actions < 2000, "the run does not end");
-        beside(&action, twin);
-        match action {
-            Action::Journal(event) => journal.push(event),
-            Action::Perform { number, op } => {
-                let (outcome, _) = twin.perform(&op, &secrets);
-                run.handle_outcome(number, instead(&op, outcome), NOW);
-            }
-            Action::AskPermit { step, attempt, .. } => run.handle_permit(step, attempt, None, NOW),
-            Action::AskSecret { number, wanted, .. } => {
-                let secret = Secret {
-                    user: "admin".to_owned(),
-                    value: secret.to_owned(),
-                };
-                secrets.insert(wanted.clone(), secret);
-                run.handle_secret(number, &wanted, Ok(()), NOW);
-            }
-            Action::Finish(conclusion) => return (conclusion, journal, actions),
-        }
-    }
 }
 
 #[test]
@@ -253,6 +125,12 @@ fn each_recipe_ends_well_on_a_server_in_order() {
     let (conclusion, ..) = drive(install, &mut twin(&[]), None);
     assert_eq!(conclusion.ending, Ending::Completed);
     assert_eq!(conclusion.grade, Some(Grade::Configured));
+    let mut second = twin(&[]);
+    second.tick_staging();
+    let install = connect_steps(ConnectWork::InstallStaging);
+    let (conclusion, ..) = drive(install, &mut second, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    assert!(conclusion.steps[2].summary.ends_with("staging"));
     for (work, staging) in UPGRADES {
         let (conclusion, journal, _) =
             drive(connect_steps(work), &mut old_connect(staging, &[]), None);
@@ -286,6 +164,25 @@ fn old_connect(staging: bool, faults: &[Fault]) -> Twin {
         person: Some(tenant()),
         faults: faults.iter().copied().collect(),
     })
+}
+
+/// The person at the wizard forgets the tick, or sets it where it must not be.
+#[test]
+fn an_installation_that_ends_in_the_other_mode_fails_loudly() {
+    for (work, ticks, words) in [
+        (ConnectWork::InstallStaging, false, "(G1)"),
+        (ConnectWork::InstallActive, true, "is staging now"),
+    ] {
+        let mut server = twin(&[]);
+        if ticks {
+            server.tick_staging();
+        }
+        let (conclusion, ..) = drive(connect_steps(work), &mut server, None);
+        let Ending::Failed(why) = conclusion.ending else {
+            panic!("not failed: {conclusion:?}")
+        };
+        assert!(why.contains(words), "{why}");
+    }
 }
 
 #[test]
@@ -354,10 +251,14 @@ fn a_cut_before_any_action_ends_as_without_it_and_repeats_no_change() {
         agent_steps(SignIn::Token, Vec::new()),
         agent_steps(SignIn::Wizard, vec![Fix::Tls12, Fix::Vaultsvc]),
         connect_steps(ConnectWork::InstallActive),
+        connect_steps(ConnectWork::InstallStaging),
     ] {
         let mut whole = twin(&[Fault::VaultDisabled]);
         if !matches!(steps[2], Step::GuideProvisioningAgent(_)) {
             whole = twin(&[]);
+        }
+        if matches!(&steps[2], Step::GuideConnect(guide) if guide.work.staging()) {
+            whole.tick_staging();
         }
         let fresh = whole.clone();
         let (conclusion, _, actions) = drive(steps.clone(), &mut whole, None);

@@ -519,6 +519,11 @@ impl Fleet {
                 if part.servers.contains(target) && seen.insert(domain) {
                     domains.push((domain, part.servers.as_slice(), part.min_serving));
                 }
+                // Who goes for good leaves at least one that serves, unless nobody is to stay.
+                if part.leaving.contains(target) && seen.insert(domain) {
+                    let minimum = part.min_serving.max(u32::from(!part.servers.is_empty()));
+                    domains.push((domain, part.servers.as_slice(), minimum));
+                }
             }
         }
         domains

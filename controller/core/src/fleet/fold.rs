@@ -8,7 +8,7 @@ use protocol::{Attempt, BundleId, Fingerprint, Generation, RolloutId, TargetId, 
 use crate::facts::Known;
 use crate::fleet::decide::BUNDLE_LIFE;
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
-use crate::plan::{Kind, Plan};
+use crate::plan::{Kind, Plan, TargetPlan};
 use crate::record::{Order, Record};
 
 /// How many rollout numbers are left out after a restore: those that were given since the backup are among them.
@@ -63,6 +63,7 @@ impl Fleet {
                 plan: plan_id,
                 by,
                 change,
+                ..
             } => {
                 if let Some(plan) = plan {
                     let work = plan
@@ -645,7 +646,10 @@ impl Fleet {
             .targets
             .get(target)
             .map_or("", |part| part.lane.as_str());
-        let graded = rollout.plan.kind == Kind::Install && lane.starts_with("agents.");
+        let part = rollout.plan.targets.get(target);
+        let graded = rollout.plan.kind == Kind::Install
+            && lane.starts_with("agents.")
+            && !part.is_some_and(TargetPlan::retires);
         let Some(work) = rollout.work.get_mut(target) else {
             return;
         };

@@ -12,7 +12,7 @@ use crate::facts::{self, Fleetwide};
 use crate::finding::Place;
 use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan};
 use crate::policy::{Policy, Selector};
-use crate::recipe::{Answer, Artifacts, PhaseWork, cloud_sync, connect};
+use crate::recipe::{Answer, Artifacts, PhaseWork, cloud_sync, connect, removal};
 use crate::topology::{Change, Topology};
 
 /// What a plan is to do.
@@ -48,6 +48,8 @@ struct Member {
     domains: BTreeSet<DomainName>,
     /// Goes after the others of its lane: the active Connect server, after those that are staging.
     last: bool,
+    /// Its provisioning agent goes for good: after everything else.
+    leaves: bool,
 }
 
 /// Builds the plan.
@@ -84,15 +86,21 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         .map(|domain| {
             let servers = topology.servers_of(&domain).into_iter().collect();
             let min_serving = topology.min_serving(&domain);
+            let leaving = topology.leaving(&domain).into_iter().collect();
             (
                 domain,
                 DomainPlan {
                     servers,
                     min_serving,
+                    leaving,
                 },
             )
         })
         .collect();
+    let irreversible = match kind {
+        Kind::Install => irreversible(topology, &targets),
+        Kind::Verify | Kind::Preflight => Vec::new(),
+    };
     let change_required = topology
         .tenants
         .values()
@@ -116,7 +124,27 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         targets,
         alarms,
         warnings,
+        irreversible,
     }
+}
+
+/// G10: the last agent of a domain goes.
+fn irreversible(topology: &Topology, targets: &BTreeMap<TargetId, TargetPlan>) -> Vec<String> {
+    let abandoned = topology.abandoned().into_iter();
+    let goes = |domain: DomainName| {
+        let leaving = topology.leaving(&domain).into_iter();
+        let going: Vec<String> = leaving
+            .filter(|host| targets.get(host).is_some_and(|part| !part.is_read_only()))
+            .map(|host| host.to_string())
+            .collect();
+        (!going.is_empty()).then(|| {
+            format!(
+                "{domain}: its last provisioning agent is taken off ({}); what it synchronized stays in the tenant, and nothing follows the directory any more",
+                going.join(", ")
+            )
+        })
+    };
+    abandoned.filter_map(goes).collect()
 }
 
 fn lanes(topology: &Topology) -> BTreeMap<String, LanePlan> {
@@ -156,7 +184,9 @@ fn agents(
         let Some(tenant) = topology.tenants.get(&group.tenant.value) else {
             continue;
         };
-        for (host, _) in &group.hosts {
+        let stay = group.hosts.iter().map(|(host, _)| (host, false));
+        let leave = group.retired.iter().map(|(host, _)| (host, true));
+        for (host, leaves) in stay.chain(leave) {
             let known = known.get(host);
             let facts = known
                 .and_then(|known| known.facts.as_ref())
@@ -167,6 +197,18 @@ fn agents(
                 ),
                 (Some(_), None, _) => {
                     Answer::Nothing("held: it has never reported its facts".to_owned())
+                }
+                (Some(_), Some(facts), Purpose::Install) if leaves => {
+                    removal::answer(topology, group, tenant, host, facts)
+                }
+                (Some(_), Some(facts), Purpose::Verify) if leaves => {
+                    match removal::verification(topology, group, host, facts) {
+                        Ok(steps) => inspection(steps, "verified; nothing is changed"),
+                        Err(why) => Answer::Nothing(why),
+                    }
+                }
+                (Some(_), Some(_), Purpose::Preflight) if leaves => {
+                    Answer::Nothing("it is retired: there is nothing to be ready for".to_owned())
                 }
                 (Some(_), Some(facts), Purpose::Install) => {
                     cloud_sync::answer(topology, group, tenant, host, facts, artifacts)
@@ -204,6 +246,7 @@ fn agents(
                     labels: group.labels.clone(),
                     domains: group.serves.iter().map(|(name, _)| name.clone()).collect(),
                     last: false,
+                    leaves,
                 },
             );
         }
@@ -284,6 +327,7 @@ fn connects(
                     labels: entry.labels.clone(),
                     domains: entry.forests.iter().map(|(name, _)| name.clone()).collect(),
                     last: modes.get(server) != Some(&Some(true)),
+                    leaves: false,
                 },
             );
         }
@@ -346,6 +390,10 @@ fn waves(
         .filter(|(_, part)| !part.left_out)
         .map(|(target, _)| target)
         .collect();
+    // Who goes for good waits for everybody else, whatever wave its labels name.
+    let leaves = |target: &&TargetId| members.get(*target).is_some_and(|member| member.leaves);
+    let (leaving, staying): (Vec<&TargetId>, Vec<&TargetId>) = left.into_iter().partition(leaves);
+    left = staying;
     let mut waves = Vec::new();
     let mut selectors = policy.waves.clone();
     if !selectors.contains(&Selector::Rest) {
@@ -373,6 +421,12 @@ fn waves(
         if !wave.is_empty() {
             waves.push(wave.into_iter().cloned().collect());
         }
+    }
+    if !leaving.is_empty() {
+        let lane = |target: &&TargetId| members.get(*target).map(|member| member.lane.as_str());
+        let mut wave = leaving;
+        wave.sort_by_key(|target| (lane(target), *target));
+        waves.push(wave.into_iter().cloned().collect());
     }
     waves
 }

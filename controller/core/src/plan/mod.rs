@@ -62,6 +62,13 @@ impl TargetPlan {
             .any(|step| matches!(step, Step::GuideConnect(guide) if guide.work == ConnectWork::InstallActive))
     }
 
+    /// True when the provisioning agent shall not be there: no grade is asked for.
+    #[must_use]
+    pub fn retires(&self) -> bool {
+        let mut steps = self.phases.iter().flat_map(|phase| &phase.steps);
+        steps.any(|step| matches!(step, Step::VerifyProvisioningAgentRemoved(_)))
+    }
+
     /// True when nothing is changed on the target.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
@@ -92,6 +99,9 @@ pub struct DomainPlan {
     pub servers: Vec<TargetId>,
     /// How many must keep serving.
     pub min_serving: u32,
+    /// Servers that go for good; they are not among those that must keep serving.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<TargetId>,
 }
 
 /// How fast.
@@ -137,6 +147,9 @@ pub struct Plan {
     /// What should be known before it is applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What cannot be undone (guard rail G10), a sentence each: `apply` asks for their number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub irreversible: Vec<String>,
 }
 
 impl Plan {

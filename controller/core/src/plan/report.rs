@@ -76,6 +76,12 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
     for warning in &plan.warnings {
         writeln!(out, "  WARNING {warning}")?;
     }
+    if !plan.irreversible.is_empty() {
+        writeln!(out, "\ncannot be undone (G10)")?;
+        for act in &plan.irreversible {
+            writeln!(out, "  {act}")?;
+        }
+    }
     lanes(plan, out)?;
     for (number, wave) in plan.waves.iter().enumerate() {
         writeln!(out, "\nwave {}", number + 1)?;
@@ -108,9 +114,13 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
     if !plan.domains.is_empty() && plan.kind == Kind::Install {
         writeln!(out, "\nserving meanwhile")?;
         for (domain, part) in &plan.domains {
+            let leaving = match part.leaving.len() {
+                0 => String::new(),
+                many => format!(", {many} more until they go"),
+            };
             writeln!(
                 out,
-                "  {domain}: at least {} of {} agents",
+                "  {domain}: at least {} of {} agents{leaving}",
                 part.min_serving,
                 part.servers.len()
             )?;

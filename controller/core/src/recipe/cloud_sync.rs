@@ -46,11 +46,9 @@ pub fn answer(
             "refused: the agent on it is registered with another tenant, {other} (G9); uninstall it or correct the topology"
         ));
     }
-    let home = facts.host.domain.clone().or_else(|| host.home_domain());
-    let Some(home) = home else {
-        return Answer::Nothing(
-            "refused: the server is in no domain, and its name tells none".to_owned(),
-        );
+    let home = match home_of(host, facts) {
+        Ok(home) => home,
+        Err(why) => return Answer::Nothing(why),
     };
     let version = agent.and_then(|agent| agent.version);
     let installed = version.is_some_and(|version| version >= wanted);
@@ -154,8 +152,18 @@ pub fn answer(
     }
 }
 
+/// The server's domain, as it says itself, else as its name tells.
+pub(super) fn home_of(host: &TargetId, facts: &Facts) -> Result<DomainName, String> {
+    let home = facts.host.domain.clone().or_else(|| host.home_domain());
+    home.ok_or_else(|| "refused: the server is in no domain, and its name tells none".to_owned())
+}
+
 /// The one that is named, or the default that the domain's administrator makes; none where the installer makes its own.
-fn service_account(topology: &Topology, group: &AgentGroup, home: &DomainName) -> Option<GmsaName> {
+pub(super) fn service_account(
+    topology: &Topology,
+    group: &AgentGroup,
+    home: &DomainName,
+) -> Option<GmsaName> {
     let ask = topology
         .domains
         .get(home)
@@ -349,8 +357,7 @@ pub fn readiness(
     host: &TargetId,
     facts: &Facts,
 ) -> Result<Vec<Step>, String> {
-    let home = facts.host.domain.clone().or_else(|| host.home_domain());
-    let home = home.ok_or("refused: the server is in no domain, and its name tells none")?;
+    let home = home_of(host, facts)?;
     let preflight = readiness_of(topology, group, tenant, host, facts, &home);
     Ok(vec![Step::Preflight(preflight)])
 }

@@ -1,4 +1,5 @@
-//! Connect Sync, first form: express settings on one server as one guided appointment; what is installed is verified.
+//! Connect Sync: an installation with express or custom settings and the upgrade in place, each as one guided appointment
+//! for a person; what is installed is verified.
 
 use protocol::facts::Facts;
 use protocol::signed::{ArtifactRef, Phase};
@@ -11,7 +12,7 @@ use protocol::{DomainName, TargetId, Version};
 
 use crate::active::{Modes, active};
 use crate::finding::Place;
-use crate::recipe::{Answer, Artifacts, PhaseWork};
+use crate::recipe::{Answer, Artifacts, PhaseWork, custom};
 use crate::topology::{ConnectEntry, ConnectSettings, Tenant, Topology};
 
 /// What is to be done on one server of an entry.
@@ -63,27 +64,14 @@ pub fn answer(
             }
         };
     }
-    if let [active, ..] = active(modes).as_slice() {
-        return Answer::Nothing(format!(
-            "refused: {active} is active, and express settings would make a second one (G1)"
-        ));
-    }
-    if modes.values().any(Option::is_none) {
-        return Answer::Nothing(
-            "refused: whether another server of the tenant is active cannot be told (G1)"
-                .to_owned(),
-        );
-    }
-    if let ConnectSettings::Custom(_) = entry.settings {
-        return Answer::Nothing(
-            "held: an installation with custom settings is not carried out by this version of Entrain".to_owned(),
-        );
-    }
     let Some(artifact) = artifact else {
         return Answer::Nothing("no installer of Connect Sync is in the artifact store".to_owned());
     };
+    let (work, text, how) = match installation(entry, tenant, server, modes) {
+        Ok(installation) => installation,
+        Err(why) => return Answer::Nothing(why),
+    };
     let preflight = readiness(entry, tenant, server, facts);
-    let text = express(entry, tenant);
     let people = text.bring.clone();
     Answer::Do {
         phases: vec![
@@ -103,7 +91,7 @@ pub fn answer(
                 steps: [
                     preflight,
                     vec![Step::GuideConnect(GuideConnect {
-                        work: ConnectWork::InstallActive,
+                        work,
                         at_least: wanted,
                         text,
                     })],
@@ -114,10 +102,69 @@ pub fn answer(
             verify,
         ],
         why: vec![format!(
-            "no Connect is there: install {} with express settings, by a person, since the vendor supports no unattended setup",
+            "no Connect is there: install {} {how}, by a person, since the vendor supports no unattended setup",
             artifact.version
         )],
         people,
+    }
+}
+
+/// How a server without Connect gets it: what it must become, the pages, and the way in a few words. One server of a
+/// tenant becomes active; with custom settings all others become staging (G1).
+fn installation(
+    entry: &ConnectEntry,
+    tenant: &Tenant,
+    server: &TargetId,
+    modes: &Modes,
+) -> Result<(ConnectWork, TaskText, String), String> {
+    if modes.values().any(Option::is_none) {
+        return Err(
+            "refused: whether another server of the tenant is active cannot be told (G1)"
+                .to_owned(),
+        );
+    }
+    let now = active(modes);
+    match &entry.settings {
+        ConnectSettings::Unwritten => Err(
+            "held: no `settings` are written for this entry; write settings = \"express\", or a table of custom ones"
+                .to_owned(),
+        ),
+        ConnectSettings::Express => match now.first() {
+            Some(active) => Err(format!(
+                "refused: {active} is active, and express settings would make a second one (G1)"
+            )),
+            None => Ok((
+                ConnectWork::InstallActive,
+                express(entry, tenant),
+                "with express settings".to_owned(),
+            )),
+        },
+        ConnectSettings::Custom(settings) => {
+            let chosen = entry.prefer_active.as_ref().map(|(server, _)| server);
+            let chosen = chosen.or_else(|| entry.servers.first().map(|(server, _)| server));
+            let becomes = now.is_empty() && chosen == Some(server);
+            // A server that takes a database over starts in staging mode, whatever is ticked (2.7 [P]).
+            let work = if becomes && !settings.existing_database {
+                ConnectWork::InstallActive
+            } else {
+                ConnectWork::InstallStaging
+            };
+            let how = match (work.staging(), now.first(), chosen) {
+                (false, ..) => "with custom settings, as the active server".to_owned(),
+                (true, Some(active), _) => {
+                    format!("with custom settings, staging, since {active} is active")
+                }
+                (true, None, _) if becomes => {
+                    "with custom settings onto an existing database: it starts as staging, and a person makes it active by the wizard".to_owned()
+                }
+                (true, None, chosen) => {
+                    let chosen = chosen.map(ToString::to_string).unwrap_or_default();
+                    format!("with custom settings, staging, since {chosen} is to be active")
+                }
+            };
+            let text = custom::pages(entry, settings, tenant, server, work);
+            Ok((work, text, how))
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub mod cloud_sync;
 pub mod connect;
+mod custom;
+pub mod removal;
 
 use std::collections::BTreeMap;
 

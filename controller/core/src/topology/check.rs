@@ -1,13 +1,14 @@
 //! Whether a topology can be. Every finding has its place, its reason and its likely mend; a rule that a topology would
 //! break is named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::step::Product;
 use protocol::{DomainName, TargetId, Timestamp, Version};
 
 use crate::finding::{Finding, Place, Severity, nearest};
-use crate::topology::model::{ConnectSettings, Topology};
+use crate::topology::model::{ConnectEntry, ConnectSettings, Topology};
+use crate::topology::settings::CustomSettings;
 use crate::versions::Versions;
 
 /// Newest accepted artifact of each product.
@@ -106,7 +107,7 @@ fn hosts(topology: &Topology, findings: &mut Vec<Finding>) {
     let mut seen: BTreeMap<&TargetId, (&str, &str, &Place)> = BTreeMap::new();
     for (name, group) in &topology.agents {
         let tenant = group.tenant.value.as_str();
-        for (host, place) in &group.hosts {
+        for (host, place) in group.hosts.iter().chain(&group.retired) {
             let Some((first_tenant, first_group, first_place)) =
                 seen.insert(host, (tenant, name, place))
             else {
@@ -118,6 +119,9 @@ fn hosts(topology: &Topology, findings: &mut Vec<Finding>) {
                     "{host} is in tenant \"{first_tenant}\" ({first_place}) and in tenant \"{tenant}\": a host belongs to one tenant (G9)"
                 );
                 error(place, what, "take it out of one of the two")
+            } else if first_group == name && group.hosts.iter().any(|(kept, _)| kept == host) && group.retired.iter().any(|(gone, _)| gone == host) {
+                let what = format!("{host} is among the hosts and among the retired of the group \"{name}\"");
+                error(place, what, "it stays or it goes: take it out of one of the two")
             } else if first_group == name {
                 error(place, format!("{host} stands twice in the group \"{name}\""), "remove one of the two")
             } else {
@@ -138,7 +142,7 @@ fn hosts(topology: &Topology, findings: &mut Vec<Finding>) {
                 ));
                 continue;
             }
-            // A host of agents may be a Connect server of the same tenant as well.
+            // A host of agents, also one that is retired, may be a Connect server of the same tenant as well.
             let before = seen.get(server).copied();
             seen.entry(server).or_insert((tenant, name, place));
             if let Some((other, _, first)) = before
@@ -180,7 +184,18 @@ fn domains(topology: &Topology, findings: &mut Vec<Finding>) {
             }
         }
     }
+    let abandoned = topology.abandoned();
     for domain in served.iter().filter(|_| is_whole) {
+        if abandoned.contains(domain) {
+            if let Some(place) = first_place(topology, domain) {
+                findings.push(warning(
+                    &place,
+                    format!("every server of {domain} is retired: nothing synchronizes it any more, and what was synchronized stays in the tenant (G10)"),
+                    "empty the scope of its configuration in the tenant first; `apply` asks for --irreversible",
+                ));
+            }
+            continue;
+        }
         let servers = topology.servers_of(domain).len();
         let written = topology.domains.get(domain);
         let allowed = written.is_some_and(|domain| domain.allow_outage);
@@ -257,6 +272,9 @@ fn connect(topology: &Topology, findings: &mut Vec<Finding>) {
                 ));
             }
         }
+        if let ConnectSettings::Custom(settings) = &entry.settings {
+            custom(name, entry, settings, topology, findings);
+        }
         if let Some((preferred, place)) = &entry.prefer_active
             && !entry.servers.iter().any(|(server, _)| server == preferred)
             && !topology.gaps.text
@@ -275,6 +293,54 @@ fn connect(topology: &Topology, findings: &mut Vec<Finding>) {
                 fix,
             ));
         }
+    }
+}
+
+/// What custom settings may not say of this entry (product facts 2.5 to 2.7).
+fn custom(
+    name: &str,
+    entry: &ConnectEntry,
+    settings: &CustomSettings,
+    topology: &Topology,
+    findings: &mut Vec<Finding>,
+) {
+    let forests: Vec<&DomainName> = entry.forests.iter().map(|(forest, _)| forest).collect();
+    let strange: BTreeSet<&DomainName> = settings
+        .forests()
+        .filter(|forest| !forests.contains(forest))
+        .collect();
+    for forest in strange {
+        if topology.gaps.text || topology.gaps.lists {
+            continue;
+        }
+        let known = forests.iter().map(|forest| forest.as_str());
+        let fix = match nearest(forest.as_str(), known) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => format!("add it to `forests` of \"{name}\", or take it out"),
+        };
+        let what =
+            format!("the settings of \"{name}\" name {forest}, which is none of its forests");
+        findings.push(error(&entry.place, what, fix));
+    }
+    if !settings.pilot_groups.is_empty() {
+        let what = format!(
+            "\"{name}\" synchronizes the direct members of a group alone: the vendor means that for pilots"
+        );
+        findings.push(warning(
+            &entry.place,
+            what,
+            "choose `units` instead once the pilot is over",
+        ));
+    }
+    if settings.sql_server.is_some() && settings.service_account.is_none() {
+        let what = format!(
+            "\"{name}\" uses a SQL Server, and no account of the service is named; it cannot be changed later"
+        );
+        findings.push(warning(
+            &entry.place,
+            what,
+            "name a group managed service account: service_account = \"CONTOSO\\\\svcADSync$\"",
+        ));
     }
 }
 

@@ -6,6 +6,7 @@ mod model;
 mod parse;
 pub(crate) mod reader;
 mod schema;
+mod settings;
 
 pub use check::{Available, check, installable};
 pub use model::{
@@ -15,3 +16,4 @@ pub use model::{
 pub use parse::{Document, parse};
 pub use reader::At;
 pub use schema::json_schema;
+pub use settings::{CustomSettings, Feature, Identity, SourceAnchor, UserSignIn};

@@ -7,6 +7,7 @@ use protocol::{Digest, DomainName, GmsaName, TargetId, TenantId, Version};
 
 use crate::finding::Place;
 use crate::topology::reader::At;
+use crate::topology::settings::CustomSettings;
 
 /// Versions that are wanted at least.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,6 +96,8 @@ pub struct AgentGroup {
     pub serves: Vec<(DomainName, Place)>,
     /// Servers.
     pub hosts: Vec<(TargetId, Place)>,
+    /// Servers that shall carry the agent no more.
+    pub retired: Vec<(TargetId, Place)>,
     /// gMSA that was made beforehand.
     pub gmsa: Option<GmsaName>,
     /// Prerequisites that Entrain may set.
@@ -108,8 +111,10 @@ pub struct AgentGroup {
 pub enum ConnectSettings {
     /// Express settings: one forest, no staging server.
     Express,
-    /// Custom settings, as written.
-    Custom(BTreeMap<String, String>),
+    /// Custom settings.
+    Custom(Box<CustomSettings>),
+    /// Nothing is written: what is installed is verified and upgraded, and nothing is installed.
+    Unwritten,
 }
 
 /// Connect Sync of one tenant.
@@ -179,6 +184,27 @@ impl Topology {
             .collect()
     }
 
+    /// Servers that shall serve a domain no more.
+    #[must_use]
+    pub fn leaving(&self, domain: &DomainName) -> BTreeSet<TargetId> {
+        let groups = self
+            .agents
+            .values()
+            .filter(|group| group.serves.iter().any(|(served, _)| served == domain));
+        groups
+            .flat_map(|group| group.retired.iter().map(|(host, _)| host.clone()))
+            .collect()
+    }
+
+    /// Domains that nothing serves any more once every retired server is gone (G10).
+    #[must_use]
+    pub fn abandoned(&self) -> BTreeSet<DomainName> {
+        let served = self.served_domains().into_iter();
+        served
+            .filter(|domain| self.servers_of(domain).is_empty())
+            .collect()
+    }
+
     /// Every domain that agents serve and every forest that Connect synchronizes.
     #[must_use]
     pub fn covered_domains(&self) -> BTreeSet<DomainName> {
@@ -196,10 +222,14 @@ impl Topology {
             .collect()
     }
 
-    /// How many agents must keep serving a domain: what is written, else all but one.
+    /// How many agents must keep serving a domain: what is written, else all but one of those that stay. None, where none
+    /// stays.
     #[must_use]
     pub fn min_serving(&self, domain: &DomainName) -> u32 {
         let servers = u32::try_from(self.servers_of(domain).len()).unwrap_or(u32::MAX);
+        if servers == 0 {
+            return 0;
+        }
         match self.domains.get(domain) {
             Some(Domain {
                 allow_outage: true, ..
@@ -218,7 +248,8 @@ impl Topology {
         let hosts = self
             .agents
             .values()
-            .flat_map(|group| group.hosts.iter().map(|(host, _)| host.clone()));
+            .flat_map(|group| group.hosts.iter().chain(&group.retired))
+            .map(|(host, _)| host.clone());
         let servers = self
             .connect
             .values()

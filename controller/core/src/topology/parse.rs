@@ -14,6 +14,7 @@ use crate::topology::model::{
     Topology, Wanted,
 };
 use crate::topology::reader::{At, Remarks, Table, Written};
+use crate::topology::settings;
 
 /// One file of a topology.
 #[derive(Debug, Clone)]
@@ -333,7 +334,19 @@ fn group(
     let site = table.text("site", remarks);
     let labels = table.texts("labels", remarks).into_iter().collect();
     let serves = required("serves", &mut table, gaps, remarks);
-    let hosts = required("hosts", &mut table, gaps, remarks);
+    let before = remarks.findings.len();
+    let retired = table.list("retired", remarks);
+    gaps.lists |= remarks.findings.len() > before;
+    // A group may be about to end.
+    let hosts = if retired.is_empty() {
+        required("hosts", &mut table, gaps, remarks)
+    } else {
+        let before = remarks.findings.len();
+        let hosts = table.list("hosts", remarks);
+        gaps.lists |= remarks.findings.len() > before;
+        placed(hosts, remarks)
+    };
+    let retired = placed(retired, remarks);
     let gmsa: Option<At<GmsaName>> = table.parse("gmsa", remarks);
     let may_fix = table
         .list::<Word<FixWord>>("may_fix", remarks)
@@ -347,6 +360,7 @@ fn group(
         labels,
         serves,
         hosts,
+        retired,
         gmsa: gmsa.map(|at| at.value),
         may_fix,
         place,
@@ -369,7 +383,7 @@ fn connect(
     let forests = required("forests", &mut table, gaps, remarks);
     let servers = required("servers", &mut table, gaps, remarks);
     let prefer_active: Option<At<TargetId>> = table.parse("prefer_active", remarks);
-    let settings = settings(&mut table, remarks);
+    let settings = connect_settings(&mut table, remarks);
     if let Some(mut limits) = table.table("pending_exports", remarks) {
         for key in ["add", "update", "delete"] {
             limits.number(key, remarks);
@@ -394,7 +408,7 @@ fn connect(
 }
 
 /// `settings = "express"` or a table of custom settings.
-fn settings(table: &mut Table<'_, '_>, remarks: &mut Remarks<'_>) -> ConnectSettings {
+fn connect_settings(table: &mut Table<'_, '_>, remarks: &mut Remarks<'_>) -> ConnectSettings {
     let before = remarks.findings.len();
     if let Some(word) = table.text("settings", remarks) {
         if word.value != "express" {
@@ -408,7 +422,10 @@ fn settings(table: &mut Table<'_, '_>, remarks: &mut Remarks<'_>) -> ConnectSett
     }
     // It is no text: what that remarked does not count when it is a table.
     remarks.findings.truncate(before);
-    ConnectSettings::Custom(table.texts("settings", remarks).into_iter().collect())
+    match table.table("settings", remarks) {
+        Some(table) => ConnectSettings::Custom(Box::new(settings::parse(table, remarks))),
+        None => ConnectSettings::Unwritten,
+    }
 }
 
 /// A group that names no tenant belongs to the only one there is.

@@ -229,18 +229,7 @@ impl<'t, 'i> Table<'t, 'i> {
         let Some(value) = self.get(key) else {
             return Vec::new();
         };
-        let DeValue::Array(items) = value.get_ref() else {
-            remarks.error(
-                &value.span(),
-                format!("{key} must be a list"),
-                format!("write {key} = [\"…\"]"),
-            );
-            return Vec::new();
-        };
-        items
-            .iter()
-            .filter_map(|item| parse_value(item, key, remarks))
-            .collect()
+        parse_list(value, key, remarks)
     }
 
     /// A list of tables.
@@ -328,6 +317,26 @@ impl<'t, 'i> Table<'t, 'i> {
         table.table.iter().filter_map(pair).collect()
     }
 
+    /// Every entry of this table, whose keys are of a kind and whose values are texts.
+    pub(crate) fn each<K: Written>(self, remarks: &mut Remarks<'_>) -> Vec<(K, String)> {
+        let entry = |(name, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+            let key = parse_key(name, &self.name, remarks);
+            let text: Option<At<String>> = parse_value(value, &self.name, remarks);
+            Some((key?, text?.value))
+        };
+        self.table.iter().filter_map(entry).collect()
+    }
+
+    /// The same where the values are lists of texts.
+    pub(crate) fn each_list<K: Written>(self, remarks: &mut Remarks<'_>) -> Vec<(K, Vec<String>)> {
+        let entry = |(name, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+            let key = parse_key(name, &self.name, remarks);
+            let items: Vec<At<String>> = parse_list(value, &self.name, remarks);
+            Some((key?, items.into_iter().map(|at| at.value).collect()))
+        };
+        self.table.iter().filter_map(entry).collect()
+    }
+
     /// All keys of this table that are not in `known`, as texts.
     pub(crate) fn finish(self, remarks: &mut Remarks<'_>) {
         for key in self.table.keys() {
@@ -368,6 +377,39 @@ fn as_table<'t, 'i>(
     };
     remarks.error(&value.span(), format!("{name} must be a table"), fix);
     None
+}
+
+fn parse_key<T: Written>(
+    name: &Spanned<std::borrow::Cow<'_, str>>,
+    key: &str,
+    remarks: &mut Remarks<'_>,
+) -> Option<T> {
+    let text: &str = name.get_ref();
+    let parsed = text.parse();
+    if let Err(error) = &parsed {
+        let fix = format!("write \"{}\"", T::example(Some(text)));
+        remarks.error(&name.span(), format!("{key}: {error}"), fix);
+    }
+    parsed.ok()
+}
+
+fn parse_list<T: Written>(
+    value: &Spanned<DeValue<'_>>,
+    key: &str,
+    remarks: &mut Remarks<'_>,
+) -> Vec<At<T>> {
+    let DeValue::Array(items) = value.get_ref() else {
+        remarks.error(
+            &value.span(),
+            format!("{key} must be a list"),
+            format!("write {key} = [\"…\"]"),
+        );
+        return Vec::new();
+    };
+    items
+        .iter()
+        .filter_map(|item| parse_value(item, key, remarks))
+        .collect()
 }
 
 fn parse_value<T: Written>(

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::topology::settings::{Feature, UserSignIn};
+
 /// The schema (JSON Schema, draft 2020-12).
 #[must_use]
 pub fn json_schema() -> Value {
@@ -37,7 +39,7 @@ pub fn json_schema() -> Value {
     );
     let agents = table(
         json!({
-            "tenant": text, "site": text, "labels": labels, "serves": texts, "hosts": texts,
+            "tenant": text, "site": text, "labels": labels, "serves": texts, "hosts": texts, "retired": texts,
             "gmsa": { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,15}\\$$" },
             "may_fix": { "type": "array", "items": { "enum": ["tls12", "vaultsvc"] } },
         }),
@@ -50,10 +52,23 @@ pub fn json_schema() -> Value {
         }),
         &[],
     );
+    let by_forest = |value: &Value| json!({ "type": "object", "additionalProperties": value });
+    let boolean = json!({ "type": "boolean" });
+    let settings = table(
+        json!({
+            "location": text, "sql_server": text, "sql_database": text, "existing_database": boolean,
+            "service_account": text, "groups": texts, "import": text,
+            "sign_in": { "enum": UserSignIn::WORDS, "default": "password-hash-sync" }, "single_sign_on": boolean,
+            "accounts": by_forest(&text), "user_name": text, "units": by_forest(&texts), "new_units": boolean,
+            "identity": text, "source_anchor": text, "pilot_groups": by_forest(&text),
+            "features": { "type": "array", "items": { "enum": Feature::WORDS } }, "start": boolean,
+        }),
+        &[],
+    );
     let connect = table(
         json!({
             "tenant": text, "site": text, "labels": labels, "forests": texts, "servers": texts, "prefer_active": text,
-            "settings": { "oneOf": [{ "const": "express" }, labels] }, "pending_exports": limits,
+            "settings": { "oneOf": [{ "const": "express" }, settings] }, "pending_exports": limits,
         }),
         &["forests", "servers"],
     );

@@ -288,8 +288,7 @@ fn membership(
     let seen = gmsa.and_then(|gmsa| gmsa.ok_or_else(|| format!("no {name} is seen")));
     let listed = seen.clone().and_then(|gmsa| {
         let (readers, own) = (gmsa.readers?, computer.clone()?);
-        let direct = readers.contains(&own.sid);
-        Ok(direct || own.groups.iter().any(|group| readers.contains(group)))
+        Ok(own.is_among(&readers))
     });
     let show = |listed: &bool| {
         let word = if *listed { "lists" } else { "does not list" };

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use protocol::DomainName;
 use protocol::event::{Finding, Severity};
 use protocol::facts::ServiceState;
 use protocol::step::{Preflight, Product, SignIn};
+use protocol::{DomainName, GmsaName};
 use serde_json::Value;
 
 use super::{or_absent, recording};
@@ -51,17 +51,37 @@ impl Report {
 
 /// Runs the script that inspects the host.
 pub(super) fn inspect(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Report> {
-    let gmsa = preflight.gmsa.as_ref().map(ToString::to_string);
+    let hosts = super::network::hosts(preflight);
+    look(preflight.product, preflight.gmsa.as_ref(), &hosts, cx)
+}
+
+/// The same for anybody.
+pub(super) fn look(
+    product: Product,
+    gmsa: Option<&GmsaName>,
+    hosts: &[&str],
+    cx: &mut Cx<'_>,
+) -> Flow<Report> {
     let input = serde_json::json!({
         "gmsa": gmsa,
-        "product": preflight.product,
-        "hosts": super::network::hosts(preflight),
+        "product": product,
+        "hosts": hosts,
     });
     let inspected = cx.script(Script::InspectHost, input, Vec::new(), INSPECT_LIMIT)?;
     Ok(Report(inspected.and_then(|lines| {
         let last = lines.into_iter().next_back();
         last.ok_or_else(|| "the script said nothing".to_owned())
     })))
+}
+
+/// An administrator's rights, and no other installation under way.
+pub(super) fn installers(report: &Report) -> Vec<Finding> {
+    let elevated = report.part("elevated", Value::as_bool);
+    let busy = report.part("installerBusy", Value::as_bool);
+    vec![
+        catalogue::PF06.judge(elevated, yes_no, |elevated| *elevated),
+        catalogue::PF20.judge_gently(busy, yes_no, |busy| !busy),
+    ]
 }
 
 fn yes_no(value: &bool) -> String {

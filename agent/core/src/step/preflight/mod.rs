@@ -89,6 +89,15 @@ fn probe(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
     Ok(findings)
 }
 
+/// Asks what must hold before Windows takes a program off: an administrator's rights, and no other installation.
+///
+/// # Errors
+/// While outcomes are missing.
+pub fn installers(cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
+    let report = host::look(Product::ProvisioningAgent, None, &[], cx)?;
+    Ok(host::installers(&report))
+}
+
 /// Asks a domain everything that an agent can ask of it without a bundle, as that account, and notes the answers; where a
 /// gMSA is named, also whether a server may use it.
 ///

@@ -1,0 +1,262 @@
+//! The provisioning agent is taken off a server for good (product facts 1.12). Nothing in the directory or the tenant is
+//! touched: what is left there, and on the server, is listed with who clears it away.
+
+use std::time::Duration;
+
+use protocol::event::{Completion, Failure, Finding, Section, Verdict};
+use protocol::facts::ProvisioningAgentFacts;
+use protocol::step::{RemoveProvisioningAgent, VerifyProvisioningAgentRemoved};
+
+use crate::catalogue;
+use crate::known::{self, Source};
+use crate::op::{Log, Op, Program, ProgramKind};
+use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
+use crate::product;
+use crate::step::{self, directory, facts, preflight};
+
+/// How often and how long another installation is waited for (exit code 1618).
+const INSTALLER_BUSY: (u32, Duration) = (20, Duration::from_secs(30));
+
+/// What is there of the product: what still works, and what Windows lists.
+struct There {
+    agent: Option<ProvisioningAgentFacts>,
+    programs: Vec<Program>,
+}
+
+impl There {
+    fn look(cx: &mut Cx<'_>) -> Flow<Self> {
+        let agent = facts::provisioning_agent(cx)?.told()?;
+        let programs = match programs(cx)? {
+            Ok(programs) => programs,
+            Err(why) => {
+                return Err(Stop::CannotTell(format!(
+                    "Windows' list of programs could not be read: {why}"
+                )));
+            }
+        };
+        Ok(Self { agent, programs })
+    }
+
+    /// A registry key alone is a leftover and no agent.
+    fn is_gone(&self) -> bool {
+        let works = |agent: &ProvisioningAgentFacts| !agent.is_removed();
+        self.programs.is_empty() && !self.agent.as_ref().is_some_and(works)
+    }
+}
+
+/// The product's entries in Windows' list of programs, in the order in which they are taken off. The updater is left to
+/// Connect Sync where that is on the server: it brings the same one along since 2.2.1.0 (facts 2.1 [P]).
+fn programs(cx: &mut Cx<'_>) -> Flow<Reading<Vec<Program>>> {
+    let listed = cx.programs(&product::AGENT_PROGRAMS)?;
+    let shared = cx.service(product::CONNECT_SERVICE)?;
+    Ok(listed.and_then(|mut programs| {
+        if shared?.is_some() {
+            programs.retain(|program| !product::is_updater(&program.name));
+        }
+        programs.sort_by_key(|program| (product::removal_order(&program.name), program.id.clone()));
+        Ok(programs)
+    }))
+}
+
+/// Takes it off: its bundle first, then what that left.
+///
+/// # Errors
+/// While outcomes are missing, and when it fails or cannot tell.
+pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
+    if cx.resumed()
+        && let Err(why) = cx.perform(Op::AwaitInstaller)?
+    {
+        return Err(Stop::CannotTell(format!(
+            "whether an installer of an earlier try still runs: {why}"
+        )));
+    }
+    let there = There::look(cx)?;
+    if there.is_gone() {
+        let summary = "no provisioning agent is there";
+        return Ok(Complete::new(Completion::AlreadySo, summary));
+    }
+    let registered = there.agent.as_ref().and_then(|agent| agent.tenant.as_ref());
+    if let Some(other) = registered.filter(|registered| **registered != remove.tenant) {
+        return fail(format!(
+            "the agent on this server is registered with another tenant, {other}; it was left as it is (G9)"
+        ));
+    }
+    if there.programs.is_empty() {
+        return fail(
+            "the agent is there, and Windows lists none of its programs: take it off by hand",
+        );
+    }
+    let ready = preflight::installers(cx)?;
+    step::settle(ready, cx)?;
+    cx.enter(Section {
+        outage: there
+            .agent
+            .as_ref()
+            .is_some_and(ProvisioningAgentFacts::serves),
+        gmsa: None,
+    })?;
+    let (removed, restart, refused) = take_off(there.programs, cx)?;
+    cx.leave(None)?;
+    let there = There::look(cx)?;
+    let names = |programs: &[Program]| {
+        let names: Vec<&str> = programs
+            .iter()
+            .map(|program| program.name.as_str())
+            .collect();
+        names.join(", ")
+    };
+    if !there.is_gone() {
+        let mut what = match names(&there.programs) {
+            none if none.is_empty() => {
+                "everything was taken off, and the agent is still there".to_owned()
+            }
+            names => format!("still listed: {names}"),
+        };
+        for why in refused {
+            what = format!("{what}; {why}");
+        }
+        return fail(what);
+    }
+    let mut summary = format!("taken off: {}", names(&removed));
+    if restart {
+        summary
+            .push_str("; Windows asks for a restart, which Entrain leaves to the server's owner");
+    }
+    Ok(Complete::new(Completion::Applied, summary))
+}
+
+/// Takes off one after the other what is listed; what one takes along is not asked for again. Gives what it ran, whether
+/// Windows asks for a restart, and why something could not be run.
+fn take_off(mut listed: Vec<Program>, cx: &mut Cx<'_>) -> Flow<(Vec<Program>, bool, Vec<String>)> {
+    let (mut ran, mut refused) = (Vec::<Program>::new(), Vec::new());
+    let mut restart = false;
+    while let Some(program) = listed
+        .iter()
+        .find(|program| !ran.iter().any(|before| before.id == program.id))
+        .cloned()
+    {
+        ran.push(program.clone());
+        if program.kind == ProgramKind::Other {
+            refused.push(format!(
+                "{} names no way to take it off silently",
+                program.name
+            ));
+            continue;
+        }
+        let (times, pause) = INSTALLER_BUSY;
+        let code = cx.retry(times, pause, |cx| {
+            Ok(
+                match cx.uninstall(&program, Log::ProvisioningAgentRemoval)? {
+                    Ok(1618) => None,
+                    other => Some(other),
+                },
+            )
+        })?;
+        match code {
+            None => return fail("another installation kept running (exit code 1618)"),
+            // Without its cached setup a bundle cannot go, but what it brought can.
+            Some(Err(why)) => refused.push(format!("{}: {why}", program.name)),
+            // 1605: Windows Installer knows no such product; it is gone.
+            Some(Ok(0 | 1605)) => {}
+            Some(Ok(3010 | 1641)) => restart = true,
+            Some(Ok(code)) => {
+                return Err(Stop::Failed(Box::new(failure(&program, code, cx)?)));
+            }
+        }
+        listed = match programs(cx)? {
+            Ok(programs) => programs,
+            Err(why) => {
+                return Err(Stop::CannotTell(format!(
+                    "what is left of the product: Windows' list of programs could not be read: {why}"
+                )));
+            }
+        };
+    }
+    Ok((ran, restart, refused))
+}
+
+fn failure(program: &Program, code: i32, cx: &mut Cx<'_>) -> Flow<Failure> {
+    let lines = cx.log(Log::ProvisioningAgentRemoval)?;
+    let mut failure = Failure::plain(format!(
+        "taking off {} ended with exit code {code}",
+        program.name
+    ));
+    let (known, shown) = match known::recognize(Source::Setup, &lines) {
+        Some((known, line)) => (Some(known), vec![line]),
+        None => (None, lines.iter().rev().take(12).rev().cloned().collect()),
+    };
+    failure.known = known;
+    Ok(failure.with_lines(shown))
+}
+
+/// Verifies that nothing works any more, and lists what is left on the server and in the directory.
+///
+/// # Errors
+/// While outcomes are missing, and when something still works.
+pub fn verify(verify: &VerifyProvisioningAgentRemoved, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let listed = programs(cx)?;
+    let show = |programs: &Vec<Program>| match programs.as_slice() {
+        [] => "none".to_owned(),
+        some => {
+            let names: Vec<&str> = some.iter().map(|program| program.name.as_str()).collect();
+            names.join(", ")
+        }
+    };
+    let mut findings = vec![catalogue::RM01.judge(listed, show, Vec::is_empty)];
+    for (probe, service) in [
+        (&catalogue::RM02, product::AGENT_SERVICE),
+        (&catalogue::RM03, product::UPDATER_SERVICE),
+    ] {
+        let service = cx.service(service)?;
+        let show = |service: &Option<crate::op::Service>| match service {
+            Some(service) => format!("{:?}", service.state),
+            None => "absent".to_owned(),
+        };
+        findings.push(probe.judge(service, show, Option::is_none));
+    }
+    let is = |there: &bool| if *there { "there" } else { "absent" }.to_owned();
+    let folder = cx.text(product::AGENT_KEY, product::AGENT_FOLDER_VALUE)?;
+    let folder = match folder {
+        Ok(folder) => {
+            let folder = folder.unwrap_or_else(|| product::AGENT_FOLDER.to_owned());
+            cx.path_exists(folder.trim_end_matches('\\'))?
+        }
+        Err(why) => Err(why),
+    };
+    findings.push(catalogue::RM04.judge(folder, is, |there| !there));
+    let key = cx.key_exists(product::AGENT_KEY)?;
+    findings.push(catalogue::RM05.judge(key, is, |there| !there));
+    let traces = cx.path_exists(product::AGENT_TRACES)?;
+    findings.push(catalogue::RM06.judge(traces, is, |there| !there));
+    findings.push(principal(verify, cx)?);
+    findings.push(catalogue::RM08.finding("not asked", Verdict::CannotTell));
+    step::settle(findings.clone(), cx)?;
+    let left: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Fail)
+        .map(|finding| finding.id.as_str())
+        .collect();
+    let summary = match left.join(", ") {
+        none if none.is_empty() => "gone; nothing is seen to be left on the server".to_owned(),
+        ids => format!("gone; left to be cleared away: {ids}"),
+    };
+    Ok(Complete::new(Completion::AlreadySo, summary))
+}
+
+/// Whether the server may still retrieve the password of the account that the agent ran as.
+fn principal(verify: &VerifyProvisioningAgentRemoved, cx: &mut Cx<'_>) -> Flow<Finding> {
+    let probe = &catalogue::RM07;
+    let Some(name) = &verify.gmsa else {
+        return Ok(probe.finding("which account it ran as is not known", Verdict::CannotTell));
+    };
+    let directory = match directory::open(&verify.home_domain, &[], cx)? {
+        Ok(directory) => directory,
+        Err(why) => return Ok(probe.finding(why, Verdict::CannotTell)),
+    };
+    let listed = directory.lists(name, verify.target.as_str(), cx)?;
+    let show = |listed: &bool| {
+        let word = if *listed { "lists" } else { "does not list" };
+        format!("{name} {word} {}", verify.target)
+    };
+    Ok(probe.judge(listed, show, |listed| !listed))
+}

@@ -1,0 +1,151 @@
+//! What the stories of this folder share: a bundle of some steps, and how a run of it is driven on a model.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use std::collections::BTreeMap;
+
+use agent_core::op::{Op, Outcome};
+use agent_core::procedure::Host;
+use agent_core::run::{Action, Conclusion, Run};
+use agent_twin::Twin;
+use protocol::event::Event;
+use protocol::key::SigningKey;
+use protocol::secret::{Secret, SecretKind};
+use protocol::signed::{
+    ArtifactKind, ArtifactRef, Manifest, Phase, RoleKeys, Verified, sign, verify,
+};
+use protocol::step::{Product, Step};
+use protocol::task::TaskText;
+use protocol::{Digest, Generation, PlanId, RolloutId, TargetId, TenantId, Timestamp, Version};
+
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+pub(crate) const NEWEST: Version = Version::new(1, 1, 2505, 0);
+
+pub(crate) fn tenant() -> TenantId {
+    "3f0c8a4e-0000-0000-0000-000000000000".parse().unwrap()
+}
+
+pub(crate) fn target() -> TargetId {
+    "sync-01.corp.contoso.com".parse().unwrap()
+}
+
+pub(crate) fn text() -> TaskText {
+    TaskText {
+        title: "wizard".to_owned(),
+        why: "sign-in".to_owned(),
+        bring: Vec::new(),
+        pages: Vec::new(),
+        seen_by: "TenantID".to_owned(),
+    }
+}
+
+/// A bundle of these steps, signed, and the role that its signature is good for.
+pub(crate) fn manifest(steps: Vec<Step>) -> (Vec<u8>, RoleKeys) {
+    let key = SigningKey::generate();
+    let manifest = Manifest {
+        format: 1,
+        tenant: tenant(),
+        target: target(),
+        target_key: key.public().fingerprint(),
+        generation: Generation(1),
+        rollout: RolloutId(1),
+        plan: PlanId(Digest::ZERO),
+        change: None,
+        phase: Phase::Prepare,
+        issued: NOW,
+        not_before: NOW,
+        expires: NOW.plus(std::time::Duration::from_secs(86_400)),
+        assumed: None,
+        steps,
+        artifacts: vec![ArtifactRef {
+            sha256: Digest::of(b"setup"),
+            chunks: Digest::ZERO,
+            size: 5,
+            kind: ArtifactKind::Exe,
+            product: Product::ProvisioningAgent,
+            version: NEWEST,
+        }],
+        approval: None,
+    };
+    (
+        sign(&manifest, &[&key]).to_json(),
+        RoleKeys {
+            keys: vec![key.public()],
+            threshold: 1,
+        },
+    )
+}
+
+/// Drives a run on a twin. Before the action with number `cut` the agent dies and comes back with nothing but its journal.
+pub(crate) fn drive(
+    steps: Vec<Step>,
+    twin: &mut Twin,
+    cut: Option<usize>,
+) -> (Conclusion, Vec<Event>, usize) {
+    drive_with(steps, twin, cut, "value", |_, outcome| outcome)
+}
+
+/// The same with a secret of one's own, and with other outcomes than the twin's.
+pub(crate) fn drive_with(
+    steps: Vec<Step>,
+    twin: &mut Twin,
+    cut: Option<usize>,
+    secret: &str,
+    instead: impl Fn(&Op, Outcome) -> Outcome,
+) -> (Conclusion, Vec<Event>, usize) {
+    drive_beside(steps, twin, cut, secret, |_, _| {}, instead)
+}
+
+/// The same where something happens on the server beside the run, before an action.
+pub(crate) fn drive_beside(
+    steps: Vec<Step>,
+    twin: &mut Twin,
+    cut: Option<usize>,
+    secret: &str,
+    beside: impl Fn(&Action, &mut Twin),
+    instead: impl Fn(&Op, Outcome) -> Outcome,
+) -> (Conclusion, Vec<Event>, usize) {
+    let (bytes, role) = manifest(steps);
+    let verified = || -> Verified<Manifest> { verify(&bytes, &role).unwrap() };
+    let host = || Host {
+        simulated: true,
+        agent_version: "0".to_owned(),
+    };
+    let mut journal: Vec<Event> = Vec::new();
+    let mut secrets: BTreeMap<SecretKind, Secret> = BTreeMap::new();
+    let mut run = Run::new(verified(), host(), &[], NOW);
+    let mut actions = 0;
+    loop {
+        let action = run
+            .poll_action()
+            .expect("a run that is not over has something to do");
+        if Some(actions) == cut {
+            secrets.clear();
+            run = Run::new(verified(), host(), &journal, NOW);
+            actions += 1;
+            continue;
+        }
+        actions += 1;
+        assert!(actions < 2000, "the run does not end");
+        beside(&action, twin);
+        match action {
+            Action::Journal(event) => journal.push(event),
+            Action::Perform { number, op } => {
+                let (outcome, _) = twin.perform(&op, &secrets);
+                run.handle_outcome(number, instead(&op, outcome), NOW);
+            }
+            Action::AskPermit { step, attempt, .. } => run.handle_permit(step, attempt, None, NOW),
+            Action::AskSecret { number, wanted, .. } => {
+                let secret = Secret {
+                    user: "admin".to_owned(),
+                    value: secret.to_owned(),
+                };
+                secrets.insert(wanted.clone(), secret);
+                run.handle_secret(number, &wanted, Ok(()), NOW);
+            }
+            Action::Finish(conclusion) => return (conclusion, journal, actions),
+        }
+    }
+}

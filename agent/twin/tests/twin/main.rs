@@ -1,0 +1,7 @@
+//! The agent's core on models of servers: recipes, faults and cuts; orders from outside; each probe; the removal.
+
+mod common;
+mod orders;
+mod preflight;
+mod removal;
+mod run;

@@ -1,0 +1,358 @@
+//! Custom settings of Connect Sync, page by page (product facts 2.5 to 2.9): every choice comes from the topology, so that
+//! the person at the wizard chooses nothing. The vendor supports this setup through its wizard alone.
+
+use protocol::step::{Cloud, ConnectWork};
+use protocol::task::{Page, TaskText};
+use protocol::{DomainName, TargetId};
+
+use crate::topology::{
+    ConnectEntry, CustomSettings, Feature, Identity, SourceAnchor, Tenant, UserSignIn,
+};
+
+fn page(title: &str, lines: Vec<String>) -> Page {
+    Page {
+        title: title.to_owned(),
+        lines,
+    }
+}
+
+fn line(text: &str) -> String {
+    text.to_owned()
+}
+
+/// What a person does at the wizard of one server.
+pub(super) fn pages(
+    entry: &ConnectEntry,
+    settings: &CustomSettings,
+    tenant: &Tenant,
+    server: &TargetId,
+    work: ConnectWork,
+) -> TaskText {
+    let forests: Vec<&DomainName> = entry.forests.iter().map(|(forest, _)| forest).collect();
+    let staging = work == ConnectWork::InstallStaging;
+    let mode = if staging { "staging" } else { "active" };
+    let mut pages = vec![
+        page(
+            "Sign in",
+            vec![line("sign in to the server as local administrator")],
+        ),
+        page("Installer", installer(settings)),
+        page("Welcome", welcome(tenant)),
+        page("Express settings", vec![line("Customize")]),
+        page("Install required components", components(settings)),
+        page("User sign-in", user_sign_in(settings)),
+        page(
+            "Connect to Microsoft Entra ID",
+            vec![
+                format!(
+                    "sign in as a Hybrid Identity Administrator of tenant {}; the role must be assigned directly, not by a group",
+                    tenant.id
+                ),
+                line("Next"),
+            ],
+        ),
+        page("Connect your directories", directories(&forests, settings)),
+        page(
+            "Microsoft Entra sign-in configuration",
+            vec![
+                format!("user principal name: {}", settings.user_name),
+                line("each UPN suffix in use should stand there as verified"),
+                line(
+                    "stop here and verify the domain first where one is not, unless its users shall sign in with onmicrosoft.com names",
+                ),
+            ],
+        ),
+        page("Domain and OU filtering", filtering(&forests, settings)),
+        page("Uniquely identifying your users", identity(settings)),
+        page("Filter users and devices", pilots(settings)),
+        page("Optional features", features(settings)),
+    ];
+    if settings.single_sign_on {
+        let lines = forests
+            .iter()
+            .map(|forest| format!("{forest}: sign in as a Domain Administrator of it"));
+        pages.push(page("Enable single sign-on", lines.collect()));
+    }
+    match settings.sign_in {
+        UserSignIn::AdFs => pages.push(page(
+            "AD FS farm",
+            vec![
+                line("the farm, its certificate, its service account and the domain to federate: they do not stand in the topology, whoever runs AD FS brings them"),
+            ],
+        )),
+        UserSignIn::PingFederate => pages.push(page(
+            "PingFederate",
+            vec![
+                line("the domain to federate and the settings that PingFederate's administrator needs: they do not stand in the topology"),
+            ],
+        )),
+        UserSignIn::PasswordHash | UserSignIn::PassThrough | UserSignIn::Nothing => {}
+    }
+    pages.push(page("Ready to configure", ready(settings, staging)));
+    pages.push(page("Configuration complete", vec![line("Exit")]));
+    pages.push(page(
+        "Afterwards",
+        vec![
+            line("sign out and in again before using Synchronization Service Manager or the rule editor"),
+            line(
+                r"the applied settings lie in C:\ProgramData\AADConnect\Applied-SynchronizationPolicy-*.JSON: keep a copy off the server",
+            ),
+        ],
+    ));
+    TaskText {
+        title: format!("install Connect Sync with custom settings on {server}, {mode}"),
+        why: line("the vendor supports this setup through its wizard alone"),
+        bring: bring(&forests, settings, tenant),
+        pages,
+        seen_by: format!("the engine's version, and the scheduler, which must say {mode}"),
+    }
+}
+
+/// What a person needs in their hands.
+fn bring(forests: &[&DomainName], settings: &CustomSettings, tenant: &Tenant) -> Vec<String> {
+    let mut bring = vec![
+        format!("a Hybrid Identity Administrator of tenant {}", tenant.id),
+        line("a local administrator of the server"),
+    ];
+    for forest in forests {
+        bring.push(match settings.accounts.get(*forest) {
+            Some(account) => format!(
+                "the password of {account}, which reads {forest}; it is no administrator, and its rights were given beforehand"
+            ),
+            None => format!("an Enterprise Administrator of {forest}"),
+        });
+        if settings.single_sign_on {
+            bring.push(format!(
+                "a Domain Administrator of {forest}, for single sign-on"
+            ));
+        }
+    }
+    if let Some(server) = &settings.sql_server {
+        bring.push(format!(
+            "on {server}: the database made beforehand, or the right to make it; its collation is case-insensitive"
+        ));
+    }
+    if let Some(account) = settings
+        .service_account
+        .as_ref()
+        .filter(|name| !name.ends_with('$'))
+    {
+        bring.push(format!(
+            "the password of {account}, which the service runs as"
+        ));
+    }
+    if let Some(import) = &settings.import {
+        bring.push(format!(
+            "the exported settings {import}, as the vendor's tool wrote them: an edited file is not supported"
+        ));
+    }
+    bring
+}
+
+fn installer(settings: &CustomSettings) -> Vec<String> {
+    let mut lines = vec![line(
+        r"start AzureADConnect.msi from C:\ProgramData\Entrain\staged",
+    )];
+    if settings.existing_database {
+        lines.push(line("when the wizard opens: exit it"));
+        lines.push(line(
+            r#"start it again from its folder (as a rule "C:\Program Files\Microsoft Azure Active Directory Connect"): AzureADConnect.exe /useexistingdatabase"#,
+        ));
+    }
+    lines
+}
+
+/// The vendor describes this only where the wizard cannot find out the cloud by itself (2.8 [R]).
+fn welcome(tenant: &Tenant) -> Vec<String> {
+    let mut lines = Vec::new();
+    if tenant.cloud == Cloud::UsGovernment {
+        lines.push(line(
+            r"where the server cannot find out its cloud (offline): while this page shows, set HKLM\SOFTWARE\Microsoft\Azure AD Connect, AzureInstance = 4",
+        ));
+    }
+    if tenant.cloud == Cloud::China {
+        lines.push(line(
+            "that the wizard finds out this cloud by itself is unverified: look at its sign-in page",
+        ));
+    }
+    lines.push(line("agree to the license terms; Continue"));
+    lines
+}
+
+fn components(settings: &CustomSettings) -> Vec<String> {
+    let tick = |what: &str, value: &Option<String>| match value {
+        Some(value) => format!("tick \"{what}\": {value}"),
+        None => format!("leave \"{what}\" clear"),
+    };
+    let database = settings.sql_database.as_deref().unwrap_or("ADSync");
+    let sql = settings
+        .sql_server
+        .as_ref()
+        .map(|server| format!("{server}, database {database}"));
+    let groups = (!settings.groups.is_empty()).then(|| {
+        let names = ["Administrators", "Operators", "Browse", "Password Reset"];
+        let pairs = names.iter().zip(&settings.groups);
+        let pairs: Vec<String> = pairs
+            .map(|(name, group)| format!("{name} = {group}"))
+            .collect();
+        format!("{} (local groups of this server)", pairs.join(", "))
+    });
+    let mut lines = vec![
+        tick("Specify a custom installation location", &settings.location),
+        tick("Use an existing SQL Server", &sql),
+        tick("Use an existing service account", &settings.service_account),
+        tick("Specify custom sync groups", &groups),
+        tick("Import synchronization settings", &settings.import),
+    ];
+    if settings.service_account.is_some() || settings.sql_server.is_some() {
+        lines.push(line(
+            "the service's account is fixed here: it cannot be changed later",
+        ));
+    }
+    if settings.import.is_some() {
+        lines.push(line(
+            "what is imported fills the pages that follow; each must say what these instructions say",
+        ));
+    }
+    lines.push(line("Install"));
+    lines
+}
+
+fn user_sign_in(settings: &CustomSettings) -> Vec<String> {
+    let tick = if settings.single_sign_on {
+        "tick"
+    } else {
+        "leave clear"
+    };
+    vec![
+        format!("choose \"{}\"", settings.sign_in.shown()),
+        format!("\"Enable single sign-on\": {tick}"),
+        line("Next"),
+    ]
+}
+
+fn directories(forests: &[&DomainName], settings: &CustomSettings) -> Vec<String> {
+    let mut lines: Vec<String> = forests
+        .iter()
+        .map(|forest| match settings.accounts.get(*forest) {
+            Some(account) => format!(
+                "{forest}: Add Directory, \"Use existing AD account\", {account}"
+            ),
+            None => format!(
+                "{forest}: Add Directory, \"Create new AD account\", as {forest}\\administrator or in the NetBIOS form"
+            ),
+        })
+        .collect();
+    lines.push(match forests {
+        [one] => format!("then {one} stands under the configured directories, and no other"),
+        many => format!(
+            "then these {} stand under the configured directories, and no other",
+            many.len()
+        ),
+    });
+    lines.push(line("Next"));
+    lines
+}
+
+fn filtering(forests: &[&DomainName], settings: &CustomSettings) -> Vec<String> {
+    let mut lines = Vec::new();
+    for forest in forests {
+        match settings.units.get(*forest) {
+            None => lines.push(format!("{forest}: \"Sync all domains and OUs\"")),
+            Some(units) => {
+                lines.push(format!(
+                    "{forest}: \"Sync selected domains and OUs\", and these alone:"
+                ));
+                lines.extend(units.iter().map(|unit| format!("  {unit}")));
+            }
+        }
+    }
+    if settings.units.is_empty() {
+        lines.push(line("Next"));
+        return lines;
+    }
+    lines.push(line(if settings.new_units {
+        "organizational units that are made later under a chosen one: synchronized"
+    } else {
+        "organizational units that are made later under a chosen one: not synchronized"
+    }));
+    lines.push(line("Next"));
+    lines
+}
+
+fn identity(settings: &CustomSettings) -> Vec<String> {
+    let identity = match &settings.identity {
+        Identity::Once => line("\"Users are represented only once across all directories\""),
+        Identity::Mail => line(
+            "\"User identities exist across multiple directories\", matched by: Mail attribute",
+        ),
+        Identity::ObjectSid => line(
+            "\"User identities exist across multiple directories\", matched by: ObjectSID and msExchMasterAccountSID / msRTCSIP-OriginatorSID",
+        ),
+        Identity::AccountName => line(
+            "\"User identities exist across multiple directories\", matched by: SAMAccountName and MailNickName",
+        ),
+        Identity::Attribute(name) => format!(
+            "\"User identities exist across multiple directories\", matched by: a specific attribute, {name}"
+        ),
+    };
+    let anchor = match &settings.source_anchor {
+        SourceAnchor::Managed => line("source anchor: \"Let Azure manage the source anchor\""),
+        SourceAnchor::Attribute(name) => {
+            format!("source anchor: \"Choose a specific attribute\", {name}")
+        }
+    };
+    vec![
+        identity,
+        anchor,
+        line("neither can be changed later: stop here where the topology may be wrong"),
+        line("Next"),
+    ]
+}
+
+fn pilots(settings: &CustomSettings) -> Vec<String> {
+    if settings.pilot_groups.is_empty() {
+        return vec![line("\"Synchronize all users and devices\""), line("Next")];
+    }
+    let mut lines = vec![line("\"Synchronize selected\"")];
+    let groups = settings.pilot_groups.iter();
+    lines.extend(
+        groups.map(|(forest, group)| format!("{forest}: {group}; its direct members alone")),
+    );
+    lines.push(line("Next"));
+    lines
+}
+
+fn features(settings: &CustomSettings) -> Vec<String> {
+    let mut lines: Vec<String> = settings
+        .features
+        .iter()
+        .map(|feature| format!("tick \"{}\"", feature.shown()))
+        .collect();
+    // With this way to sign in the wizard ticks it by itself.
+    if settings.sign_in == UserSignIn::PasswordHash
+        && !settings.features.contains(&Feature::PasswordHash)
+    {
+        lines.push(format!(
+            "\"{}\" is ticked by the choice of the sign-in",
+            Feature::PasswordHash.shown()
+        ));
+    }
+    lines.push(line("leave everything else as it is"));
+    lines.push(line("Next"));
+    lines
+}
+
+fn ready(settings: &CustomSettings, staging: bool) -> Vec<String> {
+    let start = if settings.start { "tick" } else { "clear" };
+    let mut lines = vec![format!(
+        "\"Start the synchronization process when configuration completes\": {start}"
+    )];
+    lines.push(line(if staging {
+        "\"Enable staging mode\": tick. Another server of the tenant is active, or is to be: two would break G1"
+    } else {
+        "\"Enable staging mode\": clear; after an import it is ticked"
+    }));
+    lines.push(line("Install"));
+    lines
+}

@@ -1,0 +1,110 @@
+//! A server that shall carry the provisioning agent no more: taken off, then looked at (product facts 1.12). The
+//! directory's and the tenant's part is left to people, who are told.
+
+use protocol::facts::Facts;
+use protocol::signed::Phase;
+use protocol::step::{RemoveProvisioningAgent, Step, VerifyProvisioningAgentRemoved};
+use protocol::{DomainName, GmsaName, TargetId};
+
+use crate::recipe::{Answer, PhaseWork, cloud_sync, unread};
+use crate::topology::{AgentGroup, Tenant, Topology};
+
+/// What is to be done on one retired server of a group.
+#[must_use]
+pub fn answer(
+    topology: &Topology,
+    group: &AgentGroup,
+    tenant: &Tenant,
+    host: &TargetId,
+    facts: &Facts,
+) -> Answer {
+    if let Some(answer) = unread(facts) {
+        return answer;
+    }
+    let verify = match verification(topology, group, host, facts) {
+        Ok(steps) => PhaseWork {
+            phase: Phase::Prove,
+            steps,
+            artifacts: Vec::new(),
+        },
+        Err(why) => return Answer::Nothing(why),
+    };
+    let agent = facts.provisioning_agent.as_ref();
+    let Some(agent) = agent.filter(|agent| !agent.is_removed()) else {
+        return Answer::Do {
+            phases: vec![verify],
+            why: vec!["it is retired, and no provisioning agent is there: verified".to_owned()],
+            people: Vec::new(),
+        };
+    };
+    if let Some(other) = agent.tenant.as_ref().filter(|other| **other != tenant.id) {
+        return Answer::Nothing(format!(
+            "refused: the agent on it is registered with another tenant, {other} (G9); it is retired in the topology of {}, which is not its own",
+            tenant.id
+        ));
+    }
+    let version = agent.version;
+    let version = version.map_or_else(|| "of unknown version".to_owned(), |v| v.to_string());
+    let remove = PhaseWork {
+        phase: Phase::Remove,
+        steps: vec![Step::RemoveProvisioningAgent(RemoveProvisioningAgent {
+            tenant: tenant.id.clone(),
+        })],
+        artifacts: Vec::new(),
+    };
+    let mut people = vec![format!(
+        "beforehand, whoever runs tenant {} makes sure that {host} serves nothing else (HR-driven or on-premises provisioning): Entrain does not see it",
+        tenant.id
+    )];
+    if let Some((account, home)) = account(topology, group, host, facts) {
+        people.push(format!(
+            "afterwards, the administrator of {home} takes {host} off those that may retrieve the password of {account}: entrain handover {home}"
+        ));
+    }
+    people.push(format!(
+        "afterwards, where {host} itself goes: entrain agents revoke {host}"
+    ));
+    Answer::Do {
+        phases: vec![remove, verify],
+        why: vec![format!(
+            "it is retired: the provisioning agent {version} is taken off, when those that stay serve its domains"
+        )],
+        people,
+    }
+}
+
+/// What a verification of one retired server holds.
+///
+/// # Errors
+/// A sentence that says why nothing can be asked.
+pub fn verification(
+    topology: &Topology,
+    group: &AgentGroup,
+    host: &TargetId,
+    facts: &Facts,
+) -> Result<Vec<Step>, String> {
+    let home = cloud_sync::home_of(host, facts)?;
+    let gmsa = account(topology, group, host, facts).map(|(name, _)| name);
+    Ok(vec![Step::VerifyProvisioningAgentRemoved(
+        VerifyProvisioningAgentRemoved {
+            target: host.clone(),
+            gmsa,
+            home_domain: home,
+        },
+    )])
+}
+
+/// The gMSA that the agent runs as, as the server says, else as the topology has it; and its domain.
+fn account(
+    topology: &Topology,
+    group: &AgentGroup,
+    host: &TargetId,
+    facts: &Facts,
+) -> Option<(GmsaName, DomainName)> {
+    let home = cloud_sync::home_of(host, facts).ok()?;
+    let seen = facts.provisioning_agent.as_ref();
+    let seen = seen.and_then(|agent| agent.account.as_deref());
+    let seen = seen.and_then(|account| account.rsplit('\\').next()?.parse().ok());
+    let name = seen.or_else(|| cloud_sync::service_account(topology, group, &home))?;
+    Some((name, home))
+}

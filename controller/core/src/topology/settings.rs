@@ -1,0 +1,274 @@
+//! Custom settings of Connect Sync: every choice of the product's custom installation (product facts 2.5 to 2.7), as it is
+//! written in `settings = { … }` of a Connect entry.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use protocol::DomainName;
+
+use crate::finding::nearest;
+use crate::topology::reader::{At, Remarks, Table, Written};
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$each:meta])* $variant:ident = $text:literal, $shown:literal;)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name {
+            $($(#[$each])* $variant,)+
+        }
+        impl $name {
+            /// Every word, as the topology spells it.
+            pub const WORDS: &[&str] = &[$($text),+];
+
+            /// The choice as the wizard shows it.
+            #[must_use]
+            pub const fn shown(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $shown,)+
+                }
+            }
+        }
+        impl FromStr for $name {
+            type Err = String;
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    other => Err(format!("\"{other}\" is none of {}", Self::WORDS.join(", "))),
+                }
+            }
+        }
+        impl Written for $name {
+            fn example(text: Option<&str>) -> String {
+                let meant = text.and_then(|text| nearest(text, Self::WORDS.iter().copied()));
+                meant.map_or_else(|| Self::WORDS.join("\" or \""), str::to_owned)
+            }
+        }
+    };
+}
+
+words! {
+    /// Page "User sign-in".
+    UserSignIn {
+        /// Password hash synchronization.
+        PasswordHash = "password-hash-sync", "Password Hash Synchronization";
+        /// Pass-through authentication.
+        PassThrough = "pass-through", "Pass-through authentication";
+        /// Federation with AD FS.
+        AdFs = "ad-fs", "Federation with AD FS";
+        /// Federation with PingFederate.
+        PingFederate = "ping-federate", "Federation with PingFederate";
+        /// It is set up elsewhere.
+        Nothing = "none", "Do not configure";
+    }
+}
+
+words! {
+    /// Page "Optional features".
+    Feature {
+        /// Exchange hybrid deployment.
+        ExchangeHybrid = "exchange-hybrid", "Exchange hybrid deployment";
+        /// Exchange mail public folders.
+        PublicFolders = "exchange-public-folders", "Exchange Mail Public Folders";
+        /// Applications and attributes are chosen.
+        AttributeFiltering = "attribute-filtering", "Microsoft Entra app and attribute filtering";
+        /// Password hashes beside another way to sign in.
+        PasswordHash = "password-hash-sync", "Password hash synchronization";
+        /// Passwords are written back.
+        PasswordWriteback = "password-writeback", "Password writeback";
+        /// Groups are written back.
+        GroupWriteback = "group-writeback", "Group writeback";
+        /// Devices are written back.
+        DeviceWriteback = "device-writeback", "Device writeback";
+        /// Attributes of one's own.
+        DirectoryExtensions = "directory-extensions", "Directory extension attribute sync";
+    }
+}
+
+/// How a user of several forests is one user: not changeable later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// Each stands once across all forests.
+    Once,
+    /// By the mail attribute.
+    Mail,
+    /// By ObjectSID and msExchMasterAccountSID or msRTCSIP-OriginatorSID.
+    ObjectSid,
+    /// By sAMAccountName and mailNickname.
+    AccountName,
+    /// By an attribute of one's own.
+    Attribute(String),
+}
+
+/// The attribute that ties a user to the tenant: permanent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceAnchor {
+    /// The product chooses it.
+    Managed,
+    /// A named one; its values hold no `@`, and upper and lower case count.
+    Attribute(String),
+}
+
+/// What is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomSettings {
+    /// Install folder; absent means the product's own.
+    pub location: Option<String>,
+    /// SQL Server, with instance and port; absent means the LocalDB that comes along.
+    pub sql_server: Option<String>,
+    /// Name of the database; absent means ADSync.
+    pub sql_database: Option<String>,
+    /// The database of an earlier server is taken over: the server starts in staging mode.
+    pub existing_database: bool,
+    /// Account of the service; absent means a virtual one. It is fixed at the first installation.
+    pub service_account: Option<String>,
+    /// The four local groups, in the wizard's order; empty means that the product makes its own.
+    pub groups: Vec<String>,
+    /// File of exported settings that the wizard imports.
+    pub import: Option<String>,
+    /// How users sign in.
+    pub sign_in: UserSignIn,
+    /// Single sign-on from the domain's computers.
+    pub single_sign_on: bool,
+    /// Account that reads each forest, where one was made beforehand; the product makes one for the others.
+    pub accounts: BTreeMap<DomainName, String>,
+    /// Attribute that users sign in with.
+    pub user_name: String,
+    /// Organizational units and domains that are synchronized, by forest; a forest without any is synchronized whole.
+    pub units: BTreeMap<DomainName, Vec<String>>,
+    /// Whether new organizational units are synchronized too.
+    pub new_units: bool,
+    /// How users are told apart.
+    pub identity: Identity,
+    /// What ties them to the tenant.
+    pub source_anchor: SourceAnchor,
+    /// Group whose direct members alone are synchronized, by forest: for pilots.
+    pub pilot_groups: BTreeMap<DomainName, String>,
+    /// Optional features.
+    pub features: BTreeSet<Feature>,
+    /// Whether synchronization starts when the wizard ends.
+    pub start: bool,
+}
+
+/// Reads `settings = { … }`.
+pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> CustomSettings {
+    let text = |at: Option<At<String>>| at.map(|at| at.value);
+    let location = text(table.text("location", remarks));
+    let sql_server = text(table.text("sql_server", remarks));
+    let database = table.text("sql_database", remarks);
+    let existing_database = table.flag("existing_database", remarks).unwrap_or(false);
+    if sql_server.is_none() {
+        let range = database.as_ref().map(|at| at.range.clone());
+        if let Some(range) = range {
+            remarks.error(&range, "sql_database without sql_server", NAME_SQL);
+        } else if existing_database {
+            let what = "existing_database: only a database on a SQL Server is taken over";
+            remarks.error(table.range(), what, NAME_SQL);
+        }
+    }
+    let service_account = text(table.text("service_account", remarks));
+    let groups = table.list::<String>("groups", remarks);
+    if let Some(first) = groups.first()
+        && groups.len() != 4
+    {
+        let what = format!(
+            "groups: the wizard asks for 4 local groups, here are {}",
+            groups.len()
+        );
+        let fix = "write them in its order: Administrators, Operators, Browse, Password Reset";
+        remarks.error(&first.range, what, fix);
+    }
+    let import = table.text("import", remarks);
+    if let Some(import) = &import
+        && existing_database
+    {
+        let what = "import: settings cannot be imported onto an existing database";
+        remarks.error(&import.range, what, "leave one of the two out");
+    }
+    let sign_in = table
+        .parse("sign_in", remarks)
+        .map_or(UserSignIn::PasswordHash, |at| at.value);
+    let single_sign_on = table.flag("single_sign_on", remarks).unwrap_or(false);
+    let accounts = by_forest(&mut table, "accounts", remarks);
+    let user_name = text(table.text("user_name", remarks));
+    let units = lists_by_forest(&mut table, "units", remarks);
+    let new_units = table.flag("new_units", remarks).unwrap_or(true);
+    let identity = table.text("identity", remarks);
+    let source_anchor = table.text("source_anchor", remarks);
+    if let Some(at) = source_anchor.as_ref().filter(|at| at.value.contains('@')) {
+        let what = format!("source_anchor: \"{}\" is no attribute", at.value);
+        remarks.error(
+            &at.range,
+            what,
+            "write \"managed\" or the name of an attribute",
+        );
+    }
+    let pilot_groups = by_forest(&mut table, "pilot_groups", remarks);
+    let features = table.list::<Feature>("features", remarks);
+    let start = table.flag("start", remarks).unwrap_or(true);
+    table.finish(remarks);
+    CustomSettings {
+        location,
+        sql_server,
+        sql_database: text(database),
+        existing_database,
+        service_account,
+        groups: groups.into_iter().map(|at| at.value).collect(),
+        import: text(import),
+        sign_in,
+        single_sign_on,
+        accounts,
+        user_name: user_name.unwrap_or_else(|| "userPrincipalName".to_owned()),
+        units,
+        new_units,
+        identity: match text(identity).as_deref() {
+            None | Some("once") => Identity::Once,
+            Some("mail") => Identity::Mail,
+            Some("object-sid") => Identity::ObjectSid,
+            Some("account-name") => Identity::AccountName,
+            Some(attribute) => Identity::Attribute(attribute.to_owned()),
+        },
+        source_anchor: match text(source_anchor).as_deref() {
+            None | Some("managed") => SourceAnchor::Managed,
+            Some(attribute) => SourceAnchor::Attribute(attribute.to_owned()),
+        },
+        pilot_groups,
+        features: features.into_iter().map(|at| at.value).collect(),
+        start,
+    }
+}
+
+const NAME_SQL: &str = "write sql_server = \"sql-01.corp.contoso.com\\\\SYNC\", or leave it out";
+
+/// `key = { "forest" = "text" }`.
+fn by_forest(
+    table: &mut Table<'_, '_>,
+    key: &'static str,
+    remarks: &mut Remarks<'_>,
+) -> BTreeMap<DomainName, String> {
+    let Some(below) = table.table(key, remarks) else {
+        return BTreeMap::new();
+    };
+    below.each(remarks).into_iter().collect()
+}
+
+/// `key = { "forest" = ["text"] }`.
+fn lists_by_forest(
+    table: &mut Table<'_, '_>,
+    key: &'static str,
+    remarks: &mut Remarks<'_>,
+) -> BTreeMap<DomainName, Vec<String>> {
+    let Some(below) = table.table(key, remarks) else {
+        return BTreeMap::new();
+    };
+    below.each_list(remarks).into_iter().collect()
+}
+
+impl CustomSettings {
+    /// Every forest that is named in them.
+    pub fn forests(&self) -> impl Iterator<Item = &DomainName> {
+        let accounts = self.accounts.keys();
+        accounts
+            .chain(self.units.keys())
+            .chain(self.pilot_groups.keys())
+    }
+}

@@ -1,0 +1,378 @@
+//! Custom settings of Connect Sync: what the topology may say, which server becomes active, and that every choice comes out
+//! as a line of the wizard's page.
+#![expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test stops where something is not as it must be"
+)]
+
+mod common;
+
+use controller_core::facts::{Fleetwide, Known};
+use controller_core::plan::{Inputs, Plan, Purpose, plan};
+use controller_core::policy::Policy;
+use controller_core::recipe::Artifacts;
+use controller_core::topology::{Document, Feature, UserSignIn, check, parse};
+use protocol::facts::{ConnectFacts, ServiceState};
+use protocol::key::SigningKey;
+use protocol::signed::{ArtifactKind, ArtifactRef};
+use protocol::step::{ConnectWork, Product, Step};
+use protocol::task::TaskText;
+use protocol::{Digest, TargetId, Timestamp, Version};
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const NEWEST: Version = Version::new(2, 6, 92, 0);
+
+/// Two forests and three servers; the second one is preferred.
+fn document(settings: &str) -> Document {
+    Document {
+        file: "t.toml".to_owned(),
+        text: format!(
+            "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"a.test\", \"b.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\", \"c3.a.test\"]\nprefer_active = \"c2.a.test\"\n{settings}\n"
+        ),
+    }
+}
+
+fn told(settings: &str) -> Vec<String> {
+    let (topology, mut findings) = parse(&[document(settings)]);
+    findings.extend(check(&topology, None));
+    findings.iter().map(ToString::to_string).collect()
+}
+
+fn planned(settings: &str, modes: [Option<Option<bool>>; 3]) -> Plan {
+    let (topology, findings) = parse(&[document(settings)]);
+    assert!(findings.is_empty(), "{findings:?}");
+    let mut known = Fleetwide::new();
+    for (server, mode) in topology.targets().into_iter().zip(modes) {
+        let connect = mode.map(|staging| ConnectFacts {
+            version: Some(NEWEST),
+            service: Some(ServiceState::Running),
+            staging,
+            cycle_enabled: Some(true),
+        });
+        let entry = Known {
+            key: SigningKey::generate().public().fingerprint(),
+            facts: Some((NOW, common::facts(None, connect))),
+        };
+        known.insert(server, entry);
+    }
+    let artifact = ArtifactRef {
+        sha256: Digest::of(b"msi"),
+        chunks: Digest::ZERO,
+        size: 1,
+        kind: ArtifactKind::Msi,
+        product: Product::Connect,
+        version: NEWEST,
+    };
+    plan(Inputs {
+        topology: &topology,
+        policy: &Policy::default(),
+        known: &known,
+        artifacts: &Artifacts::from([(Product::Connect, artifact)]),
+        purpose: Purpose::Install,
+    })
+}
+
+fn guided(plan: &Plan, server: &str) -> Option<(ConnectWork, TaskText)> {
+    let part = &plan.targets[&server.parse::<TargetId>().unwrap()];
+    let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
+    steps.find_map(|step| match step {
+        Step::GuideConnect(guide) => Some((guide.work, guide.text.clone())),
+        _ => None,
+    })
+}
+
+fn works(settings: &str, modes: [Option<Option<bool>>; 3]) -> [Option<ConnectWork>; 3] {
+    let plan = planned(settings, modes);
+    ["c1.a.test", "c2.a.test", "c3.a.test"]
+        .map(|server| guided(&plan, server).map(|(work, _)| work))
+}
+
+/// The task as a person reads it.
+fn text(task: &TaskText) -> String {
+    let mut lines = vec![task.title.clone()];
+    lines.extend(task.bring.iter().map(|line| format!("bring {line}")));
+    for page in &task.pages {
+        lines.push(format!("[{}]", page.title));
+        lines.extend(page.lines.clone());
+    }
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn one_server_becomes_active_and_every_other_staging() {
+    let settings = "settings = {}";
+    let (active, staging) = (
+        Some(ConnectWork::InstallActive),
+        Some(ConnectWork::InstallStaging),
+    );
+    assert_eq!(works(settings, [None; 3]), [staging, active, staging]);
+    // Whoever is active stays it, also where another one is preferred: only a person swaps them.
+    let modes = [Some(Some(false)), None, None];
+    assert_eq!(works(settings, modes), [None, staging, staging]);
+    // Where it cannot be told, nobody is installed.
+    let modes = [Some(None), None, None];
+    assert_eq!(works(settings, modes), [None; 3]);
+    // A taken over database starts in staging mode, on the preferred server too.
+    let existing = "settings = { sql_server = \"sql.a.test\", service_account = \"A\\\\svc$\", existing_database = true }";
+    assert_eq!(works(existing, [None; 3]), [staging; 3]);
+    // Nothing that is written asks for nothing.
+    let plan = planned("", [None; 3]);
+    let part = &plan.targets[&"c2.a.test".parse::<TargetId>().unwrap()];
+    assert!(
+        part.left_out && part.why[0].contains("settings"),
+        "{part:?}"
+    );
+    let plan = planned(settings, [None; 3]);
+    let becoming = plan.targets.values().filter(|part| part.makes_active());
+    assert_eq!(becoming.count(), 1, "G1");
+}
+
+#[test]
+fn without_a_word_every_page_says_what_the_wizard_proposes() {
+    let plan = planned("settings = {}", [None; 3]);
+    let (_, task) = guided(&plan, "c1.a.test").unwrap();
+    let expected = r#"install Connect Sync with custom settings on c1.a.test, staging
+bring a Hybrid Identity Administrator of tenant 3f0c8a4e-0000-0000-0000-000000000000
+bring a local administrator of the server
+bring an Enterprise Administrator of a.test
+bring an Enterprise Administrator of b.test
+[Sign in]
+sign in to the server as local administrator
+[Installer]
+start AzureADConnect.msi from C:\ProgramData\Entrain\staged
+[Welcome]
+agree to the license terms; Continue
+[Express settings]
+Customize
+[Install required components]
+leave "Specify a custom installation location" clear
+leave "Use an existing SQL Server" clear
+leave "Use an existing service account" clear
+leave "Specify custom sync groups" clear
+leave "Import synchronization settings" clear
+Install
+[User sign-in]
+choose "Password Hash Synchronization"
+"Enable single sign-on": leave clear
+Next
+[Connect to Microsoft Entra ID]
+sign in as a Hybrid Identity Administrator of tenant 3f0c8a4e-0000-0000-0000-000000000000; the role must be assigned directly, not by a group
+Next
+[Connect your directories]
+a.test: Add Directory, "Create new AD account", as a.test\administrator or in the NetBIOS form
+b.test: Add Directory, "Create new AD account", as b.test\administrator or in the NetBIOS form
+then these 2 stand under the configured directories, and no other
+Next
+[Microsoft Entra sign-in configuration]
+user principal name: userPrincipalName
+each UPN suffix in use should stand there as verified
+stop here and verify the domain first where one is not, unless its users shall sign in with onmicrosoft.com names
+[Domain and OU filtering]
+a.test: "Sync all domains and OUs"
+b.test: "Sync all domains and OUs"
+Next
+[Uniquely identifying your users]
+"Users are represented only once across all directories"
+source anchor: "Let Azure manage the source anchor"
+neither can be changed later: stop here where the topology may be wrong
+Next
+[Filter users and devices]
+"Synchronize all users and devices"
+Next
+[Optional features]
+"Password hash synchronization" is ticked by the choice of the sign-in
+leave everything else as it is
+Next
+[Ready to configure]
+"Start the synchronization process when configuration completes": tick
+"Enable staging mode": tick. Another server of the tenant is active, or is to be: two would break G1
+Install
+[Configuration complete]
+Exit
+[Afterwards]
+sign out and in again before using Synchronization Service Manager or the rule editor
+the applied settings lie in C:\ProgramData\AADConnect\Applied-SynchronizationPolicy-*.JSON: keep a copy off the server
+"#;
+    assert_eq!(text(&task), expected);
+    let (_, task) = guided(&plan, "c2.a.test").unwrap();
+    assert!(text(&task).contains("\"Enable staging mode\": clear"));
+}
+
+const FULL: &str = r#"[connect.main.settings]
+location = "D:\\Connect"
+sql_server = "sql.a.test\\SYNC"
+sql_database = "Sync"
+service_account = "A\\svcSync"
+groups = ["admins", "operators", "browse", "reset"]
+import = "MigratedPolicy.json"
+sign_in = "ad-fs"
+single_sign_on = true
+accounts = { "b.test" = "B\\reader" }
+user_name = "mail"
+units = { "a.test" = ["OU=Staff,DC=a,DC=test"] }
+new_units = false
+identity = "employeeID"
+source_anchor = "extensionAttribute1"
+pilot_groups = { "b.test" = "CN=Pilot,DC=b,DC=test" }
+features = ["exchange-hybrid", "device-writeback"]
+start = false
+"#;
+
+#[test]
+fn every_choice_comes_out_on_its_page() {
+    let plan = planned(FULL, [None; 3]);
+    let (_, task) = guided(&plan, "c2.a.test").unwrap();
+    let said = text(&task);
+    for words in [
+        r#"installation location": D:\Connect"#,
+        r#"existing SQL Server": sql.a.test\SYNC, database Sync"#,
+        r#"existing service account": A\svcSync"#,
+        "Administrators = admins, Operators = operators, Browse = browse, Password Reset = reset",
+        r#"Import synchronization settings": MigratedPolicy.json"#,
+        r#"choose "Federation with AD FS""#,
+        r#""Enable single sign-on": tick"#,
+        r#"b.test: Add Directory, "Use existing AD account", B\reader"#,
+        "user principal name: mail",
+        "  OU=Staff,DC=a,DC=test",
+        r#"b.test: "Sync all domains and OUs""#,
+        "under a chosen one: not synchronized",
+        "a specific attribute, employeeID",
+        r#""Choose a specific attribute", extensionAttribute1"#,
+        "b.test: CN=Pilot,DC=b,DC=test; its direct members alone",
+        r#"tick "Exchange hybrid deployment""#,
+        r#"tick "Device writeback""#,
+        r#"configuration completes": clear"#,
+        "[AD FS farm]",
+        "a.test: sign in as a Domain Administrator of it",
+        r"bring the password of B\reader",
+        r"bring the password of A\svcSync",
+        "bring an Enterprise Administrator of a.test",
+        "bring a Domain Administrator of b.test",
+        "bring the exported settings MigratedPolicy.json",
+    ] {
+        assert!(said.contains(words), "{words} is missing:\n{said}");
+    }
+    assert!(
+        !said.contains("Enterprise Administrator of b.test"),
+        "{said}"
+    );
+    // Each word of a list comes out as the wizard shows it, and no two alike.
+    let mut shown: Vec<String> = Vec::new();
+    for word in UserSignIn::WORDS {
+        let plan = planned(&format!("settings = {{ sign_in = \"{word}\" }}"), [None; 3]);
+        let (_, task) = guided(&plan, "c2.a.test").unwrap();
+        let page = task.pages.iter().find(|page| page.title == "User sign-in");
+        shown.push(page.unwrap().lines[0].clone());
+    }
+    for word in Feature::WORDS {
+        let plan = planned(
+            &format!("settings = {{ features = [\"{word}\"] }}"),
+            [None; 3],
+        );
+        let (_, task) = guided(&plan, "c2.a.test").unwrap();
+        let page = task
+            .pages
+            .iter()
+            .find(|page| page.title == "Optional features");
+        shown.push(page.unwrap().lines[0].clone());
+    }
+    let count = shown.len();
+    shown.sort();
+    shown.dedup();
+    assert_eq!(shown.len(), count, "{shown:?}");
+    for (identity, words) in [
+        ("once", "only once"),
+        ("mail", "Mail attribute"),
+        ("object-sid", "ObjectSID"),
+        ("account-name", "MailNickName"),
+    ] {
+        let plan = planned(
+            &format!("settings = {{ identity = \"{identity}\" }}"),
+            [None; 3],
+        );
+        assert!(text(&guided(&plan, "c2.a.test").unwrap().1).contains(words));
+    }
+    let existing = "settings = { sql_server = \"s\", existing_database = true }";
+    let task = guided(&planned(existing, [None; 3]), "c2.a.test")
+        .unwrap()
+        .1;
+    assert!(text(&task).contains("/useexistingdatabase"));
+}
+
+#[test]
+fn what_cannot_be_is_found_with_its_place_and_its_mend() {
+    assert!(
+        told(FULL).iter().all(|said| said.contains("pilots")),
+        "{:?}",
+        told(FULL)
+    );
+    for (settings, what, fix) in [
+        (
+            "settings = { sign_in = \"password-hash\" }",
+            "none of password-hash-sync",
+            "password-hash-sync",
+        ),
+        (
+            "settings = { features = [\"exchange\"] }",
+            "none of exchange-hybrid",
+            "exchange-hybrid",
+        ),
+        (
+            "settings = { sql_database = \"x\" }",
+            "without sql_server",
+            "sql_server =",
+        ),
+        (
+            "settings = { existing_database = true }",
+            "only a database on a SQL Server",
+            "sql_server =",
+        ),
+        (
+            "settings = { groups = [\"one\"] }",
+            "asks for 4 local groups",
+            "Administrators",
+        ),
+        (
+            "settings = { source_anchor = \"a@b\" }",
+            "is no attribute",
+            "managed",
+        ),
+        (
+            "settings = { sql_server = \"s\", service_account = \"svc$\", existing_database = true, import = \"x\" }",
+            "onto an existing database",
+            "leave one",
+        ),
+        (
+            "settings = { accounts = { \"c.test\" = \"x\" } }",
+            "c.test, which is none of its forests",
+            "did you mean",
+        ),
+        (
+            "settings = { accounts = { \"not a name\" = \"x\" } }",
+            "not a name",
+            "corp.contoso.com",
+        ),
+        (
+            "settings = { units = { \"a.test\" = \"OU=x\" } }",
+            "must be a list",
+            "[\"…\"]",
+        ),
+        ("settings = { unit = {} }", "unknown key \"unit\"", "units"),
+        (
+            "settings = { sql_server = \"s\" }",
+            "no account of the service",
+            "svcADSync$",
+        ),
+        ("settings = \"expres\"", "is not known", "express"),
+        ("settings = 7", "must be a table", "settings"),
+    ] {
+        let said = told(settings);
+        assert!(
+            said.iter().any(|said| said.contains(what)
+                && said.contains(fix)
+                && said.starts_with("t.toml:")),
+            "{settings}: {said:#?}"
+        );
+    }
+}

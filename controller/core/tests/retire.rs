@@ -1,0 +1,357 @@
+//! Servers that shall carry the provisioning agent no more: what the topology may say, what the plan says, when they may
+//! go, and what is seen afterwards.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+mod common;
+
+use controller_core::drift::drift;
+use controller_core::facts::{Fleetwide, Known};
+use controller_core::finding::Severity;
+use controller_core::fleet::{Fleet, Gate, Live, Pulse};
+use controller_core::plan::{Inputs, Plan, Purpose, plan, render};
+use controller_core::policy::Policy;
+use controller_core::recipe::Artifacts;
+use controller_core::record::Record;
+use controller_core::topology::{Document, Topology, check, json_schema, parse};
+use protocol::event::{Event, Section};
+use protocol::facts::{ProvisioningAgentFacts, ServiceState};
+use protocol::key::{PublicKey, SigningKey};
+use protocol::signed::{ArtifactKind, ArtifactRef, Ending, Phase};
+use protocol::step::Product;
+use protocol::{
+    Attempt, BundleId, Digest, Epoch, EventIndex, Generation, RolloutId, StepIndex, TargetId,
+    Timestamp, Version,
+};
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
+const VERSION: Version = Version::new(1, 1, 2505, 0);
+
+fn read(group: &str) -> (Topology, Vec<String>) {
+    let document = Document {
+        file: "t.toml".to_owned(),
+        text: format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\"]\n{group}"
+        ),
+    };
+    let (topology, mut findings) = parse(&[document]);
+    findings.extend(check(&topology, None));
+    let severity = |severity| match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let told = findings
+        .iter()
+        .map(|finding| format!("{}: {}", severity(finding.severity), finding.what));
+    let told = told.collect();
+    (topology, told)
+}
+
+fn target(name: &str) -> TargetId {
+    format!("{name}.a.test").parse().unwrap()
+}
+
+fn serving(tenant: &str) -> ProvisioningAgentFacts {
+    ProvisioningAgentFacts {
+        version: Some(VERSION),
+        tenant: tenant.parse().ok(),
+        service: Some(ServiceState::Running),
+        account: Some("A\\provAgentgMSA$".to_owned()),
+    }
+}
+
+/// Every server of the topology as it reports: with an agent that serves, unless `without` names it.
+fn fleetwide(topology: &Topology, without: &[&str]) -> (Fleetwide, Vec<(TargetId, PublicKey)>) {
+    let mut keys = Vec::new();
+    let mut known = Fleetwide::new();
+    for server in topology.targets() {
+        let key = SigningKey::generate().public();
+        let bare = without.iter().any(|name| target(name) == server);
+        let agent = (!bare).then(|| serving(TENANT));
+        let entry = Known {
+            key: key.fingerprint(),
+            facts: Some((NOW, common::facts(agent, None))),
+        };
+        known.insert(server.clone(), entry);
+        keys.push((server, key));
+    }
+    (known, keys)
+}
+
+fn planned(topology: &Topology, known: &Fleetwide, purpose: Purpose) -> Plan {
+    let artifact = ArtifactRef {
+        sha256: Digest::of(b"setup"),
+        chunks: Digest::ZERO,
+        size: 1,
+        kind: ArtifactKind::Exe,
+        product: Product::ProvisioningAgent,
+        version: VERSION,
+    };
+    plan(Inputs {
+        topology,
+        policy: &Policy::default(),
+        known,
+        artifacts: &Artifacts::from([(Product::ProvisioningAgent, artifact)]),
+        purpose,
+    })
+}
+
+#[test]
+fn a_topology_may_retire_a_server_and_not_keep_it() {
+    let (topology, told) =
+        read("hosts = [\"s1.a.test\", \"s2.a.test\"]\nretired = [\"s0.a.test\"]\n");
+    assert!(told.is_empty(), "{told:?}");
+    assert!(topology.targets().contains(&target("s0")));
+    assert_eq!(topology.servers_of(&"a.test".parse().unwrap()).len(), 2);
+
+    let (_, told) = read("hosts = [\"s1.a.test\", \"s2.a.test\"]\nretired = [\"s1.a.test\"]\n");
+    let both = "error: s1.a.test is among the hosts and among the retired of the group \"a\"";
+    assert_eq!(told, [both]);
+    let (_, told) = read("hosts = [\"s1.a.test\"]\nretired = [\"s0.a.test\", \"s0.a.test\"]\n");
+    assert!(
+        told.iter().any(|what| what.contains("stands twice")),
+        "{told:?}"
+    );
+    // Without hosts a group says that it ends; without either it says nothing.
+    let (_, told) = read("hosts = []\nretired = [\"s0.a.test\"]\n");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("warning: every server of a.test is retired"));
+    let (_, told) = read("hosts = []\n");
+    assert!(told[0].contains("hosts is missing or empty"), "{told:?}");
+    assert!(
+        json_schema()["properties"]["agents"]
+            .to_string()
+            .contains("retired")
+    );
+}
+
+#[test]
+fn the_plan_says_what_goes_when_and_what_people_do() {
+    let (topology, _) =
+        read("hosts = [\"s1.a.test\", \"s2.a.test\"]\nretired = [\"s0.a.test\", \"s9.a.test\"]\n");
+    let (known, _) = fleetwide(&topology, &["s1", "s9"]);
+    let plan = planned(&topology, &known, Purpose::Install);
+    let report = render(&plan);
+    let (_, report) = report.split_once('\n').unwrap();
+    let expected = format!(
+        "  4 targets, 4 with work, 1 tenants, 1 domains
+  9 steps: 8 automatic, 1 with a person
+  at most 1 at once (from the failure limit); nothing more starts at 1 failures
+  1 first in each group; a target is done at grade \"registered\"
+
+tenant main  {TENANT} (commercial)
+  agents.a: 4 servers for a.test
+
+wave 1
+  s1.a.test  (agents.a)
+    prepare  preflight, install provisioning agent
+    register preflight, register provisioning agent
+    prove    verify provisioning agent
+    because  no provisioning agent is there: install 1.1.2505.0
+    because  not registered with tenant {TENANT}: by the cmdlets, with an access token that a person gives once
+  s2.a.test  (agents.a)
+    prove    verify provisioning agent
+    because  version 1.1.2505.0 is there and registered: verified, nothing is changed
+
+wave 2
+  s0.a.test  (agents.a)
+    remove   remove provisioning agent
+    prove    verify that the provisioning agent is gone
+    because  it is retired: the provisioning agent 1.1.2505.0 is taken off, when those that stay serve its domains
+  s9.a.test  (agents.a)
+    prove    verify that the provisioning agent is gone
+    because  it is retired, and no provisioning agent is there: verified
+
+serving meanwhile
+  a.test: at least 1 of 2 agents, 2 more until they go
+
+people bring
+  afterwards, the administrator of a.test takes s0.a.test off those that may retrieve the password of provAgentgMSA$: entrain handover a.test
+  afterwards, the administrator of each served domain (a.test) gives provAgentgMSA$ its rights there: part 3 of entrain handover DOMAIN; the product does not since 1.1.2334.0, and without them nothing synchronizes
+  afterwards, where s0.a.test itself goes: entrain agents revoke s0.a.test
+  an access token of a Hybrid Identity Administrator of tenant {TENANT} (good for 60-90 minutes)
+  beforehand, whoever runs tenant {TENANT} makes sure that s0.a.test serves nothing else (HR-driven or on-premises provisioning): Entrain does not see it
+  the administrator of a.test does the directory's part beforehand: entrain handover a.test
+"
+    );
+    assert_eq!(report, expected);
+    assert!(plan.irreversible.is_empty());
+    for purpose in [Purpose::Verify, Purpose::Preflight] {
+        let plan = planned(&topology, &known, purpose);
+        let part = &plan.targets[&target("s0")];
+        assert!(part.is_read_only(), "{part:?}");
+        assert_eq!(part.left_out, purpose == Purpose::Preflight);
+    }
+}
+
+#[test]
+fn the_last_agent_of_a_domain_is_beyond_undoing_and_another_tenants_is_left_alone() {
+    let (topology, _) = read("hosts = []\nretired = [\"s0.a.test\"]\n");
+    let (known, _) = fleetwide(&topology, &[]);
+    let plan = planned(&topology, &known, Purpose::Install);
+    assert_eq!(plan.irreversible.len(), 1);
+    assert!(plan.irreversible[0].starts_with("a.test: its last provisioning agent"));
+    assert!(render(&plan).contains("cannot be undone (G10)"));
+    assert!(
+        planned(&topology, &known, Purpose::Verify)
+            .irreversible
+            .is_empty()
+    );
+    // What is gone already is taken off by nobody.
+    let (known, _) = fleetwide(&topology, &["s0"]);
+    assert!(
+        planned(&topology, &known, Purpose::Install)
+            .irreversible
+            .is_empty()
+    );
+
+    let (mut known, _) = fleetwide(&topology, &[]);
+    let other = serving("3f0c8a4e-0000-0000-0000-00000000000f");
+    let facts = common::facts(Some(other), None);
+    known.get_mut(&target("s0")).unwrap().facts = Some((NOW, facts));
+    let plan = planned(&topology, &known, Purpose::Install);
+    let part = &plan.targets[&target("s0")];
+    assert!(part.left_out && part.why[0].contains("(G9)"), "{part:?}");
+    assert!(plan.irreversible.is_empty());
+}
+
+/// A fleet with that plan applied, and everybody here who is named.
+fn fleet(topology: &Topology, here: &[&str]) -> (Fleet, Live) {
+    let (known, keys) = fleetwide(topology, &[]);
+    let plan = planned(topology, &known, Purpose::Install);
+    let mut fleet = Fleet::new();
+    for (target, key) in keys {
+        let enrolled = Record::AgentEnrolled {
+            target,
+            key,
+            epoch: Epoch(1),
+            token: Digest::ZERO,
+            by: "token".to_owned(),
+            simulated: true,
+        };
+        fleet.apply(&enrolled, None, NOW);
+    }
+    let applied = Record::Applied {
+        rollout: RolloutId(1),
+        plan: plan.id(),
+        by: "root".to_owned(),
+        change: None,
+        irreversible: 0,
+    };
+    fleet.apply(&applied, Some(&plan), NOW);
+    let pulse = Pulse {
+        serving: true,
+        at: NOW,
+    };
+    let live = Live {
+        connected: topology.targets(),
+        pulses: here.iter().map(|name| (target(name), pulse)).collect(),
+        began: Timestamp::from_millis(0),
+        ..Live::default()
+    };
+    (fleet, live)
+}
+
+/// Has the retired server's bundle issued, and asks whether it gets leave for its outage.
+fn leave(fleet: &mut Fleet, live: &Live) -> Option<String> {
+    let issued = Record::BundleIssued {
+        rollout: RolloutId(1),
+        target: target("s0"),
+        phase: Phase::Remove,
+        generation: Generation(1),
+        bundle: BundleId(Digest::ZERO),
+        expires: NOW.plus(std::time::Duration::from_secs(86_400)),
+    };
+    fleet.apply(&issued, None, NOW);
+    let gate = Gate {
+        generation: Generation(1),
+        step: StepIndex(0),
+        attempt: Attempt(1),
+        section: Section {
+            outage: true,
+            gmsa: None,
+        },
+        lapses: None,
+    };
+    let hold = fleet.permit_hold(&target("s0"), &gate, &Default::default(), live, NOW);
+    hold.map(|hold| hold.why)
+}
+
+#[test]
+fn a_server_goes_only_while_one_that_stays_serves() {
+    let group = "hosts = [\"s1.a.test\", \"s2.a.test\"]\nretired = [\"s0.a.test\"]\n";
+    let (topology, _) = read(group);
+    let (mut fleet_, live) = fleet(&topology, &["s0", "s1"]);
+    assert_eq!(leave(&mut fleet_, &live), None);
+    // Its own service and that of others who go do not count.
+    let (mut fleet_, live) = fleet(&topology, &["s0"]);
+    let why = leave(&mut fleet_, &live).unwrap();
+    assert!(why.contains("(G2)") && why.starts_with("0 other"), "{why}");
+    // An agreed outage lets the service rest for a while, and leaves somebody to take it up again.
+    let (topology, _) = read(&format!(
+        "{group}[domain.\"a.test\"]\nallow_outage = true\n"
+    ));
+    let (mut fleet_, live) = fleet(&topology, &["s0"]);
+    assert!(leave(&mut fleet_, &live).is_some());
+    // Where nobody is to stay, nobody is waited for.
+    let (topology, _) = read("hosts = []\nretired = [\"s0.a.test\"]\n");
+    let (mut fleet_, live) = fleet(&topology, &["s0"]);
+    assert_eq!(leave(&mut fleet_, &live), None);
+}
+
+#[test]
+fn an_agent_that_is_there_again_is_drift_and_a_key_that_was_left_is_none() {
+    let (topology, _) = read("hosts = [\"s1.a.test\"]\nretired = [\"s0.a.test\"]\n");
+    let (mut fleet, live) = fleet(&topology, &["s0", "s1"]);
+    assert_eq!(leave(&mut fleet, &live), None);
+    let mut index = 0;
+    let mut say = |fleet: &mut Fleet, event: &Event| {
+        index += 1;
+        let record = Record::TargetEvent {
+            target: target("s0"),
+            epoch: Epoch(1),
+            index: EventIndex(index),
+            kind: event.kind(),
+            at: NOW,
+            body: String::from_utf8(event.to_body()).unwrap(),
+        };
+        fleet.apply(&record, None, NOW);
+    };
+    let finished = |generation| Event::RunFinished {
+        generation: Generation(generation),
+        ending: Ending::Completed,
+        receipt: String::new(),
+    };
+    say(&mut fleet, &finished(1));
+    let issued = Record::BundleIssued {
+        rollout: RolloutId(1),
+        target: target("s0"),
+        phase: Phase::Prove,
+        generation: Generation(2),
+        bundle: BundleId(Digest::ZERO),
+        expires: NOW.plus(std::time::Duration::from_secs(86_400)),
+    };
+    fleet.apply(&issued, None, NOW);
+    say(&mut fleet, &finished(2));
+    let work = &fleet.rollouts()[&RolloutId(1)].work[&target("s0")];
+    assert_eq!(work.state.word(), "done", "no grade is asked for: {work:?}");
+    let left = ProvisioningAgentFacts {
+        version: None,
+        service: None,
+        account: None,
+        ..serving(TENANT)
+    };
+    say(
+        &mut fleet,
+        &Event::FactsReported(Box::new(common::facts(Some(left), None))),
+    );
+    assert!(drift(&fleet).is_empty());
+    let back = common::facts(Some(serving(TENANT)), None);
+    say(&mut fleet, &Event::FactsReported(Box::new(back)));
+    let rows = drift(&fleet);
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0].wanted.as_str(), rows[0].accepted), ("gone", false));
+}
