@@ -33,6 +33,9 @@ pub struct Twin {
     staged: Option<Version>,
     waited: u32,
     staging: Option<bool>,
+    /// Rounds of watching after which the modelled person has completed a wizard.
+    #[serde(default)]
+    person_rounds: Option<u32>,
     /// The modelled person ticks staging mode when Connect is installed.
     #[serde(default)]
     ticks_staging: bool,
@@ -65,6 +68,7 @@ impl Twin {
             staged: None,
             waited: 0,
             staging: None,
+            person_rounds: None,
             ticks_staging: false,
             chosen: product::DEFAULT_GMSA.to_owned(),
             domains: Vec::new(),
@@ -135,6 +139,11 @@ impl Twin {
     /// Has the modelled person choose that gMSA at the wizard.
     pub fn choose_account(&mut self, gmsa: &str) {
         gmsa.clone_into(&mut self.chosen);
+    }
+
+    /// Has the modelled person take that many rounds of watching for a wizard.
+    pub fn take_rounds(&mut self, rounds: u32) {
+        self.person_rounds = Some(rounds.max(1));
     }
 
     /// Has the modelled person tick staging mode when Connect is installed.
@@ -900,7 +909,7 @@ impl Twin {
             return;
         }
         self.waited += 1;
-        if self.waited < PERSON_ROUNDS {
+        if self.waited < self.person_rounds.unwrap_or(PERSON_ROUNDS) {
             return;
         }
         self.waited = 0;

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use agent_twin::Fault;
 use clap::{Args, Parser, Subcommand};
+use controller_core::finding::nearest;
 use protocol::step::Product;
 use protocol::{RolloutId, TargetId, Version};
 
@@ -26,6 +28,32 @@ pub(crate) struct Arguments {
     pub(crate) state: PathBuf,
     #[command(subcommand)]
     pub(crate) verb: Verb,
+}
+
+/// `FAULT@TARGET`, as `rehearse` takes it.
+fn fault(text: &str) -> Result<(TargetId, Fault), String> {
+    let (name, target) = text.split_once('@').ok_or("write FAULT@TARGET")?;
+    let target = target
+        .parse()
+        .map_err(|error| format!("{target}: {error}"))?;
+    let names: Vec<(String, Fault)> = Fault::ALL
+        .into_iter()
+        .filter_map(|fault| match serde_json::to_value(fault) {
+            Ok(serde_json::Value::String(name)) => Some((name, fault)),
+            Ok(_) | Err(_) => None,
+        })
+        .collect();
+    if let Some((_, fault)) = names.iter().find(|(known, _)| known == name) {
+        return Ok((target, *fault));
+    }
+    let known = names.iter().map(|(known, _)| known.as_str());
+    Err(match nearest(name, known.clone()) {
+        Some(meant) => format!("there is no fault {name}; did you mean {meant}?"),
+        None => format!(
+            "there is no fault {name}; there are {}",
+            known.collect::<Vec<_>>().join(", ")
+        ),
+    })
 }
 
 /// Output as JSON.
@@ -108,6 +136,31 @@ pub(crate) enum Verb {
         domain: protocol::DomainName,
         #[command(flatten)]
         documents: Documents,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Carries a plan out on models of its servers, in virtual time: how long it takes, who serves meanwhile, what people do
+    /// and when, what would fail or be held. Changes nothing.
+    ///
+    /// Example: entrain rehearse 3f2a91c0 --fault logon-right-missing@ams-sync-01.corp.contoso.com
+    Rehearse {
+        /// The plan: the start of its digest is enough.
+        plan: String,
+        /// How often it is carried out; servers differ in speed each time.
+        #[arg(long, default_value_t = 7, value_name = "COUNT")]
+        courses: u64,
+        /// How many minutes a person takes each time: for a secret, or for a wizard.
+        #[arg(long, default_value_t = 10, value_name = "MINUTES")]
+        person: u64,
+        /// Nobody comes.
+        #[arg(long, conflicts_with = "person")]
+        nobody: bool,
+        /// Something is wrong with a server; may be given several times.
+        #[arg(long, value_name = "FAULT@TARGET", value_parser = fault)]
+        fault: Vec<(TargetId, Fault)>,
+        /// The seed of chance: the same one gives the same courses.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
         #[command(flatten)]
         json: Json,
     },
@@ -460,6 +513,7 @@ mod tests {
         "logs",
         "plan",
         "preflight",
+        "rehearse",
         "status",
         "secret list",
         "tasks",

@@ -115,7 +115,7 @@ pub(super) async fn plan(
             && planned.alarms.is_empty()
         {
             output::error(&format!(
-                "\nentrain apply {}   carries it out",
+                "\nentrain rehearse {0}   tells how that would go\nentrain apply {0}      carries it out",
                 plan.0.short()
             ));
         }

@@ -22,7 +22,9 @@ use crate::cli::rollouts::{code, ended, newest, order};
 use crate::cli::status::{doctor, drift, explain, status, versions};
 use crate::cli::{Show, exit, follow, output, readiness};
 use crate::http::client::Client;
-use crate::http::types::{Applied, ApplyAsk, BackupAsk, Done, FreezeAsk, Planned};
+use crate::http::types::{
+    Applied, ApplyAsk, BackupAsk, Done, FreezeAsk, Planned, RehearseAsk, Rehearsed,
+};
 use crate::{app, backup, demo};
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
@@ -86,6 +88,31 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 show(&planned.findings);
             }
             readiness::run(&client, &planned, json.json).await
+        }
+        Verb::Rehearse {
+            plan,
+            courses,
+            person,
+            nobody,
+            fault,
+            seed,
+            json,
+        } => {
+            let ask = RehearseAsk {
+                courses,
+                person_minutes: (!nobody).then_some(person),
+                faults: fault,
+                seed,
+            };
+            let rehearsed: Rehearsed = client
+                .post(&format!("/v1/plans/{plan}/rehearse"), &ask)
+                .await?;
+            if json.json {
+                output::json(&rehearsed.rehearsal)?;
+            } else {
+                output::print(rehearsed.report.trim_end());
+            }
+            Ok(exit::OK)
         }
         Verb::Apply {
             plan,

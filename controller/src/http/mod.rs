@@ -152,6 +152,7 @@ pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<b
         .route("/v1/plans", post(acts::plan))
         .route("/v1/plans/{plan}", get(views::plan))
         .route("/v1/plans/{plan}/apply", post(acts::apply))
+        .route("/v1/plans/{plan}/rehearse", post(views::rehearse))
         .route("/v1/tokens", post(acts::token))
         .route("/v1/agents", get(views::agents))
         .route("/v1/agents/{target}/{act}", post(acts::agent))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use agent_twin::Fault;
 use controller_core::fleet::{RolloutView, Stopped};
 use controller_core::plan::Purpose;
 use controller_core::record::Order;
@@ -11,6 +12,7 @@ use protocol::enroll::JoinFile;
 use protocol::event::{Event, Freeze};
 use protocol::secret::{Sealed, SecretKind};
 use protocol::{DomainName, PlanId, RolloutId, TargetId, Timestamp};
+use rehearsal::Rehearsal;
 use serde::{Deserialize, Serialize};
 
 use crate::driver::{Progress, Refused};
@@ -100,6 +102,28 @@ pub struct ApplyAsk {
     /// How many acts that cannot be undone are accepted.
     #[serde(default)]
     pub irreversible: Option<u32>,
+}
+
+/// What `rehearse` sends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RehearseAsk {
+    /// How often it is carried out.
+    pub courses: u64,
+    /// How long a person takes to answer an ask for a secret, in minutes; absent when nobody comes.
+    pub person_minutes: Option<u64>,
+    /// What is wrong with which server.
+    pub faults: Vec<(TargetId, Fault)>,
+    /// The seed of chance.
+    pub seed: u64,
+}
+
+/// What `rehearse` gives.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Rehearsed {
+    /// What it told.
+    pub rehearsal: Rehearsal,
+    /// The same as an operator reads it.
+    pub report: String,
 }
 
 /// What `apply` gives.

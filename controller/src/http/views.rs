@@ -1,8 +1,10 @@
 //! What only looks.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_twin::Fault;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
@@ -22,9 +24,13 @@ use serde::Deserialize;
 use crate::driver::Core;
 use crate::http::acts::find_plan;
 use crate::http::types::{
-    AgentRow, Agents, Artifacts, AskRow, Frame, LogRow, Status, VersionsSeen,
+    AgentRow, Agents, Artifacts, AskRow, Frame, LogRow, RehearseAsk, Rehearsed, Status,
+    VersionsSeen,
 };
 use crate::http::{Answer, Api, Problem};
+
+/// How often a plan is rehearsed at most.
+const MOST_COURSES: u64 = 100;
 
 /// Shortest time between two frames of a watched rollout.
 const FRAME_PAUSE: Duration = Duration::from_millis(100);
@@ -53,6 +59,45 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
         address,
     });
     Ok(Json(status.await?))
+}
+
+/// Carries a plan out on models, in virtual time; nothing of it is stored.
+pub(super) async fn rehearse(
+    State(api): State<Api>,
+    Path(plan): Path<String>,
+    Json(ask): Json<RehearseAsk>,
+) -> Answer<Rehearsed> {
+    let found = api.hub.read(move |core, now| {
+        let id = find_plan(core, &plan)?;
+        let plan = core.plans.get(&id).cloned();
+        let plan = plan.ok_or_else(|| Problem::Missing(format!("there is no plan {id}")))?;
+        Ok::<_, Problem>((plan, core.fleet.known().clone(), now))
+    });
+    let (plan, known, begin) = found.await??;
+    let mut faults: BTreeMap<TargetId, BTreeSet<Fault>> = BTreeMap::new();
+    for (target, fault) in ask.faults {
+        if !plan.targets.contains_key(&target) {
+            return Err(Problem::Missing(format!("{target} is not in the plan")));
+        }
+        faults.entry(target).or_default().insert(fault);
+    }
+    let courses = ask.courses.clamp(1, MOST_COURSES);
+    let minutes = |minutes: u64| Duration::from_secs(minutes.min(14 * 24 * 60) * 60);
+    let ask = rehearsal::Ask {
+        begin,
+        person: ask.person_minutes.map(minutes),
+        faults,
+        uneven: true,
+        seed: ask.seed,
+    };
+    // It computes for a while: not where sessions are served.
+    let rehearsed = tokio::task::spawn_blocking(move || {
+        let rehearsal = rehearsal::rehearse(&plan, &known, &ask, courses);
+        let report = rehearsal::render(&rehearsal, &plan);
+        Rehearsed { rehearsal, report }
+    });
+    let failed = |_| Problem::Failed("the rehearsal broke off".to_owned());
+    rehearsed.await.map(Json).map_err(failed)
 }
 
 pub(super) async fn versions(State(api): State<Api>) -> Answer<VersionsSeen> {

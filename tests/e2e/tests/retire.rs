@@ -38,6 +38,20 @@ fn a_retired_server_loses_its_agent_and_the_last_of_a_domain_only_by_name() {
     world.enroll(&servers);
     world.add_artifact();
     let file = topology(&world, &[A, B], &[OLD]);
+    // A rehearsal of the same plan says beforehand that all would be done, and touches nobody.
+    let planned = world.json(&["plan", &file, "--json"]);
+    let plan = planned["plan"].as_str().expect("a plan").to_owned();
+    let rehearsed = world.json(&["rehearse", &plan, "--courses", "3", "--json"]);
+    assert_eq!(rehearsed["course"]["left"], serde_json::json!([]));
+    let fault = format!("removal-fails@{OLD}");
+    let said = text(&world.entrain(&["rehearse", &plan, "--fault", &fault]));
+    assert!(
+        said.contains(&format!("{OLD} failed: taking off")),
+        "{said}"
+    );
+    let unknown = text(&world.entrain(&["rehearse", &plan, "--fault", "x@y.test"]));
+    assert!(unknown.contains("there is no fault x"), "{unknown}");
+    assert!(world.changes(OLD).is_empty() && world.targets().is_empty());
     world.apply(&file);
     // An agent that is killed while the product is taken off takes nothing off twice.
     until("it is taken off", || {

@@ -116,6 +116,15 @@ impl Live {
     }
 }
 
+/// Too few would serve a domain.
+struct Short<'a> {
+    /// All of its servers.
+    servers: &'a [TargetId],
+    why: String,
+    /// Enough may serve again by themselves.
+    passes: bool,
+}
+
 /// Something to be done; it takes effect when its record comes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
@@ -368,7 +377,35 @@ impl Fleet {
         if work.has_begun() {
             return budget.hold(false);
         }
-        order_hold(rollout, target, &part.lane, live, now).or_else(|| budget.hold(true))
+        order_hold(rollout, target, &part.lane, live, now)
+            .or_else(|| budget.hold(true))
+            .or_else(|| self.first_others(rollout, target, live, now))
+    }
+
+    /// Who serves and is to be taken out of service waits, in no place that somebody else could use, for those of its rollout
+    /// that are about to serve the same domain: without them it would get no leave (G2).
+    fn first_others(
+        &self,
+        rollout: &Rollout,
+        target: &TargetId,
+        live: &Live,
+        now: Timestamp,
+    ) -> Option<Hold> {
+        let serves = |target: &TargetId| live.pulses.get(target).map(|pulse| pulse.serving);
+        if serves(target) != Some(true) {
+            return None;
+        }
+        let short = self.short_of_service(target, &self.gates, live, now)?;
+        let comes = |other: &&TargetId| {
+            let work = rollout.work.get(*other);
+            let part = rollout.plan.targets.get(*other);
+            serves(other) == Some(false)
+                && work.is_some_and(|work| !work.state.is_terminal())
+                && part.is_some_and(|part| !part.is_read_only() && !part.retires())
+        };
+        let other = short.servers.iter().find(comes)?;
+        let why = short.why;
+        in_turn(format!("{why}; {other} is to serve it too and goes first"))
     }
 
     /// The claim on a tenant's active Connect server: whoever is active, may be, or is on the way to it keeps every other
@@ -465,19 +502,9 @@ impl Fleet {
                 "{other} was not heard of since the controller was restored and may be in a section of its own; its return lifts it, or its revocation"
             ));
         }
-        // Leave lapses when it was not used; whoever is away may be in its section all the same, so it counts until it
-        // is back and says.
-        let held = |other: &TargetId, gate: &Gate| {
-            gate.lapses.is_none_or(|lapses| lapses > now) || !live.connected.contains(other)
-        };
-        let others = || {
-            gates
-                .iter()
-                .filter(|(other, gate)| *other != target && held(other, gate))
-        };
         if let Some(object) = &asked.section.gmsa
-            && let Some((other, _)) =
-                others().find(|(_, gate)| gate.section.gmsa.as_ref() == Some(object))
+            && let Some((other, _)) = inside(target, gates, live, now)
+                .find(|(_, gate)| gate.section.gmsa.as_ref() == Some(object))
         {
             return in_turn(format!(
                 "{other} changes the same gMSA in {}; its end lifts it (G3)",
@@ -487,7 +514,23 @@ impl Fleet {
         if !asked.section.outage {
             return None;
         }
-        let out: BTreeSet<&TargetId> = others()
+        let short = self.short_of_service(target, gates, live, now)?;
+        if short.passes {
+            in_turn(short.why)
+        } else {
+            stands(short.why)
+        }
+    }
+
+    /// The first domain that would be served by too few while a target is out of service (G2); `None` where none would.
+    fn short_of_service(
+        &self,
+        target: &TargetId,
+        gates: &BTreeMap<TargetId, Gate>,
+        live: &Live,
+        now: Timestamp,
+    ) -> Option<Short<'_>> {
+        let out: BTreeSet<&TargetId> = inside(target, gates, live, now)
             .filter(|(_, gate)| gate.section.outage)
             .map(|(other, _)| other)
             .collect();
@@ -506,7 +549,11 @@ impl Fleet {
             let why = format!(
                 "{serving} other agents are seen to serve {domain}, {minimum} must keep serving; more that serve lift it (G2)"
             );
-            if passes { in_turn(why) } else { stands(why) }
+            Some(Short {
+                servers,
+                why,
+                passes,
+            })
         })
     }
 
@@ -528,6 +575,20 @@ impl Fleet {
         }
         domains
     }
+}
+
+/// Who may be in a section beside a target. Leave lapses when it was not used; whoever is away may be in its section all
+/// the same, so it counts until it is back and says.
+fn inside<'a>(
+    target: &'a TargetId,
+    gates: &'a BTreeMap<TargetId, Gate>,
+    live: &'a Live,
+    now: Timestamp,
+) -> impl Iterator<Item = (&'a TargetId, &'a Gate)> {
+    gates.iter().filter(move |(other, gate)| {
+        let holds = gate.lapses.is_none_or(|lapses| lapses > now);
+        *other != target && (holds || !live.connected.contains(*other))
+    })
 }
 
 /// Waves and canaries: a wave waits for those before it, and within it each lane for its canary. Nobody waits for a target

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use protocol::facts::ProvisioningAgentFacts;
 use protocol::signed::Phase;
 use protocol::step::Step;
 use protocol::{DomainName, TargetId};
@@ -46,7 +47,8 @@ struct Member {
     lane: String,
     labels: BTreeMap<String, String>,
     domains: BTreeSet<DomainName>,
-    /// Goes after the others of its lane: the active Connect server, after those that are staging.
+    /// Goes after the others of its lane: the active Connect server, after those that are staging; an agent that serves,
+    /// after those that do not yet.
     last: bool,
     /// Its provisioning agent goes for good: after everything else.
     leaves: bool,
@@ -238,6 +240,11 @@ fn agents(
                 domains,
                 answer,
             );
+            // Who adds to those that serve goes before who is taken out of service for its upgrade: that may need them (G2).
+            let serves = facts
+                .and_then(|facts| facts.provisioning_agent.as_ref())
+                .is_some_and(ProvisioningAgentFacts::serves);
+            let last = serves && !part.is_read_only();
             targets.insert(host.clone(), part);
             members.insert(
                 host.clone(),
@@ -245,7 +252,7 @@ fn agents(
                     lane: format!("agents.{name}"),
                     labels: group.labels.clone(),
                     domains: group.serves.iter().map(|(name, _)| name.clone()).collect(),
-                    last: false,
+                    last,
                     leaves,
                 },
             );

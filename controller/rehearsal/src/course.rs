@@ -1,0 +1,356 @@
+//! What a rehearsal tells: how long it takes, which wave when, who serves meanwhile, what people do when, and what would
+//! be left over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use controller_core::facts::Fleetwide;
+use controller_core::fleet::TargetState;
+use controller_core::plan::Plan;
+use controller_core::record::Record;
+use protocol::event::Event;
+use protocol::{DomainName, TargetId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::server::LINE;
+use crate::world::{Ask, ROLLOUT, World};
+
+/// Beyond this a rehearsal is given up: every bundle has ended by then.
+const END: Duration = Duration::from_secs(60 * 86_400);
+
+/// One course of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Course {
+    /// From the order to the last receipt, in seconds.
+    pub seconds: u64,
+    /// Of each wave: when its first target began and when its last one ended, in seconds from the order.
+    pub waves: Vec<(u64, u64)>,
+    /// Of each domain.
+    pub serving: BTreeMap<DomainName, Serving>,
+    /// What people do, in order.
+    pub hands: Vec<Hand>,
+    /// What is not done in the end, and why.
+    pub left: Vec<Left>,
+}
+
+/// How a domain is served while a plan is carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Serving {
+    /// Servers in all.
+    pub servers: usize,
+    /// How many must keep serving.
+    pub minimum: u32,
+    /// How many serve, from which second on: one entry for each change.
+    pub course: Vec<(u64, usize)>,
+}
+
+impl Serving {
+    /// The fewest at any moment.
+    #[must_use]
+    pub fn lowest(&self) -> usize {
+        let counts = self.course.iter().map(|(_, count)| *count);
+        counts.min().unwrap_or(0)
+    }
+}
+
+/// What a person does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hand {
+    /// When it is asked for, in seconds from the order.
+    pub at: u64,
+    /// On which server.
+    pub target: TargetId,
+    /// What.
+    pub what: String,
+}
+
+/// A target that is not done in the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Which.
+    pub target: TargetId,
+    /// Its state in one word.
+    pub state: String,
+    /// Why, and what lifts it.
+    pub why: String,
+}
+
+/// A plan carried out several times, each time as chance has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rehearsal {
+    /// Duration of each course in seconds, shortest first.
+    pub seconds: Vec<u64>,
+    /// The course in the middle.
+    pub course: Course,
+    /// Of all courses, the fewest that served each domain at any moment.
+    pub lowest: BTreeMap<DomainName, usize>,
+    /// What was taken for granted, in a sentence.
+    pub assumed: String,
+}
+
+/// Carries a plan out `times` times, with seeds from `ask.seed` on.
+#[must_use]
+pub fn rehearse(plan: &Plan, known: &Fleetwide, ask: &Ask, times: u64) -> Rehearsal {
+    let mut courses: Vec<Course> = (0..times.max(1))
+        .map(|number| {
+            let ask = Ask {
+                seed: ask.seed.wrapping_add(number),
+                ..ask.clone()
+            };
+            course(plan, known, ask)
+        })
+        .collect();
+    courses.sort_by_key(|course| course.seconds);
+    let mut lowest: BTreeMap<DomainName, usize> = BTreeMap::new();
+    for (domain, serving) in courses.iter().flat_map(|course| &course.serving) {
+        let least = lowest.entry(domain.clone()).or_insert(usize::MAX);
+        *least = (*least).min(serving.lowest());
+    }
+    let seconds = courses.iter().map(|course| course.seconds).collect();
+    let course = courses.swap_remove(courses.len() / 2);
+    let person = match ask.person {
+        Some(time) => format!("a person takes about {} each time", spell(time.as_secs())),
+        None => "nobody comes".to_owned(),
+    };
+    Rehearsal {
+        seconds,
+        course,
+        lowest,
+        assumed: format!(
+            "{person}, installers come at {} MiB/s, and each step takes what its model takes; none of it was measured here",
+            LINE >> 20
+        ),
+    }
+}
+
+fn course(plan: &Plan, known: &Fleetwide, ask: Ask) -> Course {
+    let begin = ask.begin;
+    let since = |at: Timestamp| at.since(begin).as_secs();
+    let mut world = World::new(plan, known, ask);
+    let mut serving: BTreeMap<DomainName, Serving> = plan
+        .domains
+        .iter()
+        .map(|(domain, part)| {
+            let count = world.serving(&part.servers);
+            let serving = Serving {
+                servers: part.servers.len(),
+                minimum: part.min_serving,
+                course: vec![(0, count)],
+            };
+            (domain.clone(), serving)
+        })
+        .collect();
+    while !world.is_over() && world.now.since(begin) < END && world.step() {
+        for (domain, part) in &plan.domains {
+            let count = world.serving(&part.servers);
+            if let Some(serving) = serving.get_mut(domain)
+                && serving.course.last().is_none_or(|(_, last)| *last != count)
+            {
+                serving.course.push((since(world.now), count));
+            }
+        }
+    }
+    let mut spans: BTreeMap<&TargetId, (u64, u64)> = BTreeMap::new();
+    let mut hands = Vec::new();
+    let mut end = 0;
+    for (at, record) in &world.log {
+        let Record::TargetEvent { target, body, .. } = record else {
+            continue;
+        };
+        let at = since(*at);
+        let Some(event) = Event::from_body(body.as_bytes()) else {
+            continue;
+        };
+        if let Event::BundleAccepted { .. } = event {
+            spans.entry(target).or_insert((at, at));
+        }
+        if let Event::RunFinished { .. } = event {
+            spans.entry(target).or_insert((at, at)).1 = at;
+            end = end.max(at);
+        }
+        let what = if let Event::SecretAsked { wanted, .. } = event {
+            format!("give {wanted}")
+        } else if let Event::TaskOpened { text, .. } = event {
+            text.title
+        } else {
+            continue;
+        };
+        hands.push(Hand {
+            at,
+            target: target.clone(),
+            what,
+        });
+    }
+    let waves = plan
+        .waves
+        .iter()
+        .map(|wave| {
+            let of = || wave.iter().filter_map(|target| spans.get(target));
+            let first = of().map(|span| span.0).min();
+            let last = of().map(|span| span.1).max();
+            (first.unwrap_or(0), last.unwrap_or(0))
+        })
+        .collect();
+    Course {
+        seconds: end,
+        waves,
+        serving,
+        hands,
+        left: left(plan, &world),
+    }
+}
+
+/// What is not done, with the reason that the operator would be given.
+fn left(plan: &Plan, world: &World) -> Vec<Left> {
+    let Some(rollout) = world.fleet.rollouts().get(&ROLLOUT) else {
+        return Vec::new();
+    };
+    let mut left = Vec::new();
+    for target in plan.waves.iter().flatten() {
+        let Some(work) = rollout.work.get(target) else {
+            continue;
+        };
+        let why = match &work.state {
+            TargetState::Done(_) => continue,
+            TargetState::Failed { failure, .. } => {
+                let fix = failure.known.as_ref().map(|known| &known.fix);
+                let fix = fix.or_else(|| failure.findings.first().map(|finding| &finding.fix));
+                let fix = fix.map_or_else(String::new, |fix| format!("; fix: {fix}"));
+                format!("{}{fix}", failure.what)
+            }
+            TargetState::Inconclusive(question) => question.clone(),
+            TargetState::Refused(refusal) => refusal.to_string(),
+            TargetState::AwaitingPerson { text, .. } => format!("nobody came: {}", text.title),
+            TargetState::AwaitingSecret { wanted, .. } => format!("nobody gave {wanted}"),
+            TargetState::Pending
+            | TargetState::Offered
+            | TargetState::Running { .. }
+            | TargetState::Skipped(_)
+            | TargetState::Aborted
+            | TargetState::Expired
+            | TargetState::Unknown
+            | TargetState::Resolved(_) => {
+                let hold = world
+                    .fleet
+                    .hold(ROLLOUT, target, &world.live, world.now)
+                    .map(|hold| hold.why);
+                hold.unwrap_or_default()
+            }
+        };
+        left.push(Left {
+            target: target.clone(),
+            state: work.state.word().to_owned(),
+            why,
+        });
+    }
+    left
+}
+
+/// Hours, minutes and seconds, as far as they say something.
+fn spell(seconds: u64) -> String {
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{rest} s"),
+        (0, minutes) if minutes < 10 => format!("{minutes} min {rest} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// At most this many lines of one kind; the rest is counted.
+const LINES: usize = 20;
+
+/// The rehearsal as an operator reads it.
+#[must_use]
+pub fn render(rehearsal: &Rehearsal, plan: &Plan) -> String {
+    let mut text = String::new();
+    write(rehearsal, plan, &mut text).expect("writing to a String cannot fail");
+    text
+}
+
+fn write(rehearsal: &Rehearsal, plan: &Plan, out: &mut String) -> std::fmt::Result {
+    let course = &rehearsal.course;
+    let (first, last) = (rehearsal.seconds.first(), rehearsal.seconds.last());
+    let times = rehearsal.seconds.len();
+    writeln!(
+        out,
+        "a rehearsal of plan {}: models of its servers, in virtual time; the decisions are those of a rollout",
+        plan.id().0.short()
+    )?;
+    writeln!(
+        out,
+        "  {} from order to last receipt; {times} courses took {} to {}",
+        spell(course.seconds),
+        spell(first.copied().unwrap_or(0)),
+        spell(last.copied().unwrap_or(0))
+    )?;
+    writeln!(out, "  assumed: {}", rehearsal.assumed)?;
+    writeln!(out, "\nwaves, in the middle course")?;
+    for ((from, to), (number, wave)) in course.waves.iter().zip(plan.waves.iter().enumerate()) {
+        let many = if wave.len() == 1 { "" } else { "s" };
+        let when = if *to == 0 {
+            "does not begin".to_owned()
+        } else {
+            format!("from {} to {}", spell(*from), spell(*to))
+        };
+        writeln!(
+            out,
+            "  {:>2}  {:>3} target{many}  {when}",
+            number + 1,
+            wave.len()
+        )?;
+    }
+    if !course.serving.is_empty() {
+        writeln!(out, "\nserving meanwhile")?;
+    }
+    for (domain, serving) in &course.serving {
+        let lowest = rehearsal.lowest.get(domain).copied().unwrap_or(0);
+        let before = serving.course.first().map_or(0, |(_, count)| *count);
+        let after = serving.course.last().map_or(0, |(_, count)| *count);
+        let minimum = usize::try_from(serving.minimum).unwrap_or(usize::MAX);
+        let below = if lowest < minimum && before >= minimum {
+            "  BELOW its minimum"
+        } else {
+            ""
+        };
+        writeln!(
+            out,
+            "  {domain}: {before} before, {after} after, never fewer than {lowest} of {}; {minimum} must{below}",
+            serving.servers
+        )?;
+    }
+    if !course.hands.is_empty() {
+        writeln!(out, "\npeople, when it is their turn")?;
+    }
+    for hand in course.hands.iter().take(LINES) {
+        writeln!(
+            out,
+            "  after {:<12} {}: {}",
+            spell(hand.at),
+            hand.target,
+            hand.what
+        )?;
+    }
+    if course.hands.len() > LINES {
+        writeln!(out, "  and {} more (--json)", course.hands.len() - LINES)?;
+    }
+    if course.left.is_empty() {
+        writeln!(out, "\neverything would be done")?;
+    } else {
+        writeln!(out, "\nwould be left")?;
+    }
+    let mut said: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for left in course.left.iter().take(LINES) {
+        let why = if said.insert((&left.state, &left.why)) {
+            left.why.as_str()
+        } else {
+            "the same"
+        };
+        writeln!(out, "  {} {}: {why}", left.target, left.state)?;
+    }
+    if course.left.len() > LINES {
+        writeln!(out, "  and {} more (--json)", course.left.len() - LINES)?;
+    }
+    Ok(())
+}

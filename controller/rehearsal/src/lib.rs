@@ -1,0 +1,11 @@
+//! Rehearsal: a plan carried out on models of a fleet's servers, in virtual time. The controller's machine and the agents'
+//! cores are the real ones; servers, people and time are models. Nothing here performs IO or reads a clock.
+
+mod chance;
+mod course;
+mod server;
+mod world;
+
+pub use chance::Chance;
+pub use course::{Course, Hand, Left, Rehearsal, Serving, rehearse, render};
+pub use world::{Ask, ROLLOUT, World};

@@ -1,0 +1,340 @@
+//! One modelled server with the agent's own core on it: guard, run and twin.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use agent_core::guard::{Answer, Standing, consider};
+use agent_core::op::{Op, Outcome};
+use agent_core::procedure::Host;
+use agent_core::run::{Action, Run};
+use agent_twin::{Fault, Installed, Profile, Twin};
+use controller_core::plan::TargetPlan;
+use protocol::event::{Event, GmsaChange, Section};
+use protocol::facts::Facts;
+use protocol::facts::ServiceState;
+use protocol::key::SigningKey;
+use protocol::secret::{Secret, SecretKind};
+use protocol::signed::{Manifest, TrustRoot, Verified};
+use protocol::step::{ConnectWork, Step};
+use protocol::{Attempt, BundleId, Digest, Generation, StepIndex, TargetId, Timestamp};
+
+/// How fast an artifact comes over a site's line, in bytes a second.
+pub(crate) const LINE: u64 = 8 << 20;
+
+/// How often an agent looks whether a person has completed a wizard.
+const WATCH: Duration = Duration::from_secs(30);
+
+/// What a server wants of the world around it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Wish {
+    /// It has journaled this.
+    Told(Event),
+    /// An operation is under way and ends after this time.
+    Busy {
+        number: u64,
+        outcome: Outcome,
+        time: Duration,
+    },
+    /// It asks for leave.
+    Leave {
+        generation: Generation,
+        step: StepIndex,
+        attempt: Attempt,
+        section: Section,
+    },
+    /// It asks a person for a secret.
+    Secret { number: u64, wanted: SecretKind },
+}
+
+/// One server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) target: TargetId,
+    pub(crate) key: SigningKey,
+    pub(crate) twin: Twin,
+    /// The run that is open, its bundle, and what its journal holds.
+    run: Option<Run>,
+    bundle: Option<(Verified<Manifest>, Vec<Event>)>,
+    newest: Option<(Generation, BundleId)>,
+    secrets: BTreeMap<SecretKind, Secret>,
+    /// The section that it is in, as it is and not as anybody was told.
+    pub(crate) inside: Option<Section>,
+    /// Counts its lives: an outcome of an earlier one is nobody's.
+    pub(crate) life: u32,
+}
+
+impl Server {
+    /// A server as its facts say, with the person at it who does what the plan tells.
+    pub(crate) fn new(
+        target: &TargetId,
+        part: &TargetPlan,
+        facts: Option<&Facts>,
+        faults: &BTreeSet<Fault>,
+        person: Option<Duration>,
+    ) -> Self {
+        let mut faults = faults.clone();
+        let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
+        let agent = agent.filter(|agent| !agent.is_removed());
+        let connect = facts.and_then(|facts| facts.connect.as_ref());
+        let of_connect = part.lane.starts_with("connect.");
+        let installed = match (agent, connect) {
+            (_, Some(connect)) if of_connect => match connect.version {
+                Some(version) => Installed::Connect {
+                    version,
+                    staging: connect.staging.unwrap_or(true),
+                },
+                None => Installed::Nothing,
+            },
+            (Some(agent), _) => match (agent.version, &agent.tenant) {
+                (Some(version), Some(tenant)) => Installed::ProvisioningAgent {
+                    version,
+                    tenant: tenant.clone(),
+                },
+                (Some(version), None) => Installed::Unregistered { version },
+                (None, _) => Installed::Nothing,
+            },
+            (None, _) => Installed::Nothing,
+        };
+        if agent.is_some_and(|agent| {
+            agent.tenant.is_some() && agent.service != Some(ServiceState::Running)
+        }) {
+            faults.insert(Fault::ServiceStopped);
+        }
+        let mut twin = Twin::new(Profile {
+            target: target.clone(),
+            installed,
+            person: person.map(|_| part.tenant.clone()),
+            faults,
+        });
+        let rounds = person.unwrap_or_default().as_secs() / WATCH.as_secs();
+        twin.take_rounds(u32::try_from(rounds).unwrap_or(u32::MAX));
+        if let Some(account) = agent.and_then(|agent| agent.account.as_deref()) {
+            twin.set_account(account);
+        }
+        for step in part.phases.iter().flat_map(|phase| &phase.steps) {
+            if let Step::GuideProvisioningAgent(guide) = step
+                && let Some(gmsa) = &guide.gmsa
+            {
+                twin.choose_account(gmsa.as_str());
+            }
+            if let Step::GuideConnect(guide) = step
+                && guide.work == ConnectWork::InstallStaging
+            {
+                twin.tick_staging();
+            }
+        }
+        Self {
+            target: target.clone(),
+            key: SigningKey::generate(),
+            twin,
+            run: None,
+            bundle: None,
+            newest: None,
+            secrets: BTreeMap::new(),
+            inside: None,
+            life: 0,
+        }
+    }
+
+    fn host() -> Host {
+        Host {
+            simulated: true,
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// Whether its product serves just now: it runs, and nothing is done to it.
+    pub(crate) fn serves(&self) -> bool {
+        let out = self.inside.as_ref().is_some_and(|section| section.outage);
+        !out && self.twin.serves()
+    }
+
+    /// The generation of the newest bundle that it took.
+    pub(crate) fn generation(&self) -> Generation {
+        self.newest.map_or(Generation(0), |(newest, _)| newest)
+    }
+
+    /// A bundle is offered: the agent's own guard decides.
+    pub(crate) fn offered(
+        &mut self,
+        envelope: &[u8],
+        root: &TrustRoot,
+        now: Timestamp,
+    ) -> Vec<Wish> {
+        let standing = Standing {
+            target: &self.target,
+            key: &self.key.public(),
+            root,
+            newest: self.newest,
+            open: self.run.as_ref().map(Run::generation),
+            frozen: None,
+            now,
+        };
+        let bundle = BundleId(Digest::of(envelope));
+        match consider(envelope, &standing) {
+            Answer::Accept(manifest) => {
+                let accepted = Event::BundleAccepted {
+                    bundle,
+                    generation: manifest.generation,
+                    rollout: manifest.rollout,
+                    phase: manifest.phase,
+                };
+                self.newest = Some((manifest.generation, bundle));
+                self.bundle = Some((Verified::clone(&manifest), vec![accepted.clone()]));
+                self.run = Some(Run::new(*manifest, Self::host(), &[], now));
+                let mut wishes = vec![Wish::Told(accepted)];
+                wishes.extend(self.go_on(now));
+                wishes
+            }
+            Answer::AcceptedBefore => Vec::new(),
+            Answer::Refuse(refusal) => vec![Wish::Told(Event::BundleRefused { bundle, refusal })],
+        }
+    }
+
+    /// Carries out what its run wants until it waits.
+    pub(crate) fn go_on(&mut self, now: Timestamp) -> Vec<Wish> {
+        let mut wishes = Vec::new();
+        while let Some(run) = &mut self.run {
+            let Some(action) = run.poll_action() else {
+                break;
+            };
+            match action {
+                Action::Journal(event) => self.journal(event, &mut wishes),
+                Action::Perform { number, op } => {
+                    let (outcome, time) = self.twin.perform(&op, &self.secrets);
+                    let time = if let Op::Fetch { artifact } = &op {
+                        Duration::from_secs(artifact.size / LINE)
+                    } else {
+                        time
+                    };
+                    if time.is_zero() {
+                        run.handle_outcome(number, outcome, now);
+                    } else {
+                        wishes.push(Wish::Busy {
+                            number,
+                            outcome,
+                            time,
+                        });
+                    }
+                }
+                Action::AskPermit {
+                    step,
+                    attempt,
+                    section,
+                } => wishes.push(Wish::Leave {
+                    generation: run.generation(),
+                    step,
+                    attempt,
+                    section,
+                }),
+                Action::AskSecret { number, wanted, .. } => {
+                    wishes.push(Wish::Secret { number, wanted });
+                }
+                Action::Finish(conclusion) => {
+                    let finished = Event::RunFinished {
+                        generation: run.generation(),
+                        ending: conclusion.ending,
+                        receipt: String::new(),
+                    };
+                    self.journal(finished, &mut wishes);
+                    self.run = None;
+                    self.bundle = None;
+                    self.secrets.clear();
+                    self.inside = None;
+                }
+            }
+        }
+        wishes
+    }
+
+    fn journal(&mut self, event: Event, wishes: &mut Vec<Wish>) {
+        if let Event::SectionEntered { section, .. } = &event {
+            self.inside = Some(section.clone());
+        } else if let Event::SectionLeft { .. } = &event {
+            self.inside = None;
+        }
+        if let Some((_, history)) = &mut self.bundle {
+            history.push(event.clone());
+        }
+        wishes.push(Wish::Told(event));
+    }
+
+    /// What was under way has ended.
+    pub(crate) fn ended(&mut self, number: u64, outcome: Outcome, now: Timestamp) -> Vec<Wish> {
+        if let Some(run) = &mut self.run {
+            run.handle_outcome(number, outcome, now);
+        }
+        self.go_on(now)
+    }
+
+    /// Leave has come.
+    pub(crate) fn permitted(
+        &mut self,
+        generation: Generation,
+        step: StepIndex,
+        attempt: Attempt,
+        after: Option<GmsaChange>,
+        now: Timestamp,
+    ) -> Vec<Wish> {
+        match &mut self.run {
+            Some(run) if run.generation() == generation => {
+                run.handle_permit(step, attempt, after, now);
+            }
+            _ => {}
+        }
+        self.go_on(now)
+    }
+
+    /// A person has given a secret.
+    pub(crate) fn given(&mut self, number: u64, wanted: &SecretKind, now: Timestamp) -> Vec<Wish> {
+        if let Some(run) = &mut self.run
+            && run.awaits_secret(number)
+        {
+            let secret = Secret {
+                user: "a person".to_owned(),
+                value: "a secret of a rehearsal".to_owned(),
+            };
+            self.secrets.insert(wanted.clone(), secret);
+            run.handle_secret(number, wanted, Ok(()), now);
+        }
+        self.go_on(now)
+    }
+
+    /// Its time limits.
+    pub(crate) fn timed_out(&mut self, now: Timestamp) -> Vec<Wish> {
+        if let Some(run) = &mut self.run {
+            run.handle_timeout(now);
+        }
+        self.go_on(now)
+    }
+
+    /// When [`Self::timed_out`] is due.
+    pub(crate) fn timeout(&self) -> Option<Timestamp> {
+        self.run.as_ref().and_then(Run::poll_timeout)
+    }
+
+    /// The agent ends and comes back with nothing but its journal; it is held until its controller speaks.
+    pub(crate) fn killed(&mut self, now: Timestamp) {
+        self.life += 1;
+        self.secrets.clear();
+        if let Some((manifest, history)) = &self.bundle {
+            let manifest = Verified::clone(manifest);
+            self.run = Some(Run::held(manifest, Self::host(), history, now));
+        }
+    }
+
+    /// Its controller welcomes it and says that the run goes on, or does not.
+    pub(crate) fn welcomed(&mut self, paused: bool, aborted: bool, now: Timestamp) -> Vec<Wish> {
+        if let Some(run) = &mut self.run {
+            run.ask_again(now);
+            if aborted {
+                run.abort(now);
+            } else if paused {
+                run.pause();
+            } else {
+                run.resume(now);
+            }
+        }
+        self.go_on(now)
+    }
+}

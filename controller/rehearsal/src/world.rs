@@ -1,0 +1,689 @@
+//! A fleet in virtual time: the controller's own machine on one side, agents' own cores on models of servers on the other,
+//! and nothing between them but time. Time goes from one happening to the next.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::time::Duration;
+
+use agent_core::op::Outcome;
+use agent_twin::{Fault, Shared};
+use controller_core::facts::Fleetwide;
+use controller_core::fleet::{
+    BUNDLE_LIFE, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Unaccepted,
+};
+use controller_core::plan::Plan;
+use controller_core::record::{Order, Record};
+use protocol::event::{Event, GmsaChange};
+use protocol::key::SigningKey;
+use protocol::secret::SecretKind;
+use protocol::signed::{ControllerKind, Manifest, Role, RoleKeys, TrustRoot, sign};
+use protocol::step::Step;
+use protocol::{
+    Attempt, BundleId, Digest, DomainName, Epoch, EventIndex, Generation, RolloutId, StepIndex,
+    TargetId, Timestamp,
+};
+
+use crate::chance::Chance;
+use crate::server::{Server, Wish};
+
+/// The one rollout.
+pub const ROLLOUT: RolloutId = RolloutId(1);
+
+/// How long a word takes from one side to the other.
+const WAY: Duration = Duration::from_millis(40);
+
+/// A pulse that stays fresh as long as its server is here: its agent would repeat it.
+const STEADY: Timestamp = Timestamp::from_millis(i64::MAX);
+
+/// What is asked of a rehearsal.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// When it begins.
+    pub begin: Timestamp,
+    /// How long a person takes for an ask for a secret, or for a wizard; absent when nobody comes.
+    pub person: Option<Duration>,
+    /// What is wrong with which server.
+    pub faults: BTreeMap<TargetId, BTreeSet<Fault>>,
+    /// Servers differ in speed, as chance has it; or none does.
+    pub uneven: bool,
+    /// The seed of chance.
+    pub seed: u64,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Clone, Copy)]
+struct When(Timestamp, u64);
+
+enum Happening {
+    Ended {
+        target: TargetId,
+        life: u32,
+        number: u64,
+        outcome: Outcome,
+    },
+    Offer {
+        target: TargetId,
+        envelope: Vec<u8>,
+    },
+    Permitted {
+        target: TargetId,
+        life: u32,
+        generation: Generation,
+        step: StepIndex,
+        attempt: Attempt,
+        after: Option<GmsaChange>,
+    },
+    Given {
+        target: TargetId,
+        life: u32,
+        number: u64,
+        wanted: SecretKind,
+    },
+    Welcome {
+        target: TargetId,
+    },
+    Timeout {
+        target: TargetId,
+    },
+    Look,
+}
+
+/// The whole.
+pub struct World {
+    /// Now.
+    pub now: Timestamp,
+    /// The controller's machine.
+    pub fleet: Fleet,
+    /// Who is here, as the controller sees it.
+    pub live: Live,
+    /// Everything that the controller has recorded.
+    pub log: Vec<(Timestamp, Record)>,
+    plan: Plan,
+    servers: BTreeMap<TargetId, Server>,
+    /// What the servers of a domain share.
+    shared: BTreeMap<DomainName, Shared>,
+    indexes: BTreeMap<TargetId, u64>,
+    /// What servers have journaled while they were away.
+    backlog: BTreeMap<TargetId, Vec<Event>>,
+    bundles: BTreeMap<BundleId, Vec<u8>>,
+    queue: BinaryHeap<Reverse<When>>,
+    happenings: BTreeMap<u64, Happening>,
+    next: u64,
+    /// The next look that the machine asked for.
+    looks: Option<Timestamp>,
+    timeouts: BTreeMap<TargetId, Timestamp>,
+    chance: Chance,
+    ask: Ask,
+    root: TrustRoot,
+    signer: SigningKey,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World")
+            .field("now", &self.now)
+            .field("servers", &self.servers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl World {
+    /// A fleet as it was last reported, with that plan applied to it.
+    #[must_use]
+    pub fn new(plan: &Plan, known: &Fleetwide, ask: Ask) -> Self {
+        let signer = SigningKey::generate();
+        let role = || RoleKeys {
+            keys: vec![signer.public()],
+            threshold: 1,
+        };
+        let nobody = || RoleKeys {
+            keys: Vec::new(),
+            threshold: 0,
+        };
+        let root = TrustRoot {
+            format: 1,
+            version: 1,
+            kind: ControllerKind::Simulated,
+            issued: ask.begin,
+            expires: ask.begin.plus(Duration::from_secs(10 * 365 * 86_400)),
+            roles: Role {
+                root: role(),
+                bundle: role(),
+                approver: nobody(),
+                publisher: nobody(),
+            },
+            authority: Vec::new(),
+        };
+        let mut world = Self {
+            now: ask.begin,
+            fleet: Fleet::new(),
+            live: Live {
+                began: ask.begin,
+                ..Live::default()
+            },
+            log: Vec::new(),
+            plan: plan.clone(),
+            servers: BTreeMap::new(),
+            shared: BTreeMap::new(),
+            indexes: BTreeMap::new(),
+            backlog: BTreeMap::new(),
+            bundles: BTreeMap::new(),
+            queue: BinaryHeap::new(),
+            happenings: BTreeMap::new(),
+            next: 0,
+            looks: None,
+            timeouts: BTreeMap::new(),
+            chance: Chance::new(ask.seed),
+            ask,
+            root,
+            signer,
+        };
+        for (target, part) in &plan.targets {
+            let Some(known) = known.get(target) else {
+                continue;
+            };
+            let facts = known.facts.as_ref().map(|(_, facts)| facts);
+            let none = BTreeSet::new();
+            let faults = world.ask.faults.get(target).unwrap_or(&none);
+            let server = Server::new(target, part, facts, faults, world.ask.person);
+            let enrolled = Record::AgentEnrolled {
+                target: target.clone(),
+                key: server.key.public(),
+                epoch: Epoch(1),
+                token: Digest::ZERO,
+                by: "token".to_owned(),
+                simulated: true,
+            };
+            world.record(enrolled);
+            world.servers.insert(target.clone(), server);
+            if let Some(facts) = facts {
+                world.told(target, &Event::FactsReported(Box::new(facts.clone())));
+            }
+            world.arrives(target);
+        }
+        let applied = Record::Applied {
+            rollout: ROLLOUT,
+            plan: plan.id(),
+            by: "a rehearsal".to_owned(),
+            change: None,
+            irreversible: 0,
+        };
+        world.record(applied);
+        world.decide();
+        world
+    }
+
+    /// Everybody whom the plan names and who is enrolled.
+    pub fn targets(&self) -> impl Iterator<Item = &TargetId> {
+        self.servers.keys()
+    }
+
+    fn record(&mut self, record: Record) {
+        self.fleet.apply(&record, Some(&self.plan), self.now);
+        self.log.push((self.now, record));
+    }
+
+    fn at(&mut self, when: Timestamp, happening: Happening) {
+        self.next += 1;
+        self.queue.push(Reverse(When(when, self.next)));
+        self.happenings.insert(self.next, happening);
+    }
+
+    /// The next happening, with everything that follows from it; false when nothing more will happen by itself.
+    pub fn step(&mut self) -> bool {
+        let Some(Reverse(When(at, id))) = self.queue.pop() else {
+            return false;
+        };
+        let Some(happening) = self.happenings.remove(&id) else {
+            return true;
+        };
+        self.now = self.now.max(at);
+        self.happen(happening);
+        self.decide();
+        true
+    }
+
+    /// Goes on up to a moment.
+    pub fn run_until(&mut self, end: Timestamp, mut look: impl FnMut(&Self)) {
+        while self.queue.peek().is_some_and(|next| next.0.0 <= end) {
+            self.step();
+            look(self);
+        }
+        self.now = self.now.max(end);
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        let now = self.now;
+        let (target, wishes) = match happening {
+            Happening::Look => return self.looks = None,
+            Happening::Ended {
+                target,
+                life,
+                number,
+                outcome,
+            } => {
+                let wishes = self.with(&target, life, |server| server.ended(number, outcome, now));
+                (target, wishes)
+            }
+            Happening::Offer { target, envelope } => {
+                if !self.live.connected.contains(&target) {
+                    return;
+                }
+                let root = self.root.clone();
+                let wishes =
+                    self.at_server(&target, |server| server.offered(&envelope, &root, now));
+                (target, wishes)
+            }
+            Happening::Permitted {
+                target,
+                life,
+                generation,
+                step,
+                attempt,
+                after,
+            } => {
+                if !self.live.connected.contains(&target) {
+                    return;
+                }
+                let wishes = self.with(&target, life, |server| {
+                    server.permitted(generation, step, attempt, after, now)
+                });
+                (target, wishes)
+            }
+            Happening::Given {
+                target,
+                life,
+                number,
+                wanted,
+            } => {
+                // A sealed answer goes through the controller.
+                if !self.live.connected.contains(&target) {
+                    return;
+                }
+                let wishes = self.with(&target, life, |server| server.given(number, &wanted, now));
+                (target, wishes)
+            }
+            Happening::Welcome { target } => {
+                if !self.live.connected.contains(&target) {
+                    return;
+                }
+                let open = self.fleet.open(&target);
+                let rollout = open.and_then(|open| self.fleet.rollouts().get(&open.rollout));
+                let state = rollout.map(|rollout| rollout.state);
+                let paused = state == Some(RolloutState::Paused);
+                let aborted = state == Some(RolloutState::Aborted);
+                let wishes =
+                    self.at_server(&target, |server| server.welcomed(paused, aborted, now));
+                (target, wishes)
+            }
+            Happening::Timeout { target } => {
+                self.timeouts.remove(&target);
+                let wishes = self.at_server(&target, |server| server.timed_out(now));
+                (target, wishes)
+            }
+        };
+        self.follow(&target, wishes);
+    }
+
+    fn with(
+        &mut self,
+        target: &TargetId,
+        life: u32,
+        act: impl FnOnce(&mut Server) -> Vec<Wish>,
+    ) -> Vec<Wish> {
+        let lives = self.servers.get(target).map(|server| server.life);
+        if lives != Some(life) {
+            return Vec::new();
+        }
+        self.at_server(target, act)
+    }
+
+    /// Has a server do something, on what the servers of its domain share.
+    fn at_server(
+        &mut self,
+        target: &TargetId,
+        act: impl FnOnce(&mut Server) -> Vec<Wish>,
+    ) -> Vec<Wish> {
+        let Some(server) = self.servers.get_mut(target) else {
+            return Vec::new();
+        };
+        let home = target.home_domain();
+        if let Some(shared) = home.as_ref().and_then(|home| self.shared.get(home)) {
+            server.twin.set_shared(shared.clone());
+        }
+        let wishes = act(server);
+        if let Some(home) = home
+            && self.shared.get(&home) != Some(server.twin.shared())
+        {
+            self.shared.insert(home, server.twin.shared().clone());
+        }
+        wishes
+    }
+
+    fn follow(&mut self, target: &TargetId, wishes: Vec<Wish>) {
+        let life = self.servers.get(target).map_or(0, |server| server.life);
+        for wish in wishes {
+            match wish {
+                Wish::Told(event) => self.journaled(target, event),
+                Wish::Busy {
+                    number,
+                    outcome,
+                    time,
+                } => {
+                    let time = if self.ask.uneven {
+                        self.chance.about(time)
+                    } else {
+                        time
+                    };
+                    let ended = Happening::Ended {
+                        target: target.clone(),
+                        life,
+                        number,
+                        outcome,
+                    };
+                    self.at(self.now.plus(time), ended);
+                }
+                Wish::Leave {
+                    generation,
+                    step,
+                    attempt,
+                    section,
+                } => {
+                    if self.live.connected.contains(target) {
+                        self.fleet
+                            .asks_permit(target, generation, step, attempt, section);
+                    }
+                }
+                Wish::Secret { number, wanted } => {
+                    if let Some(person) = self.ask.person {
+                        let time = if self.ask.uneven {
+                            self.chance.about(person)
+                        } else {
+                            person
+                        };
+                        let given = Happening::Given {
+                            target: target.clone(),
+                            life,
+                            number,
+                            wanted,
+                        };
+                        self.at(self.now.plus(time), given);
+                    }
+                }
+            }
+        }
+        self.pulse(target);
+        let due = self.servers.get(target).and_then(Server::timeout);
+        if let Some(due) = due
+            && self.timeouts.get(target).is_none_or(|known| due < *known)
+        {
+            self.timeouts.insert(target.clone(), due);
+            let target = target.clone();
+            self.at(due, Happening::Timeout { target });
+        }
+    }
+
+    /// A server has journaled something: the controller hears of it now, or when the server is back.
+    fn journaled(&mut self, target: &TargetId, event: Event) {
+        if self.live.connected.contains(target) {
+            self.told(target, &event);
+        } else {
+            self.backlog.entry(target.clone()).or_default().push(event);
+        }
+    }
+
+    fn told(&mut self, target: &TargetId, event: &Event) {
+        let index = self.indexes.entry(target.clone()).or_insert(0);
+        *index += 1;
+        let record = Record::TargetEvent {
+            target: target.clone(),
+            epoch: Epoch(1),
+            index: EventIndex(*index),
+            kind: event.kind(),
+            at: self.now,
+            body: String::from_utf8_lossy(&event.to_body()).into_owned(),
+        };
+        self.record(record);
+    }
+
+    fn pulse(&mut self, target: &TargetId) {
+        if !self.live.connected.contains(target) {
+            return;
+        }
+        let serving = self.servers.get(target).is_some_and(Server::serves);
+        let pulse = Pulse {
+            serving,
+            at: STEADY,
+        };
+        self.live.pulses.insert(target.clone(), pulse);
+    }
+
+    /// Has the machine decide until it wants nothing more.
+    fn decide(&mut self) {
+        loop {
+            let decisions = self.fleet.decide(&self.live, self.now);
+            let before = self.log.len();
+            for decision in decisions {
+                match decision {
+                    Decision::Issue { target, phase, .. } => self.issue(&target, phase),
+                    Decision::Permit {
+                        target,
+                        gate,
+                        after,
+                    } => {
+                        let lapses = self.now.plus(PERMIT_LIFE);
+                        let life = self.servers.get(&target).map_or(0, |server| server.life);
+                        let permitted = Happening::Permitted {
+                            target: target.clone(),
+                            life,
+                            generation: gate.generation,
+                            step: gate.step,
+                            attempt: gate.attempt,
+                            after,
+                        };
+                        self.record(Record::PermitGiven {
+                            target,
+                            generation: gate.generation,
+                            step: gate.step,
+                            attempt: gate.attempt,
+                            section: gate.section,
+                            lapses,
+                        });
+                        self.at(self.now.plus(WAY), permitted);
+                    }
+                    Decision::Unknown { target, generation } => {
+                        self.record(Record::WentUnknown { target, generation });
+                    }
+                }
+            }
+            if self.log.len() == before {
+                break;
+            }
+        }
+        if let Some(at) = self.fleet.poll_timeout(&self.live, self.now)
+            && self.looks.is_none_or(|known| at < known)
+        {
+            self.looks = Some(at);
+            self.at(at.plus(Duration::from_millis(1)), Happening::Look);
+        }
+    }
+
+    fn issue(&mut self, target: &TargetId, phase: usize) {
+        let part = self.plan.targets.get(target);
+        let work = part.and_then(|part| part.phases.get(phase));
+        let (Some(part), Some(work), Some(server)) = (part, work, self.servers.get(target)) else {
+            return;
+        };
+        let person = work.steps.iter().any(Step::needs_person);
+        let life = if person { BUNDLE_LIFE.1 } else { BUNDLE_LIFE.0 };
+        let manifest = Manifest {
+            format: 1,
+            tenant: part.tenant.clone(),
+            target: target.clone(),
+            target_key: server.key.public().fingerprint(),
+            generation: self.fleet.next_generation(target),
+            rollout: ROLLOUT,
+            plan: self.plan.id(),
+            change: None,
+            phase: work.phase,
+            issued: self.now,
+            not_before: self.now,
+            expires: self.now.plus(life),
+            // A model has the products of its server, and a Windows of its own.
+            assumed: None,
+            steps: work.steps.clone(),
+            artifacts: work.artifacts.clone(),
+            approval: None,
+        };
+        let envelope = sign(&manifest, &[&self.signer]).to_json();
+        let bundle = BundleId(Digest::of(&envelope));
+        self.record(Record::BundleIssued {
+            rollout: ROLLOUT,
+            target: target.clone(),
+            generation: manifest.generation,
+            phase: manifest.phase,
+            bundle,
+            expires: manifest.expires,
+        });
+        self.bundles.insert(bundle, envelope);
+        self.offer(target, bundle);
+    }
+
+    fn offer(&mut self, target: &TargetId, bundle: BundleId) {
+        let Some(envelope) = self.bundles.get(&bundle).cloned() else {
+            return;
+        };
+        let target = target.clone();
+        self.at(self.now.plus(WAY), Happening::Offer { target, envelope });
+    }
+
+    /// A server's session begins: what it has journaled meanwhile comes first.
+    pub fn arrives(&mut self, target: &TargetId) {
+        let Some(newest) = self.servers.get(target).map(Server::generation) else {
+            return;
+        };
+        for event in self.backlog.remove(target).unwrap_or_default() {
+            self.told(target, &event);
+        }
+        self.live.came(target.clone());
+        self.pulse(target);
+        match self.fleet.unaccepted(target, newest) {
+            Some(Unaccepted::Offer(bundle)) => self.offer(target, bundle),
+            Some(Unaccepted::Withdraw(generation)) => {
+                let target = target.clone();
+                self.record(Record::Withdrawn { target, generation });
+            }
+            None => {}
+        }
+        let target = target.clone();
+        self.at(self.now.plus(WAY), Happening::Welcome { target });
+        self.decide();
+    }
+
+    /// A server's session ends.
+    pub fn leaves(&mut self, target: &TargetId) {
+        self.live.left(target, self.now);
+        self.fleet.forget_asked(target);
+        self.decide();
+    }
+
+    /// An agent is killed and comes back with its journal; its session ended with it.
+    pub fn kill(&mut self, target: &TargetId) {
+        self.leaves(target);
+        let now = self.now;
+        if let Some(server) = self.servers.get_mut(target) {
+            server.killed(now);
+        }
+    }
+
+    /// The controller ends and comes back with nothing but its log: every session ended with it. Gives what it knew and
+    /// what it knows, which must be the same.
+    pub fn restart_controller(&mut self) -> (Fleet, Fleet) {
+        let before = std::mem::take(&mut self.fleet);
+        for (at, record) in &self.log {
+            self.fleet.apply(record, Some(&self.plan), *at);
+        }
+        let after = self.fleet.clone();
+        self.live = Live {
+            began: self.now,
+            ..Live::default()
+        };
+        let mut before = before;
+        for target in self.servers.keys() {
+            before.forget_asked(target);
+        }
+        let targets: Vec<TargetId> = self.servers.keys().cloned().collect();
+        for target in targets {
+            self.arrives(&target);
+        }
+        (before, after)
+    }
+
+    /// An operator orders something.
+    ///
+    /// # Errors
+    /// With the reason, when it cannot be.
+    pub fn order(&mut self, order: Order) -> Result<(), String> {
+        self.fleet.may_order(ROLLOUT, &order, &self.live)?;
+        let open: Vec<TargetId> = self
+            .servers
+            .keys()
+            .filter(|target| self.fleet.open(target).is_some())
+            .cloned()
+            .collect();
+        self.record(Record::Ordered {
+            rollout: ROLLOUT,
+            order,
+            by: "an operator".to_owned(),
+        });
+        for target in open {
+            if self.live.connected.contains(&target) {
+                self.at(self.now.plus(WAY), Happening::Welcome { target });
+            }
+        }
+        self.decide();
+        Ok(())
+    }
+
+    /// What is wrong with a server is mended, or something else is wrong.
+    pub fn set_faults(&mut self, target: &TargetId, faults: BTreeSet<Fault>) {
+        if let Some(server) = self.servers.get_mut(target) {
+            server.twin.set_faults(faults);
+        }
+        self.pulse(target);
+    }
+
+    /// Servers that truly serve a domain just now.
+    #[must_use]
+    pub fn serving(&self, servers: &[TargetId]) -> usize {
+        let serves = |target: &&TargetId| self.servers.get(*target).is_some_and(Server::serves);
+        servers.iter().filter(serves).count()
+    }
+
+    /// What was changed on a server, in order.
+    #[must_use]
+    pub fn changes(&self, target: &TargetId) -> &[String] {
+        self.servers
+            .get(target)
+            .map_or(&[], |server| server.twin.changes.as_slice())
+    }
+
+    /// The section that a server is in, whatever the controller knows of it.
+    #[must_use]
+    pub fn inside(&self, target: &TargetId) -> Option<&protocol::event::Section> {
+        self.servers.get(target)?.inside.as_ref()
+    }
+
+    /// Whether a server is its tenant's active Connect server, as it is; `None` without Connect.
+    #[must_use]
+    pub fn is_active(&self, target: &TargetId) -> Option<bool> {
+        let staging = self.servers.get(target)?.twin.staging()?;
+        Some(!staging)
+    }
+
+    /// Nothing is under way and nothing will be, without a person.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let rollout = self.fleet.rollouts().get(&ROLLOUT);
+        rollout.is_none_or(controller_core::fleet::Rollout::is_over)
+    }
+}

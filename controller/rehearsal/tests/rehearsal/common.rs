@@ -1,0 +1,115 @@
+//! What the stories of this folder share: plans over fleets of some size.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use controller_core::facts::{Fleetwide, Known};
+use controller_core::plan::{Inputs, Plan, Purpose, plan};
+use controller_core::policy;
+use controller_core::recipe::Artifacts;
+use controller_core::topology::{Document, Topology, check, parse};
+use protocol::facts::{ConnectFacts, Facts, HostFacts, ProvisioningAgentFacts, ServiceState};
+use protocol::key::SigningKey;
+use protocol::signed::{ArtifactKind, ArtifactRef};
+use protocol::step::Product;
+use protocol::{Digest, TargetId, Timestamp, Version};
+
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+pub(crate) const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
+pub(crate) const NEWEST: Version = Version::new(1, 1, 2505, 0);
+pub(crate) const OLD: Version = Version::new(1, 1, 1373, 0);
+
+pub(crate) fn facts(
+    provisioning_agent: Option<ProvisioningAgentFacts>,
+    connect: Option<ConnectFacts>,
+) -> Facts {
+    Facts {
+        simulated: true,
+        agent_version: "0".to_owned(),
+        host: HostFacts {
+            os: "Windows".to_owned(),
+            build: 20348,
+            domain: None,
+            domain_controller: false,
+            reboot_pending: false,
+        },
+        provisioning_agent,
+        connect,
+        unread: Vec::new(),
+    }
+}
+
+/// An agent of that version that serves.
+pub(crate) fn agent(version: Version) -> ProvisioningAgentFacts {
+    ProvisioningAgentFacts {
+        version: Some(version),
+        tenant: TENANT.parse().ok(),
+        service: Some(ServiceState::Running),
+        account: Some("CORP\\provAgentgMSA$".to_owned()),
+    }
+}
+
+pub(crate) fn topology(text: &str) -> Topology {
+    let document = Document {
+        file: "t.toml".to_owned(),
+        text: format!("[tenant.main]\nid = \"{TENANT}\"\n{text}"),
+    };
+    let (topology, mut findings) = parse(&[document]);
+    findings.extend(check(&topology, None));
+    let error = |finding: &controller_core::finding::Finding| {
+        finding.severity == controller_core::finding::Severity::Error
+    };
+    assert!(!findings.iter().any(error), "{findings:?}");
+    topology
+}
+
+/// What a topology and facts make of a policy.
+pub(crate) fn planned(
+    topology: &Topology,
+    policy: &str,
+    facts: impl Fn(&TargetId) -> Facts,
+) -> (Plan, Fleetwide) {
+    let document = Document {
+        file: "p.toml".to_owned(),
+        text: policy.to_owned(),
+    };
+    let (policy, findings) = policy::parse(&document);
+    assert!(findings.is_empty(), "{findings:?}");
+    let artifact = |product, kind, version| ArtifactRef {
+        sha256: Digest::of(&[kind as u8]),
+        chunks: Digest::ZERO,
+        size: 40 << 20,
+        kind,
+        product,
+        version,
+    };
+    let (cloud_sync, connect) = (Product::ProvisioningAgent, Product::Connect);
+    let artifacts = Artifacts::from([
+        (cloud_sync, artifact(cloud_sync, ArtifactKind::Exe, NEWEST)),
+        (
+            connect,
+            artifact(connect, ArtifactKind::Msi, Version::new(2, 6, 92, 0)),
+        ),
+    ]);
+    let mut known = Fleetwide::new();
+    for target in topology.targets() {
+        let entry = Known {
+            key: SigningKey::generate().public().fingerprint(),
+            facts: Some((NOW, facts(&target))),
+        };
+        known.insert(target, entry);
+    }
+    let plan = plan(Inputs {
+        topology,
+        policy: &policy,
+        known: &known,
+        artifacts: &artifacts,
+        purpose: Purpose::Install,
+    });
+    (plan, known)
+}
+
+pub(crate) fn target(name: &str) -> TargetId {
+    name.parse().unwrap()
+}

@@ -1,0 +1,162 @@
+//! What a rehearsal tells an operator.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use agent_twin::Fault;
+use protocol::TargetId;
+use rehearsal::{Ask, rehearse, render};
+
+use crate::common::{NOW, OLD, agent, facts, planned, target, topology};
+
+const TOPOLOGY: &str = r#"
+[agents.corp]
+serves = ["corp.test"]
+hosts = ["s1.corp.test", "s2.corp.test", "s3.corp.test"]
+[agents.new]
+labels = { ring = "2" }
+serves = ["new.test"]
+hosts = ["s1.new.test", "s2.new.test"]
+[agents.gone]
+serves = ["gone.test"]
+hosts = ["s1.gone.test", "s2.gone.test"]
+retired = ["s0.gone.test"]
+"#;
+
+const POLICY: &str =
+    "waves = [{ rest = true }]\n[limit]\nfailures = \"5\"\nin_flight = 4\ncanary = 1\n";
+
+fn ask() -> Ask {
+    Ask {
+        begin: NOW,
+        person: Some(Duration::from_secs(600)),
+        faults: BTreeMap::new(),
+        uneven: true,
+        seed: 1,
+    }
+}
+
+fn estate() -> (
+    controller_core::plan::Plan,
+    controller_core::facts::Fleetwide,
+) {
+    planned(&topology(TOPOLOGY), POLICY, |server: &TargetId| {
+        let bare = server.as_str().ends_with("new.test");
+        facts((!bare).then(|| agent(OLD)), None)
+    })
+}
+
+#[test]
+fn a_plan_is_carried_out_with_its_duration_its_people_and_who_serves() {
+    let (plan, known) = estate();
+    let rehearsal = rehearse(&plan, &known, &ask(), 9);
+    let course = &rehearsal.course;
+    assert_eq!(course.left, [], "{course:?}");
+    assert_eq!(rehearsal.seconds.len(), 9);
+    assert!(rehearsal.seconds.is_sorted());
+    assert!(rehearsal.seconds.contains(&course.seconds));
+    assert!(
+        rehearsal.seconds[0] < rehearsal.seconds[8],
+        "servers differ"
+    );
+    // Two registrations wait for a person, who takes about ten minutes for each.
+    let tokens: Vec<_> = course
+        .hands
+        .iter()
+        .filter(|hand| hand.what.contains("token"))
+        .collect();
+    assert_eq!(tokens.len(), 2, "{:?}", course.hands);
+    assert!(course.seconds > 600);
+    // G2: upgrades go one by one, the retired server last, and new servers come into service.
+    let domain = |name: &str| &course.serving[&name.parse().expect("a name")];
+    assert_eq!(domain("corp.test").lowest(), 2);
+    assert_eq!(
+        domain("new.test").course.last().map(|(_, count)| *count),
+        Some(2)
+    );
+    assert_eq!(domain("gone.test").lowest(), 1);
+    let (first, last) = (course.waves[0], course.waves[1]);
+    assert!(
+        last.0 >= first.1,
+        "who goes for good waits for the others: {:?}",
+        course.waves
+    );
+    let said = render(&rehearsal, &plan);
+    for words in [
+        "9 courses took",
+        "corp.test: 3 before, 3 after, never fewer than 2 of 3; 2 must",
+        "everything would be done",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    // The same seed gives the same course.
+    assert_eq!(rehearse(&plan, &known, &ask(), 9), rehearsal);
+}
+
+/// Three are to serve and two do: without the third nobody gets leave for an upgrade (G2), and there is one place.
+#[test]
+fn who_adds_to_the_service_goes_before_who_is_taken_out_of_it() {
+    let text = "[agents.corp]\nlabels = { ring = \"1\" }\nserves = [\"corp.test\"]\nhosts = [\"s1.corp.test\", \"s2.corp.test\"]\n\
+        [agents.more]\nserves = [\"corp.test\"]\nhosts = [\"s3.corp.test\"]\n";
+    for waves in ["[{ rest = true }]", "[{ ring = \"1\" }, { rest = true }]"] {
+        let policy =
+            format!("waves = {waves}\n[limit]\nfailures = \"3\"\nin_flight = 1\ncanary = 1\n");
+        let (plan, known) = planned(&topology(text), &policy, |server| {
+            let bare = server.as_str().starts_with("s3");
+            facts((!bare).then(|| agent(OLD)), None)
+        });
+        let course = rehearse(&plan, &known, &ask(), 1).course;
+        if waves.contains("ring") {
+            // What a policy orders is not turned round: the rehearsal tells that it cannot be.
+            assert!(
+                course.left.iter().any(|left| left.why.contains("(G2)")),
+                "{course:?}"
+            );
+        } else {
+            assert_eq!(course.left, [], "{course:?}");
+            assert_eq!(
+                course.serving[&"corp.test".parse().expect("a name")].lowest(),
+                2
+            );
+        }
+    }
+}
+
+#[test]
+fn what_would_fail_and_what_that_holds_is_told_with_its_fix() {
+    let (plan, known) = estate();
+    let canary = target("s1.corp.test");
+    let faults = BTreeMap::from([(canary.clone(), BTreeSet::from([Fault::LogonRightMissing]))]);
+    let rehearsal = rehearse(&plan, &known, &Ask { faults, ..ask() }, 3);
+    let left = &rehearsal.course.left;
+    let of = |name: &str| left.iter().find(|left| left.target == target(name));
+    let failed = of("s1.corp.test").expect("it fails");
+    assert_eq!(failed.state, "failed");
+    assert!(
+        failed.why.contains("1603") && failed.why.contains("fix:"),
+        "{failed:?}"
+    );
+    assert!(
+        of("s2.corp.test")
+            .expect("it is held")
+            .why
+            .contains("canary")
+    );
+    assert!(of("s1.new.test").is_none(), "other groups go on");
+    // Nobody comes: whoever needs a person waits to the end of its bundle.
+    let rehearsal = rehearse(
+        &plan,
+        &known,
+        &Ask {
+            person: None,
+            ..ask()
+        },
+        1,
+    );
+    let left = &rehearsal.course.left;
+    let waits = left
+        .iter()
+        .filter(|left| left.target.as_str().ends_with("new.test"));
+    assert!(waits.count() >= 1, "{left:?}");
+    assert!(!left.iter().any(|left| left.target == canary));
+}

@@ -1,0 +1,5 @@
+//! Plans carried out in virtual time: what a rehearsal tells, and whole fleets under faults that chance draws.
+
+mod common;
+mod course;
+mod sim;

@@ -1,0 +1,446 @@
+//! Whole fleets in virtual time under faults that chance draws: agents killed, links cut, the controller restarted, orders
+//! given in the middle, servers on which something is wrong. The guard rails are held against what servers *are*, and not
+//! against what anybody was told, after every happening. A seed that fails fails again: `SIM_FROM=SEED SIM_SEEDS=1`.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use agent_twin::Fault;
+use controller_core::facts::Fleetwide;
+use controller_core::fleet::{Fleet, RolloutState, TargetState};
+use controller_core::plan::Plan;
+use controller_core::record::{Order, Record};
+use protocol::TargetId;
+use protocol::event::Event;
+use protocol::facts::{ConnectFacts, ServiceState};
+use rehearsal::{Ask, Chance, ROLLOUT, World};
+
+use crate::common::{NEWEST, NOW, OLD, agent, facts, planned, topology};
+
+/// What is wrong with a server now and then; each is mended in the end.
+const WRONG: [Fault; 8] = [
+    Fault::LogonRightMissing,
+    Fault::InstallerBusy,
+    Fault::CloudBlocked,
+    Fault::RebootPending,
+    Fault::GmsaEncryption,
+    Fault::SetupWantsRestart,
+    Fault::RemovalFails,
+    Fault::DirectoryUnreadable,
+];
+
+/// A topology as chance has it: groups of agents, some of them with servers that go, and a tenant's Connect servers.
+fn estate(chance: &mut Chance) -> (Plan, Fleetwide) {
+    let mut text = String::new();
+    let groups = 1 + chance.below(3);
+    for group in 0..groups {
+        let domain = format!("d{group}.test");
+        // Every second group serves its neighbor's domain as well.
+        let also = if group > 0 && chance.once_in(2) {
+            format!(", \"d{}.test\"", group - 1)
+        } else {
+            String::new()
+        };
+        let hosts = 2 + chance.below(3);
+        let names: Vec<String> = (0..hosts).map(|host| format!("h{host}.{domain}")).collect();
+        writeln!(
+            text,
+            "[agents.g{group}]\nlabels = {{ ring = \"{}\" }}\nserves = [\"{domain}\"{also}]\nhosts = {names:?}",
+            chance.below(2)
+        )
+        .unwrap();
+        if chance.once_in(3) {
+            writeln!(text, "retired = [\"old.{domain}\"]").unwrap();
+        }
+        // One that serves is enough: with more, a server that is skipped could hold all others for good, and rightly so.
+        writeln!(text, "[domain.\"{domain}\"]\nmin_serving = 1").unwrap();
+        if chance.once_in(3) {
+            writeln!(text, "directory = \"ask\"").unwrap();
+        }
+    }
+    let connects = chance.below(4);
+    if connects > 0 {
+        let names: Vec<String> = (0..connects)
+            .map(|server| format!("c{server}.forest.test"))
+            .collect();
+        writeln!(
+            text,
+            "[connect.main]\nforests = [\"forest.test\"]\nservers = {names:?}\n[connect.main.settings]"
+        )
+        .unwrap();
+    }
+    let policy = format!(
+        "waves = [{{ ring = \"0\" }}, {{ rest = true }}]\n[limit]\nfailures = \"{}\"\nin_flight = {}\ncanary = {}\n",
+        2 + chance.below(8),
+        1 + chance.below(6),
+        chance.below(2),
+    );
+    let topology = topology(&text);
+    // An estate has one active Connect server, or none yet.
+    let active = chance.below(connects + 1);
+    let installed = chance.once_in(2);
+    let mut reported = BTreeMap::new();
+    for target in topology.targets() {
+        let name = target.as_str();
+        let is = if let Some(number) = name.strip_prefix('c').and_then(|rest| rest.chars().next()) {
+            let old = ConnectFacts {
+                version: Some(protocol::Version::new(2, 5, 79, 0)),
+                service: Some(ServiceState::Running),
+                staging: Some(number.to_string() != active.to_string()),
+                cycle_enabled: Some(true),
+            };
+            facts(None, (installed && active < connects).then_some(old))
+        } else {
+            let version = match chance.below(4) {
+                0 => None,
+                1 => Some(NEWEST),
+                _ => Some(OLD),
+            };
+            let version = version.or_else(|| name.starts_with("old").then_some(OLD));
+            facts(version.map(agent), None)
+        };
+        reported.insert(target, is);
+    }
+    planned(&topology, &policy, |target| reported[target].clone())
+}
+
+/// What is watched over the whole course.
+struct Watch {
+    plan: Plan,
+    outage: BTreeSet<TargetId>,
+    active_before: usize,
+    /// Servers on which something was tried again, or that were mended: a change may come twice there.
+    again: BTreeSet<TargetId>,
+    checks: u64,
+}
+
+impl Watch {
+    fn new(plan: &Plan, world: &World) -> Self {
+        Self {
+            plan: plan.clone(),
+            outage: BTreeSet::new(),
+            active_before: active(plan, world),
+            again: BTreeSet::new(),
+            checks: 0,
+        }
+    }
+
+    /// Every rule, on what is so.
+    fn look(&mut self, world: &World) {
+        self.checks += 1;
+        let mut objects = BTreeSet::new();
+        for target in self.plan.targets.keys() {
+            let section = world.inside(target);
+            if let Some(object) = section.and_then(|section| section.gmsa.as_ref()) {
+                assert!(
+                    objects.insert(object),
+                    "G3: {target} and another change one gMSA"
+                );
+            }
+            let out = section.is_some_and(|section| section.outage);
+            if !out {
+                self.outage.remove(target);
+                continue;
+            }
+            if !self.outage.insert(target.clone()) {
+                continue;
+            }
+            for (domain, part) in &self.plan.domains {
+                let stays = part.servers.contains(target);
+                if !stays && !part.leaving.contains(target) {
+                    continue;
+                }
+                let serving = world.serving(&part.servers);
+                let least = u32::from(!stays && !part.servers.is_empty());
+                let minimum = part.min_serving.max(least);
+                assert!(
+                    serving >= minimum as usize,
+                    "G2: {serving} serve {domain} once {target} is out, {minimum} must"
+                );
+            }
+        }
+        let now = active(&self.plan, world);
+        assert!(now <= self.active_before.max(1), "G1: {now} are active");
+        let work = &world.fleet.rollouts()[&ROLLOUT].work;
+        let under_way = work
+            .values()
+            .filter(|work| !work.state.is_terminal() && !work.is_untouched());
+        let reads = |target: &TargetId| self.plan.targets[target].is_read_only();
+        let readers = work.keys().filter(|target| reads(target)).count();
+        let most = self.plan.limits.in_flight as usize + readers + self.again.len();
+        assert!(under_way.count() <= most, "in_flight");
+    }
+
+    /// What the log and the servers must show in the end.
+    fn end(&self, world: &World) {
+        let mut completed = BTreeSet::new();
+        let mut newest: BTreeMap<&TargetId, protocol::Generation> = BTreeMap::new();
+        for (_, record) in &world.log {
+            if let Record::BundleIssued {
+                target, generation, ..
+            } = record
+            {
+                let before = newest.insert(target, *generation);
+                assert!(before.is_none_or(|before| before < *generation), "G5");
+            }
+            let Record::TargetEvent { target, body, .. } = record else {
+                continue;
+            };
+            if let Some(Event::StepCompleted {
+                generation, step, ..
+            }) = Event::from_body(body.as_bytes())
+            {
+                let first = completed.insert((target, generation, step));
+                assert!(first, "{target} completed step {step:?} twice");
+            }
+        }
+        for target in self
+            .plan
+            .targets
+            .keys()
+            .filter(|target| !self.again.contains(*target))
+        {
+            let changes = world.changes(target);
+            let once: BTreeSet<&String> = changes.iter().collect();
+            assert_eq!(
+                once.len(),
+                changes.len(),
+                "{target} was changed twice: {changes:?}"
+            );
+        }
+    }
+}
+
+fn active(plan: &Plan, world: &World) -> usize {
+    let is = |target: &&TargetId| world.is_active(target) == Some(true);
+    plan.targets.keys().filter(is).count()
+}
+
+fn same(before: &Fleet, after: &Fleet) {
+    assert_eq!(
+        format!("{before:?}"),
+        format!("{after:?}"),
+        "the log tells another fleet"
+    );
+}
+
+struct Tally {
+    faults: u64,
+    checks: u64,
+    seconds: u64,
+    done: usize,
+    targets: usize,
+}
+
+fn story(seed: u64) -> Tally {
+    let mut chance = Chance::new(seed);
+    let (plan, known) = estate(&mut chance);
+    let mut faults: BTreeMap<TargetId, BTreeSet<Fault>> = BTreeMap::new();
+    let wrong = |chance: &mut Chance| {
+        let at = usize::try_from(chance.below(WRONG.len() as u64)).unwrap();
+        WRONG[at]
+    };
+    for target in plan.targets.keys() {
+        if chance.once_in(6) {
+            faults.insert(target.clone(), BTreeSet::from([wrong(&mut chance)]));
+        }
+    }
+    let ask = Ask {
+        begin: NOW,
+        person: Some(Duration::from_secs(60 + chance.below(1800))),
+        faults: faults.clone(),
+        uneven: true,
+        seed: chance.number(),
+    };
+    let mut world = World::new(&plan, &known, ask);
+    let mut watch = Watch::new(&plan, &world);
+    let targets: Vec<TargetId> = world.targets().cloned().collect();
+    let mut away: BTreeSet<TargetId> = BTreeSet::new();
+    let mut drawn = faults.len() as u64;
+    // Disturbed for a while, at moments that chance draws.
+    for _ in 0..40 {
+        let pause = chance.between(Duration::from_secs(1), Duration::from_secs(240));
+        let until = world.now.plus(pause);
+        world.run_until(until, |world| watch.look(world));
+        let target = targets[usize::try_from(chance.below(targets.len() as u64)).unwrap()].clone();
+        drawn += 1;
+        match chance.below(10) {
+            0..=1 => {
+                world.kill(&target);
+                away.insert(target);
+            }
+            2..=3 => {
+                world.leaves(&target);
+                away.insert(target);
+            }
+            4 => {
+                let (before, after) = world.restart_controller();
+                same(&before, &after);
+                away.clear();
+            }
+            5 => drop(world.order(Order::Pause)),
+            6 => drop(world.order(Order::Resume)),
+            7 => {
+                watch.again.insert(target.clone());
+                world.set_faults(&target, BTreeSet::new());
+                drop(world.order(Order::Retry {
+                    target: Some(target),
+                }));
+            }
+            8 if chance.once_in(24) => drop(world.order(Order::Abort)),
+            // Whoever is left out before it serves may hold all others of its domain for good, and rightly so (G2).
+            8 if target.as_str().starts_with('c')
+                || world.serving(std::slice::from_ref(&target)) == 1 =>
+            {
+                drop(world.order(Order::Skip {
+                    target,
+                    reason: "it is left out".to_owned(),
+                }));
+            }
+            _ => {
+                for target in std::mem::take(&mut away) {
+                    world.arrives(&target);
+                }
+            }
+        }
+        watch.look(&world);
+    }
+    // Then all is mended, everybody is back, and an operator takes care: it must come to its end.
+    for target in std::mem::take(&mut away) {
+        world.arrives(&target);
+    }
+    for target in &targets {
+        watch.again.insert(target.clone());
+        world.set_faults(target, BTreeSet::new());
+    }
+    for _ in 0..30 {
+        drop(world.order(Order::Resume));
+        drop(world.order(Order::Retry { target: None }));
+        let until = world.now.plus(Duration::from_secs(4 * 3600));
+        world.run_until(until, |world| watch.look(world));
+        if world.is_over() && !stuck(&world) {
+            break;
+        }
+    }
+    watch.again.clear();
+    let state = world.fleet.rollouts()[&ROLLOUT].state;
+    assert!(world.is_over(), "it does not end: {}", left(&world));
+    let ended = state == RolloutState::Aborted || !stuck(&world);
+    assert!(ended, "mended, and yet not done: {}", left(&world));
+    watch.again.extend(targets.iter().cloned());
+    watch.end(&world);
+    let (before, after) = world.restart_controller();
+    same(&before, &after);
+    let work = &world.fleet.rollouts()[&ROLLOUT].work;
+    let done = work
+        .values()
+        .filter(|work| matches!(work.state, TargetState::Done(_)));
+    Tally {
+        faults: drawn,
+        checks: watch.checks,
+        seconds: world.now.since(NOW).as_secs(),
+        done: done.count(),
+        targets: work.len(),
+    }
+}
+
+fn stuck(world: &World) -> bool {
+    let work = &world.fleet.rollouts()[&ROLLOUT].work;
+    work.values().any(|work| work.state.is_bad())
+}
+
+fn left(world: &World) -> String {
+    let mut said = String::new();
+    for (target, work) in &world.fleet.rollouts()[&ROLLOUT].work {
+        if !matches!(work.state, TargetState::Done(_)) {
+            let hold = world.fleet.hold(ROLLOUT, target, &world.live, world.now);
+            writeln!(said, "{target}: {:?} {hold:?}", work.state).unwrap();
+            if std::env::var_os("SIM_TRACE").is_some() {
+                for (at, record) in &world.log {
+                    let text = format!("{record:?}");
+                    if text.contains(target.as_str()) && !text.contains("Enrolled")
+                        || text.contains("Ordered")
+                    {
+                        let short: String = text.chars().take(260).collect();
+                        writeln!(said, "    {} {short}", at.since(NOW).as_secs()).unwrap();
+                    }
+                }
+            }
+        }
+    }
+    said
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    let written = std::env::var(name).ok();
+    written.map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
+#[test]
+fn fleets_under_faults_hold_every_rule_and_come_to_their_end() {
+    let (from, seeds) = (number("SIM_FROM", 1), number("SIM_SEEDS", 40));
+    let mut sum = Tally {
+        faults: 0,
+        checks: 0,
+        seconds: 0,
+        done: 0,
+        targets: 0,
+    };
+    for seed in from..from + seeds {
+        let told = std::panic::catch_unwind(|| story(seed));
+        let Ok(told) = told else {
+            panic!("seed {seed} fails: SIM_FROM={seed} SIM_SEEDS=1 shows it again");
+        };
+        sum.faults += told.faults;
+        sum.checks += told.checks;
+        sum.seconds += told.seconds;
+        sum.done += told.done;
+        sum.targets += told.targets;
+    }
+    // A seed may end in an abort; not half of them do.
+    assert!(
+        seeds < 20 || sum.done > sum.targets / 2,
+        "most of it is done"
+    );
+    println!(
+        "{seeds} seeds from {from}: {} simulated hours, {} faults and orders, {} looks at every rule, {} of {} targets done",
+        sum.seconds / 3600,
+        sum.faults,
+        sum.checks,
+        sum.done,
+        sum.targets
+    );
+}
+
+/// The same seed gives the same log, byte for byte.
+#[test]
+fn a_seed_repeats_exactly() {
+    let log = |seed| {
+        let mut chance = Chance::new(seed);
+        let (plan, known) = estate(&mut chance);
+        let ask = Ask {
+            begin: NOW,
+            person: Some(Duration::from_secs(600)),
+            faults: BTreeMap::new(),
+            uneven: true,
+            seed,
+        };
+        let mut world = World::new(&plan, &known, ask);
+        while world.step() && !world.is_over() {}
+        // Keys are made anew, and stand in what is signed.
+        let told = world.log.iter().filter_map(|(at, record)| {
+            let Record::TargetEvent { target, kind, .. } = record else {
+                return None;
+            };
+            Some((*at, target.clone(), *kind))
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(log(3), log(3));
+    assert_ne!(log(3), log(4));
+}
