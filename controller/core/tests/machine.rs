@@ -959,6 +959,52 @@ fn a_section_that_was_entered_after_the_backup_counts() {
     assert!(leave(&sim));
 }
 
+/// Leave was given and its target went away: it may have entered its section, and nobody else changes the same account
+/// before it is back, however long ago its leave has lapsed.
+#[test]
+fn leave_of_whoever_went_away_counts_until_it_is_back() {
+    let mut sim = Sim::new(8, 8);
+    let (first, generation) = accepted(&mut sim);
+    let section = Section {
+        outage: false,
+        gmsa: Some(GmsaObject {
+            domain: "a.test".parse().unwrap(),
+            name: None,
+        }),
+    };
+    let step = StepIndex(0);
+    sim.fleet
+        .asks_permit(&first, generation, step, Attempt(1), section.clone());
+    sim.decide();
+    assert!(sim.leave.contains_key(&first), "it has leave");
+    sim.live.left(&first, sim.now);
+    sim.now = sim.now.plus(PERMIT_LIFE + Duration::from_secs(1));
+    let second = sim.targets[5].clone();
+    let issued = Record::BundleIssued {
+        rollout: RolloutId(1),
+        phase: sim.plan.targets[&second].phases[0].phase,
+        target: second.clone(),
+        generation: Generation(9),
+        bundle: BundleId(Digest::of(b"second")),
+        expires: sim.now.plus(Duration::from_secs(3600)),
+    };
+    sim.take(issued);
+    sim.fleet
+        .asks_permit(&second, Generation(9), step, Attempt(1), section);
+    let leave = |sim: &Sim| {
+        let decisions = sim.fleet.decide(&sim.live, sim.now);
+        decisions
+            .iter()
+            .any(|one| matches!(one, Decision::Permit { .. }))
+    };
+    assert!(
+        !leave(&sim),
+        "G3: nobody knows whether the first one is inside"
+    );
+    sim.live.came(first);
+    assert!(leave(&sim), "it is back, and did not use its leave in time");
+}
+
 #[test]
 fn one_word_ends_one_wait() {
     let mut sim = Sim::new(8, 8);
