@@ -98,6 +98,7 @@ pub struct World {
     /// Everything that the controller has recorded.
     pub log: Vec<(Timestamp, Record)>,
     plan: Plan,
+    plan_id: protocol::PlanId,
     servers: BTreeMap<TargetId, Server>,
     /// What the servers of a domain share.
     shared: BTreeMap<DomainName, Shared>,
@@ -161,6 +162,7 @@ impl World {
                 ..Live::default()
             },
             log: Vec::new(),
+            plan_id: plan.id(),
             plan: plan.clone(),
             servers: BTreeMap::new(),
             shared: BTreeMap::new(),
@@ -202,7 +204,7 @@ impl World {
         }
         let applied = Record::Applied {
             rollout: ROLLOUT,
-            plan: plan.id(),
+            plan: world.plan_id,
             by: "a rehearsal".to_owned(),
             change: None,
             irreversible: 0,
@@ -522,7 +524,7 @@ impl World {
             target_key: server.key.public().fingerprint(),
             generation: self.fleet.next_generation(target),
             rollout: ROLLOUT,
-            plan: self.plan.id(),
+            plan: self.plan_id,
             change: None,
             phase: work.phase,
             issued: self.now,

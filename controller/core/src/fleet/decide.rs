@@ -9,7 +9,8 @@ use protocol::{
     Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp, limits,
 };
 
-use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
+use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState};
+use crate::fleet::turn::{Budget, Turn};
 use crate::plan::TargetPlan;
 
 /// How long leave is good for if the section is not entered.
@@ -57,7 +58,7 @@ pub struct Hold {
 }
 
 /// Lifts by itself.
-fn in_turn(why: impl Into<String>) -> Option<Hold> {
+pub(crate) fn in_turn(why: impl Into<String>) -> Option<Hold> {
     Some(Hold {
         why: why.into(),
         in_turn: true,
@@ -65,7 +66,7 @@ fn in_turn(why: impl Into<String>) -> Option<Hold> {
 }
 
 /// Stands until something outside of the rollout's own course changes.
-fn stands(why: impl Into<String>) -> Option<Hold> {
+pub(crate) fn stands(why: impl Into<String>) -> Option<Hold> {
     Some(Hold {
         why: why.into(),
         in_turn: false,
@@ -202,15 +203,29 @@ impl Fleet {
                 continue;
             }
             let mut budget = Budget::of(rollout);
-            for target in rollout.plan.waves.iter().flatten() {
-                let held = self.hold_of(id, rollout, target, (live, now), (&budget, &started));
-                let pending = rollout
-                    .work
-                    .get(target)
-                    .filter(|work| work.state == TargetState::Pending);
-                let (Some(work), None) = (pending, held) else {
+            let turn = Turn::of(rollout, live, now);
+            let waves = rollout.plan.waves.iter().enumerate();
+            for (wave, target) in
+                waves.flat_map(|(wave, all)| all.iter().map(move |one| (wave, one)))
+            {
+                let work = rollout.work.get(target);
+                let Some(work) = work.filter(|work| work.state == TargetState::Pending) else {
                     continue;
                 };
+                let limited = || {
+                    let part = rollout.plan.targets.get(target);
+                    part.is_some_and(|part| !part.is_read_only())
+                };
+                if !work.has_begun() && budget.is_full() && limited() {
+                    continue;
+                }
+                let order = (&turn, wave, &budget, &started);
+                if self
+                    .hold_of(id, rollout, target, (live, now), order)
+                    .is_some()
+                {
+                    continue;
+                }
                 if started.insert(target.clone()) {
                     let entering = !work.has_begun();
                     budget.take(entering);
@@ -307,14 +322,28 @@ impl Fleet {
         now: Timestamp,
     ) -> Option<Hold> {
         let rollout = self.rollouts.get(&id)?;
-        let budget = Budget::of(rollout);
-        self.hold_of(
+        let turn = Turn::of(rollout, live, now);
+        let wave = turn.wave_of(target)?;
+        self.hold_in(
             id,
             rollout,
             target,
             (live, now),
-            (&budget, &BTreeSet::new()),
+            (&turn, wave, &Budget::of(rollout)),
         )
+    }
+
+    /// The same for whoever asks about many.
+    pub(crate) fn hold_in(
+        &self,
+        id: RolloutId,
+        rollout: &Rollout,
+        target: &TargetId,
+        at: (&Live, Timestamp),
+        (turn, wave, budget): (&Turn<'_>, usize, &Budget),
+    ) -> Option<Hold> {
+        let nobody = BTreeSet::new();
+        self.hold_of(id, rollout, target, at, (turn, wave, budget, &nobody))
     }
 
     fn hold_of(
@@ -323,7 +352,7 @@ impl Fleet {
         rollout: &Rollout,
         target: &TargetId,
         (live, now): (&Live, Timestamp),
-        (budget, started): (&Budget, &BTreeSet<TargetId>),
+        (turn, wave, budget, started): (&Turn<'_>, usize, &Budget, &BTreeSet<TargetId>),
     ) -> Option<Hold> {
         let work = rollout.work.get(target)?;
         if work.state != TargetState::Pending {
@@ -377,7 +406,7 @@ impl Fleet {
         if work.has_begun() {
             return budget.hold(false);
         }
-        order_hold(rollout, target, &part.lane, live, now)
+        turn.hold(target, wave, &part.lane)
             .or_else(|| budget.hold(true))
             .or_else(|| self.first_others(rollout, target, live, now))
     }
@@ -589,131 +618,4 @@ fn inside<'a>(
         let holds = gate.lapses.is_none_or(|lapses| lapses > now);
         *other != target && (holds || !live.connected.contains(*other))
     })
-}
-
-/// Waves and canaries: a wave waits for those before it, and within it each lane for its canary. Nobody waits for a target
-/// that was offered nothing yet and cannot be reached: it has its turn when it comes.
-fn order_hold(
-    rollout: &Rollout,
-    target: &TargetId,
-    lane: &str,
-    live: &Live,
-    now: Timestamp,
-) -> Option<Hold> {
-    let passed_over = |other: &TargetId| {
-        other != target
-            && rollout.work.get(other).is_some_and(Work::is_untouched)
-            && live.unreachable_from(other).is_some_and(|from| now >= from)
-    };
-    let state = |target: &TargetId| rollout.work.get(target).map(|work| &work.state);
-    let behind = |other: &TargetId, why: String| {
-        let goes_on = state(other).is_some_and(|state| !state.is_terminal());
-        if goes_on { in_turn(why) } else { stands(why) }
-    };
-    let plan = &rollout.plan;
-    let at = plan.waves.iter().position(|wave| wave.contains(target))?;
-    for (number, wave) in plan.waves.iter().enumerate().take(at) {
-        if let Some(waiting) = wave
-            .iter()
-            .find(|other| !state(other).is_some_and(TargetState::is_settled) && !passed_over(other))
-        {
-            let what = state(waiting).map_or("gone", TargetState::word);
-            let number = number + 1;
-            return behind(
-                waiting,
-                format!(
-                    "wave {number} is not done: {waiting} is {what}; its end, a retry or a skip lifts it"
-                ),
-            );
-        }
-    }
-    let same_lane = |other: &&TargetId| {
-        plan.targets
-            .get(*other)
-            .is_some_and(|part| part.lane == lane)
-    };
-    let lane_members: Vec<&TargetId> = plan
-        .waves
-        .get(at)?
-        .iter()
-        .filter(same_lane)
-        .filter(|other| !passed_over(other))
-        .collect();
-    let canaries = usize::try_from(plan.limits.canary).unwrap_or(usize::MAX);
-    let place = lane_members.iter().position(|other| *other == target)?;
-    if place < canaries {
-        return None;
-    }
-    let waiting = lane_members
-        .iter()
-        .take(canaries)
-        .find(|other| !state(other).is_some_and(TargetState::is_settled))?;
-    let what = state(waiting).map_or("gone", TargetState::word);
-    behind(
-        waiting,
-        format!("the canary {waiting} of {lane} is {what}; its end, a retry or a skip lifts it"),
-    )
-}
-
-/// What the limits still allow.
-struct Budget {
-    in_flight: u32,
-    most: u32,
-    bad: u32,
-    limit: u32,
-}
-
-impl Budget {
-    fn of(rollout: &Rollout) -> Self {
-        let count = |test: fn(&TargetState) -> bool| {
-            u32::try_from(
-                rollout
-                    .work
-                    .values()
-                    .filter(|work| test(&work.state))
-                    .count(),
-            )
-            .unwrap_or(u32::MAX)
-        };
-        let begun = rollout
-            .work
-            .values()
-            .filter(|work| !work.state.is_terminal() && !work.is_untouched());
-        Self {
-            in_flight: u32::try_from(begun.count()).unwrap_or(u32::MAX),
-            most: rollout.plan.limits.in_flight,
-            bad: count(TargetState::is_bad),
-            limit: rollout.plan.limits.failures,
-        }
-    }
-
-    fn take(&mut self, entering: bool) {
-        if entering {
-            self.in_flight += 1;
-        }
-    }
-
-    /// A target that has begun holds its place already.
-    fn hold(&self, entering: bool) -> Option<Hold> {
-        let more = u32::from(entering);
-        if self.bad >= self.limit {
-            return stands(format!(
-                "{} of at most {} failures have happened; a retry that succeeds, or a skip, lifts it",
-                self.bad, self.limit
-            ));
-        }
-        if entering && self.bad + self.in_flight + more > self.limit {
-            return in_turn(format!(
-                "{} failed and {} under way reach the failure limit of {}; an end of one lifts it",
-                self.bad, self.in_flight, self.limit
-            ));
-        }
-        if entering && self.in_flight + more > self.most {
-            return in_turn(format!(
-                "{} of at most {} are under way; an end of one lifts it",
-                self.in_flight, self.most
-            ));
-        }
-        None
-    }
 }

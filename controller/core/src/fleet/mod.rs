@@ -6,6 +6,7 @@ mod decide;
 mod fold;
 mod orders;
 mod state;
+mod turn;
 mod view;
 
 pub use decide::{BUNDLE_LIFE, Decision, Hold, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};

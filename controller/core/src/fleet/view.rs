@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fleet::decide::{Live, frozen};
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
+use crate::fleet::turn::{Budget, Turn};
 use crate::plan::Kind;
 
 /// One target of a rollout.
@@ -183,6 +184,8 @@ impl Fleet {
     pub fn view(&self, id: RolloutId, live: &Live, now: Timestamp) -> Option<RolloutView> {
         let rollout = self.rollouts.get(&id)?;
         let mut targets = Vec::new();
+        let turn = Turn::of(rollout, live, now);
+        let budget = Budget::of(rollout);
         for (number, wave) in rollout.plan.waves.iter().enumerate() {
             for target in wave {
                 if let Some(work) = rollout.work.get(target) {
@@ -191,9 +194,8 @@ impl Fleet {
                         rollout,
                         target,
                         work,
-                        number + 1,
-                        live,
-                        now,
+                        (&turn, number, &budget),
+                        (live, now),
                     ));
                 }
             }
@@ -229,26 +231,21 @@ impl Fleet {
         })
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one row is made from exactly these"
-    )]
     fn target_view(
         &self,
         id: RolloutId,
         rollout: &Rollout,
         target: &TargetId,
         work: &Work,
-        wave: usize,
-        live: &Live,
-        now: Timestamp,
+        order: (&Turn<'_>, usize, &Budget),
+        (live, now): (&Live, Timestamp),
     ) -> TargetView {
         let part = rollout.plan.targets.get(target);
         let connected = live.connected.contains(target);
         let mut word = work.state.word().to_owned();
         let mut text = detail(&work.state);
         if work.state == TargetState::Pending {
-            if let Some(hold) = self.hold(id, target, live, now) {
+            if let Some(hold) = self.hold_in(id, rollout, target, (live, now), order) {
                 if !hold.in_turn {
                     "held".clone_into(&mut word);
                 }
@@ -285,7 +282,7 @@ impl Fleet {
             target: target.clone(),
             tenant: part.map_or_else(|| panic_free_tenant(rollout), |part| part.tenant.clone()),
             lane: part.map(|part| part.lane.clone()).unwrap_or_default(),
-            wave,
+            wave: order.1 + 1,
             state: word,
             detail: text,
             since: work.since,
@@ -362,22 +359,21 @@ impl Fleet {
                     refusals: Vec::new(),
                 });
             };
-            let wave = rollout
-                .plan
-                .waves
-                .iter()
-                .position(|wave| wave.contains(target))
-                .unwrap_or(0)
-                + 1;
-            let row = self.target_view(*id, rollout, target, work, wave, live, now);
+            let turn = Turn::of(rollout, live, now);
+            let order = (
+                &turn,
+                turn.wave_of(target).unwrap_or(0),
+                &Budget::of(rollout),
+            );
+            let row = self.target_view(*id, rollout, target, work, order, (live, now));
             let detail = if row.detail.is_empty() {
                 String::new()
             } else {
                 format!(": {}", row.detail)
             };
             let answer = format!(
-                "{id}, wave {wave}, phase {} of {}: {}{detail}",
-                row.phase, row.phases, row.state
+                "{id}, wave {}, phase {} of {}: {}{detail}",
+                row.wave, row.phase, row.phases, row.state
             );
             return Some(Why {
                 target: target.clone(),

@@ -1,0 +1,178 @@
+//! Whose turn it is within a rollout: waves and canaries, and what the limits still allow. Made once for a decision over all
+//! targets, so that it costs as much as there are targets, and not more.
+
+use std::collections::BTreeMap;
+
+use protocol::{TargetId, Timestamp};
+
+use crate::fleet::decide::{Hold, Live, in_turn, stands};
+use crate::fleet::state::{Rollout, TargetState, Work};
+
+/// The order of a rollout at one moment.
+pub(crate) struct Turn<'a> {
+    rollout: &'a Rollout,
+    waves: Vec<WaveTurn<'a>>,
+}
+
+struct WaveTurn<'a> {
+    /// The first whose end the next wave waits for.
+    waiting: Option<&'a TargetId>,
+    lanes: BTreeMap<&'a str, LaneTurn<'a>>,
+}
+
+#[derive(Default)]
+struct LaneTurn<'a> {
+    canaries: Vec<&'a TargetId>,
+    /// The first canary whose end the others of the lane wait for.
+    waiting: Option<&'a TargetId>,
+}
+
+impl<'a> Turn<'a> {
+    /// A wave waits for those before it, and within it each lane for its canary. Nobody waits for a target that was offered
+    /// nothing yet and cannot be reached: it has its turn when it comes.
+    pub(crate) fn of(rollout: &'a Rollout, live: &Live, now: Timestamp) -> Self {
+        let canaries = usize::try_from(rollout.plan.limits.canary).unwrap_or(usize::MAX);
+        let wave = |wave: &'a Vec<TargetId>| {
+            let mut turn = WaveTurn {
+                waiting: None,
+                lanes: BTreeMap::new(),
+            };
+            for target in wave {
+                let work = rollout.work.get(target);
+                let passed_over = work.is_some_and(Work::is_untouched)
+                    && live
+                        .unreachable_from(target)
+                        .is_some_and(|from| now >= from);
+                if passed_over {
+                    continue;
+                }
+                let settled = work.is_some_and(|work| work.state.is_settled());
+                if !settled {
+                    turn.waiting.get_or_insert(target);
+                }
+                let lane = rollout.plan.targets.get(target);
+                let lane = lane.map_or("", |part| part.lane.as_str());
+                let lane: &mut LaneTurn<'_> = turn.lanes.entry(lane).or_default();
+                if lane.canaries.len() < canaries {
+                    lane.canaries.push(target);
+                    if !settled {
+                        lane.waiting.get_or_insert(target);
+                    }
+                }
+            }
+            turn
+        };
+        Self {
+            rollout,
+            waves: rollout.plan.waves.iter().map(wave).collect(),
+        }
+    }
+
+    /// Number of a target's wave, from 0.
+    pub(crate) fn wave_of(&self, target: &TargetId) -> Option<usize> {
+        let mut waves = self.rollout.plan.waves.iter();
+        waves.position(|wave| wave.contains(target))
+    }
+
+    /// Why a target of that wave and lane waits for others.
+    pub(crate) fn hold(&self, target: &TargetId, wave: usize, lane: &str) -> Option<Hold> {
+        let state = |target: &TargetId| self.rollout.work.get(target).map(|work| &work.state);
+        let behind = |other: &TargetId, why: String| {
+            let goes_on = state(other).is_some_and(|state| !state.is_terminal());
+            if goes_on { in_turn(why) } else { stands(why) }
+        };
+        let word = |other: &TargetId| state(other).map_or("gone", TargetState::word);
+        let before = self.waves.iter().take(wave).zip(1..);
+        for (turn, number) in before {
+            if let Some(other) = turn.waiting {
+                let what = word(other);
+                return behind(
+                    other,
+                    format!(
+                        "wave {number} is not done: {other} is {what}; its end, a retry or a skip lifts it"
+                    ),
+                );
+            }
+        }
+        let lane_turn = self.waves.get(wave)?.lanes.get(lane)?;
+        if lane_turn.canaries.contains(&target) {
+            return None;
+        }
+        let other = lane_turn.waiting?;
+        let what = word(other);
+        behind(
+            other,
+            format!("the canary {other} of {lane} is {what}; its end, a retry or a skip lifts it"),
+        )
+    }
+}
+
+/// What the limits still allow.
+pub(crate) struct Budget {
+    in_flight: u32,
+    most: u32,
+    bad: u32,
+    limit: u32,
+}
+
+impl Budget {
+    pub(crate) fn of(rollout: &Rollout) -> Self {
+        let count = |test: fn(&TargetState) -> bool| {
+            u32::try_from(
+                rollout
+                    .work
+                    .values()
+                    .filter(|work| test(&work.state))
+                    .count(),
+            )
+            .unwrap_or(u32::MAX)
+        };
+        let begun = rollout
+            .work
+            .values()
+            .filter(|work| !work.state.is_terminal() && !work.is_untouched());
+        Self {
+            in_flight: u32::try_from(begun.count()).unwrap_or(u32::MAX),
+            most: rollout.plan.limits.in_flight,
+            bad: count(TargetState::is_bad),
+            limit: rollout.plan.limits.failures,
+        }
+    }
+
+    pub(crate) fn take(&mut self, entering: bool) {
+        if entering {
+            self.in_flight += 1;
+        }
+    }
+
+    /// Nobody else may enter: which of the limits says so is told by [`Self::hold`].
+    pub(crate) const fn is_full(&self) -> bool {
+        self.bad >= self.limit
+            || self.bad + self.in_flight >= self.limit
+            || self.in_flight >= self.most
+    }
+
+    /// A target that has begun holds its place already.
+    pub(crate) fn hold(&self, entering: bool) -> Option<Hold> {
+        let more = u32::from(entering);
+        if self.bad >= self.limit {
+            return stands(format!(
+                "{} of at most {} failures have happened; a retry that succeeds, or a skip, lifts it",
+                self.bad, self.limit
+            ));
+        }
+        if entering && self.bad + self.in_flight + more > self.limit {
+            return in_turn(format!(
+                "{} failed and {} under way reach the failure limit of {}; an end of one lifts it",
+                self.bad, self.in_flight, self.limit
+            ));
+        }
+        if entering && self.in_flight + more > self.most {
+            return in_turn(format!(
+                "{} of at most {} are under way; an end of one lifts it",
+                self.in_flight, self.most
+            ));
+        }
+        None
+    }
+}
