@@ -35,6 +35,15 @@ impl Fleet {
                 "{id} was aborted, which is its end; plan and apply again"
             ));
         }
+        let whole = matches!(
+            order,
+            Order::Pause | Order::Resume | Order::Abort | Order::Limits { .. }
+        );
+        if whole && rollout.work.values().all(|work| work.state.is_settled()) {
+            return Err(format!(
+                "{id} is over: everything in it is done, skipped or resolved"
+            ));
+        }
         let named = match order {
             Order::Retry { target } => target.as_ref(),
             Order::Skip { target, .. } | Order::Resolve { target, .. } => Some(target),
