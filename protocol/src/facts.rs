@@ -55,10 +55,19 @@ impl ProvisioningAgentFacts {
         self.version.is_none() && self.service.is_none()
     }
 
-    /// Tells whether the agent is registered and its service runs: it may be serving its domains.
+    /// Tells whether its configuration came to its end: a tenant is named, and the service has left the account that the
+    /// setup gave it. A tenant alone may be left over from an agent that was taken off.
+    #[must_use]
+    pub fn is_configured(&self) -> bool {
+        let account = self.account.as_deref().unwrap_or_default();
+        let first = account.get(..10).unwrap_or_default();
+        self.tenant.is_some() && !first.eq_ignore_ascii_case("NT SERVICE")
+    }
+
+    /// Tells whether the agent is configured and its service runs: it may be serving its domains.
     #[must_use]
     pub fn serves(&self) -> bool {
-        self.tenant.is_some() && self.service == Some(ServiceState::Running)
+        self.is_configured() && self.service == Some(ServiceState::Running)
     }
 }
 

@@ -250,6 +250,9 @@ pub struct GuideConnect {
 pub struct VerifyConnect {
     /// Oldest version that will do.
     pub at_least: Version,
+    /// Whether it must be staging, or else active; absent where any mode will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staging: Option<bool>,
 }
 
 /// Takes the provisioning agent off a server for good (facts 1.12).

@@ -179,9 +179,9 @@ probes! {
     PV23 CONNECT, Block, Server: "version of the engine", wants "the wanted one or later", else "run the installer of that version";
     PV24 CONNECT, Warn, Server: "scheduler", wants "cycle enabled, not suspended", else "close the wizard; Set-ADSyncScheduler -SyncCycleEnabled $true where the cycle was held";
     PV25 CONNECT, Block, Server: "staging mode is readable", wants "readable", else "look at the server; the wizard shows its state";
-    RM01 AGENT, Block, Server: "the product's programs, as Windows lists them", wants "none; on a server with Connect Sync its updater stays", else "remove what is listed, the package first: Settings, Installed apps";
+    RM01 AGENT, Block, Server: "the product's programs, as Windows lists them", wants "none; the updater stays where another tool uses it", else "remove what is listed, the package first: Settings, Installed apps";
     RM02 AGENT, Block, Server: "service of the agent", wants "absent", else "restart the server; then sc.exe delete AADConnectProvisioningAgent where nothing lists the product";
-    RM03 AGENT, Info, Server: "service of the updater", wants "absent, unless Connect Sync uses it", else "remove \"Microsoft Entra Connect Agent Updater\" where no other tool of the vendor is on the server";
+    RM03 AGENT, Info, Server: "service of the updater", wants "absent, unless another tool of the vendor uses it", else "remove \"Microsoft Entra Connect Agent Updater\" where no other tool of the vendor is on the server";
     RM04 AGENT, Warn, Server: "install folder of the agent", wants "absent", else "delete it when nothing in it is wanted any more";
     RM05 AGENT, Warn, Server: "registry key of the agent", wants "absent", else "delete the key: a later installation would find the old tenant in it";
     RM06 AGENT, Info, Server: "traces of the agent", wants "absent", else "keep them as long as they may be asked for, then delete them";

@@ -28,8 +28,15 @@ pub const DEFAULT_GMSA: &str = "provAgentgMSA$";
 /// Folder of the agent's traces (1.3 [P]).
 pub const AGENT_TRACES: &str =
     r"C:\ProgramData\Microsoft\Azure AD Connect Provisioning Agent\Trace";
+/// Services of other tools that the same updater keeps up to date: Connect Sync since 2.2.1.0 (2.1 [P]), the agents of
+/// pass-through authentication and of the private network ([K], unverified).
+pub const UPDATED_SERVICES: [&str; 3] = [
+    CONNECT_SERVICE,
+    "AzureADConnectAuthenticationAgent",
+    "WAPCSvc",
+];
 /// Names in Windows' list of programs (1.3, 1.12 [P]), in the order in which they are taken off: the bundle takes the
-/// others along since 1.1.972.0 ([R]). The older names follow the newer ones ([P]: "older: Microsoft Azure AD Connect …").
+/// agent along since 1.1.972.0 ([R]); whether it takes the updater is not said. The older names follow the newer ones ([P]: "older: Microsoft Azure AD Connect …").
 pub const AGENT_PROGRAMS: [&str; 6] = [
     "Microsoft Entra Provisioning Agent Package",
     "Microsoft Azure AD Connect Provisioning Agent Package",

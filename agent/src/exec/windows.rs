@@ -57,7 +57,7 @@ const PROGRAMS: [&str; 2] = [
     r"SOFTWARE\WOW6432Node\Microsoft\Windows\CurrentVersion\Uninstall",
 ];
 
-/// Folder in which Windows keeps the setups of bundles; only administrators write to it (product facts 1.1 [S]).
+/// Folder in which Windows keeps the setups of bundles (product facts 1.1 [S]).
 const PACKAGE_CACHE: &str = r"C:\ProgramData\Package Cache";
 
 /// Windows Installer.
@@ -225,9 +225,11 @@ impl WindowsExec {
         if let Err(error) = prepared {
             return Outcome::Failed(format!("the log cannot be put in place: {error}"));
         }
+        let mut own = None;
         let command = match program.kind {
-            ProgramKind::Bundle => match cached_setup(&program.id) {
+            ProgramKind::Bundle => match self.kept_setup(&program.id) {
                 Ok(setup) => {
+                    own = Some(setup.clone());
                     let mut command = Command::new(setup);
                     command
                         .args(["/uninstall", "/quiet", "/norestart", "/log"])
@@ -247,7 +249,28 @@ impl WindowsExec {
                 return Outcome::Failed(format!("{} is no product code", program.id));
             }
         };
-        self.run(command).await
+        let outcome = self.run(command).await;
+        if let Some(own) = own {
+            drop(fs::remove_file(own));
+        }
+        outcome
+    }
+
+    /// The setup that Windows kept of a bundle, as a copy of the agent's own: the very bytes whose signature is checked are
+    /// those that are run. It lies with the artifacts, so that a later life of the agent sees that it is still held.
+    fn kept_setup(&self, id: &str) -> Result<PathBuf, String> {
+        let kept = cached_setup(id)?;
+        let folder = self.folder.join("artifacts");
+        let own = folder.join("removal.exe");
+        let copied = fs::create_dir_all(&folder).and_then(|()| fs::copy(&kept, &own));
+        copied.map_err(|error| format!("its setup cannot be put in place: {error}"))?;
+        let checked = is_the_products(&own);
+        if checked.is_err() {
+            drop(fs::remove_file(&own));
+        }
+        checked
+            .map(|()| own)
+            .map_err(|why| format!("its setup {} {why}", kept.display()))
     }
 
     /// Runs an installer to its end. That it was begun is on disk meanwhile: it outlives the agent.
@@ -330,8 +353,11 @@ fn programs(names: &[String]) -> Result<Vec<Program>, String> {
                 Err(error) if is_absent(error.code().0) => continue,
                 Err(error) => return Err(format!("{id}: {error}")),
             };
-            let Ok(name) = entry.get_string("DisplayName") else {
-                continue;
+            let name = match entry.get_string("DisplayName") {
+                Ok(name) => name,
+                // Updates and parts have no name.
+                Err(error) if is_absent(error.code().0) => continue,
+                Err(error) => return Err(format!("the name of {id}: {error}")),
             };
             if !names
                 .iter()
@@ -365,7 +391,7 @@ fn is_product_code(id: &str) -> bool {
     })
 }
 
-/// The setup that Windows kept of a bundle: in the package cache, and signed as the product's own.
+/// Where Windows has kept the setup of a bundle; one that lies outside of its cache is not looked at.
 fn cached_setup(id: &str) -> Result<PathBuf, String> {
     let path = PROGRAMS.iter().find_map(|list| {
         let entry = LOCAL_MACHINE.open(format!("{list}\\{id}")).ok()?;
@@ -382,22 +408,18 @@ fn cached_setup(id: &str) -> Result<PathBuf, String> {
             path.display()
         ));
     }
-    let seen = provenance::inspect(&path).map_err(|error| {
-        format!(
-            "its setup {} was refused: {}",
-            path.display(),
-            crate::agent::chain(&error)
-        )
-    })?;
+    Ok(path)
+}
+
+/// Whether a file is a setup of the product, signed as the vendor signs it.
+fn is_the_products(path: &Path) -> Result<(), String> {
+    let seen = provenance::inspect(path)
+        .map_err(|error| format!("was refused: {}", crate::agent::chain(&error)))?;
     if seen.product != protocol::step::Product::ProvisioningAgent || seen.kind != ArtifactKind::Exe
     {
-        return Err(format!(
-            "its setup {} is that of {}",
-            path.display(),
-            seen.product.as_str()
-        ));
+        return Err(format!("is that of {}", seen.product.as_str()));
     }
-    Ok(path)
+    Ok(())
 }
 
 /// Looks at a fetched artifact: its Authenticode chain, product and version must be what the manifest says.

@@ -114,9 +114,9 @@ impl Twin {
     /// Whether its provisioning agent serves: registered, and its service runs.
     #[must_use]
     pub fn serves(&self) -> bool {
-        let running = self
-            .service(product::AGENT_SERVICE)
-            .is_some_and(|service| service.state == ServiceState::Running);
+        let running = self.service(product::AGENT_SERVICE).is_some_and(|service| {
+            service.state == ServiceState::Running && !service.account.starts_with("NT SERVICE")
+        });
         running
             && self
                 .read(product::AGENT_KEY, product::AGENT_TENANT)

@@ -192,12 +192,17 @@ fn farewell(
             out,
             "
 # 5. {name}: servers that go. Only once `entrain status` shows each of them as done: an agent that still runs stops
-#    when it may not retrieve the password any more. Rights in the directory are the account's, and stay."
+#    when it may not retrieve the password any more. Where a server's service ran as another account, use that name. A right
+#    that comes through a group is taken there. Rights in the directory are the account's, and stay."
         )?;
         for host in hosts {
             writeln!(out, "#    {host}")?;
         }
-        writeln!(out, "$leaving = @(")?;
+        writeln!(
+            out,
+            "if ((Read-Host 'Type GONE when each of them is done') -eq 'GONE') {{
+$leaving = @("
+        )?;
         for host in hosts {
             writeln!(
                 out,
@@ -214,6 +219,7 @@ if ($readers.Count -gt 0) {{
 }} else {{
     # Nobody else uses it: {name} itself may go, if nothing but these agents ever did.
     Set-ADServiceAccount -Server '{domain}' -Identity '{short}' -PrincipalsAllowedToRetrieveManagedPassword $null
+}}
 }}"
         )?;
     }

@@ -25,10 +25,16 @@ const NEWEST: Version = Version::new(2, 6, 92, 0);
 
 /// Two forests and three servers; the second one is preferred.
 fn document(settings: &str) -> Document {
+    // Each server has a database of its own: one SQL Server is written for one server.
+    let servers = if settings.contains("sql_server") {
+        "\"c2.a.test\""
+    } else {
+        "\"c1.a.test\", \"c2.a.test\", \"c3.a.test\""
+    };
     Document {
         file: "t.toml".to_owned(),
         text: format!(
-            "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"a.test\", \"b.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\", \"c3.a.test\"]\nprefer_active = \"c2.a.test\"\n{settings}\n"
+            "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"a.test\", \"b.test\"]\nservers = [{servers}]\nprefer_active = \"c2.a.test\"\n{settings}\n"
         ),
     }
 }
@@ -84,8 +90,13 @@ fn guided(plan: &Plan, server: &str) -> Option<(ConnectWork, TaskText)> {
 
 fn works(settings: &str, modes: [Option<Option<bool>>; 3]) -> [Option<ConnectWork>; 3] {
     let plan = planned(settings, modes);
-    ["c1.a.test", "c2.a.test", "c3.a.test"]
-        .map(|server| guided(&plan, server).map(|(work, _)| work))
+    ["c1.a.test", "c2.a.test", "c3.a.test"].map(|server| {
+        let there = plan.targets.contains_key(&server.parse().unwrap());
+        there
+            .then(|| guided(&plan, server))
+            .flatten()
+            .map(|(work, _)| work)
+    })
 }
 
 /// The task as a person reads it.
@@ -115,7 +126,7 @@ fn one_server_becomes_active_and_every_other_staging() {
     assert_eq!(works(settings, modes), [None; 3]);
     // A taken over database starts in staging mode, on the preferred server too.
     let existing = "settings = { sql_server = \"sql.a.test\", service_account = \"A\\\\svc$\", existing_database = true }";
-    assert_eq!(works(existing, [None; 3]), [staging; 3]);
+    assert_eq!(works(existing, [None; 3]), [None, staging, None]);
     // Nothing that is written asks for nothing.
     let plan = planned("", [None; 3]);
     let part = &plan.targets[&"c2.a.test".parse::<TargetId>().unwrap()];
@@ -126,6 +137,64 @@ fn one_server_becomes_active_and_every_other_staging() {
     let plan = planned(settings, [None; 3]);
     let becoming = plan.targets.values().filter(|part| part.makes_active());
     assert_eq!(becoming.count(), 1, "G1");
+}
+
+#[test]
+fn a_server_that_never_reported_may_be_the_active_one() {
+    let (topology, _) = parse(&[document("settings = {}")]);
+    let entry = |target: &str| {
+        let known = Known {
+            key: SigningKey::generate().public().fingerprint(),
+            facts: Some((NOW, common::facts(None, None))),
+        };
+        (target.parse().unwrap(), known)
+    };
+    let known = Fleetwide::from([entry("c1.a.test"), entry("c2.a.test")]);
+    let artifact = ArtifactRef {
+        sha256: Digest::of(b"msi"),
+        chunks: Digest::ZERO,
+        size: 1,
+        kind: ArtifactKind::Msi,
+        product: Product::Connect,
+        version: NEWEST,
+    };
+    let plan = plan(Inputs {
+        topology: &topology,
+        policy: &Policy::default(),
+        known: &known,
+        artifacts: &Artifacts::from([(Product::Connect, artifact)]),
+        purpose: Purpose::Install,
+    });
+    let chosen = &plan.targets[&"c2.a.test".parse::<TargetId>().unwrap()];
+    let why = &chosen.why[0];
+    assert!(
+        chosen.left_out && why.contains("c3.a.test") && why.contains("(G1)"),
+        "{why}"
+    );
+    assert_eq!(
+        guided(&plan, "c1.a.test").unwrap().0,
+        ConnectWork::InstallStaging
+    );
+}
+
+/// Staging servers came first, and the preferred one has its turn now: that none is active is what this plan mends.
+#[test]
+fn that_none_is_active_does_not_stand_against_the_plan_that_makes_one_active() {
+    let modes = [Some(Some(true)), None, Some(Some(true))];
+    let plan = planned("settings = {}", modes);
+    assert_eq!(
+        guided(&plan, "c2.a.test").unwrap().0,
+        ConnectWork::InstallActive
+    );
+    assert_eq!(plan.alarms, [""; 0]);
+    assert!(
+        plan.warnings[0].contains("no Connect server"),
+        "{:?}",
+        plan.warnings
+    );
+    // Where it makes none active, it stands.
+    let plan = planned("settings = {}", [Some(Some(true)); 3]);
+    assert_eq!(plan.alarms.len(), 1);
 }
 
 #[test]

@@ -69,6 +69,9 @@ fn each_domain_gets_its_own_part_as_powershell() {
 
     // Who goes is in the last part alone, and keeps nothing.
     let (stay, go) = home.split_once("# 5. svcEntraSync$").unwrap();
+    // It is at the end of a script that is run before: it asks once more.
+    let asks = go.find("Read-Host").unwrap();
+    assert!(asks < go.find("Set-ADServiceAccount").unwrap());
     assert!(!stay.contains("sync-00"), "{stay}");
     assert!(
         go.contains("DNSHostName -eq 'sync-00.corp.contoso.com'") && !go.contains("sync-01"),

@@ -598,10 +598,13 @@ impl Sim {
             return;
         }
         for (domain, servers, minimum) in DOMAINS {
-            if !servers.contains(&target.as_str()) && target.as_str() != LEAVING {
+            let leaves = target.as_str() == LEAVING;
+            if !servers.contains(&target.as_str()) && !leaves {
                 continue;
             }
-            let serving = servers.iter().filter(|server| {
+            // Who goes later still serves while somebody who stays is out.
+            let later = (!leaves).then_some(LEAVING);
+            let serving = servers.iter().chain(&later).filter(|server| {
                 let server: TargetId = server.parse().unwrap();
                 let out = busy
                     .iter()

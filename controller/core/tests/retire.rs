@@ -218,6 +218,40 @@ fn the_last_agent_of_a_domain_is_beyond_undoing_and_another_tenants_is_left_alon
     assert!(plan.irreversible.is_empty());
 }
 
+/// What was taken off leaves its tenant in the registry; whoever is put back is registered anew, before and after its setup.
+#[test]
+fn a_server_that_is_put_back_is_registered_and_a_broken_off_removal_is_finished() {
+    let left = ProvisioningAgentFacts {
+        version: None,
+        service: None,
+        account: None,
+        ..serving(TENANT)
+    };
+    let installed = ProvisioningAgentFacts {
+        account: Some("NT SERVICE\\AADConnectProvisioningAgent".to_owned()),
+        ..serving(TENANT)
+    };
+    assert!(serving(TENANT).serves() && !installed.serves() && !left.serves());
+    let phases = |group: &str, agent: &ProvisioningAgentFacts| {
+        let (topology, _) = read(group);
+        let (mut known, _) = fleetwide(&topology, &[]);
+        let facts = common::facts(Some(agent.clone()), None);
+        known.get_mut(&target("s0")).unwrap().facts = Some((NOW, facts));
+        let plan = planned(&topology, &known, Purpose::Install);
+        assert!(plan.irreversible.is_empty(), "{:?}", plan.irreversible);
+        let part = &plan.targets[&target("s0")];
+        let phases = part.phases.iter().map(|work| work.phase);
+        phases.collect::<Vec<_>>()
+    };
+    let back = "hosts = [\"s0.a.test\", \"s1.a.test\"]\n";
+    let (prepare, register, prove) = (Phase::Prepare, Phase::Register, Phase::Prove);
+    assert_eq!(phases(back, &left), [prepare, register, prove]);
+    assert_eq!(phases(back, &installed), [register, prove]);
+    assert_eq!(phases(back, &serving(TENANT)), [prove]);
+    let retired = "hosts = []\nretired = [\"s0.a.test\"]\n";
+    assert_eq!(phases(retired, &left), [Phase::Remove, prove]);
+}
+
 /// A fleet with that plan applied, and everybody here who is named.
 fn fleet(topology: &Topology, here: &[&str]) -> (Fleet, Live) {
     let (known, keys) = fleetwide(topology, &[]);

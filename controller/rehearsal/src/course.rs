@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use controller_core::facts::Fleetwide;
 use controller_core::fleet::TargetState;
-use controller_core::plan::Plan;
+use controller_core::plan::{DomainPlan, Plan};
 use controller_core::record::Record;
 use protocol::event::Event;
 use protocol::{DomainName, TargetId, Timestamp};
@@ -68,6 +68,8 @@ pub struct Hand {
 /// A target that is not done in the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
+    /// In how many of the courses.
+    pub courses: u64,
     /// Which.
     pub target: TargetId,
     /// Its state in one word.
@@ -108,7 +110,16 @@ pub fn rehearse(plan: &Plan, known: &Fleetwide, ask: &Ask, times: u64) -> Rehear
         *least = (*least).min(serving.lowest());
     }
     let seconds = courses.iter().map(|course| course.seconds).collect();
-    let course = courses.swap_remove(courses.len() / 2);
+    // What is left over in any course is told, with how often.
+    let mut left: Vec<Left> = Vec::new();
+    for one in courses.iter().flat_map(|course| &course.left) {
+        match left.iter_mut().find(|known| known.target == one.target) {
+            Some(known) => known.courses += 1,
+            None => left.push(one.clone()),
+        }
+    }
+    let mut course = courses.swap_remove(courses.len() / 2);
+    course.left = left;
     let person = match ask.person {
         Some(time) => format!("a person takes about {} each time", spell(time.as_secs())),
         None => "nobody comes".to_owned(),
@@ -118,7 +129,7 @@ pub fn rehearse(plan: &Plan, known: &Fleetwide, ask: &Ask, times: u64) -> Rehear
         course,
         lowest,
         assumed: format!(
-            "{person}, installers come at {} MiB/s, and each step takes what its model takes; none of it was measured here",
+            "{person}, installers come at {} MiB/s, and each step takes what its model takes; everybody is here, nobody is frozen, and no other rollout runs",
             LINE >> 20
         ),
     }
@@ -132,7 +143,7 @@ fn course(plan: &Plan, known: &Fleetwide, ask: Ask) -> Course {
         .domains
         .iter()
         .map(|(domain, part)| {
-            let count = world.serving(&part.servers);
+            let count = world.serving(&all(part));
             let serving = Serving {
                 servers: part.servers.len(),
                 minimum: part.min_serving,
@@ -143,7 +154,7 @@ fn course(plan: &Plan, known: &Fleetwide, ask: Ask) -> Course {
         .collect();
     while !world.is_over() && world.now.since(begin) < END && world.step() {
         for (domain, part) in &plan.domains {
-            let count = world.serving(&part.servers);
+            let count = world.serving(&all(part));
             if let Some(serving) = serving.get_mut(domain)
                 && serving.course.last().is_none_or(|(_, last)| *last != count)
             {
@@ -201,12 +212,29 @@ fn course(plan: &Plan, known: &Fleetwide, ask: Ask) -> Course {
     }
 }
 
+/// Everybody who serves a domain, also who is about to go.
+fn all(part: &DomainPlan) -> Vec<TargetId> {
+    part.servers.iter().chain(&part.leaving).cloned().collect()
+}
+
 /// What is not done, with the reason that the operator would be given.
 fn left(plan: &Plan, world: &World) -> Vec<Left> {
     let Some(rollout) = world.fleet.rollouts().get(&ROLLOUT) else {
         return Vec::new();
     };
-    let mut left = Vec::new();
+    let mut left: Vec<Left> = plan
+        .targets
+        .iter()
+        .filter(|(_, part)| part.left_out)
+        .map(|(target, part)| Left {
+            courses: 1,
+            target: target.clone(),
+            state: "left out".to_owned(),
+            why: part.why.join("; "),
+        })
+        .collect();
+    let view = world.fleet.view(ROLLOUT, &world.live, world.now);
+    let rows = view.map(|view| view.targets).unwrap_or_default();
     for target in plan.waves.iter().flatten() {
         let Some(work) = rollout.work.get(target) else {
             continue;
@@ -223,22 +251,20 @@ fn left(plan: &Plan, world: &World) -> Vec<Left> {
             TargetState::Refused(refusal) => refusal.to_string(),
             TargetState::AwaitingPerson { text, .. } => format!("nobody came: {}", text.title),
             TargetState::AwaitingSecret { wanted, .. } => format!("nobody gave {wanted}"),
+            TargetState::Expired => world.waited(target).unwrap_or_default().to_owned(),
             TargetState::Pending
             | TargetState::Offered
             | TargetState::Running { .. }
             | TargetState::Skipped(_)
             | TargetState::Aborted
-            | TargetState::Expired
             | TargetState::Unknown
             | TargetState::Resolved(_) => {
-                let hold = world
-                    .fleet
-                    .hold(ROLLOUT, target, &world.live, world.now)
-                    .map(|hold| hold.why);
-                hold.unwrap_or_default()
+                let row = rows.iter().find(|row| row.target == *target);
+                row.map(|row| row.detail.clone()).unwrap_or_default()
             }
         };
         left.push(Left {
+            courses: 1,
             target: target.clone(),
             state: work.state.word().to_owned(),
             why,
@@ -286,6 +312,9 @@ fn write(rehearsal: &Rehearsal, plan: &Plan, out: &mut String) -> std::fmt::Resu
         spell(last.copied().unwrap_or(0))
     )?;
     writeln!(out, "  assumed: {}", rehearsal.assumed)?;
+    for alarm in &plan.alarms {
+        writeln!(out, "  ALARM {alarm}: `apply` refuses this plan")?;
+    }
     writeln!(out, "\nwaves, in the middle course")?;
     for ((from, to), (number, wave)) in course.waves.iter().zip(plan.waves.iter().enumerate()) {
         let many = if wave.len() == 1 { "" } else { "s" };
@@ -316,7 +345,7 @@ fn write(rehearsal: &Rehearsal, plan: &Plan, out: &mut String) -> std::fmt::Resu
         };
         writeln!(
             out,
-            "  {domain}: {before} before, {after} after, never fewer than {lowest} of {}; {minimum} must{below}",
+            "  {domain}: {before} before, {after} after, never fewer than {lowest}; {minimum} of {} that stay must{below}",
             serving.servers
         )?;
     }
@@ -347,7 +376,12 @@ fn write(rehearsal: &Rehearsal, plan: &Plan, out: &mut String) -> std::fmt::Resu
         } else {
             "the same"
         };
-        writeln!(out, "  {} {}: {why}", left.target, left.state)?;
+        let times = if left.courses == u64::try_from(times).unwrap_or(u64::MAX) {
+            String::new()
+        } else {
+            format!(" (in {} of {times})", left.courses)
+        };
+        writeln!(out, "  {} {}{times}: {why}", left.target, left.state)?;
     }
     if course.left.len() > LINES {
         writeln!(out, "  and {} more (--json)", course.left.len() - LINES)?;

@@ -112,6 +112,8 @@ pub struct World {
     /// The next look that the machine asked for.
     looks: Option<Timestamp>,
     timeouts: BTreeMap<TargetId, Timestamp>,
+    /// Why each server whose time came was where it was.
+    waited: BTreeMap<TargetId, String>,
     chance: Chance,
     ask: Ask,
     root: TrustRoot,
@@ -174,6 +176,7 @@ impl World {
             next: 0,
             looks: None,
             timeouts: BTreeMap::new(),
+            waited: BTreeMap::new(),
             chance: Chance::new(ask.seed),
             ask,
             root,
@@ -319,6 +322,9 @@ impl World {
             }
             Happening::Timeout { target } => {
                 self.timeouts.remove(&target);
+                if let Some(why) = self.fleet.why(&target, &self.live, now) {
+                    self.waited.insert(target.clone(), why.answer);
+                }
                 let wishes = self.at_server(&target, |server| server.timed_out(now));
                 (target, wishes)
             }
@@ -652,6 +658,12 @@ impl World {
             server.twin.set_faults(faults);
         }
         self.pulse(target);
+    }
+
+    /// What a server waited for when its time ran out.
+    #[must_use]
+    pub fn waited(&self, target: &TargetId) -> Option<&str> {
+        self.waited.get(target).map(String::as_str)
     }
 
     /// Servers that truly serve a domain just now.

@@ -101,6 +101,11 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
             })
         }
         Err(by) => {
+            // A word says that it is done, and not in which mode: that is looked at where it can be read.
+            let seen = facts::connect_sync(cx)?.found;
+            if let Some(is) = seen.and_then(|connect| connect.staging) {
+                settled(is, staging)?;
+            }
             let summary = format!("attested by {by}; no probe saw it configured");
             Ok(Complete::new(Completion::Attested { by }, summary))
         }
@@ -150,6 +155,13 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     let new_enough = connect.version.map(|version| version >= verify.at_least);
     let mut of_version = catalogue::PV23.finding(version.clone(), verdict(new_enough));
     of_version.wanted = format!("{} or later", verify.at_least);
+    let as_meant = connect
+        .staging
+        .map(|is| verify.staging.is_none_or(|wanted| wanted == is));
+    let mut mode = catalogue::PV25.finding(show(connect.staging), verdict(as_meant));
+    if let Some(wanted) = verify.staging {
+        mode.wanted = format!("staging: {wanted}");
+    }
     let findings = vec![
         catalogue::PV22.finding(state, verdict(Some(running))),
         of_version,
@@ -161,10 +173,7 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
             ),
             verdict(cycles),
         ),
-        catalogue::PV25.finding(
-            show(connect.staging),
-            verdict(connect.staging.map(|_| true)),
-        ),
+        mode,
     ];
     step::settle(findings, cx)?;
     let mode = if connect.staging == Some(true) {

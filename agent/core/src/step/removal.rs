@@ -44,13 +44,18 @@ impl There {
     }
 }
 
-/// The product's entries in Windows' list of programs, in the order in which they are taken off. The updater is left to
-/// Connect Sync where that is on the server: it brings the same one along since 2.2.1.0 (facts 2.1 [P]).
+/// The product's entries in Windows' list of programs, in the order in which they are taken off. The updater is no program of
+/// the agent alone: it is left where another tool that it keeps up to date is on the server. What the bundle itself takes
+/// along is the bundle's.
 fn programs(cx: &mut Cx<'_>) -> Flow<Reading<Vec<Program>>> {
     let listed = cx.programs(&product::AGENT_PROGRAMS)?;
-    let shared = cx.service(product::CONNECT_SERVICE)?;
+    let mut shared = Ok(false);
+    for service in product::UPDATED_SERVICES {
+        let there = cx.service(service)?;
+        shared = shared.and_then(|before| there.map(|there| before || there.is_some()));
+    }
     Ok(listed.and_then(|mut programs| {
-        if shared?.is_some() {
+        if shared? {
             programs.retain(|program| !product::is_updater(&program.name));
         }
         programs.sort_by_key(|program| (product::removal_order(&program.name), program.id.clone()));
@@ -83,16 +88,14 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     }
     if there.programs.is_empty() {
         return fail(
-            "the agent is there, and Windows lists none of its programs: take it off by hand",
+            "the agent is there, and Windows lists none of its programs: take it off by hand; where a removal has asked for a restart, restart the server first",
         );
     }
     let ready = preflight::installers(cx)?;
     step::settle(ready, cx)?;
+    // It is for good: also an agent that does not serve just now goes only while others do.
     cx.enter(Section {
-        outage: there
-            .agent
-            .as_ref()
-            .is_some_and(ProvisioningAgentFacts::serves),
+        outage: true,
         gmsa: None,
     })?;
     let (removed, restart, refused) = take_off(there.programs, cx)?;
@@ -105,6 +108,12 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
             .collect();
         names.join(", ")
     };
+    if restart && !there.is_gone() && there.programs.is_empty() {
+        return Err(Stop::CannotTell(
+            "everything was taken off, and Windows asks for a restart before the agent is gone; restart the server, then retry"
+                .to_owned(),
+        ));
+    }
     if !there.is_gone() {
         let mut what = match names(&there.programs) {
             none if none.is_empty() => {

@@ -220,6 +220,31 @@ fn the_agent_of_another_tenant_and_a_list_that_cannot_be_read_leave_everything_a
     assert!(server.changes.is_empty());
 }
 
+/// It is for good: an agent that does not serve just now asks for leave as well.
+#[test]
+fn a_stopped_agent_is_taken_off_under_leave_and_a_restart_that_is_waited_for_stops_it() {
+    let mut server = serving(&[Fault::ServiceStopped]);
+    let (conclusion, journal, _) = drive(steps(), &mut server, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let outage =
+        |event: &Event| matches!(event, Event::SectionEntered { section, .. } if section.outage);
+    assert!(journal.iter().any(outage), "{journal:?}");
+    let mut server = serving(&[Fault::RebootPending]);
+    let (conclusion, ..) = drive(steps(), &mut server, None);
+    assert!(
+        matches!(&conclusion.ending, Ending::Failed(why) if why.contains("PF19")),
+        "{conclusion:?}"
+    );
+    assert!(server.changes.is_empty());
+    // Windows says that it asks for a restart, and the service is there until then: a question, and no failure.
+    let mut server = serving(&[Fault::SetupWantsRestart, Fault::AgentServiceStays]);
+    let (conclusion, ..) = drive(steps(), &mut server, None);
+    assert!(
+        matches!(&conclusion.ending, Ending::Inconclusive(why) if why.contains("restart the server")),
+        "{conclusion:?}"
+    );
+}
+
 /// Connect Sync brings the same updater along.
 #[test]
 fn the_updater_stays_where_connect_uses_it() {

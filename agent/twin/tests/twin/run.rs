@@ -101,7 +101,10 @@ fn connect_steps(work: ConnectWork) -> Vec<Step> {
             at_least: NEWEST,
             text: text(),
         }),
-        Step::VerifyConnect(VerifyConnect { at_least: NEWEST }),
+        Step::VerifyConnect(VerifyConnect {
+            at_least: NEWEST,
+            staging: Some(work.staging()),
+        }),
     ]
 }
 
@@ -182,6 +185,28 @@ fn an_installation_that_ends_in_the_other_mode_fails_loudly() {
             panic!("not failed: {conclusion:?}")
         };
         assert!(why.contains(words), "{why}");
+    }
+}
+
+/// A word says that it is done, and not in which mode: the verification holds the mode that was meant.
+#[test]
+fn a_verification_holds_the_mode_that_was_meant() {
+    for (staging, wanted, holds) in [
+        (true, Some(true), true),
+        (true, Some(false), false),
+        (false, Some(true), false),
+        (false, None, true),
+    ] {
+        let verify = Step::VerifyConnect(VerifyConnect {
+            at_least: Version::new(1, 0, 0, 0),
+            staging: wanted,
+        });
+        let (conclusion, ..) = drive(vec![verify], &mut old_connect(staging, &[]), None);
+        let ended = conclusion.ending == Ending::Completed;
+        assert_eq!(ended, holds, "{staging} {wanted:?}: {conclusion:?}");
+        if !holds {
+            assert!(matches!(&conclusion.ending, Ending::Failed(why) if why.contains("PV25")));
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use protocol::{
     Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp, limits,
 };
 
-use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState};
+use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
 use crate::plan::TargetPlan;
 
@@ -120,7 +120,7 @@ impl Live {
 /// Too few would serve a domain.
 struct Short<'a> {
     /// All of its servers.
-    servers: &'a [TargetId],
+    servers: Vec<&'a TargetId>,
     why: String,
     /// Enough may serve again by themselves.
     passes: bool,
@@ -408,7 +408,7 @@ impl Fleet {
         }
         turn.hold(target, wave, &part.lane)
             .or_else(|| budget.hold(true))
-            .or_else(|| self.first_others(rollout, target, live, now))
+            .or_else(|| self.first_others(rollout, target, turn, (live, now)))
     }
 
     /// Who serves and is to be taken out of service waits, in no place that somebody else could use, for those of its rollout
@@ -417,8 +417,8 @@ impl Fleet {
         &self,
         rollout: &Rollout,
         target: &TargetId,
-        live: &Live,
-        now: Timestamp,
+        turn: &Turn<'_>,
+        (live, now): (&Live, Timestamp),
     ) -> Option<Hold> {
         let serves = |target: &TargetId| live.pulses.get(target).map(|pulse| pulse.serving);
         if serves(target) != Some(true) {
@@ -428,11 +428,20 @@ impl Fleet {
         let comes = |other: &&TargetId| {
             let work = rollout.work.get(*other);
             let part = rollout.plan.targets.get(*other);
+            // Whoever waits for others itself, for this one perhaps, is not waited for: the wait would look as if it passed.
+            let free = |work: &Work| {
+                let wave = turn.wave_of(other);
+                let waits = wave
+                    .zip(part)
+                    .and_then(|(wave, part)| turn.hold(other, wave, &part.lane));
+                work.has_begun() || work.state != TargetState::Pending || waits.is_none()
+            };
             serves(other) == Some(false)
-                && work.is_some_and(|work| !work.state.is_terminal())
+                && !self.frozen.contains_key(*other)
+                && work.is_some_and(|work| !work.state.is_terminal() && free(work))
                 && part.is_some_and(|part| !part.is_read_only() && !part.retires())
         };
-        let other = short.servers.iter().find(comes)?;
+        let other = short.servers.into_iter().find(comes)?;
         let why = short.why;
         in_turn(format!("{why}; {other} is to serve it too and goes first"))
     }
@@ -564,16 +573,17 @@ impl Fleet {
             .map(|(other, _)| other)
             .collect();
         self.domains_of(target).into_iter().find_map(|(domain, servers, minimum)| {
-            let serves = |server: &&TargetId| {
-                let fresh = live.pulses.get(*server).filter(|pulse| now.since(pulse.at) <= limits::FRESH_FACTS);
-                *server != target && !out.contains(*server) && fresh.is_some_and(|pulse| pulse.serving)
+            let serves = |server: &&&TargetId| {
+                let server = **server;
+                let fresh = live.pulses.get(server).filter(|pulse| now.since(pulse.at) <= limits::FRESH_FACTS);
+                server != target && !out.contains(server) && fresh.is_some_and(|pulse| pulse.serving)
             };
             let serving = servers.iter().filter(serves).count();
             if serving >= minimum as usize {
                 return None;
             }
             // Others are out and come back, or the agents have not told yet what they do.
-            let passes = servers.iter().any(|server| out.contains(server))
+            let passes = servers.iter().any(|server| out.contains(*server))
                 || now.since(live.began) < limits::FRESH_FACTS;
             let why = format!(
                 "{serving} other agents are seen to serve {domain}, {minimum} must keep serving; more that serve lift it (G2)"
@@ -586,19 +596,22 @@ impl Fleet {
         })
     }
 
-    /// Every domain that a target serves by any rollout's plan, newest plan first: work on a host counts in each.
-    fn domains_of(&self, target: &TargetId) -> Vec<(&DomainName, &[TargetId], u32)> {
+    /// Every domain that a target serves by any rollout's plan, newest plan first, with the servers whose service counts while
+    /// it is out: work on a host counts in each.
+    fn domains_of(&self, target: &TargetId) -> Vec<(&DomainName, Vec<&TargetId>, u32)> {
         let mut seen = BTreeSet::new();
         let mut domains = Vec::new();
         for rollout in self.rollouts.values().rev() {
             for (domain, part) in &rollout.plan.domains {
+                // Who goes later still serves while somebody who stays is out.
                 if part.servers.contains(target) && seen.insert(domain) {
-                    domains.push((domain, part.servers.as_slice(), part.min_serving));
+                    let all = part.servers.iter().chain(&part.leaving).collect();
+                    domains.push((domain, all, part.min_serving));
                 }
                 // Who goes for good leaves at least one that serves, unless nobody is to stay.
                 if part.leaving.contains(target) && seen.insert(domain) {
                     let minimum = part.min_serving.max(u32::from(!part.servers.is_empty()));
-                    domains.push((domain, part.servers.as_slice(), minimum));
+                    domains.push((domain, part.servers.iter().collect(), minimum));
                 }
             }
         }

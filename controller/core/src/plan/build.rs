@@ -100,7 +100,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         })
         .collect();
     let irreversible = match kind {
-        Kind::Install => irreversible(topology, &targets),
+        Kind::Install => irreversible(topology, known, &targets),
         Kind::Verify | Kind::Preflight => Vec::new(),
     };
     let change_required = topology
@@ -131,12 +131,23 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
 }
 
 /// G10: the last agent of a domain goes.
-fn irreversible(topology: &Topology, targets: &BTreeMap<TargetId, TargetPlan>) -> Vec<String> {
+fn irreversible(
+    topology: &Topology,
+    known: &Fleetwide,
+    targets: &BTreeMap<TargetId, TargetPlan>,
+) -> Vec<String> {
+    let has_agent = |host: &TargetId| {
+        let facts = known.get(host).and_then(|known| known.facts.as_ref());
+        let agent = facts.and_then(|(_, facts)| facts.provisioning_agent.as_ref());
+        agent.is_some_and(|agent| !agent.is_removed())
+    };
     let abandoned = topology.abandoned().into_iter();
     let goes = |domain: DomainName| {
         let leaving = topology.leaving(&domain).into_iter();
         let going: Vec<String> = leaving
-            .filter(|host| targets.get(host).is_some_and(|part| !part.is_read_only()))
+            .filter(|host| {
+                has_agent(host) && targets.get(host).is_some_and(|part| !part.is_read_only())
+            })
             .map(|host| host.to_string())
             .collect();
         (!going.is_empty()).then(|| {
@@ -279,23 +290,25 @@ fn connects(
             continue;
         };
         let mut modes = Modes::new();
+        let mut untold = Vec::new();
         for (server, _) in &entry.servers {
             let facts = known.get(server).and_then(|known| known.facts.as_ref());
-            if let Some(connect) = facts.and_then(|(_, facts)| facts.connect.as_ref()) {
+            let Some((_, facts)) = facts else {
+                untold.push(server.clone());
+                continue;
+            };
+            if let Some(connect) = &facts.connect {
                 modes.insert(server.clone(), connect.staging);
             }
         }
-        match active::look(&entry.tenant.value, &modes) {
-            Verdict::Holds => {}
-            Verdict::Broken(why) if purpose == Purpose::Install => alarms.push(why),
-            Verdict::Broken(why) | Verdict::CannotTell(why) => warnings.push(why),
-        }
         for (server, _) in &entry.servers {
             if let Some(part) = targets.get_mut(server) {
-                part.why.push(
+                let why = if members.get(server).is_some_and(|member| member.leaves) {
+                    "Connect on it gets no work while it is retired as a host of agents"
+                } else {
                     "Connect on a host of provisioning agents is verified by a plan of its own"
-                        .to_owned(),
-                );
+                };
+                part.why.push(why.to_owned());
                 continue;
             }
             let known = known.get(server);
@@ -310,7 +323,8 @@ fn connects(
                     Answer::Nothing("held: it has never reported its facts".to_owned())
                 }
                 (Some(_), Some(facts), Purpose::Install) => {
-                    connect::answer(topology, entry, tenant, server, facts, &modes, artifacts)
+                    let modes = (&modes, untold.as_slice());
+                    connect::answer(topology, entry, tenant, server, facts, modes, artifacts)
                 }
                 (Some(_), Some(_), Purpose::Verify) => {
                     let newest = artifacts.get(&protocol::step::Product::Connect);
@@ -337,6 +351,17 @@ fn connects(
                     leaves: false,
                 },
             );
+        }
+        // That none is active does not stand against the plan that makes one active.
+        let mends = active::active(&modes).is_empty()
+            && entry
+                .servers
+                .iter()
+                .any(|(server, _)| targets.get(server).is_some_and(TargetPlan::makes_active));
+        match active::look(&entry.tenant.value, &modes) {
+            Verdict::Holds => {}
+            Verdict::Broken(why) if purpose == Purpose::Install && !mends => alarms.push(why),
+            Verdict::Broken(why) | Verdict::CannotTell(why) => warnings.push(why),
         }
     }
 }

@@ -37,7 +37,9 @@ pub fn answer(
     if let Some(answer) = unread(facts) {
         return answer;
     }
+    // What was taken off leaves its tenant in the registry.
     let agent = facts.provisioning_agent.as_ref();
+    let agent = agent.filter(|agent| !agent.is_removed());
     if let Some(other) = agent
         .and_then(|agent| agent.tenant.as_ref())
         .filter(|other| **other != tenant.id)
@@ -52,7 +54,8 @@ pub fn answer(
     };
     let version = agent.and_then(|agent| agent.version);
     let installed = version.is_some_and(|version| version >= wanted);
-    let registered = agent.is_some_and(|agent| agent.tenant.as_ref() == Some(&tenant.id));
+    let registered = agent
+        .is_some_and(|agent| agent.is_configured() && agent.tenant.as_ref() == Some(&tenant.id));
     let gmsa = service_account(topology, group, &home);
     let served = served(topology, group);
     let preflight = |sign_in| {

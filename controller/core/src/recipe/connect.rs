@@ -23,7 +23,7 @@ pub fn answer(
     tenant: &Tenant,
     server: &TargetId,
     facts: &Facts,
-    modes: &Modes,
+    (modes, untold): (&Modes, &[TargetId]),
     artifacts: &Artifacts,
 ) -> Answer {
     if let Some(answer) = super::unread(facts) {
@@ -37,9 +37,12 @@ pub fn answer(
     let Some(wanted) = wanted else {
         return Answer::Nothing("no installer of Connect Sync is in the artifact store".to_owned());
     };
-    let verify = PhaseWork {
+    let verify = |staging| PhaseWork {
         phase: Phase::Prove,
-        steps: vec![Step::VerifyConnect(VerifyConnect { at_least: wanted })],
+        steps: vec![Step::VerifyConnect(VerifyConnect {
+            at_least: wanted,
+            staging,
+        })],
         artifacts: Vec::new(),
     };
     if let Some(connect) = &facts.connect {
@@ -51,14 +54,17 @@ pub fn answer(
                     None => "mode not readable",
                 };
                 Answer::Do {
-                    phases: vec![verify],
+                    phases: vec![verify(None)],
                     why: vec![format!(
                         "Connect {version} is there ({mode}): verified, nothing is changed"
                     )],
                     people: Vec::new(),
                 }
             }
-            Some(version) => upgrade(entry, tenant, server, facts, version, verify, artifact),
+            Some(version) => {
+                let verify = verify(connect.staging);
+                upgrade(entry, tenant, server, facts, version, verify, artifact)
+            }
             None => {
                 Answer::Nothing("held: Connect is there, and its version cannot be read".to_owned())
             }
@@ -67,7 +73,7 @@ pub fn answer(
     let Some(artifact) = artifact else {
         return Answer::Nothing("no installer of Connect Sync is in the artifact store".to_owned());
     };
-    let (work, text, how) = match installation(entry, tenant, server, modes) {
+    let (work, text, how) = match installation(entry, tenant, server, modes, untold) {
         Ok(installation) => installation,
         Err(why) => return Answer::Nothing(why),
     };
@@ -99,7 +105,7 @@ pub fn answer(
                 .concat(),
                 artifacts: Vec::new(),
             },
-            verify,
+            verify(Some(work.staging())),
         ],
         why: vec![format!(
             "no Connect is there: install {} {how}, by a person, since the vendor supports no unattended setup",
@@ -116,6 +122,7 @@ fn installation(
     tenant: &Tenant,
     server: &TargetId,
     modes: &Modes,
+    untold: &[TargetId],
 ) -> Result<(ConnectWork, TaskText, String), String> {
     if modes.values().any(Option::is_none) {
         return Err(
@@ -143,6 +150,11 @@ fn installation(
             let chosen = entry.prefer_active.as_ref().map(|(server, _)| server);
             let chosen = chosen.or_else(|| entry.servers.first().map(|(server, _)| server));
             let becomes = now.is_empty() && chosen == Some(server);
+            if becomes && let Some(other) = untold.first() {
+                return Err(format!(
+                    "refused: whether {other} is active cannot be told, since it has never reported (G1); enroll it, or take it out of `servers`"
+                ));
+            }
             // A server that takes a database over starts in staging mode, whatever is ticked (2.7 [P]).
             let work = if becomes && !settings.existing_database {
                 ConnectWork::InstallActive
@@ -404,5 +416,8 @@ pub fn verification(topology: &Topology, newest: Option<Version>) -> Vec<Step> {
         .connect
         .or(newest)
         .unwrap_or(Version::new(0, 0, 0, 0));
-    vec![Step::VerifyConnect(VerifyConnect { at_least })]
+    vec![Step::VerifyConnect(VerifyConnect {
+        at_least,
+        staging: None,
+    })]
 }

@@ -158,6 +158,12 @@ fn installer(settings: &CustomSettings) -> Vec<String> {
         lines.push(line(
             r#"start it again from its folder (as a rule "C:\Program Files\Microsoft Azure Active Directory Connect"): AzureADConnect.exe /useexistingdatabase"#,
         ));
+        lines.push(line(
+            "the database must come from this version or an older one, and have synchronized within three weeks; else a full import follows",
+        ));
+        lines.push(line(
+            "which of the pages below this way shows is unverified: one that does not come needs nothing",
+        ));
     }
     lines
 }
@@ -348,7 +354,9 @@ fn ready(settings: &CustomSettings, staging: bool) -> Vec<String> {
     let mut lines = vec![format!(
         "\"Start the synchronization process when configuration completes\": {start}"
     )];
-    lines.push(line(if staging {
+    lines.push(line(if settings.existing_database {
+        "\"Enable staging mode\": a server that takes a database over starts in it, whatever is ticked"
+    } else if staging {
         "\"Enable staging mode\": tick. Another server of the tenant is active, or is to be: two would break G1"
     } else {
         "\"Enable staging mode\": clear; after an import it is ticked"

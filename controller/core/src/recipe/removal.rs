@@ -29,15 +29,20 @@ pub fn answer(
         },
         Err(why) => return Answer::Nothing(why),
     };
-    let agent = facts.provisioning_agent.as_ref();
-    let Some(agent) = agent.filter(|agent| !agent.is_removed()) else {
+    let Some(agent) = facts.provisioning_agent.as_ref() else {
         return Answer::Do {
             phases: vec![verify],
             why: vec!["it is retired, and no provisioning agent is there: verified".to_owned()],
             people: Vec::new(),
         };
     };
-    if let Some(other) = agent.tenant.as_ref().filter(|other| **other != tenant.id) {
+    // What nothing works of any more is asked once more whether something is listed: a removal may have been broken off.
+    let gone = agent.is_removed();
+    if let Some(other) = agent
+        .tenant
+        .as_ref()
+        .filter(|other| **other != tenant.id && !gone)
+    {
         return Answer::Nothing(format!(
             "refused: the agent on it is registered with another tenant, {other} (G9); it is retired in the topology of {}, which is not its own",
             tenant.id
@@ -52,6 +57,15 @@ pub fn answer(
         })],
         artifacts: Vec::new(),
     };
+    if gone {
+        return Answer::Do {
+            phases: vec![remove, verify],
+            why: vec![
+                "it is retired, and nothing of its provisioning agent works: what is still listed is taken off, and verified".to_owned(),
+            ],
+            people: Vec::new(),
+        };
+    }
     let mut people = vec![format!(
         "beforehand, whoever runs tenant {} makes sure that {host} serves nothing else (HR-driven or on-premises provisioning): Entrain does not see it",
         tenant.id

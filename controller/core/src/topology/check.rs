@@ -142,6 +142,20 @@ fn hosts(topology: &Topology, findings: &mut Vec<Finding>) {
                 ));
                 continue;
             }
+            if topology
+                .agents
+                .values()
+                .any(|group| group.retired.iter().any(|(gone, _)| gone == server))
+            {
+                let what = format!(
+                    "{server} is retired as a host of agents and is a server of \"{name}\": Connect on it gets no work meanwhile"
+                );
+                findings.push(warning(
+                    place,
+                    what,
+                    "take it out of `retired` once its agent is gone",
+                ));
+            }
             // A host of agents, also one that is retired, may be a Connect server of the same tenant as well.
             let before = seen.get(server).copied();
             seen.entry(server).or_insert((tenant, name, place));
@@ -330,6 +344,17 @@ fn custom(
             &entry.place,
             what,
             "choose `units` instead once the pilot is over",
+        ));
+    }
+    if settings.sql_server.is_some() && entry.servers.len() > 1 {
+        let what = format!(
+            "\"{name}\" names one SQL Server for {} servers: each has a database of its own, and one engine uses an instance",
+            entry.servers.len()
+        );
+        findings.push(error(
+            &entry.place,
+            what,
+            "leave sql_server out, or name one server: a SQL Server for each cannot be written yet",
         ));
     }
     if settings.sql_server.is_some() && settings.service_account.is_none() {

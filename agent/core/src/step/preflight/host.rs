@@ -156,7 +156,7 @@ fn machine(preflight: &Preflight, cx: &mut Cx<'_>, findings: &mut Vec<Finding>) 
     Ok(())
 }
 
-fn restart(cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
+pub(super) fn restart(cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
     let mut pending = Ok(false);
     for key in product::REBOOT_KEYS {
         let exists = cx.key_exists(key)?;

@@ -89,13 +89,16 @@ fn probe(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Asks what must hold before Windows takes a program off: an administrator's rights, and no other installation.
+/// Asks what must hold before Windows takes a program off: an administrator's rights, no restart that is waited for, and no
+/// other installation.
 ///
 /// # Errors
 /// While outcomes are missing.
 pub fn installers(cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
     let report = host::look(Product::ProvisioningAgent, None, &[], cx)?;
-    Ok(host::installers(&report))
+    let mut findings = host::installers(&report);
+    host::restart(cx, &mut findings)?;
+    Ok(findings)
 }
 
 /// Asks a domain everything that an agent can ask of it without a bundle, as that account, and notes the answers; where a
