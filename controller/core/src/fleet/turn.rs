@@ -1,6 +1,7 @@
 //! Whose turn it is within a rollout: waves and canaries, and what the limits still allow. Made once for a decision over all
 //! targets, so that it costs as much as there are targets, and not more.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use protocol::{TargetId, Timestamp};
@@ -11,7 +12,10 @@ use crate::fleet::state::{Rollout, TargetState, Work};
 /// The order of a rollout at one moment.
 pub(crate) struct Turn<'a> {
     rollout: &'a Rollout,
-    waves: Vec<WaveTurn<'a>>,
+    live: &'a Live,
+    now: Timestamp,
+    /// Made when somebody asks: what only reads has no turn to wait for.
+    waves: OnceCell<Vec<WaveTurn<'a>>>,
 }
 
 struct WaveTurn<'a> {
@@ -30,7 +34,21 @@ struct LaneTurn<'a> {
 impl<'a> Turn<'a> {
     /// A wave waits for those before it, and within it each lane for its canary. Nobody waits for a target that was offered
     /// nothing yet and cannot be reached: it has its turn when it comes.
-    pub(crate) fn of(rollout: &'a Rollout, live: &Live, now: Timestamp) -> Self {
+    pub(crate) const fn of(rollout: &'a Rollout, live: &'a Live, now: Timestamp) -> Self {
+        Self {
+            rollout,
+            live,
+            now,
+            waves: OnceCell::new(),
+        }
+    }
+
+    fn waves(&self) -> &[WaveTurn<'a>] {
+        self.waves.get_or_init(|| self.look())
+    }
+
+    fn look(&self) -> Vec<WaveTurn<'a>> {
+        let (rollout, live, now) = (self.rollout, self.live, self.now);
         let canaries = usize::try_from(rollout.plan.limits.canary).unwrap_or(usize::MAX);
         let wave = |wave: &'a Vec<TargetId>| {
             let mut turn = WaveTurn {
@@ -62,10 +80,7 @@ impl<'a> Turn<'a> {
             }
             turn
         };
-        Self {
-            rollout,
-            waves: rollout.plan.waves.iter().map(wave).collect(),
-        }
+        rollout.plan.waves.iter().map(wave).collect()
     }
 
     /// Number of a target's wave, from 0.
@@ -82,7 +97,7 @@ impl<'a> Turn<'a> {
             if goes_on { in_turn(why) } else { stands(why) }
         };
         let word = |other: &TargetId| state(other).map_or("gone", TargetState::word);
-        let before = self.waves.iter().take(wave).zip(1..);
+        let before = self.waves().iter().take(wave).zip(1..);
         for (turn, number) in before {
             if let Some(other) = turn.waiting {
                 let what = word(other);
@@ -94,7 +109,7 @@ impl<'a> Turn<'a> {
                 );
             }
         }
-        let lane_turn = self.waves.get(wave)?.lanes.get(lane)?;
+        let lane_turn = self.waves().get(wave)?.lanes.get(lane)?;
         if lane_turn.canaries.contains(&target) {
             return None;
         }
