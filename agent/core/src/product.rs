@@ -36,7 +36,8 @@ pub const UPDATED_SERVICES: [&str; 3] = [
     "WAPCSvc",
 ];
 /// Names in Windows' list of programs (1.3, 1.12 [P]), in the order in which they are taken off: the bundle takes the
-/// agent along since 1.1.972.0 ([R]); whether it takes the updater is not said. The older names follow the newer ones ([P]: "older: Microsoft Azure AD Connect …").
+/// agent along since 1.1.972.0 ([R]); whether it takes the updater is not said. The older names follow the newer ones
+/// ([P]: "older: Microsoft Azure AD Connect …").
 pub const AGENT_PROGRAMS: [&str; 6] = [
     "Microsoft Entra Provisioning Agent Package",
     "Microsoft Azure AD Connect Provisioning Agent Package",

@@ -7,11 +7,11 @@ use agent_core::guard::{Answer, Standing, consider};
 use agent_core::op::{Op, Outcome};
 use agent_core::procedure::Host;
 use agent_core::run::{Action, Run};
+use agent_core::step::WATCH;
 use agent_twin::{Fault, Installed, Profile, Twin};
 use controller_core::plan::TargetPlan;
 use protocol::event::{Event, GmsaChange, Section};
-use protocol::facts::Facts;
-use protocol::facts::ServiceState;
+use protocol::facts::{Facts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::{Manifest, TrustRoot, Verified};
@@ -20,9 +20,6 @@ use protocol::{Attempt, BundleId, Digest, Generation, StepIndex, TargetId, Times
 
 /// How fast an artifact comes over a site's line, in bytes a second.
 pub(crate) const LINE: u64 = 8 << 20;
-
-/// How often an agent looks whether a person has completed a wizard.
-const WATCH: Duration = Duration::from_secs(30);
 
 /// What a server wants of the world around it.
 #[derive(Debug, Clone, PartialEq)]
@@ -276,11 +273,10 @@ impl Server {
         after: Option<GmsaChange>,
         now: Timestamp,
     ) -> Vec<Wish> {
-        match &mut self.run {
-            Some(run) if run.generation() == generation => {
-                run.handle_permit(step, attempt, after, now);
-            }
-            _ => {}
+        if let Some(run) = &mut self.run
+            && run.generation() == generation
+        {
+            run.handle_permit(step, attempt, after, now);
         }
         self.go_on(now)
     }

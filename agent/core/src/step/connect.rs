@@ -11,9 +11,8 @@ use crate::catalogue;
 use crate::op::{Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Reading, fail};
 use crate::product;
-use crate::step::{self, facts};
+use crate::step::{self, WATCH, facts};
 
-const WATCH: Duration = Duration::from_secs(30);
 const SCHEDULER_LIMIT: Duration = Duration::from_secs(120);
 
 /// What `Get-ADSyncScheduler` says; `None` for what it did not.

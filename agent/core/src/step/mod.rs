@@ -4,14 +4,20 @@
 pub mod connect;
 pub mod directory;
 pub mod facts;
+mod installer;
 pub mod preflight;
 pub mod provisioning_agent;
 pub mod removal;
+
+use std::time::Duration;
 
 use protocol::event::{Completion, Failure, Finding};
 use protocol::step::Step;
 
 use crate::procedure::{Complete, Cx, Flow, Stop};
+
+/// How often the end of a person's work at a wizard is looked for.
+pub const WATCH: Duration = Duration::from_secs(30);
 
 /// Carries out one step.
 ///

@@ -20,29 +20,17 @@ use crate::known::{self, Source};
 use crate::op::{Log, Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Stop, fail};
 use crate::product;
-use crate::step::{self, directory, facts, preflight};
-
-/// How often the end of a person's work is looked for.
-const WATCH: Duration = Duration::from_secs(30);
+use crate::step::{self, WATCH, directory, facts, installer, preflight};
 
 /// How long the product's cmdlets may take altogether.
 const CONFIGURE_LIMIT: Duration = Duration::from_secs(30 * 60);
-
-/// How often and how long another installation is waited for (exit code 1618).
-const INSTALLER_BUSY: (u32, Duration) = (20, Duration::from_secs(30));
 
 /// Installs, or upgrades in place, by the setup's silent form.
 ///
 /// # Errors
 /// While outcomes are missing, and when it fails or cannot tell.
 pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
-    if cx.resumed()
-        && let Err(why) = cx.perform(Op::AwaitInstaller)?
-    {
-        return Err(Stop::CannotTell(format!(
-            "whether an installer of an earlier try still runs: {why}"
-        )));
-    }
+    installer::await_earlier(cx)?;
     let before = installed(cx)?;
     if let Some(version) = before.as_ref().and_then(|agent| agent.version)
         && version >= install.at_least
@@ -69,26 +57,20 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
             gmsa: None,
         })?;
     }
-    let (times, pause) = INSTALLER_BUSY;
-    let code = cx.retry(times, pause, |cx| {
-        let exited = cx.install(
-            &artifact,
-            product::setup_arguments(install.cloud),
-            Log::ProvisioningAgentSetup,
-        )?;
-        Ok(match exited {
-            Ok(1618) => None,
-            other => Some(other),
-        })
+    let log = Log::ProvisioningAgentSetup;
+    let ended = installer::patiently(cx, |cx| {
+        cx.install(&artifact, product::setup_arguments(install.cloud), log)
     })?;
-    let restart = match code.clone() {
-        None => return fail("another installation kept running (exit code 1618)"),
-        Some(Err(why)) => return fail(format!("the setup could not be run: {why}")),
-        Some(Ok(0 | 1638)) => false,
-        Some(Ok(3010 | 1641)) => true,
-        Some(Ok(code)) => return Err(Stop::Failed(Box::new(setup_failure(code, cx)?))),
+    let restart = match &ended {
+        Err(why) => return fail(format!("the setup could not be run: {why}")),
+        Ok(0 | 1638) => false,
+        Ok(3010 | 1641) => true,
+        Ok(code) => {
+            let failure = installer::failure("the setup", *code, log, cx)?;
+            return Err(Stop::Failed(Box::new(failure)));
+        }
     };
-    let said = if code == Some(Ok(1638)) {
+    let said = if ended == Ok(1638) {
         "the setup said that this version or a newer one is there (exit code 1638)"
     } else {
         "the setup said it succeeded"
@@ -97,9 +79,7 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
         Some(version) if version >= install.at_least => {
             let mut summary = format!("version {version} installed");
             if restart {
-                summary.push_str(
-                    "; Windows asks for a restart, which Entrain leaves to the server's owner",
-                );
+                summary.push_str(installer::RESTART);
             }
             Ok(Complete {
                 grade: Some(Grade::Installed),
@@ -114,22 +94,6 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
 /// What there is of the agent; what cannot be read is never taken for absent.
 fn installed(cx: &mut Cx<'_>) -> Flow<Option<ProvisioningAgentFacts>> {
     facts::provisioning_agent(cx)?.told()
-}
-
-fn setup_failure(code: i32, cx: &mut Cx<'_>) -> Flow<Failure> {
-    let lines = cx.log(Log::ProvisioningAgentSetup)?;
-    let meaning = match code {
-        1602 => " (cancelled)",
-        1603 => " (fatal error of the inner package)",
-        _ => "",
-    };
-    let mut failure = Failure::plain(format!("the setup ended with exit code {code}{meaning}"));
-    let (known, shown) = match known::recognize(Source::Setup, &lines) {
-        Some((known, line)) => (Some(known), vec![line]),
-        None => (None, lines.iter().rev().take(12).rev().cloned().collect()),
-    };
-    failure.known = known;
-    Ok(failure.with_lines(shown))
 }
 
 /// How far a registration is.

@@ -1,21 +1,15 @@
 //! The provisioning agent is taken off a server for good (product facts 1.12). Nothing in the directory or the tenant is
 //! touched: what is left there, and on the server, is listed with who clears it away.
 
-use std::time::Duration;
-
-use protocol::event::{Completion, Failure, Finding, Section, Verdict};
+use protocol::event::{Completion, Finding, Section, Verdict};
 use protocol::facts::ProvisioningAgentFacts;
 use protocol::step::{RemoveProvisioningAgent, VerifyProvisioningAgentRemoved};
 
 use crate::catalogue;
-use crate::known::{self, Source};
-use crate::op::{Log, Op, Program, ProgramKind};
+use crate::op::{Log, Program, ProgramKind};
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
 use crate::product;
-use crate::step::{self, directory, facts, preflight};
-
-/// How often and how long another installation is waited for (exit code 1618).
-const INSTALLER_BUSY: (u32, Duration) = (20, Duration::from_secs(30));
+use crate::step::{self, directory, facts, installer, preflight};
 
 /// What is there of the product: what still works, and what Windows lists.
 struct There {
@@ -26,14 +20,7 @@ struct There {
 impl There {
     fn look(cx: &mut Cx<'_>) -> Flow<Self> {
         let agent = facts::provisioning_agent(cx)?.told()?;
-        let programs = match programs(cx)? {
-            Ok(programs) => programs,
-            Err(why) => {
-                return Err(Stop::CannotTell(format!(
-                    "Windows' list of programs could not be read: {why}"
-                )));
-            }
-        };
+        let programs = listed(cx)?;
         Ok(Self { agent, programs })
     }
 
@@ -63,18 +50,21 @@ fn programs(cx: &mut Cx<'_>) -> Flow<Reading<Vec<Program>>> {
     }))
 }
 
+/// The same for whoever acts on it: a list that cannot be read is a question.
+fn listed(cx: &mut Cx<'_>) -> Flow<Vec<Program>> {
+    programs(cx)?.map_err(|why| {
+        Stop::CannotTell(format!(
+            "Windows' list of programs could not be read: {why}"
+        ))
+    })
+}
+
 /// Takes it off: its bundle first, then what that left.
 ///
 /// # Errors
 /// While outcomes are missing, and when it fails or cannot tell.
 pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
-    if cx.resumed()
-        && let Err(why) = cx.perform(Op::AwaitInstaller)?
-    {
-        return Err(Stop::CannotTell(format!(
-            "whether an installer of an earlier try still runs: {why}"
-        )));
-    }
+    installer::await_earlier(cx)?;
     let there = There::look(cx)?;
     if there.is_gone() {
         let summary = "no provisioning agent is there";
@@ -128,18 +118,17 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     }
     let mut summary = format!("taken off: {}", names(&removed));
     if restart {
-        summary
-            .push_str("; Windows asks for a restart, which Entrain leaves to the server's owner");
+        summary.push_str(installer::RESTART);
     }
     Ok(Complete::new(Completion::Applied, summary))
 }
 
 /// Takes off one after the other what is listed; what one takes along is not asked for again. Gives what it ran, whether
 /// Windows asks for a restart, and why something could not be run.
-fn take_off(mut listed: Vec<Program>, cx: &mut Cx<'_>) -> Flow<(Vec<Program>, bool, Vec<String>)> {
+fn take_off(mut left: Vec<Program>, cx: &mut Cx<'_>) -> Flow<(Vec<Program>, bool, Vec<String>)> {
     let (mut ran, mut refused) = (Vec::<Program>::new(), Vec::new());
     let mut restart = false;
-    while let Some(program) = listed
+    while let Some(program) = left
         .iter()
         .find(|program| !ran.iter().any(|before| before.id == program.id))
         .cloned()
@@ -152,50 +141,22 @@ fn take_off(mut listed: Vec<Program>, cx: &mut Cx<'_>) -> Flow<(Vec<Program>, bo
             ));
             continue;
         }
-        let (times, pause) = INSTALLER_BUSY;
-        let code = cx.retry(times, pause, |cx| {
-            Ok(
-                match cx.uninstall(&program, Log::ProvisioningAgentRemoval)? {
-                    Ok(1618) => None,
-                    other => Some(other),
-                },
-            )
-        })?;
-        match code {
-            None => return fail("another installation kept running (exit code 1618)"),
+        let log = Log::ProvisioningAgentRemoval;
+        match installer::patiently(cx, |cx| cx.uninstall(&program, log))? {
             // Without its cached setup a bundle cannot go, but what it brought can.
-            Some(Err(why)) => refused.push(format!("{}: {why}", program.name)),
+            Err(why) => refused.push(format!("{}: {why}", program.name)),
             // 1605: Windows Installer knows no such product; it is gone.
-            Some(Ok(0 | 1605)) => {}
-            Some(Ok(3010 | 1641)) => restart = true,
-            Some(Ok(code)) => {
-                return Err(Stop::Failed(Box::new(failure(&program, code, cx)?)));
+            Ok(0 | 1605) => {}
+            Ok(3010 | 1641) => restart = true,
+            Ok(code) => {
+                let what = format!("taking off {}", program.name);
+                let failure = installer::failure(&what, code, log, cx)?;
+                return Err(Stop::Failed(Box::new(failure)));
             }
         }
-        listed = match programs(cx)? {
-            Ok(programs) => programs,
-            Err(why) => {
-                return Err(Stop::CannotTell(format!(
-                    "what is left of the product: Windows' list of programs could not be read: {why}"
-                )));
-            }
-        };
+        left = listed(cx)?;
     }
     Ok((ran, restart, refused))
-}
-
-fn failure(program: &Program, code: i32, cx: &mut Cx<'_>) -> Flow<Failure> {
-    let lines = cx.log(Log::ProvisioningAgentRemoval)?;
-    let mut failure = Failure::plain(format!(
-        "taking off {} ended with exit code {code}",
-        program.name
-    ));
-    let (known, shown) = match known::recognize(Source::Setup, &lines) {
-        Some((known, line)) => (Some(known), vec![line]),
-        None => (None, lines.iter().rev().take(12).rev().cloned().collect()),
-    };
-    failure.known = known;
-    Ok(failure.with_lines(shown))
 }
 
 /// Verifies that nothing works any more, and lists what is left on the server and in the directory.

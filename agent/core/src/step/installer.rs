@@ -1,0 +1,64 @@
+//! What every installer has in common, whichever way it goes: it may outlive the agent that began it, another one may be
+//! under way, and what went wrong stands in its log.
+
+use std::time::Duration;
+
+use protocol::event::Failure;
+
+use crate::known::{self, Source};
+use crate::op::{Log, Op};
+use crate::procedure::{Cx, Flow, Reading, Stop, fail};
+
+/// How often and how long another installation is waited for (exit code 1618).
+const BUSY: (u32, Duration) = (20, Duration::from_secs(30));
+
+/// Said where Windows asks for a restart.
+pub(super) const RESTART: &str =
+    "; Windows asks for a restart, which Entrain leaves to the server's owner";
+
+/// Waits for an installer that an earlier life of the agent began.
+pub(super) fn await_earlier(cx: &mut Cx<'_>) -> Flow<()> {
+    if cx.resumed()
+        && let Err(why) = cx.perform(Op::AwaitInstaller)?
+    {
+        return Err(Stop::CannotTell(format!(
+            "whether an installer of an earlier try still runs: {why}"
+        )));
+    }
+    Ok(())
+}
+
+/// Runs one, again and again while another one is under way; gives its exit code.
+pub(super) fn patiently(
+    cx: &mut Cx<'_>,
+    mut run: impl FnMut(&mut Cx<'_>) -> Flow<Reading<i32>>,
+) -> Flow<Reading<i32>> {
+    let (times, pause) = BUSY;
+    let ended = cx.retry(times, pause, |cx| {
+        Ok(match run(cx)? {
+            Ok(1618) => None,
+            other => Some(other),
+        })
+    })?;
+    match ended {
+        Some(ended) => Ok(ended),
+        None => fail("another installation kept running (exit code 1618)"),
+    }
+}
+
+/// The failure that an exit code means, with what its log shows.
+pub(super) fn failure(what: &str, code: i32, log: Log, cx: &mut Cx<'_>) -> Flow<Failure> {
+    let lines = cx.log(log)?;
+    let meaning = match code {
+        1602 => " (cancelled)",
+        1603 => " (fatal error of the inner package)",
+        _ => "",
+    };
+    let mut failure = Failure::plain(format!("{what} ended with exit code {code}{meaning}"));
+    let (known, shown) = match known::recognize(Source::Setup, &lines) {
+        Some((known, line)) => (Some(known), vec![line]),
+        None => (None, lines.iter().rev().take(12).rev().cloned().collect()),
+    };
+    failure.known = known;
+    Ok(failure.with_lines(shown))
+}
