@@ -8,16 +8,13 @@ use std::time::Duration;
 use agent_core::op::Outcome;
 use agent_twin::{Fault, Shared};
 use controller_core::facts::Fleetwide;
-use controller_core::fleet::{
-    BUNDLE_LIFE, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Unaccepted,
-};
+use controller_core::fleet::{Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Unaccepted};
 use controller_core::plan::Plan;
 use controller_core::record::{Order, Record};
 use protocol::event::{Event, GmsaChange};
 use protocol::key::SigningKey;
 use protocol::secret::SecretKind;
-use protocol::signed::{ControllerKind, Manifest, Role, RoleKeys, TrustRoot, sign};
-use protocol::step::Step;
+use protocol::signed::{ControllerKind, Role, RoleKeys, TrustRoot, sign};
 use protocol::{
     Attempt, BundleId, Digest, DomainName, Epoch, EventIndex, Generation, RolloutId, StepIndex,
     TargetId, Timestamp,
@@ -44,8 +41,6 @@ pub struct Ask {
     pub person: Option<Duration>,
     /// What is wrong with which server.
     pub faults: BTreeMap<TargetId, BTreeSet<Fault>>,
-    /// Servers differ in speed, as chance has it; or none does.
-    pub uneven: bool,
     /// The seed of chance.
     pub seed: u64,
 }
@@ -98,7 +93,6 @@ pub struct World {
     /// Everything that the controller has recorded.
     pub log: Vec<(Timestamp, Record)>,
     plan: Plan,
-    plan_id: protocol::PlanId,
     servers: BTreeMap<TargetId, Server>,
     /// What the servers of a domain share.
     shared: BTreeMap<DomainName, Shared>,
@@ -164,7 +158,6 @@ impl World {
                 ..Live::default()
             },
             log: Vec::new(),
-            plan_id: plan.id(),
             plan: plan.clone(),
             servers: BTreeMap::new(),
             shared: BTreeMap::new(),
@@ -207,7 +200,7 @@ impl World {
         }
         let applied = Record::Applied {
             rollout: ROLLOUT,
-            plan: world.plan_id,
+            plan: plan.id(),
             by: "a rehearsal".to_owned(),
             change: None,
             irreversible: 0,
@@ -377,11 +370,7 @@ impl World {
                     outcome,
                     time,
                 } => {
-                    let time = if self.ask.uneven {
-                        self.chance.about(time)
-                    } else {
-                        time
-                    };
+                    let time = self.chance.about(time);
                     let ended = Happening::Ended {
                         target: target.clone(),
                         life,
@@ -403,11 +392,7 @@ impl World {
                 }
                 Wish::Secret { number, wanted } => {
                     if let Some(person) = self.ask.person {
-                        let time = if self.ask.uneven {
-                            self.chance.about(person)
-                        } else {
-                            person
-                        };
+                        let time = self.chance.about(person);
                         let given = Happening::Given {
                             target: target.clone(),
                             life,
@@ -516,32 +501,15 @@ impl World {
     }
 
     fn issue(&mut self, target: &TargetId, phase: usize) {
-        let part = self.plan.targets.get(target);
-        let work = part.and_then(|part| part.phases.get(phase));
-        let (Some(part), Some(work), Some(server)) = (part, work, self.servers.get(target)) else {
+        let key = self.servers.get(target);
+        let key = key.map(|server| server.key.public().fingerprint());
+        let manifest =
+            key.and_then(|key| self.fleet.manifest(ROLLOUT, target, phase, key, self.now));
+        let Some(mut manifest) = manifest else {
             return;
         };
-        let person = work.steps.iter().any(Step::needs_person);
-        let life = if person { BUNDLE_LIFE.1 } else { BUNDLE_LIFE.0 };
-        let manifest = Manifest {
-            format: 1,
-            tenant: part.tenant.clone(),
-            target: target.clone(),
-            target_key: server.key.public().fingerprint(),
-            generation: self.fleet.next_generation(target),
-            rollout: ROLLOUT,
-            plan: self.plan_id,
-            change: None,
-            phase: work.phase,
-            issued: self.now,
-            not_before: self.now,
-            expires: self.now.plus(life),
-            // A model has the products of its server, and a Windows of its own.
-            assumed: None,
-            steps: work.steps.clone(),
-            artifacts: work.artifacts.clone(),
-            approval: None,
-        };
+        // A model has the products of its server, and a Windows of its own.
+        manifest.assumed = None;
         let envelope = sign(&manifest, &[&self.signer]).to_json();
         let bundle = BundleId(Digest::of(&envelope));
         self.record(Record::BundleIssued {
@@ -606,7 +574,7 @@ impl World {
     /// The controller ends and comes back with nothing but its log: every session ended with it. Gives what it knew and
     /// what it knows, which must be the same.
     pub fn restart_controller(&mut self) -> (Fleet, Fleet) {
-        let before = std::mem::take(&mut self.fleet);
+        let mut before = std::mem::take(&mut self.fleet);
         for (at, record) in &self.log {
             self.fleet.apply(record, Some(&self.plan), *at);
         }
@@ -615,12 +583,10 @@ impl World {
             began: self.now,
             ..Live::default()
         };
-        let mut before = before;
-        for target in self.servers.keys() {
-            before.forget_asked(target);
-        }
         let targets: Vec<TargetId> = self.servers.keys().cloned().collect();
         for target in targets {
+            // What was asked is of the moment: it is asked again.
+            before.forget_asked(&target);
             self.arrives(&target);
         }
         (before, after)

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use controller_core::facts;
 use controller_core::fleet::{
-    BUNDLE_LIFE, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, TaskWork, Unaccepted,
+    Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, TaskWork, Unaccepted,
 };
 use controller_core::plan::{Kind, Plan};
 use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
 use protocol::event::{Event, Section};
-use protocol::signed::{ArtifactRef, Assumed, Manifest, Receipt, RoleKeys, Verified, verify};
+use protocol::signed::{ArtifactRef, Receipt, RoleKeys, Verified, verify};
 use protocol::wire::latest::{ControlDown, Entry as WireEntry, Hello};
 use protocol::{
     Attempt, BundleId, Digest, Epoch, EventIndex, Generation, PlanId, RolloutId, StepIndex,
@@ -307,50 +307,11 @@ impl Core {
     }
 
     fn issue(&mut self, batch: &mut Batch, id: RolloutId, target: &TargetId, phase: usize) {
-        let Some(rollout) = self.fleet.rollouts().get(&id) else {
+        let key = self.roster.agents().get(target);
+        let key = key.map(|agent| agent.key.fingerprint());
+        let manifest = key.and_then(|key| self.fleet.manifest(id, target, phase, key, batch.now));
+        let Some(manifest) = manifest else {
             return;
-        };
-        let Some(part) = rollout.plan.targets.get(target) else {
-            return;
-        };
-        let (Some(work), Some(agent)) = (part.phases.get(phase), self.roster.agents().get(target))
-        else {
-            return;
-        };
-        let person = work.steps.iter().any(protocol::step::Step::needs_person);
-        let life = if person { BUNDLE_LIFE.1 } else { BUNDLE_LIFE.0 };
-        let known = self
-            .fleet
-            .known()
-            .get(target)
-            .and_then(|known| known.facts.as_ref());
-        // What begins must find what the plan read; what goes on, or is tried again, finds what it has made itself.
-        let begun = rollout
-            .work
-            .get(target)
-            .is_some_and(|work| work.has_begun() || work.tried);
-        let newest = known.map(|(_, facts)| facts.essence());
-        let essence = if begun { newest } else { part.essence };
-        let reads = work.steps.iter().all(protocol::step::Step::is_read_only);
-        let manifest = Manifest {
-            format: 1,
-            tenant: part.tenant.clone(),
-            target: target.clone(),
-            target_key: agent.key.fingerprint(),
-            generation: self.fleet.next_generation(target),
-            rollout: id,
-            plan: rollout.plan_id,
-            change: rollout.change.clone(),
-            phase: work.phase,
-            issued: batch.now,
-            not_before: batch.now,
-            expires: batch.now.plus(life),
-            assumed: essence
-                .filter(|_| !reads)
-                .map(|essence| Assumed { essence }),
-            steps: work.steps.clone(),
-            artifacts: work.artifacts.clone(),
-            approval: None,
         };
         let bytes = self.authority.sign(&manifest);
         let issued = Record::BundleIssued {

@@ -87,7 +87,6 @@ pub(super) async fn rehearse(
         begin,
         person: ask.person_minutes.map(minutes),
         faults,
-        uneven: true,
         seed: ask.seed,
     };
     // It computes for a while: not where sessions are served.

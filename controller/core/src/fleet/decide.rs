@@ -17,7 +17,7 @@ use crate::plan::TargetPlan;
 pub const PERMIT_LIFE: Duration = Duration::from_secs(120);
 
 /// How long a bundle may be accepted and its steps begun, without and with a person.
-pub const BUNDLE_LIFE: (Duration, Duration) = (
+pub(super) const BUNDLE_LIFE: (Duration, Duration) = (
     Duration::from_secs(24 * 3600),
     Duration::from_secs(14 * 24 * 3600),
 );
@@ -573,12 +573,11 @@ impl Fleet {
             .map(|(other, _)| other)
             .collect();
         self.domains_of(target).into_iter().find_map(|(domain, servers, minimum)| {
-            let serves = |server: &&&TargetId| {
-                let server = **server;
+            let serves = |server: &TargetId| {
                 let fresh = live.pulses.get(server).filter(|pulse| now.since(pulse.at) <= limits::FRESH_FACTS);
                 server != target && !out.contains(server) && fresh.is_some_and(|pulse| pulse.serving)
             };
-            let serving = servers.iter().filter(serves).count();
+            let serving = servers.iter().filter(|server| serves(server)).count();
             if serving >= minimum as usize {
                 return None;
             }

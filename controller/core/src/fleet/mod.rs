@@ -2,6 +2,7 @@
 //! that a replay, another leader and a restart see the same. What may be done now is decided from that state and from
 //! what is known of this moment ([`Fleet::decide`]); a decision takes effect when its record comes back.
 
+mod bundle;
 mod decide;
 mod fold;
 mod orders;
@@ -9,7 +10,7 @@ mod state;
 mod turn;
 mod view;
 
-pub use decide::{BUNDLE_LIFE, Decision, Hold, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};
+pub use decide::{Decision, Hold, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};
 pub use orders::Unaccepted;
 pub use state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 pub use view::{DomainView, RolloutView, TargetView, TaskView, TaskWork, Why};

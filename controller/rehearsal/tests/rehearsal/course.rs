@@ -31,7 +31,6 @@ fn ask() -> Ask {
         begin: NOW,
         person: Some(Duration::from_secs(600)),
         faults: BTreeMap::new(),
-        uneven: true,
         seed: 1,
     }
 }

@@ -265,7 +265,6 @@ fn story(seed: u64) -> Tally {
         begin: NOW,
         person: Some(Duration::from_secs(60 + chance.below(1800))),
         faults: faults.clone(),
-        uneven: true,
         seed: chance.number(),
     };
     let mut world = World::new(&plan, &known, ask);
@@ -438,7 +437,6 @@ fn a_seed_repeats_exactly() {
             begin: NOW,
             person: Some(Duration::from_secs(600)),
             faults: BTreeMap::new(),
-            uneven: true,
             seed,
         };
         let mut world = World::new(&plan, &known, ask);

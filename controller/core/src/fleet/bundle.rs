@@ -1,0 +1,56 @@
+//! What a bundle says: made here for whoever signs it, from the plan and from what is known.
+
+use protocol::signed::{Assumed, Manifest};
+use protocol::step::Step;
+use protocol::{Fingerprint, RolloutId, TargetId, Timestamp};
+
+use crate::fleet::decide::BUNDLE_LIFE;
+use crate::fleet::state::Fleet;
+
+impl Fleet {
+    /// The manifest of a target's next bundle: the given phase of its work in a rollout, for the key under which it is
+    /// enrolled. `None` when the rollout has no such work.
+    #[must_use]
+    pub fn manifest(
+        &self,
+        id: RolloutId,
+        target: &TargetId,
+        phase: usize,
+        key: Fingerprint,
+        now: Timestamp,
+    ) -> Option<Manifest> {
+        let rollout = self.rollouts.get(&id)?;
+        let part = rollout.plan.targets.get(target)?;
+        let work = part.phases.get(phase)?;
+        let person = work.steps.iter().any(Step::needs_person);
+        let life = if person { BUNDLE_LIFE.1 } else { BUNDLE_LIFE.0 };
+        let known = self.known.get(target);
+        let known = known.and_then(|known| known.facts.as_ref());
+        // What begins must find what the plan read; what goes on, or is tried again, finds what it has made itself.
+        let state = rollout.work.get(target);
+        let begun = state.is_some_and(|work| work.has_begun() || work.tried);
+        let newest = known.map(|(_, facts)| facts.essence());
+        let essence = if begun { newest } else { part.essence };
+        let reads = work.steps.iter().all(Step::is_read_only);
+        Some(Manifest {
+            format: 1,
+            tenant: part.tenant.clone(),
+            target: target.clone(),
+            target_key: key,
+            generation: self.next_generation(target),
+            rollout: id,
+            plan: rollout.plan_id,
+            change: rollout.change.clone(),
+            phase: work.phase,
+            issued: now,
+            not_before: now,
+            expires: now.plus(life),
+            assumed: essence
+                .filter(|_| !reads)
+                .map(|essence| Assumed { essence }),
+            steps: work.steps.clone(),
+            artifacts: work.artifacts.clone(),
+            approval: None,
+        })
+    }
+}
