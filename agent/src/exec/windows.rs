@@ -225,11 +225,9 @@ impl WindowsExec {
         if let Err(error) = prepared {
             return Outcome::Failed(format!("the log cannot be put in place: {error}"));
         }
-        let mut own = None;
         let command = match program.kind {
             ProgramKind::Bundle => match self.kept_setup(&program.id) {
                 Ok(setup) => {
-                    own = Some(setup.clone());
                     let mut command = Command::new(setup);
                     command
                         .args(["/uninstall", "/quiet", "/norestart", "/log"])
@@ -250,19 +248,22 @@ impl WindowsExec {
             }
         };
         let outcome = self.run(command).await;
-        if let Some(own) = own {
-            drop(fs::remove_file(own));
-        }
+        // There is one where a bundle was run.
+        drop(fs::remove_file(self.own_setup()));
         outcome
+    }
+
+    fn own_setup(&self) -> PathBuf {
+        self.folder.join("artifacts").join("removal.exe")
     }
 
     /// The setup that Windows kept of a bundle, as a copy of the agent's own: the very bytes whose signature is checked are
     /// those that are run. It lies with the artifacts, so that a later life of the agent sees that it is still held.
     fn kept_setup(&self, id: &str) -> Result<PathBuf, String> {
         let kept = cached_setup(id)?;
-        let folder = self.folder.join("artifacts");
-        let own = folder.join("removal.exe");
-        let copied = fs::create_dir_all(&folder).and_then(|()| fs::copy(&kept, &own));
+        let own = self.own_setup();
+        let copied =
+            fs::create_dir_all(self.folder.join("artifacts")).and_then(|()| fs::copy(&kept, &own));
         copied.map_err(|error| format!("its setup cannot be put in place: {error}"))?;
         let checked = is_the_products(&own);
         if checked.is_err() {

@@ -300,41 +300,47 @@ impl<'t, 'i> Table<'t, 'i> {
         named
     }
 
-    /// Every text value below a key: `key = { name = "text" }`.
-    pub(crate) fn texts(
+    /// Every text below a key, by names of a kind: `key = { name = "text" }`.
+    pub(crate) fn texts<K: Written>(
         &mut self,
         key: &'static str,
         remarks: &mut Remarks<'_>,
-    ) -> Vec<(String, String)> {
-        let Some(table) = self.table(key, remarks) else {
+    ) -> Vec<(K, String)> {
+        let text = |value: &Spanned<DeValue<'_>>, name: &str, remarks: &mut Remarks<'_>| {
+            parse_value(value, name, remarks).map(|at: At<String>| at.value)
+        };
+        self.entries(key, remarks, text)
+    }
+
+    /// Every list of texts below a key, by names of a kind: `key = { name = ["text"] }`.
+    pub(crate) fn lists<K: Written>(
+        &mut self,
+        key: &'static str,
+        remarks: &mut Remarks<'_>,
+    ) -> Vec<(K, Vec<String>)> {
+        let list = |value: &Spanned<DeValue<'_>>, name: &str, remarks: &mut Remarks<'_>| {
+            let items: Vec<At<String>> = parse_list(value, name, remarks);
+            Some(items.into_iter().map(|at| at.value).collect())
+        };
+        self.entries(key, remarks, list)
+    }
+
+    fn entries<K: Written, V>(
+        &mut self,
+        key: &'static str,
+        remarks: &mut Remarks<'_>,
+        read: impl Fn(&Spanned<DeValue<'_>>, &str, &mut Remarks<'_>) -> Option<V>,
+    ) -> Vec<(K, V)> {
+        let Some(below) = self.table(key, remarks) else {
             return Vec::new();
         };
-        let pair = |(name, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
-            let text: At<String> = parse_value(value, key, remarks)?;
-            let name: &std::borrow::Cow<'_, str> = name.get_ref();
-            Some((name.to_string(), text.value))
-        };
-        table.table.iter().filter_map(pair).collect()
-    }
-
-    /// Every entry of this table, whose keys are of a kind and whose values are texts.
-    pub(crate) fn each<K: Written>(self, remarks: &mut Remarks<'_>) -> Vec<(K, String)> {
-        let entry = |(name, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
-            let key = parse_key(name, &self.name, remarks);
-            let text: Option<At<String>> = parse_value(value, &self.name, remarks);
-            Some((key?, text?.value))
-        };
-        self.table.iter().filter_map(entry).collect()
-    }
-
-    /// The same where the values are lists of texts.
-    pub(crate) fn each_list<K: Written>(self, remarks: &mut Remarks<'_>) -> Vec<(K, Vec<String>)> {
-        let entry = |(name, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
-            let key = parse_key(name, &self.name, remarks);
-            let items: Vec<At<String>> = parse_list(value, &self.name, remarks);
-            Some((key?, items.into_iter().map(|at| at.value).collect()))
-        };
-        self.table.iter().filter_map(entry).collect()
+        let mut entries = Vec::new();
+        for (name, value) in below.table {
+            let key = parse_key(name, &below.name, remarks);
+            let value = read(value, &below.name, remarks);
+            entries.extend(key.zip(value));
+        }
+        entries
     }
 
     /// All keys of this table that are not in `known`, as texts.

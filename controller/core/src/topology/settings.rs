@@ -188,9 +188,9 @@ pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> Cust
         .parse("sign_in", remarks)
         .map_or(UserSignIn::PasswordHash, |at| at.value);
     let single_sign_on = table.flag("single_sign_on", remarks).unwrap_or(false);
-    let accounts = by_forest(&mut table, "accounts", remarks);
+    let accounts = table.texts("accounts", remarks).into_iter().collect();
     let user_name = text(table.text("user_name", remarks));
-    let units = lists_by_forest(&mut table, "units", remarks);
+    let units = table.lists("units", remarks).into_iter().collect();
     let new_units = table.flag("new_units", remarks).unwrap_or(true);
     let identity = table.text("identity", remarks);
     let source_anchor = table.text("source_anchor", remarks);
@@ -202,7 +202,7 @@ pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> Cust
             "write \"managed\" or the name of an attribute",
         );
     }
-    let pilot_groups = by_forest(&mut table, "pilot_groups", remarks);
+    let pilot_groups = table.texts("pilot_groups", remarks).into_iter().collect();
     let features = table.list::<Feature>("features", remarks);
     let start = table.flag("start", remarks).unwrap_or(true);
     table.finish(remarks);
@@ -238,30 +238,6 @@ pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> Cust
 }
 
 const NAME_SQL: &str = "write sql_server = \"sql-01.corp.contoso.com\\\\SYNC\", or leave it out";
-
-/// `key = { "forest" = "text" }`.
-fn by_forest(
-    table: &mut Table<'_, '_>,
-    key: &'static str,
-    remarks: &mut Remarks<'_>,
-) -> BTreeMap<DomainName, String> {
-    let Some(below) = table.table(key, remarks) else {
-        return BTreeMap::new();
-    };
-    below.each(remarks).into_iter().collect()
-}
-
-/// `key = { "forest" = ["text"] }`.
-fn lists_by_forest(
-    table: &mut Table<'_, '_>,
-    key: &'static str,
-    remarks: &mut Remarks<'_>,
-) -> BTreeMap<DomainName, Vec<String>> {
-    let Some(below) = table.table(key, remarks) else {
-        return BTreeMap::new();
-    };
-    below.each_list(remarks).into_iter().collect()
-}
 
 impl CustomSettings {
     /// Every forest that is named in them.
