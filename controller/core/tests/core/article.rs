@@ -6,20 +6,18 @@
     reason = "a test stops where something is not as it must be"
 )]
 
-mod common;
-
 use std::collections::BTreeSet;
 
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::plan::{Inputs, Purpose, plan};
 use controller_core::policy::Policy;
-use controller_core::recipe::Artifacts;
 use controller_core::topology::{Document, parse};
 use protocol::facts::{ConnectFacts, ServiceState};
 use protocol::key::SigningKey;
-use protocol::signed::{ArtifactKind, ArtifactRef};
-use protocol::step::{Product, Step};
-use protocol::{Digest, Timestamp, Version};
+use protocol::step::Step;
+use protocol::{Timestamp, Version};
+
+use crate::common;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
@@ -70,30 +68,11 @@ fn pages(of: &str) -> BTreeSet<String> {
         };
         known.insert(server.parse().unwrap(), entry);
     }
-    let artifact = |product, kind, version| ArtifactRef {
-        sha256: Digest::of(b"x"),
-        chunks: Digest::ZERO,
-        size: 1,
-        kind,
-        product,
-        version,
-    };
-    let agent = Version::new(1, 1, 2505, 0);
-    let connect = Version::new(2, 6, 92, 0);
     let plan = plan(Inputs {
         topology: &topology,
         policy: &Policy::default(),
         known: &known,
-        artifacts: &Artifacts::from([
-            (
-                Product::ProvisioningAgent,
-                artifact(Product::ProvisioningAgent, ArtifactKind::Exe, agent),
-            ),
-            (
-                Product::Connect,
-                artifact(Product::Connect, ArtifactKind::Msi, connect),
-            ),
-        ]),
+        artifacts: &common::artifacts(),
         purpose: Purpose::Install,
     });
     let server = match of {

@@ -5,8 +5,6 @@
     reason = "a test stops where something is not as it must be, and looks at some steps alone"
 )]
 
-mod common;
-
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::Policy;
@@ -17,6 +15,8 @@ use protocol::key::SigningKey;
 use protocol::signed::{ArtifactKind, ArtifactRef};
 use protocol::step::{Cloud, Product, SignIn, Step};
 use protocol::{Digest, TargetId, Timestamp, Version};
+
+use crate::common;
 
 const HOST: &str = "s1.corp.test";
 

@@ -6,19 +6,17 @@
     reason = "a test stops where something is not as it must be"
 )]
 
-mod common;
-
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::Policy;
-use controller_core::recipe::Artifacts;
-use controller_core::topology::{Document, Feature, UserSignIn, check, parse};
+use controller_core::topology::{Document, Feature, Topology, UserSignIn, check, parse};
 use protocol::facts::{ConnectFacts, ServiceState};
 use protocol::key::SigningKey;
-use protocol::signed::{ArtifactKind, ArtifactRef};
-use protocol::step::{ConnectWork, Product, Step};
+use protocol::step::{ConnectWork, Step};
 use protocol::task::TaskText;
-use protocol::{Digest, TargetId, Timestamp, Version};
+use protocol::{TargetId, Timestamp, Version};
+
+use crate::common;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const NEWEST: Version = Version::new(2, 6, 92, 0);
@@ -31,12 +29,9 @@ fn document(settings: &str) -> Document {
     } else {
         "\"c1.a.test\", \"c2.a.test\", \"c3.a.test\""
     };
-    Document {
-        file: "t.toml".to_owned(),
-        text: format!(
-            "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"a.test\", \"b.test\"]\nservers = [{servers}]\nprefer_active = \"c2.a.test\"\n{settings}\n"
-        ),
-    }
+    common::document(format!(
+        "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"a.test\", \"b.test\"]\nservers = [{servers}]\nprefer_active = \"c2.a.test\"\n{settings}\n"
+    ))
 }
 
 fn told(settings: &str) -> Vec<String> {
@@ -62,19 +57,15 @@ fn planned(settings: &str, modes: [Option<Option<bool>>; 3]) -> Plan {
         };
         known.insert(server, entry);
     }
-    let artifact = ArtifactRef {
-        sha256: Digest::of(b"msi"),
-        chunks: Digest::ZERO,
-        size: 1,
-        kind: ArtifactKind::Msi,
-        product: Product::Connect,
-        version: NEWEST,
-    };
+    plan_over(&topology, &known)
+}
+
+fn plan_over(topology: &Topology, known: &Fleetwide) -> Plan {
     plan(Inputs {
-        topology: &topology,
+        topology,
         policy: &Policy::default(),
-        known: &known,
-        artifacts: &Artifacts::from([(Product::Connect, artifact)]),
+        known,
+        artifacts: &common::artifacts(),
         purpose: Purpose::Install,
     })
 }
@@ -150,21 +141,7 @@ fn a_server_that_never_reported_may_be_the_active_one() {
         (target.parse().unwrap(), known)
     };
     let known = Fleetwide::from([entry("c1.a.test"), entry("c2.a.test")]);
-    let artifact = ArtifactRef {
-        sha256: Digest::of(b"msi"),
-        chunks: Digest::ZERO,
-        size: 1,
-        kind: ArtifactKind::Msi,
-        product: Product::Connect,
-        version: NEWEST,
-    };
-    let plan = plan(Inputs {
-        topology: &topology,
-        policy: &Policy::default(),
-        known: &known,
-        artifacts: &Artifacts::from([(Product::Connect, artifact)]),
-        purpose: Purpose::Install,
-    });
+    let plan = plan_over(&topology, &known);
     let chosen = &plan.targets[&"c2.a.test".parse::<TargetId>().unwrap()];
     let why = &chosen.why[0];
     assert!(

@@ -5,23 +5,22 @@
     reason = "a test stops where something is not as it must be"
 )]
 
-mod common;
-
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{Decision, Fleet, Live};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::Policy;
-use controller_core::recipe::Artifacts;
 use controller_core::record::{Order, Record};
-use controller_core::topology::{Document, check, parse};
+use controller_core::topology::{check, parse};
 use protocol::event::Event;
 use protocol::facts::{ConnectFacts, Facts, ServiceState};
 use protocol::key::SigningKey;
-use protocol::signed::{ArtifactKind, ArtifactRef, Ending};
-use protocol::step::{ConnectWork, Product, Step};
+use protocol::signed::Ending;
+use protocol::step::{ConnectWork, Step};
 use protocol::{
     BundleId, Digest, Epoch, EventIndex, Generation, RolloutId, TargetId, Timestamp, Version,
 };
+
+use crate::common;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const NEWEST: Version = Version::new(2, 6, 92, 0);
@@ -37,27 +36,16 @@ fn facts(connect: Option<Option<bool>>) -> Facts {
 }
 
 fn express(server: &str, known: &Fleetwide) -> Plan {
-    let document = Document {
-        file: "t.toml".to_owned(),
-        text: format!(
-            "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"{server}\"]\nsettings = \"express\"\n"
-        ),
-    };
+    let document = common::document(format!(
+        "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"{server}\"]\nsettings = \"express\"\n"
+    ));
     let (topology, findings) = parse(&[document]);
     assert!(findings.is_empty() && check(&topology, None).is_empty());
-    let artifact = ArtifactRef {
-        sha256: Digest::of(b"msi"),
-        chunks: Digest::ZERO,
-        size: 1,
-        kind: ArtifactKind::Msi,
-        product: Product::Connect,
-        version: NEWEST,
-    };
     plan(Inputs {
         topology: &topology,
         policy: &Policy::default(),
         known,
-        artifacts: &Artifacts::from([(Product::Connect, artifact)]),
+        artifacts: &common::artifacts(),
         purpose: Purpose::Install,
     })
 }
@@ -266,20 +254,9 @@ fn an_active_server_or_one_that_cannot_be_told_holds_and_a_staging_one_does_not(
 
 /// A plan over two servers of one tenant that have an older version, named so that the active one comes first by name.
 fn upgrade(modes: [Option<bool>; 2]) -> Plan {
-    let document = Document {
-        file: "t.toml".to_owned(),
-        text: "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\"]\nsettings = { sign_in = \"password-hash-sync\" }\n".to_owned(),
-    };
+    let document = common::document("[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\"]\nsettings = { sign_in = \"password-hash-sync\" }\n".to_owned());
     let (topology, findings) = parse(&[document]);
     assert!(findings.is_empty(), "{findings:?}");
-    let artifact = ArtifactRef {
-        sha256: Digest::of(b"msi"),
-        chunks: Digest::ZERO,
-        size: 1,
-        kind: ArtifactKind::Msi,
-        product: Product::Connect,
-        version: NEWEST,
-    };
     let mut known = Fleetwide::new();
     for (server, mode) in ["c1.a.test", "c2.a.test"].into_iter().zip(modes) {
         let mut facts = facts(Some(mode));
@@ -297,7 +274,7 @@ fn upgrade(modes: [Option<bool>; 2]) -> Plan {
         topology: &topology,
         policy: &Policy::default(),
         known: &known,
-        artifacts: &Artifacts::from([(Product::Connect, artifact)]),
+        artifacts: &common::artifacts(),
         purpose: Purpose::Install,
     })
 }
@@ -385,10 +362,7 @@ fn a_connect_server_of_two_tenants_is_found() {
     let text = "[tenant.one]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[tenant.two]\nid = \"77aa0000-0000-0000-0000-000000000000\"\n\
         [connect.one]\ntenant = \"one\"\nforests = [\"a.test\"]\nservers = [\"c1.a.test\"]\nsettings = \"express\"\n\
         [connect.two]\ntenant = \"two\"\nforests = [\"a.test\"]\nservers = [\"c1.a.test\"]\nsettings = \"express\"\n";
-    let document = Document {
-        file: "t.toml".to_owned(),
-        text: text.to_owned(),
-    };
+    let document = common::document(text.to_owned());
     let (topology, _) = parse(&[document]);
     let found = check(&topology, None);
     let told: Vec<String> = found.iter().map(ToString::to_string).collect();

@@ -5,8 +5,6 @@
     reason = "a test stops where something is not as it must be"
 )]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -14,15 +12,15 @@ use controller_core::facts::{Fleetwide, Known};
 use controller_core::finding::Severity;
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::Policy;
-use controller_core::recipe::Artifacts;
 use controller_core::topology::{Document, Topology, check, parse};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use protocol::facts::{ConnectFacts, Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
-use protocol::signed::{ArtifactKind, ArtifactRef};
-use protocol::step::{Product, Step};
-use protocol::{Digest, TargetId, TenantId, Timestamp, Version};
+use protocol::step::Step;
+use protocol::{TargetId, TenantId, Timestamp, Version};
+
+use crate::common;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const TENANTS: [&str; 3] = [
@@ -99,28 +97,6 @@ fn facts((agent, connect): &Reported) -> Facts {
         cycle_enabled: Some(true),
     });
     common::facts(agent, connect)
-}
-
-fn artifacts() -> Artifacts {
-    let artifact = |product, kind, version| ArtifactRef {
-        sha256: Digest::of(&[kind as u8]),
-        chunks: Digest::ZERO,
-        size: 1,
-        kind,
-        product,
-        version,
-    };
-    let (agent, connect) = (Product::ProvisioningAgent, Product::Connect);
-    Artifacts::from([
-        (
-            agent,
-            artifact(agent, ArtifactKind::Exe, Version::new(1, 1, 2505, 0)),
-        ),
-        (
-            connect,
-            artifact(connect, ArtifactKind::Msi, Version::new(2, 6, 92, 0)),
-        ),
-    ])
 }
 
 /// The tenant that a step configures, where it names one.
@@ -228,7 +204,7 @@ proptest! {
             topology: &topology,
             policy: &Policy::default(),
             known: &known,
-            artifacts: &artifacts(),
+            artifacts: &common::artifacts(),
             purpose: Purpose::Install,
         });
         holds(&plan, &known)?;

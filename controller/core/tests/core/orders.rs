@@ -5,8 +5,6 @@
     reason = "a test stops where something is not as it must be"
 )]
 
-mod common;
-
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -14,21 +12,21 @@ use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{Decision, Fleet, Live, RolloutState};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::Policy;
-use controller_core::recipe::Artifacts;
 use controller_core::record::{Order, Record};
-use controller_core::topology::{Document, parse};
+use controller_core::topology::parse;
 use protocol::event::{Completion, Event, Failure, Grade};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::refusal::Refusal;
 use protocol::secret::SecretKind;
-use protocol::signed::{ArtifactKind, ArtifactRef, Ending};
-use protocol::step::Product;
+use protocol::signed::Ending;
 use protocol::task::TaskText;
 use protocol::{
     Attempt, BundleId, Digest, Epoch, EventIndex, Generation, RolloutId, StepIndex, TargetId,
     Timestamp, Version,
 };
+
+use crate::common;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
@@ -106,12 +104,9 @@ struct World {
 impl World {
     /// One server whose agent is old: an upgrade in two phases.
     fn new() -> Self {
-        let document = Document {
-            file: "t.toml".to_owned(),
-            text: format!(
-                "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[domain.\"a.test\"]\nallow_outage = true\n"
-            ),
-        };
+        let document = common::document(format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[domain.\"a.test\"]\nallow_outage = true\n"
+        ));
         let (topology, findings) = parse(&[document]);
         assert!(findings.is_empty(), "{findings:?}");
         let agent = ProvisioningAgentFacts {
@@ -125,19 +120,11 @@ impl World {
             key: key.fingerprint(),
             facts: Some((NOW, common::facts(Some(agent), None))),
         };
-        let artifact = ArtifactRef {
-            sha256: Digest::of(b"setup"),
-            chunks: Digest::ZERO,
-            size: 1,
-            kind: ArtifactKind::Exe,
-            product: Product::ProvisioningAgent,
-            version: Version::new(1, 1, 2505, 0),
-        };
         let plan = plan(Inputs {
             topology: &topology,
             policy: &Policy::default(),
             known: &Fleetwide::from([(target(), entry)]),
-            artifacts: &Artifacts::from([(Product::ProvisioningAgent, artifact)]),
+            artifacts: &common::artifacts(),
             purpose: Purpose::Install,
         });
         let mut world = Self {

@@ -6,8 +6,6 @@
     reason = "a test stops where something is not as it must be, and looks at some records alone"
 )]
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -18,19 +16,19 @@ use controller_core::fleet::{
 };
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::{FailureLimit, Policy, Selector};
-use controller_core::recipe::Artifacts;
 use controller_core::record::{Order, Record};
-use controller_core::topology::{Document, check, parse};
+use controller_core::topology::{check, parse};
 use proptest::prelude::*;
 use protocol::event::{Event, Failure, Freeze, GmsaObject, Grade, Section};
 use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
-use protocol::signed::{ArtifactKind, ArtifactRef, Ending};
-use protocol::step::Product;
+use protocol::signed::Ending;
 use protocol::{
     Attempt, BundleId, Digest, Epoch, EventIndex, Generation, RolloutId, StepIndex, TargetId,
     Timestamp, Version,
 };
+
+use crate::common;
 
 const TOPOLOGY: &str = r#"
 [tenant.main]
@@ -110,10 +108,7 @@ struct Sim {
 
 impl Sim {
     fn new(failures: u32, in_flight: u32) -> Self {
-        let document = Document {
-            file: "t.toml".to_owned(),
-            text: TOPOLOGY.to_owned(),
-        };
+        let document = common::document(TOPOLOGY.to_owned());
         let (topology, findings) = parse(&[document]);
         assert!(findings.is_empty() && check(&topology, None).is_empty());
         let now = Timestamp::from_millis(1_790_000_000_000);
@@ -139,15 +134,6 @@ impl Sim {
             };
             log.push((now, enrolled));
         }
-        let artifact = ArtifactRef {
-            sha256: Digest::of(b"setup"),
-            chunks: Digest::ZERO,
-            size: 1,
-            kind: ArtifactKind::Exe,
-            product: Product::ProvisioningAgent,
-            version: Version::new(1, 1, 2505, 0),
-        };
-        let artifacts = Artifacts::from([(Product::ProvisioningAgent, artifact)]);
         let policy = Policy {
             failures: FailureLimit::Count(failures),
             in_flight,
@@ -162,7 +148,7 @@ impl Sim {
             topology: &topology,
             policy: &policy,
             known: &known,
-            artifacts: &artifacts,
+            artifacts: &common::artifacts(),
             purpose,
         });
         let applied = Record::Applied {

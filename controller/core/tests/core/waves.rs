@@ -1,7 +1,5 @@
 //! Waves by domain: the order in which domains are taken stands in the policy.
 
-mod common;
-
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy;
@@ -9,6 +7,8 @@ use controller_core::recipe::Artifacts;
 use controller_core::topology::{Document, parse};
 use protocol::key::SigningKey;
 use protocol::{TargetId, Timestamp};
+
+use crate::common;
 
 const TOPOLOGY: &str = r#"
 [tenant.main]

@@ -5,38 +5,33 @@
     reason = "a test stops where something is not as it must be"
 )]
 
-mod common;
-
 use controller_core::drift::drift;
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::finding::Severity;
 use controller_core::fleet::{Fleet, Gate, Live, Pulse};
 use controller_core::plan::{Inputs, Plan, Purpose, plan, render};
 use controller_core::policy::Policy;
-use controller_core::recipe::Artifacts;
 use controller_core::record::Record;
-use controller_core::topology::{Document, Topology, check, json_schema, parse};
+use controller_core::topology::{Topology, check, json_schema, parse};
 use protocol::event::{Event, Section};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
 use protocol::key::{PublicKey, SigningKey};
-use protocol::signed::{ArtifactKind, ArtifactRef, Ending, Phase};
-use protocol::step::Product;
+use protocol::signed::{Ending, Phase};
 use protocol::{
     Attempt, BundleId, Digest, Epoch, EventIndex, Generation, RolloutId, StepIndex, TargetId,
     Timestamp, Version,
 };
+
+use crate::common;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
 const VERSION: Version = Version::new(1, 1, 2505, 0);
 
 fn read(group: &str) -> (Topology, Vec<String>) {
-    let document = Document {
-        file: "t.toml".to_owned(),
-        text: format!(
-            "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\"]\n{group}"
-        ),
-    };
+    let document = common::document(format!(
+        "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\"]\n{group}"
+    ));
     let (topology, mut findings) = parse(&[document]);
     findings.extend(check(&topology, None));
     let severity = |severity| match severity {
@@ -82,19 +77,11 @@ fn fleetwide(topology: &Topology, without: &[&str]) -> (Fleetwide, Vec<(TargetId
 }
 
 fn planned(topology: &Topology, known: &Fleetwide, purpose: Purpose) -> Plan {
-    let artifact = ArtifactRef {
-        sha256: Digest::of(b"setup"),
-        chunks: Digest::ZERO,
-        size: 1,
-        kind: ArtifactKind::Exe,
-        product: Product::ProvisioningAgent,
-        version: VERSION,
-    };
     plan(Inputs {
         topology,
         policy: &Policy::default(),
         known,
-        artifacts: &Artifacts::from([(Product::ProvisioningAgent, artifact)]),
+        artifacts: &common::artifacts(),
         purpose,
     })
 }

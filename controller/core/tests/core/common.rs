@@ -1,0 +1,62 @@
+//! What the stories of this folder share: a document, the newest installers, the facts of a server that has these products.
+
+use controller_core::recipe::Artifacts;
+use controller_core::topology::Document;
+use protocol::facts::{ConnectFacts, Facts, HostFacts, ProvisioningAgentFacts};
+use protocol::signed::{ArtifactKind, ArtifactRef};
+use protocol::step::Product;
+use protocol::{Digest, Version};
+
+/// Newest version of the provisioning agent.
+pub(crate) const AGENT: Version = Version::new(1, 1, 2505, 0);
+
+/// Newest version of Connect Sync.
+pub(crate) const CONNECT: Version = Version::new(2, 6, 92, 0);
+
+/// A topology's or a policy's document.
+pub(crate) fn document(text: impl Into<String>) -> Document {
+    Document {
+        file: "t.toml".to_owned(),
+        text: text.into(),
+    }
+}
+
+/// The newest installer of each product.
+pub(crate) fn artifacts() -> Artifacts {
+    let artifact = |product, kind, version| {
+        let artifact = ArtifactRef {
+            sha256: Digest::of(&[kind as u8]),
+            chunks: Digest::ZERO,
+            size: 1,
+            kind,
+            product,
+            version,
+        };
+        (product, artifact)
+    };
+    Artifacts::from([
+        artifact(Product::ProvisioningAgent, ArtifactKind::Exe, AGENT),
+        artifact(Product::Connect, ArtifactKind::Msi, CONNECT),
+    ])
+}
+
+/// A server in order, with these products.
+pub(crate) fn facts(
+    provisioning_agent: Option<ProvisioningAgentFacts>,
+    connect: Option<ConnectFacts>,
+) -> Facts {
+    Facts {
+        simulated: true,
+        agent_version: "0".to_owned(),
+        host: HostFacts {
+            os: "Windows".to_owned(),
+            build: 20348,
+            domain: None,
+            domain_controller: false,
+            reboot_pending: false,
+        },
+        provisioning_agent,
+        connect,
+        unread: Vec::new(),
+    }
+}

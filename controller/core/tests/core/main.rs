@@ -1,0 +1,15 @@
+//! The controller's core: topology and recipes, plans and rails, the fleet machine and its orders.
+
+mod article;
+mod clouds;
+mod common;
+mod connect;
+mod custom;
+mod handover;
+mod machine;
+mod orders;
+mod rails;
+mod retire;
+mod roster;
+mod schema;
+mod waves;
