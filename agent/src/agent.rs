@@ -113,6 +113,8 @@ pub struct Agent {
     secrets: Secrets,
     session: Option<Session>,
     sent: EventIndex,
+    /// Last event that the controller says it has stored, in this session.
+    stored: EventIndex,
     dial: watch::Sender<Dial>,
     link: watch::Sender<Option<Connection>>,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
@@ -227,6 +229,7 @@ impl Agent {
             secrets: Secrets::new(),
             session: None,
             sent: EventIndex(0),
+            stored: EventIndex(0),
             dial: watch::channel(dial).0,
             link: watch::channel(None).0,
             reports: mpsc::channel(REPORTS),
@@ -318,13 +321,18 @@ impl Agent {
         self.send_events()
     }
 
-    /// Sends what the controller lacks, as far as the session takes it. Only what is on disk and in the next hello may be
-    /// sent, so this is for [`Self::publish`] alone.
+    /// Sends what the controller lacks, as far as the session takes it. While a frame is on its way, what would not fill
+    /// another waits for its answer: the controller stores and answers each, and a fleet tells all of its news at once.
+    /// Only what is on disk and in the next hello may be sent, so this is for [`Self::publish`] alone.
     fn send_events(&mut self) -> Result<(), AgentError> {
         let Some(session) = &self.session else {
             return Ok(());
         };
         while self.sent < self.journal.head().index {
+            let news = self.journal.head().index.0 - self.sent.0;
+            if self.sent > self.stored && news < limits::MAX_EVENTS_PER_FRAME as u64 {
+                return Ok(());
+            }
             let Ok(slot) = session.events.try_reserve() else {
                 return Ok(());
             };
@@ -677,6 +685,7 @@ impl Agent {
             Inbound::Control(word) => self.control(word)?,
             Inbound::Acknowledged(EventsDown::Acknowledged { index }) => {
                 self.journal.acknowledged(index);
+                self.stored = self.stored.max(index);
                 self.publish()?;
             }
             Inbound::Lost(ended) => {
@@ -714,7 +723,7 @@ impl Agent {
             );
         }
         tracing::info!(target_name = %self.state.target, stored = %stored.index, "welcomed");
-        self.sent = stored.index;
+        (self.sent, self.stored) = (stored.index, stored.index);
         self.link.send_replace(Some(session.connection.clone()));
         self.session = Some(session);
         self.publish()?;

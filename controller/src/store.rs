@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use controller_core::record::Record;
 use protocol::digest::{Digest, Hasher};
@@ -12,6 +13,9 @@ use tokio::sync::oneshot;
 
 /// Batches that wait for the thread.
 const QUEUE: usize = 1024;
+
+/// How long nobody must have wanted anything before the file is settled.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Batches that are committed together at most.
 const GROUP: usize = 256;
@@ -160,13 +164,13 @@ impl Store {
         let mut connection = Connection::open(path).map_err(database("open"))?;
         connection
             .execute_batch(
-                // Bundles are kept by digest, that is in no order: a cache of 8 MiB spares reading pages that were just
-                // written, and fewer checkpoints spare writing them again and again.
+                // A cache of 8 MiB spares reading pages that were just written. What was written goes from the side log into
+                // the file while nobody waits (see `settle`); the limit here is for a time in which somebody always does.
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;
-                 PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 4000;
+                 PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 16000;
                  CREATE TABLE IF NOT EXISTS log (
                      idx INTEGER PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL, chain BLOB NOT NULL) STRICT;
-                 CREATE TABLE IF NOT EXISTS blob (digest BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID;",
+                 CREATE TABLE IF NOT EXISTS blob (digest BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT;",
             )
             .map_err(database("prepare"))?;
         let (mut head, mut records) = replay(&connection, path)?;
@@ -180,8 +184,7 @@ impl Store {
                 at: now,
                 record: Record::Begun { epoch: fresh_epoch },
             };
-            head = append(&mut connection, head, std::slice::from_ref(&begun), &[])
-                .map_err(database("begin"))?;
+            head = append(&mut connection, head, [&begun], []).map_err(database("begin"))?;
             records.push((begun.at, begun.record));
         }
         let (jobs, queue) = mpsc::sync_channel(QUEUE);
@@ -268,7 +271,7 @@ impl Store {
             .into());
         }
         let entry = entry(&records, head)?;
-        append(&mut connection, head, &[entry], &[])?;
+        append(&mut connection, head, [&entry], [])?;
         connection.close().map_err(|(_, error)| error)?;
         Ok(())
     }
@@ -380,7 +383,21 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
 }
 
 fn serve(mut connection: Connection, mut head: LogHead, queue: &mpsc::Receiver<Job>) {
-    while let Ok(first) = queue.recv() {
+    let mut settled = head;
+    loop {
+        let first = match queue.recv_timeout(IDLE) {
+            Ok(first) => first,
+            Err(mpsc::RecvTimeoutError::Timeout) if settled != head => {
+                settle(&connection);
+                settled = head;
+                continue;
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => match queue.recv() {
+                Ok(first) => first,
+                Err(mpsc::RecvError) => return,
+            },
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        };
         let mut appends = Vec::new();
         let mut job = Some(first);
         // Everything that queued while the last commit ran goes into this one.
@@ -406,6 +423,18 @@ fn serve(mut connection: Connection, mut head: LogHead, queue: &mpsc::Receiver<J
     }
 }
 
+/// Moves what was committed from SQLite's side log into the file, so that no commit has to. It is stored either way: where
+/// this fails, it is tried again after the next entries.
+fn settle(connection: &Connection) {
+    let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+    });
+    match moved {
+        Ok((pages, moved)) => tracing::debug!(pages, moved, "the store has settled"),
+        Err(error) => tracing::warn!(%error, "the store could not settle"),
+    }
+}
+
 type Append = (
     Vec<Entry>,
     Vec<Vec<u8>>,
@@ -416,15 +445,9 @@ fn commit(connection: &mut Connection, head: &mut LogHead, appends: Vec<Append>)
     if appends.is_empty() {
         return;
     }
-    let entries: Vec<Entry> = appends
-        .iter()
-        .flat_map(|(entries, ..)| entries.iter().cloned())
-        .collect();
-    let blobs: Vec<Vec<u8>> = appends
-        .iter()
-        .flat_map(|(_, blobs, _)| blobs.iter().cloned())
-        .collect();
-    let stored = append(connection, *head, &entries, &blobs).map_err(|error| error.to_string());
+    let entries = appends.iter().flat_map(|(entries, ..)| entries);
+    let blobs = appends.iter().flat_map(|(_, blobs, _)| blobs);
+    let stored = append(connection, *head, entries, blobs).map_err(|error| error.to_string());
     if let Ok(after) = &stored {
         *head = *after;
         tracing::debug!(last = after.index, "committed");
@@ -434,11 +457,11 @@ fn commit(connection: &mut Connection, head: &mut LogHead, appends: Vec<Append>)
     }
 }
 
-fn append(
+fn append<'a>(
     connection: &mut Connection,
     mut head: LogHead,
-    entries: &[Entry],
-    blobs: &[Vec<u8>],
+    entries: impl IntoIterator<Item = &'a Entry>,
+    blobs: impl IntoIterator<Item = &'a Vec<u8>>,
 ) -> rusqlite::Result<LogHead> {
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;

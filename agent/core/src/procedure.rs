@@ -116,16 +116,22 @@ pub struct Cx<'a> {
 }
 
 impl Cx<'_> {
-    fn take(&mut self, want: Want) -> Flow<&Outcome> {
+    /// The outcome at this place of the record, or the end of this pass with the want. The want is made only then: a
+    /// procedure goes through its whole record in every pass.
+    fn take(&mut self, want: impl FnOnce() -> Want) -> Flow<&Outcome> {
         let Some(outcome) = self.record.get(self.at) else {
-            return Err(Stop::Want(Box::new(want)));
+            return Err(Stop::Want(Box::new(want())));
         };
         self.at += 1;
         Ok(outcome)
     }
 
-    fn op<T>(&mut self, op: Op, read: impl FnOnce(&Outcome) -> Option<T>) -> Flow<Reading<T>> {
-        let outcome = self.take(Want::Op(op))?;
+    fn op<T>(
+        &mut self,
+        op: impl FnOnce() -> Op,
+        read: impl FnOnce(&Outcome) -> Option<T>,
+    ) -> Flow<Reading<T>> {
+        let outcome = self.take(|| Want::Op(op()))?;
         Ok(match outcome {
             Outcome::Failed(why) => Err(why.clone()),
             other => {
@@ -175,7 +181,7 @@ impl Cx<'_> {
     /// # Errors
     /// While the outcome is not there.
     pub fn registry(&mut self, key: &str, value: &str) -> Flow<Reading<Option<RegistryValue>>> {
-        let op = Op::Registry {
+        let op = || Op::Registry {
             key: key.to_owned(),
             value: value.to_owned(),
         };
@@ -214,7 +220,7 @@ impl Cx<'_> {
     /// While the outcome is not there.
     pub fn key_exists(&mut self, key: &str) -> Flow<Reading<bool>> {
         self.op(
-            Op::RegistryKey {
+            || Op::RegistryKey {
                 key: key.to_owned(),
             },
             |outcome| match outcome {
@@ -230,7 +236,7 @@ impl Cx<'_> {
     /// While the outcome is not there.
     pub fn service(&mut self, name: &str) -> Flow<Reading<Option<Service>>> {
         self.op(
-            Op::Service {
+            || Op::Service {
                 name: name.to_owned(),
             },
             |outcome| match outcome {
@@ -246,7 +252,7 @@ impl Cx<'_> {
     /// While the outcome is not there.
     pub fn file_version(&mut self, path: &str) -> Flow<Reading<Option<Version>>> {
         self.op(
-            Op::FileVersion {
+            || Op::FileVersion {
                 path: path.to_owned(),
             },
             |outcome| match outcome {
@@ -261,13 +267,16 @@ impl Cx<'_> {
     /// # Errors
     /// While the outcome is not there.
     pub fn machine(&mut self) -> Flow<Reading<(u64, u64)>> {
-        self.op(Op::Machine, |outcome| match outcome {
-            Outcome::Machine {
-                memory_mib,
-                disk_free_mib,
-            } => Some((*memory_mib, *disk_free_mib)),
-            _ => None,
-        })
+        self.op(
+            || Op::Machine,
+            |outcome| match outcome {
+                Outcome::Machine {
+                    memory_mib,
+                    disk_free_mib,
+                } => Some((*memory_mib, *disk_free_mib)),
+                _ => None,
+            },
+        )
     }
 
     /// Reads the last lines of a log; none when it cannot be read.
@@ -283,10 +292,13 @@ impl Cx<'_> {
     /// # Errors
     /// While the outcome is not there.
     pub fn read_log(&mut self, log: crate::op::Log) -> Flow<Reading<Vec<String>>> {
-        self.op(Op::ReadLog { log }, |outcome| match outcome {
-            Outcome::Lines(lines) => Some(lines.clone()),
-            _ => None,
-        })
+        self.op(
+            || Op::ReadLog { log },
+            |outcome| match outcome {
+                Outcome::Lines(lines) => Some(lines.clone()),
+                _ => None,
+            },
+        )
     }
 
     /// Runs a setup executable and gives its exit code.
@@ -300,7 +312,7 @@ impl Cx<'_> {
         log: crate::op::Log,
     ) -> Flow<Reading<i32>> {
         self.op(
-            Op::Install {
+            || Op::Install {
                 artifact: artifact.clone(),
                 arguments,
                 log,
@@ -317,11 +329,14 @@ impl Cx<'_> {
     /// # Errors
     /// While the outcome is not there.
     pub fn programs(&mut self, names: &[&str]) -> Flow<Reading<Vec<Program>>> {
-        let names = names.iter().map(|name| (*name).to_owned()).collect();
-        self.op(Op::Programs { names }, |outcome| match outcome {
-            Outcome::Programs(programs) => Some(programs.clone()),
-            _ => None,
-        })
+        let names = || names.iter().map(|name| (*name).to_owned()).collect();
+        self.op(
+            || Op::Programs { names: names() },
+            |outcome| match outcome {
+                Outcome::Programs(programs) => Some(programs.clone()),
+                _ => None,
+            },
+        )
     }
 
     /// Takes a program off and gives the exit code.
@@ -329,7 +344,7 @@ impl Cx<'_> {
     /// # Errors
     /// While the outcome is not there.
     pub fn uninstall(&mut self, program: &Program, log: crate::op::Log) -> Flow<Reading<i32>> {
-        let op = Op::Uninstall {
+        let op = || Op::Uninstall {
             program: program.clone(),
             log,
         };
@@ -344,7 +359,7 @@ impl Cx<'_> {
     /// # Errors
     /// While the outcome is not there.
     pub fn path_exists(&mut self, path: &str) -> Flow<Reading<bool>> {
-        let op = Op::PathExists {
+        let op = || Op::PathExists {
             path: path.to_owned(),
         };
         self.op(op, |outcome| match outcome {
@@ -365,7 +380,7 @@ impl Cx<'_> {
         limit: Duration,
     ) -> Flow<Reading<Vec<serde_json::Value>>> {
         self.op(
-            Op::Script {
+            || Op::Script {
                 script,
                 input,
                 secrets,
@@ -383,7 +398,7 @@ impl Cx<'_> {
     /// # Errors
     /// While the outcome is not there.
     pub fn perform(&mut self, op: Op) -> Flow<Reading<()>> {
-        self.op(op, |_| Some(()))
+        self.op(|| op, |_| Some(()))
     }
 
     /// Finds domain controllers of a domain.
@@ -392,7 +407,7 @@ impl Cx<'_> {
     /// While the outcome is not there.
     pub fn domain_controllers(&mut self, domain: &str) -> Flow<Reading<Vec<String>>> {
         self.op(
-            Op::FindDomainControllers {
+            || Op::FindDomainControllers {
                 domain: domain.to_owned(),
             },
             |outcome| match outcome {
@@ -407,7 +422,7 @@ impl Cx<'_> {
     /// # Errors
     /// While the outcome is not there.
     pub fn stage(&mut self, artifact: &ArtifactRef, name: &str) -> Flow<Reading<String>> {
-        let op = Op::Stage {
+        let op = || Op::Stage {
             artifact: artifact.clone(),
             name: name.to_owned(),
         };
@@ -422,7 +437,7 @@ impl Cx<'_> {
     /// # Errors
     /// While it is not given.
     pub fn enter(&mut self, section: Section) -> Flow<Option<GmsaChange>> {
-        Ok(match self.take(Want::Permit(section))? {
+        Ok(match self.take(|| Want::Permit(section))? {
             Outcome::Permit { after } => after.clone(),
             _ => None,
         })
@@ -433,7 +448,7 @@ impl Cx<'_> {
     /// # Errors
     /// Until it is recorded.
     pub fn leave(&mut self, gmsa: Option<GmsaChange>) -> Flow<()> {
-        self.take(Want::Leave(gmsa)).map(drop)
+        self.take(|| Want::Leave(gmsa)).map(drop)
     }
 
     /// Asks a domain controller; gives the objects and this server's clock.
@@ -441,10 +456,13 @@ impl Cx<'_> {
     /// # Errors
     /// While the outcome is not there.
     pub fn search(&mut self, search: Search) -> Flow<Reading<(Vec<DirectoryEntry>, Timestamp)>> {
-        self.op(Op::Search(Box::new(search)), |outcome| match outcome {
-            Outcome::Entries { entries, now } => Some((entries.clone(), *now)),
-            _ => None,
-        })
+        self.op(
+            || Op::Search(Box::new(search)),
+            |outcome| match outcome {
+                Outcome::Entries { entries, now } => Some((entries.clone(), *now)),
+                _ => None,
+            },
+        )
     }
 
     /// Waits for a secret; its value stays with the executor. Gives the user name that came with it.
@@ -452,7 +470,7 @@ impl Cx<'_> {
     /// # Errors
     /// While it has not come, or when it was refused.
     pub fn secret(&mut self, wanted: SecretKind, why: &str) -> Flow<()> {
-        match self.take(Want::Secret {
+        match self.take(|| Want::Secret {
             wanted: wanted.clone(),
             why: why.to_owned(),
         })? {
@@ -469,7 +487,7 @@ impl Cx<'_> {
     /// # Errors
     /// While the outcome is not there.
     pub fn secrets_fit(&mut self, secrets: &[SecretKind]) -> Flow<bool> {
-        let op = Op::SecretsFit {
+        let op = || Op::SecretsFit {
             secrets: secrets.to_vec(),
         };
         let fit = self.op(op, |outcome| match outcome {
@@ -484,15 +502,15 @@ impl Cx<'_> {
     /// # Errors
     /// Until it is recorded.
     pub fn task(&mut self, text: &TaskText) -> Flow<()> {
-        self.take(Want::Task(Box::new(text.clone()))).map(drop)
+        self.take(|| Want::Task(Box::new(text.clone()))).map(drop)
     }
 
     /// Records the answers of probes.
     ///
     /// # Errors
     /// Until they are recorded.
-    pub fn note(&mut self, findings: Vec<Finding>) -> Flow<()> {
-        self.take(Want::Findings(findings)).map(drop)
+    pub fn note(&mut self, findings: &[Finding]) -> Flow<()> {
+        self.take(|| Want::Findings(findings.to_vec())).map(drop)
     }
 
     /// Records facts.
@@ -500,7 +518,7 @@ impl Cx<'_> {
     /// # Errors
     /// Until they are recorded.
     pub fn note_facts(&mut self, facts: &Facts) -> Flow<()> {
-        self.take(Want::Facts(Box::new(facts.clone()))).map(drop)
+        self.take(|| Want::Facts(Box::new(facts.clone()))).map(drop)
     }
 
     /// Polls until `probe` gives something, or a named person attests that it is so.
@@ -523,7 +541,7 @@ impl Cx<'_> {
         if self.attested.is_some() {
             return Err(Stop::Attested { keep });
         }
-        self.take(Want::Op(Op::Wait { time: every }))?;
+        self.take(|| Want::Op(Op::Wait { time: every }))?;
         Err(Stop::Again { keep })
     }
 
@@ -542,7 +560,7 @@ impl Cx<'_> {
                 return Ok(Some(value));
             }
             if left > 0 {
-                self.take(Want::Op(Op::Wait { time: pause }))?;
+                self.take(|| Want::Op(Op::Wait { time: pause }))?;
             }
         }
         Ok(None)

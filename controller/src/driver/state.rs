@@ -10,18 +10,18 @@ use controller_core::fleet::{
 use controller_core::plan::{Kind, Plan};
 use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
-use protocol::event::{Event, Section};
-use protocol::signed::{ArtifactRef, Receipt, RoleKeys, Verified, verify};
-use protocol::wire::latest::{ControlDown, Entry as WireEntry, Hello};
+use protocol::event::Section;
+use protocol::signed::ArtifactRef;
+use protocol::wire::latest::{ControlDown, Hello};
 use protocol::{
     Attempt, BundleId, Digest, Epoch, EventIndex, Generation, PlanId, RolloutId, StepIndex,
-    TargetId, Timestamp, limits,
+    TargetId, Timestamp,
 };
 use tokio::sync::oneshot;
 
 use crate::authority::Authority;
 use crate::driver::Batch;
-use crate::session::Registry;
+use crate::session::{Heard, Registry};
 use crate::store::{Entry, Store, StoreError};
 
 /// Progress of a target: not stored, the latest wins.
@@ -341,41 +341,37 @@ impl Core {
         target: &TargetId,
         epoch: Epoch,
         first: EventIndex,
-        entries: Vec<WireEntry>,
+        entries: Vec<Heard>,
     ) -> Option<(EventIndex, Option<BundleId>)> {
         let agent = self.roster.agents().get(target)?;
-        let (head, key) = (agent.head, agent.key);
-        let many = entries.len() > limits::MAX_EVENTS_PER_FRAME;
-        if many || head.epoch != epoch || first.0 > head.index.0 + 1 {
+        let head = agent.head;
+        if head.epoch != epoch || first.0 > head.index.0 + 1 {
             return None;
         }
         let known = usize::try_from(head.index.0 + 1 - first.0).unwrap_or(usize::MAX);
         let mut index = EventIndex(head.index.0.max(first.0.saturating_sub(1)));
         for entry in entries.into_iter().skip(known) {
             index = index.next();
-            let body = String::from_utf8(entry.body).ok()?;
-            if entry.kind == Event::RUN_FINISHED
-                && let Some(Event::RunFinished { receipt, .. }) = Event::from_body(body.as_bytes())
-                && let Err(why) = check_receipt(target, &receipt, key)
-            {
-                tracing::error!(%target, %why, "a receipt is not what it says");
-                self.refused(batch.now, target.to_string(), "receipt", why);
-            }
-            if entry.kind == Event::BUNDLE_REFUSED
-                && let Some(Event::BundleRefused { refusal, .. }) =
-                    Event::from_body(body.as_bytes())
-            {
-                self.refused(batch.now, target.to_string(), "bundle", refusal.to_string());
+            if let Some((what, why)) = entry.refused {
+                self.refused(batch.now, target.to_string(), what, why);
             }
             let record = Record::TargetEvent {
                 target: target.clone(),
                 epoch,
                 index,
                 kind: entry.kind,
-                at: Timestamp::from_millis(entry.at_millis),
-                body,
+                at: entry.at,
+                body: entry.body,
             };
-            self.record(batch, record);
+            // As the fold would, which had to read the body again.
+            self.roster.apply(&record, batch.now);
+            if let Some(event) = &entry.event {
+                self.fleet.heard(target, event, batch.now);
+            }
+            batch.entries.push(Entry {
+                at: batch.now,
+                record,
+            });
         }
         let reached = index.max(head.index);
         let mut resend = None;
@@ -679,24 +675,5 @@ impl Core {
             .artifacts()
             .get(sha256)
             .map(|artifact| artifact.artifact.clone())
-    }
-}
-
-/// A receipt that its own agent did not sign is kept in the log like every event, and shown as refused.
-fn check_receipt(
-    target: &TargetId,
-    receipt: &str,
-    key: protocol::key::PublicKey,
-) -> Result<(), String> {
-    let role = RoleKeys {
-        keys: vec![key],
-        threshold: 1,
-    };
-    let verified: Verified<Receipt> =
-        verify(receipt.as_bytes(), &role).map_err(|error| error.to_string())?;
-    if verified.target == *target {
-        Ok(())
-    } else {
-        Err(format!("it names another target, {}", verified.target))
     }
 }

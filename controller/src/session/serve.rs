@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::authority::Authority;
 use crate::driver::{Hub, OpenAsk, Progress};
+use crate::session::heard::Heard;
 use crate::session::registry::{Handle, OUTBOUND, Registry};
 use crate::store::Store;
 
@@ -186,7 +187,12 @@ async fn session(
         target.clone(),
         bundles,
     ));
-    tasks.spawn(streams(gateway.clone(), connection.clone(), target.clone()));
+    tasks.spawn(streams(
+        gateway.clone(),
+        connection.clone(),
+        target.clone(),
+        key,
+    ));
     if let Some(bundle) = welcomed.resend {
         offer_again(gateway, &target, bundle).await;
     }
@@ -427,7 +433,7 @@ async fn offer(
     }
 }
 
-async fn streams(gateway: Gateway, connection: Connection, target: TargetId) {
+async fn streams(gateway: Gateway, connection: Connection, target: TargetId, key: PublicKey) {
     let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
@@ -435,7 +441,7 @@ async fn streams(gateway: Gateway, connection: Connection, target: TargetId) {
                 let Ok((send, receive)) = accepted else { break };
                 let (gateway, connection, target) = (gateway.clone(), connection.clone(), target.clone());
                 tasks.spawn(async move {
-                    if let Err(error) = stream(&gateway, &target, send, receive).await {
+                    if let Err(error) = stream(&gateway, &target, key, send, receive).await {
                         match error {
                             // What breaks the protocol does not get another try on this connection.
                             LinkError::Frame(_) | LinkError::Codec(_) => {
@@ -457,11 +463,12 @@ async fn streams(gateway: Gateway, connection: Connection, target: TargetId) {
 async fn stream(
     gateway: &Gateway,
     target: &TargetId,
+    key: PublicKey,
     send: FrameSender,
     mut receive: FrameReceiver,
 ) -> Result<(), LinkError> {
     match receive.expect().await? {
-        Opening::Events => events(gateway, target, send, receive).await,
+        Opening::Events => events(gateway, target, key, send, receive).await,
         Opening::Artifact(ask) => artifact(gateway, ask, send).await,
         Opening::Secret { ask } => secret(gateway, target, ask, send).await,
         Opening::Control(_) => Ok(()),
@@ -471,6 +478,7 @@ async fn stream(
 async fn events(
     gateway: &Gateway,
     target: &TargetId,
+    key: PublicKey,
     mut send: FrameSender,
     mut receive: FrameReceiver,
 ) -> Result<(), LinkError> {
@@ -482,10 +490,14 @@ async fn events(
                 first,
                 entries,
             } => {
+                let Some(heard) = Heard::read(entries, target, key) else {
+                    gateway.sessions.close(target, Close::Protocol);
+                    return Ok(());
+                };
                 let stored = gateway
                     .hub
                     .act(move |core, batch, answer| {
-                        let last = core.entries(batch, &name, epoch, first, entries);
+                        let last = core.entries(batch, &name, epoch, first, heard);
                         batch.then(move |stored| {
                             answer.send(last.filter(|_| stored.is_ok())).ok();
                         });

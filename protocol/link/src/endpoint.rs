@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::wire::close::Close;
-use quinn::{EndpointConfig, IdleTimeout, TokioRuntime, TransportConfig, VarInt};
+use quinn::{
+    AckFrequencyConfig, EndpointConfig, IdleTimeout, TokioRuntime, TransportConfig, VarInt,
+};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::connection::{Connection, LinkError};
@@ -15,6 +17,10 @@ use crate::tls::{CONTROLLER_NAME, ClientTls, ServerTls};
 
 /// Socket buffers that are asked for: a burst of offers to a few thousand agents overruns the systems' defaults.
 pub const WANTED_SOCKET_BUFFER: usize = 4 * 1024 * 1024;
+
+/// Datagrams that may come before one must be acknowledged at once: well below the first congestion window of 12, so that
+/// no sender waits for a timer.
+const ACKNOWLEDGE_AFTER: u32 = 5;
 
 /// Which socket stands below QUIC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,6 +241,11 @@ fn common() -> TransportConfig {
     // One less surface, and nothing may be lost silently.
     transport.datagram_receive_buffer_size(None);
     transport.max_concurrent_uni_streams(VarInt::from_u32(0));
+    // A bundle or a run's news are a handful of datagrams, and their answer acknowledges them: a datagram for every second
+    // one would be a third of a whole fleet's traffic. Both ends must know the extension; where one does not, all is as usual.
+    let mut acknowledge = AckFrequencyConfig::default();
+    acknowledge.ack_eliciting_threshold(VarInt::from_u32(ACKNOWLEDGE_AFTER));
+    transport.ack_frequency_config(Some(acknowledge));
     transport
 }
 

@@ -48,7 +48,7 @@ pub fn perform(step: &Step, cx: &mut Cx<'_>) -> Flow<Complete> {
 
 /// Records what a verification's probes answered, and stops the step at the first that blocks.
 fn settle(findings: Vec<Finding>, cx: &mut Cx<'_>) -> Flow<()> {
-    cx.note(findings.clone())?;
+    cx.note(&findings)?;
     let blocking: Vec<Finding> = findings.into_iter().filter(Finding::blocks).collect();
     let Some(first) = blocking.first() else {
         return Ok(());

@@ -218,7 +218,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     )?;
     let listed = listed(register, lines.as_deref().unwrap_or_default());
     configured_by(lines)?;
-    cx.note(vec![listed])?;
+    cx.note(&[listed])?;
     let change = change_of(register, changes_gmsa, cx)?;
     cx.leave(change)?;
     match registered(&register.tenant, gmsa, cx)?.0 {

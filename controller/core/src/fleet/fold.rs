@@ -147,7 +147,7 @@ impl Fleet {
             }
             Record::TargetEvent { target, body, .. } => {
                 if let Some(event) = Event::from_body(body.as_bytes()) {
-                    self.event(target, &event, now);
+                    self.heard(target, &event, now);
                 }
             }
         }
@@ -410,7 +410,8 @@ impl Fleet {
         }
     }
 
-    fn event(&mut self, target: &TargetId, event: &Event, now: Timestamp) {
+    /// Takes up an event of a target: what [`Self::apply`] does with the record of one whose body was read before.
+    pub fn heard(&mut self, target: &TargetId, event: &Event, now: Timestamp) {
         if let Some(generation) = event.generation() {
             self.found_again(target, generation, now);
         }

@@ -37,7 +37,7 @@ pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
             findings = probe(preflight, cx)?;
         }
     }
-    cx.note(findings.clone())?;
+    cx.note(&findings)?;
     let blocking: Vec<Finding> = findings
         .iter()
         .filter(|finding| finding.blocks())
@@ -119,7 +119,7 @@ pub fn survey(
     let mut ids = std::collections::BTreeSet::new();
     findings.retain(|finding| ids.insert((finding.id.clone(), finding.read.clone())));
     let count = findings.len();
-    cx.note(findings)?;
+    cx.note(&findings)?;
     Ok(Complete::new(
         Completion::AlreadySo,
         format!("{count} probes of {}", domain.name),
