@@ -365,6 +365,12 @@ impl Agent {
             match action {
                 Action::Journal(event) => {
                     self.journal(&event);
+                    if let Event::StepBegun { step, .. } = &event
+                        && let Some(run) = &self.run
+                        && let Some(step) = run.manifest().steps.get(usize::from(step.0))
+                    {
+                        self.exec.begun(step);
+                    }
                 }
                 Action::Perform {
                     number,
@@ -980,6 +986,7 @@ fn announce(op: &Op) -> Option<String> {
         | Op::RequireRestart
         | Op::Service { .. }
         | Op::EnableService { .. }
+        | Op::DisableService { .. }
         | Op::FileVersion { .. }
         | Op::Programs { .. }
         | Op::PathExists { .. }

@@ -39,6 +39,12 @@ const CMDLETS: &[(&str, &[&str], &str)] = &[
     ),
     ("Out-String", &["-Width"], "Windows"),
     ("Get-ADSyncScheduler", &[], "product facts 2.12 [P]"),
+    ("Get-ADSyncConnector", &[], "product facts 2.12 [P]"),
+    (
+        "Get-ADSyncSchedulerConnectorOverride",
+        &[],
+        "product facts 2.12 [P]; names of its output unverified",
+    ),
     (
         "Get-ADSyncConnectorRunStatus",
         &[],
@@ -69,7 +75,9 @@ const CMDLETS: &[(&str, &[&str], &str)] = &[
     ("Get-Item", &["-Path"], "Windows"),
     ("Get-ChildItem", &["-Path"], "Windows"),
     ("Get-Content", &["-Path"], "Windows"),
-    ("Remove-Item", &["-Path", "-Force"], "Windows"),
+    ("Remove-Item", &["-Path", "-Recurse", "-Force"], "Windows"),
+    ("New-Item", &["-ItemType", "-Path"], "Windows"),
+    ("ConvertFrom-Csv", &[], "Windows"),
     ("Join-Path", &[], "Windows"),
     ("Test-Path", &[], "Windows"),
     ("ConvertFrom-Json", &[], "Windows"),
@@ -79,6 +87,13 @@ const CMDLETS: &[(&str, &[&str], &str)] = &[
     ("Select-Object", &["-First", "-Last"], "Windows"),
     ("Sort-Object", &["-Property"], "Windows"),
     ("New-Object", &[], "Windows"),
+];
+
+/// A program that is called by its full path, and where it is documented. `$bin` is the product's own folder.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("\"$env:SystemRoot\\System32\\secedit.exe\"", "Windows"),
+    ("\"$bin\\csexport.exe\"", "product facts 2.11 [P]"),
+    ("\"$bin\\CSExportAnalyzer.exe\"", "product facts 2.11 [P]"),
 ];
 
 fn scripts() -> Vec<(String, String)> {
@@ -154,8 +169,7 @@ fn each_cmdlet_and_parameter_stands_in_the_table_with_its_source() {
             if functions.iter().any(|own| own == command) || command.starts_with('$') {
                 return;
             }
-            // The one program that is called, by its full path.
-            if command.starts_with("\"$env:SystemRoot\\System32\\secedit.exe\"") {
+            if PROGRAMS.iter().any(|(program, _)| command == *program) {
                 return;
             }
             let line = node.start_position().row + 1;

@@ -354,6 +354,8 @@ impl Demo {
                 text: estate::POLICY.to_owned(),
             }),
             purpose: controller_core::plan::Purpose::Install,
+            active: None,
+            off: None,
         }
     }
 
@@ -416,6 +418,7 @@ impl Demo {
                 &ApplyAsk {
                     change: Some("CHG-DEMO".to_owned()),
                     irreversible: None,
+                    off: None,
                 },
             )
             .await?;

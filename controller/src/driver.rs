@@ -3,7 +3,8 @@
 
 mod state;
 
-pub use state::{Core, OpenAsk, Progress, Refused};
+pub(crate) use state::is_here;
+pub use state::{Consent, Core, OpenAsk, Progress, Refused};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -85,6 +85,25 @@ pub struct ConnectFacts {
     pub cycle_enabled: Option<bool>,
 }
 
+impl ConnectFacts {
+    /// Its service is stopped and disabled: it exports nothing, whatever its scheduler would say, and comes back with no
+    /// restart of the server.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        self.service == Some(ServiceState::Disabled)
+    }
+
+    /// Whether it counts as staging, or else as active; `None` where that cannot be told. One that is fenced is not active.
+    #[must_use]
+    pub fn mode(&self) -> Option<bool> {
+        if self.is_fenced() {
+            Some(true)
+        } else {
+            self.staging
+        }
+    }
+}
+
 /// What a target last reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -219,6 +219,10 @@ pub enum ConnectWork {
     UpgradeStaging,
     /// Upgrades the active server in place: it stays active.
     UpgradeActive,
+    /// Puts the active server into staging mode: it stops exporting.
+    SwitchToStaging,
+    /// Takes a staging server out of staging mode: it becomes active.
+    SwitchToActive,
 }
 
 impl ConnectWork {
@@ -226,10 +230,38 @@ impl ConnectWork {
     #[must_use]
     pub const fn staging(self) -> bool {
         match self {
-            Self::InstallStaging | Self::UpgradeStaging => true,
-            Self::InstallActive | Self::UpgradeActive => false,
+            Self::InstallStaging | Self::UpgradeStaging | Self::SwitchToStaging => true,
+            Self::InstallActive | Self::UpgradeActive | Self::SwitchToActive => false,
         }
     }
+
+    /// Whether the mode itself is what changes.
+    #[must_use]
+    pub const fn switches(self) -> bool {
+        matches!(self, Self::SwitchToStaging | Self::SwitchToActive)
+    }
+}
+
+/// How many objects a staging server may be about to change when it becomes active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportLimits {
+    /// Objects that would be added.
+    pub add: u32,
+    /// Objects that would be updated.
+    pub update: u32,
+    /// Objects that would be deleted.
+    pub delete: u32,
+}
+
+/// Counts what a staging server would export if it became active, and holds it against limits (guard rail G4; facts 2.11).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewConnectExports {
+    /// Over all connectors together.
+    pub limits: ExportLimits,
+    /// How many minutes ago the last cycle may have begun: what is counted is as old as that.
+    pub max_age_minutes: u32,
 }
 
 /// Guides a person through the MSI and the wizard of Connect Sync and watches for its end.
@@ -302,6 +334,10 @@ pub enum Step {
     GuideConnect(GuideConnect),
     /// Verifies Connect Sync.
     VerifyConnect(VerifyConnect),
+    /// Counts what a staging server would export.
+    ReviewConnectExports(ReviewConnectExports),
+    /// Stops and disables the service of Connect Sync, so that a server that was said to be off exports nothing any more.
+    FenceConnect,
     /// Takes the provisioning agent off the server.
     RemoveProvisioningAgent(RemoveProvisioningAgent),
     /// Verifies that the provisioning agent is gone.
@@ -323,12 +359,14 @@ impl Step {
             | Self::StageConnect(_)
             | Self::GuideConnect(_)
             | Self::VerifyConnect(_)
+            | Self::ReviewConnectExports(_)
+            | Self::FenceConnect
             | Self::VerifyProvisioningAgentRemoved(_) => None,
         }
     }
 
     /// Every kind that this version knows, as the manifest spells it.
-    pub const KINDS: [&'static str; 11] = [
+    pub const KINDS: [&'static str; 13] = [
         "report-facts",
         "preflight",
         "install-provisioning-agent",
@@ -340,6 +378,8 @@ impl Step {
         "verify-connect",
         "remove-provisioning-agent",
         "verify-provisioning-agent-removed",
+        "review-connect-exports",
+        "fence-connect",
     ];
 
     /// The kind, as the manifest spells it.
@@ -357,6 +397,8 @@ impl Step {
             Self::VerifyConnect(_) => Self::KINDS[8],
             Self::RemoveProvisioningAgent(_) => Self::KINDS[9],
             Self::VerifyProvisioningAgentRemoved(_) => Self::KINDS[10],
+            Self::ReviewConnectExports(_) => Self::KINDS[11],
+            Self::FenceConnect => Self::KINDS[12],
         }
     }
 
@@ -371,7 +413,10 @@ impl Step {
             Self::GuideProvisioningAgent(_) => "wizard of the provisioning agent",
             Self::VerifyProvisioningAgent(_) => "verify provisioning agent",
             Self::StageConnect(_) => "stage Connect installer",
+            Self::GuideConnect(guide) if guide.work.switches() => "switch Connect's mode by wizard",
             Self::GuideConnect(_) => "install Connect by wizard",
+            Self::ReviewConnectExports(_) => "count Connect's pending exports",
+            Self::FenceConnect => "stop and disable Connect",
             Self::VerifyConnect(_) => "verify Connect",
             Self::RemoveProvisioningAgent(_) => "remove provisioning agent",
             Self::VerifyProvisioningAgentRemoved(_) => "verify that the provisioning agent is gone",
@@ -385,10 +430,12 @@ impl Step {
             Self::ReportFacts => 5,
             Self::Preflight(_)
             | Self::VerifyConnect(_)
+            | Self::FenceConnect
             | Self::VerifyProvisioningAgentRemoved(_) => 15,
             Self::VerifyProvisioningAgent(_) => 20,
             Self::InstallProvisioningAgent(_)
             | Self::StageConnect(_)
+            | Self::ReviewConnectExports(_)
             | Self::RemoveProvisioningAgent(_) => 60,
             Self::RegisterProvisioningAgent(_)
             | Self::GuideProvisioningAgent(_)
@@ -404,6 +451,7 @@ impl Step {
             Self::ReportFacts
             | Self::VerifyProvisioningAgent(_)
             | Self::VerifyConnect(_)
+            | Self::ReviewConnectExports(_)
             | Self::VerifyProvisioningAgentRemoved(_) => true,
             Self::Preflight(preflight) => preflight.may_fix.is_empty(),
             Self::InstallProvisioningAgent(_)
@@ -411,6 +459,7 @@ impl Step {
             | Self::GuideProvisioningAgent(_)
             | Self::StageConnect(_)
             | Self::GuideConnect(_)
+            | Self::FenceConnect
             | Self::RemoveProvisioningAgent(_) => false,
         }
     }

@@ -1,5 +1,5 @@
 //! The catalogue of probes, as data: what is probed before and after, what passes, how grave a failure is, what to do
-//! about it and who does it. Ids are those of sections 5 (`PF`) and 6 (`PV`) of the product facts; `SEC` and `RM` (after a
+//! about it and who does it. Ids are those of sections 5 (`PF`) and 6 (`PV`) of the product facts; `SEC`, `SW` and `RM` (after a
 //! removal) are Entrain's own.
 
 use protocol::event::{Finding, Owner, Severity, Verdict};
@@ -179,6 +179,9 @@ probes! {
     PV23 CONNECT, Block, Server: "version of the engine", wants "the wanted one or later", else "run the installer of that version";
     PV24 CONNECT, Warn, Server: "scheduler", wants "cycle enabled, not suspended", else "close the wizard; Set-ADSyncScheduler -SyncCycleEnabled $true where the cycle was held";
     PV25 CONNECT, Block, Server: "staging mode is readable", wants "readable", else "look at the server; the wizard shows its state";
+    PV30 CONNECT, Block, Server: "full import or synchronization that is still due", wants "none", else "let the server do its full import and synchronization, then retry: what is counted before them is not what it would export";
+    PV31 CONNECT, Block, Server: "pending exports of the staging server", wants "within the limits", else "look at them (csexport, CSExportAnalyzer): mend the rules or filters that make them, or raise pending_exports in the topology where they are meant";
+    SW01 CONNECT, Block, Server: "age of what is counted: the last cycle", wants "young enough", else "see that the scheduler runs and is not suspended, wait for its next cycle, then retry";
     RM01 AGENT, Block, Server: "the product's programs, as Windows lists them", wants "none; the updater stays where another tool uses it", else "remove what is listed, the package first: Settings, Installed apps";
     RM02 AGENT, Block, Server: "service of the agent", wants "absent", else "restart the server; then sc.exe delete AADConnectProvisioningAgent where nothing lists the product";
     RM03 AGENT, Info, Server: "service of the updater", wants "absent, unless another tool of the vendor uses it", else "remove \"Microsoft Entra Connect Agent Updater\" where no other tool of the vendor is on the server";

@@ -154,6 +154,8 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         | Step::StageConnect(_)
         | Step::GuideConnect(_)
         | Step::VerifyConnect(_)
+        | Step::ReviewConnectExports(_)
+        | Step::FenceConnect
         | Step::RemoveProvisioningAgent(_)
         | Step::VerifyProvisioningAgentRemoved(_) => 0,
     };
@@ -183,6 +185,8 @@ fn artifacts_fit(manifest: &Manifest) -> Result<(), Refusal> {
             | Step::VerifyProvisioningAgent(_)
             | Step::GuideConnect(_)
             | Step::VerifyConnect(_)
+            | Step::ReviewConnectExports(_)
+            | Step::FenceConnect
             | Step::RemoveProvisioningAgent(_)
             | Step::VerifyProvisioningAgentRemoved(_) => continue,
         };

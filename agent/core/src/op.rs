@@ -44,6 +44,8 @@ pub enum Script {
     ConfigureProvisioningAgent,
     /// Reads the scheduler of Connect Sync.
     ReadConnectScheduler,
+    /// Counts what a staging server of Connect Sync would export.
+    ReviewConnectExports,
 }
 
 /// A log that an installer writes; the executor knows where.
@@ -192,6 +194,11 @@ pub enum Op {
         /// Service name.
         name: String,
     },
+    /// Keeps a service from ever being started, and asks it to stop; whether it has stopped is looked at afterwards.
+    DisableService {
+        /// Service name.
+        name: String,
+    },
     /// Reads the ProductVersion of an executable.
     FileVersion {
         /// Full path.
@@ -295,6 +302,7 @@ impl Op {
             Self::SetRegistry { .. }
             | Self::RequireRestart
             | Self::EnableService { .. }
+            | Self::DisableService { .. }
             | Self::Fetch { .. }
             | Self::Stage { .. }
             | Self::AwaitInstaller

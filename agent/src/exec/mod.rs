@@ -14,6 +14,7 @@ use std::path::Path;
 use agent_core::op::{Op, Outcome};
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::ArtifactRef;
+use protocol::step::Step;
 
 /// Secrets that have come, by kind. In memory only.
 pub type Secrets = BTreeMap<SecretKind, Secret>;
@@ -44,6 +45,16 @@ impl Exec {
             let _ = folder;
             Self::Nothing
         }
+    }
+
+    /// A step begins. On a real server a person reads its task; the modelled person has only this.
+    pub fn begun(&self, step: &Step) {
+        #[cfg(feature = "twin")]
+        if let Self::Twin(twin) = self {
+            twin.begun(step);
+        }
+        #[cfg(not(feature = "twin"))]
+        let _ = step;
     }
 
     /// Performs one operation. Artifacts were fetched before.
@@ -113,6 +124,7 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
         | Op::RequireRestart
         | Op::Service { .. }
         | Op::EnableService { .. }
+        | Op::DisableService { .. }
         | Op::FileVersion { .. }
         | Op::SecretsFit { .. }
         | Op::Fetch { .. }

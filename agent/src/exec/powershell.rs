@@ -38,6 +38,7 @@ pub const fn text(script: Script) -> &'static str {
         Script::InspectHost => with_prelude!("inspect-host"),
         Script::ConfigureProvisioningAgent => with_prelude!("configure-provisioning-agent"),
         Script::ReadConnectScheduler => with_prelude!("read-connect-scheduler"),
+        Script::ReviewConnectExports => with_prelude!("review-connect-exports"),
     }
 }
 
@@ -216,7 +217,7 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
                 && last["error"].is_object()
                 && matches!(
                     last["error"]["at"].as_str(),
-                    Some("Resolve-DnsName" | "Get-ADSyncScheduler")
+                    Some("Resolve-DnsName" | "Get-ADSyncScheduler" | "Get-ADSyncConnector")
                 ) =>
         {
             let error = &last["error"];
@@ -234,10 +235,11 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
 mod tests {
     use super::*;
 
-    const ALL: [&str; 3] = [
+    const ALL: [&str; 4] = [
         text(Script::InspectHost),
         text(Script::ConfigureProvisioningAgent),
         text(Script::ReadConnectScheduler),
+        text(Script::ReviewConnectExports),
     ];
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use agent_core::op::{Op, Outcome};
 use agent_twin::{Fault, Profile, Shared, Twin};
+use protocol::step::Step;
 
 use crate::exec::Secrets;
 use crate::files;
@@ -82,6 +83,22 @@ impl TwinExec {
             }
         }
         (outcome, time)
+    }
+
+    /// A step begins: the modelled person reads what it asks, and still knows it when the agent has come back.
+    pub fn begun(&self, step: &Step) {
+        let mut twin = self
+            .twin
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let before = twin.clone();
+        twin.asked(step);
+        if before != *twin {
+            let bytes = serde_json::to_vec(&*twin).expect("a model serializes");
+            if let Err(error) = files::write(&self.model, &bytes) {
+                tracing::error!(%error, "the model could not be kept");
+            }
+        }
     }
 
     /// What the servers of the domain share: in a file beside their folders, under a lock while it is changed.

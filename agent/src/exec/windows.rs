@@ -107,7 +107,10 @@ impl WindowsExec {
             }
             Op::SetRegistry { key, value, data } => done(set_registry(key, value, data)),
             Op::Service { name } => service(name).map_or_else(Outcome::Failed, Outcome::Service),
-            Op::EnableService { name } => done(enable(name)),
+            Op::EnableService { name } => done(configure(name, "demand")),
+            Op::DisableService { name } => {
+                done(configure(name, "disabled").and_then(|()| stop(name)))
+            }
             Op::FileVersion { path } => file_version(Path::new(path)),
             // The agent itself answers, which has them.
             Op::SecretsFit { .. } => Outcome::Exists(false),
@@ -555,16 +558,33 @@ fn service(name: &str) -> Result<Option<Service>, String> {
 }
 
 /// Sets a disabled service to be started on demand. `sc config` is what the documentation of Windows gives for it.
-fn enable(name: &str) -> Result<(), String> {
-    let output = std::process::Command::new(r"C:\Windows\System32\sc.exe")
-        .args(["config", name, "start=", "demand"])
-        .output()
-        .map_err(|error| error.to_string())?;
+/// How Windows starts a service.
+fn configure(name: &str, start: &str) -> Result<(), String> {
+    let output = sc(&["config", name, "start=", start])?;
     if output.status.success() {
         Ok(())
     } else {
         Err(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
+}
+
+/// Asks a service to stop; one that does not run is stopped.
+fn stop(name: &str) -> Result<(), String> {
+    /// ERROR_SERVICE_NOT_ACTIVE.
+    const NOT_ACTIVE: i32 = 1062;
+    let output = sc(&["stop", name])?;
+    if output.status.success() || output.status.code() == Some(NOT_ACTIVE) {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+}
+
+fn sc(arguments: &[&str]) -> Result<std::process::Output, String> {
+    std::process::Command::new(r"C:\Windows\System32\sc.exe")
+        .args(arguments)
+        .output()
+        .map_err(|error| error.to_string())
 }
 
 fn machine() -> Outcome {

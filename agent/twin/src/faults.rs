@@ -44,6 +44,14 @@ pub enum Fault {
     DomainCredentialDemanded,
     /// The wizard was left open: the scheduler is suspended (PV24).
     SchedulerSuspended,
+    /// The staging server would delete objects (PV31).
+    DeletionsPending,
+    /// The product's tools that count pending exports fail (PV31).
+    ExportsUnreadable,
+    /// A full synchronization is still due on the staging server (PV30).
+    FullSyncDue,
+    /// The last cycle of the staging server is long ago (SW01).
+    CycleOverdue,
     /// The agent's service stopped and does not start.
     ServiceStopped,
     /// No KDS root key is usable.
@@ -152,7 +160,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 71] = [
+    pub const ALL: [Self; 75] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -173,6 +181,10 @@ impl Fault {
         Self::DomainCredentialDemanded,
         Self::ServiceStopped,
         Self::SchedulerSuspended,
+        Self::DeletionsPending,
+        Self::ExportsUnreadable,
+        Self::FullSyncDue,
+        Self::CycleOverdue,
         Self::NoKdsKey,
         Self::SecureChannelBroken,
         Self::NotElevated,

@@ -9,6 +9,7 @@ use agent_core::step::facts::join;
 use protocol::facts::ServiceState;
 use protocol::secret::{AccessToken, Secret, SecretKind};
 use protocol::signed::ArtifactRef;
+use protocol::step::Step;
 use protocol::{TenantId, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -39,6 +40,12 @@ pub struct Twin {
     /// The modelled person ticks staging mode when Connect is installed.
     #[serde(default)]
     ticks_staging: bool,
+    /// The modelled person was asked to set staging mode to that.
+    #[serde(default)]
+    asked_staging: Option<bool>,
+    /// Rounds in which a cycle still runs when pending exports are counted.
+    #[serde(default)]
+    cycles: u32,
     /// The account that the modelled person chooses at the wizard.
     chosen: String,
     /// Domains that the module was given.
@@ -70,6 +77,8 @@ impl Twin {
             staging: None,
             person_rounds: None,
             ticks_staging: false,
+            asked_staging: None,
+            cycles: 0,
             chosen: product::DEFAULT_GMSA.to_owned(),
             domains: Vec::new(),
             view: View::default(),
@@ -129,6 +138,14 @@ impl Twin {
         self.staging
     }
 
+    /// Whether its Connect Sync exports: configured, not staging, and not kept from running.
+    #[must_use]
+    pub fn exports(&self) -> bool {
+        let engine = self.service(product::CONNECT_SERVICE);
+        self.staging == Some(false)
+            && engine.is_some_and(|engine| engine.state != ServiceState::Disabled)
+    }
+
     /// Has the agent's service run as that account.
     pub fn set_account(&mut self, account: &str) {
         if let Some(service) = self.services.get_mut(product::AGENT_SERVICE) {
@@ -149,6 +166,25 @@ impl Twin {
     /// Has the modelled person tick staging mode when Connect is installed.
     pub const fn tick_staging(&mut self) {
         self.ticks_staging = true;
+    }
+
+    /// Has a cycle of Connect run for that many looks at the pending exports.
+    pub const fn run_cycle(&mut self, looks: u32) {
+        self.cycles = looks;
+    }
+
+    /// A step begins: where it is a person's work, the modelled person reads what is to be done, and does it that way.
+    pub fn asked(&mut self, step: &Step) {
+        self.asked_staging = None;
+        if let Step::GuideProvisioningAgent(guide) = step
+            && let Some(gmsa) = &guide.gmsa
+        {
+            self.choose_account(gmsa.as_str());
+        }
+        if let Step::GuideConnect(guide) = step {
+            self.ticks_staging = guide.work.staging();
+            self.asked_staging = guide.work.switches().then(|| guide.work.staging());
+        }
     }
 
     /// A person registers the agent at the wizard just now.
@@ -398,6 +434,14 @@ impl Twin {
                 self.changes.push(format!("enable {name}"));
                 (Outcome::Done, INSTANT)
             }
+            Op::DisableService { name } => {
+                if let Some(service) = self.services.get_mut(name) {
+                    service.state = ServiceState::Disabled;
+                    service.automatic = false;
+                }
+                self.changes.push(format!("disable {name}"));
+                (Outcome::Done, seconds(20))
+            }
             Op::FileVersion { path } => (
                 Outcome::FileVersion(self.files.get(&path.to_lowercase()).copied().flatten()),
                 INSTANT,
@@ -634,7 +678,9 @@ impl Twin {
                 (Outcome::Script { lines }, Duration::from_secs(45))
             }
             Script::ReadConnectScheduler => {
-                let outcome = match self.staging {
+                let engine = self.service(product::CONNECT_SERVICE);
+                let answers = engine.is_some_and(|engine| engine.state == ServiceState::Running);
+                let outcome = match self.staging.filter(|_| answers) {
                     Some(staging) => Outcome::Script {
                         lines: vec![
                             json!({ "stagingModeEnabled": staging, "syncCycleEnabled": true, "schedulerSuspended": self.has(Fault::SchedulerSuspended) }),
@@ -644,6 +690,41 @@ impl Twin {
                 };
                 (outcome, Duration::from_secs(3))
             }
+            Script::ReviewConnectExports => (self.pending_exports(), Duration::from_secs(90)),
+        }
+    }
+
+    fn pending_exports(&mut self) -> Outcome {
+        if self.staging.is_none() || self.has(Fault::ExportsUnreadable) {
+            return Outcome::Failed("Get-ADSyncConnector: csexport ended with 1".to_owned());
+        }
+        if self.cycles > 0 {
+            self.cycles -= 1;
+            return Outcome::Script {
+                lines: vec![json!({ "running": true })],
+            };
+        }
+        let delete = if self.has(Fault::DeletionsPending) {
+            7
+        } else {
+            0
+        };
+        let full: &[&str] = if self.has(Fault::FullSyncDue) {
+            &["corp"]
+        } else {
+            &[]
+        };
+        let next = if self.has(Fault::CycleOverdue) {
+            -600
+        } else {
+            18
+        };
+        Outcome::Script {
+            lines: vec![
+                json!({ "connector": "tenant - AAD", "add": 1, "update": 3, "delete": delete, "other": 0 }),
+                json!({ "connector": "corp", "add": 0, "update": 2, "delete": 0, "other": 0 }),
+                json!({ "full": full, "nextInMinutes": next, "everyMinutes": 30 }),
+            ],
         }
     }
 
@@ -901,7 +982,10 @@ impl Twin {
         let connect_waits = self
             .staged
             .is_some_and(|staged| there.is_none_or(|there| there < staged));
-        if !unregistered && !connect_waits {
+        let other_mode = self
+            .asked_staging
+            .filter(|to| self.staging.is_some_and(|now| now != *to));
+        if !unregistered && !connect_waits && other_mode.is_none() {
             return;
         }
         // The wizard's sign-in page does not come up.
@@ -915,6 +999,10 @@ impl Twin {
         self.waited = 0;
         if unregistered {
             self.register_by_hand(&tenant);
+        } else if let Some(to) = other_mode {
+            self.changes
+                .push(format!("wizard of Connect: staging mode {to}"));
+            self.staging = Some(to);
         } else if let Some(version) = self.staged {
             self.changes.push("wizard of Connect".to_owned());
             let keeps =

@@ -15,7 +15,6 @@ use protocol::facts::{Facts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::{Manifest, TrustRoot, Verified};
-use protocol::step::{ConnectWork, Step};
 use protocol::{Attempt, BundleId, Digest, Generation, StepIndex, TargetId, Timestamp};
 
 /// How fast an artifact comes over a site's line, in bytes a second.
@@ -107,18 +106,6 @@ impl Server {
         twin.take_rounds(u32::try_from(rounds).unwrap_or(u32::MAX));
         if let Some(account) = agent.and_then(|agent| agent.account.as_deref()) {
             twin.set_account(account);
-        }
-        for step in part.phases.iter().flat_map(|phase| &phase.steps) {
-            if let Step::GuideProvisioningAgent(guide) = step
-                && let Some(gmsa) = &guide.gmsa
-            {
-                twin.choose_account(gmsa.as_str());
-            }
-            if let Step::GuideConnect(guide) = step
-                && guide.work == ConnectWork::InstallStaging
-            {
-                twin.tick_staging();
-            }
         }
         Self {
             target: target.clone(),
@@ -249,6 +236,11 @@ impl Server {
             self.inside = Some(section.clone());
         } else if let Event::SectionLeft { .. } = &event {
             self.inside = None;
+        } else if let Event::StepBegun { step, .. } = &event
+            && let Some((manifest, _)) = &self.bundle
+            && let Some(step) = manifest.steps.get(usize::from(step.0))
+        {
+            self.twin.asked(step);
         }
         if let Some((_, history)) = &mut self.bundle {
             history.push(event.clone());

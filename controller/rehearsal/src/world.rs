@@ -196,7 +196,14 @@ impl World {
             if let Some(facts) = facts {
                 world.told(target, &Event::FactsReported(Box::new(facts.clone())));
             }
-            world.arrives(target);
+            // Whoever is said to be off does not come back while another takes its place.
+            if plan.off.as_ref() != Some(target) {
+                world.arrives(target);
+            }
+        }
+        if let Some(target) = plan.off.clone() {
+            let by = "a rehearsal".to_owned();
+            world.record(Record::SaidOff { target, by });
         }
         let applied = Record::Applied {
             rollout: ROLLOUT,
@@ -656,8 +663,8 @@ impl World {
     /// Whether a server is its tenant's active Connect server, as it is; `None` without Connect.
     #[must_use]
     pub fn is_active(&self, target: &TargetId) -> Option<bool> {
-        let staging = self.servers.get(target)?.twin.staging()?;
-        Some(!staging)
+        let twin = &self.servers.get(target)?.twin;
+        twin.staging().map(|_| twin.exports())
     }
 
     /// Nothing is under way and nothing will be, without a person.

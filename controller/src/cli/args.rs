@@ -118,6 +118,33 @@ pub(crate) enum Verb {
         #[command(flatten)]
         json: Json,
     },
+    /// Makes a plan by which a staging Connect server becomes the active one: what it would export is counted first, then a
+    /// person puts the active server into staging mode, then takes this one out of it. `apply` carries it out.
+    ///
+    /// Example: entrain swap fab-sync-02.fabrikam.com topology.toml
+    Swap {
+        /// The server that is to become active.
+        server: TargetId,
+        #[command(flatten)]
+        documents: Documents,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Makes a plan by which a staging Connect server becomes active in place of one that is off for good or for long. Whoever
+    /// applies it says so by name; when that server is back, its Connect is stopped and disabled before anything else.
+    ///
+    /// Example: entrain failover fab-sync-02.fabrikam.com --off fab-sync-01.fabrikam.com topology.toml
+    Failover {
+        /// The server that is to become active.
+        server: TargetId,
+        /// The server that was active and is off.
+        #[arg(long, value_name = "SERVER")]
+        off: TargetId,
+        #[command(flatten)]
+        documents: Documents,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Asks every server whether it is ready, and says what is to be mended and by whom; changes nothing.
     ///
     /// Example: entrain preflight topology.toml
@@ -176,6 +203,9 @@ pub(crate) enum Verb {
         /// How many of its acts cannot be undone, as the plan lists them: given by whoever has read them.
         #[arg(long, value_name = "COUNT")]
         irreversible: Option<u32>,
+        /// The active Connect server that is off, as you know: for a plan of `failover`.
+        #[arg(long, value_name = "SERVER")]
+        off: Option<TargetId>,
         /// Watches until the rollout is over.
         #[arg(long)]
         watch: bool,
@@ -502,6 +532,8 @@ mod tests {
 
     /// Verbs that read, and print what they read.
     const READ: &[&str] = &[
+        "swap",
+        "failover",
         "agents",
         "agents list",
         "artifact list",

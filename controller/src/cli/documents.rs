@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use controller_core::finding::Severity;
 use controller_core::plan::Purpose;
 use controller_core::topology::Document;
-use protocol::DomainName;
+use protocol::{DomainName, TargetId};
 
 use crate::cli::args::Documents;
 use crate::cli::{exit, output};
@@ -57,6 +57,8 @@ pub(super) fn ask(documents: &Documents, purpose: Purpose) -> anyhow::Result<Pla
         topology: read_topology(&documents.topology)?,
         policy,
         purpose,
+        active: None,
+        off: None,
     })
 }
 
@@ -105,7 +107,28 @@ pub(super) async fn plan(
     purpose: Purpose,
     json: bool,
 ) -> anyhow::Result<u8> {
-    let planned: Planned = client.post("/v1/plans", &ask(documents, purpose)?).await?;
+    planned(client, &ask(documents, purpose)?, json).await
+}
+
+/// Makes the plan by which another Connect server becomes the active one, in place of one that is `off` where that is named.
+pub(super) async fn swap(
+    client: &Client,
+    server: TargetId,
+    off: Option<TargetId>,
+    documents: &Documents,
+    json: bool,
+) -> anyhow::Result<u8> {
+    let ask = PlanAsk {
+        active: Some(server),
+        off,
+        // Nothing is installed: no artifact is needed.
+        ..ask(documents, Purpose::Verify)?
+    };
+    planned(client, &ask, json).await
+}
+
+async fn planned(client: &Client, ask: &PlanAsk, json: bool) -> anyhow::Result<u8> {
+    let planned: Planned = client.post("/v1/plans", ask).await?;
     if json {
         output::json(&planned)?;
     } else {
@@ -114,8 +137,10 @@ pub(super) async fn plan(
         if let Some(plan) = planned.plan
             && planned.alarms.is_empty()
         {
+            let off = ask.off.as_ref();
+            let off = off.map_or(String::new(), |off| format!(" --off {off}"));
             output::error(&format!(
-                "\nentrain rehearse {0}   tells how that would go\nentrain apply {0}      carries it out",
+                "\nentrain rehearse {0}   tells how that would go\nentrain apply {0}{off}      carries it out",
                 plan.0.short()
             ));
         }

@@ -15,7 +15,7 @@ use crate::authority::{self, Settings};
 use crate::cli::agents::{agents, token};
 use crate::cli::args::{Arguments, Verb};
 use crate::cli::artifacts::artifact;
-use crate::cli::documents::{ask, check, handover, plan, show};
+use crate::cli::documents::{ask, check, handover, plan, show, swap};
 use crate::cli::log::{logs, record};
 use crate::cli::people::{secrets, tasks};
 use crate::cli::rollouts::{code, ended, newest, order};
@@ -74,6 +74,17 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             };
             plan(&client, &documents, purpose, json.json).await
         }
+        Verb::Swap {
+            server,
+            documents,
+            json,
+        } => swap(&client, server, None, &documents, json.json).await,
+        Verb::Failover {
+            server,
+            off,
+            documents,
+            json,
+        } => swap(&client, server, Some(off), &documents, json.json).await,
         Verb::Handover {
             domain,
             documents,
@@ -118,11 +129,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             plan,
             change,
             irreversible,
+            off,
             watch,
         } => {
             let ask = ApplyAsk {
                 change,
                 irreversible,
+                off,
             };
             let applied: Applied = client
                 .post(&format!("/v1/plans/{plan}/apply"), &ask)

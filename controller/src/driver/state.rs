@@ -69,6 +69,24 @@ impl Refused {
 /// How many refusals are kept.
 const REFUSALS: usize = 100;
 
+/// What an operator says when a plan is applied.
+#[derive(Debug, Clone, Default)]
+pub struct Consent {
+    /// Change number.
+    pub change: Option<String>,
+    /// How many acts that cannot be undone are accepted.
+    pub irreversible: u32,
+    /// The active Connect server that is off, as they know.
+    pub off: Option<TargetId>,
+}
+
+/// Why nothing takes the place of a server that has a session.
+pub(crate) fn is_here(off: &TargetId) -> String {
+    format!(
+        "{off} is connected just now, so it is not off; entrain swap puts it into staging mode first"
+    )
+}
+
 /// A question for a secret that is open just now.
 #[derive(Debug)]
 pub struct OpenAsk {
@@ -516,10 +534,14 @@ impl Core {
         &mut self,
         batch: &mut Batch,
         plan_id: PlanId,
-        change: Option<String>,
-        irreversible: Option<u32>,
+        consent: Consent,
         by: &str,
     ) -> Result<RolloutId, String> {
+        let Consent {
+            change,
+            irreversible,
+            off: said,
+        } = consent;
         let plan = self
             .plans
             .get(&plan_id)
@@ -533,7 +555,7 @@ impl Core {
             );
         }
         let acts = u32::try_from(plan.irreversible.len()).unwrap_or(u32::MAX);
-        if acts != irreversible.unwrap_or(0) {
+        if acts != irreversible {
             return Err(match acts {
                 0 => "nothing in this plan is beyond undoing: leave --irreversible out".to_owned(),
                 _ => format!(
@@ -541,6 +563,23 @@ impl Core {
                     plan.irreversible.join("; ")
                 ),
             });
+        }
+        let off = plan.off.clone();
+        match (&off, &said) {
+            (Some(off), Some(said)) if off == said => {
+                if self.live.connected.contains(off) {
+                    return Err(is_here(off));
+                }
+            }
+            (Some(off), _) => {
+                return Err(format!(
+                    "by this plan another server becomes active in place of {off}; whoever knows that it is off gives --off {off}"
+                ));
+            }
+            (None, Some(_)) => {
+                return Err("nobody is taken to be off in this plan: leave --off out".to_owned());
+            }
+            (None, None) => {}
         }
         let facts = facts::digest(self.fleet.known(), plan.targets.keys().cloned());
         if facts != plan.facts {
@@ -566,6 +605,10 @@ impl Core {
             ));
         }
         let id = self.fleet.next_rollout();
+        if let Some(target) = off {
+            let by = by.to_owned();
+            self.record(batch, Record::SaidOff { target, by });
+        }
         self.record(
             batch,
             Record::Applied {

@@ -8,7 +8,7 @@ use axum::extract::{ConnectInfo, Path, State};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use controller_core::finding::{Finding, Severity};
-use controller_core::plan::{Inputs, Purpose, plan as build, render};
+use controller_core::plan::{Inputs, Purpose, failover, plan as build, render, switch};
 use controller_core::policy::{self, Policy};
 use controller_core::record::Record;
 use controller_core::topology::{self, Available, Document, Topology};
@@ -19,7 +19,7 @@ use protocol::wire::close::Close;
 use protocol::wire::latest::SecretAnswer;
 use protocol::{Digest, PlanId, RolloutId, TargetId};
 
-use crate::driver::{Batch, Core};
+use crate::driver::{Batch, Consent, Core, is_here};
 use crate::http::types::{
     Applied, ApplyAsk, BackupAsk, Checked, Done, FindingText, FreezeAsk, OfferAsk, OrderAsk,
     PlanAsk, Planned, SecretGiven, TokenAsk, TokenMade,
@@ -111,13 +111,25 @@ pub(super) async fn plan(
             };
             return drop(answer.send(Ok(none)));
         }
-        let plan = build(Inputs {
+        let artifacts = core.roster.newest();
+        let inputs = Inputs {
             topology: &read.topology,
             policy: &read.policy,
             known: core.fleet.known(),
-            artifacts: &core.roster.newest(),
+            artifacts: &artifacts,
             purpose: ask.purpose,
-        });
+        };
+        let here = |off: &TargetId| core.live.connected.contains(off);
+        let plan = match (&ask.active, &ask.off) {
+            (Some(_), Some(off)) if here(off) => Err(is_here(off)),
+            (Some(server), Some(off)) => failover(inputs, server, off),
+            (Some(server), None) => switch(inputs, server),
+            (None, _) => Ok(build(inputs)),
+        };
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(why) => return drop(answer.send(Err(Problem::Refused(why)))),
+        };
         let id = plan.id();
         let planned = Planned {
             findings,
@@ -131,9 +143,12 @@ pub(super) async fn plan(
             free.insert(plan);
             core.record(batch, Record::PlanStored { plan: id, by });
         }
-        batch.then(move |stored| drop(answer.send(stored.clone().map(|()| planned))));
+        batch.then(move |stored| {
+            let stored = stored.clone().map_err(Problem::Failed);
+            drop(answer.send(stored.map(|()| planned)));
+        });
     });
-    planned.await?.map(Json).map_err(Problem::Failed)
+    planned.await?.map(Json)
 }
 
 /// A plan by its full digest, or by the start of it where that names one alone.
@@ -173,7 +188,12 @@ pub(super) async fn apply(
 ) -> Answer<Applied> {
     let applied = api.hub.act(move |core, batch, answer| {
         let rollout = find_plan(core, &plan).and_then(|plan| {
-            core.apply_plan(batch, plan, ask.change, ask.irreversible, &by)
+            let consent = Consent {
+                change: ask.change,
+                irreversible: ask.irreversible.unwrap_or(0),
+                off: ask.off,
+            };
+            core.apply_plan(batch, plan, consent, &by)
                 .map_err(Problem::Refused)
         });
         answer_stored(batch, answer, rollout.map(|rollout| Applied { rollout }));

@@ -56,6 +56,12 @@ pub struct PlanAsk {
     pub policy: Option<Text>,
     /// What the plan is for.
     pub purpose: Purpose,
+    /// The Connect server that is to become the active one: the plan is for that alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<TargetId>,
+    /// The active Connect server that is off, where `active` takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off: Option<TargetId>,
 }
 
 /// A finding, ready to be shown.
@@ -102,6 +108,9 @@ pub struct ApplyAsk {
     /// How many acts that cannot be undone are accepted.
     #[serde(default)]
     pub irreversible: Option<u32>,
+    /// The active Connect server of which the operator says that it is off.
+    #[serde(default)]
+    pub off: Option<TargetId>,
 }
 
 /// What `rehearse` sends.

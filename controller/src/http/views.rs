@@ -274,6 +274,7 @@ fn describe(core: &Core, target: &TargetId) -> String {
             .version
             .map_or("unknown".to_owned(), |version| version.to_string());
         let mode = match connect.staging {
+            _ if connect.is_fenced() => "stopped and disabled",
             Some(true) => "staging",
             Some(false) => "active",
             None => "mode not readable",

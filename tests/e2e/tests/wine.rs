@@ -482,7 +482,54 @@ fn connect(world: &mut World, wine: &Wine, package: &Path) {
         (state == "done").then_some(())
     });
     assert_eq!(world.state(TARGET).1, "configured");
+    becomes_active_again(world, &wizard, &topology);
     drop(world.audit());
+}
+
+/// Somebody has put the server into staging mode; it is taken out of it after what it would export was counted.
+fn becomes_active_again(world: &World, wizard: &Path, topology: &str) {
+    let tick = wizard.join("staging");
+    std::fs::write(&tick, "").unwrap();
+    until("the mode is reported", || {
+        let verified = must(
+            world.entrain(&["plan", topology, "--verify", "--json"]),
+            "plan",
+        );
+        let plan: serde_json::Value = serde_json::from_slice(&verified.stdout).unwrap();
+        must(
+            world.entrain(&["apply", plan["plan"].as_str().unwrap()]),
+            "apply",
+        );
+        until("it is verified", || {
+            (world.state(TARGET).0 == "done").then_some(())
+        });
+        let agents = world.json(&["agents", "--json"]).to_string();
+        agents.contains("2.6.92.0 staging").then_some(())
+    });
+    let limits = format!(
+        "{}pending_exports = {{ add = 1, update = 5 }}\n",
+        std::fs::read_to_string(topology).unwrap()
+    );
+    let topology = world.write("swap.toml", &limits);
+    let planned = world.json(&["swap", TARGET, &topology, "--json"]);
+    let plan = planned["plan"].as_str().unwrap();
+    must(world.entrain(&["apply", plan]), "apply");
+    until("a person is asked for", || {
+        let (state, detail) = world.state(TARGET);
+        assert!(
+            !matches!(state.as_str(), "failed" | "refused" | "inconclusive"),
+            "{state}: {detail}\n{}",
+            text(&world.entrain(&["why", TARGET]))
+        );
+        let tasks = world.json(&["tasks", "list", "--json"]);
+        (tasks.as_array()?.len() == 1).then_some(())
+    });
+    std::fs::remove_file(tick).unwrap();
+    until("it is seen active", || {
+        (world.state(TARGET).0 == "done").then_some(())
+    });
+    let why = text(&world.entrain(&["why", TARGET]));
+    assert!(why.contains("active"), "{why}");
 }
 
 /// The setup fails as it does where a policy takes the right to log on as a service: the cause stands in the log of the

@@ -13,6 +13,10 @@ use crate::procedure::{Complete, Cx, Flow, Reading, fail};
 use crate::product;
 use crate::step::{self, WATCH, facts};
 
+/// How often, and how far apart, a service that was told to stop is looked at.
+const STOP_LOOKS: u32 = 24;
+const STOP_PAUSE: Duration = Duration::from_secs(5);
+
 const SCHEDULER_LIMIT: Duration = Duration::from_secs(120);
 
 /// What `Get-ADSyncScheduler` says; `None` for what it did not.
@@ -67,7 +71,7 @@ pub fn stage(stage: &StageConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     }
 }
 
-/// Opens the installation as work for a person and watches for its end.
+/// Opens the installation, the upgrade or the change of mode as work for a person and watches for its end.
 ///
 /// # Errors
 /// While outcomes are missing, and when it fails.
@@ -80,6 +84,10 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
             .filter(|version| *version >= guide.at_least)?;
         // The wizard's end shows by the scheduler: before it, the module does not answer.
         let is = connect.staging?;
+        // Where the mode is what changes, the other one is only where it began.
+        if guide.work.switches() && is != staging {
+            return None;
+        }
         let mode = if is { "staging" } else { "active" };
         Some((is, format!("version {version} configured, {mode}")))
     };
@@ -121,6 +129,41 @@ fn settled(is_staging: bool, wanted_staging: bool) -> Flow<()> {
         (true, false) => fail(
             "the server is staging now and was to be active: no server of the tenant may be exporting; look at the wizard's page on staging mode",
         ),
+    }
+}
+
+/// Stops and disables the engine's service. The scheduler is left as it is: its settings lie in the tenant and are shared
+/// with the server that is active now (facts 2.12), but for staging mode.
+///
+/// # Errors
+/// While outcomes are missing, and when the service still runs.
+pub fn fence(cx: &mut Cx<'_>) -> Flow<Complete> {
+    const OFF: &str = "ADSync is stopped and disabled: nothing is exported from here any more";
+    let state = |cx: &mut Cx<'_>| match cx.service(product::CONNECT_SERVICE)? {
+        Ok(service) => Ok(service.map(|service| service.state)),
+        Err(why) => fail(format!("the service ADSync could not be read: {why}")),
+    };
+    match state(cx)? {
+        None => {
+            return Ok(Complete::new(
+                Completion::AlreadySo,
+                "there is no service ADSync on this server",
+            ));
+        }
+        Some(ServiceState::Disabled) => return Ok(Complete::new(Completion::AlreadySo, OFF)),
+        Some(ServiceState::Running | ServiceState::NotRunning) => {}
+    }
+    if let Err(why) = cx.perform(Op::DisableService {
+        name: product::CONNECT_SERVICE.to_owned(),
+    })? {
+        return fail(format!("ADSync could not be stopped and disabled: {why}"));
+    }
+    let stopped = cx.retry(STOP_LOOKS, STOP_PAUSE, |cx| {
+        Ok(state(cx)?.filter(|state| *state == ServiceState::Disabled))
+    })?;
+    match stopped {
+        Some(_) => Ok(Complete::new(Completion::Applied, OFF)),
+        None => fail("ADSync was told to stop and still runs; end it by hand: it may be exporting"),
     }
 }
 

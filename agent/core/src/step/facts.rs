@@ -203,6 +203,7 @@ pub fn describe(facts: &Facts) -> String {
         .as_ref()
         .map_or("no Connect".to_owned(), |connect| {
             let mode = match connect.staging {
+                _ if connect.is_fenced() => "stopped and disabled",
                 Some(true) => "staging",
                 Some(false) => "active",
                 None => "mode not readable",

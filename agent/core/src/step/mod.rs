@@ -3,6 +3,7 @@
 
 pub mod connect;
 pub mod directory;
+pub mod exports;
 pub mod facts;
 mod installer;
 pub mod preflight;
@@ -41,6 +42,8 @@ pub fn perform(step: &Step, cx: &mut Cx<'_>) -> Flow<Complete> {
         Step::StageConnect(stage) => connect::stage(stage, cx),
         Step::GuideConnect(guide) => connect::guide(guide, cx),
         Step::VerifyConnect(verify) => connect::verify(verify, cx),
+        Step::FenceConnect => connect::fence(cx),
+        Step::ReviewConnectExports(review) => exports::review(review, cx),
         Step::RemoveProvisioningAgent(remove) => removal::remove(remove, cx),
         Step::VerifyProvisioningAgentRemoved(verify) => removal::verify(verify, cx),
     }

@@ -5,3 +5,4 @@ mod orders;
 mod preflight;
 mod removal;
 mod run;
+mod switch;

@@ -402,6 +402,9 @@ impl Fleet {
         if let Some(hold) = self.active_claim(id, target, part, started) {
             return Some(hold);
         }
+        if let Some(hold) = awaits(rollout, target, part, work) {
+            return Some(hold);
+        }
         // What has begun goes on to its next phase; waves, canaries and limits are for what begins.
         if work.has_begun() {
             return budget.hold(false);
@@ -456,7 +459,11 @@ impl Fleet {
         part: &TargetPlan,
         started: &BTreeSet<TargetId>,
     ) -> Option<Hold> {
-        if !part.makes_active() {
+        let phase = |id: RolloutId, target: &TargetId| {
+            let work = self.rollouts.get(&id)?.work.get(target)?;
+            Some(work.phase)
+        };
+        if !part.claims_active(phase(id, target)?) {
             return None;
         }
         let begun = |id: RolloutId, target: &TargetId| {
@@ -476,7 +483,21 @@ impl Fleet {
                     .work
                     .get(other)
                     .is_some_and(|work| work.state == TargetState::Unknown);
+                // It was staging when it was last seen, and a person may be taking it out of that just now.
+                let switching = theirs.switches_to_active()
+                    && (unknown
+                        || started.contains(other)
+                        || self.open.get(other).is_some_and(|open| {
+                            open.rollout == *other_id
+                                && theirs.claims_active(phase(*other_id, other).unwrap_or_default())
+                        }));
                 let why = match self.modes.get(other) {
+                    Some(Some(true)) if switching && unknown => {
+                        "may have become the tenant's active Connect server, and was not heard of since; its return lifts it, or a resolve"
+                    }
+                    Some(Some(true)) if switching => {
+                        "is being made the tenant's active Connect server"
+                    }
                     Some(Some(true)) => continue,
                     Some(Some(false)) if !self.known.contains_key(other) => {
                         "was the tenant's active Connect server when it was last heard of, and its agent is none of the fleet any more; enroll it again, or, when it is off for good, say so: entrain agents revoke --off"
@@ -616,6 +637,29 @@ impl Fleet {
         }
         domains
     }
+}
+
+/// Why a target waits for a phase of another one of its rollout.
+fn awaits(rollout: &Rollout, target: &TargetId, part: &TargetPlan, work: &Work) -> Option<Hold> {
+    let phase = part.phases.get(work.phase)?.phase;
+    let mut waits = rollout.plan.waits.iter();
+    waits.find_map(|wait| {
+        if wait.target != *target || wait.phase != phase {
+            return None;
+        }
+        let theirs = rollout.work.get(&wait.other)?;
+        let phases = &rollout.plan.targets.get(&wait.other)?.phases;
+        let until = phases.iter().position(|one| one.phase == wait.done)?;
+        if theirs.phase > until {
+            return None;
+        }
+        let (why, other, word) = (&wait.why, &wait.other, theirs.state.word());
+        if theirs.state.is_terminal() {
+            stands(format!("{why}: {other} is {word}; its retry lifts it"))
+        } else {
+            in_turn(format!("{why}: {other} is {word}; its end lifts it"))
+        }
+    })
 }
 
 /// Who may be in a section beside a target. Leave lapses when it was not used; whoever is away may be in its section all

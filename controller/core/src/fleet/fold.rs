@@ -418,7 +418,7 @@ impl Fleet {
         match event {
             Event::FactsReported(facts) => {
                 match &facts.connect {
-                    Some(connect) => drop(self.modes.insert(target.clone(), connect.staging)),
+                    Some(connect) => drop(self.modes.insert(target.clone(), connect.mode())),
                     None => drop(self.modes.remove(target)),
                 }
                 if let Some(known) = self.known.get_mut(target) {

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use crate::fleet::decide::{Live, frozen};
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
-use crate::plan::Kind;
 
 /// One target of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,7 +223,7 @@ impl Fleet {
             change: rollout.change.clone(),
             applied: rollout.applied,
             state: state.to_owned(),
-            read_only: rollout.plan.kind != Kind::Install,
+            read_only: !rollout.plan.kind.changes(),
             counts,
             targets,
             domains: self.domains(rollout, live, now),

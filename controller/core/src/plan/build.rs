@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::facts::ProvisioningAgentFacts;
+use protocol::facts::{ConnectFacts, ProvisioningAgentFacts};
 use protocol::signed::Phase;
 use protocol::step::Step;
 use protocol::{DomainName, TargetId};
@@ -101,7 +101,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         .collect();
     let irreversible = match kind {
         Kind::Install => irreversible(topology, known, &targets),
-        Kind::Verify | Kind::Preflight => Vec::new(),
+        Kind::Verify | Kind::Preflight | Kind::Switch => Vec::new(),
     };
     let change_required = topology
         .tenants
@@ -127,6 +127,8 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         alarms,
         warnings,
         irreversible,
+        waits: Vec::new(),
+        off: None,
     }
 }
 
@@ -160,7 +162,7 @@ fn irreversible(
     abandoned.filter_map(goes).collect()
 }
 
-fn lanes(topology: &Topology) -> BTreeMap<String, LanePlan> {
+pub(super) fn lanes(topology: &Topology) -> BTreeMap<String, LanePlan> {
     let lane = |kind: &str, name: &str, tenant: &str, covers: Vec<DomainName>| {
         let of = topology.tenants.get(tenant)?;
         let plan = LanePlan {
@@ -298,7 +300,7 @@ fn connects(
                 continue;
             };
             if let Some(connect) = &facts.connect {
-                modes.insert(server.clone(), connect.staging);
+                modes.insert(server.clone(), connect.mode());
             }
         }
         for (server, _) in &entry.servers {
@@ -321,6 +323,11 @@ fn connects(
                 ),
                 (Some(_), None, _) => {
                     Answer::Nothing("held: it has never reported its facts".to_owned())
+                }
+                (Some(_), Some(facts), Purpose::Install | Purpose::Verify)
+                    if facts.connect.as_ref().is_some_and(ConnectFacts::is_fenced) =>
+                {
+                    Answer::Nothing(FENCED.to_owned())
                 }
                 (Some(_), Some(facts), Purpose::Install) => {
                     let modes = (&modes, untold.as_slice());
@@ -358,6 +365,17 @@ fn connects(
                 .servers
                 .iter()
                 .any(|(server, _)| targets.get(server).is_some_and(TargetPlan::makes_active));
+        if purpose == Purpose::Install
+            && let ([now], Some((preferred, _))) =
+                (active::active(&modes).as_slice(), &entry.prefer_active)
+            && *now != preferred
+            && modes.get(preferred) == Some(&Some(true))
+        {
+            warnings.push(format!(
+                "{now} is the active Connect server of tenant {}, and {preferred} is preferred: entrain swap {preferred} proposes the change",
+                entry.tenant.value
+            ));
+        }
         match active::look(&entry.tenant.value, &modes) {
             Verdict::Holds => {}
             Verdict::Broken(why) if purpose == Purpose::Install && !mends => alarms.push(why),
@@ -365,6 +383,9 @@ fn connects(
         }
     }
 }
+
+/// Why nothing happens on a Connect server whose service is stopped and disabled.
+pub(super) const FENCED: &str = "held: ADSync is stopped and disabled on it, as a failover leaves the server that was active; take Connect off it, or bring it back as a staging server, before its service is started again";
 
 /// Why a readiness run is in a plan.
 const READINESS: &str = "asked whether it is ready; nothing is changed";
@@ -381,7 +402,7 @@ fn inspection(steps: Vec<Step>, why: &str) -> Answer {
     }
 }
 
-fn part(
+pub(super) fn part(
     tenant: protocol::TenantId,
     known: Option<&facts::Known>,
     lane: String,

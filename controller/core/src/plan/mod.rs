@@ -2,15 +2,17 @@
 
 mod build;
 mod report;
+mod switch;
 
 pub use build::{Inputs, Purpose, plan};
 pub use report::render;
+pub use switch::{failover, switch};
 
 use std::collections::BTreeMap;
 
 use protocol::event::Grade;
 use protocol::merkle;
-use protocol::signed::work_leaf;
+use protocol::signed::{Phase, work_leaf};
 use protocol::step::{Cloud, ConnectWork, Step};
 use protocol::{Digest, DomainName, Fingerprint, PlanId, TargetId, TenantId};
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,31 @@ pub enum Kind {
     Verify,
     /// Read only: ask whether each server is ready.
     Preflight,
+    /// Make another Connect server of a tenant the active one.
+    Switch,
+}
+
+impl Kind {
+    /// Whether anything is changed.
+    #[must_use]
+    pub const fn changes(self) -> bool {
+        matches!(self, Self::Install | Self::Switch)
+    }
+}
+
+/// A phase of a target that begins only when another target has done one of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// Who waits.
+    pub target: TargetId,
+    /// With which phase.
+    pub phase: Phase,
+    /// For whom.
+    pub other: TargetId,
+    /// What that one must have done.
+    pub done: Phase,
+    /// What is not so until then, in a sentence.
+    pub why: String,
 }
 
 /// One target's part.
@@ -53,13 +80,28 @@ pub struct TargetPlan {
 }
 
 impl TargetPlan {
-    /// True when its work installs Connect Sync in a way that makes the server active.
+    /// True when its work makes the server an active Connect server.
     #[must_use]
     pub fn makes_active(&self) -> bool {
-        self.phases
-            .iter()
-            .flat_map(|phase| &phase.steps)
-            .any(|step| matches!(step, Step::GuideConnect(guide) if guide.work == ConnectWork::InstallActive))
+        self.guides(ConnectWork::InstallActive) || self.switches_to_active()
+    }
+
+    /// True when its work takes a staging Connect server out of staging mode.
+    #[must_use]
+    pub fn switches_to_active(&self) -> bool {
+        self.guides(ConnectWork::SwitchToActive)
+    }
+
+    /// True when that phase needs the claim on the tenant's active Connect server. A staging server is looked at while the
+    /// other one is still active; an installation is not even prepared.
+    #[must_use]
+    pub fn claims_active(&self, phase: usize) -> bool {
+        let switches = |phase: &PhaseWork| guides(phase, ConnectWork::SwitchToActive);
+        self.guides(ConnectWork::InstallActive) || self.phases.get(phase).is_some_and(switches)
+    }
+
+    fn guides(&self, work: ConnectWork) -> bool {
+        self.phases.iter().any(|phase| guides(phase, work))
     }
 
     /// True when the provisioning agent shall not be there: no grade is asked for.
@@ -77,6 +119,11 @@ impl TargetPlan {
             .flat_map(|phase| &phase.steps)
             .all(Step::is_read_only)
     }
+}
+
+fn guides(phase: &PhaseWork, work: ConnectWork) -> bool {
+    let guides = |step: &Step| matches!(step, Step::GuideConnect(guide) if guide.work == work);
+    phase.steps.iter().any(guides)
 }
 
 /// A group or a Connect entry: what its servers are for.
@@ -150,6 +197,12 @@ pub struct Plan {
     /// What cannot be undone (guard rail G10), a sentence each: `apply` asks for their number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub irreversible: Vec<String>,
+    /// Phases that wait for phases of other targets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<Wait>,
+    /// The active Connect server that is off, as whoever applies the plan must say by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off: Option<TargetId>,
 }
 
 impl Plan {

@@ -21,6 +21,7 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
         Kind::Install => "bring about what the topology says",
         Kind::Verify => "verify, change nothing",
         Kind::Preflight => "ask whether each server is ready, change nothing",
+        Kind::Switch => "make another Connect server the active one",
     };
     let with_work: usize = plan.waves.iter().map(Vec::len).sum();
     writeln!(out, "plan {}: {what}", plan.id().0.short())?;
@@ -51,6 +52,11 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
             out,
             "  nothing is changed: no limit, canary or wave holds what only reads"
         )?;
+    } else if plan.kind == Kind::Switch {
+        writeln!(
+            out,
+            "  one after the other, as stands below; a failure of either holds the other"
+        )?;
     } else if plan.kind == Kind::Install {
         let limits = &plan.limits;
         let (at_once, from) = if limits.failures < limits.in_flight {
@@ -68,6 +74,13 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
             "  {} first in each group; a target is done at grade \"{}\"",
             limits.canary,
             plan.need.as_str()
+        )?;
+    }
+    if let Some(off) = &plan.off {
+        writeln!(
+            out,
+            "  {off} is off: whoever knows that it is says so (entrain apply {} --off {off})",
+            plan.id().0.short()
         )?;
     }
     for alarm in &plan.alarms {

@@ -4,6 +4,7 @@ pub mod cloud_sync;
 pub mod connect;
 mod custom;
 pub mod removal;
+pub(crate) mod switch;
 
 use std::collections::BTreeMap;
 

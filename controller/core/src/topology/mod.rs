@@ -10,8 +10,8 @@ mod settings;
 
 pub use check::{Available, check, installable};
 pub use model::{
-    AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, Gaps, RebootRule, Site, Tenant,
-    Topology, Wanted,
+    AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, Gaps, PendingExports, RebootRule,
+    Site, Tenant, Topology, Wanted,
 };
 pub use parse::{Document, parse};
 pub use reader::At;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::step::{Cloud, DirectoryRights, Fix, SignIn};
+use protocol::step::{Cloud, DirectoryRights, ExportLimits, Fix, SignIn};
 use protocol::{Digest, DomainName, GmsaName, TargetId, TenantId, Version};
 
 use crate::finding::Place;
@@ -117,6 +117,15 @@ pub enum ConnectSettings {
     Unwritten,
 }
 
+/// What a staging server may be about to export when it becomes active, and how old the count may be (guard rail G4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PendingExports {
+    /// Objects, over all connectors.
+    pub limits: ExportLimits,
+    /// Minutes since the beginning of the last cycle.
+    pub max_age_minutes: u32,
+}
+
 /// Connect Sync of one tenant.
 #[derive(Debug, Clone)]
 pub struct ConnectEntry {
@@ -134,6 +143,8 @@ pub struct ConnectEntry {
     pub prefer_active: Option<(TargetId, Place)>,
     /// How it is set up.
     pub settings: ConnectSettings,
+    /// What a staging server may be about to export when it becomes active.
+    pub pending_exports: PendingExports,
     /// Where it is written.
     pub place: Place,
 }

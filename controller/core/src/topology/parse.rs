@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::str::FromStr;
 
-use protocol::step::{Cloud, DirectoryRights, Fix, SignIn};
+use protocol::step::{Cloud, DirectoryRights, ExportLimits, Fix, SignIn};
 use protocol::{Digest, DomainName, GmsaName, TargetId, TenantId};
 use toml::de::DeTable;
 
 use crate::finding::{Finding, Place, Severity, Source, nearest};
 use crate::topology::model::{
-    AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, Gaps, RebootRule, Site, Tenant,
-    Topology, Wanted,
+    AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, Gaps, PendingExports, RebootRule,
+    Site, Tenant, Topology, Wanted,
 };
 use crate::topology::reader::{At, Remarks, Table, Written};
 use crate::topology::settings;
@@ -384,13 +384,7 @@ fn connect(
     let servers = required("servers", &mut table, gaps, remarks);
     let prefer_active: Option<At<TargetId>> = table.parse("prefer_active", remarks);
     let settings = connect_settings(&mut table, remarks);
-    if let Some(mut limits) = table.table("pending_exports", remarks) {
-        for key in ["add", "update", "delete"] {
-            limits.number(key, remarks);
-        }
-        limits.text("max_age", remarks);
-        limits.finish(remarks);
-    }
+    let pending_exports = pending_exports(&mut table, remarks);
     table.finish(remarks);
     ConnectEntry {
         tenant,
@@ -403,8 +397,54 @@ fn connect(
             (at.value, place)
         }),
         settings,
+        pending_exports,
         place,
     }
+}
+
+/// `pending_exports = { add = 50, update = 500, delete = 0, max_age = "2h" }`; what is not written allows nothing.
+fn pending_exports(table: &mut Table<'_, '_>, remarks: &mut Remarks<'_>) -> PendingExports {
+    let mut most = PendingExports {
+        limits: ExportLimits {
+            add: 0,
+            update: 0,
+            delete: 0,
+        },
+        max_age_minutes: 120,
+    };
+    let Some(mut limits) = table.table("pending_exports", remarks) else {
+        return most;
+    };
+    let mut number = |key| limits.number(key, remarks).map_or(0, |at| at.value);
+    most.limits = ExportLimits {
+        add: number("add"),
+        update: number("update"),
+        delete: number("delete"),
+    };
+    if let Some(age) = limits.text("max_age", remarks) {
+        match minutes(&age.value) {
+            Some(minutes) => most.max_age_minutes = minutes,
+            None => remarks.error(
+                &age.range,
+                format!("max_age: \"{}\" is no time", age.value),
+                "write max_age = \"2h\" or \"45m\", at least 30m: a cycle runs every half hour",
+            ),
+        }
+    }
+    limits.finish(remarks);
+    most
+}
+
+/// A number of hours or minutes, such as `2h` or `45m`; no less than the product's own half hour between two cycles.
+fn minutes(text: &str) -> Option<u32> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u32 = number.parse().ok()?;
+    let minutes = match unit {
+        "h" => number.checked_mul(60)?,
+        "m" => number,
+        _ => return None,
+    };
+    (30..=7 * 24 * 60).contains(&minutes).then_some(minutes)
 }
 
 /// `settings = "express"` or a table of custom settings.

@@ -9,8 +9,9 @@
 use std::collections::BTreeSet;
 
 use controller_core::facts::{Fleetwide, Known};
-use controller_core::plan::{Inputs, Purpose, plan};
+use controller_core::plan::{Inputs, Purpose, plan, switch};
 use controller_core::policy::Policy;
+use controller_core::recipe::Artifacts;
 use controller_core::topology::{Document, parse};
 use protocol::facts::{ConnectFacts, ServiceState};
 use protocol::key::SigningKey;
@@ -68,16 +69,25 @@ fn pages(of: &str) -> BTreeSet<String> {
         };
         known.insert(server.parse().unwrap(), entry);
     }
-    let plan = plan(Inputs {
+    let artifacts = match of {
+        // Nothing newer is wanted: what is there may become active.
+        "S" => Artifacts::new(),
+        _ => common::artifacts(),
+    };
+    let inputs = Inputs {
         topology: &topology,
         policy: &Policy::default(),
         known: &known,
-        artifacts: &common::artifacts(),
+        artifacts: &artifacts,
         purpose: Purpose::Install,
-    });
+    };
+    let plan = match of {
+        "S" => switch(inputs, &"s1.c.test".parse().unwrap()).unwrap(),
+        _ => plan(inputs),
+    };
     let server = match of {
         "A" => "s1.a.test",
-        "U" => "s1.c.test",
+        "U" | "S" => "s1.c.test",
         _ => "s1.b.test",
     };
     let part = &plan.targets[&server.parse().unwrap()];
@@ -116,6 +126,7 @@ fn each_step_note_link_and_upgrade_path_has_one_row() {
     wanted.extend((1..=10).map(|number| format!("E{number}")));
     wanted.extend((1..=6).map(|number| format!("U{number}")));
     wanted.extend((1..=4).map(|number| format!("R{number}")));
+    wanted.extend((1..=2).map(|number| format!("S{number}")));
     wanted.sort();
     let mut there: Vec<String> = rows().into_iter().map(|(id, _)| id).collect();
     there.sort();

@@ -12,4 +12,5 @@ mod rails;
 mod retire;
 mod roster;
 mod schema;
+mod switch;
 mod waves;

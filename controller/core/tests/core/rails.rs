@@ -112,6 +112,8 @@ fn configures(step: &Step) -> Option<&TenantId> {
         | Step::StageConnect(_)
         | Step::GuideConnect(_)
         | Step::VerifyConnect(_)
+        | Step::ReviewConnectExports(_)
+        | Step::FenceConnect
         | Step::VerifyProvisioningAgentRemoved(_) => None,
     }
 }

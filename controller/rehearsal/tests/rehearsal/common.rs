@@ -5,7 +5,7 @@
 )]
 
 use controller_core::facts::{Fleetwide, Known};
-use controller_core::plan::{Inputs, Plan, Purpose, plan};
+use controller_core::plan::{Inputs, Plan, Purpose, failover, plan, switch};
 use controller_core::policy;
 use controller_core::recipe::Artifacts;
 use controller_core::topology::{Document, Topology, check, parse};
@@ -18,6 +18,7 @@ use protocol::{Digest, TargetId, Timestamp, Version};
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 pub(crate) const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
 pub(crate) const NEWEST: Version = Version::new(1, 1, 2505, 0);
+pub(crate) const CONNECT: Version = Version::new(2, 6, 92, 0);
 pub(crate) const OLD: Version = Version::new(1, 1, 1373, 0);
 
 pub(crate) fn facts(
@@ -87,10 +88,7 @@ pub(crate) fn planned(
     let (cloud_sync, connect) = (Product::ProvisioningAgent, Product::Connect);
     let artifacts = Artifacts::from([
         (cloud_sync, artifact(cloud_sync, ArtifactKind::Exe, NEWEST)),
-        (
-            connect,
-            artifact(connect, ArtifactKind::Msi, Version::new(2, 6, 92, 0)),
-        ),
+        (connect, artifact(connect, ArtifactKind::Msi, CONNECT)),
     ]);
     let mut known = Fleetwide::new();
     for target in topology.targets() {
@@ -107,6 +105,45 @@ pub(crate) fn planned(
         artifacts: &artifacts,
         purpose: Purpose::Install,
     });
+    (plan, known)
+}
+
+/// Three Connect servers of the newest version, of which the first is active, and the plan by which the second becomes it.
+pub(crate) fn swapped() -> (Plan, Fleetwide) {
+    second(None)
+}
+
+/// The same where the first is off.
+pub(crate) fn failed_over() -> (Plan, Fleetwide) {
+    second(Some("c1.corp.test"))
+}
+
+fn second(off: Option<&str>) -> (Plan, Fleetwide) {
+    let topology = topology(
+        "[connect.main]\nforests = [\"corp.test\"]\nservers = [\"c1.corp.test\", \"c2.corp.test\", \"c3.corp.test\"]\npending_exports = { add = 5, update = 50 }\n",
+    );
+    let (_, known) = planned(&topology, "", |server| {
+        let connect = ConnectFacts {
+            version: Some(CONNECT),
+            service: Some(ServiceState::Running),
+            staging: Some(!server.as_str().starts_with("c1")),
+            cycle_enabled: Some(true),
+        };
+        facts(None, Some(connect))
+    });
+    let inputs = Inputs {
+        topology: &topology,
+        policy: &policy::Policy::default(),
+        known: &known,
+        artifacts: &Artifacts::new(),
+        purpose: Purpose::Verify,
+    };
+    let second = target("c2.corp.test");
+    let plan = match off {
+        Some(off) => failover(inputs, &second, &target(off)),
+        None => switch(inputs, &second),
+    };
+    let plan = plan.expect("it may be planned");
     (plan, known)
 }
 

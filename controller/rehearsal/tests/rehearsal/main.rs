@@ -3,3 +3,4 @@
 mod common;
 mod course;
 mod sim;
+mod swap;

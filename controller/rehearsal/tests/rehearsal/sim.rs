@@ -20,7 +20,7 @@ use protocol::event::Event;
 use protocol::facts::{ConnectFacts, ServiceState};
 use rehearsal::{Ask, Chance, ROLLOUT, World};
 
-use crate::common::{NEWEST, NOW, OLD, agent, facts, planned, topology};
+use crate::common::{NEWEST, NOW, OLD, agent, facts, planned, swapped, topology};
 
 /// What is wrong with a server now and then; each is mended in the end.
 const WRONG: [Fault; 8] = [
@@ -32,6 +32,14 @@ const WRONG: [Fault; 8] = [
     Fault::SetupWantsRestart,
     Fault::RemovalFails,
     Fault::DirectoryUnreadable,
+];
+
+/// What makes a staging server unfit to become active.
+const UNFIT: [Fault; 4] = [
+    Fault::DeletionsPending,
+    Fault::ExportsUnreadable,
+    Fault::FullSyncDue,
+    Fault::CycleOverdue,
 ];
 
 /// A topology as chance has it: groups of agents, some of them with servers that go, and a tenant's Connect servers.
@@ -250,11 +258,17 @@ struct Tally {
 
 fn story(seed: u64) -> Tally {
     let mut chance = Chance::new(seed);
-    let (plan, known) = estate(&mut chance);
+    let swaps = chance.once_in(12);
+    let (plan, known) = if swaps {
+        swapped()
+    } else {
+        estate(&mut chance)
+    };
     let mut faults: BTreeMap<TargetId, BTreeSet<Fault>> = BTreeMap::new();
     let wrong = |chance: &mut Chance| {
-        let at = usize::try_from(chance.below(WRONG.len() as u64)).unwrap();
-        WRONG[at]
+        let wrong: &[Fault] = if swaps { &UNFIT } else { &WRONG };
+        let at = usize::try_from(chance.below(wrong.len() as u64)).unwrap();
+        wrong[at]
     };
     for target in plan.targets.keys() {
         if chance.once_in(6) {
@@ -306,7 +320,8 @@ fn story(seed: u64) -> Tally {
             }
             8 if chance.once_in(24) => drop(world.order(Order::Abort)),
             // Whoever is left out before it serves may hold all others of its domain for good, and rightly so (G2).
-            8 if target.as_str().starts_with('c')
+            // Of two servers that change places neither goes without the other (G4).
+            8 if !swaps && target.as_str().starts_with('c')
                 || world.serving(std::slice::from_ref(&target)) == 1 =>
             {
                 drop(world.order(Order::Skip {

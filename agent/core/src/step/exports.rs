@@ -1,0 +1,193 @@
+//! What a staging server of Connect Sync would export if it became active, held against limits (guard rail G4; product
+//! facts 2.11: `csexport` and `CSExportAnalyzer`).
+
+use std::time::Duration;
+
+use protocol::event::{Completion, Finding, Grade, Verdict};
+use protocol::step::ReviewConnectExports;
+use serde_json::Value;
+
+use crate::catalogue;
+use crate::op::Script;
+use crate::procedure::{Complete, Cx, Flow, fail};
+use crate::step::{self, WATCH, connect};
+
+/// `csexport` goes through a whole connector space.
+const REVIEW_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// What the script counted, over all connectors, in objects.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counted {
+    add: u64,
+    update: u64,
+    delete: u64,
+    /// Objects with a change of another name: nobody said how many of those are allowed.
+    other: u64,
+    /// How many connectors there are.
+    connectors: usize,
+    /// Connectors that still need a full import or synchronization.
+    full: Vec<String>,
+    /// Minutes since the last cycle began, as far as the scheduler's times tell.
+    age: Option<i64>,
+}
+
+impl Counted {
+    /// Reads the script's lines; `None` where a part is missing.
+    fn read(lines: &[Value]) -> Option<Self> {
+        let mut counted = Self::default();
+        let (last, connectors) = lines.split_last()?;
+        for line in connectors {
+            counted.add += line["add"].as_u64()?;
+            counted.update += line["update"].as_u64()?;
+            counted.delete += line["delete"].as_u64()?;
+            counted.other += line["other"].as_u64()?;
+            counted.connectors += 1;
+        }
+        let full = last["full"].as_array()?.iter();
+        counted.full = full
+            .map(|name| name.as_str().unwrap_or_default().to_owned())
+            .collect();
+        let (next, every) = (
+            last["nextInMinutes"].as_i64()?,
+            last["everyMinutes"].as_i64()?,
+        );
+        counted.age = (every > 0).then_some(every - next);
+        Some(counted)
+    }
+}
+
+/// Counts, once no cycle runs, and holds what was counted against the limits.
+///
+/// # Errors
+/// While outcomes are missing, when the server is not staging, and when what is counted is not within the limits or cannot
+/// be told.
+pub fn review(review: &ReviewConnectExports, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let scheduler = match connect::scheduler(cx)? {
+        Ok(scheduler) => scheduler,
+        Err(why) => return fail(format!("the scheduler does not tell: {why}")),
+    };
+    if scheduler.staging != Some(true) {
+        return fail("the server is not in staging mode: what it exports is not pending");
+    }
+    let seen = cx.until(WATCH, |cx| {
+        let lines = cx.script(
+            Script::ReviewConnectExports,
+            serde_json::json!({}),
+            Vec::new(),
+            REVIEW_LIMIT,
+        )?;
+        let running = |lines: &Vec<Value>| lines.iter().any(|line| line["running"] == true);
+        Ok(match lines {
+            Ok(lines) if running(&lines) => None,
+            other => Some(other),
+        })
+    })?;
+    let lines = match seen {
+        Ok(lines) => lines,
+        Err(by) => Err(format!("a cycle ran until {by} ended the wait")),
+    };
+    let counted = lines.and_then(|lines| {
+        Counted::read(&lines)
+            .filter(|counted| counted.connectors > 0)
+            .ok_or_else(|| "the counts are not complete".to_owned())
+    });
+    let going = scheduler.cycle_enabled == Some(true) && scheduler.suspended == Some(false);
+    step::settle(findings(review, counted.as_ref(), going), cx)?;
+    let Ok(counted) = counted else {
+        return fail("the pending exports could not be counted");
+    };
+    Ok(Complete {
+        grade: Some(Grade::Configured),
+        ..Complete::new(Completion::AlreadySo, said(&counted))
+    })
+}
+
+fn said(counted: &Counted) -> String {
+    let other = match counted.other {
+        0 => String::new(),
+        other => format!(", {other} with another change"),
+    };
+    format!(
+        "{} to add, {} to update, {} to delete{other}, over {} connectors",
+        counted.add, counted.update, counted.delete, counted.connectors
+    )
+}
+
+fn findings(
+    review: &ReviewConnectExports,
+    counted: Result<&Counted, &String>,
+    going: bool,
+) -> Vec<Finding> {
+    let limits = review.limits;
+    let wanted = format!(
+        "at most {} to add, {} to update, {} to delete",
+        limits.add, limits.update, limits.delete
+    );
+    let young = format!(
+        "a cycle at most {} minutes ago, and the scheduler running",
+        review.max_age_minutes
+    );
+    let (mut pending, full, mut age) = match counted {
+        Err(why) => {
+            let untold = |probe: &catalogue::Probe| probe.finding(why, Verdict::CannotTell);
+            (
+                untold(&catalogue::PV31),
+                untold(&catalogue::PV30),
+                untold(&catalogue::SW01),
+            )
+        }
+        Ok(counted) => {
+            let verdict = |pass: bool| if pass { Verdict::Pass } else { Verdict::Fail };
+            let within = counted.add <= u64::from(limits.add)
+                && counted.update <= u64::from(limits.update)
+                && counted.delete <= u64::from(limits.delete)
+                && counted.other == 0;
+            let full = match counted.full.as_slice() {
+                [] => "none".to_owned(),
+                due => format!("due for {}", due.join(", ")),
+            };
+            let age = match counted.age {
+                Some(age) if going => catalogue::SW01.finding(
+                    format!("the last cycle began {age} minutes ago"),
+                    verdict(age <= i64::from(review.max_age_minutes)),
+                ),
+                Some(_) => catalogue::SW01.finding(
+                    "the scheduler is disabled or suspended: nothing says when a cycle ran",
+                    Verdict::Fail,
+                ),
+                None => {
+                    catalogue::SW01.finding("the scheduler names no interval", Verdict::CannotTell)
+                }
+            };
+            (
+                catalogue::PV31.finding(said(counted), verdict(within)),
+                catalogue::PV30.finding(full, verdict(counted.full.is_empty())),
+                age,
+            )
+        }
+    };
+    pending.wanted = wanted;
+    age.wanted = young;
+    vec![full, pending, age]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn counts_of_all_connectors_are_added_up_and_a_missing_part_is_none() {
+        let line = |add: u64| json!({ "connector": "x", "add": add, "update": 2, "delete": 0, "other": 1 });
+        let end = json!({ "full": ["corp.test"], "nextInMinutes": 12, "everyMinutes": 30 });
+        let counted = Counted::read(&[line(1), line(4), end.clone()]).unwrap();
+        assert_eq!((counted.add, counted.update, counted.other), (5, 4, 2));
+        assert_eq!(counted.full, ["corp.test"]);
+        assert_eq!((counted.connectors, counted.age), (2, Some(18)));
+        assert_eq!(Counted::read(&[line(1)]), None);
+        assert_eq!(Counted::read(&[]), None);
+        let short = json!({ "connector": "x", "add": 1 });
+        assert_eq!(Counted::read(&[short, end]), None);
+    }
+}

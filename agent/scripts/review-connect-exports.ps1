@@ -1,0 +1,68 @@
+# Counts what a staging server of Connect Sync would export if it became active, and reads what its scheduler still wants.
+# Changes nothing; what the product's tools write on the way holds people's data and is deleted again.
+# Input: {}. Output: one line {"running": true} while a cycle runs, or a line {"connector", "add", "update", "delete",
+# "other"} for each connector, in objects, and one line {"full": ["connector"], "nextInMinutes": n, "everyMinutes": n}; or
+# {"error": {...}}.
+$folder = $null
+try {
+    # By its path: a service that was started before the product was installed does not know the module by name.
+    $bin = Join-Path $env:ProgramFiles 'Microsoft Azure AD Sync\Bin'
+    $module = Join-Path $bin 'ADSync\ADSync.psd1'
+    if (-not (Test-Path $module)) { $module = 'ADSync' }
+    Import-Module $module
+    function Test-Running { @(Get-ADSyncConnectorRunStatus).Count -gt 0 }
+    $said = @()
+    $running = Test-Running
+    if (-not $running) {
+        $folder = Join-Path ([IO.Path]::GetTempPath()) ([guid]::NewGuid().ToString())
+        $null = New-Item -ItemType Directory -Path $folder
+        $number = 0
+        foreach ($connector in @(Get-ADSyncConnector)) {
+            $number++
+            $xml = Join-Path $folder "$number.xml"
+            $null = & "$bin\csexport.exe" $connector.Name $xml '/f:x'
+            if ($LASTEXITCODE -ne 0) { throw "csexport ended with $LASTEXITCODE for $($connector.Name)" }
+            # Where nothing is pending there is no object in the file, and nothing to be analyzed.
+            $reader = [Xml.XmlReader]::Create($xml)
+            try { $some = $reader.ReadToFollowing('cs-object') } finally { $reader.Dispose() }
+            $count = @{ connector = [string]$connector.Name; add = 0; update = 0; delete = 0; other = 0 }
+            if ($some) {
+                $rows = @(& "$bin\CSExportAnalyzer.exe" $xml)
+                if ($LASTEXITCODE -ne 0) { throw "CSExportAnalyzer ended with $LASTEXITCODE for $($connector.Name)" }
+                $rows = @($rows | ConvertFrom-Csv)
+                if ($rows.Count -eq 0) { throw "CSExportAnalyzer shows none of the objects that csexport found for $($connector.Name)" }
+                # One row for each change of an object; the object is known by its DN.
+                $seen = @{}
+                foreach ($row in $rows) {
+                    if ($null -eq $row.DN -or $null -eq $row.OMODT) { throw 'the list of CSExportAnalyzer has no columns DN and OMODT' }
+                    $kind = ([string]$row.OMODT).Trim().ToLowerInvariant()
+                    if ($kind -notin 'add', 'update', 'delete') { $kind = 'other' }
+                    $object = "$kind $($row.DN)"
+                    if (-not $seen.ContainsKey($object)) {
+                        $seen[$object] = $true
+                        $count[$kind]++
+                    }
+                }
+            }
+            $said += $count
+        }
+        $full = @()
+        foreach ($one in @(Get-ADSyncSchedulerConnectorOverride)) {
+            if ($null -eq $one.FullImportRequired -or $null -eq $one.FullSyncRequired) {
+                throw 'the overrides do not tell whether a full import or synchronization is required'
+            }
+            if ($one.FullImportRequired -or $one.FullSyncRequired) { $full += [string]$one.ConnectorName }
+        }
+        $scheduler = Get-ADSyncScheduler
+        $next = ([datetime]$scheduler.NextSyncCycleStartTimeInUTC - [datetime]::UtcNow).TotalMinutes
+        $every = ([timespan]$scheduler.CurrentlyEffectiveSyncCycleInterval).TotalMinutes
+        $said += @{ full = $full; nextInMinutes = [int][math]::Floor($next); everyMinutes = [int][math]::Ceiling($every) }
+        # What a cycle did meanwhile is half in these numbers.
+        $running = Test-Running
+    }
+    if ($running) { Say @{ running = $true } } else { foreach ($line in $said) { Say $line } }
+} catch {
+    Say @{ error = @{ at = 'Get-ADSyncConnector'; message = (Reason $_.Exception) } }
+} finally {
+    if ($folder -and (Test-Path $folder)) { Remove-Item -Path $folder -Recurse -Force }
+}

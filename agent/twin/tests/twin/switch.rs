@@ -1,0 +1,218 @@
+//! Connect's mode is changed by a person, and what a staging server would export is counted before.
+#![expect(
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use agent_core::op::{Op, Outcome, Service};
+use agent_core::run::{Action, Conclusion};
+use agent_twin::{Fault, Installed, Profile, Twin};
+use protocol::Version;
+use protocol::event::Event;
+use protocol::facts::ServiceState;
+use protocol::signed::{Ending, StepEnding};
+use protocol::step::{
+    ConnectWork, ExportLimits, GuideConnect, ReviewConnectExports, Step, VerifyConnect,
+};
+
+use crate::common::{NEWEST, drive, drive_beside, drive_with, target, tenant, text};
+
+fn server(staging: bool, faults: &[Fault]) -> Twin {
+    Twin::new(Profile {
+        target: target(),
+        installed: Installed::Connect {
+            version: NEWEST,
+            staging,
+        },
+        person: Some(tenant()),
+        faults: faults.iter().copied().collect(),
+    })
+}
+
+fn review() -> Step {
+    Step::ReviewConnectExports(ReviewConnectExports {
+        limits: ExportLimits {
+            add: 1,
+            update: 5,
+            delete: 0,
+        },
+        max_age_minutes: 120,
+    })
+}
+
+fn switch(work: ConnectWork) -> Vec<Step> {
+    let mut steps = vec![
+        Step::GuideConnect(GuideConnect {
+            work,
+            at_least: Version::new(1, 0, 0, 0),
+            text: text(),
+        }),
+        Step::VerifyConnect(VerifyConnect {
+            at_least: NEWEST,
+            staging: Some(work.staging()),
+        }),
+    ];
+    if !work.staging() {
+        steps.insert(0, review());
+    }
+    steps
+}
+
+/// The person reads the task that a step opens.
+fn done(
+    steps: Vec<Step>,
+    server: &mut Twin,
+    cut: Option<usize>,
+) -> (Conclusion, Vec<Event>, usize) {
+    let all = steps.clone();
+    let reads = move |action: &Action, twin: &mut Twin| {
+        if let Action::Journal(Event::StepBegun { step, .. }) = action {
+            twin.asked(&all[usize::from(step.0)]);
+        }
+    };
+    drive_beside(steps, server, cut, "value", reads, |_, outcome| outcome)
+}
+
+fn failed(conclusion: &Conclusion) -> &str {
+    match &conclusion.ending {
+        Ending::Failed(why) => why,
+        other => panic!("not failed: {other:?}"),
+    }
+}
+
+const WAYS: [(ConnectWork, bool); 2] = [
+    (ConnectWork::SwitchToStaging, false),
+    (ConnectWork::SwitchToActive, true),
+];
+
+#[test]
+fn a_person_switches_the_mode_and_the_scheduler_shows_it() {
+    for (work, staging) in WAYS {
+        let mut one = server(staging, &[]);
+        let steps = switch(work);
+        let guided = steps.len() - 2;
+        let (conclusion, journal, _) = done(steps.clone(), &mut one, None);
+        assert_eq!(conclusion.ending, Ending::Completed, "{work:?}");
+        assert_eq!(conclusion.steps[guided].ending, StepEnding::SeenDone);
+        assert_eq!(one.staging(), Some(!staging));
+        let opened = journal.iter();
+        let opened = opened.filter(|event| matches!(event, Event::TaskOpened { .. }));
+        assert_eq!(opened.count(), 1);
+        // Where the mode is so already, nobody is asked.
+        let again = steps[guided..].to_vec();
+        let (conclusion, journal, _) = done(again, &mut one, None);
+        assert_eq!(conclusion.steps[0].ending, StepEnding::AlreadySo);
+        assert!(
+            !journal
+                .iter()
+                .any(|event| matches!(event, Event::TaskOpened { .. }))
+        );
+    }
+}
+
+#[test]
+fn a_cut_in_a_switch_ends_as_without_it() {
+    for (work, staging) in WAYS {
+        let mut whole = server(staging, &[]);
+        let (_, _, actions) = done(switch(work), &mut whole, None);
+        for cut in 0..actions {
+            let mut one = server(staging, &[]);
+            let (after, ..) = done(switch(work), &mut one, Some(cut));
+            assert_eq!(after.ending, Ending::Completed, "{work:?}, cut at {cut}");
+            assert_eq!(one.changes, whole.changes, "{work:?}, cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn what_a_staging_server_would_export_stops_it_where_it_is_too_much_too_old_or_not_told() {
+    for (fault, id, says) in [
+        (Fault::DeletionsPending, "PV31", "7 to delete"),
+        (Fault::ExportsUnreadable, "PV31", "csexport"),
+        (Fault::FullSyncDue, "PV30", "due for corp"),
+        (Fault::CycleOverdue, "SW01", "630 minutes ago"),
+        (Fault::SchedulerSuspended, "SW01", "suspended"),
+    ] {
+        let mut one = server(true, &[fault]);
+        let (conclusion, journal, _) = done(switch(ConnectWork::SwitchToActive), &mut one, None);
+        let why = failed(&conclusion);
+        let failure = journal.iter().find_map(|event| match event {
+            Event::StepFailed { failure, .. } => Some(format!("{failure:?}")),
+            _ => None,
+        });
+        let failure = failure.unwrap();
+        assert!(
+            failure.contains(id) && failure.contains(says),
+            "{fault:?}: {failure}"
+        );
+        assert!(!why.is_empty());
+        assert!(one.changes.is_empty(), "{fault:?}: {:?}", one.changes);
+        assert_eq!(one.staging(), Some(true), "{fault:?}");
+    }
+}
+
+#[test]
+fn nothing_is_counted_while_a_cycle_runs() {
+    let mut one = server(true, &[]);
+    one.run_cycle(2);
+    let (conclusion, ..) = drive(vec![review()], &mut one, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    assert_eq!(
+        conclusion.steps[0].summary,
+        "1 to add, 5 to update, 0 to delete, over 2 connectors"
+    );
+}
+
+#[test]
+fn the_active_server_has_nothing_pending_to_be_counted() {
+    let (conclusion, ..) = drive(vec![review()], &mut server(false, &[]), None);
+    assert!(failed(&conclusion).contains("not in staging mode"));
+}
+
+/// A server that was said to be off is back: its engine is stopped and kept from running, once.
+#[test]
+fn a_fence_stops_and_disables_the_engine_whatever_is_cut() {
+    let mut whole = server(false, &[]);
+    let fence = vec![Step::FenceConnect, Step::ReportFacts];
+    let (conclusion, _, actions) = drive(fence.clone(), &mut whole, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    assert!(!whole.exports());
+    assert_eq!(whole.changes, ["disable ADSync"]);
+    for cut in 0..actions {
+        let mut one = server(false, &[]);
+        let (after, ..) = drive(fence.clone(), &mut one, Some(cut));
+        assert_eq!(after.ending, Ending::Completed, "cut at {cut}");
+        assert_eq!(one.changes, whole.changes, "cut at {cut}");
+    }
+    // What its agent reports then counts as no active server.
+    let (again, journal, _) = drive(fence, &mut whole, None);
+    assert_eq!(again.steps[0].ending, StepEnding::AlreadySo);
+    let told = journal.iter().find_map(|event| match event {
+        Event::FactsReported(facts) => facts.connect.clone(),
+        _ => None,
+    });
+    let told = told.unwrap();
+    assert!(told.is_fenced());
+    assert_eq!((told.staging, told.mode()), (None, Some(true)));
+}
+
+#[test]
+fn an_engine_that_does_not_stop_is_told_and_not_taken_for_fenced() {
+    let mut one = server(false, &[]);
+    let (conclusion, ..) = drive_with(
+        vec![Step::FenceConnect],
+        &mut one,
+        None,
+        "value",
+        |op, outcome| match op {
+            Op::Service { .. } => Outcome::Service(Some(Service {
+                state: ServiceState::NotRunning,
+                account: "NT SERVICE\\ADSync".to_owned(),
+                automatic: false,
+            })),
+            _ => outcome,
+        },
+    );
+    assert!(failed(&conclusion).contains("still runs"));
+}

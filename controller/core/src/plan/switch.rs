@@ -1,0 +1,261 @@
+//! Builds the plan of a change of the active Connect server.
+
+use std::collections::BTreeMap;
+
+use protocol::facts::ConnectFacts;
+use protocol::signed::Phase;
+use protocol::step::Product;
+use protocol::{TargetId, Version};
+
+use crate::active::{Modes, active};
+use crate::facts;
+use crate::plan::build::{lanes, part};
+use crate::plan::{Inputs, Kind, Limits, Plan, TargetPlan, Wait};
+use crate::recipe::{Answer, switch};
+use crate::topology::{Change, ConnectEntry};
+
+/// Builds the plan by which `to` becomes the active Connect server of its tenant.
+///
+/// # Errors
+/// With the reason and what to do about it, where nothing may be planned: it is no staging server, or what the tenant's
+/// servers are cannot be told (guard rails G1 and G4).
+pub fn switch(inputs: Inputs<'_>, to: &TargetId) -> Result<Plan, String> {
+    build(inputs, to, None)
+}
+
+/// Builds the plan by which `to` becomes active in place of `off`, which is said to be off. When that one is back, it is
+/// fenced before anything else.
+///
+/// # Errors
+/// As [`switch`], and where `off` is no server of the same entry, or is not the one that was active.
+pub fn failover(inputs: Inputs<'_>, to: &TargetId, off: &TargetId) -> Result<Plan, String> {
+    build(inputs, to, Some(off))
+}
+
+fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Plan, String> {
+    let Inputs {
+        topology,
+        policy,
+        known,
+        artifacts,
+        ..
+    } = inputs;
+    let entry = topology.connect.iter().find(|(_, entry)| serves(entry, to));
+    let (name, entry) = entry.ok_or_else(|| {
+        format!("{to} is no server of a [connect.…] entry of this topology; name one that is")
+    })?;
+    let tenant = topology
+        .tenants
+        .get(&entry.tenant.value)
+        .ok_or_else(|| format!("tenant {} is not described", entry.tenant.value))?;
+    let reported = |server: &TargetId| {
+        let known = known.get(server)?;
+        known.facts.as_ref().map(|(_, facts)| facts)
+    };
+    if let Some(off) = off {
+        if !serves(entry, off) {
+            return Err(format!("{off} is no server of [connect.{name}]"));
+        }
+        let before = reported(off).and_then(|facts| facts.connect.as_ref());
+        if before.is_some_and(|connect| connect.mode() == Some(true)) {
+            return Err(format!(
+                "{off} was staging when it last reported: it is not the one that is replaced; entrain swap {to}"
+            ));
+        }
+    }
+    let mut modes = Modes::new();
+    for (server, _) in &entry.servers {
+        if Some(server) == off {
+            continue;
+        }
+        let Some(facts) = reported(server) else {
+            return Err(format!(
+                "whether {server} is active cannot be told, since it has never reported (G1); enroll it, or take it out of `servers`"
+            ));
+        };
+        if let Some(why) = facts.unread.first() {
+            return Err(format!("what {server} is cannot be told (G1): {why}"));
+        }
+        if let Some(connect) = &facts.connect {
+            modes.insert(server.clone(), connect.mode());
+        }
+    }
+    if let Some((server, _)) = modes.iter().find(|(_, staging)| staging.is_none()) {
+        return Err(format!(
+            "whether {server} is active cannot be told (G1); see there that ADSync runs and that Get-ADSyncScheduler answers"
+        ));
+    }
+    match modes.get(to) {
+        None => return Err(format!("no Connect is on {to}; entrain plan installs it")),
+        Some(Some(false)) => {
+            return Err(format!("{to} is active already: nothing is to be changed"));
+        }
+        Some(_) => {}
+    }
+    if reported(to)
+        .and_then(|facts| facts.connect.as_ref())
+        .is_some_and(ConnectFacts::is_fenced)
+    {
+        return Err(format!(
+            "ADSync is stopped and disabled on {to}: it was fenced, and cannot become active"
+        ));
+    }
+    let now = active(&modes);
+    let from = match now.as_slice() {
+        [] => None,
+        [from] if off.is_some() => {
+            return Err(format!("{from} is active: entrain swap {to} is the way"));
+        }
+        [from] => Some((*from).clone()),
+        [one, other, ..] => {
+            return Err(format!(
+                "{one} and {other} are both active (G1); set all but one to staging mode before anything else"
+            ));
+        }
+    };
+    let version = reported(to)
+        .and_then(|facts| facts.connect.as_ref())
+        .and_then(|connect| connect.version)
+        .ok_or_else(|| format!("the version of Connect on {to} cannot be read (G4)"))?;
+    let newest = artifacts
+        .get(&Product::Connect)
+        .map(|newest| newest.version);
+    let wanted = topology.wanted.connect.or(newest);
+    let wanted = wanted.unwrap_or(Version::new(0, 0, 0, 0));
+    if version < wanted {
+        return Err(format!(
+            "{to} has Connect {version}, and {wanted} is wanted: it is upgraded before it becomes active (G4); entrain plan does it"
+        ));
+    }
+    let lane = format!("connect.{name}");
+    let answer = |phases, why: Vec<String>| Answer::Do {
+        phases,
+        why,
+        people: switch::bring(tenant),
+    };
+    let whose = |server: &TargetId, answer| {
+        part(
+            tenant.id.clone(),
+            known.get(server),
+            lane.clone(),
+            Vec::new(),
+            answer,
+        )
+    };
+    let mut targets: BTreeMap<TargetId, TargetPlan> = BTreeMap::new();
+    let before = match (&from, off) {
+        (Some(from), _) => format!("{from} was seen in staging mode before this was asked for"),
+        (None, Some(off)) => {
+            format!("make sure that {off} is off and stays off until this is done")
+        }
+        (None, None) => format!("no server of tenant {} is active", tenant.id),
+    };
+    let phases = switch::becomes_active(entry, tenant, to, &before, wanted);
+    let limits = entry.pending_exports.limits;
+    let mut why = vec![format!(
+        "Connect {version} is there (staging): a person takes it out of staging mode; pending exports are counted before, at most {} to add, {} to update and {} to delete (G4)",
+        limits.add, limits.update, limits.delete
+    )];
+    let mut waits = Vec::new();
+    let mut order = vec![to.clone()];
+    let mut warnings = Vec::new();
+    match (&from, off) {
+        (Some(from), _) => {
+            why.push(format!(
+                "it waits until {from} is seen in staging mode (G1); should it then not be fit, `entrain swap {from}` makes that one active again"
+            ));
+            let staging = switch::becomes_staging(tenant, from, to);
+            let because = format!(
+                "it is the tenant's active server: a person puts it into staging mode, once what {to} would export is counted and within the limits (G4)"
+            );
+            targets.insert(from.clone(), whose(from, answer(staging, vec![because])));
+            waits.push(Wait {
+                target: from.clone(),
+                phase: Phase::Register,
+                other: to.clone(),
+                done: Phase::Prepare,
+                why: format!("what {to} would export is not counted yet (G4)"),
+            });
+            waits.push(Wait {
+                target: to.clone(),
+                phase: Phase::Register,
+                other: from.clone(),
+                done: Phase::Register,
+                why: format!("{from} is not seen in staging mode yet (G1)"),
+            });
+            order.push(from.clone());
+        }
+        (None, Some(off)) => {
+            why.push(format!(
+                "{off} was active and is said to be off: whoever applies this says so by name, and it is in the log"
+            ));
+            let mut part = if known.contains_key(off) {
+                order.push(off.clone());
+                let because = "when it is back, its service is stopped and disabled before anything else; between its start and that it may export".to_owned();
+                whose(off, answer(vec![switch::is_fenced()], vec![because]))
+            } else {
+                warnings.push(format!(
+                    "{off} is not enrolled: nothing stops it when it is back, so take Connect off it first"
+                ));
+                whose(off, Answer::Nothing("it is not enrolled".to_owned()))
+            };
+            // Whatever it is by then, it is stopped; and nobody brings anything for that.
+            (part.essence, part.people) = (None, Vec::new());
+            targets.insert(off.clone(), part);
+        }
+        (None, None) => {
+            why.push("no server of the tenant is active: nothing is synchronized".to_owned());
+        }
+    }
+    targets.insert(to.clone(), whose(to, answer(phases, why)));
+    // Both are under way at once, and neither waits for the other's end.
+    let both = u32::try_from(order.len()).unwrap_or(u32::MAX);
+    for (server, _) in &entry.servers {
+        if targets.contains_key(server) {
+            continue;
+        }
+        let answer = if modes.contains_key(server) {
+            order.push(server.clone());
+            Answer::Do {
+                phases: vec![switch::stays_staging()],
+                why: vec!["verified to be staging; nothing is changed".to_owned()],
+                people: Vec::new(),
+            }
+        } else {
+            Answer::Nothing("no Connect is on it".to_owned())
+        };
+        targets.insert(server.clone(), whose(server, answer));
+    }
+    let servers = entry.servers.iter().map(|(server, _)| server.clone());
+    let lanes = lanes(topology);
+    Ok(Plan {
+        format: 1,
+        kind: Kind::Switch,
+        topology: topology.digest,
+        policy: policy.digest,
+        facts: facts::digest(known, servers),
+        lanes: lanes
+            .into_iter()
+            .filter(|(name, _)| *name == lane)
+            .collect(),
+        waves: vec![order],
+        domains: BTreeMap::new(),
+        limits: Limits {
+            in_flight: both,
+            failures: both,
+            canary: both,
+        },
+        need: policy.need,
+        change_required: tenant.change == Change::Required,
+        targets,
+        alarms: Vec::new(),
+        warnings,
+        irreversible: Vec::new(),
+        waits,
+        off: off.cloned(),
+    })
+}
+
+fn serves(entry: &ConnectEntry, server: &TargetId) -> bool {
+    entry.servers.iter().any(|(one, _)| one == server)
+}

@@ -1,0 +1,151 @@
+//! The change of the active Connect server: what the staging server would export is counted, then the active one goes to
+//! staging mode, then the other becomes active. A person does both at the wizard: the mode cannot be set in any other
+//! supported way (product facts 2.11).
+
+use protocol::TargetId;
+use protocol::Version;
+use protocol::signed::Phase;
+use protocol::step::{ConnectWork, GuideConnect, ReviewConnectExports, Step, VerifyConnect};
+use protocol::task::{Page, TaskText};
+
+use crate::recipe::PhaseWork;
+use crate::topology::{ConnectEntry, Tenant};
+
+/// What the server that becomes active does; `before` says why none other is by then.
+#[must_use]
+pub(crate) fn becomes_active(
+    entry: &ConnectEntry,
+    tenant: &Tenant,
+    to: &TargetId,
+    before: &str,
+    at_least: Version,
+) -> Vec<PhaseWork> {
+    let review = Step::ReviewConnectExports(ReviewConnectExports {
+        limits: entry.pending_exports.limits,
+        max_age_minutes: entry.pending_exports.max_age_minutes,
+    });
+    let text = pages(tenant, to, ConnectWork::SwitchToActive, before);
+    vec![
+        phase(Phase::Prepare, vec![verify(at_least, true), review.clone()]),
+        phase(
+            Phase::Register,
+            vec![
+                // It may have been long ago, and a cycle of the other server may have changed what is pending.
+                review,
+                guide(ConnectWork::SwitchToActive, text),
+                Step::ReportFacts,
+            ],
+        ),
+        phase(Phase::Prove, vec![verify(at_least, false)]),
+    ]
+}
+
+/// What the server that is active before does.
+#[must_use]
+pub(crate) fn becomes_staging(tenant: &Tenant, from: &TargetId, to: &TargetId) -> Vec<PhaseWork> {
+    let after = format!(
+        "{to} is made active only when this server is seen in staging mode; until then nothing is exported to the tenant"
+    );
+    let text = pages(tenant, from, ConnectWork::SwitchToStaging, &after);
+    vec![
+        phase(
+            Phase::Register,
+            vec![guide(ConnectWork::SwitchToStaging, text), Step::ReportFacts],
+        ),
+        // Whatever its version: it may be the one that is to be upgraded next.
+        phase(Phase::Prove, vec![verify(Version::new(0, 0, 0, 0), true)]),
+    ]
+}
+
+/// What the server that was active and is off gets first when it is back.
+#[must_use]
+pub(crate) fn is_fenced() -> PhaseWork {
+    phase(Phase::Prepare, vec![Step::FenceConnect, Step::ReportFacts])
+}
+
+/// What every other server of the tenant is held to be meanwhile.
+#[must_use]
+pub(crate) fn stays_staging() -> PhaseWork {
+    phase(Phase::Inspect, vec![verify(Version::new(0, 0, 0, 0), true)])
+}
+
+/// What a person brings to either wizard.
+#[must_use]
+pub(crate) fn bring(tenant: &Tenant) -> Vec<String> {
+    vec![
+        format!("a Hybrid Identity Administrator of tenant {}", tenant.id),
+        "a local administrator of both servers who is in ADSyncAdmins".to_owned(),
+    ]
+}
+
+fn phase(phase: Phase, steps: Vec<Step>) -> PhaseWork {
+    PhaseWork {
+        phase,
+        steps,
+        artifacts: Vec::new(),
+    }
+}
+
+const fn verify(at_least: Version, staging: bool) -> Step {
+    Step::VerifyConnect(VerifyConnect {
+        at_least,
+        staging: Some(staging),
+    })
+}
+
+const fn guide(work: ConnectWork, text: TaskText) -> Step {
+    Step::GuideConnect(GuideConnect {
+        work,
+        at_least: Version::new(0, 0, 0, 0),
+        text,
+    })
+}
+
+/// The wizard's task, page by page (product facts 2.11 [P]).
+fn pages(tenant: &Tenant, server: &TargetId, work: ConnectWork, order: &str) -> TaskText {
+    let page = |title: &str, lines: &[&str]| Page {
+        title: title.to_owned(),
+        lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+    };
+    let (title, tick, mode) = if work.staging() {
+        (
+            format!("put the active Connect server {server} into staging mode"),
+            "tick \"Enable staging mode\"; Next",
+            "staging",
+        )
+    } else {
+        (
+            format!("take the Connect server {server} out of staging mode: it becomes active"),
+            "clear \"Enable staging mode\"; Next",
+            "active",
+        )
+    };
+    let sign_in = format!(
+        "sign in as a Hybrid Identity Administrator of tenant {}; Next",
+        tenant.id
+    );
+    let mut before = vec![order, "close Synchronization Service Manager"];
+    if !work.staging() {
+        before.push(
+            "rules, filters and settings of both servers are not compared here: compare their exported settings before",
+        );
+    }
+    TaskText {
+        title,
+        why: "the vendor supports a change of the mode through its wizard alone".to_owned(),
+        bring: bring(tenant),
+        pages: vec![
+            page("Before", &before),
+            page("Welcome", &["start Microsoft Entra Connect; Configure"]),
+            page("Additional tasks", &["Configure staging mode; Next"]),
+            page("Connect to Microsoft Entra ID", &[&sign_in]),
+            page("Configure staging mode", &[tick]),
+            page("Ready to configure", &["Configure"]),
+            page(
+                "Configuration complete",
+                &["Exit: an open wizard keeps the scheduler suspended"],
+            ),
+        ],
+        seen_by: format!("the scheduler, which must say {mode}"),
+    }
+}

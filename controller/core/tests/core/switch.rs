@@ -1,0 +1,488 @@
+//! Another Connect server becomes the active one: what may be planned, and what is held at the moment of action.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use controller_core::facts::{Fleetwide, Known};
+use controller_core::fleet::{Decision, Fleet, Live};
+use controller_core::plan::{Inputs, Plan, Purpose, failover, plan, render, switch};
+use controller_core::policy::Policy;
+use controller_core::record::Record;
+use controller_core::topology::{Topology, check, parse};
+use protocol::event::Event;
+use protocol::facts::{ConnectFacts, Facts, ServiceState};
+use protocol::key::SigningKey;
+use protocol::signed::Ending;
+use protocol::step::Step;
+use protocol::{
+    BundleId, Digest, Epoch, EventIndex, Generation, RolloutId, TargetId, Timestamp, Version,
+};
+
+use crate::common;
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const SERVERS: [&str; 3] = ["c1.a.test", "c2.a.test", "c3.a.test"];
+
+fn topology(more: &str) -> Topology {
+    let text = format!(
+        "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"a.test\"]\nservers = {SERVERS:?}\n{more}"
+    );
+    let (topology, findings) = parse(&[common::document(text)]);
+    assert!(findings.is_empty(), "{findings:?}");
+    assert!(check(&topology, None).is_empty());
+    topology
+}
+
+fn facts(staging: Option<bool>, version: Version) -> Facts {
+    let connect = ConnectFacts {
+        version: Some(version),
+        service: Some(ServiceState::Running),
+        staging,
+        cycle_enabled: Some(true),
+    };
+    common::facts(None, Some(connect))
+}
+
+/// The first is active, the others are staging.
+fn known() -> Fleetwide {
+    let entry = |(number, server): (usize, &&str)| {
+        let entry = Known {
+            key: SigningKey::generate().public().fingerprint(),
+            facts: Some((NOW, facts(Some(number != 0), common::CONNECT))),
+        };
+        (server.parse().unwrap(), entry)
+    };
+    SERVERS.iter().enumerate().map(entry).collect()
+}
+
+fn change(known: &mut Fleetwide, server: &str, facts: Option<Facts>) {
+    let entry = known.get_mut(&server.parse().unwrap()).unwrap();
+    entry.facts = facts.map(|facts| (NOW, facts));
+}
+
+fn to(server: &str, topology: &Topology, known: &Fleetwide) -> Result<Plan, String> {
+    let inputs = Inputs {
+        topology,
+        policy: &Policy::default(),
+        known,
+        artifacts: &common::artifacts(),
+        purpose: Purpose::Verify,
+    };
+    switch(inputs, &server.parse().unwrap())
+}
+
+#[test]
+fn the_plan_says_the_order_and_what_a_person_brings() {
+    let topology = topology("pending_exports = { add = 50, update = 500, max_age = \"45m\" }\n");
+    let plan = to("c2.a.test", &topology, &known()).unwrap();
+    let said = render(&plan);
+    for words in [
+        "make another Connect server the active one",
+        "c2.a.test  (connect.main)\n    prepare  verify Connect, count Connect's pending exports\n    register count Connect's pending exports, switch Connect's mode by wizard, report facts\n    prove    verify Connect",
+        "at most 50 to add, 500 to update and 0 to delete (G4)",
+        "it waits until c1.a.test is seen in staging mode (G1)",
+        "c1.a.test  (connect.main)\n    register switch Connect's mode by wizard, report facts\n    prove    verify Connect",
+        "c3.a.test  (connect.main)\n    inspect  verify Connect",
+        "people bring",
+        "a Hybrid Identity Administrator of tenant 3f0c8a4e",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let reviews = plan.targets[&"c2.a.test".parse().unwrap()].phases[1]
+        .steps
+        .clone();
+    assert!(matches!(
+        &reviews[0],
+        Step::ReviewConnectExports(review) if review.max_age_minutes == 45 && review.limits.delete == 0
+    ));
+    assert_eq!(plan, to("c2.a.test", &topology, &known_as(&plan)).unwrap());
+}
+
+/// Keys differ between two fleets of these tests; a plan is the same on the same ones.
+fn known_as(plan: &Plan) -> Fleetwide {
+    let mut known = known();
+    for (server, entry) in &mut known {
+        entry.key = plan.targets[server].key.unwrap();
+    }
+    known
+}
+
+#[test]
+fn where_it_is_not_clear_who_is_active_nothing_is_planned() {
+    let topology = topology("");
+    let with = |server: &str, facts: Option<Facts>| {
+        let mut known = known();
+        change(&mut known, server, facts);
+        known
+    };
+    let newest = |staging| Some(facts(staging, common::CONNECT));
+    let old = Some(facts(Some(true), Version::new(2, 5, 79, 0)));
+    let none = Some(common::facts(None, None));
+    for (wanted, known, says) in [
+        ("c1.a.test", known(), "is active already"),
+        ("x.a.test", known(), "is no server"),
+        ("c2.a.test", with("c3.a.test", None), "never reported (G1)"),
+        (
+            "c2.a.test",
+            with("c3.a.test", newest(None)),
+            "cannot be told (G1)",
+        ),
+        (
+            "c2.a.test",
+            with("c3.a.test", newest(Some(false))),
+            "are both active (G1)",
+        ),
+        (
+            "c2.a.test",
+            with("c2.a.test", old),
+            "before it becomes active (G4)",
+        ),
+        (
+            "c2.a.test",
+            with("c2.a.test", none),
+            "no Connect is on c2.a.test",
+        ),
+    ] {
+        let why = to(wanted, &topology, &known).unwrap_err();
+        assert!(why.contains(says), "{says}: {why}");
+    }
+}
+
+#[test]
+fn where_none_is_active_one_is_made_active_without_another() {
+    let mut known = known();
+    change(
+        &mut known,
+        "c1.a.test",
+        Some(facts(Some(true), common::CONNECT)),
+    );
+    let plan = to("c2.a.test", &topology(""), &known).unwrap();
+    assert!(plan.waits.is_empty());
+    assert!(render(&plan).contains("no server of the tenant is active"));
+    let other = &plan.targets[&"c1.a.test".parse().unwrap()];
+    assert!(other.is_read_only());
+}
+
+#[test]
+fn a_preferred_server_that_is_staging_is_proposed_and_nothing_more() {
+    let plan_of = |more: &str| {
+        plan(Inputs {
+            topology: &topology(more),
+            policy: &Policy::default(),
+            known: &known(),
+            artifacts: &common::artifacts(),
+            purpose: Purpose::Install,
+        })
+    };
+    let plan = plan_of("prefer_active = \"c3.a.test\"\n");
+    assert!(
+        plan.warnings
+            .iter()
+            .any(|one| one.contains("entrain swap c3.a.test"))
+    );
+    assert!(plan.targets.values().all(|part| part.is_read_only()));
+    assert!(
+        plan_of("prefer_active = \"c1.a.test\"\n")
+            .warnings
+            .is_empty()
+    );
+    assert!(plan_of("").warnings.is_empty());
+}
+
+#[test]
+fn a_limit_that_is_no_time_is_told_with_its_place() {
+    let text = format!(
+        "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"a.test\"]\nservers = {SERVERS:?}\npending_exports = {{ max_age = \"5m\" }}\n"
+    );
+    let (_, findings) = parse(&[common::document(text)]);
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(findings[0].what.contains("max_age") && findings[0].fix.contains("30m"));
+    assert_eq!(findings[0].place.line, 6);
+}
+
+/// A fleet with two rollouts: one makes the second server active, the other the third.
+struct World {
+    fleet: Fleet,
+    live: Live,
+    generation: Generation,
+}
+
+impl World {
+    fn new() -> Self {
+        let topology = topology("");
+        let known = known();
+        let mut fleet = Fleet::new();
+        for server in SERVERS {
+            let enrolled = Record::AgentEnrolled {
+                target: server.parse().unwrap(),
+                key: SigningKey::generate().public(),
+                epoch: Epoch(1),
+                token: Digest::ZERO,
+                by: "token".to_owned(),
+                simulated: true,
+            };
+            fleet.apply(&enrolled, None, NOW);
+        }
+        for (server, rollout) in [("c2.a.test", 1), ("c3.a.test", 2)] {
+            let plan = to(server, &topology, &known).unwrap();
+            let applied = Record::Applied {
+                rollout: RolloutId(rollout),
+                plan: plan.id(),
+                by: "root".to_owned(),
+                change: None,
+                irreversible: 0,
+            };
+            fleet.apply(&applied, Some(&plan), NOW);
+        }
+        let mut world = Self {
+            fleet,
+            live: Live {
+                connected: SERVERS.iter().map(|one| one.parse().unwrap()).collect(),
+                began: NOW,
+                ..Live::default()
+            },
+            generation: Generation(0),
+        };
+        for (number, server) in SERVERS.into_iter().enumerate() {
+            world.reports(server, number != 0);
+        }
+        world
+    }
+
+    fn tells(&mut self, server: &str, event: &Event) {
+        let record = Record::TargetEvent {
+            target: server.parse().unwrap(),
+            epoch: Epoch(1),
+            index: EventIndex(1),
+            kind: event.kind(),
+            at: NOW,
+            body: String::from_utf8(event.to_body()).unwrap(),
+        };
+        self.fleet.apply(&record, None, NOW);
+    }
+
+    fn reports(&mut self, server: &str, staging: bool) {
+        let facts = facts(Some(staging), common::CONNECT);
+        self.tells(server, &Event::FactsReported(Box::new(facts)));
+    }
+
+    /// What may be offered now, but for what only reads.
+    fn offered(&self) -> Vec<(u32, String, usize)> {
+        let decisions = self.fleet.decide(&self.live, NOW).into_iter();
+        let issued = decisions.filter_map(|decision| match decision {
+            Decision::Issue {
+                rollout,
+                target,
+                phase,
+            } => Some((rollout.0, target.to_string(), phase)),
+            Decision::Permit { .. } | Decision::Unknown { .. } => None,
+        });
+        let acts = |(rollout, target, _): &(u32, String, usize)| {
+            let plan = &self.fleet.rollouts()[&RolloutId(*rollout)].plan;
+            !plan.targets[&target.parse().unwrap()].is_read_only()
+        };
+        issued.filter(acts).collect()
+    }
+
+    fn issue(&mut self, rollout: u32, server: &str) -> Generation {
+        let target: TargetId = server.parse().unwrap();
+        let of = &self.fleet.rollouts()[&RolloutId(rollout)];
+        let phase = of.plan.targets[&target].phases[of.work[&target].phase].phase;
+        self.generation = self.generation.next();
+        let issued = Record::BundleIssued {
+            rollout: RolloutId(rollout),
+            phase,
+            target,
+            generation: self.generation,
+            bundle: BundleId(Digest::ZERO),
+            expires: NOW,
+        };
+        self.fleet.apply(&issued, None, NOW);
+        self.generation
+    }
+
+    fn runs(&mut self, rollout: u32, server: &str) {
+        let generation = self.issue(rollout, server);
+        self.ends(server, generation);
+    }
+
+    fn ends(&mut self, server: &str, generation: Generation) {
+        let finished = Event::RunFinished {
+            generation,
+            ending: Ending::Completed,
+            receipt: String::new(),
+        };
+        self.tells(server, &finished);
+    }
+
+    fn hold(&self, rollout: u32, server: &str) -> String {
+        let target = server.parse().unwrap();
+        let hold = self
+            .fleet
+            .hold(RolloutId(rollout), &target, &self.live, NOW);
+        hold.map(|hold| hold.why).unwrap_or_default()
+    }
+
+    /// Both staging servers were counted, and the active one was put into staging mode for both.
+    fn between() -> Self {
+        let mut world = Self::new();
+        world.runs(1, "c2.a.test");
+        world.runs(2, "c3.a.test");
+        world.runs(1, "c1.a.test");
+        world.reports("c1.a.test", true);
+        world.runs(1, "c1.a.test");
+        world.runs(2, "c1.a.test");
+        world
+    }
+}
+
+#[test]
+fn the_active_server_waits_for_the_count_and_the_other_for_staging_mode() {
+    let mut world = World::new();
+    let first = (1, "c2.a.test".to_owned(), 0);
+    assert!(world.offered().contains(&first));
+    assert!(world.hold(1, "c1.a.test").contains("(G4)"));
+    world.runs(1, "c2.a.test");
+    assert!(world.offered().contains(&(1, "c1.a.test".to_owned(), 0)));
+    assert!(world.hold(1, "c2.a.test").contains("G1"));
+    // Its bundle is over, and nobody has seen it in staging mode.
+    world.runs(1, "c1.a.test");
+    assert!(world.hold(1, "c2.a.test").contains("G1"));
+    world.reports("c1.a.test", true);
+    assert!(world.offered().contains(&(1, "c2.a.test".to_owned(), 1)));
+}
+
+#[test]
+fn of_two_servers_that_could_become_active_one_does() {
+    let mut world = World::between();
+    let claims: Vec<_> = world
+        .offered()
+        .into_iter()
+        .filter(|one| one.1 != "c1.a.test" && one.2 == 1)
+        .collect();
+    assert_eq!(
+        claims,
+        [(1, "c2.a.test".to_owned(), 1)],
+        "one breath, one claim"
+    );
+    let generation = world.issue(1, "c2.a.test");
+    assert!(world.hold(2, "c3.a.test").contains("is being made"));
+    world.reports("c2.a.test", false);
+    world.ends("c2.a.test", generation);
+    assert!(
+        world
+            .hold(2, "c3.a.test")
+            .contains("is the tenant's active")
+    );
+}
+
+#[test]
+fn one_that_went_silent_while_it_was_taken_out_of_staging_mode_keeps_its_claim() {
+    let mut world = World::between();
+    let generation = world.issue(1, "c2.a.test");
+    let target = "c2.a.test".parse().unwrap();
+    let silent = Record::WentUnknown { target, generation };
+    world.fleet.apply(&silent, None, NOW);
+    assert!(world.hold(2, "c3.a.test").contains("may have become"));
+    assert!(
+        world.offered().iter().all(|one| one.1 == "c1.a.test"),
+        "{:?}",
+        world.offered()
+    );
+}
+
+fn instead(off: &str, known: &Fleetwide) -> Result<Plan, String> {
+    let topology = topology("");
+    let inputs = Inputs {
+        topology: &topology,
+        policy: &Policy::default(),
+        known,
+        artifacts: &common::artifacts(),
+        purpose: Purpose::Verify,
+    };
+    failover(inputs, &"c2.a.test".parse().unwrap(), &off.parse().unwrap())
+}
+
+#[test]
+fn a_failover_names_who_is_off_and_fences_it_whatever_it_is_by_then() {
+    let plan = instead("c1.a.test", &known()).unwrap();
+    let said = render(&plan);
+    for words in [
+        "c1.a.test is off: whoever knows that it is says so",
+        "--off c1.a.test",
+        "prepare  stop and disable Connect, report facts",
+        "before anything else",
+        "count Connect's pending exports, switch Connect's mode by wizard",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let fenced = &plan.targets[&"c1.a.test".parse().unwrap()];
+    assert_eq!(
+        fenced.essence, None,
+        "no changed fact stands against the fence"
+    );
+    assert!(plan.waits.is_empty(), "the one does not wait for the other");
+    // Nobody stops what is not enrolled.
+    let mut known = known();
+    known.remove(&"c1.a.test".parse().unwrap());
+    let plan = instead("c1.a.test", &known).unwrap();
+    assert!(plan.warnings.iter().any(|one| one.contains("not enrolled")));
+}
+
+#[test]
+fn a_failover_is_no_way_round_the_swap() {
+    let mut two = known();
+    change(
+        &mut two,
+        "c3.a.test",
+        Some(facts(Some(false), common::CONNECT)),
+    );
+    for (off, known, says) in [
+        ("c3.a.test", known(), "was staging when it last reported"),
+        ("x.a.test", known(), "is no server of"),
+        ("c1.a.test", two, "is active: entrain swap"),
+    ] {
+        let why = instead(off, &known).unwrap_err();
+        assert!(why.contains(says), "{says}: {why}");
+    }
+}
+
+/// A server whose engine is stopped and disabled is no active one, becomes none, and is not started again by a plan.
+#[test]
+fn a_fenced_server_counts_as_not_active_and_is_left_alone() {
+    let fenced = || {
+        let mut facts = facts(None, common::CONNECT);
+        facts.connect.as_mut().unwrap().service = Some(ServiceState::Disabled);
+        Some(facts)
+    };
+    let mut known = known();
+    change(&mut known, "c1.a.test", fenced());
+    change(
+        &mut known,
+        "c2.a.test",
+        Some(facts(Some(false), common::CONNECT)),
+    );
+    let swapped = to("c3.a.test", &topology(""), &known).unwrap();
+    assert!(swapped.warnings.is_empty());
+    assert!(
+        to("c1.a.test", &topology(""), &known)
+            .unwrap_err()
+            .contains("fenced")
+    );
+    for purpose in [Purpose::Install, Purpose::Verify] {
+        let plan = plan(Inputs {
+            topology: &topology(""),
+            policy: &Policy::default(),
+            known: &known,
+            artifacts: &common::artifacts(),
+            purpose,
+        });
+        let part = &plan.targets[&"c1.a.test".parse().unwrap()];
+        assert!(
+            part.left_out && part.why[0].contains("stopped and disabled"),
+            "{part:?}"
+        );
+        assert!(plan.alarms.is_empty(), "{:?}", plan.alarms);
+    }
+}

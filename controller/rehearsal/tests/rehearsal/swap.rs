@@ -1,0 +1,164 @@
+//! Another Connect server becomes the active one: the whole way in virtual time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use agent_twin::Fault;
+use controller_core::fleet::TargetState;
+use protocol::TargetId;
+use rehearsal::{Ask, ROLLOUT, World, rehearse, render};
+
+use crate::common::{NOW, failed_over, swapped, target};
+
+fn ask(faults: &[(&str, Fault)]) -> Ask {
+    let of = |(server, fault): &(&str, Fault)| (target(server), BTreeSet::from([*fault]));
+    Ask {
+        begin: NOW,
+        person: Some(Duration::from_secs(600)),
+        faults: faults.iter().map(of).collect(),
+        seed: 1,
+    }
+}
+
+/// Who is active after each happening, one entry for each change.
+fn course(ask: Ask) -> (World, Vec<Vec<TargetId>>) {
+    let (plan, known) = swapped();
+    let mut world = World::new(&plan, &known, ask);
+    let mut seen: Vec<Vec<TargetId>> = Vec::new();
+    world.run_until(NOW.plus(Duration::from_secs(30 * 86_400)), |world| {
+        let active = plan.targets.keys();
+        let active = active.filter(|one| world.is_active(one) == Some(true));
+        let active: Vec<TargetId> = active.cloned().collect();
+        if seen.last() != Some(&active) {
+            seen.push(active);
+        }
+    });
+    (world, seen)
+}
+
+fn state(world: &World, server: &str) -> TargetState {
+    let rollout = &world.fleet.rollouts()[&ROLLOUT];
+    rollout.work[&target(server)].state.clone()
+}
+
+#[test]
+fn the_active_server_goes_first_and_the_other_follows_with_none_active_between() {
+    let (world, seen) = course(ask(&[]));
+    let (one, two) = (target("c1.corp.test"), target("c2.corp.test"));
+    assert_eq!(seen, [vec![one], vec![], vec![two]]);
+    for server in ["c1.corp.test", "c2.corp.test"] {
+        assert!(
+            matches!(state(&world, server), TargetState::Done(_)),
+            "{server}"
+        );
+    }
+    assert!(world.changes(&target("c3.corp.test")).is_empty());
+}
+
+#[test]
+fn a_rehearsal_tells_what_people_do_and_in_which_order() {
+    let (plan, known) = swapped();
+    let rehearsal = rehearse(&plan, &known, &ask(&[]), 3);
+    assert_eq!(rehearsal.course.left, []);
+    let hands = &rehearsal.course.hands;
+    let of: Vec<(&str, bool)> = hands
+        .iter()
+        .map(|hand| (hand.target.as_str(), hand.what.contains("out of staging")))
+        .collect();
+    assert_eq!(
+        of,
+        [("c1.corp.test", false), ("c2.corp.test", true)],
+        "{hands:?}"
+    );
+    assert!(render(&rehearsal, &plan).contains("everything would be done"));
+}
+
+/// What the staging server would export is not within the limits, cannot be counted, or is old: the active one is not touched.
+#[test]
+fn where_the_staging_server_is_not_fit_the_active_one_stays_active() {
+    for fault in [
+        Fault::DeletionsPending,
+        Fault::ExportsUnreadable,
+        Fault::FullSyncDue,
+        Fault::CycleOverdue,
+    ] {
+        let (world, seen) = course(ask(&[("c2.corp.test", fault)]));
+        assert_eq!(seen, [vec![target("c1.corp.test")]], "{fault:?}");
+        assert!(
+            matches!(state(&world, "c2.corp.test"), TargetState::Failed { .. }),
+            "{fault:?}"
+        );
+        assert_eq!(state(&world, "c1.corp.test"), TargetState::Pending);
+        let held = world
+            .fleet
+            .hold(ROLLOUT, &target("c1.corp.test"), &world.live, world.now);
+        let why = held.expect("it is held").why;
+        assert!(why.contains("(G4)") && why.contains("retry"), "{why}");
+    }
+}
+
+#[test]
+fn while_nobody_comes_to_the_active_server_the_other_is_not_asked_for() {
+    let (plan, known) = swapped();
+    let nobody = Ask {
+        person: None,
+        ..ask(&[])
+    };
+    let course = rehearse(&plan, &known, &nobody, 1).course;
+    let asked: BTreeSet<&str> = course
+        .hands
+        .iter()
+        .map(|hand| hand.target.as_str())
+        .collect();
+    assert_eq!(asked, BTreeSet::from(["c1.corp.test"]));
+    let left: BTreeMap<&str, &str> = course
+        .left
+        .iter()
+        .map(|left| (left.target.as_str(), left.why.as_str()))
+        .collect();
+    assert!(left["c2.corp.test"].contains("G1"), "{left:?}");
+}
+
+/// The active server is off; another takes its place, and it is fenced before anything else when it is back.
+#[test]
+fn a_server_that_is_off_is_replaced_and_fenced_when_it_is_back() {
+    let (plan, known) = failed_over();
+    let (old, new) = (target("c1.corp.test"), target("c2.corp.test"));
+    let mut world = World::new(&plan, &known, ask(&[]));
+    let day = NOW.plus(Duration::from_secs(86_400));
+    world.run_until(day, |_| {});
+    assert_eq!(world.is_active(&new), Some(true));
+    assert!(matches!(
+        state(&world, "c2.corp.test"),
+        TargetState::Done(_)
+    ));
+    assert_eq!(state(&world, "c1.corp.test"), TargetState::Pending);
+    assert!(!world.is_over(), "the fence stands ready");
+    world.arrives(&old);
+    world.run_until(day.plus(Duration::from_secs(3600)), |_| {});
+    assert_eq!(world.changes(&old), ["disable ADSync"]);
+    assert_eq!(world.is_active(&old), Some(false));
+    assert!(matches!(
+        state(&world, "c1.corp.test"),
+        TargetState::Done(_)
+    ));
+    assert!(world.is_over());
+}
+
+/// It is back too early: nobody is asked to make another active before it is stopped.
+#[test]
+fn a_server_that_is_back_before_the_other_is_active_is_fenced_first() {
+    let (plan, known) = failed_over();
+    let (old, new) = (target("c1.corp.test"), target("c2.corp.test"));
+    let mut world = World::new(&plan, &known, ask(&[]));
+    // The count takes a while; meanwhile it comes back and tells what it is.
+    world.run_until(NOW.plus(Duration::from_secs(5)), |_| {});
+    world.arrives(&old);
+    let mut both = false;
+    world.run_until(NOW.plus(Duration::from_secs(86_400)), |world| {
+        both |= world.is_active(&old) == Some(true) && world.is_active(&new) == Some(true);
+    });
+    assert!(!both, "two were active");
+    assert_eq!(world.changes(&old), ["disable ADSync"]);
+    assert_eq!(world.is_active(&new), Some(true));
+}

@@ -1,0 +1,152 @@
+//! Another Connect server becomes the active one, with real processes: counted, switched, seen; killed on the way.
+
+use std::collections::BTreeSet;
+
+use agent_twin::{Fault, Installed, Profile};
+use e2e::{TENANT, World, text, until};
+use protocol::Version;
+
+const ACTIVE: &str = "fab-sync-01.fabrikam.com";
+const NEXT: &str = "fab-sync-02.fabrikam.com";
+const THIRD: &str = "fab-sync-03.fabrikam.com";
+
+fn connect(name: &str, staging: bool, faults: &[Fault]) -> Profile {
+    Profile {
+        target: name.parse().expect("a name"),
+        installed: Installed::Connect {
+            version: Version::new(2, 6, 92, 0),
+            staging,
+        },
+        person: TENANT.parse().ok(),
+        faults: faults.iter().copied().collect::<BTreeSet<_>>(),
+    }
+}
+
+#[test]
+fn the_active_server_is_swapped_once_what_the_other_would_export_is_within_the_limits() {
+    let mut world = World::new();
+    world.speed = 100;
+    let servers = [
+        connect(ACTIVE, false, &[]),
+        connect(NEXT, true, &[Fault::DeletionsPending]),
+        connect(THIRD, true, &[]),
+    ];
+    world.enroll(&servers);
+    world.all_report(servers.len());
+    let file = world.write(
+        "topology.toml",
+        &format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"fabrikam.com\"]\nservers = [\"{ACTIVE}\", \"{NEXT}\", \"{THIRD}\"]\nprefer_active = \"{NEXT}\"\npending_exports = {{ add = 5, update = 50 }}\n"
+        ),
+    );
+    let refused = world.entrain(&["swap", ACTIVE, &file]);
+    assert!(!refused.status.success());
+    assert!(
+        text(&refused).contains("is active already"),
+        "{}",
+        text(&refused)
+    );
+    let planned = world.json(&["swap", NEXT, &file, "--json"]);
+    let plan = planned["plan"].as_str().expect("a plan").to_owned();
+    let report = planned["report"].as_str().expect("a report");
+    assert!(
+        report.contains("make another Connect server the active one"),
+        "{report}"
+    );
+    let applied = world.entrain(&["apply", &plan]);
+    assert!(applied.status.success(), "{}", text(&applied));
+
+    // It would delete objects, and none may be: the active server is not touched.
+    until("it is not fit", || {
+        (world.state(NEXT).0 == "failed").then_some(())
+    });
+    let why = text(&world.entrain(&["why", NEXT]));
+    assert!(why.contains("PV31") && why.contains("7 to delete"), "{why}");
+    let held = text(&world.entrain(&["why", ACTIVE]));
+    assert!(held.contains("(G4)"), "{held}");
+    assert!(world.changes(ACTIVE).is_empty());
+
+    // Mended; the agents are killed while the active one waits for its person, and the controller after it.
+    let faults = world.path("agents").join(NEXT).join("faults.json");
+    std::fs::write(faults, "[]").expect("a file");
+    let retried = world.entrain(&["retry", "r1", NEXT]);
+    assert!(retried.status.success(), "{}", text(&retried));
+    until("a person is asked for", || {
+        let (state, _) = world.state(ACTIVE);
+        matches!(state.as_str(), "awaiting" | "done").then_some(())
+    });
+    world.kill_agents();
+    world.kill_controller();
+    world.start_controller();
+    world.start_agents(&servers, None);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[ACTIVE, NEXT, THIRD]);
+    assert_eq!(
+        world.changes(ACTIVE),
+        ["wizard of Connect: staging mode true"]
+    );
+    assert_eq!(
+        world.changes(NEXT),
+        ["wizard of Connect: staging mode false"]
+    );
+    assert!(world.changes(THIRD).is_empty());
+    drop(world.audit());
+}
+
+/// The active server is off. Another takes its place by the word of whoever knows that, and it is stopped when it is back.
+#[test]
+fn a_server_that_is_off_is_replaced_by_word_and_stopped_when_it_is_back() {
+    let mut world = World::new();
+    world.speed = 100;
+    let servers = [connect(ACTIVE, false, &[]), connect(NEXT, true, &[])];
+    world.enroll(&servers);
+    let file = world.write(
+        "topology.toml",
+        &format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"fabrikam.com\"]\nservers = [\"{ACTIVE}\", \"{NEXT}\"]\npending_exports = {{ add = 5, update = 50 }}\n"
+        ),
+    );
+    let failover = ["failover", NEXT, "--off", ACTIVE, &file, "--json"];
+    let refused = text(&world.entrain(&failover));
+    assert!(refused.contains("is connected just now"), "{refused}");
+    // Its agent goes without a word; the other's comes back.
+    world.kill_agents();
+    until("the controller notices", || {
+        let agents = world.json(&["agents", "--json"]);
+        let mut here = agents["agents"].as_array()?.iter();
+        here.all(|agent| agent["connected"] == false).then_some(())
+    });
+    world.start_agents(&servers[1..], None);
+    let planned = world.json(&failover);
+    let plan = planned["plan"].as_str().expect("a plan").to_owned();
+    for given in [&["apply", &plan][..], &["apply", &plan, "--off", NEXT]] {
+        let refused = world.entrain(given);
+        assert!(!refused.status.success());
+        assert!(
+            text(&refused).contains(&format!("gives --off {ACTIVE}")),
+            "{}",
+            text(&refused)
+        );
+    }
+    let applied = world.entrain(&["apply", &plan, "--off", ACTIVE]);
+    assert!(applied.status.success(), "{}", text(&applied));
+    until("the other is active", || {
+        (world.state(NEXT).0 == "done").then_some(())
+    });
+    assert_eq!(
+        world.changes(NEXT),
+        ["wizard of Connect: staging mode false"]
+    );
+    assert!(world.changes(ACTIVE).is_empty());
+
+    // Days later: it gets its fence before anything else.
+    world.start_agents(&servers[..1], None);
+    world.all_done();
+    assert_eq!(world.changes(ACTIVE), ["disable ADSync"]);
+    let agents = world.json(&["agents", "--json"]).to_string();
+    assert!(agents.contains("stopped and disabled"), "{agents}");
+    let status = world.json(&["status", "--json"]);
+    assert_eq!(status["alarms"], serde_json::json!([]), "{status}");
+    let record = world.audit();
+    assert!(record.contains("said-off"), "who said so is in the log");
+}
