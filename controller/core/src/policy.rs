@@ -1,14 +1,16 @@
 //! Rollout policy: how fast. A document of its own with its own digest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use protocol::event::Grade;
 use protocol::{Digest, DomainName};
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
+use crate::calendar::{self, Clock, Freeze, SiteRule, Window};
 use crate::finding::{Finding, Place, Severity, Source, nearest};
-use crate::topology::reader::{At, Remarks, Table};
+use crate::topology::reader::{At, Remarks, Table, Written};
 use crate::topology::{Document, Topology};
 
 /// Which targets a wave takes.
@@ -64,6 +66,40 @@ pub struct Policy {
     pub canary: u32,
     /// Grade that a target must reach.
     pub need: Grade,
+    /// When, and how many at once, by site.
+    pub sites: BTreeMap<String, SitePolicy>,
+}
+
+/// When a site may be changed, and how many of its servers at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SitePolicy {
+    /// Each week; absent where any time will do.
+    pub window: Option<Window>,
+    /// Dates on which nothing begins.
+    pub freeze: Vec<Freeze>,
+    /// Servers under way at once.
+    pub max_in_flight: Option<u32>,
+    /// Where it is written.
+    pub place: Place,
+}
+
+impl Policy {
+    /// What holds at each site that the policy names and the topology describes.
+    #[must_use]
+    pub fn site_rules(&self, topology: &Topology) -> BTreeMap<String, SiteRule> {
+        let rule = |(name, policy): (&String, &SitePolicy)| {
+            let zone = topology.sites.get(name)?.zone.clone();
+            let rule = SiteRule {
+                // Without a window or dates there is no time that a zone could change.
+                zone: zone.unwrap_or_else(|| "UTC".to_owned()),
+                window: policy.window.clone(),
+                freeze: policy.freeze.clone(),
+                max_in_flight: policy.max_in_flight,
+            };
+            Some((name.clone(), rule))
+        };
+        self.sites.iter().filter_map(rule).collect()
+    }
 }
 
 impl Default for Policy {
@@ -76,6 +112,7 @@ impl Default for Policy {
             in_flight: 25,
             canary: 1,
             need: Grade::Registered,
+            sites: BTreeMap::new(),
         }
     }
 }
@@ -125,6 +162,29 @@ pub fn check(policy: &Policy, topology: &Topology) -> Vec<Finding> {
             fix,
         });
     };
+    for (name, site) in &policy.sites {
+        match topology.sites.get(name) {
+            None => {
+                let meant = nearest(name, topology.sites.keys().map(String::as_str));
+                let fix = meant.map_or_else(
+                    || format!("describe [site.{name}] in the topology, with its zone"),
+                    |meant| format!("did you mean \"{meant}\"?"),
+                );
+                let what = format!("the site \"{name}\" is not described in the topology");
+                add(&site.place, Severity::Error, what, fix);
+            }
+            Some(there)
+                if there.zone.is_none() && (site.window.is_some() || !site.freeze.is_empty()) =>
+            {
+                let what = format!("the times of site \"{name}\" have no zone");
+                let fix = format!(
+                    "write zone = \"Europe/Amsterdam\" below [site.{name}] of the topology"
+                );
+                add(&site.place, Severity::Error, what, fix);
+            }
+            Some(_) => {}
+        }
+    }
     for (selector, place) in policy.waves.iter().zip(&policy.places) {
         match selector {
             Selector::Rest => {}
@@ -259,5 +319,88 @@ fn read(mut document: Table<'_, '_>, policy: &mut Policy, remarks: &mut Remarks<
             }
         }
     }
+    for (name, table) in document.named("site", remarks) {
+        let site = site(table, remarks.source.place(&name.range), remarks);
+        policy.sites.insert(name.value, site);
+    }
     document.finish(remarks);
+}
+
+/// `[site.ams]`: `window = { days = ["Sat"], from = "22:00", to = "04:00" }`, `freeze = ["2026-12-15/2027-01-04"]`,
+/// `max_in_flight = 4`.
+fn site(mut table: Table<'_, '_>, place: Place, remarks: &mut Remarks<'_>) -> SitePolicy {
+    let window = table.table("window", remarks).and_then(|mut window| {
+        let range = window.range().clone();
+        let days: Vec<At<DayName>> = window.list("days", remarks);
+        let (from, to) = (window.parse("from", remarks), window.parse("to", remarks));
+        window.finish(remarks);
+        let (Some(from), Some(to)) = (from, to) else {
+            remarks.error(
+                &range,
+                "a window has from and to",
+                "write window = { days = [\"Sat\", \"Sun\"], from = \"22:00\", to = \"04:00\" }",
+            );
+            return None;
+        };
+        let mut days: Vec<i8> = days.into_iter().map(|day| day.value.0).collect();
+        if days.is_empty() {
+            days = (1..=7).collect();
+        }
+        days.sort_unstable();
+        days.dedup();
+        Some(Window {
+            days,
+            from: from.value,
+            to: to.value,
+        })
+    });
+    let freeze = table.list("freeze", remarks).into_iter();
+    let freeze = freeze.map(|at: At<Freeze>| at.value).collect();
+    let max_in_flight = table.number("max_in_flight", remarks).map(|at| {
+        if at.value == 0 {
+            remarks.error(
+                &at.range,
+                "max_in_flight = 0 would never start anything at this site",
+                "write 1 or more",
+            );
+        }
+        at.value.max(1)
+    });
+    table.finish(remarks);
+    SitePolicy {
+        window,
+        freeze,
+        max_in_flight,
+        place,
+    }
+}
+
+/// A day of the week by its name.
+struct DayName(i8);
+
+impl FromStr for DayName {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        calendar::day(text)
+            .map(Self)
+            .ok_or_else(|| format!("\"{text}\" is none of {}", calendar::DAYS.join(", ")))
+    }
+}
+
+impl Written for DayName {
+    fn example(_: Option<&str>) -> String {
+        "Sat".to_owned()
+    }
+}
+
+impl Written for Clock {
+    fn example(_: Option<&str>) -> String {
+        "22:00".to_owned()
+    }
+}
+
+impl Written for Freeze {
+    fn example(_: Option<&str>) -> String {
+        "2026-12-15/2027-01-04".to_owned()
+    }
 }

@@ -24,6 +24,16 @@ impl Fleet {
         let work = part.phases.get(phase)?;
         let person = work.steps.iter().any(Step::needs_person);
         let life = if person { BUNDLE_LIFE.1 } else { BUNDLE_LIFE.0 };
+        // What does not fit into a site's window goes on in its next one.
+        let rule = part
+            .site
+            .as_ref()
+            .and_then(|site| rollout.plan.sites.get(site));
+        let until = match rule.and_then(|rule| rule.closed(now.plus(life))) {
+            Some(closed) => closed.opens.unwrap_or_else(|| now.plus(life)),
+            None => now,
+        };
+        let expires = until.plus(life);
         let known = self.known.get(target);
         let known = known.and_then(|known| known.facts.as_ref());
         // What begins must find what the plan read; what goes on, or is tried again, finds what it has made itself.
@@ -44,7 +54,7 @@ impl Fleet {
             phase: work.phase,
             issued: now,
             not_before: now,
-            expires: now.plus(life),
+            expires,
             assumed: essence
                 .filter(|_| !reads)
                 .map(|essence| Assumed { essence }),

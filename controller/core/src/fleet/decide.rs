@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use protocol::event::{Freeze, GmsaChange, Section};
+use protocol::step::Step;
 use protocol::{
     Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp, limits,
 };
@@ -228,7 +229,8 @@ impl Fleet {
                 }
                 if started.insert(target.clone()) {
                     let entering = !work.has_begun();
-                    budget.take(entering);
+                    let part = rollout.plan.targets.get(target);
+                    budget.take(entering, part.and_then(|part| part.site.as_deref()));
                     decisions.push(Decision::Issue {
                         rollout: id,
                         target: target.clone(),
@@ -262,11 +264,17 @@ impl Fleet {
     /// When [`Self::decide`] must be asked again though nothing has happened.
     #[must_use]
     pub fn poll_timeout(&self, live: &Live, now: Timestamp) -> Option<Timestamp> {
-        let running = self
+        let running: Vec<&Rollout> = self
             .active()
             .map(|(_, rollout)| rollout)
-            .filter(|rollout| rollout.state == RolloutState::Running);
+            .filter(|rollout| rollout.state == RolloutState::Running)
+            .collect();
+        let opens = running
+            .iter()
+            .flat_map(|rollout| rollout.plan.sites.values())
+            .filter_map(|rule| rule.closed(now)?.opens);
         let away = running
+            .iter()
             .flat_map(|rollout| &rollout.work)
             .filter(|(_, work)| work.state == TargetState::Pending)
             .filter_map(|(target, _)| live.unreachable_from(target))
@@ -284,7 +292,7 @@ impl Fleet {
             .values()
             .filter_map(|gate| gate.lapses)
             .filter(|lapses| *lapses > now);
-        ends.chain(lapses).chain(away).min()
+        ends.chain(lapses).chain(away).chain(opens).min()
     }
 
     /// When a target counts as silent beyond the end of its bundle. Whoever is here says itself what became of it, and
@@ -340,7 +348,7 @@ impl Fleet {
         rollout: &Rollout,
         target: &TargetId,
         at: (&Live, Timestamp),
-        (turn, wave, budget): (&Turn<'_>, usize, &Budget),
+        (turn, wave, budget): (&Turn<'_>, usize, &Budget<'_>),
     ) -> Option<Hold> {
         let nobody = BTreeSet::new();
         self.hold_of(id, rollout, target, at, (turn, wave, budget, &nobody))
@@ -352,7 +360,7 @@ impl Fleet {
         rollout: &Rollout,
         target: &TargetId,
         (live, now): (&Live, Timestamp),
-        (turn, wave, budget, started): (&Turn<'_>, usize, &Budget, &BTreeSet<TargetId>),
+        (turn, wave, budget, started): (&Turn<'_>, usize, &Budget<'_>, &BTreeSet<TargetId>),
     ) -> Option<Hold> {
         let work = rollout.work.get(target)?;
         if work.state != TargetState::Pending {
@@ -405,12 +413,19 @@ impl Fleet {
         if let Some(hold) = awaits(rollout, target, part, work) {
             return Some(hold);
         }
+        // A phase that only reads is no change to be kept out of a window.
+        let phase = part.phases.get(work.phase);
+        let reads = phase.is_some_and(|phase| phase.steps.iter().all(Step::is_read_only));
+        if !reads && let Some(hold) = turn.closed(part.site.as_deref()) {
+            return Some(hold);
+        }
         // What has begun goes on to its next phase; waves, canaries and limits are for what begins.
         if work.has_begun() {
             return budget.hold(false);
         }
         turn.hold(target, wave, &part.lane)
             .or_else(|| budget.hold(true))
+            .or_else(|| budget.at(part.site.as_deref()))
             .or_else(|| self.first_others(rollout, target, turn, (live, now)))
     }
 
@@ -552,6 +567,14 @@ impl Fleet {
         }
         if let Some(order) = &self.stopped {
             return stands(still(order));
+        }
+        let part = rollout.plan.targets.get(target);
+        let site = part.and_then(|part| part.site.as_ref());
+        let rule = site.and_then(|site| Some((site, rollout.plan.sites.get(site)?)));
+        if let Some((site, rule)) = rule
+            && let Some(closed) = rule.closed(now)
+        {
+            return in_turn(format!("site {site}: {}", closed.why));
         }
         if let Some(freeze) = self.frozen.get(target) {
             return stands(frozen(freeze));

@@ -8,6 +8,7 @@ use protocol::{TargetId, Timestamp};
 
 use crate::fleet::decide::{Hold, Live, in_turn, stands};
 use crate::fleet::state::{Rollout, TargetState, Work};
+use crate::plan::Plan;
 
 /// The order of a rollout at one moment.
 pub(crate) struct Turn<'a> {
@@ -16,6 +17,8 @@ pub(crate) struct Turn<'a> {
     now: Timestamp,
     /// Made when somebody asks: what only reads has no turn to wait for.
     waves: OnceCell<Vec<WaveTurn<'a>>>,
+    /// Why nothing begins at each site that is closed.
+    closed: OnceCell<BTreeMap<&'a str, String>>,
 }
 
 struct WaveTurn<'a> {
@@ -40,7 +43,23 @@ impl<'a> Turn<'a> {
             live,
             now,
             waves: OnceCell::new(),
+            closed: OnceCell::new(),
         }
+    }
+
+    /// Why nothing begins at a site just now: its window is not open, or its dates are frozen. It passes by itself.
+    pub(crate) fn closed(&self, site: Option<&str>) -> Option<Hold> {
+        let site = site?;
+        let closed = self.closed.get_or_init(|| {
+            let rules = self.rollout.plan.sites.iter();
+            let closed = rules.filter_map(|(name, rule)| {
+                let closed = rule.closed(self.now)?;
+                Some((name.as_str(), closed.why))
+            });
+            closed.collect()
+        });
+        let why = closed.get(site)?;
+        in_turn(format!("site {site}: {why}"))
     }
 
     fn waves(&self) -> &[WaveTurn<'a>] {
@@ -123,15 +142,18 @@ impl<'a> Turn<'a> {
 }
 
 /// What the limits still allow.
-pub(crate) struct Budget {
+pub(crate) struct Budget<'a> {
+    plan: &'a Plan,
+    /// Under way at each site that has a limit of its own.
+    at_site: BTreeMap<&'a str, u32>,
     in_flight: u32,
     most: u32,
     bad: u32,
     limit: u32,
 }
 
-impl Budget {
-    pub(crate) fn of(rollout: &Rollout) -> Self {
+impl<'a> Budget<'a> {
+    pub(crate) fn of(rollout: &'a Rollout) -> Self {
         let count = |test: fn(&TargetState) -> bool| {
             u32::try_from(
                 rollout
@@ -144,9 +166,19 @@ impl Budget {
         };
         let begun = rollout
             .work
-            .values()
-            .filter(|work| !work.state.is_terminal() && !work.is_untouched());
+            .iter()
+            .filter(|(_, work)| !work.state.is_terminal() && !work.is_untouched());
+        let mut at_site: BTreeMap<&str, u32> = BTreeMap::new();
+        let sites = |target: &TargetId| {
+            let part = rollout.plan.targets.get(target);
+            part.and_then(|part| part.site.as_deref())
+        };
+        for site in begun.clone().filter_map(|(target, _)| sites(target)) {
+            *at_site.entry(site).or_default() += 1;
+        }
         Self {
+            plan: &rollout.plan,
+            at_site,
             in_flight: u32::try_from(begun.count()).unwrap_or(u32::MAX),
             most: rollout.plan.limits.in_flight,
             bad: count(TargetState::is_bad),
@@ -154,10 +186,26 @@ impl Budget {
         }
     }
 
-    pub(crate) fn take(&mut self, entering: bool) {
+    pub(crate) fn take(&mut self, entering: bool, site: Option<&'a str>) {
         if entering {
             self.in_flight += 1;
+            if let Some(site) = site {
+                *self.at_site.entry(site).or_default() += 1;
+            }
         }
+    }
+
+    /// Why nobody else enters at a site.
+    pub(crate) fn at(&self, site: Option<&str>) -> Option<Hold> {
+        let site = site?;
+        let most = self.plan.sites.get(site)?.max_in_flight?;
+        let now = self.at_site.get(site).copied().unwrap_or_default();
+        if now < most {
+            return None;
+        }
+        in_turn(format!(
+            "{now} of at most {most} are under way at site {site}; an end of one lifts it"
+        ))
     }
 
     /// Nobody else may enter: which of the limits says so is told by [`Self::hold`].

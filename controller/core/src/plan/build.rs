@@ -103,6 +103,10 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         Kind::Install => irreversible(topology, known, &targets),
         Kind::Verify | Kind::Preflight | Kind::Switch => Vec::new(),
     };
+    let sites = match kind {
+        Kind::Install => policy.site_rules(topology),
+        Kind::Verify | Kind::Preflight | Kind::Switch => BTreeMap::new(),
+    };
     let change_required = topology
         .tenants
         .values()
@@ -129,6 +133,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         irreversible,
         waits: Vec::new(),
         off: None,
+        sites,
     }
 }
 
@@ -246,13 +251,14 @@ fn agents(
                 .iter()
                 .map(|(domain, _)| domain.clone())
                 .collect();
-            let part = part(
+            let mut part = part(
                 tenant.id.clone(),
                 known,
                 format!("agents.{name}"),
                 domains,
                 answer,
             );
+            part.site = group.site.as_ref().map(|site| site.value.clone());
             // Who adds to those that serve goes before who is taken out of service for its upgrade: that may need them (G2).
             let serves = facts
                 .and_then(|facts| facts.provisioning_agent.as_ref())
@@ -344,10 +350,9 @@ fn connects(
                 }
             };
             let lane = format!("connect.{name}");
-            targets.insert(
-                server.clone(),
-                part(tenant.id.clone(), known, lane.clone(), Vec::new(), answer),
-            );
+            let mut part = part(tenant.id.clone(), known, lane.clone(), Vec::new(), answer);
+            part.site = entry.site.as_ref().map(|site| site.value.clone());
+            targets.insert(server.clone(), part);
             members.insert(
                 server.clone(),
                 Member {
@@ -425,6 +430,7 @@ pub(super) fn part(
         key: known.map(|known| known.key),
         essence,
         lane,
+        site: None,
         domains,
         phases,
         why,

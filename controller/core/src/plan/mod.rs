@@ -17,6 +17,7 @@ use protocol::step::{Cloud, ConnectWork, Step};
 use protocol::{Digest, DomainName, Fingerprint, PlanId, TargetId, TenantId};
 use serde::{Deserialize, Serialize};
 
+use crate::calendar::SiteRule;
 use crate::recipe::PhaseWork;
 
 /// What a plan is for.
@@ -67,6 +68,9 @@ pub struct TargetPlan {
     pub essence: Option<Digest>,
     /// The group or Connect entry that it belongs to: targets of one lane wait for its canary.
     pub lane: String,
+    /// Its site, by name; absent where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
     /// Domains that its provisioning agent serves.
     pub domains: Vec<DomainName>,
     /// Its work in order; empty when nothing is done.
@@ -203,6 +207,9 @@ pub struct Plan {
     /// The active Connect server that is off, as whoever applies the plan must say by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub off: Option<TargetId>,
+    /// When each site may be changed, and how many of its servers at once.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sites: BTreeMap<String, SiteRule>,
 }
 
 impl Plan {

@@ -76,6 +76,20 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
             plan.need.as_str()
         )?;
     }
+    for (name, rule) in &plan.sites {
+        let mut says = Vec::new();
+        if let Some(window) = &rule.window {
+            says.push(format!("begins {window}, {}", rule.zone));
+        }
+        if !rule.freeze.is_empty() {
+            let dates: Vec<String> = rule.freeze.iter().map(ToString::to_string).collect();
+            says.push(format!("not on {}", dates.join(", ")));
+        }
+        if let Some(most) = rule.max_in_flight {
+            says.push(format!("at most {most} at once"));
+        }
+        writeln!(out, "  site {name}: {}", says.join("; "))?;
+    }
     if let Some(off) = &plan.off {
         writeln!(
             out,

@@ -208,6 +208,14 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         }
     }
     targets.insert(to.clone(), whose(to, answer(phases, why)));
+    for part in targets.values_mut() {
+        part.site = entry.site.as_ref().map(|site| site.value.clone());
+    }
+    // An emergency waits for no window.
+    let sites = match off {
+        Some(_) => BTreeMap::new(),
+        None => policy.site_rules(topology),
+    };
     // Both are under way at once, and neither waits for the other's end.
     let both = u32::try_from(order.len()).unwrap_or(u32::MAX);
     for (server, _) in &entry.servers {
@@ -253,6 +261,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         irreversible: Vec::new(),
         waits,
         off: off.cloned(),
+        sites,
     })
 }
 

@@ -8,6 +8,7 @@ use protocol::step::{Cloud, DirectoryRights, ExportLimits, Fix, SignIn};
 use protocol::{Digest, DomainName, GmsaName, TargetId, TenantId};
 use toml::de::DeTable;
 
+use crate::calendar;
 use crate::finding::{Finding, Place, Severity, Source, nearest};
 use crate::topology::model::{
     AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, Gaps, PendingExports, RebootRule,
@@ -262,7 +263,16 @@ fn tenant(
 }
 
 fn site(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> Site {
-    let zone = table.text("zone", remarks).map(|at| at.value);
+    let zone = table.text("zone", remarks).map(|at| {
+        if !calendar::is_zone(&at.value) {
+            remarks.error(
+                &at.range,
+                format!("zone: \"{}\" is no time zone", at.value),
+                "write the IANA name, such as \"Europe/Amsterdam\"",
+            );
+        }
+        at.value
+    });
     let reboot = table
         .parse::<Word<RebootWord>>("reboot", remarks)
         .map_or(RebootRule::Ask, |word| word.value.0);

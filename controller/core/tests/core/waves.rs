@@ -105,3 +105,88 @@ fn a_wave_is_one_thing() {
     let (_, findings) = policy::parse(&document(both));
     assert_eq!(findings.len(), 1);
 }
+
+#[test]
+fn what_a_policy_says_of_sites_is_checked_against_the_topology() {
+    let text = format!("{TOPOLOGY}[site.ams]\nzone = \"Europe/Amsterdam\"\n[site.lon]\n");
+    let (topology, findings) = parse(&[document(&text)]);
+    assert!(findings.is_empty(), "{findings:?}");
+    let found = |text: &str| -> Vec<String> {
+        let (policy, mut findings) = policy::parse(&document(text));
+        findings.extend(policy::check(&policy, &topology));
+        findings.iter().map(ToString::to_string).collect()
+    };
+    let window = "window = { days = [\"Sat\", \"Sun\"], from = \"22:00\", to = \"04:00\" }";
+    assert_eq!(
+        found(&format!("[site.ams]\n{window}\nmax_in_flight = 4\n")),
+        [""; 0]
+    );
+    for (text, place, says) in [
+        (
+            format!("[site.amst]\n{window}\n"),
+            "t.toml:1:7",
+            "did you mean \"ams\"?",
+        ),
+        (
+            format!("[site.lon]\n{window}\n"),
+            "t.toml:1:7",
+            "have no zone",
+        ),
+        (
+            "[site.ams]\nwindow = { days = [\"Saturday\"], from = \"22:00\", to = \"04:00\" }\n"
+                .to_owned(),
+            "t.toml:2:20",
+            "none of Mon, Tue",
+        ),
+        (
+            "[site.ams]\nwindow = { from = \"22\", to = \"04:00\" }\n".to_owned(),
+            "t.toml:2:19",
+            "no time of day",
+        ),
+        (
+            "[site.ams]\nwindow = { days = [\"Sat\"] }\n".to_owned(),
+            "t.toml:2:10",
+            "from and to",
+        ),
+        (
+            "[site.ams]\nfreeze = [\"2027-01-04/2026-12-15\"]\n".to_owned(),
+            "t.toml:2:11",
+            "is before",
+        ),
+        (
+            "[site.ams]\nmax_in_flight = 0\n".to_owned(),
+            "t.toml:2:17",
+            "never start",
+        ),
+        (
+            "[site.ams]\nwindows = 1\n".to_owned(),
+            "t.toml:2:1",
+            "window",
+        ),
+    ] {
+        let told = found(&text);
+        assert!(
+            told.iter()
+                .any(|one| one.starts_with(place) && one.contains(says)),
+            "{text}: {told:?}"
+        );
+    }
+    // It stands in the plan, which is stored.
+    let (policy, _) = policy::parse(&document(&format!(
+        "[site.ams]\n{window}\nfreeze = [\"2026-12-24\"]\n"
+    )));
+    let rules = policy.site_rules(&topology);
+    let stored = serde_json::to_string(&rules).expect("rules serialize");
+    let read: std::collections::BTreeMap<_, _> =
+        serde_json::from_str(&stored).expect("they read back");
+    assert_eq!(rules, read, "{stored}");
+    // A limit alone needs no zone.
+    assert_eq!(found("[site.lon]\nmax_in_flight = 2\n"), [""; 0]);
+    let (_, findings) = parse(&[document("[site.ams]\nzone = \"Europe/Amsterdan\"\n")]);
+    assert!(
+        findings
+            .iter()
+            .any(|one| one.what.contains("is no time zone")),
+        "{findings:?}"
+    );
+}

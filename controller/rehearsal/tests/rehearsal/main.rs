@@ -4,3 +4,4 @@ mod common;
 mod course;
 mod sim;
 mod swap;
+mod windows;
