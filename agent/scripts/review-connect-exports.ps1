@@ -1,5 +1,6 @@
 # Counts what a staging server of Connect Sync would export if it became active, and reads what its scheduler still wants.
-# Changes nothing; what the product's tools write on the way holds people's data and is deleted again.
+# Changes nothing. What the product's tools write on the way holds people's data and is deleted at the end; where PowerShell is
+# ended before that, it stays in the temporary folder of the agent's account.
 # Input: {}. Output: one line {"running": true} while a cycle runs, or a line {"connector", "add", "update", "delete",
 # "other"} for each connector, in objects, and one line {"full": ["connector"], "nextInMinutes": n, "everyMinutes": n}; or
 # {"error": {...}}.
@@ -12,6 +13,7 @@ try {
     Import-Module $module
     function Test-Running { @(Get-ADSyncConnectorRunStatus).Count -gt 0 }
     $said = @()
+    $begun = (Get-ADSyncScheduler).NextSyncCycleStartTimeInUTC
     $running = Test-Running
     if (-not $running) {
         $folder = Join-Path ([IO.Path]::GetTempPath()) ([guid]::NewGuid().ToString())
@@ -22,15 +24,24 @@ try {
             $xml = Join-Path $folder "$number.xml"
             $null = & "$bin\csexport.exe" $connector.Name $xml '/f:x'
             if ($LASTEXITCODE -ne 0) { throw "csexport ended with $LASTEXITCODE for $($connector.Name)" }
-            # Where nothing is pending there is no object in the file, and nothing to be analyzed.
+            # Where nothing is pending there is nothing below the root, and nothing to be analyzed.
+            $objects = 0
+            $below = 0
             $reader = [Xml.XmlReader]::Create($xml)
-            try { $some = $reader.ReadToFollowing('cs-object') } finally { $reader.Dispose() }
+            try {
+                while ($reader.Read()) {
+                    if ($reader.NodeType -ne [Xml.XmlNodeType]::Element) { continue }
+                    if ($reader.Depth -gt 0) { $below++ }
+                    if ($reader.LocalName -eq 'cs-object') { $objects++ }
+                }
+            } finally { $reader.Dispose() }
+            if ($objects -eq 0 -and $below -gt 0) { throw "what csexport wrote for $($connector.Name) holds no object that is known here" }
             $count = @{ connector = [string]$connector.Name; add = 0; update = 0; delete = 0; other = 0 }
-            if ($some) {
+            if ($objects -gt 0) {
                 $rows = @(& "$bin\CSExportAnalyzer.exe" $xml)
                 if ($LASTEXITCODE -ne 0) { throw "CSExportAnalyzer ended with $LASTEXITCODE for $($connector.Name)" }
-                $rows = @($rows | ConvertFrom-Csv)
-                if ($rows.Count -eq 0) { throw "CSExportAnalyzer shows none of the objects that csexport found for $($connector.Name)" }
+                # In one piece: a value may hold a line break.
+                $rows = @(($rows -join "`r`n") | ConvertFrom-Csv)
                 # One row for each change of an object; the object is known by its DN.
                 $seen = @{}
                 foreach ($row in $rows) {
@@ -43,6 +54,8 @@ try {
                         $count[$kind]++
                     }
                 }
+                # Names that a code page cannot tell apart, or rows that are missing, would count too little.
+                if ($seen.Count -ne $objects) { throw "CSExportAnalyzer shows $($seen.Count) of the $objects objects that csexport found for $($connector.Name)" }
             }
             $said += $count
         }
@@ -58,7 +71,7 @@ try {
         $every = ([timespan]$scheduler.CurrentlyEffectiveSyncCycleInterval).TotalMinutes
         $said += @{ full = $full; nextInMinutes = [int][math]::Floor($next); everyMinutes = [int][math]::Ceiling($every) }
         # What a cycle did meanwhile is half in these numbers.
-        $running = Test-Running
+        $running = (Test-Running) -or ($scheduler.NextSyncCycleStartTimeInUTC -ne $begun)
     }
     if ($running) { Say @{ running = $true } } else { foreach ($line in $said) { Say $line } }
 } catch {

@@ -543,7 +543,8 @@ fn service(name: &str) -> Result<Option<Service>, String> {
     let config = service.query_config().map_err(|error| error.to_string())?;
     let state = match (status.current_state, config.start_type) {
         (WindowsState::Running, _) => ServiceState::Running,
-        (_, ServiceStartType::Disabled) => ServiceState::Disabled,
+        // One that is still stopping does its work to the end.
+        (WindowsState::Stopped, ServiceStartType::Disabled) => ServiceState::Disabled,
         _ => ServiceState::NotRunning,
     };
     let account = config
@@ -557,8 +558,7 @@ fn service(name: &str) -> Result<Option<Service>, String> {
     }))
 }
 
-/// Sets a disabled service to be started on demand. `sc config` is what the documentation of Windows gives for it.
-/// How Windows starts a service.
+/// Sets how Windows starts a service. `sc config` is what the documentation of Windows gives for it.
 fn configure(name: &str, start: &str) -> Result<(), String> {
     let output = sc(&["config", name, "start=", start])?;
     if output.status.success() {
@@ -572,8 +572,11 @@ fn configure(name: &str, start: &str) -> Result<(), String> {
 fn stop(name: &str) -> Result<(), String> {
     /// ERROR_SERVICE_NOT_ACTIVE.
     const NOT_ACTIVE: i32 = 1062;
+    /// ERROR_SERVICE_CANNOT_ACCEPT_CTRL: it is stopping already.
+    const STOPPING: i32 = 1061;
     let output = sc(&["stop", name])?;
-    if output.status.success() || output.status.code() == Some(NOT_ACTIVE) {
+    let code = output.status.code();
+    if output.status.success() || code == Some(NOT_ACTIVE) || code == Some(STOPPING) {
         Ok(())
     } else {
         Err(String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -230,6 +230,12 @@ impl Window {
         };
         let from = start(date, self.from.time(), zone)?;
         let to = start(ends, self.to.time(), zone)?;
+        // Where the clock skips its beginning and not its end, it is as long as it is written.
+        let to = if to > from {
+            to
+        } else {
+            from.plus(self.length())
+        };
         Some((from, to))
     }
 
@@ -266,7 +272,7 @@ fn moment(at: Timestamp) -> Option<jiff::Timestamp> {
     jiff::Timestamp::from_millisecond(at.as_millis()).ok()
 }
 
-/// A time of day on a date; where the clock skips it, the moment after the gap.
+/// A time of day on a date; where the clock skips it, later by what it skips.
 fn start(date: Date, time: Time, zone: &TimeZone) -> Option<Timestamp> {
     let zoned = date.to_datetime(time).to_zoned(zone.clone()).ok()?;
     Some(Timestamp::from_millis(zoned.timestamp().as_millisecond()))
@@ -349,6 +355,23 @@ mod tests {
         assert_eq!(
             opens(&gap, "2026-03-28T12:00[Europe/Amsterdam]"),
             Some(at("2026-03-29T03:15[Europe/Amsterdam]"))
+        );
+    }
+
+    #[test]
+    fn a_window_whose_beginning_the_clock_skips_is_not_lost() {
+        let short = rule(&[7], "02:30", "03:15", &[]);
+        let opens = opens(&short, "2026-03-28T12:00[Europe/Amsterdam]").expect("it opens");
+        assert_eq!(opens, at("2026-03-29T03:30[Europe/Amsterdam]"));
+        assert!(
+            short
+                .closed(opens.plus(Duration::from_secs(44 * 60)))
+                .is_none()
+        );
+        assert!(
+            short
+                .closed(opens.plus(Duration::from_secs(45 * 60)))
+                .is_some()
         );
     }
 

@@ -549,7 +549,7 @@ impl World {
         }
         self.live.came(target.clone());
         self.pulse(target);
-        match self.fleet.unaccepted(target, newest) {
+        match self.fleet.unaccepted(target, newest, self.now) {
             Some(Unaccepted::Offer(bundle)) => self.offer(target, bundle),
             Some(Unaccepted::Withdraw(generation)) => {
                 let target = target.clone();

@@ -437,7 +437,7 @@ impl Core {
         // What has come may have opened a run here again: it waits for this word since its start.
         self.say_standing(batch, target);
         self.live.came(target.clone());
-        match self.fleet.unaccepted(target, generation) {
+        match self.fleet.unaccepted(target, generation, batch.now) {
             Some(Unaccepted::Offer(bundle)) => Some(bundle),
             Some(Unaccepted::Withdraw(generation)) => {
                 let target = target.clone();
@@ -563,6 +563,13 @@ impl Core {
                     plan.irreversible.join("; ")
                 ),
             });
+        }
+        if plan.kind == Kind::Switch
+            && let Some((other, target)) = self.fleet.works_on(plan)
+        {
+            return Err(format!(
+                "{other} is not over on {target}, and two works on one server do not go together: wait for its end, skip {target} there, or abort it"
+            ));
         }
         let off = plan.off.clone();
         match (&off, &said) {

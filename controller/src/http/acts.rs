@@ -124,7 +124,8 @@ pub(super) async fn plan(
             (Some(_), Some(off)) if here(off) => Err(is_here(off)),
             (Some(server), Some(off)) => failover(inputs, server, off),
             (Some(server), None) => switch(inputs, server),
-            (None, _) => Ok(build(inputs)),
+            (None, Some(off)) => Err(format!("nobody takes the place of {off}: name who does")),
+            (None, None) => Ok(build(inputs)),
         };
         let plan = match plan {
             Ok(plan) => plan,

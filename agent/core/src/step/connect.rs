@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use protocol::event::{Completion, Grade, Verdict};
+use protocol::event::{Completion, Grade, Severity, Verdict};
 use protocol::facts::{ConnectFacts, ServiceState};
 use protocol::step::{GuideConnect, StageConnect, VerifyConnect};
 
@@ -204,17 +204,22 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     if let Some(wanted) = verify.staging {
         mode.wanted = format!("staging: {wanted}");
     }
+    let mut scheduler = catalogue::PV24.finding(
+        format!(
+            "cycle enabled: {}, suspended: {}",
+            show(connect.cycle_enabled),
+            show(suspended)
+        ),
+        verdict(cycles),
+    );
+    // An open wizard on a server that must stay staging may be taking it out of that mode just now (G1).
+    if verify.staging == Some(true) && suspended == Some(true) {
+        scheduler.severity = Severity::Block;
+    }
     let findings = vec![
         catalogue::PV22.finding(state, verdict(Some(running))),
         of_version,
-        catalogue::PV24.finding(
-            format!(
-                "cycle enabled: {}, suspended: {}",
-                show(connect.cycle_enabled),
-                show(suspended)
-            ),
-            verdict(cycles),
-        ),
+        scheduler,
         mode,
     ];
     step::settle(findings, cx)?;

@@ -59,15 +59,26 @@ impl Counted {
 /// Counts, once no cycle runs, and holds what was counted against the limits.
 ///
 /// # Errors
-/// While outcomes are missing, when the server is not staging, and when what is counted is not within the limits or cannot
+/// While outcomes are missing, when the mode is not told, and when what is counted is not within the limits or cannot
 /// be told.
 pub fn review(review: &ReviewConnectExports, cx: &mut Cx<'_>) -> Flow<Complete> {
     let scheduler = match connect::scheduler(cx)? {
         Ok(scheduler) => scheduler,
         Err(why) => return fail(format!("the scheduler does not tell: {why}")),
     };
-    if scheduler.staging != Some(true) {
-        return fail("the server is not in staging mode: what it exports is not pending");
+    match scheduler.staging {
+        Some(true) => {}
+        // Where it must still be staging, a verification before this has said so.
+        Some(false) => {
+            return Ok(Complete {
+                grade: Some(Grade::Configured),
+                ..Complete::new(
+                    Completion::AlreadySo,
+                    "the server is active already: nothing is pending that could be held back",
+                )
+            });
+        }
+        None => return fail("the scheduler does not tell whether the server is staging"),
     }
     let seen = cx.until(WATCH, |cx| {
         let lines = cx.script(

@@ -166,8 +166,23 @@ fn nothing_is_counted_while_a_cycle_runs() {
 
 #[test]
 fn the_active_server_has_nothing_pending_to_be_counted() {
-    let (conclusion, ..) = drive(vec![review()], &mut server(false, &[]), None);
-    assert!(failed(&conclusion).contains("not in staging mode"));
+    let mut one = server(false, &[Fault::DeletionsPending]);
+    let (conclusion, ..) = drive(vec![review()], &mut one, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    assert!(conclusion.steps[0].summary.contains("active already"));
+}
+
+#[test]
+fn an_open_wizard_on_a_server_that_must_stay_staging_stops_its_verification() {
+    for (staging, stops) in [(Some(true), true), (None, false)] {
+        let verify = Step::VerifyConnect(VerifyConnect {
+            at_least: NEWEST,
+            staging,
+        });
+        let mut one = server(true, &[Fault::SchedulerSuspended]);
+        let (conclusion, ..) = drive(vec![verify], &mut one, None);
+        assert_eq!(conclusion.ending != Ending::Completed, stops, "{staging:?}");
+    }
 }
 
 /// A server that was said to be off is back: its engine is stopped and kept from running, once.
@@ -206,6 +221,7 @@ fn an_engine_that_does_not_stop_is_told_and_not_taken_for_fenced() {
         None,
         "value",
         |op, outcome| match op {
+            // Told to stop and kept from being started, and still stopping.
             Op::Service { .. } => Outcome::Service(Some(Service {
                 state: ServiceState::NotRunning,
                 account: "NT SERVICE\\ADSync".to_owned(),

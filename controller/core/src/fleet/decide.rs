@@ -2,9 +2,11 @@
 //! what an operator reads is what the machine decided by.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::time::Duration;
 
 use protocol::event::{Freeze, GmsaChange, Section};
+use protocol::signed::Phase;
 use protocol::step::Step;
 use protocol::{
     Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp, limits,
@@ -12,7 +14,7 @@ use protocol::{
 
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
-use crate::plan::TargetPlan;
+use crate::plan::{Kind, TargetPlan};
 
 /// How long leave is good for if the section is not entered.
 pub const PERMIT_LIFE: Duration = Duration::from_secs(120);
@@ -416,7 +418,13 @@ impl Fleet {
         // A phase that only reads is no change to be kept out of a window.
         let phase = part.phases.get(work.phase);
         let reads = phase.is_some_and(|phase| phase.steps.iter().all(Step::is_read_only));
-        if !reads && let Some(hold) = turn.closed(part.site.as_deref()) {
+        // The second half of a swap is not left for another night: until then nothing is exported.
+        let second =
+            rollout.plan.waits.iter().any(|wait| wait.target == *target) && work.has_begun();
+        if !reads
+            && !second
+            && let Some(hold) = turn.closed(part.site.as_deref())
+        {
             return Some(hold);
         }
         // What has begun goes on to its next phase; waves, canaries and limits are for what begins.
@@ -494,21 +502,20 @@ impl Fleet {
                 if other == target || theirs.tenant != part.tenant {
                     continue;
                 }
-                let unknown = rollout
-                    .work
-                    .get(other)
-                    .is_some_and(|work| work.state == TargetState::Unknown);
+                let state = rollout.work.get(other).map(|work| &work.state);
+                let unknown = state == Some(&TargetState::Unknown);
+                let ended = state.is_some_and(TargetState::is_terminal);
                 // It was staging when it was last seen, and a person may be taking it out of that just now.
                 let switching = theirs.switches_to_active()
-                    && (unknown
-                        || started.contains(other)
-                        || self.open.get(other).is_some_and(|open| {
-                            open.rollout == *other_id
-                                && theirs.claims_active(phase(*other_id, other).unwrap_or_default())
-                        }));
+                    && ((started.contains(other)
+                        && theirs.claims_active(phase(*other_id, other).unwrap_or_default()))
+                        || self.may_switch(*other_id, other));
                 let why = match self.modes.get(other) {
                     Some(Some(true)) if switching && unknown => {
                         "may have become the tenant's active Connect server, and was not heard of since; its return lifts it, or a resolve"
+                    }
+                    Some(Some(true)) if switching && ended => {
+                        "may still be taken out of staging mode by whoever is at its wizard, since that work did not come to its end; a later swap that has verified it lifts it, or its skip"
                     }
                     Some(Some(true)) if switching => {
                         "is being made the tenant's active Connect server"
@@ -540,6 +547,26 @@ impl Fleet {
             }
         }
         None
+    }
+
+    /// Whether a staging server may be on its way out of that mode by an older rollout's work that did not come to its end.
+    /// A later swap that has looked at it lifts that, and an operator who leaves it out.
+    fn may_switch(&self, id: RolloutId, target: &TargetId) -> bool {
+        let work = |id: RolloutId| self.rollouts.get(&id)?.work.get(target);
+        let given = work(id).is_some_and(|work| {
+            work.switching
+                && !matches!(
+                    work.state,
+                    TargetState::Skipped(_) | TargetState::Resolved(_) | TargetState::Refused(_)
+                )
+        });
+        let seen = |(_, rollout): (&RolloutId, &Rollout)| {
+            let work = rollout.work.get(target);
+            rollout.plan.kind == Kind::Switch
+                && work.is_some_and(|work| matches!(work.state, TargetState::Done(_)))
+        };
+        let mut later = self.rollouts.range((Bound::Excluded(id), Bound::Unbounded));
+        given && !later.any(seen)
     }
 
     /// Why leave is not given; `None` when it may be.
@@ -673,8 +700,18 @@ fn awaits(rollout: &Rollout, target: &TargetId, part: &TargetPlan, work: &Work) 
         let theirs = rollout.work.get(&wait.other)?;
         let phases = &rollout.plan.targets.get(&wait.other)?.phases;
         let until = phases.iter().position(|one| one.phase == wait.done)?;
-        if theirs.phase > until {
+        // What a person says became of it counts as done where the machine still asks what is so (G1).
+        let said = matches!(theirs.state, TargetState::Resolved(_)) && wait.done == Phase::Register;
+        if theirs.phase > until || said {
             return None;
+        }
+        if theirs.state.is_settled() {
+            return stands(format!(
+                "{}: {} is {}; abort this rollout, and swap again",
+                wait.why,
+                wait.other,
+                theirs.state.word()
+            ));
         }
         let (why, other, word) = (&wait.why, &wait.other, theirs.state.word());
         if theirs.state.is_terminal() {

@@ -111,6 +111,7 @@ impl Fleet {
                 };
                 self.open.insert(target.clone(), open);
                 self.set(*rollout, target, TargetState::Offered, now);
+                self.switches(*rollout, target, true);
             }
             Record::PermitGiven {
                 target,
@@ -143,6 +144,9 @@ impl Fleet {
                 } else {
                     TargetState::Pending
                 };
+                if let Some(rollout) = self.open.get(target).map(|open| open.rollout) {
+                    self.switches(rollout, target, false);
+                }
                 self.close(target, *generation, state, now);
             }
             Record::TargetEvent { target, body, .. } => {
@@ -244,6 +248,20 @@ impl Fleet {
         self.close_gate(target, None);
         self.asked.remove(target);
         self.set(rollout, target, state, now);
+    }
+
+    /// A bundle that takes the server out of staging mode is on its way to it, or never came there.
+    fn switches(&mut self, rollout: RolloutId, target: &TargetId, begins: bool) {
+        let Some(rollout) = self.rollouts.get_mut(&rollout) else {
+            return;
+        };
+        let part = rollout.plan.targets.get(target);
+        if let (Some(part), Some(work)) = (part, rollout.work.get_mut(target))
+            && part.switches_to_active()
+            && part.claims_active(work.phase)
+        {
+            work.switching = begins;
+        }
     }
 
     /// An accepted bundle may have changed the server.
@@ -664,6 +682,7 @@ impl Fleet {
                 // What was to show the grade and did not is what a retry does again.
                 if !last || enough {
                     work.phase += 1;
+                    work.switching = false;
                 }
                 work.state = if last && !enough {
                     let seen = work.grade.map_or("none", Grade::as_str);
@@ -714,5 +733,6 @@ fn fresh(now: Timestamp) -> Work {
         said: Vec::new(),
         receipts: 0,
         tried: false,
+        switching: false,
     }
 }

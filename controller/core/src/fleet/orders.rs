@@ -1,9 +1,11 @@
 //! What an operator may order just now, and what a bundle becomes that its agent has not accepted. Nothing is changed here.
 
-use protocol::{BundleId, Generation, RolloutId, TargetId};
+use protocol::step::Step;
+use protocol::{BundleId, Generation, RolloutId, TargetId, Timestamp};
 
 use crate::fleet::decide::Live;
-use crate::fleet::state::{Fleet, RolloutState, TargetState};
+use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState};
+use crate::plan::Plan;
 use crate::record::Order;
 
 /// What becomes of an open bundle when its agent is back and has not accepted it.
@@ -11,7 +13,7 @@ use crate::record::Order;
 pub enum Unaccepted {
     /// It is offered again.
     Offer(BundleId),
-    /// Its rollout was aborted, or stands still, or the server does: it is withdrawn.
+    /// Its rollout was aborted, or stands still, or the server does, or its site is closed by now: it is withdrawn.
     Withdraw(Generation),
 }
 
@@ -101,9 +103,28 @@ impl Fleet {
         }
     }
 
+    /// The first rollout that runs and is not over on a server which that plan would change.
+    #[must_use]
+    pub fn works_on(&self, plan: &Plan) -> Option<(RolloutId, TargetId)> {
+        let changed = plan.targets.iter().filter(|(_, part)| !part.is_read_only());
+        changed.into_iter().find_map(|(target, _)| {
+            let under_way = |(_, rollout): &(RolloutId, &Rollout)| {
+                let work = rollout.work.get(target);
+                work.is_some_and(|work| !work.state.is_terminal())
+            };
+            let (id, _) = self.active().find(under_way)?;
+            Some((id, target.clone()))
+        })
+    }
+
     /// What becomes of the open bundle of an agent that is back; `newest` is the newest generation that it has accepted.
     #[must_use]
-    pub fn unaccepted(&self, target: &TargetId, newest: Generation) -> Option<Unaccepted> {
+    pub fn unaccepted(
+        &self,
+        target: &TargetId,
+        newest: Generation,
+        now: Timestamp,
+    ) -> Option<Unaccepted> {
         let open = self
             .open
             .get(target)
@@ -112,7 +133,14 @@ impl Fleet {
         let runs = rollout.is_some_and(|rollout| rollout.state == RolloutState::Running);
         // Nothing begins while it stands still; when it goes on, it is offered under a number of its own.
         let still = self.stopped.is_some() || self.frozen.contains_key(target);
-        Some(if !runs || still {
+        let site = rollout.and_then(|rollout| {
+            let part = rollout.plan.targets.get(target)?;
+            let rule = rollout.plan.sites.get(part.site.as_ref()?)?;
+            let phase = part.phases.get(rollout.work.get(target)?.phase)?;
+            let reads = phase.steps.iter().all(Step::is_read_only);
+            rule.closed(now).filter(|_| !reads)
+        });
+        Some(if !runs || still || site.is_some() {
             Unaccepted::Withdraw(open.generation)
         } else {
             Unaccepted::Offer(open.bundle)

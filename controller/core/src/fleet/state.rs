@@ -150,6 +150,9 @@ pub struct Work {
     pub receipts: u32,
     /// An earlier try of this rollout may have changed the server: what it finds is what it has made.
     pub tried: bool,
+    /// It was given the work that takes a staging Connect server out of staging mode, and that work did not come to its end:
+    /// a person may still be at its wizard.
+    pub switching: bool,
 }
 
 /// How a rollout stands.

@@ -52,6 +52,8 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
             out,
             "  nothing is changed: no limit, canary or wave holds what only reads"
         )?;
+    } else if plan.kind == Kind::Switch && plan.off.is_some() {
+        writeln!(out, "  who is off is waited for by nobody")?;
     } else if plan.kind == Kind::Switch {
         writeln!(
             out,

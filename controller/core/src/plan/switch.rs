@@ -8,8 +8,9 @@ use protocol::step::Product;
 use protocol::{TargetId, Version};
 
 use crate::active::{Modes, active};
+use crate::calendar::SiteRule;
 use crate::facts;
-use crate::plan::build::{lanes, part};
+use crate::plan::build::{FENCED, lanes, part};
 use crate::plan::{Inputs, Kind, Limits, Plan, TargetPlan, Wait};
 use crate::recipe::{Answer, switch};
 use crate::topology::{Change, ConnectEntry};
@@ -27,7 +28,7 @@ pub fn switch(inputs: Inputs<'_>, to: &TargetId) -> Result<Plan, String> {
 /// fenced before anything else.
 ///
 /// # Errors
-/// As [`switch`], and where `off` is no server of the same entry, or is not the one that was active.
+/// As [`switch`], and where `off` is no server of the same entry, or was staging when it last reported.
 pub fn failover(inputs: Inputs<'_>, to: &TargetId, off: &TargetId) -> Result<Plan, String> {
     build(inputs, to, Some(off))
 }
@@ -191,7 +192,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
             ));
             let mut part = if known.contains_key(off) {
                 order.push(off.clone());
-                let because = "when it is back, its service is stopped and disabled before anything else; between its start and that it may export".to_owned();
+                let because = "when it is back, its service is stopped and disabled: until then it may export, and an abort of this rollout takes this away".to_owned();
                 whose(off, answer(vec![switch::is_fenced()], vec![because]))
             } else {
                 warnings.push(format!(
@@ -216,13 +217,26 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         Some(_) => BTreeMap::new(),
         None => policy.site_rules(topology),
     };
-    // Both are under way at once, and neither waits for the other's end.
-    let both = u32::try_from(order.len()).unwrap_or(u32::MAX);
+    // The two are under way at once, each waits for the other's phases, and who is only looked at holds neither.
+    let sites = sites.into_iter().map(|(site, rule)| {
+        let rule = SiteRule {
+            max_in_flight: None,
+            ..rule
+        };
+        (site, rule)
+    });
+    let sites = sites.collect();
+    let all = u32::try_from(order.len()).unwrap_or(u32::MAX);
     for (server, _) in &entry.servers {
         if targets.contains_key(server) {
             continue;
         }
-        let answer = if modes.contains_key(server) {
+        let fenced = reported(server)
+            .and_then(|facts| facts.connect.as_ref())
+            .is_some_and(ConnectFacts::is_fenced);
+        let answer = if fenced {
+            Answer::Nothing(FENCED.to_owned())
+        } else if modes.contains_key(server) {
             order.push(server.clone());
             Answer::Do {
                 phases: vec![switch::stays_staging()],
@@ -249,9 +263,10 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         waves: vec![order],
         domains: BTreeMap::new(),
         limits: Limits {
-            in_flight: both,
-            failures: both,
-            canary: both,
+            in_flight: all,
+            // Nothing of it starts more at once, and no failure of one holds back the fence of another.
+            failures: all.saturating_mul(2).saturating_add(1),
+            canary: all,
         },
         need: policy.need,
         change_required: tenant.change == Change::Required,

@@ -66,7 +66,10 @@ pub(crate) fn is_fenced() -> PhaseWork {
 /// What every other server of the tenant is held to be meanwhile.
 #[must_use]
 pub(crate) fn stays_staging() -> PhaseWork {
-    phase(Phase::Inspect, vec![verify(Version::new(0, 0, 0, 0), true)])
+    phase(
+        Phase::Inspect,
+        vec![verify(Version::new(0, 0, 0, 0), true), Step::ReportFacts],
+    )
 }
 
 /// What a person brings to either wizard.

@@ -8,7 +8,7 @@ use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{Decision, Fleet, Live};
 use controller_core::plan::{Inputs, Plan, Purpose, failover, plan, render, switch};
 use controller_core::policy::Policy;
-use controller_core::record::Record;
+use controller_core::record::{Order, Record};
 use controller_core::topology::{Topology, check, parse};
 use protocol::event::Event;
 use protocol::facts::{ConnectFacts, Facts, ServiceState};
@@ -83,7 +83,7 @@ fn the_plan_says_the_order_and_what_a_person_brings() {
         "at most 50 to add, 500 to update and 0 to delete (G4)",
         "it waits until c1.a.test is seen in staging mode (G1)",
         "c1.a.test  (connect.main)\n    register switch Connect's mode by wizard, report facts\n    prove    verify Connect",
-        "c3.a.test  (connect.main)\n    inspect  verify Connect",
+        "c3.a.test  (connect.main)\n    inspect  verify Connect, report facts",
         "people bring",
         "a Hybrid Identity Administrator of tenant 3f0c8a4e",
     ] {
@@ -412,7 +412,8 @@ fn a_failover_names_who_is_off_and_fences_it_whatever_it_is_by_then() {
         "c1.a.test is off: whoever knows that it is says so",
         "--off c1.a.test",
         "prepare  stop and disable Connect, report facts",
-        "before anything else",
+        "an abort of this rollout takes this away",
+        "who is off is waited for by nobody",
         "count Connect's pending exports, switch Connect's mode by wizard",
     ] {
         assert!(said.contains(words), "{words}: {said}");
@@ -485,4 +486,96 @@ fn a_fenced_server_counts_as_not_active_and_is_left_alone() {
         );
         assert!(plan.alarms.is_empty(), "{:?}", plan.alarms);
     }
+}
+
+/// The run is over, and a person may still sit at the wizard that it opened.
+#[test]
+fn a_switch_that_was_ended_early_keeps_its_claim_until_a_later_swap_has_looked() {
+    let mut world = World::between();
+    let generation = world.issue(1, "c2.a.test");
+    let order = Record::Ordered {
+        rollout: RolloutId(1),
+        order: Order::Abort,
+        by: "root".to_owned(),
+    };
+    world.fleet.apply(&order, None, NOW);
+    let finished = Event::RunFinished {
+        generation,
+        ending: Ending::Aborted,
+        receipt: String::new(),
+    };
+    world.tells("c2.a.test", &finished);
+    world.reports("c2.a.test", true);
+    let why = world.hold(2, "c3.a.test");
+    assert!(
+        why.contains("may still be taken out of staging mode"),
+        "{why}"
+    );
+    assert!(world.offered().iter().all(|one| one.1 != "c3.a.test"));
+    // The other swap inspects it; a person's word would do as well.
+    world.runs(2, "c2.a.test");
+    assert!(
+        world.hold(2, "c3.a.test").is_empty(),
+        "{}",
+        world.hold(2, "c3.a.test")
+    );
+    assert!(world.offered().contains(&(2, "c3.a.test".to_owned(), 1)));
+}
+
+#[test]
+fn what_a_person_says_of_the_first_half_counts_and_the_machine_still_asks_what_is_so() {
+    for seen in [false, true] {
+        let mut world = World::new();
+        world.runs(1, "c2.a.test");
+        let generation = world.issue(1, "c1.a.test");
+        let target: TargetId = "c1.a.test".parse().unwrap();
+        let silent = Record::WentUnknown {
+            target: target.clone(),
+            generation,
+        };
+        world.fleet.apply(&silent, None, NOW);
+        let resolved = Record::Ordered {
+            rollout: RolloutId(1),
+            order: Order::Resolve {
+                target,
+                reason: "it is staging".to_owned(),
+            },
+            by: "root".to_owned(),
+        };
+        world.fleet.apply(&resolved, None, NOW);
+        if seen {
+            world.reports("c1.a.test", true);
+        }
+        let held = world.hold(1, "c2.a.test");
+        assert_eq!(held.contains("G1"), !seen, "{held}");
+    }
+}
+
+#[test]
+fn two_works_on_one_server_do_not_go_together() {
+    let world = World::new();
+    let plan = to("c2.a.test", &topology(""), &known()).unwrap();
+    let (rollout, _) = world
+        .fleet
+        .works_on(&plan)
+        .expect("another rollout is under way");
+    assert_eq!(rollout, RolloutId(1));
+    assert_eq!(Fleet::new().works_on(&plan), None);
+}
+
+/// A server that was fenced by a failover is no part of a later swap, which would wait for its engine.
+#[test]
+fn a_swap_leaves_a_fenced_server_out() {
+    let mut known = known();
+    let mut fenced = facts(None, common::CONNECT);
+    fenced.connect.as_mut().unwrap().service = Some(ServiceState::Disabled);
+    change(&mut known, "c1.a.test", Some(fenced));
+    change(
+        &mut known,
+        "c2.a.test",
+        Some(facts(Some(false), common::CONNECT)),
+    );
+    let plan = to("c3.a.test", &topology(""), &known).unwrap();
+    assert!(plan.targets[&"c1.a.test".parse().unwrap()].left_out);
+    assert!(!plan.waves[0].iter().any(|one| one.as_str() == "c1.a.test"));
 }

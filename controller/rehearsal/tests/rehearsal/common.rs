@@ -118,9 +118,27 @@ pub(crate) fn failed_over() -> (Plan, Fleetwide) {
     second(Some("c1.corp.test"))
 }
 
+/// The same at a site that is open on Saturdays at night, and takes one server at a time.
+pub(crate) fn swapped_at_night() -> (Plan, Fleetwide) {
+    swapping(
+        None,
+        "[site.ams]\nwindow = { days = [\"Sat\"], from = \"22:00\", to = \"22:10\" }\nmax_in_flight = 1\n",
+    )
+}
+
 fn second(off: Option<&str>) -> (Plan, Fleetwide) {
+    swapping(off, "")
+}
+
+fn swapping(off: Option<&str>, text: &str) -> (Plan, Fleetwide) {
+    let document = Document {
+        file: "p.toml".to_owned(),
+        text: text.to_owned(),
+    };
+    let (policy, findings) = policy::parse(&document);
+    assert!(findings.is_empty(), "{findings:?}");
     let topology = topology(
-        "[connect.main]\nforests = [\"corp.test\"]\nservers = [\"c1.corp.test\", \"c2.corp.test\", \"c3.corp.test\"]\npending_exports = { add = 5, update = 50 }\n",
+        "[site.ams]\nzone = \"Europe/Amsterdam\"\n[connect.main]\nsite = \"ams\"\nforests = [\"corp.test\"]\nservers = [\"c1.corp.test\", \"c2.corp.test\", \"c3.corp.test\"]\npending_exports = { add = 5, update = 50 }\n",
     );
     let (_, known) = planned(&topology, "", |server| {
         let connect = ConnectFacts {
@@ -133,7 +151,7 @@ fn second(off: Option<&str>) -> (Plan, Fleetwide) {
     });
     let inputs = Inputs {
         topology: &topology,
-        policy: &policy::Policy::default(),
+        policy: &policy,
         known: &known,
         artifacts: &Artifacts::new(),
         purpose: Purpose::Verify,

@@ -8,7 +8,7 @@ use controller_core::fleet::TargetState;
 use protocol::TargetId;
 use rehearsal::{Ask, ROLLOUT, World, rehearse, render};
 
-use crate::common::{NOW, failed_over, swapped, target};
+use crate::common::{NOW, failed_over, swapped, swapped_at_night, target};
 
 fn ask(faults: &[(&str, Fault)]) -> Ask {
     let of = |(server, fault): &(&str, Fault)| (target(server), BTreeSet::from([*fault]));
@@ -161,4 +161,63 @@ fn a_server_that_is_back_before_the_other_is_active_is_fenced_first() {
     assert!(!both, "two were active");
     assert_eq!(world.changes(&old), ["disable ADSync"]);
     assert_eq!(world.is_active(&new), Some(true));
+}
+
+/// Its first half begins in the window; the second does not wait a week with nobody active, and needs no second place.
+#[test]
+fn a_swap_that_does_not_end_in_its_window_is_ended_all_the_same() {
+    let (plan, known) = swapped_at_night();
+    let mut world = World::new(&plan, &known, ask(&[]));
+    let rule = plan.sites["ams"].clone();
+    let (one, two) = (target("c1.corp.test"), target("c2.corp.test"));
+    let (mut asked, mut changed) = (None, Vec::new());
+    world.run_until(NOW.plus(Duration::from_secs(30 * 86_400)), |world| {
+        let work = &world.fleet.rollouts()[&ROLLOUT].work;
+        if asked.is_none() && !work[&one].is_untouched() {
+            asked = Some(rule.closed(world.now).is_none());
+        }
+        let active = (world.is_active(&one), world.is_active(&two));
+        if changed.last().is_none_or(|(_, before)| *before != active) {
+            changed.push((world.now, active));
+        }
+    });
+    assert_eq!(asked, Some(true), "the first half begins in the window");
+    assert!(world.is_over());
+    let none = changed
+        .iter()
+        .find(|(_, active)| *active == (Some(false), Some(false)));
+    let (begins, ends) = (
+        none.expect("none is active between").0,
+        changed.last().unwrap(),
+    );
+    assert_eq!(ends.1, (Some(false), Some(true)));
+    assert!(
+        ends.0.since(begins) < Duration::from_secs(3600),
+        "nobody was active for long"
+    );
+    assert!(rule.closed(ends.0).is_some(), "the window is over by then");
+}
+
+/// A third server that fails its verification holds neither the swap nor the fence.
+#[test]
+fn a_third_server_that_fails_holds_nobody() {
+    let faults = [("c3.corp.test", Fault::SchedulerSuspended)];
+    let (world, seen) = course(ask(&faults));
+    assert_eq!(seen.last(), Some(&vec![target("c2.corp.test")]));
+    assert!(matches!(
+        state(&world, "c3.corp.test"),
+        TargetState::Failed { .. }
+    ));
+    let (plan, known) = failed_over();
+    let faults = [
+        ("c2.corp.test", Fault::DeletionsPending),
+        ("c3.corp.test", Fault::SchedulerSuspended),
+    ];
+    let mut world = World::new(&plan, &known, ask(&faults));
+    let old = target("c1.corp.test");
+    let day = NOW.plus(Duration::from_secs(86_400));
+    world.run_until(day, |_| {});
+    world.arrives(&old);
+    world.run_until(day.plus(Duration::from_secs(3600)), |_| {});
+    assert_eq!(world.changes(&old), ["disable ADSync"]);
 }
