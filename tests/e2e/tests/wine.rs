@@ -606,10 +606,12 @@ fn taken_off(world: &World, wine: &Wine) {
     std::fs::write(&kept, altered).unwrap();
     let planned = world.json(&["plan", &topology, "--json"]);
     let plan = planned["plan"].as_str().unwrap();
-    must(
+    let applied = must(
         world.entrain(&["apply", plan, "--irreversible", "1"]),
         "apply",
     );
+    let begun = text(&applied);
+    let rollout = begun.split_whitespace().nth(1).unwrap();
     until("an altered setup is not run", || {
         (world.state(TARGET).0 == "failed").then_some(())
     });
@@ -620,7 +622,7 @@ fn taken_off(world: &World, wine: &Wine) {
     // The bundle's own entry is left, until its setup is whole again.
     std::fs::write(&kept, bytes).unwrap();
     let before = world.events().len();
-    must(world.entrain(&["retry", "r3"]), "retry");
+    must(world.entrain(&["retry", rollout]), "retry");
     until("it is gone", || {
         let (state, detail) = world.state(TARGET);
         let ended = matches!(state.as_str(), "failed" | "refused" | "inconclusive");
