@@ -1,6 +1,6 @@
 # Counts what a staging server of Connect Sync would export if it became active, and reads what its scheduler still wants.
-# Changes nothing. What the product's tools write on the way holds people's data and is deleted at the end; where PowerShell is
-# ended before that, it stays in the temporary folder of the agent's account.
+# Changes nothing. What the product's tools write on the way holds people's data: it lies in the agent's own folder, which
+# `entrain-agent enroll` leaves to administrators, and is deleted at the end, or at the next beginning where there was no end.
 # Input: {}. Output: one line {"running": true} while a cycle runs, or a line {"connector", "add", "update", "delete",
 # "other"} for each connector, in objects, and one line {"full": ["connector"], "nextInMinutes": n, "everyMinutes": n}; or
 # {"error": {...}}.
@@ -16,7 +16,10 @@ try {
     $begun = (Get-ADSyncScheduler).NextSyncCycleStartTimeInUTC
     $running = Test-Running
     if (-not $running) {
-        $folder = Join-Path ([IO.Path]::GetTempPath()) ([guid]::NewGuid().ToString())
+        $own = Join-Path $env:ProgramData 'Entrain'
+        if (-not (Test-Path $own)) { throw "$own is not there: nowhere else would the exports be guarded" }
+        $folder = Join-Path $own 'exports'
+        if (Test-Path $folder) { Remove-Item -Path $folder -Recurse -Force }
         $null = New-Item -ItemType Directory -Path $folder
         $number = 0
         foreach ($connector in @(Get-ADSyncConnector)) {

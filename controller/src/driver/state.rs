@@ -568,7 +568,7 @@ impl Core {
             && let Some((other, target)) = self.fleet.works_on(plan)
         {
             return Err(format!(
-                "{other} is not over on {target}, and two works on one server do not go together: wait for its end, skip {target} there, or abort it"
+                "{other} is not over on {target}, and two works on one server do not go together: wait for its end, skip or resolve {target} there, or abort it"
             ));
         }
         let off = plan.off.clone();

@@ -103,14 +103,16 @@ impl Fleet {
         }
     }
 
-    /// The first rollout that runs and is not over on a server which that plan would change.
+    /// The first rollout that is not over on a server which that plan would change. One that was aborted does not count: what it
+    /// has open there ends at its next gate.
     #[must_use]
     pub fn works_on(&self, plan: &Plan) -> Option<(RolloutId, TargetId)> {
         let changed = plan.targets.iter().filter(|(_, part)| !part.is_read_only());
         changed.into_iter().find_map(|(target, _)| {
             let under_way = |(_, rollout): &(RolloutId, &Rollout)| {
                 let work = rollout.work.get(target);
-                work.is_some_and(|work| !work.state.is_terminal())
+                rollout.state != RolloutState::Aborted
+                    && work.is_some_and(|work| !work.state.is_terminal())
             };
             let (id, _) = self.active().find(under_way)?;
             Some((id, target.clone()))

@@ -561,6 +561,18 @@ fn two_works_on_one_server_do_not_go_together() {
         .expect("another rollout is under way");
     assert_eq!(rollout, RolloutId(1));
     assert_eq!(Fleet::new().works_on(&plan), None);
+    // Aborted, also where a server is away with its bundle: an emergency does not wait for that.
+    let mut world = World::new();
+    world.issue(1, "c2.a.test");
+    for rollout in [1, 2] {
+        let abort = Record::Ordered {
+            rollout: RolloutId(rollout),
+            order: Order::Abort,
+            by: "root".to_owned(),
+        };
+        world.fleet.apply(&abort, None, NOW);
+    }
+    assert_eq!(world.fleet.works_on(&plan), None);
 }
 
 /// A server that was fenced by a failover is no part of a later swap, which would wait for its engine.
