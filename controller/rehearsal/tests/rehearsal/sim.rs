@@ -122,8 +122,10 @@ struct Watch {
     plan: Plan,
     outage: BTreeSet<TargetId>,
     active_before: usize,
-    /// Servers on which something was tried again, or that were mended: a change may come twice there.
+    /// Servers on which something was tried again: a change may come twice there.
     again: BTreeSet<TargetId>,
+    /// Servers that were mended: a change that failed while nobody heard of it is made again there.
+    mended: BTreeSet<TargetId>,
     checks: u64,
 }
 
@@ -134,6 +136,7 @@ impl Watch {
             outage: BTreeSet::new(),
             active_before: active(plan, world),
             again: BTreeSet::new(),
+            mended: BTreeSet::new(),
             checks: 0,
         }
     }
@@ -222,7 +225,7 @@ impl Watch {
             .plan
             .targets
             .keys()
-            .filter(|target| !self.again.contains(*target))
+            .filter(|target| !self.again.contains(*target) && !self.mended.contains(*target))
         {
             let changes = world.changes(target);
             let once: BTreeSet<&String> = changes.iter().collect();
@@ -344,6 +347,7 @@ fn story(seed: u64) -> Tally {
     for target in &targets {
         world.set_faults(target, BTreeSet::new());
     }
+    watch.mended.extend(faults.keys().cloned());
     for _ in 0..30 {
         watch.tries_again(&world);
         drop(world.order(Order::Resume));
