@@ -25,11 +25,8 @@ impl Fleet {
         let person = work.steps.iter().any(Step::needs_person);
         let life = if person { BUNDLE_LIFE.1 } else { BUNDLE_LIFE.0 };
         // What does not fit into a site's window goes on in its next one.
-        let rule = part
-            .site
-            .as_ref()
-            .and_then(|site| rollout.plan.sites.get(site));
-        let until = match rule.and_then(|rule| rule.closed(now.plus(life))) {
+        let rule = rollout.plan.site_of(target);
+        let until = match rule.and_then(|(_, rule)| rule.closed(now.plus(life))) {
             Some(closed) => closed.opens.unwrap_or_else(|| now.plus(life)),
             None => now,
         };
@@ -41,7 +38,7 @@ impl Fleet {
         let begun = state.is_some_and(|work| work.has_begun() || work.tried);
         let newest = known.map(|(_, facts)| facts.essence());
         let essence = if begun { newest } else { part.essence };
-        let reads = work.steps.iter().all(Step::is_read_only);
+        let reads = work.is_read_only();
         Some(Manifest {
             format: 1,
             tenant: part.tenant.clone(),

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use protocol::event::{Freeze, GmsaChange, Section};
 use protocol::signed::Phase;
-use protocol::step::Step;
 use protocol::{
     Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp, limits,
 };
@@ -231,8 +230,8 @@ impl Fleet {
                 }
                 if started.insert(target.clone()) {
                     let entering = !work.has_begun();
-                    let part = rollout.plan.targets.get(target);
-                    budget.take(entering, part.and_then(|part| part.site.as_deref()));
+                    let site = rollout.plan.site_of(target);
+                    budget.take(entering, site.map(|(site, _)| site));
                     decisions.push(Decision::Issue {
                         rollout: id,
                         target: target.clone(),
@@ -415,14 +414,7 @@ impl Fleet {
         if let Some(hold) = awaits(rollout, target, part, work) {
             return Some(hold);
         }
-        // A phase that only reads is no change to be kept out of a window.
-        let phase = part.phases.get(work.phase);
-        let reads = phase.is_some_and(|phase| phase.steps.iter().all(Step::is_read_only));
-        // The second half of a swap is not left for another night: until then nothing is exported.
-        let second =
-            rollout.plan.waits.iter().any(|wait| wait.target == *target) && work.has_begun();
-        if !reads
-            && !second
+        if rollout.plan.needs_open_site(target, work.phase)
             && let Some(hold) = turn.closed(part.site.as_deref())
         {
             return Some(hold);
@@ -595,10 +587,7 @@ impl Fleet {
         if let Some(order) = &self.stopped {
             return stands(still(order));
         }
-        let part = rollout.plan.targets.get(target);
-        let site = part.and_then(|part| part.site.as_ref());
-        let rule = site.and_then(|site| Some((site, rollout.plan.sites.get(site)?)));
-        if let Some((site, rule)) = rule
+        if let Some((site, rule)) = rollout.plan.site_of(target)
             && let Some(closed) = rule.closed(now)
         {
             return in_turn(format!("site {site}: {}", closed.why));

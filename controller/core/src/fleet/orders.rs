@@ -1,6 +1,5 @@
 //! What an operator may order just now, and what a bundle becomes that its agent has not accepted. Nothing is changed here.
 
-use protocol::step::Step;
 use protocol::{BundleId, Generation, RolloutId, TargetId, Timestamp};
 
 use crate::fleet::decide::Live;
@@ -135,14 +134,13 @@ impl Fleet {
         let runs = rollout.is_some_and(|rollout| rollout.state == RolloutState::Running);
         // Nothing begins while it stands still; when it goes on, it is offered under a number of its own.
         let still = self.stopped.is_some() || self.frozen.contains_key(target);
-        let site = rollout.and_then(|rollout| {
-            let part = rollout.plan.targets.get(target)?;
-            let rule = rollout.plan.sites.get(part.site.as_ref()?)?;
-            let phase = part.phases.get(rollout.work.get(target)?.phase)?;
-            let reads = phase.steps.iter().all(Step::is_read_only);
-            rule.closed(now).filter(|_| !reads)
+        let closed = rollout.is_some_and(|rollout| {
+            let rule = rollout.plan.site_of(target);
+            let phase = rollout.work.get(target).map_or(0, |work| work.phase);
+            rollout.plan.needs_open_site(target, phase)
+                && rule.is_some_and(|(_, rule)| rule.closed(now).is_some())
         });
-        Some(if !runs || still || site.is_some() {
+        Some(if !runs || still || closed {
             Unaccepted::Withdraw(open.generation)
         } else {
             Unaccepted::Offer(open.bundle)

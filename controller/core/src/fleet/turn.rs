@@ -169,11 +169,10 @@ impl<'a> Budget<'a> {
             .iter()
             .filter(|(_, work)| !work.state.is_terminal() && !work.is_untouched());
         let mut at_site: BTreeMap<&str, u32> = BTreeMap::new();
-        let sites = |target: &TargetId| {
-            let part = rollout.plan.targets.get(target);
-            part.and_then(|part| part.site.as_deref())
-        };
-        for site in begun.clone().filter_map(|(target, _)| sites(target)) {
+        let sites = begun
+            .clone()
+            .filter_map(|(target, _)| rollout.plan.site_of(target));
+        for (site, _) in sites {
             *at_site.entry(site).or_default() += 1;
         }
         Self {

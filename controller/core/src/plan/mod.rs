@@ -118,10 +118,7 @@ impl TargetPlan {
     /// True when nothing is changed on the target.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
-        self.phases
-            .iter()
-            .flat_map(|phase| &phase.steps)
-            .all(Step::is_read_only)
+        self.phases.iter().all(PhaseWork::is_read_only)
     }
 }
 
@@ -220,6 +217,25 @@ impl Plan {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a plan serializes")
+    }
+
+    /// The site of a target and what holds there, where something does.
+    #[must_use]
+    pub fn site_of(&self, target: &TargetId) -> Option<(&str, &SiteRule)> {
+        let site = self.targets.get(target)?.site.as_deref()?;
+        Some((site, self.sites.get(site)?))
+    }
+
+    /// Whether a phase of a target begins only while its site is open: it changes something, and it is no second half of a
+    /// swap, which is not left for another night, since nothing is exported until then.
+    #[must_use]
+    pub fn needs_open_site(&self, target: &TargetId, phase: usize) -> bool {
+        let part = self.targets.get(target);
+        let changes = part
+            .and_then(|part| part.phases.get(phase))
+            .is_some_and(|phase| !phase.is_read_only());
+        let waits = self.waits.iter().any(|wait| wait.target == *target);
+        changes && !(waits && phase > 0)
     }
 
     /// The plan's id: the digest of its bytes.

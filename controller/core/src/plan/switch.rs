@@ -53,12 +53,13 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         let known = known.get(server)?;
         known.facts.as_ref().map(|(_, facts)| facts)
     };
+    let connect = |server: &TargetId| reported(server)?.connect.as_ref();
+    let is_fenced = |server: &TargetId| connect(server).is_some_and(ConnectFacts::is_fenced);
     if let Some(off) = off {
         if !serves(entry, off) {
             return Err(format!("{off} is no server of [connect.{name}]"));
         }
-        let before = reported(off).and_then(|facts| facts.connect.as_ref());
-        if before.is_some_and(|connect| connect.mode() == Some(true)) {
+        if connect(off).is_some_and(|connect| connect.mode() == Some(true)) {
             return Err(format!(
                 "{off} was staging when it last reported: it is not the one that is replaced; entrain swap {to}"
             ));
@@ -93,10 +94,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         }
         Some(_) => {}
     }
-    if reported(to)
-        .and_then(|facts| facts.connect.as_ref())
-        .is_some_and(ConnectFacts::is_fenced)
-    {
+    if is_fenced(to) {
         return Err(format!(
             "ADSync is stopped and disabled on {to}: it was fenced, and cannot become active"
         ));
@@ -114,8 +112,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
             ));
         }
     };
-    let version = reported(to)
-        .and_then(|facts| facts.connect.as_ref())
+    let version = connect(to)
         .and_then(|connect| connect.version)
         .ok_or_else(|| format!("the version of Connect on {to} cannot be read (G4)"))?;
     let newest = artifacts
@@ -231,10 +228,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         if targets.contains_key(server) {
             continue;
         }
-        let fenced = reported(server)
-            .and_then(|facts| facts.connect.as_ref())
-            .is_some_and(ConnectFacts::is_fenced);
-        let answer = if fenced {
+        let answer = if is_fenced(server) {
             Answer::Nothing(FENCED.to_owned())
         } else if modes.contains_key(server) {
             order.push(server.clone());

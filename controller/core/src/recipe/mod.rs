@@ -24,6 +24,14 @@ pub struct PhaseWork {
     pub artifacts: Vec<ArtifactRef>,
 }
 
+impl PhaseWork {
+    /// True when nothing is changed on the target.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.steps.iter().all(Step::is_read_only)
+    }
+}
+
 /// Newest accepted artifact of each product.
 pub type Artifacts = BTreeMap<Product, ArtifactRef>;
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use controller_core::calendar::SiteRule;
 use controller_core::facts::Fleetwide;
-use controller_core::fleet::Work;
+use controller_core::fleet::{Unaccepted, Work};
 use controller_core::plan::Plan;
-use protocol::TargetId;
+use protocol::{Generation, TargetId, Timestamp};
 use rehearsal::{Ask, ROLLOUT, World, rehearse, render};
 
 use crate::common::{NOW, OLD, agent, facts, planned, target, topology};
@@ -142,4 +142,31 @@ fn the_plan_and_the_rehearsal_say_what_holds_at_a_site() {
         plan.targets[&target("s1.lon.test")].site.as_deref(),
         Some("lon")
     );
+}
+
+/// The line is cut before an offer is accepted, and the window is over when the server is back.
+#[test]
+fn what_was_not_accepted_when_a_site_closed_is_withdrawn() {
+    let sites = "[site.ams]\nwindow = { days = [\"Sat\"], from = \"22:00\", to = \"22:02\" }\n";
+    let (plan, known) = estate(sites);
+    let mut world = World::new(&plan, &known, ask());
+    let server = target("s1.ams.test");
+    let opens = plan.sites["ams"]
+        .closed(NOW)
+        .expect("it is closed")
+        .opens
+        .expect("it opens");
+    world.run_until(Timestamp::from_millis(opens.as_millis() - 1), |_| {});
+    let opened = opens.plus(Duration::from_secs(1));
+    let fleet = |world: &World, now| world.fleet.unaccepted(&server, Generation(0), now);
+    let mut offered = None;
+    world.run_until(opened, |world| {
+        if offered.is_none() {
+            let late = opened.plus(Duration::from_secs(3600));
+            offered = fleet(world, world.now).map(|now| (now, fleet(world, late)));
+        }
+    });
+    let (now, late) = offered.expect("it was offered, and not accepted yet");
+    assert!(matches!(now, Unaccepted::Offer(_)), "{now:?}");
+    assert!(matches!(late, Some(Unaccepted::Withdraw(_))), "{late:?}");
 }
