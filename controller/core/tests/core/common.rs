@@ -1,11 +1,14 @@
 //! What the stories of this folder share: a document, the newest installers, the facts of a server that has these products.
 
 use controller_core::recipe::Artifacts;
+use controller_core::record::Record;
 use controller_core::topology::Document;
+use protocol::event::Event;
 use protocol::facts::{ConnectFacts, Facts, HostFacts, ProvisioningAgentFacts};
+use protocol::key::PublicKey;
 use protocol::signed::{ArtifactKind, ArtifactRef};
 use protocol::step::Product;
-use protocol::{Digest, Version};
+use protocol::{Digest, Epoch, EventIndex, TargetId, Timestamp, Version};
 
 /// Newest version of the provisioning agent.
 pub(crate) const AGENT: Version = Version::new(1, 1, 2505, 0);
@@ -58,5 +61,29 @@ pub(crate) fn facts(
         provisioning_agent,
         connect,
         unread: Vec::new(),
+    }
+}
+
+/// An event of a target's journal, as it comes into the controller's log.
+pub(crate) fn told(target: &TargetId, index: u64, at: Timestamp, event: &Event) -> Record {
+    Record::TargetEvent {
+        target: target.clone(),
+        epoch: Epoch(1),
+        index: EventIndex(index),
+        kind: event.kind(),
+        at,
+        body: String::from_utf8(event.to_body()).expect("a body is text"),
+    }
+}
+
+/// A target enrolls with a key.
+pub(crate) fn enrolled(target: &TargetId, key: PublicKey) -> Record {
+    Record::AgentEnrolled {
+        target: target.clone(),
+        key,
+        epoch: Epoch(1),
+        token: Digest::ZERO,
+        by: "token".to_owned(),
+        simulated: true,
     }
 }

@@ -16,9 +16,7 @@ use protocol::facts::{ConnectFacts, Facts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::Ending;
 use protocol::step::{ConnectWork, Step};
-use protocol::{
-    BundleId, Digest, Epoch, EventIndex, Generation, RolloutId, TargetId, Timestamp, Version,
-};
+use protocol::{BundleId, Digest, Generation, RolloutId, TargetId, Timestamp, Version};
 
 use crate::common;
 
@@ -68,14 +66,7 @@ impl World {
                 facts: Some((NOW, facts(None))),
             };
             known.insert(server.clone(), entry);
-            let enrolled = Record::AgentEnrolled {
-                target: server.clone(),
-                key,
-                epoch: Epoch(1),
-                token: Digest::ZERO,
-                by: "token".to_owned(),
-                simulated: true,
-            };
+            let enrolled = common::enrolled(server, key);
             fleet.apply(&enrolled, None, NOW);
         }
         for (server, rollout) in servers.iter().zip(1..) {
@@ -102,14 +93,7 @@ impl World {
     }
 
     fn tells(&mut self, server: &str, event: &Event) {
-        let record = Record::TargetEvent {
-            target: server.parse().unwrap(),
-            epoch: Epoch(1),
-            index: EventIndex(1),
-            kind: event.kind(),
-            at: NOW,
-            body: String::from_utf8(event.to_body()).unwrap(),
-        };
+        let record = common::told(&server.parse().unwrap(), 1, NOW, event);
         self.fleet.apply(&record, None, NOW);
     }
 

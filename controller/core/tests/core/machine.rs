@@ -24,8 +24,8 @@ use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::Ending;
 use protocol::{
-    Attempt, BundleId, Digest, Epoch, EventIndex, Generation, RolloutId, StepIndex, TargetId,
-    Timestamp, Version,
+    Attempt, BundleId, Digest, Epoch, Generation, RolloutId, StepIndex, TargetId, Timestamp,
+    Version,
 };
 
 use crate::common;
@@ -124,14 +124,7 @@ impl Sim {
                     facts: Some((now, facts())),
                 },
             );
-            let enrolled = Record::AgentEnrolled {
-                target: target.clone(),
-                key,
-                epoch: Epoch(1),
-                token: Digest::ZERO,
-                by: "token".to_owned(),
-                simulated: true,
-            };
+            let enrolled = common::enrolled(target, key);
             log.push((now, enrolled));
         }
         let policy = Policy {
@@ -225,14 +218,7 @@ impl Sim {
     fn event(&mut self, target: &TargetId, event: &Event) {
         let index = self.index.entry(target.clone()).or_insert(0);
         *index += 1;
-        let record = Record::TargetEvent {
-            target: target.clone(),
-            epoch: Epoch(1),
-            index: EventIndex(*index),
-            kind: event.kind(),
-            at: self.now,
-            body: String::from_utf8(event.to_body()).unwrap(),
-        };
+        let record = common::told(target, *index, self.now, event);
         self.take(record);
     }
 

@@ -22,8 +22,7 @@ use protocol::secret::SecretKind;
 use protocol::signed::Ending;
 use protocol::task::TaskText;
 use protocol::{
-    Attempt, BundleId, Digest, Epoch, EventIndex, Generation, RolloutId, StepIndex, TargetId,
-    Timestamp, Version,
+    Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version,
 };
 
 use crate::common;
@@ -139,14 +138,7 @@ impl World {
             generation: 0,
             now: NOW,
         };
-        world.take(Record::AgentEnrolled {
-            target: target(),
-            key,
-            epoch: Epoch(1),
-            token: Digest::ZERO,
-            by: "token".to_owned(),
-            simulated: true,
-        });
+        world.take(common::enrolled(&target(), key));
         world.take(Record::Applied {
             rollout: ROLLOUT,
             plan: world.plan.id(),
@@ -163,14 +155,7 @@ impl World {
 
     fn say(&mut self, event: &Event) {
         self.index += 1;
-        self.take(Record::TargetEvent {
-            target: target(),
-            epoch: Epoch(1),
-            index: EventIndex(self.index),
-            kind: event.kind(),
-            at: self.now,
-            body: String::from_utf8(event.to_body()).unwrap(),
-        });
+        self.take(common::told(&target(), self.index, self.now, event));
     }
 
     fn order(&mut self, order: &Order) {

@@ -18,8 +18,8 @@ use protocol::facts::{ProvisioningAgentFacts, ServiceState};
 use protocol::key::{PublicKey, SigningKey};
 use protocol::signed::{Ending, Phase};
 use protocol::{
-    Attempt, BundleId, Digest, Epoch, EventIndex, Generation, RolloutId, StepIndex, TargetId,
-    Timestamp, Version,
+    Attempt, BundleId, Digest, Epoch, Generation, RolloutId, StepIndex, TargetId, Timestamp,
+    Version,
 };
 
 use crate::common;
@@ -331,14 +331,7 @@ fn an_agent_that_is_there_again_is_drift_and_a_key_that_was_left_is_none() {
     let mut index = 0;
     let mut say = |fleet: &mut Fleet, event: &Event| {
         index += 1;
-        let record = Record::TargetEvent {
-            target: target("s0"),
-            epoch: Epoch(1),
-            index: EventIndex(index),
-            kind: event.kind(),
-            at: NOW,
-            body: String::from_utf8(event.to_body()).unwrap(),
-        };
+        let record = common::told(&target("s0"), index, NOW, event);
         fleet.apply(&record, None, NOW);
     };
     let finished = |generation| Event::RunFinished {

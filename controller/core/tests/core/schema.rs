@@ -4,6 +4,7 @@
     reason = "a test stops where something is not as it must be"
 )]
 
+use controller_core::policy;
 use controller_core::topology::{Document, check, json_schema, parse};
 use serde_json::Value;
 
@@ -136,6 +137,22 @@ fn the_examples_fit_the_schema_and_the_parser() {
         validate(&json_schema(), &serde_json::to_value(value).unwrap(), name);
         assert_eq!(findings(text), [""; 0], "{name}");
     }
+}
+
+/// The policy of the examples is for the larger topology of the examples.
+#[test]
+fn the_example_of_a_policy_fits_the_topology_beside_it() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples");
+    let document = |name: &str| Document {
+        file: name.to_owned(),
+        text: std::fs::read_to_string(folder.join(name)).unwrap(),
+    };
+    let (topology, findings) = parse(&[document("estate.toml")]);
+    assert!(findings.is_empty(), "{findings:?}");
+    let (policy, mut findings) = policy::parse(&document("policy.toml"));
+    findings.extend(policy::check(&policy, &topology));
+    assert!(findings.is_empty(), "{findings:?}");
+    assert!(policy.site_rules(&topology)["ams"].window.is_some());
 }
 
 #[test]

@@ -15,9 +15,7 @@ use protocol::facts::{ConnectFacts, Facts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::Ending;
 use protocol::step::Step;
-use protocol::{
-    BundleId, Digest, Epoch, EventIndex, Generation, RolloutId, TargetId, Timestamp, Version,
-};
+use protocol::{BundleId, Digest, Generation, RolloutId, TargetId, Timestamp, Version};
 
 use crate::common;
 
@@ -214,14 +212,8 @@ impl World {
         let known = known();
         let mut fleet = Fleet::new();
         for server in SERVERS {
-            let enrolled = Record::AgentEnrolled {
-                target: server.parse().unwrap(),
-                key: SigningKey::generate().public(),
-                epoch: Epoch(1),
-                token: Digest::ZERO,
-                by: "token".to_owned(),
-                simulated: true,
-            };
+            let enrolled =
+                common::enrolled(&server.parse().unwrap(), SigningKey::generate().public());
             fleet.apply(&enrolled, None, NOW);
         }
         for (server, rollout) in [("c2.a.test", 1), ("c3.a.test", 2)] {
@@ -251,14 +243,7 @@ impl World {
     }
 
     fn tells(&mut self, server: &str, event: &Event) {
-        let record = Record::TargetEvent {
-            target: server.parse().unwrap(),
-            epoch: Epoch(1),
-            index: EventIndex(1),
-            kind: event.kind(),
-            at: NOW,
-            body: String::from_utf8(event.to_body()).unwrap(),
-        };
+        let record = common::told(&server.parse().unwrap(), 1, NOW, event);
         self.fleet.apply(&record, None, NOW);
     }
 
