@@ -1,7 +1,7 @@
 # Configures the provisioning agent in this one process, since the module keeps the signed-in state in it (product facts
 # 1.4). Secrets come on standard input and are never written anywhere.
-# Input: {"module", "tenant", "signIn", "gmsa": {"name"} or {"createWithCredentialOf"}, "domains": [{"name",
-# "preferredDomainControllers", "credential"}], "secrets": [{"kind", "of", "user", "value"}]}.
+# Input: {"module", "tenant", "signIn", "proxy", "gmsa": {"name"}, {"createWithCredentialOf"} or null: it stays as it is,
+# "domains": [{"name", "preferredDomainControllers", "credential", "permissions"}], "secrets": [{"kind", "of", "user", "value"}]}.
 # Output: a line {"step", "ok"} for each cmdlet, with {"text"} where it is read back, and at last {"done": true} or {"error": {"at", "kind", "message"}}.
 function Secret($kind, $of) { $in.secrets | Where-Object { $_.kind -eq $kind -and $_.of -eq $of } | Select-Object -First 1 }
 function Credential($secret) {
@@ -12,6 +12,8 @@ function Credential($secret) {
 
 $at = 'Import-Module'
 try {
+    # The cmdlets do not read the service's configuration file: this process alone goes through its proxy.
+    if ($in.proxy) { [System.Net.WebRequest]::DefaultWebProxy = New-Object System.Net.WebProxy($in.proxy, $true) }
     Import-Module $in.module
     Say @{ step = $at; ok = $true }
 
@@ -24,21 +26,38 @@ try {
     }
     Say @{ step = $at; ok = $true }
 
-    $at = 'Add-AADCloudSyncGMSA'
-    if ($in.gmsa.name) {
-        $null = Add-AADCloudSyncGMSA -CustomGMSAName $in.gmsa.name
+    $before = ''
+    if ($in.gmsa) {
+        $at = 'Add-AADCloudSyncGMSA'
+        if ($in.gmsa.name) {
+            $null = Add-AADCloudSyncGMSA -CustomGMSAName $in.gmsa.name
+        } else {
+            $null = Add-AADCloudSyncGMSA -Credential (Credential (Secret 'domain-credential' $in.gmsa.createWithCredentialOf))
+        }
+        Say @{ step = $at; ok = $true }
     } else {
-        $null = Add-AADCloudSyncGMSA -Credential (Credential (Secret 'domain-credential' $in.gmsa.createWithCredentialOf))
+        # An earlier try may have added some of them. What the list looks like is unverified: a name that stands in it as a
+        # word of its own counts as there.
+        try { $before = Get-AADCloudSyncDomains | Out-String -Width 400 } catch { $before = '' }
     }
-    Say @{ step = $at; ok = $true }
 
-    $at = 'Add-AADCloudSyncADDomain'
     foreach ($domain in $in.domains) {
-        $arguments = @{ DomainName = $domain.name }
-        if ($domain.credential) { $arguments.Credential = Credential (Secret 'domain-credential' $domain.name) }
-        if ($domain.preferredDomainControllers.Count -gt 0) { $arguments.PreferredDomainControllers = [string[]]$domain.preferredDomainControllers }
-        $null = Add-AADCloudSyncADDomain @arguments
-        Say @{ step = $at; ok = $true; domain = $domain.name }
+        $credential = $null
+        if ($domain.credential) { $credential = Credential (Secret 'domain-credential' $domain.name) }
+        $at = 'Add-AADCloudSyncADDomain'
+        $there = $before -match ('(?i)(?<![\w.-])' + [regex]::Escape($domain.name) + '(?![\w.-])')
+        if (-not $there) {
+            $arguments = @{ DomainName = $domain.name }
+            if ($credential) { $arguments.Credential = $credential }
+            if ($domain.preferredDomainControllers.Count -gt 0) { $arguments.PreferredDomainControllers = [string[]]$domain.preferredDomainControllers }
+            $null = Add-AADCloudSyncADDomain @arguments
+        }
+        Say @{ step = $at; ok = $true; domain = $domain.name; there = $there }
+        $at = 'Set-AADCloudSyncPermissions'
+        foreach ($type in $domain.permissions) {
+            $null = Set-AADCloudSyncPermissions -PermissionType $type -TargetDomain $domain.name -TargetDomainCredential $credential
+            Say @{ step = $at; ok = $true; domain = $domain.name; type = $type }
+        }
     }
 
     # Read back for the record: a module that cannot list them (its output is unverified) fails nothing.

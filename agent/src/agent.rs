@@ -975,6 +975,7 @@ fn announce(op: &Op) -> Option<String> {
     match op {
         Op::Fetch { .. } => Some("fetching the artifact".to_owned()),
         Op::Install { .. } => Some("the setup runs".to_owned()),
+        Op::RestartService { name } => Some(format!("restarting {name}")),
         Op::Uninstall { program, .. } => Some(format!("taking off {}", program.name)),
         Op::AwaitInstaller => Some("waiting for an installer that was begun before".to_owned()),
         Op::Script { script, .. } => Some(format!("PowerShell: {script:?}")),
@@ -987,6 +988,8 @@ fn announce(op: &Op) -> Option<String> {
         | Op::Service { .. }
         | Op::EnableService { .. }
         | Op::DisableService { .. }
+        | Op::FileText { .. }
+        | Op::ReplaceText { .. }
         | Op::FileVersion { .. }
         | Op::Programs { .. }
         | Op::PathExists { .. }

@@ -82,6 +82,7 @@ pub async fn run(ask: Ask, form: Form) -> anyhow::Result<()> {
         name: domain,
         preferred_dcs: controllers,
         rights: DirectoryRights::Handover,
+        permissions: Vec::new(),
     };
     let exec = Exec::this_server(std::path::Path::new("."));
     let host = Host {

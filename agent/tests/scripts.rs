@@ -33,6 +33,15 @@ const CMDLETS: &[(&str, &[&str], &str)] = &[
         "product facts 1.4: 5a, 5b [P]",
     ),
     (
+        "Set-AADCloudSyncPermissions",
+        &[
+            "-PermissionType",
+            "-TargetDomain",
+            "-TargetDomainCredential",
+        ],
+        "product facts 1.6 [P][R]",
+    ),
+    (
         "Get-AADCloudSyncDomains",
         &[],
         "product facts 1.4 [R]; output unverified",

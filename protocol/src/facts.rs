@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::id::{DomainName, TenantId};
+use crate::options::ServiceOptions;
 use crate::version::Version;
 
 /// State of a Windows service.
@@ -46,6 +47,9 @@ pub struct ProvisioningAgentFacts {
     pub service: Option<ServiceState>,
     /// The account the service runs as.
     pub account: Option<String>,
+    /// Options of the service, as far as they are read; `None` where its configuration file could not be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<ServiceOptions>,
 }
 
 impl ProvisioningAgentFacts {
@@ -123,18 +127,25 @@ pub struct Facts {
     pub unread: Vec<String>,
 }
 
+type AgentEssence<'a> = (
+    Option<Version>,
+    &'a Option<TenantId>,
+    &'a Option<String>,
+    &'a Option<ServiceOptions>,
+);
+
 #[derive(Serialize)]
 struct Essence<'a> {
     simulated: bool,
     build: u32,
     domain: &'a Option<DomainName>,
-    agent: Option<(Option<Version>, &'a Option<TenantId>, &'a Option<String>)>,
+    agent: Option<AgentEssence<'a>>,
     connect: Option<(Option<Version>, Option<bool>)>,
     unread: usize,
 }
 
 impl Facts {
-    /// The digest of what lasts: versions, tenant, accounts, modes; no times and no liveness. A plan that was made on one
+    /// The digest of what lasts: versions, tenant, accounts, options, modes; no times and no liveness. A plan that was made on one
     /// essence is not carried out on another.
     ///
     /// # Panics
@@ -148,7 +159,7 @@ impl Facts {
             agent: self
                 .provisioning_agent
                 .as_ref()
-                .map(|agent| (agent.version, &agent.tenant, &agent.account)),
+                .map(|agent| (agent.version, &agent.tenant, &agent.account, &agent.options)),
             connect: self
                 .connect
                 .as_ref()

@@ -12,6 +12,7 @@ pub mod id;
 pub mod key;
 pub mod limits;
 pub mod merkle;
+pub mod options;
 pub mod refusal;
 pub mod secret;
 pub mod signed;
@@ -26,5 +27,6 @@ pub use id::{
     Attempt, BundleId, DomainName, Epoch, EventIndex, Fingerprint, Generation, GmsaName, PlanId,
     RolloutId, StepIndex, TargetId, TenantId,
 };
+pub use options::{ProxyAddress, ServiceOptions};
 pub use time::Timestamp;
 pub use version::Version;

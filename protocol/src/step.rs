@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::id::{DomainName, GmsaName, TargetId, TenantId};
+use crate::options::{ProxyAddress, ServiceOptions};
 use crate::task::TaskText;
 use crate::version::Version;
 
@@ -89,6 +90,67 @@ pub enum DirectoryRights {
     Ask,
 }
 
+/// A set of rights in a domain that the product gives its account (facts 1.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Permission {
+    /// Reads everything that is synchronized.
+    BasicRead,
+    /// Password hashes.
+    PasswordHashSync,
+    /// Passwords are written back.
+    PasswordWriteback,
+    /// Exchange hybrid.
+    ExchangeHybrid,
+    /// Exchange mail public folders.
+    ExchangePublicFolders,
+    /// Users and groups are made and deleted in the directory.
+    UserGroupCreateDelete,
+    /// All of them.
+    All,
+}
+
+impl Permission {
+    /// Every set.
+    pub const ALL: [Self; 7] = [
+        Self::BasicRead,
+        Self::PasswordHashSync,
+        Self::PasswordWriteback,
+        Self::ExchangeHybrid,
+        Self::ExchangePublicFolders,
+        Self::UserGroupCreateDelete,
+        Self::All,
+    ];
+
+    /// The set as the topology spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BasicRead => "basic-read",
+            Self::PasswordHashSync => "password-hash-sync",
+            Self::PasswordWriteback => "password-writeback",
+            Self::ExchangeHybrid => "exchange-hybrid",
+            Self::ExchangePublicFolders => "exchange-public-folders",
+            Self::UserGroupCreateDelete => "user-group-create-delete",
+            Self::All => "all",
+        }
+    }
+
+    /// The set as the product's cmdlet spells it (facts 1.6 [P]).
+    #[must_use]
+    pub const fn cmdlet_word(self) -> &'static str {
+        match self {
+            Self::BasicRead => "BasicRead",
+            Self::PasswordHashSync => "PasswordHashSync",
+            Self::PasswordWriteback => "PasswordWriteBack",
+            Self::ExchangeHybrid => "HybridExchangePermissions",
+            Self::ExchangePublicFolders => "ExchangeMailPublicFolderPermissions",
+            Self::UserGroupCreateDelete => "UserGroupCreateDelete",
+            Self::All => "All",
+        }
+    }
+}
+
 /// A domain that the provisioning agent is to serve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,6 +161,10 @@ pub struct ServedDomain {
     pub preferred_dcs: Vec<TargetId>,
     /// Whose rights are used.
     pub rights: DirectoryRights,
+    /// Rights that the account is given there, with the credential of the domain's administrator; none are given without
+    /// one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permissions: Vec<Permission>,
 }
 
 /// Probes that must pass before anything is touched.
@@ -123,6 +189,9 @@ pub struct Preflight {
     pub gmsa: Option<GmsaName>,
     /// Prerequisites that Entrain may set itself.
     pub may_fix: Vec<Fix>,
+    /// Options that the product's service is to have: a proxy or a FIPS policy that they answer is no finding.
+    #[serde(default, skip_serializing_if = "ServiceOptions::is_empty")]
+    pub options: ServiceOptions,
 }
 
 /// A prerequisite that Entrain may set on the server.
@@ -147,6 +216,15 @@ pub struct InstallProvisioningAgent {
     pub at_least: Version,
 }
 
+/// Sets options of the provisioning agent's service: its configuration file, which exists only after the setup, and its
+/// registry values; then restarts it where it runs (facts 1.7).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetProvisioningAgentOptions {
+    /// What they must be; what is not named is left as it is.
+    pub options: ServiceOptions,
+}
+
 /// Configures the provisioning agent by the product's cmdlets, in one PowerShell process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -165,7 +243,27 @@ pub struct RegisterProvisioningAgent {
     pub home_domain: DomainName,
     /// Domains to serve.
     pub domains: Vec<ServedDomain>,
+    /// Proxy of the product, for the cmdlets: they do not read the service's configuration file (facts 1.7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyAddress>,
     /// The wizard, offered in place of the cmdlets where this server's logging would record a secret.
+    pub wizard: TaskText,
+}
+
+/// Adds domains to a provisioning agent that is registered already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddDomains {
+    /// Tenant that it is registered with.
+    pub tenant: TenantId,
+    /// Way to sign in; with the wizard it is a person's work, whose end no probe sees.
+    pub sign_in: SignIn,
+    /// Proxy of the product, for the cmdlets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyAddress>,
+    /// Domains to add.
+    pub domains: Vec<ServedDomain>,
+    /// What a person does at the wizard, where the cmdlets are not used.
     pub wizard: TaskText,
 }
 
@@ -181,6 +279,9 @@ pub struct GuideProvisioningAgent {
     pub gmsa: Option<GmsaName>,
     /// Domain of the gMSA: the server's home domain.
     pub home_domain: DomainName,
+    /// Domains that the person adds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<DomainName>,
     /// What the person does.
     pub text: TaskText,
 }
@@ -197,6 +298,9 @@ pub struct VerifyProvisioningAgent {
     pub gmsa: Option<GmsaName>,
     /// True when the account was made beforehand, so that the product does not give it its rights in the directory.
     pub own_rights: bool,
+    /// Options that its service must have.
+    #[serde(default, skip_serializing_if = "ServiceOptions::is_empty")]
+    pub options: ServiceOptions,
 }
 
 /// Puts the installer of Connect Sync on the server, for the person who runs it.
@@ -307,6 +411,27 @@ pub struct VerifyProvisioningAgentRemoved {
     pub home_domain: DomainName,
 }
 
+/// What a step makes an agent serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Served {
+    /// These and no others, as far as is known.
+    These(Vec<DomainName>),
+    /// These too.
+    More(Vec<DomainName>),
+}
+
+/// Guides a person through the removal of Connect Sync, which the vendor supports through its wizard alone (facts 2.16), and
+/// watches for its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuideConnectRemoval {
+    /// What the person does.
+    pub text: TaskText,
+    /// What a person makes sure of beforehand where an agent of pass-through authentication is on the server: whoever is last
+    /// takes everybody's sign-in along.
+    pub pass_through: TaskText,
+}
+
 /// One step of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
@@ -322,8 +447,12 @@ pub enum Step {
     Preflight(Preflight),
     /// Runs the setup of the provisioning agent.
     InstallProvisioningAgent(InstallProvisioningAgent),
+    /// Sets options of the provisioning agent's service.
+    SetProvisioningAgentOptions(SetProvisioningAgentOptions),
     /// Signs in, sets the service account, adds the domains and restarts the service.
     RegisterProvisioningAgent(RegisterProvisioningAgent),
+    /// Adds domains to an agent that is registered already.
+    AddDomains(AddDomains),
     /// The same by a person at the wizard.
     GuideProvisioningAgent(GuideProvisioningAgent),
     /// Verifies the provisioning agent.
@@ -338,6 +467,10 @@ pub enum Step {
     ReviewConnectExports(ReviewConnectExports),
     /// Stops and disables the service of Connect Sync, so that a server that was said to be off exports nothing any more.
     FenceConnect,
+    /// A person takes Connect Sync off the server.
+    GuideConnectRemoval(GuideConnectRemoval),
+    /// Verifies that Connect Sync is gone.
+    VerifyConnectRemoved,
     /// Takes the provisioning agent off the server.
     RemoveProvisioningAgent(RemoveProvisioningAgent),
     /// Verifies that the provisioning agent is gone.
@@ -351,22 +484,53 @@ impl Step {
         match self {
             Self::Preflight(preflight) => Some(&preflight.tenant),
             Self::RegisterProvisioningAgent(register) => Some(&register.tenant),
+            Self::AddDomains(add) => Some(&add.tenant),
             Self::GuideProvisioningAgent(guide) => Some(&guide.tenant),
             Self::VerifyProvisioningAgent(verify) => Some(&verify.tenant),
             Self::RemoveProvisioningAgent(remove) => Some(&remove.tenant),
             Self::ReportFacts
             | Self::InstallProvisioningAgent(_)
+            | Self::SetProvisioningAgentOptions(_)
             | Self::StageConnect(_)
             | Self::GuideConnect(_)
             | Self::VerifyConnect(_)
             | Self::ReviewConnectExports(_)
             | Self::FenceConnect
+            | Self::GuideConnectRemoval(_)
+            | Self::VerifyConnectRemoved
+            | Self::VerifyProvisioningAgentRemoved(_) => None,
+        }
+    }
+
+    /// The domains that an agent serves once the step was carried out: all of them, or those that it adds.
+    #[must_use]
+    pub fn serves(&self) -> Option<Served> {
+        let names = |domains: &[ServedDomain]| domains.iter().map(|one| one.name.clone()).collect();
+        match self {
+            Self::RegisterProvisioningAgent(register) => {
+                Some(Served::These(names(&register.domains)))
+            }
+            Self::GuideProvisioningAgent(guide) => Some(Served::These(guide.domains.clone())),
+            Self::AddDomains(add) => Some(Served::More(names(&add.domains))),
+            Self::ReportFacts
+            | Self::Preflight(_)
+            | Self::InstallProvisioningAgent(_)
+            | Self::SetProvisioningAgentOptions(_)
+            | Self::VerifyProvisioningAgent(_)
+            | Self::StageConnect(_)
+            | Self::GuideConnect(_)
+            | Self::VerifyConnect(_)
+            | Self::ReviewConnectExports(_)
+            | Self::FenceConnect
+            | Self::GuideConnectRemoval(_)
+            | Self::VerifyConnectRemoved
+            | Self::RemoveProvisioningAgent(_)
             | Self::VerifyProvisioningAgentRemoved(_) => None,
         }
     }
 
     /// Every kind that this version knows, as the manifest spells it.
-    pub const KINDS: [&'static str; 13] = [
+    pub const KINDS: [&'static str; 17] = [
         "report-facts",
         "preflight",
         "install-provisioning-agent",
@@ -380,6 +544,10 @@ impl Step {
         "verify-provisioning-agent-removed",
         "review-connect-exports",
         "fence-connect",
+        "set-provisioning-agent-options",
+        "add-domains",
+        "guide-connect-removal",
+        "verify-connect-removed",
     ];
 
     /// The kind, as the manifest spells it.
@@ -399,6 +567,10 @@ impl Step {
             Self::VerifyProvisioningAgentRemoved(_) => Self::KINDS[10],
             Self::ReviewConnectExports(_) => Self::KINDS[11],
             Self::FenceConnect => Self::KINDS[12],
+            Self::SetProvisioningAgentOptions(_) => Self::KINDS[13],
+            Self::AddDomains(_) => Self::KINDS[14],
+            Self::GuideConnectRemoval(_) => Self::KINDS[15],
+            Self::VerifyConnectRemoved => Self::KINDS[16],
         }
     }
 
@@ -409,6 +581,8 @@ impl Step {
             Self::ReportFacts => "report facts",
             Self::Preflight(_) => "preflight",
             Self::InstallProvisioningAgent(_) => "install provisioning agent",
+            Self::SetProvisioningAgentOptions(_) => "set the provisioning agent's options",
+            Self::AddDomains(_) => "add domains to the provisioning agent",
             Self::RegisterProvisioningAgent(_) => "register provisioning agent",
             Self::GuideProvisioningAgent(_) => "wizard of the provisioning agent",
             Self::VerifyProvisioningAgent(_) => "verify provisioning agent",
@@ -418,6 +592,8 @@ impl Step {
             Self::ReviewConnectExports(_) => "count Connect's pending exports",
             Self::FenceConnect => "stop and disable Connect",
             Self::VerifyConnect(_) => "verify Connect",
+            Self::GuideConnectRemoval(_) => "remove Connect by wizard",
+            Self::VerifyConnectRemoved => "verify that Connect is gone",
             Self::RemoveProvisioningAgent(_) => "remove provisioning agent",
             Self::VerifyProvisioningAgentRemoved(_) => "verify that the provisioning agent is gone",
         }
@@ -430,7 +606,9 @@ impl Step {
             Self::ReportFacts => 5,
             Self::Preflight(_)
             | Self::VerifyConnect(_)
+            | Self::SetProvisioningAgentOptions(_)
             | Self::FenceConnect
+            | Self::VerifyConnectRemoved
             | Self::VerifyProvisioningAgentRemoved(_) => 15,
             Self::VerifyProvisioningAgent(_) => 20,
             Self::InstallProvisioningAgent(_)
@@ -438,7 +616,9 @@ impl Step {
             | Self::ReviewConnectExports(_)
             | Self::RemoveProvisioningAgent(_) => 60,
             Self::RegisterProvisioningAgent(_)
+            | Self::AddDomains(_)
             | Self::GuideProvisioningAgent(_)
+            | Self::GuideConnectRemoval(_)
             | Self::GuideConnect(_) => 14 * 24 * 60,
         };
         Duration::from_secs(minutes * 60)
@@ -452,14 +632,18 @@ impl Step {
             | Self::VerifyProvisioningAgent(_)
             | Self::VerifyConnect(_)
             | Self::ReviewConnectExports(_)
+            | Self::VerifyConnectRemoved
             | Self::VerifyProvisioningAgentRemoved(_) => true,
             Self::Preflight(preflight) => preflight.may_fix.is_empty(),
             Self::InstallProvisioningAgent(_)
+            | Self::SetProvisioningAgentOptions(_)
             | Self::RegisterProvisioningAgent(_)
+            | Self::AddDomains(_)
             | Self::GuideProvisioningAgent(_)
             | Self::StageConnect(_)
             | Self::GuideConnect(_)
             | Self::FenceConnect
+            | Self::GuideConnectRemoval(_)
             | Self::RemoveProvisioningAgent(_) => false,
         }
     }
@@ -470,8 +654,10 @@ impl Step {
         matches!(
             self,
             Self::RegisterProvisioningAgent(_)
+                | Self::AddDomains(_)
                 | Self::GuideProvisioningAgent(_)
                 | Self::GuideConnect(_)
+                | Self::GuideConnectRemoval(_)
         )
     }
 }

@@ -1,5 +1,5 @@
 //! The catalogue of probes, as data: what is probed before and after, what passes, how grave a failure is, what to do
-//! about it and who does it. Ids are those of sections 5 (`PF`) and 6 (`PV`) of the product facts; `SEC`, `SW` and `RM` (after a
+//! about it and who does it. Ids are those of sections 5 (`PF`) and 6 (`PV`) of the product facts; `SEC`, `SW`, `RM` and `CR` (after a
 //! removal) are Entrain's own.
 
 use protocol::event::{Finding, Owner, Severity, Verdict};
@@ -173,6 +173,8 @@ probes! {
     PV06 AGENT, Block, Tenant: "registered tenant", wants "this tenant", else "see the step that was to bring it about";
     PV09 AGENT, Warn, Server: "newest trace of the agent", wants "no exception among its last lines", else "read the trace on the server: what failed, and whether it still does";
     PV10 AGENT, Warn, Server: "domains, as the product's module lists them", wants "every planned domain", else "look at the wizard's list of configured domains, and add what is missing";
+    PV16 AGENT, Block, Server: "proxy and FIPS exception in the service's configuration file", wants "as the topology has them", else "apply the topology once more; what changes the file on this server (an update, a management tool) would change it again";
+    PV17 AGENT, Warn, Server: "registry options of the service", wants "as the topology has them", else "apply the topology once more: they must be the same on every agent";
     PV18 AGENT, Warn, Directory: "rights of an account that was made beforehand, in the domains that it serves", wants "granted by the domain's administrator: since 1.1.2334.0 the product does not grant them", else "the domain's administrator runs part 3 of `entrain handover DOMAIN`, once the agent serves the domain";
     PV20 AGENT, Warn, Server: "updater runs", wants "Running", else "start the service AzureADConnectAgentUpdater";
     PV22 CONNECT, Block, Server: "engine runs", wants "Running", else "start the service ADSync; the Application log says why it stopped";
@@ -182,6 +184,13 @@ probes! {
     PV30 CONNECT, Block, Server: "full import or synchronization that is still due", wants "none", else "let the server do its full import and synchronization, then retry: what is counted before them is not what it would export";
     PV31 CONNECT, Block, Server: "pending exports of the staging server", wants "within the limits", else "look at them (csexport, CSExportAnalyzer): mend the rules or filters that make them, or raise pending_exports in the topology where they are meant";
     SW01 CONNECT, Block, Server: "age of what is counted: the last cycle", wants "young enough", else "see that the scheduler runs and is not suspended, wait for its next cycle, then retry";
+    CR01 CONNECT, Block, Server: "Connect, as Windows lists its programs", wants "none", else "remove it: Settings, Installed apps, Microsoft Entra Connect";
+    CR02 CONNECT, Block, Server: "service of the engine", wants "absent", else "finish the wizard's removal; where it asked for a restart, restart the server";
+    CR03 CONNECT, Block, Server: "engine", wants "absent", else "finish the wizard's removal";
+    CR04 CONNECT, Info, Server: "traces and exported settings of the wizard", wants "absent", else "keep them as long as they may be asked for, then delete them";
+    CR05 CONNECT, Warn, Server: "agent of pass-through authentication on this server", wants "absent", else "where it is to go too, see first that another one is active in the tenant, then remove it: Settings, Installed apps";
+    CR06 CONNECT, Info, Server: "database on a SQL Server", wants "backed up and deleted", else "a removal leaves it: its administrator backs it up and deletes it; a later installation with the same name fails until then";
+    CR07 CONNECT, Info, Tenant: "account or application with which this server signed in to the tenant", wants "gone", else "look in the admin center: a removal cleans it up only where it was given an administrator's credentials (since 2.6.84.0); an account of it stands in the role Directory Synchronization Accounts";
     RM01 AGENT, Block, Server: "the product's programs, as Windows lists them", wants "none; the updater stays where another tool uses it", else "remove what is listed, the package first: Settings, Installed apps";
     RM02 AGENT, Block, Server: "service of the agent", wants "absent", else "restart the server; then sc.exe delete AADConnectProvisioningAgent where nothing lists the product";
     RM03 AGENT, Info, Server: "service of the updater", wants "absent, unless another tool of the vendor uses it", else "remove \"Microsoft Entra Connect Agent Updater\" where no other tool of the vendor is on the server";

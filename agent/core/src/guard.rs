@@ -147,6 +147,7 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
     let domains = |step: &Step| match step {
         Step::Preflight(preflight) => preflight.domains.len(),
         Step::RegisterProvisioningAgent(register) => register.domains.len(),
+        Step::AddDomains(add) => add.domains.len(),
         Step::ReportFacts
         | Step::InstallProvisioningAgent(_)
         | Step::GuideProvisioningAgent(_)
@@ -156,6 +157,9 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         | Step::VerifyConnect(_)
         | Step::ReviewConnectExports(_)
         | Step::FenceConnect
+        | Step::SetProvisioningAgentOptions(_)
+        | Step::GuideConnectRemoval(_)
+        | Step::VerifyConnectRemoved
         | Step::RemoveProvisioningAgent(_)
         | Step::VerifyProvisioningAgentRemoved(_) => 0,
     };
@@ -181,12 +185,16 @@ fn artifacts_fit(manifest: &Manifest) -> Result<(), Refusal> {
             Step::ReportFacts
             | Step::Preflight(_)
             | Step::RegisterProvisioningAgent(_)
+            | Step::AddDomains(_)
             | Step::GuideProvisioningAgent(_)
             | Step::VerifyProvisioningAgent(_)
             | Step::GuideConnect(_)
             | Step::VerifyConnect(_)
             | Step::ReviewConnectExports(_)
             | Step::FenceConnect
+            | Step::SetProvisioningAgentOptions(_)
+            | Step::GuideConnectRemoval(_)
+            | Step::VerifyConnectRemoved
             | Step::RemoveProvisioningAgent(_)
             | Step::VerifyProvisioningAgentRemoved(_) => continue,
         };

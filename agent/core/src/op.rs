@@ -8,7 +8,7 @@ use protocol::event::GmsaChange;
 use protocol::facts::ServiceState;
 use protocol::secret::SecretKind;
 use protocol::signed::ArtifactRef;
-use protocol::{Timestamp, Version};
+use protocol::{Digest, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 /// A value in the Windows registry.
@@ -199,6 +199,26 @@ pub enum Op {
         /// Service name.
         name: String,
     },
+    /// Stops a service that runs, starts it again, and waits until it runs.
+    RestartService {
+        /// Service name.
+        name: String,
+    },
+    /// Reads a small text file.
+    FileText {
+        /// Full path.
+        path: String,
+    },
+    /// Puts another text in the place of a file's, which is kept beside the agent's state. A file that reads otherwise by now
+    /// is left as it is.
+    ReplaceText {
+        /// Full path.
+        path: String,
+        /// Digest of what stands in it.
+        before: Digest,
+        /// What is to stand in it.
+        text: String,
+    },
     /// Reads the ProductVersion of an executable.
     FileVersion {
         /// Full path.
@@ -297,12 +317,15 @@ impl Op {
             | Self::RegistryKey { .. }
             | Self::Service { .. }
             | Self::FileVersion { .. }
+            | Self::FileText { .. }
             | Self::PathExists { .. }
             | Self::SecretsFit { .. } => true,
             Self::SetRegistry { .. }
             | Self::RequireRestart
             | Self::EnableService { .. }
             | Self::DisableService { .. }
+            | Self::RestartService { .. }
+            | Self::ReplaceText { .. }
             | Self::Fetch { .. }
             | Self::Stage { .. }
             | Self::AwaitInstaller
@@ -336,6 +359,8 @@ pub enum Outcome {
     Exists(bool),
     /// A service, where there is one.
     Service(Option<Service>),
+    /// The text of a file, where there is such a file.
+    Text(Option<String>),
     /// A version, where there is such a file with a version.
     FileVersion(Option<Version>),
     /// Where a staged file lies.

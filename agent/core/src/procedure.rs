@@ -262,6 +262,20 @@ impl Cx<'_> {
         )
     }
 
+    /// Reads a small text file; `None` where it is not there.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn file_text(&mut self, path: &str) -> Flow<Reading<Option<String>>> {
+        let op = || Op::FileText {
+            path: path.to_owned(),
+        };
+        self.op(op, |outcome| match outcome {
+            Outcome::Text(text) => Some(text.clone()),
+            _ => None,
+        })
+    }
+
     /// Reads memory and free disk, in MiB.
     ///
     /// # Errors

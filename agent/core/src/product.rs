@@ -16,6 +16,14 @@ pub const AGENT_FOLDER_VALUE: &str = "InstallDir";
 pub const AGENT_FOLDER: &str = r"C:\Program Files\Microsoft Azure AD Connect Provisioning Agent";
 /// Executable in the install folder; its ProductVersion is the version (1.3, PV03 [P]).
 pub const AGENT_EXECUTABLE: &str = "AADConnectProvisioningAgent.exe";
+/// Configuration file of the service in the install folder; it exists only after the setup (1.3, 1.7 [P]).
+pub const AGENT_CONFIGURATION: &str = "AADConnectProvisioningAgent.exe.config";
+/// Value of [`AGENT_KEY`]: the time-out of LDAP connections in milliseconds, as text (1.7 [P]).
+pub const AGENT_LDAP_TIMEOUT: &str = "LdapConnectionTimeoutInMilliseconds";
+/// Value of [`AGENT_KEY`]: how referrals are chased (1.7 [P]).
+pub const AGENT_REFERRALS: &str = "ReferralChasingOptions";
+/// The only value of [`AGENT_REFERRALS`] that is documented (1.7 [P]).
+pub const AGENT_REFERRALS_ALL: &str = "96";
 /// PowerShell module in the install folder (1.3 [P]).
 pub const AGENT_MODULE: &str = "Microsoft.CloudSync.PowerShell.dll";
 /// Service of the agent (1.3 [R]).
@@ -30,11 +38,7 @@ pub const AGENT_TRACES: &str =
     r"C:\ProgramData\Microsoft\Azure AD Connect Provisioning Agent\Trace";
 /// Services of other tools that the same updater keeps up to date: Connect Sync since 2.2.1.0 (2.1 [P]), the agents of
 /// pass-through authentication and of the private network ([K], unverified).
-pub const UPDATED_SERVICES: [&str; 3] = [
-    CONNECT_SERVICE,
-    "AzureADConnectAuthenticationAgent",
-    "WAPCSvc",
-];
+pub const UPDATED_SERVICES: [&str; 3] = [CONNECT_SERVICE, PASS_THROUGH_SERVICE, "WAPCSvc"];
 /// Names in Windows' list of programs (1.3, 1.12 [P]), in the order in which they are taken off: the bundle takes the
 /// agent along since 1.1.972.0 ([R]); whether it takes the updater is not said. The older names follow the newer ones
 /// ([P]: "older: Microsoft Azure AD Connect …").
@@ -51,6 +55,20 @@ pub const AGENT_PROGRAMS: [&str; 6] = [
 pub const CONNECT_SERVICE: &str = "ADSync";
 /// Engine executable; its ProductVersion is the running version (2.1 [P], 2.14 [S]).
 pub const CONNECT_ENGINE: &str = r"C:\Program Files\Microsoft Azure AD Sync\Bin\miiserver.exe";
+/// Folder of the engine; it is there as long as the engine is installed (2.1 [P]).
+pub const CONNECT_FOLDER: &str = r"C:\Program Files\Microsoft Azure AD Sync";
+/// Traces and exported settings of the wizard (2.1 [S], [P]).
+pub const CONNECT_DATA: &str = r"C:\ProgramData\AADConnect";
+/// Names in Windows' list of programs (PF41 [P]: the pattern, spelled out).
+pub const CONNECT_PROGRAMS: [&str; 5] = [
+    "Microsoft Entra Connect Sync",
+    "Microsoft Entra Connect",
+    "Microsoft Azure AD Connect Sync",
+    "Microsoft Azure AD Connect",
+    "Azure AD Connect",
+];
+/// Service of an agent of pass-through authentication ([K], unverified).
+pub const PASS_THROUGH_SERVICE: &str = "AzureADConnectAuthenticationAgent";
 /// File name under which people know the Connect installer (2.1 [R]).
 pub const CONNECT_INSTALLER: &str = "AzureADConnect.msi";
 

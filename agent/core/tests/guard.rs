@@ -310,6 +310,7 @@ fn a_bundle_is_of_one_tenant() {
         at_least: Version::new(1, 0, 0, 0),
         gmsa: None,
         own_rights: false,
+        options: protocol::ServiceOptions::default(),
     };
     other.steps.push(Step::VerifyProvisioningAgent(verify));
     assert!(matches!(world.refusal(&other), Refusal::OtherTenant { .. }));

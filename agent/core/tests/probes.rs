@@ -12,7 +12,7 @@ use protocol::step::Product;
 
 fn page() -> String {
     let mut out = String::from(
-        "# Probes\n\nWhat an agent looks at before anything is touched (`PF`, `SEC`), afterwards (`PV`) and after a removal (`RM`). `entrain preflight` asks all of
+        "# Probes\n\nWhat an agent looks at before anything is touched (`PF`, `SEC`), afterwards (`PV`) and after a removal (`RM`, `CR`). `entrain preflight` asks all of
 the first kind on live servers and changes nothing. *Blocks* stops a server before its work begins; what cannot be told
 about the directory warns, since its administrator can answer it (`entrain-agent directory`). This page is written from
 the catalogue that the agent is built with.\n\n| Id | For | What is looked at | What passes | A failure | Who mends it | How |\n| --- | --- | --- | --- | --- | --- | --- |\n",

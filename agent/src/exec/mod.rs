@@ -125,6 +125,9 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
         | Op::Service { .. }
         | Op::EnableService { .. }
         | Op::DisableService { .. }
+        | Op::RestartService { .. }
+        | Op::FileText { .. }
+        | Op::ReplaceText { .. }
         | Op::FileVersion { .. }
         | Op::SecretsFit { .. }
         | Op::Fetch { .. }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use agent_core::op::{Log, Op, Outcome, Program, ProgramKind, RegistryValue, Service};
 use agent_core::product;
+use protocol::Digest;
 use protocol::facts::ServiceState;
 use protocol::signed::{ArtifactKind, ArtifactRef};
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,12 @@ use crate::{artifact, files};
 
 /// How often an installer that still runs is looked at.
 const INSTALLER_LOOK: Duration = Duration::from_secs(1);
+
+/// How many times a service that is to stop or to start is looked at.
+const SERVICE_LOOKS: u32 = 180;
+
+/// The largest text file that is read whole, in bytes.
+const MAX_TEXT: u64 = 1 << 20;
 
 /// Folder in which people find installers.
 const STAGED: &str = r"C:\ProgramData\Entrain\staged";
@@ -111,6 +118,13 @@ impl WindowsExec {
             Op::DisableService { name } => {
                 done(configure(name, "disabled").and_then(|()| stop(name)))
             }
+            Op::RestartService { name } => done(restart(name).await),
+            Op::FileText { path } => {
+                text(Path::new(path)).map_or_else(Outcome::Failed, Outcome::Text)
+            }
+            Op::ReplaceText { path, before, text } => {
+                done(self.replace_text(Path::new(path), before, text))
+            }
             Op::FileVersion { path } => file_version(Path::new(path)),
             // The agent itself answers, which has them.
             Op::SecretsFit { .. } => Outcome::Exists(false),
@@ -171,6 +185,21 @@ impl WindowsExec {
             },
             Err(error) => Outcome::Failed(error.to_string()),
         }
+    }
+
+    /// What stood in the file is kept under its digest: an administrator finds it there.
+    fn replace_text(&self, path: &Path, before: &Digest, new: &str) -> Result<(), String> {
+        let old = text(path)?.ok_or("it is not there any more")?;
+        if Digest::of(old.as_bytes()) != *before {
+            return Err("it has changed since it was read".to_owned());
+        }
+        let kept = self.folder.join("kept");
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let kept_as = kept.join(format!("{name}.{}", before.short()));
+        let write = fs::create_dir_all(&kept)
+            .and_then(|()| files::write(&kept_as, old.as_bytes()))
+            .and_then(|()| files::write(path, new.as_bytes()));
+        write.map_err(|error| error.to_string())
     }
 
     fn begun_path(&self) -> PathBuf {
@@ -566,6 +595,51 @@ fn configure(name: &str, start: &str) -> Result<(), String> {
     } else {
         Err(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
+}
+
+/// The text of a small file; none where there is no such file.
+fn text(path: &Path) -> Result<Option<String>, String> {
+    let size = match fs::metadata(path) {
+        Ok(file) => file.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    if size > MAX_TEXT {
+        return Err(format!(
+            "it has {size} bytes, which is no configuration file"
+        ));
+    }
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    Ok(Some(text))
+}
+
+/// Stops a service and starts it again. It must run at the end; a stop may take its time (1.11: clean shutdown).
+async fn restart(name: &str) -> Result<(), String> {
+    stop(name)?;
+    await_state(name, |state| state == WindowsState::Stopped, "stop").await?;
+    let output = sc(&["start", name])?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    }
+    await_state(name, |state| state == WindowsState::Running, "start").await
+}
+
+async fn await_state(
+    name: &str,
+    is: impl Fn(WindowsState) -> bool,
+    what: &str,
+) -> Result<(), String> {
+    for _ in 0..SERVICE_LOOKS {
+        let service = manager()?
+            .open_service(name, ServiceAccess::QUERY_STATUS)
+            .map_err(|error| error.to_string())?;
+        let status = service.query_status().map_err(|error| error.to_string())?;
+        if is(status.current_state) {
+            return Ok(());
+        }
+        tokio::time::sleep(INSTALLER_LOOK).await;
+    }
+    Err(format!("{name} did not {what} within {SERVICE_LOOKS} s"))
 }
 
 /// Asks a service to stop; one that does not run is stopped.

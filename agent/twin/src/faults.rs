@@ -156,11 +156,21 @@ pub enum Fault {
     AgentServiceStays,
     /// The install folder is still there after the removal.
     FolderStays,
+    /// The configuration file of the agent's service is no XML (1.7).
+    ConfigurationBroken,
+    /// The configuration file of the agent's service may not be written.
+    ConfigurationReadOnly,
+    /// The domain's administrator may not grant the account its rights (1.6).
+    PermissionsRefused,
+    /// An agent of pass-through authentication is on the Connect server (2.16).
+    PassThroughAgent,
+    /// Windows still lists Connect after its removal.
+    ConnectListed,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 75] = [
+    pub const ALL: [Self; 80] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -236,5 +246,10 @@ impl Fault {
         Self::RemovalFails,
         Self::AgentServiceStays,
         Self::FolderStays,
+        Self::ConfigurationBroken,
+        Self::ConfigurationReadOnly,
+        Self::PermissionsRefused,
+        Self::PassThroughAgent,
+        Self::ConnectListed,
     ];
 }

@@ -10,7 +10,7 @@ use protocol::facts::ServiceState;
 use protocol::secret::{AccessToken, Secret, SecretKind};
 use protocol::signed::ArtifactRef;
 use protocol::step::Step;
-use protocol::{TenantId, Version};
+use protocol::{Digest, TenantId, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -29,6 +29,9 @@ pub struct Twin {
     services: BTreeMap<String, Service>,
     files: BTreeMap<String, Option<Version>>,
     logs: BTreeMap<Log, Vec<String>>,
+    /// Text files, by their path in lower case.
+    #[serde(default)]
+    texts: BTreeMap<String, String>,
     /// Windows' list of programs, as far as it is modelled.
     programs: Vec<Program>,
     staged: Option<Version>,
@@ -43,6 +46,9 @@ pub struct Twin {
     /// The modelled person was asked to set staging mode to that.
     #[serde(default)]
     asked_staging: Option<bool>,
+    /// The modelled person was asked to take Connect off.
+    #[serde(default)]
+    asked_removal: bool,
     /// Rounds in which a cycle still runs when pending exports are counted.
     #[serde(default)]
     cycles: u32,
@@ -60,6 +66,12 @@ fn value_id(key: &str, value: &str) -> String {
     format!("{key}\\\\{value}").to_lowercase()
 }
 
+/// The first version that keeps edits of its configuration file (1.11 [R]).
+const KEEPS_EDITS: Version = Version::new(1, 1, 1365, 0);
+
+/// Product code of the modelled Connect.
+const CONNECT_PROGRAM: &str = "{00000000-0000-0000-0000-00000000000c}";
+
 const INSTANT: Duration = Duration::ZERO;
 
 impl Twin {
@@ -71,6 +83,7 @@ impl Twin {
             services: BTreeMap::new(),
             files: BTreeMap::new(),
             logs: BTreeMap::new(),
+            texts: BTreeMap::new(),
             programs: Vec::new(),
             staged: None,
             waited: 0,
@@ -78,6 +91,7 @@ impl Twin {
             person_rounds: None,
             ticks_staging: false,
             asked_staging: None,
+            asked_removal: false,
             cycles: 0,
             chosen: product::DEFAULT_GMSA.to_owned(),
             domains: Vec::new(),
@@ -132,6 +146,12 @@ impl Twin {
                 .is_some()
     }
 
+    /// Domains that the module was given.
+    #[must_use]
+    pub fn domains(&self) -> &[String] {
+        &self.domains
+    }
+
     /// Whether its Connect Sync is staging; `None` where none is configured.
     #[must_use]
     pub const fn staging(&self) -> Option<bool> {
@@ -176,6 +196,7 @@ impl Twin {
     /// A step begins: where it is a person's work, the modelled person reads what is to be done, and does it that way.
     pub fn asked(&mut self, step: &Step) {
         self.asked_staging = None;
+        self.asked_removal = matches!(step, Step::GuideConnectRemoval(_));
         if let Step::GuideProvisioningAgent(guide) = step
             && let Some(gmsa) = &guide.gmsa
         {
@@ -309,6 +330,17 @@ impl Twin {
                 Some(version),
             );
         }
+        let configuration =
+            join(product::AGENT_FOLDER, product::AGENT_CONFIGURATION).to_lowercase();
+        // Before 1.1.1365.0 an update puts its own file in the place of an edited one (1.11 [R]).
+        if version < KEEPS_EDITS || !self.texts.contains_key(&configuration) {
+            let text = if self.has(Fault::ConfigurationBroken) {
+                "<configuration>\r\n  <runtime>\r\n"
+            } else {
+                "<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n<configuration>\r\n  <runtime>\r\n  </runtime>\r\n</configuration>\r\n"
+            };
+            self.texts.insert(configuration, text.to_owned());
+        }
         let [package, _, agent, _, updater, _] = product::AGENT_PROGRAMS;
         let program = |number: u8, name: &str, kind| Program {
             id: format!("{{00000000-0000-0000-0000-00000000000{number}}}"),
@@ -377,6 +409,39 @@ impl Twin {
         self.services
             .insert(product::CONNECT_SERVICE.to_owned(), engine);
         self.staging = Some(staging);
+        if self
+            .programs
+            .iter()
+            .all(|program| program.id != CONNECT_PROGRAM)
+        {
+            self.programs.push(Program {
+                id: CONNECT_PROGRAM.to_owned(),
+                name: "Microsoft Entra Connect Sync".to_owned(),
+                kind: ProgramKind::Package,
+            });
+        }
+        if self.has(Fault::PassThroughAgent) {
+            let agent = Service {
+                state: ServiceState::Running,
+                account: "NT SERVICE\\AzureADConnectAuthenticationAgent".to_owned(),
+                automatic: true,
+            };
+            self.services
+                .insert(product::PASS_THROUGH_SERVICE.to_owned(), agent);
+        }
+    }
+
+    /// The wizard's removal: all components go (2.16).
+    fn take_off_connect(&mut self) {
+        self.changes.push("wizard of Connect: remove".to_owned());
+        self.files.remove(&product::CONNECT_ENGINE.to_lowercase());
+        if !self.has(Fault::ConnectListed) {
+            self.programs
+                .retain(|program| program.id != CONNECT_PROGRAM);
+        }
+        self.services.remove(product::CONNECT_SERVICE);
+        self.staging = None;
+        self.staged = None;
     }
 
     /// Answers an operation, with the time that it would take on a server. `secrets` holds the values that the executor
@@ -442,6 +507,14 @@ impl Twin {
                 self.changes.push(format!("disable {name}"));
                 (Outcome::Done, seconds(20))
             }
+            Op::RestartService { name } => self.restart_service(name),
+            Op::FileText { path } => {
+                let text = self.texts.get(&path.to_lowercase()).cloned();
+                (Outcome::Text(text), INSTANT)
+            }
+            Op::ReplaceText { path, before, text } => {
+                (self.replace_text(path, before, text), INSTANT)
+            }
             Op::FileVersion { path } => (
                 Outcome::FileVersion(self.files.get(&path.to_lowercase()).copied().flatten()),
                 INSTANT,
@@ -485,6 +558,35 @@ impl Twin {
                 (Outcome::Done, *time)
             }
         }
+    }
+
+    fn restart_service(&mut self, name: &str) -> (Outcome, Duration) {
+        self.changes.push(format!("restart {name}"));
+        let outcome = match self.services.get(name) {
+            None => Outcome::Failed(format!("there is no service {name}")),
+            Some(_) if self.has(Fault::ServiceStopped) => {
+                let why = format!("{name} did not start within 180 s");
+                Outcome::Failed(why)
+            }
+            Some(_) => Outcome::Done,
+        };
+        (outcome, Duration::from_secs(25))
+    }
+
+    fn replace_text(&mut self, path: &str, before: &Digest, text: &str) -> Outcome {
+        if self.has(Fault::ConfigurationReadOnly) {
+            return Outcome::Failed("access is denied (model)".to_owned());
+        }
+        let Some(there) = self.texts.get_mut(&path.to_lowercase()) else {
+            return Outcome::Failed("it is not there any more".to_owned());
+        };
+        if Digest::of(there.as_bytes()) != *before {
+            return Outcome::Failed("it has changed since it was read".to_owned());
+        }
+        text.clone_into(there);
+        let name = path.rsplit('\\').next().unwrap_or_default();
+        self.changes.push(format!("edit {name}"));
+        Outcome::Done
     }
 
     fn log(&self, log: Log) -> Outcome {
@@ -653,6 +755,7 @@ impl Twin {
             }
             let below = format!("{}\\", product::AGENT_FOLDER).to_lowercase();
             self.files.retain(|file, _| !file.starts_with(&below));
+            self.texts.retain(|file, _| !file.starts_with(&below));
             // The tenant was not written by the setup, and stays.
             self.registry
                 .remove(&value_id(product::AGENT_KEY, product::AGENT_FOLDER_VALUE));
@@ -859,16 +962,17 @@ impl Twin {
             lines.push(error(at, "parameter", message));
             return lines;
         }
-        if self.has(Fault::GmsaNotAllowed) {
+        let sets = input["gmsa"].is_object();
+        if sets && self.has(Fault::GmsaNotAllowed) {
             let message = "this server may not retrieve the password of the account (model)";
             lines.push(error(at, "directory", message));
             return lines;
         }
-        if self.has(Fault::NoKdsKey) {
+        if sets && self.has(Fault::NoKdsKey) {
             lines.push(error(at, "directory", "Key does not exist"));
             return lines;
         }
-        if self.has(Fault::GmsaEncryption) {
+        if sets && self.has(Fault::GmsaEncryption) {
             lines.push(error(
                 at,
                 "directory",
@@ -876,10 +980,17 @@ impl Twin {
             ));
             return lines;
         }
-        self.changes.push("add gMSA".to_owned());
-        lines.push(json!({ "step": at, "ok": true }));
+        if input["gmsa"].is_object() {
+            self.changes.push("add gMSA".to_owned());
+            lines.push(json!({ "step": at, "ok": true }));
+        }
         let at = "Add-AADCloudSyncADDomain";
         for domain in input["domains"].as_array().into_iter().flatten() {
+            let name = domain["name"].as_str().unwrap_or_default().to_owned();
+            if input["gmsa"].is_null() && self.domains.contains(&name) {
+                lines.push(json!({ "step": at, "ok": true, "domain": name, "there": true }));
+                continue;
+            }
             if self.has(Fault::DirectoryBlocked) || self.has(Fault::DnsBlocked) {
                 lines.push(error(at, "directory", "The LDAP server is unavailable."));
                 return lines;
@@ -898,8 +1009,18 @@ impl Twin {
                 domain["name"].as_str().unwrap_or_default()
             ));
             lines.push(json!({ "step": at, "ok": true, "domain": domain["name"] }));
-            self.domains
-                .extend(domain["name"].as_str().map(ToOwned::to_owned));
+            self.domains.push(name.clone());
+            for kind in domain["permissions"].as_array().into_iter().flatten() {
+                let at = "Set-AADCloudSyncPermissions";
+                if self.has(Fault::PermissionsRefused) {
+                    let message = "Access is denied. (model)";
+                    lines.push(error(at, "directory", message));
+                    return lines;
+                }
+                let kind = kind.as_str().unwrap_or_default();
+                self.changes.push(format!("grant {kind} in {name}"));
+                lines.push(json!({ "step": at, "ok": true, "domain": name, "type": kind }));
+            }
         }
         if self.has(Fault::DomainNotKept) {
             self.domains.pop();
@@ -916,7 +1037,9 @@ impl Twin {
             .as_str()
             .unwrap_or(product::DEFAULT_GMSA)
             .to_owned();
-        if let Some(Ok(tenant)) = input["tenant"].as_str().map(str::parse) {
+        if input["gmsa"].is_null() {
+            // The account and the tenant stay as they are.
+        } else if let Some(Ok(tenant)) = input["tenant"].as_str().map(str::parse) {
             let readers = self.view.shared.readers.entry(gmsa.clone()).or_default();
             readers.insert(self.profile.target.clone());
             self.register(&tenant, &gmsa);
@@ -985,7 +1108,8 @@ impl Twin {
         let other_mode = self
             .asked_staging
             .filter(|to| self.staging.is_some_and(|now| now != *to));
-        if !unregistered && !connect_waits && other_mode.is_none() {
+        let removal = self.asked_removal && there.is_some();
+        if !unregistered && !connect_waits && other_mode.is_none() && !removal {
             return;
         }
         // The wizard's sign-in page does not come up.
@@ -997,7 +1121,9 @@ impl Twin {
             return;
         }
         self.waited = 0;
-        if unregistered {
+        if removal {
+            self.take_off_connect();
+        } else if unregistered {
             self.register_by_hand(&tenant);
         } else if let Some(to) = other_mode {
             self.changes

@@ -185,6 +185,18 @@ fn agent(
     };
     differences.extend(version(product, part, wanted.at_least, seen.version));
     differences.extend(service(product, seen.service));
+    if let Some(options) = &seen.options
+        && let lacking = wanted.options.lacking(options)
+        && !lacking.is_empty()
+    {
+        differences.push(Difference {
+            product,
+            what: "options of its service",
+            wanted: lacking.join(", "),
+            seen: options.to_string(),
+            accepted: false,
+        });
+    }
     if seen.tenant.as_ref() != Some(&wanted.tenant) {
         differences.push(Difference {
             product,

@@ -1,9 +1,9 @@
 //! What targets last reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::facts::Facts;
-use protocol::{Digest, Fingerprint, TargetId, Timestamp};
+use protocol::{Digest, DomainName, Fingerprint, TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What is known of one enrolled target.
@@ -13,12 +13,28 @@ pub struct Known {
     pub key: Fingerprint,
     /// Last facts and when they came; `None` before the first report.
     pub facts: Option<(Timestamp, Facts)>,
+    /// Domains that its provisioning agent was made to serve by Entrain; `None` where somebody else registered it: an agent
+    /// shows them in a signed-in session alone.
+    #[serde(default)]
+    pub domains: Option<BTreeSet<DomainName>>,
+}
+
+impl Known {
+    /// One that has not reported yet.
+    #[must_use]
+    pub const fn of(key: Fingerprint) -> Self {
+        Self {
+            key,
+            facts: None,
+            domains: None,
+        }
+    }
 }
 
 /// All enrolled targets.
 pub type Fleetwide = BTreeMap<TargetId, Known>;
 
-/// The digest of what a plan read: keys and essences, no times and no liveness.
+/// The digest of what a plan read: keys, essences and domains, no times and no liveness.
 ///
 /// # Panics
 /// Never: the parts serialize.
@@ -29,6 +45,7 @@ pub fn digest(known: &Fleetwide, targets: impl IntoIterator<Item = TargetId>) ->
         Some((
             known.key,
             known.facts.as_ref().map(|(_, facts)| facts.essence()),
+            known.domains.as_ref(),
         ))
     };
     let read: BTreeMap<TargetId, _> = targets

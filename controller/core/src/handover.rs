@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use protocol::step::Permission;
 use protocol::{DomainName, GmsaName, TargetId};
 
 use serde::Serialize;
@@ -15,12 +16,18 @@ const DEFAULT_GMSA: &str = "provAgentgMSA$";
 
 /// Rights that an agent needs in each domain that it serves; from 1.1.2334.0 on the product does not grant them to a gMSA
 /// that was made beforehand (1.6, 1.11 [R]).
-const PERMISSIONS: &[(&str, &str)] = &[
-    ("BasicRead", "always"),
-    ("PasswordHashSync", "where password hashes are synchronized"),
-    ("PasswordWriteBack", "where passwords are written back"),
+const PERMISSIONS: &[(Permission, &str)] = &[
+    (Permission::BasicRead, "always"),
     (
-        "UserGroupCreateDelete",
+        Permission::PasswordHashSync,
+        "where password hashes are synchronized",
+    ),
+    (
+        Permission::PasswordWriteback,
+        "where passwords are written back",
+    ),
+    (
+        Permission::UserGroupCreateDelete,
         "where groups or users are provisioned to the directory",
     ),
 ];
@@ -77,7 +84,8 @@ pub fn handover(topology: &Topology, domain: &DomainName) -> Result<Handover, St
     let owner = topology.domains.get(domain);
     let owner = owner.and_then(|domain| domain.owner.clone());
     let mut script = String::new();
-    write(&mut script, owner.as_deref(), domain, &accounts, served)
+    let rights = served.then(|| rights(topology, domain));
+    write(&mut script, owner.as_deref(), domain, &accounts, rights)
         .and_then(|()| farewell(&mut script, domain, &leaving))
         .map_err(|_| "writing to a text cannot fail".to_owned())?;
     Ok(Handover {
@@ -90,12 +98,26 @@ pub fn handover(topology: &Topology, domain: &DomainName) -> Result<Handover, St
     })
 }
 
+/// Those that the topology names, else all of which one may be used.
+fn rights(topology: &Topology, domain: &DomainName) -> Vec<(Permission, &'static str)> {
+    let named = topology.domains.get(domain);
+    match named.map(|domain| &domain.permissions) {
+        Some(named) if !named.is_empty() => {
+            let named = named.iter().copied();
+            named
+                .map(|right| (right, "as the topology has it"))
+                .collect()
+        }
+        Some(_) | None => PERMISSIONS.to_vec(),
+    }
+}
+
 fn write(
     out: &mut String,
     owner: Option<&str>,
     domain: &DomainName,
     accounts: &BTreeMap<GmsaName, BTreeSet<TargetId>>,
-    served: bool,
+    rights: Option<Vec<(Permission, &str)>>,
 ) -> std::fmt::Result {
     writeln!(out, "# The directory's part for {domain}")?;
     if let Some(owner) = owner {
@@ -151,7 +173,7 @@ Set-ADServiceAccount -Server '{domain}' -Identity '{short}' -KerberosEncryptionT
             count = hosts.len()
         )?;
     }
-    if served {
+    if let Some(rights) = rights {
         writeln!(
             out,
             "
@@ -161,7 +183,8 @@ $agent = 'C:\\Program Files\\Microsoft Azure AD Connect Provisioning Agent'
 Import-Module -Name \"$agent\\Microsoft.CloudSync.PowerShell.dll\"
 $administrator = Get-Credential"
         )?;
-        for (permission, when) in PERMISSIONS {
+        for (permission, when) in rights {
+            let permission = permission.cmdlet_word();
             writeln!(
                 out,
                 "Set-AADCloudSyncPermissions -PermissionType '{permission}' -TargetDomain '{domain}' -TargetDomainCredential $administrator # {when}"

@@ -760,7 +760,7 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     let topology = world.write(
         "topology.toml",
         &format!(
-            "[tenant.main]\nid = \"{TENANT}\"\n[agents.corp]\nserves = [\"corp.contoso.test\"]\nhosts = [\"{TARGET}\"]\nmay_fix = [\"tls12\"]\n"
+            "[tenant.main]\nid = \"{TENANT}\"\n[agents.corp]\nserves = [\"corp.contoso.test\"]\nhosts = [\"{TARGET}\"]\nmay_fix = [\"tls12\"]\noptions = {{ proxy = \"http://proxy.corp.contoso.test:8080\", fips_exempt = true, ldap_timeout = \"60s\" }}\n"
         ),
     );
     fails_as_the_product_does(&world, &wine, &topology);
@@ -787,6 +787,28 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     }
     let installed = wine.drive("Program Files/Microsoft Azure AD Connect Provisioning Agent/AADConnectProvisioningAgent.exe");
     assert!(installed.exists());
+    // Options stand in the service's own file and key, and what stood in the file before is kept.
+    let configuration = std::fs::read_to_string(installed.with_extension("exe.config")).unwrap();
+    for part in [
+        "proxyaddress=\"http://proxy.corp.contoso.test:8080\"",
+        "<enforceFIPSPolicy enabled=\"false\"/>",
+        "</configuration>\r\n",
+    ] {
+        assert!(configuration.contains(part), "{part}: {configuration}");
+    }
+    let options =
+        r"HKLM\SOFTWARE\Microsoft\Azure AD Connect Agents\Azure AD Connect Provisioning Agent";
+    let value = text(&wine.run(&[
+        "reg",
+        "query",
+        options,
+        "/v",
+        "LdapConnectionTimeoutInMilliseconds",
+    ]));
+    assert!(value.contains("60000"), "{value}");
+    let kept = wine.drive("ProgramData/Entrain/kept");
+    let kept: Vec<_> = std::fs::read_dir(kept).unwrap().collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
     let said = text(&world.entrain(&["logs"]));
     assert!(
         said.contains("Enabled of Client set to 1"),

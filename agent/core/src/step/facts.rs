@@ -5,7 +5,7 @@ use protocol::{DomainName, TenantId};
 
 use crate::procedure::{Cx, Flow, Reading, Stop};
 use crate::product;
-use crate::step::connect;
+use crate::step::{connect, options};
 
 /// Probes everything in [`Facts`]. What cannot be read of the products is `None`, and named.
 ///
@@ -133,12 +133,14 @@ pub fn provisioning_agent(cx: &mut Cx<'_>) -> Flow<Seen<ProvisioningAgentFacts>>
         "the tenant of the provisioning agent",
         tenant.unwrap_or(Ok(None)),
     );
+    let options = options::read(cx)?;
     Ok(Seen {
         found: Some(ProvisioningAgentFacts {
             version,
             tenant,
             service: service.as_ref().map(|service| service.state),
             account: service.map(|service| service.account),
+            options: options.ok(),
         }),
         unread: unread.0,
     })

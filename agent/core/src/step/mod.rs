@@ -2,10 +2,12 @@
 //! *not applied* lets it act, and after the act the probe is asked again.
 
 pub mod connect;
+pub mod connect_removal;
 pub mod directory;
 pub mod exports;
 pub mod facts;
 mod installer;
+pub mod options;
 pub mod preflight;
 pub mod provisioning_agent;
 pub mod removal;
@@ -36,7 +38,9 @@ pub fn perform(step: &Step, cx: &mut Cx<'_>) -> Flow<Complete> {
         }
         Step::Preflight(preflight) => preflight::check(preflight, cx),
         Step::InstallProvisioningAgent(install) => provisioning_agent::install(install, cx),
+        Step::SetProvisioningAgentOptions(set) => options::set(set, cx),
         Step::RegisterProvisioningAgent(register) => provisioning_agent::register(register, cx),
+        Step::AddDomains(add) => provisioning_agent::add_domains(add, cx),
         Step::GuideProvisioningAgent(guide) => provisioning_agent::guide(guide, cx),
         Step::VerifyProvisioningAgent(verify) => provisioning_agent::verify(verify, cx),
         Step::StageConnect(stage) => connect::stage(stage, cx),
@@ -44,6 +48,8 @@ pub fn perform(step: &Step, cx: &mut Cx<'_>) -> Flow<Complete> {
         Step::VerifyConnect(verify) => connect::verify(verify, cx),
         Step::FenceConnect => connect::fence(cx),
         Step::ReviewConnectExports(review) => exports::review(review, cx),
+        Step::GuideConnectRemoval(guide) => connect_removal::guide(guide, cx),
+        Step::VerifyConnectRemoved => connect_removal::verify(cx),
         Step::RemoveProvisioningAgent(remove) => removal::remove(remove, cx),
         Step::VerifyProvisioningAgentRemoved(verify) => removal::verify(verify, cx),
     }

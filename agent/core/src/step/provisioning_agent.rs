@@ -9,10 +9,11 @@ use protocol::event::{
 };
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
 use protocol::id::{DomainName, GmsaName, TargetId, TenantId};
+use protocol::options::ProxyAddress;
 use protocol::secret::SecretKind;
 use protocol::step::{
-    DirectoryRights, GuideProvisioningAgent, InstallProvisioningAgent, RegisterProvisioningAgent,
-    SignIn, VerifyProvisioningAgent,
+    AddDomains, DirectoryRights, GuideProvisioningAgent, InstallProvisioningAgent, Permission,
+    RegisterProvisioningAgent, ServedDomain, SignIn, VerifyProvisioningAgent,
 };
 
 use crate::catalogue;
@@ -20,7 +21,7 @@ use crate::known::{self, Source};
 use crate::op::{Log, Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Stop, fail};
 use crate::product;
-use crate::step::{self, WATCH, directory, facts, installer, preflight};
+use crate::step::{self, WATCH, directory, facts, installer, options, preflight};
 
 /// How long the product's cmdlets may take altogether.
 const CONFIGURE_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -168,7 +169,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     if !preflight::recording(cx)?.is_empty() {
         return guide(&wizard_instead(register), cx);
     }
-    let secrets = secrets(register);
+    let secrets = secrets(&register.tenant, register.sign_in, &register.domains);
     ask(&secrets, cx)?;
     let object = GmsaObject {
         domain: register.home_domain.clone(),
@@ -212,11 +213,16 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     }
     let lines = cx.script(
         Script::ConfigureProvisioningAgent,
-        input(register),
+        input(
+            (&register.tenant, register.sign_in),
+            register.proxy.as_ref(),
+            &register.domains,
+            account(register),
+        ),
         secrets,
         CONFIGURE_LIMIT,
     )?;
-    let listed = listed(register, lines.as_deref().unwrap_or_default());
+    let listed = listed(&register.domains, lines.as_deref().unwrap_or_default());
     configured_by(lines)?;
     cx.note(&[listed])?;
     let change = change_of(register, changes_gmsa, cx)?;
@@ -237,6 +243,95 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     }
 }
 
+/// Adds domains to an agent that is registered already; its service account stays as it is. Which domains it has shows only
+/// in a signed-in session (product facts 6, PV10), so the cmdlets look there before they add, and a person's work at the
+/// wizard ends with that person's word alone.
+///
+/// # Errors
+/// While outcomes are missing, and when it fails or cannot tell.
+pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let (state, agent) = registered(&add.tenant, None, cx)?;
+    let serves = match (state, agent) {
+        (Registered::Yes(_), Some(agent)) => agent.serves(),
+        (Registered::Elsewhere(other), _) => return elsewhere(&other),
+        (Registered::Yes(_) | Registered::No, _) => {
+            return fail("the provisioning agent is not registered and running");
+        }
+    };
+    let names: Vec<&str> = add
+        .domains
+        .iter()
+        .map(|domain| domain.name.as_str())
+        .collect();
+    let names = names.join(", ");
+    if add.sign_in == SignIn::Wizard || !preflight::recording(cx)?.is_empty() {
+        cx.task(&add.wizard)?;
+        let by = cx.until(WATCH, |_| Ok(None::<()>))?;
+        let by = by.err().unwrap_or_default();
+        let summary = format!("added by {by}, as they say: {names}; no probe sees it");
+        return Ok(Complete::new(Completion::Attested { by }, summary));
+    }
+    let secrets = secrets(&add.tenant, add.sign_in, &add.domains);
+    ask(&secrets, cx)?;
+    // The service is restarted at the end.
+    let section = Section {
+        outage: serves,
+        gmsa: None,
+    };
+    if serves {
+        cx.enter(section.clone())?;
+    }
+    while !cx.secrets_fit(&secrets)? {
+        if serves {
+            cx.leave(None)?;
+        }
+        ask(&secrets, cx)?;
+        if serves {
+            cx.enter(section.clone())?;
+        }
+    }
+    // The agent may have been registered elsewhere, or a policy may have come, while leave was waited for.
+    if let Registered::Elsewhere(other) = registered(&add.tenant, None, cx)?.0 {
+        return elsewhere(&other);
+    }
+    if !preflight::recording(cx)?.is_empty() {
+        return fail(
+            "a policy that writes the parameters of cmdlets to a log has come since the secret was given: it was not used; a retry takes the wizard",
+        );
+    }
+    let lines = cx.script(
+        Script::ConfigureProvisioningAgent,
+        input(
+            (&add.tenant, add.sign_in),
+            add.proxy.as_ref(),
+            &add.domains,
+            serde_json::Value::Null,
+        ),
+        secrets,
+        CONFIGURE_LIMIT,
+    )?;
+    let listed = listed(&add.domains, lines.as_deref().unwrap_or_default());
+    let seen = listed.verdict == Verdict::Pass;
+    configured_by(lines)?;
+    cx.note(&[listed])?;
+    if serves {
+        cx.leave(None)?;
+    }
+    match registered(&add.tenant, None, cx)?.0 {
+        Registered::Yes(_) => {
+            let how = if seen {
+                "the module lists them"
+            } else {
+                "the module does not show them"
+            };
+            let summary = format!("added: {names}; {how}");
+            Ok(configured(Completion::Applied, summary))
+        }
+        Registered::Elsewhere(other) => elsewhere(&other),
+        Registered::No => fail("the domains were added, and the service did not come back"),
+    }
+}
+
 /// Asks for each secret in turn.
 fn ask(secrets: &[SecretKind], cx: &mut Cx<'_>) -> Flow<()> {
     for wanted in secrets {
@@ -252,6 +347,7 @@ fn wizard_instead(register: &RegisterProvisioningAgent) -> GuideProvisioningAgen
         tenant: register.tenant.clone(),
         gmsa: service_account(register),
         home_domain: register.home_domain.clone(),
+        domains: Vec::new(),
         text: register.wizard.clone(),
     }
 }
@@ -313,14 +409,13 @@ fn service_account(register: &RegisterProvisioningAgent) -> Option<GmsaName> {
 }
 
 /// The secrets that the configuration needs, in the order in which they are asked for.
-fn secrets(register: &RegisterProvisioningAgent) -> Vec<SecretKind> {
-    let tenant = register.tenant.clone();
-    let mut secrets = vec![match register.sign_in {
+fn secrets(tenant: &TenantId, sign_in: SignIn, domains: &[ServedDomain]) -> Vec<SecretKind> {
+    let tenant = tenant.clone();
+    let mut secrets = vec![match sign_in {
         SignIn::Token => SecretKind::AccessToken { tenant },
         SignIn::Credential | SignIn::Wizard => SecretKind::TenantCredential { tenant },
     }];
-    let asked = register
-        .domains
+    let asked = domains
         .iter()
         .filter(|domain| domain.rights == DirectoryRights::Ask);
     secrets.extend(asked.map(|domain| SecretKind::DomainCredential {
@@ -329,33 +424,46 @@ fn secrets(register: &RegisterProvisioningAgent) -> Vec<SecretKind> {
     secrets
 }
 
-fn input(register: &RegisterProvisioningAgent) -> serde_json::Value {
-    let domains: Vec<serde_json::Value> = register
-        .domains
+/// What the script is told; without an account it adds domains alone.
+fn input(
+    (tenant, sign_in): (&TenantId, SignIn),
+    proxy: Option<&ProxyAddress>,
+    domains: &[ServedDomain],
+    gmsa: serde_json::Value,
+) -> serde_json::Value {
+    let domains: Vec<serde_json::Value> = domains
         .iter()
         .map(|domain| {
+            let permissions = domain.permissions.iter().copied();
+            let permissions: Vec<&str> = permissions.map(Permission::cmdlet_word).collect();
             serde_json::json!({
                 "name": domain.name,
                 "preferredDomainControllers": domain.preferred_dcs,
                 "credential": domain.rights == DirectoryRights::Ask,
+                "permissions": permissions,
             })
         })
         .collect();
-    let gmsa = match service_account(register) {
-        Some(name) => serde_json::json!({ "name": name }),
-        None => serde_json::json!({ "createWithCredentialOf": register.home_domain }),
-    };
     serde_json::json!({
-        "tenant": register.tenant,
-        "signIn": register.sign_in,
+        "tenant": tenant,
+        "signIn": sign_in,
+        "proxy": proxy,
         "gmsa": gmsa,
         "domains": domains,
     })
 }
 
+/// The account of a registration, for the script.
+fn account(register: &RegisterProvisioningAgent) -> serde_json::Value {
+    match service_account(register) {
+        Some(name) => serde_json::json!({ "name": name }),
+        None => serde_json::json!({ "createWithCredentialOf": register.home_domain }),
+    }
+}
+
 /// PV10: what the module listed after the domains were added. Its output's form is unverified (1.4), so a name that does
 /// not stand in it warns, and stops nothing.
-fn listed(register: &RegisterProvisioningAgent, lines: &[serde_json::Value]) -> Finding {
+fn listed(domains: &[ServedDomain], lines: &[serde_json::Value]) -> Finding {
     let line = lines
         .iter()
         .find(|line| line["step"] == "Get-AADCloudSyncDomains");
@@ -371,7 +479,7 @@ fn listed(register: &RegisterProvisioningAgent, lines: &[serde_json::Value]) -> 
                 .split(|sign: char| !(sign.is_alphanumeric() || matches!(sign, '.' | '-' | '_')));
             !words.any(|word| word == domain.as_str())
         };
-        let domains = register.domains.iter().map(|domain| &domain.name);
+        let domains = domains.iter().map(|domain| &domain.name);
         let missing: Vec<&str> = domains.filter(lacks).map(DomainName::as_str).collect();
         missing.join(", ")
     };
@@ -509,6 +617,7 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         tenant: None,
         service: None,
         account: None,
+        options: None,
     });
     let version = match agent.version {
         Some(version) => version.to_string(),
@@ -572,6 +681,7 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
             service.as_ref().is_some_and(runs)
         }),
     ];
+    findings.extend(options::verified(&verify.options, &agent));
     if verify.own_rights {
         let account = agent.account.as_deref().unwrap_or("the service account");
         let read = format!("not read: what {account} may do in the served domains");

@@ -1,6 +1,8 @@
 //! The agent's core on models of servers: recipes, faults and cuts; orders from outside; each probe; the removal.
 
 mod common;
+mod connect_removal;
+mod options;
 mod orders;
 mod preflight;
 mod removal;

@@ -36,6 +36,7 @@ fn wizard() -> Step {
         tenant: tenant(),
         gmsa: Some("svcEntraSync$".parse().unwrap()),
         home_domain: "corp.contoso.com".parse().unwrap(),
+        domains: Vec::new(),
         text: TaskText {
             title: "wizard".to_owned(),
             why: "sign-in".to_owned(),
@@ -58,6 +59,7 @@ fn register() -> Step {
         gmsa: guide.gmsa,
         home_domain: guide.home_domain,
         domains: Vec::new(),
+        proxy: None,
         wizard: guide.text,
     })
 }

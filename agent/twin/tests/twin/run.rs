@@ -26,6 +26,7 @@ fn domains(rights: DirectoryRights) -> Vec<ServedDomain> {
         name: name.parse().unwrap(),
         preferred_dcs: Vec::new(),
         rights,
+        permissions: Vec::new(),
     };
     vec![domain("corp.contoso.com"), domain("emea.corp.contoso.com")]
 }
@@ -41,6 +42,7 @@ fn preflight(product: Product, sign_in: SignIn, may_fix: Vec<Fix>) -> Step {
         domains: domains(DirectoryRights::Handover),
         gmsa: Some("svcEntraSync$".parse().unwrap()),
         may_fix,
+        options: protocol::ServiceOptions::default(),
     })
 }
 
@@ -56,6 +58,7 @@ fn agent_steps(sign_in: SignIn, may_fix: Vec<Fix>) -> Vec<Step> {
                 gmsa: None,
                 home_domain,
                 domains: domains(DirectoryRights::Ask),
+                proxy: None,
                 wizard: text(),
             })
         }
@@ -64,6 +67,7 @@ fn agent_steps(sign_in: SignIn, may_fix: Vec<Fix>) -> Vec<Step> {
             tenant: tenant(),
             gmsa: None,
             home_domain,
+            domains: Vec::new(),
             text: text(),
         }),
     };
@@ -80,6 +84,7 @@ fn agent_steps(sign_in: SignIn, may_fix: Vec<Fix>) -> Vec<Step> {
             at_least: NEWEST,
             gmsa: None,
             own_rights: false,
+            options: protocol::ServiceOptions::default(),
         }),
     ]
 }

@@ -1,8 +1,10 @@
 //! The fold: what each record changes. Nothing is decided here.
 
-use protocol::event::{Event, GmsaChange, Grade};
+use protocol::event::{Completion, Event, GmsaChange, Grade};
+use protocol::facts::ProvisioningAgentFacts;
 use protocol::refusal::Refusal;
 use protocol::signed::{Ending, Phase};
+use protocol::step::{Served, Step};
 use protocol::{Attempt, BundleId, Fingerprint, Generation, RolloutId, TargetId, Timestamp};
 
 use crate::facts::Known;
@@ -216,12 +218,9 @@ impl Fleet {
 
     fn enrolled(&mut self, target: &TargetId, key: Fingerprint) {
         self.unmet.remove(target);
-        let known = self
-            .known
-            .entry(target.clone())
-            .or_insert(Known { key, facts: None });
+        let known = self.known.entry(target.clone()).or_insert(Known::of(key));
         if known.key != key {
-            *known = Known { key, facts: None };
+            *known = Known::of(key);
         }
     }
 
@@ -440,6 +439,10 @@ impl Fleet {
                     None => drop(self.modes.remove(target)),
                 }
                 if let Some(known) = self.known.get_mut(target) {
+                    let agent = facts.provisioning_agent.as_ref();
+                    if !agent.is_some_and(ProvisioningAgentFacts::is_configured) {
+                        known.domains = None;
+                    }
                     known.facts = Some((now, (**facts).clone()));
                 }
             }
@@ -586,8 +589,10 @@ impl Fleet {
                 step,
                 summary,
                 grade,
+                completion,
                 ..
             } => {
+                self.serves(target, *generation, *step, completion);
                 if let Some(work) = self.work(target, *generation) {
                     work.grade = work.grade.max(*grade);
                     work.said.push(summary.clone());
@@ -623,6 +628,44 @@ impl Fleet {
             Event::RunFinished {
                 generation, ending, ..
             } => self.finished(target, *generation, ending, now),
+        }
+    }
+
+    /// What a completed step made the agent serve. One that found everything as it should be has not looked at that.
+    fn serves(
+        &mut self,
+        target: &TargetId,
+        generation: Generation,
+        step: protocol::StepIndex,
+        completion: &Completion,
+    ) {
+        let open = self.open.get(target);
+        let Some(open) = open.filter(|open| open.generation == generation) else {
+            return;
+        };
+        let Some(rollout) = self.rollouts.get(&open.rollout) else {
+            return;
+        };
+        let part = rollout.plan.targets.get(target);
+        let phase = rollout.work.get(target).map(|work| work.phase);
+        let phase = part
+            .zip(phase)
+            .and_then(|(part, phase)| part.phases.get(phase));
+        let step = phase.and_then(|phase| phase.steps.get(usize::from(step.0)));
+        let Some(served) = step.and_then(Step::serves) else {
+            return;
+        };
+        let Some(known) = self.known.get_mut(target) else {
+            return;
+        };
+        match served {
+            _ if *completion == Completion::AlreadySo => {}
+            Served::These(domains) => known.domains = Some(domains.into_iter().collect()),
+            // Which others somebody else gave it is not known, and stays so.
+            Served::More(domains) => known
+                .domains
+                .iter_mut()
+                .for_each(|all| all.extend(domains.clone())),
         }
     }
 

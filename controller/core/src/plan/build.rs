@@ -13,7 +13,7 @@ use crate::facts::{self, Fleetwide};
 use crate::finding::Place;
 use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan};
 use crate::policy::{Policy, Selector};
-use crate::recipe::{Answer, Artifacts, PhaseWork, cloud_sync, connect, removal};
+use crate::recipe::{Answer, Artifacts, PhaseWork, cloud_sync, connect, connect_removal, removal};
 use crate::topology::{Change, Topology};
 
 /// What a plan is to do.
@@ -137,7 +137,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     }
 }
 
-/// G10: the last agent of a domain goes.
+/// G10: the last agent of a domain goes, or the last Connect server of a tenant.
 fn irreversible(
     topology: &Topology,
     known: &Fleetwide,
@@ -164,7 +164,26 @@ fn irreversible(
             )
         })
     };
-    abandoned.filter_map(goes).collect()
+    let mut acts: Vec<String> = abandoned.filter_map(goes).collect();
+    for entry in topology
+        .connect
+        .values()
+        .filter(|entry| entry.servers.is_empty())
+    {
+        let going: Vec<&str> = entry
+            .members()
+            .filter(|server| targets.get(server).is_some_and(|part| !part.is_read_only()))
+            .map(TargetId::as_str)
+            .collect();
+        if !going.is_empty() {
+            acts.push(format!(
+                "tenant {}: its last Connect server is taken off ({}); what it synchronized stays in the tenant, and nothing follows the directory any more",
+                entry.tenant.value,
+                going.join(", ")
+            ));
+        }
+    }
+    acts
 }
 
 pub(super) fn lanes(topology: &Topology) -> BTreeMap<String, LanePlan> {
@@ -231,7 +250,8 @@ fn agents(
                     Answer::Nothing("it is retired: there is nothing to be ready for".to_owned())
                 }
                 (Some(_), Some(facts), Purpose::Install) => {
-                    cloud_sync::answer(topology, group, tenant, host, facts, artifacts)
+                    let serving = known.and_then(|known| known.domains.as_ref());
+                    cloud_sync::answer(topology, group, tenant, host, facts, serving, artifacts)
                 }
                 (Some(_), Some(_), Purpose::Verify) => {
                     let newest = artifacts.get(&protocol::step::Product::ProvisioningAgent);
@@ -299,7 +319,7 @@ fn connects(
         };
         let mut modes = Modes::new();
         let mut untold = Vec::new();
-        for (server, _) in &entry.servers {
+        for server in entry.members() {
             let facts = known.get(server).and_then(|known| known.facts.as_ref());
             let Some((_, facts)) = facts else {
                 untold.push(server.clone());
@@ -309,7 +329,8 @@ fn connects(
                 modes.insert(server.clone(), connect.mode());
             }
         }
-        for (server, _) in &entry.servers {
+        for server in entry.members() {
+            let leaves = entry.retired.iter().any(|(gone, _)| gone == server);
             if let Some(part) = targets.get_mut(server) {
                 let why = if members.get(server).is_some_and(|member| member.leaves) {
                     "Connect on it gets no work while it is retired as a host of agents"
@@ -329,6 +350,16 @@ fn connects(
                 ),
                 (Some(_), None, _) => {
                     Answer::Nothing("held: it has never reported its facts".to_owned())
+                }
+                (Some(_), Some(facts), Purpose::Install) if leaves => {
+                    connect_removal::answer(entry, tenant, server, facts)
+                }
+                (Some(_), Some(facts), Purpose::Verify) if leaves && facts.connect.is_none() => {
+                    let steps = vec![Step::VerifyConnectRemoved];
+                    inspection(steps, "verified; nothing is changed")
+                }
+                (Some(_), Some(_), Purpose::Preflight) if leaves => {
+                    Answer::Nothing("it is retired: there is nothing to be ready for".to_owned())
                 }
                 (Some(_), Some(facts), Purpose::Install | Purpose::Verify)
                     if facts.connect.as_ref().is_some_and(ConnectFacts::is_fenced) =>
@@ -360,16 +391,15 @@ fn connects(
                     labels: entry.labels.clone(),
                     domains: entry.forests.iter().map(|(name, _)| name.clone()).collect(),
                     last: modes.get(server) != Some(&Some(true)),
-                    leaves: false,
+                    leaves,
                 },
             );
         }
         // That none is active does not stand against the plan that makes one active.
         let mends = active::active(&modes).is_empty()
             && entry
-                .servers
-                .iter()
-                .any(|(server, _)| targets.get(server).is_some_and(TargetPlan::makes_active));
+                .members()
+                .any(|server| targets.get(server).is_some_and(TargetPlan::makes_active));
         if purpose == Purpose::Install
             && let ([now], Some((preferred, _))) =
                 (active::active(&modes).as_slice(), &entry.prefer_active)

@@ -108,11 +108,16 @@ impl TargetPlan {
         self.phases.iter().any(|phase| guides(phase, work))
     }
 
-    /// True when the provisioning agent shall not be there: no grade is asked for.
+    /// True when the product shall not be there: no grade is asked for.
     #[must_use]
     pub fn retires(&self) -> bool {
         let mut steps = self.phases.iter().flat_map(|phase| &phase.steps);
-        steps.any(|step| matches!(step, Step::VerifyProvisioningAgentRemoved(_)))
+        steps.any(|step| {
+            matches!(
+                step,
+                Step::VerifyProvisioningAgentRemoved(_) | Step::VerifyConnectRemoved
+            )
+        })
     }
 
     /// True when nothing is changed on the target.

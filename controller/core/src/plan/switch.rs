@@ -56,7 +56,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
     let connect = |server: &TargetId| reported(server)?.connect.as_ref();
     let is_fenced = |server: &TargetId| connect(server).is_some_and(ConnectFacts::is_fenced);
     if let Some(off) = off {
-        if !serves(entry, off) {
+        if !entry.members().any(|server| server == off) {
             return Err(format!("{off} is no server of [connect.{name}]"));
         }
         if connect(off).is_some_and(|connect| connect.mode() == Some(true)) {
@@ -66,7 +66,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         }
     }
     let mut modes = Modes::new();
-    for (server, _) in &entry.servers {
+    for server in entry.members() {
         if Some(server) == off {
             continue;
         }
@@ -224,7 +224,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
     });
     let sites = sites.collect();
     let all = u32::try_from(order.len()).unwrap_or(u32::MAX);
-    for (server, _) in &entry.servers {
+    for server in entry.members() {
         if targets.contains_key(server) {
             continue;
         }
@@ -242,7 +242,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         };
         targets.insert(server.clone(), whose(server, answer));
     }
-    let servers = entry.servers.iter().map(|(server, _)| server.clone());
+    let servers = entry.members().cloned();
     let lanes = lanes(topology);
     Ok(Plan {
         format: 1,

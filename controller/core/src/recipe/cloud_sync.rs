@@ -1,13 +1,16 @@
 //! The provisioning agent: install or upgrade (prepare), register, prove.
 
+use std::collections::BTreeSet;
+
 use protocol::facts::Facts;
 use protocol::signed::Phase;
 use protocol::step::{
-    Cloud, DirectoryRights, GuideProvisioningAgent, InstallProvisioningAgent, Preflight, Product,
-    RegisterProvisioningAgent, ServedDomain, SignIn, Step, VerifyProvisioningAgent,
+    AddDomains, Cloud, DirectoryRights, GuideProvisioningAgent, InstallProvisioningAgent,
+    Preflight, Product, RegisterProvisioningAgent, ServedDomain, SetProvisioningAgentOptions,
+    SignIn, Step, VerifyProvisioningAgent,
 };
 use protocol::task::{Page, TaskText};
-use protocol::{DomainName, GmsaName, TargetId, Version};
+use protocol::{DomainName, GmsaName, ProxyAddress, TargetId, Version};
 
 use crate::recipe::{Answer, Artifacts, PhaseWork, unread};
 use crate::topology::{AgentGroup, Tenant, Topology};
@@ -23,6 +26,7 @@ pub fn answer(
     tenant: &Tenant,
     host: &TargetId,
     facts: &Facts,
+    serving: Option<&BTreeSet<DomainName>>,
     artifacts: &Artifacts,
 ) -> Answer {
     let Some(artifact) = artifacts.get(&Product::ProvisioningAgent) else {
@@ -71,8 +75,18 @@ pub fn answer(
             at_least: wanted,
             gmsa: group.gmsa.clone(),
             own_rights: gmsa.is_some(),
+            options: group.options.clone(),
         })],
         artifacts: Vec::new(),
+    };
+    let options = if group.options.is_empty() {
+        Vec::new()
+    } else {
+        vec![Step::SetProvisioningAgentOptions(
+            SetProvisioningAgentOptions {
+                options: group.options.clone(),
+            },
+        )]
     };
     let mut phases = Vec::new();
     let mut why = Vec::new();
@@ -85,10 +99,15 @@ pub fn answer(
         };
         phases.push(PhaseWork {
             phase: Phase::Prepare,
-            steps: vec![
-                preflight(tenant.sign_in),
-                Step::InstallProvisioningAgent(install),
-            ],
+            steps: [
+                vec![
+                    preflight(tenant.sign_in),
+                    Step::InstallProvisioningAgent(install),
+                ],
+                // The file that they stand in is laid down by the setup, and an old one forgets them in an update.
+                options.clone(),
+            ]
+            .concat(),
             artifacts: vec![artifact.clone()],
         });
         why.push(match version {
@@ -107,6 +126,26 @@ pub fn answer(
             );
         }
     }
+    let lacking = agent
+        .and_then(|agent| agent.options.as_ref())
+        .map(|seen| group.options.lacking(seen));
+    if installed
+        && !options.is_empty()
+        && lacking.as_ref().is_none_or(|lacking| !lacking.is_empty())
+    {
+        phases.push(PhaseWork {
+            phase: Phase::Prepare,
+            steps: [vec![preflight(tenant.sign_in)], options].concat(),
+            artifacts: Vec::new(),
+        });
+        why.push(match lacking {
+            Some(lacking) => format!(
+                "its service lacks {}: set, and the service is restarted while others serve",
+                lacking.join(", ")
+            ),
+            None => "the options of its service could not be read: looked at once more".to_owned(),
+        });
+    }
     if !registered {
         let step = register(
             host,
@@ -115,6 +154,7 @@ pub fn answer(
             gmsa.as_ref(),
             &served,
             group.gmsa.as_ref(),
+            group.options.proxy.as_ref(),
         );
         why.push(format!(
             "not registered with tenant {}: {}",
@@ -123,11 +163,12 @@ pub fn answer(
         ));
         people.extend(bring(tenant, tenant.sign_in, &served));
         if let Some(account) = &gmsa {
-            let names: Vec<&str> = served.iter().map(|domain| domain.name.as_str()).collect();
-            people.push(format!(
+            let by_hand = served.iter().filter(|domain| domain.permissions.is_empty());
+            let names: Vec<&str> = by_hand.map(|domain| domain.name.as_str()).collect();
+            people.extend((!names.is_empty()).then(|| format!(
                 "afterwards, the administrator of each served domain ({}) gives {account} its rights there: part 3 of entrain handover DOMAIN; the product does not since 1.1.2334.0, and without them nothing synchronizes",
                 names.join(", ")
-            ));
+            )));
         }
         phases.push(PhaseWork {
             phase: Phase::Register,
@@ -135,6 +176,27 @@ pub fn answer(
             steps: vec![preflight(tenant.sign_in), step],
             artifacts: Vec::new(),
         });
+    }
+    if registered {
+        let domains = Domains::of(&served, serving);
+        why.extend(domains.remarks(host));
+        if !domains.missing.is_empty() {
+            people.extend(bring(tenant, tenant.sign_in, &domains.missing));
+            phases.push(PhaseWork {
+                phase: Phase::Register,
+                steps: vec![
+                    preflight(tenant.sign_in),
+                    Step::AddDomains(AddDomains {
+                        tenant: tenant.id.clone(),
+                        sign_in: tenant.sign_in,
+                        proxy: group.options.proxy.clone(),
+                        wizard: added_by_hand(tenant, &domains.missing),
+                        domains: domains.missing,
+                    }),
+                ],
+                artifacts: Vec::new(),
+            });
+        }
     }
     if phases.is_empty() {
         let version = version.unwrap_or(wanted);
@@ -187,9 +249,84 @@ fn served(topology: &Topology, group: &AgentGroup) -> Vec<ServedDomain> {
                 .map(|domain| domain.preferred_dcs.clone())
                 .unwrap_or_default(),
             rights: written.map_or(DirectoryRights::Handover, |domain| domain.rights),
+            permissions: written
+                .filter(|domain| domain.rights == DirectoryRights::Ask)
+                .map(|domain| domain.permissions.iter().copied().collect())
+                .unwrap_or_default(),
         }
     };
     group.serves.iter().map(|(name, _)| domain(name)).collect()
+}
+
+/// Which domains a registered agent is to serve and does not, as far as Entrain made it serve them.
+struct Domains {
+    missing: Vec<ServedDomain>,
+    left_over: Vec<DomainName>,
+    known: bool,
+}
+
+impl Domains {
+    fn of(served: &[ServedDomain], serving: Option<&BTreeSet<DomainName>>) -> Self {
+        let Some(serving) = serving else {
+            return Self {
+                missing: Vec::new(),
+                left_over: Vec::new(),
+                known: false,
+            };
+        };
+        let missing = served
+            .iter()
+            .filter(|domain| !serving.contains(&domain.name));
+        let wanted = |name: &&DomainName| !served.iter().any(|domain| domain.name == **name);
+        Self {
+            missing: missing.cloned().collect(),
+            left_over: serving.iter().filter(wanted).cloned().collect(),
+            known: true,
+        }
+    }
+
+    fn remarks(&self, host: &TargetId) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if !self.known {
+            remarks.push(
+                "which domains it serves is not known, since Entrain did not register it: the wizard's page \"Connect Active Directory\" lists them"
+                    .to_owned(),
+            );
+        }
+        if !self.missing.is_empty() {
+            let names: Vec<&str> = self
+                .missing
+                .iter()
+                .map(|domain| domain.name.as_str())
+                .collect();
+            remarks.push(format!(
+                "it does not serve {} yet: added, and its service is restarted while others serve",
+                names.join(", ")
+            ));
+        }
+        for name in &self.left_over {
+            remarks.push(format!(
+                "{name} is still configured on it: no way to take a domain from an agent that stays is documented. Whoever runs the tenant disables the configuration of {name}; or {host} is retired and set up anew"
+            ));
+        }
+        remarks
+    }
+}
+
+/// Domains are added at the wizard of an agent that is registered (the vendor's article, steps A8 to A16).
+fn added_by_hand(tenant: &Tenant, missing: &[ServedDomain]) -> TaskText {
+    let names: Vec<&str> = missing.iter().map(|domain| domain.name.as_str()).collect();
+    let mut text = wizard(tenant, None, missing, UNDOCUMENTED);
+    text.title = format!("add {} to the provisioning agent", names.join(", "));
+    for page in &mut text.pages {
+        if page.title == "Configure Service Account" {
+            page.lines = vec!["keep the account that is shown".to_owned()];
+        }
+    }
+    text.seen_by =
+        "no probe: an agent shows its domains in a signed-in session alone. Say that it is done by `entrain tasks attest`"
+            .to_owned();
+    text
 }
 
 fn sign_in_words(tenant: &Tenant) -> String {
@@ -244,6 +381,7 @@ fn register(
     gmsa: Option<&GmsaName>,
     served: &[ServedDomain],
     named: Option<&GmsaName>,
+    proxy: Option<&ProxyAddress>,
 ) -> Step {
     match tenant.sign_in {
         SignIn::Token | SignIn::Credential => {
@@ -255,6 +393,7 @@ fn register(
                 gmsa: named.cloned(),
                 home_domain: home.clone(),
                 domains: served.to_vec(),
+                proxy: proxy.cloned(),
                 wizard: wizard(tenant, gmsa, served, LOGGED),
             })
         }
@@ -263,6 +402,7 @@ fn register(
             tenant: tenant.id.clone(),
             gmsa: gmsa.cloned(),
             home_domain: home.clone(),
+            domains: served.iter().map(|domain| domain.name.clone()).collect(),
             text: wizard(tenant, gmsa, served, UNDOCUMENTED),
         }),
     }
@@ -346,6 +486,7 @@ fn readiness_of(
         domains: served(topology, group),
         gmsa: service_account(topology, group, home),
         may_fix: Vec::new(),
+        options: group.options.clone(),
     }
 }
 
@@ -383,6 +524,7 @@ pub fn verification(
         at_least,
         gmsa: group.gmsa.clone(),
         own_rights: own_rights(topology, group),
+        options: group.options.clone(),
     })]
 }
 

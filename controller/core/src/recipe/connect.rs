@@ -8,7 +8,7 @@ use protocol::step::{
     StageConnect, Step, VerifyConnect,
 };
 use protocol::task::{Page, TaskText};
-use protocol::{DomainName, TargetId, Version};
+use protocol::{DomainName, ServiceOptions, TargetId, Version};
 
 use crate::active::{Modes, active};
 use crate::finding::Place;
@@ -312,6 +312,7 @@ pub fn readiness(
         domains: forests(entry),
         gmsa: None,
         may_fix: Vec::new(),
+        options: ServiceOptions::default(),
     })]
 }
 
@@ -321,6 +322,7 @@ fn forests(entry: &ConnectEntry) -> Vec<ServedDomain> {
         name: name.clone(),
         preferred_dcs: Vec::new(),
         rights: DirectoryRights::Handover,
+        permissions: Vec::new(),
     };
     entry.forests.iter().map(forest).collect()
 }

@@ -2,6 +2,7 @@
 
 pub mod cloud_sync;
 pub mod connect;
+pub mod connect_removal;
 mod custom;
 pub mod removal;
 pub(crate) mod switch;

@@ -133,7 +133,7 @@ fn hosts(topology: &Topology, findings: &mut Vec<Finding>) {
     for (name, entry) in &topology.connect {
         let tenant = entry.tenant.value.as_str();
         let mut own: BTreeMap<&TargetId, &Place> = BTreeMap::new();
-        for (server, place) in &entry.servers {
+        for (server, place) in entry.servers.iter().chain(&entry.retired) {
             if own.insert(server, place).is_some() {
                 findings.push(error(
                     place,

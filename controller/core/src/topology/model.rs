@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::step::{Cloud, DirectoryRights, ExportLimits, Fix, SignIn};
-use protocol::{Digest, DomainName, GmsaName, TargetId, TenantId, Version};
+use protocol::step::{Cloud, DirectoryRights, ExportLimits, Fix, Permission, SignIn};
+use protocol::{Digest, DomainName, GmsaName, ServiceOptions, TargetId, TenantId, Version};
 
 use crate::finding::Place;
 use crate::topology::reader::At;
@@ -79,6 +79,8 @@ pub struct Domain {
     pub allow_outage: bool,
     /// Domain controllers to prefer.
     pub preferred_dcs: Vec<TargetId>,
+    /// Rights that the agents' account needs there; empty where nothing is written.
+    pub permissions: BTreeSet<Permission>,
     /// Where it is written.
     pub place: Place,
 }
@@ -102,6 +104,8 @@ pub struct AgentGroup {
     pub gmsa: Option<GmsaName>,
     /// Prerequisites that Entrain may set.
     pub may_fix: BTreeSet<Fix>,
+    /// Options of the agents' service that are owned here.
+    pub options: ServiceOptions,
     /// Where it is written.
     pub place: Place,
 }
@@ -139,6 +143,8 @@ pub struct ConnectEntry {
     pub forests: Vec<(DomainName, Place)>,
     /// Servers; which is active is observed.
     pub servers: Vec<(TargetId, Place)>,
+    /// Servers that shall carry Connect no more.
+    pub retired: Vec<(TargetId, Place)>,
     /// Which server should be active; this only ever proposes a swap.
     pub prefer_active: Option<(TargetId, Place)>,
     /// How it is set up.
@@ -147,6 +153,14 @@ pub struct ConnectEntry {
     pub pending_exports: PendingExports,
     /// Where it is written.
     pub place: Place,
+}
+
+impl ConnectEntry {
+    /// Servers that stay and those that go: any of them may be the active one.
+    pub fn members(&self) -> impl Iterator<Item = &TargetId> {
+        let all = self.servers.iter().chain(&self.retired);
+        all.map(|(server, _)| server)
+    }
 }
 
 /// What stands in the documents and could not be read. A rule that something lacks is not applied where it may lie in a
@@ -264,7 +278,7 @@ impl Topology {
         let servers = self
             .connect
             .values()
-            .flat_map(|entry| entry.servers.iter().map(|(server, _)| server.clone()));
+            .flat_map(|entry| entry.members().cloned());
         hosts.chain(servers).collect()
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::str::FromStr;
 
-use protocol::step::{Cloud, DirectoryRights, ExportLimits, Fix, SignIn};
-use protocol::{Digest, DomainName, GmsaName, TargetId, TenantId};
+use protocol::step::{Cloud, DirectoryRights, ExportLimits, Fix, Permission, SignIn};
+use protocol::{Digest, DomainName, GmsaName, ServiceOptions, TargetId, TenantId};
 use toml::de::DeTable;
 
 use crate::calendar;
@@ -66,6 +66,9 @@ impl Kind for RebootWord {
 impl Kind for RightsWord {
     type Value = DirectoryRights;
 }
+impl Kind for PermissionWord {
+    type Value = Permission;
+}
 impl Kind for FixWord {
     type Value = Fix;
 }
@@ -78,6 +81,11 @@ word!(ChangeWord, "optional" => Change::Optional, "required" => Change::Required
 word!(RebootWord,
     "never" => RebootRule::Never, "ask" => RebootRule::Ask, "window" => RebootRule::Window);
 word!(RightsWord, "handover" => DirectoryRights::Handover, "ask" => DirectoryRights::Ask);
+word!(PermissionWord,
+    "basic-read" => Permission::BasicRead, "password-hash-sync" => Permission::PasswordHashSync,
+    "password-writeback" => Permission::PasswordWriteback, "exchange-hybrid" => Permission::ExchangeHybrid,
+    "exchange-public-folders" => Permission::ExchangePublicFolders,
+    "user-group-create-delete" => Permission::UserGroupCreateDelete, "all" => Permission::All);
 word!(FixWord, "tls12" => Fix::Tls12, "vaultsvc" => Fix::Vaultsvc);
 
 /// Parses the documents of one topology. Gives the model as far as it could be read, and all findings.
@@ -290,6 +298,11 @@ fn domain(mut table: Table<'_, '_>, place: Place, remarks: &mut Remarks<'_>) -> 
         .into_iter()
         .map(|at| at.value)
         .collect();
+    let permissions = table
+        .list::<Word<PermissionWord>>("permissions", remarks)
+        .into_iter()
+        .map(|word| word.value.0)
+        .collect();
     table.finish(remarks);
     let rights = rights.map_or(DirectoryRights::Handover, |word| word.value.0);
     Domain {
@@ -298,6 +311,7 @@ fn domain(mut table: Table<'_, '_>, place: Place, remarks: &mut Remarks<'_>) -> 
         min_serving,
         allow_outage,
         preferred_dcs,
+        permissions,
         place,
     }
 }
@@ -330,6 +344,29 @@ fn required<T: Written>(
     placed(items, remarks)
 }
 
+type Servers = Vec<(TargetId, Place)>;
+
+/// Servers that stay under their key, and `retired`. Where some go, none may stay.
+fn staying_and_leaving(
+    key: &'static str,
+    table: &mut Table<'_, '_>,
+    gaps: &mut Gaps,
+    remarks: &mut Remarks<'_>,
+) -> (Servers, Servers) {
+    let before = remarks.findings.len();
+    let retired = table.list("retired", remarks);
+    gaps.lists |= remarks.findings.len() > before;
+    let stay = if retired.is_empty() {
+        required(key, table, gaps, remarks)
+    } else {
+        let before = remarks.findings.len();
+        let stay = table.list(key, remarks);
+        gaps.lists |= remarks.findings.len() > before;
+        placed(stay, remarks)
+    };
+    (stay, placed(retired, remarks))
+}
+
 fn group(
     mut table: Table<'_, '_>,
     place: Place,
@@ -344,25 +381,14 @@ fn group(
     let site = table.text("site", remarks);
     let labels = table.texts("labels", remarks).into_iter().collect();
     let serves = required("serves", &mut table, gaps, remarks);
-    let before = remarks.findings.len();
-    let retired = table.list("retired", remarks);
-    gaps.lists |= remarks.findings.len() > before;
-    // A group may be about to end.
-    let hosts = if retired.is_empty() {
-        required("hosts", &mut table, gaps, remarks)
-    } else {
-        let before = remarks.findings.len();
-        let hosts = table.list("hosts", remarks);
-        gaps.lists |= remarks.findings.len() > before;
-        placed(hosts, remarks)
-    };
-    let retired = placed(retired, remarks);
+    let (hosts, retired) = staying_and_leaving("hosts", &mut table, gaps, remarks);
     let gmsa: Option<At<GmsaName>> = table.parse("gmsa", remarks);
     let may_fix = table
         .list::<Word<FixWord>>("may_fix", remarks)
         .into_iter()
         .map(|word| word.value.0)
         .collect();
+    let options = service_options(&mut table, remarks);
     table.finish(remarks);
     AgentGroup {
         tenant,
@@ -373,7 +399,40 @@ fn group(
         retired,
         gmsa: gmsa.map(|at| at.value),
         may_fix,
+        options,
         place,
+    }
+}
+
+/// `options = { proxy = "http://…", fips_exempt = true, ldap_timeout = "60s", referral_chasing = true }`; what is not
+/// written is left as it is on the servers.
+fn service_options(table: &mut Table<'_, '_>, remarks: &mut Remarks<'_>) -> ServiceOptions {
+    let Some(mut table) = table.table("options", remarks) else {
+        return ServiceOptions::default();
+    };
+    let proxy = table.parse("proxy", remarks).map(|at| at.value);
+    let fips_exempt = table.flag("fips_exempt", remarks).unwrap_or(false);
+    let timeout = table.text("ldap_timeout", remarks);
+    let ldap_timeout_millis = timeout.and_then(|at| {
+        let seconds = at.value.strip_suffix('s');
+        let seconds = seconds.and_then(|number| number.parse::<u32>().ok());
+        let seconds = seconds.filter(|seconds| (5..=600).contains(seconds));
+        if seconds.is_none() {
+            remarks.error(
+                &at.range,
+                format!("ldap_timeout: \"{}\" is no time from 5s to 600s", at.value),
+                "write ldap_timeout = \"60s\"; the product's own is 30s",
+            );
+        }
+        seconds.map(|seconds| seconds * 1000)
+    });
+    let referral_chasing = table.flag("referral_chasing", remarks).unwrap_or(false);
+    table.finish(remarks);
+    ServiceOptions {
+        proxy,
+        fips_exempt,
+        ldap_timeout_millis,
+        referral_chasing,
     }
 }
 
@@ -391,7 +450,7 @@ fn connect(
     let site = table.text("site", remarks);
     let labels = table.texts("labels", remarks).into_iter().collect();
     let forests = required("forests", &mut table, gaps, remarks);
-    let servers = required("servers", &mut table, gaps, remarks);
+    let (servers, retired) = staying_and_leaving("servers", &mut table, gaps, remarks);
     let prefer_active: Option<At<TargetId>> = table.parse("prefer_active", remarks);
     let settings = connect_settings(&mut table, remarks);
     let pending_exports = pending_exports(&mut table, remarks);
@@ -402,6 +461,7 @@ fn connect(
         labels,
         forests,
         servers,
+        retired,
         prefer_active: prefer_active.map(|at| {
             let place = remarks.source.place(&at.range);
             (at.value, place)

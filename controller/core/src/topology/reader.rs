@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::str::FromStr;
 
-use protocol::{DomainName, GmsaName, TargetId, TenantId, Version};
+use protocol::{DomainName, GmsaName, ProxyAddress, TargetId, TenantId, Version};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -41,6 +41,7 @@ written!(
     TenantId => "3f0c8a4e-0000-0000-0000-000000000000",
     DomainName => "corp.contoso.com",
     GmsaName => "svcEntraSync$",
+    ProxyAddress => "http://proxy.contoso.com:8080",
     TargetId => "ams-sync-01.corp.contoso.com",
 );
 

@@ -1,5 +1,6 @@
 //! The published JSON Schema of a topology, for editors. A test holds it against the parser.
 
+use protocol::step::Permission;
 use serde_json::{Value, json};
 
 use crate::topology::settings::{Feature, UserSignIn};
@@ -34,6 +35,14 @@ pub fn json_schema() -> Value {
             "owner": text, "directory": { "enum": ["handover", "ask"], "default": "handover" },
             "min_serving": { "type": "integer", "minimum": 0 }, "allow_outage": { "type": "boolean" },
             "preferred_dcs": texts,
+            "permissions": { "type": "array", "items": { "enum": Permission::ALL.map(Permission::as_str) } },
+        }),
+        &[],
+    );
+    let options = table(
+        json!({
+            "proxy": { "type": "string", "pattern": "^http://[A-Za-z0-9.-]+:[0-9]+/?$" },
+            "fips_exempt": { "type": "boolean" }, "ldap_timeout": text, "referral_chasing": { "type": "boolean" },
         }),
         &[],
     );
@@ -41,7 +50,7 @@ pub fn json_schema() -> Value {
         json!({
             "tenant": text, "site": text, "labels": labels, "serves": texts, "hosts": texts, "retired": texts,
             "gmsa": { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,15}\\$$" },
-            "may_fix": { "type": "array", "items": { "enum": ["tls12", "vaultsvc"] } },
+            "may_fix": { "type": "array", "items": { "enum": ["tls12", "vaultsvc"] } }, "options": options,
         }),
         &["serves", "hosts"],
     );
@@ -67,7 +76,8 @@ pub fn json_schema() -> Value {
     );
     let connect = table(
         json!({
-            "tenant": text, "site": text, "labels": labels, "forests": texts, "servers": texts, "prefer_active": text,
+            "tenant": text, "site": text, "labels": labels, "forests": texts, "servers": texts, "retired": texts,
+            "prefer_active": text,
             "settings": { "oneOf": [{ "const": "express" }, settings] }, "pending_exports": limits,
         }),
         &["forests", "servers"],

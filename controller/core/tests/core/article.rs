@@ -44,6 +44,13 @@ tenant = "upgrade"
 forests = ["c.test"]
 servers = ["s1.c.test"]
 settings = "express"
+[tenant.removal]
+id = "3f0c8a4e-0000-0000-0000-000000000003"
+[connect.removal]
+tenant = "removal"
+forests = ["d.test"]
+servers = []
+retired = ["s1.d.test"]
 "#;
 
 /// Titles of the pages that the recipes show, by the prefix of the article's rows that they stand for.
@@ -55,17 +62,18 @@ fn pages(of: &str) -> BTreeSet<String> {
     let (topology, findings) = parse(&[document]);
     assert!(findings.is_empty(), "{findings:?}");
     let mut known = Fleetwide::new();
-    for server in ["s1.a.test", "s1.b.test", "s1.c.test"] {
+    for server in ["s1.a.test", "s1.b.test", "s1.c.test", "s1.d.test"] {
         let old = ConnectFacts {
             version: Some(Version::new(2, 5, 79, 0)),
             service: Some(ServiceState::Running),
             staging: Some(true),
             cycle_enabled: Some(true),
         };
-        let connect = (server == "s1.c.test").then_some(old);
+        let connect = ["s1.c.test", "s1.d.test"].contains(&server).then_some(old);
         let entry = Known {
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, common::facts(None, connect))),
+            domains: None,
         };
         known.insert(server.parse().unwrap(), entry);
     }
@@ -88,6 +96,7 @@ fn pages(of: &str) -> BTreeSet<String> {
     let server = match of {
         "A" => "s1.a.test",
         "U" | "S" => "s1.c.test",
+        "R" => "s1.d.test",
         _ => "s1.b.test",
     };
     let part = &plan.targets[&server.parse().unwrap()];
@@ -95,6 +104,7 @@ fn pages(of: &str) -> BTreeSet<String> {
     let texts = texts.filter_map(|step| match step {
         Step::GuideProvisioningAgent(guide) => Some(&guide.text),
         Step::GuideConnect(guide) => Some(&guide.text),
+        Step::GuideConnectRemoval(guide) => Some(&guide.text),
         _ => None,
     });
     let titles = texts.flat_map(|text| text.pages.iter().map(|page| page.title.clone()));
@@ -127,6 +137,7 @@ fn each_step_note_link_and_upgrade_path_has_one_row() {
     wanted.extend((1..=6).map(|number| format!("U{number}")));
     wanted.extend((1..=4).map(|number| format!("R{number}")));
     wanted.extend((1..=2).map(|number| format!("S{number}")));
+    wanted.extend((1..=2).map(|number| format!("X{number}")));
     wanted.sort();
     let mut there: Vec<String> = rows().into_iter().map(|(id, _)| id).collect();
     there.sort();

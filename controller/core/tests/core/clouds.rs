@@ -39,7 +39,13 @@ fn planned(document: Document, facts: &Facts, purpose: Purpose) -> Plan {
         .map(|target| {
             let key = SigningKey::generate().public().fingerprint();
             let facts = Some((Timestamp::from_millis(0), facts.clone()));
-            (target, Known { key, facts })
+            (
+                target,
+                Known {
+                    facts,
+                    ..Known::of(key)
+                },
+            )
         })
         .collect();
     let artifact = ArtifactRef {

@@ -64,6 +64,7 @@ impl World {
             let entry = Known {
                 key: key.fingerprint(),
                 facts: Some((NOW, facts(None))),
+                domains: None,
             };
             known.insert(server.clone(), entry);
             let enrolled = common::enrolled(server, key);
@@ -251,6 +252,7 @@ fn upgrade(modes: [Option<bool>; 2]) -> Plan {
         let entry = Known {
             key: key.fingerprint(),
             facts: Some((NOW, facts)),
+            domains: None,
         };
         known.insert(server.parse().unwrap(), entry);
     }

@@ -54,6 +54,7 @@ fn planned(settings: &str, modes: [Option<Option<bool>>; 3]) -> Plan {
         let entry = Known {
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, common::facts(None, connect))),
+            domains: None,
         };
         known.insert(server, entry);
     }
@@ -137,6 +138,7 @@ fn a_server_that_never_reported_may_be_the_active_one() {
         let known = Known {
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, common::facts(None, None))),
+            domains: None,
         };
         (target.parse().unwrap(), known)
     };

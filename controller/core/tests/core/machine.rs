@@ -80,6 +80,7 @@ fn facts() -> Facts {
         tenant: "3f0c8a4e-0000-0000-0000-000000000000".parse().ok(),
         service: Some(ServiceState::Running),
         account: Some("A\\provAgentgMSA$".to_owned()),
+        options: Some(protocol::ServiceOptions::default()),
     };
     common::facts(Some(agent), None)
 }
@@ -122,6 +123,7 @@ impl Sim {
                 Known {
                     key: key.fingerprint(),
                     facts: Some((now, facts())),
+                    domains: None,
                 },
             );
             let enrolled = common::enrolled(target, key);

@@ -9,6 +9,7 @@ mod handover;
 mod machine;
 mod orders;
 mod rails;
+mod recipes;
 mod retire;
 mod roster;
 mod schema;

@@ -113,11 +113,13 @@ impl World {
             tenant: TENANT.parse().ok(),
             service: Some(ServiceState::Running),
             account: Some("A\\provAgentgMSA$".to_owned()),
+            options: Some(protocol::ServiceOptions::default()),
         };
         let key = SigningKey::generate().public();
         let entry = Known {
             key: key.fingerprint(),
             facts: Some((NOW, common::facts(Some(agent), None))),
+            domains: None,
         };
         let plan = plan(Inputs {
             topology: &topology,

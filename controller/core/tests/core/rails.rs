@@ -89,6 +89,7 @@ fn facts((agent, connect): &Reported) -> Facts {
         tenant: registered.map(tenant),
         service: Some(ServiceState::Running),
         account: Some("A\\provAgentgMSA$".to_owned()),
+        options: Some(protocol::ServiceOptions::default()),
     });
     let connect = connect.map(|(newest, staging)| ConnectFacts {
         version: Some(version(newest, &connects)),
@@ -104,6 +105,7 @@ fn configures(step: &Step) -> Option<&TenantId> {
     match step {
         Step::Preflight(preflight) => Some(&preflight.tenant),
         Step::RegisterProvisioningAgent(register) => Some(&register.tenant),
+        Step::AddDomains(add) => Some(&add.tenant),
         Step::GuideProvisioningAgent(guide) => Some(&guide.tenant),
         Step::VerifyProvisioningAgent(verify) => Some(&verify.tenant),
         Step::RemoveProvisioningAgent(remove) => Some(&remove.tenant),
@@ -114,6 +116,9 @@ fn configures(step: &Step) -> Option<&TenantId> {
         | Step::VerifyConnect(_)
         | Step::ReviewConnectExports(_)
         | Step::FenceConnect
+        | Step::SetProvisioningAgentOptions(_)
+        | Step::GuideConnectRemoval(_)
+        | Step::VerifyConnectRemoved
         | Step::VerifyProvisioningAgentRemoved(_) => None,
     }
 }
@@ -199,6 +204,7 @@ proptest! {
             let entry = Known {
                 key: SigningKey::generate().public().fingerprint(),
                 facts: Some((NOW, facts(reported))),
+                domains: None,
             };
             known.insert(host(number).parse().unwrap(), entry);
         }

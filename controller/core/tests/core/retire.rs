@@ -55,6 +55,7 @@ fn serving(tenant: &str) -> ProvisioningAgentFacts {
         tenant: tenant.parse().ok(),
         service: Some(ServiceState::Running),
         account: Some("A\\provAgentgMSA$".to_owned()),
+        options: Some(protocol::ServiceOptions::default()),
     }
 }
 
@@ -69,6 +70,7 @@ fn fleetwide(topology: &Topology, without: &[&str]) -> (Fleetwide, Vec<(TargetId
         let entry = Known {
             key: key.fingerprint(),
             facts: Some((NOW, common::facts(agent, None))),
+            domains: None,
         };
         known.insert(server.clone(), entry);
         keys.push((server, key));
@@ -141,6 +143,7 @@ wave 1
     because  not registered with tenant {TENANT}: by the cmdlets, with an access token that a person gives once
   s2.a.test  (agents.a)
     prove    verify provisioning agent
+    because  which domains it serves is not known, since Entrain did not register it: the wizard's page \"Connect Active Directory\" lists them
     because  version 1.1.2505.0 is there and registered: verified, nothing is changed
 
 wave 2
@@ -212,10 +215,12 @@ fn a_server_that_is_put_back_is_registered_and_a_broken_off_removal_is_finished(
         version: None,
         service: None,
         account: None,
+        options: Some(protocol::ServiceOptions::default()),
         ..serving(TENANT)
     };
     let installed = ProvisioningAgentFacts {
         account: Some("NT SERVICE\\AADConnectProvisioningAgent".to_owned()),
+        options: Some(protocol::ServiceOptions::default()),
         ..serving(TENANT)
     };
     assert!(serving(TENANT).serves() && !installed.serves() && !left.serves());
@@ -356,6 +361,7 @@ fn an_agent_that_is_there_again_is_drift_and_a_key_that_was_left_is_none() {
         version: None,
         service: None,
         account: None,
+        options: Some(protocol::ServiceOptions::default()),
         ..serving(TENANT)
     };
     say(

@@ -48,6 +48,7 @@ fn known() -> Fleetwide {
         let entry = Known {
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, facts(Some(number != 0), common::CONNECT))),
+            domains: None,
         };
         (server.parse().unwrap(), entry)
     };

@@ -41,6 +41,7 @@ fn planned(waves: &str) -> Plan {
         let known = Known {
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((Timestamp::from_millis(0), common::facts(None, None))),
+            domains: None,
         };
         (target, known)
     };

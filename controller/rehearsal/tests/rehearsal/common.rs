@@ -48,6 +48,7 @@ pub(crate) fn agent(version: Version) -> ProvisioningAgentFacts {
         tenant: TENANT.parse().ok(),
         service: Some(ServiceState::Running),
         account: Some("CORP\\provAgentgMSA$".to_owned()),
+        options: Some(protocol::ServiceOptions::default()),
     }
 }
 
@@ -95,6 +96,7 @@ pub(crate) fn planned(
         let entry = Known {
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, facts(&target))),
+            domains: None,
         };
         known.insert(target, entry);
     }

@@ -282,7 +282,9 @@ pub(super) fn cryptography(
         }
     }
     let fips = cx.number(product::FIPS_KEY, "Enabled")?;
-    findings.push(catalogue::PF36.judge(fips, or_absent, |fips| !matches!(fips, Some(1))));
+    let exempt = preflight.options.fips_exempt;
+    findings
+        .push(catalogue::PF36.judge(fips, or_absent, |fips| exempt || !matches!(fips, Some(1))));
     Ok(())
 }
 

@@ -24,7 +24,11 @@ pub(super) fn check(
     findings: &mut Vec<Finding>,
 ) -> Flow<()> {
     let proxy = report.part("proxy", |part| part.as_str().map(ToOwned::to_owned));
+    let planned = preflight.options.proxy.as_ref();
+    let planned = planned.map(|proxy| format!("the product's proxy is {proxy}"));
     let proxied = proxy.clone().ok().filter(|proxy| proxy != "none");
+    let proxied = proxied.map(|proxy| format!("the system's proxy is {proxy}"));
+    let proxied = planned.or(proxied);
     let leaves = report.part("tls", |part| part.as_array().cloned());
     for host in hosts(preflight) {
         let mut finding = reach(&catalogue::PF26, host, 443, cx)?;
@@ -39,7 +43,7 @@ pub(super) fn check(
         if let (Verdict::Fail, Some(proxy)) = (finding.verdict, &proxied) {
             // The product's own proxy decides then, which is not looked through from here.
             finding = catalogue::PF26.finding(
-                format!("{} (directly; the system's proxy is {proxy})", finding.read),
+                format!("{} (directly; {proxy})", finding.read),
                 Verdict::CannotTell,
             );
             finding.severity = Severity::Warn;
@@ -55,7 +59,12 @@ pub(super) fn check(
         findings.push(reach(&catalogue::PF28, host, 80, cx)?);
     }
     findings.push(inspected(leaves));
-    findings.push(catalogue::PF30.judge(proxy, Clone::clone, |proxy| proxy == "none"));
+    let same = |proxy: &String| {
+        let planned = preflight.options.proxy.as_ref();
+        planned.is_some_and(|planned| proxy.parse().is_ok_and(|proxy| *planned == proxy))
+    };
+    findings
+        .push(catalogue::PF30.judge(proxy, Clone::clone, |proxy| proxy == "none" || same(proxy)));
     Ok(())
 }
 

@@ -1,0 +1,226 @@
+//! Options of the provisioning agent's service: set, and told (product facts 1.7, 1.11).
+
+use protocol::event::{Completion, Finding, Section};
+use protocol::facts::{ProvisioningAgentFacts, ServiceState};
+use protocol::options::ServiceOptions;
+use protocol::step::SetProvisioningAgentOptions;
+
+use crate::op::{Op, RegistryValue};
+use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
+use crate::step::facts;
+use crate::{catalogue, configuration, product};
+
+/// Where the configuration file lies, once the setup has laid it down.
+fn file(cx: &mut Cx<'_>) -> Flow<Reading<String>> {
+    let folder = cx.text(product::AGENT_KEY, product::AGENT_FOLDER_VALUE)?;
+    Ok(folder.map(|folder| {
+        let folder = folder.unwrap_or_else(|| product::AGENT_FOLDER.to_owned());
+        facts::join(&folder, product::AGENT_CONFIGURATION)
+    }))
+}
+
+/// What the registry says; the configuration file is another matter.
+fn registry(cx: &mut Cx<'_>) -> Flow<Reading<ServiceOptions>> {
+    let timeout = cx.number(product::AGENT_KEY, product::AGENT_LDAP_TIMEOUT)?;
+    let chasing = cx.text(product::AGENT_KEY, product::AGENT_REFERRALS)?;
+    Ok(timeout.and_then(|timeout| {
+        Ok(ServiceOptions {
+            ldap_timeout_millis: timeout,
+            referral_chasing: chasing?.as_deref().map(str::trim)
+                == Some(product::AGENT_REFERRALS_ALL),
+            ..ServiceOptions::default()
+        })
+    }))
+}
+
+/// The file's path and text, and what both places say.
+struct There {
+    path: String,
+    text: String,
+    options: ServiceOptions,
+}
+
+fn look(cx: &mut Cx<'_>) -> Flow<Reading<There>> {
+    let path = match file(cx)? {
+        Ok(path) => path,
+        Err(why) => return Ok(Err(why)),
+    };
+    let text = cx.file_text(&path)?;
+    let registry = registry(cx)?;
+    Ok(text.and_then(|text| {
+        let text = text.ok_or_else(|| format!("{path} is not there"))?;
+        let file = configuration::read(&text).map_err(|why| format!("{path} is no XML: {why}"))?;
+        let registry = registry?;
+        Ok(There {
+            path,
+            text,
+            options: ServiceOptions {
+                proxy: file.proxy,
+                fips_exempt: file.fips_exempt,
+                ..registry
+            },
+        })
+    }))
+}
+
+/// The options that the service has; why, where they cannot be read.
+///
+/// # Errors
+/// While outcomes are missing.
+pub fn read(cx: &mut Cx<'_>) -> Flow<Reading<ServiceOptions>> {
+    Ok(look(cx)?.map(|there| there.options))
+}
+
+/// Sets what is otherwise, and restarts the service where it runs.
+///
+/// # Errors
+/// While outcomes are missing, and when it fails or cannot tell.
+pub fn set(set: &SetProvisioningAgentOptions, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let Some(agent) = facts::provisioning_agent(cx)?.told()? else {
+        return fail("the provisioning agent is not installed");
+    };
+    let wanted = &set.options;
+    if wanted.lacking(&found(cx)?.options).is_empty() && !cx.resumed() {
+        let summary = format!("as wanted: {wanted}");
+        return Ok(Complete::new(Completion::AlreadySo, summary));
+    }
+    if agent.serves() {
+        cx.enter(Section {
+            outage: true,
+            gmsa: None,
+        })?;
+    }
+    // Hours may have passed until leave came.
+    let there = found(cx)?;
+    let lacking = wanted.lacking(&there.options);
+    let edited = match configuration::edit(&there.text, wanted) {
+        Ok(edited) => edited,
+        Err(why) => return fail(format!("{} cannot be edited: {why}", there.path)),
+    };
+    if edited != there.text {
+        let replaced = cx.perform(Op::ReplaceText {
+            path: there.path.clone(),
+            before: protocol::Digest::of(there.text.as_bytes()),
+            text: edited,
+        })?;
+        if let Err(why) = replaced {
+            return fail(format!("{} could not be written: {why}", there.path));
+        }
+    }
+    values(wanted, &there.options, cx)?;
+    // An earlier try may have ended between the change and the restart: nobody could tell whether the service knows it.
+    if agent.service == Some(ServiceState::Running) && (!lacking.is_empty() || cx.resumed()) {
+        let restarted = cx.perform(Op::RestartService {
+            name: product::AGENT_SERVICE.to_owned(),
+        })?;
+        if let Err(why) = restarted {
+            return fail(format!(
+                "the options are set, and the service did not come back: {why}"
+            ));
+        }
+    }
+    if agent.serves() {
+        cx.leave(None)?;
+    }
+    let now = found(cx)?;
+    let left = wanted.lacking(&now.options);
+    if !left.is_empty() {
+        return fail(format!(
+            "still otherwise after it was set: {}",
+            left.join(", ")
+        ));
+    }
+    cx.note(&findings(wanted, &Ok(there.options), &Ok(now.options)))?;
+    if lacking.is_empty() {
+        let summary = format!("as wanted: {wanted}");
+        return Ok(Complete::new(Completion::AlreadySo, summary));
+    }
+    let summary = format!("set: {}", lacking.join(", "));
+    Ok(Complete::new(Completion::Applied, summary))
+}
+
+fn found(cx: &mut Cx<'_>) -> Flow<There> {
+    look(cx)?.map_err(|why| {
+        Stop::CannotTell(format!(
+            "the options of the agent's service could not be read: {why}"
+        ))
+    })
+}
+
+/// The registry's half: each value that is otherwise.
+fn values(wanted: &ServiceOptions, seen: &ServiceOptions, cx: &mut Cx<'_>) -> Flow<()> {
+    let timeout = wanted.ldap_timeout_millis;
+    let timeout = timeout.filter(|millis| seen.ldap_timeout_millis != Some(*millis));
+    let chasing = wanted.referral_chasing && !seen.referral_chasing;
+    let chasing = chasing.then(|| product::AGENT_REFERRALS_ALL.to_owned());
+    for (value, data) in [
+        (
+            product::AGENT_LDAP_TIMEOUT,
+            timeout.map(|millis| millis.to_string()),
+        ),
+        (product::AGENT_REFERRALS, chasing),
+    ] {
+        let Some(data) = data else { continue };
+        // The product's page has them as texts, the number too (1.7 [P]).
+        let set = cx.perform(Op::SetRegistry {
+            key: product::AGENT_KEY.to_owned(),
+            value: value.to_owned(),
+            data: RegistryValue::Text(data),
+        })?;
+        if let Err(why) = set {
+            return fail(format!("{value} could not be set: {why}"));
+        }
+    }
+    Ok(())
+}
+
+/// PV16 and PV17, where something of theirs is owned. What was before is told beside it.
+pub fn findings(
+    wanted: &ServiceOptions,
+    before: &Reading<ServiceOptions>,
+    now: &Reading<ServiceOptions>,
+) -> Vec<Finding> {
+    let half = |options: &ServiceOptions, file: bool| {
+        if file {
+            ServiceOptions {
+                proxy: options.proxy.clone(),
+                fips_exempt: options.fips_exempt,
+                ..ServiceOptions::default()
+            }
+        } else {
+            ServiceOptions {
+                ldap_timeout_millis: options.ldap_timeout_millis,
+                referral_chasing: options.referral_chasing,
+                ..ServiceOptions::default()
+            }
+        }
+    };
+    let mut findings = Vec::new();
+    for (probe, file) in [(&catalogue::PV16, true), (&catalogue::PV17, false)] {
+        let wanted = half(wanted, file);
+        if wanted.is_empty() {
+            continue;
+        }
+        let show = |now: &ServiceOptions| match before {
+            Ok(before) if half(before, file) != half(now, file) => {
+                format!("{} (before: {})", half(now, file), half(before, file))
+            }
+            Ok(_) | Err(_) => half(now, file).to_string(),
+        };
+        let mut finding = probe.judge(now.clone(), show, |now| {
+            wanted.lacking(&half(now, file)).is_empty()
+        });
+        finding.wanted = wanted.to_string();
+        findings.push(finding);
+    }
+    findings
+}
+
+/// The same of an agent that is verified.
+pub(super) fn verified(wanted: &ServiceOptions, agent: &ProvisioningAgentFacts) -> Vec<Finding> {
+    let now = agent
+        .options
+        .clone()
+        .ok_or_else(|| "the options of its service could not be read".to_owned());
+    findings(wanted, &now, &now)
+}

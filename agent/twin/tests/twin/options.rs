@@ -1,0 +1,319 @@
+//! Options of the agent's service are set and survive updates; domains are added to an agent that is registered.
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use std::collections::BTreeMap;
+
+use agent_core::op::{Op, Outcome};
+use agent_core::run::{Action, Conclusion};
+use agent_twin::{Fault, Installed, Profile, Twin};
+use protocol::event::{Completion, Event, Finding, Verdict};
+use protocol::options::ServiceOptions;
+use protocol::signed::{Ending, StepEnding};
+use protocol::step::{
+    AddDomains, Cloud, DirectoryRights, InstallProvisioningAgent, Permission, ServedDomain,
+    SetProvisioningAgentOptions, SignIn, Step, VerifyProvisioningAgent,
+};
+use protocol::{Digest, Version};
+
+use crate::common::{NEWEST, drive, drive_beside, drive_with, target, tenant, text};
+
+const OLD: Version = Version::new(1, 1, 1300, 0);
+
+fn server(installed: Installed, faults: &[Fault]) -> Twin {
+    Twin::new(Profile {
+        target: target(),
+        installed,
+        person: None,
+        faults: faults.iter().copied().collect(),
+    })
+}
+
+fn serving(version: Version, faults: &[Fault]) -> Twin {
+    let mut twin = server(
+        Installed::ProvisioningAgent {
+            version,
+            tenant: tenant(),
+        },
+        &[],
+    );
+    twin.set_faults(faults.iter().copied().collect());
+    twin
+}
+
+fn wanted() -> ServiceOptions {
+    ServiceOptions {
+        proxy: Some("http://proxy.contoso.com:8080".parse().unwrap()),
+        fips_exempt: true,
+        ldap_timeout_millis: Some(60_000),
+        referral_chasing: true,
+    }
+}
+
+fn set() -> Step {
+    Step::SetProvisioningAgentOptions(SetProvisioningAgentOptions { options: wanted() })
+}
+
+fn verify() -> Step {
+    Step::VerifyProvisioningAgent(VerifyProvisioningAgent {
+        tenant: tenant(),
+        at_least: OLD,
+        gmsa: None,
+        own_rights: false,
+        options: wanted(),
+    })
+}
+
+fn findings(journal: &[Event]) -> BTreeMap<String, Finding> {
+    let probed = journal.iter().filter_map(|event| match event {
+        Event::Probed { findings, .. } => Some(findings.clone()),
+        _ => None,
+    });
+    probed.flatten().map(|one| (one.id.clone(), one)).collect()
+}
+
+fn why(conclusion: &Conclusion) -> &str {
+    match &conclusion.ending {
+        Ending::Failed(why) | Ending::Inconclusive(why) => why,
+        other => panic!("it ended: {other:?}"),
+    }
+}
+
+#[test]
+fn options_are_set_with_what_was_before_and_the_service_is_restarted_under_leave_once() {
+    let mut twin = serving(NEWEST, &[]);
+    let (conclusion, journal, _) = drive(vec![verify()], &mut twin, None);
+    assert!(why(&conclusion).contains("PV16"), "{conclusion:?}");
+    assert_eq!(findings(&journal)["PV17"].verdict, Verdict::Fail);
+    let (conclusion, journal, _) = drive(vec![set(), verify()], &mut twin, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    assert_eq!(conclusion.steps[0].ending, StepEnding::Applied);
+    let entered = journal.iter();
+    let entered = entered.filter(|event| matches!(event, Event::SectionEntered { .. }));
+    assert_eq!(entered.count(), 1);
+    assert_eq!(
+        twin.changes,
+        [
+            "edit AADConnectProvisioningAgent.exe.config",
+            "set LdapConnectionTimeoutInMilliseconds",
+            "set ReferralChasingOptions",
+            "restart AADConnectProvisioningAgent",
+        ]
+    );
+    let told = journal.iter().find_map(|event| match event {
+        Event::Probed { findings, .. } => Some(findings.clone()),
+        _ => None,
+    });
+    assert!(told.unwrap()[0].read.contains("(before: none)"));
+    let before = twin.changes.len();
+    let (conclusion, ..) = drive(vec![set(), verify()], &mut twin, None);
+    assert_eq!(conclusion.steps[0].ending, StepEnding::AlreadySo);
+    assert_eq!(twin.changes.len(), before, "nothing is done twice");
+}
+
+/// Before the agent is registered nobody depends on it: no leave is asked for.
+#[test]
+fn an_agent_that_does_not_serve_yet_needs_no_leave() {
+    let mut twin = server(Installed::Unregistered { version: NEWEST }, &[]);
+    let (conclusion, journal, _) = drive(vec![set()], &mut twin, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    assert!(
+        !journal
+            .iter()
+            .any(|event| matches!(event, Event::SectionEntered { .. }))
+    );
+}
+
+/// Updates before 1.1.1365.0 bring a file of their own.
+#[test]
+fn options_come_through_an_update_that_forgets_them() {
+    let update = |at_least| {
+        Step::InstallProvisioningAgent(InstallProvisioningAgent {
+            artifact: Digest::of(b"setup"),
+            cloud: Cloud::Commercial,
+            at_least,
+        })
+    };
+    let mut twin = serving(OLD, &[]);
+    drive(vec![set()], &mut twin, None);
+    let (conclusion, ..) = drive(vec![update(NEWEST), set(), verify()], &mut twin, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    assert_eq!(
+        conclusion.steps[1].ending,
+        StepEnding::AlreadySo,
+        "kept since 1.1.1365.0"
+    );
+}
+
+#[test]
+fn a_cut_ends_as_without_it_and_the_service_knows_what_was_set() {
+    let mut whole = serving(NEWEST, &[]);
+    let (_, _, actions) = drive(vec![set(), verify()], &mut whole, None);
+    for cut in 0..actions {
+        let mut twin = serving(NEWEST, &[]);
+        let (conclusion, ..) = drive(vec![set(), verify()], &mut twin, Some(cut));
+        assert_eq!(conclusion.ending, Ending::Completed, "cut {cut}");
+        let last = twin.changes.last().unwrap();
+        assert_eq!(
+            last, "restart AADConnectProvisioningAgent",
+            "cut {cut}: {:?}",
+            twin.changes
+        );
+        let edits = twin.changes.iter().filter(|what| what.starts_with("edit"));
+        assert_eq!(edits.count(), 1, "cut {cut}");
+    }
+}
+
+#[test]
+fn each_fault_of_the_options_says_what_where_and_leaves_the_file_alone() {
+    for (fault, said) in [
+        (
+            Fault::ConfigurationReadOnly,
+            "could not be written: access is denied",
+        ),
+        (Fault::ServiceStopped, "the service did not come back"),
+    ] {
+        let mut twin = serving(NEWEST, &[fault]);
+        // A service that does not start again was running before.
+        let instead = |op: &Op, outcome: Outcome| match (op, outcome) {
+            (Op::Service { .. }, Outcome::Service(Some(mut service))) => {
+                service.state = protocol::facts::ServiceState::Running;
+                Outcome::Service(Some(service))
+            }
+            (_, outcome) => outcome,
+        };
+        let (conclusion, ..) = drive_with(vec![set()], &mut twin, None, "value", instead);
+        assert!(why(&conclusion).contains(said), "{conclusion:?}");
+    }
+    let mut twin = server(
+        Installed::Unregistered { version: NEWEST },
+        &[Fault::ConfigurationBroken],
+    );
+    let (conclusion, ..) = drive(vec![set()], &mut twin, None);
+    assert!(matches!(conclusion.ending, Ending::Inconclusive(_)));
+    assert!(why(&conclusion).contains("is no XML"), "{conclusion:?}");
+    assert!(twin.changes.is_empty());
+}
+
+fn added(sign_in: SignIn, permissions: Vec<Permission>) -> Step {
+    Step::AddDomains(AddDomains {
+        tenant: tenant(),
+        sign_in,
+        proxy: None,
+        domains: vec![ServedDomain {
+            name: "emea.corp.contoso.com".parse().unwrap(),
+            preferred_dcs: Vec::new(),
+            rights: DirectoryRights::Ask,
+            permissions,
+        }],
+        wizard: text(),
+    })
+}
+
+#[test]
+fn a_domain_is_added_and_its_rights_granted_and_nothing_else_of_the_agent_changes() {
+    let rights = vec![Permission::BasicRead, Permission::PasswordWriteback];
+    let mut twin = serving(NEWEST, &[]);
+    let (conclusion, journal, _) = drive(vec![added(SignIn::Token, rights)], &mut twin, None);
+    assert_eq!(conclusion.ending, Ending::Completed, "{conclusion:?}");
+    assert_eq!(twin.domains(), ["emea.corp.contoso.com"]);
+    assert_eq!(
+        twin.changes,
+        [
+            "add domain emea.corp.contoso.com",
+            "grant BasicRead in emea.corp.contoso.com",
+            "grant PasswordWriteBack in emea.corp.contoso.com",
+        ]
+    );
+    assert_eq!(findings(&journal)["PV10"].verdict, Verdict::Pass);
+    let asked = journal
+        .iter()
+        .filter(|event| matches!(event, Event::SecretAsked { .. }));
+    assert_eq!(
+        asked.count(),
+        2,
+        "the token, and the administrator of the domain"
+    );
+}
+
+#[test]
+fn a_cut_while_a_domain_is_added_adds_it_once() {
+    let step = || vec![added(SignIn::Token, Vec::new())];
+    let mut whole = serving(NEWEST, &[]);
+    let (_, _, actions) = drive(step(), &mut whole, None);
+    for cut in 0..actions {
+        let mut twin = serving(NEWEST, &[]);
+        let (conclusion, ..) = drive(step(), &mut twin, Some(cut));
+        assert_eq!(conclusion.ending, Ending::Completed, "cut {cut}");
+        assert_eq!(
+            twin.changes,
+            ["add domain emea.corp.contoso.com"],
+            "cut {cut}"
+        );
+    }
+}
+
+#[test]
+fn rights_that_are_refused_stop_the_step_at_the_cmdlet() {
+    let mut twin = serving(NEWEST, &[Fault::PermissionsRefused]);
+    let step = added(SignIn::Token, vec![Permission::All]);
+    let (conclusion, ..) = drive(vec![step], &mut twin, None);
+    let why = why(&conclusion);
+    assert!(
+        why.contains("Set-AADCloudSyncPermissions") && why.contains("Access is denied"),
+        "{why}"
+    );
+}
+
+/// At the wizard no probe sees it: only a named person ends it, and the receipt says so.
+#[test]
+fn at_the_wizard_a_persons_word_is_all_there_is() {
+    let mut twin = serving(NEWEST, &[]);
+    let attested = std::cell::Cell::new(false);
+    let steps = vec![added(SignIn::Wizard, Vec::new())];
+    let (conclusion, journal, _) = drive_beside(
+        steps,
+        &mut twin,
+        None,
+        "value",
+        |action, _| {
+            if let Action::Perform {
+                op: Op::Wait { .. },
+                ..
+            } = action
+            {
+                attested.set(true);
+            }
+        },
+        |op, outcome| match op {
+            Op::Wait { .. } => Outcome::Attested {
+                by: "anna".to_owned(),
+            },
+            _ => outcome,
+        },
+    );
+    assert!(attested.get());
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let ended = journal.iter().find_map(|event| match event {
+        Event::StepCompleted { completion, .. } => Some(completion.clone()),
+        _ => None,
+    });
+    assert_eq!(
+        ended,
+        Some(Completion::Attested {
+            by: "anna".to_owned()
+        })
+    );
+}
+
+#[test]
+fn an_agent_that_is_not_registered_gets_no_domain() {
+    let mut twin = server(Installed::Unregistered { version: NEWEST }, &[]);
+    let (conclusion, ..) = drive(vec![added(SignIn::Token, Vec::new())], &mut twin, None);
+    assert!(why(&conclusion).contains("not registered"));
+    assert!(twin.changes.is_empty());
+}

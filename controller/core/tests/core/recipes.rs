@@ -1,0 +1,425 @@
+//! Every recipe, as a plan shows it: the page under `deploy/docs` is what the planner says of each case. `UPDATE_DOCS=1`
+//! writes it anew. Each case is also planned twice: the same inputs give the same bytes.
+#![expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use controller_core::facts::{Fleetwide, Known};
+use controller_core::finding::Severity;
+use controller_core::plan::{Inputs, Plan, Purpose, failover, plan, render, switch};
+use controller_core::policy::Policy;
+use controller_core::topology::{Topology, check, parse};
+use protocol::facts::{ConnectFacts, ProvisioningAgentFacts, ServiceState};
+use protocol::options::ServiceOptions;
+use protocol::step::Step;
+use protocol::task::TaskText;
+use protocol::{Digest, Fingerprint, TargetId, Timestamp, Version};
+
+use crate::common;
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
+const OLD_AGENT: Version = Version::new(1, 1, 1586, 0);
+const OLD_CONNECT: Version = Version::new(2, 5, 190, 0);
+
+/// What a server reports.
+#[derive(Clone, Copy)]
+enum Has {
+    Nothing,
+    /// A provisioning agent of that version that Entrain registered for a.test, or somebody else for whatever.
+    Agent(Version, bool),
+    Connect(Version, bool),
+    Fenced(Version),
+}
+
+/// What is asked of the planner.
+#[derive(Clone, Copy)]
+enum Ask {
+    Plan(Purpose),
+    Swap(&'static str),
+    Failover(&'static str, &'static str),
+}
+
+struct Case {
+    title: &'static str,
+    topology: &'static str,
+    servers: &'static [(&'static str, Has)],
+    ask: Ask,
+}
+
+const INSTALL: Ask = Ask::Plan(Purpose::Install);
+
+const CASES: &[Case] = &[
+    Case {
+        title: "Cloud sync: install, signed in by a token; the domain's administrator does the directory's part",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: install, signed in by a credential; the domain's administrator gives one, once",
+        topology: "sign_in = \"credential\"\n[domain.\"a.test\"]\ndirectory = \"ask\"\npermissions = [\"basic-read\", \"password-hash-sync\"]\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\ngmsa = \"svcEntraSync$\"\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: install in the US Government cloud, by a person at the wizard",
+        topology: "cloud = \"us-government\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: install in the cloud in China, by a person at the wizard",
+        topology: "cloud = \"china\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: install behind a proxy, with options of the service",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\noptions = { proxy = \"http://proxy.a.test:8080\", fips_exempt = true, ldap_timeout = \"60s\" }\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: upgrade in place",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Agent(OLD_AGENT, true)),
+            ("s2", Has::Agent(OLD_AGENT, true)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: options of the service change",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\noptions = { referral_chasing = true }\n",
+        servers: &[
+            ("s1", Has::Agent(common::AGENT, true)),
+            ("s2", Has::Agent(common::AGENT, true)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: a domain is added to agents that are registered",
+        topology: "[agents.a]\nserves = [\"a.test\", \"b.a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Agent(common::AGENT, true)),
+            ("s2", Has::Agent(common::AGENT, true)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: a domain is added at the wizard",
+        topology: "sign_in = \"wizard\"\n[agents.a]\nserves = [\"a.test\", \"b.a.test\"]\nhosts = [\"s1.a.test\"]\n",
+        servers: &[("s1", Has::Agent(common::AGENT, true))],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: a domain is taken from agents that stay",
+        topology: "[agents.a]\nserves = [\"c.test\"]\nhosts = [\"s1.a.test\"]\n",
+        servers: &[("s1", Has::Agent(common::AGENT, true))],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: an agent that somebody else registered",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n",
+        servers: &[("s1", Has::Agent(common::AGENT, false))],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: a server is retired",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\nretired = [\"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Agent(common::AGENT, true)),
+            ("s2", Has::Agent(common::AGENT, true)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: a domain ends",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = []\nretired = [\"s1.a.test\"]\n",
+        servers: &[("s1", Has::Agent(common::AGENT, true))],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: install with express settings",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nsettings = \"express\"\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: install with custom settings, one active and one staging",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\nsettings = { sign_in = \"password-hash-sync\" }\n",
+        servers: &[("s1", Has::Nothing), ("s2", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: upgrade in place, staging first",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Connect(OLD_CONNECT, false)),
+            ("s2", Has::Connect(OLD_CONNECT, true)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: the active and a staging server change places",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\npending_exports = { add = 50, update = 500 }\n",
+        servers: &[
+            ("s1", Has::Connect(common::CONNECT, false)),
+            ("s2", Has::Connect(common::CONNECT, true)),
+        ],
+        ask: Ask::Swap("s2.a.test"),
+    },
+    Case {
+        title: "Connect: the active server is gone",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Connect(common::CONNECT, false)),
+            ("s2", Has::Connect(common::CONNECT, true)),
+        ],
+        ask: Ask::Failover("s2.a.test", "s1.a.test"),
+    },
+    Case {
+        title: "Connect: a staging server is retired",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nretired = [\"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Connect(common::CONNECT, false)),
+            ("s2", Has::Connect(common::CONNECT, true)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: the active server is retired, and is not touched while it is active",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nretired = [\"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Connect(common::CONNECT, true)),
+            ("s2", Has::Connect(common::CONNECT, false)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: a fenced server is retired",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nretired = [\"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Connect(common::CONNECT, false)),
+            ("s2", Has::Fenced(common::CONNECT)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: a tenant's last server is retired",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = []\nretired = [\"s1.a.test\"]\n",
+        servers: &[("s1", Has::Connect(common::CONNECT, false))],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Both: are the servers ready?",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s2.a.test\"]\n",
+        servers: &[("s1", Has::Nothing), ("s2", Has::Nothing)],
+        ask: Ask::Plan(Purpose::Preflight),
+    },
+    Case {
+        title: "Both: verify what is there",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Agent(common::AGENT, true)),
+            ("s2", Has::Connect(common::CONNECT, false)),
+        ],
+        ask: Ask::Plan(Purpose::Verify),
+    },
+];
+
+impl Case {
+    fn topology(&self) -> (Topology, Vec<String>) {
+        let text = format!("[tenant.main]\nid = \"{TENANT}\"\n{}", self.topology);
+        let (topology, mut findings) = parse(&[common::document(text)]);
+        findings.extend(check(&topology, None));
+        let errors = findings.iter();
+        let errors = errors.filter(|finding| finding.severity == Severity::Error);
+        let errors: Vec<String> = errors.map(ToString::to_string).collect();
+        (topology, errors)
+    }
+
+    fn plan(&self) -> Plan {
+        let (topology, errors) = self.topology();
+        assert!(errors.is_empty(), "{}: {errors:?}", self.title);
+        let mut known = Fleetwide::new();
+        for (name, has) in self.servers {
+            let target: TargetId = format!("{name}.a.test").parse().unwrap();
+            let mut entry = Known::of(Fingerprint(Digest::of(name.as_bytes())));
+            if let Has::Agent(_, true) = has {
+                entry.domains = Some(BTreeSet::from(["a.test".parse().unwrap()]));
+            }
+            entry.facts = Some((NOW, has.facts()));
+            known.insert(target, entry);
+        }
+        let purpose = match self.ask {
+            Ask::Plan(purpose) => purpose,
+            Ask::Swap(_) | Ask::Failover(..) => Purpose::Verify,
+        };
+        let artifacts = common::artifacts();
+        let policy = Policy::default();
+        let inputs = Inputs {
+            topology: &topology,
+            policy: &policy,
+            known: &known,
+            artifacts: &artifacts,
+            purpose,
+        };
+        match self.ask {
+            Ask::Plan(_) => plan(inputs),
+            Ask::Swap(to) => switch(inputs, &to.parse().unwrap()).unwrap(),
+            Ask::Failover(to, off) => {
+                failover(inputs, &to.parse().unwrap(), &off.parse().unwrap()).unwrap()
+            }
+        }
+    }
+}
+
+impl Has {
+    fn facts(self) -> protocol::facts::Facts {
+        let connect = |version, staging, service| ConnectFacts {
+            version: Some(version),
+            service: Some(service),
+            staging,
+            cycle_enabled: Some(true),
+        };
+        match self {
+            Self::Nothing => common::facts(None, None),
+            Self::Agent(version, _) => {
+                let agent = ProvisioningAgentFacts {
+                    version: Some(version),
+                    tenant: TENANT.parse().ok(),
+                    service: Some(ServiceState::Running),
+                    account: Some("A\\provAgentgMSA$".to_owned()),
+                    options: Some(ServiceOptions::default()),
+                };
+                common::facts(Some(agent), None)
+            }
+            Self::Connect(version, staging) => {
+                let running = ServiceState::Running;
+                common::facts(None, Some(connect(version, Some(staging), running)))
+            }
+            Self::Fenced(version) => {
+                let disabled = ServiceState::Disabled;
+                common::facts(None, Some(connect(version, None, disabled)))
+            }
+        }
+    }
+
+    fn words(self) -> String {
+        match self {
+            Self::Nothing => "neither product".to_owned(),
+            Self::Agent(version, true) => {
+                format!("provisioning agent {version}, registered by Entrain for a.test")
+            }
+            Self::Agent(version, false) => {
+                format!("provisioning agent {version}, registered by somebody else")
+            }
+            Self::Connect(version, true) => format!("Connect {version}, staging"),
+            Self::Connect(version, false) => format!("Connect {version}, active"),
+            Self::Fenced(version) => format!("Connect {version}, stopped and disabled"),
+        }
+    }
+}
+
+/// Every text for people, each once, with the servers that it is for.
+fn tasks(plan: &Plan) -> Vec<(TaskText, Vec<String>)> {
+    let mut tasks: Vec<(TaskText, Vec<String>)> = Vec::new();
+    for (target, part) in &plan.targets {
+        for step in part.phases.iter().flat_map(|phase| &phase.steps) {
+            let texts = match step {
+                Step::GuideProvisioningAgent(guide) => vec![&guide.text],
+                Step::AddDomains(add) => vec![&add.wizard],
+                Step::GuideConnect(guide) => vec![&guide.text],
+                Step::GuideConnectRemoval(guide) => vec![&guide.pass_through, &guide.text],
+                _ => Vec::new(),
+            };
+            for text in texts {
+                match tasks.iter_mut().find(|(known, _)| known == text) {
+                    Some((_, servers)) => servers.push(target.to_string()),
+                    None => tasks.push((text.clone(), vec![target.to_string()])),
+                }
+            }
+        }
+    }
+    tasks
+}
+
+fn write_case(out: &mut String, case: &Case) -> std::fmt::Result {
+    writeln!(out, "\n## {}\n", case.title)?;
+    writeln!(out, "```toml\n{}```\n", case.topology)?;
+    let servers: BTreeMap<&str, String> = case
+        .servers
+        .iter()
+        .map(|(name, has)| (*name, has.words()))
+        .collect();
+    for (name, words) in servers {
+        writeln!(out, "* {name}.a.test reports: {words}")?;
+    }
+    let plan = case.plan();
+    // The first line holds the plan's id.
+    let report = render(&plan);
+    let (_, report) = report.split_once('\n').unwrap();
+    writeln!(out, "\n```\n{}\n```", report.trim_end())?;
+    for (text, servers) in tasks(&plan) {
+        writeln!(out, "\n**{}** ({})\n", text.title, servers.join(", "))?;
+        for page in &text.pages {
+            writeln!(out, "* {}: {}", page.title, page.lines.join("; "))?;
+        }
+        writeln!(out, "* seen by: {}", text.seen_by)?;
+    }
+    Ok(())
+}
+
+fn page() -> String {
+    let mut out = "# Recipes\n\nWhat Entrain does in each case: a small topology, what the servers report, and the plan as `entrain plan`, `swap` or\n`failover` show it, with the pages for people. `[tenant.main]` with its id stands before each topology; a line without a\nheader belongs to it. This page is written by the planner.\n".to_owned();
+    for case in CASES {
+        write_case(&mut out, case).unwrap();
+    }
+    out
+}
+
+#[test]
+fn the_page_of_recipes_is_what_the_planner_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/docs/recipes.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, page()).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap();
+    let (have, want) = (written.lines(), page());
+    let differs = have.zip(want.lines()).find(|(have, want)| have != want);
+    assert_eq!(differs, None, "UPDATE_DOCS=1 writes the page anew");
+    assert_eq!(written.lines().count(), want.lines().count());
+}
+
+#[test]
+fn the_same_inputs_give_the_same_plan() {
+    for case in CASES {
+        assert_eq!(
+            case.plan().to_bytes(),
+            case.plan().to_bytes(),
+            "{}",
+            case.title
+        );
+    }
+}
+
+/// Each kind of step stands in some case, so that a new one comes with its plan.
+#[test]
+fn every_kind_of_step_is_planned_in_some_case() {
+    let mut planned = BTreeSet::new();
+    for case in CASES {
+        let plan = case.plan();
+        let steps = plan.targets.values().flat_map(|part| &part.phases);
+        planned.extend(steps.flat_map(|phase| phase.steps.iter().map(Step::kind)));
+    }
+    let all: BTreeSet<&str> = Step::KINDS.into_iter().collect();
+    assert_eq!(planned, all);
+}
