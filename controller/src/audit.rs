@@ -258,6 +258,7 @@ impl State {
             Record::Begun { .. }
             | Record::Met { .. }
             | Record::FleetFrozen { .. }
+            | Record::TenantSeen { .. }
             | Record::FleetThawed { .. }
             | Record::TokenCreated { .. }
             | Record::JoinAsked { .. }

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod demo;
 pub mod driver;
 pub mod files;
+pub mod graph;
 pub mod http;
 pub mod session;
 pub mod store;

@@ -14,5 +14,6 @@ pub mod policy;
 pub mod recipe;
 pub mod record;
 pub mod roster;
+pub mod tenant;
 pub mod topology;
 pub mod versions;

@@ -309,12 +309,14 @@ fn read(mut document: Table<'_, '_>, policy: &mut Policy, remarks: &mut Remarks<
             "installed" => policy.need = Grade::Installed,
             "configured" => policy.need = Grade::Configured,
             "registered" => policy.need = Grade::Registered,
+            "active-in-tenant" => policy.need = Grade::ActiveInTenant,
+            "syncing" => policy.need = Grade::Syncing,
             other => {
-                let what = format!("need: the grade \"{other}\" cannot be seen by this version");
+                let what = format!("need: the grade \"{other}\" is not known");
                 remarks.error(
                     &need.range,
                     what,
-                    "write installed, configured or registered",
+                    "write installed, configured, registered, active-in-tenant or syncing",
                 );
             }
         }

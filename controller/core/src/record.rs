@@ -10,6 +10,8 @@ use protocol::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::tenant::Observation;
+
 /// One entry of the controller's log, before it is numbered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", content = "is", rename_all = "kebab-case")]
@@ -230,6 +232,13 @@ pub enum Record {
         /// Which step.
         step: StepIndex,
         /// Who.
+        by: String,
+    },
+    /// Somebody read what a tenant shows, with a token of theirs.
+    TenantSeen {
+        /// What was seen.
+        observation: Box<Observation>,
+        /// Who read it.
         by: String,
     },
     /// An event of a target's journal.

@@ -353,6 +353,7 @@ impl Roster {
             Record::Begun { .. }
             | Record::Met { .. }
             | Record::FleetFrozen { .. }
+            | Record::TenantSeen { .. }
             | Record::FleetThawed { .. }
             | Record::SaidOff { .. }
             | Record::CertificateIssued { .. }

@@ -7,7 +7,7 @@ use agent_twin::Fault;
 use clap::{Args, Parser, Subcommand};
 use controller_core::finding::nearest;
 use protocol::step::Product;
-use protocol::{RolloutId, TargetId, Version};
+use protocol::{ProxyAddress, RolloutId, TargetId, Version};
 
 /// Installs, verifies and upgrades Microsoft Entra's synchronization tools on many Windows servers.
 #[derive(Debug, Parser)]
@@ -247,6 +247,11 @@ pub(crate) enum Verb {
     Secret {
         #[command(subcommand)]
         act: SecretAct,
+    },
+    /// What a tenant shows of itself.
+    Tenant {
+        #[command(subcommand)]
+        act: TenantAct,
     },
     /// Starts nothing new in a rollout.
     Pause {
@@ -610,4 +615,32 @@ mod tests {
             assert!(json || !reads, "{verb} has no --json");
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantAct {
+    /// Reads what a tenant shows through Microsoft Graph, and keeps it in the log. The access token comes from standard input,
+    /// and goes to that service alone; nothing in the tenant is changed.
+    ///
+    /// Example: az account get-access-token --resource-type ms-graph --query accessToken -o tsv | entrain tenant read contoso
+    Read {
+        /// The tenant, by its name in the topology.
+        tenant: String,
+        #[command(flatten)]
+        documents: Documents,
+        /// Reads again after so many minutes, as long as the token is good.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=60))]
+        every: Option<u64>,
+        /// HTTP proxy on the way there: http://host:port.
+        #[arg(long)]
+        proxy: Option<ProxyAddress>,
+        /// Port of a stand-in on this machine, in place of the service: for a simulated controller alone.
+        #[arg(long, hide = true)]
+        stand_in: Option<u16>,
+    },
+    /// Shows what was read last, and what stands out in it.
+    Show {
+        #[command(flatten)]
+        json: Json,
+    },
 }

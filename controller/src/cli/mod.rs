@@ -12,6 +12,7 @@ mod readiness;
 mod rollouts;
 mod secret;
 mod status;
+mod tenant;
 mod verbs;
 mod watch;
 

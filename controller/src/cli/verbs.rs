@@ -20,6 +20,7 @@ use crate::cli::log::{logs, record};
 use crate::cli::people::{secrets, tasks};
 use crate::cli::rollouts::{code, ended, newest, order};
 use crate::cli::status::{doctor, drift, explain, status, versions};
+use crate::cli::tenant::tenant;
 use crate::cli::{Show, exit, follow, output, readiness};
 use crate::http::client::Client;
 use crate::http::types::{
@@ -180,6 +181,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         }
         Verb::Tasks { act, json } => tasks(&client, act, json).await,
         Verb::Secret { act } => secrets(&client, act).await,
+        Verb::Tenant { act } => tenant(&client, act).await,
         Verb::Limits {
             rollout,
             in_flight,

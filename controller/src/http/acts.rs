@@ -11,6 +11,7 @@ use controller_core::finding::{Finding, Severity};
 use controller_core::plan::{Inputs, Purpose, failover, plan as build, render, switch};
 use controller_core::policy::{self, Policy};
 use controller_core::record::Record;
+use controller_core::tenant::Observation;
 use controller_core::topology::{self, Available, Document, Topology};
 use controller_core::versions::Versions;
 use protocol::enroll::{JoinFile, JoinToken};
@@ -25,6 +26,9 @@ use crate::http::types::{
     PlanAsk, Planned, SecretGiven, TokenAsk, TokenMade,
 };
 use crate::http::{Answer, Api, Operator, Problem};
+
+/// How far the clock of a machine that reads a tenant may be ahead.
+const CLOCKS: Duration = Duration::from_secs(60);
 
 type Caller = ConnectInfo<Operator>;
 
@@ -117,6 +121,7 @@ pub(super) async fn plan(
             policy: &read.policy,
             known: core.fleet.known(),
             artifacts: &artifacts,
+            tenants: core.fleet.tenants(),
             purpose: ask.purpose,
         };
         let here = |off: &TargetId| core.live.connected.contains(off);
@@ -150,6 +155,35 @@ pub(super) async fn plan(
         });
     });
     planned.await?.map(Json)
+}
+
+/// Takes what somebody read in a tenant into the log. A long answer of a large tenant has its limit.
+pub(super) async fn tenant(
+    State(api): State<Api>,
+    ConnectInfo(Operator(by)): Caller,
+    Json(observation): Json<Observation>,
+) -> Answer<Done> {
+    const MAX: usize = 4 << 20;
+    let size = serde_json::to_vec(&observation).map_or(usize::MAX, |bytes| bytes.len());
+    if size > MAX {
+        let why = format!("what was read has {size} bytes; at most {MAX} are kept");
+        return Err(Problem::Refused(why));
+    }
+    let now = crate::now();
+    if observation.at > now.plus(CLOCKS) {
+        let why = format!(
+            "it was read at {}, and here it is {now}: mend the clock of the machine that read it",
+            observation.at
+        );
+        return Err(Problem::Refused(why));
+    }
+    let observation = Box::new(observation);
+    let taken = api.hub.act(move |core, batch, answer| {
+        let done = format!("what tenant {} shows is in the log", observation.tenant);
+        core.record(batch, Record::TenantSeen { observation, by });
+        answer_stored(batch, answer, Ok(Done { done }));
+    });
+    taken.await?.map(Json)
 }
 
 /// A plan by its full digest, or by the start of it where that names one alone.

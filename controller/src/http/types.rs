@@ -7,6 +7,7 @@ use controller_core::fleet::{RolloutView, Stopped};
 use controller_core::plan::Purpose;
 use controller_core::record::Order;
 use controller_core::roster::{Artifact, Pending};
+use controller_core::tenant::{Remark, Seen};
 use controller_core::versions::{Day, VersionRow};
 use protocol::enroll::JoinFile;
 use protocol::event::{Event, Freeze};
@@ -31,6 +32,15 @@ pub struct Text {
 pub struct FreezeAsk {
     /// Why.
     pub why: String,
+}
+
+/// A tenant as it was last read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TenantRow {
+    /// What was seen, when, and by whom.
+    pub seen: Seen,
+    /// What stands out in it, held against the fleet.
+    pub remarks: Vec<Remark>,
 }
 
 /// Where a backup goes.

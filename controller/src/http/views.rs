@@ -15,16 +15,17 @@ use controller_core::drift::{self, DriftRow};
 use controller_core::fleet::{RolloutView, TaskView, Why};
 use controller_core::plan::Plan;
 use controller_core::record::Record;
+use controller_core::tenant::{Seen, look};
 use protocol::event::Event;
 use protocol::secret::SecretAsk;
 use protocol::signed::{RoleKeys, Verified, verify};
-use protocol::{Digest, RolloutId, TargetId};
+use protocol::{Digest, RolloutId, TargetId, TenantId};
 use serde::Deserialize;
 
 use crate::driver::Core;
 use crate::http::acts::find_plan;
 use crate::http::types::{
-    AgentRow, Agents, Artifacts, AskRow, Frame, LogRow, RehearseAsk, Rehearsed, Status,
+    AgentRow, Agents, Artifacts, AskRow, Frame, LogRow, RehearseAsk, Rehearsed, Status, TenantRow,
     VersionsSeen,
 };
 use crate::http::{Answer, Api, Problem};
@@ -110,6 +111,23 @@ pub(super) async fn versions(State(api): State<Api>) -> Answer<VersionsSeen> {
 
 pub(super) async fn drift(State(api): State<Api>) -> Answer<Vec<DriftRow>> {
     let rows = api.hub.read(|core, _| drift::drift(&core.fleet));
+    Ok(Json(rows.await?))
+}
+
+/// Every tenant that was read, with what stands out.
+pub(super) async fn tenants(State(api): State<Api>) -> Answer<Vec<TenantRow>> {
+    let rows = api.hub.read(|core, _| {
+        let fleet = &core.fleet;
+        let row = |(id, seen): (&TenantId, &Seen)| TenantRow {
+            remarks: look(
+                &seen.observation,
+                fleet.known(),
+                fleet.has_active_connect(id),
+            ),
+            seen: seen.clone(),
+        };
+        fleet.tenants().iter().map(row).collect()
+    });
     Ok(Json(rows.await?))
 }
 

@@ -1,6 +1,7 @@
 //! The world of the end-to-end stories: a controller and agents as processes of their own, driven by the programs that an
 //! operator uses.
 
+pub mod graph;
 pub mod relay;
 pub mod samba;
 

@@ -1,5 +1,7 @@
 //! The fold: what each record changes. Nothing is decided here.
 
+use std::collections::BTreeSet;
+
 use protocol::event::{Completion, Event, GmsaChange, Grade};
 use protocol::facts::ProvisioningAgentFacts;
 use protocol::refusal::Refusal;
@@ -12,6 +14,7 @@ use crate::fleet::decide::BUNDLE_LIFE;
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::plan::{Kind, Plan, TargetPlan};
 use crate::record::{Order, Record};
+use crate::tenant::Seen;
 
 /// How many rollout numbers are left out after a restore: those that were given since the backup are among them.
 const RESTORE_GAP: u32 = 1000;
@@ -28,6 +31,13 @@ impl Fleet {
                 });
             }
             Record::FleetThawed { .. } => self.stopped = None,
+            Record::TenantSeen { observation, by } => {
+                let seen = Seen {
+                    observation: (**observation).clone(),
+                    by: by.clone(),
+                };
+                self.tenant_seen(seen, now);
+            }
             Record::Restored { .. } => self.restored(),
             Record::Met { target, generation } => {
                 self.unmet.remove(target);
@@ -214,6 +224,55 @@ impl Fleet {
         };
         self.open.insert(target.clone(), open);
         self.set(id, target, TargetState::Offered, now);
+    }
+
+    /// A tenant shows a grade that no server can see of itself. It counts for work that ended before the tenant was read.
+    fn tenant_seen(&mut self, seen: Seen, now: Timestamp) {
+        let observation = &seen.observation;
+        let all: BTreeSet<&TargetId> = self.known.keys().collect();
+        let mut settled = Vec::new();
+        for (id, rollout) in &mut self.rollouts {
+            let (plan, need) = (&rollout.plan, rollout.plan.need);
+            if plan.kind != Kind::Install {
+                continue;
+            }
+            for (target, work) in &mut rollout.work {
+                let graded = plan.targets.get(target).is_some_and(|part| {
+                    part.tenant == observation.tenant
+                        && part.lane.starts_with("agents.")
+                        && !part.retires()
+                });
+                let short = work.short && matches!(work.state, TargetState::Inconclusive(_));
+                let over = matches!(work.state, TargetState::Done(_)) || short;
+                if !graded || !over || work.since > observation.at {
+                    continue;
+                }
+                let domains = self
+                    .known
+                    .get(target)
+                    .and_then(|known| known.domains.as_ref());
+                let grade = observation.grade(target, &all, domains);
+                if grade <= work.grade {
+                    continue;
+                }
+                work.grade = grade;
+                work.seen = Some((observation.at, seen.by.clone()));
+                if short && grade >= Some(need) {
+                    work.short = false;
+                    work.phase += 1;
+                    work.since = now;
+                    settled.push(*id);
+                }
+                if !work.short {
+                    work.state = TargetState::Done(grade);
+                }
+            }
+        }
+        for id in settled {
+            self.active.insert(id);
+            self.retire(id);
+        }
+        self.tenants.insert(observation.tenant.clone(), seen);
     }
 
     fn enrolled(&mut self, target: &TargetId, key: Fingerprint) {
@@ -727,10 +786,16 @@ impl Fleet {
                     work.phase += 1;
                     work.switching = false;
                 }
+                work.short = last && !enough;
                 work.state = if last && !enough {
                     let seen = work.grade.map_or("none", Grade::as_str);
+                    let how = if need > Grade::Registered {
+                        "; entrain tenant read brings what the tenant shows"
+                    } else {
+                        ""
+                    };
                     TargetState::Inconclusive(format!(
-                        "the grade \"{}\" is needed, seen was: {seen}",
+                        "the grade \"{}\" is needed, seen was: {seen}{how}",
                         need.as_str()
                     ))
                 } else if last {
@@ -777,5 +842,7 @@ fn fresh(now: Timestamp) -> Work {
         receipts: 0,
         tried: false,
         switching: false,
+        short: false,
+        seen: None,
     }
 }

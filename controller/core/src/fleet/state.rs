@@ -14,6 +14,7 @@ use protocol::{
 use crate::active::{self, Modes, Verdict};
 use crate::facts::Fleetwide;
 use crate::plan::Plan;
+use crate::tenant::Tenants;
 
 /// What a target is at within a rollout.
 #[derive(Debug, Clone, PartialEq)]
@@ -153,6 +154,10 @@ pub struct Work {
     /// It was given the work that takes a staging Connect server out of staging mode, and that work did not come to its end:
     /// a person may still be at its wizard.
     pub switching: bool,
+    /// Everything was done, and the grade that is needed was not seen.
+    pub short: bool,
+    /// When and by whom the tenant was read that showed the grade; absent where the server's own probes did.
+    pub seen: Option<(Timestamp, String)>,
 }
 
 /// How a rollout stands.
@@ -285,6 +290,8 @@ pub struct Fleet {
     pub(crate) unmet: BTreeSet<TargetId>,
     /// No rollout is numbered at or below this: after a restore the numbers in between were used by nobody knows whom.
     pub(crate) used: RolloutId,
+    /// What tenants showed when they were last read.
+    pub(crate) tenants: Tenants,
     /// Sections that are asked for: of this moment, asked again after a restart.
     pub(crate) asked: BTreeMap<TargetId, Gate>,
 }
@@ -324,6 +331,20 @@ impl Fleet {
             Verdict::Broken(why) | Verdict::CannotTell(why) => Some(why),
         };
         tenants.into_iter().filter_map(look).collect()
+    }
+
+    /// What tenants showed when they were last read.
+    #[must_use]
+    pub const fn tenants(&self) -> &Tenants {
+        &self.tenants
+    }
+
+    /// Tenants of which Connect Sync reported as the active one.
+    #[must_use]
+    pub fn has_active_connect(&self, tenant: &TenantId) -> bool {
+        let parts = self.rollouts.values().flat_map(|one| &one.plan.targets);
+        let mut own = parts.filter(|(_, part)| part.tenant == *tenant);
+        own.any(|(target, _)| self.modes.get(target) == Some(&Some(false)))
     }
 
     /// All rollouts.

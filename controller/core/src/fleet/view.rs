@@ -243,6 +243,9 @@ impl Fleet {
         let connected = live.connected.contains(target);
         let mut word = work.state.word().to_owned();
         let mut text = detail(&work.state);
+        if let (TargetState::Done(_), Some((at, by))) = (&work.state, &work.seen) {
+            text.push_str(&format!(", as {by} read it in the tenant at {at}"));
+        }
         if work.state == TargetState::Pending {
             if let Some(hold) = self.hold_in(id, rollout, target, (live, now), order) {
                 if !hold.in_turn {

@@ -14,7 +14,8 @@ use crate::finding::Place;
 use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan};
 use crate::policy::{Policy, Selector};
 use crate::recipe::{Answer, Artifacts, PhaseWork, cloud_sync, connect, connect_removal, removal};
-use crate::topology::{Change, Topology};
+use crate::tenant::{Suffix, Tenants};
+use crate::topology::{Change, ConnectEntry, Tenant, Topology};
 
 /// What a plan is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +40,8 @@ pub struct Inputs<'a> {
     pub known: &'a Fleetwide,
     /// Newest artifacts.
     pub artifacts: &'a Artifacts,
+    /// What tenants showed when they were last read.
+    pub tenants: &'a Tenants,
     /// What for.
     pub purpose: Purpose,
 }
@@ -100,7 +103,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         })
         .collect();
     let irreversible = match kind {
-        Kind::Install => irreversible(topology, known, &targets),
+        Kind::Install => irreversible(topology, known, inputs.tenants, &targets),
         Kind::Verify | Kind::Preflight | Kind::Switch => Vec::new(),
     };
     let sites = match kind {
@@ -137,10 +140,11 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     }
 }
 
-/// G10: the last agent of a domain goes, or the last Connect server of a tenant.
+/// G10: the last agent of a domain goes, or the last Connect server of a tenant; or synchronization begins in a tenant.
 fn irreversible(
     topology: &Topology,
     known: &Fleetwide,
+    tenants: &Tenants,
     targets: &BTreeMap<TargetId, TargetPlan>,
 ) -> Vec<String> {
     let has_agent = |host: &TargetId| {
@@ -180,6 +184,24 @@ fn irreversible(
                 "tenant {}: its last Connect server is taken off ({}); what it synchronized stays in the tenant, and nothing follows the directory any more",
                 entry.tenant.value,
                 going.join(", ")
+            ));
+        }
+    }
+    for entry in topology.connect.values() {
+        let Some(tenant) = topology.tenants.get(&entry.tenant.value) else {
+            continue;
+        };
+        let seen = tenants.get(&tenant.id);
+        let off = seen
+            .and_then(|seen| seen.observation.organization.seen())
+            .is_some_and(|organization| !organization.sync_enabled);
+        let starts = entry
+            .members()
+            .any(|server| targets.get(server).is_some_and(TargetPlan::makes_active));
+        if off && starts {
+            acts.push(format!(
+                "tenant {}: directory synchronization is switched on for it for the first time, by the wizard",
+                entry.tenant.value
             ));
         }
     }
@@ -395,6 +417,9 @@ fn connects(
                 },
             );
         }
+        if purpose == Purpose::Install {
+            suffixes(inputs.tenants, entry, tenant, targets, warnings);
+        }
         // That none is active does not stand against the plan that makes one active.
         let mends = active::active(&modes).is_empty()
             && entry
@@ -417,6 +442,58 @@ fn connects(
             Verdict::Broken(why) | Verdict::CannotTell(why) => warnings.push(why),
         }
     }
+}
+
+/// What becomes of the names of users when Connect is installed (the vendor's article, step E7): said before the wizard, since
+/// the wizard asks for it in the middle.
+fn suffixes(
+    tenants: &Tenants,
+    entry: &ConnectEntry,
+    tenant: &Tenant,
+    targets: &mut BTreeMap<TargetId, TargetPlan>,
+    warnings: &mut Vec<String>,
+) {
+    let installs: Vec<&TargetId> = entry
+        .members()
+        .filter(|server| {
+            targets
+                .get(server)
+                .is_some_and(TargetPlan::installs_connect)
+        })
+        .collect();
+    if installs.is_empty() {
+        return;
+    }
+    let seen = tenants.get(&tenant.id);
+    let words = entry.forests.iter().map(|(forest, _)| {
+        let suffix = seen.and_then(|seen| Some((seen.observation.suffix(forest)?, seen)));
+        let onmicrosoft = "its users would sign in with onmicrosoft.com names";
+        match suffix {
+            None => format!(
+                "whether {forest} is a verified domain of the tenant is not known (entrain tenant read): where it is not, {onmicrosoft}"
+            ),
+            Some((Suffix::Verified, seen)) => format!(
+                "{forest} is a verified domain of the tenant, as read at {}",
+                seen.observation.at
+            ),
+            Some((Suffix::NotVerified, _)) => format!(
+                "{forest} was added to the tenant and is not verified: put the TXT record that the admin center shows into its DNS, and verify it before the wizard; until then {onmicrosoft}"
+            ),
+            Some((Suffix::NotAdded, _)) => format!(
+                "{forest} is no domain of the tenant: add it (admin center, Custom domain names), put its TXT record into DNS and verify it before the wizard; until then {onmicrosoft}"
+            ),
+        }
+    });
+    let words: Vec<String> = words.collect();
+    for server in installs {
+        if let Some(part) = targets.get_mut(server) {
+            part.why.extend(words.iter().cloned());
+        }
+    }
+    let unverified = words
+        .into_iter()
+        .filter(|word| word.contains("verify it before"));
+    warnings.extend(unverified);
 }
 
 /// Why nothing happens on a Connect server whose service is stopped and disabled.

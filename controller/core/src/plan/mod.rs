@@ -104,6 +104,12 @@ impl TargetPlan {
         self.guides(ConnectWork::InstallActive) || self.phases.get(phase).is_some_and(switches)
     }
 
+    /// True when a person installs Connect there.
+    #[must_use]
+    pub fn installs_connect(&self) -> bool {
+        self.guides(ConnectWork::InstallActive) || self.guides(ConnectWork::InstallStaging)
+    }
+
     fn guides(&self, work: ConnectWork) -> bool {
         self.phases.iter().any(|phase| guides(phase, work))
     }

@@ -87,6 +87,7 @@ fn pages(of: &str) -> BTreeSet<String> {
         policy: &Policy::default(),
         known: &known,
         artifacts: &artifacts,
+        tenants: &controller_core::tenant::Tenants::new(),
         purpose: Purpose::Install,
     };
     let plan = match of {

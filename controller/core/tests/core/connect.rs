@@ -44,6 +44,7 @@ fn express(server: &str, known: &Fleetwide) -> Plan {
         policy: &Policy::default(),
         known,
         artifacts: &common::artifacts(),
+        tenants: &controller_core::tenant::Tenants::new(),
         purpose: Purpose::Install,
     })
 }
@@ -261,6 +262,7 @@ fn upgrade(modes: [Option<bool>; 2]) -> Plan {
         policy: &Policy::default(),
         known: &known,
         artifacts: &common::artifacts(),
+        tenants: &controller_core::tenant::Tenants::new(),
         purpose: Purpose::Install,
     })
 }

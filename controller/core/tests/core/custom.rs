@@ -67,6 +67,7 @@ fn plan_over(topology: &Topology, known: &Fleetwide) -> Plan {
         policy: &Policy::default(),
         known,
         artifacts: &common::artifacts(),
+        tenants: &controller_core::tenant::Tenants::new(),
         purpose: Purpose::Install,
     })
 }

@@ -144,6 +144,7 @@ impl Sim {
             policy: &policy,
             known: &known,
             artifacts: &common::artifacts(),
+            tenants: &controller_core::tenant::Tenants::new(),
             purpose,
         });
         let applied = Record::Applied {

@@ -14,4 +14,5 @@ mod retire;
 mod roster;
 mod schema;
 mod switch;
+mod tenant;
 mod waves;

@@ -213,6 +213,7 @@ proptest! {
             policy: &Policy::default(),
             known: &known,
             artifacts: &common::artifacts(),
+            tenants: &controller_core::tenant::Tenants::new(),
             purpose: Purpose::Install,
         });
         holds(&plan, &known)?;

@@ -270,6 +270,7 @@ impl Case {
             policy: &policy,
             known: &known,
             artifacts: &artifacts,
+            tenants: &controller_core::tenant::Tenants::new(),
             purpose,
         };
         match self.ask {

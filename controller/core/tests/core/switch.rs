@@ -66,6 +66,7 @@ fn to(server: &str, topology: &Topology, known: &Fleetwide) -> Result<Plan, Stri
         policy: &Policy::default(),
         known,
         artifacts: &common::artifacts(),
+        tenants: &controller_core::tenant::Tenants::new(),
         purpose: Purpose::Verify,
     };
     switch(inputs, &server.parse().unwrap())
@@ -171,6 +172,7 @@ fn a_preferred_server_that_is_staging_is_proposed_and_nothing_more() {
             policy: &Policy::default(),
             known: &known(),
             artifacts: &common::artifacts(),
+            tenants: &controller_core::tenant::Tenants::new(),
             purpose: Purpose::Install,
         })
     };
@@ -385,6 +387,7 @@ fn instead(off: &str, known: &Fleetwide) -> Result<Plan, String> {
         policy: &Policy::default(),
         known,
         artifacts: &common::artifacts(),
+        tenants: &controller_core::tenant::Tenants::new(),
         purpose: Purpose::Verify,
     };
     failover(inputs, &"c2.a.test".parse().unwrap(), &off.parse().unwrap())
@@ -463,6 +466,7 @@ fn a_fenced_server_counts_as_not_active_and_is_left_alone() {
             policy: &Policy::default(),
             known: &known,
             artifacts: &common::artifacts(),
+            tenants: &controller_core::tenant::Tenants::new(),
             purpose,
         });
         let part = &plan.targets[&"c1.a.test".parse().unwrap()];

@@ -51,6 +51,7 @@ fn planned(waves: &str) -> Plan {
         policy: &policy,
         known: &known,
         artifacts: &Artifacts::new(),
+        tenants: &controller_core::tenant::Tenants::new(),
         purpose: Purpose::Verify,
     })
 }

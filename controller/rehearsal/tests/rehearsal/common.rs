@@ -105,6 +105,7 @@ pub(crate) fn planned(
         policy: &policy,
         known: &known,
         artifacts: &artifacts,
+        tenants: &controller_core::tenant::Tenants::new(),
         purpose: Purpose::Install,
     });
     (plan, known)
@@ -156,6 +157,7 @@ fn swapping(off: Option<&str>, text: &str) -> (Plan, Fleetwide) {
         policy: &policy,
         known: &known,
         artifacts: &Artifacts::new(),
+        tenants: &controller_core::tenant::Tenants::new(),
         purpose: Purpose::Verify,
     };
     let second = target("c2.corp.test");

@@ -1,0 +1,489 @@
+//! What a tenant shows of itself, as somebody with a token of theirs read it from Microsoft Graph (product facts 1.8, 5, 6):
+//! agents, configurations with their jobs, domains, the last synchronization. It is an observation with its time and its
+//! reader, never the controller's own knowledge: what is not seen there is *not seen in tenant*. Some names of fields are
+//! general knowledge and unverified (`[K]` in the sheet); an answer of another shape is *not seen*, with the reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use protocol::event::Grade;
+use protocol::{DomainName, TargetId, TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::facts::Fleetwide;
+
+/// The application template of cloud sync's configurations (1.8 [P]).
+pub const TEMPLATE: &str = "1a4721b3-e57f-4451-ae87-ef078703ec94";
+
+/// The job that synchronizes users and groups (1.8 [P]).
+const JOB: &str = "AD2AADProvisioning";
+
+/// A cycle runs every two minutes (1.10 [P]); after so long without a success something is wrong (PV14).
+const LATE: Duration = Duration::from_secs(15 * 60);
+
+/// A cycle of Connect runs every half hour (2.12 [P]); after so long without one something is wrong (PV36).
+const CONNECT_LATE: Duration = Duration::from_secs(35 * 60);
+
+/// A part of what was asked: seen, or why not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part<T> {
+    /// What came.
+    Seen(T),
+    /// Why nothing came.
+    NotSeen(String),
+}
+
+impl<T> Part<T> {
+    /// What came.
+    #[must_use]
+    pub const fn seen(&self) -> Option<&T> {
+        match self {
+            Self::Seen(seen) => Some(seen),
+            Self::NotSeen(_) => None,
+        }
+    }
+
+    /// What could be read of an answer.
+    pub fn read<E: ToString>(
+        answer: Result<Value, E>,
+        read: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Self {
+        match answer {
+            Ok(value) => read(&value).map_or_else(
+                |why| Self::NotSeen(format!("the answer cannot be read: {why}")),
+                Self::Seen,
+            ),
+            Err(why) => Self::NotSeen(why.to_string()),
+        }
+    }
+}
+
+/// A provisioning agent in the tenant's list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSeen {
+    /// Name of its machine, as the tenant has it.
+    pub machine: String,
+    /// Its status, as the tenant words it.
+    pub status: String,
+}
+
+impl AgentSeen {
+    /// The tenant calls it active.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.status.eq_ignore_ascii_case("active")
+    }
+
+    /// It is that server: by its whole name, or by its first label where the tenant has no more.
+    fn is(&self, target: &TargetId) -> bool {
+        let name = target.as_str();
+        let first = name.split('.').next().unwrap_or_default();
+        let own = if self.machine.contains('.') {
+            name
+        } else {
+            first
+        };
+        own.eq_ignore_ascii_case(&self.machine)
+    }
+}
+
+/// A job of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its template.
+    pub template: String,
+    /// `status.code`.
+    pub status: String,
+    /// `status.quarantine` is there: most of its calls fail.
+    pub quarantined: bool,
+    /// End of the last run that succeeded.
+    pub last_success: Option<Timestamp>,
+}
+
+/// A configuration of cloud sync.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// Its name: the portal names it after the domain.
+    pub name: String,
+    /// Its jobs.
+    pub jobs: Part<Vec<Job>>,
+}
+
+/// What the tenant says of directory synchronization as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Organization {
+    /// `onPremisesSyncEnabled`; a tenant that never had it says nothing, which counts as off.
+    pub sync_enabled: bool,
+    /// `onPremisesLastSyncDateTime`.
+    pub last_sync: Option<Timestamp>,
+}
+
+/// A domain of the tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainSeen {
+    /// Its name, in lower case.
+    pub name: String,
+    /// It is verified.
+    pub verified: bool,
+}
+
+/// What a tenant showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    /// Which tenant.
+    pub tenant: TenantId,
+    /// When it was asked, by the clock of whoever asked.
+    pub at: Timestamp,
+    /// Its provisioning agents.
+    pub agents: Part<Vec<AgentSeen>>,
+    /// Its configurations of cloud sync.
+    pub configurations: Part<Vec<Configuration>>,
+    /// Its synchronization as a whole.
+    pub organization: Part<Organization>,
+    /// Its domains.
+    pub domains: Part<Vec<DomainSeen>>,
+}
+
+/// An observation and who brought it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// What was seen.
+    pub observation: Observation,
+    /// Who read it.
+    pub by: String,
+}
+
+/// Tenants as they were last read.
+pub type Tenants = BTreeMap<TenantId, Seen>;
+
+fn text(value: &Value, name: &str) -> Result<String, String> {
+    let text = value[name].as_str();
+    text.map(ToOwned::to_owned)
+        .ok_or_else(|| format!("no {name}"))
+}
+
+fn time(value: &Value) -> Option<Timestamp> {
+    let at: jiff::Timestamp = value.as_str()?.parse().ok()?;
+    // Graph's way to say "never".
+    let millis = at.as_millisecond();
+    (millis > 0).then(|| Timestamp::from_millis(millis))
+}
+
+fn all<T>(value: &Value, read: impl Fn(&Value) -> Result<T, String>) -> Result<Vec<T>, String> {
+    let items = value["value"].as_array().ok_or("no list")?;
+    items.iter().map(read).collect()
+}
+
+/// The agents of an answer to `onPremisesPublishingProfiles/provisioning/agents`.
+///
+/// # Errors
+/// What it lacks.
+pub fn agents(answer: &Value) -> Result<Vec<AgentSeen>, String> {
+    all(answer, |agent| {
+        Ok(AgentSeen {
+            machine: text(agent, "machineName")?,
+            status: text(agent, "status")?,
+        })
+    })
+}
+
+/// Ids and names of the configurations of an answer to `servicePrincipals`.
+///
+/// # Errors
+/// What it lacks.
+pub fn principals(answer: &Value) -> Result<Vec<(String, String)>, String> {
+    all(answer, |principal| {
+        Ok((text(principal, "id")?, text(principal, "displayName")?))
+    })
+}
+
+/// The jobs of an answer to `synchronization/jobs`.
+///
+/// # Errors
+/// What it lacks.
+pub fn jobs(answer: &Value) -> Result<Vec<Job>, String> {
+    all(answer, |job| {
+        let status = &job["status"];
+        Ok(Job {
+            template: text(job, "templateId")?,
+            status: text(status, "code")?,
+            quarantined: !status["quarantine"].is_null(),
+            last_success: time(&status["lastSuccessfulExecution"]["timeEnded"]),
+        })
+    })
+}
+
+/// The organization of an answer to `organization`.
+///
+/// # Errors
+/// When it is another tenant's, or what it lacks.
+pub fn organization(answer: &Value, tenant: &TenantId) -> Result<Organization, String> {
+    let found = all(answer, |one| {
+        let organization = Organization {
+            sync_enabled: one["onPremisesSyncEnabled"].as_bool().unwrap_or(false),
+            last_sync: time(&one["onPremisesLastSyncDateTime"]),
+        };
+        Ok((text(one, "id")?, organization))
+    })?;
+    let mut found = found.into_iter();
+    match found.next() {
+        Some((id, organization)) if id.eq_ignore_ascii_case(tenant.as_str()) => Ok(organization),
+        Some((id, _)) => Err(format!("it is of tenant {id}")),
+        None => Err("no organization".to_owned()),
+    }
+}
+
+/// The domains of an answer to `domains`.
+///
+/// # Errors
+/// What it lacks.
+pub fn domains(answer: &Value) -> Result<Vec<DomainSeen>, String> {
+    all(answer, |domain| {
+        Ok(DomainSeen {
+            name: text(domain, "id")?.to_lowercase(),
+            verified: domain["isVerified"].as_bool().ok_or("no isVerified")?,
+        })
+    })
+}
+
+/// How a domain stands in a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suffix {
+    /// Users may sign in with names of it.
+    Verified,
+    /// It was added and is not verified.
+    NotVerified,
+    /// It was never added.
+    NotAdded,
+}
+
+impl Observation {
+    /// How a domain stands in the tenant, by itself or by one above it: a verified domain brings its subdomains along.
+    #[must_use]
+    pub fn suffix(&self, domain: &DomainName) -> Option<Suffix> {
+        let domains = self.domains.seen()?;
+        let parsed = |seen: &DomainSeen| seen.name.parse::<DomainName>().ok();
+        let above = |seen: &&DomainSeen| parsed(seen).is_some_and(|name| domain.is_within(&name));
+        if domains.iter().any(|seen| seen.verified && above(&seen)) {
+            return Some(Suffix::Verified);
+        }
+        let own = domains.iter().any(|seen| seen.name == domain.as_str());
+        Some(if own {
+            Suffix::NotVerified
+        } else {
+            Suffix::NotAdded
+        })
+    }
+
+    /// The agent of a server; `None` where the tenant lists none, or where a short name could be several servers'.
+    fn agent<'a>(&'a self, target: &TargetId, all: &BTreeSet<&TargetId>) -> Option<&'a AgentSeen> {
+        let mut own = self.agents.seen()?.iter().filter(|agent| agent.is(target));
+        let agent = own.next()?;
+        let namesakes = all.iter().filter(|other| agent.is(other)).count();
+        (own.next().is_none() && namesakes <= 1).then_some(agent)
+    }
+
+    fn configuration(&self, domain: &DomainName) -> Option<&Configuration> {
+        let configurations = self.configurations.seen()?;
+        let own = |one: &&Configuration| one.name.eq_ignore_ascii_case(domain.as_str());
+        configurations.iter().find(own)
+    }
+
+    fn job(&self, domain: &DomainName) -> Option<&Job> {
+        let jobs = self.configuration(domain)?.jobs.seen()?;
+        jobs.iter().find(|job| job.template == JOB)
+    }
+
+    fn is_healthy(&self, domain: &DomainName) -> bool {
+        self.job(domain).is_some_and(|job| {
+            let late = |at: Timestamp| self.at.since(at) > LATE;
+            !job.quarantined && job.last_success.is_some_and(|at| !late(at))
+        })
+    }
+
+    /// The grade that the tenant shows for a server that serves these domains: *active*, and *syncing* where the job of each
+    /// of them succeeded lately.
+    #[must_use]
+    pub fn grade(
+        &self,
+        target: &TargetId,
+        all: &BTreeSet<&TargetId>,
+        domains: Option<&BTreeSet<DomainName>>,
+    ) -> Option<Grade> {
+        self.agent(target, all).filter(|agent| agent.is_active())?;
+        let syncing = domains.is_some_and(|domains| {
+            !domains.is_empty() && domains.iter().all(|domain| self.is_healthy(domain))
+        });
+        Some(if syncing {
+            Grade::Syncing
+        } else {
+            Grade::ActiveInTenant
+        })
+    }
+}
+
+/// A remark on what a tenant showed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Remark {
+    /// The probe: those of section 6 of the product facts, or `TN` for Entrain's own.
+    pub id: String,
+    /// What is so.
+    pub what: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+/// Holds what a tenant showed against what the fleet reports.
+#[must_use]
+pub fn look(seen: &Observation, known: &Fleetwide, connect: bool) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    let mut remark = |id: &str, what: String, fix: &str| {
+        remarks.push(Remark {
+            id: id.to_owned(),
+            what,
+            fix: fix.to_owned(),
+        });
+    };
+    let ours: BTreeMap<&TargetId, Option<&BTreeSet<DomainName>>> = known
+        .iter()
+        .filter(|(_, known)| {
+            let facts = known.facts.as_ref().map(|(_, facts)| facts);
+            let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
+            agent.is_some_and(|agent| {
+                agent.is_configured() && agent.tenant.as_ref() == Some(&seen.tenant)
+            })
+        })
+        .map(|(target, known)| (target, known.domains.as_ref()))
+        .collect();
+    let all: BTreeSet<&TargetId> = known.keys().collect();
+    let mut serving: BTreeMap<&DomainName, usize> = BTreeMap::new();
+    if let Some(listed) = seen.agents.seen() {
+        for (target, domains) in &ours {
+            match seen.agent(target, &all) {
+                Some(agent) if agent.is_active() => {
+                    for domain in domains.iter().flat_map(|domains| domains.iter()) {
+                        *serving.entry(domain).or_default() += 1;
+                    }
+                }
+                Some(agent) => remark(
+                    "PV11",
+                    format!("{target}: the tenant calls its agent {}", agent.status),
+                    "see on the server that its service runs and reaches the cloud: entrain plan --verify",
+                ),
+                None => remark(
+                    "PV11",
+                    format!(
+                        "{target}: the tenant does not list its agent, or by a name that is not clear"
+                    ),
+                    "an agent shows within 15 minutes; later, treat it as a registration that failed",
+                ),
+            }
+        }
+        for agent in listed.iter().filter(|agent| agent.is_active()) {
+            if !all.iter().any(|target| agent.is(target)) {
+                remark(
+                    "TN01",
+                    format!(
+                        "{}: active in the tenant, and no server of this fleet",
+                        agent.machine
+                    ),
+                    "bring it in with a join file, or have it taken off: whoever runs it can change what is synchronized",
+                );
+            }
+        }
+    }
+    let domains: BTreeSet<&DomainName> = ours.values().flatten().copied().flatten().collect();
+    for domain in domains {
+        if seen.agents.seen().is_some() {
+            let active = serving.get(domain).copied().unwrap_or(0);
+            if active < 2 {
+                remark(
+                    "PV12",
+                    format!("{domain}: {active} active agents in the tenant"),
+                    "two are the least, three what the vendor recommends: add a host to its group",
+                );
+            }
+        }
+        if seen.configurations.seen().is_none() {
+            continue;
+        }
+        let Some(configuration) = seen.configuration(domain) else {
+            remark(
+                "PV13",
+                format!("{domain}: no configuration of that name in the tenant"),
+                "make one in the admin center (Cloud sync, New configuration): until then nothing is synchronized",
+            );
+            continue;
+        };
+        match (&configuration.jobs, seen.job(domain)) {
+            (Part::NotSeen(why), _) => remark(
+                "PV13",
+                format!("{domain}: its jobs were not seen: {why}"),
+                "read them with an account that may",
+            ),
+            (Part::Seen(_), None) => remark(
+                "PV13",
+                format!("{domain}: its configuration has no job {JOB}"),
+                "see the configuration in the admin center",
+            ),
+            (Part::Seen(_), Some(job)) if job.quarantined => remark(
+                "PV14",
+                format!("{domain}: its job is in quarantine: most calls fail"),
+                "mend the cause, then clear the quarantine or restart the job in the admin center",
+            ),
+            (Part::Seen(_), Some(_)) if !seen.is_healthy(domain) => remark(
+                "PV14",
+                format!("{domain}: its job has not succeeded within 15 minutes"),
+                "see its provisioning logs in the admin center",
+            ),
+            (Part::Seen(_), Some(_)) => {}
+        }
+    }
+    if let Some(organization) = seen.organization.seen()
+        && connect
+    {
+        let late = organization
+            .last_sync
+            .is_none_or(|at| seen.at.since(at) > CONNECT_LATE);
+        if late {
+            let last = organization.last_sync;
+            let last = last.map_or_else(|| "never".to_owned(), |at| at.to_string());
+            remark(
+                "PV36",
+                format!("the tenant's last synchronization by Connect: {last}"),
+                "see the scheduler of the active server: entrain plan --verify",
+            );
+        }
+    }
+    for (what, why) in seen.unseen() {
+        remark(
+            "TN02",
+            format!("not seen in the tenant: {what}: {why}"),
+            "read it with an account that may: OnPremisesPublishingProfiles.ReadWrite.All, Synchronization.Read.All, Organization.Read.All, Domain.Read.All",
+        );
+    }
+    remarks
+}
+
+impl Observation {
+    fn unseen(&self) -> Vec<(&'static str, &str)> {
+        fn why<T>(part: &Part<T>) -> Option<&str> {
+            match part {
+                Part::Seen(_) => None,
+                Part::NotSeen(why) => Some(why),
+            }
+        }
+        let parts = [
+            ("agents", why(&self.agents)),
+            ("configurations", why(&self.configurations)),
+            ("organization", why(&self.organization)),
+            ("domains", why(&self.domains)),
+        ];
+        let unseen = parts.into_iter();
+        unseen
+            .filter_map(|(what, why)| Some((what, why?)))
+            .collect()
+    }
+}

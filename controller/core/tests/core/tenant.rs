@@ -1,0 +1,246 @@
+//! What a tenant shows: read from answers, held against the fleet, and never taken for more than it is.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use controller_core::facts::{Fleetwide, Known};
+use controller_core::tenant::{
+    AgentSeen, Configuration, DomainSeen, Job, Observation, Organization, Part, Suffix, agents,
+    domains, jobs, look, organization, principals,
+};
+use protocol::event::Grade;
+use protocol::facts::{ProvisioningAgentFacts, ServiceState};
+use protocol::{Digest, DomainName, Fingerprint, TargetId, TenantId, Timestamp};
+use serde_json::json;
+
+use crate::common;
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
+
+fn id() -> TenantId {
+    TENANT.parse().unwrap()
+}
+
+fn minutes_ago(minutes: u64) -> Option<Timestamp> {
+    Some(NOW.minus(Duration::from_secs(minutes * 60)))
+}
+
+fn job(last_success: Option<Timestamp>, quarantined: bool) -> Job {
+    Job {
+        template: "AD2AADProvisioning".to_owned(),
+        status: "Active".to_owned(),
+        quarantined,
+        last_success,
+    }
+}
+
+/// Two active agents that serve a.test, whose job succeeded two minutes ago.
+fn sound() -> Observation {
+    let agent = |machine: &str| AgentSeen {
+        machine: machine.to_owned(),
+        status: "active".to_owned(),
+    };
+    Observation {
+        tenant: id(),
+        at: NOW,
+        agents: Part::Seen(vec![agent("s1.a.test"), agent("S2")]),
+        configurations: Part::Seen(vec![Configuration {
+            name: "A.test".to_owned(),
+            jobs: Part::Seen(vec![job(minutes_ago(2), false)]),
+        }]),
+        organization: Part::Seen(Organization {
+            sync_enabled: true,
+            last_sync: minutes_ago(10),
+        }),
+        domains: Part::Seen(vec![DomainSeen {
+            name: "a.test".to_owned(),
+            verified: true,
+        }]),
+    }
+}
+
+fn known(names: &[&str]) -> Fleetwide {
+    let entry = |name: &&str| {
+        let agent = ProvisioningAgentFacts {
+            version: Some(common::AGENT),
+            tenant: Some(id()),
+            service: Some(ServiceState::Running),
+            account: Some("A\\provAgentgMSA$".to_owned()),
+            options: None,
+        };
+        let known = Known {
+            facts: Some((NOW, common::facts(Some(agent), None))),
+            domains: Some(BTreeSet::from(["a.test".parse().unwrap()])),
+            ..Known::of(Fingerprint(Digest::of(name.as_bytes())))
+        };
+        (name.parse().unwrap(), known)
+    };
+    names.iter().map(entry).collect()
+}
+
+fn remarks(seen: &Observation, names: &[&str]) -> Vec<String> {
+    let remarks = look(seen, &known(names), true);
+    remarks
+        .into_iter()
+        .map(|one| format!("{} {}", one.id, one.what))
+        .collect()
+}
+
+#[test]
+fn where_all_is_well_nothing_stands_out() {
+    assert_eq!(remarks(&sound(), &["s1.a.test", "s2.a.test"]), [""; 0]);
+}
+
+#[test]
+fn each_thing_that_is_wrong_is_one_remark() {
+    let both = ["s1.a.test", "s2.a.test"];
+    let mut gone = sound();
+    gone.agents = Part::Seen(vec![gone.agents.seen().unwrap()[0].clone()]);
+    let said = remarks(&gone, &both);
+    assert!(
+        said[0].starts_with("PV11 s2.a.test: the tenant does not list"),
+        "{said:?}"
+    );
+    assert!(said[1].starts_with("PV12 a.test: 1 active"), "{said:?}");
+    let mut other = sound();
+    other.configurations = Part::Seen(Vec::new());
+    assert!(remarks(&other, &both)[0].starts_with("PV13 a.test: no configuration"));
+    for (job, word) in [
+        (job(minutes_ago(2), true), "quarantine"),
+        (job(minutes_ago(16), false), "within 15 minutes"),
+        (job(None, false), "within 15 minutes"),
+    ] {
+        let mut ill = sound();
+        ill.configurations = Part::Seen(vec![Configuration {
+            name: "a.test".to_owned(),
+            jobs: Part::Seen(vec![job]),
+        }]);
+        let said = remarks(&ill, &both);
+        assert!(
+            said[0].starts_with("PV14") && said[0].contains(word),
+            "{said:?}"
+        );
+        assert_eq!(said.len(), 1);
+    }
+    let mut late = sound();
+    late.organization = Part::Seen(Organization {
+        sync_enabled: true,
+        last_sync: minutes_ago(36),
+    });
+    assert!(remarks(&late, &both)[0].starts_with("PV36"));
+    let mut unseen = sound();
+    unseen.agents = Part::NotSeen("403".to_owned());
+    assert_eq!(
+        remarks(&unseen, &both),
+        ["TN02 not seen in the tenant: agents: 403"]
+    );
+    let said = remarks(&sound(), &["s1.a.test"]);
+    assert!(
+        said.iter().any(|one| one.starts_with("TN01 S2: active")),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_short_name_that_could_be_two_servers_is_nobodys() {
+    let names: Vec<TargetId> = ["s2.a.test", "s2.b.test"]
+        .map(|name| name.parse().unwrap())
+        .into();
+    let served = BTreeSet::from(["a.test".parse().unwrap()]);
+    let grade = |all: &[&TargetId]| {
+        let all = all.iter().copied().collect();
+        sound().grade(&names[0], &all, Some(&served))
+    };
+    assert_eq!(grade(&[&names[0]]), Some(Grade::Syncing));
+    assert_eq!(grade(&[&names[0], &names[1]]), None);
+}
+
+#[test]
+fn a_grade_is_what_was_seen_and_no_more() {
+    let target: TargetId = "s1.a.test".parse().unwrap();
+    let all = BTreeSet::from([&target]);
+    let domain = |name: &str| -> BTreeSet<DomainName> { BTreeSet::from([name.parse().unwrap()]) };
+    let grade = |seen: &Observation, domains: Option<&BTreeSet<DomainName>>| {
+        seen.grade(&target, &all, domains)
+    };
+    assert_eq!(
+        grade(&sound(), Some(&domain("a.test"))),
+        Some(Grade::Syncing)
+    );
+    // Which domains it serves is not known, or another one's job was not seen.
+    assert_eq!(grade(&sound(), None), Some(Grade::ActiveInTenant));
+    assert_eq!(
+        grade(&sound(), Some(&domain("b.test"))),
+        Some(Grade::ActiveInTenant)
+    );
+    let mut inactive = sound();
+    inactive.agents = Part::Seen(vec![AgentSeen {
+        machine: "s1.a.test".to_owned(),
+        status: "inactive".to_owned(),
+    }]);
+    assert_eq!(grade(&inactive, Some(&domain("a.test"))), None);
+}
+
+#[test]
+fn a_verified_domain_brings_those_below_it_along() {
+    let suffix = |name: &str| sound().suffix(&name.parse().unwrap()).unwrap();
+    assert_eq!(suffix("a.test"), Suffix::Verified);
+    assert_eq!(suffix("emea.a.test"), Suffix::Verified);
+    assert_eq!(suffix("b.test"), Suffix::NotAdded);
+    assert_eq!(suffix("nota.test"), Suffix::NotAdded);
+    let mut waits = sound();
+    waits.domains = Part::Seen(vec![DomainSeen {
+        name: "a.test".to_owned(),
+        verified: false,
+    }]);
+    assert_eq!(
+        waits.suffix(&"a.test".parse().unwrap()),
+        Some(Suffix::NotVerified)
+    );
+    waits.domains = Part::NotSeen("403".to_owned());
+    assert_eq!(waits.suffix(&"a.test".parse().unwrap()), None);
+}
+
+#[test]
+fn answers_are_read_and_those_of_another_shape_say_what_they_lack() {
+    let list = |one: serde_json::Value| json!({ "value": [one] });
+    let agent = list(json!({ "machineName": "s1", "status": "active" }));
+    assert_eq!(agents(&agent).unwrap()[0].machine, "s1");
+    assert_eq!(
+        agents(&list(json!({ "status": "active" }))).unwrap_err(),
+        "no machineName"
+    );
+    assert_eq!(agents(&json!({})).unwrap_err(), "no list");
+    let principal = list(json!({ "id": "1", "displayName": "a.test" }));
+    assert_eq!(
+        principals(&principal).unwrap(),
+        [("1".to_owned(), "a.test".to_owned())]
+    );
+    let success = json!({ "timeEnded": "2026-09-21T13:24:00Z" });
+    let ran = list(
+        json!({ "templateId": "AD2AADProvisioning", "status": { "code": "Active", "quarantine": null, "lastSuccessfulExecution": success } }),
+    );
+    let ran = &jobs(&ran).unwrap()[0];
+    assert!(!ran.quarantined && ran.last_success.is_some());
+    let never = json!({ "timeEnded": "0001-01-01T00:00:00Z" });
+    let never = list(
+        json!({ "templateId": "x", "status": { "code": "NotRun", "lastSuccessfulExecution": never } }),
+    );
+    assert_eq!(jobs(&never).unwrap()[0].last_success, None);
+    let of = |id: &str| {
+        organization(
+            &list(json!({ "id": id, "onPremisesSyncEnabled": null })),
+            &self::id(),
+        )
+    };
+    assert!(!of(TENANT).unwrap().sync_enabled);
+    let other = "77aa0000-0000-0000-0000-000000000000";
+    assert_eq!(of(other).unwrap_err(), format!("it is of tenant {other}"));
+    assert!(domains(&list(json!({ "id": "A.test", "isVerified": true }))).unwrap()[0].verified);
+    assert!(domains(&list(json!({ "id": "a.test" }))).is_err());
+}

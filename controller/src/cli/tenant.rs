@@ -1,0 +1,206 @@
+//! What a tenant shows: read here, with a token that stays in this process, and told to the controller.
+
+use std::io::{BufRead as _, IsTerminal as _};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use controller_core::finding::nearest;
+use controller_core::tenant::{Observation, Part};
+use controller_core::topology::{Document, Tenant, parse};
+use protocol::secret::AccessToken;
+use protocol::signed::ControllerKind;
+
+use crate::cli::args::{Documents, TenantAct};
+use crate::cli::documents::read_topology;
+use crate::cli::exit;
+use crate::cli::output::{self, count, table};
+use crate::graph::{self, Graph};
+use crate::http::client::Client;
+use crate::http::types::{Done, Status, TenantRow};
+
+pub(super) async fn tenant(client: &Client, act: TenantAct) -> anyhow::Result<u8> {
+    match act {
+        TenantAct::Show { json } => show(client, json.json).await,
+        TenantAct::Read {
+            tenant,
+            documents,
+            every,
+            proxy,
+            stand_in,
+        } => {
+            let tenant = described(&tenant, &documents)?;
+            // Whoever asks no controller finds that out before a token is typed.
+            let status: Status = client.get("/v1/status").await?;
+            if stand_in.is_some() && status.kind != ControllerKind::Simulated.as_str() {
+                bail!("a stand-in takes the place of the service for a simulated controller alone");
+            }
+            let token = token(&tenant)?;
+            let graph = match stand_in {
+                Some(port) => Graph::loopback(port, token.clone()),
+                None => {
+                    let host = graph::host(tenant.cloud);
+                    Graph::new((host, 443), graph::roots()?, proxy, token.clone())?
+                }
+            };
+            read(client, &graph, &tenant, &token, every).await
+        }
+    }
+}
+
+async fn read(
+    client: &Client,
+    graph: &Graph,
+    tenant: &Tenant,
+    token: &str,
+    every: Option<u64>,
+) -> anyhow::Result<u8> {
+    let lapses = AccessToken::read(token).and_then(|token| token.expires);
+    loop {
+        let observation = graph.observe(&tenant.id, crate::now()).await;
+        output::print(&summary(&observation));
+        if let (Part::NotSeen(why), Part::NotSeen(_), Part::NotSeen(_), Part::NotSeen(_)) = (
+            &observation.agents,
+            &observation.configurations,
+            &observation.organization,
+            &observation.domains,
+        ) {
+            bail!("nothing was seen, and nothing is kept: {why}");
+        }
+        let done: Done = client.post("/v1/tenants", &observation).await?;
+        output::print(&done.done);
+        let Some(minutes) = every else {
+            return Ok(exit::OK);
+        };
+        let pause = Duration::from_secs(minutes * 60);
+        if let Some(lapses) = lapses.filter(|lapses| crate::now().plus(pause) >= *lapses) {
+            output::error(&format!(
+                "the token lapses at {lapses}: it is not read again"
+            ));
+            return Ok(exit::OK);
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// The tenant of that name in the topology.
+fn described(name: &str, documents: &Documents) -> anyhow::Result<Tenant> {
+    let texts = read_topology(&documents.topology)?;
+    let documents: Vec<Document> = texts
+        .into_iter()
+        .map(|text| Document {
+            file: text.file,
+            text: text.text,
+        })
+        .collect();
+    let (topology, _) = parse(&documents);
+    if let Some(tenant) = topology.tenants.get(name) {
+        return Ok(tenant.clone());
+    }
+    let names = || topology.tenants.keys().map(String::as_str);
+    match nearest(name, names()) {
+        Some(meant) => bail!("the topology describes no tenant {name}; did you mean {meant}?"),
+        None => bail!(
+            "the topology describes no tenant {name}; there are: {}",
+            names().collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+/// The access token, from standard input. One that tells that it is of another tenant, or has lapsed, is not sent anywhere.
+fn token(tenant: &Tenant) -> anyhow::Result<String> {
+    let stdin = std::io::stdin();
+    let token = if stdin.is_terminal() {
+        rpassword::prompt_password("access token for Microsoft Graph (not shown): ")?
+    } else {
+        let line = stdin.lock().lines().next().transpose()?;
+        line.context("standard input has no token")?
+    };
+    let token = token.trim().to_owned();
+    let plain = |sign: char| sign.is_ascii_graphic();
+    if token.is_empty() || !token.chars().all(plain) {
+        bail!("this is no access token: it is empty, or has signs that none has");
+    }
+    let Some(read) = AccessToken::read(&token) else {
+        return Ok(token);
+    };
+    if let Some(other) = read.tenant.filter(|other| *other != tenant.id) {
+        bail!(
+            "the token is of tenant {other}, and {} was asked for; it was sent nowhere",
+            tenant.id
+        );
+    }
+    if let Some(lapsed) = read.expires.filter(|expires| *expires <= crate::now()) {
+        bail!("the token lapsed at {lapsed}; it was sent nowhere");
+    }
+    Ok(token)
+}
+
+fn summary(seen: &Observation) -> String {
+    fn part<T>(part: &Part<T>, words: impl FnOnce(&T) -> String) -> String {
+        match part {
+            Part::Seen(seen) => words(seen),
+            Part::NotSeen(why) => format!("NOT SEEN: {why}"),
+        }
+    }
+    let agents = part(&seen.agents, |agents| {
+        let active = agents.iter().filter(|agent| agent.is_active()).count();
+        format!("{}, {active} active", count(agents.len(), "agent"))
+    });
+    let configurations = part(&seen.configurations, |all| {
+        let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
+        match names.join(", ") {
+            none if none.is_empty() => "none".to_owned(),
+            names => names,
+        }
+    });
+    let organization = part(&seen.organization, |one| {
+        let last = one.last_sync;
+        let last = last.map_or_else(|| "never".to_owned(), |at| at.to_string());
+        let is = if one.sync_enabled { "on" } else { "off" };
+        format!("directory synchronization {is}, last by Connect: {last}")
+    });
+    let domains = part(&seen.domains, |domains| {
+        let word = |domain: &controller_core::tenant::DomainSeen| {
+            let is = if domain.verified {
+                ""
+            } else {
+                " (not verified)"
+            };
+            format!("{}{is}", domain.name)
+        };
+        domains.iter().map(word).collect::<Vec<_>>().join(", ")
+    });
+    format!(
+        "tenant {} at {}\n  agents          {agents}\n  configurations  {configurations}\n  organization    {organization}\n  domains         {domains}",
+        seen.tenant, seen.at
+    )
+}
+
+async fn show(client: &Client, json: bool) -> anyhow::Result<u8> {
+    let rows: Vec<TenantRow> = client.get("/v1/tenants").await?;
+    if json {
+        return output::json(&rows).map(|()| exit::OK);
+    }
+    if rows.is_empty() {
+        output::print("no tenant was read yet: entrain tenant read NAME");
+        return Ok(exit::OK);
+    }
+    for row in rows {
+        output::print(&format!(
+            "{}\n  read by         {}",
+            summary(&row.seen.observation),
+            row.seen.by
+        ));
+        let lines: Vec<Vec<String>> = row
+            .remarks
+            .iter()
+            .map(|remark| vec![remark.id.clone(), remark.what.clone(), remark.fix.clone()])
+            .collect();
+        if lines.is_empty() {
+            output::print("nothing stands out");
+        } else {
+            output::print(&table(&["", "WHAT", "WHAT TO DO"], &lines));
+        }
+    }
+    Ok(exit::OK)
+}

@@ -1,0 +1,401 @@
+//! Reads a tenant through Microsoft Graph (product facts 1.8), for whoever has a token: the command line asks, with a token
+//! from standard input that goes nowhere else. Nothing is ever written to a tenant.
+//!
+//! It speaks HTTP/1.1 over TLS 1.3 or 1.2 to one host. An answer that sends on to another host is not followed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use controller_core::tenant::{
+    Configuration, Observation, Part, TEMPLATE, agents, domains, jobs, organization, principals,
+};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, RETRY_AFTER};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use protocol::step::Cloud;
+use protocol::{ProxyAddress, TenantId, Timestamp};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// How long one answer may take.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// The largest answer, in bytes.
+const MAX_ANSWER: usize = 8 << 20;
+
+/// Pages of one list that are followed at most.
+const MAX_PAGES: usize = 200;
+
+/// How often, and how long at most, an answer of "too many requests" is waited out.
+const BUSY: (u32, Duration) = (5, Duration::from_secs(60));
+
+/// The host of Microsoft Graph in a cloud ([K]: the sheet names that of the commercial cloud alone).
+#[must_use]
+pub const fn host(cloud: Cloud) -> &'static str {
+    match cloud {
+        Cloud::Commercial => "graph.microsoft.com",
+        Cloud::UsGovernment => "graph.microsoft.us",
+        Cloud::China => "microsoftgraph.chinacloudapi.cn",
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum GraphError {
+    /// There is no way to the host.
+    #[error("no way to {host}")]
+    Unreachable {
+        /// The host.
+        host: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The proxy does not let it through.
+    #[error("the proxy does not connect to {host}: {said}")]
+    Proxy {
+        /// The host.
+        host: String,
+        /// Its first line.
+        said: String,
+    },
+    /// The trusted roots of this machine cannot be read.
+    #[error("this machine has no trusted root certificates that could be read")]
+    NoRoots,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    /// Nothing came in time.
+    #[error("no answer within {} s", ANSWER.as_secs())]
+    Late,
+    /// The service said no.
+    #[error("{status}: {said}")]
+    Refused {
+        /// Its status.
+        status: StatusCode,
+        /// Its own words.
+        said: String,
+    },
+    /// What came is no JSON, or too long.
+    #[error("the answer cannot be read: {0}")]
+    Unreadable(String),
+    /// The list goes on at another place.
+    #[error("the list goes on at another host or without end; it was not followed")]
+    Elsewhere,
+}
+
+/// Where the service is.
+#[derive(Clone)]
+enum Way {
+    /// TLS to this host, through that proxy where there is one.
+    Tls {
+        connector: TlsConnector,
+        name: ServerName<'static>,
+        proxy: Option<ProxyAddress>,
+    },
+    /// A stand-in on this machine, for models.
+    Loopback,
+}
+
+/// A client with one token.
+pub struct Graph {
+    /// `host:port`.
+    authority: String,
+    /// As it stands in links.
+    base: String,
+    way: Way,
+    token: String,
+}
+
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Graph")
+            .field("authority", &self.authority)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The roots that this machine trusts.
+///
+/// # Errors
+/// When there are none.
+pub fn roots() -> Result<RootCertStore, GraphError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err(GraphError::NoRoots);
+    }
+    Ok(roots)
+}
+
+impl Graph {
+    /// The service at that host, by TLS under these roots.
+    ///
+    /// # Errors
+    /// When the host is no name, or TLS cannot be set up.
+    pub fn new(
+        (host, port): (&str, u16),
+        roots: RootCertStore,
+        proxy: Option<ProxyAddress>,
+        token: String,
+    ) -> Result<Self, GraphError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let broken = |error: &dyn std::fmt::Display| GraphError::Broken(error.to_string());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| broken(&error))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| broken(&error))?;
+        let base = match port {
+            443 => format!("https://{host}"),
+            port => format!("https://{host}:{port}"),
+        };
+        Ok(Self {
+            authority: format!("{host}:{port}"),
+            base,
+            way: Way::Tls {
+                connector: TlsConnector::from(Arc::new(config)),
+                name,
+                proxy,
+            },
+            token,
+        })
+    }
+
+    /// A stand-in on this machine, in the clear; for models alone.
+    #[must_use]
+    pub fn loopback(port: u16, token: String) -> Self {
+        Self {
+            authority: format!("127.0.0.1:{port}"),
+            base: format!("http://127.0.0.1:{port}"),
+            way: Way::Loopback,
+            token,
+        }
+    }
+
+    /// Everything of a tenant that this token may read; what it may not is told with the reason.
+    pub async fn observe(&self, tenant: &TenantId, at: Timestamp) -> Observation {
+        let list = async |path: &str| self.list(path).await.map_err(chain);
+        let agents_path =
+            "/beta/onPremisesPublishingProfiles/provisioning/agents?$expand=agentGroups";
+        Observation {
+            tenant: tenant.clone(),
+            at,
+            agents: Part::read(list(agents_path).await, agents),
+            configurations: self.configurations().await,
+            organization: Part::read(
+                list("/v1.0/organization?$select=id,onPremisesSyncEnabled,onPremisesLastSyncDateTime").await,
+                |answer| organization(answer, tenant),
+            ),
+            domains: Part::read(list("/v1.0/domains?$select=id,isVerified").await, domains),
+        }
+    }
+
+    async fn configurations(&self) -> Part<Vec<Configuration>> {
+        let path = format!(
+            "/v1.0/servicePrincipals?$filter=applicationTemplateId%20eq%20'{TEMPLATE}'&$select=id,displayName"
+        );
+        let found = Part::read(self.list(&path).await.map_err(chain), principals);
+        let found = match found {
+            Part::Seen(found) => found,
+            Part::NotSeen(why) => return Part::NotSeen(why),
+        };
+        let mut configurations = Vec::new();
+        for (id, name) in found {
+            // It becomes part of a path.
+            let plain = |sign: char| sign.is_ascii_alphanumeric() || sign == '-';
+            let jobs = if id.chars().all(plain) {
+                let path = format!("/beta/servicePrincipals/{id}/synchronization/jobs/");
+                Part::read(self.list(&path).await.map_err(chain), jobs)
+            } else {
+                Part::NotSeen("its id is none".to_owned())
+            };
+            configurations.push(Configuration { name, jobs });
+        }
+        Part::Seen(configurations)
+    }
+
+    /// A whole list, over all its pages, as one answer.
+    ///
+    /// # Errors
+    /// When a page does not come.
+    pub async fn list(&self, path: &str) -> Result<Value, GraphError> {
+        let mut items = Vec::new();
+        let mut next = path.to_owned();
+        for _ in 0..MAX_PAGES {
+            let mut page = self.get(&next).await?;
+            match page["value"].take() {
+                Value::Array(more) => items.extend(more),
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Object(_) => return Err(GraphError::Unreadable("no list".to_owned())),
+            }
+            let Some(link) = page["@odata.nextLink"].as_str() else {
+                return Ok(serde_json::json!({ "value": items }));
+            };
+            // The token goes to no other host.
+            let rest = link.strip_prefix(&self.base);
+            let rest = rest.filter(|rest| rest.starts_with('/'));
+            next = rest.ok_or(GraphError::Elsewhere)?.to_owned();
+        }
+        Err(GraphError::Elsewhere)
+    }
+
+    /// One answer. "Too many requests" is waited out, as long as the service says, within bounds.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub async fn get(&self, path: &str) -> Result<Value, GraphError> {
+        let (times, longest) = BUSY;
+        for left in (0..times).rev() {
+            let asked = tokio::time::timeout(ANSWER, self.ask(path)).await;
+            let (status, headers, body) = asked.map_err(|_| GraphError::Late)??;
+            if status == StatusCode::TOO_MANY_REQUESTS && left > 0 {
+                tokio::time::sleep(pause(&headers).min(longest)).await;
+                continue;
+            }
+            if !status.is_success() {
+                return Err(GraphError::Refused {
+                    status,
+                    said: words(&body),
+                });
+            }
+            let read = serde_json::from_slice(&body);
+            return read.map_err(|error| GraphError::Unreadable(error.to_string()));
+        }
+        unreachable!("the last round returns")
+    }
+
+    async fn ask(&self, path: &str) -> Result<(StatusCode, HeaderMap, Bytes), GraphError> {
+        let broken = |error: hyper::Error| GraphError::Broken(error.to_string());
+        let stream = self.connect().await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(broken)?;
+        let request = Request::get(path)
+            .header(HOST, &self.authority)
+            .header(AUTHORIZATION, format!("Bearer {}", self.token))
+            .header("accept", "application/json")
+            .body(Empty::<Bytes>::new())
+            .map_err(|error| GraphError::Broken(error.to_string()))?;
+        let answer = async {
+            let response = sender.send_request(request).await.map_err(broken)?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, MAX_ANSWER).collect().await;
+            let body = body.map_err(|error| GraphError::Unreadable(error.to_string()))?;
+            Ok((head.status, head.headers, body.to_bytes()))
+        };
+        // The connection moves as long as the answer is waited for, and ends with it.
+        tokio::pin!(connection);
+        tokio::pin!(answer);
+        tokio::select! {
+            answer = &mut answer => answer,
+            ended = &mut connection => {
+                ended.map_err(broken)?;
+                answer.await
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Stream>, GraphError> {
+        let unreachable = |host: &str| {
+            let host = host.to_owned();
+            move |source| GraphError::Unreachable { host, source }
+        };
+        let (connector, name, proxy) = match &self.way {
+            Way::Loopback => {
+                let stream = TcpStream::connect(&self.authority).await;
+                let stream = stream.map_err(unreachable(&self.authority))?;
+                return Ok(Box::new(stream));
+            }
+            Way::Tls {
+                connector,
+                name,
+                proxy,
+            } => (connector, name, proxy),
+        };
+        let first = match proxy {
+            Some(proxy) => proxy.as_str().trim_start_matches("http://"),
+            None => &self.authority,
+        };
+        let mut stream = TcpStream::connect(first)
+            .await
+            .map_err(unreachable(first))?;
+        if proxy.is_some() {
+            tunnel(&mut stream, &self.authority).await?;
+        }
+        let connected = connector.connect(name.clone(), stream).await;
+        Ok(Box::new(connected.map_err(unreachable(&self.authority))?))
+    }
+}
+
+/// A stream of either kind.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Has a proxy connect to the host.
+async fn tunnel(stream: &mut TcpStream, authority: &str) -> Result<(), GraphError> {
+    const MAX_HEAD: usize = 16 << 10;
+    let broken = |error: std::io::Error| GraphError::Broken(error.to_string());
+    let ask = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+    stream.write_all(ask.as_bytes()).await.map_err(broken)?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let byte = stream.read_u8().await.map_err(broken)?;
+        head.push(byte);
+        if head.len() > MAX_HEAD {
+            return Err(GraphError::Broken(
+                "the proxy's answer does not end".to_owned(),
+            ));
+        }
+    }
+    let head = String::from_utf8_lossy(&head);
+    let first = head.lines().next().unwrap_or_default();
+    if first.split(' ').nth(1) == Some("200") {
+        return Ok(());
+    }
+    Err(GraphError::Proxy {
+        host: authority.to_owned(),
+        said: first.chars().take(120).collect(),
+    })
+}
+
+fn pause(headers: &HeaderMap) -> Duration {
+    let seconds = headers
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok());
+    let seconds = seconds.and_then(|text| text.trim().parse().ok());
+    Duration::from_secs(seconds.unwrap_or(5))
+}
+
+/// What the service says of its refusal, short.
+fn words(body: &[u8]) -> String {
+    let value: Value = serde_json::from_slice(body).unwrap_or_default();
+    let said = value["error"]["message"]
+        .as_str()
+        .or(value["error"]["code"].as_str());
+    let said = said.unwrap_or("without a word");
+    said.chars()
+        .filter(|sign| !sign.is_control())
+        .take(200)
+        .collect()
+}
+
+fn chain(error: GraphError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,381 @@
+//! What a tenant shows is read with a token that goes nowhere else, kept as somebody's observation, and raises the grade of what
+//! was done. The service is a stand-in that keeps state.
+
+use std::sync::{Arc, Mutex};
+
+use controller::graph::{Graph, GraphError};
+use controller_core::tenant::Part;
+use e2e::graph::{StandIn, Tenant, respond};
+use e2e::{SECRET, TENANT, World, files, server, text, until};
+use protocol::{TenantId, Timestamp};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+const A: &str = "sync-01.corp.contoso.com";
+const B: &str = "sync-02.corp.contoso.com";
+
+fn shown(agents: &[(&str, &str)]) -> Tenant {
+    let agent = |(machine, status): &(&str, &str)| ((*machine).to_owned(), (*status).to_owned());
+    Tenant {
+        id: TENANT.to_owned(),
+        token: SECRET.to_owned(),
+        agents: agents.iter().map(agent).collect(),
+        domains: vec![("corp.contoso.com".to_owned(), true)],
+        configurations: vec![("corp.contoso.com".to_owned(), None, false)],
+        ..Tenant::default()
+    }
+}
+
+fn time() -> String {
+    // Seconds are enough, and what lies a little ahead is as fresh.
+    let now = controller::now().plus(std::time::Duration::from_secs(5));
+    now.to_string()
+}
+
+#[test]
+fn a_rollout_that_needs_the_tenants_word_is_done_when_the_tenant_says_it() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[]), server(B, &[])]);
+    world.add_artifact();
+    let topology = world.topology(&[A, B]);
+    let policy = world.write(
+        "need.toml",
+        "need = \"active-in-tenant\"\n[limit]\nfailures = \"50\"\n",
+    );
+    let planned = world.json(&["plan", &topology, "--policy", &policy, "--json"]);
+    let plan = planned["plan"].as_str().expect("a plan");
+    let applied = world.entrain(&["apply", plan]);
+    assert!(applied.status.success(), "{}", text(&applied));
+    world.give_secrets(2);
+    until("the canary waits for the tenant's word", || {
+        (world.state(A).0 == "inconclusive").then_some(())
+    });
+    assert!(
+        world.state(A).1.contains("entrain tenant read"),
+        "{:?}",
+        world.state(A)
+    );
+    assert_eq!(world.state(B).0, "held", "nothing goes behind it");
+
+    // The tenant knows the one by its short name, and a third that nobody knows here.
+    let graph = StandIn::start(shown(&[
+        ("SYNC-01", "active"),
+        (B, "inactive"),
+        ("other-99", "active"),
+    ]));
+    let port = graph.port.to_string();
+    let read = ["tenant", "read", "main", &topology, "--stand-in", &port];
+    let token = format!("{SECRET}\n");
+    let wrong = world.entrain_with(&read, b"another\n");
+    assert!(
+        !wrong.status.success() && text(&wrong).contains("nothing was seen"),
+        "{}",
+        text(&wrong)
+    );
+    let done = world.entrain_with(&read, token.as_bytes());
+    assert!(done.status.success(), "{}", text(&done));
+    assert_eq!(world.state(A).0, "done");
+    assert!(
+        world.state(A).1.starts_with("active in tenant, as "),
+        "{:?}",
+        world.state(A)
+    );
+    until("the other waits for it too", || {
+        (world.state(B).0 == "inconclusive").then_some(())
+    });
+    let done = world.entrain_with(&read, token.as_bytes());
+    assert!(done.status.success(), "{}", text(&done));
+    assert_eq!(
+        world.state(B).0,
+        "inconclusive",
+        "the tenant calls it inactive"
+    );
+    let said = text(&world.entrain(&["tenant", "show"]));
+    for words in [
+        "TN01",
+        "other-99: active in the tenant, and no server of this fleet",
+        "sync-02.corp.contoso.com: the tenant calls its agent inactive",
+        "PV12",
+        "corp.contoso.com: 1 active agents in the tenant",
+        "PV14",
+        "has not succeeded within 15 minutes",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    // Its list has two pages.
+    let asked = graph.tenant.lock().expect("it").asked.clone();
+    assert!(
+        asked.iter().any(|path| path.contains("$skiptoken=2")),
+        "{asked:?}"
+    );
+
+    {
+        let mut tenant = graph.tenant.lock().expect("it");
+        tenant.agents = vec![
+            (A.to_owned(), "active".to_owned()),
+            (B.to_owned(), "active".to_owned()),
+        ];
+        tenant.configurations[0].1 = Some(time());
+        tenant.busy = 2;
+    }
+    let done = world.entrain_with(&read, token.as_bytes());
+    assert!(done.status.success(), "{}", text(&done));
+    world.all_done();
+    assert!(
+        world.state(B).1.starts_with("syncing, as "),
+        "{:?}",
+        world.state(B)
+    );
+    // The same after a restart: it is in the log.
+    world.kill_controller();
+    world.start_controller();
+    assert!(
+        world.state(B).1.starts_with("syncing, as "),
+        "{:?}",
+        world.state(B)
+    );
+    drop(world.audit());
+    let mut found = Vec::new();
+    files(&world.path(""), &mut |path| {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        if bytes
+            .windows(SECRET.len())
+            .any(|at| at == SECRET.as_bytes())
+        {
+            found.push(path.to_owned());
+        }
+    });
+    assert!(found.is_empty(), "the token was written to {found:?}");
+}
+
+#[test]
+fn the_plan_says_before_the_wizard_which_names_users_will_have() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[])]);
+    let add = [
+        "artifact",
+        "add",
+        &world.write("connect.msi", "model"),
+        "--accept-terms",
+        "--model",
+        "connect",
+        "--version",
+        "2.6.92.0",
+    ]
+    .map(ToOwned::to_owned);
+    let add: Vec<&str> = add.iter().map(String::as_str).collect();
+    let added = world.entrain(&add);
+    assert!(added.status.success(), "{}", text(&added));
+    let topology = world.write(
+        "topology.toml",
+        &format!("[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"corp.contoso.com\"]\nservers = [\"{A}\"]\nsettings = \"express\"\n"),
+    );
+    let report = || text(&world.entrain(&["plan", &topology]));
+    let said = report();
+    assert!(
+        said.contains("is not known (entrain tenant read)"),
+        "{said}"
+    );
+    let graph = StandIn::start(shown(&[]));
+    let port = graph.port.to_string();
+    let read = |domains: &[(&str, bool)]| {
+        graph.tenant.lock().expect("it").domains = domains
+            .iter()
+            .map(|(name, is)| ((*name).to_owned(), *is))
+            .collect();
+        let read = ["tenant", "read", "main", &topology, "--stand-in", &port];
+        let done = world.entrain_with(&read, format!("{SECRET}\n").as_bytes());
+        assert!(done.status.success(), "{}", text(&done));
+    };
+    read(&[("contoso.onmicrosoft.com", true)]);
+    let said = report();
+    assert!(
+        said.contains("corp.contoso.com is no domain of the tenant"),
+        "{said}"
+    );
+    // The tenant was never synchronized: that begins, and cannot be undone.
+    assert!(
+        said.contains("directory synchronization is switched on for it for the first time"),
+        "{said}"
+    );
+    read(&[("corp.contoso.com", false)]);
+    assert!(report().contains("was added to the tenant and is not verified"));
+    read(&[("contoso.com", true)]);
+    assert!(report().contains("corp.contoso.com is a verified domain of the tenant"));
+}
+
+#[test]
+fn a_stand_in_and_a_token_of_another_tenant_are_refused() {
+    let world = World::new();
+    let topology = world.topology(&[A]);
+    let claims = r#"{"tid":"77aa0000-0000-0000-0000-000000000000","exp":4102444800}"#;
+    let encoded: String = base64(claims);
+    let token = format!("e30.{encoded}.x\n");
+    let refused = world.entrain_with(&["tenant", "read", "main", &topology], token.as_bytes());
+    assert!(
+        text(&refused).contains("it was sent nowhere"),
+        "{}",
+        text(&refused)
+    );
+    let refused = world.entrain_with(&["tenant", "read", "mainn", &topology], b"x\n");
+    assert!(
+        text(&refused).contains("did you mean main?"),
+        "{}",
+        text(&refused)
+    );
+}
+
+/// Base64 for URLs, without padding.
+fn base64(plain: &str) -> String {
+    const SIGNS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut out = String::new();
+    for three in plain.as_bytes().chunks(3) {
+        let bits = three
+            .iter()
+            .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - three.len()));
+        for at in 0..=three.len() {
+            let sign = bits >> (18 - 6 * at) & 63;
+            out.push(char::from(SIGNS[usize::try_from(sign).expect("six bits")]));
+        }
+    }
+    out
+}
+
+fn id() -> TenantId {
+    TENANT.parse().expect("a tenant")
+}
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+#[tokio::test]
+async fn what_may_not_be_read_is_told_and_no_list_leads_the_token_away() {
+    let mut tenant = shown(&[(A, "active"), (B, "active"), ("c", "active")]);
+    tenant.forbidden = vec!["/organization".to_owned(), "/synchronization/".to_owned()];
+    tenant.leads_away = true;
+    let stand_in = StandIn::start(tenant);
+    let graph = Graph::loopback(stand_in.port, SECRET.to_owned());
+    let seen = graph.observe(&id(), NOW).await;
+    let Part::NotSeen(why) = seen.organization else {
+        panic!("it was seen")
+    };
+    assert!(
+        why.contains("403") && why.contains("Insufficient privileges"),
+        "{why}"
+    );
+    let Part::NotSeen(why) = seen.agents else {
+        panic!("it was seen")
+    };
+    assert!(why.contains("at another host"), "{why}");
+    let configurations = seen.configurations.seen().expect("they were");
+    assert!(matches!(&configurations[0].jobs, Part::NotSeen(why) if why.contains("403")));
+    assert!(!format!("{graph:?}").contains(SECRET));
+}
+
+/// A server with a certificate for `localhost` under a root of its own.
+async fn tls(tenant: Tenant) -> (u16, rustls::RootCertStore) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("a root");
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der())
+        .expect("a key");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("a server");
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let tenant = Arc::new(Mutex::new(tenant));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                continue;
+            };
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                let Ok(byte) = stream.read_u8().await else {
+                    break;
+                };
+                head.push(char::from(byte));
+            }
+            let answer = respond(&tenant, &head, &format!("https://localhost:{port}"));
+            drop(stream.write_all(&answer).await);
+            drop(stream.shutdown().await);
+        }
+    });
+    (port, roots)
+}
+
+#[tokio::test]
+async fn the_service_is_known_by_its_certificate_and_pages_come_over_tls() {
+    let (port, roots) = tls(shown(&[(A, "active"), (B, "active"), ("c", "active")])).await;
+    let at = ("localhost", port);
+    let graph = Graph::new(at, roots, None, SECRET.to_owned()).expect("a client");
+    let seen = graph.observe(&id(), NOW).await;
+    assert_eq!(seen.agents.seen().expect("they were").len(), 3);
+    // Under roots that do not know it, no word is said to it.
+    let (_, others) = tls(shown(&[])).await;
+    let stranger = Graph::new(at, others, None, SECRET.to_owned()).expect("a client");
+    let refused = stranger
+        .get("/v1.0/domains")
+        .await
+        .expect_err("it is not known");
+    assert!(
+        matches!(refused, GraphError::Unreachable { .. }),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_proxy_connects_through_or_says_why_not() {
+    let (port, roots) = tls(shown(&[(A, "active")])).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let proxy = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        let mut lets_through = true;
+        while let Ok((mut inside, _)) = listener.accept().await {
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                let Ok(byte) = inside.read_u8().await else {
+                    break;
+                };
+                head.push(char::from(byte));
+            }
+            assert!(
+                head.starts_with(&format!("CONNECT localhost:{port} HTTP/1.1")),
+                "{head}"
+            );
+            if !lets_through {
+                let no = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
+                drop(inside.write_all(no).await);
+                continue;
+            }
+            lets_through = false;
+            let mut outside = tokio::net::TcpStream::connect(("127.0.0.1", port))
+                .await
+                .expect("it is there");
+            drop(
+                inside
+                    .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                    .await,
+            );
+            drop(tokio::io::copy_bidirectional(&mut inside, &mut outside).await);
+        }
+    });
+    let proxy = format!("http://127.0.0.1:{proxy}")
+        .parse()
+        .expect("a proxy");
+    let graph =
+        Graph::new(("localhost", port), roots, Some(proxy), SECRET.to_owned()).expect("a client");
+    let page = graph.get("/v1.0/domains").await.expect("through the proxy");
+    assert_eq!(page["value"][0]["id"], "corp.contoso.com");
+    let refused = graph.get("/v1.0/domains").await.expect_err("it says no");
+    assert!(refused.to_string().contains("407"), "{refused}");
+}
