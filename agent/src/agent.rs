@@ -179,6 +179,7 @@ impl Agent {
                 | Event::SecretReceived { .. }
                 | Event::TaskOpened { .. }
                 | Event::Probed { .. }
+                | Event::Discovered { .. }
                 | Event::StepCompleted { .. }
                 | Event::StepFailed { .. }
                 | Event::StepInconclusive { .. } => {}

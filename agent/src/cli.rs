@@ -98,6 +98,9 @@ enum Verb {
         /// Server that is to use the gMSA; this one where it is left out.
         #[arg(long, requires = "gmsa")]
         server: Option<TargetId>,
+        /// Asks which servers carry one of the products, in place of whether the domain is ready.
+        #[arg(long, conflicts_with = "gmsa")]
+        servers: bool,
         /// Prints JSON.
         #[arg(long)]
         json: bool,
@@ -192,6 +195,7 @@ async fn carry_out(verb: Verb) -> anyhow::Result<()> {
             user,
             gmsa,
             server,
+            servers,
             json,
         } => {
             let form = if json {
@@ -209,12 +213,17 @@ async fn carry_out(verb: Verb) -> anyhow::Result<()> {
                 }
                 None => None,
             };
+            let about = if servers {
+                crate::survey::About::Servers
+            } else {
+                crate::survey::About::Readiness(gmsa)
+            };
             let ask = crate::survey::Ask {
                 domain,
                 controllers: controller,
                 asked_as,
                 user,
-                gmsa,
+                about,
             };
             crate::survey::run(ask, form).await
         }

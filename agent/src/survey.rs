@@ -5,9 +5,9 @@ use std::io::{BufRead as _, Write as _};
 
 use agent_core::op::DirectoryAccount;
 use agent_core::procedure::{Cx, Host, Next, Procedure, Want};
-use agent_core::step::preflight;
+use agent_core::step::{discover, preflight};
 use anyhow::Context as _;
-use protocol::event::{Finding, Severity, Verdict};
+use protocol::event::{DiscoveredServer, Finding, Severity, Verdict};
 use protocol::secret::{Secret, SecretKind};
 use protocol::step::{DirectoryRights, ServedDomain};
 use protocol::{DomainName, GmsaName, TargetId};
@@ -43,8 +43,17 @@ pub struct Ask {
     pub asked_as: As,
     /// A user, whose password is on standard input.
     pub user: Option<String>,
-    /// A gMSA, and the server that is to use it.
-    pub gmsa: Option<(GmsaName, TargetId)>,
+    /// What about.
+    pub about: About,
+}
+
+/// What a domain is asked about.
+#[derive(Debug)]
+pub enum About {
+    /// What a preflight would ask, with a gMSA and the server that is to use it.
+    Readiness(Option<(GmsaName, TargetId)>),
+    /// Which servers carry one of the products.
+    Servers,
 }
 
 /// Asks and prints; gives an error when an answer blocks.
@@ -57,7 +66,7 @@ pub async fn run(ask: Ask, form: Form) -> anyhow::Result<()> {
         controllers,
         asked_as,
         user,
-        gmsa,
+        about,
     } = ask;
     let kind = SecretKind::DomainCredential {
         domain: domain.clone(),
@@ -92,8 +101,13 @@ pub async fn run(ask: Ask, form: Form) -> anyhow::Result<()> {
     let mut procedure = Procedure::new(false);
     let mut answers = Vec::new();
     loop {
-        let gmsa = gmsa.as_ref().map(|(name, host)| (name, host));
-        let survey = |cx: &mut Cx<'_>| preflight::survey(&domain, &account, gmsa, cx);
+        let survey = |cx: &mut Cx<'_>| match &about {
+            About::Readiness(gmsa) => {
+                let gmsa = gmsa.as_ref().map(|(name, host)| (name, host));
+                preflight::survey(&domain, &account, gmsa, cx)
+            }
+            About::Servers => discover::survey(&domain, &account, cx),
+        };
         let next = procedure.drive(&[], &host, survey);
         match next {
             Next::Want(Want::Op(op)) => {
@@ -104,11 +118,20 @@ pub async fn run(ask: Ask, form: Form) -> anyhow::Result<()> {
                 answers.extend(findings);
                 procedure.add(agent_core::op::Outcome::Done);
             }
+            Next::Want(Want::Servers {
+                servers, unread, ..
+            }) => {
+                print_servers(&servers, &unread, form)?;
+                procedure.add(agent_core::op::Outcome::Done);
+            }
             Next::Complete(_) => break,
             Next::Want(other) => anyhow::bail!("a question wanted {other:?}"),
             Next::Failed(failure) => anyhow::bail!("{}", failure.what),
             Next::CannotTell(why) => anyhow::bail!("{why}"),
         }
+    }
+    if matches!(about, About::Servers) {
+        return Ok(());
     }
     print(&answers, form)?;
     let blocking = answers.iter().filter(|finding| finding.blocks()).count();
@@ -116,6 +139,31 @@ pub async fn run(ask: Ask, form: Form) -> anyhow::Result<()> {
         blocking == 0,
         "{blocking} of the answers would stop an installation"
     );
+    Ok(())
+}
+
+fn print_servers(
+    servers: &[DiscoveredServer],
+    unread: &[String],
+    form: Form,
+) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if form == Form::Json {
+        let all = serde_json::json!({ "servers": servers, "unread": unread });
+        serde_json::to_writer_pretty(&mut out, &all)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    for server in servers {
+        let product = server.product.as_str();
+        writeln!(out, "{:<40} {product}: {}", server.name, server.source)?;
+    }
+    for why in unread {
+        writeln!(out, "not read: {why}")?;
+    }
+    if servers.is_empty() {
+        writeln!(out, "this account is shown no server")?;
+    }
     Ok(())
 }
 

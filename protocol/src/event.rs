@@ -11,6 +11,7 @@ use crate::limits;
 use crate::refusal::Refusal;
 use crate::secret::SecretKind;
 use crate::signed::{Ending, Phase};
+use crate::step::Product;
 use crate::task::TaskText;
 use crate::time::Timestamp;
 
@@ -231,6 +232,18 @@ pub struct Freeze {
     pub why: String,
 }
 
+/// A server that a directory names as one that carries a product.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiscoveredServer {
+    /// Its name there: a DNS name, or the short name alone.
+    pub name: String,
+    /// Which product.
+    pub product: Product,
+    /// What shows it, in a few words.
+    pub source: String,
+}
+
 /// One entry of a target's journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", content = "is", rename_all = "kebab-case")]
@@ -325,6 +338,19 @@ pub enum Event {
         /// The answers.
         findings: Vec<Finding>,
     },
+    /// What a directory shows of servers that carry one of the products.
+    Discovered {
+        /// The run.
+        generation: Generation,
+        /// Which step.
+        step: StepIndex,
+        /// The domain that was asked.
+        domain: DomainName,
+        /// Servers, as the directory names them.
+        servers: Vec<DiscoveredServer>,
+        /// What could not be read, each a sentence.
+        unread: Vec<String>,
+    },
     /// A step completed.
     StepCompleted {
         /// The run.
@@ -398,6 +424,7 @@ impl Event {
             Self::RunFinished { .. } => Self::RUN_FINISHED,
             Self::Frozen(_) => 15,
             Self::Thawed => 16,
+            Self::Discovered { .. } => 17,
         }
     }
 
@@ -417,6 +444,7 @@ impl Event {
             | Self::SecretReceived { generation, .. }
             | Self::TaskOpened { generation, .. }
             | Self::Probed { generation, .. }
+            | Self::Discovered { generation, .. }
             | Self::StepCompleted { generation, .. }
             | Self::StepFailed { generation, .. }
             | Self::StepInconclusive { generation, .. }

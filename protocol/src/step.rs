@@ -432,6 +432,16 @@ pub struct GuideConnectRemoval {
     pub pass_through: TaskText,
 }
 
+/// Asks a domain's controller which servers carry one of the products, as far as the directory shows it; changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiscoverServers {
+    /// Domains to ask.
+    pub domains: Vec<DomainName>,
+    /// gMSAs of provisioning agents beside those that the product names itself.
+    pub accounts: Vec<GmsaName>,
+}
+
 /// One step of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
@@ -443,6 +453,8 @@ pub struct GuideConnectRemoval {
 pub enum Step {
     /// Probes the server and reports its facts; changes nothing.
     ReportFacts,
+    /// Asks the directory which servers carry one of the products.
+    DiscoverServers(DiscoverServers),
     /// Checks what must hold before anything is touched.
     Preflight(Preflight),
     /// Runs the setup of the provisioning agent.
@@ -489,6 +501,7 @@ impl Step {
             Self::VerifyProvisioningAgent(verify) => Some(&verify.tenant),
             Self::RemoveProvisioningAgent(remove) => Some(&remove.tenant),
             Self::ReportFacts
+            | Self::DiscoverServers(_)
             | Self::InstallProvisioningAgent(_)
             | Self::SetProvisioningAgentOptions(_)
             | Self::StageConnect(_)
@@ -513,6 +526,7 @@ impl Step {
             Self::GuideProvisioningAgent(guide) => Some(Served::These(guide.domains.clone())),
             Self::AddDomains(add) => Some(Served::More(names(&add.domains))),
             Self::ReportFacts
+            | Self::DiscoverServers(_)
             | Self::Preflight(_)
             | Self::InstallProvisioningAgent(_)
             | Self::SetProvisioningAgentOptions(_)
@@ -530,7 +544,7 @@ impl Step {
     }
 
     /// Every kind that this version knows, as the manifest spells it.
-    pub const KINDS: [&'static str; 17] = [
+    pub const KINDS: [&'static str; 18] = [
         "report-facts",
         "preflight",
         "install-provisioning-agent",
@@ -548,6 +562,7 @@ impl Step {
         "add-domains",
         "guide-connect-removal",
         "verify-connect-removed",
+        "discover-servers",
     ];
 
     /// The kind, as the manifest spells it.
@@ -571,6 +586,7 @@ impl Step {
             Self::AddDomains(_) => Self::KINDS[14],
             Self::GuideConnectRemoval(_) => Self::KINDS[15],
             Self::VerifyConnectRemoved => Self::KINDS[16],
+            Self::DiscoverServers(_) => Self::KINDS[17],
         }
     }
 
@@ -579,6 +595,7 @@ impl Step {
     pub const fn title(&self) -> &'static str {
         match self {
             Self::ReportFacts => "report facts",
+            Self::DiscoverServers(_) => "ask the directory for servers",
             Self::Preflight(_) => "preflight",
             Self::InstallProvisioningAgent(_) => "install provisioning agent",
             Self::SetProvisioningAgentOptions(_) => "set the provisioning agent's options",
@@ -604,6 +621,7 @@ impl Step {
     pub const fn time_limit(&self) -> Duration {
         let minutes = match self {
             Self::ReportFacts => 5,
+            Self::DiscoverServers(_) => 15,
             Self::Preflight(_)
             | Self::VerifyConnect(_)
             | Self::SetProvisioningAgentOptions(_)
@@ -629,6 +647,7 @@ impl Step {
     pub const fn is_read_only(&self) -> bool {
         match self {
             Self::ReportFacts
+            | Self::DiscoverServers(_)
             | Self::VerifyProvisioningAgent(_)
             | Self::VerifyConnect(_)
             | Self::ReviewConnectExports(_)

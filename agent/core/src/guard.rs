@@ -148,6 +148,7 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         Step::Preflight(preflight) => preflight.domains.len(),
         Step::RegisterProvisioningAgent(register) => register.domains.len(),
         Step::AddDomains(add) => add.domains.len(),
+        Step::DiscoverServers(discover) => discover.domains.len().max(discover.accounts.len()),
         Step::ReportFacts
         | Step::InstallProvisioningAgent(_)
         | Step::GuideProvisioningAgent(_)
@@ -183,6 +184,7 @@ fn artifacts_fit(manifest: &Manifest) -> Result<(), Refusal> {
             }
             Step::StageConnect(stage) => (&stage.artifact, Product::Connect),
             Step::ReportFacts
+            | Step::DiscoverServers(_)
             | Step::Preflight(_)
             | Step::RegisterProvisioningAgent(_)
             | Step::AddDomains(_)

@@ -10,13 +10,13 @@
 
 use std::time::Duration;
 
-use protocol::event::{Completion, Failure, Finding, GmsaChange, Grade, Section};
+use protocol::event::{Completion, DiscoveredServer, Failure, Finding, GmsaChange, Grade, Section};
 use protocol::facts::Facts;
 use protocol::secret::SecretKind;
 use protocol::signed::ArtifactRef;
 use protocol::step::Step;
 use protocol::task::TaskText;
-use protocol::{Timestamp, Version};
+use protocol::{DomainName, Timestamp, Version};
 
 use crate::op::{DirectoryEntry, Op, Outcome, Program, RegistryValue, Script, Search, Service};
 use crate::step;
@@ -41,6 +41,15 @@ pub enum Want {
     Task(Box<TaskText>),
     /// Answers of probes, to be recorded.
     Findings(Vec<Finding>),
+    /// Servers that a directory names, to be recorded, with what could not be read.
+    Servers {
+        /// The domain that was asked.
+        domain: DomainName,
+        /// The servers.
+        servers: Vec<DiscoveredServer>,
+        /// What could not be read.
+        unread: Vec<String>,
+    },
     /// Facts, to be recorded.
     Facts(Box<Facts>),
 }
@@ -525,6 +534,23 @@ impl Cx<'_> {
     /// Until they are recorded.
     pub fn note(&mut self, findings: &[Finding]) -> Flow<()> {
         self.take(|| Want::Findings(findings.to_vec())).map(drop)
+    }
+
+    /// Records servers that a directory names.
+    ///
+    /// # Errors
+    /// Until they are recorded.
+    pub fn note_servers(
+        &mut self,
+        domain: &DomainName,
+        (servers, unread): (&[DiscoveredServer], &[String]),
+    ) -> Flow<()> {
+        let want = || Want::Servers {
+            domain: domain.clone(),
+            servers: servers.to_vec(),
+            unread: unread.to_vec(),
+        };
+        self.take(want).map(drop)
     }
 
     /// Records facts.

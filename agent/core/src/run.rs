@@ -406,6 +406,7 @@ impl Run {
                 | Event::SecretReceived { .. }
                 | Event::TaskOpened { .. }
                 | Event::Probed { .. }
+                | Event::Discovered { .. }
                 | Event::RunFinished { .. }
                 | Event::Frozen(_)
                 | Event::Thawed => {}
@@ -625,6 +626,20 @@ impl Run {
                     generation,
                     step,
                     findings,
+                }));
+                self.procedure.add(Outcome::Done);
+            }
+            Want::Servers {
+                domain,
+                servers,
+                unread,
+            } => {
+                self.actions.push_back(Action::Journal(Event::Discovered {
+                    generation,
+                    step,
+                    domain,
+                    servers,
+                    unread,
                 }));
                 self.procedure.add(Outcome::Done);
             }

@@ -215,7 +215,22 @@ impl View {
         computer
             .values
             .insert("objectsid".to_owned(), vec![sid_of(target)]);
+        computer.values.insert(
+            "dnshostname".to_owned(),
+            vec![target.as_str().as_bytes().to_vec()],
+        );
         all.push(computer);
+        if has(Fault::StrangeConnect) {
+            let description = "Account created by Microsoft Azure Active Directory Connect with installation identifier 1 running on computer OLD-SYNC-99 configured to synchronize to tenant contoso.onmicrosoft.com.";
+            all.push(entry(
+                &format!("CN=MSOL_1,CN=Users,{context}"),
+                &[
+                    ("objectClass", &["user"]),
+                    ("sAMAccountName", &["MSOL_1"]),
+                    ("description", &[description]),
+                ],
+            ));
+        }
         all.extend(self.accounts(context, target, faults));
         all
     }
@@ -328,6 +343,20 @@ fn matches(filter: &str, entry: &DirectoryEntry) -> bool {
     };
     let attribute = attribute.split(':').next().unwrap_or_default();
     let values = entry.all(attribute);
+    // A controller takes identifiers as text too.
+    if attribute.eq_ignore_ascii_case("objectSid") {
+        let sids = values
+            .iter()
+            .filter_map(|value| agent_core::directory::sid(value));
+        return sids.into_iter().any(|(sid, _)| sid == wanted);
+    }
+    if let Some(start) = wanted.strip_suffix('*').filter(|start| !start.is_empty()) {
+        let begins = |value: &Vec<u8>| {
+            let own = value.get(..start.len());
+            own.is_some_and(|own| own.eq_ignore_ascii_case(start.as_bytes()))
+        };
+        return values.iter().any(begins);
+    }
     wanted == "*"
         || values
             .iter()

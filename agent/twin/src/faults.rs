@@ -166,11 +166,13 @@ pub enum Fault {
     PassThroughAgent,
     /// Windows still lists Connect after its removal.
     ConnectListed,
+    /// The directory names a Connect server that nobody knows (2.9).
+    StrangeConnect,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 80] = [
+    pub const ALL: [Self; 81] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -251,5 +253,6 @@ impl Fault {
         Self::PermissionsRefused,
         Self::PassThroughAgent,
         Self::ConnectListed,
+        Self::StrangeConnect,
     ];
 }

@@ -50,7 +50,8 @@ pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
         };
         let newest = fleet.rollouts().iter().rev().find_map(|(id, rollout)| {
             let work = rollout.work.get(target)?;
-            (rollout.plan.kind != Kind::Preflight).then_some((id, rollout, work))
+            (!matches!(rollout.plan.kind, Kind::Preflight | Kind::Discover))
+                .then_some((id, rollout, work))
         });
         let Some((rollout, left, work)) = newest else {
             continue;

@@ -11,6 +11,7 @@ use protocol::{DomainName, TargetId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::beyond;
 use crate::facts::Fleetwide;
 
 /// The application template of cloud sync's configurations (1.8 [P]).
@@ -76,16 +77,8 @@ impl AgentSeen {
         self.status.eq_ignore_ascii_case("active")
     }
 
-    /// It is that server: by its whole name, or by its first label where the tenant has no more.
     fn is(&self, target: &TargetId) -> bool {
-        let name = target.as_str();
-        let first = name.split('.').next().unwrap_or_default();
-        let own = if self.machine.contains('.') {
-            name
-        } else {
-            first
-        };
-        own.eq_ignore_ascii_case(&self.machine)
+        beyond::is(&self.machine, target)
     }
 }
 

@@ -248,6 +248,16 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         act: SecretAct,
     },
+    /// Lists servers that enrollments, directories and tenants name: known, silent or unknown.
+    ///
+    /// A server of each domain asks its directory, by a signed bundle that only reads. What the tenants showed is what
+    /// `tenant read` brought last.
+    Discover {
+        #[command(flatten)]
+        documents: Documents,
+        #[command(flatten)]
+        json: Json,
+    },
     /// What a tenant shows of itself.
     Tenant {
         #[command(subcommand)]

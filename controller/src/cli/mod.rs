@@ -4,6 +4,7 @@
 mod agents;
 mod args;
 mod artifacts;
+mod discover;
 mod documents;
 mod log;
 mod output;

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use controller_core::fleet::Why;
 use controller_core::plan::Plan;
-use protocol::TargetId;
 use protocol::event::{Finding, Owner, Severity, Verdict};
+use protocol::{PlanId, TargetId};
 use serde::Serialize;
 
 use crate::cli::{Show, exit, follow, output};
 use crate::http::client::Client;
-use crate::http::types::{Applied, ApplyAsk, Planned};
+use crate::http::types::{Applied, ApplyAsk, Frame, Planned};
 
 /// What one server answered.
 #[derive(Debug, Serialize)]
@@ -44,17 +44,7 @@ pub(crate) async fn run(client: &Client, planned: &Planned, json: bool) -> anyho
     let Some(plan) = planned.plan else {
         return Ok(exit::FINDINGS);
     };
-    let applied: Applied = client
-        .post(&format!("/v1/plans/{}/apply", plan.0), &ApplyAsk::default())
-        .await?;
-    let frame = follow(client, applied.rollout, Show::Bars, |frame| {
-        let over = |target: &controller_core::fleet::TargetView| {
-            // Who is away delays nobody.
-            target.terminal || target.state == "held" || !target.connected
-        };
-        frame.view.targets.iter().all(over)
-    })
-    .await?;
+    let (applied, frame) = asked(client, plan).await?;
     let mut report = Report {
         rollout: applied.rollout.to_string(),
         servers: Vec::new(),
@@ -97,6 +87,22 @@ pub(crate) async fn run(client: &Client, planned: &Planned, json: bool) -> anyho
     } else {
         exit::NOT_ALL_DONE
     })
+}
+
+/// Applies a plan that only reads, and waits until whoever is here has answered.
+pub(super) async fn asked(client: &Client, plan: PlanId) -> anyhow::Result<(Applied, Frame)> {
+    let applied: Applied = client
+        .post(&format!("/v1/plans/{}/apply", plan.0), &ApplyAsk::default())
+        .await?;
+    let frame = follow(client, applied.rollout, Show::Bars, |frame| {
+        let over = |target: &controller_core::fleet::TargetView| {
+            // Who is away delays nobody.
+            target.terminal || target.state == "held" || !target.connected
+        };
+        frame.view.targets.iter().all(over)
+    })
+    .await?;
+    Ok((applied, frame))
 }
 
 fn owner(owner: Owner) -> &'static str {

@@ -21,7 +21,7 @@ use crate::cli::people::{secrets, tasks};
 use crate::cli::rollouts::{code, ended, newest, order};
 use crate::cli::status::{doctor, drift, explain, status, versions};
 use crate::cli::tenant::tenant;
-use crate::cli::{Show, exit, follow, output, readiness};
+use crate::cli::{Show, discover, exit, follow, output, readiness};
 use crate::http::client::Client;
 use crate::http::types::{
     Applied, ApplyAsk, BackupAsk, Done, FreezeAsk, Planned, RehearseAsk, Rehearsed,
@@ -100,6 +100,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 show(&planned.findings);
             }
             readiness::run(&client, &planned, json.json).await
+        }
+        Verb::Discover { documents, json } => {
+            let ask = ask(&documents, Purpose::Discover)?;
+            let planned: Planned = client.post("/v1/plans", &ask).await?;
+            if planned.plan.is_none() && json.json {
+                output::json(&serde_json::json!({ "findings": planned.findings }))?;
+            } else {
+                show(&planned.findings);
+            }
+            discover::run(&client, &planned, json.json).await
         }
         Verb::Rehearse {
             plan,

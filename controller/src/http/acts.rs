@@ -121,7 +121,7 @@ pub(super) async fn plan(
             policy: &read.policy,
             known: core.fleet.known(),
             artifacts: &artifacts,
-            tenants: core.fleet.tenants(),
+            beyond: core.fleet.beyond(),
             purpose: ask.purpose,
         };
         let here = |off: &TargetId| core.live.connected.contains(off);

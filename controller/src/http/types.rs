@@ -34,6 +34,28 @@ pub struct FreezeAsk {
     pub why: String,
 }
 
+/// A server that something names: an agent's enrollment, a directory, or a tenant.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DiscoveredRow {
+    /// Its name, as whoever names it has it.
+    pub name: String,
+    /// `known`, `silent` or `unknown`.
+    pub state: String,
+    /// What names it, a sentence each.
+    pub named_by: Vec<String>,
+}
+
+/// Everything that is named anywhere.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Discovered {
+    /// Servers, those that nobody knows here first.
+    pub servers: Vec<DiscoveredRow>,
+    /// What could not be read, by domain.
+    pub unread: Vec<String>,
+    /// When each domain's directory was asked last, and by which server.
+    pub asked: Vec<(DomainName, Timestamp, TargetId)>,
+}
+
 /// A tenant as it was last read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TenantRow {

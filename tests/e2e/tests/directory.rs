@@ -79,6 +79,29 @@ fn a_real_domain_controller_answers_what_a_preflight_asks() {
     assert_eq!(answer(&other, "PF50").0, "fail", "{}", text(&other));
     assert!(!other.status.success());
 
+    // Which servers carry a product: by the description of Connect's account, and by who may retrieve a gMSA's password.
+    samba.gmsa("provAgentgMSA", &["sync-03"], &["sync-03"]);
+    samba.change(&format!(
+        "dn: CN=MSOL_1a2b,CN=Users,DC=corp,DC=contoso,DC=test\nchangetype: add\nobjectClass: user\nsAMAccountName: MSOL_1a2b\ndescription: {}\n",
+        "Account created by Microsoft Azure Active Directory Connect with installation identifier 1a2b running on computer OLD-SYNC-99 configured to synchronize to tenant contoso.onmicrosoft.com."
+    ));
+    let servers = ask(Some(&authority), &["--user", user, "--servers"], password);
+    let shown: Value = serde_json::from_slice(&servers.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", text(&servers)));
+    let named = |name: &str| {
+        let mut all = shown["servers"].as_array().expect("servers").iter();
+        all.any(|server| {
+            server["name"]
+                .as_str()
+                .is_some_and(|own| own.starts_with(name))
+        })
+    };
+    assert!(named("old-sync-99") && named("sync-03"), "{shown}");
+    assert!(
+        !named("sync-01"),
+        "its account is none of the product's: {shown}"
+    );
+
     // A wrong password, and a controller that nobody vouches for, give no answer and say why.
     let wrong = ask(Some(&authority), &signed_in[..2], "not the password");
     let (verdict, why) = answer(&wrong, "PF46");

@@ -379,3 +379,35 @@ async fn a_proxy_connects_through_or_says_why_not() {
     let refused = graph.get("/v1.0/domains").await.expect_err("it says no");
     assert!(refused.to_string().contains("407"), "{refused}");
 }
+
+#[test]
+fn servers_that_nobody_knows_here_are_found_and_stand_in_the_way_of_an_active_one() {
+    let mut world = World::new();
+    let strange = server(A, &[agent_twin::Fault::StrangeConnect]);
+    world.enroll(&[strange, server(B, &[])]);
+    let topology = world.write(
+        "topology.toml",
+        &format!("[tenant.main]\nid = \"{TENANT}\"\n[agents.corp]\nserves = [\"corp.contoso.com\"]\nhosts = [\"{A}\", \"{B}\", \"sync-09.corp.contoso.com\"]\n"),
+    );
+    let found = world.entrain(&["discover", &topology, "--json"]);
+    assert_eq!(found.status.code(), Some(2), "{}", text(&found));
+    let found: serde_json::Value = serde_json::from_slice(&found.stdout).expect("JSON");
+    let state = |name: &str| {
+        let mut rows = found["servers"].as_array().expect("rows").iter();
+        let row = rows.find(|row| row["name"] == name);
+        row.map(|row| row["state"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(state("old-sync-99").as_deref(), Some("unknown"), "{found}");
+    assert_eq!(state(A).as_deref(), Some("known"), "{found}");
+    assert_eq!(
+        state("sync-09.corp.contoso.com").as_deref(),
+        Some("not enrolled"),
+        "{found}"
+    );
+    let shown = text(&world.entrain(&["discover", &topology]));
+    assert!(
+        shown.contains("old-sync-99") && shown.contains("the description of MSOL_1"),
+        "{shown}"
+    );
+    assert!(world.changes(A).is_empty(), "it only reads");
+}

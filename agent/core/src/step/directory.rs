@@ -104,7 +104,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    fn search(
+    pub(super) fn search(
         &self,
         base: String,
         scope: Scope,
@@ -122,7 +122,7 @@ impl Directory {
         })
     }
 
-    fn one(
+    pub(super) fn one(
         &self,
         base: String,
         filter: &str,
@@ -341,7 +341,7 @@ fn unreadable(what: &str) -> String {
     format!("this account does not see {what}")
 }
 
-fn readers(entry: &DirectoryEntry) -> Reading<Vec<String>> {
+pub(super) fn readers(entry: &DirectoryEntry) -> Reading<Vec<String>> {
     let descriptor = entry.all("msDS-GroupMSAMembership").first();
     let descriptor = descriptor.ok_or_else(|| unreadable("who may retrieve the password"))?;
     let allowed = directory::allowed(descriptor);

@@ -4,6 +4,7 @@
 pub mod connect;
 pub mod connect_removal;
 pub mod directory;
+pub mod discover;
 pub mod exports;
 pub mod facts;
 mod installer;
@@ -36,6 +37,7 @@ pub fn perform(step: &Step, cx: &mut Cx<'_>) -> Flow<Complete> {
                 facts::describe(&facts),
             ))
         }
+        Step::DiscoverServers(discover) => discover::discover(discover, cx),
         Step::Preflight(preflight) => preflight::check(preflight, cx),
         Step::InstallProvisioningAgent(install) => provisioning_agent::install(install, cx),
         Step::SetProvisioningAgentOptions(set) => options::set(set, cx),

@@ -2,6 +2,7 @@
 
 mod common;
 mod connect_removal;
+mod discover;
 mod options;
 mod orders;
 mod preflight;

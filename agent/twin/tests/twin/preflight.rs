@@ -299,6 +299,7 @@ fn no_fault_is_without_a_test() {
         Fault::PermissionsRefused,
         Fault::PassThroughAgent,
         Fault::ConnectListed,
+        Fault::StrangeConnect,
     ];
     for fault in Fault::ALL {
         let here = TABLE.iter().any(|(one, ..)| *one == fault);

@@ -9,6 +9,7 @@ use protocol::signed::{Ending, Phase};
 use protocol::step::{Served, Step};
 use protocol::{Attempt, BundleId, Fingerprint, Generation, RolloutId, TargetId, Timestamp};
 
+use crate::beyond::DirectorySeen;
 use crate::facts::Known;
 use crate::fleet::decide::BUNDLE_LIFE;
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
@@ -272,7 +273,7 @@ impl Fleet {
             self.active.insert(id);
             self.retire(id);
         }
-        self.tenants.insert(observation.tenant.clone(), seen);
+        self.beyond.tenants.insert(observation.tenant.clone(), seen);
     }
 
     fn enrolled(&mut self, target: &TargetId, key: Fingerprint) {
@@ -642,6 +643,20 @@ impl Fleet {
                 if let Some(work) = self.work(target, *generation) {
                     work.findings.extend(findings.iter().cloned());
                 }
+            }
+            Event::Discovered {
+                domain,
+                servers,
+                unread,
+                ..
+            } => {
+                let seen = DirectorySeen {
+                    at: now,
+                    by: target.clone(),
+                    servers: servers.clone(),
+                    unread: unread.clone(),
+                };
+                self.beyond.directories.insert(domain.clone(), seen);
             }
             Event::StepCompleted {
                 generation,

@@ -12,9 +12,9 @@ use protocol::{
 };
 
 use crate::active::{self, Modes, Verdict};
+use crate::beyond::Beyond;
 use crate::facts::Fleetwide;
 use crate::plan::Plan;
-use crate::tenant::Tenants;
 
 /// What a target is at within a rollout.
 #[derive(Debug, Clone, PartialEq)]
@@ -290,8 +290,8 @@ pub struct Fleet {
     pub(crate) unmet: BTreeSet<TargetId>,
     /// No rollout is numbered at or below this: after a restore the numbers in between were used by nobody knows whom.
     pub(crate) used: RolloutId,
-    /// What tenants showed when they were last read.
-    pub(crate) tenants: Tenants,
+    /// What tenants and directories showed when they were last asked.
+    pub(crate) beyond: Beyond,
     /// Sections that are asked for: of this moment, asked again after a restart.
     pub(crate) asked: BTreeMap<TargetId, Gate>,
 }
@@ -333,10 +333,10 @@ impl Fleet {
         tenants.into_iter().filter_map(look).collect()
     }
 
-    /// What tenants showed when they were last read.
+    /// What tenants and directories showed when they were last asked.
     #[must_use]
-    pub const fn tenants(&self) -> &Tenants {
-        &self.tenants
+    pub const fn beyond(&self) -> &Beyond {
+        &self.beyond
     }
 
     /// Tenants of which Connect Sync reported as the active one.

@@ -9,11 +9,14 @@ use protocol::{DomainName, TargetId};
 use serde::{Deserialize, Serialize};
 
 use crate::active::{self, Modes, Verdict};
+use crate::beyond::{Beyond, is};
 use crate::facts::{self, Fleetwide};
 use crate::finding::Place;
 use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan};
 use crate::policy::{Policy, Selector};
-use crate::recipe::{Answer, Artifacts, PhaseWork, cloud_sync, connect, connect_removal, removal};
+use crate::recipe::{
+    Answer, Artifacts, PhaseWork, cloud_sync, connect, connect_removal, discover, removal,
+};
 use crate::tenant::{Suffix, Tenants};
 use crate::topology::{Change, ConnectEntry, Tenant, Topology};
 
@@ -27,6 +30,8 @@ pub enum Purpose {
     Verify,
     /// Ask each server whether it is ready, and change nothing.
     Preflight,
+    /// Ask each domain's directory for servers, and change nothing.
+    Discover,
 }
 
 /// Everything that a plan reads.
@@ -40,8 +45,8 @@ pub struct Inputs<'a> {
     pub known: &'a Fleetwide,
     /// Newest artifacts.
     pub artifacts: &'a Artifacts,
-    /// What tenants showed when they were last read.
-    pub tenants: &'a Tenants,
+    /// What tenants and directories showed when they were last asked.
+    pub beyond: &'a Beyond,
     /// What for.
     pub purpose: Purpose,
 }
@@ -82,6 +87,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         Purpose::Install => Kind::Install,
         Purpose::Verify => Kind::Verify,
         Purpose::Preflight => Kind::Preflight,
+        Purpose::Discover => Kind::Discover,
     };
     let waves = waves(policy, &targets, &members);
     let with_work: usize = waves.iter().map(Vec::len).sum();
@@ -103,12 +109,12 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         })
         .collect();
     let irreversible = match kind {
-        Kind::Install => irreversible(topology, known, inputs.tenants, &targets),
-        Kind::Verify | Kind::Preflight | Kind::Switch => Vec::new(),
+        Kind::Install => irreversible(topology, known, &inputs.beyond.tenants, &targets),
+        Kind::Verify | Kind::Preflight | Kind::Discover | Kind::Switch => Vec::new(),
     };
     let sites = match kind {
         Kind::Install => policy.site_rules(topology),
-        Kind::Verify | Kind::Preflight | Kind::Switch => BTreeMap::new(),
+        Kind::Verify | Kind::Preflight | Kind::Discover | Kind::Switch => BTreeMap::new(),
     };
     let change_required = topology
         .tenants
@@ -241,6 +247,7 @@ fn agents(
         purpose,
         ..
     } = inputs;
+    let askers = discover::askers(topology, known);
     for (name, group) in &topology.agents {
         let Some(tenant) = topology.tenants.get(&group.tenant.value) else {
             continue;
@@ -259,6 +266,7 @@ fn agents(
                 (Some(_), None, _) => {
                     Answer::Nothing("held: it has never reported its facts".to_owned())
                 }
+                (Some(_), Some(_), Purpose::Discover) => discover::answer(&askers, host),
                 (Some(_), Some(facts), Purpose::Install) if leaves => {
                     removal::answer(topology, group, tenant, host, facts)
                 }
@@ -335,10 +343,12 @@ fn connects(
         purpose,
         ..
     } = inputs;
+    let askers = discover::askers(topology, known);
     for (name, entry) in &topology.connect {
         let Some(tenant) = topology.tenants.get(&entry.tenant.value) else {
             continue;
         };
+        let strangers = strangers(inputs.beyond, entry);
         let mut modes = Modes::new();
         let mut untold = Vec::new();
         for server in entry.members() {
@@ -373,6 +383,7 @@ fn connects(
                 (Some(_), None, _) => {
                     Answer::Nothing("held: it has never reported its facts".to_owned())
                 }
+                (Some(_), Some(_), Purpose::Discover) => discover::answer(&askers, server),
                 (Some(_), Some(facts), Purpose::Install) if leaves => {
                     connect_removal::answer(entry, tenant, server, facts)
                 }
@@ -389,7 +400,7 @@ fn connects(
                     Answer::Nothing(FENCED.to_owned())
                 }
                 (Some(_), Some(facts), Purpose::Install) => {
-                    let modes = (&modes, untold.as_slice());
+                    let modes = (&modes, untold.as_slice(), strangers.as_slice());
                     connect::answer(topology, entry, tenant, server, facts, modes, artifacts)
                 }
                 (Some(_), Some(_), Purpose::Verify) => {
@@ -418,7 +429,7 @@ fn connects(
             );
         }
         if purpose == Purpose::Install {
-            suffixes(inputs.tenants, entry, tenant, targets, warnings);
+            suffixes(&inputs.beyond.tenants, entry, tenant, targets, warnings);
         }
         // That none is active does not stand against the plan that makes one active.
         let mends = active::active(&modes).is_empty()
@@ -436,12 +447,36 @@ fn connects(
                 entry.tenant.value
             ));
         }
+        warnings.extend(
+            strangers
+                .iter()
+                .filter(|_| purpose != Purpose::Discover)
+                .cloned(),
+        );
         match active::look(&entry.tenant.value, &modes) {
             Verdict::Holds => {}
             Verdict::Broken(why) if purpose == Purpose::Install && !mends => alarms.push(why),
             Verdict::Broken(why) | Verdict::CannotTell(why) => warnings.push(why),
         }
     }
+}
+
+/// Servers that a directory names as Connect servers and that the entry does not: whether one of them is active cannot be
+/// told (G1).
+pub(super) fn strangers(beyond: &Beyond, entry: &ConnectEntry) -> Vec<String> {
+    let forests: Vec<DomainName> = entry.forests.iter().map(|(name, _)| name.clone()).collect();
+    let known = |name: &str| {
+        let mut own = entry.members().chain(entry.gone.iter());
+        own.any(|server| is(name, server))
+    };
+    let strange = beyond.strange_connect(&forests, known).into_iter();
+    strange
+        .map(|(name, shown)| {
+            format!(
+                "whether {name} is an active Connect server cannot be told (G1): it is named by {shown}; enroll it and add it to `servers`, or to `gone` when it is known that Connect is off it for good"
+            )
+        })
+        .collect()
 }
 
 /// What becomes of the names of users when Connect is installed (the vendor's article, step E7): said before the wizard, since

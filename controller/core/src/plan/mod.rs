@@ -30,6 +30,8 @@ pub enum Kind {
     Verify,
     /// Read only: ask whether each server is ready.
     Preflight,
+    /// Ask directories for servers.
+    Discover,
     /// Make another Connect server of a tenant the active one.
     Switch,
 }

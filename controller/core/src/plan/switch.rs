@@ -10,7 +10,7 @@ use protocol::{TargetId, Version};
 use crate::active::{Modes, active};
 use crate::calendar::SiteRule;
 use crate::facts;
-use crate::plan::build::{FENCED, lanes, part};
+use crate::plan::build::{FENCED, lanes, part, strangers};
 use crate::plan::{Inputs, Kind, Limits, Plan, TargetPlan, Wait};
 use crate::recipe::{Answer, switch};
 use crate::topology::{Change, ConnectEntry};
@@ -64,6 +64,9 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
                 "{off} was staging when it last reported: it is not the one that is replaced; entrain swap {to}"
             ));
         }
+    }
+    if let Some(stranger) = strangers(inputs.beyond, entry).into_iter().next() {
+        return Err(stranger);
     }
     let mut modes = Modes::new();
     for server in entry.members() {

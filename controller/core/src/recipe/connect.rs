@@ -23,7 +23,7 @@ pub fn answer(
     tenant: &Tenant,
     server: &TargetId,
     facts: &Facts,
-    (modes, untold): (&Modes, &[TargetId]),
+    (modes, untold, strangers): (&Modes, &[TargetId], &[String]),
     artifacts: &Artifacts,
 ) -> Answer {
     if let Some(answer) = super::unread(facts) {
@@ -74,6 +74,12 @@ pub fn answer(
         return Answer::Nothing("no installer of Connect Sync is in the artifact store".to_owned());
     };
     let (work, text, how) = match installation(entry, tenant, server, modes, untold) {
+        Ok((work, ..))
+            if !work.staging()
+                && let Some(stranger) = strangers.first() =>
+        {
+            return Answer::Nothing(format!("refused: {stranger}"));
+        }
         Ok(installation) => installation,
         Err(why) => return Answer::Nothing(why),
     };

@@ -4,6 +4,7 @@ pub mod cloud_sync;
 pub mod connect;
 pub mod connect_removal;
 mod custom;
+pub(crate) mod discover;
 pub mod removal;
 pub(crate) mod switch;
 

@@ -145,6 +145,8 @@ pub struct ConnectEntry {
     pub servers: Vec<(TargetId, Place)>,
     /// Servers that shall carry Connect no more.
     pub retired: Vec<(TargetId, Place)>,
+    /// Servers of which it is known that Connect is off them for good, whatever a directory still shows.
+    pub gone: Vec<TargetId>,
     /// Which server should be active; this only ever proposes a swap.
     pub prefer_active: Option<(TargetId, Place)>,
     /// How it is set up.

@@ -451,6 +451,8 @@ fn connect(
     let labels = table.texts("labels", remarks).into_iter().collect();
     let forests = required("forests", &mut table, gaps, remarks);
     let (servers, retired) = staying_and_leaving("servers", &mut table, gaps, remarks);
+    let gone = table.list("gone", remarks);
+    let gone = gone.into_iter().map(|at| at.value).collect();
     let prefer_active: Option<At<TargetId>> = table.parse("prefer_active", remarks);
     let settings = connect_settings(&mut table, remarks);
     let pending_exports = pending_exports(&mut table, remarks);
@@ -462,6 +464,7 @@ fn connect(
         forests,
         servers,
         retired,
+        gone,
         prefer_active: prefer_active.map(|at| {
             let place = remarks.source.place(&at.range);
             (at.value, place)

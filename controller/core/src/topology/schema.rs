@@ -76,7 +76,7 @@ pub fn json_schema() -> Value {
     );
     let connect = table(
         json!({
-            "tenant": text, "site": text, "labels": labels, "forests": texts, "servers": texts, "retired": texts,
+            "tenant": text, "site": text, "labels": labels, "forests": texts, "servers": texts, "retired": texts, "gone": texts,
             "prefer_active": text,
             "settings": { "oneOf": [{ "const": "express" }, settings] }, "pending_exports": limits,
         }),

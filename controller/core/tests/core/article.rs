@@ -87,7 +87,7 @@ fn pages(of: &str) -> BTreeSet<String> {
         policy: &Policy::default(),
         known: &known,
         artifacts: &artifacts,
-        tenants: &controller_core::tenant::Tenants::new(),
+        beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Install,
     };
     let plan = match of {

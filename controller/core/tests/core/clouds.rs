@@ -61,7 +61,7 @@ fn planned(document: Document, facts: &Facts, purpose: Purpose) -> Plan {
         policy: &Policy::default(),
         known: &known,
         artifacts: &Artifacts::from([(Product::ProvisioningAgent, artifact)]),
-        tenants: &controller_core::tenant::Tenants::new(),
+        beyond: &controller_core::beyond::Beyond::default(),
         purpose,
     })
 }

@@ -44,7 +44,7 @@ fn express(server: &str, known: &Fleetwide) -> Plan {
         policy: &Policy::default(),
         known,
         artifacts: &common::artifacts(),
-        tenants: &controller_core::tenant::Tenants::new(),
+        beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Install,
     })
 }
@@ -262,7 +262,7 @@ fn upgrade(modes: [Option<bool>; 2]) -> Plan {
         policy: &Policy::default(),
         known: &known,
         artifacts: &common::artifacts(),
-        tenants: &controller_core::tenant::Tenants::new(),
+        beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Install,
     })
 }

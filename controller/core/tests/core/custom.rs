@@ -67,7 +67,7 @@ fn plan_over(topology: &Topology, known: &Fleetwide) -> Plan {
         policy: &Policy::default(),
         known,
         artifacts: &common::artifacts(),
-        tenants: &controller_core::tenant::Tenants::new(),
+        beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Install,
     })
 }

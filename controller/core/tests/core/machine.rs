@@ -144,7 +144,7 @@ impl Sim {
             policy: &policy,
             known: &known,
             artifacts: &common::artifacts(),
-            tenants: &controller_core::tenant::Tenants::new(),
+            beyond: &controller_core::beyond::Beyond::default(),
             purpose,
         });
         let applied = Record::Applied {

@@ -126,7 +126,7 @@ impl World {
             policy: &Policy::default(),
             known: &Fleetwide::from([(target(), entry)]),
             artifacts: &common::artifacts(),
-            tenants: &controller_core::tenant::Tenants::new(),
+            beyond: &controller_core::beyond::Beyond::default(),
             purpose: Purpose::Install,
         });
         let mut world = Self {

@@ -110,6 +110,7 @@ fn configures(step: &Step) -> Option<&TenantId> {
         Step::VerifyProvisioningAgent(verify) => Some(&verify.tenant),
         Step::RemoveProvisioningAgent(remove) => Some(&remove.tenant),
         Step::ReportFacts
+        | Step::DiscoverServers(_)
         | Step::InstallProvisioningAgent(_)
         | Step::StageConnect(_)
         | Step::GuideConnect(_)
@@ -213,7 +214,7 @@ proptest! {
             policy: &Policy::default(),
             known: &known,
             artifacts: &common::artifacts(),
-            tenants: &controller_core::tenant::Tenants::new(),
+            beyond: &controller_core::beyond::Beyond::default(),
             purpose: Purpose::Install,
         });
         holds(&plan, &known)?;

@@ -225,6 +225,12 @@ const CASES: &[Case] = &[
         ask: Ask::Plan(Purpose::Preflight),
     },
     Case {
+        title: "Both: which servers are there?",
+        topology: "[agents.a]\nserves = [\"a.test\", \"b.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[("s1", Has::Nothing), ("s2", Has::Nothing)],
+        ask: Ask::Plan(Purpose::Discover),
+    },
+    Case {
         title: "Both: verify what is there",
         topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s2.a.test\"]\n",
         servers: &[
@@ -270,7 +276,7 @@ impl Case {
             policy: &policy,
             known: &known,
             artifacts: &artifacts,
-            tenants: &controller_core::tenant::Tenants::new(),
+            beyond: &controller_core::beyond::Beyond::default(),
             purpose,
         };
         match self.ask {

@@ -84,7 +84,7 @@ fn planned(topology: &Topology, known: &Fleetwide, purpose: Purpose) -> Plan {
         policy: &Policy::default(),
         known,
         artifacts: &common::artifacts(),
-        tenants: &controller_core::tenant::Tenants::new(),
+        beyond: &controller_core::beyond::Beyond::default(),
         purpose,
     })
 }

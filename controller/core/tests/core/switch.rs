@@ -4,17 +4,18 @@
     reason = "a test stops where something is not as it must be"
 )]
 
+use controller_core::beyond::{Beyond, DirectorySeen};
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{Decision, Fleet, Live};
 use controller_core::plan::{Inputs, Plan, Purpose, failover, plan, render, switch};
 use controller_core::policy::Policy;
 use controller_core::record::{Order, Record};
 use controller_core::topology::{Topology, check, parse};
-use protocol::event::Event;
+use protocol::event::{DiscoveredServer, Event};
 use protocol::facts::{ConnectFacts, Facts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::Ending;
-use protocol::step::Step;
+use protocol::step::{Product, Step};
 use protocol::{BundleId, Digest, Generation, RolloutId, TargetId, Timestamp, Version};
 
 use crate::common;
@@ -66,7 +67,7 @@ fn to(server: &str, topology: &Topology, known: &Fleetwide) -> Result<Plan, Stri
         policy: &Policy::default(),
         known,
         artifacts: &common::artifacts(),
-        tenants: &controller_core::tenant::Tenants::new(),
+        beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Verify,
     };
     switch(inputs, &server.parse().unwrap())
@@ -172,7 +173,7 @@ fn a_preferred_server_that_is_staging_is_proposed_and_nothing_more() {
             policy: &Policy::default(),
             known: &known(),
             artifacts: &common::artifacts(),
-            tenants: &controller_core::tenant::Tenants::new(),
+            beyond: &controller_core::beyond::Beyond::default(),
             purpose: Purpose::Install,
         })
     };
@@ -387,7 +388,7 @@ fn instead(off: &str, known: &Fleetwide) -> Result<Plan, String> {
         policy: &Policy::default(),
         known,
         artifacts: &common::artifacts(),
-        tenants: &controller_core::tenant::Tenants::new(),
+        beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Verify,
     };
     failover(inputs, &"c2.a.test".parse().unwrap(), &off.parse().unwrap())
@@ -466,7 +467,7 @@ fn a_fenced_server_counts_as_not_active_and_is_left_alone() {
             policy: &Policy::default(),
             known: &known,
             artifacts: &common::artifacts(),
-            tenants: &controller_core::tenant::Tenants::new(),
+            beyond: &controller_core::beyond::Beyond::default(),
             purpose,
         });
         let part = &plan.targets[&"c1.a.test".parse().unwrap()];
@@ -580,4 +581,71 @@ fn a_swap_leaves_a_fenced_server_out() {
     let plan = to("c3.a.test", &topology(""), &known).unwrap();
     assert!(plan.targets[&"c1.a.test".parse().unwrap()].left_out);
     assert!(!plan.waves[0].iter().any(|one| one.as_str() == "c1.a.test"));
+}
+
+/// A directory names a Connect server that the topology does not: nobody is made active beside it (G1), until it is written
+/// that Connect is off it.
+#[test]
+fn a_server_that_only_the_directory_names_may_be_the_active_one() {
+    let mut beyond = Beyond::default();
+    let seen = DirectorySeen {
+        at: NOW,
+        by: "c1.a.test".parse().unwrap(),
+        servers: vec![DiscoveredServer {
+            name: "OLD-SYNC-99".to_owned(),
+            product: Product::Connect,
+            source: "the description of MSOL_1".to_owned(),
+        }],
+        unread: Vec::new(),
+    };
+    beyond.directories.insert("a.test".parse().unwrap(), seen);
+    let inputs = |topology: &Topology, known: &Fleetwide, to: &str| {
+        let inputs = Inputs {
+            topology,
+            policy: &Policy::default(),
+            known,
+            artifacts: &common::artifacts(),
+            beyond: &beyond,
+            purpose: Purpose::Install,
+        };
+        (plan(inputs).warnings, switch(inputs, &to.parse().unwrap()))
+    };
+    let open = topology("");
+    let (warnings, swap) = inputs(&open, &known(), "c2.a.test");
+    let said = swap.unwrap_err();
+    assert!(
+        said.contains("OLD-SYNC-99") && said.contains("(G1)"),
+        "{said}"
+    );
+    assert!(
+        warnings.iter().any(|one| one.contains("OLD-SYNC-99")),
+        "{warnings:?}"
+    );
+    let closed = topology("gone = [\"old-sync-99.a.test\"]\n");
+    let (warnings, swap) = inputs(&closed, &known(), "c2.a.test");
+    assert!(swap.is_ok() && warnings.is_empty(), "{warnings:?}");
+    // No server is installed to be active either.
+    let mut none = known();
+    for server in ["c1.a.test", "c2.a.test", "c3.a.test"] {
+        change(&mut none, server, Some(common::facts(None, None)));
+    }
+    for (more, refused) in [("", true), ("gone = [\"old-sync-99.a.test\"]\n", false)] {
+        let topology = topology(&format!(
+            "settings = {{ sign_in = \"password-hash-sync\" }}\n{more}"
+        ));
+        let plan = plan(Inputs {
+            topology: &topology,
+            policy: &Policy::default(),
+            known: &none,
+            artifacts: &common::artifacts(),
+            beyond: &beyond,
+            purpose: Purpose::Install,
+        });
+        let why = plan.targets[&"c1.a.test".parse().unwrap()].why.join("; ");
+        assert_eq!(
+            why.contains("refused: whether OLD-SYNC-99"),
+            refused,
+            "{why}"
+        );
+    }
 }

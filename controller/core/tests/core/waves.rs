@@ -51,7 +51,7 @@ fn planned(waves: &str) -> Plan {
         policy: &policy,
         known: &known,
         artifacts: &Artifacts::new(),
-        tenants: &controller_core::tenant::Tenants::new(),
+        beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Verify,
     })
 }

@@ -105,7 +105,7 @@ pub(crate) fn planned(
         policy: &policy,
         known: &known,
         artifacts: &artifacts,
-        tenants: &controller_core::tenant::Tenants::new(),
+        beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Install,
     });
     (plan, known)
@@ -157,7 +157,7 @@ fn swapping(off: Option<&str>, text: &str) -> (Plan, Fleetwide) {
         policy: &policy,
         known: &known,
         artifacts: &Artifacts::new(),
-        tenants: &controller_core::tenant::Tenants::new(),
+        beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Verify,
     };
     let second = target("c2.corp.test");

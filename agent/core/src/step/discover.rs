@@ -1,0 +1,242 @@
+//! Which servers carry one of the products, as a directory shows it: Connect by the description of the account that it makes
+//! (`MSOL_…`; its wording is general knowledge, [K]), provisioning agents by who may retrieve the password of their gMSA
+//! (product facts 1.6, 2.9). A server that left may still stand there, and one that was given another account does not.
+
+use protocol::GmsaName;
+use protocol::event::{Completion, DiscoveredServer};
+use protocol::step::{DiscoverServers, Product, ServedDomain};
+
+use crate::op::{DirectoryAccount, DirectoryEntry, Scope};
+use crate::procedure::{Complete, Cx, Flow, Reading, fail};
+use crate::step::directory::{self, Directory};
+
+/// Names of the gMSAs that the product makes (1.6 [P][S]).
+const OWN_ACCOUNTS: [&str; 2] = ["provAgentgMSA", "pGMSA_"];
+
+/// How many accounts of a kind are looked at, and how many servers and remarks are told, for one domain: they go into one event.
+const MOST: usize = 500;
+
+/// Asks each domain, and records what it shows.
+///
+/// # Errors
+/// While outcomes are missing.
+pub fn discover(discover: &DiscoverServers, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let (mut found, mut silent) = (0, 0);
+    for domain in &discover.domains {
+        let (servers, unread) = match directory::open(domain, &[], cx)? {
+            Ok(directory) => ask(&directory, &discover.accounts, cx)?,
+            Err(why) => (
+                Vec::new(),
+                vec![format!("{domain} could not be asked: {why}")],
+            ),
+        };
+        found += servers.len();
+        silent += usize::from(!unread.is_empty());
+        cx.note_servers(domain, (&servers, &unread))?;
+    }
+    let mut summary = format!(
+        "{found} servers named in {} domains",
+        discover.domains.len()
+    );
+    if silent > 0 {
+        summary.push_str(&format!("; not everything could be read in {silent}"));
+    }
+    Ok(Complete::new(Completion::AlreadySo, summary))
+}
+
+/// The same of one domain, as one account sees it: for whoever asks by hand.
+///
+/// # Errors
+/// While outcomes are missing.
+pub fn survey(
+    domain: &ServedDomain,
+    account: &DirectoryAccount,
+    cx: &mut Cx<'_>,
+) -> Flow<Complete> {
+    let server = match directory::controller(&domain.name, &domain.preferred_dcs, cx)? {
+        Ok(server) => server,
+        Err(why) => return fail(why),
+    };
+    let root = match directory::root(&server, cx)? {
+        Ok(root) => root,
+        Err(why) => return fail(why),
+    };
+    let directory = Directory {
+        root,
+        account: account.clone(),
+    };
+    let (servers, unread) = ask(&directory, &[], cx)?;
+    cx.note_servers(&domain.name, (&servers, &unread))?;
+    Ok(Complete::new(Completion::AlreadySo, ""))
+}
+
+type Found = (Vec<DiscoveredServer>, Vec<String>);
+
+fn ask(directory: &Directory, accounts: &[GmsaName], cx: &mut Cx<'_>) -> Flow<Found> {
+    let (mut servers, mut unread) = (Vec::new(), Vec::new());
+    match directory.connect_accounts(cx)? {
+        Ok(entries) => {
+            for entry in entries.iter().take(MOST) {
+                let account = entry.text("sAMAccountName").unwrap_or_default();
+                let described = entry.text("description").and_then(computer);
+                match described {
+                    Some(name) => servers.push(DiscoveredServer {
+                        name,
+                        product: Product::Connect,
+                        source: format!("the description of {account}"),
+                    }),
+                    None => unread.push(format!(
+                        "{account} is an account of Connect, and its description names no server"
+                    )),
+                }
+            }
+        }
+        Err(why) => unread.push(format!("accounts of Connect: {why}")),
+    }
+    match directory.agent_accounts(&OWN_ACCOUNTS, accounts, cx)? {
+        Ok(gmsas) => {
+            for (name, readers) in gmsas.into_iter().take(MOST) {
+                let readers = match readers {
+                    Ok(readers) => readers,
+                    Err(why) => {
+                        unread.push(format!("{name}: {why}"));
+                        continue;
+                    }
+                };
+                for sid in readers.iter().take(MOST) {
+                    let source = || format!("may retrieve the password of {name}");
+                    match directory.named(sid, cx)? {
+                        Ok(Named::Computer(name)) => servers.push(DiscoveredServer {
+                            name,
+                            product: Product::ProvisioningAgent,
+                            source: source(),
+                        }),
+                        Ok(Named::Other(other)) => unread.push(format!(
+                            "{other}, which is no computer, {}: its members were not looked at",
+                            source()
+                        )),
+                        Err(why) => unread.push(format!("{sid} {}: {why}", source())),
+                    }
+                }
+            }
+        }
+        Err(why) => unread.push(format!("accounts of provisioning agents: {why}")),
+    }
+    servers.sort();
+    servers.dedup();
+    if servers.len() > MOST {
+        unread.push(format!("{} more servers are named", servers.len() - MOST));
+        servers.truncate(MOST);
+    }
+    // The last remark says that there is more.
+    unread.reverse();
+    unread.truncate(MOST);
+    let short = |why: &String| why.chars().take(200).collect();
+    Ok((servers, unread.iter().map(short).collect()))
+}
+
+/// The computer that a description of Connect's account names: "… running on computer NAME configured to …".
+fn computer(description: &str) -> Option<String> {
+    const BEFORE: &str = "running on computer ";
+    let lower = description.to_lowercase();
+    let at = lower.find(BEFORE)? + BEFORE.len();
+    let name = lower.get(at..)?.split_whitespace().next()?;
+    let name = name.trim_matches(['\'', '"', '.', ',', ';']);
+    let allowed = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '-' | '.' | '_');
+    (!name.is_empty() && name.chars().all(allowed)).then(|| name.to_owned())
+}
+
+/// Who a security identifier is.
+pub(super) enum Named {
+    /// A computer, by its DNS name or else its short one.
+    Computer(String),
+    /// Something else.
+    Other(String),
+}
+
+impl Directory {
+    fn connect_accounts(&self, cx: &mut Cx<'_>) -> Flow<Reading<Vec<DirectoryEntry>>> {
+        let filter = "(&(objectClass=user)(sAMAccountName=MSOL_*))";
+        let attributes = ["sAMAccountName", "description"];
+        let base = self.root.domain.clone();
+        let found = self.search(base, Scope::Subtree, filter, &attributes, cx)?;
+        Ok(found.map(|(entries, _)| entries))
+    }
+
+    /// gMSAs of provisioning agents, with who may retrieve their passwords.
+    #[expect(
+        clippy::type_complexity,
+        reason = "names with readings, read in one place"
+    )]
+    fn agent_accounts(
+        &self,
+        own: &[&str],
+        named: &[GmsaName],
+        cx: &mut Cx<'_>,
+    ) -> Flow<Reading<Vec<(String, Reading<Vec<String>>)>>> {
+        let filter = "(objectClass=msDS-GroupManagedServiceAccount)";
+        let attributes = ["sAMAccountName", "msDS-GroupMSAMembership"];
+        let base = self.root.domain.clone();
+        let found = self.search(base, Scope::Subtree, filter, &attributes, cx)?;
+        Ok(found.map(|(entries, _)| {
+            let name = |entry: &DirectoryEntry| entry.text("sAMAccountName").map(ToOwned::to_owned);
+            let wanted = |name: &str| {
+                let starts = |own: &&str| {
+                    let start = name.get(..own.len());
+                    start.is_some_and(|start| start.eq_ignore_ascii_case(own))
+                };
+                own.iter().any(starts)
+                    || named
+                        .iter()
+                        .any(|one| one.as_str().eq_ignore_ascii_case(name))
+            };
+            let of = |entry: &DirectoryEntry| {
+                let name = name(entry).filter(|name| wanted(name))?;
+                Some((name, directory::readers(entry)))
+            };
+            entries.iter().filter_map(of).collect()
+        }))
+    }
+
+    fn named(&self, sid: &str, cx: &mut Cx<'_>) -> Flow<Reading<Named>> {
+        let filter = format!("(objectSid={sid})");
+        let attributes = ["objectClass", "dNSHostName", "sAMAccountName"];
+        let entry = self.one(self.root.domain.clone(), &filter, &attributes, cx)?;
+        Ok(entry.and_then(|entry| {
+            let entry = entry.ok_or("this account sees nobody of that identifier in the domain")?;
+            let account = entry.text("sAMAccountName").unwrap_or("?").to_owned();
+            let classes = entry.all("objectClass").iter();
+            let is_computer = classes
+                .into_iter()
+                .any(|class| class.eq_ignore_ascii_case(b"computer"));
+            if !is_computer {
+                return Ok(Named::Other(account));
+            }
+            let name = entry.text("dNSHostName").map(str::to_lowercase);
+            Ok(Named::Computer(name.unwrap_or_else(|| {
+                account.trim_end_matches('$').to_lowercase()
+            })))
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_computer_is_read_out_of_the_description() {
+        let text = "Account created by Microsoft Azure Active Directory Connect with installation identifier 1a2b running on computer FAB-SYNC-01 configured to synchronize to tenant fabrikam.onmicrosoft.com. This account must have directory replication permissions.";
+        assert_eq!(computer(text).as_deref(), Some("fab-sync-01"));
+        let quoted = "… running on computer 'FAB-SYNC-01' configured to synchronize …";
+        assert_eq!(computer(quoted).as_deref(), Some("fab-sync-01"));
+        for none in [
+            "",
+            "running on computer",
+            "running on computer $(x) now",
+            "Kontoerstellung",
+        ] {
+            assert_eq!(computer(none), None, "{none}");
+        }
+    }
+}

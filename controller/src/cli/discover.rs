@@ -1,0 +1,76 @@
+//! `entrain discover`: has a server of each domain ask its directory, then lists every server that anything names.
+
+use std::collections::BTreeMap;
+
+use controller_core::plan::Plan;
+use protocol::TargetId;
+
+use crate::cli::output::{self, table};
+use crate::cli::{exit, readiness};
+use crate::http::client::Client;
+use crate::http::types::{Discovered, DiscoveredRow, Planned};
+
+pub(super) async fn run(client: &Client, planned: &Planned, json: bool) -> anyhow::Result<u8> {
+    let Some(plan) = planned.plan else {
+        return Ok(exit::FINDINGS);
+    };
+    let stored: Plan = client.get(&format!("/v1/plans/{}", plan.0)).await?;
+    let asks = |plan: &Plan| plan.waves.iter().any(|wave| !wave.is_empty());
+    let mut silent = Vec::new();
+    if asks(&stored) {
+        let (_, frame) = readiness::asked(client, plan).await?;
+        let rows = frame.view.targets.iter();
+        let rows = rows.filter(|row| row.state != "done");
+        silent.extend(rows.map(|row| {
+            format!(
+                "{} did not answer: {} {}",
+                row.target, row.state, row.detail
+            )
+        }));
+    }
+    let mut found: Discovered = client.get("/v1/discovered").await?;
+    found.unread.extend(silent);
+    // What is written and was never enrolled is known by name alone.
+    let written: BTreeMap<&TargetId, &str> = stored
+        .targets
+        .iter()
+        .map(|(target, part)| (target, part.lane.as_str()))
+        .collect();
+    for (target, lane) in written {
+        match found
+            .servers
+            .iter_mut()
+            .find(|row| row.name == target.as_str())
+        {
+            Some(row) if row.state == "unknown" => "not enrolled".clone_into(&mut row.state),
+            Some(_) => {}
+            None => found.servers.push(DiscoveredRow {
+                name: target.to_string(),
+                state: "not enrolled".to_owned(),
+                named_by: vec![format!("the topology: {lane}")],
+            }),
+        }
+    }
+    let unknown = found.servers.iter().any(|row| row.state == "unknown");
+    if json {
+        output::json(&found)?;
+    } else {
+        print(&found);
+    }
+    Ok(if unknown { exit::FINDINGS } else { exit::OK })
+}
+
+fn print(found: &Discovered) {
+    let rows: Vec<Vec<String>> = found
+        .servers
+        .iter()
+        .map(|row| vec![row.name.clone(), row.state.clone(), row.named_by.join("; ")])
+        .collect();
+    output::print(&table(&["SERVER", "", "NAMED BY"], &rows));
+    for (domain, at, by) in &found.asked {
+        output::print(&format!("{domain}: asked by {by} at {at}"));
+    }
+    for why in &found.unread {
+        output::print(&format!("not read: {why}"));
+    }
+}
