@@ -987,6 +987,7 @@ fn announce(op: &Op) -> Option<String> {
         | Op::SetRegistry { .. }
         | Op::RequireRestart
         | Op::Service { .. }
+        | Op::ServiceAge { .. }
         | Op::EnableService { .. }
         | Op::DisableService { .. }
         | Op::FileText { .. }

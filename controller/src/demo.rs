@@ -419,6 +419,7 @@ impl Demo {
                     change: Some("CHG-DEMO".to_owned()),
                     irreversible: None,
                     off: None,
+                    not_before: None,
                 },
             )
             .await?;

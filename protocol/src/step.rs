@@ -301,6 +301,9 @@ pub struct VerifyProvisioningAgent {
     /// Options that its service must have.
     #[serde(default, skip_serializing_if = "ServiceOptions::is_empty")]
     pub options: ServiceOptions,
+    /// How long its service must have run without a restart; absent where that is not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soaked_seconds: Option<u32>,
 }
 
 /// Puts the installer of Connect Sync on the server, for the person who runs it.
@@ -389,6 +392,9 @@ pub struct VerifyConnect {
     /// Whether it must be staging, or else active; absent where any mode will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staging: Option<bool>,
+    /// How long its engine must have run without a restart; absent where that is not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soaked_seconds: Option<u32>,
 }
 
 /// Takes the provisioning agent off a server for good (facts 1.12).

@@ -171,6 +171,7 @@ probes! {
     PV04 AGENT, Block, Server: "service runs", wants "Running, started by Windows", else "start the service; its event log says why it stopped";
     PV05 AGENT, Block, Server: "service account", wants "the gMSA", else "see the step that was to bring it about";
     PV06 AGENT, Block, Tenant: "registered tenant", wants "this tenant", else "see the step that was to bring it about";
+    PV07 BOTH, Block, Server: "the service has run without a restart", wants "as long as it soaked", else "see the System and Application logs: why it ended, and whether it does again";
     PV09 AGENT, Warn, Server: "newest trace of the agent", wants "no exception among its last lines", else "read the trace on the server: what failed, and whether it still does";
     PV10 AGENT, Warn, Server: "domains, as the product's module lists them", wants "every planned domain", else "look at the wizard's list of configured domains, and add what is missing";
     PV16 AGENT, Block, Server: "proxy and FIPS exception in the service's configuration file", wants "as the topology has them", else "apply the topology once more; what changes the file on this server (an update, a management tool) would change it again";

@@ -189,6 +189,11 @@ pub enum Op {
         /// Service name, never its display name.
         name: String,
     },
+    /// Asks how long the process of a service has run.
+    ServiceAge {
+        /// Service name.
+        name: String,
+    },
     /// Lets a disabled service be started on demand.
     EnableService {
         /// Service name.
@@ -316,6 +321,7 @@ impl Op {
             | Self::Registry { .. }
             | Self::RegistryKey { .. }
             | Self::Service { .. }
+            | Self::ServiceAge { .. }
             | Self::FileVersion { .. }
             | Self::FileText { .. }
             | Self::PathExists { .. }
@@ -359,6 +365,8 @@ pub enum Outcome {
     Exists(bool),
     /// A service, where there is one.
     Service(Option<Service>),
+    /// How long something has run, where it runs.
+    Age(Option<Duration>),
     /// The text of a file, where there is such a file.
     Text(Option<String>),
     /// A version, where there is such a file with a version.

@@ -255,6 +255,20 @@ impl Cx<'_> {
         )
     }
 
+    /// Asks how long the process of a service has run; `None` where it does not.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn service_age(&mut self, name: &str) -> Flow<Reading<Option<Duration>>> {
+        let op = || Op::ServiceAge {
+            name: name.to_owned(),
+        };
+        self.op(op, |outcome| match outcome {
+            Outcome::Age(age) => Some(*age),
+            _ => None,
+        })
+    }
+
     /// Reads the version of an executable.
     ///
     /// # Errors

@@ -311,6 +311,7 @@ fn a_bundle_is_of_one_tenant() {
         gmsa: None,
         own_rights: false,
         options: protocol::ServiceOptions::default(),
+        soaked_seconds: None,
     };
     other.steps.push(Step::VerifyProvisioningAgent(verify));
     assert!(matches!(world.refusal(&other), Refusal::OtherTenant { .. }));

@@ -123,6 +123,7 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
         | Op::SetRegistry { .. }
         | Op::RequireRestart
         | Op::Service { .. }
+        | Op::ServiceAge { .. }
         | Op::EnableService { .. }
         | Op::DisableService { .. }
         | Op::RestartService { .. }

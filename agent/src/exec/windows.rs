@@ -114,6 +114,7 @@ impl WindowsExec {
             }
             Op::SetRegistry { key, value, data } => done(set_registry(key, value, data)),
             Op::Service { name } => service(name).map_or_else(Outcome::Failed, Outcome::Service),
+            Op::ServiceAge { name } => service_age(name).map_or_else(Outcome::Failed, Outcome::Age),
             Op::EnableService { name } => done(configure(name, "demand")),
             Op::DisableService { name } => {
                 done(configure(name, "disabled").and_then(|()| stop(name)))
@@ -640,6 +641,33 @@ async fn await_state(
         tokio::time::sleep(INSTALLER_LOOK).await;
     }
     Err(format!("{name} did not {what} within {SERVICE_LOOKS} s"))
+}
+
+/// How long the process of a service has run, by the clock of this server; none where it does not.
+fn service_age(name: &str) -> Result<Option<Duration>, String> {
+    /// From the beginning of Windows' times to that of Unix, in seconds.
+    const BETWEEN: u64 = 11_644_473_600;
+    let service = match manager()?.open_service(name, ServiceAccess::QUERY_STATUS) {
+        Ok(service) => service,
+        Err(windows_service::Error::Winapi(error))
+            if error.raw_os_error() == Some(NO_SUCH_SERVICE) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    let status = service.query_status().map_err(|error| error.to_string())?;
+    let Some(pid) = status.process_id.filter(|pid| *pid != 0) else {
+        return Ok(None);
+    };
+    let began = created(pid).ok_or_else(|| format!("when process {pid} began is not told"))?;
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_err(|error| error.to_string())?;
+    let now = now + Duration::from_secs(BETWEEN);
+    Ok(Some(
+        now.saturating_sub(Duration::from_millis(began / 10_000)),
+    ))
 }
 
 /// Asks a service to stop; one that does not run is stopped.

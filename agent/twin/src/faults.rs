@@ -168,11 +168,13 @@ pub enum Fault {
     ConnectListed,
     /// The directory names a Connect server that nobody knows (2.9).
     StrangeConnect,
+    /// The product's service ends and is started again by itself (PV07).
+    ServiceRestarts,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 81] = [
+    pub const ALL: [Self; 82] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -254,5 +256,6 @@ impl Fault {
         Self::PassThroughAgent,
         Self::ConnectListed,
         Self::StrangeConnect,
+        Self::ServiceRestarts,
     ];
 }

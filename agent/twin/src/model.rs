@@ -492,6 +492,14 @@ impl Twin {
                 (Outcome::Done, INSTANT)
             }
             Op::Service { name } => (Outcome::Service(self.service(name)), INSTANT),
+            Op::ServiceAge { name } => {
+                let runs = self
+                    .service(name)
+                    .is_some_and(|service| service.state == ServiceState::Running);
+                let restarted = self.has(Fault::ServiceRestarts);
+                let age = seconds(if restarted { 40 } else { 86_400 });
+                (Outcome::Age(runs.then_some(age)), INSTANT)
+            }
             Op::EnableService { name } => {
                 if let Some(service) = self.services.get_mut(name) {
                     service.state = ServiceState::NotRunning;

@@ -127,6 +127,22 @@ pub fn day(name: &str) -> Option<i8> {
         .map(|(number, _)| number)
 }
 
+/// A moment, as people write it: with an offset (`2026-11-28T22:00+01:00`) or a zone (`2026-11-28T22:00[Europe/Amsterdam]`).
+///
+/// # Errors
+/// Why it is none.
+pub fn written(text: &str) -> Result<Timestamp, String> {
+    let bad = || {
+        format!(
+            "\"{text}\" is no moment: write 2026-11-28T22:00+01:00 or 2026-11-28T22:00[Europe/Amsterdam]"
+        )
+    };
+    let zoned = text.parse::<jiff::Zoned>().map(|at| at.timestamp());
+    let at = zoned.or_else(|_| text.parse::<jiff::Timestamp>());
+    let at = at.map_err(|_| bad())?;
+    Ok(Timestamp::from_millis(at.as_millisecond()))
+}
+
 /// Whether a zone is known by that name.
 #[must_use]
 pub fn is_zone(name: &str) -> bool {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use protocol::event::Grade;
+use protocol::step::Product;
 use protocol::{Digest, DomainName};
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
@@ -66,8 +67,30 @@ pub struct Policy {
     pub canary: u32,
     /// Grade that a target must reach.
     pub need: Grade,
+    /// How long a product that was changed is watched before its target is done, in cycles of the product.
+    pub soak: Soak,
     /// When, and how many at once, by site.
     pub sites: BTreeMap<String, SitePolicy>,
+}
+
+/// Cycles of each product (cloud sync: two minutes, product facts 1.10; Connect: half an hour, 2.12); none where 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Soak {
+    /// Of cloud sync.
+    pub cloud_sync: u32,
+    /// Of Connect Sync.
+    pub connect: u32,
+}
+
+impl Soak {
+    /// Seconds for a product.
+    #[must_use]
+    pub const fn seconds(self, product: Product) -> u32 {
+        match product {
+            Product::ProvisioningAgent => self.cloud_sync * 120,
+            Product::Connect => self.connect * 1800,
+        }
+    }
 }
 
 /// When a site may be changed, and how many of its servers at once.
@@ -112,6 +135,7 @@ impl Default for Policy {
             in_flight: 25,
             canary: 1,
             need: Grade::Registered,
+            soak: Soak::default(),
             sites: BTreeMap::new(),
         }
     }
@@ -238,6 +262,30 @@ pub fn check(policy: &Policy, topology: &Topology) -> Vec<Finding> {
     findings
 }
 
+/// `"5 cycles"`, up to 1,000 of them.
+fn cycles(table: &mut Table<'_, '_>, key: &'static str, remarks: &mut Remarks<'_>) -> u32 {
+    let Some(text) = table.text(key, remarks) else {
+        return 0;
+    };
+    let number = text
+        .value
+        .strip_suffix(" cycles")
+        .or(text.value.strip_suffix(" cycle"));
+    let number = number.and_then(|number| number.trim().parse::<u32>().ok());
+    let number = number.filter(|number| *number <= 1000);
+    if number.is_none() {
+        remarks.error(
+            &text.range,
+            format!(
+                "{key}: \"{}\" is no number of cycles up to 1000",
+                text.value
+            ),
+            "write \"5 cycles\": one of cloud sync takes two minutes, one of Connect half an hour",
+        );
+    }
+    number.unwrap_or(0)
+}
+
 fn read(mut document: Table<'_, '_>, policy: &mut Policy, remarks: &mut Remarks<'_>) {
     let waves = document.tables("waves", remarks);
     if !waves.is_empty() {
@@ -320,6 +368,13 @@ fn read(mut document: Table<'_, '_>, policy: &mut Policy, remarks: &mut Remarks<
                 );
             }
         }
+    }
+    if let Some(mut soak) = document.table("soak", remarks) {
+        policy.soak = Soak {
+            cloud_sync: cycles(&mut soak, "cloud-sync", remarks),
+            connect: cycles(&mut soak, "connect", remarks),
+        };
+        soak.finish(remarks);
     }
     for (name, table) in document.named("site", remarks) {
         let site = site(table, remarks.source.place(&name.range), remarks);

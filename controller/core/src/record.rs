@@ -169,6 +169,9 @@ pub enum Record {
         /// How many acts that cannot be undone were accepted with it (G10).
         #[serde(default)]
         irreversible: u32,
+        /// When it begins; at once where it is absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_before: Option<Timestamp>,
     },
     /// An operator ordered something of a rollout.
     Ordered {

@@ -211,6 +211,7 @@ impl World {
             by: "a rehearsal".to_owned(),
             change: None,
             irreversible: 0,
+            not_before: None,
         };
         world.record(applied);
         world.decide();

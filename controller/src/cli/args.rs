@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use agent_twin::Fault;
 use clap::{Args, Parser, Subcommand};
+use controller_core::calendar::written;
 use controller_core::finding::nearest;
 use protocol::step::Product;
-use protocol::{ProxyAddress, RolloutId, TargetId, Version};
+use protocol::{ProxyAddress, RolloutId, TargetId, Timestamp, Version};
 
 /// Installs, verifies and upgrades Microsoft Entra's synchronization tools on many Windows servers.
 #[derive(Debug, Parser)]
@@ -206,6 +207,9 @@ pub(crate) enum Verb {
         /// The active Connect server that is off, as you know: for a plan of `failover`.
         #[arg(long, value_name = "SERVER")]
         off: Option<TargetId>,
+        /// When it begins, with an offset or a zone: 2026-11-28T22:00[Europe/Amsterdam]; at once where none is given.
+        #[arg(long, value_name = "MOMENT", value_parser = written)]
+        at: Option<Timestamp>,
         /// Watches until the rollout is over.
         #[arg(long)]
         watch: bool,

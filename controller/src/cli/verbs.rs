@@ -141,18 +141,21 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             change,
             irreversible,
             off,
+            at,
             watch,
         } => {
             let ask = ApplyAsk {
                 change,
                 irreversible,
                 off,
+                not_before: at,
             };
             let applied: Applied = client
                 .post(&format!("/v1/plans/{plan}/apply"), &ask)
                 .await?;
+            let begins = at.map_or_else(|| "has begun".to_owned(), |at| format!("begins at {at}"));
             output::print(&format!(
-                "rollout {} has begun; entrain watch {0}",
+                "rollout {} {begins}; entrain watch {0}",
                 applied.rollout
             ));
             if watch {

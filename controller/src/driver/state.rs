@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use controller_core::facts;
 use controller_core::fleet::{
@@ -78,7 +79,12 @@ pub struct Consent {
     pub irreversible: u32,
     /// The active Connect server that is off, as they know.
     pub off: Option<TargetId>,
+    /// When it begins; at once where it is absent.
+    pub not_before: Option<Timestamp>,
 }
+
+/// How far ahead a rollout may be applied.
+const AHEAD: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Why nothing takes the place of a server that has a session.
 pub(crate) fn is_here(off: &TargetId) -> String {
@@ -541,6 +547,7 @@ impl Core {
             change,
             irreversible,
             off: said,
+            not_before,
         } = consent;
         let plan = self
             .plans
@@ -564,7 +571,17 @@ impl Core {
                 ),
             });
         }
-        if plan.kind == Kind::Switch
+        if let Some(at) = not_before {
+            if at <= batch.now || at > batch.now.plus(AHEAD) {
+                return Err(format!(
+                    "{at} lies behind, or more than 30 days ahead: leave --at out, or name a moment that comes"
+                ));
+            }
+            if plan.off.is_some() {
+                return Err("an emergency waits for nothing: leave --at out".to_owned());
+            }
+        }
+        if plan.kind.changes()
             && let Some((other, target)) = self.fleet.works_on(plan)
         {
             return Err(format!(
@@ -606,9 +623,12 @@ impl Core {
                 .filter(differs)
                 .map(TargetId::as_str)
                 .collect();
+            let whose = match changed.join(", ") {
+                none if none.is_empty() => "the domains that a server serves".to_owned(),
+                names => format!("the facts of {names}"),
+            };
             return Err(format!(
-                "the facts of {} have changed since it was made; plan again",
-                changed.join(", ")
+                "{whose} have changed since it was made; plan again"
             ));
         }
         let id = self.fleet.next_rollout();
@@ -624,6 +644,7 @@ impl Core {
                 by: by.to_owned(),
                 change,
                 irreversible: acts,
+                not_before,
             },
         );
         Ok(id)

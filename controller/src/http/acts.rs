@@ -227,6 +227,7 @@ pub(super) async fn apply(
                 change: ask.change,
                 irreversible: ask.irreversible.unwrap_or(0),
                 off: ask.off,
+                not_before: ask.not_before,
             };
             core.apply_plan(batch, plan, consent, &by)
                 .map_err(Problem::Refused)

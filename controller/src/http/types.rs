@@ -143,6 +143,9 @@ pub struct ApplyAsk {
     /// The active Connect server of which the operator says that it is off.
     #[serde(default)]
     pub off: Option<TargetId>,
+    /// When it begins; at once where it is absent.
+    #[serde(default)]
+    pub not_before: Option<Timestamp>,
 }
 
 /// What `rehearse` sends.

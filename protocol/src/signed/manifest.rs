@@ -24,6 +24,8 @@ pub enum Phase {
     Prove,
     /// Takes a product off the target.
     Remove,
+    /// Verifies once more, when the product has run for a while.
+    Soak,
 }
 
 impl Phase {
@@ -36,6 +38,7 @@ impl Phase {
             Self::Register => "register",
             Self::Prove => "prove",
             Self::Remove => "remove",
+            Self::Soak => "soak",
         }
     }
 }

@@ -266,3 +266,45 @@ fn an_altered_bundle_is_named_on_either_side() {
     world.all_done();
     world.nothing_lost_or_repeated(&[A]);
 }
+
+/// Two rollouts go side by side on other servers; on the same one the second is refused by name. One may begin later.
+#[test]
+fn a_second_rollout_on_the_same_server_is_refused_by_name() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[]), server(B, &[])]);
+    world.add_artifact();
+    let plan = |hosts: &[&str]| {
+        let topology = world.topology(hosts);
+        let planned = world.json(&["plan", &topology, "--json"]);
+        planned["plan"].as_str().unwrap().to_owned()
+    };
+    let (first, both, other) = (plan(&[A]), plan(&[A, B]), plan(&[B]));
+    // A preflight that goes on there stands in nobody's way; a moment that lies behind is none.
+    let refused = world.entrain(&["apply", &first, "--at", "2020-01-01T00:00+00:00"]);
+    assert!(text(&refused).contains("lies behind"), "{}", text(&refused));
+    let later = world.entrain(&[
+        "apply",
+        &first,
+        "--at",
+        &controller::now()
+            .plus(std::time::Duration::from_secs(86_400))
+            .to_string(),
+    ]);
+    assert!(
+        text(&later).contains("rollout r1 begins at"),
+        "{}",
+        text(&later)
+    );
+    let refused = world.entrain(&["apply", &both]);
+    assert!(!refused.status.success());
+    assert!(
+        text(&refused).contains(&format!("r1 is not over on {A}")),
+        "{}",
+        text(&refused)
+    );
+    let side_by_side = world.entrain(&["apply", &other]);
+    assert!(side_by_side.status.success(), "{}", text(&side_by_side));
+    assert!(world.entrain(&["abort", "r1"]).status.success());
+    let again = world.entrain(&["apply", &first]);
+    assert!(again.status.success(), "{}", text(&again));
+}

@@ -216,12 +216,14 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     if verify.staging == Some(true) && suspended == Some(true) {
         scheduler.severity = Severity::Block;
     }
-    let findings = vec![
+    let stability = step::stability(product::CONNECT_SERVICE, verify.soaked_seconds, cx)?;
+    let mut findings = vec![
         catalogue::PV22.finding(state, verdict(Some(running))),
         of_version,
         scheduler,
         mode,
     ];
+    findings.extend(stability);
     step::settle(findings, cx)?;
     let mode = if connect.staging == Some(true) {
         "staging"

@@ -18,6 +18,7 @@ use std::time::Duration;
 use protocol::event::{Completion, Failure, Finding};
 use protocol::step::Step;
 
+use crate::catalogue;
 use crate::procedure::{Complete, Cx, Flow, Stop};
 
 /// How often the end of a person's work at a wizard is looked for.
@@ -55,6 +56,23 @@ pub fn perform(step: &Step, cx: &mut Cx<'_>) -> Flow<Complete> {
         Step::RemoveProvisioningAgent(remove) => removal::remove(remove, cx),
         Step::VerifyProvisioningAgentRemoved(verify) => removal::verify(verify, cx),
     }
+}
+
+/// PV07: the process of a service is as old as the soak is long, where one is asked for.
+fn stability(service: &str, soaked_seconds: Option<u32>, cx: &mut Cx<'_>) -> Flow<Option<Finding>> {
+    let Some(seconds) = soaked_seconds else {
+        return Ok(None);
+    };
+    let age = cx.service_age(service)?;
+    let show = |age: &Option<Duration>| match age {
+        Some(age) => format!("for {} s", age.as_secs()),
+        None => "it does not run".to_owned(),
+    };
+    let mut finding = catalogue::PV07.judge(age, show, |age| {
+        age.is_some_and(|age| age >= Duration::from_secs(u64::from(seconds)))
+    });
+    finding.wanted = format!("for {seconds} s at least");
+    Ok(Some(finding))
 }
 
 /// Records what a verification's probes answered, and stops the step at the first that blocks.

@@ -682,6 +682,11 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         }),
     ];
     findings.extend(options::verified(&verify.options, &agent));
+    findings.extend(step::stability(
+        product::AGENT_SERVICE,
+        verify.soaked_seconds,
+        cx,
+    )?);
     if verify.own_rights {
         let account = agent.account.as_deref().unwrap_or("the service account");
         let read = format!("not read: what {account} may do in the served domains");

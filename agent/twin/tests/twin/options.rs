@@ -65,6 +65,7 @@ fn verify() -> Step {
         gmsa: None,
         own_rights: false,
         options: wanted(),
+        soaked_seconds: None,
     })
 }
 
@@ -316,4 +317,28 @@ fn an_agent_that_is_not_registered_gets_no_domain() {
     let (conclusion, ..) = drive(vec![added(SignIn::Token, Vec::new())], &mut twin, None);
     assert!(why(&conclusion).contains("not registered"));
     assert!(twin.changes.is_empty());
+}
+
+#[test]
+fn a_service_that_was_restarted_while_it_soaked_fails_with_its_probe() {
+    for (faults, verdict) in [
+        (&[][..], Verdict::Pass),
+        (&[Fault::ServiceRestarts], Verdict::Fail),
+    ] {
+        let mut twin = serving(NEWEST, faults);
+        let step = Step::VerifyProvisioningAgent(VerifyProvisioningAgent {
+            tenant: tenant(),
+            at_least: OLD,
+            gmsa: None,
+            own_rights: false,
+            options: ServiceOptions::default(),
+            soaked_seconds: Some(600),
+        });
+        let (conclusion, journal, _) = drive(vec![step], &mut twin, None);
+        assert_eq!(findings(&journal)["PV07"].verdict, verdict);
+        assert_eq!(
+            conclusion.ending == Ending::Completed,
+            verdict == Verdict::Pass
+        );
+    }
 }

@@ -300,6 +300,7 @@ fn no_fault_is_without_a_test() {
         Fault::PassThroughAgent,
         Fault::ConnectListed,
         Fault::StrangeConnect,
+        Fault::ServiceRestarts,
     ];
     for fault in Fault::ALL {
         let here = TABLE.iter().any(|(one, ..)| *one == fault);

@@ -85,6 +85,7 @@ fn agent_steps(sign_in: SignIn, may_fix: Vec<Fix>) -> Vec<Step> {
             gmsa: None,
             own_rights: false,
             options: protocol::ServiceOptions::default(),
+            soaked_seconds: None,
         }),
     ]
 }
@@ -109,6 +110,7 @@ fn connect_steps(work: ConnectWork) -> Vec<Step> {
         Step::VerifyConnect(VerifyConnect {
             at_least: NEWEST,
             staging: Some(work.staging()),
+            soaked_seconds: None,
         }),
     ]
 }
@@ -205,6 +207,7 @@ fn a_verification_holds_the_mode_that_was_meant() {
         let verify = Step::VerifyConnect(VerifyConnect {
             at_least: Version::new(1, 0, 0, 0),
             staging: wanted,
+            soaked_seconds: None,
         });
         let (conclusion, ..) = drive(vec![verify], &mut old_connect(staging, &[]), None);
         let ended = conclusion.ending == Ending::Completed;

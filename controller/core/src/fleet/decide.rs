@@ -75,6 +75,13 @@ pub(crate) fn stands(why: impl Into<String>) -> Option<Hold> {
     })
 }
 
+/// When the product of a target has been watched for long enough, where that is what its next phase waits for.
+pub(crate) fn soaks_until(part: &TargetPlan, work: &Work) -> Option<Timestamp> {
+    let next = part.phases.get(work.phase)?;
+    let soak = Duration::from_secs(u64::from(part.soak_seconds));
+    (next.phase == Phase::Soak).then(|| work.since.plus(soak))
+}
+
 /// When nothing more is to be expected of a bundle, however a clock may differ.
 fn ended(open: &Open) -> Timestamp {
     open.expires.plus(limits::CLOCK_TOLERANCE)
@@ -280,6 +287,16 @@ impl Fleet {
             .filter(|(_, work)| work.state == TargetState::Pending)
             .filter_map(|(target, _)| live.unreachable_from(target))
             .filter(|at| *at > now);
+        let begins = running.iter().filter_map(|rollout| rollout.not_before);
+        let begins = begins.filter(|at| *at > now);
+        let soaks = running
+            .iter()
+            .flat_map(|rollout| rollout.work.iter().map(move |work| (rollout, work)))
+            .filter(|(_, (_, work))| work.state == TargetState::Pending)
+            .filter_map(|(rollout, (target, work))| {
+                soaks_until(rollout.plan.targets.get(target)?, work)
+            })
+            .filter(|at| *at > now);
         let ends = self
             .open
             .iter()
@@ -293,7 +310,12 @@ impl Fleet {
             .values()
             .filter_map(|gate| gate.lapses)
             .filter(|lapses| *lapses > now);
-        ends.chain(lapses).chain(away).chain(opens).min()
+        ends.chain(lapses)
+            .chain(away)
+            .chain(opens)
+            .chain(soaks)
+            .chain(begins)
+            .min()
     }
 
     /// When a target counts as silent beyond the end of its bundle. Whoever is here says itself what became of it, and
@@ -379,6 +401,9 @@ impl Fleet {
             RolloutState::Aborted => return stands("the rollout was aborted"),
             RolloutState::Running => {}
         }
+        if let Some(begins) = rollout.not_before.filter(|begins| now < *begins) {
+            return in_turn(format!("it begins at {begins}"));
+        }
         if let Some(open) = self.open.get(target) {
             return stands(format!(
                 "rollout {} has a bundle open on it; its end lifts it (G5)",
@@ -407,6 +432,11 @@ impl Fleet {
         let part = rollout.plan.targets.get(target)?;
         if part.is_read_only() {
             return None;
+        }
+        if let Some(ends) = soaks_until(part, work).filter(|ends| now < *ends) {
+            return in_turn(format!(
+                "its product is watched until {ends}, then verified once more"
+            ));
         }
         if let Some(hold) = self.active_claim(id, target, part, started) {
             return Some(hold);

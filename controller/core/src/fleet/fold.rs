@@ -76,6 +76,7 @@ impl Fleet {
                 plan: plan_id,
                 by,
                 change,
+                not_before,
                 ..
             } => {
                 if let Some(plan) = plan {
@@ -91,6 +92,7 @@ impl Fleet {
                         by: by.clone(),
                         change: change.clone(),
                         applied: now,
+                        not_before: *not_before,
                         state: RolloutState::Running,
                         work,
                     };

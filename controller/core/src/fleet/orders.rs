@@ -102,15 +102,17 @@ impl Fleet {
         }
     }
 
-    /// The first rollout that is not over on a server which that plan would change. One that was aborted does not count: what it
-    /// has open there ends at its next gate.
+    /// The first rollout that changes a server which that plan would change, and is not over there. One that was aborted does not
+    /// count: what it has open there ends at its next gate. Nor does one that only reads.
     #[must_use]
     pub fn works_on(&self, plan: &Plan) -> Option<(RolloutId, TargetId)> {
         let changed = plan.targets.iter().filter(|(_, part)| !part.is_read_only());
         changed.into_iter().find_map(|(target, _)| {
             let under_way = |(_, rollout): &(RolloutId, &Rollout)| {
                 let work = rollout.work.get(target);
+                let part = rollout.plan.targets.get(target);
                 rollout.state != RolloutState::Aborted
+                    && part.is_some_and(|part| !part.is_read_only())
                     && work.is_some_and(|work| !work.state.is_terminal())
             };
             let (id, _) = self.active().find(under_way)?;

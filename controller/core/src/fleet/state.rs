@@ -198,6 +198,8 @@ pub struct Rollout {
     pub change: Option<String>,
     /// When.
     pub applied: Timestamp,
+    /// When it begins; at once where it is absent.
+    pub not_before: Option<Timestamp>,
     /// How it stands.
     pub state: RolloutState,
     /// Its targets with work.

@@ -10,7 +10,7 @@ use protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::decide::{Live, frozen};
+use crate::fleet::decide::{Live, frozen, soaks_until};
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
 
@@ -73,7 +73,7 @@ pub struct RolloutView {
     pub change: Option<String>,
     /// When.
     pub applied: Timestamp,
-    /// `running`, `paused`, `aborted`, `held` or `over`.
+    /// `scheduled`, `running`, `paused`, `aborted`, `held` or `over`.
     pub state: String,
     /// It only reads.
     pub read_only: bool,
@@ -213,6 +213,9 @@ impl Fleet {
             _ if rollout.is_over() => "over",
             RolloutState::Paused => "paused",
             RolloutState::Aborted => "aborted",
+            RolloutState::Running if rollout.not_before.is_some_and(|begins| now < begins) => {
+                "scheduled"
+            }
             RolloutState::Running if under_way || waiting => "running",
             RolloutState::Running => "held",
         };
@@ -248,8 +251,11 @@ impl Fleet {
         }
         if work.state == TargetState::Pending {
             if let Some(hold) = self.hold_in(id, rollout, target, (live, now), order) {
+                let soaks = part.and_then(|part| soaks_until(part, work));
                 if !hold.in_turn {
                     "held".clone_into(&mut word);
+                } else if soaks.is_some_and(|ends| now < ends) {
+                    "soaking".clone_into(&mut word);
                 }
                 text = hold.why;
             }

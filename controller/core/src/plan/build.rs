@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::facts::{ConnectFacts, ProvisioningAgentFacts};
 use protocol::signed::Phase;
-use protocol::step::Step;
+use protocol::step::{Product, Step};
 use protocol::{DomainName, TargetId};
 use serde::{Deserialize, Serialize};
 
@@ -309,6 +309,7 @@ fn agents(
                 answer,
             );
             part.site = group.site.as_ref().map(|site| site.value.clone());
+            part.soak(inputs.policy.soak.seconds(Product::ProvisioningAgent));
             // Who adds to those that serve goes before who is taken out of service for its upgrade: that may need them (G2).
             let serves = facts
                 .and_then(|facts| facts.provisioning_agent.as_ref())
@@ -416,6 +417,7 @@ fn connects(
             let lane = format!("connect.{name}");
             let mut part = part(tenant.id.clone(), known, lane.clone(), Vec::new(), answer);
             part.site = entry.site.as_ref().map(|site| site.value.clone());
+            part.soak(inputs.policy.soak.seconds(Product::Connect));
             targets.insert(server.clone(), part);
             members.insert(
                 server.clone(),
@@ -575,6 +577,7 @@ pub(super) fn part(
         site: None,
         domains,
         phases,
+        soak_seconds: 0,
         why,
         people,
         left_out,

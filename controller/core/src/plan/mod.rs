@@ -77,6 +77,9 @@ pub struct TargetPlan {
     pub domains: Vec<DomainName>,
     /// Its work in order; empty when nothing is done.
     pub phases: Vec<PhaseWork>,
+    /// How long the product is watched before its last phase, in seconds; 0 where it is not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub soak_seconds: u32,
     /// Why, or why nothing.
     pub why: Vec<String>,
     /// What a person must bring.
@@ -85,7 +88,34 @@ pub struct TargetPlan {
     pub left_out: bool,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 impl TargetPlan {
+    /// Has the product watched for so long once all else is done, and then verified again: that its service was not restarted
+    /// meanwhile too. What only reads, and what goes, is not watched.
+    pub(crate) fn soak(&mut self, seconds: u32) {
+        if seconds == 0 || self.is_read_only() || self.retires() {
+            return;
+        }
+        let Some(proof) = self.phases.last().filter(|last| last.phase == Phase::Prove) else {
+            return;
+        };
+        let mut again = proof.clone();
+        again.phase = Phase::Soak;
+        for step in &mut again.steps {
+            if let Step::VerifyProvisioningAgent(verify) = step {
+                verify.soaked_seconds = Some(seconds);
+            } else if let Step::VerifyConnect(verify) = step {
+                verify.soaked_seconds = Some(seconds);
+            }
+        }
+        self.phases.push(again);
+        self.soak_seconds = seconds;
+    }
+
     /// True when its work makes the server an active Connect server.
     #[must_use]
     pub fn makes_active(&self) -> bool {

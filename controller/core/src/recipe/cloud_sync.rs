@@ -76,6 +76,7 @@ pub fn answer(
             gmsa: group.gmsa.clone(),
             own_rights: gmsa.is_some(),
             options: group.options.clone(),
+            soaked_seconds: None,
         })],
         artifacts: Vec::new(),
     };
@@ -525,6 +526,7 @@ pub fn verification(
         gmsa: group.gmsa.clone(),
         own_rights: own_rights(topology, group),
         options: group.options.clone(),
+        soaked_seconds: None,
     })]
 }
 

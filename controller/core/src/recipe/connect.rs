@@ -42,6 +42,7 @@ pub fn answer(
         steps: vec![Step::VerifyConnect(VerifyConnect {
             at_least: wanted,
             staging,
+            soaked_seconds: None,
         })],
         artifacts: Vec::new(),
     };
@@ -427,5 +428,6 @@ pub fn verification(topology: &Topology, newest: Option<Version>) -> Vec<Step> {
     vec![Step::VerifyConnect(VerifyConnect {
         at_least,
         staging: None,
+        soaked_seconds: None,
     })]
 }

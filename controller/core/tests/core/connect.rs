@@ -79,6 +79,7 @@ impl World {
                 by: "root".to_owned(),
                 change: None,
                 irreversible: 0,
+                not_before: None,
             };
             fleet.apply(&applied, Some(&plan), NOW);
         }

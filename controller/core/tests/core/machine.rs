@@ -153,6 +153,7 @@ impl Sim {
             by: "root".to_owned(),
             change: None,
             irreversible: 0,
+            not_before: None,
         };
         log.push((now, applied));
         let live = Live {

@@ -15,4 +15,5 @@ mod roster;
 mod schema;
 mod switch;
 mod tenant;
+mod timing;
 mod waves;

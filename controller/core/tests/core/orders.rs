@@ -148,6 +148,7 @@ impl World {
             by: "root".to_owned(),
             change: None,
             irreversible: 0,
+            not_before: None,
         });
         world
     }

@@ -267,6 +267,7 @@ fn fleet(topology: &Topology, here: &[&str]) -> (Fleet, Live) {
         by: "root".to_owned(),
         change: None,
         irreversible: 0,
+        not_before: None,
     };
     fleet.apply(&applied, Some(&plan), NOW);
     let pulse = Pulse {

@@ -228,6 +228,7 @@ impl World {
                 by: "root".to_owned(),
                 change: None,
                 irreversible: 0,
+                not_before: None,
             };
             fleet.apply(&applied, Some(&plan), NOW);
         }

@@ -160,3 +160,43 @@ fn what_would_fail_and_what_that_holds_is_told_with_its_fix() {
     assert!(waits.count() >= 1, "{left:?}");
     assert!(!left.iter().any(|left| left.target == canary));
 }
+
+/// A product that was changed is watched for its cycles, and verified once more; only then its target is done, and what waits
+/// behind it begins.
+#[test]
+fn a_product_is_watched_before_its_target_is_done() {
+    let text =
+        "[agents.corp]\nserves = [\"corp.test\"]\nhosts = [\"s1.corp.test\", \"s2.corp.test\"]\n";
+    let old = |_: &TargetId| facts(Some(agent(OLD)), None);
+    let (plan, known) = planned(&topology(text), POLICY, old);
+    let without = rehearse(&plan, &known, &ask(), 1).course;
+    let policy = format!("soak = {{ cloud-sync = \"5 cycles\" }}\n{POLICY}");
+    let (plan, known) = planned(&topology(text), &policy, old);
+    let course = rehearse(&plan, &known, &ask(), 1).course;
+    assert_eq!(course.left, [], "{course:?}");
+    // The canary's ten minutes, then the other's.
+    let more = course.seconds - without.seconds;
+    assert!((1200..1320).contains(&more), "{more}");
+    let said = controller_core::plan::render(&plan);
+    assert!(
+        said.contains("soak     verify provisioning agent"),
+        "{said}"
+    );
+    // A service that is restarted meanwhile failed, and nothing goes behind it.
+    let canary = target("s1.corp.test");
+    let faults = BTreeMap::from([(canary.clone(), BTreeSet::from([Fault::ServiceRestarts]))]);
+    let course = rehearse(&plan, &known, &Ask { faults, ..ask() }, 1).course;
+    let of = |name: &str| course.left.iter().find(|left| left.target == target(name));
+    let failed = of("s1.corp.test").expect("it fails");
+    assert!(failed.why.contains("PV07"), "{failed:?}");
+    assert!(
+        of("s2.corp.test")
+            .expect("it is held")
+            .why
+            .contains("canary")
+    );
+    // What only reads is not watched.
+    let newest = |_: &TargetId| facts(Some(agent(crate::common::NEWEST)), None);
+    let (plan, _) = planned(&topology(text), &policy, newest);
+    assert!(plan.targets.values().all(|part| part.soak_seconds == 0));
+}
