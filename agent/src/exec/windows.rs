@@ -625,17 +625,20 @@ async fn restart(name: &str) -> Result<(), String> {
     await_state(name, |state| state == WindowsState::Running, "start").await
 }
 
+fn current(name: &str) -> Result<WindowsState, String> {
+    let service = manager()?.open_service(name, ServiceAccess::QUERY_STATUS);
+    let service = service.map_err(|error| error.to_string())?;
+    let status = service.query_status().map_err(|error| error.to_string())?;
+    Ok(status.current_state)
+}
+
 async fn await_state(
     name: &str,
     is: impl Fn(WindowsState) -> bool,
     what: &str,
 ) -> Result<(), String> {
     for _ in 0..SERVICE_LOOKS {
-        let service = manager()?
-            .open_service(name, ServiceAccess::QUERY_STATUS)
-            .map_err(|error| error.to_string())?;
-        let status = service.query_status().map_err(|error| error.to_string())?;
-        if is(status.current_state) {
+        if is(current(name)?) {
             return Ok(());
         }
         tokio::time::sleep(INSTALLER_LOOK).await;

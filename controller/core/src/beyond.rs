@@ -34,13 +34,19 @@ pub struct Beyond {
     pub directories: Directories,
 }
 
-/// Whether a name of a directory or a tenant is that server: the whole name, or its first label where there is no more.
+/// Whether a name of a directory or a tenant is that server: the whole name, or its first label where there is no more. A
+/// NetBIOS name has the first 15 signs of it ([K]).
 #[must_use]
 pub fn is(name: &str, target: &TargetId) -> bool {
     let whole = target.as_str();
+    if name.contains('.') {
+        return whole.eq_ignore_ascii_case(name);
+    }
     let first = whole.split('.').next().unwrap_or_default();
-    let own = if name.contains('.') { whole } else { first };
-    own.eq_ignore_ascii_case(name)
+    let netbios = first.get(..15).unwrap_or(first);
+    [first, netbios]
+        .iter()
+        .any(|own| own.eq_ignore_ascii_case(name))
 }
 
 impl Beyond {
@@ -75,5 +81,8 @@ mod tests {
         let target: TargetId = "s1.a.test".parse().unwrap();
         assert!(is("S1", &target) && is("s1.A.test", &target));
         assert!(!is("s1.b.test", &target) && !is("s2", &target));
+        let long: TargetId = "amsterdam-sync-01.a.test".parse().unwrap();
+        assert!(is("AMSTERDAM-SYNC-", &long) && is("amsterdam-sync-01", &long));
+        assert!(!is("amsterdam-sync", &long));
     }
 }
