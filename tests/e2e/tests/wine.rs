@@ -806,7 +806,7 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
         "LdapConnectionTimeoutInMilliseconds",
     ]));
     assert!(value.contains("60000"), "{value}");
-    let kept = wine.drive("ProgramData/Entrain/kept");
+    let kept = wine.drive("ProgramData/Entrain/agent/kept");
     let kept: Vec<_> = std::fs::read_dir(kept).unwrap().collect();
     assert_eq!(kept.len(), 1, "{kept:?}");
     let said = text(&world.entrain(&["logs"]));
