@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use controller_core::tenant::{
-    Configuration, Observation, Part, TEMPLATE, agents, domains, jobs, organization, principals,
+    Configuration, Observation, Other, Part, TEMPLATE, agents, domains, jobs, organization,
+    principals, whose,
 };
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, RETRY_AFTER};
@@ -185,15 +186,18 @@ impl Graph {
         let list = async |path: &str| self.list(path).await.map_err(chain);
         let agents_path =
             "/beta/onPremisesPublishingProfiles/provisioning/agents?$expand=agentGroups";
+        let path = "/v1.0/organization?$select=id,onPremisesSyncEnabled,onPremisesLastSyncDateTime";
+        let answer = list(path).await;
+        // A token of another tenant shows that tenant: nothing of it is taken for this one.
+        if let Ok(Err(why @ Other(_))) = answer.as_ref().map(|answer| whose(answer, tenant)) {
+            return Observation::unseen_all(tenant, at, &why.to_string());
+        }
         Observation {
             tenant: tenant.clone(),
             at,
+            organization: Part::read(answer, |answer| organization(answer, tenant)),
             agents: Part::read(list(agents_path).await, agents),
             configurations: self.configurations().await,
-            organization: Part::read(
-                list("/v1.0/organization?$select=id,onPremisesSyncEnabled,onPremisesLastSyncDateTime").await,
-                |answer| organization(answer, tenant),
-            ),
             domains: Part::read(list("/v1.0/domains?$select=id,isVerified").await, domains),
         }
     }
@@ -282,7 +286,13 @@ impl Graph {
             .await
             .map_err(broken)?;
         let request = Request::get(path)
-            .header(HOST, &self.authority)
+            // The port of the scheme is left out: links in answers are made from this.
+            .header(
+                HOST,
+                self.authority
+                    .strip_suffix(":443")
+                    .unwrap_or(&self.authority),
+            )
             .header(AUTHORIZATION, format!("Bearer {}", self.token))
             .header("accept", "application/json")
             .body(Empty::<Bytes>::new())
@@ -297,12 +307,16 @@ impl Graph {
         // The connection moves as long as the answer is waited for, and ends with it.
         tokio::pin!(connection);
         tokio::pin!(answer);
-        tokio::select! {
-            answer = &mut answer => answer,
-            ended = &mut connection => {
-                ended.map_err(broken)?;
-                answer.await
-            }
+        let ended = tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            ended = &mut connection => ended,
+        };
+        // What came in full counts, however the connection ended.
+        match (answer.await, ended) {
+            (Ok(answer), _) => Ok(answer),
+            (Err(_), Err(error)) => Err(broken(error)),
+            (Err(error), Ok(())) => Err(error),
         }
     }
 

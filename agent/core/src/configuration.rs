@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use protocol::options::ServiceOptions;
+use protocol::options::{ProxyAddress, ServiceOptions};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
@@ -31,6 +31,8 @@ struct Outline {
     end: Option<usize>,
     net: Option<Element>,
     default_proxy: Option<Element>,
+    /// The element `proxy` within it.
+    proxy: Option<Element>,
     runtime: Option<Element>,
     fips: Option<Element>,
     /// `enabled` of `defaultProxy` is not false.
@@ -129,6 +131,8 @@ impl Outline {
             &mut self.net
         } else if is(path, DEFAULT_PROXY) {
             &mut self.default_proxy
+        } else if is(path, PROXY) {
+            &mut self.proxy
         } else if is(path, RUNTIME) {
             &mut self.runtime
         } else if is(path, FIPS) {
@@ -183,22 +187,29 @@ pub fn edit(text: &str, wanted: &ServiceOptions) -> Result<String, String> {
     if let Some(proxy) = &wanted.proxy
         && seen.proxy.as_ref() != Some(proxy)
     {
-        let lines = [
-            "<defaultProxy enabled=\"true\" useDefaultCredentials=\"true\">".to_owned(),
-            format!(
-                "  <proxy usesystemdefault=\"true\" proxyaddress=\"{proxy}\" bypassonlocal=\"true\" />"
-            ),
-            "</defaultProxy>".to_owned(),
-        ];
         let outline = Outline::of(&text)?;
-        text = put(
-            &text,
-            line,
-            &lines,
-            ("system.net", outline.net.as_ref()),
-            outline.default_proxy.as_ref(),
-            outline.end,
-        )?;
+        text = match (&outline.proxy, &outline.default_proxy) {
+            // What else is said there, such as a list of hosts that are reached directly, stays.
+            (Some(there), Some(around)) => {
+                let inner = set_attribute(&text, there, "proxyaddress", proxy.as_str());
+                set_attribute(&inner, around, "enabled", "true")
+            }
+            (None, Some(around)) if !around.is_empty() => {
+                let lines = format!("{line}      {}", proxy_line(proxy));
+                let mut inner = text.clone();
+                inner.insert_str(around.tag.end, &lines);
+                set_attribute(&inner, around, "enabled", "true")
+            }
+            (_, around) => {
+                let lines = [
+                    "<defaultProxy enabled=\"true\" useDefaultCredentials=\"true\">".to_owned(),
+                    format!("  {}", proxy_line(proxy)),
+                    "</defaultProxy>".to_owned(),
+                ];
+                let net = ("system.net", outline.net.as_ref());
+                put(&text, line, &lines, net, around.as_ref(), outline.end)?
+            }
+        };
     }
     if wanted.fips_exempt && !seen.fips_exempt {
         let lines = ["<enforceFIPSPolicy enabled=\"false\"/>".to_owned()];
@@ -213,6 +224,41 @@ pub fn edit(text: &str, wanted: &ServiceOptions) -> Result<String, String> {
         )?;
     }
     Ok(format!("{mark}{text}"))
+}
+
+fn proxy_line(proxy: &ProxyAddress) -> String {
+    format!("<proxy usesystemdefault=\"true\" proxyaddress=\"{proxy}\" bypassonlocal=\"true\" />")
+}
+
+/// Sets an attribute in the start tag of an element; the element begins where it did.
+fn set_attribute(text: &str, element: &Element, name: &str, value: &str) -> String {
+    let (start, end) = (element.tag.start, element.tag.end);
+    let tag = &text[start..end];
+    let mut new = text.to_owned();
+    for (at, _) in tag.match_indices(name) {
+        let before = tag[..at].chars().next_back();
+        let rest = tag[at + name.len()..].trim_start();
+        let Some(rest) = rest.strip_prefix('=').map(str::trim_start) else {
+            continue;
+        };
+        let quote = rest
+            .chars()
+            .next()
+            .filter(|sign| matches!(sign, '"' | '\''));
+        let (Some(quote), true) = (quote, before.is_some_and(char::is_whitespace)) else {
+            continue;
+        };
+        let from = tag.len() - rest.len() + 1;
+        let Some(length) = tag[from..].find(quote) else {
+            continue;
+        };
+        new.replace_range(start + from..start + from + length, value);
+        return new;
+    }
+    let close = if tag.ends_with("/>") { 2 } else { 1 };
+    let kept = tag[..tag.len() - close].trim_end().len();
+    new.insert_str(start + kept, &format!(" {name}=\"{value}\""));
+    new
 }
 
 /// Puts an element in the place of the one that is there, else into its parent, else with its parent before the end.

@@ -687,7 +687,13 @@ impl Procedure {
             };
             match procedure(&mut cx) {
                 Ok(complete) => return Next::Complete(complete),
-                Err(Stop::Want(want)) => return Next::Want(*want),
+                Err(Stop::Want(want)) => {
+                    // A word that was said before this work was shown is not about it.
+                    if matches!(*want, Want::Task(_)) {
+                        self.attested = None;
+                    }
+                    return Next::Want(*want);
+                }
                 Err(Stop::Again { keep }) => self.record.truncate(keep),
                 Err(Stop::Attested { keep }) => {
                     self.record.truncate(keep);

@@ -114,6 +114,10 @@ pub const DCOM_VALUES: [&str; 3] = [
 pub const SESSION_MANAGER_KEY: &str = r"SYSTEM\CurrentControlSet\Control\Session Manager";
 /// Volatile key of our own: what was set here holds only after a restart (1.7 [P]: TLS values need one).
 pub const RESTART_KEY: &str = r"SOFTWARE\Entrain\RestartRequired";
+/// Key of our own, which lasts: what was begun on the server and is owed to its end.
+pub const OWED_KEY: &str = r"SOFTWARE\Entrain\Owed";
+/// Value of [`OWED_KEY`]: 1 while the provisioning agent's service is to be restarted, since something of it was set.
+pub const OWED_RESTART: &str = "RestartOfProvisioningAgent";
 /// Keys whose presence means that Windows waits for a restart (PF19).
 pub const REBOOT_KEYS: [&str; 3] = [
     RESTART_KEY,

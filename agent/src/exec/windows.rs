@@ -617,8 +617,10 @@ fn text(path: &Path) -> Result<Option<String>, String> {
 /// Stops a service and starts it again. It must run at the end; a stop may take its time (1.11: clean shutdown).
 async fn restart(name: &str) -> Result<(), String> {
     stop(name)?;
-    await_state(name, |state| state == WindowsState::Stopped, "stop").await?;
+    let stopped = await_state(name, |state| state == WindowsState::Stopped, "stop").await;
+    // Also one that takes too long to stop is started: it must not stay down.
     let output = sc(&["start", name])?;
+    stopped?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stdout).trim().to_owned());
     }

@@ -7,7 +7,7 @@ use protocol::step::Product;
 use protocol::{DomainName, TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::tenant::Tenants;
+use crate::tenant::{Seen, Tenants};
 
 /// What a domain's directory showed when it was last asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,25 @@ pub fn is(name: &str, target: &TargetId) -> bool {
 }
 
 impl Beyond {
+    /// Takes up what was seen in a tenant. What was seen later stands; and what a narrower look did not see, and does not change
+    /// by the hour, stays as it was seen before.
+    pub(crate) fn saw(&mut self, mut seen: Seen) {
+        if let Some(before) = self.tenants.get(&seen.observation.tenant) {
+            let before = &before.observation;
+            if before.at > seen.observation.at {
+                return;
+            }
+            let now = &mut seen.observation;
+            if now.organization.seen().is_none() && before.organization.seen().is_some() {
+                now.organization = before.organization.clone();
+            }
+            if now.domains.seen().is_none() && before.domains.seen().is_some() {
+                now.domains = before.domains.clone();
+            }
+        }
+        self.tenants.insert(seen.observation.tenant.clone(), seen);
+    }
+
     /// Servers that the directories of these forests name as Connect servers and that are none of those: each with what shows
     /// it and when. Whether one of them is active cannot be told (guard rail G1).
     #[must_use]

@@ -208,6 +208,22 @@ pub fn jobs(answer: &Value) -> Result<Vec<Job>, String> {
     })
 }
 
+/// It is another tenant's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the token is of tenant {0}")]
+pub struct Other(pub String);
+
+/// Whether an answer to `organization` is of that tenant; one that does not say counts as that.
+///
+/// # Errors
+/// When it names another.
+pub fn whose(answer: &Value, tenant: &TenantId) -> Result<(), Other> {
+    match answer["value"][0]["id"].as_str() {
+        Some(id) if !id.eq_ignore_ascii_case(tenant.as_str()) => Err(Other(id.to_owned())),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// The organization of an answer to `organization`.
 ///
 /// # Errors
@@ -253,6 +269,19 @@ pub enum Suffix {
 }
 
 impl Observation {
+    /// Nothing was seen, for one reason.
+    #[must_use]
+    pub fn unseen_all(tenant: &TenantId, at: Timestamp, why: &str) -> Self {
+        Self {
+            tenant: tenant.clone(),
+            at,
+            agents: Part::NotSeen(why.to_owned()),
+            configurations: Part::NotSeen(why.to_owned()),
+            organization: Part::NotSeen(why.to_owned()),
+            domains: Part::NotSeen(why.to_owned()),
+        }
+    }
+
     /// How a domain stands in the tenant, by itself or by one above it: a verified domain brings its subdomains along.
     #[must_use]
     pub fn suffix(&self, domain: &DomainName) -> Option<Suffix> {
@@ -272,10 +301,21 @@ impl Observation {
 
     /// The agent of a server; `None` where the tenant lists none, or where a short name could be several servers'.
     fn agent<'a>(&'a self, target: &TargetId, all: &BTreeSet<&TargetId>) -> Option<&'a AgentSeen> {
-        let mut own = self.agents.seen()?.iter().filter(|agent| agent.is(target));
-        let agent = own.next()?;
+        let own = self.agents.seen()?.iter().filter(|agent| agent.is(target));
+        let own: Vec<&AgentSeen> = own.collect();
+        // An agent that was registered anew leaves its old entry behind, inactive, until it ages out (1.12).
+        let active: Vec<&AgentSeen> = own
+            .iter()
+            .copied()
+            .filter(|agent| agent.is_active())
+            .collect();
+        let agent = match active.as_slice() {
+            [] => own.first().copied()?,
+            [one] => one,
+            _ => return None,
+        };
         let namesakes = all.iter().filter(|other| agent.is(other)).count();
-        (own.next().is_none() && namesakes <= 1).then_some(agent)
+        (namesakes <= 1).then_some(agent)
     }
 
     fn configuration(&self, domain: &DomainName) -> Option<&Configuration> {

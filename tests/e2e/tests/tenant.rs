@@ -411,3 +411,17 @@ fn servers_that_nobody_knows_here_are_found_and_stand_in_the_way_of_an_active_on
     );
     assert!(world.changes(A).is_empty(), "it only reads");
 }
+
+#[tokio::test]
+async fn a_token_of_another_tenant_shows_nothing_of_this_one() {
+    let mut tenant = shown(&[(A, "active")]);
+    tenant.id = "77aa0000-0000-0000-0000-000000000000".to_owned();
+    let stand_in = StandIn::start(tenant);
+    let graph = Graph::loopback(stand_in.port, SECRET.to_owned());
+    let seen = graph.observe(&id(), NOW).await;
+    assert!(seen.agents.seen().is_none() && seen.domains.seen().is_none());
+    let Part::NotSeen(why) = seen.agents else {
+        panic!("it was seen")
+    };
+    assert!(why.contains("the token is of tenant 77aa0000"), "{why}");
+}

@@ -33,6 +33,22 @@ fn registry(cx: &mut Cx<'_>) -> Flow<Reading<ServiceOptions>> {
     }))
 }
 
+/// Whether something was set that the service may not know yet: it is noted before anything is set, and until it was
+/// restarted. So neither a cut nor a failure in between is forgotten by a later try.
+fn owed(cx: &mut Cx<'_>) -> Flow<Reading<bool>> {
+    let owed = cx.number(product::OWED_KEY, product::OWED_RESTART)?;
+    Ok(owed.map(|owed| owed == Some(1)))
+}
+
+fn owe(restart: bool, cx: &mut Cx<'_>) -> Flow<()> {
+    let noted = cx.perform(Op::SetRegistry {
+        key: product::OWED_KEY.to_owned(),
+        value: product::OWED_RESTART.to_owned(),
+        data: RegistryValue::Number(u32::from(restart)),
+    })?;
+    noted.or_else(|why| fail(format!("that a restart is owed could not be noted: {why}")))
+}
+
 /// The file's path and text, and what both places say.
 struct There {
     path: String,
@@ -63,12 +79,18 @@ fn look(cx: &mut Cx<'_>) -> Flow<Reading<There>> {
     }))
 }
 
-/// The options that the service has; why, where they cannot be read.
+/// The options that the service has; why, where that cannot be told: also where it may not know them yet.
 ///
 /// # Errors
 /// While outcomes are missing.
 pub fn read(cx: &mut Cx<'_>) -> Flow<Reading<ServiceOptions>> {
-    Ok(look(cx)?.map(|there| there.options))
+    let owed = owed(cx)?;
+    let there = look(cx)?.map(|there| there.options);
+    Ok(match owed {
+        Ok(false) => there,
+        Ok(true) => Err("the service was not restarted since they were set".to_owned()),
+        Err(why) => Err(why),
+    })
 }
 
 /// Sets what is otherwise, and restarts the service where it runs.
@@ -80,7 +102,8 @@ pub fn set(set: &SetProvisioningAgentOptions, cx: &mut Cx<'_>) -> Flow<Complete>
         return fail("the provisioning agent is not installed");
     };
     let wanted = &set.options;
-    if wanted.lacking(&found(cx)?.options).is_empty() && !cx.resumed() {
+    let owed = owed(cx)?.map_err(Stop::CannotTell)?;
+    if wanted.lacking(&found(cx)?.options).is_empty() && !owed {
         let summary = format!("as wanted: {wanted}");
         return Ok(Complete::new(Completion::AlreadySo, summary));
     }
@@ -97,6 +120,11 @@ pub fn set(set: &SetProvisioningAgentOptions, cx: &mut Cx<'_>) -> Flow<Complete>
         Ok(edited) => edited,
         Err(why) => return fail(format!("{} cannot be edited: {why}", there.path)),
     };
+    // A service that somebody else has stopped is left so; one that we have stopped is started again.
+    let restarts = owed || agent.service == Some(ServiceState::Running);
+    if restarts {
+        owe(true, cx)?;
+    }
     if edited != there.text {
         let replaced = cx.perform(Op::ReplaceText {
             path: there.path.clone(),
@@ -108,16 +136,16 @@ pub fn set(set: &SetProvisioningAgentOptions, cx: &mut Cx<'_>) -> Flow<Complete>
         }
     }
     values(wanted, &there.options, cx)?;
-    // An earlier try may have ended between the change and the restart: nobody could tell whether the service knows it.
-    if agent.service == Some(ServiceState::Running) && (!lacking.is_empty() || cx.resumed()) {
+    if restarts {
         let restarted = cx.perform(Op::RestartService {
             name: product::AGENT_SERVICE.to_owned(),
         })?;
         if let Err(why) = restarted {
             return fail(format!(
-                "the options are set, and the service did not come back: {why}"
+                "the options are set, and the service did not come back: {why}; a retry restarts it once more"
             ));
         }
+        owe(false, cx)?;
     }
     if agent.serves() {
         cx.leave(None)?;

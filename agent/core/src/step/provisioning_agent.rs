@@ -250,6 +250,21 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
 /// # Errors
 /// While outcomes are missing, and when it fails or cannot tell.
 pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
+    // An earlier try may have ended in the middle of the restart.
+    let stopped = installed(cx)?.is_some_and(|agent| {
+        agent.is_configured()
+            && agent.tenant.as_ref() == Some(&add.tenant)
+            && agent.service == Some(ServiceState::NotRunning)
+    });
+    if stopped
+        && let Err(why) = cx.perform(Op::RestartService {
+            name: product::AGENT_SERVICE.to_owned(),
+        })?
+    {
+        return fail(format!(
+            "the agent's service is stopped and does not start: {why}"
+        ));
+    }
     let (state, agent) = registered(&add.tenant, None, cx)?;
     let serves = match (state, agent) {
         (Registered::Yes(_), Some(agent)) => agent.serves(),
@@ -265,9 +280,19 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
         .collect();
     let names = names.join(", ");
     if add.sign_in == SignIn::Wizard || !preflight::recording(cx)?.is_empty() {
+        // The wizard restarts the service as the cmdlets do.
+        if serves {
+            cx.enter(Section {
+                outage: true,
+                gmsa: None,
+            })?;
+        }
         cx.task(&add.wizard)?;
         let by = cx.until(WATCH, |_| Ok(None::<()>))?;
         let by = by.err().unwrap_or_default();
+        if serves {
+            cx.leave(None)?;
+        }
         let summary = format!("added by {by}, as they say: {names}; no probe sees it");
         return Ok(Complete::new(Completion::Attested { by }, summary));
     }

@@ -99,10 +99,12 @@ fn options_are_set_with_what_was_before_and_the_service_is_restarted_under_leave
     assert_eq!(
         twin.changes,
         [
+            "set RestartOfProvisioningAgent",
             "edit AADConnectProvisioningAgent.exe.config",
             "set LdapConnectionTimeoutInMilliseconds",
             "set ReferralChasingOptions",
             "restart AADConnectProvisioningAgent",
+            "set RestartOfProvisioningAgent",
         ]
     );
     let told = journal.iter().find_map(|event| match event {
@@ -158,9 +160,13 @@ fn a_cut_ends_as_without_it_and_the_service_knows_what_was_set() {
         let mut twin = serving(NEWEST, &[]);
         let (conclusion, ..) = drive(vec![set(), verify()], &mut twin, Some(cut));
         assert_eq!(conclusion.ending, Ending::Completed, "cut {cut}");
-        let last = twin.changes.last().unwrap();
-        assert_eq!(
-            last, "restart AADConnectProvisioningAgent",
+        let place = |what: &str| {
+            twin.changes
+                .iter()
+                .rposition(|change| change.starts_with(what))
+        };
+        assert!(
+            place("restart") > place("edit") && place("restart") > place("set Referral"),
             "cut {cut}: {:?}",
             twin.changes
         );
@@ -298,6 +304,14 @@ fn at_the_wizard_a_persons_word_is_all_there_is() {
         },
     );
     assert!(attested.get());
+    // The wizard restarts the service as well: others must serve meanwhile.
+    let entered = journal
+        .iter()
+        .position(|event| matches!(event, Event::SectionEntered { .. }));
+    let shown = journal
+        .iter()
+        .position(|event| matches!(event, Event::TaskOpened { .. }));
+    assert!(entered.is_some() && entered < shown, "{journal:?}");
     assert_eq!(conclusion.ending, Ending::Completed);
     let ended = journal.iter().find_map(|event| match event {
         Event::StepCompleted { completion, .. } => Some(completion.clone()),
@@ -341,4 +355,35 @@ fn a_service_that_was_restarted_while_it_soaked_fails_with_its_probe() {
             verdict == Verdict::Pass
         );
     }
+}
+
+/// A service that does not come back is no success: a retry restarts it once more, though everything reads as wanted.
+#[test]
+fn a_restart_that_failed_is_owed_to_the_next_try() {
+    let mut twin = serving(NEWEST, &[]);
+    let down = std::cell::Cell::new(true);
+    let fails = |op: &Op, outcome: Outcome| match op {
+        Op::RestartService { .. } if down.get() => Outcome::Failed("it did not start".to_owned()),
+        _ => outcome,
+    };
+    let (conclusion, ..) = drive_with(vec![set()], &mut twin, None, "value", fails);
+    assert!(why(&conclusion).contains("a retry restarts it once more"));
+    // Who only looks is told that the service may not know them.
+    let (conclusion, journal, _) = drive(vec![verify()], &mut twin, None);
+    assert!(why(&conclusion).contains("PV16"), "{conclusion:?}");
+    assert!(
+        findings(&journal)["PV16"]
+            .read
+            .contains("could not be read")
+    );
+    down.set(false);
+    let before = twin.changes.len();
+    let (conclusion, ..) = drive_with(vec![set(), verify()], &mut twin, None, "value", fails);
+    assert_eq!(conclusion.ending, Ending::Completed, "{conclusion:?}");
+    assert!(twin.changes[before..].contains(&"restart AADConnectProvisioningAgent".to_owned()));
+    assert!(
+        !twin.changes[before..]
+            .iter()
+            .any(|change| change.starts_with("edit"))
+    );
 }

@@ -275,7 +275,7 @@ impl Fleet {
             self.active.insert(id);
             self.retire(id);
         }
-        self.beyond.tenants.insert(observation.tenant.clone(), seen);
+        self.beyond.saw(seen);
     }
 
     fn enrolled(&mut self, target: &TargetId, key: Fingerprint) {
@@ -502,7 +502,14 @@ impl Fleet {
                 }
                 if let Some(known) = self.known.get_mut(target) {
                     let agent = facts.provisioning_agent.as_ref();
-                    if !agent.is_some_and(ProvisioningAgentFacts::is_configured) {
+                    let before = known.facts.as_ref().map(|(_, facts)| facts);
+                    let before = before.and_then(|facts| facts.provisioning_agent.as_ref());
+                    let tenant = |agent: &ProvisioningAgentFacts| agent.tenant.clone();
+                    let (was, is) = (before.and_then(tenant), agent.and_then(tenant));
+                    let elsewhere = was.is_some() && is.is_some() && was != is;
+                    let gone = !agent.is_some_and(ProvisioningAgentFacts::is_configured);
+                    // What could not be read is not gone.
+                    if facts.unread.is_empty() && (gone || elsewhere) {
                         known.domains = None;
                     }
                     known.facts = Some((now, (**facts).clone()));
@@ -668,7 +675,7 @@ impl Fleet {
                 completion,
                 ..
             } => {
-                self.serves(target, *generation, *step, completion);
+                self.serves(target, *generation, *step, Some(completion));
                 if let Some(work) = self.work(target, *generation) {
                     work.grade = work.grade.max(*grade);
                     work.said.push(summary.clone());
@@ -683,6 +690,7 @@ impl Fleet {
                 step,
                 failure,
             } => {
+                self.serves(target, *generation, *step, None);
                 let state = TargetState::Failed {
                     step: *step,
                     failure: failure.clone(),
@@ -707,13 +715,13 @@ impl Fleet {
         }
     }
 
-    /// What a completed step made the agent serve. One that found everything as it should be has not looked at that.
+    /// What a step made the agent serve; without a completion it failed.
     fn serves(
         &mut self,
         target: &TargetId,
         generation: Generation,
         step: protocol::StepIndex,
-        completion: &Completion,
+        completion: Option<&Completion>,
     ) {
         let open = self.open.get(target);
         let Some(open) = open.filter(|open| open.generation == generation) else {
@@ -735,7 +743,12 @@ impl Fleet {
             return;
         };
         match served {
-            _ if *completion == Completion::AlreadySo => {}
+            // It failed on its way, or an earlier try came to its end unheard: what it added is not known, and a later step looks
+            // there before it adds.
+            Served::These(_) if completion.is_none_or(|how| *how == Completion::AlreadySo) => {
+                known.domains.get_or_insert_default();
+            }
+            Served::More(_) if completion.is_none() => {}
             Served::These(domains) => known.domains = Some(domains.into_iter().collect()),
             // Which others somebody else gave it is not known, and stays so.
             Served::More(domains) => known

@@ -182,7 +182,7 @@ fn irreversible(
     {
         let going: Vec<&str> = entry
             .members()
-            .filter(|server| targets.get(server).is_some_and(|part| !part.is_read_only()))
+            .filter(|server| targets.get(server).is_some_and(TargetPlan::removes_connect))
             .map(TargetId::as_str)
             .collect();
         if !going.is_empty() {
@@ -367,6 +367,8 @@ fn connects(
             if let Some(part) = targets.get_mut(server) {
                 let why = if members.get(server).is_some_and(|member| member.leaves) {
                     "Connect on it gets no work while it is retired as a host of agents"
+                } else if leaves {
+                    "Connect on it is retired, and is not taken off while it is a host of provisioning agents too: retire it there first"
                 } else {
                     "Connect on a host of provisioning agents is verified by a plan of its own"
                 };
@@ -432,6 +434,16 @@ fn connects(
         }
         if purpose == Purpose::Install {
             suffixes(&inputs.beyond.tenants, entry, tenant, targets, warnings);
+            let seen = inputs.beyond.tenants.get(&tenant.id);
+            let seen = seen.and_then(|seen| seen.observation.organization.seen());
+            let mut own = entry.members();
+            if seen.is_none() && own.any(|server| targets.get(server).is_some_and(installs_active))
+            {
+                warnings.push(format!(
+                    "whether tenant {} was ever synchronized is not known (entrain tenant read): where it was not, the wizard switches that on, and it cannot be undone (G10)",
+                    entry.tenant.value
+                ));
+            }
         }
         // That none is active does not stand against the plan that makes one active.
         let mends = active::active(&modes).is_empty()
@@ -457,7 +469,12 @@ fn connects(
         );
         match active::look(&entry.tenant.value, &modes) {
             Verdict::Holds => {}
-            Verdict::Broken(why) if purpose == Purpose::Install && !mends => alarms.push(why),
+            // Where all of them go, none is active in the end.
+            Verdict::Broken(why)
+                if purpose == Purpose::Install && !mends && !entry.servers.is_empty() =>
+            {
+                alarms.push(why);
+            }
             Verdict::Broken(why) | Verdict::CannotTell(why) => warnings.push(why),
         }
     }
@@ -479,6 +496,10 @@ pub(super) fn strangers(beyond: &Beyond, entry: &ConnectEntry) -> Vec<String> {
             )
         })
         .collect()
+}
+
+fn installs_active(part: &TargetPlan) -> bool {
+    part.installs_connect() && part.makes_active()
 }
 
 /// What becomes of the names of users when Connect is installed (the vendor's article, step E7): said before the wizard, since

@@ -142,6 +142,13 @@ impl TargetPlan {
         self.guides(ConnectWork::InstallActive) || self.guides(ConnectWork::InstallStaging)
     }
 
+    /// True when a person takes Connect off it.
+    #[must_use]
+    pub fn removes_connect(&self) -> bool {
+        let mut steps = self.phases.iter().flat_map(|phase| &phase.steps);
+        steps.any(|step| matches!(step, Step::GuideConnectRemoval(_)))
+    }
+
     fn guides(&self, work: ConnectWork) -> bool {
         self.phases.iter().any(|phase| guides(phase, work))
     }

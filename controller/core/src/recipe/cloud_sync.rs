@@ -163,14 +163,7 @@ pub fn answer(
             sign_in_words(tenant)
         ));
         people.extend(bring(tenant, tenant.sign_in, &served));
-        if let Some(account) = &gmsa {
-            let by_hand = served.iter().filter(|domain| domain.permissions.is_empty());
-            let names: Vec<&str> = by_hand.map(|domain| domain.name.as_str()).collect();
-            people.extend((!names.is_empty()).then(|| format!(
-                "afterwards, the administrator of each served domain ({}) gives {account} its rights there: part 3 of entrain handover DOMAIN; the product does not since 1.1.2334.0, and without them nothing synchronizes",
-                names.join(", ")
-            )));
-        }
+        people.extend(rights_by_hand(gmsa.as_ref(), &served));
         phases.push(PhaseWork {
             phase: Phase::Register,
             // Days may lie between two phases: each looks before it changes something (G8).
@@ -183,6 +176,7 @@ pub fn answer(
         why.extend(domains.remarks(host));
         if !domains.missing.is_empty() {
             people.extend(bring(tenant, tenant.sign_in, &domains.missing));
+            people.extend(rights_by_hand(gmsa.as_ref(), &domains.missing));
             phases.push(PhaseWork {
                 phase: Phase::Register,
                 steps: vec![
@@ -259,6 +253,19 @@ fn served(topology: &Topology, group: &AgentGroup) -> Vec<ServedDomain> {
     group.serves.iter().map(|(name, _)| domain(name)).collect()
 }
 
+/// Who gives an account that was made beforehand its rights, where no credential does it.
+fn rights_by_hand(gmsa: Option<&GmsaName>, served: &[ServedDomain]) -> Option<String> {
+    let account = gmsa?;
+    let by_hand = served.iter().filter(|domain| domain.permissions.is_empty());
+    let names: Vec<&str> = by_hand.map(|domain| domain.name.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "afterwards, the administrator of each served domain ({}) gives {account} its rights there: part 3 of entrain handover DOMAIN; the product does not since 1.1.2334.0, and without them nothing synchronizes",
+            names.join(", ")
+        )
+    })
+}
+
 /// Which domains a registered agent is to serve and does not, as far as Entrain made it serve them.
 struct Domains {
     missing: Vec<ServedDomain>,
@@ -301,7 +308,7 @@ impl Domains {
                 .map(|domain| domain.name.as_str())
                 .collect();
             remarks.push(format!(
-                "it does not serve {} yet: added, and its service is restarted while others serve",
+                "it is not known to serve {}: looked at in a signed-in session and added, and its service is restarted while others serve",
                 names.join(", ")
             ));
         }

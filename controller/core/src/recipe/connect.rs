@@ -147,6 +147,9 @@ fn installation(
             Some(active) => Err(format!(
                 "refused: {active} is active, and express settings would make a second one (G1)"
             )),
+            None if let Some(other) = untold.first() => Err(format!(
+                "refused: whether {other} is active cannot be told, since it has never reported (G1); enroll it, or take it out of the entry"
+            )),
             None => Ok((
                 ConnectWork::InstallActive,
                 express(entry, tenant),

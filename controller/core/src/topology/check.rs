@@ -274,10 +274,11 @@ fn connect(topology: &Topology, findings: &mut Vec<Finding>) {
                     "write settings = { … } for custom settings",
                 ));
             }
-            if entry.servers.len() > 1 {
+            // One that goes may be the active one until it is gone.
+            let members = entry.members().count();
+            if members > 1 && !entry.servers.is_empty() {
                 let what = format!(
-                    "express settings make the server active, and \"{name}\" has {} servers: a second active one would break G1",
-                    entry.servers.len()
+                    "express settings make the server active, and \"{name}\" has {members} servers, those that go included: a second active one would break G1"
                 );
                 findings.push(error(
                     &entry.place,

@@ -361,3 +361,44 @@ fn a_connect_server_of_two_tenants_is_found() {
         "{told:?}"
     );
 }
+
+/// Who goes may be the active one until it has told otherwise: express settings would make a second (G1).
+#[test]
+fn beside_a_retired_server_that_never_reported_none_is_installed_with_express_settings() {
+    let text = "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"new.a.test\"]\nretired = [\"old.a.test\"]\nsettings = \"express\"\n";
+    let (topology, _) = parse(&[common::document(text)]);
+    let findings: Vec<String> = check(&topology, None)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert!(
+        findings
+            .iter()
+            .any(|one| one.contains("has 2 servers, those that go included")),
+        "{findings:?}"
+    );
+    let key = SigningKey::generate().public().fingerprint();
+    let new: TargetId = "new.a.test".parse().unwrap();
+    let known = Fleetwide::from([(
+        new.clone(),
+        Known {
+            facts: Some((NOW, common::facts(None, None))),
+            ..Known::of(key)
+        },
+    )]);
+    let plan = plan(Inputs {
+        topology: &topology,
+        policy: &Policy::default(),
+        known: &known,
+        artifacts: &common::artifacts(),
+        beyond: &controller_core::beyond::Beyond::default(),
+        purpose: Purpose::Install,
+    });
+    let part = &plan.targets[&new];
+    assert!(part.phases.is_empty(), "{part:?}");
+    assert!(
+        part.why[0].contains("old.a.test is active cannot be told"),
+        "{:?}",
+        part.why
+    );
+}

@@ -13,6 +13,7 @@ mod recipes;
 mod retire;
 mod roster;
 mod schema;
+mod served;
 mod switch;
 mod tenant;
 mod timing;

@@ -219,6 +219,12 @@ const CASES: &[Case] = &[
         ask: INSTALL,
     },
     Case {
+        title: "Connect: a tenant's last server is retired, and is fenced",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = []\nretired = [\"s1.a.test\"]\n",
+        servers: &[("s1", Has::Fenced(common::CONNECT))],
+        ask: INSTALL,
+    },
+    Case {
         title: "Both: are the servers ready?",
         topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s2.a.test\"]\n",
         servers: &[("s1", Has::Nothing), ("s2", Has::Nothing)],
@@ -415,6 +421,14 @@ fn the_same_inputs_give_the_same_plan() {
             "{}",
             case.title
         );
+    }
+}
+
+/// A plan that an alarm stands against could not be applied: no case has one.
+#[test]
+fn every_case_can_be_applied() {
+    for case in CASES {
+        assert!(case.plan().alarms.is_empty(), "{}", case.title);
     }
 }
 

@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use controller_core::facts::{Fleetwide, Known};
+use controller_core::fleet::Fleet;
+use controller_core::record::Record;
 use controller_core::tenant::{
     AgentSeen, Configuration, DomainSeen, Job, Observation, Organization, Part, Suffix, agents,
     domains, jobs, look, organization, principals,
@@ -243,4 +245,57 @@ fn answers_are_read_and_those_of_another_shape_say_what_they_lack() {
     assert_eq!(of(other).unwrap_err(), format!("it is of tenant {other}"));
     assert!(domains(&list(json!({ "id": "A.test", "isVerified": true }))).unwrap()[0].verified);
     assert!(domains(&list(json!({ "id": "a.test" }))).is_err());
+}
+
+/// An agent that was registered anew leaves its old entry behind until it ages out.
+#[test]
+fn of_two_entries_of_one_machine_the_active_one_counts() {
+    let target: TargetId = "s1.a.test".parse().unwrap();
+    let all = BTreeSet::from([&target]);
+    let entry = |status: &str| AgentSeen {
+        machine: "s1.a.test".to_owned(),
+        status: status.to_owned(),
+    };
+    for (agents, grade) in [
+        (["inactive", "active"], Some(Grade::ActiveInTenant)),
+        (["active", "inactive"], Some(Grade::ActiveInTenant)),
+        (["active", "active"], None),
+        (["inactive", "inactive"], None),
+    ] {
+        let mut seen = sound();
+        seen.agents = Part::Seen(agents.map(entry).to_vec());
+        assert_eq!(seen.grade(&target, &all, None), grade, "{agents:?}");
+    }
+}
+
+/// A look that came later stands, and one that saw less does not erase what was seen of the tenant as a whole.
+#[test]
+fn a_narrower_look_erases_nothing_and_an_older_one_comes_too_late() {
+    let mut fleet = Fleet::new();
+    let mut sees = |observation: Observation| {
+        let record = Record::TenantSeen {
+            observation: Box::new(observation),
+            by: "anna".to_owned(),
+        };
+        fleet.apply(&record, None, NOW);
+        fleet.beyond().tenants[&id()].observation.clone()
+    };
+    sees(sound());
+    let mut narrow = sound();
+    narrow.at = NOW.plus(Duration::from_secs(60));
+    narrow.organization = Part::NotSeen("403".to_owned());
+    narrow.domains = Part::NotSeen("403".to_owned());
+    narrow.configurations = Part::NotSeen("403".to_owned());
+    let now = sees(narrow.clone());
+    assert_eq!(
+        (now.at, now.organization, now.domains),
+        (narrow.at, sound().organization, sound().domains)
+    );
+    assert!(
+        now.configurations.seen().is_none(),
+        "what changes by the hour is not kept"
+    );
+    let mut older = sound();
+    older.agents = Part::Seen(Vec::new());
+    assert_eq!(sees(older).at, narrow.at);
 }

@@ -1,0 +1,179 @@
+//! Which domains an agent serves, as the fleet's own steps made it serve them: kept, forgotten, and never guessed.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use std::collections::BTreeSet;
+
+use controller_core::facts::{Fleetwide, Known};
+use controller_core::fleet::Fleet;
+use controller_core::plan::{Inputs, Purpose, plan};
+use controller_core::policy::Policy;
+use controller_core::record::Record;
+use controller_core::topology::parse;
+use protocol::event::{Completion, Event, Failure, Grade};
+use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
+use protocol::key::SigningKey;
+use protocol::signed::Phase;
+use protocol::{
+    BundleId, Digest, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp,
+};
+
+use crate::common;
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
+const GENERATION: Generation = Generation(1);
+
+fn target() -> TargetId {
+    "s1.a.test".parse().unwrap()
+}
+
+fn facts(tenant: Option<&str>) -> Facts {
+    let agent = ProvisioningAgentFacts {
+        version: Some(common::AGENT),
+        tenant: tenant.map(|tenant| tenant.parse().unwrap()),
+        service: Some(ServiceState::Running),
+        account: Some("A\\provAgentgMSA$".to_owned()),
+        options: None,
+    };
+    common::facts(Some(agent), None)
+}
+
+struct World {
+    fleet: Fleet,
+    index: u64,
+}
+
+impl World {
+    /// A server whose agent is installed and is being registered, for two domains.
+    fn new() -> Self {
+        let text = format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\", \"b.test\"]\nhosts = [\"s1.a.test\"]\n"
+        );
+        let (topology, _) = parse(&[common::document(text)]);
+        let key = SigningKey::generate().public();
+        let known = Known {
+            facts: Some((NOW, facts(None))),
+            ..Known::of(key.fingerprint())
+        };
+        let plan = plan(Inputs {
+            topology: &topology,
+            policy: &Policy::default(),
+            known: &Fleetwide::from([(target(), known)]),
+            artifacts: &common::artifacts(),
+            beyond: &controller_core::beyond::Beyond::default(),
+            purpose: Purpose::Install,
+        });
+        let mut world = Self {
+            fleet: Fleet::new(),
+            index: 0,
+        };
+        world
+            .fleet
+            .apply(&common::enrolled(&target(), key), None, NOW);
+        let applied = Record::Applied {
+            rollout: RolloutId(1),
+            plan: plan.id(),
+            by: "root".to_owned(),
+            change: None,
+            irreversible: 0,
+            not_before: None,
+        };
+        world.fleet.apply(&applied, Some(&plan), NOW);
+        let issued = Record::BundleIssued {
+            rollout: RolloutId(1),
+            target: target(),
+            generation: GENERATION,
+            phase: Phase::Register,
+            bundle: BundleId(Digest::ZERO),
+            expires: NOW.plus(std::time::Duration::from_secs(86_400)),
+        };
+        world.fleet.apply(&issued, None, NOW);
+        world
+    }
+
+    fn tells(&mut self, event: &Event) {
+        self.index += 1;
+        let record = common::told(&target(), self.index, NOW, event);
+        self.fleet.apply(&record, None, NOW);
+    }
+
+    fn reports(&mut self, facts: Facts) {
+        self.tells(&Event::FactsReported(Box::new(facts)));
+    }
+
+    fn registers(&mut self, completion: Completion) {
+        self.tells(&Event::StepCompleted {
+            generation: GENERATION,
+            step: StepIndex(1),
+            completion,
+            summary: String::new(),
+            grade: Some(Grade::Registered),
+        });
+    }
+
+    fn domains(&self) -> Option<BTreeSet<DomainName>> {
+        self.fleet.known()[&target()].domains.clone()
+    }
+}
+
+fn both() -> Option<BTreeSet<DomainName>> {
+    Some(
+        ["a.test", "b.test"]
+            .map(|name| name.parse().unwrap())
+            .into(),
+    )
+}
+
+#[test]
+fn a_registration_that_was_carried_out_says_what_is_served() {
+    for done in [Completion::Applied, Completion::SeenDone] {
+        let mut world = World::new();
+        assert_eq!(world.domains(), None);
+        world.registers(done);
+        assert_eq!(world.domains(), both());
+    }
+}
+
+/// It failed on its way, or an earlier try came to its end unheard: a later step looks there before it adds.
+#[test]
+fn what_a_broken_registration_added_is_looked_for_by_a_later_step() {
+    let mut world = World::new();
+    world.registers(Completion::AlreadySo);
+    assert_eq!(world.domains(), Some(BTreeSet::new()));
+    let mut world = World::new();
+    world.tells(&Event::StepFailed {
+        generation: GENERATION,
+        step: StepIndex(1),
+        failure: Box::new(Failure::plain("Add-AADCloudSyncADDomain failed")),
+    });
+    assert_eq!(world.domains(), Some(BTreeSet::new()));
+}
+
+#[test]
+fn an_agent_that_was_taken_off_or_registered_elsewhere_is_forgotten_and_one_that_cannot_be_read_is_not()
+ {
+    let registered = || {
+        let mut world = World::new();
+        world.registers(Completion::Applied);
+        world.reports(facts(Some(TENANT)));
+        assert_eq!(world.domains(), both());
+        world
+    };
+    let mut unread = facts(None);
+    unread.unread = vec!["the tenant could not be read".to_owned()];
+    let mut world = registered();
+    world.reports(unread);
+    assert_eq!(world.domains(), both());
+    for other in [
+        facts(None),
+        facts(Some("77aa0000-0000-0000-0000-000000000000")),
+        common::facts(None, None),
+    ] {
+        let mut world = registered();
+        world.reports(other);
+        assert_eq!(world.domains(), None);
+    }
+}
