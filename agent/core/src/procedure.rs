@@ -640,6 +640,8 @@ pub struct Procedure {
     record: Vec<Outcome>,
     resumed: bool,
     attested: Option<String>,
+    /// Works for people that were shown since this life of the agent began the step.
+    tasks: u32,
 }
 
 impl Procedure {
@@ -650,6 +652,7 @@ impl Procedure {
             record: Vec::new(),
             resumed,
             attested: None,
+            tasks: 0,
         }
     }
 
@@ -688,9 +691,13 @@ impl Procedure {
             match procedure(&mut cx) {
                 Ok(complete) => return Next::Complete(complete),
                 Err(Stop::Want(want)) => {
-                    // A word that was said before this work was shown is not about it.
+                    // A word that was said while other work of this step was shown is not about this one. Before the first it
+                    // is: an agent that was started again shows the same work again, and hears what was said of it.
                     if matches!(*want, Want::Task(_)) {
-                        self.attested = None;
+                        if self.tasks > 0 {
+                            self.attested = None;
+                        }
+                        self.tasks += 1;
                     }
                     return Next::Want(*want);
                 }
@@ -785,6 +792,61 @@ mod tests {
             panic!("not complete")
         };
         assert_eq!(complete.summary, "Ok(None) Err(\"anna\")");
+    }
+
+    /// A word on the first work, whose end a probe saw before it was used, is no word on the second; one that an agent hears
+    /// again after its restart, before it has shown anything, is.
+    #[test]
+    fn a_word_is_about_the_work_that_was_shown() {
+        let text = TaskText {
+            title: String::new(),
+            why: String::new(),
+            bring: Vec::new(),
+            pages: Vec::new(),
+            seen_by: String::new(),
+        };
+        let drive = |procedure: &mut Procedure| {
+            procedure.drive(&[], &HOST(), |cx| {
+                for value in ["a", "b"] {
+                    cx.task(&text)?;
+                    let seen = cx.until(Duration::from_secs(1), |cx| {
+                        Ok(cx.number("k", value)?.ok().flatten())
+                    })?;
+                    if value == "b" {
+                        return Ok(Complete::new(Completion::Applied, format!("{seen:?}")));
+                    }
+                }
+                fail("it returned before")
+            })
+        };
+        let is_task = |next: Next| matches!(next, Next::Want(Want::Task(_)));
+        let mut procedure = Procedure::new(false);
+        assert!(is_task(drive(&mut procedure)));
+        procedure.add(Outcome::Done);
+        procedure.attest("anna".to_owned());
+        assert!(!is_task(drive(&mut procedure)));
+        procedure.add(number(Some(1)));
+        assert!(is_task(drive(&mut procedure)), "a probe saw the first");
+        procedure.add(Outcome::Done);
+        assert!(matches!(
+            drive(&mut procedure),
+            Next::Want(Want::Op(Op::Registry { .. }))
+        ));
+        procedure.add(number(None));
+        assert!(
+            matches!(drive(&mut procedure), Next::Want(Want::Op(Op::Wait { .. }))),
+            "nobody has said anything of the second"
+        );
+        let mut again = Procedure::new(true);
+        again.attest("anna".to_owned());
+        assert!(is_task(drive(&mut again)));
+        again.add(Outcome::Done);
+        assert!(!is_task(drive(&mut again)));
+        again.add(number(None));
+        assert!(
+            is_task(drive(&mut again)),
+            "the word of before the restart ends the first"
+        );
     }
 
     /// A word that comes during a pause takes the place of the round, so that what follows reads its own outcomes.

@@ -488,7 +488,12 @@ impl Twin {
             }
             Op::SetRegistry { key, value, data } => {
                 self.set(key, value, data.clone());
-                self.changes.push(format!("set {value}"));
+                self.changes.push(if key == product::OWED_KEY {
+                    let owed = *data == RegistryValue::Number(1);
+                    format!("{} {value}", if owed { "owes" } else { "owes no more" })
+                } else {
+                    format!("set {value}")
+                });
                 (Outcome::Done, INSTANT)
             }
             Op::Service { name } => (Outcome::Service(self.service(name)), INSTANT),

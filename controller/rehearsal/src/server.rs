@@ -288,6 +288,21 @@ impl Server {
         self.go_on(now)
     }
 
+    /// A person says that the work of a step is done.
+    pub(crate) fn attested(
+        &mut self,
+        generation: Generation,
+        step: StepIndex,
+        now: Timestamp,
+    ) -> Vec<Wish> {
+        if let Some(run) = &mut self.run
+            && run.generation() == generation
+        {
+            run.handle_attested(step, "a person".to_owned());
+        }
+        self.go_on(now)
+    }
+
     /// Its time limits.
     pub(crate) fn timed_out(&mut self, now: Timestamp) -> Vec<Wish> {
         if let Some(run) = &mut self.run {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use agent_core::op::Outcome;
+use agent_core::step::directory::LOOK;
 use agent_twin::{Fault, Shared};
 use controller_core::facts::Fleetwide;
 use controller_core::fleet::{Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Unaccepted};
@@ -72,6 +73,13 @@ enum Happening {
         life: u32,
         number: u64,
         wanted: SecretKind,
+    },
+    /// A person has looked at what no probe could see.
+    Looked {
+        target: TargetId,
+        life: u32,
+        generation: Generation,
+        step: StepIndex,
     },
     Welcome {
         target: TargetId,
@@ -295,6 +303,36 @@ impl World {
                 });
                 (target, wishes)
             }
+            Happening::Looked {
+                target,
+                life,
+                generation,
+                step,
+            } => {
+                if !self.live.connected.contains(&target) {
+                    // They say it to the controller, which says it on when the server is back.
+                    let again = Happening::Looked {
+                        target,
+                        life,
+                        generation,
+                        step,
+                    };
+                    self.at(self.now.plus(Duration::from_secs(600)), again);
+                    return;
+                }
+                let word = Record::Attested {
+                    target: target.clone(),
+                    generation,
+                    step,
+                    by: "a person".to_owned(),
+                };
+                self.record(word);
+                let now = self.now;
+                let wishes = self.with(&target, life, |server| {
+                    server.attested(generation, step, now)
+                });
+                (target, wishes)
+            }
             Happening::Given {
                 target,
                 life,
@@ -372,7 +410,10 @@ impl World {
         let life = self.servers.get(target).map_or(0, |server| server.life);
         for wish in wishes {
             match wish {
-                Wish::Told(event) => self.journaled(target, event),
+                Wish::Told(event) => {
+                    self.looks_at(target, life, &event);
+                    self.journaled(target, event);
+                }
                 Wish::Busy {
                     number,
                     outcome,
@@ -421,6 +462,29 @@ impl World {
             let target = target.clone();
             self.at(due, Happening::Timeout { target });
         }
+    }
+
+    /// Some work ends by a person's word alone: they look, and say so.
+    fn looks_at(&mut self, target: &TargetId, life: u32, event: &Event) {
+        let Event::TaskOpened {
+            generation,
+            step,
+            text,
+        } = event
+        else {
+            return;
+        };
+        let Some(person) = self.ask.person.filter(|_| text.title.starts_with(LOOK)) else {
+            return;
+        };
+        let looked = Happening::Looked {
+            target: target.clone(),
+            life,
+            generation: *generation,
+            step: *step,
+        };
+        let time = self.chance.about(person);
+        self.at(self.now.plus(time), looked);
     }
 
     /// A server has journaled something: the controller hears of it now, or when the server is back.

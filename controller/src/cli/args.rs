@@ -257,8 +257,9 @@ pub(crate) enum Verb {
     /// A server of each domain asks its directory, by a signed bundle that only reads. What the tenants showed is what
     /// `tenant read` brought last.
     Discover {
-        #[command(flatten)]
-        documents: Documents,
+        /// Topology: a TOML file, or a folder of them.
+        #[arg(default_value = "topology.toml")]
+        topology: PathBuf,
         #[command(flatten)]
         json: Json,
     },
@@ -543,6 +544,35 @@ impl Verb {
     }
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantAct {
+    /// Reads what a tenant shows through Microsoft Graph, and keeps it in the log. The access token comes from standard input,
+    /// and goes to that service alone; nothing in the tenant is changed.
+    ///
+    /// Example: az account get-access-token --resource-type ms-graph --query accessToken -o tsv | entrain tenant read contoso
+    Read {
+        /// The tenant, by its name in the topology.
+        tenant: String,
+        /// Topology: a TOML file, or a folder of them.
+        #[arg(default_value = "topology.toml")]
+        topology: PathBuf,
+        /// Reads again after so many minutes, as long as the token is good.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=60))]
+        every: Option<u64>,
+        /// HTTP proxy on the way there: http://host:port.
+        #[arg(long)]
+        proxy: Option<ProxyAddress>,
+        /// Port of a stand-in on this machine, in place of the service: for a simulated controller alone.
+        #[arg(long, hide = true)]
+        stand_in: Option<u16>,
+    },
+    /// Shows what was read last, and what stands out in it.
+    Show {
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -551,6 +581,8 @@ mod tests {
 
     /// Verbs that read, and print what they read.
     const READ: &[&str] = &[
+        "discover",
+        "tenant show",
         "swap",
         "failover",
         "agents",
@@ -574,6 +606,7 @@ mod tests {
     ];
     /// Verbs that act; their answer is their exit code. `schema` prints JSON and nothing else.
     const ACT: &[&str] = &[
+        "tenant read",
         "abort",
         "agents approve",
         "agents replace",
@@ -629,32 +662,4 @@ mod tests {
             assert!(json || !reads, "{verb} has no --json");
         }
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TenantAct {
-    /// Reads what a tenant shows through Microsoft Graph, and keeps it in the log. The access token comes from standard input,
-    /// and goes to that service alone; nothing in the tenant is changed.
-    ///
-    /// Example: az account get-access-token --resource-type ms-graph --query accessToken -o tsv | entrain tenant read contoso
-    Read {
-        /// The tenant, by its name in the topology.
-        tenant: String,
-        #[command(flatten)]
-        documents: Documents,
-        /// Reads again after so many minutes, as long as the token is good.
-        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=60))]
-        every: Option<u64>,
-        /// HTTP proxy on the way there: http://host:port.
-        #[arg(long)]
-        proxy: Option<ProxyAddress>,
-        /// Port of a stand-in on this machine, in place of the service: for a simulated controller alone.
-        #[arg(long, hide = true)]
-        stand_in: Option<u16>,
-    },
-    /// Shows what was read last, and what stands out in it.
-    Show {
-        #[command(flatten)]
-        json: Json,
-    },
 }

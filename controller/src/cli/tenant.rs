@@ -1,6 +1,7 @@
 //! What a tenant shows: read here, with a token that stays in this process, and told to the controller.
 
 use std::io::{BufRead as _, IsTerminal as _};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -10,7 +11,7 @@ use controller_core::topology::{Document, Tenant, parse};
 use protocol::secret::AccessToken;
 use protocol::signed::ControllerKind;
 
-use crate::cli::args::{Documents, TenantAct};
+use crate::cli::args::TenantAct;
 use crate::cli::documents::read_topology;
 use crate::cli::exit;
 use crate::cli::output::{self, count, table};
@@ -23,12 +24,12 @@ pub(super) async fn tenant(client: &Client, act: TenantAct) -> anyhow::Result<u8
         TenantAct::Show { json } => show(client, json.json).await,
         TenantAct::Read {
             tenant,
-            documents,
+            topology,
             every,
             proxy,
             stand_in,
         } => {
-            let tenant = described(&tenant, &documents)?;
+            let tenant = described(&tenant, &topology)?;
             // Whoever asks no controller finds that out before a token is typed.
             let status: Status = client.get("/v1/status").await?;
             if stand_in.is_some() && status.kind != ControllerKind::Simulated.as_str() {
@@ -83,8 +84,8 @@ async fn read(
 }
 
 /// The tenant of that name in the topology.
-fn described(name: &str, documents: &Documents) -> anyhow::Result<Tenant> {
-    let texts = read_topology(&documents.topology)?;
+fn described(name: &str, path: &Path) -> anyhow::Result<Tenant> {
+    let texts = read_topology(path)?;
     let documents: Vec<Document> = texts
         .into_iter()
         .map(|text| Document {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::authority::{self, Settings};
 use crate::cli::agents::{agents, token};
-use crate::cli::args::{Arguments, Verb};
+use crate::cli::args::{Arguments, Documents, Verb};
 use crate::cli::artifacts::artifact;
 use crate::cli::documents::{ask, check, handover, plan, show, swap};
 use crate::cli::log::{logs, record};
@@ -101,7 +101,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             }
             readiness::run(&client, &planned, json.json).await
         }
-        Verb::Discover { documents, json } => {
+        Verb::Discover { topology, json } => {
+            let documents = Documents {
+                topology,
+                policy: None,
+            };
             let ask = ask(&documents, Purpose::Discover)?;
             let planned: Planned = client.post("/v1/plans", &ask).await?;
             if planned.plan.is_none() && json.json {

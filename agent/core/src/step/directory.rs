@@ -18,6 +18,9 @@ const READ_ONLY: &str = "1.2.840.113556.1.4.1920";
 /// How often another server's change is looked for before a person is asked.
 const REPLICATION: (u32, Duration) = (20, Duration::from_secs(30));
 
+/// How work begins that only a person can end, by looking where this server's account may not: its title.
+pub const LOOK: &str = "see that the change of";
+
 /// How often it is looked for while a person looks as well.
 const WATCH: Duration = Duration::from_secs(60);
 
@@ -523,7 +526,7 @@ pub fn await_change(
     }
     let name = change.name.as_ref().map_or("the gMSA", GmsaName::as_str);
     cx.task(&TaskText {
-        title: format!("see that the change of {name} has reached {server}"),
+        title: format!("{LOOK} {name} has reached {server}"),
         why: format!(
             "{} changed {name} before; two servers that change it on different data would undo each other",
             change.by

@@ -99,12 +99,12 @@ fn options_are_set_with_what_was_before_and_the_service_is_restarted_under_leave
     assert_eq!(
         twin.changes,
         [
-            "set RestartOfProvisioningAgent",
+            "owes RestartOfProvisioningAgent",
             "edit AADConnectProvisioningAgent.exe.config",
             "set LdapConnectionTimeoutInMilliseconds",
             "set ReferralChasingOptions",
             "restart AADConnectProvisioningAgent",
-            "set RestartOfProvisioningAgent",
+            "owes no more RestartOfProvisioningAgent",
         ]
     );
     let told = journal.iter().find_map(|event| match event {
