@@ -79,13 +79,7 @@ pub fn guide(guide: &GuideConnectRemoval, cx: &mut Cx<'_>) -> Flow<Complete> {
 /// While outcomes are missing, and when something still works.
 pub fn verify(cx: &mut Cx<'_>) -> Flow<Complete> {
     let listed = cx.programs(&product::CONNECT_PROGRAMS)?;
-    let show = |programs: &Vec<Program>| match programs.as_slice() {
-        [] => "none".to_owned(),
-        some => {
-            let names: Vec<&str> = some.iter().map(|program| program.name.as_str()).collect();
-            names.join(", ")
-        }
-    };
+    let show = |programs: &Vec<Program>| step::names_or_none(programs);
     let is = |there: &bool| if *there { "there" } else { "absent" }.to_owned();
     let of_service = |service: &Option<Service>| match service {
         Some(service) => format!("{:?}", service.state),
@@ -104,14 +98,6 @@ pub fn verify(cx: &mut Cx<'_>) -> Flow<Complete> {
         findings.push(probe.finding("not asked", Verdict::CannotTell));
     }
     step::settle(findings.clone(), cx)?;
-    let left: Vec<&str> = findings
-        .iter()
-        .filter(|finding| finding.verdict == Verdict::Fail)
-        .map(|finding| finding.id.as_str())
-        .collect();
-    let summary = match left.join(", ") {
-        none if none.is_empty() => "gone; nothing is seen to be left on the server".to_owned(),
-        ids => format!("gone; left to be cleared away: {ids}"),
-    };
+    let summary = step::leftovers(&findings);
     Ok(Complete::new(Completion::AlreadySo, summary))
 }

@@ -15,10 +15,11 @@ pub mod removal;
 
 use std::time::Duration;
 
-use protocol::event::{Completion, Failure, Finding};
+use protocol::event::{Completion, Failure, Finding, Verdict};
 use protocol::step::Step;
 
 use crate::catalogue;
+use crate::op::Program;
 use crate::procedure::{Complete, Cx, Flow, Stop};
 
 /// How often the end of a person's work at a wizard is looked for.
@@ -73,6 +74,36 @@ fn stability(service: &str, soaked_seconds: Option<u32>, cx: &mut Cx<'_>) -> Flo
     });
     finding.wanted = format!("for {seconds} s at least");
     Ok(Some(finding))
+}
+
+/// What a removal has left, in a sentence.
+fn leftovers(findings: &[Finding]) -> String {
+    let left: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Fail)
+        .map(|finding| finding.id.as_str())
+        .collect();
+    match left.join(", ") {
+        none if none.is_empty() => "gone; nothing is seen to be left on the server".to_owned(),
+        ids => format!("gone; left to be cleared away: {ids}"),
+    }
+}
+
+/// Names of programs, as people see them.
+fn names(programs: &[Program]) -> String {
+    let names: Vec<&str> = programs
+        .iter()
+        .map(|program| program.name.as_str())
+        .collect();
+    names.join(", ")
+}
+
+/// The same of what must not be listed.
+fn names_or_none(programs: &[Program]) -> String {
+    match names(programs) {
+        none if none.is_empty() => "none".to_owned(),
+        names => names,
+    }
 }
 
 /// Records what a verification's probes answered, and stops the step at the first that blocks.

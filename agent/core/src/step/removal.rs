@@ -91,13 +91,6 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     let (removed, restart, refused) = take_off(there.programs, cx)?;
     cx.leave(None)?;
     let there = There::look(cx)?;
-    let names = |programs: &[Program]| {
-        let names: Vec<&str> = programs
-            .iter()
-            .map(|program| program.name.as_str())
-            .collect();
-        names.join(", ")
-    };
     if restart && !there.is_gone() && there.programs.is_empty() {
         return Err(Stop::CannotTell(
             "everything was taken off, and Windows asks for a restart before the agent is gone; restart the server, then retry"
@@ -105,7 +98,7 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         ));
     }
     if !there.is_gone() {
-        let mut what = match names(&there.programs) {
+        let mut what = match step::names(&there.programs) {
             none if none.is_empty() => {
                 "everything was taken off, and the agent is still there".to_owned()
             }
@@ -116,7 +109,7 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         }
         return fail(what);
     }
-    let mut summary = format!("taken off: {}", names(&removed));
+    let mut summary = format!("taken off: {}", step::names(&removed));
     if restart {
         summary.push_str(installer::RESTART);
     }
@@ -165,13 +158,7 @@ fn take_off(mut left: Vec<Program>, cx: &mut Cx<'_>) -> Flow<(Vec<Program>, bool
 /// While outcomes are missing, and when something still works.
 pub fn verify(verify: &VerifyProvisioningAgentRemoved, cx: &mut Cx<'_>) -> Flow<Complete> {
     let listed = programs(cx)?;
-    let show = |programs: &Vec<Program>| match programs.as_slice() {
-        [] => "none".to_owned(),
-        some => {
-            let names: Vec<&str> = some.iter().map(|program| program.name.as_str()).collect();
-            names.join(", ")
-        }
-    };
+    let show = |programs: &Vec<Program>| step::names_or_none(programs);
     let mut findings = vec![catalogue::RM01.judge(listed, show, Vec::is_empty)];
     for (probe, service) in [
         (&catalogue::RM02, product::AGENT_SERVICE),
@@ -201,15 +188,7 @@ pub fn verify(verify: &VerifyProvisioningAgentRemoved, cx: &mut Cx<'_>) -> Flow<
     findings.push(principal(verify, cx)?);
     findings.push(catalogue::RM08.finding("not asked", Verdict::CannotTell));
     step::settle(findings.clone(), cx)?;
-    let left: Vec<&str> = findings
-        .iter()
-        .filter(|finding| finding.verdict == Verdict::Fail)
-        .map(|finding| finding.id.as_str())
-        .collect();
-    let summary = match left.join(", ") {
-        none if none.is_empty() => "gone; nothing is seen to be left on the server".to_owned(),
-        ids => format!("gone; left to be cleared away: {ids}"),
-    };
+    let summary = step::leftovers(&findings);
     Ok(Complete::new(Completion::AlreadySo, summary))
 }
 

@@ -14,6 +14,7 @@ use crate::facts::{self, Fleetwide};
 use crate::finding::Place;
 use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan};
 use crate::policy::{Policy, Selector};
+use crate::recipe::discover::Askers;
 use crate::recipe::{
     Answer, Artifacts, PhaseWork, cloud_sync, connect, connect_removal, discover, removal,
 };
@@ -75,9 +76,15 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     let mut members = BTreeMap::new();
     let mut targets = BTreeMap::new();
     let (mut alarms, mut warnings) = (Vec::new(), Vec::new());
-    agents(inputs, &mut targets, &mut members);
+    // Nobody asks for servers unless that is what the plan is for.
+    let askers = match purpose {
+        Purpose::Discover => discover::askers(topology, known),
+        Purpose::Install | Purpose::Verify | Purpose::Preflight => Askers::new(),
+    };
+    agents(inputs, &askers, &mut targets, &mut members);
     connects(
         inputs,
+        &askers,
         &mut targets,
         &mut members,
         &mut alarms,
@@ -237,6 +244,7 @@ pub(super) fn lanes(topology: &Topology) -> BTreeMap<String, LanePlan> {
 
 fn agents(
     inputs: Inputs<'_>,
+    askers: &Askers,
     targets: &mut BTreeMap<TargetId, TargetPlan>,
     members: &mut BTreeMap<TargetId, Member>,
 ) {
@@ -247,7 +255,6 @@ fn agents(
         purpose,
         ..
     } = inputs;
-    let askers = discover::askers(topology, known);
     for (name, group) in &topology.agents {
         let Some(tenant) = topology.tenants.get(&group.tenant.value) else {
             continue;
@@ -266,7 +273,7 @@ fn agents(
                 (Some(_), None, _) => {
                     Answer::Nothing("held: it has never reported its facts".to_owned())
                 }
-                (Some(_), Some(_), Purpose::Discover) => discover::answer(&askers, host),
+                (Some(_), Some(_), Purpose::Discover) => discover::answer(askers, host),
                 (Some(_), Some(facts), Purpose::Install) if leaves => {
                     removal::answer(topology, group, tenant, host, facts)
                 }
@@ -332,6 +339,7 @@ fn agents(
 
 fn connects(
     inputs: Inputs<'_>,
+    askers: &Askers,
     targets: &mut BTreeMap<TargetId, TargetPlan>,
     members: &mut BTreeMap<TargetId, Member>,
     alarms: &mut Vec<String>,
@@ -344,7 +352,6 @@ fn connects(
         purpose,
         ..
     } = inputs;
-    let askers = discover::askers(topology, known);
     for (name, entry) in &topology.connect {
         let Some(tenant) = topology.tenants.get(&entry.tenant.value) else {
             continue;
@@ -386,7 +393,7 @@ fn connects(
                 (Some(_), None, _) => {
                     Answer::Nothing("held: it has never reported its facts".to_owned())
                 }
-                (Some(_), Some(_), Purpose::Discover) => discover::answer(&askers, server),
+                (Some(_), Some(_), Purpose::Discover) => discover::answer(askers, server),
                 (Some(_), Some(facts), Purpose::Install) if leaves => {
                     connect_removal::answer(entry, tenant, server, facts)
                 }
@@ -523,10 +530,11 @@ fn suffixes(
         return;
     }
     let seen = tenants.get(&tenant.id);
-    let words = entry.forests.iter().map(|(forest, _)| {
+    let mut words = Vec::new();
+    for (forest, _) in &entry.forests {
         let suffix = seen.and_then(|seen| Some((seen.observation.suffix(forest)?, seen)));
         let onmicrosoft = "its users would sign in with onmicrosoft.com names";
-        match suffix {
+        let word = match suffix {
             None => format!(
                 "whether {forest} is a verified domain of the tenant is not known (entrain tenant read): where it is not, {onmicrosoft}"
             ),
@@ -540,18 +548,17 @@ fn suffixes(
             Some((Suffix::NotAdded, _)) => format!(
                 "{forest} is no domain of the tenant: add it (admin center, Custom domain names), put its TXT record into DNS and verify it before the wizard; until then {onmicrosoft}"
             ),
+        };
+        if matches!(suffix, Some((Suffix::NotVerified | Suffix::NotAdded, _))) {
+            warnings.push(word.clone());
         }
-    });
-    let words: Vec<String> = words.collect();
+        words.push(word);
+    }
     for server in installs {
         if let Some(part) = targets.get_mut(server) {
             part.why.extend(words.iter().cloned());
         }
     }
-    let unverified = words
-        .into_iter()
-        .filter(|word| word.contains("verify it before"));
-    warnings.extend(unverified);
 }
 
 /// Why nothing happens on a Connect server whose service is stopped and disabled.

@@ -1,6 +1,6 @@
 //! Which server asks which directories for servers: one for each domain, which is in it or works for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::signed::Phase;
 use protocol::step::{DiscoverServers, Step};
@@ -16,8 +16,9 @@ pub(crate) type Askers = BTreeMap<TargetId, DiscoverServers>;
 /// Who asks what: a server of the domain itself before one that only works for it, else nobody.
 pub(crate) fn askers(topology: &Topology, known: &Fleetwide) -> Askers {
     let mut askers = Askers::new();
+    let targets = topology.targets();
     for domain in topology.covered_domains() {
-        let Some(target) = asker(&domain, topology, known) else {
+        let Some(target) = asker(&domain, topology, &targets, known) else {
             continue;
         };
         let asks = askers.entry(target).or_insert_with(|| DiscoverServers {
@@ -29,7 +30,12 @@ pub(crate) fn askers(topology: &Topology, known: &Fleetwide) -> Askers {
     askers
 }
 
-fn asker(domain: &DomainName, topology: &Topology, known: &Fleetwide) -> Option<TargetId> {
+fn asker(
+    domain: &DomainName,
+    topology: &Topology,
+    targets: &BTreeSet<TargetId>,
+    known: &Fleetwide,
+) -> Option<TargetId> {
     let groups = topology.agents.values().filter(|group| {
         let mut served = group.serves.iter();
         served.any(|(served, _)| served == domain)
@@ -48,9 +54,7 @@ fn asker(domain: &DomainName, topology: &Topology, known: &Fleetwide) -> Option<
     };
     let mut reported = known.iter().filter(|(_, known)| known.facts.is_some());
     let in_it = reported
-        .find(|(target, _)| {
-            topology.targets().contains(*target) && home(target).as_ref() == Some(domain)
-        })
+        .find(|(target, _)| targets.contains(*target) && home(target).as_ref() == Some(domain))
         .map(|(target, _)| target.clone());
     let works = || {
         let mut works = work_for_it.into_iter();
