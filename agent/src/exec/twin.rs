@@ -91,9 +91,7 @@ impl TwinExec {
             .twin
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let before = twin.clone();
-        twin.asked(step);
-        if before != *twin {
+        if twin.asked(step) {
             let bytes = serde_json::to_vec(&*twin).expect("a model serializes");
             if let Err(error) = files::write(&self.model, &bytes) {
                 tracing::error!(%error, "the model could not be kept");

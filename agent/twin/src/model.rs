@@ -194,7 +194,14 @@ impl Twin {
     }
 
     /// A step begins: where it is a person's work, the modelled person reads what is to be done, and does it that way.
-    pub fn asked(&mut self, step: &Step) {
+    /// Tells whether that changed the model.
+    pub fn asked(&mut self, step: &Step) -> bool {
+        let before = (
+            self.asked_staging,
+            self.asked_removal,
+            self.ticks_staging,
+            self.chosen.clone(),
+        );
         self.asked_staging = None;
         self.asked_removal = matches!(step, Step::GuideConnectRemoval(_));
         if let Step::GuideProvisioningAgent(guide) = step
@@ -206,6 +213,13 @@ impl Twin {
             self.ticks_staging = guide.work.staging();
             self.asked_staging = guide.work.switches().then(|| guide.work.staging());
         }
+        before
+            != (
+                self.asked_staging,
+                self.asked_removal,
+                self.ticks_staging,
+                self.chosen.clone(),
+            )
     }
 
     /// A person registers the agent at the wizard just now.
