@@ -296,14 +296,25 @@ pub struct VerifyProvisioningAgent {
     pub at_least: Version,
     /// gMSA it must run as, where one is named.
     pub gmsa: Option<GmsaName>,
-    /// True when the account was made beforehand, so that the product does not give it its rights in the directory.
-    pub own_rights: bool,
+    /// Rights that its account must have, where it was made beforehand: the product does not give them then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_rights: Option<OwnRights>,
     /// Options that its service must have.
     #[serde(default, skip_serializing_if = "ServiceOptions::is_empty")]
     pub options: ServiceOptions,
     /// How long its service must have run without a restart; absent where that is not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soaked_seconds: Option<u32>,
+}
+
+/// Where an account that was made beforehand must have been given its rights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnRights {
+    /// Domain of the account: the server's home domain.
+    pub home_domain: DomainName,
+    /// Domains in which password hashes are or may be synchronized: it needs the rights of replication there.
+    pub replicates: Vec<ServedDomain>,
 }
 
 /// Puts the installer of Connect Sync on the server, for the person who runs it.

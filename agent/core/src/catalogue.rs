@@ -155,6 +155,7 @@ probes! {
     PF50 AGENT, Block, Directory: "the gMSA names this server among those that may retrieve its password", wants "this server or a group of it", else "add the server: Set-ADServiceAccount -PrincipalsAllowedToRetrieveManagedPassword";
     PF51 AGENT, Block, Directory: "the gMSA is usable on this server", wants "Test-ADServiceAccount answers True", else "allow this server to retrieve the gMSA's password; after a change of group membership restart the server";
     PF52 AGENT, Block, Directory: "encryption types of the gMSA and of this server", wants "an AES type that both have", else "Set-ADServiceAccount -KerberosEncryptionType AES128,AES256, and the same on the computer account";
+    PF54 AGENT, Warn, Directory: "rights of replication of an account that was made beforehand", wants "Replicating Directory Changes, and the same All, on the domain", else "the domain's administrator runs part 3 of `entrain handover DOMAIN`, once the agent serves the domain: without them no password hash is synchronized";
     PF55 CONNECT, Block, Directory: "NetBIOS name of the domain", wants "no dot in it", else "the product does not support a dotted NetBIOS name";
     PF56 CONNECT, Block, Directory: "DNS names of domain and domain controller", wants "the controller's name lies in the domain", else "the product does not support a disjoint name space";
     PF59 BOTH, Warn, Directory: "recycle bin of the directory", wants "enabled", else "have the forest's administrator enable it: deleted objects come back whole";
@@ -176,7 +177,7 @@ probes! {
     PV10 AGENT, Warn, Server: "domains, as the product's module lists them", wants "every planned domain", else "look at the wizard's list of configured domains, and add what is missing";
     PV16 AGENT, Block, Server: "proxy and FIPS exception in the service's configuration file", wants "as the topology has them", else "apply the topology once more; what changes the file on this server (an update, a management tool) would change it again";
     PV17 AGENT, Warn, Server: "registry options of the service", wants "as the topology has them", else "apply the topology once more: they must be the same on every agent";
-    PV18 AGENT, Warn, Directory: "rights of an account that was made beforehand, in the domains that it serves", wants "granted by the domain's administrator: since 1.1.2334.0 the product does not grant them", else "the domain's administrator runs part 3 of `entrain handover DOMAIN`, once the agent serves the domain";
+    PV18 AGENT, Warn, Directory: "rights of replication of an account that was made beforehand", wants "Replicating Directory Changes, and the same All, on the domain: since 1.1.2334.0 the product does not grant them", else "the domain's administrator runs part 3 of `entrain handover DOMAIN`: until then no password hash is synchronized, and what else the account needs is not there either";
     PV20 AGENT, Warn, Server: "updater runs", wants "Running", else "start the service AzureADConnectAgentUpdater";
     PV22 CONNECT, Block, Server: "engine runs", wants "Running", else "start the service ADSync; the Application log says why it stopped";
     PV23 CONNECT, Block, Server: "version of the engine", wants "the wanted one or later", else "run the installer of that version";

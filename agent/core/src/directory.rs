@@ -22,9 +22,13 @@ pub fn sid(bytes: &[u8]) -> Option<(String, usize)> {
     (revision == 1 && count <= 15).then_some((text, end))
 }
 
-/// One entry of an access control list that allows something.
+/// One entry of an access control list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allowed {
+pub struct AccessEntry {
+    /// It allows; else it denies.
+    pub allows: bool,
+    /// It is for what lies below the object and says nothing about the object itself.
+    pub inherit_only: bool,
     /// To whom, as a security identifier.
     pub who: String,
     /// Access mask.
@@ -34,12 +38,15 @@ pub struct Allowed {
 }
 
 const ACCESS_ALLOWED: u8 = 0;
+const ACCESS_DENIED: u8 = 1;
 const ACCESS_ALLOWED_OBJECT: u8 = 5;
+const ACCESS_DENIED_OBJECT: u8 = 6;
+const INHERIT_ONLY: u8 = 8;
 
-/// Reads who is allowed something out of a self-relative security descriptor. Entries that deny are no part of it; `None`
-/// when the bytes are no such descriptor.
+/// Reads the entries that allow or deny out of a self-relative security descriptor, in their order; those of other kinds
+/// (audits, conditions) are no part of it. `None` when the bytes are no such descriptor.
 #[must_use]
-pub fn allowed(descriptor: &[u8]) -> Option<Vec<Allowed>> {
+pub fn access(descriptor: &[u8]) -> Option<Vec<AccessEntry>> {
     let word = |at: usize| {
         let bytes = descriptor.get(at..at + 4)?;
         Some(u32::from_le_bytes(bytes.try_into().ok()?))
@@ -57,7 +64,7 @@ pub fn allowed(descriptor: &[u8]) -> Option<Vec<Allowed>> {
     let mut entries = descriptor.get(list + 8..list.checked_add(size)?)?;
     let mut found = Vec::new();
     for _ in 0..count {
-        let [kind, _, low, high, ..] = *entries else {
+        let [kind, flags, low, high, ..] = *entries else {
             return None;
         };
         let length = usize::from(u16::from_le_bytes([low, high]));
@@ -68,24 +75,57 @@ pub fn allowed(descriptor: &[u8]) -> Option<Vec<Allowed>> {
         entries = entries.get(length..)?;
         let mask = u32::from_le_bytes(entry.get(4..8)?.try_into().ok()?);
         let (right, at) = match kind {
-            ACCESS_ALLOWED => (None, 8),
-            ACCESS_ALLOWED_OBJECT => {
-                let flags = u32::from_le_bytes(entry.get(8..12)?.try_into().ok()?);
-                let object: Option<[u8; 16]> = if flags & 1 == 0 {
+            ACCESS_ALLOWED | ACCESS_DENIED => (None, 8),
+            ACCESS_ALLOWED_OBJECT | ACCESS_DENIED_OBJECT => {
+                let parts = u32::from_le_bytes(entry.get(8..12)?.try_into().ok()?);
+                let object: Option<[u8; 16]> = if parts & 1 == 0 {
                     None
                 } else {
                     Some(entry.get(12..28)?.try_into().ok()?)
                 };
-                let inherited = if flags & 2 == 0 { 0 } else { 16 };
+                let inherited = if parts & 2 == 0 { 0 } else { 16 };
                 let at = 12 + if object.is_some() { 16 } else { 0 } + inherited;
                 (object, at)
             }
             _ => continue,
         };
         let (who, _) = sid(entry.get(at..)?)?;
-        found.push(Allowed { who, mask, right });
+        found.push(AccessEntry {
+            allows: matches!(kind, ACCESS_ALLOWED | ACCESS_ALLOWED_OBJECT),
+            inherit_only: flags & INHERIT_ONLY != 0,
+            who,
+            mask,
+            right,
+        });
     }
     Some(found)
+}
+
+/// The extended right `DS-Replication-Get-Changes`, 1131f6aa-9c07-11d1-f79f-00c04fc2dcd2, as it is stored ([K]).
+pub const GET_CHANGES: [u8; 16] = [
+    0xaa, 0xf6, 0x31, 0x11, 0x07, 0x9c, 0xd1, 0x11, 0xf7, 0x9f, 0x00, 0xc0, 0x4f, 0xc2, 0xdc, 0xd2,
+];
+
+/// The extended right `DS-Replication-Get-Changes-All`, 1131f6ad-9c07-11d1-f79f-00c04fc2dcd2 ([K]).
+pub const GET_CHANGES_ALL: [u8; 16] = [
+    0xad, 0xf6, 0x31, 0x11, 0x07, 0x9c, 0xd1, 0x11, 0xf7, 0x9f, 0x00, 0xc0, 0x4f, 0xc2, 0xdc, 0xd2,
+];
+
+/// Whether somebody who carries these identifiers has an extended right on the object: the first entry that speaks of both
+/// decides, as Windows decides. Everyone and Authenticated Users are among everybody's identifiers.
+#[must_use]
+pub fn holds(entries: &[AccessEntry], identifiers: &[String], right: &[u8; 16]) -> bool {
+    /// ADS_RIGHT_DS_CONTROL_ACCESS, and GENERIC_ALL, which includes it.
+    const CONTROL: u32 = 0x100 | 0x1000_0000;
+    const EVERYBODY: [&str; 2] = ["S-1-1-0", "S-1-5-11"];
+    entries
+        .iter()
+        .find(|entry| {
+            let about = entry.right.as_ref().is_none_or(|own| own == right);
+            let who = EVERYBODY.contains(&entry.who.as_str()) || identifiers.contains(&entry.who);
+            !entry.inherit_only && entry.mask & CONTROL != 0 && about && who
+        })
+        .is_some_and(|entry| entry.allows)
 }
 
 /// A Windows file time, hundreds of nanoseconds since 1601, as a time.
@@ -159,24 +199,76 @@ mod tests {
 
     #[test]
     fn who_is_allowed_something_is_read_with_the_right() {
-        let entries = allowed(&descriptor()).unwrap();
+        let entries = access(&descriptor()).unwrap();
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[0].mask, 0x000f_01ff);
         assert_eq!((entries[0].right, entries[1].right), (None, Some([7; 16])));
-        assert!(entries.iter().all(|one| one.who == "S-1-5-21-1-2-3-1105"));
+        assert!(
+            entries
+                .iter()
+                .all(|one| one.who == "S-1-5-21-1-2-3-1105" && one.allows)
+        );
+    }
+
+    #[test]
+    fn a_right_is_held_by_the_first_entry_that_speaks_of_it() {
+        let own = [
+            "S-1-5-21-1-2-3-1105".to_owned(),
+            "S-1-5-21-1-2-3-512".to_owned(),
+        ];
+        let entry = |allows, who: &str, mask, right| AccessEntry {
+            allows,
+            inherit_only: false,
+            who: who.to_owned(),
+            mask,
+            right,
+        };
+        let allow = entry(true, &own[0], 0x100, Some(GET_CHANGES));
+        assert!(holds(std::slice::from_ref(&allow), &own, &GET_CHANGES));
+        assert!(!holds(std::slice::from_ref(&allow), &own, &GET_CHANGES_ALL));
+        assert!(!holds(
+            std::slice::from_ref(&allow),
+            &own[1..],
+            &GET_CHANGES
+        ));
+        // By a group, by full control, and for everybody.
+        assert!(holds(
+            &[entry(true, &own[1], 0x000f_01ff, None)],
+            &own,
+            &GET_CHANGES
+        ));
+        assert!(holds(
+            &[entry(true, "S-1-5-11", 0x100, None)],
+            &[],
+            &GET_CHANGES
+        ));
+        // What is denied before, what may only be read, and what is meant for objects below, is not held.
+        let deny = entry(false, &own[1], 0x100, None);
+        assert!(!holds(&[deny.clone(), allow.clone()], &own, &GET_CHANGES));
+        assert!(holds(&[allow.clone(), deny], &own, &GET_CHANGES));
+        assert!(!holds(
+            &[entry(true, &own[0], 0x10, None)],
+            &own,
+            &GET_CHANGES
+        ));
+        let below = AccessEntry {
+            inherit_only: true,
+            ..allow
+        };
+        assert!(!holds(&[below], &own, &GET_CHANGES));
     }
 
     #[test]
     fn bytes_that_are_cut_off_or_altered_are_never_a_panic() {
         let whole = descriptor();
         for end in 0..whole.len() {
-            assert_eq!(allowed(&whole[..end]), None, "{end}");
+            assert_eq!(access(&whole[..end]), None, "{end}");
         }
         for at in 0..whole.len() {
             for value in [0, 1, 0x7f, 0xff] {
                 let mut altered = whole.clone();
                 altered[at] = value;
-                drop(allowed(&altered));
+                drop(access(&altered));
             }
         }
     }

@@ -309,7 +309,7 @@ fn a_bundle_is_of_one_tenant() {
         tenant: world.manifest().tenant,
         at_least: Version::new(1, 0, 0, 0),
         gmsa: None,
-        own_rights: false,
+        own_rights: None,
         options: protocol::ServiceOptions::default(),
         soaked_seconds: None,
     };

@@ -5,8 +5,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agent_core::op::{DirectoryAccount, DirectoryEntry, Outcome, Scope, Search};
+use agent_core::step::directory::DESCRIPTOR;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::RData;
+use ldap3::controls::RawControl;
 use ldap3::{LdapConnAsync, LdapConnSettings, LdapError, SearchEntry, SearchOptions};
 use protocol::Timestamp;
 
@@ -75,6 +77,9 @@ async fn ask(search: &Search, secrets: &Secrets) -> Result<Vec<DirectoryEntry>, 
         Scope::Subtree => ldap3::Scope::Subtree,
     };
     ldap.with_search_options(SearchOptions::new().sizelimit(MOST_ENTRIES));
+    if search.attributes.iter().any(|name| name == DESCRIPTOR) {
+        ldap.with_controls(access_list_alone());
+    }
     let attributes = search.attributes.clone();
     let found = ldap
         .search(&search.base, scope, &search.filter, attributes)
@@ -86,6 +91,17 @@ async fn ask(search: &Search, secrets: &Secrets) -> Result<Vec<DirectoryEntry>, 
     Ok(objects
         .map(|entry| read(SearchEntry::construct(entry)))
         .collect())
+}
+
+/// Asks for the list of who may do what alone: a whole descriptor holds the list of audits too, which few may read, and
+/// without this control an account that may not is shown nothing.
+fn access_list_alone() -> RawControl {
+    RawControl {
+        ctype: "1.2.840.113556.1.4.801".to_owned(),
+        crit: true,
+        // A sequence of one number: 4, the discretionary list.
+        val: Some(vec![0x30, 3, 2, 1, 4]),
+    }
 }
 
 /// Signs in as the account that this process runs as.

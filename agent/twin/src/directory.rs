@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use agent_core::directory::{GET_CHANGES, GET_CHANGES_ALL};
 use agent_core::op::{DirectoryAccount, DirectoryEntry, Outcome, Scope, Search};
+use agent_core::step::directory::DESCRIPTOR;
 use protocol::{TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,9 @@ use crate::faults::Fault;
 
 /// The clock of every modelled controller and server.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+/// gMSAs that a domain's administrator has made.
+const BEFOREHAND: [&str; 2] = ["svcEntraSync$", "provAgentgMSA$"];
 
 /// How often a change of another server is not yet readable, where replication is slow.
 const SLOW_LOOKS: u32 = 3;
@@ -34,7 +39,11 @@ pub(crate) struct View {
 /// The security identifier that the model gives a server.
 #[must_use]
 pub(crate) fn sid_of(target: &TargetId) -> Vec<u8> {
-    let digest = protocol::Digest::of(target.as_str().as_bytes());
+    sid(target.as_str())
+}
+
+fn sid(name: &str) -> Vec<u8> {
+    let digest = protocol::Digest::of(name.as_bytes());
     let mut bytes = vec![1, 5, 0, 0, 0, 0, 0, 5];
     for part in [21u32, 1, 2, 3] {
         bytes.extend(part.to_le_bytes());
@@ -45,16 +54,37 @@ pub(crate) fn sid_of(target: &TargetId) -> Vec<u8> {
 
 /// A security descriptor that allows these to retrieve a password.
 fn descriptor(readers: &[Vec<u8>]) -> Vec<u8> {
-    let mut entries = Vec::new();
-    for sid in readers {
+    let entry = |sid: &Vec<u8>| {
         let length = u16::try_from(8 + sid.len()).expect("a short entry");
-        entries.extend([0, 0]);
-        entries.extend(length.to_le_bytes());
-        entries.extend(0x000f_01ffu32.to_le_bytes());
-        entries.extend(sid);
-    }
+        let mut entry = vec![0, 0];
+        entry.extend(length.to_le_bytes());
+        entry.extend(0x000f_01ffu32.to_le_bytes());
+        entry.extend(sid);
+        entry
+    };
+    list(&readers.iter().map(entry).collect::<Vec<_>>())
+}
+
+/// A security descriptor that gives these an extended right each.
+fn rights(of: &[(Vec<u8>, [u8; 16])]) -> Vec<u8> {
+    let entry = |(sid, right): &(Vec<u8>, [u8; 16])| {
+        let length = u16::try_from(28 + sid.len()).expect("a short entry");
+        let mut entry = vec![5, 0];
+        entry.extend(length.to_le_bytes());
+        entry.extend(0x100u32.to_le_bytes());
+        entry.extend(1u32.to_le_bytes());
+        entry.extend(right);
+        entry.extend(sid);
+        entry
+    };
+    list(&of.iter().map(entry).collect::<Vec<_>>())
+}
+
+/// A security descriptor of these entries.
+fn list(of: &[Vec<u8>]) -> Vec<u8> {
+    let entries = of.concat();
     let size = u16::try_from(8 + entries.len()).expect("a short list");
-    let count = u16::try_from(readers.len()).expect("few readers");
+    let count = u16::try_from(of.len()).expect("few entries");
     let mut bytes = vec![1, 0, 4, 0x80];
     bytes.extend([0; 12]);
     bytes.extend(20u32.to_le_bytes());
@@ -139,10 +169,11 @@ impl View {
         };
         let configuration = format!("CN=Configuration,{context}");
         let schema = choose(Fault::OldSchema, "47", "88");
-        let mut all = vec![entry(
+        let mut all = vec![self.domain_root(context, faults)];
+        all.push(entry(
             &format!("CN=Schema,{configuration}"),
             &[("objectClass", &["dMD"]), ("objectVersion", &[schema])],
-        )];
+        ));
         if !has(Fault::NoKdsKey) {
             let hours = if has(Fault::KdsKeyYoung) { 2 } else { 100 };
             let start = NOW.minus(std::time::Duration::from_secs(hours * 3600));
@@ -235,6 +266,27 @@ impl View {
         all
     }
 
+    /// The domain itself, on which its administrator has given every gMSA its rights, unless that is what is wrong.
+    fn domain_root(&self, context: &str, faults: &BTreeSet<Fault>) -> DirectoryEntry {
+        let mut held = Vec::new();
+        for name in self.service_accounts() {
+            held.push((sid(name), GET_CHANGES));
+            if !faults.contains(&Fault::RightsMissing) {
+                held.push((sid(name), GET_CHANGES_ALL));
+            }
+        }
+        let mut root = entry(context, &[("objectClass", &["domainDNS"])]);
+        let name = DESCRIPTOR.to_lowercase();
+        root.values.insert(name, vec![rights(&held)]);
+        root
+    }
+
+    /// The gMSAs that the product made, and those that were made beforehand.
+    fn service_accounts(&self) -> BTreeSet<&str> {
+        let made = self.shared.readers.keys().map(String::as_str);
+        made.chain(BEFOREHAND).collect()
+    }
+
     /// The gMSA objects: one that was made beforehand for this server, and those that the product made.
     fn accounts(
         &mut self,
@@ -258,6 +310,7 @@ impl View {
                     ("msDS-SupportedEncryptionTypes", &[types]),
                 ],
             );
+            entry.values.insert("objectsid".to_owned(), vec![sid(name)]);
             entry.values.insert(
                 "msds-groupmsamembership".to_owned(),
                 vec![descriptor(&readers)],
@@ -278,7 +331,7 @@ impl View {
             all.push(gmsa(name, seen));
         }
         // Whatever else is asked for was made beforehand, by the domain's administrator.
-        for name in ["svcEntraSync$", "provAgentgMSA$"] {
+        for name in BEFOREHAND {
             if !self.shared.readers.contains_key(name) {
                 all.push(gmsa(name, own.clone()));
             }

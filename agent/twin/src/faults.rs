@@ -122,6 +122,8 @@ pub enum Fault {
     GmsaWithoutServer,
     /// The gMSA has RC4 alone (PF52).
     GmsaRc4Only,
+    /// The gMSA lacks a right of replication on the domain (PF54, PV18).
+    RightsMissing,
     /// The domain's NetBIOS name has a dot (PF55).
     DottedNetbios,
     /// The domain controller's name lies outside its domain (PF56).
@@ -174,7 +176,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 82] = [
+    pub const ALL: [Self; 83] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -233,6 +235,7 @@ impl Fault {
         Self::KdsKeyYoung,
         Self::GmsaWithoutServer,
         Self::GmsaRc4Only,
+        Self::RightsMissing,
         Self::DottedNetbios,
         Self::DisjointName,
         Self::NoRecycleBin,

@@ -243,10 +243,11 @@ impl<'a> Fleet<'a> {
         Ok(path)
     }
 
-    /// Writes a topology of one group and gives its path.
+    /// Writes a topology of one group and gives its path. The product makes the account itself and gives it its rights, so that a
+    /// verification looks at the server alone and asks no directory.
     pub(crate) fn topology(&self, hosts: &[String]) -> anyhow::Result<PathBuf> {
         let text = format!(
-            "[tenant.main]\nid = \"{TENANT}\"\n[agents.all]\nserves = [\"swarm.test\"]\nhosts = {hosts:?}\n"
+            "[tenant.main]\nid = \"{TENANT}\"\n[domain.\"swarm.test\"]\ndirectory = \"ask\"\n[agents.all]\nserves = [\"swarm.test\"]\nhosts = {hosts:?}\n"
         );
         self.write("topology.toml", &text)
     }

@@ -155,11 +155,50 @@ impl Samba {
         ));
     }
 
-    fn sid(&self, account: &str) -> String {
+    /// Adds an entry, in the text form of security descriptors, to who may do what with the domain itself.
+    ///
+    /// # Panics
+    /// When the directory refuses.
+    pub fn grant(&self, entry: &str) {
+        let set = Command::new("samba-tool")
+            .args(["dsacl", "set", "--objectdn", CONTEXT, "--sddl", entry, "-H"])
+            .arg(self.folder.join("private/sam.ldb"))
+            .arg("-s")
+            .arg(self.folder.join("etc/smb.conf"))
+            .output();
+        must(set, "samba-tool dsacl");
+    }
+
+    /// Makes a group with one member, a server or a gMSA.
+    ///
+    /// # Panics
+    /// When the directory refuses.
+    pub fn group(&self, name: &str, member: &str) {
+        let member = format!("CN={member},CN=Managed Service Accounts,{CONTEXT}");
+        self.change(&format!(
+            "dn: CN={name},CN=Users,{CONTEXT}\nchangetype: add\nobjectClass: group\nsAMAccountName: {name}\nmember: {member}\n"
+        ));
+    }
+
+    /// The identifier of a server or a gMSA, whose account ends in `$`.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn sid(&self, account: &str) -> String {
+        self.sid_of(&format!("{account}$"))
+    }
+
+    /// The identifier of an account.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn sid_of(&self, account: &str) -> String {
         let found = Command::new("ldbsearch")
             .arg("-H")
             .arg(self.folder.join("private/sam.ldb"))
-            .arg(format!("(sAMAccountName={account}$)"))
+            .arg(format!("(sAMAccountName={account})"))
             .arg("objectSid")
             .output();
         let found = text(&must(found, "ldbsearch"));

@@ -79,6 +79,37 @@ fn a_real_domain_controller_answers_what_a_preflight_asks() {
     assert_eq!(answer(&other, "PF50").0, "fail", "{}", text(&other));
     assert!(!other.status.success());
 
+    // The rights of replication: none at first; one alone, and one that is meant for objects below, are not both; what a
+    // group holds, its members hold.
+    let rights = || answer(&ask(Some(&authority), &first, password), "PF54");
+    let lacks_all = (
+        "fail".to_owned(),
+        "svcEntraSync$ lacks Replicating Directory Changes All".to_owned(),
+    );
+    let (verdict, read) = rights();
+    assert_eq!(verdict, "fail");
+    assert!(
+        read.ends_with("lacks Replicating Directory Changes, Replicating Directory Changes All"),
+        "{read}"
+    );
+    let (changes, all) = (
+        "1131f6aa-9c07-11d1-f79f-00c04fc2dcd2",
+        "1131f6ad-9c07-11d1-f79f-00c04fc2dcd2",
+    );
+    let who = samba.sid("svcEntraSync");
+    samba.grant(&format!("(OA;;CR;{changes};;{who})"));
+    assert_eq!(rights(), lacks_all);
+    samba.grant(&format!("(OA;CIIO;CR;{all};;{who})"));
+    assert_eq!(rights(), lacks_all);
+    samba.group("Replicators", "svcEntraSync");
+    samba.grant(&format!("(OA;;CR;{all};;{})", samba.sid_of("Replicators")));
+    assert_eq!(
+        rights(),
+        ("pass".to_owned(), "svcEntraSync$ has them".to_owned())
+    );
+    samba.grant(&format!("(OD;;CR;{all};;{who})"));
+    assert_eq!(rights(), lacks_all);
+
     // Which servers carry a product: by the description of Connect's account, and by who may retrieve a gMSA's password.
     samba.gmsa("provAgentgMSA", &["sync-03"], &["sync-03"]);
     samba.change(&format!(

@@ -21,6 +21,9 @@ const REPLICATION: (u32, Duration) = (20, Duration::from_secs(30));
 /// How work begins that only a person can end, by looking where this server's account may not: its title.
 pub const LOOK: &str = "see that the change of";
 
+/// Attribute of an object that says who may do what with it.
+pub const DESCRIPTOR: &str = "nTSecurityDescriptor";
+
 /// How often it is looked for while a person looks as well.
 const WATCH: Duration = Duration::from_secs(60);
 
@@ -205,7 +208,7 @@ impl Directory {
     ///
     /// # Errors
     /// While outcomes are missing.
-    pub fn computer(&self, host: &str, cx: &mut Cx<'_>) -> Flow<Reading<Computer>> {
+    pub fn computer(&self, host: &str, cx: &mut Cx<'_>) -> Flow<Reading<Account>> {
         // The account's name is the NetBIOS name, which has 15 signs at most ([K]).
         let short: String = host
             .split('.')
@@ -218,11 +221,16 @@ impl Directory {
         if !directory::is_plain(short) {
             return Ok(Err(format!("{short} cannot stand in a search")));
         }
-        let filter = format!("(&(objectClass=computer)(sAMAccountName={short}$))");
+        self.account_of("computer", &format!("{short}$"), cx)
+    }
+
+    /// An account by its name: who it is, with the groups that it belongs to, and its encryption types.
+    fn account_of(&self, class: &str, name: &str, cx: &mut Cx<'_>) -> Flow<Reading<Account>> {
+        let filter = format!("(&(objectClass={class})(sAMAccountName={name}))");
         let attributes = ["objectSid", "msDS-SupportedEncryptionTypes"];
         let entry = match self.one(self.root.domain.clone(), &filter, &attributes, cx)? {
             Ok(Some(entry)) => entry,
-            Ok(None) => return Ok(Err(unreadable(&format!("the account of {short}")))),
+            Ok(None) => return Ok(Err(unreadable(&format!("the account {name}")))),
             Err(why) => return Ok(Err(why)),
         };
         let Some((sid, _)) = entry
@@ -230,7 +238,7 @@ impl Directory {
             .first()
             .and_then(|sid| directory::sid(sid))
         else {
-            return Ok(Err(unreadable(&format!("objectSid of {short}"))));
+            return Ok(Err(unreadable(&format!("objectSid of {name}"))));
         };
         let groups = self.one(entry.name.clone(), "(objectClass=*)", &["tokenGroups"], cx)?;
         Ok(groups.map(|groups| {
@@ -239,11 +247,54 @@ impl Directory {
             let groups = all
                 .filter_map(|group| Some(directory::sid(group)?.0))
                 .collect();
-            Computer {
+            Account {
                 sid,
                 groups,
                 encryption: entry.number("msDS-SupportedEncryptionTypes"),
             }
+        }))
+    }
+
+    /// A gMSA as somebody who is given rights: its identifier and groups.
+    ///
+    /// # Errors
+    /// While outcomes are missing.
+    pub fn service_account(&self, name: &GmsaName, cx: &mut Cx<'_>) -> Flow<Reading<Account>> {
+        if !directory::is_plain(name.as_str()) {
+            return Ok(Err(format!("{name} cannot stand in a search")));
+        }
+        self.account_of("msDS-GroupManagedServiceAccount", name.as_str(), cx)
+    }
+
+    /// Which of the two rights of replication, without which no password hash is synchronized, an account lacks on the root
+    /// of this domain (PF54 [K]).
+    ///
+    /// # Errors
+    /// While the outcome is missing.
+    pub fn lacks(&self, account: &Account, cx: &mut Cx<'_>) -> Flow<Reading<Vec<&'static str>>> {
+        let base = self.root.domain.clone();
+        let attributes = [DESCRIPTOR];
+        let found = self.search(base, Scope::Base, "(objectClass=*)", &attributes, cx)?;
+        Ok(found.and_then(|(entries, _)| {
+            let descriptor = entries
+                .first()
+                .and_then(|root| root.all(DESCRIPTOR).first());
+            let descriptor = descriptor.ok_or_else(|| unreadable("who has which rights"))?;
+            let entries = directory::access(descriptor);
+            let entries = entries.ok_or("the list of rights cannot be read")?;
+            let mut identifiers = account.groups.clone();
+            identifiers.push(account.sid.clone());
+            let rights = [
+                ("Replicating Directory Changes", directory::GET_CHANGES),
+                (
+                    "Replicating Directory Changes All",
+                    directory::GET_CHANGES_ALL,
+                ),
+            ];
+            let lacking = rights
+                .into_iter()
+                .filter(|(_, right)| !directory::holds(&entries, &identifiers, right));
+            Ok(lacking.map(|(name, _)| name).collect())
         }))
     }
 
@@ -347,9 +398,10 @@ fn unreadable(what: &str) -> String {
 pub(super) fn readers(entry: &DirectoryEntry) -> Reading<Vec<String>> {
     let descriptor = entry.all("msDS-GroupMSAMembership").first();
     let descriptor = descriptor.ok_or_else(|| unreadable("who may retrieve the password"))?;
-    let allowed = directory::allowed(descriptor);
-    let allowed = allowed.ok_or("the list of who may retrieve the password cannot be read")?;
-    let mut who: Vec<String> = allowed.into_iter().map(|entry| entry.who).collect();
+    let entries = directory::access(descriptor);
+    let entries = entries.ok_or("the list of who may retrieve the password cannot be read")?;
+    let allowed = entries.into_iter().filter(|entry| entry.allows);
+    let mut who: Vec<String> = allowed.map(|entry| entry.who).collect();
     who.sort();
     who.dedup();
     Ok(who)
@@ -364,9 +416,9 @@ pub struct Gmsa {
     pub readers: Reading<Vec<String>>,
 }
 
-/// A computer account.
+/// An account of a server or a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Computer {
+pub struct Account {
     /// Its security identifier.
     pub sid: String,
     /// Groups that it belongs to, through others too.
@@ -375,7 +427,7 @@ pub struct Computer {
     pub encryption: Option<i64>,
 }
 
-impl Computer {
+impl Account {
     /// Whether it, or a group of it, is among these.
     #[must_use]
     pub fn is_among(&self, readers: &[String]) -> bool {

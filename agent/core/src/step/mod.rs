@@ -12,6 +12,7 @@ pub mod options;
 pub mod preflight;
 pub mod provisioning_agent;
 pub mod removal;
+mod rights;
 
 use std::time::Duration;
 

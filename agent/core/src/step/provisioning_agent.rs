@@ -21,7 +21,7 @@ use crate::known::{self, Source};
 use crate::op::{Log, Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Stop, fail};
 use crate::product;
-use crate::step::{self, WATCH, directory, facts, installer, options, preflight};
+use crate::step::{self, WATCH, directory, facts, installer, options, preflight, rights};
 
 /// How long the product's cmdlets may take altogether.
 const CONFIGURE_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -712,10 +712,8 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         verify.soaked_seconds,
         cx,
     )?);
-    if verify.own_rights {
-        let account = agent.account.as_deref().unwrap_or("the service account");
-        let read = format!("not read: what {account} may do in the served domains");
-        findings.push(catalogue::PV18.finding(read, Verdict::CannotTell));
+    if let Some(rights) = &verify.own_rights {
+        findings.extend(rights::verified(rights, agent.account.as_deref(), cx)?);
     }
     step::settle(findings, cx)?;
     let summary = format!("version {version}, registered on this server; not seen in tenant");

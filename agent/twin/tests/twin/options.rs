@@ -63,7 +63,7 @@ fn verify() -> Step {
         tenant: tenant(),
         at_least: OLD,
         gmsa: None,
-        own_rights: false,
+        own_rights: None,
         options: wanted(),
         soaked_seconds: None,
     })
@@ -344,7 +344,7 @@ fn a_service_that_was_restarted_while_it_soaked_fails_with_its_probe() {
             tenant: tenant(),
             at_least: OLD,
             gmsa: None,
-            own_rights: false,
+            own_rights: None,
             options: ServiceOptions::default(),
             soaked_seconds: Some(600),
         });

@@ -245,10 +245,12 @@ fn every_probe_of_the_catalogue_that_a_preflight_asks_has_a_fault() {
         let (step, mut sound) = server(product, &[]);
         asked.extend(findings(&step, &mut sound).into_iter().map(|one| one.id));
     }
-    asked.insert("PF33".to_owned());
+    asked.extend(["PF33", "PF54"].map(ToOwned::to_owned));
     let faulted: BTreeSet<String> = TABLE.iter().map(|(_, id, _)| (*id).to_owned()).collect();
-    // These two have stories of their own, below.
-    let told: BTreeSet<String> = ["PF22", "PF40", "PF41"].map(ToOwned::to_owned).into();
+    // These have stories of their own, below.
+    let told: BTreeSet<String> = ["PF22", "PF40", "PF41", "PF54"]
+        .map(ToOwned::to_owned)
+        .into();
     let missing: Vec<_> = asked
         .difference(&faulted)
         .filter(|id| !told.contains(*id))
@@ -301,6 +303,7 @@ fn no_fault_is_without_a_test() {
         Fault::ConnectListed,
         Fault::StrangeConnect,
         Fault::ServiceRestarts,
+        Fault::RightsMissing,
     ];
     for fault in Fault::ALL {
         let here = TABLE.iter().any(|(one, ..)| *one == fault);
@@ -343,6 +346,32 @@ fn what_the_servers_account_may_not_read_cannot_be_told_and_stops_nothing() {
             "{id}: {}",
             finding.read
         );
+    }
+}
+
+/// Rights of replication are given once an agent serves the domain: before, nobody is told that they are missing.
+#[test]
+fn an_agent_that_is_there_is_told_which_rights_its_account_lacks() {
+    for (present, faults, expected) in [
+        (false, &[Fault::RightsMissing][..], None),
+        (true, &[Fault::RightsMissing], Some(Verdict::Fail)),
+        (true, &[], Some(Verdict::Pass)),
+    ] {
+        let step = preflight(Product::ProvisioningAgent, SignIn::Token, present);
+        let seen = findings(
+            &step,
+            &mut twin(
+                "sync-01",
+                Installed::ProvisioningAgent {
+                    tenant: tenant(),
+                    version: Version::new(1, 1, 2334, 0),
+                },
+                faults,
+            ),
+        );
+        let finding = seen.iter().find(|one| one.id == "PF54");
+        assert_eq!(finding.map(|one| one.verdict), expected, "{finding:?}");
+        assert!(finding.is_none_or(|one| !one.blocks()));
     }
 }
 

@@ -83,7 +83,7 @@ fn agent_steps(sign_in: SignIn, may_fix: Vec<Fix>) -> Vec<Step> {
             tenant: tenant(),
             at_least: NEWEST,
             gmsa: None,
-            own_rights: false,
+            own_rights: None,
             options: protocol::ServiceOptions::default(),
             soaked_seconds: None,
         }),
@@ -821,22 +821,71 @@ fn the_wizard_ends_with_the_account_that_was_planned() {
     );
 }
 
-/// What nobody could read is said, and no grade rests on it.
+/// The rights of an account that was made beforehand are read where they can be, and what nobody could read is said; no
+/// grade rests on either.
 #[test]
-fn the_rights_of_an_account_that_was_made_beforehand_are_not_claimed() {
-    for own_rights in [true, false] {
+fn the_rights_of_an_account_that_was_made_beforehand_are_read_back() {
+    let domain = |name: &str| ServedDomain {
+        name: name.parse().unwrap(),
+        preferred_dcs: Vec::new(),
+        rights: DirectoryRights::Handover,
+        permissions: Vec::new(),
+    };
+    let rights = |replicates: &[&str]| OwnRights {
+        home_domain: target().home_domain().unwrap(),
+        replicates: replicates.iter().map(|name| domain(name)).collect(),
+    };
+    let own = target().home_domain().unwrap().to_string();
+    let other = "emea.corp.contoso.com";
+    let missing = [Fault::RightsMissing];
+    let (pass, fail, unknown) = (Verdict::Pass, Verdict::Fail, Verdict::CannotTell);
+    for (rights, faults, expected, says) in [
+        (None, &[][..], vec![], ""),
+        (
+            Some(rights(&[&own, other])),
+            &[],
+            vec![pass, pass],
+            "has them",
+        ),
+        (
+            Some(rights(&[&own])),
+            &missing,
+            vec![fail],
+            "Replicating Directory Changes All",
+        ),
+        // Its groups in another domain are not seen from here.
+        (
+            Some(rights(&[other])),
+            &missing,
+            vec![unknown],
+            "are not looked up",
+        ),
+        // No password hash is synchronized: what else it needs is not read.
+        (Some(rights(&[])), &[], vec![unknown], "not read"),
+        (
+            Some(rights(&[&own])),
+            &[Fault::DirectoryUnreadable],
+            vec![unknown],
+            "could not sign in",
+        ),
+    ] {
         let mut steps = agent_steps(SignIn::Token, Vec::new());
         if let Step::VerifyProvisioningAgent(verify) = &mut steps[3] {
-            verify.own_rights = own_rights;
+            verify.own_rights = rights;
         }
-        let (conclusion, journal, _) = drive(steps, &mut twin(&[]), None);
+        let (conclusion, journal, _) = drive(steps, &mut twin(faults), None);
         assert_eq!(conclusion.ending, Ending::Completed);
-        let found = journal.iter().any(|event| {
-            matches!(event, Event::Probed { findings, .. } if findings.iter().any(|finding| {
-                finding.id == "PV18" && finding.verdict == Verdict::CannotTell && finding.fix.contains("handover")
-            }))
+        let probed = journal.iter().filter_map(|event| match event {
+            Event::Probed { findings, .. } => Some(findings),
+            _ => None,
         });
-        assert_eq!(found, own_rights);
+        let found: Vec<_> = probed.flatten().filter(|one| one.id == "PV18").collect();
+        let verdicts: Vec<_> = found.iter().map(|one| one.verdict).collect();
+        assert_eq!(verdicts, expected, "{found:?}");
+        for finding in found {
+            assert!(finding.read.contains(says), "{}", finding.read);
+            assert_eq!(finding.fix.contains("handover"), finding.verdict != pass);
+        }
     }
 }
 

@@ -290,10 +290,11 @@ fn agents(
                     let serving = known.and_then(|known| known.domains.as_ref());
                     cloud_sync::answer(topology, group, tenant, host, facts, serving, artifacts)
                 }
-                (Some(_), Some(_), Purpose::Verify) => {
+                (Some(_), Some(facts), Purpose::Verify) => {
                     let newest = artifacts.get(&protocol::step::Product::ProvisioningAgent);
                     let newest = newest.map(|newest| newest.version);
-                    let steps = cloud_sync::verification(topology, group, tenant, newest);
+                    let steps =
+                        cloud_sync::verification(topology, group, tenant, host, facts, newest);
                     inspection(steps, "verified; nothing is changed")
                 }
                 (Some(_), Some(facts), Purpose::Preflight) => {

@@ -6,8 +6,8 @@ use protocol::facts::Facts;
 use protocol::signed::Phase;
 use protocol::step::{
     AddDomains, Cloud, DirectoryRights, GuideProvisioningAgent, InstallProvisioningAgent,
-    Preflight, Product, RegisterProvisioningAgent, ServedDomain, SetProvisioningAgentOptions,
-    SignIn, Step, VerifyProvisioningAgent,
+    OwnRights, Permission, Preflight, Product, RegisterProvisioningAgent, ServedDomain,
+    SetProvisioningAgentOptions, SignIn, Step, VerifyProvisioningAgent,
 };
 use protocol::task::{Page, TaskText};
 use protocol::{DomainName, GmsaName, ProxyAddress, TargetId, Version};
@@ -74,7 +74,7 @@ pub fn answer(
             tenant: tenant.id.clone(),
             at_least: wanted,
             gmsa: group.gmsa.clone(),
-            own_rights: gmsa.is_some(),
+            own_rights: own_rights(topology, group, &home),
             options: group.options.clone(),
             soaked_seconds: None,
         })],
@@ -520,6 +520,8 @@ pub fn verification(
     topology: &Topology,
     group: &AgentGroup,
     tenant: &Tenant,
+    host: &TargetId,
+    facts: &Facts,
     newest: Option<Version>,
 ) -> Vec<Step> {
     let at_least = topology
@@ -531,19 +533,28 @@ pub fn verification(
         tenant: tenant.id.clone(),
         at_least,
         gmsa: group.gmsa.clone(),
-        own_rights: own_rights(topology, group),
+        own_rights: home_of(host, facts)
+            .ok()
+            .and_then(|home| own_rights(topology, group, &home)),
         options: group.options.clone(),
         soaked_seconds: None,
     })]
 }
 
-/// The account was made beforehand: named, or by a domain's administrator.
-fn own_rights(topology: &Topology, group: &AgentGroup) -> bool {
-    let homes = group
-        .hosts
-        .iter()
-        .filter_map(|(host, _)| host.home_domain());
-    homes
-        .into_iter()
-        .any(|home| service_account(topology, group, &home).is_some())
+/// What the account must have been given, where it was made beforehand: named, or by a domain's administrator. A domain whose
+/// permissions are not written down may synchronize password hashes.
+fn own_rights(topology: &Topology, group: &AgentGroup, home: &DomainName) -> Option<OwnRights> {
+    service_account(topology, group, home)?;
+    let replicates = |domain: &ServedDomain| {
+        let written = topology.domains.get(&domain.name);
+        written.is_none_or(|written| {
+            written.permissions.is_empty()
+                || written.permissions.contains(&Permission::PasswordHashSync)
+        })
+    };
+    let served = served(topology, group).into_iter();
+    Some(OwnRights {
+        home_domain: home.clone(),
+        replicates: served.filter(replicates).collect(),
+    })
 }

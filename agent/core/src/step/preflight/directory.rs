@@ -11,6 +11,7 @@ use crate::catalogue::{self, Probe};
 use crate::op::DirectoryAccount;
 use crate::procedure::{Cx, Flow};
 use crate::step::directory::{Directory, Root, root};
+use crate::step::rights;
 
 /// AES128 and AES256 in `msDS-SupportedEncryptionTypes` (PF52).
 const AES: i64 = 0x18;
@@ -22,6 +23,7 @@ pub(super) fn check(
     findings: &mut Vec<Finding>,
 ) -> Flow<()> {
     let home = report.domain();
+    let mut reached = Vec::new();
     for domain in &preflight.domains {
         let mut about = Vec::new();
         let directory = controller(preflight.product, domain, cx, &mut about)?;
@@ -34,10 +36,15 @@ pub(super) fn check(
                 service_account(preflight, domain, directory, cx, &mut about)?;
             }
         }
-        for mut finding in about {
-            finding.what = format!("{} ({})", finding.what, domain.name);
-            findings.push(finding);
+        reached.push((domain, directory));
+        for finding in about {
+            findings.push(of_domain(finding, domain));
         }
+    }
+    if let (Some(name), Ok(Some(home))) = (&preflight.gmsa, &home)
+        && preflight.present
+    {
+        rights_of(name, home, &reached, cx, findings)?;
     }
     let asked = |home: &Option<DomainName>| {
         let served = |domain: &ServedDomain| home.as_ref() == Some(&domain.name);
@@ -66,6 +73,35 @@ pub(super) fn check(
     Ok(())
 }
 
+fn of_domain(mut finding: Finding, domain: &ServedDomain) -> Finding {
+    finding.what = format!("{} ({})", finding.what, domain.name);
+    finding
+}
+
+/// What the account of an agent that is there may do in the domains whose controllers answer.
+fn rights_of(
+    name: &GmsaName,
+    home: &DomainName,
+    reached: &[(&ServedDomain, Option<Directory>)],
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<()> {
+    let own = reached.iter().find(|(domain, _)| domain.name == *home);
+    let account = match own {
+        Some((_, Some(directory))) => directory.service_account(name, cx)?,
+        _ => Err(format!(
+            "no controller of {home}, where {name} lives, was asked"
+        )),
+    };
+    for (domain, directory) in reached {
+        let Some(directory) = directory else { continue };
+        let account = (name, home, account.as_ref());
+        let finding = rights::replication(&catalogue::PF54, account, domain, Ok(directory), cx)?;
+        findings.push(of_domain(finding, domain));
+    }
+    Ok(())
+}
+
 /// Everything that can be asked of a domain apart from a server's own part in it.
 pub(super) fn survey(
     product: Product,
@@ -82,6 +118,15 @@ pub(super) fn survey(
             root_key(&directory, cx, findings)?;
             if let Some((name, host)) = gmsa {
                 membership(name, host, &directory, cx, findings)?;
+                let account = directory.service_account(name, cx)?;
+                let account = (name, &domain.name, account.as_ref());
+                findings.push(rights::replication(
+                    &catalogue::PF54,
+                    account,
+                    domain,
+                    Ok(&directory),
+                    cx,
+                )?);
             }
         }
     }
