@@ -2,7 +2,8 @@
 # 1.4). Secrets come on standard input and are never written anywhere.
 # Input: {"module", "tenant", "signIn", "proxy", "gmsa": {"name"}, {"createWithCredentialOf"} or null: it stays as it is,
 # "domains": [{"name", "preferredDomainControllers", "credential", "permissions"}], "secrets": [{"kind", "of", "user", "value"}]}.
-# Output: a line {"step", "ok"} for each cmdlet, with {"text"} where it is read back, and at last {"done": true} or {"error": {"at", "kind", "message"}}.
+# Output: a line {"step", "ok"} for each cmdlet, with {"text"} where it is read back, one {"where", "unread"} of secrets that
+# were left, and at last {"done": true} or {"error": {"at", "kind", "message"}}.
 function Secret($kind, $of) { $in.secrets | Where-Object { $_.kind -eq $kind -and $_.of -eq $of } | Select-Object -First 1 }
 function Credential($secret) {
     $password = New-Object System.Security.SecureString
@@ -10,6 +11,44 @@ function Credential($secret) {
     New-Object System.Management.Automation.PSCredential($secret.user, $password)
 }
 
+# Where a secret was left: command lines of processes, and files that came into the temporary folders meanwhile. A process or a
+# file that cannot be looked at is told as that.
+function Find-Secret([DateTime]$since) {
+    $values = @($in.secrets | ForEach-Object { $_.value } | Where-Object { $_ })
+    $where = @()
+    $unread = 0
+    foreach ($process in Get-CimInstance -ClassName 'Win32_Process') {
+        foreach ($value in $values) {
+            if ($process.CommandLine -and $process.CommandLine.Contains($value)) { $where += "command line of $($process.Name)" }
+        }
+    }
+    $folders = @([IO.Path]::GetTempPath(), (Join-Path $env:SystemRoot 'Temp')) | Select-Object -Unique
+    foreach ($file in Get-ChildItem -Path $folders -Recurse -File -Force -ErrorAction SilentlyContinue) {
+        if ($file.LastWriteTimeUtc -lt $since) { continue }
+        try {
+            if ($file.Length -gt 33554432) { throw 'too large' }
+            $open = [IO.File]::Open($file.FullName, 'Open', 'Read', 'ReadWrite, Delete')
+            try {
+                $bytes = New-Object byte[] $file.Length
+                $null = $open.Read($bytes, 0, $bytes.Length)
+            } finally { $open.Dispose() }
+            # As one byte for each sign, and as Windows writes text, wherever in the file it begins.
+            $texts = @([Text.Encoding]::UTF8.GetString($bytes), [Text.Encoding]::Unicode.GetString($bytes))
+            if ($bytes.Length -gt 1) { $texts += [Text.Encoding]::Unicode.GetString($bytes, 1, $bytes.Length - 1) }
+            foreach ($text in $texts) {
+                foreach ($value in $values) { if ($text.Contains($value)) { $where += $file.FullName } }
+            }
+        } catch { $unread++ }
+    }
+    @{ step = 'Find-Secret'; ok = $true; where = @($where | Select-Object -Unique); unread = $unread }
+}
+
+# What cannot be looked for fails nothing: it is told.
+function Say-Left {
+    try { Say (Find-Secret $begun) } catch { Say @{ step = 'Find-Secret'; ok = $false; text = (Reason $_.Exception) } }
+}
+
+$begun = [DateTime]::UtcNow
 $at = 'Import-Module'
 try {
     # The cmdlets do not read the service's configuration file: this process alone goes through its proxy.
@@ -68,6 +107,7 @@ try {
     $at = 'Restart-Service'
     Restart-Service -Name AADConnectProvisioningAgent
     Say @{ step = $at; ok = $true }
+    Say-Left
     Say @{ done = $true }
 } catch {
     $kind = 'other'
@@ -77,5 +117,6 @@ try {
     foreach ($secret in $in.secrets) {
         if ($secret.value) { $message = $message.Replace($secret.value, '***') }
     }
+    Say-Left
     Say @{ error = @{ at = $at; kind = $kind; message = $message } }
 }

@@ -1,10 +1,6 @@
 # Reads what only Windows itself can tell about this server (probes PF04 to PF74 and SEC2, SEC3). Changes nothing.
 # Input: {"gmsa": "name$" or null, "product": "provisioning-agent" or "connect", "hosts": ["host"]}.
 # Output: one line; each part is there, or {"why": "..."}. What was not read is never told as if it were nothing.
-$out = @{}
-function Read-Part([string]$name, [scriptblock]$read) {
-    try { $script:out[$name] = & $read } catch { $script:out[$name] = @{ why = (Reason $_.Exception) } }
-}
 Read-Part 'domain' {
     $computer = Get-CimInstance -ClassName 'Win32_ComputerSystem'
     @{ joined = [bool]$computer.PartOfDomain; name = [string]$computer.Domain }

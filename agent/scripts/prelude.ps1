@@ -1,5 +1,5 @@
 # Comes before every script, in the same text: reads the parameters as JSON from standard input into $in, says that the
-# script has started, and gives it Say and Reason.
+# script has started, and gives it Say, Reason and Read-Part.
 # Everything that goes in and comes out is ASCII: Windows PowerShell 5.1 reads and writes a pipe in the console's code page.
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
@@ -28,4 +28,9 @@ function Reason($exception) {
         if ($said -notcontains $one.Message) { $said += $one.Message }
     }
     $said -join ': '
+}
+# Reads a part of an answer into $out, or why it could not be read.
+$out = @{}
+function Read-Part([string]$name, [scriptblock]$read) {
+    try { $script:out[$name] = & $read } catch { $script:out[$name] = @{ why = (Reason $_.Exception) } }
 }

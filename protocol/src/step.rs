@@ -403,6 +403,9 @@ pub struct VerifyConnect {
     /// Whether it must be staging, or else active; absent where any mode will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staging: Option<bool>,
+    /// Forests that it must have a connector for; empty where that is not asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forests: Vec<DomainName>,
     /// How long its engine must have run without a restart; absent where that is not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soaked_seconds: Option<u32>,

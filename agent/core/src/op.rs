@@ -46,6 +46,10 @@ pub enum Script {
     ReadConnectScheduler,
     /// Counts what a staging server of Connect Sync would export.
     ReviewConnectExports,
+    /// Reads how Connect Sync signs in, runs and upgrades itself, and its way to the cloud.
+    InspectConnect,
+    /// Counts the errors in the event log of the provisioning agent.
+    ReadAgentEvents,
 }
 
 /// A log that an installer writes; the executor knows where.

@@ -39,6 +39,8 @@ pub const fn text(script: Script) -> &'static str {
         Script::ConfigureProvisioningAgent => with_prelude!("configure-provisioning-agent"),
         Script::ReadConnectScheduler => with_prelude!("read-connect-scheduler"),
         Script::ReviewConnectExports => with_prelude!("review-connect-exports"),
+        Script::InspectConnect => with_prelude!("inspect-connect"),
+        Script::ReadAgentEvents => with_prelude!("read-agent-events"),
     }
 }
 
@@ -235,11 +237,13 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
 mod tests {
     use super::*;
 
-    const ALL: [&str; 4] = [
+    const ALL: [&str; 6] = [
         text(Script::InspectHost),
         text(Script::ConfigureProvisioningAgent),
         text(Script::ReadConnectScheduler),
         text(Script::ReviewConnectExports),
+        text(Script::InspectConnect),
+        text(Script::ReadAgentEvents),
     ];
 
     #[test]

@@ -172,11 +172,33 @@ pub enum Fault {
     StrangeConnect,
     /// The product's service ends and is started again by itself (PV07).
     ServiceRestarts,
+    /// machine.config names another proxy than the system (PF31).
+    MachineProxyDiffers,
+    /// A proxy refuses the product's web service (PF32).
+    WebServiceRefused,
+    /// The agent wrote errors to its event log (PV08).
+    AgentLogsErrors,
+    /// A cmdlet leaves a secret in a temporary file (PV21).
+    SecretLeft,
+    /// The engine signs in as an account (PV26).
+    LegacyIdentity,
+    /// The certificate with which the engine signs in is to be rotated (PV27).
+    CertificateDue,
+    /// The tenant's connector is gone (PV28).
+    TenantConnectorMissing,
+    /// The newest run of a connector ended with errors (PV29).
+    RunFailed,
+    /// The product suspended its upgrade by itself (PV33).
+    AutoUpgradeSuspended,
+    /// The upgrade by itself failed (PV34).
+    AutoUpgradeFailed,
+    /// The wizard's trace shows errors (PV37).
+    WizardTraceErrors,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 83] = [
+    pub const ALL: [Self; 94] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -260,5 +282,16 @@ impl Fault {
         Self::ConnectListed,
         Self::StrangeConnect,
         Self::ServiceRestarts,
+        Self::MachineProxyDiffers,
+        Self::WebServiceRefused,
+        Self::AgentLogsErrors,
+        Self::SecretLeft,
+        Self::LegacyIdentity,
+        Self::CertificateDue,
+        Self::TenantConnectorMissing,
+        Self::RunFailed,
+        Self::AutoUpgradeSuspended,
+        Self::AutoUpgradeFailed,
+        Self::WizardTraceErrors,
     ];
 }

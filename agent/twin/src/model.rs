@@ -10,7 +10,7 @@ use protocol::facts::ServiceState;
 use protocol::secret::{AccessToken, Secret, SecretKind};
 use protocol::signed::ArtifactRef;
 use protocol::step::Step;
-use protocol::{Digest, TenantId, Version};
+use protocol::{Digest, DomainName, TenantId, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -20,6 +20,9 @@ use crate::profile::{Installed, Profile};
 
 /// Rounds of watching after which the modelled person has completed a wizard.
 const PERSON_ROUNDS: u32 = 3;
+
+/// The proxy of a server that has one.
+const PROXY: &str = "http://proxy.contoso.com:8080";
 
 /// One modelled server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +59,9 @@ pub struct Twin {
     chosen: String,
     /// Domains that the module was given.
     domains: Vec<String>,
+    /// Forests that Connect was connected to, beside the server's own domain.
+    #[serde(default)]
+    forests: Vec<DomainName>,
     /// How the server sees its domain.
     view: View,
     /// Operations that changed the server, in order: a test asks it whether a step was carried out twice.
@@ -92,6 +98,7 @@ impl Twin {
             ticks_staging: false,
             asked_staging: None,
             asked_removal: false,
+            forests: Vec::new(),
             cycles: 0,
             chosen: product::DEFAULT_GMSA.to_owned(),
             domains: Vec::new(),
@@ -196,12 +203,20 @@ impl Twin {
     /// A step begins: where it is a person's work, the modelled person reads what is to be done, and does it that way.
     /// Tells whether that changed the model.
     pub fn asked(&mut self, step: &Step) -> bool {
-        let before = (
-            self.asked_staging,
-            self.asked_removal,
-            self.ticks_staging,
-            self.chosen.clone(),
-        );
+        let told = |twin: &Self| {
+            let chosen = (twin.chosen.clone(), twin.forests.clone());
+            (
+                twin.asked_staging,
+                twin.asked_removal,
+                twin.ticks_staging,
+                chosen,
+            )
+        };
+        let before = told(self);
+        // Whoever configured Connect here connected it to what was planned.
+        if let Step::VerifyConnect(verify) = step {
+            self.forests.clone_from(&verify.forests);
+        }
         self.asked_staging = None;
         self.asked_removal = matches!(step, Step::GuideConnectRemoval(_));
         if let Step::GuideProvisioningAgent(guide) = step
@@ -213,13 +228,7 @@ impl Twin {
             self.ticks_staging = guide.work.staging();
             self.asked_staging = guide.work.switches().then(|| guide.work.staging());
         }
-        before
-            != (
-                self.asked_staging,
-                self.asked_removal,
-                self.ticks_staging,
-                self.chosen.clone(),
-            )
+        before != told(self)
     }
 
     /// A person registers the agent at the wizard just now.
@@ -821,7 +830,84 @@ impl Twin {
                 (outcome, Duration::from_secs(3))
             }
             Script::ReviewConnectExports => (self.pending_exports(), Duration::from_secs(90)),
+            Script::InspectConnect => (self.inspect_connect(input), Duration::from_secs(8)),
+            Script::ReadAgentEvents => (self.agent_events(), Duration::from_secs(2)),
         }
+    }
+
+    fn agent_events(&self) -> Outcome {
+        if !self.services.contains_key(product::AGENT_SERVICE) {
+            return Outcome::Failed("Get-WinEvent: there is no such log".to_owned());
+        }
+        let events: &[Value] = if self.has(Fault::AgentLogsErrors) {
+            &[json!({ "id": 12_016, "hours": 3 })]
+        } else {
+            &[]
+        };
+        Outcome::Script {
+            lines: vec![json!({ "events": events, "noise": 2 })],
+        }
+    }
+
+    /// What the module of Connect and Windows' logs tell, and its way to the cloud.
+    fn inspect_connect(&self, input: &Value) -> Outcome {
+        let has = |fault| self.has(fault);
+        let mut line = json!({});
+        if input["webHost"].is_string() {
+            let proxied = has(Fault::ProxySet) != has(Fault::MachineProxyDiffers);
+            line["machineProxy"] = if proxied { json!(PROXY) } else { json!("none") };
+            line["web"] = if has(Fault::WebServiceRefused) {
+                json!(407)
+            } else if has(Fault::CloudBlocked) {
+                json!({ "why": "the remote name could not be resolved" })
+            } else {
+                json!(200)
+            };
+        }
+        let engine = self.service(product::CONNECT_SERVICE);
+        let answers = engine.is_some_and(|engine| engine.state == ServiceState::Running);
+        if input["installed"] != true || self.staging.is_none() || !answers {
+            return Outcome::Script { lines: vec![line] };
+        }
+        let identity = if has(Fault::LegacyIdentity) {
+            "ServiceAccount"
+        } else {
+            "Application"
+        };
+        line["identity"] = json!(identity);
+        let own = self.profile.target.home_domain();
+        let forests = own.iter().chain(&self.forests);
+        let connector = |forest| json!({ "name": forest, "identifier": "6a1f" });
+        let mut connectors: Vec<Value> = forests.map(connector).collect();
+        if !has(Fault::TenantConnectorMissing) {
+            let identifier = "b891884f-051e-4a83-95af-2544101c9083";
+            connectors.push(json!({ "name": "tenant - AAD", "identifier": identifier }));
+        }
+        line["connectors"] = json!(connectors);
+        let result = if has(Fault::RunFailed) {
+            "completed-export-errors"
+        } else {
+            "success"
+        };
+        line["runs"] = json!([
+            { "run": "tenant - AAD, Export", "result": result },
+            { "run": "corp, Delta Import", "result": "success" },
+        ]);
+        line["autoUpgrade"] = if has(Fault::AutoUpgradeSuspended) {
+            json!({ "state": "Suspended", "detail": "UpgradeNotSupportedLocalDbSizeExceeded" })
+        } else {
+            json!({ "state": "Enabled", "detail": "" })
+        };
+        let event = |fault, id: u32, level: u32, source: &str| {
+            let found = json!([{ "id": id, "level": level, "source": source, "hours": 5 }]);
+            if self.has(fault) { found } else { json!([]) }
+        };
+        line["certificates"] = event(Fault::CertificateDue, 1011, 3, "ADSync");
+        let source = "Microsoft Entra Connect Upgrade";
+        line["upgrades"] = event(Fault::AutoUpgradeFailed, 302, 2, source);
+        let errors = if has(Fault::WizardTraceErrors) { 4 } else { 0 };
+        line["trace"] = json!({ "file": "trace-20261120-101500.log", "errors": errors });
+        Outcome::Script { lines: vec![line] }
     }
 
     fn pending_exports(&mut self) -> Outcome {
@@ -923,7 +1009,7 @@ impl Twin {
             "installerBusy": has(Fault::InstallerRunning),
             "logonRight": { "policy": policy, "holders": holders },
             "tls": tls,
-            "proxy": choose(Fault::ProxySet, "http://proxy.contoso.com:8080", "none"),
+            "proxy": choose(Fault::ProxySet, PROXY, "none"),
             "tpm": !has(Fault::NoTpm),
             "editedConfigurations": edited,
             "engineBusy": busy,
@@ -1072,6 +1158,12 @@ impl Twin {
             self.register(&tenant, &gmsa);
         }
         lines.push(json!({ "step": "Restart-Service", "ok": true }));
+        let left: &[&str] = if self.has(Fault::SecretLeft) {
+            &[r"C:\Windows\Temp\module-1.log"]
+        } else {
+            &[]
+        };
+        lines.push(json!({ "step": "Find-Secret", "ok": true, "where": left, "unread": 1 }));
         lines.push(json!({ "done": true }));
         lines
     }

@@ -11,7 +11,7 @@ use crate::catalogue;
 use crate::op::{Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Reading, fail};
 use crate::product;
-use crate::step::{self, WATCH, facts};
+use crate::step::{self, WATCH, engine, facts};
 
 /// How often, and how far apart, a service that was told to stop is looked at.
 const STOP_LOOKS: u32 = 24;
@@ -224,6 +224,7 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         mode,
     ];
     findings.extend(stability);
+    findings.extend(engine::verified(&verify.forests, cx)?);
     step::settle(findings, cx)?;
     let mode = if connect.staging == Some(true) {
         "staging"

@@ -5,6 +5,7 @@ pub mod connect;
 pub mod connect_removal;
 pub mod directory;
 pub mod discover;
+mod engine;
 pub mod exports;
 pub mod facts;
 mod installer;

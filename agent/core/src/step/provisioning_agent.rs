@@ -23,6 +23,9 @@ use crate::procedure::{Complete, Cx, Flow, Stop, fail};
 use crate::product;
 use crate::step::{self, WATCH, directory, facts, installer, options, preflight, rights};
 
+/// How long the event log may take.
+const EVENTS_LIMIT: Duration = Duration::from_secs(120);
+
 /// How long the product's cmdlets may take altogether.
 const CONFIGURE_LIMIT: Duration = Duration::from_secs(30 * 60);
 
@@ -222,11 +225,10 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
         secrets,
         CONFIGURE_LIMIT,
     )?;
-    let listed = listed(&register.domains, lines.as_deref().unwrap_or_default());
-    configured_by(lines)?;
-    cx.note(&[listed])?;
+    let (_, left) = ended(&register.domains, lines, cx)?;
     let change = change_of(register, changes_gmsa, cx)?;
     cx.leave(change)?;
+    nothing_left(left)?;
     match registered(&register.tenant, gmsa, cx)?.0 {
         Registered::Yes(summary) => Ok(configured(Completion::Applied, summary)),
         Registered::Elsewhere(other) => elsewhere(&other),
@@ -335,13 +337,12 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
         secrets,
         CONFIGURE_LIMIT,
     )?;
-    let listed = listed(&add.domains, lines.as_deref().unwrap_or_default());
+    let (listed, left) = ended(&add.domains, lines, cx)?;
     let seen = listed.verdict == Verdict::Pass;
-    configured_by(lines)?;
-    cx.note(&[listed])?;
     if serves {
         cx.leave(None)?;
     }
+    nothing_left(left)?;
     match registered(&add.tenant, None, cx)?.0 {
         Registered::Yes(_) => {
             let how = if seen {
@@ -515,6 +516,64 @@ fn listed(domains: &[ServedDomain], lines: &[serde_json::Value]) -> Finding {
     catalogue::PV10.judge(reading, show, |text| missing(text).is_empty())
 }
 
+/// PV08: errors in the agent's event log.
+fn events(cx: &mut Cx<'_>) -> Flow<Finding> {
+    let lines = cx.script(
+        Script::ReadAgentEvents,
+        serde_json::json!({}),
+        Vec::new(),
+        EVENTS_LIMIT,
+    )?;
+    let events = lines.and_then(|lines| {
+        let events = lines.last().and_then(|line| line["events"].as_array());
+        let event =
+            |event: &serde_json::Value| Some((event["id"].as_i64()?, event["hours"].as_i64()?));
+        let events = events.and_then(|events| events.iter().map(event).collect::<Option<Vec<_>>>());
+        events.ok_or_else(|| "the script did not say".to_owned())
+    });
+    let show = |events: &Vec<(i64, i64)>| match events.first() {
+        None => "none".to_owned(),
+        Some((id, hours)) => {
+            format!("{}, the newest {id}, {hours} hours ago", events.len())
+        }
+    };
+    Ok(catalogue::PV08.judge(events, show, Vec::is_empty))
+}
+
+/// PV21: the script looked, before it ended, whether a secret that it was given lies anywhere.
+fn wiped(lines: &[serde_json::Value]) -> Finding {
+    let line = lines.iter().find(|line| line["step"] == "Find-Secret");
+    let found = match line {
+        Some(line) if line["ok"] == true => {
+            let places = line["where"].as_array().map(|places| {
+                let place = |place: &serde_json::Value| place.as_str().map(ToOwned::to_owned);
+                places.iter().filter_map(place).collect::<Vec<String>>()
+            });
+            places
+                .zip(line["unread"].as_u64())
+                .ok_or_else(|| "the script did not say".to_owned())
+        }
+        Some(line) => Err(short(
+            line["text"]
+                .as_str()
+                .unwrap_or("it could not be looked for"),
+        )),
+        None => Err("it was not looked for: the cmdlets ended before".to_owned()),
+    };
+    // A file that could not be opened is another process's own, which lies beyond what can be told.
+    let show = |(places, unread): &(Vec<String>, u64)| {
+        let seen = match places.as_slice() {
+            [] => "none".to_owned(),
+            some => some.join(", "),
+        };
+        match unread {
+            0 => seen,
+            unread => format!("{seen}; {unread} files could not be opened"),
+        }
+    };
+    catalogue::PV21.judge_gently(found, show, |(places, _)| places.is_empty())
+}
+
 /// PV09: the last lines of the newest trace.
 fn trace(cx: &mut Cx<'_>) -> Flow<Finding> {
     let reading = cx.read_log(Log::ProvisioningAgentTrace)?;
@@ -546,6 +605,40 @@ fn trace(cx: &mut Cx<'_>) -> Flow<Finding> {
 /// The start of a line, as much as fits a finding.
 fn short(line: &str) -> String {
     line.trim().chars().take(200).collect()
+}
+
+/// Notes what the cmdlets left, and ends the step where they failed. Gives which domains the module lists, and whether a
+/// secret lies anywhere.
+fn ended(
+    domains: &[ServedDomain],
+    lines: Result<Vec<serde_json::Value>, String>,
+    cx: &mut Cx<'_>,
+) -> Flow<(Finding, Finding)> {
+    let said = lines.as_deref().unwrap_or_default();
+    let (listed, left) = (listed(domains, said), wiped(said));
+    let done = said.last().is_some_and(|last| last["done"] == true);
+    let noted = if done {
+        vec![listed.clone(), left.clone()]
+    } else {
+        vec![left.clone()]
+    };
+    cx.note(&noted)?;
+    configured_by(lines)?;
+    Ok((listed, left))
+}
+
+/// A secret that lies about stops everything, also behind a registration that is well.
+fn nothing_left(left: Finding) -> Flow<()> {
+    if !left.blocks() {
+        return Ok(());
+    }
+    let what = format!(
+        "the registration is done, and a secret was left in {}",
+        left.read
+    );
+    let mut failure = Failure::plain(what);
+    failure.findings = vec![left];
+    Err(Stop::Failed(Box::new(failure)))
 }
 
 /// Reads what the script said: a line for each cmdlet, and at last `done` or an error.
@@ -700,6 +793,7 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         ),
         of_account,
         of_tenant,
+        events(cx)?,
         trace(cx)?,
         catalogue::PV20.judge(updater, show_service, |service| {
             let runs = |service: &crate::op::Service| service.state == ServiceState::Running;

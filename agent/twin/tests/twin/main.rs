@@ -9,3 +9,4 @@ mod preflight;
 mod removal;
 mod run;
 mod switch;
+mod verified;

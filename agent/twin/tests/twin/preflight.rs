@@ -159,6 +159,8 @@ const TABLE: &[(Fault, &str, Product)] = &[
     (Fault::KdsKeyYoung, "PF49", Product::ProvisioningAgent),
     (Fault::GmsaWithoutServer, "PF50", Product::ProvisioningAgent),
     (Fault::GmsaNotAllowed, "PF51", Product::ProvisioningAgent),
+    (Fault::MachineProxyDiffers, "PF31", Product::Connect),
+    (Fault::WebServiceRefused, "PF32", Product::Connect),
     (Fault::GmsaRc4Only, "PF52", Product::ProvisioningAgent),
     (Fault::DottedNetbios, "PF55", Product::Connect),
     (Fault::DisjointName, "PF56", Product::Connect),
@@ -304,6 +306,16 @@ fn no_fault_is_without_a_test() {
         Fault::StrangeConnect,
         Fault::ServiceRestarts,
         Fault::RightsMissing,
+        // A verification meets these (`verified.rs`).
+        Fault::AgentLogsErrors,
+        Fault::SecretLeft,
+        Fault::LegacyIdentity,
+        Fault::CertificateDue,
+        Fault::TenantConnectorMissing,
+        Fault::RunFailed,
+        Fault::AutoUpgradeSuspended,
+        Fault::AutoUpgradeFailed,
+        Fault::WizardTraceErrors,
     ];
     for fault in Fault::ALL {
         let here = TABLE.iter().any(|(one, ..)| *one == fault);

@@ -110,6 +110,7 @@ fn connect_steps(work: ConnectWork) -> Vec<Step> {
         Step::VerifyConnect(VerifyConnect {
             at_least: NEWEST,
             staging: Some(work.staging()),
+            forests: Vec::new(),
             soaked_seconds: None,
         }),
     ]
@@ -207,6 +208,7 @@ fn a_verification_holds_the_mode_that_was_meant() {
         let verify = Step::VerifyConnect(VerifyConnect {
             at_least: Version::new(1, 0, 0, 0),
             staging: wanted,
+            forests: Vec::new(),
             soaked_seconds: None,
         });
         let (conclusion, ..) = drive(vec![verify], &mut old_connect(staging, &[]), None);
@@ -887,6 +889,47 @@ fn the_rights_of_an_account_that_was_made_beforehand_are_read_back() {
             assert_eq!(finding.fix.contains("handover"), finding.verdict != pass);
         }
     }
+}
+
+/// Behind a registration that is well a secret that lies about stops everything; errors in the agent's own log warn.
+#[test]
+fn a_secret_that_was_left_is_found_and_errors_of_the_log_are_told() {
+    let probed = |journal: &[Event], id: &str| {
+        let all = journal.iter().filter_map(|event| match event {
+            Event::Probed { findings, .. } => Some(findings),
+            _ => None,
+        });
+        let found = all.flatten().find(|one| one.id == id);
+        found.map(|one| (one.verdict, one.read.clone()))
+    };
+    let steps = || agent_steps(SignIn::Token, Vec::new());
+    let (conclusion, journal, _) = drive(steps(), &mut twin(&[]), None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let none = "none; 1 files could not be opened".to_owned();
+    assert_eq!(probed(&journal, "PV21"), Some((Verdict::Pass, none)));
+    assert_eq!(
+        probed(&journal, "PV08"),
+        Some((Verdict::Pass, "none".to_owned()))
+    );
+
+    let (conclusion, journal, _) = drive(steps(), &mut twin(&[Fault::SecretLeft]), None);
+    let Ending::Failed(why) = &conclusion.ending else {
+        panic!("not failed: {conclusion:?}")
+    };
+    assert!(
+        why.contains(r"a secret was left in C:\Windows\Temp\module-1.log"),
+        "{why}"
+    );
+    assert_eq!(
+        probed(&journal, "PV21").map(|(verdict, _)| verdict),
+        Some(Verdict::Fail)
+    );
+
+    let (conclusion, journal, _) = drive(steps(), &mut twin(&[Fault::AgentLogsErrors]), None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let (verdict, read) = probed(&journal, "PV08").unwrap();
+    assert_eq!(verdict, Verdict::Fail);
+    assert_eq!(read, "1, the newest 12016, 3 hours ago");
 }
 
 /// Nothing is mended on a server that something else stops.

@@ -51,6 +51,7 @@ fn switch(work: ConnectWork) -> Vec<Step> {
         Step::VerifyConnect(VerifyConnect {
             at_least: NEWEST,
             staging: Some(work.staging()),
+            forests: Vec::new(),
             soaked_seconds: None,
         }),
     ];
@@ -179,6 +180,7 @@ fn an_open_wizard_on_a_server_that_must_stay_staging_stops_its_verification() {
         let verify = Step::VerifyConnect(VerifyConnect {
             at_least: NEWEST,
             staging,
+            forests: Vec::new(),
             soaked_seconds: None,
         });
         let mut one = server(true, &[Fault::SchedulerSuspended]);

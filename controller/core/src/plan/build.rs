@@ -417,7 +417,7 @@ fn connects(
                 (Some(_), Some(_), Purpose::Verify) => {
                     let newest = artifacts.get(&protocol::step::Product::Connect);
                     let newest = newest.map(|newest| newest.version);
-                    let steps = connect::verification(topology, newest);
+                    let steps = connect::verification(topology, entry, newest);
                     inspection(steps, "verified; nothing is changed")
                 }
                 (Some(_), Some(facts), Purpose::Preflight) => {

@@ -42,6 +42,11 @@ pub fn answer(
         steps: vec![Step::VerifyConnect(VerifyConnect {
             at_least: wanted,
             staging,
+            forests: entry
+                .forests
+                .iter()
+                .map(|(forest, _)| forest.clone())
+                .collect(),
             soaked_seconds: None,
         })],
         artifacts: Vec::new(),
@@ -422,7 +427,11 @@ fn express(entry: &ConnectEntry, tenant: &Tenant) -> TaskText {
 
 /// What a verification of one server holds, whatever a plan would change.
 #[must_use]
-pub fn verification(topology: &Topology, newest: Option<Version>) -> Vec<Step> {
+pub fn verification(
+    topology: &Topology,
+    entry: &ConnectEntry,
+    newest: Option<Version>,
+) -> Vec<Step> {
     let at_least = topology
         .wanted
         .connect
@@ -431,6 +440,11 @@ pub fn verification(topology: &Topology, newest: Option<Version>) -> Vec<Step> {
     vec![Step::VerifyConnect(VerifyConnect {
         at_least,
         staging: None,
+        forests: entry
+            .forests
+            .iter()
+            .map(|(forest, _)| forest.clone())
+            .collect(),
         soaked_seconds: None,
     })]
 }

@@ -93,6 +93,7 @@ const fn verify(at_least: Version, staging: bool) -> Step {
     Step::VerifyConnect(VerifyConnect {
         at_least,
         staging: Some(staging),
+        forests: Vec::new(),
         soaked_seconds: None,
     })
 }

@@ -57,7 +57,7 @@ fn is_open(rule: &SiteRule, world: &World) -> bool {
 /// into one night waits for the next, and nothing is offered and no outage begins outside of it.
 #[test]
 fn nothing_begins_at_a_site_outside_of_its_window() {
-    let sites = "[site.ams]\nwindow = { days = [\"Sat\"], from = \"22:00\", to = \"22:02\" }\nfreeze = [\"2026-10-01/2026-10-09\"]\n";
+    let sites = "[site.ams]\nwindow = { days = [\"Sat\"], from = \"22:00\", to = \"22:03\" }\nfreeze = [\"2026-10-01/2026-10-09\"]\n";
     let (plan, known) = estate(sites);
     let rule = plan.sites["ams"].clone();
     let of_ams: Vec<TargetId> = plan
@@ -74,7 +74,7 @@ fn nothing_begins_at_a_site_outside_of_its_window() {
     assert!(held.in_turn);
     assert_eq!(
         held.why,
-        "site ams: its window is Sat 22:00 to 22:02, Europe/Amsterdam; it opens at Sat 2026-09-26 22:00"
+        "site ams: its window is Sat 22:00 to 22:03, Europe/Amsterdam; it opens at Sat 2026-09-26 22:00"
     );
     let (mut inside, mut nights) = (BTreeSet::new(), BTreeSet::new());
     let mut offered = BTreeSet::new();
@@ -147,7 +147,7 @@ fn the_plan_and_the_rehearsal_say_what_holds_at_a_site() {
 /// The line is cut before an offer is accepted, and the window is over when the server is back.
 #[test]
 fn what_was_not_accepted_when_a_site_closed_is_withdrawn() {
-    let sites = "[site.ams]\nwindow = { days = [\"Sat\"], from = \"22:00\", to = \"22:02\" }\n";
+    let sites = "[site.ams]\nwindow = { days = [\"Sat\"], from = \"22:00\", to = \"22:03\" }\n";
     let (plan, known) = estate(sites);
     let mut world = World::new(&plan, &known, ask());
     let server = target("s1.ams.test");

@@ -9,6 +9,7 @@ use crate::catalogue::{self, Probe};
 use crate::op::Op;
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
+use crate::step::engine;
 
 /// Hosts that must answer by TLS before anything else makes sense.
 pub(super) fn hosts(preflight: &Preflight) -> Vec<&'static str> {
@@ -59,6 +60,9 @@ pub(super) fn check(
         findings.push(reach(&catalogue::PF28, host, 80, cx)?);
     }
     findings.push(inspected(leaves));
+    if preflight.product == Product::Connect {
+        findings.extend(web(preflight, &proxy, cx)?);
+    }
     let same = |proxy: &String| {
         let planned = preflight.options.proxy.as_ref();
         planned.is_some_and(|planned| proxy.parse().is_ok_and(|proxy| *planned == proxy))
@@ -66,6 +70,38 @@ pub(super) fn check(
     findings
         .push(catalogue::PF30.judge(proxy, Clone::clone, |proxy| proxy == "none" || same(proxy)));
     Ok(())
+}
+
+/// Asks as the engine would: through the .NET Framework's own proxy, to the web service that the product's page names for
+/// the commercial cloud (2.8 [P]).
+fn web(preflight: &Preflight, proxy: &Reading<String>, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
+    const WEB_SERVICE: &str = "adminwebservice.microsoftonline.com";
+    let host = hosts(preflight)
+        .into_iter()
+        .find(|host| *host == WEB_SERVICE);
+    let report = engine::Report::ask(false, Some(host.unwrap_or(WEB_SERVICE)), cx)?;
+    let own = report.part("machineProxy", |part| part.as_str().map(ToOwned::to_owned));
+    let bare = |proxy: &str| {
+        proxy
+            .trim_start_matches("http://")
+            .trim_end_matches('/')
+            .to_lowercase()
+    };
+    let both = own.and_then(|own| Ok((own, proxy.clone()?)));
+    let show = |(own, system): &(String, String)| format!("{own}; the system's is {system}");
+    let mut findings =
+        vec![catalogue::PF31.judge(both, show, |(own, system)| bare(own) == bare(system))];
+    if let Some(host) = host {
+        let status = report
+            .part("web", Value::as_u64)
+            .and_then(|status| match status {
+                200 | 403 | 407 => Ok(status),
+                other => Err(format!("{host} answered {other}")),
+            });
+        let show = |status: &u64| format!("{host} answered {status}");
+        findings.push(catalogue::PF32.judge_gently(status, show, |status| *status == 200));
+    }
+    Ok(findings)
 }
 
 /// PF29: one chain that ends at no public root is enough; one that could not be looked at leaves it open.

@@ -1,0 +1,180 @@
+//! What the product's own module and Windows' logs tell about a configured Connect Sync: how it signs in, what it is connected
+//! to, how its runs ended, and how it upgrades itself (product facts 2.10, 2.12, 2.13; PV26 to PV37).
+
+use std::time::Duration;
+
+use protocol::DomainName;
+use protocol::event::{Finding, Severity};
+use serde_json::{Value, json};
+
+use crate::catalogue;
+use crate::op::Script;
+use crate::procedure::{Cx, Flow, Reading};
+
+const LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// The tenant's own connector (2.12 [P]).
+const TENANT_CONNECTOR: &str = "b891884f-051e-4a83-95af-2544101c9083";
+
+/// What the script said: one line of parts, each of which may say why it could not be read.
+#[derive(Debug)]
+pub(super) struct Report(Reading<Value>);
+
+impl Report {
+    /// Asks about what is installed, or about the way to the cloud before anything is.
+    pub(super) fn ask(installed: bool, web_host: Option<&str>, cx: &mut Cx<'_>) -> Flow<Self> {
+        let input = json!({ "installed": installed, "webHost": web_host });
+        let lines = cx.script(Script::InspectConnect, input, Vec::new(), LIMIT)?;
+        Ok(Self(lines.and_then(|lines| {
+            lines
+                .last()
+                .cloned()
+                .ok_or_else(|| "the script did not say".to_owned())
+        })))
+    }
+
+    /// A part of it, as `read` takes it.
+    pub(super) fn part<T>(&self, name: &str, read: impl FnOnce(&Value) -> Option<T>) -> Reading<T> {
+        let report = self.0.as_ref().map_err(Clone::clone)?;
+        let part = &report[name];
+        if let Some(why) = part["why"].as_str() {
+            return Err(why.to_owned());
+        }
+        read(part).ok_or_else(|| format!("the script did not say ({name})"))
+    }
+
+    /// Rows of a part, each as `row` takes it: one that is missing something makes the whole unread.
+    fn rows<T>(&self, name: &str, row: impl Fn(&Value) -> Option<T>) -> Reading<Vec<T>> {
+        self.part(name, |part| part.as_array()?.iter().map(row).collect())
+    }
+}
+
+/// The probes of an engine that is configured. None of them stops a verification for what it could not read.
+///
+/// # Errors
+/// While the outcome is missing.
+pub(super) fn verified(forests: &[DomainName], cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
+    let report = Report::ask(true, None, cx)?;
+    let text = |part: &Value| Some(part.as_str()?.to_owned());
+    let identity = report.part("identity", text);
+    Ok(vec![
+        catalogue::PV26.judge(identity, Clone::clone, |kind| kind == "Application"),
+        certificates(&report),
+        connectors(&report, forests),
+        runs(&report),
+        upgrades_itself(&report),
+        failed_upgrades(&report),
+        trace(&report),
+    ])
+}
+
+/// An event: its number, its source, and how many hours ago.
+type Event = (i64, String, i64);
+
+fn event(row: &Value) -> Option<Event> {
+    let source = row["source"].as_str()?.to_owned();
+    Some((row["id"].as_i64()?, source, row["hours"].as_i64()?))
+}
+
+fn show_events(events: &[Event]) -> String {
+    match events.first() {
+        None => "none".to_owned(),
+        Some((id, source, hours)) => {
+            let all = events.len();
+            format!("{all}, the newest {id} of {source}, {hours} hours ago")
+        }
+    }
+}
+
+fn certificates(report: &Report) -> Finding {
+    let events = report.rows("certificates", event);
+    catalogue::PV27.judge(events, |events| show_events(events), Vec::is_empty)
+}
+
+fn failed_upgrades(report: &Report) -> Finding {
+    let events = report.rows("upgrades", event);
+    catalogue::PV34.judge(events, |events| show_events(events), Vec::is_empty)
+}
+
+/// That a forest's connector has the forest's name is how the product names it unless somebody renamed it: a name that is
+/// missing warns. Without the tenant's connector nothing goes out at all.
+fn connectors(report: &Report, forests: &[DomainName]) -> Finding {
+    let row = |row: &Value| {
+        let text = |name: &str| Some(row[name].as_str()?.to_lowercase());
+        Some((text("name")?, text("identifier")?))
+    };
+    let rows = report.rows("connectors", row);
+    let tenant = |(_, identifier): &(String, String)| {
+        identifier.trim_matches(['{', '}']) == TENANT_CONNECTOR
+    };
+    let missing = |rows: &Vec<(String, String)>| -> Vec<String> {
+        let mut missing = Vec::new();
+        if !rows.iter().any(tenant) {
+            missing.push("the tenant's".to_owned());
+        }
+        let lacks = |forest: &&DomainName| !rows.iter().any(|(name, _)| name == forest.as_str());
+        missing.extend(forests.iter().filter(lacks).map(ToString::to_string));
+        missing
+    };
+    let without_tenant = rows.as_ref().is_ok_and(|rows| !rows.iter().any(tenant));
+    let show = |rows: &Vec<(String, String)>| {
+        let names: Vec<&str> = rows.iter().map(|(name, _)| name.as_str()).collect();
+        let names = names.join(", ");
+        match missing(rows).as_slice() {
+            [] => names,
+            some => format!("{names}; none for {}", some.join(", ")),
+        }
+    };
+    let mut finding = catalogue::PV28.judge_gently(rows, show, |rows| missing(rows).is_empty());
+    if !without_tenant {
+        finding.severity = finding.severity.min(Severity::Warn);
+    }
+    finding
+}
+
+fn runs(report: &Report) -> Finding {
+    let row = |row: &Value| {
+        let text = |name: &str| Some(row[name].as_str()?.to_owned());
+        Some((text("run")?, text("result")?))
+    };
+    let rows = report.rows("runs", row).and_then(|rows| {
+        if rows.is_empty() {
+            return Err("no run is recorded yet".to_owned());
+        }
+        Ok(rows)
+    });
+    let show = |rows: &Vec<(String, String)>| {
+        let bad = rows.iter().filter(|(_, result)| result != "success");
+        let bad: Vec<String> = bad
+            .map(|(run, result)| format!("{run}: {result}"))
+            .collect();
+        match bad.as_slice() {
+            [] => format!("all {} ended with success", rows.len()),
+            some => some.join("; "),
+        }
+    };
+    catalogue::PV29.judge(rows, show, |rows| {
+        rows.iter().all(|(_, result)| result == "success")
+    })
+}
+
+fn upgrades_itself(report: &Report) -> Finding {
+    let state = report.part("autoUpgrade", |part| {
+        let detail: String = part["detail"].as_str()?.chars().take(200).collect();
+        Some((part["state"].as_str()?.to_owned(), detail))
+    });
+    let show = |(state, detail): &(String, String)| match detail.as_str() {
+        "" => state.clone(),
+        detail => format!("{state} ({detail})"),
+    };
+    let chosen = |(state, _): &(String, String)| ["Enabled", "Disabled"].contains(&state.as_str());
+    catalogue::PV33.judge(state, show, chosen)
+}
+
+fn trace(report: &Report) -> Finding {
+    let read = report.part("trace", |part| {
+        Some((part["file"].as_str()?.to_owned(), part["errors"].as_u64()?))
+    });
+    let show = |(file, errors): &(String, u64)| format!("{errors} in {file}");
+    catalogue::PV37.judge(read, show, |(_, errors)| *errors == 0)
+}

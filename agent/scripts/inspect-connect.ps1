@@ -1,0 +1,101 @@
+# Reads what only Windows and the product's own module can tell about Connect Sync (probes PF31, PF32, PV26 to PV37). Changes
+# nothing, and shows no line of a log: people's data may be in it.
+# Input: {"webHost": "host" or null, "installed": true or false}.
+# Output: one line; each part that was asked is there, or {"why": "..."}. What was not read is never told as if it were nothing.
+# Events of the last week in the Application log, from sources whose names match.
+function Read-Events([hashtable]$filter, [string]$source) {
+    $filter.LogName = 'Application'
+    $filter.StartTime = [DateTime]::Now.AddDays(-7)
+    $found = @()
+    try { $found = @(Get-WinEvent -FilterHashtable $filter) }
+    catch { if ($_.FullyQualifiedErrorId -notlike 'NoMatchingEventsFound*') { throw } }
+    $rows = @()
+    foreach ($one in $found) {
+        if ($one.ProviderName -notmatch $source) { continue }
+        $rows += @{
+            id = [int]$one.Id
+            level = [int]$one.Level
+            source = [string]$one.ProviderName
+            hours = [int][Math]::Floor(([DateTime]::Now - $one.TimeCreated).TotalHours)
+        }
+    }
+    , $rows
+}
+if ($in.webHost) {
+    Read-Part 'machineProxy' {
+        $file = Join-Path $env:SystemRoot 'Microsoft.NET\Framework64\v4.0.30319\Config\machine.config'
+        $node = ([xml](Get-Content -Path $file)).SelectSingleNode('/configuration/system.net/defaultProxy/proxy/@proxyaddress')
+        if ($node) { [string]$node.Value } else { 'none' }
+    }
+    Read-Part 'web' {
+        $request = [Net.WebRequest]::Create("https://$($in.webHost)/ProvisioningService.svc")
+        $request.Timeout = 20000
+        $answer = $null
+        try { $answer = $request.GetResponse() } catch {
+            # An answer that refuses comes as an error that holds it.
+            for ($one = $_.Exception; $one; $one = $one.InnerException) {
+                if ($one -is [Net.WebException]) { $answer = $one.Response }
+            }
+            if (-not $answer) { throw }
+        }
+        try { [int]$answer.StatusCode } finally { $answer.Dispose() }
+    }
+}
+if ($in.installed) {
+    # By its path: a service that was started before the product was installed does not know the module by name.
+    function Import-Product {
+        $module = Join-Path $env:ProgramFiles 'Microsoft Azure AD Sync\Bin\ADSync\ADSync.psd1'
+        if (-not (Test-Path $module)) { $module = 'ADSync' }
+        Import-Module $module
+    }
+    Read-Part 'identity' {
+        Import-Product
+        $kind = (Get-ADSyncEntraConnectorCredential).ConnectorIdentityType
+        if (-not $kind) { throw 'the module names no ConnectorIdentityType' }
+        [string]$kind
+    }
+    Read-Part 'connectors' {
+        Import-Product
+        $rows = @()
+        foreach ($one in @(Get-ADSyncConnector)) { $rows += @{ name = [string]$one.Name; identifier = [string]$one.Identifier } }
+        , $rows
+    }
+    Read-Part 'runs' {
+        Import-Product
+        # The newest come first; of each connector and profile the newest counts.
+        $seen = @{}
+        $rows = @()
+        foreach ($one in @(Get-ADSyncRunProfileResult -NumberRequested 40)) {
+            if (-not $one.Result) { throw 'the module names no Result of a run' }
+            $what = "$($one.ConnectorName), $($one.RunProfileName)"
+            if (-not $seen.ContainsKey($what)) {
+                $seen[$what] = $true
+                $rows += @{ run = $what; result = [string]$one.Result }
+            }
+        }
+        , $rows
+    }
+    Read-Part 'autoUpgrade' {
+        Import-Product
+        $state = [string](Get-ADSyncAutoUpgrade)
+        $detail = ''
+        try { $detail = Get-ADSyncAutoUpgrade -Detail | Out-String -Width 400 } catch { $detail = '' }
+        @{ state = $state; detail = ($detail -replace '\s+', ' ').Trim() }
+    }
+    Read-Part 'certificates' { Read-Events @{ Id = 1011, 1012 } '(?i)ADSync|Directory Synchronization|Connect' }
+    Read-Part 'upgrades' {
+        $rows = @()
+        foreach ($one in (Read-Events @{ Level = 1, 2 } '(?i)Connect Upgrade$')) {
+            if ($one.id -ge 300 -and $one.id -le 399) { $rows += $one }
+        }
+        , $rows
+    }
+    Read-Part 'trace' {
+        $newest = Get-ChildItem -Path "$env:ProgramData\AADConnect\trace-*.log" |
+            Sort-Object -Property LastWriteTimeUtc | Select-Object -Last 1
+        if (-not $newest) { throw 'no trace is there' }
+        $errors = @(Get-Content -Path $newest.FullName -Tail 2000 | Where-Object { $_ -cmatch '\bERROR\b' })
+        @{ file = $newest.Name; errors = $errors.Count }
+    }
+}
+Say $out

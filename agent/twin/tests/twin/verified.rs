@@ -1,0 +1,174 @@
+//! What is looked at behind the work: each probe of a verification where it passes, where it fails, and where it cannot tell.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use agent_core::op::{Op, Outcome, Script};
+use agent_core::run::Conclusion;
+use agent_twin::{Fault, Installed, Profile, Twin};
+use protocol::event::{Event, Finding, Severity, Verdict};
+use protocol::signed::Ending;
+use protocol::step::{Step, VerifyConnect};
+use protocol::{DomainName, Version};
+
+use crate::common::{drive_with, target, tenant};
+
+const CONNECT: Version = Version::new(2, 6, 92, 0);
+
+fn server(faults: &[Fault]) -> Twin {
+    Twin::new(Profile {
+        target: target(),
+        installed: Installed::Connect {
+            version: CONNECT,
+            staging: false,
+        },
+        person: Some(tenant()),
+        faults: faults.iter().copied().collect(),
+    })
+}
+
+/// Verifies, with other answers of the module than the model's where they are given.
+fn verify(
+    twin: &mut Twin,
+    forests: &[&str],
+    instead: Option<Outcome>,
+) -> (Conclusion, Vec<Finding>) {
+    let forests: Vec<DomainName> = forests.iter().map(|name| name.parse().unwrap()).collect();
+    let step = Step::VerifyConnect(VerifyConnect {
+        at_least: Version::new(1, 0, 0, 0),
+        staging: None,
+        forests,
+        soaked_seconds: None,
+    });
+    let inspects = |op: &Op| {
+        matches!(
+            op,
+            Op::Script {
+                script: Script::InspectConnect,
+                ..
+            }
+        )
+    };
+    let (conclusion, journal, _) =
+        drive_with(
+            vec![step],
+            twin,
+            None,
+            "value",
+            |op, outcome| match &instead {
+                Some(other) if inspects(op) => other.clone(),
+                _ => outcome,
+            },
+        );
+    let probed = journal.into_iter().filter_map(|event| match event {
+        Event::Probed { findings, .. } => Some(findings),
+        _ => None,
+    });
+    (conclusion, probed.flatten().collect())
+}
+
+fn of<'a>(findings: &'a [Finding], id: &str) -> &'a Finding {
+    let found = findings.iter().find(|one| one.id == id);
+    found.unwrap_or_else(|| panic!("{id} was not asked: {findings:?}"))
+}
+
+const ASKED: [&str; 7] = ["PV26", "PV27", "PV28", "PV29", "PV33", "PV34", "PV37"];
+
+#[test]
+fn each_probe_of_the_engine_fails_where_its_fault_is_and_passes_elsewhere() {
+    for (fault, id, read) in [
+        (Fault::LegacyIdentity, "PV26", "ServiceAccount"),
+        (Fault::CertificateDue, "PV27", "1011 of ADSync, 5 hours ago"),
+        (Fault::RunFailed, "PV29", "Export: completed-export-errors"),
+        (
+            Fault::AutoUpgradeSuspended,
+            "PV33",
+            "UpgradeNotSupportedLocalDbSizeExceeded",
+        ),
+        (
+            Fault::AutoUpgradeFailed,
+            "PV34",
+            "302 of Microsoft Entra Connect Upgrade",
+        ),
+        (Fault::WizardTraceErrors, "PV37", "4 in trace-"),
+    ] {
+        let (conclusion, findings) = verify(&mut server(&[fault]), &[], None);
+        // They warn: what is installed is verified all the same.
+        assert_eq!(conclusion.ending, Ending::Completed, "{fault:?}");
+        for asked in ASKED {
+            let fails = of(&findings, asked).verdict == Verdict::Fail;
+            assert_eq!(fails, asked == id, "{fault:?} {asked}");
+        }
+        let finding = of(&findings, id);
+        assert!(finding.read.contains(read), "{}", finding.read);
+    }
+}
+
+#[test]
+fn without_the_tenants_connector_nothing_is_verified_and_a_forests_name_that_is_missing_warns() {
+    let own = target().home_domain().unwrap().to_string();
+    let (conclusion, findings) = verify(&mut server(&[]), &[&own], None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    assert_eq!(of(&findings, "PV28").verdict, Verdict::Pass);
+
+    let (conclusion, findings) = verify(&mut server(&[]), &[&own, "legacy.local"], None);
+    assert_eq!(
+        conclusion.ending,
+        Ending::Completed,
+        "somebody may have renamed it"
+    );
+    let finding = of(&findings, "PV28");
+    assert_eq!(
+        (finding.verdict, finding.severity),
+        (Verdict::Fail, Severity::Warn)
+    );
+    assert!(
+        finding.read.ends_with("none for legacy.local"),
+        "{}",
+        finding.read
+    );
+
+    let (conclusion, _) = verify(&mut server(&[Fault::TenantConnectorMissing]), &[&own], None);
+    let Ending::Failed(why) = conclusion.ending else {
+        panic!("not failed: {conclusion:?}")
+    };
+    assert!(
+        why.contains("PV28") && why.contains("the tenant's"),
+        "{why}"
+    );
+}
+
+/// An older version has not every cmdlet, and one that answers in another shape has told nothing.
+#[test]
+fn what_the_module_does_not_tell_is_not_passed_and_stops_nothing() {
+    let why = serde_json::json!({ "why": "the term is not recognized" });
+    let odd = serde_json::json!({
+        "identity": why, "connectors": [{ "name": "corp" }], "runs": [], "autoUpgrade": "Enabled",
+        "certificates": "none", "upgrades": [{}], "trace": why,
+    });
+    let answers = [
+        Outcome::Failed("PowerShell did not start".to_owned()),
+        Outcome::Script { lines: Vec::new() },
+        Outcome::Script {
+            lines: vec![serde_json::json!({})],
+        },
+        Outcome::Script { lines: vec![odd] },
+    ];
+    for answer in answers {
+        let (conclusion, findings) = verify(&mut server(&[]), &["corp.test"], Some(answer));
+        assert_eq!(conclusion.ending, Ending::Completed);
+        for id in ASKED {
+            let finding = of(&findings, id);
+            assert_eq!(
+                finding.verdict,
+                Verdict::CannotTell,
+                "{id}: {}",
+                finding.read
+            );
+            assert!(!finding.blocks(), "{id}");
+        }
+    }
+}
