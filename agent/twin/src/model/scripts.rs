@@ -1,0 +1,397 @@
+//! What the agent's PowerShell would say on the modeled server: each script of the agent, and what the product's module does
+//! when it is called.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use agent_core::op::{Outcome, Script};
+use agent_core::product;
+use protocol::facts::ServiceState;
+use protocol::secret::{AccessToken, Secret, SecretKind};
+use serde_json::{Value, json};
+
+use super::Twin;
+use crate::faults::Fault;
+
+/// The proxy of a server that has one.
+const PROXY: &str = "http://proxy.contoso.com:8080";
+
+impl Twin {
+    pub(super) fn script(
+        &mut self,
+        script: Script,
+        input: &Value,
+        secrets: &BTreeMap<SecretKind, Secret>,
+    ) -> (Outcome, Duration) {
+        match script {
+            Script::InspectHost => (self.inspect(input), Duration::from_secs(2)),
+            Script::ConfigureProvisioningAgent => {
+                let lines = self.configure(input, secrets);
+                (Outcome::Script { lines }, Duration::from_secs(45))
+            }
+            Script::ReadConnectScheduler => {
+                let engine = self.service(product::CONNECT_SERVICE);
+                let answers = engine.is_some_and(|engine| engine.state == ServiceState::Running);
+                let outcome = match self.staging.filter(|_| answers) {
+                    Some(staging) => Outcome::Script {
+                        lines: vec![
+                            json!({ "stagingModeEnabled": staging, "syncCycleEnabled": true, "schedulerSuspended": self.has(Fault::SchedulerSuspended) }),
+                        ],
+                    },
+                    None => Outcome::Failed("Get-ADSyncScheduler is not recognized".to_owned()),
+                };
+                (outcome, Duration::from_secs(3))
+            }
+            Script::ReviewConnectExports => (self.pending_exports(), Duration::from_secs(90)),
+            Script::InspectConnect => (self.inspect_connect(input), Duration::from_secs(8)),
+            Script::ReadAgentEvents => (self.agent_events(), Duration::from_secs(2)),
+        }
+    }
+
+    fn agent_events(&self) -> Outcome {
+        if !self.services.contains_key(product::AGENT_SERVICE) {
+            return Outcome::Failed("Get-WinEvent: there is no such log".to_owned());
+        }
+        let events: &[Value] = if self.has(Fault::AgentLogsErrors) {
+            &[json!({ "id": 12_016, "hours": 3 })]
+        } else {
+            &[]
+        };
+        Outcome::Script {
+            lines: vec![json!({ "events": events, "noise": 2 })],
+        }
+    }
+
+    /// What the module of Connect and Windows' logs tell, and its way to the cloud.
+    fn inspect_connect(&self, input: &Value) -> Outcome {
+        let has = |fault| self.has(fault);
+        let mut line = json!({});
+        if input["webHost"].is_string() {
+            let proxied = has(Fault::ProxySet) != has(Fault::MachineProxyDiffers);
+            line["machineProxy"] = if proxied { json!(PROXY) } else { json!("none") };
+            line["web"] = if has(Fault::WebServiceRefused) {
+                json!(407)
+            } else if has(Fault::CloudBlocked) {
+                json!({ "why": "the remote name could not be resolved" })
+            } else {
+                json!(200)
+            };
+        }
+        let engine = self.service(product::CONNECT_SERVICE);
+        let answers = engine.is_some_and(|engine| engine.state == ServiceState::Running);
+        if input["installed"] != true || self.staging.is_none() || !answers {
+            return Outcome::Script { lines: vec![line] };
+        }
+        let identity = if has(Fault::LegacyIdentity) {
+            "ServiceAccount"
+        } else {
+            "Application"
+        };
+        line["identity"] = json!(identity);
+        let own = self.profile.target.home_domain();
+        let forests = own.iter().chain(&self.forests);
+        let connector = |forest| json!({ "name": forest, "identifier": "6a1f" });
+        let mut connectors: Vec<Value> = forests.map(connector).collect();
+        if !has(Fault::TenantConnectorMissing) {
+            let identifier = "b891884f-051e-4a83-95af-2544101c9083";
+            connectors.push(json!({ "name": "tenant - AAD", "identifier": identifier }));
+        }
+        line["connectors"] = json!(connectors);
+        let result = if has(Fault::RunFailed) {
+            "completed-export-errors"
+        } else {
+            "success"
+        };
+        line["runs"] = json!([
+            { "run": "tenant - AAD, Export", "result": result },
+            { "run": "corp, Delta Import", "result": "success" },
+        ]);
+        line["autoUpgrade"] = if has(Fault::AutoUpgradeSuspended) {
+            json!({ "state": "Suspended", "detail": "UpgradeNotSupportedLocalDbSizeExceeded" })
+        } else {
+            json!({ "state": "Enabled", "detail": "" })
+        };
+        let event = |fault, id: u32, level: u32, source: &str| {
+            let found = json!([{ "id": id, "level": level, "source": source, "hours": 5 }]);
+            if self.has(fault) { found } else { json!([]) }
+        };
+        line["certificates"] = event(Fault::CertificateDue, 1011, 3, "ADSync");
+        let source = "Microsoft Entra Connect Upgrade";
+        line["upgrades"] = event(Fault::AutoUpgradeFailed, 302, 2, source);
+        let errors = if has(Fault::WizardTraceErrors) { 4 } else { 0 };
+        line["trace"] = json!({ "file": "trace-20261120-101500.log", "errors": errors });
+        Outcome::Script { lines: vec![line] }
+    }
+
+    fn pending_exports(&mut self) -> Outcome {
+        if self.staging.is_none() || self.has(Fault::ExportsUnreadable) {
+            return Outcome::Failed("Get-ADSyncConnector: csexport ended with 1".to_owned());
+        }
+        if self.cycles > 0 {
+            self.cycles -= 1;
+            return Outcome::Script {
+                lines: vec![json!({ "running": true })],
+            };
+        }
+        let delete = if self.has(Fault::DeletionsPending) {
+            7
+        } else {
+            0
+        };
+        let full: &[&str] = if self.has(Fault::FullSyncDue) {
+            &["corp"]
+        } else {
+            &[]
+        };
+        let next = if self.has(Fault::CycleOverdue) {
+            -600
+        } else {
+            18
+        };
+        Outcome::Script {
+            lines: vec![
+                json!({ "connector": "tenant - AAD", "add": 1, "update": 3, "delete": delete, "other": 0 }),
+                json!({ "connector": "corp", "add": 0, "update": 2, "delete": 0, "other": 0 }),
+                json!({ "full": full, "nextInMinutes": next, "everyMinutes": 30 }),
+            ],
+        }
+    }
+
+    /// What the script that inspects a host says.
+    fn inspect(&self, input: &Value) -> Outcome {
+        let has = |fault| self.has(fault);
+        let machine = if has(Fault::PolicyUnrestricted) {
+            "Unrestricted"
+        } else if has(Fault::PolicyRestricted) {
+            "Restricted"
+        } else {
+            "RemoteSigned"
+        };
+        let policies = json!({
+            "MachinePolicy": "Undefined", "UserPolicy": "Undefined", "CurrentUser": "Undefined", "LocalMachine": machine,
+        });
+        let usable = !has(Fault::GmsaNotAllowed) && !has(Fault::NoKdsKey);
+        let gmsa = input["gmsa"]
+            .as_str()
+            .map(|name| json!({ "name": name, "usable": usable }));
+        let root = if has(Fault::TlsInspected) {
+            "CN=Contoso Inspection CA"
+        } else {
+            "CN=DigiCert Global Root G2"
+        };
+        let leaf = |host: &Value| json!({ "host": host, "root": root, "public": !has(Fault::TlsInspected) });
+        let hosts = input["hosts"].as_array().into_iter().flatten();
+        let tls: Vec<Value> = hosts.map(leaf).collect();
+        let control: &[&str] = if has(Fault::ApplicationControl) {
+            &["AppLocker: Exe, Script"]
+        } else {
+            &[]
+        };
+        let (policy, holders): (&str, &[&str]) = if has(Fault::LogonRightByPolicy) {
+            ("Servers: user rights", &["CONTOSO\\backup"])
+        } else {
+            ("", &["S-1-5-80-0"])
+        };
+        let edited: &[&str] = if has(Fault::EditedConfiguration) {
+            &["miiserver.exe.config"]
+        } else {
+            &[]
+        };
+        let busy: &[&str] = if has(Fault::EngineBusy) {
+            &[
+                "run profile Delta Synchronization",
+                "AzureADConnect.exe is open",
+            ]
+        } else {
+            &[]
+        };
+        let choose = |fault, faulty: &'static str, sound: &'static str| {
+            if self.has(fault) { faulty } else { sound }
+        };
+        let domain = self.profile.target.home_domain();
+        let domain = domain.map(|domain| domain.to_string()).unwrap_or_default();
+        let line = json!({
+            "domain": { "joined": !has(Fault::NotJoined), "name": domain },
+            "policies": policies,
+            "gmsa": gmsa,
+            "powerShell": choose(Fault::OldPowerShell, "4.0", "5.1.20348.1"),
+            "languageMode": choose(Fault::ConstrainedLanguage, "ConstrainedLanguage", "FullLanguage"),
+            "applicationControl": control,
+            "elevated": !has(Fault::NotElevated),
+            "secureChannel": !has(Fault::SecureChannelBroken),
+            "installerBusy": has(Fault::InstallerRunning),
+            "logonRight": { "policy": policy, "holders": holders },
+            "tls": tls,
+            "proxy": choose(Fault::ProxySet, PROXY, "none"),
+            "tpm": !has(Fault::NoTpm),
+            "editedConfigurations": edited,
+            "engineBusy": busy,
+            "settingsExportHours": if has(Fault::ExportOld) { 168 } else { 2 },
+        });
+        Outcome::Script { lines: vec![line] }
+    }
+
+    /// What the module's cmdlets do, one after the other.
+    fn configure(&mut self, input: &Value, secrets: &BTreeMap<SecretKind, Secret>) -> Vec<Value> {
+        let error = |at: &str, kind: &str, message: &str| json!({ "error": { "at": at, "kind": kind, "message": message } });
+        let sign_in = "Connect-AADCloudSyncAzureAD";
+        let mut lines = vec![json!({ "step": "Import-Module", "ok": true })];
+        let signed_in = secrets.iter().any(|(kind, secret)| match kind {
+            SecretKind::AccessToken { tenant } | SecretKind::TenantCredential { tenant } => {
+                input["tenant"] == tenant.as_str() && !secret.value.is_empty()
+            }
+            SecretKind::DomainCredential { .. } => false,
+        });
+        if !signed_in {
+            lines.push(error(
+                sign_in,
+                "authentication",
+                "no token or credential for this tenant was given",
+            ));
+            return lines;
+        }
+        let foreign = secrets.iter().find_map(|(kind, secret)| match kind {
+            SecretKind::AccessToken { .. } => AccessToken::read(&secret.value)
+                .and_then(|token| token.tenant)
+                .filter(|tenant| input["tenant"] != tenant.as_str()),
+            SecretKind::TenantCredential { .. } | SecretKind::DomainCredential { .. } => None,
+        });
+        if let Some(tenant) = foreign {
+            let message = format!("the token was issued by tenant {tenant}");
+            lines.push(error(sign_in, "authentication", &message));
+            return lines;
+        }
+        let by_password = secrets
+            .keys()
+            .any(|kind| matches!(kind, SecretKind::TenantCredential { .. }));
+        if by_password && self.has(Fault::MfaDemanded) {
+            lines.push(error(
+                sign_in,
+                "authentication",
+                "AADSTS50076: you must use multi-factor authentication",
+            ));
+            return lines;
+        }
+        if let Some(message) = self.registration_refused() {
+            lines.push(error(sign_in, "registration", message));
+            return lines;
+        }
+        lines.push(json!({ "step": sign_in, "ok": true }));
+        let given = |domain: &Value| {
+            let of = |kind: &SecretKind| matches!(kind, SecretKind::DomainCredential { domain: of } if domain == of.as_str());
+            secrets.keys().any(of)
+        };
+        let at = "Add-AADCloudSyncGMSA";
+        let creates = &input["gmsa"]["createWithCredentialOf"];
+        if creates.is_string() && !given(creates) {
+            let message = "Cannot bind argument to parameter 'Credential' because it is null";
+            lines.push(error(at, "parameter", message));
+            return lines;
+        }
+        let sets = input["gmsa"].is_object();
+        if sets && self.has(Fault::GmsaNotAllowed) {
+            let message = "this server may not retrieve the password of the account (model)";
+            lines.push(error(at, "directory", message));
+            return lines;
+        }
+        if sets && self.has(Fault::NoKdsKey) {
+            lines.push(error(at, "directory", "Key does not exist"));
+            return lines;
+        }
+        if sets && self.has(Fault::GmsaEncryption) {
+            lines.push(error(
+                at,
+                "directory",
+                "Unable to install service account pGMSA_1a2b$ after 6 retries",
+            ));
+            return lines;
+        }
+        if input["gmsa"].is_object() {
+            self.changes.push("add gMSA".to_owned());
+            lines.push(json!({ "step": at, "ok": true }));
+        }
+        let at = "Add-AADCloudSyncADDomain";
+        for domain in input["domains"].as_array().into_iter().flatten() {
+            let name = domain["name"].as_str().unwrap_or_default().to_owned();
+            if input["gmsa"].is_null() && self.domains.contains(&name) {
+                lines.push(json!({ "step": at, "ok": true, "domain": name, "there": true }));
+                continue;
+            }
+            if self.has(Fault::DirectoryBlocked) || self.has(Fault::DnsBlocked) {
+                lines.push(error(at, "directory", "The LDAP server is unavailable."));
+                return lines;
+            }
+            let lacks = domain["credential"] == true && !given(&domain["name"]);
+            if lacks || domain["credential"] != true && self.has(Fault::DomainCredentialDemanded) {
+                lines.push(error(
+                    at,
+                    "parameter",
+                    "Cannot bind argument to parameter 'Credential' because it is null",
+                ));
+                return lines;
+            }
+            self.changes.push(format!(
+                "add domain {}",
+                domain["name"].as_str().unwrap_or_default()
+            ));
+            lines.push(json!({ "step": at, "ok": true, "domain": domain["name"] }));
+            self.domains.push(name.clone());
+            for kind in domain["permissions"].as_array().into_iter().flatten() {
+                let at = "Set-AADCloudSyncPermissions";
+                if self.has(Fault::PermissionsRefused) {
+                    let message = "Access is denied. (model)";
+                    lines.push(error(at, "directory", message));
+                    return lines;
+                }
+                let kind = kind.as_str().unwrap_or_default();
+                self.changes.push(format!("grant {kind} in {name}"));
+                lines.push(json!({ "step": at, "ok": true, "domain": name, "type": kind }));
+            }
+        }
+        if self.has(Fault::DomainNotKept) {
+            self.domains.pop();
+        }
+        let listed: Vec<String> = self
+            .domains
+            .iter()
+            .map(|name| format!("DomainName : {name}"))
+            .collect();
+        lines.push(
+            json!({ "step": "Get-AADCloudSyncDomains", "ok": true, "text": listed.join("\r\n") }),
+        );
+        let gmsa = input["gmsa"]["name"]
+            .as_str()
+            .unwrap_or(product::DEFAULT_GMSA)
+            .to_owned();
+        if input["gmsa"].is_null() {
+            // The account and the tenant stay as they are.
+        } else if let Some(Ok(tenant)) = input["tenant"].as_str().map(str::parse) {
+            let readers = self.view.shared.readers.entry(gmsa.clone()).or_default();
+            readers.insert(self.profile.target.clone());
+            self.register(&tenant, &gmsa);
+        }
+        lines.push(json!({ "step": "Restart-Service", "ok": true }));
+        let left: &[&str] = if self.has(Fault::SecretLeft) {
+            &[r"C:\Windows\Temp\module-1.log"]
+        } else {
+            &[]
+        };
+        lines.push(json!({ "step": "Find-Secret", "ok": true, "where": left, "unread": 1 }));
+        lines.push(json!({ "done": true }));
+        lines
+    }
+
+    /// Why the cloud does not take the registration. The words are the model's: the facts describe these and quote none.
+    pub(super) fn registration_refused(&self) -> Option<&'static str> {
+        let has = |fault| self.has(fault);
+        if has(Fault::PolicyUnrestricted) || has(Fault::PolicyRestricted) {
+            Some("registration: security error; the execution policy stands against it (model)")
+        } else if has(Fault::TlsInspected) {
+            Some("registration: the certificate is invalid (model)")
+        } else if has(Fault::CloudBlocked) || has(Fault::RegistrationBlocked) || self.tls_is_off() {
+            Some("registration: the request timed out (model)")
+        } else {
+            None
+        }
+    }
+}
