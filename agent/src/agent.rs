@@ -1000,6 +1000,7 @@ fn announce(op: &Op) -> Option<String> {
         | Op::ReadLog { .. }
         | Op::Reach { .. }
         | Op::Search(_)
+        | Op::Census(_)
         | Op::FindDomainControllers { .. } => None,
     }
 }

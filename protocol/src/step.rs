@@ -187,6 +187,9 @@ pub struct Preflight {
     pub domains: Vec<ServedDomain>,
     /// gMSA that must be usable, where it is made beforehand.
     pub gmsa: Option<GmsaName>,
+    /// Whether the domains' objects are counted: it takes a while, and asks much of a domain controller.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub census: bool,
     /// Prerequisites that Entrain may set itself.
     pub may_fix: Vec<Fix>,
     /// Options that the product's service is to have: a proxy or a FIPS policy that they answer is no finding.

@@ -160,6 +160,8 @@ probes! {
     PF54 AGENT, Warn, Directory: "rights of replication of an account that was made beforehand", wants "Replicating Directory Changes, and the same All, on the domain", else "the domain's administrator runs part 3 of `entrain handover DOMAIN`, once the agent serves the domain: without them no password hash is synchronized";
     PF55 CONNECT, Block, Directory: "NetBIOS name of the domain", wants "no dot in it", else "the product does not support a dotted NetBIOS name";
     PF56 CONNECT, Block, Directory: "DNS names of domain and domain controller", wants "the controller's name lies in the domain", else "the product does not support a disjoint name space";
+    PF57 BOTH, Warn, Directory: "users by the suffix of their user principal name", wants "suffixes that can be verified domains of the tenant", else "give these users a suffix that the tenant has verified (entrain tenant show): as they are, they sign in to the cloud under the tenant's onmicrosoft.com name";
+    PF58 BOTH, Block, Directory: "users, groups and contacts of the domain", wants "150000 at most, which cloud sync supports of a domain", else "use Connect Sync for this domain: cloud sync does not support as many objects";
     PF59 BOTH, Warn, Directory: "recycle bin of the directory", wants "enabled", else "have the forest's administrator enable it: deleted objects come back whole";
     PF70 CONNECT, Info, Server: "TPM", wants "ready", else "without one the connector's key is kept in software";
     PF72 CONNECT, Warn, Server: "configuration files of the engine", wants "as the product laid them down", else "back them up: versions below 2.6.84.0 do not keep edits";

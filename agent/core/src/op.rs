@@ -128,6 +128,55 @@ pub struct Search {
     pub attributes: Vec<String>,
 }
 
+/// A count of users, groups and contacts below an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Census {
+    /// Domain controller.
+    pub server: String,
+    /// As whom.
+    pub account: DirectoryAccount,
+    /// Distinguished name below which is counted.
+    pub base: String,
+    /// Where the count ends, in objects.
+    pub most: u64,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Users, groups and contacts.
+    pub objects: u64,
+    /// Users among them.
+    pub users: u64,
+    /// Users by the suffix of their user principal name, in lower case; under the empty one those that have none.
+    pub suffixes: BTreeMap<String, u64>,
+    /// False where the count ended before the domain did.
+    pub whole: bool,
+}
+
+impl Counted {
+    /// How many suffixes are told apart: those beyond are counted under `other`.
+    const MOST_SUFFIXES: usize = 200;
+
+    /// Counts one more object.
+    pub fn add(&mut self, is_user: bool, principal: Option<&str>) {
+        self.objects += 1;
+        if !is_user {
+            return;
+        }
+        self.users += 1;
+        let suffix = principal.and_then(|name| name.rsplit_once('@'));
+        let suffix = suffix.map_or(String::new(), |(_, suffix)| suffix.to_lowercase());
+        let full = self.suffixes.len() >= Self::MOST_SUFFIXES;
+        let suffix = if full && !self.suffixes.contains_key(&suffix) {
+            "other".to_owned()
+        } else {
+            suffix
+        };
+        *self.suffixes.entry(suffix).or_default() += 1;
+    }
+}
+
 /// An object of a directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DirectoryEntry {
@@ -303,6 +352,8 @@ pub enum Op {
     },
     /// Asks a domain controller.
     Search(Box<Search>),
+    /// Counts what a domain holds, page by page.
+    Census(Box<Census>),
     /// Finds the domain controllers of a domain by DNS SRV records.
     FindDomainControllers {
         /// DNS name of the domain.
@@ -346,6 +397,7 @@ impl Op {
             | Self::ReadLog { .. }
             | Self::Reach { .. }
             | Self::Search(_)
+            | Self::Census(_)
             | Self::FindDomainControllers { .. }
             | Self::Wait { .. } => false,
         }
@@ -403,6 +455,8 @@ pub enum Outcome {
         /// This server's clock.
         now: Timestamp,
     },
+    /// What a domain holds.
+    Counted(Box<Counted>),
     /// Leave was given.
     Permit {
         /// What changed the same gMSA object before, where something did.
@@ -417,4 +471,27 @@ pub enum Outcome {
     Done,
     /// It could not be done, or not be found out; for people.
     Failed(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suffixes_are_told_apart_up_to_a_limit_and_none_is_lost() {
+        let mut counted = Counted::default();
+        counted.add(false, Some("group@corp.test"));
+        counted.add(true, None);
+        counted.add(true, Some("odd"));
+        counted.add(true, Some("a@b@Corp.Test"));
+        for number in 0..2 * Counted::MOST_SUFFIXES {
+            counted.add(true, Some(&format!("u@{number}.test")));
+        }
+        counted.add(true, Some("c@corp.test"));
+        assert_eq!(counted.suffixes[""], 2);
+        assert_eq!(counted.suffixes["corp.test"], 2);
+        assert_eq!(counted.suffixes.len(), Counted::MOST_SUFFIXES + 1);
+        assert_eq!(counted.suffixes.values().sum::<u64>(), counted.users);
+        assert_eq!(counted.objects, counted.users + 1);
+    }
 }

@@ -18,7 +18,9 @@ use protocol::step::Step;
 use protocol::task::TaskText;
 use protocol::{DomainName, Timestamp, Version};
 
-use crate::op::{DirectoryEntry, Op, Outcome, Program, RegistryValue, Script, Search, Service};
+use crate::op::{
+    Census, Counted, DirectoryEntry, Op, Outcome, Program, RegistryValue, Script, Search, Service,
+};
 use crate::step;
 
 /// What a procedure waits for.
@@ -497,6 +499,20 @@ impl Cx<'_> {
             || Op::Search(Box::new(search)),
             |outcome| match outcome {
                 Outcome::Entries { entries, now } => Some((entries.clone(), *now)),
+                _ => None,
+            },
+        )
+    }
+
+    /// Counts what a domain holds.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn census(&mut self, census: Census) -> Flow<Reading<Counted>> {
+        self.op(
+            || Op::Census(Box::new(census)),
+            |outcome| match outcome {
+                Outcome::Counted(counted) => Some((**counted).clone()),
                 _ => None,
             },
         )

@@ -4,13 +4,15 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use agent_core::op::{DirectoryAccount, DirectoryEntry, Outcome, Scope, Search};
+use agent_core::op::{Census, Counted, DirectoryAccount, DirectoryEntry, Outcome, Scope, Search};
 use agent_core::step::directory::DESCRIPTOR;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::RData;
+use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
 use ldap3::controls::RawControl;
-use ldap3::{LdapConnAsync, LdapConnSettings, LdapError, SearchEntry, SearchOptions};
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, SearchEntry, SearchOptions};
 use protocol::Timestamp;
+use tokio::task::JoinSet;
 
 use crate::exec::Secrets;
 
@@ -19,6 +21,12 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// How long a question may take altogether.
 const ANSWER: Duration = Duration::from_secs(60);
+
+/// How long a count may take altogether.
+const COUNT: Duration = Duration::from_secs(10 * 60);
+
+/// Objects of one page of a count.
+const PAGE: i32 = 500;
 
 /// Objects that one question may give.
 const MOST_ENTRIES: i32 = 1000;
@@ -46,24 +54,25 @@ fn clock() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-async fn ask(search: &Search, secrets: &Secrets) -> Result<Vec<DirectoryEntry>, String> {
-    let told = |error: LdapError| chain(&error);
-    let url = match &search.account {
-        DirectoryAccount::Nobody | DirectoryAccount::Server => {
-            format!("ldap://{}:389", search.server)
-        }
-        DirectoryAccount::Given(_) => format!("ldaps://{}:636", search.server),
+/// A connection that was signed in, with the task that drives it: it ends with the question, also when that is given up.
+async fn open(
+    server: &str,
+    account: &DirectoryAccount,
+    secrets: &Secrets,
+) -> Result<(Ldap, JoinSet<()>), String> {
+    let url = match account {
+        DirectoryAccount::Nobody | DirectoryAccount::Server => format!("ldap://{server}:389"),
+        DirectoryAccount::Given(_) => format!("ldaps://{server}:636"),
     };
     let settings = LdapConnSettings::new().set_conn_timeout(CONNECT);
     let (connection, mut ldap) = LdapConnAsync::with_settings(settings, &url)
         .await
         .map_err(told)?;
-    // The connection's own task ends with this question, also when the question is given up.
-    let mut driver = tokio::task::JoinSet::new();
+    let mut driver = JoinSet::new();
     driver.spawn(async move { drop(connection.drive().await) });
-    match &search.account {
+    match account {
         DirectoryAccount::Nobody => {}
-        DirectoryAccount::Server => sign_in(&mut ldap, &search.server).await?,
+        DirectoryAccount::Server => sign_in(&mut ldap, server).await?,
         DirectoryAccount::Given(kind) => {
             let secret = secrets.get(kind).ok_or("no credential was given")?;
             let bound = ldap.simple_bind(&secret.user, &secret.value).await;
@@ -71,6 +80,15 @@ async fn ask(search: &Search, secrets: &Secrets) -> Result<Vec<DirectoryEntry>, 
             bound.map_err(told)?.success().map_err(refused)?;
         }
     }
+    Ok((ldap, driver))
+}
+
+fn told(error: LdapError) -> String {
+    chain(&error)
+}
+
+async fn ask(search: &Search, secrets: &Secrets) -> Result<Vec<DirectoryEntry>, String> {
+    let (mut ldap, _driver) = open(&search.server, &search.account, secrets).await?;
     let scope = match search.scope {
         Scope::Base => ldap3::Scope::Base,
         Scope::Children => ldap3::Scope::OneLevel,
@@ -93,6 +111,48 @@ async fn ask(search: &Search, secrets: &Secrets) -> Result<Vec<DirectoryEntry>, 
         .collect())
 }
 
+/// Counts what a domain holds.
+pub async fn census(census: &Census, secrets: &Secrets) -> Outcome {
+    match tokio::time::timeout(COUNT, count(census, secrets)).await {
+        Ok(Ok(counted)) => Outcome::Counted(Box::new(counted)),
+        Ok(Err(why)) => Outcome::Failed(format!("{}: {why}", census.server)),
+        Err(_) => Outcome::Failed(format!(
+            "{}: the count did not end within {} s",
+            census.server,
+            COUNT.as_secs()
+        )),
+    }
+}
+
+async fn count(census: &Census, secrets: &Secrets) -> Result<Counted, String> {
+    // What belongs to the system itself is not synchronized ([K]).
+    const WHAT: &str = "(&(|(&(objectCategory=person)(|(objectClass=user)(objectClass=contact)))(objectClass=group))(!(isCriticalSystemObject=TRUE)))";
+    let (mut ldap, _driver) = open(&census.server, &census.account, secrets).await?;
+    let adapters: Vec<Box<dyn Adapter<'_, &str, Vec<&str>>>> = vec![
+        Box::new(EntriesOnly::new()),
+        Box::new(PagedResults::new(PAGE)),
+    ];
+    let attributes = vec!["objectClass", "userPrincipalName"];
+    let scope = ldap3::Scope::Subtree;
+    let mut found = ldap
+        .streaming_search_with(adapters, &census.base, scope, WHAT, attributes)
+        .await
+        .map_err(told)?;
+    let mut counted = Counted::default();
+    while counted.objects < census.most {
+        let Some(entry) = found.next().await.map_err(told)? else {
+            found.finish().await.success().map_err(told)?;
+            counted.whole = true;
+            break;
+        };
+        let entry = read(SearchEntry::construct(entry));
+        let classes = entry.all("objectClass").iter();
+        let is_user = classes.into_iter().any(|class| class == b"user");
+        counted.add(is_user, entry.text("userPrincipalName"));
+    }
+    Ok(counted)
+}
+
 /// Asks for the list of who may do what alone: a whole descriptor holds the list of audits too, which few may read, and
 /// without this control an account that may not is shown nothing.
 fn access_list_alone() -> RawControl {
@@ -106,7 +166,7 @@ fn access_list_alone() -> RawControl {
 
 /// Signs in as the account that this process runs as.
 #[cfg(windows)]
-async fn sign_in(ldap: &mut ldap3::Ldap, server: &str) -> Result<(), String> {
+async fn sign_in(ldap: &mut Ldap, server: &str) -> Result<(), String> {
     let bound = ldap.sasl_gssapi_bind(server).await;
     let refused = |error| format!("the server's account could not sign in: {}", chain(&error));
     bound.map_err(refused)?.success().map_err(refused)?;
@@ -115,7 +175,7 @@ async fn sign_in(ldap: &mut ldap3::Ldap, server: &str) -> Result<(), String> {
 
 #[cfg(not(windows))]
 #[expect(clippy::unused_async, reason = "it waits on Windows")]
-async fn sign_in(_: &mut ldap3::Ldap, _: &str) -> Result<(), String> {
+async fn sign_in(_: &mut Ldap, _: &str) -> Result<(), String> {
     Err("integrated sign-in is Windows' own; this system has none".to_owned())
 }
 

@@ -112,6 +112,7 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
             }
         }
         Op::Search(search) => directory::search(search, secrets).await,
+        Op::Census(census) => directory::census(census, secrets).await,
         Op::FindDomainControllers { domain } => directory::domain_controllers(domain).await,
         Op::Wait { time } => {
             tokio::time::sleep(*time).await;

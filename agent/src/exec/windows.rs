@@ -161,6 +161,7 @@ impl WindowsExec {
             }
             Op::Reach { .. }
             | Op::Search(_)
+            | Op::Census(_)
             | Op::FindDomainControllers { .. }
             | Op::Wait { .. } => super::network(op, secrets)
                 .await

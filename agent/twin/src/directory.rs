@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agent_core::directory::{GET_CHANGES, GET_CHANGES_ALL};
-use agent_core::op::{DirectoryAccount, DirectoryEntry, Outcome, Scope, Search};
+use agent_core::op::{Census, Counted, DirectoryAccount, DirectoryEntry, Outcome, Scope, Search};
 use agent_core::step::directory::DESCRIPTOR;
 use protocol::{TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -111,6 +111,39 @@ fn ticks(at: Timestamp) -> String {
     (at.as_millis() * 10_000 + 116_444_736_000_000_000).to_string()
 }
 
+/// Why no question is answered.
+fn silent(server: &str, account: &DirectoryAccount, faults: &BTreeSet<Fault>) -> Option<String> {
+    if faults.contains(&Fault::DirectoryBlocked) {
+        return Some(format!("no answer from {server}:389 within 10 s"));
+    }
+    let unreadable = faults.contains(&Fault::DirectoryUnreadable);
+    (unreadable && *account != DirectoryAccount::Nobody)
+        .then(|| "the server's account could not sign in".to_owned())
+}
+
+/// Counts a domain of five hundred objects.
+pub(crate) fn census(census: &Census, target: &TargetId, faults: &BTreeSet<Fault>) -> Outcome {
+    if let Some(why) = silent(&census.server, &census.account, faults) {
+        return Outcome::Failed(why);
+    }
+    let domain = target.home_domain().map(|domain| domain.to_string());
+    let suffix = if faults.contains(&Fault::SuffixUnverifiable) {
+        "corp.local".to_owned()
+    } else {
+        domain.unwrap_or_default().replace(".test", ".com")
+    };
+    let mut counted = Counted {
+        objects: 500,
+        users: 420,
+        suffixes: BTreeMap::from([(suffix, 420)]),
+        whole: true,
+    };
+    if faults.contains(&Fault::DomainTooLarge) {
+        (counted.objects, counted.whole) = (census.most, false);
+    }
+    Outcome::Counted(Box::new(counted))
+}
+
 impl View {
     /// Answers a question, as a controller of the domain in `target`'s forest would.
     pub(crate) fn answer(
@@ -119,12 +152,8 @@ impl View {
         target: &TargetId,
         faults: &BTreeSet<Fault>,
     ) -> Outcome {
-        let has = |fault| faults.contains(&fault);
-        if has(Fault::DirectoryBlocked) {
-            return Outcome::Failed(format!("no answer from {}:389 within 10 s", search.server));
-        }
-        if has(Fault::DirectoryUnreadable) && search.account != DirectoryAccount::Nobody {
-            return Outcome::Failed("the server's account could not sign in".to_owned());
+        if let Some(why) = silent(&search.server, &search.account, faults) {
+            return Outcome::Failed(why);
         }
         let domain = search
             .server

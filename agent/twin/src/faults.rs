@@ -194,11 +194,15 @@ pub enum Fault {
     AutoUpgradeFailed,
     /// The wizard's trace shows errors (PV37).
     WizardTraceErrors,
+    /// The domain holds more objects than are supported (PF58).
+    DomainTooLarge,
+    /// Users have suffixes that can be no verified domain (PF57).
+    SuffixUnverifiable,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 94] = [
+    pub const ALL: [Self; 96] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -293,5 +297,7 @@ impl Fault {
         Self::AutoUpgradeSuspended,
         Self::AutoUpgradeFailed,
         Self::WizardTraceErrors,
+        Self::DomainTooLarge,
+        Self::SuffixUnverifiable,
     ];
 }

@@ -15,7 +15,7 @@ use protocol::step::Step;
 use protocol::{Digest, DomainName, TenantId, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::directory::{Shared, View};
+use crate::directory::{self, Shared, View};
 use crate::faults::Fault;
 use crate::profile::{Installed, Profile};
 
@@ -582,6 +582,14 @@ impl Twin {
                 (Outcome::Exists(all), INSTANT)
             }
             Op::Reach { host, port } => (self.reach(host, *port), INSTANT),
+            Op::Census(census) => {
+                let faults = &self.profile.faults;
+                let time = Duration::from_secs(20);
+                (
+                    directory::census(census, &self.profile.target, faults),
+                    time,
+                )
+            }
             Op::Search(search) => {
                 let (target, faults) = (&self.profile.target, &self.profile.faults);
                 (self.view.answer(search, target, faults), INSTANT)

@@ -79,6 +79,53 @@ fn a_real_domain_controller_answers_what_a_preflight_asks() {
     assert_eq!(answer(&other, "PF50").0, "fail", "{}", text(&other));
     assert!(!other.status.success());
 
+    // What the domain holds, over more than one page: users by suffix, and contacts and groups that have none.
+    assert_eq!(answer(&seen, "PF58").0, "cannot-tell", "no users yet");
+    let count = || ask(Some(&authority), &signed_in[..2], password);
+    let add = |class: &str, numbers: std::ops::Range<u32>, suffix: &str| {
+        let mut more = String::new();
+        for number in numbers {
+            let principal = match suffix {
+                "" => String::new(),
+                suffix => format!("userPrincipalName: u{number}@{suffix}\n"),
+            };
+            more.push_str(&format!(
+                "dn: CN=more{number},CN=Users,DC=corp,DC=contoso,DC=test\nchangetype: add\nobjectClass: {class}\n{principal}\n"
+            ));
+        }
+        samba.change(&more);
+    };
+    add("user", 0..1, "CONTOSO.com");
+    let (verdict, before) = answer(&count(), "PF58");
+    assert_eq!(verdict, "pass");
+    let before: u64 = before.parse().expect("the whole was counted");
+    assert_eq!(
+        answer(&count(), "PF57"),
+        ("pass".to_owned(), "1 under contoso.com".to_owned())
+    );
+    add("user", 1..600, "contoso.com");
+    add("user", 600..610, "corp.local");
+    add("contact", 610..620, "");
+    let counted = count();
+    let all = (before + 619).to_string();
+    assert_eq!(
+        answer(&counted, "PF58"),
+        ("pass".to_owned(), all),
+        "{}",
+        text(&counted)
+    );
+    let (verdict, suffixes) = answer(&counted, "PF57");
+    assert_eq!(verdict, "fail", "a suffix that nobody can verify");
+    // The system's own accounts, which have no principal name, are not counted.
+    assert_eq!(suffixes, "600 under contoso.com, 10 under corp.local");
+    let unread = ask(None, &["--as", "nobody"], "");
+    assert_eq!(
+        answer(&unread, "PF58").0,
+        "cannot-tell",
+        "{}",
+        text(&unread)
+    );
+
     // The rights of replication: none at first; one alone, and one that is meant for objects below, are not both; what a
     // group holds, its members hold.
     let rights = || answer(&ask(Some(&authority), &first, password), "PF54");

@@ -8,7 +8,7 @@ use protocol::task::{Page, TaskText};
 use protocol::{DomainName, GmsaName, Timestamp};
 
 use crate::directory;
-use crate::op::{DirectoryAccount, DirectoryEntry, Scope, Search};
+use crate::op::{Census, Counted, DirectoryAccount, DirectoryEntry, Scope, Search};
 use crate::procedure::{Cx, Flow, Reading};
 use crate::step::facts;
 
@@ -296,6 +296,19 @@ impl Directory {
                 .filter(|(_, right)| !directory::holds(&entries, &identifiers, right));
             Ok(lacking.map(|(name, _)| name).collect())
         }))
+    }
+
+    /// Counts the domain's users, groups and contacts, up to one more than `most` (PF57, PF58).
+    ///
+    /// # Errors
+    /// While the outcome is missing.
+    pub fn census(&self, most: u64, cx: &mut Cx<'_>) -> Flow<Reading<Counted>> {
+        cx.census(Census {
+            server: self.root.server.clone(),
+            account: self.account.clone(),
+            base: self.root.domain.clone(),
+            most: most + 1,
+        })
     }
 
     /// Whether the recycle bin is on (PF59 [K]).

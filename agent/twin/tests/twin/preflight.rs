@@ -84,6 +84,7 @@ fn preflight(product: Product, sign_in: SignIn, present: bool) -> Step {
         sign_in,
         domains: vec![domain()],
         gmsa: Some("svcEntraSync$".parse().unwrap()),
+        census: true,
         may_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
     })
@@ -161,6 +162,13 @@ const TABLE: &[(Fault, &str, Product)] = &[
     (Fault::GmsaNotAllowed, "PF51", Product::ProvisioningAgent),
     (Fault::MachineProxyDiffers, "PF31", Product::Connect),
     (Fault::WebServiceRefused, "PF32", Product::Connect),
+    (
+        Fault::SuffixUnverifiable,
+        "PF57",
+        Product::ProvisioningAgent,
+    ),
+    (Fault::DomainTooLarge, "PF58", Product::ProvisioningAgent),
+    (Fault::DomainTooLarge, "PF58", Product::Connect),
     (Fault::GmsaRc4Only, "PF52", Product::ProvisioningAgent),
     (Fault::DottedNetbios, "PF55", Product::Connect),
     (Fault::DisjointName, "PF56", Product::Connect),

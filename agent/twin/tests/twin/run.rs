@@ -41,6 +41,7 @@ fn preflight(product: Product, sign_in: SignIn, may_fix: Vec<Fix>) -> Step {
         sign_in,
         domains: domains(DirectoryRights::Handover),
         gmsa: Some("svcEntraSync$".parse().unwrap()),
+        census: true,
         may_fix,
         options: protocol::ServiceOptions::default(),
     })

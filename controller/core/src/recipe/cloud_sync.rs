@@ -62,9 +62,10 @@ pub fn answer(
         .is_some_and(|agent| agent.is_configured() && agent.tenant.as_ref() == Some(&tenant.id));
     let gmsa = service_account(topology, group, &home);
     let served = served(topology, group);
-    let preflight = |sign_in| {
+    // What the domains hold was counted before the setup: a later phase does not count it again.
+    let preflight = |phase| {
         let mut preflight = readiness_of(topology, group, tenant, host, facts, &home);
-        preflight.sign_in = sign_in;
+        preflight.census &= phase == Phase::Prepare;
         preflight.may_fix = group.may_fix.iter().copied().collect();
         Step::Preflight(preflight)
     };
@@ -102,7 +103,7 @@ pub fn answer(
             phase: Phase::Prepare,
             steps: [
                 vec![
-                    preflight(tenant.sign_in),
+                    preflight(Phase::Prepare),
                     Step::InstallProvisioningAgent(install),
                 ],
                 // The file that they stand in is laid down by the setup, and an old one forgets them in an update.
@@ -136,7 +137,7 @@ pub fn answer(
     {
         phases.push(PhaseWork {
             phase: Phase::Prepare,
-            steps: [vec![preflight(tenant.sign_in)], options].concat(),
+            steps: [vec![preflight(Phase::Prepare)], options].concat(),
             artifacts: Vec::new(),
         });
         why.push(match lacking {
@@ -167,7 +168,7 @@ pub fn answer(
         phases.push(PhaseWork {
             phase: Phase::Register,
             // Days may lie between two phases: each looks before it changes something (G8).
-            steps: vec![preflight(tenant.sign_in), step],
+            steps: vec![preflight(Phase::Register), step],
             artifacts: Vec::new(),
         });
     }
@@ -180,7 +181,7 @@ pub fn answer(
             phases.push(PhaseWork {
                 phase: Phase::Register,
                 steps: vec![
-                    preflight(tenant.sign_in),
+                    preflight(Phase::Register),
                     Step::AddDomains(AddDomains {
                         tenant: tenant.id.clone(),
                         sign_in: tenant.sign_in,
@@ -493,6 +494,7 @@ fn readiness_of(
         sign_in: tenant.sign_in,
         domains: served(topology, group),
         gmsa: service_account(topology, group, home),
+        census: facts.provisioning_agent.is_none(),
         may_fix: Vec::new(),
         options: group.options.clone(),
     }

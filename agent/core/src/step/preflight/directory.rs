@@ -1,14 +1,14 @@
 //! Probes of the domains: found, reached, and what their controllers say. Questions that need an account are asked as the
 //! server's own; what it may not read is *cannot tell* and warns, since a domain's administrator can answer it.
 
-use protocol::event::{Finding, Verdict};
+use protocol::event::{Finding, Severity, Verdict};
 use protocol::step::{DirectoryRights, Preflight, Product, ServedDomain};
 use protocol::{DomainName, GmsaName, TargetId};
 
 use super::host::Report;
 use super::{network, or_absent};
 use crate::catalogue::{self, Probe};
-use crate::op::DirectoryAccount;
+use crate::op::{Counted, DirectoryAccount};
 use crate::procedure::{Cx, Flow};
 use crate::step::directory::{Directory, Root, root};
 use crate::step::rights;
@@ -29,6 +29,9 @@ pub(super) fn check(
         let directory = controller(preflight.product, domain, cx, &mut about)?;
         if let Some(directory) = &directory {
             forest(preflight.product, domain, directory, cx, &mut about)?;
+            if preflight.census {
+                size(preflight.product, directory, cx, &mut about)?;
+            }
             if home
                 .as_ref()
                 .is_ok_and(|home| home.as_ref() == Some(&domain.name))
@@ -115,6 +118,7 @@ pub(super) fn survey(
         directory.account = account.clone();
         forest(product, domain, &directory, cx, findings)?;
         if product == Product::ProvisioningAgent {
+            size(product, &directory, cx, findings)?;
             root_key(&directory, cx, findings)?;
             if let Some((name, host)) = gmsa {
                 membership(name, host, &directory, cx, findings)?;
@@ -221,7 +225,7 @@ fn controller(
     };
     let mut finding = catalogue::PF25.judge_gently(read_only, show, |read_only| !read_only);
     if product == Product::ProvisioningAgent {
-        finding.severity = finding.severity.min(protocol::event::Severity::Warn);
+        finding.severity = finding.severity.min(Severity::Warn);
     }
     findings.push(finding);
     Ok(root.ok().map(|root| Directory {
@@ -275,6 +279,85 @@ fn forest(
         }
     }
     Ok(())
+}
+
+/// What cloud sync supports of one domain, and what LocalDB holds for Connect, in objects (1.10, 2.7 [P]).
+const SUPPORTED: u64 = 150_000;
+const LOCAL_DB: u64 = 100_000;
+
+/// How many objects the domain holds (PF58), and under which suffixes its users are (PF57).
+fn size(
+    product: Product,
+    directory: &Directory,
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<()> {
+    let limit = match product {
+        Product::ProvisioningAgent => SUPPORTED,
+        Product::Connect => LOCAL_DB,
+    };
+    // An account that is shown nothing has not counted nothing.
+    let counted = directory.census(limit, cx)?.and_then(|counted| {
+        if counted.users == 0 {
+            return Err("this account is shown no users, or there are none".to_owned());
+        }
+        Ok(counted)
+    });
+    let objects = counted.clone();
+    let show = |counted: &Counted| {
+        let more = if counted.whole { "" } else { " or more" };
+        format!("{}{more}", counted.objects)
+    };
+    let mut finding =
+        catalogue::PF58.judge_gently(objects, show, |counted| counted.objects <= limit);
+    if product == Product::Connect {
+        finding.severity = Severity::Warn;
+        "100000 at most, which LocalDB holds".clone_into(&mut finding.wanted);
+        if finding.verdict != Verdict::Pass {
+            "use a full SQL Server: choose it at the wizard's page on required components"
+                .clone_into(&mut finding.fix);
+        }
+    }
+    findings.push(finding);
+    let show = |counted: &Counted| {
+        let mut rows: Vec<(&String, &u64)> = counted.suffixes.iter().collect();
+        rows.sort_by_key(|(suffix, users)| (std::cmp::Reverse(**users), suffix.as_str()));
+        let more = rows.len().saturating_sub(SHOWN);
+        let mut shown: Vec<String> = rows.into_iter().take(SHOWN).map(suffix).collect();
+        if more > 0 {
+            shown.push(format!("{more} more suffixes"));
+        }
+        shown.join(", ")
+    };
+    let fine = |counted: &Counted| {
+        counted
+            .suffixes
+            .keys()
+            .all(|suffix| may_be_verified(suffix))
+    };
+    findings.push(catalogue::PF57.judge(counted, show, fine));
+    Ok(())
+}
+
+/// Suffixes that a finding shows at most.
+const SHOWN: usize = 8;
+
+fn suffix((suffix, users): (&String, &u64)) -> String {
+    let suffix = match suffix.as_str() {
+        "" => "no user principal name",
+        suffix => suffix,
+    };
+    format!("{users} under {suffix}")
+}
+
+/// Whether a suffix can be a verified domain at all: one label alone, and names that no registry gives out, cannot.
+fn may_be_verified(suffix: &str) -> bool {
+    const PRIVATE: [&str; 9] = [
+        "local", "lan", "internal", "intranet", "corp", "home", "test", "example", "invalid",
+    ];
+    suffix
+        .rsplit_once('.')
+        .is_some_and(|(_, top)| !PRIVATE.contains(&top))
 }
 
 /// Windows Server 2012 and later; a controller that is not Windows names itself otherwise and is taken at its schema.
