@@ -17,7 +17,9 @@ use protocol::signed::{ArtifactKind, ArtifactRef};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 use windows_registry::{LOCAL_MACHINE, Type};
-use windows_service::service::{ServiceAccess, ServiceStartType, ServiceState as WindowsState};
+use windows_service::service::{
+    Service as WindowsService, ServiceAccess, ServiceStartType, ServiceState as WindowsState,
+};
 use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
 use windows_sys::Win32::Foundation::{CloseHandle, FILETIME, HANDLE, WAIT_TIMEOUT};
 use windows_sys::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
@@ -559,16 +561,23 @@ fn manager() -> Result<ServiceManager, String> {
         .map_err(|error| error.to_string())
 }
 
-fn service(name: &str) -> Result<Option<Service>, String> {
-    let access = ServiceAccess::QUERY_STATUS | ServiceAccess::QUERY_CONFIG;
-    let service = match manager()?.open_service(name, access) {
-        Ok(service) => service,
+/// Opens a service; `None` where there is none of that name.
+fn open(name: &str, access: ServiceAccess) -> Result<Option<WindowsService>, String> {
+    match manager()?.open_service(name, access) {
+        Ok(service) => Ok(Some(service)),
         Err(windows_service::Error::Winapi(error))
             if error.raw_os_error() == Some(NO_SUCH_SERVICE) =>
         {
-            return Ok(None);
+            Ok(None)
         }
-        Err(error) => return Err(error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn service(name: &str) -> Result<Option<Service>, String> {
+    let access = ServiceAccess::QUERY_STATUS | ServiceAccess::QUERY_CONFIG;
+    let Some(service) = open(name, access)? else {
+        return Ok(None);
     };
     let status = service.query_status().map_err(|error| error.to_string())?;
     let config = service.query_config().map_err(|error| error.to_string())?;
@@ -629,8 +638,8 @@ async fn restart(name: &str) -> Result<(), String> {
 }
 
 fn current(name: &str) -> Result<WindowsState, String> {
-    let service = manager()?.open_service(name, ServiceAccess::QUERY_STATUS);
-    let service = service.map_err(|error| error.to_string())?;
+    let service = open(name, ServiceAccess::QUERY_STATUS)?;
+    let service = service.ok_or_else(|| format!("there is no service {name}"))?;
     let status = service.query_status().map_err(|error| error.to_string())?;
     Ok(status.current_state)
 }
@@ -653,14 +662,8 @@ async fn await_state(
 fn service_age(name: &str) -> Result<Option<Duration>, String> {
     /// From the beginning of Windows' times to that of Unix, in seconds.
     const BETWEEN: u64 = 11_644_473_600;
-    let service = match manager()?.open_service(name, ServiceAccess::QUERY_STATUS) {
-        Ok(service) => service,
-        Err(windows_service::Error::Winapi(error))
-            if error.raw_os_error() == Some(NO_SUCH_SERVICE) =>
-        {
-            return Ok(None);
-        }
-        Err(error) => return Err(error.to_string()),
+    let Some(service) = open(name, ServiceAccess::QUERY_STATUS)? else {
+        return Ok(None);
     };
     let status = service.query_status().map_err(|error| error.to_string())?;
     let Some(pid) = status.process_id.filter(|pid| *pid != 0) else {
