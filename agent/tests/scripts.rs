@@ -101,6 +101,12 @@ const CMDLETS: &[(&str, &[&str], &str)] = &[
         &["-FilterHashtable", "-MaxEvents"],
         "product facts PV08; Windows",
     ),
+    (
+        "Export-AADCloudSyncToolsLogs",
+        &["-SkipVerboseTrace", "-OutputPath"],
+        "product facts 1.9 [P]; name and form of what it makes unverified",
+    ),
+    ("Get-FileHash", &["-Path", "-Algorithm"], "Windows"),
     ("Get-Item", &["-Path"], "Windows"),
     (
         "Get-ChildItem",

@@ -354,6 +354,7 @@ impl Demo {
                 text: estate::POLICY.to_owned(),
             }),
             purpose: controller_core::plan::Purpose::Install,
+            only: BTreeSet::new(),
             active: None,
             off: None,
         }

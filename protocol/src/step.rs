@@ -465,6 +465,14 @@ pub struct DiscoverServers {
     pub accounts: Vec<GmsaName>,
 }
 
+/// Has the provisioning agent's own tools collect its logs into a file that stays on the server (facts 1.9).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectSupport {
+    /// Tenant that it must be registered with.
+    pub tenant: TenantId,
+}
+
 /// One step of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
@@ -510,6 +518,8 @@ pub enum Step {
     RemoveProvisioningAgent(RemoveProvisioningAgent),
     /// Verifies that the provisioning agent is gone.
     VerifyProvisioningAgentRemoved(VerifyProvisioningAgentRemoved),
+    /// Collects the provisioning agent's logs on the server.
+    CollectSupport(CollectSupport),
 }
 
 impl Step {
@@ -522,6 +532,7 @@ impl Step {
             Self::AddDomains(add) => Some(&add.tenant),
             Self::GuideProvisioningAgent(guide) => Some(&guide.tenant),
             Self::VerifyProvisioningAgent(verify) => Some(&verify.tenant),
+            Self::CollectSupport(support) => Some(&support.tenant),
             Self::RemoveProvisioningAgent(remove) => Some(&remove.tenant),
             Self::ReportFacts
             | Self::DiscoverServers(_)
@@ -562,12 +573,13 @@ impl Step {
             | Self::GuideConnectRemoval(_)
             | Self::VerifyConnectRemoved
             | Self::RemoveProvisioningAgent(_)
+            | Self::CollectSupport(_)
             | Self::VerifyProvisioningAgentRemoved(_) => None,
         }
     }
 
     /// Every kind that this version knows, as the manifest spells it.
-    pub const KINDS: [&'static str; 18] = [
+    pub const KINDS: [&'static str; 19] = [
         "report-facts",
         "preflight",
         "install-provisioning-agent",
@@ -586,6 +598,7 @@ impl Step {
         "guide-connect-removal",
         "verify-connect-removed",
         "discover-servers",
+        "collect-support",
     ];
 
     /// The kind, as the manifest spells it.
@@ -610,6 +623,7 @@ impl Step {
             Self::GuideConnectRemoval(_) => Self::KINDS[15],
             Self::VerifyConnectRemoved => Self::KINDS[16],
             Self::DiscoverServers(_) => Self::KINDS[17],
+            Self::CollectSupport(_) => Self::KINDS[18],
         }
     }
 
@@ -636,6 +650,7 @@ impl Step {
             Self::VerifyConnectRemoved => "verify that Connect is gone",
             Self::RemoveProvisioningAgent(_) => "remove provisioning agent",
             Self::VerifyProvisioningAgentRemoved(_) => "verify that the provisioning agent is gone",
+            Self::CollectSupport(_) => "collect the provisioning agent's logs",
         }
     }
 
@@ -655,6 +670,7 @@ impl Step {
             Self::InstallProvisioningAgent(_)
             | Self::StageConnect(_)
             | Self::ReviewConnectExports(_)
+            | Self::CollectSupport(_)
             | Self::RemoveProvisioningAgent(_) => 60,
             Self::RegisterProvisioningAgent(_)
             | Self::AddDomains(_)
@@ -675,6 +691,7 @@ impl Step {
             | Self::VerifyConnect(_)
             | Self::ReviewConnectExports(_)
             | Self::VerifyConnectRemoved
+            | Self::CollectSupport(_)
             | Self::VerifyProvisioningAgentRemoved(_) => true,
             Self::Preflight(preflight) => preflight.may_fix.is_empty(),
             Self::InstallProvisioningAgent(_)

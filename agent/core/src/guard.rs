@@ -162,6 +162,7 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         | Step::GuideConnectRemoval(_)
         | Step::VerifyConnectRemoved
         | Step::RemoveProvisioningAgent(_)
+        | Step::CollectSupport(_)
         | Step::VerifyProvisioningAgentRemoved(_) => 0,
     };
     match manifest
@@ -198,6 +199,7 @@ fn artifacts_fit(manifest: &Manifest) -> Result<(), Refusal> {
             | Step::GuideConnectRemoval(_)
             | Step::VerifyConnectRemoved
             | Step::RemoveProvisioningAgent(_)
+            | Step::CollectSupport(_)
             | Step::VerifyProvisioningAgentRemoved(_) => continue,
         };
         let named = manifest

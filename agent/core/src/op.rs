@@ -50,6 +50,8 @@ pub enum Script {
     InspectConnect,
     /// Counts the errors in the event log of the provisioning agent.
     ReadAgentEvents,
+    /// Has the provisioning agent's own tools collect its logs.
+    CollectSupport,
 }
 
 /// A log that an installer writes; the executor knows where.

@@ -5,6 +5,9 @@
 use protocol::TenantId;
 use protocol::step::{Cloud, Product};
 
+/// Folder of the agent's tools module, within the install folder (1.3 [P]).
+pub const AGENT_TOOLS: &str = r"Utility\AADCloudSyncTools";
+
 /// Registry key of the provisioning agent (1.3 [P]).
 pub const AGENT_KEY: &str =
     r"SOFTWARE\Microsoft\Azure AD Connect Agents\Azure AD Connect Provisioning Agent";

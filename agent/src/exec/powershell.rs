@@ -41,6 +41,7 @@ pub const fn text(script: Script) -> &'static str {
         Script::ReviewConnectExports => with_prelude!("review-connect-exports"),
         Script::InspectConnect => with_prelude!("inspect-connect"),
         Script::ReadAgentEvents => with_prelude!("read-agent-events"),
+        Script::CollectSupport => with_prelude!("collect-support"),
     }
 }
 
@@ -57,6 +58,9 @@ pub fn input(script: Script, parameters: &Value, folder: &str, secrets: &Secrets
     let mut input = parameters.clone();
     if script == Script::ConfigureProvisioningAgent {
         input["module"] = json!(agent_core::step::facts::join(folder, product::AGENT_MODULE));
+    }
+    if script == Script::CollectSupport {
+        input["tools"] = json!(agent_core::step::facts::join(folder, product::AGENT_TOOLS));
     }
     if !secrets.is_empty() {
         let secret = |(kind, secret): (&SecretKind, &protocol::secret::Secret)| {
@@ -237,13 +241,14 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
 mod tests {
     use super::*;
 
-    const ALL: [&str; 6] = [
+    const ALL: [&str; 7] = [
         text(Script::InspectHost),
         text(Script::ConfigureProvisioningAgent),
         text(Script::ReadConnectScheduler),
         text(Script::ReviewConnectExports),
         text(Script::InspectConnect),
         text(Script::ReadAgentEvents),
+        text(Script::CollectSupport),
     ];
 
     #[test]

@@ -198,11 +198,13 @@ pub enum Fault {
     DomainTooLarge,
     /// Users have suffixes that can be no verified domain (PF57).
     SuffixUnverifiable,
+    /// The tools of the provisioning agent are not there (1.9).
+    ToolsMissing,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 96] = [
+    pub const ALL: [Self; 97] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -299,5 +301,6 @@ impl Fault {
         Self::WizardTraceErrors,
         Self::DomainTooLarge,
         Self::SuffixUnverifiable,
+        Self::ToolsMissing,
     ];
 }

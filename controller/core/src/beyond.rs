@@ -34,6 +34,68 @@ pub struct Beyond {
     pub directories: Directories,
 }
 
+/// How a server that something names stands here. In the order in which they are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Standing {
+    /// Nobody here knows it.
+    #[serde(rename = "unknown")]
+    Unknown,
+    /// The topology names it, and it was never enrolled.
+    #[serde(rename = "not enrolled")]
+    NotEnrolled,
+    /// It is enrolled and has no session.
+    #[serde(rename = "silent")]
+    Silent,
+    /// It is enrolled and has a session.
+    #[serde(rename = "known")]
+    Known,
+}
+
+impl Standing {
+    /// As it is shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::NotEnrolled => "not enrolled",
+            Self::Silent => "silent",
+            Self::Known => "known",
+        }
+    }
+}
+
+/// A server that something names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// Its name, as whoever names it has it.
+    pub name: String,
+    /// How it stands here.
+    pub state: Standing,
+    /// What names it, a sentence each.
+    pub named_by: Vec<String>,
+}
+
+/// Adds the servers that a topology names, each with its group or entry. What is written and was never enrolled is known by
+/// name alone.
+pub fn add_written<'a>(
+    servers: &mut Vec<Named>,
+    written: impl IntoIterator<Item = (&'a TargetId, &'a str)>,
+) {
+    for (target, lane) in written {
+        let own = servers.iter_mut().find(|row| row.name == target.as_str());
+        match own {
+            Some(row) if row.state == Standing::Unknown => row.state = Standing::NotEnrolled,
+            Some(_) => {}
+            None => servers.push(Named {
+                name: target.to_string(),
+                state: Standing::NotEnrolled,
+                named_by: vec![format!("the topology: {lane}")],
+            }),
+        }
+    }
+    servers.sort_by_key(|row| row.state);
+}
+
 /// Whether a name of a directory or a tenant is that server: the whole name, or its first label where there is no more. A
 /// NetBIOS name has the first 15 signs of it ([K]).
 #[must_use]
@@ -67,6 +129,54 @@ impl Beyond {
             }
         }
         self.tenants.insert(seen.observation.tenant.clone(), seen);
+    }
+
+    /// Every server that an enrollment, a directory or a tenant names: those that nobody knows here first, then by name.
+    #[must_use]
+    pub fn named(
+        &self,
+        enrolled: &[&TargetId],
+        connected: impl Fn(&TargetId) -> bool,
+    ) -> Vec<Named> {
+        let mut named: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for target in enrolled {
+            named.entry(target.to_string()).or_default();
+        }
+        // One server may be named in full here and shortly there.
+        let mut name = |name: &str, how: String| {
+            let own = enrolled.iter().find(|target| is(name, target));
+            let name = own.map_or_else(|| name.to_lowercase(), ToString::to_string);
+            named.entry(name).or_default().push(how);
+        };
+        for (domain, seen) in &self.directories {
+            for server in &seen.servers {
+                let product = server.product.as_str();
+                let how = format!("{product}: {} in {domain}", server.source);
+                name(&server.name, how);
+            }
+        }
+        for (tenant, seen) in &self.tenants {
+            for agent in seen.observation.agents.seen().into_iter().flatten() {
+                let how = format!("provisioning agent: {} in tenant {tenant}", agent.status);
+                name(&agent.machine, how);
+            }
+        }
+        let row = |(name, named_by): (String, Vec<String>)| {
+            let target = enrolled.iter().find(|target| target.as_str() == name);
+            let state = match target {
+                None => Standing::Unknown,
+                Some(target) if connected(target) => Standing::Known,
+                Some(_) => Standing::Silent,
+            };
+            Named {
+                name,
+                state,
+                named_by,
+            }
+        };
+        let mut servers: Vec<Named> = named.into_iter().map(row).collect();
+        servers.sort_by_key(|row| row.state);
+        servers
     }
 
     /// Servers that the directories of these forests name as Connect servers and that are none of those: each with what shows
@@ -103,5 +213,64 @@ mod tests {
         let long: TargetId = "amsterdam-sync-01.a.test".parse().unwrap();
         assert!(is("AMSTERDAM-SYNC-", &long) && is("amsterdam-sync-01", &long));
         assert!(!is("amsterdam-sync", &long));
+    }
+
+    #[test]
+    fn one_server_is_one_row_however_it_is_named_and_those_that_nobody_knows_come_first() {
+        let [s1, s2, s3]: [TargetId; 3] =
+            ["s1.a.test", "s2.a.test", "s3.a.test"].map(|name| name.parse().unwrap());
+        let server = |name: &str, product| DiscoveredServer {
+            name: name.to_owned(),
+            product,
+            source: "a description".to_owned(),
+        };
+        let seen = DirectorySeen {
+            at: Timestamp::from_millis(0),
+            by: s1.clone(),
+            servers: vec![
+                server("S1", Product::ProvisioningAgent),
+                server("s1.a.test", Product::Connect),
+                server("OLD-99", Product::Connect),
+                server("s3.a.test", Product::Connect),
+            ],
+            unread: Vec::new(),
+        };
+        let beyond = Beyond {
+            tenants: Tenants::new(),
+            directories: [("a.test".parse().unwrap(), seen)].into(),
+        };
+        let mut rows = beyond.named(&[&s1, &s2], |target| *target == s1);
+        let names = |rows: &[Named]| -> Vec<(String, Standing)> {
+            rows.iter()
+                .map(|row| (row.name.clone(), row.state))
+                .collect()
+        };
+        let row = |name: &str, state| (name.to_owned(), state);
+        assert_eq!(
+            names(&rows),
+            [
+                row("old-99", Standing::Unknown),
+                row("s3.a.test", Standing::Unknown),
+                row("s2.a.test", Standing::Silent),
+                row("s1.a.test", Standing::Known),
+            ]
+        );
+        assert_eq!(rows[3].named_by.len(), 2, "{:?}", rows[3]);
+        // What is written is not unknown; what is enrolled stays as it is.
+        let s4: TargetId = "s4.a.test".parse().unwrap();
+        add_written(
+            &mut rows,
+            [(&s1, "agents a"), (&s3, "connect a"), (&s4, "agents a")],
+        );
+        assert_eq!(
+            names(&rows),
+            [
+                row("old-99", Standing::Unknown),
+                row("s3.a.test", Standing::NotEnrolled),
+                row("s4.a.test", Standing::NotEnrolled),
+                row("s2.a.test", Standing::Silent),
+                row("s1.a.test", Standing::Known),
+            ]
+        );
     }
 }

@@ -50,8 +50,11 @@ pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
         };
         let newest = fleet.rollouts().iter().rev().find_map(|(id, rollout)| {
             let work = rollout.work.get(target)?;
-            (!matches!(rollout.plan.kind, Kind::Preflight | Kind::Discover))
-                .then_some((id, rollout, work))
+            (!matches!(
+                rollout.plan.kind,
+                Kind::Preflight | Kind::Discover | Kind::Support
+            ))
+            .then_some((id, rollout, work))
         });
         let Some((rollout, left, work)) = newest else {
             continue;

@@ -155,6 +155,20 @@ pub(crate) enum Verb {
         #[command(flatten)]
         json: Json,
     },
+    /// Has the product's own tools collect the logs of provisioning agents into a file on each server, and says where it lies.
+    /// People's data are in it: it stays there, for an administrator of the server to fetch. Changes nothing of the product.
+    ///
+    /// Example: entrain support --server ams-sync-01.corp.contoso.com topology.toml
+    Support {
+        /// A server; may be given several times. Without one, every server of the topology.
+        #[arg(long)]
+        server: Vec<TargetId>,
+        /// Topology: a TOML file, or a folder of them.
+        #[arg(default_value = "topology.toml")]
+        topology: PathBuf,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Prints what a domain's administrator runs on their own workstation, so that no credential reaches Entrain. Needs no
     /// running controller.
     ///
@@ -596,6 +610,7 @@ mod tests {
         "logs",
         "plan",
         "preflight",
+        "support",
         "rehearse",
         "status",
         "secret list",

@@ -1,14 +1,12 @@
 //! `entrain discover`: has a server of each domain ask its directory, then lists every server that anything names.
 
-use std::collections::BTreeMap;
-
+use controller_core::beyond::{self, Standing};
 use controller_core::plan::Plan;
-use protocol::TargetId;
 
 use crate::cli::output::{self, table};
 use crate::cli::{exit, readiness};
 use crate::http::client::Client;
-use crate::http::types::{Discovered, DiscoveredRow, Planned};
+use crate::http::types::{Discovered, Planned};
 
 pub(super) async fn run(client: &Client, planned: &Planned, json: bool) -> anyhow::Result<u8> {
     let Some(plan) = planned.plan else {
@@ -30,28 +28,13 @@ pub(super) async fn run(client: &Client, planned: &Planned, json: bool) -> anyho
     }
     let mut found: Discovered = client.get("/v1/discovered").await?;
     found.unread.extend(silent);
-    // What is written and was never enrolled is known by name alone.
-    let written: BTreeMap<&TargetId, &str> = stored
-        .targets
+    let written = stored.targets.iter();
+    let written = written.map(|(target, part)| (target, part.lane.as_str()));
+    beyond::add_written(&mut found.servers, written);
+    let unknown = found
+        .servers
         .iter()
-        .map(|(target, part)| (target, part.lane.as_str()))
-        .collect();
-    for (target, lane) in written {
-        match found
-            .servers
-            .iter_mut()
-            .find(|row| row.name == target.as_str())
-        {
-            Some(row) if row.state == "unknown" => "not enrolled".clone_into(&mut row.state),
-            Some(_) => {}
-            None => found.servers.push(DiscoveredRow {
-                name: target.to_string(),
-                state: "not enrolled".to_owned(),
-                named_by: vec![format!("the topology: {lane}")],
-            }),
-        }
-    }
-    let unknown = found.servers.iter().any(|row| row.state == "unknown");
+        .any(|row| row.state == Standing::Unknown);
     if json {
         output::json(&found)?;
     } else {
@@ -64,7 +47,10 @@ fn print(found: &Discovered) {
     let rows: Vec<Vec<String>> = found
         .servers
         .iter()
-        .map(|row| vec![row.name.clone(), row.state.clone(), row.named_by.join("; ")])
+        .map(|row| {
+            let state = row.state.as_str().to_owned();
+            vec![row.name.clone(), state, row.named_by.join("; ")]
+        })
         .collect();
     output::print(&table(&["SERVER", "", "NAMED BY"], &rows));
     for (domain, at, by) in &found.asked {

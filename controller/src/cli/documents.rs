@@ -1,5 +1,6 @@
 //! The documents of an operator: topology and policy, checked, planned, and handed over.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -57,6 +58,7 @@ pub(super) fn ask(documents: &Documents, purpose: Purpose) -> anyhow::Result<Pla
         topology: read_topology(&documents.topology)?,
         policy,
         purpose,
+        only: BTreeSet::new(),
         active: None,
         off: None,
     })

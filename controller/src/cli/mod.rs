@@ -13,6 +13,7 @@ mod readiness;
 mod rollouts;
 mod secret;
 mod status;
+mod support;
 mod tenant;
 mod verbs;
 mod watch;

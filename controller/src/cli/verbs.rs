@@ -21,7 +21,7 @@ use crate::cli::people::{secrets, tasks};
 use crate::cli::rollouts::{code, ended, newest, order};
 use crate::cli::status::{doctor, drift, explain, status, versions};
 use crate::cli::tenant::tenant;
-use crate::cli::{Show, discover, exit, follow, output, readiness};
+use crate::cli::{Show, discover, exit, follow, output, readiness, support};
 use crate::http::client::Client;
 use crate::http::types::{
     Applied, ApplyAsk, BackupAsk, Done, FreezeAsk, Planned, RehearseAsk, Rehearsed,
@@ -115,6 +115,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             }
             discover::run(&client, &planned, json.json).await
         }
+        Verb::Support {
+            server,
+            topology,
+            json,
+        } => support::run(&client, server, topology, json.json).await,
         Verb::Rehearse {
             plan,
             courses,

@@ -115,6 +115,11 @@ pub(super) async fn plan(
             };
             return drop(answer.send(Ok(none)));
         }
+        let targets = read.topology.targets();
+        if let Some(stranger) = ask.only.iter().find(|one| !targets.contains(*one)) {
+            let why = format!("{stranger} is no server of this topology; name one that is");
+            return drop(answer.send(Err(Problem::Refused(why))));
+        }
         let artifacts = core.roster.newest();
         let inputs = Inputs {
             topology: &read.topology,
@@ -123,6 +128,7 @@ pub(super) async fn plan(
             artifacts: &artifacts,
             beyond: core.fleet.beyond(),
             purpose: ask.purpose,
+            only: &ask.only,
         };
         let here = |off: &TargetId| core.live.connected.contains(off);
         let plan = match (&ask.active, &ask.off) {

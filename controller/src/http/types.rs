@@ -1,8 +1,9 @@
 //! What the API takes and gives, as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use agent_twin::Fault;
+use controller_core::beyond::Named;
 use controller_core::fleet::{RolloutView, Stopped};
 use controller_core::plan::Purpose;
 use controller_core::record::Order;
@@ -34,22 +35,11 @@ pub struct FreezeAsk {
     pub why: String,
 }
 
-/// A server that something names: an agent's enrollment, a directory, or a tenant.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DiscoveredRow {
-    /// Its name, as whoever names it has it.
-    pub name: String,
-    /// `known`, `silent` or `unknown`.
-    pub state: String,
-    /// What names it, a sentence each.
-    pub named_by: Vec<String>,
-}
-
 /// Everything that is named anywhere.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Discovered {
     /// Servers, those that nobody knows here first.
-    pub servers: Vec<DiscoveredRow>,
+    pub servers: Vec<Named>,
     /// What could not be read, by domain.
     pub unread: Vec<String>,
     /// When each domain's directory was asked last, and by which server.
@@ -88,6 +78,9 @@ pub struct PlanAsk {
     pub policy: Option<Text>,
     /// What the plan is for.
     pub purpose: Purpose,
+    /// Servers that it is about; empty for all.
+    #[serde(default)]
+    pub only: BTreeSet<TargetId>,
     /// The Connect server that is to become the active one: the plan is for that alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<TargetId>,

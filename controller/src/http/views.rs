@@ -11,7 +11,6 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use controller_core::beyond::is;
 use controller_core::drift::{self, DriftRow};
 use controller_core::fleet::{RolloutView, TaskView, Why};
 use controller_core::plan::Plan;
@@ -26,8 +25,8 @@ use serde::Deserialize;
 use crate::driver::Core;
 use crate::http::acts::find_plan;
 use crate::http::types::{
-    AgentRow, Agents, Artifacts, AskRow, Discovered, DiscoveredRow, Frame, LogRow, RehearseAsk,
-    Rehearsed, Status, TenantRow, VersionsSeen,
+    AgentRow, Agents, Artifacts, AskRow, Discovered, Frame, LogRow, RehearseAsk, Rehearsed, Status,
+    TenantRow, VersionsSeen,
 };
 use crate::http::{Answer, Api, Problem};
 
@@ -119,51 +118,8 @@ pub(super) async fn drift(State(api): State<Api>) -> Answer<Vec<DriftRow>> {
 pub(super) async fn discovered(State(api): State<Api>) -> Answer<Discovered> {
     let found = api.hub.read(|core, _| {
         let beyond = core.fleet.beyond();
-        let mut named: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let enrolled: Vec<&TargetId> = core.fleet.known().keys().collect();
-        for target in &enrolled {
-            named.entry(target.to_string()).or_default();
-        }
-        // One server may be named in full here and shortly there.
-        let mut name = |name: &str, how: String| {
-            let own = enrolled.iter().find(|target| is(name, target));
-            let name = own.map_or_else(|| name.to_lowercase(), ToString::to_string);
-            named.entry(name).or_default().push(how);
-        };
-        for (domain, seen) in &beyond.directories {
-            for server in &seen.servers {
-                let product = server.product.as_str();
-                name(
-                    &server.name,
-                    format!("{product}: {} in {domain}", server.source),
-                );
-            }
-        }
-        for (tenant, seen) in &beyond.tenants {
-            for agent in seen.observation.agents.seen().into_iter().flatten() {
-                let how = format!("provisioning agent: {} in tenant {tenant}", agent.status);
-                name(&agent.machine, how);
-            }
-        }
-        let row = |(name, named_by): (String, Vec<String>)| {
-            let target = enrolled.iter().find(|target| target.as_str() == name);
-            let state = match target {
-                None => "unknown",
-                Some(target) if core.live.connected.contains(*target) => "known",
-                Some(_) => "silent",
-            };
-            DiscoveredRow {
-                name,
-                state: state.to_owned(),
-                named_by,
-            }
-        };
-        let mut servers: Vec<DiscoveredRow> = named.into_iter().map(row).collect();
-        let place = |row: &DiscoveredRow| {
-            let states = ["unknown", "silent", "known"];
-            states.iter().position(|state| *state == row.state)
-        };
-        servers.sort_by_key(place);
+        let servers = beyond.named(&enrolled, |target| core.live.connected.contains(target));
         let directories = beyond.directories.iter();
         let unread = directories.clone().flat_map(|(domain, seen)| {
             seen.unread

@@ -1,6 +1,6 @@
 //! `entrain preflight` as its user sees it: every server is asked, nothing is changed, and the answers are signed.
 
-use agent_twin::Fault;
+use agent_twin::{Fault, Installed, Profile};
 use e2e::{World, server, text};
 
 const READY: &str = "sync-01.corp.contoso.com";
@@ -45,4 +45,67 @@ fn every_server_says_whether_it_is_ready_and_who_mends_what() {
     }
     let record = world.audit();
     assert_eq!(record.matches("run-finished").count(), 4, "signed receipts");
+}
+
+/// `entrain support`: logs are collected where an agent is registered, and whoever asks is told where they lie and what was not
+/// collected.
+#[test]
+fn logs_are_collected_on_their_servers_and_everyone_else_is_named() {
+    let mut world = World::new();
+    let registered = |name, faults: &[Fault]| Profile {
+        installed: Installed::ProvisioningAgent {
+            version: protocol::Version::new(1, 1, 2334, 0),
+            tenant: e2e::TENANT.parse().expect("an id"),
+        },
+        ..server(name, faults)
+    };
+    world.enroll(&[
+        registered(READY, &[]),
+        registered(SPOILED, &[Fault::ToolsMissing]),
+        server(UNKNOWN, &[]),
+    ]);
+    let topology = world.topology(&[READY, SPOILED, UNKNOWN]);
+    let one = world.entrain(&["support", "--server", READY, &topology]);
+    assert!(one.status.success(), "{}", text(&one));
+    let said = text(&one);
+    assert!(
+        said.contains("sync-01.corp.contoso.com: C:\\ProgramData\\Entrain\\support"),
+        "{said}"
+    );
+    assert!(
+        said.contains("3320 KiB, SHA-256 ") && !said.contains(SPOILED),
+        "{said}"
+    );
+
+    let all = world.entrain(&["support", &topology, "--json"]);
+    assert_eq!(all.status.code(), Some(3), "{}", text(&all));
+    let report: serde_json::Value =
+        serde_json::from_slice(&all.stdout).unwrap_or_else(|_| panic!("{}", text(&all)));
+    assert!(report["collected"][READY].is_string(), "{report}");
+    let why = |name: &str| {
+        report["not_collected"][name]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    assert!(
+        why(SPOILED).contains("AADCloudSyncTools was not loaded"),
+        "{report}"
+    );
+    assert!(
+        why(UNKNOWN).contains("no registered provisioning agent"),
+        "{report}"
+    );
+    assert!(
+        world.changes(READY).is_empty(),
+        "nothing of the product is changed"
+    );
+
+    let stranger = world.entrain(&["support", "--server", "s9.corp.contoso.com", &topology]);
+    assert!(!stranger.status.success());
+    assert!(
+        text(&stranger).contains("is no server of this topology"),
+        "{}",
+        text(&stranger)
+    );
 }

@@ -14,6 +14,7 @@ pub mod preflight;
 pub mod provisioning_agent;
 pub mod removal;
 mod rights;
+mod support;
 
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ pub fn perform(step: &Step, cx: &mut Cx<'_>) -> Flow<Complete> {
             ))
         }
         Step::DiscoverServers(discover) => discover::discover(discover, cx),
+        Step::CollectSupport(support) => support::collect(support, cx),
         Step::Preflight(preflight) => preflight::check(preflight, cx),
         Step::InstallProvisioningAgent(install) => provisioning_agent::install(install, cx),
         Step::SetProvisioningAgentOptions(set) => options::set(set, cx),

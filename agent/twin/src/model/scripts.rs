@@ -44,7 +44,21 @@ impl Twin {
             }
             Script::ReviewConnectExports => (self.pending_exports(), Duration::from_secs(90)),
             Script::InspectConnect => (self.inspect_connect(input), Duration::from_secs(8)),
+            Script::CollectSupport => (self.support(), Duration::from_secs(40)),
             Script::ReadAgentEvents => (self.agent_events(), Duration::from_secs(2)),
+        }
+    }
+
+    fn support(&self) -> Outcome {
+        if self.has(Fault::ToolsMissing) {
+            return Outcome::Failed(
+                "Import-Module: the specified module AADCloudSyncTools was not loaded".to_owned(),
+            );
+        }
+        let path = r"C:\ProgramData\Entrain\support\AADCloudSyncTools-logs.zip";
+        let digest = protocol::Digest::of(self.profile.target.as_str().as_bytes());
+        Outcome::Script {
+            lines: vec![json!({ "path": path, "bytes": 3_400_000, "sha256": digest.to_string() })],
         }
     }
 

@@ -324,6 +324,7 @@ fn no_fault_is_without_a_test() {
         Fault::AutoUpgradeSuspended,
         Fault::AutoUpgradeFailed,
         Fault::WizardTraceErrors,
+        Fault::ToolsMissing,
     ];
     for fault in Fault::ALL {
         let here = TABLE.iter().any(|(one, ..)| *one == fault);

@@ -11,7 +11,7 @@ use agent_core::run::Conclusion;
 use agent_twin::{Fault, Installed, Profile, Twin};
 use protocol::event::{Event, Finding, Severity, Verdict};
 use protocol::signed::Ending;
-use protocol::step::{Step, VerifyConnect};
+use protocol::step::{CollectSupport, Step, VerifyConnect};
 use protocol::{DomainName, Version};
 
 use crate::common::{drive_with, target, tenant};
@@ -170,5 +170,56 @@ fn what_the_module_does_not_tell_is_not_passed_and_stops_nothing() {
             );
             assert!(!finding.blocks(), "{id}");
         }
+    }
+}
+
+/// Logs are collected by the product's own tools, stay on the server, and are told by path, size and digest.
+#[test]
+fn logs_are_collected_where_the_agent_is_registered_and_stay_there() {
+    let server = |installed, faults: &[Fault]| {
+        Twin::new(Profile {
+            target: target(),
+            installed,
+            person: None,
+            faults: faults.iter().copied().collect(),
+        })
+    };
+    let version = Version::new(1, 1, 2334, 0);
+    let registered = |tenant| Installed::ProvisioningAgent { version, tenant };
+    let elsewhere = "77aa0000-0000-0000-0000-000000000000".parse().unwrap();
+    let steps = || vec![Step::CollectSupport(CollectSupport { tenant: tenant() })];
+
+    let (conclusion, ..) = drive_with(
+        steps(),
+        &mut server(registered(tenant()), &[]),
+        None,
+        "value",
+        |_, outcome| outcome,
+    );
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let summary = &conclusion.steps[0].summary;
+    assert!(
+        summary.starts_with(r"C:\ProgramData\Entrain\support\")
+            && summary.contains("3320 KiB, SHA-256 "),
+        "{summary}"
+    );
+
+    for (mut other, why) in [
+        (server(Installed::Nothing, &[]), "not on this server"),
+        (
+            server(Installed::Unregistered { version }, &[]),
+            "never registered",
+        ),
+        (server(registered(elsewhere), &[]), "another tenant"),
+        (
+            server(registered(tenant()), &[Fault::ToolsMissing]),
+            "AADCloudSyncTools was not loaded",
+        ),
+    ] {
+        let (conclusion, ..) = drive_with(steps(), &mut other, None, "value", |_, outcome| outcome);
+        let Ending::Failed(said) = &conclusion.ending else {
+            panic!("not failed: {conclusion:?}")
+        };
+        assert!(said.contains(why), "{said}");
     }
 }

@@ -16,7 +16,7 @@ use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan};
 use crate::policy::{Policy, Selector};
 use crate::recipe::discover::Askers;
 use crate::recipe::{
-    Answer, Artifacts, PhaseWork, cloud_sync, connect, connect_removal, discover, removal,
+    Answer, Artifacts, PhaseWork, cloud_sync, connect, connect_removal, discover, removal, support,
 };
 use crate::tenant::{Suffix, Tenants};
 use crate::topology::{Change, ConnectEntry, Tenant, Topology};
@@ -33,6 +33,8 @@ pub enum Purpose {
     Preflight,
     /// Ask each domain's directory for servers, and change nothing.
     Discover,
+    /// Collect logs for whoever supports the products, and change nothing.
+    Support,
 }
 
 /// Everything that a plan reads.
@@ -50,6 +52,16 @@ pub struct Inputs<'a> {
     pub beyond: &'a Beyond,
     /// What for.
     pub purpose: Purpose,
+    /// Servers that this is about; empty for all.
+    pub only: &'a BTreeSet<TargetId>,
+}
+
+const NOT_ASKED: &str = "this is not about it";
+
+impl Inputs<'_> {
+    fn is_about(&self, target: &TargetId) -> bool {
+        self.only.is_empty() || self.only.contains(target)
+    }
 }
 
 struct Member {
@@ -79,7 +91,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     // Nobody asks for servers unless that is what the plan is for.
     let askers = match purpose {
         Purpose::Discover => discover::askers(topology, known),
-        Purpose::Install | Purpose::Verify | Purpose::Preflight => Askers::new(),
+        Purpose::Install | Purpose::Verify | Purpose::Preflight | Purpose::Support => Askers::new(),
     };
     agents(inputs, &askers, &mut targets, &mut members);
     connects(
@@ -95,6 +107,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         Purpose::Verify => Kind::Verify,
         Purpose::Preflight => Kind::Preflight,
         Purpose::Discover => Kind::Discover,
+        Purpose::Support => Kind::Support,
     };
     let waves = waves(policy, &targets, &members);
     let with_work: usize = waves.iter().map(Vec::len).sum();
@@ -117,11 +130,15 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         .collect();
     let irreversible = match kind {
         Kind::Install => irreversible(topology, known, &inputs.beyond.tenants, &targets),
-        Kind::Verify | Kind::Preflight | Kind::Discover | Kind::Switch => Vec::new(),
+        Kind::Verify | Kind::Preflight | Kind::Discover | Kind::Support | Kind::Switch => {
+            Vec::new()
+        }
     };
     let sites = match kind {
         Kind::Install => policy.site_rules(topology),
-        Kind::Verify | Kind::Preflight | Kind::Discover | Kind::Switch => BTreeMap::new(),
+        Kind::Verify | Kind::Preflight | Kind::Discover | Kind::Support | Kind::Switch => {
+            BTreeMap::new()
+        }
     };
     let change_required = topology
         .tenants
@@ -273,7 +290,9 @@ fn agents(
                 (Some(_), None, _) => {
                     Answer::Nothing("held: it has never reported its facts".to_owned())
                 }
+                _ if !inputs.is_about(host) => Answer::Nothing(NOT_ASKED.to_owned()),
                 (Some(_), Some(_), Purpose::Discover) => discover::answer(askers, host),
+                (Some(_), Some(facts), Purpose::Support) => support::answer(tenant, facts),
                 (Some(_), Some(facts), Purpose::Install) if leaves => {
                     removal::answer(topology, group, tenant, host, facts)
                 }
@@ -394,7 +413,11 @@ fn connects(
                 (Some(_), None, _) => {
                     Answer::Nothing("held: it has never reported its facts".to_owned())
                 }
+                _ if !inputs.is_about(server) => Answer::Nothing(NOT_ASKED.to_owned()),
                 (Some(_), Some(_), Purpose::Discover) => discover::answer(askers, server),
+                (Some(_), Some(_), Purpose::Support) => Answer::Nothing(
+                    "no way to collect Connect's logs is documented: look into %ProgramData%\\AADConnect on the server".to_owned(),
+                ),
                 (Some(_), Some(facts), Purpose::Install) if leaves => {
                     connect_removal::answer(entry, tenant, server, facts)
                 }

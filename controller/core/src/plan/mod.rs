@@ -32,6 +32,8 @@ pub enum Kind {
     Preflight,
     /// Ask directories for servers.
     Discover,
+    /// Collect logs.
+    Support,
     /// Make another Connect server of a tenant the active one.
     Switch,
 }

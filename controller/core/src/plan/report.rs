@@ -22,6 +22,7 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
         Kind::Verify => "verify, change nothing",
         Kind::Preflight => "ask whether each server is ready, change nothing",
         Kind::Discover => "ask each domain's directory for servers, change nothing",
+        Kind::Support => "collect logs for whoever supports the products, change nothing",
         Kind::Switch => "make another Connect server the active one",
     };
     let with_work: usize = plan.waves.iter().map(Vec::len).sum();

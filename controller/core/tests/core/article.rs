@@ -89,6 +89,7 @@ fn pages(of: &str) -> BTreeSet<String> {
         artifacts: &artifacts,
         beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Install,
+        only: &std::collections::BTreeSet::new(),
     };
     let plan = match of {
         "S" => switch(inputs, &"s1.c.test".parse().unwrap()).unwrap(),

@@ -63,6 +63,7 @@ fn planned(document: Document, facts: &Facts, purpose: Purpose) -> Plan {
         artifacts: &Artifacts::from([(Product::ProvisioningAgent, artifact)]),
         beyond: &controller_core::beyond::Beyond::default(),
         purpose,
+        only: &std::collections::BTreeSet::new(),
     })
 }
 

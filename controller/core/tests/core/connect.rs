@@ -46,6 +46,7 @@ fn express(server: &str, known: &Fleetwide) -> Plan {
         artifacts: &common::artifacts(),
         beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Install,
+        only: &std::collections::BTreeSet::new(),
     })
 }
 
@@ -265,6 +266,7 @@ fn upgrade(modes: [Option<bool>; 2]) -> Plan {
         artifacts: &common::artifacts(),
         beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Install,
+        only: &std::collections::BTreeSet::new(),
     })
 }
 
@@ -393,6 +395,7 @@ fn beside_a_retired_server_that_never_reported_none_is_installed_with_express_se
         artifacts: &common::artifacts(),
         beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Install,
+        only: &std::collections::BTreeSet::new(),
     });
     let part = &plan.targets[&new];
     assert!(part.phases.is_empty(), "{part:?}");

@@ -69,6 +69,7 @@ fn plan_over(topology: &Topology, known: &Fleetwide) -> Plan {
         artifacts: &common::artifacts(),
         beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Install,
+        only: &std::collections::BTreeSet::new(),
     })
 }
 

@@ -146,6 +146,7 @@ impl Sim {
             artifacts: &common::artifacts(),
             beyond: &controller_core::beyond::Beyond::default(),
             purpose,
+            only: &std::collections::BTreeSet::new(),
         });
         let applied = Record::Applied {
             rollout: RolloutId(1),

@@ -111,6 +111,7 @@ fn configures(step: &Step) -> Option<&TenantId> {
         Step::RemoveProvisioningAgent(remove) => Some(&remove.tenant),
         Step::ReportFacts
         | Step::DiscoverServers(_)
+        | Step::CollectSupport(_)
         | Step::InstallProvisioningAgent(_)
         | Step::StageConnect(_)
         | Step::GuideConnect(_)
@@ -216,6 +217,7 @@ proptest! {
             artifacts: &common::artifacts(),
             beyond: &controller_core::beyond::Beyond::default(),
             purpose: Purpose::Install,
+            only: &std::collections::BTreeSet::new(),
         });
         holds(&plan, &known)?;
     }

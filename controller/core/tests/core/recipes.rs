@@ -237,6 +237,16 @@ const CASES: &[Case] = &[
         ask: Ask::Plan(Purpose::Discover),
     },
     Case {
+        title: "Both: logs for whoever supports the products",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s3.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Agent(common::AGENT, true)),
+            ("s2", Has::Nothing),
+            ("s3", Has::Connect(common::CONNECT, false)),
+        ],
+        ask: Ask::Plan(Purpose::Support),
+    },
+    Case {
         title: "Both: verify what is there",
         topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s2.a.test\"]\n",
         servers: &[
@@ -284,6 +294,7 @@ impl Case {
             artifacts: &artifacts,
             beyond: &controller_core::beyond::Beyond::default(),
             purpose,
+            only: &std::collections::BTreeSet::new(),
         };
         match self.ask {
             Ask::Plan(_) => plan(inputs),

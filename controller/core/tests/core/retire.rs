@@ -86,6 +86,7 @@ fn planned(topology: &Topology, known: &Fleetwide, purpose: Purpose) -> Plan {
         artifacts: &common::artifacts(),
         beyond: &controller_core::beyond::Beyond::default(),
         purpose,
+        only: &std::collections::BTreeSet::new(),
     })
 }
 

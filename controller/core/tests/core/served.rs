@@ -65,6 +65,7 @@ impl World {
             artifacts: &common::artifacts(),
             beyond: &controller_core::beyond::Beyond::default(),
             purpose: Purpose::Install,
+            only: &std::collections::BTreeSet::new(),
         });
         let mut world = Self {
             fleet: Fleet::new(),

@@ -69,6 +69,7 @@ fn to(server: &str, topology: &Topology, known: &Fleetwide) -> Result<Plan, Stri
         artifacts: &common::artifacts(),
         beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Verify,
+        only: &std::collections::BTreeSet::new(),
     };
     switch(inputs, &server.parse().unwrap())
 }
@@ -175,6 +176,7 @@ fn a_preferred_server_that_is_staging_is_proposed_and_nothing_more() {
             artifacts: &common::artifacts(),
             beyond: &controller_core::beyond::Beyond::default(),
             purpose: Purpose::Install,
+            only: &std::collections::BTreeSet::new(),
         })
     };
     let plan = plan_of("prefer_active = \"c3.a.test\"\n");
@@ -391,6 +393,7 @@ fn instead(off: &str, known: &Fleetwide) -> Result<Plan, String> {
         artifacts: &common::artifacts(),
         beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Verify,
+        only: &std::collections::BTreeSet::new(),
     };
     failover(inputs, &"c2.a.test".parse().unwrap(), &off.parse().unwrap())
 }
@@ -470,6 +473,7 @@ fn a_fenced_server_counts_as_not_active_and_is_left_alone() {
             artifacts: &common::artifacts(),
             beyond: &controller_core::beyond::Beyond::default(),
             purpose,
+            only: &std::collections::BTreeSet::new(),
         });
         let part = &plan.targets[&"c1.a.test".parse().unwrap()];
         assert!(
@@ -608,6 +612,7 @@ fn a_server_that_only_the_directory_names_may_be_the_active_one() {
             artifacts: &common::artifacts(),
             beyond: &beyond,
             purpose: Purpose::Install,
+            only: &std::collections::BTreeSet::new(),
         };
         (plan(inputs).warnings, switch(inputs, &to.parse().unwrap()))
     };
@@ -641,6 +646,7 @@ fn a_server_that_only_the_directory_names_may_be_the_active_one() {
             artifacts: &common::artifacts(),
             beyond: &beyond,
             purpose: Purpose::Install,
+            only: &std::collections::BTreeSet::new(),
         });
         let why = plan.targets[&"c1.a.test".parse().unwrap()].why.join("; ");
         assert_eq!(

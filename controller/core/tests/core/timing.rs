@@ -36,6 +36,7 @@ fn a_rollout_that_was_applied_for_later_begins_then_and_not_before() {
         artifacts: &common::artifacts(),
         beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Install,
+        only: &std::collections::BTreeSet::new(),
     });
     let begins = NOW.plus(Duration::from_secs(3600));
     let mut fleet = Fleet::new();

@@ -53,6 +53,7 @@ fn planned(waves: &str) -> Plan {
         artifacts: &Artifacts::new(),
         beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Verify,
+        only: &std::collections::BTreeSet::new(),
     })
 }
 

@@ -107,6 +107,7 @@ pub(crate) fn planned(
         artifacts: &artifacts,
         beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Install,
+        only: &std::collections::BTreeSet::new(),
     });
     (plan, known)
 }
@@ -159,6 +160,7 @@ fn swapping(off: Option<&str>, text: &str) -> (Plan, Fleetwide) {
         artifacts: &Artifacts::new(),
         beyond: &controller_core::beyond::Beyond::default(),
         purpose: Purpose::Verify,
+        only: &std::collections::BTreeSet::new(),
     };
     let second = target("c2.corp.test");
     let plan = match off {
