@@ -112,6 +112,12 @@ pub fn is(name: &str, target: &TargetId) -> bool {
 }
 
 impl Beyond {
+    /// Nobody has looked.
+    pub const NOTHING: &'static Self = &Self {
+        tenants: BTreeMap::new(),
+        directories: BTreeMap::new(),
+    };
+
     /// Takes up what was seen in a tenant. What was seen later stands; and what a narrower look did not see, and does not change
     /// by the hour, stays as it was seen before.
     pub(crate) fn saw(&mut self, mut seen: Seen) {

@@ -58,7 +58,27 @@ pub struct Inputs<'a> {
 
 const NOT_ASKED: &str = "this is not about it";
 
-impl Inputs<'_> {
+impl<'a> Inputs<'a> {
+    /// About every server, where nothing was seen beyond them.
+    #[must_use]
+    pub const fn of(
+        topology: &'a Topology,
+        policy: &'a Policy,
+        known: &'a Fleetwide,
+        artifacts: &'a Artifacts,
+        purpose: Purpose,
+    ) -> Self {
+        Self {
+            topology,
+            policy,
+            known,
+            artifacts,
+            beyond: Beyond::NOTHING,
+            purpose,
+            only: const { &BTreeSet::new() },
+        }
+    }
+
     fn is_about(&self, target: &TargetId) -> bool {
         self.only.is_empty() || self.only.contains(target)
     }

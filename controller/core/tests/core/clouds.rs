@@ -56,15 +56,13 @@ fn planned(document: Document, facts: &Facts, purpose: Purpose) -> Plan {
         product: Product::ProvisioningAgent,
         version: Version::new(1, 1, 2505, 0),
     };
-    plan(Inputs {
-        topology: &topology,
-        policy: &Policy::default(),
-        known: &known,
-        artifacts: &Artifacts::from([(Product::ProvisioningAgent, artifact)]),
-        beyond: &controller_core::beyond::Beyond::default(),
+    plan(Inputs::of(
+        &topology,
+        &Policy::default(),
+        &known,
+        &Artifacts::from([(Product::ProvisioningAgent, artifact)]),
         purpose,
-        only: &std::collections::BTreeSet::new(),
-    })
+    ))
 }
 
 fn host() -> TargetId {

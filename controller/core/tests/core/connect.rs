@@ -39,15 +39,13 @@ fn express(server: &str, known: &Fleetwide) -> Plan {
     ));
     let (topology, findings) = parse(&[document]);
     assert!(findings.is_empty() && check(&topology, None).is_empty());
-    plan(Inputs {
-        topology: &topology,
-        policy: &Policy::default(),
+    plan(Inputs::of(
+        &topology,
+        &Policy::default(),
         known,
-        artifacts: &common::artifacts(),
-        beyond: &controller_core::beyond::Beyond::default(),
-        purpose: Purpose::Install,
-        only: &std::collections::BTreeSet::new(),
-    })
+        &common::artifacts(),
+        Purpose::Install,
+    ))
 }
 
 struct World {
@@ -259,15 +257,13 @@ fn upgrade(modes: [Option<bool>; 2]) -> Plan {
         };
         known.insert(server.parse().unwrap(), entry);
     }
-    plan(Inputs {
-        topology: &topology,
-        policy: &Policy::default(),
-        known: &known,
-        artifacts: &common::artifacts(),
-        beyond: &controller_core::beyond::Beyond::default(),
-        purpose: Purpose::Install,
-        only: &std::collections::BTreeSet::new(),
-    })
+    plan(Inputs::of(
+        &topology,
+        &Policy::default(),
+        &known,
+        &common::artifacts(),
+        Purpose::Install,
+    ))
 }
 
 #[test]
@@ -388,15 +384,13 @@ fn beside_a_retired_server_that_never_reported_none_is_installed_with_express_se
             ..Known::of(key)
         },
     )]);
-    let plan = plan(Inputs {
-        topology: &topology,
-        policy: &Policy::default(),
-        known: &known,
-        artifacts: &common::artifacts(),
-        beyond: &controller_core::beyond::Beyond::default(),
-        purpose: Purpose::Install,
-        only: &std::collections::BTreeSet::new(),
-    });
+    let plan = plan(Inputs::of(
+        &topology,
+        &Policy::default(),
+        &known,
+        &common::artifacts(),
+        Purpose::Install,
+    ));
     let part = &plan.targets[&new];
     assert!(part.phases.is_empty(), "{part:?}");
     assert!(

@@ -62,15 +62,13 @@ fn planned(settings: &str, modes: [Option<Option<bool>>; 3]) -> Plan {
 }
 
 fn plan_over(topology: &Topology, known: &Fleetwide) -> Plan {
-    plan(Inputs {
+    plan(Inputs::of(
         topology,
-        policy: &Policy::default(),
+        &Policy::default(),
         known,
-        artifacts: &common::artifacts(),
-        beyond: &controller_core::beyond::Beyond::default(),
-        purpose: Purpose::Install,
-        only: &std::collections::BTreeSet::new(),
-    })
+        &common::artifacts(),
+        Purpose::Install,
+    ))
 }
 
 fn guided(plan: &Plan, server: &str) -> Option<(ConnectWork, TaskText)> {

@@ -139,15 +139,13 @@ impl Sim {
             ..Policy::default()
         };
         let purpose = Purpose::Install;
-        let plan = plan(Inputs {
-            topology: &topology,
-            policy: &policy,
-            known: &known,
-            artifacts: &common::artifacts(),
-            beyond: &controller_core::beyond::Beyond::default(),
+        let plan = plan(Inputs::of(
+            &topology,
+            &policy,
+            &known,
+            &common::artifacts(),
             purpose,
-            only: &std::collections::BTreeSet::new(),
-        });
+        ));
         let applied = Record::Applied {
             rollout: RolloutId(1),
             plan: plan.id(),

@@ -121,15 +121,13 @@ impl World {
             facts: Some((NOW, common::facts(Some(agent), None))),
             domains: None,
         };
-        let plan = plan(Inputs {
-            topology: &topology,
-            policy: &Policy::default(),
-            known: &Fleetwide::from([(target(), entry)]),
-            artifacts: &common::artifacts(),
-            beyond: &controller_core::beyond::Beyond::default(),
-            purpose: Purpose::Install,
-            only: &std::collections::BTreeSet::new(),
-        });
+        let plan = plan(Inputs::of(
+            &topology,
+            &Policy::default(),
+            &Fleetwide::from([(target(), entry)]),
+            &common::artifacts(),
+            Purpose::Install,
+        ));
         let mut world = Self {
             fleet: Fleet::new(),
             live: Live {

@@ -210,15 +210,7 @@ proptest! {
             };
             known.insert(host(number).parse().unwrap(), entry);
         }
-        let plan = plan(Inputs {
-            topology: &topology,
-            policy: &Policy::default(),
-            known: &known,
-            artifacts: &common::artifacts(),
-            beyond: &controller_core::beyond::Beyond::default(),
-            purpose: Purpose::Install,
-            only: &std::collections::BTreeSet::new(),
-        });
+        let plan = plan(Inputs::of(&topology, &Policy::default(), &known, &common::artifacts(), Purpose::Install));
         holds(&plan, &known)?;
     }
 }

@@ -292,7 +292,7 @@ impl Case {
             policy: &policy,
             known: &known,
             artifacts: &artifacts,
-            beyond: &controller_core::beyond::Beyond::default(),
+            beyond: controller_core::beyond::Beyond::NOTHING,
             purpose,
             only: &std::collections::BTreeSet::new(),
         };

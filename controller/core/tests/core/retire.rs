@@ -79,15 +79,13 @@ fn fleetwide(topology: &Topology, without: &[&str]) -> (Fleetwide, Vec<(TargetId
 }
 
 fn planned(topology: &Topology, known: &Fleetwide, purpose: Purpose) -> Plan {
-    plan(Inputs {
+    plan(Inputs::of(
         topology,
-        policy: &Policy::default(),
+        &Policy::default(),
         known,
-        artifacts: &common::artifacts(),
-        beyond: &controller_core::beyond::Beyond::default(),
+        &common::artifacts(),
         purpose,
-        only: &std::collections::BTreeSet::new(),
-    })
+    ))
 }
 
 #[test]

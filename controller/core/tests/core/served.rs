@@ -58,15 +58,13 @@ impl World {
             facts: Some((NOW, facts(None))),
             ..Known::of(key.fingerprint())
         };
-        let plan = plan(Inputs {
-            topology: &topology,
-            policy: &Policy::default(),
-            known: &Fleetwide::from([(target(), known)]),
-            artifacts: &common::artifacts(),
-            beyond: &controller_core::beyond::Beyond::default(),
-            purpose: Purpose::Install,
-            only: &std::collections::BTreeSet::new(),
-        });
+        let plan = plan(Inputs::of(
+            &topology,
+            &Policy::default(),
+            &Fleetwide::from([(target(), known)]),
+            &common::artifacts(),
+            Purpose::Install,
+        ));
         let mut world = Self {
             fleet: Fleet::new(),
             index: 0,

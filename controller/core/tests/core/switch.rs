@@ -67,7 +67,7 @@ fn to(server: &str, topology: &Topology, known: &Fleetwide) -> Result<Plan, Stri
         policy: &Policy::default(),
         known,
         artifacts: &common::artifacts(),
-        beyond: &controller_core::beyond::Beyond::default(),
+        beyond: controller_core::beyond::Beyond::NOTHING,
         purpose: Purpose::Verify,
         only: &std::collections::BTreeSet::new(),
     };
@@ -169,15 +169,13 @@ fn where_none_is_active_one_is_made_active_without_another() {
 #[test]
 fn a_preferred_server_that_is_staging_is_proposed_and_nothing_more() {
     let plan_of = |more: &str| {
-        plan(Inputs {
-            topology: &topology(more),
-            policy: &Policy::default(),
-            known: &known(),
-            artifacts: &common::artifacts(),
-            beyond: &controller_core::beyond::Beyond::default(),
-            purpose: Purpose::Install,
-            only: &std::collections::BTreeSet::new(),
-        })
+        plan(Inputs::of(
+            &topology(more),
+            &Policy::default(),
+            &known(),
+            &common::artifacts(),
+            Purpose::Install,
+        ))
     };
     let plan = plan_of("prefer_active = \"c3.a.test\"\n");
     assert!(
@@ -391,7 +389,7 @@ fn instead(off: &str, known: &Fleetwide) -> Result<Plan, String> {
         policy: &Policy::default(),
         known,
         artifacts: &common::artifacts(),
-        beyond: &controller_core::beyond::Beyond::default(),
+        beyond: controller_core::beyond::Beyond::NOTHING,
         purpose: Purpose::Verify,
         only: &std::collections::BTreeSet::new(),
     };
@@ -466,15 +464,13 @@ fn a_fenced_server_counts_as_not_active_and_is_left_alone() {
             .contains("fenced")
     );
     for purpose in [Purpose::Install, Purpose::Verify] {
-        let plan = plan(Inputs {
-            topology: &topology(""),
-            policy: &Policy::default(),
-            known: &known,
-            artifacts: &common::artifacts(),
-            beyond: &controller_core::beyond::Beyond::default(),
+        let plan = plan(Inputs::of(
+            &topology(""),
+            &Policy::default(),
+            &known,
+            &common::artifacts(),
             purpose,
-            only: &std::collections::BTreeSet::new(),
-        });
+        ));
         let part = &plan.targets[&"c1.a.test".parse().unwrap()];
         assert!(
             part.left_out && part.why[0].contains("stopped and disabled"),

@@ -29,15 +29,13 @@ fn a_rollout_that_was_applied_for_later_begins_then_and_not_before() {
             ..Known::of(key.fingerprint())
         },
     )]);
-    let plan = plan(Inputs {
-        topology: &topology,
-        policy: &Policy::default(),
-        known: &known,
-        artifacts: &common::artifacts(),
-        beyond: &controller_core::beyond::Beyond::default(),
-        purpose: Purpose::Install,
-        only: &std::collections::BTreeSet::new(),
-    });
+    let plan = plan(Inputs::of(
+        &topology,
+        &Policy::default(),
+        &known,
+        &common::artifacts(),
+        Purpose::Install,
+    ));
     let begins = NOW.plus(Duration::from_secs(3600));
     let mut fleet = Fleet::new();
     fleet.apply(&common::enrolled(&target, key), None, NOW);

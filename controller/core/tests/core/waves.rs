@@ -46,15 +46,13 @@ fn planned(waves: &str) -> Plan {
         (target, known)
     };
     let known: Fleetwide = topology.targets().into_iter().map(entry).collect();
-    plan(Inputs {
-        topology: &topology,
-        policy: &policy,
-        known: &known,
-        artifacts: &Artifacts::new(),
-        beyond: &controller_core::beyond::Beyond::default(),
-        purpose: Purpose::Verify,
-        only: &std::collections::BTreeSet::new(),
-    })
+    plan(Inputs::of(
+        &topology,
+        &policy,
+        &known,
+        &Artifacts::new(),
+        Purpose::Verify,
+    ))
 }
 
 fn hosts(plan: &Plan) -> Vec<Vec<&str>> {

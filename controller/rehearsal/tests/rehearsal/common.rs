@@ -100,15 +100,13 @@ pub(crate) fn planned(
         };
         known.insert(target, entry);
     }
-    let plan = plan(Inputs {
+    let plan = plan(Inputs::of(
         topology,
-        policy: &policy,
-        known: &known,
-        artifacts: &artifacts,
-        beyond: &controller_core::beyond::Beyond::default(),
-        purpose: Purpose::Install,
-        only: &std::collections::BTreeSet::new(),
-    });
+        &policy,
+        &known,
+        &artifacts,
+        Purpose::Install,
+    ));
     (plan, known)
 }
 
@@ -158,7 +156,7 @@ fn swapping(off: Option<&str>, text: &str) -> (Plan, Fleetwide) {
         policy: &policy,
         known: &known,
         artifacts: &Artifacts::new(),
-        beyond: &controller_core::beyond::Beyond::default(),
+        beyond: controller_core::beyond::Beyond::NOTHING,
         purpose: Purpose::Verify,
         only: &std::collections::BTreeSet::new(),
     };
