@@ -9,44 +9,18 @@ use serde_json::{Value, json};
 
 use crate::catalogue;
 use crate::op::Script;
-use crate::procedure::{Cx, Flow, Reading};
+use crate::procedure::{Cx, Flow};
+use crate::step::report::Report;
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// The tenant's own connector (2.12 [P]).
 const TENANT_CONNECTOR: &str = "b891884f-051e-4a83-95af-2544101c9083";
 
-/// What the script said: one line of parts, each of which may say why it could not be read.
-#[derive(Debug)]
-pub(super) struct Report(Reading<Value>);
-
-impl Report {
-    /// Asks about what is installed, or about the way to the cloud before anything is.
-    pub(super) fn ask(installed: bool, web_host: Option<&str>, cx: &mut Cx<'_>) -> Flow<Self> {
-        let input = json!({ "installed": installed, "webHost": web_host });
-        let lines = cx.script(Script::InspectConnect, input, Vec::new(), LIMIT)?;
-        Ok(Self(lines.and_then(|lines| {
-            lines
-                .last()
-                .cloned()
-                .ok_or_else(|| "the script did not say".to_owned())
-        })))
-    }
-
-    /// A part of it, as `read` takes it.
-    pub(super) fn part<T>(&self, name: &str, read: impl FnOnce(&Value) -> Option<T>) -> Reading<T> {
-        let report = self.0.as_ref().map_err(Clone::clone)?;
-        let part = &report[name];
-        if let Some(why) = part["why"].as_str() {
-            return Err(why.to_owned());
-        }
-        read(part).ok_or_else(|| format!("the script did not say ({name})"))
-    }
-
-    /// Rows of a part, each as `row` takes it: one that is missing something makes the whole unread.
-    fn rows<T>(&self, name: &str, row: impl Fn(&Value) -> Option<T>) -> Reading<Vec<T>> {
-        self.part(name, |part| part.as_array()?.iter().map(row).collect())
-    }
+/// Asks about what is installed, or about the way to the cloud before anything is.
+pub(super) fn ask(installed: bool, web_host: Option<&str>, cx: &mut Cx<'_>) -> Flow<Report> {
+    let input = json!({ "installed": installed, "webHost": web_host });
+    Report::ask(Script::InspectConnect, input, LIMIT, cx)
 }
 
 /// The probes of an engine that is configured. None of them stops a verification for what it could not read.
@@ -54,7 +28,7 @@ impl Report {
 /// # Errors
 /// While the outcome is missing.
 pub(super) fn verified(forests: &[DomainName], cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
-    let report = Report::ask(true, None, cx)?;
+    let report = ask(true, None, cx)?;
     let text = |part: &Value| Some(part.as_str()?.to_owned());
     let identity = report.part("identity", text);
     Ok(vec![

@@ -13,6 +13,7 @@ pub mod options;
 pub mod preflight;
 pub mod provisioning_agent;
 pub mod removal;
+mod report;
 mod rights;
 mod support;
 

@@ -5,12 +5,12 @@ use protocol::event::{Finding, Severity, Verdict};
 use protocol::step::{DirectoryRights, Preflight, Product, ServedDomain};
 use protocol::{DomainName, GmsaName, TargetId};
 
-use super::host::Report;
 use super::{network, or_absent};
 use crate::catalogue::{self, Probe};
 use crate::op::{Counted, DirectoryAccount};
 use crate::procedure::{Cx, Flow};
 use crate::step::directory::{Directory, Root, root};
+use crate::step::report::Report;
 use crate::step::rights;
 
 /// AES128 and AES256 in `msDS-SupportedEncryptionTypes` (PF52).
@@ -22,7 +22,7 @@ pub(super) fn check(
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
 ) -> Flow<()> {
-    let home = report.domain();
+    let home = super::host::domain(report);
     let mut reached = Vec::new();
     for domain in &preflight.domains {
         let mut about = Vec::new();

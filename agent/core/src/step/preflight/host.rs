@@ -13,39 +13,23 @@ use crate::catalogue::{self, Probe};
 use crate::op::{RegistryValue, Script};
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
+use crate::step::report::Report;
 
 /// How long the script that inspects the host may take; it opens connections too.
 const INSPECT_LIMIT: Duration = Duration::from_secs(180);
 
-/// What the script that inspects the host said. Each part is there, or says why it is not.
-pub(super) struct Report(Reading<Value>);
-
-impl Report {
-    /// A part of the report, as `read` takes it.
-    pub(super) fn part<T>(&self, name: &str, read: impl FnOnce(&Value) -> Option<T>) -> Reading<T> {
-        let report = self.0.as_ref().map_err(Clone::clone)?;
-        let part = &report[name];
-        if let Some(why) = part["why"].as_str() {
-            return Err(why.to_owned());
-        }
-        read(part).ok_or_else(|| format!("the script did not say ({name})"))
-    }
-}
-
-impl Report {
-    /// The DNS name of the domain that the server belongs to; `None` where it belongs to none.
-    pub(super) fn domain(&self) -> Reading<Option<DomainName>> {
-        let told = self.part("domain", |part| {
-            let name = part["name"].as_str()?.to_owned();
-            Some((part["joined"].as_bool()?, name))
-        });
-        match told? {
-            (false, _) => Ok(None),
-            (true, name) => match name.to_lowercase().parse() {
-                Ok(domain) => Ok(Some(domain)),
-                Err(_) => Err(format!("the domain is named {name}")),
-            },
-        }
+/// The DNS name of the domain that the server belongs to; `None` where it belongs to none.
+pub(super) fn domain(report: &Report) -> Reading<Option<DomainName>> {
+    let told = report.part("domain", |part| {
+        let name = part["name"].as_str()?.to_owned();
+        Some((part["joined"].as_bool()?, name))
+    });
+    match told? {
+        (false, _) => Ok(None),
+        (true, name) => match name.to_lowercase().parse() {
+            Ok(domain) => Ok(Some(domain)),
+            Err(_) => Err(format!("the domain is named {name}")),
+        },
     }
 }
 
@@ -67,11 +51,7 @@ pub(super) fn look(
         "product": product,
         "hosts": hosts,
     });
-    let inspected = cx.script(Script::InspectHost, input, Vec::new(), INSPECT_LIMIT)?;
-    Ok(Report(inspected.and_then(|lines| {
-        let last = lines.into_iter().next_back();
-        last.ok_or_else(|| "the script said nothing".to_owned())
-    })))
+    Report::ask(Script::InspectHost, input, INSPECT_LIMIT, cx)
 }
 
 /// An administrator's rights, and no other installation under way.
@@ -106,7 +86,7 @@ pub(super) fn windows(
     findings.push(catalogue::PF03.judge(edition, or_absent, |edition| {
         edition.as_deref() == Some("Server")
     }));
-    findings.push(catalogue::PF04.judge(report.domain(), or_absent, Option::is_some));
+    findings.push(catalogue::PF04.judge(domain(report), or_absent, Option::is_some));
     let channel = report.part("secureChannel", Value::as_bool);
     findings.push(catalogue::PF05.judge_gently(channel, yes_no, |fine| *fine));
     let elevated = report.part("elevated", Value::as_bool);

@@ -4,12 +4,12 @@ use protocol::event::{Finding, Severity, Verdict};
 use protocol::step::{Preflight, Product};
 use serde_json::Value;
 
-use super::host::Report;
 use crate::catalogue::{self, Probe};
 use crate::op::Op;
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
 use crate::step::engine;
+use crate::step::report::Report;
 
 /// Hosts that must answer by TLS before anything else makes sense.
 pub(super) fn hosts(preflight: &Preflight) -> Vec<&'static str> {
@@ -79,7 +79,7 @@ fn web(preflight: &Preflight, proxy: &Reading<String>, cx: &mut Cx<'_>) -> Flow<
     let host = hosts(preflight)
         .into_iter()
         .find(|host| *host == WEB_SERVICE);
-    let report = engine::Report::ask(false, Some(host.unwrap_or(WEB_SERVICE)), cx)?;
+    let report = engine::ask(false, Some(host.unwrap_or(WEB_SERVICE)), cx)?;
     let own = report.part("machineProxy", |part| part.as_str().map(ToOwned::to_owned));
     let bare = |proxy: &str| {
         proxy

@@ -4,12 +4,12 @@ use protocol::event::{Finding, Verdict};
 use protocol::step::{Preflight, Product};
 use serde_json::Value;
 
-use super::host::Report;
 use super::or_absent;
 use crate::catalogue;
 use crate::op::Service;
 use crate::procedure::{Cx, Flow};
 use crate::product;
+use crate::step::report::Report;
 
 pub(super) fn check(
     preflight: &Preflight,
