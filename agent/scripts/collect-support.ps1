@@ -3,6 +3,7 @@
 # theirs. The two newest are kept.
 # Input: {"tools": "folder of the module"}. Output: one line {"path", "bytes", "sha256"}, or {"error": {...}}.
 $at = 'Import-Module'
+$folder = $null
 try {
     $own = Join-Path $env:ProgramData 'Entrain'
     if (-not (Test-Path $own)) { throw "$own is not there: nowhere else would the logs be guarded" }
@@ -11,16 +12,21 @@ try {
     $begun = [DateTime]::UtcNow
     Import-Module $in.tools
     $at = 'Export-AADCloudSyncToolsLogs'
-    # Without the verbose trace, which would rewrite the service's configuration file and restart it.
-    $null = Export-AADCloudSyncToolsLogs -SkipVerboseTrace -OutputPath $folder
-    $made = @(Get-ChildItem -Path "$folder\*.zip" | Sort-Object -Property LastWriteTimeUtc)
-    $newest = $made | Select-Object -Last 1
+    # Without the verbose trace, which would rewrite the service's configuration file and restart it. What the tools cannot read
+    # on a server that is not well must not keep them from the rest.
+    $ErrorActionPreference = 'Continue'
+    try { $null = Export-AADCloudSyncToolsLogs -SkipVerboseTrace -OutputPath $folder } finally { $ErrorActionPreference = 'Stop' }
+    $newest = Get-ChildItem -Path "$folder\*.zip" | Sort-Object -Property LastWriteTimeUtc | Select-Object -Last 1
     if (-not $newest -or $newest.LastWriteTimeUtc -lt $begun) { throw "no new archive is in $folder" }
-    if ($made.Count -gt 2) {
-        foreach ($old in $made[0..($made.Count - 3)]) { Remove-Item -Path $old.FullName -Force }
-    }
     $digest = (Get-FileHash -Path $newest.FullName -Algorithm 'SHA256').Hash.ToLowerInvariant()
     Say @{ path = $newest.FullName; bytes = [long]$newest.Length; sha256 = $digest }
 } catch {
     Say @{ error = @{ at = $at; message = (Reason $_.Exception) } }
+} finally {
+    if ($folder -and (Test-Path $folder)) {
+        $kept = @(Get-ChildItem -Path "$folder\*.zip" | Sort-Object -Property LastWriteTimeUtc | Select-Object -Last 2)
+        foreach ($other in Get-ChildItem -Path $folder) {
+            if ($kept.FullName -notcontains $other.FullName) { Remove-Item -Path $other.FullName -Recurse -Force }
+        }
+    }
 }

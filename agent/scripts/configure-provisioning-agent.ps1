@@ -14,16 +14,30 @@ function Credential($secret) {
 # Where a secret was left: command lines of processes, and files that came into the temporary folders meanwhile. A process or a
 # file that cannot be looked at is told as that.
 function Find-Secret([DateTime]$since) {
-    $values = @($in.secrets | ForEach-Object { $_.value } | Where-Object { $_ })
+    # As they are, and as JSON and XML have them.
+    $values = @()
+    foreach ($value in @($in.secrets | ForEach-Object { $_.value } | Where-Object { $_ })) {
+        $values += @($value, ($value | ConvertTo-Json).Trim('"'), [Security.SecurityElement]::Escape($value))
+    }
+    $values = @($values | Select-Object -Unique)
     $where = @()
     $unread = 0
     foreach ($process in Get-CimInstance -ClassName 'Win32_Process') {
+        # The system's own two processes have none.
+        if ($null -eq $process.CommandLine) {
+            if ($process.ProcessId -notin 0, 4) { $unread++ }
+            continue
+        }
         foreach ($value in $values) {
-            if ($process.CommandLine -and $process.CommandLine.Contains($value)) { $where += "command line of $($process.Name)" }
+            if ($process.CommandLine.Contains($value)) { $where += "command line of $($process.Name)" }
         }
     }
-    $folders = @([IO.Path]::GetTempPath(), (Join-Path $env:SystemRoot 'Temp')) | Select-Object -Unique
-    foreach ($file in Get-ChildItem -Path $folders -Recurse -File -Force -ErrorAction SilentlyContinue) {
+    $folders = @([IO.Path]::GetTempPath(), "$env:SystemRoot\Temp")
+    $folders = @($folders | ForEach-Object { $_.TrimEnd('\').ToLowerInvariant() } | Select-Object -Unique)
+    $denied = @()
+    $files = @(Get-ChildItem -Path $folders -Recurse -File -Force -ErrorAction SilentlyContinue -ErrorVariable 'denied')
+    $unread += $denied.Count
+    foreach ($file in $files) {
         if ($file.LastWriteTimeUtc -lt $since) { continue }
         try {
             if ($file.Length -gt 33554432) { throw 'too large' }

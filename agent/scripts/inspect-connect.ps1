@@ -1,14 +1,17 @@
 # Reads what only Windows and the product's own module can tell about Connect Sync (probes PF31, PF32, PV26 to PV37). Changes
 # nothing, and shows no line of a log: people's data may be in it.
-# Input: {"webHost": "host" or null, "installed": true or false}.
+# Input: {"through": "host" or null, "webHost": "host" or null, "installed": true or false}.
 # Output: one line; each part that was asked is there, or {"why": "..."}. What was not read is never told as if it were nothing.
 # Events of the last week in the Application log, from sources whose names match.
 function Read-Events([hashtable]$filter, [string]$source) {
     $filter.LogName = 'Application'
     $filter.StartTime = [DateTime]::Now.AddDays(-7)
-    $found = @()
-    try { $found = @(Get-WinEvent -FilterHashtable $filter) }
-    catch { if ($_.FullyQualifiedErrorId -notlike 'NoMatchingEventsFound*') { throw } }
+    # One event whose text cannot be put together says nothing about the others.
+    $wrong = @()
+    $found = @(Get-WinEvent -FilterHashtable $filter -ErrorAction SilentlyContinue -ErrorVariable 'wrong')
+    foreach ($one in $wrong) {
+        if (-not $found.Count -and $one.FullyQualifiedErrorId -notlike 'NoMatchingEventsFound*') { throw $one }
+    }
     $rows = @()
     foreach ($one in $found) {
         if ($one.ProviderName -notmatch $source) { continue }
@@ -21,12 +24,23 @@ function Read-Events([hashtable]$filter, [string]$source) {
     }
     , $rows
 }
-if ($in.webHost) {
+if ($in.through) {
     Read-Part 'machineProxy' {
         $file = Join-Path $env:SystemRoot 'Microsoft.NET\Framework64\v4.0.30319\Config\machine.config'
         $node = ([xml](Get-Content -Path $file)).SelectSingleNode('/configuration/system.net/defaultProxy/proxy/@proxyaddress')
         if ($node) { [string]$node.Value } else { 'none' }
     }
+    Read-Part 'systemProxy' {
+        # Not the default proxy of this process, which is machine.config's own where there is one.
+        $target = [Uri]"https://$($in.through)"
+        $proxy = [Net.WebRequest]::GetSystemWebProxy().GetProxy($target)
+        if ($null -ne $proxy -and $proxy -ne $target) { return $proxy.ToString() }
+        $kept = Get-WinHttpProxy
+        if ($kept) { return $kept }
+        'none'
+    }
+}
+if ($in.webHost) {
     Read-Part 'web' {
         $request = [Net.WebRequest]::Create("https://$($in.webHost)/ProvisioningService.svc")
         $request.Timeout = 20000

@@ -73,12 +73,8 @@ Read-Part 'proxy' {
     $target = [Uri]('https://' + @($in.hosts)[0])
     $proxy = [Net.WebRequest]::DefaultWebProxy.GetProxy($target)
     if ($null -ne $proxy -and $proxy -ne $target) { return $proxy.ToString() }
-    # WinHTTP keeps its own: flags at byte 8 (2: a proxy is named), the name's length at 12, the name from 16 on.
-    $key = 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings\Connections'
-    $kept = (Get-Item -Path $key).GetValue('WinHttpSettings')
-    if ($kept -and $kept.Length -gt 16 -and ($kept[8] -band 2)) {
-        return [Text.Encoding]::ASCII.GetString($kept, 16, [BitConverter]::ToInt32($kept, 12))
-    }
+    $kept = Get-WinHttpProxy
+    if ($kept) { return $kept }
     'none'
 }
 Read-Part 'tls' {

@@ -1,5 +1,5 @@
 # Comes before every script, in the same text: reads the parameters as JSON from standard input into $in, says that the
-# script has started, and gives it Say, Reason and Read-Part.
+# script has started, and gives it Say, Reason, Read-Part and Get-WinHttpProxy.
 # Everything that goes in and comes out is ASCII: Windows PowerShell 5.1 reads and writes a pipe in the console's code page.
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
@@ -33,4 +33,12 @@ function Reason($exception) {
 $out = @{}
 function Read-Part([string]$name, [scriptblock]$read) {
     try { $script:out[$name] = & $read } catch { $script:out[$name] = @{ why = (Reason $_.Exception) } }
+}
+# The proxy that WinHTTP keeps for itself: flags at byte 8 (2: a proxy is named), the name's length at 12, the name from 16 on.
+function Get-WinHttpProxy {
+    $key = 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings\Connections'
+    $kept = (Get-Item -Path $key).GetValue('WinHttpSettings')
+    if ($kept -and $kept.Length -gt 16 -and ($kept[8] -band 2)) {
+        [Text.Encoding]::ASCII.GetString($kept, 16, [BitConverter]::ToInt32($kept, 12))
+    }
 }

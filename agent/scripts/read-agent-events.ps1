@@ -2,14 +2,18 @@
 # shows no text of an event but for its number: people's data may be in it.
 # Input: {}. Output: one line {"events": [{"id", "hours"}], "noise": n}, or {"error": {...}}.
 try {
-    $found = @()
+    $most = 1000
     $filter = @{
         LogName = 'Microsoft-AzureADConnect-ProvisioningAgent/Admin'
         Level = 1, 2
         StartTime = [DateTime]::Now.AddDays(-1)
     }
-    try { $found = @(Get-WinEvent -FilterHashtable $filter -MaxEvents 50) }
-    catch { if ($_.FullyQualifiedErrorId -notlike 'NoMatchingEventsFound*') { throw } }
+    # One event whose text cannot be put together says nothing about the others.
+    $wrong = @()
+    $found = @(Get-WinEvent -FilterHashtable $filter -MaxEvents $most -ErrorAction SilentlyContinue -ErrorVariable 'wrong')
+    foreach ($one in $wrong) {
+        if (-not $found.Count -and $one.FullyQualifiedErrorId -notlike 'NoMatchingEventsFound*') { throw $one }
+    }
     $noise = 0
     $rows = @()
     foreach ($one in $found) {
@@ -20,6 +24,7 @@ try {
         }
         $rows += @{ id = [int]$one.Id; hours = [int][Math]::Floor(([DateTime]::Now - $one.TimeCreated).TotalHours) }
     }
+    if (-not $rows.Count -and $found.Count -ge $most) { throw "the newest $most errors are all about performance counters" }
     Say @{ events = $rows; noise = $noise }
 } catch {
     Say @{ error = @{ at = 'Get-WinEvent'; message = (Reason $_.Exception) } }

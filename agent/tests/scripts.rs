@@ -98,7 +98,12 @@ const CMDLETS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "Get-WinEvent",
-        &["-FilterHashtable", "-MaxEvents"],
+        &[
+            "-FilterHashtable",
+            "-MaxEvents",
+            "-ErrorAction",
+            "-ErrorVariable",
+        ],
         "product facts PV08; Windows",
     ),
     (
@@ -110,7 +115,14 @@ const CMDLETS: &[(&str, &[&str], &str)] = &[
     ("Get-Item", &["-Path"], "Windows"),
     (
         "Get-ChildItem",
-        &["-Path", "-Recurse", "-File", "-Force", "-ErrorAction"],
+        &[
+            "-Path",
+            "-Recurse",
+            "-File",
+            "-Force",
+            "-ErrorAction",
+            "-ErrorVariable",
+        ],
         "Windows",
     ),
     ("Get-Content", &["-Path", "-Tail"], "Windows"),

@@ -187,6 +187,9 @@ pub struct Preflight {
     pub domains: Vec<ServedDomain>,
     /// gMSA that must be usable, where it is made beforehand.
     pub gmsa: Option<GmsaName>,
+    /// Rights that the account of an agent that is there must have, where it was made beforehand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_rights: Option<OwnRights>,
     /// Whether the domains' objects are counted: it takes a while, and asks much of a domain controller.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub census: bool,
@@ -660,6 +663,10 @@ impl Step {
         let minutes = match self {
             Self::ReportFacts => 5,
             Self::DiscoverServers(_) => 15,
+            // Three minutes are the most that a domain is counted for.
+            Self::Preflight(preflight) if preflight.census => {
+                15 + 3 * preflight.domains.len() as u64
+            }
             Self::Preflight(_)
             | Self::VerifyConnect(_)
             | Self::SetProvisioningAgentOptions(_)

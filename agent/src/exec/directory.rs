@@ -23,7 +23,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(60);
 
 /// How long a count may take altogether.
-const COUNT: Duration = Duration::from_secs(10 * 60);
+const COUNT: Duration = Duration::from_secs(3 * 60);
 
 /// Objects of one page of a count.
 const PAGE: i32 = 500;

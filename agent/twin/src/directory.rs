@@ -136,6 +136,7 @@ pub(crate) fn census(census: &Census, target: &TargetId, faults: &BTreeSet<Fault
         objects: 500,
         users: 420,
         suffixes: BTreeMap::from([(suffix, 420)]),
+        beyond: 0,
         whole: true,
     };
     if faults.contains(&Fault::DomainTooLarge) {
@@ -275,6 +276,9 @@ impl View {
         computer
             .values
             .insert("objectsid".to_owned(), vec![sid_of(target)]);
+        computer
+            .values
+            .insert("tokengroups".to_owned(), vec![sid("Domain Computers")]);
         computer.values.insert(
             "dnshostname".to_owned(),
             vec![target.as_str().as_bytes().to_vec()],
@@ -340,6 +344,8 @@ impl View {
                 ],
             );
             entry.values.insert("objectsid".to_owned(), vec![sid(name)]);
+            let groups = vec![sid("Domain Computers")];
+            entry.values.insert("tokengroups".to_owned(), groups);
             entry.values.insert(
                 "msds-groupmsamembership".to_owned(),
                 vec![descriptor(&readers)],

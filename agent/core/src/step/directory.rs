@@ -244,9 +244,15 @@ impl Directory {
         Ok(groups.map(|groups| {
             let groups = groups.unwrap_or_default();
             let all = groups.all("tokenGroups").iter();
-            let groups = all
+            let groups: Vec<String> = all
                 .filter_map(|group| Some(directory::sid(group)?.0))
                 .collect();
+            // Every account has a primary group: none shown is not none.
+            let groups = if groups.is_empty() {
+                Err(unreadable(&format!("the groups of {name}")))
+            } else {
+                Ok(groups)
+            };
             Account {
                 sid,
                 groups,
@@ -267,11 +273,17 @@ impl Directory {
     }
 
     /// Which of the two rights of replication, without which no password hash is synchronized, an account lacks on the root
-    /// of this domain (PF54 [K]).
+    /// of this domain (PF54 [K]). Of an account of another domain the groups that every domain has under the same identifier do
+    /// not count.
     ///
     /// # Errors
     /// While the outcome is missing.
-    pub fn lacks(&self, account: &Account, cx: &mut Cx<'_>) -> Flow<Reading<Vec<&'static str>>> {
+    pub fn lacks(
+        &self,
+        account: &Account,
+        is_own: bool,
+        cx: &mut Cx<'_>,
+    ) -> Flow<Reading<Vec<&'static str>>> {
         let base = self.root.domain.clone();
         let attributes = [DESCRIPTOR];
         let found = self.search(base, Scope::Base, "(objectClass=*)", &attributes, cx)?;
@@ -282,8 +294,6 @@ impl Directory {
             let descriptor = descriptor.ok_or_else(|| unreadable("who has which rights"))?;
             let entries = directory::access(descriptor);
             let entries = entries.ok_or("the list of rights cannot be read")?;
-            let mut identifiers = account.groups.clone();
-            identifiers.push(account.sid.clone());
             let rights = [
                 ("Replicating Directory Changes", directory::GET_CHANGES),
                 (
@@ -291,10 +301,23 @@ impl Directory {
                     directory::GET_CHANGES_ALL,
                 ),
             ];
-            let lacking = rights
-                .into_iter()
-                .filter(|(_, right)| !directory::holds(&entries, &identifiers, right));
-            Ok(lacking.map(|(name, _)| name).collect())
+            let lacking = |identifiers: &[String]| -> Vec<&'static str> {
+                let lacking = rights
+                    .iter()
+                    .filter(|(_, right)| !directory::holds(&entries, identifiers, right));
+                lacking.map(|(name, _)| *name).collect()
+            };
+            let by_itself = lacking(std::slice::from_ref(&account.sid));
+            let groups = match &account.groups {
+                // What they allow is not needed; that one of them is denied something is the rarer case, and is not seen.
+                Err(_) if by_itself.is_empty() => return Ok(by_itself),
+                groups => groups.as_ref().map_err(Clone::clone)?,
+            };
+            // These identifiers are the same in every domain, and other groups in each.
+            let counts = |group: &&String| is_own || !group.starts_with("S-1-5-32-");
+            let mut identifiers: Vec<String> = groups.iter().filter(counts).cloned().collect();
+            identifiers.push(account.sid.clone());
+            Ok(lacking(&identifiers))
         }))
     }
 
@@ -376,7 +399,7 @@ impl Directory {
         Ok(gmsa.and_then(|gmsa| {
             let gmsa = gmsa.ok_or_else(|| format!("no {name} is seen"))?;
             let (readers, own) = (gmsa.readers?, own?);
-            Ok(own.is_among(&readers))
+            own.is_among(&readers)
         }))
     }
 
@@ -435,16 +458,22 @@ pub struct Account {
     /// Its security identifier.
     pub sid: String,
     /// Groups that it belongs to, through others too.
-    pub groups: Vec<String>,
+    pub groups: Reading<Vec<String>>,
     /// `msDS-SupportedEncryptionTypes`.
     pub encryption: Option<i64>,
 }
 
 impl Account {
     /// Whether it, or a group of it, is among these.
-    #[must_use]
-    pub fn is_among(&self, readers: &[String]) -> bool {
-        readers.contains(&self.sid) || self.groups.iter().any(|group| readers.contains(group))
+    ///
+    /// # Errors
+    /// Where it is not itself, and its groups are not seen.
+    pub fn is_among(&self, readers: &[String]) -> Reading<bool> {
+        if readers.contains(&self.sid) {
+            return Ok(true);
+        }
+        let groups = self.groups.as_ref().map_err(Clone::clone)?;
+        Ok(groups.iter().any(|group| readers.contains(group)))
     }
 }
 
@@ -535,12 +564,10 @@ pub fn gmsa_change(
                 // Asking again does not help whoever may not read.
                 Err(why) => Err(why),
             };
-            Ok(match readers {
-                Ok(readers) if readers.contains(&own.sid) => Some(Some(readers)),
-                Ok(readers) if own.groups.iter().any(|group| readers.contains(group)) => {
-                    Some(Some(readers))
-                }
-                Ok(_) => None,
+            let among = readers.and_then(|readers| Ok((own.is_among(&readers)?, readers)));
+            Ok(match among {
+                Ok((true, readers)) => Some(Some(readers)),
+                Ok((false, _)) => None,
                 Err(_) => Some(None),
             })
         })?

@@ -17,9 +17,10 @@ const LIMIT: Duration = Duration::from_secs(5 * 60);
 /// The tenant's own connector (2.12 [P]).
 const TENANT_CONNECTOR: &str = "b891884f-051e-4a83-95af-2544101c9083";
 
-/// Asks about what is installed, or about the way to the cloud before anything is.
-pub(super) fn ask(installed: bool, web_host: Option<&str>, cx: &mut Cx<'_>) -> Flow<Report> {
-    let input = json!({ "installed": installed, "webHost": web_host });
+/// Asks about the way to the cloud, before anything is installed: how a request to `through` would go, and what the web
+/// service at `web_host` answers.
+pub(super) fn way(through: Option<&str>, web_host: Option<&str>, cx: &mut Cx<'_>) -> Flow<Report> {
+    let input = json!({ "installed": false, "through": through, "webHost": web_host });
     Report::ask(Script::InspectConnect, input, LIMIT, cx)
 }
 
@@ -28,7 +29,8 @@ pub(super) fn ask(installed: bool, web_host: Option<&str>, cx: &mut Cx<'_>) -> F
 /// # Errors
 /// While the outcome is missing.
 pub(super) fn verified(forests: &[DomainName], cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
-    let report = ask(true, None, cx)?;
+    let input = json!({ "installed": true, "through": null, "webHost": null });
+    let report = Report::ask(Script::InspectConnect, input, LIMIT, cx)?;
     let text = |part: &Value| Some(part.as_str()?.to_owned());
     let identity = report.part("identity", text);
     Ok(vec![

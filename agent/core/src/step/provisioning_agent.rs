@@ -21,6 +21,7 @@ use crate::known::{self, Source};
 use crate::op::{Log, Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Stop, fail};
 use crate::product;
+use crate::step::report::Report;
 use crate::step::{self, WATCH, directory, facts, installer, options, preflight, rights};
 
 /// How long the event log may take.
@@ -518,26 +519,27 @@ fn listed(domains: &[ServedDomain], lines: &[serde_json::Value]) -> Finding {
 
 /// PV08: errors in the agent's event log.
 fn events(cx: &mut Cx<'_>) -> Flow<Finding> {
-    let lines = cx.script(
+    let report = Report::ask(
         Script::ReadAgentEvents,
         serde_json::json!({}),
-        Vec::new(),
         EVENTS_LIMIT,
+        cx,
     )?;
-    let events = lines.and_then(|lines| {
-        let events = lines.last().and_then(|line| line["events"].as_array());
-        let event =
-            |event: &serde_json::Value| Some((event["id"].as_i64()?, event["hours"].as_i64()?));
-        let events = events.and_then(|events| events.iter().map(event).collect::<Option<Vec<_>>>());
-        events.ok_or_else(|| "the script did not say".to_owned())
-    });
-    let show = |events: &Vec<(i64, i64)>| match events.first() {
-        None => "none".to_owned(),
-        Some((id, hours)) => {
-            format!("{}, the newest {id}, {hours} hours ago", events.len())
+    let event = |event: &serde_json::Value| Some((event["id"].as_i64()?, event["hours"].as_i64()?));
+    let events = report.rows("events", event);
+    let noise = report.part("noise", serde_json::Value::as_u64);
+    let events = events.and_then(|events| Ok((events, noise?)));
+    let show = |(events, noise): &(Vec<(i64, i64)>, u64)| {
+        let seen = match events.first() {
+            None => "none".to_owned(),
+            Some((id, hours)) => format!("{}, the newest {id}, {hours} hours ago", events.len()),
+        };
+        match noise {
+            0 => seen,
+            noise => format!("{seen}; {noise} about performance counters"),
         }
     };
-    Ok(catalogue::PV08.judge(events, show, Vec::is_empty))
+    Ok(catalogue::PV08.judge(events, show, |(events, _)| events.is_empty()))
 }
 
 /// PV21: the script looked, before it ended, whether a secret that it was given lies anywhere.
@@ -568,7 +570,7 @@ fn wiped(lines: &[serde_json::Value]) -> Finding {
         };
         match unread {
             0 => seen,
-            unread => format!("{seen}; {unread} files could not be opened"),
+            unread => format!("{seen}; {unread} files or processes could not be looked at"),
         }
     };
     catalogue::PV21.judge_gently(found, show, |(places, _)| places.is_empty())
@@ -623,8 +625,26 @@ fn ended(
         vec![left.clone()]
     };
     cx.note(&noted)?;
-    configured_by(lines)?;
-    Ok((listed, left))
+    match configured_by(lines) {
+        Ok(()) => Ok((listed, left)),
+        // A secret that lies about is no question for a person, whatever else there is to ask.
+        Err(Stop::Failed(failure)) if left.blocks() => {
+            let known = failure.known.clone();
+            let mut both = secret_left(&failure.what, left);
+            both.known = known;
+            Err(Stop::Failed(Box::new(both)))
+        }
+        Err(Stop::CannotTell(why)) if left.blocks() => {
+            Err(Stop::Failed(Box::new(secret_left(&why, left))))
+        }
+        Err(other) => Err(other),
+    }
+}
+
+fn secret_left(ended: &str, left: Finding) -> Failure {
+    let mut failure = Failure::plain(format!("{ended}; and a secret was left in {}", left.read));
+    failure.findings = vec![left];
+    failure
 }
 
 /// A secret that lies about stops everything, also behind a registration that is well.
@@ -632,12 +652,7 @@ fn nothing_left(left: Finding) -> Flow<()> {
     if !left.blocks() {
         return Ok(());
     }
-    let what = format!(
-        "the registration is done, and a secret was left in {}",
-        left.read
-    );
-    let mut failure = Failure::plain(what);
-    failure.findings = vec![left];
+    let failure = secret_left("the cmdlets ended well", left);
     Err(Stop::Failed(Box::new(failure)))
 }
 

@@ -33,7 +33,10 @@ impl Report {
         if let Some(why) = part["why"].as_str() {
             return Err(why.to_owned());
         }
-        read(part).ok_or_else(|| format!("the script did not say ({name})"))
+        read(part).ok_or_else(|| match report["error"]["message"].as_str() {
+            Some(why) => why.to_owned(),
+            None => format!("the script did not say ({name})"),
+        })
     }
 
     /// Rows of a part, each as `row` takes it: one that lacks something makes the whole unread.

@@ -64,7 +64,7 @@ pub(super) fn replication(
     cx: &mut Cx<'_>,
 ) -> Flow<Finding> {
     let lacking: Reading<Vec<&str>> = match (account, directory) {
-        (Ok(account), Ok(directory)) => directory.lacks(account, cx)?,
+        (Ok(account), Ok(directory)) => directory.lacks(account, domain.name == *home, cx)?,
         (Err(why), _) | (_, Err(why)) => Err(why.clone()),
     };
     let show = |lacking: &Vec<&str>| {

@@ -38,7 +38,11 @@ pub(super) fn collect(support: &CollectSupport, cx: &mut Cx<'_>) -> Flow<Complet
     let lines = cx.script(Script::CollectSupport, input, Vec::new(), COLLECT_LIMIT)?;
     let made = lines.and_then(|lines| {
         let last = lines.last().cloned().unwrap_or_default();
-        summary(&last).ok_or_else(|| "the script did not say what it made".to_owned())
+        summary(&last).ok_or_else(|| {
+            let why = last["error"]["message"].as_str();
+            why.unwrap_or("the script did not say what it made")
+                .to_owned()
+        })
     });
     match made {
         Ok(summary) => Ok(Complete {

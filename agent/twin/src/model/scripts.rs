@@ -26,7 +26,9 @@ impl Twin {
         match script {
             Script::InspectHost => (self.inspect(input), Duration::from_secs(2)),
             Script::ConfigureProvisioningAgent => {
-                let lines = self.configure(input, secrets);
+                let mut lines = self.configure(input, secrets);
+                // Whether a secret was left is looked at before the last word, whatever that is.
+                lines.insert(lines.len().saturating_sub(1), self.left());
                 (Outcome::Script { lines }, Duration::from_secs(45))
             }
             Script::ReadConnectScheduler => {
@@ -80,9 +82,13 @@ impl Twin {
     fn inspect_connect(&self, input: &Value) -> Outcome {
         let has = |fault| self.has(fault);
         let mut line = json!({});
-        if input["webHost"].is_string() {
+        if input["through"].is_string() {
+            let system = has(Fault::ProxySet);
+            line["systemProxy"] = if system { json!(PROXY) } else { json!("none") };
             let proxied = has(Fault::ProxySet) != has(Fault::MachineProxyDiffers);
             line["machineProxy"] = if proxied { json!(PROXY) } else { json!("none") };
+        }
+        if input["webHost"].is_string() {
             line["web"] = if has(Fault::WebServiceRefused) {
                 json!(407)
             } else if has(Fault::CloudBlocked) {
@@ -245,6 +251,15 @@ impl Twin {
         Outcome::Script { lines: vec![line] }
     }
 
+    fn left(&self) -> Value {
+        let left: &[&str] = if self.has(Fault::SecretLeft) {
+            &[r"C:\Windows\Temp\module-1.log"]
+        } else {
+            &[]
+        };
+        json!({ "step": "Find-Secret", "ok": true, "where": left, "unread": 1 })
+    }
+
     /// What the module's cmdlets do, one after the other.
     fn configure(&mut self, input: &Value, secrets: &BTreeMap<SecretKind, Secret>) -> Vec<Value> {
         let error = |at: &str, kind: &str, message: &str| json!({ "error": { "at": at, "kind": kind, "message": message } });
@@ -385,12 +400,6 @@ impl Twin {
             self.register(&tenant, &gmsa);
         }
         lines.push(json!({ "step": "Restart-Service", "ok": true }));
-        let left: &[&str] = if self.has(Fault::SecretLeft) {
-            &[r"C:\Windows\Temp\module-1.log"]
-        } else {
-            &[]
-        };
-        lines.push(json!({ "step": "Find-Secret", "ok": true, "where": left, "unread": 1 }));
         lines.push(json!({ "done": true }));
         lines
     }

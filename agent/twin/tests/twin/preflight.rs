@@ -15,7 +15,9 @@ use agent_core::procedure::{Complete, Cx, Flow, Host, Next, Procedure, Want};
 use agent_core::step::{self, directory, preflight};
 use agent_twin::{Fault, Installed, Profile, Twin};
 use protocol::event::{Finding, GmsaChange, Severity, Verdict};
-use protocol::step::{Cloud, DirectoryRights, Preflight, Product, ServedDomain, SignIn, Step};
+use protocol::step::{
+    Cloud, DirectoryRights, OwnRights, Preflight, Product, ServedDomain, SignIn, Step,
+};
 use protocol::{TargetId, TenantId, Version};
 
 fn tenant() -> TenantId {
@@ -84,6 +86,10 @@ fn preflight(product: Product, sign_in: SignIn, present: bool) -> Step {
         sign_in,
         domains: vec![domain()],
         gmsa: Some("svcEntraSync$".parse().unwrap()),
+        own_rights: present.then(|| OwnRights {
+            home_domain: domain().name,
+            replicates: vec![domain()],
+        }),
         census: true,
         may_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),

@@ -494,6 +494,10 @@ fn readiness_of(
         sign_in: tenant.sign_in,
         domains: served(topology, group),
         gmsa: service_account(topology, group, home),
+        own_rights: facts
+            .provisioning_agent
+            .as_ref()
+            .and_then(|_| own_rights(topology, group, home)),
         census: facts.provisioning_agent.is_none(),
         may_fix: Vec::new(),
         options: group.options.clone(),

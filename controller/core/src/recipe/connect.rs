@@ -326,6 +326,7 @@ pub fn readiness(
         sign_in: SignIn::Wizard,
         domains: forests(entry),
         gmsa: None,
+        own_rights: None,
         census: facts.connect.is_none(),
         may_fix: Vec::new(),
         options: ServiceOptions::default(),

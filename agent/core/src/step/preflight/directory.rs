@@ -2,7 +2,7 @@
 //! server's own; what it may not read is *cannot tell* and warns, since a domain's administrator can answer it.
 
 use protocol::event::{Finding, Severity, Verdict};
-use protocol::step::{DirectoryRights, Preflight, Product, ServedDomain};
+use protocol::step::{DirectoryRights, OwnRights, Preflight, Product, ServedDomain};
 use protocol::{DomainName, GmsaName, TargetId};
 
 use super::{network, or_absent};
@@ -11,7 +11,7 @@ use crate::op::{Counted, DirectoryAccount};
 use crate::procedure::{Cx, Flow};
 use crate::step::directory::{Directory, Root, root};
 use crate::step::report::Report;
-use crate::step::rights;
+use crate::step::rights::replication;
 
 /// AES128 and AES256 in `msDS-SupportedEncryptionTypes` (PF52).
 const AES: i64 = 0x18;
@@ -44,10 +44,8 @@ pub(super) fn check(
             findings.push(of_domain(finding, domain));
         }
     }
-    if let (Some(name), Ok(Some(home))) = (&preflight.gmsa, &home)
-        && preflight.present
-    {
-        rights_of(name, home, &reached, cx, findings)?;
+    if let (Some(name), Some(rights)) = (&preflight.gmsa, &preflight.own_rights) {
+        rights_of(name, rights, &reached, cx, findings)?;
     }
     let asked = |home: &Option<DomainName>| {
         let served = |domain: &ServedDomain| home.as_ref() == Some(&domain.name);
@@ -84,11 +82,12 @@ fn of_domain(mut finding: Finding, domain: &ServedDomain) -> Finding {
 /// What the account of an agent that is there may do in the domains whose controllers answer.
 fn rights_of(
     name: &GmsaName,
-    home: &DomainName,
+    rights: &OwnRights,
     reached: &[(&ServedDomain, Option<Directory>)],
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
 ) -> Flow<()> {
+    let home = &rights.home_domain;
     let own = reached.iter().find(|(domain, _)| domain.name == *home);
     let account = match own {
         Some((_, Some(directory))) => directory.service_account(name, cx)?,
@@ -96,10 +95,12 @@ fn rights_of(
             "no controller of {home}, where {name} lives, was asked"
         )),
     };
-    for (domain, directory) in reached {
+    let wanted =
+        |domain: &ServedDomain| rights.replicates.iter().any(|one| one.name == domain.name);
+    for (domain, directory) in reached.iter().filter(|(domain, _)| wanted(domain)) {
         let Some(directory) = directory else { continue };
         let account = (name, home, account.as_ref());
-        let finding = rights::replication(&catalogue::PF54, account, domain, Ok(directory), cx)?;
+        let finding = replication(&catalogue::PF54, account, domain, Ok(directory), cx)?;
         findings.push(of_domain(finding, domain));
     }
     Ok(())
@@ -124,7 +125,7 @@ pub(super) fn survey(
                 membership(name, host, &directory, cx, findings)?;
                 let account = directory.service_account(name, cx)?;
                 let account = (name, &domain.name, account.as_ref());
-                findings.push(rights::replication(
+                findings.push(replication(
                     &catalogue::PF54,
                     account,
                     domain,
@@ -324,10 +325,15 @@ fn size(
         rows.sort_by_key(|(suffix, users)| (std::cmp::Reverse(**users), suffix.as_str()));
         let more = rows.len().saturating_sub(SHOWN);
         let mut shown: Vec<String> = rows.into_iter().take(SHOWN).map(suffix).collect();
-        if more > 0 {
-            shown.push(format!("{more} more suffixes"));
+        if more > 0 || counted.beyond > 0 {
+            shown.push("more suffixes".to_owned());
         }
-        shown.join(", ")
+        let shown = shown.join(", ");
+        if counted.whole {
+            shown
+        } else {
+            format!("of the first {} objects: {shown}", counted.objects)
+        }
     };
     let fine = |counted: &Counted| {
         counted
@@ -335,6 +341,13 @@ fn size(
             .keys()
             .all(|suffix| may_be_verified(suffix))
     };
+    // What was not looked at may be otherwise.
+    let counted = counted.and_then(|counted| {
+        if fine(&counted) && (!counted.whole || counted.beyond > 0) {
+            return Err(show(&counted));
+        }
+        Ok(counted)
+    });
     findings.push(catalogue::PF57.judge(counted, show, fine));
     Ok(())
 }
@@ -416,7 +429,7 @@ fn membership(
     let seen = gmsa.and_then(|gmsa| gmsa.ok_or_else(|| format!("no {name} is seen")));
     let listed = seen.clone().and_then(|gmsa| {
         let (readers, own) = (gmsa.readers?, computer.clone()?);
-        Ok(own.is_among(&readers))
+        own.is_among(&readers)
     });
     let show = |listed: &bool| {
         let word = if *listed { "lists" } else { "does not list" };

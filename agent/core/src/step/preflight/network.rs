@@ -61,7 +61,7 @@ pub(super) fn check(
     }
     findings.push(inspected(leaves));
     if preflight.product == Product::Connect {
-        findings.extend(web(preflight, &proxy, cx)?);
+        findings.extend(web(preflight, cx)?);
     }
     let same = |proxy: &String| {
         let planned = preflight.options.proxy.as_ref();
@@ -74,20 +74,19 @@ pub(super) fn check(
 
 /// Asks as the engine would: through the .NET Framework's own proxy, to the web service that the product's page names for
 /// the commercial cloud (2.8 [P]).
-fn web(preflight: &Preflight, proxy: &Reading<String>, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
+fn web(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
     const WEB_SERVICE: &str = "adminwebservice.microsoftonline.com";
-    let host = hosts(preflight)
-        .into_iter()
-        .find(|host| *host == WEB_SERVICE);
-    let report = engine::ask(false, Some(host.unwrap_or(WEB_SERVICE)), cx)?;
-    let own = report.part("machineProxy", |part| part.as_str().map(ToOwned::to_owned));
+    let all = hosts(preflight);
+    let host = all.iter().copied().find(|host| *host == WEB_SERVICE);
+    let report = engine::way(all.first().copied(), host, cx)?;
+    let text = |part: &Value| part.as_str().map(ToOwned::to_owned);
+    let own = report.part("machineProxy", text);
+    let system = report.part("systemProxy", text);
     let bare = |proxy: &str| {
-        proxy
-            .trim_start_matches("http://")
-            .trim_end_matches('/')
-            .to_lowercase()
+        let proxy = proxy.trim_start_matches("http://");
+        proxy.trim_end_matches('/').to_lowercase()
     };
-    let both = own.and_then(|own| Ok((own, proxy.clone()?)));
+    let both = own.and_then(|own| Ok((own, system?)));
     let show = |(own, system): &(String, String)| format!("{own}; the system's is {system}");
     let mut findings =
         vec![catalogue::PF31.judge(both, show, |(own, system)| bare(own) == bare(system))];
