@@ -178,3 +178,18 @@ fn one_file_names_the_codec() {
     let found = String::from_utf8(output.expect("grep runs").stdout).expect("paths are text");
     assert_eq!(found.trim(), "protocol/src/wire/codec.rs");
 }
+
+/// How many kinds of step an agent knows is what makes it safe: whoever adds one says so.
+#[test]
+fn the_documents_count_the_kinds_of_step() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    assert_eq!(
+        protocol::step::Step::KINDS.len(),
+        19,
+        "mend the documents' word too"
+    );
+    for name in ["README.md", "SECURITY.md"] {
+        let text = std::fs::read_to_string(format!("{root}/{name}")).expect("a document");
+        assert!(text.contains("nineteen kinds of step"), "{name}");
+    }
+}

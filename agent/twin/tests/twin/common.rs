@@ -14,7 +14,7 @@ use protocol::event::Event;
 use protocol::key::SigningKey;
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::{
-    ArtifactKind, ArtifactRef, Manifest, Phase, RoleKeys, Verified, sign, verify,
+    ArtifactKind, ArtifactRef, Assumed, Manifest, Phase, RoleKeys, Verified, sign, verify,
 };
 use protocol::step::{Product, Step};
 use protocol::task::TaskText;
@@ -43,6 +43,11 @@ pub(crate) fn text() -> TaskText {
 
 /// A bundle of these steps, signed, and the role that its signature is good for.
 pub(crate) fn manifest(steps: Vec<Step>) -> (Vec<u8>, RoleKeys) {
+    manifest_on(None, steps)
+}
+
+/// The same, made on facts of that essence.
+pub(crate) fn manifest_on(essence: Option<Digest>, steps: Vec<Step>) -> (Vec<u8>, RoleKeys) {
     let key = SigningKey::generate();
     let manifest = Manifest {
         format: 1,
@@ -57,7 +62,7 @@ pub(crate) fn manifest(steps: Vec<Step>) -> (Vec<u8>, RoleKeys) {
         issued: NOW,
         not_before: NOW,
         expires: NOW.plus(std::time::Duration::from_secs(86_400)),
-        assumed: None,
+        assumed: essence.map(|essence| Assumed { essence }),
         steps,
         artifacts: vec![ArtifactRef {
             sha256: Digest::of(b"setup"),
@@ -107,7 +112,18 @@ pub(crate) fn drive_beside(
     beside: impl Fn(&Action, &mut Twin),
     instead: impl Fn(&Op, Outcome) -> Outcome,
 ) -> (Conclusion, Vec<Event>, usize) {
-    let (bytes, role) = manifest(steps);
+    drive_bundle(manifest(steps), twin, cut, secret, beside, instead)
+}
+
+/// The same with a bundle that was made.
+pub(crate) fn drive_bundle(
+    (bytes, role): (Vec<u8>, RoleKeys),
+    twin: &mut Twin,
+    cut: Option<usize>,
+    secret: &str,
+    beside: impl Fn(&Action, &mut Twin),
+    instead: impl Fn(&Op, Outcome) -> Outcome,
+) -> (Conclusion, Vec<Event>, usize) {
     let verified = || -> Verified<Manifest> { verify(&bytes, &role).unwrap() };
     let host = || Host {
         simulated: true,

@@ -14,7 +14,7 @@ use protocol::signed::Ending;
 use protocol::step::{CollectSupport, Step, VerifyConnect};
 use protocol::{DomainName, Version};
 
-use crate::common::{drive_with, target, tenant};
+use crate::common::{drive_bundle, drive_with, manifest_on, target, tenant};
 
 const CONNECT: Version = Version::new(2, 6, 92, 0);
 
@@ -222,4 +222,58 @@ fn logs_are_collected_where_the_agent_is_registered_and_stay_there() {
         };
         assert!(said.contains(why), "{said}");
     }
+}
+
+/// A plan was made on facts: an agent whose own probe shows others does nothing, and says that a new plan is needed.
+#[test]
+fn a_server_that_is_no_longer_what_the_plan_read_is_left_as_it_is() {
+    let steps = || {
+        vec![Step::VerifyConnect(VerifyConnect {
+            at_least: Version::new(1, 0, 0, 0),
+            staging: None,
+            forests: Vec::new(),
+            soaked_seconds: None,
+        })]
+    };
+    let run = |essence, server: &mut Twin| {
+        let bundle = manifest_on(Some(essence), steps());
+        drive_bundle(
+            bundle,
+            server,
+            None,
+            "value",
+            |_, _| {},
+            |_, outcome| outcome,
+        )
+    };
+    let mut one = server(&[]);
+    let (_, journal, _) = drive_with(steps(), &mut one, None, "value", |_, outcome| outcome);
+    let facts = journal.into_iter().find_map(|event| match event {
+        Event::FactsReported(facts) => Some(facts),
+        _ => None,
+    });
+    let essence = facts.expect("a run begins with facts").essence();
+    let (conclusion, ..) = run(essence, &mut one);
+    assert_eq!(conclusion.ending, Ending::Completed);
+
+    // The same server in the other mode.
+    let mut other = Twin::new(Profile {
+        installed: Installed::Connect {
+            version: CONNECT,
+            staging: true,
+        },
+        ..one.profile().clone()
+    });
+    let (conclusion, journal, _) = run(essence, &mut other);
+    let Ending::Failed(why) = conclusion.ending else {
+        panic!("not failed: {conclusion:?}")
+    };
+    assert!(
+        why.contains("no longer what the plan took it to be"),
+        "{why}"
+    );
+    let begun = journal
+        .iter()
+        .any(|event| matches!(event, Event::StepBegun { .. }));
+    assert!(!begun, "no step was begun");
 }
