@@ -17,7 +17,8 @@ function Find-Secret([DateTime]$since) {
     # As they are, and as JSON and XML have them.
     $values = @()
     foreach ($value in @($in.secrets | ForEach-Object { $_.value } | Where-Object { $_ })) {
-        $values += @($value, ($value | ConvertTo-Json).Trim('"'), [Security.SecurityElement]::Escape($value))
+        $json = $value | ConvertTo-Json
+        $values += @($value, $json.Substring(1, $json.Length - 2), [Security.SecurityElement]::Escape($value))
     }
     $values = @($values | Select-Object -Unique)
     $where = @()

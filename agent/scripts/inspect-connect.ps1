@@ -2,6 +2,7 @@
 # nothing, and shows no line of a log: people's data may be in it.
 # Input: {"through": "host" or null, "webHost": "host" or null, "installed": true or false}.
 # Output: one line; each part that was asked is there, or {"why": "..."}. What was not read is never told as if it were nothing.
+
 # Events of the last week in the Application log, from sources whose names match.
 function Read-Events([hashtable]$filter, [string]$source) {
     $filter.LogName = 'Application'
@@ -17,7 +18,6 @@ function Read-Events([hashtable]$filter, [string]$source) {
         if ($one.ProviderName -notmatch $source) { continue }
         $rows += @{
             id = [int]$one.Id
-            level = [int]$one.Level
             source = [string]$one.ProviderName
             hours = [int][Math]::Floor(([DateTime]::Now - $one.TimeCreated).TotalHours)
         }
@@ -56,26 +56,20 @@ if ($in.webHost) {
     }
 }
 if ($in.installed) {
-    # By its path: a service that was started before the product was installed does not know the module by name.
-    function Import-Product {
-        $module = Join-Path $env:ProgramFiles 'Microsoft Azure AD Sync\Bin\ADSync\ADSync.psd1'
-        if (-not (Test-Path $module)) { $module = 'ADSync' }
-        Import-Module $module
-    }
     Read-Part 'identity' {
-        Import-Product
+        Import-ConnectModule
         $kind = (Get-ADSyncEntraConnectorCredential).ConnectorIdentityType
         if (-not $kind) { throw 'the module names no ConnectorIdentityType' }
         [string]$kind
     }
     Read-Part 'connectors' {
-        Import-Product
+        Import-ConnectModule
         $rows = @()
         foreach ($one in @(Get-ADSyncConnector)) { $rows += @{ name = [string]$one.Name; identifier = [string]$one.Identifier } }
         , $rows
     }
     Read-Part 'runs' {
-        Import-Product
+        Import-ConnectModule
         # The newest come first; of each connector and profile the newest counts.
         $seen = @{}
         $rows = @()
@@ -90,7 +84,7 @@ if ($in.installed) {
         , $rows
     }
     Read-Part 'autoUpgrade' {
-        Import-Product
+        Import-ConnectModule
         $state = [string](Get-ADSyncAutoUpgrade)
         $detail = ''
         try { $detail = Get-ADSyncAutoUpgrade -Detail | Out-String -Width 400 } catch { $detail = '' }

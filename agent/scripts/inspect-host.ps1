@@ -123,9 +123,7 @@ if ($in.product -eq 'connect') {
             if (Get-Process -Name $name -ErrorAction SilentlyContinue) { $busy += "$name.exe is open" }
         }
         if (Get-Service -Name 'ADSync' -ErrorAction SilentlyContinue) {
-            $module = Join-Path $env:ProgramFiles 'Microsoft Azure AD Sync\Bin\ADSync\ADSync.psd1'
-            if (-not (Test-Path $module)) { $module = 'ADSync' }
-            Import-Module $module
+            Import-ConnectModule
             foreach ($run in @(Get-ADSyncConnectorRunStatus)) {
                 if ($run) { $busy += "a run of $($run.ConnectorName) is under way" }
             }

@@ -1,5 +1,6 @@
 # Comes before every script, in the same text: reads the parameters as JSON from standard input into $in, says that the
-# script has started, and gives it Say, Reason, Read-Part and Get-WinHttpProxy.
+# script has started, and gives it Say, Reason, Read-Part, Import-ConnectModule and
+# Get-WinHttpProxy.
 # Everything that goes in and comes out is ASCII: Windows PowerShell 5.1 reads and writes a pipe in the console's code page.
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
@@ -33,6 +34,12 @@ function Reason($exception) {
 $out = @{}
 function Read-Part([string]$name, [scriptblock]$read) {
     try { $script:out[$name] = & $read } catch { $script:out[$name] = @{ why = (Reason $_.Exception) } }
+}
+# The module of Connect Sync, by its path: a service that was started before the product was installed does not know it by name.
+function Import-ConnectModule {
+    $module = Join-Path $env:ProgramFiles 'Microsoft Azure AD Sync\Bin\ADSync\ADSync.psd1'
+    if (-not (Test-Path $module)) { $module = 'ADSync' }
+    Import-Module $module
 }
 # The proxy that WinHTTP keeps for itself: flags at byte 8 (2: a proxy is named), the name's length at 12, the name from 16 on.
 function Get-WinHttpProxy {

@@ -2,10 +2,7 @@
 # Input: {}. Output: one line {"stagingModeEnabled", "syncCycleEnabled", "schedulerSuspended"}, each true or false, or
 # {"error": {...}}.
 try {
-    # By its path: a service that was started before the product was installed does not know the module by name.
-    $module = Join-Path $env:ProgramFiles 'Microsoft Azure AD Sync\Bin\ADSync\ADSync.psd1'
-    if (-not (Test-Path $module)) { $module = 'ADSync' }
-    Import-Module $module
+    Import-ConnectModule
     $scheduler = Get-ADSyncScheduler
     foreach ($name in 'StagingModeEnabled', 'SyncCycleEnabled', 'SchedulerSuspended') {
         if ($scheduler.$name -isnot [bool]) { throw "the scheduler does not tell $name" }

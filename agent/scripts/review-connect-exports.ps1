@@ -6,11 +6,8 @@
 # {"error": {...}}.
 $folder = $null
 try {
-    # By its path: a service that was started before the product was installed does not know the module by name.
     $bin = Join-Path $env:ProgramFiles 'Microsoft Azure AD Sync\Bin'
-    $module = Join-Path $bin 'ADSync\ADSync.psd1'
-    if (-not (Test-Path $module)) { $module = 'ADSync' }
-    Import-Module $module
+    Import-ConnectModule
     function Test-Running { @(Get-ADSyncConnectorRunStatus).Count -gt 0 }
     $said = @()
     $begun = (Get-ADSyncScheduler).NextSyncCycleStartTimeInUTC

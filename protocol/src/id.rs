@@ -247,6 +247,14 @@ digest_id!(
     PlanId
 );
 
+impl GmsaName {
+    /// The gMSA that an account of a service names, such as `CORP\svcSync$`; none where it is no gMSA.
+    #[must_use]
+    pub fn of_account(account: &str) -> Option<Self> {
+        account.rsplit('\\').next()?.parse().ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,6 +272,9 @@ mod tests {
             assert!(bad.parse::<TargetId>().is_err(), "{bad}");
         }
         assert!("svcEntraSync".parse::<GmsaName>().is_err());
+        let own: GmsaName = "svcSync$".parse().unwrap();
+        assert_eq!(GmsaName::of_account(r"CORP\svcSync$"), Some(own));
+        assert_eq!(GmsaName::of_account("LocalSystem"), None);
         assert!("3f0c8a4e".parse::<TenantId>().is_err());
     }
 

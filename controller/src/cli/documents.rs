@@ -112,6 +112,17 @@ pub(super) async fn plan(
     planned(client, &ask(documents, purpose)?, json).await
 }
 
+/// Makes a plan that only asks, and shows what is wrong with its documents.
+pub(super) async fn asking(client: &Client, ask: &PlanAsk, json: bool) -> anyhow::Result<Planned> {
+    let planned: Planned = client.post("/v1/plans", ask).await?;
+    if planned.plan.is_none() && json {
+        output::json(&serde_json::json!({ "findings": planned.findings }))?;
+    } else {
+        show(&planned.findings);
+    }
+    Ok(planned)
+}
+
 /// Makes the plan by which another Connect server becomes the active one, in place of one that is `off` where that is named.
 pub(super) async fn swap(
     client: &Client,

@@ -9,10 +9,10 @@ use protocol::TargetId;
 use serde::Serialize;
 
 use crate::cli::args::Documents;
-use crate::cli::documents::{ask, show};
+use crate::cli::documents::{ask, asking};
 use crate::cli::{exit, output, readiness};
 use crate::http::client::Client;
-use crate::http::types::{PlanAsk, Planned};
+use crate::http::types::PlanAsk;
 
 /// What became of it.
 #[derive(Debug, Default, Serialize)]
@@ -37,13 +37,7 @@ pub(super) async fn run(
         only: servers.into_iter().collect(),
         ..ask(&documents, Purpose::Support)?
     };
-    let planned: Planned = client.post("/v1/plans", &ask).await?;
-    let Some(plan) = planned.plan else {
-        if json {
-            output::json(&serde_json::json!({ "findings": planned.findings }))?;
-        } else {
-            show(&planned.findings);
-        }
+    let Some(plan) = asking(client, &ask, json).await?.plan else {
         return Ok(exit::FINDINGS);
     };
     let stored: Plan = client.get(&format!("/v1/plans/{}", plan.0)).await?;

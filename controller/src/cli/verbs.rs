@@ -15,7 +15,7 @@ use crate::authority::{self, Settings};
 use crate::cli::agents::{agents, token};
 use crate::cli::args::{Arguments, Documents, Verb};
 use crate::cli::artifacts::artifact;
-use crate::cli::documents::{ask, check, handover, plan, show, swap};
+use crate::cli::documents::{ask, asking, check, handover, plan, swap};
 use crate::cli::log::{logs, record};
 use crate::cli::people::{secrets, tasks};
 use crate::cli::rollouts::{code, ended, newest, order};
@@ -23,9 +23,7 @@ use crate::cli::status::{doctor, drift, explain, status, versions};
 use crate::cli::tenant::tenant;
 use crate::cli::{Show, discover, exit, follow, output, readiness, support};
 use crate::http::client::Client;
-use crate::http::types::{
-    Applied, ApplyAsk, BackupAsk, Done, FreezeAsk, Planned, RehearseAsk, Rehearsed,
-};
+use crate::http::types::{Applied, ApplyAsk, BackupAsk, Done, FreezeAsk, RehearseAsk, Rehearsed};
 use crate::{app, backup, demo};
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
@@ -93,12 +91,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         } => handover(&domain, &documents, json.json),
         Verb::Preflight { documents, json } => {
             let ask = ask(&documents, Purpose::Preflight)?;
-            let planned: Planned = client.post("/v1/plans", &ask).await?;
-            if planned.plan.is_none() && json.json {
-                output::json(&serde_json::json!({ "findings": planned.findings }))?;
-            } else {
-                show(&planned.findings);
-            }
+            let planned = asking(&client, &ask, json.json).await?;
             readiness::run(&client, &planned, json.json).await
         }
         Verb::Discover { topology, json } => {
@@ -107,12 +100,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 policy: None,
             };
             let ask = ask(&documents, Purpose::Discover)?;
-            let planned: Planned = client.post("/v1/plans", &ask).await?;
-            if planned.plan.is_none() && json.json {
-                output::json(&serde_json::json!({ "findings": planned.findings }))?;
-            } else {
-                show(&planned.findings);
-            }
+            let planned = asking(&client, &ask, json.json).await?;
             discover::run(&client, &planned, json.json).await
         }
         Verb::Support {

@@ -539,10 +539,7 @@ pub fn gmsa_change(
     let account = facts::provisioning_agent(cx)?
         .found
         .and_then(|agent| agent.account);
-    let name: Option<GmsaName> = account.and_then(|account| {
-        let name = account.rsplit('\\').next().unwrap_or_default();
-        name.parse().ok()
-    });
+    let name = account.as_deref().and_then(GmsaName::of_account);
     let mut change = GmsaChange {
         by: by.clone(),
         name: name.clone(),

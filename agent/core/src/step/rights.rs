@@ -24,11 +24,7 @@ pub(super) fn verified(
         let read = format!("not read: what {account} may do in the served domains");
         return Ok(vec![probe.finding(read, Verdict::CannotTell)]);
     }
-    let name: Option<GmsaName> = account.and_then(|account| {
-        let name = account.rsplit('\\').next().unwrap_or_default();
-        name.parse().ok()
-    });
-    let Some(name) = name else {
+    let Some(name) = account.and_then(GmsaName::of_account) else {
         let read = "not read: the service runs as no group managed service account";
         return Ok(vec![probe.finding(read, Verdict::CannotTell)]);
     };

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use protocol::event::{Completion, Grade};
+use protocol::event::Completion;
 use protocol::step::CollectSupport;
 use serde_json::Value;
 
@@ -45,10 +45,7 @@ pub(super) fn collect(support: &CollectSupport, cx: &mut Cx<'_>) -> Flow<Complet
         })
     });
     match made {
-        Ok(summary) => Ok(Complete {
-            grade: Some(Grade::Registered),
-            ..Complete::new(Completion::Applied, summary)
-        }),
+        Ok(summary) => Ok(Complete::new(Completion::Applied, summary)),
         Err(why) => fail(format!("the logs could not be collected: {why}")),
     }
 }

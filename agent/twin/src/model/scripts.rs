@@ -131,13 +131,13 @@ impl Twin {
         } else {
             json!({ "state": "Enabled", "detail": "" })
         };
-        let event = |fault, id: u32, level: u32, source: &str| {
-            let found = json!([{ "id": id, "level": level, "source": source, "hours": 5 }]);
+        let event = |fault, id: u32, source: &str| {
+            let found = json!([{ "id": id, "source": source, "hours": 5 }]);
             if self.has(fault) { found } else { json!([]) }
         };
-        line["certificates"] = event(Fault::CertificateDue, 1011, 3, "ADSync");
+        line["certificates"] = event(Fault::CertificateDue, 1011, "ADSync");
         let source = "Microsoft Entra Connect Upgrade";
-        line["upgrades"] = event(Fault::AutoUpgradeFailed, 302, 2, source);
+        line["upgrades"] = event(Fault::AutoUpgradeFailed, 302, source);
         let errors = if has(Fault::WizardTraceErrors) { 4 } else { 0 };
         line["trace"] = json!({ "file": "trace-20261120-101500.log", "errors": errors });
         Outcome::Script { lines: vec![line] }

@@ -42,11 +42,7 @@ pub fn answer(
         steps: vec![Step::VerifyConnect(VerifyConnect {
             at_least: wanted,
             staging,
-            forests: entry
-                .forests
-                .iter()
-                .map(|(forest, _)| forest.clone())
-                .collect(),
+            forests: entry.forest_names(),
             soaked_seconds: None,
         })],
         artifacts: Vec::new(),
@@ -442,11 +438,7 @@ pub fn verification(
     vec![Step::VerifyConnect(VerifyConnect {
         at_least,
         staging: None,
-        forests: entry
-            .forests
-            .iter()
-            .map(|(forest, _)| forest.clone())
-            .collect(),
+        forests: entry.forest_names(),
         soaked_seconds: None,
     })]
 }

@@ -118,7 +118,7 @@ fn account(
     let home = cloud_sync::home_of(host, facts).ok()?;
     let seen = facts.provisioning_agent.as_ref();
     let seen = seen.and_then(|agent| agent.account.as_deref());
-    let seen = seen.and_then(|account| account.rsplit('\\').next()?.parse().ok());
+    let seen = seen.and_then(GmsaName::of_account);
     let name = seen.or_else(|| cloud_sync::service_account(topology, group, &home))?;
     Some((name, home))
 }

@@ -158,6 +158,15 @@ pub struct ConnectEntry {
 }
 
 impl ConnectEntry {
+    /// Its forests, by their root domains.
+    #[must_use]
+    pub fn forest_names(&self) -> Vec<DomainName> {
+        self.forests
+            .iter()
+            .map(|(forest, _)| forest.clone())
+            .collect()
+    }
+
     /// Servers that stay and those that go: any of them may be the active one.
     pub fn members(&self) -> impl Iterator<Item = &TargetId> {
         let all = self.servers.iter().chain(&self.retired);
