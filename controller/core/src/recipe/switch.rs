@@ -2,11 +2,10 @@
 //! staging mode, then the other becomes active. A person does both at the wizard: the mode cannot be set in any other
 //! supported way (product facts 2.11).
 
-use protocol::TargetId;
-use protocol::Version;
 use protocol::signed::Phase;
 use protocol::step::{ConnectWork, GuideConnect, ReviewConnectExports, Step, VerifyConnect};
 use protocol::task::{Page, TaskText};
+use protocol::{DomainName, TargetId, Version};
 
 use crate::recipe::PhaseWork;
 use crate::topology::{ConnectEntry, Tenant};
@@ -26,7 +25,10 @@ pub(crate) fn becomes_active(
     });
     let text = pages(tenant, to, ConnectWork::SwitchToActive, before);
     vec![
-        phase(Phase::Prepare, vec![verify(at_least, true), review.clone()]),
+        phase(
+            Phase::Prepare,
+            vec![verify(at_least, true, entry.forest_names()), review.clone()],
+        ),
         phase(
             Phase::Register,
             vec![
@@ -36,7 +38,10 @@ pub(crate) fn becomes_active(
                 Step::ReportFacts,
             ],
         ),
-        phase(Phase::Prove, vec![verify(at_least, false)]),
+        phase(
+            Phase::Prove,
+            vec![verify(at_least, false, entry.forest_names())],
+        ),
     ]
 }
 
@@ -53,7 +58,10 @@ pub(crate) fn becomes_staging(tenant: &Tenant, from: &TargetId, to: &TargetId) -
             vec![guide(ConnectWork::SwitchToStaging, text), Step::ReportFacts],
         ),
         // Whatever its version: it may be the one that is to be upgraded next.
-        phase(Phase::Prove, vec![verify(Version::new(0, 0, 0, 0), true)]),
+        phase(
+            Phase::Prove,
+            vec![verify(Version::new(0, 0, 0, 0), true, Vec::new())],
+        ),
     ]
 }
 
@@ -68,7 +76,10 @@ pub(crate) fn is_fenced() -> PhaseWork {
 pub(crate) fn stays_staging() -> PhaseWork {
     phase(
         Phase::Inspect,
-        vec![verify(Version::new(0, 0, 0, 0), true), Step::ReportFacts],
+        vec![
+            verify(Version::new(0, 0, 0, 0), true, Vec::new()),
+            Step::ReportFacts,
+        ],
     )
 }
 
@@ -89,11 +100,11 @@ fn phase(phase: Phase, steps: Vec<Step>) -> PhaseWork {
     }
 }
 
-const fn verify(at_least: Version, staging: bool) -> Step {
+const fn verify(at_least: Version, staging: bool, forests: Vec<DomainName>) -> Step {
     Step::VerifyConnect(VerifyConnect {
         at_least,
         staging: Some(staging),
-        forests: Vec::new(),
+        forests,
         soaked_seconds: None,
     })
 }

@@ -98,6 +98,16 @@ fn the_plan_says_the_order_and_what_a_person_brings() {
         &reviews[0],
         Step::ReviewConnectExports(review) if review.max_age_minutes == 45 && review.limits.delete == 0
     ));
+    // The one that becomes active must be connected to every forest, before and after.
+    let steps = plan.targets[&"c2.a.test".parse().unwrap()].phases.iter();
+    let verified = steps.flat_map(|phase| &phase.steps).filter_map(|step| {
+        let Step::VerifyConnect(verify) = step else {
+            return None;
+        };
+        Some(verify.forests.clone())
+    });
+    let forests = topology.connect["main"].forest_names();
+    assert_eq!(verified.collect::<Vec<_>>(), [forests.clone(), forests]);
     assert_eq!(plan, to("c2.a.test", &topology, &known_as(&plan)).unwrap());
 }
 
