@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use link::{Endpoint, Wire};
 use protocol::enroll::JoinFile;
-use protocol::{DomainName, TenantId, Version};
+use protocol::{DomainName, TargetId, TenantId, Version};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -59,10 +59,11 @@ pub fn uniform(
     })
 }
 
-/// Enrolls what is not enrolled yet, then runs every agent until `stop`.
+/// Enrolls what is not enrolled yet, then runs every agent until `stop`. One that cannot go on says why and ends alone: it
+/// stands for a server of its own, and the others know nothing of it.
 ///
 /// # Errors
-/// When a server cannot be enrolled, or its state cannot be used.
+/// When a server cannot be enrolled, or, once all have ended, when some could not go on.
 pub async fn run(
     folder: &Path,
     fleet: Fleet,
@@ -71,29 +72,62 @@ pub async fn run(
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     enroll_all(folder, &fleet, join).await?;
+    let count = fleet.twins.len();
     let mut agents = JoinSet::new();
     let mut endpoint: Option<Endpoint> = None;
+    let mut gone = 0_usize;
     for (number, profile) in fleet.twins.into_iter().enumerate() {
-        let state = State::open(&place(folder, &profile))?;
-        if number % AGENTS_PER_SOCKET == 0 || endpoint.is_none() {
-            let address = enroll::resolve(&state.controller)?;
-            endpoint = Some(
-                Endpoint::client(address, Wire::from_environment())
-                    .context("could not open a UDP socket")?,
-            );
+        if number % AGENTS_PER_SOCKET == 0 {
+            endpoint = None;
         }
-        let Some(endpoint) = endpoint.clone() else {
-            bail!("no socket")
-        };
-        let exec = Exec::Twin(Box::new(TwinExec::open(state.folder(), profile)?));
-        let agent = Agent::open(state, exec, speed)?;
-        agents.spawn(agent.run(endpoint, stop.clone()));
+        let target = profile.target.clone();
+        match open(folder, profile, speed, &mut endpoint) {
+            Ok((agent, endpoint)) => {
+                let run = agent.run(endpoint, stop.clone());
+                agents.spawn(async move { run.await.map_err(|error| (target, error.into())) });
+            }
+            Err(error) => {
+                gone += 1;
+                cannot_go_on(&target, &error);
+            }
+        }
     }
     tracing::info!(agents = agents.len(), "the swarm runs");
     while let Some(ended) = agents.join_next().await {
-        ended.context("an agent of the swarm panicked")??;
+        if let Err((target, error)) = ended.context("an agent of the swarm panicked")? {
+            gone += 1;
+            cannot_go_on(&target, &error);
+        }
+    }
+    if gone > 0 {
+        bail!("{gone} of {count} agents could not go on; the log says why")
     }
     Ok(())
+}
+
+fn cannot_go_on(target: &TargetId, error: &anyhow::Error) {
+    tracing::error!(%target, "this agent cannot go on: {error:#}");
+}
+
+/// Opens an agent's state and gives it a socket, a new one where there is none yet.
+fn open(
+    folder: &Path,
+    profile: Profile,
+    speed: Speed,
+    endpoint: &mut Option<Endpoint>,
+) -> anyhow::Result<(Agent, Endpoint)> {
+    let state = State::open(&place(folder, &profile))?;
+    let socket = match endpoint {
+        Some(socket) => socket.clone(),
+        None => {
+            let address = enroll::resolve(&state.controller)?;
+            let socket = Endpoint::client(address, Wire::from_environment())
+                .context("could not open a UDP socket")?;
+            endpoint.insert(socket).clone()
+        }
+    };
+    let exec = Exec::Twin(Box::new(TwinExec::open(state.folder(), profile)?));
+    Ok((Agent::open(state, exec, speed)?, socket))
 }
 
 fn place(folder: &Path, profile: &Profile) -> PathBuf {

@@ -16,10 +16,11 @@ pub const MAX_SIGNATURES: usize = 16;
 /// Most steps in one bundle: a phase of one target's work has about ten.
 pub const MAX_STEPS: usize = 64;
 
-/// Most artifacts that one bundle names.
+/// Most artifacts that one bundle names: a phase installs one product of one version, and one server has two products.
 pub const MAX_ARTIFACTS: usize = 16;
 
-/// Most domains that one step may name.
+/// Most domains that one step may name: more than the largest estate that Entrain is for, and their names still fit a
+/// frame many times over (253 bytes each).
 pub const MAX_DOMAINS: usize = 256;
 
 /// Artifacts are fetched and verified in chunks of this size: small enough to resume cheaply, large enough that a
@@ -32,16 +33,19 @@ pub const MAX_ARTIFACT_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Most events in one frame; the sender also keeps below half of [`MAX_FRAME_BYTES`].
 pub const MAX_EVENTS_PER_FRAME: usize = 256;
 
-/// Most log lines that a failure carries.
+/// Most log lines that a failure carries: two screens of a terminal, and with [`MAX_LINE_CHARS`] at most 64 KiB of an event
+/// (four bytes a character).
 pub const MAX_FAILURE_LINES: usize = 40;
 
-/// Longest single log line that a failure carries; the rest is cut with a mark.
+/// Longest single log line that a failure carries: a line of either product's logs with its time and message. The rest is
+/// cut with a mark.
 pub const MAX_LINE_CHARS: usize = 400;
 
 /// Longest secret: an access token is about 2 KiB.
 pub const MAX_SECRET_BYTES: usize = 16 * 1024;
 
-/// Difference between two clocks at which "not yet valid" is still accepted.
+/// Difference between two clocks at which "not yet valid" is still accepted: what Kerberos allows by default, so that a
+/// server beyond it has trouble with its domain as well.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
 /// Life of an agent's certificate; renewed at half of it.

@@ -4,8 +4,9 @@
 use std::fmt::Debug;
 
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
-use protocol::event::{GmsaChange, Section};
+use protocol::event::{GmsaChange, GmsaObject, Section};
 use protocol::wire::codec::{decode, encode};
 use protocol::wire::frame;
 use protocol::wire::latest::{
@@ -13,7 +14,9 @@ use protocol::wire::latest::{
     EnrollAnswer, EnrollAsk, EnrollGreeting, Entry, EventsDown, EventsUp, Head, Hello, Issued,
     Opening, SecretAnswer, Welcome,
 };
-use protocol::{Attempt, Digest, Epoch, EventIndex, Generation, StepIndex, TargetId, limits};
+use protocol::{
+    Attempt, Digest, Epoch, EventIndex, Generation, RolloutId, StepIndex, TargetId, limits,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -97,6 +100,12 @@ fn control_down() -> impl Strategy<Value = ControlDown> {
                 }),
             }
         }),
+        any::<u32>().prop_map(|rollout| ControlDown::Pause {
+            rollout: RolloutId(rollout)
+        }),
+        any::<u32>().prop_map(|rollout| ControlDown::Resume {
+            rollout: RolloutId(rollout)
+        }),
         gate().prop_map(|(generation, ..)| ControlDown::Abort { generation }),
         (gate(), ".{0,20}").prop_map(|((generation, step, _), by)| ControlDown::Attested {
             generation,
@@ -110,14 +119,20 @@ fn control_down() -> impl Strategy<Value = ControlDown> {
 
 fn control_up() -> impl Strategy<Value = ControlUp> {
     prop_oneof![
-        (gate(), any::<bool>()).prop_map(|((generation, step, attempt), outage)| {
-            ControlUp::PermitAsked {
-                generation,
-                step,
-                attempt,
-                section: Section { outage, gmsa: None },
+        (gate(), any::<bool>(), option::of(any::<bool>())).prop_map(
+            |((generation, step, attempt), outage, gmsa)| {
+                let gmsa = gmsa.map(|named| GmsaObject {
+                    domain: "a.contoso.com".parse().expect("a name"),
+                    name: named.then(|| "svc$".parse().expect("a name")),
+                });
+                ControlUp::PermitAsked {
+                    generation,
+                    step,
+                    attempt,
+                    section: Section { outage, gmsa },
+                }
             }
-        }),
+        ),
         bytes().prop_map(|request| ControlUp::RenewalAsked { request }),
     ]
 }
@@ -166,6 +181,26 @@ fn enroll_ask() -> impl Strategy<Value = EnrollAsk> {
     ]
 }
 
+fn answers() -> impl Strategy<Value = (BundleAnswer, SecretAnswer, EnrollAnswer)> {
+    let bundle = prop_oneof![
+        Just(BundleAnswer::Accepted),
+        ".{0,60}".prop_map(BundleAnswer::Refused),
+    ];
+    let secret = prop_oneof![
+        (bytes(), bytes()).prop_map(|(encapsulated, ciphertext)| SecretAnswer::Sealed {
+            encapsulated,
+            ciphertext,
+        }),
+        ".{0,60}".prop_map(SecretAnswer::Refused),
+    ];
+    let enroll = prop_oneof![
+        issued().prop_map(EnrollAnswer::Issued),
+        "[0-9a-f]{64}".prop_map(|fingerprint| EnrollAnswer::Pending { fingerprint }),
+        ".{0,60}".prop_map(EnrollAnswer::Refused),
+    ];
+    (bundle, secret, enroll)
+}
+
 /// It decodes to itself; nothing shorter and nothing longer does.
 fn holds<T>(message: &T) -> Result<(), TestCaseError>
 where
@@ -194,7 +229,7 @@ proptest! {
         up in control_up(),
         events in events_up(),
         ask in enroll_ask(),
-        issued in issued(),
+        (bundle, secret, enroll) in answers(),
         content in bytes(),
         words in ".{0,60}",
         number in any::<u64>(),
@@ -204,14 +239,14 @@ proptest! {
         holds(&up)?;
         holds(&events)?;
         holds(&ask)?;
-        holds(&EnrollAnswer::Issued(issued))?;
+        holds(&bundle)?;
+        holds(&secret)?;
+        holds(&enroll)?;
         holds(&EnrollGreeting { root: content.clone() })?;
-        holds(&BundleOffer { envelope: content.clone() })?;
-        holds(&BundleAnswer::Refused(words.clone()))?;
+        holds(&BundleOffer { envelope: content })?;
         holds(&EventsDown::Acknowledged { index: EventIndex(number) })?;
         holds(&ArtifactAnswer::Follows(number))?;
         holds(&ArtifactAnswer::Refused(words))?;
-        holds(&SecretAnswer::Sealed { encapsulated: content.clone(), ciphertext: content })?;
     }
 
     #[test]

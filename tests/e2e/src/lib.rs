@@ -4,6 +4,7 @@
 pub mod graph;
 pub mod relay;
 pub mod samba;
+pub mod signing;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -168,7 +169,16 @@ impl World {
     /// When it cannot be made.
     #[must_use]
     pub fn with_environment(environment: &[(&str, &str)]) -> Self {
-        Self::make(environment, None)
+        Self::make(environment, None, &["--simulated"])
+    }
+
+    /// A controller for real servers, which models of servers cannot join.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn for_real_servers() -> Self {
+        Self::make(&[], None, &[])
     }
 
     /// A simulated controller whose agents reach it by a link with such faults.
@@ -177,10 +187,10 @@ impl World {
     /// When it cannot be made.
     #[must_use]
     pub fn behind_a_relay(faults: Faults, seed: u64) -> Self {
-        Self::make(&[], Some((faults, seed)))
+        Self::make(&[], Some((faults, seed)), &["--simulated"])
     }
 
-    fn make(environment: &[(&str, &str)], link: Option<(Faults, u64)>) -> Self {
+    fn make(environment: &[(&str, &str)], link: Option<(Faults, u64)>, kind: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
         let port = socket.local_addr().expect("a port").port();
@@ -203,20 +213,17 @@ impl World {
         let address = format!("127.0.0.1:{dialled}");
         let root = world.path("root.pem");
         let root = root.to_str().expect("a path");
-        let made = world.entrain_with(
-            &[
-                "init",
-                "--simulated",
-                "--address",
-                &address,
-                "--listen",
-                &listen,
-                "--root-key",
-                root,
-                "--passphrase-stdin",
-            ],
-            b"passphrase\n",
-        );
+        let init = [
+            "init",
+            "--address",
+            &address,
+            "--listen",
+            &listen,
+            "--root-key",
+            root,
+            "--passphrase-stdin",
+        ];
+        let made = world.entrain_with(&[&init, kind].concat(), b"passphrase\n");
         assert!(made.status.success(), "{}", text(&made));
         world.start_controller();
         world
@@ -399,7 +406,7 @@ impl World {
         }
     }
 
-    /// Waits until a process of agents has ended by itself and gives what it wrote, of all lives.
+    /// Waits until a process of agents has ended by itself, kills the others, and gives what all wrote, of all lives.
     ///
     /// # Panics
     /// When none ends, or one ends well.
@@ -409,7 +416,7 @@ impl World {
             self.agents.iter_mut().find_map(ended)
         });
         assert!(!ended.success(), "they ended as if all were well");
-        self.agents.clear();
+        self.kill_agents();
         std::fs::read_to_string(self.path("agents.log")).expect("a log")
     }
 
@@ -454,12 +461,25 @@ impl World {
     /// When it cannot be made.
     #[must_use]
     pub fn join_file(&self, uses: usize) -> PathBuf {
+        self.token(&["--uses", &uses.to_string()])
+    }
+
+    /// Makes a join file good for that server.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn join_file_of(&self, target: &str) -> PathBuf {
+        self.token(&["--target", target])
+    }
+
+    fn token(&self, whose: &[&str]) -> PathBuf {
         let path = self.path(&format!(
             "join-{}.json",
             protocol::key::SigningKey::generate().public().fingerprint()
         ));
         let out = path.to_str().expect("a path");
-        let made = self.entrain(&["token", "create", "--uses", &uses.to_string(), "--out", out]);
+        let made = self.entrain(&[&["token", "create", "--out", out], whose].concat());
         assert!(made.status.success(), "{}", text(&made));
         path
     }
@@ -469,7 +489,9 @@ impl World {
     /// # Panics
     /// When it cannot be started.
     pub fn start_agents(&mut self, servers: &[Profile], join: Option<&Path>) {
-        let fleet = self.path("fleet.json");
+        // Another process may not have read its own yet.
+        let first = servers.first().expect("a server").target.as_str();
+        let fleet = self.path(&format!("fleet-{first}.json"));
         let twins = serde_json::json!({ "twins": servers });
         std::fs::write(&fleet, serde_json::to_vec(&twins).expect("JSON")).expect("a file");
         let log = std::fs::OpenOptions::new()

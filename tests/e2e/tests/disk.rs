@@ -187,7 +187,9 @@ fn an_agent_that_cannot_journal_stops_before_it_acts_and_goes_on_afterwards() {
     world.enroll(&servers);
     world.kill_agents();
     world.full_at = Some(5);
-    world.start_agents(&servers, None);
+    for one in &servers {
+        world.start_agents(std::slice::from_ref(one), None);
+    }
     world.all_report(2);
     world.add_artifact();
     let topology = world.topology(&[A, B]);

@@ -267,6 +267,36 @@ fn an_altered_bundle_is_named_on_either_side() {
     world.nothing_lost_or_repeated(&[A]);
 }
 
+/// Its agent names it and ends; the other server of the same process, and the rollout, go on.
+#[test]
+fn an_altered_journal_stops_its_own_agent_and_no_other() {
+    let (mut world, topology) = rolled_out();
+    world.kill_agents();
+    let journal = world.path("agents").join(A).join("journal");
+    let mut altered = std::fs::read(&journal).unwrap();
+    let middle = altered.len() / 2;
+    altered[middle] ^= 1;
+    std::fs::write(&journal, &altered).unwrap();
+    let (before, log) = (world.changes(A), world.path("agents.log"));
+    std::fs::write(&log, "").unwrap();
+    world.start_agents(&[server(A, &[]), server(B, &[])], None);
+    let said = until("it is named", || {
+        let said = std::fs::read_to_string(&log).unwrap();
+        said.contains("was altered at event").then_some(said)
+    });
+    assert!(said.contains(A), "{said}");
+    let planned = world.json(&["plan", &topology, "--verify", "--json"]);
+    let plan = planned["plan"].as_str().unwrap();
+    let applied = world.entrain(&["apply", plan]);
+    assert!(applied.status.success(), "{}", text(&applied));
+    until("the other is verified once more", || {
+        (world.state(B).0 == "done").then_some(())
+    });
+    assert_ne!(world.state(A).0, "done", "nobody could look at it");
+    assert_eq!(std::fs::read(&journal).unwrap(), altered, "nothing is lost");
+    assert_eq!(world.changes(A), before);
+}
+
 /// Two rollouts go side by side on other servers; on the same one the second is refused by name. One may begin later.
 #[test]
 fn a_second_rollout_on_the_same_server_is_refused_by_name() {

@@ -14,6 +14,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use e2e::samba::{ADMINISTRATOR, DOMAIN, Samba};
+use e2e::signing::{Authority, Signer, Usage, VENDOR};
 use e2e::{SECRET, TENANT, World, files, text, until, until_within};
 use protocol::event::Event;
 
@@ -274,78 +275,8 @@ fn windows_server(wine: &Wine) {
     );
 }
 
-/// The suite's own authority and a code signing certificate under it, by openssl; gives the root, the chain and the key.
-fn signer(folder: &Path) -> (PathBuf, PathBuf, PathBuf) {
-    let path = |name: &str| folder.join(name);
-    let openssl = |arguments: &[&str]| {
-        must(
-            Command::new("openssl")
-                .current_dir(folder)
-                .args(arguments)
-                .output()
-                .unwrap(),
-            "openssl",
-        );
-    };
-    openssl(&[
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-keyout",
-        "ca.key",
-        "-out",
-        "ca.pem",
-        "-days",
-        "30",
-        "-subj",
-        "/O=Entrain tests/CN=Test Root",
-        "-addext",
-        "basicConstraints=critical,CA:TRUE",
-        "-addext",
-        "keyUsage=critical,keyCertSign",
-    ]);
-    openssl(&[
-        "req",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-keyout",
-        "s.key",
-        "-out",
-        "s.csr",
-        "-subj",
-        "/O=Microsoft Corporation/CN=Stand-in",
-    ]);
-    std::fs::write(
-        path("ext"),
-        "basicConstraints=critical,CA:FALSE\nextendedKeyUsage=codeSigning\n",
-    )
-    .unwrap();
-    openssl(&[
-        "x509",
-        "-req",
-        "-in",
-        "s.csr",
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca.key",
-        "-CAcreateserial",
-        "-days",
-        "20",
-        "-out",
-        "s.pem",
-        "-extfile",
-        "ext",
-    ]);
-    openssl(&["x509", "-in", "ca.pem", "-outform", "DER", "-out", "ca.der"]);
-    (path("ca.der"), path("s.pem"), path("s.key"))
-}
-
 /// The setup: the stand-in's program with the package appended, signed.
-fn setup(wine: &Wine, folder: &Path, certificate: &Path, key: &Path) -> PathBuf {
+fn setup(wine: &Wine, folder: &Path, vendor: &Signer) -> PathBuf {
     for (program, name) in [
         ("standin-service.exe", "agent.exe"),
         ("standin-service.exe", "updater.exe"),
@@ -368,26 +299,11 @@ fn setup(wine: &Wine, folder: &Path, certificate: &Path, key: &Path) -> PathBuf 
     bytes.extend_from_slice(&inner);
     let unsigned = folder.join("unsigned.exe");
     std::fs::write(&unsigned, bytes).unwrap();
-    sign(&unsigned, &folder.join("setup.exe"), certificate, key)
-}
-
-fn sign(unsigned: &Path, signed: &Path, certificate: &Path, key: &Path) -> PathBuf {
-    let done = Command::new("osslsigncode")
-        .args(["sign", "-h", "sha256", "-certs"])
-        .arg(certificate)
-        .arg("-key")
-        .arg(key)
-        .arg("-in")
-        .arg(unsigned)
-        .arg("-out")
-        .arg(signed)
-        .output();
-    must(done.unwrap(), "osslsigncode");
-    signed.to_owned()
+    vendor.sign(&unsigned, &folder.join("setup.exe"))
 }
 
 /// The package of Connect Sync, signed.
-fn package(wine: &Wine, folder: &Path, certificate: &Path, key: &Path) -> PathBuf {
+fn package(wine: &Wine, folder: &Path, vendor: &Signer) -> PathBuf {
     std::fs::copy(
         wine.programs.join("standin-engine.exe"),
         folder.join("engine.exe"),
@@ -401,7 +317,7 @@ fn package(wine: &Wine, folder: &Path, certificate: &Path, key: &Path) -> PathBu
         .arg(fixture("connect.wxs"))
         .output();
     must(built.unwrap(), "wixl");
-    sign(&unsigned, &folder.join("connect.msi"), certificate, key)
+    vendor.sign(&unsigned, &folder.join("connect.msi"))
 }
 
 fn fixture(name: &str) -> PathBuf {
@@ -669,7 +585,11 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     listen(443);
     let folder = tempfile::tempdir().unwrap();
     let samba = Samba::start(folder.path());
-    let (anchor, certificate, key) = signer(folder.path());
+    let authority = Authority::new(folder.path(), "root");
+    let (anchor, vendor) = (
+        authority.anchor(),
+        authority.certify(VENDOR, Usage::CodeSigning),
+    );
     // The controller and the agent believe this root alone, by the feature `test-anchors`.
     let mut world = World::with_environment(&[("ENTRAIN_TEST_ANCHOR", anchor.to_str().unwrap())]);
     let wine = Wine::new(folder.path());
@@ -689,7 +609,7 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     );
     windows_server(&wine);
     wine.services_start();
-    let setup = setup(&wine, folder.path(), &certificate, &key);
+    let setup = setup(&wine, folder.path(), &vendor);
 
     // The layout that an installer makes: a launcher, one version, and its state.
     wine.put(
@@ -830,7 +750,7 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     });
     assert!(found.is_empty(), "the token lies in {found:?}");
 
-    let package = package(&wine, folder.path(), &certificate, &key);
+    let package = package(&wine, folder.path(), &vendor);
     connect(&mut world, &wine, &package);
 
     taken_off(&world, &wine);
