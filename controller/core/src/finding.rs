@@ -62,29 +62,42 @@ impl fmt::Display for Finding {
 /// A document's text, which turns byte ranges into places.
 #[derive(Debug, Clone)]
 pub struct Source<'a> {
-    /// File, as the operator named it.
-    pub file: &'a str,
-    /// Its text.
-    pub text: &'a str,
+    file: &'a str,
+    text: &'a str,
+    /// Where each line begins, in bytes.
+    lines: Vec<usize>,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    /// The text of a file, as the operator named it.
+    #[must_use]
+    pub fn new(file: &'a str, text: &'a str) -> Self {
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self {
+            file,
+            text,
+            lines: std::iter::once(0).chain(ends).collect(),
+        }
+    }
+
+    /// A line without its end, counted from 1.
+    #[must_use]
+    pub fn line(&self, number: usize) -> Option<&'a str> {
+        let begin = *self.lines.get(number.checked_sub(1)?)?;
+        self.text.get(begin..)?.lines().next()
+    }
+
     /// The place at which a range begins.
     #[must_use]
     pub fn place(&self, range: &Range<usize>) -> Place {
-        let before = self.text.get(..range.start).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before
-            .rsplit('\n')
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .count()
-            + 1;
+        let start = range.start.min(self.text.len());
+        let line = self.lines.partition_point(|begin| *begin <= start);
+        let begin = line.checked_sub(1).and_then(|at| self.lines.get(at));
+        let before = self.text.get(begin.copied().unwrap_or(0)..start);
         Place {
             file: self.file.to_owned(),
             line,
-            column,
+            column: before.unwrap_or_default().chars().count() + 1,
         }
     }
 }
@@ -122,12 +135,14 @@ mod tests {
 
     #[test]
     fn a_place_counts_characters_and_lines_from_one() {
-        let source = Source {
-            file: "t.toml",
-            text: "a\näö = 1\n",
-        };
-        let at = source.text.find('=').unwrap();
+        let source = Source::new("t.toml", "a\näö = 1\n");
+        let at = "a\näö = 1\n".find('=').unwrap();
         assert_eq!(source.place(&(at..at + 1)).to_string(), "t.toml:2:4");
+        assert_eq!(source.place(&(0..1)).to_string(), "t.toml:1:1");
+        // Where the text ends too early, its end is shown.
+        assert_eq!(source.place(&(99..100)).to_string(), "t.toml:3:1");
+        let lines: Vec<_> = (0..4).map(|line| source.line(line)).collect();
+        assert_eq!(lines, [None, Some("a"), Some("äö = 1"), None]);
     }
 
     #[test]

@@ -144,10 +144,7 @@ impl Default for Policy {
 /// Parses a policy and gives all findings.
 #[must_use]
 pub fn parse(document: &Document) -> (Policy, Vec<Finding>) {
-    let source = Source {
-        file: &document.file,
-        text: &document.text,
-    };
+    let source = Source::new(&document.file, &document.text);
     let mut remarks = Remarks {
         source,
         findings: Vec::new(),

@@ -139,60 +139,38 @@ fn course(plan: &Plan, known: &Fleetwide, ask: Ask) -> Course {
     let begin = ask.begin;
     let since = |at: Timestamp| at.since(begin).as_secs();
     let mut world = World::new(plan, known, ask);
-    let mut serving: BTreeMap<DomainName, Serving> = plan
-        .domains
-        .iter()
-        .map(|(domain, part)| {
-            let count = world.serving(&all(part));
-            let serving = Serving {
-                servers: part.servers.len(),
-                minimum: part.min_serving,
-                course: vec![(0, count)],
-            };
-            (domain.clone(), serving)
-        })
-        .collect();
+    let mut serving: BTreeMap<&DomainName, (Vec<TargetId>, Serving)> = BTreeMap::new();
+    let mut served_by: BTreeMap<TargetId, Vec<&DomainName>> = BTreeMap::new();
+    for (domain, part) in &plan.domains {
+        let servers = all(part);
+        for server in &servers {
+            served_by.entry(server.clone()).or_default().push(domain);
+        }
+        let seen = Serving {
+            servers: part.servers.len(),
+            minimum: part.min_serving,
+            course: vec![(0, world.serving(&servers))],
+        };
+        serving.insert(domain, (servers, seen));
+    }
+    let mut happened = Happened::default();
+    happened.take_up(&mut world, begin);
     while !world.is_over() && world.now.since(begin) < END && world.step() {
-        for (domain, part) in &plan.domains {
-            let count = world.serving(&all(part));
-            if let Some(serving) = serving.get_mut(domain)
-                && serving.course.last().is_none_or(|(_, last)| *last != count)
-            {
-                serving.course.push((since(world.now), count));
+        happened.take_up(&mut world, begin);
+        let domains = world.touched().and_then(|target| served_by.get(target));
+        for domain in domains.into_iter().flatten() {
+            if let Some((servers, seen)) = serving.get_mut(domain) {
+                let count = world.serving(servers);
+                if seen.course.last().is_none_or(|(_, last)| *last != count) {
+                    seen.course.push((since(world.now), count));
+                }
             }
         }
     }
-    let mut spans: BTreeMap<&TargetId, (u64, u64)> = BTreeMap::new();
-    let mut hands = Vec::new();
-    let mut end = 0;
-    for (at, record) in &world.log {
-        let Record::TargetEvent { target, body, .. } = record else {
-            continue;
-        };
-        let at = since(*at);
-        let Some(event) = Event::from_body(body.as_bytes()) else {
-            continue;
-        };
-        if let Event::BundleAccepted { .. } = event {
-            spans.entry(target).or_insert((at, at));
-        }
-        if let Event::RunFinished { .. } = event {
-            spans.entry(target).or_insert((at, at)).1 = at;
-            end = end.max(at);
-        }
-        let what = if let Event::SecretAsked { wanted, .. } = event {
-            format!("give {wanted}")
-        } else if let Event::TaskOpened { text, .. } = event {
-            text.title
-        } else {
-            continue;
-        };
-        hands.push(Hand {
-            at,
-            target: target.clone(),
-            what,
-        });
-    }
+    let serving = serving.into_iter();
+    let serving = serving.map(|(domain, (_, seen))| (domain.clone(), seen));
+    let serving = serving.collect();
+    let Happened { spans, hands, end } = happened;
     let waves = plan
         .waves
         .iter()
@@ -209,6 +187,45 @@ fn course(plan: &Plan, known: &Fleetwide, ask: Ask) -> Course {
         serving,
         hands,
         left: left(plan, &world),
+    }
+}
+
+/// What the log of a course said so far.
+#[derive(Default)]
+struct Happened {
+    /// Of each target when its first bundle was accepted and its last run ended, in seconds from the order.
+    spans: BTreeMap<TargetId, (u64, u64)>,
+    hands: Vec<Hand>,
+    end: u64,
+}
+
+impl Happened {
+    /// Takes up what is new, and keeps no more of it than it needs.
+    fn take_up(&mut self, world: &mut World, begin: Timestamp) {
+        for (at, record) in world.log.drain(..) {
+            let Record::TargetEvent { target, body, .. } = record else {
+                continue;
+            };
+            let at = at.since(begin).as_secs();
+            let Some(event) = Event::from_body(body.as_bytes()) else {
+                continue;
+            };
+            if let Event::BundleAccepted { .. } = event {
+                self.spans.entry(target.clone()).or_insert((at, at));
+            }
+            if let Event::RunFinished { .. } = event {
+                self.spans.entry(target.clone()).or_insert((at, at)).1 = at;
+                self.end = self.end.max(at);
+            }
+            let what = if let Event::SecretAsked { wanted, .. } = event {
+                format!("give {wanted}")
+            } else if let Event::TaskOpened { text, .. } = event {
+                text.title
+            } else {
+                continue;
+            };
+            self.hands.push(Hand { at, target, what });
+        }
     }
 }
 

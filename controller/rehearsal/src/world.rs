@@ -116,6 +116,8 @@ pub struct World {
     timeouts: BTreeMap<TargetId, Timestamp>,
     /// Why each server whose time came was where it was.
     waited: BTreeMap<TargetId, String>,
+    /// The server to which something has happened last.
+    touched: Option<TargetId>,
     chance: Chance,
     ask: Ask,
     root: TrustRoot,
@@ -178,6 +180,7 @@ impl World {
             looks: None,
             timeouts: BTreeMap::new(),
             waited: BTreeMap::new(),
+            touched: None,
             chance: Chance::new(ask.seed),
             ask,
             root,
@@ -251,9 +254,16 @@ impl World {
             return true;
         };
         self.now = self.now.max(at);
+        self.touched = None;
         self.happen(happening);
         self.decide();
         true
+    }
+
+    /// The server to which something has happened with the last step: no other one serves more or less since.
+    #[must_use]
+    pub const fn touched(&self) -> Option<&TargetId> {
+        self.touched.as_ref()
     }
 
     /// Goes on up to a moment.
@@ -407,6 +417,7 @@ impl World {
     }
 
     fn follow(&mut self, target: &TargetId, wishes: Vec<Wish>) {
+        self.touched = Some(target.clone());
         let life = self.servers.get(target).map_or(0, |server| server.life);
         for wish in wishes {
             match wish {

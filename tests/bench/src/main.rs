@@ -5,6 +5,7 @@
 //! A rollout's time goes from the moment at which the controller takes the order up to the end of the commit that stores
 //! the last receipt. Its stages end when the last target has reached them, so that their shares add up.
 
+mod estate;
 mod fleet;
 mod timeline;
 
@@ -31,12 +32,20 @@ const FLEETS: [usize; 3] = [1, 100, 1000];
 /// The file that goes to all: its agents and its size.
 const FILE: (usize, usize) = (40, 32 << 20);
 
+/// Sizes of the estates that are planned and carried out in virtual time.
+const ESTATES: [usize; 3] = [1_000, 10_000, 100_000];
+
 fn main() -> anyhow::Result<()> {
-    let only: Vec<usize> = std::env::args()
-        .skip(1)
+    let mut arguments = std::env::args().skip(1).peekable();
+    let alone = arguments.next_if_eq("estates").is_some();
+    let only: Vec<usize> = arguments
         .map(|count| count.parse())
         .collect::<Result<_, _>>()
-        .context("usage: bench [AGENTS...]; without numbers it runs everything")?;
+        .context("usage: bench [AGENTS...] | bench estates [TARGETS...]; without words it runs everything")?;
+    if alone {
+        let sizes: &[usize] = if only.is_empty() { &ESTATES } else { &only };
+        return show(&json!({ "machine": machine(), "estates": estate::growth(sizes)? }));
+    }
     let programs = Programs::beside_this_one()?;
     let fleets: &[usize] = if only.is_empty() { &FLEETS } else { &only };
     let mut rollouts = Vec::new();
@@ -53,9 +62,14 @@ fn main() -> anyhow::Result<()> {
         result["agent_at_rest"] = at_rest(&programs)?;
         say("a file to all");
         result["file_to_all"] = file_to_all(&programs)?;
+        result["estates"] = estate::growth(&ESTATES)?;
     }
+    show(&result)
+}
+
+fn show(result: &Value) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &result)?;
+    serde_json::to_writer_pretty(&mut out, result)?;
     writeln!(out)?;
     Ok(())
 }

@@ -12,6 +12,7 @@ use protocol::{
 };
 
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
+use crate::fleet::table::{Group, Yard};
 use crate::fleet::turn::{Budget, Turn};
 use crate::plan::{Kind, TargetPlan};
 
@@ -211,24 +212,27 @@ impl Fleet {
             if rollout.state != RolloutState::Running || !rollout.has_pending() {
                 continue;
             }
+            // What holds all of it holds each of its targets.
+            if self.stopped.is_some() || rollout.not_before.is_some_and(|begins| now < begins) {
+                continue;
+            }
             let mut budget = Budget::of(rollout);
             let turn = Turn::of(rollout, live, now);
-            let waves = rollout.plan.waves.iter().enumerate();
-            for (wave, target) in
-                waves.flat_map(|(wave, all)| all.iter().map(move |one| (wave, one)))
-            {
-                let work = rollout.work.get(target);
-                let Some(work) = work.filter(|work| work.state == TargetState::Pending) else {
+            let mut queue = rollout.work.queue();
+            loop {
+                let open = |yard: &Yard| {
+                    let site = yard.site.as_deref();
+                    let closed = yard.needs_open && turn.closed(site).is_some();
+                    !closed && budget.at(site).is_none()
+                };
+                let who = |group: &Group| turn.entry(group.wave, &group.lane);
+                let Some((place, target)) = queue.next(budget.is_full(), open, who) else {
+                    break;
+                };
+                let Some(work) = rollout.work.get(target) else {
                     continue;
                 };
-                let limited = || {
-                    let part = rollout.plan.targets.get(target);
-                    part.is_some_and(|part| !part.is_read_only())
-                };
-                if !work.has_begun() && budget.is_full() && limited() {
-                    continue;
-                }
-                let order = (&turn, wave, &budget, &started);
+                let order = (&turn, place.wave, &budget, &started);
                 if self
                     .hold_of(id, rollout, target, (live, now), order)
                     .is_some()
@@ -246,6 +250,9 @@ impl Fleet {
                     });
                 }
             }
+        }
+        if self.asked.is_empty() {
+            return decisions;
         }
         let mut gates = self.gates.clone();
         for (target, gate) in &self.asked {
@@ -281,30 +288,32 @@ impl Fleet {
             .iter()
             .flat_map(|rollout| rollout.plan.sites.values())
             .filter_map(|rule| rule.closed(now)?.opens);
-        let away = running
-            .iter()
-            .flat_map(|rollout| &rollout.work)
-            .filter(|(_, work)| work.state == TargetState::Pending)
-            .filter_map(|(target, _)| live.unreachable_from(target))
+        let waits = |target: &&TargetId| {
+            let pending = |rollout: &&Rollout| {
+                let work = rollout.work.get(*target);
+                work.is_some_and(|work| work.state == TargetState::Pending)
+            };
+            running.iter().any(pending)
+        };
+        let left = live.away.keys().filter(waits);
+        // Those that were never here count as away since anybody could come: who they are is not asked.
+        let never = running.iter().any(|rollout| rollout.has_pending());
+        let never = never.then(|| live.began.plus(UNREACHABLE_AFTER));
+        let away = left
+            .filter_map(|target| live.unreachable_from(target))
+            .chain(never)
             .filter(|at| *at > now);
         let begins = running.iter().filter_map(|rollout| rollout.not_before);
         let begins = begins.filter(|at| *at > now);
         let soaks = running
             .iter()
-            .flat_map(|rollout| rollout.work.iter().map(move |work| (rollout, work)))
-            .filter(|(_, (_, work))| work.state == TargetState::Pending)
-            .filter_map(|(rollout, (target, work))| {
-                soaks_until(rollout.plan.targets.get(target)?, work)
-            })
-            .filter(|at| *at > now);
-        let ends = self
-            .open
-            .iter()
-            // Who is here is looked up when a bundle has ended: this is asked with each turn, for a whole fleet.
-            .filter_map(|(target, open)| match ended(open) {
-                end if end > now => Some(end),
-                _ => self.silent_from(target, open, live),
-            });
+            .filter_map(|rollout| rollout.work.soaks_until(now));
+        // Who is here is looked up when a bundle has ended: this is asked with each turn, for a whole fleet.
+        let over = self.open.by_end();
+        let over = over.take_while(|(_, open)| ended(open) <= now);
+        let silent = over.filter_map(|(target, open)| self.silent_from(target, open, live));
+        let mut next = self.open.by_end().map(|(_, open)| ended(open));
+        let ends = silent.chain(next.find(|end| *end > now));
         let lapses = self
             .gates
             .values()
@@ -332,10 +341,9 @@ impl Fleet {
                     .silent_from(target, open, live)
                     .is_some_and(|from| now > from)
         };
-        let late = self
-            .open
-            .iter()
-            .filter(|(target, open)| is_late(target, open));
+        let over = self.open.by_end();
+        let over = over.take_while(|(_, open)| now > ended(open));
+        let late = over.filter(|(target, open)| is_late(target, open));
         late.map(|(target, open)| Decision::Unknown {
             target: target.clone(),
             generation: open.generation,
@@ -354,7 +362,7 @@ impl Fleet {
     ) -> Option<Hold> {
         let rollout = self.rollouts.get(&id)?;
         let turn = Turn::of(rollout, live, now);
-        let wave = turn.wave_of(target)?;
+        let wave = rollout.work.wave_of(target)?;
         self.hold_in(
             id,
             rollout,
@@ -478,7 +486,7 @@ impl Fleet {
             let part = rollout.plan.targets.get(*other);
             // Whoever waits for others itself, for this one perhaps, is not waited for: the wait would look as if it passed.
             let free = |work: &Work| {
-                let wave = turn.wave_of(other);
+                let wave = rollout.work.wave_of(other);
                 let waits = wave
                     .zip(part)
                     .and_then(|(wave, part)| turn.hold(other, wave, &part.lane));
@@ -691,7 +699,9 @@ impl Fleet {
         let mut seen = BTreeSet::new();
         let mut domains = Vec::new();
         for rollout in self.rollouts.values().rev() {
-            for (domain, part) in &rollout.plan.domains {
+            let named = rollout.serves.get(target).into_iter().flatten();
+            for (domain, part) in named.filter_map(|name| rollout.plan.domains.get_key_value(name))
+            {
                 // Who goes later still serves while somebody who stays is out.
                 if part.servers.contains(target) && seen.insert(domain) {
                     let all = part.servers.iter().chain(&part.leaving).collect();

@@ -1,18 +1,21 @@
 //! The fold: what each record changes. Nothing is decided here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::event::{Completion, Event, GmsaChange, Grade};
 use protocol::facts::ProvisioningAgentFacts;
 use protocol::refusal::Refusal;
 use protocol::signed::{Ending, Phase};
 use protocol::step::{Served, Step};
-use protocol::{Attempt, BundleId, Fingerprint, Generation, RolloutId, TargetId, Timestamp};
+use protocol::{
+    Attempt, BundleId, DomainName, Fingerprint, Generation, RolloutId, TargetId, Timestamp,
+};
 
 use crate::beyond::DirectorySeen;
 use crate::facts::Known;
 use crate::fleet::decide::BUNDLE_LIFE;
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
+use crate::fleet::table::WorkTable;
 use crate::plan::{Kind, Plan, TargetPlan};
 use crate::record::{Order, Record};
 use crate::tenant::Seen;
@@ -58,13 +61,9 @@ impl Fleet {
                 step,
                 by,
             } => {
-                if let Some(open) = self
-                    .open
-                    .get_mut(target)
-                    .filter(|open| open.generation == *generation)
-                {
+                self.open.note(target, *generation, |open| {
                     open.attested = Some((*step, by.clone()));
-                }
+                });
             }
             Record::AgentEnrolled { target, key, .. } => self.enrolled(target, key.fingerprint()),
             Record::AgentRevoked { target, .. } | Record::AgentReplaced { target, .. } => {
@@ -80,12 +79,6 @@ impl Fleet {
                 ..
             } => {
                 if let Some(plan) = plan {
-                    let work = plan
-                        .waves
-                        .iter()
-                        .flatten()
-                        .map(|target| (target.clone(), fresh(now)))
-                        .collect();
                     let rollout_state = Rollout {
                         plan_id: *plan_id,
                         plan: plan.clone(),
@@ -94,7 +87,8 @@ impl Fleet {
                         applied: now,
                         not_before: *not_before,
                         state: RolloutState::Running,
-                        work,
+                        work: WorkTable::of(plan, now),
+                        serves: serves(plan),
                     };
                     self.rollouts.insert(*rollout, rollout_state);
                     self.active.insert(*rollout);
@@ -124,7 +118,7 @@ impl Fleet {
                     accepted: false,
                     attested: None,
                 };
-                self.open.insert(target.clone(), open);
+                self.open.insert(target, open);
                 self.set(*rollout, target, TargetState::Offered, now);
                 self.switches(*rollout, target, true);
             }
@@ -212,10 +206,15 @@ impl Fleet {
             .targets
             .get(target)
             .and_then(|part| part.phases.iter().position(|work| work.phase == phase));
-        let (Some(place), Some(work)) = (place, rollout.work.get_mut(target)) else {
-            return;
+        let taken_up = |work: &mut Work| {
+            place.is_some_and(|place| {
+                work.phase = place;
+                true
+            })
         };
-        work.phase = place;
+        if rollout.work.change(target, taken_up) != Some(true) {
+            return;
+        }
         let open = Open {
             rollout: id,
             generation,
@@ -225,7 +224,7 @@ impl Fleet {
             accepted: true,
             attested: None,
         };
-        self.open.insert(target.clone(), open);
+        self.open.insert(target, open);
         self.set(id, target, TargetState::Offered, now);
     }
 
@@ -239,7 +238,8 @@ impl Fleet {
             if plan.kind != Kind::Install {
                 continue;
             }
-            for (target, work) in &mut rollout.work {
+            let known = &self.known;
+            rollout.work.change_all(|target, work| {
                 let graded = plan.targets.get(target).is_some_and(|part| {
                     part.tenant == observation.tenant
                         && part.lane.starts_with("agents.")
@@ -248,15 +248,12 @@ impl Fleet {
                 let short = work.short && matches!(work.state, TargetState::Inconclusive(_));
                 let over = matches!(work.state, TargetState::Done(_)) || short;
                 if !graded || !over || work.since > observation.at {
-                    continue;
+                    return;
                 }
-                let domains = self
-                    .known
-                    .get(target)
-                    .and_then(|known| known.domains.as_ref());
+                let domains = known.get(target).and_then(|known| known.domains.as_ref());
                 let grade = observation.grade(target, &all, domains);
                 if grade <= work.grade {
-                    continue;
+                    return;
                 }
                 work.grade = grade;
                 work.seen = Some((observation.at, seen.by.clone()));
@@ -269,7 +266,7 @@ impl Fleet {
                 if !work.short {
                     work.state = TargetState::Done(grade);
                 }
-            }
+            });
         }
         for id in settled {
             self.active.insert(id);
@@ -317,19 +314,18 @@ impl Fleet {
             return;
         };
         let part = rollout.plan.targets.get(target);
-        if let (Some(part), Some(work)) = (part, rollout.work.get_mut(target))
-            && part.switches_to_active()
-            && part.claims_active(work.phase)
-        {
-            work.switching = begins;
-        }
+        rollout.work.change(target, |work| {
+            if part.is_some_and(|part| part.switches_to_active() && part.claims_active(work.phase))
+            {
+                work.switching = begins;
+            }
+        });
     }
 
     /// An accepted bundle may have changed the server.
     fn tried(&mut self, rollout: RolloutId, target: &TargetId) {
-        let rollout = self.rollouts.get_mut(&rollout);
-        if let Some(work) = rollout.and_then(|rollout| rollout.work.get_mut(target)) {
-            work.tried = true;
+        if let Some(rollout) = self.rollouts.get_mut(&rollout) {
+            rollout.work.change(target, |work| work.tried = true);
         }
     }
 
@@ -346,7 +342,7 @@ impl Fleet {
             && !self.open.contains_key(target)
         {
             self.set(open.rollout, target, TargetState::Offered, now);
-            self.open.insert(target.clone(), open);
+            self.open.insert(target, open);
         }
     }
 
@@ -388,24 +384,28 @@ impl Fleet {
             Order::Abort => {
                 state.state = RolloutState::Aborted;
                 // What nobody has begun ends at once; what is under way ends at its next gate and says so itself.
-                for (target, work) in &mut state.work {
-                    if !work.state.is_terminal() && !self.open.contains_key(target) {
+                let open = &self.open;
+                state.work.change_all(|target, work| {
+                    if !work.state.is_terminal() && !open.contains_key(target) {
                         work.state = TargetState::Aborted;
                         work.since = now;
                     }
-                }
+                });
             }
             Order::Retry { target } => {
-                for (name, work) in &mut state.work {
-                    let meant = target.as_ref().is_none_or(|target| target == name);
-                    if meant && work.state.is_bad() {
+                let again = |work: &mut Work| {
+                    if work.state.is_bad() {
                         *work = Work {
                             phase: work.phase,
                             grade: work.grade,
                             tried: work.tried,
-                            ..fresh(now)
+                            ..Work::fresh(now)
                         };
                     }
+                };
+                match target {
+                    Some(target) => drop(state.work.change(target, again)),
+                    None => state.work.change_all(|_, work| again(work)),
                 }
             }
             Order::Limits {
@@ -440,13 +440,13 @@ impl Fleet {
         }
     }
 
-    /// The work of the bundle that is open at `target`, if it has that generation.
-    fn work(&mut self, target: &TargetId, generation: Generation) -> Option<&mut Work> {
-        let open = self
-            .open
-            .get(target)
-            .filter(|open| open.generation == generation)?;
-        self.rollouts.get_mut(&open.rollout)?.work.get_mut(target)
+    /// Changes the work of the bundle that is open at `target`, if it has that generation.
+    fn change(&mut self, target: &TargetId, generation: Generation, act: impl FnOnce(&mut Work)) {
+        let open = self.open.get(target);
+        let open = open.filter(|open| open.generation == generation);
+        if let Some(rollout) = open.and_then(|open| self.rollouts.get_mut(&open.rollout)) {
+            rollout.work.change(target, act);
+        }
     }
 
     /// A rollout of which everything is at its end is asked no more.
@@ -459,13 +459,11 @@ impl Fleet {
     fn set(&mut self, rollout: RolloutId, target: &TargetId, state: TargetState, now: Timestamp) {
         let ends = state.is_terminal();
         self.active.insert(rollout);
-        if let Some(work) = self
-            .rollouts
-            .get_mut(&rollout)
-            .and_then(|rollout| rollout.work.get_mut(target))
-        {
-            work.state = state;
-            work.since = now;
+        if let Some(rollout) = self.rollouts.get_mut(&rollout) {
+            rollout.work.change(target, |work| {
+                work.state = state;
+                work.since = now;
+            });
         }
         if ends {
             self.retire(rollout);
@@ -480,10 +478,10 @@ impl Fleet {
         now: Timestamp,
     ) {
         let goes_on = !state.is_terminal();
-        if let Some(work) = self.work(target, generation) {
+        self.change(target, generation, |work| {
             work.state = state;
             work.since = now;
-        }
+        });
         if let Some(open) = self.open.get(target).filter(|_| goes_on) {
             self.active.insert(open.rollout);
         }
@@ -522,17 +520,13 @@ impl Fleet {
                 phase,
             } => {
                 self.adopt(target, (*generation, *bundle), (*rollout, *phase), now);
-                if let Some(open) = self
-                    .open
-                    .get_mut(target)
-                    .filter(|open| open.generation == *generation && open.bundle == *bundle)
-                {
-                    open.accepted = true;
-                }
-                if let Some(work) = self.work(target, *generation) {
+                self.open.note(target, *generation, |open| {
+                    open.accepted |= open.bundle == *bundle;
+                });
+                self.change(target, *generation, |work| {
                     work.findings.clear();
                     work.said.clear();
-                }
+                });
             }
             Event::Frozen(freeze) => {
                 self.frozen.insert(target.clone(), freeze.clone());
@@ -634,10 +628,8 @@ impl Fleet {
                 text,
             } => {
                 // A word ends one wait, and this is another.
-                let open = self.open.get_mut(target);
-                if let Some(open) = open.filter(|open| open.generation == *generation) {
-                    open.attested = None;
-                }
+                self.open
+                    .note(target, *generation, |open| open.attested = None);
                 let state = TargetState::AwaitingPerson {
                     step: *step,
                     text: text.clone(),
@@ -649,9 +641,9 @@ impl Fleet {
                 findings,
                 ..
             } => {
-                if let Some(work) = self.work(target, *generation) {
+                self.change(target, *generation, |work| {
                     work.findings.extend(findings.iter().cloned());
-                }
+                });
             }
             Event::Discovered {
                 domain,
@@ -676,14 +668,14 @@ impl Fleet {
                 ..
             } => {
                 self.serves(target, *generation, *step, Some(completion));
-                if let Some(work) = self.work(target, *generation) {
+                self.change(target, *generation, |work| {
                     work.grade = work.grade.max(*grade);
                     work.said.push(summary.clone());
                     work.state = TargetState::Running {
                         step: step_after(*step),
                         kind: String::new(),
                     };
-                }
+                });
             }
             Event::StepFailed {
                 generation,
@@ -801,56 +793,58 @@ impl Fleet {
         let graded = rollout.plan.kind == Kind::Install
             && lane.starts_with("agents.")
             && !part.is_some_and(TargetPlan::retires);
-        let Some(work) = rollout.work.get_mut(target) else {
-            return;
-        };
-        // Grades above "configured" are those of the provisioning agent; Connect's own end at "configured".
-        let enough = !graded || work.grade >= Some(need);
-        work.receipts += 1;
-        work.since = now;
-        match ending {
-            Ending::Completed => {
-                let last = work.phase + 1 >= phases;
-                // What was to show the grade and did not is what a retry does again.
-                if !last || enough {
-                    work.phase += 1;
-                    work.switching = false;
-                }
-                work.short = last && !enough;
-                work.state = if last && !enough {
-                    let seen = work.grade.map_or("none", Grade::as_str);
-                    let how = if need > Grade::Registered {
-                        "; entrain tenant read brings what the tenant shows"
+        let ends = |work: &mut Work| {
+            // Grades above "configured" are those of the provisioning agent; Connect's own end at "configured".
+            let enough = !graded || work.grade >= Some(need);
+            work.receipts += 1;
+            work.since = now;
+            match ending {
+                Ending::Completed => {
+                    let last = work.phase + 1 >= phases;
+                    // What was to show the grade and did not is what a retry does again.
+                    if !last || enough {
+                        work.phase += 1;
+                        work.switching = false;
+                    }
+                    work.short = last && !enough;
+                    work.state = if last && !enough {
+                        let seen = work.grade.map_or("none", Grade::as_str);
+                        let how = if need > Grade::Registered {
+                            "; entrain tenant read brings what the tenant shows"
+                        } else {
+                            ""
+                        };
+                        TargetState::Inconclusive(format!(
+                            "the grade \"{}\" is needed, seen was: {seen}{how}",
+                            need.as_str()
+                        ))
+                    } else if last {
+                        TargetState::Done(work.grade)
+                    } else if aborted {
+                        TargetState::Aborted
                     } else {
-                        ""
-                    };
-                    TargetState::Inconclusive(format!(
-                        "the grade \"{}\" is needed, seen was: {seen}{how}",
-                        need.as_str()
-                    ))
-                } else if last {
-                    TargetState::Done(work.grade)
-                } else if aborted {
-                    TargetState::Aborted
-                } else {
-                    TargetState::Pending
-                };
-            }
-            // A failed step has said more than the ending does.
-            Ending::Failed(why) => {
-                if !matches!(work.state, TargetState::Failed { .. }) {
-                    let failure = Box::new(protocol::event::Failure::plain(why.clone()));
-                    work.state = TargetState::Failed {
-                        step: protocol::StepIndex(0),
-                        failure,
+                        TargetState::Pending
                     };
                 }
+                // A failed step has said more than the ending does.
+                Ending::Failed(why) => {
+                    if !matches!(work.state, TargetState::Failed { .. }) {
+                        let failure = Box::new(protocol::event::Failure::plain(why.clone()));
+                        work.state = TargetState::Failed {
+                            step: protocol::StepIndex(0),
+                            failure,
+                        };
+                    }
+                }
+                Ending::Inconclusive(question) => {
+                    work.state = TargetState::Inconclusive(question.clone())
+                }
+                Ending::Aborted => work.state = TargetState::Aborted,
+                Ending::Expired => work.state = TargetState::Expired,
             }
-            Ending::Inconclusive(question) => {
-                work.state = TargetState::Inconclusive(question.clone())
-            }
-            Ending::Aborted => work.state = TargetState::Aborted,
-            Ending::Expired => work.state = TargetState::Expired,
+        };
+        if rollout.work.change(target, ends).is_none() {
+            return;
         }
         self.active.insert(open.rollout);
         self.retire(open.rollout);
@@ -861,18 +855,15 @@ const fn step_after(step: protocol::StepIndex) -> protocol::StepIndex {
     step.next()
 }
 
-fn fresh(now: Timestamp) -> Work {
-    Work {
-        state: TargetState::Pending,
-        since: now,
-        phase: 0,
-        grade: None,
-        findings: Vec::new(),
-        said: Vec::new(),
-        receipts: 0,
-        tried: false,
-        switching: false,
-        short: false,
-        seen: None,
+/// Of each target the domains that it serves, or leaves for good.
+fn serves(plan: &Plan) -> BTreeMap<TargetId, Vec<DomainName>> {
+    let mut serves: BTreeMap<TargetId, Vec<DomainName>> = BTreeMap::new();
+    for (domain, part) in &plan.domains {
+        let all: BTreeSet<&TargetId> = part.servers.iter().chain(&part.leaving).collect();
+        for target in all {
+            let domains = serves.entry(target.clone()).or_default();
+            domains.push(domain.clone());
+        }
     }
+    serves
 }

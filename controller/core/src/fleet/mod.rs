@@ -7,10 +7,12 @@ mod decide;
 mod fold;
 mod orders;
 mod state;
+mod table;
 mod turn;
 mod view;
 
 pub use decide::{Decision, Hold, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};
 pub use orders::Unaccepted;
 pub use state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
+pub use table::WorkTable;
 pub use view::{DomainView, RolloutView, TargetView, TaskView, TaskWork, Why};

@@ -1,6 +1,7 @@
 //! What the fleet machine knows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 
 use protocol::event::{Failure, Finding, Freeze, GmsaChange, GmsaObject, Grade, Section};
 use protocol::refusal::Refusal;
@@ -8,12 +9,14 @@ use protocol::secret::SecretKind;
 use protocol::signed::Phase;
 use protocol::task::TaskText;
 use protocol::{
-    Attempt, BundleId, Generation, PlanId, RolloutId, StepIndex, TargetId, TenantId, Timestamp,
+    Attempt, BundleId, DomainName, Generation, PlanId, RolloutId, StepIndex, TargetId, TenantId,
+    Timestamp,
 };
 
 use crate::active::{self, Modes, Verdict};
 use crate::beyond::Beyond;
 use crate::facts::Fleetwide;
+use crate::fleet::table::WorkTable;
 use crate::plan::Plan;
 
 /// What a target is at within a rollout.
@@ -172,6 +175,23 @@ pub enum RolloutState {
 }
 
 impl Work {
+    /// Nothing was done yet.
+    pub(crate) const fn fresh(now: Timestamp) -> Self {
+        Self {
+            state: TargetState::Pending,
+            since: now,
+            phase: 0,
+            grade: None,
+            findings: Vec::new(),
+            said: Vec::new(),
+            receipts: 0,
+            tried: false,
+            switching: false,
+            short: false,
+            seen: None,
+        }
+    }
+
     /// Nothing of it was offered yet.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
@@ -203,22 +223,22 @@ pub struct Rollout {
     /// How it stands.
     pub state: RolloutState,
     /// Its targets with work.
-    pub work: BTreeMap<TargetId, Work>,
+    pub work: WorkTable,
+    /// Of each target the domains whose service its going out concerns.
+    pub(crate) serves: BTreeMap<TargetId, Vec<DomainName>>,
 }
 
 impl Rollout {
     /// Every target is at its end.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.work.values().all(|work| work.state.is_terminal())
+        !self.work.is_unfinished()
     }
 
     /// Some target may be offered something, now or later.
     #[must_use]
     pub fn has_pending(&self) -> bool {
-        self.work
-            .values()
-            .any(|work| work.state == TargetState::Pending)
+        self.work.has_pending()
     }
 }
 
@@ -256,6 +276,57 @@ pub struct Open {
     pub attested: Option<(StepIndex, String)>,
 }
 
+/// The bundles that are open, by target. Read as the map that it is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Opens {
+    by_target: BTreeMap<TargetId, Open>,
+    /// The same by their ends.
+    by_end: BTreeSet<(Timestamp, TargetId)>,
+}
+
+impl Deref for Opens {
+    type Target = BTreeMap<TargetId, Open>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.by_target
+    }
+}
+
+impl Opens {
+    pub(crate) fn insert(&mut self, target: &TargetId, open: Open) {
+        self.remove(target);
+        self.by_end.insert((open.expires, target.clone()));
+        self.by_target.insert(target.clone(), open);
+    }
+
+    pub(crate) fn remove(&mut self, target: &TargetId) -> Option<Open> {
+        let open = self.by_target.remove(target)?;
+        self.by_end.remove(&(open.expires, target.clone()));
+        Some(open)
+    }
+
+    /// Notes something about the bundle of that generation; when it ends is not changed.
+    pub(crate) fn note(
+        &mut self,
+        target: &TargetId,
+        generation: Generation,
+        note: impl FnOnce(&mut Open),
+    ) {
+        let open = self.by_target.get_mut(target);
+        if let Some(open) = open.filter(|open| open.generation == generation) {
+            let expires = open.expires;
+            note(open);
+            open.expires = expires;
+        }
+    }
+
+    /// All of them, those that end first before the others.
+    pub(crate) fn by_end(&self) -> impl Iterator<Item = (&TargetId, &Open)> {
+        let open = |(_, target): &'_ (Timestamp, TargetId)| self.by_target.get_key_value(target);
+        self.by_end.iter().filter_map(open)
+    }
+}
+
 /// The order by which a whole fleet stands still.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Stopped {
@@ -274,7 +345,7 @@ pub struct Fleet {
     /// Rollouts of which something is not at its end. Each turn asks them alone, whatever lies behind.
     pub(crate) active: BTreeSet<RolloutId>,
     pub(crate) known: Fleetwide,
-    pub(crate) open: BTreeMap<TargetId, Open>,
+    pub(crate) open: Opens,
     /// Bundles of targets that went unknown: when one of them speaks again, it is heard.
     pub(crate) lost: BTreeMap<TargetId, Open>,
     /// How each target with Connect told its mode last: staging, active, or not to be read. It outlives the agent.

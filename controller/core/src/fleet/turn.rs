@@ -1,13 +1,15 @@
-//! Whose turn it is within a rollout: waves and canaries, and what the limits still allow. Made once for a decision over all
-//! targets, so that it costs as much as there are targets, and not more.
+//! Whose turn it is within a rollout: waves and canaries, and what the limits still allow. Made once for a decision; what
+//! nobody asks about is not looked at.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use protocol::{TargetId, Timestamp};
 
 use crate::fleet::decide::{Hold, Live, in_turn, stands};
 use crate::fleet::state::{Rollout, TargetState, Work};
+use crate::fleet::table::Entry;
 use crate::plan::Plan;
 
 /// The order of a rollout at one moment.
@@ -15,19 +17,14 @@ pub(crate) struct Turn<'a> {
     rollout: &'a Rollout,
     live: &'a Live,
     now: Timestamp,
-    /// Made when somebody asks: what only reads has no turn to wait for.
-    waves: OnceCell<Vec<WaveTurn<'a>>>,
+    /// Of each wave the first whose end the next one waits for: made when somebody asks.
+    waits: RefCell<BTreeMap<usize, Option<&'a TargetId>>>,
+    /// Of each wave and lane its canaries: made when somebody asks.
+    lanes: RefCell<BTreeMap<(usize, String), Rc<LaneTurn<'a>>>>,
     /// Why nothing begins at each site that is closed.
     closed: OnceCell<BTreeMap<&'a str, String>>,
 }
 
-struct WaveTurn<'a> {
-    /// The first whose end the next wave waits for.
-    waiting: Option<&'a TargetId>,
-    lanes: BTreeMap<&'a str, LaneTurn<'a>>,
-}
-
-#[derive(Default)]
 struct LaneTurn<'a> {
     canaries: Vec<&'a TargetId>,
     /// The first canary whose end the others of the lane wait for.
@@ -42,7 +39,8 @@ impl<'a> Turn<'a> {
             rollout,
             live,
             now,
-            waves: OnceCell::new(),
+            waits: RefCell::new(BTreeMap::new()),
+            lanes: RefCell::new(BTreeMap::new()),
             closed: OnceCell::new(),
         }
     }
@@ -62,50 +60,55 @@ impl<'a> Turn<'a> {
         in_turn(format!("site {site}: {why}"))
     }
 
-    fn waves(&self) -> &[WaveTurn<'a>] {
-        self.waves.get_or_init(|| self.look())
+    /// Nothing was offered to it and it cannot be reached: nobody waits for it.
+    fn is_passed_over(&self, target: &TargetId) -> bool {
+        let work = self.rollout.work.get(target);
+        let from = || self.live.unreachable_from(target);
+        work.is_some_and(Work::is_untouched) && from().is_some_and(|from| self.now >= from)
     }
 
-    fn look(&self) -> Vec<WaveTurn<'a>> {
-        let (rollout, live, now) = (self.rollout, self.live, self.now);
-        let canaries = usize::try_from(rollout.plan.limits.canary).unwrap_or(usize::MAX);
-        let wave = |wave: &'a Vec<TargetId>| {
-            let mut turn = WaveTurn {
-                waiting: None,
-                lanes: BTreeMap::new(),
-            };
-            for target in wave {
+    /// The first of the waves before that one whose end it waits for, with its wave.
+    fn first_before(&self, wave: usize) -> Option<(usize, &'a TargetId)> {
+        (0..wave).find_map(|before| {
+            let mut waits = self.waits.borrow_mut();
+            let waiting = *waits.entry(before).or_insert_with(|| {
+                let mut left = self.rollout.work.unsettled(before);
+                left.find(|target| !self.is_passed_over(target))
+            });
+            Some((before, waiting?))
+        })
+    }
+
+    fn lane(&self, wave: usize, lane: &str) -> Rc<LaneTurn<'a>> {
+        let mut lanes = self.lanes.borrow_mut();
+        let turn = lanes.entry((wave, lane.to_owned())).or_insert_with(|| {
+            let rollout = self.rollout;
+            let canaries = usize::try_from(rollout.plan.limits.canary).unwrap_or(usize::MAX);
+            let members = rollout.work.lane(wave, lane).iter();
+            let canaries: Vec<&TargetId> = members
+                .filter(|target| !self.is_passed_over(target))
+                .take(canaries)
+                .collect();
+            let settled = |target: &TargetId| {
                 let work = rollout.work.get(target);
-                let passed_over = work.is_some_and(Work::is_untouched)
-                    && live
-                        .unreachable_from(target)
-                        .is_some_and(|from| now >= from);
-                if passed_over {
-                    continue;
-                }
-                let settled = work.is_some_and(|work| work.state.is_settled());
-                if !settled {
-                    turn.waiting.get_or_insert(target);
-                }
-                let lane = rollout.plan.targets.get(target);
-                let lane = lane.map_or("", |part| part.lane.as_str());
-                let lane: &mut LaneTurn<'_> = turn.lanes.entry(lane).or_default();
-                if lane.canaries.len() < canaries {
-                    lane.canaries.push(target);
-                    if !settled {
-                        lane.waiting.get_or_insert(target);
-                    }
-                }
-            }
-            turn
-        };
-        rollout.plan.waves.iter().map(wave).collect()
+                work.is_some_and(|work| work.state.is_settled())
+            };
+            let waiting = canaries.iter().copied().find(|target| !settled(target));
+            Rc::new(LaneTurn { canaries, waiting })
+        });
+        Rc::clone(turn)
     }
 
-    /// Number of a target's wave, from 0.
-    pub(crate) fn wave_of(&self, target: &TargetId) -> Option<usize> {
-        let mut waves = self.rollout.plan.waves.iter();
-        waves.position(|wave| wave.contains(target))
+    /// Who of a wave and lane may begin.
+    pub(crate) fn entry(&self, wave: usize, lane: &str) -> Entry<'a> {
+        if self.first_before(wave).is_some() {
+            return Entry::NoWave;
+        }
+        let lane = self.lane(wave, lane);
+        match lane.waiting {
+            Some(_) => Entry::These(lane.canaries.clone()),
+            None => Entry::All,
+        }
     }
 
     /// Why a target of that wave and lane waits for others.
@@ -116,23 +119,20 @@ impl<'a> Turn<'a> {
             if goes_on { in_turn(why) } else { stands(why) }
         };
         let word = |other: &TargetId| state(other).map_or("gone", TargetState::word);
-        let before = self.waves().iter().take(wave).zip(1..);
-        for (turn, number) in before {
-            if let Some(other) = turn.waiting {
-                let what = word(other);
-                return behind(
-                    other,
-                    format!(
-                        "wave {number} is not done: {other} is {what}; its end, a retry or a skip lifts it"
-                    ),
-                );
-            }
+        if let Some((before, other)) = self.first_before(wave) {
+            let (number, what) = (before + 1, word(other));
+            return behind(
+                other,
+                format!(
+                    "wave {number} is not done: {other} is {what}; its end, a retry or a skip lifts it"
+                ),
+            );
         }
-        let lane_turn = self.waves().get(wave)?.lanes.get(lane)?;
-        if lane_turn.canaries.contains(&target) {
+        let turn = self.lane(wave, lane);
+        if turn.canaries.contains(&target) {
             return None;
         }
-        let other = lane_turn.waiting?;
+        let other = turn.waiting?;
         let what = word(other);
         behind(
             other,
@@ -145,7 +145,7 @@ impl<'a> Turn<'a> {
 pub(crate) struct Budget<'a> {
     plan: &'a Plan,
     /// Under way at each site that has a limit of its own.
-    at_site: BTreeMap<&'a str, u32>,
+    at_site: BTreeMap<String, u32>,
     in_flight: u32,
     most: u32,
     bad: u32,
@@ -154,42 +154,21 @@ pub(crate) struct Budget<'a> {
 
 impl<'a> Budget<'a> {
     pub(crate) fn of(rollout: &'a Rollout) -> Self {
-        let count = |test: fn(&TargetState) -> bool| {
-            u32::try_from(
-                rollout
-                    .work
-                    .values()
-                    .filter(|work| test(&work.state))
-                    .count(),
-            )
-            .unwrap_or(u32::MAX)
-        };
-        let begun = rollout
-            .work
-            .iter()
-            .filter(|(_, work)| !work.state.is_terminal() && !work.is_untouched());
-        let mut at_site: BTreeMap<&str, u32> = BTreeMap::new();
-        let sites = begun
-            .clone()
-            .filter_map(|(target, _)| rollout.plan.site_of(target));
-        for (site, _) in sites {
-            *at_site.entry(site).or_default() += 1;
-        }
         Self {
             plan: &rollout.plan,
-            at_site,
-            in_flight: u32::try_from(begun.count()).unwrap_or(u32::MAX),
+            at_site: rollout.work.at_site().clone(),
+            in_flight: rollout.work.in_flight(),
             most: rollout.plan.limits.in_flight,
-            bad: count(TargetState::is_bad),
+            bad: rollout.work.bad(),
             limit: rollout.plan.limits.failures,
         }
     }
 
-    pub(crate) fn take(&mut self, entering: bool, site: Option<&'a str>) {
+    pub(crate) fn take(&mut self, entering: bool, site: Option<&str>) {
         if entering {
             self.in_flight += 1;
             if let Some(site) = site {
-                *self.at_site.entry(site).or_default() += 1;
+                *self.at_site.entry(site.to_owned()).or_default() += 1;
             }
         }
     }

@@ -370,7 +370,7 @@ impl Fleet {
             let turn = Turn::of(rollout, live, now);
             let order = (
                 &turn,
-                turn.wave_of(target).unwrap_or(0),
+                rollout.work.wave_of(target).unwrap_or(0),
                 &Budget::of(rollout),
             );
             let row = self.target_view(*id, rollout, target, work, order, (live, now));

@@ -19,7 +19,7 @@ use crate::recipe::{
     Answer, Artifacts, PhaseWork, cloud_sync, connect, connect_removal, discover, removal, support,
 };
 use crate::tenant::{Suffix, Tenants};
-use crate::topology::{Change, ConnectEntry, Tenant, Topology};
+use crate::topology::{Change, ConnectEntry, Service, Tenant, Topology};
 
 /// What a plan is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,25 +131,20 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     };
     let waves = waves(policy, &targets, &members);
     let with_work: usize = waves.iter().map(Vec::len).sum();
-    let domains: BTreeMap<DomainName, DomainPlan> = topology
-        .served_domains()
-        .into_iter()
-        .map(|domain| {
-            let servers = topology.servers_of(&domain).into_iter().collect();
-            let min_serving = topology.min_serving(&domain);
-            let leaving = topology.leaving(&domain).into_iter().collect();
-            (
-                domain,
-                DomainPlan {
-                    servers,
-                    min_serving,
-                    leaving,
-                },
-            )
+    let served = topology.served();
+    let domains: BTreeMap<DomainName, DomainPlan> = served
+        .iter()
+        .map(|(domain, service)| {
+            let part = DomainPlan {
+                servers: service.servers.iter().cloned().collect(),
+                min_serving: topology.min_serving(domain, service),
+                leaving: service.leaving.iter().cloned().collect(),
+            };
+            (domain.clone(), part)
         })
         .collect();
     let irreversible = match kind {
-        Kind::Install => irreversible(topology, known, &inputs.beyond.tenants, &targets),
+        Kind::Install => irreversible(topology, &served, known, &inputs.beyond.tenants, &targets),
         Kind::Verify | Kind::Preflight | Kind::Discover | Kind::Support | Kind::Switch => {
             Vec::new()
         }
@@ -193,6 +188,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
 /// G10: the last agent of a domain goes, or the last Connect server of a tenant; or synchronization begins in a tenant.
 fn irreversible(
     topology: &Topology,
+    served: &BTreeMap<DomainName, Service>,
     known: &Fleetwide,
     tenants: &Tenants,
     targets: &BTreeMap<TargetId, TargetPlan>,
@@ -202,9 +198,9 @@ fn irreversible(
         let agent = facts.and_then(|(_, facts)| facts.provisioning_agent.as_ref());
         agent.is_some_and(|agent| !agent.is_removed())
     };
-    let abandoned = topology.abandoned().into_iter();
-    let goes = |domain: DomainName| {
-        let leaving = topology.leaving(&domain).into_iter();
+    let abandoned = served.iter().filter(|(_, service)| service.is_abandoned());
+    let goes = |(domain, service): (&DomainName, &Service)| {
+        let leaving = service.leaving.iter();
         let going: Vec<String> = leaving
             .filter(|host| {
                 has_agent(host) && targets.get(host).is_some_and(|part| !part.is_read_only())

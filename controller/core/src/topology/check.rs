@@ -175,7 +175,7 @@ fn hosts(topology: &Topology, findings: &mut Vec<Finding>) {
 }
 
 fn domains(topology: &Topology, findings: &mut Vec<Finding>) {
-    let served = topology.served_domains();
+    let served = topology.served();
     let known = topology.covered_domains();
     // A domain or a host that could not be read would be missed wrongly.
     let is_whole = !topology.gaps.text && !topology.gaps.lists;
@@ -198,52 +198,39 @@ fn domains(topology: &Topology, findings: &mut Vec<Finding>) {
             }
         }
     }
-    let abandoned = topology.abandoned();
-    for domain in served.iter().filter(|_| is_whole) {
-        if abandoned.contains(domain) {
-            if let Some(place) = first_place(topology, domain) {
-                findings.push(warning(
-                    &place,
-                    format!("every server of {domain} is retired: nothing synchronizes it any more, and what was synchronized stays in the tenant (G10)"),
-                    "empty the scope of its configuration in the tenant first; `apply` asks for --irreversible",
-                ));
-            }
+    for (domain, service) in served.iter().filter(|_| is_whole) {
+        if service.is_abandoned() {
+            findings.push(warning(
+                &service.place,
+                format!("every server of {domain} is retired: nothing synchronizes it any more, and what was synchronized stays in the tenant (G10)"),
+                "empty the scope of its configuration in the tenant first; `apply` asks for --irreversible",
+            ));
             continue;
         }
-        let servers = topology.servers_of(domain).len();
+        let servers = service.servers.len();
         let written = topology.domains.get(domain);
         let allowed = written.is_some_and(|domain| domain.allow_outage);
-        let place = written
-            .map(|domain| domain.place.clone())
-            .or_else(|| first_place(topology, domain));
-        let Some(place) = place else { continue };
+        let place = written.map_or(&service.place, |domain| &domain.place);
         match written.and_then(|domain| domain.min_serving) {
             Some(minimum) if minimum as usize > servers => findings.push(error(
-                &place,
+                place,
                 format!("min_serving = {minimum} of {domain} cannot be reached: {servers} hosts serve it (G2)"),
                 format!("write min_serving = {} or add hosts", servers.saturating_sub(1).max(1)),
             )),
             Some(minimum) if minimum as usize == servers && !allowed => findings.push(warning(
-                &place,
+                place,
                 format!("min_serving = {minimum} of {domain} lets no agent ever go out of service: no upgrade can run (G2)"),
                 "lower it by one, add a host, or write allow_outage = true",
             )),
             Some(_) => {}
             None if servers == 1 && !allowed => findings.push(warning(
-                &place,
+                place,
                 format!("{domain} is served by one host: its upgrade is an outage, which needs to be agreed to (G2)"),
                 "add two hosts (three are recommended), or write allow_outage = true for the domain",
             )),
             None => {}
         }
     }
-}
-
-fn first_place(topology: &Topology, domain: &protocol::DomainName) -> Option<Place> {
-    let mut served = topology.agents.values().flat_map(|group| &group.serves);
-    served
-        .find(|(served, _)| served == domain)
-        .map(|(_, place)| place.clone())
 }
 
 fn connect(topology: &Topology, findings: &mut Vec<Finding>) {
@@ -371,7 +358,7 @@ fn custom(
 }
 
 fn both_tools(topology: &Topology, findings: &mut Vec<Finding>) {
-    for domain in topology.served_domains() {
+    for domain in topology.served().keys() {
         for (name, entry) in &topology.connect {
             if let Some((forest, place)) = entry
                 .forests

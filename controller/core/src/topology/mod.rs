@@ -11,7 +11,7 @@ mod settings;
 pub use check::{Available, check, installable};
 pub use model::{
     AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, Gaps, PendingExports, RebootRule,
-    Site, Tenant, Topology, Wanted,
+    Service, Site, Tenant, Topology, Wanted,
 };
 pub use parse::{Document, parse};
 pub use reader::At;

@@ -207,38 +207,48 @@ pub struct Topology {
     pub gaps: Gaps,
 }
 
+/// Who serves a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Where the topology first says that it is served.
+    pub place: Place,
+    /// Servers of provisioning agents that serve it.
+    pub servers: BTreeSet<TargetId>,
+    /// Servers that shall serve it no more.
+    pub leaving: BTreeSet<TargetId>,
+}
+
+impl Service {
+    /// Nothing serves it any more once every retired server is gone (G10).
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.servers.is_empty()
+    }
+}
+
 impl Topology {
-    /// Servers of provisioning agents that serve a domain, in order.
+    /// Every domain that some group serves, with its servers.
     #[must_use]
-    pub fn servers_of(&self, domain: &DomainName) -> BTreeSet<TargetId> {
-        let groups = self
-            .agents
-            .values()
-            .filter(|group| group.serves.iter().any(|(served, _)| served == domain));
-        groups
-            .flat_map(|group| group.hosts.iter().map(|(host, _)| host.clone()))
-            .collect()
-    }
-
-    /// Servers that shall serve a domain no more.
-    #[must_use]
-    pub fn leaving(&self, domain: &DomainName) -> BTreeSet<TargetId> {
-        let groups = self
-            .agents
-            .values()
-            .filter(|group| group.serves.iter().any(|(served, _)| served == domain));
-        groups
-            .flat_map(|group| group.retired.iter().map(|(host, _)| host.clone()))
-            .collect()
-    }
-
-    /// Domains that nothing serves any more once every retired server is gone (G10).
-    #[must_use]
-    pub fn abandoned(&self) -> BTreeSet<DomainName> {
-        let served = self.served_domains().into_iter();
-        served
-            .filter(|domain| self.servers_of(domain).is_empty())
-            .collect()
+    pub fn served(&self) -> BTreeMap<DomainName, Service> {
+        let mut all: BTreeMap<DomainName, Service> = BTreeMap::new();
+        for group in self.agents.values() {
+            let names = |hosts: &[(TargetId, Place)]| {
+                hosts
+                    .iter()
+                    .map(|(host, _)| host.clone())
+                    .collect::<Vec<_>>()
+            };
+            for (domain, place) in &group.serves {
+                let service = all.entry(domain.clone()).or_insert_with(|| Service {
+                    place: place.clone(),
+                    servers: BTreeSet::new(),
+                    leaving: BTreeSet::new(),
+                });
+                service.servers.extend(names(&group.hosts));
+                service.leaving.extend(names(&group.retired));
+            }
+        }
+        all
     }
 
     /// Every domain that agents serve and every forest that Connect synchronizes.
@@ -246,23 +256,16 @@ impl Topology {
     pub fn covered_domains(&self) -> BTreeSet<DomainName> {
         let forests = self.connect.values().flat_map(|entry| &entry.forests);
         let forests = forests.map(|(forest, _)| forest.clone());
-        self.served_domains().into_iter().chain(forests).collect()
-    }
-
-    /// Every domain that some group serves.
-    #[must_use]
-    pub fn served_domains(&self) -> BTreeSet<DomainName> {
-        self.agents
-            .values()
-            .flat_map(|group| group.serves.iter().map(|(domain, _)| domain.clone()))
-            .collect()
+        let groups = self.agents.values().flat_map(|group| &group.serves);
+        let served = groups.map(|(domain, _)| domain.clone());
+        served.chain(forests).collect()
     }
 
     /// How many agents must keep serving a domain: what is written, else all but one of those that stay. None, where none
     /// stays.
     #[must_use]
-    pub fn min_serving(&self, domain: &DomainName) -> u32 {
-        let servers = u32::try_from(self.servers_of(domain).len()).unwrap_or(u32::MAX);
+    pub fn min_serving(&self, domain: &DomainName, service: &Service) -> u32 {
+        let servers = u32::try_from(service.servers.len()).unwrap_or(u32::MAX);
         if servers == 0 {
             return 0;
         }

@@ -109,10 +109,7 @@ pub fn parse(documents: &[Document]) -> (Topology, Vec<Finding>) {
     };
     let mut findings = Vec::new();
     for document in sorted {
-        let source = Source {
-            file: &document.file,
-            text: &document.text,
-        };
+        let source = Source::new(&document.file, &document.text);
         let mut remarks = Remarks {
             source,
             findings: Vec::new(),

@@ -70,20 +70,16 @@ impl Remarks<'_> {
     /// Drops what was remarked on text that only looks wrong because of a syntax error before it: the rest of that line,
     /// or of the table when the line is its header. The first `syntax` findings are the syntax errors.
     pub(crate) fn settle(&mut self, syntax: usize) {
-        let lines: Vec<&str> = self.source.text.lines().collect();
-        let is_header = |line: usize| {
-            line.checked_sub(1)
-                .and_then(|index| lines.get(index))
-                .is_some_and(|text| text.trim_start().starts_with('['))
-        };
+        let source = &self.source;
+        let is_header = |text: &str| text.trim_start().starts_with('[');
         let broken: Vec<Range<usize>> = self.findings[..syntax]
             .iter()
             .map(|finding| {
                 let first = finding.place.line;
-                let end = if is_header(first) {
-                    (first + 1..=lines.len())
-                        .find(|line| is_header(*line))
-                        .unwrap_or(usize::MAX)
+                let end = if source.line(first).is_some_and(is_header) {
+                    let behind = (first + 1..).map_while(|line| Some((line, source.line(line)?)));
+                    let mut headers = behind.filter(|(_, text)| is_header(text));
+                    headers.next().map_or(usize::MAX, |(line, _)| line)
                 } else {
                     first + 1
                 };

@@ -243,7 +243,7 @@ impl Sim {
         loop {
             let decisions = self.fleet.decide(&self.live, self.now);
             if decisions.is_empty() {
-                return;
+                return self.nobody_is_forgotten();
             }
             for decision in decisions {
                 match decision {
@@ -286,6 +286,22 @@ impl Sim {
                         self.take(Record::WentUnknown { target, generation })
                     }
                 }
+            }
+        }
+    }
+
+    /// Whoever is pending when the machine wants nothing more is held by something: the counts by which it finds whose turn it
+    /// is leave nobody out.
+    fn nobody_is_forgotten(&self) {
+        for (id, rollout) in self.fleet.rollouts() {
+            assert!(rollout.work.is_counted_right(), "the counts of {id}");
+            let pending = rollout
+                .work
+                .iter()
+                .filter(|(_, work)| work.state == TargetState::Pending);
+            for (target, _) in pending {
+                let hold = self.fleet.hold(*id, target, &self.live, self.now);
+                assert!(hold.is_some(), "{target} may begin, and nobody lets it");
             }
         }
     }

@@ -199,6 +199,14 @@ impl Watch {
         let now = active(&self.plan, world);
         assert!(now <= self.active_before.max(1), "G1: {now} are active");
         let work = &world.fleet.rollouts()[&ROLLOUT].work;
+        assert!(work.is_counted_right(), "the counts");
+        for (target, _) in work
+            .iter()
+            .filter(|(_, work)| work.state == TargetState::Pending)
+        {
+            let hold = world.fleet.hold(ROLLOUT, target, &world.live, world.now);
+            assert!(hold.is_some(), "{target} may begin, and nobody lets it");
+        }
         let under_way = work
             .values()
             .filter(|work| !work.state.is_terminal() && !work.is_untouched());

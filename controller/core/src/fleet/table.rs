@@ -1,0 +1,494 @@
+//! The work of a rollout's targets, with what stands where kept at hand: it is counted when a target moves, so that a
+//! decision costs what may happen just now, and not as much as there are targets.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, btree_map};
+use std::ops::{Bound, Deref};
+use std::time::Duration;
+
+use protocol::signed::Phase;
+use protocol::{TargetId, Timestamp};
+
+use crate::fleet::state::{TargetState, Work};
+use crate::plan::{Plan, TargetPlan};
+
+/// A target's place in a rollout. Places have the order in which turns come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// Its wave, from 0.
+    pub(crate) wave: usize,
+    /// Where in the wave.
+    pub(crate) at: usize,
+}
+
+/// Targets that begin under the same conditions: those of one wave and lane, at one place of work.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Group {
+    pub(crate) wave: usize,
+    pub(crate) lane: String,
+    pub(crate) yard: Yard,
+}
+
+/// Where work begins: at a site with rules, whose doors must be open for it or need not be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Yard {
+    pub(crate) site: Option<String>,
+    pub(crate) needs_open: bool,
+}
+
+/// What of a target does not change while a rollout goes on.
+#[derive(Debug, Clone)]
+struct Spot {
+    place: Place,
+    group: usize,
+    reads_only: bool,
+    /// The phase before which its product is watched, and for how long.
+    soak: Option<(usize, Duration)>,
+}
+
+/// The order of a rollout, as its plan has it.
+#[derive(Debug, Clone)]
+struct Order {
+    spots: BTreeMap<TargetId, Spot>,
+    groups: Vec<Group>,
+    /// Of each wave and lane, its targets in order.
+    lanes: BTreeMap<(usize, String), Vec<TargetId>>,
+    waves: Vec<Vec<TargetId>>,
+}
+
+impl Order {
+    fn of(plan: &Plan) -> Self {
+        let mut groups: BTreeMap<Group, usize> = BTreeMap::new();
+        let mut order = Self {
+            spots: BTreeMap::new(),
+            groups: Vec::new(),
+            lanes: BTreeMap::new(),
+            waves: plan.waves.clone(),
+        };
+        for (wave, targets) in plan.waves.iter().enumerate() {
+            for (at, target) in targets.iter().enumerate() {
+                let part = plan.targets.get(target);
+                let lane = part.map_or("", |part| part.lane.as_str()).to_owned();
+                let lanes = order.lanes.entry((wave, lane.clone())).or_default();
+                lanes.push(target.clone());
+                let yard = Yard {
+                    site: plan.site_of(target).map(|(site, _)| site.to_owned()),
+                    needs_open: plan.needs_open_site(target, 0),
+                };
+                let group = Group { wave, lane, yard };
+                let next = groups.len();
+                let group = *groups.entry(group).or_insert(next);
+                let spot = Spot {
+                    place: Place { wave, at },
+                    group,
+                    reads_only: part.is_some_and(TargetPlan::is_read_only),
+                    soak: part.and_then(|part| {
+                        let mut phases = part.phases.iter();
+                        let phase = phases.position(|work| work.phase == Phase::Soak)?;
+                        Some((phase, Duration::from_secs(u64::from(part.soak_seconds))))
+                    }),
+                };
+                order.spots.insert(target.clone(), spot);
+            }
+        }
+        let mut named: Vec<(Group, usize)> = groups.into_iter().collect();
+        named.sort_by_key(|(_, number)| *number);
+        order.groups = named.into_iter().map(|(group, _)| group).collect();
+        order
+    }
+}
+
+/// What of a target's work is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Standing {
+    pending: bool,
+    begun: bool,
+    terminal: bool,
+    bad: bool,
+    settled: bool,
+    soaks: Option<Timestamp>,
+}
+
+impl Standing {
+    fn of(work: &Work, spot: &Spot) -> Self {
+        let pending = work.state == TargetState::Pending;
+        let soak = spot
+            .soak
+            .filter(|(phase, _)| pending && *phase == work.phase);
+        Self {
+            pending,
+            begun: work.has_begun(),
+            terminal: work.state.is_terminal(),
+            bad: work.state.is_bad(),
+            settled: work.state.is_settled(),
+            soaks: soak.map(|(_, time)| work.since.plus(time)),
+        }
+    }
+
+    const fn is_in_flight(&self) -> bool {
+        !self.terminal && (self.begun || !self.pending)
+    }
+}
+
+/// What stands where.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Tally {
+    /// Not at their end.
+    unfinished: usize,
+    pending: usize,
+    /// Not done, skipped or resolved.
+    unsettled: BTreeSet<Place>,
+    bad: u32,
+    in_flight: u32,
+    /// In flight at each site that has rules.
+    at_site: BTreeMap<String, u32>,
+    /// Pending, and bound by no limit: they have begun and hold their place, or only read.
+    free: BTreeSet<Place>,
+    /// Pending, and not begun: by group.
+    entering: BTreeMap<usize, BTreeSet<Place>>,
+    /// Of each yard its groups that have somebody entering, by the place of the first.
+    fronts: BTreeMap<Yard, BTreeSet<(Place, usize)>>,
+    /// When each product that is watched has been watched for long enough.
+    soaking: BTreeSet<(Timestamp, Place)>,
+}
+
+impl Tally {
+    fn of(order: &Order, rows: &BTreeMap<TargetId, Work>) -> Self {
+        let mut tally = Self::default();
+        for (target, work) in rows {
+            if let Some(spot) = order.spots.get(target) {
+                tally.count(order, spot, Standing::of(work, spot), true);
+            }
+        }
+        tally
+    }
+
+    fn count(&mut self, order: &Order, spot: &Spot, standing: Standing, comes: bool) {
+        let step = |count: &mut u32| *count = if comes { *count + 1 } else { *count - 1 };
+        let steps = |count: &mut usize| *count = if comes { *count + 1 } else { *count - 1 };
+        let Some(group) = order.groups.get(spot.group) else {
+            return;
+        };
+        if !standing.terminal {
+            steps(&mut self.unfinished);
+        }
+        if !standing.settled {
+            keep(&mut self.unsettled, spot.place, comes);
+        }
+        if standing.bad {
+            step(&mut self.bad);
+        }
+        if standing.is_in_flight() {
+            step(&mut self.in_flight);
+            if let Some(site) = &group.yard.site {
+                let count = self.at_site.entry(site.clone()).or_default();
+                step(count);
+                if *count == 0 {
+                    self.at_site.remove(site);
+                }
+            }
+        }
+        if let Some(at) = standing.soaks {
+            keep(&mut self.soaking, (at, spot.place), comes);
+        }
+        if !standing.pending {
+            return;
+        }
+        steps(&mut self.pending);
+        if standing.begun || spot.reads_only {
+            keep(&mut self.free, spot.place, comes);
+        } else {
+            let members = self.entering.entry(spot.group).or_default();
+            let before = members.first().copied();
+            keep(members, spot.place, comes);
+            let after = members.first().copied();
+            if after.is_none() {
+                self.entering.remove(&spot.group);
+            }
+            if before != after {
+                let fronts = self.fronts.entry(group.yard.clone()).or_default();
+                before.map(|place| fronts.remove(&(place, spot.group)));
+                after.map(|place| fronts.insert((place, spot.group)));
+                if fronts.is_empty() {
+                    self.fronts.remove(&group.yard);
+                }
+            }
+        }
+    }
+}
+
+fn keep<T: Ord>(set: &mut BTreeSet<T>, one: T, comes: bool) {
+    if comes {
+        set.insert(one);
+    } else {
+        set.remove(&one);
+    }
+}
+
+/// The work of a rollout's targets. It is read as the map that it is; whoever changes a target's work goes through
+/// [`Self::change`], which keeps the counts.
+#[derive(Debug, Clone)]
+pub struct WorkTable {
+    rows: BTreeMap<TargetId, Work>,
+    order: Order,
+    tally: Tally,
+}
+
+impl Deref for WorkTable {
+    type Target = BTreeMap<TargetId, Work>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.rows
+    }
+}
+
+impl<'a> IntoIterator for &'a WorkTable {
+    type Item = (&'a TargetId, &'a Work);
+    type IntoIter = btree_map::Iter<'a, TargetId, Work>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.rows.iter()
+    }
+}
+
+impl WorkTable {
+    /// Nothing of the plan was begun yet.
+    pub(crate) fn of(plan: &Plan, now: Timestamp) -> Self {
+        let order = Order::of(plan);
+        let fresh = |target: &TargetId| (target.clone(), Work::fresh(now));
+        let rows = plan.waves.iter().flatten().map(fresh).collect();
+        Self {
+            tally: Tally::of(&order, &rows),
+            order,
+            rows,
+        }
+    }
+
+    /// Changes a target's work, and counts it where it is afterwards.
+    pub(crate) fn change<R>(
+        &mut self,
+        target: &TargetId,
+        act: impl FnOnce(&mut Work) -> R,
+    ) -> Option<R> {
+        let work = self.rows.get_mut(target)?;
+        let spot = self.order.spots.get(target)?;
+        let before = Standing::of(work, spot);
+        let result = act(work);
+        let after = Standing::of(work, spot);
+        if before != after {
+            self.tally.count(&self.order, spot, before, false);
+            self.tally.count(&self.order, spot, after, true);
+        }
+        Some(result)
+    }
+
+    /// The same for every target.
+    pub(crate) fn change_all(&mut self, mut act: impl FnMut(&TargetId, &mut Work)) {
+        let targets: Vec<TargetId> = self.rows.keys().cloned().collect();
+        for target in targets {
+            self.change(&target, |work| act(&target, work));
+        }
+    }
+
+    /// The counts are what counting anew gives. For tests.
+    #[must_use]
+    pub fn is_counted_right(&self) -> bool {
+        self.tally == Tally::of(&self.order, &self.rows)
+    }
+
+    /// Somebody is not at their end.
+    pub(crate) const fn is_unfinished(&self) -> bool {
+        self.tally.unfinished > 0
+    }
+
+    /// Somebody may be offered something, now or later.
+    pub(crate) const fn has_pending(&self) -> bool {
+        self.tally.pending > 0
+    }
+
+    /// How many count against the failure limit.
+    pub(crate) const fn bad(&self) -> u32 {
+        self.tally.bad
+    }
+
+    /// How many are under way.
+    pub(crate) const fn in_flight(&self) -> u32 {
+        self.tally.in_flight
+    }
+
+    /// How many are under way at each site that has rules.
+    pub(crate) const fn at_site(&self) -> &BTreeMap<String, u32> {
+        &self.tally.at_site
+    }
+
+    /// The next moment at which a product has been watched for long enough.
+    pub(crate) fn soaks_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let first = Place { wave: 0, at: 0 };
+        let later = self.tally.soaking.range((now, first)..);
+        later.map(|(at, _)| *at).find(|at| *at > now)
+    }
+
+    /// A target's wave, from 0.
+    pub(crate) fn wave_of(&self, target: &TargetId) -> Option<usize> {
+        Some(self.order.spots.get(target)?.place.wave)
+    }
+
+    fn target(&self, place: Place) -> Option<&TargetId> {
+        self.order.waves.get(place.wave)?.get(place.at)
+    }
+
+    /// Those of a wave that are not done, skipped or resolved, in order.
+    pub(crate) fn unsettled(&self, wave: usize) -> impl Iterator<Item = &TargetId> {
+        let (from, to) = (
+            Place { wave, at: 0 },
+            Place {
+                wave: wave + 1,
+                at: 0,
+            },
+        );
+        let places = self.tally.unsettled.range(from..to);
+        places.filter_map(|place| self.target(*place))
+    }
+
+    /// The targets of a wave and lane, in order.
+    pub(crate) fn lane(&self, wave: usize, lane: &str) -> &[TargetId] {
+        let lane = self.order.lanes.get(&(wave, lane.to_owned()));
+        lane.map_or(&[], Vec::as_slice)
+    }
+
+    /// Whose turn may have come, in the order of turns: everybody who is bound by no limit, and those who are to begin.
+    pub(crate) fn queue(&self) -> Queue<'_> {
+        let fronts = self.tally.fronts.iter();
+        Queue {
+            table: self,
+            free: self.tally.free.iter().copied().peekable(),
+            fronts: fronts
+                .map(|(yard, groups)| (yard, groups.iter().copied().peekable()))
+                .collect(),
+            heads: BinaryHeap::new(),
+        }
+    }
+}
+
+/// Who of a group may begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Entry<'a> {
+    /// Nobody, and nobody of its wave: an earlier one is not done.
+    NoWave,
+    /// These alone: its lane waits for them.
+    These(Vec<&'a TargetId>),
+    /// All of it.
+    All,
+}
+
+/// The next member of a group that was let in, whole or for this one alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Head {
+    place: Place,
+    group: usize,
+    whole: bool,
+}
+
+type Fronts<'a> =
+    std::iter::Peekable<std::iter::Copied<std::collections::btree_set::Iter<'a, (Place, usize)>>>;
+
+/// The turns of one moment, see [`WorkTable::queue`].
+pub(crate) struct Queue<'a> {
+    table: &'a WorkTable,
+    free: std::iter::Peekable<std::iter::Copied<std::collections::btree_set::Iter<'a, Place>>>,
+    fronts: Vec<(&'a Yard, Fronts<'a>)>,
+    heads: BinaryHeap<Reverse<Head>>,
+}
+
+impl<'a> Queue<'a> {
+    /// The next one. With `full` nobody begins. `yard` tells whether anybody begins there, `who` may
+    /// begin of a group.
+    pub(crate) fn next(
+        &mut self,
+        full: bool,
+        yard: impl Fn(&Yard) -> bool,
+        who: impl Fn(&Group) -> Entry<'a>,
+    ) -> Option<(Place, &'a TargetId)> {
+        if full {
+            let place = self.free.next()?;
+            return self.named(place);
+        }
+        self.fronts.retain(|(place, _)| yard(place));
+        let groups = &self.table.order.groups;
+        let still = |head: &Head| groups.get(head.group).is_some_and(|of| yard(&of.yard));
+        // A yard may have filled up since its groups were let in.
+        while self.heads.peek().is_some_and(|head| !still(&head.0)) {
+            self.heads.pop();
+        }
+        self.let_in(who);
+        let free = self.free.peek().copied();
+        let head = self.heads.peek().map(|head| head.0.place);
+        let enters = head.is_some_and(|head| free.is_none_or(|free| head < free));
+        let place = if enters {
+            self.enters()
+        } else {
+            self.free.next()
+        };
+        self.named(place?)
+    }
+
+    fn named(&self, place: Place) -> Option<(Place, &'a TargetId)> {
+        Some((place, self.table.target(place)?))
+    }
+
+    fn enters(&mut self) -> Option<Place> {
+        let Reverse(head) = self.heads.pop()?;
+        if head.whole {
+            let members = self.table.tally.entering.get(&head.group);
+            let behind = (Bound::Excluded(head.place), Bound::Unbounded);
+            if let Some(next) = members.and_then(|members| members.range(behind).next()) {
+                let place = *next;
+                self.heads.push(Reverse(Head { place, ..head }));
+            }
+        }
+        Some(head.place)
+    }
+
+    /// Looks at every group of which a member may come before all that is at hand.
+    fn let_in(&mut self, who: impl Fn(&Group) -> Entry<'a>) {
+        loop {
+            let free = self.free.peek().copied();
+            let head = self.heads.peek().map(|head| head.0.place);
+            let at_hand = free.into_iter().chain(head).min();
+            let fronts = self.fronts.iter_mut();
+            let first = fronts.filter_map(|(_, fronts)| Some((*fronts.peek()?, fronts)));
+            let Some(((place, group), fronts)) = first.min_by_key(|(front, _)| *front) else {
+                return;
+            };
+            if at_hand.is_some_and(|at_hand| at_hand < place) {
+                return;
+            }
+            fronts.next();
+            let Some(of) = self.table.order.groups.get(group) else {
+                continue;
+            };
+            let mut let_in = |place, whole| {
+                self.heads.push(Reverse(Head {
+                    place,
+                    group,
+                    whole,
+                }));
+            };
+            match who(of) {
+                Entry::All => let_in(place, true),
+                Entry::These(targets) => {
+                    let members = self.table.tally.entering.get(&group);
+                    let spots = targets
+                        .iter()
+                        .filter_map(|target| self.table.order.spots.get(*target));
+                    spots
+                        .map(|spot| spot.place)
+                        .filter(|place| members.is_some_and(|all| all.contains(place)))
+                        .for_each(|place| let_in(place, false));
+                }
+                // All that come behind are of this wave or of a later one.
+                Entry::NoWave => return self.fronts.clear(),
+            }
+        }
+    }
+}

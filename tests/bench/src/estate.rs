@@ -1,0 +1,186 @@
+//! Estates of any size, and their rollout in virtual time: the planner, the fleet machine and the agents' cores, without
+//! network, store or clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use controller_core::facts::{Fleetwide, Known};
+use controller_core::finding::Severity;
+use controller_core::plan::{Inputs, Plan, Purpose, plan};
+use controller_core::policy::{self, Policy};
+use controller_core::recipe::Artifacts;
+use controller_core::topology::{Document, Topology, check, parse};
+use protocol::facts::{Facts, HostFacts, ProvisioningAgentFacts, ServiceState};
+use protocol::key::SigningKey;
+use protocol::signed::{ArtifactKind, ArtifactRef};
+use protocol::step::Product;
+use protocol::{Digest, TargetId, Timestamp, Version};
+use rehearsal::{Ask, World};
+use serde_json::{Value, json};
+
+const BEGIN: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const TENANT: &str = "11111111-1111-1111-1111-111111111111";
+const OLD: Version = Version::new(1, 1, 1373, 0);
+const NEWEST: Version = Version::new(1, 1, 2505, 0);
+
+/// Servers of each domain.
+const SERVERS: usize = 3;
+
+/// A fleet of that many targets, three to a domain and every domain with a canary of its own: all are upgraded in place.
+struct Estate {
+    topology: Topology,
+    policy: Policy,
+    known: Fleetwide,
+    artifacts: Artifacts,
+}
+
+impl Estate {
+    fn of(targets: usize) -> anyhow::Result<Self> {
+        let mut text = format!("[tenant.main]\nid = \"{TENANT}\"\n");
+        for domain in 0..targets.div_ceil(SERVERS) {
+            let hosts = (domain * SERVERS..targets.min((domain + 1) * SERVERS))
+                .map(|host| format!("h{host}.d{domain}.test"))
+                .collect::<Vec<_>>();
+            writeln!(
+                text,
+                "[agents.d{domain}]\nserves = [\"d{domain}.test\"]\nhosts = {hosts:?}\n[domain.\"d{domain}.test\"]\nmin_serving = 1\nallow_outage = true"
+            )?;
+        }
+        let document = |file: &str, text: String| Document {
+            file: file.to_owned(),
+            text,
+        };
+        let (topology, mut findings) = parse(&[document("topology.toml", text)]);
+        findings.extend(check(&topology, None));
+        let text = "[limit]\nin_flight = 100\nfailures = \"1000\"\ncanary = 1\n".to_owned();
+        let (policy, said) = policy::parse(&document("policy.toml", text));
+        findings.extend(said);
+        findings.retain(|finding| finding.severity == Severity::Error);
+        ensure!(findings.is_empty(), "{:?}", findings.first());
+        let known = |target: TargetId| {
+            let known = Known {
+                key: SigningKey::generate().public().fingerprint(),
+                facts: Some((BEGIN, facts())),
+                domains: None,
+            };
+            (target, known)
+        };
+        let product = Product::ProvisioningAgent;
+        let setup = ArtifactRef {
+            sha256: Digest::of(b"setup"),
+            chunks: Digest::ZERO,
+            size: 40 << 20,
+            kind: ArtifactKind::Exe,
+            product,
+            version: NEWEST,
+        };
+        Ok(Self {
+            known: topology.targets().into_iter().map(known).collect(),
+            topology,
+            policy,
+            artifacts: Artifacts::from([(product, setup)]),
+        })
+    }
+
+    fn plan(&self) -> Plan {
+        plan(Inputs::of(
+            &self.topology,
+            &self.policy,
+            &self.known,
+            &self.artifacts,
+            Purpose::Install,
+        ))
+    }
+}
+
+fn facts() -> Facts {
+    Facts {
+        simulated: true,
+        agent_version: "0".to_owned(),
+        host: HostFacts {
+            os: "Windows".to_owned(),
+            build: 20348,
+            domain: None,
+            domain_controller: false,
+            reboot_pending: false,
+        },
+        provisioning_agent: Some(ProvisioningAgentFacts {
+            version: Some(OLD),
+            tenant: TENANT.parse().ok(),
+            service: Some(ServiceState::Running),
+            account: Some("CORP\\provAgentgMSA$".to_owned()),
+            options: Some(protocol::ServiceOptions::default()),
+        }),
+        connect: None,
+        unread: Vec::new(),
+    }
+}
+
+fn seconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64()
+}
+
+/// Reads, plans and carries out estates of these sizes, smallest first. The growth is what a target costs beside what it costs in
+/// the smallest: 1 where the whole is linear.
+pub(crate) fn growth(sizes: &[usize]) -> anyhow::Result<Value> {
+    let mut rows = Vec::new();
+    let mut least: Option<[f64; 3]> = None;
+    for &targets in sizes {
+        crate::say(&format!("plan and simulated rollout of {targets} targets"));
+        let begun = Instant::now();
+        let estate = Estate::of(targets)?;
+        let read = seconds(begun);
+        let begun = Instant::now();
+        let plan = estate.plan();
+        let planned = seconds(begun);
+        let begun = Instant::now();
+        let (happenings, hours) = carry_out(&plan, &estate.known)?;
+        let carried = seconds(begun);
+        #[expect(clippy::cast_precision_loss, reason = "a count of targets")]
+        let count = targets as f64;
+        let each = [read, planned, carried].map(|seconds| seconds * 1e6 / count);
+        let first = *least.get_or_insert(each);
+        rows.push(json!({
+            "targets": targets,
+            "happenings": happenings,
+            "simulated_hours": hours,
+            "read": figure(read, each[0], first[0]),
+            "plan": figure(planned, each[1], first[1]),
+            "rollout": figure(carried, each[2], first[2]),
+        }));
+    }
+    Ok(Value::from(rows))
+}
+
+fn figure(seconds: f64, each: f64, first: f64) -> Value {
+    json!({ "seconds": seconds, "microseconds_each": each, "growth": each / first })
+}
+
+/// Carries a plan out to its end, at which every target must be done. Gives the happenings and the virtual hours.
+fn carry_out(plan: &Plan, known: &Fleetwide) -> anyhow::Result<(u64, f64)> {
+    let ask = Ask {
+        begin: BEGIN,
+        person: Some(Duration::from_secs(60)),
+        faults: BTreeMap::<TargetId, BTreeSet<_>>::new(),
+        seed: 1,
+    };
+    let mut world = World::new(plan, known, ask);
+    let mut happenings = 0;
+    while !world.is_over() && world.step() {
+        // What was recorded is of no more use: the world would keep all of it.
+        world.log.clear();
+        happenings += 1;
+    }
+    let rollout = world.fleet.rollouts().values().next();
+    let rollout = rollout.context("nothing was applied")?;
+    for (target, work) in &rollout.work {
+        ensure!(
+            work.state.word() == "done",
+            "{target} ended as {:?}",
+            work.state
+        );
+    }
+    Ok((happenings, world.now.since(BEGIN).as_secs_f64() / 3600.0))
+}
