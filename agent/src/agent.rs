@@ -977,6 +977,7 @@ fn announce(op: &Op) -> Option<String> {
         Op::Fetch { .. } => Some("fetching the artifact".to_owned()),
         Op::Install { .. } => Some("the setup runs".to_owned()),
         Op::RestartService { name } => Some(format!("restarting {name}")),
+        Op::RestartServer => Some("Windows restarts".to_owned()),
         Op::Uninstall { program, .. } => Some(format!("taking off {}", program.name)),
         Op::AwaitInstaller => Some("waiting for an installer that was begun before".to_owned()),
         Op::Script { script, .. } => Some(format!("PowerShell: {script:?}")),

@@ -198,6 +198,28 @@ pub struct Preflight {
     /// Options that the product's service is to have: a proxy or a FIPS policy that they answer is no finding.
     #[serde(default, skip_serializing_if = "ServiceOptions::is_empty")]
     pub options: ServiceOptions,
+    /// A later step of the same phase restarts Windows where it waits for it: then that stops nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restarts: bool,
+}
+
+/// Restarts Windows where it waits for a restart (PF19; exit codes 3010 and 1641 of a setup, facts 1.3), once leave was given,
+/// and sees that it waits no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestartServer {
+    /// Who restarts it.
+    pub by: RestartBy,
+}
+
+/// Who restarts a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartBy {
+    /// The agent on it: its site's rule allows it.
+    Agent,
+    /// A person, when it suits.
+    Person(TaskText),
 }
 
 /// A prerequisite that Entrain may set on the server.
@@ -523,6 +545,8 @@ pub enum Step {
     VerifyProvisioningAgentRemoved(VerifyProvisioningAgentRemoved),
     /// Collects the provisioning agent's logs on the server.
     CollectSupport(CollectSupport),
+    /// Restarts Windows where it waits for it.
+    RestartServer(RestartServer),
 }
 
 impl Step {
@@ -548,6 +572,7 @@ impl Step {
             | Self::FenceConnect
             | Self::GuideConnectRemoval(_)
             | Self::VerifyConnectRemoved
+            | Self::RestartServer(_)
             | Self::VerifyProvisioningAgentRemoved(_) => None,
         }
     }
@@ -577,12 +602,13 @@ impl Step {
             | Self::VerifyConnectRemoved
             | Self::RemoveProvisioningAgent(_)
             | Self::CollectSupport(_)
+            | Self::RestartServer(_)
             | Self::VerifyProvisioningAgentRemoved(_) => None,
         }
     }
 
     /// Every kind that this version knows, as the manifest spells it.
-    pub const KINDS: [&'static str; 19] = [
+    pub const KINDS: [&'static str; 20] = [
         "report-facts",
         "preflight",
         "install-provisioning-agent",
@@ -602,6 +628,7 @@ impl Step {
         "verify-connect-removed",
         "discover-servers",
         "collect-support",
+        "restart-server",
     ];
 
     /// The kind, as the manifest spells it.
@@ -627,6 +654,7 @@ impl Step {
             Self::VerifyConnectRemoved => Self::KINDS[16],
             Self::DiscoverServers(_) => Self::KINDS[17],
             Self::CollectSupport(_) => Self::KINDS[18],
+            Self::RestartServer(_) => Self::KINDS[19],
         }
     }
 
@@ -654,6 +682,7 @@ impl Step {
             Self::RemoveProvisioningAgent(_) => "remove provisioning agent",
             Self::VerifyProvisioningAgentRemoved(_) => "verify that the provisioning agent is gone",
             Self::CollectSupport(_) => "collect the provisioning agent's logs",
+            Self::RestartServer(_) => "restart Windows where it waits for it",
         }
     }
 
@@ -679,10 +708,12 @@ impl Step {
             | Self::ReviewConnectExports(_)
             | Self::CollectSupport(_)
             | Self::RemoveProvisioningAgent(_) => 60,
+            // Leave may have to wait for a site's window.
             Self::RegisterProvisioningAgent(_)
             | Self::AddDomains(_)
             | Self::GuideProvisioningAgent(_)
             | Self::GuideConnectRemoval(_)
+            | Self::RestartServer(_)
             | Self::GuideConnect(_) => 14 * 24 * 60,
         };
         Duration::from_secs(minutes * 60)
@@ -710,6 +741,7 @@ impl Step {
             | Self::GuideConnect(_)
             | Self::FenceConnect
             | Self::GuideConnectRemoval(_)
+            | Self::RestartServer(_)
             | Self::RemoveProvisioningAgent(_) => false,
         }
     }
@@ -724,6 +756,9 @@ impl Step {
                 | Self::GuideProvisioningAgent(_)
                 | Self::GuideConnect(_)
                 | Self::GuideConnectRemoval(_)
+                | Self::RestartServer(RestartServer {
+                    by: RestartBy::Person(_)
+                })
         )
     }
 }

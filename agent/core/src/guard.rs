@@ -163,6 +163,7 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         | Step::VerifyConnectRemoved
         | Step::RemoveProvisioningAgent(_)
         | Step::CollectSupport(_)
+        | Step::RestartServer(_)
         | Step::VerifyProvisioningAgentRemoved(_) => 0,
     };
     match manifest
@@ -200,6 +201,7 @@ fn artifacts_fit(manifest: &Manifest) -> Result<(), Refusal> {
             | Step::VerifyConnectRemoved
             | Step::RemoveProvisioningAgent(_)
             | Step::CollectSupport(_)
+            | Step::RestartServer(_)
             | Step::VerifyProvisioningAgentRemoved(_) => continue,
         };
         let named = manifest

@@ -240,6 +240,8 @@ pub enum Op {
     },
     /// Notes that Windows must be restarted before what was set holds. The note is gone with the restart.
     RequireRestart,
+    /// Restarts Windows. The agent ends with it; where it is answered, Windows has come back (a model), or did not restart.
+    RestartServer,
     /// Asks the service manager for a service.
     Service {
         /// Service name, never its display name.
@@ -386,6 +388,7 @@ impl Op {
             | Self::SecretsFit { .. } => true,
             Self::SetRegistry { .. }
             | Self::RequireRestart
+            | Self::RestartServer
             | Self::EnableService { .. }
             | Self::DisableService { .. }
             | Self::RestartService { .. }

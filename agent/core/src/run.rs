@@ -102,6 +102,8 @@ pub struct Run {
     records: Vec<StepRecord>,
     grade: Option<Grade>,
     section: Option<Section>,
+    /// An earlier life of the agent entered a section and did not leave it: that it is left is told with the step's end.
+    left_open: bool,
     waiting: Waiting,
     step_begun: Timestamp,
     next_number: u64,
@@ -155,6 +157,7 @@ impl Run {
             records,
             grade: None,
             section: None,
+            left_open: false,
             waiting: Waiting::Nothing,
             step_begun: now,
             next_number: 0,
@@ -299,7 +302,11 @@ impl Run {
         self.aborted = true;
         let idle = match self.waiting {
             Waiting::Permit | Waiting::Secret { .. } => true,
-            Waiting::Op { kind, .. } => kind != OpKind::Busy && !self.in_section(),
+            Waiting::Op { kind, .. } => {
+                // Whoever waits for a person to restart Windows has left nothing half done, whatever leave it holds.
+                let restarts = matches!(self.current_step(), Some((_, Step::RestartServer(_))));
+                kind != OpKind::Busy && (restarts || !self.in_section())
+            }
             Waiting::Nothing => self.paused,
         };
         if idle {
@@ -397,11 +404,11 @@ impl Run {
                     self.ending = Some(Ending::Inconclusive(question.clone()));
                     self.stage = Stage::Reporting;
                 }
+                Event::SectionEntered { .. } => self.left_open = true,
+                Event::SectionLeft { .. } => self.left_open = false,
                 Event::FactsReported(_)
                 | Event::BundleAccepted { .. }
                 | Event::BundleRefused { .. }
-                | Event::SectionEntered { .. }
-                | Event::SectionLeft { .. }
                 | Event::SecretAsked { .. }
                 | Event::SecretReceived { .. }
                 | Event::TaskOpened { .. }
@@ -652,7 +659,8 @@ impl Run {
     }
 
     fn leave_section(&mut self, at: usize, gmsa: Option<GmsaChange>) {
-        if self.section.take().is_some() {
+        let open = std::mem::take(&mut self.left_open);
+        if self.section.take().is_some() || open {
             let left = Event::SectionLeft {
                 generation: self.generation(),
                 step: index(at),

@@ -123,6 +123,7 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
         | Op::RegistryKey { .. }
         | Op::SetRegistry { .. }
         | Op::RequireRestart
+        | Op::RestartServer
         | Op::Service { .. }
         | Op::ServiceAge { .. }
         | Op::EnableService { .. }

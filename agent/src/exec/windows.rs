@@ -72,6 +72,63 @@ const PACKAGE_CACHE: &str = r"C:\ProgramData\Package Cache";
 /// Windows Installer.
 const MSIEXEC: &str = r"C:\Windows\System32\msiexec.exe";
 
+/// Program that restarts Windows ([K]).
+const SHUTDOWN: &str = r"C:\Windows\System32\shutdown.exe";
+
+/// What it is told: a planned restart for an installation of software, after a minute in which whoever is signed in reads why.
+const RESTART: [&str; 7] = [
+    "/r",
+    "/t",
+    "60",
+    "/d",
+    "p:4:2",
+    "/c",
+    "Entrain restarts this server: a product that is installed by it, or Windows itself, waits for a restart",
+];
+
+/// Its exit codes where Windows goes down already (ERROR_SHUTDOWN_IS_SCHEDULED, ERROR_SHUTDOWN_IN_PROGRESS; [K]).
+const UNDER_WAY: [i32; 2] = [1190, 1115];
+
+/// How long Windows may take to go down: updates that are finished then may take an hour, with this agent still running ([K]).
+const GOES_DOWN: Duration = Duration::from_secs(2 * 3600);
+
+/// Restarts Windows. Whoever is answered has not been restarted, and will not be by this order.
+async fn restart_windows() -> Outcome {
+    let told = match shutdown(&RESTART).await {
+        Ok(output) => output,
+        Err(why) => return Outcome::Failed(why),
+    };
+    let under_way = |code: i32| UNDER_WAY.contains(&code);
+    if !told.status.success() && !told.status.code().is_some_and(under_way) {
+        let said = [told.stdout, told.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        let code = told.status.code().unwrap_or(-1);
+        return Outcome::Failed(format!("shutdown.exe ended with {code}: {}", said.trim()));
+    }
+    tokio::time::sleep(GOES_DOWN).await;
+    let hours = GOES_DOWN.as_secs() / 3600;
+    let taken_back = shutdown(&["/a"])
+        .await
+        .is_ok_and(|output| output.status.success());
+    let taken_back = if taken_back {
+        "the order was taken back"
+    } else {
+        "the order could not be taken back: it may restart yet"
+    };
+    Outcome::Failed(format!(
+        "it was told to, and did not within {hours} hours; {taken_back}"
+    ))
+}
+
+async fn shutdown(arguments: &[&str]) -> Result<std::process::Output, String> {
+    let run = Command::new(SHUTDOWN)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output();
+    run.await
+        .map_err(|error| format!("{SHUTDOWN} could not be run: {error}"))
+}
+
 /// This server.
 #[derive(Debug)]
 pub struct WindowsExec {
@@ -104,6 +161,7 @@ impl WindowsExec {
                 Err(error) if is_absent(error.code().0) => Outcome::Exists(false),
                 Err(error) => Outcome::Failed(error.to_string()),
             },
+            Op::RestartServer => restart_windows().await,
             Op::RequireRestart => {
                 // A volatile key: Windows forgets it when it restarts.
                 let mut options = LOCAL_MACHINE.options();

@@ -200,11 +200,15 @@ pub enum Fault {
     SuffixUnverifiable,
     /// The tools of the provisioning agent are not there (1.9).
     ToolsMissing,
+    /// Windows does not let the agent restart it.
+    RestartRefused,
+    /// Whatever asks for a restart asks again after it.
+    RestartPendingAgain,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 97] = [
+    pub const ALL: [Self; 99] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -302,5 +306,7 @@ impl Fault {
         Self::DomainTooLarge,
         Self::SuffixUnverifiable,
         Self::ToolsMissing,
+        Self::RestartRefused,
+        Self::RestartPendingAgain,
     ];
 }

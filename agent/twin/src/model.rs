@@ -11,7 +11,7 @@ use agent_core::step::facts::join;
 use protocol::facts::ServiceState;
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::ArtifactRef;
-use protocol::step::Step;
+use protocol::step::{RestartBy, Step};
 use protocol::{Digest, DomainName, TenantId, Version};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,9 @@ pub struct Twin {
     /// The modelled person was asked to take Connect off.
     #[serde(default)]
     asked_removal: bool,
+    /// The modelled person was asked to restart Windows.
+    #[serde(default)]
+    asked_restart: bool,
     /// Rounds in which a cycle still runs when pending exports are counted.
     #[serde(default)]
     cycles: u32,
@@ -96,6 +99,7 @@ impl Twin {
             ticks_staging: false,
             asked_staging: None,
             asked_removal: false,
+            asked_restart: false,
             forests: Vec::new(),
             cycles: 0,
             chosen: product::DEFAULT_GMSA.to_owned(),
@@ -205,7 +209,7 @@ impl Twin {
             let chosen = (twin.chosen.clone(), twin.forests.clone());
             (
                 twin.asked_staging,
-                twin.asked_removal,
+                (twin.asked_removal, twin.asked_restart),
                 twin.ticks_staging,
                 chosen,
             )
@@ -217,6 +221,8 @@ impl Twin {
         }
         self.asked_staging = None;
         self.asked_removal = matches!(step, Step::GuideConnectRemoval(_));
+        self.asked_restart =
+            matches!(step, Step::RestartServer(restart) if restart.by != RestartBy::Agent);
         if let Step::GuideProvisioningAgent(guide) = step
             && let Some(gmsa) = &guide.gmsa
         {
@@ -245,6 +251,21 @@ impl Twin {
         self.profile.faults.is_empty()
     }
 
+    /// Windows restarts because the agent says so.
+    fn restart_windows(&mut self) -> (Outcome, Duration) {
+        if self.has(Fault::RestartRefused) {
+            let why = "access is denied (5)".to_owned();
+            return (Outcome::Failed(why), INSTANT);
+        }
+        self.changes.push("restart Windows".to_owned());
+        let again = self.has(Fault::RestartPendingAgain);
+        self.restart();
+        if again {
+            self.profile.faults.insert(Fault::RebootPending);
+        }
+        (Outcome::Done, Duration::from_secs(180))
+    }
+
     /// Windows restarts: what was noted for it is gone.
     pub fn restart(&mut self) {
         let below = format!("{}\\", product::RESTART_KEY).to_lowercase();
@@ -254,6 +275,14 @@ impl Twin {
 
     fn has(&self, fault: Fault) -> bool {
         self.profile.faults.contains(&fault)
+    }
+
+    fn key_exists(&self, key: &str) -> bool {
+        let pending = self.has(Fault::RebootPending)
+            && key != product::RESTART_KEY
+            && product::REBOOT_KEYS.contains(&key);
+        let below = format!("{key}\\").to_lowercase();
+        pending || self.registry.keys().any(|id| id.starts_with(&below))
     }
 
     fn set(&mut self, key: &str, value: &str, data: RegistryValue) {
@@ -492,17 +521,8 @@ impl Twin {
                 (machine, INSTANT)
             }
             Op::Registry { key, value } => (Outcome::Registry(self.read(key, value)), INSTANT),
-            Op::RegistryKey { key } => {
-                let pending =
-                    self.has(Fault::RebootPending) && product::REBOOT_KEYS.contains(&key.as_str());
-                let below = format!("{key}\\").to_lowercase();
-                (
-                    Outcome::Exists(
-                        pending || self.registry.keys().any(|id| id.starts_with(&below)),
-                    ),
-                    INSTANT,
-                )
-            }
+            Op::RegistryKey { key } => (Outcome::Exists(self.key_exists(key)), INSTANT),
+            Op::RestartServer => self.restart_windows(),
             Op::RequireRestart => {
                 self.set(product::RESTART_KEY, "", RegistryValue::Number(1));
                 (Outcome::Done, INSTANT)
@@ -856,11 +876,16 @@ impl Twin {
             .asked_staging
             .filter(|to| self.staging.is_some_and(|now| now != *to));
         let removal = self.asked_removal && there.is_some();
-        if !unregistered && !connect_waits && other_mode.is_none() && !removal {
+        let restart =
+            self.asked_restart && product::REBOOT_KEYS.iter().any(|key| self.key_exists(key));
+        if !unregistered && !connect_waits && other_mode.is_none() && !removal && !restart {
             return;
         }
         // The wizard's sign-in page does not come up.
-        if unregistered && (self.has(Fault::IeEscOn) || self.registration_refused().is_some()) {
+        if unregistered
+            && !restart
+            && (self.has(Fault::IeEscOn) || self.registration_refused().is_some())
+        {
             return;
         }
         self.waited += 1;
@@ -868,7 +893,10 @@ impl Twin {
             return;
         }
         self.waited = 0;
-        if removal {
+        if restart {
+            self.changes.push("restart Windows by hand".to_owned());
+            self.restart();
+        } else if removal {
             self.take_off_connect();
         } else if unregistered {
             self.register_by_hand(&tenant);

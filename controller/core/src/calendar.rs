@@ -11,7 +11,7 @@ use protocol::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// How far ahead the next opening is looked for: a freeze of a year and a window of a day fit in.
-const HORIZON_DAYS: i32 = 400;
+const HORIZON_DAYS: usize = 400;
 
 /// When a site may be changed, and how many of its servers at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,6 +204,21 @@ impl SiteRule {
         self.freeze
             .iter()
             .find(|freeze| (freeze.first..=freeze.last).contains(&date))
+    }
+
+    /// The end of the window that opens for that many times from now on, at dates that are not frozen; `None` where there is
+    /// no window, or that is more than a year away.
+    #[must_use]
+    pub fn end_of_opening(&self, now: Timestamp, times: usize) -> Option<Timestamp> {
+        let window = self.window.as_ref()?;
+        let zone = TimeZone::get(&self.zone).ok()?;
+        let today = moment(now)?.to_zoned(zone.clone()).date();
+        let days = std::iter::successors(Some(today), |date| date.tomorrow().ok());
+        let mut openings = days.take(HORIZON_DAYS).filter_map(|date| {
+            let (from, to) = window.on(date, &zone)?;
+            (from > now && self.closed_at(from, &zone).is_none()).then_some(to)
+        });
+        openings.nth(times.checked_sub(1)?)
     }
 
     /// The next moment at which something may begin.
@@ -447,6 +462,26 @@ mod tests {
                 now = now.plus(Duration::from_secs(3 * 3600));
             }
         }
+    }
+
+    #[test]
+    fn the_nth_opening_is_counted_over_frozen_dates() {
+        let night = rule(&[6], "22:00", "04:00", &["2026-10-01/2026-10-09"]);
+        let here = |text: &str| at(&format!("{text}[Europe/Amsterdam]"));
+        let end = |now: &str, times| night.end_of_opening(here(now), times);
+        let monday = "2026-09-21T12:00";
+        assert_eq!(end(monday, 1), Some(here("2026-09-27T04:00")));
+        // What has begun at that moment counts no more.
+        let begins = "2026-09-26T22:00";
+        assert_eq!(end(begins, 1), Some(here("2026-10-11T04:00")));
+        assert_eq!(end(monday, 3), Some(here("2026-10-18T04:00")));
+        assert_eq!(end(monday, 0), None);
+        assert_eq!(end(monday, 60), None, "more than a year away");
+        let any_time = SiteRule {
+            window: None,
+            ..night.clone()
+        };
+        assert_eq!(any_time.end_of_opening(here(monday), 1), None);
     }
 
     #[test]

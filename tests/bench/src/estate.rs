@@ -30,6 +30,8 @@ const SERVERS: usize = 3;
 
 /// A fleet of that many targets, three to a domain and every domain with a canary of its own: all are upgraded in place.
 struct Estate {
+    /// How long it took to read and check the topology, in seconds.
+    read: f64,
     topology: Topology,
     policy: Policy,
     known: Fleetwide,
@@ -52,8 +54,11 @@ impl Estate {
             file: file.to_owned(),
             text,
         };
-        let (topology, mut findings) = parse(&[document("topology.toml", text)]);
+        let written = document("topology.toml", text);
+        let begun = Instant::now();
+        let (topology, mut findings) = parse(&[written]);
         findings.extend(check(&topology, None));
+        let read = seconds(begun);
         let text = "[limit]\nin_flight = 100\nfailures = \"1000\"\ncanary = 1\n".to_owned();
         let (policy, said) = policy::parse(&document("policy.toml", text));
         findings.extend(said);
@@ -77,6 +82,7 @@ impl Estate {
             version: NEWEST,
         };
         Ok(Self {
+            read,
             known: topology.targets().into_iter().map(known).collect(),
             topology,
             policy,
@@ -129,9 +135,7 @@ pub(crate) fn growth(sizes: &[usize]) -> anyhow::Result<Value> {
     let mut least: Option<[f64; 3]> = None;
     for &targets in sizes {
         crate::say(&format!("plan and simulated rollout of {targets} targets"));
-        let begun = Instant::now();
         let estate = Estate::of(targets)?;
-        let read = seconds(begun);
         let begun = Instant::now();
         let plan = estate.plan();
         let planned = seconds(begun);
@@ -140,13 +144,13 @@ pub(crate) fn growth(sizes: &[usize]) -> anyhow::Result<Value> {
         let carried = seconds(begun);
         #[expect(clippy::cast_precision_loss, reason = "a count of targets")]
         let count = targets as f64;
-        let each = [read, planned, carried].map(|seconds| seconds * 1e6 / count);
+        let each = [estate.read, planned, carried].map(|seconds| seconds * 1e6 / count);
         let first = *least.get_or_insert(each);
         rows.push(json!({
             "targets": targets,
             "happenings": happenings,
             "simulated_hours": hours,
-            "read": figure(read, each[0], first[0]),
+            "read": figure(estate.read, each[0], first[0]),
             "plan": figure(planned, each[1], first[1]),
             "rollout": figure(carried, each[2], first[2]),
         }));

@@ -506,6 +506,46 @@ fn killed_while_the_setup_runs(world: &World, wine: &Wine) {
     );
 }
 
+/// Windows waits for a restart, and the site's rule lets the agent do it: once, after leave, and the run goes on by itself
+/// in the agent's next life.
+fn restarted(world: &World, wine: &Wine) {
+    wine.registry(
+        r"SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending",
+        "asked",
+        "REG_DWORD",
+        "1",
+    );
+    let topology = world.write(
+        "restarted.toml",
+        &format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[site.ams]\nzone = \"UTC\"\nreboot = \"window\"\n[agents.corp]\nsite = \"ams\"\nserves = [\"corp.contoso.test\"]\nhosts = [\"{TARGET}\"]\noptions = {{ ldap_timeout = \"90s\" }}\n[domain.\"corp.contoso.test\"]\nallow_outage = true\n"
+        ),
+    );
+    let days = controller_core::calendar::DAYS;
+    let policy = world.write(
+        "window.toml",
+        &format!("[site.ams]\nwindow = {{ days = {days:?}, from = \"00:00\", to = \"00:00\" }}\n"),
+    );
+    let planned = world.json(&["plan", &topology, "--policy", &policy, "--json"]);
+    let plan = planned["plan"].as_str().unwrap();
+    must(world.entrain(&["apply", plan]), "apply");
+    until("it is restarted, and done", || {
+        let (state, detail) = world.state(TARGET);
+        assert!(
+            !matches!(state.as_str(), "failed" | "refused" | "inconclusive"),
+            "{state}: {detail}\n{}",
+            text(&world.entrain(&["why", TARGET]))
+        );
+        (state == "done").then_some(())
+    });
+    let calls = std::fs::read_to_string(wine.drive("standin/restarts")).unwrap();
+    assert_eq!(calls.lines().count(), 1, "{calls}");
+    let again = |(_, _, event): (String, u64, Event)| matches!(event, Event::StepBegun { attempt, kind, .. } if attempt.0 == 2 && kind == "restart-server");
+    assert!(world.events().into_iter().any(again), "in its next life");
+    let seen = |(_, _, event): (String, u64, Event)| matches!(event, Event::StepCompleted { summary, .. } if summary == "Windows was restarted, and waits for no other restart");
+    assert!(world.events().into_iter().any(seen));
+}
+
 /// The agent is taken off by the setup that Windows kept: its signature is checked before, and it is not run from elsewhere.
 fn taken_off(world: &World, wine: &Wine) {
     let topology = world.write(
@@ -607,6 +647,12 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
         "standin-powershell.exe",
         "windows/system32/WindowsPowerShell/v1.0/powershell.exe",
     );
+    // Wine has a program of that name, which does nothing, and prefers its own.
+    wine.put("standin-shutdown.exe", "windows/system32/shutdown.exe");
+    let overrides = r"HKCU\Software\Wine\DllOverrides";
+    let native = ["/v", "shutdown.exe", "/d", "native", "/f"];
+    let added = wine.run(&[&["reg", "add", overrides], &native[..]].concat());
+    must(added, "the override");
     windows_server(&wine);
     wine.services_start();
     let setup = setup(&wine, folder.path(), &vendor);
@@ -749,6 +795,8 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
         }
     });
     assert!(found.is_empty(), "the token lies in {found:?}");
+
+    restarted(&world, &wine);
 
     let package = package(&wine, folder.path(), &vendor);
     connect(&mut world, &wine, &package);

@@ -12,9 +12,8 @@ use crate::procedure::{Cx, Flow, Reading, Stop, fail};
 /// How often and how long another installation is waited for (exit code 1618).
 const BUSY: (u32, Duration) = (20, Duration::from_secs(30));
 
-/// Said where Windows asks for a restart.
-pub(super) const RESTART: &str =
-    "; Windows asks for a restart, which Entrain leaves to the server's owner";
+/// Said where Windows asks for a restart. Whether one follows is another step's matter, where the plan has it.
+pub(super) const RESTART: &str = "; Windows asks for a restart";
 
 /// Waits for an installer that an earlier life of the agent began.
 pub(super) fn await_earlier(cx: &mut Cx<'_>) -> Flow<()> {

@@ -14,6 +14,7 @@ pub mod preflight;
 pub mod provisioning_agent;
 pub mod removal;
 mod report;
+mod restart;
 mod rights;
 mod support;
 
@@ -46,6 +47,7 @@ pub fn perform(step: &Step, cx: &mut Cx<'_>) -> Flow<Complete> {
         Step::DiscoverServers(discover) => discover::discover(discover, cx),
         Step::CollectSupport(support) => support::collect(support, cx),
         Step::Preflight(preflight) => preflight::check(preflight, cx),
+        Step::RestartServer(step) => restart::restart(step, cx),
         Step::InstallProvisioningAgent(install) => provisioning_agent::install(install, cx),
         Step::SetProvisioningAgentOptions(set) => options::set(set, cx),
         Step::RegisterProvisioningAgent(register) => provisioning_agent::register(register, cx),

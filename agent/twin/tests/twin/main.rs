@@ -7,6 +7,7 @@ mod options;
 mod orders;
 mod preflight;
 mod removal;
+mod restart;
 mod run;
 mod switch;
 mod verified;

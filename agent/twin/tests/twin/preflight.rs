@@ -93,6 +93,7 @@ fn preflight(product: Product, sign_in: SignIn, present: bool) -> Step {
         census: true,
         may_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
+        restarts: false,
     })
 }
 
@@ -286,7 +287,7 @@ fn every_probe_of_the_catalogue_that_a_preflight_asks_has_a_fault() {
 
 #[test]
 fn no_fault_is_without_a_test() {
-    // These are met by a whole run (`run.rs`), by a removal (`removal.rs`), by a switch (`switch.rs`) or by options and domains (`options.rs`), or have a story below.
+    // These are met by a whole run (`run.rs`), by a removal (`removal.rs`), by a restart (`restart.rs`), by a switch (`switch.rs`) or by options and domains (`options.rs`), or have a story below.
     let elsewhere = [
         Fault::LogonRightMissing,
         Fault::GmsaEncryption,
@@ -307,6 +308,8 @@ fn no_fault_is_without_a_test() {
         Fault::DirectoryUnreadable,
         Fault::ReplicationSlow,
         Fault::UpgradeActivates,
+        Fault::RestartRefused,
+        Fault::RestartPendingAgain,
         Fault::BundleCacheMissing,
         Fault::BundleLeavesPackages,
         Fault::RemovalFails,

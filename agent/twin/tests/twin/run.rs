@@ -45,6 +45,7 @@ fn preflight(product: Product, sign_in: SignIn, may_fix: Vec<Fix>) -> Step {
         census: true,
         may_fix,
         options: protocol::ServiceOptions::default(),
+        restarts: false,
     })
 }
 
@@ -547,6 +548,43 @@ fn after_a_setup_that_wants_a_restart_the_registration_waits_for_it() {
     let (conclusion, ..) = drive(register, &mut server, None);
     assert_eq!(conclusion.ending, Ending::Completed);
     assert_eq!(conclusion.grade, Some(Grade::Registered));
+}
+
+/// Where the plan has the restart, it stops nothing: the run goes on by itself to its end.
+#[test]
+fn a_run_that_restarts_windows_itself_is_stopped_by_no_restart_that_is_waited_for() {
+    let restart = Step::RestartServer(RestartServer {
+        by: RestartBy::Agent,
+    });
+    let steps = agent_steps(SignIn::Token, Vec::new());
+    let mut ready = steps[0].clone();
+    if let Step::Preflight(preflight) = &mut ready {
+        preflight.restarts = true;
+    }
+    let steps = vec![
+        ready,
+        restart.clone(),
+        steps[1].clone(),
+        restart,
+        steps[2].clone(),
+    ];
+    for faults in [
+        &[Fault::RebootPending][..],
+        &[Fault::SetupWantsRestart],
+        &[Fault::RebootPending, Fault::SetupWantsRestart],
+    ] {
+        let mut server = twin(faults);
+        let (conclusion, journal, _) = drive(steps.clone(), &mut server, None);
+        assert_eq!(conclusion.ending, Ending::Completed, "{faults:?}");
+        let changes = server.changes.iter();
+        let restarts = changes.filter(|change| *change == "restart Windows");
+        assert_eq!(restarts.count(), faults.len());
+        let noted = journal.iter().find_map(|event| match event {
+            Event::Probed { findings, .. } => findings.iter().find(|one| one.id == "PF19"),
+            _ => None,
+        });
+        assert!(!noted.unwrap().blocks(), "{noted:?}");
+    }
 }
 
 /// What the agent's own trace and its module say after the registration is told, and stops nothing: both are worth a look

@@ -7,6 +7,10 @@ use protocol::{Fingerprint, RolloutId, TargetId, Timestamp};
 use crate::fleet::decide::BUNDLE_LIFE;
 use crate::fleet::state::Fleet;
 
+/// How many more openings of its site's window a bundle outlives at most: as many as there are servers of a domain that go one
+/// after another, and no more than this, since a server that died counts as under way until its bundle has ended.
+const MOST_OPENINGS: usize = 8;
+
 impl Fleet {
     /// The manifest of a target's next bundle: the given phase of its work in a rollout, for the key under which it is
     /// enrolled. `None` when the rollout has no such work.
@@ -31,6 +35,14 @@ impl Fleet {
             None => now,
         };
         let expires = until.plus(life);
+        // Those that serve a domain go one after another, and a window may be as short as one of them.
+        let row = rollout.serves.get(target).into_iter().flatten();
+        let row = row.filter_map(|domain| rollout.plan.domains.get(domain));
+        let row = row.map(|part| part.servers.len() + part.leaving.len());
+        let times = row.max().unwrap_or(1).clamp(1, MOST_OPENINGS);
+        let openings = rule.filter(|_| !work.is_read_only());
+        let openings = openings.and_then(|(_, rule)| rule.end_of_opening(now, times));
+        let expires = openings.map_or(expires, |end| expires.max(end));
         let known = self.known.get(target);
         let known = known.and_then(|known| known.facts.as_ref());
         // What begins must find what the plan read; what goes on, or is tried again, finds what it has made itself.

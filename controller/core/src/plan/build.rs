@@ -15,6 +15,7 @@ use crate::finding::Place;
 use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan};
 use crate::policy::{Policy, Selector};
 use crate::recipe::discover::Askers;
+use crate::recipe::restart::Rule;
 use crate::recipe::{
     Answer, Artifacts, PhaseWork, cloud_sync, connect, connect_removal, discover, removal, support,
 };
@@ -323,7 +324,13 @@ fn agents(
                 }
                 (Some(_), Some(facts), Purpose::Install) => {
                     let serving = known.and_then(|known| known.domains.as_ref());
-                    cloud_sync::answer(topology, group, tenant, host, facts, serving, artifacts)
+                    let mut answer = cloud_sync::answer(
+                        topology, group, tenant, host, facts, serving, artifacts,
+                    );
+                    let site = group.site.as_ref();
+                    let rule = Rule::of(topology, inputs.policy, site, host, facts);
+                    rule.into_iter().for_each(|rule| rule.put_into(&mut answer));
+                    answer
                 }
                 (Some(_), Some(facts), Purpose::Verify) => {
                     let newest = artifacts.get(&protocol::step::Product::ProvisioningAgent);
@@ -451,7 +458,12 @@ fn connects(
                 }
                 (Some(_), Some(facts), Purpose::Install) => {
                     let modes = (&modes, untold.as_slice(), strangers.as_slice());
-                    connect::answer(topology, entry, tenant, server, facts, modes, artifacts)
+                    let mut answer =
+                        connect::answer(topology, entry, tenant, server, facts, modes, artifacts);
+                    let site = entry.site.as_ref();
+                    let rule = Rule::of(topology, inputs.policy, site, server, facts);
+                    rule.into_iter().for_each(|rule| rule.put_into(&mut answer));
+                    answer
                 }
                 (Some(_), Some(_), Purpose::Verify) => {
                     let newest = artifacts.get(&protocol::step::Product::Connect);

@@ -501,6 +501,7 @@ fn readiness_of(
         census: facts.provisioning_agent.is_none(),
         may_fix: Vec::new(),
         options: group.options.clone(),
+        restarts: false,
     }
 }
 

@@ -326,6 +326,7 @@ pub fn readiness(
         census: facts.connect.is_none(),
         may_fix: Vec::new(),
         options: ServiceOptions::default(),
+        restarts: false,
     })]
 }
 

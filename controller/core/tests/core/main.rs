@@ -10,6 +10,7 @@ mod machine;
 mod orders;
 mod rails;
 mod recipes;
+mod restarts;
 mod retire;
 mod roster;
 mod schema;

@@ -112,6 +112,7 @@ fn configures(step: &Step) -> Option<&TenantId> {
         Step::ReportFacts
         | Step::DiscoverServers(_)
         | Step::CollectSupport(_)
+        | Step::RestartServer(_)
         | Step::InstallProvisioningAgent(_)
         | Step::StageConnect(_)
         | Step::GuideConnect(_)

@@ -17,7 +17,7 @@ use controller_core::policy::Policy;
 use controller_core::topology::{Topology, check, parse};
 use protocol::facts::{ConnectFacts, ProvisioningAgentFacts, ServiceState};
 use protocol::options::ServiceOptions;
-use protocol::step::Step;
+use protocol::step::{RestartBy, Step};
 use protocol::task::TaskText;
 use protocol::{Digest, Fingerprint, TargetId, Timestamp, Version};
 
@@ -89,6 +89,15 @@ const CASES: &[Case] = &[
     Case {
         title: "Cloud sync: upgrade in place",
         topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Agent(OLD_AGENT, true)),
+            ("s2", Has::Agent(OLD_AGENT, true)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: upgrade in place at a site whose rule for restarts is to ask",
+        topology: "[site.ams]\nzone = \"Europe/Amsterdam\"\nreboot = \"ask\"\n[agents.a]\nsite = \"ams\"\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n",
         servers: &[
             ("s1", Has::Agent(OLD_AGENT, true)),
             ("s2", Has::Agent(OLD_AGENT, true)),
@@ -362,11 +371,16 @@ fn tasks(plan: &Plan) -> Vec<(TaskText, Vec<String>)> {
                 Step::GuideProvisioningAgent(guide) => vec![&guide.text],
                 Step::AddDomains(add) => vec![&add.wizard],
                 Step::GuideConnect(guide) => vec![&guide.text],
+                Step::RestartServer(restart) => match &restart.by {
+                    RestartBy::Person(text) => vec![text],
+                    RestartBy::Agent => Vec::new(),
+                },
                 Step::GuideConnectRemoval(guide) => vec![&guide.pass_through, &guide.text],
                 _ => Vec::new(),
             };
             for text in texts {
                 match tasks.iter_mut().find(|(known, _)| known == text) {
+                    Some((_, servers)) if servers.contains(&target.to_string()) => {}
                     Some((_, servers)) => servers.push(target.to_string()),
                     None => tasks.push((text.clone(), vec![target.to_string()])),
                 }

@@ -44,7 +44,12 @@ const UNFIT: [Fault; 4] = [
 
 /// A topology as chance has it: groups of agents, some of them with servers that go, and a tenant's Connect servers.
 fn estate(chance: &mut Chance) -> (Plan, Fleetwide) {
-    let mut text = String::new();
+    let rule = match chance.below(3) {
+        0 => "never",
+        1 => "ask",
+        _ => "window",
+    };
+    let mut text = format!("[site.s]\nzone = \"Europe/Amsterdam\"\nreboot = \"{rule}\"\n");
     let groups = 1 + chance.below(3);
     for group in 0..groups {
         let domain = format!("d{group}.test");
@@ -64,6 +69,9 @@ fn estate(chance: &mut Chance) -> (Plan, Fleetwide) {
         .unwrap();
         if chance.once_in(3) {
             writeln!(text, "retired = [\"old.{domain}\"]").unwrap();
+        }
+        if chance.once_in(2) {
+            writeln!(text, "site = \"s\"").unwrap();
         }
         if chance.once_in(3) {
             let options = "proxy = \"http://proxy.test:8080\", referral_chasing = true";
@@ -97,7 +105,9 @@ fn estate(chance: &mut Chance) -> (Plan, Fleetwide) {
     } else {
         ""
     };
-    let policy = format!("{soak}{policy}");
+    // Open but for a minute of each day.
+    let site = "[site.s]\nwindow = { days = [\"Mon\", \"Tue\", \"Wed\", \"Thu\", \"Fri\", \"Sat\", \"Sun\"], from = \"00:00\", to = \"23:59\" }\n";
+    let policy = format!("{soak}{policy}{site}");
     let topology = topology(&text);
     // An estate has one active Connect server, or none yet.
     let active = chance.below(connects + 1);
@@ -250,7 +260,10 @@ impl Watch {
             let changes = world.changes(target);
             let changes: Vec<&String> = changes
                 .iter()
-                .filter(|change| !again.iter().any(|start| change.starts_with(start)))
+                .filter(|change| {
+                    let service = again.iter().any(|start| change.starts_with(start));
+                    !service || change.starts_with("restart Windows")
+                })
                 .collect();
             let once: BTreeSet<&String> = changes.iter().copied().collect();
             assert_eq!(

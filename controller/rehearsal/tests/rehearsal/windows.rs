@@ -53,11 +53,43 @@ fn is_open(rule: &SiteRule, world: &World) -> bool {
     rule.closed(world.now).is_none()
 }
 
+/// All of it, night by night: nobody has to do anything, a bundle outlives as many openings as it needs.
+fn nights_of(mut world: World, rule: &SiteRule, of_ams: &[TargetId]) {
+    let (mut inside, mut nights) = (BTreeSet::new(), BTreeSet::new());
+    let mut offered = BTreeSet::new();
+    world.run_until(NOW.plus(Duration::from_secs(50 * 86_400)), |world| {
+        let work = &world.fleet.rollouts()[&ROLLOUT].work;
+        for server in of_ams {
+            if !work[server].is_untouched() && offered.insert(server.clone()) {
+                assert!(
+                    is_open(rule, world),
+                    "{server} was offered its work at {}",
+                    world.now
+                );
+            }
+            let is_inside = world.inside(server).is_some();
+            if is_inside && inside.insert(server.clone()) {
+                assert!(
+                    is_open(rule, world),
+                    "{server} began its outage at {}",
+                    world.now
+                );
+                nights.insert(world.now.as_millis() / 86_400_000);
+            }
+        }
+    });
+    for (target, work) in &world.fleet.rollouts()[&ROLLOUT].work {
+        assert_eq!(work.state.word(), "done", "{target}: {:?}", work.state);
+    }
+    assert_eq!(inside.len(), 3);
+    assert!(nights.len() > 1, "one night was not enough: {nights:?}");
+}
+
 /// Monday afternoon. The window is shorter than the upgrades of a site, which follow each other (G2): what does not fit
 /// into one night waits for the next, and nothing is offered and no outage begins outside of it.
 #[test]
 fn nothing_begins_at_a_site_outside_of_its_window() {
-    let sites = "[site.ams]\nwindow = { days = [\"Sat\"], from = \"22:00\", to = \"22:03\" }\nfreeze = [\"2026-10-01/2026-10-09\"]\n";
+    let sites = "[site.ams]\nwindow = { days = [\"Sat\"], from = \"22:00\", to = \"22:02\" }\nfreeze = [\"2026-10-01/2026-10-09\"]\n";
     let (plan, known) = estate(sites);
     let rule = plan.sites["ams"].clone();
     let of_ams: Vec<TargetId> = plan
@@ -66,7 +98,7 @@ fn nothing_begins_at_a_site_outside_of_its_window() {
         .filter(|one| one.as_str().ends_with("ams.test"))
         .cloned()
         .collect();
-    let mut world = World::new(&plan, &known, ask());
+    let world = World::new(&plan, &known, ask());
     let held = world
         .fleet
         .hold(ROLLOUT, &of_ams[0], &world.live, world.now);
@@ -74,34 +106,12 @@ fn nothing_begins_at_a_site_outside_of_its_window() {
     assert!(held.in_turn);
     assert_eq!(
         held.why,
-        "site ams: its window is Sat 22:00 to 22:03, Europe/Amsterdam; it opens at Sat 2026-09-26 22:00"
+        "site ams: its window is Sat 22:00 to 22:02, Europe/Amsterdam; it opens at Sat 2026-09-26 22:00"
     );
-    let (mut inside, mut nights) = (BTreeSet::new(), BTreeSet::new());
-    let mut offered = BTreeSet::new();
-    world.run_until(NOW.plus(Duration::from_secs(50 * 86_400)), |world| {
-        let work = &world.fleet.rollouts()[&ROLLOUT].work;
-        for server in &of_ams {
-            if !work[server].is_untouched() && offered.insert(server.clone()) {
-                assert!(
-                    is_open(&rule, world),
-                    "{server} was offered its work at {}",
-                    world.now
-                );
-            }
-            let is_inside = world.inside(server).is_some();
-            if is_inside && inside.insert(server.clone()) {
-                assert!(
-                    is_open(&rule, world),
-                    "{server} began its outage at {}",
-                    world.now
-                );
-                nights.insert(world.now.as_millis() / 86_400_000);
-            }
-        }
-    });
-    assert!(world.is_over(), "all are done in the end");
-    assert_eq!(inside.len(), 3);
-    assert!(nights.len() > 1, "one night was not enough: {nights:?}");
+    for seed in 1..=20 {
+        let ask = Ask { seed, ..ask() };
+        nights_of(World::new(&plan, &known, ask), &rule, &of_ams);
+    }
     // The other site has no window, and waited for nobody.
     let course = rehearse(&plan, &known, &ask(), 1).course;
     assert_eq!(course.left, []);
@@ -147,7 +157,7 @@ fn the_plan_and_the_rehearsal_say_what_holds_at_a_site() {
 /// The line is cut before an offer is accepted, and the window is over when the server is back.
 #[test]
 fn what_was_not_accepted_when_a_site_closed_is_withdrawn() {
-    let sites = "[site.ams]\nwindow = { days = [\"Sat\"], from = \"22:00\", to = \"22:03\" }\n";
+    let sites = "[site.ams]\nwindow = { days = [\"Sat\"], from = \"22:00\", to = \"22:02\" }\n";
     let (plan, known) = estate(sites);
     let mut world = World::new(&plan, &known, ask());
     let server = target("s1.ams.test");

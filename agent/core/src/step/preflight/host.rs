@@ -136,16 +136,31 @@ fn machine(preflight: &Preflight, cx: &mut Cx<'_>, findings: &mut Vec<Finding>) 
     Ok(())
 }
 
-pub(super) fn restart(cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
-    let mut pending = Ok(false);
+/// The places that ask for a restart which Windows waits for (PF19).
+pub(in crate::step) fn restart_pending(cx: &mut Cx<'_>) -> Flow<Reading<Vec<&'static str>>> {
+    const RENAMES: &str = "PendingFileRenameOperations";
+    let mut places = Ok(Vec::new());
     for key in product::REBOOT_KEYS {
         let exists = cx.key_exists(key)?;
-        pending = pending.and_then(|before| exists.map(|now| before || now));
+        places = places.and_then(|mut places: Vec<&str>| {
+            places.extend(exists?.then_some(key));
+            Ok(places)
+        });
     }
-    let renames = cx.registry(product::SESSION_MANAGER_KEY, "PendingFileRenameOperations")?;
-    pending = pending.and_then(|before| renames.map(|now| before || now.is_some()));
-    let show = |pending: &bool| if *pending { "pending" } else { "none pending" }.to_owned();
-    findings.push(catalogue::PF19.judge(pending, show, |pending| !pending));
+    let renames = cx.registry(product::SESSION_MANAGER_KEY, RENAMES)?;
+    Ok(places.and_then(|mut places| {
+        places.extend(renames?.map(|_| RENAMES));
+        Ok(places)
+    }))
+}
+
+pub(super) fn restart(cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
+    let pending = restart_pending(cx)?;
+    let show = |places: &Vec<&str>| match places.as_slice() {
+        [] => "none pending".to_owned(),
+        some => format!("pending: {}", some.join(", ")),
+    };
+    findings.push(catalogue::PF19.judge(pending, show, Vec::is_empty));
     Ok(())
 }
 

@@ -7,7 +7,9 @@ mod host;
 mod network;
 mod product_state;
 
-use protocol::event::{Completion, Failure, Finding, Verdict};
+pub(super) use host::restart_pending;
+
+use protocol::event::{Completion, Failure, Finding, Severity, Verdict};
 use protocol::step::{Preflight, Product, ServedDomain};
 use protocol::{GmsaName, TargetId};
 
@@ -90,6 +92,12 @@ fn probe(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
     let mut findings = Vec::new();
     let report = host::inspect(preflight, cx)?;
     host::windows(preflight, &report, cx, &mut findings)?;
+    if preflight.restarts {
+        for finding in findings.iter_mut().filter(|one| one.id == "PF19") {
+            finding.severity = Severity::Warn;
+            "a later step of this run sees to it".clone_into(&mut finding.fix);
+        }
+    }
     host::powershell(preflight, &report, cx, &mut findings)?;
     host::cryptography(preflight, cx, &mut findings)?;
     product_state::check(preflight, &report, cx, &mut findings)?;
