@@ -13,7 +13,9 @@ use protocol::signed::{
     Approval, ApprovalProof, ArtifactKind, ArtifactRef, ControllerKind, Document as _, Envelope,
     Manifest, Phase, Role, RoleKeys, TrustRoot, sign,
 };
-use protocol::step::{Cloud, InstallProvisioningAgent, Product, Step, VerifyProvisioningAgent};
+use protocol::step::{
+    Cloud, DiscoverServers, InstallProvisioningAgent, Product, Step, VerifyProvisioningAgent,
+};
 use protocol::{
     BundleId, Digest, Generation, PlanId, RolloutId, TargetId, Timestamp, Version, limits, merkle,
 };
@@ -251,7 +253,12 @@ fn a_bundle_out_of_date_is_refused_and_a_clock_may_be_a_little_off() {
         world.refusal(&manifest),
         Refusal::OutOfDate { .. }
     ));
+    // Each is good for the whole of its last moment.
+    world.now = manifest.expires;
+    assert!(matches!(world.consider(&manifest), Answer::Accept(_)));
     world.now = NOW;
+    world.root.expires = NOW;
+    assert!(matches!(world.consider(&manifest), Answer::Accept(_)));
     world.root.expires = NOW.minus(Duration::from_millis(1));
     assert!(matches!(world.refusal(&manifest), Refusal::RootExpired(_)));
 }
@@ -278,9 +285,44 @@ fn what_is_over_a_limit_is_refused() {
     let mut many = world.manifest();
     many.steps = vec![Step::ReportFacts; limits::MAX_STEPS + 1];
     assert!(matches!(world.refusal(&many), Refusal::OverLimit(_)));
+    many.steps = vec![Step::ReportFacts; limits::MAX_STEPS];
+    assert!(matches!(world.consider(&many), Answer::Accept(_)));
     let mut large = world.manifest();
     large.artifacts[0].size = limits::MAX_ARTIFACT_BYTES + 1;
     assert!(matches!(world.refusal(&large), Refusal::OverLimit(_)));
+    large.artifacts[0].size = limits::MAX_ARTIFACT_BYTES;
+    assert!(matches!(world.consider(&large), Answer::Accept(_)));
+
+    let of_artifacts = |count: usize| {
+        let mut manifest = world.manifest();
+        manifest.artifacts = vec![manifest.artifacts[0].clone(); count];
+        manifest
+    };
+    assert!(matches!(
+        world.consider(&of_artifacts(limits::MAX_ARTIFACTS)),
+        Answer::Accept(_)
+    ));
+    for count in [limits::MAX_ARTIFACTS + 1, 3 * limits::MAX_ARTIFACTS] {
+        let refusal = world.refusal(&of_artifacts(count));
+        assert!(matches!(refusal, Refusal::OverLimit(_)), "{count}");
+    }
+    let of_domains = |count: usize| {
+        let domains = (0..count).map(|number| format!("d{number}.test").parse().unwrap());
+        let mut manifest = world.manifest();
+        manifest.steps = vec![Step::DiscoverServers(DiscoverServers {
+            domains: domains.collect(),
+            accounts: Vec::new(),
+        })];
+        manifest
+    };
+    assert!(matches!(
+        world.consider(&of_domains(limits::MAX_DOMAINS)),
+        Answer::Accept(_)
+    ));
+    for count in [limits::MAX_DOMAINS + 1, 2 * limits::MAX_DOMAINS] {
+        let refusal = world.refusal(&of_domains(count));
+        assert!(matches!(refusal, Refusal::OverLimit(_)), "{count}");
+    }
 }
 
 #[test]
@@ -358,6 +400,8 @@ fn where_the_root_names_approvers_their_word_must_cover_this_very_work() {
     refused(&world.approved(manifest.clone(), |approval| {
         approval.expires = NOW.minus(Duration::from_millis(1));
     }));
+    let last = world.approved(manifest.clone(), |approval| approval.expires = NOW);
+    assert!(matches!(world.consider(&last), Answer::Accept(_)));
     refused(&world.approved(manifest.clone(), |approval| approval.work = Digest::ZERO));
     // Whoever holds the controller's key is no approver.
     let mut own = approved;

@@ -18,4 +18,5 @@ mod served;
 mod switch;
 mod tenant;
 mod timing;
+mod turns;
 mod waves;
