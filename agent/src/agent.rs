@@ -101,6 +101,8 @@ pub struct Agent {
     host: Host,
     exec: Arc<Exec>,
     speed: Speed,
+    /// Why there was no session when one was tried last.
+    unreached: Option<String>,
     run: Option<Run>,
     run_begun: (Timestamp, EventIndex),
     newest: Option<(Generation, BundleId)>,
@@ -220,6 +222,7 @@ impl Agent {
             host,
             exec: Arc::new(exec),
             speed,
+            unreached: None,
             run,
             run_begun: begun,
             newest,
@@ -699,7 +702,14 @@ impl Agent {
                 if self.session.take().is_some() {
                     tracing::info!(target_name = %self.state.target, why = %ended, "the session ended");
                 } else {
-                    tracing::debug!(target_name = %self.state.target, why = %ended, "no session");
+                    // Told once, and again when it is another reason: it is tried over and over.
+                    let why = ended.to_string();
+                    if self.unreached.as_ref() == Some(&why) {
+                        tracing::debug!(target_name = %self.state.target, %why, "no session");
+                    } else {
+                        tracing::warn!(target_name = %self.state.target, %why, "no session with the controller");
+                        self.unreached = Some(why);
+                    }
                 }
                 self.link.send_replace(None);
             }
@@ -730,6 +740,7 @@ impl Agent {
             );
         }
         tracing::info!(target_name = %self.state.target, stored = %stored.index, "welcomed");
+        self.unreached = None;
         (self.sent, self.stored) = (stored.index, stored.index);
         self.link.send_replace(Some(session.connection.clone()));
         self.session = Some(session);

@@ -122,12 +122,8 @@ async fn once(
         enroll::resolve(&dial.controller).map_err(|error| error.to_string())?;
     let tls =
         client_tls(&dial.identity, &dial.authority).map_err(|error| crate::agent::chain(&error))?;
-    let connection = endpoint.connect(address, &tls).await.map_err(|error| {
-        let cause = std::error::Error::source(&error)
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        format!("{error}: {cause}")
-    })?;
+    let connection = endpoint.connect(address, &tls).await;
+    let connection = connection.map_err(|error| crate::agent::chain(&error))?;
     let mut tasks = JoinSet::new();
     let welcomed = match begin(&connection, dial, inbound, &mut tasks).await {
         Ok(()) => true,

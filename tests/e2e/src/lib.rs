@@ -108,6 +108,8 @@ pub struct World {
     pub speed: u32,
     /// Size in KiB over which no file of a program that is started grows, as on a disk that is full.
     pub full_at: Option<u32>,
+    /// How far the clock of agents that are started is from what it is, as `faketime` spells it.
+    pub clock: Option<&'static str>,
     relay: Option<Relay>,
 }
 
@@ -206,6 +208,7 @@ impl World {
                 .collect(),
             speed: 0,
             full_at: None,
+            clock: None,
             relay: link.map(|(faults, seed)| Relay::to(port, faults, seed)),
         };
         let listen = format!("127.0.0.1:{port}");
@@ -500,6 +503,22 @@ impl World {
             .open(self.path("agents.log"))
             .expect("a log");
         let mut command = Command::new(program("entrain-agent"));
+        if let Some(offset) = self.clock {
+            // Its program of that name would be the process that is killed, and the agent would live on.
+            let library = format!(
+                "/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1",
+                std::env::consts::ARCH
+            );
+            assert!(
+                Path::new(&library).exists(),
+                "`tests/run` installs faketime"
+            );
+            command
+                .env("LD_PRELOAD", library)
+                .env("FAKETIME", offset)
+                // What measures how long something takes is left alone.
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         command
             .arg("swarm")
             .arg("--state")

@@ -1,0 +1,76 @@
+//! Servers whose clock is wrong by days: nothing is done on their word for the time, and both times are named.
+
+use e2e::{World, server, text, until};
+
+const A: &str = "sync-01.corp.contoso.com";
+const B: &str = "sync-02.corp.contoso.com";
+
+/// A bundle is out of date for the one whose clock is ahead. The other one goes on, and so does the first once its clock is
+/// right.
+#[test]
+fn a_server_whose_clock_is_days_ahead_refuses_its_bundle_and_names_both_times() {
+    let mut world = World::new();
+    let servers = [server(A, &[]), server(B, &[])];
+    world.enroll(&servers);
+    world.add_artifact();
+    world.kill_agents();
+    world.start_agents(&servers[1..], None);
+    world.clock = Some("+3d");
+    world.start_agents(&servers[..1], None);
+    world.all_report(2);
+    let topology = world.topology(&[A, B]);
+    world.apply(&topology);
+    let detail = until("it is refused", || {
+        let (state, detail) = world.state(A);
+        (state == "refused").then_some(detail)
+    });
+    for part in ["out of date: valid from", "this target's clock says"] {
+        assert!(detail.contains(part), "{part}: {detail}");
+    }
+    let said = std::fs::read_to_string(world.path("agents.log")).expect("a log");
+    assert!(said.contains("this server's clock differs"), "{said}");
+    assert!(world.changes(A).is_empty());
+
+    world.kill_agents();
+    world.clock = None;
+    world.start_agents(&servers, None);
+    world.all_report(2);
+    let retried = world.entrain(&["retry", "r1"]);
+    assert!(retried.status.success(), "{}", text(&retried));
+    world.give_secrets(2);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A, B]);
+}
+
+/// One whose clock is behind the controller's certificate does not believe it, and says so; nothing is lost meanwhile.
+#[test]
+fn a_server_whose_clock_is_days_behind_does_not_believe_the_controller() {
+    let mut world = World::new();
+    let servers = [server(A, &[])];
+    world.enroll(&servers);
+    world.add_artifact();
+    world.kill_agents();
+    world.clock = Some("-3d");
+    let log = world.path("agents.log");
+    std::fs::write(&log, "").expect("a log");
+    world.start_agents(&servers, None);
+    until("it says so", || {
+        let said = std::fs::read_to_string(&log).expect("a log");
+        (said.contains("no session with the controller") && said.contains("not valid yet"))
+            .then_some(())
+    });
+    until("its former session is over", || {
+        let agents = world.json(&["agents", "--json"]);
+        (agents["agents"][0]["connected"] == false).then_some(())
+    });
+
+    world.kill_agents();
+    world.clock = None;
+    world.start_agents(&servers, None);
+    world.all_report(1);
+    let topology = world.topology(&[A]);
+    world.apply(&topology);
+    world.give_secrets(1);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A]);
+}
