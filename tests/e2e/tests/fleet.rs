@@ -45,6 +45,36 @@ fn agents_that_do_not_answer_keep_nobody_from_its_offer() {
     );
 }
 
+/// Three hundred agents lose their controller at the same moment, and dial it again when it is back.
+#[test]
+fn a_fleet_that_comes_back_at_once_is_all_there_and_goes_on() {
+    let mut world = World::new();
+    let names: Vec<String> = (0..300)
+        .map(|number| format!("a{number:03}.corp.contoso.com"))
+        .collect();
+    let servers: Vec<Profile> = names.iter().map(|name| server(name, &[])).collect();
+    world.enroll(&servers);
+    let hosts: Vec<&str> = names.iter().map(String::as_str).collect();
+    let topology = world.topology(&hosts);
+    let plan = world.json(&["plan", &topology, "--verify", "--json"]);
+    let plan = plan["plan"].as_str().expect("a plan").to_owned();
+    assert!(world.entrain(&["apply", &plan]).status.success());
+    world.kill_controller();
+    world.start_controller();
+    // Nothing is installed there, which is what each finds.
+    until("every target has answered", || {
+        let targets = world.targets();
+        let failed = |target: &serde_json::Value| target["state"] == "failed";
+        (targets.len() == names.len() && targets.iter().all(failed)).then_some(())
+    });
+    let agents = world.json(&["agents", "list", "--json"]);
+    let rows = agents["agents"].as_array().expect("a list");
+    assert!(rows.iter().all(|row| row["connected"] == true));
+    let record = world.audit();
+    let receipts = record.matches("run-finished").count();
+    assert_eq!(receipts, names.len(), "each answered once, and no more");
+}
+
 #[test]
 fn one_agent_of_several_is_killed_again_and_again_and_the_others_go_on() {
     let mut world = World::new();
