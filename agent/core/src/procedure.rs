@@ -16,7 +16,7 @@ use protocol::secret::SecretKind;
 use protocol::signed::ArtifactRef;
 use protocol::step::Step;
 use protocol::task::TaskText;
-use protocol::{DomainName, Timestamp, Version};
+use protocol::{DomainName, Generation, Timestamp, Version};
 
 use crate::op::{
     Census, Counted, DirectoryEntry, Op, Outcome, Program, RegistryValue, Script, Search, Service,
@@ -123,6 +123,7 @@ pub struct Cx<'a> {
     record: &'a [Outcome],
     at: usize,
     resumed: bool,
+    generation: Generation,
     attested: Option<&'a str>,
 }
 
@@ -155,6 +156,12 @@ impl Cx<'_> {
     #[must_use]
     pub const fn resumed(&self) -> bool {
         self.resumed
+    }
+
+    /// The generation of the bundle whose step this is; 0 where it is no bundle's.
+    #[must_use]
+    pub const fn generation(&self) -> Generation {
+        self.generation
     }
 
     /// True when the server is a model.
@@ -655,6 +662,7 @@ pub enum Next {
 pub struct Procedure {
     record: Vec<Outcome>,
     resumed: bool,
+    generation: Generation,
     attested: Option<String>,
     /// Works for people that were shown since this life of the agent began the step.
     tasks: u32,
@@ -667,9 +675,17 @@ impl Procedure {
         Self {
             record: Vec::new(),
             resumed,
+            generation: Generation(0),
             attested: None,
             tasks: 0,
         }
+    }
+
+    /// The same as a step of that bundle's run.
+    #[must_use]
+    pub const fn of_run(mut self, generation: Generation) -> Self {
+        self.generation = generation;
+        self
     }
 
     /// Adds the outcome of what was wanted last.
@@ -702,6 +718,7 @@ impl Procedure {
                 record: &self.record,
                 at: 0,
                 resumed: self.resumed,
+                generation: self.generation,
                 attested: self.attested.as_deref(),
             };
             match procedure(&mut cx) {

@@ -121,7 +121,8 @@ pub const RESTART_KEY: &str = r"SOFTWARE\Entrain\RestartRequired";
 pub const OWED_KEY: &str = r"SOFTWARE\Entrain\Owed";
 /// Value of [`OWED_KEY`]: 1 while the provisioning agent's service is to be restarted, since something of it was set.
 pub const OWED_RESTART: &str = "RestartOfProvisioningAgent";
-/// Value of [`OWED_KEY`]: 1 from the moment at which the agent lets Windows restart until somebody has seen what came of it.
+/// Value of [`OWED_KEY`]: the generation of the bundle in which the agent lets Windows restart, from then on until it has seen
+/// what came of it.
 pub const OWED_WINDOWS: &str = "RestartOfWindows";
 /// Keys whose presence means that Windows waits for a restart (PF19).
 pub const REBOOT_KEYS: [&str; 3] = [

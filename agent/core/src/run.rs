@@ -149,11 +149,12 @@ impl Run {
             .zip(0_u16..)
             .map(|(step, index)| not_begun(step, index))
             .collect();
+        let generation = manifest.generation;
         let mut run = Self {
             manifest,
             host,
             stage: Stage::Assuming,
-            procedure: Procedure::new(false),
+            procedure: Procedure::new(false).of_run(generation),
             records,
             grade: None,
             section: None,
@@ -420,16 +421,17 @@ impl Run {
             }
         }
         if let Stage::At(at) = self.stage {
-            self.procedure = Procedure::new(
-                self.records
-                    .get(at)
-                    .is_some_and(|record| record.attempts.0 > 0),
-            );
+            let begun = self.records.get(at);
+            self.procedure = self.procedure_of(begun.is_some_and(|record| record.attempts.0 > 0));
             if at >= self.records.len() {
                 self.ending = Some(Ending::Completed);
                 self.stage = Stage::Reporting;
             }
         }
+    }
+
+    fn procedure_of(&self, resumed: bool) -> Procedure {
+        Procedure::new(resumed).of_run(self.generation())
     }
 
     fn close_record(&mut self, at: usize, ending: StepEnding, summary: &str) {
@@ -484,7 +486,7 @@ impl Run {
         });
         match next {
             Next::Complete(_) => {
-                self.procedure = Procedure::new(false);
+                self.procedure = self.procedure_of(false);
                 let differs = assumed.is_some_and(|assumed| Some(assumed.essence) != essence);
                 if differs {
                     let why = "the server is no longer what the plan took it to be; plan again on its new facts";
@@ -548,8 +550,8 @@ impl Run {
             self.end(Ending::Expired, now);
             return false;
         }
+        self.procedure = self.procedure_of(self.records[at].attempts.0 > 0);
         let record = &mut self.records[at];
-        self.procedure = Procedure::new(record.attempts.0 > 0);
         record.attempts = record.attempts.next();
         record.ending = StepEnding::Inconclusive;
         let event = Event::StepBegun {
@@ -682,11 +684,11 @@ impl Run {
             grade: complete.grade,
         };
         self.actions.push_back(Action::Journal(event));
-        self.procedure = Procedure::new(false);
+        self.procedure = self.procedure_of(false);
         if at + 1 < self.records.len() {
             self.stage = Stage::At(at + 1);
             let begun_before = self.records[at + 1].attempts.0 > 0;
-            self.procedure = Procedure::new(begun_before);
+            self.procedure = self.procedure_of(begun_before);
         } else {
             self.ending = Some(Ending::Completed);
             self.stage = Stage::Reporting;
@@ -708,7 +710,7 @@ impl Run {
 
     fn end(&mut self, ending: Ending, now: Timestamp) {
         self.ending = Some(ending);
-        self.procedure = Procedure::new(false);
+        self.procedure = self.procedure_of(false);
         self.stage = Stage::Reporting;
         self.paused = false;
         self.advance(now);

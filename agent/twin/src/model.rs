@@ -530,7 +530,7 @@ impl Twin {
             Op::SetRegistry { key, value, data } => {
                 self.set(key, value, data.clone());
                 self.changes.push(if key == product::OWED_KEY {
-                    let owed = *data == RegistryValue::Number(1);
+                    let owed = *data != RegistryValue::Number(0);
                     format!("{} {value}", if owed { "owes" } else { "owes no more" })
                 } else {
                     format!("set {value}")

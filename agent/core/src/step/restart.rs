@@ -21,7 +21,12 @@ fn waits_for(cx: &mut Cx<'_>) -> Flow<Vec<&'static str>> {
     restart_pending(cx)?.map_err(why)
 }
 
-/// Whether the agent let Windows restart, and nobody has looked since what came of it.
+/// What the note that lasts says while this very run lets Windows restart: its generation, as far as it fits.
+fn mark(cx: &Cx<'_>) -> u32 {
+    u32::try_from(cx.generation().0 & u64::from(u32::MAX)).unwrap_or(u32::MAX)
+}
+
+/// Whether an earlier life of the agent let Windows restart in this run, and nobody has looked since what came of it.
 fn ordered(cx: &mut Cx<'_>) -> Flow<bool> {
     let noted = cx.number(product::OWED_KEY, product::OWED_WINDOWS)?;
     let noted = noted.map_err(|why| {
@@ -29,14 +34,14 @@ fn ordered(cx: &mut Cx<'_>) -> Flow<bool> {
             "whether the agent let Windows restart could not be read: {why}"
         ))
     })?;
-    Ok(noted == Some(1))
+    Ok(cx.resumed() && noted == Some(mark(cx)))
 }
 
-fn note(is_ordered: bool, cx: &mut Cx<'_>) -> Flow<()> {
+fn note(mark: u32, cx: &mut Cx<'_>) -> Flow<()> {
     let noted = cx.perform(Op::SetRegistry {
         key: product::OWED_KEY.to_owned(),
         value: product::OWED_WINDOWS.to_owned(),
-        data: RegistryValue::Number(u32::from(is_ordered)),
+        data: RegistryValue::Number(mark),
     })?;
     noted.or_else(|why| fail(format!("that Windows restarts could not be noted: {why}")))
 }
@@ -69,14 +74,11 @@ fn serves(cx: &mut Cx<'_>) -> Flow<bool> {
 /// While outcomes are missing, and when it fails or cannot tell.
 pub(super) fn restart(restart: &RestartServer, cx: &mut Cx<'_>) -> Flow<Complete> {
     let was_ordered = ordered(cx)?;
-    if was_ordered && !cx.resumed() {
-        // Of an earlier run, which failed by it.
-        note(false, cx)?;
-    } else if was_ordered && !cx.key_exists(product::RESTART_KEY)?.unwrap_or(false) {
+    if was_ordered && !cx.key_exists(product::RESTART_KEY)?.unwrap_or(false) {
         // Our own note that a restart is needed is volatile: while it stands, Windows has not restarted since. The one that
         // lasts stays where Windows waits again, so that no cut leads to a second restart.
         again(&waits_for(cx)?)?;
-        note(false, cx)?;
+        note(0, cx)?;
         return done(Completion::Applied, NO_MORE);
     }
     if waits_for(cx)?.is_empty() {
@@ -127,11 +129,11 @@ fn by_the_agent(cx: &mut Cx<'_>) -> Flow<()> {
             "that Windows is to restart could not be noted: {why}"
         ));
     }
-    note(true, cx)?;
+    note(mark(cx), cx)?;
     if let Err(why) = cx.perform(Op::RestartServer)? {
-        note(false, cx)?;
+        note(0, cx)?;
         return fail(format!("Windows did not restart: {why}"));
     }
     again(&waits_for(cx)?)?;
-    note(false, cx)
+    note(0, cx)
 }

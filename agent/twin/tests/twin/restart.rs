@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use agent_core::op::{Op, Outcome};
+use agent_core::op::{Op, Outcome, RegistryValue};
 use agent_core::procedure::Host;
 use agent_core::run::{Action, Run};
 use agent_twin::{Fault, Installed, Profile, Twin};
@@ -175,6 +175,33 @@ fn a_person_restarts_it_after_leave_and_the_end_is_seen() {
             .changes
             .contains(&"restart Windows by hand".to_owned())
     );
+}
+
+/// An aborted rollout's note may be there still: the next run knows that it has ordered nothing itself, wherever it is cut off.
+#[test]
+fn a_note_of_an_earlier_run_says_nothing_of_this_one() {
+    let left_over = |faults: &[Fault]| {
+        let mut server = server(faults);
+        let note = Op::SetRegistry {
+            key: agent_core::product::OWED_KEY.to_owned(),
+            value: agent_core::product::OWED_WINDOWS.to_owned(),
+            data: RegistryValue::Number(7),
+        };
+        server.perform(&note, &BTreeMap::new());
+        server
+    };
+    let pending = [Fault::RebootPending];
+    let (.., actions) = drive(by(RestartBy::Agent), &mut left_over(&pending), None);
+    for cut in (0..actions).map(Some).chain([None]) {
+        let mut server = left_over(&pending);
+        let (conclusion, ..) = drive(by(RestartBy::Agent), &mut server, cut);
+        assert_eq!(conclusion.ending, Ending::Completed, "cut before {cut:?}");
+        assert_eq!(restarts(&server), 1, "cut before {cut:?}");
+        let mut quiet = left_over(&[]);
+        let (conclusion, ..) = drive(by(RestartBy::Agent), &mut quiet, cut);
+        assert_eq!(conclusion.steps[0].ending, StepEnding::AlreadySo);
+        assert_eq!(restarts(&quiet), 0);
+    }
 }
 
 /// It waits for a site's window while its service is started again: then leave has to be for an outage.
