@@ -118,8 +118,8 @@ async fn once(
     dial: &Dial,
     inbound: &mpsc::Sender<Inbound>,
 ) -> Result<(Ended, bool), String> {
-    let address: SocketAddr =
-        enroll::resolve(&dial.controller).map_err(|error| error.to_string())?;
+    let address = enroll::resolve(&dial.controller);
+    let address: SocketAddr = address.map_err(|error| crate::agent::chain(&error))?;
     let tls =
         client_tls(&dial.identity, &dial.authority).map_err(|error| crate::agent::chain(&error))?;
     let connection = endpoint.connect(address, &tls).await;

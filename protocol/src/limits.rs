@@ -37,8 +37,7 @@ pub const MAX_EVENTS_PER_FRAME: usize = 256;
 /// (four bytes a character).
 pub const MAX_FAILURE_LINES: usize = 40;
 
-/// Longest single log line that a failure carries: a line of either product's logs with its time and message. The rest is
-/// cut with a mark.
+/// Longest single log line that a failure carries: room for a time and a message. The rest is cut with a mark.
 pub const MAX_LINE_CHARS: usize = 400;
 
 /// Longest secret: an access token is about 2 KiB.

@@ -92,7 +92,7 @@ const UNDER_WAY: [i32; 2] = [1190, 1115];
 /// How long Windows may take to go down: updates that are finished then may take an hour, with this agent still running ([K]).
 const GOES_DOWN: Duration = Duration::from_secs(2 * 3600);
 
-/// Restarts Windows. Whoever is answered has not been restarted, and will not be by this order.
+/// Restarts Windows. Whoever is answered has not been restarted so far; the answer says whether the order was taken back.
 async fn restart_windows() -> Outcome {
     let told = match shutdown(&RESTART).await {
         Ok(output) => output,

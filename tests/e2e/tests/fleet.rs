@@ -10,14 +10,18 @@ const SERVERS: [&str; 3] = [
     "sync-03.corp.contoso.com",
 ];
 
+/// More than there are places for offers that are under way.
+fn three_hundred() -> (Vec<String>, Vec<Profile>) {
+    let names = (0..300).map(|number| format!("a{number:03}.corp.contoso.com"));
+    let names: Vec<String> = names.collect();
+    let servers = names.iter().map(|name| server(name, &[])).collect();
+    (names, servers)
+}
+
 #[test]
 fn agents_that_do_not_answer_keep_nobody_from_its_offer() {
     let mut world = World::new();
-    // More than there are places for offers that are under way.
-    let names: Vec<String> = (0..300)
-        .map(|number| format!("a{number:03}.corp.contoso.com"))
-        .collect();
-    let silent: Vec<Profile> = names.iter().map(|name| server(name, &[])).collect();
+    let (names, silent) = three_hundred();
     world.enroll(&silent);
     world.freeze_agents();
     let join = world.join_file(2);
@@ -49,10 +53,7 @@ fn agents_that_do_not_answer_keep_nobody_from_its_offer() {
 #[test]
 fn a_fleet_that_comes_back_at_once_is_all_there_and_goes_on() {
     let mut world = World::new();
-    let names: Vec<String> = (0..300)
-        .map(|number| format!("a{number:03}.corp.contoso.com"))
-        .collect();
-    let servers: Vec<Profile> = names.iter().map(|name| server(name, &[])).collect();
+    let (names, servers) = three_hundred();
     world.enroll(&servers);
     let hosts: Vec<&str> = names.iter().map(String::as_str).collect();
     let topology = world.topology(&hosts);

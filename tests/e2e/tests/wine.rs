@@ -170,6 +170,17 @@ fn must(output: Output, what: &str) -> Output {
     output
 }
 
+/// The state of the server in the newest rollout, which has not come to a stop.
+fn goes_on(world: &World) -> String {
+    let (state, detail) = world.state(TARGET);
+    assert!(
+        !matches!(state.as_str(), "failed" | "refused" | "inconclusive"),
+        "{state}: {detail}\n{}",
+        text(&world.entrain(&["why", TARGET]))
+    );
+    state
+}
+
 /// The agent's questions to a real domain controller, by the Windows program: what everyone is told, a sign-in over LDAPS
 /// whose authority Windows trusts, and integrated sign-in, which Wine does not have and which is told as that.
 fn asks_the_directory(wine: &Wine, agent: &str, samba: &Samba) {
@@ -371,12 +382,7 @@ fn connect(world: &mut World, wine: &Wine, package: &Path) {
     );
     world.apply(&topology);
     until("the package waits for a person", || {
-        let (state, detail) = world.state(TARGET);
-        assert!(
-            !matches!(state.as_str(), "failed" | "refused" | "inconclusive"),
-            "{state}: {detail}\n{}",
-            text(&world.entrain(&["why", TARGET]))
-        );
+        goes_on(world);
         let tasks = world.json(&["tasks", "list", "--json"]);
         (tasks.as_array()?.len() == 1).then_some(())
     });
@@ -389,12 +395,7 @@ fn connect(world: &mut World, wine: &Wine, package: &Path) {
     std::fs::create_dir_all(&wizard).unwrap();
     std::fs::write(wizard.join("configured"), "").unwrap();
     until("the installation is seen and verified", || {
-        let (state, detail) = world.state(TARGET);
-        assert!(
-            !matches!(state.as_str(), "failed" | "refused" | "inconclusive"),
-            "{state}: {detail}\n{}",
-            text(&world.entrain(&["why", TARGET]))
-        );
+        let state = goes_on(world);
         (state == "done").then_some(())
     });
     assert_eq!(world.state(TARGET).1, "configured");
@@ -431,12 +432,7 @@ fn becomes_active_again(world: &World, wizard: &Path, topology: &str) {
     let plan = planned["plan"].as_str().unwrap();
     must(world.entrain(&["apply", plan]), "apply");
     until("a person is asked for", || {
-        let (state, detail) = world.state(TARGET);
-        assert!(
-            !matches!(state.as_str(), "failed" | "refused" | "inconclusive"),
-            "{state}: {detail}\n{}",
-            text(&world.entrain(&["why", TARGET]))
-        );
+        goes_on(world);
         let tasks = world.json(&["tasks", "list", "--json"]);
         (tasks.as_array()?.len() == 1).then_some(())
     });
@@ -490,12 +486,7 @@ fn killed_while_the_setup_runs(world: &World, wine: &Wine) {
     });
     std::fs::write(wine.drive("standin/go"), "").unwrap();
     until("its secret is due", || {
-        let (state, detail) = world.state(TARGET);
-        assert!(
-            !matches!(state.as_str(), "failed" | "refused" | "inconclusive"),
-            "{state}: {detail}\n{}",
-            text(&world.entrain(&["why", TARGET]))
-        );
+        let state = goes_on(world);
         (state == "awaiting secret").then_some(())
     });
     let calls = std::fs::read_to_string(wine.drive("standin/calls")).unwrap();
@@ -530,12 +521,7 @@ fn restarted(world: &World, wine: &Wine) {
     let plan = planned["plan"].as_str().unwrap();
     must(world.entrain(&["apply", plan]), "apply");
     until("it is restarted, and done", || {
-        let (state, detail) = world.state(TARGET);
-        assert!(
-            !matches!(state.as_str(), "failed" | "refused" | "inconclusive"),
-            "{state}: {detail}\n{}",
-            text(&world.entrain(&["why", TARGET]))
-        );
+        let state = goes_on(world);
         (state == "done").then_some(())
     });
     let calls = std::fs::read_to_string(wine.drive("standin/restarts")).unwrap();
@@ -733,12 +719,7 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     killed_while_the_setup_runs(&world, &wine);
     world.give(TOKEN, 1);
     until("the rollout ends", || {
-        let (state, detail) = world.state(TARGET);
-        assert!(
-            !matches!(state.as_str(), "failed" | "refused" | "inconclusive"),
-            "{state}: {detail}\n{}",
-            text(&world.entrain(&["why", TARGET]))
-        );
+        let state = goes_on(&world);
         (state == "done").then_some(())
     });
 

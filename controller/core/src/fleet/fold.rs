@@ -206,13 +206,11 @@ impl Fleet {
             .targets
             .get(target)
             .and_then(|part| part.phases.iter().position(|work| work.phase == phase));
-        let taken_up = |work: &mut Work| {
-            place.is_some_and(|place| {
-                work.phase = place;
-                true
-            })
+        let Some(place) = place else {
+            return;
         };
-        if rollout.work.change(target, taken_up) != Some(true) {
+        let taken_up = |work: &mut Work| work.phase = place;
+        if rollout.work.change(target, taken_up).is_none() {
             return;
         }
         let open = Open {

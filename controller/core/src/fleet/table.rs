@@ -134,8 +134,8 @@ impl Standing {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Tally {
     /// Not at their end.
-    unfinished: usize,
-    pending: usize,
+    unfinished: u32,
+    pending: u32,
     /// Not done, skipped or resolved.
     unsettled: BTreeSet<Place>,
     bad: u32,
@@ -165,12 +165,11 @@ impl Tally {
 
     fn count(&mut self, order: &Order, spot: &Spot, standing: Standing, comes: bool) {
         let step = |count: &mut u32| *count = if comes { *count + 1 } else { *count - 1 };
-        let steps = |count: &mut usize| *count = if comes { *count + 1 } else { *count - 1 };
         let Some(group) = order.groups.get(spot.group) else {
             return;
         };
         if !standing.terminal {
-            steps(&mut self.unfinished);
+            step(&mut self.unfinished);
         }
         if !standing.settled {
             keep(&mut self.unsettled, spot.place, comes);
@@ -194,7 +193,7 @@ impl Tally {
         if !standing.pending {
             return;
         }
-        steps(&mut self.pending);
+        step(&mut self.pending);
         if standing.begun || spot.reads_only {
             keep(&mut self.free, spot.place, comes);
         } else {
@@ -401,8 +400,8 @@ pub(crate) struct Queue<'a> {
 }
 
 impl<'a> Queue<'a> {
-    /// The next one. With `full` nobody begins. `yard` tells whether anybody begins there, `who` may
-    /// begin of a group.
+    /// The next one. With `full` nobody begins. `yard` tells whether anybody begins there, and `who`, who of a
+    /// group.
     pub(crate) fn next(
         &mut self,
         full: bool,

@@ -1,5 +1,6 @@
 //! What the stories of this folder share: a document, the newest installers, the facts of a server that has these products.
 
+use controller_core::plan::Plan;
 use controller_core::recipe::Artifacts;
 use controller_core::record::Record;
 use controller_core::topology::Document;
@@ -8,7 +9,7 @@ use protocol::facts::{ConnectFacts, Facts, HostFacts, ProvisioningAgentFacts};
 use protocol::key::PublicKey;
 use protocol::signed::{ArtifactKind, ArtifactRef};
 use protocol::step::Product;
-use protocol::{Digest, Epoch, EventIndex, TargetId, Timestamp, Version};
+use protocol::{Digest, Epoch, EventIndex, RolloutId, TargetId, Timestamp, Version};
 
 /// Newest version of the provisioning agent.
 pub(crate) const AGENT: Version = Version::new(1, 1, 2505, 0);
@@ -73,6 +74,18 @@ pub(crate) fn told(target: &TargetId, index: u64, at: Timestamp, event: &Event) 
         kind: event.kind(),
         at,
         body: String::from_utf8(event.to_body()).expect("a body is text"),
+    }
+}
+
+/// A plan is applied, at once and by an operator.
+pub(crate) fn applied(rollout: RolloutId, plan: &Plan) -> Record {
+    Record::Applied {
+        rollout,
+        plan: plan.id(),
+        by: "root".to_owned(),
+        change: None,
+        irreversible: 0,
+        not_before: None,
     }
 }
 

@@ -72,14 +72,7 @@ impl World {
         }
         for (server, rollout) in servers.iter().zip(1..) {
             let plan = express(server.as_str(), &known);
-            let applied = Record::Applied {
-                rollout: RolloutId(rollout),
-                plan: plan.id(),
-                by: "root".to_owned(),
-                change: None,
-                irreversible: 0,
-                not_before: None,
-            };
+            let applied = common::applied(RolloutId(rollout), &plan);
             fleet.apply(&applied, Some(&plan), NOW);
         }
         let live = Live {

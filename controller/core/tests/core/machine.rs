@@ -146,14 +146,7 @@ impl Sim {
             &common::artifacts(),
             purpose,
         ));
-        let applied = Record::Applied {
-            rollout: RolloutId(1),
-            plan: plan.id(),
-            by: "root".to_owned(),
-            change: None,
-            irreversible: 0,
-            not_before: None,
-        };
+        let applied = common::applied(RolloutId(1), &plan);
         log.push((now, applied));
         let live = Live {
             connected: targets.iter().cloned().collect(),

@@ -141,14 +141,7 @@ impl World {
             now: NOW,
         };
         world.take(common::enrolled(&target(), key));
-        world.take(Record::Applied {
-            rollout: ROLLOUT,
-            plan: world.plan.id(),
-            by: "root".to_owned(),
-            change: None,
-            irreversible: 0,
-            not_before: None,
-        });
+        world.take(common::applied(ROLLOUT, &world.plan));
         world
     }
 

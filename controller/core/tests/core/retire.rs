@@ -263,14 +263,7 @@ fn fleet(topology: &Topology, here: &[&str]) -> (Fleet, Live) {
         };
         fleet.apply(&enrolled, None, NOW);
     }
-    let applied = Record::Applied {
-        rollout: RolloutId(1),
-        plan: plan.id(),
-        by: "root".to_owned(),
-        change: None,
-        irreversible: 0,
-        not_before: None,
-    };
+    let applied = common::applied(RolloutId(1), &plan);
     fleet.apply(&applied, Some(&plan), NOW);
     let pulse = Pulse {
         serving: true,

@@ -72,14 +72,7 @@ impl World {
         world
             .fleet
             .apply(&common::enrolled(&target(), key), None, NOW);
-        let applied = Record::Applied {
-            rollout: RolloutId(1),
-            plan: plan.id(),
-            by: "root".to_owned(),
-            change: None,
-            irreversible: 0,
-            not_before: None,
-        };
+        let applied = common::applied(RolloutId(1), &plan);
         world.fleet.apply(&applied, Some(&plan), NOW);
         let issued = Record::BundleIssued {
             rollout: RolloutId(1),

@@ -232,14 +232,7 @@ impl World {
         }
         for (server, rollout) in [("c2.a.test", 1), ("c3.a.test", 2)] {
             let plan = to(server, &topology, &known).unwrap();
-            let applied = Record::Applied {
-                rollout: RolloutId(rollout),
-                plan: plan.id(),
-                by: "root".to_owned(),
-                change: None,
-                irreversible: 0,
-                not_before: None,
-            };
+            let applied = common::applied(RolloutId(rollout), &plan);
             fleet.apply(&applied, Some(&plan), NOW);
         }
         let mut world = Self {

@@ -66,14 +66,7 @@ impl World {
             &common::artifacts(),
             Purpose::Install,
         ));
-        let applied = Record::Applied {
-            rollout: ID,
-            plan: plan.id(),
-            by: "root".to_owned(),
-            change: None,
-            irreversible: 0,
-            not_before: None,
-        };
+        let applied = common::applied(ID, &plan);
         fleet.apply(&applied, Some(&plan), NOW);
         let live = Live {
             connected: known.keys().cloned().collect(),
@@ -120,8 +113,12 @@ impl World {
             step: protocol::StepIndex(0),
             question: "is it so?".to_owned(),
         };
+        self.tells(target, &event);
+    }
+
+    fn tells(&mut self, target: &TargetId, event: &Event) {
         self.told += 1;
-        let record = common::told(target, self.told, self.now, &event);
+        let record = common::told(target, self.told, self.now, event);
         self.fleet.apply(&record, None, self.now);
     }
 
@@ -141,9 +138,7 @@ impl World {
             receipt: String::new(),
         };
         for event in [graded, ended] {
-            self.told += 1;
-            let record = common::told(target, self.told, self.now, &event);
-            self.fleet.apply(&record, None, self.now);
+            self.tells(target, &event);
         }
     }
 }

@@ -100,7 +100,12 @@ pub(super) fn windows(
     findings.push(rule.judge(release, or_absent, |release| {
         release.is_some_and(|release| release >= minimum)
     }));
-    restart(cx, findings)?;
+    let mut restart = restart(cx)?;
+    if preflight.restarts {
+        restart.severity = Severity::Warn;
+        "a later step of this run sees to it".clone_into(&mut restart.fix);
+    }
+    findings.push(restart);
     let busy = report.part("installerBusy", Value::as_bool);
     findings.push(catalogue::PF20.judge_gently(busy, yes_no, |busy| !busy));
     let controller = |role: &Option<String>| {
@@ -154,14 +159,13 @@ pub(in crate::step) fn restart_pending(cx: &mut Cx<'_>) -> Flow<Reading<Vec<&'st
     }))
 }
 
-pub(super) fn restart(cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
+pub(super) fn restart(cx: &mut Cx<'_>) -> Flow<Finding> {
     let pending = restart_pending(cx)?;
     let show = |places: &Vec<&str>| match places.as_slice() {
         [] => "none pending".to_owned(),
         some => format!("pending: {}", some.join(", ")),
     };
-    findings.push(catalogue::PF19.judge(pending, show, Vec::is_empty));
-    Ok(())
+    Ok(catalogue::PF19.judge(pending, show, Vec::is_empty))
 }
 
 /// The policy that holds: the first scope that sets one. Where none does, servers have RemoteSigned.

@@ -9,7 +9,7 @@ mod product_state;
 
 pub(super) use host::restart_pending;
 
-use protocol::event::{Completion, Failure, Finding, Severity, Verdict};
+use protocol::event::{Completion, Failure, Finding, Verdict};
 use protocol::step::{Preflight, Product, ServedDomain};
 use protocol::{GmsaName, TargetId};
 
@@ -92,12 +92,6 @@ fn probe(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
     let mut findings = Vec::new();
     let report = host::inspect(preflight, cx)?;
     host::windows(preflight, &report, cx, &mut findings)?;
-    if preflight.restarts {
-        for finding in findings.iter_mut().filter(|one| one.id == "PF19") {
-            finding.severity = Severity::Warn;
-            "a later step of this run sees to it".clone_into(&mut finding.fix);
-        }
-    }
     host::powershell(preflight, &report, cx, &mut findings)?;
     host::cryptography(preflight, cx, &mut findings)?;
     product_state::check(preflight, &report, cx, &mut findings)?;
@@ -114,7 +108,7 @@ fn probe(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
 pub fn installers(cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
     let report = host::look(Product::ProvisioningAgent, None, &[], cx)?;
     let mut findings = host::installers(&report);
-    host::restart(cx, &mut findings)?;
+    findings.push(host::restart(cx)?);
     Ok(findings)
 }
 
