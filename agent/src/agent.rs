@@ -17,7 +17,9 @@ use protocol::event::{Completion, Event, Freeze};
 use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::refusal::Refusal;
 use protocol::secret::{Secret, SecretAsk, SecretKind};
-use protocol::signed::{Manifest, Receipt, Refused, Verified, sign, verify, verify_root_update};
+use protocol::signed::{
+    AgentRelease, Manifest, Receipt, Refused, Verified, sign, verify, verify_root_update,
+};
 use protocol::wire::latest::{
     BundleAnswer, ControlDown, ControlUp, EventsDown, EventsUp, Hello, Opening, SecretAnswer,
     Welcome,
@@ -26,7 +28,7 @@ use protocol::{Attempt, BundleId, Digest, EventIndex, Generation, StepIndex, Tim
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::artifact;
+use crate::artifact::{self, Wanted};
 use crate::exec::{Exec, Secrets};
 use crate::freeze;
 use crate::journal::{Journal, JournalError};
@@ -72,8 +74,19 @@ pub enum AgentError {
 #[derive(Debug, Clone, Copy)]
 pub struct Speed(pub u32);
 
+/// How an agent ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// Another version was put in its place.
+    Replaced,
+}
+
 #[derive(Debug)]
 enum Report {
+    /// The launcher has the new version: this agent ends, and its next life tells what came of it.
+    Replaced,
     Outcome {
         generation: Generation,
         number: u64,
@@ -113,6 +126,10 @@ pub struct Agent {
     /// The operator has paused the rollout of the run.
     held_by_rollout: bool,
     secrets: Secrets,
+    /// Its launcher goes back to the version before, unless an event behind this one was stored.
+    trial: Option<EventIndex>,
+    /// Another version was put in its place.
+    replaced: bool,
     session: Option<Session>,
     sent: EventIndex,
     /// Last event that the controller says it has stored, in this session.
@@ -148,7 +165,9 @@ impl Agent {
         let mut journal = Journal::open(&state.folder().join("journal"), crate::enroll::new_epoch)?;
         let host = Host {
             simulated: state.simulated(),
-            agent_version: crate::VERSION.to_owned(),
+            agent_version: exec.agent_version(),
+            platform: AgentRelease::this_platform(),
+            publisher: state.root.roles.publisher.clone(),
         };
         let history = journal.events()?;
         let mut newest = None;
@@ -204,7 +223,7 @@ impl Agent {
         let held_by_rollout = run.is_some();
         let hello = Hello {
             target: state.target.clone(),
-            agent_version: crate::VERSION.to_owned(),
+            agent_version: host.agent_version.clone(),
             simulated: host.simulated,
             head: journal.head(),
             generation: newest.map_or(Generation(0), |(generation, _)| generation),
@@ -216,7 +235,13 @@ impl Agent {
             controller: state.controller.clone(),
             hello,
         };
+        let trial = exec.on_trial().then(|| journal.head().index);
+        if trial.is_some() {
+            tracing::warn!(target_name = %state.target, version = %host.agent_version, "this version is on trial");
+        }
         Ok(Self {
+            trial,
+            replaced: false,
             state,
             journal,
             host,
@@ -242,7 +267,7 @@ impl Agent {
         })
     }
 
-    /// Runs until `stop` changes to true.
+    /// Runs until `stop` changes to true, or another version was put in its place.
     ///
     /// # Errors
     /// When journal or state cannot be written: nothing was done that is not in the journal.
@@ -250,7 +275,7 @@ impl Agent {
         mut self,
         endpoint: Endpoint,
         mut stop: watch::Receiver<bool>,
-    ) -> Result<(), AgentError> {
+    ) -> Result<Ended, AgentError> {
         self.look_at_freeze();
         self.renew_expired(&endpoint).await;
         let (inbound, mut arriving) = mpsc::channel(REPORTS);
@@ -291,10 +316,17 @@ impl Agent {
                 () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
             }
             while self.tasks.try_join_next().is_some() {}
+            if self.replaced {
+                break;
+            }
         }
         self.link.send_replace(None);
         sessions.shutdown().await;
-        Ok(())
+        Ok(if self.replaced {
+            Ended::Replaced
+        } else {
+            Ended::Stopped
+        })
     }
 
     fn follow_certificate(&self) {
@@ -485,7 +517,8 @@ impl Agent {
         let speed = self.speed;
         let progress = self.session.as_ref().map(|session| session.events.clone());
         self.tasks.spawn(async move {
-            let outcome = if let Op::Fetch { artifact } = &op {
+            let wanted = Wanted::by(&op);
+            let outcome = if let Some(wanted) = wanted {
                 let told = std::sync::atomic::AtomicU8::new(0);
                 let tell = |percent: u8| {
                     // Every tenth at most: progress must not crowd out facts.
@@ -502,12 +535,16 @@ impl Agent {
                         drop(events.try_send(up));
                     }
                 };
-                match artifact::fetch(&folder, artifact, link, tell).await {
-                    Ok(path) => match exec.accept_artifact(&path, artifact) {
-                        Ok(()) => Outcome::Done,
-                        Err(why) => Outcome::Failed(why),
-                    },
-                    Err(error) => Outcome::Failed(chain(&error)),
+                match (artifact::fetch(&folder, &wanted, link, tell).await, &op) {
+                    (Ok(path), Op::Fetch { artifact }) => {
+                        match exec.accept_artifact(&path, artifact) {
+                            Ok(()) => Outcome::Done,
+                            Err(why) => Outcome::Failed(why),
+                        }
+                    }
+                    // Its publisher has signed these very bytes.
+                    (Ok(_), _) => Outcome::Done,
+                    (Err(error), _) => Outcome::Failed(chain(&error)),
                 }
             } else {
                 let (outcome, time) = exec.perform(&op, &secrets).await;
@@ -519,15 +556,17 @@ impl Agent {
                 }
                 outcome
             };
-            drop(
-                reports
-                    .send(Report::Outcome {
-                        generation,
-                        number,
-                        outcome,
-                    })
-                    .await,
-            );
+            let replaced = matches!(op, Op::SwitchAgent { .. }) && outcome == Outcome::Done;
+            let report = if replaced {
+                Report::Replaced
+            } else {
+                Report::Outcome {
+                    generation,
+                    number,
+                    outcome,
+                }
+            };
+            drop(reports.send(report).await);
         });
     }
 
@@ -617,7 +656,7 @@ impl Agent {
             last_event: head.index,
             chain: head.chain,
             previous: self.previous_receipt,
-            agent_version: crate::VERSION.to_owned(),
+            agent_version: self.host.agent_version.clone(),
         };
         let envelope = sign(&receipt, &[&self.state.key]).to_json();
         self.previous_receipt = Digest::of(&envelope);
@@ -633,6 +672,7 @@ impl Agent {
 
     fn reported(&mut self, report: Report) {
         match report {
+            Report::Replaced => self.replaced = true,
             Report::Outcome {
                 generation,
                 number,
@@ -673,9 +713,10 @@ impl Agent {
                     drop(session.events.try_send(EventsUp::Pulse { serving }));
                 }
             }
-            // A run reports for itself.
+            // A run reports for itself. What is on trial has something to tell at once, whatever its run waits for.
             Report::Facts(facts)
-                if self.run.is_none() && self.last_facts.as_ref() != Some(&*facts) =>
+                if (self.run.is_none() || self.trial.is_some())
+                    && self.last_facts.as_ref() != Some(&*facts) =>
             {
                 self.journal(&Event::FactsReported(facts));
             }
@@ -696,6 +737,7 @@ impl Agent {
             Inbound::Acknowledged(EventsDown::Acknowledged { index }) => {
                 self.journal.acknowledged(index);
                 self.stored = self.stored.max(index);
+                self.prove(index);
                 self.publish()?;
             }
             Inbound::Lost(ended) => {
@@ -715,6 +757,23 @@ impl Agent {
             }
         }
         Ok(())
+    }
+
+    /// An event of this life is stored, so that the controller can be reached and understands what this version says.
+    fn prove(&mut self, stored: EventIndex) {
+        if self.trial.is_none_or(|begun| stored <= begun) {
+            return;
+        }
+        match self.exec.prove() {
+            Ok(()) => {
+                tracing::info!(target_name = %self.state.target, version = %self.host.agent_version, "this version has proved itself");
+                self.trial = None;
+            }
+            // The next event is another try.
+            Err(error) => {
+                tracing::error!(%error, "the launcher could not be told that this version works")
+            }
+        }
     }
 
     fn welcomed(&mut self, welcome: &Welcome, session: Session) -> Result<(), AgentError> {
@@ -939,7 +998,7 @@ impl Agent {
 
     /// Probes what the server is; it is reported where it is not what was reported last.
     fn look_around(&mut self) {
-        if self.run.is_none() {
+        if self.run.is_none() || self.trial.is_some() {
             self.probe(|cx| Ok(Report::Facts(Box::new(facts::probe(cx)?))));
         }
     }
@@ -989,6 +1048,8 @@ fn announce(op: &Op) -> Option<String> {
         Op::Install { .. } => Some("the setup runs".to_owned()),
         Op::RestartService { name } => Some(format!("restarting {name}")),
         Op::RestartServer => Some("Windows restarts".to_owned()),
+        Op::FetchRelease { .. } => Some("fetching the agent's new version".to_owned()),
+        Op::SwitchAgent { version, .. } => Some(format!("the agent becomes {version}")),
         Op::Uninstall { program, .. } => Some(format!("taking off {}", program.name)),
         Op::AwaitInstaller => Some("waiting for an installer that was begun before".to_owned()),
         Op::Script { script, .. } => Some(format!("PowerShell: {script:?}")),
@@ -1009,6 +1070,7 @@ fn announce(op: &Op) -> Option<String> {
         | Op::PathExists { .. }
         | Op::Stage { .. }
         | Op::SecretsFit { .. }
+        | Op::Launcher
         | Op::ReadLog { .. }
         | Op::Reach { .. }
         | Op::Search(_)

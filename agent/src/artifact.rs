@@ -4,11 +4,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use agent_core::op::Op;
 use link::{Connection, FrameReceiver, LinkError};
 use protocol::chunk::{ChunkList, FileDigester};
 use protocol::digest::Digest;
 use protocol::limits;
-use protocol::signed::ArtifactRef;
 use protocol::wire::latest::{ArtifactAnswer, ArtifactAsk, ArtifactPart, Opening};
 use tokio::sync::watch;
 
@@ -50,6 +50,36 @@ pub enum ArtifactError {
     Stopping,
 }
 
+/// The bytes that are wanted, as a signed document names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// SHA-256 of the whole file.
+    pub sha256: Digest,
+    /// SHA-256 of the list of chunk digests.
+    pub chunks: Digest,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+impl Wanted {
+    /// What an operation fetches; nothing where it is another one.
+    #[must_use]
+    pub const fn by(op: &Op) -> Option<Self> {
+        let (sha256, chunks, size) = if let Op::Fetch { artifact } = op {
+            (artifact.sha256, artifact.chunks, artifact.size)
+        } else if let Op::FetchRelease { file } = op {
+            (file.sha256, file.chunks, file.size)
+        } else {
+            return None;
+        };
+        Some(Self {
+            sha256,
+            chunks,
+            size,
+        })
+    }
+}
+
 /// Where a whole artifact lies.
 #[must_use]
 pub fn path(folder: &Path, sha256: &Digest) -> PathBuf {
@@ -62,7 +92,7 @@ pub fn path(folder: &Path, sha256: &Digest) -> PathBuf {
 /// When the bytes are not those of the manifest, the controller has none, or the disk refuses.
 pub async fn fetch(
     folder: &Path,
-    artifact: &ArtifactRef,
+    artifact: &Wanted,
     mut link: watch::Receiver<Option<Connection>>,
     progress: impl Fn(u8) + Send + Sync,
 ) -> Result<PathBuf, ArtifactError> {
@@ -108,7 +138,7 @@ pub async fn fetch(
 async fn attempt(
     connection: &Connection,
     place: &Path,
-    artifact: &ArtifactRef,
+    artifact: &Wanted,
     progress: &(impl Fn(u8) + Send + Sync),
 ) -> Result<(), ArtifactError> {
     let wrong = |what: String| ArtifactError::Digest {
@@ -171,7 +201,7 @@ async fn attempt(
 
 async fn ask(
     connection: &Connection,
-    artifact: &ArtifactRef,
+    artifact: &Wanted,
     part: ArtifactPart,
 ) -> Result<(FrameReceiver, u64), ArtifactError> {
     let (mut send, mut receive) = connection.open().await?;

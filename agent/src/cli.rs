@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use link::{Endpoint, Wire};
 use protocol::TargetId;
 use protocol::enroll::JoinFile;
 use protocol::event::Freeze;
 use tokio::sync::watch;
 
-use crate::agent::{Agent, Speed, chain};
+use crate::agent::{Agent, Ended, Speed, chain};
 use crate::enroll::{self, Joining};
 use crate::exec::Exec;
 use crate::freeze;
@@ -143,9 +143,10 @@ const fn default_state() -> &'static str {
     }
 }
 
-/// Parses arguments, runs, and prints an error with its causes.
-pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+/// Parses arguments, runs, and prints an error with its causes. The program says which version it is.
+pub fn main(version: &'static str) -> ExitCode {
+    let matches = Arguments::command().version(version).get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let filter = tracing_subscriber::EnvFilter::try_from_env("ENTRAIN_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -153,7 +154,7 @@ pub fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
-    match run(arguments.verb) {
+    match run(arguments.verb, version) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{}", chain(error.as_ref()));
@@ -162,15 +163,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(verb: Verb) -> anyhow::Result<()> {
+fn run(verb: Verb, version: &'static str) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(carry_out(verb))
+    runtime.block_on(carry_out(verb, version))
 }
 
-async fn carry_out(verb: Verb) -> anyhow::Result<()> {
+async fn carry_out(verb: Verb, program: &'static str) -> anyhow::Result<()> {
     match verb {
         Verb::Enroll {
             state,
@@ -184,7 +185,7 @@ async fn carry_out(verb: Verb) -> anyhow::Result<()> {
             }
             enroll_here(&state, &join, name).await
         }
-        Verb::Run { state } => serve(&state, stop_on_signal()).await,
+        Verb::Run { state } => serve(&state, program, stop_on_signal()).await,
         Verb::Freeze { state, until, why } => freeze_here(&state, &until, why),
         Verb::Thaw { state } => thaw_here(&state),
         Verb::Doctor { controller } => doctor(&controller).await,
@@ -249,18 +250,26 @@ async fn carry_out(verb: Verb) -> anyhow::Result<()> {
     }
 }
 
-/// Runs the agent of one folder until `stop`.
+/// Runs the agent of one folder, in the version that the program says it has, until `stop`, or until another version takes its
+/// place.
 ///
 /// # Errors
 /// When the agent is not enrolled, or its state cannot be used.
-pub async fn serve(folder: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+pub async fn serve(
+    folder: &Path,
+    version: &'static str,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
     let state = State::open(folder)?;
     let address = enroll::resolve(&state.controller)?;
     let endpoint = Endpoint::client(address, Wire::from_environment())
         .context("could not open a UDP socket")?;
-    let exec = Exec::this_server(folder);
+    let exec = Exec::this_server(folder, version);
     let agent = Agent::open(state, exec, Speed(0))?;
-    agent.run(endpoint, stop).await?;
+    match agent.run(endpoint, stop).await? {
+        Ended::Stopped => {}
+        Ended::Replaced => tracing::info!("this agent ends; its launcher starts the new version"),
+    }
     Ok(())
 }
 

@@ -8,11 +8,12 @@ pub mod exec;
 pub mod files;
 pub mod freeze;
 pub mod journal;
+pub mod launched;
 pub mod session;
 pub mod state;
 pub mod survey;
 #[cfg(feature = "twin")]
 pub mod swarm;
 
-/// Version of this agent.
+/// Version of this library, which the program of the same release has too.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -93,10 +93,10 @@ pub async fn run(ask: Ask, form: Form) -> anyhow::Result<()> {
         rights: DirectoryRights::Handover,
         permissions: Vec::new(),
     };
-    let exec = Exec::this_server(std::path::Path::new("."));
+    let exec = Exec::this_server(std::path::Path::new("."), crate::VERSION);
     let host = Host {
         simulated: false,
-        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..Host::model(crate::VERSION)
     };
     let mut procedure = Procedure::new(false);
     let mut answers = Vec::new();

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use agent_twin::{Installed, Profile};
 
-use crate::agent::{Agent, Speed};
+use crate::agent::{Agent, Ended, Speed};
 use crate::enroll::{self, Joining};
 use crate::exec::Exec;
 use crate::exec::twin::TwinExec;
@@ -81,10 +81,13 @@ pub async fn run(
             endpoint = None;
         }
         let target = profile.target.clone();
-        match open(folder, profile, speed, &mut endpoint) {
+        match open(folder, profile.clone(), speed, &mut endpoint) {
             Ok((agent, endpoint)) => {
-                let run = agent.run(endpoint, stop.clone());
-                agents.spawn(async move { run.await.map_err(|error| (target, error.into())) });
+                let (folder, stop) = (folder.to_owned(), stop.clone());
+                agents.spawn(async move {
+                    let run = keep(&folder, profile, speed, agent, endpoint, stop).await;
+                    run.map_err(|error| (target, error))
+                });
             }
             Err(error) => {
                 gone += 1;
@@ -101,6 +104,21 @@ pub async fn run(
     }
     if gone > 0 {
         bail!("{gone} of {count} agents could not go on; the log says why")
+    }
+    Ok(())
+}
+
+/// Runs one agent; where a new version takes its place, that one goes on, as a launcher has it.
+async fn keep(
+    folder: &Path,
+    profile: Profile,
+    speed: Speed,
+    mut agent: Agent,
+    endpoint: Endpoint,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    while let Ended::Replaced = agent.run(endpoint.clone(), stop.clone()).await? {
+        (agent, _) = open(folder, profile.clone(), speed, &mut Some(endpoint.clone()))?;
     }
     Ok(())
 }

@@ -268,6 +268,8 @@ impl State {
             | Record::SaidOff { .. }
             | Record::AgentReplaced { .. }
             | Record::ArtifactAdded { .. }
+            | Record::ReleaseAdded { .. }
+            | Record::AgentSeen { .. }
             | Record::Applied { .. }
             | Record::Ordered { .. }
             | Record::PermitGiven { .. }

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::files::write_private;
+use crate::keys;
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use link::{CONTROLLER_NAME, Identity};
-use pkcs8::LineEnding;
-use pkcs8::pkcs5::pbes2;
 use protocol::key::{PublicKey, SigningKey};
 use protocol::signed::{ControllerKind, Document, Envelope, Role, RoleKeys, TrustRoot, sign};
 use protocol::wire::latest::Issued;
@@ -44,6 +43,17 @@ pub struct Settings {
     /// How long agents' certificates live, in seconds: for a simulated controller alone, so that renewals can be watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_seconds: Option<u32>,
+}
+
+/// Keys of the trust root that lie elsewhere than in the state folder.
+#[derive(Debug, Clone, Copy)]
+pub struct RootKeys<'a> {
+    /// File to write the root key to.
+    pub root_key: &'a Path,
+    /// What encrypts it.
+    pub passphrase: &'a str,
+    /// Who signs releases of the agent; without one none is ever accepted.
+    pub publisher: Option<PublicKey>,
 }
 
 /// The authority of a running controller.
@@ -84,10 +94,10 @@ fn settings_path(state: &Path) -> PathBuf {
 pub fn init(
     state: &Path,
     settings: &Settings,
-    root_key: &Path,
-    passphrase: &str,
+    files: &RootKeys<'_>,
     now: Timestamp,
 ) -> anyhow::Result<Digest> {
+    let root_key = files.root_key;
     if settings_path(state).exists() {
         bail!(
             "{} was initialized before; nothing was changed",
@@ -118,7 +128,7 @@ pub fn init(
     if root_key.exists() {
         bail!("{} is there already; give another file", root_key.display());
     }
-    let made = make(state, settings, root_key, passphrase, now);
+    let made = make(state, settings, files, now);
     if made.is_err() {
         // Nothing is left half made: the next try begins from nothing.
         drop(fs::remove_file(root_key));
@@ -135,12 +145,12 @@ pub fn init(
 fn make(
     state: &Path,
     settings: &Settings,
-    root_key: &Path,
-    passphrase: &str,
+    files: &RootKeys<'_>,
     now: Timestamp,
 ) -> anyhow::Result<Digest> {
     let root = SigningKey::generate();
-    write_private(root_key, encrypt(&root, passphrase)?.as_bytes())?;
+    let pem = keys::encrypt(&root, files.passphrase)?;
+    write_private(files.root_key, pem.as_bytes())?;
 
     let authority = KeyPair::generate()?;
     let mut params = CertificateParams::default();
@@ -158,8 +168,8 @@ fn make(
     let certificate = params.self_signed(&authority)?;
     let bundle = SigningKey::generate();
 
-    let only = |key: &SigningKey| RoleKeys {
-        keys: vec![key.public()],
+    let only = |key: PublicKey| RoleKeys {
+        keys: vec![key],
         threshold: 1,
     };
     let nobody = RoleKeys {
@@ -173,10 +183,10 @@ fn make(
         issued: now,
         expires: now.plus(ROOT_LIFE),
         roles: Role {
-            root: only(&root),
-            bundle: only(&bundle),
+            root: only(root.public()),
+            bundle: only(bundle.public()),
             approver: nobody.clone(),
-            publisher: nobody,
+            publisher: files.publisher.map_or(nobody, only),
         },
         authority: vec![BASE64_STANDARD.encode(certificate.der())],
     };
@@ -188,28 +198,6 @@ fn make(
     // Written last: with it the folder counts as initialized.
     write_private(&settings_path(state), &serde_json::to_vec_pretty(settings)?)?;
     Ok(Digest::of(&envelope))
-}
-
-/// The root key as an encrypted PKCS#8 PEM (PBES2, scrypt, AES-256-CBC), which other tools read too.
-fn encrypt(key: &SigningKey, passphrase: &str) -> anyhow::Result<String> {
-    let mut salt = [0; 16];
-    let mut iv = [0; 16];
-    aws_lc_rs::rand::fill(&mut salt)?;
-    aws_lc_rs::rand::fill(&mut iv)?;
-    let scrypt = pkcs8::pkcs5::scrypt::Params::new(15, 8, 1, 32)
-        .map_err(|error| anyhow::anyhow!("{error}"))?;
-    let scheme = pbes2::Parameters::scrypt_aes256cbc(scrypt, &salt, &iv)
-        .map_err(|error| anyhow::anyhow!("{error}"))?;
-    let der = key.to_pkcs8();
-    let info = pkcs8::PrivateKeyInfo::try_from(der.as_slice())
-        .map_err(|error| anyhow::anyhow!("{error}"))?;
-    let encrypted = info
-        .encrypt_with_params(scheme, passphrase)
-        .map_err(|error| anyhow::anyhow!("could not encrypt the root key: {error}"))?;
-    let pem = encrypted
-        .to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF)
-        .map_err(|error| anyhow::anyhow!("{error}"))?;
-    Ok(pem.to_string())
 }
 
 fn validity(params: &mut CertificateParams, from: Timestamp, to: Timestamp) -> anyhow::Result<()> {

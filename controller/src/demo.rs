@@ -171,8 +171,11 @@ impl Demo {
         let root = authority::init(
             &state,
             &settings,
-            &folder.path().join("root.pem"),
-            &passphrase,
+            &authority::RootKeys {
+                root_key: &folder.path().join("root.pem"),
+                passphrase: &passphrase,
+                publisher: None,
+            },
             crate::now(),
         )?;
         let controller = serve(&state)?;

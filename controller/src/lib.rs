@@ -11,6 +11,7 @@ pub mod driver;
 pub mod files;
 pub mod graph;
 pub mod http;
+pub mod keys;
 pub mod session;
 pub mod store;
 

@@ -48,12 +48,16 @@ impl PublicKey {
         raw.try_into().map(Self).map_err(|_| BadKey::Public)
     }
 
+    /// The key as an X.509 subject public key info in DER.
+    #[must_use]
+    pub fn to_spki(&self) -> Vec<u8> {
+        [SPKI_PREFIX.as_slice(), &self.0].concat()
+    }
+
     /// The digest by which this key is known.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        let mut spki = SPKI_PREFIX.to_vec();
-        spki.extend_from_slice(&self.0);
-        Fingerprint(Digest::of(&spki))
+        Fingerprint(Digest::of(&self.to_spki()))
     }
 
     /// Tells whether `signature` over `message` was made by this key.

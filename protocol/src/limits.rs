@@ -30,6 +30,12 @@ pub const CHUNK_BYTES: usize = 1024 * 1024;
 /// Largest artifact. Both products' installers are below 300 MiB.
 pub const MAX_ARTIFACT_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
+/// Largest program of a release of the agent: a released one is below 16 MiB, and its successors shall find room.
+pub const MAX_AGENT_BYTES: u64 = 128 * 1024 * 1024;
+
+/// Most programs in a release of the agent: one for each platform.
+pub const MAX_RELEASE_FILES: usize = 8;
+
 /// Most events in one frame; the sender also keeps below half of [`MAX_FRAME_BYTES`].
 pub const MAX_EVENTS_PER_FRAME: usize = 256;
 
@@ -39,6 +45,9 @@ pub const MAX_FAILURE_LINES: usize = 40;
 
 /// Longest single log line that a failure carries: room for a time and a message. The rest is cut with a mark.
 pub const MAX_LINE_CHARS: usize = 400;
+
+/// Longest version of an agent that is kept: four numbers of ten digits, and their dots.
+pub const MAX_VERSION_CHARS: usize = 43;
 
 /// Longest secret: an access token is about 2 KiB.
 pub const MAX_SECRET_BYTES: usize = 16 * 1024;

@@ -63,6 +63,8 @@ pub enum Refusal {
         /// Tenant of the step.
         tenant: TenantId,
     },
+    /// The agent's own release is not its publisher's, or not the one that the step names.
+    Release(String),
     /// The approval that the trust root asks for is missing or does not cover this work.
     NotApproved(String),
     /// Another bundle is open on this target.
@@ -122,6 +124,7 @@ impl fmt::Display for Refusal {
                 f,
                 "step {step} is of tenant {tenant}, and the bundle of another (G9)"
             ),
+            Self::Release(why) => write!(f, "release of the agent not accepted: {why}"),
             Self::NotApproved(what) => write!(f, "not approved: {what}"),
             Self::Frozen { until } => {
                 write!(

@@ -498,6 +498,17 @@ pub struct CollectSupport {
     pub tenant: TenantId,
 }
 
+/// Replaces the agent itself by a release of its publisher. The launcher keeps the new version once it was welcomed and had an
+/// event acknowledged, and goes back to the one before otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpgradeAgent {
+    /// The version, which the release must name too.
+    pub version: Version,
+    /// The release's envelope, as its JSON text: the publisher's own signature travels with it.
+    pub release: String,
+}
+
 /// One step of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
@@ -547,6 +558,8 @@ pub enum Step {
     CollectSupport(CollectSupport),
     /// Restarts Windows where it waits for it.
     RestartServer(RestartServer),
+    /// Replaces the agent itself by a newer version.
+    UpgradeAgent(UpgradeAgent),
 }
 
 impl Step {
@@ -573,6 +586,7 @@ impl Step {
             | Self::GuideConnectRemoval(_)
             | Self::VerifyConnectRemoved
             | Self::RestartServer(_)
+            | Self::UpgradeAgent(_)
             | Self::VerifyProvisioningAgentRemoved(_) => None,
         }
     }
@@ -603,12 +617,13 @@ impl Step {
             | Self::RemoveProvisioningAgent(_)
             | Self::CollectSupport(_)
             | Self::RestartServer(_)
+            | Self::UpgradeAgent(_)
             | Self::VerifyProvisioningAgentRemoved(_) => None,
         }
     }
 
     /// Every kind that this version knows, as the manifest spells it.
-    pub const KINDS: [&'static str; 20] = [
+    pub const KINDS: [&'static str; 21] = [
         "report-facts",
         "preflight",
         "install-provisioning-agent",
@@ -629,6 +644,7 @@ impl Step {
         "discover-servers",
         "collect-support",
         "restart-server",
+        "upgrade-agent",
     ];
 
     /// The kind, as the manifest spells it.
@@ -655,6 +671,7 @@ impl Step {
             Self::DiscoverServers(_) => Self::KINDS[17],
             Self::CollectSupport(_) => Self::KINDS[18],
             Self::RestartServer(_) => Self::KINDS[19],
+            Self::UpgradeAgent(_) => Self::KINDS[20],
         }
     }
 
@@ -683,6 +700,7 @@ impl Step {
             Self::VerifyProvisioningAgentRemoved(_) => "verify that the provisioning agent is gone",
             Self::CollectSupport(_) => "collect the provisioning agent's logs",
             Self::RestartServer(_) => "restart Windows where it waits for it",
+            Self::UpgradeAgent(_) => "upgrade Entrain's agent",
         }
     }
 
@@ -707,6 +725,7 @@ impl Step {
             | Self::StageConnect(_)
             | Self::ReviewConnectExports(_)
             | Self::CollectSupport(_)
+            | Self::UpgradeAgent(_)
             | Self::RemoveProvisioningAgent(_) => 60,
             // Leave may have to wait for a site's window.
             Self::RegisterProvisioningAgent(_)
@@ -742,6 +761,7 @@ impl Step {
             | Self::FenceConnect
             | Self::GuideConnectRemoval(_)
             | Self::RestartServer(_)
+            | Self::UpgradeAgent(_)
             | Self::RemoveProvisioningAgent(_) => false,
         }
     }

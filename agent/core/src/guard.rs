@@ -2,7 +2,7 @@
 
 use protocol::key::PublicKey;
 use protocol::refusal::Refusal;
-use protocol::signed::{Approval, Manifest, Refused, TrustRoot, Verified, verify};
+use protocol::signed::{AgentRelease, Approval, Manifest, Refused, TrustRoot, Verified, verify};
 use protocol::step::{Product, Step};
 use protocol::{BundleId, Digest, Generation, TargetId, Timestamp, limits};
 
@@ -85,6 +85,7 @@ fn examine(
     within_limits(&manifest)?;
     artifacts_fit(&manifest)?;
     one_tenant(&manifest)?;
+    released(&manifest, standing)?;
     approved(&manifest, standing)?;
     if let Some(until) = standing.frozen {
         return Err(Refusal::Frozen { until });
@@ -164,6 +165,7 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         | Step::RemoveProvisioningAgent(_)
         | Step::CollectSupport(_)
         | Step::RestartServer(_)
+        | Step::UpgradeAgent(_)
         | Step::VerifyProvisioningAgentRemoved(_) => 0,
     };
     match manifest
@@ -202,6 +204,7 @@ fn artifacts_fit(manifest: &Manifest) -> Result<(), Refusal> {
             | Step::RemoveProvisioningAgent(_)
             | Step::CollectSupport(_)
             | Step::RestartServer(_)
+            | Step::UpgradeAgent(_)
             | Step::VerifyProvisioningAgentRemoved(_) => continue,
         };
         let named = manifest
@@ -228,6 +231,36 @@ fn one_tenant(manifest: &Manifest) -> Result<(), Refusal> {
         })
     });
     other.map_or(Ok(()), Err)
+}
+
+/// What replaces the agent is signed by its publisher, whoever signed the bundle: a stolen controller cannot make an agent.
+fn released(manifest: &Manifest, standing: &Standing<'_>) -> Result<(), Refusal> {
+    for step in &manifest.steps {
+        let Step::UpgradeAgent(upgrade) = step else {
+            continue;
+        };
+        let signed = verify(upgrade.release.as_bytes(), &standing.root.roles.publisher);
+        let release: Verified<AgentRelease> = signed.map_err(|refused| {
+            let Refusal::Signature(why) = signature_refusal(&refused) else {
+                return Refusal::Release(refused.to_string());
+            };
+            Refusal::Release(why)
+        })?;
+        if release.version != upgrade.version {
+            return Err(Refusal::Release(format!(
+                "it is of version {}, and the step of {}",
+                release.version, upgrade.version
+            )));
+        }
+        let large = |size: u64| size > limits::MAX_AGENT_BYTES;
+        if let Some(file) = release.files.iter().find(|file| large(file.size)) {
+            return Err(Refusal::OverLimit(format!(
+                "a program of {} bytes",
+                file.size
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Where the trust root names approvers, a bundle without their approval does not run: a stolen controller alone can do

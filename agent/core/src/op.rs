@@ -7,8 +7,8 @@ use std::time::Duration;
 use protocol::event::GmsaChange;
 use protocol::facts::ServiceState;
 use protocol::secret::SecretKind;
-use protocol::signed::ArtifactRef;
-use protocol::{Digest, Timestamp, Version};
+use protocol::signed::{ArtifactRef, ReleaseFile};
+use protocol::{Digest, Generation, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 /// A value in the Windows registry.
@@ -211,6 +211,28 @@ impl DirectoryEntry {
     }
 }
 
+/// A version of the agent that its launcher gave up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUp {
+    /// Which version.
+    pub version: Version,
+    /// The bundle that had put it in place.
+    pub mark: Generation,
+    /// Why, for people.
+    pub why: String,
+}
+
+/// How the launcher of the agent stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launcher {
+    /// The version of the agent that runs.
+    pub running: Version,
+    /// The launcher goes back to the version before, unless this one proves itself.
+    pub on_trial: bool,
+    /// The version that it gave up last.
+    pub given_up: Option<GivenUp>,
+}
+
 /// One operation on a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -291,6 +313,23 @@ pub enum Op {
     Fetch {
         /// Which.
         artifact: ArtifactRef,
+    },
+    /// Brings a program of a release of the agent onto the server and compares its digests.
+    FetchRelease {
+        /// Which.
+        file: ReleaseFile,
+    },
+    /// Asks how the launcher of the agent stands.
+    Launcher,
+    /// Has the launcher start a fetched program in place of the agent, on trial. The agent ends with it; where it is answered,
+    /// the trial is over (a model), or nothing was done.
+    SwitchAgent {
+        /// Its version.
+        version: Version,
+        /// Which program.
+        sha256: Digest,
+        /// The bundle that orders it, to be told with the end of the trial.
+        mark: Generation,
     },
     /// Puts a fetched artifact where a person finds it.
     Stage {
@@ -385,6 +424,7 @@ impl Op {
             | Self::FileVersion { .. }
             | Self::FileText { .. }
             | Self::PathExists { .. }
+            | Self::Launcher
             | Self::SecretsFit { .. } => true,
             Self::SetRegistry { .. }
             | Self::RequireRestart
@@ -394,6 +434,8 @@ impl Op {
             | Self::RestartService { .. }
             | Self::ReplaceText { .. }
             | Self::Fetch { .. }
+            | Self::FetchRelease { .. }
+            | Self::SwitchAgent { .. }
             | Self::Stage { .. }
             | Self::AwaitInstaller
             | Self::Install { .. }
@@ -452,6 +494,8 @@ pub enum Outcome {
     },
     /// Programs that are there.
     Programs(Vec<Program>),
+    /// How the launcher stands.
+    Launcher(Launcher),
     /// Names of hosts.
     Hosts(Vec<String>),
     /// Objects of a directory, and this server's clock when they came.

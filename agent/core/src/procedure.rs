@@ -13,13 +13,14 @@ use std::time::Duration;
 use protocol::event::{Completion, DiscoveredServer, Failure, Finding, GmsaChange, Grade, Section};
 use protocol::facts::Facts;
 use protocol::secret::SecretKind;
-use protocol::signed::ArtifactRef;
+use protocol::signed::{AgentRelease, ArtifactRef, Refused, RoleKeys, Verified, verify};
 use protocol::step::Step;
 use protocol::task::TaskText;
 use protocol::{DomainName, Generation, Timestamp, Version};
 
 use crate::op::{
-    Census, Counted, DirectoryEntry, Op, Outcome, Program, RegistryValue, Script, Search, Service,
+    Census, Counted, DirectoryEntry, Launcher, Op, Outcome, Program, RegistryValue, Script, Search,
+    Service,
 };
 use crate::step;
 
@@ -118,8 +119,7 @@ pub fn fail<T>(what: impl Into<String>) -> Flow<T> {
 #[derive(Debug)]
 pub struct Cx<'a> {
     artifacts: &'a [ArtifactRef],
-    simulated: bool,
-    agent_version: &'a str,
+    host: &'a Host,
     record: &'a [Outcome],
     at: usize,
     resumed: bool,
@@ -167,13 +167,27 @@ impl Cx<'_> {
     /// True when the server is a model.
     #[must_use]
     pub const fn simulated(&self) -> bool {
-        self.simulated
+        self.host.simulated
     }
 
     /// Version of the agent.
     #[must_use]
-    pub const fn agent_version(&self) -> &str {
-        self.agent_version
+    pub fn agent_version(&self) -> &str {
+        &self.host.agent_version
+    }
+
+    /// The platform that the agent was built for, as releases name it.
+    #[must_use]
+    pub fn platform(&self) -> &str {
+        &self.host.platform
+    }
+
+    /// A release of the agent, where its publisher has signed it.
+    ///
+    /// # Errors
+    /// When the publisher of the pinned trust root has not.
+    pub fn release(&self, envelope: &str) -> Result<Verified<AgentRelease>, Refused> {
+        verify(envelope.as_bytes(), &self.host.publisher)
     }
 
     /// The artifact of that digest, as the bundle describes it.
@@ -365,6 +379,20 @@ impl Cx<'_> {
             },
             |outcome| match outcome {
                 Outcome::Exited { code } => Some(*code),
+                _ => None,
+            },
+        )
+    }
+
+    /// Asks how the launcher of the agent stands.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn launcher(&mut self) -> Flow<Reading<Launcher>> {
+        self.op(
+            || Op::Launcher,
+            |outcome| match outcome {
+                Outcome::Launcher(launcher) => Some(launcher.clone()),
                 _ => None,
             },
         )
@@ -713,8 +741,7 @@ impl Procedure {
         loop {
             let mut cx = Cx {
                 artifacts,
-                simulated: host.simulated,
-                agent_version: &host.agent_version,
+                host,
                 record: &self.record,
                 at: 0,
                 resumed: self.resumed,
@@ -755,16 +782,33 @@ pub struct Host {
     pub simulated: bool,
     /// Version of the agent.
     pub agent_version: String,
+    /// The platform that it was built for, as releases name it.
+    pub platform: String,
+    /// Who signs its releases, by the pinned trust root.
+    pub publisher: RoleKeys,
+}
+
+impl Host {
+    /// A model of a server, whose agent no publisher upgrades.
+    #[must_use]
+    pub fn model(agent_version: &str) -> Self {
+        Self {
+            simulated: true,
+            agent_version: agent_version.to_owned(),
+            platform: AgentRelease::this_platform(),
+            publisher: RoleKeys {
+                keys: Vec::new(),
+                threshold: 0,
+            },
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const HOST: fn() -> Host = || Host {
-        simulated: true,
-        agent_version: "0".to_owned(),
-    };
+    const HOST: fn() -> Host = || Host::model("0");
 
     fn drive(procedure: &mut Procedure) -> Next {
         procedure.drive(&[], &HOST(), |cx| {

@@ -497,8 +497,19 @@ impl Run {
             }
             Next::Want(want) => self.want(want, None),
             Next::Failed(failure) => self.end(Ending::Failed(failure.what), now),
+            // An agent that cannot read its server is upgraded all the same: a newer one may be what can.
+            Next::CannotTell(_) if self.upgrades_the_agent() => {
+                self.procedure = self.procedure_of(false);
+                self.stage = Stage::At(0);
+            }
             Next::CannotTell(question) => self.end(Ending::Inconclusive(question), now),
         }
+    }
+
+    /// Nothing but the agent itself is changed.
+    fn upgrades_the_agent(&self) -> bool {
+        let itself = |step: &Step| matches!(step, Step::UpgradeAgent(_));
+        self.manifest.assumed.is_none() && self.manifest.steps.iter().all(itself)
     }
 
     /// Goes on with a step; false when nothing more can be done now.
@@ -752,7 +763,7 @@ impl Run {
 const fn kind_of(op: &Op) -> OpKind {
     match op {
         Op::Wait { .. } => OpKind::Idle,
-        Op::Fetch { .. } => OpKind::Fetch,
+        Op::Fetch { .. } | Op::FetchRelease { .. } => OpKind::Fetch,
         _ => OpKind::Busy,
     }
 }

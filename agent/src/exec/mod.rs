@@ -16,6 +16,8 @@ use protocol::secret::{Secret, SecretKind};
 use protocol::signed::ArtifactRef;
 use protocol::step::Step;
 
+use crate::launched::Launched;
+
 /// Secrets that have come, by kind. In memory only.
 pub type Secrets = BTreeMap<SecretKind, Secret>;
 
@@ -31,20 +33,57 @@ pub enum Exec {
     /// Neither: this operating system has no such products. What is asked of the network is answered; every other
     /// operation fails with that reason.
     #[cfg(not(windows))]
-    Nothing,
+    Nothing(Launched),
 }
 
 impl Exec {
-    /// The server that this program runs on.
+    /// The server that this program runs on, for the agent with that state folder and version.
     #[must_use]
-    pub fn this_server(folder: &Path) -> Self {
+    pub fn this_server(folder: &Path, version: &'static str) -> Self {
+        let launched = Launched::here(folder, version);
         #[cfg(windows)]
-        return Self::Windows(windows::WindowsExec::new(folder));
+        return Self::Windows(windows::WindowsExec::new(folder, launched));
         #[cfg(not(windows))]
-        {
-            let _ = folder;
-            Self::Nothing
+        Self::Nothing(launched)
+    }
+
+    /// The launcher's side of a real agent; a model has none.
+    const fn launched(&self) -> Option<&Launched> {
+        match self {
+            #[cfg(feature = "twin")]
+            Self::Twin(_) => None,
+            #[cfg(windows)]
+            Self::Windows(windows) => Some(windows.launched()),
+            #[cfg(not(windows))]
+            Self::Nothing(launched) => Some(launched),
         }
+    }
+
+    /// Version of the agent on it.
+    #[must_use]
+    pub fn agent_version(&self) -> String {
+        match self {
+            #[cfg(feature = "twin")]
+            Self::Twin(twin) => twin.agent_version(),
+            #[cfg(windows)]
+            Self::Windows(windows) => windows.launched().version().to_owned(),
+            #[cfg(not(windows))]
+            Self::Nothing(launched) => launched.version().to_owned(),
+        }
+    }
+
+    /// Whether the agent must prove itself, or else the version before comes back.
+    #[must_use]
+    pub fn on_trial(&self) -> bool {
+        self.launched().is_some_and(Launched::on_trial)
+    }
+
+    /// The agent has proved itself.
+    ///
+    /// # Errors
+    /// When its launcher cannot be told.
+    pub fn prove(&self) -> std::io::Result<()> {
+        self.launched().map_or(Ok(()), Launched::prove)
     }
 
     /// A step begins. On a real server a person reads its task; the modelled person has only this.
@@ -59,6 +98,9 @@ impl Exec {
 
     /// Performs one operation. Artifacts were fetched before.
     pub async fn perform(&self, op: &Op, secrets: &Secrets) -> (Outcome, std::time::Duration) {
+        if let Some(outcome) = self.launched().and_then(|launched| launched.perform(op)) {
+            return (outcome, std::time::Duration::ZERO);
+        }
         match self {
             #[cfg(feature = "twin")]
             Self::Twin(twin) => twin.perform(op, secrets),
@@ -68,7 +110,7 @@ impl Exec {
                 std::time::Duration::ZERO,
             ),
             #[cfg(not(windows))]
-            Self::Nothing => {
+            Self::Nothing(_) => {
                 let outcome = network(op, secrets).await.unwrap_or_else(|| {
                     Outcome::Failed(format!("{} has none of the products", std::env::consts::OS))
                 });
@@ -89,7 +131,7 @@ impl Exec {
             #[cfg(windows)]
             Self::Windows(_) => windows::accept_artifact(path, artifact),
             #[cfg(not(windows))]
-            Self::Nothing => {
+            Self::Nothing(_) => {
                 let _ = (path, artifact);
                 Ok(())
             }
@@ -134,6 +176,9 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
         | Op::FileVersion { .. }
         | Op::SecretsFit { .. }
         | Op::Fetch { .. }
+        | Op::FetchRelease { .. }
+        | Op::Launcher
+        | Op::SwitchAgent { .. }
         | Op::Stage { .. }
         | Op::AwaitInstaller
         | Op::Install { .. }

@@ -28,11 +28,14 @@ impl TwinExec {
     /// When the file cannot be read or is no model.
     pub fn open(folder: &Path, profile: Profile) -> std::io::Result<Self> {
         let model = folder.join("twin.json");
-        let twin = match std::fs::read(&model) {
+        let mut twin = match std::fs::read(&model) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(std::io::Error::other)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Twin::new(profile),
             Err(error) => return Err(error),
         };
+        if let Ok(version) = crate::VERSION.parse() {
+            twin.begin_agent(version);
+        }
         let domain = twin.profile().target.home_domain();
         let domain = domain.map_or("none".to_owned(), |domain| domain.to_string());
         let beside = folder.parent().unwrap_or(folder);
@@ -42,6 +45,20 @@ impl TwinExec {
             faults: folder.join("faults.json"),
             twin: Mutex::new(twin),
         })
+    }
+
+    /// Version of the agent on the model.
+    #[must_use]
+    pub fn agent_version(&self) -> String {
+        let twin = self
+            .twin
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let own = crate::VERSION.parse().ok();
+        match twin.agent() {
+            Some(version) if Some(version) != own => version.to_string(),
+            Some(_) | None => crate::VERSION.to_owned(),
+        }
     }
 
     /// Answers from the model, keeping what changed before it answers.

@@ -37,6 +37,7 @@ use windows_sys::Win32::System::Threading::{
 };
 
 use crate::exec::{Secrets, logs, powershell};
+use crate::launched::Launched;
 use crate::{artifact, files};
 
 /// How often an installer that still runs is looked at.
@@ -133,6 +134,7 @@ async fn shutdown(arguments: &[&str]) -> Result<std::process::Output, String> {
 #[derive(Debug)]
 pub struct WindowsExec {
     folder: PathBuf,
+    launched: Launched,
 }
 
 /// An installer that was begun, on disk before it runs: it outlives the agent.
@@ -145,10 +147,16 @@ struct Begun {
 impl WindowsExec {
     /// This server, for the agent with that state folder.
     #[must_use]
-    pub fn new(folder: &Path) -> Self {
+    pub fn new(folder: &Path, launched: Launched) -> Self {
         Self {
             folder: folder.to_owned(),
+            launched,
         }
+    }
+
+    /// The launcher's side.
+    pub(super) const fn launched(&self) -> &Launched {
+        &self.launched
     }
 
     /// Performs one operation.
@@ -189,7 +197,11 @@ impl WindowsExec {
             Op::FileVersion { path } => file_version(Path::new(path)),
             // The agent itself answers, which has them.
             Op::SecretsFit { .. } => Outcome::Exists(false),
-            Op::Fetch { .. } => {
+            // The launcher's side answers.
+            Op::Launcher | Op::SwitchAgent { .. } => {
+                Outcome::Failed("it was not started by entrain-launcher".to_owned())
+            }
+            Op::Fetch { .. } | Op::FetchRelease { .. } => {
                 Outcome::Failed("artifacts are fetched before they come here".to_owned())
             }
             Op::Stage { artifact, name } => self.stage(artifact, name),

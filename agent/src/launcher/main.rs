@@ -1,5 +1,5 @@
 //! The program `entrain-launcher`: the Windows service, small and stable. It starts `versions/<v>/entrain-agent`, starts it
-//! again when it ends, and goes back to the version before when a new one does not stay up. It knows neither link nor
+//! again when it ends, and goes back to the version before when a new one does not prove itself. It knows neither link nor
 //! protocol, so that it seldom changes.
 
 mod supervise;
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // Started by hand: in the foreground, until it is killed.
-    match supervise::supervise(&root(), &Arc::new(AtomicBool::new(false))) {
+    match supervise::supervise(&root(), &Arc::new(AtomicBool::new(false)), supervise::PROOF) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
@@ -90,7 +90,7 @@ mod windows {
             ServiceControlAccept::STOP | ServiceControlAccept::SHUTDOWN,
             0,
         );
-        let ended = super::supervise::supervise(&super::root(), &stop);
+        let ended = super::supervise::supervise(&super::root(), &stop, super::supervise::PROOF);
         say(
             ServiceState::Stopped,
             ServiceControlAccept::empty(),

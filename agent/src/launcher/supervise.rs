@@ -1,5 +1,7 @@
 //! Keeps one version of the agent running. Files in the root: `current` names the version that runs; `previous` the one
-//! before it, while the new one is on trial.
+//! before it, while the new one is on trial; `mark` is what that trial was begun with. The new one writes its name into `good`
+//! once it has proved itself: it was welcomed by its controller, and an event of it was stored. Where it does not in time, or
+//! ends again and again at its start, the launcher goes back, and says why in `given-up`, which the version before reads.
 
 use std::fs;
 use std::io;
@@ -9,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How often a stop or an end is looked for.
+/// How often a stop, an end or a proof is looked for.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// An agent that ends sooner than this counts as crashed at its start.
@@ -17,6 +19,10 @@ const STAYS_UP: Duration = Duration::from_secs(20);
 
 /// Crashes at the start after which a version on trial is given up.
 const TRIALS: u32 = 3;
+
+/// How long a version on trial has to prove itself: a controller that is restarted meanwhile is back long before, and a link that
+/// stays away longer says nothing for the new version.
+pub(crate) const PROOF: Duration = Duration::from_secs(15 * 60);
 
 /// Longest pause before the agent is started again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -38,6 +44,21 @@ fn read(path: &Path) -> Option<String> {
     (plain && name != "..").then(|| name.to_owned())
 }
 
+/// Written beside and renamed: a cut leaves the one or the other, never half of one.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    fs::write(&beside, text)?;
+    fs::File::options().write(true).open(&beside)?.sync_all()?;
+    fs::rename(&beside, path)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 fn start(root: &Path, version: &str) -> io::Result<Child> {
     let log = fs::OpenOptions::new()
         .create(true)
@@ -53,9 +74,67 @@ fn start(root: &Path, version: &str) -> io::Result<Child> {
         .spawn()
 }
 
-/// Runs until `stop`. The agent is killed then: it journals before it acts, and installers outlive it.
-pub(crate) fn supervise(root: &Path, stop: &Arc<AtomicBool>) -> io::Result<()> {
+/// The version that a trial would go back to; nothing where `current` is not on trial.
+fn before(root: &Path, current: &str) -> Option<String> {
+    read(&root.join("previous")).filter(|previous| previous != current)
+}
+
+/// The version on trial stays.
+fn keep(root: &Path) -> io::Result<()> {
+    // This ends the trial; what is left of it says nothing any more.
+    remove(&root.join("previous"))?;
+    remove(&root.join("mark"))?;
+    remove(&root.join("good"))
+}
+
+/// The version before comes back. What is said of it lies there first: the version that reads it is started by the rename.
+fn go_back(root: &Path, from: &str, to: &str, why: &str) -> io::Result<()> {
+    let mark = read(&root.join("mark")).unwrap_or_default();
+    write(&root.join("given-up"), &format!("{from}\n{mark}\n{why}\n"))?;
+    write(&root.join("current"), to)?;
+    keep(root)
+}
+
+/// Why an agent does not run any more.
+enum Over {
+    /// The launcher is to stop, and has stopped it.
+    Stopped,
+    /// It ended, or could not be started.
+    Ended,
+    /// It is on trial and has not proved itself in time: it was stopped.
+    Unproved,
+}
+
+/// Runs one agent until it is over. One that is on trial has until `proof`.
+fn watch(root: &Path, current: &str, proof: Instant, stop: &AtomicBool) -> io::Result<Over> {
+    let Ok(mut child) = start(root, current) else {
+        return Ok(Over::Ended);
+    };
+    while child.try_wait()?.is_none() {
+        let late = if before(root, current).is_none() {
+            false
+        } else if read(&root.join("good")).as_deref() == Some(current) {
+            keep(root)?;
+            false
+        } else {
+            Instant::now() >= proof
+        };
+        if late || stop.load(Ordering::SeqCst) {
+            child.kill()?;
+            child.wait()?;
+            return Ok(if late { Over::Unproved } else { Over::Stopped });
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(Over::Ended)
+}
+
+/// Runs until `stop`. The agent is killed then: it journals before it acts, and installers outlive it. A version on trial has
+/// `proof` to prove itself.
+pub(crate) fn supervise(root: &Path, stop: &Arc<AtomicBool>, proof: Duration) -> io::Result<()> {
     let mut crashes = 0;
+    // The version that runs, and until when it has to prove itself.
+    let mut running: Option<(String, Instant)> = None;
     while !stop.load(Ordering::SeqCst) {
         let current = read(&root.join("current")).ok_or_else(|| {
             io::Error::new(
@@ -64,31 +143,44 @@ pub(crate) fn supervise(root: &Path, stop: &Arc<AtomicBool>) -> io::Result<()> {
             )
         })?;
         let begun = Instant::now();
-        if let Ok(mut child) = start(root, &current) {
-            while child.try_wait()?.is_none() {
-                if stop.load(Ordering::SeqCst) {
-                    child.kill()?;
-                    child.wait()?;
-                    return Ok(());
-                }
-                std::thread::sleep(LOOK);
+        let until = match &running {
+            Some((same, until)) if *same == current => *until,
+            Some(_) | None => {
+                crashes = 0;
+                let until = begun + proof;
+                running = Some((current.clone(), until));
+                until
             }
+        };
+        let over = watch(root, &current, until, stop)?;
+        if matches!(over, Over::Stopped) {
+            return Ok(());
         }
         crashes = if begun.elapsed() < STAYS_UP {
             crashes + 1
         } else {
             0
         };
-        if crashes >= TRIALS
-            && let Some(previous) =
-                read(&root.join("previous")).filter(|previous| *previous != current)
+        let why = match over {
+            Over::Unproved => Some(format!(
+                "it was not welcomed by its controller, or no event of it was stored, within {} minutes",
+                proof.as_secs() / 60
+            )),
+            Over::Stopped | Over::Ended => (crashes >= TRIALS).then(|| {
+                format!(
+                    "it ended {crashes} times within {} s of its start",
+                    STAYS_UP.as_secs()
+                )
+            }),
+        };
+        if let Some(why) = why
+            && let Some(previous) = before(root, &current)
         {
-            // Written beside and renamed: a cut leaves one of the two names, never half of one.
-            let beside = root.join("current.new");
-            fs::write(&beside, &previous)?;
-            fs::rename(&beside, root.join("current"))?;
-            fs::remove_file(root.join("previous"))?;
-            crashes = 0;
+            go_back(root, &current, &previous, &why)?;
+        }
+        // Another version begins at once.
+        if read(&root.join("current")).as_ref() != Some(&current) {
+            continue;
         }
         let pause = Duration::from_millis(250 << crashes.min(8)).min(LONGEST_PAUSE);
         let until = Instant::now() + pause;
@@ -111,24 +203,122 @@ mod tests {
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
 
-    #[test]
-    fn a_version_that_does_not_stay_up_is_given_up_for_the_one_before() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
-        install(root, "1", "echo \"$@\" > \"${0%/*}/ran\"; exec sleep 60");
-        install(root, "2", "exit 1");
-        fs::write(root.join("current"), "2").unwrap();
-        fs::write(root.join("previous"), "1").unwrap();
+    /// Supervises until `seen`, then stops.
+    fn until(root: &Path, proof: Duration, seen: impl Fn() -> bool) {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopping, at) = (Arc::clone(&stop), root.to_owned());
-        let supervising = std::thread::spawn(move || supervise(&at, &stopping));
-        while !root.join("versions/1/ran").exists() {
+        let supervising = std::thread::spawn(move || supervise(&at, &stopping, proof));
+        while !seen() {
+            assert!(!supervising.is_finished(), "the launcher ended by itself");
             std::thread::yield_now();
         }
         stop.store(true, Ordering::SeqCst);
         supervising.join().unwrap().unwrap();
-        assert_eq!(fs::read_to_string(root.join("current")).unwrap(), "1");
-        assert!(!root.join("previous").exists());
+    }
+
+    fn is(root: &Path, name: &str, text: &str) -> bool {
+        fs::read_to_string(root.join(name)).is_ok_and(|found| found.trim() == text)
+    }
+
+    /// An old version that runs, and a new one on trial.
+    fn trial(new: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        install(root, "1", "echo \"$@\" > \"${0%/*}/ran\"; exec sleep 60");
+        install(root, "2", new);
+        fs::write(root.join("current"), "2").unwrap();
+        fs::write(root.join("previous"), "1").unwrap();
+        fs::write(root.join("mark"), "7").unwrap();
+        folder
+    }
+
+    const PROVES: &str = "printf 2 > \"${0%/*}/../../good\"; exec sleep 60";
+
+    #[test]
+    fn a_version_that_does_not_stay_up_is_given_up_for_the_one_before_and_it_is_said_why() {
+        let folder = trial("exit 1");
+        let root = folder.path();
+        until(root, PROOF, || root.join("versions/1/ran").exists());
+        assert!(is(root, "current", "1"));
+        assert!(!root.join("previous").exists() && !root.join("mark").exists());
+        let said = fs::read_to_string(root.join("given-up")).unwrap();
+        assert_eq!(
+            said.lines().collect::<Vec<_>>(),
+            ["2", "7", "it ended 3 times within 20 s of its start"]
+        );
+    }
+
+    #[test]
+    fn a_version_that_cannot_be_started_is_given_up_too() {
+        let folder = trial("");
+        let root = folder.path();
+        fs::remove_file(program(root, "2")).unwrap();
+        until(root, PROOF, || root.join("versions/1/ran").exists());
+        assert!(is(root, "current", "1") && root.join("given-up").exists());
+    }
+
+    #[test]
+    fn a_version_that_runs_and_proves_nothing_is_given_up_when_its_time_is_over() {
+        let folder = trial("exec sleep 60");
+        let root = folder.path();
+        until(root, Duration::ZERO, || {
+            root.join("versions/1/ran").exists()
+        });
+        assert!(is(root, "current", "1"));
+        let said = fs::read_to_string(root.join("given-up")).unwrap();
+        assert!(
+            said.contains("was not welcomed by its controller"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_version_that_proves_itself_is_kept() {
+        let folder = trial(PROVES);
+        let root = folder.path();
+        until(root, PROOF, || {
+            !root.join("good").exists() && !root.join("previous").exists()
+        });
+        assert!(is(root, "current", "2"));
+        for gone in ["mark", "given-up"] {
+            assert!(!root.join(gone).exists(), "{gone}");
+        }
+        // Whatever comes later is no trial: it is started again, and no other version comes back.
+        install(root, "2", "echo x >> \"${0%/*}/ends\"; exit 1");
+        until(root, Duration::ZERO, || {
+            fs::read_to_string(root.join("versions/2/ends"))
+                .is_ok_and(|ends| ends.lines().count() > 3)
+        });
+        assert!(is(root, "current", "2"));
+    }
+
+    #[test]
+    fn an_agent_that_has_another_version_put_in_its_place_is_followed_by_it() {
+        let folder = trial(PROVES);
+        let root = folder.path();
+        fs::write(root.join("current"), "1").unwrap();
+        fs::remove_file(root.join("previous")).unwrap();
+        install(
+            root,
+            "1",
+            "r=\"${0%/*}/../..\"; printf 1 > \"$r/previous\"; printf 2 > \"$r/current\"",
+        );
+        until(root, PROOF, || {
+            is(root, "current", "2") && !root.join("previous").exists()
+        });
+        assert!(!root.join("given-up").exists());
+    }
+
+    /// A switch that was cut off before the new version was named leaves this.
+    #[test]
+    fn a_trial_against_the_version_itself_is_none() {
+        let folder = trial("exit 1");
+        let root = folder.path();
+        fs::write(root.join("current"), "1").unwrap();
+        until(root, Duration::ZERO, || {
+            root.join("versions/1/ran").exists()
+        });
+        assert!(is(root, "current", "1") && !root.join("given-up").exists());
     }
 
     #[test]
@@ -136,6 +326,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("current"), "../../bin").unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        assert!(supervise(folder.path(), &stop).is_err());
+        assert!(supervise(folder.path(), &stop, PROOF).is_err());
     }
 }

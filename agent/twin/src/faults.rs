@@ -202,13 +202,17 @@ pub enum Fault {
     ToolsMissing,
     /// Windows does not let the agent restart it.
     RestartRefused,
+    /// A new version of Entrain's agent crashes at its start: its launcher goes back.
+    NewAgentCrashes,
+    /// Entrain's agent was not started by its launcher.
+    NoLauncher,
     /// Whatever asks for a restart asks again after it.
     RestartPendingAgain,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 99] = [
+    pub const ALL: [Self; 101] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -307,6 +311,8 @@ impl Fault {
         Self::SuffixUnverifiable,
         Self::ToolsMissing,
         Self::RestartRefused,
+        Self::NewAgentCrashes,
+        Self::NoLauncher,
         Self::RestartPendingAgain,
     ];
 }

@@ -5,14 +5,16 @@ mod scripts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use agent_core::op::{Log, Op, Outcome, Program, ProgramKind, RegistryValue, Service};
+use agent_core::op::{
+    GivenUp, Launcher, Log, Op, Outcome, Program, ProgramKind, RegistryValue, Service,
+};
 use agent_core::product;
 use agent_core::step::facts::join;
 use protocol::facts::ServiceState;
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::ArtifactRef;
 use protocol::step::{RestartBy, Step};
-use protocol::{Digest, DomainName, TenantId, Version};
+use protocol::{Digest, DomainName, Generation, TenantId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::directory::{self, Shared, View};
@@ -53,6 +55,12 @@ pub struct Twin {
     /// The modelled person was asked to restart Windows.
     #[serde(default)]
     asked_restart: bool,
+    /// Version of Entrain's agent on it.
+    #[serde(default)]
+    agent: Option<Version>,
+    /// The version that its launcher gave up.
+    #[serde(default)]
+    given_up: Option<GivenUp>,
     /// Rounds in which a cycle still runs when pending exports are counted.
     #[serde(default)]
     cycles: u32,
@@ -100,6 +108,8 @@ impl Twin {
             asked_staging: None,
             asked_removal: false,
             asked_restart: false,
+            agent: None,
+            given_up: None,
             forests: Vec::new(),
             cycles: 0,
             chosen: product::DEFAULT_GMSA.to_owned(),
@@ -264,6 +274,43 @@ impl Twin {
             self.profile.faults.insert(Fault::RebootPending);
         }
         (Outcome::Done, Duration::from_secs(180))
+    }
+
+    /// Version of Entrain's agent on it, where it was ever told.
+    #[must_use]
+    pub const fn agent(&self) -> Option<Version> {
+        self.agent
+    }
+
+    /// The agent that begins on it, where none was on it before.
+    pub const fn begin_agent(&mut self, version: Version) {
+        if self.agent.is_none() {
+            self.agent = Some(version);
+        }
+    }
+
+    fn launcher(&self) -> Outcome {
+        if self.has(Fault::NoLauncher) {
+            return Outcome::Failed("it was not started by entrain-launcher".to_owned());
+        }
+        Outcome::Launcher(Launcher {
+            running: self.agent.unwrap_or(Version::new(0, 0, 0, 0)),
+            on_trial: false,
+            given_up: self.given_up.clone(),
+        })
+    }
+
+    /// The launcher starts another version, and the trial takes its course.
+    fn switch_agent(&mut self, version: Version, mark: Generation) -> (Outcome, Duration) {
+        self.changes.push(format!("agent {version}"));
+        if self.has(Fault::NewAgentCrashes) {
+            let why = "it ended 3 times within 20 s of its start".to_owned();
+            self.given_up = Some(GivenUp { version, mark, why });
+        } else {
+            self.agent = Some(version);
+            self.given_up = None;
+        }
+        (Outcome::Done, Duration::from_secs(30))
     }
 
     /// Windows restarts: what was noted for it is gone.
@@ -523,6 +570,9 @@ impl Twin {
             Op::Registry { key, value } => (Outcome::Registry(self.read(key, value)), INSTANT),
             Op::RegistryKey { key } => (Outcome::Exists(self.key_exists(key)), INSTANT),
             Op::RestartServer => self.restart_windows(),
+            Op::Launcher => (self.launcher(), INSTANT),
+            Op::FetchRelease { .. } => (Outcome::Done, INSTANT),
+            Op::SwitchAgent { version, mark, .. } => self.switch_agent(*version, *mark),
             Op::RequireRestart => {
                 self.set(product::RESTART_KEY, "", RegistryValue::Number(1));
                 (Outcome::Done, INSTANT)

@@ -52,7 +52,7 @@ pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
             let work = rollout.work.get(target)?;
             (!matches!(
                 rollout.plan.kind,
-                Kind::Preflight | Kind::Discover | Kind::Support
+                Kind::Preflight | Kind::Discover | Kind::Support | Kind::Agents
             ))
             .then_some((id, rollout, work))
         });

@@ -3,10 +3,10 @@
 
 use protocol::event::Section;
 use protocol::key::PublicKey;
-use protocol::signed::{ArtifactRef, Phase};
+use protocol::signed::{ArtifactRef, Phase, ReleaseFile};
 use protocol::{
     Attempt, BundleId, Digest, Epoch, EventIndex, Fingerprint, Generation, PlanId, RolloutId,
-    StepIndex, TargetId, Timestamp,
+    StepIndex, TargetId, Timestamp, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +104,13 @@ pub enum Record {
         /// True for a model of a server.
         simulated: bool,
     },
+    /// An agent that came is of another version than was known of it.
+    AgentSeen {
+        /// Its server.
+        target: TargetId,
+        /// What it says that it is.
+        version: String,
+    },
     /// A certificate was issued.
     CertificateIssued {
         /// For whom.
@@ -148,6 +155,17 @@ pub enum Record {
         source: String,
         /// Who accepted the vendor's terms.
         terms_accepted_by: String,
+    },
+    /// A release of the agent was taken into the artifact store, with its programs.
+    ReleaseAdded {
+        /// Its version.
+        version: Version,
+        /// Its envelope, as JSON text: signed by the publisher that the trust root names.
+        release: String,
+        /// Its programs, as it names them.
+        files: Vec<ReleaseFile>,
+        /// Who added it.
+        by: String,
     },
     /// A plan was stored.
     PlanStored {

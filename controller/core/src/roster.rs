@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::key::PublicKey;
-use protocol::signed::ArtifactRef;
+use protocol::signed::{ArtifactRef, ReleaseFile};
 use protocol::wire::latest::Head;
-use protocol::{Digest, Epoch, EventIndex, Fingerprint, TargetId, Timestamp, chain};
+use protocol::{Digest, Epoch, EventIndex, Fingerprint, TargetId, Timestamp, Version, chain};
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::Artifacts;
@@ -26,6 +26,9 @@ pub struct Agent {
     pub simulated: bool,
     /// Who approved.
     pub by: String,
+    /// Version of the agent, as it said when it last came with another one.
+    #[serde(default)]
+    pub version: Option<String>,
 }
 
 /// A server that asked to join and waits.
@@ -75,6 +78,19 @@ pub struct Artifact {
     pub added: Timestamp,
 }
 
+/// A release of the agent, with its programs in the artifact store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Its envelope, as JSON text.
+    pub envelope: String,
+    /// Its programs.
+    pub files: Vec<ReleaseFile>,
+    /// Who added it.
+    pub by: String,
+    /// When.
+    pub added: Timestamp,
+}
+
 /// What becomes of an ask to join.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
@@ -103,6 +119,7 @@ pub struct Roster {
     revoked: BTreeSet<Fingerprint>,
     replaceable: BTreeSet<TargetId>,
     artifacts: BTreeMap<Digest, Artifact>,
+    releases: BTreeMap<Version, Release>,
 }
 
 impl Roster {
@@ -122,6 +139,19 @@ impl Roster {
     #[must_use]
     pub const fn artifacts(&self) -> &BTreeMap<Digest, Artifact> {
         &self.artifacts
+    }
+
+    /// Releases of the agent, oldest first.
+    #[must_use]
+    pub const fn releases(&self) -> &BTreeMap<Version, Release> {
+        &self.releases
+    }
+
+    /// The program of a release with that digest.
+    #[must_use]
+    pub fn program(&self, sha256: &Digest) -> Option<&ReleaseFile> {
+        let mut files = self.releases.values().flat_map(|release| &release.files);
+        files.find(|file| file.sha256 == *sha256)
     }
 
     /// Tells whether a key was revoked.
@@ -290,8 +320,14 @@ impl Roster {
                     enrolled: now,
                     simulated: *simulated,
                     by: by.clone(),
+                    version: None,
                 };
                 self.agents.insert(target.clone(), agent);
+            }
+            Record::AgentSeen { target, version } => {
+                if let Some(agent) = self.agents.get_mut(target) {
+                    agent.version = Some(version.clone());
+                }
             }
             Record::AgentRevoked { target, key, .. } => {
                 self.revoked.insert(*key);
@@ -325,6 +361,20 @@ impl Roster {
                     added: now,
                 };
                 self.artifacts.insert(artifact.sha256, entry);
+            }
+            Record::ReleaseAdded {
+                version,
+                release,
+                files,
+                by,
+            } => {
+                let entry = Release {
+                    envelope: release.clone(),
+                    files: files.clone(),
+                    by: by.clone(),
+                    added: now,
+                };
+                self.releases.insert(*version, entry);
             }
             Record::TargetEvent {
                 target,

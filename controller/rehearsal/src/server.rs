@@ -121,10 +121,7 @@ impl Server {
     }
 
     fn host() -> Host {
-        Host {
-            simulated: true,
-            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        }
+        Host::model(env!("CARGO_PKG_VERSION"))
     }
 
     /// Whether its product serves just now: it runs, and nothing is done to it.

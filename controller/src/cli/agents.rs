@@ -27,12 +27,16 @@ pub(super) async fn agents(
                 vec![
                     agent.target.to_string(),
                     here.to_owned(),
+                    agent.version.clone().unwrap_or_else(|| "-".to_owned()),
                     agent.key[..16].to_owned(),
                     agent.facts.clone(),
                 ]
             };
             let rows: Vec<Vec<String>> = agents.agents.iter().map(row).collect();
-            output::print(&table(&["TARGET", "SESSION", "KEY", "FACTS"], &rows));
+            output::print(&table(
+                &["TARGET", "SESSION", "AGENT", "KEY", "FACTS"],
+                &rows,
+            ));
             for (target, waiting) in agents.pending {
                 output::print(&format!(
                     "{target} waits for approval, key {} ({}): entrain agents approve {target} KEY",

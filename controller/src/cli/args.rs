@@ -91,6 +91,10 @@ pub(crate) enum Verb {
         /// File for the root key, encrypted, outside the state folder: keep it offline.
         #[arg(long)]
         root_key: PathBuf,
+        /// Public key of whoever signs releases of the agent, as `entrain release key` writes it. Without one no agent is ever
+        /// upgraded by this controller.
+        #[arg(long)]
+        publisher: Option<PathBuf>,
         /// Reads the passphrase from standard input's first line in place of asking.
         #[arg(long)]
         passphrase_stdin: bool,
@@ -116,6 +120,9 @@ pub(crate) enum Verb {
         /// Verify what is there; change nothing.
         #[arg(long)]
         verify: bool,
+        /// Upgrade Entrain's own agents to the newest release; the products are not touched.
+        #[arg(long, conflicts_with = "verify")]
+        agents: bool,
         #[command(flatten)]
         json: Json,
     },
@@ -372,6 +379,11 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         act: ArtifactAct,
     },
+    /// Releases of Entrain's own agent.
+    Release {
+        #[command(subcommand)]
+        act: ReleaseAct,
+    },
     /// The record.
     Audit {
         #[command(subcommand)]
@@ -523,6 +535,70 @@ pub(crate) enum ArtifactAct {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReleaseAct {
+    /// Makes the key that signs releases. Needs no controller, and belongs on another machine than one.
+    ///
+    /// Example: entrain release key --key publisher.pem --public publisher.pub
+    Key {
+        /// File for the private key, encrypted.
+        #[arg(long)]
+        key: PathBuf,
+        /// File for the public key, which `init` takes.
+        #[arg(long)]
+        public: PathBuf,
+        /// Reads the passphrase from standard input's first line in place of asking.
+        #[arg(long)]
+        passphrase_stdin: bool,
+    },
+    /// Signs a release: which bytes a version is on which platform. Needs no controller.
+    ///
+    /// Example: entrain release sign --version 0.2.0 --program windows-x86_64=entrain-agent.exe --key publisher.pem --out 0.2.0.release
+    Sign {
+        /// Version of the agent, as the program says it itself.
+        #[arg(long)]
+        version: Version,
+        /// A program with its platform, as PLATFORM=FILE; may be given several times.
+        #[arg(long, required = true, value_parser = program)]
+        program: Vec<(String, PathBuf)>,
+        /// The publisher's key.
+        #[arg(long)]
+        key: PathBuf,
+        /// File for the release.
+        #[arg(long)]
+        out: PathBuf,
+        /// Reads the passphrase from standard input's first line in place of asking.
+        #[arg(long)]
+        passphrase_stdin: bool,
+    },
+    /// Takes a signed release in, with its programs.
+    ///
+    /// Example: entrain release add 0.2.0.release entrain-agent.exe
+    Add {
+        /// The release.
+        release: PathBuf,
+        /// Its programs, in any order.
+        #[arg(required = true)]
+        programs: Vec<PathBuf>,
+    },
+    /// Lists what was taken in.
+    List {
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+fn program(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((platform, file)) if !platform.is_empty() && !file.is_empty() => {
+            Ok((platform.to_owned(), PathBuf::from(file)))
+        }
+        Some(_) | None => {
+            Err("give PLATFORM=FILE, such as windows-x86_64=entrain-agent.exe".to_owned())
+        }
+    }
+}
+
 fn product(text: &str) -> Result<Product, String> {
     serde_json::from_value(serde_json::Value::String(text.to_owned()))
         .map_err(|error| error.to_string())
@@ -602,6 +678,7 @@ mod tests {
         "agents",
         "agents list",
         "artifact list",
+        "release list",
         "audit verify",
         "check",
         "demo",
@@ -628,6 +705,9 @@ mod tests {
         "agents revoke",
         "apply",
         "artifact add",
+        "release add",
+        "release key",
+        "release sign",
         "audit export",
         "backup",
         "freeze",

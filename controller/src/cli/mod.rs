@@ -10,6 +10,7 @@ mod log;
 mod output;
 mod people;
 mod readiness;
+mod releases;
 mod rollouts;
 mod secret;
 mod status;

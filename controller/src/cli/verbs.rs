@@ -18,13 +18,14 @@ use crate::cli::artifacts::artifact;
 use crate::cli::documents::{ask, asking, check, handover, plan, swap};
 use crate::cli::log::{logs, record};
 use crate::cli::people::{secrets, tasks};
+use crate::cli::releases::release;
 use crate::cli::rollouts::{code, ended, newest, order};
 use crate::cli::status::{doctor, drift, explain, status, versions};
 use crate::cli::tenant::tenant;
 use crate::cli::{Show, discover, exit, follow, output, readiness, support};
 use crate::http::client::Client;
 use crate::http::types::{Applied, ApplyAsk, BackupAsk, Done, FreezeAsk, RehearseAsk, Rehearsed};
-use crate::{app, backup, demo};
+use crate::{app, backup, demo, keys};
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     let state = arguments.state;
@@ -34,6 +35,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             address,
             listen,
             root_key,
+            publisher,
             passphrase_stdin,
             simulated,
         } => {
@@ -42,14 +44,24 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             } else {
                 ControllerKind::Real
             };
-            let passphrase = passphrase(passphrase_stdin)?;
+            let publisher = publisher.map(|file| keys::read_public(&file)).transpose()?;
+            let passphrase = new_passphrase(passphrase_stdin, "the root key")?;
             let settings = Settings {
                 kind,
                 address,
                 listen,
                 certificate_seconds: None,
             };
-            let root = authority::init(&state, &settings, &root_key, &passphrase, crate::now())?;
+            let root = authority::init(
+                &state,
+                &settings,
+                &authority::RootKeys {
+                    root_key: &root_key,
+                    passphrase: &passphrase,
+                    publisher,
+                },
+                crate::now(),
+            )?;
             output::print(&format!(
                 "initialized {} ({})\ntrust root  {root}\nroot key    {}: take it offline now; `serve` never needs it",
                 state.display(),
@@ -64,10 +76,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         Verb::Plan {
             documents,
             verify,
+            agents,
             json,
         } => {
             let purpose = if verify {
                 Purpose::Verify
+            } else if agents {
+                Purpose::Agents
             } else {
                 Purpose::Install
             };
@@ -230,6 +245,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         Verb::Token { act } => token(&client, act).await,
         Verb::Agents { act, json } => agents(&client, act, json).await,
         Verb::Artifact { act } => artifact(&client, act).await,
+        Verb::Release { act } => release(&client, act).await,
         Verb::Audit { act } => record(&client, act).await,
         Verb::Logs { from, json } => logs(&client, from, json.json).await,
         Verb::Backup { folder } => {
@@ -264,16 +280,27 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     }
 }
 
-fn passphrase(from_stdin: bool) -> anyhow::Result<String> {
+/// The passphrase of a key that is there.
+pub(super) fn passphrase_of(from_stdin: bool, key: &str) -> anyhow::Result<String> {
     if from_stdin {
         let line = std::io::stdin().lock().lines().next().transpose()?;
         return line
             .filter(|line| !line.is_empty())
             .context("standard input has no passphrase");
     }
-    let first = rpassword::prompt_password("passphrase for the root key: ")?;
+    Ok(rpassword::prompt_password(format!(
+        "passphrase for {key}: "
+    ))?)
+}
+
+/// A passphrase for a new key: typed twice, unless a program gives it.
+pub(super) fn new_passphrase(from_stdin: bool, key: &str) -> anyhow::Result<String> {
+    let first = passphrase_of(from_stdin, key)?;
+    if from_stdin {
+        return Ok(first);
+    }
     if first.is_empty() {
-        bail!("an empty passphrase would leave the root key open");
+        bail!("an empty passphrase would leave {key} open");
     }
     if first != rpassword::prompt_password("once more: ")? {
         bail!("the two differ; nothing was made");

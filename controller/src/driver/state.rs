@@ -12,7 +12,7 @@ use controller_core::plan::{Kind, Plan};
 use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
 use protocol::event::Section;
-use protocol::signed::ArtifactRef;
+use protocol::limits;
 use protocol::wire::latest::{ControlDown, Hello};
 use protocol::{
     Attempt, BundleId, Digest, Epoch, EventIndex, Generation, PlanId, RolloutId, StepIndex,
@@ -410,6 +410,13 @@ impl Core {
     /// Notes an agent with a session: at once where all that it has journaled is here, and else when that has come.
     /// Gives the bundle that is to be offered again.
     pub fn arrived(&mut self, batch: &mut Batch, hello: &Hello) -> Option<BundleId> {
+        let known = self.roster.agents().get(&hello.target);
+        let said = hello.agent_version.chars();
+        let version: String = said.take(limits::MAX_VERSION_CHARS).collect();
+        if known.is_some_and(|agent| agent.version.as_ref() != Some(&version)) {
+            let target = hello.target.clone();
+            self.record(batch, Record::AgentSeen { target, version });
+        }
         let stored = self.roster.agents().get(&hello.target);
         if stored.is_some_and(|agent| agent.head.index >= hello.head.index) {
             return self.here(batch, &hello.target, hello.generation);
@@ -739,12 +746,12 @@ impl Core {
         Ok(())
     }
 
-    /// The artifact with that digest, if it was accepted.
+    /// The size in bytes of an accepted file with that digest: an installer, or a program of a release.
     #[must_use]
-    pub fn artifact(&self, sha256: &Digest) -> Option<ArtifactRef> {
-        self.roster
-            .artifacts()
-            .get(sha256)
-            .map(|artifact| artifact.artifact.clone())
+    pub fn stored_size(&self, sha256: &Digest) -> Option<u64> {
+        let installer = self.roster.artifacts().get(sha256);
+        installer
+            .map(|artifact| artifact.artifact.size)
+            .or_else(|| self.roster.program(sha256).map(|file| file.size))
     }
 }

@@ -126,6 +126,7 @@ pub(super) async fn plan(
             policy: &read.policy,
             known: core.fleet.known(),
             artifacts: &artifacts,
+            roster: Some(&core.roster),
             beyond: core.fleet.beyond(),
             purpose: ask.purpose,
             only: &ask.only,

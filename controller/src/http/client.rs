@@ -125,20 +125,41 @@ impl Client {
     /// # Errors
     /// When the file cannot be read, there is no controller, or it says no.
     pub async fn upload<T: DeserializeOwned>(&self, path: &str, file: &Path) -> anyhow::Result<T> {
-        let mut file = tokio::fs::File::open(file)
+        self.upload_all(path, Vec::new(), vec![file.to_owned()])
             .await
-            .with_context(|| format!("could not read {}", file.display()))?;
+    }
+
+    /// Sends bytes, and files behind them.
+    ///
+    /// # Errors
+    /// When a file cannot be read, there is no controller, or it says no.
+    pub async fn upload_all<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        head: Vec<u8>,
+        files: Vec<PathBuf>,
+    ) -> anyhow::Result<T> {
+        let mut opened = Vec::new();
+        for file in files {
+            let reading = || format!("could not read {}", file.display());
+            opened.push(tokio::fs::File::open(&file).await.with_context(reading)?);
+        }
         let (sender, receiver) = mpsc::channel::<std::io::Result<Frame<Bytes>>>(4);
         let reading = tokio::spawn(async move {
+            if !head.is_empty() && sender.send(Ok(Frame::data(head.into()))).await.is_err() {
+                return;
+            }
             let mut buffer = vec![0; 256 * 1024];
-            loop {
-                let frame = match file.read(&mut buffer).await {
-                    Ok(0) => return,
-                    Ok(count) => Ok(Frame::data(Bytes::copy_from_slice(&buffer[..count]))),
-                    Err(error) => Err(error),
-                };
-                if sender.send(frame).await.is_err() {
-                    return;
+            for mut file in opened {
+                loop {
+                    let frame = match file.read(&mut buffer).await {
+                        Ok(0) => break,
+                        Ok(count) => Ok(Frame::data(Bytes::copy_from_slice(&buffer[..count]))),
+                        Err(error) => Err(error),
+                    };
+                    if sender.send(frame).await.is_err() {
+                        return;
+                    }
                 }
             }
         });

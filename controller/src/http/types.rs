@@ -13,7 +13,7 @@ use controller_core::versions::{Day, VersionRow};
 use protocol::enroll::JoinFile;
 use protocol::event::{Event, Freeze};
 use protocol::secret::{Sealed, SecretKind};
-use protocol::{DomainName, PlanId, RolloutId, TargetId, Timestamp};
+use protocol::{DomainName, PlanId, RolloutId, TargetId, Timestamp, Version};
 use rehearsal::Rehearsal;
 use serde::{Deserialize, Serialize};
 
@@ -212,6 +212,9 @@ pub struct AgentRow {
     pub connected: bool,
     /// Events of it that are stored.
     pub events: u64,
+    /// Version of the agent, as it says itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Its facts in a sentence.
     pub facts: String,
     /// A model of a server.
@@ -308,6 +311,26 @@ pub struct SecretGiven {
 pub struct Artifacts {
     /// All, oldest first.
     pub artifacts: Vec<Artifact>,
+}
+
+/// A release of the agent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReleaseRow {
+    /// Its version.
+    pub version: Version,
+    /// Platforms that it has programs for.
+    pub platforms: Vec<String>,
+    /// Who added it.
+    pub by: String,
+    /// When.
+    pub added: Timestamp,
+}
+
+/// Releases of the agent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Releases {
+    /// All, by version.
+    pub releases: Vec<ReleaseRow>,
 }
 
 /// An answer that says only that it is done.

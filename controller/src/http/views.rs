@@ -278,6 +278,7 @@ pub(super) async fn agents(State(api): State<Api>) -> Answer<Agents> {
             by: agent.by.clone(),
             connected: core.live.connected.contains(target),
             events: agent.head.index.0,
+            version: agent.version.clone(),
             facts: describe(core, target),
             simulated: agent.simulated,
             frozen: core.fleet.frozen().get(target).cloned(),

@@ -549,11 +549,11 @@ async fn artifact(
 ) -> Result<(), LinkError> {
     let known = gateway
         .hub
-        .read(move |core, _| core.artifact(&ask.sha256))
+        .read(move |core, _| core.stored_size(&ask.sha256))
         .await
         .ok()
         .flatten();
-    let Some(artifact) = known else {
+    let Some(size) = known else {
         return send
             .send(&ArtifactAnswer::Refused(
                 "there is no such artifact".to_owned(),
@@ -572,12 +572,12 @@ async fn artifact(
         Ok::<_, std::io::Error>((file, length.saturating_sub(from)))
     };
     let whole = match ask.part {
-        ArtifactPart::Chunks => ChunkList::count_for(artifact.size) * 32,
-        ArtifactPart::From(_) => artifact.size,
+        ArtifactPart::Chunks => ChunkList::count_for(size) * 32,
+        ArtifactPart::From(_) => size,
     };
     let (mut file, length) = match opened.await {
         Ok((_, length)) if from + length != whole => {
-            tracing::error!(artifact = %artifact.sha256.short(), bytes = from + length, wanted = whole, "an artifact in the store is damaged; add it again");
+            tracing::error!(artifact = %ask.sha256.short(), bytes = from + length, wanted = whole, "an artifact in the store is damaged; add it again");
             return send
                 .send(&ArtifactAnswer::Refused(format!(
                     "its copy in the artifact store is damaged: {} of {whole} bytes; add it again",
@@ -587,7 +587,7 @@ async fn artifact(
         }
         Ok(opened) => opened,
         Err(error) => {
-            tracing::error!(artifact = %artifact.sha256.short(), %error, "an artifact cannot be read");
+            tracing::error!(artifact = %ask.sha256.short(), %error, "an artifact cannot be read");
             return send
                 .send(&ArtifactAnswer::Refused(
                     "the artifact cannot be read".to_owned(),

@@ -6,6 +6,7 @@ mod checkpoint;
 mod envelope;
 mod manifest;
 mod receipt;
+mod release;
 mod root;
 mod verify;
 
@@ -14,5 +15,6 @@ pub use checkpoint::Checkpoint;
 pub use envelope::{BadEnvelope, Envelope, Signature, pre_authentication_encoding};
 pub use manifest::{ApprovalProof, ArtifactKind, ArtifactRef, Assumed, Manifest, Phase, work_leaf};
 pub use receipt::{Ending, Receipt, StepEnding, StepRecord};
+pub use release::{AgentRelease, ReleaseFile};
 pub use root::{ControllerKind, Role, RoleKeys, TrustRoot};
 pub use verify::{Document, Refused, Verified, sign, verify, verify_root_update};

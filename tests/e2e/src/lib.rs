@@ -25,6 +25,9 @@ pub const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
 /// The secret that is given: it must be found nowhere afterwards.
 pub const SECRET: &str = "correct-horse-battery-staple";
 
+/// Stands for the publisher's public key, which is made with the world.
+const PUBLISHER: &str = "the publisher";
+
 use crate::relay::{Faults, Relay};
 
 /// A program of this workspace, beside the tests' own.
@@ -183,6 +186,15 @@ impl World {
         Self::make(&[], None, &[])
     }
 
+    /// A simulated controller that knows a publisher of agents.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn with_publisher() -> Self {
+        Self::make(&[], None, &["--simulated", "--publisher", PUBLISHER])
+    }
+
     /// A simulated controller whose agents reach it by a link with such faults.
     ///
     /// # Panics
@@ -216,6 +228,14 @@ impl World {
         let address = format!("127.0.0.1:{dialled}");
         let root = world.path("root.pem");
         let root = root.to_str().expect("a path");
+        let kind: Vec<String> = kind
+            .iter()
+            .map(|word| match *word {
+                PUBLISHER => world.publisher("publisher"),
+                word => word.to_owned(),
+            })
+            .collect();
+        let kind: Vec<&str> = kind.iter().map(String::as_str).collect();
         let init = [
             "init",
             "--address",
@@ -226,10 +246,68 @@ impl World {
             root,
             "--passphrase-stdin",
         ];
-        let made = world.entrain_with(&[&init, kind].concat(), b"passphrase\n");
+        let made = world.entrain_with(&[&init, kind.as_slice()].concat(), b"passphrase\n");
         assert!(made.status.success(), "{}", text(&made));
         world.start_controller();
         world
+    }
+
+    /// Makes a publisher's key of that name, and gives the file of its public half.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn publisher(&self, name: &str) -> String {
+        let (key, public) = (
+            self.path(&format!("{name}.pem")),
+            self.path(&format!("{name}.pub")),
+        );
+        let (key, public) = (
+            key.to_str().expect("a path"),
+            public.to_str().expect("a path"),
+        );
+        let key = [
+            "release",
+            "key",
+            "--key",
+            key,
+            "--public",
+            public,
+            "--passphrase-stdin",
+        ];
+        let made = self.entrain_with(&key, b"publisher's passphrase\n");
+        assert!(made.status.success(), "{}", text(&made));
+        public.to_owned()
+    }
+
+    /// Has that publisher sign a program for this platform as a release, and brings it to the controller.
+    ///
+    /// # Panics
+    /// When it cannot be signed.
+    #[must_use]
+    pub fn release(&self, publisher: &str, version: &str, program: &Path) -> Output {
+        let key = self.path(&format!("{publisher}.pem"));
+        let out = self.path(&format!("{publisher}-{version}.release"));
+        let (key, out) = (key.to_str().expect("a path"), out.to_str().expect("a path"));
+        let platform = protocol::signed::AgentRelease::this_platform();
+        let file = program.to_str().expect("a path");
+        let named = format!("{platform}={file}");
+        let sign = [
+            "release",
+            "sign",
+            "--version",
+            version,
+            "--program",
+            &named,
+            "--key",
+            key,
+            "--out",
+            out,
+            "--passphrase-stdin",
+        ];
+        let signed = self.entrain_with(&sign, b"publisher's passphrase\n");
+        assert!(signed.status.success(), "{}", text(&signed));
+        self.entrain(&["release", "add", out, file])
     }
 
     /// A path in the world's folder.

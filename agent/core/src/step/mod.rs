@@ -17,6 +17,7 @@ mod report;
 mod restart;
 mod rights;
 mod support;
+mod upgrade;
 
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ pub fn perform(step: &Step, cx: &mut Cx<'_>) -> Flow<Complete> {
         Step::CollectSupport(support) => support::collect(support, cx),
         Step::Preflight(preflight) => preflight::check(preflight, cx),
         Step::RestartServer(step) => restart::restart(step, cx),
+        Step::UpgradeAgent(step) => upgrade::upgrade(step, cx),
         Step::InstallProvisioningAgent(install) => provisioning_agent::install(install, cx),
         Step::SetProvisioningAgentOptions(set) => options::set(set, cx),
         Step::RegisterProvisioningAgent(register) => provisioning_agent::register(register, cx),

@@ -5,6 +5,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use agent_core::op::{Op, Outcome};
 use agent_core::procedure::Host;
@@ -83,6 +84,21 @@ pub(crate) fn manifest_on(essence: Option<Digest>, steps: Vec<Step>) -> (Vec<u8>
     )
 }
 
+/// Who signs the agent's releases in these tests.
+pub(crate) static PUBLISHER: LazyLock<SigningKey> = LazyLock::new(SigningKey::generate);
+
+/// A model whose agent that publisher may upgrade.
+pub(crate) fn host() -> Host {
+    let publisher = RoleKeys {
+        keys: vec![PUBLISHER.public()],
+        threshold: 1,
+    };
+    Host {
+        publisher,
+        ..Host::model("0")
+    }
+}
+
 /// Drives a run on a twin. Before the action with number `cut` the agent dies and comes back with nothing but its journal.
 pub(crate) fn drive(
     steps: Vec<Step>,
@@ -125,10 +141,6 @@ pub(crate) fn drive_bundle(
     instead: impl Fn(&Op, Outcome) -> Outcome,
 ) -> (Conclusion, Vec<Event>, usize) {
     let verified = || -> Verified<Manifest> { verify(&bytes, &role).unwrap() };
-    let host = || Host {
-        simulated: true,
-        agent_version: "0".to_owned(),
-    };
     let mut journal: Vec<Event> = Vec::new();
     let mut secrets: BTreeMap<SecretKind, Secret> = BTreeMap::new();
     let mut run = Run::new(verified(), host(), &[], NOW);

@@ -10,4 +10,5 @@ mod removal;
 mod restart;
 mod run;
 mod switch;
+mod upgrade;
 mod verified;

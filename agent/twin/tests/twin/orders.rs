@@ -153,10 +153,7 @@ impl Story {
 }
 
 fn host() -> Host {
-    Host {
-        simulated: true,
-        agent_version: "0".to_owned(),
-    }
+    Host::model("0")
 }
 
 const OLD: Version = Version::new(1, 1, 1373, 0);

@@ -51,10 +51,7 @@ fn drive(
     twin: &mut Twin,
     mut procedure: impl FnMut(&mut Cx<'_>) -> Flow<Complete>,
 ) -> (Next, Vec<Finding>, Vec<String>) {
-    let host = Host {
-        simulated: true,
-        agent_version: "0".to_owned(),
-    };
+    let host = Host::model("0");
     let (mut noted, mut tasks) = (Vec::new(), Vec::new());
     let mut run = Procedure::new(false);
     for _ in 0..2000 {
@@ -309,6 +306,9 @@ fn no_fault_is_without_a_test() {
         Fault::ReplicationSlow,
         Fault::UpgradeActivates,
         Fault::RestartRefused,
+        // Upgrades of the agent meet these (`upgrade.rs`).
+        Fault::NewAgentCrashes,
+        Fault::NoLauncher,
         Fault::RestartPendingAgain,
         Fault::BundleCacheMissing,
         Fault::BundleLeavesPackages,

@@ -230,10 +230,7 @@ fn who_serves_by_the_time_that_leave_comes_asks_for_an_outage() {
 fn an_abort_ends_the_wait_for_a_person() {
     let (bytes, role) = manifest(by(RestartBy::Person(text())));
     let verified: Verified<Manifest> = verify(&bytes, &role).unwrap();
-    let host = Host {
-        simulated: true,
-        agent_version: "0".to_owned(),
-    };
+    let host = Host::model("0");
     let mut server = server(&[Fault::RebootPending]);
     server.asked(&by(RestartBy::Agent)[0]);
     let mut run = Run::new(verified, host, &[], NOW);

@@ -54,6 +54,8 @@ impl Fleet {
             | Record::JoinApproved { .. }
             | Record::CertificateIssued { .. }
             | Record::ArtifactAdded { .. }
+            | Record::ReleaseAdded { .. }
+            | Record::AgentSeen { .. }
             | Record::PlanStored { .. } => {}
             Record::Attested {
                 target,

@@ -17,8 +17,10 @@ use crate::policy::{Policy, Selector};
 use crate::recipe::discover::Askers;
 use crate::recipe::restart::Rule;
 use crate::recipe::{
-    Answer, Artifacts, PhaseWork, cloud_sync, connect, connect_removal, discover, removal, support,
+    Answer, Artifacts, PhaseWork, agent, cloud_sync, connect, connect_removal, discover, removal,
+    support,
 };
+use crate::roster::Roster;
 use crate::tenant::{Suffix, Tenants};
 use crate::topology::{Change, ConnectEntry, Service, Tenant, Topology};
 
@@ -36,6 +38,8 @@ pub enum Purpose {
     Discover,
     /// Collect logs for whoever supports the products, and change nothing.
     Support,
+    /// Upgrade Entrain's own agents.
+    Agents,
 }
 
 /// Everything that a plan reads.
@@ -49,6 +53,8 @@ pub struct Inputs<'a> {
     pub known: &'a Fleetwide,
     /// Newest artifacts.
     pub artifacts: &'a Artifacts,
+    /// Agents and their releases: what a plan that upgrades them reads.
+    pub roster: Option<&'a Roster>,
     /// What tenants and directories showed when they were last asked.
     pub beyond: &'a Beyond,
     /// What for.
@@ -74,6 +80,7 @@ impl<'a> Inputs<'a> {
             policy,
             known,
             artifacts,
+            roster: None,
             beyond: Beyond::NOTHING,
             purpose,
             only: const { &BTreeSet::new() },
@@ -112,7 +119,11 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     // Nobody asks for servers unless that is what the plan is for.
     let askers = match purpose {
         Purpose::Discover => discover::askers(topology, known),
-        Purpose::Install | Purpose::Verify | Purpose::Preflight | Purpose::Support => Askers::new(),
+        Purpose::Install
+        | Purpose::Verify
+        | Purpose::Preflight
+        | Purpose::Support
+        | Purpose::Agents => Askers::new(),
     };
     agents(inputs, &askers, &mut targets, &mut members);
     connects(
@@ -129,6 +140,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         Purpose::Preflight => Kind::Preflight,
         Purpose::Discover => Kind::Discover,
         Purpose::Support => Kind::Support,
+        Purpose::Agents => Kind::Agents,
     };
     let waves = waves(policy, &targets, &members);
     let with_work: usize = waves.iter().map(Vec::len).sum();
@@ -146,16 +158,20 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         .collect();
     let irreversible = match kind {
         Kind::Install => irreversible(topology, &served, known, &inputs.beyond.tenants, &targets),
-        Kind::Verify | Kind::Preflight | Kind::Discover | Kind::Support | Kind::Switch => {
-            Vec::new()
-        }
+        Kind::Verify
+        | Kind::Preflight
+        | Kind::Discover
+        | Kind::Support
+        | Kind::Switch
+        | Kind::Agents => Vec::new(),
     };
     let sites = match kind {
-        Kind::Install => policy.site_rules(topology),
+        Kind::Install | Kind::Agents => policy.site_rules(topology),
         Kind::Verify | Kind::Preflight | Kind::Discover | Kind::Support | Kind::Switch => {
             BTreeMap::new()
         }
     };
+    let changes = matches!(kind, Kind::Install | Kind::Agents);
     let change_required = topology
         .tenants
         .values()
@@ -175,7 +191,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
             canary: policy.canary,
         },
         need: policy.need,
-        change_required: change_required && kind == Kind::Install,
+        change_required: change_required && changes,
         targets,
         alarms,
         warnings,
@@ -304,10 +320,12 @@ fn agents(
                 (None, ..) => Answer::Nothing(
                     "held: not enrolled; bring the agent onto it with a join file".to_owned(),
                 ),
+                _ if !inputs.is_about(host) => Answer::Nothing(NOT_ASKED.to_owned()),
+                // Whatever is on the server, and whether it could be read.
+                (Some(_), _, Purpose::Agents) => agent::answer(inputs.roster, host),
                 (Some(_), None, _) => {
                     Answer::Nothing("held: it has never reported its facts".to_owned())
                 }
-                _ if !inputs.is_about(host) => Answer::Nothing(NOT_ASKED.to_owned()),
                 (Some(_), Some(_), Purpose::Discover) => discover::answer(askers, host),
                 (Some(_), Some(facts), Purpose::Support) => support::answer(tenant, facts),
                 (Some(_), Some(facts), Purpose::Install) if leaves => {
@@ -358,6 +376,7 @@ fn agents(
                 domains,
                 answer,
             );
+            part.assume(purpose);
             part.site = group.site.as_ref().map(|site| site.value.clone());
             part.soak(inputs.policy.soak.seconds(Product::ProvisioningAgent));
             // Who adds to those that serve goes before who is taken out of service for its upgrade: that may need them (G2).
@@ -433,10 +452,11 @@ fn connects(
                 (None, ..) => Answer::Nothing(
                     "held: not enrolled; bring the agent onto it with a join file".to_owned(),
                 ),
+                _ if !inputs.is_about(server) => Answer::Nothing(NOT_ASKED.to_owned()),
+                (Some(_), _, Purpose::Agents) => agent::answer(inputs.roster, server),
                 (Some(_), None, _) => {
                     Answer::Nothing("held: it has never reported its facts".to_owned())
                 }
-                _ if !inputs.is_about(server) => Answer::Nothing(NOT_ASKED.to_owned()),
                 (Some(_), Some(_), Purpose::Discover) => discover::answer(askers, server),
                 (Some(_), Some(_), Purpose::Support) => Answer::Nothing(
                     "no way to collect Connect's logs is documented: look into %ProgramData%\\AADConnect on the server".to_owned(),
@@ -477,6 +497,7 @@ fn connects(
             };
             let lane = format!("connect.{name}");
             let mut part = part(tenant.id.clone(), known, lane.clone(), Vec::new(), answer);
+            part.assume(purpose);
             part.site = entry.site.as_ref().map(|site| site.value.clone());
             part.soak(inputs.policy.soak.seconds(Product::Connect));
             targets.insert(server.clone(), part);

@@ -36,13 +36,15 @@ pub enum Kind {
     Support,
     /// Make another Connect server of a tenant the active one.
     Switch,
+    /// Upgrade Entrain's own agents.
+    Agents,
 }
 
 impl Kind {
     /// Whether anything is changed.
     #[must_use]
     pub const fn changes(self) -> bool {
-        matches!(self, Self::Install | Self::Switch)
+        matches!(self, Self::Install | Self::Switch | Self::Agents)
     }
 }
 
@@ -96,6 +98,13 @@ const fn is_zero(number: &u32) -> bool {
 }
 
 impl TargetPlan {
+    /// Leaves out what its work does not rest on: an agent is upgraded whatever the products on its server are by then.
+    pub(crate) fn assume(&mut self, purpose: Purpose) {
+        if purpose == Purpose::Agents {
+            self.essence = None;
+        }
+    }
+
     /// Has the product watched for so long once all else is done, and then verified again: that its service was not restarted
     /// meanwhile too. What only reads, and what goes, is not watched.
     pub(crate) fn soak(&mut self, seconds: u32) {

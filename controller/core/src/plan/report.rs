@@ -24,6 +24,7 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
         Kind::Discover => "ask each domain's directory for servers, change nothing",
         Kind::Support => "collect logs for whoever supports the products, change nothing",
         Kind::Switch => "make another Connect server the active one",
+        Kind::Agents => "upgrade Entrain's own agents; the products are not touched",
     };
     let with_work: usize = plan.waves.iter().map(Vec::len).sum();
     writeln!(out, "plan {}: {what}", plan.id().0.short())?;
@@ -61,7 +62,7 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
             out,
             "  one after the other, as stands below; a failure of either holds the other"
         )?;
-    } else if plan.kind == Kind::Install {
+    } else if matches!(plan.kind, Kind::Install | Kind::Agents) {
         let limits = &plan.limits;
         let (at_once, from) = if limits.failures < limits.in_flight {
             (limits.failures, "the failure limit")
@@ -73,12 +74,16 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
             "  at most {at_once} at once (from {from}); nothing more starts at {} failures",
             limits.failures
         )?;
-        writeln!(
-            out,
-            "  {} first in each group; a target is done at grade \"{}\"",
-            limits.canary,
-            plan.need.as_str()
-        )?;
+        let done = match plan.kind {
+            Kind::Install => format!("; a target is done at grade \"{}\"", plan.need.as_str()),
+            Kind::Agents
+            | Kind::Verify
+            | Kind::Preflight
+            | Kind::Discover
+            | Kind::Support
+            | Kind::Switch => String::new(),
+        };
+        writeln!(out, "  {} first in each group{done}", limits.canary)?;
     }
     for (name, rule) in &plan.sites {
         let mut says = Vec::new();

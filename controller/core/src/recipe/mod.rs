@@ -1,5 +1,6 @@
 //! Recipes: how "this should be so" becomes steps, phase by phase.
 
+pub(crate) mod agent;
 pub mod cloud_sync;
 pub mod connect;
 pub mod connect_removal;

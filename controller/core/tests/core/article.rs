@@ -87,6 +87,7 @@ fn pages(of: &str) -> BTreeSet<String> {
         policy: &Policy::default(),
         known: &known,
         artifacts: &artifacts,
+        roster: None,
         beyond: controller_core::beyond::Beyond::NOTHING,
         purpose: Purpose::Install,
         only: &std::collections::BTreeSet::new(),

@@ -3,6 +3,7 @@
 use controller_core::plan::Plan;
 use controller_core::recipe::Artifacts;
 use controller_core::record::Record;
+use controller_core::roster::Roster;
 use controller_core::topology::Document;
 use protocol::event::Event;
 use protocol::facts::{ConnectFacts, Facts, HostFacts, ProvisioningAgentFacts};
@@ -16,6 +17,9 @@ pub(crate) const AGENT: Version = Version::new(1, 1, 2505, 0);
 
 /// Newest version of Connect Sync.
 pub(crate) const CONNECT: Version = Version::new(2, 6, 92, 0);
+
+/// Newest release of Entrain's own agent.
+pub(crate) const NEXT_AGENT: Version = Version::new(0, 2, 0, 0);
 
 /// A topology's or a policy's document.
 pub(crate) fn document(text: impl Into<String>) -> Document {
@@ -42,6 +46,32 @@ pub(crate) fn artifacts() -> Artifacts {
         artifact(Product::ProvisioningAgent, ArtifactKind::Exe, AGENT),
         artifact(Product::Connect, ArtifactKind::Msi, CONNECT),
     ])
+}
+
+/// Servers whose agents are of that version, and a newer release of it. Nobody but agents asks who signed that.
+pub(crate) fn roster<'a>(agents: impl IntoIterator<Item = &'a TargetId>, version: &str) -> Roster {
+    let mut roster = Roster::default();
+    let now = Timestamp::from_millis(0);
+    for target in agents {
+        roster.apply(&enrolled(target, PublicKey::from_bytes([7; 32])), now);
+        let seen = Record::AgentSeen {
+            target: target.clone(),
+            version: version.to_owned(),
+        };
+        roster.apply(&seen, now);
+    }
+    roster.apply(&released(NEXT_AGENT), now);
+    roster
+}
+
+/// A release of Entrain's agent is added.
+pub(crate) fn released(version: Version) -> Record {
+    Record::ReleaseAdded {
+        version,
+        release: version.to_string(),
+        files: Vec::new(),
+        by: "root".to_owned(),
+    }
 }
 
 /// A server in order, with these products.

@@ -19,4 +19,5 @@ mod switch;
 mod tenant;
 mod timing;
 mod turns;
+mod upgrade;
 mod waves;

@@ -113,6 +113,7 @@ fn configures(step: &Step) -> Option<&TenantId> {
         | Step::DiscoverServers(_)
         | Step::CollectSupport(_)
         | Step::RestartServer(_)
+        | Step::UpgradeAgent(_)
         | Step::InstallProvisioningAgent(_)
         | Step::StageConnect(_)
         | Step::GuideConnect(_)

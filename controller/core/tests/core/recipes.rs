@@ -256,6 +256,16 @@ const CASES: &[Case] = &[
         ask: Ask::Plan(Purpose::Support),
     },
     Case {
+        title: "Both: a new version of Entrain's own agent",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s3.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Agent(common::AGENT, true)),
+            ("s2", Has::Nothing),
+            ("s3", Has::Connect(common::CONNECT, false)),
+        ],
+        ask: Ask::Plan(Purpose::Agents),
+    },
+    Case {
         title: "Both: verify what is there",
         topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s2.a.test\"]\n",
         servers: &[
@@ -296,11 +306,13 @@ impl Case {
         };
         let artifacts = common::artifacts();
         let policy = Policy::default();
+        let roster = common::roster(known.keys(), "0.1.0");
         let inputs = Inputs {
             topology: &topology,
             policy: &policy,
             known: &known,
             artifacts: &artifacts,
+            roster: Some(&roster),
             beyond: controller_core::beyond::Beyond::NOTHING,
             purpose,
             only: &std::collections::BTreeSet::new(),

@@ -156,6 +156,7 @@ fn swapping(off: Option<&str>, text: &str) -> (Plan, Fleetwide) {
         policy: &policy,
         known: &known,
         artifacts: &Artifacts::new(),
+        roster: None,
         beyond: controller_core::beyond::Beyond::NOTHING,
         purpose: Purpose::Verify,
         only: &std::collections::BTreeSet::new(),

@@ -1,0 +1,107 @@
+//! Plans that upgrade Entrain's own agents: who gets the newest release, and who is left alone and why.
+
+use controller_core::facts::{Fleetwide, Known};
+use controller_core::plan::{Inputs, Kind, Plan, Purpose, plan, render};
+use controller_core::policy::{self, Policy};
+use controller_core::record::Record;
+use controller_core::roster::Roster;
+use controller_core::topology::parse;
+use protocol::key::SigningKey;
+use protocol::signed::Phase;
+use protocol::step::Step;
+use protocol::{TargetId, Timestamp, Version};
+
+use crate::common::{self, NEXT_AGENT};
+
+const TOPOLOGY: &str = "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\nchange = \"required\"\n[site.ams]\nzone = \"Europe/Amsterdam\"\n[agents.a]\nlabels = { ring = \"lab\" }\nsite = \"ams\"\nserves = [\"a.test\"]\nhosts = [\"h1.a.test\", \"h2.a.test\", \"h3.a.test\"]\n[connect.main]\nforests = [\"c.test\"]\nservers = [\"s1.c.test\"]\nsettings = \"express\"\n";
+
+const POLICY: &str = "waves = [{ ring = \"lab\" }, { rest = true }]\n[site.ams]\nwindow = { days = [\"Sat\"], from = \"22:00\", to = \"04:00\" }\n";
+
+const NOW: Timestamp = Timestamp::from_millis(0);
+
+/// The plan where each server has an agent of that version, and none of them could read anything of its server.
+fn planned(policy: &str, has: &[(&str, &str)], releases: &[Version]) -> Plan {
+    let (topology, findings) = parse(&[common::document(TOPOLOGY)]);
+    assert!(findings.is_empty(), "{findings:?}");
+    let (policy, findings) = if policy.is_empty() {
+        (Policy::default(), Vec::new())
+    } else {
+        policy::parse(&common::document(policy))
+    };
+    assert!(findings.is_empty(), "{findings:?}");
+    let mut roster = Roster::default();
+    let mut known = Fleetwide::new();
+    for (name, version) in has {
+        let target: TargetId = name.parse().expect("a name");
+        let key = SigningKey::generate().public();
+        roster.apply(&common::enrolled(&target, key), NOW);
+        if !version.is_empty() {
+            let seen = Record::AgentSeen {
+                target: target.clone(),
+                version: (*version).to_owned(),
+            };
+            roster.apply(&seen, NOW);
+        }
+        known.insert(target, Known::of(key.fingerprint()));
+    }
+    for release in releases {
+        roster.apply(&common::released(*release), NOW);
+    }
+    let artifacts = common::artifacts();
+    plan(Inputs {
+        roster: Some(&roster),
+        ..Inputs::of(&topology, &policy, &known, &artifacts, Purpose::Agents)
+    })
+}
+
+#[test]
+fn every_older_agent_gets_the_newest_release_by_waves_and_nothing_of_the_products_is_touched() {
+    let has = [
+        ("h1.a.test", "0.1.0"),
+        ("h2.a.test", "0.2.0"),
+        ("h3.a.test", "0.3.0"),
+        ("s1.c.test", "0.1.9"),
+    ];
+    let older = [Version::new(0, 1, 9, 0), Version::new(0, 1, 10, 0)];
+    let plan = planned(POLICY, &has, &[older[1], NEXT_AGENT, older[0]]);
+    assert_eq!(plan.kind, Kind::Agents);
+    let names = |wave: &Vec<TargetId>| wave.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let waves: Vec<Vec<String>> = plan.waves.iter().map(names).collect();
+    assert_eq!(waves, [["h1.a.test"], ["s1.c.test"]]);
+    for target in ["h1.a.test", "s1.c.test"] {
+        let part = &plan.targets[&target.parse().unwrap()];
+        let [work] = part.phases.as_slice() else {
+            panic!("{part:?}");
+        };
+        assert_eq!((work.phase, part.essence), (Phase::Prepare, None));
+        let [Step::UpgradeAgent(upgrade)] = work.steps.as_slice() else {
+            panic!("{work:?}");
+        };
+        assert_eq!(upgrade.version, NEXT_AGENT);
+        assert_eq!(upgrade.release, NEXT_AGENT.to_string());
+    }
+    let why = |target: &str| plan.targets[&target.parse().unwrap()].why.join("; ");
+    assert_eq!(why("h2.a.test"), "its agent is 0.2.0.0 already");
+    assert_eq!(why("h3.a.test"), "its agent is 0.3.0.0 already");
+    // It changes servers: their sites' hours hold, and the change number that their tenant asks for.
+    assert!(plan.sites.contains_key("ams") && plan.change_required);
+    assert!(plan.irreversible.is_empty() && plan.alarms.is_empty());
+    let text = render(&plan);
+    assert!(text.contains("upgrade Entrain's own agents"), "{text}");
+    assert!(!text.contains("a target is done at grade"), "{text}");
+}
+
+#[test]
+fn without_a_release_or_a_version_that_can_be_read_nothing_happens_and_it_is_said_why() {
+    let why = |version: &str, releases: &[Version]| {
+        let plan = planned("", &[("h1.a.test", version)], releases);
+        assert!(plan.waves.is_empty());
+        // A server that never came is named too.
+        let other = "h2.a.test".parse().unwrap();
+        assert!(plan.targets[&other].why[0].contains("not enrolled"));
+        plan.targets[&"h1.a.test".parse().unwrap()].why.join("; ")
+    };
+    assert!(why("0.1.0", &[]).contains("entrain release add"));
+    assert!(why("next", &[NEXT_AGENT]).contains("which is no version"));
+    assert!(why("", &[NEXT_AGENT]).contains("has not come yet"));
+}
