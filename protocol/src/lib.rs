@@ -13,6 +13,7 @@ pub mod key;
 pub mod limits;
 pub mod merkle;
 pub mod options;
+pub mod overridden;
 pub mod refusal;
 pub mod secret;
 pub mod signed;
@@ -28,5 +29,6 @@ pub use id::{
     RolloutId, StepIndex, TargetId, TenantId,
 };
 pub use options::{ProxyAddress, ServiceOptions};
+pub use overridden::Overridden;
 pub use time::Timestamp;
 pub use version::Version;

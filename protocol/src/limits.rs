@@ -56,6 +56,16 @@ pub const MAX_SECRET_BYTES: usize = 16 * 1024;
 /// server beyond it has trouble with its domain as well.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
+/// How long operators may set a rule aside: long enough to do what it is needed for, too short to be forgotten. An agent
+/// refuses a bundle that says more.
+pub const OVERRIDE_LIFE: Duration = Duration::from_secs(3600);
+
+/// Most operators that one override names, as many as can sign one envelope.
+pub const MAX_OVERRIDERS: usize = MAX_SIGNATURES;
+
+/// Longest reason, change number or name of an override, in characters: a sentence that is repeated in every view.
+pub const MAX_OVERRIDE_CHARS: usize = 300;
+
 /// Life of an agent's certificate; renewed at half of it.
 pub const AGENT_CERTIFICATE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::id::{DomainName, GmsaName, TargetId, TenantId};
 use crate::options::{ProxyAddress, ServiceOptions};
+use crate::overridden::Overridden;
 use crate::task::TaskText;
+use crate::time::Timestamp;
 use crate::version::Version;
 
 /// The Microsoft cloud of a tenant.
@@ -201,6 +203,10 @@ pub struct Preflight {
     /// A later step of the same phase restarts Windows where it waits for it: then that stops nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restarts: bool,
+    /// Operators let what blocks pass for a while (guard rail G8). What says whose the server is, and what it is, blocks
+    /// all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<Overridden>,
 }
 
 /// Restarts Windows where it waits for a restart (PF19; exit codes 3010 and 1641 of a setup, facts 1.3), once leave was given,
@@ -408,6 +414,9 @@ pub struct ReviewConnectExports {
     pub limits: ExportLimits,
     /// How many minutes ago the last cycle may have begun: what is counted is as old as that.
     pub max_age_minutes: u32,
+    /// Operators let what is beyond the limits, or not told, pass for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<Overridden>,
 }
 
 /// Guides a person through the MSI and the wizard of Connect Sync and watches for its end.
@@ -702,6 +711,37 @@ impl Step {
             Self::RestartServer(_) => "restart Windows where it waits for it",
             Self::UpgradeAgent(_) => "upgrade Entrain's agent",
         }
+    }
+
+    /// What of it operators have set aside.
+    #[must_use]
+    pub const fn overridden(&self) -> Option<&Overridden> {
+        let (Self::Preflight(Preflight { overridden, .. })
+        | Self::ReviewConnectExports(ReviewConnectExports { overridden, .. })) = self
+        else {
+            return None;
+        };
+        overridden.as_ref()
+    }
+
+    /// Where that stands, in a step that judges something which operators may set aside.
+    #[must_use]
+    pub const fn overridden_mut(&mut self) -> Option<&mut Option<Overridden>> {
+        let (Self::Preflight(Preflight { overridden, .. })
+        | Self::ReviewConnectExports(ReviewConnectExports { overridden, .. })) = self
+        else {
+            return None;
+        };
+        Some(overridden)
+    }
+
+    /// The same step as it is once its override is over; `None` where it has none, or one that still holds.
+    #[must_use]
+    pub fn without_lapsed_override(&self, now: Timestamp) -> Option<Self> {
+        self.overridden().filter(|over| now >= over.until)?;
+        let mut step = self.clone();
+        *step.overridden_mut()? = None;
+        Some(step)
     }
 
     /// How long the step may take before it counts as failed. Steps that wait for a person have the bundle's own end.

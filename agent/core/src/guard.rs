@@ -4,7 +4,7 @@ use protocol::key::PublicKey;
 use protocol::refusal::Refusal;
 use protocol::signed::{AgentRelease, Approval, Manifest, Refused, TrustRoot, Verified, verify};
 use protocol::step::{Product, Step};
-use protocol::{BundleId, Digest, Generation, TargetId, Timestamp, limits};
+use protocol::{BundleId, Digest, Generation, Overridden, TargetId, Timestamp, limits};
 
 /// What the agent knows when a bundle is offered.
 #[derive(Debug)]
@@ -145,6 +145,13 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
             large.size
         )));
     }
+    let overridden = manifest.steps.iter().filter_map(Step::overridden);
+    if let Some(why) = overridden
+        .filter_map(|over| too_much(manifest, over))
+        .next()
+    {
+        return Err(Refusal::OverLimit(why));
+    }
     let domains = |step: &Step| match step {
         Step::Preflight(preflight) => preflight.domains.len(),
         Step::RegisterProvisioningAgent(register) => register.domains.len(),
@@ -177,6 +184,25 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         Some(count) => Err(Refusal::OverLimit(format!("{count} domains in one step"))),
         None => Ok(()),
     }
+}
+
+/// What of an override no agent follows, whoever signed it: nobody answers for it, it holds for longer than a rule is set
+/// aside, or it says more than views can show.
+fn too_much(manifest: &Manifest, over: &Overridden) -> Option<String> {
+    if over.by.is_empty() || over.by.len() > limits::MAX_OVERRIDERS {
+        return Some(format!("an override by {} operators", over.by.len()));
+    }
+    if over.until > manifest.issued.plus(limits::OVERRIDE_LIFE) {
+        return Some(format!(
+            "an override until {}, which is more than an hour after {}",
+            over.until, manifest.issued
+        ));
+    }
+    let words = over.by.iter().chain([&over.reason, &over.change]);
+    let long = words
+        .map(|word| word.chars().count())
+        .find(|count| *count > limits::MAX_OVERRIDE_CHARS)?;
+    Some(format!("an override with a text of {long} characters"))
 }
 
 /// Each step that installs names an artifact of this bundle, of the product that it installs.
@@ -264,10 +290,11 @@ fn released(manifest: &Manifest, standing: &Standing<'_>) -> Result<(), Refusal>
 }
 
 /// Where the trust root names approvers, a bundle without their approval does not run: a stolen controller alone can do
-/// nothing new. Work that only reads needs none.
+/// nothing new. Work that only reads needs none, unless it lets something pass that other work waits for.
 fn approved(manifest: &Manifest, standing: &Standing<'_>) -> Result<(), Refusal> {
     let role = &standing.root.roles.approver;
-    if role.threshold == 0 || manifest.steps.iter().all(Step::is_read_only) {
+    let harmless = |step: &Step| step.is_read_only() && step.overridden().is_none();
+    if role.threshold == 0 || manifest.steps.iter().all(harmless) {
         return Ok(());
     }
     let no = |why: &str| Refusal::NotApproved(why.to_owned());

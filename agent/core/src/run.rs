@@ -106,6 +106,8 @@ pub struct Run {
     left_open: bool,
     waiting: Waiting,
     step_begun: Timestamp,
+    /// The step that is under way, where it began after the end of its override: it is carried out without.
+    plain: Option<Step>,
     next_number: u64,
     paused: bool,
     aborted: bool,
@@ -161,6 +163,7 @@ impl Run {
             left_open: false,
             waiting: Waiting::Nothing,
             step_begun: now,
+            plain: None,
             next_number: 0,
             paused,
             aborted: false,
@@ -523,10 +526,8 @@ impl Run {
             }
         }
         let manifest = &self.manifest;
-        match self
-            .procedure
-            .next(&manifest.steps[at], &manifest.artifacts, &self.host)
-        {
+        let step = self.plain.as_ref().unwrap_or(&manifest.steps[at]);
+        match self.procedure.next(step, &manifest.artifacts, &self.host) {
             // A gate: what was aborted asks for nothing more.
             Next::Want(Want::Permit(_) | Want::Secret { .. })
                 if self.aborted && !self.in_section() =>
@@ -572,6 +573,8 @@ impl Run {
             kind: record.kind.clone(),
         };
         self.step_begun = now;
+        // A procedure has no clock: what holds for it is settled at its beginning, as its bundle's end is.
+        self.plain = self.manifest.steps[at].without_lapsed_override(now);
         self.actions.push_back(Action::Journal(event));
         true
     }
@@ -706,8 +709,16 @@ impl Run {
         }
     }
 
-    fn failed(&mut self, at: usize, failure: Failure, now: Timestamp) {
+    fn failed(&mut self, at: usize, mut failure: Failure, now: Timestamp) {
         self.leave_section(at, None);
+        let over = self.manifest.steps[at].overridden();
+        if let Some(over) = over.filter(|_| self.plain.is_some()) {
+            failure.what.push_str(&format!(
+                "; what would have let it pass {} ended at {}",
+                over.sentence(),
+                over.until
+            ));
+        }
         self.close_record(at, StepEnding::Failed, &failure.what);
         let why = format!("{}: {}", self.manifest.steps[at].title(), failure.what);
         let event = Event::StepFailed {

@@ -14,10 +14,12 @@ use protocol::signed::{
     Manifest, Phase, Role, RoleKeys, TrustRoot, sign,
 };
 use protocol::step::{
-    Cloud, DiscoverServers, InstallProvisioningAgent, Product, Step, VerifyProvisioningAgent,
+    Cloud, DiscoverServers, ExportLimits, InstallProvisioningAgent, Product, ReviewConnectExports,
+    Step, VerifyProvisioningAgent,
 };
 use protocol::{
-    BundleId, Digest, Generation, PlanId, RolloutId, TargetId, Timestamp, Version, limits, merkle,
+    BundleId, Digest, Generation, Overridden, PlanId, RolloutId, TargetId, Timestamp, Version,
+    limits, merkle,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000_000);
@@ -422,4 +424,65 @@ fn where_the_root_names_approvers_their_word_must_cover_this_very_work() {
     let mut reads = manifest;
     reads.steps = vec![Step::ReportFacts];
     assert!(matches!(world.consider(&reads), Answer::Accept(_)));
+}
+
+/// What a staging server would export is counted, and operators let it pass.
+fn overridden(until: Timestamp) -> Step {
+    Step::ReviewConnectExports(ReviewConnectExports {
+        limits: ExportLimits {
+            add: 0,
+            update: 0,
+            delete: 0,
+        },
+        max_age_minutes: 120,
+        overridden: Some(Overridden {
+            by: vec!["anna".to_owned(), "bob".to_owned()],
+            reason: "the deletions are meant".to_owned(),
+            change: "CHG1".to_owned(),
+            until,
+        }),
+    })
+}
+
+#[test]
+fn where_the_root_names_approvers_an_override_needs_their_word_too() {
+    let mut world = World::new();
+    let mut plain = world.manifest();
+    plain.steps = vec![overridden(NOW.plus(HOUR))];
+    assert!(matches!(world.consider(&plain), Answer::Accept(_)));
+    world.demand_approval();
+    // Also where the step itself only reads: other work waits for what it says.
+    assert!(matches!(world.refusal(&plain), Refusal::NotApproved(_)));
+    let mut before = plain.clone();
+    *before.steps[0].overridden_mut().unwrap() = None;
+    let mut added = world.approved(before, |_| {});
+    assert!(matches!(world.consider(&added), Answer::Accept(_)));
+    added.steps = plain.steps.clone();
+    assert!(matches!(world.refusal(&added), Refusal::NotApproved(_)));
+    let approved = world.approved(plain, |_| {});
+    assert!(matches!(world.consider(&approved), Answer::Accept(_)));
+}
+
+#[test]
+fn no_agent_follows_an_override_for_which_nobody_answers_or_that_is_longer_than_an_hour() {
+    let world = World::new();
+    let with = |change: &dyn Fn(&mut Overridden)| {
+        let mut manifest = world.manifest();
+        let mut step = overridden(NOW.plus(limits::OVERRIDE_LIFE));
+        change(step.overridden_mut().unwrap().as_mut().unwrap());
+        manifest.steps = vec![step];
+        manifest
+    };
+    assert!(matches!(world.consider(&with(&|_| {})), Answer::Accept(_)));
+    let second = Duration::from_secs(1);
+    let changes: [&dyn Fn(&mut Overridden); 4] = [
+        &|over| over.until = over.until.plus(second),
+        &|over| over.by.clear(),
+        &|over| over.by = vec!["x".to_owned(); limits::MAX_OVERRIDERS + 1],
+        &|over| over.reason = "x".repeat(limits::MAX_OVERRIDE_CHARS + 1),
+    ];
+    for change in changes {
+        let refusal = world.refusal(&with(change));
+        assert!(matches!(refusal, Refusal::OverLimit(_)), "{refusal}");
+    }
 }

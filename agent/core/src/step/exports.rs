@@ -60,7 +60,7 @@ impl Counted {
 ///
 /// # Errors
 /// While outcomes are missing, when the mode is not told, and when what is counted is not within the limits or cannot
-/// be told.
+/// be told, unless operators have overridden that.
 pub fn review(review: &ReviewConnectExports, cx: &mut Cx<'_>) -> Flow<Complete> {
     let scheduler = match connect::scheduler(cx)? {
         Ok(scheduler) => scheduler,
@@ -103,13 +103,31 @@ pub fn review(review: &ReviewConnectExports, cx: &mut Cx<'_>) -> Flow<Complete> 
             .ok_or_else(|| "the counts are not complete".to_owned())
     });
     let going = scheduler.cycle_enabled == Some(true) && scheduler.suspended == Some(false);
-    step::settle(findings(review, counted.as_ref(), going), cx)?;
-    let Ok(counted) = counted else {
-        return fail("the pending exports could not be counted");
+    let findings = findings(review, counted.as_ref(), going);
+    let summary = match (&review.overridden, counted) {
+        (Some(over), counted) if findings.iter().any(Finding::blocks) => {
+            cx.note(&findings)?;
+            let blocking = findings.iter().filter(|finding| finding.blocks());
+            let told: Vec<String> = blocking
+                .map(|finding| format!("{} ({})", finding.id, finding.read))
+                .collect();
+            let went_on = step::went_on(over, "G4", &told.join(", "));
+            counted.map_or_else(
+                |_| format!("{went_on}; nothing was counted"),
+                |counted| format!("{went_on}; {}", said(&counted)),
+            )
+        }
+        (Some(_) | None, counted) => {
+            step::settle(findings, cx)?;
+            match counted {
+                Ok(counted) => said(&counted),
+                Err(_) => return fail("the pending exports could not be counted"),
+            }
+        }
     };
     Ok(Complete {
         grade: Some(Grade::Configured),
-        ..Complete::new(Completion::AlreadySo, said(&counted))
+        ..Complete::new(Completion::AlreadySo, summary)
     })
 }
 

@@ -21,6 +21,7 @@ mod upgrade;
 
 use std::time::Duration;
 
+use protocol::Overridden;
 use protocol::event::{Completion, Failure, Finding, Verdict};
 use protocol::step::Step;
 
@@ -113,6 +114,14 @@ fn names_or_none(programs: &[Program]) -> String {
         none if none.is_empty() => "none".to_owned(),
         names => names,
     }
+}
+
+/// The loud beginning of a step's summary that went on although something blocks.
+fn went_on(over: &Overridden, rule: &str, what: &str) -> String {
+    format!(
+        "{rule} OVERRIDDEN: it went on although {what} blocks, {}",
+        over.sentence()
+    )
 }
 
 /// Records what a verification's probes answered, and stops the step at the first that blocks.

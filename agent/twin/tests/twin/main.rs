@@ -5,6 +5,7 @@ mod connect_removal;
 mod discover;
 mod options;
 mod orders;
+mod overrides;
 mod preflight;
 mod removal;
 mod restart;

@@ -91,6 +91,7 @@ fn preflight(product: Product, sign_in: SignIn, present: bool) -> Step {
         may_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
         restarts: false,
+        overridden: None,
     })
 }
 

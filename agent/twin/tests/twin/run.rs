@@ -46,6 +46,7 @@ fn preflight(product: Product, sign_in: SignIn, may_fix: Vec<Fix>) -> Step {
         may_fix,
         options: protocol::ServiceOptions::default(),
         restarts: false,
+        overridden: None,
     })
 }
 

@@ -38,6 +38,7 @@ fn review() -> Step {
             delete: 0,
         },
         max_age_minutes: 120,
+        overridden: None,
     })
 }
 

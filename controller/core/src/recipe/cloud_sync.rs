@@ -502,6 +502,7 @@ fn readiness_of(
         may_fix: Vec::new(),
         options: group.options.clone(),
         restarts: false,
+        overridden: None,
     }
 }
 

@@ -327,6 +327,7 @@ pub fn readiness(
         may_fix: Vec::new(),
         options: ServiceOptions::default(),
         restarts: false,
+        overridden: None,
     })]
 }
 

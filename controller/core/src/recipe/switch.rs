@@ -22,6 +22,7 @@ pub(crate) fn becomes_active(
     let review = Step::ReviewConnectExports(ReviewConnectExports {
         limits: entry.pending_exports.limits,
         max_age_minutes: entry.pending_exports.max_age_minutes,
+        overridden: None,
     });
     let text = pages(tenant, to, ConnectWork::SwitchToActive, before);
     vec![

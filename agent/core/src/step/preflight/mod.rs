@@ -13,11 +13,25 @@ use protocol::event::{Completion, Failure, Finding, Verdict};
 use protocol::step::{Preflight, Product, ServedDomain};
 use protocol::{GmsaName, TargetId};
 
+use crate::catalogue;
 use crate::op::DirectoryAccount;
 use crate::procedure::{Complete, Cx, Flow, Stop};
 use crate::product;
+use crate::step;
 
-/// Checks everything and fails when a finding blocks.
+/// What blocks also where operators have overridden G8, since it is not that rule's: whose the server is (PF40, G9), who is at
+/// the other end when somebody signs in (PF29), and that the server is the one that the plan was made for (PF41), by which
+/// the plan holds G1.
+const NEVER_OVERRIDDEN: [&catalogue::Probe; 3] =
+    [&catalogue::PF29, &catalogue::PF40, &catalogue::PF41];
+
+/// Tells whether a finding stops the server under the arguments of this step.
+fn stops(preflight: &Preflight, finding: &Finding) -> bool {
+    let kept = || NEVER_OVERRIDDEN.iter().any(|probe| probe.id == finding.id);
+    finding.blocks() && (preflight.overridden.is_none() || kept())
+}
+
+/// Checks everything and fails when a finding blocks that no override lets pass.
 ///
 /// # Errors
 /// While outcomes are missing, and when a finding blocks.
@@ -29,7 +43,7 @@ pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
         let resumed = cx.resumed();
         let left = |finding: &&Finding| {
             let own = fix::mends(preflight, &finding.id) || resumed && finding.id == "PF19";
-            finding.blocks() && !own
+            stops(preflight, finding) && !own
         };
         // Nothing is touched on a server that something else stops.
         if findings.iter().filter(left).count() == 0 {
@@ -51,7 +65,7 @@ pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
     cx.note(&findings)?;
     let blocking: Vec<Finding> = findings
         .iter()
-        .filter(|finding| finding.blocks())
+        .filter(|finding| stops(preflight, finding))
         .cloned()
         .collect();
     if !blocking.is_empty() {
@@ -77,7 +91,16 @@ pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
         .iter()
         .filter(|finding| finding.verdict != Verdict::Pass)
         .count();
+    let passed: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding.blocks())
+        .map(|finding| finding.id.as_str())
+        .collect();
     let mut summary = format!("{} probes, none blocks", findings.len());
+    if let Some(over) = preflight.overridden.as_ref().filter(|_| !passed.is_empty()) {
+        summary = step::went_on(over, "G8", &passed.join(", "));
+        summary.push_str(&format!("; {} probes", findings.len()));
+    }
     if failed > 0 {
         summary.push_str(&format!(", {failed} to look at"));
     }
