@@ -63,6 +63,9 @@ pub struct Proof {
     /// Receipts that do not hold, though the log's own chain does: an agent has sent what its key did not sign, or what is
     /// not so. They were shown as refused when they came.
     pub refused_receipts: Vec<Broken>,
+    /// Rules that operators set aside: by whom, on which target, and why.
+    #[serde(default)]
+    pub overrides: Vec<String>,
 }
 
 /// Where an audit file does not hold.
@@ -166,6 +169,7 @@ impl State {
             receipts: 0,
             receipts_of_lost_bundles: 0,
             refused_receipts: Vec::new(),
+            overrides: Vec::new(),
         });
         Ok(())
     }
@@ -255,9 +259,25 @@ impl State {
                 }
             }
             Record::Restored { .. } => self.restored = true,
+            Record::OverrideSaid {
+                rule,
+                target,
+                by,
+                asked,
+                change,
+                reason,
+            } => {
+                let entry = self.index;
+                let said = format!(
+                    "entry {entry}: {by}, of {asked} who must, set {rule} aside on {target} ({change}: {reason})"
+                );
+                self.proof()?.overrides.push(said);
+            }
             Record::Begun { .. }
             | Record::Met { .. }
             | Record::FleetFrozen { .. }
+            | Record::OverrideWithdrawn { .. }
+            | Record::OverrideUsed { .. }
             | Record::TenantSeen { .. }
             | Record::FleetThawed { .. }
             | Record::TokenCreated { .. }

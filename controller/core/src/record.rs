@@ -10,6 +10,7 @@ use protocol::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::overrides::{Rule, Used};
 use crate::tenant::Observation;
 
 /// One entry of the controller's log, before it is numbered.
@@ -51,6 +52,42 @@ pub enum Record {
     FleetThawed {
         /// Who ordered it.
         by: String,
+    },
+    /// An operator sets a rule aside on one target. It is in force for an hour once as many different ones have said so
+    /// within an hour as were asked for.
+    OverrideSaid {
+        /// Which rule.
+        rule: Rule,
+        /// On which target.
+        target: TargetId,
+        /// Who says so.
+        by: String,
+        /// How many different operators the trust root asks for.
+        asked: u32,
+        /// Change number.
+        change: String,
+        /// Why.
+        reason: String,
+    },
+    /// An operator takes an override back.
+    OverrideWithdrawn {
+        /// Of which rule.
+        rule: Rule,
+        /// On which target.
+        target: TargetId,
+        /// Who.
+        by: String,
+    },
+    /// Something went its way that the rule would have held, or a bundle was made that carries the override.
+    OverrideUsed {
+        /// Which rule.
+        rule: Rule,
+        /// On which target.
+        target: TargetId,
+        /// In which run.
+        generation: Generation,
+        /// What it let through.
+        used: Used,
     },
     /// A join token was made. Only its digest is kept.
     TokenCreated {

@@ -403,6 +403,9 @@ impl Roster {
             Record::Begun { .. }
             | Record::Met { .. }
             | Record::FleetFrozen { .. }
+            | Record::OverrideSaid { .. }
+            | Record::OverrideWithdrawn { .. }
+            | Record::OverrideUsed { .. }
             | Record::TenantSeen { .. }
             | Record::FleetThawed { .. }
             | Record::SaidOff { .. }

@@ -545,6 +545,7 @@ impl World {
                         target,
                         gate,
                         after,
+                        ..
                     } => {
                         let lapses = self.now.plus(PERMIT_LIFE);
                         let life = self.servers.get(&target).map_or(0, |server| server.life);

@@ -7,6 +7,7 @@ use agent_twin::Fault;
 use clap::{Args, Parser, Subcommand};
 use controller_core::calendar::written;
 use controller_core::finding::nearest;
+use controller_core::overrides::Rule;
 use protocol::step::Product;
 use protocol::{ProxyAddress, RolloutId, TargetId, Timestamp, Version};
 
@@ -333,6 +334,26 @@ pub(crate) enum Verb {
         /// The whole fleet.
         #[arg(long, required = true)]
         all: bool,
+    },
+    /// Sets one rule aside on one target, for an hour: G1, G2, G3, G4, G8 or window. As many different operators must say it
+    /// as the trust root asks approvers for; `status`, `why` and the log show who did.
+    ///
+    /// Example: entrain override G8 --target ams-sync-01.corp.contoso.com --change CHG0042117 --reason "memory comes on Monday"
+    Override {
+        /// Which rule.
+        rule: Rule,
+        /// On which target.
+        #[arg(long)]
+        target: TargetId,
+        /// Why.
+        #[arg(long, required_unless_present = "withdraw")]
+        reason: Option<String>,
+        /// Change number.
+        #[arg(long, required_unless_present = "withdraw")]
+        change: Option<String>,
+        /// Takes it back: nothing more is let through.
+        #[arg(long, conflicts_with_all = ["reason", "change"])]
+        withdraw: bool,
     },
     /// Tries a target again, or all that failed.
     Retry {

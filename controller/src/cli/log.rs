@@ -47,6 +47,9 @@ pub(super) async fn record(client: &Client, act: AuditAct) -> anyhow::Result<u8>
                     proof.trust_root
                 ));
             }
+            for said in proof.overrides.iter().filter(|_| !json.json) {
+                output::print(&format!("OVERRIDE {said}"));
+            }
             for refused in &proof.refused_receipts {
                 output::error(&format!("a receipt that does not hold, {refused}"));
             }

@@ -45,6 +45,12 @@ pub(super) fn ended(frame: &Frame) -> anyhow::Result<u8> {
         frame.view.state,
         counts.join(", ")
     ));
+    if frame.view.overridden > 0 {
+        output::print(&format!(
+            "  {} of them BY OVERRIDE: entrain why TARGET says of what and by whom",
+            frame.view.overridden
+        ));
+    }
     for target in frame.view.targets.iter().filter(|target| target.bad) {
         output::print(&format!(
             "  {}: {}: {}",

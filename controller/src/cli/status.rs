@@ -30,6 +30,9 @@ pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
             order.since, order.by, order.why
         ));
     }
+    for view in &status.overrides {
+        output::print(&format!("OVERRIDE {}", view.sentence()));
+    }
     for alarm in &status.alarms {
         output::print(&format!("ALARM {alarm}"));
     }
@@ -38,6 +41,7 @@ pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
             .counts
             .iter()
             .map(|(state, count)| format!("{count} {state}"))
+            .chain((view.overridden > 0).then(|| format!("{} BY OVERRIDE", view.overridden)))
             .collect();
         vec![
             view.rollout.to_string(),
@@ -161,6 +165,9 @@ pub(super) fn explain(why: &Why) -> String {
     }
     for said in &why.said {
         text.push_str(&format!("\n  said:  {said}"));
+    }
+    for sentence in &why.overrides {
+        text.push_str(&format!("\n  OVERRIDE {sentence}"));
     }
     for refusal in &why.refusals {
         text.push_str(&format!("\n  {refusal}"));

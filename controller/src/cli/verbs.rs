@@ -24,7 +24,9 @@ use crate::cli::status::{doctor, drift, explain, status, versions};
 use crate::cli::tenant::tenant;
 use crate::cli::{Show, discover, exit, follow, output, readiness, support};
 use crate::http::client::Client;
-use crate::http::types::{Applied, ApplyAsk, BackupAsk, Done, FreezeAsk, RehearseAsk, Rehearsed};
+use crate::http::types::{
+    Applied, ApplyAsk, BackupAsk, Done, FreezeAsk, OverrideAsk, RehearseAsk, Rehearsed, WithdrawAsk,
+};
 use crate::{app, backup, demo, keys};
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
@@ -225,6 +227,29 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         }
         Verb::Thaw { .. } => {
             let done: Done = client.post("/v1/thaw", &()).await?;
+            output::print(&done.done);
+            Ok(exit::OK)
+        }
+        Verb::Override {
+            rule,
+            target,
+            reason,
+            change,
+            withdraw,
+        } => {
+            let rule = rule.to_string();
+            let done: Done = if withdraw {
+                let ask = WithdrawAsk { rule, target };
+                client.post("/v1/overrides/withdraw", &ask).await?
+            } else {
+                let ask = OverrideAsk {
+                    rule,
+                    target,
+                    reason: reason.unwrap_or_default(),
+                    change: change.unwrap_or_default(),
+                };
+                client.post("/v1/overrides", &ask).await?
+            };
             output::print(&done.done);
             Ok(exit::OK)
         }

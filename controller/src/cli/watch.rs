@@ -1,6 +1,6 @@
 //! Watching a rollout: progress bars on a terminal, plain lines elsewhere. It takes up again where a cut left it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use controller_core::fleet::TargetView;
@@ -34,9 +34,11 @@ enum Screen {
     Bars {
         all: MultiProgress,
         bars: BTreeMap<TargetId, ProgressBar>,
+        overrides: BTreeSet<String>,
     },
     Lines {
         last: BTreeMap<TargetId, String>,
+        overrides: BTreeSet<String>,
     },
     Json,
 }
@@ -56,9 +58,11 @@ pub async fn follow(
         Show::Live | Show::Bars if output::is_terminal() => Screen::Bars {
             all: MultiProgress::new(),
             bars: BTreeMap::new(),
+            overrides: BTreeSet::new(),
         },
         Show::Live => Screen::Lines {
             last: BTreeMap::new(),
+            overrides: BTreeSet::new(),
         },
         Show::Bars => Screen::Nothing,
     };
@@ -113,12 +117,22 @@ fn text(view: &TargetView, frame: &Frame) -> String {
     text
 }
 
+/// What stands of overrides and was not told yet.
+fn news(told: &mut BTreeSet<String>, frame: &Frame) -> Vec<String> {
+    let all = frame.view.overrides.iter();
+    let new = all.filter(|sentence| told.insert((*sentence).clone()));
+    new.map(|sentence| format!("OVERRIDE {sentence}")).collect()
+}
+
 impl Screen {
     fn show(&mut self, frame: &Frame) -> anyhow::Result<()> {
         match self {
             Self::Nothing => {}
             Self::Json => output::print(&serde_json::to_string(frame)?),
-            Self::Lines { last } => {
+            Self::Lines { last, overrides } => {
+                for sentence in news(overrides, frame) {
+                    output::print(&sentence);
+                }
                 for view in &frame.view.targets {
                     let mut now = view.state.clone();
                     // Whoever only waits for its turn is told once: what it waits for has its own lines.
@@ -140,7 +154,14 @@ impl Screen {
                     }
                 }
             }
-            Self::Bars { all, bars } => {
+            Self::Bars {
+                all,
+                bars,
+                overrides,
+            } => {
+                for sentence in news(overrides, frame) {
+                    all.println(output::plain(&sentence))?;
+                }
                 for view in &frame.view.targets {
                     let bar = bars.entry(view.target.clone()).or_insert_with(|| {
                         let bar = all.add(ProgressBar::new(

@@ -1,13 +1,14 @@
 //! What the driver owns, and what is done to it: events taken in, decisions carried out, orders, and who is here.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use controller_core::facts;
 use controller_core::fleet::{
-    Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, TaskWork, Unaccepted,
+    Asking, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Saying, TaskWork, Unaccepted,
 };
+use controller_core::overrides::{Rule, Used};
 use controller_core::plan::{Kind, Plan};
 use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
@@ -221,11 +222,18 @@ impl Core {
                         rollout,
                         target,
                         phase,
-                    } => self.issue(batch, rollout, &target, phase),
+                        overridden,
+                    } => {
+                        if let Some(generation) = self.issue(batch, rollout, &target, phase) {
+                            let used = (generation, Used::Offer);
+                            self.overrides_used(batch, &target, &overridden, used);
+                        }
+                    }
                     Decision::Permit {
                         target,
                         gate,
                         after,
+                        overridden,
                     } => {
                         let permit = Record::PermitGiven {
                             target: target.clone(),
@@ -236,6 +244,8 @@ impl Core {
                             lapses: batch.now.plus(PERMIT_LIFE),
                         };
                         self.record(batch, permit);
+                        let used = (gate.generation, Used::Leave);
+                        self.overrides_used(batch, &target, &overridden, used);
                         let word = ControlDown::PermitGiven {
                             generation: gate.generation,
                             step: gate.step,
@@ -330,13 +340,38 @@ impl Core {
         words
     }
 
-    fn issue(&mut self, batch: &mut Batch, id: RolloutId, target: &TargetId, phase: usize) {
+    /// Records what overrides let through.
+    fn overrides_used(
+        &mut self,
+        batch: &mut Batch,
+        target: &TargetId,
+        rules: &BTreeSet<Rule>,
+        (generation, used): (Generation, Used),
+    ) {
+        for rule in rules {
+            let used = Record::OverrideUsed {
+                rule: *rule,
+                target: target.clone(),
+                generation,
+                used,
+            };
+            self.record(batch, used);
+        }
+    }
+
+    /// Issues a target's next bundle; gives its number.
+    fn issue(
+        &mut self,
+        batch: &mut Batch,
+        id: RolloutId,
+        target: &TargetId,
+        phase: usize,
+    ) -> Option<Generation> {
         let key = self.roster.agents().get(target);
         let key = key.map(|agent| agent.key.fingerprint());
         let manifest = key.and_then(|key| self.fleet.manifest(id, target, phase, key, batch.now));
-        let Some(manifest) = manifest else {
-            return;
-        };
+        let manifest = manifest?;
+        let generation = manifest.generation;
         let bytes = self.authority.sign(&manifest);
         let issued = Record::BundleIssued {
             rollout: id,
@@ -354,6 +389,7 @@ impl Core {
                 sessions.offer(&target, bytes);
             }
         });
+        Some(generation)
     }
 
     /// Stores a target's events: those that are new and follow on what is stored. Gives the last index that counts as
@@ -706,6 +742,52 @@ impl Core {
             },
         );
         Ok(())
+    }
+
+    /// Takes an operator's word that a rule is set aside on a target, and says how that stands.
+    ///
+    /// # Errors
+    /// With the reason, when it may not be.
+    pub fn override_rule(
+        &mut self,
+        batch: &mut Batch,
+        asking: Asking<'_>,
+    ) -> Result<String, String> {
+        let (rule, target) = (asking.rule, asking.target.clone());
+        if let Saying::Before(stands) = self.fleet.may_override(asking, batch.now)? {
+            return Ok(stands);
+        }
+        let approvers = self.authority.root().roles.approver.threshold;
+        let said = Record::OverrideSaid {
+            rule,
+            target: target.clone(),
+            by: asking.by.to_owned(),
+            asked: approvers.max(1),
+            change: asking.change.to_owned(),
+            reason: asking.reason.to_owned(),
+        };
+        self.record(batch, said);
+        let stands = self.fleet.override_of(rule, &target, batch.now);
+        Ok(stands.map_or_else(String::new, |view| view.standing_sentence()))
+    }
+
+    /// Takes an override back.
+    ///
+    /// # Errors
+    /// With the reason, when there is none.
+    pub fn withdraw_override(
+        &mut self,
+        batch: &mut Batch,
+        rule: Rule,
+        target: TargetId,
+        by: String,
+    ) -> Result<String, String> {
+        self.fleet.may_withdraw_override(rule, &target, batch.now)?;
+        let done = format!(
+            "the override of {rule} on {target} is withdrawn: what was let go under it goes on, and nothing more is"
+        );
+        self.record(batch, Record::OverrideWithdrawn { rule, target, by });
+        Ok(done)
     }
 
     /// Says on behalf of a person that the step of a task is done.

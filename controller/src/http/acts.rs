@@ -8,6 +8,8 @@ use axum::extract::{ConnectInfo, Path, State};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use controller_core::finding::{Finding, Severity};
+use controller_core::fleet::Asking;
+use controller_core::overrides::Rule;
 use controller_core::plan::{Inputs, Purpose, failover, plan as build, render, switch};
 use controller_core::policy::{self, Policy};
 use controller_core::record::Record;
@@ -23,7 +25,7 @@ use protocol::{Digest, PlanId, RolloutId, TargetId};
 use crate::driver::{Batch, Consent, Core, is_here};
 use crate::http::types::{
     Applied, ApplyAsk, BackupAsk, Checked, Done, FindingText, FreezeAsk, OfferAsk, OrderAsk,
-    PlanAsk, Planned, SecretGiven, TokenAsk, TokenMade,
+    OverrideAsk, PlanAsk, Planned, SecretGiven, TokenAsk, TokenMade, WithdrawAsk,
 };
 use crate::http::{Answer, Api, Operator, Problem};
 
@@ -493,6 +495,48 @@ pub(super) async fn thaw(
         answer_stored(batch, answer, Ok(Done { done }));
     });
     done.await?.map(Json)
+}
+
+/// The rule of that name, or the sentence why it has no override.
+fn rule(text: &str) -> Result<Rule, Problem> {
+    text.parse().map_err(Problem::Refused)
+}
+
+/// Sets a rule aside on one target.
+pub(super) async fn override_rule(
+    State(api): State<Api>,
+    ConnectInfo(Operator(by)): Caller,
+    Json(ask): Json<OverrideAsk>,
+) -> Answer<Done> {
+    let rule = rule(&ask.rule)?;
+    let said = api.hub.act(move |core, batch, answer| {
+        let asking = Asking {
+            rule,
+            target: &ask.target,
+            by: &by,
+            reason: ask.reason.trim(),
+            change: ask.change.trim(),
+        };
+        let done = core.override_rule(batch, asking);
+        let done = done.map(|done| Done { done }).map_err(Problem::Refused);
+        answer_stored(batch, answer, done);
+    });
+    said.await?.map(Json)
+}
+
+/// Takes an override back.
+pub(super) async fn withdraw_override(
+    State(api): State<Api>,
+    ConnectInfo(Operator(by)): Caller,
+    Json(ask): Json<WithdrawAsk>,
+) -> Answer<Done> {
+    let rule = rule(&ask.rule)?;
+    let withdrawn = api.hub.act(move |core, batch, answer| {
+        let done = core.withdraw_override(batch, rule, ask.target, by);
+        let done = done.map(|done| Done { done }).map_err(Problem::Refused);
+        answer_stored(batch, answer, done);
+    });
+    withdrawn.await?.map(Json)
 }
 
 /// Writes a backup while everything goes on.

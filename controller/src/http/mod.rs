@@ -137,6 +137,8 @@ pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<b
         .route("/v1/backup", post(acts::backup))
         .route("/v1/freeze", post(acts::freeze))
         .route("/v1/thaw", post(acts::thaw))
+        .route("/v1/overrides", post(acts::override_rule))
+        .route("/v1/overrides/withdraw", post(acts::withdraw_override))
         .route("/v1/versions", get(views::versions))
         .route("/v1/drift", get(views::drift))
         .route("/v1/discovered", get(views::discovered))

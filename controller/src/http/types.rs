@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use agent_twin::Fault;
 use controller_core::beyond::Named;
 use controller_core::fleet::{RolloutView, Stopped};
+use controller_core::overrides::OverrideView;
 use controller_core::plan::Purpose;
 use controller_core::record::Order;
 use controller_core::roster::{Artifact, Pending};
@@ -33,6 +34,28 @@ pub struct Text {
 pub struct FreezeAsk {
     /// Why.
     pub why: String,
+}
+
+/// A rule that is to be set aside on one target.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OverrideAsk {
+    /// Which rule, as operators write it.
+    pub rule: String,
+    /// On which target.
+    pub target: TargetId,
+    /// Why.
+    pub reason: String,
+    /// Change number.
+    pub change: String,
+}
+
+/// An override that is to be taken back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WithdrawAsk {
+    /// Of which rule, as operators write it.
+    pub rule: String,
+    /// On which target.
+    pub target: TargetId,
 }
 
 /// Everything that is named anywhere.
@@ -249,6 +272,9 @@ pub struct Status {
     /// The order by which everything stands still.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Stopped>,
+    /// Overrides that are in force or half said.
+    #[serde(default)]
+    pub overrides: Vec<OverrideView>,
     /// All rollouts, newest last.
     pub rollouts: Vec<RolloutView>,
     /// Tenants in which not exactly one Connect server is active, or that cannot be told (G1).

@@ -47,6 +47,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
         agents: core.roster.agents().len(),
         connected: core.live.connected.len(),
         frozen: core.fleet.stopped().cloned(),
+        overrides: core.fleet.overrides(now),
         rollouts: core
             .fleet
             .rollouts()

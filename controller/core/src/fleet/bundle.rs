@@ -67,7 +67,7 @@ impl Fleet {
             assumed: essence
                 .filter(|_| !reads)
                 .map(|essence| Assumed { essence }),
-            steps: work.steps.clone(),
+            steps: self.steps(target, work, now),
             artifacts: work.artifacts.clone(),
             approval: None,
         })

@@ -11,9 +11,11 @@ use protocol::{
     Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp, limits,
 };
 
+use crate::fleet::overriding::Passed;
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::fleet::table::{Group, Yard};
 use crate::fleet::turn::{Budget, Turn};
+use crate::overrides::Rule;
 use crate::plan::{Kind, TargetPlan};
 
 /// How long leave is good for if the section is not entered.
@@ -71,6 +73,22 @@ pub(crate) fn in_turn(why: impl Into<String>) -> Option<Hold> {
 /// Stands until something outside of the rollout's own course changes.
 pub(crate) fn stands(why: impl Into<String>) -> Option<Hold> {
     Some(Hold {
+        why: why.into(),
+        in_turn: false,
+    })
+}
+
+/// No, to whoever asks whether something may go on; it lifts by itself.
+fn waits<T>(why: impl Into<String>) -> Result<T, Hold> {
+    Err(Hold {
+        why: why.into(),
+        in_turn: true,
+    })
+}
+
+/// No, until something outside of the rollout's own course changes.
+fn held<T>(why: impl Into<String>) -> Result<T, Hold> {
+    Err(Hold {
         why: why.into(),
         in_turn: false,
     })
@@ -147,6 +165,8 @@ pub enum Decision {
         target: TargetId,
         /// Which phase of its part.
         phase: usize,
+        /// Rules that would have held it, or that its bundle carries as overridden.
+        overridden: BTreeSet<Rule>,
     },
     /// Give leave.
     Permit {
@@ -156,6 +176,8 @@ pub enum Decision {
         gate: Gate,
         /// The last change of the same gMSA object, by another target: to be readable before the section acts (G3).
         after: Option<GmsaChange>,
+        /// Rules that would have held it, or had it wait at the server.
+        overridden: BTreeSet<Rule>,
     },
     /// A target is silent beyond the end of its bundle.
     Unknown {
@@ -229,25 +251,14 @@ impl Fleet {
                 let Some((place, target)) = queue.next(budget.is_full(), open, who) else {
                     break;
                 };
-                let Some(work) = rollout.work.get(target) else {
-                    continue;
-                };
-                let order = (&turn, place.wave, &budget, &started);
-                if self
-                    .hold_of(id, rollout, target, (live, now), order)
-                    .is_some()
-                {
-                    continue;
-                }
-                if started.insert(target.clone()) {
-                    let entering = !work.has_begun();
-                    let site = rollout.plan.site_of(target);
-                    budget.take(entering, site.map(|(site, _)| site));
-                    decisions.push(Decision::Issue {
-                        rollout: id,
-                        target: target.clone(),
-                        phase: work.phase,
-                    });
+                let order = (&turn, place.wave, &mut budget, &mut started);
+                decisions.extend(self.offer(id, rollout, target, (live, now), order));
+            }
+            // Whoever may begin at a closed site is in none of the yards that are open.
+            for target in self.overrides.targets(Rule::Window, now) {
+                if let Some(wave) = rollout.work.wave_of(target) {
+                    let order = (&turn, wave, &mut budget, &mut started);
+                    decisions.extend(self.offer(id, rollout, target, (live, now), order));
                 }
             }
         }
@@ -256,24 +267,63 @@ impl Fleet {
         }
         let mut gates = self.gates.clone();
         for (target, gate) in &self.asked {
-            if self.permit_hold(target, gate, &gates, live, now).is_none() {
-                gates.insert(
-                    target.clone(),
-                    Gate {
-                        lapses: Some(now.plus(PERMIT_LIFE)),
-                        ..gate.clone()
-                    },
-                );
-                let object = gate.section.gmsa.as_ref();
-                let change = object.and_then(|object| self.changed.get(object));
-                decisions.push(Decision::Permit {
-                    target: target.clone(),
-                    gate: gate.clone(),
-                    after: change.filter(|change| change.by != *target).cloned(),
-                });
+            let Ok(mut overridden) = self.leave(target, gate, &gates, live, now) else {
+                continue;
+            };
+            gates.insert(
+                target.clone(),
+                Gate {
+                    lapses: Some(now.plus(PERMIT_LIFE)),
+                    ..gate.clone()
+                },
+            );
+            let object = gate.section.gmsa.as_ref();
+            let change = object.and_then(|object| self.changed.get(object));
+            let mut after = change.filter(|change| change.by != *target).cloned();
+            // Serial or not, what another one changed need not be readable first.
+            if after.is_some() && self.overrides.is_in_force(target, Rule::G3, now) {
+                after = None;
+                overridden.insert(Rule::G3);
             }
+            decisions.push(Decision::Permit {
+                target: target.clone(),
+                gate: gate.clone(),
+                after,
+                overridden,
+            });
         }
         decisions
+    }
+
+    /// The offer of a target's next phase, where nothing holds it.
+    fn offer(
+        &self,
+        id: RolloutId,
+        rollout: &Rollout,
+        target: &TargetId,
+        (live, now): (&Live, Timestamp),
+        (turn, wave, budget, started): (&Turn<'_>, usize, &mut Budget<'_>, &mut BTreeSet<TargetId>),
+    ) -> Option<Decision> {
+        let work = rollout.work.get(target)?;
+        if work.state != TargetState::Pending || started.contains(target) {
+            return None;
+        }
+        let order = (turn, wave, &*budget, &*started);
+        let passed = self.hold_of(id, rollout, target, (live, now), order);
+        let mut overridden = passed.ok()?;
+        let part = rollout.plan.targets.get(target);
+        if let Some(phase) = part.and_then(|part| part.phases.get(work.phase)) {
+            overridden.extend(self.carries(target, phase, now));
+        }
+        started.insert(target.clone());
+        let site = rollout.plan.site_of(target);
+        budget.take(!work.has_begun(), site.map(|(site, _)| site));
+        Some(Decision::Issue {
+            rollout: id,
+            target: target.clone(),
+            phase: work.phase,
+            overridden,
+        })
     }
 
     /// When [`Self::decide`] must be asked again though nothing has happened.
@@ -320,6 +370,7 @@ impl Fleet {
             .filter_map(|gate| gate.lapses)
             .filter(|lapses| *lapses > now);
         ends.chain(lapses)
+            .chain(self.overrides.next_end(now))
             .chain(away)
             .chain(opens)
             .chain(soaks)
@@ -382,9 +433,11 @@ impl Fleet {
         (turn, wave, budget): (&Turn<'_>, usize, &Budget<'_>),
     ) -> Option<Hold> {
         let nobody = BTreeSet::new();
-        self.hold_of(id, rollout, target, at, (turn, wave, budget, &nobody))
+        let order = (turn, wave, budget, &nobody);
+        self.hold_of(id, rollout, target, at, order).err()
     }
 
+    /// The hold of a pending target, or else the rules that would have held it if they were not overridden.
     fn hold_of(
         &self,
         id: RolloutId,
@@ -392,79 +445,85 @@ impl Fleet {
         target: &TargetId,
         (live, now): (&Live, Timestamp),
         (turn, wave, budget, started): (&Turn<'_>, usize, &Budget<'_>, &BTreeSet<TargetId>),
-    ) -> Option<Hold> {
-        let work = rollout.work.get(target)?;
+    ) -> Result<Passed, Hold> {
+        let mut passed = Passed::new();
+        let (Some(work), Some(part)) = (rollout.work.get(target), rollout.plan.targets.get(target))
+        else {
+            return Ok(passed);
+        };
         if work.state != TargetState::Pending {
-            return None;
+            return Ok(passed);
         }
         if let Some(order) = &self.stopped {
-            return stands(still(order));
+            return held(still(order));
         }
         match rollout.state {
             RolloutState::Paused => {
-                return stands(format!(
+                return held(format!(
                     "the rollout is paused; entrain resume {id} lifts it"
                 ));
             }
-            RolloutState::Aborted => return stands("the rollout was aborted"),
+            RolloutState::Aborted => return held("the rollout was aborted"),
             RolloutState::Running => {}
         }
         if let Some(begins) = rollout.not_before.filter(|begins| now < *begins) {
-            return in_turn(format!("it begins at {begins}"));
+            return waits(format!("it begins at {begins}"));
         }
         if let Some(open) = self.open.get(target) {
-            return stands(format!(
+            return held(format!(
                 "rollout {} has a bundle open on it; its end lifts it (G5)",
                 open.rollout
             ));
         }
         if !self.known.contains_key(target) {
-            return stands("it is not enrolled; enrolling it lifts it");
+            return held("it is not enrolled; enrolling it lifts it");
         }
         if let Some(freeze) = self.frozen.get(target) {
-            return stands(frozen(freeze));
+            return held(frozen(freeze));
         }
         if self.unmet.contains(target) {
-            return stands(
+            return held(
                 "it was not heard of since the controller was restored: what it did since the backup is unknown; its agent's return lifts it",
             );
         }
         if let Some(from) = live.unreachable_from(target) {
             let why = "it is not connected; it is offered its work when it comes";
-            return if now < from {
-                in_turn(why)
-            } else {
-                stands(why)
-            };
+            return if now < from { waits(why) } else { held(why) };
         }
-        let part = rollout.plan.targets.get(target)?;
         if part.is_read_only() {
-            return None;
+            return Ok(passed);
         }
         if let Some(ends) = soaks_until(part, work).filter(|ends| now < *ends) {
-            return in_turn(format!(
+            return waits(format!(
                 "its product is watched until {ends}, then verified once more"
             ));
         }
-        if let Some(hold) = self.active_claim(id, target, part, started) {
-            return Some(hold);
-        }
+        let mut let_pass = |rule, hold| self.let_pass(rule, hold, target, now, &mut passed);
+        let_pass(Rule::G1, self.active_claim(id, target, part, started))?;
         if let Some(hold) = awaits(rollout, target, part, work) {
-            return Some(hold);
+            return Err(hold);
         }
-        if rollout.plan.needs_open_site(target, work.phase)
-            && let Some(hold) = turn.closed(part.site.as_deref())
-        {
-            return Some(hold);
+        if rollout.plan.needs_open_site(target, work.phase) {
+            let_pass(Rule::Window, turn.closed(part.site.as_deref()))?;
         }
         // What has begun goes on to its next phase; waves, canaries and limits are for what begins.
-        if work.has_begun() {
-            return budget.hold(false);
+        let limits = if work.has_begun() {
+            budget.hold(false)
+        } else {
+            turn.hold(target, wave, &part.lane)
+                .or_else(|| budget.hold(true))
+                .or_else(|| budget.at(part.site.as_deref()))
+        };
+        if let Some(hold) = limits {
+            return Err(hold);
         }
-        turn.hold(target, wave, &part.lane)
-            .or_else(|| budget.hold(true))
-            .or_else(|| budget.at(part.site.as_deref()))
-            .or_else(|| self.first_others(rollout, target, turn, (live, now)))
+        if !work.has_begun() {
+            let_pass(
+                Rule::G2,
+                self.first_others(rollout, target, turn, (live, now)),
+            )?;
+        }
+        Ok(passed)
     }
 
     /// Who serves and is to be taken out of service waits, in no place that somebody else could use, for those of its rollout
@@ -609,32 +668,49 @@ impl Fleet {
         live: &Live,
         now: Timestamp,
     ) -> Option<Hold> {
+        self.leave(target, asked, gates, live, now).err()
+    }
+
+    /// Why leave is not given, or else the rules that would have kept it back if they were not overridden.
+    fn leave(
+        &self,
+        target: &TargetId,
+        asked: &Gate,
+        gates: &BTreeMap<TargetId, Gate>,
+        live: &Live,
+        now: Timestamp,
+    ) -> Result<Passed, Hold> {
+        let mut passed = Passed::new();
+        let mut let_pass = |rule, hold| self.let_pass(rule, hold, target, now, &mut passed);
         let open = self.open.get(target);
         let open = open.filter(|open| open.generation == asked.generation);
         let Some(rollout) = open.and_then(|open| self.rollouts.get(&open.rollout)) else {
-            return stands("no such bundle is open on it");
+            return held("no such bundle is open on it");
         };
         if !live.connected.contains(target) {
-            return in_turn("what it has journaled while it was away is not here yet");
+            return waits("what it has journaled while it was away is not here yet");
         }
         match rollout.state {
-            RolloutState::Paused => return stands("the rollout is paused"),
-            RolloutState::Aborted => return stands("the rollout was aborted"),
+            RolloutState::Paused => return held("the rollout is paused"),
+            RolloutState::Aborted => return held("the rollout was aborted"),
             RolloutState::Running => {}
         }
         if let Some(order) = &self.stopped {
-            return stands(still(order));
+            return held(still(order));
         }
         if let Some((site, rule)) = rollout.plan.site_of(target)
             && let Some(closed) = rule.closed(now)
         {
-            return in_turn(format!("site {site}: {}", closed.why));
+            let_pass(
+                Rule::Window,
+                in_turn(format!("site {site}: {}", closed.why)),
+            )?;
         }
         if let Some(freeze) = self.frozen.get(target) {
-            return stands(frozen(freeze));
+            return held(frozen(freeze));
         }
         if let Some(other) = self.unmet.iter().next() {
-            return stands(format!(
+            return held(format!(
                 "{other} was not heard of since the controller was restored and may be in a section of its own; its return lifts it, or its revocation"
             ));
         }
@@ -642,20 +718,21 @@ impl Fleet {
             && let Some((other, _)) = inside(target, gates, live, now)
                 .find(|(_, gate)| gate.section.gmsa.as_ref() == Some(object))
         {
-            return in_turn(format!(
+            let hold = in_turn(format!(
                 "{other} changes the same gMSA in {}; its end lifts it (G3)",
                 object.domain
             ));
+            let_pass(Rule::G3, hold)?;
         }
-        if !asked.section.outage {
-            return None;
+        if asked.section.outage {
+            let short = self.short_of_service(target, gates, live, now);
+            let hold = short.map(|short| Hold {
+                why: short.why,
+                in_turn: short.passes,
+            });
+            let_pass(Rule::G2, hold)?;
         }
-        let short = self.short_of_service(target, gates, live, now)?;
-        if short.passes {
-            in_turn(short.why)
-        } else {
-            stands(short.why)
-        }
+        Ok(passed)
     }
 
     /// The first domain that would be served by too few while a target is out of service (G2); `None` where none would.
@@ -695,7 +772,7 @@ impl Fleet {
 
     /// Every domain that a target serves by any rollout's plan, newest plan first, with the servers whose service counts while
     /// it is out: work on a host counts in each.
-    fn domains_of(&self, target: &TargetId) -> Vec<(&DomainName, Vec<&TargetId>, u32)> {
+    pub(crate) fn domains_of(&self, target: &TargetId) -> Vec<(&DomainName, Vec<&TargetId>, u32)> {
         let mut seen = BTreeSet::new();
         let mut domains = Vec::new();
         for rollout in self.rollouts.values().rev() {

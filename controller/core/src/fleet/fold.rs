@@ -8,7 +8,8 @@ use protocol::refusal::Refusal;
 use protocol::signed::{Ending, Phase};
 use protocol::step::{Served, Step};
 use protocol::{
-    Attempt, BundleId, DomainName, Fingerprint, Generation, RolloutId, TargetId, Timestamp,
+    Attempt, BundleId, DomainName, Fingerprint, Generation, Overridden, RolloutId, TargetId,
+    Timestamp,
 };
 
 use crate::beyond::DirectorySeen;
@@ -16,6 +17,7 @@ use crate::facts::Known;
 use crate::fleet::decide::BUNDLE_LIFE;
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::fleet::table::WorkTable;
+use crate::overrides::{Rule, Word};
 use crate::plan::{Kind, Plan, TargetPlan};
 use crate::record::{Order, Record};
 use crate::tenant::Seen;
@@ -35,6 +37,37 @@ impl Fleet {
                 });
             }
             Record::FleetThawed { .. } => self.stopped = None,
+            Record::OverrideSaid {
+                rule,
+                target,
+                by,
+                asked,
+                change,
+                reason,
+            } => {
+                let word = Word {
+                    by: by.clone(),
+                    at: now,
+                    reason: reason.clone(),
+                    change: change.clone(),
+                    asked: *asked,
+                };
+                self.overrides.said(target, *rule, word);
+            }
+            Record::OverrideWithdrawn { rule, target, by } => {
+                self.overrides.withdrawn(target, *rule, by, now);
+            }
+            Record::OverrideUsed {
+                rule,
+                target,
+                generation,
+                used,
+            } => {
+                let used = (now, *generation, *used);
+                if let Some(over) = self.overrides.used(target, *rule, used) {
+                    self.went_under(target, *generation, *rule, &over);
+                }
+            }
             Record::TenantSeen { observation, by } => {
                 let seen = Seen {
                     observation: (**observation).clone(),
@@ -119,6 +152,7 @@ impl Fleet {
                     expires: *expires,
                     accepted: false,
                     attested: None,
+                    overridden: BTreeSet::new(),
                 };
                 self.open.insert(target, open);
                 self.set(*rollout, target, TargetState::Offered, now);
@@ -176,6 +210,8 @@ impl Fleet {
             }
         }
         self.asked.clear();
+        // Whoever set a rule aside spoke of a moment that is gone.
+        self.overrides.clear();
         self.unmet = self.known.keys().cloned().collect();
         let last = self.rollouts.keys().next_back().copied();
         self.used = RolloutId(
@@ -223,6 +259,7 @@ impl Fleet {
             expires: now.plus(BUNDLE_LIFE.1),
             accepted: true,
             attested: None,
+            overridden: BTreeSet::new(),
         };
         self.open.insert(target, open);
         self.set(id, target, TargetState::Offered, now);
@@ -322,6 +359,25 @@ impl Fleet {
         });
     }
 
+    /// The open run of a target goes its way under an override.
+    fn went_under(
+        &mut self,
+        target: &TargetId,
+        generation: Generation,
+        rule: Rule,
+        over: &Overridden,
+    ) {
+        self.open.note(target, generation, |open| {
+            open.overridden.insert(rule);
+        });
+        let said = format!("{rule} {}", over.sentence());
+        self.change(target, generation, |work| {
+            if !work.overridden.contains(&said) {
+                work.overridden.push(said);
+            }
+        });
+    }
+
     /// An accepted bundle may have changed the server.
     fn tried(&mut self, rollout: RolloutId, target: &TargetId) {
         if let Some(rollout) = self.rollouts.get_mut(&rollout) {
@@ -367,6 +423,7 @@ impl Fleet {
         self.known.remove(target);
         self.unmet.remove(target);
         self.frozen.remove(target);
+        self.overrides.forget(target);
         self.close_gate(target, None);
         self.asked.remove(target);
         if let Some(open) = self.open.remove(target) {
@@ -399,6 +456,7 @@ impl Fleet {
                             phase: work.phase,
                             grade: work.grade,
                             tried: work.tried,
+                            overridden: work.overridden.clone(),
                             ..Work::fresh(now)
                         };
                     }

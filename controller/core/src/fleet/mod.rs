@@ -6,6 +6,7 @@ mod bundle;
 mod decide;
 mod fold;
 mod orders;
+mod overriding;
 mod state;
 mod table;
 mod turn;
@@ -13,6 +14,7 @@ mod view;
 
 pub use decide::{Decision, Hold, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};
 pub use orders::Unaccepted;
+pub use overriding::{Asking, Saying};
 pub use state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 pub use table::WorkTable;
 pub use view::{DomainView, RolloutView, TargetView, TaskView, TaskWork, Why};

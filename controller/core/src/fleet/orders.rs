@@ -4,6 +4,7 @@ use protocol::{BundleId, Generation, RolloutId, TargetId, Timestamp};
 
 use crate::fleet::decide::Live;
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState};
+use crate::overrides::Rule;
 use crate::plan::Plan;
 use crate::record::Order;
 
@@ -12,7 +13,8 @@ use crate::record::Order;
 pub enum Unaccepted {
     /// It is offered again.
     Offer(BundleId),
-    /// Its rollout was aborted, or stands still, or the server does, or its site is closed by now: it is withdrawn.
+    /// Its rollout was aborted, or stands still, or the server does, or its site is closed by now, or the override is over
+    /// under which it was issued: it is withdrawn.
     Withdraw(Generation),
 }
 
@@ -141,8 +143,12 @@ impl Fleet {
             let phase = rollout.work.get(target).map_or(0, |work| work.phase);
             rollout.plan.needs_open_site(target, phase)
                 && rule.is_some_and(|(_, rule)| rule.closed(now).is_some())
+                && !self.overrides.is_in_force(target, Rule::Window, now)
         });
-        Some(if !runs || still || closed {
+        // What let it be issued, or what it carries, holds no more.
+        let mut under = open.overridden.iter();
+        let lapsed = under.any(|rule| !self.overrides.is_in_force(target, *rule, now));
+        Some(if !runs || still || closed || lapsed {
             Unaccepted::Withdraw(open.generation)
         } else {
             Unaccepted::Offer(open.bundle)

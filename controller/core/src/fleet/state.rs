@@ -17,6 +17,7 @@ use crate::active::{self, Modes, Verdict};
 use crate::beyond::Beyond;
 use crate::facts::Fleetwide;
 use crate::fleet::table::WorkTable;
+use crate::overrides::{Overrides, Rule};
 use crate::plan::Plan;
 
 /// What a target is at within a rollout.
@@ -161,6 +162,8 @@ pub struct Work {
     pub short: bool,
     /// When and by whom the tenant was read that showed the grade; absent where the server's own probes did.
     pub seen: Option<(Timestamp, String)>,
+    /// What went its way by an override, and who answers for it: it stays with the work, whatever becomes of that.
+    pub overridden: Vec<String>,
 }
 
 /// How a rollout stands.
@@ -189,6 +192,7 @@ impl Work {
             switching: false,
             short: false,
             seen: None,
+            overridden: Vec::new(),
         }
     }
 
@@ -274,6 +278,8 @@ pub struct Open {
     pub accepted: bool,
     /// The step of which a person said that it is done, and who: an agent that was away hears it when it is back.
     pub attested: Option<(StepIndex, String)>,
+    /// Rules that it was issued under override of.
+    pub overridden: BTreeSet<Rule>,
 }
 
 /// The bundles that are open, by target. Read as the map that it is.
@@ -359,6 +365,8 @@ pub struct Fleet {
     pub(crate) stopped: Option<Stopped>,
     /// Servers that their administrators have frozen.
     pub(crate) frozen: BTreeMap<TargetId, Freeze>,
+    /// Rules that operators have set aside.
+    pub(crate) overrides: Overrides,
     /// Agents that were not heard of since the controller was restored.
     pub(crate) unmet: BTreeSet<TargetId>,
     /// No rollout is numbered at or below this: after a restore the numbers in between were used by nobody knows whom.

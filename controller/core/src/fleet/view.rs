@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::fleet::decide::{Live, frozen, soaks_until};
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
+use crate::overrides::OverrideView;
 
 /// One target of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +84,12 @@ pub struct RolloutView {
     pub targets: Vec<TargetView>,
     /// Its domains.
     pub domains: Vec<DomainView>,
+    /// How many of its targets went their way under an override.
+    #[serde(default)]
+    pub overridden: usize,
+    /// Overrides on its targets that are in force or half said, in sentences.
+    #[serde(default)]
+    pub overrides: Vec<String>,
 }
 
 /// What a person is to do.
@@ -129,6 +136,9 @@ pub struct Why {
     pub failure: Option<Failure>,
     /// What of it was refused lately; whoever serves this answer knows.
     pub refusals: Vec<String>,
+    /// Rules that operators have set aside on it, in sentences.
+    #[serde(default)]
+    pub overrides: Vec<String>,
 }
 
 fn work_for_person(state: &TargetState) -> Option<(StepIndex, TaskWork)> {
@@ -230,6 +240,17 @@ impl Fleet {
             counts,
             targets,
             domains: self.domains(rollout, live, now),
+            overridden: rollout
+                .work
+                .values()
+                .filter(|work| !work.overridden.is_empty())
+                .count(),
+            overrides: self
+                .overrides(now)
+                .iter()
+                .filter(|view| rollout.work.contains_key(&view.target))
+                .map(OverrideView::sentence)
+                .collect(),
         })
     }
 
@@ -281,6 +302,12 @@ impl Fleet {
             && !self.asked.contains_key(target)
         {
             text = format!("{text}; goes on to its next gate: {}", frozen(freeze));
+        }
+        if !work.overridden.is_empty() {
+            let said = work.overridden.join("; ");
+            text = format!("{text}; OVERRIDDEN: {said}")
+                .trim_start_matches("; ")
+                .to_owned();
         }
         let mut failure = None;
         if let TargetState::Failed { failure: why, .. } = &work.state {
@@ -352,6 +379,8 @@ impl Fleet {
     /// Why a target is where it is: one answer, from the newest rollout that has it.
     #[must_use]
     pub fn why(&self, target: &TargetId, live: &Live, now: Timestamp) -> Option<Why> {
+        let overrides = self.overrides_of(target, now);
+        let overrides = overrides.iter().map(OverrideView::sentence).collect();
         for (id, rollout) in self.rollouts.iter().rev() {
             let Some(part) = rollout.plan.targets.get(target) else {
                 continue;
@@ -365,6 +394,7 @@ impl Fleet {
                     said: Vec::new(),
                     failure: None,
                     refusals: Vec::new(),
+                    overrides,
                 });
             };
             let turn = Turn::of(rollout, live, now);
@@ -390,6 +420,7 @@ impl Fleet {
                 said: work.said.clone(),
                 failure: row.failure,
                 refusals: Vec::new(),
+                overrides,
             });
         }
         let answer = if self.known.contains_key(target) {
@@ -404,6 +435,7 @@ impl Fleet {
             said: Vec::new(),
             failure: None,
             refusals: Vec::new(),
+            overrides,
         })
     }
 }

@@ -244,6 +244,7 @@ impl Sim {
                         rollout,
                         target,
                         phase,
+                        ..
                     } => self.issue(rollout, &target, phase),
                     Decision::Permit { target, gate, .. } => {
                         assert!(!self.frozen.contains(&target), "{target} is frozen");

@@ -8,6 +8,7 @@ mod custom;
 mod handover;
 mod machine;
 mod orders;
+mod overrides;
 mod rails;
 mod recipes;
 mod restarts;

@@ -269,6 +269,7 @@ impl World {
                 rollout,
                 target,
                 phase,
+                ..
             } => Some((rollout.0, target.to_string(), phase)),
             Decision::Permit { .. } | Decision::Unknown { .. } => None,
         });

@@ -1,0 +1,95 @@
+//! Operators set one rule aside on one server: what had stopped it goes on, and everything says who did that.
+
+use agent_twin::Fault;
+use e2e::{World, server, text, until};
+
+const A: &str = "sync-01.corp.contoso.com";
+const B: &str = "sync-02.corp.contoso.com";
+const WHY: &str = "memory comes on Monday";
+
+fn says(world: &World, arguments: &[&str]) -> (bool, String) {
+    let said = world.entrain(arguments);
+    (said.status.success(), text(&said))
+}
+
+#[test]
+fn a_server_that_a_finding_has_stopped_goes_on_by_override_and_everything_says_so() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[Fault::LittleMemory]), server(B, &[])]);
+    world.add_artifact();
+    let topology = world.topology(&[A, B]);
+    world.apply(&topology);
+    until("its preflight has stopped it", || {
+        let (state, detail) = world.state(A);
+        (state == "failed" && detail.contains("PF07")).then_some(())
+    });
+    assert!(world.changes(A).is_empty());
+    // What has no override, and what is not said whole.
+    let over = |rule: &str, change: &str| {
+        says(
+            &world,
+            &[
+                "override", rule, "--target", A, "--reason", WHY, "--change", change,
+            ],
+        )
+    };
+    for (rule, way) in [
+        ("G5", "abort its rollout"),
+        ("G9", "belongs to one tenant"),
+        ("signatures", "trust root"),
+        ("G77", "what may be overridden is"),
+    ] {
+        let (done, said) = over(rule, "CHG1");
+        assert!(!done && said.contains(way), "{rule}: {said}");
+    }
+    let (done, said) = says(&world, &["override", "G8", "--target", A, "--reason", WHY]);
+    assert!(!done && said.contains("--change"), "{said}");
+    let (done, said) = over("G4", "CHG1");
+    assert!(!done && said.contains("is held by G4"), "{said}");
+
+    let (done, said) = over("G8", "CHG0042117");
+    assert!(done && said.contains("is OVERRIDDEN until"), "{said}");
+    let (done, said) = over("G8", "CHG0042117");
+    assert!(done && said.contains("no longer"), "{said}");
+    let (_, status) = says(&world, &["status"]);
+    for part in ["OVERRIDE G8", A, "CHG0042117", WHY, "let nothing through"] {
+        assert!(status.contains(part), "{part}: {status}");
+    }
+    assert!(says(&world, &["retry", "r1", A]).0);
+    world.give_secrets(2);
+    world.all_done();
+    assert!(!world.changes(A).is_empty());
+    world.nothing_lost_or_repeated(&[A, B]);
+
+    let (_, status) = says(&world, &["status"]);
+    assert!(
+        status.contains("let through: an offer in run") && status.contains("1 BY OVERRIDE"),
+        "{status}"
+    );
+    let (_, why) = says(&world, &["why", A]);
+    for part in ["OVERRIDDEN", "CHG0042117", WHY, "PF07"] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    let (_, other) = says(&world, &["why", B]);
+    assert!(!other.contains("OVERRID"), "{other}");
+    let log = world.json(&["logs", "--json"]).to_string();
+    for part in [
+        "override-said",
+        "override-used",
+        "G8 OVERRIDDEN: it went on",
+    ] {
+        assert!(log.contains(part), "{part} is not in the log");
+    }
+    let (_, watched) = says(&world, &["watch", "r1"]);
+    assert!(watched.contains("1 of them BY OVERRIDE"), "{watched}");
+    let record = world.audit();
+    let file = world.write("override.audit", &record);
+    let (held, proof) = says(&world, &["audit", "verify", &file]);
+    assert!(held && proof.contains("set G8 aside"), "{proof}");
+
+    let (done, said) = says(&world, &["override", "G8", "--target", A, "--withdraw"]);
+    assert!(done && said.contains("withdrawn"), "{said}");
+    let (_, status) = says(&world, &["status"]);
+    assert!(!status.contains("OVERRIDE G8"), "{status}");
+    assert!(status.contains("1 BY OVERRIDE"), "{status}");
+}
