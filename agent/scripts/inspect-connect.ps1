@@ -1,6 +1,6 @@
 # Reads what only Windows and the product's own module can tell about Connect Sync (probes PF31, PF32, PV26 to PV37). Changes
 # nothing, and shows no line of a log: people's data may be in it.
-# Input: {"through": "host" or null, "webHost": "host" or null, "installed": true or false}.
+# Input: {"through": "host" or null, "webHost": "host" or null, "installed": true or false, "passwords": true or false}.
 # Output: one line; each part that was asked is there, or {"why": "..."}. What was not read is never told as if it were nothing.
 
 # Events of the last week in the Application log, from sources whose names match.
@@ -67,6 +67,20 @@ if ($in.installed) {
         $rows = @()
         foreach ($one in @(Get-ADSyncConnector)) { $rows += @{ name = [string]$one.Name; identifier = [string]$one.Identifier } }
         , $rows
+    }
+    if ($in.passwords) {
+        Read-Part 'passwords' {
+            Import-ConnectModule
+            $rows = @()
+            foreach ($one in @(Get-ADSyncConnector)) {
+                # The tenant's own connector has none.
+                if ([string]$one.Identifier -like '*b891884f-051e-4a83-95af-2544101c9083*') { continue }
+                $kept = Get-ADSyncAADPasswordSyncConfiguration -SourceConnector $one.Name
+                if ($kept.Enabled -isnot [bool]) { throw 'the module does not tell Enabled' }
+                $rows += @{ connector = [string]$one.Name; on = $kept.Enabled }
+            }
+            , $rows
+        }
     }
     Read-Part 'runs' {
         Import-ConnectModule

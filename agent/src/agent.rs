@@ -201,6 +201,7 @@ impl Agent {
                 | Event::TaskOpened { .. }
                 | Event::Probed { .. }
                 | Event::Discovered { .. }
+                | Event::ConnectSettingsRead { .. }
                 | Event::StepCompleted { .. }
                 | Event::StepFailed { .. }
                 | Event::StepInconclusive { .. } => {}

@@ -60,6 +60,26 @@ const CMDLETS: &[(&str, &[&str], &str)] = &[
         "product facts 2.12 [P]",
     ),
     (
+        "Get-ADSyncRule",
+        &[],
+        "general knowledge [K]: product facts 2.13 name custom rules and no cmdlet; cmdlet and output unverified",
+    ),
+    (
+        "Get-ADSyncGlobalSettingsParameter",
+        &[],
+        "product facts 2.12 [S]; names of its output unverified",
+    ),
+    (
+        "Get-ADSyncAADCompanyFeature",
+        &[],
+        "general knowledge [K]: product facts 2.12 name its Set- alone [S]; cmdlet and output unverified",
+    ),
+    (
+        "Get-ADSyncAADPasswordSyncConfiguration",
+        &["-SourceConnector"],
+        "general knowledge [K]: product facts PV35 name no cmdlet; cmdlet, parameter and output unverified",
+    ),
+    (
         "Test-ADServiceAccount",
         &["-Identity"],
         "product facts 1.6 [S]; ActiveDirectory module",

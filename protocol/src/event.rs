@@ -10,6 +10,7 @@ use crate::id::{
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::secret::SecretKind;
+use crate::settings::ConnectSettings;
 use crate::signed::{Ending, Phase};
 use crate::step::Product;
 use crate::task::TaskText;
@@ -351,6 +352,15 @@ pub enum Event {
         /// What could not be read, each a sentence.
         unread: Vec<String>,
     },
+    /// What decides what a Connect server synchronizes.
+    ConnectSettingsRead {
+        /// The run.
+        generation: Generation,
+        /// Which step.
+        step: StepIndex,
+        /// What was read, and what could not be.
+        settings: Box<ConnectSettings>,
+    },
     /// A step completed.
     StepCompleted {
         /// The run.
@@ -425,6 +435,7 @@ impl Event {
             Self::Frozen(_) => 15,
             Self::Thawed => 16,
             Self::Discovered { .. } => 17,
+            Self::ConnectSettingsRead { .. } => 18,
         }
     }
 
@@ -445,6 +456,7 @@ impl Event {
             | Self::TaskOpened { generation, .. }
             | Self::Probed { generation, .. }
             | Self::Discovered { generation, .. }
+            | Self::ConnectSettingsRead { generation, .. }
             | Self::StepCompleted { generation, .. }
             | Self::StepFailed { generation, .. }
             | Self::StepInconclusive { generation, .. }

@@ -16,6 +16,7 @@ pub mod options;
 pub mod overridden;
 pub mod refusal;
 pub mod secret;
+pub mod settings;
 pub mod signed;
 pub mod step;
 pub mod task;

@@ -49,6 +49,17 @@ pub const MAX_LINE_CHARS: usize = 400;
 /// Longest version of an agent that is kept: four numbers of ten digits, and their dots.
 pub const MAX_VERSION_CHARS: usize = 43;
 
+/// Most settings of a Connect server that one event carries: an estate of ten forests has about seven hundred default rules.
+pub const MAX_SETTINGS: usize = 1000;
+
+/// Most bytes of their names and values together: with what JSON adds (a quoted sign becomes two) the event stays below half
+/// of [`MAX_FRAME_BYTES`].
+pub const MAX_SETTINGS_BYTES: usize = 80 * 1024;
+
+/// Longest name or value of a setting: a rule's name, a connector's and what of it, or the path of a deep organizational unit. The
+/// rest is cut, with a digest of the whole.
+pub const MAX_SETTING_CHARS: usize = 250;
+
 /// Longest secret: an access token is about 2 KiB.
 pub const MAX_SECRET_BYTES: usize = 16 * 1024;
 

@@ -443,6 +443,9 @@ pub struct VerifyConnect {
     /// Forests that it must have a connector for; empty where that is not asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forests: Vec<DomainName>,
+    /// Whether password hashes must be synchronized out of each of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub password_sync: bool,
     /// How long its engine must have run without a restart; absent where that is not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soaked_seconds: Option<u32>,
@@ -553,6 +556,8 @@ pub enum Step {
     VerifyConnect(VerifyConnect),
     /// Counts what a staging server would export.
     ReviewConnectExports(ReviewConnectExports),
+    /// Reads what decides what Connect Sync synchronizes: rules, connectors, filters, features.
+    ReadConnectSettings,
     /// Stops and disables the service of Connect Sync, so that a server that was said to be off exports nothing any more.
     FenceConnect,
     /// A person takes Connect Sync off the server.
@@ -591,6 +596,7 @@ impl Step {
             | Self::GuideConnect(_)
             | Self::VerifyConnect(_)
             | Self::ReviewConnectExports(_)
+            | Self::ReadConnectSettings
             | Self::FenceConnect
             | Self::GuideConnectRemoval(_)
             | Self::VerifyConnectRemoved
@@ -620,6 +626,7 @@ impl Step {
             | Self::GuideConnect(_)
             | Self::VerifyConnect(_)
             | Self::ReviewConnectExports(_)
+            | Self::ReadConnectSettings
             | Self::FenceConnect
             | Self::GuideConnectRemoval(_)
             | Self::VerifyConnectRemoved
@@ -632,7 +639,7 @@ impl Step {
     }
 
     /// Every kind that this version knows, as the manifest spells it.
-    pub const KINDS: [&'static str; 21] = [
+    pub const KINDS: [&'static str; 22] = [
         "report-facts",
         "preflight",
         "install-provisioning-agent",
@@ -654,6 +661,7 @@ impl Step {
         "collect-support",
         "restart-server",
         "upgrade-agent",
+        "read-connect-settings",
     ];
 
     /// The kind, as the manifest spells it.
@@ -681,6 +689,7 @@ impl Step {
             Self::CollectSupport(_) => Self::KINDS[18],
             Self::RestartServer(_) => Self::KINDS[19],
             Self::UpgradeAgent(_) => Self::KINDS[20],
+            Self::ReadConnectSettings => Self::KINDS[21],
         }
     }
 
@@ -701,6 +710,7 @@ impl Step {
             Self::GuideConnect(guide) if guide.work.switches() => "switch Connect's mode by wizard",
             Self::GuideConnect(_) => "install Connect by wizard",
             Self::ReviewConnectExports(_) => "count Connect's pending exports",
+            Self::ReadConnectSettings => "read Connect's settings",
             Self::FenceConnect => "stop and disable Connect",
             Self::VerifyConnect(_) => "verify Connect",
             Self::GuideConnectRemoval(_) => "remove Connect by wizard",
@@ -756,6 +766,7 @@ impl Step {
             }
             Self::Preflight(_)
             | Self::VerifyConnect(_)
+            | Self::ReadConnectSettings
             | Self::SetProvisioningAgentOptions(_)
             | Self::FenceConnect
             | Self::VerifyConnectRemoved
@@ -787,6 +798,7 @@ impl Step {
             | Self::VerifyProvisioningAgent(_)
             | Self::VerifyConnect(_)
             | Self::ReviewConnectExports(_)
+            | Self::ReadConnectSettings
             | Self::VerifyConnectRemoved
             | Self::CollectSupport(_)
             | Self::VerifyProvisioningAgentRemoved(_) => true,

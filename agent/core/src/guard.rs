@@ -165,6 +165,7 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         | Step::GuideConnect(_)
         | Step::VerifyConnect(_)
         | Step::ReviewConnectExports(_)
+        | Step::ReadConnectSettings
         | Step::FenceConnect
         | Step::SetProvisioningAgentOptions(_)
         | Step::GuideConnectRemoval(_)
@@ -223,6 +224,7 @@ fn artifacts_fit(manifest: &Manifest) -> Result<(), Refusal> {
             | Step::GuideConnect(_)
             | Step::VerifyConnect(_)
             | Step::ReviewConnectExports(_)
+            | Step::ReadConnectSettings
             | Step::FenceConnect
             | Step::SetProvisioningAgentOptions(_)
             | Step::GuideConnectRemoval(_)

@@ -46,6 +46,8 @@ pub enum Script {
     ReadConnectScheduler,
     /// Counts what a staging server of Connect Sync would export.
     ReviewConnectExports,
+    /// Reads what decides what Connect Sync synchronizes.
+    ReadConnectSettings,
     /// Reads how Connect Sync signs in, runs and upgrades itself, and its way to the cloud.
     InspectConnect,
     /// Counts the errors in the event log of the provisioning agent.

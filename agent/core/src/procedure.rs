@@ -13,6 +13,7 @@ use std::time::Duration;
 use protocol::event::{Completion, DiscoveredServer, Failure, Finding, GmsaChange, Grade, Section};
 use protocol::facts::Facts;
 use protocol::secret::SecretKind;
+use protocol::settings::ConnectSettings;
 use protocol::signed::{AgentRelease, ArtifactRef, Refused, RoleKeys, Verified, verify};
 use protocol::step::Step;
 use protocol::task::TaskText;
@@ -53,6 +54,8 @@ pub enum Want {
         /// What could not be read.
         unread: Vec<String>,
     },
+    /// What decides what Connect Sync synchronizes, to be recorded.
+    Settings(Box<ConnectSettings>),
     /// Facts, to be recorded.
     Facts(Box<Facts>),
 }
@@ -615,6 +618,15 @@ impl Cx<'_> {
             servers: servers.to_vec(),
             unread: unread.to_vec(),
         };
+        self.take(want).map(drop)
+    }
+
+    /// Records settings of Connect Sync.
+    ///
+    /// # Errors
+    /// Until they are recorded.
+    pub fn note_settings(&mut self, settings: &ConnectSettings) -> Flow<()> {
+        let want = || Want::Settings(Box::new(settings.clone()));
         self.take(want).map(drop)
     }
 

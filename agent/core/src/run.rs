@@ -418,6 +418,7 @@ impl Run {
                 | Event::TaskOpened { .. }
                 | Event::Probed { .. }
                 | Event::Discovered { .. }
+                | Event::ConnectSettingsRead { .. }
                 | Event::RunFinished { .. }
                 | Event::Frozen(_)
                 | Event::Thawed => {}
@@ -664,6 +665,15 @@ impl Run {
                     servers,
                     unread,
                 }));
+                self.procedure.add(Outcome::Done);
+            }
+            Want::Settings(settings) => {
+                self.actions
+                    .push_back(Action::Journal(Event::ConnectSettingsRead {
+                        generation,
+                        step,
+                        settings,
+                    }));
                 self.procedure.add(Outcome::Done);
             }
             Want::Facts(facts) => {

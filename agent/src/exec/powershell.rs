@@ -39,6 +39,7 @@ pub const fn text(script: Script) -> &'static str {
         Script::ConfigureProvisioningAgent => with_prelude!("configure-provisioning-agent"),
         Script::ReadConnectScheduler => with_prelude!("read-connect-scheduler"),
         Script::ReviewConnectExports => with_prelude!("review-connect-exports"),
+        Script::ReadConnectSettings => with_prelude!("read-connect-settings"),
         Script::InspectConnect => with_prelude!("inspect-connect"),
         Script::ReadAgentEvents => with_prelude!("read-agent-events"),
         Script::CollectSupport => with_prelude!("collect-support"),
@@ -239,11 +240,12 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
 mod tests {
     use super::*;
 
-    const ALL: [&str; 7] = [
+    const ALL: [&str; 8] = [
         text(Script::InspectHost),
         text(Script::ConfigureProvisioningAgent),
         text(Script::ReadConnectScheduler),
         text(Script::ReviewConnectExports),
+        text(Script::ReadConnectSettings),
         text(Script::InspectConnect),
         text(Script::ReadAgentEvents),
         text(Script::CollectSupport),

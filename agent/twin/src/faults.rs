@@ -48,6 +48,12 @@ pub enum Fault {
     DeletionsPending,
     /// The product's tools that count pending exports fail (PV31).
     ExportsUnreadable,
+    /// A rule and a filter are others than on a server without this fault (PV32).
+    SettingsDiffer,
+    /// The product's module does not tell its rules (PV32).
+    SettingsUnreadable,
+    /// Password hash synchronization is off (PV35).
+    PasswordSyncOff,
     /// A full synchronization is still due on the staging server (PV30).
     FullSyncDue,
     /// The last cycle of the staging server is long ago (SW01).
@@ -212,7 +218,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 101] = [
+    pub const ALL: [Self; 104] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -235,6 +241,9 @@ impl Fault {
         Self::SchedulerSuspended,
         Self::DeletionsPending,
         Self::ExportsUnreadable,
+        Self::SettingsDiffer,
+        Self::SettingsUnreadable,
+        Self::PasswordSyncOff,
         Self::FullSyncDue,
         Self::CycleOverdue,
         Self::NoKdsKey,

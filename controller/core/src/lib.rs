@@ -16,6 +16,7 @@ pub mod policy;
 pub mod recipe;
 pub mod record;
 pub mod roster;
+pub mod settings;
 pub mod tenant;
 pub mod topology;
 pub mod versions;

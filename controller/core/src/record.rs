@@ -345,6 +345,13 @@ pub enum Order {
         /// Failed, unknown and under way together never exceed this; as before where it is absent.
         failures: Option<u32>,
     },
+    /// Let a swap go on though the settings of two servers differ, as they do just now (guard rail G4).
+    AcceptDifference {
+        /// Which difference: of another one it says nothing.
+        difference: Digest,
+        /// Why.
+        reason: String,
+    },
     /// Say what became of a target that nobody can reach.
     Resolve {
         /// Which.

@@ -9,7 +9,7 @@ use controller_core::calendar::written;
 use controller_core::finding::nearest;
 use controller_core::overrides::Rule;
 use protocol::step::Product;
-use protocol::{ProxyAddress, RolloutId, TargetId, Timestamp, Version};
+use protocol::{Digest, ProxyAddress, RolloutId, TargetId, Timestamp, Version};
 
 /// Installs, verifies and upgrades Microsoft Entra's synchronization tools on many Windows servers.
 #[derive(Debug, Parser)]
@@ -261,6 +261,29 @@ pub(crate) enum Verb {
         #[command(flatten)]
         json: Json,
     },
+    /// Shows how the settings of two Connect servers differ, as each told them last: rules, connectors, filters, features.
+    ///
+    /// Example: entrain diff fab-sync-01.fabrikam.com fab-sync-02.fabrikam.com
+    Diff {
+        /// One server.
+        one: TargetId,
+        /// The other one.
+        other: TargetId,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Approves the difference of settings that holds a swap: that one, and no other that may come after it.
+    ///
+    /// Example: entrain accept r3 DIGEST --reason "the new rule for trainees is meant"
+    Accept {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// The difference's digest, as `diff` and the hold name it.
+        difference: Digest,
+        /// Why it is meant.
+        #[arg(long)]
+        reason: String,
+    },
     /// Work for people.
     Tasks {
         #[command(subcommand)]
@@ -355,7 +378,7 @@ pub(crate) enum Verb {
         #[arg(long, conflicts_with_all = ["reason", "change"])]
         withdraw: bool,
     },
-    /// Tries a target again, or all that failed.
+    /// Tries a target again, or all that failed; reads the settings again of one that waits since they differ.
     Retry {
         /// Which rollout.
         rollout: RolloutId,

@@ -2,13 +2,15 @@
 
 use controller_core::drift::DriftRow;
 use controller_core::fleet::{RolloutView, Why};
+use controller_core::settings::Differs;
 use controller_core::versions::{Certainty, Remark};
+use protocol::TargetId;
 use protocol::event::Verdict;
 
 use crate::cli::exit;
 use crate::cli::output::{self, table};
 use crate::http::client::Client;
-use crate::http::types::{Status, VersionsSeen};
+use crate::http::types::{Compared, Status, VersionsSeen};
 
 pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
     let status: Status = client.get("/v1/status").await?;
@@ -91,6 +93,44 @@ pub(super) async fn drift(client: &Client, json: bool) -> anyhow::Result<u8> {
         output::print("\nentrain plan TOPOLOGY shows what would bring it back");
     }
     Ok(exit::OK)
+}
+
+pub(super) async fn differ(
+    client: &Client,
+    one: &TargetId,
+    other: &TargetId,
+    json: bool,
+) -> anyhow::Result<u8> {
+    let seen: Compared = client.get(&format!("/v1/settings/{one}/{other}")).await?;
+    let difference = &seen.difference;
+    let code = if difference.is_none() {
+        exit::OK
+    } else {
+        exit::FINDINGS
+    };
+    if json {
+        return output::json(&seen).map(|()| code);
+    }
+    for (target, at, number) in &seen.read {
+        output::print(&format!("{target}: {number} settings, read at {at}"));
+    }
+    if difference.is_none() {
+        output::print("they are equal");
+        return Ok(code);
+    }
+    let show = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+    let row = |row: &Differs| vec![row.what.clone(), show(&row.first), show(&row.second)];
+    let rows: Vec<Vec<String>> = difference.rows.iter().map(row).collect();
+    let (first, second) = (difference.first.as_str(), difference.second.as_str());
+    output::print(&table(&["WHAT", first, second], &rows));
+    for why in &difference.untold {
+        output::print(&format!("cannot be told: {why}"));
+    }
+    output::print(&format!("difference {}", difference.digest));
+    for rollout in &seen.accepted {
+        output::print(&format!("approved for {rollout}"));
+    }
+    Ok(code)
 }
 
 pub(super) async fn versions(client: &Client, json: bool) -> anyhow::Result<u8> {

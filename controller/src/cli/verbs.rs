@@ -20,7 +20,7 @@ use crate::cli::log::{logs, record};
 use crate::cli::people::{secrets, tasks};
 use crate::cli::releases::release;
 use crate::cli::rollouts::{code, ended, newest, order};
-use crate::cli::status::{doctor, drift, explain, status, versions};
+use crate::cli::status::{differ, doctor, drift, explain, status, versions};
 use crate::cli::tenant::tenant;
 use crate::cli::{Show, discover, exit, follow, output, readiness, support};
 use crate::http::client::Client;
@@ -205,6 +205,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 output::print(&explain(&why));
             }
             Ok(exit::OK)
+        }
+        Verb::Diff { one, other, json } => differ(&client, &one, &other, json.json).await,
+        Verb::Accept {
+            rollout,
+            difference,
+            reason,
+        } => {
+            let accept = Order::AcceptDifference { difference, reason };
+            order(&client, rollout, accept).await
         }
         Verb::Tasks { act, json } => tasks(&client, act, json).await,
         Verb::Secret { act } => secrets(&client, act).await,

@@ -725,7 +725,10 @@ impl Core {
                 Order::Resume if self.fleet.stopped().is_some() => continue,
                 Order::Resume => ControlDown::Resume { rollout: id },
                 Order::Abort => ControlDown::Abort { generation },
-                Order::Retry { .. } | Order::Skip { .. } | Order::Limits { .. } => continue,
+                Order::Retry { .. }
+                | Order::Skip { .. }
+                | Order::Limits { .. }
+                | Order::AcceptDifference { .. } => continue,
                 Order::Resolve { target: named, .. } if *named == target => {
                     ControlDown::Abort { generation }
                 }

@@ -9,6 +9,7 @@ use controller_core::overrides::OverrideView;
 use controller_core::plan::Purpose;
 use controller_core::record::Order;
 use controller_core::roster::{Artifact, Pending};
+use controller_core::settings::Difference;
 use controller_core::tenant::{Remark, Seen};
 use controller_core::versions::{Day, VersionRow};
 use protocol::enroll::JoinFile;
@@ -67,6 +68,17 @@ pub struct Discovered {
     pub unread: Vec<String>,
     /// When each domain's directory was asked last, and by which server.
     pub asked: Vec<(DomainName, Timestamp, TargetId)>,
+}
+
+/// Two Connect servers held against each other.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Compared {
+    /// Of each: its name, when its settings were read last, and how many there are.
+    pub read: Vec<(TargetId, Timestamp, usize)>,
+    /// What differs.
+    pub difference: Difference,
+    /// Rollouts for which somebody has approved that difference.
+    pub accepted: Vec<RolloutId>,
 }
 
 /// A tenant as it was last read.

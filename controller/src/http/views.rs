@@ -12,9 +12,10 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use controller_core::drift::{self, DriftRow};
-use controller_core::fleet::{RolloutView, TaskView, Why};
+use controller_core::fleet::{Rollout, RolloutView, TaskView, Why};
 use controller_core::plan::Plan;
 use controller_core::record::Record;
+use controller_core::settings::{Difference, SettingsSeen};
 use controller_core::tenant::{Seen, look};
 use protocol::event::Event;
 use protocol::secret::SecretAsk;
@@ -25,8 +26,8 @@ use serde::Deserialize;
 use crate::driver::Core;
 use crate::http::acts::find_plan;
 use crate::http::types::{
-    AgentRow, Agents, Artifacts, AskRow, Discovered, Frame, LogRow, RehearseAsk, Rehearsed, Status,
-    TenantRow, VersionsSeen,
+    AgentRow, Agents, Artifacts, AskRow, Compared, Discovered, Frame, LogRow, RehearseAsk,
+    Rehearsed, Status, TenantRow, VersionsSeen,
 };
 use crate::http::{Answer, Api, Problem};
 
@@ -136,6 +137,36 @@ pub(super) async fn discovered(State(api): State<Api>) -> Answer<Discovered> {
         }
     });
     Ok(Json(found.await?))
+}
+
+/// What decides what two Connect servers synchronize, as each told it last.
+pub(super) async fn settings(
+    State(api): State<Api>,
+    Path((one, other)): Path<(TargetId, TargetId)>,
+) -> Answer<Compared> {
+    let compared = api.hub.read(move |core, _| {
+        let read = |target: &TargetId| {
+            let seen = core.fleet.settings().get(target);
+            seen.ok_or_else(|| {
+                format!("the settings of {target} were never read here: a swap reads them")
+            })
+        };
+        let (mine, theirs) = (read(&one)?, read(&other)?);
+        let difference = Difference::of((&one, &mine.settings), (&other, &theirs.settings));
+        let accepts = |(id, rollout): (&RolloutId, &Rollout)| {
+            rollout.accepted.contains(&difference.digest).then_some(*id)
+        };
+        let row = |target: &TargetId, seen: &SettingsSeen| {
+            let number = seen.settings.settings.len() + seen.settings.beyond as usize;
+            (target.clone(), seen.at, number)
+        };
+        Ok(Compared {
+            read: vec![row(&one, mine), row(&other, theirs)],
+            accepted: core.fleet.rollouts().iter().filter_map(accepts).collect(),
+            difference,
+        })
+    });
+    compared.await?.map(Json).map_err(Problem::Missing)
 }
 
 /// Every tenant that was read, with what stands out.

@@ -224,7 +224,7 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         mode,
     ];
     findings.extend(stability);
-    findings.extend(engine::verified(&verify.forests, cx)?);
+    findings.extend(engine::verified(verify, cx)?);
     step::settle(findings, cx)?;
     let mode = if connect.staging == Some(true) {
         "staging"

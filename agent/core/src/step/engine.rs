@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use protocol::DomainName;
 use protocol::event::{Finding, Severity};
+use protocol::step::VerifyConnect;
 use serde_json::{Value, json};
 
 use crate::catalogue;
@@ -28,20 +29,52 @@ pub(super) fn way(through: Option<&str>, web_host: Option<&str>, cx: &mut Cx<'_>
 ///
 /// # Errors
 /// While the outcome is missing.
-pub(super) fn verified(forests: &[DomainName], cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
-    let input = json!({ "installed": true, "through": null, "webHost": null });
+pub(super) fn verified(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
+    let input = json!({
+        "installed": true, "through": null, "webHost": null, "passwords": verify.password_sync,
+    });
     let report = Report::ask(Script::InspectConnect, input, LIMIT, cx)?;
     let text = |part: &Value| Some(part.as_str()?.to_owned());
     let identity = report.part("identity", text);
-    Ok(vec![
+    let mut findings = vec![
         catalogue::PV26.judge(identity, Clone::clone, |kind| kind == "Application"),
         certificates(&report),
-        connectors(&report, forests),
+        connectors(&report, &verify.forests),
         runs(&report),
         upgrades_itself(&report),
         failed_upgrades(&report),
         trace(&report),
-    ])
+    ];
+    if verify.password_sync {
+        findings.push(passwords(&report, &verify.forests));
+    }
+    Ok(findings)
+}
+
+/// PV35: whether the connector of each planned forest synchronizes password hashes. One that somebody renamed cannot be told.
+fn passwords(report: &Report, forests: &[DomainName]) -> Finding {
+    let row = |row: &Value| {
+        let name = row["connector"].as_str()?.to_lowercase();
+        Some((name, row["on"].as_bool()?))
+    };
+    let rows = report.rows("passwords", row).and_then(|rows| {
+        let of = |forest: &DomainName| {
+            let own = rows.iter().find(|(name, _)| name == forest.as_str());
+            own.cloned()
+                .ok_or_else(|| format!("no connector is named {forest}"))
+        };
+        forests.iter().map(of).collect::<Result<Vec<_>, _>>()
+    });
+    let show = |rows: &Vec<(String, bool)>| {
+        let off = rows.iter().filter(|(_, on)| !on);
+        let off: Vec<&str> = off.map(|(name, _)| name.as_str()).collect();
+        match off.as_slice() {
+            [] => format!("on for {} connectors", rows.len()),
+            off => format!("off for {}", off.join(", ")),
+        }
+    };
+    let all = |rows: &Vec<(String, bool)>| rows.iter().all(|(_, on)| *on);
+    catalogue::PV35.judge_gently(rows, show, all)
 }
 
 /// An event: its number, its source, and how many hours ago.

@@ -16,6 +16,7 @@ pub mod removal;
 mod report;
 mod restart;
 mod rights;
+mod settings;
 mod support;
 mod upgrade;
 
@@ -62,6 +63,7 @@ pub fn perform(step: &Step, cx: &mut Cx<'_>) -> Flow<Complete> {
         Step::VerifyConnect(verify) => connect::verify(verify, cx),
         Step::FenceConnect => connect::fence(cx),
         Step::ReviewConnectExports(review) => exports::review(review, cx),
+        Step::ReadConnectSettings => settings::read(cx),
         Step::GuideConnectRemoval(guide) => connect_removal::guide(guide, cx),
         Step::VerifyConnectRemoved => connect_removal::verify(cx),
         Step::RemoveProvisioningAgent(remove) => removal::remove(remove, cx),

@@ -45,6 +45,7 @@ impl Twin {
                 (outcome, Duration::from_secs(3))
             }
             Script::ReviewConnectExports => (self.pending_exports(), Duration::from_secs(90)),
+            Script::ReadConnectSettings => (self.connect_settings(), Duration::from_secs(30)),
             Script::InspectConnect => (self.inspect_connect(input), Duration::from_secs(8)),
             Script::CollectSupport => (self.support(), Duration::from_secs(40)),
             Script::ReadAgentEvents => (self.agent_events(), Duration::from_secs(2)),
@@ -117,6 +118,12 @@ impl Twin {
             connectors.push(json!({ "name": "tenant - AAD", "identifier": identifier }));
         }
         line["connectors"] = json!(connectors);
+        if input["passwords"] == true {
+            let on = !has(Fault::PasswordSyncOff);
+            let forests = own.iter().chain(&self.forests);
+            let row = |forest| json!({ "connector": forest, "on": on });
+            line["passwords"] = json!(forests.map(row).collect::<Vec<_>>());
+        }
         let result = if has(Fault::RunFailed) {
             "completed-export-errors"
         } else {
@@ -141,6 +148,79 @@ impl Twin {
         let errors = if has(Fault::WizardTraceErrors) { 4 } else { 0 };
         line["trace"] = json!({ "file": "trace-20261120-101500.log", "errors": errors });
         Outcome::Script { lines: vec![line] }
+    }
+
+    /// What decides what the engine synchronizes. The ids of its connectors are this server's own.
+    fn connect_settings(&self) -> Outcome {
+        let engine = self.service(product::CONNECT_SERVICE);
+        let answers = engine.is_some_and(|engine| engine.state == ServiceState::Running);
+        if self.staging.is_none() || !answers {
+            return Outcome::Failed("Get-ADSyncConnector is not recognized".to_owned());
+        }
+        let differs = self.has(Fault::SettingsDiffer);
+        let own = protocol::Digest::of(self.profile.target.as_str().as_bytes()).to_string();
+        let tenant = "b891884f-051e-4a83-95af-2544101c9083";
+        let rule = |name: &str,
+                    of: &str,
+                    direction: &str,
+                    default: bool,
+                    precedence: u32,
+                    value: &str| {
+            json!({
+                "rule": name, "of": of, "direction": direction, "precedence": precedence, "default": default, "disabled": false,
+                "tag": "", "source": "user", "target": "person", "link": "Join", "passwords": "True",
+                "scope": [{ "all": [{ "attribute": "department", "operator": "EQUAL", "value": value }] }],
+                "join": [{ "all": [{ "source": "objectSID", "target": "objectSID", "exact": false }] }],
+                "flows": [{ "to": "mail", "from": ["mail"], "kind": "Direct", "once": false, "expression": "", "merge": "Update" }],
+            })
+        };
+        let mut included = vec!["OU=People,DC=corp,DC=contoso,DC=com"];
+        if differs {
+            included.push("OU=Trainees,DC=corp,DC=contoso,DC=com");
+        }
+        let mut lines = vec![
+            json!({ "connector": "corp", "id": &own[..32], "type": "AD", "objects": ["group", "user"], "attributes": ["mail"] }),
+            json!({ "connector": "tenant - AAD", "id": tenant, "type": "Extensible2", "objects": ["user"], "attributes": ["mail"] }),
+            json!({ "partition": "corp", "of": "corp", "selected": true, "classes": ["user"], "included": included, "excluded": [] }),
+        ];
+        let mut unread = json!({});
+        if self.has(Fault::SettingsUnreadable) {
+            unread["rules"] = json!("the module names no ScopeFilter");
+        } else {
+            let department = if differs {
+                "Sales and Service"
+            } else {
+                "Sales"
+            };
+            lines.extend([
+                rule(
+                    "In from AD - User Join",
+                    &own[..32],
+                    "Inbound",
+                    true,
+                    100,
+                    "",
+                ),
+                rule("Out to AAD - User Join", tenant, "Outbound", true, 101, ""),
+                rule(
+                    "In from AD - Sales",
+                    &own[..32],
+                    "Inbound",
+                    false,
+                    50,
+                    department,
+                ),
+            ]);
+        }
+        let passwords = !self.has(Fault::PasswordSyncOff);
+        let anchor = "Microsoft.SynchronizationOption.AnchorAttribute";
+        lines.extend([
+            json!({ "setting": anchor, "value": "mS-DS-ConsistencyGuid" }),
+            json!({ "feature": "PasswordHashSync", "on": true }),
+            json!({ "passwords": "corp", "on": passwords }),
+            json!({ "unread": unread }),
+        ]);
+        Outcome::Script { lines }
     }
 
     fn pending_exports(&mut self) -> Outcome {

@@ -115,6 +115,7 @@ fn connect_steps(work: ConnectWork) -> Vec<Step> {
             at_least: NEWEST,
             staging: Some(work.staging()),
             forests: Vec::new(),
+            password_sync: false,
             soaked_seconds: None,
         }),
     ]
@@ -213,6 +214,7 @@ fn a_verification_holds_the_mode_that_was_meant() {
             at_least: Version::new(1, 0, 0, 0),
             staging: wanted,
             forests: Vec::new(),
+            password_sync: false,
             soaked_seconds: None,
         });
         let (conclusion, ..) = drive(vec![verify], &mut old_connect(staging, &[]), None);

@@ -9,8 +9,9 @@ use agent_core::op::{Op, Outcome, Service};
 use agent_core::run::{Action, Conclusion};
 use agent_twin::{Fault, Installed, Profile, Twin};
 use protocol::Version;
-use protocol::event::Event;
+use protocol::event::{Event, Finding, Verdict};
 use protocol::facts::ServiceState;
+use protocol::settings::{ConnectSettings, SettingsPart};
 use protocol::signed::{Ending, StepEnding};
 use protocol::step::{
     ConnectWork, ExportLimits, GuideConnect, ReviewConnectExports, Step, VerifyConnect,
@@ -53,6 +54,7 @@ fn switch(work: ConnectWork) -> Vec<Step> {
             at_least: NEWEST,
             staging: Some(work.staging()),
             forests: Vec::new(),
+            password_sync: false,
             soaked_seconds: None,
         }),
     ];
@@ -167,6 +169,96 @@ fn nothing_is_counted_while_a_cycle_runs() {
     );
 }
 
+/// What a run told of the server's settings, and the finding beside it.
+fn told(journal: &[Event]) -> (ConnectSettings, Finding) {
+    let settings = journal.iter().find_map(|event| match event {
+        Event::ConnectSettingsRead { settings, .. } => Some((**settings).clone()),
+        _ => None,
+    });
+    let findings = journal.iter().find_map(|event| match event {
+        Event::Probed { findings, .. } => findings.first().cloned(),
+        _ => None,
+    });
+    (
+        settings.expect("settings were told"),
+        findings.expect("a finding was told"),
+    )
+}
+
+#[test]
+fn settings_are_read_in_either_mode_and_nothing_is_changed() {
+    let read = |staging, faults: &[Fault]| {
+        let mut one = server(staging, faults);
+        let (conclusion, journal, _) = drive(vec![Step::ReadConnectSettings], &mut one, None);
+        assert_eq!(conclusion.ending, Ending::Completed, "{faults:?}");
+        assert!(one.changes.is_empty());
+        (told(&journal), conclusion.steps[0].summary.clone())
+    };
+    let ((active, finding), summary) = read(false, &[]);
+    assert_eq!(
+        (finding.id.as_str(), finding.verdict),
+        ("PV32", Verdict::Pass)
+    );
+    assert!(active.unread.is_empty() && !active.settings.is_empty());
+    assert!(summary.contains("settings, digest"), "{summary}");
+    let ((staging, _), _) = read(true, &[]);
+    assert_eq!(active, staging, "the mode is no setting");
+    let ((other, _), _) = read(true, &[Fault::SettingsDiffer]);
+    assert_ne!(active.digest, other.digest);
+    let only: Vec<&str> = other
+        .settings
+        .iter()
+        .filter(|one| !active.settings.contains(one))
+        .map(|one| one.name.as_str())
+        .collect();
+    assert_eq!(
+        only,
+        [
+            "container OU=Trainees,DC=corp,DC=contoso,DC=com of corp of corp",
+            "inbound rule \"In from AD - Sales\" of corp, scope",
+        ]
+    );
+    let ((off, _), _) = read(true, &[Fault::PasswordSyncOff]);
+    assert_ne!(active.digest, off.digest);
+}
+
+/// The step completes: whoever compares does not take for equal what could not be read.
+#[test]
+fn what_cannot_be_read_of_the_settings_is_told_as_that() {
+    // The module of an engine that is fenced does not answer.
+    let mut fenced = server(true, &[]);
+    drive(vec![Step::FenceConnect], &mut fenced, None);
+    for (mut one, parts) in [
+        (
+            server(true, &[Fault::SettingsUnreadable]),
+            &[SettingsPart::Rules][..],
+        ),
+        (fenced, &SettingsPart::ALL),
+    ] {
+        let (conclusion, journal, _) = drive(vec![Step::ReadConnectSettings], &mut one, None);
+        assert_eq!(conclusion.ending, Ending::Completed);
+        let (settings, finding) = told(&journal);
+        let unread: Vec<_> = settings.unread.iter().map(|one| one.part).collect();
+        assert_eq!(unread, parts, "{settings:?}");
+        assert_eq!(finding.verdict, Verdict::CannotTell);
+        assert!(!finding.blocks(), "the controller holds");
+        assert!(finding.read.contains("not readable"), "{}", finding.read);
+    }
+}
+
+#[test]
+fn a_cut_while_settings_are_read_reads_them_again() {
+    let steps = || vec![Step::ReadConnectSettings];
+    let (_, whole, actions) = drive(steps(), &mut server(true, &[]), None);
+    for cut in 0..actions {
+        let mut one = server(true, &[]);
+        let (after, journal, _) = drive(steps(), &mut one, Some(cut));
+        assert_eq!(after.ending, Ending::Completed, "cut at {cut}");
+        assert_eq!(told(&journal).0, told(&whole).0, "cut at {cut}");
+        assert!(one.changes.is_empty());
+    }
+}
+
 #[test]
 fn the_active_server_has_nothing_pending_to_be_counted() {
     let mut one = server(false, &[Fault::DeletionsPending]);
@@ -182,6 +274,7 @@ fn an_open_wizard_on_a_server_that_must_stay_staging_stops_its_verification() {
             at_least: NEWEST,
             staging,
             forests: Vec::new(),
+            password_sync: false,
             soaked_seconds: None,
         });
         let mut one = server(true, &[Fault::SchedulerSuspended]);

@@ -41,6 +41,7 @@ fn verify(
         at_least: Version::new(1, 0, 0, 0),
         staging: None,
         forests,
+        password_sync: false,
         soaked_seconds: None,
     });
     let inspects = |op: &Op| {
@@ -104,6 +105,90 @@ fn each_probe_of_the_engine_fails_where_its_fault_is_and_passes_elsewhere() {
         }
         let finding = of(&findings, id);
         assert!(finding.read.contains(read), "{}", finding.read);
+    }
+}
+
+/// PV35: where the topology plans password hash synchronization, each planned forest's connector has it on.
+#[test]
+fn password_hash_synchronization_that_is_planned_is_read_back() {
+    let own = target().home_domain().unwrap();
+    let verify = |faults: &[Fault], forests: &[&str], instead: Option<Outcome>| {
+        let step = Step::VerifyConnect(VerifyConnect {
+            at_least: Version::new(1, 0, 0, 0),
+            staging: None,
+            forests: forests.iter().map(|name| name.parse().unwrap()).collect(),
+            password_sync: true,
+            soaked_seconds: None,
+        });
+        let mut one = server(faults);
+        one.asked(&step);
+        let (conclusion, journal, _) = drive_with(
+            vec![step],
+            &mut one,
+            None,
+            "value",
+            |op, outcome| match op {
+                Op::Script {
+                    script: Script::InspectConnect,
+                    input,
+                    ..
+                } => {
+                    assert_eq!(input["passwords"], true);
+                    instead.clone().unwrap_or(outcome)
+                }
+                _ => outcome,
+            },
+        );
+        let findings = journal.into_iter().filter_map(|event| match event {
+            Event::Probed { findings, .. } => Some(findings),
+            _ => None,
+        });
+        let findings: Vec<Finding> = findings.flatten().collect();
+        (conclusion.ending, of(&findings, "PV35").clone())
+    };
+    let both = [own.as_str(), "legacy.local"];
+    let (ending, finding) = verify(&[], &both, None);
+    assert_eq!(
+        (ending, finding.verdict),
+        (Ending::Completed, Verdict::Pass)
+    );
+    assert_eq!(finding.read, "on for 2 connectors");
+    let (ending, finding) = verify(&[Fault::PasswordSyncOff], &both, None);
+    assert!(matches!(ending, Ending::Failed(why) if why.contains("PV35")));
+    assert!(
+        finding.blocks() && finding.read.contains("off for"),
+        "{}",
+        finding.read
+    );
+    // What the module does not tell, or of a connector that has another name, stops nothing and is not taken for on.
+    let line = |passwords: serde_json::Value| {
+        let lines = vec![serde_json::json!({ "passwords": passwords })];
+        Some(Outcome::Script { lines })
+    };
+    for (instead, says) in [
+        (
+            line(serde_json::json!({ "why": "is not recognized" })),
+            "is not recognized",
+        ),
+        (
+            line(serde_json::json!([{ "connector": "other", "on": true }])),
+            "no connector is named",
+        ),
+        (
+            line(serde_json::json!([{ "connector": "other" }])),
+            "did not say (passwords)",
+        ),
+        (
+            Some(Outcome::Failed("the module was not found".to_owned())),
+            "not found",
+        ),
+    ] {
+        let (ending, finding) = verify(&[], &both, instead);
+        assert_eq!(
+            (ending, finding.verdict),
+            (Ending::Completed, Verdict::CannotTell)
+        );
+        assert!(finding.read.contains(says), "{}", finding.read);
     }
 }
 
@@ -232,6 +317,7 @@ fn a_server_that_is_no_longer_what_the_plan_read_is_left_as_it_is() {
             at_least: Version::new(1, 0, 0, 0),
             staging: None,
             forests: Vec::new(),
+            password_sync: false,
             soaked_seconds: None,
         })]
     };

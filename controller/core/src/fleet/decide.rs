@@ -16,7 +16,8 @@ use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, Tar
 use crate::fleet::table::{Group, Yard};
 use crate::fleet::turn::{Budget, Turn};
 use crate::overrides::Rule;
-use crate::plan::{Kind, TargetPlan};
+use crate::plan::{Compare, Kind, TargetPlan};
+use crate::settings::Difference;
 
 /// How long leave is good for if the section is not entered.
 pub const PERMIT_LIFE: Duration = Duration::from_secs(120);
@@ -503,6 +504,9 @@ impl Fleet {
         if let Some(hold) = awaits(rollout, target, part, work) {
             return Err(hold);
         }
+        if let Some(hold) = self.differs(id, target, part, work) {
+            return Err(hold);
+        }
         if rollout.plan.needs_open_site(target, work.phase) {
             let_pass(Rule::Window, turn.closed(part.site.as_deref()))?;
         }
@@ -636,6 +640,70 @@ impl Fleet {
             }
         }
         None
+    }
+
+    /// The difference that a comparison of a rollout's plan finds, or why there is none: a server was not read. `None` where
+    /// nobody is to read the other one, and it never told.
+    fn compared(&self, id: RolloutId, compare: &Compare) -> Option<Result<Difference, String>> {
+        let (own, other) = (&compare.target, &compare.other);
+        let read = |server: &TargetId| self.rollouts.get(&id)?.read.get(server);
+        let unread = |server: &TargetId| {
+            Some(Err(format!(
+                "what decides what {server} synchronizes was not read in this rollout"
+            )))
+        };
+        let theirs = if compare.last {
+            &self.settings.get(other)?.settings
+        } else {
+            match read(other) {
+                Some(theirs) => theirs,
+                None => return unread(other),
+            }
+        };
+        match read(own) {
+            Some(mine) => Some(Ok(Difference::of((own, mine), (other, theirs)))),
+            None => unread(own),
+        }
+    }
+
+    /// The differences of settings that stand between a rollout's servers, approved or not.
+    #[must_use]
+    pub fn differences(&self, id: RolloutId) -> Vec<Difference> {
+        let compares = self.rollouts.get(&id).map(|rollout| &rollout.plan.compares);
+        let compares = compares.into_iter().flatten();
+        let found = compares.filter_map(|compare| self.compared(id, compare)?.ok());
+        found.filter(|difference| !difference.is_none()).collect()
+    }
+
+    /// The settings of two Connect servers must be equal, or their difference approved, before one of them changes its mode (G4).
+    /// What could not be read is a difference.
+    fn differs(
+        &self,
+        id: RolloutId,
+        target: &TargetId,
+        part: &TargetPlan,
+        work: &Work,
+    ) -> Option<Hold> {
+        let rollout = self.rollouts.get(&id)?;
+        let phase = part.phases.get(work.phase)?.phase;
+        let compares = rollout.plan.compares.iter();
+        let mut own =
+            compares.filter(|compare| compare.target == *target && compare.phase == phase);
+        own.find_map(|compare| match self.compared(id, compare)? {
+            Err(why) => stands(format!(
+                "{why} (G4); `entrain retry {id} SERVER` reads that one"
+            )),
+            Ok(difference) if difference.is_none() || rollout.accepted.contains(&difference.digest) => None,
+            Ok(difference) => {
+                let (first, second) = (&difference.first, &difference.second);
+                stands(format!(
+                    "the settings of {first} and {second} differ in {}: {} (G4); `entrain diff {first} {second}` shows it all; mend it and `entrain retry {id} SERVER` reads that one again, or `entrain accept {id} {} --reason WHY` approves this difference",
+                    difference.rows.len(),
+                    difference.shortly(),
+                    difference.digest
+                ))
+            }
+        })
     }
 
     /// Whether a staging server may be on its way out of that mode by an older rollout's work that did not come to its end.

@@ -20,6 +20,7 @@ use crate::fleet::table::WorkTable;
 use crate::overrides::{Rule, Word};
 use crate::plan::{Kind, Plan, TargetPlan};
 use crate::record::{Order, Record};
+use crate::settings::SettingsSeen;
 use crate::tenant::Seen;
 
 /// How many rollout numbers are left out after a restore: those that were given since the backup are among them.
@@ -122,6 +123,8 @@ impl Fleet {
                         applied: now,
                         not_before: *not_before,
                         state: RolloutState::Running,
+                        accepted: BTreeSet::new(),
+                        read: BTreeMap::new(),
                         work: WorkTable::of(plan, now),
                         serves: serves(plan),
                     };
@@ -449,9 +452,22 @@ impl Fleet {
                     }
                 });
             }
+            Order::AcceptDifference { difference, .. } => {
+                state.accepted.insert(*difference);
+            }
             Order::Retry { target } => {
+                // Whoever waits since settings differ reads them once more.
+                let plan = &state.plan;
                 let again = |work: &mut Work| {
-                    if work.state.is_bad() {
+                    let named = target
+                        .as_ref()
+                        .filter(|_| work.state == TargetState::Pending);
+                    if let Some(phase) =
+                        named.and_then(|target| plan.reads_again(target, work.phase))
+                    {
+                        work.phase = phase;
+                        work.since = now;
+                    } else if work.state.is_bad() {
                         *work = Work {
                             phase: work.phase,
                             grade: work.grade,
@@ -716,6 +732,23 @@ impl Fleet {
                     unread: unread.clone(),
                 };
                 self.beyond.directories.insert(domain.clone(), seen);
+            }
+            Event::ConnectSettingsRead {
+                generation,
+                settings,
+                ..
+            } => {
+                let open = self.open.get(target);
+                let open = open.filter(|open| open.generation == *generation);
+                if let Some(rollout) = open.and_then(|open| self.rollouts.get_mut(&open.rollout)) {
+                    rollout.read.insert(target.clone(), (**settings).clone());
+                }
+                let seen = SettingsSeen {
+                    at: now,
+                    generation: *generation,
+                    settings: (**settings).clone(),
+                };
+                self.settings.insert(target.clone(), seen);
             }
             Event::StepCompleted {
                 generation,

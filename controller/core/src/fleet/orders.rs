@@ -31,7 +31,11 @@ impl Fleet {
         if rollout.state == RolloutState::Aborted
             && matches!(
                 order,
-                Order::Pause | Order::Resume | Order::Retry { .. } | Order::Limits { .. }
+                Order::Pause
+                    | Order::Resume
+                    | Order::Retry { .. }
+                    | Order::Limits { .. }
+                    | Order::AcceptDifference { .. }
             )
         {
             return Err(format!(
@@ -62,6 +66,24 @@ impl Fleet {
                 }
                 None
             }
+            Order::AcceptDifference { difference, reason } => {
+                let stand = self.differences(id);
+                if reason.trim().is_empty() {
+                    return Err("why it is approved is not said: --reason".to_owned());
+                }
+                if !stand.iter().any(|one| one.digest == *difference) {
+                    let now: Vec<String> = stand
+                        .iter()
+                        .map(|one| format!("{} ({} and {})", one.digest, one.first, one.second))
+                        .collect();
+                    return Err(format!(
+                        "{id} has no such difference of settings just now{}{}",
+                        if now.is_empty() { "" } else { ": it is " },
+                        now.join(", ")
+                    ));
+                }
+                None
+            }
             Order::Pause | Order::Resume | Order::Abort => None,
         };
         let Some(target) = named else { return Ok(()) };
@@ -71,6 +93,12 @@ impl Fleet {
             .ok_or_else(|| format!("{id} has no work on {target}"))?;
         let word = work.state.word();
         match order {
+            Order::Retry { .. }
+                if work.state == TargetState::Pending
+                    && rollout.plan.reads_again(target, work.phase).is_some() =>
+            {
+                Ok(())
+            }
             Order::Retry { .. } if !work.state.is_bad() => {
                 Err(format!("{target} is {word}: there is nothing to retry"))
             }
@@ -98,6 +126,7 @@ impl Fleet {
             | Order::Resolve { .. }
             | Order::Skip { .. }
             | Order::Limits { .. }
+            | Order::AcceptDifference { .. }
             | Order::Pause
             | Order::Resume
             | Order::Abort => Ok(()),

@@ -6,11 +6,12 @@ use std::ops::Deref;
 use protocol::event::{Failure, Finding, Freeze, GmsaChange, GmsaObject, Grade, Section};
 use protocol::refusal::Refusal;
 use protocol::secret::SecretKind;
+use protocol::settings::ConnectSettings;
 use protocol::signed::Phase;
 use protocol::task::TaskText;
 use protocol::{
-    Attempt, BundleId, DomainName, Generation, PlanId, RolloutId, StepIndex, TargetId, TenantId,
-    Timestamp,
+    Attempt, BundleId, Digest, DomainName, Generation, PlanId, RolloutId, StepIndex, TargetId,
+    TenantId, Timestamp,
 };
 
 use crate::active::{self, Modes, Verdict};
@@ -19,6 +20,7 @@ use crate::facts::Fleetwide;
 use crate::fleet::table::WorkTable;
 use crate::overrides::{Overrides, Rule};
 use crate::plan::Plan;
+use crate::settings::Settings;
 
 /// What a target is at within a rollout.
 #[derive(Debug, Clone, PartialEq)]
@@ -226,6 +228,10 @@ pub struct Rollout {
     pub not_before: Option<Timestamp>,
     /// How it stands.
     pub state: RolloutState,
+    /// Differences of settings that somebody has approved for it.
+    pub accepted: BTreeSet<Digest>,
+    /// What its Connect servers told of their settings since it runs.
+    pub(crate) read: BTreeMap<TargetId, ConnectSettings>,
     /// Its targets with work.
     pub work: WorkTable,
     /// Of each target the domains whose service its going out concerns.
@@ -373,6 +379,8 @@ pub struct Fleet {
     pub(crate) used: RolloutId,
     /// What tenants and directories showed when they were last asked.
     pub(crate) beyond: Beyond,
+    /// What decides what each Connect server synchronizes, as it told it last. It outlives the agent.
+    pub(crate) settings: Settings,
     /// Sections that are asked for: of this moment, asked again after a restart.
     pub(crate) asked: BTreeMap<TargetId, Gate>,
 }
@@ -418,6 +426,12 @@ impl Fleet {
     #[must_use]
     pub const fn beyond(&self) -> &Beyond {
         &self.beyond
+    }
+
+    /// What decides what each Connect server synchronizes, as it told it last.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Tenants of which Connect Sync reported as the active one.

@@ -197,6 +197,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         warnings,
         irreversible,
         waits: Vec::new(),
+        compares: Vec::new(),
         off: None,
         sites,
     }

@@ -63,6 +63,21 @@ pub struct Wait {
     pub why: String,
 }
 
+/// A phase of a Connect server that begins only when its settings and another one's are equal, or their difference is approved
+/// (guard rail G4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compare {
+    /// Who waits.
+    pub target: TargetId,
+    /// With which phase.
+    pub phase: Phase,
+    /// The server that it is compared with.
+    pub other: TargetId,
+    /// Nobody reads the other one now: what it told last counts, and where it never told, nothing is compared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last: bool,
+}
+
 /// One target's part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetPlan {
@@ -262,6 +277,9 @@ pub struct Plan {
     /// Phases that wait for phases of other targets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<Wait>,
+    /// Phases that begin only when settings are equal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compares: Vec<Compare>,
     /// The active Connect server that is off, as whoever applies the plan must say by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub off: Option<TargetId>,
@@ -295,8 +313,24 @@ impl Plan {
         let changes = part
             .and_then(|part| part.phases.get(phase))
             .is_some_and(|phase| !phase.is_read_only());
-        let waits = self.waits.iter().any(|wait| wait.target == *target);
-        changes && !(waits && phase > 0)
+        let name = part
+            .and_then(|part| part.phases.get(phase))
+            .map(|work| work.phase);
+        let second = |wait: &Wait| {
+            wait.target == *target && Some(wait.phase) == name && wait.done == Phase::Register
+        };
+        changes && !self.waits.iter().any(second)
+    }
+
+    /// The phase before that one, where it read settings that are compared and changed nothing: it may be done again.
+    #[must_use]
+    pub fn reads_again(&self, target: &TargetId, phase: usize) -> Option<usize> {
+        let before = phase.checked_sub(1)?;
+        let part = self.targets.get(target)?;
+        let work = part.phases.get(before)?;
+        let reads = work.steps.contains(&Step::ReadConnectSettings) && work.is_read_only();
+        let compared = |compare: &Compare| compare.target == *target || compare.other == *target;
+        (reads && self.compares.iter().any(compared)).then_some(before)
     }
 
     /// The plan's id: the digest of its bytes.

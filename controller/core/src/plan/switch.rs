@@ -11,7 +11,7 @@ use crate::active::{Modes, active};
 use crate::calendar::SiteRule;
 use crate::facts;
 use crate::plan::build::{FENCED, lanes, part, strangers};
-use crate::plan::{Inputs, Kind, Limits, Plan, TargetPlan, Wait};
+use crate::plan::{Compare, Inputs, Kind, Limits, Plan, TargetPlan, Wait};
 use crate::recipe::{Answer, switch};
 use crate::topology::{Change, ConnectEntry};
 
@@ -144,19 +144,61 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         )
     };
     let mut targets: BTreeMap<TargetId, TargetPlan> = BTreeMap::new();
-    let before = match (&from, off) {
+    let none = match (&from, off) {
         (Some(from), _) => format!("{from} was seen in staging mode before this was asked for"),
         (None, Some(off)) => {
             format!("make sure that {off} is off and stays off until this is done")
         }
         (None, None) => format!("no server of tenant {} is active", tenant.id),
     };
+    // Those that are read now, or else whoever told of itself before.
+    let others: Vec<TargetId> = match (&from, off) {
+        (Some(other), _) | (None, Some(other)) => vec![other.clone()],
+        (None, None) => {
+            let with_connect = |server: &&TargetId| *server != to && modes.contains_key(*server);
+            entry.members().filter(with_connect).cloned().collect()
+        }
+    };
+    let compared = match &from {
+        Some(from) => format!(
+            "what this server and {from} told of rules, filters and settings was equal, or somebody has approved the difference: entrain diff {from} {to}"
+        ),
+        None if others.is_empty() => {
+            "no other server is there whose rules, filters and settings could be compared"
+                .to_owned()
+        }
+        None => {
+            let names: Vec<&str> = others.iter().map(TargetId::as_str).collect();
+            format!(
+                "rules, filters and settings were compared with what {} told last, as entrain diff shows it; where nothing was told they were not compared: compare the exported settings",
+                names.join(", ")
+            )
+        }
+    };
+    let before = switch::Before {
+        none,
+        compared,
+        after_another: from.is_some(),
+    };
+    let compares = |target: &TargetId, other: &TargetId| Compare {
+        target: target.clone(),
+        phase: Phase::Register,
+        other: other.clone(),
+        last: from.is_none(),
+    };
+    let mut compared: Vec<Compare> = others.iter().map(|other| compares(to, other)).collect();
+    if let Some(from) = &from {
+        compared.push(compares(from, to));
+    }
     let phases = switch::becomes_active(entry, tenant, to, &before, wanted);
     let limits = entry.pending_exports.limits;
     let mut why = vec![format!(
         "Connect {version} is there (staging): a person takes it out of staging mode; pending exports are counted before, at most {} to add, {} to update and {} to delete (G4)",
         limits.add, limits.update, limits.delete
     )];
+    if let (None, [_, ..]) = (&from, others.as_slice()) {
+        why.push("its settings are compared with what others told last, and with nothing where they never did: then a person compares exported settings (G4)".to_owned());
+    }
     let mut waits = Vec::new();
     let mut order = vec![to.clone()];
     let mut warnings = Vec::new();
@@ -167,7 +209,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
             ));
             let staging = switch::becomes_staging(tenant, from, to);
             let because = format!(
-                "it is the tenant's active server: a person puts it into staging mode, once what {to} would export is counted and within the limits (G4)"
+                "it is the tenant's active server: a person puts it into staging mode, once what {to} would export is counted and within the limits, and the settings of both are equal or their difference is approved (G4)"
             );
             targets.insert(from.clone(), whose(from, answer(staging, vec![because])));
             waits.push(Wait {
@@ -177,13 +219,15 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
                 done: Phase::Prepare,
                 why: format!("what {to} would export is not counted yet (G4)"),
             });
-            waits.push(Wait {
-                target: to.clone(),
-                phase: Phase::Register,
-                other: from.clone(),
-                done: Phase::Register,
-                why: format!("{from} is not seen in staging mode yet (G1)"),
-            });
+            for phase in [Phase::Inspect, Phase::Register] {
+                waits.push(Wait {
+                    target: to.clone(),
+                    phase,
+                    other: from.clone(),
+                    done: Phase::Register,
+                    why: format!("{from} is not seen in staging mode yet (G1)"),
+                });
+            }
             order.push(from.clone());
         }
         (None, Some(off)) => {
@@ -272,6 +316,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         warnings,
         irreversible: Vec::new(),
         waits,
+        compares: compared,
         off: off.cloned(),
         sites,
     })

@@ -43,6 +43,7 @@ pub fn answer(
             at_least: wanted,
             staging,
             forests: entry.forest_names(),
+            password_sync: entry.plans_password_sync(),
             soaked_seconds: None,
         })],
         artifacts: Vec::new(),
@@ -441,6 +442,7 @@ pub fn verification(
         at_least,
         staging: None,
         forests: entry.forest_names(),
+        password_sync: entry.plans_password_sync(),
         soaked_seconds: None,
     })]
 }

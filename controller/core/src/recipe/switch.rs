@@ -1,5 +1,5 @@
-//! The change of the active Connect server: what the staging server would export is counted, then the active one goes to
-//! staging mode, then the other becomes active. A person does both at the wizard: the mode cannot be set in any other
+//! The change of the active Connect server: what the staging server would export is counted, and the settings of both are read;
+//! then the active one goes to staging mode, then the other becomes active. A person does both at the wizard: the mode cannot be set in any other
 //! supported way (product facts 2.11).
 
 use protocol::signed::Phase;
@@ -10,13 +10,24 @@ use protocol::{DomainName, TargetId, Version};
 use crate::recipe::PhaseWork;
 use crate::topology::{ConnectEntry, Tenant};
 
-/// What the server that becomes active does; `before` says why none other is by then.
+/// What is so before a server becomes active, in a sentence each.
+#[derive(Debug)]
+pub(crate) struct Before {
+    /// Why none other is active by then.
+    pub(crate) none: String,
+    /// What its settings were compared with.
+    pub(crate) compared: String,
+    /// Another one goes to staging mode first: it is read once more behind that.
+    pub(crate) after_another: bool,
+}
+
+/// What the server that becomes active does.
 #[must_use]
 pub(crate) fn becomes_active(
     entry: &ConnectEntry,
     tenant: &Tenant,
     to: &TargetId,
-    before: &str,
+    before: &Before,
     at_least: Version,
 ) -> Vec<PhaseWork> {
     let review = Step::ReviewConnectExports(ReviewConnectExports {
@@ -24,12 +35,24 @@ pub(crate) fn becomes_active(
         max_age_minutes: entry.pending_exports.max_age_minutes,
         overridden: None,
     });
-    let text = pages(tenant, to, ConnectWork::SwitchToActive, before);
-    vec![
-        phase(
-            Phase::Prepare,
-            vec![verify(at_least, true, entry.forest_names()), review.clone()],
-        ),
+    let text = pages(
+        tenant,
+        to,
+        ConnectWork::SwitchToActive,
+        vec![&before.none, &before.compared],
+    );
+    let verified = |staging| {
+        let passwords = entry.plans_password_sync();
+        verify(at_least, staging, entry.forest_names(), passwords)
+    };
+    let mut phases = vec![phase(
+        Phase::Prepare,
+        vec![verified(true), review.clone(), Step::ReadConnectSettings],
+    )];
+    if before.after_another {
+        phases.push(phase(Phase::Inspect, vec![Step::ReadConnectSettings]));
+    }
+    phases.extend([
         phase(
             Phase::Register,
             vec![
@@ -39,11 +62,9 @@ pub(crate) fn becomes_active(
                 Step::ReportFacts,
             ],
         ),
-        phase(
-            Phase::Prove,
-            vec![verify(at_least, false, entry.forest_names())],
-        ),
-    ]
+        phase(Phase::Prove, vec![verified(false)]),
+    ]);
+    phases
 }
 
 /// What the server that is active before does.
@@ -52,16 +73,22 @@ pub(crate) fn becomes_staging(tenant: &Tenant, from: &TargetId, to: &TargetId) -
     let after = format!(
         "{to} is made active only when this server is seen in staging mode; until then nothing is exported to the tenant"
     );
-    let text = pages(tenant, from, ConnectWork::SwitchToStaging, &after);
+    let text = pages(tenant, from, ConnectWork::SwitchToStaging, vec![&after]);
     vec![
+        phase(Phase::Prepare, vec![Step::ReadConnectSettings]),
         phase(
             Phase::Register,
-            vec![guide(ConnectWork::SwitchToStaging, text), Step::ReportFacts],
+            vec![
+                // A window may have been waited for since, and the other one is compared with this before it becomes active.
+                Step::ReadConnectSettings,
+                guide(ConnectWork::SwitchToStaging, text),
+                Step::ReportFacts,
+            ],
         ),
         // Whatever its version: it may be the one that is to be upgraded next.
         phase(
             Phase::Prove,
-            vec![verify(Version::new(0, 0, 0, 0), true, Vec::new())],
+            vec![verify(Version::new(0, 0, 0, 0), true, Vec::new(), false)],
         ),
     ]
 }
@@ -78,7 +105,7 @@ pub(crate) fn stays_staging() -> PhaseWork {
     phase(
         Phase::Inspect,
         vec![
-            verify(Version::new(0, 0, 0, 0), true, Vec::new()),
+            verify(Version::new(0, 0, 0, 0), true, Vec::new(), false),
             Step::ReportFacts,
         ],
     )
@@ -101,11 +128,17 @@ fn phase(phase: Phase, steps: Vec<Step>) -> PhaseWork {
     }
 }
 
-const fn verify(at_least: Version, staging: bool, forests: Vec<DomainName>) -> Step {
+const fn verify(
+    at_least: Version,
+    staging: bool,
+    forests: Vec<DomainName>,
+    password_sync: bool,
+) -> Step {
     Step::VerifyConnect(VerifyConnect {
         at_least,
         staging: Some(staging),
         forests,
+        password_sync,
         soaked_seconds: None,
     })
 }
@@ -119,7 +152,7 @@ const fn guide(work: ConnectWork, text: TaskText) -> Step {
 }
 
 /// The wizard's task, page by page (product facts 2.11 [P]).
-fn pages(tenant: &Tenant, server: &TargetId, work: ConnectWork, order: &str) -> TaskText {
+fn pages(tenant: &Tenant, server: &TargetId, work: ConnectWork, mut before: Vec<&str>) -> TaskText {
     let page = |title: &str, lines: &[&str]| Page {
         title: title.to_owned(),
         lines: lines.iter().map(|line| (*line).to_owned()).collect(),
@@ -141,12 +174,7 @@ fn pages(tenant: &Tenant, server: &TargetId, work: ConnectWork, order: &str) -> 
         "sign in as a Hybrid Identity Administrator of tenant {}; Next",
         tenant.id
     );
-    let mut before = vec![order, "close Synchronization Service Manager"];
-    if !work.staging() {
-        before.push(
-            "rules, filters and settings of both servers are not compared here: compare their exported settings before",
-        );
-    }
+    before.push("close Synchronization Service Manager");
     TaskText {
         title,
         why: "the vendor supports a change of the mode through its wizard alone".to_owned(),

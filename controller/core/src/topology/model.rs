@@ -7,7 +7,7 @@ use protocol::{Digest, DomainName, GmsaName, ServiceOptions, TargetId, TenantId,
 
 use crate::finding::Place;
 use crate::topology::reader::At;
-use crate::topology::settings::CustomSettings;
+use crate::topology::settings::{CustomSettings, Feature, UserSignIn};
 
 /// Versions that are wanted at least.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -158,6 +158,19 @@ pub struct ConnectEntry {
 }
 
 impl ConnectEntry {
+    /// Whether its settings say that password hashes are synchronized. Express settings do (product facts 2.4 [P]).
+    #[must_use]
+    pub fn plans_password_sync(&self) -> bool {
+        match &self.settings {
+            ConnectSettings::Express => true,
+            ConnectSettings::Custom(settings) => {
+                settings.sign_in == UserSignIn::PasswordHash
+                    || settings.features.contains(&Feature::PasswordHash)
+            }
+            ConnectSettings::Unwritten => false,
+        }
+    }
+
     /// Its forests, by their root domains.
     #[must_use]
     pub fn forest_names(&self) -> Vec<DomainName> {

@@ -19,6 +19,7 @@ use proptest::prelude::*;
 use protocol::event::{Event, Failure, GmsaChange, GmsaObject, Section};
 use protocol::facts::{ConnectFacts, Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::{PublicKey, SigningKey};
+use protocol::settings::ConnectSettings;
 use protocol::signed::{Ending, Manifest};
 use protocol::step::Step;
 use protocol::{
@@ -296,7 +297,20 @@ impl World {
 
     fn ends(&mut self, target: &str) {
         let target = id(target);
-        let generation = self.fleet.open(&target).unwrap().generation;
+        let open = self.fleet.open(&target).unwrap();
+        let (generation, rollout) = (open.generation, open.rollout);
+        let of = &self.fleet.rollouts()[&rollout];
+        let phase = of.work[&target].phase;
+        let work = &of.plan.targets[&target].phases[phase];
+        if work.steps.contains(&Step::ReadConnectSettings) {
+            // All of them tell the same, so that nothing but the rules of these stories holds them.
+            let read = Event::ConnectSettingsRead {
+                generation,
+                step: StepIndex(0),
+                settings: Box::new(ConnectSettings::of(Vec::new(), Vec::new())),
+            };
+            self.tells(&target, &read);
+        }
         let finished = Event::RunFinished {
             generation,
             ending: Ending::Completed,
@@ -492,9 +506,9 @@ fn what_the_agent_asks_itself_travels_in_the_steps_arguments() {
 
     let mut swap = World::connects();
     let carried = |world: &World| {
-        let phases = world.carries(ID, "c2.a.test", 0);
-        let later = world.carries(ID, "c2.a.test", 1);
-        [phases, later].concat()
+        let phases = world.plans[0].targets[&id("c2.a.test")].phases.len();
+        let carried = (0..phases).map(|phase| world.carries(ID, "c2.a.test", phase));
+        carried.collect::<Vec<_>>().concat()
     };
     assert!(carried(&swap).is_empty());
     swap.overrides(Rule::G4, "c2.a.test");

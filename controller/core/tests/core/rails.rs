@@ -119,6 +119,7 @@ fn configures(step: &Step) -> Option<&TenantId> {
         | Step::GuideConnect(_)
         | Step::VerifyConnect(_)
         | Step::ReviewConnectExports(_)
+        | Step::ReadConnectSettings
         | Step::FenceConnect
         | Step::SetProvisioningAgentOptions(_)
         | Step::GuideConnectRemoval(_)

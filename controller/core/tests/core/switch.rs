@@ -1,8 +1,11 @@
 //! Another Connect server becomes the active one: what may be planned, and what is held at the moment of action.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a test stops where something is not as it must be"
 )]
+
+use std::collections::BTreeMap;
 
 use controller_core::beyond::{Beyond, DirectorySeen};
 use controller_core::facts::{Fleetwide, Known};
@@ -14,6 +17,7 @@ use controller_core::topology::{Topology, check, parse};
 use protocol::event::{DiscoveredServer, Event};
 use protocol::facts::{ConnectFacts, Facts, ServiceState};
 use protocol::key::SigningKey;
+use protocol::settings::{ConnectSettings, Setting, SettingsPart, UnreadPart};
 use protocol::signed::Ending;
 use protocol::step::{Product, Step};
 use protocol::{BundleId, Digest, Generation, RolloutId, TargetId, Timestamp, Version};
@@ -82,17 +86,17 @@ fn the_plan_says_the_order_and_what_a_person_brings() {
     let said = render(&plan);
     for words in [
         "make another Connect server the active one",
-        "c2.a.test  (connect.main)\n    prepare  verify Connect, count Connect's pending exports\n    register count Connect's pending exports, switch Connect's mode by wizard, report facts\n    prove    verify Connect",
+        "c2.a.test  (connect.main)\n    prepare  verify Connect, count Connect's pending exports, read Connect's settings\n    inspect  read Connect's settings\n    register count Connect's pending exports, switch Connect's mode by wizard, report facts\n    prove    verify Connect",
         "at most 50 to add, 500 to update and 0 to delete (G4)",
         "it waits until c1.a.test is seen in staging mode (G1)",
-        "c1.a.test  (connect.main)\n    register switch Connect's mode by wizard, report facts\n    prove    verify Connect",
+        "c1.a.test  (connect.main)\n    prepare  read Connect's settings\n    register read Connect's settings, switch Connect's mode by wizard, report facts\n    prove    verify Connect",
         "c3.a.test  (connect.main)\n    inspect  verify Connect, report facts",
         "people bring",
         "a Hybrid Identity Administrator of tenant 3f0c8a4e",
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
-    let reviews = plan.targets[&"c2.a.test".parse().unwrap()].phases[1]
+    let reviews = plan.targets[&"c2.a.test".parse().unwrap()].phases[2]
         .steps
         .clone();
     assert!(matches!(
@@ -219,25 +223,49 @@ struct World {
     fleet: Fleet,
     live: Live,
     generation: Generation,
+    /// What a server's rules are when they are read; one that is not named here cannot tell.
+    rules: BTreeMap<String, String>,
+    /// All that was recorded, with the plan of what was applied.
+    log: Vec<(Record, Option<Plan>)>,
+}
+
+fn settings(rules: Option<&String>) -> ConnectSettings {
+    let setting = |part, name: &str, value: &str| Setting {
+        part,
+        name: name.to_owned(),
+        value: value.to_owned(),
+    };
+    let mut all = vec![setting(
+        SettingsPart::PasswordSync,
+        "connector a.test",
+        "on",
+    )];
+    let Some(rules) = rules else {
+        let unread = UnreadPart {
+            part: SettingsPart::Rules,
+            why: "the module names no ScopeFilter".to_owned(),
+        };
+        return ConnectSettings::of(all, vec![unread]);
+    };
+    all.push(setting(
+        SettingsPart::Rules,
+        "inbound rule \"Sales\"",
+        rules,
+    ));
+    ConnectSettings::of(all, Vec::new())
 }
 
 impl World {
     fn new() -> Self {
         let topology = topology("");
         let known = known();
-        let mut fleet = Fleet::new();
-        for server in SERVERS {
-            let enrolled =
-                common::enrolled(&server.parse().unwrap(), SigningKey::generate().public());
-            fleet.apply(&enrolled, None, NOW);
-        }
-        for (server, rollout) in [("c2.a.test", 1), ("c3.a.test", 2)] {
-            let plan = to(server, &topology, &known).unwrap();
-            let applied = common::applied(RolloutId(rollout), &plan);
-            fleet.apply(&applied, Some(&plan), NOW);
-        }
         let mut world = Self {
-            fleet,
+            fleet: Fleet::new(),
+            rules: SERVERS
+                .iter()
+                .map(|server| ((*server).to_owned(), "precedence 50".to_owned()))
+                .collect(),
+            log: Vec::new(),
             live: Live {
                 connected: SERVERS.iter().map(|one| one.parse().unwrap()).collect(),
                 began: NOW,
@@ -245,6 +273,16 @@ impl World {
             },
             generation: Generation(0),
         };
+        for server in SERVERS {
+            let enrolled =
+                common::enrolled(&server.parse().unwrap(), SigningKey::generate().public());
+            world.records(enrolled, None);
+        }
+        for (server, rollout) in [("c2.a.test", 1), ("c3.a.test", 2)] {
+            let plan = to(server, &topology, &known).unwrap();
+            let applied = common::applied(RolloutId(rollout), &plan);
+            world.records(applied, Some(plan));
+        }
         for (number, server) in SERVERS.into_iter().enumerate() {
             world.reports(server, number != 0);
         }
@@ -253,7 +291,20 @@ impl World {
 
     fn tells(&mut self, server: &str, event: &Event) {
         let record = common::told(&server.parse().unwrap(), 1, NOW, event);
-        self.fleet.apply(&record, None, NOW);
+        self.records(record, None);
+    }
+
+    fn records(&mut self, record: Record, plan: Option<Plan>) {
+        self.fleet.apply(&record, plan.as_ref(), NOW);
+        self.log.push((record, plan));
+    }
+
+    fn orders(&mut self, rollout: u32, order: Order) -> Result<(), String> {
+        let rollout = RolloutId(rollout);
+        self.fleet.may_order(rollout, &order, &self.live)?;
+        let by = "root".to_owned();
+        self.records(Record::Ordered { rollout, order, by }, None);
+        Ok(())
     }
 
     fn reports(&mut self, server: &str, staging: bool) {
@@ -293,13 +344,44 @@ impl World {
             bundle: BundleId(Digest::ZERO),
             expires: NOW,
         };
-        self.fleet.apply(&issued, None, NOW);
+        self.records(issued, None);
         self.generation
     }
 
+    /// A run from its beginning to its end; a step that reads settings tells what they are.
     fn runs(&mut self, rollout: u32, server: &str) {
+        let target: TargetId = server.parse().unwrap();
+        let of = &self.fleet.rollouts()[&RolloutId(rollout)];
+        let steps = &of.plan.targets[&target].phases[of.work[&target].phase].steps;
+        let reads = steps.contains(&Step::ReadConnectSettings);
         let generation = self.issue(rollout, server);
+        if reads {
+            let read = Event::ConnectSettingsRead {
+                generation,
+                step: protocol::StepIndex(0),
+                settings: Box::new(settings(self.rules.get(server))),
+            };
+            self.tells(server, &read);
+        }
         self.ends(server, generation);
+    }
+
+    /// The digest that a hold names.
+    fn difference(&self, rollout: u32, server: &str) -> Digest {
+        let why = self.hold(rollout, server);
+        let named = why.split_once(&format!("entrain accept r{rollout} "));
+        let (_, rest) = named.unwrap_or_else(|| panic!("no difference: {why}"));
+        rest.split(' ').next().unwrap().parse().unwrap()
+    }
+
+    fn accepts(&mut self, rollout: u32, difference: Digest) -> Result<(), String> {
+        let reason = "it is meant".to_owned();
+        self.orders(rollout, Order::AcceptDifference { difference, reason })
+    }
+
+    fn retries(&mut self, rollout: u32, server: &str) -> Result<(), String> {
+        let target = server.parse().ok();
+        self.orders(rollout, Order::Retry { target })
     }
 
     fn ends(&mut self, server: &str, generation: Generation) {
@@ -325,9 +407,13 @@ impl World {
         world.runs(1, "c2.a.test");
         world.runs(2, "c3.a.test");
         world.runs(1, "c1.a.test");
+        world.runs(1, "c1.a.test");
         world.reports("c1.a.test", true);
         world.runs(1, "c1.a.test");
         world.runs(2, "c1.a.test");
+        world.runs(2, "c1.a.test");
+        world.runs(1, "c2.a.test");
+        world.runs(2, "c3.a.test");
         world
     }
 }
@@ -337,15 +423,20 @@ fn the_active_server_waits_for_the_count_and_the_other_for_staging_mode() {
     let mut world = World::new();
     let first = (1, "c2.a.test".to_owned(), 0);
     assert!(world.offered().contains(&first));
+    // It is read beside the count, and nothing of it is changed before.
+    assert!(world.offered().contains(&(1, "c1.a.test".to_owned(), 0)));
+    world.runs(1, "c1.a.test");
     assert!(world.hold(1, "c1.a.test").contains("(G4)"));
     world.runs(1, "c2.a.test");
-    assert!(world.offered().contains(&(1, "c1.a.test".to_owned(), 0)));
+    assert!(world.offered().contains(&(1, "c1.a.test".to_owned(), 1)));
     assert!(world.hold(1, "c2.a.test").contains("G1"));
     // Its bundle is over, and nobody has seen it in staging mode.
     world.runs(1, "c1.a.test");
+    assert!(world.offered().contains(&(1, "c2.a.test".to_owned(), 1)));
+    world.runs(1, "c2.a.test");
     assert!(world.hold(1, "c2.a.test").contains("G1"));
     world.reports("c1.a.test", true);
-    assert!(world.offered().contains(&(1, "c2.a.test".to_owned(), 1)));
+    assert!(world.offered().contains(&(1, "c2.a.test".to_owned(), 2)));
 }
 
 #[test]
@@ -354,11 +445,11 @@ fn of_two_servers_that_could_become_active_one_does() {
     let claims: Vec<_> = world
         .offered()
         .into_iter()
-        .filter(|one| one.1 != "c1.a.test" && one.2 == 1)
+        .filter(|one| one.1 != "c1.a.test" && one.2 == 2)
         .collect();
     assert_eq!(
         claims,
-        [(1, "c2.a.test".to_owned(), 1)],
+        [(1, "c2.a.test".to_owned(), 2)],
         "one breath, one claim"
     );
     let generation = world.issue(1, "c2.a.test");
@@ -385,6 +476,211 @@ fn one_that_went_silent_while_it_was_taken_out_of_staging_mode_keeps_its_claim()
         "{:?}",
         world.offered()
     );
+}
+
+/// Counted and read, so that the active server would go first.
+fn counted(rules: &[(&str, &str)]) -> World {
+    let mut world = World::new();
+    for (server, rules) in rules {
+        world
+            .rules
+            .insert((*server).to_owned(), (*rules).to_owned());
+    }
+    world.runs(1, "c1.a.test");
+    world.runs(1, "c2.a.test");
+    world
+}
+
+const FIRST: (u32, &str, usize) = (1, "c1.a.test", 1);
+const SECOND: (u32, &str, usize) = (1, "c2.a.test", 2);
+
+fn is_offered(world: &World, (rollout, server, phase): (u32, &str, usize)) -> bool {
+    world
+        .offered()
+        .contains(&(rollout, server.to_owned(), phase))
+}
+
+#[test]
+fn where_settings_differ_the_active_server_stays_active_until_that_difference_is_approved() {
+    let mut world = counted(&[("c2.a.test", "precedence 60")]);
+    assert!(!is_offered(&world, FIRST));
+    let why = world.hold(1, "c1.a.test");
+    for words in [
+        "c1.a.test and c2.a.test differ in 1: rules: inbound rule \"Sales\" (G4)",
+        "entrain diff c1.a.test c2.a.test",
+        "entrain retry r1 SERVER",
+    ] {
+        assert!(why.contains(words), "{words}: {why}");
+    }
+    let seen = world.fleet.view(RolloutId(1), &world.live, NOW).unwrap();
+    let row = seen
+        .targets
+        .iter()
+        .find(|row| row.target.as_str() == "c1.a.test");
+    assert_eq!(row.unwrap().state, "held");
+    let difference = world.difference(1, "c1.a.test");
+    // Another one, without a reason, or in another rollout, is not approved.
+    let other = world.accepts(1, Digest::ZERO).unwrap_err();
+    assert!(other.contains(&difference.to_string()), "{other}");
+    assert!(world.accepts(2, difference).is_err());
+    let silent = Order::AcceptDifference {
+        difference,
+        reason: " ".to_owned(),
+    };
+    assert!(world.orders(1, silent).unwrap_err().contains("--reason"));
+    assert!(!is_offered(&world, FIRST));
+    world.accepts(1, difference).unwrap();
+    assert!(is_offered(&world, FIRST));
+    // The approval holds for the other half too, while nothing changes.
+    world.runs(1, "c1.a.test");
+    world.reports("c1.a.test", true);
+    world.runs(1, "c2.a.test");
+    assert!(is_offered(&world, SECOND), "{}", world.hold(1, "c2.a.test"));
+}
+
+#[test]
+fn a_difference_that_came_after_the_approval_holds_the_other_server() {
+    let mut world = counted(&[("c2.a.test", "precedence 60")]);
+    let before = world.difference(1, "c1.a.test");
+    world.accepts(1, before).unwrap();
+    world.runs(1, "c1.a.test");
+    world.reports("c1.a.test", true);
+    world
+        .rules
+        .insert("c2.a.test".to_owned(), "precedence 70".to_owned());
+    world.runs(1, "c2.a.test");
+    assert!(!is_offered(&world, SECOND));
+    let after = world.difference(1, "c2.a.test");
+    assert_ne!(before, after);
+    assert!(world.accepts(1, before).is_err(), "it stands no more");
+    // Mended on that server, and read again.
+    world
+        .rules
+        .insert("c2.a.test".to_owned(), "precedence 60".to_owned());
+    world.retries(1, "c2.a.test").unwrap();
+    assert!(is_offered(&world, (1, "c2.a.test", 1)));
+    world.runs(1, "c2.a.test");
+    assert!(is_offered(&world, SECOND));
+}
+
+#[test]
+fn whoever_waits_for_equal_settings_reads_them_once_more() {
+    let mut world = counted(&[("c2.a.test", "precedence 60")]);
+    // It was mended on the staging server, whose next phase waits for the active one.
+    world
+        .rules
+        .insert("c2.a.test".to_owned(), "precedence 50".to_owned());
+    world.retries(1, "c2.a.test").unwrap();
+    assert!(
+        is_offered(&world, (1, "c2.a.test", 0)),
+        "{:?}",
+        world.offered()
+    );
+    world.runs(1, "c2.a.test");
+    assert!(is_offered(&world, FIRST));
+    // The other way round, on the active one.
+    let mut world = counted(&[("c1.a.test", "precedence 60")]);
+    world
+        .rules
+        .insert("c1.a.test".to_owned(), "precedence 50".to_owned());
+    world.retries(1, "c1.a.test").unwrap();
+    world.runs(1, "c1.a.test");
+    assert!(is_offered(&world, FIRST));
+    // What changes a server is not done again.
+    world.runs(1, "c1.a.test");
+    let refused = world.retries(1, "c1.a.test").unwrap_err();
+    assert!(refused.contains("nothing to retry"), "{refused}");
+}
+
+#[test]
+fn what_cannot_be_read_is_not_equal_also_where_both_cannot_tell() {
+    for untold in [&["c2.a.test"][..], &["c1.a.test", "c2.a.test"]] {
+        let mut world = World::new();
+        for server in untold {
+            world.rules.remove(*server);
+        }
+        world.runs(1, "c1.a.test");
+        world.runs(1, "c2.a.test");
+        assert!(!is_offered(&world, FIRST));
+        let why = world.hold(1, "c1.a.test");
+        let says = "cannot be told: rules of";
+        assert!(why.contains(says) && why.contains("ScopeFilter"), "{why}");
+        // A person's word, on the record.
+        world.accepts(1, world.difference(1, "c1.a.test")).unwrap();
+        assert!(is_offered(&world, FIRST));
+    }
+    // Who was not read at all is not compared with what it told another rollout.
+    let mut world = World::new();
+    world.runs(2, "c1.a.test");
+    let generation = world.issue(1, "c1.a.test");
+    world.ends("c1.a.test", generation);
+    world.runs(1, "c2.a.test");
+    let why = world.hold(1, "c1.a.test");
+    assert!(why.contains("c1.a.test synchronizes was not read"), "{why}");
+    assert!(!is_offered(&world, FIRST));
+}
+
+#[test]
+fn a_controller_that_starts_anew_holds_and_has_approved_the_same() {
+    let mut world = counted(&[("c2.a.test", "precedence 60")]);
+    let again = |world: &World| {
+        let mut fleet = Fleet::new();
+        for (record, plan) in &world.log {
+            let text = serde_json::to_string(record).unwrap();
+            fleet.apply(&serde_json::from_str(&text).unwrap(), plan.as_ref(), NOW);
+        }
+        fleet
+    };
+    let same = |world: &World| {
+        let fleet = again(world);
+        for server in SERVERS {
+            let server = server.parse().unwrap();
+            let hold = |fleet: &Fleet| fleet.hold(RolloutId(1), &server, &world.live, NOW);
+            assert_eq!(hold(&fleet), hold(&world.fleet), "{server}");
+        }
+        assert_eq!(fleet.settings(), world.fleet.settings());
+        assert_eq!(
+            fleet.decide(&world.live, NOW),
+            world.fleet.decide(&world.live, NOW)
+        );
+    };
+    same(&world);
+    world.retries(1, "c2.a.test").unwrap();
+    same(&world);
+    world.runs(1, "c2.a.test");
+    world.accepts(1, world.difference(1, "c1.a.test")).unwrap();
+    same(&world);
+    assert!(is_offered(&world, FIRST));
+}
+
+/// Nobody reads a server that is off: what it told last counts, and where it never told, a person's word.
+#[test]
+fn a_failover_is_compared_with_what_the_lost_server_told_last() {
+    for (told, held) in [
+        (None, false),
+        (Some("precedence 50"), false),
+        (Some("precedence 60"), true),
+    ] {
+        let plan = instead("c1.a.test", &known()).unwrap();
+        let mut world = World::new();
+        if let Some(rules) = told {
+            world.rules.insert("c1.a.test".to_owned(), rules.to_owned());
+            world.runs(1, "c1.a.test");
+        }
+        for rollout in [1, 2] {
+            world.orders(rollout, Order::Abort).unwrap();
+        }
+        let off = Record::SaidOff {
+            target: "c1.a.test".parse().unwrap(),
+            by: "root".to_owned(),
+        };
+        world.records(off, None);
+        world.records(common::applied(RolloutId(3), &plan), Some(plan));
+        world.runs(3, "c2.a.test");
+        let why = world.hold(3, "c2.a.test");
+        assert_eq!(why.contains("differ in 1"), held, "{told:?}: {why}");
+        assert_eq!(is_offered(&world, (3, "c2.a.test", 1)), !held, "{told:?}");
+    }
 }
 
 fn instead(off: &str, known: &Fleetwide) -> Result<Plan, String> {
@@ -517,7 +813,7 @@ fn a_switch_that_was_ended_early_keeps_its_claim_until_a_later_swap_has_looked()
         "{}",
         world.hold(2, "c3.a.test")
     );
-    assert!(world.offered().contains(&(2, "c3.a.test".to_owned(), 1)));
+    assert!(world.offered().contains(&(2, "c3.a.test".to_owned(), 2)));
 }
 
 #[test]
@@ -525,6 +821,7 @@ fn what_a_person_says_of_the_first_half_counts_and_the_machine_still_asks_what_i
     for seen in [false, true] {
         let mut world = World::new();
         world.runs(1, "c2.a.test");
+        world.runs(1, "c1.a.test");
         let generation = world.issue(1, "c1.a.test");
         let target: TargetId = "c1.a.test".parse().unwrap();
         let silent = Record::WentUnknown {
@@ -541,6 +838,7 @@ fn what_a_person_says_of_the_first_half_counts_and_the_machine_still_asks_what_i
             by: "root".to_owned(),
         };
         world.fleet.apply(&resolved, None, NOW);
+        world.runs(1, "c2.a.test");
         if seen {
             world.reports("c1.a.test", true);
         }

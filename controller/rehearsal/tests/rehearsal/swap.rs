@@ -6,6 +6,7 @@ use std::time::Duration;
 use agent_twin::Fault;
 use controller_core::fleet::TargetState;
 use protocol::TargetId;
+use protocol::signed::Phase;
 use rehearsal::{Ask, ROLLOUT, World, rehearse, render};
 
 use crate::common::{NOW, failed_over, swapped, swapped_at_night, target};
@@ -172,8 +173,8 @@ fn a_swap_that_does_not_end_in_its_window_is_ended_all_the_same() {
     let (one, two) = (target("c1.corp.test"), target("c2.corp.test"));
     let (mut asked, mut changed) = (None, Vec::new());
     world.run_until(NOW.plus(Duration::from_secs(30 * 86_400)), |world| {
-        let work = &world.fleet.rollouts()[&ROLLOUT].work;
-        if asked.is_none() && !work[&one].is_untouched() {
+        let open = world.fleet.open(&one);
+        if asked.is_none() && open.is_some_and(|open| open.phase == Phase::Register) {
             asked = Some(rule.closed(world.now).is_none());
         }
         let active = (world.is_active(&one), world.is_active(&two));

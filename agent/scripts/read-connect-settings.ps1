@@ -1,0 +1,109 @@
+# Reads what decides what Connect Sync synchronizes, for the comparison of two servers. Changes nothing, and asks for no object
+# of a directory. What a filter or an expression holds goes no further than the agent, which tells a digest of it.
+# Input: {}. Output: a line for each connector {"connector", "id", "type", "objects", "attributes"}, each of its partitions
+# {"partition", "of", "selected", "classes", "included", "excluded"}, each rule {"rule", "of", ...}, each setting of the
+# installation {"setting", "value"}, each feature {"feature", "on"} and each connector's password hash synchronization
+# {"passwords", "on"}; then one line {"unread": {"part": "why"}}. Or {"error": {...}}. Names of what the module gives are unverified:
+# one that is missing makes its part unread, and never an empty list.
+$unread = @{}
+function Read-Lines([string]$part, [scriptblock]$read) {
+    try { & $read } catch { $script:unread[$part] = Reason $_.Exception }
+}
+function Take($object, [string[]]$names) {
+    $taken = @{}
+    foreach ($name in $names) {
+        if ($null -eq $object -or $null -eq $object.PSObject.Properties[$name]) { throw "the module names no $name" }
+        $taken[$name] = $object.$name
+    }
+    $taken
+}
+function Get-Text($values) { , @(foreach ($one in $values) { [string]$one }) }
+try {
+    Import-ConnectModule
+    $connectors = @(Get-ADSyncConnector)
+    if (-not $connectors.Count) { throw 'the module names no connector' }
+    Read-Lines 'connectors' {
+        foreach ($one in $connectors) {
+            $connector = Take $one 'Name', 'Identifier', 'ConnectorTypeName', 'Partitions', 'ObjectInclusionList', 'AttributeInclusionList'
+            Say @{
+                connector = [string]$connector.Name; id = [string]$connector.Identifier; type = [string]$connector.ConnectorTypeName
+                objects = Get-Text $connector.ObjectInclusionList; attributes = Get-Text $connector.AttributeInclusionList
+            }
+            foreach ($part in $connector.Partitions) {
+                $partition = Take $part 'Name', 'Selected', 'ConnectorPartitionScope'
+                $scope = Take $partition.ConnectorPartitionScope 'ObjectClasses', 'ContainerInclusionList', 'ContainerExclusionList'
+                Say @{
+                    partition = [string]$partition.Name; of = [string]$connector.Name; selected = [bool]$partition.Selected
+                    classes = Get-Text $scope.ObjectClasses
+                    included = Get-Text $scope.ContainerInclusionList; excluded = Get-Text $scope.ContainerExclusionList
+                }
+            }
+        }
+    }
+    Read-Lines 'rules' {
+        $rules = @(Get-ADSyncRule)
+        if (-not $rules.Count) { throw 'the module names no rule' }
+        foreach ($one in $rules) {
+            $rule = Take $one 'Name', 'Direction', 'Precedence', 'Connector', 'SourceObjectType', 'TargetObjectType', 'LinkType', 'ImmutableTag', 'IsStandardRule', 'Disabled', 'EnablePasswordSync', 'ScopeFilter', 'JoinFilter', 'AttributeFlowMappings'
+            if ($rule.IsStandardRule -isnot [bool] -or $rule.Disabled -isnot [bool]) { throw 'a rule does not tell whether it is a default one, or disabled' }
+            $scope = @(foreach ($group in $rule.ScopeFilter) {
+                $conditions = @(foreach ($each in (Take $group 'ScopeConditionList').ScopeConditionList) {
+                    $condition = Take $each 'Attribute', 'ComparisonOperator', 'ComparisonValue'
+                    @{ attribute = [string]$condition.Attribute; operator = [string]$condition.ComparisonOperator; value = [string]$condition.ComparisonValue }
+                })
+                @{ all = $conditions }
+            })
+            $join = @(foreach ($group in $rule.JoinFilter) {
+                $conditions = @(foreach ($each in (Take $group 'JoinConditionList').JoinConditionList) {
+                    $condition = Take $each 'CSAttribute', 'MVAttribute', 'CaseSensitive'
+                    @{ source = [string]$condition.CSAttribute; target = [string]$condition.MVAttribute; exact = [bool]$condition.CaseSensitive }
+                })
+                @{ all = $conditions }
+            })
+            $flows = @(foreach ($each in $rule.AttributeFlowMappings) {
+                $flow = Take $each 'Source', 'Destination', 'FlowType', 'ExecuteOnce', 'Expression', 'ValueMergeType'
+                @{
+                    to = [string]$flow.Destination; from = Get-Text $flow.Source; kind = [string]$flow.FlowType
+                    once = [bool]$flow.ExecuteOnce; expression = [string]$flow.Expression; merge = [string]$flow.ValueMergeType
+                }
+            })
+            Say @{
+                rule = [string]$rule.Name; of = [string]$rule.Connector; direction = [string]$rule.Direction; precedence = [int]$rule.Precedence
+                default = $rule.IsStandardRule; disabled = $rule.Disabled; tag = [string]$rule.ImmutableTag
+                source = [string]$rule.SourceObjectType; target = [string]$rule.TargetObjectType; link = [string]$rule.LinkType
+                passwords = [string]$rule.EnablePasswordSync; scope = $scope; join = $join; flows = $flows
+            }
+        }
+    }
+    Read-Lines 'installation' {
+        $anchor = $false
+        foreach ($one in @(Get-ADSyncGlobalSettingsParameter)) {
+            $setting = Take $one 'Name', 'Value'
+            if ($setting.Name -notmatch '^Microsoft\.(SynchronizationOption|UserSignIn|OptionalFeature|AADFilter|DirectoryExtension|UserWriteBack|GroupWriteBack|DeviceWriteBack)\b') { continue }
+            if ($setting.Name -match 'AnchorAttribute$') { $anchor = $true }
+            Say @{ setting = [string]$setting.Name; value = [string]$setting.Value }
+        }
+        if (-not $anchor) { throw 'no setting names the source anchor attribute' }
+    }
+    Read-Lines 'tenant-features' {
+        $told = 0
+        foreach ($one in (Get-ADSyncAADCompanyFeature).PSObject.Properties) {
+            if ($one.Value -isnot [bool]) { continue }
+            $told++
+            Say @{ feature = [string]$one.Name; on = $one.Value }
+        }
+        if (-not $told) { throw 'the module names no feature' }
+    }
+    Read-Lines 'password-sync' {
+        foreach ($one in $connectors) {
+            # The tenant's own connector has none.
+            if ([string]$one.Identifier -like '*b891884f-051e-4a83-95af-2544101c9083*') { continue }
+            $kept = Take (Get-ADSyncAADPasswordSyncConfiguration -SourceConnector $one.Name) 'Enabled'
+            if ($kept.Enabled -isnot [bool]) { throw 'the module does not tell Enabled' }
+            Say @{ passwords = [string]$one.Name; on = $kept.Enabled }
+        }
+    }
+    Say @{ unread = $unread }
+} catch {
+    Say @{ error = @{ at = 'Get-ADSyncConnector'; message = (Reason $_.Exception) } }
+}
