@@ -35,11 +35,13 @@ const WRONG: [Fault; 8] = [
 ];
 
 /// What makes a staging server unfit to become active.
-const UNFIT: [Fault; 4] = [
+const UNFIT: [Fault; 6] = [
     Fault::DeletionsPending,
     Fault::ExportsUnreadable,
     Fault::FullSyncDue,
     Fault::CycleOverdue,
+    Fault::SettingsDiffer,
+    Fault::SettingsUnreadable,
 ];
 
 /// A topology as chance has it: groups of agents, some of them with servers that go, and a tenant's Connect servers.
@@ -142,6 +144,8 @@ struct Watch {
     plan: Plan,
     outage: BTreeSet<TargetId>,
     active_before: usize,
+    /// Who was active at the last look.
+    active: BTreeSet<TargetId>,
     /// Servers on which something was tried again: a change may come twice there.
     again: BTreeSet<TargetId>,
     /// Servers that were mended: a change that failed while nobody heard of it is made again there.
@@ -155,6 +159,7 @@ impl Watch {
             plan: plan.clone(),
             outage: BTreeSet::new(),
             active_before: active(plan, world),
+            active: actives(plan, world),
             again: BTreeSet::new(),
             mended: BTreeSet::new(),
             checks: 0,
@@ -206,6 +211,15 @@ impl Watch {
                 );
             }
         }
+        let actives = actives(&self.plan, world);
+        if actives.iter().any(|target| !self.active.contains(target)) {
+            let accepted = &world.fleet.rollouts()[&ROLLOUT].accepted;
+            for difference in world.fleet.differences(ROLLOUT) {
+                let approved = accepted.contains(&difference.digest);
+                assert!(approved, "G4: active with {}", difference.shortly());
+            }
+        }
+        self.active = actives;
         let now = active(&self.plan, world);
         assert!(now <= self.active_before.max(1), "G1: {now} are active");
         let work = &world.fleet.rollouts()[&ROLLOUT].work;
@@ -276,8 +290,12 @@ impl Watch {
 }
 
 fn active(plan: &Plan, world: &World) -> usize {
+    actives(plan, world).len()
+}
+
+fn actives(plan: &Plan, world: &World) -> BTreeSet<TargetId> {
     let is = |target: &&TargetId| world.is_active(target) == Some(true);
-    plan.targets.keys().filter(is).count()
+    plan.targets.keys().filter(is).cloned().collect()
 }
 
 fn same(before: &Fleet, after: &Fleet) {
@@ -389,6 +407,21 @@ fn story(seed: u64) -> Tally {
         watch.tries_again(&world);
         drop(world.order(Order::Resume));
         drop(world.order(Order::Retry { target: None }));
+        // Of settings that differ, one operator approves what he sees, and another has them read again.
+        for difference in world.fleet.differences(ROLLOUT) {
+            if seed.is_multiple_of(2) {
+                drop(world.order(Order::AcceptDifference {
+                    difference: difference.digest,
+                    reason: "it is meant".to_owned(),
+                }));
+                continue;
+            }
+            for target in [difference.first, difference.second] {
+                drop(world.order(Order::Retry {
+                    target: Some(target),
+                }));
+            }
+        }
         let until = world.now.plus(Duration::from_secs(4 * 3600));
         world.run_until(until, |world| watch.look(world));
         if world.is_over() && !stuck(&world) {

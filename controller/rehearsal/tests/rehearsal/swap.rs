@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use agent_twin::Fault;
 use controller_core::fleet::TargetState;
+use controller_core::record::Order;
 use protocol::TargetId;
 use protocol::signed::Phase;
 use rehearsal::{Ask, ROLLOUT, World, rehearse, render};
@@ -96,6 +97,68 @@ fn where_the_staging_server_is_not_fit_the_active_one_stays_active() {
         let why = held.expect("it is held").why;
         assert!(why.contains("(G4)") && why.contains("retry"), "{why}");
     }
+}
+
+/// A person may sit at either wizard only when settings are equal, or their difference is approved.
+#[test]
+fn where_settings_differ_or_cannot_be_told_nobody_is_asked_to_change_a_mode() {
+    let scope = "rules: inbound rule \"In from AD - Sales\" of corp, scope";
+    for (fault, says) in [
+        (Fault::SettingsDiffer, scope),
+        (Fault::SettingsUnreadable, "cannot be told: rules of"),
+    ] {
+        for server in ["c1.corp.test", "c2.corp.test"] {
+            let (plan, known) = swapped();
+            let mut world = World::new(&plan, &known, ask(&[(server, fault)]));
+            let month = NOW.plus(Duration::from_secs(30 * 86_400));
+            world.run_until(month, |_| {});
+            let (one, two) = (target("c1.corp.test"), target("c2.corp.test"));
+            assert_eq!(world.is_active(&one), Some(true), "{fault:?} on {server}");
+            assert_eq!(state(&world, "c1.corp.test"), TargetState::Pending);
+            let held = world.fleet.hold(ROLLOUT, &one, &world.live, world.now);
+            let why = held.expect("it is held").why;
+            assert!(why.contains("(G4)") && why.contains(says), "{why}");
+            let difference = world.fleet.differences(ROLLOUT).remove(0);
+            let approved = Order::AcceptDifference {
+                difference: difference.digest,
+                reason: "it is meant".to_owned(),
+            };
+            world.order(approved).unwrap();
+            world.run_until(month.plus(Duration::from_secs(30 * 86_400)), |_| {});
+            assert_eq!(world.is_active(&one), Some(false), "{fault:?} on {server}");
+            assert_eq!(world.is_active(&two), Some(true), "{fault:?} on {server}");
+        }
+    }
+}
+
+/// It is another one by the time that the first half is done: nobody is active, and nobody becomes it unapproved.
+#[test]
+fn what_differs_only_when_the_first_half_is_done_holds_the_second() {
+    let (plan, known) = swapped();
+    let (one, two) = (target("c1.corp.test"), target("c2.corp.test"));
+    let mut world = World::new(&plan, &known, ask(&[]));
+    let month = NOW.plus(Duration::from_secs(30 * 86_400));
+    let mut first = None;
+    // The person at the first wizard takes ten minutes: in these somebody edits a rule on the other server.
+    world.run_until(NOW.plus(Duration::from_secs(300)), |world| {
+        first = world.fleet.open(&one).map(|open| open.phase);
+    });
+    assert_eq!(first, Some(Phase::Register));
+    world.set_faults(&two, BTreeSet::from([Fault::SettingsDiffer]));
+    world.run_until(month, |_| {});
+    assert_eq!(
+        (world.is_active(&one), world.is_active(&two)),
+        (Some(false), Some(false))
+    );
+    let held = world.fleet.hold(ROLLOUT, &two, &world.live, world.now);
+    assert!(held.expect("it is held").why.contains("differ in"));
+    world.set_faults(&two, BTreeSet::new());
+    let again = Order::Retry {
+        target: Some(two.clone()),
+    };
+    world.order(again).unwrap();
+    world.run_until(month.plus(Duration::from_secs(30 * 86_400)), |_| {});
+    assert_eq!(world.is_active(&two), Some(true));
 }
 
 #[test]
