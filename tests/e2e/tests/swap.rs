@@ -66,11 +66,36 @@ fn the_active_server_is_swapped_once_what_the_other_would_export_is_within_the_l
     assert!(held.contains("(G4)"), "{held}");
     assert!(world.changes(ACTIVE).is_empty());
 
-    // Mended; the agents are killed while the active one waits for its person, and the controller after it.
+    // Mended, but for a rule that is another one there: the active server is not touched either, until that is approved.
     let faults = world.path("agents").join(NEXT).join("faults.json");
-    std::fs::write(faults, "[]").expect("a file");
+    std::fs::write(&faults, "[\"settings-differ\"]").expect("a file");
     let retried = world.entrain(&["retry", "r1", NEXT]);
     assert!(retried.status.success(), "{}", text(&retried));
+    until("it is told that the settings differ", || {
+        let held = text(&world.entrain(&["why", ACTIVE]));
+        held.contains("differ in 2").then_some(())
+    });
+    let differ = world.entrain(&["diff", NEXT, ACTIVE]);
+    assert_eq!(differ.status.code(), Some(2));
+    let shown = text(&differ);
+    for words in [ACTIVE, NEXT, "OU=Trainees", "In from AD - Sales", "read at"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    assert!(!shown.contains("Sales and Service"), "{shown}");
+    let digest = shown
+        .lines()
+        .find_map(|line| line.strip_prefix("difference "));
+    let digest = digest.expect("its digest").to_owned();
+    assert!(world.changes(ACTIVE).is_empty());
+    let zero = "0".repeat(64);
+    let wrong = world.entrain(&["accept", "r1", &zero, "--reason", "meant"]);
+    assert!(!wrong.status.success() && text(&wrong).contains(&digest));
+    let accepted = world.entrain(&["accept", "r1", &digest, "--reason", "meant"]);
+    assert!(accepted.status.success(), "{}", text(&accepted));
+    let shown = text(&world.entrain(&["diff", ACTIVE, NEXT]));
+    assert!(shown.contains("approved for r1"), "{shown}");
+
+    // The agents are killed while the active one waits for its person, and the controller after it.
     until("a person is asked for", || {
         let (state, _) = world.state(ACTIVE);
         matches!(state.as_str(), "awaiting" | "done").then_some(())
@@ -90,7 +115,11 @@ fn the_active_server_is_swapped_once_what_the_other_would_export_is_within_the_l
         ["wizard of Connect: staging mode false"]
     );
     assert!(world.changes(THIRD).is_empty());
-    drop(world.audit());
+    let record = world.audit();
+    assert!(
+        record.contains("accept-difference"),
+        "who approved is in the log"
+    );
 }
 
 /// The active server is off. Another takes its place by the word of whoever knows that, and it is stopped when it is back.
