@@ -248,7 +248,7 @@ impl Fleet {
                     let closed = yard.needs_open && turn.closed(site).is_some();
                     !closed && budget.at(site).is_none()
                 };
-                let who = |group: &Group| turn.entry(group.wave, &group.lane);
+                let who = |group: &Group| turn.entry(group.wave, &group.peers);
                 let Some((place, target)) = queue.next(budget.is_full(), open, who) else {
                     break;
                 };
@@ -514,7 +514,7 @@ impl Fleet {
         let limits = if work.has_begun() {
             budget.hold(false)
         } else {
-            turn.hold(target, wave, &part.lane)
+            turn.hold(target, wave, part)
                 .or_else(|| budget.hold(true))
                 .or_else(|| budget.at(part.site.as_deref()))
         };
@@ -552,7 +552,7 @@ impl Fleet {
                 let wave = rollout.work.wave_of(other);
                 let waits = wave
                     .zip(part)
-                    .and_then(|(wave, part)| turn.hold(other, wave, &part.lane));
+                    .and_then(|(wave, part)| turn.hold(other, wave, part));
                 work.has_begun() || work.state != TargetState::Pending || waits.is_none()
             };
             serves(other) == Some(false)

@@ -21,11 +21,28 @@ pub(crate) struct Place {
     pub(crate) at: usize,
 }
 
-/// Targets that begin under the same conditions: those of one wave and lane, at one place of work.
+/// Targets that share a canary: of one lane, which has one cloud and one product, and on one build of Windows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Peers {
+    pub(crate) lane: String,
+    pub(crate) build: Option<u32>,
+}
+
+impl Peers {
+    /// Whose canary a target waits for.
+    pub(crate) fn of(part: &TargetPlan) -> Self {
+        Self {
+            lane: part.lane.clone(),
+            build: part.build,
+        }
+    }
+}
+
+/// Targets that begin under the same conditions: those of one wave that share a canary, at one place of work.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Group {
     pub(crate) wave: usize,
-    pub(crate) lane: String,
+    pub(crate) peers: Peers,
     pub(crate) yard: Yard,
 }
 
@@ -51,8 +68,8 @@ struct Spot {
 struct Order {
     spots: BTreeMap<TargetId, Spot>,
     groups: Vec<Group>,
-    /// Of each wave and lane, its targets in order.
-    lanes: BTreeMap<(usize, String), Vec<TargetId>>,
+    /// Of each wave, who shares a canary, in order.
+    peers: BTreeMap<(usize, Peers), Vec<TargetId>>,
     waves: Vec<Vec<TargetId>>,
 }
 
@@ -62,20 +79,24 @@ impl Order {
         let mut order = Self {
             spots: BTreeMap::new(),
             groups: Vec::new(),
-            lanes: BTreeMap::new(),
+            peers: BTreeMap::new(),
             waves: plan.waves.clone(),
         };
         for (wave, targets) in plan.waves.iter().enumerate() {
             for (at, target) in targets.iter().enumerate() {
                 let part = plan.targets.get(target);
-                let lane = part.map_or("", |part| part.lane.as_str()).to_owned();
-                let lanes = order.lanes.entry((wave, lane.clone())).or_default();
-                lanes.push(target.clone());
+                let nobody = Peers {
+                    lane: String::new(),
+                    build: None,
+                };
+                let peers = part.map_or(nobody, Peers::of);
+                let all = order.peers.entry((wave, peers.clone())).or_default();
+                all.push(target.clone());
                 let yard = Yard {
                     site: plan.site_of(target).map(|(site, _)| site.to_owned()),
                     needs_open: plan.needs_open_site(target, 0),
                 };
-                let group = Group { wave, lane, yard };
+                let group = Group { wave, peers, yard };
                 let next = groups.len();
                 let group = *groups.entry(group).or_insert(next);
                 let spot = Spot {
@@ -349,10 +370,10 @@ impl WorkTable {
         places.filter_map(|place| self.target(*place))
     }
 
-    /// The targets of a wave and lane, in order.
-    pub(crate) fn lane(&self, wave: usize, lane: &str) -> &[TargetId] {
-        let lane = self.order.lanes.get(&(wave, lane.to_owned()));
-        lane.map_or(&[], Vec::as_slice)
+    /// The targets of a wave that share a canary, in order.
+    pub(crate) fn peers(&self, wave: usize, peers: &Peers) -> &[TargetId] {
+        let all = self.order.peers.get(&(wave, peers.clone()));
+        all.map_or(&[], Vec::as_slice)
     }
 
     /// Whose turn may have come, in the order of turns: everybody who is bound by no limit, and those who are to begin.
@@ -374,7 +395,7 @@ impl WorkTable {
 pub(crate) enum Entry<'a> {
     /// Nobody, and nobody of its wave: an earlier one is not done.
     NoWave,
-    /// These alone: its lane waits for them.
+    /// These alone: the others wait for them.
     These(Vec<&'a TargetId>),
     /// All of it.
     All,

@@ -9,8 +9,8 @@ use protocol::{TargetId, Timestamp};
 
 use crate::fleet::decide::{Hold, Live, in_turn, stands};
 use crate::fleet::state::{Rollout, TargetState, Work};
-use crate::fleet::table::Entry;
-use crate::plan::Plan;
+use crate::fleet::table::{Entry, Peers};
+use crate::plan::{Plan, TargetPlan};
 
 /// The order of a rollout at one moment.
 pub(crate) struct Turn<'a> {
@@ -19,20 +19,20 @@ pub(crate) struct Turn<'a> {
     now: Timestamp,
     /// Of each wave the first whose end the next one waits for: made when somebody asks.
     waits: RefCell<BTreeMap<usize, Option<&'a TargetId>>>,
-    /// Of each wave and lane its canaries: made when somebody asks.
-    lanes: RefCell<BTreeMap<(usize, String), Rc<LaneTurn<'a>>>>,
+    /// Of each wave, and of those in it that share a canary, the canaries: made when somebody asks.
+    peers: RefCell<BTreeMap<(usize, Peers), Rc<PeersTurn<'a>>>>,
     /// Why nothing begins at each site that is closed.
     closed: OnceCell<BTreeMap<&'a str, String>>,
 }
 
-struct LaneTurn<'a> {
+struct PeersTurn<'a> {
     canaries: Vec<&'a TargetId>,
-    /// The first canary whose end the others of the lane wait for.
+    /// The first canary whose end the others wait for.
     waiting: Option<&'a TargetId>,
 }
 
 impl<'a> Turn<'a> {
-    /// A wave waits for those before it, and within it each lane for its canary. Nobody waits for a target that was offered
+    /// A wave waits for those before it, and within it each lane for its canary, one for each build of Windows. Nobody waits for a target that was offered
     /// nothing yet and cannot be reached: it has its turn when it comes.
     pub(crate) const fn of(rollout: &'a Rollout, live: &'a Live, now: Timestamp) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl<'a> Turn<'a> {
             live,
             now,
             waits: RefCell::new(BTreeMap::new()),
-            lanes: RefCell::new(BTreeMap::new()),
+            peers: RefCell::new(BTreeMap::new()),
             closed: OnceCell::new(),
         }
     }
@@ -79,12 +79,12 @@ impl<'a> Turn<'a> {
         })
     }
 
-    fn lane(&self, wave: usize, lane: &str) -> Rc<LaneTurn<'a>> {
-        let mut lanes = self.lanes.borrow_mut();
-        let turn = lanes.entry((wave, lane.to_owned())).or_insert_with(|| {
+    fn peers(&self, wave: usize, peers: &Peers) -> Rc<PeersTurn<'a>> {
+        let mut turns = self.peers.borrow_mut();
+        let turn = turns.entry((wave, peers.clone())).or_insert_with(|| {
             let rollout = self.rollout;
             let canaries = usize::try_from(rollout.plan.limits.canary).unwrap_or(usize::MAX);
-            let members = rollout.work.lane(wave, lane).iter();
+            let members = rollout.work.peers(wave, peers).iter();
             let canaries: Vec<&TargetId> = members
                 .filter(|target| !self.is_passed_over(target))
                 .take(canaries)
@@ -94,25 +94,25 @@ impl<'a> Turn<'a> {
                 work.is_some_and(|work| work.state.is_settled())
             };
             let waiting = canaries.iter().copied().find(|target| !settled(target));
-            Rc::new(LaneTurn { canaries, waiting })
+            Rc::new(PeersTurn { canaries, waiting })
         });
         Rc::clone(turn)
     }
 
-    /// Who of a wave and lane may begin.
-    pub(crate) fn entry(&self, wave: usize, lane: &str) -> Entry<'a> {
+    /// Who of a wave, of those that share a canary, may begin.
+    pub(crate) fn entry(&self, wave: usize, peers: &Peers) -> Entry<'a> {
         if self.first_before(wave).is_some() {
             return Entry::NoWave;
         }
-        let lane = self.lane(wave, lane);
-        match lane.waiting {
-            Some(_) => Entry::These(lane.canaries.clone()),
+        let turn = self.peers(wave, peers);
+        match turn.waiting {
+            Some(_) => Entry::These(turn.canaries.clone()),
             None => Entry::All,
         }
     }
 
-    /// Why a target of that wave and lane waits for others.
-    pub(crate) fn hold(&self, target: &TargetId, wave: usize, lane: &str) -> Option<Hold> {
+    /// Why a target of that wave waits for others.
+    pub(crate) fn hold(&self, target: &TargetId, wave: usize, part: &TargetPlan) -> Option<Hold> {
         let state = |target: &TargetId| self.rollout.work.get(target).map(|work| &work.state);
         let behind = |other: &TargetId, why: String| {
             let goes_on = state(other).is_some_and(|state| !state.is_terminal());
@@ -128,15 +128,22 @@ impl<'a> Turn<'a> {
                 ),
             );
         }
-        let turn = self.lane(wave, lane);
+        let peers = Peers::of(part);
+        let turn = self.peers(wave, &peers);
         if turn.canaries.contains(&target) {
             return None;
         }
         let other = turn.waiting?;
         let what = word(other);
+        let windows = peers
+            .build
+            .map_or_else(String::new, |build| format!(" on Windows build {build}"));
         behind(
             other,
-            format!("the canary {other} of {lane} is {what}; its end, a retry or a skip lifts it"),
+            format!(
+                "the canary {other} of {}{windows} is {what}; its end, a retry or a skip lifts it",
+                part.lane
+            ),
         )
     }
 }

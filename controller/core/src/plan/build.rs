@@ -660,9 +660,9 @@ pub(super) fn part(
     domains: Vec<DomainName>,
     answer: Answer,
 ) -> TargetPlan {
-    let essence = known
-        .and_then(|known| known.facts.as_ref())
-        .map(|(_, facts)| facts.essence());
+    let facts = known.and_then(|known| known.facts.as_ref());
+    let essence = facts.map(|(_, facts)| facts.essence());
+    let build = facts.map(|(_, facts)| facts.host.build);
     let (phases, why, people, left_out) = match answer {
         Answer::Do {
             phases,
@@ -676,6 +676,7 @@ pub(super) fn part(
         key: known.map(|known| known.key),
         essence,
         lane,
+        build,
         site: None,
         domains,
         phases,

@@ -89,6 +89,9 @@ pub struct TargetPlan {
     pub essence: Option<Digest>,
     /// The group or Connect entry that it belongs to: targets of one lane wait for its canary.
     pub lane: String,
+    /// Build number of its Windows, as it was reported: each lane has a canary for each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<u32>,
     /// Its site, by name; absent where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,

@@ -83,7 +83,11 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
             | Kind::Support
             | Kind::Switch => String::new(),
         };
-        writeln!(out, "  {} first in each group{done}", limits.canary)?;
+        writeln!(
+            out,
+            "  {} first in each group, and on each build of Windows in it{done}",
+            limits.canary
+        )?;
     }
     for (name, rule) in &plan.sites {
         let mut says = Vec::new();

@@ -132,7 +132,7 @@ fn the_plan_says_what_goes_when_and_what_people_do() {
         "  4 targets, 4 with work, 1 tenants, 1 domains
   9 steps: 8 automatic, 1 with a person
   at most 1 at once (from the failure limit); nothing more starts at 1 failures
-  1 first in each group; a target is done at grade \"registered\"
+  1 first in each group, and on each build of Windows in it; a target is done at grade \"registered\"
 
 tenant main  {TENANT} (commercial)
   agents.a: 4 servers for a.test

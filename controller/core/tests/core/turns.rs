@@ -32,12 +32,18 @@ struct World {
 impl World {
     /// Agents of an old version, four at a site and two elsewhere, all of them here.
     fn new(text: &str) -> Self {
+        Self::of(text, 0, |_| 20348)
+    }
+
+    /// The same with canaries, and with the build of Windows that each has.
+    fn of(text: &str, canary: u32, build: impl Fn(&TargetId) -> u32) -> Self {
         let topology = format!(
             "[tenant.main]\nid = \"{TENANT}\"\n[site.ams]\nzone = \"UTC\"\nreboot = \"never\"\n[agents.a]\nsite = \"ams\"\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\", \"s3.a.test\", \"s4.a.test\"]\n[agents.b]\nserves = [\"b.test\"]\nhosts = [\"t1.b.test\", \"t2.b.test\"]\n"
         );
         let (topology, findings) = parse(&[common::document(topology)]);
         assert!(findings.is_empty(), "{findings:?}");
-        let text = format!("{text}\n[limit]\nfailures = \"20\"\nin_flight = 20\ncanary = 0\n");
+        let text =
+            format!("{text}\n[limit]\nfailures = \"20\"\nin_flight = 20\ncanary = {canary}\n");
         let (policy, findings) = policy::parse(&common::document(text));
         assert!(findings.is_empty(), "{findings:?}");
         let agent = ProvisioningAgentFacts {
@@ -51,9 +57,10 @@ impl World {
         let mut known = Fleetwide::new();
         for target in topology.targets() {
             let key = SigningKey::generate().public();
-            let facts = Some((NOW, common::facts(Some(agent.clone()), None)));
+            let mut facts = common::facts(Some(agent.clone()), None);
+            facts.host.build = build(&target);
             let of = Known {
-                facts,
+                facts: Some((NOW, facts)),
                 ..Known::of(key.fingerprint())
             };
             fleet.apply(&common::enrolled(&target, key), None, NOW);
@@ -232,4 +239,43 @@ fn the_machine_asks_to_be_woken_when_a_product_has_been_watched_for_long_enough(
     let work = &world.fleet.rollouts()[&ID].work;
     assert_eq!(work[&one].state.word(), "done");
     assert!(work.is_counted_right());
+}
+
+/// What holds on one build of Windows says little about another: each has a canary of its own, and holds nobody else.
+#[test]
+fn each_build_of_windows_in_a_lane_has_its_own_canary() {
+    let older = |target: &TargetId| ["s3", "s4"].contains(&&target.as_str()[..2]);
+    let build = |target: &TargetId| if older(target) { 14393 } else { 20348 };
+    let mut world = World::of("", 1, build);
+    let first = world.issues();
+    assert_eq!(names(&first), ["s1.a.test", "s3.a.test", "t1.b.test"]);
+    let why = |world: &World, name: &str| {
+        let target = name.parse().unwrap();
+        let hold = world.fleet.hold(ID, &target, &world.live, world.now);
+        hold.map(|hold| hold.why).unwrap_or_default()
+    };
+    for (waits, canary, build) in [
+        ("s2.a.test", "s1.a.test", 20348),
+        ("s4.a.test", "s3.a.test", 14393),
+    ] {
+        let why = why(&world, waits);
+        let said = format!("the canary {canary} of agents.a on Windows build {build} is offered");
+        assert!(why.starts_with(&said), "{why}");
+    }
+    // One that fails holds those of its own build alone.
+    world.says_inconclusive(&first[0]);
+    let generation = world.fleet.open(&first[0]).expect("it is open").generation;
+    world.tells(
+        &first[0],
+        &Event::RunFinished {
+            generation,
+            ending: Ending::Inconclusive("is it so?".to_owned()),
+            receipt: String::new(),
+        },
+    );
+    world.ends(&first[1]);
+    assert_eq!(names(&world.issues()), ["s3.a.test"], "its next phase");
+    world.ends(&first[1]);
+    assert_eq!(names(&world.issues()), ["s4.a.test"]);
+    assert!(why(&world, "s2.a.test").contains("is inconclusive"));
 }
