@@ -12,7 +12,7 @@ use quinn::{
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::connection::{Connection, LinkError};
-use crate::socket::PlainSocket;
+use crate::socket::{PlainSocket, Port, SimulatedSocket};
 use crate::tls::{CONTROLLER_NAME, ClientTls, ServerTls};
 
 /// Socket buffers that are asked for: a burst of offers to a few thousand agents overruns the systems' defaults.
@@ -90,14 +90,23 @@ impl Endpoint {
         wire: Wire,
         reset: &[u8; 32],
     ) -> io::Result<Self> {
-        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, reset);
-        let tag = aws_lc_rs::hmac::sign(&key, b"connection ids");
-        let ids = u64::from_le_bytes(*tag.as_ref().first_chunk().expect("a tag has 32 bytes"));
-        let mut config = EndpointConfig::new(Arc::new(key));
-        config.cid_generator(move || {
-            Box::new(quinn_proto::HashedConnectionIdGenerator::from_key(ids))
-        });
-        Self::bind(address, Some(server_config(tls)), wire, config)
+        Self::bind(address, Some(server_config(tls)), wire, outliving(reset))
+    }
+
+    /// Listens at a port of a simulated network.
+    ///
+    /// # Errors
+    /// When there is no runtime.
+    pub fn server_at(port: Arc<dyn Port>, tls: &ServerTls, reset: &[u8; 32]) -> io::Result<Self> {
+        Self::on(port, Some(server_config(tls)), outliving(reset))
+    }
+
+    /// Makes an endpoint that only dials, from a port of a simulated network.
+    ///
+    /// # Errors
+    /// When there is no runtime.
+    pub fn client_at(port: Arc<dyn Port>) -> io::Result<Self> {
+        Self::on(port, None, EndpointConfig::default())
     }
 
     /// Makes an endpoint that only dials.
@@ -113,6 +122,22 @@ impl Endpoint {
         .parse()
         .expect("a constant address");
         Self::bind(any, None, wire, EndpointConfig::default())
+    }
+
+    fn on(
+        port: Arc<dyn Port>,
+        server: Option<quinn::ServerConfig>,
+        config: EndpointConfig,
+    ) -> io::Result<Self> {
+        let socket = Arc::new(SimulatedSocket(port));
+        let runtime = Arc::new(TokioRuntime);
+        Ok(Self {
+            inner: quinn::Endpoint::new_with_abstract_socket(config, server, socket, runtime)?,
+            buffers: BufferReport {
+                receive: WANTED_SOCKET_BUFFER,
+                send: WANTED_SOCKET_BUFFER,
+            },
+        })
     }
 
     fn bind(
@@ -224,6 +249,16 @@ impl Endpoint {
         self.inner.close(close.code().into(), b"");
         self.inner.wait_idle().await;
     }
+}
+
+/// Connection ids and reset tokens that follow from a secret, so that the next life of a controller knows them.
+fn outliving(reset: &[u8; 32]) -> EndpointConfig {
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, reset);
+    let tag = aws_lc_rs::hmac::sign(&key, b"connection ids");
+    let ids = u64::from_le_bytes(*tag.as_ref().first_chunk().expect("a tag has 32 bytes"));
+    let mut config = EndpointConfig::new(Arc::new(key));
+    config.cid_generator(move || Box::new(quinn_proto::HashedConnectionIdGenerator::from_key(ids)));
+    config
 }
 
 fn server_config(tls: &ServerTls) -> quinn::ServerConfig {

@@ -12,6 +12,7 @@ mod tls;
 
 pub use connection::{Connection, Ended, LinkError};
 pub use endpoint::{BufferReport, ConnectError, Endpoint, WANTED_SOCKET_BUFFER, Wire};
+pub use socket::Port;
 pub use stream::{FrameReceiver, FrameSender};
 pub use tls::{
     CONTROLLER_NAME, ClientTls, Identity, ServerTls, TlsError, client_tls, enroll_tls, provider,

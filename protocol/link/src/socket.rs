@@ -1,5 +1,5 @@
-//! A plain UDP socket behind quinn's socket seam: one datagram a call, no ECN, no offload. For hosts whose socket stack
-//! refuses the options that quinn's own socket insists on, and for simulated networks.
+//! Sockets behind quinn's socket seam: one datagram a call, no ECN, no offload. A plain UDP one, for hosts whose socket stack
+//! refuses the options that quinn's own socket insists on; and a port of a simulated network, which is no socket at all.
 
 use std::fmt;
 use std::future::Future;
@@ -74,6 +74,70 @@ impl AsyncUdpSocket for PlainSocket {
 
     fn may_fragment(&self) -> bool {
         true
+    }
+}
+
+/// A port of a simulated network: takes datagrams and gives them, in whatever time and order that network has.
+pub trait Port: fmt::Debug + Send + Sync + 'static {
+    /// Sends a datagram, or loses it: nobody is told which.
+    fn send(&self, to: SocketAddr, datagram: &[u8]);
+
+    /// The next datagram that has come, with its sender's address.
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<(SocketAddr, Vec<u8>)>;
+
+    /// Where it is.
+    fn address(&self) -> SocketAddr;
+}
+
+#[derive(Debug)]
+pub(crate) struct SimulatedSocket(pub(crate) Arc<dyn Port>);
+
+impl AsyncUdpSocket for SimulatedSocket {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Box::pin(AlwaysWritable)
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.0.send(transmit.destination, transmit.contents);
+        Ok(())
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let (addr, datagram) = ready!(self.0.poll_receive(cx));
+        // As a socket does: what does not fit is cut off.
+        let len = datagram.len().min(bufs[0].len());
+        bufs[0][..len].copy_from_slice(&datagram[..len]);
+        meta[0] = RecvMeta {
+            addr,
+            len,
+            stride: len,
+            ecn: None,
+            dst_ip: None,
+        };
+        Poll::Ready(Ok(1))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.0.address())
+    }
+
+    /// Datagrams go whole or not at all, so that the search for the largest one has something to find.
+    fn may_fragment(&self) -> bool {
+        false
+    }
+}
+
+#[derive(Debug)]
+struct AlwaysWritable;
+
+impl UdpPoller for AlwaysWritable {
+    fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 
