@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use controller_core::versions::Versions;
 
 use crate::authority::{Authority, CONTROLLER_LIFE};
+use crate::disk::Disk;
 use crate::driver;
 use crate::http::{self, Api};
 use crate::session::{Gateway, Registry, listen};
@@ -49,7 +50,7 @@ pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<
     // A log that has begun never begins again: one that is gone or empty is a loss, not a new controller.
     let begun = state.join(BEGUN);
     let fresh = (!begun.exists()).then(new_epoch);
-    let (store, records) = Store::open(&state.join("log.sqlite"), fresh, now)?;
+    let (store, records) = Store::open(&state.join("log.sqlite"), fresh, now, Disk::Aside)?;
     if fresh.is_some() {
         std::fs::write(&begun, "")
             .with_context(|| format!("could not write {}", begun.display()))?;

@@ -7,6 +7,7 @@ pub mod authority;
 pub mod backup;
 pub mod cli;
 pub mod demo;
+pub mod disk;
 pub mod driver;
 pub mod files;
 pub mod graph;

@@ -2,7 +2,7 @@
 //! batches that queued while it was busy are committed together. Index order is commit order, without gaps.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use controller_core::record::Record;
@@ -10,6 +10,8 @@ use protocol::digest::{Digest, Hasher};
 use protocol::{Epoch, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::sync::oneshot;
+
+use crate::disk::Disk;
 
 /// Batches that wait for the thread.
 const QUEUE: usize = 1024;
@@ -137,15 +139,22 @@ enum Job {
     },
 }
 
+/// Who has the file.
+#[derive(Debug, Clone)]
+enum Owner {
+    Thread(mpsc::SyncSender<Job>),
+    Caller(Arc<Mutex<(Connection, LogHead)>>),
+}
+
 /// A handle to the store.
 #[derive(Debug, Clone)]
 pub struct Store {
-    jobs: mpsc::SyncSender<Job>,
+    owner: Owner,
     path: PathBuf,
 }
 
 impl Store {
-    /// Opens or makes the file, checks its chain, and starts the thread. Gives every entry in order.
+    /// Opens or makes the file, checks its chain, and starts the thread, where `disk` has one. Gives every entry in order.
     ///
     /// # Errors
     /// When the file cannot be used or was altered.
@@ -153,6 +162,7 @@ impl Store {
         path: &Path,
         fresh_epoch: Option<Epoch>,
         now: Timestamp,
+        disk: Disk,
     ) -> Result<(Self, Vec<(Timestamp, Record)>), StoreError> {
         let database = |action| {
             move |source| StoreError::Database {
@@ -187,18 +197,33 @@ impl Store {
             head = append(&mut connection, head, [&begun], []).map_err(database("begin"))?;
             records.push((begun.at, begun.record));
         }
-        let (jobs, queue) = mpsc::sync_channel(QUEUE);
-        std::thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(move || serve(connection, head, &queue))
-            .map_err(|error| StoreError::Commit(error.to_string()))?;
+        let owner = match disk {
+            Disk::Aside => {
+                let (jobs, queue) = mpsc::sync_channel(QUEUE);
+                std::thread::Builder::new()
+                    .name("store".to_owned())
+                    .spawn(move || serve(connection, head, &queue))
+                    .map_err(|error| StoreError::Commit(error.to_string()))?;
+                Owner::Thread(jobs)
+            }
+            Disk::InPlace => Owner::Caller(Arc::new(Mutex::new((connection, head)))),
+        };
         Ok((
             Self {
-                jobs,
+                owner,
                 path: path.to_owned(),
             },
             records,
         ))
+    }
+
+    /// Who waits for the disk.
+    #[must_use]
+    pub const fn disk(&self) -> Disk {
+        match self.owner {
+            Owner::Thread(_) => Disk::Aside,
+            Owner::Caller(_) => Disk::InPlace,
+        }
     }
 
     /// The file.
@@ -328,7 +353,14 @@ impl Store {
     }
 
     fn send(&self, job: Job) -> Result<(), StoreError> {
-        self.jobs.send(job).map_err(|_| StoreError::Gone)
+        match &self.owner {
+            Owner::Thread(jobs) => jobs.send(job).map_err(|_| StoreError::Gone),
+            Owner::Caller(file) => {
+                let (connection, head) = &mut *file.lock().unwrap_or_else(PoisonError::into_inner);
+                carry_out(connection, head, job);
+                Ok(())
+            }
+        }
     }
 }
 
@@ -420,6 +452,20 @@ fn serve(mut connection: Connection, mut head: LogHead, queue: &mpsc::Receiver<J
             }
         }
         commit(&mut connection, &mut head, appends);
+    }
+}
+
+/// Does one thing that was asked for.
+fn carry_out(connection: &mut Connection, head: &mut LogHead, job: Job) {
+    match job {
+        Job::Append {
+            entries,
+            blobs,
+            done,
+        } => commit(connection, head, vec![(entries, blobs, done)]),
+        other @ (Job::Read { .. } | Job::Blob { .. } | Job::Copy { .. }) => {
+            answer(connection, *head, other);
+        }
     }
 }
 
@@ -544,7 +590,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.sqlite");
         let now = Timestamp::from_millis(0);
-        let (store, begun) = Store::open(&path, Some(Epoch(1)), now).unwrap();
+        let (store, begun) = Store::open(&path, Some(Epoch(1)), now, Disk::Aside).unwrap();
         assert_eq!(begun.len(), 1);
         for number in 2..10 {
             store
@@ -558,7 +604,7 @@ mod tests {
             Some(vec![7; 3])
         );
         drop(store);
-        let (again, records) = Store::open(&path, Some(Epoch(9)), now).unwrap();
+        let (again, records) = Store::open(&path, Some(Epoch(9)), now, Disk::InPlace).unwrap();
         assert_eq!(records.len(), 9);
         drop(again);
         let connection = Connection::open(&path).unwrap();
@@ -570,7 +616,7 @@ mod tests {
             .unwrap();
         drop(connection);
         assert!(matches!(
-            Store::open(&path, Some(Epoch(9)), now),
+            Store::open(&path, Some(Epoch(9)), now, Disk::InPlace),
             Err(StoreError::Altered { index: 5, .. })
         ));
     }

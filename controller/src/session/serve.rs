@@ -1,5 +1,7 @@
 //! Listens for agents and serves each session. A session's tasks end with it; none is detached.
 
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,6 @@ use protocol::wire::latest::{
     ControlUp, ENROLL_ALPN, EventsDown, EventsUp, Hello, Opening, SecretAnswer, Welcome,
 };
 use protocol::{BundleId, TargetId};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -565,17 +566,18 @@ async fn artifact(
         ArtifactPart::Chunks => (path.with_extension("chunks"), 0),
         ArtifactPart::From(chunk) => (path, u64::from(chunk) * limits::CHUNK_BYTES as u64),
     };
-    let opened = async {
-        let mut file = tokio::fs::File::open(&path).await?;
-        let length = file.metadata().await?.len();
-        file.seek(std::io::SeekFrom::Start(from)).await?;
-        Ok::<_, std::io::Error>((file, length.saturating_sub(from)))
-    };
+    let disk = gateway.store.disk();
+    let opened = disk.run(move || {
+        let mut file = File::open(&path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(from))?;
+        Ok((file, length.saturating_sub(from)))
+    });
     let whole = match ask.part {
         ArtifactPart::Chunks => ChunkList::count_for(size) * 32,
         ArtifactPart::From(_) => size,
     };
-    let (mut file, length) = match opened.await {
+    let (mut file, length) = match opened.await.flatten() {
         Ok((_, length)) if from + length != whole => {
             tracing::error!(artifact = %ask.sha256.short(), bytes = from + length, wanted = whole, "an artifact in the store is damaged; add it again");
             return send
@@ -598,10 +600,15 @@ async fn artifact(
     send.send(&ArtifactAnswer::Follows(length)).await?;
     let mut buffer = vec![0; 256 * 1024];
     loop {
-        let count = file
-            .read(&mut buffer)
+        let read = disk.run(move || {
+            let count = file.read(&mut buffer)?;
+            Ok((file, buffer, count))
+        });
+        let count;
+        (file, buffer, count) = read
             .await
-            .map_err(|error| LinkError::Stream(Box::new(error)))?;
+            .flatten()
+            .map_err(|error: io::Error| LinkError::Stream(Box::new(error)))?;
         if count == 0 {
             send.finish();
             return Ok(());
