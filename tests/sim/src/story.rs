@@ -1,0 +1,465 @@
+//! One seed's story: an estate joins, its plan is applied, chance disturbs it for a while, then all is mended and must come to
+//! its end. Every rule is held against what is so after each event (see `check`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+use controller_core::fleet::{RolloutState, TargetState};
+use controller_core::record::Order;
+use protocol::signed::ArtifactKind;
+use protocol::step::Product;
+use protocol::{Digest, RolloutId, TargetId, Timestamp};
+use rehearsal::Chance;
+use tokio::time::Instant;
+
+use crate::check::{Check, Tamper, Watch, tamper, with};
+use crate::controller::{self, Controller};
+use crate::estate::{CONNECT, Estate, NEWEST};
+use crate::network::{Cut, Line, Network, Traffic};
+use crate::server::Server;
+use crate::system;
+
+/// The wall clock when a simulation begins.
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Disturbances of one story: so many at most, and so many when all is done before.
+const DISTURBANCES: u32 = 36;
+const LEAST: u32 = 12;
+
+/// What one story came to.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Told {
+    pub(crate) seconds: u64,
+    pub(crate) delivered: u64,
+    pub(crate) lost: u64,
+    pub(crate) doubled: u64,
+    pub(crate) late: u64,
+    pub(crate) cut: u64,
+    pub(crate) partitions: u64,
+    pub(crate) rebindings: u64,
+    pub(crate) agents_killed: u64,
+    pub(crate) controllers_killed: u64,
+    pub(crate) orders: u64,
+    pub(crate) looks: u64,
+    pub(crate) records: u64,
+    pub(crate) folds: u64,
+    pub(crate) done: u64,
+    pub(crate) targets: u64,
+    pub(crate) course: String,
+}
+
+/// Tells the story of a seed, in a folder of its own.
+pub(crate) fn tell(seed: u64, folder: &Path, broken: Option<Tamper>) -> anyhow::Result<Told> {
+    system::note_panics();
+    system::seed(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()?;
+    runtime.block_on(async {
+        system::begin_at(NOW);
+        let mut chance = Chance::new(seed);
+        let mut story = Story::begin(&mut chance, folder, broken).await?;
+        let told = story.tell(&mut chance).await;
+        // What was broken says more than what came of it.
+        story.holds()?;
+        told
+    })
+}
+
+struct Story {
+    state: std::path::PathBuf,
+    network: Network,
+    watch: Watch,
+    controller: Option<Controller>,
+    servers: BTreeMap<TargetId, Server>,
+    rollout: RolloutId,
+    begun: Instant,
+    /// When what is away comes back, and which lines are mended.
+    back: BTreeMap<TargetId, Instant>,
+    mended: BTreeMap<TargetId, Instant>,
+    controller_back: Option<Instant>,
+    /// Servers on which something was tried again: a change may come twice there.
+    again: BTreeSet<TargetId>,
+    broken: Option<Tamper>,
+    told: Told,
+    _delivering: tokio::task::JoinSet<()>,
+}
+
+impl Story {
+    async fn begin(
+        chance: &mut Chance,
+        folder: &Path,
+        broken: Option<Tamper>,
+    ) -> anyhow::Result<Self> {
+        let estate = Estate::draw(chance)?;
+        let (state, fleet) = (folder.join("controller"), folder.join("fleet"));
+        std::fs::create_dir_all(&fleet)?;
+        std::fs::create_dir_all(&state)?;
+        let network = Network::new();
+        let mut delivering = tokio::task::JoinSet::new();
+        delivering.spawn(network.clone().deliver());
+        let mut servers = BTreeMap::new();
+        for profile in &estate.servers {
+            let host = network.host(Line::draw(chance, false), chance.number());
+            let server = Server::new(profile.clone(), &fleet, host);
+            servers.insert(profile.target.clone(), server);
+        }
+        let watch = Arc::new(Mutex::new(Check::new(&estate.servers, &fleet)));
+        // Some agents' certificates end while they are away for an hour or two.
+        let life = chance.once_in(2).then_some(3 * 3600);
+        controller::init(&state, ::controller::now(), life)?;
+        let controller = Controller::begin(&state, &network, &watch).await?;
+        for (product, kind, version) in [
+            (Product::ProvisioningAgent, ArtifactKind::Exe, NEWEST),
+            (Product::Connect, ArtifactKind::Msi, CONNECT),
+        ] {
+            let size = usize::try_from(200_000 + chance.below(2_500_000))?;
+            let mut content = Chance::new(chance.number());
+            let bytes: Vec<u8> = (0..size)
+                .map(|_| content.number().to_le_bytes()[0])
+                .collect();
+            controller
+                .artifact(&state, product, kind, version, &bytes)
+                .await?;
+        }
+        for server in servers.values_mut() {
+            let join = controller.token(server.target.clone()).await?;
+            server.join(join, &network).await?;
+            server.begin(&network, &watch)?;
+        }
+        let targets: BTreeSet<TargetId> = servers.keys().cloned().collect();
+        let patience = Instant::now() + 10 * MINUTE;
+        while controller.silent(&targets).await? > 0 {
+            ensure!(Instant::now() < patience, "not everybody came to report");
+            tokio::time::sleep(SECOND).await;
+        }
+        let (id, plan) = controller.plan(estate.topology, estate.policy).await?;
+        with(&watch, |check| check.begins(id, &plan));
+        let rollout = controller.apply(id, &plan).await?;
+        Ok(Self {
+            state,
+            network,
+            watch,
+            controller: Some(controller),
+            servers,
+            rollout,
+            begun: Instant::now(),
+            back: BTreeMap::new(),
+            mended: BTreeMap::new(),
+            controller_back: None,
+            again: BTreeSet::new(),
+            broken,
+            told: Told::default(),
+            _delivering: delivering,
+        })
+    }
+
+    /// What was broken so far is told.
+    fn holds(&self) -> anyhow::Result<()> {
+        ensure!(!system::has_panicked(), "something panicked");
+        match with(&self.watch, |check| check.broken().map(str::to_owned)) {
+            Some(what) => bail!(
+                "{} s after the order: {what}",
+                self.begun.elapsed().as_secs()
+            ),
+            None => Ok(()),
+        }
+    }
+
+    async fn tell(&mut self, chance: &mut Chance) -> anyhow::Result<Told> {
+        for number in 0..DISTURBANCES {
+            if number >= LEAST && self.is_done() {
+                break;
+            }
+            let pause = match chance.below(20) {
+                0 => chance.between(HOUR, 3 * HOUR),
+                _ => chance.between(SECOND, 90 * SECOND),
+            };
+            let next = Instant::now() + pause;
+            while Instant::now() < next {
+                let soon = self.back.values().chain(self.mended.values());
+                let soon = soon.chain(&self.controller_back).min().copied();
+                tokio::time::sleep_until(soon.map_or(next, |soon| soon.min(next))).await;
+                self.come_back().await?;
+            }
+            self.disturb(chance).await?;
+            self.holds()?;
+        }
+        self.mend(chance).await?;
+        self.come_to_an_end().await?;
+        let Traffic {
+            delivered,
+            lost,
+            doubled,
+            late,
+            cut,
+            unknown,
+        } = self.network.traffic();
+        let (looks, records, folds) = with(&self.watch, |check| {
+            (check.looks, check.records, check.folds)
+        });
+        let course: Digest = self.network.course();
+        Ok(Told {
+            seconds: self.begun.elapsed().as_secs(),
+            delivered,
+            lost: lost + unknown,
+            doubled,
+            late,
+            cut,
+            looks,
+            records,
+            folds,
+            course: course.to_string(),
+            ..self.told.clone()
+        })
+    }
+
+    /// Whoever's time has come is back.
+    async fn come_back(&mut self) -> anyhow::Result<()> {
+        let now = Instant::now();
+        if self.controller_back.is_some_and(|at| at <= now) {
+            self.controller_back = None;
+            let controller = Controller::begin(&self.state, &self.network, &self.watch).await?;
+            self.controller = Some(controller);
+        }
+        for target in due(&mut self.back, now) {
+            if let Some(server) = self.servers.get_mut(&target) {
+                server.begin(&self.network, &self.watch)?;
+            }
+        }
+        for target in due(&mut self.mended, now) {
+            if let Some(server) = self.servers.get(&target) {
+                self.network.set_cut(server.host, Cut::None);
+            }
+        }
+        Ok(())
+    }
+
+    async fn disturb(&mut self, chance: &mut Chance) -> anyhow::Result<()> {
+        let at = usize::try_from(chance.below(self.servers.len() as u64))?;
+        let target = self.servers.keys().nth(at).cloned();
+        let Some(target) = target else {
+            return Ok(());
+        };
+        match chance.below(13) {
+            0..=2 => self.kill_agent(&target, chance).await?,
+            3..=4 => self.cut(&[target], chance),
+            // The controller's own site is cut off.
+            5 => {
+                let all: Vec<TargetId> = self.servers.keys().cloned().collect();
+                self.cut(&all, chance);
+            }
+            6..=7 => self.kill_controller(chance).await?,
+            8 => {
+                self.told.rebindings += 1;
+                let all = chance.once_in(3);
+                for server in self.servers.values() {
+                    if all || server.target == target {
+                        self.network.rebind(server.host);
+                    }
+                }
+            }
+            9 => {
+                let bad = chance.once_in(2);
+                if let Some(server) = self.servers.get(&target) {
+                    self.network.set_line(server.host, Line::draw(chance, bad));
+                }
+            }
+            10 => self.order(Order::Pause).await,
+            11 => self.order(Order::Resume).await,
+            _ => {
+                if let Some(server) = self.servers.get(&target) {
+                    server.mend()?;
+                }
+                self.again.insert(target.clone());
+                self.order(Order::Retry {
+                    target: Some(target),
+                })
+                .await;
+            }
+        }
+        Ok(())
+    }
+
+    /// An operator orders something, if there is a controller to order it of.
+    async fn order(&mut self, order: Order) {
+        if let Some(controller) = &self.controller {
+            let ordered = controller.order(self.rollout, order).await;
+            self.told.orders += u64::from(ordered);
+        }
+    }
+
+    /// Somebody is away for seconds or minutes as a rule, and for hours now and then.
+    fn away(chance: &mut Chance) -> Duration {
+        match chance.below(8) {
+            0 => chance.between(HOUR, 4 * HOUR),
+            1..=3 => chance.between(MINUTE, 20 * MINUTE),
+            _ => chance.between(SECOND, MINUTE),
+        }
+    }
+
+    async fn kill_agent(&mut self, target: &TargetId, chance: &mut Chance) -> anyhow::Result<()> {
+        let last = Duration::from_millis(chance.below(400));
+        let torn = if chance.once_in(3) {
+            usize::try_from(1 + chance.below(200))?
+        } else {
+            0
+        };
+        let away = Self::away(chance);
+        if let Some(server) = self.servers.get_mut(target)
+            && server.runs()
+        {
+            self.told.agents_killed += 1;
+            server.kill(&self.network, last, torn).await?;
+            self.back.insert(target.clone(), Instant::now() + away);
+        }
+        Ok(())
+    }
+
+    async fn kill_controller(&mut self, chance: &mut Chance) -> anyhow::Result<()> {
+        let last = Duration::from_millis(chance.below(400));
+        let away = Self::away(chance) / 4;
+        if let Some(controller) = self.controller.take() {
+            self.told.controllers_killed += 1;
+            if chance.once_in(4) {
+                controller.stop().await;
+            } else {
+                controller.kill(&self.network, last).await;
+            }
+            self.controller_back = Some(Instant::now() + away);
+            if let Some(how) = self.broken.take() {
+                tamper(&controller::log(&self.state), how)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self, targets: &[TargetId], chance: &mut Chance) {
+        self.told.partitions += 1;
+        let cut = match chance.below(4) {
+            0 => Cut::Up,
+            1 => Cut::Down,
+            _ => Cut::Both,
+        };
+        let until = Instant::now() + Self::away(chance);
+        for target in targets {
+            if let Some(server) = self.servers.get(target) {
+                self.network.set_cut(server.host, cut);
+                self.mended.insert(target.clone(), until);
+            }
+        }
+    }
+
+    /// All is mended, everybody is back, and lines are as lines are.
+    async fn mend(&mut self, chance: &mut Chance) -> anyhow::Result<()> {
+        if let Some(at) = &mut self.controller_back {
+            *at = Instant::now();
+        }
+        for at in self.back.values_mut().chain(self.mended.values_mut()) {
+            *at = Instant::now();
+        }
+        self.come_back().await?;
+        if self.broken.is_some() {
+            // Whatever this seed did, the log is broken once.
+            self.kill_controller(chance).await?;
+            self.controller_back = Some(Instant::now());
+            self.come_back().await?;
+        }
+        for server in self.servers.values() {
+            server.mend()?;
+            self.network
+                .set_line(server.host, Line::draw(chance, false));
+        }
+        Ok(())
+    }
+
+    /// An operator takes care: it must be done in the end, or was aborted.
+    async fn come_to_an_end(&mut self) -> anyhow::Result<()> {
+        for _ in 0..30 {
+            let bad = self.fleet(|rollout| {
+                let bad = rollout.work.iter().filter(|(_, work)| work.state.is_bad());
+                bad.map(|(target, _)| target.clone()).collect::<Vec<_>>()
+            });
+            self.again.extend(bad);
+            self.order(Order::Resume).await;
+            self.order(Order::Retry { target: None }).await;
+            let until = Instant::now() + HOUR;
+            while Instant::now() < until {
+                tokio::time::sleep(30 * SECOND).await;
+                self.holds()?;
+                if self.is_done() {
+                    return self.end().await;
+                }
+            }
+        }
+        bail!("mended, and yet not done:\n{}", self.left())
+    }
+
+    async fn end(&mut self) -> anyhow::Result<()> {
+        // The last acknowledgments are under way.
+        tokio::time::sleep(2 * MINUTE).await;
+        with(&self.watch, |check| check.end(&self.again));
+        self.holds()?;
+        // The next life reads the same.
+        if let Some(controller) = self.controller.take() {
+            controller.stop().await;
+        }
+        self.controller_back = Some(Instant::now());
+        self.come_back().await?;
+        tokio::time::sleep(2 * MINUTE).await;
+        with(&self.watch, |check| check.end(&self.again));
+        let (done, targets) = self.fleet(|rollout| {
+            let states = rollout.work.values().map(|work| &work.state);
+            let done = states.filter(|state| matches!(state, TargetState::Done(_)));
+            (done.count() as u64, rollout.work.len() as u64)
+        });
+        (self.told.done, self.told.targets) = (done, targets);
+        self.holds()
+    }
+
+    fn fleet<T: Default>(&self, look: impl FnOnce(&controller_core::fleet::Rollout) -> T) -> T {
+        with(&self.watch, |check| {
+            let rollout = check.fleet().rollouts().get(&self.rollout);
+            rollout.map(look).unwrap_or_default()
+        })
+    }
+
+    fn is_done(&self) -> bool {
+        self.fleet(|rollout| {
+            let bad = rollout.work.values().any(|work| work.state.is_bad());
+            rollout.is_over() && (!bad || rollout.state == RolloutState::Aborted)
+        })
+    }
+
+    fn left(&self) -> String {
+        self.fleet(|rollout| {
+            let mut said = String::new();
+            for (target, work) in &rollout.work {
+                if !matches!(work.state, TargetState::Done(_)) {
+                    writeln!(said, "{target}: {:?}", work.state).ok();
+                }
+            }
+            said
+        })
+    }
+}
+
+/// Takes out whose moment has come.
+fn due(moments: &mut BTreeMap<TargetId, Instant>, now: Instant) -> Vec<TargetId> {
+    let come: Vec<TargetId> = moments
+        .iter()
+        .filter(|(_, at)| **at <= now)
+        .map(|(target, _)| target.clone())
+        .collect();
+    moments.retain(|_, at| *at > now);
+    come
+}

@@ -1,0 +1,110 @@
+//! Seeds of the simulation over the real link, each in a process of its own: what a process has from the system (clock,
+//! chance, the order of unordered maps) is then the seed's alone, and a seed that fails fails again: `SIM_FROM=SEED
+//! LINK_SEEDS=1 tests/run sim`, or the program itself, with `SIM_TRACE=1` for what happened.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use std::process::{Command, Output};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+
+/// Seeds that are told at once.
+const AT_ONCE: usize = 2;
+
+fn sim(arguments: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_sim");
+    Command::new(program).args(arguments).output().unwrap()
+}
+
+fn told(seed: u64) -> Result<Value, String> {
+    let output = sim(&[&seed.to_string()]);
+    if output.status.success() {
+        Ok(serde_json::from_slice(&output.stdout).unwrap())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    let written = std::env::var(name).ok();
+    written.map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
+#[test]
+fn fleets_over_the_real_link_lose_nothing_and_come_to_their_end() {
+    let (from, seeds) = (number("SIM_FROM", 1), number("LINK_SEEDS", 6));
+    let next = AtomicU64::new(from);
+    let (all, failed) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    if seed >= from + seeds {
+                        return;
+                    }
+                    match told(seed) {
+                        Ok(told) => all.lock().unwrap().push(told),
+                        Err(why) => failed.lock().unwrap().push(why),
+                    }
+                }
+            });
+        }
+    });
+    let (all, failed) = (all.into_inner().unwrap(), failed.into_inner().unwrap());
+    let sum = |name: &str| {
+        all.iter()
+            .filter_map(|told| told[name].as_u64())
+            .sum::<u64>()
+    };
+    println!(
+        "{seeds} seeds from {from} over the real link: {} simulated hours; {} datagrams delivered, {} lost, {} doubled, {} late, {} cut off; {} partitions, {} rebindings, {} agents and {} controllers killed, {} orders; {} looks at disks, {} records checked, {} comparisons of log and fleet; {} of {} targets done; {} seeds found something",
+        sum("seconds") / 3600,
+        sum("delivered"),
+        sum("lost"),
+        sum("doubled"),
+        sum("late"),
+        sum("cut"),
+        sum("partitions"),
+        sum("rebindings"),
+        sum("agents_killed"),
+        sum("controllers_killed"),
+        sum("orders"),
+        sum("looks"),
+        sum("records"),
+        sum("folds"),
+        sum("done"),
+        sum("targets"),
+        failed.len(),
+    );
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    // A seed may end in what an operator left out; not half of them do.
+    assert!(sum("done") > sum("targets") / 2, "most of it is done");
+}
+
+#[test]
+fn a_seed_repeats_to_the_byte_and_another_one_does_not() {
+    let course = |seed| told(seed).unwrap();
+    let first = course(2);
+    assert_eq!(first, course(2));
+    assert_ne!(first["course"], course(3)["course"]);
+}
+
+#[test]
+fn a_log_that_lost_or_doubled_an_acknowledged_event_is_noticed() {
+    for (how, what) in [
+        ("lose", "were stored are gone"),
+        ("double", "is stored twice"),
+    ] {
+        let output = sim(&["1", how]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success() && said.contains(what),
+            "{how}: {said}"
+        );
+    }
+}
