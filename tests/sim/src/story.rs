@@ -31,7 +31,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Disturbances of one story: so many at most, and so many when all is done before.
-const DISTURBANCES: u32 = 36;
+const DISTURBANCES: u32 = 48;
 const LEAST: u32 = 12;
 
 /// What one story came to.
@@ -176,13 +176,19 @@ impl Story {
     }
 
     async fn tell(&mut self, chance: &mut Chance) -> anyhow::Result<Told> {
+        // Some are disturbed in each of their steps, others have time to get over it.
+        let longest = match chance.below(3) {
+            0 => 8 * SECOND,
+            1 => 30 * SECOND,
+            _ => 90 * SECOND,
+        };
         for number in 0..DISTURBANCES {
             if number >= LEAST && self.is_done() {
                 break;
             }
             let pause = match chance.below(20) {
                 0 => chance.between(HOUR, 3 * HOUR),
-                _ => chance.between(SECOND, 90 * SECOND),
+                _ => chance.between(Duration::from_millis(100), longest),
             };
             let next = Instant::now() + pause;
             while Instant::now() < next {
