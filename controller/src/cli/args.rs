@@ -726,6 +726,7 @@ mod tests {
         "audit verify",
         "check",
         "demo",
+        "diff",
         "doctor",
         "handover",
         "logs",
@@ -744,6 +745,7 @@ mod tests {
     const ACT: &[&str] = &[
         "tenant read",
         "abort",
+        "accept",
         "agents approve",
         "agents replace",
         "agents revoke",
@@ -756,6 +758,7 @@ mod tests {
         "backup",
         "freeze",
         "init",
+        "override",
         "limits",
         "pause",
         "resolve",
