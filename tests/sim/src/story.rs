@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
-use controller_core::fleet::{RolloutState, TargetState};
+use controller_core::fleet::TargetState;
 use controller_core::record::Order;
 use protocol::signed::ArtifactKind;
 use protocol::step::Product;
@@ -388,7 +388,7 @@ impl Story {
         Ok(())
     }
 
-    /// An operator takes care: it must be done in the end, or was aborted.
+    /// An operator takes care: all of it must be done in the end.
     async fn come_to_an_end(&mut self) -> anyhow::Result<()> {
         for _ in 0..30 {
             let bad = self.fleet(|rollout| {
@@ -442,7 +442,7 @@ impl Story {
     fn is_done(&self) -> bool {
         self.fleet(|rollout| {
             let bad = rollout.work.values().any(|work| work.state.is_bad());
-            rollout.is_over() && (!bad || rollout.state == RolloutState::Aborted)
+            rollout.is_over() && !bad
         })
     }
 
