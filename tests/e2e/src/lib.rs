@@ -47,6 +47,40 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// Of which release a program is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// This one.
+    Ours,
+    /// The one before.
+    Before,
+}
+
+impl Release {
+    /// A program of it.
+    ///
+    /// # Panics
+    /// When it was not built.
+    #[must_use]
+    pub fn program(self, name: &str) -> PathBuf {
+        let ours = program(name);
+        if self == Self::Ours {
+            return ours;
+        }
+        let target = ours
+            .ancestors()
+            .nth(2)
+            .expect("programs lie in a profile's folder");
+        let path = target.join("before").join(name);
+        assert!(
+            path.exists(),
+            "{} is missing: `tests/run unit` builds it",
+            path.display()
+        );
+        path
+    }
+}
+
 /// Shows every file under a folder; what cannot be listed or is a link is left out.
 pub fn files(folder: &Path, show: &mut impl FnMut(&Path)) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -113,6 +147,10 @@ pub struct World {
     pub full_at: Option<u32>,
     /// How far the clock of agents that are started is from what it is, as `faketime` spells it.
     pub clock: Option<&'static str>,
+    /// Of which release the controller is, and the command line that drives it; those that are started next.
+    pub controller_of: Release,
+    /// Of which release the agents are that are started next.
+    pub agents_of: Release,
     relay: Option<Relay>,
 }
 
@@ -174,7 +212,7 @@ impl World {
     /// When it cannot be made.
     #[must_use]
     pub fn with_environment(environment: &[(&str, &str)]) -> Self {
-        Self::make(environment, None, &["--simulated"])
+        Self::make(environment, None, &["--simulated"], Release::Ours)
     }
 
     /// A controller for real servers, which models of servers cannot join.
@@ -183,16 +221,28 @@ impl World {
     /// When it cannot be made.
     #[must_use]
     pub fn for_real_servers() -> Self {
-        Self::make(&[], None, &[])
+        Self::make(&[], None, &[], Release::Ours)
     }
 
-    /// A simulated controller that knows a publisher of agents.
+    /// A simulated controller and agents of these releases.
     ///
     /// # Panics
     /// When it cannot be made.
     #[must_use]
-    pub fn with_publisher() -> Self {
-        Self::make(&[], None, &["--simulated", "--publisher", PUBLISHER])
+    pub fn of(controller: Release, agents: Release) -> Self {
+        let mut world = Self::make(&[], None, &["--simulated"], controller);
+        world.agents_of = agents;
+        world
+    }
+
+    /// A simulated controller that knows a publisher of agents, with variables for every program of it.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn with_publisher(environment: &[(&str, &str)]) -> Self {
+        let kind = ["--simulated", "--publisher", PUBLISHER];
+        Self::make(environment, None, &kind, Release::Ours)
     }
 
     /// A simulated controller whose agents reach it by a link with such faults.
@@ -201,10 +251,15 @@ impl World {
     /// When it cannot be made.
     #[must_use]
     pub fn behind_a_relay(faults: Faults, seed: u64) -> Self {
-        Self::make(&[], Some((faults, seed)), &["--simulated"])
+        Self::make(&[], Some((faults, seed)), &["--simulated"], Release::Ours)
     }
 
-    fn make(environment: &[(&str, &str)], link: Option<(Faults, u64)>, kind: &[&str]) -> Self {
+    fn make(
+        environment: &[(&str, &str)],
+        link: Option<(Faults, u64)>,
+        kind: &[&str],
+        controller_of: Release,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
         let port = socket.local_addr().expect("a port").port();
@@ -221,6 +276,8 @@ impl World {
             speed: 0,
             full_at: None,
             clock: None,
+            controller_of,
+            agents_of: Release::Ours,
             relay: link.map(|(faults, seed)| Relay::to(port, faults, seed)),
         };
         let listen = format!("127.0.0.1:{port}");
@@ -286,10 +343,25 @@ impl World {
     /// When it cannot be signed.
     #[must_use]
     pub fn release(&self, publisher: &str, version: &str, program: &Path) -> Output {
+        let platform = protocol::signed::AgentRelease::this_platform();
+        self.release_for(&platform, publisher, version, program)
+    }
+
+    /// The same for another platform.
+    ///
+    /// # Panics
+    /// When it cannot be signed.
+    #[must_use]
+    pub fn release_for(
+        &self,
+        platform: &str,
+        publisher: &str,
+        version: &str,
+        program: &Path,
+    ) -> Output {
         let key = self.path(&format!("{publisher}.pem"));
         let out = self.path(&format!("{publisher}-{version}.release"));
         let (key, out) = (key.to_str().expect("a path"), out.to_str().expect("a path"));
-        let platform = protocol::signed::AgentRelease::this_platform();
         let file = program.to_str().expect("a path");
         let named = format!("{platform}={file}");
         let sign = [
@@ -420,7 +492,7 @@ impl World {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program("entrain"));
+        let mut command = Command::new(self.controller_of.program("entrain"));
         command
             .args(arguments)
             .env("ENTRAIN_STATE", self.path("controller"))
@@ -580,7 +652,7 @@ impl World {
             .append(true)
             .open(self.path("agents.log"))
             .expect("a log");
-        let mut command = Command::new(program("entrain-agent"));
+        let mut command = Command::new(self.agents_of.program("entrain-agent"));
         if let Some(offset) = self.clock {
             // Its program of that name would be the process that is killed, and the agent would live on.
             let library = format!(

@@ -86,7 +86,7 @@ fn is(root: &Path, name: &str, wanted: &str) -> bool {
 
 #[test]
 fn a_real_agent_becomes_another_version_and_comes_back_from_one_that_crashes() {
-    let world = World::with_publisher();
+    let world = World::with_publisher(&[]);
     let root = lay_down(&world);
     let launcher = Launcher::start(&root);
     until("it has reported", || {
@@ -164,7 +164,7 @@ fn a_real_agent_becomes_another_version_and_comes_back_from_one_that_crashes() {
 
 #[test]
 fn an_agent_that_no_launcher_started_says_so() {
-    let world = World::with_publisher();
+    let world = World::with_publisher(&[]);
     let root = lay_down(&world);
     std::fs::remove_file(root.join("current")).expect("a file");
     let agent = Command::new(root.join("versions/1/entrain-agent"))
@@ -193,7 +193,7 @@ fn an_agent_that_no_launcher_started_says_so() {
 
 #[test]
 fn a_fleet_is_upgraded_by_waves_and_a_canary_that_goes_back_holds_the_others() {
-    let mut world = World::with_publisher();
+    let mut world = World::with_publisher(&[]);
     world.enroll(&[
         server(A, &[Fault::NewAgentCrashes]),
         server(B, &[]),

@@ -594,6 +594,56 @@ fn taken_off(world: &World, wine: &Wine) {
     drop(world.audit());
 }
 
+/// The agent becomes another version by its launcher, which is the service all the while, and comes back from one that Windows
+/// cannot even start.
+fn upgraded(world: &World, wine: &Wine, topology: &str) {
+    let platform = "windows-x86_64";
+    let rolls_out = |version: &str, program: &Path| {
+        let added = world.release_for(platform, "publisher", version, program);
+        must(added, "release");
+        let planned = world.json(&["plan", "--agents", topology, "--json"]);
+        let plan = planned["plan"].as_str().unwrap().to_owned();
+        must(world.entrain(&["apply", &plan]), "apply");
+    };
+    let version = || {
+        let agents = world.json(&["agents", "--json"]);
+        agents["agents"][0]["version"].as_str().unwrap().to_owned()
+    };
+    let current = || std::fs::read_to_string(wine.drive("ProgramData/Entrain/current")).unwrap();
+    let on_trial = || wine.drive("ProgramData/Entrain/previous").exists();
+    let first = wine.processes("entrain-agent.exe");
+    rolls_out("99.0.0", &wine.programs.join("standin-next-agent.exe"));
+    until("the new version is done", || {
+        let (state, detail) = world.state(TARGET);
+        assert_ne!(state, "failed", "{detail}");
+        (state == "done").then_some(())
+    });
+    assert_eq!(version(), "99.0.0");
+    until("it is kept", || (!on_trial()).then_some(()));
+    assert_eq!(current(), "99.0.0.0");
+    let second = wine.processes("entrain-agent.exe");
+    assert_eq!(second.len(), 1, "one agent");
+    assert_ne!(first, second);
+
+    let broken = world.path("broken.exe");
+    std::fs::write(&broken, "this is no program").unwrap();
+    rolls_out("100.0.0", &broken);
+    until("the broken version has failed", || {
+        (world.state(TARGET).0 == "failed").then_some(())
+    });
+    let why = text(&world.entrain(&["why", TARGET]));
+    assert!(
+        why.contains("version 100.0.0.0 was given up, and 99.0.0.0 runs again"),
+        "{why}"
+    );
+    assert_eq!(
+        (version().as_str(), current().as_str()),
+        ("99.0.0", "99.0.0.0")
+    );
+    let query = text(&wine.run(&["sc", "query", "EntrainAgent"]));
+    assert!(query.contains("RUNNING"), "{query}");
+}
+
 /// Listens as the sign-in hosts; answers nobody, which is all that a port probe asks.
 fn listen(port: u16) {
     let listener = TcpListener::bind(("127.0.0.1", port))
@@ -617,7 +667,7 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
         authority.certify(VENDOR, Usage::CodeSigning),
     );
     // The controller and the agent believe this root alone, by the feature `test-anchors`.
-    let mut world = World::with_environment(&[("ENTRAIN_TEST_ANCHOR", anchor.to_str().unwrap())]);
+    let mut world = World::with_publisher(&[("ENTRAIN_TEST_ANCHOR", anchor.to_str().unwrap())]);
     let wine = Wine::new(folder.path());
     let shim = folder.path().join("bcryptprimitives.dll");
     let built = Command::new("x86_64-w64-mingw32-gcc")
@@ -805,4 +855,6 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
         (!now.is_empty() && now.iter().all(|process| !killed.contains(process))).then_some(())
     });
     until("the killed agent is back", || connected().then_some(()));
+
+    upgraded(&world, &wine, &topology);
 }

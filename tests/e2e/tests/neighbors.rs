@@ -1,0 +1,103 @@
+//! Releases that follow each other work together: a controller with agents of the release before, agents with a controller of the
+//! release before, and each of the two on what the other has left on its disk.
+
+use agent_twin::{Installed, Profile};
+use e2e::{Release, TENANT, World, server, text, until};
+use protocol::Version;
+
+const A: &str = "sync-01.corp.contoso.com";
+const B: &str = "sync-02.corp.contoso.com";
+
+/// A server with an agent that is to be upgraded in place, and one on which there is none yet.
+fn servers() -> [Profile; 2] {
+    let installed = Profile {
+        installed: Installed::ProvisioningAgent {
+            version: Version::new(1, 1, 1373, 0),
+            tenant: TENANT.parse().expect("a tenant"),
+        },
+        ..server(A, &[])
+    };
+    [installed, server(B, &[])]
+}
+
+/// A whole rollout: an upgrade in place, an installation with a sign-in, leave for the outage, receipts.
+fn rolls_out(world: &mut World) {
+    world.enroll(&servers());
+    world.add_artifact();
+    world.give_secrets(1);
+    let topology = world.topology(&[A, B]);
+    world.apply(&topology);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A, B]);
+    let record = world.audit();
+    assert!(record.contains("receipt"));
+}
+
+/// Looks once more at what is there, by a rollout of its own.
+fn verifies(world: &World, topology: &str) {
+    let planned = world.json(&["plan", "--verify", topology, "--json"]);
+    let plan = planned["plan"].as_str().expect("a plan");
+    let applied = world.entrain(&["apply", plan]);
+    assert!(applied.status.success(), "{}", text(&applied));
+    world.all_done();
+}
+
+fn all_are_here(world: &World) {
+    until("every agent is here", || {
+        let agents = world.json(&["agents", "--json"]);
+        let here = agents["agents"].as_array()?.iter();
+        (here.filter(|agent| agent["connected"] == true).count() == 2).then_some(())
+    });
+}
+
+#[test]
+fn a_controller_works_with_agents_of_the_release_before() {
+    rolls_out(&mut World::of(Release::Ours, Release::Before));
+}
+
+#[test]
+fn agents_work_with_a_controller_of_the_release_before() {
+    rolls_out(&mut World::of(Release::Before, Release::Ours));
+}
+
+/// The order of an upgrade on a site: the controller first, then the agents; and the agents back again, as a launcher does it.
+#[test]
+fn each_goes_on_with_what_the_release_before_has_left_on_its_disk() {
+    let mut world = World::of(Release::Before, Release::Before);
+    rolls_out(&mut world);
+    let topology = world.topology(&[A, B]);
+    world.kill_controller();
+    world.controller_of = Release::Ours;
+    world.start_controller();
+    all_are_here(&world);
+    verifies(&world, &topology);
+
+    for agents in [Release::Ours, Release::Before, Release::Ours] {
+        world.kill_agents();
+        world.agents_of = agents;
+        world.start_agents(&servers(), None);
+        all_are_here(&world);
+        verifies(&world, &topology);
+    }
+    world.nothing_lost_or_repeated(&[A, B]);
+    let record = world.audit();
+    assert!(record.contains("receipt"));
+}
+
+/// What the release before does not know it refuses by name, and nothing else is in its way.
+#[test]
+fn a_step_that_the_release_before_does_not_know_is_refused_by_its_name() {
+    let mut world = World::with_publisher(&[]);
+    world.agents_of = Release::Before;
+    world.enroll(&[server(A, &[]), server(B, &[])]);
+    let added = world.release("publisher", "99.0.0", &e2e::program("standin-next-agent"));
+    assert!(added.status.success(), "{}", text(&added));
+    let topology = world.topology(&[A, B]);
+    let planned = world.json(&["plan", "--agents", &topology, "--json"]);
+    let applied = world.entrain(&["apply", planned["plan"].as_str().expect("a plan")]);
+    assert!(applied.status.success(), "{}", text(&applied));
+    until("it is refused", || {
+        let (state, detail) = world.state(A);
+        (state == "refused" && detail.contains("upgrade-agent")).then_some(())
+    });
+}
