@@ -17,7 +17,17 @@ function Take($object, [string[]]$names) {
     }
     $taken
 }
-function Get-Text($values) { , @(foreach ($one in $values) { [string]$one }) }
+function Get-Text([string]$name, $values) {
+    if ($null -eq $values) { throw "the module tells no $name" }
+    , @(foreach ($one in $values) {
+        if ($one -isnot [string]) { throw "the module tells $name in another form" }
+        $one
+    })
+}
+function Get-Flag([string]$name, $value) {
+    if ($value -isnot [bool]) { throw "the module does not tell $name" }
+    $value
+}
 try {
     Import-ConnectModule
     $connectors = @(Get-ADSyncConnector)
@@ -27,15 +37,16 @@ try {
             $connector = Take $one 'Name', 'Identifier', 'ConnectorTypeName', 'Partitions', 'ObjectInclusionList', 'AttributeInclusionList'
             Say @{
                 connector = [string]$connector.Name; id = [string]$connector.Identifier; type = [string]$connector.ConnectorTypeName
-                objects = Get-Text $connector.ObjectInclusionList; attributes = Get-Text $connector.AttributeInclusionList
+                objects = Get-Text 'ObjectInclusionList' $connector.ObjectInclusionList; attributes = Get-Text 'AttributeInclusionList' $connector.AttributeInclusionList
             }
+            if (-not @($connector.Partitions).Count) { throw 'a connector tells no partition' }
             foreach ($part in $connector.Partitions) {
                 $partition = Take $part 'Name', 'Selected', 'ConnectorPartitionScope'
                 $scope = Take $partition.ConnectorPartitionScope 'ObjectClasses', 'ContainerInclusionList', 'ContainerExclusionList'
                 Say @{
-                    partition = [string]$partition.Name; of = [string]$connector.Name; selected = [bool]$partition.Selected
-                    classes = Get-Text $scope.ObjectClasses
-                    included = Get-Text $scope.ContainerInclusionList; excluded = Get-Text $scope.ContainerExclusionList
+                    partition = [string]$partition.Name; of = [string]$connector.Name; selected = (Get-Flag 'Selected' $partition.Selected)
+                    classes = Get-Text 'ObjectClasses' $scope.ObjectClasses
+                    included = Get-Text 'ContainerInclusionList' $scope.ContainerInclusionList; excluded = Get-Text 'ContainerExclusionList' $scope.ContainerExclusionList
                 }
             }
         }
@@ -46,6 +57,7 @@ try {
         foreach ($one in $rules) {
             $rule = Take $one 'Name', 'Direction', 'Precedence', 'Connector', 'SourceObjectType', 'TargetObjectType', 'LinkType', 'ImmutableTag', 'IsStandardRule', 'Disabled', 'EnablePasswordSync', 'ScopeFilter', 'JoinFilter', 'AttributeFlowMappings'
             if ($rule.IsStandardRule -isnot [bool] -or $rule.Disabled -isnot [bool]) { throw 'a rule does not tell whether it is a default one, or disabled' }
+            if ([string]$rule.EnablePasswordSync -notin 'True', 'False') { throw 'a rule does not tell whether it is for passwords' }
             $scope = @(foreach ($group in $rule.ScopeFilter) {
                 $conditions = @(foreach ($each in (Take $group 'ScopeConditionList').ScopeConditionList) {
                     $condition = Take $each 'Attribute', 'ComparisonOperator', 'ComparisonValue'
@@ -56,15 +68,15 @@ try {
             $join = @(foreach ($group in $rule.JoinFilter) {
                 $conditions = @(foreach ($each in (Take $group 'JoinConditionList').JoinConditionList) {
                     $condition = Take $each 'CSAttribute', 'MVAttribute', 'CaseSensitive'
-                    @{ source = [string]$condition.CSAttribute; target = [string]$condition.MVAttribute; exact = [bool]$condition.CaseSensitive }
+                    @{ source = [string]$condition.CSAttribute; target = [string]$condition.MVAttribute; exact = (Get-Flag 'CaseSensitive' $condition.CaseSensitive) }
                 })
                 @{ all = $conditions }
             })
             $flows = @(foreach ($each in $rule.AttributeFlowMappings) {
                 $flow = Take $each 'Source', 'Destination', 'FlowType', 'ExecuteOnce', 'Expression', 'ValueMergeType'
                 @{
-                    to = [string]$flow.Destination; from = Get-Text $flow.Source; kind = [string]$flow.FlowType
-                    once = [bool]$flow.ExecuteOnce; expression = [string]$flow.Expression; merge = [string]$flow.ValueMergeType
+                    to = [string]$flow.Destination; from = Get-Text 'Source' @($flow.Source | ForEach-Object { [string]$_ }); kind = [string]$flow.FlowType
+                    once = (Get-Flag 'ExecuteOnce' $flow.ExecuteOnce); expression = [string]$flow.Expression; merge = [string]$flow.ValueMergeType
                 }
             })
             Say @{

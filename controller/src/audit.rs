@@ -273,11 +273,26 @@ impl State {
                 );
                 self.proof()?.overrides.push(said);
             }
+            Record::OverrideUsed {
+                rule,
+                target,
+                generation,
+                used,
+            } => {
+                let (entry, used) = (self.index, used.as_str());
+                let said = format!(
+                    "entry {entry}: under it {used} in run {generation} of {target} ({rule})"
+                );
+                self.proof()?.overrides.push(said);
+            }
+            Record::OverrideWithdrawn { rule, target, by } => {
+                let entry = self.index;
+                let said = format!("entry {entry}: {by} took it back for {rule} on {target}");
+                self.proof()?.overrides.push(said);
+            }
             Record::Begun { .. }
             | Record::Met { .. }
             | Record::FleetFrozen { .. }
-            | Record::OverrideWithdrawn { .. }
-            | Record::OverrideUsed { .. }
             | Record::TenantSeen { .. }
             | Record::FleetThawed { .. }
             | Record::TokenCreated { .. }

@@ -62,15 +62,15 @@ impl Difference {
         };
         let sides = [(first, left), (second, right)];
         let mut untold = Vec::new();
-        let mut unread = BTreeSet::new();
+        let mut unread = BTreeMap::new();
         for (server, settings) in sides {
             for part in &settings.unread {
-                unread.insert((server, part.part));
+                unread.insert((server, part.part), part.why.as_str());
                 let part_name = part.part.as_str();
                 untold.push(format!("{part_name} of {server}: {}", part.why));
             }
         }
-        let is_unread = |part: SettingsPart| unread.iter().any(|(_, one)| *one == part);
+        let is_unread = |part: SettingsPart| unread.keys().any(|(_, one)| *one == part);
         let mut rows = Vec::new();
         let (mut all, theirs) = (named(left), named(right));
         for (name, value) in theirs {
@@ -85,12 +85,18 @@ impl Difference {
                 });
             }
         }
-        for (server, part) in &unread {
-            let not = |one: &TargetId| (one == *server).then(|| "not readable".to_owned());
+        // What an approval of such a part rests on: why it was not read, and all that the other server told.
+        let shown = |server: &TargetId, settings: &ConnectSettings, part: SettingsPart| {
+            let told = || format!("readable; all of it has digest {}", settings.digest);
+            let why = unread.get(&(server, part));
+            Some(why.map_or_else(told, |why| format!("not readable: {why}")))
+        };
+        let parts: BTreeSet<SettingsPart> = unread.keys().map(|(_, part)| *part).collect();
+        for part in parts {
             rows.push(Differs {
                 what: part.as_str().to_owned(),
-                first: not(first),
-                second: not(second),
+                first: shown(first, left, part),
+                second: shown(second, right, part),
             });
         }
         // What is not carried is in the digest alone.
@@ -207,6 +213,28 @@ mod tests {
             value: (*value).to_owned(),
         };
         ConnectSettings::of(all.iter().map(setting).collect(), Vec::new())
+    }
+
+    /// An approval of a part that could not be read rests on the reason, and on all that the other server told.
+    #[test]
+    fn an_approval_of_what_is_unread_fits_no_other_reason_and_no_other_settings() {
+        let (c1, c2) = targets();
+        let unread = |why: &str| {
+            let part = UnreadPart {
+                part: SettingsPart::Rules,
+                why: why.to_owned(),
+            };
+            ConnectSettings::of(Vec::new(), vec![part])
+        };
+        let read = |value: &str| of(SettingsPart::Rules, &[("a", value)]);
+        let digest = |one: &ConnectSettings, other: &ConnectSettings| {
+            Difference::of((&c1, one), (&c2, other)).digest
+        };
+        let accepted = digest(&unread("no ScopeFilter"), &read("1"));
+        assert_eq!(accepted, digest(&unread("no ScopeFilter"), &read("1")));
+        assert_ne!(accepted, digest(&unread("it took too long"), &read("1")));
+        assert_ne!(accepted, digest(&unread("no ScopeFilter"), &read("2")));
+        assert_ne!(accepted, digest(&read("1"), &unread("no ScopeFilter")));
     }
 
     #[test]

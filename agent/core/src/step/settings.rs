@@ -37,7 +37,10 @@ pub(super) fn read(cx: &mut Cx<'_>) -> Flow<Complete> {
     } else {
         Err(summary.clone())
     };
-    cx.note(&[catalogue::PV32.judge_gently(reading, Clone::clone, |_| true)])?;
+    let mut finding = catalogue::PV32.judge_gently(reading, Clone::clone, |_| true);
+    // Whether both tell the same is the controller's to say, who has heard both.
+    "readable on this server".clone_into(&mut finding.wanted);
+    cx.note(&[finding])?;
     cx.note_settings(&settings)?;
     Ok(Complete::new(Completion::AlreadySo, summary))
 }

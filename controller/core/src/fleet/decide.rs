@@ -689,17 +689,36 @@ impl Fleet {
         let compares = rollout.plan.compares.iter();
         let mut own =
             compares.filter(|compare| compare.target == *target && compare.phase == phase);
+        // Whose reading may be repeated, and what else there is to do.
+        let again = |servers: [&TargetId; 2]| {
+            let may = |server: &&TargetId| {
+                let work = rollout.work.get(*server);
+                work.is_some_and(|work| rollout.plan.reads_again(server, work.phase).is_some())
+            };
+            let servers = servers.into_iter().filter(may);
+            let orders: Vec<String> = servers
+                .map(|server| format!("`entrain retry {id} {server}`"))
+                .collect();
+            if orders.is_empty() {
+                return format!(
+                    "neither is read again here: `entrain abort {id}` and a new swap do it"
+                );
+            }
+            format!("{} reads anew", orders.join(" or "))
+        };
         own.find_map(|compare| match self.compared(id, compare)? {
-            Err(why) => stands(format!(
-                "{why} (G4); `entrain retry {id} SERVER` reads that one"
-            )),
+            Err(why) => {
+                let again = again([&compare.target, &compare.other]);
+                stands(format!("{why} (G4); {again}"))
+            }
             Ok(difference) if difference.is_none() || rollout.accepted.contains(&difference.digest) => None,
             Ok(difference) => {
                 let (first, second) = (&difference.first, &difference.second);
                 stands(format!(
-                    "the settings of {first} and {second} differ in {}: {} (G4); `entrain diff {first} {second}` shows it all; mend it and `entrain retry {id} SERVER` reads that one again, or `entrain accept {id} {} --reason WHY` approves this difference",
+                    "the settings of {first} and {second} differ in {}: {} (G4); `entrain diff {first} {second}` shows it all; once it is mended, {}; or `entrain accept {id} {} --reason WHY` approves this difference",
                     difference.rows.len(),
                     difference.shortly(),
+                    again([first, second]),
                     difference.digest
                 ))
             }

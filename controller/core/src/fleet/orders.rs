@@ -172,7 +172,9 @@ impl Fleet {
             let phase = rollout.work.get(target).map_or(0, |work| work.phase);
             rollout.plan.needs_open_site(target, phase)
                 && rule.is_some_and(|(_, rule)| rule.closed(now).is_some())
-                && !self.overrides.is_in_force(target, Rule::Window, now)
+                // One that was issued under an override of that is withdrawn with it; one that was not is issued anew under it, so
+                // that the record shows what it let through.
+                && !open.overridden.contains(&Rule::Window)
         });
         // What let it be issued, or what it carries, holds no more.
         let mut under = open.overridden.iter();

@@ -662,7 +662,9 @@ pub(super) fn part(
 ) -> TargetPlan {
     let facts = known.and_then(|known| known.facts.as_ref());
     let essence = facts.map(|(_, facts)| facts.essence());
+    // One that could not be read is reported as 0.
     let build = facts.map(|(_, facts)| facts.host.build);
+    let build = build.filter(|build| *build != 0);
     let (phases, why, people, left_out) = match answer {
         Answer::Do {
             phases,

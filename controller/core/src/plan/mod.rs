@@ -309,7 +309,8 @@ impl Plan {
     }
 
     /// Whether a phase of a target begins only while its site is open: it changes something, and it is no second half of a
-    /// swap, which is not left for another night, since nothing is exported until then.
+    /// swap, which is not left for another night, since nothing is exported until then. What a swap first reads of settings is
+    /// read then too: what was read days before the change says little about it.
     #[must_use]
     pub fn needs_open_site(&self, target: &TargetId, phase: usize) -> bool {
         let part = self.targets.get(target);
@@ -319,6 +320,13 @@ impl Plan {
         let name = part
             .and_then(|part| part.phases.get(phase))
             .map(|work| work.phase);
+        let compared = |compare: &Compare| compare.target == *target || compare.other == *target;
+        let reads = part
+            .and_then(|part| part.phases.get(phase))
+            .is_some_and(|work| work.steps.contains(&Step::ReadConnectSettings));
+        if phase == 0 && reads && self.compares.iter().any(compared) {
+            return true;
+        }
         let second = |wait: &Wait| {
             wait.target == *target && Some(wait.phase) == name && wait.done == Phase::Register
         };

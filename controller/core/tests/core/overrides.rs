@@ -37,6 +37,9 @@ const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
 const CLOSED: &str =
     "[site.ams]\nwindow = { days = [\"Sat\"], from = \"22:00\", to = \"04:00\" }\n";
 
+/// The same, open for less than an hour more.
+const OPEN: &str = "[site.ams]\nwindow = { days = [\"Mon\"], from = \"14:00\", to = \"15:00\" }\n";
+
 fn id(name: &str) -> TargetId {
     name.parse().unwrap()
 }
@@ -389,6 +392,20 @@ fn a_closed_site_is_entered_by_the_one_server_for_which_that_is_said_and_for_an_
     let back = |world: &World| world.fleet.unaccepted(&target, Generation(0), world.now);
     assert!(matches!(back(&world), Some(Unaccepted::Offer(_))));
     world.now = ends;
+    assert!(matches!(back(&world), Some(Unaccepted::Withdraw(_))));
+}
+
+/// What was issued while the site was open is not offered under a later override without a word in the record: it is withdrawn, and
+/// issued anew.
+#[test]
+fn an_offer_that_only_an_override_lets_through_is_recorded_as_one() {
+    let mut world = World::agents(OPEN);
+    let target = id("s2.a.test");
+    assert!(world.decide().iter().any(|(name, _)| name == "s2.a.test"));
+    world.now = world.now.plus(HOUR);
+    let back = |world: &World| world.fleet.unaccepted(&target, Generation(0), world.now);
+    assert!(matches!(back(&world), Some(Unaccepted::Withdraw(_))));
+    world.overrides(Rule::Window, "s2.a.test");
     assert!(matches!(back(&world), Some(Unaccepted::Withdraw(_))));
 }
 

@@ -508,7 +508,7 @@ fn where_settings_differ_the_active_server_stays_active_until_that_difference_is
     for words in [
         "c1.a.test and c2.a.test differ in 1: rules: inbound rule \"Sales\" (G4)",
         "entrain diff c1.a.test c2.a.test",
-        "entrain retry r1 SERVER",
+        "`entrain retry r1 c1.a.test` or `entrain retry r1 c2.a.test` reads anew",
     ] {
         assert!(why.contains(words), "{words}: {why}");
     }
