@@ -128,6 +128,8 @@ pub struct Agent {
     secrets: Secrets,
     /// Its launcher goes back to the version before, unless an event behind this one was stored.
     trial: Option<EventIndex>,
+    /// On trial, this life has told once more what the server's administrator has set.
+    restated: bool,
     /// Another version was put in its place.
     replaced: bool,
     session: Option<Session>,
@@ -242,6 +244,7 @@ impl Agent {
         }
         Ok(Self {
             trial,
+            restated: false,
             replaced: false,
             state,
             journal,
@@ -714,10 +717,9 @@ impl Agent {
                     drop(session.events.try_send(EventsUp::Pulse { serving }));
                 }
             }
-            // A run reports for itself. What is on trial has something to tell at once, whatever its run waits for.
+            // A run reports for itself.
             Report::Facts(facts)
-                if (self.run.is_none() || self.trial.is_some())
-                    && self.last_facts.as_ref() != Some(&*facts) =>
+                if self.run.is_none() && self.last_facts.as_ref() != Some(&*facts) =>
             {
                 self.journal(&Event::FactsReported(facts));
             }
@@ -770,7 +772,7 @@ impl Agent {
                 tracing::info!(target_name = %self.state.target, version = %self.host.agent_version, "this version has proved itself");
                 self.trial = None;
             }
-            // The next event is another try.
+            // The next event and the next pulse are other tries.
             Err(error) => {
                 tracing::error!(%error, "the launcher could not be told that this version works")
             }
@@ -802,6 +804,14 @@ impl Agent {
         tracing::info!(target_name = %self.state.target, stored = %stored.index, "welcomed");
         self.unreached = None;
         (self.sent, self.stored) = (stored.index, stored.index);
+        // The answer to what was stored may have been lost with a session.
+        self.prove(stored.index);
+        if self.trial.is_some() && !self.restated {
+            // Something of this life must be stored, whatever the server shows and its run waits for.
+            self.restated = true;
+            let event = self.frozen.clone().map_or(Event::Thawed, Event::Frozen);
+            self.journal(&event);
+        }
         self.link.send_replace(Some(session.connection.clone()));
         self.session = Some(session);
         self.publish()?;
@@ -947,7 +957,13 @@ impl Agent {
             }
             ControlDown::Root { envelope } => match verify_root_update(&envelope, &self.state.root)
             {
-                Ok(root) => self.state.repin(&envelope, root.into_inner())?,
+                Ok(root) => {
+                    self.state.repin(&envelope, root.into_inner())?;
+                    self.host.publisher = self.state.root.roles.publisher.clone();
+                    if let Some(run) = &mut self.run {
+                        run.trust(self.host.publisher.clone());
+                    }
+                }
                 Err(error) => tracing::error!(%error, "a newer trust root was refused"),
             },
             ControlDown::Welcome(_) => tracing::debug!("a second welcome was ignored"),
@@ -964,6 +980,7 @@ impl Agent {
     /// Probes whether the product serves just now, beside whatever a run does.
     fn pulse(&mut self) {
         if self.session.is_some() {
+            self.prove(self.stored);
             self.renew_in_time();
             self.probe(|cx| {
                 let agent = facts::provisioning_agent(cx)?.found;
@@ -999,7 +1016,7 @@ impl Agent {
 
     /// Probes what the server is; it is reported where it is not what was reported last.
     fn look_around(&mut self) {
-        if self.run.is_none() || self.trial.is_some() {
+        if self.run.is_none() {
             self.probe(|cx| Ok(Report::Facts(Box::new(facts::probe(cx)?))));
         }
     }

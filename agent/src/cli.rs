@@ -1,8 +1,10 @@
 //! The agent's command line.
 
 use std::io::Read as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -135,6 +137,9 @@ enum Verb {
     },
 }
 
+/// How often the controller's name is asked for while it does not resolve.
+const RESOLVE_PAUSE: Duration = Duration::from_secs(5);
+
 const fn default_state() -> &'static str {
     if cfg!(windows) {
         r"C:\ProgramData\Entrain\agent"
@@ -261,7 +266,9 @@ pub async fn serve(
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let state = State::open(folder)?;
-    let address = enroll::resolve(&state.controller)?;
+    let Some(address) = resolved(&state.controller, stop.clone()).await else {
+        return Ok(());
+    };
     let endpoint = Endpoint::client(address, Wire::from_environment())
         .context("could not open a UDP socket")?;
     let exec = Exec::this_server(folder, version);
@@ -271,6 +278,26 @@ pub async fn serve(
         Ended::Replaced => tracing::info!("this agent ends; its launcher starts the new version"),
     }
     Ok(())
+}
+
+/// The controller's address, once its name resolves; nothing where the agent is to stop before. After a start of Windows the
+/// network comes later than its services, which says nothing about this program.
+async fn resolved(controller: &str, mut stop: watch::Receiver<bool>) -> Option<SocketAddr> {
+    let mut told = false;
+    loop {
+        match enroll::resolve(controller) {
+            Ok(address) => return Some(address),
+            Err(error) if !told => {
+                tracing::warn!("{}; it is tried again", chain(&error));
+                told = true;
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RESOLVE_PAUSE) => {}
+            () = async { drop(stop.wait_for(|stop| *stop).await) } => return None,
+        }
+    }
 }
 
 fn stop_on_signal() -> watch::Receiver<bool> {

@@ -100,13 +100,18 @@ fn signature_refusal(refused: &Refused) -> Refusal {
     if let Refused::UnknownStep(kind) = refused {
         return Refusal::UnknownStep(kind.clone());
     }
+    Refusal::Signature(in_full(refused))
+}
+
+/// With its causes, in one line.
+fn in_full(refused: &Refused) -> String {
     let mut text = refused.to_string();
     let mut source = std::error::Error::source(refused);
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    Refusal::Signature(text)
+    text
 }
 
 fn in_date(manifest: &Manifest, now: Timestamp) -> Result<(), Refusal> {
@@ -268,12 +273,8 @@ fn released(manifest: &Manifest, standing: &Standing<'_>) -> Result<(), Refusal>
             continue;
         };
         let signed = verify(upgrade.release.as_bytes(), &standing.root.roles.publisher);
-        let release: Verified<AgentRelease> = signed.map_err(|refused| {
-            let Refusal::Signature(why) = signature_refusal(&refused) else {
-                return Refusal::Release(refused.to_string());
-            };
-            Refusal::Release(why)
-        })?;
+        let release: Verified<AgentRelease> =
+            signed.map_err(|refused| Refusal::Release(in_full(&refused)))?;
         if release.version != upgrade.version {
             return Err(Refusal::Release(format!(
                 "it is of version {}, and the step of {}",

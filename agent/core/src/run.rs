@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use protocol::event::{Completion, Event, Failure, GmsaChange, Grade, Section};
 use protocol::secret::SecretKind;
-use protocol::signed::{Ending, Manifest, StepEnding, StepRecord, Verified};
+use protocol::signed::{Ending, Manifest, RoleKeys, StepEnding, StepRecord, Verified};
 use protocol::step::Step;
 use protocol::{Attempt, Generation, StepIndex, Timestamp};
 
@@ -185,6 +185,11 @@ impl Run {
     #[must_use]
     pub const fn manifest(&self) -> &Verified<Manifest> {
         &self.manifest
+    }
+
+    /// A newer trust root names another publisher of agents.
+    pub fn trust(&mut self, publisher: RoleKeys) {
+        self.host.publisher = publisher;
     }
 
     /// The step that is under way.

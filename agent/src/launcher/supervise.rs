@@ -6,7 +6,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -19,6 +19,12 @@ const STAYS_UP: Duration = Duration::from_secs(20);
 
 /// Crashes at the start after which a version on trial is given up.
 const TRIALS: u32 = 3;
+
+/// Starts that fail after which a version on trial is given up: more, since a scanner may hold a new program for some seconds.
+const STARTS: u32 = 5;
+
+/// What this launcher does for a version on trial, as a number: agents look for it.
+const CONTRACT: &str = "1";
 
 /// How long a version on trial has to prove itself: a controller that is restarted meanwhile is back long before, and a link that
 /// stays away longer says nothing for the new version.
@@ -33,15 +39,20 @@ fn program(root: &Path, version: &str) -> PathBuf {
         .join(format!("entrain-agent{}", std::env::consts::EXE_SUFFIX))
 }
 
-fn read(path: &Path) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
+/// The name in a file; nothing where there is no such file, or what stands there is no name.
+fn read(path: &Path) -> io::Result<Option<String>> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
     let name = text.trim();
     // A version is a folder's name and nothing that leads elsewhere.
     let plain = !name.is_empty()
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
-    (plain && name != "..").then(|| name.to_owned())
+    Ok((plain && name != "..").then(|| name.to_owned()))
 }
 
 /// Written beside and renamed: a cut leaves the one or the other, never half of one.
@@ -63,7 +74,9 @@ fn start(root: &Path, version: &str) -> io::Result<Child> {
     let log = fs::OpenOptions::new()
         .create(true)
         .append(true)
-        .open(root.join("agent.log"))?;
+        .open(root.join("agent.log"));
+    // An agent without a log is better than none.
+    let log = log.map_or_else(|_| Stdio::null(), Stdio::from);
     Command::new(program(root, version))
         .arg("run")
         .arg("--state")
@@ -74,22 +87,24 @@ fn start(root: &Path, version: &str) -> io::Result<Child> {
         .spawn()
 }
 
-/// The version that a trial would go back to; nothing where `current` is not on trial.
-fn before(root: &Path, current: &str) -> Option<String> {
-    read(&root.join("previous")).filter(|previous| previous != current)
+/// The version that a trial would go back to; nothing where `current` is not on trial, or no program of one is there.
+fn before(root: &Path, current: &str) -> io::Result<Option<String>> {
+    let previous = read(&root.join("previous"))?;
+    Ok(previous.filter(|previous| previous != current && program(root, previous).exists()))
 }
 
 /// The version on trial stays.
 fn keep(root: &Path) -> io::Result<()> {
-    // This ends the trial; what is left of it says nothing any more.
+    // This ends the trial. What is left of it says nothing any more, and the next switch clears it away.
     remove(&root.join("previous"))?;
-    remove(&root.join("mark"))?;
-    remove(&root.join("good"))
+    remove(&root.join("good"))?;
+    remove(&root.join("mark"))
 }
 
 /// The version before comes back. What is said of it lies there first: the version that reads it is started by the rename.
 fn go_back(root: &Path, from: &str, to: &str, why: &str) -> io::Result<()> {
-    let mark = read(&root.join("mark")).unwrap_or_default();
+    let mark = read(&root.join("mark"))?.unwrap_or_default();
+    let why = why.replace(['\n', '\r'], " ");
     write(&root.join("given-up"), &format!("{from}\n{mark}\n{why}\n"))?;
     write(&root.join("current"), to)?;
     keep(root)
@@ -99,49 +114,98 @@ fn go_back(root: &Path, from: &str, to: &str, why: &str) -> io::Result<()> {
 enum Over {
     /// The launcher is to stop, and has stopped it.
     Stopped,
-    /// It ended, or could not be started.
-    Ended,
+    /// It ended.
+    Ended(ExitStatus),
+    /// It could not be started, or is lost.
+    NotStarted(io::Error),
     /// It is on trial and has not proved itself in time: it was stopped.
     Unproved,
 }
 
-/// Runs one agent until it is over. One that is on trial has until `proof`.
-fn watch(root: &Path, current: &str, proof: Instant, stop: &AtomicBool) -> io::Result<Over> {
-    let Ok(mut child) = start(root, current) else {
-        return Ok(Over::Ended);
+/// Runs one agent until it is over. One that is on trial has until `proof`. Nothing that a file does not say just now ends it: it
+/// is looked at again.
+fn watch(root: &Path, current: &str, proof: Instant, stop: &AtomicBool) -> Over {
+    let mut child = match start(root, current) {
+        Ok(child) => child,
+        Err(error) => return Over::NotStarted(error),
     };
-    while child.try_wait()?.is_none() {
-        let late = if before(root, current).is_none() {
-            false
-        } else if read(&root.join("good")).as_deref() == Some(current) {
-            keep(root)?;
-            false
-        } else {
-            Instant::now() >= proof
-        };
+    let end = |child: &mut Child| drop((child.kill(), child.wait()));
+    loop {
+        match child.try_wait() {
+            Ok(None) => {}
+            Ok(Some(status)) => return Over::Ended(status),
+            Err(error) => {
+                end(&mut child);
+                return Over::NotStarted(error);
+            }
+        }
+        let proved = read(&root.join("good")).is_ok_and(|good| good.as_deref() == Some(current));
+        if proved {
+            // Where a file cannot be removed just now it is tried again; the version stays either way.
+            drop(keep(root));
+        }
+        let on_trial = before(root, current).is_ok_and(|before| before.is_some());
+        let late = !proved && on_trial && Instant::now() >= proof;
         if late || stop.load(Ordering::SeqCst) {
-            child.kill()?;
-            child.wait()?;
-            return Ok(if late { Over::Unproved } else { Over::Stopped });
+            end(&mut child);
+            return if late { Over::Unproved } else { Over::Stopped };
         }
         std::thread::sleep(LOOK);
     }
-    Ok(Over::Ended)
+}
+
+/// Why a version on trial is given up, when it is.
+fn verdict(over: &Over, crashes: u32, proof: Duration) -> Option<String> {
+    match over {
+        Over::Stopped => None,
+        Over::Unproved => Some(format!(
+            "it was not welcomed by its controller, or no event of it was stored, within {} minutes",
+            proof.as_secs() / 60
+        )),
+        Over::Ended(status) => (crashes >= TRIALS).then(|| {
+            format!(
+                "it ended {crashes} times within {} s of its start, at last with {status}",
+                STAYS_UP.as_secs()
+            )
+        }),
+        Over::NotStarted(error) => (crashes >= STARTS)
+            .then(|| format!("it could not be started {crashes} times, at last since: {error}")),
+    }
+}
+
+fn rest(time: Duration, stop: &AtomicBool) {
+    let until = Instant::now() + time;
+    while Instant::now() < until && !stop.load(Ordering::SeqCst) {
+        std::thread::sleep(LOOK);
+    }
 }
 
 /// Runs until `stop`. The agent is killed then: it journals before it acts, and installers outlive it. A version on trial has
 /// `proof` to prove itself.
+///
+/// # Errors
+/// When there is nothing to run from the start on. Whatever fails later is tried again: nobody could start this service from
+/// afar.
 pub(crate) fn supervise(root: &Path, stop: &Arc<AtomicBool>, proof: Duration) -> io::Result<()> {
-    let mut crashes = 0;
+    let mut crashes: u32 = 0;
     // The version that runs, and until when it has to prove itself.
     let mut running: Option<(String, Instant)> = None;
     while !stop.load(Ordering::SeqCst) {
-        let current = read(&root.join("current")).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::NotFound,
-                "the file `current` names no version",
-            )
-        })?;
+        // What an agent may rely on; one that does not find it says that the launcher is to be replaced first.
+        drop(write(&root.join("contract"), CONTRACT));
+        let current = match read(&root.join("current")) {
+            Ok(Some(current)) => current,
+            Ok(None) if running.is_none() => {
+                return Err(io::Error::new(
+                    io::ErrorKind::NotFound,
+                    "the file `current` names no version",
+                ));
+            }
+            Ok(None) | Err(_) => {
+                rest(LONGEST_PAUSE / 60, stop);
+                continue;
+            }
+        };
         let begun = Instant::now();
         let until = match &running {
             Some((same, until)) if *same == current => *until,
@@ -152,41 +216,27 @@ pub(crate) fn supervise(root: &Path, stop: &Arc<AtomicBool>, proof: Duration) ->
                 until
             }
         };
-        let over = watch(root, &current, until, stop)?;
+        let over = watch(root, &current, until, stop);
         if matches!(over, Over::Stopped) {
             return Ok(());
         }
         crashes = if begun.elapsed() < STAYS_UP {
-            crashes + 1
+            crashes.saturating_add(1)
         } else {
             0
         };
-        let why = match over {
-            Over::Unproved => Some(format!(
-                "it was not welcomed by its controller, or no event of it was stored, within {} minutes",
-                proof.as_secs() / 60
-            )),
-            Over::Stopped | Over::Ended => (crashes >= TRIALS).then(|| {
-                format!(
-                    "it ended {crashes} times within {} s of its start",
-                    STAYS_UP.as_secs()
-                )
-            }),
-        };
-        if let Some(why) = why
-            && let Some(previous) = before(root, &current)
+        if let Some(why) = verdict(&over, crashes, proof)
+            && let Ok(Some(previous)) = before(root, &current)
         {
-            go_back(root, &current, &previous, &why)?;
+            // Where that fails the version on trial is started once more, and this is tried again behind it.
+            drop(go_back(root, &current, &previous, &why));
         }
         // Another version begins at once.
-        if read(&root.join("current")).as_ref() != Some(&current) {
+        if read(&root.join("current")).is_ok_and(|next| next.is_some_and(|next| next != current)) {
             continue;
         }
         let pause = Duration::from_millis(250 << crashes.min(8)).min(LONGEST_PAUSE);
-        let until = Instant::now() + pause;
-        while Instant::now() < until && !stop.load(Ordering::SeqCst) {
-            std::thread::sleep(LOOK);
-        }
+        rest(pause, stop);
     }
     Ok(())
 }
@@ -244,7 +294,11 @@ mod tests {
         let said = fs::read_to_string(root.join("given-up")).unwrap();
         assert_eq!(
             said.lines().collect::<Vec<_>>(),
-            ["2", "7", "it ended 3 times within 20 s of its start"]
+            [
+                "2",
+                "7",
+                "it ended 3 times within 20 s of its start, at last with exit status: 1"
+            ]
         );
     }
 
@@ -254,7 +308,38 @@ mod tests {
         let root = folder.path();
         fs::remove_file(program(root, "2")).unwrap();
         until(root, PROOF, || root.join("versions/1/ran").exists());
-        assert!(is(root, "current", "1") && root.join("given-up").exists());
+        assert!(is(root, "current", "1"));
+        let said = fs::read_to_string(root.join("given-up")).unwrap();
+        assert!(said.contains("could not be started 5 times"), "{said}");
+    }
+
+    #[test]
+    fn a_version_that_there_is_nothing_to_go_back_from_to_stays() {
+        let folder = trial("echo x >> \"${0%/*}/ends\"; exit 1");
+        let root = folder.path();
+        fs::remove_file(program(root, "1")).unwrap();
+        until(root, Duration::ZERO, || {
+            fs::read_to_string(root.join("versions/2/ends"))
+                .is_ok_and(|ends| ends.lines().count() > 3)
+        });
+        assert!(is(root, "current", "2") && !root.join("given-up").exists());
+    }
+
+    /// A folder in the place of a file cannot be read, replaced or removed as one.
+    #[test]
+    fn what_a_file_does_not_say_just_now_ends_nothing() {
+        let folder = trial("echo x >> \"${0%/*}/ends\"; exit 1");
+        let root = folder.path();
+        fs::create_dir_all(root.join("given-up/x")).unwrap();
+        let ends = || {
+            fs::read_to_string(root.join("versions/2/ends")).map_or(0, |ends| ends.lines().count())
+        };
+        until(root, PROOF, || ends() > 3);
+        assert!(is(root, "current", "2") && is(root, "previous", "1"));
+        // It is tried again, and goes back once it can.
+        fs::remove_dir_all(root.join("given-up")).unwrap();
+        until(root, PROOF, || root.join("versions/1/ran").exists());
+        assert!(is(root, "current", "1") && root.join("given-up").is_file());
     }
 
     #[test]

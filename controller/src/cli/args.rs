@@ -632,15 +632,27 @@ pub(crate) enum ReleaseAct {
     },
 }
 
+/// Platforms that agents are built for, as they name their own.
+const PLATFORMS: [&str; 4] = [
+    "windows-x86_64",
+    "windows-aarch64",
+    "linux-x86_64",
+    "linux-aarch64",
+];
+
 fn program(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((platform, file)) if !platform.is_empty() && !file.is_empty() => {
-            Ok((platform.to_owned(), PathBuf::from(file)))
-        }
-        Some(_) | None => {
-            Err("give PLATFORM=FILE, such as windows-x86_64=entrain-agent.exe".to_owned())
-        }
+    let example = "give PLATFORM=FILE, such as windows-x86_64=entrain-agent.exe";
+    let (platform, file) = text.split_once('=').ok_or(example)?;
+    if file.is_empty() {
+        return Err(example.to_owned());
     }
+    if !PLATFORMS.contains(&platform) {
+        let known = PLATFORMS.join(", ");
+        return Err(format!(
+            "\"{platform}\" is no platform of an agent: {known}"
+        ));
+    }
+    Ok((platform.to_owned(), PathBuf::from(file)))
 }
 
 fn product(text: &str) -> Result<Product, String> {

@@ -11,8 +11,8 @@ use bytes::{Buf as _, Bytes};
 use controller_core::record::Record;
 use futures_util::StreamExt as _;
 use protocol::chunk::FileDigester;
-use protocol::limits;
 use protocol::signed::{AgentRelease, ReleaseFile, Verified, verify};
+use protocol::{Version, limits};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::http::types::{Done, ReleaseRow, Releases};
@@ -107,6 +107,8 @@ struct Taken {
     part: PathBuf,
     place: PathBuf,
     chunks: Vec<u8>,
+    /// The same bytes did not lie there before.
+    is_new: bool,
 }
 
 pub(super) async fn add(
@@ -124,7 +126,11 @@ pub(super) async fn add(
         Err(problem) => {
             // Nothing is left half done; what was never written needs no removing.
             for one in taken {
-                drop(tokio::fs::remove_file(one.part).await);
+                drop(tokio::fs::remove_file(&one.part).await);
+                if one.is_new {
+                    drop(tokio::fs::remove_file(one.place.with_extension("chunks")).await);
+                    drop(tokio::fs::remove_file(&one.place).await);
+                }
             }
             upload.drain().await;
             Err(problem)
@@ -152,17 +158,16 @@ async fn take(
         .read(|core, _| core.roster.releases().keys().copied().collect::<Vec<_>>())
         .await?;
     if known.contains(&release.version) {
-        return Err(Problem::Refused(format!(
-            "release {} is there already; a version never changes",
-            release.version
-        )));
+        return Err(Problem::Refused(already(release.version)));
     }
     let number = protocol::key::SigningKey::generate().public().fingerprint();
     for (at, file) in release.files.iter().enumerate() {
         let part = api.artifacts.join(format!("incoming-{number}-{at}.part"));
+        let place = api.artifacts.join(file.sha256.to_string());
         taken.push(Taken {
             part: part.clone(),
-            place: api.artifacts.join(file.sha256.to_string()),
+            is_new: !place.exists(),
+            place,
             chunks: Vec::new(),
         });
         let chunks = upload.program(file, &part).await?;
@@ -188,6 +193,10 @@ async fn take(
     let text = String::from_utf8(envelope)
         .map_err(|_| Problem::Refused("the release is no text".to_owned()))?;
     let stored = api.hub.act(move |core, batch, answer| {
+        // Another one may have come while this one did.
+        if core.roster.releases().contains_key(&release.version) {
+            return drop(answer.send(Err(Problem::Refused(already(release.version)))));
+        }
         let added = Record::ReleaseAdded {
             version: release.version,
             release: text,
@@ -195,10 +204,14 @@ async fn take(
             by,
         };
         core.record(batch, added);
-        batch.then(move |stored| drop(answer.send(stored.clone())));
+        batch.then(move |stored| drop(answer.send(stored.clone().map_err(Problem::Failed))));
     });
-    stored.await?.map_err(Problem::Failed)?;
+    stored.await??;
     Ok(what)
+}
+
+fn already(version: Version) -> String {
+    format!("release {version} is there already; a version never changes")
 }
 
 fn platforms(files: &[ReleaseFile]) -> Vec<String> {
@@ -237,13 +250,11 @@ fn sound(release: &AgentRelease) -> Result<(), Problem> {
 
 pub(super) async fn list(State(api): State<Api>) -> Answer<Releases> {
     let releases = api.hub.read(|core, _| {
-        let row = |(version, release): (&protocol::Version, &controller_core::roster::Release)| {
-            ReleaseRow {
-                version: *version,
-                platforms: platforms(&release.files),
-                by: release.by.clone(),
-                added: release.added,
-            }
+        let row = |(version, release): (&Version, &controller_core::roster::Release)| ReleaseRow {
+            version: *version,
+            platforms: platforms(&release.files),
+            by: release.by.clone(),
+            added: release.added,
         };
         core.roster.releases().iter().map(row).collect()
     });

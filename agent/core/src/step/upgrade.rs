@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use protocol::event::Completion;
+use protocol::event::{Completion, Section};
 use protocol::step::UpgradeAgent;
 
 use crate::op::{Launcher, Op};
@@ -12,13 +12,40 @@ use crate::procedure::{Complete, Cx, Flow, fail};
 /// How often the end of the trial is looked for. It ends with the first event that the controller has stored.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// How often it is asked how the launcher stands, where it cannot be told just now.
+const ASKS: u32 = 3;
+
 fn launcher(cx: &mut Cx<'_>) -> Flow<Launcher> {
-    match cx.launcher()? {
-        Ok(launcher) => Ok(launcher),
-        Err(why) => fail(format!(
-            "the agent cannot be upgraded by itself: {why}; replace its program by hand"
+    let mut last = String::new();
+    let told = cx.retry(ASKS, LOOK, |cx| {
+        Ok(match cx.launcher()? {
+            Ok(launcher) => Some(launcher),
+            Err(why) => {
+                last = why;
+                None
+            }
+        })
+    })?;
+    match told {
+        Some(launcher) => Ok(launcher),
+        None => fail(format!(
+            "the agent cannot be upgraded by itself: {last}; replace its program by hand"
         )),
     }
+}
+
+/// Waits until no version is on trial any more, this one or an earlier one. A person's word ends no trial.
+fn settled(cx: &mut Cx<'_>) -> Flow<Launcher> {
+    let ended = cx.until(LOOK, |cx| {
+        let now = cx.launcher()?;
+        Ok(now.is_ok_and(|now| !now.on_trial).then_some(()))
+    })?;
+    if let Err(by) = ended {
+        return fail(format!(
+            "{by} says that the agent is upgraded; its launcher still has it on trial"
+        ));
+    }
+    launcher(cx)
 }
 
 /// Replaces the agent, unless it is that new already.
@@ -36,7 +63,9 @@ pub(super) fn upgrade(step: &UpgradeAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
             release.version, step.version
         ));
     }
-    let before = launcher(cx)?;
+    // Whoever cannot tell says so; then an earlier trial comes to its end.
+    launcher(cx)?;
+    let before = settled(cx)?;
     if before.running > step.version {
         let what = format!(
             "the agent is {}, newer than {}",
@@ -50,7 +79,7 @@ pub(super) fn upgrade(step: &UpgradeAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
         } else {
             Completion::AlreadySo
         };
-        return kept(&before, how, cx);
+        return Ok(kept(&before, how));
     }
     given_up(step, &before, cx)?;
     let Some(file) = release.file(cx.platform()) else {
@@ -63,6 +92,11 @@ pub(super) fn upgrade(step: &UpgradeAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
     if let Err(why) = cx.perform(Op::FetchRelease { file: file.clone() })? {
         return fail(format!("the program could not be fetched: {why}"));
     }
+    // The bytes may have taken days to come: whether it may still go on is asked once more.
+    cx.enter(Section {
+        outage: false,
+        gmsa: None,
+    })?;
     let mark = cx.generation();
     let switched = cx.perform(Op::SwitchAgent {
         version: step.version,
@@ -73,9 +107,10 @@ pub(super) fn upgrade(step: &UpgradeAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
         return fail(format!("the launcher was not given the new version: {why}"));
     }
     // The agent has ended by here, unless it is a model.
-    let after = launcher(cx)?;
+    cx.leave(None)?;
+    let after = settled(cx)?;
     if after.running == step.version {
-        return kept(&after, Completion::Applied, cx);
+        return Ok(kept(&after, Completion::Applied));
     }
     given_up(step, &after, cx)?;
     fail(format!(
@@ -96,20 +131,10 @@ fn given_up(step: &UpgradeAgent, launcher: &Launcher, cx: &Cx<'_>) -> Flow<()> {
     }
 }
 
-/// Waits until the launcher keeps the version that runs: until the step's time is over.
-fn kept(launcher: &Launcher, how: Completion, cx: &mut Cx<'_>) -> Flow<Complete> {
-    let running = launcher.running;
-    let ended = cx.until(LOOK, |cx| {
-        let now = self::launcher(cx)?;
-        Ok((!now.on_trial).then_some(()))
-    })?;
-    if let Err(by) = ended {
-        return fail(format!(
-            "{by} says that the agent is upgraded; its launcher still has it on trial"
-        ));
-    }
-    Ok(Complete::new(
-        how,
-        format!("the agent is {running}, and its launcher keeps it"),
-    ))
+fn kept(launcher: &Launcher, how: Completion) -> Complete {
+    let what = format!(
+        "the agent is {}, and its launcher keeps it",
+        launcher.running
+    );
+    Complete::new(how, what)
 }

@@ -49,7 +49,8 @@ impl Fleet {
         let state = rollout.work.get(target);
         let begun = state.is_some_and(|work| work.has_begun() || work.tried);
         let newest = known.map(|(_, facts)| facts.essence());
-        let essence = if begun { newest } else { part.essence };
+        // Whose work rests on nothing from the start rests on nothing later either.
+        let essence = part.essence.and(if begun { newest } else { part.essence });
         let reads = work.is_read_only();
         Some(Manifest {
             format: 1,

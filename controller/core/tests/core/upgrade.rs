@@ -105,3 +105,39 @@ fn without_a_release_or_a_version_that_can_be_read_nothing_happens_and_it_is_sai
     assert!(why("next", &[NEXT_AGENT]).contains("which is no version"));
     assert!(why("", &[NEXT_AGENT]).contains("has not come yet"));
 }
+
+/// Whatever is on a server by the time of a retry, its agent is upgraded.
+#[test]
+fn an_upgrade_that_is_tried_again_rests_on_no_facts_either() {
+    let plan = planned("", &[("h1.a.test", "0.1.0")], &[NEXT_AGENT]);
+    let target: TargetId = "h1.a.test".parse().unwrap();
+    let key = SigningKey::generate().public();
+    let mut fleet = controller_core::fleet::Fleet::new();
+    fleet.apply(&common::enrolled(&target, key), None, NOW);
+    let rollout = protocol::RolloutId(1);
+    fleet.apply(&common::applied(rollout, &plan), Some(&plan), NOW);
+    let facts = protocol::event::Event::FactsReported(Box::new(common::facts(None, None)));
+    fleet.apply(&common::told(&target, 1, NOW, &facts), None, NOW);
+    let assumed = |fleet: &controller_core::fleet::Fleet| {
+        let manifest = fleet.manifest(rollout, &target, 0, key.fingerprint(), NOW);
+        manifest.expect("it has work").assumed
+    };
+    assert_eq!(assumed(&fleet), None);
+    let issued = Record::BundleIssued {
+        rollout,
+        target: target.clone(),
+        generation: protocol::Generation(1),
+        phase: Phase::Prepare,
+        bundle: protocol::BundleId(protocol::Digest::ZERO),
+        expires: NOW.plus(std::time::Duration::from_secs(60)),
+    };
+    fleet.apply(&issued, None, NOW);
+    let accepted = protocol::event::Event::BundleAccepted {
+        bundle: protocol::BundleId(protocol::Digest::ZERO),
+        generation: protocol::Generation(1),
+        rollout,
+        phase: Phase::Prepare,
+    };
+    fleet.apply(&common::told(&target, 2, NOW, &accepted), None, NOW);
+    assert_eq!(assumed(&fleet), None);
+}
