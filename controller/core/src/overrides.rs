@@ -153,6 +153,31 @@ impl Override {
         }
     }
 
+    /// It as operators see it.
+    fn view(&self, target: &TargetId, rule: Rule, now: Timestamp) -> OverrideView {
+        let standing = self.standing(now);
+        let words: Vec<&Word> = match standing {
+            Standing::HalfSaid => self.counting(now).collect(),
+            Standing::InForce | Standing::Over | Standing::Withdrawn => self.words.iter().collect(),
+        };
+        let first = words.first().map(|word| word.at);
+        let lapses = first.unwrap_or_default().plus(limits::OVERRIDE_LIFE);
+        let withdrawn = self.withdrawn.as_ref().map(|(_, at)| *at);
+        let said = self.sentence();
+        OverrideView {
+            rule,
+            target: target.clone(),
+            standing,
+            by: words.iter().map(|word| word.by.clone()).collect(),
+            asked: self.asked(),
+            reason: said.reason,
+            change: said.change,
+            since: self.since,
+            until: withdrawn.or_else(|| self.until()).unwrap_or(lapses),
+            used: self.used.clone(),
+        }
+    }
+
     fn sentence(&self) -> Overridden {
         let newest = self.words.last();
         Overridden {
@@ -358,31 +383,28 @@ impl Overrides {
 
     /// All of them as operators see them.
     pub(crate) fn views(&self, now: Timestamp) -> impl Iterator<Item = OverrideView> {
-        let view = move |(target, rule, over): (&TargetId, Rule, &Override)| {
-            let standing = over.standing(now);
-            let words: Vec<&Word> = match standing {
-                Standing::HalfSaid => over.counting(now).collect(),
-                Standing::InForce | Standing::Over | Standing::Withdrawn => {
-                    over.words.iter().collect()
-                }
-            };
-            let first = words.first().map(|word| word.at);
-            let lapses = first.unwrap_or_default().plus(limits::OVERRIDE_LIFE);
-            let withdrawn = over.withdrawn.as_ref().map(|(_, at)| *at);
-            let said = over.sentence();
-            OverrideView {
-                rule,
-                target: target.clone(),
-                standing,
-                by: words.iter().map(|word| word.by.clone()).collect(),
-                asked: over.asked(),
-                reason: said.reason,
-                change: said.change,
-                since: over.since,
-                until: withdrawn.or_else(|| over.until()).unwrap_or(lapses),
-                used: over.used.clone(),
-            }
-        };
-        self.all().map(view)
+        self.all()
+            .map(move |(target, rule, over)| over.view(target, rule, now))
+    }
+
+    /// Those of one target.
+    pub(crate) fn views_of(
+        &self,
+        target: &TargetId,
+        now: Timestamp,
+    ) -> impl Iterator<Item = OverrideView> {
+        let all = self.by_target.get(target).into_iter().flatten();
+        all.map(move |(rule, over)| over.view(target, *rule, now))
+    }
+
+    /// That of one rule on one target.
+    pub(crate) fn view_of(
+        &self,
+        target: &TargetId,
+        rule: Rule,
+        now: Timestamp,
+    ) -> Option<OverrideView> {
+        self.of(target, rule)
+            .map(|over| over.view(target, rule, now))
     }
 }

@@ -77,10 +77,8 @@ impl Fleet {
             passed.insert(rule);
             return Ok(());
         }
-        let mut half = self.overrides.views(now).filter(|view| {
-            view.rule == rule && view.target == *target && view.standing == Standing::HalfSaid
-        });
-        if let Some(view) = half.next() {
+        let view = self.overrides.view_of(target, rule, now);
+        if let Some(view) = view.filter(|view| view.standing == Standing::HalfSaid) {
             hold.why.push_str("; ");
             hold.why.push_str(&view.sentence());
         }
@@ -189,8 +187,7 @@ impl Fleet {
         target: &TargetId,
         now: Timestamp,
     ) -> Option<OverrideView> {
-        let mut all = self.overrides.views(now);
-        all.find(|view| view.rule == rule && view.target == *target)
+        self.overrides.view_of(target, rule, now)
     }
 
     /// Overrides that are in force or half said.
@@ -205,9 +202,9 @@ impl Fleet {
     pub(crate) fn overrides_of(&self, target: &TargetId, now: Timestamp) -> Vec<OverrideView> {
         let shown = |view: &OverrideView| {
             let stands = matches!(view.standing, Standing::HalfSaid | Standing::InForce);
-            view.target == *target && (stands || !view.used.is_empty())
+            stands || !view.used.is_empty()
         };
-        self.overrides.views(now).filter(shown).collect()
+        self.overrides.views_of(target, now).filter(shown).collect()
     }
 
     /// Some rollout has work left on the target that the rule may hold.
