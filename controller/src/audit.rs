@@ -304,6 +304,7 @@ impl State {
             | Record::AgentReplaced { .. }
             | Record::ArtifactAdded { .. }
             | Record::ReleaseAdded { .. }
+            | Record::ReleaseWithdrawn { .. }
             | Record::AgentSeen { .. }
             | Record::Applied { .. }
             | Record::Ordered { .. }

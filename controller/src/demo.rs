@@ -360,6 +360,7 @@ impl Demo {
             only: BTreeSet::new(),
             active: None,
             off: None,
+            release: None,
         }
     }
 

@@ -204,6 +204,15 @@ pub enum Record {
         /// Who added it.
         by: String,
     },
+    /// A release of the agent is planned and applied no more.
+    ReleaseWithdrawn {
+        /// Its version.
+        version: Version,
+        /// Why.
+        reason: String,
+        /// Who withdrew it.
+        by: String,
+    },
     /// A plan was stored.
     PlanStored {
         /// The plan.

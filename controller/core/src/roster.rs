@@ -89,6 +89,20 @@ pub struct Release {
     pub by: String,
     /// When.
     pub added: Timestamp,
+    /// It is planned no more: who said so, and why.
+    #[serde(default)]
+    pub withdrawn: Option<Withdrawn>,
+}
+
+/// Who took a release back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What becomes of an ask to join.
@@ -145,6 +159,32 @@ impl Roster {
     #[must_use]
     pub const fn releases(&self) -> &BTreeMap<Version, Release> {
         &self.releases
+    }
+
+    /// The release that agents are brought to: that one, or else the newest that was not withdrawn, where there is one.
+    ///
+    /// # Errors
+    /// With the reason, where the one that is named is not there or was withdrawn.
+    pub fn release(&self, wanted: Option<Version>) -> Result<Option<(Version, &Release)>, String> {
+        let Some(wanted) = wanted else {
+            let mut stand = self
+                .releases
+                .iter()
+                .filter(|(_, one)| one.withdrawn.is_none());
+            return Ok(stand.next_back().map(|(version, one)| (*version, one)));
+        };
+        let release = self.releases.get(&wanted).ok_or_else(|| {
+            format!(
+                "release {wanted} is not in the artifact store; `entrain release list` shows what is, and `entrain release add` brings one"
+            )
+        })?;
+        match &release.withdrawn {
+            None => Ok(Some((wanted, release))),
+            Some(withdrawn) => Err(format!(
+                "release {wanted} was withdrawn by {} at {}: {}; add a newer one",
+                withdrawn.by, withdrawn.at, withdrawn.reason
+            )),
+        }
     }
 
     /// The program of a release with that digest.
@@ -373,8 +413,22 @@ impl Roster {
                     files: files.clone(),
                     by: by.clone(),
                     added: now,
+                    withdrawn: None,
                 };
                 self.releases.insert(*version, entry);
+            }
+            Record::ReleaseWithdrawn {
+                version,
+                reason,
+                by,
+            } => {
+                if let Some(release) = self.releases.get_mut(version) {
+                    release.withdrawn = Some(Withdrawn {
+                        by: by.clone(),
+                        reason: reason.clone(),
+                        at: now,
+                    });
+                }
             }
             Record::TargetEvent {
                 target,

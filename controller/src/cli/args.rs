@@ -124,6 +124,9 @@ pub(crate) enum Verb {
         /// Upgrade Entrain's own agents to the newest release; the products are not touched.
         #[arg(long, conflicts_with = "verify")]
         agents: bool,
+        /// That release in place of the newest one.
+        #[arg(long, requires = "agents")]
+        release: Option<Version>,
         #[command(flatten)]
         json: Json,
     },
@@ -625,6 +628,16 @@ pub(crate) enum ReleaseAct {
         #[arg(required = true)]
         programs: Vec<PathBuf>,
     },
+    /// Takes a release back: it is planned and applied no more, and what is under way with it is aborted.
+    ///
+    /// Example: entrain release withdraw 0.2.0 --reason "loses its connection behind a proxy"
+    Withdraw {
+        /// Its version.
+        version: Version,
+        /// Why, for the record.
+        #[arg(long)]
+        reason: String,
+    },
     /// Lists what was taken in.
     List {
         #[command(flatten)]
@@ -766,6 +779,7 @@ mod tests {
         "release add",
         "release key",
         "release sign",
+        "release withdraw",
         "audit export",
         "backup",
         "freeze",

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use controller_core::finding::Severity;
 use controller_core::plan::Purpose;
 use controller_core::topology::Document;
-use protocol::{DomainName, TargetId};
+use protocol::{DomainName, TargetId, Version};
 
 use crate::cli::args::Documents;
 use crate::cli::{exit, output};
@@ -61,6 +61,7 @@ pub(super) fn ask(documents: &Documents, purpose: Purpose) -> anyhow::Result<Pla
         only: BTreeSet::new(),
         active: None,
         off: None,
+        release: None,
     })
 }
 
@@ -107,9 +108,14 @@ pub(super) async fn plan(
     client: &Client,
     documents: &Documents,
     purpose: Purpose,
+    release: Option<Version>,
     json: bool,
 ) -> anyhow::Result<u8> {
-    planned(client, &ask(documents, purpose)?, json).await
+    let ask = PlanAsk {
+        release,
+        ..ask(documents, purpose)?
+    };
+    planned(client, &ask, json).await
 }
 
 /// Makes a plan that only asks, and shows what is wrong with its documents.

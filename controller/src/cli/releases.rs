@@ -14,7 +14,7 @@ use crate::cli::output::{self, table};
 use crate::cli::{exit, verbs};
 use crate::files::write_private;
 use crate::http::client::Client;
-use crate::http::types::{Done, ReleaseRow, Releases};
+use crate::http::types::{Done, ReleaseRow, ReleaseWithdrawAsk, Releases};
 use crate::keys;
 
 pub(super) async fn release(client: &Client, act: ReleaseAct) -> anyhow::Result<u8> {
@@ -41,6 +41,12 @@ pub(super) async fn release(client: &Client, act: ReleaseAct) -> anyhow::Result<
             let done = add(client, &release, &programs).await?;
             output::print(&done.done);
         }
+        ReleaseAct::Withdraw { version, reason } => {
+            let ask = ReleaseWithdrawAsk { reason };
+            let path = format!("/v1/releases/{version}/withdraw");
+            let done: Done = client.post(&path, &ask).await?;
+            output::print(&done.done);
+        }
         ReleaseAct::List { json } => {
             let releases: Releases = client.get("/v1/releases").await?;
             if json.json {
@@ -52,11 +58,15 @@ pub(super) async fn release(client: &Client, act: ReleaseAct) -> anyhow::Result<
                     release.platforms.join(", "),
                     release.by.clone(),
                     release.added.to_string(),
+                    release.withdrawn.as_ref().map_or_else(
+                        || "-".to_owned(),
+                        |it| format!("by {}: {}", it.by, it.reason),
+                    ),
                 ]
             };
             let rows: Vec<Vec<String>> = releases.releases.iter().map(row).collect();
             output::print(&table(
-                &["VERSION", "PLATFORMS", "ADDED BY", "ADDED"],
+                &["VERSION", "PLATFORMS", "ADDED BY", "ADDED", "WITHDRAWN"],
                 &rows,
             ));
         }

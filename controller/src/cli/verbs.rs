@@ -79,6 +79,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             documents,
             verify,
             agents,
+            release,
             json,
         } => {
             let purpose = if verify {
@@ -88,7 +89,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             } else {
                 Purpose::Install
             };
-            plan(&client, &documents, purpose, json.json).await
+            plan(&client, &documents, purpose, release, json.json).await
         }
         Verb::Swap {
             server,

@@ -17,7 +17,7 @@ use protocol::limits;
 use protocol::wire::latest::{ControlDown, Hello};
 use protocol::{
     Attempt, BundleId, Digest, Epoch, EventIndex, Generation, PlanId, RolloutId, StepIndex,
-    TargetId, Timestamp,
+    TargetId, Timestamp, Version,
 };
 use tokio::sync::oneshot;
 
@@ -599,6 +599,9 @@ impl Core {
         if !plan.alarms.is_empty() {
             return Err(plan.alarms.join("; "));
         }
+        if let Some(version) = plan.release() {
+            self.roster.release(Some(version))?;
+        }
         if plan.change_required && change.is_none() {
             return Err(
                 "a tenant of this plan asks for a change number: give --change NUMBER".to_owned(),
@@ -745,6 +748,44 @@ impl Core {
             },
         );
         Ok(())
+    }
+
+    /// Takes a release of the agent back, and aborts what is under way with it. Gives the rollouts that were aborted.
+    ///
+    /// # Errors
+    /// With the reason: there is no such release, it was withdrawn before, or no reason is given.
+    pub fn withdraw_release(
+        &mut self,
+        batch: &mut Batch,
+        version: Version,
+        reason: String,
+        by: &str,
+    ) -> Result<Vec<RolloutId>, String> {
+        self.roster.release(Some(version))?;
+        if reason.trim().is_empty() {
+            return Err("why it is withdrawn is not said: --reason".to_owned());
+        }
+        let with_it: Vec<RolloutId> = self
+            .fleet
+            .rollouts()
+            .iter()
+            .filter(|(_, rollout)| {
+                rollout.state != RolloutState::Aborted && rollout.plan.release() == Some(version)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        let by_whom = by.to_owned();
+        self.record(
+            batch,
+            Record::ReleaseWithdrawn {
+                version,
+                reason,
+                by: by_whom,
+            },
+        );
+        // One that is over needs no order.
+        let aborts = |id: &RolloutId| self.order(batch, *id, Order::Abort, by).is_ok();
+        Ok(with_it.into_iter().filter(aborts).collect())
     }
 
     /// Takes an operator's word that a rule is set aside on a target, and says how that stands.

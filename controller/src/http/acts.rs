@@ -122,6 +122,9 @@ pub(super) async fn plan(
             let why = format!("{stranger} is no server of this topology; name one that is");
             return drop(answer.send(Err(Problem::Refused(why))));
         }
+        if let (Some(_), Err(why)) = (ask.release, core.roster.release(ask.release)) {
+            return drop(answer.send(Err(Problem::Refused(why))));
+        }
         let artifacts = core.roster.newest();
         let inputs = Inputs {
             topology: &read.topology,
@@ -129,6 +132,7 @@ pub(super) async fn plan(
             known: core.fleet.known(),
             artifacts: &artifacts,
             roster: Some(&core.roster),
+            release: ask.release,
             beyond: core.fleet.beyond(),
             purpose: ask.purpose,
             only: &ask.only,

@@ -164,6 +164,7 @@ pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<b
         .route("/v1/agents/{target}/{act}", post(acts::agent))
         .route("/v1/artifacts", get(views::artifacts).post(artifacts::add))
         .route("/v1/releases", get(releases::list).post(releases::add))
+        .route("/v1/releases/{version}/withdraw", post(releases::withdraw))
         .route("/v1/secrets", get(views::secrets))
         .route("/v1/secrets/{ask}", post(acts::secret))
         .layer(axum::extract::DefaultBodyLimit::disable())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
-use axum::extract::{ConnectInfo, State};
+use axum::extract::{ConnectInfo, Path as UrlPath, State};
 use bytes::{Buf as _, Bytes};
 use controller_core::record::Record;
 use futures_util::StreamExt as _;
@@ -15,7 +15,7 @@ use protocol::signed::{AgentRelease, ReleaseFile, Verified, verify};
 use protocol::{Version, limits};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::http::types::{Done, ReleaseRow, Releases};
+use crate::http::types::{Done, ReleaseRow, ReleaseWithdrawAsk, Releases};
 use crate::http::{Answer, Api, Operator, Problem};
 
 /// Most bytes of a release's envelope: base64 adds a third to the document, signatures a little more.
@@ -248,6 +248,34 @@ fn sound(release: &AgentRelease) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Takes a release back: nothing is planned or applied with it any more, and what is under way with it is aborted.
+pub(super) async fn withdraw(
+    State(api): State<Api>,
+    ConnectInfo(Operator(by)): ConnectInfo<Operator>,
+    UrlPath(version): UrlPath<Version>,
+    Json(ask): Json<ReleaseWithdrawAsk>,
+) -> Answer<Done> {
+    let withdrawn = api.hub.act(move |core, batch, answer| {
+        let done = core.withdraw_release(batch, version, ask.reason, &by);
+        let done = done.map_err(Problem::Refused).map(|aborted| {
+            let aborted: Vec<String> = aborted.iter().map(ToString::to_string).collect();
+            let done = match aborted.as_slice() {
+                [] => format!("release {version} is withdrawn; no rollout was under way with it"),
+                some => format!(
+                    "release {version} is withdrawn, and {} with it is aborted; an agent that has it keeps it until a newer one comes",
+                    some.join(", ")
+                ),
+            };
+            Done { done }
+        });
+        batch.then(move |stored| {
+            let failed = |why: &String| Problem::Failed(format!("it could not be stored: {why}"));
+            drop(answer.send(done.and_then(|done| stored.as_ref().map(|()| done).map_err(failed))));
+        });
+    });
+    withdrawn.await?.map(Json)
+}
+
 pub(super) async fn list(State(api): State<Api>) -> Answer<Releases> {
     let releases = api.hub.read(|core, _| {
         let row = |(version, release): (&Version, &controller_core::roster::Release)| ReleaseRow {
@@ -255,6 +283,7 @@ pub(super) async fn list(State(api): State<Api>) -> Answer<Releases> {
             platforms: platforms(&release.files),
             by: release.by.clone(),
             added: release.added,
+            withdrawn: release.withdrawn.clone(),
         };
         core.roster.releases().iter().map(row).collect()
     });

@@ -8,7 +8,7 @@ use controller_core::fleet::{RolloutView, Stopped};
 use controller_core::overrides::OverrideView;
 use controller_core::plan::Purpose;
 use controller_core::record::Order;
-use controller_core::roster::{Artifact, Pending};
+use controller_core::roster::{Artifact, Pending, Withdrawn};
 use controller_core::settings::Difference;
 use controller_core::tenant::{Remark, Seen};
 use controller_core::versions::{Day, VersionRow};
@@ -122,6 +122,9 @@ pub struct PlanAsk {
     /// The active Connect server that is off, where `active` takes its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub off: Option<TargetId>,
+    /// The release that a plan for Entrain's own agents brings them to; the newest where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Version>,
 }
 
 /// A finding, ready to be shown.
@@ -362,6 +365,16 @@ pub struct ReleaseRow {
     pub by: String,
     /// When.
     pub added: Timestamp,
+    /// Who withdrew it, when and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<Withdrawn>,
+}
+
+/// Why a release is planned no more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReleaseWithdrawAsk {
+    /// Why.
+    pub reason: String,
 }
 
 /// Releases of the agent.

@@ -210,20 +210,68 @@ fn a_fleet_is_upgraded_by_waves_and_a_canary_that_goes_back_holds_the_others() {
     let held = text(&world.entrain(&["why", B]));
     assert!(held.contains("canary"), "{held}");
     assert_eq!(version(&world, B), agent::VERSION);
-    // Mended and tried again: all of them become the new version, each once.
     let faults = world.path("agents").join(A).join("faults.json");
     std::fs::write(faults, "[]").expect("a file");
+    // Taken back: its rollout has an end, no plan has it any more, and one that had it is not applied.
+    let unsaid = world.entrain(&["release", "withdraw", "99.0.0", "--reason", " "]);
+    assert!(!unsaid.status.success() && text(&unsaid).contains("--reason"));
+    let withdrawn = world.entrain(&["release", "withdraw", "99.0.0", "--reason", "it crashes"]);
+    assert!(
+        text(&withdrawn).contains("release 99.0.0.0 is withdrawn, and r1 with it is aborted"),
+        "{}",
+        text(&withdrawn)
+    );
     let retried = world.entrain(&["retry", "r1", A]);
-    assert!(retried.status.success(), "{}", text(&retried));
+    assert!(!retried.status.success() && text(&retried).contains("aborted"));
+    assert_eq!(world.state(B).0, "aborted");
+    for refused in [
+        world.entrain(&["apply", &plan]),
+        world.entrain(&["plan", "--agents", "--release", "99.0.0", &topology]),
+        world.entrain(&["release", "withdraw", "99.0.0", "--reason", "again"]),
+    ] {
+        let why = text(&refused);
+        assert!(
+            !refused.status.success()
+                && why.contains("was withdrawn by")
+                && why.contains("it crashes"),
+            "{why}"
+        );
+    }
+    let (_, report) = plan_agents(&world, &topology);
+    assert!(report.contains("entrain release add"), "{report}");
+    let listed = text(&world.entrain(&["release", "list"]));
+    assert!(listed.contains("it crashes"), "{listed}");
+    // A newer one goes to all of them, each once, whatever is newer still.
+    for version in ["99.0.1", "100.0.0"] {
+        let added = world.release("publisher", version, &program("standin-next-agent"));
+        assert!(added.status.success(), "{}", text(&added));
+    }
+    let planned = world.json(&[
+        "plan",
+        "--agents",
+        "--release",
+        "99.0.1",
+        &topology,
+        "--json",
+    ]);
+    apply(&world, planned["plan"].as_str().expect("a plan"));
     world.all_done();
     for target in [A, B, C] {
-        assert_eq!(version(&world, target), "99.0.0.0");
+        assert_eq!(version(&world, target), "99.0.1.0");
     }
-    assert_eq!(world.changes(B), ["agent 99.0.0.0"]);
+    assert_eq!(world.changes(B), ["agent 99.0.1.0"]);
     // A controller that starts again knows all of it from its log.
     world.kill_controller();
     world.start_controller();
-    assert_eq!(version(&world, C), "99.0.0.0");
-    let (_, report) = plan_agents(&world, &topology);
-    assert!(report.contains("its agent is 99.0.0.0 already"), "{report}");
+    assert_eq!(version(&world, C), "99.0.1.0");
+    let planned = world.json(&[
+        "plan",
+        "--agents",
+        "--release",
+        "99.0.1",
+        &topology,
+        "--json",
+    ]);
+    let report = planned["report"].as_str().expect("a report");
+    assert!(report.contains("its agent is 99.0.1.0 already"), "{report}");
 }

@@ -266,6 +266,7 @@ impl Controller {
                 known: core.fleet.known(),
                 artifacts: &core.roster.newest(),
                 roster: None,
+                release: None,
                 beyond: core.fleet.beyond(),
                 purpose: Purpose::Install,
                 only: &BTreeSet::new(),

@@ -89,6 +89,7 @@ impl Fleet {
             | Record::CertificateIssued { .. }
             | Record::ArtifactAdded { .. }
             | Record::ReleaseAdded { .. }
+            | Record::ReleaseWithdrawn { .. }
             | Record::AgentSeen { .. }
             | Record::PlanStored { .. } => {}
             Record::Attested {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::facts::{ConnectFacts, ProvisioningAgentFacts};
 use protocol::signed::Phase;
 use protocol::step::{Product, Step};
-use protocol::{DomainName, TargetId};
+use protocol::{DomainName, TargetId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::active::{self, Modes, Verdict};
@@ -55,6 +55,8 @@ pub struct Inputs<'a> {
     pub artifacts: &'a Artifacts,
     /// Agents and their releases: what a plan that upgrades them reads.
     pub roster: Option<&'a Roster>,
+    /// The release that such a plan is for; the newest that was not withdrawn where none is named.
+    pub release: Option<Version>,
     /// What tenants and directories showed when they were last asked.
     pub beyond: &'a Beyond,
     /// What for.
@@ -81,6 +83,7 @@ impl<'a> Inputs<'a> {
             known,
             artifacts,
             roster: None,
+            release: None,
             beyond: Beyond::NOTHING,
             purpose,
             only: const { &BTreeSet::new() },
@@ -323,7 +326,7 @@ fn agents(
                 ),
                 _ if !inputs.is_about(host) => Answer::Nothing(NOT_ASKED.to_owned()),
                 // Whatever is on the server, and whether it could be read.
-                (Some(_), _, Purpose::Agents) => agent::answer(inputs.roster, host),
+                (Some(_), _, Purpose::Agents) => agent::answer(inputs.roster, inputs.release, host),
                 (Some(_), None, _) => {
                     Answer::Nothing("held: it has never reported its facts".to_owned())
                 }
@@ -454,7 +457,7 @@ fn connects(
                     "held: not enrolled; bring the agent onto it with a join file".to_owned(),
                 ),
                 _ if !inputs.is_about(server) => Answer::Nothing(NOT_ASKED.to_owned()),
-                (Some(_), _, Purpose::Agents) => agent::answer(inputs.roster, server),
+                (Some(_), _, Purpose::Agents) => agent::answer(inputs.roster, inputs.release, server),
                 (Some(_), None, _) => {
                     Answer::Nothing("held: it has never reported its facts".to_owned())
                 }

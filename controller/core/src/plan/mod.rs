@@ -14,7 +14,7 @@ use protocol::event::Grade;
 use protocol::merkle;
 use protocol::signed::{Phase, work_leaf};
 use protocol::step::{Cloud, ConnectWork, Step};
-use protocol::{Digest, DomainName, Fingerprint, PlanId, TargetId, TenantId};
+use protocol::{Digest, DomainName, Fingerprint, PlanId, TargetId, TenantId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::SiteRule;
@@ -342,6 +342,18 @@ impl Plan {
         let reads = work.steps.contains(&Step::ReadConnectSettings) && work.is_read_only();
         let compared = |compare: &Compare| compare.target == *target || compare.other == *target;
         (reads && self.compares.iter().any(compared)).then_some(before)
+    }
+
+    /// The version that it brings Entrain's own agents to.
+    #[must_use]
+    pub fn release(&self) -> Option<Version> {
+        let works = self.targets.values().flat_map(|part| &part.phases);
+        works
+            .flat_map(|work| &work.steps)
+            .find_map(|step| match step {
+                Step::UpgradeAgent(upgrade) => Some(upgrade.version),
+                _ => None,
+            })
     }
 
     /// The plan's id: the digest of its bytes.

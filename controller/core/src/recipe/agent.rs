@@ -1,4 +1,5 @@
-//! An upgrade of Entrain's own agent: the newest release of its publisher that the artifact store has.
+//! An upgrade of Entrain's own agent: to the release that is asked for, or the newest of its publisher that the artifact store
+//! has and nobody has withdrawn.
 
 use protocol::signed::Phase;
 use protocol::step::{Step, UpgradeAgent};
@@ -7,14 +8,22 @@ use protocol::{TargetId, Version};
 use crate::recipe::{Answer, PhaseWork};
 use crate::roster::Roster;
 
-/// Brings the agent of one server to the newest release. It takes no product out of service, so it asks for no leave.
-pub(crate) fn answer(roster: Option<&Roster>, target: &TargetId) -> Answer {
-    let newest = roster.and_then(|roster| roster.releases().last_key_value());
-    let Some((version, release)) = newest else {
-        return Answer::Nothing(
-            "held: no release of the agent is in the artifact store; entrain release add brings one"
-                .to_owned(),
-        );
+/// Brings the agent of one server to a release. It takes no product out of service, so it asks for no leave.
+pub(crate) fn answer(
+    roster: Option<&Roster>,
+    wanted: Option<Version>,
+    target: &TargetId,
+) -> Answer {
+    let found = roster.map_or(Ok(None), |roster| roster.release(wanted));
+    let (version, release) = match found {
+        Ok(Some(found)) => found,
+        Ok(None) => {
+            return Answer::Nothing(
+                "held: no release of the agent that stands is in the artifact store; entrain release add brings one"
+                    .to_owned(),
+            );
+        }
+        Err(why) => return Answer::Nothing(format!("held: {why}")),
     };
     let agent = roster.and_then(|roster| roster.agents().get(target));
     let Some(runs) = agent.and_then(|agent| agent.version.as_deref()) else {
@@ -25,14 +34,14 @@ pub(crate) fn answer(roster: Option<&Roster>, target: &TargetId) -> Answer {
             "held: the agent on it says that it is \"{runs}\", which is no version; replace its program by hand"
         ));
     };
-    if now >= *version {
+    if now >= version {
         return Answer::Nothing(format!("its agent is {now} already"));
     }
     Answer::Do {
         phases: vec![PhaseWork {
             phase: Phase::Prepare,
             steps: vec![Step::UpgradeAgent(UpgradeAgent {
-                version: *version,
+                version,
                 release: release.envelope.clone(),
             })],
             artifacts: Vec::new(),

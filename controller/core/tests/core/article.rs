@@ -88,6 +88,7 @@ fn pages(of: &str) -> BTreeSet<String> {
         known: &known,
         artifacts: &artifacts,
         roster: None,
+        release: None,
         beyond: controller_core::beyond::Beyond::NOTHING,
         purpose: Purpose::Install,
         only: &std::collections::BTreeSet::new(),

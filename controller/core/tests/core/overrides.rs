@@ -142,6 +142,7 @@ impl World {
                 known: &known,
                 artifacts: &artifacts,
                 roster: None,
+                release: None,
                 beyond: controller_core::beyond::Beyond::NOTHING,
                 purpose: Purpose::Verify,
                 only: &BTreeSet::new(),

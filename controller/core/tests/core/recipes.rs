@@ -313,6 +313,7 @@ impl Case {
             known: &known,
             artifacts: &artifacts,
             roster: Some(&roster),
+            release: None,
             beyond: controller_core::beyond::Beyond::NOTHING,
             purpose,
             only: &std::collections::BTreeSet::new(),

@@ -21,6 +21,17 @@ const NOW: Timestamp = Timestamp::from_millis(0);
 
 /// The plan where each server has an agent of that version, and none of them could read anything of its server.
 fn planned(policy: &str, has: &[(&str, &str)], releases: &[Version]) -> Plan {
+    planned_with(policy, has, releases, None, &[])
+}
+
+/// The same, where that release is asked for, and those were withdrawn.
+fn planned_with(
+    policy: &str,
+    has: &[(&str, &str)],
+    releases: &[Version],
+    release: Option<Version>,
+    withdrawn: &[Version],
+) -> Plan {
     let (topology, findings) = parse(&[common::document(TOPOLOGY)]);
     assert!(findings.is_empty(), "{findings:?}");
     let (policy, findings) = if policy.is_empty() {
@@ -44,12 +55,21 @@ fn planned(policy: &str, has: &[(&str, &str)], releases: &[Version]) -> Plan {
         }
         known.insert(target, Known::of(key.fingerprint()));
     }
-    for release in releases {
-        roster.apply(&common::released(*release), NOW);
+    for version in releases {
+        roster.apply(&common::released(*version), NOW);
+    }
+    for version in withdrawn {
+        let record = Record::ReleaseWithdrawn {
+            version: *version,
+            reason: "it loses its connection".to_owned(),
+            by: "ann".to_owned(),
+        };
+        roster.apply(&record, NOW);
     }
     let artifacts = common::artifacts();
     plan(Inputs {
         roster: Some(&roster),
+        release,
         ..Inputs::of(&topology, &policy, &known, &artifacts, Purpose::Agents)
     })
 }
@@ -104,6 +124,41 @@ fn without_a_release_or_a_version_that_can_be_read_nothing_happens_and_it_is_sai
     assert!(why("0.1.0", &[]).contains("entrain release add"));
     assert!(why("next", &[NEXT_AGENT]).contains("which is no version"));
     assert!(why("", &[NEXT_AGENT]).contains("has not come yet"));
+}
+
+#[test]
+fn a_release_is_chosen_or_withdrawn_and_no_agent_goes_back() {
+    let older = Version::new(0, 1, 9, 0);
+    let both = [older, NEXT_AGENT];
+    let has = [("h1.a.test", "0.1.0"), ("h2.a.test", "0.2.0")];
+    let why = |plan: &Plan, target: &str| plan.targets[&target.parse().unwrap()].why.join("; ");
+    // The newest that stands, or the one that is named.
+    assert_eq!(planned("", &has, &both).release(), Some(NEXT_AGENT));
+    let chosen = planned_with("", &has, &both, Some(older), &[]);
+    assert_eq!(chosen.release(), Some(older));
+    assert_eq!(why(&chosen, "h2.a.test"), "its agent is 0.2.0.0 already");
+    assert_eq!(
+        planned_with("", &has, &both, None, &[NEXT_AGENT]).release(),
+        Some(older)
+    );
+    // Nothing is planned with one that was withdrawn, or is not there; and nothing where none stands.
+    for (wanted, withdrawn, said) in [
+        (
+            Some(NEXT_AGENT),
+            &[NEXT_AGENT][..],
+            "was withdrawn by ann at 1970-01-01T00:00:00.000Z: it loses its connection",
+        ),
+        (
+            Some(Version::new(7, 0, 0, 0)),
+            &[],
+            "release 7.0.0.0 is not in the artifact store",
+        ),
+        (None, &both, "no release of the agent that stands"),
+    ] {
+        let plan = planned_with("", &has, &both, wanted, withdrawn);
+        assert_eq!(plan.release(), None);
+        assert!(why(&plan, "h1.a.test").contains(said), "{plan:?}");
+    }
 }
 
 /// Whatever is on a server by the time of a retry, its agent is upgraded.

@@ -157,6 +157,7 @@ fn swapping(off: Option<&str>, text: &str) -> (Plan, Fleetwide) {
         known: &known,
         artifacts: &Artifacts::new(),
         roster: None,
+        release: None,
         beyond: controller_core::beyond::Beyond::NOTHING,
         purpose: Purpose::Verify,
         only: &std::collections::BTreeSet::new(),
