@@ -437,15 +437,24 @@ fn connects(
         }
         for server in entry.members() {
             let leaves = entry.retired.iter().any(|(gone, _)| gone == server);
-            if let Some(part) = targets.get_mut(server) {
-                let why = if members.get(server).is_some_and(|member| member.leaves) {
+            let host = targets.get(server);
+            let host_leaves = members.get(server).is_some_and(|member| member.leaves);
+            if host.is_some() && (leaves || host_leaves) {
+                let why = if host_leaves {
                     "Connect on it gets no work while it is retired as a host of agents"
-                } else if leaves {
-                    "Connect on it is retired, and is not taken off while it is a host of provisioning agents too: retire it there first"
                 } else {
-                    "Connect on a host of provisioning agents is verified by a plan of its own"
+                    "Connect on it is retired, and is not taken off while it is a host of provisioning agents too: retire it there first"
                 };
-                part.why.push(why.to_owned());
+                said(targets, server, why);
+                continue;
+            }
+            // Either is asked of a server once.
+            if host.is_some()
+                && matches!(
+                    purpose,
+                    Purpose::Agents | Purpose::Discover | Purpose::Support
+                )
+            {
                 continue;
             }
             let known = known.get(server);
@@ -504,6 +513,17 @@ fn connects(
             part.assume(purpose);
             part.site = entry.site.as_ref().map(|site| site.value.clone());
             part.soak(inputs.policy.soak.seconds(Product::Connect));
+            let part = match targets.remove(server) {
+                None => part,
+                Some(host) => match beside(host, part) {
+                    // It stays a member of its group.
+                    Beside::Host(host) => {
+                        targets.insert(server.clone(), host);
+                        continue;
+                    }
+                    Beside::Connect(part) => part,
+                },
+            };
             targets.insert(server.clone(), part);
             members.insert(
                 server.clone(),
@@ -561,6 +581,66 @@ fn connects(
             }
             Verdict::Broken(why) | Verdict::CannotTell(why) => warnings.push(why),
         }
+    }
+}
+
+/// Whose part a server has that carries both products.
+enum Beside {
+    /// That of the host of provisioning agents, with what is looked at of Connect.
+    Host(TargetPlan),
+    /// That of the Connect server.
+    Connect(TargetPlan),
+}
+
+/// Puts together what a server does that is a host of provisioning agents and a Connect server: both are looked at in one breath,
+/// and changed one after the other. A grade is that of its lane's product, so nothing is looked at beside what is changed.
+fn beside(mut host: TargetPlan, mut connect: TargetPlan) -> Beside {
+    let changes = |part: &TargetPlan| !part.is_read_only();
+    match (changes(&host), changes(&connect)) {
+        (true, true) => {
+            host.why.push(
+                "Connect on it waits for the plan after this one: one product is changed at a time"
+                    .to_owned(),
+            );
+            Beside::Host(host)
+        }
+        (false, true) => {
+            connect.domains = host.domains;
+            connect.why.push(
+                "nothing is to be changed on its provisioning agent, which entrain plan --verify looks at"
+                    .to_owned(),
+            );
+            Beside::Connect(connect)
+        }
+        (true, false) => {
+            host.why.push(
+                "Connect on it is left as it is in this plan; entrain plan --verify looks at it"
+                    .to_owned(),
+            );
+            Beside::Host(host)
+        }
+        (false, false) if host.left_out && !connect.left_out => {
+            connect.domains = host.domains;
+            connect.why.extend(host.why);
+            Beside::Connect(connect)
+        }
+        (false, false) => {
+            let phases = connect.phases.into_iter();
+            match host.phases.first_mut() {
+                Some(looks) => looks.steps.extend(phases.flat_map(|work| work.steps)),
+                None => host.phases.extend(phases),
+            }
+            let why = connect.why.iter().map(|why| format!("Connect: {why}"));
+            host.why.extend(why);
+            Beside::Host(host)
+        }
+    }
+}
+
+/// Adds a sentence to what a plan says of a server.
+fn said(targets: &mut BTreeMap<TargetId, TargetPlan>, server: &TargetId, why: &str) {
+    if let Some(part) = targets.get_mut(server) {
+        part.why.push(why.to_owned());
     }
 }
 

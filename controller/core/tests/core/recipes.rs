@@ -36,6 +36,8 @@ enum Has {
     Agent(Version, bool),
     Connect(Version, bool),
     Fenced(Version),
+    /// An agent that Entrain registered for a.test beside Connect in staging mode, of those versions.
+    Both(Version, Version),
 }
 
 /// What is asked of the planner.
@@ -274,6 +276,36 @@ const CASES: &[Case] = &[
         ],
         ask: Ask::Plan(Purpose::Verify),
     },
+    Case {
+        title: "Both on one server: one product is changed at a time",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n[connect.main]\nforests = [\"b.test\"]\nservers = [\"s2.a.test\", \"s3.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Agent(common::AGENT, true)),
+            ("s2", Has::Both(OLD_AGENT, OLD_CONNECT)),
+            ("s3", Has::Connect(common::CONNECT, false)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Both on one server: Connect is upgraded where its agent needs nothing",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n[connect.main]\nforests = [\"b.test\"]\nservers = [\"s2.a.test\", \"s3.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Agent(common::AGENT, true)),
+            ("s2", Has::Both(common::AGENT, OLD_CONNECT)),
+            ("s3", Has::Connect(common::CONNECT, false)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Both on one server: verify what is there",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n[connect.main]\nforests = [\"b.test\"]\nservers = [\"s2.a.test\", \"s3.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Agent(common::AGENT, true)),
+            ("s2", Has::Both(common::AGENT, common::CONNECT)),
+            ("s3", Has::Connect(common::CONNECT, false)),
+        ],
+        ask: Ask::Plan(Purpose::Verify),
+    },
 ];
 
 impl Case {
@@ -294,7 +326,7 @@ impl Case {
         for (name, has) in self.servers {
             let target: TargetId = format!("{name}.a.test").parse().unwrap();
             let mut entry = Known::of(Fingerprint(Digest::of(name.as_bytes())));
-            if let Has::Agent(_, true) = has {
+            if let Has::Agent(_, true) | Has::Both(..) = has {
                 entry.domains = Some(BTreeSet::from(["a.test".parse().unwrap()]));
             }
             entry.facts = Some((NOW, has.facts()));
@@ -356,6 +388,12 @@ impl Has {
                 let disabled = ServiceState::Disabled;
                 common::facts(None, Some(connect(version, None, disabled)))
             }
+            Self::Both(agent, version) => {
+                let mut facts = Self::Agent(agent, true).facts();
+                let running = ServiceState::Running;
+                facts.connect = Some(connect(version, Some(true), running));
+                facts
+            }
         }
     }
 
@@ -371,6 +409,11 @@ impl Has {
             Self::Connect(version, true) => format!("Connect {version}, staging"),
             Self::Connect(version, false) => format!("Connect {version}, active"),
             Self::Fenced(version) => format!("Connect {version}, stopped and disabled"),
+            Self::Both(agent, version) => format!(
+                "{}; {}",
+                Self::Agent(agent, true).words(),
+                Self::Connect(version, true).words()
+            ),
         }
     }
 }
