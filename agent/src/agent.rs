@@ -505,16 +505,12 @@ impl Agent {
         }
         let exec = Arc::clone(&self.exec);
         let mut secrets = Secrets::new();
-        if let Op::Script {
-            secrets: wanted, ..
-        } = &op
-        {
-            let named = self
-                .secrets
-                .iter()
-                .filter(|(kind, _)| wanted.contains(kind));
-            secrets.extend(named.map(|(kind, secret)| (kind.clone(), secret.clone())));
-        }
+        let wanted = op.secrets();
+        let named = self
+            .secrets
+            .iter()
+            .filter(|(kind, _)| wanted.contains(kind));
+        secrets.extend(named.map(|(kind, secret)| (kind.clone(), secret.clone())));
         let folder = self.state.folder().to_owned();
         let link = self.link.subscribe();
         let reports = self.reports.0.clone();

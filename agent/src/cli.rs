@@ -100,8 +100,14 @@ enum Verb {
         /// Server that is to use the gMSA; this one where it is left out.
         #[arg(long, requires = "gmsa")]
         server: Option<TargetId>,
+        /// Asks as well whether the user would do for an installation with directory = "ask" (PF53).
+        #[arg(long, requires = "user")]
+        installs: bool,
+        /// Asks as well whether every user and group has the anchor by which both tools know it (PF60).
+        #[arg(long)]
+        anchors: bool,
         /// Asks which servers carry one of the products, in place of whether the domain is ready.
-        #[arg(long, conflicts_with = "gmsa")]
+        #[arg(long, conflicts_with_all = ["gmsa", "installs", "anchors"])]
         servers: bool,
         /// Prints JSON.
         #[arg(long)]
@@ -201,6 +207,8 @@ async fn carry_out(verb: Verb, program: &'static str) -> anyhow::Result<()> {
             user,
             gmsa,
             server,
+            installs,
+            anchors,
             servers,
             json,
         } => {
@@ -222,7 +230,11 @@ async fn carry_out(verb: Verb, program: &'static str) -> anyhow::Result<()> {
             let about = if servers {
                 crate::survey::About::Servers
             } else {
-                crate::survey::About::Readiness(gmsa)
+                crate::survey::About::Readiness {
+                    gmsa,
+                    installs,
+                    anchors,
+                }
             };
             let ask = crate::survey::Ask {
                 domain,

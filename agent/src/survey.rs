@@ -5,7 +5,8 @@ use std::io::{BufRead as _, Write as _};
 
 use agent_core::op::DirectoryAccount;
 use agent_core::procedure::{Cx, Host, Next, Procedure, Want};
-use agent_core::step::{discover, preflight};
+use agent_core::step::discover;
+use agent_core::step::preflight::{self, Beside};
 use anyhow::Context as _;
 use protocol::event::{DiscoveredServer, Finding, Severity, Verdict};
 use protocol::secret::{Secret, SecretKind};
@@ -50,8 +51,15 @@ pub struct Ask {
 /// What a domain is asked about.
 #[derive(Debug)]
 pub enum About {
-    /// What a preflight would ask, with a gMSA and the server that is to use it.
-    Readiness(Option<(GmsaName, TargetId)>),
+    /// What a preflight would ask, and beside it what is named here.
+    Readiness {
+        /// A gMSA and the server that is to use it.
+        gmsa: Option<(GmsaName, TargetId)>,
+        /// Whether the user would do for an installation.
+        installs: bool,
+        /// Whether every user and group has its anchor.
+        anchors: bool,
+    },
     /// Which servers carry one of the products.
     Servers,
 }
@@ -102,9 +110,17 @@ pub async fn run(ask: Ask, form: Form) -> anyhow::Result<()> {
     let mut answers = Vec::new();
     loop {
         let survey = |cx: &mut Cx<'_>| match &about {
-            About::Readiness(gmsa) => {
-                let gmsa = gmsa.as_ref().map(|(name, host)| (name, host));
-                preflight::survey(&domain, &account, gmsa, cx)
+            About::Readiness {
+                gmsa,
+                installs,
+                anchors,
+            } => {
+                let beside = Beside {
+                    gmsa: gmsa.as_ref().map(|(name, host)| (name, host)),
+                    credential: *installs,
+                    anchors: *anchors,
+                };
+                preflight::survey(&domain, &account, beside, cx)
             }
             About::Servers => discover::survey(&domain, &account, cx),
         };

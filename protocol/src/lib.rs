@@ -4,6 +4,7 @@
 
 pub mod chain;
 pub mod chunk;
+pub mod database;
 pub mod digest;
 pub mod enroll;
 pub mod event;
@@ -24,6 +25,7 @@ pub mod time;
 pub mod version;
 pub mod wire;
 
+pub use database::{ConnectDatabase, DatabaseName, SqlServerName};
 pub use digest::Digest;
 pub use id::{
     Attempt, BundleId, DomainName, Epoch, EventIndex, Fingerprint, Generation, GmsaName, PlanId,

@@ -23,6 +23,10 @@ pub const MAX_ARTIFACTS: usize = 16;
 /// frame many times over (253 bytes each).
 pub const MAX_DOMAINS: usize = 256;
 
+/// Most users and groups whose anchors are looked at in one domain, where both tools serve it: as many as LocalDB holds of
+/// objects, a few hundred pages of a controller's. Beyond it the finding says so.
+pub const MAX_ANCHORS: u64 = 100_000;
+
 /// Artifacts are fetched and verified in chunks of this size: small enough to resume cheaply, large enough that a
 /// 300 MiB installer has a list of 10 KiB.
 pub const CHUNK_BYTES: usize = 1024 * 1024;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::database::ConnectDatabase;
 use crate::digest::Digest;
 use crate::id::{DomainName, GmsaName, TargetId, TenantId};
 use crate::options::{ProxyAddress, ServiceOptions};
@@ -195,6 +196,12 @@ pub struct Preflight {
     /// Whether the domains' objects are counted: it takes a while, and asks much of a domain controller.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub census: bool,
+    /// Domains that both tools serve: whether their users and groups can be known again in the other tool.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub both_tools: Vec<BothTools>,
+    /// Database on a SQL Server that Connect is to use, where it is not installed yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<ConnectDatabase>,
     /// Prerequisites that Entrain may set itself.
     pub may_fix: Vec<Fix>,
     /// Options that the product's service is to have: a proxy or a FIPS policy that they answer is no finding.
@@ -207,6 +214,21 @@ pub struct Preflight {
     /// all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overridden: Option<Overridden>,
+}
+
+/// A domain that provisioning agents serve and that lies in a forest of Connect: an object that changes tools must have its
+/// `mS-DS-ConsistencyGuid` before (facts 3 [P], PF60).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BothTools {
+    /// The domain.
+    pub domain: DomainName,
+    /// Organizational units of it that Connect synchronizes, by their distinguished names; empty means the whole domain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<String>,
+    /// True where Connect goes: then every object changes tools, else those of a pilot.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub connect_goes: bool,
 }
 
 /// Restarts Windows where it waits for a restart (PF19; exit codes 3010 and 1641 of a setup, facts 1.3), once leave was given,

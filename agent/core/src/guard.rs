@@ -158,7 +158,13 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         return Err(Refusal::OverLimit(why));
     }
     let domains = |step: &Step| match step {
-        Step::Preflight(preflight) => preflight.domains.len(),
+        Step::Preflight(preflight) => {
+            let units = preflight
+                .both_tools
+                .iter()
+                .map(|both| both.units.len().max(1));
+            preflight.domains.len().max(units.sum())
+        }
         Step::RegisterProvisioningAgent(register) => register.domains.len(),
         Step::AddDomains(add) => add.domains.len(),
         Step::DiscoverServers(discover) => discover.domains.len().max(discover.accounts.len()),

@@ -50,6 +50,8 @@ pub enum Script {
     ReadConnectSettings,
     /// Reads how Connect Sync signs in, runs and upgrades itself, and its way to the cloud.
     InspectConnect,
+    /// Asks a SQL Server about itself and one database.
+    InspectDatabase,
     /// Counts the errors in the event log of the provisioning agent.
     ReadAgentEvents,
     /// Has the provisioning agent's own tools collect its logs.
@@ -132,6 +134,9 @@ pub struct Search {
     pub attributes: Vec<String>,
 }
 
+/// The attribute by which both tools know an object again (product facts 3 [P], PF60).
+pub const ANCHOR: &str = "mS-DS-ConsistencyGuid";
+
 /// A count of users, groups and contacts below an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Census {
@@ -152,6 +157,10 @@ pub struct Counted {
     pub objects: u64,
     /// Users among them.
     pub users: u64,
+    /// Groups among them.
+    pub groups: u64,
+    /// Users and groups that have an [`ANCHOR`].
+    pub anchored: u64,
     /// Users by the suffix of their user principal name, in lower case; under the empty one those that have none.
     pub suffixes: BTreeMap<String, u64>,
     /// Users whose suffix is not told apart any more.
@@ -164,13 +173,22 @@ impl Counted {
     /// How many suffixes are told apart.
     const MOST_SUFFIXES: usize = 200;
 
-    /// Counts one more object.
-    pub fn add(&mut self, is_user: bool, principal: Option<&str>) {
+    /// Counts one more object, of which class, user principal name and [`ANCHOR`] were asked.
+    pub fn add(&mut self, entry: &DirectoryEntry) {
+        let is = |class: &[u8]| entry.all("objectClass").iter().any(|one| one == class);
+        let (is_user, is_group) = (is(b"user"), is(b"group"));
         self.objects += 1;
+        if (is_user || is_group) && !entry.all(ANCHOR).is_empty() {
+            self.anchored += 1;
+        }
+        if is_group {
+            self.groups += 1;
+        }
         if !is_user {
             return;
         }
         self.users += 1;
+        let principal = entry.text("userPrincipalName");
         let suffix = principal.and_then(|name| name.rsplit_once('@'));
         let suffix = suffix.map_or(String::new(), |(_, suffix)| suffix.to_lowercase());
         let full = self.suffixes.len() >= Self::MOST_SUFFIXES;
@@ -413,6 +431,24 @@ pub enum Op {
 }
 
 impl Op {
+    /// The secrets that whoever performs it needs: no other secret goes along.
+    #[must_use]
+    pub fn secrets(&self) -> &[SecretKind] {
+        let account = if let Self::Script { secrets, .. } = self {
+            return secrets;
+        } else if let Self::Search(search) = self {
+            &search.account
+        } else if let Self::Census(census) = self {
+            &census.account
+        } else {
+            return &[];
+        };
+        match account {
+            DirectoryAccount::Given(kind) => std::slice::from_ref(kind),
+            DirectoryAccount::Nobody | DirectoryAccount::Server => &[],
+        }
+    }
+
     /// Whether it only looks at this server, and is answered at once. Whoever loses what led to a glance has lost nothing:
     /// it is looked at again.
     #[must_use]
@@ -532,14 +568,24 @@ mod tests {
     #[test]
     fn suffixes_are_told_apart_up_to_a_limit_and_none_is_lost() {
         let mut counted = Counted::default();
-        counted.add(false, Some("group@corp.test"));
-        counted.add(true, None);
-        counted.add(true, Some("odd"));
-        counted.add(true, Some("a@b@Corp.Test"));
+        let mut add = |class: &str, principal: Option<&str>| {
+            let text = |value: &str| vec![value.as_bytes().to_vec()];
+            let mut entry = DirectoryEntry::default();
+            entry.values.insert("objectclass".to_owned(), text(class));
+            if let Some(principal) = principal {
+                let name = "userprincipalname".to_owned();
+                entry.values.insert(name, text(principal));
+            }
+            counted.add(&entry);
+        };
+        add("group", Some("group@corp.test"));
+        add("user", None);
+        add("user", Some("odd"));
+        add("user", Some("a@b@Corp.Test"));
         for number in 0..2 * Counted::MOST_SUFFIXES {
-            counted.add(true, Some(&format!("u@{number}.test")));
+            add("user", Some(&format!("u@{number}.test")));
         }
-        counted.add(true, Some("c@corp.test"));
+        add("user", Some("c@corp.test"));
         assert_eq!(counted.suffixes[""], 2);
         assert_eq!(counted.suffixes["corp.test"], 2);
         assert_eq!(counted.suffixes.len(), Counted::MOST_SUFFIXES);

@@ -4,8 +4,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use agent_core::op::{Census, Counted, DirectoryAccount, DirectoryEntry, Outcome, Scope, Search};
-use agent_core::step::directory::DESCRIPTOR;
+use agent_core::op::{
+    ANCHOR, Census, Counted, DirectoryAccount, DirectoryEntry, Outcome, Scope, Search,
+};
+use agent_core::step::directory::{DESCRIPTOR, REFUSED};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::RData;
 use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
@@ -30,6 +32,9 @@ const PAGE: i32 = 500;
 
 /// Objects that one question may give.
 const MOST_ENTRIES: i32 = 1000;
+
+/// LDAP's result code for a credential that is not taken (RFC 4511).
+const INVALID_CREDENTIALS: u32 = 49;
 
 /// Asks a domain controller.
 pub async fn search(search: &Search, secrets: &Secrets) -> Outcome {
@@ -76,8 +81,15 @@ async fn open(
         DirectoryAccount::Given(kind) => {
             let secret = secrets.get(kind).ok_or("no credential was given")?;
             let bound = ldap.simple_bind(&secret.user, &secret.value).await;
-            let refused = |error| format!("the credential was refused: {}", chain(&error));
-            bound.map_err(told)?.success().map_err(refused)?;
+            let bound = bound.map_err(told)?;
+            let how = if bound.rc == INVALID_CREDENTIALS {
+                REFUSED
+            } else {
+                "the sign-in did not come about"
+            };
+            bound
+                .success()
+                .map_err(|error| format!("{how}: {}", chain(&error)))?;
         }
     }
     Ok((ldap, driver))
@@ -132,7 +144,7 @@ async fn count(census: &Census, secrets: &Secrets) -> Result<Counted, String> {
         Box::new(EntriesOnly::new()),
         Box::new(PagedResults::new(PAGE)),
     ];
-    let attributes = vec!["objectClass", "userPrincipalName"];
+    let attributes = vec!["objectClass", "userPrincipalName", ANCHOR];
     let scope = ldap3::Scope::Subtree;
     let mut found = ldap
         .streaming_search_with(adapters, &census.base, scope, WHAT, attributes)
@@ -146,9 +158,7 @@ async fn count(census: &Census, secrets: &Secrets) -> Result<Counted, String> {
             break;
         };
         let entry = read(SearchEntry::construct(entry));
-        let classes = entry.all("objectClass").iter();
-        let is_user = classes.into_iter().any(|class| class == b"user");
-        counted.add(is_user, entry.text("userPrincipalName"));
+        counted.add(&entry);
     }
     Ok(counted)
 }

@@ -41,6 +41,7 @@ pub const fn text(script: Script) -> &'static str {
         Script::ReviewConnectExports => with_prelude!("review-connect-exports"),
         Script::ReadConnectSettings => with_prelude!("read-connect-settings"),
         Script::InspectConnect => with_prelude!("inspect-connect"),
+        Script::InspectDatabase => with_prelude!("inspect-database"),
         Script::ReadAgentEvents => with_prelude!("read-agent-events"),
         Script::CollectSupport => with_prelude!("collect-support"),
     }
@@ -240,13 +241,14 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
 mod tests {
     use super::*;
 
-    const ALL: [&str; 8] = [
+    const ALL: [&str; 9] = [
         text(Script::InspectHost),
         text(Script::ConfigureProvisioningAgent),
         text(Script::ReadConnectScheduler),
         text(Script::ReviewConnectExports),
         text(Script::ReadConnectSettings),
         text(Script::InspectConnect),
+        text(Script::InspectDatabase),
         text(Script::ReadAgentEvents),
         text(Script::CollectSupport),
     ];

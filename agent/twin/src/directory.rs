@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use agent_core::directory::{GET_CHANGES, GET_CHANGES_ALL};
 use agent_core::op::{Census, Counted, DirectoryAccount, DirectoryEntry, Outcome, Scope, Search};
-use agent_core::step::directory::DESCRIPTOR;
+use agent_core::step::directory::{DESCRIPTOR, REFUSED};
 use protocol::{TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,53 @@ fn sid(name: &str) -> Vec<u8> {
     }
     bytes.extend(&digest.as_bytes()[..4]);
     bytes
+}
+
+/// The domain's own identifier, or with a relative one behind it that of an account.
+fn domain_sid(relative: &[u32]) -> Vec<u8> {
+    let count = u8::try_from(4 + relative.len()).expect("a short identifier");
+    let mut bytes = vec![1, count, 0, 0, 0, 0, 0, 5];
+    for part in [21u32, 1, 2, 3].iter().chain(relative) {
+        bytes.extend(part.to_le_bytes());
+    }
+    bytes
+}
+
+/// What a controller says of the domain's administrator who signed in: the account, then its groups.
+fn token(faults: &BTreeSet<Fault>) -> Vec<Vec<u8>> {
+    let group = if faults.contains(&Fault::CredentialOfNobody) {
+        513
+    } else {
+        512
+    };
+    vec![domain_sid(&[500]), domain_sid(&[group])]
+}
+
+/// The account of the domain's administrator.
+fn administrator(context: &str, faults: &BTreeSet<Fault>) -> DirectoryEntry {
+    let soon = NOW.plus(std::time::Duration::from_secs(3 * 3600));
+    let ends = if faults.contains(&Fault::CredentialEnds) {
+        ticks(soon)
+    } else {
+        i64::MAX.to_string()
+    };
+    let mut entry = entry(
+        &format!("CN=Administrator,CN=Users,{context}"),
+        &[
+            ("objectClass", &["user"]),
+            ("sAMAccountName", &["Administrator"]),
+            (
+                "pwdLastSet",
+                &[&ticks(NOW.minus(std::time::Duration::from_secs(86_400)))],
+            ),
+            ("accountExpires", &["0"]),
+            ("msDS-UserPasswordExpiryTimeComputed", &[&ends]),
+        ],
+    );
+    entry
+        .values
+        .insert("objectsid".to_owned(), vec![domain_sid(&[500])]);
+    entry
 }
 
 /// A security descriptor that allows these to retrieve a password.
@@ -116,6 +163,16 @@ fn silent(server: &str, account: &DirectoryAccount, faults: &BTreeSet<Fault>) ->
     if faults.contains(&Fault::DirectoryBlocked) {
         return Some(format!("no answer from {server}:389 within 10 s"));
     }
+    if matches!(account, DirectoryAccount::Given(_)) {
+        if faults.contains(&Fault::LdapsBlocked) {
+            return Some(format!("{server}: Connection refused (model)"));
+        }
+        if faults.contains(&Fault::CredentialExpired) {
+            return Some(format!(
+                "{server}: {REFUSED}: 80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data 532, v4f7c (model)"
+            ));
+        }
+    }
     let unreadable = faults.contains(&Fault::DirectoryUnreadable);
     (unreadable && *account != DirectoryAccount::Nobody)
         .then(|| "the server's account could not sign in".to_owned())
@@ -135,12 +192,19 @@ pub(crate) fn census(census: &Census, target: &TargetId, faults: &BTreeSet<Fault
     let mut counted = Counted {
         objects: 500,
         users: 420,
+        groups: 60,
+        anchored: 480,
         suffixes: BTreeMap::from([(suffix, 420)]),
         beyond: 0,
         whole: true,
     };
+    if faults.contains(&Fault::AnchorsMissing) {
+        counted.anchored = 420;
+    }
     if faults.contains(&Fault::DomainTooLarge) {
         (counted.objects, counted.whole) = (census.most, false);
+        (counted.users, counted.groups) = (census.most - 60, 60);
+        counted.anchored = census.most;
     }
     Outcome::Counted(Box::new(counted))
 }
@@ -162,7 +226,12 @@ impl View {
             .map_or("", |(_, domain)| domain);
         let context = format!("DC={}", domain.replace('.', ",DC="));
         let all = if search.base.is_empty() {
-            vec![root(&search.server, &context, faults)]
+            let mut root = root(&search.server, &context, faults);
+            if matches!(search.account, DirectoryAccount::Given(_)) {
+                let token = token(faults);
+                root.values.insert("tokengroups".to_owned(), token);
+            }
+            vec![root]
         } else {
             self.objects(&context, domain, target, faults)
         };
@@ -284,6 +353,7 @@ impl View {
             vec![target.as_str().as_bytes().to_vec()],
         );
         all.push(computer);
+        all.push(administrator(context, faults));
         if has(Fault::StrangeConnect) {
             let description = "Account created by Microsoft Azure Active Directory Connect with installation identifier 1 running on computer OLD-SYNC-99 configured to synchronize to tenant contoso.onmicrosoft.com.";
             all.push(entry(
@@ -311,6 +381,8 @@ impl View {
         let mut root = entry(context, &[("objectClass", &["domainDNS"])]);
         let name = DESCRIPTOR.to_lowercase();
         root.values.insert(name, vec![rights(&held)]);
+        root.values
+            .insert("objectsid".to_owned(), vec![domain_sid(&[])]);
         root
     }
 

@@ -138,6 +138,16 @@ pub enum Fault {
     NoRecycleBin,
     /// There is no TPM (PF70).
     NoTpm,
+    /// The SQL Server that Connect is to use does not answer by TCP (PF71).
+    SqlUnreachable,
+    /// It does not let the server's account log in (PF71).
+    SqlLoginRefused,
+    /// Its collation tells upper from lower case (PF71).
+    SqlCollation,
+    /// It is SQL Server 2012 (PF71).
+    SqlOld,
+    /// The database holds somebody else's tables (PF71).
+    SqlForeign,
     /// The engine's configuration file was edited (PF72).
     EditedConfiguration,
     /// A synchronization runs, and the wizard is open (PF73).
@@ -168,6 +178,16 @@ pub enum Fault {
     ConfigurationBroken,
     /// The configuration file of the agent's service may not be written.
     ConfigurationReadOnly,
+    /// The password of the domain's administrator has expired (PF53).
+    CredentialExpired,
+    /// The password of the domain's administrator ends within hours (PF53).
+    CredentialEnds,
+    /// Whoever gave a credential for the domain administers neither it nor its forest (PF53).
+    CredentialOfNobody,
+    /// No domain controller speaks TLS (PF53).
+    LdapsBlocked,
+    /// Users and groups lack the attribute by which both tools know them (PF60).
+    AnchorsMissing,
     /// The domain's administrator may not grant the account its rights (1.6).
     PermissionsRefused,
     /// An agent of pass-through authentication is on the Connect server (2.16).
@@ -218,7 +238,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 104] = [
+    pub const ALL: [Self; 114] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -285,6 +305,11 @@ impl Fault {
         Self::DisjointName,
         Self::NoRecycleBin,
         Self::NoTpm,
+        Self::SqlUnreachable,
+        Self::SqlLoginRefused,
+        Self::SqlCollation,
+        Self::SqlOld,
+        Self::SqlForeign,
         Self::EditedConfiguration,
         Self::EngineBusy,
         Self::ExportOld,
@@ -300,6 +325,11 @@ impl Fault {
         Self::FolderStays,
         Self::ConfigurationBroken,
         Self::ConfigurationReadOnly,
+        Self::CredentialExpired,
+        Self::CredentialEnds,
+        Self::CredentialOfNobody,
+        Self::LdapsBlocked,
+        Self::AnchorsMissing,
         Self::PermissionsRefused,
         Self::PassThroughAgent,
         Self::ConnectListed,

@@ -24,6 +24,9 @@ pub const LOOK: &str = "see that the change of";
 /// Attribute of an object that says who may do what with it.
 pub const DESCRIPTOR: &str = "nTSecurityDescriptor";
 
+/// How the answer begins, behind the controller's name, where a controller does not take a credential that was given.
+pub const REFUSED: &str = "the credential was refused";
+
 /// How often it is looked for while a person looks as well.
 const WATCH: Duration = Duration::from_secs(60);
 
@@ -321,15 +324,16 @@ impl Directory {
         }))
     }
 
-    /// Counts the domain's users, groups and contacts, up to one more than `most` (PF57, PF58).
+    /// Counts users, groups and contacts below an object, the domain's or an organizational unit's, up to one more than `most`
+    /// (PF57, PF58, PF60).
     ///
     /// # Errors
     /// While the outcome is missing.
-    pub fn census(&self, most: u64, cx: &mut Cx<'_>) -> Flow<Reading<Counted>> {
+    pub fn census(&self, base: &str, most: u64, cx: &mut Cx<'_>) -> Flow<Reading<Counted>> {
         cx.census(Census {
             server: self.root.server.clone(),
             account: self.account.clone(),
-            base: self.root.domain.clone(),
+            base: base.to_owned(),
             most: most + 1,
         })
     }

@@ -3,6 +3,7 @@
 
 pub mod connect;
 pub mod connect_removal;
+mod credential;
 pub mod directory;
 pub mod discover;
 mod engine;

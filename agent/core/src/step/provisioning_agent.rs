@@ -22,7 +22,9 @@ use crate::op::{Log, Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Stop, fail};
 use crate::product;
 use crate::step::report::Report;
-use crate::step::{self, WATCH, directory, facts, installer, options, preflight, rights};
+use crate::step::{
+    self, WATCH, credential, directory, facts, installer, options, preflight, rights,
+};
 
 /// How long the event log may take.
 const EVENTS_LIMIT: Duration = Duration::from_secs(120);
@@ -174,7 +176,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
         return guide(&wizard_instead(register), cx);
     }
     let secrets = secrets(&register.tenant, register.sign_in, &register.domains);
-    ask(&secrets, cx)?;
+    ask(&secrets, &register.domains, cx)?;
     let object = GmsaObject {
         domain: register.home_domain.clone(),
         name: register.gmsa.clone(),
@@ -191,7 +193,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     while !cx.secrets_fit(&secrets)? {
         // Nothing was done in it: what another server did to the object before still stands.
         cx.leave(after)?;
-        ask(&secrets, cx)?;
+        ask(&secrets, &register.domains, cx)?;
         after = cx.enter(section.clone())?;
     }
     let preferred = home_controllers(register);
@@ -300,7 +302,7 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
         return Ok(Complete::new(Completion::Attested { by }, summary));
     }
     let secrets = secrets(&add.tenant, add.sign_in, &add.domains);
-    ask(&secrets, cx)?;
+    ask(&secrets, &add.domains, cx)?;
     // The service is restarted at the end.
     let section = Section {
         outage: serves,
@@ -313,7 +315,7 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
         if serves {
             cx.leave(None)?;
         }
-        ask(&secrets, cx)?;
+        ask(&secrets, &add.domains, cx)?;
         if serves {
             cx.enter(section.clone())?;
         }
@@ -359,12 +361,12 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
     }
 }
 
-/// Asks for each secret in turn.
-fn ask(secrets: &[SecretKind], cx: &mut Cx<'_>) -> Flow<()> {
+/// Asks for each secret in turn, and tries those of domains, so that no leave is asked for in vain.
+fn ask(secrets: &[SecretKind], domains: &[ServedDomain], cx: &mut Cx<'_>) -> Flow<()> {
     for wanted in secrets {
         cx.secret(wanted.clone(), "to register the provisioning agent")?;
     }
-    Ok(())
+    credential::check(domains, cx)
 }
 
 /// No secret is asked for where this server would write it to a log: a person does the same at the wizard.

@@ -48,6 +48,7 @@ impl Twin {
             Script::ReadConnectSettings => (self.connect_settings(), Duration::from_secs(30)),
             Script::InspectConnect => (self.inspect_connect(input), Duration::from_secs(8)),
             Script::CollectSupport => (self.support(), Duration::from_secs(40)),
+            Script::InspectDatabase => (self.inspect_database(), Duration::from_secs(2)),
             Script::ReadAgentEvents => (self.agent_events(), Duration::from_secs(2)),
         }
     }
@@ -63,6 +64,47 @@ impl Twin {
         Outcome::Script {
             lines: vec![json!({ "path": path, "bytes": 3_400_000, "sha256": digest.to_string() })],
         }
+    }
+
+    /// What a SQL Server says: version 2022, and no database yet.
+    fn inspect_database(&self) -> Outcome {
+        let has = |fault| self.has(fault);
+        let choose = |fault, faulty: &'static str, sound: &'static str| {
+            if has(fault) { faulty } else { sound }
+        };
+        let not_reached = |number: i64, text: &str| json!({ "reached": { "ok": false, "number": number, "text": text } });
+        let line = if has(Fault::SqlUnreachable) {
+            not_reached(
+                10_061,
+                "A network-related error occurred: the target machine actively refused it. (model)",
+            )
+        } else if has(Fault::SqlLoginRefused) {
+            not_reached(18_456, "Login failed for user 'CORP\\SYNC-01$'. (model)")
+        } else {
+            let collation = choose(
+                Fault::SqlCollation,
+                "Latin1_General_CS_AS",
+                "Latin1_General_CI_AS",
+            );
+            let database = if has(Fault::SqlForeign) {
+                json!({
+                    "exists": true, "collation": collation, "state": "ONLINE",
+                    "tables": 12, "whole": true, "engine": false,
+                })
+            } else {
+                json!({ "exists": false })
+            };
+            json!({
+                "reached": { "ok": true, "number": 0, "text": "" },
+                "server": {
+                    "collation": collation,
+                    "version": choose(Fault::SqlOld, "11.0.7001.0", "16.0.4135.4"),
+                    "edition": 3,
+                },
+                "database": database,
+            })
+        };
+        Outcome::Script { lines: vec![line] }
     }
 
     fn agent_events(&self) -> Outcome {

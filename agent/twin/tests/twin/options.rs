@@ -247,6 +247,74 @@ fn a_domain_is_added_and_its_rights_granted_and_nothing_else_of_the_agent_change
     );
 }
 
+/// A credential that will not do is no cmdlet's to find out: leave is not asked for, nothing is changed, and the finding says
+/// what is wrong with it.
+#[test]
+fn a_credential_that_will_not_do_is_not_given_to_a_cmdlet() {
+    for (fault, said) in [
+        (Fault::CredentialExpired, "the password has expired"),
+        (Fault::CredentialEnds, "its password ends 2026-09-21T"),
+        (
+            Fault::CredentialOfNobody,
+            "neither in Domain Admins of emea.corp.contoso.com nor in Enterprise Admins",
+        ),
+    ] {
+        let mut twin = serving(NEWEST, &[fault]);
+        let (tried, ran) = (std::cell::Cell::new(0), std::cell::Cell::new(false));
+        let step = added(SignIn::Token, Vec::new());
+        let (conclusion, journal, _) =
+            drive_with(vec![step], &mut twin, None, "value", |op, outcome| {
+                if op.secrets().len() == 1 && matches!(op, Op::Search(_)) {
+                    tried.set(tried.get() + 1);
+                }
+                ran.set(ran.get() || matches!(op, Op::Script { .. }));
+                outcome
+            });
+        let why = why(&conclusion);
+        assert!(
+            why.contains("PF53") && why.contains(said),
+            "{fault:?}: {why}"
+        );
+        assert!(!ran.get() && twin.changes.is_empty(), "{fault:?}");
+        let told = &findings(&journal)["PF53"];
+        assert!(told.blocks() && told.what.contains("(emea.corp.contoso.com)"));
+        let asked = |event: &Event| matches!(event, Event::SectionEntered { .. });
+        assert!(
+            !journal.iter().any(asked),
+            "{fault:?}: no outage for nothing"
+        );
+        if fault == Fault::CredentialExpired {
+            // Each try counts towards a lockout.
+            assert_eq!(tried.get(), 1);
+        }
+    }
+}
+
+/// Without TLS the credential is not tried at all: that is no reason to stop, since the cmdlet has its own way.
+#[test]
+fn a_credential_that_cannot_be_tried_over_tls_is_told_as_not_tried() {
+    let mut twin = serving(NEWEST, &[Fault::LdapsBlocked]);
+    let step = added(SignIn::Token, Vec::new());
+    let (conclusion, journal, _) = drive(vec![step], &mut twin, None);
+    assert_eq!(conclusion.ending, Ending::Completed, "{conclusion:?}");
+    let told = &findings(&journal)["PF53"];
+    assert_eq!(told.verdict, Verdict::CannotTell);
+    assert!(!told.blocks() && told.read.contains("without TLS nothing is sent"));
+    // Where one will do, it says for how long.
+    let step = added(SignIn::Token, Vec::new());
+    let (_, journal, _) = drive(vec![step], &mut serving(NEWEST, &[]), None);
+    let told = &findings(&journal)["PF53"];
+    assert_eq!(told.verdict, Verdict::Pass);
+    assert!(
+        told.read.ends_with("in Domain Admins; nothing of it ends"),
+        "{told:?}"
+    );
+    assert!(
+        !format!("{journal:?}").contains("value\""),
+        "the password is in no event"
+    );
+}
+
 #[test]
 fn a_cut_while_a_domain_is_added_adds_it_once() {
     let step = || vec![added(SignIn::Token, Vec::new())];

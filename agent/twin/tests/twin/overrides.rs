@@ -45,6 +45,8 @@ fn preflight(product: Product, present: bool, overridden: Option<Overridden>) ->
         gmsa: None,
         own_rights: None,
         census: false,
+        both_tools: Vec::new(),
+        database: None,
         may_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
         restarts: false,

@@ -12,13 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use agent_core::catalogue;
 use agent_core::op::DirectoryAccount;
 use agent_core::procedure::{Complete, Cx, Flow, Host, Next, Procedure, Want};
-use agent_core::step::{self, directory, preflight};
+use agent_core::step::preflight::{self, Beside};
+use agent_core::step::{self, directory};
 use agent_twin::{Fault, Installed, Profile, Twin};
 use protocol::event::{Finding, GmsaChange, Severity, Verdict};
 use protocol::step::{
-    Cloud, DirectoryRights, OwnRights, Preflight, Product, ServedDomain, SignIn, Step,
+    BothTools, Cloud, DirectoryRights, OwnRights, Preflight, Product, ServedDomain, SignIn, Step,
 };
-use protocol::{TargetId, TenantId, Version};
+use protocol::{ConnectDatabase, TargetId, TenantId, Version};
 
 fn tenant() -> TenantId {
     "3f0c8a4e-0000-0000-0000-000000000000".parse().unwrap()
@@ -73,6 +74,23 @@ fn drive(
     panic!("it does not end");
 }
 
+fn database(existing: bool) -> ConnectDatabase {
+    ConnectDatabase {
+        server: "sql-01.corp.contoso.com\\SYNC".parse().unwrap(),
+        name: "ADSync".parse().unwrap(),
+        existing,
+        installer: Some(Version::new(2, 6, 92, 0)),
+    }
+}
+
+fn both(connect_goes: bool) -> Vec<BothTools> {
+    vec![BothTools {
+        domain: domain().name,
+        units: Vec::new(),
+        connect_goes,
+    }]
+}
+
 fn preflight(product: Product, sign_in: SignIn, present: bool) -> Step {
     Step::Preflight(Preflight {
         target: target("sync-01"),
@@ -88,6 +106,8 @@ fn preflight(product: Product, sign_in: SignIn, present: bool) -> Step {
             replicates: vec![domain()],
         }),
         census: true,
+        both_tools: both(false),
+        database: (product == Product::Connect).then(|| database(false)),
         may_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
         restarts: false,
@@ -174,11 +194,16 @@ const TABLE: &[(Fault, &str, Product)] = &[
     ),
     (Fault::DomainTooLarge, "PF58", Product::ProvisioningAgent),
     (Fault::DomainTooLarge, "PF58", Product::Connect),
+    (Fault::AnchorsMissing, "PF60", Product::ProvisioningAgent),
     (Fault::GmsaRc4Only, "PF52", Product::ProvisioningAgent),
     (Fault::DottedNetbios, "PF55", Product::Connect),
     (Fault::DisjointName, "PF56", Product::Connect),
     (Fault::NoRecycleBin, "PF59", Product::ProvisioningAgent),
     (Fault::NoTpm, "PF70", Product::Connect),
+    (Fault::SqlUnreachable, "PF71", Product::Connect),
+    (Fault::SqlCollation, "PF71", Product::Connect),
+    (Fault::SqlOld, "PF71", Product::Connect),
+    (Fault::SqlForeign, "PF71", Product::Connect),
     (Fault::EditedConfiguration, "PF72", Product::Connect),
     (Fault::EngineBusy, "PF73", Product::Connect),
     (Fault::ExportOld, "PF74", Product::Connect),
@@ -260,10 +285,11 @@ fn every_probe_of_the_catalogue_that_a_preflight_asks_has_a_fault() {
         let (step, mut sound) = server(product, &[]);
         asked.extend(findings(&step, &mut sound).into_iter().map(|one| one.id));
     }
-    asked.extend(["PF33", "PF54"].map(ToOwned::to_owned));
+    // A credential is tried when it was given (`options.rs`).
+    asked.extend(["PF33", "PF53", "PF54"].map(ToOwned::to_owned));
     let faulted: BTreeSet<String> = TABLE.iter().map(|(_, id, _)| (*id).to_owned()).collect();
     // These have stories of their own, below.
-    let told: BTreeSet<String> = ["PF22", "PF40", "PF41", "PF54"]
+    let told: BTreeSet<String> = ["PF22", "PF40", "PF41", "PF53", "PF54"]
         .map(ToOwned::to_owned)
         .into();
     let missing: Vec<_> = asked
@@ -307,6 +333,7 @@ fn no_fault_is_without_a_test() {
         Fault::NoKdsKey,
         Fault::DnsBlocked,
         Fault::DirectoryUnreadable,
+        Fault::SqlLoginRefused,
         Fault::ReplicationSlow,
         Fault::UpgradeActivates,
         Fault::RestartRefused,
@@ -321,6 +348,10 @@ fn no_fault_is_without_a_test() {
         Fault::FolderStays,
         Fault::ConfigurationBroken,
         Fault::ConfigurationReadOnly,
+        Fault::CredentialExpired,
+        Fault::CredentialEnds,
+        Fault::CredentialOfNobody,
+        Fault::LdapsBlocked,
         Fault::PermissionsRefused,
         Fault::PassThroughAgent,
         Fault::ConnectListed,
@@ -383,6 +414,81 @@ fn what_the_servers_account_may_not_read_cannot_be_told_and_stops_nothing() {
     }
 }
 
+/// In a pilot it warns; where Connect goes, every object changes tools, and one without an anchor stops it.
+#[test]
+fn missing_anchors_stop_a_server_only_where_connect_goes() {
+    for (connect_goes, faults, verdict, blocks) in [
+        (false, &[Fault::AnchorsMissing][..], Verdict::Fail, false),
+        (true, &[Fault::AnchorsMissing], Verdict::Fail, true),
+        (true, &[], Verdict::Pass, false),
+        (true, &[Fault::DomainTooLarge], Verdict::CannotTell, false),
+        (
+            true,
+            &[Fault::DirectoryUnreadable],
+            Verdict::CannotTell,
+            false,
+        ),
+    ] {
+        let mut step = preflight(Product::ProvisioningAgent, SignIn::Token, false);
+        let Step::Preflight(preflight) = &mut step else {
+            panic!("a preflight")
+        };
+        preflight.both_tools = both(connect_goes);
+        let seen = findings(&step, &mut twin("sync-01", Installed::Nothing, faults));
+        let anchors = seen.iter().find(|one| one.id == "PF60").unwrap();
+        assert_eq!(anchors.verdict, verdict, "{faults:?}: {anchors:?}");
+        assert_eq!(anchors.blocks(), blocks, "{faults:?}: {anchors:?}");
+        if faults == [Fault::AnchorsMissing] {
+            assert_eq!(anchors.read, "420 of 480 users and groups");
+        }
+        if faults == [Fault::DomainTooLarge] {
+            assert!(anchors.read.contains("more than 100000"), "{anchors:?}");
+        }
+    }
+}
+
+/// Whether the server's account may log in is the database owner's choice, and the installation does not need it: it stops
+/// nothing, and says who asks instead, and what.
+#[test]
+fn a_sql_server_that_refuses_the_servers_account_stops_nothing_and_says_who_asks() {
+    let (step, mut server) = server(Product::Connect, &[Fault::SqlLoginRefused]);
+    let seen = findings(&step, &mut server);
+    let told: Vec<&Finding> = seen.iter().filter(|one| one.id == "PF71").collect();
+    let [told] = told.as_slice() else {
+        panic!("nothing is told of what was not asked: {told:?}")
+    };
+    assert_eq!(told.verdict, Verdict::CannotTell);
+    assert!(!told.blocks());
+    for part in [
+        "the person at the wizard, or the database's owner",
+        "SERVERPROPERTY('Collation')",
+        "ADSync is empty, or not there yet",
+        "lets the account sync-01$ log in",
+    ] {
+        assert!(told.fix.contains(part), "{part}: {}", told.fix);
+    }
+}
+
+/// A database that is taken over must be there; what one of the engine's holds is not read.
+#[test]
+fn a_database_that_is_taken_over_must_be_one_of_the_engines() {
+    for (faults, expected) in [
+        (&[][..], "is not there"),
+        (&[Fault::SqlForeign], "none of the engine's"),
+    ] {
+        let mut step = preflight(Product::Connect, SignIn::Wizard, true);
+        let Step::Preflight(preflight) = &mut step else {
+            panic!("a preflight")
+        };
+        preflight.database = Some(database(true));
+        let seen = findings(&step, &mut twin("sync-01", CONNECT, faults));
+        let content = seen.iter().find(|one| one.what.ends_with("what is in it"));
+        let content = content.unwrap();
+        assert!(content.blocks(), "{content:?}");
+        assert!(content.read.contains(expected), "{content:?}");
+    }
+}
+
 /// Rights of replication are given once an agent serves the domain: before, nobody is told that they are missing.
 #[test]
 fn an_agent_that_is_there_is_told_which_rights_its_account_lacks() {
@@ -414,7 +520,7 @@ fn a_survey_without_an_account_tells_what_everyone_is_told() {
     let mut server = twin("sync-01", Installed::Nothing, &[Fault::DirectoryUnreadable]);
     let account = DirectoryAccount::Server;
     let (end, seen, _) = drive(&mut server, |cx| {
-        preflight::survey(&domain(), &account, None, cx)
+        preflight::survey(&domain(), &account, Beside::default(), cx)
     });
     assert!(matches!(end, Next::Complete(_)), "{end:?}");
     let verdict = |id: &str| seen.iter().find(|one| one.id == id).map(|one| one.verdict);

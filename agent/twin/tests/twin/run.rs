@@ -43,6 +43,8 @@ fn preflight(product: Product, sign_in: SignIn, may_fix: Vec<Fix>) -> Step {
         gmsa: Some("svcEntraSync$".parse().unwrap()),
         own_rights: None,
         census: true,
+        both_tools: Vec::new(),
+        database: None,
         may_fix,
         options: protocol::ServiceOptions::default(),
         restarts: false,

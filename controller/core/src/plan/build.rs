@@ -505,7 +505,10 @@ fn connects(
                     inspection(steps, "verified; nothing is changed")
                 }
                 (Some(_), Some(facts), Purpose::Preflight) => {
-                    inspection(connect::readiness(entry, tenant, server, facts), READINESS)
+                    let newest = artifacts.get(&protocol::step::Product::Connect);
+                    let newest = newest.map(|newest| newest.version);
+                    let steps = connect::readiness(entry, tenant, server, facts, newest);
+                    inspection(steps, READINESS)
                 }
             };
             let lane = format!("connect.{name}");

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use protocol::facts::Facts;
 use protocol::signed::Phase;
 use protocol::step::{
-    AddDomains, Cloud, DirectoryRights, GuideProvisioningAgent, InstallProvisioningAgent,
-    OwnRights, Permission, Preflight, Product, RegisterProvisioningAgent, ServedDomain,
-    SetProvisioningAgentOptions, SignIn, Step, VerifyProvisioningAgent,
+    AddDomains, BothTools, Cloud, DirectoryRights, GuideProvisioningAgent,
+    InstallProvisioningAgent, OwnRights, Permission, Preflight, Product, RegisterProvisioningAgent,
+    ServedDomain, SetProvisioningAgentOptions, SignIn, Step, VerifyProvisioningAgent,
 };
 use protocol::task::{Page, TaskText};
 use protocol::{DomainName, GmsaName, ProxyAddress, TargetId, Version};
 
 use crate::recipe::{Answer, Artifacts, PhaseWork, unread};
-use crate::topology::{AgentGroup, Tenant, Topology};
+use crate::topology::{AgentGroup, ConnectSettings, Tenant, Topology};
 
 /// The gMSA that a domain's administrator makes when none is named and no credential is given (product facts 1.6).
 const DEFAULT_GMSA: &str = "provAgentgMSA$";
@@ -66,6 +66,9 @@ pub fn answer(
     let preflight = |phase| {
         let mut preflight = readiness_of(topology, group, tenant, host, facts, &home);
         preflight.census &= phase == Phase::Prepare;
+        if phase != Phase::Prepare {
+            preflight.both_tools.clear();
+        }
         preflight.may_fix = group.may_fix.iter().copied().collect();
         Step::Preflight(preflight)
     };
@@ -499,11 +502,61 @@ fn readiness_of(
             .as_ref()
             .and_then(|_| own_rights(topology, group, home)),
         census: facts.provisioning_agent.is_none(),
+        both_tools: both_tools(topology, group),
+        database: None,
         may_fix: Vec::new(),
         options: group.options.clone(),
         restarts: false,
         overridden: None,
     }
+}
+
+/// Domains of a group that lie in a forest of Connect, with the part of them that Connect synchronizes.
+fn both_tools(topology: &Topology, group: &AgentGroup) -> Vec<BothTools> {
+    let mut both = Vec::new();
+    for (domain, _) in &group.serves {
+        for entry in topology.connect.values() {
+            let forest = entry.forests.iter().map(|(forest, _)| forest);
+            let Some(forest) = forest.into_iter().find(|forest| domain.is_within(forest)) else {
+                continue;
+            };
+            let written = match &entry.settings {
+                ConnectSettings::Custom(settings) => settings.units.get(forest),
+                ConnectSettings::Express | ConnectSettings::Unwritten => None,
+            };
+            let units = match written {
+                None => Vec::new(),
+                Some(written) => {
+                    let own = written.iter().filter(|unit| lies_in(unit, domain));
+                    let units: Vec<String> = own.cloned().collect();
+                    if units.is_empty() {
+                        // Connect synchronizes nothing of this domain.
+                        continue;
+                    }
+                    units
+                }
+            };
+            both.push(BothTools {
+                domain: domain.clone(),
+                units,
+                connect_goes: entry.servers.is_empty(),
+            });
+        }
+    }
+    both
+}
+
+/// Whether an object of that distinguished name lies in a domain itself, and not in a child of it.
+fn lies_in(unit: &str, domain: &DomainName) -> bool {
+    let parts = unit.split(',').map(str::trim);
+    let labels = parts.filter_map(|part| {
+        let (kind, label) = part.split_once('=')?;
+        kind.eq_ignore_ascii_case("dc").then_some(label)
+    });
+    labels
+        .collect::<Vec<_>>()
+        .join(".")
+        .eq_ignore_ascii_case(domain.as_str())
 }
 
 /// The questions to one host alone, for whoever wants to know whether it is ready.

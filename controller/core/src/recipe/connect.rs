@@ -8,12 +8,12 @@ use protocol::step::{
     StageConnect, Step, VerifyConnect,
 };
 use protocol::task::{Page, TaskText};
-use protocol::{DomainName, ServiceOptions, TargetId, Version};
+use protocol::{ConnectDatabase, DatabaseName, DomainName, ServiceOptions, TargetId, Version};
 
 use crate::active::{Modes, active};
 use crate::finding::Place;
 use crate::recipe::{Answer, Artifacts, PhaseWork, custom};
-use crate::topology::{ConnectEntry, ConnectSettings, Tenant, Topology};
+use crate::topology::{ConnectEntry, ConnectSettings, CustomSettings, Tenant, Topology};
 
 /// What is to be done on one server of an entry.
 #[must_use]
@@ -86,7 +86,7 @@ pub fn answer(
         Ok(installation) => installation,
         Err(why) => return Answer::Nothing(why),
     };
-    let preflight = readiness(entry, tenant, server, facts);
+    let preflight = readiness(entry, tenant, server, facts, Some(artifact.version));
     let people = text.bring.clone();
     Answer::Do {
         phases: vec![
@@ -218,7 +218,7 @@ fn upgrade(
         (ConnectWork::UpgradeActive, "active")
     };
     let to = artifact.version;
-    let preflight = readiness(entry, tenant, server, facts);
+    let preflight = readiness(entry, tenant, server, facts, Some(artifact.version));
     let text = upgrade_pages(tenant, server, from, to, mode);
     let people = text.bring.clone();
     let stage = Step::StageConnect(StageConnect {
@@ -313,7 +313,9 @@ pub fn readiness(
     tenant: &Tenant,
     server: &TargetId,
     facts: &Facts,
+    installer: Option<Version>,
 ) -> Vec<Step> {
+    let absent = facts.connect.is_none();
     vec![Step::Preflight(Preflight {
         target: server.clone(),
         product: Product::Connect,
@@ -324,12 +326,37 @@ pub fn readiness(
         domains: forests(entry),
         gmsa: None,
         own_rights: None,
-        census: facts.connect.is_none(),
+        census: absent,
+        both_tools: Vec::new(),
+        // An engine that is there has its database.
+        database: absent.then(|| database(entry, installer)).flatten(),
         may_fix: Vec::new(),
         options: ServiceOptions::default(),
         restarts: false,
         overridden: None,
     })]
+}
+
+/// Name of the database where none is written: the product's own (product facts 2.7 [R]).
+const DATABASE: &str = "ADSync";
+
+/// The database's name, as the wizard takes it.
+pub(super) fn database_name(settings: &CustomSettings) -> DatabaseName {
+    let own = || DATABASE.parse().expect("a plain name");
+    settings.sql_database.clone().unwrap_or_else(own)
+}
+
+/// The database on a SQL Server, where the topology names one.
+fn database(entry: &ConnectEntry, installer: Option<Version>) -> Option<ConnectDatabase> {
+    let ConnectSettings::Custom(settings) = &entry.settings else {
+        return None;
+    };
+    Some(ConnectDatabase {
+        server: settings.sql_server.clone()?,
+        name: database_name(settings),
+        existing: settings.existing_database,
+        installer,
+    })
 }
 
 /// The forests, to be found and asked at their root domains.

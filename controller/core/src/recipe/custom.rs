@@ -190,7 +190,7 @@ fn components(settings: &CustomSettings) -> Vec<String> {
         Some(value) => format!("tick \"{what}\": {value}"),
         None => format!("leave \"{what}\" clear"),
     };
-    let database = settings.sql_database.as_deref().unwrap_or("ADSync");
+    let database = super::connect::database_name(settings);
     let sql = settings
         .sql_server
         .as_ref()

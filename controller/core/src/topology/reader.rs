@@ -4,7 +4,9 @@
 use std::ops::Range;
 use std::str::FromStr;
 
-use protocol::{DomainName, GmsaName, ProxyAddress, TargetId, TenantId, Version};
+use protocol::{
+    DatabaseName, DomainName, GmsaName, ProxyAddress, SqlServerName, TargetId, TenantId, Version,
+};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -42,6 +44,8 @@ written!(
     DomainName => "corp.contoso.com",
     GmsaName => "svcEntraSync$",
     ProxyAddress => "http://proxy.contoso.com:8080",
+    SqlServerName => "sql-01.corp.contoso.com\\\\SYNC",
+    DatabaseName => "ADSync",
     TargetId => "ams-sync-01.corp.contoso.com",
 );
 

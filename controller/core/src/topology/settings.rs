@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use protocol::DomainName;
+use protocol::{DatabaseName, DomainName, SqlServerName};
 
 use crate::finding::nearest;
 use crate::topology::reader::{At, Remarks, Table, Written};
@@ -114,9 +114,9 @@ pub struct CustomSettings {
     /// Install folder; absent means the product's own.
     pub location: Option<String>,
     /// SQL Server, with instance and port; absent means the LocalDB that comes along.
-    pub sql_server: Option<String>,
+    pub sql_server: Option<SqlServerName>,
     /// Name of the database; absent means ADSync.
-    pub sql_database: Option<String>,
+    pub sql_database: Option<DatabaseName>,
     /// The database of an earlier server is taken over: the server starts in staging mode.
     pub existing_database: bool,
     /// Account of the service; absent means a virtual one. It is fixed at the first installation.
@@ -153,8 +153,8 @@ pub struct CustomSettings {
 pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> CustomSettings {
     let text = |at: Option<At<String>>| at.map(|at| at.value);
     let location = text(table.text("location", remarks));
-    let sql_server = text(table.text("sql_server", remarks));
-    let database = table.text("sql_database", remarks);
+    let sql_server = table.parse::<SqlServerName>("sql_server", remarks);
+    let database = table.parse::<DatabaseName>("sql_database", remarks);
     let existing_database = table.flag("existing_database", remarks).unwrap_or(false);
     if sql_server.is_none() {
         let range = database.as_ref().map(|at| at.range.clone());
@@ -208,8 +208,8 @@ pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> Cust
     table.finish(remarks);
     CustomSettings {
         location,
-        sql_server,
-        sql_database: text(database),
+        sql_server: sql_server.map(|at| at.value),
+        sql_database: database.map(|at| at.value),
         existing_database,
         service_account,
         groups: groups.into_iter().map(|at| at.value).collect(),

@@ -249,6 +249,43 @@ the applied settings lie in C:\ProgramData\AADConnect\Applied-SynchronizationPol
     assert!(text(&task).contains("\"Enable staging mode\": clear"));
 }
 
+/// The database is asked about before an installation, under the name that the wizard gets, and of a server that has its own no
+/// more.
+#[test]
+fn the_database_on_a_sql_server_is_asked_about_before_an_installation() {
+    let asked = |settings: &str, modes: [Option<Option<bool>>; 3]| -> Vec<_> {
+        let plan = planned(settings, modes);
+        let part = &plan.targets[&"c2.a.test".parse::<TargetId>().unwrap()];
+        let steps = part.phases.iter().flat_map(|phase| &phase.steps);
+        let asked = steps.filter_map(|step| match step {
+            Step::Preflight(preflight) => Some(preflight.database.clone()),
+            _ => None,
+        });
+        asked.collect()
+    };
+    let sql = "settings = { sql_server = \"sql.a.test\\\\SYNC\", service_account = \"A\\\\svc$\", existing_database = true }";
+    let seen = asked(sql, [None; 3]);
+    assert_eq!(
+        seen.len(),
+        2,
+        "before the bytes come, and before the person begins"
+    );
+    for database in seen {
+        let database = database.unwrap();
+        assert_eq!(database.server.as_str(), "sql.a.test\\SYNC");
+        assert_eq!(database.name.as_str(), "ADSync");
+        assert!(database.existing);
+        assert_eq!(database.installer, Some(NEWEST));
+    }
+    assert!(
+        asked("settings = {}", [None; 3])
+            .iter()
+            .all(Option::is_none)
+    );
+    let there = [Some(Some(true)), None, None];
+    assert!(asked(sql, there).iter().all(Option::is_none));
+}
+
 const FULL: &str = r#"[connect.main.settings]
 location = "D:\\Connect"
 sql_server = "sql.a.test\\SYNC"
@@ -407,6 +444,16 @@ fn what_cannot_be_is_found_with_its_place_and_its_mend() {
             "settings = { units = { \"a.test\" = \"OU=x\" } }",
             "must be a list",
             "[\"…\"]",
+        ),
+        (
+            "settings = { sql_server = \"sql.a.test;Password=x\" }",
+            "is no SQL Server",
+            "sql-01.corp.contoso.com",
+        ),
+        (
+            "settings = { sql_server = \"s\", sql_database = \"a'b\" }",
+            "is no name of a database",
+            "ADSync",
         ),
         ("settings = { unit = {} }", "unknown key \"unit\"", "units"),
         (

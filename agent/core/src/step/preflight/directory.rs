@@ -2,10 +2,10 @@
 //! server's own; what it may not read is *cannot tell* and warns, since a domain's administrator can answer it.
 
 use protocol::event::{Finding, Severity, Verdict};
-use protocol::step::{DirectoryRights, OwnRights, Preflight, Product, ServedDomain};
-use protocol::{DomainName, GmsaName, TargetId};
+use protocol::step::{BothTools, DirectoryRights, OwnRights, Preflight, Product, ServedDomain};
+use protocol::{DomainName, GmsaName, TargetId, limits};
 
-use super::{network, or_absent};
+use super::{Beside, network, or_absent};
 use crate::catalogue::{self, Probe};
 use crate::op::{Counted, DirectoryAccount};
 use crate::procedure::{Cx, Flow};
@@ -31,6 +31,13 @@ pub(super) fn check(
             forest(preflight.product, domain, directory, cx, &mut about)?;
             if preflight.census {
                 size(preflight.product, directory, cx, &mut about)?;
+            }
+            for both in preflight
+                .both_tools
+                .iter()
+                .filter(|both| both.domain == domain.name)
+            {
+                anchors(both, directory, cx, &mut about)?;
             }
             if home
                 .as_ref()
@@ -111,7 +118,7 @@ pub(super) fn survey(
     product: Product,
     domain: &ServedDomain,
     account: &DirectoryAccount,
-    gmsa: Option<(&GmsaName, &TargetId)>,
+    beside: Beside<'_>,
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
 ) -> Flow<()> {
@@ -121,7 +128,15 @@ pub(super) fn survey(
         if product == Product::ProvisioningAgent {
             size(product, &directory, cx, findings)?;
             root_key(&directory, cx, findings)?;
-            if let Some((name, host)) = gmsa {
+            if beside.anchors {
+                let whole = BothTools {
+                    domain: domain.name.clone(),
+                    units: Vec::new(),
+                    connect_goes: true,
+                };
+                anchors(&whole, &directory, cx, findings)?;
+            }
+            if let Some((name, host)) = beside.gmsa {
                 membership(name, host, &directory, cx, findings)?;
                 let account = directory.service_account(name, cx)?;
                 let account = (name, &domain.name, account.as_ref());
@@ -298,12 +313,14 @@ fn size(
         Product::Connect => LOCAL_DB,
     };
     // An account that is shown nothing has not counted nothing.
-    let counted = directory.census(limit, cx)?.and_then(|counted| {
-        if counted.users == 0 {
-            return Err("this account is shown no users, or there are none".to_owned());
-        }
-        Ok(counted)
-    });
+    let counted = directory
+        .census(&directory.root.domain, limit, cx)?
+        .and_then(|counted| {
+            if counted.users == 0 {
+                return Err("this account is shown no users, or there are none".to_owned());
+            }
+            Ok(counted)
+        });
     let objects = counted.clone();
     let show = |counted: &Counted| {
         let more = if counted.whole { "" } else { " or more" };
@@ -350,6 +367,107 @@ fn size(
     });
     findings.push(catalogue::PF57.judge(counted, show, fine));
     Ok(())
+}
+
+/// PF60: how many users and groups of what Connect synchronizes have the attribute by which both tools know them.
+pub(super) fn anchors(
+    both: &BothTools,
+    directory: &Directory,
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<()> {
+    let bases = outermost(&both.units, &directory.root.domain);
+    let mut all = Ok(Anchors::default());
+    for base in &bases {
+        let looked = all.as_ref().map_or(0, |all| all.looked);
+        let left = limits::MAX_ANCHORS.saturating_sub(looked);
+        let counted = directory.census(base, left, cx)?;
+        all = all.and_then(|all| Ok(all.and(&counted?)));
+        if !all.as_ref().is_ok_and(|all| all.whole) {
+            break;
+        }
+    }
+    let all = all.and_then(|all| match all {
+        Anchors { looked: 0, .. } => {
+            Err("this account is shown no users or groups there, or there are none".to_owned())
+        }
+        Anchors {
+            looked,
+            anchored,
+            whole: false,
+        } if looked == anchored => Err(format!(
+            "all of the first {looked}; there are more than {}, which are not looked at",
+            limits::MAX_ANCHORS
+        )),
+        all => Ok(all),
+    });
+    let show = |all: &Anchors| {
+        let more = if all.whole {
+            ""
+        } else {
+            ", and there are more"
+        };
+        format!("{} of {} users and groups{more}", all.anchored, all.looked)
+    };
+    let fine = |all: &Anchors| all.anchored == all.looked;
+    let mut finding = catalogue::PF60.judge_gently(all, show, fine);
+    if !both.connect_goes {
+        finding.severity = finding.severity.min(Severity::Warn);
+    }
+    let scope = match both.units.as_slice() {
+        [] => String::new(),
+        [one] => format!(", in {one}"),
+        many => format!(", in {} organizational units", many.len()),
+    };
+    finding.what = format!("{}{scope}", finding.what);
+    findings.push(finding);
+    Ok(())
+}
+
+/// What was looked at below some organizational units.
+#[derive(Debug, Clone, Copy)]
+struct Anchors {
+    looked: u64,
+    anchored: u64,
+    whole: bool,
+}
+
+impl Default for Anchors {
+    fn default() -> Self {
+        Self {
+            looked: 0,
+            anchored: 0,
+            whole: true,
+        }
+    }
+}
+
+impl Anchors {
+    fn and(self, counted: &Counted) -> Self {
+        Self {
+            looked: self.looked + counted.users + counted.groups,
+            anchored: self.anchored + counted.anchored,
+            whole: self.whole && counted.whole,
+        }
+    }
+}
+
+/// The objects below which is counted: none twice, where one unit lies below another.
+fn outermost(units: &[String], domain: &str) -> Vec<String> {
+    let lower = |unit: &String| unit.to_lowercase().replace(", ", ",");
+    let mut bases = Vec::new();
+    for (at, unit) in units.iter().enumerate() {
+        let own = lower(unit);
+        let above = |other: &String| own.ends_with(&format!(",{}", lower(other)));
+        let before = units[..at].iter().any(|other| lower(other) == own);
+        if !before && !units.iter().any(above) {
+            bases.push(unit.clone());
+        }
+    }
+    if bases.is_empty() {
+        bases.push(domain.to_owned());
+    }
+    bases
 }
 
 /// Suffixes that a finding shows at most.
@@ -459,4 +577,27 @@ fn encryption(
     probe.judge_gently(types, show, |(gmsa, own)| {
         gmsa.unwrap_or(0) & own.unwrap_or(0) & AES != 0
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_counted_twice_where_one_unit_lies_below_another() {
+        let units = |all: &[&str]| -> Vec<String> {
+            let all: Vec<String> = all.iter().map(|one| (*one).to_owned()).collect();
+            outermost(&all, "DC=a,DC=test")
+        };
+        assert_eq!(units(&[]), ["DC=a,DC=test"]);
+        assert_eq!(
+            units(&[
+                "OU=x,OU=People,DC=a,DC=test",
+                "ou=people, dc=a, dc=test",
+                "OU=People,DC=a,DC=test",
+                "OU=Groups,DC=a,DC=test",
+            ]),
+            ["ou=people, dc=a, dc=test", "OU=Groups,DC=a,DC=test"]
+        );
+    }
 }

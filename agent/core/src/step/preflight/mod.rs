@@ -1,6 +1,7 @@
 //! Preflight: what must hold before anything is touched. The probes are those of the [catalogue](crate::catalogue). Every
 //! answer is recorded; one that blocks ends the run.
 
+mod database;
 mod directory;
 mod fix;
 mod host;
@@ -51,11 +52,13 @@ pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
         }
         if !fixed.is_empty() {
             // What a domain holds is no different now.
-            let counted = |finding: &Finding| ["PF57", "PF58"].contains(&finding.id.as_str());
+            let counted =
+                |finding: &Finding| ["PF57", "PF58", "PF60"].contains(&finding.id.as_str());
             let counts = findings.into_iter().filter(counted);
             let counts: Vec<Finding> = counts.collect();
             let again = Preflight {
                 census: false,
+                both_tools: Vec::new(),
                 ..preflight.clone()
             };
             findings = probe(&again, cx)?;
@@ -120,6 +123,9 @@ fn probe(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
     product_state::check(preflight, &report, cx, &mut findings)?;
     directory::check(preflight, &report, cx, &mut findings)?;
     network::check(preflight, &report, cx, &mut findings)?;
+    if let Some(database) = &preflight.database {
+        database::check(&preflight.target, database, cx, &mut findings)?;
+    }
     Ok(findings)
 }
 
@@ -135,20 +141,41 @@ pub fn installers(cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Asks a domain everything that an agent can ask of it without a bundle, as that account, and notes the answers; where a
-/// gMSA is named, also whether a server may use it.
+/// What a domain is asked beside what every preflight asks of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Beside<'a> {
+    /// Whether that server may use that gMSA.
+    pub gmsa: Option<(&'a GmsaName, &'a TargetId)>,
+    /// Whether the credential would do for an installation (PF53).
+    pub credential: bool,
+    /// Whether every user and group has its anchor, as a change of tools needs it (PF60).
+    pub anchors: bool,
+}
+
+/// Asks a domain everything that an agent can ask of it without a bundle, as that account, and notes the answers.
 ///
 /// # Errors
 /// While outcomes are missing.
 pub fn survey(
     domain: &ServedDomain,
     account: &DirectoryAccount,
-    gmsa: Option<(&GmsaName, &TargetId)>,
+    beside: Beside<'_>,
     cx: &mut Cx<'_>,
 ) -> Flow<Complete> {
     let mut findings = Vec::new();
+    if beside.credential {
+        // First of all, so that a refused one is tried no second time.
+        let told = step::credential::of(domain, cx)?;
+        let refused = told.blocks();
+        findings.push(told);
+        if refused {
+            cx.note(&findings)?;
+            let summary = format!("1 probe of {}", domain.name);
+            return Ok(Complete::new(Completion::AlreadySo, summary));
+        }
+    }
     for product in [Product::ProvisioningAgent, Product::Connect] {
-        directory::survey(product, domain, account, gmsa, cx, &mut findings)?;
+        directory::survey(product, domain, account, beside, cx, &mut findings)?;
     }
     let mut ids = std::collections::BTreeSet::new();
     findings.retain(|finding| ids.insert((finding.id.clone(), finding.read.clone())));
