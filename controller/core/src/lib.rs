@@ -10,6 +10,7 @@ pub mod facts;
 pub mod finding;
 pub mod fleet;
 pub mod handover;
+pub mod links;
 pub mod overrides;
 pub mod plan;
 pub mod policy;

@@ -559,6 +559,8 @@ pub(crate) enum AgentsAct {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ArtifactAct {
     /// Takes an installer in: verifies its signature, reads product and version.
+    ///
+    /// Where a person gets one is shown by `entrain artifact how`.
     Add {
         /// The file.
         file: PathBuf,
@@ -577,6 +579,11 @@ pub(crate) enum ArtifactAct {
     },
     /// Lists what was taken in.
     List {
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Shows, page by page, how a person brings the installers that are not there yet.
+    How {
         #[command(flatten)]
         json: Json,
     },
@@ -746,6 +753,7 @@ mod tests {
         "failover",
         "agents",
         "agents list",
+        "artifact how",
         "artifact list",
         "release list",
         "audit verify",

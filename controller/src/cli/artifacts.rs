@@ -1,13 +1,36 @@
 //! Installers in the artifact store.
 
 use anyhow::Context as _;
+use controller_core::recipe::download;
 use controller_core::roster::Artifact;
+use protocol::step::Product;
+use protocol::task::TaskText;
 
 use crate::cli::args::ArtifactAct;
 use crate::cli::exit;
 use crate::cli::output::{self, table};
+use crate::cli::people;
 use crate::http::client::Client;
 use crate::http::types::{Artifacts, Done};
+
+/// How the installer of a product comes into the store.
+#[derive(Debug, serde::Serialize)]
+struct How {
+    product: Product,
+    /// What a person does, where none is there.
+    task: Option<TaskText>,
+}
+
+impl How {
+    fn of(product: Product, there: &Artifacts) -> Self {
+        let is = |one: &Artifact| one.artifact.product == product;
+        let missing = !there.artifacts.iter().any(is);
+        Self {
+            product,
+            task: missing.then(|| download::task(product)),
+        }
+    }
+}
 
 /// Escapes a text for a query.
 fn escape(text: &str) -> String {
@@ -48,6 +71,20 @@ pub(super) async fn artifact(client: &Client, act: ArtifactAct) -> anyhow::Resul
                 .await
                 .with_context(|| format!("{} was not taken in", file.display()))?;
             output::print(&done.done);
+        }
+        ArtifactAct::How { json } => {
+            let there: Artifacts = client.get("/v1/artifacts").await?;
+            let products = [Product::ProvisioningAgent, Product::Connect];
+            let rows: Vec<How> = products.map(|product| How::of(product, &there)).into();
+            if json.json {
+                return output::json(&rows).map(|()| exit::OK);
+            }
+            for row in rows {
+                match row.task {
+                    Some(task) => people::show(&task),
+                    None => output::print(&format!("{}: it is there", row.product.as_str())),
+                }
+            }
         }
         ArtifactAct::List { json } => {
             let artifacts: Artifacts = client.get("/v1/artifacts").await?;

@@ -1,6 +1,7 @@
 //! Work for people, and the secrets that they give.
 
 use controller_core::fleet::{TaskView, TaskWork};
+use protocol::task::TaskText;
 
 use crate::cli::args::{SecretAct, TasksAct};
 use crate::cli::secret::{self, Appointment};
@@ -31,19 +32,10 @@ pub(super) async fn tasks(
         match task.work {
             TaskWork::AtServer(text) => {
                 output::print(&format!(
-                    "{}: {} (since {})\n  why: {}",
-                    task.target, text.title, task.since, text.why
+                    "{}: {} (since {})",
+                    task.target, text.title, task.since
                 ));
-                for bring in &text.bring {
-                    output::print(&format!("  bring: {bring}"));
-                }
-                for page in &text.pages {
-                    output::print(&format!("  [{}]", page.title));
-                    for line in &page.lines {
-                        output::print(&format!("    - {line}"));
-                    }
-                }
-                output::print(&format!("  ends when: {}", text.seen_by));
+                below(&text);
             }
             TaskWork::GiveSecret(wanted) => {
                 output::print(&format!(
@@ -60,6 +52,27 @@ pub(super) async fn tasks(
         }
     }
     Ok(exit::OK)
+}
+
+/// Work for a person at no server.
+pub(super) fn show(text: &TaskText) {
+    output::print(&text.title);
+    below(text);
+}
+
+/// What stands below the title of work.
+fn below(text: &TaskText) {
+    output::print(&format!("  why: {}", text.why));
+    for bring in &text.bring {
+        output::print(&format!("  bring: {bring}"));
+    }
+    for page in &text.pages {
+        output::print(&format!("  [{}]", page.title));
+        for line in &page.lines {
+            output::print(&format!("    - {line}"));
+        }
+    }
+    output::print(&format!("  ends when: {}", text.seen_by));
 }
 
 pub(super) async fn secrets(client: &Client, act: SecretAct) -> anyhow::Result<u8> {

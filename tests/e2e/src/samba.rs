@@ -180,6 +180,29 @@ impl Samba {
         ));
     }
 
+    /// Makes a user with a password, a member of these groups.
+    ///
+    /// # Panics
+    /// When the directory refuses.
+    pub fn user(&self, name: &str, password: &str, groups: &[&str]) {
+        let database = self.folder.join("private/sam.ldb");
+        let tool = |arguments: &[&str]| {
+            let done = Command::new("samba-tool")
+                .args(arguments)
+                .arg("-H")
+                .arg(&database)
+                .arg("-s")
+                .arg(self.folder.join("etc/smb.conf"))
+                .output();
+            must(done, "samba-tool");
+        };
+        // The suite's own passwords, which open this domain alone.
+        tool(&["user", "create", name, password]);
+        for group in groups {
+            tool(&["group", "addmembers", group, name]);
+        }
+    }
+
     /// The identifier of a server or a gMSA, whose account ends in `$`.
     ///
     /// # Panics

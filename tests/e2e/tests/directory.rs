@@ -180,6 +180,9 @@ fn a_real_domain_controller_answers_what_a_preflight_asks() {
         "its account is none of the product's: {shown}"
     );
 
+    credentials(&samba, &authority);
+    anchors(&samba, &authority);
+
     // A wrong password, and a controller that nobody vouches for, give no answer and say why.
     let wrong = ask(Some(&authority), &signed_in[..2], "not the password");
     let (verdict, why) = answer(&wrong, "PF46");
@@ -194,4 +197,121 @@ fn a_real_domain_controller_answers_what_a_preflight_asks() {
         !samba.log().contains(password),
         "no password was sent in the clear"
     );
+}
+
+/// PF53: who may do the directory's part of an installation, and for how long, as a real controller tells it.
+fn credentials(samba: &Samba, authority: &Path) {
+    const PASSWORD: &str = "An0ther!one";
+    let tried = |user: &str, password: &str| {
+        let user = format!("{user}@{DOMAIN}");
+        let arguments = ["--user", &user, "--installs"];
+        let output = ask(Some(authority), &arguments, password);
+        assert!(!text(&output).contains(password), "{}", text(&output));
+        answer(&output, "PF53")
+    };
+    let (verdict, read) = tried("administrator", ADMINISTRATOR.1);
+    // The password of a domain that was just made ends in weeks, by its own rule.
+    assert_eq!(verdict, "pass", "{read}");
+    assert!(
+        read.contains("in Domain Admins; its password ends"),
+        "{read}"
+    );
+
+    samba.user("helper", PASSWORD, &[]);
+    let (verdict, read) = tried("helper", PASSWORD);
+    assert_eq!(verdict, "fail");
+    assert!(read.contains("neither in Domain Admins"), "{read}");
+    samba.user("forester", PASSWORD, &["Enterprise Admins"]);
+    let (verdict, read) = tried("forester", PASSWORD);
+    assert_eq!(verdict, "pass", "{read}");
+    assert!(read.contains("in Enterprise Admins"), "{read}");
+    // Through a group of a group too.
+    samba.user("nested", PASSWORD, &[]);
+    let context = "DC=corp,DC=contoso,DC=test";
+    samba.change(&format!(
+        "dn: CN=Installers,CN=Users,{context}\nchangetype: add\nobjectClass: group\nsAMAccountName: Installers\nmember: CN=nested,CN=Users,{context}\n\ndn: CN=Domain Admins,CN=Users,{context}\nchangetype: modify\nadd: member\nmember: CN=Installers,CN=Users,{context}\n"
+    ));
+    let (verdict, read) = tried("nested", PASSWORD);
+    assert_eq!(verdict, "pass", "{read}");
+
+    let (verdict, read) = tried("forester", "not the password");
+    assert_eq!(verdict, "fail");
+    assert!(read.ends_with("user name or password is wrong"), "{read}");
+    let set = |name: &str, attribute: &str, value: &str| {
+        samba.change(&format!(
+            "dn: CN={name},CN=Users,{context}\nchangetype: modify\nreplace: {attribute}\n{attribute}: {value}\n"
+        ));
+    };
+    // In 1601, and in an hour from now: hundreds of nanoseconds since then.
+    let now = std::time::SystemTime::now();
+    let since = now.duration_since(std::time::UNIX_EPOCH).expect("a clock");
+    let soon = (since.as_secs() + 3600) * 10_000_000 + 116_444_736_000_000_000;
+    set("forester", "accountExpires", &soon.to_string());
+    let (verdict, read) = tried("forester", PASSWORD);
+    assert_eq!(verdict, "fail", "{read}");
+    assert!(read.contains("its account ends"), "{read}");
+    set("forester", "accountExpires", "1");
+    let (verdict, read) = tried("forester", PASSWORD);
+    assert_eq!(verdict, "fail", "{read}");
+    assert!(read.ends_with("the account has expired"), "{read}");
+    set("nested", "pwdLastSet", "0");
+    let (verdict, read) = tried("nested", PASSWORD);
+    assert_eq!(verdict, "fail", "{read}");
+    assert!(
+        read.ends_with("the password must be changed first"),
+        "{read}"
+    );
+    set("helper", "userAccountControl", "514");
+    let (verdict, read) = tried("helper", PASSWORD);
+    assert_eq!(verdict, "fail", "{read}");
+    assert!(read.ends_with("the account is disabled"), "{read}");
+
+    // A controller that nobody vouches for is shown no password: nothing is told, and nothing stops.
+    let user = format!("administrator@{DOMAIN}");
+    let stranger = ask(None, &["--user", &user, "--installs"], ADMINISTRATOR.1);
+    let (verdict, read) = answer(&stranger, "PF53");
+    assert_eq!(verdict, "cannot-tell", "{read}");
+    assert!(
+        read.starts_with("not tried, without TLS nothing is sent"),
+        "{read}"
+    );
+    assert!(
+        !samba.log().contains(PASSWORD),
+        "no password was sent in the clear"
+    );
+}
+
+/// PF60: users and groups without the attribute by which both tools know them.
+fn anchors(samba: &Samba, authority: &Path) {
+    let (user, password) = ADMINISTRATOR;
+    let counted = || {
+        let output = ask(Some(authority), &["--user", user, "--anchors"], password);
+        answer(&output, "PF60")
+    };
+    let numbers = |read: &str| -> (u64, u64) {
+        let mut numbers = read.split(' ').filter_map(|word| word.parse().ok());
+        (
+            numbers.next().expect("a number"),
+            numbers.next().expect("two"),
+        )
+    };
+    let (verdict, read) = counted();
+    assert_eq!(verdict, "fail");
+    let (before, all) = numbers(&read);
+    assert!(before == 0 && all > 610, "{read}");
+    let fill = |from: u32, to: u32| {
+        let context = "DC=corp,DC=contoso,DC=test";
+        let mut changes = String::new();
+        for number in from..to {
+            changes.push_str(&format!(
+                "dn: CN=more{number},CN=Users,{context}\nchangetype: modify\nadd: mS-DS-ConsistencyGuid\nmS-DS-ConsistencyGuid: 0123456789ab{number:04}\n\n"
+            ));
+        }
+        samba.change(&changes);
+    };
+    fill(0, 600);
+    assert_eq!(numbers(&counted().1), (600, all));
+    // Contacts have none, and are not counted.
+    fill(610, 615);
+    assert_eq!(numbers(&counted().1), (600, all));
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use protocol::step::Step;
+use protocol::step::{Product, Step};
 use protocol::{DomainName, TenantId};
 
 use crate::plan::{Kind, Plan, TargetPlan};
+use crate::recipe::download;
 
 /// The plan as an operator reads it.
 #[must_use]
@@ -151,6 +152,7 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
             writeln!(out, "  {target}: {}", part.why.join("; "))?;
         }
     }
+    installers(plan, out)?;
     if !plan.domains.is_empty() && plan.kind == Kind::Install {
         writeln!(out, "\nserving meanwhile")?;
         for (domain, part) in &plan.domains {
@@ -176,6 +178,24 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
         for line in bring {
             writeln!(out, "  {line}")?;
         }
+    }
+    Ok(())
+}
+
+/// How a person brings an installer that is missing.
+fn installers(plan: &Plan, out: &mut String) -> std::fmt::Result {
+    for product in [Product::ProvisioningAgent, Product::Connect] {
+        let missing = download::missing(product);
+        let lacks = |part: &TargetPlan| part.why.iter().any(|why| why == missing);
+        if !plan.targets.values().any(lacks) {
+            continue;
+        }
+        let task = download::task(product);
+        writeln!(out, "\n{}", task.title)?;
+        for page in &task.pages {
+            writeln!(out, "  [{}] {}", page.title, page.lines.join("; "))?;
+        }
+        writeln!(out, "  ends when: {}", task.seen_by)?;
     }
     Ok(())
 }

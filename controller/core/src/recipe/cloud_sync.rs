@@ -12,7 +12,8 @@ use protocol::step::{
 use protocol::task::{Page, TaskText};
 use protocol::{DomainName, GmsaName, ProxyAddress, TargetId, Version};
 
-use crate::recipe::{Answer, Artifacts, PhaseWork, unread};
+use crate::links;
+use crate::recipe::{Answer, Artifacts, PhaseWork, download, unread};
 use crate::topology::{AgentGroup, ConnectSettings, Tenant, Topology};
 
 /// The gMSA that a domain's administrator makes when none is named and no credential is given (product facts 1.6).
@@ -30,9 +31,7 @@ pub fn answer(
     artifacts: &Artifacts,
 ) -> Answer {
     let Some(artifact) = artifacts.get(&Product::ProvisioningAgent) else {
-        return Answer::Nothing(
-            "no setup of the provisioning agent is in the artifact store".to_owned(),
-        );
+        return Answer::Nothing(download::missing(Product::ProvisioningAgent).to_owned());
     };
     let wanted = topology
         .wanted
@@ -124,6 +123,12 @@ pub fn answer(
                 artifact.version
             ),
         });
+        if tenant.cloud == Cloud::UsGovernment {
+            why.push(format!(
+                "the setup is told its cloud, ENVIRONMENTNAME=AzureUSGovernment; {}",
+                links::US_GOVERNMENT
+            ));
+        }
         if tenant.cloud == Cloud::China {
             why.push(
                 "the setup's cloud value for China is unverified by the vendor's documents"
@@ -473,6 +478,7 @@ fn wizard(
             page("Verified", vec![
                 "wait for the notice that the agent configuration was successfully verified".to_owned(),
                 "Exit; close the first splash if it is still there".to_owned(),
+                links::PROVISIONING_AGENT.to_string(),
             ]),
         ],
         seen_by: format!("the server names tenant {} and its service runs as a gMSA", tenant.id),

@@ -12,7 +12,8 @@ use protocol::{ConnectDatabase, DatabaseName, DomainName, ServiceOptions, Target
 
 use crate::active::{Modes, active};
 use crate::finding::Place;
-use crate::recipe::{Answer, Artifacts, PhaseWork, custom};
+use crate::links;
+use crate::recipe::{Answer, Artifacts, PhaseWork, custom, download};
 use crate::topology::{ConnectEntry, ConnectSettings, CustomSettings, Tenant, Topology};
 
 /// What is to be done on one server of an entry.
@@ -35,7 +36,7 @@ pub fn answer(
         .connect
         .or(artifact.map(|artifact| artifact.version));
     let Some(wanted) = wanted else {
-        return Answer::Nothing("no installer of Connect Sync is in the artifact store".to_owned());
+        return Answer::Nothing(download::missing(Product::Connect).to_owned());
     };
     let verify = |staging| PhaseWork {
         phase: Phase::Prove,
@@ -74,7 +75,7 @@ pub fn answer(
         };
     }
     let Some(artifact) = artifact else {
-        return Answer::Nothing("no installer of Connect Sync is in the artifact store".to_owned());
+        return Answer::Nothing(download::missing(Product::Connect).to_owned());
     };
     let (work, text, how) = match installation(entry, tenant, server, modes, untold) {
         Ok((work, ..))
@@ -204,7 +205,7 @@ fn upgrade(
     artifact: Option<&ArtifactRef>,
 ) -> Answer {
     let Some(artifact) = artifact else {
-        return Answer::Nothing("no installer of Connect Sync is in the artifact store".to_owned());
+        return Answer::Nothing(download::missing(Product::Connect).to_owned());
     };
     let staging = facts.connect.as_ref().and_then(|connect| connect.staging);
     let Some(staging) = staging else {
@@ -433,6 +434,9 @@ fn express(entry: &ConnectEntry, tenant: &Tenant) -> TaskText {
                     line(
                         "stop here and verify the domain first, unless its users shall sign in with onmicrosoft.com names",
                     ),
+                    links::SIGN_IN_CONFIGURATION.to_string(),
+                    links::CUSTOM_DOMAIN.to_string(),
+                    links::PREREQUISITES.to_string(),
                 ],
             ),
             page(
@@ -444,9 +448,12 @@ fn express(entry: &ConnectEntry, tenant: &Tenant) -> TaskText {
             page("Configuration complete", &[line("Exit")]),
             page(
                 "Afterwards",
-                &[line(
-                    "sign out and in again before using Synchronization Service Manager or the rule editor",
-                )],
+                &[
+                    line(
+                        "sign out and in again before using Synchronization Service Manager or the rule editor",
+                    ),
+                    links::EXPRESS.to_string(),
+                ],
             ),
         ],
         seen_by: line("the engine's version and the scheduler's answer"),

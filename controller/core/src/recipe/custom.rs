@@ -5,6 +5,7 @@ use protocol::step::{Cloud, ConnectWork};
 use protocol::task::{Page, TaskText};
 use protocol::{DomainName, TargetId};
 
+use crate::links;
 use crate::topology::{
     ConnectEntry, CustomSettings, Feature, Identity, SourceAnchor, Tenant, UserSignIn,
 };
@@ -60,6 +61,9 @@ pub(super) fn pages(
                 line(
                     "stop here and verify the domain first where one is not, unless its users shall sign in with onmicrosoft.com names",
                 ),
+                links::SIGN_IN_CONFIGURATION.to_string(),
+                links::CUSTOM_DOMAIN.to_string(),
+                links::PREREQUISITES.to_string(),
             ],
         ),
         page("Domain and OU filtering", filtering(&forests, settings)),
@@ -97,6 +101,7 @@ pub(super) fn pages(
             line(
                 r"the applied settings lie in C:\ProgramData\AADConnect\Applied-SynchronizationPolicy-*.JSON: keep a copy off the server",
             ),
+            links::CUSTOM.to_string(),
         ],
     ));
     TaskText {

@@ -6,6 +6,7 @@ pub mod connect;
 pub mod connect_removal;
 mod custom;
 pub(crate) mod discover;
+pub mod download;
 pub mod removal;
 pub(crate) mod restart;
 pub(crate) mod support;

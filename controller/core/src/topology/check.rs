@@ -429,7 +429,7 @@ fn artifacts(topology: &Topology, available: &Available, findings: &mut Vec<Find
     for (product, wanted, place) in places {
         let Some(place) = place else { continue };
         let newest = available.0.get(&product);
-        let fix = "add it: entrain artifact add FILE --accept-terms";
+        let fix = "add it: entrain artifact add FILE --accept-terms (entrain artifact how: where it comes from)";
         match (newest, wanted) {
             (None, _) => {
                 let what = format!(

@@ -9,13 +9,14 @@
 use std::collections::BTreeSet;
 
 use controller_core::facts::{Fleetwide, Known};
+use controller_core::links;
 use controller_core::plan::{Inputs, Purpose, plan, switch};
 use controller_core::policy::Policy;
-use controller_core::recipe::Artifacts;
+use controller_core::recipe::{Artifacts, download};
 use controller_core::topology::{Document, parse};
 use protocol::facts::{ConnectFacts, ServiceState};
 use protocol::key::SigningKey;
-use protocol::step::Step;
+use protocol::step::{Product, Step};
 use protocol::{Timestamp, Version};
 
 use crate::common;
@@ -112,7 +113,11 @@ fn pages(of: &str) -> BTreeSet<String> {
         _ => None,
     });
     let titles = texts.flat_map(|text| text.pages.iter().map(|page| page.title.clone()));
-    let titles: BTreeSet<String> = titles.collect();
+    let mut titles: BTreeSet<String> = titles.collect();
+    if of == "A" {
+        let download = download::task(Product::ProvisioningAgent);
+        titles.extend(download.pages.into_iter().map(|page| page.title));
+    }
     assert!(!titles.is_empty(), "{server} has no pages: {:?}", part.why);
     titles
 }
@@ -146,6 +151,29 @@ fn each_step_note_link_and_upgrade_path_has_one_row() {
     let mut there: Vec<String> = rows().into_iter().map(|(id, _)| id).collect();
     there.sort();
     assert_eq!(there, wanted);
+}
+
+/// A link stands where the article has it, and nowhere else: in the row of its step.
+#[test]
+fn each_link_of_the_article_stands_in_its_row() {
+    let rows = rows();
+    for link in links::ALL {
+        let row = rows.iter().find(|(id, _)| id == link.step);
+        let (_, row) = row.unwrap();
+        assert!(row.contains(link.url), "{}: {}", link.step, link.url);
+    }
+    for (id, row) in rows {
+        let shown = row.split("https://").skip(1);
+        for rest in shown {
+            let url: String = rest
+                .chars()
+                .take_while(|sign| !sign.is_whitespace() && !">)|".contains(*sign))
+                .collect();
+            let url = format!("https://{url}");
+            let own = |link: &&links::Link| link.step == id && link.url == url;
+            assert!(links::ALL.iter().any(|link| own(&link)), "{id}: {url}");
+        }
+    }
 }
 
 #[test]

@@ -122,3 +122,24 @@ fn anchors_are_asked_for_where_connect_synchronizes_a_served_domain() {
     let (_, asked) = planned(&entry(""), Purpose::Preflight, true, &common::artifacts());
     assert_eq!(asked[0].len(), 2);
 }
+
+#[test]
+fn a_plan_without_an_installer_says_how_a_person_brings_it() {
+    let (said, _) = planned("", Purpose::Install, false, &Artifacts::new());
+    for part in [
+        "s1.a.test: no setup of the provisioning agent is in the artifact store",
+        "\nbring the setup of the provisioning agent\n",
+        "  [Admin center] sign in at the Microsoft Entra admin center: https://entra.microsoft.com;",
+        "  [Agents] on the left: Agents\n",
+        "entrain artifact add AADConnectProvisioningAgentSetup.exe --accept-terms",
+        "  ends when: the artifact store",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    assert!(
+        !said.contains("Connect Sync agent"),
+        "nobody asked for it:\n{said}"
+    );
+    let (said, _) = planned("", Purpose::Install, false, &common::artifacts());
+    assert!(!said.contains("bring the setup"), "{said}");
+}

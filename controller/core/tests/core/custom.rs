@@ -218,6 +218,9 @@ Next
 user principal name: userPrincipalName
 each UPN suffix in use should stand there as verified
 stop here and verify the domain first where one is not, unless its users shall sign in with onmicrosoft.com names
+user sign-in options: https://learn.microsoft.com/entra/identity/hybrid/connect/plan-connect-user-signin#azure-ad-sign-in-configuration
+adding and verifying a custom domain: https://learn.microsoft.com/entra/fundamentals/add-custom-domain
+prerequisites: https://learn.microsoft.com/entra/identity/hybrid/connect/how-to-connect-install-prerequisites
 [Domain and OU filtering]
 a.test: "Sync all domains and OUs"
 b.test: "Sync all domains and OUs"
@@ -243,6 +246,7 @@ Exit
 [Afterwards]
 sign out and in again before using Synchronization Service Manager or the rule editor
 the applied settings lie in C:\ProgramData\AADConnect\Applied-SynchronizationPolicy-*.JSON: keep a copy off the server
+installing with custom settings: https://learn.microsoft.com/entra/identity/hybrid/connect/how-to-connect-install-custom
 "#;
     assert_eq!(text(&task), expected);
     let (_, task) = guided(&plan, "c2.a.test").unwrap();
