@@ -127,8 +127,12 @@ async fn once(
     let mut tasks = JoinSet::new();
     let welcomed = match begin(&connection, dial, inbound, &mut tasks).await {
         Ok(()) => true,
-        // The connection's own end says more than the stream's.
-        Err(LinkError::Codec(error)) => return Err(error.to_string()),
+        // The connection's own end says more than the stream's. It has ended before the next one is dialed: two that answer at
+        // once are two agents to the controller.
+        Err(LinkError::Codec(error)) => {
+            connection.close(protocol::wire::close::Close::Protocol, "");
+            return Err(error.to_string());
+        }
         Err(_) => false,
     };
     let ended = connection.closed().await;

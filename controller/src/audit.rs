@@ -306,6 +306,7 @@ impl State {
             | Record::ReleaseAdded { .. }
             | Record::ReleaseWithdrawn { .. }
             | Record::AgentSeen { .. }
+            | Record::AgentDoubted { .. }
             | Record::Applied { .. }
             | Record::Ordered { .. }
             | Record::PermitGiven { .. }

@@ -10,6 +10,7 @@ use protocol::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::doubt::Doubt;
 use crate::overrides::{Rule, Used};
 use crate::tenant::Observation;
 
@@ -147,6 +148,18 @@ pub enum Record {
         target: TargetId,
         /// What it says that it is.
         version: String,
+    },
+    /// The agent of a target is not the only one with its key, or not the one that it was. None with that key is welcome,
+    /// nothing is offered to the target and it gets no leave, until an operator has freed its name.
+    AgentDoubted {
+        /// Its server.
+        target: TargetId,
+        /// The key that is doubted.
+        key: Fingerprint,
+        /// What was seen.
+        doubt: Doubt,
+        /// Addresses that it was seen at, the one that came last at the end.
+        at: Vec<String>,
     },
     /// A certificate was issued.
     CertificateIssued {

@@ -456,6 +456,7 @@ impl Roster {
             }
             Record::Begun { .. }
             | Record::Met { .. }
+            | Record::AgentDoubted { .. }
             | Record::FleetFrozen { .. }
             | Record::OverrideSaid { .. }
             | Record::OverrideWithdrawn { .. }

@@ -23,7 +23,11 @@ pub(super) async fn agents(
                 return output::json(&agents).map(|()| exit::OK);
             }
             let row = |agent: &AgentRow| {
-                let here = if agent.connected { "connected" } else { "away" };
+                let here = match &agent.doubted {
+                    Some(_) => "HELD",
+                    None if agent.connected => "connected",
+                    None => "away",
+                };
                 vec![
                     agent.target.to_string(),
                     here.to_owned(),
@@ -45,6 +49,13 @@ pub(super) async fn agents(
                 ));
             }
             for agent in &agents.agents {
+                if let Some(doubted) = &agent.doubted {
+                    output::print(&format!(
+                        "ALARM {}: {}",
+                        agent.target,
+                        doubted.sentence(&agent.target)
+                    ));
+                }
                 if let Some(freeze) = &agent.frozen {
                     output::print(&format!(
                         "{} is frozen until {} by {}: {}",

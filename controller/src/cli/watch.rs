@@ -34,11 +34,11 @@ enum Screen {
     Bars {
         all: MultiProgress,
         bars: BTreeMap<TargetId, ProgressBar>,
-        overrides: BTreeSet<String>,
+        told: BTreeSet<String>,
     },
     Lines {
         last: BTreeMap<TargetId, String>,
-        overrides: BTreeSet<String>,
+        told: BTreeSet<String>,
     },
     Json,
 }
@@ -58,11 +58,11 @@ pub async fn follow(
         Show::Live | Show::Bars if output::is_terminal() => Screen::Bars {
             all: MultiProgress::new(),
             bars: BTreeMap::new(),
-            overrides: BTreeSet::new(),
+            told: BTreeSet::new(),
         },
         Show::Live => Screen::Lines {
             last: BTreeMap::new(),
-            overrides: BTreeSet::new(),
+            told: BTreeSet::new(),
         },
         Show::Bars => Screen::Nothing,
     };
@@ -117,11 +117,14 @@ fn text(view: &TargetView, frame: &Frame) -> String {
     text
 }
 
-/// What stands of overrides and was not told yet.
+/// What stands of alarms and overrides and was not told yet.
 fn news(told: &mut BTreeSet<String>, frame: &Frame) -> Vec<String> {
-    let all = frame.view.overrides.iter();
-    let new = all.filter(|sentence| told.insert((*sentence).clone()));
-    new.map(|sentence| format!("OVERRIDE {sentence}")).collect()
+    let alarms = frame.alarms.iter().map(|alarm| format!("ALARM {alarm}"));
+    let overrides = frame.view.overrides.iter();
+    let overrides = overrides.map(|sentence| format!("OVERRIDE {sentence}"));
+    let all = alarms.chain(overrides);
+    all.filter(|sentence| told.insert(sentence.clone()))
+        .collect()
 }
 
 impl Screen {
@@ -129,8 +132,8 @@ impl Screen {
         match self {
             Self::Nothing => {}
             Self::Json => output::print(&serde_json::to_string(frame)?),
-            Self::Lines { last, overrides } => {
-                for sentence in news(overrides, frame) {
+            Self::Lines { last, told: heard } => {
+                for sentence in news(heard, frame) {
                     output::print(&sentence);
                 }
                 for view in &frame.view.targets {
@@ -157,9 +160,9 @@ impl Screen {
             Self::Bars {
                 all,
                 bars,
-                overrides,
+                told: heard,
             } => {
-                for sentence in news(overrides, frame) {
+                for sentence in news(heard, frame) {
                     all.println(output::plain(&sentence))?;
                 }
                 for view in &frame.view.targets {

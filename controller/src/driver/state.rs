@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use controller_core::doubt::Doubt;
 use controller_core::facts;
 use controller_core::fleet::{
     Asking, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Saying, TaskWork, Unaccepted,
@@ -13,7 +14,9 @@ use controller_core::plan::{Kind, Plan};
 use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
 use protocol::event::Section;
+use protocol::key::PublicKey;
 use protocol::limits;
+use protocol::wire::close::Close;
 use protocol::wire::latest::{ControlDown, Hello};
 use protocol::{
     Attempt, BundleId, Digest, Epoch, EventIndex, Generation, PlanId, RolloutId, StepIndex,
@@ -508,6 +511,37 @@ impl Core {
         if known.is_none_or(|open| open.generation != generation) {
             self.say(batch, target.clone(), ControlDown::Abort { generation });
         }
+    }
+
+    /// Notes that an agent is not the only one with its key, or not the one that it was, and closes its session. `at` is
+    /// where that was seen. An agent with another key under the same name is none of it.
+    pub fn doubted(
+        &mut self,
+        batch: &mut Batch,
+        (target, key): (&TargetId, PublicKey),
+        doubt: Doubt,
+        at: Vec<String>,
+    ) {
+        let enrolled = self.roster.agents().get(target);
+        let same = enrolled.is_some_and(|agent| agent.key == key);
+        if !same || self.fleet.doubted().contains_key(target) {
+            return;
+        }
+        tracing::error!(%target, at = at.join(" and "), "{}", doubt.what());
+        let record = Record::AgentDoubted {
+            target: target.clone(),
+            key: key.fingerprint(),
+            doubt,
+            at,
+        };
+        self.record(batch, record);
+        self.left(target, batch.now);
+        let (sessions, target) = (self.sessions(), target.clone());
+        batch.then(move |stored| {
+            if stored.is_ok() {
+                sessions.close(&target, Close::RolledBack, doubt.what());
+            }
+        });
     }
 
     /// Notes that something was refused, for the operator.

@@ -357,7 +357,7 @@ fn change_agent(
         let (sessions, target) = (core.sessions(), target.clone());
         batch.then(move |stored| {
             if stored.is_ok() {
-                sessions.close(&target, Close::Revoked);
+                sessions.close(&target, Close::Revoked, "");
             }
         });
     };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use agent_twin::Fault;
 use controller_core::beyond::Named;
+use controller_core::doubt::Doubted;
 use controller_core::fleet::{RolloutView, Stopped};
 use controller_core::overrides::OverrideView;
 use controller_core::plan::Purpose;
@@ -260,6 +261,9 @@ pub struct AgentRow {
     /// What its administrator has set against every rollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Freeze>,
+    /// It is not the only agent with its key, or not the one that it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubted: Option<Doubted>,
 }
 
 /// What `agents list` gives.
@@ -292,7 +296,8 @@ pub struct Status {
     pub overrides: Vec<OverrideView>,
     /// All rollouts, newest last.
     pub rollouts: Vec<RolloutView>,
-    /// Tenants in which not exactly one Connect server is active, or that cannot be told (G1).
+    /// What somebody must look at now: tenants in which not exactly one Connect server is active, or that cannot be told (G1),
+    /// and agents that were copied or put back.
     #[serde(default)]
     pub alarms: Vec<String>,
     /// Work for people.
@@ -323,6 +328,9 @@ pub struct Frame {
     pub progress: BTreeMap<TargetId, Progress>,
     /// Lowest serving count that was seen of each domain while rollouts ran.
     pub lowest: BTreeMap<DomainName, usize>,
+    /// Alarms of the fleet, whatever they are about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
 }
 
 /// An open question for a secret.

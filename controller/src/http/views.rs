@@ -208,6 +208,7 @@ fn frame(core: &Core, id: RolloutId, now: protocol::Timestamp) -> Option<Frame> 
         view,
         progress: core.progress.clone(),
         lowest: core.lowest.clone(),
+        alarms: core.fleet.alarms(),
     })
 }
 
@@ -314,6 +315,7 @@ pub(super) async fn agents(State(api): State<Api>) -> Answer<Agents> {
             facts: describe(core, target),
             simulated: agent.simulated,
             frozen: core.fleet.frozen().get(target).cloned(),
+            doubted: core.fleet.doubted().get(target).cloned(),
         };
         Agents {
             agents: core.roster.agents().iter().map(row).collect(),

@@ -1,5 +1,6 @@
 //! Who is connected. The only `DashMap`: it hands out clones, and no guard leaves this file.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
@@ -7,7 +8,7 @@ use link::Connection;
 use protocol::TargetId;
 use protocol::wire::close::Close;
 use protocol::wire::latest::ControlDown;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Words and offers that wait for one session.
 pub(super) const OUTBOUND: usize = 32;
@@ -23,6 +24,8 @@ pub struct Handle {
     pub control: mpsc::Sender<ControlDown>,
     /// Bundles to be offered.
     pub offers: mpsc::Sender<Vec<u8>>,
+    /// Where the session is that took its place.
+    pub superseded: watch::Sender<Option<SocketAddr>>,
 }
 
 /// All sessions.
@@ -38,10 +41,11 @@ impl Registry {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Takes a session up; an older one of the same target is closed.
+    /// Takes a session up; an older one of the same target is told to end.
     pub fn insert(&self, target: &TargetId, handle: Handle) {
+        let newer = handle.connection.remote();
         if let Some(older) = self.sessions.insert(target.clone(), handle) {
-            older.connection.close(Close::Superseded, "");
+            older.superseded.send_replace(Some(newer));
         }
     }
 
@@ -76,10 +80,10 @@ impl Registry {
         }
     }
 
-    /// Closes a target's session.
-    pub fn close(&self, target: &TargetId, close: Close) {
+    /// Closes a target's session, with a reason and what more there is to say.
+    pub fn close(&self, target: &TargetId, close: Close, said: &str) {
         if let Some(handle) = self.handle(target) {
-            handle.connection.close(close, "");
+            handle.connection.close(close, said);
         }
     }
 }

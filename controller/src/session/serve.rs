@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use controller_core::doubt::Doubt;
 use controller_core::record::Record;
 use link::{Connection, Endpoint, FrameReceiver, FrameSender, LinkError};
 use protocol::chunk::ChunkList;
@@ -136,6 +138,17 @@ struct Welcomed {
     resend: Option<BundleId>,
 }
 
+/// Why a session is not welcome.
+#[derive(Debug, Clone, Copy)]
+enum Unwelcome {
+    /// As the agent is told.
+    Close(Close),
+    /// Its key is held.
+    Doubted(Doubt),
+    /// What its hello says contradicts what is stored. Whether that is so now, or was when it was sent, shows whether it answers.
+    Contradicts(Doubt),
+}
+
 async fn session(
     gateway: &Gateway,
     connection: &Connection,
@@ -150,11 +163,13 @@ async fn session(
     let (control, words) = mpsc::channel(OUTBOUND);
     let (offers, bundles) = mpsc::channel(OUTBOUND);
     let number = gateway.sessions.number();
+    let (superseded, newer) = watch::channel(None);
     let handle = Handle {
         number,
         connection: connection.clone(),
         control: control.clone(),
         offers,
+        superseded,
     };
     let kind = gateway.authority.settings().kind;
     let decided = gateway
@@ -163,10 +178,23 @@ async fn session(
         .await;
     let welcomed = match decided {
         Ok(Ok(welcomed)) => welcomed,
-        Ok(Err(close)) => {
+        Ok(Err(unwelcome)) => {
+            let (close, said) = match unwelcome {
+                Unwelcome::Close(close) => (close, ""),
+                Unwelcome::Doubted(doubt) => (Close::RolledBack, doubt.what()),
+                Unwelcome::Contradicts(doubt) => {
+                    // A hello may come late, when its agent is no more: then nobody answers.
+                    if connection.answers().await {
+                        let at = vec![connection.remote().ip().to_string()];
+                        doubt_agent(gateway, &target, key, doubt, at).await;
+                    }
+                    (Close::RolledBack, doubt.what())
+                }
+            };
             tracing::warn!(%target, why = close.meaning(), "a session was refused");
-            connection.close(close, "");
-            let why = close.meaning().to_owned();
+            connection.close(close, said);
+            let why = [close.meaning(), said].join(": ");
+            let why = why.trim_end_matches(": ").to_owned();
             gateway
                 .hub
                 .tell(move |core, batch| {
@@ -197,9 +225,32 @@ async fn session(
     if let Some(bundle) = welcomed.resend {
         offer_again(gateway, &target, bundle).await;
     }
-    let ended = connection.closed().await;
+    let newer = tokio::select! {
+        ended = connection.closed() => {
+            tracing::info!(%target, why = %ended, "a session ended");
+            // It has another journal than the one that is stored, as it says itself.
+            if ended.close == Some(Close::RolledBack) {
+                let at = vec![connection.remote().ip().to_string()];
+                doubt_agent(gateway, &target, key, Doubt::Forked, at).await;
+            }
+            None
+        }
+        newer = superseded(newer) => Some(newer),
+    };
     tasks.shutdown().await;
-    tracing::info!(%target, why = %ended, "a session ended");
+    if let Some(newer) = newer {
+        // An agent dials when its last connection has ended on its side. Whoever answers here now, after the newer one's hello,
+        // did not send that.
+        let (close, said) = if connection.answers().await {
+            let at = vec![connection.remote().ip().to_string(), newer.ip().to_string()];
+            doubt_agent(gateway, &target, key, Doubt::Twice, at).await;
+            (Close::RolledBack, Doubt::Twice.what())
+        } else {
+            (Close::Superseded, "")
+        };
+        connection.close(close, said);
+        tracing::info!(%target, why = close.meaning(), "a session ended");
+    }
     // In the driver's own order: a newer session of the same target may have been taken up before.
     gateway
         .hub
@@ -212,6 +263,38 @@ async fn session(
     Ok(())
 }
 
+/// Where the session is that took this one's place.
+async fn superseded(mut newer: watch::Receiver<Option<SocketAddr>>) -> SocketAddr {
+    loop {
+        if let Some(newer) = *newer.borrow_and_update() {
+            return newer;
+        }
+        // The handle is gone, and nobody takes its place any more: the session ends with its connection.
+        if newer.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Has it recorded that an agent is doubted, and waits until that is stored.
+async fn doubt_agent(
+    gateway: &Gateway,
+    target: &TargetId,
+    key: PublicKey,
+    doubt: Doubt,
+    at: Vec<String>,
+) {
+    let target = target.clone();
+    let noted = gateway.hub.act(move |core, batch, answer| {
+        core.doubted(batch, (&target, key), doubt, at);
+        batch.then(move |_| {
+            answer.send(()).ok();
+        });
+    });
+    // A controller that is stopping sees it again when both come back.
+    noted.await.ok();
+}
+
 fn admit(
     core: &mut crate::driver::Core,
     batch: &mut crate::driver::Batch,
@@ -219,7 +302,7 @@ fn admit(
     key: PublicKey,
     kind: ControllerKind,
     handle: Handle,
-    answer: oneshot::Sender<Result<Welcomed, Close>>,
+    answer: oneshot::Sender<Result<Welcomed, Unwelcome>>,
 ) {
     drop(answer.send(consider(core, batch, hello, key, kind, handle)));
 }
@@ -231,9 +314,9 @@ fn consider(
     key: PublicKey,
     kind: ControllerKind,
     handle: Handle,
-) -> Result<Welcomed, Close> {
+) -> Result<Welcomed, Unwelcome> {
     if core.roster.is_revoked(&key.fingerprint()) {
-        return Err(Close::Revoked);
+        return Err(Unwelcome::Close(Close::Revoked));
     }
     let Some(agent) = core
         .roster
@@ -241,21 +324,26 @@ fn consider(
         .get(&hello.target)
         .filter(|agent| agent.key == key)
     else {
-        return Err(Close::Unknown);
+        return Err(Unwelcome::Close(Close::Unknown));
     };
     if hello.simulated != (kind == ControllerKind::Simulated) || agent.simulated != hello.simulated
     {
-        return Err(Close::OtherKind);
+        return Err(Unwelcome::Close(Close::OtherKind));
+    }
+    if let Some(doubted) = core.fleet.doubted().get(&hello.target) {
+        return Err(Unwelcome::Doubted(doubted.doubt));
     }
     let (stored, epoch) = (agent.head, core.epoch);
-    let forked = hello.head.index == stored.index && hello.head.chain != stored.chain;
-    if hello.head.epoch != stored.epoch || hello.head.index < stored.index || forked {
-        return Err(Close::RolledBack);
+    if hello.head.epoch != stored.epoch || hello.head.index < stored.index {
+        return Err(Unwelcome::Contradicts(Doubt::WentBack));
+    }
+    if hello.head.index == stored.index && hello.head.chain != stored.chain {
+        return Err(Unwelcome::Contradicts(Doubt::Forked));
     }
     // Nothing may be issued under a number that this agent has seen on another bundle.
     let unmet = core.fleet.unmet().contains(&hello.target);
     if !unmet && hello.generation >= core.fleet.next_generation(&hello.target) {
-        return Err(Close::Behind);
+        return Err(Unwelcome::Close(Close::Behind));
     }
     // A run that is closed here ends there as well, at its next gate: its bundle ran out, or somebody resolved it.
     // After a restore that is known once its journal is here.
@@ -492,7 +580,7 @@ async fn events(
                 entries,
             } => {
                 let Some(heard) = Heard::read(entries, target, key) else {
-                    gateway.sessions.close(target, Close::Protocol);
+                    gateway.sessions.close(target, Close::Protocol, "");
                     return Ok(());
                 };
                 let stored = gateway
@@ -512,7 +600,7 @@ async fn events(
                         }
                     }
                     // They do not follow, or could not be stored: the agent sends again after its next welcome.
-                    Ok(None) => gateway.sessions.close(target, Close::Stopping),
+                    Ok(None) => gateway.sessions.close(target, Close::Stopping, ""),
                     Err(_) => return Ok(()),
                 }
             }

@@ -114,6 +114,17 @@ impl Connection {
         self.0.close_reason().is_none()
     }
 
+    /// Asks the peer's transport for a sign of life, and waits until it gives one or the connection is gone. True says that the
+    /// peer held this connection open after the question was sent: a process that has ended it, or has ended itself,
+    /// acknowledges nothing more.
+    pub async fn answers(&self) -> bool {
+        let Ok((send, _receive)) = self.open().await else {
+            return false;
+        };
+        // A stream on which nothing comes: who reads it finds its end, and who does not acknowledges it all the same.
+        send.finish_and_wait().await.is_ok()
+    }
+
     /// Waits until the connection is gone, and tells why.
     pub async fn closed(&self) -> Ended {
         ended(&self.0.closed().await)

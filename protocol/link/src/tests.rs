@@ -112,6 +112,30 @@ async fn a_certificate_of_another_authority_is_refused() {
     assert!(serving.await.unwrap().is_err());
 }
 
+/// Whoever holds the connection answers, whatever its program reads; whoever has ended it does not, and neither does a socket
+/// that is no more.
+#[tokio::test]
+async fn a_peer_answers_while_it_holds_the_connection() {
+    let authority = authority();
+    let roots = vec![authority.certificate.clone()];
+    let (controller, _) = authority.issue(CONTROLLER_NAME, ExtendedKeyUsagePurpose::ServerAuth);
+    let (agent, _) = authority.issue("a.example", ExtendedKeyUsagePurpose::ClientAuth);
+    let tls = server_tls(&controller, &roots).unwrap();
+    let server =
+        Endpoint::server("127.0.0.1:0".parse().unwrap(), &tls, Wire::Native, &[7; 32]).unwrap();
+    let address = server.local_address().unwrap();
+    let client = Endpoint::client(address, Wire::Native).unwrap();
+    let tls = client_tls(&agent, &roots).unwrap();
+    let (dialed, taken) = tokio::join!(client.connect(address, &tls), async {
+        server.accept().await.unwrap().1.await.unwrap()
+    });
+    let dialed = dialed.unwrap();
+    assert!(taken.answers().await, "it reads no stream at all");
+    assert!(taken.answers().await);
+    dialed.close(Close::Done, "");
+    assert!(!taken.answers().await);
+}
+
 #[test]
 fn the_controller_is_verified_under_the_shown_root_alone() {
     let (ours, theirs) = (authority(), authority());

@@ -642,6 +642,25 @@ impl World {
     /// # Panics
     /// When it cannot be started.
     pub fn start_agents(&mut self, servers: &[Profile], join: Option<&Path>) {
+        self.start_agents_in("agents", servers, join);
+    }
+
+    /// Copies the folder of each of these agents as it lies there, and starts one process of agents over the copies.
+    ///
+    /// # Panics
+    /// When they cannot be copied or started.
+    pub fn start_copies(&mut self, servers: &[Profile]) {
+        let folder = self.path("copies");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        for server in servers {
+            let from = self.path("agents").join(server.target.as_str());
+            let copied = Command::new("cp").arg("-r").arg(from).arg(&folder).status();
+            assert!(copied.is_ok_and(|status| status.success()));
+        }
+        self.start_agents_in("copies", servers, None);
+    }
+
+    fn start_agents_in(&mut self, state: &str, servers: &[Profile], join: Option<&Path>) {
         // Another process may not have read its own yet.
         let first = servers.first().expect("a server").target.as_str();
         let fleet = self.path(&format!("fleet-{first}.json"));
@@ -672,7 +691,7 @@ impl World {
         command
             .arg("swarm")
             .arg("--state")
-            .arg(self.path("agents"))
+            .arg(self.path(state))
             .arg("--fleet")
             .arg(&fleet)
             .args(["--speed", &self.speed.to_string()]);
@@ -901,6 +920,10 @@ impl World {
     /// When one was.
     pub fn nothing_lost_or_repeated(&self, targets: &[&str]) {
         let events = self.events();
+        assert!(
+            !self.audit().contains("agent-doubted"),
+            "an agent was taken for a copy of itself"
+        );
         for target in targets {
             let indexes: Vec<u64> = events
                 .iter()

@@ -353,6 +353,73 @@ fn an_agent_whose_journal_went_back_is_held() {
             .contains("journal went back or forked")
             .then_some(())
     });
+    // The controller shows it where an operator looks, and holds the server until somebody has looked.
+    let alarm = |world: &World| {
+        let status = world.json(&["status", "--json"]);
+        status["alarms"][0].as_str().map(str::to_owned)
+    };
+    let said = until("the alarm", || alarm(&world));
+    assert!(said.contains("a snapshot or a copy of its disk"), "{said}");
+    assert!(said.contains(&format!("entrain agents replace {A}")));
+    let agents = text(&world.entrain(&["agents"]));
+    assert!(
+        agents.contains("HELD") && agents.contains("ALARM"),
+        "{agents}"
+    );
+    world.kill_controller();
+    world.start_controller();
+    assert_eq!(alarm(&world), Some(said), "it outlives the controller");
+}
+
+/// Two agents with one key: nobody can tell which of them is the server's. Both are held until the name is free and the one
+/// that stays has a key of its own.
+#[test]
+fn of_an_agent_and_its_copy_both_are_held_with_an_alarm() {
+    let (mut world, topology) = prepared(&[A, B], 0);
+    world.start_copies(&[server(A, &[])]);
+    let alarms = |world: &World| {
+        let status = world.json(&["status", "--json"]);
+        let alarms = status["alarms"].as_array().cloned().unwrap_or_default();
+        let alarms = alarms.iter().filter_map(|alarm| alarm.as_str());
+        alarms.map(str::to_owned).collect::<Vec<String>>()
+    };
+    let said = until("both were seen", || alarms(&world).pop());
+    assert!(said.starts_with(A), "{said}");
+    assert!(said.contains("two agents with its key"), "{said}");
+    assert!(said.contains("127.0.0.1 and 127.0.0.1"), "{said}");
+    let told = || std::fs::read_to_string(world.path("agents.log")).unwrap();
+    until("both are turned away", || {
+        let refused = told().matches("the controller refuses this agent").count();
+        (refused == 2).then_some(())
+    });
+
+    // Nothing goes to either, before and after a restart of the controller; the other server is served.
+    world.apply(&topology);
+    world.give_secrets(1);
+    until("the other is done", || {
+        (world.state(B).0 == "done").then_some(())
+    });
+    world.kill_controller();
+    world.start_controller();
+    assert_eq!(alarms(&world), [said.clone()]);
+    let (state, why) = world.state(A);
+    assert_eq!(state, "held", "{why}");
+    assert!(why.contains("two agents with its key"), "{why}");
+    let why = text(&world.entrain(&["why", A]));
+    assert!(why.contains("two agents with its key"), "{why}");
+    assert!(world.changes(A).is_empty());
+
+    // Freed and enrolled anew, it goes on; whoever has the old key stays out.
+    world.kill_agents();
+    let replaced = world.entrain(&["agents", "replace", A]);
+    assert!(replaced.status.success(), "{}", text(&replaced));
+    assert!(alarms(&world).is_empty(), "{:?}", alarms(&world));
+    std::fs::remove_dir_all(world.path("agents").join(A)).unwrap();
+    let join = world.join_file(2);
+    world.start_agents(&[server(A, &[]), server(B, &[])], Some(&join));
+    world.give_secrets(1);
+    world.all_done();
+    assert!(alarms(&world).is_empty(), "{:?}", alarms(&world));
 }
 
 #[test]

@@ -381,6 +381,11 @@ impl Check {
                 return Err(format!("G5: {generation} after {}", server.issued));
             }
             server.issued = *generation;
+        } else if let Record::AgentDoubted { target, doubt, .. } = &record {
+            // Kills, cuts, other addresses, late and doubled datagrams: nobody is copied here and no disk is put back.
+            return Err(format!(
+                "{target} is doubted, and is the only one: {doubt:?}"
+            ));
         } else if let Record::TargetEvent {
             target,
             epoch,

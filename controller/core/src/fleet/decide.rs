@@ -479,6 +479,9 @@ impl Fleet {
         if !self.known.contains_key(target) {
             return held("it is not enrolled; enrolling it lifts it");
         }
+        if let Some(doubted) = self.doubted.get(target) {
+            return held(doubted.sentence(target));
+        }
         if let Some(freeze) = self.frozen.get(target) {
             return held(frozen(freeze));
         }
@@ -774,6 +777,9 @@ impl Fleet {
         let Some(rollout) = open.and_then(|open| self.rollouts.get(&open.rollout)) else {
             return held("no such bundle is open on it");
         };
+        if let Some(doubted) = self.doubted.get(target) {
+            return held(doubted.sentence(target));
+        }
         if !live.connected.contains(target) {
             return waits("what it has journaled while it was away is not here yet");
         }

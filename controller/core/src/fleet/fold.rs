@@ -13,6 +13,7 @@ use protocol::{
 };
 
 use crate::beyond::DirectorySeen;
+use crate::doubt::Doubted;
 use crate::facts::Known;
 use crate::fleet::decide::BUNDLE_LIFE;
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
@@ -81,6 +82,21 @@ impl Fleet {
                 self.unmet.remove(target);
                 let newest = self.generations.entry(target.clone()).or_default();
                 *newest = (*newest).max(*generation);
+            }
+            Record::AgentDoubted {
+                target,
+                key,
+                doubt,
+                at,
+            } => {
+                let doubted = Doubted {
+                    key: *key,
+                    doubt: *doubt,
+                    at: at.clone(),
+                    since: now,
+                };
+                self.asked.remove(target);
+                self.doubted.entry(target.clone()).or_insert(doubted);
             }
             Record::Begun { .. }
             | Record::TokenCreated { .. }
@@ -424,6 +440,8 @@ impl Fleet {
     }
 
     fn gone(&mut self, target: &TargetId, now: Timestamp) {
+        // Its key is refused from now on, whoever has it.
+        self.doubted.remove(target);
         self.known.remove(target);
         self.unmet.remove(target);
         self.frozen.remove(target);

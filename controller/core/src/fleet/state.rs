@@ -16,6 +16,7 @@ use protocol::{
 
 use crate::active::{self, Modes, Verdict};
 use crate::beyond::Beyond;
+use crate::doubt::Doubted;
 use crate::facts::Fleetwide;
 use crate::fleet::table::WorkTable;
 use crate::overrides::{Overrides, Rule};
@@ -371,6 +372,8 @@ pub struct Fleet {
     pub(crate) stopped: Option<Stopped>,
     /// Servers that their administrators have frozen.
     pub(crate) frozen: BTreeMap<TargetId, Freeze>,
+    /// Agents that are not the only one with their key, or not the one that they were.
+    pub(crate) doubted: BTreeMap<TargetId, Doubted>,
     /// Rules that operators have set aside.
     pub(crate) overrides: Overrides,
     /// Agents that were not heard of since the controller was restored.
@@ -398,10 +401,18 @@ impl Fleet {
         &self.known
     }
 
-    /// What every tenant's Connect servers told last, against G1. Servers are those that some rollout's plan named; a tenant
-    /// where all is well has no line.
+    /// What somebody must look at now, whatever rollouts do: agents that are doubted, and tenants of which not exactly one
+    /// Connect server is active (G1). Where all is well there is no line.
     #[must_use]
     pub fn alarms(&self) -> Vec<String> {
+        let doubted = self.doubted.iter();
+        let doubted =
+            doubted.map(|(target, doubted)| format!("{target}: {}", doubted.sentence(target)));
+        doubted.chain(self.tenant_alarms()).collect()
+    }
+
+    /// What every tenant's Connect servers told last, against G1. Servers are those that some rollout's plan named.
+    fn tenant_alarms(&self) -> Vec<String> {
         let mut tenants: BTreeMap<&TenantId, Modes> = BTreeMap::new();
         for (target, part) in self
             .rollouts
@@ -500,6 +511,12 @@ impl Fleet {
     #[must_use]
     pub const fn frozen(&self) -> &BTreeMap<TargetId, Freeze> {
         &self.frozen
+    }
+
+    /// Agents that are not the only one with their key, or not the one that they were.
+    #[must_use]
+    pub const fn doubted(&self) -> &BTreeMap<TargetId, Doubted> {
+        &self.doubted
     }
 
     /// Agents that were not heard of since the controller was restored: what they have done since the backup is unknown.

@@ -280,6 +280,11 @@ impl Fleet {
                 }
                 text = hold.why;
             }
+        } else if let Some(doubted) = self.doubted.get(target)
+            && !work.state.is_terminal()
+        {
+            text = format!("{word}: {}", doubted.sentence(target));
+            "held".clone_into(&mut word);
         } else if let Some(gate) = self.asked.get(target)
             && !work.state.is_terminal()
         {
@@ -423,14 +428,16 @@ impl Fleet {
                 overrides,
             });
         }
-        let answer = if self.known.contains_key(target) {
-            "it is enrolled, and no rollout has it"
+        let answer = if let Some(doubted) = self.doubted.get(target) {
+            doubted.sentence(target)
+        } else if self.known.contains_key(target) {
+            "it is enrolled, and no rollout has it".to_owned()
         } else {
             return None;
         };
         Some(Why {
             target: target.clone(),
-            answer: answer.to_owned(),
+            answer,
             findings: Vec::new(),
             said: Vec::new(),
             failure: None,

@@ -6,6 +6,7 @@ mod clouds;
 mod common;
 mod connect;
 mod custom;
+mod doubt;
 mod handover;
 mod machine;
 mod orders;
