@@ -87,6 +87,10 @@ pub struct ConnectFacts {
     pub staging: Option<bool>,
     /// `SyncCycleEnabled` of the scheduler.
     pub cycle_enabled: Option<bool>,
+    /// `SchedulerSuspended`: a wizard is open, or was left open. `None` when it could not be asked, or by an agent of an
+    /// earlier release, which does not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<bool>,
 }
 
 impl ConnectFacts {

@@ -18,6 +18,7 @@ pub mod policy;
 pub mod recipe;
 pub mod record;
 pub mod roster;
+pub mod scheduler;
 pub mod settings;
 pub mod tenant;
 pub mod topology;

@@ -297,7 +297,7 @@ pub struct Status {
     /// All rollouts, newest last.
     pub rollouts: Vec<RolloutView>,
     /// What somebody must look at now: tenants in which not exactly one Connect server is active, or that cannot be told (G1),
-    /// and agents that were copied or put back.
+    /// agents that were copied or put back, schedulers of Connect that stand for too long.
     #[serde(default)]
     pub alarms: Vec<String>,
     /// Work for people.

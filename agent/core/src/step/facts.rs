@@ -170,6 +170,7 @@ pub fn connect_sync(cx: &mut Cx<'_>) -> Flow<Seen<ConnectFacts>> {
             service: service.map(|service| service.state),
             staging: scheduler.staging,
             cycle_enabled: scheduler.cycle_enabled,
+            suspended: scheduler.suspended,
         }),
         unread: unread.0,
     })

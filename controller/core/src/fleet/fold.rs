@@ -442,6 +442,7 @@ impl Fleet {
     fn gone(&mut self, target: &TargetId, now: Timestamp) {
         // Its key is refused from now on, whoever has it.
         self.doubted.remove(target);
+        self.schedulers.forget(target);
         self.known.remove(target);
         self.unmet.remove(target);
         self.frozen.remove(target);
@@ -587,6 +588,7 @@ impl Fleet {
         }
         match event {
             Event::FactsReported(facts) => {
+                self.schedulers.told(target, facts.connect.as_ref(), now);
                 match &facts.connect {
                     Some(connect) => drop(self.modes.insert(target.clone(), connect.mode())),
                     None => drop(self.modes.remove(target)),

@@ -20,7 +20,8 @@ use crate::doubt::Doubted;
 use crate::facts::Fleetwide;
 use crate::fleet::table::WorkTable;
 use crate::overrides::{Overrides, Rule};
-use crate::plan::Plan;
+use crate::plan::{Plan, TargetPlan};
+use crate::scheduler::Schedulers;
 use crate::settings::Settings;
 
 /// What a target is at within a rollout.
@@ -384,6 +385,8 @@ pub struct Fleet {
     pub(crate) beyond: Beyond,
     /// What decides what each Connect server synchronizes, as it told it last. It outlives the agent.
     pub(crate) settings: Settings,
+    /// Since when schedulers of Connect stand.
+    pub(crate) schedulers: Schedulers,
     /// Sections that are asked for: of this moment, asked again after a restart.
     pub(crate) asked: BTreeMap<TargetId, Gate>,
 }
@@ -401,14 +404,36 @@ impl Fleet {
         &self.known
     }
 
-    /// What somebody must look at now, whatever rollouts do: agents that are doubted, and tenants of which not exactly one
-    /// Connect server is active (G1). Where all is well there is no line.
+    /// What somebody must look at now, whatever rollouts do: agents that are doubted, tenants of which not exactly one Connect
+    /// server is active (G1), and schedulers of Connect that stand for too long. Where all is well there is no line.
     #[must_use]
-    pub fn alarms(&self) -> Vec<String> {
+    pub fn alarms(&self, now: Timestamp) -> Vec<String> {
         let doubted = self.doubted.iter();
         let doubted =
             doubted.map(|(target, doubted)| format!("{target}: {}", doubted.sentence(target)));
-        doubted.chain(self.tenant_alarms()).collect()
+        let stand = self.schedulers.targets();
+        let stand = stand.flat_map(|target| self.scheduler_alarms(target, now));
+        doubted.chain(self.tenant_alarms()).chain(stand).collect()
+    }
+
+    /// What is an alarm of a server's scheduler: nothing while guided work has its wizard open, and that is told as such.
+    fn scheduler_alarms(&self, target: &TargetId, now: Timestamp) -> Vec<String> {
+        let guided = |rollout: &Rollout| {
+            let part = rollout.plan.targets.get(target);
+            part.is_some_and(TargetPlan::opens_wizard)
+        };
+        let open = self.open.get(target);
+        let open = open.and_then(|open| self.rollouts.get(&open.rollout));
+        if open.is_some_and(guided) {
+            return Vec::new();
+        }
+        let worked = self.rollouts.values().filter(|rollout| guided(rollout));
+        let worked = worked
+            .filter_map(|rollout| rollout.work.get(target))
+            .filter(|work| work.has_begun())
+            .map(|work| work.since)
+            .max();
+        self.schedulers.alarms(target, worked, now)
     }
 
     /// What every tenant's Connect servers told last, against G1. Servers are those that some rollout's plan named.

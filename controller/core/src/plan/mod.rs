@@ -194,6 +194,13 @@ impl TargetPlan {
         })
     }
 
+    /// True when a person has the wizard of Connect open in it.
+    #[must_use]
+    pub fn opens_wizard(&self) -> bool {
+        let mut steps = self.phases.iter().flat_map(|phase| &phase.steps);
+        steps.any(|step| matches!(step, Step::GuideConnect(_) | Step::GuideConnectRemoval(_)))
+    }
+
     /// True when nothing is changed on the target.
     #[must_use]
     pub fn is_read_only(&self) -> bool {

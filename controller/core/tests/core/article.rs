@@ -69,6 +69,7 @@ fn pages(of: &str) -> BTreeSet<String> {
             service: Some(ServiceState::Running),
             staging: Some(true),
             cycle_enabled: Some(true),
+            suspended: Some(false),
         };
         let connect = ["s1.c.test", "s1.d.test"].contains(&server).then_some(old);
         let entry = Known {

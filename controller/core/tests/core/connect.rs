@@ -5,6 +5,8 @@
     reason = "a test stops where something is not as it must be"
 )]
 
+use std::time::Duration;
+
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{Decision, Fleet, Live};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
@@ -29,6 +31,7 @@ fn facts(connect: Option<Option<bool>>) -> Facts {
         service: Some(ServiceState::Running),
         staging,
         cycle_enabled: Some(true),
+        suspended: Some(false),
     });
     common::facts(None, connect)
 }
@@ -307,10 +310,10 @@ fn two_active_servers_none_and_what_cannot_be_told_raise_an_alarm() {
             assert_eq!(report.contains(label), !wanted.is_empty(), "{report}");
         }
         let mut world = World::new();
-        assert_eq!(world.fleet.alarms(), [""; 0]);
+        assert_eq!(world.fleet.alarms(NOW), [""; 0]);
         world.reports("c1.a.test", Some(modes[0]));
         world.reports("c2.a.test", Some(modes[1]));
-        let alarms = world.fleet.alarms();
+        let alarms = world.fleet.alarms(NOW);
         let wanted = [alarm, warning]
             .concat()
             .replace("main", "3f0c8a4e-0000-0000-0000-000000000000");
@@ -391,4 +394,96 @@ fn beside_a_retired_server_that_never_reported_none_is_installed_with_express_se
         "{:?}",
         part.why
     );
+}
+
+/// What a server tells of its scheduler at a moment.
+fn scheduler_told(
+    fleet: &mut Fleet,
+    staging: bool,
+    suspended: Option<bool>,
+    cycle_enabled: Option<bool>,
+    at: Timestamp,
+) {
+    let mut told = facts(Some(Some(staging)));
+    let connect = told.connect.as_mut().unwrap();
+    (connect.suspended, connect.cycle_enabled) = (suspended, cycle_enabled);
+    let event = Event::FactsReported(Box::new(told));
+    let record = common::told(&"c1.a.test".parse().unwrap(), 1, at, &event);
+    fleet.apply(&record, None, at);
+}
+
+fn about_scheduler(fleet: &Fleet, at: Timestamp) -> Vec<String> {
+    let mut alarms = fleet.alarms(at);
+    alarms.retain(|alarm| alarm.contains("7 days") || alarm.contains("also on a staging"));
+    alarms
+}
+
+/// A wizard that was left open, or a cycle that is off: after its time it is an alarm, on the active server and on a staging
+/// one, and it lifts by itself when a later look shows otherwise. What was not told changes nothing.
+#[test]
+fn a_scheduler_that_stands_for_too_long_is_an_alarm_and_lifts_by_itself() {
+    let on = (Some(false), Some(true));
+    for staging in [false, true] {
+        for (told, hours, said) in [
+            ((Some(true), Some(true)), 2, "is suspended since"),
+            ((Some(false), Some(false)), 24, "cycle of Connect is off since"),
+        ] {
+            let mut fleet = Fleet::new();
+            let after = |hours: u64| NOW.plus(Duration::from_secs(hours * 3600));
+            scheduler_told(&mut fleet, staging, told.0, told.1, NOW);
+            // Told again, and once not told: it stands since it was seen first.
+            scheduler_told(&mut fleet, staging, told.0, told.1, after(1));
+            scheduler_told(&mut fleet, staging, None, None, after(1));
+            assert!(about_scheduler(&fleet, after(hours - 1)).is_empty());
+            let alarms = about_scheduler(&fleet, after(hours));
+            assert_eq!(alarms.len(), 1, "{alarms:?}");
+            let wanted = "c1.a.test: the";
+            assert!(alarms[0].starts_with(wanted), "{alarms:?}");
+            assert!(alarms[0].contains(&format!("{said} {NOW}")), "{alarms:?}");
+            assert!(alarms[0].contains("must run every 7 days"), "{alarms:?}");
+            let late = about_scheduler(&fleet, after(7 * 24));
+            assert!(late[0].contains("had to run by"), "{late:?}");
+            scheduler_told(&mut fleet, staging, on.0, on.1, after(hours));
+            assert!(about_scheduler(&fleet, after(1000)).is_empty());
+        }
+    }
+    // An engine that is stopped and disabled runs no cycle, and is not meant to.
+    let mut fleet = Fleet::new();
+    scheduler_told(&mut fleet, true, Some(true), Some(false), NOW);
+    let mut fenced = facts(Some(None));
+    fenced.connect.as_mut().unwrap().service = Some(ServiceState::Disabled);
+    let event = Event::FactsReported(Box::new(fenced));
+    let record = common::told(&"c1.a.test".parse().unwrap(), 2, NOW, &event);
+    fleet.apply(&record, None, NOW);
+    let late = NOW.plus(Duration::from_secs(1_000_000));
+    assert!(about_scheduler(&fleet, late).is_empty());
+}
+
+/// While guided work has the wizard open there is a task, and no alarm; it is counted from the end of that work on.
+#[test]
+fn guided_work_at_the_wizard_is_no_alarm() {
+    let mut world = World::new();
+    let after = |hours: u64| NOW.plus(Duration::from_secs(hours * 3600));
+    world.issue("c1.a.test");
+    scheduler_told(&mut world.fleet, false, Some(true), Some(true), NOW);
+    assert!(about_scheduler(&world.fleet, after(5)).is_empty());
+    let finished = Event::RunFinished {
+        generation: Generation(1),
+        ending: Ending::Completed,
+        receipt: String::new(),
+    };
+    let record = common::told(&"c1.a.test".parse().unwrap(), 2, after(5), &finished);
+    world.fleet.apply(&record, None, after(5));
+    assert!(about_scheduler(&world.fleet, after(6)).is_empty());
+    let alarms = about_scheduler(&world.fleet, after(7));
+    assert_eq!(alarms.len(), 1, "{alarms:?}");
+    assert!(alarms[0].contains(&format!("since {NOW}")), "{alarms:?}");
+}
+
+#[test]
+fn what_an_earlier_release_told_of_connect_keeps_its_bytes() {
+    let old = r#"{"version":null,"service":"running","staging":true,"cycle_enabled":true}"#;
+    let read: ConnectFacts = serde_json::from_str(old).unwrap();
+    assert_eq!(read.suspended, None);
+    assert_eq!(serde_json::to_string(&read).unwrap(), old);
 }

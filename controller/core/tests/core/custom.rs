@@ -50,6 +50,7 @@ fn planned(settings: &str, modes: [Option<Option<bool>>; 3]) -> Plan {
             service: Some(ServiceState::Running),
             staging,
             cycle_enabled: Some(true),
+            suspended: Some(false),
         });
         let entry = Known {
             key: SigningKey::generate().public().fingerprint(),

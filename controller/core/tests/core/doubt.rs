@@ -107,11 +107,11 @@ fn a_doubted_agent_is_offered_nothing_until_its_name_is_free() {
         (Doubt::Forked, "forked"),
     ] {
         let mut world = World::new();
-        assert!(world.is_offered() && world.fleet.alarms().is_empty());
+        assert!(world.is_offered() && world.fleet.alarms(NOW).is_empty());
         world.doubt(doubt);
         assert!(!world.is_offered());
         assert!(world.hold().contains(said), "{}", world.hold());
-        let alarms = world.fleet.alarms();
+        let alarms = world.fleet.alarms(NOW);
         assert_eq!(alarms.len(), 1);
         for part in [
             "s1.a.test",
@@ -123,19 +123,19 @@ fn a_doubted_agent_is_offered_nothing_until_its_name_is_free() {
         }
         // It is told once: what is seen later says nothing new.
         world.doubt(Doubt::Forked);
-        assert_eq!(world.fleet.alarms(), alarms);
+        assert_eq!(world.fleet.alarms(NOW), alarms);
         // A restart of the controller is a replay.
         let mut again = Fleet::new();
         for record in &world.records {
             again.apply(record, Some(&world.plan), NOW);
         }
-        assert_eq!(again.alarms(), alarms);
+        assert_eq!(again.alarms(NOW), alarms);
 
         world.take(Record::AgentReplaced {
             target: world.target.clone(),
             by: "root".to_owned(),
         });
-        assert!(world.fleet.alarms().is_empty(), "the old key is revoked");
+        assert!(world.fleet.alarms(NOW).is_empty(), "the old key is revoked");
         assert!(world.roster.is_revoked(&world.key.fingerprint()));
         world.take(common::enrolled(
             &world.target,

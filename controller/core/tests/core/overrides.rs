@@ -61,6 +61,7 @@ fn connect(staging: bool) -> Facts {
         service: Some(ServiceState::Running),
         staging: Some(staging),
         cycle_enabled: Some(true),
+        suspended: Some(false),
     };
     common::facts(None, Some(connect))
 }

@@ -96,6 +96,7 @@ fn facts((agent, connect): &Reported) -> Facts {
         service: Some(ServiceState::Running),
         staging,
         cycle_enabled: Some(true),
+        suspended: Some(false),
     });
     common::facts(agent, connect)
 }

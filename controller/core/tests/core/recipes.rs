@@ -367,6 +367,7 @@ impl Has {
             service: Some(service),
             staging,
             cycle_enabled: Some(true),
+            suspended: Some(false),
         };
         match self {
             Self::Nothing => common::facts(None, None),

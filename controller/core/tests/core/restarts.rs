@@ -167,6 +167,7 @@ fn what_changes_nothing_restarts_nothing() {
             service: Some(ServiceState::Running),
             staging: Some(false),
             cycle_enabled: Some(true),
+            suspended: Some(false),
         }),
     );
     let topology = topology("reboot = \"window\"");

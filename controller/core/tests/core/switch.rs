@@ -43,6 +43,7 @@ fn facts(staging: Option<bool>, version: Version) -> Facts {
         service: Some(ServiceState::Running),
         staging,
         cycle_enabled: Some(true),
+        suspended: Some(false),
     };
     common::facts(None, Some(connect))
 }

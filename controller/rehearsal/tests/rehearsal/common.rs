@@ -148,6 +148,7 @@ fn swapping(off: Option<&str>, text: &str) -> (Plan, Fleetwide) {
             service: Some(ServiceState::Running),
             staging: Some(!server.as_str().starts_with("c1")),
             cycle_enabled: Some(true),
+            suspended: Some(false),
         };
         facts(None, Some(connect))
     });

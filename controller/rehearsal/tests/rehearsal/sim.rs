@@ -123,6 +123,7 @@ fn estate(chance: &mut Chance) -> (Plan, Fleetwide) {
                 service: Some(ServiceState::Running),
                 staging: Some(number.to_string() != active.to_string()),
                 cycle_enabled: Some(true),
+                suspended: Some(false),
             };
             facts(None, (installed && active < connects).then_some(old))
         } else {

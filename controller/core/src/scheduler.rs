@@ -1,0 +1,116 @@
+//! Since when schedulers of Connect Sync stand, as servers told it, and when that becomes an alarm. A wizard that was left
+//! open suspends the scheduler; one that is off was held by somebody, or never started. Nothing else says so.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use protocol::facts::ConnectFacts;
+use protocol::{TargetId, Timestamp};
+
+/// How long a scheduler may be suspended before it is an alarm: four cycles of the default length (product facts 2.12 [P]).
+/// Whoever works at a wizard is done by then.
+pub const SUSPENDED_FOR: Duration = Duration::from_secs(2 * 3600);
+
+/// How long the cycle may be off before it is an alarm: whoever holds it over a change has that day.
+pub const OFF_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// A synchronization must run at least this often, on a staging server as well (product facts 2.12 [P]).
+pub const AT_LEAST_EVERY: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Since when one server's scheduler stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Standing {
+    /// Since when it is told as suspended.
+    suspended: Option<Timestamp>,
+    /// Since when its cycle is told as off.
+    off: Option<Timestamp>,
+}
+
+/// All servers whose scheduler stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Schedulers(BTreeMap<TargetId, Standing>);
+
+/// Since when something is so, now that it was told once more. What is not told is as it was.
+const fn since(before: Option<Timestamp>, told: Option<bool>, now: Timestamp) -> Option<Timestamp> {
+    match (before, told) {
+        (_, Some(false)) => None,
+        (None, Some(true)) => Some(now),
+        (before, Some(true) | None) => before,
+    }
+}
+
+impl Schedulers {
+    /// Takes up what a server told of Connect. One that is fenced runs no cycle, and is not meant to.
+    pub fn told(&mut self, target: &TargetId, connect: Option<&ConnectFacts>, now: Timestamp) {
+        let Some(connect) = connect.filter(|connect| !connect.is_fenced()) else {
+            return self.forget(target);
+        };
+        let before = self.0.get(target);
+        let standing = Standing {
+            suspended: since(
+                before.and_then(|before| before.suspended),
+                connect.suspended,
+                now,
+            ),
+            off: since(
+                before.and_then(|before| before.off),
+                connect.cycle_enabled.map(|enabled| !enabled),
+                now,
+            ),
+        };
+        if standing.suspended.is_none() && standing.off.is_none() {
+            self.forget(target);
+        } else {
+            self.0.insert(target.clone(), standing);
+        }
+    }
+
+    /// Forgets a server.
+    pub fn forget(&mut self, target: &TargetId) {
+        self.0.remove(target);
+    }
+
+    /// Servers whose scheduler stands.
+    pub fn targets(&self) -> impl Iterator<Item = &TargetId> {
+        self.0.keys()
+    }
+
+    /// What is an alarm of a server. `worked` is when guided work at its wizard ended last: from then on it is counted.
+    #[must_use]
+    pub fn alarms(
+        &self,
+        target: &TargetId,
+        worked: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Vec<String> {
+        let Some(standing) = self.0.get(target) else {
+            return Vec::new();
+        };
+        let late = |since: Option<Timestamp>, limit: Duration| {
+            let since = since?;
+            let counted = worked.map_or(since, |worked| since.max(worked));
+            (now >= counted.plus(limit)).then_some(since)
+        };
+        let ends = |since: Timestamp| {
+            let ends = since.plus(AT_LEAST_EVERY);
+            if now < ends {
+                format!("a synchronization must run every 7 days, also on a staging server: by {ends}")
+            } else {
+                format!("a synchronization had to run by {ends}, also on a staging server: see that the next one is complete")
+            }
+        };
+        let suspended = late(standing.suspended, SUSPENDED_FOR).map(|since| {
+            format!(
+                "{target}: the scheduler of Connect is suspended since {since}: a wizard or console was left open there; close it, and the scheduler goes on. {}",
+                ends(since)
+            )
+        });
+        let off = late(standing.off, OFF_FOR).map(|since| {
+            format!(
+                "{target}: the cycle of Connect is off since {since}: Set-ADSyncScheduler -SyncCycleEnabled $true by whoever held it, or the wizard once more where it was never started. {}",
+                ends(since)
+            )
+        });
+        suspended.into_iter().chain(off).collect()
+    }
+}
