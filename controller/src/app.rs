@@ -56,14 +56,15 @@ pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<
             .with_context(|| format!("could not write {}", begun.display()))?;
     }
     let sessions = Arc::new(Registry::default());
+    let versions = Arc::new(versions(state)?);
     let (hub, driving) = driver::start(
         store.clone(),
         records,
         Arc::clone(&authority),
         Arc::clone(&sessions),
+        Arc::clone(&versions),
     )
     .await?;
-    let versions = Arc::new(versions(state)?);
     let artifacts = state.join("artifacts");
     std::fs::create_dir_all(&artifacts)
         .with_context(|| format!("could not make {}", artifacts.display()))?;

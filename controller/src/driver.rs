@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller_core::record::Record;
+use controller_core::versions::Versions;
 use protocol::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -145,8 +146,9 @@ pub async fn start(
     records: Vec<(Timestamp, Record)>,
     authority: Arc<Authority>,
     sessions: Arc<Registry>,
+    versions: Arc<Versions>,
 ) -> Result<(Hub, impl Future<Output = ()> + Send), StoreError> {
-    let core = rebuild(&store, records, authority, sessions).await?;
+    let core = rebuild(&store, records, authority, sessions, Some(versions)).await?;
     let (acts, queue) = mpsc::channel(QUEUE);
     let (changed, changes) = watch::channel(0);
     Ok((Hub { acts, changes }, drive(core, store, queue, changed)))
@@ -205,7 +207,8 @@ async fn drive(
             asked.retain(|target, _| core.live.connected.contains(target));
             let rebuilt = async {
                 let records = store.records().await?;
-                rebuild(&store, records, core.authority(), core.sessions()).await
+                let versions = core.live.versions.clone();
+                rebuild(&store, records, core.authority(), core.sessions(), versions).await
             };
             match rebuilt.await {
                 Ok(again) => {

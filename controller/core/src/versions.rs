@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use protocol::signed::ArtifactRef;
 use protocol::step::Product;
 use protocol::{TargetId, Timestamp, Version};
 use serde::{Deserialize, Serialize};
@@ -249,17 +250,32 @@ impl Versions {
         version: Version,
         now: Timestamp,
     ) -> Result<Option<String>, String> {
-        let worst = self.remarks(product, version, now).into_iter().next();
-        match worst.filter(|remark| remark.bears) {
-            None => Ok(None),
-            Some(remark) => {
-                let why = format!("{version} {} ({})", remark.what, remark.source);
-                match remark.certainty {
-                    Certainty::Vendor => Err(why),
-                    Certainty::Secondary => Ok(Some(why)),
-                }
-            }
+        let mut bears = self.remarks(product, version, now);
+        bears.retain(|remark| remark.bears);
+        let said = |remark: &Remark| format!("{version} {} ({})", remark.what, remark.source);
+        // What somebody else says may be older or worse: it does not stand before the vendor's own word.
+        let vendor = |remark: &&Remark| remark.certainty == Certainty::Vendor;
+        match bears.iter().find(vendor) {
+            Some(remark) => Err(said(remark)),
+            None => Ok(bears.first().map(said)),
         }
+    }
+
+    /// Why one of these files may not be brought onto a server any more (G6), with what lifts that.
+    #[must_use]
+    pub fn refuses<'a>(
+        &self,
+        artifacts: impl IntoIterator<Item = &'a ArtifactRef>,
+        now: Timestamp,
+    ) -> Option<String> {
+        artifacts.into_iter().find_map(|artifact| {
+            let (product, version) = (artifact.product, artifact.version);
+            let why = self.may_install(product, version, now).err()?;
+            Some(format!(
+                "{} {why} (G6); a new plan with an installer of another version lifts it, or a versions.toml beside the controller's state that no longer says so, and its restart",
+                product.as_str()
+            ))
+        })
     }
 
     /// Every server's versions, worst first.
@@ -361,6 +377,23 @@ mod tests {
         assert!(data.may_install(Product::Connect, recalled, now).is_err());
         let newest = data.may_install(Product::Connect, version("2.6.92.0"), now);
         assert_eq!(newest, Ok(None));
+        // An older word of somebody else does not cover the vendor's.
+        let floor = |from: &str, certainty| Floor {
+            product: Product::Connect,
+            at_least: version("2.6.92.1"),
+            from: from.to_owned().try_into().unwrap(),
+            effect: "all stops".to_owned(),
+            source: format!("{certainty:?}"),
+            certainty,
+        };
+        let both = [
+            floor("2026-01-01", Certainty::Secondary),
+            floor("2026-11-01", Certainty::Vendor),
+        ];
+        let mut data = Versions::built_in();
+        data.floor.extend(both);
+        let newest = data.may_install(Product::Connect, version("2.6.92.0"), now);
+        assert!(newest.unwrap_err().contains("(Vendor)"));
         let below = data.may_install(Product::Connect, version("2.4.1.0"), now);
         assert!(
             below.unwrap_err().contains("2.4.18.0"),

@@ -13,6 +13,7 @@ use controller_core::overrides::{Rule, Used};
 use controller_core::plan::{Kind, Plan};
 use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
+use controller_core::versions::Versions;
 use protocol::event::Section;
 use protocol::key::PublicKey;
 use protocol::limits;
@@ -146,12 +147,14 @@ pub(super) async fn rebuild(
     records: Vec<(Timestamp, Record)>,
     authority: Arc<Authority>,
     sessions: Arc<Registry>,
+    versions: Option<Arc<Versions>>,
 ) -> Result<Core, StoreError> {
     let mut core = Core {
         fleet: Fleet::new(),
         roster: Roster::default(),
         live: Live {
             began: crate::now(),
+            versions,
             ..Live::default()
         },
         plans: BTreeMap::new(),
@@ -635,6 +638,14 @@ impl Core {
         }
         if let Some(version) = plan.release() {
             self.roster.release(Some(version))?;
+        }
+        // What is known of a version may have come after the plan.
+        let refused = plan.targets.values();
+        let refused = refused.filter_map(|part| self.live.refuses(part, batch.now));
+        let refused: BTreeSet<String> = refused.collect();
+        if !refused.is_empty() {
+            let refused: Vec<String> = refused.into_iter().collect();
+            return Err(refused.join("; "));
         }
         if plan.change_required && change.is_none() {
             return Err(

@@ -18,11 +18,18 @@ fn with_agent(name: &str, version: &str) -> Profile {
 #[test]
 fn the_worst_version_comes_first_and_data_of_the_vendor_block() {
     let mut world = World::new();
-    world.enroll(&[with_agent(NEW, "1.1.2505.0"), with_agent(OLD, "1.1.2102.0")]);
+    let servers = [with_agent(NEW, "1.1.2505.0"), with_agent(OLD, "1.1.2102.0")];
+    world.enroll(&servers);
     world.add_artifact();
     let topology = world.topology(&[OLD, NEW]);
     let fine = world.entrain(&["check", &topology]);
     assert!(fine.status.success(), "{}", text(&fine));
+
+    // A plan that was made before, and one that was applied while nobody was here.
+    let planned = world.json(&["plan", &topology, "--json"]);
+    let plan = planned["plan"].as_str().expect("a plan").to_owned();
+    world.kill_agents();
+    world.apply(&topology);
 
     // The site's own data take the place of those of the program at the next start; a slip in them is refused with its
     // place.
@@ -54,7 +61,14 @@ certainty = "vendor"
 "#;
     std::fs::write(&own, data).expect("a file");
     world.start_controller();
+    world.start_agents(&servers, None);
     world.all_report(2);
+    let (state, why) = world.state(OLD);
+    assert_eq!(state, "held", "{why}");
+    assert!(why.contains("recalled: it was taken back"), "{why}");
+    let refused = world.entrain(&["apply", &plan]);
+    assert!(!refused.status.success());
+    assert!(text(&refused).contains("(G6)"), "{}", text(&refused));
     let seen = world.json(&["status", "--versions", "--json"]);
     let rows = seen["rows"].as_array().expect("rows");
     assert_eq!(rows.len(), 2, "{seen}");

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::event::{Freeze, GmsaChange, Section};
@@ -18,6 +19,7 @@ use crate::fleet::turn::{Budget, Turn};
 use crate::overrides::Rule;
 use crate::plan::{Compare, Kind, TargetPlan};
 use crate::settings::Difference;
+use crate::versions::Versions;
 
 /// How long leave is good for if the section is not entered.
 pub const PERMIT_LIFE: Duration = Duration::from_secs(120);
@@ -52,6 +54,8 @@ pub struct Live {
     pub away: BTreeMap<TargetId, Timestamp>,
     /// Since when anybody could connect.
     pub began: Timestamp,
+    /// What is known of the products' versions, as it was read at the start; `None` where nobody asks for it.
+    pub versions: Option<Arc<Versions>>,
 }
 
 /// A reason to wait, with what lifts it.
@@ -135,6 +139,12 @@ impl Live {
         self.connected.remove(target);
         self.pulses.remove(target);
         self.away.insert(target.clone(), now);
+    }
+
+    /// Why what a part brings onto its server may not be brought any more (G6).
+    #[must_use]
+    pub fn refuses(&self, part: &TargetPlan, now: Timestamp) -> Option<String> {
+        self.versions.as_ref()?.refuses(part.artifacts(), now)
     }
 
     /// When a target counts as unreachable, if it stays away; `None` while it is here.
@@ -497,6 +507,13 @@ impl Fleet {
         if part.is_read_only() {
             return Ok(passed);
         }
+        // What was recalled since is not begun, and what was brought already is not put to work; it is still looked at.
+        let phase = part.phases.get(work.phase);
+        if phase.is_some_and(|phase| !phase.is_read_only())
+            && let Some(why) = live.refuses(part, now)
+        {
+            return held(why);
+        }
         if let Some(ends) = soaks_until(part, work).filter(|ends| now < *ends) {
             return waits(format!(
                 "its product is watched until {ends}, then verified once more"
@@ -790,6 +807,10 @@ impl Fleet {
         }
         if let Some(order) = &self.stopped {
             return held(still(order));
+        }
+        let part = rollout.plan.targets.get(target);
+        if let Some(why) = part.and_then(|part| live.refuses(part, now)) {
+            return held(why);
         }
         if let Some((site, rule)) = rollout.plan.site_of(target)
             && let Some(closed) = rule.closed(now)

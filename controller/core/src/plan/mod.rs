@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use protocol::event::Grade;
 use protocol::merkle;
-use protocol::signed::{Phase, work_leaf};
+use protocol::signed::{ArtifactRef, Phase, work_leaf};
 use protocol::step::{Cloud, ConnectWork, Step};
 use protocol::{Digest, DomainName, Fingerprint, PlanId, TargetId, TenantId, Version};
 use serde::{Deserialize, Serialize};
@@ -192,6 +192,11 @@ impl TargetPlan {
                 Step::VerifyProvisioningAgentRemoved(_) | Step::VerifyConnectRemoved
             )
         })
+    }
+
+    /// The files that it brings onto the server.
+    pub fn artifacts(&self) -> impl Iterator<Item = &ArtifactRef> {
+        self.phases.iter().flat_map(|phase| &phase.artifacts)
     }
 
     /// True when a person has the wizard of Connect open in it.

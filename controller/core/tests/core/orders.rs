@@ -6,6 +6,7 @@
 )]
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use controller_core::facts::{Fleetwide, Known};
@@ -14,7 +15,8 @@ use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::Policy;
 use controller_core::record::{Order, Record};
 use controller_core::topology::parse;
-use protocol::event::{Completion, Event, Failure, Grade};
+use controller_core::versions::Versions;
+use protocol::event::{Completion, Event, Failure, Grade, Section};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::refusal::Refusal;
@@ -459,5 +461,48 @@ fn a_paused_rollout_begins_nothing_and_an_aborted_one_never_again() {
             let after = matches!(name, "abort" | "skip" | "resolve");
             assert!(may.is_err() || after, "{name} after an abort at {state}");
         }
+    }
+}
+
+/// What the vendor took back after the plan was made is neither begun nor put to work (G6); somebody else's word holds nothing.
+#[test]
+fn a_version_that_is_recalled_after_the_plan_holds_at_each_action() {
+    let recalled = |certainty: &str| {
+        let text = format!(
+            "checked_on = \"2026-10-06\"\n[[release]]\nproduct = \"provisioning-agent\"\nversion = \"{}\"\nrecalled = \"it breaks\"\nsource = \"a page\"\ncertainty = \"{certainty}\"\n",
+            common::AGENT
+        );
+        Some(Arc::new(Versions::parse(&text).unwrap()))
+    };
+    let section = Section {
+        outage: true,
+        gmsa: None,
+    };
+    for (certainty, holds) in [("vendor", true), ("secondary", false)] {
+        let mut world = World::new();
+        world.live.versions = recalled(certainty);
+        let hold = world.fleet.hold(ROLLOUT, &target(), &world.live, world.now);
+        assert_eq!(hold.is_some(), holds, "{hold:?}");
+        if let Some(hold) = hold {
+            assert!(
+                hold.why.contains("recalled: it breaks (a page) (G6)"),
+                "{hold:?}"
+            );
+            assert!(!hold.in_turn);
+        }
+        let offered = world.fleet.decide(&world.live, world.now);
+        assert_eq!(offered.is_empty(), holds, "{offered:?}");
+
+        // It was offered before: the agent gets no leave.
+        world.begin(0);
+        let generation = Generation(1);
+        world
+            .fleet
+            .asks_permit(&target(), generation, STEP, Attempt(1), section.clone());
+        let permitted = world.fleet.decide(&world.live, world.now);
+        assert_eq!(permitted.is_empty(), holds, "{permitted:?}");
+        world.live.versions = None;
+        let permitted = world.fleet.decide(&world.live, world.now);
+        assert!(matches!(permitted[..], [Decision::Permit { .. }]));
     }
 }
