@@ -154,6 +154,8 @@ pub enum Fault {
     EngineBusy,
     /// The newest export of settings is a week old (PF74).
     ExportOld,
+    /// The person at the wizard of an upgrade clears "Start the synchronization process" (PV24).
+    CycleHeld,
     /// PowerShell runs in a constrained language mode (SEC2).
     ConstrainedLanguage,
     /// Application control is enforced (SEC3).
@@ -238,7 +240,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 114] = [
+    pub const ALL: [Self; 115] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -313,6 +315,7 @@ impl Fault {
         Self::EditedConfiguration,
         Self::EngineBusy,
         Self::ExportOld,
+        Self::CycleHeld,
         Self::ConstrainedLanguage,
         Self::ApplicationControl,
         Self::DirectoryUnreadable,

@@ -49,6 +49,12 @@ pub struct Twin {
     /// The modelled person was asked to set staging mode to that.
     #[serde(default)]
     asked_staging: Option<bool>,
+    /// The cycle of Connect is off.
+    #[serde(default)]
+    cycle_off: bool,
+    /// The modelled person was asked to upgrade Connect and to release its cycle where it is held afterwards.
+    #[serde(default)]
+    asked_release: bool,
     /// The modelled person was asked to take Connect off.
     #[serde(default)]
     asked_removal: bool,
@@ -106,6 +112,8 @@ impl Twin {
             person_rounds: None,
             ticks_staging: false,
             asked_staging: None,
+            cycle_off: false,
+            asked_release: false,
             asked_removal: false,
             asked_restart: false,
             agent: None,
@@ -219,7 +227,7 @@ impl Twin {
             let chosen = (twin.chosen.clone(), twin.forests.clone());
             (
                 twin.asked_staging,
-                (twin.asked_removal, twin.asked_restart),
+                (twin.asked_removal, twin.asked_restart, twin.asked_release),
                 twin.ticks_staging,
                 chosen,
             )
@@ -230,6 +238,7 @@ impl Twin {
             self.forests.clone_from(&verify.forests);
         }
         self.asked_staging = None;
+        self.asked_release = matches!(step, Step::GuideConnect(guide) if guide.release.is_some());
         self.asked_removal = matches!(step, Step::GuideConnectRemoval(_));
         self.asked_restart =
             matches!(step, Step::RestartServer(restart) if restart.by != RestartBy::Agent);
@@ -926,9 +935,16 @@ impl Twin {
             .asked_staging
             .filter(|to| self.staging.is_some_and(|now| now != *to));
         let removal = self.asked_removal && there.is_some();
+        let release = self.asked_release && self.cycle_off && !connect_waits;
         let restart =
             self.asked_restart && product::REBOOT_KEYS.iter().any(|key| self.key_exists(key));
-        if !unregistered && !connect_waits && other_mode.is_none() && !removal && !restart {
+        if !unregistered
+            && !connect_waits
+            && other_mode.is_none()
+            && !removal
+            && !restart
+            && !release
+        {
             return;
         }
         // The wizard's sign-in page does not come up.
@@ -954,8 +970,12 @@ impl Twin {
             self.changes
                 .push(format!("wizard of Connect: staging mode {to}"));
             self.staging = Some(to);
+        } else if release {
+            self.changes.push("release the cycle of Connect".to_owned());
+            self.cycle_off = false;
         } else if let Some(version) = self.staged {
             self.changes.push("wizard of Connect".to_owned());
+            self.cycle_off = self.has(Fault::CycleHeld);
             let keeps =
                 self.staging.unwrap_or(self.ticks_staging) && !self.has(Fault::UpgradeActivates);
             self.lay_down_connect(version, keeps);

@@ -39,6 +39,17 @@ const fn since(before: Option<Timestamp>, told: Option<bool>, now: Timestamp) ->
     }
 }
 
+/// What guided work at a server's wizard has to do with its scheduler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guided {
+    /// There was none.
+    Never,
+    /// It ended then: from that moment on it is counted.
+    Ended(Timestamp),
+    /// It came to no good end, as told here: whatever stands since is not waited for.
+    BrokenOff(String),
+}
+
 impl Schedulers {
     /// Takes up what a server told of Connect. One that is fenced runs no cycle, and is not meant to.
     pub fn told(&mut self, target: &TargetId, connect: Option<&ConnectFacts>, now: Timestamp) {
@@ -75,39 +86,46 @@ impl Schedulers {
         self.0.keys()
     }
 
-    /// What is an alarm of a server. `worked` is when guided work at its wizard ended last: from then on it is counted.
+    /// What is an alarm of a server, after the last guided work there.
     #[must_use]
-    pub fn alarms(
-        &self,
-        target: &TargetId,
-        worked: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Vec<String> {
+    pub fn alarms(&self, target: &TargetId, guided: &Guided, now: Timestamp) -> Vec<String> {
         let Some(standing) = self.0.get(target) else {
             return Vec::new();
         };
         let late = |since: Option<Timestamp>, limit: Duration| {
             let since = since?;
-            let counted = worked.map_or(since, |worked| since.max(worked));
-            (now >= counted.plus(limit)).then_some(since)
+            let due = match guided {
+                Guided::Never => since.plus(limit),
+                Guided::Ended(at) => since.max(*at).plus(limit),
+                Guided::BrokenOff(_) => since,
+            };
+            (now >= due).then_some(since)
+        };
+        let of = match guided {
+            Guided::BrokenOff(told) => format!("{target}, {told}"),
+            Guided::Never | Guided::Ended(_) => target.to_string(),
         };
         let ends = |since: Timestamp| {
             let ends = since.plus(AT_LEAST_EVERY);
             if now < ends {
-                format!("a synchronization must run every 7 days, also on a staging server: by {ends}")
+                format!(
+                    "a synchronization must run every 7 days, also on a staging server: by {ends}"
+                )
             } else {
-                format!("a synchronization had to run by {ends}, also on a staging server: see that the next one is complete")
+                format!(
+                    "a synchronization had to run by {ends}, also on a staging server: see that the next one is complete"
+                )
             }
         };
         let suspended = late(standing.suspended, SUSPENDED_FOR).map(|since| {
             format!(
-                "{target}: the scheduler of Connect is suspended since {since}: a wizard or console was left open there; close it, and the scheduler goes on. {}",
+                "{of}: the scheduler of Connect is suspended since {since}: a wizard or console was left open there; close it, and the scheduler goes on. {}",
                 ends(since)
             )
         });
         let off = late(standing.off, OFF_FOR).map(|since| {
             format!(
-                "{target}: the cycle of Connect is off since {since}: Set-ADSyncScheduler -SyncCycleEnabled $true by whoever held it, or the wizard once more where it was never started. {}",
+                "{of}: the cycle of Connect is off since {since}: Set-ADSyncScheduler -SyncCycleEnabled $true by whoever held it, or the wizard once more where it was never started. {}",
                 ends(since)
             )
         });

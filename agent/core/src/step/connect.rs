@@ -6,6 +6,7 @@ use std::time::Duration;
 use protocol::event::{Completion, Grade, Severity, Verdict};
 use protocol::facts::{ConnectFacts, ServiceState};
 use protocol::step::{GuideConnect, StageConnect, VerifyConnect};
+use protocol::task::TaskText;
 
 use crate::catalogue;
 use crate::op::{Op, Script};
@@ -71,7 +72,9 @@ pub fn stage(stage: &StageConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     }
 }
 
-/// Opens the installation, the upgrade or the change of mode as work for a person and watches for its end.
+/// Opens the installation, the upgrade, the change of mode or the release of the cycle as work for a person and watches for its
+/// end. Nothing here turns the cycle off or on: its setting lies in the tenant and is shared with the other servers
+/// (product facts 2.12 [P]).
 ///
 /// # Errors
 /// While outcomes are missing, and when it fails.
@@ -91,32 +94,70 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         let mode = if is { "staging" } else { "active" };
         Some((is, format!("version {version} configured, {mode}")))
     };
-    if let Some((is, summary)) = done(facts::connect_sync(cx)?.told()?) {
+    let ended = if let Some((is, summary)) = done(facts::connect_sync(cx)?.told()?) {
         settled(is, staging)?;
-        return Ok(Complete {
+        Complete {
             grade: Some(Grade::Configured),
             ..Complete::new(Completion::AlreadySo, summary)
-        });
-    }
-    cx.task(&guide.text)?;
-    match cx.until(WATCH, |cx| Ok(done(facts::connect_sync(cx)?.found)))? {
-        Ok((is, summary)) => {
-            settled(is, staging)?;
-            Ok(Complete {
-                grade: Some(Grade::Configured),
-                ..Complete::new(Completion::SeenDone, summary)
-            })
         }
-        Err(by) => {
-            // A word says that it is done, and not in which mode: that is looked at where it can be read.
-            let seen = facts::connect_sync(cx)?.found;
-            if let Some(is) = seen.and_then(|connect| connect.staging) {
+    } else {
+        cx.task(&guide.text)?;
+        match cx.until(WATCH, |cx| Ok(done(facts::connect_sync(cx)?.found)))? {
+            Ok((is, summary)) => {
                 settled(is, staging)?;
+                Complete {
+                    grade: Some(Grade::Configured),
+                    ..Complete::new(Completion::SeenDone, summary)
+                }
             }
-            let summary = format!("attested by {by}; no probe saw it configured");
-            Ok(Complete::new(Completion::Attested { by }, summary))
+            Err(by) => {
+                // A word says that it is done, and not in which mode: that is looked at where it can be read.
+                let seen = facts::connect_sync(cx)?.found;
+                if let Some(is) = seen.and_then(|connect| connect.staging) {
+                    settled(is, staging)?;
+                }
+                let summary = format!("attested by {by}; no probe saw it configured");
+                Complete::new(Completion::Attested { by }, summary)
+            }
         }
+    };
+    match &guide.release {
+        Some(text) => released(text, ended, cx),
+        None => Ok(ended),
     }
+}
+
+/// Watches for the release of a cycle that the wizard may have left held. It was on before the work, and that is what comes
+/// back; whoever held it releases it, since its setting lies in the tenant and is shared with the other servers (product
+/// facts 2.12 [P]).
+fn released(text: &TaskText, mut ended: Complete, cx: &mut Cx<'_>) -> Flow<Complete> {
+    // What is suspended runs no more than what is off.
+    let goes = |cx: &mut Cx<'_>| -> Flow<Option<()>> {
+        let now = scheduler(cx)?.unwrap_or_default();
+        let goes = now.cycle_enabled == Some(true) && now.suspended == Some(false);
+        Ok(goes.then_some(()))
+    };
+    if goes(cx)?.is_none() {
+        cx.task(text)?;
+        if let Err(by) = cx.until(WATCH, goes)? {
+            ended.summary = format!(
+                "{}; {by} says that its cycle is released, and no probe saw it on",
+                ended.summary
+            );
+            ended.completion = Completion::Attested { by };
+            return Ok(ended);
+        }
+        ended.completion = match ended.completion {
+            Completion::Attested { by } => Completion::Attested { by },
+            Completion::Applied | Completion::AlreadySo | Completion::SeenDone => {
+                Completion::SeenDone
+            }
+        };
+    }
+    ended
+        .summary
+        .push_str("; its cycle is on, as it was before");
+    Ok(ended)
 }
 
 /// The server must be what it was to be: a staging server that is active now may be the tenant's second (G1).

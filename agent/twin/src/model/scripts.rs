@@ -37,7 +37,7 @@ impl Twin {
                 let outcome = match self.staging.filter(|_| answers) {
                     Some(staging) => Outcome::Script {
                         lines: vec![
-                            json!({ "stagingModeEnabled": staging, "syncCycleEnabled": true, "schedulerSuspended": self.has(Fault::SchedulerSuspended) }),
+                            json!({ "stagingModeEnabled": staging, "syncCycleEnabled": !self.cycle_off, "schedulerSuspended": self.has(Fault::SchedulerSuspended) }),
                         ],
                     },
                     None => Outcome::Failed("Get-ADSyncScheduler is not recognized".to_owned()),

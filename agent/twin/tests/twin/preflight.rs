@@ -336,6 +336,7 @@ fn no_fault_is_without_a_test() {
         Fault::SqlLoginRefused,
         Fault::ReplicationSlow,
         Fault::UpgradeActivates,
+        Fault::CycleHeld,
         Fault::RestartRefused,
         // Upgrades of the agent meet these (`upgrade.rs`).
         Fault::NewAgentCrashes,

@@ -112,6 +112,7 @@ fn connect_steps(work: ConnectWork) -> Vec<Step> {
             work,
             at_least: NEWEST,
             text: text(),
+            release: None,
         }),
         Step::VerifyConnect(VerifyConnect {
             at_least: NEWEST,
@@ -262,6 +263,89 @@ fn a_cut_in_an_upgrade_of_connect_ends_as_without_it() {
         for cut in 0..actions {
             let mut server = fresh.clone();
             let (after, ..) = drive(connect_steps(work), &mut server, Some(cut));
+            assert_eq!(after.ending, Ending::Completed, "cut at {cut}");
+            assert_eq!(server.changes, whole.changes, "cut at {cut}");
+        }
+    }
+}
+
+/// An upgrade in place that waits for the release of the cycle, which was on before.
+fn releasing(work: ConnectWork) -> Vec<Step> {
+    let mut steps = connect_steps(work);
+    for step in &mut steps {
+        if let Step::GuideConnect(guide) = step {
+            let mut release = text();
+            "release the cycle".clone_into(&mut release.title);
+            guide.release = Some(Box::new(release));
+        }
+    }
+    steps
+}
+
+/// The wizard was told not to start: the step opens the release as work of its own, and ends when the scheduler shows it. Where
+/// the cycle was left on nobody is asked.
+#[test]
+fn an_upgrade_sees_the_cycle_held_and_released() {
+    for (work, staging) in UPGRADES {
+        for (faults, titles) in [(&[][..], 1), (&[Fault::CycleHeld], 2)] {
+            let mut server = old_connect(staging, faults);
+            let (conclusion, journal, _) = drive(releasing(work), &mut server, None);
+            assert_eq!(conclusion.ending, Ending::Completed, "{conclusion:?}");
+            let guided = &conclusion.steps[2];
+            assert!(
+                guided
+                    .summary
+                    .ends_with("its cycle is on, as it was before"),
+                "{guided:?}"
+            );
+            let asked: Vec<&str> = journal
+                .iter()
+                .filter_map(|event| match event {
+                    Event::TaskOpened { text, .. } => Some(text.title.as_str()),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(asked.len(), titles, "{asked:?}");
+            let held = titles == 2;
+            assert_eq!(
+                asked.last() == Some(&"release the cycle"),
+                held,
+                "{asked:?}"
+            );
+            let released = server.changes.iter().any(|one| one.starts_with("release"));
+            assert_eq!(released, held, "{:?}", server.changes);
+        }
+    }
+}
+
+/// Where nobody asks for the release (the cycle was off before) what the wizard left held is told by the verification, and is
+/// left as it is.
+#[test]
+fn a_cycle_that_was_off_before_stays_off_and_is_told() {
+    let mut server = old_connect(true, &[Fault::CycleHeld]);
+    let steps = connect_steps(ConnectWork::UpgradeStaging);
+    let (conclusion, journal, _) = drive(steps, &mut server, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let told = journal.iter().any(|event| match event {
+        Event::Probed { findings, .. } => findings
+            .iter()
+            .any(|one| one.id == "PV24" && one.read.contains("cycle enabled: false")),
+        _ => false,
+    });
+    assert!(told, "{journal:?}");
+    assert!(!server.changes.iter().any(|one| one.starts_with("release")));
+}
+
+#[test]
+fn a_cut_between_held_and_released_ends_as_without_it() {
+    for (work, staging) in UPGRADES {
+        let mut whole = old_connect(staging, &[Fault::CycleHeld]);
+        let fresh = whole.clone();
+        let (_, _, actions) = drive(releasing(work), &mut whole, None);
+        assert!(whole.changes.iter().any(|one| one.starts_with("release")));
+        for cut in 0..actions {
+            let mut server = fresh.clone();
+            let (after, ..) = drive(releasing(work), &mut server, Some(cut));
             assert_eq!(after.ending, Ending::Completed, "cut at {cut}");
             assert_eq!(server.changes, whole.changes, "cut at {cut}");
         }

@@ -49,6 +49,7 @@ fn switch(work: ConnectWork) -> Vec<Step> {
             work,
             at_least: Version::new(1, 0, 0, 0),
             text: text(),
+            release: None,
         }),
         Step::VerifyConnect(VerifyConnect {
             at_least: NEWEST,

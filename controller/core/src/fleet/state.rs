@@ -21,7 +21,7 @@ use crate::facts::Fleetwide;
 use crate::fleet::table::WorkTable;
 use crate::overrides::{Overrides, Rule};
 use crate::plan::{Plan, TargetPlan};
-use crate::scheduler::Schedulers;
+use crate::scheduler::{Guided, Schedulers};
 use crate::settings::Settings;
 
 /// What a target is at within a rollout.
@@ -427,13 +427,24 @@ impl Fleet {
         if open.is_some_and(guided) {
             return Vec::new();
         }
-        let worked = self.rollouts.values().filter(|rollout| guided(rollout));
-        let worked = worked
-            .filter_map(|rollout| rollout.work.get(target))
-            .filter(|work| work.has_begun())
-            .map(|work| work.since)
-            .max();
-        self.schedulers.alarms(target, worked, now)
+        let last = self.rollouts.iter().rev().find_map(|(id, rollout)| {
+            let work = rollout.work.get(target).filter(|_| guided(rollout))?;
+            work.has_begun().then_some((id, rollout, work))
+        });
+        let last = match last {
+            None => Guided::Never,
+            Some((id, rollout, work))
+                if work.state.is_bad() || work.state == TargetState::Aborted =>
+            {
+                Guided::BrokenOff(format!(
+                    "where rollout {id} of {} ended as {}",
+                    rollout.by,
+                    work.state.word()
+                ))
+            }
+            Some((_, _, work)) => Guided::Ended(work.since),
+        };
+        self.schedulers.alarms(target, &last, now)
     }
 
     /// What every tenant's Connect servers told last, against G1. Servers are those that some rollout's plan named.

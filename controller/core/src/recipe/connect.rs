@@ -110,6 +110,7 @@ pub fn answer(
                         work,
                         at_least: wanted,
                         text,
+                        release: None,
                     })],
                 ]
                 .concat(),
@@ -222,6 +223,25 @@ fn upgrade(
     let preflight = readiness(entry, tenant, server, facts, Some(artifact.version));
     let text = upgrade_pages(tenant, server, from, to, mode);
     let people = text.bring.clone();
+    // What was on comes back; what was off stays off, since somebody has held it.
+    let (release, cycle) = match facts
+        .connect
+        .as_ref()
+        .and_then(|connect| connect.cycle_enabled)
+    {
+        Some(true) => (
+            Some(release_pages(server)),
+            "its cycle is on, and is waited for until it is on again",
+        ),
+        Some(false) => (
+            None,
+            "its cycle is off as this is planned: whoever held it releases it, nobody is asked to",
+        ),
+        None => (
+            None,
+            "whether its cycle is on cannot be told: nobody is asked to switch it on again",
+        ),
+    };
     let stage = Step::StageConnect(StageConnect {
         artifact: artifact.sha256,
     });
@@ -240,6 +260,7 @@ fn upgrade(
                         work,
                         at_least: to,
                         text,
+                        release: release.map(Box::new),
                     })],
                 ]
                 .concat(),
@@ -252,6 +273,7 @@ fn upgrade(
                 "Connect {from} is there ({mode}): upgrade in place to {to}, by a person at the wizard; it stays {mode}"
             ),
             "there is no way back from an upgrade in place: staging servers go first".to_owned(),
+            cycle.to_owned(),
         ],
         people,
     }
@@ -293,7 +315,7 @@ fn upgrade_pages(
             page("Connect to Microsoft Entra ID", &[&sign_in]),
             page("Ready to configure", &[
                 &keep,
-                r#"clear "Start the synchronization process" to look at the overrides first"#,
+                r#"clear "Start the synchronization process" to look at the overrides first: the cycle is then off for every server of the tenant"#,
                 "Upgrade",
             ]),
             page("Configuration complete", &["Exit"]),
@@ -304,6 +326,31 @@ fn upgrade_pages(
             ]),
         ],
         seen_by: format!("the engine's version, and the scheduler, which must still say {mode}"),
+    }
+}
+
+/// The release of a cycle that was left held, page by page (product facts 2.12, 2.13 [P]).
+fn release_pages(server: &TargetId) -> TaskText {
+    let page = |title: &str, lines: &[&str]| Page {
+        title: title.to_owned(),
+        lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+    };
+    TaskText {
+        title: format!("release the cycle of Connect Sync, from {server}"),
+        why: "the cycle was on before the upgrade and is held: its setting lies in the tenant, so that no server of it synchronizes until somebody releases it".to_owned(),
+        bring: vec!["a local administrator of the server who is in ADSyncAdmins".to_owned()],
+        pages: vec![
+            page("Windows PowerShell, what is due", &[
+                "Import-Module ADSync",
+                "Get-ADSyncSchedulerConnectorOverride | Format-List",
+                "let the full import and synchronization that it names run with the next cycle, or do these steps by hand first",
+            ]),
+            page("Windows PowerShell, the release", &[
+                "close the wizard and Synchronization Service Manager: an open wizard keeps the scheduler suspended",
+                "Set-ADSyncScheduler -SyncCycleEnabled $true",
+            ]),
+        ],
+        seen_by: "the scheduler, whose cycle must be enabled and not suspended".to_owned(),
     }
 }
 

@@ -148,6 +148,7 @@ const fn guide(work: ConnectWork, text: TaskText) -> Step {
         work,
         at_least: Version::new(0, 0, 0, 0),
         text,
+        release: None,
     })
 }
 

@@ -236,6 +236,11 @@ fn an_active_server_or_one_that_cannot_be_told_holds_and_a_staging_one_does_not(
 
 /// A plan over two servers of one tenant that have an older version, named so that the active one comes first by name.
 fn upgrade(modes: [Option<bool>; 2]) -> Plan {
+    upgrade_of(modes, Some(true))
+}
+
+/// The same, where the scheduler told that of its cycle.
+fn upgrade_of(modes: [Option<bool>; 2], cycle_enabled: Option<bool>) -> Plan {
     let document = common::document("[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\"]\nsettings = { sign_in = \"password-hash-sync\" }\n".to_owned());
     let (topology, findings) = parse(&[document]);
     assert!(findings.is_empty(), "{findings:?}");
@@ -244,6 +249,7 @@ fn upgrade(modes: [Option<bool>; 2]) -> Plan {
         let mut facts = facts(Some(mode));
         if let Some(connect) = &mut facts.connect {
             connect.version = Some(Version::new(2, 5, 79, 0));
+            connect.cycle_enabled = cycle_enabled;
         }
         let key = SigningKey::generate().public();
         let entry = Known {
@@ -426,7 +432,11 @@ fn a_scheduler_that_stands_for_too_long_is_an_alarm_and_lifts_by_itself() {
     for staging in [false, true] {
         for (told, hours, said) in [
             ((Some(true), Some(true)), 2, "is suspended since"),
-            ((Some(false), Some(false)), 24, "cycle of Connect is off since"),
+            (
+                (Some(false), Some(false)),
+                24,
+                "cycle of Connect is off since",
+            ),
         ] {
             let mut fleet = Fleet::new();
             let after = |hours: u64| NOW.plus(Duration::from_secs(hours * 3600));
@@ -478,6 +488,62 @@ fn guided_work_at_the_wizard_is_no_alarm() {
     let alarms = about_scheduler(&world.fleet, after(7));
     assert_eq!(alarms.len(), 1, "{alarms:?}");
     assert!(alarms[0].contains(&format!("since {NOW}")), "{alarms:?}");
+}
+
+/// Guided work that broke off left the cycle held: nobody waits for a day, and the one who ordered it is named.
+#[test]
+fn a_cycle_that_broken_work_left_held_is_an_alarm_at_once() {
+    let mut world = World::new();
+    world.issue("c1.a.test");
+    scheduler_told(&mut world.fleet, false, Some(false), Some(false), NOW);
+    assert!(about_scheduler(&world.fleet, NOW).is_empty(), "it goes on");
+    let finished = Event::RunFinished {
+        generation: Generation(1),
+        ending: Ending::Failed("the server was switched off".to_owned()),
+        receipt: String::new(),
+    };
+    world.tells("c1.a.test", &finished);
+    let alarms = about_scheduler(&world.fleet, NOW);
+    assert_eq!(alarms.len(), 1, "{alarms:?}");
+    for part in [
+        "of root ended as failed",
+        "Set-ADSyncScheduler -SyncCycleEnabled $true",
+    ] {
+        assert!(alarms[0].contains(part), "{alarms:?}");
+    }
+    scheduler_told(&mut world.fleet, false, Some(false), Some(true), NOW);
+    assert!(about_scheduler(&world.fleet, NOW).is_empty());
+}
+
+/// What was on before an upgrade comes back; what was off stays off, and is told.
+#[test]
+fn an_upgrade_asks_for_the_release_of_a_cycle_that_was_on_alone() {
+    for (cycle, asked, told) in [
+        (Some(true), true, "its cycle is on, and is waited for"),
+        (Some(false), false, "its cycle is off as this is planned"),
+        (
+            None,
+            false,
+            "cannot be told: nobody is asked to switch it on",
+        ),
+    ] {
+        let plan = upgrade_of([Some(false), Some(true)], cycle);
+        for part in plan.targets.values() {
+            let steps = part.phases.iter().flat_map(|phase| &phase.steps);
+            let guide = steps.filter_map(|step| match step {
+                Step::GuideConnect(guide) => Some(guide),
+                _ => None,
+            });
+            let guides: Vec<_> = guide.collect();
+            assert_eq!(guides.len(), 1);
+            assert_eq!(guides[0].release.is_some(), asked, "{cycle:?}");
+            assert!(
+                part.why.iter().any(|why| why.contains(told)),
+                "{:?}",
+                part.why
+            );
+        }
+    }
 }
 
 #[test]
