@@ -1,6 +1,7 @@
-# Reads what only Windows and the product's own module can tell about Connect Sync (probes PF31, PF32, PV26 to PV37). Changes
-# nothing, and shows no line of a log: people's data may be in it.
-# Input: {"through": "host" or null, "webHost": "host" or null, "installed": true or false, "passwords": true or false}.
+# Reads what only Windows and the product's own module can tell about Connect Sync (probes PF31, PF32, PV26 to PV37, CU01 to
+# CU03). Changes nothing, and shows no line of a log: people's data may be in it.
+# Input: {"through": "host" or null, "webHost": "host" or null, "installed": true or false, "passwords": true or false,
+# "upgrade": true or false}.
 # Output: one line; each part that was asked is there, or {"why": "..."}. What was not read is never told as if it were nothing.
 
 # Events of the last week in the Application log, from sources whose names match.
@@ -53,6 +54,63 @@ if ($in.webHost) {
             if (-not $answer) { throw }
         }
         try { [int]$answer.StatusCode } finally { $answer.Dispose() }
+    }
+}
+if ($in.upgrade) {
+    Read-Part 'defaultRules' {
+        Import-ConnectModule
+        $number = 0
+        $off = @()
+        foreach ($one in @(Get-ADSyncRule)) {
+            if ($one.IsStandardRule -isnot [bool] -or $one.Disabled -isnot [bool]) { throw 'a rule does not tell whether it is a default one, or disabled' }
+            if (-not $one.IsStandardRule) { continue }
+            $number++
+            if ($one.Disabled) { $off += [string]$one.Name }
+        }
+        if (-not $number) { throw 'the module names no default rule' }
+        @{ number = $number; disabled = $off }
+    }
+    Read-Part 'overrides' {
+        Import-ConnectModule
+        $due = @()
+        foreach ($one in @(Get-ADSyncSchedulerConnectorOverride)) {
+            if ($null -eq $one.FullImportRequired -or $null -eq $one.FullSyncRequired) {
+                throw 'the overrides do not tell whether a full import or synchronization is required'
+            }
+            if ($one.FullImportRequired) { $due += "full import of $($one.ConnectorName)" }
+            if ($one.FullSyncRequired) { $due += "full synchronization of $($one.ConnectorName)" }
+        }
+        , $due
+    }
+    Read-Part 'objects' {
+        Import-ConnectModule
+        # Each object is in more than one connector space: the largest has most of them.
+        $most = 0
+        $connectors = @(Get-ADSyncConnector)
+        if (-not $connectors.Count) { throw 'the module names no connector' }
+        foreach ($one in $connectors) {
+            $kept = Get-ADSyncConnectorStatistics -ConnectorName $one.Name
+            if ($null -eq $kept.TotalConnectors) { throw 'the module tells no TotalConnectors' }
+            $most = [Math]::Max($most, [int64]$kept.TotalConnectors)
+        }
+        $most
+    }
+    Read-Part 'fullRuns' {
+        Import-ConnectModule
+        # The newest come first; of each connector and full profile the newest that ended well counts.
+        $seen = @{}
+        $rows = @()
+        foreach ($one in @(Get-ADSyncRunProfileResult -NumberRequested 1000)) {
+            if ($one.RunProfileName -notlike 'Full *' -or $one.Result -ne 'success') { continue }
+            if ($null -eq $one.StartDate -or $null -eq $one.EndDate) { throw 'the module tells no StartDate or EndDate of a run' }
+            $what = "$($one.ConnectorName), $($one.RunProfileName)"
+            if ($seen.ContainsKey($what)) { continue }
+            $seen[$what] = $true
+            $took = ([datetime]$one.EndDate - [datetime]$one.StartDate).TotalMinutes
+            if ($took -lt 0) { throw "the run $what ends before it begins" }
+            $rows += @{ run = $what; minutes = [int][Math]::Ceiling($took) }
+        }
+        , $rows
     }
 }
 if ($in.installed) {

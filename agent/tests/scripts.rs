@@ -112,6 +112,11 @@ const CMDLETS: &[(&str, &[&str], &str)] = &[
         "product facts 2.12 [P]; form of its output unverified",
     ),
     (
+        "Get-ADSyncConnectorStatistics",
+        &["-ConnectorName"],
+        "general knowledge [K]: in no product fact; its output unverified",
+    ),
+    (
         "Get-ADSyncRunProfileResult",
         &["-NumberRequested"],
         "product facts PV29 [K]; its parameter and output unverified",

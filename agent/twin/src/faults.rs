@@ -154,6 +154,12 @@ pub enum Fault {
     EngineBusy,
     /// The newest export of settings is a week old (PF74).
     ExportOld,
+    /// Default rules of Connect are disabled (CU01).
+    DefaultRulesDisabled,
+    /// A full synchronization is due on a server that is to be upgraded (CU02).
+    OverridesSet,
+    /// A full import and synchronization takes days (CU03).
+    FullRunLong,
     /// The person at the wizard of an upgrade clears "Start the synchronization process" (PV24).
     CycleHeld,
     /// PowerShell runs in a constrained language mode (SEC2).
@@ -240,7 +246,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 115] = [
+    pub const ALL: [Self; 118] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -315,6 +321,9 @@ impl Fault {
         Self::EditedConfiguration,
         Self::EngineBusy,
         Self::ExportOld,
+        Self::DefaultRulesDisabled,
+        Self::OverridesSet,
+        Self::FullRunLong,
         Self::CycleHeld,
         Self::ConstrainedLanguage,
         Self::ApplicationControl,

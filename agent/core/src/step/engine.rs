@@ -1,5 +1,6 @@
 //! What the product's own module and Windows' logs tell about a configured Connect Sync: how it signs in, what it is connected
-//! to, how its runs ended, and how it upgrades itself (product facts 2.10, 2.12, 2.13; PV26 to PV37).
+//! to, how its runs ended, how it upgrades itself, and what an upgrade in place would find (product facts 2.10, 2.12, 2.13; PV26 to
+//! PV37, CU01 to CU03).
 
 use std::time::Duration;
 
@@ -15,6 +16,15 @@ use crate::step::report::Report;
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
+/// Names of rules that are told; the others are counted.
+const NAMED: usize = 5;
+
+/// Minutes of a day: what takes longer does not fit into the day of an upgrade.
+const A_DAY: u64 = 24 * 60;
+
+/// Objects from which on an upgrade in place is not the vendor's way (2.13 [P]: fewer than about that).
+const IN_PLACE: u64 = 100_000;
+
 /// The tenant's own connector (2.12 [P]).
 const TENANT_CONNECTOR: &str = "b891884f-051e-4a83-95af-2544101c9083";
 
@@ -23,6 +33,81 @@ const TENANT_CONNECTOR: &str = "b891884f-051e-4a83-95af-2544101c9083";
 pub(super) fn way(through: Option<&str>, web_host: Option<&str>, cx: &mut Cx<'_>) -> Flow<Report> {
     let input = json!({ "installed": false, "through": through, "webHost": web_host });
     Report::ask(Script::InspectConnect, input, LIMIT, cx)
+}
+
+/// What an engine that is configured tells before it is upgraded in place (product facts 2.12, 2.13): each answer warns, and
+/// what cannot be read is said.
+///
+/// # Errors
+/// While the outcome is missing.
+pub(super) fn before_upgrade(cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
+    let input = json!({ "installed": false, "through": null, "webHost": null, "upgrade": true });
+    let report = Report::ask(Script::InspectConnect, input, LIMIT, cx)?;
+    let text = |one: &Value| Some(one.as_str()?.to_owned());
+    let due = report.rows("overrides", text);
+    let show_due = |due: &Vec<String>| match due.as_slice() {
+        [] => "none".to_owned(),
+        some => some.join(", "),
+    };
+    Ok(vec![
+        default_rules(&report),
+        catalogue::CU02.judge(due, show_due, Vec::is_empty),
+        full_run(&report),
+    ])
+}
+
+/// CU01: a default rule that is disabled was changed. One that was edited in place looks like any other: what the rules of a
+/// version are is in no source.
+fn default_rules(report: &Report) -> Finding {
+    let rules = report.part("defaultRules", |part| {
+        let disabled = part["disabled"].as_array()?.iter();
+        let disabled = disabled.map(|name| Some(name.as_str()?.to_owned()));
+        let disabled: Vec<String> = disabled.collect::<Option<_>>()?;
+        Some((part["number"].as_u64()?, disabled))
+    });
+    let show = |(number, disabled): &(u64, Vec<String>)| {
+        let off = match disabled.as_slice() {
+            [] => "none disabled".to_owned(),
+            some => {
+                let first: Vec<&str> = some.iter().take(NAMED).map(String::as_str).collect();
+                let more = some.len() - first.len();
+                let more = (more > 0).then(|| format!(" and {more} more"));
+                format!(
+                    "{} disabled: {}{}",
+                    some.len(),
+                    first.join(", "),
+                    more.unwrap_or_default()
+                )
+            }
+        };
+        format!("{number} default rules, {off}; whether one was edited in place cannot be told")
+    };
+    catalogue::CU01.judge(rules, show, |(_, disabled)| disabled.is_empty())
+}
+
+/// CU03: full runs of the connectors follow each other, so their times add up.
+fn full_run(report: &Report) -> Finding {
+    let row = |row: &Value| row["minutes"].as_u64();
+    let minutes = report.rows("fullRuns", row).and_then(|rows| {
+        if rows.is_empty() {
+            return Err("the history holds no full run that ended well".to_owned());
+        }
+        Ok(rows.iter().sum::<u64>())
+    });
+    let objects = report.part("objects", Value::as_u64);
+    let both = match (minutes, objects) {
+        (Ok(minutes), Ok(objects)) => Ok((minutes, objects)),
+        (Err(why), Ok(objects)) => Err(format!("{objects} objects; how long it takes: {why}")),
+        (Ok(minutes), Err(why)) => Err(format!("{}; how many objects: {why}", about(minutes))),
+        (Err(why), Err(other)) => Err(format!("{why}; {other}")),
+    };
+    let show = |(minutes, objects): &(u64, u64)| format!("{}, {objects} objects", about(*minutes));
+    let fits = |(minutes, objects): &(u64, u64)| *minutes < A_DAY && *objects < IN_PLACE;
+    catalogue::CU03.judge(both, show, fits)
+}
+
+fn about(minutes: u64) -> String {
+    format!("about {} h {:02} min", minutes / 60, minutes % 60)
 }
 
 /// The probes of an engine that is configured. None of them stops a verification for what it could not read.

@@ -142,7 +142,16 @@ impl Twin {
         }
         let engine = self.service(product::CONNECT_SERVICE);
         let answers = engine.is_some_and(|engine| engine.state == ServiceState::Running);
-        if input["installed"] != true || self.staging.is_none() || !answers {
+        let asked = self.staging.is_some() && answers;
+        if input["upgrade"] == true && asked {
+            self.before_upgrade(&mut line);
+        } else if input["upgrade"] == true {
+            let why = json!({ "why": "Get-ADSyncRule is not recognized" });
+            for part in ["defaultRules", "overrides", "objects", "fullRuns"] {
+                line[part] = why.clone();
+            }
+        }
+        if input["installed"] != true || !asked {
             return Outcome::Script { lines: vec![line] };
         }
         let identity = if has(Fault::LegacyIdentity) {
@@ -190,6 +199,32 @@ impl Twin {
         let errors = if has(Fault::WizardTraceErrors) { 4 } else { 0 };
         line["trace"] = json!({ "file": "trace-20261120-101500.log", "errors": errors });
         Outcome::Script { lines: vec![line] }
+    }
+
+    /// What an upgrade in place would find.
+    fn before_upgrade(&self, line: &mut Value) {
+        let disabled: &[&str] = if self.has(Fault::DefaultRulesDisabled) {
+            &["In from AD - User Join", "Out to AAD - User Join"]
+        } else {
+            &[]
+        };
+        line["defaultRules"] = json!({ "number": 118, "disabled": disabled });
+        let due: &[&str] = if self.has(Fault::OverridesSet) {
+            &["full synchronization of corp"]
+        } else {
+            &[]
+        };
+        line["overrides"] = json!(due);
+        line["objects"] = json!(41_000);
+        let minutes = if self.has(Fault::FullRunLong) {
+            2_000
+        } else {
+            95
+        };
+        line["fullRuns"] = json!([
+            { "run": "corp, Full Import", "minutes": 25 },
+            { "run": "corp, Full Synchronization", "minutes": minutes },
+        ]);
     }
 
     /// What decides what the engine synchronizes. The ids of its connectors are this server's own.

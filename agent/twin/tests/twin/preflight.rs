@@ -10,8 +10,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agent_core::catalogue;
-use agent_core::op::DirectoryAccount;
+use agent_core::op::{DirectoryAccount, Op};
 use agent_core::procedure::{Complete, Cx, Flow, Host, Next, Procedure, Want};
+use agent_core::product;
 use agent_core::step::preflight::{self, Beside};
 use agent_core::step::{self, directory};
 use agent_twin::{Fault, Installed, Profile, Twin};
@@ -207,6 +208,9 @@ const TABLE: &[(Fault, &str, Product)] = &[
     (Fault::EditedConfiguration, "PF72", Product::Connect),
     (Fault::EngineBusy, "PF73", Product::Connect),
     (Fault::ExportOld, "PF74", Product::Connect),
+    (Fault::DefaultRulesDisabled, "CU01", Product::Connect),
+    (Fault::OverridesSet, "CU02", Product::Connect),
+    (Fault::FullRunLong, "CU03", Product::Connect),
     (Fault::LittleDisk, "PF75", Product::ProvisioningAgent),
     (Fault::ModuleLogging, "SEC1", Product::ProvisioningAgent),
     (
@@ -374,6 +378,59 @@ fn no_fault_is_without_a_test() {
     for fault in Fault::ALL {
         let here = TABLE.iter().any(|(one, ..)| *one == fault);
         assert_ne!(here, elsewhere.contains(&fault), "{fault:?}");
+    }
+}
+
+/// An engine that is stopped tells nothing of what an upgrade would find: each answer says so, warns and stops nothing.
+#[test]
+fn what_an_engine_does_not_tell_before_an_upgrade_stops_nothing() {
+    let (step, mut server) = server(Product::Connect, &[]);
+    let stop = Op::DisableService {
+        name: product::CONNECT_SERVICE.to_owned(),
+    };
+    server.perform(&stop, &BTreeMap::new());
+    let seen = findings(&step, &mut server);
+    for id in ["CU01", "CU02", "CU03"] {
+        let finding = seen.iter().find(|one| one.id == id).unwrap();
+        assert_eq!(finding.verdict, Verdict::CannotTell, "{finding:?}");
+        assert!(
+            !finding.blocks() && finding.read.contains("not recognized"),
+            "{finding:?}"
+        );
+    }
+    // Where nothing is installed nothing is upgraded, and nothing is asked.
+    let step = preflight(Product::Connect, SignIn::Wizard, false);
+    let seen = findings(&step, &mut twin("sync-01", Installed::Nothing, &[]));
+    assert!(!seen.iter().any(|one| one.id.starts_with("CU")));
+}
+
+/// What passes says all the same what it rests on.
+#[test]
+fn what_is_told_before_an_upgrade_says_what_it_rests_on() {
+    for (faults, id, read) in [
+        (
+            &[][..],
+            "CU01",
+            "118 default rules, none disabled; whether one was edited in place cannot be told",
+        ),
+        (
+            &[Fault::DefaultRulesDisabled],
+            "CU01",
+            "2 disabled: In from AD - User Join, Out to AAD - User Join",
+        ),
+        (&[], "CU02", "none"),
+        (
+            &[Fault::OverridesSet],
+            "CU02",
+            "full synchronization of corp",
+        ),
+        (&[], "CU03", "about 2 h 00 min, 41000 objects"),
+        (&[Fault::FullRunLong], "CU03", "about 33 h 45 min"),
+    ] {
+        let (step, mut server) = server(Product::Connect, faults);
+        let seen = findings(&step, &mut server);
+        let finding = seen.iter().find(|one| one.id == id).unwrap();
+        assert!(finding.read.contains(read), "{finding:?}");
     }
 }
 

@@ -306,6 +306,7 @@ fn upgrade_pages(
         ],
         pages: vec![
             page("Before", &[
+                "default rules: Entrain sees which are disabled, not which were edited in place; `entrain diff` with a server that was newly installed with the same version shows it",
                 "copy the newest export of the settings off the server",
                 "back up miiserver.exe.config, and the database where it is on a SQL Server",
                 "close the wizard and Synchronization Service Manager",

@@ -9,6 +9,7 @@ use crate::catalogue;
 use crate::op::Service;
 use crate::procedure::{Cx, Flow};
 use crate::product;
+use crate::step::engine;
 use crate::step::report::Report;
 
 pub(super) fn check(
@@ -48,6 +49,7 @@ pub(super) fn check(
             findings.push(catalogue::PF70.judge(ready, show, |ready| *ready));
             if present {
                 engine_state(report, findings);
+                findings.extend(engine::before_upgrade(cx)?);
             }
         }
     }
