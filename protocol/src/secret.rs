@@ -2,6 +2,7 @@
 //! that its identity has signed; what is sealed to that key the controller cannot open.
 
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -111,13 +112,31 @@ impl fmt::Debug for Secret {
 }
 
 /// What an access token says of itself, for whoever wants to catch a mistake before it is used. Only the service that
-/// takes the token can tell whether it is true; nothing rests on it but a refusal.
+/// takes the token can tell whether it is true: its signature is that service's to verify and is not looked at here. Nothing
+/// rests on it but a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessToken {
     /// Tenant that issued it (claim `tid`).
     pub tenant: Option<TenantId>,
     /// When it lapses (claim `exp`).
     pub expires: Option<Timestamp>,
+    /// Whom it is for (claim `aud`): an address, or the id of an application.
+    pub audience: Option<String>,
+    /// Rights that a person has lent it (claim `scp`); absent in a token that an application got for itself.
+    pub scopes: Option<Vec<String>>,
+}
+
+/// The end of the address of the application that registers provisioning agents (product facts 1.4 [M]): its host is known
+/// for the commercial cloud alone. That this is the audience of its tokens is inferred there ([I]).
+const REGISTRATION: &str = "/registerapp";
+
+/// The right that the vendor's own recipe asks for (product facts 1.4 [M]).
+const IMPERSONATION: &str = "user_impersonation";
+
+/// A claim as it may be shown: short, and nothing that steers a terminal.
+fn shown(claim: &str) -> String {
+    let plain = claim.chars().filter(|sign| sign.is_ascii_graphic());
+    plain.take(120).collect()
 }
 
 impl AccessToken {
@@ -131,7 +150,10 @@ impl AccessToken {
             .ok()?;
         let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
         let expires = claims["exp"].as_i64();
+        let scopes = claims["scp"].as_str();
         Some(Self {
+            audience: claims["aud"].as_str().map(ToOwned::to_owned),
+            scopes: scopes.map(|all| all.split_whitespace().map(ToOwned::to_owned).collect()),
             tenant: claims["tid"]
                 .as_str()
                 .and_then(|tenant| tenant.parse().ok()),
@@ -139,6 +161,48 @@ impl AccessToken {
                 .and_then(|seconds| seconds.checked_mul(1000))
                 .map(Timestamp::from_millis),
         })
+    }
+
+    /// Whether it is for the registration of agents; `None` where its audience is no address, since no source names the
+    /// application's id.
+    #[must_use]
+    pub fn is_for_registration(&self) -> Option<bool> {
+        let address = self.audience.as_ref()?.to_lowercase();
+        let address = address.strip_prefix("https://")?;
+        Some(address.trim_end_matches('/').ends_with(REGISTRATION))
+    }
+
+    /// What it does not tell, or tells otherwise than is expected, a sentence each.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<String> {
+        let mut doubts = Vec::new();
+        if self.tenant.is_none() {
+            doubts.push("of which tenant it is cannot be told (tid)".to_owned());
+        }
+        if self.expires.is_none() {
+            doubts.push("when it lapses cannot be told (exp)".to_owned());
+        }
+        if self.is_for_registration().is_none() {
+            let audience = self.audience.as_ref();
+            doubts.push(match audience {
+                Some(audience) => format!(
+                    "whether {} is the application that registers agents cannot be told (aud)",
+                    shown(audience)
+                ),
+                None => "whom it is for cannot be told (aud)".to_owned(),
+            });
+        }
+        match &self.scopes {
+            Some(scopes) if scopes.iter().any(|scope| scope == IMPERSONATION) => {}
+            Some(_) => doubts.push(format!(
+                "it lends no {IMPERSONATION} (scp), which a registration is expected to need"
+            )),
+            None => doubts.push(
+                "it lends no person's rights (scp): a token that an application got for itself is not expected to register an agent"
+                    .to_owned(),
+            ),
+        }
+        doubts
     }
 }
 
@@ -155,7 +219,7 @@ impl SecretKind {
     }
 
     /// Says why a secret cannot be what is wanted, as far as it tells that itself: a token of another tenant (guard rail
-    /// G9), or one that has lapsed.
+    /// G9), one for another application, or one that has lapsed (PF63).
     ///
     /// # Errors
     /// With a sentence that repeats nothing of the secret but the tenant's id and the time.
@@ -175,15 +239,51 @@ impl SecretKind {
         let Some(token) = AccessToken::read(&secret.value) else {
             return Ok(());
         };
-        if let Some(other) = token.tenant.filter(|other| other != tenant) {
+        if let Some(other) = token.tenant.as_ref().filter(|other| *other != tenant) {
             return Err(format!(
                 "the token is of tenant {other}, and {tenant} is wanted (G9): sign in to that tenant for it"
+            ));
+        }
+        if token.is_for_registration() == Some(false) {
+            let audience = token.audience.unwrap_or_default();
+            return Err(format!(
+                "the token is for {}, which registers no agent (PF63): get one for the application that does, .../registerapp",
+                shown(&audience)
             ));
         }
         if let Some(expires) = token.expires.filter(|expires| *expires <= now) {
             return Err(format!("the token lapsed at {expires}: get a new one"));
         }
         Ok(())
+    }
+
+    /// The same of a secret that answers every question for so long: a token must outlive that. Gives what cannot be told of
+    /// it, a sentence each.
+    ///
+    /// # Errors
+    /// As [`Self::fits`].
+    pub fn fits_for(
+        &self,
+        secret: &Secret,
+        now: Timestamp,
+        lasts: Duration,
+    ) -> Result<Vec<String>, String> {
+        self.fits(secret, now)?;
+        let Self::AccessToken { .. } = self else {
+            return Ok(Vec::new());
+        };
+        let Some(token) = AccessToken::read(&secret.value) else {
+            return Ok(vec![
+                "the token is opaque: of which tenant it is, whom it is for and when it lapses cannot be told".to_owned(),
+            ]);
+        };
+        let ends = now.plus(lasts);
+        if let Some(expires) = token.expires.filter(|expires| *expires < ends) {
+            return Err(format!(
+                "the token lapses at {expires}, and what it is to answer lasts until {ends} (PF63): get a new one, or take fewer servers into one appointment"
+            ));
+        }
+        Ok(token.doubts())
     }
 }
 
@@ -223,6 +323,88 @@ mod tests {
         let lapsed = token(&format!("{{\"tid\":\"{MINE}\",\"exp\":1000}}"));
         assert!(fits(&lapsed).unwrap_err().contains("lapsed"));
         assert!(fits(" ").is_err());
+    }
+
+    /// A token as the vendor's recipe gets it, which lapses at this second, with one claim put differently.
+    fn registration(expires: u64, claim: &str, value: serde_json::Value) -> String {
+        let mut claims = serde_json::json!({
+            "tid": MINE, "exp": expires, "aud": "https://proxy.cloudwebappproxy.net/registerapp", "scp": "user_impersonation",
+        });
+        claims[claim] = value;
+        token(&claims.to_string())
+    }
+
+    fn fits_for(value: &str, minutes: u64) -> Result<Vec<String>, String> {
+        let secret = Secret {
+            user: "admin@contoso.com".to_owned(),
+            value: value.to_owned(),
+        };
+        let wanted = SecretKind::AccessToken {
+            tenant: MINE.parse().unwrap(),
+        };
+        let lasts = Duration::from_secs(minutes * 60);
+        wanted.fits_for(&secret, Timestamp::from_millis(1_000_000), lasts)
+    }
+
+    #[test]
+    fn a_token_must_outlive_the_appointment() {
+        let good = registration(1_000 + 3_600, "x", serde_json::Value::Null);
+        assert_eq!(fits_for(&good, 60), Ok(Vec::new()));
+        let why = fits_for(&good, 61).unwrap_err();
+        assert!(why.contains("PF63") && !why.contains(&good), "{why}");
+    }
+
+    #[test]
+    fn a_token_for_another_application_is_refused_and_one_for_an_id_cannot_be_told() {
+        let audience = |audience: &str| registration(9_000, "aud", audience.into());
+        for other in [
+            "https://graph.microsoft.com",
+            "https://graph.windows.net/",
+            "https://proxy.cloudwebappproxy.net/registerapp/else",
+        ] {
+            let why = fits_for(&audience(other), 5).unwrap_err();
+            assert!(why.contains(other) && why.contains("PF63"), "{why}");
+        }
+        assert_eq!(
+            fits_for(
+                &audience("https://PROXY.cloudwebappproxy.net/registerApp/"),
+                5
+            ),
+            Ok(Vec::new())
+        );
+        let doubts = fits_for(&audience("77aa0000-0000-0000-0000-000000000000"), 5).unwrap();
+        assert!(doubts[0].contains("cannot be told (aud)"), "{doubts:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_told_of_a_token_is_said() {
+        let said = |value: &str| fits_for(value, 5).unwrap().join("; ");
+        assert!(said("opaque").contains("is opaque"));
+        let nothing = said(&token("{}"));
+        for claim in ["(tid)", "(exp)", "(aud)", "(scp)"] {
+            assert!(nothing.contains(claim), "{claim}: {nothing}");
+        }
+        let other = registration(9_000, "scp", "User.Read".into());
+        assert!(said(&other).contains("no user_impersonation"));
+        // Nothing that steers a terminal comes out of a claim.
+        let evil = registration(9_000, "aud", "a\u{1b}[2Jb".into());
+        assert!(!said(&evil).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn of_a_password_nothing_is_read() {
+        let wanted = SecretKind::TenantCredential {
+            tenant: MINE.parse().unwrap(),
+        };
+        let secret = Secret {
+            user: "admin@contoso.com".to_owned(),
+            value: registration(1, "tid", OTHER.into()),
+        };
+        let now = Timestamp::from_millis(1_000_000);
+        assert_eq!(
+            wanted.fits_for(&secret, now, Duration::ZERO),
+            Ok(Vec::new())
+        );
     }
 
     #[test]

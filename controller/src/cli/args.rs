@@ -507,6 +507,9 @@ pub(crate) enum SecretAct {
         /// Ends after this many answers; without it, when no question came for a minute.
         #[arg(long)]
         count: Option<u32>,
+        /// How long the appointment is planned to last: a token that lapses before is refused. Without it, five minutes.
+        #[arg(long = "for", value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=600))]
+        minutes: Option<u64>,
     },
 }
 

@@ -95,6 +95,7 @@ pub(super) async fn secrets(client: &Client, act: SecretAct) -> anyhow::Result<u
             target,
             stdin,
             count,
+            minutes,
         } => {
             secret::give(
                 client,
@@ -102,6 +103,7 @@ pub(super) async fn secrets(client: &Client, act: SecretAct) -> anyhow::Result<u
                     target,
                     stdin,
                     count,
+                    minutes,
                 },
             )
             .await?;

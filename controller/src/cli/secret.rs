@@ -21,6 +21,10 @@ use crate::http::types::{AskRow, Done, SecretGiven};
 /// How long no question must come before the appointment counts as over.
 const QUIET: Duration = Duration::from_secs(60);
 
+/// How long after its answer an agent may come to its sign-in, where nobody says how long the appointment lasts: it asks when the
+/// step is due, and signs in at once.
+const SIGN_IN: Duration = Duration::from_secs(5 * 60);
+
 /// How often questions are looked for.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -28,6 +32,17 @@ pub(crate) struct Appointment {
     pub(crate) target: Option<TargetId>,
     pub(crate) stdin: bool,
     pub(crate) count: Option<u32>,
+    /// For how long what is given must be good, in minutes.
+    pub(crate) minutes: Option<u64>,
+}
+
+impl Appointment {
+    fn lasts(&self) -> Duration {
+        let minutes = self
+            .minutes
+            .map(|minutes| Duration::from_secs(minutes * 60));
+        minutes.unwrap_or(SIGN_IN)
+    }
 }
 
 pub(crate) async fn give(client: &Client, appointment: &Appointment) -> anyhow::Result<()> {
@@ -36,6 +51,8 @@ pub(crate) async fn give(client: &Client, appointment: &Appointment) -> anyhow::
     } else {
         None
     };
+    // The moment is fixed when the appointment begins: it does not move on with each answer.
+    let until = crate::now().plus(appointment.lasts());
     let mut answered = BTreeSet::new();
     let mut given = 0;
     let mut quiet = Duration::ZERO;
@@ -63,7 +80,8 @@ pub(crate) async fn give(client: &Client, appointment: &Appointment) -> anyhow::
         };
         quiet = Duration::ZERO;
         answered.insert(ask.envelope.clone());
-        match answer(client, ask, fixed.as_ref()).await {
+        let lasts = until.since(crate::now()).max(SIGN_IN);
+        match answer(client, ask, fixed.as_ref(), lasts).await {
             Ok(said) => {
                 output::error(&said);
                 given += 1;
@@ -79,19 +97,21 @@ pub(crate) async fn give(client: &Client, appointment: &Appointment) -> anyhow::
     Ok(())
 }
 
-async fn answer(client: &Client, ask: &AskRow, fixed: Option<&Secret>) -> anyhow::Result<String> {
+async fn answer(
+    client: &Client,
+    ask: &AskRow,
+    fixed: Option<&Secret>,
+    lasts: Duration,
+) -> anyhow::Result<String> {
     let verified = check(ask)?;
-    // What is not for this tenant never leaves the operator's machine (G9).
-    let secret = match fixed {
-        Some(secret) => {
-            let fits = verified.wanted.fits(secret, crate::now());
-            fits.map_err(anyhow::Error::msg)?;
-            secret.clone()
-        }
+    let fits = |secret: &Secret| verified.wanted.fits_for(secret, crate::now(), lasts);
+    // What is not for this tenant never leaves the operator's machine (G9, PF63).
+    let (secret, doubts) = match fixed {
+        Some(secret) => (secret.clone(), fits(secret).map_err(anyhow::Error::msg)?),
         None => loop {
             let secret = prompt(&verified)?;
-            match verified.wanted.fits(&secret, crate::now()) {
-                Ok(()) => break secret,
+            match fits(&secret) {
+                Ok(doubts) => break (secret, doubts),
                 Err(_) if secret.value.is_empty() => bail!("nothing was given"),
                 Err(why) => {
                     output::error(&format!("{why}; an empty line leaves the question open"))
@@ -99,6 +119,9 @@ async fn answer(client: &Client, ask: &AskRow, fixed: Option<&Secret>) -> anyhow
             }
         },
     };
+    for doubt in doubts {
+        output::error(&format!("warning: PF63: {doubt}"));
+    }
     let sealed = seal_to(&verified, &ask.envelope, &secret)?;
     let done: Done = client
         .post(&format!("/v1/secrets/{}", ask.ask), &SecretGiven { sealed })
