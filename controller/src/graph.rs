@@ -3,13 +3,15 @@
 //!
 //! It speaks HTTP/1.1 over TLS 1.3 or 1.2 to one host. An answer that sends on to another host is not followed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use controller_core::tenant::{
-    Configuration, Observation, Other, Part, TEMPLATE, agents, domains, jobs, organization,
-    principals, whose,
+    ADMINISTRATOR, Account, Configuration, Held, Observation, Other, Part, Policy, SyncAccounts,
+    TEMPLATE, Units, agents, domains, ids, job_ids, jobs, members, organization, policies,
+    principals, role_id, secrets, security_defaults, units, user, whose,
 };
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, RETRY_AFTER};
@@ -181,13 +183,18 @@ impl Graph {
         }
     }
 
-    /// Everything of a tenant that this token may read; what it may not is told with the reason.
-    pub async fn observe(&self, tenant: &TenantId, at: Timestamp) -> Observation {
-        let list = async |path: &str| self.list(path).await.map_err(chain);
+    /// Everything of a tenant that this token may read; what it may not is told with the reason, and with the permission that it
+    /// takes. `operator` is the account that is to sign in, where somebody named it.
+    pub async fn observe(
+        &self,
+        tenant: &TenantId,
+        operator: Option<&str>,
+        at: Timestamp,
+    ) -> Observation {
         let agents_path =
             "/beta/onPremisesPublishingProfiles/provisioning/agents?$expand=agentGroups";
         let path = "/v1.0/organization?$select=id,onPremisesSyncEnabled,onPremisesLastSyncDateTime";
-        let answer = list(path).await;
+        let answer = self.all(path, "Organization.Read.All").await;
         // A token of another tenant shows that tenant: nothing of it is taken for this one.
         if let Ok(Err(why @ Other(_))) = answer.as_ref().map(|answer| whose(answer, tenant)) {
             return Observation::unseen_all(tenant, at, &why.to_string());
@@ -196,17 +203,148 @@ impl Graph {
             tenant: tenant.clone(),
             at,
             organization: Part::read(answer, |answer| organization(answer, tenant)),
-            agents: Part::read(list(agents_path).await, agents),
+            agents: {
+                let answer = self.all(agents_path, "OnPremisesPublishingProfiles.ReadWrite.All");
+                Part::read(answer.await, agents)
+            },
             configurations: self.configurations().await,
-            domains: Part::read(list("/v1.0/domains?$select=id,isVerified").await, domains),
+            domains: {
+                let path = "/v1.0/domains?$select=id,isVerified";
+                Part::read(self.all(path, "Domain.Read.All").await, domains)
+            },
+            ..self.accounts(tenant, operator, at).await
         }
+    }
+
+    /// Whoever is to sign in, and the accounts of Connect servers, with what policies demand of them. Everything else is not seen.
+    async fn accounts(
+        &self,
+        tenant: &TenantId,
+        operator: Option<&str>,
+        at: Timestamp,
+    ) -> Observation {
+        let path = "/v1.0/identity/conditionalAccess/policies";
+        let answer = self.all(path, "Policy.Read.All").await;
+        let known = Part::read(answer, policies);
+        let operator = match operator {
+            None => {
+                Part::NotSeen("nobody was named: entrain tenant read --operator NAME".to_owned())
+            }
+            Some(name) => self.operator(name, &known).await,
+        };
+        let sync_accounts = match self.sync_accounts().await {
+            Ok((role, accounts)) => Part::Seen(SyncAccounts::of(&accounts, &role, known)),
+            Err(why) => Part::NotSeen(why),
+        };
+        Observation {
+            operator,
+            sync_accounts,
+            ..Observation::unseen_all(tenant, at, "it was not asked for")
+        }
+    }
+
+    async fn operator(&self, name: &str, known: &Part<Vec<Policy>>) -> Part<Account> {
+        let path = format!(
+            "/v1.0/users/{}?$select=id,userPrincipalName,userType,onPremisesSyncEnabled",
+            escaped(name)
+        );
+        let read = Part::read(self.one(&path, "User.Read.All").await, user);
+        let (id, mut account) = match read {
+            Part::Seen(read) => read,
+            Part::NotSeen(why) => return Part::NotSeen(why),
+        };
+        if !is_plain(&id) {
+            return Part::NotSeen("its id is none".to_owned());
+        }
+        // A role may be held by a group, and a policy may name one.
+        let path = format!("/v1.0/users/{id}/transitiveMemberOf?$select=id");
+        let answer = self.all(&path, "GroupMember.Read.All").await;
+        let groups = answer.and_then(|answer| ids(&answer));
+        account.role = match self.held(&id, groups.as_ref()).await {
+            Ok(held) => Part::Seen(held),
+            Err(why) => Part::NotSeen(why),
+        };
+        match known {
+            Part::Seen(known) => account.judge(&id, groups.as_ref().ok(), ADMINISTRATOR, known),
+            Part::NotSeen(why) => account.demands = Part::NotSeen(why.clone()),
+        }
+        let path = "/v1.0/policies/identitySecurityDefaultsEnforcementPolicy";
+        let defaults = self.one(path, "Policy.Read.All").await;
+        if let Part::Seen(demands) = &mut account.demands {
+            match Part::read(defaults, security_defaults) {
+                Part::Seen(true) => drop(demands.insert("security defaults".to_owned())),
+                Part::Seen(false) => {}
+                // What is there demands it already, whatever else does.
+                Part::NotSeen(_) if !demands.is_empty() => {}
+                Part::NotSeen(why) => account.demands = Part::NotSeen(why),
+            }
+        }
+        Part::Seen(account)
+    }
+
+    /// How an account holds Hybrid Identity Administrator.
+    async fn held(
+        &self,
+        id: &str,
+        groups: Result<&BTreeSet<String>, &String>,
+    ) -> Result<Held, String> {
+        let of = |kind: &str| {
+            format!(
+                "/v1.0/roleManagement/directory/{kind}?$filter=roleDefinitionId%20eq%20'{ADMINISTRATOR}'&$select=principalId,directoryScopeId"
+            )
+        };
+        let answer = self.all(&of("roleAssignments"), "RoleManagement.Read.Directory");
+        let holders = members(&answer.await?)?;
+        if holders.contains(id) {
+            return Ok(Held::Direct);
+        }
+        let own = groups.map_err(Clone::clone)?;
+        if !holders.is_disjoint(own) {
+            return Ok(Held::ByGroup);
+        }
+        let path = of("roleEligibilityScheduleInstances");
+        let answer = self.all(&path, "RoleEligibilitySchedule.Read.Directory");
+        let eligible = members(&answer.await?)?;
+        Ok(match eligible.contains(id) || !eligible.is_disjoint(own) {
+            true => Held::Eligible,
+            false => Held::Not,
+        })
+    }
+
+    /// The id of the role of Connect servers' accounts, which the sheet names and gives no id of, and who holds it.
+    async fn sync_accounts(&self) -> Result<(String, BTreeSet<String>), String> {
+        let permission = "RoleManagement.Read.Directory";
+        let path = "/v1.0/roleManagement/directory/roleDefinitions?$filter=displayName%20eq%20'Directory%20Synchronization%20Accounts'&$select=id,displayName";
+        let role = role_id(&self.all(path, permission).await?)?;
+        if !is_plain(&role) {
+            return Err("its id is none".to_owned());
+        }
+        let path = format!(
+            "/v1.0/roleManagement/directory/roleAssignments?$filter=roleDefinitionId%20eq%20'{role}'&$select=principalId,directoryScopeId"
+        );
+        let accounts = members(&self.all(&path, permission).await?)?;
+        Ok((role, accounts))
+    }
+
+    /// A whole list, or why it does not come and the permission that it takes.
+    async fn all(&self, path: &str, permission: &str) -> Result<Value, String> {
+        self.list(path)
+            .await
+            .map_err(|error| takes(error, permission))
+    }
+
+    /// The same of one answer.
+    async fn one(&self, path: &str, permission: &str) -> Result<Value, String> {
+        self.get(path)
+            .await
+            .map_err(|error| takes(error, permission))
     }
 
     async fn configurations(&self) -> Part<Vec<Configuration>> {
         let path = format!(
             "/v1.0/servicePrincipals?$filter=applicationTemplateId%20eq%20'{TEMPLATE}'&$select=id,displayName"
         );
-        let found = Part::read(self.list(&path).await.map_err(chain), principals);
+        let found = Part::read(self.all(&path, "Application.Read.All").await, principals);
         let found = match found {
             Part::Seen(found) => found,
             Part::NotSeen(why) => return Part::NotSeen(why),
@@ -214,16 +352,65 @@ impl Graph {
         let mut configurations = Vec::new();
         for (id, name) in found {
             // It becomes part of a path.
-            let plain = |sign: char| sign.is_ascii_alphanumeric() || sign == '-';
-            let jobs = if id.chars().all(plain) {
-                let path = format!("/beta/servicePrincipals/{id}/synchronization/jobs/");
-                Part::read(self.list(&path).await.map_err(chain), jobs)
+            configurations.push(if is_plain(&id) {
+                self.configuration(&id, name).await
             } else {
-                Part::NotSeen("its id is none".to_owned())
-            };
-            configurations.push(Configuration { name, jobs });
+                let none = || "its id is none".to_owned();
+                Configuration {
+                    name,
+                    jobs: Part::NotSeen(none()),
+                    domain: Part::NotSeen(none()),
+                    guard: Part::NotSeen(none()),
+                    units: Part::NotSeen(none()),
+                }
+            });
         }
         Part::Seen(configurations)
+    }
+
+    async fn configuration(&self, id: &str, name: String) -> Configuration {
+        let permission = "Synchronization.Read.All";
+        let base = format!("/beta/servicePrincipals/{id}/synchronization");
+        let answer = self.all(&format!("{base}/jobs/"), permission).await;
+        let of_jobs = answer.as_ref().map_err(Clone::clone).and_then(job_ids);
+        // Of what the secrets hold, its domain and its guard are read; nothing else leaves this function.
+        let told = self.all(&format!("{base}/secrets"), permission).await;
+        let told = Part::read(told, secrets);
+        let (domain, guard) = match told {
+            Part::Seen(told) => {
+                let domain = told.domain.map_or_else(
+                    || Part::NotSeen("it has no secret Domain".to_owned()),
+                    Part::Seen,
+                );
+                (domain, Part::Seen(told.guard))
+            }
+            Part::NotSeen(why) => (Part::NotSeen(why.clone()), Part::NotSeen(why)),
+        };
+        Configuration {
+            name,
+            jobs: Part::read(answer, jobs),
+            domain,
+            guard,
+            units: match self.units(&base, of_jobs).await {
+                Ok(units) => Part::Seen(units),
+                Err(why) => Part::NotSeen(why),
+            },
+        }
+    }
+
+    /// What the jobs of a configuration that synchronize users take together.
+    async fn units(&self, base: &str, jobs: Result<Vec<String>, String>) -> Result<Units, String> {
+        let mut all = Units::Nothing;
+        for job in jobs? {
+            let plain = |sign: char| sign.is_ascii_alphanumeric() || "-._".contains(sign);
+            if job.is_empty() || !job.chars().all(plain) {
+                return Err("the id of its job is none".to_owned());
+            }
+            let path = format!("{base}/jobs/{job}/schema");
+            let schema = self.one(&path, "Synchronization.Read.All").await?;
+            all = all.and(units(&schema)?);
+        }
+        Ok(all)
     }
 
     /// A whole list, over all its pages, as one answer.
@@ -381,6 +568,39 @@ async fn tunnel(stream: &mut TcpStream, authority: &str) -> Result<(), GraphErro
         host: authority.to_owned(),
         said: first.chars().take(120).collect(),
     })
+}
+
+/// Why an answer does not come; where it is refused, with the permission that it takes.
+fn takes(error: GraphError, permission: &str) -> String {
+    let refused = matches!(
+        error,
+        GraphError::Refused {
+            status: StatusCode::FORBIDDEN,
+            ..
+        }
+    );
+    let why = chain(error);
+    if refused {
+        return format!("{why} (it takes {permission})");
+    }
+    why
+}
+
+/// Whether an id may become part of a path.
+fn is_plain(id: &str) -> bool {
+    let plain = |sign: char| sign.is_ascii_alphanumeric() || sign == '-';
+    !id.is_empty() && id.chars().all(plain)
+}
+
+/// A name as it may stand in a path.
+fn escaped(name: &str) -> String {
+    let sign = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'@' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    };
+    name.bytes().map(sign).collect()
 }
 
 fn pause(headers: &HeaderMap) -> Duration {

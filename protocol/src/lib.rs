@@ -15,6 +15,7 @@ pub mod limits;
 pub mod merkle;
 pub mod options;
 pub mod overridden;
+pub mod probe;
 pub mod refusal;
 pub mod secret;
 pub mod settings;

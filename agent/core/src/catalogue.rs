@@ -1,113 +1,15 @@
 //! The catalogue of probes, as data: what is probed before and after, what passes, how grave a failure is, what to do
 //! about it and who does it. Ids are those of sections 5 (`PF`) and 6 (`PV`) of the product facts; `SEC`, `SW`, `RM` and `CR` (after a
-//! removal) are Entrain's own.
+//! removal) are Entrain's own. What is asked of a tenant stands in [`protocol::probe`], since no agent asks it.
 
-use protocol::event::{Finding, Owner, Severity, Verdict};
+pub use protocol::probe::Probe;
 use protocol::step::Product;
-
-use crate::procedure::Reading;
-
-/// One probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Probe {
-    /// Its id.
-    pub id: &'static str,
-    /// The product that it is about; absent for both.
-    pub product: Option<Product>,
-    /// What is looked at.
-    pub what: &'static str,
-    /// What passes.
-    pub wanted: &'static str,
-    /// How grave a failure is.
-    pub severity: Severity,
-    /// Who can mend it.
-    pub owner: Owner,
-    /// What to do about it.
-    pub fix: &'static str,
-}
-
-impl Probe {
-    /// An answer to this probe.
-    #[must_use]
-    pub fn finding(&self, read: impl Into<String>, verdict: Verdict) -> Finding {
-        let fix = if verdict == Verdict::Pass {
-            ""
-        } else {
-            self.fix
-        };
-        Finding {
-            id: self.id.to_owned(),
-            what: self.what.to_owned(),
-            read: read.into(),
-            wanted: self.wanted.to_owned(),
-            verdict,
-            severity: self.severity,
-            fix: fix.to_owned(),
-            owner: self.owner,
-        }
-    }
-
-    /// The answer that a reading gives; what could not be read is *cannot tell*.
-    #[must_use]
-    pub fn judge<T>(
-        &self,
-        reading: Reading<T>,
-        show: impl FnOnce(&T) -> String,
-        pass: impl FnOnce(&T) -> bool,
-    ) -> Finding {
-        match reading {
-            Ok(value) => {
-                let verdict = if pass(&value) {
-                    Verdict::Pass
-                } else {
-                    Verdict::Fail
-                };
-                self.finding(show(&value), verdict)
-            }
-            Err(why) => self.finding(why, Verdict::CannotTell),
-        }
-    }
-
-    /// As [`Self::judge`], where a probe that cannot tell must not stop the target: what would tell is said.
-    #[must_use]
-    pub fn judge_gently<T>(
-        &self,
-        reading: Reading<T>,
-        show: impl FnOnce(&T) -> String,
-        pass: impl FnOnce(&T) -> bool,
-    ) -> Finding {
-        let mut finding = self.judge(reading, show, pass);
-        if finding.verdict == Verdict::CannotTell {
-            finding.severity = finding.severity.min(Severity::Warn);
-        }
-        finding
-    }
-}
-
-macro_rules! probes {
-    ($($id:ident $product:expr, $severity:ident, $owner:ident: $what:literal, wants $wanted:literal, else $fix:literal;)*) => {
-        $(
-            #[doc = $what]
-            pub const $id: Probe = Probe {
-                id: stringify!($id),
-                product: $product,
-                what: $what,
-                wanted: $wanted,
-                severity: Severity::$severity,
-                owner: Owner::$owner,
-                fix: $fix,
-            };
-        )*
-        /// Every probe, in the order of the catalogue.
-        pub const ALL: &[Probe] = &[$($id),*];
-    };
-}
 
 const BOTH: Option<Product> = None;
 const AGENT: Option<Product> = Some(Product::ProvisioningAgent);
 const CONNECT: Option<Product> = Some(Product::Connect);
 
-probes! {
+protocol::probes! {
     PF01 BOTH, Block, Server: "Windows is a server", wants "ServerNT or LanmanNT", else "use a server operating system";
     PF02 BOTH, Block, Server: "Windows Server 2016 or later", wants "build 14393 or later", else "use Windows Server 2016 or later";
     PF03 BOTH, Block, Server: "installation with desktop", wants "Server", else "Server Core is not supported by the product: use an installation with desktop experience";

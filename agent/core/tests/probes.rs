@@ -8,16 +8,33 @@ use std::fmt::Write as _;
 
 use agent_core::catalogue::ALL;
 use protocol::event::{Owner, Severity};
+use protocol::probe::{Probe, tenant};
 use protocol::step::Product;
+
+const HEAD: &str = "| Id | For | What is looked at | What passes | A failure | Who mends it | How |\n| --- | --- | --- | --- | --- | --- | --- |\n";
 
 fn page() -> String {
     let mut out = String::from(
         "# Probes\n\nWhat an agent looks at before anything is touched (`PF`, `SEC`), afterwards (`PV`) and after a removal (`RM`, `CR`). `entrain preflight` asks all of
 the first kind on live servers and changes nothing. *Blocks* stops a server before its work begins; what cannot be told
 about the directory warns, since its administrator can answer it (`entrain-agent directory`). This page is written from
-the catalogue that the agent is built with.\n\n| Id | For | What is looked at | What passes | A failure | Who mends it | How |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+the catalogue that the agent is built with, and what is asked of a tenant.\n\n",
     );
-    for probe in ALL {
+    out.push_str(HEAD);
+    rows(&mut out, ALL);
+    out.push_str(
+        "\n## In the tenant\n\nRead by whoever has a token (`entrain tenant read`), shown by `entrain tenant show` and with each plan and preflight, with the time of
+the reading. What that token may not read is *cannot tell*, with the permission by name, and stops nothing; a tenant that nobody read is *not
+seen in tenant*. PF63 is asked of the token that is given (`entrain secret give`), without verifying its signature, which is the service's to do. PF67 is
+guard rail G7: what cannot be told holds what would configure that domain.\n\n",
+    );
+    out.push_str(HEAD);
+    rows(&mut out, tenant::ALL);
+    out
+}
+
+fn rows(out: &mut String, probes: &[Probe]) {
+    for probe in probes {
         let product = match probe.product {
             None => "both",
             Some(Product::ProvisioningAgent) => "cloud sync",
@@ -42,7 +59,12 @@ the catalogue that the agent is built with.\n\n| Id | For | What is looked at | 
         )
         .unwrap();
     }
-    out
+}
+
+#[test]
+fn an_id_stands_in_one_of_the_two_tables() {
+    let mut both = ALL.iter().map(|probe| probe.id);
+    assert!(both.all(|id| tenant::ALL.iter().all(|other| other.id != id)));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What was seen beyond the servers' own facts: in tenants, by whoever read them; in directories, by agents that asked.
+//! What was seen beyond the servers' own facts: in tenants, by whoever read them; in directories, by agents that asked; of what Connect
+//! servers synchronize, by themselves.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,7 @@ use protocol::step::Product;
 use protocol::{DomainName, TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::settings::Settings;
 use crate::tenant::{Seen, Tenants};
 
 /// What a domain's directory showed when it was last asked.
@@ -32,6 +34,8 @@ pub struct Beyond {
     pub tenants: Tenants,
     /// Directories.
     pub directories: Directories,
+    /// What Connect servers told of what they synchronize.
+    pub settings: Settings,
 }
 
 /// How a server that something names stands here. In the order in which they are shown.
@@ -116,6 +120,7 @@ impl Beyond {
     pub const NOTHING: &'static Self = &Self {
         tenants: BTreeMap::new(),
         directories: BTreeMap::new(),
+        settings: BTreeMap::new(),
     };
 
     /// Takes up what was seen in a tenant. What was seen later stands; and what a narrower look did not see, and does not change
@@ -132,6 +137,13 @@ impl Beyond {
             }
             if now.domains.seen().is_none() && before.domains.seen().is_some() {
                 now.domains = before.domains.clone();
+            }
+            // Whoever names nobody lifts nothing of what was seen of the account that is to sign in.
+            if now.operator.seen().is_none() && before.operator.seen().is_some() {
+                now.operator = before.operator.clone();
+            }
+            if now.sync_accounts.seen().is_none() && before.sync_accounts.seen().is_some() {
+                now.sync_accounts = before.sync_accounts.clone();
             }
         }
         self.tenants.insert(seen.observation.tenant.clone(), seen);
@@ -244,6 +256,7 @@ mod tests {
         let beyond = Beyond {
             tenants: Tenants::new(),
             directories: [("a.test".parse().unwrap(), seen)].into(),
+            settings: Settings::new(),
         };
         let mut rows = beyond.named(&[&s1, &s2], |target| *target == s1);
         let names = |rows: &[Named]| -> Vec<(String, Standing)> {

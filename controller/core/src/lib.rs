@@ -19,6 +19,7 @@ pub mod recipe;
 pub mod record;
 pub mod roster;
 pub mod scheduler;
+pub mod scope;
 pub mod settings;
 pub mod tenant;
 pub mod topology;

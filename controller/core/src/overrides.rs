@@ -20,7 +20,9 @@ pub enum Rule {
     G3,
     /// What a Connect server would export is within limits before it becomes active.
     G4,
-    /// Nothing starts where a finding of the preflight blocks.
+    /// A domain in both tools has scopes that were probed disjoint.
+    G7,
+    /// Nothing starts where a finding of the preflight, or of the tenant, blocks.
     G8,
     /// A site's window and its frozen dates.
     Window,
@@ -28,11 +30,12 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule that may be overridden.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::G1,
         Self::G2,
         Self::G3,
         Self::G4,
+        Self::G7,
         Self::G8,
         Self::Window,
     ];
@@ -45,6 +48,7 @@ impl Rule {
             Self::G2 => "G2",
             Self::G3 => "G3",
             Self::G4 => "G4",
+            Self::G7 => "G7",
             Self::G8 => "G8",
             Self::Window => "window",
         }
@@ -70,7 +74,6 @@ impl FromStr for Rule {
         Err(match word.as_str() {
             "g5" => "G5 has no override: by one run per target and numbers that only grow an agent knows a replayed bundle; wait for the run's end, or abort its rollout".to_owned(),
             "g6" => "G6 has no override: nothing downgrades a product; where the data on versions are wrong, a corrected versions.toml in the state folder takes their place at the next start".to_owned(),
-            "g7" => "G7 needs no override: it is a warning and holds nothing".to_owned(),
             "g9" => "G9 has no override: a server belongs to one tenant; correct the topology, or take off what is registered elsewhere".to_owned(),
             "g10" => "G10 needs no override: whoever wants what cannot be undone accepts it by number, with entrain apply --irreversible N".to_owned(),
             "signature" | "signatures" => "signatures have no override: an agent runs what is signed under its trust root, and nothing else".to_owned(),

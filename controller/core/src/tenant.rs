@@ -3,6 +3,15 @@
 //! reader, never the controller's own knowledge: what is not seen there is *not seen in tenant*. Some names of fields are
 //! general knowledge and unverified (`[K]` in the sheet); an answer of another shape is *not seen*, with the reason.
 
+mod account;
+mod probes;
+
+pub use account::{
+    ADMINISTRATOR, Account, Held, Policy, SyncAccounts, ids, members, policies, role_id,
+    security_defaults, user,
+};
+pub use probes::{Probed, Wants, WantsConnect, findings, sentence, stops};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -95,6 +104,54 @@ pub struct Job {
     pub last_success: Option<Timestamp>,
 }
 
+/// Which objects of its domain a configuration takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Units {
+    /// None: it has no job that would.
+    Nothing,
+    /// All of them.
+    Whole,
+    /// Those of these organizational units, by their distinguished names.
+    Named(BTreeSet<String>),
+    /// Members of groups, wherever they lie.
+    Groups,
+}
+
+impl Units {
+    /// What two jobs take together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Groups, _) | (_, Self::Groups) => Self::Groups,
+            (Self::Whole, _) | (_, Self::Whole) => Self::Whole,
+            (Self::Nothing, one) | (one, Self::Nothing) => one,
+            (Self::Named(mut all), Self::Named(more)) => {
+                all.extend(more);
+                Self::Named(all)
+            }
+        }
+    }
+}
+
+/// The guard against accidental deletes of a configuration (secret `SyncNotificationSettings`, 1.8 [P]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guard {
+    /// `Enabled` and `DeleteThresholdEnabled`.
+    pub enabled: bool,
+    /// `DeleteThresholdValue`.
+    pub threshold: Option<u64>,
+}
+
+/// What a configuration's secrets tell. Nothing else of them is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secrets {
+    /// Its domain (secret `Domain`).
+    pub domain: Option<String>,
+    /// Its guard; `None` where nothing is set.
+    pub guard: Option<Guard>,
+}
+
 /// A configuration of cloud sync.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configuration {
@@ -102,6 +159,20 @@ pub struct Configuration {
     pub name: String,
     /// Its jobs.
     pub jobs: Part<Vec<Job>>,
+    /// The domain that it is of.
+    #[serde(default = "not_asked")]
+    pub domain: Part<String>,
+    /// Its guard against accidental deletes; `None` where nothing is set.
+    #[serde(default = "not_asked")]
+    pub guard: Part<Option<Guard>>,
+    /// What it takes of its domain.
+    #[serde(default = "not_asked")]
+    pub units: Part<Units>,
+}
+
+/// What stands in the log from before it was asked for.
+fn not_asked<T>() -> Part<T> {
+    Part::NotSeen("it was not asked for".to_owned())
 }
 
 /// What the tenant says of directory synchronization as a whole.
@@ -137,6 +208,12 @@ pub struct Observation {
     pub organization: Part<Organization>,
     /// Its domains.
     pub domains: Part<Vec<DomainSeen>>,
+    /// The account that is to sign in.
+    #[serde(default = "not_asked")]
+    pub operator: Part<Account>,
+    /// Accounts of Connect servers.
+    #[serde(default = "not_asked")]
+    pub sync_accounts: Part<SyncAccounts>,
 }
 
 /// An observation and who brought it.
@@ -205,6 +282,86 @@ pub fn jobs(answer: &Value) -> Result<Vec<Job>, String> {
             quarantined: !status["quarantine"].is_null(),
             last_success: time(&status["lastSuccessfulExecution"]["timeEnded"]),
         })
+    })
+}
+
+/// Ids of the jobs of an answer to `synchronization/jobs` that synchronize users and groups.
+///
+/// # Errors
+/// What it lacks.
+pub fn job_ids(answer: &Value) -> Result<Vec<String>, String> {
+    let all = all(answer, |job| {
+        Ok((text(job, "templateId")?, text(job, "id")?))
+    })?;
+    let own = all.into_iter().filter(|(template, _)| template == JOB);
+    Ok(own.map(|(_, id)| id).collect())
+}
+
+/// What an answer to `synchronization/secrets` tells: pairs of `key` and `value`, values being JSON texts (1.8 [P]).
+///
+/// # Errors
+/// What it lacks.
+pub fn secrets(answer: &Value) -> Result<Secrets, String> {
+    let pairs = all(answer, |pair| {
+        Ok((text(pair, "key")?, pair["value"].clone()))
+    })?;
+    let read = |name: &str| -> Result<Option<Value>, String> {
+        let Some((_, value)) = pairs.iter().find(|(key, _)| key == name) else {
+            return Ok(None);
+        };
+        // The service may keep a value to itself.
+        let value = value.as_str().filter(|text| !text.is_empty());
+        let value = value.ok_or_else(|| format!("{name} is not shown"))?;
+        let value = serde_json::from_str(value).map_err(|_| format!("{name} is no JSON"))?;
+        Ok(Some(value))
+    };
+    let domain = match read("Domain")? {
+        Some(value) => Some(text(&value, "domain")?.to_lowercase()),
+        None => None,
+    };
+    let guard = read("SyncNotificationSettings")?.map(|value| Guard {
+        enabled: value["Enabled"] == true && value["DeleteThresholdEnabled"] == true,
+        threshold: value["DeleteThresholdValue"].as_u64(),
+    });
+    Ok(Secrets { domain, guard })
+}
+
+/// What an answer to a job's `schema` says of its scope: `containerFilter` and `groupFilter` of its rules ([K]; one that names
+/// neither is not read as "everything").
+///
+/// # Errors
+/// What it lacks.
+pub fn units(schema: &Value) -> Result<Units, String> {
+    let rules = schema["synchronizationRules"].as_array();
+    let rules = rules.filter(|rules| !rules.is_empty());
+    let mut named = BTreeSet::new();
+    let (mut whole, mut groups) = (false, false);
+    for rule in rules.ok_or("no synchronizationRules")? {
+        let filter = |name: &str, list: &str| -> Result<Vec<String>, String> {
+            match rule.get(name) {
+                None => Err(format!("a rule has no {name}")),
+                Some(Value::Null) => Ok(Vec::new()),
+                Some(filter) => {
+                    let listed = filter[list]
+                        .as_array()
+                        .ok_or_else(|| format!("no {list}"))?;
+                    let text = |one: &Value| one.as_str().map(ToOwned::to_owned);
+                    let texts: Option<Vec<String>> = listed.iter().map(text).collect();
+                    texts.ok_or_else(|| format!("{list} in another form"))
+                }
+            }
+        };
+        let units = filter("containerFilter", "includedContainers")?;
+        groups |= !filter("groupFilter", "includedGroups")?.is_empty();
+        whole |= units.is_empty();
+        named.extend(units);
+    }
+    Ok(if groups {
+        Units::Groups
+    } else if whole {
+        Units::Whole
+    } else {
+        Units::Named(named)
     })
 }
 
@@ -279,6 +436,8 @@ impl Observation {
             configurations: Part::NotSeen(why.to_owned()),
             organization: Part::NotSeen(why.to_owned()),
             domains: Part::NotSeen(why.to_owned()),
+            operator: Part::NotSeen(why.to_owned()),
+            sync_accounts: Part::NotSeen(why.to_owned()),
         }
     }
 
@@ -320,7 +479,11 @@ impl Observation {
 
     fn configuration(&self, domain: &DomainName) -> Option<&Configuration> {
         let configurations = self.configurations.seen()?;
-        let own = |one: &&Configuration| one.name.eq_ignore_ascii_case(domain.as_str());
+        // Its own word goes before its name, which anybody may have given it.
+        let own = |one: &&Configuration| {
+            let name = one.domain.seen().unwrap_or(&one.name);
+            name.eq_ignore_ascii_case(domain.as_str())
+        };
         configurations.iter().find(own)
     }
 

@@ -129,7 +129,7 @@ pub fn rehearse(plan: &Plan, known: &Fleetwide, ask: &Ask, times: u64) -> Rehear
         course,
         lowest,
         assumed: format!(
-            "{person}, installers come at {} MiB/s, and each step takes what its model takes; everybody is here, nobody is frozen, and no other rollout runs",
+            "{person}, installers come at {} MiB/s, and each step takes what its model takes; everybody is here, nobody is frozen, no tenant holds anything (G7, G8), and no other rollout runs",
             LINE >> 20
         ),
     }

@@ -725,6 +725,9 @@ pub(crate) enum TenantAct {
         /// Topology: a TOML file, or a folder of them.
         #[arg(default_value = "topology.toml")]
         topology: PathBuf,
+        /// The account that is to sign in, by its user principal name: whether it may, and what is demanded of it, is read too.
+        #[arg(long, value_name = "NAME")]
+        operator: Option<String>,
         /// Reads again after so many minutes, as long as the token is good.
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..=60))]
         every: Option<u64>,

@@ -33,6 +33,8 @@ pub(crate) struct Row {
 pub(crate) struct Report {
     /// The rollout whose receipts hold the answers.
     rollout: String,
+    /// What each tenant answered when it was read last, by its name in the topology: sentences.
+    tenants: BTreeMap<String, Vec<String>>,
     /// Servers, by name.
     servers: Vec<Row>,
     /// Servers that were not asked, and why.
@@ -47,10 +49,15 @@ pub(crate) async fn run(client: &Client, planned: &Planned, json: bool) -> anyho
     let (applied, frame) = asked(client, plan).await?;
     let mut report = Report {
         rollout: applied.rollout.to_string(),
+        tenants: BTreeMap::new(),
         servers: Vec::new(),
         not_asked: BTreeMap::new(),
     };
     let stored: Plan = client.get(&format!("/v1/plans/{}", plan.0)).await?;
+    let tenants = stored.tenants.values();
+    report
+        .tenants
+        .extend(tenants.map(|part| (part.wants.name.clone(), part.said.clone())));
     let left_out = stored.targets.iter().filter(|(_, part)| part.left_out);
     report
         .not_asked
@@ -79,7 +86,8 @@ pub(crate) async fn run(client: &Client, planned: &Planned, json: bool) -> anyho
     } else {
         output::print(&text(&report));
     }
-    let ready = report.servers.iter().all(|row| row.ready);
+    let stopped = stored.tenants.values().any(|part| part.blocks);
+    let ready = !stopped && report.servers.iter().all(|row| row.ready);
     Ok(if !ready {
         exit::FINDINGS
     } else if report.not_asked.is_empty() {
@@ -117,6 +125,12 @@ fn owner(owner: Owner) -> &'static str {
 
 fn text(report: &Report) -> String {
     let mut text = String::new();
+    for (name, said) in &report.tenants {
+        text.push_str(&format!("tenant {name}\n"));
+        for line in said {
+            text.push_str(&format!("  {line}\n"));
+        }
+    }
     for row in &report.servers {
         let blocks = row.findings.iter().filter(|one| one.blocks()).count();
         let head = if row.ready {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use controller_core::finding::nearest;
-use controller_core::tenant::{Observation, Part};
+use controller_core::tenant::{Account, Observation, Part, SyncAccounts, sentence};
 use controller_core::topology::{Document, Tenant, parse};
+use protocol::event::{Finding, Verdict};
 use protocol::secret::AccessToken;
 use protocol::signed::ControllerKind;
 
@@ -25,6 +26,7 @@ pub(super) async fn tenant(client: &Client, act: TenantAct) -> anyhow::Result<u8
         TenantAct::Read {
             tenant,
             topology,
+            operator,
             every,
             proxy,
             stand_in,
@@ -43,7 +45,8 @@ pub(super) async fn tenant(client: &Client, act: TenantAct) -> anyhow::Result<u8
                     Graph::new((host, 443), graph::roots()?, proxy, token.clone())?
                 }
             };
-            read(client, &graph, &tenant, &token, every).await
+            let ask = (operator.as_deref(), every);
+            read(client, &graph, &tenant, &token, ask).await
         }
     }
 }
@@ -53,18 +56,21 @@ async fn read(
     graph: &Graph,
     tenant: &Tenant,
     token: &str,
-    every: Option<u64>,
+    (operator, every): (Option<&str>, Option<u64>),
 ) -> anyhow::Result<u8> {
     let lapses = AccessToken::read(token).and_then(|token| token.expires);
     loop {
-        let observation = graph.observe(&tenant.id, crate::now()).await;
+        let observation = graph.observe(&tenant.id, operator, crate::now()).await;
         output::print(&summary(&observation));
+        let accounts =
+            observation.operator.seen().is_some() || observation.sync_accounts.seen().is_some();
         if let (Part::NotSeen(why), Part::NotSeen(_), Part::NotSeen(_), Part::NotSeen(_)) = (
             &observation.agents,
             &observation.configurations,
             &observation.organization,
             &observation.domains,
-        ) {
+        ) && !accounts
+        {
             bail!("nothing was seen, and nothing is kept: {why}");
         }
         let done: Done = client.post("/v1/tenants", &observation).await?;
@@ -171,8 +177,12 @@ fn summary(seen: &Observation) -> String {
         };
         domains.iter().map(word).collect::<Vec<_>>().join(", ")
     });
+    let operator = part(&seen.operator, |one: &Account| one.user.clone());
+    let accounts = part(&seen.sync_accounts, |one: &SyncAccounts| {
+        format!("{} of Connect servers", count(one.members, "account"))
+    });
     format!(
-        "tenant {} at {}\n  agents          {agents}\n  configurations  {configurations}\n  organization    {organization}\n  domains         {domains}",
+        "tenant {} at {}\n  agents          {agents}\n  configurations  {configurations}\n  organization    {organization}\n  domains         {domains}\n  operator        {operator}\n  accounts        {accounts}",
         seen.tenant, seen.at
     )
 }
@@ -197,8 +207,18 @@ async fn show(client: &Client, json: bool) -> anyhow::Result<u8> {
             .iter()
             .map(|remark| vec![remark.id.clone(), remark.what.clone(), remark.fix.clone()])
             .collect();
+        let open = row.findings.iter();
+        let open: Vec<&Finding> = open.filter(|one| one.verdict != Verdict::Pass).collect();
+        output::print(&format!(
+            "{} of {} pass",
+            row.findings.len() - open.len(),
+            count(row.findings.len(), "probe")
+        ));
+        for finding in open {
+            output::print(&format!("  {}", sentence(finding)));
+        }
         if lines.is_empty() {
-            output::print("nothing stands out");
+            output::print("nothing else stands out");
         } else {
             output::print(&table(&["", "WHAT", "WHAT TO DO"], &lines));
         }

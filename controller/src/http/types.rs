@@ -14,7 +14,7 @@ use controller_core::settings::Difference;
 use controller_core::tenant::{Remark, Seen};
 use controller_core::versions::{Day, VersionRow};
 use protocol::enroll::JoinFile;
-use protocol::event::{Event, Freeze};
+use protocol::event::{Event, Finding, Freeze};
 use protocol::secret::{Sealed, SecretKind};
 use protocol::{DomainName, PlanId, RolloutId, TargetId, Timestamp, Version};
 use rehearsal::Rehearsal;
@@ -89,6 +89,9 @@ pub struct TenantRow {
     pub seen: Seen,
     /// What stands out in it, held against the fleet.
     pub remarks: Vec<Remark>,
+    /// What it answers to the probes of the catalogue.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
 }
 
 /// Where a backup goes.

@@ -179,6 +179,7 @@ pub(super) async fn tenants(State(api): State<Api>) -> Answer<Vec<TenantRow>> {
                 fleet.known(),
                 fleet.has_active_connect(id),
             ),
+            findings: fleet.tenant_findings(id),
             seen: seen.clone(),
         };
         fleet.beyond().tenants.iter().map(row).collect()

@@ -1,6 +1,7 @@
 //! A stand-in for Microsoft Graph that keeps state: it answers what Entrain asks, page by page, to whoever shows the right
 //! token, and refuses what it is told to refuse (product facts 1.8).
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,17 @@ pub struct Tenant {
     pub domains: Vec<(String, bool)>,
     /// Names of its configurations, with the time of the last success of their job and whether it is in quarantine.
     pub configurations: Vec<(String, Option<String>, bool)>,
+    /// What its configurations say of themselves, by their names; one without an entry tells its name as its domain, the guard as it
+    /// comes, and all of its domain as its scope.
+    pub details: BTreeMap<String, Details>,
+    /// Accounts, by user principal name.
+    pub accounts: Vec<Account>,
+    /// Conditional Access policies, as the service words them.
+    pub policies: Vec<Value>,
+    /// Security defaults are on.
+    pub security_defaults: bool,
+    /// Ids of who holds the role Directory Synchronization Accounts.
+    pub sync_accounts: Vec<String>,
     /// Directory synchronization is on.
     pub sync_enabled: bool,
     /// Last synchronization by Connect.
@@ -33,6 +45,40 @@ pub struct Tenant {
     /// Paths that were asked for.
     pub asked: Vec<String>,
 }
+
+/// What a configuration says of itself.
+#[derive(Debug, Clone)]
+pub struct Details {
+    /// Secrets, as pairs of key and value.
+    pub secrets: Vec<(String, String)>,
+    /// Organizational units; none for all of its domain.
+    pub units: Vec<String>,
+}
+
+/// An account.
+#[derive(Debug, Clone, Default)]
+pub struct Account {
+    /// Its user principal name.
+    pub name: String,
+    /// It is a guest.
+    pub guest: bool,
+    /// A directory synchronizes it.
+    pub synchronized: bool,
+    /// Groups that it is in.
+    pub groups: Vec<String>,
+    /// Hybrid Identity Administrator: by whom it is held, and by whom it may be.
+    pub role: (Vec<String>, Vec<String>),
+}
+
+impl Account {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.name.replace(['@', '.'], "-")
+    }
+}
+
+const ADMINISTRATOR: &str = "8ac3fc64-6eca-42ea-9e69-59f4c7b60eb2";
 
 /// How many entries a page of a list has.
 const PAGE: usize = 2;
@@ -54,10 +100,62 @@ impl Tenant {
             let of = self.configurations.iter().enumerate();
             of.map(|(at, (name, ..))| json!({ "id": format!("sp-{at}"), "displayName": name }))
                 .collect()
+        } else if path.starts_with("/v1.0/identity/conditionalAccess/policies") {
+            self.policies.clone()
+        } else if path
+            .starts_with("/v1.0/roleManagement/directory/roleDefinitions?$filter=displayName")
+        {
+            vec![json!({ "id": "dsa", "displayName": "Directory Synchronization Accounts" })]
+        } else if let Some(rest) = path.strip_prefix("/v1.0/roleManagement/directory/") {
+            let (kind, role) = rest.split_once("?$filter=roleDefinitionId%20eq%20'")?;
+            let role = role.split('\'').next()?;
+            let eligible = kind == "roleEligibilityScheduleInstances";
+            let holders: Vec<&String> = match role {
+                ADMINISTRATOR => {
+                    let of = |one: &'_ Account| {
+                        if eligible {
+                            one.role.1.clone()
+                        } else {
+                            one.role.0.clone()
+                        }
+                    };
+                    return Some(principals(self.accounts.iter().flat_map(of)));
+                }
+                "dsa" if !eligible => self.sync_accounts.iter().collect(),
+                _ => Vec::new(),
+            };
+            principals(holders.into_iter().cloned())
+        } else if let Some(rest) = path.strip_prefix("/v1.0/users/") {
+            let (name, _) = rest.split_once("/transitiveMemberOf")?;
+            let account = self.accounts.iter().find(|one| one.id() == name)?;
+            account
+                .groups
+                .iter()
+                .map(|id| json!({ "id": id }))
+                .collect()
         } else {
             let rest = path.strip_prefix("/beta/servicePrincipals/sp-")?;
-            let (at, _) = rest.split_once("/synchronization/jobs/")?;
-            let (_, success, quarantined) = self.configurations.get(at.parse::<usize>().ok()?)?;
+            let (at, rest) = rest.split_once("/synchronization/")?;
+            let (name, success, quarantined) =
+                self.configurations.get(at.parse::<usize>().ok()?)?;
+            if rest == "secrets" {
+                let secrets = match self.details.get(name) {
+                    Some(details) => details.secrets.clone(),
+                    None => vec![
+                        (
+                            "AppKey".to_owned(),
+                            r#"{"appKeyScenario":"AD2AADProvisioning"}"#.to_owned(),
+                        ),
+                        ("Domain".to_owned(), json!({ "domain": name }).to_string()),
+                        guard(true),
+                    ],
+                };
+                let pair = |(key, value): &(String, String)| json!({ "key": key, "value": value });
+                return Some(secrets.iter().map(pair).collect());
+            }
+            if rest != "jobs/" {
+                return None;
+            }
             let quarantine =
                 quarantined.then(|| json!({ "reason": "EncounteredQuarantineException" }));
             let last = success
@@ -68,6 +166,31 @@ impl Tenant {
             ]
         };
         Some(list)
+    }
+
+    /// An answer that is no list.
+    fn item(&self, path: &str) -> Option<Value> {
+        if path == "/v1.0/policies/identitySecurityDefaultsEnforcementPolicy" {
+            return Some(json!({ "isEnabled": self.security_defaults }));
+        }
+        if let Some(rest) = path.strip_prefix("/v1.0/users/") {
+            let (name, _) = rest.split_once("?$select=id,userPrincipalName")?;
+            let account = self.accounts.iter().find(|one| one.name == name)?;
+            let kind = if account.guest { "Guest" } else { "Member" };
+            return Some(
+                json!({ "id": account.id(), "userPrincipalName": account.name, "userType": kind, "onPremisesSyncEnabled": account.synchronized.then_some(true) }),
+            );
+        }
+        let rest = path.strip_prefix("/beta/servicePrincipals/sp-")?;
+        let (at, _) = rest.split_once("/synchronization/jobs/AD2AADProvisioning.1/schema")?;
+        let (name, ..) = self.configurations.get(at.parse::<usize>().ok()?)?;
+        let units = self.details.get(name).map(|details| details.units.clone());
+        let filter = units
+            .filter(|units| !units.is_empty())
+            .map(|units| json!({ "includedContainers": units }));
+        Some(
+            json!({ "synchronizationRules": [{ "name": "USER_INBOUND_USER", "containerFilter": filter, "groupFilter": null }] }),
+        )
     }
 
     /// Status, more headers, and body of the answer to one request. `base` is how links to this service begin.
@@ -96,6 +219,9 @@ impl Tenant {
             Some((plain, skip)) => (plain, skip.parse().unwrap_or(0)),
             None => (path, 0),
         };
+        if let Some(item) = self.item(plain) {
+            return (200, String::new(), item);
+        }
         let Some(items) = self.items(plain) else {
             return no(404, "Resource not found.");
         };
@@ -114,6 +240,19 @@ impl Tenant {
         }
         (200, String::new(), body)
     }
+}
+
+fn principals(holders: impl Iterator<Item = String>) -> Vec<Value> {
+    holders
+        .map(|id| json!({ "principalId": id, "directoryScopeId": "/" }))
+        .collect()
+}
+
+/// The secret by which a configuration guards against accidental deletes.
+#[must_use]
+pub fn guard(enabled: bool) -> (String, String) {
+    let value = json!({ "Enabled": enabled, "Recipients": "ops@contoso.com", "DeleteThresholdEnabled": enabled, "DeleteThresholdValue": 500 });
+    ("SyncNotificationSettings".to_owned(), value.to_string())
 }
 
 /// The whole answer of a request's head, as bytes.

@@ -1,12 +1,17 @@
 //! What a tenant shows is read with a token that goes nowhere else, kept as somebody's observation, and raises the grade of what
 //! was done. The service is a stand-in that keeps state.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use controller::graph::{Graph, GraphError};
-use controller_core::tenant::Part;
-use e2e::graph::{StandIn, Tenant, respond};
+use controller_core::beyond::Beyond;
+use controller_core::facts::Fleetwide;
+use controller_core::tenant::{Part, Wants, WantsConnect, findings};
+use e2e::graph::{Account, Details, StandIn, Tenant, guard, respond};
 use e2e::{SECRET, TENANT, World, files, server, text, until};
+use protocol::event::{Finding, Verdict};
+use protocol::step::SignIn;
 use protocol::{TenantId, Timestamp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -147,10 +152,8 @@ fn a_rollout_that_needs_the_tenants_word_is_done_when_the_tenant_says_it() {
     assert!(found.is_empty(), "the token was written to {found:?}");
 }
 
-#[test]
-fn the_plan_says_before_the_wizard_which_names_users_will_have() {
-    let mut world = World::new();
-    world.enroll(&[server(A, &[])]);
+/// Takes a stand-in for Connect's installer into the artifact store.
+fn add_connect(world: &World) {
     let add = [
         "artifact",
         "add",
@@ -165,6 +168,13 @@ fn the_plan_says_before_the_wizard_which_names_users_will_have() {
     let add: Vec<&str> = add.iter().map(String::as_str).collect();
     let added = world.entrain(&add);
     assert!(added.status.success(), "{}", text(&added));
+}
+
+#[test]
+fn the_plan_says_before_the_wizard_which_names_users_will_have() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[])]);
+    add_connect(&world);
     let topology = world.write(
         "topology.toml",
         &format!("[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"corp.contoso.com\"]\nservers = [\"{A}\"]\nsettings = \"express\"\n"),
@@ -241,6 +251,281 @@ fn base64(plain: &str) -> String {
     out
 }
 
+/// A token that says so of itself: nobody verifies its signature here.
+fn token(tenant: &str, audience: &str, minutes: u64) -> String {
+    let ends = controller::now().plus(std::time::Duration::from_secs(minutes * 60));
+    let claims = serde_json::json!({
+        "tid": tenant, "aud": audience, "scp": "user_impersonation", "exp": ends.as_millis() / 1000,
+    });
+    format!("e30.{}.not-looked-at", base64(&claims.to_string()))
+}
+
+#[test]
+fn a_token_that_cannot_be_meant_is_refused_before_it_is_sealed() {
+    const REGISTRATION: &str = "https://proxy.cloudwebappproxy.net/registerapp";
+    const OTHER: &str = "77aa0000-0000-0000-0000-000000000000";
+    let mut world = World::new();
+    world.enroll(&[server(A, &[])]);
+    world.add_artifact();
+    let topology = world.topology(&[A]);
+    world.apply(&topology);
+    until("the agent asks for a token", || {
+        (world.state(A).0 == "awaiting secret").then_some(())
+    });
+    let says = |token: &str, minutes: &str| {
+        let give = [
+            "secret", "give", "--stdin", "--count", "1", "--for", minutes,
+        ];
+        let mut child = world
+            .command(&give)
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        let mut stdin = child.stdin.take().expect("standard input");
+        let text = format!("admin@contoso.com\n{token}\n");
+        std::io::Write::write_all(&mut stdin, text.as_bytes()).expect("it listens");
+        drop(stdin);
+        let stderr = child.stderr.take().expect("standard error");
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(stderr));
+        let said = lines.next().expect("it says something").expect("a line");
+        // It would stay open for others.
+        drop(child.kill());
+        drop(child.wait());
+        assert!(!said.contains(token), "it is repeated");
+        said
+    };
+    for (token, minutes, why) in [
+        (token(OTHER, REGISTRATION, 60), "5", "is of tenant 77aa0000"),
+        (
+            token(TENANT, "https://graph.microsoft.com", 60),
+            "5",
+            "registers no agent (PF63)",
+        ),
+        (token(TENANT, REGISTRATION, 60), "90", "lapses at"),
+        (token(TENANT, REGISTRATION, 0), "5", "lapsed at"),
+    ] {
+        let said = says(&token, minutes);
+        assert!(
+            said.contains(why) && said.contains("was not answered"),
+            "{why}: {said}"
+        );
+        assert_eq!(world.state(A).0, "awaiting secret");
+    }
+    // What cannot be told of a token is said, and it is the service that judges it.
+    let said = says(SECRET, "5");
+    assert!(
+        said.contains("warning: PF63: the token is opaque"),
+        "{said}"
+    );
+    world.give(&token(TENANT, REGISTRATION, 60), 1);
+    world.all_done();
+}
+
+/// Everything is in order in this tenant.
+fn in_order() -> Tenant {
+    let mut tenant = shown(&[(A, "active"), (B, "active")]);
+    tenant.configurations[0].1 = Some(time());
+    tenant.sync_enabled = true;
+    tenant.last_sync = Some(time());
+    tenant.accounts = vec![Account {
+        name: "anna@contoso.com".to_owned(),
+        groups: vec!["g1".to_owned(), "g2".to_owned(), "g3".to_owned()],
+        role: (
+            vec![
+                "x".to_owned(),
+                "y".to_owned(),
+                "anna-contoso-com".to_owned(),
+            ],
+            Vec::new(),
+        ),
+        ..Account::default()
+    }];
+    tenant.sync_accounts = vec!["s1".to_owned(), "s2".to_owned(), "s3".to_owned()];
+    tenant
+}
+
+fn policy(users: serde_json::Value) -> serde_json::Value {
+    serde_json::json!({
+        "displayName": "MFA for all", "state": "enabled",
+        "conditions": { "users": users, "applications": { "includeApplications": ["All"] } },
+        "grantControls": { "builtInControls": ["mfa"] },
+    })
+}
+
+/// What the tenant answers to the probes, by what a plan wants of it.
+async fn probed(tenant: Tenant) -> BTreeMap<String, Finding> {
+    let stand_in = StandIn::start(tenant);
+    let graph = Graph::loopback(stand_in.port, SECRET.to_owned());
+    let seen = graph
+        .observe(&id(), Some("anna@contoso.com"), controller::now())
+        .await;
+    let entry = WantsConnect {
+        name: "main".to_owned(),
+        forests: vec!["fabrikam.com".parse().expect("a domain")],
+        servers: Vec::new(),
+        gone: Vec::new(),
+    };
+    let wants = Wants {
+        name: "main".to_owned(),
+        sign_in: Some(SignIn::Credential),
+        serves: ["corp.contoso.com".parse().expect("a domain")].into(),
+        connect: vec![entry],
+    };
+    let found = findings(&seen, &wants, &Fleetwide::new(), Beyond::NOTHING);
+    // Of those that stand twice, the one of cloud sync.
+    let found = found
+        .into_iter()
+        .rev()
+        .map(|one| (one.finding.id.clone(), one.finding));
+    found.collect()
+}
+
+#[tokio::test]
+async fn each_probe_of_the_tenant_passes_and_fails_by_what_the_service_answers() {
+    let found = probed(in_order()).await;
+    for id in ["PF61", "PF62", "PF64", "PF65", "PF68", "PF69", "PV15"] {
+        assert_eq!(found[id].verdict, Verdict::Pass, "{:?}", found[id]);
+    }
+    type Change = fn(&mut Tenant);
+    let changes: [(&str, Change); 11] = [
+        ("PF61", |one| one.accounts[0].role.0.truncate(2)),
+        ("PF61", |one| one.accounts[0].guest = true),
+        ("PF61", |one| one.accounts[0].synchronized = true),
+        ("PF62", |one| one.security_defaults = true),
+        ("PF62", |one| {
+            one.policies = vec![policy(serde_json::json!({ "includeGroups": ["g3"] }))]
+        }),
+        ("PF64", |one| one.sync_enabled = false),
+        ("PF65", |one| {
+            one.configurations.push(one.configurations[0].clone())
+        }),
+        // Its last one of three pages is another one's.
+        ("PF68", |one| {
+            one.sync_accounts = (0..20).map(|at| at.to_string()).collect()
+        }),
+        ("PF69", |one| {
+            one.policies = vec![policy(serde_json::json!({ "includeUsers": ["All"] }))]
+        }),
+        ("PF69", |one| {
+            let users =
+                serde_json::json!({ "includeUsers": ["All"], "excludeUsers": ["s1", "s2"] });
+            one.policies = vec![policy(users)];
+        }),
+        ("PV15", |one| {
+            let domain = (
+                "Domain".to_owned(),
+                r#"{"domain":"corp.contoso.com"}"#.to_owned(),
+            );
+            let details = Details {
+                secrets: vec![domain, guard(false)],
+                units: Vec::new(),
+            };
+            one.details.insert("corp.contoso.com".to_owned(), details);
+        }),
+    ];
+    for (id, change) in changes {
+        let mut tenant = in_order();
+        change(&mut tenant);
+        // "Too many requests" is waited out.
+        tenant.busy = 3;
+        let found = probed(tenant).await;
+        assert_eq!(found[id].verdict, Verdict::Fail, "{:?}", found[id]);
+    }
+    // Held by a group, or to be activated.
+    for (active, eligible) in [
+        (vec!["g3".to_owned()], Vec::new()),
+        (Vec::new(), vec!["g2".to_owned()]),
+    ] {
+        let mut tenant = in_order();
+        tenant.accounts[0].role = (active, eligible);
+        assert_eq!(probed(tenant).await["PF61"].verdict, Verdict::Pass);
+    }
+}
+
+#[tokio::test]
+async fn what_a_token_may_not_read_cannot_be_told_names_its_permission_and_blocks_nothing() {
+    for (path, id, permission) in [
+        ("/users/", "PF61", "User.Read.All"),
+        ("/roleManagement/", "PF61", "RoleManagement.Read.Directory"),
+        ("/conditionalAccess/", "PF62", "Policy.Read.All"),
+        ("identitySecurityDefaults", "PF62", "Policy.Read.All"),
+        ("/organization", "PF64", "Organization.Read.All"),
+        ("/secrets", "PF65", "Synchronization.Read.All"),
+        ("/servicePrincipals?", "PF65", "Application.Read.All"),
+        ("/roleManagement/", "PF68", "RoleManagement.Read.Directory"),
+        ("/conditionalAccess/", "PF69", "Policy.Read.All"),
+        ("/secrets", "PV15", "Synchronization.Read.All"),
+    ] {
+        let mut tenant = in_order();
+        tenant.forbidden = vec![path.to_owned()];
+        let found = probed(tenant).await;
+        let finding = &found[id];
+        assert_eq!(finding.verdict, Verdict::CannotTell, "{path}: {finding:?}");
+        assert!(finding.read.contains(permission), "{path}: {finding:?}");
+        assert!(found.values().all(|one| !one.blocks()), "{path}");
+    }
+}
+
+#[test]
+fn a_domain_in_both_tools_waits_for_scopes_that_are_read_and_disjoint() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[])]);
+    world.add_artifact();
+    add_connect(&world);
+    let topology = world.write(
+        "topology.toml",
+        &format!("[tenant.main]\nid = \"{TENANT}\"\n[agents.corp]\nserves = [\"corp.contoso.com\"]\nhosts = [\"{A}\"]\n[connect.main]\nforests = [\"contoso.com\"]\nservers = []\nretired = [\"{B}\"]\n"),
+    );
+    world.apply(&topology);
+    let held = |says: &str| {
+        until(says, || {
+            let (state, detail) = world.state(A);
+            (state == "held" && detail.contains("(G7") && detail.contains(says)).then_some(())
+        });
+    };
+    held("not seen in tenant: nobody has read it");
+    let stand_in = StandIn::start(in_order());
+    let port = stand_in.port.to_string();
+    let read = || {
+        let read = [
+            "tenant",
+            "read",
+            "main",
+            &topology,
+            "--stand-in",
+            &port,
+            "--operator",
+            "anna@contoso.com",
+        ];
+        let done = world.entrain_with(&read, format!("{SECRET}\n").as_bytes());
+        assert!(done.status.success(), "{}", text(&done));
+    };
+    // It takes all of the domain, and what the Connect server takes is not known.
+    read();
+    held("whether sync-02.corp.contoso.com has Connect is not known");
+    let said = text(&world.entrain(&["tenant", "show"]));
+    for words in [
+        "operator        anna@contoso.com",
+        "3 accounts of Connect servers",
+        "PF67 cannot tell",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let said = text(&world.entrain(&["plan", &topology]));
+    assert!(
+        said.contains("as ") && said.contains("read it at") && said.contains("PF67 cannot tell"),
+        "{said}"
+    );
+    // Without a configuration it is in nobody's scope yet.
+    stand_in.tenant.lock().expect("it").configurations.clear();
+    read();
+    until("its registration asks for a token", || {
+        (world.state(A).0 == "awaiting secret").then_some(())
+    });
+    world.give_secrets(1);
+    until("it is done", || (world.state(A).0 == "done").then_some(()));
+}
+
 fn id() -> TenantId {
     TENANT.parse().expect("a tenant")
 }
@@ -254,7 +539,7 @@ async fn what_may_not_be_read_is_told_and_no_list_leads_the_token_away() {
     tenant.leads_away = true;
     let stand_in = StandIn::start(tenant);
     let graph = Graph::loopback(stand_in.port, SECRET.to_owned());
-    let seen = graph.observe(&id(), NOW).await;
+    let seen = graph.observe(&id(), None, NOW).await;
     let Part::NotSeen(why) = seen.organization else {
         panic!("it was seen")
     };
@@ -316,7 +601,7 @@ async fn the_service_is_known_by_its_certificate_and_pages_come_over_tls() {
     let (port, roots) = tls(shown(&[(A, "active"), (B, "active"), ("c", "active")])).await;
     let at = ("localhost", port);
     let graph = Graph::new(at, roots, None, SECRET.to_owned()).expect("a client");
-    let seen = graph.observe(&id(), NOW).await;
+    let seen = graph.observe(&id(), None, NOW).await;
     assert_eq!(seen.agents.seen().expect("they were").len(), 3);
     // Under roots that do not know it, no word is said to it.
     let (_, others) = tls(shown(&[])).await;
@@ -418,7 +703,7 @@ async fn a_token_of_another_tenant_shows_nothing_of_this_one() {
     tenant.id = "77aa0000-0000-0000-0000-000000000000".to_owned();
     let stand_in = StandIn::start(tenant);
     let graph = Graph::loopback(stand_in.port, SECRET.to_owned());
-    let seen = graph.observe(&id(), NOW).await;
+    let seen = graph.observe(&id(), None, NOW).await;
     assert!(seen.agents.seen().is_none() && seen.domains.seen().is_none());
     let Part::NotSeen(why) = seen.agents else {
         panic!("it was seen")

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::event::{Freeze, GmsaChange, Section};
+use protocol::probe::tenant as catalogue;
 use protocol::signed::Phase;
 use protocol::{
     Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp, limits,
@@ -18,7 +19,9 @@ use crate::fleet::table::{Group, Yard};
 use crate::fleet::turn::{Budget, Turn};
 use crate::overrides::Rule;
 use crate::plan::{Compare, Kind, TargetPlan};
+use crate::scope::{self, Question, Verdict};
 use crate::settings::Difference;
+use crate::tenant;
 use crate::versions::Versions;
 
 /// How long leave is good for if the section is not entered.
@@ -520,6 +523,8 @@ impl Fleet {
             ));
         }
         let mut let_pass = |rule, hold| self.let_pass(rule, hold, target, now, &mut passed);
+        let_pass(Rule::G8, self.tenant_blocks(rollout, part, work, now))?;
+        let_pass(Rule::G7, self.in_both(rollout, part, work, now))?;
         let_pass(Rule::G1, self.active_claim(id, target, part, started))?;
         if let Some(hold) = awaits(rollout, target, part, work) {
             return Err(hold);
@@ -548,6 +553,74 @@ impl Fleet {
             )?;
         }
         Ok(passed)
+    }
+
+    /// What the tenant showed stops whatever it is about, before anything is touched (G8). A tenant that nobody read stops nothing:
+    /// to let Entrain look into it is its administrator's choice.
+    fn tenant_blocks(
+        &self,
+        rollout: &Rollout,
+        part: &TargetPlan,
+        work: &Work,
+        now: Timestamp,
+    ) -> Option<Hold> {
+        let wants = &rollout.plan.tenants.get(&part.tenant)?.wants;
+        let seen = self.beyond.tenants.get(&part.tenant)?;
+        if part.phases.get(work.phase)?.is_read_only() {
+            return None;
+        }
+        let found = tenant::findings(&seen.observation, wants, &self.known, &self.beyond);
+        let stops = found
+            .into_iter()
+            .find(|one| tenant::stops(one, part, work.phase))?;
+        let (finding, at) = (stops.finding, seen.observation.at);
+        stands(format!(
+            "{} of tenant {}, as {} read it {}: {}; wanted: {} (G8); {}; then `entrain tenant read {}` again lifts it",
+            finding.id,
+            wants.name,
+            seen.by,
+            scope::age(at, now),
+            finding.read,
+            finding.wanted,
+            finding.fix,
+            wants.name
+        ))
+    }
+
+    /// A domain is configured for cloud sync only where what was read lately shows that no object of it could be in Connect's scope
+    /// too (G7).
+    fn in_both(
+        &self,
+        rollout: &Rollout,
+        part: &TargetPlan,
+        work: &Work,
+        now: Timestamp,
+    ) -> Option<Hold> {
+        let wants = &rollout.plan.tenants.get(&part.tenant)?.wants;
+        let domains = part.phases.get(work.phase)?.configures();
+        let seen = self.beyond.tenants.get(&part.tenant);
+        let asked = domains.iter().flat_map(|domain| {
+            let question = move |entry| Question {
+                domain,
+                wants,
+                entry,
+                seen: seen.map(|seen| &seen.observation),
+            };
+            wants.shares(domain).map(question)
+        });
+        asked.into_iter().find_map(|question| {
+            let (domain, entry) = (question.domain, &question.entry.name);
+            let verdict = question.answer(&self.beyond, &self.known, Some(now));
+            let (what, lifts) = match verdict {
+                Verdict::Disjoint(_) => return None,
+                Verdict::Overlap(words) => (words, format!("; {}", catalogue::PF67.fix)),
+                Verdict::CannotTell(why) => (
+                    format!("whether its units are disjoint with those of Connect entry {entry} cannot be told: {why}"),
+                    String::new(),
+                ),
+            };
+            stands(format!("{domain} is in both tools: {what}{lifts} (G7; whoever runs tenant {})", wants.name))
+        })
     }
 
     /// Who serves and is to be taken out of service waits, in no place that somebody else could use, for those of its rollout
@@ -673,7 +746,7 @@ impl Fleet {
             )))
         };
         let theirs = if compare.last {
-            &self.settings.get(other)?.settings
+            &self.beyond.settings.get(other)?.settings
         } else {
             match read(other) {
                 Some(theirs) => theirs,

@@ -769,7 +769,7 @@ impl Fleet {
                     generation: *generation,
                     settings: (**settings).clone(),
                 };
-                self.settings.insert(target.clone(), seen);
+                self.beyond.settings.insert(target.clone(), seen);
             }
             Event::StepCompleted {
                 generation,

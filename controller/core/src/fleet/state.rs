@@ -22,7 +22,9 @@ use crate::fleet::table::WorkTable;
 use crate::overrides::{Overrides, Rule};
 use crate::plan::{Plan, TargetPlan};
 use crate::scheduler::{Guided, Schedulers};
+use crate::scope::{self, Question};
 use crate::settings::Settings;
+use crate::tenant::{self, Wants};
 
 /// What a target is at within a rollout.
 #[derive(Debug, Clone, PartialEq)]
@@ -381,10 +383,9 @@ pub struct Fleet {
     pub(crate) unmet: BTreeSet<TargetId>,
     /// No rollout is numbered at or below this: after a restore the numbers in between were used by nobody knows whom.
     pub(crate) used: RolloutId,
-    /// What tenants and directories showed when they were last asked.
+    /// What tenants and directories showed when they were last asked, and what each Connect server told last of what it
+    /// synchronizes; that outlives its agent.
     pub(crate) beyond: Beyond,
-    /// What decides what each Connect server synchronizes, as it told it last. It outlives the agent.
-    pub(crate) settings: Settings,
     /// Since when schedulers of Connect stand.
     pub(crate) schedulers: Schedulers,
     /// Sections that are asked for: of this moment, asked again after a restart.
@@ -405,7 +406,8 @@ impl Fleet {
     }
 
     /// What somebody must look at now, whatever rollouts do: agents that are doubted, tenants of which not exactly one Connect
-    /// server is active (G1), and schedulers of Connect that stand for too long. Where all is well there is no line.
+    /// server is active (G1), domains that agents were made to serve, whose objects could be in both tools by what was read last (G7),
+    /// and schedulers of Connect that stand for too long. Where all is well there is no line.
     #[must_use]
     pub fn alarms(&self, now: Timestamp) -> Vec<String> {
         let doubted = self.doubted.iter();
@@ -447,7 +449,7 @@ impl Fleet {
         self.schedulers.alarms(target, &last, now)
     }
 
-    /// What every tenant's Connect servers told last, against G1. Servers are those that some rollout's plan named.
+    /// What every tenant's Connect servers told last, against G1, and what is in both tools (G7). Servers are those that some rollout's plan named.
     fn tenant_alarms(&self) -> Vec<String> {
         let mut tenants: BTreeMap<&TenantId, Modes> = BTreeMap::new();
         for (target, part) in self
@@ -466,7 +468,66 @@ impl Fleet {
             Verdict::Holds => None,
             Verdict::Broken(why) | Verdict::CannotTell(why) => Some(why),
         };
-        tenants.into_iter().filter_map(look).collect()
+        let mut alarms: Vec<String> = tenants.into_iter().filter_map(look).collect();
+        alarms.extend(self.overlaps());
+        alarms
+    }
+
+    /// What the newest rollout of each tenant wants of it.
+    fn wanted(&self) -> BTreeMap<&TenantId, &Wants> {
+        let mut newest = BTreeMap::new();
+        for rollout in self.rollouts.values() {
+            let wants = rollout.plan.tenants.iter();
+            newest.extend(wants.map(|(tenant, part)| (tenant, &part.wants)));
+        }
+        newest
+    }
+
+    /// What a tenant that was read answers to the probes of the catalogue, as the newest rollout wants it, else as its agents do.
+    #[must_use]
+    pub fn tenant_findings(&self, tenant: &TenantId) -> Vec<Finding> {
+        let Some(seen) = self.beyond.tenants.get(tenant) else {
+            return Vec::new();
+        };
+        let of_fleet = || Wants::of_fleet(tenant, &self.known);
+        let wants = self
+            .wanted()
+            .get(tenant)
+            .map_or_else(of_fleet, |wants| (*wants).clone());
+        let found = tenant::findings(&seen.observation, &wants, &self.known, &self.beyond);
+        found.into_iter().map(|one| one.finding).collect()
+    }
+
+    /// Domains that agents were made to serve, with units that Connect takes as well (G7). What cannot be told is no alarm: it holds
+    /// what would configure the domain.
+    fn overlaps(&self) -> Vec<String> {
+        let mut served: BTreeSet<&DomainName> = BTreeSet::new();
+        for known in self.known.values() {
+            served.extend(known.domains.iter().flatten());
+        }
+        let mut alarms = Vec::new();
+        for (tenant, wants) in self.wanted() {
+            let seen = self.beyond.tenants.get(tenant);
+            for domain in wants.serves.iter().filter(|domain| served.contains(domain)) {
+                for entry in wants.shares(domain) {
+                    let question = Question {
+                        domain,
+                        wants,
+                        entry,
+                        seen: seen.map(|seen| &seen.observation),
+                    };
+                    let verdict = question.answer(&self.beyond, &self.known, None);
+                    if let scope::Verdict::Overlap(words) = verdict {
+                        alarms.push(format!(
+                            "G7: {domain} of tenant {}: {words}; {}",
+                            wants.name,
+                            protocol::probe::tenant::PF67.fix
+                        ));
+                    }
+                }
+            }
+        }
+        alarms
     }
 
     /// What tenants and directories showed when they were last asked.
@@ -478,7 +539,7 @@ impl Fleet {
     /// What decides what each Connect server synchronizes, as it told it last.
     #[must_use]
     pub const fn settings(&self) -> &Settings {
-        &self.settings
+        &self.beyond.settings
     }
 
     /// Tenants of which Connect Sync reported as the active one.

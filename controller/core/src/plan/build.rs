@@ -2,17 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use protocol::event::{Finding, Verdict as FindingVerdict};
 use protocol::facts::{ConnectFacts, ProvisioningAgentFacts};
+use protocol::probe::tenant as catalogue;
 use protocol::signed::Phase;
 use protocol::step::{Product, Step};
-use protocol::{DomainName, TargetId, Version};
+use protocol::{DomainName, TargetId, TenantId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::active::{self, Modes, Verdict};
 use crate::beyond::{Beyond, is};
 use crate::facts::{self, Fleetwide};
 use crate::finding::Place;
-use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan};
+use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan, TenantPart};
 use crate::policy::{Policy, Selector};
 use crate::recipe::discover::Askers;
 use crate::recipe::restart::Rule;
@@ -21,7 +23,8 @@ use crate::recipe::{
     support,
 };
 use crate::roster::Roster;
-use crate::tenant::{Suffix, Tenants};
+use crate::scope::{self, Question};
+use crate::tenant::{self, Probed, Seen, Suffix, Tenants, Wants, WantsConnect};
 use crate::topology::{Change, ConnectEntry, Service, Tenant, Topology};
 
 /// What a plan is to do.
@@ -174,6 +177,12 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
             BTreeMap::new()
         }
     };
+    let tenants = match kind {
+        Kind::Install | Kind::Preflight => tenants(inputs, &mut targets),
+        Kind::Verify | Kind::Discover | Kind::Support | Kind::Switch | Kind::Agents => {
+            BTreeMap::new()
+        }
+    };
     let changes = matches!(kind, Kind::Install | Kind::Agents);
     let change_required = topology
         .tenants
@@ -203,7 +212,146 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         compares: Vec::new(),
         off: None,
         sites,
+        tenants,
     }
+}
+
+/// What is wanted of each tenant, with what it was seen to be, and what that means for its targets.
+fn tenants(
+    inputs: Inputs<'_>,
+    targets: &mut BTreeMap<TargetId, TargetPlan>,
+) -> BTreeMap<TenantId, TenantPart> {
+    let Inputs {
+        topology,
+        known,
+        beyond,
+        ..
+    } = inputs;
+    let part = |(name, tenant): (&String, &Tenant)| {
+        let wants = wants(topology, name, tenant);
+        let used = !wants.serves.is_empty() || !wants.connect.is_empty();
+        used.then(|| (tenant.id.clone(), wants))
+    };
+    let all: Vec<(TenantId, Wants)> = topology.tenants.iter().filter_map(part).collect();
+    let mut parts = BTreeMap::new();
+    for (id, wants) in all {
+        let seen = beyond.tenants.get(&id);
+        let mut found = Vec::new();
+        if let Some(seen) = seen {
+            found = tenant::findings(&seen.observation, &wants, known, beyond);
+        }
+        let own = targets
+            .values_mut()
+            .filter(|part| part.tenant == id && !part.is_read_only());
+        for part in own {
+            let stops = found.iter().filter(|one| tenant::stops(one, part, 0));
+            let held: Vec<String> = stops
+                .map(|one| {
+                    format!(
+                        "held: {} of its tenant: {}; {} (G8)",
+                        one.finding.id, one.finding.read, one.finding.fix
+                    )
+                })
+                .collect();
+            part.why.extend(held);
+            let domains: BTreeSet<DomainName> =
+                part.phases.iter().flat_map(PhaseWork::configures).collect();
+            for domain in &domains {
+                part.why.extend(shared(inputs, &wants, domain, seen));
+            }
+        }
+        let part = TenantPart {
+            said: said(&wants, seen, &found),
+            blocks: found.iter().any(|one| one.finding.blocks()),
+            wants,
+        };
+        parts.insert(id, part);
+    }
+    parts
+}
+
+fn wants(topology: &Topology, name: &str, tenant: &Tenant) -> Wants {
+    let groups = topology
+        .agents
+        .values()
+        .filter(|group| group.tenant.value == name);
+    let serves = groups
+        .flat_map(|group| &group.serves)
+        .map(|(domain, _)| domain.clone());
+    let entries = topology
+        .connect
+        .iter()
+        .filter(|(_, entry)| entry.tenant.value == name);
+    let connect = entries.map(|(name, entry)| WantsConnect {
+        name: name.clone(),
+        forests: entry.forest_names(),
+        servers: entry.members().cloned().collect(),
+        gone: entry.gone.clone(),
+    });
+    Wants {
+        name: name.to_owned(),
+        sign_in: Some(tenant.sign_in),
+        serves: serves.collect(),
+        connect: connect.collect(),
+    }
+}
+
+/// How a domain that is about to be configured stands to Connect (G7), in a sentence for each entry.
+fn shared(
+    inputs: Inputs<'_>,
+    wants: &Wants,
+    domain: &DomainName,
+    seen: Option<&Seen>,
+) -> Vec<String> {
+    let sentence = |entry| {
+        let question = Question {
+            domain,
+            wants,
+            entry,
+            seen: seen.map(|seen| &seen.observation),
+        };
+        match question.answer(inputs.beyond, inputs.known, None) {
+            scope::Verdict::Disjoint(words) => {
+                format!(
+                    "{domain} is in both tools, in units that are disjoint: {words} (G7); asked once more before it is configured"
+                )
+            }
+            scope::Verdict::Overlap(words) => {
+                format!(
+                    "held: {domain} is in both tools: {words}; {} (G7)",
+                    catalogue::PF67.fix
+                )
+            }
+            scope::Verdict::CannotTell(why) => format!(
+                "held: {domain} is in both tools, and whether their units are disjoint cannot be told: {why} (G7)"
+            ),
+        }
+    };
+    wants.shares(domain).map(sentence).collect()
+}
+
+/// What is said of a tenant in a plan.
+fn said(wants: &Wants, seen: Option<&Seen>, found: &[Probed]) -> Vec<String> {
+    let Some(seen) = seen else {
+        return vec![format!(
+            "not seen in tenant: nobody has read it (entrain tenant read {}); what is asked of it is not answered, and stops nothing",
+            wants.name
+        )];
+    };
+    let open: Vec<&Finding> = found
+        .iter()
+        .map(|one| &one.finding)
+        .filter(|finding| finding.verdict != FindingVerdict::Pass)
+        .collect();
+    let passed = found.len() - open.len();
+    let mut said = vec![format!(
+        "as {} read it at {}: {passed} of {} answers pass",
+        seen.by,
+        seen.observation.at,
+        found.len()
+    )];
+    said.extend(open.into_iter().map(tenant::sentence));
+    said
 }
 
 /// G10: the last agent of a domain goes, or the last Connect server of a tenant; or synchronization begins in a tenant.
@@ -498,10 +646,15 @@ fn connects(
                     rule.into_iter().for_each(|rule| rule.put_into(&mut answer));
                     answer
                 }
-                (Some(_), Some(_), Purpose::Verify) => {
+                (Some(_), Some(facts), Purpose::Verify) => {
+                    let has_connect = facts.connect.is_some();
                     let newest = artifacts.get(&protocol::step::Product::Connect);
                     let newest = newest.map(|newest| newest.version);
-                    let steps = connect::verification(topology, entry, newest);
+                    let mut steps = connect::verification(topology, entry, newest);
+                    // What it takes is asked of a domain that agents serve as well (G7).
+                    if has_connect && in_both_tools(topology, entry) {
+                        steps.push(Step::ReadConnectSettings);
+                    }
                     inspection(steps, "verified; nothing is changed")
                 }
                 (Some(_), Some(facts), Purpose::Preflight) => {
@@ -645,6 +798,20 @@ fn said(targets: &mut BTreeMap<TargetId, TargetPlan>, server: &TargetId, why: &s
     if let Some(part) = targets.get_mut(server) {
         part.why.push(why.to_owned());
     }
+}
+
+/// Agents of the same tenant serve a domain of the entry's forests.
+fn in_both_tools(topology: &Topology, entry: &ConnectEntry) -> bool {
+    let groups = topology.agents.values();
+    let mut served = groups
+        .filter(|group| group.tenant.value == entry.tenant.value)
+        .flat_map(|group| &group.serves);
+    served.any(|(domain, _)| {
+        entry
+            .forests
+            .iter()
+            .any(|(forest, _)| domain.is_within(forest))
+    })
 }
 
 /// Servers that a directory names as Connect servers and that the entry does not: whether one of them is active cannot be

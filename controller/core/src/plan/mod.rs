@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calendar::SiteRule;
 use crate::recipe::PhaseWork;
+use crate::tenant::Wants;
 
 /// What a plan is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -231,6 +232,18 @@ pub struct LanePlan {
     pub covers: Vec<DomainName>,
 }
 
+/// What a plan wants of a tenant, and how the tenant stood to that when the plan was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantPart {
+    /// What is wanted: what is asked again, with what was read by then, before each phase that changes something.
+    pub wants: Wants,
+    /// What was seen, by whom and when, and what of it does not pass; a sentence each.
+    pub said: Vec<String>,
+    /// Whether some of that stops whomever it is about.
+    #[serde(default)]
+    pub blocks: bool,
+}
+
 /// What must hold of a domain while the plan runs (guard rail G2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainPlan {
@@ -301,6 +314,9 @@ pub struct Plan {
     /// When each site may be changed, and how many of its servers at once.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sites: BTreeMap<String, SiteRule>,
+    /// What is wanted of each tenant.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tenants: BTreeMap<TenantId, TenantPart>,
 }
 
 impl Plan {
@@ -366,6 +382,15 @@ impl Plan {
                 Step::UpgradeAgent(upgrade) => Some(upgrade.version),
                 _ => None,
             })
+    }
+
+    /// Whether a phase configures a domain that Connect synchronizes too (guard rail G7).
+    #[must_use]
+    pub fn shares(&self, tenant: &TenantId, phase: &PhaseWork) -> bool {
+        let wants = self.tenants.get(tenant).map(|part| &part.wants);
+        let shared =
+            |domain: &DomainName| wants.is_some_and(|wants| wants.shares(domain).next().is_some());
+        phase.configures().iter().any(shared)
     }
 
     /// The plan's id: the digest of its bytes.

@@ -234,6 +234,9 @@ fn lanes(plan: &Plan, out: &mut String) -> std::fmt::Result {
         .collect();
     for (name, id, cloud) in tenants {
         writeln!(out, "\ntenant {name}  {id} ({cloud})")?;
+        for said in plan.tenants.get(id).into_iter().flat_map(|part| &part.said) {
+            writeln!(out, "  {said}")?;
+        }
         for (lane, of) in plan.lanes.iter().filter(|(_, of)| of.tenant == *id) {
             let members: Vec<&TargetPlan> = plan
                 .targets

@@ -319,6 +319,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         compares: compared,
         off: off.cloned(),
         sites,
+        tenants: BTreeMap::new(),
     })
 }
 

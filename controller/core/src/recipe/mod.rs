@@ -12,11 +12,12 @@ pub(crate) mod restart;
 pub(crate) mod support;
 pub(crate) mod switch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use protocol::DomainName;
 use protocol::facts::Facts;
 use protocol::signed::{ArtifactRef, Phase};
-use protocol::step::{Product, Step};
+use protocol::step::{Product, Served, Step};
 use serde::{Deserialize, Serialize};
 
 /// One phase of one target's work: what one bundle will hold.
@@ -35,6 +36,16 @@ impl PhaseWork {
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.steps.iter().all(Step::is_read_only)
+    }
+
+    /// Domains that it makes an agent serve.
+    #[must_use]
+    pub fn configures(&self) -> BTreeSet<DomainName> {
+        let served = self.steps.iter().filter_map(Step::serves);
+        let names = served.flat_map(|served| match served {
+            Served::These(names) | Served::More(names) => names,
+        });
+        names.collect()
     }
 }
 

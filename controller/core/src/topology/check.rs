@@ -7,7 +7,7 @@ use protocol::step::Product;
 use protocol::{DomainName, TargetId, Timestamp, Version};
 
 use crate::finding::{Finding, Place, Severity, nearest};
-use crate::topology::model::{ConnectEntry, ConnectSettings, Topology};
+use crate::topology::model::{AgentGroup, ConnectEntry, ConnectSettings, Topology};
 use crate::topology::settings::CustomSettings;
 use crate::versions::Versions;
 
@@ -360,6 +360,9 @@ fn custom(
 fn both_tools(topology: &Topology, findings: &mut Vec<Finding>) {
     for domain in topology.served().keys() {
         for (name, entry) in &topology.connect {
+            let serves = |group: &&AgentGroup| group.serves.iter().any(|(one, _)| one == domain);
+            let mut groups = topology.agents.values().filter(serves);
+            let one_tenant = groups.any(|group| group.tenant.value == entry.tenant.value);
             if let Some((forest, place)) = entry
                 .forests
                 .iter()
@@ -368,11 +371,13 @@ fn both_tools(topology: &Topology, findings: &mut Vec<Finding>) {
                 let what = format!(
                     "{domain} is served by provisioning agents, and lies in the forest {forest} of Connect entry \"{name}\": an object must be in the scope of one tool alone (G7)"
                 );
-                findings.push(warning(
-                    place,
-                    what,
-                    "make sure that the scopes are disjoint; they are not probed",
-                ));
+                let fix = if one_tenant {
+                    "have both take units that are disjoint: what the tenant (entrain tenant read) and the Connect servers (entrain plan --verify) tell is asked before the domain is configured, and holds it until they are"
+                } else {
+                    // What two tenants take of one object is no conflict of theirs that could be probed here.
+                    "make sure that the scopes are disjoint; those of two tenants are not probed"
+                };
+                findings.push(warning(place, what, fix));
             }
         }
     }

@@ -713,13 +713,12 @@ fn what_cannot_be_overridden_is_refused_with_what_the_way_is() {
     for (rule, says) in [
         ("G5", "wait for the run's end"),
         ("g6", "a corrected versions.toml"),
-        ("G7", "holds nothing"),
         ("G9", "a server belongs to one tenant"),
         ("G10", "entrain apply --irreversible N"),
         ("signatures", "signed under its trust root"),
         ("Signature", "signed under its trust root"),
-        ("G11", "G1, G2, G3, G4, G8, window"),
-        ("", "G1, G2, G3, G4, G8, window"),
+        ("G11", "G1, G2, G3, G4, G7, G8, window"),
+        ("", "G1, G2, G3, G4, G7, G8, window"),
     ] {
         let refused = rule.parse::<Rule>().unwrap_err();
         assert!(refused.contains(says), "{rule}: {refused}");
@@ -855,7 +854,7 @@ proptest! {
     #[test]
     fn an_override_of_one_rule_on_one_target_changes_nothing_else(
         swap in any::<bool>(),
-        rule in 0_usize..6,
+        rule in 0_usize..7,
         target in 0_usize..4,
         steps in proptest::collection::vec((0_usize..4, any::<bool>()), 0..8),
     ) {
@@ -893,6 +892,7 @@ proptest! {
                 Rule::G2 => was.contains("(G2)"),
                 Rule::G3 => was.contains("(G3)"),
                 Rule::G4 => is.contains("review-connect-exports"),
+                Rule::G7 => was.contains("(G7"),
                 Rule::G8 => is.contains("preflight"),
                 Rule::Window => was.contains("site ams"),
             };

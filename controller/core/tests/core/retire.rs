@@ -135,6 +135,7 @@ fn the_plan_says_what_goes_when_and_what_people_do() {
   1 first in each group, and on each build of Windows in it; a target is done at grade \"registered\"
 
 tenant main  {TENANT} (commercial)
+  not seen in tenant: nobody has read it (entrain tenant read main); what is asked of it is not answered, and stops nothing
   agents.a: 4 servers for a.test
 
 wave 1

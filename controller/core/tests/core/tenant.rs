@@ -54,6 +54,7 @@ fn sound() -> Observation {
         configurations: Part::Seen(vec![Configuration {
             name: "A.test".to_owned(),
             jobs: Part::Seen(vec![job(minutes_ago(2), false)]),
+            ..configuration()
         }]),
         organization: Part::Seen(Organization {
             sync_enabled: true,
@@ -63,7 +64,14 @@ fn sound() -> Observation {
             name: "a.test".to_owned(),
             verified: true,
         }]),
+        ..Observation::unseen_all(&id(), NOW, "it was not asked for")
     }
+}
+
+/// What is not asked of a configuration here.
+fn configuration() -> Configuration {
+    let value = json!({ "name": "a.test", "jobs": { "not-seen": "" } });
+    serde_json::from_value(value).unwrap()
 }
 
 fn known(names: &[&str]) -> Fleetwide {
@@ -121,6 +129,7 @@ fn each_thing_that_is_wrong_is_one_remark() {
         ill.configurations = Part::Seen(vec![Configuration {
             name: "a.test".to_owned(),
             jobs: Part::Seen(vec![job]),
+            ..configuration()
         }]);
         let said = remarks(&ill, &both);
         assert!(

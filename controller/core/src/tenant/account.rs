@@ -1,0 +1,288 @@
+//! What a tenant shows of accounts: of the one that is to sign in, and of those of Connect servers (product facts 5, PF61, PF62,
+//! PF68, PF69). Paths and names of fields are general knowledge of Graph ([K]); an answer of another shape is *not seen*.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Part, all, text};
+
+/// The template of the role Hybrid Identity Administrator (PF61, [K]).
+pub const ADMINISTRATOR: &str = "8ac3fc64-6eca-42ea-9e69-59f4c7b60eb2";
+
+/// How an account holds a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Held {
+    /// Not at all.
+    Not,
+    /// It, or a group of its, may activate it.
+    Eligible,
+    /// By a group.
+    ByGroup,
+    /// By itself.
+    Direct,
+}
+
+impl Held {
+    /// In words.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Not => "does not hold it",
+            Self::Eligible => "is eligible for it",
+            Self::ByGroup => "holds it by a group",
+            Self::Direct => "holds it",
+        }
+    }
+}
+
+/// The account that is to sign in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its user principal name.
+    pub user: String,
+    /// It is a guest.
+    pub guest: bool,
+    /// A directory synchronizes it.
+    pub synchronized: bool,
+    /// How it holds Hybrid Identity Administrator.
+    pub role: Part<Held>,
+    /// What demands more of it than a password, or refuses it: names of policies.
+    pub demands: Part<BTreeSet<String>>,
+    /// Policies that may do so: by a condition, a group or an application that is not looked at here.
+    pub may_demand: BTreeSet<String>,
+}
+
+/// Accounts of Connect servers without application-based authentication.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncAccounts {
+    /// How many hold the role.
+    pub members: usize,
+    /// Policies for all users and all applications that do not exclude them.
+    pub caught: Part<BTreeSet<String>>,
+    /// Those that may exclude them by a group.
+    pub may_catch: BTreeSet<String>,
+}
+
+/// Id, name and nature of an answer to `users/…`.
+///
+/// # Errors
+/// What it lacks.
+pub fn user(answer: &Value) -> Result<(String, Account), String> {
+    let account = Account {
+        user: text(answer, "userPrincipalName")?,
+        guest: text(answer, "userType")?.eq_ignore_ascii_case("guest"),
+        // One that lives in the cloud alone says nothing here.
+        synchronized: answer["onPremisesSyncEnabled"].as_bool().unwrap_or(false),
+        role: Part::NotSeen(String::new()),
+        demands: Part::NotSeen(String::new()),
+        may_demand: BTreeSet::new(),
+    };
+    Ok((text(answer, "id")?, account))
+}
+
+/// The only role of an answer to `roleDefinitions`.
+///
+/// # Errors
+/// When there is none, or another number.
+pub fn role_id(answer: &Value) -> Result<String, String> {
+    let mut found = all(answer, |one| text(one, "id"))?;
+    match (found.pop(), found.pop()) {
+        (Some(id), None) => Ok(id),
+        (None, _) => Err("no role of that name".to_owned()),
+        (Some(_), Some(_)) => Err("several roles of that name".to_owned()),
+    }
+}
+
+/// Who holds a role in the whole tenant: principals of an answer to `roleAssignments` or `roleEligibilityScheduleInstances`.
+///
+/// # Errors
+/// What it lacks.
+pub fn members(answer: &Value) -> Result<BTreeSet<String>, String> {
+    let rows = all(answer, |one| {
+        // One that is limited to a part of the tenant is none here.
+        let whole = one["directoryScopeId"]
+            .as_str()
+            .is_none_or(|scope| scope == "/");
+        Ok(whole.then_some(text(one, "principalId")?))
+    })?;
+    Ok(rows.into_iter().flatten().collect())
+}
+
+/// Ids of an answer to `transitiveMemberOf`.
+///
+/// # Errors
+/// What it lacks.
+pub fn ids(answer: &Value) -> Result<BTreeSet<String>, String> {
+    let ids = all(answer, |one| text(one, "id"))?;
+    Ok(ids.into_iter().collect())
+}
+
+/// Whether an answer to `identitySecurityDefaultsEnforcementPolicy` says that they are on.
+///
+/// # Errors
+/// What it lacks.
+pub fn security_defaults(answer: &Value) -> Result<bool, String> {
+    answer["isEnabled"]
+        .as_bool()
+        .ok_or_else(|| "no isEnabled".to_owned())
+}
+
+/// A Conditional Access policy, as far as it is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    name: String,
+    included: People,
+    excluded: People,
+    /// It is for every application.
+    everywhere: bool,
+    /// It holds under conditions of place, device, risk or client.
+    conditional: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct People {
+    all: bool,
+    users: BTreeSet<String>,
+    groups: BTreeSet<String>,
+    roles: BTreeSet<String>,
+}
+
+impl People {
+    fn read(users: &Value, how: &str) -> Self {
+        let list = |what: &str| -> BTreeSet<String> {
+            let listed = users[format!("{how}{what}")].as_array();
+            let texts = listed.into_iter().flatten().filter_map(Value::as_str);
+            texts.map(ToOwned::to_owned).collect()
+        };
+        let users = list("Users");
+        Self {
+            all: users.contains("All"),
+            users,
+            groups: list("Groups"),
+            roles: list("Roles"),
+        }
+    }
+
+    /// Whether it names an account by itself, one of its groups, or a role that it has or may activate.
+    fn names(&self, id: &str, groups: &BTreeSet<String>, role: Option<&str>) -> bool {
+        let by_role = role.is_some_and(|role| self.roles.contains(role));
+        self.all || self.users.contains(id) || !self.groups.is_disjoint(groups) || by_role
+    }
+}
+
+/// The policies of an answer to `conditionalAccess/policies` that are on and demand or refuse something.
+///
+/// # Errors
+/// What it lacks.
+pub fn policies(answer: &Value) -> Result<Vec<Policy>, String> {
+    let read = |one: &Value| {
+        let (name, state) = (text(one, "displayName")?, text(one, "state")?);
+        let conditions = &one["conditions"];
+        if !conditions["users"].is_object() || !conditions["applications"].is_object() {
+            return Err("a policy without conditions".to_owned());
+        }
+        let grant = &one["grantControls"];
+        let controls = grant["builtInControls"]
+            .as_array()
+            .is_some_and(|all| !all.is_empty());
+        let demands = controls || !grant["authenticationStrength"].is_null();
+        let applications = conditions["applications"]["includeApplications"].as_array();
+        let given = |name: &str| match &conditions[name] {
+            Value::Null => false,
+            Value::Array(all) => !all.is_empty(),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => true,
+        };
+        let clients = conditions["clientAppTypes"].as_array();
+        let clients = clients.is_some_and(|all| !all.is_empty() && !all.contains(&"all".into()));
+        let limits = [
+            "locations",
+            "platforms",
+            "devices",
+            "userRiskLevels",
+            "signInRiskLevels",
+        ];
+        let policy = Policy {
+            name,
+            included: People::read(&conditions["users"], "include"),
+            excluded: People::read(&conditions["users"], "exclude"),
+            everywhere: applications.is_some_and(|all| all.contains(&"All".into())),
+            conditional: clients || limits.into_iter().any(given),
+        };
+        Ok((state == "enabled" && demands).then_some(policy))
+    };
+    Ok(all(answer, read)?.into_iter().flatten().collect())
+}
+
+impl Account {
+    /// Holds the tenant's policies against it. Without its groups, what names groups may or may not name it.
+    pub fn judge(
+        &mut self,
+        id: &str,
+        groups: Option<&BTreeSet<String>>,
+        role: &str,
+        policies: &[Policy],
+    ) {
+        let nothing = BTreeSet::new();
+        let own = groups.unwrap_or(&nothing);
+        let holds = self.role.seen().is_some_and(|held| *held != Held::Not);
+        let role = holds.then_some(role);
+        let mut demands = BTreeSet::new();
+        for policy in policies {
+            let unsure = |people: &People| groups.is_none() && !people.groups.is_empty();
+            if policy.excluded.names(id, own, role) {
+                continue;
+            }
+            let included = policy.included.names(id, own, role);
+            if !included && !unsure(&policy.included) {
+                continue;
+            }
+            let certain =
+                included && policy.everywhere && !policy.conditional && !unsure(&policy.excluded);
+            let list = if certain {
+                &mut demands
+            } else {
+                &mut self.may_demand
+            };
+            list.insert(policy.name.clone());
+        }
+        self.demands = Part::Seen(demands);
+    }
+}
+
+impl SyncAccounts {
+    /// Holds the tenant's policies against the accounts that hold that role.
+    #[must_use]
+    pub fn of(accounts: &BTreeSet<String>, role: &str, policies: Part<Vec<Policy>>) -> Self {
+        let mut may_catch = BTreeSet::new();
+        let caught = match policies {
+            Part::NotSeen(why) => Part::NotSeen(why),
+            Part::Seen(policies) => {
+                let mut caught = BTreeSet::new();
+                let all = policies
+                    .into_iter()
+                    .filter(|one| one.included.all && one.everywhere);
+                for policy in all {
+                    let excluded = &policy.excluded;
+                    if accounts.is_subset(&excluded.users) || excluded.roles.contains(role) {
+                        continue;
+                    }
+                    let list = if excluded.groups.is_empty() {
+                        &mut caught
+                    } else {
+                        &mut may_catch
+                    };
+                    list.insert(policy.name);
+                }
+                Part::Seen(caught)
+            }
+        };
+        Self {
+            members: accounts.len(),
+            caught,
+            may_catch,
+        }
+    }
+}

@@ -1,0 +1,535 @@
+//! What an observation of a tenant answers to the probes of the catalogue, held against what a plan wants of that tenant. What was not
+//! seen is *cannot tell* and stops nothing.
+
+use std::collections::BTreeSet;
+
+use protocol::event::{Finding, Severity, Verdict};
+use protocol::probe::{Probe, tenant as catalogue};
+use protocol::signed::Phase;
+use protocol::step::{Product, SignIn, Step};
+use protocol::{DomainName, TargetId, TenantId};
+use serde::{Deserialize, Serialize};
+
+use super::{CONNECT_LATE, Held, Observation, Part};
+use crate::active::{self, Modes};
+use crate::beyond::{Beyond, is};
+use crate::facts::Fleetwide;
+use crate::plan::TargetPlan;
+use crate::scope::{self, Question};
+
+/// What a Connect entry of the topology is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantsConnect {
+    /// Its name.
+    pub name: String,
+    /// Its forests.
+    pub forests: Vec<DomainName>,
+    /// Servers that stay and those that go.
+    pub servers: Vec<TargetId>,
+    /// Servers that Connect is off for good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<TargetId>,
+}
+
+/// What a plan wants of a tenant: what its findings are judged by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wants {
+    /// Its name in the topology.
+    pub name: String,
+    /// How its agents are signed in; absent where no plan says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<SignIn>,
+    /// Domains that agents serve.
+    pub serves: BTreeSet<DomainName>,
+    /// Connect entries.
+    pub connect: Vec<WantsConnect>,
+}
+
+impl Wants {
+    /// What is known of a tenant that no applied plan has: what agents that are registered with it serve.
+    #[must_use]
+    pub fn of_fleet(tenant: &TenantId, known: &Fleetwide) -> Self {
+        let own = known.values().filter(|known| {
+            let facts = known.facts.as_ref().map(|(_, facts)| facts);
+            let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
+            agent.is_some_and(|agent| agent.tenant.as_ref() == Some(tenant))
+        });
+        Self {
+            name: tenant.to_string(),
+            sign_in: None,
+            serves: own
+                .filter_map(|known| known.domains.clone())
+                .flatten()
+                .collect(),
+            connect: Vec::new(),
+        }
+    }
+
+    /// Entries of Connect in whose forests a domain lies (guard rail G7).
+    pub fn shares<'a>(&'a self, domain: &'a DomainName) -> impl Iterator<Item = &'a WantsConnect> {
+        let within =
+            |entry: &&WantsConnect| entry.forests.iter().any(|forest| domain.is_within(forest));
+        self.connect.iter().filter(move |entry| within(entry))
+    }
+}
+
+/// An answer, and whom it stops where it blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probed {
+    /// The answer.
+    pub finding: Finding,
+    /// Servers of this product.
+    pub product: Product,
+    /// Those that serve this domain alone.
+    pub domain: Option<DomainName>,
+    /// A server that becomes active mends it.
+    pub mended_by_active: bool,
+}
+
+/// A reading that a part of an observation gives.
+fn reading<T>(part: &Part<T>) -> Result<&T, String> {
+    match part {
+        Part::Seen(seen) => Ok(seen),
+        Part::NotSeen(why) => Err(why.clone()),
+    }
+}
+
+fn names<'a>(all: impl IntoIterator<Item = &'a String>) -> String {
+    all.into_iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Every answer.
+#[must_use]
+pub fn findings(
+    seen: &Observation,
+    wants: &Wants,
+    known: &Fleetwide,
+    beyond: &Beyond,
+) -> Vec<Probed> {
+    let mut all = Vec::new();
+    let mut add = |product: Product, finding: Finding| {
+        all.push(Probed {
+            finding,
+            product,
+            domain: None,
+            mended_by_active: false,
+        });
+    };
+    let agents = !wants.serves.is_empty();
+    if agents {
+        add(
+            Product::ProvisioningAgent,
+            role(seen, Product::ProvisioningAgent),
+        );
+        add(Product::ProvisioningAgent, demand(seen, wants.sign_in));
+    }
+    if !wants.connect.is_empty() {
+        add(Product::Connect, role(seen, Product::Connect));
+    }
+    let organization = reading(&seen.organization);
+    let on = |on: bool| if on { "on" } else { "off" };
+    let is_on = catalogue::PF64.judge_gently(
+        organization,
+        |one| format!("it is {}", on(one.sync_enabled)),
+        |one| one.sync_enabled,
+    );
+    add(
+        if agents {
+            Product::ProvisioningAgent
+        } else {
+            Product::Connect
+        },
+        is_on,
+    );
+    if !wants.connect.is_empty() {
+        add(Product::Connect, members(seen));
+        add(Product::Connect, caught(seen));
+    }
+    for finding in guards(seen) {
+        add(Product::ProvisioningAgent, finding);
+    }
+    for domain in &wants.serves {
+        all.push(Probed {
+            finding: competing(seen, domain),
+            product: Product::ProvisioningAgent,
+            domain: Some(domain.clone()),
+            mended_by_active: false,
+        });
+        for entry in wants.shares(domain) {
+            let question = Question {
+                domain,
+                wants,
+                entry,
+                seen: Some(seen),
+            };
+            let verdict = question.answer(beyond, known, None);
+            all.push(Probed {
+                finding: overlap(domain, verdict),
+                product: Product::ProvisioningAgent,
+                domain: Some(domain.clone()),
+                mended_by_active: false,
+            });
+        }
+    }
+    all.extend(unplanned(seen, wants));
+    all.extend(
+        wants
+            .connect
+            .iter()
+            .map(|entry| active_connect(seen, entry, known, beyond)),
+    );
+    all
+}
+
+/// PF61.
+fn role(seen: &Observation, product: Product) -> Finding {
+    let account =
+        reading(&seen.operator).and_then(|account| Ok((account, *reading(&account.role)?)));
+    let show = |(account, held): &(&super::Account, Held)| {
+        let guest = if account.guest { ", a guest" } else { "" };
+        let synchronized = if account.synchronized {
+            ", synchronized from a directory"
+        } else {
+            ""
+        };
+        format!("{} {}{guest}{synchronized}", account.user, held.as_str())
+    };
+    let pass = |(account, held): &(&super::Account, Held)| {
+        let holds = match product {
+            Product::ProvisioningAgent => *held >= Held::Eligible,
+            Product::Connect => *held == Held::Direct,
+        };
+        holds && !account.guest && !account.synchronized
+    };
+    let mut finding = catalogue::PF61.judge_gently(account, show, pass);
+    finding.what = format!("{}, for {}", finding.what, product.as_str());
+    finding
+}
+
+/// PF62. What the vendor itself demands of administrators stands in no policy of a tenant.
+fn demand(seen: &Observation, sign_in: Option<SignIn>) -> Finding {
+    let probe = &catalogue::PF62;
+    match sign_in {
+        Some(SignIn::Credential) => {}
+        Some(other) => {
+            let read = format!(
+                "sign_in is {}: a person signs in, and meets what is demanded",
+                other.as_str()
+            );
+            return probe.judge_gently(Ok(read), String::clone, |_| true);
+        }
+        None => {
+            let why = Err::<(), _>("no plan says how agents are signed in".to_owned());
+            return probe.judge_gently(why, |()| String::new(), |()| false);
+        }
+    }
+    let told = reading(&seen.operator).and_then(|account| {
+        let demands = reading(&account.demands)?;
+        if demands.is_empty() && !account.may_demand.is_empty() {
+            return Err(format!(
+                "these may, by a condition, a group or an application that is not looked at: {}",
+                names(&account.may_demand)
+            ));
+        }
+        Ok((account, demands))
+    });
+    probe.judge_gently(
+        told,
+        |(account, demands)| match demands.is_empty() {
+            true => format!("no policy demands more of {}", account.user),
+            false => format!("of {}: {}", account.user, names(*demands)),
+        },
+        |(_, demands)| demands.is_empty(),
+    )
+}
+
+/// PF65, of one domain that agents serve.
+fn competing(seen: &Observation, domain: &DomainName) -> Finding {
+    let told = reading(&seen.configurations).and_then(|all| {
+        let of = |one: &&super::Configuration| {
+            one.domain
+                .seen()
+                .is_some_and(|own| own.eq_ignore_ascii_case(domain.as_str()))
+        };
+        let own: Vec<&str> = all.iter().filter(of).map(|one| one.name.as_str()).collect();
+        // One more would not mend it.
+        let unread = all.iter().find_map(|one| match &one.domain {
+            Part::NotSeen(why) if own.len() < 2 => Some((&one.name, why)),
+            Part::NotSeen(_) | Part::Seen(_) => None,
+        });
+        match unread {
+            Some((name, why)) => Err(format!(
+                "which domain configuration {name} is of was not seen: {why}"
+            )),
+            None => Ok(own),
+        }
+    });
+    let show = |own: &Vec<&str>| match own.as_slice() {
+        [] => format!("none is of {domain}"),
+        own => format!("{} of {domain}: {}", own.len(), own.join(", ")),
+    };
+    catalogue::PF65.judge_gently(told, show, |own| own.len() < 2)
+}
+
+/// PF65, of domains that no agents are to serve and Connect does: it warns, since what is there may be meant.
+fn unplanned(seen: &Observation, wants: &Wants) -> Vec<Probed> {
+    let configurations = seen.configurations.seen().into_iter().flatten();
+    let strange = configurations.filter_map(|one| {
+        let domain: DomainName = one.domain.seen()?.parse().ok()?;
+        let shared = !wants.serves.contains(&domain) && wants.shares(&domain).next().is_some();
+        shared.then_some((one, domain))
+    });
+    let probed = strange.map(|(one, domain)| {
+        let read = format!("configuration {} is of {domain}, which Connect synchronizes and no agents are to serve", one.name);
+        let mut finding = catalogue::PF65.judge_gently(Ok(read), String::clone, |_| false);
+        finding.severity = Severity::Warn;
+        Probed {
+            finding,
+            product: Product::ProvisioningAgent,
+            domain: Some(domain),
+            mended_by_active: false,
+        }
+    });
+    probed.collect()
+}
+
+/// PF67. What cannot be told holds by itself, where a phase comes to it (G7); here it is shown.
+fn overlap(domain: &DomainName, verdict: scope::Verdict) -> Finding {
+    let told = match verdict {
+        scope::Verdict::Disjoint(words) => Ok((words, true)),
+        scope::Verdict::Overlap(words) => Ok((words, false)),
+        scope::Verdict::CannotTell(why) => Err(format!("{domain}: {why}")),
+    };
+    catalogue::PF67.judge_gently(
+        told,
+        |(words, _)| format!("{domain}: {words}"),
+        |(_, is)| *is,
+    )
+}
+
+/// PF68.
+fn members(seen: &Observation) -> Finding {
+    const MOST: usize = 20;
+    let told = reading(&seen.sync_accounts);
+    catalogue::PF68.judge_gently(
+        told,
+        |one| format!("{} hold it", one.members),
+        |one| one.members < MOST,
+    )
+}
+
+/// PF69.
+fn caught(seen: &Observation) -> Finding {
+    let told = reading(&seen.sync_accounts).and_then(|accounts| {
+        let none = BTreeSet::new();
+        // Nobody is there to be caught.
+        if accounts.members == 0 {
+            return Ok((accounts.members, none));
+        }
+        let caught = reading(&accounts.caught)?;
+        if caught.is_empty() && !accounts.may_catch.is_empty() {
+            return Err(format!(
+                "these exclude groups, whose members are not looked at: {}",
+                names(&accounts.may_catch)
+            ));
+        }
+        Ok((accounts.members, caught.clone()))
+    });
+    catalogue::PF69.judge_gently(
+        told,
+        |(members, caught)| match (members, caught.is_empty()) {
+            (0, _) => "nobody holds that role".to_owned(),
+            (_, true) => "each excludes them".to_owned(),
+            (_, false) => format!("not excluded by: {}", names(caught)),
+        },
+        |(_, caught)| caught.is_empty(),
+    )
+}
+
+/// PV15, of each configuration.
+fn guards(seen: &Observation) -> Vec<Finding> {
+    let probe: &Probe = &catalogue::PV15;
+    let all = match &seen.configurations {
+        Part::Seen(all) => all,
+        Part::NotSeen(why) => {
+            return vec![probe.judge_gently(
+                Err::<(), _>(why.clone()),
+                |()| String::new(),
+                |()| false,
+            )];
+        }
+    };
+    let guard = |one: &super::Configuration| {
+        let told = reading(&one.guard).and_then(|guard| {
+            // The vendor's page names a default (500); whether it holds where nothing is set is not documented.
+            guard.ok_or_else(|| {
+                "nothing is set; whether the product's default holds then cannot be told".to_owned()
+            })
+        });
+        let mut finding = probe.judge_gently(
+            told,
+            |guard| {
+                let is = if guard.enabled { "on" } else { "off" };
+                match guard.threshold {
+                    Some(at) => format!("it is {is}, at {at} objects"),
+                    None => format!("it is {is}, without a threshold"),
+                }
+            },
+            |guard| guard.enabled && guard.threshold.is_some_and(|at| at > 0),
+        );
+        finding.read = format!("{}: {}", one.name, finding.read);
+        finding
+    };
+    all.iter().map(guard).collect()
+}
+
+/// PF66.
+fn active_connect(
+    seen: &Observation,
+    entry: &WantsConnect,
+    known: &Fleetwide,
+    beyond: &Beyond,
+) -> Probed {
+    let mut modes = Modes::new();
+    let mut untold: Vec<&str> = Vec::new();
+    for server in &entry.servers {
+        match known.get(server).and_then(|known| known.facts.as_ref()) {
+            Some((_, facts)) => {
+                if let Some(connect) = &facts.connect {
+                    modes.insert(server.clone(), connect.mode());
+                    if connect.mode().is_none() {
+                        untold.push(server.as_str());
+                    }
+                }
+            }
+            None => untold.push(server.as_str()),
+        }
+    }
+    let mine = |name: &str| {
+        entry
+            .servers
+            .iter()
+            .chain(&entry.gone)
+            .any(|server| is(name, server))
+    };
+    let strangers = beyond.strange_connect(&entry.forests, mine);
+    untold.extend(strangers.iter().map(|(name, _)| *name));
+    let active = active::active(&modes);
+    let said: Vec<&str> = active.iter().map(|server| server.as_str()).collect();
+    let last = reading(&seen.organization).map(|one| one.last_sync);
+    let last =
+        last.map_err(|why| format!("when the tenant was last synchronized was not seen: {why}"));
+    let configurations = seen.configurations.seen();
+    // Whether cloud sync moves that time too is not documented.
+    let cloud = configurations.is_none_or(|all| {
+        let ran = |one: &super::Configuration| {
+            one.jobs
+                .seen()
+                .is_none_or(|jobs| jobs.iter().any(|job| job.last_success.is_some()))
+        };
+        all.iter().any(ran)
+    });
+    let told = match (active.len(), last) {
+        (2.., _) => Ok((format!("active at once: {}", said.join(", ")), false)),
+        (_, _) if !untold.is_empty() => Err(format!(
+            "whether {} is active is not known",
+            untold.join(", ")
+        )),
+        (1, _) => Ok((format!("{} is active", said.join(", ")), true)),
+        (_, Err(why)) => Err(why),
+        (_, Ok(Some(at))) if seen.at.since(at) <= CONNECT_LATE && !cloud => Ok((
+            format!(
+                "no server of entry {} is active, and the tenant was synchronized at {at}",
+                entry.name
+            ),
+            false,
+        )),
+        (_, Ok(Some(at))) if modes.is_empty() => Err(format!(
+            "no server of entry {} has Connect, and the tenant was synchronized at {at}",
+            entry.name
+        )),
+        (_, Ok(None)) if modes.is_empty() => Ok((
+            "none, and the tenant was never synchronized".to_owned(),
+            true,
+        )),
+        (_, Ok(_)) => Ok((
+            format!("no server of entry {} is active", entry.name),
+            false,
+        )),
+    };
+    // Two are not mended by a third one.
+    let late = seen
+        .organization
+        .seen()
+        .and_then(|one| one.last_sync)
+        .is_none_or(|at| seen.at.since(at) > CONNECT_LATE);
+    Probed {
+        finding: catalogue::PF66.judge_gently(told, |(words, _)| words.clone(), |(_, is)| *is),
+        product: Product::Connect,
+        domain: None,
+        mended_by_active: active.is_empty() && (late || cloud),
+    }
+}
+
+/// An answer that does not pass, in a sentence: how grave it is, what was read, and what to do.
+#[must_use]
+pub fn sentence(finding: &Finding) -> String {
+    let word = match (finding.verdict, finding.blocks()) {
+        (Verdict::CannotTell, _) => "cannot tell",
+        (Verdict::Pass | Verdict::Fail, true) => "blocks",
+        (Verdict::Pass | Verdict::Fail, false) => "warns",
+    };
+    format!(
+        "{} {word}: {}: {}; {}",
+        finding.id, finding.what, finding.read, finding.fix
+    )
+}
+
+/// Whether an answer stops a target before its phase `from`: those that need a sign-in by whoever the answer is about, serve that
+/// domain, or change that product. PF67 holds by itself, and only what would configure the domain (G7).
+#[must_use]
+pub fn stops(probed: &Probed, part: &TargetPlan, from: usize) -> bool {
+    let Probed {
+        finding,
+        product,
+        domain,
+        mended_by_active,
+    } = probed;
+    let own = match product {
+        Product::ProvisioningAgent => part.lane.starts_with("agents."),
+        Product::Connect => part.lane.starts_with("connect."),
+    };
+    if !own || !finding.blocks() || finding.id == catalogue::PF67.id {
+        return false;
+    }
+    if *mended_by_active && part.makes_active() {
+        return false;
+    }
+    if domain
+        .as_ref()
+        .is_some_and(|domain| !part.domains.contains(domain))
+    {
+        return false;
+    }
+    if finding.id == catalogue::PF66.id {
+        return true;
+    }
+    let left = part.phases.iter().skip(from);
+    left.filter(|phase| phase.phase == Phase::Register)
+        .flat_map(|phase| &phase.steps)
+        .any(signs_in)
+}
+
+/// Whether a person's sign-in to the tenant belongs to a step.
+const fn signs_in(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::RegisterProvisioningAgent(_)
+            | Step::AddDomains(_)
+            | Step::GuideProvisioningAgent(_)
+            | Step::GuideConnect(_)
+    )
+}

@@ -1,0 +1,148 @@
+//! What a row of the catalogue of probes is, and the rows of what is asked of a tenant. What an agent asks of its server and its
+//! directory stands beside the agent's steps; both make up one page, and an answer has one form.
+
+use crate::event::{Finding, Owner, Severity, Verdict};
+use crate::step::Product;
+
+/// One probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    /// Its id.
+    pub id: &'static str,
+    /// The product that it is about; absent for both.
+    pub product: Option<Product>,
+    /// What is looked at.
+    pub what: &'static str,
+    /// What passes.
+    pub wanted: &'static str,
+    /// How grave a failure is.
+    pub severity: Severity,
+    /// Who can mend it.
+    pub owner: Owner,
+    /// What to do about it.
+    pub fix: &'static str,
+}
+
+impl Probe {
+    /// An answer to this probe.
+    #[must_use]
+    pub fn finding(&self, read: impl Into<String>, verdict: Verdict) -> Finding {
+        let fix = if verdict == Verdict::Pass {
+            ""
+        } else {
+            self.fix
+        };
+        Finding {
+            id: self.id.to_owned(),
+            what: self.what.to_owned(),
+            read: read.into(),
+            wanted: self.wanted.to_owned(),
+            verdict,
+            severity: self.severity,
+            fix: fix.to_owned(),
+            owner: self.owner,
+        }
+    }
+
+    /// The answer that a reading gives; what could not be read is *cannot tell*.
+    #[must_use]
+    pub fn judge<T>(
+        &self,
+        reading: Result<T, String>,
+        show: impl FnOnce(&T) -> String,
+        pass: impl FnOnce(&T) -> bool,
+    ) -> Finding {
+        match reading {
+            Ok(value) => {
+                let verdict = if pass(&value) {
+                    Verdict::Pass
+                } else {
+                    Verdict::Fail
+                };
+                self.finding(show(&value), verdict)
+            }
+            Err(why) => self.finding(why, Verdict::CannotTell),
+        }
+    }
+
+    /// As [`Self::judge`], where a probe that cannot tell must not stop the target: what would tell is said.
+    #[must_use]
+    pub fn judge_gently<T>(
+        &self,
+        reading: Result<T, String>,
+        show: impl FnOnce(&T) -> String,
+        pass: impl FnOnce(&T) -> bool,
+    ) -> Finding {
+        let mut finding = self.judge(reading, show, pass);
+        if finding.verdict == Verdict::CannotTell {
+            finding.severity = finding.severity.min(Severity::Warn);
+        }
+        finding
+    }
+}
+
+/// Rows of the catalogue, each a constant of its own, and all of them in order.
+#[macro_export]
+macro_rules! probes {
+    ($($id:ident $product:expr, $severity:ident, $owner:ident: $what:literal, wants $wanted:literal, else $fix:literal;)*) => {
+        $(
+            #[doc = $what]
+            pub const $id: $crate::probe::Probe = $crate::probe::Probe {
+                id: stringify!($id),
+                product: $product,
+                what: $what,
+                wanted: $wanted,
+                severity: $crate::event::Severity::$severity,
+                owner: $crate::event::Owner::$owner,
+                fix: $fix,
+            };
+        )*
+        /// Every probe, in the order of the catalogue.
+        pub const ALL: &[$crate::probe::Probe] = &[$($id),*];
+    };
+}
+
+/// What is asked of a tenant, by whoever reads it (sections 5 and 6 of the product facts). What was not read is *cannot tell* and
+/// stops nothing: to let Entrain look into a tenant is its administrator's choice.
+pub mod tenant {
+    use crate::step::Product;
+
+    const BOTH: Option<Product> = None;
+    const AGENT: Option<Product> = Some(Product::ProvisioningAgent);
+    const CONNECT: Option<Product> = Some(Product::Connect);
+
+    probes! {
+        PF61 BOTH, Block, Tenant: "role of the account that is to sign in (entrain tenant read --operator)", wants "a member of the tenant, kept in the cloud, who holds Hybrid Identity Administrator; for cloud sync it may be eligible for it, for Connect it is held by the account itself", else "assign the role in the admin center (Roles and administrators), or name another account: no guest, and none that the directory synchronizes";
+        PF62 AGENT, Block, Tenant: "what the tenant's policies demand of that account when it signs in", wants "no policy that demands more than a password, where sign_in is credential", else "write sign_in = \"token\" or \"wizard\" in the topology: a password alone does not sign that account in";
+        PF63 AGENT, Block, Tenant: "what an access token says of itself, where it is given", wants "this tenant, the application that registers agents, and an end beyond the appointment", else "get a new token for this tenant and for the registration application, or give fewer servers one appointment";
+        PF64 BOTH, Warn, Tenant: "directory synchronization of the tenant", wants "on", else "it will be switched on, which cannot be taken back like a setting: accept that in the plan that does it (G10)";
+        PF65 AGENT, Block, Tenant: "configurations of cloud sync for a domain", wants "one at most for each domain, and none for a domain of a Connect entry's forest that no agents are to serve", else "delete or disable what is not meant in the admin center (Cloud sync): empty its scope first, since what it synchronized stays";
+        PF66 CONNECT, Block, Tenant: "active Connect servers of the tenant, as the servers say and as the tenant was last synchronized", wants "exactly one, or none where none is installed yet and the tenant was never synchronized", else "set all but one to staging mode; where nobody here is active and the tenant is synchronized, find the server that does it (entrain discover) and bring it in";
+        PF67 AGENT, Block, Tenant: "organizational units of cloud sync and of Connect in one domain (G7)", wants "disjoint", else "take the units out of one of the two: the scope of the configuration in the admin center, or Connect's wizard (Customize synchronization options, Domain and OU filtering); then read both anew";
+        PF68 CONNECT, Warn, Tenant: "members of the role Directory Synchronization Accounts", wants "fewer than 20", else "take off accounts of servers that are gone: each server without application-based authentication has one, and a tenant has 20 at most";
+        PF69 CONNECT, Warn, Tenant: "Conditional Access policies for all users and all applications, and accounts of that role", wants "each policy excludes them", else "exclude the role Directory Synchronization Accounts from the policy, or set up application-based authentication";
+        PV15 AGENT, Warn, Tenant: "guard against accidental deletes of each configuration", wants "enabled, with a threshold", else "switch it on in the configuration's properties (Prevent accidental deletion), with a threshold";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_told_of_a_tenant_stops_nothing() {
+        let finding = tenant::PF61.judge_gently(Err("403".to_owned()), String::clone, |_| true);
+        assert_eq!(finding.verdict, Verdict::CannotTell);
+        assert!(!finding.blocks() && !finding.fix.is_empty());
+        let fails = tenant::PF61.judge_gently(Ok(()), |()| String::new(), |()| false);
+        assert!(fails.blocks());
+    }
+
+    #[test]
+    fn every_row_says_what_to_do_and_is_the_tenants() {
+        for row in tenant::ALL {
+            assert!(!row.what.is_empty() && !row.wanted.is_empty() && !row.fix.is_empty());
+            assert_eq!(row.owner, Owner::Tenant, "{}", row.id);
+        }
+    }
+}
