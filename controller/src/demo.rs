@@ -361,6 +361,7 @@ impl Demo {
             active: None,
             off: None,
             release: None,
+            swing: None,
         }
     }
 

@@ -157,6 +157,21 @@ pub(crate) enum Verb {
         #[command(flatten)]
         json: Json,
     },
+    /// Makes one plan of a swing upgrade: a staging Connect server is upgraded, or installed by custom settings, and becomes the
+    /// active one as by `swap`; then the one before is upgraded in place as a staging server, or Connect is taken off it.
+    ///
+    /// Example: entrain swing fab-sync-02.fabrikam.com topology.toml
+    Swing {
+        /// The server that is to become active.
+        server: TargetId,
+        /// Has Connect taken off the server that is active before: for one that the topology lists under `retired`.
+        #[arg(long)]
+        retire: bool,
+        #[command(flatten)]
+        documents: Documents,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Asks every server whether it is ready, and says what is to be mended and by whom; changes nothing.
     ///
     /// Example: entrain preflight topology.toml
@@ -757,6 +772,7 @@ mod tests {
         "tenant show",
         "swap",
         "failover",
+        "swing",
         "agents",
         "agents list",
         "artifact how",

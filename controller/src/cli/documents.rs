@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use controller_core::finding::Severity;
-use controller_core::plan::Purpose;
+use controller_core::plan::{Afterwards, Purpose};
 use controller_core::topology::Document;
 use protocol::{DomainName, TargetId, Version};
 
@@ -62,6 +62,7 @@ pub(super) fn ask(documents: &Documents, purpose: Purpose) -> anyhow::Result<Pla
         active: None,
         off: None,
         release: None,
+        swing: None,
     })
 }
 
@@ -142,6 +143,23 @@ pub(super) async fn swap(
         off,
         // Nothing is installed: no artifact is needed.
         ..ask(documents, Purpose::Verify)?
+    };
+    planned(client, &ask, json).await
+}
+
+/// Makes the plan by which a staging Connect server is brought to the wanted version and becomes the active one, and the server
+/// before is seen to.
+pub(super) async fn swing(
+    client: &Client,
+    server: TargetId,
+    then: Afterwards,
+    documents: &Documents,
+    json: bool,
+) -> anyhow::Result<u8> {
+    let ask = PlanAsk {
+        active: Some(server),
+        swing: Some(then),
+        ..ask(documents, Purpose::Install)?
     };
     planned(client, &ask, json).await
 }

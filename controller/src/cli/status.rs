@@ -38,6 +38,9 @@ pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
     for alarm in &status.alarms {
         output::print(&format!("ALARM {alarm}"));
     }
+    for server in &status.left_behind {
+        output::print(&format!("NOT OVER {server}"));
+    }
     let row = |view: &RolloutView| {
         let counts: Vec<String> = view
             .counts

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use controller_core::fleet::Why;
-use controller_core::plan::Purpose;
+use controller_core::plan::{Afterwards, Purpose};
 use controller_core::record::Order;
 use controller_core::topology::json_schema;
 use protocol::signed::ControllerKind;
@@ -15,7 +15,7 @@ use crate::authority::{self, Settings};
 use crate::cli::agents::{agents, token};
 use crate::cli::args::{Arguments, Documents, Verb};
 use crate::cli::artifacts::artifact;
-use crate::cli::documents::{ask, asking, check, handover, plan, swap};
+use crate::cli::documents::{ask, asking, check, handover, plan, swap, swing};
 use crate::cli::log::{logs, record};
 use crate::cli::people::{secrets, tasks};
 use crate::cli::releases::release;
@@ -102,6 +102,19 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             documents,
             json,
         } => swap(&client, server, Some(off), &documents, json.json).await,
+        Verb::Swing {
+            server,
+            retire,
+            documents,
+            json,
+        } => {
+            let then = if retire {
+                Afterwards::Remove
+            } else {
+                Afterwards::Upgrade
+            };
+            swing(&client, server, then, &documents, json.json).await
+        }
         Verb::Handover {
             domain,
             documents,

@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use controller_core::finding::{Finding, Severity};
 use controller_core::fleet::Asking;
 use controller_core::overrides::Rule;
-use controller_core::plan::{Inputs, Purpose, failover, plan as build, render, switch};
+use controller_core::plan::{Inputs, Purpose, failover, plan as build, render, swing, switch};
 use controller_core::policy::{self, Policy};
 use controller_core::record::Record;
 use controller_core::tenant::Observation;
@@ -138,12 +138,21 @@ pub(super) async fn plan(
             only: &ask.only,
         };
         let here = |off: &TargetId| core.live.connected.contains(off);
-        let plan = match (&ask.active, &ask.off) {
-            (Some(_), Some(off)) if here(off) => Err(is_here(off)),
-            (Some(server), Some(off)) => failover(inputs, server, off),
-            (Some(server), None) => switch(inputs, server),
-            (None, Some(off)) => Err(format!("nobody takes the place of {off}: name who does")),
-            (None, None) => Ok(build(inputs)),
+        let plan = match (&ask.active, &ask.off, ask.swing) {
+            (_, Some(off), Some(_)) => Err(format!(
+                "whoever is off is not upgraded: either a swing, or a failover from {off}"
+            )),
+            (Some(_), Some(off), None) if here(off) => Err(is_here(off)),
+            (Some(server), Some(off), None) => failover(inputs, server, off),
+            (Some(server), None, Some(then)) => swing(inputs, server, then),
+            (Some(server), None, None) => switch(inputs, server),
+            (None, Some(off), None) => {
+                Err(format!("nobody takes the place of {off}: name who does"))
+            }
+            (None, None, Some(_)) => {
+                Err("nobody becomes active by this swing: name who does".to_owned())
+            }
+            (None, None, None) => Ok(build(inputs)),
         };
         let plan = match plan {
             Ok(plan) => plan,

@@ -7,7 +7,7 @@ use controller_core::beyond::Named;
 use controller_core::doubt::Doubted;
 use controller_core::fleet::{RolloutView, Stopped};
 use controller_core::overrides::OverrideView;
-use controller_core::plan::Purpose;
+use controller_core::plan::{Afterwards, Purpose};
 use controller_core::record::Order;
 use controller_core::roster::{Artifact, Pending, Withdrawn};
 use controller_core::settings::Difference;
@@ -129,6 +129,9 @@ pub struct PlanAsk {
     /// The release that a plan for Entrain's own agents brings them to; the newest where none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Version>,
+    /// What becomes of the server that was active, where `active` takes its place by a swing: it is upgraded or installed first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swing: Option<Afterwards>,
 }
 
 /// A finding, ready to be shown.
@@ -303,6 +306,9 @@ pub struct Status {
     /// agents that were copied or put back, schedulers of Connect that stand for too long.
     #[serde(default)]
     pub alarms: Vec<String>,
+    /// Connect servers that were active before a swing, and that are not seen to be upgraded or taken off since.
+    #[serde(default)]
+    pub left_behind: Vec<String>,
     /// Work for people.
     pub tasks: usize,
     /// UDP receive and send buffer, bytes.

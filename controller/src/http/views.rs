@@ -56,6 +56,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
             .filter_map(|id| core.fleet.view(*id, &core.live, now))
             .collect(),
         alarms: core.fleet.alarms(now),
+        left_behind: core.fleet.left_behind(),
         tasks: core.fleet.tasks().len(),
         buffers,
         trust_root,

@@ -778,10 +778,11 @@ impl Fleet {
         work: &Work,
     ) -> Option<Hold> {
         let rollout = self.rollouts.get(&id)?;
-        let phase = part.phases.get(work.phase)?.phase;
         let compares = rollout.plan.compares.iter();
-        let mut own =
-            compares.filter(|compare| compare.target == *target && compare.phase == phase);
+        let mut own = compares.filter(|compare| {
+            compare.target == *target
+                && part.place_of(compare.phase, compare.place) == Some(work.phase)
+        });
         // Whose reading may be repeated, and what else there is to do.
         let again = |servers: [&TargetId; 2]| {
             let may = |server: &&TargetId| {
@@ -831,7 +832,7 @@ impl Fleet {
         });
         let seen = |(_, rollout): (&RolloutId, &Rollout)| {
             let work = rollout.work.get(target);
-            rollout.plan.kind == Kind::Switch
+            rollout.plan.kind.switches()
                 && work.is_some_and(|work| matches!(work.state, TargetState::Done(_)))
         };
         let mut later = self.rollouts.range((Bound::Excluded(id), Bound::Unbounded));
@@ -984,23 +985,32 @@ impl Fleet {
 
 /// Why a target waits for a phase of another one of its rollout.
 fn awaits(rollout: &Rollout, target: &TargetId, part: &TargetPlan, work: &Work) -> Option<Hold> {
-    let phase = part.phases.get(work.phase)?.phase;
     let mut waits = rollout.plan.waits.iter();
     waits.find_map(|wait| {
-        if wait.target != *target || wait.phase != phase {
+        if wait.target != *target || part.place_of(wait.phase, wait.place) != Some(work.phase) {
             return None;
         }
         let theirs = rollout.work.get(&wait.other)?;
-        let phases = &rollout.plan.targets.get(&wait.other)?.phases;
-        let until = phases.iter().position(|one| one.phase == wait.done)?;
+        let other = rollout.plan.targets.get(&wait.other)?;
+        let until = other.place_of(wait.done, wait.until)?;
         // What a person says became of it counts as done where the machine still asks what is so (G1).
         let said = matches!(theirs.state, TargetState::Resolved(_)) && wait.done == Phase::Register;
         if theirs.phase > until || said {
             return None;
         }
         if theirs.state.is_settled() {
+            let then = match rollout.plan.kind {
+                Kind::Swing => "`entrain swing`, `swap` or `plan` go on from what is so then",
+                Kind::Install
+                | Kind::Verify
+                | Kind::Preflight
+                | Kind::Discover
+                | Kind::Support
+                | Kind::Switch
+                | Kind::Agents => "swap again",
+            };
             return stands(format!(
-                "{}: {} is {}; abort this rollout, and swap again",
+                "{}: {} is {}; abort this rollout, and {then}",
                 wait.why,
                 wait.other,
                 theirs.state.word()

@@ -259,11 +259,8 @@ impl Fleet {
         let Some(rollout) = self.rollouts.get_mut(&id) else {
             return;
         };
-        let place = rollout
-            .plan
-            .targets
-            .get(target)
-            .and_then(|part| part.phases.iter().position(|work| work.phase == phase));
+        let now_at = rollout.work.get(target).map(|work| work.phase);
+        let place = now_at.and_then(|now_at| rollout.plan.taken_up(target, phase, now_at));
         let Some(place) = place else {
             return;
         };

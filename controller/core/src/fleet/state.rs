@@ -1,7 +1,7 @@
 //! What the fleet machine knows.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Deref;
+use std::ops::{Bound, Deref};
 
 use protocol::event::{Failure, Finding, Freeze, GmsaChange, GmsaObject, Grade, Section};
 use protocol::refusal::Refusal;
@@ -20,7 +20,7 @@ use crate::doubt::Doubted;
 use crate::facts::Fleetwide;
 use crate::fleet::table::WorkTable;
 use crate::overrides::{Overrides, Rule};
-use crate::plan::{Plan, TargetPlan};
+use crate::plan::{Behind, Kind, Plan, TargetPlan};
 use crate::scheduler::{Guided, Schedulers};
 use crate::scope::{self, Question};
 use crate::settings::Settings;
@@ -528,6 +528,60 @@ impl Fleet {
             }
         }
         alarms
+    }
+
+    /// The servers that were active before a swing, and whose upgrade or removal behind it is not seen to be done: a forgotten
+    /// old server goes on overwriting what the new one writes (product facts 2.13 [P], PV39). A sentence each, with what ends it.
+    #[must_use]
+    pub fn left_behind(&self) -> Vec<String> {
+        let swings = self.rollouts.iter();
+        let swings = swings.filter(|(_, rollout)| rollout.plan.kind == Kind::Swing);
+        swings
+            .filter_map(|(id, rollout)| self.left_by(*id, rollout))
+            .collect()
+    }
+
+    fn left_by(&self, id: RolloutId, rollout: &Rollout) -> Option<String> {
+        let mut parts = rollout.plan.targets.iter();
+        let (from, (place, behind)) =
+            parts.find_map(|(from, part)| Some((from, part.behind_staging()?)))?;
+        let mut parts = rollout.plan.targets.iter();
+        let (to, _) = parts.find(|(_, part)| part.switches_to_active())?;
+        let work = rollout.work.get(from)?;
+        let known = self.known.get(from);
+        let facts = known.and_then(|known| known.facts.as_ref());
+        let connect = facts.map(|(_, facts)| facts.connect.as_ref());
+        let seen = match (behind, connect) {
+            (_, Some(None)) => true,
+            (Behind::Upgrade(wanted), Some(Some(connect))) => {
+                connect.version.is_some_and(|version| version >= wanted)
+            }
+            // Said to be off for good, as nobody who is enrolled can be.
+            (_, None) => known.is_none() && !self.modes.contains_key(from),
+            (Behind::Removal, Some(Some(_))) => false,
+        };
+        let mut later = self.rollouts.range((Bound::Excluded(id), Bound::Unbounded));
+        let back = later.any(|(_, rollout)| {
+            let part = rollout.plan.targets.get(from);
+            part.is_some_and(TargetPlan::switches_to_active)
+        });
+        if work.phase <= place || seen || back {
+            return None;
+        }
+        let what = match behind {
+            Behind::Upgrade(wanted) => format!("its upgrade to {wanted}"),
+            Behind::Removal => "the removal of Connect from it".to_owned(),
+        };
+        let ends = match &work.state {
+            state if state.is_bad() => format!("it is {}: entrain retry {id} {from}", state.word()),
+            state if state.is_terminal() || rollout.state == RolloutState::Aborted => {
+                format!("it is {} in {id}: entrain plan does it now", state.word())
+            }
+            _ => format!("entrain why {from} says where that is"),
+        };
+        Some(format!(
+            "{from} was the active Connect server before {to}, and {what} is not seen to be done: forgotten, it may become active again and overwrite what {to} writes; {ends}"
+        ))
     }
 
     /// What tenants and directories showed when they were last asked.

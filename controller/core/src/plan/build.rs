@@ -169,13 +169,17 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         | Kind::Discover
         | Kind::Support
         | Kind::Switch
+        | Kind::Swing
         | Kind::Agents => Vec::new(),
     };
     let sites = match kind {
         Kind::Install | Kind::Agents => policy.site_rules(topology),
-        Kind::Verify | Kind::Preflight | Kind::Discover | Kind::Support | Kind::Switch => {
-            BTreeMap::new()
-        }
+        Kind::Verify
+        | Kind::Preflight
+        | Kind::Discover
+        | Kind::Support
+        | Kind::Switch
+        | Kind::Swing => BTreeMap::new(),
     };
     let tenants = match kind {
         Kind::Install | Kind::Preflight => tenants(inputs, &mut targets),
@@ -838,7 +842,7 @@ fn installs_active(part: &TargetPlan) -> bool {
 
 /// What becomes of the names of users when Connect is installed (the vendor's article, step E7): said before the wizard, since
 /// the wizard asks for it in the middle.
-fn suffixes(
+pub(super) fn suffixes(
     tenants: &Tenants,
     entry: &ConnectEntry,
     tenant: &Tenant,

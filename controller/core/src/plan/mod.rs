@@ -2,10 +2,12 @@
 
 mod build;
 mod report;
+mod swing;
 mod switch;
 
 pub use build::{Inputs, Purpose, plan};
 pub use report::render;
+pub use swing::{Afterwards, swing};
 pub use switch::{failover, switch};
 
 use std::collections::BTreeMap;
@@ -37,6 +39,8 @@ pub enum Kind {
     Support,
     /// Make another Connect server of a tenant the active one.
     Switch,
+    /// Bring a staging Connect server to the wanted version, make it the active one, then see to the one before.
+    Swing,
     /// Upgrade Entrain's own agents.
     Agents,
 }
@@ -45,7 +49,16 @@ impl Kind {
     /// Whether anything is changed.
     #[must_use]
     pub const fn changes(self) -> bool {
-        matches!(self, Self::Install | Self::Switch | Self::Agents)
+        matches!(
+            self,
+            Self::Install | Self::Switch | Self::Swing | Self::Agents
+        )
+    }
+
+    /// Whether another Connect server of a tenant becomes the active one.
+    #[must_use]
+    pub const fn switches(self) -> bool {
+        matches!(self, Self::Switch | Self::Swing)
     }
 }
 
@@ -56,10 +69,16 @@ pub struct Wait {
     pub target: TargetId,
     /// With which phase.
     pub phase: Phase,
+    /// Where that phase stands in its work, from 0, where several have that name; the first of them where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<usize>,
     /// For whom.
     pub other: TargetId,
     /// What that one must have done.
     pub done: Phase,
+    /// Where that stands in the other one's work, as for `place`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<usize>,
     /// What is not so until then, in a sentence.
     pub why: String,
 }
@@ -72,6 +91,9 @@ pub struct Compare {
     pub target: TargetId,
     /// With which phase.
     pub phase: Phase,
+    /// Where that phase stands in its work, from 0, where several have that name; the first of them where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<usize>,
     /// The server that it is compared with.
     pub other: TargetId,
     /// Nobody reads the other one now: what it told last counts, and where it never told, nothing is compared.
@@ -146,6 +168,12 @@ impl TargetPlan {
         self.soak_seconds = seconds;
     }
 
+    /// Where a phase stands in its work: at `place`, or where none is given at the first of that name.
+    #[must_use]
+    pub fn place_of(&self, phase: Phase, place: Option<usize>) -> Option<usize> {
+        place.or_else(|| self.phases.iter().position(|work| work.phase == phase))
+    }
+
     /// True when its work makes the server an active Connect server.
     #[must_use]
     pub fn makes_active(&self) -> bool {
@@ -156,6 +184,31 @@ impl TargetPlan {
     #[must_use]
     pub fn switches_to_active(&self) -> bool {
         self.guides(ConnectWork::SwitchToActive)
+    }
+
+    /// True when its work puts an active Connect server into staging mode.
+    #[must_use]
+    pub fn switches_to_staging(&self) -> bool {
+        self.guides(ConnectWork::SwitchToStaging)
+    }
+
+    /// Where its work puts an active Connect server into staging mode, and what becomes of the server behind that; `None` where
+    /// it is left as it is.
+    #[must_use]
+    pub fn behind_staging(&self) -> Option<(usize, Behind)> {
+        let guides = |phase: &PhaseWork| guides(phase, ConnectWork::SwitchToStaging);
+        let place = self.phases.iter().position(guides)?;
+        let steps = self.phases.iter().skip(place + 1);
+        let behind = steps.flat_map(|phase| &phase.steps).find_map(|step| {
+            if let Step::GuideConnect(guide) = step {
+                Some(Behind::Upgrade(guide.at_least))
+            } else if let Step::GuideConnectRemoval(_) = step {
+                Some(Behind::Removal)
+            } else {
+                None
+            }
+        });
+        Some((place, behind?))
     }
 
     /// True when that phase needs the claim on the tenant's active Connect server. A staging server is looked at while the
@@ -217,6 +270,15 @@ impl TargetPlan {
 fn guides(phase: &PhaseWork, work: ConnectWork) -> bool {
     let guides = |step: &Step| matches!(step, Step::GuideConnect(guide) if guide.work == work);
     phase.steps.iter().any(guides)
+}
+
+/// What is to become of a Connect server that was active, once it is staging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behind {
+    /// It is upgraded to at least that version.
+    Upgrade(Version),
+    /// Connect is taken off it.
+    Removal,
 }
 
 /// A group or a Connect entry: what its servers are for.
@@ -341,24 +403,23 @@ impl Plan {
     /// read then too: what was read days before the change says little about it.
     #[must_use]
     pub fn needs_open_site(&self, target: &TargetId, phase: usize) -> bool {
-        let part = self.targets.get(target);
-        let changes = part
-            .and_then(|part| part.phases.get(phase))
-            .is_some_and(|phase| !phase.is_read_only());
-        let name = part
-            .and_then(|part| part.phases.get(phase))
-            .map(|work| work.phase);
-        let compared = |compare: &Compare| compare.target == *target || compare.other == *target;
-        let reads = part
-            .and_then(|part| part.phases.get(phase))
-            .is_some_and(|work| work.steps.contains(&Step::ReadConnectSettings));
-        if phase == 0 && reads && self.compares.iter().any(compared) {
-            return true;
-        }
-        let second = |wait: &Wait| {
-            wait.target == *target && Some(wait.phase) == name && wait.done == Phase::Register
+        let Some(part) = self.targets.get(target) else {
+            return false;
         };
-        changes && !self.waits.iter().any(second)
+        let Some(work) = part.phases.get(phase) else {
+            return false;
+        };
+        let second = |wait: &Wait| {
+            wait.target == *target
+                && wait.done == Phase::Register
+                && part.place_of(wait.phase, wait.place) == Some(phase)
+        };
+        if self.waits.iter().any(second) {
+            return false;
+        }
+        let compared = |compare: &Compare| compare.target == *target || compare.other == *target;
+        let reads = work.steps.contains(&Step::ReadConnectSettings);
+        !work.is_read_only() || (reads && self.compares.iter().any(compared))
     }
 
     /// The phase before that one, where it read settings that are compared and changed nothing: it may be done again.
@@ -391,6 +452,62 @@ impl Plan {
         let shared =
             |domain: &DomainName| wants.is_some_and(|wants| wants.shares(domain).next().is_some());
         phase.configures().iter().any(shared)
+    }
+
+    /// Which phase of a target's work a bundle of that name is, where its work is at `now`: work may have several of one name. It
+    /// is the one that is due, or the one before where that is done again; else the next of that name, or the last one before.
+    #[must_use]
+    pub fn taken_up(&self, target: &TargetId, phase: Phase, now: usize) -> Option<usize> {
+        let phases = &self.targets.get(target)?.phases;
+        let is = |place: &usize| phases.get(*place).is_some_and(|work| work.phase == phase);
+        let again = self.reads_again(target, now).filter(is);
+        let due = Some(now).filter(is);
+        let later = || (now..phases.len()).find(is);
+        let earlier = || (0..now.min(phases.len())).rev().find(is);
+        due.or(again).or_else(later).or_else(earlier)
+    }
+
+    /// Every phase of every target with work, in an order in which they may be done: a target goes on until it waits for another
+    /// one. What would wait for ever is left out.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<(&TargetId, usize)> {
+        let mut done: BTreeMap<&TargetId, usize> = BTreeMap::new();
+        let mut order = Vec::new();
+        loop {
+            let before = order.len();
+            for target in self.waves.iter().flatten() {
+                let Some(part) = self.targets.get(target) else {
+                    continue;
+                };
+                let mut place = done.get(target).copied().unwrap_or_default();
+                while place < part.phases.len() && !self.is_behind(part, target, place, &done) {
+                    order.push((target, place));
+                    place += 1;
+                }
+                done.insert(target, place);
+            }
+            if order.len() == before {
+                return order;
+            }
+        }
+    }
+
+    /// Whether a phase waits for one that is not among those that are `done`, so many of each target.
+    fn is_behind(
+        &self,
+        part: &TargetPlan,
+        target: &TargetId,
+        place: usize,
+        done: &BTreeMap<&TargetId, usize>,
+    ) -> bool {
+        self.waits.iter().any(|wait| {
+            let other = self.targets.get(&wait.other);
+            let until = other.and_then(|other| other.place_of(wait.done, wait.until));
+            let so_far = done.get(&wait.other).copied().unwrap_or_default();
+            wait.target == *target
+                && part.place_of(wait.phase, wait.place) == Some(place)
+                && until.is_some_and(|until| so_far <= until)
+        })
     }
 
     /// The plan's id: the digest of its bytes.

@@ -7,7 +7,7 @@ use protocol::step::{Product, Step};
 use protocol::{DomainName, TenantId};
 
 use crate::plan::{Kind, Plan, TargetPlan};
-use crate::recipe::download;
+use crate::recipe::{PhaseWork, download};
 
 /// The plan as an operator reads it.
 #[must_use]
@@ -25,6 +25,9 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
         Kind::Discover => "ask each domain's directory for servers, change nothing",
         Kind::Support => "collect logs for whoever supports the products, change nothing",
         Kind::Switch => "make another Connect server the active one",
+        Kind::Swing => {
+            "bring a staging Connect server to the wanted version, make it the active one, then see to the one before"
+        }
         Kind::Agents => "upgrade Entrain's own agents; the products are not touched",
     };
     let with_work: usize = plan.waves.iter().map(Vec::len).sum();
@@ -63,6 +66,11 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
             out,
             "  one after the other, as stands below; a failure of either holds the other"
         )?;
+    } else if plan.kind == Kind::Swing {
+        writeln!(
+            out,
+            "  one after the other, as stands below; a failure of either holds the other, and its retry goes on from there"
+        )?;
     } else if matches!(plan.kind, Kind::Install | Kind::Agents) {
         let limits = &plan.limits;
         let (at_once, from) = if limits.failures < limits.in_flight {
@@ -82,7 +90,8 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
             | Kind::Preflight
             | Kind::Discover
             | Kind::Support
-            | Kind::Switch => String::new(),
+            | Kind::Switch
+            | Kind::Swing => String::new(),
         };
         writeln!(
             out,
@@ -124,6 +133,9 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
         }
     }
     lanes(plan, out)?;
+    if plan.kind == Kind::Swing {
+        order(plan, out)?;
+    }
     for (number, wave) in plan.waves.iter().enumerate() {
         writeln!(out, "\nwave {}", number + 1)?;
         let mut before: Option<&TargetPlan> = None;
@@ -132,13 +144,13 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
                 continue;
             };
             if let Some(before) = before.filter(|before| !alike(before, part)) {
-                work(before, out)?;
+                work(plan, before, out)?;
             }
             writeln!(out, "  {target}  ({})", part.lane)?;
             before = Some(part);
         }
         if let Some(last) = before {
-            work(last, out)?;
+            work(plan, last, out)?;
         }
     }
     let left_out: Vec<_> = plan
@@ -214,13 +226,42 @@ fn alike(one: &TargetPlan, other: &TargetPlan) -> bool {
     one.lane == other.lane && one.why == other.why && titles(one) == titles(other)
 }
 
-fn work(part: &TargetPlan, out: &mut String) -> std::fmt::Result {
-    for phase in &part.phases {
-        let titles: Vec<&str> = phase.steps.iter().map(Step::title).collect();
-        writeln!(out, "    {:<8} {}", phase.phase.as_str(), titles.join(", "))?;
+fn work(plan: &Plan, part: &TargetPlan, out: &mut String) -> std::fmt::Result {
+    // Those of a swing go from one server to the other, and stand above in their order.
+    let phases = part.phases.iter().filter(|_| plan.kind != Kind::Swing);
+    for phase in phases {
+        writeln!(out, "    {:<8} {}", phase.phase.as_str(), titles(phase))?;
     }
     for why in &part.why {
         writeln!(out, "    because  {why}")?;
+    }
+    Ok(())
+}
+
+fn titles(phase: &PhaseWork) -> String {
+    let titles: Vec<&str> = phase.steps.iter().map(Step::title).collect();
+    titles.join(", ")
+}
+
+/// Phase by phase as they follow each other over the servers, with who is needed.
+fn order(plan: &Plan, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "\nin this order")?;
+    let names = plan.waves.iter().flatten().map(|name| name.as_str().len());
+    let width = names.max().unwrap_or_default();
+    for (number, (target, place)) in (1..).zip(plan.in_order()) {
+        let part = plan.targets.get(target);
+        let Some(phase) = part.and_then(|part| part.phases.get(place)) else {
+            continue;
+        };
+        let person = phase.steps.iter().any(Step::needs_person);
+        let person = if person { "  (a person)" } else { "" };
+        writeln!(
+            out,
+            "  {number:>2}  {:<width$}  {:<8} {}{person}",
+            target.as_str(),
+            phase.phase.as_str(),
+            titles(phase)
+        )?;
     }
     Ok(())
 }

@@ -125,7 +125,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
     let wanted = wanted.unwrap_or(Version::new(0, 0, 0, 0));
     if version < wanted {
         return Err(format!(
-            "{to} has Connect {version}, and {wanted} is wanted: it is upgraded before it becomes active (G4); entrain plan does it"
+            "{to} has Connect {version}, and {wanted} is wanted: it is upgraded before it becomes active (G4): entrain plan does it, or entrain swing {to} does both"
         ));
     }
     let lane = format!("connect.{name}");
@@ -183,6 +183,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
     let compares = |target: &TargetId, other: &TargetId| Compare {
         target: target.clone(),
         phase: Phase::Register,
+        place: None,
         other: other.clone(),
         last: from.is_none(),
     };
@@ -191,11 +192,8 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         compared.push(compares(from, to));
     }
     let phases = switch::becomes_active(entry, tenant, to, &before, wanted);
-    let limits = entry.pending_exports.limits;
-    let mut why = vec![format!(
-        "Connect {version} is there (staging): a person takes it out of staging mode; pending exports are counted before, at most {} to add, {} to update and {} to delete (G4)",
-        limits.add, limits.update, limits.delete
-    )];
+    let there = format!("Connect {version} is there (staging)");
+    let mut why = vec![counted(entry, &there)];
     if let (None, [_, ..]) = (&from, others.as_slice()) {
         why.push("its settings are compared with what others told last, and with nothing where they never did: then a person compares exported settings (G4)".to_owned());
     }
@@ -215,16 +213,20 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
             waits.push(Wait {
                 target: from.clone(),
                 phase: Phase::Register,
+                place: None,
                 other: to.clone(),
                 done: Phase::Prepare,
+                until: None,
                 why: format!("what {to} would export is not counted yet (G4)"),
             });
             for phase in [Phase::Inspect, Phase::Register] {
                 waits.push(Wait {
                     target: to.clone(),
                     phase,
+                    place: None,
                     other: from.clone(),
                     done: Phase::Register,
+                    until: None,
                     why: format!("{from} is not seen in staging mode yet (G1)"),
                 });
             }
@@ -323,6 +325,15 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
     })
 }
 
-fn serves(entry: &ConnectEntry, server: &TargetId) -> bool {
+/// What becomes of a server that is staging, as `there` says of it.
+pub(super) fn counted(entry: &ConnectEntry, there: &str) -> String {
+    let limits = entry.pending_exports.limits;
+    format!(
+        "{there}: a person takes it out of staging mode; pending exports are counted before, at most {} to add, {} to update and {} to delete (G4)",
+        limits.add, limits.update, limits.delete
+    )
+}
+
+pub(super) fn serves(entry: &ConnectEntry, server: &TargetId) -> bool {
     entry.servers.iter().any(|(one, _)| one == server)
 }

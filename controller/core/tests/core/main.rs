@@ -20,6 +20,7 @@ mod roster;
 mod schema;
 mod scopes;
 mod served;
+mod swing;
 mod switch;
 mod tenant;
 mod timing;

@@ -12,7 +12,9 @@ use std::path::Path;
 
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::finding::Severity;
-use controller_core::plan::{Inputs, Plan, Purpose, failover, plan, render, switch};
+use controller_core::plan::{
+    Afterwards, Inputs, Plan, Purpose, failover, plan, render, swing, switch,
+};
 use controller_core::policy::Policy;
 use controller_core::topology::{Topology, check, parse};
 use protocol::facts::{ConnectFacts, ProvisioningAgentFacts, ServiceState};
@@ -46,6 +48,7 @@ enum Ask {
     Plan(Purpose),
     Swap(&'static str),
     Failover(&'static str, &'static str),
+    Swing(&'static str, Afterwards),
 }
 
 struct Case {
@@ -186,6 +189,24 @@ const CASES: &[Case] = &[
             ("s2", Has::Connect(common::CONNECT, true)),
         ],
         ask: Ask::Swap("s2.a.test"),
+    },
+    Case {
+        title: "Connect: swing upgrade of two servers",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\npending_exports = { add = 50, update = 500 }\n",
+        servers: &[
+            ("s1", Has::Connect(OLD_CONNECT, false)),
+            ("s2", Has::Connect(OLD_CONNECT, true)),
+        ],
+        ask: Ask::Swing("s2.a.test", Afterwards::Upgrade),
+    },
+    Case {
+        title: "Connect: swing upgrade to a new server, and the old one is retired",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s2.a.test\"]\nretired = [\"s1.a.test\"]\nsettings = { sign_in = \"password-hash-sync\", import = \"MigratedPolicy.json\" }\n",
+        servers: &[
+            ("s1", Has::Connect(OLD_CONNECT, false)),
+            ("s2", Has::Nothing),
+        ],
+        ask: Ask::Swing("s2.a.test", Afterwards::Remove),
     },
     Case {
         title: "Connect: the active server is gone",
@@ -335,6 +356,7 @@ impl Case {
         let purpose = match self.ask {
             Ask::Plan(purpose) => purpose,
             Ask::Swap(_) | Ask::Failover(..) => Purpose::Verify,
+            Ask::Swing(..) => Purpose::Install,
         };
         let artifacts = common::artifacts();
         let policy = Policy::default();
@@ -353,6 +375,7 @@ impl Case {
         match self.ask {
             Ask::Plan(_) => plan(inputs),
             Ask::Swap(to) => switch(inputs, &to.parse().unwrap()).unwrap(),
+            Ask::Swing(to, then) => swing(inputs, &to.parse().unwrap(), then).unwrap(),
             Ask::Failover(to, off) => {
                 failover(inputs, &to.parse().unwrap(), &off.parse().unwrap()).unwrap()
             }
@@ -474,7 +497,7 @@ fn write_case(out: &mut String, case: &Case) -> std::fmt::Result {
 }
 
 fn page() -> String {
-    let mut out = "# Recipes\n\nWhat Entrain does in each case: a small topology, what the servers report, and the plan as `entrain plan`, `swap` or\n`failover` show it, with the pages for people. `[tenant.main]` with its id stands before each topology; a line without a\nheader belongs to it. This page is written by the planner.\n".to_owned();
+    let mut out = "# Recipes\n\nWhat Entrain does in each case: a small topology, what the servers report, and the plan as `entrain plan`, `swap`, `swing`\nor `failover` show it, with the pages for people. `[tenant.main]` with its id stands before each topology; a line without a\nheader belongs to it. This page is written by the planner.\n".to_owned();
     for case in CASES {
         write_case(&mut out, case).unwrap();
     }

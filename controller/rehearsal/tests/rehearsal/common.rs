@@ -5,7 +5,7 @@
 )]
 
 use controller_core::facts::{Fleetwide, Known};
-use controller_core::plan::{Inputs, Plan, Purpose, failover, plan, switch};
+use controller_core::plan::{Afterwards, Inputs, Plan, Purpose, failover, plan, swing, switch};
 use controller_core::policy;
 use controller_core::recipe::Artifacts;
 use controller_core::topology::{Document, Topology, check, parse};
@@ -78,19 +78,7 @@ pub(crate) fn planned(
     };
     let (policy, findings) = policy::parse(&document);
     assert!(findings.is_empty(), "{findings:?}");
-    let artifact = |product, kind, version| ArtifactRef {
-        sha256: Digest::of(&[kind as u8]),
-        chunks: Digest::ZERO,
-        size: 40 << 20,
-        kind,
-        product,
-        version,
-    };
-    let (cloud_sync, connect) = (Product::ProvisioningAgent, Product::Connect);
-    let artifacts = Artifacts::from([
-        (cloud_sync, artifact(cloud_sync, ArtifactKind::Exe, NEWEST)),
-        (connect, artifact(connect, ArtifactKind::Msi, CONNECT)),
-    ]);
+    let artifacts = artifacts();
     let mut known = Fleetwide::new();
     for target in topology.targets() {
         let entry = Known {
@@ -107,6 +95,49 @@ pub(crate) fn planned(
         &artifacts,
         Purpose::Install,
     ));
+    (plan, known)
+}
+
+fn artifacts() -> Artifacts {
+    let artifact = |product, kind, version| ArtifactRef {
+        sha256: Digest::of(&[kind as u8]),
+        chunks: Digest::ZERO,
+        size: 40 << 20,
+        kind,
+        product,
+        version,
+    };
+    let (cloud_sync, connect) = (Product::ProvisioningAgent, Product::Connect);
+    Artifacts::from([
+        (cloud_sync, artifact(cloud_sync, ArtifactKind::Exe, NEWEST)),
+        (connect, artifact(connect, ArtifactKind::Msi, CONNECT)),
+    ])
+}
+
+/// Two Connect servers of an old version, of which the first is active, and the plan of a swing to the second. The second one may
+/// have no Connect yet; and of the first it is taken off then, or it is upgraded.
+pub(crate) fn swung(installs: bool, then: Afterwards) -> (Plan, Fleetwide) {
+    let (one, two) = ("c1.corp.test", "c2.corp.test");
+    let servers = match then {
+        Afterwards::Upgrade => format!("servers = [\"{one}\", \"{two}\"]"),
+        Afterwards::Remove => format!("servers = [\"{two}\"]\nretired = [\"{one}\"]"),
+    };
+    let topology = topology(&format!(
+        "[connect.main]\nforests = [\"corp.test\"]\n{servers}\nsettings = {{ sign_in = \"password-hash-sync\", import = \"MigratedPolicy.json\" }}\npending_exports = {{ add = 5, update = 50 }}\n"
+    ));
+    let (_, known) = planned(&topology, "", |server| {
+        let staging = server.as_str() == two;
+        let connect = ConnectFacts {
+            version: Some(Version::new(2, 5, 190, 0)),
+            service: Some(ServiceState::Running),
+            staging: Some(staging),
+            cycle_enabled: Some(true),
+        };
+        facts(None, Some(connect).filter(|_| !(staging && installs)))
+    });
+    let (policy, artifacts) = (policy::Policy::default(), artifacts());
+    let inputs = Inputs::of(&topology, &policy, &known, &artifacts, Purpose::Install);
+    let plan = swing(inputs, &target(two), then).expect("it may be planned");
     (plan, known)
 }
 

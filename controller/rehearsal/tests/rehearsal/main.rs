@@ -4,4 +4,5 @@ mod common;
 mod course;
 mod sim;
 mod swap;
+mod swing;
 mod windows;
