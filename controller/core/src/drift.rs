@@ -66,7 +66,7 @@ pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
             continue;
         }
         let mut differences = Vec::new();
-        for step in part.phases.iter().flat_map(|phase| &phase.steps) {
+        for step in verified_last(part) {
             if let Step::VerifyProvisioningAgent(wanted) = step {
                 agent(
                     wanted,
@@ -94,6 +94,22 @@ pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
     }
     rows.sort_by_key(|row| row.accepted);
     rows
+}
+
+/// The steps of the last phase that verifies: what an earlier one held, the work itself may have changed since.
+fn verified_last(part: &TargetPlan) -> &[Step] {
+    let verifies = |step: &Step| {
+        matches!(
+            step,
+            Step::VerifyProvisioningAgent(_)
+                | Step::VerifyConnect(_)
+                | Step::VerifyProvisioningAgentRemoved(_)
+                | Step::VerifyConnectRemoved
+        )
+    };
+    let mut phases = part.phases.iter().rev();
+    let last = phases.find(|phase| phase.steps.iter().any(verifies));
+    last.map_or(&[], |phase| &phase.steps)
 }
 
 fn show<T: ToString>(value: Option<&T>) -> String {

@@ -2,11 +2,13 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::wildcard_enum_match_arm,
     reason = "a test stops where something is not as it must be"
 )]
 
 use std::collections::BTreeMap;
 
+use controller_core::drift::drift;
 use controller_core::facts::Fleetwide;
 use controller_core::fleet::{Decision, Fleet, Live, TargetState};
 use controller_core::plan::{Afterwards, Inputs, Kind, Plan, Purpose, plan, render, swing, switch};
@@ -322,6 +324,8 @@ fn every_way_ends_with_a_new_active_server_and_no_forgotten_one() {
         let is: Vec<Is> = world.is.values().copied().collect();
         assert_eq!(is, [old, Some((NEW, false))]);
         assert_eq!(world.fleet.left_behind(), Vec::<String>::new());
+        // What the last verification held counts, and not what a server was on the way.
+        assert!(drift(&world.fleet).is_empty(), "{:?}", drift(&world.fleet));
         // What the plan tells is what happens, but for what goes beside each other.
         let mut told: Vec<(TargetId, usize)> = world
             .plan()
