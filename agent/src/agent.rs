@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_core::guard::{self, Answer, Standing};
+use agent_core::lives::Lives;
 use agent_core::op::{Op, Outcome};
 use agent_core::procedure::{Complete, Cx, Flow, Host, Next, Procedure, Want};
+use agent_core::product;
 use agent_core::run::{Action, Conclusion, Run};
 use agent_core::step::facts;
 use base64::Engine as _;
@@ -14,12 +16,13 @@ use base64::prelude::BASE64_STANDARD;
 use link::seal::SealingKey;
 use link::{Connection, Endpoint};
 use protocol::event::{Completion, Event, Freeze};
-use protocol::facts::{Facts, ProvisioningAgentFacts};
+use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::refusal::Refusal;
 use protocol::secret::{Secret, SecretAsk, SecretKind};
 use protocol::signed::{
     AgentRelease, Manifest, Receipt, Refused, Verified, sign, verify, verify_root_update,
 };
+use protocol::step::Product;
 use protocol::wire::latest::{
     BundleAnswer, ControlDown, ControlUp, EventsDown, EventsUp, Hello, Opening, SecretAnswer,
     Welcome,
@@ -97,8 +100,21 @@ enum Report {
         wanted: SecretKind,
         came: Result<Secret, String>,
     },
-    Serving(bool),
+    Pulse(Pulse),
     Facts(Box<Facts>),
+}
+
+/// What a short look at the products shows.
+#[derive(Debug)]
+struct Pulse {
+    /// The provisioning agent serves.
+    serving: bool,
+    /// State of Connect's service; `None` where it could not be read.
+    connect: Option<Option<ServiceState>>,
+    /// How long the process of each product has run, where that could be read.
+    ages: Vec<(Product, Option<Duration>)>,
+    /// When that was, counted from the agent's beginning.
+    at: Duration,
 }
 
 struct Progress {
@@ -121,6 +137,10 @@ pub struct Agent {
     newest: Option<(Generation, BundleId)>,
     previous_receipt: Digest,
     last_facts: Option<Facts>,
+    /// Processes of the products as they were seen between runs.
+    lives: Lives,
+    /// Its beginning, from which `lives` counts.
+    born: tokio::time::Instant,
     /// What the server's administrator has set, as it was journaled.
     frozen: Option<Freeze>,
     /// The operator has paused the rollout of the run.
@@ -206,7 +226,8 @@ impl Agent {
                 | Event::ConnectSettingsRead { .. }
                 | Event::StepCompleted { .. }
                 | Event::StepFailed { .. }
-                | Event::StepInconclusive { .. } => {}
+                | Event::StepInconclusive { .. }
+                | Event::ServiceRestarted { .. } => {}
             }
         }
         let mut run = None;
@@ -257,6 +278,8 @@ impl Agent {
             newest,
             previous_receipt,
             last_facts,
+            lives: Lives::default(),
+            born: tokio::time::Instant::now(),
             frozen,
             held_by_rollout,
             secrets: Secrets::new(),
@@ -630,6 +653,7 @@ impl Agent {
             return;
         };
         self.secrets.clear();
+        self.lives.forget();
         if let Some(asking) = self.asking.take() {
             asking.abort();
         }
@@ -698,21 +722,7 @@ impl Agent {
                     run.handle_secret(number, &wanted, came, now());
                 }
             }
-            Report::Serving(serving) => {
-                // What the last facts say is no more so: they are probed anew.
-                let before = self.last_facts.as_ref().map(|facts| {
-                    facts
-                        .provisioning_agent
-                        .as_ref()
-                        .is_some_and(ProvisioningAgentFacts::serves)
-                });
-                if before.is_some_and(|before| before != serving) {
-                    self.look_around();
-                }
-                if let Some(session) = &self.session {
-                    drop(session.events.try_send(EventsUp::Pulse { serving }));
-                }
-            }
+            Report::Pulse(pulse) => self.felt(&pulse),
             // A run reports for itself.
             Report::Facts(facts)
                 if self.run.is_none() && self.last_facts.as_ref() != Some(&*facts) =>
@@ -720,6 +730,39 @@ impl Agent {
                 self.journal(&Event::FactsReported(facts));
             }
             Report::Facts(_) => {}
+        }
+    }
+
+    /// Tells that the product serves. What the last facts say and is no more so is probed anew; that a service runs in another
+    /// process is told, where no run has done that.
+    fn felt(&mut self, pulse: &Pulse) {
+        let last = self.last_facts.as_ref();
+        let serves = |facts: &Facts| {
+            let agent = facts.provisioning_agent.as_ref();
+            agent.is_some_and(ProvisioningAgentFacts::serves)
+        };
+        let connect = |facts: &Facts| facts.connect.as_ref().and_then(|connect| connect.service);
+        let differs = last.is_some_and(|facts| {
+            let read = pulse.connect;
+            serves(facts) != pulse.serving || read.is_some_and(|state| state != connect(facts))
+        });
+        let mut anew = Vec::new();
+        for (product, age) in &pulse.ages {
+            // What a run restarts is told by its steps.
+            if self.run.is_none() && self.lives.look(*product, *age, pulse.at) {
+                anew.push(*product);
+            }
+        }
+        if differs || !anew.is_empty() {
+            self.look_around();
+        }
+        for product in anew {
+            tracing::warn!(target_name = %self.state.target, product = product.as_str(), "its service was started anew");
+            self.journal(&Event::ServiceRestarted { product });
+        }
+        if let Some(session) = &self.session {
+            let serving = pulse.serving;
+            drop(session.events.try_send(EventsUp::Pulse { serving }));
         }
     }
 
@@ -753,6 +796,8 @@ impl Agent {
                     }
                 }
                 self.link.send_replace(None);
+                // Nobody has looked meanwhile, perhaps for days.
+                self.lives.forget();
             }
         }
         Ok(())
@@ -895,6 +940,7 @@ impl Agent {
         });
         self.newest = Some((generation, bundle));
         self.held_by_rollout = false;
+        self.lives.forget();
         self.run_begun = (now(), index);
         self.run = Some(Run::new(manifest, self.host.clone(), &[], now()));
     }
@@ -973,14 +1019,28 @@ impl Agent {
             .filter(|run| run.generation() == generation)
     }
 
-    /// Probes whether the product serves just now, beside whatever a run does.
+    /// Looks at the products shortly, beside whatever a run does: nothing that takes time is asked.
     fn pulse(&mut self) {
         if self.session.is_some() {
             self.prove(self.stored);
             self.renew_in_time();
-            self.probe(|cx| {
+            let born = self.born;
+            self.probe(move |cx| {
                 let agent = facts::provisioning_agent(cx)?.found;
-                Ok(Report::Serving(agent.is_some_and(|agent| agent.serves())))
+                let connect = cx.service(product::CONNECT_SERVICE)?.ok();
+                let mut ages = Vec::new();
+                for (product, service) in [
+                    (Product::ProvisioningAgent, product::AGENT_SERVICE),
+                    (Product::Connect, product::CONNECT_SERVICE),
+                ] {
+                    ages.extend(cx.service_age(service)?.ok().map(|age| (product, age)));
+                }
+                Ok(Report::Pulse(Pulse {
+                    serving: agent.is_some_and(|agent| agent.serves()),
+                    connect: connect.map(|service| service.map(|service| service.state)),
+                    ages,
+                    at: born.elapsed(),
+                }))
             });
         }
     }

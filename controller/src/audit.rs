@@ -311,6 +311,7 @@ impl State {
             | Record::Ordered { .. }
             | Record::PermitGiven { .. }
             | Record::WentUnknown { .. }
+            | Record::Degraded { .. }
             | Record::Withdrawn { .. }
             | Record::Attested { .. } => {}
         }

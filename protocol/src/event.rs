@@ -405,6 +405,11 @@ pub enum Event {
     Frozen(Freeze),
     /// The freeze is over, or was lifted.
     Thawed,
+    /// The service of a product runs in another process than before, and this agent has not done that.
+    ServiceRestarted {
+        /// Which product.
+        product: Product,
+    },
 }
 
 impl Event {
@@ -436,6 +441,7 @@ impl Event {
             Self::Thawed => 16,
             Self::Discovered { .. } => 17,
             Self::ConnectSettingsRead { .. } => 18,
+            Self::ServiceRestarted { .. } => 19,
         }
     }
 
@@ -446,7 +452,8 @@ impl Event {
             Self::FactsReported(_)
             | Self::BundleRefused { .. }
             | Self::Frozen(_)
-            | Self::Thawed => None,
+            | Self::Thawed
+            | Self::ServiceRestarted { .. } => None,
             Self::BundleAccepted { generation, .. }
             | Self::StepBegun { generation, .. }
             | Self::SectionEntered { generation, .. }

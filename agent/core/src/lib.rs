@@ -8,6 +8,7 @@ pub mod configuration;
 pub mod directory;
 pub mod guard;
 pub mod known;
+pub mod lives;
 pub mod op;
 pub mod procedure;
 pub mod product;

@@ -426,7 +426,8 @@ impl Run {
                 | Event::ConnectSettingsRead { .. }
                 | Event::RunFinished { .. }
                 | Event::Frozen(_)
-                | Event::Thawed => {}
+                | Event::Thawed
+                | Event::ServiceRestarted { .. } => {}
             }
         }
         if let Stage::At(at) = self.stage {

@@ -86,9 +86,19 @@ impl Soak {
     /// Seconds for a product.
     #[must_use]
     pub const fn seconds(self, product: Product) -> u32 {
+        let cycles = match product {
+            Product::ProvisioningAgent => self.cloud_sync,
+            Product::Connect => self.connect,
+        };
+        cycles * Self::cycle(product)
+    }
+
+    /// Seconds from one cycle of a product to its next.
+    #[must_use]
+    pub const fn cycle(product: Product) -> u32 {
         match product {
-            Product::ProvisioningAgent => self.cloud_sync * 120,
-            Product::Connect => self.connect * 1800,
+            Product::ProvisioningAgent => 120,
+            Product::Connect => 1800,
         }
     }
 }

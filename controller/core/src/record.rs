@@ -296,6 +296,15 @@ pub enum Record {
         /// The bundle.
         generation: Generation,
     },
+    /// The product of a target was seen to be worse while it was watched, and stayed so.
+    Degraded {
+        /// Its rollout.
+        rollout: RolloutId,
+        /// The target.
+        target: TargetId,
+        /// What is worse, in words.
+        why: String,
+    },
     /// A bundle of an aborted rollout that its agent never accepted is not offered again.
     Withdrawn {
         /// The target.

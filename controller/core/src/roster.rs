@@ -471,6 +471,7 @@ impl Roster {
             | Record::BundleIssued { .. }
             | Record::PermitGiven { .. }
             | Record::WentUnknown { .. }
+            | Record::Degraded { .. }
             | Record::Withdrawn { .. }
             | Record::Attested { .. } => {}
         }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use agent_core::guard::{Answer, Standing, consider};
 use agent_core::op::{Op, Outcome};
-use agent_core::procedure::Host;
+use agent_core::procedure::{Complete, Host, Next, Procedure, Want};
 use agent_core::run::{Action, Run};
-use agent_core::step::WATCH;
+use agent_core::step::{WATCH, facts};
 use agent_twin::{Fault, Installed, Profile, Twin};
 use controller_core::plan::TargetPlan;
-use protocol::event::{Event, GmsaChange, Section};
+use protocol::event::{Completion, Event, GmsaChange, Section};
 use protocol::facts::{Facts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::secret::{Secret, SecretKind};
@@ -55,6 +55,8 @@ pub(crate) struct Server {
     secrets: BTreeMap<SecretKind, Secret>,
     /// The section that it is in, as it is and not as anybody was told.
     pub(crate) inside: Option<Section>,
+    /// What its agent told last of it.
+    told: Option<Facts>,
     /// Counts its lives: an outcome of an earlier one is nobody's.
     pub(crate) life: u32,
 }
@@ -116,6 +118,7 @@ impl Server {
             newest: None,
             secrets: BTreeMap::new(),
             inside: None,
+            told: None,
             life: 0,
         }
     }
@@ -128,6 +131,29 @@ impl Server {
     pub(crate) fn serves(&self) -> bool {
         let out = self.inside.as_ref().is_some_and(|section| section.outage);
         !out && self.twin.serves()
+    }
+
+    /// What it is, where that is not what its agent told last; a run reports for itself.
+    pub(crate) fn look_around(&mut self) -> Option<Facts> {
+        if self.run.is_some() {
+            return None;
+        }
+        let host = Self::host();
+        let mut procedure = Procedure::new(false);
+        let mut found = None;
+        loop {
+            let next = procedure.drive(&[], &host, |cx| {
+                found = Some(facts::probe(cx)?);
+                Ok(Complete::new(Completion::AlreadySo, ""))
+            });
+            let Next::Want(Want::Op(op)) = next else {
+                break;
+            };
+            procedure.add(self.twin.perform(&op, &self.secrets).0);
+        }
+        let facts = found.filter(|facts| self.told.as_ref() != Some(facts))?;
+        self.told = Some(facts.clone());
+        Some(facts)
     }
 
     /// The generation of the newest bundle that it took.
@@ -238,6 +264,9 @@ impl Server {
             && let Some(step) = manifest.steps.get(usize::from(step.0))
         {
             self.twin.asked(step);
+        }
+        if let Event::FactsReported(facts) = &event {
+            self.told = Some((**facts).clone());
         }
         if let Some((_, history)) = &mut self.bundle {
             history.push(event.clone());

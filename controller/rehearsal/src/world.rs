@@ -16,6 +16,7 @@ use protocol::event::{Event, GmsaChange};
 use protocol::key::SigningKey;
 use protocol::secret::SecretKind;
 use protocol::signed::{ControllerKind, Role, RoleKeys, TrustRoot, sign};
+use protocol::step::Product;
 use protocol::{
     Attempt, BundleId, Digest, DomainName, Epoch, EventIndex, Generation, RolloutId, StepIndex,
     TargetId, Timestamp,
@@ -571,6 +572,17 @@ impl World {
                         });
                         self.at(self.now.plus(WAY), permitted);
                     }
+                    Decision::Degraded {
+                        rollout,
+                        target,
+                        why,
+                    } => {
+                        self.record(Record::Degraded {
+                            rollout,
+                            target,
+                            why,
+                        });
+                    }
                     Decision::Unknown { target, generation } => {
                         self.record(Record::WentUnknown { target, generation });
                     }
@@ -628,7 +640,7 @@ impl World {
         for event in self.backlog.remove(target).unwrap_or_default() {
             self.told(target, &event);
         }
-        self.live.came(target.clone());
+        self.live.came(target.clone(), self.now);
         self.pulse(target);
         match self.fleet.unaccepted(target, newest, self.now) {
             Some(Unaccepted::Offer(bundle)) => self.offer(target, bundle),
@@ -712,6 +724,23 @@ impl World {
             server.twin.set_faults(faults);
         }
         self.pulse(target);
+        self.looks_around(target);
+    }
+
+    /// A server's agent looks at it outside of any run, and tells what has changed: what it does at each welcome, and at the
+    /// pulse that shows something else than its last facts.
+    fn looks_around(&mut self, target: &TargetId) {
+        let facts = self.servers.get_mut(target).and_then(Server::look_around);
+        if let Some(facts) = facts {
+            self.journaled(target, Event::FactsReported(Box::new(facts)));
+            self.decide();
+        }
+    }
+
+    /// The service of a product ends on a server, and is started again by itself.
+    pub fn restarts_service(&mut self, target: &TargetId, product: Product) {
+        self.journaled(target, Event::ServiceRestarted { product });
+        self.decide();
     }
 
     /// What a server waited for when its time ran out.

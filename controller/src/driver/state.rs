@@ -262,6 +262,18 @@ impl Core {
                         };
                         self.say(batch, target, word);
                     }
+                    Decision::Degraded {
+                        rollout,
+                        target,
+                        why,
+                    } => {
+                        let degraded = Record::Degraded {
+                            rollout,
+                            target,
+                            why,
+                        };
+                        self.record(batch, degraded);
+                    }
                     Decision::Unknown { target, generation } => {
                         self.record(batch, Record::WentUnknown { target, generation });
                     }
@@ -491,7 +503,7 @@ impl Core {
         }
         // What has come may have opened a run here again: it waits for this word since its start.
         self.say_standing(batch, target);
-        self.live.came(target.clone());
+        self.live.came(target.clone(), batch.now);
         match self.fleet.unaccepted(target, generation, batch.now) {
             Some(Unaccepted::Offer(bundle)) => Some(bundle),
             Some(Unaccepted::Withdraw(generation)) => {

@@ -254,6 +254,7 @@ impl Check {
             | Event::FactsReported(_)
             | Event::Frozen(_)
             | Event::Thawed
+            | Event::ServiceRestarted { .. }
             | Event::StepBegun { .. }
             | Event::SecretAsked { .. }
             | Event::SecretReceived { .. }

@@ -17,6 +17,7 @@ use crate::fleet::overriding::Passed;
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::fleet::table::{Group, Yard};
 use crate::fleet::turn::{Budget, Turn};
+use crate::fleet::watch;
 use crate::overrides::Rule;
 use crate::plan::{Compare, Kind, TargetPlan};
 use crate::scope::{self, Question, Verdict};
@@ -59,6 +60,8 @@ pub struct Live {
     pub began: Timestamp,
     /// What is known of the products' versions, as it was read at the start; `None` where nobody asks for it.
     pub versions: Option<Arc<Versions>>,
+    /// Since when those with a session have it.
+    pub back: BTreeMap<TargetId, Timestamp>,
 }
 
 /// A reason to wait, with what lifts it.
@@ -132,14 +135,16 @@ pub(crate) fn frozen(freeze: &Freeze) -> String {
 
 impl Live {
     /// A target has a session.
-    pub fn came(&mut self, target: TargetId) {
+    pub fn came(&mut self, target: TargetId, now: Timestamp) {
         self.away.remove(&target);
+        self.back.insert(target.clone(), now);
         self.connected.insert(target);
     }
 
     /// A target's session ended.
     pub fn left(&mut self, target: &TargetId, now: Timestamp) {
         self.connected.remove(target);
+        self.back.remove(target);
         self.pulses.remove(target);
         self.away.insert(target.clone(), now);
     }
@@ -193,6 +198,15 @@ pub enum Decision {
         /// Rules that would have held it, or had it wait at the server.
         overridden: BTreeSet<Rule>,
     },
+    /// The product of a target is worse while it is watched, and stays so.
+    Degraded {
+        /// Its rollout.
+        rollout: RolloutId,
+        /// Which.
+        target: TargetId,
+        /// What is worse, in words.
+        why: String,
+    },
     /// A target is silent beyond the end of its bundle.
     Unknown {
         /// Which.
@@ -243,6 +257,12 @@ impl Fleet {
     #[must_use]
     pub fn decide(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
         let mut decisions = self.silent(live, now);
+        let degraded = self.degraded(live, now);
+        if !degraded.is_empty() {
+            // Who waits for them is asked when they have failed.
+            decisions.extend(degraded);
+            return decisions;
+        }
         let mut started: BTreeSet<TargetId> = BTreeSet::new();
         for (id, rollout) in self.active() {
             if rollout.state != RolloutState::Running || !rollout.has_pending() {
@@ -372,6 +392,13 @@ impl Fleet {
         let soaks = running
             .iter()
             .filter_map(|rollout| rollout.work.soaks_until(now));
+        let fails = self.active().flat_map(|(_, rollout)| {
+            rollout.work.failing().filter_map(|(_, target, grace)| {
+                let watched = &rollout.work.get(target)?.watched;
+                watched.fails_behind(grace, live.back.get(target).copied())
+            })
+        });
+        let fails = fails.filter(|at| *at > now);
         // Who is here is looked up when a bundle has ended: this is asked with each turn, for a whole fleet.
         let over = self.open.by_end();
         let over = over.take_while(|(_, open)| ended(open) <= now);
@@ -388,6 +415,7 @@ impl Fleet {
             .chain(away)
             .chain(opens)
             .chain(soaks)
+            .chain(fails)
             .chain(begins)
             .min()
     }
@@ -397,6 +425,33 @@ impl Fleet {
     fn silent_from(&self, target: &TargetId, open: &Open, live: &Live) -> Option<Timestamp> {
         let away = live.unreachable_from(target)?;
         (!self.unmet.contains(target)).then(|| ended(open).max(away))
+    }
+
+    /// Whose product is worse while it is watched, for as long as that counts. Whoever is away, or was until just now, may have
+    /// been restarted with its server: what has become of it shows when it is back.
+    fn degraded(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
+        let mut degraded = Vec::new();
+        for (id, rollout) in self.active() {
+            let due = rollout.work.failing().take_while(|(at, ..)| *at <= now);
+            for (_, target, grace) in due {
+                let Some(watched) = rollout.work.get(target).map(|work| &work.watched) else {
+                    continue;
+                };
+                let back = live.back.get(target).copied();
+                let due = watched
+                    .fails_behind(grace, back)
+                    .is_some_and(|at| at <= now);
+                let here = live.connected.contains(target) || watched.is_plain();
+                if let Some(why) = watched.why().filter(|_| due && here) {
+                    degraded.push(Decision::Degraded {
+                        rollout: id,
+                        target: target.clone(),
+                        why: format!("while it was watched: {why}"),
+                    });
+                }
+            }
+        }
+        degraded
     }
 
     fn silent(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
@@ -518,8 +573,15 @@ impl Fleet {
             return held(why);
         }
         if let Some(ends) = soaks_until(part, work).filter(|ends| now < *ends) {
+            let worse = work.watched.why().map(|why| {
+                let back = live.back.get(target).copied();
+                let fails = work.watched.fails_behind(watch::grace(part), back);
+                let fails = fails.map_or_else(String::new, |at| at.to_string());
+                format!("; {why}: it has failed if that is so until {fails}")
+            });
             return waits(format!(
-                "its product is watched until {ends}, then verified once more"
+                "its product is watched until {ends}, then verified once more{}",
+                worse.unwrap_or_default()
             ));
         }
         let mut let_pass = |rule, hold| self.let_pass(rule, hold, target, now, &mut passed);

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::event::{Completion, Event, GmsaChange, Grade};
-use protocol::facts::ProvisioningAgentFacts;
+use protocol::event::{Completion, Event, Failure, GmsaChange, Grade};
+use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::refusal::Refusal;
 use protocol::signed::{Ending, Phase};
 use protocol::step::{Served, Step};
@@ -15,9 +15,10 @@ use protocol::{
 use crate::beyond::DirectorySeen;
 use crate::doubt::Doubted;
 use crate::facts::Known;
-use crate::fleet::decide::BUNDLE_LIFE;
+use crate::fleet::decide::{BUNDLE_LIFE, soaks_until};
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::fleet::table::WorkTable;
+use crate::fleet::watch::{self, Watched};
 use crate::overrides::{Rule, Word};
 use crate::plan::{Kind, Plan, TargetPlan};
 use crate::record::{Order, Record};
@@ -195,6 +196,17 @@ impl Fleet {
                     lapses: Some(*lapses),
                 };
                 self.gates.insert(target.clone(), gate);
+            }
+            Record::Degraded {
+                rollout,
+                target,
+                why,
+            } => {
+                if self.soaking(target).contains(rollout) {
+                    let failure = Box::new(Failure::plain(why.clone()));
+                    let step = protocol::StepIndex(0);
+                    self.set(*rollout, target, TargetState::Failed { step, failure }, now);
+                }
             }
             Record::WentUnknown { target, generation } => {
                 self.close(target, *generation, TargetState::Unknown, now);
@@ -475,7 +487,7 @@ impl Fleet {
             Order::Retry { target } => {
                 // Whoever waits since settings differ reads them once more.
                 let plan = &state.plan;
-                let again = |work: &mut Work| {
+                let again = |of: &TargetId, work: &mut Work| {
                     let named = target
                         .as_ref()
                         .filter(|_| work.state == TargetState::Pending);
@@ -485,8 +497,13 @@ impl Fleet {
                         work.phase = phase;
                         work.since = now;
                     } else if work.state.is_bad() {
+                        // Whoever failed while it was watched is proven anew first: nobody waits for the end of another watch to
+                        // hear that nothing was mended.
+                        let part = plan.targets.get(of);
+                        let soaks = part.and_then(|part| part.phases.get(work.phase));
+                        let soaks = soaks.is_some_and(|phase| phase.phase == Phase::Soak);
                         *work = Work {
-                            phase: work.phase,
+                            phase: work.phase - usize::from(soaks && work.phase > 0),
                             grade: work.grade,
                             tried: work.tried,
                             overridden: work.overridden.clone(),
@@ -495,8 +512,8 @@ impl Fleet {
                     }
                 };
                 match target {
-                    Some(target) => drop(state.work.change(target, again)),
-                    None => state.work.change_all(|_, work| again(work)),
+                    Some(target) => drop(state.work.change(target, |work| again(target, work))),
+                    None => state.work.change_all(again),
                 }
             }
             Order::Limits {
@@ -554,6 +571,7 @@ impl Fleet {
             rollout.work.change(target, |work| {
                 work.state = state;
                 work.since = now;
+                work.watched = Watched::default();
             });
         }
         if ends {
@@ -586,6 +604,7 @@ impl Fleet {
         match event {
             Event::FactsReported(facts) => {
                 self.schedulers.told(target, facts.connect.as_ref(), now);
+                self.looked_at(target, facts, now);
                 match &facts.connect {
                     Some(connect) => drop(self.modes.insert(target.clone(), connect.mode())),
                     None => drop(self.modes.remove(target)),
@@ -625,6 +644,15 @@ impl Fleet {
             }
             Event::Thawed => {
                 self.frozen.remove(target);
+            }
+            Event::ServiceRestarted { product } => {
+                for id in self.soaking(target) {
+                    self.watch(id, target, |steps, work| {
+                        if watch::product(steps) == Some(*product) {
+                            work.watched.restarted(now);
+                        }
+                    });
+                }
             }
             Event::BundleRefused { bundle, refusal } => {
                 // A refusal of anything but the open bundle (a replay, say) changes nothing here; it stays in the log.
@@ -816,6 +844,49 @@ impl Fleet {
         }
     }
 
+    /// Rollouts that watch a target's product just now. While a bundle is open on it, what changes there is our own doing.
+    fn soaking(&self, target: &TargetId) -> Vec<RolloutId> {
+        if self.open.contains_key(target) {
+            return Vec::new();
+        }
+        let soaks = |(_, rollout): &(RolloutId, &Rollout)| {
+            let part = rollout.plan.targets.get(target);
+            let work = rollout.work.get(target);
+            part.zip(work).is_some_and(|(part, work)| {
+                work.state == TargetState::Pending && soaks_until(part, work).is_some()
+            })
+        };
+        let soaking = self.active().filter(soaks);
+        soaking.map(|(id, _)| id).collect()
+    }
+
+    /// Changes the work of a target whose product a rollout watches, beside the steps that prove it.
+    fn watch(&mut self, id: RolloutId, target: &TargetId, act: impl FnOnce(&[Step], &mut Work)) {
+        let Some(rollout) = self.rollouts.get_mut(&id) else {
+            return;
+        };
+        let part = rollout.plan.targets.get(target);
+        let last = part.and_then(|part| part.phases.last());
+        let steps = last.map_or(&[][..], |last| &last.steps);
+        rollout.work.change(target, |work| act(steps, work));
+    }
+
+    /// Facts of a target whose product is watched are held against those before.
+    fn looked_at(&mut self, target: &TargetId, facts: &Facts, now: Timestamp) {
+        for id in self.soaking(target) {
+            let known = self.known.get(target);
+            let before = known.and_then(|known| known.facts.as_ref());
+            let before = before.map(|(_, facts)| facts.clone());
+            self.watch(id, target, |steps, work| {
+                if work.watched.told(steps, before.as_ref(), facts, now) {
+                    // Another version is another product: it is watched from here on.
+                    work.since = now;
+                    work.watched = Watched::default();
+                }
+            });
+        }
+    }
+
     /// What a step made the agent serve; without a completion it failed.
     fn serves(
         &mut self,
@@ -891,6 +962,10 @@ impl Fleet {
             .targets
             .get(target)
             .map_or(0, |part| part.phases.len());
+        let ours = rollout.plan.targets.get(target);
+        let ours = ours.zip(rollout.work.get(target));
+        let ours = ours.and_then(|(part, work)| part.phases.get(work.phase));
+        let changed = ours.is_some_and(|phase| !phase.is_read_only());
         let aborted = rollout.state == RolloutState::Aborted;
         let need = rollout.plan.need;
         let lane = rollout
@@ -907,6 +982,7 @@ impl Fleet {
             let enough = !graded || work.grade >= Some(need);
             work.receipts += 1;
             work.since = now;
+            work.watched = Watched::default();
             match ending {
                 Ending::Completed => {
                     let last = work.phase + 1 >= phases;
@@ -957,6 +1033,15 @@ impl Fleet {
         }
         self.active.insert(open.rollout);
         self.retire(open.rollout);
+        // What Entrain itself did to it in another rollout was no failure of the product, and is watched from here on.
+        for id in self.soaking(target) {
+            if changed && id != open.rollout {
+                self.watch(id, target, |_, work| {
+                    work.since = now;
+                    work.watched = Watched::default();
+                });
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod state;
 mod table;
 mod turn;
 mod view;
+mod watch;
 
 pub use decide::{Decision, Hold, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};
 pub use orders::Unaccepted;
@@ -18,3 +19,4 @@ pub use overriding::{Asking, Saying};
 pub use state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 pub use table::WorkTable;
 pub use view::{DomainView, RolloutView, TargetView, TaskView, TaskWork, Why};
+pub use watch::Watched;

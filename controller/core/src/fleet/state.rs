@@ -19,6 +19,7 @@ use crate::beyond::Beyond;
 use crate::doubt::Doubted;
 use crate::facts::Fleetwide;
 use crate::fleet::table::WorkTable;
+use crate::fleet::watch::Watched;
 use crate::overrides::{Overrides, Rule};
 use crate::plan::{Behind, Kind, Plan, TargetPlan};
 use crate::scheduler::{Guided, Schedulers};
@@ -170,6 +171,8 @@ pub struct Work {
     pub seen: Option<(Timestamp, String)>,
     /// What went its way by an override, and who answers for it: it stays with the work, whatever becomes of that.
     pub overridden: Vec<String>,
+    /// What has become of its product while that is watched.
+    pub watched: Watched,
 }
 
 /// How a rollout stands.
@@ -185,7 +188,7 @@ pub enum RolloutState {
 
 impl Work {
     /// Nothing was done yet.
-    pub(crate) const fn fresh(now: Timestamp) -> Self {
+    pub(crate) fn fresh(now: Timestamp) -> Self {
         Self {
             state: TargetState::Pending,
             since: now,
@@ -199,6 +202,7 @@ impl Work {
             short: false,
             seen: None,
             overridden: Vec::new(),
+            watched: Watched::default(),
         }
     }
 

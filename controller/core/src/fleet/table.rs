@@ -10,6 +10,7 @@ use protocol::signed::Phase;
 use protocol::{TargetId, Timestamp};
 
 use crate::fleet::state::{TargetState, Work};
+use crate::fleet::watch;
 use crate::plan::{Plan, TargetPlan};
 
 /// A target's place in a rollout. Places have the order in which turns come.
@@ -61,6 +62,8 @@ struct Spot {
     reads_only: bool,
     /// The phase before which its product is watched, and for how long.
     soak: Option<(usize, Duration)>,
+    /// How long what is seen to be worse then is given to pass.
+    grace: Duration,
 }
 
 /// The order of a rollout, as its plan has it.
@@ -108,6 +111,7 @@ impl Order {
                         let phase = phases.position(|work| work.phase == Phase::Soak)?;
                         Some((phase, Duration::from_secs(u64::from(part.soak_seconds))))
                     }),
+                    grace: part.map_or(Duration::ZERO, watch::grace),
                 };
                 order.spots.insert(target.clone(), spot);
             }
@@ -128,6 +132,8 @@ struct Standing {
     bad: bool,
     settled: bool,
     soaks: Option<Timestamp>,
+    /// When its product has failed while it is watched, if nothing more is told.
+    fails: Option<Timestamp>,
 }
 
 impl Standing {
@@ -143,6 +149,7 @@ impl Standing {
             bad: work.state.is_bad(),
             settled: work.state.is_settled(),
             soaks: soak.map(|(_, time)| work.since.plus(time)),
+            fails: soak.and_then(|_| work.watched.fails(spot.grace)),
         }
     }
 
@@ -171,6 +178,8 @@ struct Tally {
     fronts: BTreeMap<Yard, BTreeSet<(Place, usize)>>,
     /// When each product that is watched has been watched for long enough.
     soaking: BTreeSet<(Timestamp, Place)>,
+    /// Of those that are seen to be worse meanwhile, when each has failed.
+    failing: BTreeSet<(Timestamp, Place)>,
 }
 
 impl Tally {
@@ -210,6 +219,9 @@ impl Tally {
         }
         if let Some(at) = standing.soaks {
             keep(&mut self.soaking, (at, spot.place), comes);
+        }
+        if let Some(at) = standing.fails {
+            keep(&mut self.failing, (at, spot.place), comes);
         }
         if !standing.pending {
             return;
@@ -346,6 +358,16 @@ impl WorkTable {
         let first = Place { wave: 0, at: 0 };
         let later = self.tally.soaking.range((now, first)..);
         later.map(|(at, _)| *at).find(|at| *at > now)
+    }
+
+    /// Those whose product is seen to be worse while it is watched, by the moment at which that counts, with the time that
+    /// it is given to pass.
+    pub(crate) fn failing(&self) -> impl Iterator<Item = (Timestamp, &TargetId, Duration)> {
+        let failing = self.tally.failing.iter();
+        failing.filter_map(|(at, place)| {
+            let target = self.target(*place)?;
+            Some((*at, target, self.order.spots.get(target)?.grace))
+        })
     }
 
     /// A target's wave, from 0.

@@ -15,14 +15,14 @@ use controller_core::fleet::{
     Unaccepted,
 };
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
-use controller_core::policy::{FailureLimit, Policy, Selector};
+use controller_core::policy::{FailureLimit, Policy, Selector, Soak};
 use controller_core::record::{Order, Record};
 use controller_core::topology::{check, parse};
 use proptest::prelude::*;
 use protocol::event::{Event, Failure, Freeze, GmsaObject, Grade, Section};
 use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
-use protocol::signed::Ending;
+use protocol::signed::{Ending, Phase};
 use protocol::{
     Attempt, BundleId, Digest, Epoch, Generation, RolloutId, StepIndex, TargetId, Timestamp,
     Version,
@@ -103,12 +103,19 @@ struct Sim {
     leave: BTreeMap<TargetId, (Generation, Section, Timestamp)>,
     /// Sections that targets are in, whatever the controller knows of it.
     inside: BTreeMap<TargetId, Section>,
+    /// Whose product has told that it is worse, or was started anew.
+    worse: BTreeSet<TargetId>,
     /// What each target has journaled and not yet told: it comes with its return.
     backlog: BTreeMap<TargetId, Vec<Event>>,
 }
 
 impl Sim {
     fn new(failures: u32, in_flight: u32) -> Self {
+        Self::soaking(failures, in_flight, 0)
+    }
+
+    /// The same where each product is watched for so many cycles.
+    fn soaking(failures: u32, in_flight: u32, cycles: u32) -> Self {
         let document = common::document(TOPOLOGY.to_owned());
         let (topology, findings) = parse(&[document]);
         assert!(findings.is_empty() && check(&topology, None).is_empty());
@@ -132,6 +139,10 @@ impl Sim {
         let policy = Policy {
             failures: FailureLimit::Count(failures),
             in_flight,
+            soak: Soak {
+                cloud_sync: cycles,
+                connect: cycles,
+            },
             waves: vec![
                 Selector::Labels(BTreeMap::from([("ring".to_owned(), "1".to_owned())])),
                 Selector::Rest,
@@ -179,6 +190,7 @@ impl Sim {
             still: false,
             leave: BTreeMap::new(),
             inside: BTreeMap::new(),
+            worse: BTreeSet::new(),
             backlog: BTreeMap::new(),
         };
         for (_, record) in log {
@@ -275,6 +287,24 @@ impl Sim {
                             lapses: self.now.plus(PERMIT_LIFE),
                         };
                         self.take(permit);
+                    }
+                    Decision::Degraded {
+                        rollout,
+                        target,
+                        why,
+                    } => {
+                        let work = &self.fleet.rollouts()[&rollout].work[&target];
+                        let phase = self.plan.targets[&target].phases[work.phase].phase;
+                        let watched = work.state == TargetState::Pending && phase == Phase::Soak;
+                        assert!(watched, "{target} is not watched");
+                        assert!(self.worse.contains(&target), "{target} has told nothing");
+                        self.take(Record::Degraded {
+                            rollout,
+                            target: target.clone(),
+                            why,
+                        });
+                        let state = &self.fleet.rollouts()[&rollout].work[&target].state;
+                        assert_eq!(state.word(), "failed");
                     }
                     Decision::Unknown { target, generation } => {
                         self.take(Record::WentUnknown { target, generation })
@@ -380,7 +410,7 @@ impl Sim {
                 receipt: String::new(),
             }
         };
-        match (what % 24, open) {
+        match (what % 27, open) {
             (0, Some(open)) if !open.accepted => {
                 let accepted = Event::BundleAccepted {
                     bundle: open.bundle,
@@ -470,7 +500,7 @@ impl Sim {
                 for event in self.backlog.remove(&target).unwrap_or_default() {
                     self.event(&target, &event);
                 }
-                self.live.came(target);
+                self.live.came(target, self.now);
             }
             (8, _) => self.take(order(Order::Pause)),
             (9, _) => self.take(order(Order::Resume)),
@@ -535,6 +565,23 @@ impl Sim {
                 self.unmet.remove(&target);
                 let generation = self.generations.get(&target).copied().unwrap_or_default();
                 self.take(Record::Met { target, generation });
+            }
+            // What an agent tells between its runs, and does not tell within one.
+            (24..=25, None) => {
+                let mut told = facts();
+                if let Some(agent) = &mut told.provisioning_agent {
+                    agent.version = Some(Version::new(1, 1, 9999, 0));
+                    if what % 27 == 24 {
+                        agent.service = Some(ServiceState::NotRunning);
+                        self.worse.insert(target.clone());
+                    }
+                }
+                self.journals(&target, &Event::FactsReported(Box::new(told)));
+            }
+            (26, None) => {
+                let product = protocol::step::Product::ProvisioningAgent;
+                self.worse.insert(target.clone());
+                self.journals(&target, &Event::ServiceRestarted { product });
             }
             (12, _) => self.now = self.now.plus(Duration::from_secs(1200)),
             (13, _) => {
@@ -616,9 +663,10 @@ proptest! {
     fn the_rules_hold_after_each_operation_and_the_log_tells_the_same(
         failures in 1_u32..8,
         in_flight in 1_u32..8,
+        cycles in prop_oneof![Just(0_u32), Just(10)],
         acts in proptest::collection::vec((any::<u8>(), any::<u8>()), 1..120),
     ) {
-        let mut sim = Sim::new(failures, in_flight);
+        let mut sim = Sim::soaking(failures, in_flight, cycles);
         sim.decide();
         for (what, whom) in acts {
             sim.act(what, whom);
@@ -672,7 +720,7 @@ fn nobody_waits_for_a_target_that_cannot_be_reached_and_it_has_its_turn_when_it_
     }
     sim.now = sim.now.plus(UNREACHABLE_AFTER);
     assert_eq!(offered(&sim), ["h1.b.test", "h1.c.test"]);
-    sim.live.came(canary);
+    sim.live.came(canary, sim.now);
     assert_eq!(offered(&sim), ["h1.a.test"], "back in its turn");
 }
 
@@ -989,7 +1037,7 @@ fn leave_of_whoever_went_away_counts_until_it_is_back() {
         !leave(&sim),
         "G3: nobody knows whether the first one is inside"
     );
-    sim.live.came(first);
+    sim.live.came(first, sim.now);
     assert!(leave(&sim), "it is back, and did not use its leave in time");
 }
 

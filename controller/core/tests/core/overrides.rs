@@ -269,7 +269,7 @@ impl World {
                     self.used(&overridden, &target, (gate.generation, Used::Leave));
                     (target, overridden)
                 }
-                Decision::Unknown { .. } => continue,
+                Decision::Degraded { .. } | Decision::Unknown { .. } => continue,
             };
             done.push((target.to_string(), rules.into_iter().collect()));
         }
@@ -469,7 +469,7 @@ fn a_gmsa_is_changed_beside_another_one_and_nothing_need_be_readable_first() {
                 overridden,
                 ..
             } => Some((target.to_string(), after.is_some(), overridden)),
-            Decision::Issue { .. } | Decision::Unknown { .. } => None,
+            Decision::Issue { .. } | Decision::Degraded { .. } | Decision::Unknown { .. } => None,
         });
         permits.collect::<Vec<_>>()
     };

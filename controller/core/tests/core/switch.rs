@@ -324,7 +324,7 @@ impl World {
                 phase,
                 ..
             } => Some((rollout.0, target.to_string(), phase)),
-            Decision::Permit { .. } | Decision::Unknown { .. } => None,
+            Decision::Permit { .. } | Decision::Degraded { .. } | Decision::Unknown { .. } => None,
         });
         let acts = |(rollout, target, _): &(u32, String, usize)| {
             let plan = &self.fleet.rollouts()[&RolloutId(*rollout)].plan;

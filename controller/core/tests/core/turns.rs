@@ -7,12 +7,13 @@ use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{Decision, Fleet, Live};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy;
-use controller_core::record::Record;
+use controller_core::record::{Order, Record};
 use controller_core::topology::parse;
 use protocol::event::{Event, Grade};
-use protocol::facts::{ProvisioningAgentFacts, ServiceState};
+use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
-use protocol::signed::Ending;
+use protocol::signed::{Ending, Phase};
+use protocol::step::{Product, Step};
 use protocol::{BundleId, Digest, RolloutId, TargetId, Timestamp, Version};
 
 use crate::common;
@@ -110,6 +111,83 @@ impl World {
         }
         assert!(self.fleet.decide(&self.live, self.now).is_empty());
         issued
+    }
+
+    /// Works until the product of a target is watched, with all that its server is then.
+    fn until_it_is_watched(&mut self, target: &TargetId) -> Facts {
+        self.issues();
+        let phases = &self.plan.targets[target].phases;
+        let soak = phases.iter().position(|work| work.phase == Phase::Soak);
+        let soak = soak.expect("it is watched");
+        let steps = phases[soak].steps.clone();
+        for _ in 0..soak {
+            self.ends(target);
+            self.issues();
+        }
+        let wanted = steps.iter().find_map(|step| {
+            let Step::VerifyProvisioningAgent(verify) = step else {
+                return None;
+            };
+            Some(verify.at_least)
+        });
+        let agent = ProvisioningAgentFacts {
+            version: wanted,
+            tenant: TENANT.parse().ok(),
+            service: Some(ServiceState::Running),
+            account: Some("A\\provAgentgMSA$".to_owned()),
+            options: Some(protocol::ServiceOptions::default()),
+        };
+        let facts = common::facts(Some(agent), None);
+        self.tells(target, &Event::FactsReported(Box::new(facts.clone())));
+        assert_eq!(self.word(target), "soaking");
+        facts
+    }
+
+    /// A server tells its facts, changed in that way.
+    fn changes(
+        &mut self,
+        target: &TargetId,
+        facts: &Facts,
+        change: impl FnOnce(&mut ProvisioningAgentFacts),
+    ) {
+        let mut facts = facts.clone();
+        change(facts.provisioning_agent.as_mut().expect("it has one"));
+        self.tells(target, &Event::FactsReported(Box::new(facts)));
+    }
+
+    /// Products that count as failed now, in words; each is recorded.
+    fn degrade(&mut self) -> Vec<String> {
+        let mut said = Vec::new();
+        for decision in self.fleet.decide(&self.live, self.now) {
+            let Decision::Degraded {
+                rollout,
+                target,
+                why,
+            } = decision
+            else {
+                continue;
+            };
+            let record = Record::Degraded {
+                rollout,
+                target,
+                why: why.clone(),
+            };
+            self.fleet.apply(&record, None, self.now);
+            assert!(self.fleet.rollouts()[&ID].work.is_counted_right());
+            said.push(why);
+        }
+        said
+    }
+
+    fn word(&self, target: &TargetId) -> String {
+        let view = self.fleet.view(ID, &self.live, self.now);
+        let view = view.expect("the rollout is there");
+        let mut rows = view.targets.into_iter();
+        rows.find(|row| row.target == *target).expect("it is").state
+    }
+
+    fn passes(&mut self, seconds: u64) {
+        self.now = self.now.plus(Duration::from_secs(seconds));
     }
 
     /// A probe of a target's open run cannot tell.
@@ -278,4 +356,204 @@ fn each_build_of_windows_in_a_lane_has_its_own_canary() {
     world.ends(&first[1]);
     assert_eq!(names(&world.issues()), ["s4.a.test"]);
     assert!(why(&world, "s2.a.test").contains("is inconclusive"));
+}
+
+const SOAK: &str = "soak = { cloud-sync = \"10 cycles\", connect = \"1 cycle\" }\n";
+
+#[test]
+fn a_product_that_stops_while_it_is_watched_has_failed_long_before_the_watch_ends() {
+    let mut world = World::of(SOAK, 1, |_| 20348);
+    let target: TargetId = "s1.a.test".parse().expect("a name");
+    let facts = world.until_it_is_watched(&target);
+    let begun = world.now;
+    world.passes(60);
+    world.changes(&target, &facts, |agent| {
+        agent.service = Some(ServiceState::NotRunning);
+    });
+    // It may be an upgrade by itself: it is said, and given a while.
+    assert_eq!(world.degrade(), [""; 0]);
+    let hold = world.fleet.hold(ID, &target, &world.live, world.now);
+    let hold = hold.expect("it is watched").why;
+    assert!(
+        hold.contains("its service does not run: it has failed if that is so until"),
+        "{hold}"
+    );
+    let at = world.now.plus(Duration::from_secs(300));
+    assert_eq!(world.fleet.poll_timeout(&world.live, world.now), Some(at));
+    world.now = at;
+    assert_eq!(
+        world.degrade(),
+        ["while it was watched: its service does not run"]
+    );
+    assert!(world.now < begun.plus(Duration::from_secs(1200)));
+    assert_eq!(world.word(&target), "failed");
+    // Its lane waits for it as for any canary that failed.
+    world.passes(7200);
+    assert!(
+        world
+            .issues()
+            .iter()
+            .all(|other| !other.as_str().ends_with("a.test"))
+    );
+    let other = "s2.a.test".parse().expect("a name");
+    let hold = world.fleet.hold(ID, &other, &world.live, world.now);
+    let hold = hold.expect("it is held");
+    assert!(
+        !hold.in_turn && hold.why.contains("the canary s1.a.test"),
+        "{hold:?}"
+    );
+    // Another try proves it first: nobody waits for the end of a watch to hear that nothing was mended.
+    let retry = Record::Ordered {
+        rollout: ID,
+        order: Order::Retry { target: None },
+        by: "root".to_owned(),
+    };
+    world.fleet.apply(&retry, None, world.now);
+    assert_eq!(names(&world.issues()), ["s1.a.test"]);
+    assert_eq!(
+        world.fleet.open(&target).expect("it is open").phase,
+        Phase::Prove
+    );
+    world.ends(&target);
+    assert_eq!(world.word(&target), "soaking");
+}
+
+#[test]
+fn what_passes_and_what_cannot_be_told_is_no_failure() {
+    let mut world = World::new(SOAK);
+    let target: TargetId = "s1.a.test".parse().expect("a name");
+    let facts = world.until_it_is_watched(&target);
+    let ends = world.now.plus(Duration::from_secs(1200));
+    let stops = |agent: &mut ProvisioningAgentFacts| agent.service = Some(ServiceState::NotRunning);
+    world.passes(60);
+    world.changes(&target, &facts, stops);
+    world.passes(200);
+    world.changes(&target, &facts, |_| {});
+    world.passes(200);
+    assert_eq!(world.degrade(), [""; 0]);
+    // Nothing of it could be read.
+    let mut unread = facts.clone();
+    unread.unread = vec!["the service could not be read".to_owned()];
+    world.changes(&target, &unread, |agent| {
+        (agent.version, agent.tenant, agent.service) = (None, None, None);
+    });
+    world.passes(310);
+    assert_eq!(world.degrade(), [""; 0]);
+    world.changes(&target, &facts, |_| {});
+    world.now = ends;
+    assert_eq!(
+        names(&world.issues()),
+        ["s1.a.test"],
+        "the watch has gone on"
+    );
+    // What is said while a run is open is that run's.
+    world.changes(&target, &facts, stops);
+    world.passes(310);
+    assert_eq!(world.degrade(), [""; 0]);
+}
+
+#[test]
+fn what_no_restart_and_no_upgrade_explains_fails_at_once() {
+    type Change = fn(&mut ProvisioningAgentFacts);
+    let cases: [(Change, &str); 3] = [
+        (
+            |agent| agent.service = Some(ServiceState::Disabled),
+            "its service is stopped and disabled",
+        ),
+        (
+            |agent| agent.version = Some(Version::new(1, 1, 587, 0)),
+            "its version is 1.1.587.0 and was",
+        ),
+        (
+            |agent| agent.tenant = "77aa0000-0000-0000-0000-000000000000".parse().ok(),
+            "it is registered with tenant 77aa",
+        ),
+    ];
+    for (change, says) in cases {
+        let mut world = World::new(SOAK);
+        let target: TargetId = "t1.b.test".parse().expect("a name");
+        let facts = world.until_it_is_watched(&target);
+        world.changes(&target, &facts, change);
+        // Whoever has told it has told it, and need not be here.
+        world.live.left(&target, world.now);
+        let said = world.degrade();
+        assert!(
+            matches!(said.as_slice(), [why] if why.contains(says)),
+            "{said:?}"
+        );
+        assert_eq!(world.word(&target), "failed");
+    }
+}
+
+#[test]
+fn a_product_that_upgraded_itself_is_watched_from_then_on() {
+    let mut world = World::new(SOAK);
+    let target: TargetId = "s1.a.test".parse().expect("a name");
+    let facts = world.until_it_is_watched(&target);
+    let product = Product::ProvisioningAgent;
+    let newer = |agent: &mut ProvisioningAgentFacts| {
+        agent.version = Some(Version::new(9, 0, 0, 0));
+    };
+    world.passes(600);
+    world.changes(&target, &facts, |agent| {
+        newer(agent);
+        agent.service = Some(ServiceState::NotRunning);
+    });
+    world.passes(100);
+    world.tells(&target, &Event::ServiceRestarted { product });
+    world.changes(&target, &facts, newer);
+    let anew = world.now;
+    world.passes(1000);
+    assert_eq!(world.degrade(), [""; 0]);
+    assert!(
+        world.issues().is_empty(),
+        "the new one was not watched for long enough"
+    );
+    world.now = anew.plus(Duration::from_secs(1200));
+    assert_eq!(names(&world.issues()), ["s1.a.test"]);
+}
+
+#[test]
+fn a_service_that_was_started_anew_has_failed_unless_its_version_rose() {
+    let mut world = World::new(SOAK);
+    let target: TargetId = "s1.a.test".parse().expect("a name");
+    let facts = world.until_it_is_watched(&target);
+    // That of the other product is nobody's business here.
+    let event = |product| Event::ServiceRestarted { product };
+    world.tells(&target, &event(Product::Connect));
+    world.passes(310);
+    assert_eq!(world.degrade(), [""; 0]);
+    world.tells(&target, &event(Product::ProvisioningAgent));
+    world.changes(&target, &facts, |_| {});
+    world.passes(299);
+    assert_eq!(world.degrade(), [""; 0]);
+    world.passes(1);
+    let said = world.degrade();
+    assert!(
+        matches!(said.as_slice(), [why] if why.contains("started anew")),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn whoever_was_away_has_the_time_to_tell_how_it_is_since() {
+    let mut world = World::new(SOAK);
+    let target: TargetId = "s1.a.test".parse().expect("a name");
+    let facts = world.until_it_is_watched(&target);
+    world.changes(&target, &facts, |agent| {
+        agent.service = Some(ServiceState::NotRunning);
+    });
+    // Windows restarts: the product stops before the agent does.
+    world.live.left(&target, world.now);
+    world.passes(600);
+    assert_eq!(world.degrade(), [""; 0]);
+    world.live.came(target.clone(), world.now);
+    world.passes(120);
+    assert_eq!(world.degrade(), [""; 0]);
+    let due = world.now.plus(Duration::from_secs(180));
+    assert_eq!(world.fleet.poll_timeout(&world.live, world.now), Some(due));
+    world.changes(&target, &facts, |_| {});
+    world.now = due;
+    assert_eq!(world.degrade(), [""; 0]);
+    assert_eq!(world.word(&target), "soaking");
 }

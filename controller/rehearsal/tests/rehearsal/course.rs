@@ -4,8 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use agent_twin::Fault;
+use controller_core::facts::Fleetwide;
+use controller_core::plan::Plan;
+use controller_core::record::Record;
 use protocol::TargetId;
-use rehearsal::{Ask, rehearse, render};
+use protocol::step::Product;
+use rehearsal::{Ask, ROLLOUT, World, rehearse, render};
 
 use crate::common::{NOW, OLD, agent, facts, planned, target, topology};
 
@@ -201,4 +205,89 @@ fn a_product_is_watched_before_its_target_is_done() {
     let newest = |_: &TargetId| facts(Some(agent(crate::common::NEWEST)), None);
     let (plan, _) = planned(&topology(text), &policy, newest);
     assert!(plan.targets.values().all(|part| part.soak_seconds == 0));
+}
+
+/// Up to the moment at which a server's product is watched.
+fn watched(plan: &Plan, known: &Fleetwide, canary: &TargetId) -> World {
+    let mut world = World::new(plan, known, ask());
+    let soaks = |world: &World| {
+        let view = world.fleet.view(ROLLOUT, &world.live, world.now);
+        let rows = view.into_iter().flat_map(|view| view.targets);
+        rows.filter(|row| row.target == *canary)
+            .any(|row| row.state == "soaking")
+    };
+    while !soaks(&world) {
+        assert!(world.step(), "it is never watched");
+    }
+    world
+}
+
+/// A service that stops while it is watched has failed before the watch ends, and nothing goes behind it; one that comes back
+/// by itself, as an upgrade by itself makes it, is watched on.
+#[test]
+fn a_product_that_gets_worse_while_it_is_watched_fails_at_that_moment() {
+    let text =
+        "[agents.corp]\nserves = [\"corp.test\"]\nhosts = [\"s1.corp.test\", \"s2.corp.test\"]\n";
+    let policy = format!("soak = {{ cloud-sync = \"10 cycles\" }}\n{POLICY}");
+    let old = |_: &TargetId| facts(Some(agent(OLD)), None);
+    let (plan, known) = planned(&topology(text), &policy, old);
+    let (canary, next) = (target("s1.corp.test"), target("s2.corp.test"));
+    let word = |world: &World, of: &TargetId| {
+        let work = &world.fleet.rollouts()[&ROLLOUT].work[of];
+        (work.state.word(), work.since)
+    };
+    let stopped = BTreeSet::from([Fault::ServiceStopped]);
+    let issued = |world: &World| {
+        let to_next = |record: &Record| matches!(record, Record::BundleIssued { target, .. } if *target == next);
+        world.log.iter().any(|(_, record)| to_next(record))
+    };
+
+    let mut world = watched(&plan, &known, &canary);
+    let begun = world.now;
+    world.run_until(begun.plus(Duration::from_secs(100)), |_| {});
+    world.set_faults(&canary, stopped.clone());
+    world.run_until(begun.plus(Duration::from_secs(86_400)), |_| {});
+    let (state, since) = word(&world, &canary);
+    assert_eq!(state, "failed");
+    let after = since.since(begun).as_secs();
+    assert!(
+        (400..=401).contains(&after),
+        "the watch ends after 1200 s: {after}"
+    );
+    assert!(!issued(&world), "its lane waits for it");
+    let mut words = world.log.iter().filter_map(|(_, record)| {
+        let Record::Degraded { why, .. } = record else {
+            return None;
+        };
+        Some(why.as_str())
+    });
+    assert_eq!(
+        words.next(),
+        Some("while it was watched: its service does not run")
+    );
+    assert_eq!(words.next(), None);
+    let (before, after) = world.restart_controller();
+    assert_eq!(
+        format!("{before:?}"),
+        format!("{after:?}"),
+        "the log tells the same"
+    );
+
+    // Two minutes are no failure.
+    let mut world = watched(&plan, &known, &canary);
+    let begun = world.now;
+    world.set_faults(&canary, stopped);
+    world.run_until(begun.plus(Duration::from_secs(120)), |_| {});
+    world.set_faults(&canary, BTreeSet::new());
+    world.run_until(begun.plus(Duration::from_secs(86_400)), |_| {});
+    assert_eq!(word(&world, &canary).0, "done");
+    assert_eq!(word(&world, &next).0, "done");
+
+    // Another process of the service is one too many.
+    let mut world = watched(&plan, &known, &canary);
+    let begun = world.now;
+    world.restarts_service(&canary, Product::ProvisioningAgent);
+    world.run_until(begun.plus(Duration::from_secs(600)), |_| {});
+    assert_eq!(word(&world, &canary).0, "failed");
+    assert!(!issued(&world));
 }
