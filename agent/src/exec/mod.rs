@@ -1,5 +1,6 @@
 //! Who performs an operation: the real server, or a model of one. Nothing above this module knows which.
 
+mod child;
 pub mod directory;
 pub mod logs;
 pub mod powershell;

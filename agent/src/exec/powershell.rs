@@ -2,7 +2,6 @@
 //! travels as an encoded command, to which no execution policy applies; parameters and secrets go in on standard input;
 //! JSON lines come out.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use agent_core::op::Script;
@@ -11,10 +10,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use protocol::secret::SecretKind;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
 use crate::exec::Secrets;
+use crate::exec::child::{self, Patience, Silence};
 
 /// The 64-bit Windows PowerShell; the product's module is made for it (product facts 1.4).
 const POWERSHELL: &str = r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe";
@@ -99,13 +98,22 @@ fn ascii(value: &Value) -> Vec<u8> {
     bytes
 }
 
-/// The next line, whatever bytes are in it: a cmdlet that prints by itself does so in the console's code page.
-async fn next_line(
-    lines: &mut (impl tokio::io::AsyncBufRead + Unpin),
-) -> std::io::Result<Option<String>> {
-    let mut line = Vec::new();
-    let taken = lines.read_until(b'\n', &mut line).await?;
-    Ok((taken > 0).then(|| String::from_utf8_lossy(&line).into_owned()))
+/// The values among the lines that were printed, and whether the script has said that it has started. What else a cmdlet
+/// prints by itself, in the console's code page, is passed over.
+fn values(printed: &[u8]) -> (bool, Vec<Value>) {
+    let mut has_started = false;
+    let mut values = Vec::new();
+    for line in printed.split(|byte| *byte == b'\n') {
+        let line = String::from_utf8_lossy(line);
+        if let Ok(value) = serde_json::from_str::<Value>(line.trim()) {
+            if value["started"] == true {
+                has_started = true;
+            } else {
+                values.push(value);
+            }
+        }
+    }
+    (has_started, values)
 }
 
 /// What PowerShell says on standard error. With an encoded command it writes XML (CLIXML) there; its error texts are
@@ -157,63 +165,26 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
             "-NonInteractive",
             "-EncodedCommand",
         ])
-        .arg(encode(script))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let mut child = command
-        .spawn()
-        .map_err(|error| format!("PowerShell cannot be started: {error}"))?;
-    // It holds a person's secrets and must not go on by itself when the agent is gone: the step begins at its probe then.
-    #[cfg(windows)]
-    let _ends_with_agent = super::windows::end_with_agent(&child)
-        .map_err(|error| format!("PowerShell cannot be tied to the agent: {error}"))?;
-    let (Some(mut stdin), Some(stdout), Some(mut stderr)) =
-        (child.stdin.take(), child.stdout.take(), child.stderr.take())
-    else {
-        return Err("PowerShell has no pipes".to_owned());
+        .arg(encode(script));
+    let patience = Patience {
+        begins: UNTIL_STARTED,
+        ends: limit,
     };
-    let bytes = ascii(input);
-    // Read beside standard output: a child that fills one of the two pipes would wait for ever.
-    let told = tokio::spawn(async move {
-        let mut said = Vec::new();
-        drop(stderr.read_to_end(&mut said).await);
-        String::from_utf8_lossy(&said).into_owned()
-    });
-    let conversation = async move {
-        // A child that ended already says why by its exit code and its words.
-        drop(stdin.write_all(&bytes).await);
-        drop(stdin);
-        let mut lines = BufReader::new(stdout);
-        let mut values = Vec::new();
-        let started = tokio::time::timeout(UNTIL_STARTED, next_line(&mut lines)).await;
-        let Ok(first) = started else {
-            return Err("PowerShell was started and never ran the script: a policy or an antivirus holds it".to_owned());
-        };
-        let mut next = first.map_err(|error| error.to_string())?;
-        let mut has_started = false;
-        while let Some(line) = next {
-            if let Ok(value) = serde_json::from_str::<Value>(line.trim()) {
-                if value["started"] == true {
-                    has_started = true;
-                } else {
-                    values.push(value);
-                }
-            }
-            next = next_line(&mut lines)
-                .await
-                .map_err(|error| error.to_string())?;
+    let said = child::talk(command, ascii(input), patience).await;
+    let said = said.map_err(|silence| match silence {
+        Silence::NeverBegan => {
+            "PowerShell was started and never ran the script: a policy or an antivirus holds it"
+                .to_owned()
         }
-        let said = told.await.unwrap_or_default();
-        Ok((has_started, values, said))
-    };
-    let (has_started, values, said) = tokio::time::timeout(limit, conversation)
-        .await
-        .map_err(|_| format!("PowerShell took longer than {} s", limit.as_secs()))??;
-    let status = child.wait().await.map_err(|error| error.to_string())?;
+        Silence::TookTooLong => format!("PowerShell took longer than {} s", limit.as_secs()),
+        Silence::SaidTooMuch => "PowerShell printed more than any script of ours does".to_owned(),
+        Silence::Failed(why) => format!("PowerShell: {why}"),
+    })?;
+    let (has_started, values) = values(&said.printed);
+    let status = said.status;
     if !has_started {
-        let said: String = scrub(&plain(&said), input).chars().take(400).collect();
+        let errors = String::from_utf8_lossy(&said.errors);
+        let said: String = scrub(&plain(&errors), input).chars().take(400).collect();
         return Err(format!(
             "PowerShell ended ({status}) and never ran the script: {said}"
         ));
@@ -278,12 +249,13 @@ mod tests {
         assert_eq!(plain("as it is"), "as it is");
     }
 
-    #[tokio::test]
-    async fn a_line_that_is_no_text_is_no_end() {
-        let mut lines = BufReader::new(b"\xfc\n{}\n".as_slice());
-        assert!(next_line(&mut lines).await.unwrap().is_some());
-        assert_eq!(next_line(&mut lines).await.unwrap().unwrap().trim(), "{}");
-        assert!(next_line(&mut lines).await.unwrap().is_none());
+    #[test]
+    fn a_line_that_is_no_text_is_no_end() {
+        let printed = b"{\"started\":true}\r\n\xfc\n{\"a\":1}\nwords\n{\"a\":2}";
+        let (has_started, values) = values(printed);
+        assert!(has_started);
+        assert_eq!(values, [json!({ "a": 1 }), json!({ "a": 2 })]);
+        assert_eq!(super::values(b""), (false, Vec::new()));
     }
 
     #[test]
