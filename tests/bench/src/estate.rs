@@ -8,16 +8,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::finding::Severity;
+use controller_core::fleet::{Decision, Live};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::{self, Policy};
 use controller_core::recipe::Artifacts;
+use controller_core::record::{Order, Record};
 use controller_core::topology::{Document, Topology, check, parse};
 use protocol::facts::{Facts, HostFacts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::{ArtifactKind, ArtifactRef};
 use protocol::step::Product;
 use protocol::{Digest, TargetId, Timestamp, Version};
-use rehearsal::{Ask, World};
+use rehearsal::{Ask, ROLLOUT, World};
 use serde_json::{Value, json};
 
 const BEGIN: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -133,6 +135,7 @@ fn seconds(since: Instant) -> f64 {
 pub(crate) fn growth(sizes: &[usize]) -> anyhow::Result<Value> {
     let mut rows = Vec::new();
     let mut least: Option<[f64; 3]> = None;
+    let mut least_deciding: Option<[f64; 2]> = None;
     for &targets in sizes {
         crate::say(&format!("plan and simulated rollout of {targets} targets"));
         let estate = Estate::of(targets)?;
@@ -142,6 +145,8 @@ pub(crate) fn growth(sizes: &[usize]) -> anyhow::Result<Value> {
         let begun = Instant::now();
         let (happenings, hours) = carry_out(&plan, &estate.known)?;
         let carried = seconds(begun);
+        let deciding = decision(&plan, &estate.known);
+        let first_deciding = *least_deciding.get_or_insert(deciding);
         #[expect(clippy::cast_precision_loss, reason = "a count of targets")]
         let count = targets as f64;
         let each = [estate.read, planned, carried].map(|seconds| seconds * 1e6 / count);
@@ -153,6 +158,12 @@ pub(crate) fn growth(sizes: &[usize]) -> anyhow::Result<Value> {
             "read": figure(estate.read, each[0], first[0]),
             "plan": figure(planned, each[1], first[1]),
             "rollout": figure(carried, each[2], first[2]),
+            "decision_while_most_are_away": {
+                "microseconds": deciding[0],
+                "growth": deciding[0] / first_deciding[0],
+                "among_all_microseconds": deciding[1],
+                "among_all_growth": deciding[1] / first_deciding[1],
+            },
         }));
     }
     Ok(Value::from(rows))
@@ -160,6 +171,46 @@ pub(crate) fn growth(sizes: &[usize]) -> anyhow::Result<Value> {
 
 fn figure(seconds: f64, each: f64, first: f64) -> Value {
     json!({ "seconds": seconds, "microseconds_each": each, "growth": each / first })
+}
+
+/// What a decision costs, in microseconds, while those are here who are under way, and all others could begin and are away: as it is
+/// made, and by looking at all who wait.
+fn decision(plan: &Plan, known: &Fleetwide) -> [f64; 2] {
+    const TIMES: u32 = 20;
+    let ask = Ask {
+        begin: BEGIN,
+        person: None,
+        faults: BTreeMap::new(),
+        seed: 1,
+    };
+    let mut fleet = World::new(plan, known, ask).fleet;
+    let more = Record::Ordered {
+        rollout: ROLLOUT,
+        order: Order::Limits {
+            in_flight: Some(1_000_000),
+            failures: Some(2_000_000),
+        },
+        by: "the benchmark".to_owned(),
+    };
+    fleet.apply(&more, None, BEGIN);
+    let under_way = |target: &&TargetId| fleet.open(target).is_some();
+    let live = Live {
+        connected: known.keys().filter(under_way).cloned().collect(),
+        began: BEGIN.minus(Duration::from_secs(3600)),
+        ..Live::default()
+    };
+    let time = |decide: &dyn Fn() -> Vec<Decision>| {
+        let begun = Instant::now();
+        let decisions: usize = (0..TIMES)
+            .map(|_| std::hint::black_box(decide()).len())
+            .sum();
+        assert_eq!(decisions, 0, "nobody who is here is pending");
+        seconds(begun) * 1e6 / f64::from(TIMES)
+    };
+    [
+        time(&|| fleet.decide(&live, BEGIN)),
+        time(&|| fleet.decide_among_all(&live, BEGIN)),
+    ]
 }
 
 /// Carries a plan out to its end, at which every target must be done. Gives the happenings and the virtual hours.

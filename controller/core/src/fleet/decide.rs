@@ -16,7 +16,7 @@ use protocol::{
 use crate::fleet::overriding::Passed;
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::fleet::table::{Group, Yard};
-use crate::fleet::turn::{Budget, Turn};
+use crate::fleet::turn::{Budget, Turn, Walk};
 use crate::fleet::watch;
 use crate::overrides::Rule;
 use crate::plan::{Compare, Kind, TargetPlan};
@@ -256,6 +256,16 @@ impl Fleet {
     /// Tells everything that may be done now. Each decision is made on the state as it will be after those before it.
     #[must_use]
     pub fn decide(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
+        self.decide_by(Walk::Shorter, live, now)
+    }
+
+    /// The same, found among all who wait. For tests.
+    #[must_use]
+    pub fn decide_among_all(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
+        self.decide_by(Walk::All, live, now)
+    }
+
+    fn decide_by(&self, walk: Walk, live: &Live, now: Timestamp) -> Vec<Decision> {
         let mut decisions = self.silent(live, now);
         let degraded = self.degraded(live, now);
         if !degraded.is_empty() {
@@ -273,8 +283,10 @@ impl Fleet {
                 continue;
             }
             let mut budget = Budget::of(rollout);
-            let turn = Turn::of(rollout, live, now);
-            let mut queue = rollout.work.queue();
+            let turn = Turn::by(walk, rollout, live, now);
+            let here = turn.waiting_here();
+            let waiting = here.as_ref().unwrap_or_else(|| rollout.work.waiting());
+            let mut queue = rollout.work.queue(waiting);
             loop {
                 let open = |yard: &Yard| {
                     let site = yard.site.as_deref();

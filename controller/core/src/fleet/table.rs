@@ -59,6 +59,8 @@ pub(crate) struct Yard {
 struct Spot {
     place: Place,
     group: usize,
+    /// Those that share its canary, see [`Order::peers`].
+    kin: usize,
     reads_only: bool,
     /// The phase before which its product is watched, and for how long.
     soak: Option<(usize, Duration)>,
@@ -71,8 +73,8 @@ struct Spot {
 struct Order {
     spots: BTreeMap<TargetId, Spot>,
     groups: Vec<Group>,
-    /// Of each wave, who shares a canary, in order.
-    peers: BTreeMap<(usize, Peers), Vec<TargetId>>,
+    /// Of each wave, who shares a canary, in order, and the number of them.
+    peers: BTreeMap<(usize, Peers), (usize, Vec<TargetId>)>,
     waves: Vec<Vec<TargetId>>,
 }
 
@@ -93,7 +95,10 @@ impl Order {
                     build: None,
                 };
                 let peers = part.map_or(nobody, Peers::of);
-                let all = order.peers.entry((wave, peers.clone())).or_default();
+                let number = order.peers.len();
+                let all = order.peers.entry((wave, peers.clone()));
+                let (kin, all) = all.or_insert_with(|| (number, Vec::new()));
+                let kin = *kin;
                 all.push(target.clone());
                 let yard = Yard {
                     site: plan.site_of(target).map(|(site, _)| site.to_owned()),
@@ -105,6 +110,7 @@ impl Order {
                 let spot = Spot {
                     place: Place { wave, at },
                     group,
+                    kin,
                     reads_only: part.is_some_and(TargetPlan::is_read_only),
                     soak: part.and_then(|part| {
                         let mut phases = part.phases.iter();
@@ -156,6 +162,11 @@ impl Standing {
     const fn is_in_flight(&self) -> bool {
         !self.terminal && (self.begun || !self.pending)
     }
+
+    /// As [`Work::is_untouched`].
+    const fn is_untouched(&self) -> bool {
+        self.pending && !self.begun
+    }
 }
 
 /// What stands where.
@@ -170,16 +181,50 @@ struct Tally {
     in_flight: u32,
     /// In flight at each site that has rules.
     at_site: BTreeMap<String, u32>,
-    /// Pending, and bound by no limit: they have begun and hold their place, or only read.
-    free: BTreeSet<Place>,
-    /// Pending, and not begun: by group.
-    entering: BTreeMap<usize, BTreeSet<Place>>,
-    /// Of each yard its groups that have somebody entering, by the place of the first.
-    fronts: BTreeMap<Yard, BTreeSet<(Place, usize)>>,
+    /// Of those that something was offered to, who is not done, skipped or resolved.
+    open: BTreeSet<Place>,
+    /// Of those that share a canary, to whom something was offered.
+    begun: BTreeMap<usize, BTreeSet<Place>>,
+    waiting: Waiting,
     /// When each product that is watched has been watched for long enough.
     soaking: BTreeSet<(Timestamp, Place)>,
     /// Of those that are seen to be worse meanwhile, when each has failed.
     failing: BTreeSet<(Timestamp, Place)>,
+}
+
+/// Who is pending.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// Bound by no limit: they have begun and hold their place, or only read.
+    free: BTreeSet<Place>,
+    /// Not begun: by group.
+    entering: BTreeMap<usize, BTreeSet<Place>>,
+    /// Of each yard its groups that have somebody entering, by the place of the first.
+    fronts: BTreeMap<Yard, BTreeSet<(Place, usize)>>,
+}
+
+impl Waiting {
+    fn count(&mut self, group: &Group, spot: &Spot, begun: bool, comes: bool) {
+        if begun || spot.reads_only {
+            keep(&mut self.free, spot.place, comes);
+            return;
+        }
+        let members = self.entering.entry(spot.group).or_default();
+        let before = members.first().copied();
+        keep(members, spot.place, comes);
+        let after = members.first().copied();
+        if after.is_none() {
+            self.entering.remove(&spot.group);
+        }
+        if before != after {
+            let fronts = self.fronts.entry(group.yard.clone()).or_default();
+            before.map(|place| fronts.remove(&(place, spot.group)));
+            after.map(|place| fronts.insert((place, spot.group)));
+            if fronts.is_empty() {
+                self.fronts.remove(&group.yard);
+            }
+        }
+    }
 }
 
 impl Tally {
@@ -223,28 +268,19 @@ impl Tally {
         if let Some(at) = standing.fails {
             keep(&mut self.failing, (at, spot.place), comes);
         }
-        if !standing.pending {
-            return;
+        if !standing.is_untouched() {
+            if !standing.settled {
+                keep(&mut self.open, spot.place, comes);
+            }
+            let begun = self.begun.entry(spot.kin).or_default();
+            keep(begun, spot.place, comes);
+            if begun.is_empty() {
+                self.begun.remove(&spot.kin);
+            }
         }
-        step(&mut self.pending);
-        if standing.begun || spot.reads_only {
-            keep(&mut self.free, spot.place, comes);
-        } else {
-            let members = self.entering.entry(spot.group).or_default();
-            let before = members.first().copied();
-            keep(members, spot.place, comes);
-            let after = members.first().copied();
-            if after.is_none() {
-                self.entering.remove(&spot.group);
-            }
-            if before != after {
-                let fronts = self.fronts.entry(group.yard.clone()).or_default();
-                before.map(|place| fronts.remove(&(place, spot.group)));
-                after.map(|place| fronts.insert((place, spot.group)));
-                if fronts.is_empty() {
-                    self.fronts.remove(&group.yard);
-                }
-            }
+        if standing.pending {
+            step(&mut self.pending);
+            self.waiting.count(group, spot, standing.begun, comes);
         }
     }
 }
@@ -395,21 +431,103 @@ impl WorkTable {
     /// The targets of a wave that share a canary, in order.
     pub(crate) fn peers(&self, wave: usize, peers: &Peers) -> &[TargetId] {
         let all = self.order.peers.get(&(wave, peers.clone()));
-        all.map_or(&[], Vec::as_slice)
+        all.map_or(&[], |(_, all)| all.as_slice())
+    }
+
+    /// How many are pending.
+    pub(crate) const fn pending(&self) -> u32 {
+        self.tally.pending
+    }
+
+    /// Of these targets those that nothing was offered to.
+    pub(crate) fn untouched<'t>(&self, of: impl Iterator<Item = &'t TargetId>) -> Near {
+        let mut near = Near::default();
+        for target in of {
+            let work = self.rows.get(target);
+            if work.is_some_and(Work::is_untouched)
+                && let Some(spot) = self.order.spots.get(target)
+            {
+                near.places.insert(spot.place);
+                near.of_kin.entry(spot.kin).or_default().insert(spot.place);
+            }
+        }
+        near
+    }
+
+    /// The first of a wave, among whoever was offered something and these, that is not done, skipped or resolved.
+    pub(crate) fn first_unsettled(&self, wave: usize, near: &Near) -> Option<&TargetId> {
+        let wave = Place { wave, at: 0 }..Place {
+            wave: wave + 1,
+            at: 0,
+        };
+        let open = self.tally.open.range(wave.clone()).next();
+        let near = near.places.range(wave).next();
+        self.target(*open.into_iter().chain(near).min()?)
+    }
+
+    /// The first of those of a wave that share a canary, among whoever was offered something and these.
+    pub(crate) fn first_peers(
+        &self,
+        (wave, peers): (usize, &Peers),
+        near: &Near,
+        most: usize,
+    ) -> Vec<&TargetId> {
+        let Some((kin, _)) = self.order.peers.get(&(wave, peers.clone())) else {
+            return Vec::new();
+        };
+        let first = |of: &BTreeMap<usize, BTreeSet<Place>>| -> Vec<Place> {
+            let all = of.get(kin).into_iter().flatten();
+            all.take(most).copied().collect()
+        };
+        let mut places = first(&self.tally.begun);
+        places.extend(first(&near.of_kin));
+        places.sort();
+        let places = places.into_iter().take(most);
+        places.filter_map(|place| self.target(place)).collect()
+    }
+
+    /// Who is pending.
+    pub(crate) const fn waiting(&self) -> &Waiting {
+        &self.tally.waiting
+    }
+
+    /// Who of these is pending.
+    pub(crate) fn waiting_among<'t>(&self, of: impl Iterator<Item = &'t TargetId>) -> Waiting {
+        let mut waiting = Waiting::default();
+        for target in of {
+            let row = self.rows.get(target).zip(self.order.spots.get(target));
+            let Some((work, spot)) = row.filter(|(work, _)| work.state == TargetState::Pending)
+            else {
+                continue;
+            };
+            if let Some(group) = self.order.groups.get(spot.group) {
+                waiting.count(group, spot, work.has_begun(), true);
+            }
+        }
+        waiting
     }
 
     /// Whose turn may have come, in the order of turns: everybody who is bound by no limit, and those who are to begin.
-    pub(crate) fn queue(&self) -> Queue<'_> {
-        let fronts = self.tally.fronts.iter();
+    pub(crate) fn queue<'a>(&'a self, waiting: &'a Waiting) -> Queue<'a> {
+        let fronts = waiting.fronts.iter();
         Queue {
             table: self,
-            free: self.tally.free.iter().copied().peekable(),
+            waiting,
+            free: waiting.free.iter().copied().peekable(),
             fronts: fronts
                 .map(|(yard, groups)| (yard, groups.iter().copied().peekable()))
                 .collect(),
             heads: BinaryHeap::new(),
         }
     }
+}
+
+/// Targets that nothing was offered to and that somebody waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Near {
+    places: BTreeSet<Place>,
+    /// The same by whom they share a canary with.
+    of_kin: BTreeMap<usize, BTreeSet<Place>>,
 }
 
 /// Who of a group may begin.
@@ -437,6 +555,7 @@ type Fronts<'a> =
 /// The turns of one moment, see [`WorkTable::queue`].
 pub(crate) struct Queue<'a> {
     table: &'a WorkTable,
+    waiting: &'a Waiting,
     free: std::iter::Peekable<std::iter::Copied<std::collections::btree_set::Iter<'a, Place>>>,
     fronts: Vec<(&'a Yard, Fronts<'a>)>,
     heads: BinaryHeap<Reverse<Head>>,
@@ -481,7 +600,7 @@ impl<'a> Queue<'a> {
     fn enters(&mut self) -> Option<Place> {
         let Reverse(head) = self.heads.pop()?;
         if head.whole {
-            let members = self.table.tally.entering.get(&head.group);
+            let members = self.waiting.entering.get(&head.group);
             let behind = (Bound::Excluded(head.place), Bound::Unbounded);
             if let Some(next) = members.and_then(|members| members.range(behind).next()) {
                 let place = *next;
@@ -519,7 +638,7 @@ impl<'a> Queue<'a> {
             match who(of) {
                 Entry::All => let_in(place, true),
                 Entry::These(targets) => {
-                    let members = self.table.tally.entering.get(&group);
+                    let members = self.waiting.entering.get(&group);
                     let spots = targets
                         .iter()
                         .filter_map(|target| self.table.order.spots.get(*target));

@@ -7,9 +7,9 @@ use std::rc::Rc;
 
 use protocol::{TargetId, Timestamp};
 
-use crate::fleet::decide::{Hold, Live, in_turn, stands};
+use crate::fleet::decide::{Hold, Live, UNREACHABLE_AFTER, in_turn, stands};
 use crate::fleet::state::{Rollout, TargetState, Work};
-use crate::fleet::table::{Entry, Peers};
+use crate::fleet::table::{Entry, Near, Peers, Waiting};
 use crate::plan::{Plan, TargetPlan};
 
 /// The order of a rollout at one moment.
@@ -21,8 +21,21 @@ pub(crate) struct Turn<'a> {
     waits: RefCell<BTreeMap<usize, Option<&'a TargetId>>>,
     /// Of each wave, and of those in it that share a canary, the canaries: made when somebody asks.
     peers: RefCell<BTreeMap<(usize, Peers), Rc<PeersTurn<'a>>>>,
+    /// How those are found whose turn may have come.
+    walk: Walk,
+    /// Of those that nothing was offered to, whoever is waited for, where they are few: made when somebody asks.
+    near: OnceCell<Option<Near>>,
     /// Why nothing begins at each site that is closed.
     closed: OnceCell<BTreeMap<&'a str, String>>,
+}
+
+/// Two ways to the same: which is the shorter depends on who is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Walk {
+    /// Among those who are here, where they are fewer than those who wait.
+    Shorter,
+    /// Among all who wait.
+    All,
 }
 
 struct PeersTurn<'a> {
@@ -35,7 +48,19 @@ impl<'a> Turn<'a> {
     /// A wave waits for those before it, and within it each lane for its canary, one for each build of Windows. Nobody waits for a target that was offered
     /// nothing yet and cannot be reached: it has its turn when it comes.
     pub(crate) const fn of(rollout: &'a Rollout, live: &'a Live, now: Timestamp) -> Self {
+        Self::by(Walk::Shorter, rollout, live, now)
+    }
+
+    /// The same, found in that way.
+    pub(crate) const fn by(
+        walk: Walk,
+        rollout: &'a Rollout,
+        live: &'a Live,
+        now: Timestamp,
+    ) -> Self {
         Self {
+            walk,
+            near: OnceCell::new(),
             rollout,
             live,
             now,
@@ -67,13 +92,41 @@ impl<'a> Turn<'a> {
         work.is_some_and(Work::is_untouched) && from().is_some_and(|from| self.now >= from)
     }
 
+    /// Who of those that are here is pending, where they are fewer than all who are: nobody else can be offered anything.
+    pub(crate) fn waiting_here(&self) -> Option<Waiting> {
+        let (work, here) = (&self.rollout.work, &self.live.connected);
+        let few = here.len() < work.pending() as usize && self.walk == Walk::Shorter;
+        few.then(|| work.waiting_among(here.iter()))
+    }
+
+    /// Of those that nothing was offered to, whoever is not passed over: all who are here, or were until just now. `None` where
+    /// they are no fewer than all who wait, or may be any.
+    fn near(&self) -> Option<&Near> {
+        let near = self.near.get_or_init(|| {
+            let (work, live) = (&self.rollout.work, self.live);
+            // Those that were never here count as here for a while.
+            if self.walk == Walk::All || self.now < live.began.plus(UNREACHABLE_AFTER) {
+                return None;
+            }
+            let recent = |since: &Timestamp| self.now < since.plus(UNREACHABLE_AFTER);
+            let left = live.away.iter().filter(|(_, since)| recent(since));
+            let left: Vec<&TargetId> = left.map(|(target, _)| target).collect();
+            let few = live.connected.len() + left.len() < work.pending() as usize;
+            few.then(|| work.untouched(live.connected.iter().chain(left)))
+        });
+        near.as_ref()
+    }
+
     /// The first of the waves before that one whose end it waits for, with its wave.
     fn first_before(&self, wave: usize) -> Option<(usize, &'a TargetId)> {
         (0..wave).find_map(|before| {
             let mut waits = self.waits.borrow_mut();
-            let waiting = *waits.entry(before).or_insert_with(|| {
-                let mut left = self.rollout.work.unsettled(before);
-                left.find(|target| !self.is_passed_over(target))
+            let waiting = *waits.entry(before).or_insert_with(|| match self.near() {
+                Some(near) => self.rollout.work.first_unsettled(before, near),
+                None => {
+                    let mut left = self.rollout.work.unsettled(before);
+                    left.find(|target| !self.is_passed_over(target))
+                }
             });
             Some((before, waiting?))
         })
@@ -84,11 +137,14 @@ impl<'a> Turn<'a> {
         let turn = turns.entry((wave, peers.clone())).or_insert_with(|| {
             let rollout = self.rollout;
             let canaries = usize::try_from(rollout.plan.limits.canary).unwrap_or(usize::MAX);
-            let members = rollout.work.peers(wave, peers).iter();
-            let canaries: Vec<&TargetId> = members
-                .filter(|target| !self.is_passed_over(target))
-                .take(canaries)
-                .collect();
+            let canaries: Vec<&TargetId> = match self.near() {
+                Some(near) => rollout.work.first_peers((wave, peers), near, canaries),
+                None => {
+                    let members = rollout.work.peers(wave, peers).iter();
+                    let members = members.filter(|target| !self.is_passed_over(target));
+                    members.take(canaries).collect()
+                }
+            };
             let settled = |target: &TargetId| {
                 let work = rollout.work.get(target);
                 work.is_some_and(|work| work.state.is_settled())

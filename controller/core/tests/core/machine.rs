@@ -247,6 +247,11 @@ impl Sim {
     fn decide(&mut self) {
         loop {
             let decisions = self.fleet.decide(&self.live, self.now);
+            let among_all = self.fleet.decide_among_all(&self.live, self.now);
+            assert_eq!(
+                decisions, among_all,
+                "whoever is here is all that can go on"
+            );
             if decisions.is_empty() {
                 return self.nobody_is_forgotten();
             }
