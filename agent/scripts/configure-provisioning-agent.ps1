@@ -89,11 +89,10 @@ try {
             $null = Add-AADCloudSyncGMSA -Credential (Credential (Secret 'domain-credential' $in.gmsa.createWithCredentialOf))
         }
         Say @{ step = $at; ok = $true }
-    } else {
-        # An earlier try may have added some of them. What the list looks like is unverified: a name that stands in it as a
-        # word of its own counts as there.
-        try { $before = Get-AADCloudSyncDomains | Out-String -Width 400 } catch { $before = '' }
     }
+    # An earlier try may have added some of them, and so may an earlier registration whose account is set anew. What the list
+    # looks like is unverified: a name that stands in it as a word of its own counts as there.
+    try { $before = Get-AADCloudSyncDomains | Out-String -Width 400 } catch { $before = '' }
 
     foreach ($domain in $in.domains) {
         $credential = $null

@@ -1136,6 +1136,7 @@ fn announce(op: &Op) -> Option<String> {
         | Op::Service { .. }
         | Op::ServiceAge { .. }
         | Op::EnableService { .. }
+        | Op::AutomateService { .. }
         | Op::DisableService { .. }
         | Op::FileText { .. }
         | Op::ReplaceText { .. }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::id::{DomainName, TenantId};
+use crate::id::{DomainName, GmsaName, TenantId};
 use crate::options::ServiceOptions;
 use crate::version::Version;
 
@@ -66,6 +66,17 @@ impl ProvisioningAgentFacts {
         let account = self.account.as_deref().unwrap_or_default();
         let first = account.get(..10).unwrap_or_default();
         self.tenant.is_some() && !first.eq_ignore_ascii_case("NT SERVICE")
+    }
+
+    /// Tells whether the service runs as that gMSA, or, where none is named, as any account with the trailing `$` of one.
+    #[must_use]
+    pub fn runs_as(&self, gmsa: Option<&GmsaName>) -> bool {
+        let account = self.account.as_deref().unwrap_or_default();
+        let name = account.rsplit('\\').next().unwrap_or_default();
+        match gmsa {
+            Some(gmsa) => name.eq_ignore_ascii_case(gmsa.as_str()),
+            None => name.ends_with('$'),
+        }
     }
 
     /// Tells whether the agent is configured and its service runs: it may be serving its domains.

@@ -204,6 +204,9 @@ pub struct Preflight {
     pub database: Option<ConnectDatabase>,
     /// Prerequisites that Entrain may set itself.
     pub may_fix: Vec<Fix>,
+    /// Prerequisites that another run may set itself, where this one only asks: they stop nothing and are told as its work.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub will_fix: Vec<Fix>,
     /// Options that the product's service is to have: a proxy or a FIPS policy that they answer is no finding.
     #[serde(default, skip_serializing_if = "ServiceOptions::is_empty")]
     pub options: ServiceOptions,
@@ -457,6 +460,14 @@ pub struct GuideConnect {
     pub release: Option<Box<TaskText>>,
 }
 
+/// Starts the services of a provisioning agent that was registered, and has Windows start them by itself (facts 1.3, PV04).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartProvisioningAgent {
+    /// Tenant that it belongs to; one that is registered elsewhere is left as it is (guard rail G9).
+    pub tenant: TenantId,
+}
+
 /// Verifies Connect Sync.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -600,6 +611,8 @@ pub enum Step {
     RestartServer(RestartServer),
     /// Replaces the agent itself by a newer version.
     UpgradeAgent(UpgradeAgent),
+    /// Starts the services of a provisioning agent that stopped.
+    StartProvisioningAgent(StartProvisioningAgent),
 }
 
 impl Step {
@@ -613,6 +626,7 @@ impl Step {
             Self::GuideProvisioningAgent(guide) => Some(&guide.tenant),
             Self::VerifyProvisioningAgent(verify) => Some(&verify.tenant),
             Self::CollectSupport(support) => Some(&support.tenant),
+            Self::StartProvisioningAgent(start) => Some(&start.tenant),
             Self::RemoveProvisioningAgent(remove) => Some(&remove.tenant),
             Self::ReportFacts
             | Self::DiscoverServers(_)
@@ -660,12 +674,13 @@ impl Step {
             | Self::CollectSupport(_)
             | Self::RestartServer(_)
             | Self::UpgradeAgent(_)
+            | Self::StartProvisioningAgent(_)
             | Self::VerifyProvisioningAgentRemoved(_) => None,
         }
     }
 
     /// Every kind that this version knows, as the manifest spells it.
-    pub const KINDS: [&'static str; 22] = [
+    pub const KINDS: [&'static str; 23] = [
         "report-facts",
         "preflight",
         "install-provisioning-agent",
@@ -688,6 +703,7 @@ impl Step {
         "restart-server",
         "upgrade-agent",
         "read-connect-settings",
+        "start-provisioning-agent",
     ];
 
     /// The kind, as the manifest spells it.
@@ -716,6 +732,7 @@ impl Step {
             Self::RestartServer(_) => Self::KINDS[19],
             Self::UpgradeAgent(_) => Self::KINDS[20],
             Self::ReadConnectSettings => Self::KINDS[21],
+            Self::StartProvisioningAgent(_) => Self::KINDS[22],
         }
     }
 
@@ -746,6 +763,7 @@ impl Step {
             Self::CollectSupport(_) => "collect the provisioning agent's logs",
             Self::RestartServer(_) => "restart Windows where it waits for it",
             Self::UpgradeAgent(_) => "upgrade Entrain's agent",
+            Self::StartProvisioningAgent(_) => "start the provisioning agent",
         }
     }
 
@@ -794,6 +812,7 @@ impl Step {
             | Self::VerifyConnect(_)
             | Self::ReadConnectSettings
             | Self::SetProvisioningAgentOptions(_)
+            | Self::StartProvisioningAgent(_)
             | Self::FenceConnect
             | Self::VerifyConnectRemoved
             | Self::VerifyProvisioningAgentRemoved(_) => 15,
@@ -840,6 +859,7 @@ impl Step {
             | Self::GuideConnectRemoval(_)
             | Self::RestartServer(_)
             | Self::UpgradeAgent(_)
+            | Self::StartProvisioningAgent(_)
             | Self::RemoveProvisioningAgent(_) => false,
         }
     }

@@ -1,6 +1,7 @@
 //! The catalogue of probes, as data: what is probed before and after, what passes, how grave a failure is, what to do
-//! about it and who does it. Ids are those of sections 5 (`PF`) and 6 (`PV`) of the product facts; `SEC`, `SW`, `RM` and `CR` (after a
-//! removal) are Entrain's own. What is asked of a tenant stands in [`protocol::probe`], since no agent asks it.
+//! about it and who does it. Ids are those of sections 5 (`PF`) and 6 (`PV`) of the product facts; `SEC`, `SW`, `CU` (before an upgrade),
+//! `WZ` (wizards), `RM` and `CR` (after a removal) are Entrain's own. What is asked of a tenant stands in [`protocol::probe`], since no agent
+//! asks it.
 
 pub use protocol::probe::Probe;
 use protocol::step::Product;
@@ -76,6 +77,7 @@ protocol::probes! {
     CU02 CONNECT, Warn, Server: "full import or synchronization that is due before the upgrade (overrides of the scheduler)", wants "none", else "let the server do it first, or plan its time for after the upgrade: Get-ADSyncSchedulerConnectorOverride shows it";
     CU03 CONNECT, Warn, Server: "how long a full import and synchronization takes, by the newest ones in the history, and how many objects there are", wants "less than a day, and fewer than 100000 objects, above which a second server is the way", else "plan the time for after the upgrade, or upgrade by a second server and a swap";
     PF75 BOTH, Warn, Server: "free disk space on the system drive", wants "2048 MiB or more", else "free disk space";
+    PF76 AGENT, Warn, Tenant: "another purpose of the agent on this server (on-premises applications, HR)", wants "none seen", else "before the upgrade or removal look in the portal which enterprise applications provision through this agent, and move them to another one: they stand still meanwhile, and a removal ends them";
     SEC1 BOTH, Warn, Server: "PowerShell logging that would record a cmdlet's parameters", wants "off, where token or credential are used", else "no secret is asked for on this server: the wizard is offered in its place";
     SEC2 BOTH, Block, Server: "language mode of PowerShell", wants "FullLanguage", else "the product's module does not load in a constrained language mode: have the policy except this server";
     SEC3 BOTH, Warn, Server: "application control", wants "none enforced for scripts and executables, or the vendor's files allowed", else "allow files that are signed by Microsoft Corporation, and the agent's folder";
@@ -108,6 +110,8 @@ protocol::probes! {
     PV34 CONNECT, Warn, Server: "errors of the last week from the upgrade of Connect by itself", wants "none", else "look at the Application log, source Microsoft Entra Connect Upgrade, 300 to 399; the engine is as it was, or upgrade by a plan";
     PV35 CONNECT, Block, Server: "password hash synchronization of each planned forest's connector", wants "on, where the topology plans it", else "switch it on at the wizard: Customize synchronization options, Optional features; secondary sources say that it does not mend itself since 2.6.84.0";
     PV37 CONNECT, Warn, Server: "lines with ERROR at the end of the wizard's newest trace", wants "none", else "read the trace on the server: what failed, and whether it still does";
+    WZ01 BOTH, Warn, Server: "a wizard that has not come to its end for a while, by its newest trace", wants "its end, or no error that is known", else "read the trace on the server: what failed, and whether it still does";
+    WZ02 CONNECT, Warn, Server: "database engine of an earlier version, as Windows lists its programs", wants "none", else "see on which instance the database ADSync runs before anything is removed";
     SW01 CONNECT, Block, Server: "age of what is counted: the last cycle", wants "young enough", else "see that the scheduler runs and is not suspended, wait for its next cycle, then retry";
     CR01 CONNECT, Block, Server: "Connect, as Windows lists its programs", wants "none", else "remove it: Settings, Installed apps, Microsoft Entra Connect";
     CR02 CONNECT, Block, Server: "service of the engine", wants "absent", else "finish the wizard's removal; where it asked for a restart, restart the server";

@@ -179,6 +179,7 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         | Step::ReadConnectSettings
         | Step::FenceConnect
         | Step::SetProvisioningAgentOptions(_)
+        | Step::StartProvisioningAgent(_)
         | Step::GuideConnectRemoval(_)
         | Step::VerifyConnectRemoved
         | Step::RemoveProvisioningAgent(_)
@@ -238,6 +239,7 @@ fn artifacts_fit(manifest: &Manifest) -> Result<(), Refusal> {
             | Step::ReadConnectSettings
             | Step::FenceConnect
             | Step::SetProvisioningAgentOptions(_)
+            | Step::StartProvisioningAgent(_)
             | Step::GuideConnectRemoval(_)
             | Step::VerifyConnectRemoved
             | Step::RemoveProvisioningAgent(_)

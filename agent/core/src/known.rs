@@ -1,7 +1,12 @@
 //! Known errors: what a log line or message means and what to do about it. The rows are those of sections 1.13 (`KE`) and
-//! 2.15 (`KC`) of the product facts; where the facts give no words of the error, there is no row.
+//! 2.15 (`KC`) of the product facts. Where the facts describe an error and quote no words of it, the words are those of .NET,
+//! Windows or PowerShell for it ([K], unverified on these products); an error that stands in no log is known by the probe that
+//! shows it, or by the tenant alone.
 
+use protocol::Version;
 use protocol::event::KnownCause;
+
+use crate::withhold;
 
 /// Where words come from. The same words mean an error in one place and nothing in another: a setup's log says of many a
 /// registry key that it does not exist.
@@ -13,18 +18,20 @@ pub enum Source {
     Cmdlets,
     /// The provisioning agent's trace.
     Trace,
-    /// Logs and messages of Connect Sync.
+    /// The trace of Connect Sync's wizard.
     Connect,
+    /// What Windows and the products wrote to event logs.
+    Events,
 }
 
-use Source::{Cmdlets, Connect, Setup, Trace};
+use Source::{Cmdlets, Connect, Events, Setup, Trace};
 
 struct Known {
     id: &'static str,
     /// Where it is looked for.
     of: &'static [Source],
-    /// Text to look for, in lower case.
-    text: &'static str,
+    /// Texts to look for, in lower case: one of them is enough.
+    texts: &'static [&'static str],
     cause: &'static str,
     fix: &'static str,
 }
@@ -33,152 +40,340 @@ const TABLE: &[Known] = &[
     Known {
         id: "KE01",
         of: &[Setup],
-        text: "failed to start. verify that you have sufficient privileges to start the system services",
+        texts: &[
+            "failed to start. verify that you have sufficient privileges to start the system services",
+        ],
         cause: "a group policy takes \"Log on as a service\" from NT SERVICE\\AADConnectProvisioningAgent",
         fix: "have the policy allow NT SERVICE\\ALL SERVICES (and the gMSA) to log on as a service, then retry",
     },
     Known {
         id: "KE02",
         of: &[Cmdlets, Trace],
-        text: "failed changing windows service credentials to gmsa",
+        texts: &["failed changing windows service credentials to gmsa"],
         cause: "the service was given another logon by hand before the gMSA was set",
         fix: "set the service's logon to Local System, then retry",
     },
     Known {
         id: "KE03",
         of: &[Cmdlets, Trace],
-        text: "unable to install service account",
+        texts: &["unable to install service account"],
         cause: "the encryption types of the gMSA and of this computer's account do not match",
         fix: "give the gMSA AES encryption types (Set-ADServiceAccount -KerberosEncryptionType AES128,AES256), then retry",
     },
     Known {
         id: "KE04",
         of: &[Setup],
-        text: "launch condition",
+        texts: &["launch condition"],
         cause: "the operating system is none that the product supports",
         fix: "use a full installation of Windows Server 2016 or later",
     },
     Known {
         id: "KE05",
         of: &[Setup, Cmdlets, Trace],
-        text: "credential manager service (vaultsvc) is disabled",
+        texts: &["credential manager service (vaultsvc) is disabled"],
         cause: "the service VaultSvc is disabled on this server",
         fix: "set VaultSvc to Manual (or list \"vaultsvc\" in may_fix), then retry",
     },
     Known {
         id: "KE06",
         of: &[Cmdlets, Trace],
-        text: "client side timeout limit was exceeded",
+        texts: &["client side timeout limit was exceeded"],
         cause: "a domain controller answers too slowly, or an attribute is not indexed",
         fix: "index the attribute, or raise LdapConnectionTimeoutInMilliseconds on every agent",
     },
     Known {
         id: "KE07",
         of: &[Cmdlets],
-        text: "aadsts50076",
+        texts: &["aadsts50076"],
         cause: "the account must use multi-factor authentication, which this way of signing in cannot do",
         fix: "give an access token from a sign-in with multi-factor authentication, or use the wizard",
     },
     Known {
         id: "KE08",
         of: &[Cmdlets, Trace],
-        text: "could not load file or assembly 'newtonsoft.json",
+        texts: &["could not load file or assembly 'newtonsoft.json"],
         cause: "another version of Newtonsoft.Json is loaded than the module expects",
         fix: "collect the versions under the install folder and open a case with the vendor; do not swap the file by hand",
     },
     Known {
         id: "KE09",
         of: &[Cmdlets],
-        text: "cannot be loaded because running scripts is disabled",
+        texts: &["cannot be loaded because running scripts is disabled"],
         cause: "the execution policy does not let the product's scripts run",
         fix: "set machine and user policy to RemoteSigned or Undefined; a group policy must be changed where it is made",
     },
     Known {
         id: "KE10",
         of: &[Cmdlets],
-        text: "key does not exist",
+        texts: &["key does not exist"],
         cause: "no KDS root key is usable in the forest yet",
         fix: "have the forest's administrator make one (Add-KdsRootKey); it is usable ten hours later",
     },
     Known {
+        id: "KE11",
+        of: &[Cmdlets, Trace],
+        // 1.13 [P] names a time-out and an invalid certificate as one error; the words are .NET's.
+        texts: &[
+            "request timed out",
+            "operation has timed out",
+            "certificate is invalid",
+            "could not establish trust relationship for the ssl/tls secure channel",
+        ],
+        cause: "the server does not reach the hybrid identity service, or something on the way opens its connections",
+        fix: "give the product its proxy (proxy of the topology; it does not read the system's), open its URLs, take them out of TLS inspection, then retry",
+    },
+    Known {
+        id: "KE12",
+        of: &[Cmdlets, Trace],
+        texts: &["security error", "pssecurityexception"],
+        cause: "the execution policy is Unrestricted, or a group policy sets it: the product's registration scripts do not run",
+        fix: "set machine and user policy to RemoteSigned or Undefined; a group policy must be changed where it is made",
+    },
+    Known {
         id: "KE13",
         of: &[Trace],
-        text: "quarantined",
+        texts: &["quarantined"],
         cause: "most calls of the synchronization job fail",
         fix: "look at the job in the portal, mend what it names, then restart it",
     },
     Known {
+        id: "KE18",
+        of: &[Events],
+        // The cause of KE01, as the service manager has it: its events 7038, 7041 and 7000.
+        texts: &[
+            "has not been granted the requested logon type",
+            "service did not start due to a logon failure",
+        ],
+        cause: "the service's account may not log on as a service: as a rule a group policy took the right away",
+        fix: "have the policy allow NT SERVICE\\ALL SERVICES and the gMSA to log on as a service, then start the service",
+    },
+    Known {
         id: "KC01",
-        of: &[Connect],
-        text: "system.diagnostics.diagnosticsource, version=6.0.0.1",
+        of: &[Connect, Events],
+        texts: &["system.diagnostics.diagnosticsource, version=6.0.0.1"],
         cause: "an edited miiserver.exe.config was kept by an upgrade to 2.5.190.0 or 2.6.1.0",
         fix: "add the binding redirect of System.Diagnostics.DiagnosticSource to 8.0.0.0 and restart ADSync, or upgrade to 2.6.84.0 or later",
     },
     Known {
         id: "KC02",
         of: &[Connect],
-        text: "could not configure application-based authentication for this server",
+        texts: &["could not configure application-based authentication for this server"],
         cause: "the application could not be registered: TPM, Conditional Access or network",
         fix: "mend the cause that the trace names, then run the wizard again",
     },
     Known {
         id: "KC03",
         of: &[Connect],
-        text: "unable to validate credentials",
+        texts: &["unable to validate credentials"],
         cause: "the wizard does not reach the cloud: proxy in machine.config",
         fix: "set defaultProxy in machine.config, then run the wizard again",
     },
     Known {
         id: "KC04",
         of: &[Connect],
-        text: "the adsync database already contains data and cannot be overwritten",
+        texts: &["the adsync database already contains data and cannot be overwritten"],
         cause: "a database of an earlier installation is left on the SQL Server",
         fix: "back the database up and delete it, or use /useexistingdatabase",
     },
     Known {
         id: "KC05",
         of: &[Connect],
-        text: "assembly version in aad connector configuration",
+        texts: &["assembly version in aad connector configuration"],
         cause: "a generic LDAP or SQL connector is older than the engine",
         fix: "refresh the connector in Synchronization Service Manager",
     },
     Known {
         id: "KC06",
         of: &[Connect],
-        text: "error 25009",
+        texts: &["error 25009"],
         cause: "the database is in an availability group while setup runs",
         fix: "take it out of the group, and add it again afterwards",
     },
     Known {
         id: "KC07",
         of: &[Connect],
-        text: "preupgradefailure",
+        texts: &["preupgradefailure"],
         cause: "an automatic upgrade broke off before it began",
         fix: "upgrade by hand to the newest version",
     },
     Known {
         id: "KC08",
         of: &[Connect],
-        text: "is not recognized as the name of a cmdlet",
+        texts: &["is not recognized as the name of a cmdlet"],
         cause: "the product's module is not loaded, or the product is not configured",
         fix: "finish the wizard; then Import-Module ADSync",
     },
+    Known {
+        id: "KC09",
+        of: &[Connect],
+        texts: &["pass-through authentication", "passthroughauthentication"],
+        cause: "2.6.91.0 has a fault: it does not enable pass-through authentication (as secondary sources say)",
+        fix: "upgrade to 2.6.92.0, then run the wizard's task again",
+    },
+    Known {
+        id: "KC11",
+        of: &[Connect],
+        // 2.15 [P]: "script error at MFA"; the second is what the embedded browser says.
+        texts: &[
+            "script error",
+            "an error has occurred in the script on this page",
+        ],
+        cause: "the sign-in page cannot load secure.aadcdn.microsoftonline-p.com, which multi-factor authentication needs",
+        fix: "open TCP 443 to https://secure.aadcdn.microsoftonline-p.com and put it into the trusted sites, then run the wizard again",
+    },
 ];
 
-/// Finds the first error that is known of that source, and the line that shows it.
+/// A known error that stands in no log.
+struct Symptom {
+    id: &'static str,
+    /// The probe that shows it; absent where the tenant alone does.
+    probe: Option<&'static str>,
+    what: &'static str,
+    cause: &'static str,
+    fix: &'static str,
+}
+
+const SYMPTOMS: &[Symptom] = &[
+    Symptom {
+        id: "KE14",
+        probe: Some("PF33"),
+        what: "the sign-in page of the wizard is blocked",
+        cause: "Internet Explorer enhanced security blocks the wizard's sign-in page",
+        fix: "turn it off for administrators (Server Manager, Local Server) and run the wizard again",
+    },
+    Symptom {
+        id: "KE15",
+        probe: None,
+        what: "bulk deletions are blocked though the job's own guard is fine",
+        cause: "the tenant's accidental-delete flag, which Connect set, counts for cloud sync too",
+        fix: "Disable-AADCloudSyncToolsDirSyncAccidentalDeletionPrevention -tenantId TENANT, by whoever runs the tenant, once the deletions are meant",
+    },
+    Symptom {
+        id: "KE16",
+        probe: None,
+        what: "password hash synchronization shows errors in its first run",
+        cause: "these users are not in the tenant yet",
+        fix: "wait some cycles: it mends itself",
+    },
+    Symptom {
+        id: "KE17",
+        probe: None,
+        what: "the tenant's list of agents is empty while the service runs",
+        cause: "as a rule a registration that failed; errors about performance counters in the agent's log do not matter",
+        fix: "treat it as a failed registration until the tenant shows the agent (entrain tenant show)",
+    },
+    Symptom {
+        id: "KC10",
+        probe: Some("PV35"),
+        what: "password hash synchronization is off and does not come back",
+        cause: "2.6.84.0 and later do not mend it by themselves (as secondary sources say)",
+        fix: "switch it on at the wizard: Customize synchronization options, Optional features",
+    },
+    Symptom {
+        id: "KC12",
+        probe: Some("WZ02"),
+        what: "LocalDB of SQL Server 2012 is left",
+        cause: "an upgrade in place from 1.x to 2.x left it, and the database may still be on it (one report)",
+        fix: "see on which instance the database ADSync runs before anything is removed; where it is the old one, move by a second server (swap)",
+    },
+];
+
+/// A row, as people read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Id.
+    pub id: &'static str,
+    /// What shows it.
+    pub shown: Shown,
+    /// Why it happens.
+    pub cause: &'static str,
+    /// What to do about it.
+    pub fix: &'static str,
+}
+
+/// What shows a known error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// One of these texts in a log or message.
+    Texts(&'static [&'static str]),
+    /// A probe that fails.
+    Probe(&'static str, &'static str),
+    /// The tenant alone.
+    Tenant(&'static str),
+}
+
+/// Every row.
+pub fn rows() -> impl Iterator<Item = Row> {
+    let texts = TABLE.iter().map(|known| Row {
+        id: known.id,
+        shown: Shown::Texts(known.texts),
+        cause: known.cause,
+        fix: known.fix,
+    });
+    let symptoms = SYMPTOMS.iter().map(|symptom| Row {
+        id: symptom.id,
+        shown: match symptom.probe {
+            Some(probe) => Shown::Probe(probe, symptom.what),
+            None => Shown::Tenant(symptom.what),
+        },
+        cause: symptom.cause,
+        fix: symptom.fix,
+    });
+    texts.chain(symptoms)
+}
+
+/// Pass-through authentication fails to be enabled in this version alone (2.14, 2.15 [S]).
+const PASS_THROUGH_BROKEN: Version = Version::new(2, 6, 91, 0);
+
+impl Known {
+    /// Whether a line, in lower case, shows it. What only names a feature shows an error where it says so, in the version
+    /// that has it.
+    fn shows(&self, line: &str, version: Option<Version>) -> bool {
+        let named = self.texts.iter().any(|text| line.contains(text));
+        if self.id != "KC09" {
+            return named;
+        }
+        named
+            && version == Some(PASS_THROUGH_BROKEN)
+            && ["error", "fail"].iter().any(|word| line.contains(word))
+    }
+}
+
+/// Finds the first error that is known of that source, and the line that shows it, without what is nobody else's business.
 #[must_use]
 pub fn recognize(source: Source, lines: &[String]) -> Option<(KnownCause, String)> {
+    recognize_of(source, None, lines)
+}
+
+/// The same of a product whose version is known.
+#[must_use]
+pub fn recognize_of(
+    source: Source,
+    version: Option<Version>,
+    lines: &[String],
+) -> Option<(KnownCause, String)> {
     let rows = TABLE.iter().filter(|known| known.of.contains(&source));
     let rows: Vec<&Known> = rows.collect();
     lines.iter().find_map(|line| {
         let lower = line.to_lowercase();
-        let known = rows.iter().find(|known| lower.contains(known.text))?;
+        let known = rows.iter().find(|known| known.shows(&lower, version))?;
         let cause = KnownCause {
             id: known.id.to_owned(),
             cause: known.cause.to_owned(),
             fix: known.fix.to_owned(),
         };
-        Some((cause, line.clone()))
+        Some((cause, withhold::names(line)))
+    })
+}
+
+/// The known error that a probe shows by failing, where it is one.
+#[must_use]
+pub fn of_probe(probe: &str) -> Option<KnownCause> {
+    let symptom = SYMPTOMS.iter().find(|one| one.probe == Some(probe))?;
+    Some(KnownCause {
+        id: symptom.id.to_owned(),
+        cause: symptom.cause.to_owned(),
+        fix: symptom.fix.to_owned(),
     })
 }
 
@@ -211,13 +406,42 @@ mod tests {
     }
 
     #[test]
+    fn a_feature_that_is_named_is_no_error_and_one_version_alone_has_the_fault() {
+        let line = |text: &str| vec![text.to_owned()];
+        let failed = line("[ERROR] PassThroughAuthentication: enablement failed");
+        let broken = Some(PASS_THROUGH_BROKEN);
+        let of = |version, lines: &[String]| recognize_of(Source::Connect, version, lines);
+        assert_eq!(of(broken, &failed).unwrap().0.id, "KC09");
+        assert!(of(Some(Version::new(2, 6, 92, 0)), &failed).is_none());
+        assert!(of(None, &failed).is_none());
+        let named = line("[INFO] pass-through authentication: not selected");
+        assert!(of(broken, &named).is_none());
+    }
+
+    #[test]
+    fn the_line_that_shows_it_names_nobody() {
+        let said = ["anna.meier@contoso.com: Unable to validate credentials".to_owned()];
+        let (known, line) = recognize(Source::Connect, &said).unwrap();
+        assert_eq!(known.id, "KC03");
+        assert!(!line.contains("anna") && line.contains("Unable"), "{line}");
+    }
+
+    #[test]
+    fn every_probe_that_shows_an_error_stands_in_the_catalogue() {
+        for symptom in SYMPTOMS {
+            let Some(probe) = symptom.probe else { continue };
+            assert!(crate::catalogue::probe(probe).is_some(), "{probe}");
+            assert_eq!(of_probe(probe).unwrap().id, symptom.id);
+        }
+        assert!(of_probe("PV03").is_none());
+    }
+
+    #[test]
     fn every_text_is_in_lower_case_and_every_id_is_its_own() {
-        let ids: std::collections::BTreeSet<_> = TABLE.iter().map(|known| known.id).collect();
-        assert_eq!(ids.len(), TABLE.len());
-        assert!(
-            TABLE
-                .iter()
-                .all(|known| known.text == known.text.to_lowercase())
-        );
+        let ids: std::collections::BTreeSet<_> = rows().map(|row| row.id).collect();
+        assert_eq!(ids.len(), TABLE.len() + SYMPTOMS.len());
+        for text in TABLE.iter().flat_map(|known| known.texts) {
+            assert_eq!(*text, text.to_lowercase());
+        }
     }
 }

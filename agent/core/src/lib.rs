@@ -14,3 +14,4 @@ pub mod procedure;
 pub mod product;
 pub mod run;
 pub mod step;
+pub mod withhold;

@@ -54,6 +54,8 @@ pub enum Script {
     InspectDatabase,
     /// Counts the errors in the event log of the provisioning agent.
     ReadAgentEvents,
+    /// Reads the errors of a product's service in Windows' event logs, for known ones to be found in them.
+    ReadErrors,
     /// Has the provisioning agent's own tools collect its logs.
     CollectSupport,
 }
@@ -68,6 +70,8 @@ pub enum Log {
     ProvisioningAgentTrace,
     /// The log of the removal of the provisioning agent.
     ProvisioningAgentRemoval,
+    /// Newest trace of Connect's wizard, where it was written to within the last day: an older one is of other work.
+    ConnectTrace,
 }
 
 /// How Windows takes a program off.
@@ -299,6 +303,11 @@ pub enum Op {
         /// Service name.
         name: String,
     },
+    /// Has Windows start a service by itself, whatever kept it from that.
+    AutomateService {
+        /// Service name.
+        name: String,
+    },
     /// Keeps a service from ever being started, and asks it to stop; whether it has stopped is looked at afterwards.
     DisableService {
         /// Service name.
@@ -468,6 +477,7 @@ impl Op {
             | Self::RequireRestart
             | Self::RestartServer
             | Self::EnableService { .. }
+            | Self::AutomateService { .. }
             | Self::DisableService { .. }
             | Self::RestartService { .. }
             | Self::ReplaceText { .. }
@@ -555,6 +565,8 @@ pub enum Outcome {
         /// Who says so.
         by: String,
     },
+    /// So many rounds of polling are over: it takes their place.
+    Rounds(u32),
     /// It is done.
     Done,
     /// It could not be done, or not be found out; for people.

@@ -69,6 +69,8 @@ pub enum Stop {
     Again {
         /// How many outcomes to keep.
         keep: usize,
+        /// How many rounds are over by now, where they are counted.
+        rounds: Option<u32>,
     },
     /// A person's word ends the polling: it takes the place of the round's outcomes.
     Attested {
@@ -79,6 +81,17 @@ pub enum Stop {
     Failed(Box<Failure>),
     /// A probe could not tell; a person must say.
     CannotTell(String),
+}
+
+/// What came of a wait that has an end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waited<T> {
+    /// It was seen.
+    Seen(T),
+    /// A named person says that it is so.
+    Attested(String),
+    /// Neither, in the time that was given.
+    InVain,
 }
 
 /// What a procedure's parts return.
@@ -659,7 +672,45 @@ impl Cx<'_> {
             return Err(Stop::Attested { keep });
         }
         self.take(|| Want::Op(Op::Wait { time: every }))?;
-        Err(Stop::Again { keep })
+        Err(Stop::Again { keep, rounds: None })
+    }
+
+    /// As [`Self::until`], for that many rounds. Whoever polls again after them goes on.
+    ///
+    /// # Errors
+    /// While it has not, and rounds are left.
+    pub fn until_within<T>(
+        &mut self,
+        every: Duration,
+        rounds: u32,
+        probe: impl FnOnce(&mut Self) -> Flow<Option<T>>,
+    ) -> Flow<Waited<T>> {
+        let keep = self.at;
+        let over = match self.record.get(self.at) {
+            Some(Outcome::Attested { by }) => {
+                self.at += 1;
+                return Ok(Waited::Attested(by.clone()));
+            }
+            Some(Outcome::Rounds(over)) => {
+                self.at += 1;
+                *over
+            }
+            _ => 0,
+        };
+        if over >= rounds {
+            return Ok(Waited::InVain);
+        }
+        if let Some(seen) = probe(self)? {
+            return Ok(Waited::Seen(seen));
+        }
+        if self.attested.is_some() {
+            return Err(Stop::Attested { keep });
+        }
+        self.take(|| Want::Op(Op::Wait { time: every }))?;
+        Err(Stop::Again {
+            keep,
+            rounds: Some(over + 1),
+        })
     }
 
     /// Tries up to `times`, with a pause between, until `act` gives something; `None` when all tries were in vain.
@@ -773,7 +824,10 @@ impl Procedure {
                     }
                     return Next::Want(*want);
                 }
-                Err(Stop::Again { keep }) => self.record.truncate(keep),
+                Err(Stop::Again { keep, rounds }) => {
+                    self.record.truncate(keep);
+                    self.record.extend(rounds.map(Outcome::Rounds));
+                }
                 Err(Stop::Attested { keep }) => {
                     self.record.truncate(keep);
                     // One word ends one wait.
@@ -869,6 +923,50 @@ mod tests {
             panic!("not complete")
         };
         assert_eq!(complete.summary, "Ok(Some(1)) Ok(2)");
+    }
+
+    /// What follows a wait that was in vain keeps its outcomes, and the waits before and behind it have rounds of their own.
+    #[test]
+    fn a_wait_that_has_an_end_counts_its_rounds_and_forgets_them() {
+        let drive = |procedure: &mut Procedure| {
+            procedure.drive(&[], &HOST(), |cx| {
+                let mut probe = |cx: &mut Cx<'_>| -> Flow<Option<u32>> {
+                    Ok(cx.number("k", "b")?.ok().flatten())
+                };
+                let first = cx.until_within(Duration::from_secs(1), 2, &mut probe)?;
+                let between = cx.number("k", "between")?;
+                let second = cx.until_within(Duration::from_secs(1), 2, &mut probe)?;
+                let summary = format!("{first:?} {between:?} {second:?}");
+                Ok(Complete::new(Completion::Applied, summary))
+            })
+        };
+        let wants = |next: &Next, wanted: &str| match next {
+            Next::Want(Want::Op(Op::Registry { value, .. })) => value == wanted,
+            _ => false,
+        };
+        let mut procedure = Procedure::new(false);
+        for _ in 0..2 {
+            assert!(wants(&drive(&mut procedure), "b"));
+            procedure.add(number(None));
+            assert!(matches!(
+                drive(&mut procedure),
+                Next::Want(Want::Op(Op::Wait { .. }))
+            ));
+            procedure.add(Outcome::Done);
+        }
+        assert!(wants(&drive(&mut procedure), "between"));
+        procedure.add(number(Some(7)));
+        assert!(wants(&drive(&mut procedure), "b"));
+        assert_eq!(procedure.record.len(), 2);
+        procedure.add(number(None));
+        drive(&mut procedure);
+        procedure.add(Outcome::Done);
+        // A word takes the place of the rounds.
+        procedure.attest("anna".to_owned());
+        let Next::Complete(complete) = drive(&mut procedure) else {
+            panic!("not complete")
+        };
+        assert_eq!(complete.summary, "InVain Ok(Some(7)) Attested(\"anna\")");
     }
 
     #[test]

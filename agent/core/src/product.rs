@@ -27,6 +27,10 @@ pub const AGENT_LDAP_TIMEOUT: &str = "LdapConnectionTimeoutInMilliseconds";
 pub const AGENT_REFERRALS: &str = "ReferralChasingOptions";
 /// The only value of [`AGENT_REFERRALS`] that is documented (1.7 [P]).
 pub const AGENT_REFERRALS_ALL: &str = "96";
+/// Value of [`AGENT_KEY`] that HR inbound provisioning alone uses (1.7 [R]).
+pub const AGENT_HR_VALUE: &str = "UserPasswordLength";
+/// Service of the ECMA Connector Host, through which an agent provisions on-premises applications ([K], unverified).
+pub const ECMA_SERVICE: &str = "Microsoft ECMA2Host";
 /// PowerShell module in the install folder (1.3 [P]).
 pub const AGENT_MODULE: &str = "Microsoft.CloudSync.PowerShell.dll";
 /// Service of the agent (1.3 [R]).
@@ -62,6 +66,12 @@ pub const CONNECT_ENGINE: &str = r"C:\Program Files\Microsoft Azure AD Sync\Bin\
 pub const CONNECT_FOLDER: &str = r"C:\Program Files\Microsoft Azure AD Sync";
 /// Traces and exported settings of the wizard (2.1 [S], [P]).
 pub const CONNECT_DATA: &str = r"C:\ProgramData\AADConnect";
+/// Event log of the agent (1.3 [S]).
+pub const AGENT_LOG: &str = "Microsoft-AzureADConnect-ProvisioningAgent/Admin";
+/// The engine's own name among the sources and programs of Windows' event logs ([K]).
+pub const CONNECT_PROGRAM: &str = "miiserver.exe";
+/// LocalDB of SQL Server 2012, as Windows lists it: an upgrade from 1.x may have left it (2.15 [S]; the name is [K]).
+pub const OLD_LOCAL_DB: [&str; 1] = ["Microsoft SQL Server 2012 Express LocalDB"];
 /// Names in Windows' list of programs (PF41 [P]: the pattern, spelled out).
 pub const CONNECT_PROGRAMS: [&str; 5] = [
     "Microsoft Entra Connect Sync",

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Lines that are read from the end of one file. A package that failed tells why before it tells, at length, how it took
 /// everything back.
@@ -79,6 +79,33 @@ pub fn newest(folder: &Path) -> io::Result<Vec<String>> {
     last_lines(&path)
 }
 
+/// The same of the files whose name begins so and that end with `.log`, where the newest was written to in the last `within`.
+///
+/// # Errors
+/// When there is none, when it is older, or when it cannot be read.
+pub fn newest_of(folder: &Path, stem: &str, within: Duration) -> io::Result<Vec<String>> {
+    let mut newest: Option<(SystemTime, PathBuf)> = None;
+    for (written, path) in files(folder, stem)? {
+        if newest.as_ref().is_none_or(|(before, _)| *before < written) {
+            newest = Some((written, path));
+        }
+    }
+    let Some((written, path)) = newest else {
+        let what = format!("no {stem}*.log is there");
+        return Err(io::Error::new(io::ErrorKind::NotFound, what));
+    };
+    // A clock that was set back makes it younger than now.
+    let age = written.elapsed().unwrap_or_default();
+    if age > within {
+        let what = format!(
+            "the newest was last written to {} hours ago",
+            age.as_secs() / 3600
+        );
+        return Err(io::Error::new(io::ErrorKind::NotFound, what));
+    }
+    last_lines(&path)
+}
+
 fn last_lines(path: &Path) -> io::Result<Vec<String>> {
     let text = decode(&fs::read(path)?);
     let lines: Vec<&str> = text.lines().collect();
@@ -141,5 +168,29 @@ mod tests {
         assert!(newest(folder.path()).is_err());
         fs::write(folder.path().join("one.log"), "a line").unwrap();
         assert_eq!(newest(folder.path()).unwrap(), ["a line"]);
+    }
+
+    #[test]
+    fn the_wizards_newest_trace_counts_and_not_one_of_other_work() {
+        let folder = tempfile::tempdir().unwrap();
+        let day = Duration::from_secs(24 * 60 * 60);
+        let newest = || newest_of(folder.path(), "trace-", day);
+        fs::write(
+            folder.path().join("Applied-SynchronizationPolicy-1.JSON"),
+            "{}",
+        )
+        .unwrap();
+        assert!(newest().is_err(), "no trace is there");
+        let write = |name: &str, text: &str, hours: u64| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            let written = SystemTime::now() - Duration::from_secs(hours * 3600);
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(written).unwrap();
+        };
+        write("trace-1.log", "old", 30);
+        assert!(newest().unwrap_err().to_string().contains("30 hours ago"));
+        write("trace-2.log", "new", 2);
+        assert_eq!(newest().unwrap(), ["new"]);
     }
 }

@@ -170,6 +170,7 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
         | Op::Service { .. }
         | Op::ServiceAge { .. }
         | Op::EnableService { .. }
+        | Op::AutomateService { .. }
         | Op::DisableService { .. }
         | Op::RestartService { .. }
         | Op::FileText { .. }

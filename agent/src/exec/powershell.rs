@@ -43,6 +43,7 @@ pub const fn text(script: Script) -> &'static str {
         Script::InspectDatabase => with_prelude!("inspect-database"),
         Script::ReadAgentEvents => with_prelude!("read-agent-events"),
         Script::CollectSupport => with_prelude!("collect-support"),
+        Script::ReadErrors => with_prelude!("read-errors"),
     }
 }
 
@@ -222,6 +223,7 @@ mod tests {
         text(Script::InspectDatabase),
         text(Script::ReadAgentEvents),
         text(Script::CollectSupport),
+        text(Script::ReadErrors),
     ];
 
     #[test]

@@ -184,6 +184,7 @@ impl WindowsExec {
             Op::Service { name } => service(name).map_or_else(Outcome::Failed, Outcome::Service),
             Op::ServiceAge { name } => service_age(name).map_or_else(Outcome::Failed, Outcome::Age),
             Op::EnableService { name } => done(configure(name, "demand")),
+            Op::AutomateService { name } => done(configure(name, "auto")),
             Op::DisableService { name } => {
                 done(configure(name, "disabled").and_then(|()| stop(name)))
             }
@@ -439,10 +440,14 @@ impl WindowsExec {
             Log::ProvisioningAgentSetup => logs::of_setup(&self.logs(), SETUP_LOG),
             Log::ProvisioningAgentRemoval => logs::of_setup(&self.logs(), REMOVAL_LOG),
             Log::ProvisioningAgentTrace => logs::newest(Path::new(product::AGENT_TRACES)),
+            Log::ConnectTrace => logs::newest_of(Path::new(product::CONNECT_DATA), "trace-", DAY),
         };
         lines.map_or_else(|error| Outcome::Failed(error.to_string()), Outcome::Lines)
     }
 }
+
+/// A trace that nobody has written to for as long is of other work.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The programs of these names in both of Windows' lists.
 fn programs(names: &[String]) -> Result<Vec<Program>, String> {

@@ -242,11 +242,31 @@ pub enum Fault {
     NoLauncher,
     /// Whatever asks for a restart asks again after it.
     RestartPendingAgain,
+    /// The engine ends as it starts, since an edited configuration file was kept (PV22, 2.15).
+    EngineEnds,
+    /// The account of the agent's service may not log on as a service (PV04, 1.13).
+    LogonAsServiceRefused,
+    /// The wizard cannot register the application with which the engine signs in (2.15).
+    WizardIdentityRefused,
+    /// The sign-in page of the wizard ends with a script error (2.15).
+    WizardScriptError,
+    /// A database of an earlier installation stops the wizard (2.15).
+    WizardDatabaseLeft,
+    /// The wizard does not enable pass-through authentication (2.15, 2.6.91.0 alone).
+    PassThroughNotEnabled,
+    /// LocalDB of SQL Server 2012 is left (2.15).
+    OldLocalDb,
+    /// A group policy sets TLS 1.2, strong cryptography and VaultSvc (PF14 to PF17).
+    SetByPolicy,
+    /// The ECMA Connector Host stands beside the agent (PF76).
+    EcmaHost,
+    /// The agent has an option of HR inbound provisioning (PF76).
+    HrInbound,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 118] = [
+    pub const ALL: [Self; 128] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -365,5 +385,15 @@ impl Fault {
         Self::NewAgentCrashes,
         Self::NoLauncher,
         Self::RestartPendingAgain,
+        Self::EngineEnds,
+        Self::LogonAsServiceRefused,
+        Self::WizardIdentityRefused,
+        Self::WizardScriptError,
+        Self::WizardDatabaseLeft,
+        Self::PassThroughNotEnabled,
+        Self::OldLocalDb,
+        Self::SetByPolicy,
+        Self::EcmaHost,
+        Self::HrInbound,
     ];
 }

@@ -93,6 +93,9 @@ const KEEPS_EDITS: Version = Version::new(1, 1, 1365, 0);
 /// Product code of the modelled Connect.
 const CONNECT_PROGRAM: &str = "{00000000-0000-0000-0000-00000000000c}";
 
+/// Product code of the modelled LocalDB that an upgrade left.
+const OLD_LOCAL_DB: &str = "{00000000-0000-0000-0000-00000000000d}";
+
 const INSTANT: Duration = Duration::ZERO;
 
 impl Twin {
@@ -197,6 +200,14 @@ impl Twin {
     pub fn set_account(&mut self, account: &str) {
         if let Some(service) = self.services.get_mut(product::AGENT_SERVICE) {
             account.clone_into(&mut service.account);
+        }
+    }
+
+    /// Leaves a service as somebody at the server would.
+    pub fn set_service(&mut self, name: &str, state: ServiceState) {
+        if let Some(service) = self.services.get_mut(name) {
+            service.state = state;
+            service.automatic &= state != ServiceState::Disabled;
         }
     }
 
@@ -612,6 +623,16 @@ impl Twin {
                 self.changes.push(format!("enable {name}"));
                 (Outcome::Done, INSTANT)
             }
+            Op::AutomateService { name } => {
+                if let Some(service) = self.services.get_mut(name) {
+                    service.automatic = true;
+                    if service.state == ServiceState::Disabled {
+                        service.state = ServiceState::NotRunning;
+                    }
+                }
+                self.changes.push(format!("automate {name}"));
+                (Outcome::Done, INSTANT)
+            }
             Op::DisableService { name } => {
                 if let Some(service) = self.services.get_mut(name) {
                     service.state = ServiceState::Disabled;
@@ -649,7 +670,16 @@ impl Twin {
                     let mut names = names.iter();
                     names.any(|name| name.eq_ignore_ascii_case(&program.name))
                 };
-                let programs = self.programs.iter().filter(named).cloned().collect();
+                let mut programs: Vec<Program> =
+                    self.programs.iter().filter(named).cloned().collect();
+                let old = Program {
+                    id: OLD_LOCAL_DB.to_owned(),
+                    name: product::OLD_LOCAL_DB[0].to_owned(),
+                    kind: ProgramKind::Package,
+                };
+                if self.has(Fault::OldLocalDb) && named(&&old) {
+                    programs.push(old);
+                }
                 (Outcome::Programs(programs), INSTANT)
             }
             Op::Uninstall { program, .. } => self.uninstall(program),
@@ -683,13 +713,20 @@ impl Twin {
 
     fn restart_service(&mut self, name: &str) -> (Outcome, Duration) {
         self.changes.push(format!("restart {name}"));
-        let outcome = match self.services.get(name) {
+        let faulty = self.has(Fault::ServiceStopped) || self.has(Fault::LogonAsServiceRefused);
+        let outcome = match self.services.get_mut(name) {
             None => Outcome::Failed(format!("there is no service {name}")),
-            Some(_) if self.has(Fault::ServiceStopped) => {
+            Some(service) if service.state == ServiceState::Disabled => {
+                Outcome::Failed(format!("{name} is disabled (1058)"))
+            }
+            Some(_) if faulty && name == product::AGENT_SERVICE => {
                 let why = format!("{name} did not start within 180 s");
                 Outcome::Failed(why)
             }
-            Some(_) => Outcome::Done,
+            Some(service) => {
+                service.state = ServiceState::Running;
+                Outcome::Done
+            }
         };
         (outcome, Duration::from_secs(25))
     }
@@ -711,6 +748,12 @@ impl Twin {
     }
 
     fn log(&self, log: Log) -> Outcome {
+        if log == Log::ConnectTrace {
+            return match self.wizard_trace() {
+                Some(line) => Outcome::Lines(vec!["[INFO] sign-in page (model)".to_owned(), line]),
+                None => Outcome::Failed("no trace-*.log is there".to_owned()),
+            };
+        }
         let Some(lines) = self.logs.get(&log) else {
             return Outcome::Failed("there is no such file".to_owned());
         };
@@ -721,6 +764,39 @@ impl Twin {
             lines.push(line.to_owned());
         }
         Outcome::Lines(lines)
+    }
+
+    /// What stops the wizard of Connect, as its trace shows it. The facts quote these words, but for the script error's.
+    fn wizard_trace(&self) -> Option<String> {
+        let lines = [
+            (
+                Fault::WizardIdentityRefused,
+                "Microsoft Entra Connect could not configure application-based authentication for this server. Setup cannot continue.",
+            ),
+            (
+                Fault::WizardScriptError,
+                "script error while admin@contoso.com answers the second factor",
+            ),
+            (
+                Fault::WizardDatabaseLeft,
+                "The ADSync database already contains data and cannot be overwritten",
+            ),
+            (
+                Fault::PassThroughNotEnabled,
+                "pass-through authentication: enablement failed",
+            ),
+            (
+                Fault::WizardTraceErrors,
+                "admin@contoso.com: Unable to validate credentials",
+            ),
+        ];
+        let line = lines.iter().find(|(fault, _)| self.has(*fault))?.1;
+        Some(format!("[ERROR] {line}"))
+    }
+
+    /// Whether somebody at Connect's wizard cannot come to its end.
+    fn wizard_is_stopped(&self) -> bool {
+        self.wizard_trace().is_some() && !self.has(Fault::WizardTraceErrors)
     }
 
     fn read(&self, key: &str, value: &str) -> Option<RegistryValue> {
@@ -736,6 +812,7 @@ impl Twin {
             (Fault::OldDotNet, "Release", number(394_802)),
             (Fault::IeEscOn, "IsInstalled", number(1)),
             (Fault::NtlmAllowed, "RestrictSendingNTLMTraffic", number(0)),
+            (Fault::HrInbound, product::AGENT_HR_VALUE, number(256)),
         ];
         for (fault, name, instead) in spoiled {
             if self.has(fault) && value == name {
@@ -778,8 +855,22 @@ impl Twin {
                 automatic: true,
             });
         }
+        if name == product::ECMA_SERVICE && self.has(Fault::EcmaHost) {
+            return Some(Service {
+                state: ServiceState::Running,
+                account: "LocalSystem".to_owned(),
+                automatic: true,
+            });
+        }
         let mut service = self.services.get(name).cloned()?;
-        if name == product::AGENT_SERVICE && self.has(Fault::ServiceStopped) {
+        let stopped = match name {
+            product::AGENT_SERVICE => {
+                self.has(Fault::ServiceStopped) || self.has(Fault::LogonAsServiceRefused)
+            }
+            product::CONNECT_SERVICE => self.has(Fault::EngineEnds),
+            _ => false,
+        };
+        if stopped && service.state == ServiceState::Running {
             service.state = ServiceState::NotRunning;
         }
         Some(service)
@@ -945,6 +1036,9 @@ impl Twin {
             && !restart
             && !release
         {
+            return;
+        }
+        if connect_waits && !unregistered && !removal && !restart && self.wizard_is_stopped() {
             return;
         }
         // The wizard's sign-in page does not come up.

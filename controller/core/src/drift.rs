@@ -24,8 +24,14 @@ pub struct DriftRow {
     pub wanted: String,
     /// As it is.
     pub seen: String,
-    /// The product's own doing, which is accepted; the rest is brought back by a plan.
+    /// The product's own doing, which is accepted and not fought.
     pub accepted: bool,
+    /// Who brings it back, and how; empty where it is accepted.
+    #[serde(default)]
+    pub mend: String,
+    /// True where a plan of the topology brings it back.
+    #[serde(default)]
+    pub planned: bool,
     /// When the server reported it.
     pub reported: Timestamp,
 }
@@ -36,7 +42,26 @@ struct Difference {
     what: &'static str,
     wanted: String,
     seen: String,
-    accepted: bool,
+    mend: Mend,
+}
+
+/// Who brings something back.
+enum Mend {
+    /// Nobody: it is the product's own doing.
+    Accepted,
+    /// A plan of the topology, in these words.
+    Plan(&'static str),
+    /// A person, in these words.
+    Person(&'static str),
+}
+
+impl Mend {
+    const fn words(&self) -> &'static str {
+        match self {
+            Self::Accepted => "",
+            Self::Plan(words) | Self::Person(words) => words,
+        }
+    }
 }
 
 /// Everything that is not as the last rollout left it. A target that a newer rollout has not finished is on its way, and
@@ -88,7 +113,9 @@ pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
             what: one.what.to_owned(),
             wanted: one.wanted,
             seen: one.seen,
-            accepted: one.accepted,
+            accepted: matches!(one.mend, Mend::Accepted),
+            mend: one.mend.words().to_owned(),
+            planned: matches!(one.mend, Mend::Plan(_)),
             reported: *reported,
         }));
     }
@@ -156,17 +183,43 @@ fn version(
             installed.to_string()
         },
         seen: show(seen.as_ref()),
-        accepted: newer,
+        mend: match product {
+            _ if newer => Mend::Accepted,
+            Product::ProvisioningAgent => Mend::Plan("a plan upgrades it in place"),
+            Product::Connect => Mend::Plan("a plan opens the upgrade for a person at the wizard"),
+        },
     })
 }
 
+/// A Connect server's mode shows only while it runs, so nobody but a person starts it (G1).
 fn service(product: Product, seen: Option<ServiceState>) -> Option<Difference> {
-    (seen != Some(ServiceState::Running)).then(|| Difference {
+    let mend = match (product, seen) {
+        (_, Some(ServiceState::Running)) => return None,
+        (Product::ProvisioningAgent, Some(ServiceState::NotRunning)) => {
+            Mend::Plan("a plan starts it")
+        }
+        (Product::ProvisioningAgent, Some(ServiceState::Disabled)) => {
+            Mend::Plan("a plan sets it to start with Windows, and starts it")
+        }
+        (Product::ProvisioningAgent, None) => Mend::Person(
+            "whoever runs the server repairs the product or takes it off; a plan then installs it",
+        ),
+        (Product::Connect, Some(ServiceState::NotRunning)) => Mend::Person(
+            "whoever runs the server starts ADSync, once no other server of the tenant is active (G1)",
+        ),
+        (Product::Connect, Some(ServiceState::Disabled)) => Mend::Person(
+            "whoever disabled it: a fence is left as it is; see that no other server of the tenant is active (G1) before it is enabled",
+        ),
+        (Product::Connect, None) => {
+            Mend::Person("whoever runs the server runs the wizard's repair, or takes it off")
+        }
+    };
+    Some(Difference {
         product,
         what: "service",
         wanted: "running".to_owned(),
         seen: state(seen),
-        accepted: false,
+        mend,
     })
 }
 
@@ -176,7 +229,12 @@ fn gone(product: Product, at_least: Version) -> Difference {
         what: "the product",
         wanted: format!("{at_least} or later"),
         seen: "gone".to_owned(),
-        accepted: false,
+        mend: match product {
+            Product::ProvisioningAgent => Mend::Plan("a plan installs and registers it"),
+            Product::Connect => {
+                Mend::Plan("a plan opens the installation for a person at the wizard")
+            }
+        },
     }
 }
 
@@ -189,7 +247,7 @@ fn returned(agent: &ProvisioningAgentFacts) -> Difference {
         seen: agent
             .version
             .map_or_else(|| "there".to_owned(), |version| version.to_string()),
-        accepted: false,
+        mend: Mend::Plan("a plan takes it off again, while the server stands under `retired`"),
     }
 }
 
@@ -214,7 +272,7 @@ fn agent(
             what: "options of its service",
             wanted: lacking.join(", "),
             seen: options.to_string(),
-            accepted: false,
+            mend: Mend::Plan("a plan sets them, and restarts the service while others serve"),
         });
     }
     if seen.tenant.as_ref() != Some(&wanted.tenant) {
@@ -226,18 +284,15 @@ fn agent(
                 .tenant
                 .as_ref()
                 .map_or_else(|| "not registered".to_owned(), ToString::to_string),
-            accepted: false,
+            mend: match seen.tenant {
+                None => Mend::Plan("a plan registers it; a person signs in"),
+                Some(_) => Mend::Person(
+                    "refused (G9): whoever owns the server takes the agent off, or corrects the topology",
+                ),
+            },
         });
     }
-    let name = seen
-        .account
-        .as_deref()
-        .and_then(|account| account.rsplit('\\').next())
-        .unwrap_or_default();
-    let same = match &wanted.gmsa {
-        Some(gmsa) => name.eq_ignore_ascii_case(gmsa.as_str()),
-        None => name.ends_with('$'),
-    };
+    let same = seen.runs_as(wanted.gmsa.as_ref());
     if !same {
         differences.push(Difference {
             product,
@@ -247,7 +302,9 @@ fn agent(
                 ToString::to_string,
             ),
             seen: show(seen.account.as_ref()),
-            accepted: false,
+            mend: Mend::Plan(
+                "a plan sets it anew; a person signs in, and the service is restarted while others serve",
+            ),
         });
     }
 }
@@ -270,7 +327,43 @@ fn connect(
             what: "scheduler",
             wanted: "its cycle enabled".to_owned(),
             seen: "its cycle is off".to_owned(),
-            accepted: false,
+            mend: Mend::Person(
+                "whoever runs Connect: Set-ADSyncScheduler -SyncCycleEnabled $true; its settings are the tenant's, and Entrain never changes them",
+            ),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a plan brings back is started by it; an engine of Connect is left to a person, whose mode nobody can read (G1).
+    #[test]
+    fn a_stopped_service_names_who_brings_it_back() {
+        use ServiceState::{Disabled, NotRunning, Running};
+        for (product, state, planned, words) in [
+            (
+                Product::ProvisioningAgent,
+                Some(NotRunning),
+                true,
+                "starts it",
+            ),
+            (
+                Product::ProvisioningAgent,
+                Some(Disabled),
+                true,
+                "start with Windows",
+            ),
+            (Product::ProvisioningAgent, None, false, "repairs"),
+            (Product::Connect, Some(NotRunning), false, "(G1)"),
+            (Product::Connect, Some(Disabled), false, "fence"),
+            (Product::Connect, None, false, "repair"),
+        ] {
+            let row = service(product, state).unwrap();
+            assert!(row.mend.words().contains(words), "{}", row.mend.words());
+            assert_eq!(matches!(row.mend, Mend::Plan(_)), planned, "{state:?}");
+        }
+        assert!(service(Product::Connect, Some(Running)).is_none());
     }
 }

@@ -119,7 +119,7 @@ fn owner(owner: Owner) -> &'static str {
         Owner::Directory => "the directory's administrator",
         Owner::Network => "the network",
         Owner::Tenant => "the tenant's administrator",
-        Owner::Entrain => "Entrain, by may_fix",
+        Owner::Entrain => "Entrain, when the plan is applied",
     }
 }
 

@@ -87,13 +87,24 @@ pub(super) async fn drift(client: &Client, json: bool) -> anyhow::Result<u8> {
             } else {
                 format!("drifted since {}", row.rollout)
             },
+            row.mend.clone(),
         ]
     };
     let rows: Vec<Vec<String>> = seen.iter().map(row).collect();
-    let head = ["SERVER", "PRODUCT", "WHAT", "AS LEFT", "AS IT IS", ""];
+    let head = [
+        "SERVER",
+        "PRODUCT",
+        "WHAT",
+        "AS LEFT",
+        "AS IT IS",
+        "",
+        "WHO BRINGS IT BACK",
+    ];
     output::print(&table(&head, &rows));
-    if seen.iter().any(|row| !row.accepted) {
-        output::print("\nentrain plan TOPOLOGY shows what would bring it back");
+    if seen.iter().any(|row| row.planned) {
+        output::print(
+            "\nentrain plan TOPOLOGY shows what it would bring back, and apply does it; the rest is a person's",
+        );
     }
     Ok(exit::OK)
 }

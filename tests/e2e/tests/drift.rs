@@ -82,3 +82,49 @@ fn a_service_that_stops_is_told_without_a_restart_of_the_agent() {
     });
     assert_ne!(seen["seen"], "running");
 }
+
+/// A service that somebody disabled is told with who brings it back, a plan says that it does, and what was applied leaves it
+/// as it was left.
+#[test]
+fn what_drifted_is_brought_back_by_a_plan_as_it_was_left() {
+    let mut world = World::new();
+    let servers = [server(A, &[]), server(B, &[])];
+    world.enroll(&servers);
+    world.add_artifact();
+    let topology = world.topology(&[A, B]);
+    world.apply(&topology);
+    world.give_secrets(2);
+    world.all_done();
+    assert_eq!(rows(&world), [Value::Null; 0], "all is as it was left");
+
+    world.kill_agents();
+    let path = world.path("agents").join(A).join("twin.json");
+    let before = std::fs::read_to_string(&path).expect("a model");
+    let mut twin: Twin = serde_json::from_str(&before).expect("it is a model");
+    twin.set_service(
+        "AADConnectProvisioningAgent",
+        protocol::facts::ServiceState::Disabled,
+    );
+    let after = serde_json::to_string(&twin).expect("JSON");
+    std::fs::write(&path, after).expect("it is written");
+    world.start_agents(&servers, None);
+    let seen = until("it is told", || {
+        let rows = rows(&world);
+        (rows.len() == 1).then_some(rows)
+    });
+    assert_eq!(seen[0]["target"], A);
+    assert_eq!(seen[0]["what"], "service");
+    assert_eq!(seen[0]["seen"], "disabled");
+    assert_eq!(seen[0]["planned"], true);
+    let said = text(&world.entrain(&["status", "--drift"]));
+    assert!(said.contains("sets it to start with Windows"), "{said}");
+    assert!(said.contains("entrain plan TOPOLOGY"), "{said}");
+
+    let planned = text(&world.entrain(&["plan", &topology]));
+    assert!(planned.contains("its service is disabled"), "{planned}");
+    world.apply(&topology);
+    world.all_done();
+    until("it is as it was left", || {
+        rows(&world).is_empty().then_some(())
+    });
+}

@@ -12,7 +12,7 @@ use crate::catalogue;
 use crate::op::{Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Reading, fail};
 use crate::product;
-use crate::step::{self, WATCH, engine, facts};
+use crate::step::{self, engine, facts, trouble};
 
 /// How often, and how far apart, a service that was told to stop is looked at.
 const STOP_LOOKS: u32 = 24;
@@ -102,7 +102,11 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         }
     } else {
         cx.task(&guide.text)?;
-        match cx.until(WATCH, |cx| Ok(done(facts::connect_sync(cx)?.found)))? {
+        let look = |cx: &mut Cx<'_>| {
+            let version = cx.file_version(product::CONNECT_ENGINE)?.ok().flatten();
+            trouble::of_wizard(version, cx)
+        };
+        match trouble::watch(cx, look, |cx| Ok(done(facts::connect_sync(cx)?.found)))? {
             Ok((is, summary)) => {
                 settled(is, staging)?;
                 Complete {
@@ -258,15 +262,19 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         scheduler.severity = Severity::Block;
     }
     let stability = step::stability(product::CONNECT_SERVICE, verify.soaked_seconds, cx)?;
-    let mut findings = vec![
-        catalogue::PV22.finding(state, verdict(Some(running))),
-        of_version,
-        scheduler,
-        mode,
-    ];
+    let mut of_service = catalogue::PV22.finding(state, verdict(Some(running)));
+    let stopped = if running {
+        None
+    } else {
+        trouble::of_engine(connect.version, cx)?
+    };
+    if let Some(trouble) = &stopped {
+        trouble.explain(&mut of_service);
+    }
+    let mut findings = vec![of_service, of_version, scheduler, mode];
     findings.extend(stability);
-    findings.extend(engine::verified(verify, cx)?);
-    step::settle(findings, cx)?;
+    findings.extend(engine::verified(verify, connect.version, cx)?);
+    step::settle_showing(findings, stopped, cx)?;
     let mode = if connect.staging == Some(true) {
         "staging"
     } else {

@@ -8,7 +8,7 @@ use crate::catalogue;
 use crate::op::{Program, Service};
 use crate::procedure::{Complete, Cx, Flow, Stop};
 use crate::product;
-use crate::step::{self, WATCH, facts};
+use crate::step::{self, WATCH, facts, trouble};
 
 /// Whether engine and service are gone; why, where that cannot be read.
 fn is_gone(cx: &mut Cx<'_>) -> Flow<Result<bool, String>> {
@@ -58,9 +58,11 @@ pub fn guide(guide: &GuideConnectRemoval, cx: &mut Cx<'_>) -> Flow<Complete> {
     }
     cx.task(&guide.text)?;
     // In the middle of the wizard's work something may not be readable for a moment: it is looked at again.
-    let seen = cx.until(WATCH, |cx| {
-        Ok(matches!(is_gone(cx)?, Ok(true)).then_some(()))
-    })?;
+    let seen = trouble::watch(
+        cx,
+        |cx| trouble::of_wizard(None, cx),
+        |cx| Ok(matches!(is_gone(cx)?, Ok(true)).then_some(())),
+    )?;
     match seen {
         Ok(()) => {
             let summary = format!("Connect is gone{sure}");

@@ -4,15 +4,17 @@
 
 use std::time::Duration;
 
-use protocol::DomainName;
-use protocol::event::{Finding, Severity};
+use protocol::event::{Finding, Severity, Verdict};
 use protocol::step::VerifyConnect;
+use protocol::{DomainName, Version};
 use serde_json::{Value, json};
 
 use crate::catalogue;
-use crate::op::Script;
+use crate::op::{Program, Script};
 use crate::procedure::{Cx, Flow};
+use crate::product;
 use crate::step::report::Report;
+use crate::step::{self, trouble};
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
@@ -114,7 +116,11 @@ fn about(minutes: u64) -> String {
 ///
 /// # Errors
 /// While the outcome is missing.
-pub(super) fn verified(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
+pub(super) fn verified(
+    verify: &VerifyConnect,
+    version: Option<Version>,
+    cx: &mut Cx<'_>,
+) -> Flow<Vec<Finding>> {
     let input = json!({
         "installed": true, "through": null, "webHost": null, "passwords": verify.password_sync,
     });
@@ -128,7 +134,8 @@ pub(super) fn verified(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Vec<Find
         runs(&report),
         upgrades_itself(&report),
         failed_upgrades(&report),
-        trace(&report),
+        trace(&report, version, cx)?,
+        databases(cx)?,
     ];
     if verify.password_sync {
         findings.push(passwords(&report, &verify.forests));
@@ -265,10 +272,24 @@ fn upgrades_itself(report: &Report) -> Finding {
     catalogue::PV33.judge(state, show, chosen)
 }
 
-fn trace(report: &Report) -> Finding {
+/// PV37: errors at the end of the wizard's newest trace, and what they mean where that is known.
+fn trace(report: &Report, version: Option<Version>, cx: &mut Cx<'_>) -> Flow<Finding> {
     let read = report.part("trace", |part| {
         Some((part["file"].as_str()?.to_owned(), part["errors"].as_u64()?))
     });
     let show = |(file, errors): &(String, u64)| format!("{errors} in {file}");
-    catalogue::PV37.judge(read, show, |(_, errors)| *errors == 0)
+    let mut finding = catalogue::PV37.judge(read, show, |(_, errors)| *errors == 0);
+    if finding.verdict == Verdict::Fail
+        && let Some(trouble) = trouble::of_wizard(version, cx)?
+    {
+        trouble.explain(&mut finding);
+    }
+    Ok(finding)
+}
+
+/// WZ02: a database engine that an upgrade from an earlier version left.
+fn databases(cx: &mut Cx<'_>) -> Flow<Finding> {
+    let left = cx.programs(&product::OLD_LOCAL_DB)?;
+    let show = |programs: &Vec<Program>| step::names_or_none(programs);
+    Ok(catalogue::WZ02.judge(left, show, Vec::is_empty))
 }

@@ -8,6 +8,7 @@ use protocol::event::Failure;
 use crate::known::{self, Source};
 use crate::op::{Log, Op};
 use crate::procedure::{Cx, Flow, Reading, Stop, fail};
+use crate::withhold;
 
 /// How often and how long another installation is waited for (exit code 1618).
 const BUSY: (u32, Duration) = (20, Duration::from_secs(30));
@@ -56,7 +57,10 @@ pub(super) fn failure(what: &str, code: i32, log: Log, cx: &mut Cx<'_>) -> Flow<
     let mut failure = Failure::plain(format!("{what} ended with exit code {code}{meaning}"));
     let (known, shown) = match known::recognize(Source::Setup, &lines) {
         Some((known, line)) => (Some(known), vec![line]),
-        None => (None, lines.iter().rev().take(12).rev().cloned().collect()),
+        None => {
+            let last = lines.iter().rev().take(12).rev();
+            (None, last.map(|line| withhold::names(line)).collect())
+        }
     };
     failure.known = known;
     Ok(failure.with_lines(shown))

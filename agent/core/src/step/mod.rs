@@ -19,6 +19,7 @@ mod restart;
 mod rights;
 mod settings;
 mod support;
+mod trouble;
 mod upgrade;
 
 use std::time::Duration;
@@ -28,8 +29,10 @@ use protocol::event::{Completion, Failure, Finding, Verdict};
 use protocol::step::Step;
 
 use crate::catalogue;
+use crate::known;
 use crate::op::Program;
 use crate::procedure::{Complete, Cx, Flow, Stop};
+use crate::step::trouble::Trouble;
 
 /// How often the end of a person's work at a wizard is looked for.
 pub const WATCH: Duration = Duration::from_secs(30);
@@ -56,6 +59,7 @@ pub fn perform(step: &Step, cx: &mut Cx<'_>) -> Flow<Complete> {
         Step::InstallProvisioningAgent(install) => provisioning_agent::install(install, cx),
         Step::SetProvisioningAgentOptions(set) => options::set(set, cx),
         Step::RegisterProvisioningAgent(register) => provisioning_agent::register(register, cx),
+        Step::StartProvisioningAgent(start) => provisioning_agent::start(start, cx),
         Step::AddDomains(add) => provisioning_agent::add_domains(add, cx),
         Step::GuideProvisioningAgent(guide) => provisioning_agent::guide(guide, cx),
         Step::VerifyProvisioningAgent(verify) => provisioning_agent::verify(verify, cx),
@@ -129,6 +133,23 @@ fn went_on(over: &Overridden, rule: &str, what: &str) -> String {
 
 /// Records what a verification's probes answered, and stops the step at the first that blocks.
 fn settle(findings: Vec<Finding>, cx: &mut Cx<'_>) -> Flow<()> {
+    settle_showing(findings, None, cx)
+}
+
+/// The same, with the known error that the logs show where a service does not run. A probe that fails for a known reason
+/// says it.
+fn settle_showing(
+    mut findings: Vec<Finding>,
+    trouble: Option<Trouble>,
+    cx: &mut Cx<'_>,
+) -> Flow<()> {
+    for finding in &mut findings {
+        if finding.verdict == Verdict::Fail
+            && let Some(known) = known::of_probe(&finding.id)
+        {
+            finding.fix = trouble::fix(&known);
+        }
+    }
     cx.note(&findings)?;
     let blocking: Vec<Finding> = findings.into_iter().filter(Finding::blocks).collect();
     let Some(first) = blocking.first() else {
@@ -140,5 +161,9 @@ fn settle(findings: Vec<Finding>, cx: &mut Cx<'_>) -> Flow<()> {
     );
     let mut failure = Failure::plain(what);
     failure.findings = blocking;
+    if let Some(trouble) = trouble {
+        failure.known = Some(trouble.known);
+        failure = failure.with_lines([trouble.line]);
+    }
     Err(Stop::Failed(Box::new(failure)))
 }

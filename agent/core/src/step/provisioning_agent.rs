@@ -13,7 +13,8 @@ use protocol::options::ProxyAddress;
 use protocol::secret::SecretKind;
 use protocol::step::{
     AddDomains, DirectoryRights, GuideProvisioningAgent, InstallProvisioningAgent, Permission,
-    RegisterProvisioningAgent, ServedDomain, SignIn, VerifyProvisioningAgent,
+    RegisterProvisioningAgent, ServedDomain, SignIn, StartProvisioningAgent,
+    VerifyProvisioningAgent,
 };
 
 use crate::catalogue;
@@ -23,8 +24,9 @@ use crate::procedure::{Complete, Cx, Flow, Stop, fail};
 use crate::product;
 use crate::step::report::Report;
 use crate::step::{
-    self, WATCH, credential, directory, facts, installer, options, preflight, rights,
+    self, WATCH, credential, directory, facts, installer, options, preflight, rights, trouble,
 };
+use crate::withhold;
 
 /// How long the event log may take.
 const EVENTS_LIMIT: Duration = Duration::from_secs(120);
@@ -130,23 +132,13 @@ fn state_of(
     };
     match &agent.tenant {
         Some(other) if other != tenant => Registered::Elsewhere(other.clone()),
-        Some(_) if agent.service == Some(ServiceState::Running) && runs_as(agent, gmsa) => {
+        Some(_) if agent.service == Some(ServiceState::Running) && agent.runs_as(gmsa) => {
             let account = agent.account.clone().unwrap_or_default();
             Registered::Yes(format!(
                 "registered with tenant {tenant}, service runs as {account}"
             ))
         }
         Some(_) | None => Registered::No,
-    }
-}
-
-/// Tells whether the service runs as that gMSA, or, where none is named, as any account with the trailing `$` of one.
-fn runs_as(agent: &ProvisioningAgentFacts, gmsa: Option<&GmsaName>) -> bool {
-    let account = agent.account.as_deref().unwrap_or_default();
-    let name = account.rsplit('\\').next().unwrap_or_default();
-    match gmsa {
-        Some(gmsa) => name.eq_ignore_ascii_case(gmsa.as_str()),
-        None => name.ends_with('$'),
     }
 }
 
@@ -240,9 +232,13 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
             let mut failure = Failure::plain(
                 "the cmdlets ended well, but the server does not show the registration",
             );
-            failure.known = known::recognize(Source::Trace, &trace).map(|(known, _)| known);
+            let recognized = known::recognize(Source::Trace, &trace);
+            let last = trace.iter().rev().take(12);
+            let last = last.map(|line| withhold::names(line));
+            let shown = recognized.as_ref().map(|(_, line)| line.clone());
+            failure.known = recognized.map(|(known, _)| known);
             Err(Stop::Failed(Box::new(
-                failure.with_lines(trace.into_iter().rev().take(12)),
+                failure.with_lines(shown.into_iter().chain(last)),
             )))
         }
     }
@@ -359,6 +355,73 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
         Registered::Elsewhere(other) => elsewhere(&other),
         Registered::No => fail("the domains were added, and the service did not come back"),
     }
+}
+
+/// Starts the services of an agent that is registered already, and has Windows start them by itself. Nothing is in service that
+/// could be taken out of it: one that runs is left running.
+///
+/// # Errors
+/// While outcomes are missing, and when it fails or cannot tell.
+pub fn start(start: &StartProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let Some(agent) = installed(cx)? else {
+        return fail("the provisioning agent is not installed");
+    };
+    match &agent.tenant {
+        Some(own) if *own == start.tenant => {}
+        Some(other) => return elsewhere(other),
+        None => return fail("the provisioning agent was never registered: it is not started"),
+    }
+    let mut done = Vec::new();
+    for name in [product::UPDATER_SERVICE, product::AGENT_SERVICE] {
+        let Some(service) = service_of(name, cx)? else {
+            // Older agents have no updater, and a removal may have left one of the two.
+            if name == product::UPDATER_SERVICE {
+                continue;
+            }
+            return fail(format!("there is no service {name}"));
+        };
+        let own = || name.to_owned();
+        if !service.automatic {
+            if let Err(why) = cx.perform(Op::AutomateService { name: own() })? {
+                return fail(format!("{name} could not be set to start by itself: {why}"));
+            }
+            done.push(format!("{name} is started by Windows again"));
+        }
+        if service.state == ServiceState::Running {
+            continue;
+        }
+        if let Err(why) = cx.perform(Op::RestartService { name: own() })? {
+            let what = format!("{name} does not start: {why}");
+            return Err(Stop::Failed(Box::new(not_started(what, cx)?)));
+        }
+        done.push(format!("{name} was started"));
+    }
+    if service_of(product::AGENT_SERVICE, cx)?.map(|service| service.state)
+        != Some(ServiceState::Running)
+    {
+        let what = "the agent's service was started, and does not run".to_owned();
+        return Err(Stop::Failed(Box::new(not_started(what, cx)?)));
+    }
+    if done.is_empty() {
+        let summary = "its services run, and Windows starts them";
+        return Ok(Complete::new(Completion::AlreadySo, summary));
+    }
+    Ok(Complete::new(Completion::Applied, done.join("; ")))
+}
+
+fn service_of(name: &str, cx: &mut Cx<'_>) -> Flow<Option<crate::op::Service>> {
+    cx.service(name)?
+        .map_err(|why| Stop::CannotTell(format!("the service {name} could not be read: {why}")))
+}
+
+/// The failure of a service that does not start, with what the logs show of it.
+fn not_started(what: String, cx: &mut Cx<'_>) -> Flow<Failure> {
+    let mut failure = Failure::plain(what);
+    if let Some(trouble) = trouble::of_agent(cx)? {
+        failure.known = Some(trouble.known);
+        failure = failure.with_lines([trouble.line]);
+    }
+    Ok(failure)
 }
 
 /// Asks for each secret in turn, and tries those of domains, so that no leave is asked for in vain.
@@ -588,7 +651,7 @@ fn trace(cx: &mut Cx<'_>) -> Flow<Finding> {
                 .iter()
                 .rev()
                 .find(|line| line.contains("Exception"))
-                .cloned()
+                .map(|line| withhold::names(line))
         })
     };
     let fix = reading
@@ -596,12 +659,12 @@ fn trace(cx: &mut Cx<'_>) -> Flow<Finding> {
         .ok()
         .and_then(|lines| known::recognize(Source::Trace, lines));
     let show = |lines: &Vec<String>| match wrong(lines) {
-        Some(line) => short(&line),
+        Some(line) => trouble::start(&line),
         None => format!("none in {} lines", lines.len()),
     };
     let mut finding = catalogue::PV09.judge(reading, show, |lines| wrong(lines).is_none());
     if let Some((known, _)) = fix {
-        finding.fix = format!("{} ({}): {}", known.cause, known.id, known.fix);
+        finding.fix = trouble::fix(&known);
     }
     Ok(finding)
 }
@@ -680,7 +743,7 @@ fn configured_by(lines: Result<Vec<serde_json::Value>, String>) -> Flow<()> {
             "the module demands a credential to add the domain ({message}): use directory = \"ask\" for it, or the wizard"
         )));
     }
-    let lines: Vec<String> = message.lines().map(ToOwned::to_owned).collect();
+    let lines: Vec<String> = message.lines().map(withhold::names).collect();
     let mut failure = Failure::plain(format!(
         "{at} failed: {}",
         lines.first().cloned().unwrap_or_default()
@@ -717,7 +780,7 @@ pub fn guide(guide: &GuideProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
         directory::await_change(&change, &guide.home_domain, &[], cx)?;
     }
     cx.task(&guide.text)?;
-    let seen = cx.until(WATCH, |cx| {
+    let seen = trouble::watch(cx, trouble::of_registration, |cx| {
         // In the middle of a wizard's work something may not be readable for a moment: it is looked at again.
         let agent = facts::provisioning_agent(cx)?.found;
         Ok(match state_of(&guide.tenant, gmsa, agent.as_ref()) {
@@ -771,7 +834,7 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     let mut of_version = catalogue::PV03.finding(version.clone(), pass(new_enough));
     of_version.wanted = format!("{} or later", verify.at_least);
     let mut of_account =
-        catalogue::PV05.finding(account, pass(runs_as(&agent, verify.gmsa.as_ref())));
+        catalogue::PV05.finding(account, pass(agent.runs_as(verify.gmsa.as_ref())));
     of_account.wanted = gmsa_text(verify.gmsa.as_ref());
     let mut of_tenant =
         catalogue::PV06.finding(tenant, pass(agent.tenant.as_ref() == Some(&verify.tenant)));
@@ -798,16 +861,25 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     };
     let service = cx.service(product::AGENT_SERVICE)?;
     let automatic = matches!(service, Ok(Some(service)) if service.automatic);
+    let mut of_service = catalogue::PV04.finding(
+        format!(
+            "{state}, started {}",
+            if automatic { "by Windows" } else { "by hand" }
+        ),
+        pass(running && automatic),
+    );
+    let stopped = if running {
+        None
+    } else {
+        trouble::of_agent(cx)?
+    };
+    if let Some(trouble) = &stopped {
+        trouble.explain(&mut of_service);
+    }
     let mut findings = vec![
         catalogue::PV02.judge_gently(module, show_version, Option::is_some),
         of_version,
-        catalogue::PV04.finding(
-            format!(
-                "{state}, started {}",
-                if automatic { "by Windows" } else { "by hand" }
-            ),
-            pass(running && automatic),
-        ),
+        of_service,
         of_account,
         of_tenant,
         events(cx)?,
@@ -826,7 +898,7 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     if let Some(rights) = &verify.own_rights {
         findings.extend(rights::verified(rights, agent.account.as_deref(), cx)?);
     }
-    step::settle(findings, cx)?;
+    step::settle_showing(findings, stopped, cx)?;
     let summary = format!("version {version}, registered on this server; not seen in tenant");
     Ok(configured(Completion::AlreadySo, summary))
 }

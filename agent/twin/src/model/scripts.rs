@@ -49,6 +49,7 @@ impl Twin {
             Script::InspectConnect => (self.inspect_connect(input), Duration::from_secs(8)),
             Script::CollectSupport => (self.support(), Duration::from_secs(40)),
             Script::InspectDatabase => (self.inspect_database(), Duration::from_secs(2)),
+            Script::ReadErrors => (self.recorded_errors(input), Duration::from_secs(3)),
             Script::ReadAgentEvents => (self.agent_events(), Duration::from_secs(2)),
         }
     }
@@ -105,6 +106,29 @@ impl Twin {
             })
         };
         Outcome::Script { lines: vec![line] }
+    }
+
+    /// What Windows recorded of a service that does not run.
+    fn recorded_errors(&self, input: &Value) -> Outcome {
+        let asked = |service: &str| {
+            let names = input["names"].as_array();
+            names.is_some_and(|names| names.iter().any(|name| name == service))
+        };
+        let lines: &[&str] = if asked(product::CONNECT_SERVICE) && self.has(Fault::EngineEnds) {
+            &[
+                "Application: miiserver.exe",
+                "Exception Info: System.IO.FileLoadException: Could not load file or assembly 'System.Diagnostics.DiagnosticSource, Version=6.0.0.1'",
+            ]
+        } else if asked(product::AGENT_SERVICE) && self.has(Fault::LogonAsServiceRefused) {
+            &[
+                r"The service was unable to log on as CORP\operator due to the following error: the user has not been granted the requested logon type at this computer.",
+            ]
+        } else {
+            &[]
+        };
+        Outcome::Script {
+            lines: vec![json!({ "lines": lines })],
+        }
     }
 
     fn agent_events(&self) -> Outcome {
@@ -369,6 +393,17 @@ impl Twin {
         } else {
             ("", &["S-1-5-80-0"])
         };
+        let set = |at: &str, value: &str| json!({ "at": at, "value": value, "policy": "Servers: hardening" });
+        let owned = if has(Fault::SetByPolicy) {
+            json!([
+                set(&format!(r"HKLM\{}", product::TLS12_CLIENT_KEY), "Enabled"),
+                set(product::TLS12_SERVER_KEY, "enabled"),
+                set(product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto"),
+                set(product::VAULT_SERVICE, ""),
+            ])
+        } else {
+            json!([])
+        };
         let edited: &[&str] = if has(Fault::EditedConfiguration) {
             &["miiserver.exe.config"]
         } else {
@@ -398,6 +433,7 @@ impl Twin {
             "secureChannel": !has(Fault::SecureChannelBroken),
             "installerBusy": has(Fault::InstallerRunning),
             "logonRight": { "policy": policy, "holders": holders },
+            "policyOwned": owned,
             "tls": tls,
             "proxy": choose(Fault::ProxySet, PROXY, "none"),
             "tpm": !has(Fault::NoTpm),
@@ -499,7 +535,7 @@ impl Twin {
         let at = "Add-AADCloudSyncADDomain";
         for domain in input["domains"].as_array().into_iter().flatten() {
             let name = domain["name"].as_str().unwrap_or_default().to_owned();
-            if input["gmsa"].is_null() && self.domains.contains(&name) {
+            if self.domains.contains(&name) {
                 lines.push(json!({ "step": at, "ok": true, "domain": name, "there": true }));
                 continue;
             }

@@ -11,5 +11,6 @@ mod removal;
 mod restart;
 mod run;
 mod switch;
+mod trouble;
 mod upgrade;
 mod verified;

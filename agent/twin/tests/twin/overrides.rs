@@ -48,6 +48,7 @@ fn preflight(product: Product, present: bool, overridden: Option<Overridden>) ->
         both_tools: Vec::new(),
         database: None,
         may_fix: Vec::new(),
+        will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
         restarts: false,
         overridden,

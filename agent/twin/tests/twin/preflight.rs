@@ -16,9 +16,10 @@ use agent_core::product;
 use agent_core::step::preflight::{self, Beside};
 use agent_core::step::{self, directory};
 use agent_twin::{Fault, Installed, Profile, Twin};
-use protocol::event::{Finding, GmsaChange, Severity, Verdict};
+use protocol::event::{Finding, GmsaChange, Owner, Severity, Verdict};
 use protocol::step::{
-    BothTools, Cloud, DirectoryRights, OwnRights, Preflight, Product, ServedDomain, SignIn, Step,
+    BothTools, Cloud, DirectoryRights, Fix, OwnRights, Preflight, Product, ServedDomain, SignIn,
+    Step,
 };
 use protocol::{ConnectDatabase, TargetId, TenantId, Version};
 
@@ -110,6 +111,7 @@ fn preflight(product: Product, sign_in: SignIn, present: bool) -> Step {
         both_tools: both(false),
         database: (product == Product::Connect).then(|| database(false)),
         may_fix: Vec::new(),
+        will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
         restarts: false,
         overridden: None,
@@ -180,6 +182,8 @@ const TABLE: &[(Fault, &str, Product)] = &[
     (Fault::TranscriptionOn, "PF38", Product::Connect),
     (Fault::DomainController, "PF39", Product::ProvisioningAgent),
     (Fault::OtherTool, "PF42", Product::ProvisioningAgent),
+    (Fault::EcmaHost, "PF76", Product::ProvisioningAgent),
+    (Fault::HrInbound, "PF76", Product::ProvisioningAgent),
     (Fault::OldSchema, "PF46", Product::ProvisioningAgent),
     (Fault::OldForest, "PF47", Product::Connect),
     (Fault::OldControllers, "PF48", Product::ProvisioningAgent),
@@ -282,6 +286,38 @@ fn a_sound_server_passes_every_probe() {
     }
 }
 
+/// Whoever only asks hears what the rollout itself would mend, as its work and not as what stops the server.
+#[test]
+fn what_the_rollout_would_mend_is_told_as_its_work_and_stops_nothing() {
+    let asks = |faults: &[Fault]| {
+        let (mut step, mut server) = server(Product::ProvisioningAgent, faults);
+        let Step::Preflight(preflight) = &mut step else {
+            panic!("a preflight")
+        };
+        preflight.will_fix = vec![Fix::Tls12, Fix::Vaultsvc];
+        let seen = findings(&step, &mut server);
+        assert!(server.changes.is_empty(), "{:?}", server.changes);
+        seen
+    };
+    let own = asks(&[Fault::VaultDisabled, Fault::TlsOff]);
+    assert!(!own.iter().any(Finding::blocks), "{own:#?}");
+    let mended: Vec<&Finding> = own
+        .iter()
+        .filter(|one| one.owner == Owner::Entrain)
+        .collect();
+    let ids: Vec<&str> = mended.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!(ids, ["PF17", "PF15", "PF14"]);
+    for finding in mended {
+        assert_eq!(finding.verdict, Verdict::Fail);
+        assert!(finding.fix.contains("when the plan is applied"));
+    }
+    // What a policy sets, and what is not listed, is somebody else's.
+    let others = asks(&[Fault::VaultDisabled, Fault::SetByPolicy, Fault::ServerCore]);
+    let blocking = others.iter().filter(|one| one.blocks());
+    let ids: Vec<(&str, Owner)> = blocking.map(|one| (one.id.as_str(), one.owner)).collect();
+    assert_eq!(ids, [("PF03", Owner::Server), ("PF14", Owner::Server)]);
+}
+
 #[test]
 fn every_probe_of_the_catalogue_that_a_preflight_asks_has_a_fault() {
     let mut asked = BTreeSet::new();
@@ -305,7 +341,7 @@ fn every_probe_of_the_catalogue_that_a_preflight_asks_has_a_fault() {
     assert!(asked.is_subset(&known), "{asked:?}");
     let never: Vec<&String> = known
         .iter()
-        .filter(|id| !["PV", "RM", "CR", "SW"].contains(&&id[..2]) && !asked.contains(*id))
+        .filter(|id| !["PV", "RM", "CR", "SW", "WZ"].contains(&&id[..2]) && !asked.contains(*id))
         .collect();
     assert!(
         never.is_empty(),
@@ -374,6 +410,15 @@ fn no_fault_is_without_a_test() {
         Fault::AutoUpgradeFailed,
         Fault::WizardTraceErrors,
         Fault::ToolsMissing,
+        Fault::OldLocalDb,
+        Fault::SetByPolicy,
+        // So do wizards and services that do not come about (`trouble.rs`).
+        Fault::EngineEnds,
+        Fault::LogonAsServiceRefused,
+        Fault::WizardIdentityRefused,
+        Fault::WizardScriptError,
+        Fault::WizardDatabaseLeft,
+        Fault::PassThroughNotEnabled,
     ];
     for fault in Fault::ALL {
         let here = TABLE.iter().any(|(one, ..)| *one == fault);

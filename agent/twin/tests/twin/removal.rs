@@ -68,6 +68,26 @@ fn verdicts(journal: &[Event]) -> Vec<(String, Verdict)> {
         .collect()
 }
 
+/// A removal would end what the agent does for on-premises applications: it waits until that is elsewhere. What HR's option
+/// shows is told.
+#[test]
+fn an_agent_with_another_purpose_is_not_taken_off() {
+    let mut server = serving(&[Fault::EcmaHost]);
+    let (conclusion, ..) = drive(steps(), &mut server, None);
+    let Ending::Failed(why) = &conclusion.ending else {
+        unreachable!("not failed: {conclusion:?}")
+    };
+    assert!(why.contains("PF76") && why.contains("ECMA"), "{why}");
+    assert!(server.serves() && server.changes.is_empty());
+
+    let mut server = serving(&[Fault::HrInbound]);
+    let (conclusion, journal, _) = drive(steps(), &mut server, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let told = &findings(&journal)["PF76"];
+    assert_eq!(told.verdict, Verdict::Fail);
+    assert!(told.read.contains("HR inbound"), "{}", told.read);
+}
+
 #[test]
 fn the_bundle_takes_everything_along_and_what_is_left_is_listed_with_who_clears_it() {
     let mut server = serving(&[]);

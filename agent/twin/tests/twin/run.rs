@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agent_core::op::{Op, Outcome, RegistryValue};
+use agent_core::op::{Op, Outcome, RegistryValue, Script};
 use agent_core::run::Action;
 use agent_twin::{Fault, Installed, Profile, Twin};
 use base64::Engine as _;
@@ -46,6 +46,7 @@ fn preflight(product: Product, sign_in: SignIn, may_fix: Vec<Fix>) -> Step {
         both_tools: Vec::new(),
         database: None,
         may_fix,
+        will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
         restarts: false,
         overridden: None,
@@ -906,6 +907,13 @@ fn a_server_that_lacks_something_fails_as_the_product_would() {
         let (at, shown) = shown.unwrap();
         assert_eq!(at, step, "{fault:?}: {shown}");
         assert!(shown.contains(words), "{fault:?}: {shown}");
+        // What the cloud refuses has a known cause as well.
+        let cause = match words {
+            "timed out" | "certificate is invalid" => "KE11",
+            "security error" => "KE12",
+            other => other,
+        };
+        assert!(shown.contains(cause), "{fault:?}: {shown}");
     }
     // The wizard's sign-in page is blocked: whoever comes cannot finish.
     let mut server = twin(&[Fault::IeEscOn]);
@@ -1096,6 +1104,68 @@ fn a_server_that_is_stopped_anyway_is_left_as_it_is() {
         panic!("not failed: {conclusion:?}")
     };
     assert!(why.contains("PF03") && why.contains("PF14"), "{why}");
+    assert!(server.changes.is_empty(), "{:?}", server.changes);
+}
+
+/// What a group policy sets is left as it is and the policy is named; where that cannot be told, nothing is set either.
+#[test]
+fn what_a_policy_sets_is_left_and_the_policy_is_named() {
+    let fixes = || vec![Fix::Tls12, Fix::Vaultsvc];
+    let blocking = |journal: &[Event]| {
+        let failed = journal.iter().find_map(|event| match event {
+            Event::StepFailed { failure, .. } => Some(failure.findings.clone()),
+            _ => None,
+        });
+        failed.expect("the preflight fails")
+    };
+    let faults = [Fault::VaultDisabled, Fault::TlsOff, Fault::SetByPolicy];
+    let mut server = twin(&faults);
+    let steps = agent_steps(SignIn::Token, fixes());
+    let (_, journal, _) = drive(steps, &mut server, None);
+    let ids: BTreeSet<String> = blocking(&journal)
+        .iter()
+        .map(|one| one.id.clone())
+        .collect();
+    let wanted = ["PF14", "PF15", "PF17"].map(ToOwned::to_owned);
+    assert_eq!(ids, wanted.into());
+    for finding in blocking(&journal) {
+        assert!(
+            finding.read.contains("\"Servers: hardening\""),
+            "{finding:?}"
+        );
+        assert!(
+            finding.fix.contains("changed where it is made"),
+            "{finding:?}"
+        );
+    }
+    assert!(server.changes.is_empty(), "{:?}", server.changes);
+
+    let untold = |op: &Op, outcome| match (op, outcome) {
+        (
+            Op::Script {
+                script: Script::InspectHost,
+                ..
+            },
+            Outcome::Script { mut lines },
+        ) => {
+            let why = serde_json::json!({ "why": "no resultant set of policy is recorded" });
+            lines[0]["policyOwned"] = why;
+            Outcome::Script { lines }
+        }
+        (_, outcome) => outcome,
+    };
+    let mut server = twin(&[Fault::VaultDisabled]);
+    let steps = agent_steps(SignIn::Token, fixes());
+    let (_, journal, _) = drive_with(steps, &mut server, None, "value", untold);
+    let [finding] = blocking(&journal).try_into().unwrap();
+    assert!(
+        finding.read.contains("no resultant set of policy"),
+        "{finding:?}"
+    );
+    assert!(
+        finding.fix.starts_with("it is left as it is"),
+        "{finding:?}"
+    );
     assert!(server.changes.is_empty(), "{:?}", server.changes);
 }
 

@@ -132,6 +132,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         | Purpose::Agents => Askers::new(),
     };
     agents(inputs, &askers, &mut targets, &mut members);
+    warnings.extend(strange(known, &targets));
     connects(
         inputs,
         &askers,
@@ -553,6 +554,37 @@ fn agents(
             );
         }
     }
+}
+
+/// Agents that somebody else registered, and that are upgraded or taken off: what they serve is not known, and Entrain sees it
+/// nowhere.
+fn strange(known: &Fleetwide, targets: &BTreeMap<TargetId, TargetPlan>) -> Option<String> {
+    let touched = |part: &TargetPlan| {
+        let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
+        steps.any(|step| {
+            matches!(
+                step,
+                Step::InstallProvisioningAgent(_) | Step::RemoveProvisioningAgent(_)
+            )
+        })
+    };
+    let unknown = |target: &TargetId| {
+        let known = known.get(target)?;
+        let (_, facts) = known.facts.as_ref()?;
+        let agent = facts.provisioning_agent.as_ref()?;
+        (known.domains.is_none() && agent.is_configured()).then_some(())
+    };
+    let names: Vec<&str> = targets
+        .iter()
+        .filter(|(target, part)| touched(part) && unknown(target).is_some())
+        .map(|(target, _)| target.as_str())
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{}: registered by somebody else, so what is served there is not known; it may be HR or on-premises applications too. Before the upgrade or removal look in the portal: Cloud sync, Agents, and the enterprise applications that provision through an agent. What is served there stands still meanwhile",
+            names.join(", ")
+        )
+    })
 }
 
 fn connects(

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use protocol::facts::Facts;
+use protocol::facts::{Facts, ServiceState};
 use protocol::signed::Phase;
 use protocol::step::{
     AddDomains, BothTools, Cloud, DirectoryRights, GuideProvisioningAgent,
     InstallProvisioningAgent, OwnRights, Permission, Preflight, Product, RegisterProvisioningAgent,
-    ServedDomain, SetProvisioningAgentOptions, SignIn, Step, VerifyProvisioningAgent,
+    ServedDomain, SetProvisioningAgentOptions, SignIn, StartProvisioningAgent, Step, VerifyProvisioningAgent,
 };
 use protocol::task::{Page, TaskText};
 use protocol::{DomainName, GmsaName, ProxyAddress, TargetId, Version};
@@ -57,8 +57,10 @@ pub fn answer(
     };
     let version = agent.and_then(|agent| agent.version);
     let installed = version.is_some_and(|version| version >= wanted);
-    let registered = agent
+    let configured = agent
         .is_some_and(|agent| agent.is_configured() && agent.tenant.as_ref() == Some(&tenant.id));
+    // The account that another one took the place of is set by the cmdlets that register.
+    let registered = configured && agent.is_some_and(|agent| agent.runs_as(group.gmsa.as_ref()));
     let gmsa = service_account(topology, group, &home);
     let served = served(topology, group);
     // What the domains hold was counted before the setup: a later phase does not count it again.
@@ -156,6 +158,34 @@ pub fn answer(
             None => "the options of its service could not be read: looked at once more".to_owned(),
         });
     }
+    // A registration restarts the service itself, unless it is disabled.
+    let state = agent.and_then(|agent| agent.service);
+    let starts = match state {
+        Some(ServiceState::Disabled) => configured,
+        Some(ServiceState::NotRunning) => registered,
+        Some(ServiceState::Running) | None => false,
+    };
+    if starts {
+        let start = StartProvisioningAgent {
+            tenant: tenant.id.clone(),
+        };
+        phases.push(PhaseWork {
+            phase: Phase::Prepare,
+            steps: vec![
+                preflight(Phase::Prepare),
+                Step::StartProvisioningAgent(start),
+            ],
+            artifacts: Vec::new(),
+        });
+        let is = if state == Some(ServiceState::Disabled) {
+            "disabled: set to start with Windows, and started"
+        } else {
+            "not running: started"
+        };
+        why.push(format!(
+            "its service is {is}; nothing of it is in service meanwhile"
+        ));
+    }
     if !registered {
         let step = register(
             host,
@@ -166,11 +196,22 @@ pub fn answer(
             group.gmsa.as_ref(),
             group.options.proxy.as_ref(),
         );
-        why.push(format!(
-            "not registered with tenant {}: {}",
-            tenant.id,
-            sign_in_words(tenant)
-        ));
+        why.push(match agent.filter(|_| configured) {
+            Some(agent) => format!(
+                "its service runs as {} and not as {}: set anew {}, and the service is restarted while others serve",
+                agent.account.as_deref().unwrap_or("an account that is not told"),
+                group
+                    .gmsa
+                    .as_ref()
+                    .map_or("a group managed service account".to_owned(), ToString::to_string),
+                sign_in_words(tenant)
+            ),
+            None => format!(
+                "not registered with tenant {}: {}",
+                tenant.id,
+                sign_in_words(tenant)
+            ),
+        });
         people.extend(bring(tenant, tenant.sign_in, &served));
         people.extend(rights_by_hand(gmsa.as_ref(), &served));
         phases.push(PhaseWork {
@@ -511,6 +552,7 @@ fn readiness_of(
         both_tools: both_tools(topology, group),
         database: None,
         may_fix: Vec::new(),
+        will_fix: Vec::new(),
         options: group.options.clone(),
         restarts: false,
         overridden: None,
@@ -577,7 +619,8 @@ pub fn readiness(
     facts: &Facts,
 ) -> Result<Vec<Step>, String> {
     let home = home_of(host, facts)?;
-    let preflight = readiness_of(topology, group, tenant, host, facts, &home);
+    let mut preflight = readiness_of(topology, group, tenant, host, facts, &home);
+    preflight.will_fix = group.may_fix.iter().copied().collect();
     Ok(vec![Step::Preflight(preflight)])
 }
 

@@ -1,7 +1,7 @@
 //! Connect Sync: an installation with express or custom settings and the upgrade in place, each as one guided appointment
 //! for a person; what is installed is verified.
 
-use protocol::facts::Facts;
+use protocol::facts::{Facts, ServiceState};
 use protocol::signed::{ArtifactRef, Phase};
 use protocol::step::{
     ConnectWork, DirectoryRights, GuideConnect, Preflight, Product, ServedDomain, SignIn,
@@ -15,6 +15,9 @@ use crate::finding::Place;
 use crate::links;
 use crate::recipe::{Answer, Artifacts, PhaseWork, custom, download};
 use crate::topology::{ConnectEntry, ConnectSettings, CustomSettings, Tenant, Topology};
+
+/// Said of an engine that is stopped.
+pub(crate) const STOPPED: &str = "its service ADSync is stopped, and Entrain does not start it: whether it is staging shows only while it runs, and a second active server would be the end of G1. Whoever runs it sees that no other server is active (entrain status), then starts ADSync";
 
 /// What is to be done on one server of an entry.
 #[must_use]
@@ -57,11 +60,16 @@ pub fn answer(
                     Some(false) => "active",
                     None => "mode not readable",
                 };
+                let mut why = vec![format!(
+                    "Connect {version} is there ({mode}): verified, nothing is changed"
+                )];
+                // Its mode shows only while it runs: a start may make a second server active.
+                if connect.service == Some(ServiceState::NotRunning) {
+                    why.push(STOPPED.to_owned());
+                }
                 Answer::Do {
                     phases: vec![verify(None)],
-                    why: vec![format!(
-                        "Connect {version} is there ({mode}): verified, nothing is changed"
-                    )],
+                    why,
                     people: Vec::new(),
                 }
             }
@@ -380,6 +388,7 @@ pub fn readiness(
         // An engine that is there has its database.
         database: absent.then(|| database(entry, installer)).flatten(),
         may_fix: Vec::new(),
+        will_fix: Vec::new(),
         options: ServiceOptions::default(),
         restarts: false,
         overridden: None,

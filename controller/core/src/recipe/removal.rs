@@ -67,7 +67,7 @@ pub fn answer(
         };
     }
     let mut people = vec![format!(
-        "beforehand, whoever runs tenant {} makes sure that {host} serves nothing else (HR-driven or on-premises provisioning): Entrain does not see it",
+        "beforehand, whoever runs tenant {} makes sure that {host} serves nothing else (HR-driven or on-premises provisioning): Entrain sees no more of that than the ECMA Connector Host, which stops it (PF76)",
         tenant.id
     )];
     if let Some((account, home)) = account(topology, group, host, facts) {

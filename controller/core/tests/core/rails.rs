@@ -110,6 +110,7 @@ fn configures(step: &Step) -> Option<&TenantId> {
         Step::GuideProvisioningAgent(guide) => Some(&guide.tenant),
         Step::VerifyProvisioningAgent(verify) => Some(&verify.tenant),
         Step::RemoveProvisioningAgent(remove) => Some(&remove.tenant),
+        Step::StartProvisioningAgent(start) => Some(&start.tenant),
         Step::ReportFacts
         | Step::DiscoverServers(_)
         | Step::CollectSupport(_)

@@ -36,7 +36,11 @@ enum Has {
     Nothing,
     /// A provisioning agent of that version that Entrain registered for a.test, or somebody else for whatever.
     Agent(Version, bool),
+    /// The newest one, registered by Entrain for a.test, whose service is so and runs as that account.
+    Drifted(ServiceState, &'static str),
     Connect(Version, bool),
+    /// An engine that somebody stopped.
+    Halted(Version),
     Fenced(Version),
     /// An agent that Entrain registered for a.test beside Connect in staging mode, of those versions.
     Both(Version, Version),
@@ -115,6 +119,32 @@ const CASES: &[Case] = &[
         servers: &[
             ("s1", Has::Agent(common::AGENT, true)),
             ("s2", Has::Agent(common::AGENT, true)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: agents whose services were stopped, disabled, or given another account",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\", \"s3.a.test\", \"s4.a.test\"]\n",
+        servers: &[
+            (
+                "s1",
+                Has::Drifted(ServiceState::NotRunning, "A\\provAgentgMSA$"),
+            ),
+            (
+                "s2",
+                Has::Drifted(ServiceState::Disabled, "A\\provAgentgMSA$"),
+            ),
+            ("s3", Has::Drifted(ServiceState::Running, "A\\operator")),
+            ("s4", Has::Agent(common::AGENT, true)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: an engine that somebody stopped is left to a person",
+        topology: "[connect.main]\nservers = [\"s1.a.test\", \"s2.a.test\"]\nforests = [\"a.test\"]\n",
+        servers: &[
+            ("s1", Has::Connect(common::CONNECT, false)),
+            ("s2", Has::Halted(common::CONNECT)),
         ],
         ask: INSTALL,
     },
@@ -347,7 +377,10 @@ impl Case {
         for (name, has) in self.servers {
             let target: TargetId = format!("{name}.a.test").parse().unwrap();
             let mut entry = Known::of(Fingerprint(Digest::of(name.as_bytes())));
-            if let Has::Agent(_, true) | Has::Both(..) = has {
+            if matches!(
+                has,
+                Has::Agent(_, true) | Has::Both(..) | Has::Drifted(..)
+            ) {
                 entry.domains = Some(BTreeSet::from(["a.test".parse().unwrap()]));
             }
             entry.facts = Some((NOW, has.facts()));
@@ -408,6 +441,18 @@ impl Has {
                 let running = ServiceState::Running;
                 common::facts(None, Some(connect(version, Some(staging), running)))
             }
+            Self::Drifted(service, account) => {
+                let mut facts = Self::Agent(common::AGENT, true).facts();
+                if let Some(agent) = &mut facts.provisioning_agent {
+                    agent.service = Some(service);
+                    agent.account = Some(account.to_owned());
+                }
+                facts
+            }
+            Self::Halted(version) => {
+                let halted = ServiceState::NotRunning;
+                common::facts(None, Some(connect(version, None, halted)))
+            }
             Self::Fenced(version) => {
                 let disabled = ServiceState::Disabled;
                 common::facts(None, Some(connect(version, None, disabled)))
@@ -432,6 +477,16 @@ impl Has {
             }
             Self::Connect(version, true) => format!("Connect {version}, staging"),
             Self::Connect(version, false) => format!("Connect {version}, active"),
+            Self::Drifted(service, account) => format!(
+                "provisioning agent {}, registered by Entrain for a.test; its service is {} and runs as {account}",
+                common::AGENT,
+                match service {
+                    ServiceState::Running => "running",
+                    ServiceState::NotRunning => "stopped",
+                    ServiceState::Disabled => "disabled",
+                }
+            ),
+            Self::Halted(version) => format!("Connect {version}, its service stopped"),
             Self::Fenced(version) => format!("Connect {version}, stopped and disabled"),
             Self::Both(agent, version) => format!(
                 "{}; {}",

@@ -133,6 +133,7 @@ fn the_plan_says_what_goes_when_and_what_people_do() {
   9 steps: 8 automatic, 1 with a person
   at most 1 at once (from the failure limit); nothing more starts at 1 failures
   1 first in each group, and on each build of Windows in it; a target is done at grade \"registered\"
+  WARNING s0.a.test: registered by somebody else, so what is served there is not known; it may be HR or on-premises applications too. Before the upgrade or removal look in the portal: Cloud sync, Agents, and the enterprise applications that provision through an agent. What is served there stands still meanwhile
 
 tenant main  {TENANT} (commercial)
   not seen in tenant: nobody has read it (entrain tenant read main); what is asked of it is not answered, and stops nothing
@@ -167,7 +168,7 @@ people bring
   afterwards, the administrator of each served domain (a.test) gives provAgentgMSA$ its rights there: part 3 of entrain handover DOMAIN; the product does not since 1.1.2334.0, and without them nothing synchronizes
   afterwards, where s0.a.test itself goes: entrain agents revoke s0.a.test
   an access token of a Hybrid Identity Administrator of tenant {TENANT} (good for 60-90 minutes)
-  beforehand, whoever runs tenant {TENANT} makes sure that s0.a.test serves nothing else (HR-driven or on-premises provisioning): Entrain does not see it
+  beforehand, whoever runs tenant {TENANT} makes sure that s0.a.test serves nothing else (HR-driven or on-premises provisioning): Entrain sees no more of that than the ECMA Connector Host, which stops it (PF76)
   the administrator of a.test does the directory's part beforehand: entrain handover a.test
 "
     );
@@ -179,6 +180,44 @@ people bring
         assert!(part.is_read_only(), "{part:?}");
         assert_eq!(part.left_out, purpose == Purpose::Preflight);
     }
+}
+
+/// What Entrain registered it knows the domains of; of another's it warns before the setup takes it out of service.
+#[test]
+fn an_agent_that_somebody_else_registered_warns_before_its_upgrade_or_removal() {
+    let (topology, _) = read("hosts = [\"s1.a.test\", \"s2.a.test\"]\n");
+    let (mut known, _) = fleetwide(&topology, &[]);
+    let plan = |known: &Fleetwide, purpose| planned(&topology, known, purpose).warnings;
+    assert!(
+        plan(&known, Purpose::Install).is_empty(),
+        "nothing is done to them"
+    );
+    for server in ["s1", "s2"] {
+        let (_, facts) = known
+            .get_mut(&target(server))
+            .unwrap()
+            .facts
+            .as_mut()
+            .unwrap();
+        facts.provisioning_agent.as_mut().unwrap().version = Some(Version::new(1, 1, 1586, 0));
+    }
+    known.get_mut(&target("s2")).unwrap().domains = Some(["a.test".parse().unwrap()].into());
+    let warnings = plan(&known, Purpose::Install);
+    assert_eq!(warnings.len(), 1);
+    assert!(
+        warnings[0].starts_with("s1.a.test: registered by somebody else"),
+        "{warnings:?}"
+    );
+    assert!(plan(&known, Purpose::Verify).is_empty());
+    // One that was never configured serves nobody.
+    let (_, facts) = known
+        .get_mut(&target("s1"))
+        .unwrap()
+        .facts
+        .as_mut()
+        .unwrap();
+    facts.provisioning_agent.as_mut().unwrap().tenant = None;
+    assert!(plan(&known, Purpose::Install).is_empty());
 }
 
 #[test]

@@ -1,43 +1,155 @@
 //! Prerequisites that Entrain may set itself: what the topology lists in `may_fix`, with the old value told.
 
+use protocol::event::{Finding, Owner, Severity, Verdict};
 use protocol::facts::ServiceState;
 use protocol::step::{Fix, Preflight, Product};
+use serde_json::Value;
 
 use super::or_absent;
 use crate::op::{Op, RegistryValue};
-use crate::procedure::{Cx, Flow};
+use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
+use crate::step::report::Report;
 
-/// Tells whether a finding is one of those that the topology lets Entrain mend.
-pub(super) fn mends(preflight: &Preflight, id: &str) -> bool {
-    preflight.may_fix.iter().any(|fix| match fix {
+/// What group policies set, as Windows' resultant set of policy tells it (PF34 names it for one right; its classes for values
+/// and services are [K]). Preferences of a policy are not in it. What a policy sets is never changed here, and nothing is where
+/// that cannot be told.
+pub(super) struct Policies(Reading<Vec<Set>>);
+
+struct Set {
+    /// Registry key, or service.
+    at: String,
+    /// Value; empty for a service.
+    value: String,
+    policy: String,
+}
+
+impl Policies {
+    pub(super) fn of(report: &Report) -> Self {
+        let row = |row: &Value| {
+            let text = |name: &str| Some(row[name].as_str()?.to_owned());
+            Some(Set {
+                at: text("at")?,
+                value: text("value")?,
+                policy: text("policy")?,
+            })
+        };
+        Self(report.rows("policyOwned", row))
+    }
+
+    /// The policy that sets a value or, without one, a service.
+    fn setting(&self, at: &str, value: &str) -> Result<Option<&str>, &str> {
+        let rows = self.0.as_ref().map_err(String::as_str)?;
+        let same = |set: &&Set| {
+            // A key may come with its hive before it.
+            let own = set.at.to_lowercase();
+            own.ends_with(&at.to_lowercase()) && set.value.eq_ignore_ascii_case(value)
+        };
+        Ok(rows.iter().find(same).map(|set| set.policy.as_str()))
+    }
+
+    /// The first policy that sets something of a prerequisite's probe.
+    fn owning(&self, id: &str) -> Result<Option<&str>, &str> {
+        for (at, value) in parts(id) {
+            if let Some(policy) = self.setting(at, value)? {
+                return Ok(Some(policy));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What a probe looks at that Entrain may set.
+fn parts(id: &str) -> &'static [(&'static str, &'static str)] {
+    match id {
+        "PF14" => &[(product::VAULT_SERVICE, "")],
+        "PF15" => &[
+            (product::TLS12_CLIENT_KEY, "Enabled"),
+            (product::TLS12_CLIENT_KEY, "DisabledByDefault"),
+        ],
+        "PF16" => &[
+            (product::TLS12_SERVER_KEY, "Enabled"),
+            (product::TLS12_SERVER_KEY, "DisabledByDefault"),
+        ],
+        "PF17" => &[(product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto")],
+        _ => &[],
+    }
+}
+
+/// Tells whether a probe is of one of these prerequisites.
+fn of(fixes: &[Fix], id: &str) -> bool {
+    fixes.iter().any(|fix| match fix {
         Fix::Tls12 => matches!(id, "PF15" | "PF16" | "PF17"),
         Fix::Vaultsvc => id == "PF14",
     })
 }
 
+/// Tells whether a finding is one of those that the topology lets Entrain mend, and that no policy sets.
+pub(super) fn mends(preflight: &Preflight, policies: &Policies, id: &str) -> bool {
+    of(&preflight.may_fix, id) && policies.owning(id) == Ok(None)
+}
+
+/// Has the findings of prerequisites that Entrain may mend say who does: it, when the plan is applied, or whoever makes the
+/// policy that sets them.
+pub(super) fn tell(preflight: &Preflight, policies: &Policies, findings: &mut [Finding]) {
+    for finding in findings {
+        let asked = of(&preflight.will_fix, &finding.id);
+        if finding.verdict == Verdict::Pass || !asked && !of(&preflight.may_fix, &finding.id) {
+            continue;
+        }
+        match policies.owning(&finding.id) {
+            Ok(Some(policy)) => {
+                finding.read = format!("{}; policy \"{policy}\" sets it", finding.read);
+                finding.fix = format!(
+                    "have policy \"{policy}\" changed where it is made: what a policy sets is left as it is"
+                );
+            }
+            Err(why) => {
+                finding.read = format!(
+                    "{}; whether a group policy sets it cannot be told: {why}",
+                    finding.read
+                );
+                finding.fix = format!("it is left as it is: {}", finding.fix);
+            }
+            Ok(None) if asked && finding.verdict == Verdict::Fail => {
+                finding.severity = finding.severity.min(Severity::Warn);
+                finding.owner = Owner::Entrain;
+                finding.fix = if finding.id == "PF14" {
+                    "set when the plan is applied (may_fix)".to_owned()
+                } else {
+                    "set when the plan is applied (may_fix); Windows may have to be restarted then"
+                        .to_owned()
+                };
+            }
+            Ok(None) => {}
+        }
+    }
+}
+
 /// Sets the prerequisites that the topology allows, where they are not as they must be; gives what was changed, with the
 /// old value.
-pub(super) fn fix(preflight: &Preflight, cx: &mut Cx<'_>, changed: &mut Vec<String>) -> Flow<()> {
+pub(super) fn fix(
+    preflight: &Preflight,
+    policies: &Policies,
+    cx: &mut Cx<'_>,
+    changed: &mut Vec<String>,
+) -> Flow<()> {
     if preflight.product != Product::ProvisioningAgent {
         return Ok(());
     }
     if preflight.may_fix.contains(&Fix::Tls12) {
         for key in [product::TLS12_CLIENT_KEY, product::TLS12_SERVER_KEY] {
-            set(cx, key, "Enabled", 1, changed)?;
-            set(cx, key, "DisabledByDefault", 0, changed)?;
+            set(cx, policies, (key, "Enabled", 1), changed)?;
+            set(cx, policies, (key, "DisabledByDefault", 0), changed)?;
         }
-        set(
-            cx,
-            product::DOTNET_CRYPTO_KEY,
-            "SchUseStrongCrypto",
-            1,
-            changed,
-        )?;
+        let strong = (product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto", 1);
+        set(cx, policies, strong, changed)?;
     }
     if preflight.may_fix.contains(&Fix::Vaultsvc) {
         let disabled = matches!(cx.service(product::VAULT_SERVICE)?, Ok(Some(service)) if service.state == ServiceState::Disabled);
-        if disabled {
+        if disabled && let Some(why) = left(policies, product::VAULT_SERVICE, "") {
+            changed.push(format!("VaultSvc was left disabled: {why}"));
+        } else if disabled {
             let enabled = cx.perform(Op::EnableService {
                 name: product::VAULT_SERVICE.to_owned(),
             })?;
@@ -50,16 +162,31 @@ pub(super) fn fix(preflight: &Preflight, cx: &mut Cx<'_>, changed: &mut Vec<Stri
     Ok(())
 }
 
+/// Why something is left as it is, where it must be.
+fn left(policies: &Policies, at: &str, value: &str) -> Option<String> {
+    match policies.setting(at, value) {
+        Ok(None) => None,
+        Ok(Some(policy)) => Some(format!("policy \"{policy}\" sets it")),
+        Err(why) => Some(format!(
+            "whether a group policy sets it cannot be told: {why}"
+        )),
+    }
+}
+
 fn set(
     cx: &mut Cx<'_>,
-    key: &str,
-    value: &str,
-    wanted: u32,
+    policies: &Policies,
+    (key, value, wanted): (&str, &str, u32),
     changed: &mut Vec<String>,
 ) -> Flow<()> {
     let before = cx.number(key, value)?;
     let right = |now: u32| if wanted == 0 { now == 0 } else { now != 0 };
     if matches!(before, Ok(Some(now)) if right(now)) {
+        return Ok(());
+    }
+    if let Some(why) = left(policies, key, value) {
+        let half = key.rsplit('\\').next().unwrap_or(key);
+        changed.push(format!("{value} of {half} was left as it is: {why}"));
         return Ok(());
     }
     let op = Op::SetRegistry {

@@ -10,7 +10,7 @@ mod product_state;
 
 pub(super) use host::restart_pending;
 
-use protocol::event::{Completion, Failure, Finding, Verdict};
+use protocol::event::{Completion, Failure, Finding, Severity, Verdict};
 use protocol::step::{Preflight, Product, ServedDomain};
 use protocol::{GmsaName, TargetId};
 
@@ -37,18 +37,19 @@ fn stops(preflight: &Preflight, finding: &Finding) -> bool {
 /// # Errors
 /// While outcomes are missing, and when a finding blocks.
 pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
-    let mut findings = probe(preflight, cx)?;
+    let (mut findings, policies) = probe(preflight, cx)?;
     let mut fixed = Vec::new();
     if !preflight.may_fix.is_empty() {
         // Whoever was cut off in the middle of mending finds the restart that it has called for.
         let resumed = cx.resumed();
         let left = |finding: &&Finding| {
-            let own = fix::mends(preflight, &finding.id) || resumed && finding.id == "PF19";
+            let own =
+                fix::mends(preflight, &policies, &finding.id) || resumed && finding.id == "PF19";
             stops(preflight, finding) && !own
         };
         // Nothing is touched on a server that something else stops.
         if findings.iter().filter(left).count() == 0 {
-            fix::fix(preflight, cx, &mut fixed)?;
+            fix::fix(preflight, &policies, cx, &mut fixed)?;
         }
         if !fixed.is_empty() {
             // What a domain holds is no different now.
@@ -61,7 +62,7 @@ pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
                 both_tools: Vec::new(),
                 ..preflight.clone()
             };
-            findings = probe(&again, cx)?;
+            findings = probe(&again, cx)?.0;
             findings.extend(counts);
         }
     }
@@ -113,8 +114,8 @@ pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
     Ok(Complete::new(Completion::AlreadySo, summary))
 }
 
-/// Asks every probe of the product once.
-fn probe(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
+/// Asks every probe of the product once; also what group policies set of what may be mended.
+fn probe(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<(Vec<Finding>, fix::Policies)> {
     let mut findings = Vec::new();
     let report = host::inspect(preflight, cx)?;
     host::windows(preflight, &report, cx, &mut findings)?;
@@ -126,11 +127,13 @@ fn probe(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
     if let Some(database) = &preflight.database {
         database::check(&preflight.target, database, cx, &mut findings)?;
     }
-    Ok(findings)
+    let policies = fix::Policies::of(&report);
+    fix::tell(preflight, &policies, &mut findings);
+    Ok((findings, policies))
 }
 
-/// Asks what must hold before Windows takes a program off: an administrator's rights, no restart that is waited for, and no
-/// other installation.
+/// Asks what must hold before Windows takes the provisioning agent off: an administrator's rights, no restart that is waited for,
+/// no other installation, and no other purpose of the agent.
 ///
 /// # Errors
 /// While outcomes are missing.
@@ -138,6 +141,12 @@ pub fn installers(cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
     let report = host::look(Product::ProvisioningAgent, None, &[], cx)?;
     let mut findings = host::installers(&report);
     findings.push(host::restart(cx)?);
+    // A removal would end it: it stops here until somebody has moved it, and taken its host off.
+    let mut other = product_state::other_purpose(cx)?;
+    if matches!(cx.service(product::ECMA_SERVICE)?, Ok(Some(_))) {
+        other.severity = Severity::Block;
+    }
+    findings.push(other);
     Ok(findings)
 }
 

@@ -33,6 +33,7 @@ pub(super) fn check(
             };
             findings.push(catalogue::PF40.judge(tenant, or_absent, same));
             findings.push(catalogue::PF42.judge(engine, show, Option::is_none));
+            findings.push(other_purpose(cx)?);
             logon_right(report, findings);
         }
         Product::Connect => {
@@ -54,6 +55,24 @@ pub(super) fn check(
         }
     }
     Ok(())
+}
+
+/// PF76: what shows that the agent serves something else than this plan knows of. The same agent may provision on-premises
+/// applications, for which the ECMA Connector Host stands beside it, or HR's people; what it serves otherwise shows in the tenant
+/// alone.
+pub(super) fn other_purpose(cx: &mut Cx<'_>) -> Flow<Finding> {
+    let host = cx.service(product::ECMA_SERVICE)?;
+    let value = cx.registry(product::AGENT_KEY, product::AGENT_HR_VALUE)?;
+    let seen = host.and_then(|host| {
+        let host = host.map(|_| "the service of the ECMA Connector Host: on-premises applications");
+        let value = value?.map(|_| "UserPasswordLength is set: HR inbound");
+        Ok(host.into_iter().chain(value).collect::<Vec<&str>>())
+    });
+    let show = |seen: &Vec<&str>| match seen.as_slice() {
+        [] => "none seen".to_owned(),
+        some => some.join("; "),
+    };
+    Ok(catalogue::PF76.judge(seen, show, Vec::is_empty))
 }
 
 /// As an export by name shows it.

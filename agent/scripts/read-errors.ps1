@@ -1,0 +1,41 @@
+# Reads the errors of the last day that Windows' event logs hold of a product's service (probes PV04, PV22). Changes nothing.
+# The lines stay in the agent, which looks for known errors in them and shows the line that it knows: people's data may be in
+# the others.
+# Input: {"logs": ["log"], "names": ["service or program"]}. Output: one line {"lines": ["..."]}, or {"lines": {"why": "..."}}.
+function Read-Errors([string]$log) {
+    $filter = @{ LogName = $log; Level = 1, 2; StartTime = [DateTime]::Now.AddDays(-1) }
+    # One event whose text cannot be put together says nothing about the others.
+    $wrong = @()
+    $found = @(Get-WinEvent -FilterHashtable $filter -MaxEvents 500 -ErrorAction SilentlyContinue -ErrorVariable 'wrong')
+    foreach ($one in $wrong) {
+        if (-not $found.Count -and $one.FullyQualifiedErrorId -notlike 'NoMatchingEventsFound*') { throw $one }
+    }
+    , $found
+}
+Read-Part 'lines' {
+    $names = @($in.names)
+    $service = Get-Service -Name $names[0] -ErrorAction SilentlyContinue
+    # The service manager writes the name that people see.
+    if ($service) { $names += $service.DisplayName }
+    $lines = @()
+    $unread = @()
+    foreach ($log in $in.logs) {
+        # A product that was never set up has no log of its own.
+        try { $found = Read-Errors $log } catch { $unread += "$($log): $(Reason $_.Exception)"; continue }
+        foreach ($one in $found) {
+            $text = [string]$one.Message
+            $own = $log -like '*/Admin'
+            foreach ($name in $names) {
+                if ($one.ProviderName -eq $name -or $text.IndexOf($name, [StringComparison]::OrdinalIgnoreCase) -ge 0) { $own = $true }
+            }
+            if (-not $own -or $lines.Count -ge 2000) { continue }
+            foreach ($line in $text.Split("`n")) {
+                $line = $line.Trim()
+                if ($line) { $lines += $line.Substring(0, [Math]::Min($line.Length, 1000)) }
+            }
+        }
+    }
+    if ($unread.Count -eq @($in.logs).Count) { throw ($unread -join '; ') }
+    , $lines
+}
+Say $out

@@ -1,0 +1,398 @@
+//! Why something does not come about: a wizard that takes long and a service that does not run are looked into, and what the
+//! logs show of a known error is told with cause, fix and line.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
+use agent_core::op::{Log, Op, Outcome};
+use agent_core::product;
+use agent_core::run::Action;
+use agent_twin::{Fault, Installed, Profile, Twin};
+use protocol::event::{Event, Failure, Finding, Severity, Verdict};
+use protocol::facts::ServiceState;
+use protocol::signed::Ending;
+use protocol::step::{
+    ConnectWork, GuideConnect, GuideConnectRemoval, GuideProvisioningAgent, StageConnect,
+    StartProvisioningAgent, Step, VerifyConnect, VerifyProvisioningAgent,
+};
+use protocol::{Digest, Version};
+
+use crate::common::{NEWEST, drive_beside, drive_with, target, tenant, text};
+
+fn server(installed: Installed, faults: &[Fault]) -> Twin {
+    Twin::new(Profile {
+        target: target(),
+        installed,
+        person: Some(tenant()),
+        faults: faults.iter().copied().collect(),
+    })
+}
+
+fn upgrade(at_least: Version) -> Vec<Step> {
+    vec![
+        Step::StageConnect(StageConnect {
+            artifact: Digest::of(b"setup"),
+        }),
+        Step::GuideConnect(GuideConnect {
+            work: ConnectWork::UpgradeActive,
+            at_least,
+            text: text(),
+        }),
+    ]
+}
+
+fn register() -> Vec<Step> {
+    vec![Step::GuideProvisioningAgent(GuideProvisioningAgent {
+        target: target(),
+        tenant: tenant(),
+        gmsa: None,
+        home_domain: target().home_domain().unwrap(),
+        domains: Vec::new(),
+        text: text(),
+    })]
+}
+
+fn findings(journal: &[Event]) -> Vec<Finding> {
+    let probed = journal.iter().filter_map(|event| match event {
+        Event::Probed { findings, .. } => Some(findings.clone()),
+        _ => None,
+    });
+    probed.flatten().collect()
+}
+
+/// Drives a wizard whose trouble is mended after so many looks at a clock.
+fn mended(steps: Vec<Step>, twin: &mut Twin, after: u32) -> (Ending, Vec<Event>) {
+    let waits = Cell::new(0);
+    let mend = |action: &Action, server: &mut Twin| {
+        if let Action::Perform {
+            op: Op::Wait { .. },
+            ..
+        } = action
+        {
+            waits.set(waits.get() + 1);
+            if waits.get() == after {
+                server.set_faults(BTreeSet::new());
+            }
+        }
+    };
+    let (conclusion, journal, _) =
+        drive_beside(steps, twin, None, "value", mend, |_, outcome| outcome);
+    (conclusion.ending, journal)
+}
+
+#[test]
+fn a_wizard_that_takes_long_tells_the_known_error_of_its_trace_once() {
+    let old = |version, faults: &[Fault]| {
+        server(
+            Installed::Connect {
+                version,
+                staging: false,
+            },
+            faults,
+        )
+    };
+    let before = Version::new(1, 0, 0, 0);
+    let broken = Version::new(2, 6, 91, 0);
+    for (fault, version, known) in [
+        (Fault::WizardIdentityRefused, before, Some("KC02")),
+        (Fault::WizardScriptError, before, Some("KC11")),
+        (Fault::WizardDatabaseLeft, before, Some("KC04")),
+        (Fault::PassThroughNotEnabled, before, None),
+    ] {
+        // Before the trace is read twice, and so that it is.
+        let (ending, journal) = mended(upgrade(NEWEST), &mut old(version, &[fault]), 130);
+        assert_eq!(ending, Ending::Completed, "{fault:?}");
+        let told: Vec<Finding> = findings(&journal);
+        let Some(known) = known else {
+            assert_eq!(told, [], "{fault:?}");
+            continue;
+        };
+        let [finding] = told.as_slice() else {
+            panic!("{fault:?}: {told:?}")
+        };
+        assert_eq!(finding.id, "WZ01");
+        assert_eq!(
+            (finding.verdict, finding.severity),
+            (Verdict::Fail, Severity::Warn)
+        );
+        assert!(finding.fix.contains(known), "{}", finding.fix);
+        assert!(finding.read.starts_with("[ERROR]"), "{}", finding.read);
+        assert!(!finding.read.contains("admin"), "{}", finding.read);
+    }
+    // The version that has the fault, in an installation whose engine is there and which is not done.
+    let mut one = old(broken, &[Fault::PassThroughNotEnabled]);
+    let newer = Version::new(2, 6, 92, 0);
+    let waits = Cell::new(0);
+    let mend = |action: &Action, server: &mut Twin| {
+        if let Action::Perform {
+            op: Op::Wait { .. },
+            ..
+        } = action
+        {
+            waits.set(waits.get() + 1);
+            if waits.get() == 70 {
+                *server = old(newer, &[]);
+            }
+        }
+    };
+    let (conclusion, journal, _) = drive_beside(
+        upgrade(newer),
+        &mut one,
+        None,
+        "value",
+        mend,
+        |_, outcome| outcome,
+    );
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let told = findings(&journal);
+    assert!(told[0].fix.contains("KC09"), "{told:?}");
+}
+
+/// A wizard that ends in time is left alone, and so is one whose trace shows nothing that is known.
+#[test]
+fn a_trace_is_read_when_a_wizard_is_long_and_not_before() {
+    let read = Cell::new(0);
+    let count = |op: &Op, outcome| {
+        if let Op::ReadLog {
+            log: Log::ConnectTrace,
+        } = op
+        {
+            read.set(read.get() + 1);
+        }
+        outcome
+    };
+    for (rounds, reads) in [(3, 0), (59, 0), (62, 1), (400, 3)] {
+        let mut one = server(
+            Installed::Connect {
+                version: Version::new(1, 0, 0, 0),
+                staging: false,
+            },
+            &[],
+        );
+        one.take_rounds(rounds);
+        read.set(0);
+        let (conclusion, journal, _) = drive_with(upgrade(NEWEST), &mut one, None, "value", count);
+        assert_eq!(conclusion.ending, Ending::Completed);
+        assert_eq!(read.get(), reads, "{rounds}");
+        assert_eq!(findings(&journal), []);
+    }
+}
+
+#[test]
+fn a_registration_that_takes_long_tells_that_its_page_is_blocked() {
+    let version = Version::new(1, 1, 2334, 0);
+    let mut one = server(Installed::Unregistered { version }, &[Fault::IeEscOn]);
+    let (ending, journal) = mended(register(), &mut one, 70);
+    assert_eq!(ending, Ending::Completed);
+    let told = findings(&journal);
+    assert!(told[0].fix.contains("KE14"), "{told:?}");
+    assert!(told[0].read.contains("enhanced security"), "{told:?}");
+}
+
+#[test]
+fn a_removal_that_takes_long_tells_the_known_error_of_the_wizards_trace() {
+    let steps = vec![Step::GuideConnectRemoval(GuideConnectRemoval {
+        text: text(),
+        pass_through: text(),
+    })];
+    let mut one = server(
+        Installed::Connect {
+            version: NEWEST,
+            staging: true,
+        },
+        &[Fault::WizardTraceErrors],
+    );
+    one.asked(&steps[0]);
+    one.take_rounds(65);
+    let (conclusion, journal, _) = drive_with(steps, &mut one, None, "value", |_, outcome| outcome);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let told = findings(&journal);
+    assert!(told[0].fix.contains("KC03"), "{told:?}");
+}
+
+fn failure(journal: &[Event]) -> Failure {
+    let failed = journal.iter().find_map(|event| match event {
+        Event::StepFailed { failure, .. } => Some((**failure).clone()),
+        _ => None,
+    });
+    failed.expect("the step failed")
+}
+
+#[test]
+fn a_service_that_does_not_run_fails_with_the_known_error_that_windows_recorded() {
+    let connect = Step::VerifyConnect(VerifyConnect {
+        at_least: Version::new(1, 0, 0, 0),
+        staging: None,
+        forests: Vec::new(),
+        password_sync: false,
+        soaked_seconds: None,
+    });
+    let agent = Step::VerifyProvisioningAgent(VerifyProvisioningAgent {
+        tenant: tenant(),
+        at_least: Version::new(1, 0, 0, 0),
+        gmsa: None,
+        own_rights: None,
+        options: protocol::options::ServiceOptions::default(),
+        soaked_seconds: None,
+    });
+    let with_connect = Installed::Connect {
+        version: Version::new(2, 6, 1, 0),
+        staging: false,
+    };
+    let with_agent = Installed::ProvisioningAgent {
+        version: NEWEST,
+        tenant: tenant(),
+    };
+    for (step, installed, fault, probe, known) in [
+        (
+            connect,
+            &with_connect,
+            Fault::EngineEnds,
+            "PV22",
+            Some(("KC01", "DiagnosticSource")),
+        ),
+        (
+            agent.clone(),
+            &with_agent,
+            Fault::LogonAsServiceRefused,
+            "PV04",
+            Some(("KE18", "requested logon type")),
+        ),
+        (agent, &with_agent, Fault::ServiceStopped, "PV04", None),
+    ] {
+        let mut one = server(installed.clone(), &[fault]);
+        let (conclusion, journal, _) =
+            drive_with(vec![step], &mut one, None, "value", |_, outcome| outcome);
+        assert!(matches!(conclusion.ending, Ending::Failed(_)), "{fault:?}");
+        let failure = failure(&journal);
+        assert!(failure.what.contains(probe), "{}", failure.what);
+        let Some((known, line)) = known else {
+            // Nothing is said where nothing is known.
+            assert_eq!(failure.known, None);
+            continue;
+        };
+        assert_eq!(failure.known.as_ref().unwrap().id, known);
+        assert!(failure.lines[0].contains(line), "{:?}", failure.lines);
+        assert!(!failure.lines[0].contains("operator"));
+        let finding = failure.findings.iter().find(|one| one.id == probe);
+        assert!(finding.unwrap().fix.contains(known));
+    }
+}
+
+/// What stopped is started, and Windows starts it from then on; who runs is left running, and who is another tenant's is left.
+#[test]
+fn the_services_of_a_registered_agent_are_started_and_started_by_windows() {
+    let agent = |installed: &Installed, faults: &[Fault]| server(installed.clone(), faults);
+    let version = NEWEST;
+    let own = Installed::ProvisioningAgent {
+        version,
+        tenant: tenant(),
+    };
+    let start = || {
+        vec![Step::StartProvisioningAgent(StartProvisioningAgent {
+            tenant: tenant(),
+        })]
+    };
+    let run = |one: &mut Twin| {
+        let (conclusion, journal, _) =
+            drive_with(start(), one, None, "value", |_, outcome| outcome);
+        let entered = journal
+            .iter()
+            .any(|event| matches!(event, Event::SectionEntered { .. }));
+        assert!(!entered, "nothing is taken out of service");
+        (conclusion, journal)
+    };
+    for (state, changes) in [
+        (ServiceState::Running, &[][..]),
+        (
+            ServiceState::NotRunning,
+            &["restart AADConnectProvisioningAgent"],
+        ),
+        (
+            ServiceState::Disabled,
+            &[
+                "automate AADConnectProvisioningAgent",
+                "restart AADConnectProvisioningAgent",
+            ],
+        ),
+    ] {
+        let mut one = agent(&own, &[]);
+        one.set_service(product::AGENT_SERVICE, state);
+        let before = one.changes.len();
+        let (conclusion, _) = run(&mut one);
+        assert_eq!(conclusion.ending, Ending::Completed, "{state:?}");
+        assert_eq!(one.changes[before..], *changes, "{state:?}");
+        assert!(one.serves(), "{state:?}");
+        let (conclusion, _) = run(&mut one);
+        assert!(conclusion.steps[0].summary.contains("its services run"));
+    }
+    let mut updater = agent(&own, &[]);
+    updater.set_service(product::UPDATER_SERVICE, ServiceState::Disabled);
+    let (conclusion, _) = run(&mut updater);
+    assert!(
+        conclusion.steps[0]
+            .summary
+            .contains("AzureADConnectAgentUpdater was started"),
+        "{conclusion:?}"
+    );
+
+    let elsewhere = Installed::ProvisioningAgent {
+        version,
+        tenant: "77aa0000-0000-0000-0000-000000000000".parse().unwrap(),
+    };
+    for (installed, words) in [
+        (Installed::Nothing, "not installed"),
+        (Installed::Unregistered { version }, "never registered"),
+        (elsewhere, "another tenant"),
+    ] {
+        let mut one = agent(&installed, &[]);
+        one.set_service(product::AGENT_SERVICE, ServiceState::NotRunning);
+        let before = one.changes.len();
+        let (conclusion, _) = run(&mut one);
+        let Ending::Failed(why) = conclusion.ending else {
+            panic!("not failed: {conclusion:?}")
+        };
+        assert!(why.contains(words), "{why}");
+        assert_eq!(one.changes.len(), before);
+    }
+    let (conclusion, journal) = run(&mut agent(&own, &[Fault::LogonAsServiceRefused]));
+    assert!(matches!(conclusion.ending, Ending::Failed(_)));
+    assert_eq!(failure(&journal).known.unwrap().id, "KE18");
+}
+
+/// What cannot be read stands in no way of what was seen.
+#[test]
+fn a_log_that_cannot_be_read_explains_nothing_and_hides_nothing() {
+    let step = Step::VerifyConnect(VerifyConnect {
+        at_least: Version::new(1, 0, 0, 0),
+        staging: None,
+        forests: Vec::new(),
+        password_sync: false,
+        soaked_seconds: None,
+    });
+    let mut one = server(
+        Installed::Connect {
+            version: NEWEST,
+            staging: false,
+        },
+        &[Fault::EngineEnds],
+    );
+    let unread = |op: &Op, outcome| match op {
+        Op::ReadLog { .. }
+        | Op::Script {
+            script: agent_core::op::Script::ReadErrors,
+            ..
+        } => Outcome::Failed("access is denied".to_owned()),
+        _ => outcome,
+    };
+    let (_, journal, _) = drive_with(vec![step], &mut one, None, "value", unread);
+    let failure = failure(&journal);
+    assert!(failure.what.starts_with("PV22"), "{}", failure.what);
+    assert_eq!((failure.known, failure.lines.len()), (None, 0));
+}
