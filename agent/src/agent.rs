@@ -161,6 +161,8 @@ pub struct Agent {
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     tasks: JoinSet<()>,
     asking: Option<AbortHandle>,
+    /// The script that runs.
+    script: Option<AbortHandle>,
 }
 
 impl std::fmt::Debug for Agent {
@@ -291,6 +293,7 @@ impl Agent {
             reports: mpsc::channel(REPORTS),
             tasks: JoinSet::new(),
             asking: None,
+            script: None,
         })
     }
 
@@ -539,7 +542,8 @@ impl Agent {
         let reports = self.reports.0.clone();
         let speed = self.speed;
         let progress = self.session.as_ref().map(|session| session.events.clone());
-        self.tasks.spawn(async move {
+        let is_script = matches!(op, Op::Script { .. });
+        let task = self.tasks.spawn(async move {
             let wanted = Wanted::by(&op);
             let outcome = if let Some(wanted) = wanted {
                 let told = std::sync::atomic::AtomicU8::new(0);
@@ -591,6 +595,9 @@ impl Agent {
             };
             drop(reports.send(report).await);
         });
+        if is_script {
+            self.script = Some(task);
+        }
     }
 
     fn ask_secret(&mut self, number: u64, step: StepIndex, attempt: Attempt, wanted: SecretKind) {
@@ -656,6 +663,10 @@ impl Agent {
         self.lives.forget();
         if let Some(asking) = self.asking.take() {
             asking.abort();
+        }
+        // One that is still under way is one whose step was given up: it must not go on beside the next try.
+        if let Some(script) = self.script.take() {
+            script.abort();
         }
         let manifest = run.manifest();
         let head = self.journal.head();

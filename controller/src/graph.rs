@@ -293,7 +293,8 @@ impl Graph {
                 "/v1.0/roleManagement/directory/{kind}?$filter=roleDefinitionId%20eq%20'{ADMINISTRATOR}'&$select=principalId,directoryScopeId"
             )
         };
-        let answer = self.all(&of("roleAssignments"), "RoleManagement.Read.Directory");
+        let assigned = of("roleAssignments");
+        let answer = self.all(&assigned, "RoleManagement.Read.Directory");
         let holders = members(&answer.await?)?;
         if holders.contains(id) {
             return Ok(Held::Direct);

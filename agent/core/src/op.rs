@@ -578,6 +578,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_question_takes_the_one_secret_along_that_it_is_asked_with() {
+        let kind = SecretKind::DomainCredential {
+            domain: "corp.test".parse().unwrap(),
+        };
+        let asked_as = |account: DirectoryAccount| {
+            Op::Search(Box::new(Search {
+                server: "dc1.corp.test".to_owned(),
+                account,
+                base: String::new(),
+                scope: Scope::Base,
+                filter: "(objectClass=*)".to_owned(),
+                attributes: Vec::new(),
+            }))
+        };
+        let given = asked_as(DirectoryAccount::Given(kind.clone()));
+        assert_eq!(given.secrets(), std::slice::from_ref(&kind));
+        assert!(!given.is_glance(), "a glance has no secrets");
+        for account in [DirectoryAccount::Nobody, DirectoryAccount::Server] {
+            assert!(asked_as(account).secrets().is_empty());
+        }
+        let script = Op::Script {
+            script: Script::InspectHost,
+            input: serde_json::Value::Null,
+            secrets: vec![kind.clone()],
+            limit: Duration::ZERO,
+        };
+        assert_eq!(script.secrets(), [kind]);
+        assert!(Op::Machine.secrets().is_empty());
+    }
+
+    #[test]
     fn suffixes_are_told_apart_up_to_a_limit_and_none_is_lost() {
         let mut counted = Counted::default();
         let mut add = |class: &str, principal: Option<&str>| {

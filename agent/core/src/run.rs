@@ -87,9 +87,16 @@ enum OpKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Waiting {
     Nothing,
-    Op { number: u64, kind: OpKind },
+    Op {
+        number: u64,
+        kind: OpKind,
+        /// It begins an installer, or waits for one: nothing ends that.
+        installs: bool,
+    },
     Permit,
-    Secret { number: u64 },
+    Secret {
+        number: u64,
+    },
 }
 
 /// One run.
@@ -336,9 +343,16 @@ impl Run {
         }
         let limit = self.manifest.steps[at].time_limit();
         if now >= self.step_begun.plus(limit) {
+            let installs = matches!(self.waiting, Waiting::Op { installs: true, .. });
             self.waiting = Waiting::Nothing;
+            // One that is ended in the middle leaves a product that is neither old nor new.
+            let left = if installs {
+                "; the installer that was begun was not ended and may still run: look at the server before a retry"
+            } else {
+                ""
+            };
             let failure = Failure::plain(format!(
-                "it took longer than {} minutes",
+                "it took longer than {} minutes{left}",
                 limit.as_secs() / 60
             ));
             self.failed(at, failure, now);
@@ -597,6 +611,10 @@ impl Run {
                 self.waiting = Waiting::Op {
                     number,
                     kind: kind_of(&op),
+                    installs: matches!(
+                        op,
+                        Op::Install { .. } | Op::Uninstall { .. } | Op::AwaitInstaller
+                    ),
                 };
                 self.actions.push_back(Action::Perform { number, op });
             }

@@ -14,8 +14,8 @@ use protocol::signed::{
     Manifest, Phase, Role, RoleKeys, TrustRoot, sign,
 };
 use protocol::step::{
-    Cloud, DiscoverServers, ExportLimits, InstallProvisioningAgent, Product, ReviewConnectExports,
-    Step, VerifyProvisioningAgent,
+    BothTools, Cloud, DiscoverServers, ExportLimits, InstallProvisioningAgent, Preflight, Product,
+    ReviewConnectExports, SignIn, Step, VerifyProvisioningAgent,
 };
 use protocol::{
     BundleId, Digest, Generation, Overridden, PlanId, RolloutId, TargetId, Timestamp, Version,
@@ -325,6 +325,42 @@ fn what_is_over_a_limit_is_refused() {
         let refusal = world.refusal(&of_domains(count));
         assert!(matches!(refusal, Refusal::OverLimit(_)), "{count}");
     }
+    // Each organizational unit is a question of its own.
+    let of_units = |count: usize| {
+        let mut manifest = world.manifest();
+        let both = BothTools {
+            domain: "a.test".parse().unwrap(),
+            units: (0..count)
+                .map(|number| format!("OU={number},DC=a,DC=test"))
+                .collect(),
+            connect_goes: false,
+        };
+        manifest.steps = vec![Step::Preflight(Preflight {
+            target: manifest.target.clone(),
+            product: Product::ProvisioningAgent,
+            present: false,
+            cloud: Cloud::Commercial,
+            tenant: manifest.tenant.clone(),
+            sign_in: SignIn::Wizard,
+            domains: Vec::new(),
+            gmsa: None,
+            own_rights: None,
+            census: false,
+            both_tools: vec![both],
+            database: None,
+            may_fix: Vec::new(),
+            options: protocol::ServiceOptions::default(),
+            restarts: false,
+            overridden: None,
+        })];
+        manifest
+    };
+    assert!(matches!(
+        world.consider(&of_units(limits::MAX_DOMAINS)),
+        Answer::Accept(_)
+    ));
+    let refusal = world.refusal(&of_units(limits::MAX_DOMAINS + 1));
+    assert!(matches!(refusal, Refusal::OverLimit(_)), "{refusal:?}");
 }
 
 #[test]

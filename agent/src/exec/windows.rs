@@ -281,6 +281,20 @@ impl WindowsExec {
         self.folder.join("installer.json")
     }
 
+    /// What an installer of an earlier try, which took too long, is refused another one with: Windows Installer runs one at a
+    /// time, and a half of each is no product. It is a person's to end, who sees what it waits for.
+    fn still_runs(&self) -> Option<Outcome> {
+        let begun = fs::read(self.begun_path()).ok()?;
+        let begun = serde_json::from_slice::<Begun>(&begun).ok()?;
+        let same = created(begun.pid) == Some(begun.created) && is_running(begun.pid);
+        same.then(|| {
+            Outcome::Failed(format!(
+                "the installer of an earlier try still runs (process {}): its end on the server lifts it",
+                begun.pid
+            ))
+        })
+    }
+
     /// Runs the installer from the bytes whose digest is checked once more just before.
     async fn install(&self, artifact: &ArtifactRef, arguments: &[String], log: Log) -> Outcome {
         let from = artifact::path(&self.folder, &artifact.sha256);
@@ -290,6 +304,9 @@ impl WindowsExec {
             return Outcome::Failed(
                 "it is a Windows Installer package and no setup executable".to_owned(),
             );
+        }
+        if let Some(still_runs) = self.still_runs() {
+            return still_runs;
         }
         let program = from.with_extension("exe");
         let Log::ProvisioningAgentSetup = log else {
@@ -326,6 +343,9 @@ impl WindowsExec {
         let Log::ProvisioningAgentRemoval = log else {
             return Outcome::Failed("no removal writes that log".to_owned());
         };
+        if let Some(still_runs) = self.still_runs() {
+            return still_runs;
+        }
         let log = self.logs().join(format!("{REMOVAL_LOG}.log"));
         let prepared =
             fs::create_dir_all(self.logs()).and_then(|()| logs::clear(&self.logs(), REMOVAL_LOG));

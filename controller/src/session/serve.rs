@@ -235,7 +235,7 @@ async fn session(
             }
             None
         }
-        newer = superseded(newer) => Some(newer),
+        newer = taken_over(newer) => Some(newer),
     };
     tasks.shutdown().await;
     if let Some(newer) = newer {
@@ -264,7 +264,7 @@ async fn session(
 }
 
 /// Where the session is that took this one's place.
-async fn superseded(mut newer: watch::Receiver<Option<SocketAddr>>) -> SocketAddr {
+async fn taken_over(mut newer: watch::Receiver<Option<SocketAddr>>) -> SocketAddr {
     loop {
         if let Some(newer) = *newer.borrow_and_update() {
             return newer;

@@ -376,7 +376,7 @@ fn an_agent_whose_journal_went_back_is_held() {
 #[test]
 fn of_an_agent_and_its_copy_both_are_held_with_an_alarm() {
     let (mut world, topology) = prepared(&[A, B], 0);
-    world.start_copies(&[server(A, &[])]);
+    world.start_copies(&[server(B, &[])]);
     let alarms = |world: &World| {
         let status = world.json(&["status", "--json"]);
         let alarms = status["alarms"].as_array().cloned().unwrap_or_default();
@@ -384,7 +384,7 @@ fn of_an_agent_and_its_copy_both_are_held_with_an_alarm() {
         alarms.map(str::to_owned).collect::<Vec<String>>()
     };
     let said = until("both were seen", || alarms(&world).pop());
-    assert!(said.starts_with(A), "{said}");
+    assert!(said.starts_with(B), "{said}");
     assert!(said.contains("two agents with its key"), "{said}");
     assert!(said.contains("127.0.0.1 and 127.0.0.1"), "{said}");
     let told = || std::fs::read_to_string(world.path("agents.log")).unwrap();
@@ -397,24 +397,24 @@ fn of_an_agent_and_its_copy_both_are_held_with_an_alarm() {
     world.apply(&topology);
     world.give_secrets(1);
     until("the other is done", || {
-        (world.state(B).0 == "done").then_some(())
+        (world.state(A).0 == "done").then_some(())
     });
     world.kill_controller();
     world.start_controller();
     assert_eq!(alarms(&world), [said.clone()]);
-    let (state, why) = world.state(A);
+    let (state, why) = world.state(B);
     assert_eq!(state, "held", "{why}");
     assert!(why.contains("two agents with its key"), "{why}");
-    let why = text(&world.entrain(&["why", A]));
+    let why = text(&world.entrain(&["why", B]));
     assert!(why.contains("two agents with its key"), "{why}");
-    assert!(world.changes(A).is_empty());
+    assert!(world.changes(B).is_empty());
 
     // Freed and enrolled anew, it goes on; whoever has the old key stays out.
     world.kill_agents();
-    let replaced = world.entrain(&["agents", "replace", A]);
+    let replaced = world.entrain(&["agents", "replace", B]);
     assert!(replaced.status.success(), "{}", text(&replaced));
     assert!(alarms(&world).is_empty(), "{:?}", alarms(&world));
-    std::fs::remove_dir_all(world.path("agents").join(A)).unwrap();
+    std::fs::remove_dir_all(world.path("agents").join(B)).unwrap();
     let join = world.join_file(2);
     world.start_agents(&[server(A, &[]), server(B, &[])], Some(&join));
     world.give_secrets(1);

@@ -12,7 +12,7 @@ use crate::catalogue;
 use crate::op::{Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Reading, fail};
 use crate::product;
-use crate::step::{self, engine, facts, trouble};
+use crate::step::{self, WATCH, engine, facts, trouble};
 
 /// How often, and how far apart, a service that was told to stop is looked at.
 const STOP_LOOKS: u32 = 24;

@@ -283,13 +283,24 @@ fn releasing(work: ConnectWork) -> Vec<Step> {
     steps
 }
 
+/// A server with an older Connect, whose person has read what is to be done.
+fn read_by_person(work: ConnectWork, staging: bool, faults: &[Fault]) -> Twin {
+    let mut server = old_connect(staging, faults);
+    for step in releasing(work) {
+        if matches!(step, Step::GuideConnect(_)) {
+            server.asked(&step);
+        }
+    }
+    server
+}
+
 /// The wizard was told not to start: the step opens the release as work of its own, and ends when the scheduler shows it. Where
 /// the cycle was left on nobody is asked.
 #[test]
 fn an_upgrade_sees_the_cycle_held_and_released() {
     for (work, staging) in UPGRADES {
         for (faults, titles) in [(&[][..], 1), (&[Fault::CycleHeld], 2)] {
-            let mut server = old_connect(staging, faults);
+            let mut server = read_by_person(work, staging, faults);
             let (conclusion, journal, _) = drive(releasing(work), &mut server, None);
             assert_eq!(conclusion.ending, Ending::Completed, "{conclusion:?}");
             let guided = &conclusion.steps[2];
@@ -340,7 +351,7 @@ fn a_cycle_that_was_off_before_stays_off_and_is_told() {
 #[test]
 fn a_cut_between_held_and_released_ends_as_without_it() {
     for (work, staging) in UPGRADES {
-        let mut whole = old_connect(staging, &[Fault::CycleHeld]);
+        let mut whole = read_by_person(work, staging, &[Fault::CycleHeld]);
         let fresh = whole.clone();
         let (_, _, actions) = drive(releasing(work), &mut whole, None);
         assert!(whole.changes.iter().any(|one| one.starts_with("release")));

@@ -257,6 +257,7 @@ mod tests {
                 service: Some(service),
                 staging,
                 cycle_enabled: staging,
+                suspended: None,
             }),
             unread: Vec::new(),
         }

@@ -184,9 +184,12 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     };
     let tenants = match kind {
         Kind::Install | Kind::Preflight => tenants(inputs, &mut targets),
-        Kind::Verify | Kind::Discover | Kind::Support | Kind::Switch | Kind::Agents => {
-            BTreeMap::new()
-        }
+        Kind::Verify
+        | Kind::Discover
+        | Kind::Support
+        | Kind::Switch
+        | Kind::Swing
+        | Kind::Agents => BTreeMap::new(),
     };
     let changes = matches!(kind, Kind::Install | Kind::Agents);
     let change_required = topology
@@ -629,7 +632,7 @@ fn connects(
                 } else {
                     "Connect on it is retired, and is not taken off while it is a host of provisioning agents too: retire it there first"
                 };
-                said(targets, server, why);
+                add_reason(targets, server, why);
                 continue;
             }
             // Either is asked of a server once.
@@ -830,7 +833,7 @@ fn beside(mut host: TargetPlan, mut connect: TargetPlan) -> Beside {
 }
 
 /// Adds a sentence to what a plan says of a server.
-fn said(targets: &mut BTreeMap<TargetId, TargetPlan>, server: &TargetId, why: &str) {
+fn add_reason(targets: &mut BTreeMap<TargetId, TargetPlan>, server: &TargetId, why: &str) {
     if let Some(part) = targets.get_mut(server) {
         part.why.push(why.to_owned());
     }

@@ -68,6 +68,7 @@ pub fn swing(inputs: Inputs<'_>, to: &TargetId, then: Afterwards) -> Result<Plan
             service: Some(ServiceState::Running),
             staging: is.as_ref().map_or(Some(true), |connect| connect.staging),
             cycle_enabled: Some(true),
+            suspended: Some(false),
         });
     }
     let mut plan = switch(

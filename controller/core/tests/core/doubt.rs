@@ -167,7 +167,7 @@ fn a_doubted_agent_gets_no_leave() {
     };
     world.take(common::told(&world.target, 1, NOW, &accepted));
     let section = Section {
-        outage: true,
+        outage: false,
         gmsa: None,
     };
     let (step, attempt) = (StepIndex(0), Attempt(1));

@@ -94,6 +94,7 @@ fn servers(modes: [Option<Option<bool>>; 2]) -> Fleetwide {
             service: Some(ServiceState::Running),
             staging,
             cycle_enabled: Some(true),
+            suspended: None,
         });
         let known = Known {
             facts: Some((NOW, common::facts(None, connect))),

@@ -229,6 +229,7 @@ fn connect() -> Facts {
         service: Some(ServiceState::Running),
         staging: Some(false),
         cycle_enabled: Some(true),
+        suspended: None,
     };
     common::facts(None, Some(connect))
 }
@@ -533,19 +534,19 @@ fn what_overlaps_after_the_work_is_an_alarm() {
     world.connect_tells(takes(PEOPLE));
     world.reads(unit(LABS));
     world.apply();
-    assert!(world.fleet.alarms().is_empty());
+    assert!(world.fleet.alarms(world.now).is_empty());
     world.reads(unit(CLERKS));
     // Nobody was made to serve it yet: the hold says it.
-    assert!(world.fleet.alarms().is_empty());
+    assert!(world.fleet.alarms(world.now).is_empty());
     world.reads(unit(LABS));
     world.registers();
-    assert!(world.fleet.alarms().is_empty());
+    assert!(world.fleet.alarms(world.now).is_empty());
     world.reads(unit(CLERKS));
-    let alarms = world.fleet.alarms();
+    let alarms = world.fleet.alarms(world.now);
     assert!(
         alarms[0].contains("G7: emea.a.test of tenant main: an object below ou=clerks"),
         "{alarms:?}"
     );
     world.reads(unit(LABS));
-    assert!(world.fleet.alarms().is_empty());
+    assert!(world.fleet.alarms(world.now).is_empty());
 }

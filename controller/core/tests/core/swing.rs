@@ -57,6 +57,7 @@ fn facts(is: Is) -> Facts {
         service: Some(ServiceState::Running),
         staging: Some(staging),
         cycle_enabled: Some(true),
+        suspended: None,
     });
     common::facts(None, connect)
 }

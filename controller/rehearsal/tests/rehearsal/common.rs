@@ -132,6 +132,7 @@ pub(crate) fn swung(installs: bool, then: Afterwards) -> (Plan, Fleetwide) {
             service: Some(ServiceState::Running),
             staging: Some(staging),
             cycle_enabled: Some(true),
+            suspended: None,
         };
         facts(None, Some(connect).filter(|_| !(staging && installs)))
     });

@@ -149,7 +149,7 @@ fn an_upgrade_that_activates_the_new_server_stops_everything() {
     assert!(
         world
             .fleet
-            .alarms()
+            .alarms(world.now)
             .iter()
             .any(|alarm| alarm.contains("G1"))
     );

@@ -300,7 +300,9 @@ mod tests {
                     lines: vec![line.clone()],
                 }),
                 Next::Complete(_) => return found,
-                other => unreachable!("{other:?}"),
+                end @ (Next::Want(_) | Next::Failed(_) | Next::CannotTell(_)) => {
+                    unreachable!("{end:?}")
+                }
             }
         }
     }
