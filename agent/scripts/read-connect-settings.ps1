@@ -1,9 +1,10 @@
 # Reads what decides what Connect Sync synchronizes, for the comparison of two servers. Changes nothing, and asks for no object
 # of a directory. What a filter or an expression holds goes no further than the agent, which tells a digest of it.
-# Input: {}. Output: a line for each connector {"connector", "id", "type", "objects", "attributes"}, each of its partitions
-# {"partition", "of", "selected", "classes", "included", "excluded"}, each rule {"rule", "of", ...}, each setting of the
-# installation {"setting", "value"}, each feature {"feature", "on"} and each connector's password hash synchronization
-# {"passwords", "on"}; then one line {"unread": {"part": "why"}}. Or {"error": {...}}. Names of what the module gives are unverified:
+# Input: {"groupFilter": true, or absent}. Output: a line for each connector {"connector", "id", "type", "objects", "attributes"},
+# each of its partitions {"partition", "of", "selected", "classes", "included", "excluded"}, each rule {"rule", "of", ...}, each
+# setting of the installation {"setting", "value"}, each feature {"feature", "on"}, each connector's password hash
+# synchronization {"passwords", "on"}, and where that is asked each connector's filter by a group {"filter", "on": true, false or
+# null}; then one line {"unread": {"part": "why"}}. Or {"error": {...}}. Names of what the module gives are unverified:
 # one that is missing makes its part unread, and never an empty list.
 $unread = @{}
 function Read-Lines([string]$part, [scriptblock]$read) {
@@ -113,6 +114,21 @@ try {
             $kept = Take (Get-ADSyncAADPasswordSyncConfiguration -SourceConnector $one.Name) 'Enabled'
             if ($kept.Enabled -isnot [bool]) { throw 'the module does not tell Enabled' }
             Say @{ passwords = [string]$one.Name; on = $kept.Enabled }
+        }
+    }
+    if ($in.groupFilter) {
+        Read-Lines 'group-filter' {
+            foreach ($one in $connectors) {
+                # Where the engine keeps such a filter is unverified: a connector that names no such parameter tells nothing. Its
+                # value is a group's name, and goes nowhere.
+                $on = $null
+                if ($null -ne $one.PSObject.Properties['GlobalParameters']) {
+                    foreach ($each in $one.GlobalParameters) {
+                        if ([string]$each.Name -match 'GroupFilteringGroupDn$') { $on = [bool][string]$each.Value }
+                    }
+                }
+                Say @{ filter = [string]$one.Name; on = $on }
+            }
         }
     }
     Say @{ unread = $unread }

@@ -359,6 +359,7 @@ impl Demo {
             purpose: controller_core::plan::Purpose::Install,
             only: BTreeSet::new(),
             active: None,
+            transition: None,
             off: None,
             release: None,
             swing: None,

@@ -558,6 +558,25 @@ pub struct UpgradeAgent {
     pub release: String,
 }
 
+/// Guides a person through the task of Connect's wizard that moves a tenant from Connect to cloud sync, on its active server, and
+/// watches for its end (facts 3, the migration tool [P]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuideTransition {
+    /// The server itself, by the name under which the directory knows it.
+    pub target: TargetId,
+    /// Tenant that the wizard's agent must be registered with.
+    pub tenant: TenantId,
+    /// Domain of the gMSA that the wizard makes: the server's home domain.
+    pub home_domain: DomainName,
+    /// What the person does at the wizard.
+    pub text: TaskText,
+    /// What a person looks at before, where a limit of the task cannot be told on the server.
+    pub doubts: TaskText,
+    /// What a person says afterwards, since no probe on a server sees it.
+    pub afterwards: TaskText,
+}
+
 /// One step of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
@@ -613,6 +632,10 @@ pub enum Step {
     UpgradeAgent(UpgradeAgent),
     /// Starts the services of a provisioning agent that stopped.
     StartProvisioningAgent(StartProvisioningAgent),
+    /// Asks whether the tenant's active Connect server is within the limits of the wizard's task that moves it to cloud sync.
+    CheckTransition,
+    /// A person moves the tenant from Connect to cloud sync.
+    GuideTransition(GuideTransition),
 }
 
 impl Step {
@@ -628,6 +651,7 @@ impl Step {
             Self::CollectSupport(support) => Some(&support.tenant),
             Self::StartProvisioningAgent(start) => Some(&start.tenant),
             Self::RemoveProvisioningAgent(remove) => Some(&remove.tenant),
+            Self::GuideTransition(guide) => Some(&guide.tenant),
             Self::ReportFacts
             | Self::DiscoverServers(_)
             | Self::InstallProvisioningAgent(_)
@@ -642,6 +666,7 @@ impl Step {
             | Self::VerifyConnectRemoved
             | Self::RestartServer(_)
             | Self::UpgradeAgent(_)
+            | Self::CheckTransition
             | Self::VerifyProvisioningAgentRemoved(_) => None,
         }
     }
@@ -675,12 +700,14 @@ impl Step {
             | Self::RestartServer(_)
             | Self::UpgradeAgent(_)
             | Self::StartProvisioningAgent(_)
+            | Self::CheckTransition
+            | Self::GuideTransition(_)
             | Self::VerifyProvisioningAgentRemoved(_) => None,
         }
     }
 
     /// Every kind that this version knows, as the manifest spells it.
-    pub const KINDS: [&'static str; 23] = [
+    pub const KINDS: [&'static str; 25] = [
         "report-facts",
         "preflight",
         "install-provisioning-agent",
@@ -704,6 +731,8 @@ impl Step {
         "upgrade-agent",
         "read-connect-settings",
         "start-provisioning-agent",
+        "check-transition",
+        "guide-transition",
     ];
 
     /// The kind, as the manifest spells it.
@@ -733,6 +762,8 @@ impl Step {
             Self::UpgradeAgent(_) => Self::KINDS[20],
             Self::ReadConnectSettings => Self::KINDS[21],
             Self::StartProvisioningAgent(_) => Self::KINDS[22],
+            Self::CheckTransition => Self::KINDS[23],
+            Self::GuideTransition(_) => Self::KINDS[24],
         }
     }
 
@@ -764,6 +795,8 @@ impl Step {
             Self::RestartServer(_) => "restart Windows where it waits for it",
             Self::UpgradeAgent(_) => "upgrade Entrain's agent",
             Self::StartProvisioningAgent(_) => "start the provisioning agent",
+            Self::CheckTransition => "ask whether Connect may move to cloud sync",
+            Self::GuideTransition(_) => "move from Connect to cloud sync by wizard",
         }
     }
 
@@ -822,6 +855,7 @@ impl Step {
             | Self::ReviewConnectExports(_)
             | Self::CollectSupport(_)
             | Self::UpgradeAgent(_)
+            | Self::CheckTransition
             | Self::RemoveProvisioningAgent(_) => 60,
             // Leave may have to wait for a site's window.
             Self::RegisterProvisioningAgent(_)
@@ -829,6 +863,7 @@ impl Step {
             | Self::GuideProvisioningAgent(_)
             | Self::GuideConnectRemoval(_)
             | Self::RestartServer(_)
+            | Self::GuideTransition(_)
             | Self::GuideConnect(_) => 14 * 24 * 60,
         };
         Duration::from_secs(minutes * 60)
@@ -846,6 +881,7 @@ impl Step {
             | Self::ReadConnectSettings
             | Self::VerifyConnectRemoved
             | Self::CollectSupport(_)
+            | Self::CheckTransition
             | Self::VerifyProvisioningAgentRemoved(_) => true,
             Self::Preflight(preflight) => preflight.may_fix.is_empty(),
             Self::InstallProvisioningAgent(_)
@@ -860,6 +896,7 @@ impl Step {
             | Self::RestartServer(_)
             | Self::UpgradeAgent(_)
             | Self::StartProvisioningAgent(_)
+            | Self::GuideTransition(_)
             | Self::RemoveProvisioningAgent(_) => false,
         }
     }
@@ -874,6 +911,7 @@ impl Step {
                 | Self::GuideProvisioningAgent(_)
                 | Self::GuideConnect(_)
                 | Self::GuideConnectRemoval(_)
+                | Self::GuideTransition(_)
                 | Self::RestartServer(RestartServer {
                     by: RestartBy::Person(_)
                 })

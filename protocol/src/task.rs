@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// How the end of work is told that no probe sees.
+pub const SAID: &str = "no probe of Entrain: a person says it";
+
 /// One page of a wizard, or one thing to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

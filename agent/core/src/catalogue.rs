@@ -1,7 +1,7 @@
 //! The catalogue of probes, as data: what is probed before and after, what passes, how grave a failure is, what to do
 //! about it and who does it. Ids are those of sections 5 (`PF`) and 6 (`PV`) of the product facts; `SEC`, `SW`, `CU` (before an upgrade),
-//! `WZ` (wizards), `RM` and `CR` (after a removal) are Entrain's own. What is asked of a tenant stands in [`protocol::probe`], since no agent
-//! asks it.
+//! `WZ` (wizards), `RM` and `CR` (after a removal) and `TR` (a move from Connect to cloud sync) are Entrain's own. What is asked of a tenant
+//! stands in [`protocol::probe`], since no agent asks it.
 
 pub use protocol::probe::Probe;
 use protocol::step::Product;
@@ -120,6 +120,20 @@ protocol::probes! {
     CR05 CONNECT, Warn, Server: "agent of pass-through authentication on this server", wants "absent", else "where it is to go too, see first that another one is active in the tenant, then remove it: Settings, Installed apps";
     CR06 CONNECT, Info, Server: "database on a SQL Server", wants "backed up and deleted", else "a removal leaves it: its administrator backs it up and deletes it; a later installation with the same name fails until then";
     CR07 CONNECT, Info, Tenant: "account or application with which this server signed in to the tenant", wants "gone", else "look in the admin center: a removal cleans it up only where it was given an administrator's credentials (since 2.6.84.0); an account of it stands in the role Directory Synchronization Accounts";
+    TR01 CONNECT, Block, Server: "version of the engine, whose wizard has the task \"Transition to Cloud Sync\"", wants "2.6.91.0 or later, as secondary sources say", else "upgrade Connect on this server first: entrain plan";
+    TR02 CONNECT, Block, Server: "forests that are synchronized", wants "one, and no directory of another kind", else "the wizard's task takes one forest: this tenant stays with Connect, or is moved by hand, forest by forest";
+    TR03 CONNECT, Block, Directory: "users, groups and contacts in the included containers", wants "2000 at most", else "the wizard's task takes 2,000 objects in scope: compare with what the wizard counts; a larger tenant waits, or is moved by hand";
+    TR04 CONNECT, Block, Server: "included organizational units, domain by domain", wants "30 at most in each", else "include fewer and larger units: wizard, Customize synchronization options, Domain and OU filtering";
+    TR05 CONNECT, Block, Server: "synchronization rules of one's own", wants "none, and no default rule disabled", else "Synchronization Rules Editor: what they do must be done without before; a default rule that is disabled is enabled again, or the wizard is asked whether it takes it";
+    TR06 CONNECT, Block, Server: "filter by a group", wants "none", else "wizard, View or Export Current Configuration: see whether users and devices are filtered by a group, and take that out before";
+    TR07 CONNECT, Block, Server: "attribute that becomes the user principal name", wants "userPrincipalName", else "wizard, View or Export Current Configuration: see which attribute is the user principal name; another one stays with Connect";
+    TR08 CONNECT, Block, Server: "directory extensions", wants "off", else "wizard, Customize synchronization options, Optional features: see whether directory extension attribute sync is ticked";
+    TR09 CONNECT, Block, Server: "synchronization of devices", wants "off", else "wizard, Configure device options: see whether hybrid join or device writeback is configured; it stays with Connect";
+    TR10 CONNECT, Block, Server: "writeback of devices, groups and users", wants "off; which kinds the wizard's task takes is in no source", else "wizard, Customize synchronization options, Optional features, and Configure device options: see what is written back, and whether cloud sync does it";
+    TR11 CONNECT, Block, Server: "mode of the server", wants "active: the task is on the tenant's active server alone", else "ask the tenant's active server; entrain swap makes another one active";
+    TR12 CONNECT, Block, Server: "Connect after the wizard", wants "staging mode, and the wizard closed", else "open the wizard again and go on with Transition to Cloud Sync, then retry; while Connect is active, no job of cloud sync may run";
+    TR13 AGENT, Block, Server: "provisioning agent after the wizard", wants "installed, registered with this tenant, its service running", else "where Connect is in staging mode, nothing synchronizes the tenant just now: finish the task at the wizard; where it cannot be finished, clear staging mode at the wizard, so that Connect synchronizes again, then retry";
+    TR14 AGENT, Info, Tenant: "jobs of cloud sync, and the objects of both", wants "every job runs, and the counts agree", else "no probe on a server sees them: a named person says it, and entrain tenant read shows the jobs";
     RM01 AGENT, Block, Server: "the product's programs, as Windows lists them", wants "none; the updater stays where another tool uses it", else "remove what is listed, the package first: Settings, Installed apps";
     RM02 AGENT, Block, Server: "service of the agent", wants "absent", else "restart the server; then sc.exe delete AADConnectProvisioningAgent where nothing lists the product";
     RM03 AGENT, Info, Server: "service of the updater", wants "absent, unless another tool of the vendor uses it", else "remove \"Microsoft Entra Connect Agent Updater\" where no other tool of the vendor is on the server";

@@ -186,6 +186,8 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         | Step::CollectSupport(_)
         | Step::RestartServer(_)
         | Step::UpgradeAgent(_)
+        | Step::CheckTransition
+        | Step::GuideTransition(_)
         | Step::VerifyProvisioningAgentRemoved(_) => 0,
     };
     match manifest
@@ -246,6 +248,8 @@ fn artifacts_fit(manifest: &Manifest) -> Result<(), Refusal> {
             | Step::CollectSupport(_)
             | Step::RestartServer(_)
             | Step::UpgradeAgent(_)
+            | Step::CheckTransition
+            | Step::GuideTransition(_)
             | Step::VerifyProvisioningAgentRemoved(_) => continue,
         };
         let named = manifest

@@ -201,6 +201,12 @@ pub(crate) fn census(census: &Census, target: &TargetId, faults: &BTreeSet<Fault
     if faults.contains(&Fault::AnchorsMissing) {
         counted.anchored = 420;
     }
+    if census.base.starts_with("OU=Site ") {
+        (counted.objects, counted.users) = (10, 10);
+    }
+    if faults.contains(&Fault::ScopeTooLarge) && !census.base.starts_with("DC=") {
+        counted.objects = 2_400;
+    }
     if faults.contains(&Fault::DomainTooLarge) {
         (counted.objects, counted.whole) = (census.most, false);
         (counted.users, counted.groups) = (census.most - 60, 60);

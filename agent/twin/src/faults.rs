@@ -262,11 +262,33 @@ pub enum Fault {
     EcmaHost,
     /// The agent has an option of HR inbound provisioning (PF76).
     HrInbound,
+    /// Connect is connected to a second forest (TR02).
+    SecondForest,
+    /// More objects are in scope than the wizard's task takes (TR03).
+    ScopeTooLarge,
+    /// More organizational units are included than the wizard's task takes (TR04).
+    ManyUnits,
+    /// There is a rule of one's own (TR05).
+    CustomRules,
+    /// Users are filtered by a group (TR06).
+    GroupFilter,
+    /// Another attribute becomes the user principal name (TR07).
+    CustomPrincipalName,
+    /// Directory extensions are synchronized (TR08).
+    DirectoryExtensions,
+    /// Devices are synchronized (TR09).
+    DeviceSync,
+    /// Devices are written back (TR10).
+    DeviceWriteback,
+    /// The wizard that moves to cloud sync ends with the agent there and Connect still active (TR12).
+    TransitionStopsHalfWay,
+    /// The wizard that moves to cloud sync ends with Connect staging and the agent not registered (TR13).
+    TransitionLeavesNoAgent,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 128] = [
+    pub const ALL: [Self; 139] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -395,5 +417,16 @@ impl Fault {
         Self::SetByPolicy,
         Self::EcmaHost,
         Self::HrInbound,
+        Self::SecondForest,
+        Self::ScopeTooLarge,
+        Self::ManyUnits,
+        Self::CustomRules,
+        Self::GroupFilter,
+        Self::CustomPrincipalName,
+        Self::DirectoryExtensions,
+        Self::DeviceSync,
+        Self::DeviceWriteback,
+        Self::TransitionStopsHalfWay,
+        Self::TransitionLeavesNoAgent,
     ];
 }

@@ -61,6 +61,12 @@ pub struct Twin {
     /// The modelled person was asked to restart Windows.
     #[serde(default)]
     asked_restart: bool,
+    /// The modelled person was asked to move to cloud sync, and did not yet.
+    #[serde(default)]
+    asked_transition: bool,
+    /// Whoever configured Connect wrote no rule of their own, and the engine shows all that a move to cloud sync asks.
+    #[serde(default)]
+    plain: bool,
     /// Version of Entrain's agent on it.
     #[serde(default)]
     agent: Option<Version>,
@@ -89,6 +95,9 @@ fn value_id(key: &str, value: &str) -> String {
 
 /// The first version that keeps edits of its configuration file (1.11 [R]).
 const KEEPS_EDITS: Version = Version::new(1, 1, 1365, 0);
+
+/// The version of the agent that the wizard of Connect brings (model).
+const WIZARDS_AGENT: Version = Version::new(1, 1, 2505, 0);
 
 /// Product code of the modelled Connect.
 const CONNECT_PROGRAM: &str = "{00000000-0000-0000-0000-00000000000c}";
@@ -119,6 +128,8 @@ impl Twin {
             asked_release: false,
             asked_removal: false,
             asked_restart: false,
+            asked_transition: false,
+            plain: false,
             agent: None,
             given_up: None,
             forests: Vec::new(),
@@ -238,7 +249,13 @@ impl Twin {
             let chosen = (twin.chosen.clone(), twin.forests.clone());
             (
                 twin.asked_staging,
-                (twin.asked_removal, twin.asked_restart, twin.asked_release),
+                (
+                    twin.asked_removal,
+                    twin.asked_restart,
+                    twin.asked_release,
+                    twin.asked_transition,
+                ),
+                twin.plain,
                 twin.ticks_staging,
                 chosen,
             )
@@ -248,8 +265,11 @@ impl Twin {
         if let Step::VerifyConnect(verify) = step {
             self.forests.clone_from(&verify.forests);
         }
+        // Who is to move to cloud sync is a server that can, but for its faults.
+        self.plain |= matches!(step, Step::CheckTransition | Step::GuideTransition(_));
         self.asked_staging = None;
         self.asked_release = matches!(step, Step::GuideConnect(guide) if guide.release.is_some());
+        self.asked_transition = matches!(step, Step::GuideTransition(_));
         self.asked_removal = matches!(step, Step::GuideConnectRemoval(_));
         self.asked_restart =
             matches!(step, Step::RestartServer(restart) if restart.by != RestartBy::Agent);
@@ -273,6 +293,30 @@ impl Twin {
         let readers = self.view.shared.readers.entry(chosen.clone()).or_default();
         readers.insert(self.profile.target.clone());
         self.register(tenant, &chosen);
+    }
+
+    /// The wizard's task that moves a tenant from Connect to cloud sync (product facts 3).
+    fn move_to_cloud_sync(&mut self, tenant: &TenantId) {
+        self.asked_transition = false;
+        self.changes
+            .push("wizard of Connect: transition to cloud sync".to_owned());
+        let connect: Vec<Program> = self
+            .programs
+            .iter()
+            .filter(|program| program.id == CONNECT_PROGRAM)
+            .cloned()
+            .collect();
+        self.lay_down_agent(WIZARDS_AGENT);
+        self.programs.extend(connect);
+        if !self.has(Fault::TransitionLeavesNoAgent) {
+            let gmsa = product::DEFAULT_GMSA.to_owned();
+            let readers = self.view.shared.readers.entry(gmsa.clone()).or_default();
+            readers.insert(self.profile.target.clone());
+            self.register(tenant, &gmsa);
+        }
+        if !self.has(Fault::TransitionStopsHalfWay) {
+            self.staging = Some(true);
+        }
     }
 
     /// Nothing is wrong with the server.
@@ -1014,6 +1058,7 @@ impl Twin {
             return;
         };
         let unregistered = self.services.contains_key(product::AGENT_SERVICE)
+            && self.staging.is_none()
             && self
                 .read(product::AGENT_KEY, product::AGENT_TENANT)
                 .is_none();
@@ -1029,16 +1074,24 @@ impl Twin {
         let release = self.asked_release && self.cycle_off && !connect_waits;
         let restart =
             self.asked_restart && product::REBOOT_KEYS.iter().any(|key| self.key_exists(key));
+        let moves = self.asked_transition && self.staging == Some(false);
         if !unregistered
             && !connect_waits
             && other_mode.is_none()
             && !removal
             && !restart
             && !release
+            && !moves
         {
             return;
         }
-        if connect_waits && !unregistered && !removal && !restart && self.wizard_is_stopped() {
+        if connect_waits
+            && !unregistered
+            && !removal
+            && !restart
+            && !moves
+            && self.wizard_is_stopped()
+        {
             return;
         }
         // The wizard's sign-in page does not come up.
@@ -1058,6 +1111,8 @@ impl Twin {
             self.restart();
         } else if removal {
             self.take_off_connect();
+        } else if moves {
+            self.move_to_cloud_sync(&tenant);
         } else if unregistered {
             self.register_by_hand(&tenant);
         } else if let Some(to) = other_mode {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use protocol::TargetId;
 
+use crate::beyond::Moved;
+
 /// What the servers of one tenant that have Connect were last seen to be: `Some(false)` is active, `Some(true)` is staging,
 /// `None` could not be told.
 pub type Modes = BTreeMap<TargetId, Option<bool>>;
@@ -60,6 +62,24 @@ pub fn look(tenant: &str, modes: &Modes) -> Verdict {
     Verdict::Holds
 }
 
+/// Looks at a tenant that may have been moved to cloud sync: then none is to be active, and one that is would synchronize the
+/// same objects beside cloud sync (guard rail G7).
+#[must_use]
+pub fn look_at(tenant: &str, modes: &Modes, moved: Option<&Moved>) -> Verdict {
+    let verdict = look(tenant, modes);
+    let Some(moved) = moved else {
+        return verdict;
+    };
+    match (active(modes).as_slice(), &verdict) {
+        ([], Verdict::Broken(_)) => Verdict::Holds,
+        ([one], Verdict::Holds) => Verdict::Broken(format!(
+            "G7: tenant {tenant} was moved to cloud sync by rollout {}, and its Connect server {one} is active: an object must be in scope of one tool alone; put it into staging mode, or, where the tenant goes back to Connect, stop cloud sync's jobs in the admin center and verify its servers (entrain plan --verify), which lifts this",
+            moved.rollout
+        )),
+        _ => verdict,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +109,30 @@ mod tests {
                 "{broken:?}: {seen:?}"
             );
         }
+        let moved = Moved {
+            rollout: protocol::RolloutId(3),
+            target: "c1.a.test".parse().unwrap(),
+            at: protocol::Timestamp::from_millis(0),
+        };
+        let look = |modes: &[Option<bool>]| {
+            let modes = (1..)
+                .zip(modes)
+                .map(|(number, mode)| (format!("c{number}.a.test").parse().unwrap(), *mode));
+            look_at("main", &modes.collect(), Some(&moved))
+        };
+        assert_eq!(look(&[staging, staging]), Verdict::Holds);
+        assert_eq!(look(&[]), Verdict::Holds);
+        for (broken, says) in [
+            (&[staging, active][..], "G7: tenant main was moved"),
+            (&[active, active], "are active at once"),
+        ] {
+            let seen = look(broken);
+            assert!(
+                matches!(&seen, Verdict::Broken(why) if why.contains(says)),
+                "{broken:?}: {seen:?}"
+            );
+        }
+        assert!(matches!(look(&[staging, untold]), Verdict::CannotTell(_)));
         for (doubt, says) in [
             (&[untold][..], "c1.a.test"),
             (&[untold, staging], "c1.a.test"),

@@ -1,11 +1,12 @@
 //! What was seen beyond the servers' own facts: in tenants, by whoever read them; in directories, by agents that asked; of what Connect
-//! servers synchronize, by themselves.
+//! servers synchronize, by themselves; and which tenants rollouts have moved from Connect to cloud sync.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use protocol::event::DiscoveredServer;
 use protocol::step::Product;
-use protocol::{DomainName, TargetId, Timestamp};
+use protocol::{DomainName, RolloutId, TargetId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::settings::Settings;
@@ -36,6 +37,38 @@ pub struct Beyond {
     pub directories: Directories,
     /// What Connect servers told of what they synchronize.
     pub settings: Settings,
+    /// Tenants that were moved from Connect to cloud sync.
+    pub moved: BTreeMap<TenantId, Moved>,
+}
+
+/// How long Connect is kept after a move to cloud sync (product facts 3, the migration tool [P]).
+pub const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// A tenant was moved from Connect to cloud sync: that none of its Connect servers is active is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// By which rollout.
+    pub rollout: RolloutId,
+    /// The server that was the active one.
+    pub target: TargetId,
+    /// When its part of that was told to be done.
+    pub at: Timestamp,
+}
+
+impl Moved {
+    /// What became of Connect, until when, and what then takes it off; the tenant is named as its reader knows it.
+    #[must_use]
+    pub fn sentence(&self, tenant: &str) -> String {
+        let Self {
+            rollout,
+            target,
+            at,
+        } = self;
+        format!(
+            "tenant {tenant} was moved from Connect to cloud sync by rollout {rollout} at {at}: Connect is kept in staging mode on {target} for two weeks, until {}, should the tenant have to go back; then leave `servers` empty and write its servers under `retired`, and entrain plan takes Connect off them",
+            at.plus(KEPT)
+        )
+    }
 }
 
 /// How a server that something names stands here. In the order in which they are shown.
@@ -121,6 +154,7 @@ impl Beyond {
         tenants: BTreeMap::new(),
         directories: BTreeMap::new(),
         settings: BTreeMap::new(),
+        moved: BTreeMap::new(),
     };
 
     /// Takes up what was seen in a tenant. What was seen later stands; and what a narrower look did not see, and does not change
@@ -257,6 +291,7 @@ mod tests {
             tenants: Tenants::new(),
             directories: [("a.test".parse().unwrap(), seen)].into(),
             settings: Settings::new(),
+            moved: BTreeMap::new(),
         };
         let mut rows = beyond.named(&[&s1, &s2], |target| *target == s1);
         let names = |rows: &[Named]| -> Vec<(String, Standing)> {

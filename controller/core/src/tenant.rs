@@ -493,10 +493,36 @@ impl Observation {
     }
 
     fn is_healthy(&self, domain: &DomainName) -> bool {
-        self.job(domain).is_some_and(|job| {
-            let late = |at: Timestamp| self.at.since(at) > LATE;
-            !job.quarantined && job.last_success.is_some_and(|at| !late(at))
-        })
+        self.job(domain).is_some_and(|job| self.runs(job))
+    }
+
+    fn runs(&self, job: &Job) -> bool {
+        let late = |at: Timestamp| self.at.since(at) > LATE;
+        !job.quarantined && job.last_success.is_some_and(|at| !late(at))
+    }
+
+    /// How many of the jobs that synchronize users and groups ran lately.
+    #[must_use]
+    pub fn jobs_in_words(&self) -> String {
+        let at = self.at;
+        let configurations = match &self.configurations {
+            Part::Seen(configurations) => configurations,
+            Part::NotSeen(why) => return format!("its jobs could not be read at {at}: {why}"),
+        };
+        let unread = configurations
+            .iter()
+            .filter(|one| one.jobs.seen().is_none())
+            .count();
+        let jobs = configurations.iter().filter_map(|one| one.jobs.seen());
+        let jobs = jobs.flatten().filter(|job| job.template == JOB);
+        let (all, run) = jobs.fold((0, 0), |(all, run), job| {
+            (all + 1, run + usize::from(self.runs(job)))
+        });
+        let more = match unread {
+            0 => String::new(),
+            many => format!(", and {many} configurations did not tell theirs"),
+        };
+        format!("of its {all} jobs {run} have run lately, as read at {at}{more}")
     }
 
     /// The grade that the tenant shows for a server that serves these domains: *active*, and *syncing* where the job of each

@@ -17,6 +17,7 @@ use protocol::key::SigningKey;
 use protocol::secret::SecretKind;
 use protocol::signed::{ControllerKind, Role, RoleKeys, TrustRoot, sign};
 use protocol::step::Product;
+use protocol::task::SAID;
 use protocol::{
     Attempt, BundleId, Digest, DomainName, Epoch, EventIndex, Generation, RolloutId, StepIndex,
     TargetId, Timestamp,
@@ -490,7 +491,8 @@ impl World {
         else {
             return;
         };
-        let Some(person) = self.ask.person.filter(|_| text.title.starts_with(LOOK)) else {
+        let said = text.title.starts_with(LOOK) || text.seen_by == SAID;
+        let Some(person) = self.ask.person.filter(|_| said) else {
             return;
         };
         let looked = Happening::Looked {

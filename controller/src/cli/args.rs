@@ -172,12 +172,27 @@ pub(crate) enum Verb {
         #[command(flatten)]
         json: Json,
     },
+    /// Makes a plan by which a tenant moves from Connect to cloud sync: each limit of the wizard's task is judged on the active
+    /// server, then a person goes through the wizard there. `preflight --transition` asks about the limits alone.
+    ///
+    /// Example: entrain transition fab-sync-01.fabrikam.com topology.toml
+    Transition {
+        /// The tenant's active Connect server.
+        server: TargetId,
+        #[command(flatten)]
+        documents: Documents,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Asks every server whether it is ready, and says what is to be mended and by whom; changes nothing.
     ///
     /// Example: entrain preflight topology.toml
     Preflight {
         #[command(flatten)]
         documents: Documents,
+        /// Asks each active Connect server whether its tenant may move to cloud sync, and nothing else.
+        #[arg(long)]
+        transition: bool,
         #[command(flatten)]
         json: Json,
     },
@@ -773,6 +788,7 @@ mod tests {
         "swap",
         "failover",
         "swing",
+        "transition",
         "agents",
         "agents list",
         "artifact how",

@@ -12,7 +12,7 @@ use protocol::{DomainName, TargetId, Version};
 use crate::cli::args::Documents;
 use crate::cli::{exit, output};
 use crate::http::client::Client;
-use crate::http::types::{Checked, FindingText, PlanAsk, Planned, Text};
+use crate::http::types::{Checked, FindingText, PlanAsk, Planned, Text, TransitionAsk};
 
 /// Reads a topology's file, or every TOML file of a folder.
 pub(crate) fn read_topology(path: &Path) -> anyhow::Result<Vec<Text>> {
@@ -60,6 +60,7 @@ pub(super) fn ask(documents: &Documents, purpose: Purpose) -> anyhow::Result<Pla
         purpose,
         only: BTreeSet::new(),
         active: None,
+        transition: None,
         off: None,
         release: None,
         swing: None,
@@ -160,6 +161,21 @@ pub(super) async fn swing(
         active: Some(server),
         swing: Some(then),
         ..ask(documents, Purpose::Install)?
+    };
+    planned(client, &ask, json).await
+}
+
+/// Makes the plan by which the tenant of an active Connect server moves to cloud sync.
+pub(super) async fn transition(
+    client: &Client,
+    server: TargetId,
+    documents: &Documents,
+    json: bool,
+) -> anyhow::Result<u8> {
+    let ask = PlanAsk {
+        transition: Some(TransitionAsk::Move(server)),
+        // Entrain installs nothing: no artifact is needed.
+        ..ask(documents, Purpose::Verify)?
     };
     planned(client, &ask, json).await
 }

@@ -13,6 +13,24 @@ use crate::cli::{Show, exit, follow, output};
 use crate::http::client::Client;
 use crate::http::types::{Applied, ApplyAsk, Frame, Planned};
 
+/// What servers are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Whether they are ready.
+    Ready,
+    /// Whether their tenants may move to cloud sync.
+    Eligible,
+}
+
+impl Asked {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Eligible => "eligible",
+        }
+    }
+}
+
 /// What one server answered.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
@@ -42,10 +60,19 @@ pub(crate) struct Report {
 }
 
 /// Carries out a plan that only asks, and reports.
-pub(crate) async fn run(client: &Client, planned: &Planned, json: bool) -> anyhow::Result<u8> {
+pub(crate) async fn run(
+    client: &Client,
+    planned: &Planned,
+    asked_for: Asked,
+    json: bool,
+) -> anyhow::Result<u8> {
     let Some(plan) = planned.plan else {
         return Ok(exit::FINDINGS);
     };
+    let warnings = planned.warnings.iter();
+    for warning in warnings.filter(|_| asked_for == Asked::Eligible) {
+        output::error(&format!("WARNING {warning}"));
+    }
     let (applied, frame) = asked(client, plan).await?;
     let mut report = Report {
         rollout: applied.rollout.to_string(),
@@ -84,7 +111,7 @@ pub(crate) async fn run(client: &Client, planned: &Planned, json: bool) -> anyho
     if json {
         output::json(&report)?;
     } else {
-        output::print(&text(&report));
+        output::print(&text(&report, asked_for));
     }
     let stopped = stored.tenants.values().any(|part| part.blocks);
     let ready = !stopped && report.servers.iter().all(|row| row.ready);
@@ -123,7 +150,7 @@ fn owner(owner: Owner) -> &'static str {
     }
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &Report, asked: Asked) -> String {
     let mut text = String::new();
     for (name, said) in &report.tenants {
         text.push_str(&format!("tenant {name}\n"));
@@ -131,12 +158,18 @@ fn text(report: &Report) -> String {
             text.push_str(&format!("  {line}\n"));
         }
     }
+    let word = asked.word();
     for row in &report.servers {
         let blocks = row.findings.iter().filter(|one| one.blocks()).count();
-        let head = if row.ready {
-            "ready".to_owned()
-        } else {
-            format!("not ready, {blocks} to mend first")
+        let untold = |one: &&Finding| one.verdict == Verdict::CannotTell;
+        let untold = row.findings.iter().filter(untold).count();
+        let head = match (row.ready, asked) {
+            // A move is taken back with much work: what nobody has looked at is not called good.
+            (true, Asked::Eligible) if untold > 0 => {
+                format!("{word} as far as it tells, {untold} to look at")
+            }
+            (true, _) => word.to_owned(),
+            (false, _) => format!("not {word}, {blocks} to mend first"),
         };
         text.push_str(&format!("{}: {head}\n", row.target));
         let mut open: Vec<&Finding> = row
@@ -152,13 +185,13 @@ fn text(report: &Report) -> String {
             )
         });
         for finding in open {
-            let word = match (finding.blocks(), finding.verdict) {
+            let how = match (finding.blocks(), finding.verdict) {
                 (true, _) => "blocks",
                 (false, Verdict::CannotTell) => "cannot tell",
                 (false, _) => "warns",
             };
             text.push_str(&format!(
-                "  {word:<11} {} {}\n              read: {}; wanted: {}\n              {}: {}\n",
+                "  {how:<11} {} {}\n              read: {}; wanted: {}\n              {}: {}\n",
                 finding.id,
                 finding.what,
                 finding.read,
@@ -178,7 +211,7 @@ fn text(report: &Report) -> String {
         text.push_str(&format!("{target}: no answer ({why})\n"));
     }
     text.push_str(&format!(
-        "{} servers answered, {} are ready; the signed receipts are those of rollout {}",
+        "{} servers answered, {} are {word}; the signed receipts are those of rollout {}",
         report.servers.len(),
         report.servers.iter().filter(|row| row.ready).count(),
         report.rollout

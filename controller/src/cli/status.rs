@@ -41,6 +41,9 @@ pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
     for server in &status.left_behind {
         output::print(&format!("NOT OVER {server}"));
     }
+    for moved in &status.moved {
+        output::print(&format!("MOVED {moved}"));
+    }
     let row = |view: &RolloutView| {
         let counts: Vec<String> = view
             .counts

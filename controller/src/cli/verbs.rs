@@ -15,9 +15,10 @@ use crate::authority::{self, Settings};
 use crate::cli::agents::{agents, token};
 use crate::cli::args::{Arguments, Documents, Verb};
 use crate::cli::artifacts::artifact;
-use crate::cli::documents::{ask, asking, check, handover, plan, swap, swing};
+use crate::cli::documents::{ask, asking, check, handover, plan, swap, swing, transition};
 use crate::cli::log::{logs, record};
 use crate::cli::people::{secrets, tasks};
+use crate::cli::readiness::Asked;
 use crate::cli::releases::release;
 use crate::cli::rollouts::{code, ended, newest, order};
 use crate::cli::status::{differ, doctor, drift, explain, status, versions};
@@ -25,7 +26,8 @@ use crate::cli::tenant::tenant;
 use crate::cli::{Show, discover, exit, follow, output, readiness, support};
 use crate::http::client::Client;
 use crate::http::types::{
-    Applied, ApplyAsk, BackupAsk, Done, FreezeAsk, OverrideAsk, RehearseAsk, Rehearsed, WithdrawAsk,
+    Applied, ApplyAsk, BackupAsk, Done, FreezeAsk, OverrideAsk, PlanAsk, RehearseAsk, Rehearsed,
+    TransitionAsk, WithdrawAsk,
 };
 use crate::{app, backup, demo, keys};
 
@@ -115,15 +117,34 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             };
             swing(&client, server, then, &documents, json.json).await
         }
+        Verb::Transition {
+            server,
+            documents,
+            json,
+        } => transition(&client, server, &documents, json.json).await,
         Verb::Handover {
             domain,
             documents,
             json,
         } => handover(&domain, &documents, json.json),
-        Verb::Preflight { documents, json } => {
+        Verb::Preflight {
+            documents,
+            transition: true,
+            json,
+        } => {
+            let ask = PlanAsk {
+                transition: Some(TransitionAsk::Eligible),
+                ..ask(&documents, Purpose::Verify)?
+            };
+            let planned = asking(&client, &ask, json.json).await?;
+            readiness::run(&client, &planned, Asked::Eligible, json.json).await
+        }
+        Verb::Preflight {
+            documents, json, ..
+        } => {
             let ask = ask(&documents, Purpose::Preflight)?;
             let planned = asking(&client, &ask, json.json).await?;
-            readiness::run(&client, &planned, json.json).await
+            readiness::run(&client, &planned, Asked::Ready, json.json).await
         }
         Verb::Discover { topology, json } => {
             let documents = Documents {

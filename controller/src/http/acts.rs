@@ -10,7 +10,9 @@ use base64::prelude::BASE64_STANDARD;
 use controller_core::finding::{Finding, Severity};
 use controller_core::fleet::Asking;
 use controller_core::overrides::Rule;
-use controller_core::plan::{Inputs, Purpose, failover, plan as build, render, swing, switch};
+use controller_core::plan::{
+    Inputs, Purpose, eligibility, failover, plan as build, render, swing, switch, transition,
+};
 use controller_core::policy::{self, Policy};
 use controller_core::record::Record;
 use controller_core::tenant::Observation;
@@ -25,7 +27,7 @@ use protocol::{Digest, PlanId, RolloutId, TargetId};
 use crate::driver::{Batch, Consent, Core, is_here};
 use crate::http::types::{
     Applied, ApplyAsk, BackupAsk, Checked, Done, FindingText, FreezeAsk, OfferAsk, OrderAsk,
-    OverrideAsk, PlanAsk, Planned, SecretGiven, TokenAsk, TokenMade, WithdrawAsk,
+    OverrideAsk, PlanAsk, Planned, SecretGiven, TokenAsk, TokenMade, TransitionAsk, WithdrawAsk,
 };
 use crate::http::{Answer, Api, Operator, Problem};
 
@@ -138,21 +140,23 @@ pub(super) async fn plan(
             only: &ask.only,
         };
         let here = |off: &TargetId| core.live.connected.contains(off);
-        let plan = match (&ask.active, &ask.off, ask.swing) {
-            (_, Some(off), Some(_)) => Err(format!(
+        let plan = match (&ask.active, &ask.off, ask.swing, &ask.transition) {
+            (.., Some(TransitionAsk::Eligible)) => Ok(eligibility(inputs)),
+            (.., Some(TransitionAsk::Move(server))) => transition(inputs, server),
+            (_, Some(off), Some(_), None) => Err(format!(
                 "whoever is off is not upgraded: either a swing, or a failover from {off}"
             )),
-            (Some(_), Some(off), None) if here(off) => Err(is_here(off)),
-            (Some(server), Some(off), None) => failover(inputs, server, off),
-            (Some(server), None, Some(then)) => swing(inputs, server, then),
-            (Some(server), None, None) => switch(inputs, server),
-            (None, Some(off), None) => {
+            (Some(_), Some(off), None, None) if here(off) => Err(is_here(off)),
+            (Some(server), Some(off), None, None) => failover(inputs, server, off),
+            (Some(server), None, Some(then), None) => swing(inputs, server, then),
+            (Some(server), None, None, None) => switch(inputs, server),
+            (None, Some(off), None, None) => {
                 Err(format!("nobody takes the place of {off}: name who does"))
             }
-            (None, None, Some(_)) => {
+            (None, None, Some(_), None) => {
                 Err("nobody becomes active by this swing: name who does".to_owned())
             }
-            (None, None, None) => Ok(build(inputs)),
+            (None, None, None, None) => Ok(build(inputs)),
         };
         let plan = match plan {
             Ok(plan) => plan,

@@ -123,6 +123,9 @@ pub struct PlanAsk {
     /// The Connect server that is to become the active one: the plan is for that alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<TargetId>,
+    /// Whether, and whose, tenants move from Connect to cloud sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transition: Option<TransitionAsk>,
     /// The active Connect server that is off, where `active` takes its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub off: Option<TargetId>,
@@ -132,6 +135,16 @@ pub struct PlanAsk {
     /// What becomes of the server that was active, where `active` takes its place by a swing: it is upgraded or installed first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swing: Option<Afterwards>,
+}
+
+/// What of moves from Connect to cloud sync a plan is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransitionAsk {
+    /// Ask which active Connect servers may move; nothing is changed.
+    Eligible,
+    /// Move the tenant of that active Connect server.
+    Move(TargetId),
 }
 
 /// A finding, ready to be shown.
@@ -309,6 +322,9 @@ pub struct Status {
     /// Connect servers that were active before a swing, and that are not seen to be upgraded or taken off since.
     #[serde(default)]
     pub left_behind: Vec<String>,
+    /// Tenants that were moved from Connect to cloud sync, in sentences.
+    #[serde(default)]
+    pub moved: Vec<String>,
     /// Work for people.
     pub tasks: usize,
     /// UDP receive and send buffer, bytes.

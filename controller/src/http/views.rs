@@ -57,6 +57,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
             .collect(),
         alarms: core.fleet.alarms(now),
         left_behind: core.fleet.left_behind(),
+        moved: core.fleet.transitions(),
         tasks: core.fleet.tasks().len(),
         buffers,
         trust_root,

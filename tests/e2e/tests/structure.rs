@@ -190,6 +190,6 @@ fn the_documents_count_the_kinds_of_step() {
     );
     for name in ["README.md", "SECURITY.md"] {
         let text = std::fs::read_to_string(format!("{root}/{name}")).expect("a document");
-        assert!(text.contains("twenty-three kinds of step"), "{name}");
+        assert!(text.contains("twenty-five kinds of step"), "{name}");
     }
 }

@@ -169,6 +169,12 @@ fn passwords(report: &Report, forests: &[DomainName]) -> Finding {
     catalogue::PV35.judge_gently(rows, show, all)
 }
 
+/// Whether that is the id of the tenant's own connector.
+pub(super) fn is_tenant_connector(id: &str) -> bool {
+    id.trim_matches(['{', '}'])
+        .eq_ignore_ascii_case(TENANT_CONNECTOR)
+}
+
 /// An event: its number, its source, and how many hours ago.
 type Event = (i64, String, i64);
 
@@ -205,9 +211,7 @@ fn connectors(report: &Report, forests: &[DomainName]) -> Finding {
         Some((text("name")?, text("identifier")?))
     };
     let rows = report.rows("connectors", row);
-    let tenant = |(_, identifier): &(String, String)| {
-        identifier.trim_matches(['{', '}']) == TENANT_CONNECTOR
-    };
+    let tenant = |(_, identifier): &(String, String)| is_tenant_connector(identifier);
     let missing = |rows: &Vec<(String, String)>| -> Vec<String> {
         let mut missing = Vec::new();
         if !rows.iter().any(tenant) {

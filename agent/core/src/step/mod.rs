@@ -19,6 +19,7 @@ mod restart;
 mod rights;
 mod settings;
 mod support;
+mod transition;
 mod trouble;
 mod upgrade;
 
@@ -71,6 +72,8 @@ pub fn perform(step: &Step, cx: &mut Cx<'_>) -> Flow<Complete> {
         Step::ReadConnectSettings => settings::read(cx),
         Step::GuideConnectRemoval(guide) => connect_removal::guide(guide, cx),
         Step::VerifyConnectRemoved => connect_removal::verify(cx),
+        Step::CheckTransition => transition::check(cx),
+        Step::GuideTransition(guide) => transition::guide(guide, cx),
         Step::RemoveProvisioningAgent(remove) => removal::remove(remove, cx),
         Step::VerifyProvisioningAgentRemoved(verify) => removal::verify(verify, cx),
     }

@@ -106,7 +106,7 @@ fn installed(cx: &mut Cx<'_>) -> Flow<Option<ProvisioningAgentFacts>> {
 }
 
 /// How far a registration is.
-enum Registered {
+pub(super) enum Registered {
     Yes(String),
     No,
     Elsewhere(TenantId),
@@ -122,7 +122,7 @@ fn registered(
 }
 
 /// How far the registration is of what was found.
-fn state_of(
+pub(super) fn state_of(
     tenant: &TenantId,
     gmsa: Option<&GmsaName>,
     agent: Option<&ProvisioningAgentFacts>,

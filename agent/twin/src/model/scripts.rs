@@ -45,7 +45,10 @@ impl Twin {
                 (outcome, Duration::from_secs(3))
             }
             Script::ReviewConnectExports => (self.pending_exports(), Duration::from_secs(90)),
-            Script::ReadConnectSettings => (self.connect_settings(), Duration::from_secs(30)),
+            Script::ReadConnectSettings => {
+                let asked = input["groupFilter"] == true;
+                (self.connect_settings(asked), Duration::from_secs(30))
+            }
             Script::InspectConnect => (self.inspect_connect(input), Duration::from_secs(8)),
             Script::CollectSupport => (self.support(), Duration::from_secs(40)),
             Script::InspectDatabase => (self.inspect_database(), Duration::from_secs(2)),
@@ -252,7 +255,7 @@ impl Twin {
     }
 
     /// What decides what the engine synchronizes. The ids of its connectors are this server's own.
-    fn connect_settings(&self) -> Outcome {
+    fn connect_settings(&self, group_filter: bool) -> Outcome {
         let engine = self.service(product::CONNECT_SERVICE);
         let answers = engine.is_some_and(|engine| engine.state == ServiceState::Running);
         if self.staging.is_none() || !answers {
@@ -275,9 +278,13 @@ impl Twin {
                 "flows": [{ "to": "mail", "from": ["mail"], "kind": "Direct", "once": false, "expression": "", "merge": "Update" }],
             })
         };
-        let mut included = vec!["OU=People,DC=corp,DC=contoso,DC=com"];
+        let mut included = vec!["OU=People,DC=corp,DC=contoso,DC=com".to_owned()];
         if differs {
-            included.push("OU=Trainees,DC=corp,DC=contoso,DC=com");
+            included.push("OU=Trainees,DC=corp,DC=contoso,DC=com".to_owned());
+        }
+        if self.has(Fault::ManyUnits) {
+            let more = (1..=30).map(|number| format!("OU=Site {number},DC=corp,DC=contoso,DC=com"));
+            included.extend(more);
         }
         let mut lines = vec![
             json!({ "connector": "corp", "id": &own[..32], "type": "AD", "objects": ["group", "user"], "attributes": ["mail"] }),
@@ -303,15 +310,14 @@ impl Twin {
                     "",
                 ),
                 rule("Out to AAD - User Join", tenant, "Outbound", true, 101, ""),
-                rule(
-                    "In from AD - Sales",
-                    &own[..32],
-                    "Inbound",
-                    false,
-                    50,
-                    department,
-                ),
             ]);
+            if !self.plain || self.has(Fault::CustomRules) {
+                let name = "In from AD - Sales";
+                lines.push(rule(name, &own[..32], "Inbound", false, 50, department));
+            }
+        }
+        if self.has(Fault::SecondForest) {
+            lines.push(json!({ "connector": "fabrikam", "id": &own[32..], "type": "AD", "objects": ["user"], "attributes": ["mail"] }));
         }
         let passwords = !self.has(Fault::PasswordSyncOff);
         let anchor = "Microsoft.SynchronizationOption.AnchorAttribute";
@@ -319,8 +325,32 @@ impl Twin {
             json!({ "setting": anchor, "value": "mS-DS-ConsistencyGuid" }),
             json!({ "feature": "PasswordHashSync", "on": true }),
             json!({ "passwords": "corp", "on": passwords }),
-            json!({ "unread": unread }),
         ]);
+        if self.plain {
+            let principal = if self.has(Fault::CustomPrincipalName) {
+                "mail"
+            } else {
+                "userPrincipalName"
+            };
+            let name = "Microsoft.SynchronizationOption.UPNAttribute";
+            lines.push(json!({ "setting": name, "value": principal }));
+            let features = [
+                ("DirectoryExtension", self.has(Fault::DirectoryExtensions)),
+                ("DeviceWriteUp", self.has(Fault::DeviceSync)),
+                ("DeviceWriteBack", self.has(Fault::DeviceWriteback)),
+                ("GroupWriteBack", false),
+                ("UserWriteBack", false),
+            ];
+            lines.extend(features.map(|(name, on)| {
+                let value = if on { "True" } else { "False" };
+                json!({ "setting": format!("Microsoft.OptionalFeature.{name}"), "value": value })
+            }));
+        }
+        if group_filter {
+            let on = self.plain.then(|| self.has(Fault::GroupFilter));
+            lines.push(json!({ "filter": "corp", "on": on }));
+        }
+        lines.push(json!({ "unread": unread }));
         Outcome::Script { lines }
     }
 

@@ -11,6 +11,7 @@ mod removal;
 mod restart;
 mod run;
 mod switch;
+mod transition;
 mod trouble;
 mod upgrade;
 mod verified;

@@ -770,6 +770,15 @@ impl Fleet {
                     && ((started.contains(other)
                         && theirs.claims_active(phase(*other_id, other).unwrap_or_default()))
                         || self.may_switch(*other_id, other));
+                let moving = rollout.work.get(other).is_some_and(|work| {
+                    theirs.moves_in(work.phase)
+                        && (work.state.is_under_way() || unknown || started.contains(other))
+                });
+                if moving {
+                    return stands(format!(
+                        "the tenant is being moved to cloud sync on {other}: no Connect server becomes active meanwhile (G1, G7); the end of that work lifts it, or a resolve"
+                    ));
+                }
                 let why = match self.modes.get(other) {
                     Some(Some(true)) if switching && unknown => {
                         "may have become the tenant's active Connect server, and was not heard of since; its return lifts it, or a resolve"

@@ -9,10 +9,10 @@ use protocol::signed::{Ending, Phase};
 use protocol::step::{Served, Step};
 use protocol::{
     Attempt, BundleId, DomainName, Fingerprint, Generation, Overridden, RolloutId, TargetId,
-    Timestamp,
+    TenantId, Timestamp,
 };
 
-use crate::beyond::DirectorySeen;
+use crate::beyond::{DirectorySeen, Moved};
 use crate::doubt::Doubted;
 use crate::facts::Known;
 use crate::fleet::decide::{BUNDLE_LIFE, soaks_until};
@@ -1028,8 +1028,24 @@ impl Fleet {
                 Ending::Expired => work.state = TargetState::Expired,
             }
         };
+        let moved = moves(rollout, target, ending);
         if rollout.work.change(target, ends).is_none() {
             return;
+        }
+        let active = self.modes.get(target) == Some(&Some(false));
+        match moved {
+            Some((tenant, Moves::ToCloudSync)) => {
+                let moved = Moved {
+                    rollout: open.rollout,
+                    target: target.clone(),
+                    at: now,
+                };
+                self.beyond.moved.insert(tenant, moved);
+            }
+            Some((tenant, Moves::MayBeBack)) if active => {
+                self.beyond.moved.remove(&tenant);
+            }
+            Some((_, Moves::MayBeBack)) | None => {}
         }
         self.active.insert(open.rollout);
         self.retire(open.rollout);
@@ -1043,6 +1059,35 @@ impl Fleet {
             }
         }
     }
+}
+
+/// What the end of a phase says of the tool that its tenant is with.
+enum Moves {
+    /// It was moved to cloud sync.
+    ToCloudSync,
+    /// A Connect server of it was made active, or verified: where it is active, the tenant is with Connect.
+    MayBeBack,
+}
+
+fn moves(rollout: &Rollout, target: &TargetId, ending: &Ending) -> Option<(TenantId, Moves)> {
+    let part = rollout.plan.targets.get(target)?;
+    let phase = rollout.work.get(target)?.phase;
+    if *ending != Ending::Completed || !part.lane.starts_with("connect.") {
+        return None;
+    }
+    let verified = || {
+        let steps = part.phases.get(phase)?.steps.iter();
+        let mut kinds = steps.filter(|step| matches!(step, Step::VerifyConnect(_)));
+        kinds.next()
+    };
+    let what = if part.moves_in(phase) {
+        Moves::ToCloudSync
+    } else if !part.moves() && verified().is_some() {
+        Moves::MayBeBack
+    } else {
+        return None;
+    };
+    Some((part.tenant.clone(), what))
 }
 
 const fn step_after(step: protocol::StepIndex) -> protocol::StepIndex {

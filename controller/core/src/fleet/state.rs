@@ -15,7 +15,7 @@ use protocol::{
 };
 
 use crate::active::{self, Modes, Verdict};
-use crate::beyond::Beyond;
+use crate::beyond::{Beyond, Moved};
 use crate::doubt::Doubted;
 use crate::facts::Fleetwide;
 use crate::fleet::table::WorkTable;
@@ -100,6 +100,12 @@ impl TargetState {
             | Self::Unknown
             | Self::Resolved(_) => true,
         }
+    }
+
+    /// A run may be doing its work: it was offered, and did not come to its end.
+    #[must_use]
+    pub const fn is_under_way(&self) -> bool {
+        !self.is_terminal() && !matches!(self, Self::Pending)
     }
 
     /// Counts against the failure limit.
@@ -467,10 +473,14 @@ impl Fleet {
                 modes.insert(target.clone(), *mode);
             }
         }
-        let look = |(tenant, modes): (&TenantId, Modes)| match active::look(tenant.as_str(), &modes)
-        {
-            Verdict::Holds => None,
-            Verdict::Broken(why) | Verdict::CannotTell(why) => Some(why),
+        let look = |(tenant, modes): (&TenantId, Modes)| {
+            let none = active::active(&modes).is_empty();
+            let moving = self.moving(tenant).filter(|_| none);
+            let moved = self.beyond.moved.get(tenant).or(moving.as_ref());
+            match active::look_at(tenant.as_str(), &modes, moved) {
+                Verdict::Holds => None,
+                Verdict::Broken(why) | Verdict::CannotTell(why) => Some(why),
+            }
         };
         let mut alarms: Vec<String> = tenants.into_iter().filter_map(look).collect();
         alarms.extend(self.overlaps());
@@ -586,6 +596,41 @@ impl Fleet {
         Some(format!(
             "{from} was the active Connect server before {to}, and {what} is not seen to be done: forgotten, it may become active again and overwrite what {to} writes; {ends}"
         ))
+    }
+
+    /// Where a person is moving a tenant from Connect to cloud sync just now: none of its servers may be active by then.
+    fn moving(&self, tenant: &TenantId) -> Option<Moved> {
+        let moves = |(id, rollout): (&RolloutId, &Rollout)| {
+            let parts = rollout.plan.targets.iter();
+            let mut own = parts.filter(|(_, part)| part.tenant == *tenant);
+            own.find_map(|(target, part)| {
+                let work = rollout.work.get(target)?;
+                let under_way = part.moves_in(work.phase) && work.state.is_under_way();
+                under_way.then(|| Moved {
+                    rollout: *id,
+                    target: target.clone(),
+                    at: work.since,
+                })
+            })
+        };
+        self.rollouts.iter().rev().find_map(moves)
+    }
+
+    /// Tenants that were moved from Connect to cloud sync, in a sentence each.
+    #[must_use]
+    pub fn transitions(&self) -> Vec<String> {
+        let moved = self.beyond.moved.iter();
+        moved
+            .map(|(tenant, moved)| {
+                let jobs = self.beyond.tenants.get(tenant);
+                let jobs = jobs.filter(|seen| seen.observation.at > moved.at);
+                let jobs = match jobs {
+                    Some(seen) => seen.observation.jobs_in_words(),
+                    None => "its jobs were not read since (entrain tenant read)".to_owned(),
+                };
+                format!("{}; {jobs}", moved.sentence(tenant.as_str()))
+            })
+            .collect()
     }
 
     /// What tenants and directories showed when they were last asked.

@@ -164,14 +164,16 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         })
         .collect();
     let irreversible = match kind {
-        Kind::Install => irreversible(topology, &served, known, &inputs.beyond.tenants, &targets),
+        Kind::Install => irreversible(topology, &served, known, inputs.beyond, &targets),
         Kind::Verify
         | Kind::Preflight
         | Kind::Discover
         | Kind::Support
         | Kind::Switch
         | Kind::Swing
-        | Kind::Agents => Vec::new(),
+        | Kind::Agents
+        | Kind::Eligibility
+        | Kind::Transition => Vec::new(),
     };
     let sites = match kind {
         Kind::Install | Kind::Agents => policy.site_rules(topology),
@@ -180,7 +182,9 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         | Kind::Discover
         | Kind::Support
         | Kind::Switch
-        | Kind::Swing => BTreeMap::new(),
+        | Kind::Swing
+        | Kind::Eligibility
+        | Kind::Transition => BTreeMap::new(),
     };
     let tenants = match kind {
         Kind::Install | Kind::Preflight => tenants(inputs, &mut targets),
@@ -189,7 +193,9 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         | Kind::Support
         | Kind::Switch
         | Kind::Swing
-        | Kind::Agents => BTreeMap::new(),
+        | Kind::Agents
+        | Kind::Eligibility
+        | Kind::Transition => BTreeMap::new(),
     };
     let changes = matches!(kind, Kind::Install | Kind::Agents);
     let change_required = topology
@@ -367,7 +373,7 @@ fn irreversible(
     topology: &Topology,
     served: &BTreeMap<DomainName, Service>,
     known: &Fleetwide,
-    tenants: &Tenants,
+    beyond: &Beyond,
     targets: &BTreeMap<TargetId, TargetPlan>,
 ) -> Vec<String> {
     let has_agent = |host: &TargetId| {
@@ -403,8 +409,17 @@ fn irreversible(
             .map(TargetId::as_str)
             .collect();
         if !going.is_empty() {
+            let tenant = topology.tenants.get(&entry.tenant.value);
+            let moved = tenant.and_then(|tenant| beyond.moved.get(&tenant.id));
+            let after = match moved {
+                Some(moved) => format!(
+                    "rollout {} has moved the tenant to cloud sync, and no Connect is there any more to which it could go back",
+                    moved.rollout
+                ),
+                None => "what it synchronized stays in the tenant, and nothing follows the directory any more".to_owned(),
+            };
             acts.push(format!(
-                "tenant {}: its last Connect server is taken off ({}); what it synchronized stays in the tenant, and nothing follows the directory any more",
+                "tenant {}: its last Connect server is taken off ({}); {after}",
                 entry.tenant.value,
                 going.join(", ")
             ));
@@ -414,7 +429,7 @@ fn irreversible(
         let Some(tenant) = topology.tenants.get(&entry.tenant.value) else {
             continue;
         };
-        let seen = tenants.get(&tenant.id);
+        let seen = beyond.tenants.get(&tenant.id);
         let off = seen
             .and_then(|seen| seen.observation.organization.seen())
             .is_some_and(|organization| !organization.sync_enabled);
@@ -676,6 +691,11 @@ fn connects(
                 {
                     Answer::Nothing(FENCED.to_owned())
                 }
+                (Some(_), Some(facts), Purpose::Install)
+                    if facts.connect.is_none() && inputs.beyond.moved.contains_key(&tenant.id) =>
+                {
+                    Answer::Nothing(MOVED.to_owned())
+                }
                 (Some(_), Some(facts), Purpose::Install) => {
                     let modes = (&modes, untold.as_slice(), strangers.as_slice());
                     let mut answer =
@@ -766,7 +786,14 @@ fn connects(
                 .filter(|_| purpose != Purpose::Discover)
                 .cloned(),
         );
-        match active::look(&entry.tenant.value, &modes) {
+        let moved = inputs.beyond.moved.get(&tenant.id);
+        if let Some(moved) = moved
+            && purpose == Purpose::Install
+            && !modes.is_empty()
+        {
+            warnings.push(moved.sentence(&entry.tenant.value));
+        }
+        match active::look_at(&entry.tenant.value, &modes, moved) {
             Verdict::Holds => {}
             // Where all of them go, none is active in the end.
             Verdict::Broken(why)
@@ -929,6 +956,10 @@ pub(super) fn suffixes(
 
 /// Why nothing happens on a Connect server whose service is stopped and disabled.
 pub(super) const FENCED: &str = "held: ADSync is stopped and disabled on it, as a failover leaves the server that was active; take Connect off it, or bring it back as a staging server, before its service is started again";
+
+/// Why no Connect is installed where its tenant has left it.
+const MOVED: &str =
+    "held: its tenant was moved to cloud sync, and no Connect is on it; take it out of `servers`";
 
 /// Why a readiness run is in a plan.
 const READINESS: &str = "asked whether it is ready; nothing is changed";

@@ -4,11 +4,13 @@ mod build;
 mod report;
 mod swing;
 mod switch;
+mod transition;
 
 pub use build::{Inputs, Purpose, plan};
 pub use report::render;
 pub use swing::{Afterwards, swing};
 pub use switch::{failover, switch};
+pub use transition::{eligibility, transition};
 
 use std::collections::BTreeMap;
 
@@ -43,6 +45,10 @@ pub enum Kind {
     Swing,
     /// Upgrade Entrain's own agents.
     Agents,
+    /// Read only: ask whether active Connect servers may move to cloud sync.
+    Eligibility,
+    /// Move a tenant from Connect to cloud sync.
+    Transition,
 }
 
 impl Kind {
@@ -51,7 +57,7 @@ impl Kind {
     pub const fn changes(self) -> bool {
         matches!(
             self,
-            Self::Install | Self::Switch | Self::Swing | Self::Agents
+            Self::Install | Self::Switch | Self::Swing | Self::Agents | Self::Transition
         )
     }
 
@@ -215,8 +221,22 @@ impl TargetPlan {
     /// other one is still active; an installation is not even prepared.
     #[must_use]
     pub fn claims_active(&self, phase: usize) -> bool {
-        let switches = |phase: &PhaseWork| guides(phase, ConnectWork::SwitchToActive);
+        let switches = |phase: &PhaseWork| {
+            guides(phase, ConnectWork::SwitchToActive) || guides_transition(phase)
+        };
         self.guides(ConnectWork::InstallActive) || self.phases.get(phase).is_some_and(switches)
+    }
+
+    /// True when a person moves its tenant from Connect to cloud sync there.
+    #[must_use]
+    pub fn moves(&self) -> bool {
+        self.phases.iter().any(guides_transition)
+    }
+
+    /// True when that phase is the one in which a person does it.
+    #[must_use]
+    pub fn moves_in(&self, phase: usize) -> bool {
+        self.phases.get(phase).is_some_and(guides_transition)
     }
 
     /// True when a person installs Connect there.
@@ -265,6 +285,11 @@ impl TargetPlan {
     pub fn is_read_only(&self) -> bool {
         self.phases.iter().all(PhaseWork::is_read_only)
     }
+}
+
+fn guides_transition(phase: &PhaseWork) -> bool {
+    let mut steps = phase.steps.iter();
+    steps.any(|step| matches!(step, Step::GuideTransition(_)))
 }
 
 fn guides(phase: &PhaseWork, work: ConnectWork) -> bool {

@@ -29,6 +29,10 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
             "bring a staging Connect server to the wanted version, make it the active one, then see to the one before"
         }
         Kind::Agents => "upgrade Entrain's own agents; the products are not touched",
+        Kind::Eligibility => {
+            "ask whether active Connect servers may move to cloud sync, change nothing"
+        }
+        Kind::Transition => "move a tenant from Connect to cloud sync",
     };
     let with_work: usize = plan.waves.iter().map(Vec::len).sum();
     writeln!(out, "plan {}: {what}", plan.id().0.short())?;
@@ -91,7 +95,9 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
             | Kind::Discover
             | Kind::Support
             | Kind::Switch
-            | Kind::Swing => String::new(),
+            | Kind::Swing
+            | Kind::Eligibility
+            | Kind::Transition => String::new(),
         };
         writeln!(
             out,

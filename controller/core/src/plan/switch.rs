@@ -200,6 +200,12 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
     let mut waits = Vec::new();
     let mut order = vec![to.clone()];
     let mut warnings = Vec::new();
+    if let Some(moved) = inputs.beyond.moved.get(&tenant.id) {
+        warnings.push(format!(
+            "rollout {} has moved the tenant to cloud sync: stop its jobs in the admin center before {to} is active, since an object must be in scope of one tool alone (G7)",
+            moved.rollout
+        ));
+    }
     match (&from, off) {
         (Some(from), _) => {
             why.push(format!(

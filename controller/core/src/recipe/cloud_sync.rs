@@ -7,7 +7,8 @@ use protocol::signed::Phase;
 use protocol::step::{
     AddDomains, BothTools, Cloud, DirectoryRights, GuideProvisioningAgent,
     InstallProvisioningAgent, OwnRights, Permission, Preflight, Product, RegisterProvisioningAgent,
-    ServedDomain, SetProvisioningAgentOptions, SignIn, StartProvisioningAgent, Step, VerifyProvisioningAgent,
+    ServedDomain, SetProvisioningAgentOptions, SignIn, StartProvisioningAgent, Step,
+    VerifyProvisioningAgent,
 };
 use protocol::task::{Page, TaskText};
 use protocol::{DomainName, GmsaName, ProxyAddress, TargetId, Version};
@@ -263,7 +264,7 @@ pub fn answer(
 }
 
 /// The server's domain, as it says itself, else as its name tells.
-pub(super) fn home_of(host: &TargetId, facts: &Facts) -> Result<DomainName, String> {
+pub(crate) fn home_of(host: &TargetId, facts: &Facts) -> Result<DomainName, String> {
     let home = facts.host.domain.clone().or_else(|| host.home_domain());
     home.ok_or_else(|| "refused: the server is in no domain, and its name tells none".to_owned())
 }

@@ -11,6 +11,7 @@ pub mod removal;
 pub(crate) mod restart;
 pub(crate) mod support;
 pub(crate) mod switch;
+pub(crate) mod transition;
 
 use std::collections::{BTreeMap, BTreeSet};
 

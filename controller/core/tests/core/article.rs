@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::links;
-use controller_core::plan::{Inputs, Purpose, plan, switch};
+use controller_core::plan::{Inputs, Purpose, plan, switch, transition};
 use controller_core::policy::Policy;
 use controller_core::recipe::{Artifacts, download};
 use controller_core::topology::{Document, parse};
@@ -52,6 +52,12 @@ tenant = "removal"
 forests = ["d.test"]
 servers = []
 retired = ["s1.d.test"]
+[tenant.move]
+id = "3f0c8a4e-0000-0000-0000-000000000004"
+[connect.move]
+tenant = "move"
+forests = ["e.test"]
+servers = ["s1.e.test"]
 "#;
 
 /// Titles of the pages that the recipes show, by the prefix of the article's rows that they stand for.
@@ -63,15 +69,22 @@ fn pages(of: &str) -> BTreeSet<String> {
     let (topology, findings) = parse(&[document]);
     assert!(findings.is_empty(), "{findings:?}");
     let mut known = Fleetwide::new();
-    for server in ["s1.a.test", "s1.b.test", "s1.c.test", "s1.d.test"] {
+    for server in [
+        "s1.a.test",
+        "s1.b.test",
+        "s1.c.test",
+        "s1.d.test",
+        "s1.e.test",
+    ] {
         let old = ConnectFacts {
             version: Some(Version::new(2, 5, 79, 0)),
             service: Some(ServiceState::Running),
-            staging: Some(true),
+            staging: Some(server != "s1.e.test"),
             cycle_enabled: Some(true),
             suspended: Some(false),
         };
-        let connect = ["s1.c.test", "s1.d.test"].contains(&server).then_some(old);
+        let with_connect = ["s1.c.test", "s1.d.test", "s1.e.test"];
+        let connect = with_connect.contains(&server).then_some(old);
         let entry = Known {
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, common::facts(None, connect))),
@@ -97,12 +110,14 @@ fn pages(of: &str) -> BTreeSet<String> {
     };
     let plan = match of {
         "S" => switch(inputs, &"s1.c.test".parse().unwrap()).unwrap(),
+        "T" => transition(inputs, &"s1.e.test".parse().unwrap()).unwrap(),
         _ => plan(inputs),
     };
     let server = match of {
         "A" => "s1.a.test",
         "U" | "S" => "s1.c.test",
         "R" => "s1.d.test",
+        "T" => "s1.e.test",
         _ => "s1.b.test",
     };
     let part = &plan.targets[&server.parse().unwrap()];
@@ -111,6 +126,7 @@ fn pages(of: &str) -> BTreeSet<String> {
         Step::GuideProvisioningAgent(guide) => Some(&guide.text),
         Step::GuideConnect(guide) => Some(&guide.text),
         Step::GuideConnectRemoval(guide) => Some(&guide.text),
+        Step::GuideTransition(guide) => Some(&guide.text),
         _ => None,
     });
     let titles = texts.flat_map(|text| text.pages.iter().map(|page| page.title.clone()));
@@ -148,6 +164,7 @@ fn each_step_note_link_and_upgrade_path_has_one_row() {
     wanted.extend((1..=4).map(|number| format!("R{number}")));
     wanted.extend((1..=2).map(|number| format!("S{number}")));
     wanted.extend((1..=3).map(|number| format!("X{number}")));
+    wanted.extend((1..=2).map(|number| format!("T{number}")));
     wanted.sort();
     let mut there: Vec<String> = rows().into_iter().map(|(id, _)| id).collect();
     there.sort();

@@ -24,6 +24,7 @@ mod swing;
 mod switch;
 mod tenant;
 mod timing;
+mod transition;
 mod turns;
 mod upgrade;
 mod waves;

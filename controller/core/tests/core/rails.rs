@@ -111,11 +111,13 @@ fn configures(step: &Step) -> Option<&TenantId> {
         Step::VerifyProvisioningAgent(verify) => Some(&verify.tenant),
         Step::RemoveProvisioningAgent(remove) => Some(&remove.tenant),
         Step::StartProvisioningAgent(start) => Some(&start.tenant),
+        Step::GuideTransition(guide) => Some(&guide.tenant),
         Step::ReportFacts
         | Step::DiscoverServers(_)
         | Step::CollectSupport(_)
         | Step::RestartServer(_)
         | Step::UpgradeAgent(_)
+        | Step::CheckTransition
         | Step::InstallProvisioningAgent(_)
         | Step::StageConnect(_)
         | Step::GuideConnect(_)

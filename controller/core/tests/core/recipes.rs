@@ -13,7 +13,8 @@ use std::path::Path;
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::finding::Severity;
 use controller_core::plan::{
-    Afterwards, Inputs, Plan, Purpose, failover, plan, render, swing, switch,
+    Afterwards, Inputs, Plan, Purpose, eligibility, failover, plan, render, swing, switch,
+    transition,
 };
 use controller_core::policy::Policy;
 use controller_core::topology::{Topology, check, parse};
@@ -53,6 +54,8 @@ enum Ask {
     Swap(&'static str),
     Failover(&'static str, &'static str),
     Swing(&'static str, Afterwards),
+    Eligible,
+    Transition(&'static str),
 }
 
 struct Case {
@@ -248,6 +251,24 @@ const CASES: &[Case] = &[
         ask: Ask::Failover("s2.a.test", "s1.a.test"),
     },
     Case {
+        title: "Connect: may the tenant move to cloud sync?",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Connect(common::CONNECT, false)),
+            ("s2", Has::Connect(common::CONNECT, true)),
+        ],
+        ask: Ask::Eligible,
+    },
+    Case {
+        title: "Connect: the tenant moves to cloud sync",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Connect(common::CONNECT, false)),
+            ("s2", Has::Connect(common::CONNECT, true)),
+        ],
+        ask: Ask::Transition("s1.a.test"),
+    },
+    Case {
         title: "Connect: a staging server is retired",
         topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nretired = [\"s2.a.test\"]\n",
         servers: &[
@@ -377,10 +398,7 @@ impl Case {
         for (name, has) in self.servers {
             let target: TargetId = format!("{name}.a.test").parse().unwrap();
             let mut entry = Known::of(Fingerprint(Digest::of(name.as_bytes())));
-            if matches!(
-                has,
-                Has::Agent(_, true) | Has::Both(..) | Has::Drifted(..)
-            ) {
+            if matches!(has, Has::Agent(_, true) | Has::Both(..) | Has::Drifted(..)) {
                 entry.domains = Some(BTreeSet::from(["a.test".parse().unwrap()]));
             }
             entry.facts = Some((NOW, has.facts()));
@@ -388,7 +406,9 @@ impl Case {
         }
         let purpose = match self.ask {
             Ask::Plan(purpose) => purpose,
-            Ask::Swap(_) | Ask::Failover(..) => Purpose::Verify,
+            Ask::Swap(_) | Ask::Failover(..) | Ask::Eligible | Ask::Transition(_) => {
+                Purpose::Verify
+            }
             Ask::Swing(..) => Purpose::Install,
         };
         let artifacts = common::artifacts();
@@ -412,6 +432,8 @@ impl Case {
             Ask::Failover(to, off) => {
                 failover(inputs, &to.parse().unwrap(), &off.parse().unwrap()).unwrap()
             }
+            Ask::Eligible => eligibility(inputs),
+            Ask::Transition(server) => transition(inputs, &server.parse().unwrap()).unwrap(),
         }
     }
 }
@@ -511,6 +533,9 @@ fn tasks(plan: &Plan) -> Vec<(TaskText, Vec<String>)> {
                     RestartBy::Agent => Vec::new(),
                 },
                 Step::GuideConnectRemoval(guide) => vec![&guide.pass_through, &guide.text],
+                Step::GuideTransition(guide) => {
+                    vec![&guide.doubts, &guide.text, &guide.afterwards]
+                }
                 _ => Vec::new(),
             };
             for text in texts {
@@ -552,7 +577,7 @@ fn write_case(out: &mut String, case: &Case) -> std::fmt::Result {
 }
 
 fn page() -> String {
-    let mut out = "# Recipes\n\nWhat Entrain does in each case: a small topology, what the servers report, and the plan as `entrain plan`, `swap`, `swing`\nor `failover` show it, with the pages for people. `[tenant.main]` with its id stands before each topology; a line without a\nheader belongs to it. This page is written by the planner.\n".to_owned();
+    let mut out = "# Recipes\n\nWhat Entrain does in each case: a small topology, what the servers report, and the plan as `entrain plan`, `swap`, `swing`,\n`failover` or `transition` show it, with the pages for people. `[tenant.main]` with its id stands before each topology; a line without a\nheader belongs to it. This page is written by the planner.\n".to_owned();
     for case in CASES {
         write_case(&mut out, case).unwrap();
     }
