@@ -5,7 +5,9 @@
 )]
 
 use controller_core::facts::{Fleetwide, Known};
-use controller_core::plan::{Afterwards, Inputs, Plan, Purpose, failover, plan, swing, switch};
+use controller_core::plan::{
+    Afterwards, Inputs, Plan, Purpose, failover, plan, swing, switch, transition,
+};
 use controller_core::policy;
 use controller_core::recipe::Artifacts;
 use controller_core::topology::{Document, Topology, check, parse};
@@ -164,7 +166,23 @@ fn second(off: Option<&str>) -> (Plan, Fleetwide) {
     swapping(off, "")
 }
 
+/// The same servers, and the plan by which their tenant moves to cloud sync.
+pub(crate) fn moving() -> (Plan, Fleetwide) {
+    with_connect("", |inputs| transition(inputs, &target("c1.corp.test")))
+}
+
 fn swapping(off: Option<&str>, text: &str) -> (Plan, Fleetwide) {
+    let second = target("c2.corp.test");
+    with_connect(text, |inputs| match off {
+        Some(off) => failover(inputs, &second, &target(off)),
+        None => switch(inputs, &second),
+    })
+}
+
+fn with_connect(
+    text: &str,
+    build: impl Fn(Inputs<'_>) -> Result<Plan, String>,
+) -> (Plan, Fleetwide) {
     let document = Document {
         file: "p.toml".to_owned(),
         text: text.to_owned(),
@@ -195,13 +213,8 @@ fn swapping(off: Option<&str>, text: &str) -> (Plan, Fleetwide) {
         purpose: Purpose::Verify,
         only: &std::collections::BTreeSet::new(),
     };
-    let second = target("c2.corp.test");
-    let plan = match off {
-        Some(off) => failover(inputs, &second, &target(off)),
-        None => switch(inputs, &second),
-    };
-    let plan = plan.expect("it may be planned");
-    (plan, known)
+    let plan = build(inputs);
+    (plan.expect("it may be planned"), known)
 }
 
 pub(crate) fn target(name: &str) -> TargetId {

@@ -5,4 +5,5 @@ mod course;
 mod sim;
 mod swap;
 mod swing;
+mod transition;
 mod windows;
