@@ -1,6 +1,7 @@
 # Reads what only Windows itself can tell about this server (probes PF04 to PF74 and SEC2, SEC3). Changes nothing.
 # Input: {"gmsa": "name$" or null, "product": "provisioning-agent" or "connect", "hosts": ["host"]}.
 # Output: one line; each part is there, or {"why": "..."}. What was not read is never told as if it were nothing.
+function Read-Policy([string]$class) { Get-CimInstance -Namespace 'root\rsop\computer' -ClassName $class }
 Read-Part 'domain' {
     $computer = Get-CimInstance -ClassName 'Win32_ComputerSystem'
     @{ joined = [bool]$computer.PartOfDomain; name = [string]$computer.Domain }
@@ -56,8 +57,8 @@ Read-Part 'logonRight' {
     $holders = @()
     if ($row) { $holders = @($row.Split('=')[1].Split(',') | ForEach-Object { $_.Trim().TrimStart('*') }) }
     # A server of a domain has a resultant set of policy with at least one policy in it.
-    if (-not @(Get-CimInstance -Namespace 'root\rsop\computer' -ClassName 'RSOP_GPO').Count) { throw 'no resultant set of policy is recorded' }
-    $set = Get-CimInstance -Namespace 'root\rsop\computer' -ClassName 'RSOP_UserPrivilegeRight' |
+    if (-not @(Read-Policy 'RSOP_GPO').Count) { throw 'no resultant set of policy is recorded' }
+    $set = Read-Policy 'RSOP_UserPrivilegeRight' |
         Where-Object { $_.UserRight -eq 'SeServiceLogonRight' } | Select-Object -First 1
     $policy = ''
     if ($set) { $policy = [string]$set.GPOID }
@@ -70,17 +71,17 @@ Read-Part 'logonRight' {
 }
 if ($in.product -eq 'provisioning-agent') {
     Read-Part 'policyOwned' {
-        # What Entrain may be allowed to set, and a policy of the domain sets. Preferences of a policy are not told here.
+        # What Entrain could set and a policy sets. Preferences are not told here.
         $policies = @{}
-        foreach ($one in @(Get-CimInstance -Namespace 'root\rsop\computer' -ClassName 'RSOP_GPO')) { $policies[[string]$one.Id] = [string]$one.Name }
+        foreach ($one in @(Read-Policy 'RSOP_GPO')) { $policies[[string]$one.Id] = [string]$one.Name }
         if (-not $policies.Count) { throw 'no resultant set of policy is recorded' }
         $rows = @()
-        foreach ($one in @(Get-CimInstance -Namespace 'root\rsop\computer' -ClassName 'RSOP_RegistryPolicySetting')) {
+        foreach ($one in @(Read-Policy 'RSOP_RegistryPolicySetting')) {
             if ($one.RegistryKey -match '(?i)\\SCHANNEL\\|\\\.NETFramework\\') {
                 $rows += @{ at = [string]$one.RegistryKey; value = [string]$one.ValueName; id = [string]$one.GPOID }
             }
         }
-        foreach ($one in @(Get-CimInstance -Namespace 'root\rsop\computer' -ClassName 'RSOP_SystemService')) {
+        foreach ($one in @(Read-Policy 'RSOP_SystemService')) {
             $rows += @{ at = [string]$one.Service; value = ''; id = [string]$one.GPOID }
         }
         foreach ($row in $rows) {

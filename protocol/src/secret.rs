@@ -182,15 +182,17 @@ impl AccessToken {
         if self.expires.is_none() {
             doubts.push("when it lapses cannot be told (exp)".to_owned());
         }
-        if self.is_for_registration().is_none() {
-            let audience = self.audience.as_ref();
-            doubts.push(match audience {
-                Some(audience) => format!(
-                    "whether {} is the application that registers agents cannot be told (aud)",
-                    shown(audience)
-                ),
-                None => "whom it is for cannot be told (aud)".to_owned(),
-            });
+        let audience = self.audience.as_deref().map(shown);
+        match (self.is_for_registration(), audience) {
+            (Some(true), _) => {}
+            (Some(false), audience) => doubts.push(format!(
+                "it is for {} (aud), and the vendor's own recipe gets one for .../registerapp: no agent may be registered with it",
+                audience.unwrap_or_default()
+            )),
+            (None, Some(audience)) => doubts.push(format!(
+                "whether {audience} is the application that registers agents cannot be told (aud)"
+            )),
+            (None, None) => doubts.push("whom it is for cannot be told (aud)".to_owned()),
         }
         match &self.scopes {
             Some(scopes) if scopes.iter().any(|scope| scope == IMPERSONATION) => {}
@@ -219,7 +221,7 @@ impl SecretKind {
     }
 
     /// Says why a secret cannot be what is wanted, as far as it tells that itself: a token of another tenant (guard rail
-    /// G9), one for another application, or one that has lapsed (PF63).
+    /// G9), or one that has lapsed (PF63).
     ///
     /// # Errors
     /// With a sentence that repeats nothing of the secret but the tenant's id and the time.
@@ -242,13 +244,6 @@ impl SecretKind {
         if let Some(other) = token.tenant.as_ref().filter(|other| *other != tenant) {
             return Err(format!(
                 "the token is of tenant {other}, and {tenant} is wanted (G9): sign in to that tenant for it"
-            ));
-        }
-        if token.is_for_registration() == Some(false) {
-            let audience = token.audience.unwrap_or_default();
-            return Err(format!(
-                "the token is for {}, which registers no agent (PF63): get one for the application that does, .../registerapp",
-                shown(&audience)
             ));
         }
         if let Some(expires) = token.expires.filter(|expires| *expires <= now) {
@@ -355,15 +350,18 @@ mod tests {
     }
 
     #[test]
-    fn a_token_for_another_application_is_refused_and_one_for_an_id_cannot_be_told() {
+    fn a_token_for_another_application_or_for_an_id_is_doubted() {
         let audience = |audience: &str| registration(9_000, "aud", audience.into());
         for other in [
             "https://graph.microsoft.com",
             "https://graph.windows.net/",
             "https://proxy.cloudwebappproxy.net/registerapp/else",
         ] {
-            let why = fits_for(&audience(other), 5).unwrap_err();
-            assert!(why.contains(other) && why.contains("PF63"), "{why}");
+            let doubts = fits_for(&audience(other), 5).unwrap();
+            assert!(
+                doubts[0].contains(other) && doubts[0].contains(".../registerapp"),
+                "{doubts:?}"
+            );
         }
         assert_eq!(
             fits_for(

@@ -930,12 +930,12 @@ mod tests {
     fn a_wait_that_has_an_end_counts_its_rounds_and_forgets_them() {
         let drive = |procedure: &mut Procedure| {
             procedure.drive(&[], &HOST(), |cx| {
-                let mut probe = |cx: &mut Cx<'_>| -> Flow<Option<u32>> {
+                let probe = |cx: &mut Cx<'_>| -> Flow<Option<u32>> {
                     Ok(cx.number("k", "b")?.ok().flatten())
                 };
-                let first = cx.until_within(Duration::from_secs(1), 2, &mut probe)?;
+                let first = cx.until_within(Duration::from_secs(1), 2, probe)?;
                 let between = cx.number("k", "between")?;
-                let second = cx.until_within(Duration::from_secs(1), 2, &mut probe)?;
+                let second = cx.until_within(Duration::from_secs(1), 2, probe)?;
                 let summary = format!("{first:?} {between:?} {second:?}");
                 Ok(Complete::new(Completion::Applied, summary))
             })

@@ -349,6 +349,7 @@ fn what_is_over_a_limit_is_refused() {
             both_tools: vec![both],
             database: None,
             may_fix: Vec::new(),
+            will_fix: Vec::new(),
             options: protocol::ServiceOptions::default(),
             restarts: false,
             overridden: None,

@@ -213,7 +213,7 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
 mod tests {
     use super::*;
 
-    const ALL: [&str; 9] = [
+    const ALL: [&str; 10] = [
         text(Script::InspectHost),
         text(Script::ConfigureProvisioningAgent),
         text(Script::ReadConnectScheduler),

@@ -136,6 +136,8 @@ impl Tenant {
         } else {
             let rest = path.strip_prefix("/beta/servicePrincipals/sp-")?;
             let (at, rest) = rest.split_once("/synchronization/")?;
+            // What stood before the token of a next page.
+            let rest = rest.trim_end_matches('?');
             let (name, success, quarantined) =
                 self.configurations.get(at.parse::<usize>().ok()?)?;
             if rest == "secrets" {

@@ -491,7 +491,9 @@ impl World {
         });
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// `entrain` with these arguments, for whoever speaks with it while it runs.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.controller_of.program("entrain"));
         command
             .args(arguments)

@@ -401,7 +401,7 @@ fn of_an_agent_and_its_copy_both_are_held_with_an_alarm() {
     });
     world.kill_controller();
     world.start_controller();
-    assert_eq!(alarms(&world), [said.clone()]);
+    assert_eq!(alarms(&world), std::slice::from_ref(&said));
     let (state, why) = world.state(B);
     assert_eq!(state, "held", "{why}");
     assert!(why.contains("two agents with its key"), "{why}");
@@ -528,6 +528,7 @@ servers = ["s3.other.test"]
         "express settings serve one forest",
         "a second active one would break G1",
         "no installer of the provisioning agent is in the artifact store",
+        "entrain artifact how: where it comes from",
     ] {
         assert!(said.contains(part), "\"{part}\" is missing:\n{said}");
     }
@@ -574,6 +575,27 @@ fn a_plan_on_facts_that_have_changed_is_refused_with_their_names() {
         "{}",
         text(&applied)
     );
+}
+
+/// What is in the store needs nobody; for the rest a person is shown every click.
+#[test]
+fn how_an_installer_is_brought_is_shown_until_it_is_there() {
+    let (world, _) = prepared(&[A], 0);
+    let how = world.entrain(&["artifact", "how"]);
+    let said = text(&how);
+    assert!(how.status.success(), "{said}");
+    for part in [
+        "provisioning agent: it is there\n",
+        "bring the installer of Connect Sync\n",
+        "  [Admin center]\n    - sign in at the Microsoft Entra admin center: https://entra.microsoft.com\n",
+        "entrain artifact add AzureADConnect.msi --accept-terms",
+        "  ends when: the artifact store",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    let rows = world.json(&["artifact", "how", "--json"]);
+    assert_eq!(rows[0]["task"], serde_json::Value::Null);
+    assert_eq!(rows[1]["task"]["pages"][0]["title"], "Admin center");
 }
 
 #[test]

@@ -122,6 +122,88 @@ fn the_active_server_is_swapped_once_what_the_other_would_export_is_within_the_l
     );
 }
 
+/// A swing upgrade is one plan: the staging server is upgraded and becomes active, and then the one before is upgraded.
+/// Everybody is killed on the way.
+#[test]
+fn a_swing_upgrades_the_one_swaps_and_upgrades_the_other() {
+    let mut world = World::new();
+    world.speed = 100;
+    let old = |name, staging| Profile {
+        installed: Installed::Connect {
+            version: Version::new(2, 5, 190, 0),
+            staging,
+        },
+        ..connect(name, staging, &[])
+    };
+    let servers = [old(ACTIVE, false), old(NEXT, true)];
+    world.enroll(&servers);
+    world.all_report(servers.len());
+    let file = world.write(
+        "topology.toml",
+        &format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"fabrikam.com\"]\nservers = [\"{ACTIVE}\", \"{NEXT}\"]\npending_exports = {{ add = 5, update = 50 }}\n"
+        ),
+    );
+    let msi = world.write("connect.msi", "a stand-in for an installer");
+    let added = world.entrain(&[
+        "artifact",
+        "add",
+        &msi,
+        "--accept-terms",
+        "--model",
+        "connect",
+        "--version",
+        "2.6.92.0",
+    ]);
+    assert!(added.status.success(), "{}", text(&added));
+    // Below the wanted version no swap is planned, and the topology lists nobody as retired.
+    let refused = text(&world.entrain(&["swap", NEXT, &file]));
+    assert!(
+        refused.contains(&format!("entrain swing {NEXT}")),
+        "{refused}"
+    );
+    let refused = text(&world.entrain(&["swing", NEXT, &file, "--retire"]));
+    assert!(refused.contains("write it into `retired`"), "{refused}");
+    let planned = world.json(&["swing", NEXT, &file, "--json"]);
+    let plan = planned["plan"].as_str().expect("a plan").to_owned();
+    let report = planned["report"].as_str().expect("a report");
+    assert!(report.contains("in this order"), "{report}");
+    let applied = world.entrain(&["apply", &plan]);
+    assert!(applied.status.success(), "{}", text(&applied));
+
+    until(
+        "the new server's upgrade waits for its person, or is behind that",
+        || (!world.changes(NEXT).is_empty() || world.state(NEXT).0 == "awaiting").then_some(()),
+    );
+    assert!(world.changes(ACTIVE).is_empty());
+    world.kill_agents();
+    world.kill_controller();
+    world.start_controller();
+    world.start_agents(&servers, None);
+    // From the old server's staging mode on it is told that it is not over.
+    until("the old one is staging", || {
+        (!world.changes(ACTIVE).is_empty()).then_some(())
+    });
+    world.kill_agents();
+    world.kill_controller();
+    world.start_controller();
+    world.start_agents(&servers, None);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[ACTIVE, NEXT]);
+    assert_eq!(
+        world.changes(NEXT),
+        ["wizard of Connect", "wizard of Connect: staging mode false"]
+    );
+    assert_eq!(
+        world.changes(ACTIVE),
+        ["wizard of Connect: staging mode true", "wizard of Connect"]
+    );
+    let status = world.json(&["status", "--json"]);
+    for none in ["alarms", "left_behind"] {
+        assert_eq!(status[none], serde_json::json!([]), "{status}");
+    }
+}
+
 /// The active server is off. Another takes its place by the word of whoever knows that, and it is stopped when it is back.
 #[test]
 fn a_server_that_is_off_is_replaced_by_word_and_stopped_when_it_is_back() {

@@ -20,6 +20,7 @@ use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy;
 use controller_core::record::{Order, Record};
 use controller_core::topology::{Document, check, parse};
+use controller_core::versions::Versions;
 use link::{Endpoint, seal, server_tls};
 use protocol::chunk::FileDigester;
 use protocol::enroll::{JoinFile, JoinToken};
@@ -98,6 +99,7 @@ impl Controller {
             records,
             Arc::clone(&authority),
             Arc::clone(&sessions),
+            Arc::new(Versions::built_in()),
         )
         .await?;
         let tls = server_tls(&authority.controller_identity(now)?, &authority.authority())?;

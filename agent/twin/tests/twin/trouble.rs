@@ -43,6 +43,7 @@ fn upgrade(at_least: Version) -> Vec<Step> {
             work: ConnectWork::UpgradeActive,
             at_least,
             text: text(),
+            release: None,
         }),
     ]
 }

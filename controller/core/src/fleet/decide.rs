@@ -1090,7 +1090,9 @@ fn awaits(rollout: &Rollout, target: &TargetId, part: &TargetPlan, work: &Work) 
                 | Kind::Discover
                 | Kind::Support
                 | Kind::Switch
-                | Kind::Agents => "swap again",
+                | Kind::Agents
+                | Kind::Eligibility
+                | Kind::Transition => "swap again",
             };
             return stands(format!(
                 "{}: {} is {}; abort this rollout, and {then}",

@@ -462,12 +462,13 @@ impl Plan {
     #[must_use]
     pub fn release(&self) -> Option<Version> {
         let works = self.targets.values().flat_map(|part| &part.phases);
-        works
-            .flat_map(|work| &work.steps)
-            .find_map(|step| match step {
-                Step::UpgradeAgent(upgrade) => Some(upgrade.version),
-                _ => None,
-            })
+        let mut steps = works.flat_map(|work| &work.steps);
+        steps.find_map(|step| {
+            let Step::UpgradeAgent(upgrade) = step else {
+                return None;
+            };
+            Some(upgrade.version)
+        })
     }
 
     /// Whether a phase configures a domain that Connect synchronizes too (guard rail G7).

@@ -219,6 +219,7 @@ fn empty(
         compares: Vec::new(),
         off: None,
         sites: BTreeMap::new(),
+        tenants: BTreeMap::new(),
     }
 }
 

@@ -53,6 +53,7 @@ fn facts(staging: Option<bool>) -> Facts {
         service: Some(ServiceState::Running),
         staging,
         cycle_enabled: Some(true),
+        suspended: None,
     };
     common::facts(None, Some(connect))
 }
@@ -87,6 +88,7 @@ fn inputs<'a>(
         known,
         artifacts: Box::leak(Box::new(common::artifacts())),
         roster: None,
+        release: None,
         beyond,
         purpose,
         only: const { &BTreeSet::new() },
@@ -380,7 +382,7 @@ impl World {
 #[test]
 fn while_a_person_moves_the_tenant_none_active_is_meant_and_none_becomes_active() {
     let mut world = World::new();
-    assert!(world.fleet.alarms().is_empty() && world.fleet.transitions().is_empty());
+    assert!(world.fleet.alarms(NOW).is_empty() && world.fleet.transitions().is_empty());
     world.runs(1, "c1.a.test");
     assert!(
         world.offered(1, "c1.a.test"),
@@ -392,9 +394,9 @@ fn while_a_person_moves_the_tenant_none_active_is_meant_and_none_becomes_active(
     world.runs(2, "c2.a.test");
     world.reports("c1.a.test", true);
     assert!(
-        world.fleet.alarms().is_empty(),
+        world.fleet.alarms(NOW).is_empty(),
         "{:?}",
-        world.fleet.alarms()
+        world.fleet.alarms(NOW)
     );
     let order = Order::Resolve {
         target: "c1.a.test".parse().unwrap(),
@@ -420,7 +422,7 @@ fn while_a_person_moves_the_tenant_none_active_is_meant_and_none_becomes_active(
         generation,
         Ending::Failed("half way".to_owned()),
     );
-    let alarms = world.fleet.alarms();
+    let alarms = world.fleet.alarms(NOW);
     assert!(
         alarms[0].contains("no Connect server of tenant"),
         "{alarms:?}"
@@ -432,9 +434,9 @@ fn while_a_person_moves_the_tenant_none_active_is_meant_and_none_becomes_active(
 fn once_it_is_moved_none_active_is_no_alarm_and_one_that_is_active_is() {
     let mut world = World::moved();
     assert!(
-        world.fleet.alarms().is_empty(),
+        world.fleet.alarms(NOW).is_empty(),
         "{:?}",
-        world.fleet.alarms()
+        world.fleet.alarms(NOW)
     );
     let said = world.fleet.transitions();
     for words in [
@@ -456,6 +458,9 @@ fn once_it_is_moved_none_active_is_no_alarm_and_one_that_is_active_is() {
     let configuration = |name: &str, quarantined| Configuration {
         name: name.to_owned(),
         jobs: Part::Seen(vec![job(quarantined)]),
+        domain: Part::NotSeen("not asked".to_owned()),
+        guard: Part::NotSeen("not asked".to_owned()),
+        units: Part::NotSeen("not asked".to_owned()),
     };
     let tenant: TenantId = TENANT.parse().unwrap();
     let at = NOW.plus(std::time::Duration::from_secs(60));
@@ -478,7 +483,7 @@ fn once_it_is_moved_none_active_is_no_alarm_and_one_that_is_active_is() {
     );
     // Somebody makes a server active by hand: both tools may write the same objects.
     world.reports("c2.a.test", false);
-    let alarms = world.fleet.alarms();
+    let alarms = world.fleet.alarms(NOW);
     assert!(
         alarms[0].starts_with("G7") && alarms[0].contains("c2.a.test"),
         "{alarms:?}"
@@ -500,7 +505,7 @@ fn once_it_is_moved_none_active_is_no_alarm_and_one_that_is_active_is() {
         "a staging one says nothing of it"
     );
     world.runs(3, "c2.a.test");
-    assert!(world.fleet.transitions().is_empty() && world.fleet.alarms().is_empty());
+    assert!(world.fleet.transitions().is_empty() && world.fleet.alarms(NOW).is_empty());
 }
 
 #[test]
