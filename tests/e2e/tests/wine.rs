@@ -844,8 +844,10 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     must(wine.run(&["sc", "start", "EntrainAgent"]), "start");
     until("the started agent is back", || connected().then_some(()));
     // A killed agent is started again by the launcher, which stays.
-    let killed = wine.processes("entrain-agent.exe");
-    assert_eq!(killed.len(), 1, "one agent");
+    let killed = until("one agent runs, and the stopped one is gone", || {
+        let now = wine.processes("entrain-agent.exe");
+        (now.len() == 1).then_some(now)
+    });
     must(
         wine.run(&["taskkill", "/f", "/im", "entrain-agent.exe"]),
         "taskkill",
