@@ -8,6 +8,7 @@ mod connect;
 mod custom;
 mod doubt;
 mod handover;
+mod holds;
 mod machine;
 mod orders;
 mod overrides;
