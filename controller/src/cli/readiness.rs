@@ -73,6 +73,17 @@ pub(crate) async fn run(
     for warning in warnings.filter(|_| asked_for == Asked::Eligible) {
         output::error(&format!("WARNING {warning}"));
     }
+    let stored: Plan = client.get(&format!("/v1/plans/{}", plan.0)).await?;
+    if stored.targets.is_empty() {
+        // Nobody was asked, and that is no good answer.
+        anyhow::bail!(
+            "there is nobody to ask: the topology has {}",
+            match asked_for {
+                Asked::Ready => "no servers",
+                Asked::Eligible => "no [connect.…] entry with servers",
+            }
+        );
+    }
     let (applied, frame) = asked(client, plan).await?;
     let mut report = Report {
         rollout: applied.rollout.to_string(),
@@ -80,7 +91,6 @@ pub(crate) async fn run(
         servers: Vec::new(),
         not_asked: BTreeMap::new(),
     };
-    let stored: Plan = client.get(&format!("/v1/plans/{}", plan.0)).await?;
     let tenants = stored.tenants.values();
     report
         .tenants

@@ -45,6 +45,11 @@ fn every_server_says_whether_it_is_ready_and_who_mends_what() {
     }
     let record = world.audit();
     assert_eq!(record.matches("run-finished").count(), 4, "signed receipts");
+
+    // Nobody is asked whether Connect may move where there is none: that is no good answer.
+    let nobody = world.entrain(&["preflight", "--transition", &topology]);
+    assert_eq!(nobody.status.code(), Some(1), "{}", text(&nobody));
+    assert!(text(&nobody).contains("there is nobody to ask"));
 }
 
 /// `entrain support`: logs are collected where an agent is registered, and whoever asks is told where they lie and what was not
