@@ -7,6 +7,7 @@ mod decide;
 mod fold;
 mod orders;
 mod overriding;
+mod seen;
 mod state;
 mod table;
 mod turn;
