@@ -230,7 +230,7 @@ pub(super) fn find_plan(core: &Core, text: &str) -> Result<PlanId, Problem> {
 }
 
 /// Sends the answer of an act once its batch is stored.
-fn answer_stored<T: Send + 'static>(
+pub(super) fn answer_stored<T: Send + 'static>(
     batch: &mut Batch,
     answer: tokio::sync::oneshot::Sender<Result<T, Problem>>,
     value: Result<T, Problem>,

@@ -15,6 +15,7 @@ use protocol::signed::{AgentRelease, ReleaseFile, Verified, verify};
 use protocol::{Version, limits};
 use tokio::io::AsyncWriteExt as _;
 
+use crate::http::acts::answer_stored;
 use crate::http::types::{Done, ReleaseRow, ReleaseWithdrawAsk, Releases};
 use crate::http::{Answer, Api, Operator, Problem};
 
@@ -268,10 +269,7 @@ pub(super) async fn withdraw(
             };
             Done { done }
         });
-        batch.then(move |stored| {
-            let failed = |why: &String| Problem::Failed(format!("it could not be stored: {why}"));
-            drop(answer.send(done.and_then(|done| stored.as_ref().map(|()| done).map_err(failed))));
-        });
+        answer_stored(batch, answer, done);
     });
     withdrawn.await?.map(Json)
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::active::Modes;
 use crate::facts;
 use crate::plan::build::suffixes;
-use crate::plan::switch::{counted, serves, switch};
+use crate::plan::switch::{counted, entry_of, switch};
 use crate::plan::{Inputs, Kind, Plan, Wait};
 use crate::recipe::restart::Rule;
 use crate::recipe::{Answer, PhaseWork, connect, connect_removal};
@@ -42,14 +42,7 @@ struct Part {
 /// of the server before something else than `then`.
 pub fn swing(inputs: Inputs<'_>, to: &TargetId, then: Afterwards) -> Result<Plan, String> {
     let topology = inputs.topology;
-    let entry = topology.connect.iter().find(|(_, entry)| serves(entry, to));
-    let (name, entry) = entry.ok_or_else(|| {
-        format!("{to} is no server of a [connect.…] entry of this topology; name one that is")
-    })?;
-    let tenant = topology
-        .tenants
-        .get(&entry.tenant.value)
-        .ok_or_else(|| format!("tenant {} is not described", entry.tenant.value))?;
+    let (name, entry, tenant) = entry_of(topology, to)?;
     let newest = inputs.artifacts.get(&Product::Connect);
     let newest = newest.map(|newest| newest.version);
     let wanted = topology.wanted.connect.or(newest).ok_or(

@@ -13,7 +13,7 @@ use crate::facts;
 use crate::plan::build::{FENCED, lanes, part, strangers};
 use crate::plan::{Compare, Inputs, Kind, Limits, Plan, TargetPlan, Wait};
 use crate::recipe::{Answer, switch};
-use crate::topology::{Change, ConnectEntry};
+use crate::topology::{Change, ConnectEntry, Tenant, Topology};
 
 /// Builds the plan by which `to` becomes the active Connect server of its tenant.
 ///
@@ -41,14 +41,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         artifacts,
         ..
     } = inputs;
-    let entry = topology.connect.iter().find(|(_, entry)| serves(entry, to));
-    let (name, entry) = entry.ok_or_else(|| {
-        format!("{to} is no server of a [connect.…] entry of this topology; name one that is")
-    })?;
-    let tenant = topology
-        .tenants
-        .get(&entry.tenant.value)
-        .ok_or_else(|| format!("tenant {} is not described", entry.tenant.value))?;
+    let (name, entry, tenant) = entry_of(topology, to)?;
     let reported = |server: &TargetId| {
         let known = known.get(server)?;
         known.facts.as_ref().map(|(_, facts)| facts)
@@ -283,18 +276,10 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         if targets.contains_key(server) {
             continue;
         }
-        let answer = if is_fenced(server) {
-            Answer::Nothing(FENCED.to_owned())
-        } else if modes.contains_key(server) {
+        let answer = stays(is_fenced(server), modes.contains_key(server));
+        if matches!(answer, Answer::Do { .. }) {
             order.push(server.clone());
-            Answer::Do {
-                phases: vec![switch::stays_staging()],
-                why: vec!["verified to be staging; nothing is changed".to_owned()],
-                people: Vec::new(),
-            }
-        } else {
-            Answer::Nothing("no Connect is on it".to_owned())
-        };
+        }
         targets.insert(server.clone(), whose(server, answer));
     }
     let servers = entry.members().cloned();
@@ -340,6 +325,41 @@ pub(super) fn counted(entry: &ConnectEntry, there: &str) -> String {
     )
 }
 
-pub(super) fn serves(entry: &ConnectEntry, server: &TargetId) -> bool {
+/// The entry that has a server, with its name and its tenant.
+///
+/// # Errors
+/// Where none has it, or its tenant is not described.
+pub(super) fn entry_of<'a>(
+    topology: &'a Topology,
+    server: &TargetId,
+) -> Result<(&'a String, &'a ConnectEntry, &'a Tenant), String> {
+    let mut entries = topology.connect.iter();
+    let entry = entries.find(|(_, entry)| serves(entry, server));
+    let (name, entry) = entry.ok_or_else(|| {
+        format!("{server} is no server of a [connect.…] entry of this topology; name one that is")
+    })?;
+    let tenant = topology
+        .tenants
+        .get(&entry.tenant.value)
+        .ok_or_else(|| format!("tenant {} is not described", entry.tenant.value))?;
+    Ok((name, entry, tenant))
+}
+
+/// What a server does whose entry changes its active one without it.
+pub(super) fn stays(is_fenced: bool, has_connect: bool) -> Answer {
+    if is_fenced {
+        Answer::Nothing(FENCED.to_owned())
+    } else if has_connect {
+        Answer::Do {
+            phases: vec![switch::stays_staging()],
+            why: vec!["verified to be staging; nothing is changed".to_owned()],
+            people: Vec::new(),
+        }
+    } else {
+        Answer::Nothing("no Connect is on it".to_owned())
+    }
+}
+
+fn serves(entry: &ConnectEntry, server: &TargetId) -> bool {
     entry.servers.iter().any(|(one, _)| one == server)
 }

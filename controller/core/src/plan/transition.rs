@@ -7,10 +7,11 @@ use protocol::facts::{ConnectFacts, Facts};
 
 use crate::active::{Modes, active};
 use crate::facts;
-use crate::plan::build::{FENCED, lanes, part, strangers};
+use crate::plan::build::{lanes, part, strangers};
+use crate::plan::switch::{entry_of, stays};
 use crate::plan::{Inputs, Kind, Limits, Plan, TargetPlan};
 use crate::recipe::cloud_sync::home_of;
-use crate::recipe::{Answer, switch, transition as recipe};
+use crate::recipe::{Answer, transition as recipe};
 use crate::topology::{Change, ConnectEntry};
 
 /// Builds the plan by which the tenant of `server`, its active Connect server, moves to cloud sync.
@@ -25,15 +26,7 @@ pub fn transition(inputs: Inputs<'_>, server: &TargetId) -> Result<Plan, String>
         known,
         ..
     } = inputs;
-    let mut entries = topology.connect.iter();
-    let entry = entries.find(|(_, entry)| entry.servers.iter().any(|(one, _)| one == server));
-    let (name, entry) = entry.ok_or_else(|| {
-        format!("{server} is no server of a [connect.…] entry of this topology; name one that is")
-    })?;
-    let tenant = topology
-        .tenants
-        .get(&entry.tenant.value)
-        .ok_or_else(|| format!("tenant {} is not described", entry.tenant.value))?;
+    let (name, entry, tenant) = entry_of(topology, server)?;
     if let Some(moved) = inputs.beyond.moved.get(&tenant.id) {
         return Err(moved.sentence(&entry.tenant.value));
     }
@@ -74,18 +67,10 @@ pub fn transition(inputs: Inputs<'_>, server: &TargetId) -> Result<Plan, String>
         let fenced = reported
             .and_then(|facts| facts.connect.as_ref())
             .is_some_and(ConnectFacts::is_fenced);
-        let answer = if fenced {
-            Answer::Nothing(FENCED.to_owned())
-        } else if modes.contains_key(other) {
+        let answer = stays(fenced, modes.contains_key(other));
+        if matches!(answer, Answer::Do { .. }) {
             order.push(other.clone());
-            Answer::Do {
-                phases: vec![switch::stays_staging()],
-                why: vec!["verified to be staging; nothing is changed".to_owned()],
-                people: Vec::new(),
-            }
-        } else {
-            Answer::Nothing("no Connect is on it".to_owned())
-        };
+        }
         targets.insert(other.clone(), whose(other, answer));
     }
     let plan = Plan {

@@ -1,13 +1,15 @@
 //! What the stories of this folder share: a document, the newest installers, the facts of a server that has these products.
 
-use controller_core::plan::Plan;
+use controller_core::facts::{Fleetwide, Known};
+use controller_core::plan::{Inputs, Plan, Purpose, plan};
+use controller_core::policy::Policy;
 use controller_core::recipe::Artifacts;
 use controller_core::record::Record;
 use controller_core::roster::Roster;
-use controller_core::topology::Document;
+use controller_core::topology::{Document, parse};
 use protocol::event::Event;
 use protocol::facts::{ConnectFacts, Facts, HostFacts, ProvisioningAgentFacts};
-use protocol::key::PublicKey;
+use protocol::key::{PublicKey, SigningKey};
 use protocol::signed::{ArtifactKind, ArtifactRef};
 use protocol::step::Product;
 use protocol::{Digest, Epoch, EventIndex, RolloutId, TargetId, Timestamp, Version};
@@ -129,4 +131,27 @@ pub(crate) fn enrolled(target: &TargetId, key: PublicKey) -> Record {
         by: "token".to_owned(),
         simulated: true,
     }
+}
+
+/// The plan that installs a provisioning agent on one server without a product, that server, and its key. A person signs in for it.
+pub(crate) fn one_server(now: Timestamp) -> (Plan, TargetId, PublicKey) {
+    let document = document(
+        "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n",
+    );
+    let (topology, _) = parse(&[document]);
+    let target: TargetId = "s1.a.test".parse().expect("a name");
+    let key = SigningKey::generate().public();
+    let entry = Known {
+        key: key.fingerprint(),
+        facts: Some((now, facts(None, None))),
+        domains: None,
+    };
+    let plan = plan(Inputs::of(
+        &topology,
+        &Policy::default(),
+        &Fleetwide::from([(target.clone(), entry)]),
+        &artifacts(),
+        Purpose::Install,
+    ));
+    (plan, target, key)
 }

@@ -1,20 +1,13 @@
 //! An agent that was copied or put back: its server is held, and an alarm stands, until its name is free. What an agent does
 //! by itself never looks like it; `tests/sim` and the stories look at that.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it must be"
-)]
 
 use std::time::Duration;
 
 use controller_core::doubt::Doubt;
-use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{Fleet, Gate, Live};
-use controller_core::plan::{Inputs, Plan, Purpose, plan};
-use controller_core::policy::Policy;
+use controller_core::plan::Plan;
 use controller_core::record::Record;
 use controller_core::roster::Roster;
-use controller_core::topology::parse;
 use protocol::event::{Event, Section};
 use protocol::key::{PublicKey, SigningKey};
 use protocol::{Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp};
@@ -37,24 +30,7 @@ struct World {
 impl World {
     /// A server without a product, and a rollout that installs one.
     fn new() -> Self {
-        let document = common::document(
-            "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n",
-        );
-        let (topology, _) = parse(&[document]);
-        let target: TargetId = "s1.a.test".parse().unwrap();
-        let key = SigningKey::generate().public();
-        let entry = Known {
-            key: key.fingerprint(),
-            facts: Some((NOW, common::facts(None, None))),
-            domains: None,
-        };
-        let plan = plan(Inputs::of(
-            &topology,
-            &Policy::default(),
-            &Fleetwide::from([(target.clone(), entry)]),
-            &common::artifacts(),
-            Purpose::Install,
-        ));
+        let (plan, target, key) = common::one_server(NOW);
         let mut world = Self {
             fleet: Fleet::new(),
             roster: Roster::default(),

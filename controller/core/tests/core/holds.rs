@@ -6,14 +6,11 @@
 
 use std::time::Duration;
 
-use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{Decision, Fleet, Live};
-use controller_core::plan::{Inputs, Plan, Purpose, plan};
-use controller_core::policy::Policy;
+use controller_core::plan::Plan;
 use controller_core::record::Record;
-use controller_core::topology::parse;
 use protocol::event::{Event, Freeze};
-use protocol::key::{PublicKey, SigningKey};
+use protocol::key::PublicKey;
 use protocol::signed::Phase;
 use protocol::{BundleId, Digest, Generation, RolloutId, TargetId, Timestamp, limits};
 
@@ -34,24 +31,7 @@ struct World {
 impl World {
     /// A server without a product, and a rollout that installs one: a person signs in for it.
     fn new() -> Self {
-        let document = common::document(
-            "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n",
-        );
-        let (topology, _) = parse(&[document]);
-        let target: TargetId = "s1.a.test".parse().unwrap();
-        let key = SigningKey::generate().public();
-        let entry = Known {
-            key: key.fingerprint(),
-            facts: Some((NOW, common::facts(None, None))),
-            domains: None,
-        };
-        let plan = plan(Inputs::of(
-            &topology,
-            &Policy::default(),
-            &Fleetwide::from([(target.clone(), entry)]),
-            &common::artifacts(),
-            Purpose::Install,
-        ));
+        let (plan, target, key) = common::one_server(NOW);
         let mut world = Self {
             fleet: Fleet::new(),
             live: Live {
