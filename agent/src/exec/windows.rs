@@ -651,31 +651,39 @@ fn set_registry(key: &str, value: &str, data: &RegistryValue) -> Result<(), Stri
     .map_err(|error| error.to_string())
 }
 
-fn manager() -> Result<ServiceManager, String> {
-    ServiceManager::local_computer(None::<&str>, ServiceManagerAccess::CONNECT)
-        .map_err(|error| error.to_string())
-}
-
-/// Opens a service; `None` where there is none of that name.
-fn open(name: &str, access: ServiceAccess) -> Result<Option<WindowsService>, String> {
-    match manager()?.open_service(name, access) {
-        Ok(service) => Ok(Some(service)),
-        Err(windows_service::Error::Winapi(error))
-            if error.raw_os_error() == Some(NO_SUCH_SERVICE) =>
-        {
-            Ok(None)
-        }
+/// Looks at a service; `None` where there is none of that name.
+///
+/// One look at a time: Wine takes a thread's handle away from it while another of the same process closes its own, and no
+/// look lasts long enough to be missed.
+fn look<T>(
+    name: &str,
+    access: ServiceAccess,
+    at: impl FnOnce(&WindowsService) -> windows_service::Result<T>,
+) -> Result<Option<T>, String> {
+    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _one = ONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let manager = ServiceManager::local_computer(None::<&str>, ServiceManagerAccess::CONNECT);
+    let opened = manager.and_then(|manager| manager.open_service(name, access));
+    match opened.and_then(|service| at(&service)) {
+        Ok(seen) => Ok(Some(seen)),
+        Err(windows_service::Error::Winapi(error)) => match error.raw_os_error() {
+            Some(NO_SUCH_SERVICE) => Ok(None),
+            _ => Err(error.to_string()),
+        },
         Err(error) => Err(error.to_string()),
     }
 }
 
 fn service(name: &str) -> Result<Option<Service>, String> {
     let access = ServiceAccess::QUERY_STATUS | ServiceAccess::QUERY_CONFIG;
-    let Some(service) = open(name, access)? else {
+    let seen = look(name, access, |service| {
+        Ok((service.query_status()?, service.query_config()?))
+    })?;
+    let Some((status, config)) = seen else {
         return Ok(None);
     };
-    let status = service.query_status().map_err(|error| error.to_string())?;
-    let config = service.query_config().map_err(|error| error.to_string())?;
     let state = match (status.current_state, config.start_type) {
         (WindowsState::Running, _) => ServiceState::Running,
         // One that is still stopping does its work to the end.
@@ -733,9 +741,10 @@ async fn restart(name: &str) -> Result<(), String> {
 }
 
 fn current(name: &str) -> Result<WindowsState, String> {
-    let service = open(name, ServiceAccess::QUERY_STATUS)?;
-    let service = service.ok_or_else(|| format!("there is no service {name}"))?;
-    let status = service.query_status().map_err(|error| error.to_string())?;
+    let status = look(name, ServiceAccess::QUERY_STATUS, |service| {
+        service.query_status()
+    })?;
+    let status = status.ok_or_else(|| format!("there is no service {name}"))?;
     Ok(status.current_state)
 }
 
@@ -757,10 +766,12 @@ async fn await_state(
 fn service_age(name: &str) -> Result<Option<Duration>, String> {
     /// From the beginning of Windows' times to that of Unix, in seconds.
     const BETWEEN: u64 = 11_644_473_600;
-    let Some(service) = open(name, ServiceAccess::QUERY_STATUS)? else {
+    let Some(status) = look(name, ServiceAccess::QUERY_STATUS, |service| {
+        service.query_status()
+    })?
+    else {
         return Ok(None);
     };
-    let status = service.query_status().map_err(|error| error.to_string())?;
     let Some(pid) = status.process_id.filter(|pid| *pid != 0) else {
         return Ok(None);
     };

@@ -184,8 +184,14 @@ fn goes_on(world: &World) -> String {
 /// The agent's questions to a real domain controller, by the Windows program: what everyone is told, a sign-in over LDAPS
 /// whose authority Windows trusts, and integrated sign-in, which Wine does not have and which is told as that.
 fn asks_the_directory(wine: &Wine, agent: &str, samba: &Samba) {
-    let asked = wine.run(&[agent, "directory", DOMAIN, "--as", "nobody", "--json"]);
-    assert_eq!(verdict(&asked, "PF22").0, "pass", "{}", text(&asked));
+    // A question that a busy machine answers too late is told as that, and asked again.
+    let asked = until("the domain's DNS answers in time", || {
+        let asked = wine.run(&[agent, "directory", DOMAIN, "--as", "nobody", "--json"]);
+        let (verdict, read) = verdict(&asked, "PF22");
+        let late = verdict == "cannot-tell" && read.contains("timed out");
+        assert!(late || verdict == "pass", "{}", text(&asked));
+        (!late).then_some(asked)
+    });
     assert_eq!(verdict(&asked, "PF25").0, "pass", "{}", text(&asked));
     let own = wine.run(&[agent, "directory", DOMAIN, "--json"]);
     assert_eq!(verdict(&own, "PF46").0, "cannot-tell", "{}", text(&own));
