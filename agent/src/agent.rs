@@ -431,11 +431,14 @@ impl Agent {
             match action {
                 Action::Journal(event) => {
                     self.journal(&event);
-                    if let Event::StepBegun { step, .. } = &event
-                        && let Some(run) = &self.run
-                        && let Some(step) = run.manifest().steps.get(usize::from(step.0))
-                    {
-                        self.exec.begun(step);
+                    let of = |step: &StepIndex| {
+                        let run = self.run.as_ref()?;
+                        run.manifest().steps.get(usize::from(step.0))
+                    };
+                    if let Event::StepBegun { step, .. } = &event {
+                        of(step).inspect(|step| self.exec.begun(step));
+                    } else if let Event::StepCompleted { step, .. } = &event {
+                        of(step).inspect(|step| self.exec.ended(step));
                     }
                 }
                 Action::Perform {

@@ -97,6 +97,16 @@ impl Exec {
         let _ = step;
     }
 
+    /// A step has ended well, of which nothing is kept yet: a model of a server may lose its power here.
+    pub fn ended(&self, step: &Step) {
+        #[cfg(feature = "twin")]
+        if let Self::Twin(twin) = self {
+            twin.ended(step);
+        }
+        #[cfg(not(feature = "twin"))]
+        let _ = step;
+    }
+
     /// Performs one operation. Artifacts were fetched before.
     pub async fn perform(&self, op: &Op, secrets: &Secrets) -> (Outcome, std::time::Duration) {
         if let Some(outcome) = self.launched().and_then(|launched| launched.perform(op)) {

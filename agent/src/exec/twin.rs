@@ -1,11 +1,11 @@
 //! Performs operations on a model of a server. The model outlives the agent as a server does: it lies in a file.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_core::op::{Op, Outcome};
-use agent_twin::{Fault, Profile, Shared, Twin};
+use agent_twin::{Fault, Moment, PowerCut, Profile, Shared, Twin};
 use protocol::step::Step;
 
 use crate::exec::Secrets;
@@ -16,8 +16,12 @@ use crate::files;
 pub struct TwinExec {
     model: PathBuf,
     faults: PathBuf,
+    /// When its server loses its power.
+    power: PathBuf,
     /// What the servers of the same domain share.
     domain: PathBuf,
+    /// Kind of the step that is under way.
+    step: Mutex<Option<&'static str>>,
     twin: Mutex<Twin>,
 }
 
@@ -43,6 +47,8 @@ impl TwinExec {
             domain: beside.join(format!("domain-{domain}.json")),
             model,
             faults: folder.join("faults.json"),
+            power: folder.join("power.json"),
+            step: Mutex::new(None),
             twin: Mutex::new(twin),
         })
     }
@@ -50,10 +56,7 @@ impl TwinExec {
     /// Version of the agent on the model.
     #[must_use]
     pub fn agent_version(&self) -> String {
-        let twin = self
-            .twin
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let twin = self.twin.lock().unwrap_or_else(PoisonError::into_inner);
         let own = crate::VERSION.parse().ok();
         match twin.agent() {
             Some(version) if Some(version) != own => version.to_string(),
@@ -63,12 +66,9 @@ impl TwinExec {
 
     /// Answers from the model, keeping what changed before it answers.
     pub fn perform(&self, op: &Op, secrets: &Secrets) -> (Outcome, Duration) {
-        let mut twin = self
-            .twin
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.may_lose_power(Moment::Asks);
+        let mut twin = self.twin.lock().unwrap_or_else(PoisonError::into_inner);
         self.mend(&mut twin);
-        let before = (!op.is_glance()).then(|| twin.clone());
         let asks_domain = matches!(op, Op::Search(_) | Op::Script { .. } | Op::Wait { .. });
         let shared = match asks_domain.then(|| self.shared()).transpose() {
             Ok(shared) => shared,
@@ -80,6 +80,8 @@ impl TwinExec {
         if let Some((_, shared)) = &shared {
             twin.set_shared(shared.clone());
         }
+        // What others of the domain have changed is no change of this one.
+        let whole = (!op.is_glance()).then(|| twin.clone());
         let (outcome, time) = twin.perform(op, secrets);
         if let Some((_lock, before)) = &shared
             && before != twin.shared()
@@ -90,7 +92,9 @@ impl TwinExec {
                 return (Outcome::Failed(why), time);
             }
         }
-        if before.is_some_and(|before| before != *twin) {
+        if let Some(before) = whole
+            && before != *twin
+        {
             let bytes = serde_json::to_vec(&*twin).expect("a model serializes");
             if let Err(error) = files::write(&self.model, &bytes) {
                 return (
@@ -98,21 +102,61 @@ impl TwinExec {
                     time,
                 );
             }
+            if before.changes.len() < twin.changes.len() {
+                self.may_lose_power(Moment::Changed);
+            }
         }
         (outcome, time)
     }
 
     /// A step begins: the modelled person reads what it asks, and still knows it when the agent has come back.
     pub fn begun(&self, step: &Step) {
-        let mut twin = self
-            .twin
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.is_at(Some(step));
+        self.may_lose_power(Moment::Begins);
+        let mut twin = self.twin.lock().unwrap_or_else(PoisonError::into_inner);
         if twin.asked(step) {
             let bytes = serde_json::to_vec(&*twin).expect("a model serializes");
             if let Err(error) = files::write(&self.model, &bytes) {
                 tracing::error!(%error, "the model could not be kept");
             }
+        }
+    }
+
+    /// A step has ended well.
+    pub fn ended(&self, step: &Step) {
+        self.is_at(Some(step));
+        self.may_lose_power(Moment::Ended);
+        self.is_at(None);
+    }
+
+    fn is_at(&self, step: Option<&Step>) {
+        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = step.map(Step::kind);
+    }
+
+    /// Ends this process without a word where a story has said so, once for each moment.
+    fn may_lose_power(&self, moment: Moment) {
+        let at = *self.step.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(step), Ok(bytes)) = (at, std::fs::read(&self.power)) else {
+            return;
+        };
+        let mut cuts: Vec<PowerCut> = match serde_json::from_slice(&bytes) {
+            Ok(cuts) => cuts,
+            Err(error) => {
+                tracing::error!(%error, "{} is no list of power cuts", self.power.display());
+                return;
+            }
+        };
+        let Some(due) = cuts
+            .iter()
+            .position(|cut| cut.step == step && cut.at == moment)
+        else {
+            return;
+        };
+        cuts.remove(due);
+        let left = serde_json::to_vec(&cuts).expect("power cuts serialize");
+        match files::write(&self.power, &left) {
+            Ok(()) => std::process::abort(),
+            Err(error) => tracing::error!(%error, "the power cuts could not be kept"),
         }
     }
 

@@ -4,9 +4,11 @@
 mod directory;
 mod faults;
 mod model;
+mod power;
 mod profile;
 
 pub use directory::Shared;
 pub use faults::Fault;
 pub use model::Twin;
+pub use power::{Moment, PowerCut};
 pub use profile::{Installed, Profile};

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use agent_twin::{Fault, Installed, Profile, Twin};
+use agent_twin::{Fault, Installed, Moment, PowerCut, Profile, Twin};
 use controller_core::record::Record;
 use protocol::event::Event;
 use serde_json::Value;
@@ -602,6 +602,54 @@ impl World {
         self.agents.swap(number, last);
     }
 
+    /// Has a server lose its power at each of these moments of each of these kinds of step, once.
+    ///
+    /// # Panics
+    /// When that cannot be written.
+    pub fn cut_power(&self, target: &str, steps: &[&str]) {
+        let cuts = steps.iter().flat_map(|step| {
+            Moment::ALL.map(|at| PowerCut {
+                step: (*step).to_owned(),
+                at,
+            })
+        });
+        let cuts: Vec<PowerCut> = cuts.collect();
+        let bytes = serde_json::to_vec(&cuts).expect("JSON");
+        std::fs::write(self.power(target), bytes).expect("a file");
+    }
+
+    /// The power cuts that are still to come.
+    ///
+    /// # Panics
+    /// When none was ever to come.
+    #[must_use]
+    pub fn cuts_left(&self, target: &str) -> Vec<(String, Moment)> {
+        let bytes = std::fs::read(self.power(target)).expect("its cuts");
+        let cuts: Vec<PowerCut> = serde_json::from_slice(&bytes).expect("power cuts");
+        cuts.into_iter().map(|cut| (cut.step, cut.at)).collect()
+    }
+
+    fn power(&self, target: &str) -> PathBuf {
+        self.path("agents").join(target).join("power.json")
+    }
+
+    /// Whether the agents' process has ended by itself. What is left of it is gone then, and of who gives secrets.
+    ///
+    /// # Panics
+    /// When a process cannot be asked.
+    pub fn power_was_lost(&mut self) -> bool {
+        use std::os::unix::process::ExitStatusExt as _;
+        let aborted = |child: &mut Child| {
+            let status = child.try_wait().expect("a child");
+            status.is_some_and(|status| status.signal().is_some())
+        };
+        let lost = self.agents.iter_mut().any(aborted);
+        if lost {
+            self.kill_agents();
+        }
+        lost
+    }
+
     /// Kills every process of agents, SIGKILL.
     pub fn kill_agents(&mut self) {
         for mut child in self.agents.drain(..) {
@@ -842,17 +890,22 @@ impl World {
 
     /// Waits until every target is done.
     pub fn all_done(&self) {
-        until("every target is done", || {
-            let targets = self.targets();
-            let ended = ["failed", "refused", "inconclusive"];
-            let stuck = |target: &&Value| ended.iter().any(|end| target["state"] == *end);
-            if let Some(stuck) = targets.iter().find(stuck) {
-                panic!("it ended otherwise: {stuck}");
-            }
-            let done =
-                !targets.is_empty() && targets.iter().all(|target| target["state"] == "done");
-            done.then_some(())
-        });
+        until("every target is done", || self.are_done().then_some(()));
+    }
+
+    /// Whether every target of the newest rollout is done.
+    ///
+    /// # Panics
+    /// When one has ended otherwise.
+    #[must_use]
+    pub fn are_done(&self) -> bool {
+        let targets = self.targets();
+        let ended = ["failed", "refused", "inconclusive"];
+        let stuck = |target: &&Value| ended.iter().any(|end| target["state"] == *end);
+        if let Some(stuck) = targets.iter().find(stuck) {
+            panic!("it ended otherwise: {stuck}");
+        }
+        !targets.is_empty() && targets.iter().all(|target| target["state"] == "done")
     }
 
     /// Exports the record, verifies it offline, and gives its text.
@@ -876,9 +929,7 @@ impl World {
     /// When the log cannot be read.
     #[must_use]
     pub fn events(&self) -> Vec<(String, u64, Event)> {
-        let rows = self.json(&["logs", "--json"]);
-        let event = |row: &Value| {
-            let record: Record = serde_json::from_value(row["record"].clone()).ok()?;
+        let event = |record: Record| {
             let Record::TargetEvent {
                 target,
                 index,
@@ -894,11 +945,19 @@ impl World {
                 Event::from_body(body.as_bytes())?,
             ))
         };
-        rows.as_array()
-            .expect("rows")
-            .iter()
-            .filter_map(event)
-            .collect()
+        self.records().into_iter().filter_map(event).collect()
+    }
+
+    /// Every record of the log in order.
+    ///
+    /// # Panics
+    /// When the log cannot be read.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        let rows = self.json(&["logs", "--json"]);
+        let record = |row: &Value| serde_json::from_value(row["record"].clone()).ok();
+        let rows = rows.as_array().expect("rows");
+        rows.iter().filter_map(record).collect()
     }
 
     /// What was changed on a server, from the model itself.
@@ -921,6 +980,23 @@ impl World {
     /// # Panics
     /// When one was.
     pub fn nothing_lost_or_repeated(&self, targets: &[&str]) {
+        self.nothing_lost(targets);
+        for target in targets {
+            let changes = self.changes(target);
+            let once: BTreeSet<&String> = changes.iter().collect();
+            assert_eq!(
+                once.len(),
+                changes.len(),
+                "{target} was changed twice: {changes:?}"
+            );
+        }
+    }
+
+    /// Asserts that no event was lost or counted twice, and that nobody was taken for somebody else.
+    ///
+    /// # Panics
+    /// When one was.
+    pub fn nothing_lost(&self, targets: &[&str]) {
         let events = self.events();
         assert!(
             !self.audit().contains("agent-doubted"),
@@ -934,13 +1010,6 @@ impl World {
                 .collect();
             let expected: Vec<u64> = (1..=indexes.len() as u64).collect();
             assert_eq!(indexes, expected, "{target}");
-            let changes = self.changes(target);
-            let once: BTreeSet<&String> = changes.iter().collect();
-            assert_eq!(
-                once.len(),
-                changes.len(),
-                "{target} was changed twice: {changes:?}"
-            );
         }
     }
 }
