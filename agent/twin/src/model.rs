@@ -222,6 +222,11 @@ impl Twin {
         }
     }
 
+    /// A file is gone, as when somebody deletes it or a scanner takes it away.
+    pub fn lose_file(&mut self, path: &str) {
+        self.files.remove(&path.to_lowercase());
+    }
+
     /// Has the modelled person choose that gMSA at the wizard.
     pub fn choose_account(&mut self, gmsa: &str) {
         gmsa.clone_into(&mut self.chosen);
@@ -562,6 +567,9 @@ impl Twin {
     fn lay_down_connect(&mut self, version: Version, staging: bool) {
         self.files
             .insert(product::CONNECT_ENGINE.to_lowercase(), Some(version));
+        // The trace of its wizard, which stays behind a removal (model).
+        let trace = join(product::CONNECT_DATA, "trace-model.log").to_lowercase();
+        self.files.insert(trace, None);
         let engine = Service {
             state: ServiceState::Running,
             account: "NT SERVICE\\ADSync".to_owned(),
@@ -969,7 +977,8 @@ impl Twin {
         let stays =
             self.has(Fault::FolderStays) && path.eq_ignore_ascii_case(product::AGENT_FOLDER);
         let below = format!("{path}\\").to_lowercase();
-        stays || self.files.keys().any(|file| file.starts_with(&below))
+        let itself = self.files.contains_key(&path.to_lowercase());
+        stays || itself || self.files.keys().any(|file| file.starts_with(&below))
     }
 
     /// Takes a program off; a bundle takes along what it brought (facts 1.12).

@@ -7,6 +7,7 @@ mod options;
 mod orders;
 mod overrides;
 mod preflight;
+mod probed;
 mod removal;
 mod restart;
 mod run;

@@ -18,9 +18,14 @@ use protocol::{ServiceOptions, TenantId, Version};
 
 use crate::common::{NOW, drive, host, manifest, target, tenant, text};
 
-const SINCE: Version = Version::new(2, 6, 91, 0);
+pub(crate) const SINCE: Version = Version::new(2, 6, 91, 0);
 
-fn server_of(version: Version, staging: bool, person: TenantId, faults: &[Fault]) -> Twin {
+pub(crate) fn server_of(
+    version: Version,
+    staging: bool,
+    person: TenantId,
+    faults: &[Fault],
+) -> Twin {
     Twin::new(Profile {
         target: target(),
         installed: Installed::Connect { version, staging },
@@ -29,7 +34,7 @@ fn server_of(version: Version, staging: bool, person: TenantId, faults: &[Fault]
     })
 }
 
-fn server(faults: &[Fault]) -> Twin {
+pub(crate) fn server(faults: &[Fault]) -> Twin {
     server_of(SINCE, false, tenant(), faults)
 }
 
@@ -48,7 +53,7 @@ fn guide() -> Step {
     })
 }
 
-fn steps() -> Vec<Step> {
+pub(crate) fn steps() -> Vec<Step> {
     let any = Version::new(0, 0, 0, 0);
     vec![
         Step::CheckTransition,
@@ -74,7 +79,7 @@ fn steps() -> Vec<Step> {
 
 /// Drives a run with the person at the wizard, and anna, who says what nobody sees: of the wizard only when `hasty`, as soon as
 /// the person has left it.
-fn moved(
+pub(crate) fn moved(
     steps: Vec<Step>,
     twin: &mut Twin,
     cut: Option<usize>,

@@ -34,7 +34,7 @@ fn server(installed: Installed, faults: &[Fault]) -> Twin {
     })
 }
 
-fn upgrade(at_least: Version) -> Vec<Step> {
+pub(crate) fn upgrade(at_least: Version) -> Vec<Step> {
     vec![
         Step::StageConnect(StageConnect {
             artifact: Digest::of(b"setup"),
@@ -68,7 +68,7 @@ fn findings(journal: &[Event]) -> Vec<Finding> {
 }
 
 /// Drives a wizard whose trouble is mended after so many looks at a clock.
-fn mended(steps: Vec<Step>, twin: &mut Twin, after: u32) -> (Ending, Vec<Event>) {
+pub(crate) fn mended(steps: Vec<Step>, twin: &mut Twin, after: u32) -> (Ending, Vec<Event>) {
     let waits = Cell::new(0);
     let mend = |action: &Action, server: &mut Twin| {
         if let Action::Perform {
