@@ -418,8 +418,9 @@ impl Run {
                     }
                 }
                 Event::StepFailed { step, failure, .. } => {
-                    self.close_record(usize::from(step.0), StepEnding::Failed, &failure.what);
-                    self.ending = Some(Ending::Failed(failure.what.clone()));
+                    let at = usize::from(step.0);
+                    self.close_record(at, StepEnding::Failed, &failure.what);
+                    self.ending = Some(self.failed_at(at, &failure.what));
                     self.stage = Stage::Reporting;
                 }
                 Event::StepInconclusive { step, question, .. } => {
@@ -754,14 +755,20 @@ impl Run {
             ));
         }
         self.close_record(at, StepEnding::Failed, &failure.what);
-        let why = format!("{}: {}", self.manifest.steps[at].title(), failure.what);
+        let ending = self.failed_at(at, &failure.what);
         let event = Event::StepFailed {
             generation: self.generation(),
             step: index(at),
             failure: Box::new(failure),
         };
         self.actions.push_back(Action::Journal(event));
-        self.end(Ending::Failed(why), now);
+        self.end(ending, now);
+    }
+
+    /// How a run ends whose step failed, the same in the life that saw it fail and in a later one.
+    fn failed_at(&self, at: usize, what: &str) -> Ending {
+        let title = self.manifest.steps.get(at).map(Step::title);
+        Ending::Failed(format!("{}: {what}", title.unwrap_or_default()))
     }
 
     fn end(&mut self, ending: Ending, now: Timestamp) {

@@ -300,19 +300,29 @@ impl Twin {
         self.register(tenant, &chosen);
     }
 
-    /// The wizard's task that moves a tenant from Connect to cloud sync (product facts 3).
-    fn move_to_cloud_sync(&mut self, tenant: &TenantId) {
-        self.asked_transition = false;
-        self.changes
-            .push("wizard of Connect: transition to cloud sync".to_owned());
+    /// A provisioning agent that is registered stands beside whatever is there.
+    pub fn bring_agent(&mut self, version: Version, tenant: &TenantId) {
+        self.lay_down_agent_beside(version);
+        self.register(tenant, product::DEFAULT_GMSA);
+    }
+
+    fn lay_down_agent_beside(&mut self, version: Version) {
         let connect: Vec<Program> = self
             .programs
             .iter()
             .filter(|program| program.id == CONNECT_PROGRAM)
             .cloned()
             .collect();
-        self.lay_down_agent(WIZARDS_AGENT);
+        self.lay_down_agent(version);
         self.programs.extend(connect);
+    }
+
+    /// The wizard's task that moves a tenant from Connect to cloud sync (product facts 3).
+    fn move_to_cloud_sync(&mut self, tenant: &TenantId) {
+        self.asked_transition = false;
+        self.changes
+            .push("wizard of Connect: transition to cloud sync".to_owned());
+        self.lay_down_agent_beside(WIZARDS_AGENT);
         if !self.has(Fault::TransitionLeavesNoAgent) {
             let gmsa = product::DEFAULT_GMSA.to_owned();
             let readers = self.view.shared.readers.entry(gmsa.clone()).or_default();

@@ -58,8 +58,8 @@ enum Ask {
     Transition(&'static str),
 }
 
-struct Case {
-    title: &'static str,
+pub(crate) struct Case {
+    pub(crate) title: &'static str,
     topology: &'static str,
     servers: &'static [(&'static str, Has)],
     ask: Ask,
@@ -67,7 +67,7 @@ struct Case {
 
 const INSTALL: Ask = Ask::Plan(Purpose::Install);
 
-const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case {
         title: "Cloud sync: install, signed in by a token; the domain's administrator does the directory's part",
         topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n",
@@ -234,7 +234,7 @@ const CASES: &[Case] = &[
     },
     Case {
         title: "Connect: swing upgrade to a new server, and the old one is retired",
-        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s2.a.test\"]\nretired = [\"s1.a.test\"]\nsettings = { sign_in = \"password-hash-sync\", import = \"MigratedPolicy.json\" }\n",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s2.a.test\"]\nretired = [\"s1.a.test\"]\nsettings = { sign_in = \"password-hash-sync\", import = \"MigratedPolicy.json\" }\npending_exports = { add = 50, update = 500 }\n",
         servers: &[
             ("s1", Has::Connect(OLD_CONNECT, false)),
             ("s2", Has::Nothing),
@@ -243,7 +243,7 @@ const CASES: &[Case] = &[
     },
     Case {
         title: "Connect: the active server is gone",
-        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\n",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\npending_exports = { add = 50, update = 500 }\n",
         servers: &[
             ("s1", Has::Connect(common::CONNECT, false)),
             ("s2", Has::Connect(common::CONNECT, true)),
@@ -380,7 +380,17 @@ const CASES: &[Case] = &[
     },
 ];
 
+fn target(name: &str) -> TargetId {
+    format!("{name}.a.test").parse().unwrap()
+}
+
 impl Case {
+    /// What each of its servers reports.
+    pub(crate) fn reported(&self) -> BTreeMap<TargetId, protocol::facts::Facts> {
+        let of = |(name, has): &(&str, Has)| (target(name), has.facts());
+        self.servers.iter().map(of).collect()
+    }
+
     fn topology(&self) -> (Topology, Vec<String>) {
         let text = format!("[tenant.main]\nid = \"{TENANT}\"\n{}", self.topology);
         let (topology, mut findings) = parse(&[common::document(text)]);
@@ -391,17 +401,18 @@ impl Case {
         (topology, errors)
     }
 
-    fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         let (topology, errors) = self.topology();
         assert!(errors.is_empty(), "{}: {errors:?}", self.title);
         let mut known = Fleetwide::new();
+        let mut reported = self.reported();
         for (name, has) in self.servers {
-            let target: TargetId = format!("{name}.a.test").parse().unwrap();
+            let target = target(name);
             let mut entry = Known::of(Fingerprint(Digest::of(name.as_bytes())));
             if matches!(has, Has::Agent(_, true) | Has::Both(..) | Has::Drifted(..)) {
                 entry.domains = Some(BTreeSet::from(["a.test".parse().unwrap()]));
             }
-            entry.facts = Some((NOW, has.facts()));
+            entry.facts = reported.remove(&target).map(|facts| (NOW, facts));
             known.insert(target, entry);
         }
         let purpose = match self.ask {

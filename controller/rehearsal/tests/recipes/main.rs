@@ -1,0 +1,325 @@
+//! Every recipe of the page, planned by the one core and carried out by the other on models of its servers: to its end, and with
+//! the agent killed between any two things that it does. The list of recipes is the planner's own, so that a new one is
+//! killed here as well, and every kind of step stands in some.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+#[path = "../../../core/tests/core/common.rs"]
+#[expect(
+    dead_code,
+    reason = "the planner's own tests share more than is asked here"
+)]
+mod common;
+#[path = "../../../core/tests/core/recipes.rs"]
+mod recipes;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use agent_core::op::Op;
+use agent_core::procedure::Host;
+use agent_core::product;
+use agent_core::run::{Action, Conclusion, Run};
+use agent_twin::{Installed, Profile, Twin};
+use controller_core::plan::TargetPlan;
+use controller_core::recipe::PhaseWork;
+use protocol::event::Event;
+use protocol::facts::{Facts, ProvisioningAgentFacts};
+use protocol::key::SigningKey;
+use protocol::secret::{Secret, SecretKind};
+use protocol::signed::{
+    AgentRelease, Ending, Manifest, ReleaseFile, RoleKeys, Verified, sign, verify,
+};
+use protocol::step::Step;
+use protocol::{Digest, Generation, PlanId, RolloutId, StepIndex, TargetId, Timestamp, Version};
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+/// Looks at a wizard after which a person says that it is done, where nobody saw it: more than the modelled person takes.
+const PATIENCE: u32 = 8;
+
+/// The server as it reported itself, with a person who comes to its wizards.
+fn server(target: &TargetId, facts: &Facts, part: &TargetPlan) -> Twin {
+    let agent = facts.provisioning_agent.as_ref();
+    let connect = facts.connect.as_ref();
+    let registered = |agent: &ProvisioningAgentFacts| {
+        let tenant = agent.tenant.clone().unwrap();
+        (agent.version.unwrap(), tenant)
+    };
+    let installed = match (agent.map(registered), connect) {
+        (_, Some(connect)) => Installed::Connect {
+            version: connect.version.unwrap(),
+            staging: connect.staging.unwrap_or(false),
+        },
+        (Some((version, tenant)), None) => Installed::ProvisioningAgent { version, tenant },
+        (None, None) => Installed::Nothing,
+    };
+    let mut twin = Twin::new(Profile {
+        target: target.clone(),
+        installed,
+        person: Some(part.tenant.clone()),
+        faults: BTreeSet::new(),
+    });
+    if let (Some(agent), Some(_)) = (agent, connect) {
+        let (version, tenant) = registered(agent);
+        twin.bring_agent(version, &tenant);
+    }
+    if let Some(agent) = agent {
+        twin.set_account(agent.account.as_deref().unwrap());
+        twin.set_service(product::AGENT_SERVICE, agent.service.unwrap());
+    }
+    if let Some(connect) = connect {
+        twin.set_service(product::CONNECT_SERVICE, connect.service.unwrap());
+    }
+    twin
+}
+
+/// The keys of this world: who signs bundles, and who signs the agent's releases.
+struct Keys {
+    bundles: SigningKey,
+    publisher: SigningKey,
+}
+
+impl Keys {
+    fn new() -> Self {
+        Self {
+            bundles: SigningKey::generate(),
+            publisher: SigningKey::generate(),
+        }
+    }
+
+    fn role(key: &SigningKey) -> RoleKeys {
+        RoleKeys {
+            keys: vec![key.public()],
+            threshold: 1,
+        }
+    }
+
+    fn host(&self) -> Host {
+        Host {
+            publisher: Self::role(&self.publisher),
+            ..Host::model("0")
+        }
+    }
+
+    /// A bundle of these steps. The planner's cases know a release by its version alone: here it is one of the publisher's.
+    fn bundle(&self, target: &TargetId, part: &TargetPlan, phase: &PhaseWork) -> Bundle {
+        let mut steps = phase.steps.clone();
+        for step in &mut steps {
+            if let Step::UpgradeAgent(upgrade) = step {
+                let release = AgentRelease {
+                    format: 1,
+                    version: upgrade.version,
+                    issued: NOW,
+                    files: vec![ReleaseFile {
+                        platform: AgentRelease::this_platform(),
+                        sha256: Digest::of(b"agent"),
+                        chunks: Digest::ZERO,
+                        size: 5,
+                    }],
+                };
+                let signed = sign(&release, &[&self.publisher]).to_json();
+                upgrade.release = String::from_utf8(signed).unwrap();
+            }
+        }
+        let manifest = Manifest {
+            format: 1,
+            tenant: part.tenant.clone(),
+            target: target.clone(),
+            target_key: self.bundles.public().fingerprint(),
+            generation: Generation(1),
+            rollout: RolloutId(1),
+            plan: PlanId(Digest::ZERO),
+            change: None,
+            phase: phase.phase,
+            issued: NOW,
+            not_before: NOW,
+            expires: NOW.plus(std::time::Duration::from_secs(86_400)),
+            assumed: None,
+            steps: steps.clone(),
+            artifacts: phase.artifacts.clone(),
+            approval: None,
+        };
+        let bytes = sign(&manifest, &[&self.bundles]).to_json();
+        let verified = verify(&bytes, &Self::role(&self.bundles)).unwrap();
+        Bundle { verified, steps }
+    }
+}
+
+struct Bundle {
+    verified: Verified<Manifest>,
+    steps: Vec<Step>,
+}
+
+/// How a run ended, and before which of its actions a kill tells anything.
+struct Ran {
+    conclusion: Conclusion,
+    cuts: Vec<usize>,
+}
+
+/// Drives a bundle on a model. Before the action with number `cut` the agent is killed and comes back with nothing but its
+/// journal.
+fn drive(bundle: &Bundle, keys: &Keys, twin: &mut Twin, cut: Option<usize>) -> Ran {
+    let begin = |journal: &[Event]| {
+        let manifest = Verified::clone(&bundle.verified);
+        Run::new(manifest, keys.host(), journal, NOW)
+    };
+    let mut journal: Vec<Event> = Vec::new();
+    let mut secrets: BTreeMap<SecretKind, Secret> = BTreeMap::new();
+    let mut run = begin(&journal);
+    let (mut cuts, mut actions) = (Vec::new(), 0);
+    let mut at = StepIndex(0);
+    let mut waited: Option<u32> = None;
+    let mut looked = false;
+    loop {
+        let action = run.poll_action().unwrap();
+        if Some(actions) == cut {
+            secrets.clear();
+            run = begin(&journal);
+            actions += 1;
+            continue;
+        }
+        // Between two looks at the server a kill tells nothing that it does not tell before them.
+        let reads = bundle.steps[usize::from(at.0)].is_read_only();
+        let looks = matches!(&action, Action::Perform { op, .. } if op.is_glance() || reads);
+        if !looks || !looked {
+            cuts.push(actions);
+        }
+        looked = looks;
+        actions += 1;
+        assert!(actions < 5000, "the run does not end: {:?}", journal.last());
+        match action {
+            Action::Journal(event) => {
+                if let Event::StepBegun { step, .. } = &event {
+                    at = *step;
+                    waited = None;
+                    twin.asked(&bundle.steps[usize::from(step.0)]);
+                }
+                if let Event::TaskOpened { .. } = &event {
+                    waited = Some(0);
+                }
+                journal.push(event);
+            }
+            Action::Perform { number, op } => {
+                let (outcome, _) = twin.perform(&op, &secrets);
+                run.handle_outcome(number, outcome, NOW);
+                if let (Some(looks), Op::Wait { .. }) = (&mut waited, &op) {
+                    *looks += 1;
+                    if *looks >= PATIENCE {
+                        run.handle_attested(at, "anna".to_owned());
+                    }
+                }
+            }
+            Action::AskPermit { step, attempt, .. } => run.handle_permit(step, attempt, None, NOW),
+            Action::AskSecret { number, wanted, .. } => {
+                let secret = Secret {
+                    user: "admin".to_owned(),
+                    value: "value".to_owned(),
+                };
+                secrets.insert(wanted.clone(), secret);
+                run.handle_secret(number, &wanted, Ok(()), NOW);
+            }
+            Action::Finish(conclusion) => return Ran { conclusion, cuts },
+        }
+    }
+}
+
+/// What a server is: does its agent serve, and what; does its Connect export; which version of Entrain's agent is on it.
+fn is(server: &Twin) -> (bool, &[String], Option<bool>, bool, Option<Version>) {
+    let connect = (server.staging(), server.exports());
+    (
+        server.serves(),
+        server.domains(),
+        connect.0,
+        connect.1,
+        server.agent(),
+    )
+}
+
+/// What a recipe tells, where all that it can do is to tell what is wrong.
+fn failing(title: &str) -> Option<&'static str> {
+    (title == "Connect: an engine that somebody stopped is left to a person").then_some("PV22")
+}
+
+/// What is the same when it is done twice: a note, a value, a file, the state of a service.
+fn may_repeat(change: &str) -> bool {
+    let same = ["owes ", "set ", "edit ", "automate ", "disable ", "enable "];
+    same.iter().any(|what| change.starts_with(what))
+        || change.starts_with("restart ") && change != "restart Windows"
+}
+
+/// Carries out every recipe of that kind, and kills the agent wherever it tells anything.
+fn killed(of: &str) {
+    let keys = Keys::new();
+    let mut killed = BTreeSet::new();
+    for case in recipes::CASES.iter().filter(|case| kind(case.title) == of) {
+        let plan = case.plan();
+        let reported = case.reported();
+        for (target, part) in &plan.targets {
+            let mut twin = server(target, &reported[target], part);
+            for phase in &part.phases {
+                let fresh = twin.clone();
+                let bundle = keys.bundle(target, part, phase);
+                let name = format!("{}: {target}, {:?}", case.title, phase.phase);
+                let whole = drive(&bundle, &keys, &mut twin, None);
+                let ending = whole.conclusion.ending.clone();
+                match (&ending, failing(case.title)) {
+                    (Ending::Failed(why), Some(words)) => {
+                        assert!(why.contains(words), "{name}: {why}");
+                    }
+                    (ending, _) => assert_eq!(*ending, Ending::Completed, "{name}"),
+                }
+                // The same work on the same server was killed in an earlier recipe.
+                if !killed.insert(format!("{:?}{fresh:?}", bundle.steps)) {
+                    continue;
+                }
+                for cut in whole.cuts {
+                    let mut server = fresh.clone();
+                    let after = drive(&bundle, &keys, &mut server, Some(cut)).conclusion;
+                    assert_eq!(after.ending, ending, "{name}, killed at {cut}");
+                    let grades = (after.grade, whole.conclusion.grade);
+                    assert_eq!(grades.0, grades.1, "{name}, killed at {cut}");
+                    let changed = |server: &Twin| -> Vec<String> {
+                        let changes = server.changes.iter().filter(|change| !may_repeat(change));
+                        changes.cloned().collect()
+                    };
+                    assert_eq!(changed(&server), changed(&twin), "{name}, killed at {cut}");
+                    assert_eq!(is(&server), is(&twin), "{name}, killed at {cut}");
+                }
+            }
+        }
+    }
+}
+
+/// What a recipe is about, as its title begins.
+fn kind(title: &str) -> &str {
+    let word = title.split_once(':').map_or(title, |(word, _)| word);
+    match word {
+        "Both on one server" => "Both",
+        word => word,
+    }
+}
+
+#[test]
+fn every_recipe_of_cloud_sync_ends_as_well_where_the_agent_is_killed() {
+    killed("Cloud sync");
+}
+
+#[test]
+fn every_recipe_of_connect_ends_as_well_where_the_agent_is_killed() {
+    killed("Connect");
+}
+
+#[test]
+fn every_recipe_of_both_ends_as_well_where_the_agent_is_killed() {
+    killed("Both");
+    let kinds = ["Cloud sync", "Connect", "Both"];
+    for case in recipes::CASES {
+        assert!(
+            kinds.contains(&kind(case.title)),
+            "{} is killed nowhere",
+            case.title
+        );
+    }
+}
