@@ -227,7 +227,8 @@ impl World {
             plan: plan.id(),
             by: "a rehearsal".to_owned(),
             change: None,
-            irreversible: 0,
+            // Whoever applies the plan is asked for it: here it is carried out.
+            irreversible: u32::try_from(plan.irreversible.len()).unwrap_or(u32::MAX),
             not_before: None,
         };
         world.record(applied);

@@ -10,9 +10,9 @@ use protocol::task::TaskText;
 
 use crate::catalogue;
 use crate::op::{Op, Script};
-use crate::procedure::{Complete, Cx, Flow, Reading, fail};
+use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
 use crate::product;
-use crate::step::{self, WATCH, engine, facts, trouble};
+use crate::step::{self, WATCH, engine, facts, installer, trouble};
 
 /// How often, and how far apart, a service that was told to stop is looked at.
 const STOP_LOOKS: u32 = 24;
@@ -58,6 +58,15 @@ pub fn scheduler(cx: &mut Cx<'_>) -> Flow<Reading<Scheduler>> {
 /// While outcomes are missing, and when it fails.
 pub fn stage(stage: &StageConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     let artifact = cx.artifact(&stage.artifact)?;
+    let there = match cx.file_version(product::CONNECT_ENGINE)? {
+        Ok(there) => there,
+        Err(why) => {
+            return Err(Stop::CannotTell(format!(
+                "whether the installer is older than the engine that is there: {why}"
+            )));
+        }
+    };
+    installer::never_older("Connect Sync", there, &artifact)?;
     if let Err(why) = cx.perform(Op::Fetch {
         artifact: artifact.clone(),
     })? {

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use protocol::Version;
 use protocol::event::Failure;
+use protocol::signed::ArtifactRef;
 
 use crate::known::{self, Source};
 use crate::op::{Log, Op};
@@ -26,6 +28,21 @@ pub(super) fn await_earlier(cx: &mut Cx<'_>) -> Flow<()> {
         )));
     }
     Ok(())
+}
+
+/// Nothing is downgraded, whatever a bundle says (guard rail G6): what was read before it was made may be otherwise now.
+pub(super) fn never_older(
+    product: &str,
+    there: Option<Version>,
+    artifact: &ArtifactRef,
+) -> Flow<()> {
+    match there.filter(|there| *there > artifact.version) {
+        None => Ok(()),
+        Some(there) => fail(format!(
+            "version {there} of {product} is there, and the installer is of {}: nothing is downgraded (G6)",
+            artifact.version
+        )),
+    }
 }
 
 /// Runs one, again and again while another one is under way; gives its exit code.

@@ -54,6 +54,8 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
         });
     }
     let artifact = cx.artifact(&install.artifact)?;
+    let there = before.as_ref().and_then(|agent| agent.version);
+    installer::never_older("the provisioning agent", there, &artifact)?;
     if let Err(why) = cx.perform(Op::Fetch {
         artifact: artifact.clone(),
     })? {

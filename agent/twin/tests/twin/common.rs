@@ -23,6 +23,7 @@ use protocol::{Digest, Generation, PlanId, RolloutId, TargetId, TenantId, Timest
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 pub(crate) const NEWEST: Version = Version::new(1, 1, 2505, 0);
+pub(crate) const CONNECT: Version = Version::new(2, 6, 92, 0);
 
 pub(crate) fn tenant() -> TenantId {
     "3f0c8a4e-0000-0000-0000-000000000000".parse().unwrap()
@@ -65,14 +66,24 @@ pub(crate) fn manifest_on(essence: Option<Digest>, steps: Vec<Step>) -> (Vec<u8>
         expires: NOW.plus(std::time::Duration::from_secs(86_400)),
         assumed: essence.map(|essence| Assumed { essence }),
         steps,
-        artifacts: vec![ArtifactRef {
-            sha256: Digest::of(b"setup"),
-            chunks: Digest::ZERO,
-            size: 5,
-            kind: ArtifactKind::Exe,
-            product: Product::ProvisioningAgent,
-            version: NEWEST,
-        }],
+        artifacts: vec![
+            ArtifactRef {
+                sha256: Digest::of(b"setup"),
+                chunks: Digest::ZERO,
+                size: 5,
+                kind: ArtifactKind::Exe,
+                product: Product::ProvisioningAgent,
+                version: NEWEST,
+            },
+            ArtifactRef {
+                sha256: Digest::of(b"msi"),
+                chunks: Digest::ZERO,
+                size: 5,
+                kind: ArtifactKind::Msi,
+                product: Product::Connect,
+                version: CONNECT,
+            },
+        ],
         approval: None,
     };
     (

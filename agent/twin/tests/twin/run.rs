@@ -19,7 +19,7 @@ use protocol::signed::{Ending, StepEnding};
 use protocol::step::*;
 use protocol::{Digest, Version};
 
-use crate::common::{NEWEST, drive, drive_beside, drive_with, target, tenant, text};
+use crate::common::{CONNECT, NEWEST, drive, drive_beside, drive_with, target, tenant, text};
 
 fn domains(rights: DirectoryRights) -> Vec<ServedDomain> {
     let domain = |name: &str| ServedDomain {
@@ -583,6 +583,51 @@ fn prerequisites_that_may_be_fixed_are_fixed_with_their_old_value() {
     server.restart();
     let (conclusion, ..) = drive(steps, &mut server, None);
     assert_eq!(conclusion.ending, Ending::Completed);
+}
+
+/// G6 where it is done: whatever a bundle says, what is there is not replaced by something older.
+#[test]
+fn nothing_is_downgraded() {
+    let newer = Version::new(3, 0, 0, 0);
+    let agent = Installed::ProvisioningAgent {
+        version: newer,
+        tenant: tenant(),
+    };
+    let connect = Installed::Connect {
+        version: newer,
+        staging: true,
+    };
+    let install = Step::InstallProvisioningAgent(InstallProvisioningAgent {
+        artifact: Digest::of(b"setup"),
+        cloud: Cloud::Commercial,
+        at_least: Version::new(3, 0, 1, 0),
+    });
+    let stage = Step::StageConnect(StageConnect {
+        artifact: Digest::of(b"msi"),
+    });
+    for (installed, step, older) in [(agent, install, NEWEST), (connect, stage, CONNECT)] {
+        let mut server = Twin::new(Profile {
+            target: target(),
+            installed,
+            person: None,
+            faults: BTreeSet::new(),
+        });
+        let fetches = std::cell::Cell::new(0);
+        let (conclusion, ..) = drive_with(vec![step], &mut server, None, "", |op, outcome| {
+            let fetch = matches!(op, Op::Fetch { .. } | Op::Stage { .. } | Op::Install { .. });
+            fetches.set(fetches.get() + u32::from(fetch));
+            outcome
+        });
+        let Ending::Failed(why) = conclusion.ending else {
+            panic!("not failed: {conclusion:?}")
+        };
+        assert!(why.contains("version 3.0.0.0 of "), "{why}");
+        assert!(
+            why.contains(&format!("is of {older}: nothing is downgraded (G6)")),
+            "{why}"
+        );
+        assert!(server.changes.is_empty() && fetches.get() == 0);
+    }
 }
 
 /// The setup's exit codes (product facts 1.2), on a server where it did its work and on one where it did none.

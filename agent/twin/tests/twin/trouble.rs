@@ -37,7 +37,7 @@ fn server(installed: Installed, faults: &[Fault]) -> Twin {
 pub(crate) fn upgrade(at_least: Version) -> Vec<Step> {
     vec![
         Step::StageConnect(StageConnect {
-            artifact: Digest::of(b"setup"),
+            artifact: Digest::of(b"msi"),
         }),
         Step::GuideConnect(GuideConnect {
             work: ConnectWork::UpgradeActive,

@@ -576,7 +576,7 @@ impl Fleet {
         // What was recalled since is not begun, and what was brought already is not put to work; it is still looked at.
         let phase = part.phases.get(work.phase);
         if phase.is_some_and(|phase| !phase.is_read_only())
-            && let Some(why) = live.refuses(part, now)
+            && let Some(why) = live.refuses(part, now).or_else(|| rollout.unaccepted())
         {
             return held(why);
         }
@@ -810,7 +810,8 @@ impl Fleet {
             return held(still(order));
         }
         let part = rollout.plan.targets.get(target);
-        if let Some(why) = part.and_then(|part| live.refuses(part, now)) {
+        let refused = part.and_then(|part| live.refuses(part, now));
+        if let Some(why) = refused.or_else(|| rollout.unaccepted()) {
             return held(why);
         }
         if let Some((site, rule)) = rollout.plan.site_of(target)

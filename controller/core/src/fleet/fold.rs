@@ -129,8 +129,8 @@ impl Fleet {
                 plan: plan_id,
                 by,
                 change,
+                irreversible,
                 not_before,
-                ..
             } => {
                 if let Some(plan) = plan {
                     let rollout_state = Rollout {
@@ -139,6 +139,7 @@ impl Fleet {
                         by: by.clone(),
                         change: change.clone(),
                         applied: now,
+                        irreversible: *irreversible,
                         not_before: *not_before,
                         state: RolloutState::Running,
                         accepted: BTreeSet::new(),

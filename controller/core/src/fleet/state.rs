@@ -238,6 +238,8 @@ pub struct Rollout {
     pub change: Option<String>,
     /// When.
     pub applied: Timestamp,
+    /// How many acts that cannot be undone were accepted with it (G10).
+    pub irreversible: u32,
     /// When it begins; at once where it is absent.
     pub not_before: Option<Timestamp>,
     /// How it stands.
@@ -257,6 +259,18 @@ impl Rollout {
     #[must_use]
     pub fn is_over(&self) -> bool {
         !self.work.is_unfinished()
+    }
+
+    /// Why nothing may be changed by it: its plan has more that cannot be undone than was accepted when it was applied (G10).
+    #[must_use]
+    pub fn unaccepted(&self) -> Option<String> {
+        let acts = self.plan.irreversible.len();
+        (acts > self.irreversible as usize).then(|| {
+            format!(
+                "{acts} acts of its plan cannot be undone, and {} were accepted when it was applied (G10); abort it, and apply its plan with --irreversible {acts}",
+                self.irreversible
+            )
+        })
     }
 
     /// Some target may be offered something, now or later.

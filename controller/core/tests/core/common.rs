@@ -109,14 +109,14 @@ pub(crate) fn told(target: &TargetId, index: u64, at: Timestamp, event: &Event) 
     }
 }
 
-/// A plan is applied, at once and by an operator.
+/// A plan is applied, at once and by an operator, who accepts what cannot be undone.
 pub(crate) fn applied(rollout: RolloutId, plan: &Plan) -> Record {
     Record::Applied {
         rollout,
         plan: plan.id(),
         by: "root".to_owned(),
         change: None,
-        irreversible: 0,
+        irreversible: u32::try_from(plan.irreversible.len()).expect("a few acts"),
         not_before: None,
     }
 }

@@ -27,5 +27,6 @@ mod tenant;
 mod timing;
 mod transition;
 mod turns;
+mod undone;
 mod upgrade;
 mod waves;
