@@ -288,6 +288,9 @@ pub enum Record {
         section: Section,
         /// When it lapses if the section is not entered.
         lapses: Timestamp,
+        /// On what it rested that enough others serve meanwhile (G2), a sentence for each domain.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        rests_on: Vec<String>,
     },
     /// A target was silent beyond the end of its bundle.
     WentUnknown {

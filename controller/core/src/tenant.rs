@@ -459,7 +459,11 @@ impl Observation {
     }
 
     /// The agent of a server; `None` where the tenant lists none, or where a short name could be several servers'.
-    fn agent<'a>(&'a self, target: &TargetId, all: &BTreeSet<&TargetId>) -> Option<&'a AgentSeen> {
+    pub(crate) fn agent<'a>(
+        &'a self,
+        target: &TargetId,
+        all: &BTreeSet<&TargetId>,
+    ) -> Option<&'a AgentSeen> {
         let own = self.agents.seen()?.iter().filter(|agent| agent.is(target));
         let own: Vec<&AgentSeen> = own.collect();
         // An agent that was registered anew leaves its old entry behind, inactive, until it ages out (1.12).

@@ -553,6 +553,7 @@ impl World {
                         target,
                         gate,
                         after,
+                        rests_on,
                         ..
                     } => {
                         let lapses = self.now.plus(PERMIT_LIFE);
@@ -572,6 +573,7 @@ impl World {
                             attempt: gate.attempt,
                             section: gate.section,
                             lapses,
+                            rests_on,
                         });
                         self.at(self.now.plus(WAY), permitted);
                     }

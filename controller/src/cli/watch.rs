@@ -101,6 +101,14 @@ pub async fn follow(
     }
 }
 
+/// More about a target, and on what its grade rests.
+fn detail(view: &TargetView) -> String {
+    match view.rests_on.as_str() {
+        "" => view.detail.clone(),
+        rests_on => format!("{} ({rests_on})", view.detail),
+    }
+}
+
 fn text(view: &TargetView, frame: &Frame) -> String {
     let running = !view.terminal && view.state != "held";
     let progress = frame
@@ -109,7 +117,7 @@ fn text(view: &TargetView, frame: &Frame) -> String {
         .filter(|_| running && !view.detail.starts_with("waits for leave"));
     let mut text = view.state.clone();
     if !view.detail.is_empty() {
-        text = format!("{text}: {}", view.detail);
+        text = format!("{text}: {}", detail(view));
     }
     if let Some(progress) = progress {
         text = format!("{text} ({})", progress.text);
@@ -142,10 +150,10 @@ impl Screen {
                     let told = if view.state == "pending" {
                         now.clone()
                     } else {
-                        format!("{now}: {}", view.detail)
+                        format!("{now}: {}", detail(view))
                     };
                     if !view.detail.is_empty() {
-                        now = format!("{now}: {}", view.detail);
+                        now = format!("{now}: {}", detail(view));
                     }
                     let told = format!("{} {told}", view.phase);
                     if last.get(&view.target) != Some(&told) {

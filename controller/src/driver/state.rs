@@ -240,6 +240,7 @@ impl Core {
                         gate,
                         after,
                         overridden,
+                        rests_on,
                     } => {
                         let permit = Record::PermitGiven {
                             target: target.clone(),
@@ -248,6 +249,7 @@ impl Core {
                             attempt: gate.attempt,
                             section: gate.section,
                             lapses: batch.now.plus(PERMIT_LIFE),
+                            rests_on,
                         };
                         self.record(batch, permit);
                         let used = (gate.generation, Used::Leave);

@@ -19,6 +19,7 @@ use crate::fleet::turn::{Budget, Turn, Walk};
 use crate::fleet::watch;
 use crate::overrides::Rule;
 use crate::plan::{Kind, TargetPlan};
+use crate::tenant::{AgentSeen, Part};
 use crate::versions::Versions;
 
 /// How long leave is good for if the section is not entered.
@@ -169,6 +170,29 @@ struct Short<'a> {
     passes: bool,
 }
 
+/// How a domain would be served while somebody is out of service.
+struct Meanwhile<'a> {
+    domain: &'a DomainName,
+    /// All of its servers.
+    servers: Vec<&'a TargetId>,
+    /// How many of them are seen to serve.
+    serving: usize,
+    minimum: u32,
+    /// Who says so.
+    source: String,
+    /// Somebody of them is out of service, and comes back.
+    out: bool,
+}
+
+impl Meanwhile<'_> {
+    fn sentence(&self) -> String {
+        format!(
+            "{} other agents serve {} ({}), {} must",
+            self.serving, self.domain, self.source, self.minimum
+        )
+    }
+}
+
 /// Something to be done; it takes effect when its record comes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
@@ -193,6 +217,9 @@ pub enum Decision {
         after: Option<GmsaChange>,
         /// Rules that would have held it, or had it wait at the server.
         overridden: BTreeSet<Rule>,
+        /// On what it rests that enough others serve meanwhile (G2), a sentence for each domain; empty where nothing goes out
+        /// of service.
+        rests_on: Vec<String>,
     },
     /// The product of a target is worse while it is watched, and stays so.
     Degraded {
@@ -312,6 +339,12 @@ impl Fleet {
             let Ok(mut overridden) = self.leave(target, gate, &gates, live, now) else {
                 continue;
             };
+            let rests_on = if gate.section.outage {
+                let meanwhile = self.meanwhile(target, &gates, live, now);
+                meanwhile.iter().map(Meanwhile::sentence).collect()
+            } else {
+                Vec::new()
+            };
             gates.insert(
                 target.clone(),
                 Gate {
@@ -332,6 +365,7 @@ impl Fleet {
                 gate: gate.clone(),
                 after,
                 overridden,
+                rests_on,
             });
         }
         decisions
@@ -859,31 +893,77 @@ impl Fleet {
         live: &Live,
         now: Timestamp,
     ) -> Option<Short<'_>> {
+        let meanwhile = self.meanwhile(target, gates, live, now).into_iter();
+        let short = |of: &Meanwhile<'_>| of.serving < of.minimum as usize;
+        meanwhile.into_iter().find(short).map(|of| Short {
+            why: format!(
+                "{} other agents are seen to serve {} ({}), {} must keep serving; more that serve lift it (G2)",
+                of.serving, of.domain, of.source, of.minimum
+            ),
+            // Others are out and come back, or the agents have not told yet what they do.
+            passes: of.out || now.since(live.began) < limits::FRESH_FACTS,
+            servers: of.servers,
+        })
+    }
+
+    /// How each domain of a target would be served while it is out of service, and who says so.
+    fn meanwhile(
+        &self,
+        target: &TargetId,
+        gates: &BTreeMap<TargetId, Gate>,
+        live: &Live,
+        now: Timestamp,
+    ) -> Vec<Meanwhile<'_>> {
         let out: BTreeSet<&TargetId> = inside(target, gates, live, now)
             .filter(|(_, gate)| gate.section.outage)
             .map(|(other, _)| other)
             .collect();
-        self.domains_of(target).into_iter().find_map(|(domain, servers, minimum)| {
-            let serves = |server: &TargetId| {
-                let fresh = live.pulses.get(server).filter(|pulse| now.since(pulse.at) <= limits::FRESH_FACTS);
-                server != target && !out.contains(server) && fresh.is_some_and(|pulse| pulse.serving)
+        let domains = self.domains_of(target).into_iter();
+        let of_domain = domains.map(|(domain, servers, minimum)| {
+            let serves = |server: &&TargetId| {
+                let fresh = live.pulses.get(*server);
+                let fresh = fresh.filter(|pulse| now.since(pulse.at) <= limits::FRESH_FACTS);
+                let counts = *server != target && !out.contains(*server);
+                counts && fresh.is_some_and(|pulse| pulse.serving)
             };
-            let serving = servers.iter().filter(|server| serves(server)).count();
-            if serving >= minimum as usize {
-                return None;
-            }
-            // Others are out and come back, or the agents have not told yet what they do.
-            let passes = servers.iter().any(|server| out.contains(*server))
-                || now.since(live.began) < limits::FRESH_FACTS;
-            let why = format!(
-                "{serving} other agents are seen to serve {domain}, {minimum} must keep serving; more that serve lift it (G2)"
-            );
-            Some(Short {
+            let serving: Vec<&TargetId> = servers.iter().copied().filter(serves).collect();
+            Meanwhile {
+                domain,
+                serving: serving.len(),
+                minimum,
+                source: self.source_of(target, &serving),
+                out: servers.iter().any(|server| out.contains(*server)),
                 servers,
-                why,
-                passes,
-            })
-        })
+            }
+        });
+        of_domain.collect()
+    }
+
+    /// On what it rests that servers serve: each agent's own word, and beside it what their tenant showed when it was last read.
+    /// What a tenant lists is as old as that, and never counts for a pulse.
+    fn source_of(&self, target: &TargetId, serving: &[&TargetId]) -> String {
+        const OWN: &str = "by their own pulses";
+        let parts = self.rollouts.values().rev();
+        let part = parts.filter_map(|rollout| rollout.plan.targets.get(target));
+        let tenant = part.map(|part| &part.tenant).next();
+        let Some(seen) = tenant.and_then(|tenant| self.beyond.tenants.get(tenant)) else {
+            return format!("{OWN}; not seen in tenant");
+        };
+        let observation = &seen.observation;
+        if let Part::NotSeen(why) = &observation.agents {
+            return format!("{OWN}; not seen in tenant: {why}");
+        }
+        let all: BTreeSet<&TargetId> = self.known.keys().collect();
+        let active = |server: &&&TargetId| {
+            let listed = observation.agent(server, &all);
+            listed.is_some_and(AgentSeen::is_active)
+        };
+        format!(
+            "{OWN}; the tenant listed {} of them as active when {} read it at {}",
+            serving.iter().filter(active).count(),
+            seen.by,
+            observation.at
+        )
     }
 
     /// Every domain that a target serves by any rollout's plan, newest plan first, with the servers whose service counts while

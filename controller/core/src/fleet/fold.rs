@@ -187,8 +187,13 @@ impl Fleet {
                 attempt,
                 section,
                 lapses,
+                rests_on,
             } => {
                 self.asked.remove(target);
+                self.change(target, *generation, |work| {
+                    let rests_on = rests_on.iter().map(|one| format!("leave: {one}"));
+                    work.said.extend(rests_on);
+                });
                 let gate = Gate {
                     generation: *generation,
                     step: *step,

@@ -30,6 +30,9 @@ pub struct TargetView {
     pub state: String,
     /// More about it, in a sentence; empty when the word says all.
     pub detail: String,
+    /// On what the grade of what is done rests, where the tenant did not show it; else empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rests_on: String,
     /// Since when.
     pub since: Timestamp,
     /// Phases done.
@@ -47,6 +50,9 @@ pub struct TargetView {
     /// The failure, where there is one.
     pub failure: Option<Failure>,
 }
+
+/// On what a grade rests that only the server's own probes have shown.
+const OWN_PROBES: &str = "by its own probes; not seen in tenant";
 
 /// How a domain is served just now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -270,6 +276,7 @@ impl Fleet {
         if let (TargetState::Done(_), Some((at, by))) = (&work.state, &work.seen) {
             text.push_str(&format!(", as {by} read it in the tenant at {at}"));
         }
+        let own = matches!(work.state, TargetState::Done(Some(_))) && work.seen.is_none();
         if work.state == TargetState::Pending {
             if let Some(hold) = self.hold_in(id, rollout, target, (live, now), order) {
                 let soaks = part.and_then(|part| soaks_until(part, work));
@@ -325,6 +332,11 @@ impl Fleet {
             wave: order.1 + 1,
             state: word,
             detail: text,
+            rests_on: if own {
+                OWN_PROBES.to_owned()
+            } else {
+                String::new()
+            },
             since: work.since,
             phase: work.phase,
             phases: part.map_or(0, |part| part.phases.len()),
@@ -409,11 +421,14 @@ impl Fleet {
                 &Budget::of(rollout),
             );
             let row = self.target_view(*id, rollout, target, work, order, (live, now));
-            let detail = if row.detail.is_empty() {
+            let mut detail = if row.detail.is_empty() {
                 String::new()
             } else {
                 format!(": {}", row.detail)
             };
+            if !row.rests_on.is_empty() {
+                detail.push_str(&format!(" ({})", row.rests_on));
+            }
             let answer = format!(
                 "{id}, wave {}, phase {} of {}: {}{detail}",
                 row.wave, row.phase, row.phases, row.state

@@ -290,6 +290,7 @@ impl Sim {
                             attempt: gate.attempt,
                             section: gate.section,
                             lapses: self.now.plus(PERMIT_LIFE),
+                            rests_on: Vec::new(),
                         };
                         self.take(permit);
                     }

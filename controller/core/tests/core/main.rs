@@ -21,6 +21,7 @@ mod roster;
 mod schema;
 mod scopes;
 mod served;
+mod sources;
 mod swing;
 mod switch;
 mod tenant;

@@ -257,6 +257,7 @@ impl World {
                     gate,
                     after: _,
                     overridden,
+                    rests_on: _,
                 } => {
                     self.take(Record::PermitGiven {
                         target: target.clone(),
@@ -265,6 +266,7 @@ impl World {
                         attempt: gate.attempt,
                         section: gate.section,
                         lapses: self.now.plus(MINUTE * 2),
+                        rests_on: Vec::new(),
                     });
                     self.used(&overridden, &target, (gate.generation, Used::Leave));
                     (target, overridden)

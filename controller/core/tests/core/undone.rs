@@ -457,6 +457,7 @@ impl<'a> Sim<'a> {
                             attempt: gate.attempt,
                             section: gate.section,
                             lapses: self.now.plus(PERMIT_LIFE),
+                            rests_on: Vec::new(),
                         };
                         self.take(&given);
                     }
