@@ -1,6 +1,7 @@
 //! What a tenant that was read answers to the probes of the catalogue: each where it passes, where it fails and where it cannot be
 //! told, and whom it stops.
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test stops where something is not as it must be"
 )]
@@ -19,6 +20,7 @@ use controller_core::tenant::{
     SyncAccounts, Units, Wants, WantsConnect, findings, members, policies, secrets, units, user,
 };
 use controller_core::topology::parse;
+use proptest::prelude::*;
 use protocol::event::{Event, Finding, Severity, Verdict};
 use protocol::facts::{ConnectFacts, ServiceState};
 use protocol::key::SigningKey;
@@ -769,4 +771,135 @@ fn what_blocks_stops_those_whom_it_is_about_until_the_tenant_is_read_again() {
     world.reads(seen);
     assert_eq!(world.issued(), ["c1.b.test"]);
     assert!(world.hold("s1.a.test").contains("PF65"));
+}
+
+/// What spoils what a probe looks at; none for a probe that has its stories elsewhere.
+fn spoil(id: &str) -> Option<fn(&mut Observation)> {
+    Some(match id {
+        "PF61" => |seen| account(seen).role = Part::Seen(Held::Not),
+        "PF62" => |seen| account(seen).demands = Part::Seen(["MFA".to_owned()].into()),
+        "PF64" => |seen| {
+            seen.organization = Part::Seen(Organization {
+                sync_enabled: false,
+                last_sync: None,
+            });
+        },
+        "PF65" => |seen| {
+            let both = vec![configuration("a.test"), configuration("a.test")];
+            seen.configurations = Part::Seen(both);
+        },
+        "PF68" => |seen| {
+            seen.sync_accounts = Part::Seen(SyncAccounts {
+                members: 20,
+                caught: Part::Seen(BTreeSet::new()),
+                may_catch: BTreeSet::new(),
+            });
+        },
+        "PF69" => |seen| {
+            seen.sync_accounts = Part::Seen(SyncAccounts {
+                members: 2,
+                caught: Part::Seen(["MFA for all".to_owned()].into()),
+                may_catch: BTreeSet::new(),
+            });
+        },
+        "PV15" => |seen| {
+            first(seen).guard = Part::Seen(Some(Guard {
+                enabled: false,
+                threshold: None,
+            }))
+        },
+        _ => return None,
+    })
+}
+
+/// Each probe of the tenant's catalogue passes and fails somewhere; one that nobody added a failing case for fails here.
+#[test]
+fn every_probe_of_the_tenant_passes_where_all_is_well_and_fails_where_it_is_not() {
+    // By the servers' modes (above); of a token, where it is given (`protocol::secret`); by scopes (`scopes.rs`).
+    let told = ["PF66", "PF63", "PF67"];
+    for row in protocol::probe::tenant::ALL {
+        let Some(change) = spoil(row.id) else {
+            assert!(told.contains(&row.id), "{} fails nowhere", row.id);
+            continue;
+        };
+        let well = probe(row.id, |_| ());
+        assert!(
+            !well.is_empty() && well.iter().all(|one| one.verdict == Verdict::Pass),
+            "{well:?}"
+        );
+        let spoiled = probe(row.id, change);
+        let fails = spoiled.iter().find(|one| one.verdict == Verdict::Fail);
+        let fails = fails.unwrap_or_else(|| panic!("{} does not fail: {spoiled:?}", row.id));
+        assert!(!fails.read.is_empty() && !fails.fix.is_empty(), "{fails:?}");
+        assert_eq!(fails.severity, row.severity, "{fails:?}");
+    }
+}
+
+/// What somebody sees of an account, and how many configurations of the agents' domain.
+#[derive(Debug, Clone)]
+struct Reading {
+    /// Role and guest; none where no account was named.
+    operator: Option<(Held, bool)>,
+    configurations: usize,
+    /// The tenant does not show its configurations.
+    blind: bool,
+}
+
+fn reading() -> impl Strategy<Value = Reading> {
+    let held = prop_oneof![
+        Just(Held::Direct),
+        Just(Held::ByGroup),
+        Just(Held::Eligible),
+        Just(Held::Not)
+    ];
+    let operator = proptest::option::of((held, any::<bool>()));
+    (operator, 0_usize..3, any::<bool>()).prop_map(|(operator, configurations, blind)| Reading {
+        operator,
+        configurations,
+        blind,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// G8 at each offer: whatever is read of a tenant, and in whatever order, nobody begins while what was seen last blocks; what
+    /// was not seen stops nobody, and lifts nothing of what was.
+    #[test]
+    fn nobody_begins_while_what_was_seen_of_the_tenant_blocks(
+        readings in proptest::collection::vec(reading(), 0..8),
+    ) {
+        let mut world = World::new();
+        world.apply();
+        let mut account_seen: Option<(Held, bool)> = None;
+        prop_assert_eq!(world.issued(), ["c1.b.test", "s1.a.test"]);
+        for one in readings {
+            world.now = world.now.plus(Duration::from_secs(60));
+            let mut seen = sound();
+            seen.at = world.now;
+            seen.organization = Part::Seen(Organization { sync_enabled: true, last_sync: None });
+            match one.operator {
+                Some((held, guest)) => {
+                    let operator = account(&mut seen);
+                    (operator.role, operator.guest) = (Part::Seen(held), guest);
+                }
+                None => seen.operator = unseen(),
+            }
+            let all = (0..one.configurations).map(|_| configuration("a.test")).collect();
+            seen.configurations = if one.blind { unseen() } else { Part::Seen(all) };
+            world.reads(seen);
+            account_seen = one.operator.or(account_seen);
+            let several = !one.blind && one.configurations > 1;
+            let of_agent = |(held, guest): &(Held, bool)| *guest || *held == Held::Not;
+            let of_connect = |(held, guest): &(Held, bool)| *guest || *held != Held::Direct;
+            let mut lawful = Vec::new();
+            if !account_seen.as_ref().is_some_and(of_connect) {
+                lawful.push("c1.b.test");
+            }
+            if !account_seen.as_ref().is_some_and(of_agent) && !several {
+                lawful.push("s1.a.test");
+            }
+            prop_assert_eq!(world.issued(), lawful, "G8: {:?}", account_seen);
+        }
+    }
 }
