@@ -1250,6 +1250,37 @@ fn the_setup_is_told_the_cloud() {
     }
 }
 
+/// The cmdlets are given the domain controllers that the topology prefers, in its order, and for the other domains none.
+#[test]
+fn the_cmdlets_are_given_the_domain_controllers_that_are_preferred() {
+    let mut steps = agent_steps(SignIn::Token, Vec::new());
+    let preferred = ["dc2.corp.contoso.com", "dc1.corp.contoso.com"];
+    if let Step::RegisterProvisioningAgent(register) = &mut steps[2] {
+        let names = preferred.iter().map(|name| name.parse().unwrap());
+        register.domains[0].preferred_dcs = names.collect();
+    }
+    let seen = std::cell::RefCell::new(Vec::new());
+    let (conclusion, ..) = drive_with(steps, &mut twin(&[]), None, "value", |op, outcome| {
+        if let Op::Script {
+            script: Script::ConfigureProvisioningAgent,
+            input,
+            ..
+        } = op
+        {
+            let domains = input["domains"].as_array().unwrap().iter();
+            let given = domains.map(|domain| domain["preferredDomainControllers"].clone());
+            seen.borrow_mut().extend(given);
+        }
+        outcome
+    });
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let none: [&str; 0] = [];
+    assert_eq!(
+        seen.into_inner(),
+        [serde_json::json!(preferred), serde_json::json!(none)]
+    );
+}
+
 #[test]
 fn a_token_of_another_tenant_registers_nothing() {
     let token = |tenant: &str| {

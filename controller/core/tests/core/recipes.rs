@@ -99,6 +99,12 @@ pub(crate) const CASES: &[Case] = &[
         ask: INSTALL,
     },
     Case {
+        title: "Cloud sync: install where a domain's controllers are preferred, by a person at the wizard",
+        topology: "sign_in = \"wizard\"\n[domain.\"a.test\"]\npreferred_dcs = [\"dc2.a.test\", \"dc1.a.test\"]\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
         title: "Cloud sync: upgrade in place",
         topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n",
         servers: &[
@@ -606,6 +612,55 @@ fn the_page_of_recipes_is_what_the_planner_says() {
     let differs = have.zip(want.lines()).find(|(have, want)| have != want);
     assert_eq!(differs, None, "UPDATE_DOCS=1 writes the page anew");
     assert_eq!(written.lines().count(), want.lines().count());
+}
+
+/// Domain controllers that the topology prefers are asked and given to the product in that order: by each step that names the
+/// domain, whoever signs in.
+#[test]
+fn the_domain_controllers_that_are_preferred_reach_every_step_of_their_domain() {
+    for (sign_in, has) in [
+        ("token", Has::Nothing),
+        ("credential", Has::Nothing),
+        ("wizard", Has::Nothing),
+        ("token", Has::Agent(common::AGENT, true)),
+    ] {
+        let text = format!(
+            "[tenant.main]\nid = \"{TENANT}\"\nsign_in = \"{sign_in}\"\n[domain.\"b.test\"]\npreferred_dcs = [\"dc2.b.test\", \"dc1.b.test\"]\n[agents.a]\nserves = [\"a.test\", \"b.test\"]\nhosts = [\"s1.a.test\"]\n"
+        );
+        let (topology, findings) = parse(&[common::document(text)]);
+        assert!(findings.is_empty(), "{findings:?}");
+        let known = Known {
+            facts: Some((NOW, has.facts())),
+            domains: matches!(has, Has::Agent(..)).then(|| ["a.test".parse().unwrap()].into()),
+            ..Known::of(Fingerprint(Digest::of(b"s1")))
+        };
+        let plan = plan(Inputs::of(
+            &topology,
+            &Policy::default(),
+            &Fleetwide::from([(target("s1"), known)]),
+            &common::artifacts(),
+            Purpose::Install,
+        ));
+        let part = &plan.targets[&target("s1")];
+        let steps = part.phases.iter().flat_map(|phase| &phase.steps);
+        let named = steps.flat_map(|step| match step {
+            Step::Preflight(preflight) => preflight.domains.clone(),
+            Step::RegisterProvisioningAgent(register) => register.domains.clone(),
+            Step::AddDomains(add) => add.domains.clone(),
+            _ => Vec::new(),
+        });
+        let mut asked = 0;
+        for domain in named {
+            let preferred: Vec<&str> = domain.preferred_dcs.iter().map(TargetId::as_str).collect();
+            let meant: &[&str] = match domain.name.as_str() {
+                "b.test" => &["dc2.b.test", "dc1.b.test"],
+                _ => &[],
+            };
+            assert_eq!(preferred, meant, "{sign_in}: {}", domain.name);
+            asked += usize::from(!meant.is_empty());
+        }
+        assert!(asked >= 2, "{sign_in}: {asked}");
+    }
 }
 
 #[test]
