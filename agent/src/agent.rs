@@ -1162,6 +1162,7 @@ fn announce(op: &Op) -> Option<String> {
         | Op::Launcher
         | Op::ReadLog { .. }
         | Op::Reach { .. }
+        | Op::ReachByDatagram { .. }
         | Op::Search(_)
         | Op::Census(_)
         | Op::FindDomainControllers { .. } => None,

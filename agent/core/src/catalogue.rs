@@ -1,6 +1,6 @@
 //! The catalogue of probes, as data: what is probed before and after, what passes, how grave a failure is, what to do
 //! about it and who does it. Ids are those of sections 5 (`PF`) and 6 (`PV`) of the product facts; `SEC`, `SW`, `CU` (before an upgrade),
-//! `WZ` (wizards), `RM` and `CR` (after a removal) and `TR` (a move from Connect to cloud sync) are Entrain's own. What is asked of a tenant
+//! `WZ` (wizards), `UN` (before Connect is taken off), `RM` and `CR` (after a removal) and `TR` (a move from Connect to cloud sync) are Entrain's own. What is asked of a tenant
 //! stands in [`protocol::probe`], since no agent asks it.
 
 pub use protocol::probe::Probe;
@@ -33,8 +33,8 @@ protocol::probes! {
     PF20 BOTH, Block, Server: "no other installation runs", wants "none", else "wait for its end, then retry";
     PF21 BOTH, Block, Server: "clock, against the domain controller", wants "less than 5 minutes apart", else "mend the time service of the server";
     PF22 BOTH, Block, Directory: "domain controllers are found by DNS", wants "at least one", else "mend the server's DNS: _ldap._tcp.dc._msdcs must resolve";
-    PF23 AGENT, Block, Network: "LDAP port of a domain controller", wants "TCP 389 open", else "open TCP 389 to the domain controllers";
-    PF24 CONNECT, Block, Network: "ports of a domain controller", wants "TCP 88, 135 and 389 open", else "open TCP 53, 88, 135, 389, 445 and the dynamic RPC range to the domain controllers";
+    PF23 AGENT, Block, Network: "ports of a domain controller", wants "TCP 389 open; 53, 88, 445 and 3268 warn", else "open TCP 53, 88, 389, 445 and 3268 to the domain controllers";
+    PF24 CONNECT, Block, Network: "ports of a domain controller", wants "TCP 88, 135 and 389 open; TCP 53, 445 and 3268 and UDP 53 and 389 warn", else "open TCP 53, 88, 135, 389, 445, 3268 and the dynamic RPC range, and UDP 53, 88 and 389, to the domain controllers; the dynamic range and Kerberos by UDP are not probed";
     PF25 BOTH, Block, Directory: "the domain controller is writable", wants "no read-only domain controller", else "let the server find a writable domain controller: sites, subnets, preferred_dcs";
     PF26 BOTH, Block, Network: "the sign-in hosts of the cloud answer on TCP 443", wants "open", else "open TCP 443 to the cloud's hosts, or set the product's proxy";
     PF27 AGENT, Warn, Network: "the tenant's registration hosts answer on TCP 443", wants "open", else "open TCP 443 to *.msappproxy of the cloud; the names of these two hosts are unverified";
@@ -120,6 +120,10 @@ protocol::probes! {
     CR05 CONNECT, Warn, Server: "agent of pass-through authentication on this server", wants "absent", else "where it is to go too, see first that another one is active in the tenant, then remove it: Settings, Installed apps";
     CR06 CONNECT, Info, Server: "database on a SQL Server", wants "backed up and deleted", else "a removal leaves it: its administrator backs it up and deletes it; a later installation with the same name fails until then";
     CR07 CONNECT, Info, Tenant: "account or application with which this server signed in to the tenant", wants "gone", else "look in the admin center: a removal cleans it up only where it was given an administrator's credentials (since 2.6.84.0); an account of it stands in the role Directory Synchronization Accounts";
+    UN01 CONNECT, Block, Server: "agent of pass-through authentication on a server from which Connect goes", wants "absent, or a named person says that another one is active in the tenant", else "see in the admin center that an agent on another server is active, or install one first: with the last one everybody's sign-in goes; then say so (entrain tasks attest)";
+    UN02 CONNECT, Warn, Server: "services of Connect Health on a server from which Connect goes", wants "none", else "Connect Health hears nothing of this server any more: see that the server that stays is watched, and take this one off its list in the admin center";
+    UN03 CONNECT, Warn, Directory: "computer account of seamless single sign-on, in the domain of a server from which Connect goes", wants "none", else "single sign-on stays as it is and its key is rolled over from a Connect server: see that one stays, or switch it off at the wizard before";
+    UN04 CONNECT, Warn, Server: "writeback of devices, groups and users by a server from which Connect goes", wants "off; password writeback does not show here", else "see that the server that stays writes them back, or switch it off at the wizard before; ask for password writeback as well";
     TR01 CONNECT, Block, Server: "version of the engine, whose wizard has the task \"Transition to Cloud Sync\"", wants "2.6.91.0 or later, as secondary sources say", else "upgrade Connect on this server first: entrain plan";
     TR02 CONNECT, Block, Server: "forests that are synchronized", wants "one, and no directory of another kind", else "the wizard's task takes one forest: this tenant stays with Connect, or is moved by hand, forest by forest";
     TR03 CONNECT, Block, Directory: "users, groups and contacts in the included containers", wants "2000 at most", else "the wizard's task takes 2,000 objects in scope: compare with what the wizard counts; a larger tenant waits, or is moved by hand";

@@ -423,6 +423,13 @@ pub enum Op {
         /// Port.
         port: u16,
     },
+    /// Sends a datagram that is answered by whoever serves that port, and waits for an answer.
+    ReachByDatagram {
+        /// Host.
+        host: String,
+        /// Port, which says what is asked: 53 by DNS, 389 by LDAP.
+        port: u16,
+    },
     /// Asks a domain controller.
     Search(Box<Search>),
     /// Counts what a domain holds, page by page.
@@ -492,6 +499,7 @@ impl Op {
             | Self::Script { .. }
             | Self::ReadLog { .. }
             | Self::Reach { .. }
+            | Self::ReachByDatagram { .. }
             | Self::Search(_)
             | Self::Census(_)
             | Self::FindDomainControllers { .. }

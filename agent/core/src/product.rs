@@ -82,6 +82,13 @@ pub const CONNECT_PROGRAMS: [&str; 5] = [
 ];
 /// Service of an agent of pass-through authentication ([K], unverified).
 pub const PASS_THROUGH_SERVICE: &str = "AzureADConnectAuthenticationAgent";
+/// Services of Connect Health for synchronization, which come with Connect (2.1 [P]; their names [K], unverified).
+pub const HEALTH_SERVICES: [&str; 2] = [
+    "AzureADConnectHealthSyncInsights",
+    "AzureADConnectHealthSyncMonitor",
+];
+/// Computer account of seamless single sign-on, one in each forest (2.5 [P]; its name [K], unverified).
+pub const SINGLE_SIGN_ON_ACCOUNT: &str = "AZUREADSSOACC$";
 /// File name under which people know the Connect installer (2.1 [R]).
 pub const CONNECT_INSTALLER: &str = "AzureADConnect.msi";
 

@@ -1,6 +1,7 @@
 //! Who performs an operation: the real server, or a model of one. Nothing above this module knows which.
 
 mod child;
+mod datagram;
 pub mod directory;
 pub mod logs;
 pub mod powershell;
@@ -164,6 +165,7 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
                 Err(_) => Outcome::Failed(format!("no answer within {} s", REACH.as_secs())),
             }
         }
+        Op::ReachByDatagram { host, port } => datagram::reach(host, *port).await,
         Op::Search(search) => directory::search(search, secrets).await,
         Op::Census(census) => directory::census(census, secrets).await,
         Op::FindDomainControllers { domain } => directory::domain_controllers(domain).await,

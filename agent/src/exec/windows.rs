@@ -233,6 +233,7 @@ impl WindowsExec {
                 ran.map_or_else(Outcome::Failed, |lines| Outcome::Script { lines })
             }
             Op::Reach { .. }
+            | Op::ReachByDatagram { .. }
             | Op::Search(_)
             | Op::Census(_)
             | Op::FindDomainControllers { .. }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use agent_core::directory::{GET_CHANGES, GET_CHANGES_ALL};
 use agent_core::op::{Census, Counted, DirectoryAccount, DirectoryEntry, Outcome, Scope, Search};
+use agent_core::product;
 use agent_core::step::directory::{DESCRIPTOR, REFUSED};
 use protocol::{TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -369,6 +370,13 @@ impl View {
                     ("sAMAccountName", &["MSOL_1"]),
                     ("description", &[description]),
                 ],
+            ));
+        }
+        if has(Fault::SeamlessSignOn) {
+            let name = product::SINGLE_SIGN_ON_ACCOUNT;
+            all.push(entry(
+                &format!("CN={},CN=Computers,{context}", name.trim_end_matches('$')),
+                &[("objectClass", &["computer"]), ("sAMAccountName", &[name])],
             ));
         }
         all.extend(self.accounts(context, target, faults));

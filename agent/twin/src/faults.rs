@@ -284,11 +284,21 @@ pub enum Fault {
     TransitionStopsHalfWay,
     /// The wizard that moves to cloud sync ends with Connect staging and the agent not registered (TR13).
     TransitionLeavesNoAgent,
+    /// A domain controller answers on 389, and neither on 445 nor on 3268 (PF23, PF24).
+    DirectoryPortsBlocked,
+    /// No datagram comes through to a domain controller (PF24).
+    DatagramsBlocked,
+    /// A domain controller that the topology prefers does not answer, and those that DNS names do (PF23).
+    PreferredControllerSilent,
+    /// The services of Connect Health are on the Connect server (UN02).
+    HealthAgent,
+    /// The computer account of seamless single sign-on is in the directory (UN03).
+    SeamlessSignOn,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 139] = [
+    pub const ALL: [Self; 144] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -428,5 +438,10 @@ impl Fault {
         Self::DeviceWriteback,
         Self::TransitionStopsHalfWay,
         Self::TransitionLeavesNoAgent,
+        Self::DirectoryPortsBlocked,
+        Self::DatagramsBlocked,
+        Self::PreferredControllerSilent,
+        Self::HealthAgent,
+        Self::SeamlessSignOn,
     ];
 }

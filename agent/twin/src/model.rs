@@ -271,7 +271,10 @@ impl Twin {
             self.forests.clone_from(&verify.forests);
         }
         // Who is to move to cloud sync is a server that can, but for its faults.
-        self.plain |= matches!(step, Step::CheckTransition | Step::GuideTransition(_));
+        self.plain |= matches!(
+            step,
+            Step::CheckTransition | Step::GuideTransition(_) | Step::GuideConnectRemoval(_)
+        );
         self.asked_staging = None;
         self.asked_release = matches!(step, Step::GuideConnect(guide) if guide.release.is_some());
         self.asked_transition = matches!(step, Step::GuideTransition(_));
@@ -753,6 +756,16 @@ impl Twin {
                 (Outcome::Exists(all), INSTANT)
             }
             Op::Reach { host, port } => (self.reach(host, *port), INSTANT),
+            Op::ReachByDatagram { host, port } => {
+                let blocked =
+                    self.has(Fault::DirectoryBlocked) || self.has(Fault::DatagramsBlocked);
+                let outcome = if blocked {
+                    Outcome::Failed(format!("no answer from {host}:{port} by UDP within 6 s"))
+                } else {
+                    Outcome::Done
+                };
+                (outcome, INSTANT)
+            }
             Op::Census(census) => {
                 let faults = &self.profile.faults;
                 let time = Duration::from_secs(20);
@@ -924,6 +937,13 @@ impl Twin {
                 automatic: true,
             });
         }
+        if product::HEALTH_SERVICES.contains(&name) && self.has(Fault::HealthAgent) {
+            return Some(Service {
+                state: ServiceState::Running,
+                account: "LocalSystem".to_owned(),
+                automatic: true,
+            });
+        }
         let mut service = self.services.get(name).cloned()?;
         let stopped = match name {
             product::AGENT_SERVICE => {
@@ -1055,6 +1075,8 @@ impl Twin {
             }
             443 => self.has(Fault::CloudBlocked),
             80 => self.has(Fault::RevocationBlocked),
+            389 => self.has(Fault::DirectoryBlocked) || self.is_silent(host),
+            445 | 3268 if self.has(Fault::DirectoryPortsBlocked) => true,
             _ => self.has(Fault::DirectoryBlocked),
         };
         if blocked {
@@ -1062,6 +1084,11 @@ impl Twin {
         } else {
             Outcome::Done
         }
+    }
+
+    /// A controller that DNS does not name, as one that the topology prefers, and that does not answer.
+    fn is_silent(&self, host: &str) -> bool {
+        self.has(Fault::PreferredControllerSilent) && !host.starts_with("dc")
     }
 
     fn domain_controllers(&self, domain: &str) -> Outcome {

@@ -1,14 +1,15 @@
 //! Connect Sync is taken off a server for good, by a person at its wizard (product facts 2.16): the vendor documents no other
 //! way. What is left on the server, on a SQL Server and in the tenant is listed with who clears it away.
 
-use protocol::event::{Completion, Verdict};
+use protocol::DomainName;
+use protocol::event::{Completion, Finding, Verdict};
 use protocol::step::GuideConnectRemoval;
 
 use crate::catalogue;
-use crate::op::{Program, Service};
-use crate::procedure::{Complete, Cx, Flow, Stop};
+use crate::op::{Program, Scope, Service};
+use crate::procedure::{Complete, Cx, Flow, Reading, Stop};
 use crate::product;
-use crate::step::{self, WATCH, facts, trouble};
+use crate::step::{self, WATCH, directory, facts, transition, trouble};
 
 /// Whether engine and service are gone; why, where that cannot be read.
 fn is_gone(cx: &mut Cx<'_>) -> Flow<Result<bool, String>> {
@@ -35,6 +36,8 @@ pub fn guide(guide: &GuideConnectRemoval, cx: &mut Cx<'_>) -> Flow<Complete> {
     }
     let pass_through = cx.service(product::PASS_THROUGH_SERVICE)?;
     let mut sure = String::new();
+    let findings = dependents(&pass_through, cx)?;
+    cx.note(&findings)?;
     match pass_through {
         Err(why) => {
             return Err(Stop::CannotTell(format!(
@@ -73,6 +76,68 @@ pub fn guide(guide: &GuideConnectRemoval, cx: &mut Cx<'_>) -> Flow<Complete> {
             Ok(Complete::new(Completion::Attested { by }, summary))
         }
     }
+}
+
+/// Who depends on the server, as far as it shows: it is told before anybody is sent to the wizard. What blocks has a task of
+/// its own, which ends by a named person's word.
+fn dependents(pass_through: &Reading<Option<Service>>, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
+    let show = |service: &Option<Service>| match service {
+        Some(service) => format!(
+            "{:?}; whether another one is active shows in the tenant alone",
+            service.state
+        ),
+        None => "absent".to_owned(),
+    };
+    let mut findings = vec![catalogue::UN01.judge(pass_through.clone(), show, Option::is_none)];
+    let mut there = Ok(Vec::new());
+    for name in product::HEALTH_SERVICES {
+        match (cx.service(name)?, &mut there) {
+            (Ok(Some(_)), Ok(names)) => names.push(name),
+            (Ok(None), _) | (Ok(_), Err(_)) => {}
+            (Err(why), there) => *there = Err(why),
+        }
+    }
+    let show = |names: &Vec<&str>| match names.as_slice() {
+        [] => format!(
+            "neither {} is there",
+            product::HEALTH_SERVICES.join(" nor ")
+        ),
+        some => some.join(", "),
+    };
+    findings.push(catalogue::UN02.judge(there, show, Vec::is_empty));
+    findings.push(single_sign_on(cx)?);
+    findings.push(transition::writeback(cx)?);
+    Ok(findings)
+}
+
+/// UN03: the account is the forest's, and lies in the domain in which it was made.
+fn single_sign_on(cx: &mut Cx<'_>) -> Flow<Finding> {
+    let probe = &catalogue::UN03;
+    let domain = cx.text(product::TCPIP_KEY, "Domain")?;
+    let domain = domain.and_then(|domain| {
+        let domain = domain.ok_or("the server is in no domain")?;
+        let read = domain.parse::<DomainName>();
+        read.map_err(|error| format!("{domain}: {error}"))
+    });
+    let directory = match domain {
+        Ok(domain) => directory::open(&domain, &[], cx)?,
+        Err(why) => Err(why),
+    };
+    let found = match &directory {
+        Ok(directory) => {
+            let name = product::SINGLE_SIGN_ON_ACCOUNT;
+            let filter = format!("(&(objectClass=computer)(sAMAccountName={name}))");
+            let base = directory.root.domain.clone();
+            let found = directory.search(base, Scope::Subtree, &filter, &["sAMAccountName"], cx)?;
+            found.map(|(entries, _)| !entries.is_empty())
+        }
+        Err(why) => Err(why.clone()),
+    };
+    let show = |there: &bool| {
+        let is = if *there { "is there" } else { "is not shown" };
+        format!("{} {is}", product::SINGLE_SIGN_ON_ACCOUNT)
+    };
+    Ok(probe.judge(found, show, |there| !there))
 }
 
 /// Verifies that nothing works any more, and lists what is left.

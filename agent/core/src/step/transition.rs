@@ -288,6 +288,22 @@ impl Look {
     }
 }
 
+/// UN04: what the engine writes back into the directory.
+///
+/// # Errors
+/// While the outcome is missing.
+pub(super) fn writeback(cx: &mut Cx<'_>) -> Flow<Finding> {
+    let lines = cx.script(
+        Script::ReadConnectSettings,
+        json!({ "groupFilter": true }),
+        Vec::new(),
+        READ_LIMIT,
+    )?;
+    let told = lines.and_then(Told::of);
+    let kinds = ["DeviceWriteBack", "GroupWriteBack", "UserWriteBack"];
+    Ok(switched(&told, &catalogue::UN04, &kinds, &[]))
+}
+
 /// TR01 to TR11.
 fn limits(cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
     let connect = facts::connect_sync(cx)?.told()?;

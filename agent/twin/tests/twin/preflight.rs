@@ -160,6 +160,13 @@ const TABLE: &[(Fault, &str, Product)] = &[
     (Fault::ClockWrong, "PF21", Product::ProvisioningAgent),
     (Fault::DirectoryBlocked, "PF23", Product::ProvisioningAgent),
     (Fault::DirectoryBlocked, "PF24", Product::Connect),
+    (
+        Fault::DirectoryPortsBlocked,
+        "PF23",
+        Product::ProvisioningAgent,
+    ),
+    (Fault::DirectoryPortsBlocked, "PF24", Product::Connect),
+    (Fault::DatagramsBlocked, "PF24", Product::Connect),
     (Fault::ReadOnlyController, "PF25", Product::Connect),
     (Fault::CloudBlocked, "PF26", Product::ProvisioningAgent),
     (
@@ -342,7 +349,7 @@ fn every_probe_of_the_catalogue_that_a_preflight_asks_has_a_fault() {
     let never: Vec<&String> = known
         .iter()
         .filter(|id| {
-            !["PV", "RM", "CR", "SW", "WZ", "TR"].contains(&&id[..2]) && !asked.contains(*id)
+            !["PV", "RM", "CR", "SW", "WZ", "TR", "UN"].contains(&&id[..2]) && !asked.contains(*id)
         })
         .collect();
     assert!(
@@ -433,6 +440,11 @@ fn no_fault_is_without_a_test() {
         Fault::DeviceWriteback,
         Fault::TransitionStopsHalfWay,
         Fault::TransitionLeavesNoAgent,
+        // So does a removal of Connect (`probed.rs`).
+        Fault::HealthAgent,
+        Fault::SeamlessSignOn,
+        // A topology that prefers domain controllers meets this one (below).
+        Fault::PreferredControllerSilent,
     ];
     for fault in Fault::ALL {
         let here = TABLE.iter().any(|(one, ..)| *one == fault);
@@ -499,6 +511,73 @@ fn a_domain_that_is_not_found_blocks() {
     let seen = findings(&step, &mut server);
     let dns = seen.iter().find(|finding| finding.id == "PF22").unwrap();
     assert!(dns.blocks());
+}
+
+/// The ports without which nothing goes stop a server; the others warn, each product's own, and name those that are closed.
+#[test]
+fn ports_that_may_be_closed_warn_and_are_named() {
+    for (product, fault, open, closed) in [
+        (
+            Product::ProvisioningAgent,
+            Fault::DirectoryPortsBlocked,
+            "TCP 53, TCP 88, TCP 445, TCP 3268 open",
+            &["TCP 445: ", "TCP 3268: "][..],
+        ),
+        (
+            Product::Connect,
+            Fault::DatagramsBlocked,
+            "TCP 53, TCP 445, TCP 3268, UDP 53, UDP 389 open",
+            &["UDP 53: ", "UDP 389: "],
+        ),
+    ] {
+        let others = |faults: &[Fault]| {
+            let (step, mut server) = server(product, faults);
+            let seen = findings(&step, &mut server);
+            let mut all = seen
+                .into_iter()
+                .filter(|one| one.what.starts_with("other ports"));
+            let found = all.next();
+            assert_eq!(all.next(), None);
+            found
+        };
+        let sound = others(&[]).unwrap();
+        assert!(sound.read.ends_with(open), "{}", sound.read);
+        let faulty = others(&[fault]).unwrap();
+        assert_eq!((faulty.verdict, faulty.blocks()), (Verdict::Fail, false));
+        for port in closed {
+            assert!(faulty.read.contains(port), "{port}: {}", faulty.read);
+        }
+        assert_eq!(faulty.read.matches("no answer").count(), closed.len());
+        // Where nothing comes through, that is said, and the others are not waited for.
+        assert_eq!(others(&[Fault::DirectoryBlocked]), None);
+    }
+}
+
+/// Controllers that the topology prefers are asked, and all of them: one that does not answer stops the server, whoever else
+/// DNS names. Without such, one of those that DNS names is enough.
+#[test]
+fn the_domain_controllers_that_are_preferred_are_the_ones_that_must_answer() {
+    let asked = |preferred: &[&str], faults: &[Fault]| {
+        let mut step = preflight(Product::ProvisioningAgent, SignIn::Token, false);
+        if let Step::Preflight(preflight) = &mut step {
+            let names = preferred.iter().map(|name| name.parse().unwrap());
+            preflight.domains[0].preferred_dcs = names.collect();
+        }
+        let seen = findings(&step, &mut twin("sync-01", Installed::Nothing, faults));
+        let ports = seen.into_iter().filter(|one| one.id == "PF23");
+        let ports = ports.filter(|one| !one.what.starts_with("other ports"));
+        ports
+            .map(|one| (one.read.clone(), one.blocks()))
+            .collect::<Vec<_>>()
+    };
+    let (first, second) = ("near.corp.contoso.com", "dc2.corp.contoso.com");
+    let silent = [Fault::PreferredControllerSilent];
+    let open = |name: &str| (format!("{name}:389: open"), false);
+    assert_eq!(asked(&[first, second], &[]), [open(first), open(second)]);
+    let [refused, other] = asked(&[first, second], &silent).try_into().unwrap();
+    assert!(refused.1 && refused.0.starts_with(first), "{refused:?}");
+    assert_eq!(other, open(second));
+    assert_eq!(asked(&[], &silent), [open("dc1.corp.contoso.com")]);
 }
 
 #[test]

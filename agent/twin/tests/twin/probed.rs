@@ -8,13 +8,15 @@
     reason = "a test stops where something is not as it must be"
 )]
 
+use agent_core::op::{Op, Outcome};
 use agent_core::run::Action;
 use agent_core::{catalogue, product};
 use agent_twin::{Fault, Installed, Profile, Twin};
 use protocol::event::{Event, Finding, Verdict};
 use protocol::facts::ServiceState;
+use protocol::signed::Ending;
 use protocol::step::{
-    Cloud, DirectoryRights, ExportLimits, InstallProvisioningAgent, OwnRights,
+    Cloud, DirectoryRights, ExportLimits, GuideConnectRemoval, InstallProvisioningAgent, OwnRights,
     RegisterProvisioningAgent, ReviewConnectExports, ServedDomain, SetProvisioningAgentOptions,
     SignIn, Step, VerifyConnect, VerifyProvisioningAgent, VerifyProvisioningAgentRemoved,
 };
@@ -224,6 +226,40 @@ fn connect_gone(there: bool) -> Vec<Finding> {
     run(twin, vec![Step::VerifyConnectRemoved])
 }
 
+/// A server from which a person takes Connect; an agent of pass-through authentication goes before, after a few looks.
+fn removed(faults: &[Fault]) -> Vec<Finding> {
+    let installed = Installed::Connect {
+        version: NEWEST,
+        staging: true,
+    };
+    let guide = Step::GuideConnectRemoval(GuideConnectRemoval {
+        text: text(),
+        pass_through: text(),
+    });
+    let reads = |action: &Action, twin: &mut Twin| {
+        if let Action::Journal(Event::StepBegun { .. }) = action {
+            twin.asked(&guide);
+        }
+    };
+    let looks = std::cell::Cell::new(0);
+    let goes = |op: &Op, outcome: Outcome| match op {
+        Op::Service { name } if name == product::PASS_THROUGH_SERVICE => {
+            looks.set(looks.get() + 1);
+            if looks.get() > 3 {
+                Outcome::Service(None)
+            } else {
+                outcome
+            }
+        }
+        _ => outcome,
+    };
+    let mut twin = on(installed, faults);
+    let steps = vec![guide.clone()];
+    let (conclusion, journal, _) = drive_beside(steps, &mut twin, None, "value", reads, goes);
+    assert_eq!(conclusion.ending, Ending::Completed, "{faults:?}");
+    probed(journal)
+}
+
 /// A tenant that moves to cloud sync, to its end or to where something stops it.
 fn moved(mut twin: Twin) -> Vec<Finding> {
     let (_, journal, _) =
@@ -250,6 +286,7 @@ fn sound(id: &str) -> Option<Vec<Finding>> {
         | "PV35" | "PV37" | "WZ02" => connect(NEWEST, false, &[]),
         "PV30" | "PV31" | "SW01" => reviewed(&[]),
         "PV32" => settings(&[]),
+        "UN01" | "UN02" | "UN03" | "UN04" => removed(&[]),
         "WZ01" => long(&[]),
         // A wizard whose end is seen is not looked into: of a half, what the other half is about is well.
         "TR12" => moved(transition::server(&[Fault::TransitionLeavesNoAgent])),
@@ -300,6 +337,10 @@ fn spoiled(id: &str) -> Option<Vec<Finding>> {
         "PV35" => connect_with(Fault::PasswordSyncOff),
         "PV37" => connect_with(Fault::WizardTraceErrors),
         "SW01" => reviewed(&[Fault::CycleOverdue]),
+        "UN01" => removed(&[Fault::PassThroughAgent]),
+        "UN02" => removed(&[Fault::HealthAgent]),
+        "UN03" => removed(&[Fault::SeamlessSignOn]),
+        "UN04" => removed(&[Fault::DeviceWriteback]),
         "WZ01" => long(&[Fault::WizardScriptError]),
         "WZ02" => connect_with(Fault::OldLocalDb),
         "TR01" => moved(transition::server_of(

@@ -213,7 +213,9 @@ fn a_removal_that_takes_long_tells_the_known_error_of_the_wizards_trace() {
     one.take_rounds(65);
     let (conclusion, journal, _) = drive_with(steps, &mut one, None, "value", |_, outcome| outcome);
     assert_eq!(conclusion.ending, Ending::Completed);
-    let told = findings(&journal);
+    let told = findings(&journal).into_iter();
+    // Who depends on the server was told before the wizard.
+    let told: Vec<Finding> = told.filter(|one| one.id == "WZ01").collect();
     assert!(told[0].fix.contains("KC03"), "{told:?}");
 }
 

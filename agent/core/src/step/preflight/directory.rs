@@ -7,7 +7,7 @@ use protocol::{DomainName, GmsaName, TargetId, limits};
 
 use super::{Beside, network, or_absent};
 use crate::catalogue::{self, Probe};
-use crate::op::{Counted, DirectoryAccount};
+use crate::op::{Counted, DirectoryAccount, Op};
 use crate::procedure::{Cx, Flow};
 use crate::step::directory::{Directory, Root, root};
 use crate::step::report::Report;
@@ -156,17 +156,57 @@ pub(super) fn survey(
 /// How many domain controllers are tried at most.
 const CONTROLLERS: usize = 8;
 
-/// The ports that a product needs of a domain controller.
+/// The ports that a product needs of a domain controller: those without which nothing goes, each by itself, and where it answers
+/// there the others, which warn.
 fn ports(product: Product, server: &str, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
-    let (probe, ports): (&Probe, &[u16]) = match product {
+    let (probe, needed): (&Probe, &[u16]) = match product {
         Product::ProvisioningAgent => (&catalogue::PF23, &[389]),
         Product::Connect => (&catalogue::PF24, &[88, 135, 389]),
     };
     let mut findings = Vec::new();
-    for port in ports {
+    for port in needed {
         findings.push(network::reach(probe, server, *port, cx)?);
     }
+    if !findings.iter().any(Finding::blocks) {
+        findings.push(others(product, probe, server, cx)?);
+    }
     Ok(findings)
+}
+
+/// The other ports, in one answer. By datagrams Connect alone is said to ask (2.8 [P]).
+fn others(product: Product, probe: &Probe, server: &str, cx: &mut Cx<'_>) -> Flow<Finding> {
+    let (streams, datagrams): (&[u16], &[u16]) = match product {
+        Product::ProvisioningAgent => (&[53, 88, 445, 3268], &[]),
+        Product::Connect => (&[53, 445, 3268], &[53, 389]),
+    };
+    let (mut open, mut closed) = (Vec::new(), Vec::new());
+    for (port, by_datagram) in streams
+        .iter()
+        .map(|port| (*port, false))
+        .chain(datagrams.iter().map(|port| (*port, true)))
+    {
+        let host = server.to_owned();
+        let (name, op) = if by_datagram {
+            (format!("UDP {port}"), Op::ReachByDatagram { host, port })
+        } else {
+            (format!("TCP {port}"), Op::Reach { host, port })
+        };
+        match cx.perform(op)? {
+            Ok(()) => open.push(name),
+            Err(why) => closed.push(format!("{name}: {why}")),
+        }
+    }
+    let mut finding = if closed.is_empty() {
+        let read = format!("{server}: {} open", open.join(", "));
+        probe.finding(read, Verdict::Pass)
+    } else {
+        let read = format!("{server}: {}", closed.join(", "));
+        probe.finding(read, Verdict::Fail)
+    };
+    "other ports of a domain controller".clone_into(&mut finding.what);
+    "open".clone_into(&mut finding.wanted);
+    finding.severity = Severity::Warn;
+    Ok(finding)
 }
 
 /// Finds and reaches a controller of the domain; gives it where it answers.
