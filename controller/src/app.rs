@@ -11,6 +11,7 @@ use protocol::key::SigningKey;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use controller_core::clouds::{self, Clouds};
 use controller_core::versions::Versions;
 
 use crate::authority::{Authority, CONTROLLER_LIFE};
@@ -56,7 +57,9 @@ pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<
             .with_context(|| format!("could not write {}", begun.display()))?;
     }
     let sessions = Arc::new(Registry::default());
-    let versions = Arc::new(versions(state)?);
+    let versions = Arc::new(data(state, VERSIONS, Versions::parse, Versions::built_in)?);
+    let own = || Clouds::built_in().clone();
+    let clouds = Arc::new(data(state, clouds::FILE, Clouds::parse, own)?);
     let (hub, driving) = driver::start(
         store.clone(),
         records,
@@ -97,6 +100,7 @@ pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<
         authority,
         artifacts,
         versions,
+        clouds,
         state: state.to_owned(),
         buffers: endpoint.buffers(),
     };
@@ -155,17 +159,22 @@ impl Running {
     }
 }
 
-/// What is known of the products' versions: the operator's own file, where there is one.
-fn versions(state: &Path) -> anyhow::Result<Versions> {
-    let path = state.join(VERSIONS);
+/// Data of this program: the operator's own file, where there is one.
+fn data<T>(
+    state: &Path,
+    file: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+    built_in: impl FnOnce() -> T,
+) -> anyhow::Result<T> {
+    let path = state.join(file);
     match std::fs::read_to_string(&path) {
-        Ok(text) => Versions::parse(&text).map_err(|why| {
+        Ok(text) => parse(&text).map_err(|why| {
             anyhow::anyhow!(
                 "{}: {why}; correct it, or remove it to use the built-in data",
                 path.display()
             )
         }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Versions::built_in()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(built_in()),
         Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
     }
 }

@@ -5,6 +5,7 @@
 pub mod active;
 pub mod beyond;
 pub mod calendar;
+pub mod clouds;
 pub mod doubt;
 pub mod drift;
 pub mod facts;

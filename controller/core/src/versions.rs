@@ -18,6 +18,8 @@ pub enum Certainty {
     Vendor,
     /// Somebody else's word.
     Secondary,
+    /// Seen for another product, or derived.
+    Unverified,
 }
 
 /// A day, such as 2026-09-30: it begins at midnight UTC.

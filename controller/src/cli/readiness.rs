@@ -55,6 +55,8 @@ pub(crate) struct Report {
     tenants: BTreeMap<String, Vec<String>>,
     /// Servers, by name.
     servers: Vec<Row>,
+    /// What the network must let through for them, a line each.
+    network: Vec<String>,
     /// Servers that were not asked, and why.
     not_asked: BTreeMap<TargetId, String>,
 }
@@ -89,6 +91,7 @@ pub(crate) async fn run(
         rollout: applied.rollout.to_string(),
         tenants: BTreeMap::new(),
         servers: Vec::new(),
+        network: planned.network.clone(),
         not_asked: BTreeMap::new(),
     };
     let tenants = stored.tenants.values();
@@ -216,6 +219,15 @@ fn text(report: &Report, asked: Asked) -> String {
             "  {passed} of {} probes pass\n",
             row.findings.len()
         ));
+    }
+    // Whoever runs the network needs the whole list, also where one host alone did not answer.
+    let network = |one: &Finding| one.owner == Owner::Network && one.verdict != Verdict::Pass;
+    let findings = report.servers.iter().flat_map(|row| &row.findings);
+    if findings.into_iter().any(network) && !report.network.is_empty() {
+        text.push_str("the network lets through, from each server\n");
+        for line in &report.network {
+            text.push_str(&format!("  {line}\n"));
+        }
     }
     for (target, why) in &report.not_asked {
         text.push_str(&format!("{target}: no answer ({why})\n"));

@@ -177,7 +177,9 @@ pub(super) async fn versions(client: &Client, json: bool) -> anyhow::Result<u8> 
         for remark in &row.remarks {
             let what = match remark.certainty {
                 Certainty::Vendor => remark.what.clone(),
-                Certainty::Secondary => format!("{} [{}]", remark.what, remark.source),
+                Certainty::Secondary | Certainty::Unverified => {
+                    format!("{} [{}]", remark.what, remark.source)
+                }
             };
             rows.push([&head[..], &[left(remark), what]].concat());
             // The server is named once.

@@ -7,11 +7,13 @@ use axum::Json;
 use axum::extract::{ConnectInfo, Path, State};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use controller_core::clouds::Clouds;
 use controller_core::finding::{Finding, Severity};
 use controller_core::fleet::Asking;
 use controller_core::overrides::Rule;
 use controller_core::plan::{
-    Inputs, Purpose, eligibility, failover, plan as build, render, swing, switch, transition,
+    Inputs, Kind, Purpose, eligibility, failover, plan as build, render, swing, switch,
+    transition,
 };
 use controller_core::policy::{self, Policy};
 use controller_core::record::Record;
@@ -56,13 +58,14 @@ struct Read {
 }
 
 impl Read {
-    fn new(ask: &PlanAsk, available: &Available, versions: &Versions) -> Self {
+    fn new(ask: &PlanAsk, available: &Available, versions: &Versions, clouds: &Clouds) -> Self {
         let document = |text: &crate::http::types::Text| Document {
             file: text.file.clone(),
             text: text.text.clone(),
         };
         let documents: Vec<Document> = ask.topology.iter().map(document).collect();
-        let (topology, mut findings) = topology::parse(&documents);
+        let (topology, mut findings) = topology::parse_by(&documents, clouds);
+        findings.extend(clouds.findings());
         let available = (ask.purpose == Purpose::Install).then_some(available);
         findings.extend(topology::check(&topology, available));
         if let Some(available) = available {
@@ -94,7 +97,7 @@ impl Read {
 
 pub(super) async fn check(State(api): State<Api>, Json(ask): Json<PlanAsk>) -> Answer<Checked> {
     let available = api.hub.read(|core, _| core.roster.available()).await?;
-    let read = Read::new(&ask, &available, &api.versions);
+    let read = Read::new(&ask, &available, &api.versions, &api.clouds);
     Ok(Json(Checked {
         findings: show(&read.findings),
     }))
@@ -106,8 +109,9 @@ pub(super) async fn plan(
     Json(ask): Json<PlanAsk>,
 ) -> Answer<Planned> {
     let versions = Arc::clone(&api.versions);
+    let clouds = Arc::clone(&api.clouds);
     let planned = api.hub.act(move |core, batch, answer| {
-        let read = Read::new(&ask, &core.roster.available(), &versions);
+        let read = Read::new(&ask, &core.roster.available(), &versions, &clouds);
         let findings = show(&read.findings);
         if !read.is_sound() {
             let none = Planned {
@@ -116,6 +120,7 @@ pub(super) async fn plan(
                 report: String::new(),
                 alarms: Vec::new(),
                 warnings: Vec::new(),
+                network: Vec::new(),
             };
             return drop(answer.send(Ok(none)));
         }
@@ -169,6 +174,18 @@ pub(super) async fn plan(
             report: render(&plan),
             alarms: plan.alarms.clone(),
             warnings: plan.warnings.clone(),
+            network: match plan.kind {
+                Kind::Preflight => clouds.network(&plan),
+                Kind::Install
+                | Kind::Verify
+                | Kind::Discover
+                | Kind::Support
+                | Kind::Switch
+                | Kind::Swing
+                | Kind::Agents
+                | Kind::Eligibility
+                | Kind::Transition => Vec::new(),
+            },
         };
         if let std::collections::btree_map::Entry::Vacant(free) = core.plans.entry(id) {
             batch.keep(plan.to_bytes());

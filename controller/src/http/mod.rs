@@ -17,6 +17,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::IncomingStream;
+use controller_core::clouds::Clouds;
 use controller_core::versions::Versions;
 use link::BufferReport;
 use tokio::net::UnixListener;
@@ -39,6 +40,8 @@ pub struct Api {
     pub authority: Arc<Authority>,
     /// What is known of the products' versions.
     pub versions: Arc<Versions>,
+    /// What is known of Microsoft's clouds.
+    pub clouds: Arc<Clouds>,
     /// Folder of the artifact store.
     pub artifacts: PathBuf,
     /// UDP buffers of the endpoint.

@@ -181,6 +181,9 @@ pub struct Planned {
     /// What should be known before it is applied.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// What the network must let through for the servers of a preflight, a line each.
+    #[serde(default)]
+    pub network: Vec<String>,
 }
 
 /// What `apply` sends.

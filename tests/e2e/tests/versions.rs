@@ -87,3 +87,50 @@ certainty = "vendor"
     assert_eq!(checked.status.code(), Some(2));
     assert!(text(&checked).contains("(G6)"), "{}", text(&checked));
 }
+
+/// A corrected `clouds.toml` in the state folder decides which sign-in a topology may ask for; a slip in it is refused with its place.
+#[test]
+fn a_site_may_correct_what_is_known_of_a_cloud() {
+    let mut world = World::new();
+    let topology = world.topology(&[OLD]);
+    let written = std::fs::read_to_string(&topology).expect("a topology");
+    let government = written.replacen(
+        "[tenant.main]",
+        "[tenant.main]\ncloud = \"us-government\"\nsign_in = \"token\"",
+        1,
+    );
+    assert_ne!(government, written, "{written}");
+    std::fs::write(&topology, government).expect("a file");
+    let refused = text(&world.entrain(&["check", &topology]));
+    assert!(
+        refused.contains("signing in by token does not work in us-government"),
+        "{refused}"
+    );
+
+    let data = include_str!("../../../deploy/data/clouds.toml");
+    let own = world.path("controller/clouds.toml");
+    let slip = data.replacen("works = \"no\"", "works = \"maybe\"", 1);
+    std::fs::write(&own, slip).expect("a file");
+    world.kill_controller();
+    let stopped = world.entrain(&["serve"]);
+    assert!(!stopped.status.success());
+    let said = text(&stopped);
+    assert!(
+        said.contains("clouds.toml") && said.contains("line ") && said.contains("maybe"),
+        "{said}"
+    );
+
+    // Its own value for a setup is remarked on: agents read no file.
+    let corrected = data
+        .replacen("works = \"no\"", "works = \"yes\"", 1)
+        .replacen("AzureUSGovernment", "AzureGovernment", 1);
+    std::fs::write(&own, corrected).expect("a file");
+    world.start_controller();
+    let said = text(&world.entrain(&["check", &topology]));
+    assert!(!said.contains("signing in by token"), "{said}");
+    assert!(
+        said.contains("clouds.toml:")
+            && said.contains("agents give the setup \"AzureUSGovernment\""),
+        "{said}"
+    );
+}

@@ -13,9 +13,11 @@ use protocol::step::{
 use protocol::task::{Page, TaskText};
 use protocol::{DomainName, GmsaName, ProxyAddress, TargetId, Version};
 
+use crate::clouds::Works;
 use crate::links;
 use crate::recipe::{Answer, Artifacts, PhaseWork, download, unread};
 use crate::topology::{AgentGroup, ConnectSettings, Tenant, Topology};
+use crate::versions::Certainty;
 
 /// The gMSA that a domain's administrator makes when none is named and no credential is given (product facts 1.6).
 const DEFAULT_GMSA: &str = "provAgentgMSA$";
@@ -132,11 +134,12 @@ pub fn answer(
                 links::US_GOVERNMENT
             ));
         }
-        if tenant.cloud == Cloud::China {
-            why.push(
-                "the setup's cloud value for China is unverified by the vendor's documents"
-                    .to_owned(),
-            );
+        if tenant.about.environment.certainty == Certainty::Unverified {
+            why.push(format!(
+                "the setup's value for the cloud {} is unverified: {}",
+                tenant.cloud.as_str(),
+                tenant.about.environment.source
+            ));
         }
     }
     let lacking = agent
@@ -213,6 +216,15 @@ pub fn answer(
                 sign_in_words(tenant)
             ),
         });
+        let way = tenant.about.sign_in.way(tenant.sign_in);
+        if way.works == Works::Unverified {
+            why.push(format!(
+                "signing in by {} is unverified in the cloud {}: {}",
+                tenant.sign_in.as_str(),
+                tenant.cloud.as_str(),
+                way.source
+            ));
+        }
         people.extend(bring(tenant, tenant.sign_in, &served));
         people.extend(rights_by_hand(gmsa.as_ref(), &served));
         phases.push(PhaseWork {

@@ -176,9 +176,10 @@ fn installer(settings: &CustomSettings) -> Vec<String> {
 /// The vendor describes this only where the wizard cannot find out the cloud by itself (2.8 [R]).
 fn welcome(tenant: &Tenant) -> Vec<String> {
     let mut lines = Vec::new();
-    if tenant.cloud == Cloud::UsGovernment {
-        lines.push(line(
-            r"where the server cannot find out its cloud (offline): while this page shows, set HKLM\SOFTWARE\Microsoft\Azure AD Connect, AzureInstance = 4",
+    if let Some(instance) = &tenant.about.azure_instance {
+        lines.push(format!(
+            r"where the server cannot find out its cloud (offline): while this page shows, set HKLM\SOFTWARE\Microsoft\Azure AD Connect, AzureInstance = {}",
+            instance.value
         ));
     }
     if tenant.cloud == Cloud::China {

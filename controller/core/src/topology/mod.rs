@@ -13,7 +13,7 @@ pub use model::{
     AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, Gaps, PendingExports, RebootRule,
     Service, Site, Tenant, Topology, Wanted,
 };
-pub use parse::{Document, parse};
+pub use parse::{Document, parse, parse_by};
 pub use reader::At;
 pub use schema::json_schema;
 pub use settings::{CustomSettings, Feature, Identity, SourceAnchor, UserSignIn};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::step::{Cloud, DirectoryRights, ExportLimits, Fix, Permission, SignIn};
 use protocol::{Digest, DomainName, GmsaName, ServiceOptions, TargetId, TenantId, Version};
 
+use crate::clouds::CloudData;
 use crate::finding::Place;
 use crate::topology::reader::At;
 use crate::topology::settings::{CustomSettings, Feature, UserSignIn};
@@ -47,6 +48,8 @@ pub struct Tenant {
     pub id: TenantId,
     /// Its cloud.
     pub cloud: Cloud,
+    /// What is known of its cloud.
+    pub about: CloudData,
     /// How agents are signed in.
     pub sign_in: SignIn,
     /// Who answers for it.

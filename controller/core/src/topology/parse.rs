@@ -9,6 +9,7 @@ use protocol::{Digest, DomainName, GmsaName, ServiceOptions, TargetId, TenantId}
 use toml::de::DeTable;
 
 use crate::calendar;
+use crate::clouds::{self, Clouds, Works};
 use crate::finding::{Finding, Place, Severity, Source, nearest};
 use crate::topology::model::{
     AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, Gaps, PendingExports, RebootRule,
@@ -88,9 +89,16 @@ word!(PermissionWord,
     "user-group-create-delete" => Permission::UserGroupCreateDelete, "all" => Permission::All);
 word!(FixWord, "tls12" => Fix::Tls12, "vaultsvc" => Fix::Vaultsvc);
 
-/// Parses the documents of one topology. Gives the model as far as it could be read, and all findings.
+/// Parses the documents of one topology by what this program knows of the clouds. Gives the model as far as it could be read,
+/// and all findings.
 #[must_use]
 pub fn parse(documents: &[Document]) -> (Topology, Vec<Finding>) {
+    parse_by(documents, Clouds::built_in())
+}
+
+/// The same by what is known of the clouds elsewhere.
+#[must_use]
+pub fn parse_by(documents: &[Document], clouds: &Clouds) -> (Topology, Vec<Finding>) {
     let mut hashed = protocol::digest::Hasher::new();
     let mut sorted: Vec<&Document> = documents.iter().collect();
     sorted.sort_by(|a, b| a.file.cmp(&b.file));
@@ -118,7 +126,7 @@ pub fn parse(documents: &[Document]) -> (Topology, Vec<Finding>) {
         topology.gaps.text |= remarks.syntax(errors);
         let syntax = remarks.findings.len();
         let document = Table::new("", table.get_ref(), 0..0);
-        read(document, &mut topology, &mut remarks);
+        read(document, clouds, &mut topology, &mut remarks);
         remarks.settle(syntax);
         findings.append(&mut remarks.findings);
     }
@@ -126,7 +134,12 @@ pub fn parse(documents: &[Document]) -> (Topology, Vec<Finding>) {
     (topology, findings)
 }
 
-fn read(mut document: Table<'_, '_>, topology: &mut Topology, remarks: &mut Remarks<'_>) {
+fn read(
+    mut document: Table<'_, '_>,
+    clouds: &Clouds,
+    topology: &mut Topology,
+    remarks: &mut Remarks<'_>,
+) {
     if let Some(mut product) = document.table("product", remarks) {
         for (key, wanted) in [
             (
@@ -150,7 +163,7 @@ fn read(mut document: Table<'_, '_>, topology: &mut Topology, remarks: &mut Rema
     topology.gaps.text |= remarks.findings.len() > before;
     for (name, table) in tenants {
         let place = remarks.source.place(&name.range);
-        match tenant(table, &place, topology.gaps.text, remarks) {
+        match tenant(table, clouds, &place, topology.gaps.text, remarks) {
             Some(tenant) => insert(&mut topology.tenants, name, tenant, "tenant", remarks),
             None => drop(topology.gaps.tenants.insert(name.value)),
         }
@@ -218,6 +231,7 @@ fn insert<T>(
 
 fn tenant(
     mut table: Table<'_, '_>,
+    clouds: &Clouds,
     place: &Place,
     gap: bool,
     remarks: &mut Remarks<'_>,
@@ -236,21 +250,23 @@ fn tenant(
         .parse::<Word<CloudWord>>("cloud", remarks)
         .map_or(Cloud::Commercial, |word| word.value.0);
     let sign_in = table.parse::<Word<SignInWord>>("sign_in", remarks);
-    // Token sign-in is known to work in the commercial cloud alone; elsewhere the wizard is what the vendor documents.
-    let default = if cloud == Cloud::Commercial {
-        SignIn::Token
-    } else {
-        SignIn::Wizard
-    };
+    let about = clouds.of(cloud).clone();
     if let Some(word) = &sign_in
-        && word.value.0 == SignIn::Token
-        && cloud != Cloud::Commercial
+        && about.sign_in.way(word.value.0).works == Works::No
     {
+        let (asked, chosen) = (word.value.0, about.sign_in.chosen);
         let what = format!(
-            "signing in by token is known to work in the commercial cloud alone, not in {}",
-            cloud.as_str()
+            "signing in by {} does not work in {}: {}",
+            asked.as_str(),
+            cloud.as_str(),
+            about.sign_in.way(asked).source
         );
-        remarks.error(&word.range, what, "write sign_in = \"wizard\"");
+        let fix = format!(
+            "write sign_in = \"{}\", or correct {} beside the controller's state",
+            chosen.as_str(),
+            clouds::FILE
+        );
+        remarks.error(&word.range, what, fix);
     }
     let owner = table.text("owner", remarks).map(|at| at.value);
     let change = table
@@ -260,7 +276,8 @@ fn tenant(
     Some(Tenant {
         id: id?.value,
         cloud,
-        sign_in: sign_in.map_or(default, |word| word.value.0),
+        sign_in: sign_in.map_or(about.sign_in.chosen, |word| word.value.0),
+        about,
         owner,
         change,
         place: place.clone(),

@@ -5,11 +5,12 @@
     reason = "a test stops where something is not as it must be, and looks at some steps alone"
 )]
 
+use controller_core::clouds::Clouds;
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::Policy;
 use controller_core::recipe::Artifacts;
-use controller_core::topology::{Document, check, parse};
+use controller_core::topology::{Document, check, parse, parse_by};
 use protocol::facts::Facts;
 use protocol::key::SigningKey;
 use protocol::signed::{ArtifactKind, ArtifactRef};
@@ -120,6 +121,73 @@ fn a_way_that_the_cloud_does_not_have_is_refused_with_its_place() {
         );
         assert!(told[0].contains("wizard"), "{told:?}");
     }
+}
+
+#[test]
+fn a_corrected_file_decides_which_way_is_chosen_and_which_is_refused() {
+    let text = include_str!("../../../../deploy/data/clouds.toml");
+    let (before, government) = text.split_once("[cloud.us-government.sign_in]").unwrap();
+    let government = government
+        .replacen("chosen     = \"wizard\"", "chosen     = \"credential\"", 1)
+        .replacen("works = \"no\"", "works = \"yes\"", 1)
+        .replacen(
+            "wizard     = { works = \"yes\"",
+            "wizard     = { works = \"no\"",
+            1,
+        );
+    let clouds = format!("{before}[cloud.us-government.sign_in]{government}");
+    let clouds = Clouds::parse(&clouds).unwrap();
+    let read = |words: &str| {
+        let words = format!("cloud = \"us-government\"\n{words}");
+        parse_by(&[document(&words, "")], &clouds)
+    };
+    let sign_in = |words: &str| {
+        let (topology, findings) = read(words);
+        assert!(findings.is_empty(), "{findings:?}");
+        topology.tenants["main"].sign_in
+    };
+    assert_eq!(sign_in(""), SignIn::Credential);
+    assert_eq!(sign_in("sign_in = \"token\""), SignIn::Token);
+    let (_, findings) = read("sign_in = \"wizard\"");
+    let told = findings[0].to_string();
+    assert!(
+        told.contains("sign_in = \"credential\", or correct clouds.toml"),
+        "{told}"
+    );
+}
+
+/// Whoever runs the network gets every host of every product that a plan's servers carry, by the tenant's cloud.
+#[test]
+fn the_network_is_told_what_each_tenant_needs() {
+    let facts = common::facts(None, None);
+    let plan = planned(
+        document("cloud = \"us-government\"", ""),
+        &facts,
+        Purpose::Preflight,
+    );
+    let lines = Clouds::built_in().network(&plan);
+    let agent = "main (us-government), provisioning agent, TCP 443: *.msappproxy.us, ";
+    assert!(
+        lines.iter().any(|line| line.starts_with(agent)),
+        "{lines:?}"
+    );
+    assert!(
+        !lines
+            .iter()
+            .any(|line| line.contains("Connect") || line.contains("msappproxy.net"))
+    );
+    let plan = planned(
+        document("cloud = \"china\"", ""),
+        &facts,
+        Purpose::Preflight,
+    );
+    let lines = Clouds::built_in().network(&plan);
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.ends_with(" are in no source]")),
+        "what is not the vendor's word says so: {lines:?}"
+    );
 }
 
 /// From 1.1.2334.0 on the product gives an account that was made beforehand no rights (product facts 0.1, 1.6).

@@ -1,0 +1,417 @@
+//! What is known of Microsoft's clouds, as data (`deploy/data/clouds.toml`): which sign-ins work in each, how it is named to the
+//! products, and which hosts the network must let through. By them the topology is read and people are told. What an agent
+//! executes is a constant of the agent: no such value goes to it from here, and a file that says otherwise is remarked on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use protocol::step::{Cloud, Product, SignIn};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use crate::finding::{Finding, Place, Severity};
+use crate::plan::Plan;
+use crate::versions::{Certainty, Day};
+
+/// Name of the file that takes the place of these data, beside the controller's state.
+pub const FILE: &str = "clouds.toml";
+
+/// A value, and where it is from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sourced {
+    /// The value.
+    pub value: String,
+    /// Where it is from.
+    pub source: String,
+    /// How sure it is.
+    pub certainty: Certainty,
+}
+
+/// Whether a way to sign in works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Works {
+    /// It does.
+    Yes,
+    /// It does not: a topology that asks for it is refused.
+    No,
+    /// No source says so: it is planned, and the plan says it.
+    Unverified,
+}
+
+/// What is known of a way to sign in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Way {
+    /// Whether it works.
+    pub works: Works,
+    /// Where this is from.
+    pub source: String,
+    /// How sure it is.
+    pub certainty: Certainty,
+}
+
+/// The ways to sign the provisioning agent in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIns {
+    /// The way that is taken where a topology names none.
+    pub chosen: SignIn,
+    /// By an access token.
+    pub token: Way,
+    /// By user name and password.
+    pub credential: Way,
+    /// By a person at the wizard.
+    pub wizard: Way,
+}
+
+impl SignIns {
+    /// What is known of one of them.
+    #[must_use]
+    pub const fn way(&self, sign_in: SignIn) -> &Way {
+        match sign_in {
+            SignIn::Token => &self.token,
+            SignIn::Credential => &self.credential,
+            SignIn::Wizard => &self.wizard,
+        }
+    }
+}
+
+/// Hosts that a product must reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hosts {
+    /// Which product.
+    pub product: Product,
+    /// TCP port.
+    pub port: u16,
+    /// Names; one that begins with `*.` stands for every name below that zone.
+    pub names: Vec<String>,
+    /// Where this is from.
+    pub source: String,
+    /// How sure it is.
+    pub certainty: Certainty,
+}
+
+/// What is known of one cloud.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloudData {
+    /// `ENVIRONMENTNAME` of the provisioning agent's setup (product facts 1.2, 1.7). The agent gives the setup its own constant.
+    pub environment: Sourced,
+    /// `AzureInstance`, which a person sets for Connect's wizard where that cannot find out its cloud (product facts 2.8); absent
+    /// where no source gives one.
+    pub azure_instance: Option<Sourced>,
+    /// Ways to sign in.
+    pub sign_in: SignIns,
+    /// Hosts.
+    pub hosts: Vec<Hosts>,
+}
+
+impl CloudData {
+    /// Whether a rule for these hosts lets a name through.
+    #[must_use]
+    pub fn lets_through(&self, product: Product, port: u16, host: &str) -> bool {
+        let rows = self.hosts.iter();
+        let mut names = rows
+            .filter(|row| row.product == product && row.port == port)
+            .flat_map(|row| &row.names);
+        names.any(|name| match name.strip_prefix('*') {
+            Some(zone) => host.ends_with(zone) && host.len() > zone.len(),
+            None => name == host,
+        })
+    }
+}
+
+/// Every cloud has its part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct All {
+    commercial: CloudData,
+    us_government: CloudData,
+    china: CloudData,
+}
+
+/// All that is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clouds {
+    /// Day on which somebody last compared the rows with their sources.
+    pub checked_on: Day,
+    cloud: All,
+    /// Where it says something else than what agents execute: line and sentence.
+    #[serde(skip)]
+    differs: Vec<(usize, String)>,
+}
+
+/// Where in the text those things stand that are looked at once more.
+#[derive(Deserialize)]
+struct Spans {
+    cloud: BTreeMap<String, SpansOf>,
+}
+
+#[derive(Deserialize)]
+struct SpansOf {
+    environment: Spanned<IgnoredAny>,
+    sign_in: SpansOfSignIn,
+    hosts: Spanned<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct SpansOfSignIn {
+    chosen: Spanned<IgnoredAny>,
+}
+
+const EACH: [Cloud; 3] = [Cloud::Commercial, Cloud::UsGovernment, Cloud::China];
+
+fn line(text: &str, at: &Range<usize>) -> usize {
+    let before = text.get(..at.start).unwrap_or(text);
+    before.matches('\n').count() + 1
+}
+
+impl Clouds {
+    /// The rows that come with this program.
+    ///
+    /// # Panics
+    /// Never: a test reads them.
+    #[must_use]
+    pub fn built_in() -> &'static Self {
+        static BUILT_IN: OnceLock<Clouds> = OnceLock::new();
+        BUILT_IN.get_or_init(|| {
+            let text = include_str!("../../../deploy/data/clouds.toml");
+            let (clouds, _) =
+                Self::read(text).expect("the data of this program are read by a test");
+            clouds
+        })
+    }
+
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// What is wrong and why, with its line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (mut clouds, spans) = Self::read(text)?;
+        let own = Self::built_in();
+        for cloud in EACH {
+            let (is, was) = (clouds.of(cloud), own.of(cloud));
+            let (is, was) = (&is.environment.value, &was.environment.value);
+            if is != was
+                && let Some(spans) = spans.cloud.get(cloud.as_str())
+            {
+                let sentence = format!(
+                    "ENVIRONMENTNAME of {} is \"{is}\" here, and agents give the setup \"{was}\": it is a constant in them, and they read no file",
+                    cloud.as_str()
+                );
+                clouds
+                    .differs
+                    .push((line(text, &spans.environment.span()), sentence));
+            }
+        }
+        Ok(clouds)
+    }
+
+    fn read(text: &str) -> Result<(Self, Spans), String> {
+        let clouds: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        let spans: Spans = toml::from_str(text).map_err(|error| error.to_string())?;
+        for cloud in EACH {
+            let Some(spans) = spans.cloud.get(cloud.as_str()) else {
+                continue;
+            };
+            let of = clouds.of(cloud);
+            let chosen = of.sign_in.chosen;
+            if of.sign_in.way(chosen).works == Works::No {
+                return Err(format!(
+                    "line {}: \"{}\" is chosen in {}, and does not work there: a topology that names no way would plan what fails; choose another",
+                    line(text, &spans.sign_in.chosen.span()),
+                    chosen.as_str(),
+                    cloud.as_str()
+                ));
+            }
+            let mut names = of.hosts.iter().flat_map(|row| &row.names);
+            if let Some(name) = names.find(|name| !is_host(name)) {
+                return Err(format!(
+                    "line {}: hosts of {}: \"{name}\" is no name of a host, nor a zone such as \"*.contoso.com\"",
+                    line(text, &spans.hosts.span()),
+                    cloud.as_str()
+                ));
+            }
+        }
+        Ok((clouds, spans))
+    }
+
+    /// What is known of one of them.
+    #[must_use]
+    pub const fn of(&self, cloud: Cloud) -> &CloudData {
+        match cloud {
+            Cloud::Commercial => &self.cloud.commercial,
+            Cloud::UsGovernment => &self.cloud.us_government,
+            Cloud::China => &self.cloud.china,
+        }
+    }
+
+    /// Where the data say something else than what agents execute.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        let finding = |(line, what): &(usize, String)| {
+            Finding {
+            place: Place {
+                file: FILE.to_owned(),
+                line: *line,
+                column: 1,
+            },
+            severity: Severity::Warning,
+            what: what.clone(),
+            fix: "only an agent of another version changes that; until then sign in and install by hand where the value matters".to_owned(),
+        }
+        };
+        self.differs.iter().map(finding).collect()
+    }
+
+    /// What the network must let through for the servers of a plan, for whoever runs it: a line for each port of each product
+    /// in each tenant.
+    #[must_use]
+    pub fn network(&self, plan: &Plan) -> Vec<String> {
+        let mut wanted = BTreeSet::new();
+        for (name, lane) in &plan.lanes {
+            let product = if name.starts_with("connect.") {
+                Product::Connect
+            } else {
+                Product::ProvisioningAgent
+            };
+            wanted.insert((lane.tenant_name.as_str(), lane.cloud, product));
+        }
+        let mut lines = Vec::new();
+        for (tenant, cloud, product) in wanted {
+            let rows = self.of(cloud).hosts.iter();
+            for row in rows.filter(|row| row.product == product) {
+                let mut line = format!(
+                    "{tenant} ({}), {}, TCP {}: {}",
+                    cloud.as_str(),
+                    product.as_str(),
+                    row.port,
+                    row.names.join(", ")
+                );
+                if row.certainty != Certainty::Vendor {
+                    write!(line, " [{}]", row.source).expect("writing to a String cannot fail");
+                }
+                lines.push(line);
+            }
+        }
+        lines
+    }
+}
+
+/// A name of a host, or a zone with a star before it.
+fn is_host(name: &str) -> bool {
+    let name = name.strip_prefix("*.").unwrap_or(name);
+    let label = |label: &str| {
+        let mut signs = label.chars();
+        !label.is_empty() && signs.all(|sign| sign.is_ascii_alphanumeric() || sign == '-')
+    };
+    name.contains('.') && name.split('.').all(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = include_str!("../../../deploy/data/clouds.toml");
+
+    #[test]
+    fn the_data_of_this_program_are_read_and_each_row_names_its_source() {
+        let clouds = Clouds::built_in();
+        for cloud in EACH {
+            let of = clouds.of(cloud);
+            let ways = [SignIn::Token, SignIn::Credential, SignIn::Wizard];
+            let ways = ways.map(|way| of.sign_in.way(way).source.as_str());
+            let hosts = of.hosts.iter().map(|row| row.source.as_str());
+            let mut sources = hosts.chain(ways).chain([of.environment.source.as_str()]);
+            assert!(sources.all(|source| !source.is_empty()), "{cloud:?}");
+            assert!(of.hosts.iter().all(|row| !row.names.is_empty()));
+        }
+        assert!(Clouds::parse(TEXT).unwrap().findings().is_empty());
+    }
+
+    #[test]
+    fn a_document_with_a_slip_is_refused_with_its_line_and_the_reason() {
+        for (was, is, words) in [
+            (
+                "\"2026-10-06\"",
+                "\"yesterday\"",
+                &["yesterday", "is not a day"][..],
+            ),
+            (
+                "chosen     = \"wizard\"",
+                "chosen     = \"wizzard\"",
+                &["wizzard", "line "],
+            ),
+            (
+                "chosen     = \"wizard\"",
+                "chosen     = \"token\"",
+                &["token", "us-government", "does not work"],
+            ),
+            ("works = \"no\"", "works = \"maybe\"", &["maybe", "line "]),
+            ("port      = 443", "port      = 4430000", &["line "]),
+            ("[cloud.china]", "[cloud.chine]", &["environment", "line "]),
+            (
+                "\"*.msappproxy.us\"",
+                "\"https://x/\"",
+                &["https://x/", "no name of a host"],
+            ),
+            (
+                "[cloud.china.sign_in]",
+                "[cloud.china.signin]",
+                &["signin", "line "],
+            ),
+        ] {
+            let text = TEXT.replacen(was, is, 1);
+            assert_ne!(text, TEXT, "{was}");
+            let said = Clouds::parse(&text).unwrap_err();
+            for word in words {
+                assert!(said.contains(word), "{word}: {said}");
+            }
+        }
+        // The line is the one on which it stands.
+        let text = TEXT.replacen("chosen     = \"wizard\"", "chosen     = \"token\"", 1);
+        let at = text.lines().enumerate();
+        let (at, _) = at
+            .into_iter()
+            .filter(|(_, line)| line.starts_with("chosen"))
+            .nth(1)
+            .unwrap();
+        let said = Clouds::parse(&text).unwrap_err();
+        assert!(said.starts_with(&format!("line {}:", at + 1)), "{said}");
+    }
+
+    #[test]
+    fn a_file_that_says_otherwise_than_agents_do_is_remarked_on_at_its_line() {
+        let text = TEXT.replacen("AzureChinaCloud", "AzureChina", 1);
+        let clouds = Clouds::parse(&text).unwrap();
+        let findings = clouds.findings();
+        assert_eq!(findings.len(), 1);
+        let at = text
+            .lines()
+            .position(|line| line.contains("\"AzureChina\""))
+            .unwrap();
+        assert_eq!(findings[0].place.line, at + 1);
+        assert!(
+            findings[0]
+                .what
+                .contains("\"AzureChina\" here, and agents give the setup \"AzureChinaCloud\"")
+        );
+    }
+
+    #[test]
+    fn a_zone_lets_its_names_through_and_not_itself() {
+        let of = Clouds::built_in().of(Cloud::UsGovernment);
+        let through = |host| of.lets_through(Product::ProvisioningAgent, 443, host);
+        assert!(through("x.msappproxy.us") && through("login.windows.us"));
+        assert!(!through("msappproxy.us") && !through("evilmsappproxy.us"));
+        assert!(!through("x.login.windows.us"));
+        assert!(!of.lets_through(Product::ProvisioningAgent, 80, "x.msappproxy.us"));
+    }
+}
