@@ -22,6 +22,7 @@ pub mod roster;
 pub mod scheduler;
 pub mod scope;
 pub mod settings;
+pub mod taken;
 pub mod tenant;
 pub mod topology;
 pub mod versions;

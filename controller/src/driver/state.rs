@@ -446,7 +446,7 @@ impl Core {
             // As the fold would, which had to read the body again.
             self.roster.apply(&record, batch.now);
             if let Some(event) = &entry.event {
-                self.fleet.heard(target, event, batch.now);
+                self.fleet.heard(target, event, entry.at, batch.now);
             }
             batch.entries.push(Entry {
                 at: batch.now,

@@ -12,7 +12,7 @@ use controller_core::finding::{Finding, Severity};
 use controller_core::fleet::Asking;
 use controller_core::overrides::Rule;
 use controller_core::plan::{
-    Inputs, Kind, Purpose, eligibility, failover, plan as build, render, swing, switch,
+    Inputs, Kind, Purpose, eligibility, failover, plan as build, render_by, swing, switch,
     transition,
 };
 use controller_core::policy::{self, Policy};
@@ -171,7 +171,7 @@ pub(super) async fn plan(
         let planned = Planned {
             findings,
             plan: Some(id),
-            report: render(&plan),
+            report: render_by(&plan, core.fleet.taken()),
             alarms: plan.alarms.clone(),
             warnings: plan.warnings.clone(),
             network: match plan.kind {

@@ -232,9 +232,11 @@ impl Fleet {
                 }
                 self.close(target, *generation, state, now);
             }
-            Record::TargetEvent { target, body, .. } => {
+            Record::TargetEvent {
+                target, at, body, ..
+            } => {
                 if let Some(event) = Event::from_body(body.as_bytes()) {
-                    self.heard(target, &event, now);
+                    self.heard(target, &event, *at, now);
                 }
             }
         }
@@ -458,6 +460,7 @@ impl Fleet {
         // Its key is refused from now on, whoever has it.
         self.doubted.remove(target);
         self.schedulers.forget(target);
+        self.taken.forget(target);
         self.known.remove(target);
         self.unmet.remove(target);
         self.frozen.remove(target);
@@ -602,8 +605,10 @@ impl Fleet {
         }
     }
 
-    /// Takes up an event of a target: what [`Self::apply`] does with the record of one whose body was read before.
-    pub fn heard(&mut self, target: &TargetId, event: &Event, now: Timestamp) {
+    /// Takes up an event of a target, journaled at `at` by its own clock: what [`Self::apply`] does with the record of one whose
+    /// body was read before.
+    pub fn heard(&mut self, target: &TargetId, event: &Event, at: Timestamp, now: Timestamp) {
+        self.takes(target, event, at);
         if let Some(generation) = event.generation() {
             self.found_again(target, generation, now);
         }
@@ -893,6 +898,50 @@ impl Fleet {
         }
     }
 
+    /// How long steps take, as the agent's own clock has it.
+    fn takes(&mut self, target: &TargetId, event: &Event, at: Timestamp) {
+        let step = match event {
+            Event::StepCompleted {
+                generation, step, ..
+            } => self.open_step(target, *generation, *step),
+            Event::FactsReported(_)
+            | Event::BundleAccepted { .. }
+            | Event::BundleRefused { .. }
+            | Event::StepBegun { .. }
+            | Event::SectionEntered { .. }
+            | Event::SectionLeft { .. }
+            | Event::SecretAsked { .. }
+            | Event::SecretReceived { .. }
+            | Event::TaskOpened { .. }
+            | Event::Probed { .. }
+            | Event::Discovered { .. }
+            | Event::ConnectSettingsRead { .. }
+            | Event::StepFailed { .. }
+            | Event::StepInconclusive { .. }
+            | Event::RunFinished { .. }
+            | Event::Frozen(_)
+            | Event::Thawed
+            | Event::ServiceRestarted { .. } => None,
+        };
+        let step = step.cloned();
+        self.taken.heard(target, event, step.as_ref(), at);
+    }
+
+    /// The step of the bundle that is open at a target, where it has that generation.
+    fn open_step(
+        &self,
+        target: &TargetId,
+        generation: Generation,
+        step: protocol::StepIndex,
+    ) -> Option<&Step> {
+        let open = self.open.get(target);
+        let open = open.filter(|open| open.generation == generation)?;
+        let rollout = self.rollouts.get(&open.rollout)?;
+        let phase = rollout.work.get(target)?.phase;
+        let work = rollout.plan.targets.get(target)?.phases.get(phase)?;
+        work.steps.get(usize::from(step.0))
+    }
+
     /// What a step made the agent serve; without a completion it failed.
     fn serves(
         &mut self,
@@ -901,19 +950,7 @@ impl Fleet {
         step: protocol::StepIndex,
         completion: Option<&Completion>,
     ) {
-        let open = self.open.get(target);
-        let Some(open) = open.filter(|open| open.generation == generation) else {
-            return;
-        };
-        let Some(rollout) = self.rollouts.get(&open.rollout) else {
-            return;
-        };
-        let part = rollout.plan.targets.get(target);
-        let phase = rollout.work.get(target).map(|work| work.phase);
-        let phase = part
-            .zip(phase)
-            .and_then(|(part, phase)| part.phases.get(phase));
-        let step = phase.and_then(|phase| phase.steps.get(usize::from(step.0)));
+        let step = self.open_step(target, generation, step);
         let Some(served) = step.and_then(Step::serves) else {
             return;
         };

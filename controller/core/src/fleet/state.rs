@@ -25,6 +25,7 @@ use crate::plan::{Behind, Kind, Plan, TargetPlan};
 use crate::scheduler::{Guided, Schedulers};
 use crate::scope::{self, Question};
 use crate::settings::Settings;
+use crate::taken::Taken;
 use crate::tenant::{self, Wants};
 
 /// What a target is at within a rollout.
@@ -412,6 +413,8 @@ pub struct Fleet {
     pub(crate) beyond: Beyond,
     /// Since when schedulers of Connect stand.
     pub(crate) schedulers: Schedulers,
+    /// How long steps have taken.
+    pub(crate) taken: Taken,
     /// Sections that are asked for: of this moment, asked again after a restart.
     pub(crate) asked: BTreeMap<TargetId, Gate>,
 }
@@ -651,6 +654,12 @@ impl Fleet {
     #[must_use]
     pub const fn beyond(&self) -> &Beyond {
         &self.beyond
+    }
+
+    /// How long steps have taken on this fleet.
+    #[must_use]
+    pub const fn taken(&self) -> &Taken {
+        &self.taken
     }
 
     /// What decides what each Connect server synchronizes, as it told it last.

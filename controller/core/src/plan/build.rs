@@ -155,8 +155,11 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     let domains: BTreeMap<DomainName, DomainPlan> = served
         .iter()
         .map(|(domain, service)| {
+            let (serving, running) = serving(domain, service, known);
             let part = DomainPlan {
                 servers: service.servers.iter().cloned().collect(),
+                serving,
+                running,
                 min_serving: topology.min_serving(domain, service),
                 leaving: service.leaving.iter().cloned().collect(),
             };
@@ -228,6 +231,32 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         sites,
         tenants,
     }
+}
+
+/// Which servers of a domain serve it now, and which run for a domain that is not known.
+fn serving(
+    domain: &DomainName,
+    service: &Service,
+    known: &Fleetwide,
+) -> (Vec<TargetId>, Vec<TargetId>) {
+    let all: BTreeSet<&TargetId> = service.servers.iter().chain(&service.leaving).collect();
+    let (mut serving, mut running) = (Vec::new(), Vec::new());
+    for target in all {
+        let Some(known) = known.get(target) else {
+            continue;
+        };
+        let facts = known.facts.as_ref();
+        let agent = facts.and_then(|(_, facts)| facts.provisioning_agent.as_ref());
+        if !agent.is_some_and(ProvisioningAgentFacts::serves) {
+            continue;
+        }
+        match &known.domains {
+            Some(domains) if domains.contains(domain) => serving.push(target.clone()),
+            Some(_) => {}
+            None => running.push(target.clone()),
+        }
+    }
+    (serving, running)
 }
 
 /// What is wanted of each tenant, with what it was seen to be, and what that means for its targets.

@@ -4,12 +4,14 @@ mod build;
 mod report;
 mod swing;
 mod switch;
+mod timetable;
 mod transition;
 
 pub use build::{Inputs, Purpose, plan};
-pub use report::render;
+pub use report::{render, render_by};
 pub use swing::{Afterwards, swing};
 pub use switch::{failover, switch};
+pub use timetable::{Appointment, Brings, TOKEN_LIFE, Timetable, timetable};
 pub use transition::{eligibility, transition};
 
 use std::collections::BTreeMap;
@@ -336,6 +338,12 @@ pub struct TenantPart {
 pub struct DomainPlan {
     /// Servers of provisioning agents that serve it.
     pub servers: Vec<TargetId>,
+    /// Those of them that Entrain made serve it, and whose service was running when the plan was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub serving: Vec<TargetId>,
+    /// Those whose service was running, and of which it is not known what they serve: somebody else registered them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub running: Vec<TargetId>,
     /// How many must keep serving.
     pub min_serving: u32,
     /// Servers that go for good; they are not among those that must keep serving.

@@ -4,20 +4,29 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use protocol::step::{Product, Step};
-use protocol::{DomainName, TenantId};
+use protocol::{DomainName, TargetId, TenantId};
 
-use crate::plan::{Kind, Plan, TargetPlan};
+use crate::plan::timetable::{TOKEN_LIFE, about};
+use crate::plan::{Brings, DomainPlan, Kind, Plan, TargetPlan, timetable};
 use crate::recipe::{PhaseWork, download};
+use crate::taken::Taken;
 
-/// The plan as an operator reads it.
+/// The plan as an operator reads it, where nothing has run yet.
 #[must_use]
 pub fn render(plan: &Plan) -> String {
+    render_by(plan, Taken::NOTHING)
+}
+
+/// The plan as an operator reads it, with what its steps have taken before. That is no part of the plan: its bytes are the same
+/// after the next run.
+#[must_use]
+pub fn render_by(plan: &Plan, taken: &Taken) -> String {
     let mut text = String::new();
-    write(plan, &mut text).expect("writing to a String cannot fail");
+    write(plan, taken, &mut text).expect("writing to a String cannot fail");
     text
 }
 
-fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
+fn write(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
     let what = match plan.kind {
         Kind::Install => "bring about what the topology says",
         Kind::Verify => "verify, change nothing",
@@ -174,17 +183,12 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
     if !plan.domains.is_empty() && plan.kind == Kind::Install {
         writeln!(out, "\nserving meanwhile")?;
         for (domain, part) in &plan.domains {
-            let leaving = match part.leaving.len() {
-                0 => String::new(),
-                many => format!(", {many} more until they go"),
-            };
-            writeln!(
-                out,
-                "  {domain}: at least {} of {} agents{leaving}",
-                part.min_serving,
-                part.servers.len()
-            )?;
+            serving(plan, domain, part, out)?;
         }
+    }
+    let changes = plan.targets.values().any(|part| !part.is_read_only());
+    if changes {
+        times(plan, taken, out)?;
     }
     let bring: BTreeSet<_> = plan
         .targets
@@ -196,6 +200,160 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
         for line in bring {
             writeln!(out, "  {line}")?;
         }
+    }
+    Ok(())
+}
+
+/// Names, of many the first.
+fn names(all: &[&TargetId]) -> String {
+    const SHOWN: usize = 12;
+    let shown: Vec<&str> = all.iter().take(SHOWN).map(|one| one.as_str()).collect();
+    match all.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// Who serves a domain while its servers are changed, by name.
+fn serving(
+    plan: &Plan,
+    domain: &DomainName,
+    part: &DomainPlan,
+    out: &mut String,
+) -> std::fmt::Result {
+    let leaving = match part.leaving.len() {
+        0 => String::new(),
+        many => format!(", {many} more until they go"),
+    };
+    writeln!(
+        out,
+        "  {domain}: at least {} of {} agents{leaving}",
+        part.min_serving,
+        part.servers.len()
+    )?;
+    let all = |list: &[TargetId]| names(&list.iter().collect::<Vec<_>>());
+    if part.serving.is_empty() && part.running.is_empty() {
+        writeln!(out, "    nobody is known to serve it now")?;
+    }
+    if !part.serving.is_empty() {
+        writeln!(out, "    serve it now: {}", all(&part.serving))?;
+    }
+    if !part.running.is_empty() {
+        writeln!(
+            out,
+            "    run now, registered by somebody else, so whether they serve it is not known: {}",
+            all(&part.running)
+        )?;
+    }
+    // In the plan's order: who was set up before serves by then.
+    let mut serve: BTreeSet<&TargetId> = part.serving.iter().collect();
+    let own = |target: &&TargetId| part.servers.contains(*target) || part.leaving.contains(*target);
+    for target in plan.waves.iter().flatten().filter(own) {
+        let Some(work) = plan.targets.get(target).filter(|work| !work.is_read_only()) else {
+            continue;
+        };
+        if serve.contains(target) {
+            let others: Vec<&TargetId> = serve
+                .iter()
+                .filter(|one| **one != target)
+                .copied()
+                .collect();
+            let who = if others.is_empty() {
+                "nobody who is known to".to_owned()
+            } else if others.len() > part.min_serving as usize {
+                format!("at least {} of {}", part.min_serving, names(&others))
+            } else {
+                names(&others)
+            };
+            writeln!(out, "    while {target} is changed: {who}")?;
+        }
+        if work.retires() {
+            serve.remove(target);
+        } else if part.servers.contains(target) {
+            serve.insert(target);
+        }
+    }
+    Ok(())
+}
+
+/// How long each kind of step usually takes, how long all of it, and who is needed when.
+fn times(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "\nhow long it takes")?;
+    let steps = timetable::steps(plan);
+    let width = steps.iter().map(|step| step.title().len()).max();
+    let width = width.unwrap_or_default();
+    for step in steps {
+        let usual = taken.usual(step);
+        let from = match usual.runs {
+            0 => "an estimate: none has run on this fleet yet".to_owned(),
+            1 => "as its one run on this fleet".to_owned(),
+            many => format!("the median of its last {many} runs on this fleet"),
+        };
+        writeln!(
+            out,
+            "  {:<width$}  {:<10}  {from}",
+            step.title(),
+            about(usual.takes)
+        )?;
+    }
+    let table = timetable(plan, taken);
+    writeln!(
+        out,
+        "  all of it: about {}, where nobody is waited for and no site's window",
+        about(table.all)
+    )?;
+    if table.appointments.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nwhen people are needed, counted from apply")?;
+    let name = |tenant: &TenantId| {
+        let mut lanes = plan.lanes.values();
+        let lane = lanes.find(|lane| lane.tenant == *tenant);
+        lane.map_or_else(|| tenant.to_string(), |lane| lane.tenant_name.clone())
+    };
+    let mut tokens = false;
+    for one in &table.appointments {
+        let covers: Vec<&TargetId> = one.covers.iter().collect();
+        let (due, tenant) = (about(one.due), name(&one.tenant));
+        let minutes = one
+            .until
+            .saturating_sub(one.due)
+            .as_secs()
+            .div_ceil(60)
+            .max(1);
+        let servers = match covers.len() {
+            1 => "1 server".to_owned(),
+            many => format!("{many} servers"),
+        };
+        match one.brings {
+            Brings::Token => {
+                tokens = true;
+                writeln!(
+                    out,
+                    "  after {due}: one access token of tenant {tenant} for {servers}, over {minutes} min: {} (entrain secret give --count {} --for {minutes})",
+                    names(&covers),
+                    covers.len()
+                )?;
+            }
+            Brings::Credential => writeln!(
+                out,
+                "  after {due}: the credential of tenant {tenant} for {servers}: {} (entrain secret give --count {})",
+                names(&covers),
+                covers.len()
+            )?,
+            Brings::Person(what) => writeln!(
+                out,
+                "  after {due}: a person at {} for about {minutes} min: {what}",
+                names(&covers)
+            )?,
+        }
+    }
+    if tokens {
+        writeln!(
+            out,
+            "  a token is planned with for {} min; such tokens are good for 60 to 90 as a rule, which is not the vendor's word on this one: entrain secret give refuses one that lapses before its appointment is over",
+            TOKEN_LIFE.as_secs() / 60
+        )?;
     }
     Ok(())
 }

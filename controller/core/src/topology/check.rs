@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::step::Product;
-use protocol::{DomainName, TargetId, Timestamp, Version};
+use protocol::{DomainName, ServiceOptions, TargetId, Timestamp, Version};
 
 use crate::finding::{Finding, Place, Severity, nearest};
 use crate::topology::model::{AgentGroup, ConnectEntry, ConnectSettings, Topology};
@@ -40,6 +40,7 @@ pub fn check(topology: &Topology, available: Option<&Available>) -> Vec<Finding>
     references(topology, &mut findings);
     hosts(topology, &mut findings);
     domains(topology, &mut findings);
+    tunables(topology, &mut findings);
     connect(topology, &mut findings);
     both_tools(topology, &mut findings);
     if let Some(available) = available {
@@ -229,6 +230,41 @@ fn domains(topology: &Topology, findings: &mut Vec<Finding>) {
                 "add two hosts (three are recommended), or write allow_outage = true for the domain",
             )),
             None => {}
+        }
+    }
+}
+
+/// Registry options are the same on every agent that serves a domain: any of them may be the one that works (product facts 1.7, 1.10
+/// [P]). A proxy and the exception from a FIPS policy are each server's own.
+fn tunables(topology: &Topology, findings: &mut Vec<Finding>) {
+    let of = |group: &AgentGroup| ServiceOptions {
+        proxy: None,
+        fips_exempt: false,
+        ..group.options.clone()
+    };
+    let stays = |(_, group): &(&String, &AgentGroup)| !group.hosts.is_empty();
+    let groups: Vec<(&String, &AgentGroup)> = topology.agents.iter().filter(stays).collect();
+    for (place, (name, group)) in groups.iter().enumerate() {
+        for (other_name, other) in groups.iter().take(place) {
+            let (own, others) = (of(group), of(other));
+            if own == others || group.tenant.value != other.tenant.value {
+                continue;
+            }
+            let shared = group.serves.iter().find(|(domain, _)| {
+                let mut served = other.serves.iter();
+                served.any(|(one, _)| one == domain)
+            });
+            let Some((domain, _)) = shared else {
+                continue;
+            };
+            let what = format!(
+                "the groups \"{other_name}\" ({others}) and \"{name}\" ({own}) serve {domain} with other registry options: the vendor wants them the same on every agent, since any of them may be the one that works"
+            );
+            findings.push(error(
+                &group.place,
+                what,
+                "write the same ldap_timeout and referral_chasing in `options` of both",
+            ));
         }
     }
 }

@@ -162,6 +162,20 @@ wave 2
 
 serving meanwhile
   a.test: at least 1 of 2 agents, 2 more until they go
+    run now, registered by somebody else, so whether they serve it is not known: s0.a.test, s2.a.test
+
+how long it takes
+  preflight                                   2 min       an estimate: none has run on this fleet yet
+  install provisioning agent                  5 min       an estimate: none has run on this fleet yet
+  register provisioning agent                 5 min       an estimate: none has run on this fleet yet
+  verify provisioning agent                   2 min       an estimate: none has run on this fleet yet
+  remove provisioning agent                   5 min       an estimate: none has run on this fleet yet
+  verify that the provisioning agent is gone  1 min       an estimate: none has run on this fleet yet
+  all of it: about 25 min, where nobody is waited for and no site's window
+
+when people are needed, counted from apply
+  after 9 min: one access token of tenant main for 1 server, over 5 min: s1.a.test (entrain secret give --count 1 --for 5)
+  a token is planned with for 60 min; such tokens are good for 60 to 90 as a rule, which is not the vendor's word on this one: entrain secret give refuses one that lapses before its appointment is over
 
 people bring
   afterwards, the administrator of a.test takes s0.a.test off those that may retrieve the password of provAgentgMSA$: entrain handover a.test
