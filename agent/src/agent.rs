@@ -225,6 +225,7 @@ impl Agent {
                 | Event::TaskOpened { .. }
                 | Event::Probed { .. }
                 | Event::Discovered { .. }
+                | Event::ForestRead { .. }
                 | Event::ConnectSettingsRead { .. }
                 | Event::StepCompleted { .. }
                 | Event::StepFailed { .. }

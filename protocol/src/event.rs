@@ -410,6 +410,29 @@ pub enum Event {
         /// Which product.
         product: Product,
     },
+    /// What a forest's directory shows that the next plan tells people of.
+    ForestRead {
+        /// The run.
+        generation: Generation,
+        /// Which step.
+        step: StepIndex,
+        /// The domain that was asked.
+        domain: DomainName,
+        /// UPN suffixes of the forest, its domains' own names among them; absent where they were not read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        suffixes: Option<Vec<String>>,
+        /// How many more suffixes there are than are told.
+        #[serde(default, skip_serializing_if = "is_none_more")]
+        more: u32,
+        /// From when on a KDS root key may be used; absent where none was shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kds_usable_from: Option<Timestamp>,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_none_more(more: &u32) -> bool {
+    *more == 0
 }
 
 impl Event {
@@ -442,6 +465,7 @@ impl Event {
             Self::Discovered { .. } => 17,
             Self::ConnectSettingsRead { .. } => 18,
             Self::ServiceRestarted { .. } => 19,
+            Self::ForestRead { .. } => 20,
         }
     }
 
@@ -464,6 +488,7 @@ impl Event {
             | Self::Probed { generation, .. }
             | Self::Discovered { generation, .. }
             | Self::ConnectSettingsRead { generation, .. }
+            | Self::ForestRead { generation, .. }
             | Self::StepCompleted { generation, .. }
             | Self::StepFailed { generation, .. }
             | Self::StepInconclusive { generation, .. }

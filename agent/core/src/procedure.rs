@@ -54,6 +54,15 @@ pub enum Want {
         /// What could not be read.
         unread: Vec<String>,
     },
+    /// What a forest's directory shows, to be recorded.
+    Forest {
+        /// The domain that was asked.
+        domain: DomainName,
+        /// Its UPN suffixes, and how many more there are; absent where they were not read.
+        suffixes: Option<(Vec<String>, u32)>,
+        /// From when on a KDS root key may be used.
+        kds_usable_from: Option<Timestamp>,
+    },
     /// What decides what Connect Sync synchronizes, to be recorded.
     Settings(Box<ConnectSettings>),
     /// Facts, to be recorded.
@@ -630,6 +639,25 @@ impl Cx<'_> {
             domain: domain.clone(),
             servers: servers.to_vec(),
             unread: unread.to_vec(),
+        };
+        self.take(want).map(drop)
+    }
+
+    /// Records what a forest's directory shows: its UPN suffixes with how many more there are, and from when on a KDS root key
+    /// may be used.
+    ///
+    /// # Errors
+    /// Until it is recorded.
+    pub fn note_forest(
+        &mut self,
+        domain: &DomainName,
+        suffixes: Option<&(Vec<String>, u32)>,
+        kds_usable_from: Option<Timestamp>,
+    ) -> Flow<()> {
+        let want = || Want::Forest {
+            domain: domain.clone(),
+            suffixes: suffixes.cloned(),
+            kds_usable_from,
         };
         self.take(want).map(drop)
     }

@@ -438,6 +438,7 @@ impl Run {
                 | Event::TaskOpened { .. }
                 | Event::Probed { .. }
                 | Event::Discovered { .. }
+                | Event::ForestRead { .. }
                 | Event::ConnectSettingsRead { .. }
                 | Event::RunFinished { .. }
                 | Event::Frozen(_)
@@ -689,6 +690,25 @@ impl Run {
                     domain,
                     servers,
                     unread,
+                }));
+                self.procedure.add(Outcome::Done);
+            }
+            Want::Forest {
+                domain,
+                suffixes,
+                kds_usable_from,
+            } => {
+                let (suffixes, more) = match suffixes {
+                    Some((suffixes, more)) => (Some(suffixes), more),
+                    None => (None, 0),
+                };
+                self.actions.push_back(Action::Journal(Event::ForestRead {
+                    generation,
+                    step,
+                    domain,
+                    suffixes,
+                    more,
+                    kds_usable_from,
                 }));
                 self.procedure.add(Outcome::Done);
             }

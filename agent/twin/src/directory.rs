@@ -315,7 +315,10 @@ impl View {
         };
         all.push(entry(
             &partitions,
-            &[("objectClass", &["crossRefContainer"])],
+            &[
+                ("objectClass", &["crossRefContainer"]),
+                ("uPNSuffixes", &["contoso.com", "corp.local"]),
+            ],
         ));
         all.push(entry(
             &format!("CN={netbios},{partitions}"),

@@ -25,6 +25,30 @@ pub struct DirectorySeen {
     pub unread: Vec<String>,
 }
 
+/// UPN suffixes of a forest, as a server read them last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuffixesSeen {
+    /// When it was told.
+    pub at: Timestamp,
+    /// Which server asked.
+    pub by: TargetId,
+    /// The suffixes, the forest's domains among them.
+    pub names: Vec<String>,
+    /// How many more there are.
+    pub more: u32,
+}
+
+/// A KDS root key of a domain's forest, as a server read it last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySeen {
+    /// When it was told.
+    pub at: Timestamp,
+    /// Which server asked.
+    pub by: TargetId,
+    /// From when on it may be used: ten hours after its start (product facts 1.6 [S]).
+    pub usable_from: Timestamp,
+}
+
 /// Directories as they were last asked, by domain.
 pub type Directories = BTreeMap<DomainName, DirectorySeen>;
 
@@ -35,6 +59,10 @@ pub struct Beyond {
     pub tenants: Tenants,
     /// Directories.
     pub directories: Directories,
+    /// UPN suffixes of forests, by the domain that was asked.
+    pub suffixes: BTreeMap<DomainName, SuffixesSeen>,
+    /// KDS root keys, by the domain that was asked.
+    pub keys: BTreeMap<DomainName, KeySeen>,
     /// What Connect servers told of what they synchronize.
     pub settings: Settings,
     /// Tenants that were moved from Connect to cloud sync.
@@ -153,6 +181,8 @@ impl Beyond {
     pub const NOTHING: &'static Self = &Self {
         tenants: BTreeMap::new(),
         directories: BTreeMap::new(),
+        suffixes: BTreeMap::new(),
+        keys: BTreeMap::new(),
         settings: BTreeMap::new(),
         moved: BTreeMap::new(),
     };
@@ -290,8 +320,7 @@ mod tests {
         let beyond = Beyond {
             tenants: Tenants::new(),
             directories: [("a.test".parse().unwrap(), seen)].into(),
-            settings: Settings::new(),
-            moved: BTreeMap::new(),
+            ..Beyond::default()
         };
         let mut rows = beyond.named(&[&s1, &s2], |target| *target == s1);
         let names = |rows: &[Named]| -> Vec<(String, Standing)> {

@@ -95,6 +95,7 @@ impl Taken {
             | Event::TaskOpened { .. }
             | Event::Probed { .. }
             | Event::Discovered { .. }
+            | Event::ForestRead { .. }
             | Event::ConnectSettingsRead { .. }
             | Event::Frozen(_)
             | Event::Thawed

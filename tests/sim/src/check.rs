@@ -261,6 +261,7 @@ impl Check {
             | Event::TaskOpened { .. }
             | Event::Probed { .. }
             | Event::Discovered { .. }
+            | Event::ForestRead { .. }
             | Event::ConnectSettingsRead { .. }
             | Event::StepCompleted { .. }
             | Event::StepFailed { .. }

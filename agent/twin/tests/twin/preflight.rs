@@ -64,6 +64,7 @@ fn drive(
                 noted.extend(findings);
                 run.add(agent_core::op::Outcome::Done);
             }
+            Next::Want(Want::Forest { .. }) => run.add(agent_core::op::Outcome::Done),
             Next::Want(Want::Task(text)) => {
                 tasks.push(text.title.clone());
                 run.add(agent_core::op::Outcome::Done);

@@ -12,7 +12,7 @@ use protocol::{
     TenantId, Timestamp,
 };
 
-use crate::beyond::{DirectorySeen, Moved};
+use crate::beyond::{DirectorySeen, KeySeen, Moved, SuffixesSeen};
 use crate::doubt::Doubted;
 use crate::facts::Known;
 use crate::fleet::decide::{BUNDLE_LIFE, soaks_until};
@@ -790,6 +790,31 @@ impl Fleet {
                 };
                 self.beyond.directories.insert(domain.clone(), seen);
             }
+            Event::ForestRead {
+                domain,
+                suffixes,
+                more,
+                kds_usable_from,
+                ..
+            } => {
+                if let Some(names) = suffixes {
+                    let seen = SuffixesSeen {
+                        at: now,
+                        by: target.clone(),
+                        names: names.clone(),
+                        more: *more,
+                    };
+                    self.beyond.suffixes.insert(domain.clone(), seen);
+                }
+                if let Some(usable_from) = kds_usable_from {
+                    let seen = KeySeen {
+                        at: now,
+                        by: target.clone(),
+                        usable_from: *usable_from,
+                    };
+                    self.beyond.keys.insert(domain.clone(), seen);
+                }
+            }
             Event::ConnectSettingsRead {
                 generation,
                 settings,
@@ -915,6 +940,7 @@ impl Fleet {
             | Event::TaskOpened { .. }
             | Event::Probed { .. }
             | Event::Discovered { .. }
+            | Event::ForestRead { .. }
             | Event::ConnectSettingsRead { .. }
             | Event::StepFailed { .. }
             | Event::StepInconclusive { .. }

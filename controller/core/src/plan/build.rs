@@ -11,7 +11,7 @@ use protocol::{DomainName, TargetId, TenantId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::active::{self, Modes, Verdict};
-use crate::beyond::{Beyond, is};
+use crate::beyond::{Beyond, KeySeen, SuffixesSeen, is};
 use crate::facts::{self, Fleetwide};
 use crate::finding::Place;
 use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan, TenantPart};
@@ -24,7 +24,7 @@ use crate::recipe::{
 };
 use crate::roster::Roster;
 use crate::scope::{self, Question};
-use crate::tenant::{self, Probed, Seen, Suffix, Tenants, Wants, WantsConnect};
+use crate::tenant::{self, Probed, Seen, Suffix, Wants, WantsConnect};
 use crate::topology::{Change, ConnectEntry, Service, Tenant, Topology};
 
 /// What a plan is to do.
@@ -581,6 +581,12 @@ fn agents(
                 answer,
             );
             part.assume(purpose);
+            if part.registers()
+                && let Some(facts) = facts
+                && let Ok(home) = cloud_sync::home_of(host, facts)
+            {
+                part.people.push(earliest(inputs.beyond, &home));
+            }
             part.site = group.site.as_ref().map(|site| site.value.clone());
             part.soak(inputs.policy.soak.seconds(Product::ProvisioningAgent));
             // Who adds to those that serve goes before who is taken out of service for its upgrade: that may need them (G2).
@@ -781,7 +787,7 @@ fn connects(
             );
         }
         if purpose == Purpose::Install {
-            suffixes(&inputs.beyond.tenants, entry, tenant, targets, warnings);
+            suffixes(inputs.beyond, entry, tenant, targets, warnings);
             let seen = inputs.beyond.tenants.get(&tenant.id);
             let seen = seen.and_then(|seen| seen.observation.organization.seen());
             let mut own = entry.members();
@@ -931,10 +937,11 @@ fn installs_active(part: &TargetPlan) -> bool {
     part.installs_connect() && part.makes_active()
 }
 
-/// What becomes of the names of users when Connect is installed (the vendor's article, step E7): said before the wizard, since
-/// the wizard asks for it in the middle.
+/// What becomes of the names of users when Connect is installed (the vendor's article, step E7): said before the wizard, in the
+/// plan and on the page of the wizard that asks for it in the middle. Each suffix of a forest has its line: its domains' names
+/// and those that were added.
 pub(super) fn suffixes(
-    tenants: &Tenants,
+    beyond: &Beyond,
     entry: &ConnectEntry,
     tenant: &Tenant,
     targets: &mut BTreeMap<TargetId, TargetPlan>,
@@ -951,35 +958,115 @@ pub(super) fn suffixes(
     if installs.is_empty() {
         return;
     }
-    let seen = tenants.get(&tenant.id);
+    let seen = beyond.tenants.get(&tenant.id);
     let mut words = Vec::new();
     for (forest, _) in &entry.forests {
-        let suffix = seen.and_then(|seen| Some((seen.observation.suffix(forest)?, seen)));
-        let onmicrosoft = "its users would sign in with onmicrosoft.com names";
-        let word = match suffix {
-            None => format!(
-                "whether {forest} is a verified domain of the tenant is not known (entrain tenant read): where it is not, {onmicrosoft}"
-            ),
-            Some((Suffix::Verified, seen)) => format!(
-                "{forest} is a verified domain of the tenant, as read at {}",
-                seen.observation.at
-            ),
-            Some((Suffix::NotVerified, _)) => format!(
-                "{forest} was added to the tenant and is not verified: put the TXT record that the admin center shows into its DNS, and verify it before the wizard; until then {onmicrosoft}"
-            ),
-            Some((Suffix::NotAdded, _)) => format!(
-                "{forest} is no domain of the tenant: add it (admin center, Custom domain names), put its TXT record into DNS and verify it before the wizard; until then {onmicrosoft}"
-            ),
-        };
-        if matches!(suffix, Some((Suffix::NotVerified | Suffix::NotAdded, _))) {
-            warnings.push(word.clone());
+        let read = beyond.suffixes.get(forest);
+        let mut names: BTreeSet<&str> = BTreeSet::from([forest.as_str()]);
+        names.extend(read.iter().flat_map(|read| &read.names).map(String::as_str));
+        // What the forest is called goes first.
+        let others = names.iter().filter(|name| **name != forest.as_str());
+        for name in std::iter::once(&forest.as_str()).chain(others) {
+            let (word, mends) = suffix(name, seen);
+            if mends {
+                warnings.push(word.clone());
+            }
+            words.push(word);
         }
-        words.push(word);
+        words.push(match read {
+            None => format!(
+                "the other UPN suffixes of {forest} are not seen: entrain preflight has its Connect servers read them"
+            ),
+            Some(SuffixesSeen { more: 0, at, by, .. }) => {
+                format!("these are the UPN suffixes of {forest}, as {by} read them at {at}")
+            }
+            Some(SuffixesSeen { more, at, by, .. }) => format!(
+                "{more} more UPN suffixes of {forest} are not told, as {by} read them at {at}: look at them with Active Directory Domains and Trusts"
+            ),
+        });
     }
     for server in installs {
-        if let Some(part) = targets.get_mut(server) {
-            part.why.extend(words.iter().cloned());
+        let Some(part) = targets.get_mut(server) else {
+            continue;
+        };
+        part.why.extend(words.iter().cloned());
+        let steps = part.phases.iter_mut().flat_map(|phase| &mut phase.steps);
+        for step in steps {
+            let Step::GuideConnect(guide) = step else {
+                continue;
+            };
+            let mut pages = guide.text.pages.iter_mut();
+            if let Some(page) = pages.find(|page| page.title == connect::SIGN_IN_CONFIGURATION) {
+                // Behind the line that says what the page is about.
+                let behind = page.lines.len().min(1);
+                page.lines.splice(behind..behind, words.iter().cloned());
+            }
         }
+    }
+}
+
+/// How one suffix stands in a tenant, in a sentence with what follows from that; and whether somebody has to mend it.
+fn suffix(name: &str, seen: Option<&Seen>) -> (String, bool) {
+    let onmicrosoft = "its users would sign in with onmicrosoft.com names";
+    let Ok(domain) = name.parse::<DomainName>() else {
+        return (
+            format!(
+                "{name} can be no domain of a tenant: give its users another suffix before the wizard; until then {onmicrosoft}"
+            ),
+            true,
+        );
+    };
+    let suffix = seen.and_then(|seen| Some((seen.observation.suffix(&domain)?, seen)));
+    match suffix {
+        None => (
+            format!(
+                "whether {name} is a verified domain of the tenant is not known (entrain tenant read): where it is not, {onmicrosoft}"
+            ),
+            false,
+        ),
+        Some((Suffix::Verified, seen)) => (
+            format!(
+                "{name} is a verified domain of the tenant, as read at {}",
+                seen.observation.at
+            ),
+            false,
+        ),
+        Some((Suffix::NotVerified, _)) => (
+            format!(
+                "{name} was added to the tenant and is not verified: put the TXT record that the admin center shows into its DNS, and verify it before the wizard; until then {onmicrosoft}"
+            ),
+            true,
+        ),
+        Some((Suffix::NotAdded, _)) => (
+            format!(
+                "{name} is no domain of the tenant: add it (admin center, Custom domain names), put its TXT record into DNS and verify it before the wizard; until then {onmicrosoft}"
+            ),
+            true,
+        ),
+    }
+}
+
+/// From when on an agent can be registered as its gMSA at all: the account's password comes from a KDS root key, which is usable ten
+/// hours after its start (product facts 1.6 [S]). Nobody asks the time here, so a time that was over when it was read is said so.
+fn earliest(beyond: &Beyond, home: &DomainName) -> String {
+    match beyond.keys.get(home) {
+        None => format!(
+            "a KDS root key of {home}'s forest whose ten hours are over: when it was made is not seen (entrain preflight asks); a new one is usable ten hours after it was made, and no gMSA is made before"
+        ),
+        Some(KeySeen {
+            at,
+            by,
+            usable_from,
+        }) if usable_from <= at => format!(
+            "no KDS root key: that of {home}'s forest is usable since {usable_from}, as {by} read it at {at}"
+        ),
+        Some(KeySeen {
+            at,
+            by,
+            usable_from,
+        }) => format!(
+            "earliest start of a registration in {home}: {usable_from}, when the ten hours of its forest's KDS root key are over, as {by} read it at {at}"
+        ),
     }
 }
 

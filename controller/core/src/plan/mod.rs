@@ -254,6 +254,18 @@ impl TargetPlan {
         steps.any(|step| matches!(step, Step::GuideConnectRemoval(_)))
     }
 
+    /// True when it signs a provisioning agent in to its tenant, which then runs as its gMSA.
+    #[must_use]
+    pub fn registers(&self) -> bool {
+        let mut steps = self.phases.iter().flat_map(|phase| &phase.steps);
+        steps.any(|step| {
+            matches!(
+                step,
+                Step::RegisterProvisioningAgent(_) | Step::GuideProvisioningAgent(_)
+            )
+        })
+    }
+
     fn guides(&self, work: ConnectWork) -> bool {
         self.phases.iter().any(|phase| guides(phase, work))
     }

@@ -355,6 +355,21 @@ fn times(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
             TOKEN_LIFE.as_secs() / 60
         )?;
     }
+    left(plan, out)
+}
+
+/// What is left to people, and why the product leaves it so.
+fn left(plan: &Plan, out: &mut String) -> std::fmt::Result {
+    let parts = plan.targets.values().filter(|part| !part.left_out);
+    let steps = parts
+        .flat_map(|part| &part.phases)
+        .flat_map(|work| &work.steps);
+    let left: BTreeSet<(&str, &str)> = steps
+        .filter_map(|step| Some((step.title(), timetable::left_to_people(step)?)))
+        .collect();
+    for (what, why) in left {
+        writeln!(out, "  {what} is left to people: {why}")?;
+    }
     Ok(())
 }
 

@@ -112,8 +112,8 @@ pub fn swing(inputs: Inputs<'_>, to: &TargetId, then: Afterwards) -> Result<Plan
         ));
     }
     comes_behind(&mut plan, (to, &from), behind, then, soak);
-    let (tenants, warnings) = (&inputs.beyond.tenants, &mut plan.warnings);
-    suffixes(tenants, entry, tenant, &mut plan.targets, warnings);
+    let (targets, warnings) = (&mut plan.targets, &mut plan.warnings);
+    suffixes(inputs.beyond, entry, tenant, targets, warnings);
     Ok(plan)
 }
 

@@ -254,6 +254,51 @@ fn brings(step: &Step) -> Option<Brings> {
     })
 }
 
+/// Why the product leaves a step to people (product facts 1.4, 1.5).
+pub(super) fn left_to_people(step: &Step) -> Option<&str> {
+    let sign_in = match step {
+        Step::RegisterProvisioningAgent(register) => register.sign_in,
+        Step::AddDomains(add) => add.sign_in,
+        Step::GuideProvisioningAgent(guide) => return Some(&guide.text.why),
+        Step::GuideConnect(guide) => return Some(&guide.text.why),
+        Step::GuideConnectRemoval(guide) => return Some(&guide.text.why),
+        Step::GuideTransition(guide) => return Some(&guide.text.why),
+        Step::RestartServer(restart) => {
+            return match &restart.by {
+                RestartBy::Person(text) => Some(&text.why),
+                RestartBy::Agent => None,
+            };
+        }
+        Step::ReportFacts
+        | Step::DiscoverServers(_)
+        | Step::Preflight(_)
+        | Step::InstallProvisioningAgent(_)
+        | Step::SetProvisioningAgentOptions(_)
+        | Step::VerifyProvisioningAgent(_)
+        | Step::StageConnect(_)
+        | Step::VerifyConnect(_)
+        | Step::ReviewConnectExports(_)
+        | Step::ReadConnectSettings
+        | Step::FenceConnect
+        | Step::VerifyConnectRemoved
+        | Step::RemoveProvisioningAgent(_)
+        | Step::VerifyProvisioningAgentRemoved(_)
+        | Step::CollectSupport(_)
+        | Step::UpgradeAgent(_)
+        | Step::StartProvisioningAgent(_)
+        | Step::CheckTransition => return None,
+    };
+    Some(match sign_in {
+        SignIn::Token => {
+            "a sign-in of a person stands behind each: no way by certificate or application is documented, and none without one where multi-factor authentication is asked for"
+        }
+        SignIn::Credential => {
+            "the product takes user name and password of an account; no way by certificate or application is documented"
+        }
+        SignIn::Wizard => "the vendor documents no other way for this cloud or account",
+    })
+}
+
 /// Puts together what one sign-in covers: a token every server that is through within its life.
 fn appointments(mut needs: Vec<Need>) -> Vec<Appointment> {
     needs.sort_by(|a, b| (a.from, &a.target).cmp(&(b.from, &b.target)));

@@ -16,6 +16,9 @@ use crate::links;
 use crate::recipe::{Answer, Artifacts, PhaseWork, custom, download};
 use crate::topology::{ConnectEntry, ConnectSettings, CustomSettings, Tenant, Topology};
 
+/// The wizard's page that asks what becomes of users' names.
+pub(crate) const SIGN_IN_CONFIGURATION: &str = "Microsoft Entra sign-in configuration";
+
 /// Said of an engine that is stopped.
 pub(crate) const STOPPED: &str = "its service ADSync is stopped, and Entrain does not start it: whether it is staging shows only while it runs, and a second active server would be the end of G1. Whoever runs it sees that no other server is active (entrain status), then starts ADSync";
 
@@ -485,7 +488,7 @@ fn express(entry: &ConnectEntry, tenant: &Tenant) -> TaskText {
                 ],
             ),
             page(
-                "Microsoft Entra sign-in configuration",
+                SIGN_IN_CONFIGURATION,
                 &[
                     line("shows only when a UPN suffix is not a verified domain of the tenant"),
                     line(

@@ -54,7 +54,7 @@ pub(super) fn pages(
         ),
         page("Connect your directories", directories(&forests, settings)),
         page(
-            "Microsoft Entra sign-in configuration",
+            super::connect::SIGN_IN_CONFIGURATION,
             vec![
                 format!("user principal name: {}", settings.user_name),
                 line("each UPN suffix in use should stand there as verified"),

@@ -217,6 +217,10 @@ then these 2 stand under the configured directories, and no other
 Next
 [Microsoft Entra sign-in configuration]
 user principal name: userPrincipalName
+whether a.test is a verified domain of the tenant is not known (entrain tenant read): where it is not, its users would sign in with onmicrosoft.com names
+the other UPN suffixes of a.test are not seen: entrain preflight has its Connect servers read them
+whether b.test is a verified domain of the tenant is not known (entrain tenant read): where it is not, its users would sign in with onmicrosoft.com names
+the other UPN suffixes of b.test are not seen: entrain preflight has its Connect servers read them
 each UPN suffix in use should stand there as verified
 stop here and verify the domain first where one is not, unless its users shall sign in with onmicrosoft.com names
 user sign-in options: https://learn.microsoft.com/entra/identity/hybrid/connect/plan-connect-user-signin#azure-ad-sign-in-configuration

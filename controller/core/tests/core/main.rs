@@ -22,6 +22,7 @@ mod schema;
 mod scopes;
 mod served;
 mod sources;
+mod suffixes;
 mod swing;
 mod switch;
 mod takes;

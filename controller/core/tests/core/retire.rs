@@ -176,8 +176,10 @@ how long it takes
 when people are needed, counted from apply
   after 9 min: one access token of tenant main for 1 server, over 5 min: s1.a.test (entrain secret give --count 1 --for 5)
   a token is planned with for 60 min; such tokens are good for 60 to 90 as a rule, which is not the vendor's word on this one: entrain secret give refuses one that lapses before its appointment is over
+  register provisioning agent is left to people: a sign-in of a person stands behind each: no way by certificate or application is documented, and none without one where multi-factor authentication is asked for
 
 people bring
+  a KDS root key of a.test's forest whose ten hours are over: when it was made is not seen (entrain preflight asks); a new one is usable ten hours after it was made, and no gMSA is made before
   afterwards, the administrator of a.test takes s0.a.test off those that may retrieve the password of provAgentgMSA$: entrain handover a.test
   afterwards, the administrator of each served domain (a.test) gives provAgentgMSA$ its rights there: part 3 of entrain handover DOMAIN; the product does not since 1.1.2334.0, and without them nothing synchronizes
   afterwards, where s0.a.test itself goes: entrain agents revoke s0.a.test

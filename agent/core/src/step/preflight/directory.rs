@@ -1,9 +1,11 @@
 //! Probes of the domains: found, reached, and what their controllers say. Questions that need an account are asked as the
 //! server's own; what it may not read is *cannot tell* and warns, since a domain's administrator can answer it.
 
+use std::collections::BTreeSet;
+
 use protocol::event::{Finding, Severity, Verdict};
 use protocol::step::{BothTools, DirectoryRights, OwnRights, Preflight, Product, ServedDomain};
-use protocol::{DomainName, GmsaName, TargetId, limits};
+use protocol::{DomainName, GmsaName, TargetId, Timestamp, limits};
 
 use super::{Beside, network, or_absent};
 use crate::catalogue::{self, Probe};
@@ -28,7 +30,8 @@ pub(super) fn check(
         let mut about = Vec::new();
         let directory = controller(preflight.product, domain, cx, &mut about)?;
         if let Some(directory) = &directory {
-            forest(preflight.product, domain, directory, cx, &mut about)?;
+            let suffixes = forest(preflight.product, domain, directory, cx, &mut about)?;
+            let mut key = None;
             if preflight.census {
                 size(preflight.product, directory, cx, &mut about)?;
             }
@@ -43,7 +46,10 @@ pub(super) fn check(
                 .as_ref()
                 .is_ok_and(|home| home.as_ref() == Some(&domain.name))
             {
-                service_account(preflight, domain, directory, cx, &mut about)?;
+                key = service_account(preflight, domain, directory, cx, &mut about)?;
+            }
+            if suffixes.is_some() || key.is_some() {
+                cx.note_forest(&domain.name, suffixes.as_ref(), key)?;
             }
         }
         reached.push((domain, directory));
@@ -290,13 +296,18 @@ fn controller(
     }))
 }
 
+/// UPN suffixes that are told of one forest, since each is a line on the page of a wizard; how many more there are is told with them.
+const SUFFIXES: usize = 100;
+
+/// What its forest must be. Gives the UPN suffixes where Connect is to read it: its wizard asks what becomes of them.
 fn forest(
     product: Product,
     domain: &ServedDomain,
     directory: &Directory,
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
-) -> Flow<()> {
+) -> Flow<Option<(Vec<String>, u32)>> {
+    let mut suffixes = None;
     let schema = directory.schema_version(cx)?;
     // The agent's gMSA asks for Windows Server 2012; Connect for a forest of 2003 (facts 2.8, 30 is its schema [K]).
     let (least, wanted) = match product {
@@ -327,6 +338,11 @@ fn forest(
                 level.is_some_and(|level| level >= 2)
             }));
             let names = directory.names(cx)?;
+            suffixes = names.as_ref().ok().map(|names| {
+                let all: BTreeSet<String> = names.suffixes.iter().cloned().collect();
+                let more = u32::try_from(all.len().saturating_sub(SUFFIXES)).unwrap_or(u32::MAX);
+                (all.into_iter().take(SUFFIXES).collect(), more)
+            });
             let netbios = names.map(|names| names.netbios);
             findings.push(
                 catalogue::PF55.judge_gently(netbios, Clone::clone, |name| !name.contains('.')),
@@ -334,7 +350,7 @@ fn forest(
             findings.push(disjoint(&directory.root, &domain.name));
         }
     }
-    Ok(())
+    Ok(suffixes)
 }
 
 /// What cloud sync supports of one domain, and what LocalDB holds for Connect, in objects (1.10, 2.7 [P]).
@@ -542,31 +558,42 @@ fn disjoint(root: &Root, domain: &DomainName) -> Finding {
     catalogue::PF56.judge(Ok(root.dns_name.clone()), Clone::clone, |_| inside)
 }
 
-/// The gMSA of the home domain: the key that its password comes from, who may retrieve it, encryption types.
+/// The gMSA of the home domain: the key that its password comes from, who may retrieve it, encryption types. Gives from when on
+/// the key may be used, where that shows: no account is made before, by whomever.
 fn service_account(
     preflight: &Preflight,
     domain: &ServedDomain,
     directory: &Directory,
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
-) -> Flow<()> {
+) -> Flow<Option<Timestamp>> {
     if preflight.product == Product::Connect {
-        return Ok(());
+        return Ok(None);
     }
-    if preflight.gmsa.is_none() || domain.rights == DirectoryRights::Ask {
-        root_key(directory, cx, findings)?;
+    let key = if preflight.gmsa.is_none() || domain.rights == DirectoryRights::Ask {
+        root_key(directory, cx, findings)?
+    } else if preflight.census {
+        // Whoever makes the account needs it; that it is judged is their part.
+        directory.kds_usable_from(cx)?.ok().map(|(from, _)| from)
+    } else {
+        None
+    };
+    if let Some(name) = &preflight.gmsa {
+        membership(name, &preflight.target, directory, cx, findings)?;
     }
-    match &preflight.gmsa {
-        Some(name) => membership(name, &preflight.target, directory, cx, findings),
-        None => Ok(()),
-    }
+    Ok(key)
 }
 
-fn root_key(directory: &Directory, cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
+fn root_key(
+    directory: &Directory,
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<Option<Timestamp>> {
     let usable = directory.kds_usable_from(cx)?;
+    let key = usable.as_ref().ok().map(|(from, _)| *from);
     let show = |(from, _): &(_, _)| format!("usable from {from}");
     findings.push(catalogue::PF49.judge_gently(usable, show, |(from, now)| from <= now));
-    Ok(())
+    Ok(key)
 }
 
 /// Whether a server may retrieve the password of a gMSA, and whether both speak a common encryption.
