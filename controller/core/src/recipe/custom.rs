@@ -7,7 +7,7 @@ use protocol::{DomainName, TargetId};
 
 use crate::links;
 use crate::topology::{
-    ConnectEntry, CustomSettings, Feature, Identity, SourceAnchor, Tenant, UserSignIn,
+    ConnectEntry, CustomSettings, Feature, Federation, Identity, SourceAnchor, Tenant, UserSignIn,
 };
 
 fn page(title: &str, lines: Vec<String>) -> Page {
@@ -58,9 +58,11 @@ pub(super) fn pages(
             vec![
                 format!("user principal name: {}", settings.user_name),
                 line("each UPN suffix in use should stand there as verified"),
-                line(
-                    "stop here and verify the domain first where one is not, unless its users shall sign in with onmicrosoft.com names",
-                ),
+                line(if settings.unverified_suffixes {
+                    "tick that the wizard goes on without every suffix verified: it is agreed to that users of the others sign in with onmicrosoft.com names"
+                } else {
+                    "stop here and verify the domain first where one is not, unless its users shall sign in with onmicrosoft.com names"
+                }),
                 links::SIGN_IN_CONFIGURATION.to_string(),
                 links::CUSTOM_DOMAIN.to_string(),
                 links::PREREQUISITES.to_string(),
@@ -78,18 +80,8 @@ pub(super) fn pages(
         pages.push(page("Enable single sign-on", lines.collect()));
     }
     match settings.sign_in {
-        UserSignIn::AdFs => pages.push(page(
-            "AD FS farm",
-            vec![
-                line("the farm, its certificate, its service account and the domain to federate: they do not stand in the topology, whoever runs AD FS brings them"),
-            ],
-        )),
-        UserSignIn::PingFederate => pages.push(page(
-            "PingFederate",
-            vec![
-                line("the domain to federate and the settings that PingFederate's administrator needs: they do not stand in the topology"),
-            ],
-        )),
+        UserSignIn::AdFs => pages.extend(ad_fs(&settings.federation)),
+        UserSignIn::PingFederate => pages.extend(ping_federate(&settings.federation)),
         UserSignIn::PasswordHash | UserSignIn::PassThrough | UserSignIn::Nothing => {}
     }
     pages.push(page("Ready to configure", ready(settings, staging)));
@@ -113,6 +105,120 @@ pub(super) fn pages(
     }
 }
 
+/// Said of a page whose name is in no source.
+const PAGE_NAMES: &str =
+    "the wizard's own names of these pages are in no source: what each of them asks stands here";
+
+/// What is written, or who brings it.
+fn told(what: &str, value: Option<&str>) -> String {
+    match value {
+        Some(value) => format!("{what}: {value}"),
+        None => format!(
+            "{what}: it does not stand in the topology, whoever runs the federation brings it"
+        ),
+    }
+}
+
+fn servers(all: &[TargetId]) -> Option<String> {
+    let names: Vec<&str> = all.iter().map(TargetId::as_str).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// The pages of a federation with AD FS: servers, certificate, service account, domain (2.5 [R]), and the ports to them (2.8 [R]).
+fn ad_fs(federation: &Federation) -> [Page; 6] {
+    let own = servers(&federation.servers);
+    let proxies = servers(&federation.proxies);
+    let domain = federation.domain.as_ref().map(DomainName::as_str);
+    [
+        page(
+            "AD FS farm",
+            vec![
+                line(PAGE_NAMES),
+                line(
+                    "from 2025-04-07 on the wizard does this with Connect 2.4.18.0 or later alone",
+                ),
+                line(
+                    "a group policy that writes PowerShell transcripts must not hold on this server meanwhile",
+                ),
+                line("sign in as a Domain Administrator of the farm's domain where it is asked"),
+            ],
+        ),
+        page(
+            "AD FS certificate",
+            vec![
+                told("certificate", federation.certificate.as_deref()),
+                line("its password, where it has one, is typed here and stands nowhere"),
+                line("Next"),
+            ],
+        ),
+        page(
+            "AD FS servers",
+            vec![
+                told("servers", own.as_deref()),
+                line("each answers this server on TCP 80, 443 and 5985"),
+                line("Next"),
+            ],
+        ),
+        page(
+            "Web application proxy servers",
+            vec![
+                told("proxies", proxies.as_deref()),
+                line("each answers this server on TCP 80, 443 and 5985"),
+                line("Next"),
+            ],
+        ),
+        page(
+            "AD FS service account",
+            vec![
+                told("service account", federation.service_account.as_deref()),
+                line(
+                    "a group managed service account needs TCP 5985 and 9389 to the domain controllers",
+                ),
+                line("Next"),
+            ],
+        ),
+        page(
+            "Microsoft Entra domain",
+            vec![
+                told("domain to federate", domain),
+                line(FEDERATED),
+                line("Next"),
+            ],
+        ),
+    ]
+}
+
+/// What is said of a domain that is federated.
+const FEDERATED: &str = "it is a verified domain of the tenant; every user of it signs in by the federation from then on";
+
+/// The pages of a federation with PingFederate: the domain, and what its administrator gets (2.5 [R]).
+fn ping_federate(federation: &Federation) -> [Page; 2] {
+    let domain = federation.domain.as_ref().map(DomainName::as_str);
+    [
+        page(
+            "PingFederate domain",
+            vec![
+                line(PAGE_NAMES),
+                line(
+                    "from 2025-04-07 on the wizard does this with Connect 2.4.18.0 or later alone",
+                ),
+                told("domain to federate", domain),
+                line(FEDERATED),
+                line("Next"),
+            ],
+        ),
+        page(
+            "PingFederate settings",
+            vec![
+                line(
+                    "hand the settings that the wizard shows to PingFederate's administrator, and wait until they are set up there",
+                ),
+                line("Next, once its servers answer"),
+            ],
+        ),
+    ]
+}
+
 /// What a person needs in their hands.
 fn bring(forests: &[&DomainName], settings: &CustomSettings, tenant: &Tenant) -> Vec<String> {
     let mut bring = vec![
@@ -131,6 +237,32 @@ fn bring(forests: &[&DomainName], settings: &CustomSettings, tenant: &Tenant) ->
                 "a Domain Administrator of {forest}, for single sign-on"
             ));
         }
+    }
+    let federation = &settings.federation;
+    match settings.sign_in {
+        UserSignIn::AdFs => {
+            bring.push(line(
+                "whoever runs AD FS, with its certificate and a Domain Administrator of the farm's domain",
+            ));
+            if let Some(account) = federation
+                .service_account
+                .as_ref()
+                .filter(|name| !name.ends_with('$'))
+            {
+                bring.push(format!("the password of {account}, which AD FS runs as"));
+            }
+        }
+        UserSignIn::PingFederate => bring.push(line("PingFederate's administrator")),
+        UserSignIn::PasswordHash | UserSignIn::PassThrough | UserSignIn::Nothing => {}
+    }
+    if matches!(
+        settings.sign_in,
+        UserSignIn::AdFs | UserSignIn::PingFederate
+    ) {
+        bring.push(format!(
+            "for the federation: a Global Administrator of tenant {}, or a Hybrid Identity Administrator who is Domain Name Administrator too",
+            tenant.id
+        ));
     }
     if let Some(server) = &settings.sql_server {
         bring.push(format!(

@@ -16,4 +16,4 @@ pub use model::{
 pub use parse::{Document, parse, parse_by};
 pub use reader::At;
 pub use schema::json_schema;
-pub use settings::{CustomSettings, Feature, Identity, SourceAnchor, UserSignIn};
+pub use settings::{CustomSettings, Feature, Federation, Identity, SourceAnchor, UserSignIn};

@@ -63,11 +63,18 @@ pub fn json_schema() -> Value {
     );
     let by_forest = |value: &Value| json!({ "type": "object", "additionalProperties": value });
     let boolean = json!({ "type": "boolean" });
+    let federation = table(
+        json!({
+            "servers": texts, "proxies": texts, "certificate": text, "service_account": text, "domain": text,
+        }),
+        &[],
+    );
     let settings = table(
         json!({
             "location": text, "sql_server": text, "sql_database": text, "existing_database": boolean,
             "service_account": text, "groups": texts, "import": text,
             "sign_in": { "enum": UserSignIn::WORDS, "default": "password-hash-sync" }, "single_sign_on": boolean,
+            "federation": federation, "unverified_suffixes": boolean,
             "accounts": by_forest(&text), "user_name": text, "units": by_forest(&texts), "new_units": boolean,
             "identity": text, "source_anchor": text, "pilot_groups": by_forest(&text),
             "features": { "type": "array", "items": { "enum": Feature::WORDS } }, "start": boolean,

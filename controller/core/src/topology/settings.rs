@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use protocol::{DatabaseName, DomainName, SqlServerName};
+use protocol::{DatabaseName, DomainName, SqlServerName, TargetId};
 
 use crate::finding::nearest;
 use crate::topology::reader::{At, Remarks, Table, Written};
@@ -108,6 +108,22 @@ pub enum SourceAnchor {
     Attribute(String),
 }
 
+/// What the wizard asks of a federation (product facts 2.5: servers, certificate, service account, domain). What is left out, whoever
+/// runs AD FS or PingFederate brings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Federation {
+    /// Servers of AD FS.
+    pub servers: Vec<TargetId>,
+    /// Web application proxies.
+    pub proxies: Vec<TargetId>,
+    /// Its certificate, as people name it: where it lies, or whom it is for. Never its password.
+    pub certificate: Option<String>,
+    /// Account of its service.
+    pub service_account: Option<String>,
+    /// Domain that is federated.
+    pub domain: Option<DomainName>,
+}
+
 /// What is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomSettings {
@@ -127,12 +143,16 @@ pub struct CustomSettings {
     pub import: Option<String>,
     /// How users sign in.
     pub sign_in: UserSignIn,
+    /// What the pages of a federation ask.
+    pub federation: Federation,
     /// Single sign-on from the domain's computers.
     pub single_sign_on: bool,
     /// Account that reads each forest, where one was made beforehand; the product makes one for the others.
     pub accounts: BTreeMap<DomainName, String>,
     /// Attribute that users sign in with.
     pub user_name: String,
+    /// That suffixes which are not verified are agreed to.
+    pub unverified_suffixes: bool,
     /// Organizational units and domains that are synchronized, by forest; a forest without any is synchronized whole.
     pub units: BTreeMap<DomainName, Vec<String>>,
     /// Whether new organizational units are synchronized too.
@@ -187,9 +207,12 @@ pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> Cust
     let sign_in = table
         .parse("sign_in", remarks)
         .map_or(UserSignIn::PasswordHash, |at| at.value);
+    let federation = table.table("federation", remarks);
+    let federation = federation.map(|table| self::federation(table, sign_in, remarks));
     let single_sign_on = table.flag("single_sign_on", remarks).unwrap_or(false);
     let accounts = table.texts("accounts", remarks).into_iter().collect();
     let user_name = text(table.text("user_name", remarks));
+    let unverified_suffixes = table.flag("unverified_suffixes", remarks).unwrap_or(false);
     let units = table.lists("units", remarks).into_iter().collect();
     let new_units = table.flag("new_units", remarks).unwrap_or(true);
     let identity = table.text("identity", remarks);
@@ -215,9 +238,11 @@ pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> Cust
         groups: groups.into_iter().map(|at| at.value).collect(),
         import: text(import),
         sign_in,
+        federation: federation.unwrap_or_default(),
         single_sign_on,
         accounts,
         user_name: user_name.unwrap_or_else(|| "userPrincipalName".to_owned()),
+        unverified_suffixes,
         units,
         new_units,
         identity: match text(identity).as_deref() {
@@ -235,6 +260,43 @@ pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> Cust
         features: features.into_iter().map(|at| at.value).collect(),
         start,
     }
+}
+
+/// Reads `federation = { … }`: of AD FS everything, of PingFederate the domain alone.
+fn federation(
+    mut table: Table<'_, '_>,
+    sign_in: UserSignIn,
+    remarks: &mut Remarks<'_>,
+) -> Federation {
+    let range = table.range().clone();
+    let names = |all: Vec<At<TargetId>>| all.into_iter().map(|at| at.value).collect();
+    let federation = Federation {
+        servers: names(table.list("servers", remarks)),
+        proxies: names(table.list("proxies", remarks)),
+        certificate: table.text("certificate", remarks).map(|at| at.value),
+        service_account: table.text("service_account", remarks).map(|at| at.value),
+        domain: table.parse("domain", remarks).map(|at| at.value),
+    };
+    table.finish(remarks);
+    let domain_alone = Federation {
+        domain: federation.domain.clone(),
+        ..Federation::default()
+    };
+    match sign_in {
+        UserSignIn::AdFs => {}
+        UserSignIn::PingFederate if federation == domain_alone => {}
+        UserSignIn::PingFederate => remarks.error(
+            &range,
+            "federation: of PingFederate the wizard is told the domain alone; its servers are set up there",
+            "write federation = { domain = \"contoso.com\" }",
+        ),
+        UserSignIn::PasswordHash | UserSignIn::PassThrough | UserSignIn::Nothing => remarks.error(
+            &range,
+            "federation without a sign-in that is federated: the wizard asks for nothing of it",
+            "write sign_in = \"ad-fs\" or \"ping-federate\", or leave it out",
+        ),
+    }
+    federation
 }
 
 const NAME_SQL: &str = "write sql_server = \"sql-01.corp.contoso.com\\\\SYNC\", or leave it out";

@@ -396,6 +396,49 @@ fn every_choice_comes_out_on_its_page() {
     assert!(text(&task).contains("/useexistingdatabase"));
 }
 
+/// Product facts 2.5: servers, certificate, service account, domain; what is not written, its administrator brings.
+#[test]
+fn a_federation_comes_out_page_by_page() {
+    let written = r#"settings = { sign_in = "ad-fs", unverified_suffixes = true, federation = { servers = ["fs1.a.test", "fs2.a.test"], proxies = ["wap1.a.test"], certificate = "CN=fs.a.test", service_account = "A\\svcAdfs", domain = "a.test" } }"#;
+    let task = guided(&planned(written, [None; 3]), "c2.a.test").unwrap().1;
+    let said = text(&task);
+    for words in [
+        "[AD FS certificate]\ncertificate: CN=fs.a.test\n",
+        "[AD FS servers]\nservers: fs1.a.test, fs2.a.test\n",
+        "[Web application proxy servers]\nproxies: wap1.a.test\n",
+        "[AD FS service account]\nservice account: A\\svcAdfs\n",
+        "[Microsoft Entra domain]\ndomain to federate: a.test\n",
+        "\ntick that the wizard goes on without every suffix verified",
+        r"bring the password of A\svcAdfs, which AD FS runs as",
+        "who is Domain Name Administrator too",
+    ] {
+        assert!(said.contains(words), "{words} is missing:\n{said}");
+    }
+    assert!(!said.contains("does not stand in the topology"), "{said}");
+    let ping = r#"settings = { sign_in = "ping-federate", federation = { domain = "a.test" } }"#;
+    let said = text(&guided(&planned(ping, [None; 3]), "c2.a.test").unwrap().1);
+    assert!(
+        said.contains("domain to federate: a.test\n") && said.contains("[PingFederate settings]"),
+        "{said}"
+    );
+    // The pages come behind the features and before the last one.
+    let at = |title: &str| said.find(title).unwrap();
+    assert!(at("[Optional features]") < at("[PingFederate domain]"));
+    assert!(at("[PingFederate settings]") < at("[Ready to configure]"));
+    for sign_in in ["ad-fs", "ping-federate"] {
+        let bare = format!("settings = {{ sign_in = \"{sign_in}\" }}");
+        let said = text(&guided(&planned(&bare, [None; 3]), "c2.a.test").unwrap().1);
+        let words = "domain to federate: it does not stand in the topology, whoever runs the federation brings it";
+        assert!(said.contains(words), "{said}");
+    }
+    let none = text(
+        &guided(&planned("settings = {}", [None; 3]), "c2.a.test")
+            .unwrap()
+            .1,
+    );
+    assert!(!none.contains("federat"), "{none}");
+}
+
 #[test]
 fn what_cannot_be_is_found_with_its_place_and_its_mend() {
     assert!(
@@ -463,6 +506,21 @@ fn what_cannot_be_is_found_with_its_place_and_its_mend() {
             "settings = { sql_server = \"s\", sql_database = \"a'b\" }",
             "is no name of a database",
             "ADSync",
+        ),
+        (
+            "settings = { federation = { domain = \"a.test\" } }",
+            "without a sign-in that is federated",
+            "ping-federate",
+        ),
+        (
+            "settings = { sign_in = \"ping-federate\", federation = { servers = [\"fs1.a.test\"] } }",
+            "the domain alone",
+            "domain =",
+        ),
+        (
+            "settings = { sign_in = \"ad-fs\", federation = { server = \"fs1.a.test\" } }",
+            "unknown key \"server\"",
+            "servers",
         ),
         ("settings = { unit = {} }", "unknown key \"unit\"", "units"),
         (
