@@ -1,6 +1,6 @@
 //! The plan in words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use protocol::step::{Product, Step};
@@ -182,8 +182,9 @@ fn write(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
     installers(plan, out)?;
     if !plan.domains.is_empty() && plan.kind == Kind::Install {
         writeln!(out, "\nserving meanwhile")?;
+        let turns: BTreeMap<&TargetId, usize> = plan.waves.iter().flatten().zip(0..).collect();
         for (domain, part) in &plan.domains {
-            serving(plan, domain, part, out)?;
+            serving(plan, &turns, domain, part, out)?;
         }
     }
     let changes = plan.targets.values().any(|part| !part.is_read_only());
@@ -214,9 +215,10 @@ fn names(all: &[&TargetId]) -> String {
     }
 }
 
-/// Who serves a domain while its servers are changed, by name.
+/// Who serves a domain while its servers are changed, by name. `turns` is the place of each server with work in the plan's order.
 fn serving(
     plan: &Plan,
+    turns: &BTreeMap<&TargetId, usize>,
     domain: &DomainName,
     part: &DomainPlan,
     out: &mut String,
@@ -247,8 +249,11 @@ fn serving(
     }
     // In the plan's order: who was set up before serves by then.
     let mut serve: BTreeSet<&TargetId> = part.serving.iter().collect();
-    let own = |target: &&TargetId| part.servers.contains(*target) || part.leaving.contains(*target);
-    for target in plan.waves.iter().flatten().filter(own) {
+    let all = part.servers.iter().chain(&part.leaving);
+    let own: BTreeSet<(usize, &TargetId)> = all
+        .filter_map(|target| Some((*turns.get(target)?, target)))
+        .collect();
+    for (_, target) in own {
         let Some(work) = plan.targets.get(target).filter(|work| !work.is_read_only()) else {
             continue;
         };
@@ -306,10 +311,12 @@ fn times(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
         return Ok(());
     }
     writeln!(out, "\nwhen people are needed, counted from apply")?;
-    let name = |tenant: &TenantId| {
-        let mut lanes = plan.lanes.values();
-        let lane = lanes.find(|lane| lane.tenant == *tenant);
-        lane.map_or_else(|| tenant.to_string(), |lane| lane.tenant_name.clone())
+    let lanes = plan.lanes.values();
+    let lanes = lanes.map(|lane| (&lane.tenant, lane.tenant_name.as_str()));
+    let names_of: BTreeMap<&TenantId, &str> = lanes.collect();
+    let name = |tenant: &TenantId| match names_of.get(tenant) {
+        Some(name) => (*name).to_owned(),
+        None => tenant.to_string(),
     };
     let mut tokens = false;
     for one in &table.appointments {

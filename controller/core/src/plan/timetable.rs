@@ -64,9 +64,12 @@ struct Need {
 /// Lays a plan out.
 #[must_use]
 pub fn timetable(plan: &Plan, taken: &Taken) -> Timetable {
+    let domains = plan.domains.values();
+    let serve = domains.flat_map(|domain| domain.serving.iter().chain(&domain.running));
     let mut laid = Laid {
         plan,
         taken,
+        serve: serve.collect(),
         needs: Vec::new(),
         free: BTreeMap::new(),
         all: Duration::ZERO,
@@ -86,6 +89,8 @@ pub fn timetable(plan: &Plan, taken: &Taken) -> Timetable {
 struct Laid<'a> {
     plan: &'a Plan,
     taken: &'a Taken,
+    /// Servers whose product is taken out of service when they are changed.
+    serve: BTreeSet<&'a TargetId>,
     needs: Vec<Need>,
     /// From when on a domain's servers may be changed again: those that share one take turns.
     free: BTreeMap<&'a DomainName, Duration>,
@@ -159,9 +164,14 @@ impl<'a> Laid<'a> {
     ) -> Duration {
         let Reverse(slot) = slots.pop().unwrap_or_default();
         let mut at = slot.max(after);
+        let mut busy = None;
         for phase in &part.phases {
+            // While its product is watched it takes no place of those that are under way.
+            if phase.phase == Phase::Soak {
+                busy = busy.or(Some(at));
+            }
             // Who takes a domain's agent out of service, or changes its gMSA, does so alone (G2, G3).
-            let turns = phase.phase == Phase::Register || self.serves(target);
+            let turns = phase.phase == Phase::Register || self.serve.contains(target);
             let alone = turns && !phase.is_read_only();
             if alone {
                 let free = part
@@ -178,13 +188,8 @@ impl<'a> Laid<'a> {
             }
         }
         self.all = self.all.max(at);
-        slots.push(Reverse(at));
+        slots.push(Reverse(busy.unwrap_or(at)));
         at
-    }
-
-    fn serves(&self, target: &TargetId) -> bool {
-        let mut domains = self.plan.domains.values();
-        domains.any(|domain| domain.serving.contains(target) || domain.running.contains(target))
     }
 
     /// Lays out a phase from `at` on, and gives its end.
@@ -304,9 +309,11 @@ fn appointments(mut needs: Vec<Need>) -> Vec<Appointment> {
     needs.sort_by(|a, b| (a.from, &a.target).cmp(&(b.from, &b.target)));
     let mut all: Vec<Appointment> = Vec::new();
     let mut open: BTreeMap<(TenantId, Brings), usize> = BTreeMap::new();
+    let mut covered: BTreeSet<(usize, TargetId)> = BTreeSet::new();
     for need in needs {
         let key = (need.tenant, need.brings);
-        let last = open.get(&key).and_then(|place| all.get_mut(*place));
+        let place = open.get(&key).copied();
+        let last = place.and_then(|place| all.get_mut(place));
         let fits = |last: &Appointment| match need.brings {
             Brings::Token => need.to <= last.due + TOKEN_LIFE,
             Brings::Credential => true,
@@ -314,11 +321,12 @@ fn appointments(mut needs: Vec<Need>) -> Vec<Appointment> {
         };
         if let Some(last) = last.filter(|last| fits(last)) {
             last.until = last.until.max(need.to);
-            if !last.covers.contains(&need.target) {
+            if place.is_some_and(|place| covered.insert((place, need.target.clone()))) {
                 last.covers.push(need.target);
             }
             continue;
         }
+        covered.insert((all.len(), need.target.clone()));
         open.insert(key.clone(), all.len());
         let (tenant, brings) = key;
         all.push(Appointment {

@@ -12,7 +12,7 @@ use controller_core::fleet::Fleet;
 use controller_core::plan::{
     Brings, Inputs, Plan, Purpose, TOKEN_LIFE, plan, render, render_by, timetable,
 };
-use controller_core::policy::Policy;
+use controller_core::policy::{self, Policy};
 use controller_core::record::Record;
 use controller_core::taken::Taken;
 use controller_core::topology::parse;
@@ -20,6 +20,7 @@ use protocol::event::{Completion, Event};
 use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::Phase;
+use protocol::step::Product;
 use protocol::{
     Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version,
 };
@@ -213,4 +214,28 @@ fn one_token_covers_as_many_servers_as_are_through_in_its_life() {
             && said.contains("which is not the vendor's word"),
         "{said}"
     );
+}
+
+/// A product that is watched holds no place of those that are under way (and a wave waits for its end).
+#[test]
+fn two_products_are_watched_at_the_same_time() {
+    let one = Policy {
+        in_flight: 1,
+        ..Policy::default()
+    };
+    let (watched, findings) = policy::parse(&common::document(
+        "limit = { in_flight = 1 }\nsoak = { cloud-sync = \"60 cycles\" }\n",
+    ));
+    assert!(findings.is_empty(), "{findings:?}");
+    let all = |policy: &Policy| {
+        let plan = planned(&["a.test", "b.test"], 1, &facts(None), false, policy);
+        timetable(&plan, Taken::NOTHING).all
+    };
+    let (bare, soaked) = (all(&one), all(&watched));
+    let watch = Duration::from_secs(u64::from(watched.soak.seconds(Product::ProvisioningAgent)));
+    assert!(
+        watch > bare && soaked >= bare + watch,
+        "{bare:?} {soaked:?}"
+    );
+    assert!(soaked < bare + 2 * watch, "{bare:?} {soaked:?}");
 }
