@@ -16,6 +16,7 @@ pub mod links;
 pub mod overrides;
 pub mod plan;
 pub mod policy;
+pub mod readiness;
 pub mod recipe;
 pub mod record;
 pub mod roster;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use controller_core::fleet::Why;
 use controller_core::plan::Plan;
-use protocol::event::{Finding, Owner, Severity, Verdict};
+use controller_core::readiness::mends;
+use protocol::event::{Finding, Severity, Verdict};
 use protocol::{PlanId, TargetId};
 use serde::Serialize;
 
@@ -153,16 +154,6 @@ pub(super) async fn asked(client: &Client, plan: PlanId) -> anyhow::Result<(Appl
     Ok((applied, frame))
 }
 
-fn owner(owner: Owner) -> &'static str {
-    match owner {
-        Owner::Server => "the server's owner",
-        Owner::Directory => "the directory's administrator",
-        Owner::Network => "the network",
-        Owner::Tenant => "the tenant's administrator",
-        Owner::Entrain => "Entrain, when the plan is applied",
-    }
-}
-
 fn text(report: &Report, asked: Asked) -> String {
     let mut text = String::new();
     for (name, said) in &report.tenants {
@@ -209,7 +200,7 @@ fn text(report: &Report, asked: Asked) -> String {
                 finding.what,
                 finding.read,
                 finding.wanted,
-                owner(finding.owner),
+                mends(finding.owner),
                 finding.fix
             ));
         }

@@ -1,5 +1,6 @@
 //! What changes something.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use controller_core::plan::{
     transition,
 };
 use controller_core::policy::{self, Policy};
+use controller_core::readiness;
 use controller_core::record::Record;
 use controller_core::tenant::Observation;
 use controller_core::topology::{self, Available, Document, Topology};
@@ -121,6 +123,7 @@ pub(super) async fn plan(
                 alarms: Vec::new(),
                 warnings: Vec::new(),
                 network: Vec::new(),
+                readiness: BTreeMap::new(),
             };
             return drop(answer.send(Ok(none)));
         }
@@ -163,10 +166,12 @@ pub(super) async fn plan(
             }
             (None, None, None, None) => Ok(build(inputs)),
         };
-        let plan = match plan {
+        let mut plan = match plan {
             Ok(plan) => plan,
             Err(why) => return drop(answer.send(Err(Problem::Refused(why)))),
         };
+        let receipts = core.fleet.receipts();
+        readiness::tell(&mut plan, receipts, core.fleet.known(), crate::now());
         let id = plan.id();
         let planned = Planned {
             findings,
@@ -186,6 +191,7 @@ pub(super) async fn plan(
                 | Kind::Eligibility
                 | Kind::Transition => Vec::new(),
             },
+            readiness: plan.readiness.clone(),
         };
         if let std::collections::btree_map::Entry::Vacant(free) = core.plans.entry(id) {
             batch.keep(plan.to_bytes());

@@ -8,6 +8,7 @@ use controller_core::doubt::Doubted;
 use controller_core::fleet::{RolloutView, Stopped};
 use controller_core::overrides::OverrideView;
 use controller_core::plan::{Afterwards, Purpose};
+use controller_core::readiness::Standing;
 use controller_core::record::Order;
 use controller_core::roster::{Artifact, Pending, Withdrawn};
 use controller_core::settings::Difference;
@@ -184,6 +185,9 @@ pub struct Planned {
     /// What the network must let through for the servers of a preflight, a line each.
     #[serde(default)]
     pub network: Vec<String>,
+    /// How each server that is changed stood to its newest preflight.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub readiness: BTreeMap<TargetId, Standing>,
 }
 
 /// What `apply` sends.

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::event::{Completion, Event, Failure, GmsaChange, Grade};
 use protocol::facts::{Facts, ProvisioningAgentFacts};
+use protocol::key::PublicKey;
 use protocol::refusal::Refusal;
 use protocol::signed::{Ending, Phase};
 use protocol::step::{Served, Step};
 use protocol::{
-    Attempt, BundleId, DomainName, Fingerprint, Generation, Overridden, RolloutId, TargetId,
-    TenantId, Timestamp,
+    Attempt, BundleId, DomainName, Generation, Overridden, RolloutId, TargetId, TenantId, Timestamp,
 };
 
 use crate::beyond::{DirectorySeen, KeySeen, Moved, SuffixesSeen};
@@ -21,6 +21,7 @@ use crate::fleet::table::WorkTable;
 use crate::fleet::watch::{self, Watched};
 use crate::overrides::{Rule, Word};
 use crate::plan::{Kind, Plan, TargetPlan};
+use crate::readiness;
 use crate::record::{Order, Record};
 use crate::settings::SettingsSeen;
 use crate::tenant::Seen;
@@ -119,7 +120,7 @@ impl Fleet {
                     open.attested = Some((*step, by.clone()));
                 });
             }
-            Record::AgentEnrolled { target, key, .. } => self.enrolled(target, key.fingerprint()),
+            Record::AgentEnrolled { target, key, .. } => self.enrolled(target, *key),
             Record::AgentRevoked { target, .. } | Record::AgentReplaced { target, .. } => {
                 self.gone(target, now)
             }
@@ -349,8 +350,10 @@ impl Fleet {
         self.beyond.saw(seen);
     }
 
-    fn enrolled(&mut self, target: &TargetId, key: Fingerprint) {
+    fn enrolled(&mut self, target: &TargetId, key: PublicKey) {
         self.unmet.remove(target);
+        self.keys.insert(target.clone(), key);
+        let key = key.fingerprint();
         let known = self.known.entry(target.clone()).or_insert(Known::of(key));
         if known.key != key {
             *known = Known::of(key);
@@ -462,6 +465,8 @@ impl Fleet {
         self.schedulers.forget(target);
         self.taken.forget(target);
         self.known.remove(target);
+        self.keys.remove(target);
+        self.receipts.remove(target);
         self.unmet.remove(target);
         self.frozen.remove(target);
         self.overrides.forget(target);
@@ -875,8 +880,40 @@ impl Fleet {
                 );
             }
             Event::RunFinished {
-                generation, ending, ..
-            } => self.finished(target, *generation, ending, now),
+                generation,
+                ending,
+                receipt,
+            } => {
+                self.asked_readiness(target, *generation, (receipt, ending), now);
+                self.finished(target, *generation, ending, now);
+            }
+        }
+    }
+
+    /// Keeps what a preflight came to, where the run that ends is one.
+    fn asked_readiness(
+        &mut self,
+        target: &TargetId,
+        generation: Generation,
+        said: (&str, &Ending),
+        now: Timestamp,
+    ) {
+        let open = self.open.get(target);
+        let Some(open) = open.filter(|open| open.generation == generation) else {
+            return;
+        };
+        let rollout = self.rollouts.get(&open.rollout);
+        let rollout = rollout.filter(|rollout| rollout.plan.kind == Kind::Preflight);
+        let work = rollout.and_then(|rollout| rollout.work.get(target));
+        let Some((work, key)) = work.zip(self.keys.get(target)) else {
+            return;
+        };
+        let known = self.known.get(target);
+        let facts = known.and_then(|known| known.facts.as_ref());
+        let seen = facts.map(|(_, facts)| facts.essence());
+        let whose = (target, *key, open.bundle);
+        if let Some(receipt) = readiness::of(whose, said, &work.findings, seen, now) {
+            self.receipts.insert(target.clone(), receipt);
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Deref};
 
 use protocol::event::{Failure, Finding, Freeze, GmsaChange, GmsaObject, Grade, Section};
+use protocol::key::PublicKey;
 use protocol::refusal::Refusal;
 use protocol::secret::SecretKind;
 use protocol::settings::ConnectSettings;
@@ -22,6 +23,7 @@ use crate::fleet::table::WorkTable;
 use crate::fleet::watch::Watched;
 use crate::overrides::{Overrides, Rule};
 use crate::plan::{Behind, Kind, Plan, TargetPlan};
+use crate::readiness::Receipts;
 use crate::scheduler::{Guided, Schedulers};
 use crate::scope::{self, Question};
 use crate::settings::Settings;
@@ -411,6 +413,10 @@ pub struct Fleet {
     /// What tenants and directories showed when they were last asked, and what each Connect server told last of what it
     /// synchronizes; that outlives its agent.
     pub(crate) beyond: Beyond,
+    /// What each server's newest preflight came to.
+    pub(crate) receipts: Receipts,
+    /// Keys of those that are enrolled: who signs what they say.
+    pub(crate) keys: BTreeMap<TargetId, PublicKey>,
     /// Since when schedulers of Connect stand.
     pub(crate) schedulers: Schedulers,
     /// How long steps have taken.
@@ -660,6 +666,12 @@ impl Fleet {
     #[must_use]
     pub const fn taken(&self) -> &Taken {
         &self.taken
+    }
+
+    /// What each server's newest preflight came to.
+    #[must_use]
+    pub const fn receipts(&self) -> &Receipts {
+        &self.receipts
     }
 
     /// What decides what each Connect server synchronizes, as it told it last.

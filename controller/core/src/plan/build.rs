@@ -230,6 +230,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         off: None,
         sites,
         tenants,
+        readiness: BTreeMap::new(),
     }
 }
 

@@ -24,6 +24,7 @@ use protocol::{Digest, DomainName, Fingerprint, PlanId, TargetId, TenantId, Vers
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::SiteRule;
+use crate::readiness::Standing;
 use crate::recipe::PhaseWork;
 use crate::tenant::Wants;
 
@@ -61,6 +62,12 @@ impl Kind {
             self,
             Self::Install | Self::Switch | Self::Swing | Self::Agents | Self::Transition
         )
+    }
+
+    /// Whether anything of a product is changed.
+    #[must_use]
+    pub const fn changes_products(self) -> bool {
+        self.changes() && !matches!(self, Self::Agents)
     }
 
     /// Whether another Connect server of a tenant becomes the active one.
@@ -424,6 +431,9 @@ pub struct Plan {
     /// What is wanted of each tenant.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tenants: BTreeMap<TenantId, TenantPart>,
+    /// How each server that is changed stood to its newest preflight when the plan was made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub readiness: BTreeMap<TargetId, Standing>,
 }
 
 impl Plan {

@@ -8,6 +8,7 @@ use protocol::{DomainName, TargetId, TenantId};
 
 use crate::plan::timetable::{TOKEN_LIFE, about};
 use crate::plan::{Brings, DomainPlan, Kind, Plan, TargetPlan, timetable};
+use crate::readiness::{Named, Standing};
 use crate::recipe::{PhaseWork, download};
 use crate::taken::Taken;
 
@@ -148,6 +149,7 @@ fn write(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
         }
     }
     lanes(plan, out)?;
+    readiness(plan, out)?;
     if plan.kind == Kind::Swing {
         order(plan, out)?;
     }
@@ -376,6 +378,59 @@ fn left(plan: &Plan, out: &mut String) -> std::fmt::Result {
         .collect();
     for (what, why) in left {
         writeln!(out, "  {what} is left to people: {why}")?;
+    }
+    Ok(())
+}
+
+/// How each server that is changed stood to its newest preflight. Those of which the same is said stand together.
+fn readiness(plan: &Plan, out: &mut String) -> std::fmt::Result {
+    if plan.readiness.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "\nready, as the newest preflight of each server told within a day; each is asked again before it is touched"
+    )?;
+    let untold = |untold: &[String]| match untold.len() {
+        0 => String::new(),
+        many => format!("; {many} cannot be told: {}", untold.join("; ")),
+    };
+    let mut not_read: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (target, standing) in &plan.readiness {
+        let by = |by: &Named| {
+            format!(
+                "at {}, rollout {}, receipt {}",
+                by.at,
+                by.rollout,
+                by.receipt.short()
+            )
+        };
+        match standing {
+            Standing::Ready {
+                by: named,
+                untold: more,
+            } => {
+                writeln!(out, "  {target}: ready ({}){}", by(named), untold(more))?;
+            }
+            Standing::Blocked {
+                by: named,
+                blocks,
+                untold: more,
+            } => {
+                let blocks = blocks.join("; ");
+                writeln!(
+                    out,
+                    "  {target}: BLOCKED ({}): {blocks}{}",
+                    by(named),
+                    untold(more)
+                )?;
+            }
+            Standing::NotRead { why } => not_read.entry(why).or_default().push(target.as_str()),
+        }
+    }
+    for (why, targets) in not_read {
+        let names = targets.join(", ");
+        writeln!(out, "  not read: {names}: {why} (entrain preflight)")?;
     }
     Ok(())
 }

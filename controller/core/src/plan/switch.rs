@@ -313,6 +313,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         off: off.cloned(),
         sites,
         tenants: BTreeMap::new(),
+        readiness: BTreeMap::new(),
     })
 }
 

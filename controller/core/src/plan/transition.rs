@@ -205,6 +205,7 @@ fn empty(
         off: None,
         sites: BTreeMap::new(),
         tenants: BTreeMap::new(),
+        readiness: BTreeMap::new(),
     }
 }
 

@@ -14,6 +14,7 @@ mod orders;
 mod overrides;
 mod probes;
 mod rails;
+mod readiness;
 mod recipes;
 mod restarts;
 mod retire;

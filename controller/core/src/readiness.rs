@@ -1,0 +1,207 @@
+//! Readiness: what each server's newest preflight came to, as its agent's signed receipt closes it, and what a plan says of that.
+//! A preflight answers for its moment: what changes a server asks once more before anything is touched, so nothing is held here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use protocol::event::{Finding, Owner, Verdict};
+use protocol::key::PublicKey;
+use protocol::signed::{Ending, Receipt, RoleKeys, Verified, verify};
+use protocol::{BundleId, Digest, RolloutId, TargetId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::facts::Fleetwide;
+use crate::plan::Plan;
+
+/// How long a preflight's answers count: what a network, a directory and a group policy are changes from one day to the next.
+/// An older one is not read.
+pub const COUNTS: Duration = Duration::from_secs(24 * 3600);
+
+/// What a server's newest preflight came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    /// When its receipt came here.
+    pub at: Timestamp,
+    /// Of which rollout.
+    pub rollout: RolloutId,
+    /// Digest of the receipt's envelope, which the log holds.
+    pub receipt: Digest,
+    /// What the server was then: its lasting facts.
+    pub essence: Option<Digest>,
+    /// How many probes were asked.
+    pub probes: usize,
+    /// What blocks, a sentence each with who mends it.
+    pub blocks: Vec<String>,
+    /// What could not be told, a sentence each.
+    pub untold: Vec<String>,
+}
+
+/// The newest of each server.
+pub type Receipts = BTreeMap<TargetId, Readiness>;
+
+/// How a server stands to a plan that changes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Standing {
+    /// Nothing blocked it.
+    Ready {
+        /// By which receipt.
+        by: Named,
+        /// What could not be told.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        untold: Vec<String>,
+    },
+    /// Something blocked it.
+    Blocked {
+        /// By which receipt.
+        by: Named,
+        /// What.
+        blocks: Vec<String>,
+        /// What could not be told.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        untold: Vec<String>,
+    },
+    /// No preflight counts for it.
+    NotRead {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A receipt, as a plan names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// When it came.
+    pub at: Timestamp,
+    /// Of which rollout.
+    pub rollout: RolloutId,
+    /// Digest of its envelope.
+    pub receipt: Digest,
+}
+
+/// The receipt of a preflight, where that agent has signed it for that bundle and it has an answer: who broke off is neither ready
+/// nor blocked. `seen` is the server's lasting facts, `findings` what its probes said.
+#[must_use]
+pub fn of(
+    (target, key, bundle): (&TargetId, PublicKey, BundleId),
+    (envelope, ending): (&str, &Ending),
+    findings: &[Finding],
+    seen: Option<Digest>,
+    now: Timestamp,
+) -> Option<Readiness> {
+    let role = RoleKeys {
+        keys: vec![key],
+        threshold: 1,
+    };
+    let receipt: Verified<Receipt> = verify(envelope.as_bytes(), &role).ok()?;
+    if receipt.target != *target || receipt.bundle != bundle || receipt.ending != *ending {
+        return None;
+    }
+    let those = |which: &dyn Fn(&Finding) -> bool| -> Vec<String> {
+        let own = findings.iter().filter(|one| which(one));
+        own.map(sentence).collect()
+    };
+    let blocks = those(&Finding::blocks);
+    let answered = match ending {
+        Ending::Completed => blocks.is_empty() && !findings.is_empty(),
+        Ending::Failed(_) => !blocks.is_empty(),
+        Ending::Inconclusive(_) | Ending::Aborted | Ending::Expired => false,
+    };
+    answered.then(|| Readiness {
+        at: now,
+        rollout: receipt.rollout,
+        receipt: Digest::of(envelope.as_bytes()),
+        essence: seen,
+        probes: findings.len(),
+        untold: those(&|one| one.verdict == Verdict::CannotTell && !one.blocks()),
+        blocks,
+    })
+}
+
+/// Who mends something, in words.
+#[must_use]
+pub const fn mends(owner: Owner) -> &'static str {
+    match owner {
+        Owner::Server => "the server's owner",
+        Owner::Directory => "the directory's administrator",
+        Owner::Network => "the network",
+        Owner::Tenant => "the tenant's administrator",
+        Owner::Entrain => "Entrain, when the plan is applied",
+    }
+}
+
+fn sentence(finding: &Finding) -> String {
+    let Finding {
+        id,
+        what,
+        read,
+        fix,
+        owner,
+        ..
+    } = finding;
+    format!("{id} ({what}: {read}; {}: {fix})", mends(*owner))
+}
+
+impl Readiness {
+    /// How it stands to a plan that is made at `now`, while the server is `essence`.
+    #[must_use]
+    pub fn standing(&self, essence: Option<Digest>, now: Timestamp) -> Standing {
+        let named = Named {
+            at: self.at,
+            rollout: self.rollout,
+            receipt: self.receipt,
+        };
+        if now.since(self.at) > COUNTS {
+            let why = format!("its newest preflight, at {}, is older than a day", self.at);
+            return Standing::NotRead { why };
+        }
+        if essence != self.essence {
+            let why = format!(
+                "what is on the server has changed since its newest preflight, at {}",
+                self.at
+            );
+            return Standing::NotRead { why };
+        }
+        let untold = self.untold.clone();
+        if self.blocks.is_empty() {
+            Standing::Ready { by: named, untold }
+        } else {
+            Standing::Blocked {
+                by: named,
+                blocks: self.blocks.clone(),
+                untold,
+            }
+        }
+    }
+}
+
+/// Has a plan that changes products name the newest preflight of each server that it changes, and warns of those that it found
+/// blocked.
+pub fn tell(plan: &mut Plan, receipts: &Receipts, known: &Fleetwide, now: Timestamp) {
+    if !plan.kind.changes_products() {
+        return;
+    }
+    for (target, part) in &plan.targets {
+        if part.left_out || part.is_read_only() {
+            continue;
+        }
+        let standing = receipts.get(target).map_or_else(
+            || Standing::NotRead {
+                why: "no preflight has asked it".to_owned(),
+            },
+            |receipt| {
+                let facts = known.get(target).and_then(|known| known.facts.as_ref());
+                receipt.standing(facts.map(|(_, facts)| facts.essence()), now)
+            },
+        );
+        if let Standing::Blocked { by, blocks, .. } = &standing {
+            plan.warnings.push(format!(
+                "{target} was not ready at {} (rollout {}): {}; it stops there before anything is touched while that is so",
+                by.at,
+                by.rollout,
+                blocks.join("; ")
+            ));
+        }
+        plan.readiness.insert(target.clone(), standing);
+    }
+}

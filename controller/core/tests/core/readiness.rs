@@ -1,0 +1,306 @@
+//! What a plan says of a server's newest preflight: by whose receipt, for how long, and of what it says nothing.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use controller_core::fleet::Fleet;
+use controller_core::plan::{Inputs, Plan, Purpose, plan, render};
+use controller_core::policy::Policy;
+use controller_core::readiness::{COUNTS, Standing, tell};
+use controller_core::record::Record;
+use controller_core::topology::parse;
+use protocol::event::{Event, Finding, Owner, Severity, Verdict};
+use protocol::facts::ConnectFacts;
+use protocol::key::SigningKey;
+use protocol::signed::{Ending, Phase, Receipt, sign};
+use protocol::{
+    BundleId, Digest, Epoch, EventIndex, Generation, PlanId, RolloutId, StepIndex, TargetId,
+    Timestamp,
+};
+
+use crate::common;
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
+
+struct World {
+    fleet: Fleet,
+    key: Rc<SigningKey>,
+    server: TargetId,
+    now: Timestamp,
+    events: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            fleet: Fleet::new(),
+            key: Rc::new(SigningKey::generate()),
+            server: "s1.a.test".parse().unwrap(),
+            now: NOW,
+            events: 0,
+        };
+        world.take(&common::enrolled(&world.server, world.key.public()), None);
+        world.tell(&Event::FactsReported(Box::new(common::facts(None, None))));
+        world
+    }
+
+    fn take(&mut self, record: &Record, plan: Option<&Plan>) {
+        self.fleet.apply(record, plan, self.now);
+    }
+
+    fn tell(&mut self, event: &Event) {
+        self.events += 1;
+        let told = common::told(&self.server, self.events, self.now, event);
+        self.take(&told, None);
+    }
+
+    fn plan(&self, purpose: Purpose) -> Plan {
+        let text = format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n"
+        );
+        let (topology, findings) = parse(&[common::document(text)]);
+        assert!(findings.is_empty(), "{findings:?}");
+        let mut plan = plan(Inputs::of(
+            &topology,
+            &Policy::default(),
+            self.fleet.known(),
+            &common::artifacts(),
+            purpose,
+        ));
+        tell(
+            &mut plan,
+            self.fleet.receipts(),
+            self.fleet.known(),
+            self.now,
+        );
+        plan
+    }
+
+    fn standing(&self) -> Standing {
+        self.plan(Purpose::Install)
+            .readiness
+            .remove(&self.server)
+            .unwrap()
+    }
+
+    /// One run of a plan of that purpose, whose receipt is signed by `key` and names `of` as its bundle.
+    fn runs(
+        &mut self,
+        (purpose, number): (Purpose, u32),
+        (findings, ending): (Vec<Finding>, Ending),
+        (key, of): (&SigningKey, BundleId),
+    ) {
+        let plan = self.plan(purpose);
+        let (rollout, generation) = (RolloutId(number), Generation(u64::from(number)));
+        let bundle = bundle(number);
+        let phase = match purpose {
+            Purpose::Preflight => Phase::Inspect,
+            _ => Phase::Prepare,
+        };
+        self.take(&common::applied(rollout, &plan), Some(&plan));
+        let issued = Record::BundleIssued {
+            rollout,
+            target: self.server.clone(),
+            generation,
+            phase,
+            bundle,
+            expires: self.now.plus(Duration::from_secs(3600)),
+        };
+        self.take(&issued, None);
+        self.tell(&Event::BundleAccepted {
+            generation,
+            bundle,
+            rollout,
+            phase,
+        });
+        self.tell(&Event::Probed {
+            generation,
+            step: StepIndex(0),
+            findings,
+        });
+        let receipt = Receipt {
+            format: 1,
+            simulated: true,
+            target: self.server.clone(),
+            tenant: TENANT.parse().unwrap(),
+            bundle: of,
+            generation,
+            rollout,
+            plan: PlanId(plan.id().0),
+            phase,
+            change: None,
+            begun: self.now,
+            ended: self.now,
+            ending: ending.clone(),
+            grade: None,
+            steps: Vec::new(),
+            epoch: Epoch(1),
+            first_event: EventIndex(1),
+            last_event: EventIndex(self.events),
+            chain: Digest::ZERO,
+            previous: Digest::ZERO,
+            agent_version: "0".to_owned(),
+        };
+        let envelope = sign(&receipt, &[key]).to_json();
+        self.tell(&Event::RunFinished {
+            generation,
+            ending,
+            receipt: String::from_utf8(envelope).unwrap(),
+        });
+    }
+
+    fn preflight(&mut self, number: u32, findings: Vec<Finding>) {
+        let ending = if findings.iter().any(Finding::blocks) {
+            Ending::Failed("a finding blocks".to_owned())
+        } else {
+            Ending::Completed
+        };
+        let key = Rc::clone(&self.key);
+        let how = (Purpose::Preflight, number);
+        self.runs(how, (findings, ending), (&key, bundle(number)));
+    }
+}
+
+fn bundle(number: u32) -> BundleId {
+    BundleId(Digest::of(&number.to_be_bytes()))
+}
+
+fn finding(id: &str, verdict: Verdict, severity: Severity) -> Finding {
+    Finding {
+        id: id.to_owned(),
+        what: "memory".to_owned(),
+        read: "2 GB".to_owned(),
+        wanted: "4 GB".to_owned(),
+        verdict,
+        severity,
+        fix: "give it more".to_owned(),
+        owner: Owner::Server,
+    }
+}
+
+fn passes() -> Finding {
+    finding("PF01", Verdict::Pass, Severity::Block)
+}
+
+fn not_read(standing: &Standing) -> &str {
+    match standing {
+        Standing::NotRead { why } => why,
+        Standing::Ready { .. } | Standing::Blocked { .. } => panic!("{standing:?}"),
+    }
+}
+
+#[test]
+fn a_plan_names_the_newest_preflight_of_each_server_and_what_could_not_be_told() {
+    let mut world = World::new();
+    assert_eq!(not_read(&world.standing()), "no preflight has asked it");
+    let untold = finding("PF54", Verdict::CannotTell, Severity::Warn);
+    world.preflight(1, vec![passes(), untold]);
+    let Standing::Ready { by, untold } = world.standing() else {
+        panic!("{:?}", world.standing());
+    };
+    assert_eq!((by.at, by.rollout), (NOW, RolloutId(1)));
+    assert!(
+        untold.len() == 1 && untold[0].contains("PF54"),
+        "{untold:?}"
+    );
+    let plan = world.plan(Purpose::Install);
+    assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+    let said = render(&plan);
+    let named = format!(
+        "s1.a.test: ready (at {NOW}, rollout r1, receipt {}); 1 cannot be told: PF54",
+        by.receipt.short()
+    );
+    assert!(said.contains(&named), "{named}: {said}");
+    // What only reads needs no readiness.
+    assert!(world.plan(Purpose::Preflight).readiness.is_empty());
+    assert!(world.plan(Purpose::Verify).readiness.is_empty());
+}
+
+#[test]
+fn a_blocking_finding_warns_with_who_mends_it_until_a_newer_preflight_passes() {
+    let mut world = World::new();
+    let blocks = finding("PF05", Verdict::Fail, Severity::Block);
+    world.preflight(1, vec![passes(), blocks]);
+    let plan = world.plan(Purpose::Install);
+    for words in [
+        "s1.a.test was not ready",
+        "rollout r1",
+        "PF05 (memory: 2 GB; the server's owner: give it more)",
+        "before anything is touched",
+    ] {
+        assert!(plan.warnings[0].contains(words), "{words}: {plan:?}");
+    }
+    assert!(render(&plan).contains("s1.a.test: BLOCKED (at"));
+    // Its work stays in the plan: the step that asks again decides.
+    assert!(!plan.targets[&world.server].left_out && plan.alarms.is_empty());
+    world.preflight(2, vec![passes()]);
+    let plan = world.plan(Purpose::Install);
+    assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+    assert!(matches!(world.standing(), Standing::Ready { by, .. } if by.rollout == RolloutId(2)));
+}
+
+#[test]
+fn what_is_older_than_a_day_or_of_another_state_of_the_server_counts_as_not_read() {
+    let mut world = World::new();
+    world.preflight(1, vec![passes()]);
+    world.now = NOW.plus(COUNTS);
+    assert!(matches!(world.standing(), Standing::Ready { .. }));
+    world.now = world.now.plus(Duration::from_millis(1));
+    let standing = world.standing();
+    assert!(not_read(&standing).contains("older than a day"));
+    assert!(render(&world.plan(Purpose::Install)).contains("not read: s1.a.test: its newest"));
+    world.preflight(2, vec![passes()]);
+    let connect = ConnectFacts {
+        version: Some(common::CONNECT),
+        service: None,
+        staging: None,
+        cycle_enabled: None,
+        suspended: None,
+    };
+    let other = common::facts(None, Some(connect));
+    world.tell(&Event::FactsReported(Box::new(other)));
+    assert!(not_read(&world.standing()).contains("has changed since"));
+}
+
+#[test]
+fn what_no_preflight_has_answered_or_its_agent_has_not_signed_is_no_readiness() {
+    let stranger = SigningKey::generate();
+    let fails = || Ending::Failed("facts differ".to_owned());
+    let own = World::new().key;
+    let cases = [
+        // Another key, another bundle, another purpose, no answer.
+        (Purpose::Preflight, Ending::Completed, Some(&stranger), 1),
+        (Purpose::Preflight, Ending::Completed, None, 9),
+        (Purpose::Install, Ending::Completed, None, 1),
+        (Purpose::Preflight, fails(), None, 1),
+        (Purpose::Preflight, Ending::Aborted, None, 1),
+        (Purpose::Preflight, Ending::Expired, None, 1),
+    ];
+    for (purpose, ending, key, of) in cases {
+        let mut world = World::new();
+        world.key = Rc::clone(&own);
+        world.take(&common::enrolled(&world.server, own.public()), None);
+        world.tell(&Event::FactsReported(Box::new(common::facts(None, None))));
+        let said = (vec![passes()], ending.clone());
+        world.runs((purpose, 1), said, (key.unwrap_or(&own), bundle(of)));
+        let receipts = world.fleet.receipts();
+        assert!(receipts.is_empty(), "{purpose:?} {ending:?} {receipts:?}");
+    }
+}
+
+#[test]
+fn a_server_that_is_replaced_is_asked_anew() {
+    let mut world = World::new();
+    world.preflight(1, vec![passes()]);
+    let replaced = Record::AgentReplaced {
+        target: world.server.clone(),
+        by: "anna".to_owned(),
+    };
+    world.take(&replaced, None);
+    assert!(world.fleet.receipts().is_empty());
+}
