@@ -1147,6 +1147,7 @@ fn announce(op: &Op) -> Option<String> {
         | Op::Registry { .. }
         | Op::RegistryKey { .. }
         | Op::SetRegistry { .. }
+        | Op::ClearRegistry { .. }
         | Op::RequireRestart
         | Op::Service { .. }
         | Op::ServiceAge { .. }

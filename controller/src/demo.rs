@@ -363,6 +363,7 @@ impl Demo {
             off: None,
             release: None,
             swing: None,
+            undo: None,
         }
     }
 

@@ -263,6 +263,31 @@ pub enum Fix {
     Vaultsvc,
 }
 
+impl Fix {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Tls12, Self::Vaultsvc];
+
+    /// As a topology and an operator write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls12 => "tls12",
+            Self::Vaultsvc => "vaultsvc",
+        }
+    }
+}
+
+/// Puts back what Entrain has set of prerequisites. Which settings those are, and what each was before, is the agent's own knowledge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UndoFixes {
+    /// Which prerequisites.
+    pub fixes: Vec<Fix>,
+    /// Also while a product that needs them is on the server.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anyway: bool,
+}
+
 /// Runs the setup of the provisioning agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -636,6 +661,8 @@ pub enum Step {
     CheckTransition,
     /// A person moves the tenant from Connect to cloud sync.
     GuideTransition(GuideTransition),
+    /// Puts back what Entrain has set of prerequisites, where it is still what Entrain set.
+    UndoFixes(UndoFixes),
 }
 
 impl Step {
@@ -667,6 +694,7 @@ impl Step {
             | Self::RestartServer(_)
             | Self::UpgradeAgent(_)
             | Self::CheckTransition
+            | Self::UndoFixes(_)
             | Self::VerifyProvisioningAgentRemoved(_) => None,
         }
     }
@@ -702,12 +730,13 @@ impl Step {
             | Self::StartProvisioningAgent(_)
             | Self::CheckTransition
             | Self::GuideTransition(_)
+            | Self::UndoFixes(_)
             | Self::VerifyProvisioningAgentRemoved(_) => None,
         }
     }
 
     /// Every kind that this version knows, as the manifest spells it.
-    pub const KINDS: [&'static str; 25] = [
+    pub const KINDS: [&'static str; 26] = [
         "report-facts",
         "preflight",
         "install-provisioning-agent",
@@ -733,6 +762,7 @@ impl Step {
         "start-provisioning-agent",
         "check-transition",
         "guide-transition",
+        "undo-fixes",
     ];
 
     /// The kind, as the manifest spells it.
@@ -764,6 +794,7 @@ impl Step {
             Self::StartProvisioningAgent(_) => Self::KINDS[22],
             Self::CheckTransition => Self::KINDS[23],
             Self::GuideTransition(_) => Self::KINDS[24],
+            Self::UndoFixes(_) => Self::KINDS[25],
         }
     }
 
@@ -797,6 +828,7 @@ impl Step {
             Self::StartProvisioningAgent(_) => "start the provisioning agent",
             Self::CheckTransition => "ask whether Connect may move to cloud sync",
             Self::GuideTransition(_) => "move from Connect to cloud sync by wizard",
+            Self::UndoFixes(_) => "put back what was set as a prerequisite",
         }
     }
 
@@ -846,6 +878,7 @@ impl Step {
             | Self::ReadConnectSettings
             | Self::SetProvisioningAgentOptions(_)
             | Self::StartProvisioningAgent(_)
+            | Self::UndoFixes(_)
             | Self::FenceConnect
             | Self::VerifyConnectRemoved
             | Self::VerifyProvisioningAgentRemoved(_) => 15,
@@ -897,6 +930,7 @@ impl Step {
             | Self::UpgradeAgent(_)
             | Self::StartProvisioningAgent(_)
             | Self::GuideTransition(_)
+            | Self::UndoFixes(_)
             | Self::RemoveProvisioningAgent(_) => false,
         }
     }

@@ -188,6 +188,7 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         | Step::UpgradeAgent(_)
         | Step::CheckTransition
         | Step::GuideTransition(_)
+        | Step::UndoFixes(_)
         | Step::VerifyProvisioningAgentRemoved(_) => 0,
     };
     match manifest
@@ -250,6 +251,7 @@ fn artifacts_fit(manifest: &Manifest) -> Result<(), Refusal> {
             | Step::UpgradeAgent(_)
             | Step::CheckTransition
             | Step::GuideTransition(_)
+            | Step::UndoFixes(_)
             | Step::VerifyProvisioningAgentRemoved(_) => continue,
         };
         let named = manifest

@@ -284,6 +284,13 @@ pub enum Op {
         /// New value.
         data: RegistryValue,
     },
+    /// Takes a registry value away below HKEY_LOCAL_MACHINE, where it is there.
+    ClearRegistry {
+        /// Key.
+        key: String,
+        /// Value name.
+        value: String,
+    },
     /// Notes that Windows must be restarted before what was set holds. The note is gone with the restart.
     RequireRestart,
     /// Restarts Windows. The agent ends with it; where it is answered, Windows has come back (a model), or did not restart.
@@ -481,6 +488,7 @@ impl Op {
             | Self::Launcher
             | Self::SecretsFit { .. } => true,
             Self::SetRegistry { .. }
+            | Self::ClearRegistry { .. }
             | Self::RequireRestart
             | Self::RestartServer
             | Self::EnableService { .. }

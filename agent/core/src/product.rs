@@ -141,6 +141,9 @@ pub const OWED_RESTART: &str = "RestartOfProvisioningAgent";
 /// Value of [`OWED_KEY`]: the generation of the bundle in which the agent lets Windows restart, from then on until it has seen
 /// what came of it.
 pub const OWED_WINDOWS: &str = "RestartOfWindows";
+/// Key of our own, which lasts: of each prerequisite that Entrain has set, what was there before and what it set. Its values are
+/// named by `step/preflight/fix.rs`, so that no note leads anywhere else.
+pub const SET_KEY: &str = r"SOFTWARE\Entrain\Set";
 /// Keys whose presence means that Windows waits for a restart (PF19).
 pub const REBOOT_KEYS: [&str; 3] = [
     RESTART_KEY,

@@ -177,6 +177,7 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
         | Op::Registry { .. }
         | Op::RegistryKey { .. }
         | Op::SetRegistry { .. }
+        | Op::ClearRegistry { .. }
         | Op::RequireRestart
         | Op::RestartServer
         | Op::Service { .. }

@@ -181,6 +181,7 @@ impl WindowsExec {
                 done(made.map(drop).map_err(|error| error.to_string()))
             }
             Op::SetRegistry { key, value, data } => done(set_registry(key, value, data)),
+            Op::ClearRegistry { key, value } => done(clear_registry(key, value)),
             Op::Service { name } => service(name).map_or_else(Outcome::Failed, Outcome::Service),
             Op::ServiceAge { name } => service_age(name).map_or_else(Outcome::Failed, Outcome::Age),
             Op::EnableService { name } => done(configure(name, "demand")),
@@ -650,6 +651,17 @@ fn set_registry(key: &str, value: &str, data: &RegistryValue) -> Result<(), Stri
         RegistryValue::Other => return Err("only numbers and texts are set".to_owned()),
     }
     .map_err(|error| error.to_string())
+}
+
+/// Takes a value away; one that is not there is away.
+fn clear_registry(key: &str, value: &str) -> Result<(), String> {
+    let mut options = LOCAL_MACHINE.options();
+    let cleared = options.write().open(key);
+    match cleared.and_then(|key| key.remove_value(value)) {
+        Ok(()) => Ok(()),
+        Err(error) if is_absent(error.code().0) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Looks at a service; `None` where there is none of that name.

@@ -664,12 +664,23 @@ impl Twin {
             }
             Op::SetRegistry { key, value, data } => {
                 self.set(key, value, data.clone());
+                // A note of what was there before changes nothing of the server.
+                if key == product::SET_KEY {
+                    return (Outcome::Done, INSTANT);
+                }
                 self.changes.push(if key == product::OWED_KEY {
                     let owed = *data != RegistryValue::Number(0);
                     format!("{} {value}", if owed { "owes" } else { "owes no more" })
                 } else {
                     format!("set {value}")
                 });
+                (Outcome::Done, INSTANT)
+            }
+            Op::ClearRegistry { key, value } => {
+                let there = self.registry.remove(&value_id(key, value)).is_some();
+                if there && key != product::SET_KEY {
+                    self.changes.push(format!("clear {value}"));
+                }
                 (Outcome::Done, INSTANT)
             }
             Op::Service { name } => (Outcome::Service(self.service(name)), INSTANT),

@@ -77,7 +77,7 @@ pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
             let work = rollout.work.get(target)?;
             (!matches!(
                 rollout.plan.kind,
-                Kind::Preflight | Kind::Discover | Kind::Support | Kind::Agents
+                Kind::Preflight | Kind::Discover | Kind::Support | Kind::Agents | Kind::Undo
             ))
             .then_some((id, rollout, work))
         });

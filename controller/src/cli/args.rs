@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use controller_core::calendar::written;
 use controller_core::finding::nearest;
 use controller_core::overrides::Rule;
-use protocol::step::Product;
+use protocol::step::{Fix, Product};
 use protocol::{Digest, ProxyAddress, RolloutId, TargetId, Timestamp, Version};
 
 /// Installs, verifies and upgrades Microsoft Entra's synchronization tools on many Windows servers.
@@ -30,6 +30,12 @@ pub(crate) struct Arguments {
     pub(crate) state: PathBuf,
     #[command(subcommand)]
     pub(crate) verb: Verb,
+}
+
+/// A prerequisite, as `may_fix` has it.
+fn fix(text: &str) -> Result<Fix, String> {
+    let own = Fix::ALL.into_iter().find(|fix| fix.as_str() == text);
+    own.ok_or_else(|| format!("write one of {}", Fix::ALL.map(Fix::as_str).join(", ")))
 }
 
 /// `FAULT@TARGET`, as `rehearse` takes it.
@@ -137,6 +143,24 @@ pub(crate) enum Verb {
     Swap {
         /// The server that is to become active.
         server: TargetId,
+        #[command(flatten)]
+        documents: Documents,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Makes a plan by which what Entrain has set of prerequisites on a server (`may_fix`) is put back to what it was, where it is still
+    /// as Entrain set it. Refused while a product that needs it is there. `apply` carries it out.
+    ///
+    /// Example: entrain undo ams-sync-01.corp.contoso.com topology.toml
+    Undo {
+        /// The server.
+        server: TargetId,
+        /// That prerequisite alone (tls12, vaultsvc) in place of all.
+        #[arg(long, value_parser = fix)]
+        fix: Option<Fix>,
+        /// Also while a product that needs it is on the server.
+        #[arg(long)]
+        anyway: bool,
         #[command(flatten)]
         documents: Documents,
         #[command(flatten)]
@@ -789,6 +813,7 @@ mod tests {
         "failover",
         "swing",
         "transition",
+        "undo",
         "agents",
         "agents list",
         "artifact how",

@@ -12,7 +12,7 @@ use protocol::{DomainName, TargetId, Version};
 use crate::cli::args::Documents;
 use crate::cli::{exit, output};
 use crate::http::client::Client;
-use crate::http::types::{Checked, FindingText, PlanAsk, Planned, Text, TransitionAsk};
+use crate::http::types::{Checked, FindingText, PlanAsk, Planned, Text, TransitionAsk, UndoAsk};
 
 /// Reads a topology's file, or every TOML file of a folder.
 pub(crate) fn read_topology(path: &Path) -> anyhow::Result<Vec<Text>> {
@@ -64,6 +64,7 @@ pub(super) fn ask(documents: &Documents, purpose: Purpose) -> anyhow::Result<Pla
         off: None,
         release: None,
         swing: None,
+        undo: None,
     })
 }
 
@@ -161,6 +162,21 @@ pub(super) async fn swing(
         active: Some(server),
         swing: Some(then),
         ..ask(documents, Purpose::Install)?
+    };
+    planned(client, &ask, json).await
+}
+
+/// Makes the plan by which what was set of prerequisites on a server is put back.
+pub(super) async fn undo(
+    client: &Client,
+    undo: UndoAsk,
+    documents: &Documents,
+    json: bool,
+) -> anyhow::Result<u8> {
+    let ask = PlanAsk {
+        undo: Some(undo),
+        // Nothing is installed: no artifact is needed.
+        ..ask(documents, Purpose::Verify)?
     };
     planned(client, &ask, json).await
 }

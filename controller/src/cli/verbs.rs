@@ -9,13 +9,14 @@ use controller_core::plan::{Afterwards, Purpose};
 use controller_core::record::Order;
 use controller_core::topology::json_schema;
 use protocol::signed::ControllerKind;
+use protocol::step::Fix;
 use tokio::sync::watch;
 
 use crate::authority::{self, Settings};
 use crate::cli::agents::{agents, token};
 use crate::cli::args::{Arguments, Documents, Verb};
 use crate::cli::artifacts::artifact;
-use crate::cli::documents::{ask, asking, check, handover, plan, swap, swing, transition};
+use crate::cli::documents::{ask, asking, check, handover, plan, swap, swing, transition, undo};
 use crate::cli::log::{logs, record};
 use crate::cli::people::{secrets, tasks};
 use crate::cli::readiness::Asked;
@@ -27,7 +28,7 @@ use crate::cli::{Show, discover, exit, follow, output, readiness, support};
 use crate::http::client::Client;
 use crate::http::types::{
     Applied, ApplyAsk, BackupAsk, Done, FreezeAsk, OverrideAsk, PlanAsk, RehearseAsk, Rehearsed,
-    TransitionAsk, WithdrawAsk,
+    TransitionAsk, UndoAsk, WithdrawAsk,
 };
 use crate::{app, backup, demo, keys};
 
@@ -122,6 +123,21 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             documents,
             json,
         } => transition(&client, server, &documents, json.json).await,
+        Verb::Undo {
+            server,
+            fix,
+            anyway,
+            documents,
+            json,
+        } => {
+            let fixes = fix.map_or_else(|| Fix::ALL.into(), |fix| [fix].into());
+            let ask = UndoAsk {
+                server,
+                fixes,
+                anyway,
+            };
+            undo(&client, ask, &documents, json.json).await
+        }
         Verb::Handover {
             domain,
             documents,

@@ -14,7 +14,7 @@ use controller_core::fleet::Asking;
 use controller_core::overrides::Rule;
 use controller_core::plan::{
     Inputs, Kind, Purpose, eligibility, failover, plan as build, render_by, swing, switch,
-    transition,
+    transition, undo,
 };
 use controller_core::policy::{self, Policy};
 use controller_core::readiness;
@@ -164,7 +164,10 @@ pub(super) async fn plan(
             (None, None, Some(_), None) => {
                 Err("nobody becomes active by this swing: name who does".to_owned())
             }
-            (None, None, None, None) => Ok(build(inputs)),
+            (None, None, None, None) => match &ask.undo {
+                Some(ask) => undo(inputs, &ask.server, &ask.fixes, ask.anyway),
+                None => Ok(build(inputs)),
+            },
         };
         let mut plan = match plan {
             Ok(plan) => plan,
@@ -182,6 +185,7 @@ pub(super) async fn plan(
             network: match plan.kind {
                 Kind::Preflight => clouds.network(&plan),
                 Kind::Install
+                | Kind::Undo
                 | Kind::Verify
                 | Kind::Discover
                 | Kind::Support

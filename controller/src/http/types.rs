@@ -17,6 +17,7 @@ use controller_core::versions::{Day, VersionRow};
 use protocol::enroll::JoinFile;
 use protocol::event::{Event, Finding, Freeze};
 use protocol::secret::{Sealed, SecretKind};
+use protocol::step::Fix;
 use protocol::{DomainName, PlanId, RolloutId, TargetId, Timestamp, Version};
 use rehearsal::Rehearsal;
 use serde::{Deserialize, Serialize};
@@ -136,6 +137,20 @@ pub struct PlanAsk {
     /// What becomes of the server that was active, where `active` takes its place by a swing: it is upgraded or installed first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swing: Option<Afterwards>,
+    /// What was set of prerequisites on a server is put back: the plan is for that alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<UndoAsk>,
+}
+
+/// Where what is put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoAsk {
+    /// On which server.
+    pub server: TargetId,
+    /// Which prerequisites.
+    pub fixes: BTreeSet<Fix>,
+    /// Also while a product that needs them is there.
+    pub anyway: bool,
 }
 
 /// What of moves from Connect to cloud sync a plan is about.

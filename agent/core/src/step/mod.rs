@@ -55,6 +55,7 @@ pub fn perform(step: &Step, cx: &mut Cx<'_>) -> Flow<Complete> {
         Step::DiscoverServers(discover) => discover::discover(discover, cx),
         Step::CollectSupport(support) => support::collect(support, cx),
         Step::Preflight(preflight) => preflight::check(preflight, cx),
+        Step::UndoFixes(undo) => preflight::undo(undo, cx),
         Step::RestartServer(step) => restart::restart(step, cx),
         Step::UpgradeAgent(step) => upgrade::upgrade(step, cx),
         Step::InstallProvisioningAgent(install) => provisioning_agent::install(install, cx),

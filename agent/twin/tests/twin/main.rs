@@ -15,5 +15,6 @@ mod run;
 mod switch;
 mod transition;
 mod trouble;
+mod undo;
 mod upgrade;
 mod verified;

@@ -1048,3 +1048,4 @@ fn inside<'a>(
         *other != target && (holds || !live.connected.contains(*other))
     })
 }
+                | Kind::Undo

@@ -176,6 +176,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         | Kind::Swing
         | Kind::Agents
         | Kind::Eligibility
+        | Kind::Undo
         | Kind::Transition => Vec::new(),
     };
     let sites = match kind {
@@ -187,6 +188,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         | Kind::Switch
         | Kind::Swing
         | Kind::Eligibility
+        | Kind::Undo
         | Kind::Transition => BTreeMap::new(),
     };
     let tenants = match kind {
@@ -198,6 +200,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         | Kind::Swing
         | Kind::Agents
         | Kind::Eligibility
+        | Kind::Undo
         | Kind::Transition => BTreeMap::new(),
     };
     let changes = matches!(kind, Kind::Install | Kind::Agents);

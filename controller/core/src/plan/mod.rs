@@ -6,6 +6,7 @@ mod swing;
 mod switch;
 mod timetable;
 mod transition;
+mod undo;
 
 pub use build::{Inputs, Purpose, plan};
 pub use report::{render, render_by};
@@ -14,6 +15,7 @@ pub use switch::{failover, switch};
 pub use timetable::{Appointment, Brings, TOKEN_LIFE, Timetable, timetable};
 pub use transition::{eligibility, transition};
 
+pub use undo::undo;
 use std::collections::BTreeMap;
 
 use protocol::event::Grade;
@@ -53,6 +55,8 @@ pub enum Kind {
     /// Move a tenant from Connect to cloud sync.
     Transition,
 }
+    /// Put back what Entrain has set of prerequisites.
+    Undo,
 
 impl Kind {
     /// Whether anything is changed.
@@ -60,14 +64,19 @@ impl Kind {
     pub const fn changes(self) -> bool {
         matches!(
             self,
-            Self::Install | Self::Switch | Self::Swing | Self::Agents | Self::Transition
+            Self::Install
+                | Self::Switch
+                | Self::Swing
+                | Self::Agents
+                | Self::Transition
+                | Self::Undo
         )
     }
 
     /// Whether anything of a product is changed.
     #[must_use]
     pub const fn changes_products(self) -> bool {
-        self.changes() && !matches!(self, Self::Agents)
+        self.changes() && !matches!(self, Self::Agents | Self::Undo)
     }
 
     /// Whether another Connect server of a tenant becomes the active one.

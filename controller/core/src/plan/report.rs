@@ -43,6 +43,9 @@ fn write(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
             "ask whether active Connect servers may move to cloud sync, change nothing"
         }
         Kind::Transition => "move a tenant from Connect to cloud sync",
+        Kind::Undo => {
+            "put back what Entrain has set of prerequisites; the products are not touched"
+        }
     };
     let with_work: usize = plan.waves.iter().map(Vec::len).sum();
     writeln!(out, "plan {}: {what}", plan.id().0.short())?;
@@ -107,6 +110,7 @@ fn write(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
             | Kind::Switch
             | Kind::Swing
             | Kind::Eligibility
+            | Kind::Undo
             | Kind::Transition => String::new(),
         };
         writeln!(

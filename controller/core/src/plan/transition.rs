@@ -169,7 +169,7 @@ pub fn eligibility(inputs: Inputs<'_>) -> Plan {
 }
 
 /// A plan over these targets without work.
-fn empty(
+pub(super) fn empty(
     inputs: Inputs<'_>,
     kind: Kind,
     targets: &BTreeMap<TargetId, TargetPlan>,

@@ -75,6 +75,13 @@ pub fn answer(
             "afterwards, the administrator of {home} takes {host} off those that may retrieve the password of {account}: entrain handover {home}"
         ));
     }
+    if !group.may_fix.is_empty() {
+        let words: Vec<&str> = group.may_fix.iter().map(|fix| fix.as_str()).collect();
+        people.push(format!(
+            "afterwards, where Entrain has set {} on {host}: entrain undo {host} puts back what it was",
+            words.join(", ")
+        ));
+    }
     people.push(format!(
         "afterwards, where {host} itself goes: entrain agents revoke {host}"
     ));

@@ -34,4 +34,5 @@ mod tunables;
 mod turns;
 mod undone;
 mod upgrade;
+mod undo;
 mod waves;

@@ -118,6 +118,7 @@ fn configures(step: &Step) -> Option<&TenantId> {
         | Step::RestartServer(_)
         | Step::UpgradeAgent(_)
         | Step::CheckTransition
+        | Step::UndoFixes(_)
         | Step::InstallProvisioningAgent(_)
         | Step::StageConnect(_)
         | Step::GuideConnect(_)

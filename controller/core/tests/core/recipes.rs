@@ -14,13 +14,13 @@ use controller_core::facts::{Fleetwide, Known};
 use controller_core::finding::Severity;
 use controller_core::plan::{
     Afterwards, Inputs, Plan, Purpose, eligibility, failover, plan, render, swing, switch,
-    transition,
+    transition, undo,
 };
 use controller_core::policy::Policy;
 use controller_core::topology::{Topology, check, parse};
 use protocol::facts::{ConnectFacts, ProvisioningAgentFacts, ServiceState};
 use protocol::options::ServiceOptions;
-use protocol::step::{RestartBy, Step};
+use protocol::step::{Fix, RestartBy, Step};
 use protocol::task::TaskText;
 use protocol::{Digest, Fingerprint, TargetId, Timestamp, Version};
 
@@ -56,6 +56,7 @@ enum Ask {
     Swing(&'static str, Afterwards),
     Eligible,
     Transition(&'static str),
+    Undo(&'static str),
 }
 
 pub(crate) struct Case {
@@ -336,6 +337,15 @@ pub(crate) const CASES: &[Case] = &[
         ask: Ask::Plan(Purpose::Support),
     },
     Case {
+        title: "Cloud sync: what was set as a prerequisite is put back",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\nretired = [\"s2.a.test\"]\nmay_fix = [\"tls12\"]\n",
+        servers: &[
+            ("s1", Has::Agent(common::AGENT, true)),
+            ("s2", Has::Nothing),
+        ],
+        ask: Ask::Undo("s2.a.test"),
+    },
+    Case {
         title: "Both: a new version of Entrain's own agent",
         topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s3.a.test\"]\n",
         servers: &[
@@ -423,9 +433,11 @@ impl Case {
         }
         let purpose = match self.ask {
             Ask::Plan(purpose) => purpose,
-            Ask::Swap(_) | Ask::Failover(..) | Ask::Eligible | Ask::Transition(_) => {
-                Purpose::Verify
-            }
+            Ask::Swap(_)
+            | Ask::Failover(..)
+            | Ask::Eligible
+            | Ask::Transition(_)
+            | Ask::Undo(_) => Purpose::Verify,
             Ask::Swing(..) => Purpose::Install,
         };
         let artifacts = common::artifacts();
@@ -451,6 +463,10 @@ impl Case {
             }
             Ask::Eligible => eligibility(inputs),
             Ask::Transition(server) => transition(inputs, &server.parse().unwrap()).unwrap(),
+            Ask::Undo(server) => {
+                let fixes = Fix::ALL.into();
+                undo(inputs, &server.parse().unwrap(), &fixes, false).unwrap()
+            }
         }
     }
 }

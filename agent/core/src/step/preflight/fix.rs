@@ -3,6 +3,7 @@
 use protocol::event::{Finding, Owner, Severity, Verdict};
 use protocol::facts::ServiceState;
 use protocol::step::{Fix, Preflight, Product};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::or_absent;
@@ -56,6 +57,113 @@ impl Policies {
             }
         }
         Ok(None)
+    }
+}
+
+/// A value that [`Fix::Tls12`] sets.
+pub(super) struct Setting {
+    /// Name of its note in [`product::SET_KEY`].
+    pub(super) note: &'static str,
+    pub(super) key: &'static str,
+    pub(super) value: &'static str,
+    wanted: u32,
+}
+
+impl Setting {
+    const fn new(note: &'static str, key: &'static str, value: &'static str, wanted: u32) -> Self {
+        Self {
+            note,
+            key,
+            value,
+            wanted,
+        }
+    }
+
+    /// The last part of its key, as people speak of it.
+    pub(super) fn half(&self) -> &'static str {
+        self.key.rsplit('\\').next().unwrap_or(self.key)
+    }
+
+    /// Whether a change holds only after a restart: SCHANNEL reads its values when Windows starts (1.7 [P]); where nothing is set
+    /// on one of the two sides, the system's default holds there, which is what is set.
+    pub(super) fn restarts(&self, was_set: bool) -> bool {
+        self.key != product::DOTNET_CRYPTO_KEY && was_set
+    }
+}
+
+/// All of them (product facts 1.7 [P]).
+pub(super) const SETTINGS: [Setting; 5] = [
+    Setting::new(
+        "Tls12ClientEnabled",
+        product::TLS12_CLIENT_KEY,
+        "Enabled",
+        1,
+    ),
+    Setting::new(
+        "Tls12ClientDisabledByDefault",
+        product::TLS12_CLIENT_KEY,
+        "DisabledByDefault",
+        0,
+    ),
+    Setting::new(
+        "Tls12ServerEnabled",
+        product::TLS12_SERVER_KEY,
+        "Enabled",
+        1,
+    ),
+    Setting::new(
+        "Tls12ServerDisabledByDefault",
+        product::TLS12_SERVER_KEY,
+        "DisabledByDefault",
+        0,
+    ),
+    Setting::new(
+        "DotNetStrongCrypto",
+        product::DOTNET_CRYPTO_KEY,
+        "SchUseStrongCrypto",
+        1,
+    ),
+];
+
+/// Name of the note of [`Fix::Vaultsvc`], and what it says.
+pub(super) const VAULT_NOTE: &str = "VaultSvc";
+pub(super) const VAULT_WAS: &str = "disabled";
+
+/// What a value was before Entrain set it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Was {
+    Absent,
+    Value(RegistryValue),
+    /// It could not be read, or is of a type that nothing here sets.
+    Unread,
+}
+
+impl Was {
+    fn of(there: Reading<Option<RegistryValue>>) -> Self {
+        match there {
+            Ok(None) => Self::Absent,
+            Ok(Some(RegistryValue::Other)) | Err(_) => Self::Unread,
+            Ok(Some(value)) => Self::Value(value),
+        }
+    }
+}
+
+/// What is kept of a value: what it was, and what Entrain set, by which it is known again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Note {
+    pub(super) was: Was,
+    pub(super) set: u32,
+}
+
+impl Note {
+    fn to_text(&self) -> String {
+        serde_json::to_string(self).expect("a note serializes")
+    }
+
+    pub(super) fn read(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
     }
 }
 
@@ -115,9 +223,10 @@ pub(super) fn tell(preflight: &Preflight, policies: &Policies, findings: &mut [F
                 finding.severity = finding.severity.min(Severity::Warn);
                 finding.owner = Owner::Entrain;
                 finding.fix = if finding.id == "PF14" {
-                    "set when the plan is applied (may_fix)".to_owned()
+                    "set when the plan is applied (may_fix); entrain undo puts back what it was"
+                        .to_owned()
                 } else {
-                    "set when the plan is applied (may_fix); Windows may have to be restarted then"
+                    "set when the plan is applied (may_fix); Windows may have to be restarted then; entrain undo puts back what it was"
                         .to_owned()
                 };
             }
@@ -138,16 +247,15 @@ pub(super) fn fix(
         return Ok(());
     }
     if preflight.may_fix.contains(&Fix::Tls12) {
-        for key in [product::TLS12_CLIENT_KEY, product::TLS12_SERVER_KEY] {
-            set(cx, policies, (key, "Enabled", 1), changed)?;
-            set(cx, policies, (key, "DisabledByDefault", 0), changed)?;
+        for setting in &SETTINGS {
+            set(cx, policies, setting, changed)?;
         }
-        let strong = (product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto", 1);
-        set(cx, policies, strong, changed)?;
     }
     if preflight.may_fix.contains(&Fix::Vaultsvc) {
         let disabled = matches!(cx.service(product::VAULT_SERVICE)?, Ok(Some(service)) if service.state == ServiceState::Disabled);
         if disabled && let Some(why) = left(policies, product::VAULT_SERVICE, "") {
+            changed.push(format!("VaultSvc was left disabled: {why}"));
+        } else if disabled && let Err(why) = keep(VAULT_NOTE, VAULT_WAS, cx)? {
             changed.push(format!("VaultSvc was left disabled: {why}"));
         } else if disabled {
             let enabled = cx.perform(Op::EnableService {
@@ -163,7 +271,7 @@ pub(super) fn fix(
 }
 
 /// Why something is left as it is, where it must be.
-fn left(policies: &Policies, at: &str, value: &str) -> Option<String> {
+pub(super) fn left(policies: &Policies, at: &str, value: &str) -> Option<String> {
     match policies.setting(at, value) {
         Ok(None) => None,
         Ok(Some(policy)) => Some(format!("policy \"{policy}\" sets it")),
@@ -176,16 +284,20 @@ fn left(policies: &Policies, at: &str, value: &str) -> Option<String> {
 fn set(
     cx: &mut Cx<'_>,
     policies: &Policies,
-    (key, value, wanted): (&str, &str, u32),
+    setting: &Setting,
     changed: &mut Vec<String>,
 ) -> Flow<()> {
-    let before = cx.number(key, value)?;
+    let Setting {
+        key, value, wanted, ..
+    } = *setting;
+    let there = cx.registry(key, value)?;
+    let before = there.clone().map(|there| there.as_ref().and_then(number));
     let right = |now: u32| if wanted == 0 { now == 0 } else { now != 0 };
     if matches!(before, Ok(Some(now)) if right(now)) {
         return Ok(());
     }
     if let Some(why) = left(policies, key, value) {
-        let half = key.rsplit('\\').next().unwrap_or(key);
+        let half = setting.half();
         changed.push(format!("{value} of {half} was left as it is: {why}"));
         return Ok(());
     }
@@ -194,22 +306,47 @@ fn set(
         value: value.to_owned(),
         data: RegistryValue::Number(wanted),
     };
-    // SCHANNEL reads its values when Windows starts; where nothing was set before, the system's default held already.
-    let restart = key != product::DOTNET_CRYPTO_KEY && matches!(before, Ok(Some(_)));
-    let old = before.map_or_else(|why| why, |before| or_absent(&before));
-    // Noted first: whoever is cut off between the two sees a restart too many, and not one too few.
-    if restart && let Err(why) = cx.perform(Op::RequireRestart)? {
+    // Both noted first: whoever is cut off between note and act has kept what was not lost, and sees a restart too many and
+    // not one too few.
+    let note = Note {
+        was: Was::of(there),
+        set: wanted,
+    };
+    if let Err(why) = keep(setting.note, &note.to_text(), cx)? {
+        changed.push(format!("{value} was left as it is: {why}"));
+        return Ok(());
+    }
+    if setting.restarts(matches!(before, Ok(Some(_))))
+        && let Err(why) = cx.perform(Op::RequireRestart)?
+    {
         changed.push(format!(
             "{value} was left as it is: that a restart is needed could not be noted: {why}"
         ));
         return Ok(());
     }
+    let old = before.map_or_else(|why| why, |before| or_absent(&before));
     changed.push(match cx.perform(op)? {
-        Ok(()) => format!(
-            "{value} of {} set to {wanted} (was {old})",
-            key.rsplit('\\').next().unwrap_or(key)
-        ),
+        Ok(()) => format!("{value} of {} set to {wanted} (was {old})", setting.half()),
         Err(why) => format!("{value} could not be set: {why}"),
     });
     Ok(())
+}
+
+/// A number as Windows' own tools and administrators write it.
+pub(super) fn number(value: &RegistryValue) -> Option<u32> {
+    match value {
+        RegistryValue::Number(number) => Some(*number),
+        RegistryValue::Text(text) => text.trim().parse().ok(),
+        RegistryValue::Other => None,
+    }
+}
+
+/// Keeps what was there before, under a name that only this file knows.
+fn keep(note: &str, text: &str, cx: &mut Cx<'_>) -> Flow<Reading<()>> {
+    let kept = cx.perform(Op::SetRegistry {
+        key: product::SET_KEY.to_owned(),
+        value: note.to_owned(),
+        data: RegistryValue::Text(text.to_owned()),
+    })?;
+    Ok(kept.map_err(|why| format!("what it was could not be noted: {why}")))
 }

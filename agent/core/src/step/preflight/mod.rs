@@ -7,8 +7,10 @@ mod fix;
 mod host;
 mod network;
 mod product_state;
+mod undo;
 
 pub(super) use host::restart_pending;
+pub(in crate::step) use undo::undo;
 
 use protocol::event::{Completion, Failure, Finding, Severity, Verdict};
 use protocol::step::{Preflight, Product, ServedDomain};

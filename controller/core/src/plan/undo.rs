@@ -1,0 +1,115 @@
+//! Builds the plan by which what Entrain has set of prerequisites on one server is put back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::TargetId;
+use protocol::facts::ProvisioningAgentFacts;
+use protocol::signed::Phase;
+use protocol::step::{Fix, Step, UndoFixes};
+
+use crate::plan::build::part;
+use crate::plan::transition::empty;
+use crate::plan::{Inputs, Kind, Plan};
+use crate::recipe::{Answer, PhaseWork};
+use crate::topology::Change;
+
+/// Builds the plan by which the agent of `server` puts back what these prerequisites were before Entrain set them; `anyway` also while a
+/// product that needs them is there. What was set, and what it was before, the agent knows: the plan names neither.
+///
+/// # Errors
+/// With the reason and what to do about it, where nothing may be planned.
+pub fn undo(
+    inputs: Inputs<'_>,
+    server: &TargetId,
+    fixes: &BTreeSet<Fix>,
+    anyway: bool,
+) -> Result<Plan, String> {
+    let topology = inputs.topology;
+    let mut groups = topology.agents.iter();
+    let found = groups.find_map(|(name, group)| {
+        let mut hosts = group.hosts.iter().chain(&group.retired);
+        let own = hosts.any(|(host, _)| host == server);
+        own.then_some((name, group))
+    });
+    let (name, group) = found.ok_or_else(|| {
+        format!(
+            "{server} is no host of a group in this topology, and prerequisites are set on those alone; name one of `hosts` or `retired`"
+        )
+    })?;
+    let tenant = topology.tenants.get(&group.tenant.value);
+    let tenant = tenant.ok_or_else(|| format!("[agents.{name}] has no tenant"))?;
+    let known = inputs.known.get(server).ok_or_else(|| {
+        format!("{server} is not enrolled: bring the agent onto it with a join file")
+    })?;
+    let Some((_, facts)) = &known.facts else {
+        return Err(format!("{server} has never reported its facts"));
+    };
+    let agent = facts.provisioning_agent.as_ref();
+    let agent = agent.is_some_and(|agent| !ProvisioningAgentFacts::is_removed(agent));
+    let there = if agent {
+        Some("the provisioning agent")
+    } else {
+        facts.connect.as_ref().map(|_| "Connect Sync")
+    };
+    let mut warnings = Vec::new();
+    match there {
+        Some(product) if !anyway => {
+            return Err(format!(
+                "{product} is on {server} and needs what was set: retire it first, or say --anyway"
+            ));
+        }
+        Some(product) => warnings.push(format!(
+            "{product} is on {server} and needs what is put back: it may stop working, at the latest when Windows is restarted"
+        )),
+        None => {}
+    }
+    let mut hosts = group.hosts.iter();
+    let again: Vec<&str> = fixes
+        .iter()
+        .filter(|fix| group.may_fix.contains(fix))
+        .map(|fix| fix.as_str())
+        .collect();
+    if !again.is_empty() && hosts.any(|(host, _)| host == server) {
+        warnings.push(format!(
+            "may_fix of [agents.{name}] lists {}: the next rollout sets that again on {server}",
+            again.join(", ")
+        ));
+    }
+    let words: Vec<&str> = fixes.iter().map(|fix| fix.as_str()).collect();
+    let answer = Answer::Do {
+        phases: vec![PhaseWork {
+            phase: Phase::Prepare,
+            steps: vec![
+                Step::UndoFixes(UndoFixes {
+                    fixes: fixes.iter().copied().collect(),
+                    anyway,
+                }),
+                Step::ReportFacts,
+            ],
+            artifacts: Vec::new(),
+        }],
+        why: vec![format!(
+            "what Entrain has set of {} is put back to what it was, where it is still as Entrain set it; what somebody else has changed since is left and told",
+            words.join(", ")
+        )],
+        people: Vec::new(),
+    };
+    let lane = format!("agents.{name}");
+    let mut own = part(
+        tenant.id.clone(),
+        Some(known),
+        lane.clone(),
+        Vec::new(),
+        answer,
+    );
+    own.site = group.site.as_ref().map(|site| site.value.clone());
+    let targets = BTreeMap::from([(server.clone(), own)]);
+    let plan = Plan {
+        change_required: tenant.change == Change::Required,
+        warnings,
+        sites: inputs.policy.site_rules(topology),
+        waves: vec![vec![server.clone()]],
+        ..empty(inputs, Kind::Undo, &targets, &BTreeSet::from([lane]))
+    };
+    Ok(Plan { targets, ..plan })
+}
