@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use controller_core::tenant::{
-    ADMINISTRATOR, Account, Configuration, Held, Observation, Other, Part, Policy, SyncAccounts,
-    TEMPLATE, Units, agents, domains, ids, job_ids, jobs, members, organization, policies,
-    principals, role_id, secrets, security_defaults, units, user, whose,
+    ADMINISTRATOR, Account, Configuration, ConnectAccount, Held, Observation, Other, Part, Policy,
+    SyncAccounts, TEMPLATE, Units, agents, connect_account, domains, ids, job_ids, jobs, members,
+    organization, policies, principals, role_id, secrets, security_defaults, units, user, whose,
 };
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, RETRY_AFTER};
@@ -232,13 +232,18 @@ impl Graph {
             }
             Some(name) => self.operator(name, &known).await,
         };
-        let sync_accounts = match self.sync_accounts().await {
-            Ok((role, accounts)) => Part::Seen(SyncAccounts::of(&accounts, &role, known)),
-            Err(why) => Part::NotSeen(why),
+        let (sync_accounts, connect_accounts) = match self.sync_accounts().await {
+            Ok((role, accounts)) => {
+                let servers = self.connect_accounts(&accounts).await;
+                let all = SyncAccounts::of(&accounts, &role, known);
+                (Part::Seen(all), servers)
+            }
+            Err(why) => (Part::NotSeen(why.clone()), Part::NotSeen(why)),
         };
         Observation {
             operator,
             sync_accounts,
+            connect_accounts,
             ..Observation::unseen_all(tenant, at, "it was not asked for")
         }
     }
@@ -325,6 +330,38 @@ impl Graph {
         );
         let accounts = members(&self.all(&path, permission).await?)?;
         Ok((role, accounts))
+    }
+
+    /// The users among the holders of that role: each is of one Connect server. Who is no user is an application.
+    async fn connect_accounts(&self, holders: &BTreeSet<String>) -> Part<Vec<ConnectAccount>> {
+        // Twenty are the most that a tenant has (product facts 2.9 [P]).
+        const MOST: usize = 100;
+        if holders.len() > MOST {
+            let many = holders.len();
+            return Part::NotSeen(format!(
+                "{many} hold that role; at most {MOST} are looked at"
+            ));
+        }
+        let mut accounts = Vec::new();
+        for id in holders {
+            // It becomes part of a path.
+            if !is_plain(id) {
+                return Part::NotSeen("the id of one is none".to_owned());
+            }
+            let path = format!("/v1.0/users/{id}?$select=id,userPrincipalName");
+            let answer = match self.get(&path).await {
+                Err(GraphError::Refused {
+                    status: StatusCode::NOT_FOUND,
+                    ..
+                }) => continue,
+                answer => answer.map_err(|error| takes(error, "User.Read.All")),
+            };
+            match Part::read(answer, connect_account) {
+                Part::Seen(account) => accounts.push(account),
+                Part::NotSeen(why) => return Part::NotSeen(why),
+            }
+        }
+        Part::Seen(accounts)
     }
 
     /// A whole list, or why it does not come and the permission that it takes.

@@ -10,7 +10,7 @@ use protocol::{DomainName, RolloutId, TargetId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::settings::Settings;
-use crate::tenant::{Seen, Tenants};
+use crate::tenant::{Part, Seen, Tenants};
 
 /// What a domain's directory showed when it was last asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,6 +209,10 @@ impl Beyond {
             if now.sync_accounts.seen().is_none() && before.sync_accounts.seen().is_some() {
                 now.sync_accounts = before.sync_accounts.clone();
             }
+            // A server that was named stays named until somebody looks again.
+            if now.connect_accounts.seen().is_none() && before.connect_accounts.seen().is_some() {
+                now.connect_accounts = before.connect_accounts.clone();
+            }
         }
         self.tenants.insert(seen.observation.tenant.clone(), seen);
     }
@@ -242,6 +246,12 @@ impl Beyond {
                 let how = format!("provisioning agent: {} in tenant {tenant}", agent.status);
                 name(&agent.machine, how);
             }
+            for (server, user) in named_by_accounts(seen) {
+                name(
+                    server,
+                    format!("Connect Sync: account {user} in tenant {tenant}"),
+                );
+            }
         }
         let row = |(name, named_by): (String, Vec<String>)| {
             let target = enrolled.iter().find(|target| target.as_str() == name);
@@ -261,11 +271,12 @@ impl Beyond {
         servers
     }
 
-    /// Servers that the directories of these forests name as Connect servers and that are none of those: each with what shows
-    /// it and when. Whether one of them is active cannot be told (guard rail G1).
+    /// Servers that the directories of these forests, or accounts of that tenant, name as Connect servers and that are none of those: each
+    /// with what shows it and when. Whether one of them is active cannot be told (guard rail G1).
     #[must_use]
     pub fn strange_connect<'a>(
         &'a self,
+        tenant: Option<&TenantId>,
         forests: &[DomainName],
         known: impl Fn(&str) -> bool,
     ) -> Vec<(&'a str, String)> {
@@ -279,8 +290,59 @@ impl Beyond {
                 (server.name.as_str(), shown)
             })
         });
-        servers.filter(|(name, _)| !known(name)).collect()
+        let read = tenant.and_then(|tenant| self.tenants.get(tenant));
+        let accounts = read.into_iter().flat_map(|seen| {
+            named_by_accounts(seen).map(|(server, user)| {
+                let Seen { observation, by } = seen;
+                let shown = format!(
+                    "the account {user} of its tenant, as {by} read it at {}",
+                    observation.at
+                );
+                (server, shown)
+            })
+        });
+        let all = servers.chain(accounts);
+        all.filter(|(name, _)| !known(name)).collect()
     }
+
+    /// What of the accounts of Connect servers names no server, or was not seen, by tenant; a sentence each.
+    #[must_use]
+    pub fn unnamed_accounts(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        for (tenant, seen) in &self.tenants {
+            let accounts = match &seen.observation.connect_accounts {
+                Part::Seen(accounts) => accounts,
+                Part::NotSeen(why) => {
+                    words.push(format!(
+                        "tenant {tenant}: accounts of Connect servers: {why}"
+                    ));
+                    continue;
+                }
+            };
+            let nobody = accounts.iter().filter(|account| account.server.is_none());
+            words.extend(nobody.map(|account| {
+                format!(
+                    "tenant {tenant}: the account {} holds the role of Connect servers and names none",
+                    account.user
+                )
+            }));
+            let all = seen.observation.sync_accounts.seen();
+            let others = all.map_or(0, |all| all.members.saturating_sub(accounts.len()));
+            if others > 0 {
+                words.push(format!(
+                    "tenant {tenant}: {others} holders of the role of Connect servers are no users; an application names no server"
+                ));
+            }
+        }
+        words
+    }
+}
+
+/// Servers that accounts of a tenant name, each with its account.
+fn named_by_accounts(seen: &Seen) -> impl Iterator<Item = (&str, &str)> {
+    let accounts = seen.observation.connect_accounts.seen();
+    let accounts = accounts.into_iter().flatten();
+    accounts.filter_map(|account| Some((account.server.as_deref()?, account.user.as_str())))
 }
 
 #[cfg(test)]

@@ -377,7 +377,8 @@ impl Question<'_> {
             let mut own = self.entry.servers.iter().chain(&self.entry.gone);
             own.any(|server| is(name, server))
         };
-        if let Some((stranger, shown)) = beyond.strange_connect(&self.entry.forests, mine).first() {
+        let strange = beyond.strange_connect(Some(&seen.tenant), &self.entry.forests, mine);
+        if let Some((stranger, shown)) = strange.first() {
             return Err(format!(
                 "what {stranger} synchronizes is not known: it is named by {shown}; enroll it and add it to `servers`, or to `gone`"
             ));

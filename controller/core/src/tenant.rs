@@ -7,8 +7,8 @@ mod account;
 mod probes;
 
 pub use account::{
-    ADMINISTRATOR, Account, Held, Policy, SyncAccounts, ids, members, policies, role_id,
-    security_defaults, user,
+    ADMINISTRATOR, Account, ConnectAccount, Held, Policy, SyncAccounts, connect_account, ids,
+    members, policies, role_id, security_defaults, user,
 };
 pub use probes::{Probed, Wants, WantsConnect, findings, sentence, stops};
 
@@ -214,6 +214,9 @@ pub struct Observation {
     /// Accounts of Connect servers.
     #[serde(default = "not_asked")]
     pub sync_accounts: Part<SyncAccounts>,
+    /// Which of them are users, and the servers that they name. An application that holds the role names no server.
+    #[serde(default = "not_asked")]
+    pub connect_accounts: Part<Vec<ConnectAccount>>,
 }
 
 /// An observation and who brought it.
@@ -438,6 +441,7 @@ impl Observation {
             domains: Part::NotSeen(why.to_owned()),
             operator: Part::NotSeen(why.to_owned()),
             sync_accounts: Part::NotSeen(why.to_owned()),
+            connect_accounts: Part::NotSeen(why.to_owned()),
         }
     }
 

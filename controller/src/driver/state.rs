@@ -661,6 +661,10 @@ impl Core {
             let refused: Vec<String> = refused.into_iter().collect();
             return Err(refused.join("; "));
         }
+        // So may a Connect server that nobody here knows.
+        if let Some(stranger) = self.fleet.strangers(plan).into_iter().next() {
+            return Err(stranger);
+        }
         if plan.change_required && change.is_none() {
             return Err(
                 "a tenant of this plan asks for a change number: give --change NUMBER".to_owned(),

@@ -132,7 +132,7 @@ pub(super) async fn discovered(State(api): State<Api>) -> Answer<Discovered> {
         });
         Discovered {
             servers,
-            unread: unread.collect(),
+            unread: unread.chain(beyond.unnamed_accounts()).collect(),
             asked: directories
                 .map(|(domain, seen)| (domain.clone(), seen.at, seen.by.clone()))
                 .collect(),

@@ -177,6 +177,14 @@ impl Tenant {
         }
         if let Some(rest) = path.strip_prefix("/v1.0/users/") {
             let (name, _) = rest.split_once("?$select=id,userPrincipalName")?;
+            // Who is of no server is an application, and no user.
+            let server = name.strip_prefix("server-");
+            if let Some(server) =
+                server.filter(|_| self.sync_accounts.iter().any(|one| one == name))
+            {
+                let user = format!("Sync_{server}_0a1b2c@contoso.onmicrosoft.com");
+                return Some(json!({ "id": name, "userPrincipalName": user }));
+            }
             let account = self.accounts.iter().find(|one| one.name == name)?;
             let kind = if account.guest { "Guest" } else { "Member" };
             return Some(

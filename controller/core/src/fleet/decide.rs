@@ -9,16 +9,17 @@ use std::time::Duration;
 use protocol::event::{Freeze, GmsaChange, Section};
 use protocol::signed::Phase;
 use protocol::{
-    Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp, limits,
+    Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, TenantId, Timestamp, limits,
 };
 
+use crate::beyond::is;
 use crate::fleet::overriding::Passed;
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::fleet::table::{Group, Yard};
 use crate::fleet::turn::{Budget, Turn, Walk};
 use crate::fleet::watch;
 use crate::overrides::Rule;
-use crate::plan::{Kind, TargetPlan};
+use crate::plan::{Kind, Plan, TargetPlan, stranger};
 use crate::tenant::{AgentSeen, Part};
 use crate::versions::Versions;
 
@@ -711,6 +712,9 @@ impl Fleet {
         if !part.claims_active(phase(id, target)?) {
             return None;
         }
+        if let Some(why) = self.strange(id) {
+            return stands(why);
+        }
         let begun = |id: RolloutId, target: &TargetId| {
             let work = self
                 .rollouts
@@ -778,6 +782,39 @@ impl Fleet {
             }
         }
         None
+    }
+
+    /// The first Connect server that a directory or the tenant has named by now and that the rollout's topology does not know: whether it is
+    /// the active one cannot be told (G1).
+    fn strange(&self, id: RolloutId) -> Option<String> {
+        let rollout = self.rollouts.get(&id)?;
+        self.strangers(&rollout.plan).into_iter().next()
+    }
+
+    /// Connect servers that a directory or the tenant has named by now beside those that the topology of a plan knows, a sentence each.
+    /// None is looked for where the plan makes no server active.
+    #[must_use]
+    pub fn strangers(&self, plan: &Plan) -> Vec<String> {
+        let claims = |part: &TargetPlan| (0..part.phases.len()).any(|at| part.claims_active(at));
+        let claimed: BTreeSet<&TenantId> = plan
+            .targets
+            .values()
+            .filter(|part| claims(part))
+            .map(|part| &part.tenant)
+            .collect();
+        let lanes = plan.lanes.values();
+        let lanes = lanes.filter(|lane| {
+            // What is no Connect entry, or was planned before its servers stood in plans, says nothing.
+            !lane.connect.is_empty() && claimed.contains(&lane.tenant)
+        });
+        lanes
+            .flat_map(|lane| {
+                let known = |name: &str| lane.connect.iter().any(|server| is(name, server));
+                let beyond = &self.beyond;
+                beyond.strange_connect(Some(&lane.tenant), &lane.covers, known)
+            })
+            .map(|(name, shown)| stranger(name, &shown))
+            .collect()
     }
 
     /// Whether a staging server may be on its way out of that mode by an older rollout's work that did not come to its end.
@@ -855,6 +892,15 @@ impl Fleet {
                 Rule::Window,
                 in_turn(format!("site {site}: {}", closed.why)),
             )?;
+        }
+        let claims = |part: &TargetPlan| {
+            let work = rollout.work.get(target);
+            work.is_some_and(|work| part.claims_active(work.phase))
+        };
+        if part.is_some_and(claims)
+            && let Some(why) = self.strangers(&rollout.plan).into_iter().next()
+        {
+            let_pass(Rule::G1, stands(why))?;
         }
         if let Some(freeze) = self.frozen.get(target) {
             return held(frozen(freeze));
@@ -1017,6 +1063,7 @@ fn awaits(rollout: &Rollout, target: &TargetId, part: &TargetPlan, work: &Work) 
                 | Kind::Switch
                 | Kind::Agents
                 | Kind::Eligibility
+                | Kind::Undo
                 | Kind::Transition => "swap again",
             };
             return stands(format!(
@@ -1048,4 +1095,3 @@ fn inside<'a>(
         *other != target && (holds || !live.connected.contains(*other))
     })
 }
-                | Kind::Undo

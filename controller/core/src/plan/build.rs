@@ -480,22 +480,32 @@ fn irreversible(
 }
 
 pub(super) fn lanes(topology: &Topology) -> BTreeMap<String, LanePlan> {
-    let lane = |kind: &str, name: &str, tenant: &str, covers: Vec<DomainName>| {
-        let of = topology.tenants.get(tenant)?;
-        let plan = LanePlan {
-            tenant_name: tenant.to_owned(),
-            tenant: of.id.clone(),
-            cloud: of.cloud,
-            covers,
+    let lane =
+        |kind: &str, name: &str, tenant: &str, covers: Vec<DomainName>, own: Vec<TargetId>| {
+            let of = topology.tenants.get(tenant)?;
+            let plan = LanePlan {
+                tenant_name: tenant.to_owned(),
+                tenant: of.id.clone(),
+                cloud: of.cloud,
+                covers,
+                connect: own,
+            };
+            Some((format!("{kind}.{name}"), plan))
         };
-        Some((format!("{kind}.{name}"), plan))
-    };
     let names = |list: &[(DomainName, Place)]| list.iter().map(|(name, _)| name.clone()).collect();
     let groups = topology.agents.iter().filter_map(|(name, group)| {
-        lane("agents", name, &group.tenant.value, names(&group.serves))
+        let covers = names(&group.serves);
+        lane("agents", name, &group.tenant.value, covers, Vec::new())
     });
     let entries = topology.connect.iter().filter_map(|(name, entry)| {
-        lane("connect", name, &entry.tenant.value, names(&entry.forests))
+        let own = entry.members().chain(&entry.gone).cloned().collect();
+        lane(
+            "connect",
+            name,
+            &entry.tenant.value,
+            names(&entry.forests),
+            own,
+        )
     });
     groups.chain(entries).collect()
 }
@@ -663,7 +673,7 @@ fn connects(
         let Some(tenant) = topology.tenants.get(&entry.tenant.value) else {
             continue;
         };
-        let strangers = strangers(inputs.beyond, entry);
+        let strangers = strangers(inputs.beyond, entry, &tenant.id);
         let mut modes = Modes::new();
         let mut untold = Vec::new();
         for server in entry.members() {
@@ -919,22 +929,25 @@ fn in_both_tools(topology: &Topology, entry: &ConnectEntry) -> bool {
     })
 }
 
-/// Servers that a directory names as Connect servers and that the entry does not: whether one of them is active cannot be
+/// Servers that a directory or the tenant names as Connect servers and that the entry does not: whether one of them is active cannot be
 /// told (G1).
-pub(super) fn strangers(beyond: &Beyond, entry: &ConnectEntry) -> Vec<String> {
-    let forests: Vec<DomainName> = entry.forests.iter().map(|(name, _)| name.clone()).collect();
+pub(super) fn strangers(beyond: &Beyond, entry: &ConnectEntry, tenant: &TenantId) -> Vec<String> {
     let known = |name: &str| {
         let mut own = entry.members().chain(entry.gone.iter());
         own.any(|server| is(name, server))
     };
-    let strange = beyond.strange_connect(&forests, known).into_iter();
+    let strange = beyond.strange_connect(Some(tenant), &entry.forest_names(), known);
     strange
-        .map(|(name, shown)| {
-            format!(
-                "whether {name} is an active Connect server cannot be told (G1): it is named by {shown}; enroll it and add it to `servers`, or to `gone` when it is known that Connect is off it for good"
-            )
-        })
+        .iter()
+        .map(|(name, shown)| stranger(name, shown))
         .collect()
+}
+
+/// What is said of one.
+pub(crate) fn stranger(name: &str, shown: &str) -> String {
+    format!(
+        "whether {name} is an active Connect server cannot be told (G1): it is named by {shown}; enroll it and add it to `servers`, or to `gone` when it is known that Connect is off it for good"
+    )
 }
 
 fn installs_active(part: &TargetPlan) -> bool {

@@ -8,14 +8,15 @@ mod timetable;
 mod transition;
 mod undo;
 
+pub(crate) use build::stranger;
 pub use build::{Inputs, Purpose, plan};
 pub use report::{render, render_by};
 pub use swing::{Afterwards, swing};
 pub use switch::{failover, switch};
 pub use timetable::{Appointment, Brings, TOKEN_LIFE, Timetable, timetable};
 pub use transition::{eligibility, transition};
-
 pub use undo::undo;
+
 use std::collections::BTreeMap;
 
 use protocol::event::Grade;
@@ -54,9 +55,9 @@ pub enum Kind {
     Eligibility,
     /// Move a tenant from Connect to cloud sync.
     Transition,
-}
     /// Put back what Entrain has set of prerequisites.
     Undo,
+}
 
 impl Kind {
     /// Whether anything is changed.
@@ -347,6 +348,10 @@ pub struct LanePlan {
     pub cloud: Cloud,
     /// Domains that are served, or forests that are synchronized, in the topology's order.
     pub covers: Vec<DomainName>,
+    /// Of a Connect entry, the servers that the topology knows: its own, and those that are gone for good. One that a directory or the tenant
+    /// names beside them is a stranger (guard rail G1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connect: Vec<TargetId>,
 }
 
 /// What a plan wants of a tenant, and how the tenant stood to that when the plan was made.

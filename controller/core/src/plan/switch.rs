@@ -58,7 +58,10 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
             ));
         }
     }
-    if let Some(stranger) = strangers(inputs.beyond, entry).into_iter().next() {
+    if let Some(stranger) = strangers(inputs.beyond, entry, &tenant.id)
+        .into_iter()
+        .next()
+    {
         return Err(stranger);
     }
     let mut modes = Modes::new();

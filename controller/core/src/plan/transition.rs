@@ -36,7 +36,10 @@ pub fn transition(inputs: Inputs<'_>, server: &TargetId) -> Result<Plan, String>
             entry.forests.len()
         ));
     };
-    if let Some(stranger) = strangers(inputs.beyond, entry).into_iter().next() {
+    if let Some(stranger) = strangers(inputs.beyond, entry, &tenant.id)
+        .into_iter()
+        .next()
+    {
         return Err(stranger);
     }
     let modes = modes(inputs, entry)?;

@@ -66,6 +66,39 @@ pub struct SyncAccounts {
     pub may_catch: BTreeSet<String>,
 }
 
+/// An account of a Connect server: one for each server (product facts 2.9 [P]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectAccount {
+    /// Its user principal name.
+    pub user: String,
+    /// Name of its server, where that shows: the product calls the account `Sync_SERVER_…` ([K]).
+    pub server: Option<String>,
+}
+
+/// The account of an answer to `users/…` about one that holds the role of Connect servers' accounts.
+///
+/// # Errors
+/// What it lacks.
+pub fn connect_account(answer: &Value) -> Result<ConnectAccount, String> {
+    let user = text(answer, "userPrincipalName")?;
+    let server = server_of(&user).map(ToOwned::to_owned);
+    Ok(ConnectAccount { user, server })
+}
+
+/// `Sync_SERVER_NUMBER@…`, the number being hexadecimal; a server's name may hold underscores itself. A user of another form names nobody.
+fn server_of(user: &str) -> Option<&str> {
+    let (name, _) = user.split_once('@')?;
+    let prefix = name.get(..5)?;
+    if !prefix.eq_ignore_ascii_case("Sync_") {
+        return None;
+    }
+    let (server, number) = name.get(5..)?.rsplit_once('_')?;
+    let hexadecimal = !number.is_empty() && number.chars().all(|sign| sign.is_ascii_hexdigit());
+    let is_name = |sign: char| sign.is_ascii_alphanumeric() || sign == '-' || sign == '_';
+    let named = !server.is_empty() && server.chars().all(is_name);
+    (hexadecimal && named).then_some(server)
+}
+
 /// Id, name and nature of an answer to `users/…`.
 ///
 /// # Errors
@@ -283,6 +316,30 @@ impl SyncAccounts {
             members: accounts.len(),
             caught,
             may_catch,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_account_names_its_server_and_another_form_names_nobody() {
+        for (user, server) in [
+            (
+                "Sync_FAB-SYNC-01_0a1b2c3d4e5f@fabrikam.onmicrosoft.com",
+                Some("FAB-SYNC-01"),
+            ),
+            ("sync_OLD_99_00ff@fabrikam.onmicrosoft.com", Some("OLD_99")),
+            ("Sync_FAB-SYNC-01@fabrikam.onmicrosoft.com", None),
+            ("Sync_FAB-SYNC-01_xyz@fabrikam.onmicrosoft.com", None),
+            ("Sync__00ff@fabrikam.onmicrosoft.com", None),
+            ("Sync_A B_00ff@fabrikam.onmicrosoft.com", None),
+            ("anna@fabrikam.com", None),
+            ("Sync_FAB-SYNC-01_00ff", None),
+        ] {
+            assert_eq!(server_of(user), server, "{user}");
         }
     }
 }

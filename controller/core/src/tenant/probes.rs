@@ -415,7 +415,7 @@ fn active_connect(
             .chain(&entry.gone)
             .any(|server| is(name, server))
     };
-    let strangers = beyond.strange_connect(&entry.forests, mine);
+    let strangers = beyond.strange_connect(Some(&seen.tenant), &entry.forests, mine);
     untold.extend(strangers.iter().map(|(name, _)| *name));
     let active = active::active(&modes);
     let said: Vec<&str> = active.iter().map(|server| server.as_str()).collect();

@@ -1,0 +1,245 @@
+//! A Connect server that a directory or the tenant names and that nobody here knows makes G1 inconclusive: in the plan, when it is applied,
+//! at the offer and at leave.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use controller_core::fleet::{Decision, Fleet, Gate, Live};
+use controller_core::plan::{Inputs, Plan, Purpose, plan};
+use controller_core::policy::Policy;
+use controller_core::record::Record;
+use controller_core::tenant::{ConnectAccount, Observation, Part};
+use controller_core::topology::parse;
+use protocol::event::{DiscoveredServer, Event, Section};
+use protocol::key::SigningKey;
+use protocol::signed::Phase;
+use protocol::step::Product;
+use protocol::{Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp};
+
+use crate::common;
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
+
+struct World {
+    fleet: Fleet,
+    live: Live,
+    server: TargetId,
+    events: u64,
+}
+
+impl World {
+    /// A server on which a person installs the tenant's active Connect.
+    fn new() -> Self {
+        let server: TargetId = "s1.a.test".parse().unwrap();
+        let mut world = Self {
+            fleet: Fleet::new(),
+            live: Live {
+                connected: [server.clone()].into(),
+                began: NOW.minus(Duration::from_secs(86_400)),
+                ..Live::default()
+            },
+            server,
+            events: 0,
+        };
+        let key = SigningKey::generate().public();
+        world.take(&common::enrolled(&world.server, key), None);
+        world.tell(&Event::FactsReported(Box::new(common::facts(None, None))));
+        world
+    }
+
+    fn take(&mut self, record: &Record, plan: Option<&Plan>) {
+        self.fleet.apply(record, plan, NOW);
+    }
+
+    fn tell(&mut self, event: &Event) {
+        self.events += 1;
+        self.take(&common::told(&self.server, self.events, NOW, event), None);
+    }
+
+    fn plan(&self, more: &str) -> Plan {
+        let text = format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nsettings = \"express\"\n{more}"
+        );
+        let (topology, findings) = parse(&[common::document(text)]);
+        assert!(findings.is_empty(), "{findings:?}");
+        plan(Inputs {
+            beyond: self.fleet.beyond(),
+            ..Inputs::of(
+                &topology,
+                &Policy::default(),
+                self.fleet.known(),
+                &common::artifacts(),
+                Purpose::Install,
+            )
+        })
+    }
+
+    fn apply(&mut self, number: u32, plan: &Plan) {
+        self.take(&common::applied(RolloutId(number), plan), Some(plan));
+    }
+
+    fn offers(&self) -> usize {
+        let decisions = self.fleet.decide(&self.live, NOW);
+        let offer = |one: &&Decision| matches!(one, Decision::Issue { .. });
+        decisions.iter().filter(offer).count()
+    }
+
+    fn hold(&self, number: u32) -> String {
+        let id = RolloutId(number);
+        let hold = self.fleet.hold(id, &self.server, &self.live, NOW);
+        hold.map(|hold| hold.why).unwrap_or_default()
+    }
+
+    /// The directory names a server as one of Connect.
+    fn directory_names(&mut self, name: &str) {
+        self.tell(&Event::Discovered {
+            generation: Generation(7),
+            step: StepIndex(0),
+            domain: "a.test".parse().unwrap(),
+            servers: vec![DiscoveredServer {
+                name: name.to_owned(),
+                product: Product::Connect,
+                source: "a description".to_owned(),
+            }],
+            unread: Vec::new(),
+        });
+    }
+
+    /// The tenant has the account of a server.
+    fn tenant_names(&mut self, server: Option<&str>) {
+        let account = ConnectAccount {
+            user: format!("Sync_{}_00ff@a.onmicrosoft.com", server.unwrap_or("?")),
+            server: server.map(ToOwned::to_owned),
+        };
+        let seen = Record::TenantSeen {
+            observation: Box::new(Observation {
+                connect_accounts: Part::Seen(vec![account]),
+                ..Observation::unseen_all(&TENANT.parse().unwrap(), NOW, "not asked")
+            }),
+            by: "anna".to_owned(),
+        };
+        self.take(&seen, None);
+    }
+}
+
+#[test]
+fn one_that_shows_after_the_plan_stops_apply_and_offer_until_a_plan_knows_it() {
+    type Shows = fn(&mut World);
+    let cases: [(Shows, &str); 2] = [
+        (
+            |world| world.directory_names("OLD-99"),
+            "a description in a.test",
+        ),
+        (
+            |world| world.tenant_names(Some("OLD-99")),
+            "the account Sync_OLD-99_00ff@a.onmicrosoft.com of its tenant, as anna read it",
+        ),
+    ];
+    for (shows, by) in cases {
+        let mut world = World::new();
+        let plan = world.plan("");
+        assert!(world.fleet.strangers(&plan).is_empty());
+        world.apply(1, &plan);
+        assert_eq!((world.offers(), world.hold(1).as_str()), (1, ""));
+        shows(&mut world);
+        let refused = world.fleet.strangers(&plan).join("\n");
+        let hold = world.hold(1);
+        for why in [&refused, &hold] {
+            assert!(
+                why.contains("whether OLD-99 is an active Connect server cannot be told (G1)")
+                    && why.contains(by),
+                "{why}"
+            );
+        }
+        assert_eq!(world.offers(), 0);
+        // Said to be gone, it is none; and what makes nobody active is not asked.
+        let plan = world.plan("gone = [\"old-99.a.test\"]\n");
+        assert!(world.fleet.strangers(&plan).is_empty());
+        let mut world = World::new();
+        shows(&mut world);
+        let mut looks = world.plan("");
+        for part in looks.targets.values_mut() {
+            part.phases.clear();
+        }
+        assert!(world.fleet.strangers(&looks).is_empty());
+    }
+}
+
+#[test]
+fn an_account_that_names_one_of_the_own_servers_or_nobody_is_no_stranger() {
+    let mut world = World::new();
+    let plan = world.plan("");
+    world.apply(1, &plan);
+    for server in [Some("S1"), None] {
+        world.tenant_names(server);
+        assert_eq!(world.offers(), 1, "{server:?}");
+    }
+    let said = world.fleet.beyond().unnamed_accounts();
+    assert!(
+        said[0].contains("holds the role of Connect servers and names none"),
+        "{said:?}"
+    );
+    world.tenant_names(Some("OLD-99"));
+    let named = world.fleet.beyond().named(&[&world.server], |_| true);
+    assert_eq!(named[0].name, "old-99");
+    assert!(
+        named[0].named_by[0].contains("Connect Sync: account Sync_OLD-99"),
+        "{named:?}"
+    );
+    // Whoever looks less closely next time lifts nothing.
+    let seen = Record::TenantSeen {
+        observation: Box::new(Observation::unseen_all(
+            &TENANT.parse().unwrap(),
+            NOW,
+            "not asked",
+        )),
+        by: "anna".to_owned(),
+    };
+    world.take(&seen, None);
+    assert_eq!(world.offers(), 0);
+}
+
+#[test]
+fn one_that_shows_after_the_offer_gets_no_leave() {
+    let mut world = World::new();
+    let plan = world.plan("");
+    world.apply(1, &plan);
+    let issued = Record::BundleIssued {
+        rollout: RolloutId(1),
+        target: world.server.clone(),
+        generation: Generation(1),
+        phase: Phase::Prepare,
+        bundle: BundleId(Digest::ZERO),
+        expires: NOW.plus(Duration::from_secs(3600)),
+    };
+    world.take(&issued, None);
+    let asked = Gate {
+        generation: Generation(1),
+        step: StepIndex(0),
+        attempt: Attempt(1),
+        section: Section {
+            outage: false,
+            gmsa: None,
+        },
+        lapses: None,
+    };
+    let hold = |world: &World| {
+        let gates = BTreeMap::new();
+        let hold = world
+            .fleet
+            .permit_hold(&world.server, &asked, &gates, &world.live, NOW);
+        hold.map(|hold| hold.why)
+    };
+    assert_eq!(hold(&world), None);
+    world.directory_names("old-99.a.test");
+    let why = hold(&world).unwrap_or_default();
+    assert!(
+        why.contains("old-99.a.test") && why.contains("(G1)"),
+        "{why}"
+    );
+}
