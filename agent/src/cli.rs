@@ -109,6 +109,9 @@ enum Verb {
         /// Asks which servers carry one of the products, in place of whether the domain is ready.
         #[arg(long, conflicts_with_all = ["gmsa", "installs", "anchors"])]
         servers: bool,
+        /// Writes the answers into a new file as well, for `entrain attest --directory FILE` at the controller.
+        #[arg(long, value_name = "FILE", conflicts_with = "servers")]
+        answers: Option<PathBuf>,
         /// Prints JSON.
         #[arg(long)]
         json: bool,
@@ -210,6 +213,7 @@ async fn carry_out(verb: Verb, program: &'static str) -> anyhow::Result<()> {
             installs,
             anchors,
             servers,
+            answers,
             json,
         } => {
             let form = if json {
@@ -243,7 +247,7 @@ async fn carry_out(verb: Verb, program: &'static str) -> anyhow::Result<()> {
                 user,
                 about,
             };
-            crate::survey::run(ask, form).await
+            crate::survey::run(ask, form, answers.as_deref()).await
         }
         #[cfg(feature = "twin")]
         Verb::Swarm {

@@ -2,12 +2,14 @@
 //! ask of it: for whoever prepares a domain, and for questions that the server's own account may not have answered.
 
 use std::io::{BufRead as _, Write as _};
+use std::path::Path;
 
 use agent_core::op::DirectoryAccount;
 use agent_core::procedure::{Cx, Host, Next, Procedure, Want};
 use agent_core::step::discover;
 use agent_core::step::preflight::{self, Beside};
 use anyhow::Context as _;
+use protocol::answers::DirectoryAnswers;
 use protocol::event::{DiscoveredServer, Finding, Severity, Verdict};
 use protocol::secret::{Secret, SecretKind};
 use protocol::step::{DirectoryRights, ServedDomain};
@@ -64,11 +66,11 @@ pub enum About {
     Servers,
 }
 
-/// Asks and prints; gives an error when an answer blocks.
+/// Asks and prints, and writes the answers into a new file where one is named; gives an error when an answer blocks.
 ///
 /// # Errors
-/// When the password cannot be read, or a finding blocks.
-pub async fn run(ask: Ask, form: Form) -> anyhow::Result<()> {
+/// When the password cannot be read, the file is there already or cannot be written, or a finding blocks.
+pub async fn run(ask: Ask, form: Form, into: Option<&Path>) -> anyhow::Result<()> {
     let Ask {
         domain,
         controllers,
@@ -80,6 +82,13 @@ pub async fn run(ask: Ask, form: Form) -> anyhow::Result<()> {
         domain: domain.clone(),
     };
     let mut secrets = Secrets::new();
+    let signed_in = match (&user, asked_as) {
+        (Some(user), _) => user.clone(),
+        (None, As::Own) => "the account that ran it".to_owned(),
+        (None, As::Nobody) => "nobody".to_owned(),
+    };
+    // Nothing is asked for a file that could not be written.
+    let into = into.map(create).transpose()?;
     let account = match user {
         Some(user) => {
             let mut value = String::new();
@@ -95,6 +104,7 @@ pub async fn run(ask: Ask, form: Form) -> anyhow::Result<()> {
         None if asked_as == As::Nobody => DirectoryAccount::Nobody,
         None => DirectoryAccount::Server,
     };
+    let at = crate::agent::now();
     let domain = ServedDomain {
         name: domain,
         preferred_dcs: controllers,
@@ -150,12 +160,39 @@ pub async fn run(ask: Ask, form: Form) -> anyhow::Result<()> {
         return Ok(());
     }
     print(&answers, form)?;
+    if let Some((path, mut file)) = into {
+        let gmsa = if let About::Readiness { gmsa, .. } = about {
+            gmsa
+        } else {
+            None
+        };
+        let document = DirectoryAnswers {
+            format: DirectoryAnswers::FORMAT,
+            domain: domain.name.clone(),
+            at,
+            asked_as: signed_in,
+            gmsa,
+            agent_version: crate::VERSION.to_owned(),
+            answers: answers.clone(),
+        };
+        let bytes = serde_json::to_vec_pretty(&document)?;
+        file.write_all(&bytes)
+            .and_then(|()| file.sync_all())
+            .with_context(|| format!("could not write {}", path.display()))?;
+    }
     let blocking = answers.iter().filter(|finding| finding.blocks()).count();
     anyhow::ensure!(
         blocking == 0,
         "{blocking} of the answers would stop an installation"
     );
     Ok(())
+}
+
+/// A new file: none that is there is written over.
+fn create(path: &Path) -> anyhow::Result<(&Path, std::fs::File)> {
+    let file = std::fs::File::create_new(path)
+        .with_context(|| format!("could not make {}", path.display()))?;
+    Ok((path, file))
 }
 
 fn print_servers(

@@ -294,6 +294,7 @@ impl State {
             | Record::Met { .. }
             | Record::FleetFrozen { .. }
             | Record::TenantSeen { .. }
+            | Record::DirectoryAnswered { .. }
             | Record::FleetThawed { .. }
             | Record::TokenCreated { .. }
             | Record::JoinAsked { .. }

@@ -2,6 +2,7 @@
 //! versions. This crate performs no IO, reads no clock and knows no runtime.
 #![warn(missing_docs)]
 
+pub mod answers;
 pub mod chain;
 pub mod chunk;
 pub mod database;

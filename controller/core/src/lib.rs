@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 pub mod active;
+pub mod answered;
 pub mod beyond;
 pub mod calendar;
 pub mod clouds;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use protocol::event::{Finding, Owner, Verdict};
 use protocol::key::PublicKey;
 use protocol::signed::{Ending, Receipt, RoleKeys, Verified, verify};
-use protocol::{BundleId, Digest, RolloutId, TargetId, Timestamp};
+use protocol::{BundleId, Digest, GmsaName, RolloutId, TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::Fleetwide;
+use crate::answered::{Answers, attested};
+use crate::fleet::Fleet;
 use crate::plan::Plan;
 
 /// How long a preflight's answers count: what a network, a directory and a group policy are changes from one day to the next.
@@ -32,8 +33,10 @@ pub struct Readiness {
     pub probes: usize,
     /// What blocks, a sentence each with who mends it.
     pub blocks: Vec<String>,
-    /// What could not be told, a sentence each.
-    pub untold: Vec<String>,
+    /// What could not be told.
+    pub untold: Vec<Finding>,
+    /// The gMSA that it was asked about.
+    pub gmsa: Option<GmsaName>,
 }
 
 /// The newest of each server.
@@ -50,6 +53,9 @@ pub enum Standing {
         /// What could not be told.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         untold: Vec<String>,
+        /// What could not be told there, and people attest.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attested: Vec<String>,
     },
     /// Something blocked it.
     Blocked {
@@ -60,6 +66,9 @@ pub enum Standing {
         /// What could not be told.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         untold: Vec<String>,
+        /// What could not be told there, and people attest.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attested: Vec<String>,
     },
     /// No preflight counts for it.
     NotRead {
@@ -85,7 +94,7 @@ pub struct Named {
 pub fn of(
     (target, key, bundle): (&TargetId, PublicKey, BundleId),
     (envelope, ending): (&str, &Ending),
-    findings: &[Finding],
+    (findings, gmsa): (&[Finding], Option<GmsaName>),
     seen: Option<Digest>,
     now: Timestamp,
 ) -> Option<Readiness> {
@@ -97,11 +106,14 @@ pub fn of(
     if receipt.target != *target || receipt.bundle != bundle || receipt.ending != *ending {
         return None;
     }
-    let those = |which: &dyn Fn(&Finding) -> bool| -> Vec<String> {
-        let own = findings.iter().filter(|one| which(one));
-        own.map(sentence).collect()
-    };
-    let blocks = those(&Finding::blocks);
+    let blocks: Vec<String> = findings
+        .iter()
+        .filter(|one| one.blocks())
+        .map(sentence)
+        .collect();
+    let untold = findings
+        .iter()
+        .filter(|one| one.verdict == Verdict::CannotTell && !one.blocks());
     let answered = match ending {
         Ending::Completed => blocks.is_empty() && !findings.is_empty(),
         Ending::Failed(_) => !blocks.is_empty(),
@@ -113,8 +125,9 @@ pub fn of(
         receipt: Digest::of(envelope.as_bytes()),
         essence: seen,
         probes: findings.len(),
-        untold: those(&|one| one.verdict == Verdict::CannotTell && !one.blocks()),
+        untold: untold.cloned().collect(),
         blocks,
+        gmsa,
     })
 }
 
@@ -143,9 +156,14 @@ fn sentence(finding: &Finding) -> String {
 }
 
 impl Readiness {
-    /// How it stands to a plan that is made at `now`, while the server is `essence`.
+    /// How it stands to a plan that is made at `now`, while that server is `essence`, with what people have attested.
     #[must_use]
-    pub fn standing(&self, essence: Option<Digest>, now: Timestamp) -> Standing {
+    pub fn standing(
+        &self,
+        (target, essence): (&TargetId, Option<Digest>),
+        answers: &Answers,
+        now: Timestamp,
+    ) -> Standing {
         let named = Named {
             at: self.at,
             rollout: self.rollout,
@@ -162,14 +180,25 @@ impl Readiness {
             );
             return Standing::NotRead { why };
         }
-        let untold = self.untold.clone();
+        let (mut untold, mut said) = (Vec::new(), Vec::new());
+        for finding in &self.untold {
+            match attested(answers, (target, self.gmsa.as_ref()), finding, now) {
+                Some(one) => said.push(format!("{} ({}): {}", one.id, one.what, one.sentence)),
+                None => untold.push(sentence(finding)),
+            }
+        }
         if self.blocks.is_empty() {
-            Standing::Ready { by: named, untold }
+            Standing::Ready {
+                by: named,
+                untold,
+                attested: said,
+            }
         } else {
             Standing::Blocked {
                 by: named,
                 blocks: self.blocks.clone(),
                 untold,
+                attested: said,
             }
         }
     }
@@ -177,7 +206,7 @@ impl Readiness {
 
 /// Has a plan that changes products name the newest preflight of each server that it changes, and warns of those that it found
 /// blocked.
-pub fn tell(plan: &mut Plan, receipts: &Receipts, known: &Fleetwide, now: Timestamp) {
+pub fn tell(plan: &mut Plan, fleet: &Fleet, now: Timestamp) {
     if !plan.kind.changes_products() {
         return;
     }
@@ -185,13 +214,15 @@ pub fn tell(plan: &mut Plan, receipts: &Receipts, known: &Fleetwide, now: Timest
         if part.left_out || part.is_read_only() {
             continue;
         }
-        let standing = receipts.get(target).map_or_else(
+        let standing = fleet.receipts().get(target).map_or_else(
             || Standing::NotRead {
                 why: "no preflight has asked it".to_owned(),
             },
             |receipt| {
-                let facts = known.get(target).and_then(|known| known.facts.as_ref());
-                receipt.standing(facts.map(|(_, facts)| facts.essence()), now)
+                let known = fleet.known().get(target);
+                let facts = known.and_then(|known| known.facts.as_ref());
+                let essence = facts.map(|(_, facts)| facts.essence());
+                receipt.standing((target, essence), fleet.answers(), now)
             },
         );
         if let Standing::Blocked { by, blocks, .. } = &standing {

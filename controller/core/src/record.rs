@@ -1,6 +1,7 @@
 //! Records: what the controller's log holds. The state of the fleet is the fold of its records, so that a replay after a
 //! restart is exact. Bodies are JSON.
 
+use protocol::answers::DirectoryAnswers;
 use protocol::event::Section;
 use protocol::key::PublicKey;
 use protocol::signed::{ArtifactRef, Phase, ReleaseFile};
@@ -331,6 +332,13 @@ pub enum Record {
         /// What was seen.
         observation: Box<Observation>,
         /// Who read it.
+        by: String,
+    },
+    /// Somebody hands in what a person who signed in was answered of a domain.
+    DirectoryAnswered {
+        /// The answers.
+        answers: Box<DirectoryAnswers>,
+        /// Who hands them in.
         by: String,
     },
     /// An event of a target's journal.

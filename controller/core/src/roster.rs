@@ -462,6 +462,7 @@ impl Roster {
             | Record::OverrideWithdrawn { .. }
             | Record::OverrideUsed { .. }
             | Record::TenantSeen { .. }
+            | Record::DirectoryAnswered { .. }
             | Record::FleetThawed { .. }
             | Record::SaidOff { .. }
             | Record::CertificateIssued { .. }

@@ -341,6 +341,15 @@ pub(crate) enum Verb {
         #[arg(long)]
         reason: String,
     },
+    /// Hands in what a person who signed in was answered of a domain (`entrain-agent directory DOMAIN --answers FILE`). Where an agent's own
+    /// account could not be told, it is shown for a day as attested by you, never as probed.
+    ///
+    /// Example: entrain attest --directory corp.json
+    Attest {
+        /// The file.
+        #[arg(long, value_name = "FILE")]
+        directory: PathBuf,
+    },
     /// Work for people.
     Tasks {
         #[command(subcommand)]
@@ -846,6 +855,7 @@ mod tests {
         "agents replace",
         "agents revoke",
         "apply",
+        "attest",
         "artifact add",
         "release add",
         "release key",

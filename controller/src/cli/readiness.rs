@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use controller_core::answered::Attested;
 use controller_core::fleet::Why;
 use controller_core::plan::Plan;
 use controller_core::readiness::mends;
@@ -45,6 +46,8 @@ pub(crate) struct Row {
     detail: String,
     /// All answers.
     findings: Vec<Finding>,
+    /// What people attest of those that could not be told.
+    attested: Vec<Attested>,
 }
 
 /// What all servers answered.
@@ -120,6 +123,7 @@ pub(crate) async fn run(
             state: target.state.clone(),
             detail: target.detail.clone(),
             findings: why.findings,
+            attested: why.attested,
         });
     }
     if json {
@@ -203,6 +207,15 @@ fn text(report: &Report, asked: Asked) -> String {
                 mends(finding.owner),
                 finding.fix
             ));
+            let attested = row.attested.iter();
+            let mut own = attested.filter(|one| {
+                one.id == finding.id
+                    && one.what == finding.what
+                    && finding.verdict == Verdict::CannotTell
+            });
+            if let Some(one) = own.next() {
+                text.push_str(&format!("              {}\n", one.sentence));
+            }
         }
         let passed = row.findings.iter();
         let passed = passed.filter(|one| one.verdict == Verdict::Pass).count();

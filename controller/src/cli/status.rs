@@ -221,6 +221,9 @@ pub(super) fn explain(why: &Why) -> String {
         if !finding.fix.is_empty() {
             text.push_str(&format!("\n    fix ({:?}): {}", finding.owner, finding.fix));
         }
+        if let Some(one) = why.attests(finding) {
+            text.push_str(&format!("\n    {}", one.sentence));
+        }
     }
     for said in &why.said {
         text.push_str(&format!("\n  said:  {said}"));

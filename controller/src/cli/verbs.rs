@@ -8,6 +8,7 @@ use controller_core::fleet::Why;
 use controller_core::plan::{Afterwards, Purpose};
 use controller_core::record::Order;
 use controller_core::topology::json_schema;
+use protocol::answers::DirectoryAnswers;
 use protocol::signed::ControllerKind;
 use protocol::step::Fix;
 use tokio::sync::watch;
@@ -137,6 +138,19 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 anyway,
             };
             undo(&client, ask, &documents, json.json).await
+        }
+        Verb::Attest { directory } => {
+            let bytes = std::fs::read(&directory)
+                .with_context(|| format!("could not read {}", directory.display()))?;
+            let answers = DirectoryAnswers::read(&bytes).map_err(|why| {
+                anyhow::anyhow!(
+                    "{} is no file of `entrain-agent directory --answers`: {why}",
+                    directory.display()
+                )
+            })?;
+            let done: Done = client.post("/v1/directories/answers", &answers).await?;
+            output::print(&done.done);
+            Ok(exit::OK)
         }
         Verb::Handover {
             domain,

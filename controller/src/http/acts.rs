@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::{ConnectInfo, Path, State};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use controller_core::answered;
 use controller_core::clouds::Clouds;
 use controller_core::finding::{Finding, Severity};
 use controller_core::fleet::Asking;
@@ -22,11 +23,12 @@ use controller_core::record::Record;
 use controller_core::tenant::Observation;
 use controller_core::topology::{self, Available, Document, Topology};
 use controller_core::versions::Versions;
+use protocol::answers::DirectoryAnswers;
 use protocol::enroll::{JoinFile, JoinToken};
 use protocol::signed::ControllerKind;
 use protocol::wire::close::Close;
 use protocol::wire::latest::SecretAnswer;
-use protocol::{Digest, PlanId, RolloutId, TargetId};
+use protocol::{Digest, PlanId, RolloutId, TargetId, limits};
 
 use crate::driver::{Batch, Consent, Core, is_here};
 use crate::http::types::{
@@ -173,8 +175,7 @@ pub(super) async fn plan(
             Ok(plan) => plan,
             Err(why) => return drop(answer.send(Err(Problem::Refused(why)))),
         };
-        let receipts = core.fleet.receipts();
-        readiness::tell(&mut plan, receipts, core.fleet.known(), crate::now());
+        readiness::tell(&mut plan, &core.fleet, crate::now());
         let id = plan.id();
         let planned = Planned {
             findings,
@@ -234,6 +235,33 @@ pub(super) async fn tenant(
     let taken = api.hub.act(move |core, batch, answer| {
         let done = format!("what tenant {} shows is in the log", observation.tenant);
         core.record(batch, Record::TenantSeen { observation, by });
+        answer_stored(batch, answer, Ok(Done { done }));
+    });
+    taken.await?.map(Json)
+}
+
+/// Takes what a person who signed in was answered of a domain into the log.
+pub(super) async fn answered(
+    State(api): State<Api>,
+    ConnectInfo(Operator(by)): Caller,
+    Json(answers): Json<DirectoryAnswers>,
+) -> Answer<Done> {
+    let size = serde_json::to_vec(&answers).map_or(usize::MAX, |bytes| bytes.len());
+    if size > limits::MAX_DOCUMENT_BYTES || answers.format != DirectoryAnswers::FORMAT {
+        let why = format!(
+            "it is too long, or not of format {}",
+            DirectoryAnswers::FORMAT
+        );
+        return Err(Problem::Refused(why));
+    }
+    answered::accept(&answers, crate::now()).map_err(Problem::Refused)?;
+    let answers = Box::new(answers);
+    let taken = api.hub.act(move |core, batch, answer| {
+        let done = format!(
+            "what {} was answered of {} at {} is in the log, as {by} attests it; it counts for a day, where an agent's own account is not told",
+            answers.asked_as, answers.domain, answers.at
+        );
+        core.record(batch, Record::DirectoryAnswered { answers, by });
         answer_stored(batch, answer, Ok(Done { done }));
     });
     taken.await?.map(Json)

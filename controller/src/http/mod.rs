@@ -147,6 +147,7 @@ pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<b
         .route("/v1/discovered", get(views::discovered))
         .route("/v1/settings/{one}/{other}", get(views::settings))
         .route("/v1/tenants", get(views::tenants).post(acts::tenant))
+        .route("/v1/directories/answers", post(acts::answered))
         .route("/v1/rollouts", get(views::rollouts))
         .route("/v1/rollouts/{rollout}", get(views::rollout))
         .route("/v1/rollouts/{rollout}/watch", get(views::watch))

@@ -12,6 +12,7 @@ use protocol::{
     Attempt, BundleId, DomainName, Generation, Overridden, RolloutId, TargetId, TenantId, Timestamp,
 };
 
+use crate::answered::{self, Answered};
 use crate::beyond::{DirectorySeen, KeySeen, Moved, SuffixesSeen};
 use crate::doubt::Doubted;
 use crate::facts::Known;
@@ -78,6 +79,13 @@ impl Fleet {
                     by: by.clone(),
                 };
                 self.tenant_seen(seen, now);
+            }
+            Record::DirectoryAnswered { answers, by } => {
+                let answered = Answered {
+                    answers: (**answers).clone(),
+                    by: by.clone(),
+                };
+                answered::take(&mut self.answers, answered);
             }
             Record::Restored { .. } => self.restored(),
             Record::Met { target, generation } => {
@@ -912,7 +920,9 @@ impl Fleet {
         let facts = known.and_then(|known| known.facts.as_ref());
         let seen = facts.map(|(_, facts)| facts.essence());
         let whose = (target, *key, open.bundle);
-        if let Some(receipt) = readiness::of(whose, said, &work.findings, seen, now) {
+        let findings = work.findings.as_slice();
+        let gmsa = self.gmsa_of(open.rollout, target).cloned();
+        if let Some(receipt) = readiness::of(whose, said, (findings, gmsa), seen, now) {
             self.receipts.insert(target.clone(), receipt);
         }
     }

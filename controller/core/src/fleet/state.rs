@@ -9,13 +9,15 @@ use protocol::refusal::Refusal;
 use protocol::secret::SecretKind;
 use protocol::settings::ConnectSettings;
 use protocol::signed::Phase;
+use protocol::step::Step;
 use protocol::task::TaskText;
 use protocol::{
-    Attempt, BundleId, Digest, DomainName, Generation, PlanId, RolloutId, StepIndex, TargetId,
-    TenantId, Timestamp,
+    Attempt, BundleId, Digest, DomainName, Generation, GmsaName, PlanId, RolloutId, StepIndex,
+    TargetId, TenantId, Timestamp,
 };
 
 use crate::active::{self, Modes, Verdict};
+use crate::answered::{Answers, Attested, attested};
 use crate::beyond::{Beyond, Moved};
 use crate::doubt::Doubted;
 use crate::facts::Fleetwide;
@@ -413,6 +415,8 @@ pub struct Fleet {
     /// What tenants and directories showed when they were last asked, and what each Connect server told last of what it
     /// synchronizes; that outlives its agent.
     pub(crate) beyond: Beyond,
+    /// What people who signed in were answered of domains.
+    pub(crate) answers: Answers,
     /// What each server's newest preflight came to.
     pub(crate) receipts: Receipts,
     /// Keys of those that are enrolled: who signs what they say.
@@ -666,6 +670,38 @@ impl Fleet {
     #[must_use]
     pub const fn taken(&self) -> &Taken {
         &self.taken
+    }
+
+    /// What people who signed in were answered of domains.
+    #[must_use]
+    pub const fn answers(&self) -> &Answers {
+        &self.answers
+    }
+
+    /// The gMSA that a rollout's preflight asks a target about.
+    pub(crate) fn gmsa_of(&self, id: RolloutId, target: &TargetId) -> Option<&GmsaName> {
+        let part = self.rollouts.get(&id)?.plan.targets.get(target)?;
+        let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
+        steps.find_map(|step| {
+            let Step::Preflight(preflight) = step else {
+                return None;
+            };
+            preflight.gmsa.as_ref()
+        })
+    }
+
+    /// What people attest of these findings of a rollout's target, whose own account could not be told.
+    pub(crate) fn attested(
+        &self,
+        id: RolloutId,
+        target: &TargetId,
+        findings: &[Finding],
+        now: Timestamp,
+    ) -> Vec<Attested> {
+        let whose = (target, self.gmsa_of(id, target));
+        let all = &self.answers;
+        let one = |finding| attested(all, whose, finding, now);
+        findings.iter().filter_map(one).collect()
     }
 
     /// What each server's newest preflight came to.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::event::{Failure, Finding, Grade};
+use protocol::event::{Failure, Finding, Grade, Verdict};
 use protocol::secret::SecretKind;
 use protocol::task::TaskText;
 use protocol::{
@@ -10,6 +10,7 @@ use protocol::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::answered::Attested;
 use crate::fleet::decide::{Live, frozen, soaks_until};
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
@@ -145,6 +146,19 @@ pub struct Why {
     /// Rules that operators have set aside on it, in sentences.
     #[serde(default)]
     pub overrides: Vec<String>,
+    /// What people attest of findings that could not be told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attested: Vec<Attested>,
+}
+
+impl Why {
+    /// What people attest of a finding that could not be told.
+    #[must_use]
+    pub fn attests(&self, finding: &Finding) -> Option<&Attested> {
+        let own = |one: &&Attested| one.id == finding.id && one.what == finding.what;
+        let untold = finding.verdict == Verdict::CannotTell;
+        self.attested.iter().find(own).filter(|_| untold)
+    }
 }
 
 fn work_for_person(state: &TargetState) -> Option<(StepIndex, TaskWork)> {
@@ -407,6 +421,7 @@ impl Fleet {
                 return Some(Why {
                     target: target.clone(),
                     answer,
+                    attested: Vec::new(),
                     findings: Vec::new(),
                     said: Vec::new(),
                     failure: None,
@@ -436,6 +451,7 @@ impl Fleet {
             return Some(Why {
                 target: target.clone(),
                 answer,
+                attested: self.attested(*id, target, &work.findings, now),
                 findings: work.findings.clone(),
                 said: work.said.clone(),
                 failure: row.failure,
@@ -453,6 +469,7 @@ impl Fleet {
         Some(Why {
             target: target.clone(),
             answer,
+            attested: Vec::new(),
             findings: Vec::new(),
             said: Vec::new(),
             failure: None,

@@ -395,9 +395,16 @@ fn readiness(plan: &Plan, out: &mut String) -> std::fmt::Result {
         out,
         "\nready, as the newest preflight of each server told within a day; each is asked again before it is touched"
     )?;
-    let untold = |untold: &[String]| match untold.len() {
-        0 => String::new(),
-        many => format!("; {many} cannot be told: {}", untold.join("; ")),
+    let more = |untold: &[String], attested: &[String]| {
+        let mut words = String::new();
+        if !untold.is_empty() {
+            let (many, untold) = (untold.len(), untold.join("; "));
+            words.push_str(&format!("; {many} cannot be told: {untold}"));
+        }
+        for one in attested {
+            words.push_str(&format!("; {one}"));
+        }
+        words
     };
     let mut not_read: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (target, standing) in &plan.readiness {
@@ -412,21 +419,28 @@ fn readiness(plan: &Plan, out: &mut String) -> std::fmt::Result {
         match standing {
             Standing::Ready {
                 by: named,
-                untold: more,
+                untold,
+                attested,
             } => {
-                writeln!(out, "  {target}: ready ({}){}", by(named), untold(more))?;
+                writeln!(
+                    out,
+                    "  {target}: ready ({}){}",
+                    by(named),
+                    more(untold, attested)
+                )?;
             }
             Standing::Blocked {
                 by: named,
                 blocks,
-                untold: more,
+                untold,
+                attested,
             } => {
                 let blocks = blocks.join("; ");
                 writeln!(
                     out,
                     "  {target}: BLOCKED ({}): {blocks}{}",
                     by(named),
-                    untold(more)
+                    more(untold, attested)
                 )?;
             }
             Standing::NotRead { why } => not_read.entry(why).or_default().push(target.as_str()),

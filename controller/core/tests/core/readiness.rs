@@ -7,12 +7,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use controller_core::fleet::Fleet;
+use controller_core::answered::accept;
+use controller_core::fleet::{Fleet, Live};
 use controller_core::plan::{Inputs, Plan, Purpose, plan, render};
 use controller_core::policy::Policy;
 use controller_core::readiness::{COUNTS, Standing, tell};
 use controller_core::record::Record;
 use controller_core::topology::parse;
+use protocol::answers::DirectoryAnswers;
 use protocol::event::{Event, Finding, Owner, Severity, Verdict};
 use protocol::facts::ConnectFacts;
 use protocol::key::SigningKey;
@@ -72,12 +74,7 @@ impl World {
             &common::artifacts(),
             purpose,
         ));
-        tell(
-            &mut plan,
-            self.fleet.receipts(),
-            self.fleet.known(),
-            self.now,
-        );
+        tell(&mut plan, &self.fleet, self.now);
         plan
     }
 
@@ -200,7 +197,7 @@ fn a_plan_names_the_newest_preflight_of_each_server_and_what_could_not_be_told()
     assert_eq!(not_read(&world.standing()), "no preflight has asked it");
     let untold = finding("PF54", Verdict::CannotTell, Severity::Warn);
     world.preflight(1, vec![passes(), untold]);
-    let Standing::Ready { by, untold } = world.standing() else {
+    let Standing::Ready { by, untold, .. } = world.standing() else {
         panic!("{:?}", world.standing());
     };
     assert_eq!((by.at, by.rollout), (NOW, RolloutId(1)));
@@ -303,4 +300,170 @@ fn a_server_that_is_replaced_is_asked_anew() {
     };
     world.take(&replaced, None);
     assert!(world.fleet.receipts().is_empty());
+}
+
+/// What a person was answered of a domain, about the gMSA of a server where one is named.
+fn answers(of: &str, gmsa: Option<(&str, &str)>, told: Vec<Finding>) -> DirectoryAnswers {
+    DirectoryAnswers {
+        format: 1,
+        domain: of.parse().unwrap(),
+        at: NOW,
+        asked_as: "A\\dominic".to_owned(),
+        gmsa: gmsa.map(|(name, host)| (name.parse().unwrap(), host.parse().unwrap())),
+        agent_version: "0".to_owned(),
+        answers: told,
+    }
+}
+
+fn of(id: &str, what: &str, verdict: Verdict) -> Finding {
+    Finding {
+        what: what.to_owned(),
+        ..finding(id, verdict, Severity::Warn)
+    }
+}
+
+impl World {
+    fn hands_in(&mut self, answers: DirectoryAnswers) {
+        let record = Record::DirectoryAnswered {
+            answers: Box::new(answers),
+            by: "anna".to_owned(),
+        };
+        self.take(&record, None);
+    }
+
+    /// What is untold and what is attested of the newest preflight.
+    fn told(&self) -> (usize, Vec<String>) {
+        match self.standing() {
+            Standing::Ready {
+                untold, attested, ..
+            } => (untold.len(), attested),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_the_account_was_not_told_is_attested_by_whoever_signed_in_and_never_probed() {
+    let mut world = World::new();
+    let untold = of("PF49", "KDS root key (a.test)", Verdict::CannotTell);
+    world.preflight(1, vec![passes(), untold.clone()]);
+    assert_eq!(world.told(), (1, vec![]));
+    let told = of("PF49", "KDS root key", Verdict::Pass);
+    world.hands_in(answers("a.test", None, vec![told]));
+    let (left, said) = world.told();
+    assert_eq!((left, said.len()), (0, 1));
+    for words in [
+        "PF49 (KDS root key (a.test)): attested by anna, read as A\\dominic at 2026-09-21T",
+        "probed by no agent: as it should be: 2 GB",
+    ] {
+        assert!(said[0].contains(words), "{words}: {said:?}");
+    }
+    assert!(render(&world.plan(Purpose::Install)).contains("attested by anna"));
+    let live = Live::default();
+    let why = world.fleet.why(&world.server, &live, world.now).unwrap();
+    assert!(why.attests(&untold).unwrap().passes);
+    assert_eq!(
+        why.findings[1].verdict,
+        Verdict::CannotTell,
+        "it stays untold"
+    );
+    // It is over after a day, by the time at which it was read.
+    world.now = NOW.plus(COUNTS).plus(Duration::from_millis(1));
+    world.preflight(2, vec![passes(), untold]);
+    assert_eq!(world.told(), (1, vec![]));
+}
+
+#[test]
+fn an_answer_stands_for_the_same_question_on_the_same_domain_alone() {
+    let other = of("PF49", "KDS root key", Verdict::Pass);
+    let cases = [
+        // Of another domain, another probe, another question, nothing that was told.
+        ("b.test", other.clone()),
+        ("a.test", of("PF52", "KDS root key", Verdict::Pass)),
+        ("a.test", of("PF49", "another key", Verdict::Pass)),
+        ("a.test", of("PF49", "KDS root key", Verdict::CannotTell)),
+        (
+            "a.test",
+            Finding {
+                wanted: "less".to_owned(),
+                ..other.clone()
+            },
+        ),
+    ];
+    for (domain, told) in cases {
+        let mut world = World::new();
+        let untold = of("PF49", "KDS root key (a.test)", Verdict::CannotTell);
+        world.preflight(1, vec![passes(), untold]);
+        world.hands_in(answers(domain, None, vec![told.clone()]));
+        assert_eq!(world.told(), (1, vec![]), "{domain} {told:?}");
+    }
+    // What an agent was told itself, and what blocks, is nobody's word.
+    let mut world = World::new();
+    let fails = of("PF49", "KDS root key (a.test)", Verdict::Fail);
+    let blocks = finding("PF49", Verdict::CannotTell, Severity::Block);
+    world.preflight(1, vec![passes(), fails]);
+    world.hands_in(answers("a.test", None, vec![other]));
+    assert_eq!(world.told(), (0, vec![]));
+    let word = of("PF49", "memory", Verdict::Pass);
+    world.hands_in(answers("a.test", None, vec![word]));
+    world.preflight(2, vec![passes(), blocks]);
+    let Standing::Blocked { attested, .. } = world.standing() else {
+        panic!("{:?}", world.standing())
+    };
+    assert!(attested.is_empty());
+}
+
+#[test]
+fn what_is_about_a_server_and_its_account_is_answered_for_that_server_and_account() {
+    for (gmsa, lifts) in [
+        (Some(("provAgentgMSA$", "s1.a.test")), true),
+        (Some(("provAgentgMSA$", "s2.a.test")), false),
+        (Some(("other$", "s1.a.test")), false),
+        (None, false),
+    ] {
+        let mut world = World::new();
+        let what = "rights of replication (a.test)";
+        world.preflight(1, vec![passes(), of("PF54", what, Verdict::CannotTell)]);
+        let told = of("PF54", "rights of replication", Verdict::Fail);
+        world.hands_in(answers("a.test", gmsa, vec![told]));
+        let (left, said) = world.told();
+        assert_eq!(left == 0, lifts, "{gmsa:?}");
+        assert_eq!(
+            said.iter().any(|one| one.contains("not as it should be")),
+            lifts
+        );
+    }
+}
+
+#[test]
+fn what_is_old_of_a_time_to_come_or_answers_nothing_is_not_taken() {
+    let told = || vec![of("PF49", "KDS root key", Verdict::Pass)];
+    let at = |seconds| {
+        answers("a.test", None, told())
+            .at
+            .plus(Duration::from_secs(seconds))
+    };
+    let given = answers("a.test", None, told());
+    assert_eq!(accept(&given, at(0)), Ok(()));
+    assert_eq!(accept(&given, at(86_400)), Ok(()));
+    assert!(
+        accept(&given, at(86_401))
+            .unwrap_err()
+            .contains("ask again")
+    );
+    let early = NOW.minus(Duration::from_secs(61));
+    assert!(
+        accept(&given, early)
+            .unwrap_err()
+            .contains("mend the clock")
+    );
+    for nothing in [
+        Vec::new(),
+        vec![of("PF49", "KDS root key", Verdict::CannotTell)],
+        // The way from one server is nobody else's to tell.
+        vec![of("PF23", "port 389", Verdict::Pass)],
+    ] {
+        let given = answers("a.test", None, nothing);
+        assert!(accept(&given, NOW).unwrap_err().contains("answers nothing"));
+    }
 }
