@@ -85,7 +85,8 @@ pub fn handover(topology: &Topology, domain: &DomainName) -> Result<Handover, St
     let owner = owner.and_then(|domain| domain.owner.clone());
     let mut script = String::new();
     let rights = served.then(|| rights(topology, domain));
-    write(&mut script, owner.as_deref(), domain, &accounts, rights)
+    let part = (rights, &trustees(topology, domain));
+    write(&mut script, owner.as_deref(), domain, &accounts, part)
         .and_then(|()| farewell(&mut script, domain, &leaving))
         .map_err(|_| "writing to a text cannot fail".to_owned())?;
     Ok(Handover {
@@ -112,12 +113,36 @@ fn rights(topology: &Topology, domain: &DomainName) -> Vec<(Permission, &'static
     }
 }
 
+/// The accounts of agents that serve a domain, each with the domain in which it has its home.
+fn trustees(topology: &Topology, domain: &DomainName) -> BTreeSet<(GmsaName, DomainName)> {
+    let serving = topology
+        .agents
+        .values()
+        .filter(|group| group.serves.iter().any(|(served, _)| served == domain));
+    let mut all = BTreeSet::new();
+    for group in serving {
+        let default = DEFAULT_GMSA.parse().ok();
+        let Some(name) = group.gmsa.clone().or(default) else {
+            continue;
+        };
+        let homes = group
+            .hosts
+            .iter()
+            .filter_map(|(host, _)| host.home_domain());
+        all.extend(homes.map(|home| (name.clone(), home)));
+    }
+    all
+}
+
 fn write(
     out: &mut String,
     owner: Option<&str>,
     domain: &DomainName,
     accounts: &BTreeMap<GmsaName, BTreeSet<TargetId>>,
-    rights: Option<Vec<(Permission, &str)>>,
+    (rights, trustees): (
+        Option<Vec<(Permission, &str)>>,
+        &BTreeSet<(GmsaName, DomainName)>,
+    ),
 ) -> std::fmt::Result {
     writeln!(out, "# The directory's part for {domain}")?;
     if let Some(owner) = owner {
@@ -126,7 +151,7 @@ fn write(
     writeln!(
         out,
         "# Run by an administrator of {domain}, in Windows PowerShell with the ActiveDirectory module, on their own
-# workstation. No credential reaches Entrain. Read each part before you run it.
+# workstation, but for part 3. No credential reaches Entrain. Read each part before you run it.
 $ErrorActionPreference = 'Stop'
 Import-Module -Name ActiveDirectory"
     )?;
@@ -174,22 +199,7 @@ Set-ADServiceAccount -Server '{domain}' -Identity '{short}' -KerberosEncryptionT
         )?;
     }
     if let Some(rights) = rights {
-        writeln!(
-            out,
-            "
-# 3. Rights of the account in {domain}: on one agent, once it serves the domain. Leave out what is not used. Objects that
-#    AdminSDHolder protects do not get them.
-$agent = 'C:\\Program Files\\Microsoft Azure AD Connect Provisioning Agent'
-Import-Module -Name \"$agent\\Microsoft.CloudSync.PowerShell.dll\"
-$administrator = Get-Credential"
-        )?;
-        for (permission, when) in rights {
-            let permission = permission.cmdlet_word();
-            writeln!(
-                out,
-                "Set-AADCloudSyncPermissions -PermissionType '{permission}' -TargetDomain '{domain}' -TargetDomainCredential $administrator # {when}"
-            )?;
-        }
+        grant(out, domain, &rights, trustees)?;
     }
     writeln!(out, "\n# 4. Then each server sees for itself, by:")?;
     for (name, hosts) in accounts {
@@ -200,7 +210,77 @@ $administrator = Get-Credential"
             )?;
         }
     }
-    writeln!(out, "#    or all of them: entrain preflight")
+    writeln!(out, "#    or all of them: entrain preflight")?;
+    writeln!(
+        out,
+        "#    What a server's own account may not read is *cannot tell* there. Whoever may read it asks once more, signed in (--user NAME
+#    reads the password from standard input, and nothing of it is written), and hands on the file:
+#    entrain-agent directory {domain} --user NAME --answers {domain}.json
+#    Beside it for each server of the account: --gmsa NAME --server SERVER. Whoever operates Entrain hands each file in within a day:
+#    entrain attest --directory {domain}.json"
+    )
+}
+
+/// Part 3. The cmdlets lie on an agent's server, and take a domain that its agent serves alone (1.6 [P]): on another machine that is
+/// said. Of what they grant, the rights of password hash synchronization are documented right by right (1.6 [P]), so that those can be
+/// given from anywhere; `dsacls` takes their display names ([K]).
+fn grant(
+    out: &mut String,
+    domain: &DomainName,
+    rights: &[(Permission, &str)],
+    trustees: &BTreeSet<(GmsaName, DomainName)>,
+) -> std::fmt::Result {
+    writeln!(
+        out,
+        "
+# 3. Rights of the account in {domain}, once an agent serves the domain. Not on your workstation: the cmdlets lie on an agent's
+#    server, and take a domain that its agent serves. Run this part there; on a machine without them it grants nothing and says so.
+#    The credential is asked for there by Windows, and Entrain does not see it. Leave out what is not used. Objects that AdminSDHolder
+#    protects do not get them.
+$module = 'C:\\Program Files\\Microsoft Azure AD Connect Provisioning Agent\\Microsoft.CloudSync.PowerShell.dll'
+if (Test-Path -LiteralPath $module) {{
+    Import-Module -Name $module
+    $administrator = Get-Credential"
+    )?;
+    for (permission, when) in rights {
+        let permission = permission.cmdlet_word();
+        writeln!(
+            out,
+            "    Set-AADCloudSyncPermissions -PermissionType '{permission}' -TargetDomain '{domain}' -TargetDomainCredential $administrator # {when}"
+        )?;
+    }
+    writeln!(
+        out,
+        "}} else {{
+    Write-Warning 'Part 3 granted nothing: this machine has no provisioning agent.'
+}}"
+    )?;
+    let hashes = rights
+        .iter()
+        .any(|(right, _)| *right == Permission::PasswordHashSync);
+    if !hashes || trustees.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "
+#    From your workstation in its place, for password hash synchronization alone: its two rights on the domain, which `entrain preflight`
+#    reads back (PF54). What the other sets grant is not documented right by right, so they stay with the cmdlets.
+if ((Read-Host 'Type GRANT to give the two rights of replication from here') -eq 'GRANT') {{
+    $top = (Get-ADDomain -Server '{domain}').DistinguishedName"
+    )?;
+    for (name, home) in trustees {
+        let short = name.as_str().trim_end_matches('$');
+        writeln!(
+            out,
+            "    $trustee = (Get-ADDomain -Server '{home}').NetBIOSName + '\\' + (Get-ADServiceAccount -Server '{home}' -Identity '{short}').SamAccountName
+    foreach ($right in 'Replicating Directory Changes', 'Replicating Directory Changes All') {{
+        & dsacls.exe \"\\\\{domain}\\$top\" /G \"${{trustee}}:CA;$right\"
+        if ($LASTEXITCODE -ne 0) {{ throw \"dsacls ended with $LASTEXITCODE\" }}
+    }}"
+        )?;
+    }
+    writeln!(out, "}}")
 }
 
 /// What is taken back from servers that carry the agent no more.

@@ -59,6 +59,26 @@ fn each_domain_gets_its_own_part_as_powershell() {
         !home.contains("fra-sync-01"),
         "another domain's servers are not its matter"
     );
+    // Part 3 asks whether it is where its cmdlets are: on the workstation it goes on.
+    let (_, grants) = home.split_once("# 3. Rights").unwrap();
+    let asks = grants
+        .find("if (Test-Path -LiteralPath $module) {")
+        .unwrap();
+    let acts = grants.find("Import-Module -Name $module").unwrap();
+    let done = grants
+        .find("Write-Warning 'Part 3 granted nothing")
+        .unwrap();
+    assert!(asks < acts && acts < grants.find("Set-AADCloudSync").unwrap());
+    assert!(grants.rfind("Set-AADCloudSync").unwrap() < done);
+    for words in [
+        "(Read-Host 'Type GRANT to give the two rights of replication from here') -eq 'GRANT'",
+        "(Get-ADServiceAccount -Server 'corp.contoso.com' -Identity 'svcEntraSync').SamAccountName",
+        "& dsacls.exe \"\\\\corp.contoso.com\\$top\" /G \"${trustee}:CA;$right\"",
+        "entrain-agent directory corp.contoso.com --user NAME --answers corp.contoso.com.json",
+        "entrain attest --directory corp.contoso.com.json",
+    ] {
+        assert!(home.contains(words), "{words} is missing:\n{home}");
+    }
     assert_eq!(
         home.replace("Get-Credential", "")
             .matches("-Credential")
@@ -84,6 +104,31 @@ fn each_domain_gets_its_own_part_as_powershell() {
     assert!(!has_error(&child), "{child}");
     assert!(child.contains("-Name 'provAgentgMSA'") && child.contains("fra-sync-01"));
     assert!(!child.contains("sync-02"), "{child}");
+    // Both accounts serve it, each from its own home.
+    assert_eq!(child.matches("& dsacls.exe").count(), 2, "{child}");
+    for home in [
+        "'corp.contoso.com' -Identity 'svcEntraSync'",
+        "'emea.corp.contoso.com' -Identity 'provAgentgMSA'",
+    ] {
+        assert!(
+            child.contains(&format!("(Get-ADServiceAccount -Server {home})")),
+            "{child}"
+        );
+    }
+
+    // Where no hashes are synchronized, nothing is granted from afar.
+    let text = TEXT.replace(
+        "owner = \"ad-corp@contoso.com\"",
+        "permissions = [\"basic-read\"]",
+    );
+    let document = Document {
+        file: "topology.toml".to_owned(),
+        text,
+    };
+    let (reads, findings) = parse(&[document]);
+    assert!(findings.is_empty(), "{findings:?}");
+    let reads = handover(&reads, &"corp.contoso.com".parse().unwrap()).unwrap();
+    assert!(!reads.script.contains("dsacls") && !has_error(&reads.script));
 
     let nobody = handover(&topology, &"other.test".parse().unwrap());
     assert!(nobody.unwrap_err().contains("other.test"));
