@@ -312,6 +312,7 @@ impl State {
             | Record::Ordered { .. }
             | Record::PermitGiven { .. }
             | Record::WentUnknown { .. }
+            | Record::PassedOver { .. }
             | Record::Degraded { .. }
             | Record::Withdrawn { .. }
             | Record::Attested { .. } => {}

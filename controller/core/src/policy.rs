@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
+use std::time::Duration;
 
 use protocol::event::Grade;
 use protocol::step::Product;
@@ -65,6 +66,8 @@ pub struct Policy {
     pub in_flight: u32,
     /// Targets of each group that go first in a wave.
     pub canary: u32,
+    /// Seconds for which anybody who is away in the middle of its work is waited for; for ever where it is absent.
+    pub unreachable: Option<u32>,
     /// Grade that a target must reach.
     pub need: Grade,
     /// How long a product that was changed is watched before its target is done, in cycles of the product.
@@ -144,6 +147,7 @@ impl Default for Policy {
             failures: FailureLimit::Percent(5),
             in_flight: 25,
             canary: 1,
+            unreachable: None,
             need: Grade::Registered,
             soak: Soak::default(),
             sites: BTreeMap::new(),
@@ -293,6 +297,46 @@ fn cycles(table: &mut Table<'_, '_>, key: &'static str, remarks: &mut Remarks<'_
     number.unwrap_or(0)
 }
 
+/// How long anybody who is away is waited for: `"3d"`, `"12h"` or `"90m"`, in seconds; 0 for `"never"`, which gives nobody up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waits(pub u32);
+
+impl Waits {
+    const FIX: &'static str = "write \"3d\", \"12h\", \"90m\" or \"never\"";
+    /// A restart of a server is over within it.
+    const LEAST: u32 = 15 * 60;
+    const MOST: u32 = 90 * 86_400;
+}
+
+impl FromStr for Waits {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "never" {
+            return Ok(Self(0));
+        }
+        let units = [('d', 86_400), ('h', 3600), ('m', 60)];
+        let mut read = units.into_iter().filter_map(|(unit, seconds)| {
+            let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
+            number.checked_mul(seconds)
+        });
+        match read.next() {
+            Some(seconds @ Self::LEAST..=Self::MOST) => Ok(Self(seconds)),
+            Some(_) => Err(format!("\"{text}\" is not between 15m and 90d")),
+            None => Err(format!("\"{text}\" is no number of days, hours or minutes")),
+        }
+    }
+}
+
+/// A time as it is written: in the greatest unit in which it is whole.
+pub(crate) fn days(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [('d', 86_400), ('h', 3600)];
+    let whole = |(_, unit): &(char, u64)| seconds >= *unit && seconds.is_multiple_of(*unit);
+    let (unit, size) = units.into_iter().find(whole).unwrap_or(('m', 60));
+    format!("{}{unit}", seconds / size)
+}
+
 fn read(mut document: Table<'_, '_>, policy: &mut Policy, remarks: &mut Remarks<'_>) {
     let waves = document.tables("waves", remarks);
     if !waves.is_empty() {
@@ -356,6 +400,14 @@ fn read(mut document: Table<'_, '_>, policy: &mut Policy, remarks: &mut Remarks<
         }
         if let Some(canary) = limit.number("canary", remarks) {
             policy.canary = canary.value;
+        }
+        if let Some(time) = limit.text("unreachable", remarks) {
+            match time.value.parse::<Waits>() {
+                Ok(Waits(seconds)) => {
+                    policy.unreachable = Some(seconds).filter(|seconds| *seconds > 0);
+                }
+                Err(why) => remarks.error(&time.range, format!("unreachable: {why}"), Waits::FIX),
+            }
         }
         limit.finish(remarks);
     }

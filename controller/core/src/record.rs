@@ -293,12 +293,22 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         rests_on: Vec<String>,
     },
-    /// A target was silent beyond the end of its bundle.
+    /// A target was silent beyond the end of its bundle, or away when its rollout was aborted: before its end that bundle stays
+    /// open, since it may be at work.
     WentUnknown {
         /// The target.
         target: TargetId,
         /// The bundle.
         generation: Generation,
+    },
+    /// A target was away for as long as its rollout waits for anybody, or is back.
+    PassedOver {
+        /// The rollout.
+        rollout: RolloutId,
+        /// The target.
+        target: TargetId,
+        /// Since when it was away; absent once it is back.
+        away: Option<Timestamp>,
     },
     /// The product of a target was seen to be worse while it was watched, and stayed so.
     Degraded {
@@ -386,6 +396,9 @@ pub enum Order {
         in_flight: Option<u32>,
         /// Failed, unknown and under way together never exceed this; as before where it is absent.
         failures: Option<u32>,
+        /// Seconds for which anybody who is away is waited for, 0 for ever; as before where it is absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unreachable: Option<u32>,
     },
     /// Let a swap go on though the settings of two servers differ, as they do just now (guard rail G4).
     AcceptDifference {

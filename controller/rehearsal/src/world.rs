@@ -591,6 +591,17 @@ impl World {
                     Decision::Unknown { target, generation } => {
                         self.record(Record::WentUnknown { target, generation });
                     }
+                    Decision::PassedOver {
+                        rollout,
+                        target,
+                        away,
+                    } => {
+                        self.record(Record::PassedOver {
+                            rollout,
+                            target,
+                            away,
+                        });
+                    }
                 }
             }
             if self.log.len() == before {

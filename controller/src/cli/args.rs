@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use controller_core::calendar::written;
 use controller_core::finding::nearest;
 use controller_core::overrides::Rule;
+use controller_core::policy::Waits;
 use protocol::step::{Fix, Product};
 use protocol::{Digest, ProxyAddress, RolloutId, TargetId, Timestamp, Version};
 
@@ -396,7 +397,7 @@ pub(crate) enum Verb {
     },
     /// Changes the limits of a rollout that runs.
     ///
-    /// Example: entrain limits r3 --in-flight 10
+    /// Examples: entrain limits r3 --in-flight 10; entrain limits r3 --unreachable 3d
     Limits {
         /// Which rollout.
         rollout: RolloutId,
@@ -406,6 +407,9 @@ pub(crate) enum Verb {
         /// Failed, unknown and under way together never exceed this.
         #[arg(long)]
         failures: Option<u32>,
+        /// How long anybody who is away in the middle of its work is waited for: 3d, 12h, 90m, or never.
+        #[arg(long)]
+        unreachable: Option<Waits>,
     },
     /// Emergency stop: nothing new begins in any rollout, no leave is given, and what runs waits at its next gate.
     ///

@@ -42,7 +42,7 @@ pub(super) fn ended(frame: &Frame) -> anyhow::Result<u8> {
     output::print(&format!(
         "rollout {} is {}: {}",
         frame.view.rollout,
-        frame.view.state,
+        frame.view.standing(),
         counts.join(", ")
     ));
     if frame.view.overridden > 0 {

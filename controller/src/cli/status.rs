@@ -53,7 +53,7 @@ pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
             .collect();
         vec![
             view.rollout.to_string(),
-            view.state.clone(),
+            view.standing(),
             view.by.clone(),
             view.applied.to_string(),
             counts.join(", "),

@@ -287,10 +287,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             rollout,
             in_flight,
             failures,
+            unreachable,
         } => {
             let limits = Order::Limits {
                 in_flight,
                 failures,
+                unreachable: unreachable.map(|waits| waits.0),
             };
             order(&client, rollout, limits).await
         }

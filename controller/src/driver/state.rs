@@ -279,6 +279,18 @@ impl Core {
                     Decision::Unknown { target, generation } => {
                         self.record(batch, Record::WentUnknown { target, generation });
                     }
+                    Decision::PassedOver {
+                        rollout,
+                        target,
+                        away,
+                    } => {
+                        let passed = Record::PassedOver {
+                            rollout,
+                            target,
+                            away,
+                        };
+                        self.record(batch, passed);
+                    }
                 }
             }
             // A decision that comes to nothing would come again for ever.

@@ -189,6 +189,7 @@ fn decision(plan: &Plan, known: &Fleetwide) -> [f64; 2] {
         order: Order::Limits {
             in_flight: Some(1_000_000),
             failures: Some(2_000_000),
+            unreachable: None,
         },
         by: "the benchmark".to_owned(),
     };

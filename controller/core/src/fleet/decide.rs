@@ -111,7 +111,7 @@ pub(crate) fn soaks_until(part: &TargetPlan, work: &Work) -> Option<Timestamp> {
 }
 
 /// When nothing more is to be expected of a bundle, however a clock may differ.
-fn ended(open: &Open) -> Timestamp {
+pub(super) fn ended(open: &Open) -> Timestamp {
     open.expires.plus(limits::CLOCK_TOLERANCE)
 }
 
@@ -153,12 +153,31 @@ impl Live {
         self.versions.as_ref()?.refuses(part.artifacts(), now)
     }
 
+    /// Since when a target is away; `None` while it is here.
+    #[must_use]
+    pub fn away_since(&self, target: &TargetId) -> Option<Timestamp> {
+        let here = self.connected.contains(target);
+        let since = self.away.get(target).unwrap_or(&self.began);
+        (!here).then_some(*since)
+    }
+
+    /// From when on a target that is away counts as silent where nothing is waited for any more: at once, but for those that have
+    /// had no time to come since anybody could. `None` while it is here.
+    fn silent_at_once(&self, target: &TargetId) -> Option<Timestamp> {
+        let since = self.away_since(target)?;
+        let left = self.away.contains_key(target);
+        Some(if left {
+            since
+        } else {
+            since.plus(UNREACHABLE_AFTER)
+        })
+    }
+
     /// When a target counts as unreachable, if it stays away; `None` while it is here.
     #[must_use]
     pub fn unreachable_from(&self, target: &TargetId) -> Option<Timestamp> {
-        let here = self.connected.contains(target);
-        let since = self.away.get(target).unwrap_or(&self.began);
-        (!here).then(|| since.plus(UNREACHABLE_AFTER))
+        let since = self.away_since(target)?;
+        Some(since.plus(UNREACHABLE_AFTER))
     }
 }
 
@@ -231,12 +250,21 @@ pub enum Decision {
         /// What is worse, in words.
         why: String,
     },
-    /// A target is silent beyond the end of its bundle.
+    /// A target is silent beyond the end of its bundle, or away when its rollout was aborted.
     Unknown {
         /// Which.
         target: TargetId,
         /// Its bundle.
         generation: Generation,
+    },
+    /// A target is away for as long as its rollout waits for anybody, or is back.
+    PassedOver {
+        /// Its rollout.
+        rollout: RolloutId,
+        /// Which.
+        target: TargetId,
+        /// Since when it is away; absent once it is back.
+        away: Option<Timestamp>,
     },
 }
 
@@ -291,10 +319,11 @@ impl Fleet {
 
     fn decide_by(&self, walk: Walk, live: &Live, now: Timestamp) -> Vec<Decision> {
         let mut decisions = self.silent(live, now);
-        let degraded = self.degraded(live, now);
-        if !degraded.is_empty() {
-            // Who waits for them is asked when they have failed.
-            decisions.extend(degraded);
+        let mut before = self.degraded(live, now);
+        before.extend(self.passed_over(live, now));
+        if !before.is_empty() {
+            // Who waits for them is asked when they have failed, or are waited for no more.
+            decisions.extend(before);
             return decisions;
         }
         let mut started: BTreeSet<TargetId> = BTreeSet::new();
@@ -453,7 +482,17 @@ impl Fleet {
             .values()
             .filter_map(|gate| gate.lapses)
             .filter(|lapses| *lapses > now);
+        let alone = self.aborted_open();
+        let alone = alone.filter_map(|(target, _)| live.silent_at_once(target));
+        let alone = alone.filter(|at| *at > now);
+        let late = running.iter().flat_map(|rollout| {
+            let deadline = rollout.plan.limits.deadline().into_iter();
+            deadline.flat_map(|deadline| overdue(rollout, live, deadline))
+        });
+        let late = late.map(|(_, _, at)| at).filter(|at| *at > now);
         ends.chain(lapses)
+            .chain(alone)
+            .chain(late)
             .chain(self.overrides.next_end(now))
             .chain(away)
             .chain(opens)
@@ -497,6 +536,43 @@ impl Fleet {
         degraded
     }
 
+    /// Open bundles of rollouts that were aborted, of which nobody has said yet that they are unknown.
+    fn aborted_open(&self) -> impl Iterator<Item = (&TargetId, &Open)> {
+        let aborted = |rollout: &Rollout| rollout.state == RolloutState::Aborted;
+        let any = self.active().any(|(_, rollout)| aborted(rollout));
+        let open = self.open.iter().filter(move |_| any);
+        open.filter(move |(target, open)| {
+            let rollout = self.rollouts.get(&open.rollout);
+            let rollout = rollout.filter(|rollout| aborted(rollout));
+            let work = rollout.and_then(|rollout| rollout.work.get(*target));
+            work.is_some_and(|work| !work.state.is_terminal())
+        })
+    }
+
+    /// Who is away for as long as its rollout waits for anybody, and who of those that nobody waits for is back.
+    fn passed_over(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
+        let mut found = Vec::new();
+        for (id, rollout) in self.active() {
+            let mut say = |target: &TargetId, away| {
+                found.push(Decision::PassedOver {
+                    rollout: id,
+                    target: target.clone(),
+                    away,
+                });
+            };
+            let passed = rollout.work.passed_over();
+            let back = passed.filter(|target| live.connected.contains(*target));
+            back.for_each(|target| say(target, None));
+            let deadline = rollout.plan.limits.deadline();
+            let deadline = deadline.filter(|_| rollout.state == RolloutState::Running);
+            let late = deadline.into_iter();
+            let late = late.flat_map(|deadline| overdue(rollout, live, deadline));
+            let late = late.filter(|(_, _, at)| *at <= now);
+            late.for_each(|(target, since, _)| say(target, Some(since)));
+        }
+        found
+    }
+
     fn silent(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
         let is_late = |target: &TargetId, open: &Open| {
             now > ended(open)
@@ -507,11 +583,16 @@ impl Fleet {
         let over = self.open.by_end();
         let over = over.take_while(|(_, open)| now > ended(open));
         let late = over.filter(|(target, open)| is_late(target, open));
-        late.map(|(target, open)| Decision::Unknown {
-            target: target.clone(),
-            generation: open.generation,
-        })
-        .collect()
+        // Where everything was aborted nothing is waited for: what becomes of whoever is away shows when it is back.
+        let gone = |target: &TargetId| live.silent_at_once(target).is_some_and(|from| now >= from);
+        let alone = self.aborted_open();
+        let alone = alone.filter(|(target, open)| gone(target) && !is_late(target, open));
+        late.chain(alone)
+            .map(|(target, open)| Decision::Unknown {
+                target: target.clone(),
+                generation: open.generation,
+            })
+            .collect()
     }
 
     /// Why a pending target is not offered its bundle; `None` when it may be.
@@ -1035,6 +1116,21 @@ impl Fleet {
         }
         domains
     }
+}
+
+/// Who of a rollout is away in the middle of its work, since when, and from when on nobody waits for it.
+fn overdue<'a>(
+    rollout: &'a Rollout,
+    live: &'a Live,
+    deadline: Duration,
+) -> impl Iterator<Item = (&'a TargetId, Timestamp, Timestamp)> {
+    let begun = rollout.work.begun();
+    begun.filter_map(move |target| {
+        let work = rollout.work.get(target)?;
+        let since = live.away_since(target)?;
+        let waits = work.waits_for_its_agent();
+        waits.then(|| (target, since, since.plus(deadline)))
+    })
 }
 
 /// Why a target waits for a phase of another one of its rollout.

@@ -16,7 +16,7 @@ use crate::answered::{self, Answered};
 use crate::beyond::{DirectorySeen, KeySeen, Moved, SuffixesSeen};
 use crate::doubt::Doubted;
 use crate::facts::Known;
-use crate::fleet::decide::{BUNDLE_LIFE, soaks_until};
+use crate::fleet::decide::{BUNDLE_LIFE, ended, soaks_until};
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::fleet::table::WorkTable;
 use crate::fleet::watch::{self, Watched};
@@ -224,7 +224,29 @@ impl Fleet {
                 }
             }
             Record::WentUnknown { target, generation } => {
-                self.close(target, *generation, TargetState::Unknown, now);
+                let open = self.open.get(target);
+                let aborted = |open: &Open| {
+                    let rollout = self.rollouts.get(&open.rollout);
+                    rollout.is_some_and(|rollout| rollout.state == RolloutState::Aborted)
+                };
+                let open = open.filter(|open| {
+                    open.generation == *generation && aborted(open) && now <= ended(open)
+                });
+                // Up to there it may be at work: whatever its bundle claims stays claimed.
+                match open.map(|open| open.rollout) {
+                    Some(rollout) => self.set(rollout, target, TargetState::Unknown, now),
+                    None => self.close(target, *generation, TargetState::Unknown, now),
+                }
+            }
+            Record::PassedOver {
+                rollout,
+                target,
+                away,
+            } => {
+                if let Some(rollout) = self.rollouts.get_mut(rollout) {
+                    let pass = |work: &mut Work| work.passed_over = *away;
+                    rollout.work.change(target, pass);
+                }
             }
             Record::Withdrawn { target, generation } => {
                 let open = self.open.get(target);
@@ -435,6 +457,16 @@ impl Fleet {
 
     /// A target that went unknown speaks of its bundle: it is heard, unless somebody has said since what became of it.
     fn found_again(&mut self, target: &TargetId, generation: Generation, now: Timestamp) {
+        let unknown = |open: &Open| {
+            let work = self.rollouts.get(&open.rollout);
+            let work = work.and_then(|rollout| rollout.work.get(target));
+            work.is_some_and(|work| work.state == TargetState::Unknown)
+        };
+        let open = self.open.get(target);
+        let open = open.filter(|open| open.generation == generation && unknown(open));
+        if let Some(rollout) = open.map(|open| open.rollout) {
+            return self.set(rollout, target, TargetState::Offered, now);
+        }
         let lost = self.lost.get(target);
         let Some(open) = lost.filter(|open| open.generation == generation).cloned() else {
             return;
@@ -541,10 +573,16 @@ impl Fleet {
             Order::Limits {
                 in_flight,
                 failures,
+                unreachable,
             } => {
                 let limits = &mut state.plan.limits;
                 limits.in_flight = in_flight.unwrap_or(limits.in_flight);
                 limits.failures = failures.unwrap_or(limits.failures);
+                if let Some(seconds) = unreachable {
+                    limits.unreachable = Some(*seconds).filter(|seconds| *seconds > 0);
+                    // Who is away for longer than that is found anew.
+                    state.work.change_all(|_, work| work.passed_over = None);
+                }
             }
             Order::Skip { target, reason } => {
                 if self

@@ -57,9 +57,12 @@ impl Fleet {
             Order::Limits {
                 in_flight,
                 failures,
+                unreachable,
             } => {
-                if in_flight.is_none() && failures.is_none() {
-                    return Err("no limit was given: --in-flight, --failures".to_owned());
+                if in_flight.is_none() && failures.is_none() && unreachable.is_none() {
+                    return Err(
+                        "no limit was given: --in-flight, --failures, --unreachable".to_owned()
+                    );
                 }
                 if *in_flight == Some(0) || *failures == Some(0) {
                     return Err("a limit of 0 lets nothing begin; pause the rollout".to_owned());
@@ -118,6 +121,13 @@ impl Fleet {
             )),
             Order::Skip { .. } if work.state.is_settled() => {
                 Err(format!("{target} is {word}: there is nothing to skip"))
+            }
+            Order::Skip { .. }
+                if self.open.contains_key(target) && work.state == TargetState::Unknown =>
+            {
+                Err(format!(
+                    "{target} may be at work until its bundle ends; its return says what became of it, or a resolve"
+                ))
             }
             Order::Skip { .. } if self.open.contains_key(target) => Err(format!(
                 "{target} is under way; abort the rollout, or wait for its end"

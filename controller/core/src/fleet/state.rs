@@ -79,7 +79,7 @@ pub enum TargetState {
     Aborted,
     /// Its time ran out before its last step.
     Expired,
-    /// Silent beyond the end of its bundle.
+    /// Silent beyond the end of its bundle, or away when its rollout was aborted.
     Unknown,
     /// Unknown, and an operator said what became of it.
     Resolved(String),
@@ -184,6 +184,8 @@ pub struct Work {
     pub overridden: Vec<String>,
     /// What has become of its product while that is watched.
     pub watched: Watched,
+    /// Since when it is away, where that is longer than its rollout waits for anybody: the others go on around it.
+    pub passed_over: Option<Timestamp>,
 }
 
 /// How a rollout stands.
@@ -214,6 +216,7 @@ impl Work {
             seen: None,
             overridden: Vec::new(),
             watched: Watched::default(),
+            passed_over: None,
         }
     }
 
@@ -221,6 +224,19 @@ impl Work {
     #[must_use]
     pub fn is_untouched(&self) -> bool {
         self.state == TargetState::Pending && !self.has_begun()
+    }
+
+    /// What becomes of it is its agent's to say, and something of it was offered: whoever was offered nothing holds up nobody.
+    #[must_use]
+    pub fn waits_for_its_agent(&self) -> bool {
+        let waits = !self.state.is_terminal() || self.state == TargetState::Unknown;
+        waits && !self.is_untouched()
+    }
+
+    /// Nobody waits for it any more.
+    #[must_use]
+    pub const fn is_passed_over(&self) -> bool {
+        self.passed_over.is_some() && !self.state.is_settled()
     }
 
     /// A run of it has ended: it goes on from there, and what it finds is what it has made.

@@ -137,6 +137,8 @@ struct Standing {
     terminal: bool,
     bad: bool,
     settled: bool,
+    /// As [`Work::is_passed_over`].
+    passed: bool,
     soaks: Option<Timestamp>,
     /// When its product has failed while it is watched, if nothing more is told.
     fails: Option<Timestamp>,
@@ -148,19 +150,22 @@ impl Standing {
         let soak = spot
             .soak
             .filter(|(phase, _)| pending && *phase == work.phase);
+        let passed = work.is_passed_over();
         Self {
             pending,
             begun: work.has_begun(),
             terminal: work.state.is_terminal(),
-            bad: work.state.is_bad(),
+            // What becomes of it nobody knows: it counts as what may have failed.
+            bad: work.state.is_bad() || passed,
             settled: work.state.is_settled(),
+            passed,
             soaks: soak.map(|(_, time)| work.since.plus(time)),
             fails: soak.and_then(|_| work.watched.fails(spot.grace)),
         }
     }
 
     const fn is_in_flight(&self) -> bool {
-        !self.terminal && (self.begun || !self.pending)
+        !self.terminal && !self.passed && (self.begun || !self.pending)
     }
 
     /// As [`Work::is_untouched`].
@@ -175,15 +180,17 @@ struct Tally {
     /// Not at their end.
     unfinished: u32,
     pending: u32,
-    /// Not done, skipped or resolved.
+    /// Not done, skipped or resolved, and waited for.
     unsettled: BTreeSet<Place>,
+    /// Nobody waits for them any more.
+    passed: BTreeSet<Place>,
     bad: u32,
     in_flight: u32,
     /// In flight at each site that has rules.
     at_site: BTreeMap<String, u32>,
-    /// Of those that something was offered to, who is not done, skipped or resolved.
+    /// Of those that something was offered to and that are waited for, who is not done, skipped or resolved.
     open: BTreeSet<Place>,
-    /// Of those that share a canary, to whom something was offered.
+    /// Of those that share a canary, to whom something was offered, and who is waited for.
     begun: BTreeMap<usize, BTreeSet<Place>>,
     waiting: Waiting,
     /// When each product that is watched has been watched for long enough.
@@ -246,8 +253,11 @@ impl Tally {
         if !standing.terminal {
             step(&mut self.unfinished);
         }
-        if !standing.settled {
+        if !standing.settled && !standing.passed {
             keep(&mut self.unsettled, spot.place, comes);
+        }
+        if standing.passed {
+            keep(&mut self.passed, spot.place, comes);
         }
         if standing.bad {
             step(&mut self.bad);
@@ -268,7 +278,7 @@ impl Tally {
         if let Some(at) = standing.fails {
             keep(&mut self.failing, (at, spot.place), comes);
         }
-        if !standing.is_untouched() {
+        if !standing.is_untouched() && !standing.passed {
             if !standing.settled {
                 keep(&mut self.open, spot.place, comes);
             }
@@ -406,6 +416,22 @@ impl WorkTable {
         })
     }
 
+    /// Those that something was offered to, that are not done, skipped or resolved, and that are waited for.
+    pub(crate) fn begun(&self) -> impl Iterator<Item = &TargetId> {
+        self.tally
+            .open
+            .iter()
+            .filter_map(|place| self.target(*place))
+    }
+
+    /// Those that nobody waits for any more.
+    pub(crate) fn passed_over(&self) -> impl Iterator<Item = &TargetId> {
+        self.tally
+            .passed
+            .iter()
+            .filter_map(|place| self.target(*place))
+    }
+
     /// A target's wave, from 0.
     pub(crate) fn wave_of(&self, target: &TargetId) -> Option<usize> {
         Some(self.order.spots.get(target)?.place.wave)
@@ -415,7 +441,7 @@ impl WorkTable {
         self.order.waves.get(place.wave)?.get(place.at)
     }
 
-    /// Those of a wave that are not done, skipped or resolved, in order.
+    /// Those of a wave that are not done, skipped or resolved, and are waited for, in order.
     pub(crate) fn unsettled(&self, wave: usize) -> impl Iterator<Item = &TargetId> {
         let (from, to) = (
             Place { wave, at: 0 },

@@ -46,7 +46,7 @@ struct PeersTurn<'a> {
 
 impl<'a> Turn<'a> {
     /// A wave waits for those before it, and within it each lane for its canary, one for each build of Windows. Nobody waits for a target that was offered
-    /// nothing yet and cannot be reached: it has its turn when it comes.
+    /// nothing yet and cannot be reached, nor for one that is away for longer than the rollout waits: it has its turn when it comes.
     pub(crate) const fn of(rollout: &'a Rollout, live: &'a Live, now: Timestamp) -> Self {
         Self::by(Walk::Shorter, rollout, live, now)
     }
@@ -85,11 +85,12 @@ impl<'a> Turn<'a> {
         in_turn(format!("site {site}: {why}"))
     }
 
-    /// Nothing was offered to it and it cannot be reached: nobody waits for it.
+    /// Nothing was offered to it and it cannot be reached, or it is away for longer than the rollout waits: nobody waits for it.
     fn is_passed_over(&self, target: &TargetId) -> bool {
         let work = self.rollout.work.get(target);
         let from = || self.live.unreachable_from(target);
-        work.is_some_and(Work::is_untouched) && from().is_some_and(|from| self.now >= from)
+        work.is_some_and(Work::is_passed_over)
+            || work.is_some_and(Work::is_untouched) && from().is_some_and(|from| self.now >= from)
     }
 
     /// Who of those that are here is pending, where they are fewer than all who are: nobody else can be offered anything.

@@ -11,10 +11,11 @@ use protocol::{
 use serde::{Deserialize, Serialize};
 
 use crate::answered::Attested;
-use crate::fleet::decide::{Live, frozen, soaks_until};
+use crate::fleet::decide::{Live, ended, frozen, soaks_until};
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
 use crate::overrides::OverrideView;
+use crate::policy;
 
 /// One target of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +84,9 @@ pub struct RolloutView {
     pub applied: Timestamp,
     /// `scheduled`, `running`, `paused`, `aborted`, `held` or `over`.
     pub state: String,
+    /// An operator has ended it.
+    #[serde(default)]
+    pub aborted: bool,
     /// It only reads.
     pub read_only: bool,
     /// How many targets are in which state.
@@ -97,6 +101,19 @@ pub struct RolloutView {
     /// Overrides on its targets that are in force or half said, in sentences.
     #[serde(default)]
     pub overrides: Vec<String>,
+}
+
+impl RolloutView {
+    /// How it stands, in words: what was aborted ends as that, with how many of whom nobody knows what has become of them.
+    #[must_use]
+    pub fn standing(&self) -> String {
+        let unknown = self.counts.get(TargetState::Unknown.word());
+        match unknown {
+            _ if !self.aborted || self.state != "over" => self.state.clone(),
+            None => "aborted".to_owned(),
+            Some(unknown) => format!("aborted, {unknown} unknown"),
+        }
+    }
 }
 
 /// What a person is to do.
@@ -256,6 +273,7 @@ impl Fleet {
             change: rollout.change.clone(),
             applied: rollout.applied,
             state: state.to_owned(),
+            aborted: rollout.state == RolloutState::Aborted,
             read_only: !rollout.plan.kind.changes(),
             counts,
             targets,
@@ -317,9 +335,40 @@ impl Fleet {
                 }
                 None => "leave is on its way".clone_into(&mut text),
             }
-        } else if !work.state.is_terminal() && !connected {
+        } else if let Some(since) = live
+            .away_since(target)
+            .filter(|_| !work.state.is_terminal())
+        {
             text = format!("{word}, {text}").trim_end_matches(", ").to_owned();
+            text = format!("{text}; away since {since}");
             "unreachable".clone_into(&mut word);
+        } else if let (TargetState::Unknown, Some(open)) = (&work.state, self.open.get(target))
+            && open.rollout == id
+        {
+            text = if connected {
+                "it is back, and has not said yet what became of it".to_owned()
+            } else {
+                format!(
+                    "it was away when the rollout was aborted, and may be at work until {}: its return says what became of it, or `entrain resolve {id} {target}`",
+                    ended(open)
+                )
+            };
+        }
+        if let Some(since) = work.passed_over.filter(|_| work.is_passed_over()) {
+            let deadline = rollout.plan.limits.deadline();
+            let deadline = deadline.map_or_else(String::new, |time| {
+                format!(
+                    ", longer than the {} that this rollout waits",
+                    policy::days(time)
+                )
+            });
+            if work.state == TargetState::Pending {
+                "unreachable".clone_into(&mut word);
+                "between two phases".clone_into(&mut text);
+            }
+            text = format!(
+                "{text}; away since {since}{deadline}: the others go on around it, and it counts as failed; its return lifts it"
+            );
         }
         // A run that is under way goes on to its next gate, and there it waits; one that asks for leave was answered above.
         let waits = work.state != TargetState::Pending && !work.state.is_terminal();
@@ -357,7 +406,7 @@ impl Fleet {
             grade: work.grade,
             connected,
             terminal: work.state.is_terminal(),
-            bad: work.state.is_bad(),
+            bad: work.state.is_bad() || work.is_passed_over(),
             failure,
         }
     }

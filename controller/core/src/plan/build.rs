@@ -221,6 +221,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
             in_flight: policy.in_flight,
             failures: policy.failures.of(with_work),
             canary: policy.canary,
+            unreachable: policy.unreachable,
         },
         need: policy.need,
         change_required: change_required && changes,

@@ -18,6 +18,7 @@ pub use transition::{eligibility, transition};
 pub use undo::undo;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use protocol::event::Grade;
 use protocol::merkle;
@@ -393,6 +394,18 @@ pub struct Limits {
     pub failures: u32,
     /// Targets of each lane that go first.
     pub canary: u32,
+    /// Seconds for which anybody who is away is waited for; for ever where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<u32>,
+}
+
+impl Limits {
+    /// How long anybody who is away is waited for.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        let seconds = self.unreachable?;
+        Some(Duration::from_secs(u64::from(seconds)))
+    }
 }
 
 /// The ordered difference.

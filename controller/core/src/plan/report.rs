@@ -8,6 +8,7 @@ use protocol::{DomainName, TargetId, TenantId};
 
 use crate::plan::timetable::{TOKEN_LIFE, about};
 use crate::plan::{Brings, DomainPlan, Kind, Plan, TargetPlan, timetable};
+use crate::policy;
 use crate::readiness::{Named, Standing};
 use crate::recipe::{PhaseWork, download};
 use crate::taken::Taken;
@@ -118,6 +119,13 @@ fn write(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
             "  {} first in each group, and on each build of Windows in it{done}",
             limits.canary
         )?;
+        if let Some(deadline) = limits.deadline() {
+            writeln!(
+                out,
+                "  who is away in the middle of its work is waited for for {}, and counts as failed then",
+                policy::days(deadline)
+            )?;
+        }
     }
     for (name, rule) in &plan.sites {
         let mut says = Vec::new();

@@ -304,6 +304,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
             // Nothing of it starts more at once, and no failure of one holds back the fence of another.
             failures: all.saturating_mul(2).saturating_add(1),
             canary: all,
+            unreachable: None,
         },
         need: policy.need,
         change_required: tenant.change == Change::Required,

@@ -196,6 +196,7 @@ pub(super) fn empty(
             in_flight: all,
             failures: all,
             canary: all,
+            unreachable: None,
         },
         need: inputs.policy.need,
         change_required: false,

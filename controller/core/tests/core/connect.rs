@@ -99,7 +99,10 @@ impl World {
         let decisions = self.fleet.decide(&self.live, NOW);
         let issued = decisions.into_iter().filter_map(|decision| match decision {
             Decision::Issue { target, .. } => Some(target.to_string()),
-            Decision::Permit { .. } | Decision::Degraded { .. } | Decision::Unknown { .. } => None,
+            Decision::Permit { .. }
+            | Decision::Degraded { .. }
+            | Decision::Unknown { .. }
+            | Decision::PassedOver { .. } => None,
         });
         issued.collect()
     }

@@ -232,11 +232,15 @@ impl Sim {
 
     fn begun(&self) -> (u32, u32) {
         let work = &self.fleet.rollouts()[&RolloutId(1)].work;
+        // Whoever nobody waits for is no more under way, and counts as failed.
         let begun = work.values().filter(|work| {
             !work.state.is_terminal()
+                && !work.is_passed_over()
                 && (work.state != TargetState::Pending || work.phase > 0 || work.receipts > 0)
         });
-        let bad = work.values().filter(|work| work.state.is_bad());
+        let bad = work
+            .values()
+            .filter(|work| work.state.is_bad() || work.is_passed_over());
         (
             u32::try_from(begun.count()).unwrap(),
             u32::try_from(bad.count()).unwrap(),
@@ -313,7 +317,29 @@ impl Sim {
                         assert_eq!(state.word(), "failed");
                     }
                     Decision::Unknown { target, generation } => {
-                        self.take(Record::WentUnknown { target, generation })
+                        assert!(
+                            !self.live.connected.contains(&target),
+                            "{target} is here and says itself what becomes of it"
+                        );
+                        self.take(Record::WentUnknown { target, generation });
+                    }
+                    Decision::PassedOver {
+                        rollout,
+                        target,
+                        away,
+                    } => {
+                        let here = self.live.connected.contains(&target);
+                        assert_eq!(away.is_none(), here, "{target}");
+                        let limits = self.fleet.rollouts()[&rollout].plan.limits;
+                        if let Some(since) = away {
+                            let waits = limits.deadline().unwrap();
+                            assert!(self.now >= since.plus(waits), "{target} is waited for");
+                        }
+                        self.take(Record::PassedOver {
+                            rollout,
+                            target,
+                            away,
+                        });
                     }
                 }
             }
@@ -354,6 +380,7 @@ impl Sim {
             let away = |other: &TargetId| {
                 let from = self.live.unreachable_from(other);
                 work[other].is_untouched() && from.is_some_and(|from| self.now >= from)
+                    || work[other].is_passed_over()
             };
             let waves = &self.plan.waves;
             let own = waves.iter().position(|wave| wave.contains(target)).unwrap();
@@ -542,6 +569,7 @@ impl Sim {
             (23, _) => self.take(order(Order::Limits {
                 in_flight: Some(1 + u32::from(whom) % 5),
                 failures: Some(1 + u32::from(whom) % 3),
+                unreachable: whom.is_multiple_of(4).then_some(u32::from(whom) % 3 * 1800),
             })),
             (17, _) => {
                 self.frozen.insert(target.clone());
@@ -613,6 +641,21 @@ impl Sim {
         }
     }
 
+    /// Whoever is away when its rollout was aborted keeps nobody waiting for its end, and what it may be at stays claimed.
+    fn nothing_is_waited_for_after_an_abort(&self) {
+        let rollout = &self.fleet.rollouts()[&RolloutId(1)];
+        if rollout.state != RolloutState::Aborted {
+            return;
+        }
+        for (target, work) in &rollout.work {
+            let away = self.live.away.contains_key(target);
+            assert!(
+                work.state.is_terminal() || !away,
+                "{target} is away and keeps an aborted rollout from its end"
+            );
+        }
+    }
+
     /// G2 and G3 at the moment at which leave is given, as the targets themselves know it.
     fn leave_is_lawful(&self, target: &TargetId, section: &Section) {
         let granted = self
@@ -679,6 +722,7 @@ proptest! {
             sim.decide();
             let not_over = !sim.fleet.rollouts()[&RolloutId(1)].is_over();
             prop_assert_eq!(sim.fleet.active().count() == 1, not_over, "what is asked is what is not over");
+            sim.nothing_is_waited_for_after_an_abort();
         }
         let mut replayed = Fleet::new();
         for (at, record) in &sim.log {

@@ -88,6 +88,7 @@ fn orders() -> Vec<(&'static str, Order)> {
             Order::Limits {
                 in_flight: Some(9),
                 failures: None,
+                unreachable: None,
             },
         ),
     ]
@@ -342,7 +343,7 @@ fn page() -> String {
 What each order of an operator does to a target, by the state that the target is in; or why it is not taken. The rollout runs, and
 the target is connected, but for *unknown* and *resolved*, where it is away. `retry` without a target is for all that failed.
 An order that is given twice does nothing more. `abort` ends a rollout from everywhere: what is under way ends at its next
-gate, and what is away becomes *unknown* when its bundle has ended. This page is written by the test that holds the machine
+gate, and what is away is *unknown* at once and until it says what became of it. This page is written by the test that holds the machine
 against it.
 
 | State |",

@@ -271,7 +271,9 @@ impl World {
                     self.used(&overridden, &target, (gate.generation, Used::Leave));
                     (target, overridden)
                 }
-                Decision::Degraded { .. } | Decision::Unknown { .. } => continue,
+                Decision::Degraded { .. }
+                | Decision::Unknown { .. }
+                | Decision::PassedOver { .. } => continue,
             };
             done.push((target.to_string(), rules.into_iter().collect()));
         }
@@ -471,7 +473,10 @@ fn a_gmsa_is_changed_beside_another_one_and_nothing_need_be_readable_first() {
                 overridden,
                 ..
             } => Some((target.to_string(), after.is_some(), overridden)),
-            Decision::Issue { .. } | Decision::Degraded { .. } | Decision::Unknown { .. } => None,
+            Decision::Issue { .. }
+            | Decision::Degraded { .. }
+            | Decision::Unknown { .. }
+            | Decision::PassedOver { .. } => None,
         });
         permits.collect::<Vec<_>>()
     };

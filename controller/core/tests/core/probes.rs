@@ -697,7 +697,10 @@ impl World {
         let decisions = self.fleet.decide(&self.live, self.now);
         let target = |one: &Decision| match one {
             Decision::Issue { target, .. } => Some(target.to_string()),
-            Decision::Permit { .. } | Decision::Degraded { .. } | Decision::Unknown { .. } => None,
+            Decision::Permit { .. }
+            | Decision::Degraded { .. }
+            | Decision::Unknown { .. }
+            | Decision::PassedOver { .. } => None,
         };
         let mut targets: Vec<String> = decisions.iter().filter_map(target).collect();
         targets.sort();

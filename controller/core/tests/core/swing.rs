@@ -174,7 +174,10 @@ impl World {
         let decisions = self.fleet.decide(&self.live, NOW).into_iter();
         let issued = decisions.filter_map(|decision| match decision {
             Decision::Issue { target, phase, .. } => Some((target, phase)),
-            Decision::Permit { .. } | Decision::Degraded { .. } | Decision::Unknown { .. } => None,
+            Decision::Permit { .. }
+            | Decision::Degraded { .. }
+            | Decision::Unknown { .. }
+            | Decision::PassedOver { .. } => None,
         });
         issued.collect()
     }

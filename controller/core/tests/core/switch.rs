@@ -324,7 +324,10 @@ impl World {
                 phase,
                 ..
             } => Some((rollout.0, target.to_string(), phase)),
-            Decision::Permit { .. } | Decision::Degraded { .. } | Decision::Unknown { .. } => None,
+            Decision::Permit { .. }
+            | Decision::Degraded { .. }
+            | Decision::Unknown { .. }
+            | Decision::PassedOver { .. } => None,
         });
         let acts = |(rollout, target, _): &(u32, String, usize)| {
             let plan = &self.fleet.rollouts()[&RolloutId(*rollout)].plan;
