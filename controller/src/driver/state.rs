@@ -7,7 +7,7 @@ use std::time::Duration;
 use controller_core::doubt::Doubt;
 use controller_core::facts;
 use controller_core::fleet::{
-    Asking, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Saying, TaskWork, Unaccepted,
+    Asking, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Saying, Unaccepted,
 };
 use controller_core::overrides::{Rule, Used};
 use controller_core::plan::{Kind, Plan};
@@ -914,20 +914,7 @@ impl Core {
     /// # Errors
     /// When no step on that target waits for a person.
     pub fn attest(&mut self, batch: &mut Batch, target: &TargetId, by: &str) -> Result<(), String> {
-        let tasks = self.fleet.tasks();
-        let open = self.fleet.open(target).map(|open| open.rollout);
-        // An older rollout's question, or an ask for a secret, is no work that a person could say is done.
-        let task = tasks.iter().find(|task| {
-            task.target == *target
-                && Some(task.rollout) == open
-                && matches!(task.work, TaskWork::AtServer(_))
-        });
-        let task = task.ok_or_else(|| {
-            format!(
-                "no work at {target} waits for a person just now; entrain tasks shows what does"
-            )
-        })?;
-        let (generation, step) = (task.generation, task.step);
+        let (generation, step) = self.fleet.may_attest(target)?;
         let attested = Record::Attested {
             target: target.clone(),
             generation,

@@ -541,9 +541,8 @@ pub(super) async fn freeze(
         return Err(Problem::Refused("a freeze needs a reason".to_owned()));
     }
     let done = api.hub.act(move |core, batch, answer| {
-        if let Some(order) = core.fleet.stopped() {
-            let already = format!("{} froze the fleet before: {}", order.by, order.why);
-            return drop(answer.send(Err(Problem::Refused(already))));
+        if let Err(why) = core.fleet.may_freeze() {
+            return drop(answer.send(Err(Problem::Refused(why))));
         }
         core.stop_fleet(batch, Record::FleetFrozen { why: ask.why, by });
         let done = "nothing new begins; what runs waits at its next gate".to_owned();
@@ -558,8 +557,7 @@ pub(super) async fn thaw(
     ConnectInfo(Operator(by)): Caller,
 ) -> Answer<Done> {
     let done = api.hub.act(move |core, batch, answer| {
-        if core.fleet.stopped().is_none() {
-            let why = "the fleet is not frozen".to_owned();
+        if let Err(why) = core.fleet.may_thaw() {
             return drop(answer.send(Err(Problem::Refused(why))));
         }
         core.stop_fleet(batch, Record::FleetThawed { by });

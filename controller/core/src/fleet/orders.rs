@@ -1,6 +1,6 @@
 //! What an operator may order just now, and what a bundle becomes that its agent has not accepted. Nothing is changed here.
 
-use protocol::{BundleId, Generation, RolloutId, TargetId, Timestamp};
+use protocol::{BundleId, Generation, RolloutId, StepIndex, TargetId, Timestamp};
 
 use crate::fleet::decide::Live;
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState};
@@ -140,6 +140,48 @@ impl Fleet {
             | Order::Pause
             | Order::Resume
             | Order::Abort => Ok(()),
+        }
+    }
+
+    /// Tells whether the whole fleet may be made to stand still.
+    ///
+    /// # Errors
+    /// With the reason: it stands still already.
+    pub fn may_freeze(&self) -> Result<(), String> {
+        self.stopped.as_ref().map_or(Ok(()), |order| {
+            Err(format!(
+                "{} froze the fleet before: {}",
+                order.by, order.why
+            ))
+        })
+    }
+
+    /// Tells whether the whole fleet may be let go on.
+    ///
+    /// # Errors
+    /// With the reason: it does not stand still.
+    pub fn may_thaw(&self) -> Result<(), String> {
+        match self.stopped {
+            Some(_) => Ok(()),
+            None => Err("the fleet is not frozen".to_owned()),
+        }
+    }
+
+    /// The step at a target of which a person may say that it is done, and its run.
+    ///
+    /// # Errors
+    /// When no step there waits for a person.
+    pub fn may_attest(&self, target: &TargetId) -> Result<(Generation, StepIndex), String> {
+        let open = self.open.get(target);
+        // An older rollout's question, or an ask for a secret, is no work that a person could say is done.
+        let work = open.and_then(|open| self.rollouts.get(&open.rollout)?.work.get(target));
+        match (open, work.map(|work| &work.state)) {
+            (Some(open), Some(TargetState::AwaitingPerson { step, .. })) => {
+                Ok((open.generation, *step))
+            }
+            _ => Err(format!(
+                "no work at {target} waits for a person just now; entrain tasks shows what does"
+            )),
         }
     }
 

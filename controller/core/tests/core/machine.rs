@@ -648,7 +648,9 @@ impl Sim {
             return;
         }
         for (target, work) in &rollout.work {
-            let away = self.live.away.contains_key(target);
+            // Nobody retries what was aborted, as these lists do: what is pending then was offered to nobody.
+            let open = self.fleet.open(target).is_some();
+            let away = open && self.live.away.contains_key(target);
             assert!(
                 work.state.is_terminal() || !away,
                 "{target} is away and keeps an aborted rollout from its end"

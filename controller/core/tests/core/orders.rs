@@ -10,18 +10,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller_core::facts::{Fleetwide, Known};
-use controller_core::fleet::{Decision, Fleet, Live, RolloutState};
+use controller_core::fleet::{
+    Asking, Decision, Fleet, Live, RolloutState, Saying, TargetView, TaskWork, UNREACHABLE_AFTER,
+};
+use controller_core::overrides::Rule;
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
-use controller_core::policy::Policy;
+use controller_core::policy::{Policy, Soak};
 use controller_core::record::{Order, Record};
 use controller_core::topology::parse;
 use controller_core::versions::Versions;
-use protocol::event::{Completion, Event, Failure, Grade, Section};
+use protocol::event::{Completion, Event, Failure, Freeze, Grade, Section};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::refusal::Refusal;
 use protocol::secret::SecretKind;
-use protocol::signed::Ending;
+use protocol::signed::{Ending, Phase};
 use protocol::task::TaskText;
 use protocol::{
     Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version,
@@ -52,6 +55,21 @@ const STATES: [&str; 14] = [
     "unknown",
     "resolved",
 ];
+
+/// What else an operator sees of a target, with the word that is shown for it.
+const SHOWN: [(&str, &str); 5] = [
+    ("held", "held"),
+    ("soaking", "soaking"),
+    ("frozen", "held"),
+    ("restarting", "unreachable"),
+    ("lost at an abort", "unknown"),
+];
+
+/// Every row of the page.
+fn rows() -> impl Iterator<Item = &'static str> {
+    let shown = SHOWN.into_iter().map(|(name, _)| name);
+    STATES.into_iter().chain(shown)
+}
 
 fn target() -> TargetId {
     "s1.a.test".parse().unwrap()
@@ -91,8 +109,41 @@ fn orders() -> Vec<(&'static str, Order)> {
                 unreachable: None,
             },
         ),
+        (
+            "accept",
+            Order::AcceptDifference {
+                difference: Digest::ZERO,
+                reason: "why".to_owned(),
+            },
+        ),
     ]
 }
+
+/// What is ordered upon a server, and not upon a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Override,
+    Frozen,
+    Thawed,
+    FreezeAll,
+    ThawAll,
+    Attest,
+    Secret,
+    Revoke,
+    Replace,
+}
+
+const ACTS: [(&str, Act); 9] = [
+    ("override G2", Act::Override),
+    ("entrain-agent freeze", Act::Frozen),
+    ("entrain-agent thaw", Act::Thawed),
+    ("freeze --all", Act::FreezeAll),
+    ("thaw --all", Act::ThawAll),
+    ("tasks attest", Act::Attest),
+    ("secret give", Act::Secret),
+    ("agents revoke", Act::Revoke),
+    ("agents replace", Act::Replace),
+];
 
 struct World {
     fleet: Fleet,
@@ -106,6 +157,21 @@ struct World {
 impl World {
     /// One server whose agent is old: an upgrade in two phases.
     fn new() -> Self {
+        Self::under(&Policy::default())
+    }
+
+    /// The same, watched before it is verified once more.
+    fn watched() -> Self {
+        Self::under(&Policy {
+            soak: Soak {
+                cloud_sync: 5,
+                connect: 5,
+            },
+            ..Policy::default()
+        })
+    }
+
+    fn under(policy: &Policy) -> Self {
         let document = common::document(format!(
             "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[domain.\"a.test\"]\nallow_outage = true\n"
         ));
@@ -126,7 +192,7 @@ impl World {
         };
         let plan = plan(Inputs::of(
             &topology,
-            &Policy::default(),
+            policy,
             &Fleetwide::from([(target(), entry)]),
             &common::artifacts(),
             Purpose::Install,
@@ -204,10 +270,18 @@ impl World {
 
     /// A target in that state.
     fn at(state: &str) -> Self {
-        let mut world = Self::new();
+        let mut world = if state == "soaking" {
+            Self::watched()
+        } else {
+            Self::new()
+        };
         let generation = Generation(1);
         match state {
-            "pending" => {}
+            "pending" | "frozen" => {}
+            "held" => {
+                world.leave();
+                world.now = world.now.plus(UNREACHABLE_AFTER);
+            }
             "offered" => world.issue(0),
             "skipped" | "aborted" => {}
             "refused" => {
@@ -273,6 +347,31 @@ impl World {
             }),
             "aborted" => world.order(&Order::Abort),
             "expired" => world.finish(Ending::Expired),
+            "soaking" => {
+                let plan = world.plan.clone();
+                let phases = plan.targets[&target()].phases.iter().enumerate();
+                for (at, _) in phases.take_while(|(_, work)| work.phase != Phase::Soak) {
+                    if at > 0 {
+                        world.begin(at);
+                    }
+                    world.finish(Ending::Completed);
+                }
+            }
+            "frozen" => world.say(&frozen()),
+            "restarting" => {
+                world.say(&Event::StepBegun {
+                    generation,
+                    step: STEP,
+                    attempt: Attempt(1),
+                    kind: "restart-server".to_owned(),
+                });
+                world.leave();
+            }
+            "lost at an abort" => {
+                world.leave();
+                world.order(&Order::Abort);
+                world.decide();
+            }
             "unknown" | "resolved" => {
                 world.leave();
                 world.take(Record::WentUnknown {
@@ -288,8 +387,155 @@ impl World {
                 reason: "why".to_owned(),
             });
         }
-        assert_eq!(world.word(), state);
+        match SHOWN.into_iter().find(|(name, _)| *name == state) {
+            Some((_, word)) => assert_eq!(world.row().state, word, "{state}"),
+            None => assert_eq!(world.word(), state),
+        }
         world
+    }
+
+    /// Records whoever goes unknown.
+    fn decide(&mut self) {
+        for decision in self.fleet.decide(&self.live, self.now) {
+            let Decision::Unknown { target, generation } = decision else {
+                continue;
+            };
+            self.take(Record::WentUnknown { target, generation });
+        }
+    }
+
+    fn row(&self) -> TargetView {
+        let view = self.fleet.view(ROLLOUT, &self.live, self.now);
+        view.unwrap().targets.remove(0)
+    }
+
+    /// Whether that may be ordered upon the server.
+    fn may(&self, act: Act) -> Result<(), String> {
+        match act {
+            Act::Override => {
+                let target = target();
+                let asking = Asking {
+                    rule: Rule::G2,
+                    target: &target,
+                    by: "root",
+                    reason: "why",
+                    change: "CHG1",
+                };
+                match self.fleet.may_override(asking, self.now)? {
+                    Saying::New => Ok(()),
+                    Saying::Before(stands) => Err(stands),
+                }
+            }
+            // Its own administrator asks nobody.
+            Act::Frozen | Act::Thawed => Ok(()),
+            Act::FreezeAll => self.fleet.may_freeze(),
+            Act::ThawAll => self.fleet.may_thaw(),
+            Act::Attest => self.fleet.may_attest(&target()).map(|_| ()),
+            Act::Secret => {
+                let tasks = self.fleet.tasks();
+                let asks = tasks
+                    .iter()
+                    .any(|task| matches!(task.work, TaskWork::GiveSecret(_)));
+                asks.then_some(())
+                    .ok_or("it asks for none just now".to_owned())
+            }
+            Act::Revoke | Act::Replace => {
+                let known = self.fleet.known().contains_key(&target());
+                known.then_some(()).ok_or("it is not enrolled".to_owned())
+            }
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        let (target, by) = (target(), "root".to_owned());
+        let generation = Generation(self.generation);
+        let record = match act {
+            Act::Override => Record::OverrideSaid {
+                rule: Rule::G2,
+                target,
+                by,
+                asked: 1,
+                change: "CHG1".to_owned(),
+                reason: "why".to_owned(),
+            },
+            Act::Frozen => return self.say(&frozen()),
+            Act::Thawed => return self.say(&Event::Thawed),
+            Act::FreezeAll => Record::FleetFrozen {
+                why: "why".to_owned(),
+                by,
+            },
+            Act::ThawAll => Record::FleetThawed { by },
+            Act::Attest => {
+                let (generation, step) = self.fleet.may_attest(&target).unwrap();
+                Record::Attested {
+                    target,
+                    generation,
+                    step,
+                    by,
+                }
+            }
+            Act::Secret => {
+                return self.say(&Event::SecretReceived {
+                    generation,
+                    step: STEP,
+                    wanted: SecretKind::AccessToken {
+                        tenant: TENANT.parse().unwrap(),
+                    },
+                });
+            }
+            Act::Revoke => Record::AgentRevoked {
+                key: self.fleet.known()[&target].key,
+                target,
+                by,
+            },
+            Act::Replace => Record::AgentReplaced { target, by },
+        };
+        self.take(record);
+    }
+
+    /// What that does to the target, in a cell.
+    fn done(mut self, act: Act) -> String {
+        // What is to be lifted stands.
+        match act {
+            Act::Thawed => self.act(Act::Frozen),
+            Act::ThawAll => self.act(Act::FreezeAll),
+            _ => {}
+        }
+        if let Err(why) = self.may(act) {
+            return format!("no: {}", plain(&why));
+        }
+        let before = self.row();
+        self.act(act);
+        let after = self.row();
+        let gate = "goes on to its next gate";
+        let runs = !after.terminal && self.fleet.open(&target()).is_some();
+        let mut said = Vec::new();
+        if after.state != before.state {
+            said.push(format!("**{}**", after.state));
+        } else if after.detail.contains(gate) && !before.detail.contains(gate) {
+            said.push("waits at its next gate".to_owned());
+        } else if before.detail.contains(gate) && !after.detail.contains(gate) {
+            said.push("goes on".to_owned());
+        } else if act == Act::FreezeAll && runs {
+            said.push("waits at its next gate".to_owned());
+        } else if act == Act::ThawAll && runs {
+            said.push("goes on".to_owned());
+        }
+        match act {
+            Act::Override => said.push("G2 lets it pass for an hour".to_owned()),
+            Act::Attest => said.push("its own probe looks, and then that word counts".to_owned()),
+            Act::Frozen
+            | Act::Thawed
+            | Act::FreezeAll
+            | Act::ThawAll
+            | Act::Secret
+            | Act::Revoke
+            | Act::Replace => {}
+        }
+        if said.is_empty() {
+            return "as it is".to_owned();
+        }
+        said.join(", ")
     }
 
     fn leave(&mut self) {
@@ -307,13 +553,13 @@ impl World {
     /// What the order does, in a cell.
     fn cell(mut self, order: &Order) -> String {
         if let Err(why) = self.fleet.may_order(ROLLOUT, order, &self.live) {
-            let why = why
-                .replace(target().as_str(), "it")
-                .replace("r1", "the rollout");
-            return format!("no: {why}");
+            return format!("no: {}", plain(&why));
         }
         let (before, stood) = (self.word(), self.rollout());
         self.order(order);
+        if *order == Order::Abort {
+            self.decide();
+        }
         let mut said = Vec::new();
         if self.rollout() != stood {
             said.push(format!("rollout {:?}", self.rollout()).to_lowercase());
@@ -322,7 +568,9 @@ impl World {
             said.push(format!("**{}**", self.word()));
         }
         // A run that is under way hears of it, and ends at its next gate.
-        if self.rollout() == RolloutState::Aborted && self.fleet.open(&target()).is_some() {
+        let here = self.live.connected.contains(&target());
+        let open = here && self.fleet.open(&target()).is_some();
+        if self.rollout() == RolloutState::Aborted && open {
             said.push("**aborted** at its next gate".to_owned());
         }
         if matches!(order, Order::Limits { .. }) {
@@ -336,31 +584,90 @@ impl World {
     }
 }
 
+/// The server's administrator has frozen it.
+fn frozen() -> Event {
+    Event::Frozen(Freeze {
+        until: NOW.plus(30 * DAY),
+        by: "anna".to_owned(),
+        why: "why".to_owned(),
+    })
+}
+
+/// A reason as the page says it.
+fn plain(why: &str) -> String {
+    why.replace(target().as_str(), "it")
+        .replace("r1", "the rollout")
+}
+
+fn table(out: &mut String, names: &[&str], cell: impl Fn(World, usize) -> String) {
+    out.push_str("\n| State |");
+    for name in names {
+        write!(out, " `{name}` |").unwrap();
+    }
+    out.push_str("\n| --- |");
+    out.push_str(&" --- |".repeat(names.len()));
+    for state in rows() {
+        write!(out, "\n| {state} |").unwrap();
+        for column in 0..names.len() {
+            write!(out, " {} |", cell(World::at(state), column)).unwrap();
+        }
+    }
+    out.push('\n');
+}
+
 fn page() -> String {
     let mut out = String::from(
         "# Orders
 
 What each order of an operator does to a target, by the state that the target is in; or why it is not taken. The rollout runs, and
-the target is connected, but for *unknown* and *resolved*, where it is away. `retry` without a target is for all that failed.
+the target is connected, but for *unknown*, *resolved*, *held*, *restarting* and *lost at an abort*, where it is away. `retry` without a target is for all that failed.
+The last five rows are what is shown of a target beside its state: *held* (here: its agent is away before anything was offered to it), *soaking* (its product is watched),
+*frozen* (by its own administrator, before anything was offered to it), *restarting* (away in the middle of a restart of Windows) and *lost at an abort* (away when its rollout was aborted;
+its bundle may be at work).
 An order that is given twice does nothing more. `abort` ends a rollout from everywhere: what is under way ends at its next
 gate, and what is away is *unknown* at once and until it says what became of it. This page is written by the test that holds the machine
 against it.
 
-| State |",
+## Upon a rollout
+
+`accept` approves one difference of settings between two Connect servers (G4), which a rollout has or has not, whatever its targets are at.
+",
     );
-    for (name, _) in orders() {
-        write!(out, " `{name}` |").unwrap();
-    }
-    out.push_str("\n| --- |");
-    out.push_str(&" --- |".repeat(orders().len()));
-    for state in STATES {
-        write!(out, "\n| {state} |").unwrap();
-        for (_, order) in orders() {
-            write!(out, " {} |", World::at(state).cell(&order)).unwrap();
+    let orders = orders();
+    let names: Vec<&str> = orders.iter().map(|(name, _)| *name).collect();
+    table(&mut out, &names, |world, column| {
+        world.cell(&orders[column].1)
+    });
+    out.push_str(
+        "
+## Upon a server
+
+`entrain-agent freeze` and `thaw` are its own administrator's, at the server; both thaws are for what was frozen before. `override` is shown with G2, and each rule is asked for in the same way. `release withdraw`
+is `abort` for each rollout that brings that release, and `agents approve` is for a server that is none of the fleet yet.
+",
+    );
+    let names = ACTS.map(|(name, _)| name);
+    table(&mut out, &names, |world, column| world.done(ACTS[column].1));
+    out
+}
+
+/// What is said of a server a second time changes nothing more either.
+#[test]
+fn what_is_ordered_upon_a_server_twice_does_nothing_more() {
+    for state in rows() {
+        for (name, act) in ACTS {
+            let mut world = World::at(state);
+            if world.may(act).is_err() {
+                continue;
+            }
+            world.act(act);
+            let once = format!("{:?}", world.fleet);
+            if world.may(act).is_ok() {
+                world.act(act);
+                assert_eq!(format!("{:?}", world.fleet), once, "{name} at {state}");
+            }
         }
     }
-    out.push('\n');
-    out
 }
 
 #[test]
@@ -375,7 +682,7 @@ fn the_page_of_orders_is_what_the_machine_does() {
 
 #[test]
 fn an_order_that_is_given_twice_does_nothing_more() {
-    for state in STATES {
+    for state in rows() {
         for (name, order) in orders() {
             let mut world = World::at(state);
             if world.fleet.may_order(ROLLOUT, &order, &world.live).is_err() {
@@ -394,7 +701,7 @@ fn an_order_that_is_given_twice_does_nothing_more() {
 /// Whatever the target was at, and whether its agent is here or away for good.
 #[test]
 fn abort_ends_from_everywhere() {
-    for state in STATES {
+    for state in rows() {
         for paused in [false, true] {
             for away in [false, true] {
                 let mut world = World::at(state);
