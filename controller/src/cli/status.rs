@@ -65,6 +65,15 @@ pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
             &["ROLLOUT", "STATE", "BY", "SINCE", "TARGETS"],
             &rows,
         ));
+        let waits = status.rollouts.iter();
+        let waits = waits.filter(|view| !view.waits_for().is_empty());
+        for view in waits {
+            output::print(&format!(
+                "{} waits, and who can lift it: {}",
+                view.rollout,
+                view.waits_for().join(", ")
+            ));
+        }
     }
     Ok(exit::OK)
 }
@@ -198,6 +207,13 @@ pub(super) async fn versions(client: &Client, json: bool) -> anyhow::Result<u8> 
 
 pub(super) fn explain(why: &Why) -> String {
     let mut text = format!("{}: {}", why.target, why.answer);
+    if let Some(lifts) = &why.lifts {
+        text.push_str(&format!(
+            "\n  lifts it: {}\n  who can:  {}",
+            lifts.what,
+            lifts.by_whom()
+        ));
+    }
     if let Some(failure) = &why.failure {
         if let Some(known) = &failure.known {
             text.push_str(&format!(

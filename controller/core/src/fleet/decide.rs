@@ -13,6 +13,7 @@ use protocol::{
 };
 
 use crate::beyond::is;
+use crate::fleet::hold::{Cause, Hold, because, held};
 use crate::fleet::overriding::Passed;
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::fleet::table::{Group, Yard};
@@ -60,47 +61,6 @@ pub struct Live {
     pub versions: Option<Arc<Versions>>,
     /// Since when those with a session have it.
     pub back: BTreeMap<TargetId, Timestamp>,
-}
-
-/// A reason to wait, with what lifts it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hold {
-    /// Reason and what lifts it.
-    pub why: String,
-    /// Its turn comes by itself as the work goes on: nobody has to do anything.
-    pub in_turn: bool,
-}
-
-/// Lifts by itself.
-pub(crate) fn in_turn(why: impl Into<String>) -> Option<Hold> {
-    Some(Hold {
-        why: why.into(),
-        in_turn: true,
-    })
-}
-
-/// Stands until something outside of the rollout's own course changes.
-pub(crate) fn stands(why: impl Into<String>) -> Option<Hold> {
-    Some(Hold {
-        why: why.into(),
-        in_turn: false,
-    })
-}
-
-/// No, to whoever asks whether something may go on; it lifts by itself.
-fn waits<T>(why: impl Into<String>) -> Result<T, Hold> {
-    Err(Hold {
-        why: why.into(),
-        in_turn: true,
-    })
-}
-
-/// No, until something outside of the rollout's own course changes.
-fn held<T>(why: impl Into<String>) -> Result<T, Hold> {
-    Err(Hold {
-        why: why.into(),
-        in_turn: false,
-    })
 }
 
 /// When the product of a target has been watched for long enough, where that is what its next phase waits for.
@@ -648,53 +608,67 @@ impl Fleet {
             return Ok(passed);
         }
         if let Some(order) = &self.stopped {
-            return held(still(order));
+            return held(Cause::FleetFrozen, still(order));
         }
         match rollout.state {
             RolloutState::Paused => {
-                return held(format!(
-                    "the rollout is paused; entrain resume {id} lifts it"
-                ));
+                return held(
+                    Cause::Paused,
+                    format!("the rollout is paused; entrain resume {id} lifts it"),
+                );
             }
-            RolloutState::Aborted => return held("the rollout was aborted"),
+            RolloutState::Aborted => return held(Cause::Aborted, "the rollout was aborted"),
             RolloutState::Running => {}
         }
         if let Some(begins) = rollout.not_before.filter(|begins| now < *begins) {
-            return waits(format!("it begins at {begins}"));
+            return held(Cause::NotBegun, format!("it begins at {begins}"));
         }
         if let Some(open) = self.open.get(target) {
-            return held(format!(
+            let why = format!(
                 "rollout {} has a bundle open on it; its end lifts it (G5)",
                 open.rollout
-            ));
+            );
+            return held(Cause::BundleOpen, why);
         }
         if !self.known.contains_key(target) {
-            return held("it is not enrolled; enrolling it lifts it");
+            return held(
+                Cause::NotEnrolled,
+                "it is not enrolled; enrolling it lifts it",
+            );
         }
         if let Some(doubted) = self.doubted.get(target) {
-            return held(doubted.sentence(target));
+            return held(Cause::Doubted, doubted.sentence(target));
         }
         if let Some(freeze) = self.frozen.get(target) {
-            return held(frozen(freeze));
+            return held(Cause::ServerFrozen, frozen(freeze));
         }
         if self.unmet.contains(target) {
             return held(
+                Cause::Unmet,
                 "it was not heard of since the controller was restored: what it did since the backup is unknown; its agent's return lifts it",
             );
         }
         if let Some(from) = live.unreachable_from(target) {
             let why = "it is not connected; it is offered its work when it comes";
-            return if now < from { waits(why) } else { held(why) };
+            let cause = if now < from {
+                Cause::LeftJustNow
+            } else {
+                Cause::Away
+            };
+            return held(cause, why);
         }
         if part.is_read_only() {
             return Ok(passed);
         }
         // What was recalled since is not begun, and what was brought already is not put to work; it is still looked at.
         let phase = part.phases.get(work.phase);
-        if phase.is_some_and(|phase| !phase.is_read_only())
-            && let Some(why) = live.refuses(part, now).or_else(|| rollout.unaccepted())
-        {
-            return held(why);
+        if phase.is_some_and(|phase| !phase.is_read_only()) {
+            if let Some(why) = live.refuses(part, now) {
+                return held(Cause::VersionRefused, why);
+            }
+            if let Some(why) = rollout.unaccepted() {
+                return held(Cause::Unaccepted, why);
+            }
         }
         if let Some(ends) = soaks_until(part, work).filter(|ends| now < *ends) {
             let worse = work.watched.why().map(|why| {
@@ -703,10 +677,11 @@ impl Fleet {
                 let fails = fails.map_or_else(String::new, |at| at.to_string());
                 format!("; {why}: it has failed if that is so until {fails}")
             });
-            return waits(format!(
+            let why = format!(
                 "its product is watched until {ends}, then verified once more{}",
                 worse.unwrap_or_default()
-            ));
+            );
+            return held(Cause::Watched, why);
         }
         let mut let_pass = |rule, hold| self.let_pass(rule, hold, target, now, &mut passed);
         let_pass(Rule::G8, self.tenant_blocks(rollout, part, work, now))?;
@@ -773,7 +748,8 @@ impl Fleet {
         };
         let other = short.servers.into_iter().find(comes)?;
         let why = short.why;
-        in_turn(format!("{why}; {other} is to serve it too and goes first"))
+        let why = format!("{why}; {other} is to serve it too and goes first");
+        because(Cause::OthersServeFirst, why)
     }
 
     /// The claim on a tenant's active Connect server: whoever is active, may be, or is on the way to it keeps every other
@@ -794,7 +770,7 @@ impl Fleet {
             return None;
         }
         if let Some(why) = self.strange(id) {
-            return stands(why);
+            return because(Cause::Stranger, why);
         }
         let begun = |id: RolloutId, target: &TargetId| {
             let work = self
@@ -822,9 +798,12 @@ impl Fleet {
                         && (work.state.is_under_way() || unknown || started.contains(other))
                 });
                 if moving {
-                    return stands(format!(
-                        "the tenant is being moved to cloud sync on {other}: no Connect server becomes active meanwhile (G1, G7); the end of that work lifts it, or a resolve"
-                    ));
+                    return because(
+                        Cause::TenantMoves,
+                        format!(
+                            "the tenant is being moved to cloud sync on {other}: no Connect server becomes active meanwhile (G1, G7); the end of that work lifts it, or a resolve"
+                        ),
+                    );
                 }
                 let why = match self.modes.get(other) {
                     Some(Some(true)) if switching && unknown => {
@@ -857,9 +836,12 @@ impl Fleet {
                     }
                     None => continue,
                 };
-                return stands(format!(
-                    "{other} {why}: a second one would break G1; staging mode there lifts it"
-                ));
+                return because(
+                    Cause::ActiveClaim,
+                    format!(
+                        "{other} {why}: a second one would break G1; staging mode there lifts it"
+                    ),
+                );
             }
         }
         None
@@ -945,33 +927,36 @@ impl Fleet {
         let open = self.open.get(target);
         let open = open.filter(|open| open.generation == asked.generation);
         let Some(rollout) = open.and_then(|open| self.rollouts.get(&open.rollout)) else {
-            return held("no such bundle is open on it");
+            return held(Cause::NoBundle, "no such bundle is open on it");
         };
         if let Some(doubted) = self.doubted.get(target) {
-            return held(doubted.sentence(target));
+            return held(Cause::Doubted, doubted.sentence(target));
         }
         if !live.connected.contains(target) {
-            return waits("what it has journaled while it was away is not here yet");
+            let why = "what it has journaled while it was away is not here yet";
+            return held(Cause::JournalComes, why);
         }
         match rollout.state {
-            RolloutState::Paused => return held("the rollout is paused"),
-            RolloutState::Aborted => return held("the rollout was aborted"),
+            RolloutState::Paused => return held(Cause::Paused, "the rollout is paused"),
+            RolloutState::Aborted => return held(Cause::Aborted, "the rollout was aborted"),
             RolloutState::Running => {}
         }
         if let Some(order) = &self.stopped {
-            return held(still(order));
+            return held(Cause::FleetFrozen, still(order));
         }
         let part = rollout.plan.targets.get(target);
-        let refused = part.and_then(|part| live.refuses(part, now));
-        if let Some(why) = refused.or_else(|| rollout.unaccepted()) {
-            return held(why);
+        if let Some(why) = part.and_then(|part| live.refuses(part, now)) {
+            return held(Cause::VersionRefused, why);
+        }
+        if let Some(why) = rollout.unaccepted() {
+            return held(Cause::Unaccepted, why);
         }
         if let Some((site, rule)) = rollout.plan.site_of(target)
             && let Some(closed) = rule.closed(now)
         {
             let_pass(
                 Rule::Window,
-                in_turn(format!("site {site}: {}", closed.why)),
+                because(Cause::SiteClosed, format!("site {site}: {}", closed.why)),
             )?;
         }
         let claims = |part: &TargetPlan| {
@@ -981,31 +966,41 @@ impl Fleet {
         if part.is_some_and(claims)
             && let Some(why) = self.strangers(&rollout.plan).into_iter().next()
         {
-            let_pass(Rule::G1, stands(why))?;
+            let_pass(Rule::G1, because(Cause::Stranger, why))?;
         }
         if let Some(freeze) = self.frozen.get(target) {
-            return held(frozen(freeze));
+            return held(Cause::ServerFrozen, frozen(freeze));
         }
         if let Some(other) = self.unmet.iter().next() {
-            return held(format!(
-                "{other} was not heard of since the controller was restored and may be in a section of its own; its return lifts it, or its revocation"
-            ));
+            return held(
+                Cause::OtherUnmet,
+                format!(
+                    "{other} was not heard of since the controller was restored and may be in a section of its own; its return lifts it, or its revocation"
+                ),
+            );
         }
         if let Some(object) = &asked.section.gmsa
             && let Some((other, _)) = inside(target, gates, live, now)
                 .find(|(_, gate)| gate.section.gmsa.as_ref() == Some(object))
         {
-            let hold = in_turn(format!(
-                "{other} changes the same gMSA in {}; its end lifts it (G3)",
-                object.domain
-            ));
+            let hold = because(
+                Cause::GmsaBusy,
+                format!(
+                    "{other} changes the same gMSA in {}; its end lifts it (G3)",
+                    object.domain
+                ),
+            );
             let_pass(Rule::G3, hold)?;
         }
         if asked.section.outage {
             let short = self.short_of_service(target, gates, live, now);
-            let hold = short.map(|short| Hold {
-                why: short.why,
-                in_turn: short.passes,
+            let hold = short.map(|short| {
+                let cause = if short.passes {
+                    Cause::ServiceComesBack
+                } else {
+                    Cause::TooFewServe
+                };
+                Hold::of(cause, short.why)
             });
             let_pass(Rule::G2, hold)?;
         }
@@ -1162,18 +1157,27 @@ fn awaits(rollout: &Rollout, target: &TargetId, part: &TargetPlan, work: &Work) 
                 | Kind::Undo
                 | Kind::Transition => "swap again",
             };
-            return stands(format!(
-                "{}: {} is {}; abort this rollout, and {then}",
-                wait.why,
-                wait.other,
-                theirs.state.word()
-            ));
+            return because(
+                Cause::OtherStopped,
+                format!(
+                    "{}: {} is {}; abort this rollout, and {then}",
+                    wait.why,
+                    wait.other,
+                    theirs.state.word()
+                ),
+            );
         }
         let (why, other, word) = (&wait.why, &wait.other, theirs.state.word());
         if theirs.state.is_terminal() {
-            stands(format!("{why}: {other} is {word}; its retry lifts it"))
+            because(
+                Cause::OtherStopped,
+                format!("{why}: {other} is {word}; its retry lifts it"),
+            )
         } else {
-            in_turn(format!("{why}: {other} is {word}; its end lifts it"))
+            because(
+                Cause::OtherGoesOn,
+                format!("{why}: {other} is {word}; its end lifts it"),
+            )
         }
     })
 }

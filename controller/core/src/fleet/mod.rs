@@ -5,6 +5,7 @@
 mod bundle;
 mod decide;
 mod fold;
+mod hold;
 mod orders;
 mod overriding;
 mod seen;
@@ -14,7 +15,8 @@ mod turn;
 mod view;
 mod watch;
 
-pub use decide::{Decision, Hold, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};
+pub use decide::{Decision, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};
+pub use hold::{Cause, Hold, Lifter, Lifts};
 pub use orders::Unaccepted;
 pub use overriding::{Asking, Saying};
 pub use state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};

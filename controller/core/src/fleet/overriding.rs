@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use protocol::step::Step;
 use protocol::{TargetId, Timestamp, limits};
 
-use crate::fleet::decide::Hold;
+use crate::fleet::hold::Hold;
 use crate::fleet::state::{Fleet, Rollout, RolloutState, Work};
 use crate::overrides::{OverrideView, Rule, Standing};
 use crate::plan::TargetPlan;

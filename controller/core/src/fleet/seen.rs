@@ -3,7 +3,7 @@
 use protocol::probe::tenant as catalogue;
 use protocol::{RolloutId, TargetId, Timestamp};
 
-use crate::fleet::decide::{Hold, stands};
+use crate::fleet::hold::{Cause, Hold, because};
 use crate::fleet::state::{Fleet, Rollout, Work};
 use crate::plan::{Compare, TargetPlan};
 use crate::scope::{self, Question, Verdict};
@@ -30,17 +30,20 @@ impl Fleet {
             .into_iter()
             .find(|one| tenant::stops(one, part, work.phase))?;
         let (finding, at) = (stops.finding, seen.observation.at);
-        stands(format!(
-            "{} of tenant {}, as {} read it {}: {}; wanted: {} (G8); {}; then `entrain tenant read {}` again lifts it",
-            finding.id,
-            wants.name,
-            seen.by,
-            scope::age(at, now),
-            finding.read,
-            finding.wanted,
-            finding.fix,
-            wants.name
-        ))
+        because(
+            Cause::TenantBlocks,
+            format!(
+                "{} of tenant {}, as {} read it {}: {}; wanted: {} (G8); {}; then `entrain tenant read {}` again lifts it",
+                finding.id,
+                wants.name,
+                seen.by,
+                scope::age(at, now),
+                finding.read,
+                finding.wanted,
+                finding.fix,
+                wants.name
+            ),
+        )
     }
 
     /// A domain is configured for cloud sync only where what was read lately shows that no object of it could be in Connect's scope
@@ -75,7 +78,7 @@ impl Fleet {
                     String::new(),
                 ),
             };
-            stands(format!("{domain} is in both tools: {what}{lifts} (G7; whoever runs tenant {})", wants.name))
+            because(Cause::InBoth, format!("{domain} is in both tools: {what}{lifts} (G7; whoever runs tenant {})", wants.name))
         })
     }
 
@@ -147,12 +150,12 @@ impl Fleet {
         own.find_map(|compare| match self.compared(id, compare)? {
             Err(why) => {
                 let again = again([&compare.target, &compare.other]);
-                stands(format!("{why} (G4); {again}"))
+                because(Cause::SettingsDiffer, format!("{why} (G4); {again}"))
             }
             Ok(difference) if difference.is_none() || rollout.accepted.contains(&difference.digest) => None,
             Ok(difference) => {
                 let (first, second) = (&difference.first, &difference.second);
-                stands(format!(
+                because(Cause::SettingsDiffer, format!(
                     "the settings of {first} and {second} differ in {}: {} (G4); `entrain diff {first} {second}` shows it all; once it is mended, {}; or `entrain accept {id} {} --reason WHY` approves this difference",
                     difference.rows.len(),
                     difference.shortly(),

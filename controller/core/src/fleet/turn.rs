@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use protocol::{TargetId, Timestamp};
 
-use crate::fleet::decide::{Hold, Live, UNREACHABLE_AFTER, in_turn, stands};
+use crate::fleet::decide::{Live, UNREACHABLE_AFTER};
+use crate::fleet::hold::{Cause, Hold, because};
 use crate::fleet::state::{Rollout, TargetState, Work};
 use crate::fleet::table::{Entry, Near, Peers, Waiting};
 use crate::plan::{Plan, TargetPlan};
@@ -82,7 +83,7 @@ impl<'a> Turn<'a> {
             closed.collect()
         });
         let why = closed.get(site)?;
-        in_turn(format!("site {site}: {why}"))
+        because(Cause::SiteClosed, format!("site {site}: {why}"))
     }
 
     /// Nothing was offered to it and it cannot be reached, or it is away for longer than the rollout waits: nobody waits for it.
@@ -171,15 +172,17 @@ impl<'a> Turn<'a> {
     /// Why a target of that wave waits for others.
     pub(crate) fn hold(&self, target: &TargetId, wave: usize, part: &TargetPlan) -> Option<Hold> {
         let state = |target: &TargetId| self.rollout.work.get(target).map(|work| &work.state);
-        let behind = |other: &TargetId, why: String| {
-            let goes_on = state(other).is_some_and(|state| !state.is_terminal());
-            if goes_on { in_turn(why) } else { stands(why) }
-        };
+        let goes_on = |other: &TargetId| state(other).is_some_and(|state| !state.is_terminal());
         let word = |other: &TargetId| state(other).map_or("gone", TargetState::word);
         if let Some((before, other)) = self.first_before(wave) {
             let (number, what) = (before + 1, word(other));
-            return behind(
-                other,
+            let cause = if goes_on(other) {
+                Cause::WaveGoesOn
+            } else {
+                Cause::WaveStopped
+            };
+            return because(
+                cause,
                 format!(
                     "wave {number} is not done: {other} is {what}; its end, a retry or a skip lifts it"
                 ),
@@ -195,8 +198,13 @@ impl<'a> Turn<'a> {
         let windows = peers
             .build
             .map_or_else(String::new, |build| format!(" on Windows build {build}"));
-        behind(
-            other,
+        let cause = if goes_on(other) {
+            Cause::CanaryGoesOn
+        } else {
+            Cause::CanaryStopped
+        };
+        because(
+            cause,
             format!(
                 "the canary {other} of {}{windows} is {what}; its end, a retry or a skip lifts it",
                 part.lane
@@ -245,9 +253,10 @@ impl<'a> Budget<'a> {
         if now < most {
             return None;
         }
-        in_turn(format!(
-            "{now} of at most {most} are under way at site {site}; an end of one lifts it"
-        ))
+        because(
+            Cause::SiteFull,
+            format!("{now} of at most {most} are under way at site {site}; an end of one lifts it"),
+        )
     }
 
     /// Nobody else may enter: which of the limits says so is told by [`Self::hold`].
@@ -261,22 +270,31 @@ impl<'a> Budget<'a> {
     pub(crate) fn hold(&self, entering: bool) -> Option<Hold> {
         let more = u32::from(entering);
         if self.bad >= self.limit {
-            return stands(format!(
-                "{} of at most {} failures have happened; a retry that succeeds, or a skip, lifts it",
-                self.bad, self.limit
-            ));
+            return because(
+                Cause::FailureLimit,
+                format!(
+                    "{} of at most {} failures have happened; a retry that succeeds, or a skip, lifts it",
+                    self.bad, self.limit
+                ),
+            );
         }
         if entering && self.bad + self.in_flight + more > self.limit {
-            return in_turn(format!(
-                "{} failed and {} under way reach the failure limit of {}; an end of one lifts it",
-                self.bad, self.in_flight, self.limit
-            ));
+            return because(
+                Cause::MayYetFail,
+                format!(
+                    "{} failed and {} under way reach the failure limit of {}; an end of one lifts it",
+                    self.bad, self.in_flight, self.limit
+                ),
+            );
         }
         if entering && self.in_flight + more > self.most {
-            return in_turn(format!(
-                "{} of at most {} are under way; an end of one lifts it",
-                self.in_flight, self.most
-            ));
+            return because(
+                Cause::InFlight,
+                format!(
+                    "{} of at most {} are under way; an end of one lifts it",
+                    self.in_flight, self.most
+                ),
+            );
         }
         None
     }

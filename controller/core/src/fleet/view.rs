@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answered::Attested;
 use crate::fleet::decide::{Live, ended, frozen, soaks_until};
+use crate::fleet::hold::{Cause, Lifter, Lifts};
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
 use crate::overrides::OverrideView;
@@ -51,6 +52,9 @@ pub struct TargetView {
     pub bad: bool,
     /// The failure, where there is one.
     pub failure: Option<Failure>,
+    /// What lifts what holds it, and who can; absent where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifts: Option<Lifts>,
 }
 
 /// On what a grade rests that only the server's own probes have shown.
@@ -104,6 +108,19 @@ pub struct RolloutView {
 }
 
 impl RolloutView {
+    /// For how many of its targets it is whose turn to lift what holds them, in words: of several who can, the first.
+    #[must_use]
+    pub fn waits_for(&self) -> Vec<String> {
+        let mut counts: BTreeMap<Lifter, usize> = BTreeMap::new();
+        let held = self.targets.iter().filter_map(|row| row.lifts.as_ref());
+        for lifter in held.filter_map(|lifts| lifts.who.first()) {
+            *counts.entry(*lifter).or_default() += 1;
+        }
+        let said = counts.into_iter();
+        said.map(|(who, count)| format!("{count}: {}", who.as_str()))
+            .collect()
+    }
+
     /// How it stands, in words: what was aborted ends as that, with how many of whom nobody knows what has become of them.
     #[must_use]
     pub fn standing(&self) -> String {
@@ -158,6 +175,9 @@ pub struct Why {
     pub said: Vec<String>,
     /// The failure, where there is one.
     pub failure: Option<Failure>,
+    /// What lifts what holds it, and who can; absent where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifts: Option<Lifts>,
     /// What of it was refused lately; whoever serves this answer knows.
     pub refusals: Vec<String>,
     /// Rules that operators have set aside on it, in sentences.
@@ -309,6 +329,7 @@ impl Fleet {
             text.push_str(&format!(", as {by} read it in the tenant at {at}"));
         }
         let own = matches!(work.state, TargetState::Done(Some(_))) && work.seen.is_none();
+        let mut lifts = None;
         if work.state == TargetState::Pending {
             if let Some(hold) = self.hold_in(id, rollout, target, (live, now), order) {
                 let soaks = part.and_then(|part| soaks_until(part, work));
@@ -317,17 +338,21 @@ impl Fleet {
                 } else if soaks.is_some_and(|ends| now < ends) {
                     "soaking".clone_into(&mut word);
                 }
+                lifts = Some(Lifts::from(hold.cause));
                 text = hold.why;
             }
         } else if let Some(doubted) = self.doubted.get(target)
             && !work.state.is_terminal()
         {
+            lifts = Some(Lifts::from(Cause::Doubted));
             text = format!("{word}: {}", doubted.sentence(target));
             "held".clone_into(&mut word);
         } else if let Some(gate) = self.asked.get(target)
             && !work.state.is_terminal()
         {
-            match self.permit_hold(target, gate, &self.gates, live, now) {
+            let hold = self.permit_hold(target, gate, &self.gates, live, now);
+            lifts = hold.as_ref().map(|hold| Lifts::from(hold.cause));
+            match hold {
                 Some(hold) if hold.in_turn => text = format!("waits for leave: {}", hold.why),
                 Some(hold) => {
                     "held".clone_into(&mut word);
@@ -408,6 +433,7 @@ impl Fleet {
             terminal: work.state.is_terminal(),
             bad: work.state.is_bad() || work.is_passed_over(),
             failure,
+            lifts,
         }
     }
 
@@ -474,6 +500,7 @@ impl Fleet {
                     findings: Vec::new(),
                     said: Vec::new(),
                     failure: None,
+                    lifts: None,
                     refusals: Vec::new(),
                     overrides,
                 });
@@ -504,6 +531,7 @@ impl Fleet {
                 findings: work.findings.clone(),
                 said: work.said.clone(),
                 failure: row.failure,
+                lifts: row.lifts,
                 refusals: Vec::new(),
                 overrides,
             });
@@ -522,6 +550,10 @@ impl Fleet {
             findings: Vec::new(),
             said: Vec::new(),
             failure: None,
+            lifts: self
+                .doubted
+                .contains_key(target)
+                .then(|| Cause::Doubted.into()),
             refusals: Vec::new(),
             overrides,
         })

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use controller_core::fleet::{Decision, Fleet, Live};
+use controller_core::fleet::{Cause, Decision, Fleet, Lifter, Lifts, Live, UNREACHABLE_AFTER};
 use controller_core::plan::Plan;
-use controller_core::record::Record;
+use controller_core::record::{Order, Record};
 use protocol::event::{Event, Freeze};
 use protocol::key::PublicKey;
 use protocol::signed::Phase;
@@ -55,6 +55,18 @@ impl World {
     fn hold(&self) -> String {
         let hold = self.fleet.hold(ROLLOUT, &self.target, &self.live, NOW);
         hold.map(|hold| hold.why).unwrap_or_default()
+    }
+
+    /// The hold is of that cause, and is shown with who lifts it by `why`, among the targets, and as one that waits for the first.
+    fn shows(&self, now: Timestamp, cause: Cause, who: &[Lifter]) {
+        let hold = self.fleet.hold(ROLLOUT, &self.target, &self.live, now);
+        assert_eq!(hold.map(|hold| hold.cause), Some(cause));
+        let why = self.fleet.why(&self.target, &self.live, now).unwrap();
+        let lifts = why.lifts.unwrap();
+        assert_eq!((lifts.cause, lifts.who.as_slice()), (cause, who));
+        let view = self.fleet.view(ROLLOUT, &self.live, now).unwrap();
+        assert_eq!(view.targets[0].lifts.as_ref(), Some(&lifts));
+        assert_eq!(view.waits_for(), [format!("1: {}", who[0].as_str())]);
     }
 
     /// Until when a bundle of that place of the work is good.
@@ -132,4 +144,101 @@ fn a_silent_server_is_unknown_once_nothing_more_is_to_be_expected_of_its_bundle(
     let end = expires.plus(limits::CLOCK_TOLERANCE);
     assert!(!unknown(end));
     assert!(unknown(end.plus(Duration::from_millis(1))));
+}
+
+/// How many causes there are, as whoever reads them by name is told.
+fn causes() -> usize {
+    let unknown = serde_json::from_str::<Cause>("\"none\"").unwrap_err();
+    // The first one named is what was read.
+    unknown.to_string().matches('`').count() / 2 - 1
+}
+
+#[test]
+fn every_cause_says_what_lifts_it_and_who_can() {
+    assert_eq!(Cause::ALL.len(), causes(), "the list has them all");
+    let mut said = std::collections::BTreeSet::new();
+    for cause in Cause::ALL {
+        assert!(said.insert(cause), "{cause:?} twice");
+        let (what, who) = (cause.lifted_by(), cause.lifters());
+        assert!(!what.is_empty() && !who.is_empty(), "{cause:?}");
+        // Whoever is sent to an order may give it, and a rule that is set aside is so by those who may.
+        let orders = what.contains("entrain ") && !what.contains("entrain tenant");
+        assert!(!orders || who.contains(&Lifter::Operator), "{cause:?}");
+        let over = what.contains("override ");
+        assert_eq!(over, who.contains(&Lifter::Approvers), "{cause:?}");
+        let alone = |one: &Lifter| matches!(one, Lifter::Time | Lifter::Work | Lifter::Agent);
+        if cause.is_in_turn() {
+            assert!(who.first().is_some_and(alone), "{cause:?} comes by itself");
+        }
+        let lifts = Lifts::from(cause);
+        assert_eq!((lifts.what.as_str(), lifts.who.as_slice()), (what, who));
+        assert!(!lifts.by_whom().is_empty());
+    }
+}
+
+/// `why` and the rows of a rollout say of a hold what the machine decided by.
+#[test]
+fn what_lifts_a_hold_and_who_can_is_shown_where_it_is_shown() {
+    let order = |order| Record::Ordered {
+        rollout: ROLLOUT,
+        order,
+        by: "root".to_owned(),
+    };
+    let freeze = Freeze {
+        until: NOW.plus(DAY),
+        by: "CONTOSO\\bob".to_owned(),
+        why: "month's end".to_owned(),
+    };
+    let (plain, frozen) = (World::new(), Event::Frozen(freeze));
+    let frozen = common::told(&plain.target, 1, NOW, &frozen);
+    let stop = Record::FleetFrozen {
+        why: "x".to_owned(),
+        by: "anna".to_owned(),
+    };
+    let revoked = Record::AgentRevoked {
+        target: plain.target.clone(),
+        key: plain.key.fingerprint(),
+        by: "anna".to_owned(),
+    };
+    let restored = Record::Restored {
+        epoch: protocol::Epoch(2),
+        parent: protocol::Epoch(1),
+        made: NOW,
+        by: "anna".to_owned(),
+    };
+    let resume = order(Order::Resume);
+    let operator = &[Lifter::Operator][..];
+    let cases: [(&[Record], Cause, &[Lifter]); 6] = [
+        (&[stop], Cause::FleetFrozen, operator),
+        (&[order(Order::Pause)], Cause::Paused, operator),
+        (
+            &[frozen],
+            Cause::ServerFrozen,
+            &[Lifter::ServerAdministrator, Lifter::Time],
+        ),
+        (
+            &[revoked],
+            Cause::NotEnrolled,
+            &[Lifter::Operator, Lifter::ServerAdministrator],
+        ),
+        (&[restored.clone()], Cause::Paused, operator),
+        (
+            &[restored, resume],
+            Cause::Unmet,
+            &[Lifter::Agent, Lifter::ServerAdministrator],
+        ),
+    ];
+    for (records, cause, who) in cases {
+        let mut world = World::new();
+        world.target = plain.target.clone();
+        for record in records {
+            world.take(record);
+        }
+        world.shows(NOW, cause, who);
+    }
+    let mut world = World::new();
+    world.live.left(&plain.target, NOW);
+    let who = [Lifter::Agent, Lifter::ServerAdministrator];
+    world.shows(NOW, Cause::LeftJustNow, &who);
+    world.shows(NOW.plus(UNREACHABLE_AFTER), Cause::Away, &who);
 }
