@@ -133,6 +133,7 @@ const fn estimate(step: &Step) -> Duration {
     let minutes = match step {
         Step::ReportFacts
         | Step::StartProvisioningAgent(_)
+        | Step::UndoFixes(_)
         | Step::FenceConnect
         | Step::VerifyConnectRemoved
         | Step::VerifyProvisioningAgentRemoved(_) => 1,

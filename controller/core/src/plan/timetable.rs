@@ -250,7 +250,8 @@ fn brings(step: &Step) -> Option<Brings> {
         | Step::CollectSupport(_)
         | Step::UpgradeAgent(_)
         | Step::StartProvisioningAgent(_)
-        | Step::CheckTransition => return None,
+        | Step::CheckTransition
+        | Step::UndoFixes(_) => return None,
     };
     Some(match sign_in {
         SignIn::Token => Brings::Token,
@@ -291,7 +292,8 @@ pub(super) fn left_to_people(step: &Step) -> Option<&str> {
         | Step::CollectSupport(_)
         | Step::UpgradeAgent(_)
         | Step::StartProvisioningAgent(_)
-        | Step::CheckTransition => return None,
+        | Step::CheckTransition
+        | Step::UndoFixes(_) => return None,
     };
     Some(match sign_in {
         SignIn::Token => {

@@ -41,6 +41,7 @@ fn observation(domains: Part<Vec<DomainSeen>>) -> Observation {
         domains,
         operator: not_asked(),
         sync_accounts: not_asked(),
+        connect_accounts: not_asked(),
     }
 }
 

@@ -461,6 +461,15 @@ impl<'a> Sim<'a> {
                         };
                         self.take(&given);
                     }
+                    Decision::PassedOver {
+                        rollout,
+                        target,
+                        away,
+                    } => self.take(&Record::PassedOver {
+                        rollout,
+                        target,
+                        away,
+                    }),
                     Decision::Degraded {
                         rollout,
                         target,
