@@ -550,3 +550,68 @@ fn what_overlaps_after_the_work_is_an_alarm() {
     world.reads(unit(LABS));
     assert!(world.fleet.alarms(world.now).is_empty());
 }
+
+/// Something that happens while the agent waits to configure a domain that is in both tools.
+#[derive(Debug, Clone)]
+enum Happens {
+    /// Somebody reads the tenant: units of its configuration by number, or nothing of it.
+    Reads(Option<usize>),
+    /// A Connect server tells which units it takes.
+    Tells(bool),
+    /// So many times seven hours pass.
+    Passes(u64),
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    prop_oneof![
+        proptest::option::of(0_usize..4).prop_map(Happens::Reads),
+        any::<bool>().prop_map(Happens::Tells),
+        (1_u64..3).prop_map(Happens::Passes),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// G7 at each offer: a domain in both tools is configured exactly while both scopes were read within a day and are disjoint,
+    /// whatever was read before, and in whatever order.
+    #[test]
+    fn a_domain_in_both_tools_is_configured_only_while_both_were_read_lately_and_are_disjoint(
+        course in prop::collection::vec(happens(), 0..16),
+    ) {
+        const OTHERS: &str = "OU=Others,DC=emea,DC=a,DC=test";
+        const UNITS: [&str; 4] = [PEOPLE, LABS, CLERKS, OTHERS];
+        let hours = |count: u64| Duration::from_secs(count * 3600);
+        let mut world = World::new();
+        world.apply();
+        let (mut tenant, mut connect): (Option<(usize, Timestamp)>, Option<(bool, Timestamp)>) = (None, None);
+        prop_assert!(!world.issues());
+        for one in course {
+            match one {
+                Happens::Reads(Some(number)) => {
+                    world.reads(unit(UNITS[number]));
+                    tenant = Some((number, world.now));
+                }
+                Happens::Reads(None) => {
+                    world.reads(Part::NotSeen("403".to_owned()));
+                    tenant = None;
+                }
+                Happens::Tells(people) => {
+                    world.connect_tells(takes(if people { PEOPLE } else { OTHERS }));
+                    connect = Some((people, world.now));
+                }
+                Happens::Passes(count) => world.now = world.now.plus(hours(7 * count)),
+            }
+            let lately = |at: Timestamp| world.now.since(at) <= hours(24);
+            let lawful = match (tenant, connect) {
+                (Some((number, read)), Some((people, told))) => {
+                    // Connect takes a unit less its labs.
+                    let disjoint = if people { [1, 3].contains(&number) } else { number != 3 };
+                    disjoint && lately(read) && lately(told)
+                }
+                _ => false,
+            };
+            prop_assert_eq!(world.issues(), lawful, "G7: {:?} {:?}", tenant, connect);
+        }
+    }
+}
