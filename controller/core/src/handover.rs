@@ -32,6 +32,12 @@ const PERMISSIONS: &[(Permission, &str)] = &[
     ),
 ];
 
+/// What part 3 gives, and to whom: accounts, each with the domain in which it has its home.
+struct Grants {
+    rights: Vec<(Permission, &'static str)>,
+    trustees: BTreeSet<(GmsaName, DomainName)>,
+}
+
 /// What a domain's administrator is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Handover {
@@ -84,11 +90,19 @@ pub fn handover(topology: &Topology, domain: &DomainName) -> Result<Handover, St
     let owner = topology.domains.get(domain);
     let owner = owner.and_then(|domain| domain.owner.clone());
     let mut script = String::new();
-    let rights = served.then(|| rights(topology, domain));
-    let part = (rights, &trustees(topology, domain));
-    write(&mut script, owner.as_deref(), domain, &accounts, part)
-        .and_then(|()| farewell(&mut script, domain, &leaving))
-        .map_err(|_| "writing to a text cannot fail".to_owned())?;
+    let grants = served.then(|| Grants {
+        rights: rights(topology, domain),
+        trustees: trustees(topology, domain),
+    });
+    write(
+        &mut script,
+        owner.as_deref(),
+        domain,
+        &accounts,
+        grants.as_ref(),
+    )
+    .and_then(|()| farewell(&mut script, domain, &leaving))
+    .map_err(|_| "writing to a text cannot fail".to_owned())?;
     Ok(Handover {
         domain: domain.clone(),
         owner,
@@ -139,10 +153,7 @@ fn write(
     owner: Option<&str>,
     domain: &DomainName,
     accounts: &BTreeMap<GmsaName, BTreeSet<TargetId>>,
-    (rights, trustees): (
-        Option<Vec<(Permission, &str)>>,
-        &BTreeSet<(GmsaName, DomainName)>,
-    ),
+    grants: Option<&Grants>,
 ) -> std::fmt::Result {
     writeln!(out, "# The directory's part for {domain}")?;
     if let Some(owner) = owner {
@@ -198,8 +209,8 @@ Set-ADServiceAccount -Server '{domain}' -Identity '{short}' -KerberosEncryptionT
             count = hosts.len()
         )?;
     }
-    if let Some(rights) = rights {
-        grant(out, domain, &rights, trustees)?;
+    if let Some(grants) = grants {
+        grant(out, domain, grants)?;
     }
     writeln!(out, "\n# 4. Then each server sees for itself, by:")?;
     for (name, hosts) in accounts {
@@ -227,8 +238,7 @@ Set-ADServiceAccount -Server '{domain}' -Identity '{short}' -KerberosEncryptionT
 fn grant(
     out: &mut String,
     domain: &DomainName,
-    rights: &[(Permission, &str)],
-    trustees: &BTreeSet<(GmsaName, DomainName)>,
+    Grants { rights, trustees }: &Grants,
 ) -> std::fmt::Result {
     writeln!(
         out,

@@ -95,9 +95,10 @@ impl World {
         let plan = self.plan(purpose);
         let (rollout, generation) = (RolloutId(number), Generation(u64::from(number)));
         let bundle = bundle(number);
-        let phase = match purpose {
-            Purpose::Preflight => Phase::Inspect,
-            _ => Phase::Prepare,
+        let phase = if purpose == Purpose::Preflight {
+            Phase::Inspect
+        } else {
+            Phase::Prepare
         };
         self.take(&common::applied(rollout, &plan), Some(&plan));
         let issued = Record::BundleIssued {
@@ -239,6 +240,12 @@ fn a_blocking_finding_warns_with_who_mends_it_until_a_newer_preflight_passes() {
     let plan = world.plan(Purpose::Install);
     assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
     assert!(matches!(world.standing(), Standing::Ready { by, .. } if by.rollout == RolloutId(2)));
+    // What went on under an override of G8 is not called ready by that.
+    let blocks = finding("PF05", Verdict::Fail, Severity::Block);
+    let key = Rc::clone(&world.key);
+    let said = (vec![passes(), blocks], Ending::Completed);
+    world.runs((Purpose::Preflight, 3), said, (&key, bundle(3)));
+    assert!(matches!(world.standing(), Standing::Blocked { by, .. } if by.rollout == RolloutId(3)));
 }
 
 #[test]
@@ -333,12 +340,14 @@ impl World {
 
     /// What is untold and what is attested of the newest preflight.
     fn told(&self) -> (usize, Vec<String>) {
-        match self.standing() {
-            Standing::Ready {
-                untold, attested, ..
-            } => (untold.len(), attested),
-            other => panic!("{other:?}"),
-        }
+        let standing = self.standing();
+        let Standing::Ready {
+            untold, attested, ..
+        } = standing
+        else {
+            panic!("{standing:?}")
+        };
+        (untold.len(), attested)
     }
 }
 

@@ -31,14 +31,14 @@ fn planned(server: &str, has: Has, fixes: &[Fix], anyway: bool) -> Result<Plan, 
     assert!(findings.is_empty(), "{findings:?}");
     let mut known = Fleetwide::new();
     if has != Has::Unknown {
-        let agent = (has == Has::Agent).then(|| ProvisioningAgentFacts {
+        let agent = (has == Has::Agent).then_some(ProvisioningAgentFacts {
             version: Some(common::AGENT),
             tenant: None,
             service: Some(ServiceState::Running),
             account: None,
             options: None,
         });
-        let connect = (has == Has::Connect).then(|| ConnectFacts {
+        let connect = (has == Has::Connect).then_some(ConnectFacts {
             version: Some(common::CONNECT),
             service: Some(ServiceState::Running),
             staging: Some(true),
