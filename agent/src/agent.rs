@@ -952,6 +952,7 @@ impl Agent {
             generation,
             rollout,
             phase,
+            change: manifest.change.clone(),
         });
         self.newest = Some((generation, bundle));
         self.held_by_rollout = false;

@@ -66,6 +66,18 @@ pub struct Proof {
     /// Rules that operators set aside: by whom, on which target, and why.
     #[serde(default)]
     pub overrides: Vec<String>,
+    /// What was done under each change number, by what is signed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub changes: BTreeMap<String, UnderChange>,
+}
+
+/// What names a change number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderChange {
+    /// Bundles.
+    pub bundles: usize,
+    /// Receipts.
+    pub receipts: usize,
 }
 
 /// Where an audit file does not hold.
@@ -170,6 +182,7 @@ impl State {
             receipts_of_lost_bundles: 0,
             refused_receipts: Vec::new(),
             overrides: Vec::new(),
+            changes: BTreeMap::new(),
         });
         Ok(())
     }
@@ -343,6 +356,10 @@ impl State {
                 "the receipt of {target} does not cover the events before it"
             ));
         }
+        if let Some(change) = &receipt.change {
+            let changes = &mut self.proof()?.changes;
+            changes.entry(change.clone()).or_default().receipts += 1;
+        }
         if lost {
             self.proof()?.receipts_of_lost_bundles += 1;
         } else {
@@ -368,7 +385,12 @@ impl State {
             if manifest.target != *target {
                 return Err(format!("the bundle for {target} names {}", manifest.target));
             }
-            self.proof()?.bundles += 1;
+            let change = manifest.change.clone();
+            let proof = self.proof()?;
+            proof.bundles += 1;
+            if let Some(change) = change {
+                proof.changes.entry(change).or_default().bundles += 1;
+            }
         }
         Ok(())
     }

@@ -261,6 +261,9 @@ pub enum Event {
         rollout: RolloutId,
         /// Its phase.
         phase: Phase,
+        /// The change number that it is done under, as the bundle has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        change: Option<String>,
     },
     /// A bundle was refused; nothing was begun.
     BundleRefused {

@@ -27,4 +27,5 @@ pub mod settings;
 pub mod taken;
 pub mod tenant;
 pub mod topology;
+pub mod trail;
 pub mod versions;

@@ -185,6 +185,7 @@ impl Server {
                     generation: manifest.generation,
                     rollout: manifest.rollout,
                     phase: manifest.phase,
+                    change: manifest.change.clone(),
                 };
                 self.newest = Some((manifest.generation, bundle));
                 self.bundle = Some((Verified::clone(&manifest), vec![accepted.clone()]));

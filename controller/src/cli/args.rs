@@ -508,6 +508,9 @@ pub(crate) enum Verb {
         /// First entry.
         #[arg(long, default_value_t = 1)]
         from: u64,
+        /// Only what was done under this change number.
+        #[arg(long)]
+        change: Option<String>,
         #[command(flatten)]
         json: Json,
     },

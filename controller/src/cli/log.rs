@@ -1,6 +1,7 @@
 //! The record: exported, verified, and read.
 
 use anyhow::{Context as _, bail};
+use controller_core::trail::Trail;
 
 use crate::cli::args::AuditAct;
 use crate::cli::{exit, output};
@@ -47,6 +48,13 @@ pub(super) async fn record(client: &Client, act: AuditAct) -> anyhow::Result<u8>
                     proof.trust_root
                 ));
             }
+            for (change, of) in proof.changes.iter().filter(|_| !json.json) {
+                output::print(&format!(
+                    "{change}: {}, {}",
+                    output::count(of.bundles, "bundle"),
+                    output::count(of.receipts, "receipt")
+                ));
+            }
             for said in proof.overrides.iter().filter(|_| !json.json) {
                 output::print(&format!("OVERRIDE {said}"));
             }
@@ -62,8 +70,15 @@ pub(super) async fn record(client: &Client, act: AuditAct) -> anyhow::Result<u8>
 /// Entries that are asked for at once.
 const LOG_PAGE: u32 = 5000;
 
-pub(super) async fn logs(client: &Client, from: u64, json: bool) -> anyhow::Result<u8> {
-    let mut next = from;
+pub(super) async fn logs(
+    client: &Client,
+    from: u64,
+    change: Option<String>,
+    json: bool,
+) -> anyhow::Result<u8> {
+    // Which runs are of a change shows from the log's first entry on.
+    let mut next = if change.is_some() { 1 } else { from };
+    let mut trail = change.map(Trail::of);
     let mut all = Vec::new();
     loop {
         let page: Vec<LogRow> = client
@@ -71,6 +86,11 @@ pub(super) async fn logs(client: &Client, from: u64, json: bool) -> anyhow::Resu
             .await?;
         let Some(last) = page.last() else { break };
         next = last.index + 1;
+        let mut shown = |row: &LogRow| {
+            let own = trail.as_mut().is_none_or(|trail| trail.has(&row.record));
+            own && row.index >= from
+        };
+        let page = page.into_iter().filter(|row| shown(row));
         if json {
             all.extend(page);
             continue;

@@ -32,6 +32,11 @@ pub(super) fn code(frame: &Frame) -> u8 {
     if done { exit::OK } else { exit::NOT_ALL_DONE }
 }
 
+/// The change number of a rollout, behind its own.
+pub(super) fn under(change: Option<&str>) -> String {
+    change.map_or_else(String::new, |change| format!(" ({change})"))
+}
+
 pub(super) fn ended(frame: &Frame) -> anyhow::Result<u8> {
     let counts: Vec<String> = frame
         .view
@@ -40,8 +45,9 @@ pub(super) fn ended(frame: &Frame) -> anyhow::Result<u8> {
         .map(|(state, count)| format!("{count} {state}"))
         .collect();
     output::print(&format!(
-        "rollout {} is {}: {}",
+        "rollout {}{} is {}: {}",
         frame.view.rollout,
+        under(frame.view.change.as_deref()),
         frame.view.standing(),
         counts.join(", ")
     ));

@@ -55,6 +55,7 @@ pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
             view.rollout.to_string(),
             view.standing(),
             view.by.clone(),
+            view.change.clone().unwrap_or_default(),
             view.applied.to_string(),
             counts.join(", "),
         ]
@@ -62,7 +63,7 @@ pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
     let rows: Vec<Vec<String>> = status.rollouts.iter().map(row).collect();
     if !rows.is_empty() {
         output::print(&table(
-            &["ROLLOUT", "STATE", "BY", "SINCE", "TARGETS"],
+            &["ROLLOUT", "STATE", "BY", "CHANGE", "SINCE", "TARGETS"],
             &rows,
         ));
         let waits = status.rollouts.iter();

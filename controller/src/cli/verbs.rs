@@ -348,7 +348,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         Verb::Artifact { act } => artifact(&client, act).await,
         Verb::Release { act } => release(&client, act).await,
         Verb::Audit { act } => record(&client, act).await,
-        Verb::Logs { from, json } => logs(&client, from, json.json).await,
+        Verb::Logs { from, change, json } => logs(&client, from, change, json.json).await,
         Verb::Backup { folder } => {
             let folder = std::path::absolute(&folder)?;
             let ask = BackupAsk {

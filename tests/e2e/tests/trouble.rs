@@ -106,6 +106,108 @@ fn a_target_that_nobody_can_reach_is_resolved_by_name_and_ends_when_it_is_back()
 }
 
 #[test]
+fn an_abort_ends_at_once_without_an_agent_that_is_away_and_hears_it_when_it_is_back() {
+    let (mut world, topology) = enrolled();
+    world.apply(&topology);
+    until("the canary waits for its secret", || {
+        (world.state(A).0 == "awaiting secret").then_some(())
+    });
+    world.kill_agents();
+    until("it is unreachable", || {
+        (world.state(A).0 == "unreachable").then_some(())
+    });
+    succeeds(&world, &["abort", "r1"]);
+    // Its bundle is good for two weeks, and nobody waits for that.
+    let watched = world.entrain(&["watch", "r1"]);
+    let said = text(&watched);
+    assert!(
+        said.contains("rollout r1 is aborted, 1 unknown: 1 aborted, 1 unknown"),
+        "{said}"
+    );
+    assert!(text(&world.entrain(&["status"])).contains("aborted, 1 unknown"));
+    let (state, detail) = world.state(A);
+    assert_eq!(state, "unknown");
+    assert!(detail.contains("may be at work until"), "{detail}");
+    world.start_agents(&[server(A, &[]), server(B, &[])], None);
+    until("it has said what became of it", || {
+        (world.state(A).0 == "aborted").then_some(())
+    });
+    let said = text(&world.entrain(&["watch", "r1"]));
+    assert!(said.contains("rollout r1 is aborted: 2 aborted"), "{said}");
+    world.nothing_lost_or_repeated(&[A]);
+}
+
+#[test]
+fn a_change_number_stands_in_bundle_event_receipt_and_report() {
+    const CHANGE: &str = "CHG0012345";
+    let (mut world, topology) = enrolled();
+    let policy = world.write("policy.toml", "[limit]\nfailures = \"50\"\n");
+    let planned = world.json(&["plan", &topology, "--policy", &policy, "--json"]);
+    let plan = planned["plan"].as_str().unwrap().to_owned();
+    succeeds(&world, &["apply", &plan, "--change", CHANGE]);
+    world.give_secrets(2);
+    let watched = text(&world.entrain(&["watch", "r1"]));
+    assert!(
+        watched.contains("rollout r1 (CHG0012345) is over: 2 done"),
+        "{watched}"
+    );
+    assert!(text(&world.entrain(&["status"])).contains(CHANGE));
+    assert!(text(&world.entrain(&["why", A])).contains("r1 (CHG0012345), wave 1"));
+
+    let mut finished = 0;
+    for (target, _, event) in world.events() {
+        match event {
+            Event::BundleAccepted { change, .. } => {
+                assert_eq!(change.as_deref(), Some(CHANGE), "{target}");
+            }
+            Event::RunFinished { receipt, .. } => {
+                finished += 1;
+                let envelope = protocol::signed::Envelope::from_json(receipt.as_bytes()).unwrap();
+                let payload = envelope.payload_bytes().unwrap();
+                let receipt: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+                assert_eq!(receipt["change"], CHANGE, "{target}");
+            }
+            _ => {}
+        }
+    }
+    // What is signed, as whoever audits it reads it.
+    let file = world.path("audit.jsonl").display().to_string();
+    succeeds(&world, &["audit", "export", &file]);
+    let proof = world.json(&["audit", "verify", &file, "--json"]);
+    let under = &proof["changes"][CHANGE];
+    assert_eq!(
+        (&under["bundles"], &under["receipts"]),
+        (&proof["bundles"], &proof["receipts"])
+    );
+    assert_eq!(under["receipts"], finished);
+    assert!(text(&world.entrain(&["audit", "verify", &file])).contains(CHANGE));
+
+    // Every entry of its trail, and nothing else.
+    let all = world.json(&["logs", "--json"]);
+    let trail = world.json(&["logs", "--change", CHANGE, "--json"]);
+    let kinds = |rows: &serde_json::Value| -> Vec<String> {
+        let rows = rows.as_array().unwrap().iter();
+        let kind = |row: &serde_json::Value| row["record"]["record"].as_str().map(str::to_owned);
+        rows.filter_map(kind).collect()
+    };
+    let of = |rows: &serde_json::Value, kind: &str| {
+        kinds(rows).iter().filter(|one| *one == kind).count()
+    };
+    for kind in ["applied", "bundle-issued", "permit-given"] {
+        assert!(of(&trail, kind) > 0, "{kind}");
+        assert_eq!(of(&trail, kind), of(&all, kind), "{kind}");
+    }
+    assert_eq!(of(&trail, "agent-enrolled"), 0);
+    let runs = |rows: &serde_json::Value| {
+        let rows = rows.as_array().unwrap().iter();
+        let of_run = |row: &&serde_json::Value| row["event"]["is"]["generation"].is_number();
+        rows.filter(of_run).count()
+    };
+    assert_eq!(runs(&trail), runs(&all));
+    assert!(kinds(&world.json(&["logs", "--change", "CHG2", "--json"])).is_empty());
+}
+
+#[test]
 fn an_artifact_that_was_cut_off_at_the_controller_is_named() {
     let (world, topology) = enrolled();
     let file = artifact(&world);

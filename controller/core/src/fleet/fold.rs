@@ -691,6 +691,7 @@ impl Fleet {
                 bundle,
                 rollout,
                 phase,
+                ..
             } => {
                 self.adopt(target, (*generation, *bundle), (*rollout, *phase), now);
                 self.open.note(target, *generation, |open| {

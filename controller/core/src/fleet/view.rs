@@ -520,8 +520,10 @@ impl Fleet {
             if !row.rests_on.is_empty() {
                 detail.push_str(&format!(" ({})", row.rests_on));
             }
+            let change = rollout.change.as_ref();
+            let change = change.map_or_else(String::new, |change| format!(" ({change})"));
             let answer = format!(
-                "{id}, wave {}, phase {} of {}: {}{detail}",
+                "{id}{change}, wave {}, phase {} of {}: {}{detail}",
                 row.wave, row.phase, row.phases, row.state
             );
             return Some(Why {

@@ -195,6 +195,7 @@ impl World {
                 generation,
                 rollout: open.rollout,
                 phase: open.phase,
+                change: None,
             },
             Event::StepBegun {
                 generation,

@@ -140,6 +140,7 @@ fn a_doubted_agent_gets_no_leave() {
         generation,
         rollout: ROLLOUT,
         phase,
+        change: None,
     };
     world.take(common::told(&world.target, 1, NOW, &accepted));
     let section = Section {

@@ -450,6 +450,7 @@ impl Sim {
                     generation: open.generation,
                     rollout: open.rollout,
                     phase: open.phase,
+                    change: None,
                 };
                 self.journals(&target, &accepted);
             }
@@ -853,6 +854,7 @@ fn accepted(sim: &mut Sim) -> (TargetId, Generation) {
         generation: open.generation,
         rollout: open.rollout,
         phase: open.phase,
+        change: None,
     };
     sim.event(&target, &accepted);
     (target, open.generation)

@@ -251,6 +251,7 @@ impl World {
             generation,
             rollout: ROLLOUT,
             phase: self.plan.targets[&target()].phases[phase].phase,
+            change: None,
         });
         self.say(&Event::StepBegun {
             generation,

@@ -445,6 +445,7 @@ fn an_acceptance_that_is_adopted_is_taken_up_at_its_place() {
                 bundle: BundleId(Digest::ZERO),
                 rollout: ROLLOUT,
                 phase: world.plan().targets[target].phases[place].phase,
+                change: None,
             };
             world.tells(target, &accepted);
             assert_eq!(world.at(target.as_str()), place, "{target}");

@@ -192,6 +192,7 @@ fn an_upgrade_that_is_tried_again_rests_on_no_facts_either() {
         generation: protocol::Generation(1),
         rollout,
         phase: Phase::Prepare,
+        change: None,
     };
     fleet.apply(&common::told(&target, 2, NOW, &accepted), None, NOW);
     assert_eq!(assumed(&fleet), None);
