@@ -411,7 +411,10 @@ impl Fleet {
             };
             running.iter().any(pending)
         };
-        let left = live.away.keys().filter(waits);
+        // Of thousands who are away for long nobody asks what they wait for.
+        let just_left = live.away.iter();
+        let just_left = just_left.filter(|(_, since)| since.plus(UNREACHABLE_AFTER) > now);
+        let left = just_left.map(|(target, _)| target).filter(waits);
         // Those that were never here count as away since anybody could come: who they are is not asked.
         let never = running.iter().any(|rollout| rollout.has_pending());
         let never = never.then(|| live.began.plus(UNREACHABLE_AFTER));
@@ -445,11 +448,16 @@ impl Fleet {
         let alone = self.aborted_open();
         let alone = alone.filter_map(|(target, _)| live.silent_at_once(target));
         let alone = alone.filter(|at| *at > now);
+        // Whoever left may be in the middle of its work: to look once too often costs less than to ask of each.
         let late = running.iter().flat_map(|rollout| {
             let deadline = rollout.plan.limits.deadline().into_iter();
-            deadline.flat_map(|deadline| overdue(rollout, live, deadline))
+            let since = |deadline: Duration| {
+                let away = live.away.values().chain([&live.began]);
+                away.map(move |since| since.plus(deadline))
+            };
+            deadline.flat_map(since)
         });
-        let late = late.map(|(_, _, at)| at).filter(|at| *at > now);
+        let late = late.filter(|at| *at > now);
         ends.chain(lapses)
             .chain(alone)
             .chain(late)
@@ -526,11 +534,40 @@ impl Fleet {
             let deadline = rollout.plan.limits.deadline();
             let deadline = deadline.filter(|_| rollout.state == RolloutState::Running);
             let late = deadline.into_iter();
-            let late = late.flat_map(|deadline| overdue(rollout, live, deadline));
-            let late = late.filter(|(_, _, at)| *at <= now);
-            late.for_each(|(target, since, _)| say(target, Some(since)));
+            let late = late.flat_map(|deadline| self.overdue(rollout, live, deadline, now));
+            late.for_each(|(target, since)| say(target, Some(since)));
         }
         found
+    }
+
+    /// Who of a rollout is away in the middle of its work for that long, and since when.
+    fn overdue<'a>(
+        &'a self,
+        rollout: &'a Rollout,
+        live: &'a Live,
+        deadline: Duration,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&'a TargetId, Timestamp)> {
+        let is_late = move |since: &Timestamp| now >= since.plus(deadline);
+        let left = live.away.iter().filter(move |(_, since)| is_late(since));
+        let left = left.map(|(target, since)| (target, *since));
+        // Who never came since anybody could is looked for where somebody did not: with each turn, for a whole fleet.
+        let came = live
+            .away
+            .keys()
+            .filter(|target| self.known.contains_key(*target));
+        let all = live.connected.len() + came.count() >= self.known.len();
+        let never = rollout
+            .work
+            .begun()
+            .filter(move |_| !all && is_late(&live.began));
+        let never = never
+            .filter(|target| !live.connected.contains(*target) && !live.away.contains_key(*target));
+        let never = never.map(|target| (target, live.began));
+        left.chain(never).filter(move |(target, _)| {
+            let work = rollout.work.get(*target);
+            work.is_some_and(|work| work.waits_for_its_agent() && !work.is_passed_over())
+        })
     }
 
     fn silent(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
@@ -1111,21 +1148,6 @@ impl Fleet {
         }
         domains
     }
-}
-
-/// Who of a rollout is away in the middle of its work, since when, and from when on nobody waits for it.
-fn overdue<'a>(
-    rollout: &'a Rollout,
-    live: &'a Live,
-    deadline: Duration,
-) -> impl Iterator<Item = (&'a TargetId, Timestamp, Timestamp)> {
-    let begun = rollout.work.begun();
-    begun.filter_map(move |target| {
-        let work = rollout.work.get(target)?;
-        let since = live.away_since(target)?;
-        let waits = work.waits_for_its_agent();
-        waits.then(|| (target, since, since.plus(deadline)))
-    })
 }
 
 /// Why a target waits for a phase of another one of its rollout.
