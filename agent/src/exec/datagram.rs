@@ -72,10 +72,6 @@ async fn answered(host: &str, port: u16, question: &[u8]) -> std::io::Result<boo
 const LONGER: i32 = 10040;
 
 #[cfg(test)]
-#[expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it must be"
-)]
 mod tests {
     use super::*;
 

@@ -584,7 +584,8 @@ proptest! {
         let hours = |count: u64| Duration::from_secs(count * 3600);
         let mut world = World::new();
         world.apply();
-        let (mut tenant, mut connect): (Option<(usize, Timestamp)>, Option<(bool, Timestamp)>) = (None, None);
+        let mut tenant: Option<(usize, Timestamp)> = None;
+        let mut connect: Option<(bool, Timestamp)> = None;
         prop_assert!(!world.issues());
         for one in course {
             match one {

@@ -178,7 +178,7 @@ fn leave_says_on_what_it_rests_that_others_serve_and_what_holds_it_says_it_too()
         }
         let given = world.asks().unwrap();
         let says = format!("1 other agents serve a.test (by their own pulses; {source}), 1 must");
-        assert_eq!(given, [says.clone()]);
+        assert_eq!(given, std::slice::from_ref(&says));
         // It is in the log, and whoever asks why hears it.
         world.take(&Record::PermitGiven {
             target: target("s1.a.test"),
