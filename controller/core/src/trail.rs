@@ -78,6 +78,7 @@ impl Trail {
             | Record::FleetThawed { .. }
             | Record::OverrideWithdrawn { .. }
             | Record::TenantSeen { .. }
+            | Record::DirectoryAnswered { .. }
             | Record::TokenCreated { .. }
             | Record::JoinAsked { .. }
             | Record::JoinApproved { .. }

@@ -7,7 +7,7 @@ use controller_core::answered::Attested;
 use controller_core::fleet::Why;
 use controller_core::plan::Plan;
 use controller_core::readiness::mends;
-use protocol::event::{Finding, Severity, Verdict};
+use protocol::event::{Finding, Owner, Severity, Verdict};
 use protocol::{PlanId, TargetId};
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! `entrain preflight` as its user sees it: every server is asked, nothing is changed, and the answers are signed.
 
 use agent_twin::{Fault, Installed, Profile};
-use e2e::{World, server, text};
+use e2e::{World, server, text, until};
 
 const READY: &str = "sync-01.corp.contoso.com";
 const SPOILED: &str = "sync-02.corp.contoso.com";
@@ -50,6 +50,136 @@ fn every_server_says_whether_it_is_ready_and_who_mends_what() {
     let nobody = world.entrain(&["preflight", "--transition", &topology]);
     assert_eq!(nobody.status.code(), Some(1), "{}", text(&nobody));
     assert!(text(&nobody).contains("there is nobody to ask"));
+}
+
+/// A plan names the newest preflight of each server by its signed receipt; and what the server's own account was not told is attested by
+/// somebody who signed in, under a name and for that domain alone.
+#[test]
+fn a_plan_names_each_preflight_and_what_somebody_attests_of_the_domain() {
+    let mut world = World::new();
+    let faults = [Fault::VaultDisabled];
+    let untold = [Fault::DirectoryUnreadable];
+    world.enroll(&[server(READY, &untold), server(SPOILED, &faults)]);
+    world.add_artifact();
+    let topology = world.topology(&[READY, SPOILED]);
+    let planned = |world: &World| world.json(&["plan", &topology, "--json"]);
+    let standing = |world: &World, name: &str| planned(world)["readiness"][name].clone();
+    assert_eq!(standing(&world, READY)["is"], "not-read");
+    let asked = world.entrain(&["preflight", &topology, "--json"]);
+    let report: serde_json::Value =
+        serde_json::from_slice(&asked.stdout).unwrap_or_else(|_| panic!("{}", text(&asked)));
+    let ready = standing(&world, READY);
+    assert_eq!(ready["is"], "ready", "{ready}");
+    assert_eq!(ready["by"]["rollout"], report["rollout"]);
+    let named = |all: &serde_json::Value, words: &str| {
+        let all = all.as_array().cloned().unwrap_or_default();
+        all.iter()
+            .any(|one| one.as_str().is_some_and(|one| one.contains(words)))
+    };
+    assert!(named(&ready["untold"], "PF46"), "{ready}");
+    let blocked = standing(&world, SPOILED);
+    assert_eq!(blocked["is"], "blocked");
+    assert!(named(&blocked["blocks"], "PF14"), "{blocked}");
+    assert!(named(&blocked["blocks"], "the server's owner"), "{blocked}");
+    let warnings = planned(&world)["warnings"].clone();
+    assert!(named(&warnings, "sync-02.corp.contoso.com was not ready"));
+
+    // The file of `entrain-agent directory --answers`, as somebody who may read the domain got it.
+    let findings = report["servers"][0]["findings"].as_array().cloned();
+    let question = findings.unwrap_or_default().into_iter().find(|one| {
+        one["id"] == "PF46"
+            && one["what"]
+                .as_str()
+                .is_some_and(|what| what.contains("(corp."))
+    });
+    let mut answer = question.expect("PF46 was asked");
+    let what = answer["what"].as_str().unwrap_or_default();
+    answer["what"] = what.replace(" (corp.contoso.com)", "").into();
+    answer["verdict"] = "pass".into();
+    answer["read"] = "88".into();
+    let now = ready["by"]["at"].clone();
+    let file = |domain: &str| {
+        let document = serde_json::json!({
+            "format": 1, "domain": domain, "at": now, "asked_as": "CORP\\dominic",
+            "agent_version": "0", "answers": [answer],
+        });
+        world.write(&format!("{domain}.json"), &document.to_string())
+    };
+    let other = world.entrain(&["attest", "--directory", &file("emea.corp.contoso.com")]);
+    assert!(other.status.success(), "{}", text(&other));
+    assert!(named(&standing(&world, READY)["untold"], "PF46"));
+    let own = world.entrain(&["attest", "--directory", &file("corp.contoso.com")]);
+    assert!(own.status.success(), "{}", text(&own));
+    let ready = standing(&world, READY);
+    assert!(!named(
+        &ready["untold"],
+        "PF46 (schema of the forest (corp.contoso.com)"
+    ));
+    assert!(
+        named(&ready["attested"], "read as CORP\\dominic"),
+        "{ready}"
+    );
+    let said = text(&world.entrain(&["why", READY]));
+    assert!(
+        said.contains("probed by no agent: as it should be: 88"),
+        "{said}"
+    );
+    let broken = world.write("broken.json", "{\"format\":1,\"password\":\"x\"}");
+    let refused = world.entrain(&["attest", "--directory", &broken]);
+    assert!(!refused.status.success() && text(&refused).contains("is no file of"));
+}
+
+/// What `may_fix` let Entrain set is put back by a plan of its own: once, and under a product only where that is said.
+#[test]
+fn what_was_set_as_a_prerequisite_is_put_back() {
+    let mut world = World::new();
+    world.enroll(&[server(SPOILED, &[Fault::VaultDisabled])]);
+    world.add_artifact();
+    let topology = world.write(
+        "fixes.toml",
+        &format!(
+            "[tenant.main]\nid = \"{}\"\n[agents.corp]\nserves = [\"corp.contoso.com\"]\nhosts = [\"{SPOILED}\"]\nmay_fix = [\"vaultsvc\"]\n",
+            e2e::TENANT
+        ),
+    );
+    world.apply(&topology);
+    until("the server waits for its secret", || {
+        (world.state(SPOILED).0 == "awaiting secret").then_some(())
+    });
+    assert!(
+        world
+            .changes(SPOILED)
+            .contains(&"enable VaultSvc".to_owned())
+    );
+    let stopped = world.entrain(&["abort", "r1"]);
+    assert!(stopped.status.success(), "{}", text(&stopped));
+    until("its run ends", || {
+        (world.state(SPOILED).0 == "aborted").then_some(())
+    });
+    let refused = world.entrain(&["undo", SPOILED, &topology]);
+    assert!(
+        text(&refused).contains("the provisioning agent is on sync-02.corp.contoso.com"),
+        "{}",
+        text(&refused)
+    );
+    let undone = || {
+        let plan = world.json(&["undo", SPOILED, "--anyway", "--json", &topology]);
+        assert_eq!(plan["warnings"].as_array().map(Vec::len), Some(2), "{plan}");
+        let plan = plan["plan"].as_str().expect("a plan").to_owned();
+        let applied = world.entrain(&["apply", &plan, "--watch"]);
+        assert!(applied.status.success(), "{}", text(&applied));
+        text(&world.entrain(&["why", SPOILED]))
+    };
+    let said = undone();
+    assert!(
+        said.contains("VaultSvc put back from Manual to Disabled"),
+        "{said}"
+    );
+    let said = undone();
+    assert!(said.contains("nothing of it is noted"), "{said}");
+    let changes = world.changes(SPOILED);
+    let disabled = changes.iter().filter(|one| *one == "disable VaultSvc");
+    assert_eq!(disabled.count(), 1, "{changes:?}");
 }
 
 /// `entrain support`: logs are collected where an agent is registered, and whoever asks is told where they lie and what was not

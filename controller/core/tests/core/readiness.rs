@@ -115,6 +115,7 @@ impl World {
             bundle,
             rollout,
             phase,
+            change: None,
         });
         self.tell(&Event::Probed {
             generation,

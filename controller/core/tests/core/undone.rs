@@ -516,6 +516,7 @@ impl<'a> Sim<'a> {
                     generation: open.generation,
                     rollout: open.rollout,
                     phase: open.phase,
+                    change: None,
                 };
                 self.tells(&target, &accepted);
             }
