@@ -650,6 +650,11 @@ impl World {
 
     /// A server's session begins: what it has journaled meanwhile comes first.
     pub fn arrives(&mut self, target: &TargetId) {
+        self.comes(target);
+        self.decide();
+    }
+
+    fn comes(&mut self, target: &TargetId) {
         let Some(newest) = self.servers.get(target).map(Server::generation) else {
             return;
         };
@@ -668,7 +673,6 @@ impl World {
         }
         let target = target.clone();
         self.at(self.now.plus(WAY), Happening::Welcome { target });
-        self.decide();
     }
 
     /// A server's session ends.
@@ -706,6 +710,17 @@ impl World {
             self.arrives(&target);
         }
         (before, after)
+    }
+
+    /// The same where the log is kept elsewhere and told `fleet`: those servers come back, all in one moment.
+    pub fn restart_with<'a>(&mut self, fleet: Fleet, back: impl Iterator<Item = &'a TargetId>) {
+        self.fleet = fleet;
+        self.live = Live {
+            began: self.now,
+            ..Live::default()
+        };
+        back.for_each(|target| self.comes(target));
+        self.decide();
     }
 
     /// An operator orders something.

@@ -3,6 +3,7 @@
 mod clouds;
 mod common;
 mod course;
+mod estates;
 mod sim;
 mod swap;
 mod swing;
