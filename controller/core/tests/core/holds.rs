@@ -221,9 +221,9 @@ fn what_lifts_a_hold_and_who_can_is_shown_where_it_is_shown() {
             Cause::NotEnrolled,
             &[Lifter::Operator, Lifter::ServerAdministrator],
         ),
-        (&[restored.clone()], Cause::Paused, operator),
+        (std::slice::from_ref(&restored), Cause::Paused, operator),
         (
-            &[restored, resume],
+            &[restored.clone(), resume],
             Cause::Unmet,
             &[Lifter::Agent, Lifter::ServerAdministrator],
         ),

@@ -497,10 +497,10 @@ impl World {
     /// What that does to the target, in a cell.
     fn done(mut self, act: Act) -> String {
         // What is to be lifted stands.
-        match act {
-            Act::Thawed => self.act(Act::Frozen),
-            Act::ThawAll => self.act(Act::FreezeAll),
-            _ => {}
+        if act == Act::Thawed {
+            self.act(Act::Frozen);
+        } else if act == Act::ThawAll {
+            self.act(Act::FreezeAll);
         }
         if let Err(why) = self.may(act) {
             return format!("no: {}", plain(&why));

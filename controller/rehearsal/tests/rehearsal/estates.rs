@@ -124,30 +124,27 @@ impl Watch {
     fn read(&mut self, world: &mut World) {
         for (at, record) in std::mem::take(&mut world.log) {
             self.entries += 1;
-            match &record {
-                Record::BundleIssued {
-                    target, generation, ..
-                } => {
-                    let before = self.generations.insert(target.clone(), *generation);
-                    assert!(
-                        before.is_none_or(|before| before < *generation),
-                        "G5: {target}"
-                    );
-                }
-                Record::TargetEvent { target, body, .. } => {
-                    if let Some(Event::StepCompleted {
-                        generation, step, ..
-                    }) = Event::from_body(body.as_bytes())
-                    {
-                        let steps = self.completed.entry(target.clone()).or_default();
-                        if steps.0 != generation {
-                            *steps = (generation, BTreeSet::new());
-                        }
-                        assert!(steps.1.insert(step), "{target} completed {step:?} twice");
+            if let Record::BundleIssued {
+                target, generation, ..
+            } = &record
+            {
+                let before = self.generations.insert(target.clone(), *generation);
+                let grows = before.is_none_or(|before| before < *generation);
+                assert!(grows, "G5: {target}");
+            } else if let Record::TargetEvent { target, body, .. } = &record {
+                let event = Event::from_body(body.as_bytes());
+                if let Some(Event::StepCompleted {
+                    generation, step, ..
+                }) = event
+                {
+                    let steps = self.completed.entry(target.clone()).or_default();
+                    if steps.0 != generation {
+                        *steps = (generation, BTreeSet::new());
                     }
+                    assert!(steps.1.insert(step), "{target} completed {step:?} twice");
                 }
-                Record::PassedOver { away: Some(_), .. } => self.again += 1,
-                _ => {}
+            } else if let Record::PassedOver { away: Some(_), .. } = &record {
+                self.again += 1;
             }
             self.told.apply(&record, Some(&self.plan), at);
         }
