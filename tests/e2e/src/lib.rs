@@ -188,8 +188,10 @@ impl Drop for World {
                 let last = lines.split_at(lines.len().saturating_sub(LAST_LINES)).1;
                 eprintln!("-- the end of {name}:\n{}", last.join("\n"));
             }
-            let agents = self.entrain(&["agents", "list"]);
-            eprintln!("-- entrain agents list:\n{}", text(&agents));
+            for shown in [&["agents", "list"][..], &["status"]] {
+                let said = text(&self.entrain(shown));
+                eprintln!("-- entrain {}:\n{said}", shown.join(" "));
+            }
         }
         self.kill_agents();
         self.kill_controller();
@@ -615,7 +617,10 @@ impl World {
         });
         let cuts: Vec<PowerCut> = cuts.collect();
         let bytes = serde_json::to_vec(&cuts).expect("JSON");
-        std::fs::write(self.power(target), bytes).expect("a file");
+        // Whole, or not at all: an agent reads it at each step.
+        let beside = self.path("power.json");
+        std::fs::write(&beside, bytes).expect("a file");
+        std::fs::rename(beside, self.power(target)).expect("it is put there");
     }
 
     /// The power cuts that are still to come.

@@ -33,7 +33,7 @@ const INSTALL: Kinds = Kinds {
         "set-provisioning-agent-options",
         "verify-provisioning-agent",
     ],
-    read: &["preflight", "verify-provisioning-agent"],
+    read: &["verify-provisioning-agent"],
 };
 
 const CHANGE: Kinds = Kinds {
@@ -42,8 +42,9 @@ const CHANGE: Kinds = Kinds {
 };
 
 const LOOK: Kinds = Kinds {
-    all: &["report-facts", "collect-support", "discover-servers"],
-    read: &["report-facts", "discover-servers"],
+    all: &["collect-support", "discover-servers"],
+    // The model counts no file as a change.
+    read: &["collect-support", "discover-servers"],
 };
 
 const REMOVE: Kinds = Kinds {
@@ -52,6 +53,11 @@ const REMOVE: Kinds = Kinds {
         "verify-provisioning-agent-removed",
     ],
     read: &["verify-provisioning-agent-removed"],
+};
+
+const UNDO: Kinds = Kinds {
+    all: &["undo-fixes", "report-facts"],
+    read: &["report-facts"],
 };
 
 const WIZARD: Kinds = Kinds {
@@ -85,11 +91,12 @@ const CONNECT_REMOVED: Kinds = Kinds {
     read: &["verify-connect-removed"],
 };
 
-const COURSES: [&Kinds; 10] = [
+const COURSES: [&Kinds; 11] = [
     &INSTALL,
     &CHANGE,
     &LOOK,
     &REMOVE,
+    &UNDO,
     &WIZARD,
     &CONNECT,
     &SWAP,
@@ -123,11 +130,10 @@ impl Course {
         }
     }
 
-    /// Goes on until `is_over`, with one life of the agents after the other; then each of the cuts on `target` has come.
+    /// Goes on until `is_over`, with one life of the agents after the other; then each cut of these kinds on `target` has come.
     fn goes_on(&mut self, target: &str, kinds: &Kinds, mut is_over: impl FnMut(&World) -> bool) {
         let before = self.lives;
         let changed = self.world.changes(target).len();
-        self.world.cut_power(target, kinds.all);
         self.world.give_secrets(20);
         until_within(PATIENCE, kinds.all[0], || {
             if self.world.power_was_lost() {
@@ -165,18 +171,24 @@ impl Course {
 
     /// Plans and applies, and goes on until every target is done.
     fn rolls_out(&mut self, target: &str, kinds: &Kinds, plan: &[&str], apply: &[&str]) {
+        self.world.cut_power(target, kinds.all);
+        self.begins(plan, apply);
+        self.goes_on(target, kinds, World::are_done);
+    }
+
+    fn begins(&mut self, plan: &[&str], apply: &[&str]) {
         let planned = self.world.json(&[plan, &["--json"]].concat());
         let name = planned["plan"].as_str();
         let name = name.unwrap_or_else(|| panic!("no plan: {planned}"));
         let applied = self.world.entrain(&[&["apply", name], apply].concat());
         assert!(applied.status.success(), "{}", text(&applied));
-        self.goes_on(target, kinds, World::are_done);
     }
 
     /// Runs a command that waits for the servers' answers, and goes on until it has ended well.
     fn runs(&mut self, target: &str, kinds: &Kinds, arguments: &[&str]) {
         let mut command = self.world.command(arguments);
         command.stdin(Stdio::null());
+        self.world.cut_power(target, kinds.all);
         let mut child = command.spawn().expect("it runs");
         self.goes_on(target, kinds, |_| {
             child.try_wait().expect("a child").is_some()
@@ -239,12 +251,17 @@ fn connect(name: &str, version: Version, staging: bool) -> Profile {
 
 #[test]
 fn a_provisioning_agent_is_installed_changed_looked_at_and_removed() {
-    let waits = server(A, &[Fault::RebootPending]);
+    let waits = server(A, &[Fault::RebootPending, Fault::VaultDisabled]);
     let mut course = Course::new(World::new(), &[waits]);
     course.world.add_artifact();
     let topology = |serves: &str, hosts: &str, retired: &str| {
+        let outage = if serves.is_empty() {
+            ""
+        } else {
+            "[domain.\"emea.corp.contoso.com\"]\nallow_outage = true\n"
+        };
         format!(
-            "[tenant.main]\nid = \"{TENANT}\"\n[site.ams]\nzone = \"UTC\"\nreboot = \"window\"\n[agents.corp]\nsite = \"ams\"\nserves = [\"corp.contoso.com\"{serves}]\noptions = {{ ldap_timeout = \"90s\" }}\nhosts = [{hosts}]\nretired = [{retired}]\n[domain.\"corp.contoso.com\"]\nallow_outage = true\n"
+            "[tenant.main]\nid = \"{TENANT}\"\n[site.ams]\nzone = \"UTC\"\nreboot = \"window\"\n[agents.corp]\nsite = \"ams\"\nserves = [\"corp.contoso.com\"{serves}]\nmay_fix = [\"vaultsvc\"]\noptions = {{ ldap_timeout = \"90s\" }}\nhosts = [{hosts}]\nretired = [{retired}]\n[domain.\"corp.contoso.com\"]\nallow_outage = true\n{outage}"
         )
     };
     let days = controller_core::calendar::DAYS;
@@ -263,11 +280,17 @@ fn a_provisioning_agent_is_installed_changed_looked_at_and_removed() {
     course.meanwhile(A, |twin| {
         twin.set_service("AADConnectProvisioningAgent", ServiceState::Disabled);
     });
+    until("what drifted is told", || {
+        let drift = course.world.json(&["status", "--drift", "--json"]);
+        drift
+            .as_array()
+            .is_some_and(|rows| !rows.is_empty())
+            .then_some(())
+    });
     course.rolls_out(A, &one(&CHANGE, 1), &plan, &[]);
 
-    course.rolls_out(A, &one(&LOOK, 0), &["plan", &two, "--verify"], &[]);
-    course.runs(A, &one(&LOOK, 1), &["support", &two]);
-    course.runs(A, &one(&LOOK, 2), &["discover", &two]);
+    course.runs(A, &one(&LOOK, 0), &["support", &two]);
+    course.runs(A, &one(&LOOK, 1), &["discover", &two]);
 
     let gone = course.world.write("gone.toml", &topology("", "", &own));
     let irreversible = ["--irreversible", "1"];
@@ -277,6 +300,7 @@ fn a_provisioning_agent_is_installed_changed_looked_at_and_removed() {
         &["plan", &gone, "--policy", &policy],
         &irreversible,
     );
+    course.rolls_out(A, &UNDO, &["undo", A, &gone], &[]);
     drop(course.world.audit());
 }
 
@@ -330,13 +354,22 @@ fn connect_is_installed_swapped_moved_to_cloud_sync_and_removed() {
     course.rolls_out(A, &CONNECT, &["plan", &all], &[]);
     course.rolls_out(B, &SWAP, &["swap", B, &all], &[]);
     let irreversible = ["--irreversible", "1"];
-    course.rolls_out(B, &TRANSITION, &["transition", B, &all], &irreversible);
+    course.world.cut_power(B, TRANSITION.all);
+    course.begins(&["transition", B, &all], &irreversible);
+    course.goes_on(B, &TRANSITION, |world| {
+        // That the jobs run and the counts agree is for a person to say.
+        let moved = "wizard of Connect: transition to cloud sync";
+        if world.changes(B).iter().any(|change| change == moved) {
+            drop(world.entrain(&["tasks", "attest", B]));
+        }
+        world.are_done()
+    });
     let fewer = topology(
         &format!("\"{B}\", \"{C}\""),
         &format!("retired = [\"{A}\"]\n"),
     );
     let fewer = course.world.write("fewer.toml", &fewer);
-    course.rolls_out(A, &CONNECT_REMOVED, &["plan", &fewer], &irreversible);
+    course.rolls_out(A, &CONNECT_REMOVED, &["plan", &fewer], &[]);
     drop(course.world.audit());
 }
 
@@ -367,6 +400,7 @@ fn a_server_that_was_off_is_fenced_when_it_is_back() {
         (course.world.state(B).0 == "done").then_some(())
     });
     course.world.kill_agents();
+    course.world.cut_power(A, FENCE.all);
     course.world.start_agents(&servers, None);
     course.goes_on(A, &FENCE, World::are_done);
     drop(course.world.audit());

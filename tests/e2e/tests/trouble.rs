@@ -1,6 +1,7 @@
 //! Orders to those who are away, and what is damaged at the controller: processes as they are, on loopback.
 #![expect(
     clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
     reason = "a story stops where something is not as it must be"
 )]
 

@@ -1,5 +1,5 @@
 //! A whole estate in virtual time under faults that chance draws: both cores alone, without network, for as many servers as are
-//! asked for. `tests/run sim` asks for 100,000; `SIM_TARGETS=COUNT SIM_FROM=SEED` for others. What it costs must not grow with
+//! asked for. `tests/run sim` asks for 1,000; `SIM_TARGETS=100000 SIM_FROM=SEED` for others. What it costs must not grow with
 //! what is looked at, so each rule is held against the server to which something has happened, and all are counted now and then.
 #![expect(
     clippy::unwrap_used,

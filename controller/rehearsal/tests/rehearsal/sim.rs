@@ -53,6 +53,7 @@ fn estate(chance: &mut Chance) -> (Plan, Fleetwide) {
     };
     let mut text = format!("[site.s]\nzone = \"Europe/Amsterdam\"\nreboot = \"{rule}\"\n");
     let groups = 1 + chance.below(3);
+    let chases = chance.once_in(3);
     for group in 0..groups {
         let domain = format!("d{group}.test");
         // Every second group serves its neighbor's domain as well.
@@ -75,9 +76,16 @@ fn estate(chance: &mut Chance) -> (Plan, Fleetwide) {
         if chance.once_in(2) {
             writeln!(text, "site = \"s\"").unwrap();
         }
+        // A site has its own proxy; what is tuned is tuned alike wherever a domain is served.
+        let mut options = Vec::new();
         if chance.once_in(3) {
-            let options = "proxy = \"http://proxy.test:8080\", referral_chasing = true";
-            writeln!(text, "options = {{ {options} }}").unwrap();
+            options.push("proxy = \"http://proxy.test:8080\"");
+        }
+        if chases {
+            options.push("referral_chasing = true");
+        }
+        if !options.is_empty() {
+            writeln!(text, "options = {{ {} }}", options.join(", ")).unwrap();
         }
         // One that serves is enough: with more, a server that is skipped could hold all others for good, and rightly so.
         writeln!(text, "[domain.\"{domain}\"]\nmin_serving = 1").unwrap();
