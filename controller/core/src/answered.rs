@@ -71,6 +71,15 @@ pub fn accept(answers: &DirectoryAnswers, now: Timestamp) -> Result<(), String> 
             "as whom it was read has more than {MAX_NAME} characters"
         ));
     }
+    let words = answers.answers.iter();
+    let words = words.flat_map(|one| [&one.what, &one.read, &one.wanted, &one.fix]);
+    let mut words = words.chain([&answers.asked_as]);
+    if words.any(|word| word.chars().any(char::is_control)) {
+        return Err(
+            "one of its texts has more than one line, or characters that are not to be shown"
+                .to_owned(),
+        );
+    }
     let mut told = answers.answers.iter();
     if !told.any(|one| may(one) && one.verdict != Verdict::CannotTell) {
         return Err(

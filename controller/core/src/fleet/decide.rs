@@ -581,9 +581,10 @@ impl Fleet {
         let over = over.take_while(|(_, open)| now > ended(open));
         let late = over.filter(|(target, open)| is_late(target, open));
         // Where everything was aborted nothing is waited for: what becomes of whoever is away shows when it is back.
+        // Whoever is late as well is told twice: the first word ends its rollout, the second frees what its bundle claims.
         let gone = |target: &TargetId| live.silent_at_once(target).is_some_and(|from| now >= from);
         let alone = self.aborted_open();
-        let alone = alone.filter(|(target, open)| gone(target) && !is_late(target, open));
+        let alone = alone.filter(|(target, _)| gone(target));
         late.chain(alone)
             .map(|(target, open)| Decision::Unknown {
                 target: target.clone(),

@@ -229,10 +229,18 @@ impl Fleet {
                     let rollout = self.rollouts.get(&open.rollout);
                     rollout.is_some_and(|rollout| rollout.state == RolloutState::Aborted)
                 };
+                let told = |open: &Open| {
+                    let rollout = self.rollouts.get(&open.rollout);
+                    let work = rollout.and_then(|rollout| rollout.work.get(target));
+                    work.is_some_and(|work| work.state == TargetState::Unknown)
+                };
+                // It may be at work: whatever its bundle claims stays claimed, until that has ended and it is told once more, by
+                // who has waited as long for it as for any other.
                 let open = open.filter(|open| {
-                    open.generation == *generation && aborted(open) && now <= ended(open)
+                    open.generation == *generation
+                        && aborted(open)
+                        && (now <= ended(open) || !told(open))
                 });
-                // Up to there it may be at work: whatever its bundle claims stays claimed.
                 match open.map(|open| open.rollout) {
                     Some(rollout) => self.set(rollout, target, TargetState::Unknown, now),
                     None => self.close(target, *generation, TargetState::Unknown, now),

@@ -255,7 +255,7 @@ impl Cause {
             Self::Stranger => {
                 "that server is enrolled, or gone from what entrain discover finds; or override G1"
             }
-            Self::TenantMoves => "the end of that move, or a resolve",
+            Self::TenantMoves => "the end of that move, or a resolve; or override G1",
             Self::OtherGoesOn => "the end of that other phase",
             Self::OtherStopped => "a retry of that other server, or an abort and a new plan",
             Self::SettingsDiffer => {
@@ -304,7 +304,8 @@ impl Cause {
             | Self::CanaryGoesOn
             | Self::SiteFull => &[Lifter::Work],
             Self::MayYetFail | Self::InFlight => &[Lifter::Work, Lifter::Operator],
-            Self::BundleOpen | Self::TenantMoves => &[Lifter::Work, Lifter::Operator],
+            Self::BundleOpen => &[Lifter::Work, Lifter::Operator],
+            Self::TenantMoves => &[Lifter::Work, Lifter::Operator, Lifter::Approvers],
             Self::NotEnrolled | Self::Doubted => &[Lifter::Operator, Lifter::ServerAdministrator],
             Self::ServerFrozen => &[Lifter::ServerAdministrator, Lifter::Time],
             Self::Unmet | Self::LeftJustNow | Self::Away => {

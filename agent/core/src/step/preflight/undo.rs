@@ -1,7 +1,9 @@
 //! Puts back what was set as a prerequisite. What each setting was before is the agent's own note; it is put back only where the
 //! setting is still what Entrain has set: what somebody else has changed since is theirs.
 
-use protocol::event::{Completion, Failure};
+use std::time::Duration;
+
+use protocol::event::{Completion, Failure, Section};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
 use protocol::step::{Fix, Product, UndoFixes};
 
@@ -11,6 +13,10 @@ use crate::op::{Op, RegistryValue};
 use crate::procedure::{Complete, Cx, Flow, Stop, fail};
 use crate::product;
 use crate::step::facts;
+
+/// How often and how long it is looked whether a service has stopped.
+const STOP_LOOKS: u32 = 24;
+const STOP_PAUSE: Duration = Duration::from_secs(5);
 
 /// What came of the settings, a sentence each.
 #[derive(Default)]
@@ -50,6 +56,12 @@ pub(in crate::step) fn undo(undo: &UndoFixes, cx: &mut Cx<'_>) -> Flow<Complete>
     }
     let report = host::look(Product::ProvisioningAgent, None, &[], cx)?;
     let policies = Policies::of(&report);
+    // Under a product that serves this may take it out of service, which others must be able to bear (G2).
+    let outage = facts::provisioning_agent(cx)?.told()?;
+    let outage = outage.is_some_and(|agent| agent.serves());
+    if outage {
+        cx.enter(Section { outage, gmsa: None })?;
+    }
     let mut told = Told::default();
     // In the other order than they were set.
     if vault.is_some() {
@@ -57,6 +69,9 @@ pub(in crate::step) fn undo(undo: &UndoFixes, cx: &mut Cx<'_>) -> Flow<Complete>
     }
     for (setting, note) in notes.iter().rev() {
         value(setting, note, &policies, cx, &mut told)?;
+    }
+    if outage {
+        cx.leave(None)?;
     }
     let Told { back, left } = told;
     let completion = if back.is_empty() {
@@ -217,8 +232,15 @@ fn service(policies: &Policies, cx: &mut Cx<'_>, told: &mut Told) -> Flow<()> {
     if let Err(why) = disabled {
         return failed(name, &why, told);
     }
-    let after = cx.service(name)?;
-    if !matches!(after, Ok(Some(service)) if service.state == ServiceState::Disabled) {
+    // It is told to stop, and takes its time.
+    let stopped = cx.retry(STOP_LOOKS, STOP_PAUSE, |cx| {
+        let after = cx.service(name)?;
+        Ok(
+            matches!(after, Ok(Some(service)) if service.state == ServiceState::Disabled)
+                .then_some(()),
+        )
+    })?;
+    if stopped.is_none() {
         return failed(name, "it does not read as Disabled", told);
     }
     told.back
