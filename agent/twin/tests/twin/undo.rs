@@ -271,9 +271,17 @@ fn nothing_is_put_back_under_a_product_unless_that_is_said() {
         assert!(why.contains(name) && why.contains("--anyway"), "{why}");
         assert!(server.changes.is_empty(), "{:?}", server.changes);
         assert_eq!(notes(&mut server), 5);
-        let (conclusion, ..) = drive(undoes(true), &mut server, None);
+        let (conclusion, journal, _) = drive(undoes(true), &mut server, None);
         assert_eq!(conclusion.ending, Ending::Completed);
         assert_eq!(state(&mut server), before);
+        // Under an agent that serves it is out of service meanwhile, under leave (G2).
+        let entered = |event: &Event| matches!(event, Event::SectionEntered { section, .. } if section.outage);
+        let serves = name.contains("provisioning agent");
+        assert_eq!(
+            journal.iter().filter(|event| entered(event)).count(),
+            usize::from(serves),
+            "{name}"
+        );
     }
 }
 

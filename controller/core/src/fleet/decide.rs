@@ -571,15 +571,12 @@ impl Fleet {
     }
 
     fn silent(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
-        let is_late = |target: &TargetId, open: &Open| {
-            now > ended(open)
-                && self
-                    .silent_from(target, open, live)
-                    .is_some_and(|from| now > from)
-        };
         let over = self.open.by_end();
         let over = over.take_while(|(_, open)| now > ended(open));
-        let late = over.filter(|(target, open)| is_late(target, open));
+        let late = over.filter(|(target, open)| {
+            let from = self.silent_from(target, open, live);
+            from.is_some_and(|from| now > from)
+        });
         // Where everything was aborted nothing is waited for: what becomes of whoever is away shows when it is back.
         // Whoever is late as well is told twice: the first word ends its rollout, the second frees what its bundle claims.
         let gone = |target: &TargetId| live.silent_at_once(target).is_some_and(|from| now >= from);

@@ -386,7 +386,7 @@ fn left(plan: &Plan, out: &mut String) -> std::fmt::Result {
         .flat_map(|part| &part.phases)
         .flat_map(|work| &work.steps);
     let left: BTreeSet<(&str, &str)> = steps
-        .filter_map(|step| Some((step.title(), timetable::left_to_people(step)?)))
+        .filter_map(|step| Some((step.title(), timetable::left_to_people(step)?.1)))
         .collect();
     for (what, why) in left {
         writeln!(out, "  {what} is left to people: {why}")?;

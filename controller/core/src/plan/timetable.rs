@@ -205,7 +205,7 @@ impl<'a> Laid<'a> {
         }
         for step in &phase.steps {
             let to = at + self.taken.usual(step).takes;
-            if let Some(brings) = brings(step) {
+            if let Some((brings, _)) = left_to_people(step) {
                 self.needs.push(Need {
                     tenant: part.tenant.clone(),
                     brings,
@@ -220,58 +220,19 @@ impl<'a> Laid<'a> {
     }
 }
 
-/// What a person must bring to a step.
-fn brings(step: &Step) -> Option<Brings> {
+/// What a person must bring to a step, and why the product leaves it to people (product facts 1.4, 1.5).
+pub(super) fn left_to_people(step: &Step) -> Option<(Brings, &str)> {
+    let visit = |text| Some((Brings::Person(step.title()), text));
     let sign_in = match step {
         Step::RegisterProvisioningAgent(register) => register.sign_in,
         Step::AddDomains(add) => add.sign_in,
-        Step::RestartServer(restart) => {
-            let asks = matches!(restart.by, RestartBy::Person(_));
-            return asks.then_some(Brings::Person(step.title()));
-        }
-        Step::GuideProvisioningAgent(_)
-        | Step::GuideConnect(_)
-        | Step::GuideConnectRemoval(_)
-        | Step::GuideTransition(_) => return Some(Brings::Person(step.title())),
-        Step::ReportFacts
-        | Step::DiscoverServers(_)
-        | Step::Preflight(_)
-        | Step::InstallProvisioningAgent(_)
-        | Step::SetProvisioningAgentOptions(_)
-        | Step::VerifyProvisioningAgent(_)
-        | Step::StageConnect(_)
-        | Step::VerifyConnect(_)
-        | Step::ReviewConnectExports(_)
-        | Step::ReadConnectSettings
-        | Step::FenceConnect
-        | Step::VerifyConnectRemoved
-        | Step::RemoveProvisioningAgent(_)
-        | Step::VerifyProvisioningAgentRemoved(_)
-        | Step::CollectSupport(_)
-        | Step::UpgradeAgent(_)
-        | Step::StartProvisioningAgent(_)
-        | Step::CheckTransition
-        | Step::UndoFixes(_) => return None,
-    };
-    Some(match sign_in {
-        SignIn::Token => Brings::Token,
-        SignIn::Credential => Brings::Credential,
-        SignIn::Wizard => Brings::Person(step.title()),
-    })
-}
-
-/// Why the product leaves a step to people (product facts 1.4, 1.5).
-pub(super) fn left_to_people(step: &Step) -> Option<&str> {
-    let sign_in = match step {
-        Step::RegisterProvisioningAgent(register) => register.sign_in,
-        Step::AddDomains(add) => add.sign_in,
-        Step::GuideProvisioningAgent(guide) => return Some(&guide.text.why),
-        Step::GuideConnect(guide) => return Some(&guide.text.why),
-        Step::GuideConnectRemoval(guide) => return Some(&guide.text.why),
-        Step::GuideTransition(guide) => return Some(&guide.text.why),
+        Step::GuideProvisioningAgent(guide) => return visit(guide.text.why.as_str()),
+        Step::GuideConnect(guide) => return visit(&guide.text.why),
+        Step::GuideConnectRemoval(guide) => return visit(&guide.text.why),
+        Step::GuideTransition(guide) => return visit(&guide.text.why),
         Step::RestartServer(restart) => {
             return match &restart.by {
-                RestartBy::Person(text) => Some(&text.why),
+                RestartBy::Person(text) => visit(&text.why),
                 RestartBy::Agent => None,
             };
         }
@@ -296,13 +257,18 @@ pub(super) fn left_to_people(step: &Step) -> Option<&str> {
         | Step::UndoFixes(_) => return None,
     };
     Some(match sign_in {
-        SignIn::Token => {
-            "a sign-in of a person stands behind each: no way by certificate or application is documented, and none without one where multi-factor authentication is asked for"
-        }
-        SignIn::Credential => {
-            "the product takes user name and password of an account; no way by certificate or application is documented"
-        }
-        SignIn::Wizard => "the vendor documents no other way for this cloud or account",
+        SignIn::Token => (
+            Brings::Token,
+            "a sign-in of a person stands behind each: no way by certificate or application is documented, and none without one where multi-factor authentication is asked for",
+        ),
+        SignIn::Credential => (
+            Brings::Credential,
+            "the product takes user name and password of an account; no way by certificate or application is documented",
+        ),
+        SignIn::Wizard => (
+            Brings::Person(step.title()),
+            "the vendor documents no other way for this cloud or account",
+        ),
     })
 }
 

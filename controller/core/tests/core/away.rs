@@ -496,6 +496,32 @@ fn an_abort_after_a_restore_ends_without_whoever_does_not_come_back() {
     }
 }
 
+/// Behind the end of a bundle nothing else keeps its claims: who has just left may be in its section all the same.
+#[test]
+fn what_outlasted_its_bundle_stays_claimed_until_it_was_waited_for() {
+    let mut world = World::new("");
+    let lost = name("s1.a.test");
+    world.decide();
+    world.works(&lost);
+    world.passes(25 * HOUR);
+    world.decide();
+    world.order(Order::Abort);
+    world.leaves(&lost);
+    world.decide();
+    assert_eq!(world.standing(), "aborted, 1 unknown");
+    assert!(world.fleet.open(&lost).is_some(), "it may be at work");
+    world.is_what_the_log_tells();
+
+    let due = world.fleet.poll_timeout(&world.live, world.now);
+    let waited = world.now.plus(UNREACHABLE_AFTER);
+    assert!(due.is_some_and(|due| due <= waited.plus(Duration::from_millis(1))));
+    world.passes(UNREACHABLE_AFTER + Duration::from_millis(1));
+    world.decide();
+    assert_eq!(world.standing(), "aborted, 1 unknown");
+    assert!(world.fleet.open(&lost).is_none(), "it was waited for");
+    world.is_what_the_log_tells();
+}
+
 /// After a start nobody had the time to come yet.
 #[test]
 fn after_a_restart_of_the_controller_an_abort_gives_agents_the_time_to_come_back() {

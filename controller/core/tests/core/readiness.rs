@@ -467,6 +467,13 @@ fn what_is_old_of_a_time_to_come_or_answers_nothing_is_not_taken() {
             .unwrap_err()
             .contains("mend the clock")
     );
+    // What is shown on one line is one.
+    let mut forged = answers("a.test", None, told());
+    forged.asked_as = "A\\d\nready".to_owned();
+    assert!(accept(&forged, NOW).unwrap_err().contains("one line"));
+    let mut forged = answers("a.test", None, told());
+    forged.answers[0].read = "88\nready".to_owned();
+    assert!(accept(&forged, NOW).unwrap_err().contains("one line"));
     for nothing in [
         Vec::new(),
         vec![of("PF49", "KDS root key", Verdict::CannotTell)],
