@@ -12,6 +12,7 @@ use link::{Endpoint, Wire};
 use protocol::TargetId;
 use protocol::enroll::JoinFile;
 use protocol::event::Freeze;
+use protocol::wire::close::Close;
 use tokio::sync::watch;
 
 use crate::agent::{Agent, Ended, Speed, chain};
@@ -289,7 +290,10 @@ pub async fn serve(
         .context("could not open a UDP socket")?;
     let exec = Exec::this_server(folder, version);
     let agent = Agent::open(state, exec, Speed(0))?;
-    match agent.run(endpoint, stop).await? {
+    let ended = agent.run(endpoint.clone(), stop).await;
+    // Else the controller would take it for connected until its silence tells.
+    endpoint.close(Close::Done).await;
+    match ended? {
         Ended::Stopped => {}
         Ended::Replaced => tracing::info!("this agent ends; its launcher starts the new version"),
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use link::{Endpoint, Wire};
 use protocol::enroll::JoinFile;
+use protocol::wire::close::Close;
 use protocol::{DomainName, TargetId, TenantId, Version};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -75,10 +76,11 @@ pub async fn run(
     let count = fleet.twins.len();
     let mut agents = JoinSet::new();
     let mut endpoint: Option<Endpoint> = None;
+    let mut sockets = Vec::new();
     let mut gone = 0_usize;
     for (number, profile) in fleet.twins.into_iter().enumerate() {
         if number % AGENTS_PER_SOCKET == 0 {
-            endpoint = None;
+            sockets.extend(endpoint.take());
         }
         let target = profile.target.clone();
         match open(folder, profile.clone(), speed, &mut endpoint) {
@@ -101,6 +103,10 @@ pub async fn run(
             gone += 1;
             cannot_go_on(&target, &error);
         }
+    }
+    // Else the controller would take them for connected until their silence tells.
+    for socket in sockets.into_iter().chain(endpoint) {
+        socket.close(Close::Done).await;
     }
     if gone > 0 {
         bail!("{gone} of {count} agents could not go on; the log says why")

@@ -61,7 +61,9 @@ impl Client {
         let response = sender
             .send_request(request)
             .await
-            .context("the controller broke off")?;
+            .context(
+                "the controller broke off before it answered: what was asked for is done or is not; look before it is asked for again",
+            )?;
         if response.status().is_success() {
             return Ok(response);
         }

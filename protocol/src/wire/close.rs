@@ -60,7 +60,7 @@ impl Close {
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Done => "the controller ended the session",
+            Self::Done => "the session was ended in good order",
             Self::Stopping => "the controller is stopping",
             Self::Protocol => "the protocol was broken",
             Self::Revoked => "this agent was revoked",

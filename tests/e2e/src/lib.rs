@@ -361,6 +361,17 @@ impl World {
         version: &str,
         program: &Path,
     ) -> Output {
+        let signed = self.signed(platform, publisher, version, program);
+        let file = program.to_str().expect("a path");
+        self.entrain(&["release", "add", &signed, file])
+    }
+
+    /// Has that publisher sign a program as a release, and gives the release's file.
+    ///
+    /// # Panics
+    /// When it cannot be signed.
+    #[must_use]
+    pub fn signed(&self, platform: &str, publisher: &str, version: &str, program: &Path) -> String {
         let key = self.path(&format!("{publisher}.pem"));
         let out = self.path(&format!("{publisher}-{version}.release"));
         let (key, out) = (key.to_str().expect("a path"), out.to_str().expect("a path"));
@@ -381,7 +392,7 @@ impl World {
         ];
         let signed = self.entrain_with(&sign, b"publisher's passphrase\n");
         assert!(signed.status.success(), "{}", text(&signed));
-        self.entrain(&["release", "add", out, file])
+        out.to_owned()
     }
 
     /// A path in the world's folder.
@@ -523,6 +534,17 @@ impl World {
     /// # Panics
     /// When it does not.
     pub fn start_controller(&mut self) {
+        self.spawn_controller();
+        until("the controller answers", || {
+            self.entrain(&["status"]).status.success().then_some(())
+        });
+    }
+
+    /// Starts the controller.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn_controller(&mut self) {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -535,9 +557,23 @@ impl World {
         }
         command.stdout(Stdio::null()).stderr(log);
         self.controller = Some(command.spawn().expect("the controller starts"));
-        until("the controller answers", || {
-            self.entrain(&["status"]).status.success().then_some(())
-        });
+    }
+
+    /// Whether the controller was killed by another than this world.
+    ///
+    /// # Panics
+    /// When it has ended by itself.
+    pub fn controller_was_killed(&mut self) -> bool {
+        use std::os::unix::process::ExitStatusExt as _;
+        let Some(child) = &mut self.controller else {
+            return true;
+        };
+        let Some(ended) = child.try_wait().expect("a child") else {
+            return false;
+        };
+        assert!(ended.signal().is_some(), "the controller gave up: {ended}");
+        self.controller = None;
+        true
     }
 
     /// Gives the running controller room on its disk again.
@@ -653,6 +689,20 @@ impl World {
             self.kill_agents();
         }
         lost
+    }
+
+    /// Stops every process of agents in order, SIGTERM: they say that they go.
+    ///
+    /// # Panics
+    /// When one cannot be stopped.
+    pub fn stop_agents(&mut self) {
+        for mut child in self.agents.drain(..) {
+            let stopped = Command::new("bash")
+                .args(["-c", "kill -TERM \"$1\"", "stop", &child.id().to_string()])
+                .status();
+            assert!(stopped.is_ok_and(|status| status.success()));
+            drop(child.wait());
+        }
     }
 
     /// Kills every process of agents, SIGKILL.

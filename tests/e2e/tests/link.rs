@@ -139,3 +139,20 @@ fn an_agent_that_is_cut_off_in_its_section_finishes_it_and_nobody_else_begins_on
     world.nothing_lost_or_repeated(&[A, B]);
     drop(world.audit());
 }
+
+/// Who is stopped in order, as with its server, says that it goes: nobody waits for its silence to tell.
+#[test]
+fn an_agent_that_is_stopped_says_that_it_goes() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[]), server(B, &[])]);
+    world.stop_agents();
+    until("both are away", || away(&world).then_some(()));
+    let said = std::fs::read_to_string(world.path("serve.log")).expect("a log");
+    let ends = said.lines().filter(|line| line.contains("a session ended"));
+    let ends: Vec<&str> = ends.collect();
+    assert_eq!(ends.len(), 2, "{ends:?}");
+    assert!(
+        ends.iter().all(|line| line.contains("ended in good order")),
+        "{ends:?}"
+    );
+}
