@@ -1,5 +1,5 @@
-//! What a row of the catalogue of probes is, and the rows of what is asked of a tenant. What an agent asks of its server and its
-//! directory stands beside the agent's steps; both make up one page, and an answer has one form.
+//! What a row of the catalogue of probes is, and the rows of what is asked of a tenant and of what the controller answers. What an
+//! agent asks of its server and its directory stands beside the agent's steps; all make up one page, and an answer has one form.
 
 use crate::event::{Finding, Owner, Severity, Verdict};
 use crate::step::Product;
@@ -122,6 +122,18 @@ pub mod tenant {
         PF68 CONNECT, Warn, Tenant: "members of the role Directory Synchronization Accounts", wants "fewer than 20", else "take off accounts of servers that are gone: each server without application-based authentication has one, and a tenant has 20 at most";
         PF69 CONNECT, Warn, Tenant: "Conditional Access policies for all users and all applications, and accounts of that role", wants "each policy excludes them", else "exclude the role Directory Synchronization Accounts from the policy, or set up application-based authentication";
         PV15 AGENT, Warn, Tenant: "guard against accidental deletes of each configuration", wants "enabled, with a threshold", else "switch it on in the configuration's properties (Prevent accidental deletion), with a threshold";
+    }
+}
+
+/// What no agent and no tenant answers alone: the controller does, by what is known of versions (sections 5 and 6 of the product
+/// facts).
+pub mod controller {
+    use crate::step::Product;
+
+    const CONNECT: Option<Product> = Some(Product::Connect);
+
+    probes! {
+        PF43 CONNECT, Block, Server: "version of Connect that is there, by what is known of versions (versions.toml)", wants "not recalled, supported, and below no floor that has come; what secondary sources say warns (G6)", else "bring a newer version onto it before it is made active: entrain plan, or entrain swing where another server is active; or correct versions.toml beside the controller's state";
     }
 }
 

@@ -1,8 +1,10 @@
 //! What is known of the products' versions, as data (`deploy/data/versions.toml`), and what it says of a server or a plan
-//! (guard rail G6). What rests on secondary sources warns; it does not block.
+//! (guard rails G4 and G6). What rests on secondary sources warns; it does not block.
 
 use std::collections::BTreeMap;
 
+use protocol::event::{Finding, Severity, Verdict};
+use protocol::probe::controller as catalogue;
 use protocol::signed::ArtifactRef;
 use protocol::step::Product;
 use protocol::{TargetId, Timestamp, Version};
@@ -128,6 +130,28 @@ pub struct Remark {
     pub certainty: Certainty,
 }
 
+/// What a remark is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// A floor.
+    Floor,
+    /// The vendor took the version back.
+    Recall,
+    /// The end of its support.
+    Support,
+    /// Something else that is known.
+    Note,
+}
+
+/// How the end of a version's support weighs, where a server is to become active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// As a recall: there is time to bring a newer version onto it first.
+    Blocks,
+    /// It is said: a tenant without an active server, or on its way off Connect, is served better by an old version than by none.
+    Warns,
+}
+
 impl Remark {
     /// Less is worse: what bears without a day, then by days, then what has no day.
     fn urgency(&self) -> i64 {
@@ -180,10 +204,15 @@ impl Versions {
     /// What is so of a version, worst first: what has come to bear, then what comes soonest.
     #[must_use]
     pub fn remarks(&self, product: Product, version: Version, now: Timestamp) -> Vec<Remark> {
+        let known = self.known(product, version, now).into_iter();
+        known.map(|(_, remark)| remark).collect()
+    }
+
+    fn known(&self, product: Product, version: Version, now: Timestamp) -> Vec<(About, Remark)> {
         let mut remarks = Vec::new();
         for floor in &self.floor {
             if floor.product == product && version < floor.at_least {
-                remarks.push(Remark {
+                let remark = Remark {
                     what: format!(
                         "below {}: from {} {}",
                         floor.at_least, floor.from, floor.effect
@@ -192,7 +221,8 @@ impl Versions {
                     days_left: Some(floor.from.days_left(now)),
                     source: floor.source.clone(),
                     certainty: floor.certainty,
-                });
+                };
+                remarks.push((About::Floor, remark));
             }
         }
         if let Some(release) = self.release(product, version) {
@@ -204,24 +234,26 @@ impl Versions {
                 certainty: release.certainty,
             };
             if let Some(why) = &release.recalled {
-                remarks.push(remark(format!("recalled: {why}"), true, None));
+                let recalled = remark(format!("recalled: {why}"), true, None);
+                remarks.push((About::Recall, recalled));
             }
             if let Some(end) = release.end_of_support {
                 let what = format!("support ends on {end}");
                 let left = end.days_left(now);
-                remarks.push(remark(what, left < 0, Some(left)));
+                remarks.push((About::Support, remark(what, left < 0, Some(left))));
             }
             if let Some(note) = &release.note {
-                remarks.push(remark(note.clone(), false, None));
+                remarks.push((About::Note, remark(note.clone(), false, None)));
             }
         } else {
-            remarks.push(Remark {
+            let remark = Remark {
                 what: "this version stands in no row of the data".to_owned(),
                 bears: false,
                 days_left: None,
                 source: format!("checked on {}", self.checked_on),
                 certainty: Certainty::Secondary,
-            });
+            };
+            remarks.push((About::Note, remark));
         }
         let newer = self.release.iter().filter(|release| {
             release.product == product && release.version > version && release.recalled.is_none()
@@ -230,15 +262,16 @@ impl Versions {
             let since = newest
                 .released
                 .map_or(String::new(), |day| format!(" of {day}"));
-            remarks.push(Remark {
+            let remark = Remark {
                 what: format!("{}{since} is newer", newest.version),
                 bears: false,
                 days_left: None,
                 source: newest.source.clone(),
                 certainty: newest.certainty,
-            });
+            };
+            remarks.push((About::Note, remark));
         }
-        remarks.sort_by_key(Remark::urgency);
+        remarks.sort_by_key(|(_, remark)| remark.urgency());
         remarks
     }
 
@@ -252,14 +285,57 @@ impl Versions {
         version: Version,
         now: Timestamp,
     ) -> Result<Option<String>, String> {
-        let mut bears = self.remarks(product, version, now);
-        bears.retain(|remark| remark.bears);
-        let said = |remark: &Remark| format!("{version} {} ({})", remark.what, remark.source);
+        self.judged(product, version, Ended::Blocks, now)
+    }
+
+    /// Why a server with that version of Connect may not become its tenant's active one (G4): `Err` blocks, `Ok(Some)` warns.
+    ///
+    /// # Errors
+    /// When the vendor itself says so.
+    pub fn may_be_active(
+        &self,
+        version: Version,
+        ended: Ended,
+        now: Timestamp,
+    ) -> Result<Option<String>, String> {
+        self.judged(Product::Connect, version, ended, now)
+    }
+
+    fn judged(
+        &self,
+        product: Product,
+        version: Version,
+        ended: Ended,
+        now: Timestamp,
+    ) -> Result<Option<String>, String> {
+        let mut bears = self.known(product, version, now);
+        bears.retain(|(_, remark)| remark.bears);
+        let said = |(_, remark): &(About, Remark)| {
+            format!("{version} {} ({})", remark.what, remark.source)
+        };
         // What somebody else says may be older or worse: it does not stand before the vendor's own word.
-        let vendor = |remark: &&Remark| remark.certainty == Certainty::Vendor;
-        match bears.iter().find(vendor) {
+        let blocks = |(about, remark): &&(About, Remark)| {
+            remark.certainty == Certainty::Vendor
+                && (*about != About::Support || ended == Ended::Blocks)
+        };
+        match bears.iter().find(blocks) {
             Some(remark) => Err(said(remark)),
             None => Ok(bears.first().map(said)),
+        }
+    }
+
+    /// What is so of the version of Connect that a server has (PF43): it passes, or what bears on it blocks or warns.
+    #[must_use]
+    pub fn finding(&self, version: Version, now: Timestamp) -> Finding {
+        let probe = &catalogue::PF43;
+        let finding = |read, verdict| probe.finding(read, verdict);
+        match self.may_be_active(version, Ended::Blocks, now) {
+            Ok(None) => finding(version.to_string(), Verdict::Pass),
+            Err(why) => finding(why, Verdict::Fail),
+            Ok(Some(why)) => Finding {
+                severity: Severity::Warn,
+                ..finding(why, Verdict::Fail)
+            },
         }
     }
 

@@ -10,7 +10,7 @@ use controller_core::fleet::{
     Asking, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Saying, Unaccepted,
 };
 use controller_core::overrides::{Rule, Used};
-use controller_core::plan::{Kind, Plan};
+use controller_core::plan::{Kind, Plan, refuses};
 use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
 use controller_core::versions::Versions;
@@ -668,7 +668,10 @@ impl Core {
         // What is known of a version may have come after the plan.
         let refused = plan.targets.values();
         let refused = refused.filter_map(|part| self.live.refuses(part, batch.now));
-        let refused: BTreeSet<String> = refused.collect();
+        let mut refused: BTreeSet<String> = refused.collect();
+        if let Some(versions) = &self.live.versions {
+            refused.extend(refuses(plan, self.fleet.known(), versions, batch.now));
+        }
         if !refused.is_empty() {
             let refused: Vec<String> = refused.into_iter().collect();
             return Err(refused.join("; "));

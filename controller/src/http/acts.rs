@@ -14,7 +14,7 @@ use controller_core::finding::{Finding, Severity};
 use controller_core::fleet::Asking;
 use controller_core::overrides::Rule;
 use controller_core::plan::{
-    Inputs, Kind, Purpose, eligibility, failover, plan as build, render_by, swing, switch,
+    Inputs, Kind, Purpose, eligibility, failover, judge, plan as build, render_by, swing, switch,
     transition, undo,
 };
 use controller_core::policy::{self, Policy};
@@ -175,6 +175,9 @@ pub(super) async fn plan(
             Ok(plan) => plan,
             Err(why) => return drop(answer.send(Err(Problem::Refused(why)))),
         };
+        if let Err(why) = judge(&mut plan, core.fleet.known(), &versions, crate::now()) {
+            return drop(answer.send(Err(Problem::Refused(why))));
+        }
         readiness::tell(&mut plan, &core.fleet, crate::now());
         let id = plan.id();
         let planned = Planned {

@@ -13,6 +13,7 @@ use protocol::{
 };
 
 use crate::beyond::is;
+use crate::facts::Fleetwide;
 use crate::fleet::hold::{Cause, Hold, because, held};
 use crate::fleet::overriding::Passed;
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
@@ -20,7 +21,7 @@ use crate::fleet::table::{Group, Yard};
 use crate::fleet::turn::{Budget, Turn, Walk};
 use crate::fleet::watch;
 use crate::overrides::Rule;
-use crate::plan::{Kind, Plan, TargetPlan, stranger};
+use crate::plan::{self, Kind, Plan, TargetPlan, stranger};
 use crate::tenant::{AgentSeen, Part};
 use crate::versions::Versions;
 
@@ -111,6 +112,17 @@ impl Live {
     #[must_use]
     pub fn refuses(&self, part: &TargetPlan, now: Timestamp) -> Option<String> {
         self.versions.as_ref()?.refuses(part.artifacts(), now)
+    }
+
+    /// Why a phase of a target may not begin by the versions that its plan's servers have (G4).
+    fn unfit(
+        &self,
+        plan: &Plan,
+        at: (&TargetId, usize),
+        known: &Fleetwide,
+        now: Timestamp,
+    ) -> Option<String> {
+        plan::holds(plan, at, known, self.versions.as_ref()?, now)
     }
 
     /// Since when a target is away; `None` while it is here.
@@ -701,6 +713,10 @@ impl Fleet {
             if let Some(why) = live.refuses(part, now) {
                 return held(Cause::VersionRefused, why);
             }
+            let at = (target, work.phase);
+            if let Some(why) = live.unfit(&rollout.plan, at, &self.known, now) {
+                return held(Cause::VersionRefused, why);
+            }
             if let Some(why) = rollout.unaccepted() {
                 return held(Cause::Unaccepted, why);
             }
@@ -981,6 +997,11 @@ impl Fleet {
         }
         let part = rollout.plan.targets.get(target);
         if let Some(why) = part.and_then(|part| live.refuses(part, now)) {
+            return held(Cause::VersionRefused, why);
+        }
+        if let Some(work) = rollout.work.get(target)
+            && let Some(why) = live.unfit(&rollout.plan, (target, work.phase), &self.known, now)
+        {
             return held(Cause::VersionRefused, why);
         }
         if let Some(why) = rollout.unaccepted() {

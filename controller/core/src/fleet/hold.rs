@@ -76,7 +76,7 @@ pub enum Cause {
     Away,
     /// What it has journaled while it was away is on its way.
     JournalComes,
-    /// What would be brought was taken back by its vendor (G6).
+    /// What would be brought, or would become active, was taken back by its vendor (G6), or is below a floor (G4).
     VersionRefused,
     /// Its plan has more that cannot be undone than was accepted (G10).
     Unaccepted,
@@ -237,7 +237,7 @@ impl Cause {
             Self::Away => "its return: the server runs, and its agent reaches the controller",
             Self::JournalComes => "the end of what its agent is telling",
             Self::VersionRefused => {
-                "a new plan with another version, or versions.toml that says no more against this one"
+                "a newer version by a new plan, or versions.toml that says no more against this one"
             }
             Self::Unaccepted => {
                 "an abort, and entrain apply of its plan with all that cannot be undone accepted"

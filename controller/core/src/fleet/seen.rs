@@ -10,6 +10,17 @@ use crate::scope::{self, Question, Verdict};
 use crate::settings::Difference;
 use crate::tenant;
 
+/// Whether a server of a rollout becomes active where the rollout has put the active one into staging mode: none is active by then,
+/// and that is meant.
+fn follows(rollout: &Rollout, part: &TargetPlan) -> bool {
+    let mut others = rollout.plan.targets.iter();
+    part.switches_to_active()
+        && others.any(|(target, other)| {
+            let went = rollout.work.get(target).map_or(0, |work| work.phase);
+            (0..went).any(|phase| other.switches_to_staging_in(phase))
+        })
+}
+
 impl Fleet {
     /// What the tenant showed stops whatever it is about, before anything is touched (G8). A tenant that nobody read stops nothing:
     /// to let Entrain look into it is its administrator's choice.
@@ -22,13 +33,16 @@ impl Fleet {
     ) -> Option<Hold> {
         let wants = &rollout.plan.tenants.get(&part.tenant)?.wants;
         let seen = self.beyond.tenants.get(&part.tenant)?;
-        if part.phases.get(work.phase)?.is_read_only() {
+        // In place of a server that is gone another one becomes active whatever a tenant showed before; G1 asks the servers' facts.
+        if part.phases.get(work.phase)?.is_read_only() || rollout.plan.off.is_some() {
             return None;
         }
         let found = tenant::findings(&seen.observation, wants, &self.known, &self.beyond);
-        let stops = found
-            .into_iter()
-            .find(|one| tenant::stops(one, part, work.phase))?;
+        let follows = follows(rollout, part);
+        let stops = found.into_iter().find(|one| {
+            // What was read of the tenant may be older than what the rollout itself has done.
+            tenant::stops(one, part, work.phase) && !(follows && one.nobody_active)
+        })?;
         let (finding, at) = (stops.finding, seen.observation.at);
         because(
             Cause::TenantBlocks,

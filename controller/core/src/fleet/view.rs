@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::event::{Failure, Finding, Grade, Verdict};
+use protocol::event::{Failure, Finding, Grade, Severity, Verdict};
 use protocol::secret::SecretKind;
 use protocol::task::TaskText;
 use protocol::{
@@ -482,6 +482,29 @@ impl Fleet {
         tasks
     }
 
+    /// What a target's probes said, and what is known of the version of Connect that it has (PF43). That warns here: an upgrade
+    /// mends it, and whoever would become active with it is held by it.
+    fn found(&self, target: &TargetId, work: &Work, live: &Live, now: Timestamp) -> Vec<Finding> {
+        let mut found = work.findings.clone();
+        let facts = self
+            .known
+            .get(target)
+            .and_then(|known| known.facts.as_ref());
+        let connect = facts.and_then(|(_, facts)| facts.connect.as_ref());
+        if let (false, Some(versions), Some(version)) = (
+            found.is_empty(),
+            &live.versions,
+            connect.and_then(|connect| connect.version),
+        ) {
+            let finding = versions.finding(version, now);
+            found.push(Finding {
+                severity: finding.severity.min(Severity::Warn),
+                ..finding
+            });
+        }
+        found
+    }
+
     /// Why a target is where it is: one answer, from the newest rollout that has it.
     #[must_use]
     pub fn why(&self, target: &TargetId, live: &Live, now: Timestamp) -> Option<Why> {
@@ -530,7 +553,7 @@ impl Fleet {
                 target: target.clone(),
                 answer,
                 attested: self.attested(*id, target, &work.findings, now),
-                findings: work.findings.clone(),
+                findings: self.found(target, work, live, now),
                 said: work.said.clone(),
                 failure: row.failure,
                 lifts: row.lifts,

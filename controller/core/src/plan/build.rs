@@ -192,7 +192,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         | Kind::Transition => BTreeMap::new(),
     };
     let tenants = match kind {
-        Kind::Install | Kind::Preflight => tenants(inputs, &mut targets),
+        Kind::Install | Kind::Preflight => tenants(inputs, &mut targets, Asked::Every),
         Kind::Verify
         | Kind::Discover
         | Kind::Support
@@ -264,11 +264,29 @@ fn serving(
     (serving, running)
 }
 
+/// Which tenants a plan asks about.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asked<'a> {
+    /// Those of the topology.
+    Every,
+    /// The one whose Connect servers it is about.
+    One(&'a TenantId),
+    /// That one, whose active server is gone: it is said, and stops nothing. A second active server is held by its facts (G1); all
+    /// else the person meets at the wizard, and nothing synchronizes meanwhile.
+    Emergency(&'a TenantId),
+}
+
 /// What is wanted of each tenant, with what it was seen to be, and what that means for its targets.
-fn tenants(
+pub(super) fn tenants(
     inputs: Inputs<'_>,
     targets: &mut BTreeMap<TargetId, TargetPlan>,
+    asked: Asked<'_>,
 ) -> BTreeMap<TenantId, TenantPart> {
+    let (one, emergency) = match asked {
+        Asked::Every => (None, false),
+        Asked::One(one) => (Some(one), false),
+        Asked::Emergency(one) => (Some(one), true),
+    };
     let Inputs {
         topology,
         known,
@@ -278,7 +296,8 @@ fn tenants(
     let part = |(name, tenant): (&String, &Tenant)| {
         let wants = wants(topology, name, tenant);
         let used = !wants.serves.is_empty() || !wants.connect.is_empty();
-        used.then(|| (tenant.id.clone(), wants))
+        let asked = one.is_none_or(|one| *one == tenant.id);
+        (used && asked).then(|| (tenant.id.clone(), wants))
     };
     let all: Vec<(TenantId, Wants)> = topology.tenants.iter().filter_map(part).collect();
     let mut parts = BTreeMap::new();
@@ -293,6 +312,7 @@ fn tenants(
             .filter(|part| part.tenant == id && !part.is_read_only());
         for part in own {
             let stops = found.iter().filter(|one| tenant::stops(one, part, 0));
+            let stops = stops.filter(|_| !emergency);
             let held: Vec<String> = stops
                 .map(|one| {
                     format!(

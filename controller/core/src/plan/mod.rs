@@ -1,6 +1,7 @@
 //! The plan: the ordered difference between topology and facts, with a report that says why. Same inputs, same bytes.
 
 mod build;
+mod fit;
 mod report;
 mod swing;
 mod switch;
@@ -10,6 +11,8 @@ mod undo;
 
 pub(crate) use build::stranger;
 pub use build::{Inputs, Purpose, plan};
+pub(crate) use fit::holds;
+pub use fit::{judge, refuses};
 pub use report::{render, render_by};
 pub use swing::{Afterwards, swing};
 pub use switch::{failover, switch};
@@ -210,6 +213,20 @@ impl TargetPlan {
     #[must_use]
     pub fn switches_to_active(&self) -> bool {
         self.guides(ConnectWork::SwitchToActive)
+    }
+
+    /// True when that phase is the one in which a person takes a staging Connect server out of staging mode.
+    #[must_use]
+    pub fn switches_to_active_in(&self, phase: usize) -> bool {
+        let phase = self.phases.get(phase);
+        phase.is_some_and(|phase| guides(phase, ConnectWork::SwitchToActive))
+    }
+
+    /// True when that phase is the one in which a person puts an active Connect server into staging mode.
+    #[must_use]
+    pub fn switches_to_staging_in(&self, phase: usize) -> bool {
+        let phase = self.phases.get(phase);
+        phase.is_some_and(|phase| guides(phase, ConnectWork::SwitchToStaging))
     }
 
     /// True when its work puts an active Connect server into staging mode.

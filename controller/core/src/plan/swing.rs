@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::active::Modes;
 use crate::facts;
-use crate::plan::build::suffixes;
+use crate::plan::build::{Asked, suffixes, tenants};
 use crate::plan::switch::{counted, entry_of, switch};
 use crate::plan::{Inputs, Kind, Plan, Wait};
 use crate::recipe::restart::Rule;
@@ -112,6 +112,8 @@ pub fn swing(inputs: Inputs<'_>, to: &TargetId, then: Afterwards) -> Result<Plan
         ));
     }
     comes_behind(&mut plan, (to, &from), behind, then, soak);
+    // What of the tenant stops whom is said of the whole work, behind the reasons of all its parts.
+    plan.tenants = tenants(inputs, &mut plan.targets, Asked::One(&tenant.id));
     let (targets, warnings) = (&mut plan.targets, &mut plan.warnings);
     suffixes(inputs.beyond, entry, tenant, targets, warnings);
     Ok(plan)

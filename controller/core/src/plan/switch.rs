@@ -10,7 +10,7 @@ use protocol::{TargetId, Version};
 use crate::active::{Modes, active};
 use crate::calendar::SiteRule;
 use crate::facts;
-use crate::plan::build::{FENCED, lanes, part, strangers};
+use crate::plan::build::{Asked, FENCED, lanes, part, strangers, tenants};
 use crate::plan::{Compare, Inputs, Kind, Limits, Plan, TargetPlan, Wait};
 use crate::recipe::{Answer, switch};
 use crate::topology::{Change, ConnectEntry, Tenant, Topology};
@@ -285,6 +285,11 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         }
         targets.insert(server.clone(), whose(server, answer));
     }
+    let asked = match off {
+        Some(_) => Asked::Emergency(&tenant.id),
+        None => Asked::One(&tenant.id),
+    };
+    let tenants = tenants(inputs, &mut targets, asked);
     let servers = entry.members().cloned();
     let lanes = lanes(topology);
     Ok(Plan {
@@ -316,7 +321,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         compares: compared,
         off: off.cloned(),
         sites,
-        tenants: BTreeMap::new(),
+        tenants,
         readiness: BTreeMap::new(),
     })
 }

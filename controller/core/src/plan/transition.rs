@@ -7,7 +7,7 @@ use protocol::facts::{ConnectFacts, Facts};
 
 use crate::active::{Modes, active};
 use crate::facts;
-use crate::plan::build::{lanes, part, strangers};
+use crate::plan::build::{Asked, lanes, part, strangers, tenants};
 use crate::plan::switch::{entry_of, stays};
 use crate::plan::{Inputs, Kind, Limits, Plan, TargetPlan};
 use crate::recipe::cloud_sync::home_of;
@@ -83,7 +83,9 @@ pub fn transition(inputs: Inputs<'_>, server: &TargetId) -> Result<Plan, String>
         sites: policy.site_rules(topology),
         ..empty(inputs, Kind::Transition, &targets, &BTreeSet::from([lane]))
     };
+    let tenants = tenants(inputs, &mut targets, Asked::One(&tenant.id));
     Ok(Plan {
+        tenants,
         targets,
         waves: vec![order],
         ..plan

@@ -84,6 +84,8 @@ pub struct Probed {
     pub domain: Option<DomainName>,
     /// A server that becomes active mends it.
     pub mended_by_active: bool,
+    /// It says that no Connect server is active: what is so for a while where one is to take another one's place.
+    pub nobody_active: bool,
 }
 
 /// A reading that a part of an observation gives.
@@ -116,6 +118,7 @@ pub fn findings(
             product,
             domain: None,
             mended_by_active: false,
+            nobody_active: false,
         });
     };
     let agents = !wants.serves.is_empty();
@@ -157,6 +160,7 @@ pub fn findings(
             product: Product::ProvisioningAgent,
             domain: Some(domain.clone()),
             mended_by_active: false,
+            nobody_active: false,
         });
         for entry in wants.shares(domain) {
             let question = Question {
@@ -171,6 +175,7 @@ pub fn findings(
                 product: Product::ProvisioningAgent,
                 domain: Some(domain.clone()),
                 mended_by_active: false,
+                nobody_active: false,
             });
         }
     }
@@ -291,6 +296,7 @@ fn unplanned(seen: &Observation, wants: &Wants) -> Vec<Probed> {
             product: Product::ProvisioningAgent,
             domain: Some(domain),
             mended_by_active: false,
+            nobody_active: false,
         }
     });
     probed.collect()
@@ -471,6 +477,7 @@ fn active_connect(
         product: Product::Connect,
         domain: None,
         mended_by_active: active.is_empty() && (late || cloud),
+        nobody_active: active.is_empty(),
     }
 }
 
@@ -497,6 +504,7 @@ pub fn stops(probed: &Probed, part: &TargetPlan, from: usize) -> bool {
         product,
         domain,
         mended_by_active,
+        nobody_active: _,
     } = probed;
     let own = match product {
         Product::ProvisioningAgent => part.lane.starts_with("agents."),
@@ -531,5 +539,6 @@ const fn signs_in(step: &Step) -> bool {
             | Step::AddDomains(_)
             | Step::GuideProvisioningAgent(_)
             | Step::GuideConnect(_)
+            | Step::GuideTransition(_)
     )
 }

@@ -8,6 +8,7 @@ mod common;
 mod connect;
 mod custom;
 mod doubt;
+mod fit;
 mod handover;
 mod holds;
 mod machine;

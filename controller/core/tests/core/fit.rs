@@ -1,0 +1,622 @@
+//! A server becomes active with a version that the vendor speaks for, and with what its tenant showed: asked in the plan and at each
+//! action (guard rails G4, G6 and G8). What was read of a tenant holds no emergency back but where two would be active.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use controller_core::facts::Fleetwide;
+use controller_core::fleet::{Cause, Fleet, Live};
+use controller_core::plan::{
+    Afterwards, Inputs, Plan, Purpose, failover, judge, plan, refuses, swing, switch, transition,
+};
+use controller_core::policy::Policy;
+use controller_core::record::Record;
+use controller_core::tenant::{Account, Held, Observation, Organization, Part};
+use controller_core::topology::parse;
+use controller_core::versions::Versions;
+use proptest::prelude::*;
+use protocol::event::{Event, Verdict};
+use protocol::facts::{ConnectFacts, Facts, ServiceState};
+use protocol::key::SigningKey;
+use protocol::probe::controller as catalogue;
+use protocol::settings::{ConnectSettings, Setting, SettingsPart};
+use protocol::signed::Ending;
+use protocol::step::Step;
+use protocol::{BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version};
+
+use crate::common;
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
+const ROLLOUT: RolloutId = RolloutId(1);
+const SERVERS: [&str; 2] = ["c1.a.test", "c2.a.test"];
+const OLD: Version = Version::new(2, 6, 84, 0);
+
+/// What Connect on a server is: its version, and whether it is staging.
+type Is = Option<(Version, Option<bool>)>;
+
+fn target(name: &str) -> TargetId {
+    name.parse().unwrap()
+}
+
+fn facts(is: Is) -> Facts {
+    let connect = is.map(|(version, staging)| ConnectFacts {
+        version: Some(version),
+        service: Some(ServiceState::Running),
+        staging,
+        cycle_enabled: Some(true),
+        suspended: Some(false),
+    });
+    common::facts(None, connect)
+}
+
+/// A document that says one thing of a version.
+fn says(row: &str, certainty: &str) -> Arc<Versions> {
+    let text = format!(
+        "checked_on = \"2026-09-01\"\n{row}\nproduct = \"connect\"\nsource = \"a page\"\ncertainty = \"{certainty}\"\n"
+    );
+    Arc::new(Versions::parse(&text).unwrap())
+}
+
+fn recalled(version: Version) -> String {
+    format!("[[release]]\nversion = \"{version}\"\nrecalled = \"it breaks\"")
+}
+
+/// What may be said of the newest version: why, what of it shows, and whether an end of support is all that is said.
+fn rows() -> [(String, &'static str, bool); 3] {
+    let newest = common::CONNECT;
+    [
+        (recalled(newest), "recalled: it breaks (a page)", false),
+        (
+            "[[floor]]\nat_least = \"2.6.93.0\"\nfrom = \"2026-09-01\"\neffect = \"all stops\""
+                .to_owned(),
+            "below 2.6.93.0: from 2026-09-01 all stops (a page)",
+            false,
+        ),
+        (
+            format!("[[release]]\nversion = \"{newest}\"\nend_of_support = \"2026-09-01\""),
+            "support ends on 2026-09-01 (a page)",
+            true,
+        ),
+    ]
+}
+
+/// Two Connect servers of a tenant.
+struct World {
+    fleet: Fleet,
+    live: Live,
+    generation: Generation,
+    plan: Option<Plan>,
+    artifacts: controller_core::recipe::Artifacts,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Ask {
+    Swap,
+    Swing,
+    Failover,
+    Transition,
+}
+
+impl World {
+    fn of(first: Is, second: Is) -> Self {
+        let mut world = Self {
+            fleet: Fleet::new(),
+            live: Live {
+                connected: SERVERS.map(target).into(),
+                began: NOW.minus(Duration::from_secs(3600)),
+                ..Live::default()
+            },
+            generation: Generation(0),
+            plan: None,
+            artifacts: common::artifacts(),
+        };
+        for (name, is) in SERVERS.into_iter().zip([first, second]) {
+            let key = SigningKey::generate().public();
+            world.take(&common::enrolled(&target(name), key));
+            world.reports(name, is);
+        }
+        world
+    }
+
+    /// The first is active and the second staging, with the newest version.
+    fn new() -> Self {
+        let is = |staging| Some((common::CONNECT, Some(staging)));
+        Self::of(is(false), is(true))
+    }
+
+    fn take(&mut self, record: &Record) {
+        self.fleet.apply(record, self.plan.as_ref(), NOW);
+    }
+
+    fn tells(&mut self, name: &str, event: &Event) {
+        self.take(&common::told(&target(name), 1, NOW, event));
+    }
+
+    fn reports(&mut self, name: &str, is: Is) {
+        self.tells(name, &Event::FactsReported(Box::new(facts(is))));
+    }
+
+    fn planned(&self, ask: Ask) -> Result<Plan, String> {
+        let retired = match ask {
+            Ask::Swing => "servers = [\"c2.a.test\"]\nretired = [\"c1.a.test\"]\n",
+            Ask::Swap | Ask::Failover | Ask::Transition => {
+                "servers = [\"c1.a.test\", \"c2.a.test\"]\n"
+            }
+        };
+        let text = format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"a.test\"]\n{retired}"
+        );
+        let (topology, findings) = parse(&[common::document(text)]);
+        assert!(findings.is_empty(), "{findings:?}");
+        let policy = Policy::default();
+        let inputs = Inputs {
+            beyond: self.fleet.beyond(),
+            ..Inputs::of(
+                &topology,
+                &policy,
+                self.fleet.known(),
+                &self.artifacts,
+                Purpose::Verify,
+            )
+        };
+        let [first, second] = SERVERS.map(target);
+        match ask {
+            Ask::Swap => switch(inputs, &second),
+            Ask::Swing => swing(inputs, &second, Afterwards::Remove),
+            Ask::Failover => failover(inputs, &second, &first),
+            Ask::Transition => transition(inputs, &first),
+        }
+    }
+
+    fn judged(&self, ask: Ask, versions: &Versions) -> Result<Plan, String> {
+        let mut plan = self.planned(ask)?;
+        judge(&mut plan, self.fleet.known(), versions, NOW).map(|()| plan)
+    }
+
+    fn begins(&mut self, ask: Ask) {
+        let plan = self.planned(ask).unwrap();
+        self.plan = Some(plan.clone());
+        if let Some(target) = plan.off.clone() {
+            let by = "root".to_owned();
+            self.take(&Record::SaidOff { target, by });
+        }
+        self.take(&common::applied(ROLLOUT, &plan));
+    }
+
+    /// The next phase of a server, from its beginning to its end.
+    fn runs(&mut self, name: &str) {
+        let target = target(name);
+        let rollout = &self.fleet.rollouts()[&ROLLOUT];
+        let work = &rollout.plan.targets[&target].phases[rollout.work[&target].phase];
+        let (phase, reads) = (work.phase, work.steps.contains(&Step::ReadConnectSettings));
+        self.generation = self.generation.next();
+        let generation = self.generation;
+        self.take(&Record::BundleIssued {
+            rollout: ROLLOUT,
+            phase,
+            target,
+            generation,
+            bundle: BundleId(Digest::ZERO),
+            expires: NOW.plus(Duration::from_secs(86_400)),
+        });
+        if reads {
+            let setting = Setting {
+                part: SettingsPart::PasswordSync,
+                name: "connector a.test".to_owned(),
+                value: "on".to_owned(),
+            };
+            let settings = ConnectSettings::of(vec![setting], Vec::new());
+            self.tells(
+                name,
+                &Event::ConnectSettingsRead {
+                    generation,
+                    step: StepIndex(0),
+                    settings: Box::new(settings),
+                },
+            );
+        }
+        self.tells(
+            name,
+            &Event::RunFinished {
+                generation,
+                ending: Ending::Completed,
+                receipt: String::new(),
+            },
+        );
+    }
+
+    fn hold(&self, name: &str) -> Option<(Cause, String)> {
+        let hold = self.fleet.hold(ROLLOUT, &target(name), &self.live, NOW);
+        hold.map(|hold| (hold.cause, hold.why))
+    }
+
+    fn holds(&self, name: &str, cause: Cause, words: &str) {
+        let (is, why) = self.hold(name).unwrap();
+        assert!(is == cause && why.contains(words), "{is:?}: {why}");
+    }
+
+    /// Somebody reads the tenant: who is to sign in may, or is a guest, and it was synchronized so many minutes ago.
+    fn reads(&mut self, guest: bool, minutes: u64) {
+        let mut seen = Observation::unseen_all(&TENANT.parse().unwrap(), NOW, "403");
+        seen.organization = Part::Seen(Organization {
+            sync_enabled: true,
+            last_sync: Some(NOW.minus(Duration::from_secs(minutes * 60))),
+        });
+        seen.configurations = Part::Seen(Vec::new());
+        seen.operator = Part::Seen(Account {
+            user: "anna@contoso.com".to_owned(),
+            guest,
+            synchronized: false,
+            role: Part::Seen(Held::Direct),
+            demands: Part::Seen(BTreeSet::new()),
+            may_demand: BTreeSet::new(),
+        });
+        self.take(&Record::TenantSeen {
+            observation: Box::new(seen),
+            by: "anna".to_owned(),
+        });
+    }
+}
+
+#[test]
+fn a_version_that_the_vendor_speaks_against_is_not_made_active_by_any_plan() {
+    for (row, words, only_support) in rows() {
+        for ask in [Ask::Swap, Ask::Failover, Ask::Transition] {
+            let world = World::new();
+            let (by_vendor, by_others) = (says(&row, "vendor"), says(&row, "secondary"));
+            let urgent = !matches!(ask, Ask::Swap);
+            match world.judged(ask, &by_vendor) {
+                Err(why) => {
+                    assert!(!(urgent && only_support), "{ask:?}: {why}");
+                    for words in [words, "(G4, G6)", "versions.toml"] {
+                        assert!(why.contains(words), "{words}: {why}");
+                    }
+                }
+                Ok(plan) => {
+                    assert!(urgent && only_support, "{ask:?} {row}");
+                    assert!(plan.warnings.iter().any(|one| one.contains(words)));
+                }
+            }
+            // Somebody else's word is said, and blocks nothing.
+            let plan = world.judged(ask, &by_others).unwrap();
+            assert!(
+                plan.warnings.iter().any(|one| one.contains(words)),
+                "{plan:?}"
+            );
+            let before = world.planned(ask).unwrap();
+            assert!(!before.warnings.iter().any(|one| one.contains(words)));
+            // It came after the plan.
+            let late = refuses(&before, world.fleet.known(), &by_vendor, NOW);
+            assert_eq!(late.is_some(), !(urgent && only_support));
+            assert_eq!(refuses(&before, world.fleet.known(), &by_others, NOW), None);
+        }
+    }
+}
+
+/// A swing makes a server active with the version that it brings, and not with the one that is there.
+#[test]
+fn a_swing_is_judged_by_the_version_that_it_brings() {
+    let old = |staging| Some((OLD, Some(staging)));
+    let world = World::of(old(false), old(true));
+    let of_old = world.judged(Ask::Swing, &says(&recalled(OLD), "vendor"));
+    let plan = of_old.unwrap();
+    let said = &plan.targets[&target("c1.a.test")].why;
+    assert!(
+        said.iter().any(|why| why.contains("PF43 blocks")),
+        "{said:?}"
+    );
+    let why = world
+        .judged(Ask::Swing, &says(&recalled(common::CONNECT), "vendor"))
+        .unwrap_err();
+    assert!(why.contains("2.6.92.0 recalled"), "{why}");
+}
+
+#[test]
+fn what_is_there_is_said_of_each_server_and_stops_no_plan_that_mends_it() {
+    let old = |staging| Some((OLD, Some(staging)));
+    let world = World::of(old(false), old(true));
+    let text = format!(
+        "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"a.test\"]\nservers = {SERVERS:?}\n"
+    );
+    let (topology, _) = parse(&[common::document(text)]);
+    let policy = Policy::default();
+    for purpose in [Purpose::Install, Purpose::Verify, Purpose::Preflight] {
+        for (certainty, word) in [("vendor", "PF43 blocks"), ("secondary", "PF43 warns")] {
+            let inputs = Inputs::of(
+                &topology,
+                &policy,
+                world.fleet.known(),
+                &world.artifacts,
+                purpose,
+            );
+            let mut plan = plan(inputs);
+            let versions = says(&recalled(OLD), certainty);
+            judge(&mut plan, world.fleet.known(), &versions, NOW).unwrap();
+            for part in plan.targets.values() {
+                let said = part.why.iter().filter(|why| why.starts_with(word));
+                assert_eq!(said.count(), 1, "{purpose:?}: {:?}", part.why);
+            }
+        }
+    }
+}
+
+#[test]
+fn pf43_passes_blocks_and_warns_by_who_says_it() {
+    let newest = common::CONNECT;
+    let finding = |certainty: &str| says(&recalled(newest), certainty).finding(newest, NOW);
+    let blocks = finding("vendor");
+    assert!(blocks.blocks() && blocks.read.contains("recalled: it breaks"));
+    let warns = finding("secondary");
+    assert!(!warns.blocks() && warns.verdict == Verdict::Fail);
+    let passes = says(&recalled(OLD), "vendor").finding(newest, NOW);
+    assert_eq!(passes.verdict, Verdict::Pass);
+    assert!(
+        [blocks, warns, passes]
+            .iter()
+            .all(|one| one.id == catalogue::PF43.id)
+    );
+}
+
+/// The findings of a server's newest run, as `preflight` and `why` show them.
+#[test]
+fn the_answers_of_a_preflight_and_of_a_verification_have_it_beside_them() {
+    let mut world = World::new();
+    world.begins(Ask::Swap);
+    let why = |world: &World| {
+        world
+            .fleet
+            .why(&target("c2.a.test"), &world.live, NOW)
+            .unwrap()
+    };
+    world.live.versions = Some(says(&recalled(common::CONNECT), "vendor"));
+    assert!(why(&world).findings.is_empty(), "nothing was probed there");
+    world.generation = Generation(1);
+    world.take(&Record::BundleIssued {
+        rollout: ROLLOUT,
+        phase: world.plan.as_ref().unwrap().targets[&target("c2.a.test")].phases[0].phase,
+        target: target("c2.a.test"),
+        generation: Generation(1),
+        bundle: BundleId(Digest::ZERO),
+        expires: NOW.plus(Duration::from_secs(86_400)),
+    });
+    let probed = Event::Probed {
+        generation: Generation(1),
+        step: StepIndex(0),
+        findings: vec![catalogue::PF43.finding("from the agent", Verdict::Pass)],
+    };
+    world.tells("c2.a.test", &probed);
+    let found = why(&world).findings;
+    let last = found.last().unwrap();
+    assert!(last.id == "PF43" && last.read.contains("recalled") && !last.blocks());
+    world.live.versions = None;
+    assert_eq!(why(&world).findings.len(), found.len() - 1);
+}
+
+#[test]
+fn a_version_that_is_recalled_after_the_plan_holds_both_servers_of_a_swap() {
+    let mut world = World::new();
+    world.begins(Ask::Swap);
+    world.runs("c1.a.test");
+    world.runs("c2.a.test");
+    assert_eq!(world.hold("c1.a.test"), None);
+    for (row, words, _) in rows() {
+        world.live.versions = Some(says(&row, "vendor"));
+        world.holds("c1.a.test", Cause::VersionRefused, words);
+        world.live.versions = Some(says(&row, "secondary"));
+        assert_eq!(world.hold("c1.a.test"), None);
+    }
+    // A server whose version cannot be read is not known to be above the floor.
+    let unread = Event::FactsReported(Box::new(Facts {
+        connect: Some(ConnectFacts {
+            version: None,
+            ..facts(Some((OLD, Some(true)))).connect.unwrap()
+        }),
+        ..facts(None)
+    }));
+    world.tells("c2.a.test", &unread);
+    world.holds("c1.a.test", Cause::VersionRefused, "cannot be read");
+    world.reports("c2.a.test", Some((common::CONNECT, Some(true))));
+    world.runs("c1.a.test");
+    world.reports("c1.a.test", Some((common::CONNECT, Some(true))));
+    world.runs("c2.a.test");
+    assert_eq!(world.hold("c2.a.test"), None);
+    world.live.versions = Some(says(&recalled(common::CONNECT), "vendor"));
+    world.holds("c2.a.test", Cause::VersionRefused, "recalled: it breaks");
+    // What is only looked at goes on.
+    assert_eq!(world.hold("c1.a.test"), None);
+}
+
+#[test]
+fn a_failover_and_a_move_are_held_by_a_recall_and_not_by_an_end_of_support() {
+    for (ask, name) in [(Ask::Failover, "c2.a.test"), (Ask::Transition, "c1.a.test")] {
+        let mut world = World::new();
+        world.begins(ask);
+        world.runs(name);
+        for (row, words, only_support) in rows() {
+            world.live.versions = Some(says(&row, "vendor"));
+            if only_support {
+                assert_eq!(world.hold(name), None, "{ask:?}");
+            } else {
+                world.holds(name, Cause::VersionRefused, words);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_tenant_showed_counts_in_each_plan_that_changes_who_synchronizes_it() {
+    for ask in [Ask::Swap, Ask::Swing, Ask::Transition, Ask::Failover] {
+        let old = |staging| Some((OLD, Some(staging)));
+        let unread = || match ask {
+            Ask::Swing => World::of(old(false), old(true)),
+            Ask::Swap | Ask::Failover | Ask::Transition => World::new(),
+        };
+        let mut world = unread();
+        let said = |plan: &Plan| plan.tenants[&TENANT.parse().unwrap()].said.join("\n");
+        assert!(said(&world.planned(ask).unwrap()).contains("not seen in tenant"));
+        world.reads(true, 10);
+        let plan = world.planned(ask).unwrap();
+        assert!(said(&plan).contains("PF61 blocks"), "{}", said(&plan));
+        let held = plan.targets.values().flat_map(|part| &part.why);
+        let held = held.filter(|why| why.starts_with("held: PF61 of its tenant"));
+        assert_eq!(held.count() > 0, !matches!(ask, Ask::Failover), "{ask:?}");
+    }
+}
+
+#[test]
+fn a_guest_holds_a_swap_and_a_move_at_the_action_and_no_emergency() {
+    for (ask, name, holds) in [
+        (Ask::Swap, "c1.a.test", true),
+        (Ask::Transition, "c1.a.test", true),
+        (Ask::Failover, "c2.a.test", false),
+    ] {
+        let mut world = World::new();
+        world.begins(ask);
+        world.runs("c2.a.test");
+        if holds {
+            world.runs("c1.a.test");
+        }
+        world.reads(false, 10);
+        assert_eq!(world.hold(name), None, "{ask:?}");
+        world.reads(true, 10);
+        if holds {
+            world.holds(name, Cause::TenantBlocks, "PF61");
+        } else {
+            assert_eq!(world.hold(name), None);
+        }
+    }
+}
+
+/// The tenant was synchronized until the rollout itself put the active server into staging mode: that is no sign of a stranger.
+#[test]
+fn that_nobody_is_active_in_the_middle_of_a_swap_does_not_hold_who_follows() {
+    let mut world = World::new();
+    world.begins(Ask::Swap);
+    world.reads(false, 10);
+    for name in ["c1.a.test", "c2.a.test", "c1.a.test"] {
+        world.runs(name);
+    }
+    world.reports("c1.a.test", Some((common::CONNECT, Some(true))));
+    world.runs("c2.a.test");
+    assert_eq!(world.hold("c2.a.test"), None);
+    // Two at once hold it all the same.
+    for name in SERVERS {
+        world.reports(name, Some((common::CONNECT, Some(false))));
+    }
+    let (cause, why) = world.hold("c2.a.test").unwrap();
+    assert!(
+        matches!(cause, Cause::TenantBlocks) && why.contains("active at once"),
+        "{why}"
+    );
+}
+
+/// When the one that was gone is back and active, its fence is what mends that: nothing holds it.
+#[test]
+fn the_fence_of_a_server_that_is_back_is_not_held_by_what_its_return_shows() {
+    let mut world = World::new();
+    world.begins(Ask::Failover);
+    world.reads(true, 10);
+    world.reports("c2.a.test", Some((common::CONNECT, Some(false))));
+    assert_eq!(world.hold("c1.a.test"), None);
+}
+
+/// What opens a phase that changes something: a preflight, or the reading of what matters there.
+fn opens(step: &Step) -> bool {
+    match step {
+        // A removal asks the little that it needs itself, and a fence asks nothing: an active server that comes back is worse.
+        Step::Preflight(_)
+        | Step::RemoveProvisioningAgent(_)
+        | Step::GuideConnectRemoval(_)
+        | Step::FenceConnect => true,
+        // A change of the mode: what the server would export, which needs its engine, its scheduler and its newest cycle, or what
+        // it was set to.
+        Step::ReviewConnectExports(_) | Step::ReadConnectSettings => true,
+        Step::ReportFacts
+        | Step::DiscoverServers(_)
+        | Step::CollectSupport(_)
+        | Step::RestartServer(_)
+        | Step::UpgradeAgent(_)
+        | Step::CheckTransition
+        | Step::UndoFixes(_)
+        | Step::InstallProvisioningAgent(_)
+        | Step::SetProvisioningAgentOptions(_)
+        | Step::StartProvisioningAgent(_)
+        | Step::RegisterProvisioningAgent(_)
+        | Step::AddDomains(_)
+        | Step::GuideProvisioningAgent(_)
+        | Step::VerifyProvisioningAgent(_)
+        | Step::VerifyProvisioningAgentRemoved(_)
+        | Step::StageConnect(_)
+        | Step::GuideConnect(_)
+        | Step::GuideTransition(_)
+        | Step::VerifyConnect(_)
+        | Step::VerifyConnectRemoved => false,
+    }
+}
+
+fn all_open(plan: &Plan) -> Result<usize, TestCaseError> {
+    let phases = plan.targets.values().flat_map(|part| &part.phases);
+    let mut changing = 0;
+    for phase in phases.filter(|phase| !phase.is_read_only()) {
+        changing += 1;
+        prop_assert!(opens(&phase.steps[0]), "{:?} of {:?}", phase, plan.kind);
+        // What stands behind what opens it is the change itself, or reads too.
+        let acts = phase.steps.iter().filter(|step| !step.is_read_only());
+        prop_assert!(acts.count() <= 3, "{phase:?}");
+    }
+    Ok(changing)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever the two servers are: a plan that changes who synchronizes the tenant opens each phase that changes something.
+    #[test]
+    fn each_phase_of_a_swap_swing_failover_or_move_is_opened_by_what_matters_there(
+        newest in any::<[bool; 2]>(),
+        staging in any::<[Option<Option<bool>>; 2]>(),
+        guest in any::<Option<bool>>(),
+    ) {
+        let is = |number: usize| {
+            let version = if newest[number] { common::CONNECT } else { OLD };
+            staging[number].map(|staging| (version, staging))
+        };
+        let mut world = World::of(is(0), is(1));
+        if let Some(guest) = guest {
+            world.reads(guest, 10);
+        }
+        for ask in [Ask::Swap, Ask::Swing, Ask::Failover, Ask::Transition] {
+            let Ok(plan) = world.planned(ask) else { continue };
+            prop_assert!(all_open(&plan)? > 0, "{ask:?} changes nothing");
+            prop_assert!(!plan.tenants.is_empty());
+        }
+    }
+}
+
+/// The rule above would hold where nothing could be planned.
+#[test]
+fn each_of_these_plans_is_made_of_some_servers() {
+    let old = |staging| Some((OLD, Some(staging)));
+    let mut made = BTreeMap::new();
+    for (name, ask, world) in [
+        ("swap", Ask::Swap, World::new()),
+        ("swing", Ask::Swing, World::of(old(false), old(true))),
+        ("failover", Ask::Failover, World::new()),
+        ("move", Ask::Transition, World::new()),
+    ] {
+        let plan = world.planned(ask).unwrap();
+        made.insert(name, all_open(&plan).unwrap());
+    }
+    let known: Fleetwide = World::new().fleet.known().clone();
+    assert_eq!(known.len(), 2);
+    assert_eq!(
+        made,
+        BTreeMap::from([("swap", 2), ("swing", 5), ("failover", 2), ("move", 1)])
+    );
+}
