@@ -130,10 +130,12 @@ pub mod tenant {
 pub mod controller {
     use crate::step::Product;
 
+    const AGENT: Option<Product> = Some(Product::ProvisioningAgent);
     const CONNECT: Option<Product> = Some(Product::Connect);
 
     probes! {
         PF43 CONNECT, Block, Server: "version of Connect that is there, by what is known of versions (versions.toml)", wants "not recalled, supported, and below no floor that has come; what secondary sources say warns (G6)", else "bring a newer version onto it before it is made active: entrain plan, or entrain swing where another server is active; or correct versions.toml beside the controller's state";
+        PF44 AGENT, Block, Server: "version of the provisioning agent that is to be brought, by its cloud and by what its domains use (versions.toml)", wants "one that breaks none of it: not 1.1.2102.0 in the US Government cloud with password writeback", else "add an installer of a newer version (entrain artifact add FILE), or take what breaks out of the domain's `permissions` where it is not used";
     }
 }
 

@@ -1,19 +1,19 @@
 //! What is known of the products' versions, as data (`deploy/data/versions.toml`), and what it says of a server or a plan
 //! (guard rails G4 and G6). What rests on secondary sources warns; it does not block.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::event::{Finding, Severity, Verdict};
 use protocol::probe::controller as catalogue;
 use protocol::signed::ArtifactRef;
-use protocol::step::Product;
+use protocol::step::{Cloud, Permission, Product};
 use protocol::{TargetId, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Fleetwide;
 
 /// How sure a row is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Certainty {
     /// The vendor's own page.
@@ -53,6 +53,16 @@ impl std::fmt::Display for Day {
 }
 
 impl Day {
+    /// That day so many months later, or the last one of a shorter month.
+    fn after(self, months: u8) -> Self {
+        let at = jiff::Timestamp::from_millisecond(self.0.as_millis());
+        let day = at.map(|at| at.to_zoned(jiff::tz::TimeZone::UTC).date());
+        let later =
+            day.and_then(|day| day.checked_add(jiff::Span::new().months(i64::from(months))));
+        // A day of a document lies far from the ends of the calendar.
+        later.map_or(self, |day| Self::try_from(day.to_string()).unwrap_or(self))
+    }
+
     /// Whole days from `now` until this day begins; negative when it has.
     #[must_use]
     pub const fn days_left(self, now: Timestamp) -> i64 {
@@ -75,6 +85,8 @@ pub struct Release {
     pub end_of_support: Option<Day>,
     /// Why the vendor took it back, where it did.
     pub recalled: Option<String>,
+    /// That its support has ended, where no day is known.
+    pub retired: Option<String>,
     /// What else is known of it.
     pub note: Option<String>,
     /// Where this is from.
@@ -101,6 +113,53 @@ pub struct Floor {
     pub certainty: Certainty,
 }
 
+/// A rule of a whole line of versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// Product.
+    pub product: Product,
+    /// Lowest version of the line; absent where it has none.
+    pub at_least: Option<Version>,
+    /// First version beyond it.
+    pub below: Version,
+    /// What does not work with any of them.
+    pub stops: Option<String>,
+    /// How many months after a newer release the support of one ends, where its own row names no day.
+    pub months: Option<u8>,
+    /// Where this is from.
+    pub source: String,
+    /// How sure it is.
+    pub certainty: Certainty,
+}
+
+impl Line {
+    fn has(&self, product: Product, version: Version) -> bool {
+        let from = self.at_least.is_none_or(|lowest| version >= lowest);
+        self.product == product && from && version < self.below
+    }
+}
+
+/// A version that must not be brought onto agents of a cloud whose domains use a set of rights (PF44).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Broken {
+    /// Product.
+    pub product: Product,
+    /// Version.
+    pub version: Version,
+    /// Cloud.
+    pub cloud: Cloud,
+    /// What a domain uses that does not work.
+    pub permission: Permission,
+    /// What does not work.
+    pub effect: String,
+    /// Where this is from.
+    pub source: String,
+    /// How sure it is.
+    pub certainty: Certainty,
+}
+
 /// All that is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,6 +172,12 @@ pub struct Versions {
     /// Floors.
     #[serde(default)]
     pub floor: Vec<Floor>,
+    /// Rules of whole lines of versions.
+    #[serde(default)]
+    pub line: Vec<Line>,
+    /// Versions that break what is used in a cloud.
+    #[serde(default)]
+    pub broken: Vec<Broken>,
 }
 
 /// What is so of a version, and for how long.
@@ -242,6 +307,10 @@ impl Versions {
                 let left = end.days_left(now);
                 remarks.push((About::Support, remark(what, left < 0, Some(left))));
             }
+            if let Some(why) = &release.retired {
+                let retired = remark(format!("retired: {why}"), true, None);
+                remarks.push((About::Support, retired));
+            }
             if let Some(note) = &release.note {
                 remarks.push((About::Note, remark(note.clone(), false, None)));
             }
@@ -255,9 +324,9 @@ impl Versions {
             };
             remarks.push((About::Note, remark));
         }
-        let newer = self.release.iter().filter(|release| {
-            release.product == product && release.version > version && release.recalled.is_none()
-        });
+        let lines = self.line.iter().filter(|line| line.has(product, version));
+        remarks.extend(lines.flat_map(|line| self.of_line(line, version, now)));
+        let newer = self.newer(product, version);
         if let Some(newest) = newer.max_by_key(|release| release.version) {
             let since = newest
                 .released
@@ -273,6 +342,88 @@ impl Versions {
         }
         remarks.sort_by_key(|(_, remark)| remark.urgency());
         remarks
+    }
+
+    fn newer(&self, product: Product, version: Version) -> impl Iterator<Item = &Release> {
+        self.release.iter().filter(move |release| {
+            release.product == product && release.version > version && release.recalled.is_none()
+        })
+    }
+
+    /// What a rule of a line says of one of its versions.
+    fn of_line(&self, line: &Line, version: Version, now: Timestamp) -> Vec<(About, Remark)> {
+        let mut said = Vec::new();
+        if let Some(stops) = &line.stops {
+            let stopped = Remark {
+                what: stops.clone(),
+                bears: true,
+                days_left: None,
+                source: line.source.clone(),
+                certainty: line.certainty,
+            };
+            said.push((About::Floor, stopped));
+        }
+        // Its own row is nearer to the vendor's table than what is derived here.
+        let own = self.release(line.product, version);
+        let told = own.is_some_and(|own| own.end_of_support.is_some() || own.retired.is_some());
+        let newer = self.newer(line.product, version);
+        let newer = newer.filter_map(|release| Some((release.released?, release)));
+        if let (false, Some(months), Some((day, release))) =
+            (told, line.months, newer.min_by_key(|(day, _)| *day))
+        {
+            let end = day.after(months);
+            let left = end.days_left(now);
+            let derived = Remark {
+                what: format!(
+                    "support ends on {end}, {months} months after {} of {day}",
+                    release.version
+                ),
+                bears: left < 0,
+                days_left: Some(left),
+                source: format!("{}; the release: {}", line.source, release.source),
+                // As sure as the weaker of the two.
+                certainty: line.certainty.max(release.certainty),
+            };
+            said.push((About::Support, derived));
+        }
+        said
+    }
+
+    /// Why that version may not be brought onto agents of a cloud that use these sets of rights (PF44): `Err` blocks, `Ok(Some)`
+    /// warns. Where `uses` is absent it is not known what they use.
+    ///
+    /// # Errors
+    /// When the vendor itself says that what they use breaks.
+    pub fn may_use(
+        &self,
+        (product, version): (Product, Version),
+        cloud: Cloud,
+        uses: Option<&BTreeSet<Permission>>,
+    ) -> Result<Option<String>, String> {
+        let about =
+            |one: &&Broken| one.product == product && one.version == version && one.cloud == cloud;
+        let mut warns = None;
+        for broken in self.broken.iter().filter(about) {
+            let own = [broken.permission, Permission::All];
+            let uses = uses.map(|uses| own.iter().any(|one| uses.contains(one)));
+            let said = format!(
+                "{version} in the cloud {}: {} ({})",
+                cloud.as_str(),
+                broken.effect,
+                broken.source
+            );
+            match (uses, broken.certainty) {
+                (Some(false), _) => {}
+                (Some(true), Certainty::Vendor) => return Err(said),
+                (Some(true), Certainty::Secondary | Certainty::Unverified) => warns = Some(said),
+                (None, _) => {
+                    warns = Some(format!(
+                        "{said}; whether it is used cannot be told, since no `permissions` are written"
+                    ));
+                }
+            }
+        }
+        Ok(warns)
     }
 
     /// Why a version may not be brought onto a server (G6): `Err` blocks, `Ok(Some)` warns.
@@ -477,6 +628,88 @@ mod tests {
             below.unwrap_err().contains("2.4.18.0"),
             "the vendor's own floor"
         );
+    }
+
+    /// Where the vendor's table names a day too, the rule gives the same one.
+    #[test]
+    fn a_release_without_a_day_retires_twelve_months_after_a_newer_one() {
+        let mut data = Versions::built_in();
+        let now = at("2026-11-23");
+        let end = |data: &Versions, number: &str| {
+            let remarks = data.remarks(Product::Connect, version(number), now);
+            let mut ends = remarks
+                .into_iter()
+                .filter(|one| one.what.starts_with("support ends on "));
+            let end = ends.next()?;
+            assert!(ends.next().is_none(), "one end");
+            Some((
+                end.what["support ends on ".len()..][..10].to_owned(),
+                end.bears,
+                end.certainty,
+            ))
+        };
+        let told: Vec<_> = ["2.5.3.0", "2.6.3.0", "2.6.84.0", "2.6.91.0"].into();
+        let rows: Vec<_> = told.iter().map(|one| end(&data, one).unwrap().0).collect();
+        for row in &mut data.release {
+            row.end_of_support = None;
+        }
+        let derived: Vec<_> = told.iter().map(|one| end(&data, one).unwrap().0).collect();
+        assert_eq!(rows, derived);
+        // A version of no row falls under it too; it is as sure as the release that it counts from.
+        let strange = end(&data, "2.4.100.0").unwrap();
+        assert_eq!(
+            strange,
+            ("2026-07-31".to_owned(), true, Certainty::Secondary)
+        );
+        assert_eq!(end(&data, "2.6.92.0"), None, "nothing is newer");
+        assert_eq!(end(&data, "3.0.0.0"), None, "it is of another line");
+    }
+
+    #[test]
+    fn a_line_that_does_not_work_at_all_blocks_and_a_retired_version_says_so() {
+        let data = Versions::built_in();
+        let now = at("2026-11-23");
+        let why = data.may_install(Product::Connect, version("1.6.16.0"), now);
+        assert!(why.unwrap_err().contains("1.x does not synchronize at all"));
+        for (number, blocks) in [("2.4.18.0", true), ("2.3.20.0", true), ("2.4.131.0", false)] {
+            let remarks = data.remarks(Product::Connect, version(number), now);
+            let retired = remarks.iter().find(|one| one.what.starts_with("retired: "));
+            assert!(retired.unwrap().bears, "{number}: {remarks:?}");
+            let may = data.may_install(Product::Connect, version(number), now);
+            assert_eq!(may.is_err(), blocks, "{number}: {may:?}");
+        }
+        let agent = version("1.1.1586.0");
+        assert_eq!(
+            data.may_install(Product::ProvisioningAgent, agent, now),
+            Ok(None)
+        );
+        let row = data.release(Product::ProvisioningAgent, agent).unwrap();
+        assert_eq!(row.released.unwrap().to_string(), "2024-05-13");
+    }
+
+    #[test]
+    fn a_version_that_breaks_what_is_used_is_refused_in_its_cloud_alone() {
+        let mut data = Versions::built_in();
+        let uses = |one| BTreeSet::from([Permission::BasicRead, one]);
+        let agent = |number| (Product::ProvisioningAgent, version(number));
+        let (broken, gov) = (agent("1.1.2102.0"), Cloud::UsGovernment);
+        for used in [Permission::PasswordWriteback, Permission::All] {
+            let why = data.may_use(broken, gov, Some(&uses(used))).unwrap_err();
+            assert!(why.contains("password writeback is broken"), "{why}");
+            for cloud in [Cloud::Commercial, Cloud::China] {
+                assert_eq!(data.may_use(broken, cloud, Some(&uses(used))), Ok(None));
+            }
+            let mended = agent("1.1.2108.0");
+            assert_eq!(data.may_use(mended, gov, Some(&uses(used))), Ok(None));
+        }
+        let other = uses(Permission::PasswordHashSync);
+        assert_eq!(data.may_use(broken, gov, Some(&other)), Ok(None));
+        let untold = data.may_use(broken, gov, None).unwrap().unwrap();
+        assert!(untold.contains("cannot be told"), "{untold}");
+        // Somebody else's word warns (G6).
+        data.broken[0].certainty = Certainty::Secondary;
+        let used = uses(Permission::PasswordWriteback);
+        assert!(data.may_use(broken, gov, Some(&used)).unwrap().is_some());
     }
 
     #[test]

@@ -111,7 +111,9 @@ impl Live {
     /// Why what a part brings onto its server may not be brought any more (G6).
     #[must_use]
     pub fn refuses(&self, part: &TargetPlan, now: Timestamp) -> Option<String> {
-        self.versions.as_ref()?.refuses(part.artifacts(), now)
+        let versions = self.versions.as_ref()?;
+        let recalled = versions.refuses(part.artifacts(), now);
+        recalled.or_else(|| plan::breaks(part, versions))
     }
 
     /// Why a phase of a target may not begin by the versions that its plan's servers have (G4).

@@ -1,8 +1,11 @@
 //! Holds what is known of versions against a plan by which a Connect server becomes active or moves its tenant (guard rails G4 and
 //! G6, PF43). What is to be installed is held against it where that is brought onto a server.
 
+use std::collections::BTreeSet;
+
 use protocol::event::Verdict;
-use protocol::step::Product;
+use protocol::probe::controller as catalogue;
+use protocol::step::{Permission, Product, Step};
 use protocol::{TargetId, Timestamp, Version};
 
 use crate::facts::Fleetwide;
@@ -78,6 +81,37 @@ pub fn refuses(
         let version = activated(part, known, target)?;
         let why = versions.may_be_active(version, ended, now).err()?;
         Some(refusal(target, &why))
+    })
+}
+
+/// Why the agent that a part brings onto its server may not be brought any more: it breaks what its domains use in its cloud (PF44).
+/// Rights that no credential gives are not in a plan's steps; `check` has asked of them.
+pub(crate) fn breaks(part: &TargetPlan, versions: &Versions) -> Option<String> {
+    let agents = part.artifacts();
+    let mut agents = agents.filter(|artifact| artifact.product == Product::ProvisioningAgent);
+    let version = agents.next()?.version;
+    let steps = part.phases.iter().flat_map(|phase| &phase.steps);
+    let mut preflights = steps.filter_map(|step| {
+        if let Step::Preflight(preflight) = step {
+            Some(preflight)
+        } else {
+            None
+        }
+    });
+    preflights.find_map(|preflight| {
+        let mut domains = preflight.domains.iter();
+        domains.find_map(|domain| {
+            let uses: BTreeSet<Permission> = domain.permissions.iter().copied().collect();
+            let agent = (Product::ProvisioningAgent, version);
+            let why = versions
+                .may_use(agent, preflight.cloud, Some(&uses))
+                .err()?;
+            let probe = &catalogue::PF44;
+            Some(format!(
+                "{} for {}: {why} (G6); {}",
+                probe.id, domain.name, probe.fix
+            ))
+        })
     })
 }
 

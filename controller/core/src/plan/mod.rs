@@ -11,7 +11,7 @@ mod undo;
 
 pub(crate) use build::stranger;
 pub use build::{Inputs, Purpose, plan};
-pub(crate) use fit::holds;
+pub(crate) use fit::{breaks, holds};
 pub use fit::{judge, refuses};
 pub use report::{render, render_by};
 pub use swing::{Afterwards, swing};

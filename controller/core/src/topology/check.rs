@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use protocol::probe::controller as catalogue;
 use protocol::step::Product;
 use protocol::{DomainName, ServiceOptions, TargetId, Timestamp, Version};
 
@@ -451,7 +452,34 @@ pub fn installable(
             Err(why) => findings.push(error(place, what(why), fix)),
         }
     }
+    if let Some(newest) = available.0.get(&Product::ProvisioningAgent) {
+        breaks(topology, *newest, versions, &mut findings);
+    }
     findings
+}
+
+/// Refuses an agent that breaks what its domains use in its cloud (PF44).
+fn breaks(topology: &Topology, newest: Version, versions: &Versions, findings: &mut Vec<Finding>) {
+    let probe = &catalogue::PF44;
+    for (name, group) in &topology.agents {
+        let Some(tenant) = topology.tenants.get(&group.tenant.value) else {
+            continue;
+        };
+        for (domain, place) in &group.serves {
+            let written = topology
+                .domains
+                .get(domain)
+                .map(|domain| &domain.permissions);
+            let written = written.filter(|permissions| !permissions.is_empty());
+            let what = |why: &str| format!("{} of agents \"{name}\" for {domain}: {why}", probe.id);
+            let agent = (Product::ProvisioningAgent, newest);
+            match versions.may_use(agent, tenant.cloud, written) {
+                Ok(None) => {}
+                Ok(Some(why)) => findings.push(warning(place, what(&why), probe.fix)),
+                Err(why) => findings.push(error(place, what(&why), probe.fix)),
+            }
+        }
+    }
 }
 
 fn artifacts(topology: &Topology, available: &Available, findings: &mut Vec<Finding>) {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller_core::facts::Fleetwide;
+use controller_core::finding::Severity;
 use controller_core::fleet::{Cause, Fleet, Live};
 use controller_core::plan::{
     Afterwards, Inputs, Plan, Purpose, failover, judge, plan, refuses, swing, switch, transition,
@@ -17,7 +18,7 @@ use controller_core::plan::{
 use controller_core::policy::Policy;
 use controller_core::record::Record;
 use controller_core::tenant::{Account, Held, Observation, Organization, Part};
-use controller_core::topology::parse;
+use controller_core::topology::{Available, installable, parse};
 use controller_core::versions::Versions;
 use proptest::prelude::*;
 use protocol::event::{Event, Verdict};
@@ -26,7 +27,7 @@ use protocol::key::SigningKey;
 use protocol::probe::controller as catalogue;
 use protocol::settings::{ConnectSettings, Setting, SettingsPart};
 use protocol::signed::Ending;
-use protocol::step::Step;
+use protocol::step::{Product, Step};
 use protocol::{BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version};
 
 use crate::common;
@@ -524,6 +525,74 @@ fn the_fence_of_a_server_that_is_back_is_not_held_by_what_its_return_shows() {
     world.reads(true, 10);
     world.reports("c2.a.test", Some((common::CONNECT, Some(false))));
     assert_eq!(world.hold("c1.a.test"), None);
+}
+
+/// Password writeback in the US Government cloud (PF44): refused where it is written, said where that is not known.
+#[test]
+fn an_agent_that_breaks_what_its_domains_use_is_refused_at_check_and_held_at_the_action() {
+    let topology = |cloud: &str, permissions: &str| {
+        let text = format!(
+            "[tenant.main]\nid = \"{TENANT}\"\ncloud = \"{cloud}\"\n[domain.\"a.test\"]\ndirectory = \"ask\"\n{permissions}[agents.a]\nserves = [\"a.test\"]\nhosts = [\"c1.a.test\"]\n"
+        );
+        let (topology, findings) = parse(&[common::document(text)]);
+        assert!(findings.is_empty(), "{findings:?}");
+        topology
+    };
+    let writeback = "permissions = [\"password-writeback\"]\n";
+    let broken = Version::new(1, 1, 2102, 0);
+    let versions = Arc::new(Versions::built_in());
+    let found = |cloud: &str, permissions: &str, newest: Version| {
+        let available = Available([(Product::ProvisioningAgent, newest)].into());
+        let found = installable(&topology(cloud, permissions), &available, &versions, NOW);
+        found
+            .into_iter()
+            .filter(|one| one.what.starts_with("PF44"))
+            .collect::<Vec<_>>()
+    };
+    let gov = "us-government";
+    let refused = found(gov, writeback, broken);
+    assert_eq!(refused[0].severity, Severity::Error);
+    assert!(
+        refused[0]
+            .what
+            .contains("password writeback is broken in that cloud")
+    );
+    assert_eq!(found(gov, "", broken)[0].severity, Severity::Warning);
+    for (cloud, permissions, newest) in [
+        (gov, "permissions = [\"password-hash-sync\"]\n", broken),
+        (gov, writeback, common::AGENT),
+        ("commercial", writeback, broken),
+    ] {
+        assert!(
+            found(cloud, permissions, newest).is_empty(),
+            "{cloud} {permissions}"
+        );
+    }
+    // The data may say so only after the plan was made.
+    let mut world = World::of(None, None);
+    let agent = world
+        .artifacts
+        .get_mut(&Product::ProvisioningAgent)
+        .unwrap();
+    agent.version = broken;
+    let (topology, policy) = (topology(gov, writeback), Policy::default());
+    let known = world.fleet.known();
+    let plan = plan(Inputs::of(
+        &topology,
+        &policy,
+        known,
+        &world.artifacts,
+        Purpose::Install,
+    ));
+    world.plan = Some(plan.clone());
+    world.take(&common::applied(ROLLOUT, &plan));
+    assert_eq!(world.hold("c1.a.test"), None);
+    world.live.versions = Some(versions);
+    world.holds(
+        "c1.a.test",
+        Cause::VersionRefused,
+        "PF44 for a.test: 1.1.2102.0",
+    );
 }
 
 /// What opens a phase that changes something: a preflight, or the reading of what matters there.
