@@ -125,8 +125,36 @@ pub mod tenant {
     }
 }
 
-/// What no agent and no tenant answers alone: the controller does, by what is known of versions (sections 5 and 6 of the product
-/// facts).
+/// Probes of sections 5 and 6 of the product facts that are no row of a table here, and what answers them.
+pub const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "PF45",
+        "the provenance of an installer (chain of the vendor's signature, product's name, SHA-256): the controller judges it when it is added (`entrain artifact add`), the agent before it starts it; neither starts another",
+    ),
+    (
+        "PV01",
+        "the step that installs or upgrades the agent: an exit code that means no success ends it as failed, with the known error and the lines of the log that show it",
+    ),
+    (
+        "PV19",
+        "nobody here: provisioning on demand writes to the tenant, and Entrain only reads there. A person does it in the admin center; the wizard of the move to cloud sync asks for it, and its task says so",
+    ),
+    (
+        "PV38",
+        "UN01 before Connect is taken off a server, and CR05 after it; before other changes no step takes an agent of pass-through authentication off",
+    ),
+    (
+        "PV39",
+        "CR01 to CR03 and CR07 on the server that was retired, `entrain status` until they were seen, and `entrain drift` where Connect is back; whether its account in the tenant is gone PF68 counts",
+    ),
+    (
+        "PV40",
+        "RM01 to RM08 after the removal of a provisioning agent, CR01 to CR07 after that of Connect",
+    ),
+];
+
+/// What no agent and no tenant answers alone: the controller does, by what is known of versions, and by a tenant's reading held
+/// against what servers report (sections 5 and 6 of the product facts).
 pub mod controller {
     use crate::step::Product;
 
@@ -136,6 +164,11 @@ pub mod controller {
     probes! {
         PF43 CONNECT, Block, Server: "version of Connect that is there, by what is known of versions (versions.toml)", wants "not recalled, supported, and below no floor that has come; what secondary sources say warns (G6)", else "bring a newer version onto it before it is made active: entrain plan, or entrain swing where another server is active; or correct versions.toml beside the controller's state";
         PF44 AGENT, Block, Server: "version of the provisioning agent that is to be brought, by its cloud and by what its domains use (versions.toml)", wants "one that breaks none of it: not 1.1.2102.0 in the US Government cloud with password writeback", else "add an installer of a newer version (entrain artifact add FILE), or take what breaks out of the domain's `permissions` where it is not used";
+        PV11 AGENT, Block, Server: "agent of each registered server, in the tenant's list", wants "active, within 15 minutes of its registration", else "see on the server that its service runs and reaches the cloud (entrain plan --verify); an agent shows within 15 minutes: later, treat it as a registration that failed";
+        PV12 AGENT, Warn, Server: "agents of each served domain that are active in the tenant", wants "two at the least; the vendor recommends three", else "two are the least, three what the vendor recommends: add a host to its group";
+        PV13 AGENT, Block, Tenant: "configuration and job of each served domain in the tenant", wants "a configuration of its name with the job AD2AADProvisioning; whether it has AD2AADPasswordHash too is told", else "make a configuration in the admin center (Cloud sync, New configuration), or see the one that is there: until then nothing is synchronized; what was not seen is read with an account that may";
+        PV14 AGENT, Block, Tenant: "job of each served domain", wants "not in quarantine, and a success within 15 minutes", else "see its provisioning logs in the admin center; in quarantine mend the cause, then clear the quarantine or restart the job there";
+        PV36 CONNECT, Block, Server: "last synchronization of the tenant by Connect, where a server of it is active", wants "within 35 minutes", else "see the scheduler of the active server: entrain plan --verify";
     }
 }
 

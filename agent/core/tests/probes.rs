@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use agent_core::catalogue::ALL;
 use agent_core::known::{self, Shown};
 use protocol::event::{Owner, Severity};
-use protocol::probe::{Probe, tenant};
+use protocol::probe::{ELSEWHERE, Probe, controller, tenant};
 use protocol::step::Product;
 
 const HEAD: &str = "| Id | For | What is looked at | What passes | A failure | Who mends it | How |\n| --- | --- | --- | --- | --- | --- | --- |\n";
@@ -21,7 +21,7 @@ fn page() -> String {
 long (`WZ`), before and after a move to cloud sync (`TR`), before Connect is taken off (`UN`) and after a removal (`RM`, `CR`). `entrain preflight` asks all of
 the first kind on live servers and changes nothing. *Blocks* stops a server before its work begins; what cannot be told
 about the directory warns, since its administrator can answer it (`entrain-agent directory`). This page is written from
-the catalogue that the agent is built with, and what is asked of a tenant.\n\n",
+the catalogue that the agent is built with, of what is asked of a tenant, and of what the controller answers.\n\n",
     );
     out.push_str(HEAD);
     rows(&mut out, ALL);
@@ -33,6 +33,18 @@ guard rail G7: what cannot be told holds what would configure that domain.\n\n",
     );
     out.push_str(HEAD);
     rows(&mut out, tenant::ALL);
+    out.push_str(
+        "\n## By the controller\n\nWhat neither an agent nor a tenant answers alone. PF43 and PF44 rest on `versions.toml`: what the vendor says blocks, what others say warns; PF43
+holds whoever would become active, and is told of the version that is there in plans, preflights and verifications. The others hold a reading of the tenant
+against what servers report, and are shown by `entrain tenant show`: where they fail, a target does not reach the grade *active in tenant* or *syncing*, which a
+policy may ask for.\n\n",
+    );
+    out.push_str(HEAD);
+    rows(&mut out, controller::ALL);
+    out.push_str("\n## Answered by something else\n\n| Id | Answered by |\n| --- | --- |\n");
+    for (id, by) in ELSEWHERE {
+        writeln!(out, "| {id} | {by} |").unwrap();
+    }
     out
 }
 
@@ -64,10 +76,24 @@ fn rows(out: &mut String, probes: &[Probe]) {
     }
 }
 
+/// Every id of sections 5 and 6 of the product facts.
+#[rustfmt::skip]
+const FACTS: [&str; 115] = [
+    "PF01", "PF02", "PF03", "PF04", "PF05", "PF06", "PF07", "PF08", "PF09", "PF10", "PF11", "PF12", "PF13", "PF14", "PF15", "PF16", "PF17", "PF18", "PF19", "PF20", "PF21", "PF22", "PF23", "PF24", "PF25", "PF26", "PF27", "PF28", "PF29", "PF30", "PF31", "PF32", "PF33", "PF34", "PF35", "PF36", "PF37", "PF38", "PF39", "PF40", "PF41", "PF42", "PF43", "PF44", "PF45", "PF46", "PF47", "PF48", "PF49", "PF50", "PF51", "PF52", "PF53", "PF54", "PF55", "PF56", "PF57", "PF58", "PF59", "PF60", "PF61", "PF62", "PF63", "PF64", "PF65", "PF66", "PF67", "PF68", "PF69", "PF70", "PF71", "PF72", "PF73", "PF74", "PF75",
+    "PV01", "PV02", "PV03", "PV04", "PV05", "PV06", "PV07", "PV08", "PV09", "PV10", "PV11", "PV12", "PV13", "PV14", "PV15", "PV16", "PV17", "PV18", "PV19", "PV20", "PV21", "PV22", "PV23", "PV24", "PV25", "PV26", "PV27", "PV28", "PV29", "PV30", "PV31", "PV32", "PV33", "PV34", "PV35", "PV36", "PV37", "PV38", "PV39", "PV40",
+];
+
 #[test]
-fn an_id_stands_in_one_of_the_two_tables() {
-    let mut both = ALL.iter().map(|probe| probe.id);
-    assert!(both.all(|id| tenant::ALL.iter().all(|other| other.id != id)));
+fn an_id_stands_in_one_of_the_tables() {
+    let tables = [ALL, tenant::ALL, controller::ALL];
+    let rows = tables.into_iter().flatten().map(|probe| probe.id);
+    let mut seen = std::collections::BTreeSet::new();
+    for id in rows.chain(ELSEWHERE.iter().map(|(id, _)| *id)) {
+        assert!(seen.insert(id), "{id} stands twice");
+    }
+    for id in FACTS {
+        assert!(seen.contains(id), "{id} stands nowhere");
+    }
 }
 
 #[test]
@@ -78,6 +104,12 @@ fn the_page_of_probes_is_the_catalogue() {
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(written, page(), "UPDATE_DOCS=1 writes the page anew");
+    for id in FACTS {
+        let rows = written
+            .lines()
+            .filter(|line| line.starts_with(&format!("| {id} |")));
+        assert_eq!(rows.count(), 1, "{id}");
+    }
 }
 
 fn errors() -> String {

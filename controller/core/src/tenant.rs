@@ -4,12 +4,14 @@
 //! general knowledge and unverified (`[K]` in the sheet); an answer of another shape is *not seen*, with the reason.
 
 mod account;
+mod held;
 mod probes;
 
 pub use account::{
     ADMINISTRATOR, Account, ConnectAccount, Held, Policy, SyncAccounts, connect_account, ids,
     members, policies, role_id, security_defaults, user,
 };
+pub use held::{Remark, beside, held, look};
 pub use probes::{Probed, Wants, WantsConnect, findings, sentence, stops};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +23,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::beyond;
-use crate::facts::Fleetwide;
 
 /// The application template of cloud sync's configurations (1.8 [P]).
 pub const TEMPLATE: &str = "1a4721b3-e57f-4451-ae87-ef078703ec94";
@@ -551,169 +552,5 @@ impl Observation {
         } else {
             Grade::ActiveInTenant
         })
-    }
-}
-
-/// A remark on what a tenant showed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Remark {
-    /// The probe: those of section 6 of the product facts, or `TN` for Entrain's own.
-    pub id: String,
-    /// What is so.
-    pub what: String,
-    /// What to do about it.
-    pub fix: String,
-}
-
-/// Holds what a tenant showed against what the fleet reports.
-#[must_use]
-pub fn look(seen: &Observation, known: &Fleetwide, connect: bool) -> Vec<Remark> {
-    let mut remarks = Vec::new();
-    let mut remark = |id: &str, what: String, fix: &str| {
-        remarks.push(Remark {
-            id: id.to_owned(),
-            what,
-            fix: fix.to_owned(),
-        });
-    };
-    let ours: BTreeMap<&TargetId, Option<&BTreeSet<DomainName>>> = known
-        .iter()
-        .filter(|(_, known)| {
-            let facts = known.facts.as_ref().map(|(_, facts)| facts);
-            let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
-            agent.is_some_and(|agent| {
-                agent.is_configured() && agent.tenant.as_ref() == Some(&seen.tenant)
-            })
-        })
-        .map(|(target, known)| (target, known.domains.as_ref()))
-        .collect();
-    let all: BTreeSet<&TargetId> = known.keys().collect();
-    let mut serving: BTreeMap<&DomainName, usize> = BTreeMap::new();
-    if let Some(listed) = seen.agents.seen() {
-        for (target, domains) in &ours {
-            match seen.agent(target, &all) {
-                Some(agent) if agent.is_active() => {
-                    for domain in domains.iter().flat_map(|domains| domains.iter()) {
-                        *serving.entry(domain).or_default() += 1;
-                    }
-                }
-                Some(agent) => remark(
-                    "PV11",
-                    format!("{target}: the tenant calls its agent {}", agent.status),
-                    "see on the server that its service runs and reaches the cloud: entrain plan --verify",
-                ),
-                None => remark(
-                    "PV11",
-                    format!(
-                        "{target}: the tenant does not list its agent, or by a name that is not clear"
-                    ),
-                    "an agent shows within 15 minutes; later, treat it as a registration that failed",
-                ),
-            }
-        }
-        for agent in listed.iter().filter(|agent| agent.is_active()) {
-            if !all.iter().any(|target| agent.is(target)) {
-                remark(
-                    "TN01",
-                    format!(
-                        "{}: active in the tenant, and no server of this fleet",
-                        agent.machine
-                    ),
-                    "bring it in with a join file, or have it taken off: whoever runs it can change what is synchronized",
-                );
-            }
-        }
-    }
-    let domains: BTreeSet<&DomainName> = ours.values().flatten().copied().flatten().collect();
-    for domain in domains {
-        if seen.agents.seen().is_some() {
-            let active = serving.get(domain).copied().unwrap_or(0);
-            if active < 2 {
-                remark(
-                    "PV12",
-                    format!("{domain}: {active} active agents in the tenant"),
-                    "two are the least, three what the vendor recommends: add a host to its group",
-                );
-            }
-        }
-        if seen.configurations.seen().is_none() {
-            continue;
-        }
-        let Some(configuration) = seen.configuration(domain) else {
-            remark(
-                "PV13",
-                format!("{domain}: no configuration of that name in the tenant"),
-                "make one in the admin center (Cloud sync, New configuration): until then nothing is synchronized",
-            );
-            continue;
-        };
-        match (&configuration.jobs, seen.job(domain)) {
-            (Part::NotSeen(why), _) => remark(
-                "PV13",
-                format!("{domain}: its jobs were not seen: {why}"),
-                "read them with an account that may",
-            ),
-            (Part::Seen(_), None) => remark(
-                "PV13",
-                format!("{domain}: its configuration has no job {JOB}"),
-                "see the configuration in the admin center",
-            ),
-            (Part::Seen(_), Some(job)) if job.quarantined => remark(
-                "PV14",
-                format!("{domain}: its job is in quarantine: most calls fail"),
-                "mend the cause, then clear the quarantine or restart the job in the admin center",
-            ),
-            (Part::Seen(_), Some(_)) if !seen.is_healthy(domain) => remark(
-                "PV14",
-                format!("{domain}: its job has not succeeded within 15 minutes"),
-                "see its provisioning logs in the admin center",
-            ),
-            (Part::Seen(_), Some(_)) => {}
-        }
-    }
-    if let Some(organization) = seen.organization.seen()
-        && connect
-    {
-        let late = organization
-            .last_sync
-            .is_none_or(|at| seen.at.since(at) > CONNECT_LATE);
-        if late {
-            let last = organization.last_sync;
-            let last = last.map_or_else(|| "never".to_owned(), |at| at.to_string());
-            remark(
-                "PV36",
-                format!("the tenant's last synchronization by Connect: {last}"),
-                "see the scheduler of the active server: entrain plan --verify",
-            );
-        }
-    }
-    for (what, why) in seen.unseen() {
-        remark(
-            "TN02",
-            format!("not seen in the tenant: {what}: {why}"),
-            "read it with an account that may: OnPremisesPublishingProfiles.ReadWrite.All, Synchronization.Read.All, Organization.Read.All, Domain.Read.All",
-        );
-    }
-    remarks
-}
-
-impl Observation {
-    fn unseen(&self) -> Vec<(&'static str, &str)> {
-        fn why<T>(part: &Part<T>) -> Option<&str> {
-            match part {
-                Part::Seen(_) => None,
-                Part::NotSeen(why) => Some(why),
-            }
-        }
-        let parts = [
-            ("agents", why(&self.agents)),
-            ("configurations", why(&self.configurations)),
-            ("organization", why(&self.organization)),
-            ("domains", why(&self.domains)),
-        ];
-        let unseen = parts.into_iter();
-        unseen
-            .filter_map(|(what, why)| Some((what, why?)))
-            .collect()
     }
 }

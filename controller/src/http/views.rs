@@ -16,7 +16,7 @@ use controller_core::fleet::{Rollout, RolloutView, TaskView, Why};
 use controller_core::plan::Plan;
 use controller_core::record::Record;
 use controller_core::settings::{Difference, SettingsSeen};
-use controller_core::tenant::{Seen, look};
+use controller_core::tenant::{Seen, beside, held};
 use protocol::event::Event;
 use protocol::secret::SecretAsk;
 use protocol::signed::{RoleKeys, Verified, verify};
@@ -175,14 +175,14 @@ pub(super) async fn settings(
 pub(super) async fn tenants(State(api): State<Api>) -> Answer<Vec<TenantRow>> {
     let rows = api.hub.read(|core, _| {
         let fleet = &core.fleet;
-        let row = |(id, seen): (&TenantId, &Seen)| TenantRow {
-            remarks: look(
-                &seen.observation,
-                fleet.known(),
-                fleet.has_active_connect(id),
-            ),
-            findings: fleet.tenant_findings(id),
-            seen: seen.clone(),
+        let row = |(id, seen): (&TenantId, &Seen)| {
+            let connect = fleet.has_active_connect(id);
+            let held = held(&seen.observation, fleet.known(), connect);
+            TenantRow {
+                remarks: beside(&seen.observation, fleet.known()),
+                findings: fleet.tenant_findings(id).into_iter().chain(held).collect(),
+                seen: seen.clone(),
+            }
         };
         fleet.beyond().tenants.iter().map(row).collect()
     });

@@ -12,10 +12,11 @@ use controller_core::fleet::Fleet;
 use controller_core::record::Record;
 use controller_core::tenant::{
     AgentSeen, Configuration, DomainSeen, Job, Observation, Organization, Part, Suffix, agents,
-    domains, jobs, look, organization, principals,
+    domains, held, jobs, look, organization, principals,
 };
-use protocol::event::Grade;
+use protocol::event::{Grade, Verdict};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
+use protocol::probe::controller as catalogue;
 use protocol::{Digest, DomainName, Fingerprint, TargetId, TenantId, Timestamp};
 use serde_json::json;
 
@@ -307,4 +308,120 @@ fn a_narrower_look_erases_nothing_and_an_older_one_comes_too_late() {
     let mut older = sound();
     older.agents = Part::Seen(Vec::new());
     assert_eq!(sees(older).at, narrow.at);
+}
+
+/// The answers to a probe in one word each.
+fn verdicts(seen: &Observation, names: &[&str], id: &str) -> Vec<Verdict> {
+    let found = held(seen, &known(names), true);
+    let own = found.into_iter().filter(|one| one.id == id);
+    own.map(|one| {
+        let row = catalogue::ALL.iter().find(|row| row.id == id).unwrap();
+        assert_eq!(
+            (one.severity, one.owner, one.wanted.as_str()),
+            (row.severity, row.owner, row.wanted)
+        );
+        assert_eq!(one.fix.is_empty(), one.verdict == Verdict::Pass);
+        one.verdict
+    })
+    .collect()
+}
+
+/// Each probe that takes a tenant's reading and what servers report, where it passes, fails, and cannot be told.
+#[test]
+fn the_probes_that_hold_a_tenant_against_the_fleet_pass_fail_and_cannot_tell() {
+    use Verdict::{CannotTell, Fail, Pass};
+    let both = ["s1.a.test", "s2.a.test"];
+    let changed = |change: &dyn Fn(&mut Observation)| {
+        let mut seen = sound();
+        change(&mut seen);
+        seen
+    };
+    let first = |seen: &mut Observation, jobs: Part<Vec<Job>>| {
+        seen.configurations = Part::Seen(vec![Configuration {
+            name: "a.test".to_owned(),
+            jobs,
+            ..configuration()
+        }]);
+    };
+    let gone = changed(&|seen| seen.agents = Part::Seen(seen.agents.seen().unwrap()[..1].to_vec()));
+    let unseen = changed(&|seen| {
+        seen.agents = Part::NotSeen("403".to_owned());
+        seen.configurations = Part::NotSeen("403".to_owned());
+        seen.organization = Part::NotSeen("403".to_owned());
+    });
+    for (id, passes) in [
+        ("PV11", vec![Pass, Pass]),
+        ("PV12", vec![Pass]),
+        ("PV13", vec![Pass]),
+        ("PV14", vec![Pass]),
+        ("PV36", vec![Pass]),
+    ] {
+        assert_eq!(verdicts(&sound(), &both, id), passes, "{id}");
+        let untold = match id {
+            "PV11" => vec![CannotTell, CannotTell],
+            // Where no job was seen, none has a health.
+            "PV14" => Vec::new(),
+            _ => vec![CannotTell],
+        };
+        assert_eq!(verdicts(&unseen, &both, id), untold, "{id}");
+    }
+    assert_eq!(verdicts(&gone, &both, "PV11"), [Pass, Fail]);
+    assert_eq!(verdicts(&gone, &both, "PV12"), [Fail]);
+    for (jobs, there, health) in [
+        (Part::Seen(Vec::new()), Fail, None),
+        (Part::NotSeen("403".to_owned()), CannotTell, None),
+        (
+            Part::Seen(vec![job(minutes_ago(2), true)]),
+            Pass,
+            Some(Fail),
+        ),
+        (
+            Part::Seen(vec![job(minutes_ago(16), false)]),
+            Pass,
+            Some(Fail),
+        ),
+        (
+            Part::Seen(vec![job(minutes_ago(14), false)]),
+            Pass,
+            Some(Pass),
+        ),
+    ] {
+        let seen = changed(&|seen| first(seen, jobs.clone()));
+        assert_eq!(verdicts(&seen, &both, "PV13"), [there], "{jobs:?}");
+        let health: Vec<Verdict> = health.into_iter().collect();
+        assert_eq!(verdicts(&seen, &both, "PV14"), health, "{jobs:?}");
+    }
+    let late = changed(&|seen| {
+        seen.organization = Part::Seen(Organization {
+            sync_enabled: true,
+            last_sync: minutes_ago(36),
+        });
+    });
+    assert_eq!(verdicts(&late, &both, "PV36"), [Fail]);
+    let none = held(&late, &known(&both), false);
+    assert!(
+        none.iter().all(|one| one.id != "PV36"),
+        "no server is active"
+    );
+}
+
+/// Whether password hashes are wanted is in no topology: that their job is not there is told.
+#[test]
+fn a_job_of_password_hashes_is_told_and_not_asked_for() {
+    let read = |templates: &[&str]| {
+        let jobs = templates.iter().map(|template| Job {
+            template: (*template).to_owned(),
+            ..job(minutes_ago(2), false)
+        });
+        let mut seen = sound();
+        seen.configurations = Part::Seen(vec![Configuration {
+            name: "a.test".to_owned(),
+            jobs: Part::Seen(jobs.collect()),
+            ..configuration()
+        }]);
+        let found = held(&seen, &known(&["s1.a.test"]), false);
+        found.into_iter().find(|one| one.id == "PV13").unwrap().read
+    };
+    assert!(read(&["AD2AADProvisioning"]).contains("without AD2AADPasswordHash"));
+    assert!(read(&["AD2AADProvisioning", "AD2AADPasswordHash"]).contains("and AD2AADPasswordHash"));
 }

@@ -1,0 +1,232 @@
+//! What an observation of a tenant shows, held against what the fleet reports: the probes that neither answers alone (PV11 to PV14,
+//! PV36), and what stands out beside them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::event::{Finding, Verdict};
+use protocol::probe::controller as catalogue;
+use protocol::{DomainName, TargetId};
+use serde::{Deserialize, Serialize};
+
+use super::{CONNECT_LATE, Configuration, JOB, Observation, Part};
+use crate::facts::Fleetwide;
+
+/// The job that synchronizes password hashes (1.8 [P]).
+const HASHES: &str = "AD2AADPasswordHash";
+
+/// How many active agents a domain has at least (PV12).
+const LEAST: usize = 2;
+
+/// A remark on what a tenant showed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Remark {
+    /// The probe: those of section 6 of the product facts, or `TN` for Entrain's own.
+    pub id: String,
+    /// What is so.
+    pub what: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+/// Servers whose agents are registered with the tenant, and the domains that they serve, where that is known.
+type Registered<'a> = BTreeMap<&'a TargetId, Option<&'a BTreeSet<DomainName>>>;
+
+fn registered<'a>(seen: &Observation, known: &'a Fleetwide) -> Registered<'a> {
+    let own = known.iter().filter(|(_, known)| {
+        let facts = known.facts.as_ref().map(|(_, facts)| facts);
+        let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
+        agent.is_some_and(|agent| {
+            agent.is_configured() && agent.tenant.as_ref() == Some(&seen.tenant)
+        })
+    });
+    own.map(|(target, known)| (target, known.domains.as_ref()))
+        .collect()
+}
+
+/// The answers to the probes that take both, a tenant's reading and what servers report. `connect` says whether a server of the tenant
+/// is to be its active Connect server.
+#[must_use]
+pub fn held(seen: &Observation, known: &Fleetwide, connect: bool) -> Vec<Finding> {
+    let ours = registered(seen, known);
+    let all: BTreeSet<&TargetId> = known.keys().collect();
+    let mut found = Vec::new();
+    let mut serving: BTreeMap<&DomainName, usize> = BTreeMap::new();
+    for (target, domains) in &ours {
+        let agent = match &seen.agents {
+            Part::Seen(_) => Ok(seen.agent(target, &all)),
+            Part::NotSeen(why) => Err(format!("{target}: {why}")),
+        };
+        if let Ok(Some(agent)) = &agent
+            && agent.is_active()
+        {
+            for domain in domains.iter().flat_map(|domains| domains.iter()) {
+                *serving.entry(domain).or_default() += 1;
+            }
+        }
+        found.push(catalogue::PV11.judge_gently(
+            agent,
+            |agent| match agent {
+                Some(agent) => format!("{target}: the tenant calls its agent {}", agent.status),
+                None => format!(
+                    "{target}: the tenant does not list its agent, or by a name that is not clear"
+                ),
+            },
+            |agent| agent.is_some_and(super::AgentSeen::is_active),
+        ));
+    }
+    let domains: BTreeSet<&DomainName> = ours.values().flatten().copied().flatten().collect();
+    for domain in domains {
+        let active = match &seen.agents {
+            Part::Seen(_) => Ok(serving.get(domain).copied().unwrap_or(0)),
+            Part::NotSeen(why) => Err(format!("{domain}: {why}")),
+        };
+        found.push(catalogue::PV12.judge_gently(
+            active,
+            |active| format!("{domain}: {active} active agents in the tenant"),
+            |active| *active >= LEAST,
+        ));
+        found.extend(jobs(seen, domain));
+    }
+    if connect {
+        let last = match &seen.organization {
+            Part::Seen(organization) => Ok(organization.last_sync),
+            Part::NotSeen(why) => Err(why.clone()),
+        };
+        found.push(catalogue::PV36.judge_gently(
+            last,
+            |last| {
+                let last = last.map_or_else(|| "never".to_owned(), |at| at.to_string());
+                format!("the tenant's last synchronization by Connect: {last}")
+            },
+            |last| last.is_some_and(|at| seen.at.since(at) <= CONNECT_LATE),
+        ));
+    }
+    found
+}
+
+/// PV13 and PV14, of one domain. A job that is not there has no health.
+fn jobs(seen: &Observation, domain: &DomainName) -> Vec<Finding> {
+    let (exists, health) = (&catalogue::PV13, &catalogue::PV14);
+    let fails = |read: String| exists.finding(read, Verdict::Fail);
+    let configuration: &Configuration = match (&seen.configurations, seen.configuration(domain)) {
+        (Part::NotSeen(why), _) => {
+            let why = format!("{domain}: {why}");
+            return vec![exists.judge_gently(Err::<(), _>(why), |()| String::new(), |()| false)];
+        }
+        (Part::Seen(_), None) => {
+            return vec![fails(format!(
+                "{domain}: no configuration of that name in the tenant"
+            ))];
+        }
+        (Part::Seen(_), Some(configuration)) => configuration,
+    };
+    let all = match &configuration.jobs {
+        Part::Seen(all) => all,
+        Part::NotSeen(why) => {
+            let why = format!("{domain}: its jobs were not seen: {why}");
+            return vec![exists.judge_gently(Err::<(), _>(why), |()| String::new(), |()| false)];
+        }
+    };
+    let Some(job) = seen.job(domain) else {
+        return vec![fails(format!(
+            "{domain}: its configuration has no job {JOB}"
+        ))];
+    };
+    // Whether password hashes are wanted stands in no topology: that none is there is told, and passes.
+    let hashes = all.iter().any(|job| job.template == HASHES);
+    let more = if hashes { "and" } else { "without" };
+    let there = format!("{domain}: {JOB} is there, {more} {HASHES}");
+    let (read, verdict) = if job.quarantined {
+        (
+            format!("{domain}: its job is in quarantine: most calls fail"),
+            Verdict::Fail,
+        )
+    } else if seen.runs(job) {
+        let last = job.last_success.map(|at| at.to_string());
+        (
+            format!(
+                "{domain}: its job succeeded at {}",
+                last.unwrap_or_default()
+            ),
+            Verdict::Pass,
+        )
+    } else {
+        (
+            format!("{domain}: its job has not succeeded within 15 minutes"),
+            Verdict::Fail,
+        )
+    };
+    vec![
+        exists.finding(there, Verdict::Pass),
+        health.finding(read, verdict),
+    ]
+}
+
+/// What stands out in what a tenant showed, held against what the fleet reports.
+#[must_use]
+pub fn look(seen: &Observation, known: &Fleetwide, connect: bool) -> Vec<Remark> {
+    let mut remarks: Vec<Remark> = held(seen, known, connect)
+        .into_iter()
+        .filter(|finding| match finding.verdict {
+            Verdict::Pass => false,
+            Verdict::Fail => true,
+            // A part that was not seen at all is one remark of its own.
+            Verdict::CannotTell => {
+                finding.id == catalogue::PV13.id && seen.configurations.seen().is_some()
+            }
+        })
+        .map(|finding| Remark {
+            id: finding.id,
+            what: finding.read,
+            fix: finding.fix,
+        })
+        .collect();
+    remarks.extend(beside(seen, known));
+    remarks
+}
+
+/// What stands out beside the probes: agents that are no server's here, and what was not seen.
+#[must_use]
+pub fn beside(seen: &Observation, known: &Fleetwide) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    let listed = seen.agents.seen().into_iter().flatten();
+    for agent in listed.filter(|agent| agent.is_active()) {
+        if !known.keys().any(|target| agent.is(target)) {
+            remarks.push(Remark {
+                id: "TN01".to_owned(),
+                what: format!(
+                    "{}: active in the tenant, and no server of this fleet",
+                    agent.machine
+                ),
+                fix: "bring it in with a join file, or have it taken off: whoever runs it can change what is synchronized".to_owned(),
+            });
+        }
+    }
+    for (what, why) in unseen(seen) {
+        remarks.push(Remark {
+            id: "TN02".to_owned(),
+            what: format!("not seen in the tenant: {what}: {why}"),
+            fix: "read it with an account that may: OnPremisesPublishingProfiles.ReadWrite.All, Synchronization.Read.All, Organization.Read.All, Domain.Read.All".to_owned(),
+        });
+    }
+    remarks
+}
+
+fn unseen(seen: &Observation) -> Vec<(&'static str, &str)> {
+    fn why<T>(part: &Part<T>) -> Option<&str> {
+        match part {
+            Part::Seen(_) => None,
+            Part::NotSeen(why) => Some(why),
+        }
+    }
+    let parts = [
+        ("agents", why(&seen.agents)),
+        ("configurations", why(&seen.configurations)),
+        ("organization", why(&seen.organization)),
+        ("domains", why(&seen.domains)),
+    ];
+    let unseen = parts.into_iter();
+    unseen
+        .filter_map(|(what, why)| Some((what, why?)))
+        .collect()
+}
