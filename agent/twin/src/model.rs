@@ -80,6 +80,9 @@ pub struct Twin {
     chosen: String,
     /// Domains that the module was given.
     domains: Vec<String>,
+    /// Rights that the agent's account was given, as they stand among the changes.
+    #[serde(default)]
+    granted: BTreeSet<String>,
     /// Forests that Connect was connected to, beside the server's own domain.
     #[serde(default)]
     forests: Vec<DomainName>,
@@ -136,6 +139,7 @@ impl Twin {
             cycles: 0,
             chosen: product::DEFAULT_GMSA.to_owned(),
             domains: Vec::new(),
+            granted: BTreeSet::new(),
             view: View::default(),
             changes: Vec::new(),
             profile,

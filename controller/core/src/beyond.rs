@@ -1,11 +1,12 @@
 //! What was seen beyond the servers' own facts: in tenants, by whoever read them; in directories, by agents that asked; of what Connect
-//! servers synchronize, by themselves; and which tenants rollouts have moved from Connect to cloud sync.
+//! servers synchronize, by themselves; which tenants rollouts have moved from Connect to cloud sync, and what steps gave agents of
+//! their domains.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use protocol::event::DiscoveredServer;
-use protocol::step::Product;
+use protocol::step::{Permission, Product};
 use protocol::{DomainName, RolloutId, TargetId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,19 @@ pub struct KeySeen {
     pub usable_from: Timestamp,
 }
 
+/// What a provisioning agent was given for a domain by the cmdlets of a step that came to its end. Nothing reads it back: what an
+/// administrator changed since does not show.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// Domain controllers to prefer.
+    pub preferred_dcs: Vec<TargetId>,
+    /// Sets of rights.
+    pub permissions: BTreeSet<Permission>,
+}
+
+/// Of one server, by domain.
+pub type GivenOf = BTreeMap<DomainName, Given>;
+
 /// Directories as they were last asked, by domain.
 pub type Directories = BTreeMap<DomainName, DirectorySeen>;
 
@@ -67,6 +81,8 @@ pub struct Beyond {
     pub settings: Settings,
     /// Tenants that were moved from Connect to cloud sync.
     pub moved: BTreeMap<TenantId, Moved>,
+    /// What provisioning agents were given for the domains that they serve.
+    pub given: BTreeMap<TargetId, GivenOf>,
 }
 
 /// How long Connect is kept after a move to cloud sync (product facts 3, the migration tool [P]).
@@ -185,6 +201,7 @@ impl Beyond {
         keys: BTreeMap::new(),
         settings: BTreeMap::new(),
         moved: BTreeMap::new(),
+        given: BTreeMap::new(),
     };
 
     /// Takes up what was seen in a tenant. What was seen later stands; and what a narrower look did not see, and does not change

@@ -338,6 +338,11 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
         secrets,
         CONFIGURE_LIMIT,
     )?;
+    let there: Vec<String> = lines
+        .iter()
+        .filter(|line| line["step"] == "Add-AADCloudSyncADDomain" && line["there"] == true)
+        .filter_map(|line| line["domain"].as_str().map(ToOwned::to_owned))
+        .collect();
     let (listed, left) = ended(&add.domains, lines, cx)?;
     let seen = listed.verdict == Verdict::Pass;
     if serves {
@@ -351,7 +356,21 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
             } else {
                 "the module does not show them"
             };
-            let summary = format!("added: {names}; {how}");
+            // What was there was given its rights, and nothing else: the product takes domain controllers when it adds a domain.
+            let (old, new): (Vec<&ServedDomain>, Vec<&ServedDomain>) = add
+                .domains
+                .iter()
+                .partition(|domain| there.iter().any(|name| *name == domain.name.as_str()));
+            let words = |what: &str, all: &[&ServedDomain]| {
+                let names: Vec<&str> = all.iter().map(|domain| domain.name.as_str()).collect();
+                (!names.is_empty()).then(|| format!("{what}: {}", names.join(", ")))
+            };
+            let did = [
+                words("added", &new),
+                words("there already, and given its written rights", &old),
+            ];
+            let did: Vec<String> = did.into_iter().flatten().collect();
+            let summary = format!("{}; {how}", did.join("; "));
             Ok(configured(Completion::Applied, summary))
         }
         Registered::Elsewhere(other) => elsewhere(&other),

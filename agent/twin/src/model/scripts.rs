@@ -565,16 +565,17 @@ impl Twin {
         let at = "Add-AADCloudSyncADDomain";
         for domain in input["domains"].as_array().into_iter().flatten() {
             let name = domain["name"].as_str().unwrap_or_default().to_owned();
-            if self.domains.contains(&name) {
+            let there = self.domains.contains(&name);
+            if there {
                 lines.push(json!({ "step": at, "ok": true, "domain": name, "there": true }));
-                continue;
             }
-            if self.has(Fault::DirectoryBlocked) || self.has(Fault::DnsBlocked) {
+            if !there && (self.has(Fault::DirectoryBlocked) || self.has(Fault::DnsBlocked)) {
                 lines.push(error(at, "directory", "The LDAP server is unavailable."));
                 return lines;
             }
             let lacks = domain["credential"] == true && !given(&domain["name"]);
-            if lacks || domain["credential"] != true && self.has(Fault::DomainCredentialDemanded) {
+            let demands = domain["credential"] != true && self.has(Fault::DomainCredentialDemanded);
+            if !there && (lacks || demands) {
                 lines.push(error(
                     at,
                     "parameter",
@@ -582,12 +583,11 @@ impl Twin {
                 ));
                 return lines;
             }
-            self.changes.push(format!(
-                "add domain {}",
-                domain["name"].as_str().unwrap_or_default()
-            ));
-            lines.push(json!({ "step": at, "ok": true, "domain": domain["name"] }));
-            self.domains.push(name.clone());
+            if !there {
+                self.changes.push(format!("add domain {name}"));
+                lines.push(json!({ "step": at, "ok": true, "domain": name }));
+                self.domains.push(name.clone());
+            }
             for kind in domain["permissions"].as_array().into_iter().flatten() {
                 let at = "Set-AADCloudSyncPermissions";
                 if self.has(Fault::PermissionsRefused) {
@@ -596,7 +596,11 @@ impl Twin {
                     return lines;
                 }
                 let kind = kind.as_str().unwrap_or_default();
-                self.changes.push(format!("grant {kind} in {name}"));
+                // What an account has, it is given again without a change.
+                let grant = format!("grant {kind} in {name}");
+                if self.granted.insert(grant.clone()) {
+                    self.changes.push(grant);
+                }
                 lines.push(json!({ "step": at, "ok": true, "domain": name, "type": kind }));
             }
         }

@@ -247,6 +247,34 @@ fn a_domain_is_added_and_its_rights_granted_and_nothing_else_of_the_agent_change
     );
 }
 
+/// A right that is written later is given in a domain that the agent serves already; what it has is given without a change.
+#[test]
+fn a_domain_that_is_there_is_given_the_rights_that_came_to_be_written() {
+    let first = vec![Permission::BasicRead];
+    let more = vec![Permission::BasicRead, Permission::UserGroupCreateDelete];
+    let mut twin = serving(NEWEST, &[]);
+    let (conclusion, ..) = drive(vec![added(SignIn::Token, first)], &mut twin, None);
+    assert!(
+        conclusion.steps[0]
+            .summary
+            .starts_with("added: emea.corp.contoso.com;")
+    );
+    let before = twin.changes.len();
+    let (conclusion, ..) = drive(vec![added(SignIn::Token, more)], &mut twin, None);
+    assert_eq!(conclusion.ending, Ending::Completed, "{conclusion:?}");
+    assert_eq!(
+        twin.changes[before..],
+        ["grant UserGroupCreateDelete in emea.corp.contoso.com"]
+    );
+    assert!(
+        conclusion.steps[0]
+            .summary
+            .starts_with("there already, and given its written rights: emea.corp.contoso.com;"),
+        "{conclusion:?}"
+    );
+    assert_eq!(twin.domains(), ["emea.corp.contoso.com"]);
+}
+
 /// A credential that will not do is no cmdlet's to find out: leave is not asked for, nothing is changed, and the finding says
 /// what is wrong with it.
 #[test]

@@ -1,5 +1,6 @@
 //! The fold: what each record changes. Nothing is decided here.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::event::{Completion, Event, Failure, GmsaChange, Grade};
@@ -13,7 +14,7 @@ use protocol::{
 };
 
 use crate::answered::{self, Answered};
-use crate::beyond::{DirectorySeen, KeySeen, Moved, SuffixesSeen};
+use crate::beyond::{DirectorySeen, Given, KeySeen, Moved, SuffixesSeen};
 use crate::doubt::Doubted;
 use crate::facts::Known;
 use crate::fleet::decide::{BUNDLE_LIFE, ended, soaks_until};
@@ -690,6 +691,7 @@ impl Fleet {
                     // What could not be read is not gone.
                     if facts.unread.is_empty() && (gone || elsewhere) {
                         known.domains = None;
+                        self.beyond.given.remove(target);
                     }
                     known.facts = Some((now, (**facts).clone()));
                 }
@@ -900,6 +902,7 @@ impl Fleet {
                 completion,
                 ..
             } => {
+                self.gave(target, *generation, *step, completion);
                 self.serves(target, *generation, *step, Some(completion));
                 self.change(target, *generation, |work| {
                     work.grade = work.grade.max(*grade);
@@ -1060,6 +1063,46 @@ impl Fleet {
         let phase = rollout.work.get(target)?.phase;
         let work = rollout.plan.targets.get(target)?.phases.get(phase)?;
         work.steps.get(usize::from(step.0))
+    }
+
+    /// What a step's cmdlets gave the agent of its domains. A wizard gives no rights, and what an earlier try gave unheard is not
+    /// known.
+    fn gave(
+        &mut self,
+        target: &TargetId,
+        generation: Generation,
+        step: protocol::StepIndex,
+        completion: &Completion,
+    ) {
+        let (domains, anew) = match self.open_step(target, generation, step) {
+            Some(Step::RegisterProvisioningAgent(register)) => (register.domains.clone(), true),
+            Some(Step::AddDomains(add)) => (add.domains.clone(), false),
+            Some(_) | None => return,
+        };
+        let given = self.beyond.given.entry(target.clone()).or_default();
+        if anew {
+            given.clear();
+        }
+        let open = self
+            .open
+            .get(target)
+            .and_then(|open| self.rollouts.get(&open.rollout));
+        let state = open.and_then(|rollout| Some(&rollout.work.get(target)?.state));
+        let by_hand = matches!(state, Some(TargetState::AwaitingPerson { .. }));
+        if by_hand || *completion != Completion::Applied {
+            return;
+        }
+        for domain in domains {
+            let new = Given {
+                preferred_dcs: domain.preferred_dcs,
+                permissions: domain.permissions.into_iter().collect(),
+            };
+            match given.entry(domain.name) {
+                Entry::Vacant(free) => drop(free.insert(new)),
+                // A domain that is there is not added again, which is when controllers are named.
+                Entry::Occupied(mut is) => is.get_mut().permissions.extend(new.permissions),
+            }
+        }
     }
 
     /// What a step made the agent serve; without a completion it failed.

@@ -581,8 +581,15 @@ fn agents(
                 }
                 (Some(_), Some(facts), Purpose::Install) => {
                     let serving = known.and_then(|known| known.domains.as_ref());
+                    let given = inputs.beyond.given.get(host);
                     let mut answer = cloud_sync::answer(
-                        topology, group, tenant, host, facts, serving, artifacts,
+                        topology,
+                        group,
+                        tenant,
+                        host,
+                        facts,
+                        (serving, given),
+                        artifacts,
                     );
                     let site = group.site.as_ref();
                     let rule = Rule::of(topology, inputs.policy, site, host, facts);

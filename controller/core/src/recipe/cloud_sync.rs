@@ -13,7 +13,9 @@ use protocol::step::{
 use protocol::task::{Page, TaskText};
 use protocol::{DomainName, GmsaName, ProxyAddress, TargetId, Version};
 
+use crate::beyond::GivenOf;
 use crate::clouds::Works;
+use crate::finding::Place;
 use crate::links;
 use crate::recipe::{Answer, Artifacts, PhaseWork, download, unread};
 use crate::topology::{AgentGroup, ConnectSettings, Tenant, Topology};
@@ -30,7 +32,7 @@ pub fn answer(
     tenant: &Tenant,
     host: &TargetId,
     facts: &Facts,
-    serving: Option<&BTreeSet<DomainName>>,
+    (serving, given): (Option<&BTreeSet<DomainName>>, Option<&GivenOf>),
     artifacts: &Artifacts,
 ) -> Answer {
     let Some(artifact) = artifacts.get(&Product::ProvisioningAgent) else {
@@ -128,6 +130,9 @@ pub fn answer(
                 artifact.version
             ),
         });
+        if version.is_some() {
+            people.extend(rights_of_an_upgrade(topology, group, gmsa.as_ref()));
+        }
         if tenant.cloud == Cloud::UsGovernment {
             why.push(format!(
                 "the setup is told its cloud, ENVIRONMENTNAME=AzureUSGovernment; {}",
@@ -235,11 +240,17 @@ pub fn answer(
         });
     }
     if registered {
-        let domains = Domains::of(&served, serving);
+        let mut domains = Domains::of(&served, serving);
         why.extend(domains.remarks(host));
+        let (lacking, remarks) = lacking(tenant, &served, serving, given);
+        why.extend(remarks);
+        if !domains.missing.is_empty() {
+            people.extend(rights_by_hand(gmsa.as_ref(), &domains.missing));
+        }
+        // The same cmdlets add what is not there, and give the rights of what is.
+        domains.missing.extend(lacking);
         if !domains.missing.is_empty() {
             people.extend(bring(tenant, tenant.sign_in, &domains.missing));
-            people.extend(rights_by_hand(gmsa.as_ref(), &domains.missing));
             phases.push(PhaseWork {
                 phase: Phase::Register,
                 steps: vec![
@@ -327,6 +338,94 @@ fn rights_by_hand(gmsa: Option<&GmsaName>, served: &[ServedDomain]) -> Option<St
             names.join(", ")
         )
     })
+}
+
+/// Rights are given on a clean installation alone, and an upgrade adds none (product facts 1.6 [P]).
+fn rights_of_an_upgrade(
+    topology: &Topology,
+    group: &AgentGroup,
+    gmsa: Option<&GmsaName>,
+) -> String {
+    let account = gmsa.map_or("the agent's account".to_owned(), ToString::to_string);
+    let wants = |(name, _): &&(DomainName, Place)| {
+        topology.domains.get(name).is_some_and(|domain| {
+            let own = [Permission::UserGroupCreateDelete, Permission::All];
+            own.iter().any(|one| domain.permissions.contains(one))
+        })
+    };
+    let names: Vec<&str> = group
+        .serves
+        .iter()
+        .filter(wants)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let whose = if names.is_empty() {
+        "where users or groups are to be made in the directory (it is written for no domain)"
+            .to_owned()
+    } else {
+        format!("in {}", names.join(", "))
+    };
+    format!(
+        "after the upgrade, the administrator of the domain gives {account} the rights {} by hand {whose}: part 3 of entrain handover DOMAIN; the product gives rights on a clean installation alone",
+        Permission::UserGroupCreateDelete.cmdlet_word()
+    )
+}
+
+/// Domains that a registered agent serves and whose written rights it was not given, as far as Entrain gave them; and what cannot be
+/// told of the rest, or brought.
+fn lacking(
+    tenant: &Tenant,
+    served: &[ServedDomain],
+    serving: Option<&BTreeSet<DomainName>>,
+    given: Option<&GivenOf>,
+) -> (Vec<ServedDomain>, Vec<String>) {
+    let (mut lacking, mut remarks) = (Vec::new(), Vec::new());
+    let there = |domain: &&ServedDomain| serving.is_none_or(|all| all.contains(&domain.name));
+    for domain in served.iter().filter(there) {
+        let name = &domain.name;
+        if domain.permissions.is_empty() && domain.preferred_dcs.is_empty() {
+            continue;
+        }
+        let words = |all: &[Permission]| {
+            let words: Vec<&str> = all.iter().map(|one| one.as_str()).collect();
+            words.join(", ")
+        };
+        let Some(is) = given.and_then(|given| given.get(name)) else {
+            remarks.push(format!(
+                "which rights its account was given in {name}, and which domain controllers it prefers there, cannot be told: no cmdlet of the product shows it, and Entrain did not give them. See the wizard's page \"Connect Active Directory\", and have its administrator run part 3 of entrain handover {name}"
+            ));
+            continue;
+        };
+        if is.preferred_dcs != domain.preferred_dcs {
+            remarks.push(format!(
+                "the preferred domain controllers of {name} are written otherwise than they were given: the product takes them when a domain is added, and no cmdlet that changes them later is documented. Set them at the wizard's page \"Connect Active Directory\"; no probe sees it"
+            ));
+        }
+        let missing: Vec<Permission> = domain
+            .permissions
+            .iter()
+            .copied()
+            .filter(|one| {
+                !is.permissions.contains(one) && !is.permissions.contains(&Permission::All)
+            })
+            .collect();
+        if missing.is_empty() {
+            continue;
+        }
+        if tenant.sign_in == SignIn::Wizard {
+            remarks.push(format!(
+                "its account was not given {} in {name}, and the wizard gives no rights: its administrator runs part 3 of entrain handover {name}",
+                words(&missing)
+            ));
+            continue;
+        }
+        remarks.push(format!(
+            "its account was not given {} in {name}: given in a signed-in session with the domain's credential, and its service is restarted while others serve",
+            words(&missing)
+        ));
+        lacking.push(domain.clone());
+    }
+    (lacking, remarks)
 }
 
 /// Which domains a registered agent is to serve and does not, as far as Entrain made it serve them.

@@ -9,6 +9,7 @@ mod connect;
 mod custom;
 mod doubt;
 mod fit;
+mod given;
 mod handover;
 mod holds;
 mod machine;
