@@ -266,9 +266,12 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         ),
         verdict(cycles),
     );
-    // An open wizard on a server that must stay staging may be taking it out of that mode just now (G1).
-    if verify.staging == Some(true) && suspended == Some(true) {
-        scheduler.severity = Severity::Block;
+    // Nothing is exported to the tenant while the active server's cycle is off. On a staging server that is the tenant's setting,
+    // which a change of the active server must not wait for; an open wizard there may be taking it out of that mode just now (G1).
+    let stands = connect.staging == Some(false) && connect.cycle_enabled == Some(false);
+    let may_leave = verify.staging == Some(true) && suspended == Some(true);
+    if !stands && !may_leave {
+        scheduler.severity = Severity::Warn;
     }
     let stability = step::stability(product::CONNECT_SERVICE, verify.soaked_seconds, cx)?;
     let mut of_service = catalogue::PV22.finding(state, verdict(Some(running)));
@@ -282,7 +285,8 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     }
     let mut findings = vec![of_service, of_version, scheduler, mode];
     findings.extend(stability);
-    findings.extend(engine::verified(verify, connect.version, cx)?);
+    let exports = connect.staging == Some(false);
+    findings.extend(engine::verified(verify, (connect.version, exports), cx)?);
     step::settle_showing(findings, stopped, cx)?;
     let mode = if connect.staging == Some(true) {
         "staging"

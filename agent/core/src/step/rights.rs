@@ -1,8 +1,8 @@
 //! What an account that was made beforehand may do in the domains that its agents serve. The product does not give it its
 //! rights since 1.1.2334.0 (facts 1.6, 1.11), and without those of replication no password hash is synchronized (PF54, PV18).
 
-use protocol::event::{Finding, Verdict};
-use protocol::step::{OwnRights, ServedDomain};
+use protocol::event::{Finding, Severity};
+use protocol::step::{OwnRights, Permission, ServedDomain};
 use protocol::{DomainName, GmsaName};
 
 use crate::catalogue::{self, Probe};
@@ -19,14 +19,16 @@ pub(super) fn verified(
     cx: &mut Cx<'_>,
 ) -> Flow<Vec<Finding>> {
     let probe = &catalogue::PV18;
+    let untold =
+        |why: String| probe.judge_gently(Err::<(), _>(why), |()| String::new(), |()| false);
     if rights.replicates.is_empty() {
         let account = account.unwrap_or("the service account");
         let read = format!("not read: what {account} may do in the served domains");
-        return Ok(vec![probe.finding(read, Verdict::CannotTell)]);
+        return Ok(vec![untold(read)]);
     }
     let Some(name) = account.and_then(GmsaName::of_account) else {
         let read = "not read: the service runs as no group managed service account";
-        return Ok(vec![probe.finding(read, Verdict::CannotTell)]);
+        return Ok(vec![untold(read.to_owned())]);
     };
     let home = &rights.home_domain;
     let served = rights.replicates.iter().find(|one| one.name == *home);
@@ -82,5 +84,15 @@ pub(super) fn replication(
             ))
         }
     });
-    Ok(probe.judge(lacking, show, |lacking| lacking.is_empty()))
+    let mut finding = probe.judge_gently(lacking, show, |lacking| lacking.is_empty());
+    if !hashes(domain) {
+        finding.severity = finding.severity.min(Severity::Warn);
+    }
+    Ok(finding)
+}
+
+/// Whether it is written that password hashes of a domain are synchronized, which without these rights are not.
+pub(super) fn hashes(domain: &ServedDomain) -> bool {
+    let own = [Permission::PasswordHashSync, Permission::All];
+    own.iter().any(|one| domain.permissions.contains(one))
 }

@@ -712,6 +712,72 @@ fn an_agent_that_is_there_is_told_which_rights_its_account_lacks() {
     }
 }
 
+/// Where it is written that password hashes of a domain are synchronized, an account without the rights blocks, unless the work that
+/// follows gives them with the domain's credential (PF54).
+#[test]
+fn rights_that_password_hashes_need_block_where_they_are_written() {
+    use protocol::step::{DirectoryRights, Permission};
+    let installed = Installed::ProvisioningAgent {
+        tenant: tenant(),
+        version: Version::new(1, 1, 2334, 0),
+    };
+    for (written, rights, blocks) in [
+        (
+            vec![Permission::PasswordHashSync],
+            DirectoryRights::Handover,
+            true,
+        ),
+        (vec![Permission::All], DirectoryRights::Handover, true),
+        (
+            vec![Permission::PasswordHashSync],
+            DirectoryRights::Ask,
+            false,
+        ),
+        (
+            vec![Permission::BasicRead],
+            DirectoryRights::Handover,
+            false,
+        ),
+        (Vec::new(), DirectoryRights::Handover, false),
+    ] {
+        for (faults, fails) in [(&[Fault::RightsMissing][..], true), (&[], false)] {
+            let mut step = preflight(Product::ProvisioningAgent, SignIn::Token, true);
+            let Step::Preflight(preflight) = &mut step else {
+                unreachable!()
+            };
+            let own = preflight.own_rights.as_mut().unwrap();
+            for domain in &mut own.replicates {
+                domain.permissions.clone_from(&written);
+                domain.rights = rights;
+            }
+            let seen = findings(&step, &mut twin("sync-01", installed.clone(), faults));
+            let finding = seen.iter().find(|one| one.id == "PF54").unwrap();
+            assert_eq!(finding.verdict == Verdict::Fail, fails, "{finding:?}");
+            assert_eq!(
+                finding.blocks(),
+                fails && blocks,
+                "{written:?} {rights:?}: {finding:?}"
+            );
+        }
+    }
+}
+
+/// What cannot be read of the two proxies is no word against either; a difference between them blocks (PF31).
+#[test]
+fn a_proxy_that_the_engine_would_not_take_blocks() {
+    for (faults, blocks) in [
+        (&[Fault::MachineProxyDiffers][..], true),
+        (&[Fault::ProxySet, Fault::MachineProxyDiffers], true),
+        (&[Fault::ProxySet], false),
+        (&[], false),
+    ] {
+        let (step, mut server) = server(Product::Connect, faults);
+        let seen = findings(&step, &mut server);
+        let finding = seen.iter().find(|one| one.id == "PF31").unwrap();
+        assert_eq!(finding.blocks(), blocks, "{faults:?}: {finding:?}");
+    }
+}
+
 #[test]
 fn a_survey_without_an_account_tells_what_everyone_is_told() {
     let mut server = twin("sync-01", Installed::Nothing, &[Fault::DirectoryUnreadable]);

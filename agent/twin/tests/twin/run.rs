@@ -1084,6 +1084,29 @@ fn the_rights_of_an_account_that_was_made_beforehand_are_read_back() {
     }
 }
 
+/// Where password hashes are written, an account that lacks their rights is not verified (PV18).
+#[test]
+fn an_agent_whose_account_cannot_synchronize_what_is_written_is_not_verified() {
+    let own = target().home_domain().unwrap();
+    for (faults, fails) in [(&[Fault::RightsMissing][..], true), (&[], false)] {
+        let mut steps = agent_steps(SignIn::Token, Vec::new());
+        if let Step::VerifyProvisioningAgent(verify) = &mut steps[3] {
+            verify.own_rights = Some(protocol::step::OwnRights {
+                home_domain: own.clone(),
+                replicates: vec![protocol::step::ServedDomain {
+                    name: own.clone(),
+                    preferred_dcs: Vec::new(),
+                    rights: protocol::step::DirectoryRights::Handover,
+                    permissions: vec![protocol::step::Permission::PasswordHashSync],
+                }],
+            });
+        }
+        let (conclusion, ..) = drive(steps, &mut twin(faults), None);
+        let failed = matches!(&conclusion.ending, Ending::Failed(why) if why.contains("PV18"));
+        assert_eq!(failed, fails, "{conclusion:?}");
+    }
+}
+
 /// Behind a registration that is well a secret that lies about stops everything; errors in the agent's own log warn.
 #[test]
 fn a_secret_that_was_left_is_found_and_errors_of_the_log_are_told() {

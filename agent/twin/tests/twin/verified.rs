@@ -367,3 +367,90 @@ fn a_server_that_is_no_longer_what_the_plan_read_is_left_as_it_is() {
         .any(|event| matches!(event, Event::StepBegun { .. }));
     assert!(!begun, "no step was begun");
 }
+
+/// Verifies with that answer of the scheduler, and that newest run of a connector.
+fn scheduled(
+    staging: bool,
+    enabled: bool,
+    suspended: bool,
+    result: &str,
+) -> (Ending, Vec<Finding>) {
+    let step = Step::VerifyConnect(VerifyConnect {
+        at_least: Version::new(1, 0, 0, 0),
+        staging: None,
+        forests: Vec::new(),
+        password_sync: false,
+        soaked_seconds: None,
+    });
+    let scheduler = serde_json::json!({ "stagingModeEnabled": staging, "syncCycleEnabled": enabled, "schedulerSuspended": suspended });
+    let runs =
+        serde_json::json!({ "runs": [{ "run": "corp.test Delta Import", "result": result }] });
+    let instead = |op: &Op, outcome| match op {
+        Op::Script {
+            script: Script::ReadConnectScheduler,
+            ..
+        } => Outcome::Script {
+            lines: vec![scheduler.clone()],
+        },
+        Op::Script {
+            script: Script::InspectConnect,
+            ..
+        } => Outcome::Script {
+            lines: vec![runs.clone()],
+        },
+        _ => outcome,
+    };
+    let (conclusion, journal, _) = drive_with(vec![step], &mut server(&[]), None, "value", instead);
+    let probed = journal.into_iter().filter_map(|event| match event {
+        Event::Probed { findings, .. } => Some(findings),
+        _ => None,
+    });
+    (conclusion.ending, probed.flatten().collect())
+}
+
+/// Nothing reaches the tenant while its active server's cycle is off: that is not verified. The setting is the tenant's, so a staging
+/// server shows the same and is not stopped by it.
+#[test]
+fn an_active_server_whose_cycle_is_off_is_not_verified() {
+    for (staging, enabled, suspended, blocks) in [
+        (false, true, false, None),
+        (false, false, false, Some(true)),
+        (false, false, true, Some(true)),
+        (false, true, true, Some(false)),
+        (true, false, false, Some(false)),
+        (true, true, true, Some(false)),
+    ] {
+        let (ending, findings) = scheduled(staging, enabled, suspended, "success");
+        let finding = of(&findings, "PV24");
+        let case = format!("staging {staging}, enabled {enabled}, suspended {suspended}");
+        assert_eq!(finding.verdict == Verdict::Pass, blocks.is_none(), "{case}");
+        assert_eq!(finding.blocks(), blocks == Some(true), "{case}");
+        let failed = matches!(&ending, Ending::Failed(why) if why.contains("PV24"));
+        assert_eq!(failed, blocks == Some(true), "{case}: {ending:?}");
+    }
+}
+
+/// A run that broke off on the server that exports blocks; one that came to its end with errors of single objects warns.
+#[test]
+fn a_run_that_broke_off_blocks_where_the_server_exports() {
+    for (staging, result, verdict, blocks) in [
+        (false, "success", Verdict::Pass, false),
+        (false, "completed-export-errors", Verdict::Fail, false),
+        (false, "stopped-server-down", Verdict::Fail, true),
+        (false, "no-start-connection", Verdict::Fail, true),
+        (true, "stopped-server-down", Verdict::Fail, false),
+    ] {
+        let (ending, findings) = scheduled(staging, true, false, result);
+        let finding = of(&findings, "PV29");
+        assert_eq!(
+            (finding.verdict, finding.blocks()),
+            (verdict, blocks),
+            "{result}"
+        );
+        assert_eq!(
+            matches!(ending, Ending::Failed(_)),
+            blocks,
+            "{result}: {ending:?}"
+        );
+    }
+}

@@ -772,11 +772,24 @@ fn own_rights(topology: &Topology, group: &AgentGroup, home: &DomainName) -> Opt
         written.is_none_or(|written| {
             written.permissions.is_empty()
                 || written.permissions.contains(&Permission::PasswordHashSync)
+                || written.permissions.contains(&Permission::All)
         })
+    };
+    // A domain that is handed over has no rights to be given; that its hashes are wanted makes their lack block.
+    let written = |mut domain: ServedDomain| {
+        let written = topology.domains.get(&domain.name);
+        let wants = written.is_some_and(|written| {
+            let own = [Permission::PasswordHashSync, Permission::All];
+            own.iter().any(|one| written.permissions.contains(one))
+        });
+        if wants && domain.permissions.is_empty() {
+            domain.permissions.push(Permission::PasswordHashSync);
+        }
+        domain
     };
     let served = served(topology, group).into_iter();
     Some(OwnRights {
         home_domain: home.clone(),
-        replicates: served.filter(replicates).collect(),
+        replicates: served.filter(replicates).map(written).collect(),
     })
 }

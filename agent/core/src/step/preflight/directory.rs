@@ -108,12 +108,20 @@ fn rights_of(
             "no controller of {home}, where {name} lives, was asked"
         )),
     };
-    let wanted =
-        |domain: &ServedDomain| rights.replicates.iter().any(|one| one.name == domain.name);
-    for (domain, directory) in reached.iter().filter(|(domain, _)| wanted(domain)) {
-        let Some(directory) = directory else { continue };
+    let wanted = |domain: &ServedDomain| {
+        let mut all = rights.replicates.iter();
+        all.find(|one| one.name == domain.name)
+    };
+    let wanted = reached
+        .iter()
+        .filter_map(|(domain, directory)| Some((*domain, wanted(domain)?, directory.as_ref()?)));
+    for (domain, written, directory) in wanted {
         let account = (name, home, account.as_ref());
-        let finding = replication(&catalogue::PF54, account, domain, Ok(directory), cx)?;
+        let mut finding = replication(&catalogue::PF54, account, written, Ok(directory), cx)?;
+        // With the domain's credential the work that follows gives them.
+        if written.rights == DirectoryRights::Ask {
+            finding.severity = finding.severity.min(Severity::Warn);
+        }
         findings.push(of_domain(finding, domain));
     }
     Ok(())

@@ -89,7 +89,7 @@ fn web(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
     let both = own.and_then(|own| Ok((own, system?)));
     let show = |(own, system): &(String, String)| format!("{own}; the system's is {system}");
     let mut findings =
-        vec![catalogue::PF31.judge(both, show, |(own, system)| bare(own) == bare(system))];
+        vec![catalogue::PF31.judge_gently(both, show, |(own, system)| bare(own) == bare(system))];
     if let Some(host) = host {
         let status = report
             .part("web", Value::as_u64)
