@@ -104,6 +104,8 @@ pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
             } else if let Step::VerifyProvisioningAgentRemoved(_) = step {
                 let back = facts.provisioning_agent.as_ref();
                 differences.extend(back.filter(|agent| !agent.is_removed()).map(returned));
+            } else if let Step::VerifyConnectRemoved = step {
+                differences.extend(facts.connect.as_ref().map(came_back));
             }
         }
         rows.extend(differences.into_iter().map(|one| DriftRow {
@@ -248,6 +250,27 @@ fn returned(agent: &ProvisioningAgentFacts) -> Difference {
             .version
             .map_or_else(|| "there".to_owned(), |version| version.to_string()),
         mend: Mend::Plan("a plan takes it off again, while the server stands under `retired`"),
+    }
+}
+
+/// Connect was taken off, and is there again: it may be active beside the tenant's own server (G1).
+fn came_back(connect: &ConnectFacts) -> Difference {
+    let version = connect.version;
+    let version = version.map_or_else(|| "there".to_owned(), |version| version.to_string());
+    let mode = match (connect.is_fenced(), connect.mode()) {
+        (true, _) => "stopped and disabled",
+        (false, Some(true)) => "staging",
+        (false, Some(false)) => "active",
+        (false, None) => "whether it is active cannot be told",
+    };
+    Difference {
+        product: Product::Connect,
+        what: "the product",
+        wanted: "gone".to_owned(),
+        seen: format!("{version}, {mode}"),
+        mend: Mend::Plan(
+            "a plan opens its removal for a person again, while the server stands under `retired`; where it is active, another server is made active first: entrain swap",
+        ),
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use controller_core::drift::drift;
 use controller_core::facts::Fleetwide;
 use controller_core::finding::Severity;
 use controller_core::fleet::{Cause, Fleet, Live};
@@ -593,6 +594,47 @@ fn an_agent_that_breaks_what_its_domains_use_is_refused_at_check_and_held_at_the
         Cause::VersionRefused,
         "PF44 for a.test: 1.1.2102.0",
     );
+}
+
+/// Connect that is on a retired server again is drift, and what was never told of is none.
+#[test]
+fn connect_that_comes_back_on_a_retired_server_is_drift() {
+    let mut world = World::of(Some((common::CONNECT, Some(false))), None);
+    let text = format!(
+        "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\"]\nretired = [\"c2.a.test\"]\n"
+    );
+    let (topology, findings) = parse(&[common::document(text)]);
+    assert!(findings.is_empty(), "{findings:?}");
+    let policy = Policy::default();
+    let known = world.fleet.known();
+    let plan = plan(Inputs::of(
+        &topology,
+        &policy,
+        known,
+        &world.artifacts,
+        Purpose::Install,
+    ));
+    world.plan = Some(plan.clone());
+    world.take(&common::applied(ROLLOUT, &plan));
+    world.runs("c2.a.test");
+    let work = &world.fleet.rollouts()[&ROLLOUT].work[&target("c2.a.test")];
+    assert_eq!(work.state.word(), "done");
+    assert!(drift(&world.fleet).is_empty());
+    for (mode, seen) in [
+        (Some(true), "2.6.92.0, staging"),
+        (Some(false), "2.6.92.0, active"),
+        (None, "2.6.92.0, whether it is active cannot be told"),
+    ] {
+        world.reports("c2.a.test", Some((common::CONNECT, mode)));
+        let rows = drift(&world.fleet);
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        let row = &rows[0];
+        assert_eq!((row.wanted.as_str(), row.seen.as_str()), ("gone", seen));
+        assert!(row.planned && !row.accepted && row.product == Product::Connect);
+        assert!(row.mend.contains("`retired`"), "{}", row.mend);
+    }
+    world.reports("c2.a.test", None);
+    assert!(drift(&world.fleet).is_empty());
 }
 
 /// What opens a phase that changes something: a preflight, or the reading of what matters there.
