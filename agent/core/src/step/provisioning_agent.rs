@@ -340,6 +340,7 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
     )?;
     let there: Vec<String> = lines
         .iter()
+        .flatten()
         .filter(|line| line["step"] == "Add-AADCloudSyncADDomain" && line["there"] == true)
         .filter_map(|line| line["domain"].as_str().map(ToOwned::to_owned))
         .collect();

@@ -92,7 +92,7 @@ pub(super) fn replication(
 }
 
 /// Whether it is written that password hashes of a domain are synchronized, which without these rights are not.
-pub(super) fn hashes(domain: &ServedDomain) -> bool {
+fn hashes(domain: &ServedDomain) -> bool {
     let own = [Permission::PasswordHashSync, Permission::All];
     own.iter().any(|one| domain.permissions.contains(one))
 }

@@ -1098,7 +1098,9 @@ impl Fleet {
                 permissions: domain.permissions.into_iter().collect(),
             };
             match given.entry(domain.name) {
-                Entry::Vacant(free) => drop(free.insert(new)),
+                Entry::Vacant(free) => {
+                    free.insert(new);
+                }
                 // A domain that is there is not added again, which is when controllers are named.
                 Entry::Occupied(mut is) => is.get_mut().permissions.extend(new.permissions),
             }

@@ -1,6 +1,6 @@
 //! The provisioning agent: install or upgrade (prepare), register, prove.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::facts::{Facts, ServiceState};
 use protocol::signed::Phase;
@@ -131,7 +131,7 @@ pub fn answer(
             ),
         });
         if version.is_some() {
-            people.extend(rights_of_an_upgrade(topology, group, gmsa.as_ref()));
+            people.push(rights_of_an_upgrade(topology, group, gmsa.as_ref()));
         }
         if tenant.cloud == Cloud::UsGovernment {
             why.push(format!(
@@ -205,21 +205,17 @@ pub fn answer(
             group.gmsa.as_ref(),
             group.options.proxy.as_ref(),
         );
+        let (by, chosen) = sign_in_words(tenant);
         why.push(match agent.filter(|_| configured) {
             Some(agent) => format!(
-                "its service runs as {} and not as {}: set anew {}, and the service is restarted while others serve",
+                "its service runs as {} and not as {}: set anew {by}, and the service is restarted while others serve; {chosen}",
                 agent.account.as_deref().unwrap_or("an account that is not told"),
                 group
                     .gmsa
                     .as_ref()
                     .map_or("a group managed service account".to_owned(), ToString::to_string),
-                sign_in_words(tenant)
             ),
-            None => format!(
-                "not registered with tenant {}: {}",
-                tenant.id,
-                sign_in_words(tenant)
-            ),
+            None => format!("not registered with tenant {}: {by}; {chosen}", tenant.id),
         });
         let way = tenant.about.sign_in.way(tenant.sign_in);
         if way.works == Works::Unverified {
@@ -242,7 +238,7 @@ pub fn answer(
     if registered {
         let mut domains = Domains::of(&served, serving);
         why.extend(domains.remarks(host));
-        let (lacking, remarks) = lacking(tenant, &served, serving, given);
+        let (lacking, remarks) = rights_lacking(tenant, &served, serving, given);
         why.extend(remarks);
         if !domains.missing.is_empty() {
             people.extend(rights_by_hand(gmsa.as_ref(), &domains.missing));
@@ -373,7 +369,7 @@ fn rights_of_an_upgrade(
 
 /// Domains that a registered agent serves and whose written rights it was not given, as far as Entrain gave them; and what cannot be
 /// told of the rest, or brought.
-fn lacking(
+fn rights_lacking(
     tenant: &Tenant,
     served: &[ServedDomain],
     serving: Option<&BTreeSet<DomainName>>,
@@ -499,15 +495,43 @@ fn added_by_hand(tenant: &Tenant, missing: &[ServedDomain]) -> TaskText {
     text
 }
 
-fn sign_in_words(tenant: &Tenant) -> String {
-    match tenant.sign_in {
+/// The way to sign in, and why this one: what the data on clouds choose, or what the topology writes, and which others do not work.
+fn sign_in_words(tenant: &Tenant) -> (String, String) {
+    let way = match tenant.sign_in {
         SignIn::Token => "by the cmdlets, with an access token that a person gives once".to_owned(),
         SignIn::Credential => "by the cmdlets, with a password-only account".to_owned(),
         SignIn::Wizard => format!(
             "by a person at the wizard (cloud {})",
             tenant.cloud.as_str()
         ),
+    };
+    let of_cloud = &tenant.about.sign_in;
+    let why = if tenant.sign_in == of_cloud.chosen {
+        format!(
+            "{} is the way that clouds.toml chooses for the cloud {}",
+            tenant.sign_in.as_str(),
+            tenant.cloud.as_str()
+        )
+    } else {
+        format!(
+            "the topology writes {} in place of {}, which clouds.toml chooses for the cloud {}",
+            tenant.sign_in.as_str(),
+            of_cloud.chosen.as_str(),
+            tenant.cloud.as_str()
+        )
+    };
+    let mut refused: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for one in [SignIn::Token, SignIn::Credential, SignIn::Wizard] {
+        let about = of_cloud.way(one);
+        if about.works == Works::No {
+            refused.entry(&about.source).or_default().push(one.as_str());
+        }
     }
+    let refused = refused.into_iter();
+    let refused: String = refused
+        .map(|(source, ways)| format!("; {} is refused there: {source}", ways.join(" and ")))
+        .collect();
+    (way, format!("{why}{refused}"))
 }
 
 fn bring(tenant: &Tenant, sign_in: SignIn, served: &[ServedDomain]) -> Vec<String> {

@@ -145,9 +145,11 @@ impl World {
 fn gives(plan: &Plan) -> (Option<Vec<Permission>>, String) {
     let part = &plan.targets[&target()];
     let steps = part.phases.iter().flat_map(|phase| &phase.steps);
-    let mut added = steps.filter_map(|step| match step {
-        Step::AddDomains(add) => Some(add.domains[0].permissions.clone()),
-        _ => None,
+    let mut added = steps.filter_map(|step| {
+        let Step::AddDomains(add) = step else {
+            return None;
+        };
+        Some(add.domains[0].permissions.clone())
     });
     (added.next(), part.why.join("\n"))
 }

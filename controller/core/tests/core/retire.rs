@@ -145,7 +145,7 @@ wave 1
     register preflight, register provisioning agent
     prove    verify provisioning agent
     because  no provisioning agent is there: install 1.1.2505.0
-    because  not registered with tenant {TENANT}: by the cmdlets, with an access token that a person gives once
+    because  not registered with tenant {TENANT}: by the cmdlets, with an access token that a person gives once; token is the way that clouds.toml chooses for the cloud commercial
   s2.a.test  (agents.a)
     prove    verify provisioning agent
     because  which domains it serves is not known, since Entrain did not register it: the wizard's page \"Connect Active Directory\" lists them
