@@ -294,11 +294,14 @@ pub enum Fault {
     HealthAgent,
     /// The computer account of seamless single sign-on is in the directory (UN03).
     SeamlessSignOn,
+    /// Windows refuses what would be set: a registry value of its own, the note that it is to be restarted, and that a disabled
+    /// service may start (PF14 to PF17).
+    SettingRefused,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 144] = [
+    pub const ALL: [Self; 145] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -443,5 +446,6 @@ impl Fault {
         Self::PreferredControllerSilent,
         Self::HealthAgent,
         Self::SeamlessSignOn,
+        Self::SettingRefused,
     ];
 }

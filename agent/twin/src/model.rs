@@ -110,6 +110,11 @@ const OLD_LOCAL_DB: &str = "{00000000-0000-0000-0000-00000000000d}";
 
 const INSTANT: Duration = Duration::ZERO;
 
+/// Windows lets nobody do that.
+fn refused() -> (Outcome, Duration) {
+    (Outcome::Failed("access is denied (5)".to_owned()), INSTANT)
+}
+
 impl Twin {
     /// A server as the profile says, in order where no fault says otherwise.
     #[must_use]
@@ -350,8 +355,7 @@ impl Twin {
     /// Windows restarts because the agent says so.
     fn restart_windows(&mut self) -> (Outcome, Duration) {
         if self.has(Fault::RestartRefused) {
-            let why = "access is denied (5)".to_owned();
-            return (Outcome::Failed(why), INSTANT);
+            return refused();
         }
         self.changes.push("restart Windows".to_owned());
         let again = self.has(Fault::RestartPendingAgain);
@@ -662,6 +666,16 @@ impl Twin {
             Op::Launcher => (self.launcher(), INSTANT),
             Op::FetchRelease { .. } => (Outcome::Done, INSTANT),
             Op::SwitchAgent { version, mark, .. } => self.switch_agent(*version, *mark),
+            Op::RequireRestart | Op::EnableService { .. } if self.has(Fault::SettingRefused) => {
+                refused()
+            }
+            // The agent's own notes are no setting of Windows.
+            Op::SetRegistry { key, .. }
+                if self.has(Fault::SettingRefused)
+                    && ![product::SET_KEY, product::OWED_KEY].contains(&key.as_str()) =>
+            {
+                refused()
+            }
             Op::RequireRestart => {
                 self.set(product::RESTART_KEY, "", RegistryValue::Number(1));
                 (Outcome::Done, INSTANT)

@@ -422,6 +422,8 @@ fn no_fault_is_without_a_test() {
         Fault::ToolsMissing,
         Fault::OldLocalDb,
         Fault::SetByPolicy,
+        // What is set, and put back, meets this one (`undo.rs`).
+        Fault::SettingRefused,
         // So do wizards and services that do not come about (`trouble.rs`).
         Fault::EngineEnds,
         Fault::LogonAsServiceRefused,

@@ -14,7 +14,7 @@ use protocol::facts::ServiceState;
 use protocol::signed::{Ending, StepEnding};
 use protocol::step::{Cloud, Fix, Preflight, Product, SignIn, Step, UndoFixes};
 
-use crate::common::{NEWEST, drive, target, tenant};
+use crate::common::{NEWEST, drive, drive_with, target, tenant};
 
 const BOTH: [Fix; 2] = [Fix::Tls12, Fix::Vaultsvc];
 
@@ -312,6 +312,88 @@ fn what_a_policy_sets_by_now_is_left_and_a_note_that_is_none_is_a_question() {
         assert!(why.contains(note), "{why}");
         assert_eq!(state(&mut server), now);
     }
+}
+
+/// What Windows did not let Entrain set is nobody's to put back: whoever sets it later has set it.
+#[test]
+fn what_could_not_be_set_leaves_no_note_and_an_undo_leaves_alone_what_somebody_set_then() {
+    let mut server = spoiled();
+    let before = state(&mut server);
+    let refused = [Fault::VaultDisabled, Fault::TlsOff, Fault::SettingRefused];
+    server.set_faults(refused.into());
+    let (conclusion, journal, _) = drive(fixes(), &mut server, None);
+    let Ending::Failed(why) = &conclusion.ending else {
+        panic!("{conclusion:?}")
+    };
+    assert!(why.contains("PF14") && why.contains("PF17"), "{why}");
+    // A value that needs a restart, one that needs none, and the service: each of the three ways.
+    let told = format!("{journal:?}");
+    for words in [
+        "Enabled was left as it is: that a restart is needed could not be noted: access is denied",
+        "SchUseStrongCrypto could not be set: access is denied",
+        "VaultSvc could not be enabled: access is denied",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert_eq!(
+        (state(&mut server), notes(&mut server)),
+        (before.clone(), 0)
+    );
+    // Wherever it is cut off meanwhile, too.
+    let mut fresh = spoiled();
+    fresh.set_faults(refused.into());
+    let (_, _, actions) = drive(fixes(), &mut fresh.clone(), None);
+    for cut in 0..actions {
+        let mut server = fresh.clone();
+        drive(fixes(), &mut server, Some(cut));
+        let left = (state(&mut server), notes(&mut server));
+        assert_eq!(left, (before.clone(), 0), "cut at {cut}");
+    }
+
+    // Their administrator sets all of it.
+    server.set_faults([].into());
+    for (key, value, _) in VALUES {
+        let set = u32::from(value != "DisabledByDefault");
+        put(&mut server, key, value, RegistryValue::Number(set));
+    }
+    let enable = Op::EnableService {
+        name: product::VAULT_SERVICE.to_owned(),
+    };
+    server.perform(&enable, &BTreeMap::new());
+    let theirs = state(&mut server);
+    let (conclusion, journal, _) = drive(undoes(false), &mut server, None);
+    assert_eq!(conclusion.steps[0].ending, StepEnding::AlreadySo);
+    assert!(summary(&journal).contains("nothing of it is noted"));
+    assert_eq!(state(&mut server), theirs);
+}
+
+/// An act that was answered as failed and took all the same is Entrain's, and is put back.
+#[test]
+fn what_reads_as_set_though_that_was_answered_as_failed_keeps_its_note() {
+    let mut server = spoiled();
+    let before = state(&mut server);
+    let untold = |op: &Op, outcome| {
+        let own = |key: &str| key == product::SET_KEY;
+        match op {
+            Op::SetRegistry { key, .. } if own(key) => outcome,
+            Op::SetRegistry { .. } | Op::EnableService { .. } => {
+                Outcome::Failed("no answer within 60 s".to_owned())
+            }
+            _ => outcome,
+        }
+    };
+    let (_, journal, _) = drive_with(fixes(), &mut server, None, "value", untold);
+    let told = format!("{journal:?}");
+    assert!(
+        told.contains("it reads as set all the same, and what it was stays noted"),
+        "{told}"
+    );
+    assert_ne!(state(&mut server), before);
+    assert_eq!(notes(&mut server), 6);
+    server.restart();
+    let (conclusion, ..) = drive(undoes(false), &mut server, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    assert_eq!((state(&mut server), notes(&mut server)), (before, 0));
 }
 
 /// Wherever the agent is killed while it sets, what was there before is kept; and wherever it is killed while it puts that back, it is

@@ -263,7 +263,12 @@ pub(super) fn fix(
             })?;
             changed.push(match enabled {
                 Ok(()) => "VaultSvc set from Disabled to Manual".to_owned(),
-                Err(why) => format!("VaultSvc could not be enabled: {why}"),
+                Err(why) => {
+                    let after = cx.service(product::VAULT_SERVICE)?;
+                    let took = matches!(after, Ok(Some(service)) if service.state != ServiceState::Disabled);
+                    let note = not_set(VAULT_NOTE, took, cx)?;
+                    format!("VaultSvc could not be enabled: {why}{note}")
+                }
             });
         }
     }
@@ -319,15 +324,20 @@ fn set(
     if setting.restarts(matches!(before, Ok(Some(_))))
         && let Err(why) = cx.perform(Op::RequireRestart)?
     {
+        let note = not_set(setting.note, false, cx)?;
         changed.push(format!(
-            "{value} was left as it is: that a restart is needed could not be noted: {why}"
+            "{value} was left as it is: that a restart is needed could not be noted: {why}{note}"
         ));
         return Ok(());
     }
     let old = before.map_or_else(|why| why, |before| or_absent(&before));
     changed.push(match cx.perform(op)? {
         Ok(()) => format!("{value} of {} set to {wanted} (was {old})", setting.half()),
-        Err(why) => format!("{value} could not be set: {why}"),
+        Err(why) => {
+            let took = cx.registry(key, value)? == Ok(Some(RegistryValue::Number(wanted)));
+            let note = not_set(setting.note, took, cx)?;
+            format!("{value} could not be set: {why}{note}")
+        }
     });
     Ok(())
 }
@@ -349,4 +359,23 @@ fn keep(note: &str, text: &str, cx: &mut Cx<'_>) -> Flow<Reading<()>> {
         data: RegistryValue::Text(text.to_owned()),
     })?;
     Ok(kept.map_err(|why| format!("what it was could not be noted: {why}")))
+}
+
+/// Has nothing noted of what Entrain did not set: an undo would otherwise take somebody else's later change for its own. Where the
+/// setting reads as if the act had taken all the same, the note stays. Gives what there is to add where it could not be taken away.
+fn not_set(note: &str, took: bool, cx: &mut Cx<'_>) -> Flow<String> {
+    if took {
+        return Ok("; it reads as set all the same, and what it was stays noted".to_owned());
+    }
+    let forgotten = forget(note, cx)?;
+    Ok(forgotten.map_or_else(|why| format!("; {why}"), |()| String::new()))
+}
+
+/// Takes a note away.
+pub(super) fn forget(note: &str, cx: &mut Cx<'_>) -> Flow<Reading<()>> {
+    let cleared = cx.perform(Op::ClearRegistry {
+        key: product::SET_KEY.to_owned(),
+        value: note.to_owned(),
+    })?;
+    Ok(cleared.map_err(|why| format!("the note of {note} could not be taken away: {why}")))
 }

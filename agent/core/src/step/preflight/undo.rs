@@ -7,7 +7,7 @@ use protocol::event::{Completion, Failure, Section};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
 use protocol::step::{Fix, Product, UndoFixes};
 
-use super::fix::{Note, Policies, SETTINGS, Setting, VAULT_NOTE, VAULT_WAS, Was, left};
+use super::fix::{self, Note, Policies, SETTINGS, Setting, VAULT_NOTE, VAULT_WAS, Was, left};
 use super::host;
 use crate::op::{Op, RegistryValue};
 use crate::procedure::{Complete, Cx, Flow, Stop, fail};
@@ -260,11 +260,7 @@ fn failed(what: &str, why: &str, told: &Told) -> Flow<()> {
 
 /// The note goes when what it tells of is so again.
 fn forget(note: &str, cx: &mut Cx<'_>) -> Flow<()> {
-    let cleared = cx.perform(Op::ClearRegistry {
-        key: product::SET_KEY.to_owned(),
-        value: note.to_owned(),
-    })?;
-    cleared.or_else(|why| fail(format!("the note of {note} could not be taken away: {why}")))
+    fix::forget(note, cx)?.or_else(fail)
 }
 
 fn shown(value: &Option<RegistryValue>) -> String {
