@@ -17,6 +17,7 @@ pub mod links;
 pub mod overrides;
 pub mod plan;
 pub mod policy;
+pub mod rails;
 pub mod readiness;
 pub mod recipe;
 pub mod record;

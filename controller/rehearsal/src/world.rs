@@ -663,7 +663,7 @@ impl World {
         }
         self.live.came(target.clone(), self.now);
         self.pulse(target);
-        match self.fleet.unaccepted(target, newest, self.now) {
+        match self.fleet.unaccepted(target, newest, &self.live, self.now) {
             Some(Unaccepted::Offer(bundle)) => self.offer(target, bundle),
             Some(Unaccepted::Withdraw(generation)) => {
                 let target = target.clone();

@@ -518,7 +518,10 @@ impl Core {
         // What has come may have opened a run here again: it waits for this word since its start.
         self.say_standing(batch, target);
         self.live.came(target.clone(), batch.now);
-        match self.fleet.unaccepted(target, generation, batch.now) {
+        match self
+            .fleet
+            .unaccepted(target, generation, &self.live, batch.now)
+        {
             Some(Unaccepted::Offer(bundle)) => Some(bundle),
             Some(Unaccepted::Withdraw(generation)) => {
                 let target = target.clone();

@@ -21,7 +21,7 @@ use crate::fleet::table::{Group, Yard};
 use crate::fleet::turn::{Budget, Turn, Walk};
 use crate::fleet::watch;
 use crate::overrides::Rule;
-use crate::plan::{self, Kind, Plan, TargetPlan, stranger};
+use crate::plan::{self, Kind, Plan, TargetPlan, installs_active, stranger};
 use crate::tenant::{AgentSeen, Part};
 use crate::versions::Versions;
 
@@ -709,20 +709,6 @@ impl Fleet {
         if part.is_read_only() {
             return Ok(passed);
         }
-        // What was recalled since is not begun, and what was brought already is not put to work; it is still looked at.
-        let phase = part.phases.get(work.phase);
-        if phase.is_some_and(|phase| !phase.is_read_only()) {
-            if let Some(why) = live.refuses(part, now) {
-                return held(Cause::VersionRefused, why);
-            }
-            let at = (target, work.phase);
-            if let Some(why) = live.unfit(&rollout.plan, at, &self.known, now) {
-                return held(Cause::VersionRefused, why);
-            }
-            if let Some(why) = rollout.unaccepted() {
-                return held(Cause::Unaccepted, why);
-            }
-        }
         if let Some(ends) = soaks_until(part, work).filter(|ends| now < *ends) {
             let worse = work.watched.why().map(|why| {
                 let back = live.back.get(target).copied();
@@ -736,16 +722,8 @@ impl Fleet {
             );
             return held(Cause::Watched, why);
         }
+        passed.extend(self.lawful((id, rollout), target, started, (live, now))?);
         let mut let_pass = |rule, hold| self.let_pass(rule, hold, target, now, &mut passed);
-        let_pass(Rule::G8, self.tenant_blocks(rollout, part, work, now))?;
-        let_pass(Rule::G7, self.in_both(rollout, part, work, now))?;
-        let_pass(Rule::G1, self.active_claim(id, target, part, started))?;
-        if let Some(hold) = awaits(rollout, target, part, work) {
-            return Err(hold);
-        }
-        if let Some(hold) = self.differs(id, target, part, work) {
-            return Err(hold);
-        }
         if rollout.plan.needs_open_site(target, work.phase) {
             let_pass(Rule::Window, turn.closed(part.site.as_deref()))?;
         }
@@ -767,6 +745,53 @@ impl Fleet {
             )?;
         }
         Ok(passed)
+    }
+
+    /// What the guard rails say of the phase that a target is at, whether it is to be offered, was and is not accepted yet, or asks for
+    /// leave: nothing of turns, limits and windows. Gives the rules that would hold it if they were not overridden.
+    pub(crate) fn lawful(
+        &self,
+        (id, rollout): (RolloutId, &Rollout),
+        target: &TargetId,
+        started: &BTreeSet<TargetId>,
+        (live, now): (&Live, Timestamp),
+    ) -> Result<Passed, Hold> {
+        let mut passed = Passed::new();
+        let (Some(work), Some(part)) = (rollout.work.get(target), rollout.plan.targets.get(target))
+        else {
+            return Ok(passed);
+        };
+        // What was recalled since is not begun, and what was brought already is not put to work; it is still looked at.
+        let phase = part.phases.get(work.phase);
+        if let Some(phase) = phase.filter(|phase| !phase.is_read_only()) {
+            if let Some(why) = live.refuses(part, now) {
+                return held(Cause::VersionRefused, why);
+            }
+            let at = (target, work.phase);
+            if let Some(why) = live.unfit(&rollout.plan, at, &self.known, now) {
+                return held(Cause::VersionRefused, why);
+            }
+            if let Some(why) = rollout.unaccepted() {
+                return held(Cause::Unaccepted, why);
+            }
+            if let Some(hold) = self.unforeseen(rollout, part, now) {
+                return Err(hold);
+            }
+            if let Some(hold) = self.elsewhere(target, part, phase) {
+                return Err(hold);
+            }
+        }
+        let mut let_pass = |rule, hold| self.let_pass(rule, hold, target, now, &mut passed);
+        let_pass(Rule::G8, self.tenant_blocks(rollout, part, work, now))?;
+        let_pass(Rule::G7, self.in_both(rollout, part, work, now))?;
+        let_pass(Rule::G1, self.active_claim(id, target, part, started))?;
+        if let Some(hold) = awaits(rollout, target, (part, work), (live, now)) {
+            return Err(hold);
+        }
+        if let Some(hold) = self.differs(id, target, part, work) {
+            return Err(hold);
+        }
+        self.unverified(target, part, work).map_or(Ok(passed), Err)
     }
 
     /// Who serves and is to be taken out of service waits, in no place that somebody else could use, for those of its rollout
@@ -858,7 +883,13 @@ impl Fleet {
                         ),
                     );
                 }
-                let why = match self.modes.get(other) {
+                // Once the installation of an active one has begun, that it reads as staging says nothing of what a person makes of it.
+                let is_open = !ended && self.open.contains_key(other);
+                let installing =
+                    installs_active(theirs) && (unknown || is_open || begun(*other_id, other));
+                let mode = self.modes.get(other);
+                let mode = mode.filter(|mode| **mode != Some(true) || !installing);
+                let why = match mode {
                     Some(Some(true)) if switching && unknown => {
                         "may have become the tenant's active Connect server, and was not heard of since; its return lifts it, or a resolve"
                     }
@@ -976,10 +1007,10 @@ impl Fleet {
         now: Timestamp,
     ) -> Result<Passed, Hold> {
         let mut passed = Passed::new();
-        let mut let_pass = |rule, hold| self.let_pass(rule, hold, target, now, &mut passed);
         let open = self.open.get(target);
         let open = open.filter(|open| open.generation == asked.generation);
-        let Some(rollout) = open.and_then(|open| self.rollouts.get(&open.rollout)) else {
+        let rollout = open.and_then(|open| Some((open, self.rollouts.get(&open.rollout)?)));
+        let Some((open, rollout)) = rollout else {
             return held(Cause::NoBundle, "no such bundle is open on it");
         };
         if let Some(doubted) = self.doubted.get(target) {
@@ -1009,6 +1040,9 @@ impl Fleet {
         if let Some(why) = rollout.unaccepted() {
             return held(Cause::Unaccepted, why);
         }
+        let nobody = BTreeSet::new();
+        passed.extend(self.lawful((open.rollout, rollout), target, &nobody, (live, now))?);
+        let mut let_pass = |rule, hold| self.let_pass(rule, hold, target, now, &mut passed);
         if let Some((site, rule)) = rollout.plan.site_of(target)
             && let Some(closed) = rule.closed(now)
         {
@@ -1016,15 +1050,6 @@ impl Fleet {
                 Rule::Window,
                 because(Cause::SiteClosed, format!("site {site}: {}", closed.why)),
             )?;
-        }
-        let claims = |part: &TargetPlan| {
-            let work = rollout.work.get(target);
-            work.is_some_and(|work| part.claims_active(work.phase))
-        };
-        if part.is_some_and(claims)
-            && let Some(why) = self.strangers(&rollout.plan).into_iter().next()
-        {
-            let_pass(Rule::G1, because(Cause::Stranger, why))?;
         }
         if let Some(freeze) = self.frozen.get(target) {
             return held(Cause::ServerFrozen, frozen(freeze));
@@ -1172,7 +1197,12 @@ impl Fleet {
 }
 
 /// Why a target waits for a phase of another one of its rollout.
-fn awaits(rollout: &Rollout, target: &TargetId, part: &TargetPlan, work: &Work) -> Option<Hold> {
+fn awaits(
+    rollout: &Rollout,
+    target: &TargetId,
+    (part, work): (&TargetPlan, &Work),
+    (live, now): (&Live, Timestamp),
+) -> Option<Hold> {
     let mut waits = rollout.plan.waits.iter();
     waits.find_map(|wait| {
         if wait.target != *target || part.place_of(wait.phase, wait.place) != Some(work.phase) {
@@ -1186,42 +1216,53 @@ fn awaits(rollout: &Rollout, target: &TargetId, part: &TargetPlan, work: &Work) 
         if theirs.phase > until || said {
             return None;
         }
+        let then = match rollout.plan.kind {
+            Kind::Swing => "`entrain swing`, `swap` or `plan` go on from what is so then",
+            Kind::Install
+            | Kind::Verify
+            | Kind::Preflight
+            | Kind::Discover
+            | Kind::Support
+            | Kind::Switch
+            | Kind::Agents
+            | Kind::Eligibility
+            | Kind::Undo
+            | Kind::Transition => "swap again",
+        };
+        let (why, other, word) = (&wait.why, &wait.other, theirs.state.word());
         if theirs.state.is_settled() {
-            let then = match rollout.plan.kind {
-                Kind::Swing => "`entrain swing`, `swap` or `plan` go on from what is so then",
-                Kind::Install
-                | Kind::Verify
-                | Kind::Preflight
-                | Kind::Discover
-                | Kind::Support
-                | Kind::Switch
-                | Kind::Agents
-                | Kind::Eligibility
-                | Kind::Undo
-                | Kind::Transition => "swap again",
-            };
             return because(
                 Cause::OtherStopped,
-                format!(
-                    "{}: {} is {}; abort this rollout, and {then}",
-                    wait.why,
-                    wait.other,
-                    theirs.state.word()
-                ),
+                format!("{why}: {other} is {word}; abort this rollout, and {then}"),
             );
         }
-        let (why, other, word) = (&wait.why, &wait.other, theirs.state.word());
         if theirs.state.is_terminal() {
-            because(
+            return because(
                 Cause::OtherStopped,
                 format!("{why}: {other} is {word}; its retry lifts it"),
-            )
-        } else {
-            because(
+            );
+        }
+        // Whoever left just now may be restarting; whoever nobody waits for any more goes on by nothing of its own.
+        let away = live
+            .away_since(other)
+            .filter(|since| now >= since.plus(UNREACHABLE_AFTER) || theirs.is_passed_over());
+        let Some(since) = away else {
+            return because(
                 Cause::OtherGoesOn,
                 format!("{why}: {other} is {word}; its end lifts it"),
-            )
-        }
+            );
+        };
+        let order = if wait.done == Phase::Register {
+            "or a resolve of it by whoever knows what became of it".to_owned()
+        } else {
+            format!("or abort this rollout, and {then}")
+        };
+        because(
+            Cause::OtherAway,
+            format!(
+                "{why}: {other} is {word}, and away since {since}; its return lifts it, {order}"
+            ),
+        )
     })
 }
 

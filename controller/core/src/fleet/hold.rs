@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::rails::Rail;
+
 /// Who can lift a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -80,6 +82,10 @@ pub enum Cause {
     VersionRefused,
     /// Its plan has more that cannot be undone than was accepted (G10).
     Unaccepted,
+    /// Its tenant shows by now what cannot be undone and does not stand in its plan (G10).
+    Unforeseen,
+    /// Its provisioning agent is registered with another tenant by now (G9).
+    OtherTenant,
     /// Its product is watched.
     Watched,
     /// Its tenant shows what blocks it (G8).
@@ -94,10 +100,14 @@ pub enum Cause {
     TenantMoves,
     /// Another server's phase goes first, and goes on.
     OtherGoesOn,
+    /// Another server's phase goes first, and that one is away.
+    OtherAway,
     /// Another server's phase goes first, and has stopped.
     OtherStopped,
     /// Settings of two servers differ, or were not read (G4).
     SettingsDiffer,
+    /// Its Connect is not of the version that was to be verified (G4).
+    OtherVersion,
     /// Its site's window is closed, or its dates are frozen.
     SiteClosed,
     /// An earlier wave goes on.
@@ -128,7 +138,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 42] = [
         Self::FleetFrozen,
         Self::Paused,
         Self::Aborted,
@@ -145,6 +155,8 @@ impl Cause {
         Self::JournalComes,
         Self::VersionRefused,
         Self::Unaccepted,
+        Self::Unforeseen,
+        Self::OtherTenant,
         Self::Watched,
         Self::TenantBlocks,
         Self::InBoth,
@@ -152,8 +164,10 @@ impl Cause {
         Self::Stranger,
         Self::TenantMoves,
         Self::OtherGoesOn,
+        Self::OtherAway,
         Self::OtherStopped,
         Self::SettingsDiffer,
+        Self::OtherVersion,
         Self::SiteClosed,
         Self::WaveGoesOn,
         Self::WaveStopped,
@@ -200,13 +214,17 @@ impl Cause {
             | Self::Away
             | Self::VersionRefused
             | Self::Unaccepted
+            | Self::Unforeseen
+            | Self::OtherTenant
             | Self::TenantBlocks
             | Self::InBoth
             | Self::ActiveClaim
             | Self::Stranger
             | Self::TenantMoves
+            | Self::OtherAway
             | Self::OtherStopped
             | Self::SettingsDiffer
+            | Self::OtherVersion
             | Self::WaveStopped
             | Self::CanaryStopped
             | Self::FailureLimit
@@ -242,6 +260,12 @@ impl Cause {
             Self::Unaccepted => {
                 "an abort, and entrain apply of its plan with all that cannot be undone accepted"
             }
+            Self::Unforeseen => {
+                "an abort and a new plan, whose apply accepts that act; or entrain tenant read, once the tenant shows it no more"
+            }
+            Self::OtherTenant => {
+                "its agent is taken off where it is registered; or an abort and a corrected topology"
+            }
             Self::Watched => "the end of its watch, and a look that finds all well",
             Self::TenantBlocks => {
                 "what the probe names is put right in the tenant, and entrain tenant read reads it again; or override G8"
@@ -257,9 +281,15 @@ impl Cause {
             }
             Self::TenantMoves => "the end of that move, or a resolve; or override G1",
             Self::OtherGoesOn => "the end of that other phase",
+            Self::OtherAway => {
+                "the return of that other server's agent; a resolve, where what it was to do first is its change of mode; or an abort and a new plan"
+            }
             Self::OtherStopped => "a retry of that other server, or an abort and a new plan",
             Self::SettingsDiffer => {
                 "the settings are made equal and read anew by a retry, or entrain accept approves this difference"
+            }
+            Self::OtherVersion => {
+                "its agent tells that version again; or an abort and a plan that upgrades it first"
             }
             Self::SiteClosed => "the next opening of its site; or override window",
             Self::WaveGoesOn => "the end of the wave before",
@@ -283,6 +313,48 @@ impl Cause {
         }
     }
 
+    /// The guard rails that hold by it. Of two servers that change places each waits for what the rails ask of the other one.
+    #[must_use]
+    pub const fn rails(self) -> &'static [Rail] {
+        match self {
+            Self::ActiveClaim | Self::Stranger => &[Rail::G1],
+            Self::TenantMoves => &[Rail::G1, Rail::G7],
+            Self::OtherGoesOn | Self::OtherAway | Self::OtherStopped => &[Rail::G1, Rail::G4],
+            Self::OthersServeFirst | Self::ServiceComesBack | Self::TooFewServe => &[Rail::G2],
+            Self::GmsaBusy => &[Rail::G3],
+            Self::SettingsDiffer | Self::OtherVersion => &[Rail::G4],
+            Self::BundleOpen => &[Rail::G5],
+            Self::VersionRefused => &[Rail::G6],
+            Self::InBoth => &[Rail::G7],
+            Self::TenantBlocks => &[Rail::G8],
+            Self::OtherTenant => &[Rail::G9],
+            Self::Unaccepted | Self::Unforeseen => &[Rail::G10],
+            Self::FleetFrozen
+            | Self::Paused
+            | Self::Aborted
+            | Self::NotBegun
+            | Self::NoBundle
+            | Self::NotEnrolled
+            | Self::Doubted
+            | Self::ServerFrozen
+            | Self::Unmet
+            | Self::OtherUnmet
+            | Self::LeftJustNow
+            | Self::Away
+            | Self::JournalComes
+            | Self::Watched
+            | Self::SiteClosed
+            | Self::WaveGoesOn
+            | Self::WaveStopped
+            | Self::CanaryGoesOn
+            | Self::CanaryStopped
+            | Self::FailureLimit
+            | Self::MayYetFail
+            | Self::InFlight
+            | Self::SiteFull => &[],
+        }
+    }
+
     /// Who can lift it, or have it lifted sooner.
     #[must_use]
     pub const fn lifters(self) -> &'static [Lifter] {
@@ -291,6 +363,7 @@ impl Cause {
             | Self::Paused
             | Self::VersionRefused
             | Self::Unaccepted
+            | Self::Unforeseen
             | Self::OtherStopped
             | Self::WaveStopped
             | Self::CanaryStopped
@@ -311,7 +384,7 @@ impl Cause {
             Self::Unmet | Self::LeftJustNow | Self::Away => {
                 &[Lifter::Agent, Lifter::ServerAdministrator]
             }
-            Self::OtherUnmet => &[Lifter::Agent, Lifter::Operator],
+            Self::OtherUnmet | Self::OtherAway => &[Lifter::Agent, Lifter::Operator],
             Self::TenantBlocks => &[Lifter::TenantAdministrator, Lifter::Approvers],
             Self::InBoth => &[
                 Lifter::TenantAdministrator,
@@ -320,6 +393,9 @@ impl Cause {
             ],
             Self::ActiveClaim | Self::Stranger => &[Lifter::Operator, Lifter::Approvers],
             Self::SettingsDiffer => &[Lifter::Operator, Lifter::ServerAdministrator],
+            Self::OtherTenant | Self::OtherVersion => {
+                &[Lifter::ServerAdministrator, Lifter::Operator]
+            }
             Self::SiteClosed => &[Lifter::Time, Lifter::Approvers],
             Self::OthersServeFirst | Self::ServiceComesBack | Self::GmsaBusy => {
                 &[Lifter::Work, Lifter::Approvers]

@@ -1,5 +1,7 @@
 //! What an operator may order just now, and what a bundle becomes that its agent has not accepted. Nothing is changed here.
 
+use std::collections::BTreeSet;
+
 use protocol::{BundleId, Generation, RolloutId, StepIndex, TargetId, Timestamp};
 
 use crate::fleet::decide::Live;
@@ -13,8 +15,8 @@ use crate::record::Order;
 pub enum Unaccepted {
     /// It is offered again.
     Offer(BundleId),
-    /// Its rollout was aborted, or stands still, or the server does, or its site is closed by now, or the override is over
-    /// under which it was issued: it is withdrawn.
+    /// Its rollout was aborted, or stands still, or the server does, or its site is closed by now, or a guard rail holds it by now, or the
+    /// override is over under which it was issued: it is withdrawn.
     Withdraw(Generation),
 }
 
@@ -209,6 +211,7 @@ impl Fleet {
         &self,
         target: &TargetId,
         newest: Generation,
+        live: &Live,
         now: Timestamp,
     ) -> Option<Unaccepted> {
         let open = self
@@ -231,7 +234,13 @@ impl Fleet {
         // What let it be issued, or what it carries, holds no more.
         let mut under = open.overridden.iter();
         let lapsed = under.any(|rule| !self.overrides.is_in_force(target, *rule, now));
-        Some(if !runs || still || closed || lapsed {
+        // What no guard rail held then, or an override let through then, is asked for once more.
+        let lawful = rollout.is_none_or(|rollout| {
+            let nobody = BTreeSet::new();
+            let asked = self.lawful((open.rollout, rollout), target, &nobody, (live, now));
+            asked.is_ok_and(|passed| passed.is_subset(&open.overridden))
+        });
+        Some(if !runs || still || closed || lapsed || !lawful {
             Unaccepted::Withdraw(open.generation)
         } else {
             Unaccepted::Offer(open.bundle)

@@ -1,11 +1,14 @@
-//! What holds a target by what was read elsewhere: in its tenant (G7, G8), and of the settings of Connect servers (G4).
+//! What holds a target by what was read since its plan: in its tenant (G7, G8, G10), of its own products (G4, G9), and of the settings
+//! of Connect servers (G4).
 
 use protocol::probe::tenant as catalogue;
+use protocol::step::{Product, Step};
 use protocol::{RolloutId, TargetId, Timestamp};
 
 use crate::fleet::hold::{Cause, Hold, because};
 use crate::fleet::state::{Fleet, Rollout, Work};
-use crate::plan::{Compare, TargetPlan};
+use crate::plan::{Compare, TargetPlan, installs_active, switched_on};
+use crate::recipe::PhaseWork;
 use crate::scope::{self, Question, Verdict};
 use crate::settings::Difference;
 use crate::tenant;
@@ -56,6 +59,98 @@ impl Fleet {
                 finding.wanted,
                 finding.fix,
                 wants.name
+            ),
+        )
+    }
+
+    /// Its provisioning agent has turned out to be another tenant's: nothing of its own is configured there (G9). What Connect asks
+    /// before its work names the tenant too, and configures no agent.
+    pub(super) fn elsewhere(
+        &self,
+        target: &TargetId,
+        part: &TargetPlan,
+        phase: &PhaseWork,
+    ) -> Option<Hold> {
+        let configures = |step: &Step| {
+            if let Step::Preflight(preflight) = step {
+                return preflight.product == Product::ProvisioningAgent;
+            }
+            step.tenant().is_some()
+        };
+        if !phase.steps.iter().any(configures) {
+            return None;
+        }
+        let (_, facts) = self.known.get(target)?.facts.as_ref()?;
+        // What was taken off leaves its tenant in the registry.
+        let agent = facts.provisioning_agent.as_ref();
+        let agent = agent.filter(|agent| !agent.is_removed())?;
+        let other = agent
+            .tenant
+            .as_ref()
+            .filter(|other| **other != part.tenant)?;
+        because(
+            Cause::OtherTenant,
+            format!(
+                "the agent on it is registered with another tenant by now, {other} (G9); that it is taken off there lifts it, or an abort and a corrected topology"
+            ),
+        )
+    }
+
+    /// Its tenant shows by now that the work would do what cannot be undone and what its plan does not name (G10): nobody could accept
+    /// that. A tenant that nobody read shows nothing, and its plan says so.
+    pub(super) fn unforeseen(
+        &self,
+        rollout: &Rollout,
+        part: &TargetPlan,
+        now: Timestamp,
+    ) -> Option<Hold> {
+        let lane = rollout.plan.lanes.get(&part.lane)?;
+        let seen = self.beyond.tenants.get(&part.tenant)?;
+        let name = &lane.tenant_name;
+        let on = seen.observation.organization.seen()?.sync_enabled;
+        if on || !installs_active(part) || rollout.plan.irreversible.contains(&switched_on(name)) {
+            return None;
+        }
+        because(
+            Cause::Unforeseen,
+            format!(
+                "directory synchronization of tenant {name} is off, as {} read it {}: this work would switch it on, which cannot be undone and does not stand in its plan (G10); abort it and plan anew, or `entrain tenant read {name}` once it is on",
+                seen.by,
+                scope::age(seen.observation.at, now)
+            ),
+        )
+    }
+
+    /// A staging server becomes active only with the version that its plan has verified, as it tells it now (G4).
+    pub(super) fn unverified(
+        &self,
+        target: &TargetId,
+        part: &TargetPlan,
+        work: &Work,
+    ) -> Option<Hold> {
+        if !part.switches_to_active() || !part.claims_active(work.phase) {
+            return None;
+        }
+        let steps = part.phases.iter().flat_map(|phase| &phase.steps);
+        let verified = steps.filter_map(|step| {
+            if let Step::VerifyConnect(verify) = step {
+                Some(verify.at_least)
+            } else {
+                None
+            }
+        });
+        let wanted = verified.max()?;
+        let (_, facts) = self.known.get(target)?.facts.as_ref()?;
+        let connect = facts.connect.as_ref();
+        let there = match connect.and_then(|connect| connect.version) {
+            Some(version) if version >= wanted => return None,
+            Some(version) => format!("{version} by now"),
+            None => "by now, in a version that cannot be told".to_owned(),
+        };
+        because(
+            Cause::OtherVersion,
+            format!(
+                "it has Connect {there}, and {wanted} was to be verified before it becomes active (G4); that it tells that version again lifts it, or an abort and a plan that upgrades it first"
             ),
         )
     }

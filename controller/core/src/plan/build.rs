@@ -491,13 +491,17 @@ fn irreversible(
             .members()
             .any(|server| targets.get(server).is_some_and(TargetPlan::makes_active));
         if off && starts {
-            acts.push(format!(
-                "tenant {}: directory synchronization is switched on for it for the first time, by the wizard",
-                entry.tenant.value
-            ));
+            acts.push(switched_on(&entry.tenant.value));
         }
     }
     acts
+}
+
+/// The act that cannot be undone of an installation in a tenant whose synchronization is off.
+pub(crate) fn switched_on(tenant: &str) -> String {
+    format!(
+        "tenant {tenant}: directory synchronization is switched on for it for the first time, by the wizard"
+    )
 }
 
 pub(super) fn lanes(topology: &Topology) -> BTreeMap<String, LanePlan> {
@@ -978,7 +982,7 @@ pub(crate) fn stranger(name: &str, shown: &str) -> String {
     )
 }
 
-fn installs_active(part: &TargetPlan) -> bool {
+pub(crate) fn installs_active(part: &TargetPlan) -> bool {
     part.installs_connect() && part.makes_active()
 }
 

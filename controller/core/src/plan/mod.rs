@@ -9,8 +9,8 @@ mod timetable;
 mod transition;
 mod undo;
 
-pub(crate) use build::stranger;
 pub use build::{Inputs, Purpose, plan};
+pub(crate) use build::{installs_active, stranger, switched_on};
 pub(crate) use fit::{breaks, holds};
 pub use fit::{judge, refuses};
 pub use report::{render, render_by};

@@ -458,7 +458,9 @@ fn a_bundle_that_it_never_took_is_withdrawn_when_it_is_back() {
     world.decide();
     assert_eq!(world.standing(), "aborted, 1 unknown");
     world.live.came(lost.clone(), world.now);
-    let word = world.fleet.unaccepted(&lost, Generation(0), world.now);
+    let word = world
+        .fleet
+        .unaccepted(&lost, Generation(0), &world.live, world.now);
     let Some(controller_core::fleet::Unaccepted::Withdraw(generation)) = word else {
         panic!("{word:?}");
     };

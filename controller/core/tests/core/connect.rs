@@ -237,6 +237,33 @@ fn an_active_server_or_one_that_cannot_be_told_holds_and_a_staging_one_does_not(
     }
 }
 
+/// The wizard may have left it in staging mode, and its installation goes on: a person is about to make it active.
+#[test]
+fn one_that_is_being_installed_as_active_keeps_its_claim_also_while_it_reads_as_staging() {
+    let mut world = World::new();
+    world.issue("c1.a.test");
+    world.reports("c1.a.test", Some(Some(true)));
+    assert_eq!(world.offered(), [""; 0]);
+    assert!(world.hold(2, "c2.a.test").contains("is being made"));
+    // Between its phases too, until somebody leaves it out.
+    let ended = Event::RunFinished {
+        generation: Generation(1),
+        ending: Ending::Completed,
+        receipt: String::new(),
+    };
+    world.tells("c1.a.test", &ended);
+    assert_eq!(world.offered(), ["c1.a.test"]);
+    assert!(world.hold(2, "c2.a.test").contains("is being made"));
+    let order = Order::Skip {
+        target: "c1.a.test".parse().unwrap(),
+        reason: "it stays as it is".to_owned(),
+    };
+    let (rollout, by) = (RolloutId(1), "root".to_owned());
+    let skipped = Record::Ordered { rollout, order, by };
+    world.fleet.apply(&skipped, None, NOW);
+    assert_eq!(world.offered(), ["c2.a.test"]);
+}
+
 /// A plan over two servers of one tenant that have an older version, named so that the active one comes first by name.
 fn upgrade(modes: [Option<bool>; 2]) -> Plan {
     upgrade_of(modes, Some(true))

@@ -960,10 +960,14 @@ fn what_was_not_accepted_when_everything_stood_still_is_withdrawn_and_offered_an
         sim.decide();
         let target = sim.targets[0].clone();
         let open = sim.fleet.open(&target).cloned().unwrap();
-        let again = sim.fleet.unaccepted(&target, Generation(0), sim.now);
+        let again = sim
+            .fleet
+            .unaccepted(&target, Generation(0), &sim.live, sim.now);
         assert_eq!(again, Some(Unaccepted::Offer(open.bundle)));
         sim.take(still.clone());
-        let back = sim.fleet.unaccepted(&target, Generation(0), sim.now);
+        let back = sim
+            .fleet
+            .unaccepted(&target, Generation(0), &sim.live, sim.now);
         assert_eq!(back, Some(Unaccepted::Withdraw(open.generation)));
         sim.take(Record::Withdrawn {
             target: target.clone(),

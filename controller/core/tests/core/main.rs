@@ -1,8 +1,10 @@
 //! The controller's core: topology and recipes, plans and rails, the fleet machine and its orders.
 
+mod actions;
 mod article;
 mod away;
 mod beforehand;
+mod changed;
 mod clouds;
 mod common;
 mod connect;
@@ -10,6 +12,7 @@ mod custom;
 mod doubt;
 mod fit;
 mod given;
+mod guarded;
 mod handover;
 mod holds;
 mod machine;

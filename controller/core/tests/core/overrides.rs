@@ -395,7 +395,11 @@ fn a_closed_site_is_entered_by_the_one_server_for_which_that_is_said_and_for_an_
     );
     // What its agent has not accepted by then is withdrawn, and not offered under a rule that holds again.
     let target = id("s2.a.test");
-    let back = |world: &World| world.fleet.unaccepted(&target, Generation(0), world.now);
+    let back = |world: &World| {
+        world
+            .fleet
+            .unaccepted(&target, Generation(0), &world.live, world.now)
+    };
     assert!(matches!(back(&world), Some(Unaccepted::Offer(_))));
     world.now = ends;
     assert!(matches!(back(&world), Some(Unaccepted::Withdraw(_))));
@@ -409,7 +413,11 @@ fn an_offer_that_only_an_override_lets_through_is_recorded_as_one() {
     let target = id("s2.a.test");
     assert!(world.decide().iter().any(|(name, _)| name == "s2.a.test"));
     world.now = world.now.plus(HOUR);
-    let back = |world: &World| world.fleet.unaccepted(&target, Generation(0), world.now);
+    let back = |world: &World| {
+        world
+            .fleet
+            .unaccepted(&target, Generation(0), &world.live, world.now)
+    };
     assert!(matches!(back(&world), Some(Unaccepted::Withdraw(_))));
     world.overrides(Rule::Window, "s2.a.test");
     assert!(matches!(back(&world), Some(Unaccepted::Withdraw(_))));
@@ -576,7 +584,9 @@ fn a_finding_that_has_stopped_a_server_is_passed_by_an_override_and_a_retry() {
     // Taken back before the agent has accepted it: it does not run so.
     let mut taken = world.clone();
     taken.withdraws(Rule::G8, "s1.a.test");
-    let offer = taken.fleet.unaccepted(&target, generation, taken.now);
+    let offer = taken
+        .fleet
+        .unaccepted(&target, generation, &taken.live, taken.now);
     assert!(matches!(offer, Some(Unaccepted::Withdraw(_))), "{offer:?}");
 
     // It is in every view, and stays in the rollout's when the hour is over.

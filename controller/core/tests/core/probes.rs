@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use controller_core::beyond::Beyond;
 use controller_core::facts::{Fleetwide, Known};
-use controller_core::fleet::{Decision, Fleet, Live};
+use controller_core::fleet::{Cause, Decision, Fleet, Live, Unaccepted};
 use controller_core::plan::{Inputs, Plan, Purpose, plan, render};
 use controller_core::policy;
 use controller_core::record::Record;
@@ -21,11 +21,14 @@ use controller_core::tenant::{
 };
 use controller_core::topology::parse;
 use proptest::prelude::*;
-use protocol::event::{Event, Finding, Severity, Verdict};
+use protocol::event::{Event, Finding, Section, Severity, Verdict};
 use protocol::facts::{ConnectFacts, ServiceState};
 use protocol::key::SigningKey;
+use protocol::signed::Phase;
 use protocol::step::SignIn;
-use protocol::{Digest, Fingerprint, RolloutId, TargetId, Timestamp};
+use protocol::{
+    Attempt, BundleId, Digest, Fingerprint, Generation, RolloutId, StepIndex, TargetId, Timestamp,
+};
 use serde_json::{Value, json};
 
 use crate::common;
@@ -774,6 +777,62 @@ fn what_blocks_stops_those_whom_it_is_about_until_the_tenant_is_read_again() {
     world.reads(seen);
     assert_eq!(world.issued(), ["c1.b.test"]);
     assert!(world.hold("s1.a.test").contains("PF65"));
+}
+
+/// What was read since the offer holds it as well: it is taken back while nobody has accepted it, and gets no leave where somebody has.
+#[test]
+fn what_blocks_by_now_holds_what_was_offered_and_lets_it_go_on_once_it_is_put_right() {
+    let mut world = World::new();
+    world.apply();
+    let server = target("s1.a.test");
+    let issued = Record::BundleIssued {
+        rollout: RolloutId(1),
+        target: server.clone(),
+        generation: Generation(1),
+        phase: Phase::Prepare,
+        bundle: BundleId(Digest::ZERO),
+        expires: NOW.plus(Duration::from_secs(3600)),
+    };
+    world.take(&issued, None);
+    let back = |world: &World| {
+        let back = world
+            .fleet
+            .unaccepted(&server, Generation(0), &world.live, world.now);
+        back.unwrap()
+    };
+    let gets_leave = |world: &mut World| {
+        let section = Section {
+            outage: false,
+            gmsa: None,
+        };
+        let (generation, step) = (Generation(1), StepIndex(1));
+        world
+            .fleet
+            .asks_permit(&server, generation, step, Attempt(1), section);
+        let decisions = world.fleet.decide(&world.live, world.now);
+        decisions
+            .iter()
+            .any(|one| matches!(one, Decision::Permit { .. }))
+    };
+    let read = |held| {
+        let mut seen = sound();
+        account(&mut seen).role = Part::Seen(held);
+        seen
+    };
+    assert!(matches!(back(&world), Unaccepted::Offer(_)));
+    assert!(gets_leave(&mut world));
+    world.reads(read(Held::Not));
+    assert_eq!(back(&world), Unaccepted::Withdraw(Generation(1)));
+    assert!(!gets_leave(&mut world));
+    let why = world.fleet.why(&server, &world.live, world.now).unwrap();
+    assert_eq!(
+        why.lifts.map(|lifts| lifts.cause),
+        Some(Cause::TenantBlocks)
+    );
+    assert!(why.answer.contains("(G8)"), "{}", why.answer);
+    world.reads(read(Held::Direct));
+    assert!(matches!(back(&world), Unaccepted::Offer(_)));
+    assert!(gets_leave(&mut world));
 }
 
 /// What spoils what a probe looks at; none for a probe that has its stories elsewhere.

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use controller_core::fleet::{Asking, Decision, Fleet, Live};
+use controller_core::fleet::{Asking, Cause, Decision, Fleet, Live, Unaccepted};
 use controller_core::overrides::Rule;
 use controller_core::plan::{Inputs, Plan, Purpose, plan, render};
 use controller_core::policy;
@@ -17,14 +17,14 @@ use controller_core::scope::{Dn, FRESH, Scope, of_connect};
 use controller_core::tenant::{Configuration, Observation, Part, Units};
 use controller_core::topology::{check, parse};
 use proptest::prelude::*;
-use protocol::event::{Completion, Event, Grade};
+use protocol::event::{Completion, Event, Grade, Section};
 use protocol::facts::{ConnectFacts, Facts, ServiceState};
 use protocol::key::{PublicKey, SigningKey};
 use protocol::settings::{ConnectSettings, Setting, SettingsPart, UnreadPart};
 use protocol::signed::Phase;
 use protocol::step::Step;
 use protocol::{
-    BundleId, Digest, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp,
+    Attempt, BundleId, Digest, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp,
 };
 
 use crate::common;
@@ -423,6 +423,55 @@ fn a_domain_in_both_tools_is_configured_only_where_its_units_were_probed_disjoin
     world.held_by("what c1.a.test synchronizes was read 24 hours ago");
     world.connect_tells(takes(PEOPLE));
     assert!(world.issues());
+}
+
+/// What was read since the offer holds it as well: it is taken back while nobody has accepted it, and gets no leave where somebody has.
+#[test]
+fn units_that_overlap_by_now_hold_what_was_offered_and_let_it_go_on_once_they_do_not() {
+    let mut world = World::new();
+    world.connect_tells(takes(PEOPLE));
+    world.reads(unit(LABS));
+    world.apply();
+    let target = id("s1.a.test");
+    world.take(Record::BundleIssued {
+        rollout: ID,
+        target: target.clone(),
+        generation: Generation(1),
+        phase: Phase::Register,
+        bundle: BundleId(Digest::ZERO),
+        expires: NOW.plus(FRESH),
+    });
+    let back = |world: &World| {
+        let back = world
+            .fleet
+            .unaccepted(&target, Generation(0), &world.live, world.now);
+        back.unwrap()
+    };
+    let gets_leave = |world: &mut World| {
+        let section = Section {
+            outage: false,
+            gmsa: None,
+        };
+        let (generation, step) = (Generation(1), StepIndex(1));
+        world
+            .fleet
+            .asks_permit(&target, generation, step, Attempt(1), section);
+        let decisions = world.fleet.decide(&world.live, world.now);
+        decisions
+            .iter()
+            .any(|one| matches!(one, Decision::Permit { .. }))
+    };
+    assert!(matches!(back(&world), Unaccepted::Offer(_)));
+    assert!(gets_leave(&mut world));
+    world.reads(unit(CLERKS));
+    assert_eq!(back(&world), Unaccepted::Withdraw(Generation(1)));
+    assert!(!gets_leave(&mut world));
+    let why = world.fleet.why(&target, &world.live, world.now).unwrap();
+    assert_eq!(why.lifts.map(|lifts| lifts.cause), Some(Cause::InBoth));
+    assert!(why.answer.contains("(G7"), "{}", why.answer);
+    world.reads(unit(LABS));
+    assert!(matches!(back(&world), Unaccepted::Offer(_)));
+    assert!(gets_leave(&mut world));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use controller_core::beyond::{Beyond, DirectorySeen};
 use controller_core::facts::{Fleetwide, Known};
-use controller_core::fleet::{Decision, Fleet, Live};
+use controller_core::fleet::{Cause, Decision, Fleet, Lifter, Live, UNREACHABLE_AFTER};
 use controller_core::plan::{Inputs, Plan, Purpose, failover, plan, render, switch};
 use controller_core::policy::Policy;
 use controller_core::record::{Order, Record};
@@ -851,6 +851,88 @@ fn what_a_person_says_of_the_first_half_counts_and_the_machine_still_asks_what_i
         let held = world.hold(1, "c2.a.test");
         assert_eq!(held.contains("G1"), !seen, "{held}");
     }
+}
+
+/// What a server waits for of one that is away comes by nothing of its own: the hold says since when and what lifts it, and that does.
+#[test]
+fn a_wait_for_a_server_that_is_away_is_lifted_by_its_return_or_by_what_an_operator_says() {
+    let cause = |world: &World, server: &str| {
+        let target = server.parse().unwrap();
+        let hold = world.fleet.hold(RolloutId(1), &target, &world.live, NOW);
+        hold.map(|hold| (hold.cause, hold.in_turn))
+    };
+    let (first, second): (TargetId, TargetId) =
+        ("c1.a.test".parse().unwrap(), "c2.a.test".parse().unwrap());
+    let long_ago = NOW.minus(UNREACHABLE_AFTER);
+    let goes_on = Some((Cause::OtherGoesOn, true));
+    let away = Some((Cause::OtherAway, false));
+
+    let mut world = World::new();
+    world.runs(1, "c1.a.test");
+    assert_eq!(cause(&world, "c1.a.test"), goes_on);
+    // It may be restarting.
+    world.live.left(&second, NOW);
+    assert_eq!(cause(&world, "c1.a.test"), goes_on);
+    world.live.left(&second, long_ago);
+    assert_eq!(cause(&world, "c1.a.test"), away);
+    let said = format!(
+        "is pending, and away since {long_ago}; its return lifts it, or abort this rollout, and swap again"
+    );
+    let why = world.hold(1, "c1.a.test");
+    assert!(why.ends_with(&said), "{why}");
+    let shown = world.fleet.view(RolloutId(1), &world.live, NOW).unwrap();
+    let row = shown.targets.into_iter().find(|row| row.target == first);
+    let who = row.unwrap().lifts.unwrap().who;
+    assert_eq!(who, [Lifter::Agent, Lifter::Operator]);
+    world.live.came(second.clone(), NOW);
+    assert_eq!(cause(&world, "c1.a.test"), goes_on);
+    world.runs(1, "c2.a.test");
+    assert!(is_offered(&world, FIRST));
+
+    // The other half waits for a change of mode, of which a person may say what became of it.
+    let generation = world.issue(1, "c1.a.test");
+    world.live.left(&first, long_ago);
+    assert_eq!(cause(&world, "c2.a.test"), away);
+    let why = world.hold(1, "c2.a.test");
+    assert!(why.contains("is offered, and away since") && why.contains("or a resolve of it"));
+    let mut said = world.fleet.clone();
+    let order = Order::Resolve {
+        target: first.clone(),
+        reason: "it is staging".to_owned(),
+    };
+    assert_eq!(said.may_order(RolloutId(1), &order, &world.live), Ok(()));
+    let (rollout, by) = (RolloutId(1), "root".to_owned());
+    said.apply(&Record::Ordered { rollout, order, by }, None, NOW);
+    assert_eq!(said.hold(RolloutId(1), &second, &world.live, NOW), None);
+    // Or the rollout waits for nobody any more, and it comes back all the same.
+    let limits = Order::Limits {
+        in_flight: None,
+        failures: None,
+        unreachable: Some(60),
+    };
+    world.orders(1, limits).unwrap();
+    let late = world.fleet.decide(&world.live, NOW);
+    let late = late.into_iter().find_map(|one| match one {
+        Decision::PassedOver { target, away, .. } => Some((target, away)),
+        Decision::Issue { .. }
+        | Decision::Permit { .. }
+        | Decision::Degraded { .. }
+        | Decision::Unknown { .. } => None,
+    });
+    assert_eq!(late, Some((first.clone(), Some(long_ago))));
+    for away_since in [Some(long_ago), None] {
+        let record = Record::PassedOver {
+            rollout: RolloutId(1),
+            target: first.clone(),
+            away: away_since,
+        };
+        world.records(record, None);
+        let expected = if away_since.is_some() { away } else { goes_on };
+        assert_eq!(cause(&world, "c2.a.test"), expected);
+        world.live.came(first.clone(), NOW);
+    }
+    world.ends("c1.a.test", generation);
+    assert_eq!(cause(&world, "c2.a.test"), None);
 }
 
 #[test]

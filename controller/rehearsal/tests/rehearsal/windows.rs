@@ -168,7 +168,11 @@ fn what_was_not_accepted_when_a_site_closed_is_withdrawn() {
         .expect("it opens");
     world.run_until(Timestamp::from_millis(opens.as_millis() - 1), |_| {});
     let opened = opens.plus(Duration::from_secs(1));
-    let fleet = |world: &World, now| world.fleet.unaccepted(&server, Generation(0), now);
+    let fleet = |world: &World, now| {
+        world
+            .fleet
+            .unaccepted(&server, Generation(0), &world.live, now)
+    };
     let mut offered = None;
     world.run_until(opened, |world| {
         if offered.is_none() {

@@ -1,0 +1,524 @@
+//! The world changes while a rollout runs: each guard rail that would be broken then holds, by its name, and lets go on what is right
+//! again. Here is what is found when an offer is due, when one was made and nobody has accepted it yet, and when leave is asked for.
+//! What tenants show (G7, G8) has its stories where it is read (`scopes.rs`, `probes.rs`).
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use controller_core::facts::{Fleetwide, Known};
+use controller_core::fleet::{Decision, Fleet, Lifts, Live, Pulse, Unaccepted};
+use controller_core::plan::{Inputs, Plan, Purpose, plan, switch};
+use controller_core::policy;
+use controller_core::rails::Rail;
+use controller_core::record::Record;
+use controller_core::tenant::{Observation, Organization, Part};
+use controller_core::topology::parse;
+use controller_core::versions::Versions;
+use protocol::event::{DiscoveredServer, Event, GmsaObject, Section};
+use protocol::facts::{ConnectFacts, Facts, ProvisioningAgentFacts, ServiceState};
+use protocol::key::SigningKey;
+use protocol::settings::ConnectSettings;
+use protocol::signed::Ending;
+use protocol::step::{Product, Step};
+use protocol::{
+    Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version,
+};
+
+use crate::common;
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
+const OTHER: &str = "77aa0000-0000-0000-0000-000000000000";
+const OLD: Version = Version::new(2, 5, 79, 0);
+const ID: RolloutId = RolloutId(1);
+const STEP: StepIndex = StepIndex(1);
+
+fn id(name: &str) -> TargetId {
+    name.parse().unwrap()
+}
+
+fn agent(tenant: &str) -> Facts {
+    let agent = ProvisioningAgentFacts {
+        version: Some(Version::new(1, 1, 1373, 0)),
+        tenant: tenant.parse().ok(),
+        service: Some(ServiceState::Running),
+        account: Some("A\\provAgentgMSA$".to_owned()),
+        options: Some(protocol::ServiceOptions::default()),
+    };
+    common::facts(Some(agent), None)
+}
+
+fn connect(version: Option<Version>, staging: Option<bool>) -> Facts {
+    let connect = ConnectFacts {
+        version,
+        service: Some(ServiceState::Running),
+        staging,
+        cycle_enabled: Some(true),
+        suspended: Some(false),
+    };
+    common::facts(None, Some(connect))
+}
+
+struct World {
+    fleet: Fleet,
+    live: Live,
+    plan: Plan,
+    told: u64,
+}
+
+impl World {
+    fn new(
+        text: &str,
+        facts: impl Fn(&TargetId) -> Facts,
+        make: impl FnOnce(Inputs<'_>) -> Plan,
+    ) -> Self {
+        let text = format!("[tenant.main]\nid = \"{TENANT}\"\n{text}");
+        let (topology, findings) = parse(&[common::document(text)]);
+        assert!(findings.is_empty(), "{findings:?}");
+        let limits = "[limit]\nfailures = \"9\"\nin_flight = 9\ncanary = 0\n";
+        let (policy, findings) = policy::parse(&common::document(limits));
+        assert!(findings.is_empty(), "{findings:?}");
+        let mut known = Fleetwide::new();
+        let mut records = Vec::new();
+        for target in topology.targets() {
+            let key = SigningKey::generate().public();
+            let of = Known {
+                facts: Some((NOW, facts(&target))),
+                ..Known::of(key.fingerprint())
+            };
+            records.push(common::enrolled(&target, key));
+            known.insert(target, of);
+        }
+        let artifacts = common::artifacts();
+        let inputs = Inputs::of(&topology, &policy, &known, &artifacts, Purpose::Install);
+        let pulse = Pulse {
+            serving: true,
+            at: NOW,
+        };
+        let mut world = Self {
+            fleet: Fleet::new(),
+            live: Live {
+                connected: known.keys().cloned().collect(),
+                pulses: known.keys().map(|one| (one.clone(), pulse)).collect(),
+                began: NOW.minus(Duration::from_secs(3600)),
+                ..Live::default()
+            },
+            plan: make(inputs),
+            told: 0,
+        };
+        for record in records {
+            world.take(&record);
+        }
+        for target in known.keys() {
+            world.reports(target.as_str(), facts(target));
+        }
+        world.take(&common::applied(ID, &world.plan));
+        world
+    }
+
+    /// Three old agents that serve one domain.
+    fn agents() -> Self {
+        let text = "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\", \"s3.a.test\"]\n";
+        Self::new(text, |_| agent(TENANT), plan)
+    }
+
+    /// A server on which a person installs the tenant's active Connect.
+    fn installs() -> Self {
+        let text = "[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\"]\nsettings = \"express\"\n";
+        Self::new(text, |_| common::facts(None, None), plan)
+    }
+
+    /// The second server is to become active in place of the first, which is in staging mode by now: all is done that comes before.
+    fn swaps() -> Self {
+        let text =
+            "[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\"]\n";
+        let facts = |target: &TargetId| {
+            connect(Some(common::CONNECT), Some(target.as_str() != "c1.a.test"))
+        };
+        let mut world = Self::new(text, facts, |inputs| {
+            switch(inputs, &id("c2.a.test")).unwrap()
+        });
+        for server in ["c2.a.test", "c1.a.test", "c1.a.test"] {
+            world.runs(server);
+        }
+        world.reports("c1.a.test", connect(Some(common::CONNECT), Some(true)));
+        world.runs("c2.a.test");
+        world
+    }
+
+    fn take(&mut self, record: &Record) {
+        self.fleet.apply(record, Some(&self.plan), NOW);
+    }
+
+    fn tells(&mut self, server: &str, event: &Event) {
+        self.told += 1;
+        self.take(&common::told(&id(server), self.told, NOW, event));
+    }
+
+    fn reports(&mut self, server: &str, facts: Facts) {
+        self.tells(server, &Event::FactsReported(Box::new(facts)));
+    }
+
+    fn serves(&mut self, server: &str, serving: bool) {
+        let pulse = Pulse { serving, at: NOW };
+        self.live.pulses.insert(id(server), pulse);
+    }
+
+    fn issue(&mut self, rollout: RolloutId, server: &str) -> Generation {
+        let target = id(server);
+        let generation = self.fleet.next_generation(&target);
+        let place = self.fleet.rollouts()[&rollout].work[&target].phase;
+        self.take(&Record::BundleIssued {
+            rollout,
+            phase: self.plan.targets[&target].phases[place].phase,
+            target,
+            generation,
+            bundle: BundleId(Digest::of(&generation.0.to_be_bytes())),
+            expires: NOW.plus(Duration::from_secs(3600)),
+        });
+        generation
+    }
+
+    fn ends(&mut self, server: &str) {
+        let generation = self.fleet.open(&id(server)).unwrap().generation;
+        let ended = Event::RunFinished {
+            generation,
+            ending: Ending::Completed,
+            receipt: String::new(),
+        };
+        self.tells(server, &ended);
+    }
+
+    /// A run from its beginning to its end; all servers tell the same settings.
+    fn runs(&mut self, server: &str) {
+        let target = id(server);
+        let place = self.fleet.rollouts()[&ID].work[&target].phase;
+        let steps = &self.plan.targets[&target].phases[place].steps;
+        let reads = steps.contains(&Step::ReadConnectSettings);
+        let generation = self.issue(ID, server);
+        if reads {
+            let read = Event::ConnectSettingsRead {
+                generation,
+                step: StepIndex(0),
+                settings: Box::new(ConnectSettings::of(Vec::new(), Vec::new())),
+            };
+            self.tells(server, &read);
+        }
+        self.ends(server);
+    }
+
+    /// It is offered its next phase just now.
+    fn is_offered(&self, server: &str) -> bool {
+        let decisions = self.fleet.decide(&self.live, NOW);
+        decisions.iter().any(|one| {
+            matches!(one, Decision::Issue { rollout: ID, target, .. } if *target == id(server))
+        })
+    }
+
+    /// It asks for leave, and gets it.
+    fn gets_leave(&mut self, server: &str, section: &Section) -> bool {
+        let target = id(server);
+        let generation = self.fleet.open(&target).unwrap().generation;
+        let section = section.clone();
+        self.fleet
+            .asks_permit(&target, generation, STEP, Attempt(1), section);
+        let decisions = self.fleet.decide(&self.live, NOW);
+        decisions
+            .iter()
+            .any(|one| matches!(one, Decision::Permit { target: one, .. } if *one == target))
+    }
+
+    /// What is shown of it names the rail, what lifts that and who can.
+    fn is_held_by(&self, rail: Rail, server: &str) {
+        let why = self.fleet.why(&id(server), &self.live, NOW).unwrap();
+        let lifts = why.lifts.unwrap();
+        assert!(lifts.cause.rails().contains(&rail), "{rail}: {lifts:?}");
+        assert_eq!(lifts, Lifts::from(lifts.cause));
+        assert!(why.answer.contains(rail.as_str()), "{rail}: {}", why.answer);
+    }
+
+    /// An offer that is due waits while the world is so, and is made when it is as it was; and one that was made meanwhile is taken back
+    /// and made anew.
+    fn offer_holds(
+        &mut self,
+        rail: Rail,
+        server: &str,
+        spoil: impl Fn(&mut Self),
+        mend: impl Fn(&mut Self),
+    ) {
+        assert!(self.is_offered(server), "{rail}: it could go on");
+        spoil(self);
+        assert!(!self.is_offered(server), "{rail}: it goes on all the same");
+        self.is_held_by(rail, server);
+        mend(self);
+        assert!(self.is_offered(server), "{rail}: it does not go on again");
+        let generation = self.issue(ID, server);
+        let back = |world: &Self| {
+            let (live, target) = (&world.live, id(server));
+            let back = world.fleet.unaccepted(&target, Generation(0), live, NOW);
+            back.unwrap()
+        };
+        assert!(matches!(back(self), Unaccepted::Offer(_)), "{rail}");
+        spoil(self);
+        assert_eq!(back(self), Unaccepted::Withdraw(generation), "{rail}");
+        let target = id(server);
+        self.take(&Record::Withdrawn { target, generation });
+        self.is_held_by(rail, server);
+        mend(self);
+        assert!(self.is_offered(server), "{rail}: it is not made anew");
+    }
+
+    /// Leave is not given while the world is so, and is when it is as it was.
+    fn leave_holds(
+        &mut self,
+        rail: Rail,
+        server: &str,
+        section: &Section,
+        spoil: impl Fn(&mut Self),
+        mend: impl Fn(&mut Self),
+    ) {
+        assert!(self.gets_leave(server, section), "{rail}: it could go on");
+        spoil(self);
+        assert!(!self.gets_leave(server, section), "{rail}: it gets leave");
+        self.is_held_by(rail, server);
+        mend(self);
+        assert!(
+            self.gets_leave(server, section),
+            "{rail}: it gets none again"
+        );
+    }
+}
+
+fn outage() -> Section {
+    Section {
+        outage: true,
+        gmsa: None,
+    }
+}
+
+#[test]
+fn g1_while_another_server_is_active_or_cannot_be_told_or_is_unknown_none_becomes_active() {
+    for staging in [Some(false), None] {
+        let mut world = World::swaps();
+        world.offer_holds(
+            Rail::G1,
+            "c2.a.test",
+            |world| world.reports("c1.a.test", connect(Some(common::CONNECT), staging)),
+            |world| world.reports("c1.a.test", connect(Some(common::CONNECT), Some(true))),
+        );
+    }
+    let names = |world: &mut World, servers: &[&str]| {
+        let server = |name: &&str| DiscoveredServer {
+            name: (*name).to_owned(),
+            product: Product::Connect,
+            source: "a description".to_owned(),
+        };
+        let told = Event::Discovered {
+            generation: Generation(9),
+            step: STEP,
+            domain: "a.test".parse().unwrap(),
+            servers: servers.iter().map(server).collect(),
+            unread: Vec::new(),
+        };
+        world.tells("c1.a.test", &told);
+    };
+    for (mut world, server) in [
+        (World::swaps(), "c2.a.test"),
+        (World::installs(), "c1.a.test"),
+    ] {
+        world.offer_holds(
+            Rail::G1,
+            server,
+            |world| names(world, &["OLD-99"]),
+            |world| names(world, &[]),
+        );
+        world.issue(ID, server);
+        let section = Section {
+            outage: false,
+            gmsa: None,
+        };
+        world.leave_holds(
+            Rail::G1,
+            server,
+            &section,
+            |world| names(world, &["OLD-99"]),
+            |world| names(world, &[]),
+        );
+    }
+}
+
+#[test]
+fn g2_while_too_few_others_serve_nobody_goes_out_of_service() {
+    let mut world = World::agents();
+    world.issue(ID, "s1.a.test");
+    world.leave_holds(
+        Rail::G2,
+        "s1.a.test",
+        &outage(),
+        |world| world.serves("s2.a.test", false),
+        |world| world.serves("s2.a.test", true),
+    );
+    // One that said nothing for a minute is not known to serve.
+    world.leave_holds(
+        Rail::G2,
+        "s1.a.test",
+        &outage(),
+        |world| {
+            world.live.pulses.get_mut(&id("s2.a.test")).unwrap().at =
+                NOW.minus(Duration::from_secs(61));
+        },
+        |world| world.serves("s2.a.test", true),
+    );
+}
+
+#[test]
+fn g3_while_another_server_changes_the_same_gmsa_nobody_does() {
+    let section = Section {
+        outage: false,
+        gmsa: Some(GmsaObject {
+            domain: "a.test".parse().unwrap(),
+            name: None,
+        }),
+    };
+    let mut world = World::agents();
+    world.issue(ID, "s1.a.test");
+    let generation = world.issue(ID, "s2.a.test");
+    let entered = Event::SectionEntered {
+        generation,
+        step: STEP,
+        section: section.clone(),
+    };
+    let left = Event::SectionLeft {
+        generation,
+        step: STEP,
+        gmsa: None,
+    };
+    world.leave_holds(
+        Rail::G3,
+        "s1.a.test",
+        &section,
+        |world| world.tells("s2.a.test", &entered),
+        |world| world.tells("s2.a.test", &left),
+    );
+}
+
+#[test]
+fn g4_a_server_that_is_no_longer_what_was_verified_does_not_become_active() {
+    for version in [Some(OLD), None] {
+        let mut world = World::swaps();
+        world.offer_holds(
+            Rail::G4,
+            "c2.a.test",
+            |world| world.reports("c2.a.test", connect(version, Some(true))),
+            |world| world.reports("c2.a.test", connect(Some(common::CONNECT), Some(true))),
+        );
+    }
+}
+
+#[test]
+fn g5_while_a_bundle_is_open_on_a_server_no_other_begins() {
+    let mut world = World::agents();
+    // Somebody else's rollout is on it.
+    let second = RolloutId(2);
+    world.take(&common::applied(second, &world.plan));
+    assert!(world.is_offered("s1.a.test"));
+    let generation = world.issue(second, "s1.a.test");
+    assert!(!world.is_offered("s1.a.test"));
+    let hold = world
+        .fleet
+        .hold(ID, &id("s1.a.test"), &world.live, NOW)
+        .unwrap();
+    assert_eq!(hold.cause.rails(), [Rail::G5]);
+    assert!(hold.why.contains("(G5)"), "{}", hold.why);
+    world.ends("s1.a.test");
+    assert!(world.is_offered("s1.a.test"));
+    assert!(world.fleet.next_generation(&id("s1.a.test")) > generation);
+}
+
+#[test]
+fn g6_a_version_that_its_vendor_takes_back_is_brought_to_nobody_more() {
+    let recalled = format!(
+        "checked_on = \"2026-09-01\"\n[[release]]\nversion = \"{}\"\nrecalled = \"it breaks\"\nproduct = \"provisioning-agent\"\nsource = \"a page\"\ncertainty = \"vendor\"\n",
+        common::AGENT
+    );
+    let recalled = Arc::new(Versions::parse(&recalled).unwrap());
+    let spoil = |world: &mut World| world.live.versions = Some(Arc::clone(&recalled));
+    let mend = |world: &mut World| world.live.versions = None;
+    let mut world = World::agents();
+    world.offer_holds(Rail::G6, "s1.a.test", spoil, mend);
+    world.issue(ID, "s1.a.test");
+    world.leave_holds(Rail::G6, "s1.a.test", &outage(), spoil, mend);
+}
+
+#[test]
+fn g9_a_server_that_is_registered_elsewhere_by_now_is_left_as_it_is() {
+    let spoil = |world: &mut World| world.reports("s1.a.test", agent(OTHER));
+    let mend = |world: &mut World| world.reports("s1.a.test", agent(TENANT));
+    let mut world = World::agents();
+    world.offer_holds(Rail::G9, "s1.a.test", spoil, mend);
+    assert!(world.is_offered("s2.a.test"), "the others go on");
+    world.issue(ID, "s1.a.test");
+    world.leave_holds(Rail::G9, "s1.a.test", &outage(), spoil, mend);
+    // What was taken off leaves its tenant in the registry, and is no agent.
+    let mut gone = agent(OTHER);
+    let agent = gone.provisioning_agent.as_mut().unwrap();
+    (agent.version, agent.service) = (None, None);
+    world.reports("s1.a.test", gone);
+    assert!(world.gets_leave("s1.a.test", &outage()));
+}
+
+#[test]
+fn g10_what_a_tenant_shows_to_be_beyond_undoing_is_not_done_by_a_plan_that_does_not_name_it() {
+    let reads = |world: &mut World, sync_enabled: bool| {
+        let mut observation = Observation::unseen_all(&TENANT.parse().unwrap(), NOW, "403");
+        observation.organization = Part::Seen(Organization {
+            sync_enabled,
+            last_sync: None,
+        });
+        world.take(&Record::TenantSeen {
+            observation: Box::new(observation),
+            by: "anna".to_owned(),
+        });
+    };
+    let mut world = World::installs();
+    assert!(world.plan.irreversible.is_empty());
+    world.offer_holds(
+        Rail::G10,
+        "c1.a.test",
+        |world| reads(world, false),
+        |world| reads(world, true),
+    );
+    world.issue(ID, "c1.a.test");
+    let section = Section {
+        outage: false,
+        gmsa: None,
+    };
+    world.leave_holds(
+        Rail::G10,
+        "c1.a.test",
+        &section,
+        |world| reads(world, false),
+        |world| reads(world, true),
+    );
+    // Where the plan names it, and it was accepted, it goes.
+    reads(&mut world, false);
+    let text = "[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\"]\nsettings = \"express\"\n";
+    let beyond = world.fleet.beyond().clone();
+    let mut knows = World::new(
+        text,
+        |_| common::facts(None, None),
+        |inputs| {
+            plan(Inputs {
+                beyond: &beyond,
+                ..inputs
+            })
+        },
+    );
+    assert_eq!(knows.plan.irreversible.len(), 1);
+    reads(&mut knows, false);
+    assert!(knows.is_offered("c1.a.test"));
+}
