@@ -535,10 +535,12 @@ impl Fleet {
             Order::Resume => state.state = RolloutState::Running,
             Order::Abort => {
                 state.state = RolloutState::Aborted;
-                // What nobody has begun ends at once; what is under way ends at its next gate and says so itself.
+                // What nobody has begun ends at once; what is under way ends at its next gate and says so itself. What another
+                // rollout has open there is none of it.
                 let open = &self.open;
+                let own = |target: &TargetId| open.get(target).is_some_and(|open| open.rollout == rollout);
                 state.work.change_all(|target, work| {
-                    if !work.state.is_terminal() && !open.contains_key(target) {
+                    if !work.state.is_terminal() && !own(target) {
                         work.state = TargetState::Aborted;
                         work.since = now;
                     }

@@ -1,6 +1,7 @@
 //! The controller's core: topology and recipes, plans and rails, the fleet machine and its orders.
 
 mod actions;
+mod around;
 mod article;
 mod away;
 mod beforehand;
@@ -13,6 +14,7 @@ mod doubt;
 mod fit;
 mod given;
 mod guarded;
+mod estate;
 mod handover;
 mod holds;
 mod machine;
