@@ -185,6 +185,7 @@ impl Fleet {
                     accepted: false,
                     attested: None,
                     overridden: BTreeSet::new(),
+                    again: false,
                 };
                 self.open.insert(target, open);
                 self.set(*rollout, target, TargetState::Offered, now);
@@ -337,6 +338,7 @@ impl Fleet {
             accepted: true,
             attested: None,
             overridden: BTreeSet::new(),
+            again: false,
         };
         self.open.insert(target, open);
         self.set(id, target, TargetState::Offered, now);
@@ -477,16 +479,24 @@ impl Fleet {
             return self.set(rollout, target, TargetState::Offered, now);
         }
         let lost = self.lost.get(target);
-        let Some(open) = lost.filter(|open| open.generation == generation).cloned() else {
+        let lost = lost.filter(|open| open.generation == generation);
+        // What was offered since is answered first: that says which of the two it is at.
+        let Some(id) = lost.map(|lost| lost.rollout) else {
             return;
         };
-        self.lost.remove(target);
-        let work = self.rollouts.get(&open.rollout);
+        if self.open.contains_key(target) {
+            return;
+        }
+        let work = self.rollouts.get(&id);
         let work = work.and_then(|rollout| rollout.work.get(target));
-        if work.is_some_and(|work| work.state == TargetState::Unknown)
-            && !self.open.contains_key(target)
-        {
-            self.set(open.rollout, target, TargetState::Offered, now);
+        let state = work.map(|work| &work.state);
+        if state == Some(&TargetState::Pending) {
+            return self.take_up(target, now);
+        }
+        let unknown = state == Some(&TargetState::Unknown);
+        let lost = self.lost.remove(target);
+        if let Some(open) = lost.filter(|_| unknown) {
+            self.set(id, target, TargetState::Offered, now);
             self.open.insert(target, open);
         }
     }
@@ -549,38 +559,7 @@ impl Fleet {
             Order::AcceptDifference { difference, .. } => {
                 state.accepted.insert(*difference);
             }
-            Order::Retry { target } => {
-                // Whoever waits since settings differ reads them once more.
-                let plan = &state.plan;
-                let again = |of: &TargetId, work: &mut Work| {
-                    let named = target
-                        .as_ref()
-                        .filter(|_| work.state == TargetState::Pending);
-                    if let Some(phase) =
-                        named.and_then(|target| plan.reads_again(target, work.phase))
-                    {
-                        work.phase = phase;
-                        work.since = now;
-                    } else if work.state.is_bad() {
-                        // Whoever failed while it was watched is proven anew first: nobody waits for the end of another watch to
-                        // hear that nothing was mended.
-                        let part = plan.targets.get(of);
-                        let soaks = part.and_then(|part| part.phases.get(work.phase));
-                        let soaks = soaks.is_some_and(|phase| phase.phase == Phase::Soak);
-                        *work = Work {
-                            phase: work.phase - usize::from(soaks && work.phase > 0),
-                            grade: work.grade,
-                            tried: work.tried,
-                            overridden: work.overridden.clone(),
-                            ..Work::fresh(now)
-                        };
-                    }
-                };
-                match target {
-                    Some(target) => drop(state.work.change(target, |work| again(target, work))),
-                    None => state.work.change_all(again),
-                }
-            }
+            Order::Retry { target } => self.try_again(rollout, target.as_ref(), now),
             Order::Limits {
                 in_flight,
                 failures,
@@ -601,6 +580,7 @@ impl Fleet {
                     .get(target)
                     .is_none_or(|open| open.rollout != rollout)
                 {
+                    self.hears_no_more(rollout, target);
                     self.set(rollout, target, TargetState::Skipped(reason.clone()), now);
                 }
             }
@@ -614,6 +594,7 @@ impl Fleet {
                     self.close_gate(target, None);
                     self.asked.remove(target);
                 }
+                self.hears_no_more(rollout, target);
                 self.set(rollout, target, TargetState::Resolved(reason.clone()), now);
             }
         }
@@ -635,7 +616,7 @@ impl Fleet {
         }
     }
 
-    fn set(&mut self, rollout: RolloutId, target: &TargetId, state: TargetState, now: Timestamp) {
+    pub(super) fn set(&mut self, rollout: RolloutId, target: &TargetId, state: TargetState, now: Timestamp) {
         let ends = state.is_terminal();
         self.active.insert(rollout);
         if let Some(rollout) = self.rollouts.get_mut(&rollout) {
@@ -709,6 +690,10 @@ impl Fleet {
                 self.open.note(target, *generation, |open| {
                     open.accepted |= open.bundle == *bundle;
                 });
+                // Whoever takes up another bundle has come to the end of the one before.
+                if self.lost.get(target).is_some_and(|lost| lost.generation < *generation) {
+                    self.lost.remove(target);
+                }
                 self.change(target, *generation, |work| {
                     work.findings.clear();
                     work.said.clear();
@@ -728,6 +713,12 @@ impl Fleet {
                         }
                     });
                 }
+            }
+            Event::BundleRefused { bundle, refusal }
+                if self.is_still_at_it(target, *bundle, refusal) =>
+            {
+                self.open.remove(target);
+                self.take_up(target, now);
             }
             Event::BundleRefused { bundle, refusal } => {
                 // A refusal of anything but the open bundle (a replay, say) changes nothing here; it stays in the log.
@@ -1257,6 +1248,7 @@ impl Fleet {
             }
             Some((_, Moves::MayBeBack)) | None => {}
         }
+        self.tried_again_at_its_end(&open, target, now);
         self.active.insert(open.rollout);
         self.retire(open.rollout);
         // What Entrain itself did to it in another rollout was no failure of the product, and is watched from here on.

@@ -8,6 +8,7 @@ mod fold;
 mod hold;
 mod orders;
 mod overriding;
+mod retry;
 mod seen;
 mod state;
 mod table;

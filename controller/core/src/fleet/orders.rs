@@ -131,6 +131,11 @@ impl Fleet {
                     "{target} may be at work until its bundle ends; its return says what became of it, or a resolve"
                 ))
             }
+            Order::Skip { .. } if self.open.contains_key(target) && work.state.is_terminal() => {
+                Err(format!(
+                    "{target} is {word}, and its run has not ended yet: it does in a moment, and then it can be skipped"
+                ))
+            }
             Order::Skip { .. } if self.open.contains_key(target) => Err(format!(
                 "{target} is under way; abort the rollout, or wait for its end"
             )),

@@ -335,6 +335,8 @@ pub struct Open {
     pub attested: Option<(StepIndex, String)>,
     /// Rules that it was issued under override of.
     pub overridden: BTreeSet<Rule>,
+    /// Another try was ordered before its run had ended: it begins then, where the run comes to nothing.
+    pub again: bool,
 }
 
 /// The bundles that are open, by target. Read as the map that it is.

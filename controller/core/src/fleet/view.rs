@@ -403,6 +403,9 @@ impl Fleet {
         {
             text = format!("{text}; goes on to its next gate: {}", frozen(freeze));
         }
+        if self.again_at_its_end(id, target) {
+            text = format!("{text}; it is tried again once its run has ended");
+        }
         if !work.overridden.is_empty() {
             let said = work.overridden.join("; ");
             text = format!("{text}; OVERRIDDEN: {said}")

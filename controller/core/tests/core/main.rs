@@ -1,6 +1,7 @@
 //! The controller's core: topology and recipes, plans and rails, the fleet machine and its orders.
 
 mod actions;
+mod again;
 mod around;
 mod article;
 mod away;

@@ -1,0 +1,129 @@
+//! Another try of what failed: who is tried again, from where, and what becomes of the run that is not over yet.
+
+use protocol::refusal::Refusal;
+use protocol::signed::Phase;
+use protocol::{BundleId, RolloutId, TargetId, Timestamp};
+
+use crate::fleet::state::{Fleet, Open, RolloutState, TargetState, Work};
+use crate::plan::Plan;
+
+impl Fleet {
+    /// Tries a target again, or all that failed. Whose run has not come to its end yet is tried again when it has.
+    pub(super) fn try_again(&mut self, id: RolloutId, target: Option<&TargetId>, now: Timestamp) {
+        let Some(rollout) = self.rollouts.get_mut(&id) else {
+            return;
+        };
+        let ends: Vec<(TargetId, protocol::Generation)> = rollout
+            .work
+            .iter()
+            .filter(|(of, work)| target.is_none_or(|target| target == *of) && work.state.is_bad())
+            .filter_map(|(of, _)| {
+                let open = self.open.get(of).filter(|open| open.rollout == id)?;
+                Some((of.clone(), open.generation))
+            })
+            .collect();
+        let plan = &rollout.plan;
+        let again = |of: &TargetId, work: &mut Work| {
+            if !ends.iter().any(|(ending, _)| ending == of) {
+                tried_again(plan, (of, target.is_some()), work, now);
+            }
+        };
+        match target {
+            Some(target) => drop(rollout.work.change(target, |work| again(target, work))),
+            None => rollout.work.change_all(again),
+        }
+        for (target, generation) in ends {
+            self.open.note(&target, generation, |open| open.again = true);
+        }
+    }
+
+    /// The run of a target has ended of which another try was ordered before that: where it came to nothing, that is due.
+    pub(super) fn tried_again_at_its_end(
+        &mut self,
+        open: &Open,
+        target: &TargetId,
+        now: Timestamp,
+    ) {
+        let rollout = self.rollouts.get(&open.rollout);
+        let goes_on = rollout.is_some_and(|rollout| rollout.state != RolloutState::Aborted);
+        if open.again && goes_on {
+            self.try_again(open.rollout, Some(target), now);
+        }
+    }
+
+    /// The run that a target went unknown with goes on after all, and another try of it was ordered meanwhile: it is heard to its
+    /// end, and tried again then.
+    pub(super) fn take_up(&mut self, target: &TargetId, now: Timestamp) {
+        let Some(lost) = self.lost.remove(target) else {
+            return;
+        };
+        let Some(rollout) = self.rollouts.get_mut(&lost.rollout) else {
+            return;
+        };
+        let plan = &rollout.plan;
+        rollout.work.change(target, |work| {
+            if let Some(place) = plan.taken_up(target, lost.phase, work.phase) {
+                work.phase = place;
+            }
+        });
+        let (rollout, again) = (lost.rollout, true);
+        self.open.insert(target, Open { again, ..lost });
+        self.set(rollout, target, TargetState::Offered, now);
+    }
+
+    /// Whether what a target has refused was offered while it was still at the run that it went unknown with: no failure, that
+    /// run is heard again.
+    pub(super) fn is_still_at_it(
+        &self,
+        target: &TargetId,
+        bundle: BundleId,
+        refusal: &Refusal,
+    ) -> bool {
+        let Refusal::Busy { open: at } = refusal else {
+            return false;
+        };
+        let open = self.open.get(target);
+        let open = open.filter(|open| open.bundle == bundle && !open.accepted);
+        open.zip(self.lost.get(target))
+            .is_some_and(|(open, lost)| lost.generation == *at && lost.rollout == open.rollout)
+    }
+
+    /// A person has said what became of it: its run is heard no more, and ends at its next gate when its agent is back.
+    pub(super) fn hears_no_more(&mut self, id: RolloutId, target: &TargetId) {
+        if self.lost.get(target).is_some_and(|lost| lost.rollout == id) {
+            self.lost.remove(target);
+        }
+    }
+
+    /// Another try of a target is ordered, and its run has not come to its end yet.
+    #[must_use]
+    pub(crate) fn again_at_its_end(&self, id: RolloutId, target: &TargetId) -> bool {
+        let open = self.open.get(target);
+        open.is_some_and(|open| open.rollout == id && open.again)
+    }
+}
+
+/// Whoever failed begins anew where it was; whoever waits since settings differ, and is named, reads them once more.
+fn tried_again(plan: &Plan, (target, named): (&TargetId, bool), work: &mut Work, now: Timestamp) {
+    let waits = named && work.state == TargetState::Pending;
+    let reads = plan
+        .reads_again(target, work.phase)
+        .filter(|_| waits);
+    if let Some(phase) = reads {
+        work.phase = phase;
+        work.since = now;
+    } else if work.state.is_bad() {
+        // Whoever failed while it was watched is proven anew first: nobody waits for the end of another watch to
+        // hear that nothing was mended.
+        let part = plan.targets.get(target);
+        let soaks = part.and_then(|part| part.phases.get(work.phase));
+        let soaks = soaks.is_some_and(|phase| phase.phase == Phase::Soak);
+        *work = Work {
+            phase: work.phase - usize::from(soaks && work.phase > 0),
+            grade: work.grade,
+            tried: work.tried,
+            overridden: work.overridden.clone(),
+            ..Work::fresh(now)
+        };
+    }
+}

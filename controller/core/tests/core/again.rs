@@ -1,0 +1,148 @@
+//! Another try of what failed: it is carried out whatever happens meanwhile, on what the server is by then, within the same limits,
+//! and beside no other rollout.
+
+use controller_core::fleet::TargetState;
+use controller_core::plan::Purpose;
+use controller_core::record::{Order, Record};
+use protocol::event::Event;
+use protocol::facts::Facts;
+use protocol::refusal::Refusal;
+use protocol::signed::Ending;
+use protocol::{StepIndex, Version};
+
+use crate::common;
+use crate::estate::{DAY, WIDE, World, agent, begun, bundle, id, name};
+
+const S1: &str = "s1.a.test";
+const S2: &str = "s2.a.test";
+
+/// A step has failed, and the agent still looks at the server before its run ends.
+#[test]
+fn a_retry_that_comes_before_the_end_of_the_run_is_carried_out_when_it_has_ended() {
+    for inconclusive in [false, true] {
+        for named in [false, true] {
+            let mut world = World::upgrading(WIDE);
+            world.issues();
+            world.works(S1);
+            let (word, ending) = if inconclusive {
+                world.cannot_tell(S1);
+                ("inconclusive", Ending::Inconclusive("is it so?".to_owned()))
+            } else {
+                world.breaks(S1);
+                ("failed", Ending::Failed("it broke".to_owned()))
+            };
+            assert_eq!(world.word(1, S1), word);
+            let target = named.then(|| name(S1));
+            assert_eq!(world.order(1, Order::Retry { target }), Ok(()));
+            assert!(
+                world.row(1, S1).detail.contains("once its run has ended"),
+                "{:?}",
+                world.row(1, S1)
+            );
+            assert!(!world.issues().contains(&S1.to_owned()), "its run goes on");
+            world.finishes(S1, ending);
+            assert_eq!(world.word(1, S1), "pending", "{word}, named {named}");
+            assert_eq!(world.issues(), [S1]);
+        }
+    }
+}
+
+#[test]
+fn a_retry_is_given_once_and_an_abort_takes_it_away() {
+    let mut world = World::upgrading(WIDE);
+    world.issues();
+    world.works(S1);
+    world.breaks(S1);
+    world.retry(1, S1).expect("it may be tried again");
+    world.order(1, Order::Abort).expect("it may be aborted");
+    world.finishes(S1, Ending::Failed("it broke".to_owned()));
+    let TargetState::Failed { failure, .. } = &world.work(1, S1).state else {
+        panic!("{:?}", world.work(1, S1).state);
+    };
+    assert_eq!(failure.what, "it broke", "what the step said stays known");
+
+    // One order is one try.
+    let mut world = World::upgrading(WIDE);
+    world.issues();
+    world.works(S1);
+    world.breaks(S1);
+    world.retry(1, S1).expect("it may be tried again");
+    world.finishes(S1, Ending::Failed("it broke".to_owned()));
+    assert_eq!(world.issues(), [S1]);
+    world.fails(S1);
+    assert_eq!(world.word(1, S1), "failed");
+}
+
+/// A server that went unknown in the middle of its work, and of which another try was ordered.
+fn retried_unknown() -> World {
+    let mut world = World::upgrading(WIDE);
+    world.issues();
+    world.works(S1);
+    world.leaves(S1);
+    world.now = world.now.plus(3 * DAY);
+    world.issues();
+    assert_eq!(world.word(1, S1), "unknown");
+    world.retry(1, S1).expect("it may be tried again");
+    assert_eq!(world.word(1, S1), "pending");
+    world
+}
+
+#[test]
+fn a_retry_of_an_unknown_server_takes_up_the_run_that_it_is_still_at() {
+    let first = protocol::Generation(1);
+    let mut world = retried_unknown();
+    // What it has journaled comes before anything is offered.
+    let step = StepIndex(1);
+    world.tells(S1, &begun(first, step));
+    world.comes(S1);
+    assert_eq!(world.word(1, S1), "running");
+    assert_eq!(world.issues(), [""; 0], "one run at a time");
+    let mut fails = world;
+    fails.finishes(S1, Ending::Failed("it broke".to_owned()));
+    assert_eq!(fails.word(1, S1), "pending", "it was ordered to be tried again");
+    assert_eq!(fails.issues(), [S1]);
+
+    // It goes on from there where the run came to its end after all.
+    let mut world = retried_unknown();
+    world.tells(S1, &begun(first, step));
+    world.comes(S1);
+    world.ends(S1);
+    assert_eq!((world.word(1, S1), world.work(1, S1).phase), ("pending", 1));
+}
+
+#[test]
+fn a_bundle_that_is_refused_since_the_old_run_goes_on_is_no_failure() {
+    let mut world = retried_unknown();
+    // It is in the middle of a long step, and has nothing to tell.
+    world.comes(S1);
+    assert_eq!(world.issues(), [S1]);
+    let (old, new) = (protocol::Generation(1), world.generation(S1));
+    world.tells(
+        S1,
+        &Event::BundleRefused {
+            bundle: bundle(&name(S1), new),
+            refusal: Refusal::Busy { open: old },
+        },
+    );
+    assert_eq!(world.word(1, S1), "offered");
+    assert_eq!(world.generation(S1), old, "its run is heard again");
+    assert_eq!(world.issues(), [""; 0]);
+    world.finishes(S1, Ending::Failed("it broke".to_owned()));
+    assert_eq!(world.word(1, S1), "pending");
+    // The numbers go on all the same.
+    assert_eq!(world.issues(), [S1]);
+    assert!(world.generation(S1) > new);
+}
+
+fn upgraded() -> Facts {
+    common::facts(Some(agent(Version::new(1, 1, 2000, 0))), None)
+}
+
+fn assumed(world: &World) -> Option<protocol::Digest> {
+    let of = &world.fleet.known()[&name(S1)];
+    let manifest = world
+        .fleet
+        .manifest(id(1), &name(S1), 0, of.key, world.now)
+        .expect("it has that phase");
+    manifest.assumed.map(|assumed| assumed.essence)
+}
