@@ -459,7 +459,7 @@ impl Fleet {
         });
     }
 
-    /// An accepted bundle may have changed the server.
+    /// What came of an accepted bundle nobody has told: it may have changed the server.
     fn tried(&mut self, rollout: RolloutId, target: &TargetId) {
         if let Some(rollout) = self.rollouts.get_mut(&rollout) {
             rollout.work.change(target, |work| work.tried = true);
@@ -532,6 +532,9 @@ impl Fleet {
         self.close_gate(target, None);
         self.asked.remove(target);
         if let Some(open) = self.open.remove(target) {
+            if open.accepted {
+                self.tried(open.rollout, target);
+            }
             self.set(open.rollout, target, TargetState::Unknown, now);
         }
     }
@@ -548,7 +551,9 @@ impl Fleet {
                 // What nobody has begun ends at once; what is under way ends at its next gate and says so itself. What another
                 // rollout has open there is none of it.
                 let open = &self.open;
-                let own = |target: &TargetId| open.get(target).is_some_and(|open| open.rollout == rollout);
+                let own = |target: &TargetId| {
+                    open.get(target).is_some_and(|open| open.rollout == rollout)
+                };
                 state.work.change_all(|target, work| {
                     if !work.state.is_terminal() && !own(target) {
                         work.state = TargetState::Aborted;
@@ -616,7 +621,13 @@ impl Fleet {
         }
     }
 
-    pub(super) fn set(&mut self, rollout: RolloutId, target: &TargetId, state: TargetState, now: Timestamp) {
+    pub(super) fn set(
+        &mut self,
+        rollout: RolloutId,
+        target: &TargetId,
+        state: TargetState,
+        now: Timestamp,
+    ) {
         let ends = state.is_terminal();
         self.active.insert(rollout);
         if let Some(rollout) = self.rollouts.get_mut(&rollout) {
@@ -691,7 +702,11 @@ impl Fleet {
                     open.accepted |= open.bundle == *bundle;
                 });
                 // Whoever takes up another bundle has come to the end of the one before.
-                if self.lost.get(target).is_some_and(|lost| lost.generation < *generation) {
+                if self
+                    .lost
+                    .get(target)
+                    .is_some_and(|lost| lost.generation < *generation)
+                {
                     self.lost.remove(target);
                 }
                 self.change(target, *generation, |work| {
@@ -754,7 +769,12 @@ impl Fleet {
                     step: *step,
                     kind: kind.clone(),
                 };
+                let begun = self.open_step(target, *generation, *step);
+                let reads = begun.is_some_and(Step::is_read_only);
                 self.moved(target, *generation, state, now);
+                if !reads {
+                    self.change(target, *generation, |work| work.tried = true);
+                }
             }
             Event::SectionEntered {
                 generation,
@@ -1154,7 +1174,6 @@ impl Fleet {
         self.open.remove(target);
         self.close_gate(target, None);
         self.asked.remove(target);
-        self.tried(open.rollout, target);
         let Some(rollout) = self.rollouts.get_mut(&open.rollout) else {
             return;
         };

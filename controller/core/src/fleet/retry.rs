@@ -33,7 +33,8 @@ impl Fleet {
             None => rollout.work.change_all(again),
         }
         for (target, generation) in ends {
-            self.open.note(&target, generation, |open| open.again = true);
+            self.open
+                .note(&target, generation, |open| open.again = true);
         }
     }
 
@@ -106,9 +107,7 @@ impl Fleet {
 /// Whoever failed begins anew where it was; whoever waits since settings differ, and is named, reads them once more.
 fn tried_again(plan: &Plan, (target, named): (&TargetId, bool), work: &mut Work, now: Timestamp) {
     let waits = named && work.state == TargetState::Pending;
-    let reads = plan
-        .reads_again(target, work.phase)
-        .filter(|_| waits);
+    let reads = plan.reads_again(target, work.phase).filter(|_| waits);
     if let Some(phase) = reads {
         work.phase = phase;
         work.since = now;

@@ -171,7 +171,8 @@ pub struct Work {
     pub said: Vec<String>,
     /// Receipts: digests of their envelopes.
     pub receipts: u32,
-    /// An earlier try of this rollout may have changed the server: what it finds is what it has made.
+    /// An earlier try of this rollout may have changed the server, since a step that changes something was begun, or nobody has told:
+    /// what it finds is what it has made.
     pub tried: bool,
     /// It was given the work that takes a staging Connect server out of staging mode, and that work did not come to its end:
     /// a person may still be at its wizard.

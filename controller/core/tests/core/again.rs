@@ -99,7 +99,11 @@ fn a_retry_of_an_unknown_server_takes_up_the_run_that_it_is_still_at() {
     assert_eq!(world.issues(), [""; 0], "one run at a time");
     let mut fails = world;
     fails.finishes(S1, Ending::Failed("it broke".to_owned()));
-    assert_eq!(fails.word(1, S1), "pending", "it was ordered to be tried again");
+    assert_eq!(
+        fails.word(1, S1),
+        "pending",
+        "it was ordered to be tried again"
+    );
     assert_eq!(fails.issues(), [S1]);
 
     // It goes on from there where the run came to its end after all.
@@ -145,4 +149,42 @@ fn assumed(world: &World) -> Option<protocol::Digest> {
         .manifest(id(1), &name(S1), 0, of.key, world.now)
         .expect("it has that phase");
     manifest.assumed.map(|assumed| assumed.essence)
+}
+
+#[test]
+fn a_retry_carries_no_plan_out_that_was_made_for_another_state() {
+    let mut world = World::upgrading(WIDE);
+    let planned = assumed(&world);
+    world.issues();
+    world.accepts(S1);
+    // Somebody upgraded it by hand: the agent sees that before its first step, and ends.
+    world.reports(S1, upgraded());
+    world.finishes(
+        S1,
+        Ending::Failed("no longer what the plan took it to be".to_owned()),
+    );
+    world.retry(1, S1).expect("it may be tried again");
+    assert!(planned.is_some() && assumed(&world) == planned);
+
+    // What it has made itself is what it finds.
+    world.issues();
+    world.works(S1);
+    world.reports(S1, upgraded());
+    world.breaks(S1);
+    world.finishes(S1, Ending::Failed("it broke".to_owned()));
+    world.retry(1, S1).expect("it may be tried again");
+    assert_eq!(assumed(&world), Some(upgraded().essence()));
+}
+
+#[test]
+fn a_retry_after_the_agent_was_replaced_in_the_middle_finds_what_was_made_before() {
+    let mut world = World::upgrading(WIDE);
+    world.issues();
+    world.works(S1);
+    let (target, by) = (name(S1), "root".to_owned());
+    world.take(Record::AgentReplaced { target, by });
+    world.enrolls(&name(S1));
+    world.reports(S1, upgraded());
+    world.retry(1, S1).expect("it may be tried again");
+    assert_eq!(assumed(&world), Some(upgraded().essence()));
 }

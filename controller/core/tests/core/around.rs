@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use controller_core::fleet::{Lifter, Lifts, TargetState, UNREACHABLE_AFTER};
 use controller_core::doubt::Doubt;
+use controller_core::fleet::{Lifter, Lifts, TargetState, UNREACHABLE_AFTER};
 use controller_core::plan::Purpose;
 use controller_core::record::{Order, Record};
 use protocol::event::Event;
@@ -28,9 +28,15 @@ fn an_abort_ends_also_what_another_rollout_looks_at() {
     let mut world = World::upgrading(IN_WAVES);
     world.applies(2, Purpose::Verify, WIDE, &[S2, T1]);
     world.issues();
-    assert_eq!(world.fleet.open(&name(S2)).map(|open| open.rollout), Some(id(2)));
+    assert_eq!(
+        world.fleet.open(&name(S2)).map(|open| open.rollout),
+        Some(id(2))
+    );
     world.order(1, Order::Abort).expect("it may be aborted");
-    assert_eq!([S2, T1].map(|one| world.word(1, one)), ["aborted", "aborted"]);
+    assert_eq!(
+        [S2, T1].map(|one| world.word(1, one)),
+        ["aborted", "aborted"]
+    );
     world.accepts(S1);
     world.finishes(S1, Ending::Aborted);
     assert!(world.fleet.rollouts()[&id(1)].is_over());

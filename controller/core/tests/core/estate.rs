@@ -238,7 +238,10 @@ impl World {
     }
 
     pub(crate) fn generation(&self, target: &str) -> Generation {
-        self.fleet.open(&name(target)).expect("it is open").generation
+        self.fleet
+            .open(&name(target))
+            .expect("it is open")
+            .generation
     }
 
     /// It accepts what it was offered.
