@@ -972,7 +972,7 @@ impl Fleet {
             work.switching
                 && !matches!(
                     work.state,
-                    TargetState::Skipped(_) | TargetState::Resolved(_) | TargetState::Refused(_)
+                    TargetState::Skipped(_) | TargetState::Resolved(_)
                 )
         });
         let seen = |(_, rollout): (&RolloutId, &Rollout)| {

@@ -176,6 +176,9 @@ impl Fleet {
                 expires,
             } => {
                 self.generations.insert(target.clone(), *generation);
+                let work = self.rollouts.get(rollout);
+                let work = work.and_then(|rollout| rollout.work.get(target));
+                let switching = work.is_some_and(|work| work.switching);
                 let open = Open {
                     rollout: *rollout,
                     generation: *generation,
@@ -185,11 +188,12 @@ impl Fleet {
                     accepted: false,
                     attested: None,
                     overridden: BTreeSet::new(),
+                    switching,
                     again: false,
                 };
                 self.open.insert(target, open);
                 self.set(*rollout, target, TargetState::Offered, now);
-                self.switches(*rollout, target, true);
+                self.switches(*rollout, target);
             }
             Record::PermitGiven {
                 target,
@@ -268,9 +272,7 @@ impl Fleet {
                 } else {
                     TargetState::Pending
                 };
-                if let Some(rollout) = self.open.get(target).map(|open| open.rollout) {
-                    self.switches(rollout, target, false);
-                }
+                self.never_came(target, *generation);
                 self.close(target, *generation, state, now);
             }
             Record::TargetEvent {
@@ -338,10 +340,12 @@ impl Fleet {
             accepted: true,
             attested: None,
             overridden: BTreeSet::new(),
+            switching: false,
             again: false,
         };
         self.open.insert(target, open);
         self.set(id, target, TargetState::Offered, now);
+        self.switches(id, target);
     }
 
     /// A tenant shows a grade that no server can see of itself. It counts for work that ended before the tenant was read.
@@ -426,8 +430,8 @@ impl Fleet {
         self.set(rollout, target, state, now);
     }
 
-    /// A bundle that takes the server out of staging mode is on its way to it, or never came there.
-    fn switches(&mut self, rollout: RolloutId, target: &TargetId, begins: bool) {
+    /// A bundle that takes the server out of staging mode is on its way to it.
+    fn switches(&mut self, rollout: RolloutId, target: &TargetId) {
         let Some(rollout) = self.rollouts.get_mut(&rollout) else {
             return;
         };
@@ -435,9 +439,18 @@ impl Fleet {
         rollout.work.change(target, |work| {
             if part.is_some_and(|part| part.switches_to_active() && part.claims_active(work.phase))
             {
-                work.switching = begins;
+                work.switching = true;
             }
         });
+    }
+
+    /// The open bundle of that generation was not taken up: what it would have claimed is as it was before.
+    fn never_came(&mut self, target: &TargetId, generation: Generation) {
+        let open = self.open.get(target);
+        let open = open.filter(|open| open.generation == generation);
+        if let Some(before) = open.map(|open| open.switching) {
+            self.change(target, generation, |work| work.switching = before);
+        }
     }
 
     /// The open run of a target goes its way under an override.
@@ -732,6 +745,10 @@ impl Fleet {
             Event::BundleRefused { bundle, refusal }
                 if self.is_still_at_it(target, *bundle, refusal) =>
             {
+                let refused = self.open.get(target).map(|open| open.generation);
+                refused
+                    .into_iter()
+                    .for_each(|one| self.never_came(target, one));
                 self.open.remove(target);
                 self.take_up(target, now);
             }
@@ -742,7 +759,8 @@ impl Fleet {
                     .get(target)
                     .filter(|open| open.bundle == *bundle && !open.accepted)
                 {
-                    let rollout = open.rollout;
+                    let (rollout, generation) = (open.rollout, open.generation);
+                    self.never_came(target, generation);
                     self.open.remove(target);
                     let of = self.rollouts.get(&rollout);
                     let aborted = of.is_some_and(|one| one.state == RolloutState::Aborted);
@@ -1194,6 +1212,8 @@ impl Fleet {
             .get(target)
             .map_or("", |part| part.lane.as_str());
         let part = rollout.plan.targets.get(target);
+        let claims = part.zip(rollout.work.get(target));
+        let claims = claims.is_some_and(|(part, work)| part.claims_active(work.phase));
         let graded = rollout.plan.kind == Kind::Install
             && lane.starts_with("agents.")
             && !part.is_some_and(TargetPlan::retires);
@@ -1209,7 +1229,7 @@ impl Fleet {
                     // What was to show the grade and did not is what a retry does again.
                     if !last || enough {
                         work.phase += 1;
-                        work.switching = false;
+                        work.switching &= !claims;
                     }
                     work.short = last && !enough;
                     work.state = if last && !enough {

@@ -121,6 +121,8 @@ fn tried_again(plan: &Plan, (target, named): (&TargetId, bool), work: &mut Work,
             phase: work.phase - usize::from(soaks && work.phase > 0),
             grade: work.grade,
             tried: work.tried,
+            // A person may still be at the wizard that the try before has opened.
+            switching: work.switching,
             overridden: work.overridden.clone(),
             ..Work::fresh(now)
         };

@@ -336,6 +336,8 @@ pub struct Open {
     pub attested: Option<(StepIndex, String)>,
     /// Rules that it was issued under override of.
     pub overridden: BTreeSet<Rule>,
+    /// Before it was issued, an earlier try may have been on its way out of staging mode, as for [`Work::switching`].
+    pub switching: bool,
     /// Another try was ordered before its run had ended: it begins then, where the run comes to nothing.
     pub again: bool,
 }

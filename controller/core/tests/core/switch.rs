@@ -17,6 +17,7 @@ use controller_core::topology::{Topology, check, parse};
 use protocol::event::{DiscoveredServer, Event};
 use protocol::facts::{ConnectFacts, Facts, ServiceState};
 use protocol::key::SigningKey;
+use protocol::refusal::Refusal;
 use protocol::settings::{ConnectSettings, Setting, SettingsPart, UnreadPart};
 use protocol::signed::Ending;
 use protocol::step::{Product, Step};
@@ -820,6 +821,55 @@ fn a_switch_that_was_ended_early_keeps_its_claim_until_a_later_swap_has_looked()
         world.hold(2, "c3.a.test")
     );
     assert!(world.offered().contains(&(2, "c3.a.test".to_owned(), 2)));
+}
+
+/// Whatever becomes of the other try: somebody may sit at the wizard that the first one opened.
+#[test]
+fn a_switch_that_is_tried_again_keeps_the_claim_of_its_first_try() {
+    let lost = || {
+        let mut world = World::between();
+        let generation = world.issue(1, "c2.a.test");
+        let target: TargetId = "c2.a.test".parse().unwrap();
+        world.live.left(&target, NOW);
+        world.records(Record::WentUnknown { target, generation }, None);
+        assert_eq!(world.retries(1, "c2.a.test"), Ok(()));
+        world
+    };
+    let claimed = |world: &World| {
+        let why = world.hold(2, "c3.a.test");
+        assert!(why.contains("c2.a.test") && why.contains("G1"), "{why}");
+        assert!(!is_offered(world, (2, "c3.a.test", 2)));
+    };
+    // It cannot be offered at once.
+    let world = lost();
+    claimed(&world);
+    // The bundle of the other try never came there, or was refused.
+    let mut world = lost();
+    let generation = world.issue(1, "c2.a.test");
+    let target: TargetId = "c2.a.test".parse().unwrap();
+    world.records(Record::Withdrawn { target, generation }, None);
+    claimed(&world);
+    let mut world = lost();
+    world.issue(1, "c2.a.test");
+    world.tells(
+        "c2.a.test",
+        &Event::BundleRefused {
+            bundle: BundleId(Digest::ZERO),
+            refusal: Refusal::OverLimit("65 steps".to_owned()),
+        },
+    );
+    claimed(&world);
+    // What was refused before anything of it was begun claims nothing.
+    let mut world = World::between();
+    world.issue(1, "c2.a.test");
+    world.tells(
+        "c2.a.test",
+        &Event::BundleRefused {
+            bundle: BundleId(Digest::ZERO),
+            refusal: Refusal::OverLimit("65 steps".to_owned()),
+        },
+    );
+    assert_eq!(world.hold(2, "c3.a.test"), "");
 }
 
 #[test]
