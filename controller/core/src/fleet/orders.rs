@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use protocol::{BundleId, Generation, RolloutId, StepIndex, TargetId, Timestamp};
 
 use crate::fleet::decide::Live;
-use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState};
+use crate::fleet::state::{Fleet, RolloutState, TargetState};
 use crate::overrides::Rule;
 use crate::plan::Plan;
 use crate::record::Order;
@@ -54,7 +54,10 @@ impl Fleet {
             ));
         }
         let named = match order {
-            Order::Retry { target } => target.as_ref(),
+            Order::Retry { target } => {
+                self.may_try_again(id, rollout, target.as_ref())?;
+                target.as_ref()
+            }
             Order::Skip { target, .. } | Order::Resolve { target, .. } => Some(target),
             Order::Limits {
                 in_flight,
@@ -197,17 +200,9 @@ impl Fleet {
     #[must_use]
     pub fn works_on(&self, plan: &Plan) -> Option<(RolloutId, TargetId)> {
         let changed = plan.targets.iter().filter(|(_, part)| !part.is_read_only());
-        changed.into_iter().find_map(|(target, _)| {
-            let under_way = |(_, rollout): &(RolloutId, &Rollout)| {
-                let work = rollout.work.get(target);
-                let part = rollout.plan.targets.get(target);
-                rollout.state != RolloutState::Aborted
-                    && part.is_some_and(|part| !part.is_read_only())
-                    && work.is_some_and(|work| !work.state.is_terminal())
-            };
-            let (id, _) = self.active().find(under_way)?;
-            Some((id, target.clone()))
-        })
+        changed
+            .into_iter()
+            .find_map(|(target, _)| Some((self.at_work_on(target, None)?, target.clone())))
     }
 
     /// What becomes of the open bundle of an agent that is back; `newest` is the newest generation that it has accepted.

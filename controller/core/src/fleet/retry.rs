@@ -4,7 +4,7 @@ use protocol::refusal::Refusal;
 use protocol::signed::Phase;
 use protocol::{BundleId, RolloutId, TargetId, Timestamp};
 
-use crate::fleet::state::{Fleet, Open, RolloutState, TargetState, Work};
+use crate::fleet::state::{Fleet, Open, Rollout, RolloutState, TargetState, Work};
 use crate::plan::Plan;
 
 impl Fleet {
@@ -87,6 +87,61 @@ impl Fleet {
         let open = open.filter(|open| open.bundle == bundle && !open.accepted);
         open.zip(self.lost.get(target))
             .is_some_and(|(open, lost)| lost.generation == *at && lost.rollout == open.rollout)
+    }
+
+    /// The first rollout beside `but` that changes a server and is not over there, or begins there again when a run has ended.
+    pub(super) fn at_work_on(
+        &self,
+        target: &TargetId,
+        but: Option<RolloutId>,
+    ) -> Option<RolloutId> {
+        let changes = |id: RolloutId, rollout: &Rollout| {
+            let part = rollout.plan.targets.get(target);
+            rollout.state != RolloutState::Aborted
+                && Some(id) != but
+                && part.is_some_and(|part| !part.is_read_only())
+        };
+        let under_way = |(id, rollout): &(RolloutId, &Rollout)| {
+            let work = rollout.work.get(target);
+            changes(*id, rollout) && work.is_some_and(|work| !work.state.is_terminal())
+        };
+        let again = || {
+            let open = self.open.get(target).filter(|open| open.again)?;
+            let rollout = self.rollouts.get(&open.rollout)?;
+            changes(open.rollout, rollout).then_some(open.rollout)
+        };
+        let first = self.active().find(under_way);
+        first.map(|(id, _)| id).or_else(again)
+    }
+
+    /// Whether a target, or all that failed, may be tried again beside what other rollouts do.
+    pub(super) fn may_try_again(
+        &self,
+        id: RolloutId,
+        rollout: &Rollout,
+        target: Option<&TargetId>,
+    ) -> Result<(), String> {
+        let changes = |of: &TargetId| {
+            let part = rollout.plan.targets.get(of);
+            part.is_some_and(|part| !part.is_read_only())
+        };
+        let bad = rollout.work.iter().filter(|(of, work)| {
+            target.is_none_or(|target| target == *of) && work.state.is_bad() && changes(of)
+        });
+        let taken = bad
+            .map(|(of, _)| of)
+            .find_map(|of| Some((of, self.at_work_on(of, Some(id))?)));
+        match taken {
+            None => Ok(()),
+            Some((of, other)) => Err(format!(
+                "{other} is not over on {of}, and two works on one server do not go together: wait for its end there, or skip {of} here{}",
+                if target.is_some() {
+                    ""
+                } else {
+                    " and retry the others by name"
+                }
+            )),
+        }
     }
 
     /// A person has said what became of it: its run is heard no more, and ends at its next gate when its agent is back.

@@ -138,6 +138,36 @@ fn a_bundle_that_is_refused_since_the_old_run_goes_on_is_no_failure() {
     assert!(world.generation(S1) > new);
 }
 
+/// What another rollout has taken over is not taken back beside it.
+#[test]
+fn a_retry_beside_another_rollout_is_refused_by_its_name() {
+    let mut world = World::new();
+    world.applies(1, Purpose::Install, WIDE, &[S1, S2]);
+    world.issues();
+    world.fails(S1);
+    world.fails(S2);
+    world.applies(2, Purpose::Install, WIDE, &[S1]);
+    let refused = world.retry(1, S1).expect_err("it is r2's");
+    assert!(refused.contains("r2") && refused.contains(S1), "{refused}");
+    let all = Order::Retry { target: None };
+    let refused = world
+        .order(1, all.clone())
+        .expect_err("one of them is r2's");
+    assert!(refused.contains("r2") && refused.contains(S1), "{refused}");
+    assert_eq!(world.retry(1, S2), Ok(()), "that one is free");
+    // One that ended is in nobody's way, until it is tried again itself.
+    world.issues();
+    world.works(S1);
+    world.breaks(S1);
+    assert!(world.retry(2, S1).is_ok());
+    assert!(world.retry(1, S1).is_err(), "r2 tries it again in a moment");
+    world.finishes(S1, Ending::Failed("it broke".to_owned()));
+    world.issues();
+    world.fails(S1);
+    assert_eq!(world.order(1, all), Ok(()));
+    assert!(world.retry(2, S1).expect_err("it is r1's").contains("r1"));
+}
+
 fn upgraded() -> Facts {
     common::facts(Some(agent(Version::new(1, 1, 2000, 0))), None)
 }
