@@ -16,6 +16,7 @@ use crate::beyond::is;
 use crate::facts::Fleetwide;
 use crate::fleet::hold::{Cause, Hold, because, held};
 use crate::fleet::overriding::Passed;
+use crate::fleet::site::{self, Elsewhere};
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::fleet::table::{Group, Yard};
 use crate::fleet::turn::{Budget, Turn, Walk};
@@ -301,6 +302,8 @@ impl Fleet {
             return decisions;
         }
         let mut started: BTreeSet<TargetId> = BTreeSet::new();
+        // Places at sites that earlier rollouts have given in the same breath.
+        let mut began = Elsewhere::new();
         for (id, rollout) in self.active() {
             if rollout.state != RolloutState::Running || !rollout.has_pending() {
                 continue;
@@ -309,7 +312,11 @@ impl Fleet {
             if self.stopped.is_some() || rollout.not_before.is_some_and(|begins| now < begins) {
                 continue;
             }
-            let mut budget = Budget::of(rollout);
+            let mut elsewhere = self.elsewhere(id);
+            for (site, others) in &began {
+                site::add(&mut elsewhere, site, others.count, others.first);
+            }
+            let mut budget = Budget::of(rollout, elsewhere);
             let turn = Turn::by(walk, rollout, live, now);
             let here = turn.waiting_here();
             let waiting = here.as_ref().unwrap_or_else(|| rollout.work.waiting());
@@ -333,6 +340,9 @@ impl Fleet {
                     let order = (&turn, wave, &mut budget, &mut started);
                     decisions.extend(self.offer(id, rollout, target, (live, now), order));
                 }
+            }
+            if rollout.plan.kind.changes() {
+                budget.leave_to(id, &mut began);
             }
         }
         if self.asked.is_empty() {
@@ -376,13 +386,13 @@ impl Fleet {
     }
 
     /// The offer of a target's next phase, where nothing holds it.
-    fn offer(
+    fn offer<'a>(
         &self,
         id: RolloutId,
-        rollout: &Rollout,
+        rollout: &'a Rollout,
         target: &TargetId,
         (live, now): (&Live, Timestamp),
-        (turn, wave, budget, started): (&Turn<'_>, usize, &mut Budget<'_>, &mut BTreeSet<TargetId>),
+        (turn, wave, budget, started): (&Turn<'_>, usize, &mut Budget<'a>, &mut BTreeSet<TargetId>),
     ) -> Option<Decision> {
         let work = rollout.work.get(target)?;
         if work.state != TargetState::Pending || started.contains(target) {
@@ -396,8 +406,8 @@ impl Fleet {
             overridden.extend(self.carries(target, phase, now));
         }
         started.insert(target.clone());
-        let site = rollout.plan.site_of(target);
-        budget.take(!work.has_begun(), site.map(|(site, _)| site));
+        let site = part.and_then(|part| part.site.as_deref());
+        budget.take(!work.holds_a_place(), site);
         Some(Decision::Issue {
             rollout: id,
             target: target.clone(),
@@ -621,7 +631,7 @@ impl Fleet {
             rollout,
             target,
             (live, now),
-            (&turn, wave, &Budget::of(rollout)),
+            (&turn, wave, &Budget::of(rollout, self.elsewhere(id))),
         )
     }
 
@@ -727,13 +737,18 @@ impl Fleet {
         if rollout.plan.needs_open_site(target, work.phase) {
             let_pass(Rule::Window, turn.closed(part.site.as_deref()))?;
         }
-        // What has begun goes on to its next phase; waves, canaries and limits are for what begins.
-        let limits = if work.has_begun() {
+        // What has begun goes on to its next phase; waves, canaries and limits are for what begins. What is tried again needs a
+        // place once more.
+        let place = || {
+            let full = budget.hold(true);
+            full.or_else(|| budget.at(part.site.as_deref()))
+        };
+        let limits = if work.holds_a_place() {
             budget.hold(false)
+        } else if work.has_begun() {
+            place()
         } else {
-            turn.hold(target, wave, part)
-                .or_else(|| budget.hold(true))
-                .or_else(|| budget.at(part.site.as_deref()))
+            turn.hold(target, wave, part).or_else(place)
         };
         if let Some(hold) = limits {
             return Err(hold);

@@ -178,7 +178,8 @@ impl Fleet {
                 self.generations.insert(target.clone(), *generation);
                 let work = self.rollouts.get(rollout);
                 let work = work.and_then(|rollout| rollout.work.get(target));
-                let switching = work.is_some_and(|work| work.switching);
+                let (switching, anew) =
+                    work.map_or((false, false), |work| (work.switching, work.anew));
                 let open = Open {
                     rollout: *rollout,
                     generation: *generation,
@@ -189,9 +190,11 @@ impl Fleet {
                     attested: None,
                     overridden: BTreeSet::new(),
                     switching,
+                    anew,
                     again: false,
                 };
                 self.open.insert(target, open);
+                self.change(target, *generation, |work| work.anew = false);
                 self.set(*rollout, target, TargetState::Offered, now);
                 self.switches(*rollout, target);
             }
@@ -341,6 +344,7 @@ impl Fleet {
             attested: None,
             overridden: BTreeSet::new(),
             switching: false,
+            anew: false,
             again: false,
         };
         self.open.insert(target, open);
@@ -444,12 +448,15 @@ impl Fleet {
         });
     }
 
-    /// The open bundle of that generation was not taken up: what it would have claimed is as it was before.
+    /// The open bundle of that generation was not taken up: what it would have claimed is as it was before, and so is its place.
     fn never_came(&mut self, target: &TargetId, generation: Generation) {
         let open = self.open.get(target);
         let open = open.filter(|open| open.generation == generation);
-        if let Some(before) = open.map(|open| open.switching) {
-            self.change(target, generation, |work| work.switching = before);
+        if let Some((switching, anew)) = open.map(|open| (open.switching, open.anew)) {
+            self.change(target, generation, |work| {
+                work.switching = switching;
+                work.anew = anew;
+            });
         }
     }
 

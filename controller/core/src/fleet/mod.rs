@@ -10,6 +10,7 @@ mod orders;
 mod overriding;
 mod retry;
 mod seen;
+mod site;
 mod state;
 mod table;
 mod turn;

@@ -66,6 +66,7 @@ impl Fleet {
             if let Some(place) = plan.taken_up(target, lost.phase, work.phase) {
                 work.phase = place;
             }
+            work.anew = false;
         });
         let (rollout, again) = (lost.rollout, true);
         self.open.insert(target, Open { again, ..lost });
@@ -176,6 +177,11 @@ fn tried_again(plan: &Plan, (target, named): (&TargetId, bool), work: &mut Work,
             phase: work.phase - usize::from(soaks && work.phase > 0),
             grade: work.grade,
             tried: work.tried,
+            // Of servers that wait for each other's phases none goes without the other.
+            anew: !plan
+                .waits
+                .iter()
+                .any(|wait| wait.target == *target || wait.other == *target),
             // A person may still be at the wizard that the try before has opened.
             switching: work.switching,
             overridden: work.overridden.clone(),

@@ -174,6 +174,8 @@ pub struct Work {
     /// An earlier try of this rollout may have changed the server, since a step that changes something was begun, or nobody has told:
     /// what it finds is what it has made.
     pub tried: bool,
+    /// It is tried again, and that is not offered yet: it has lost its place, and waits for another one like whoever begins.
+    pub anew: bool,
     /// It was given the work that takes a staging Connect server out of staging mode, and that work did not come to its end:
     /// a person may still be at its wizard.
     pub switching: bool,
@@ -212,6 +214,7 @@ impl Work {
             said: Vec::new(),
             receipts: 0,
             tried: false,
+            anew: false,
             switching: false,
             short: false,
             seen: None,
@@ -244,6 +247,12 @@ impl Work {
     #[must_use]
     pub const fn has_begun(&self) -> bool {
         self.phase > 0 || self.receipts > 0
+    }
+
+    /// It has begun, and counts as under way until it is at its end.
+    #[must_use]
+    pub const fn holds_a_place(&self) -> bool {
+        self.has_begun() && !self.anew
     }
 }
 
@@ -338,6 +347,8 @@ pub struct Open {
     pub overridden: BTreeSet<Rule>,
     /// Before it was issued, an earlier try may have been on its way out of staging mode, as for [`Work::switching`].
     pub switching: bool,
+    /// Before it was issued, its target had no place, as for [`Work::anew`].
+    pub anew: bool,
     /// Another try was ordered before its run had ended: it begins then, where the run comes to nothing.
     pub again: bool,
 }

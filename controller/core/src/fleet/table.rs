@@ -45,6 +45,8 @@ pub(crate) struct Group {
     pub(crate) wave: usize,
     pub(crate) peers: Peers,
     pub(crate) yard: Yard,
+    /// Where they are, with rules or without.
+    pub(crate) site: Option<String>,
 }
 
 /// Where work begins: at a site with rules, whose doors must be open for it or need not be.
@@ -104,7 +106,13 @@ impl Order {
                     site: plan.site_of(target).map(|(site, _)| site.to_owned()),
                     needs_open: plan.needs_open_site(target, 0),
                 };
-                let group = Group { wave, peers, yard };
+                let site = part.and_then(|part| part.site.clone());
+                let group = Group {
+                    wave,
+                    peers,
+                    yard,
+                    site,
+                };
                 let next = groups.len();
                 let group = *groups.entry(group).or_insert(next);
                 let spot = Spot {
@@ -134,6 +142,8 @@ impl Order {
 struct Standing {
     pending: bool,
     begun: bool,
+    /// As [`Work::anew`].
+    anew: bool,
     terminal: bool,
     bad: bool,
     settled: bool,
@@ -154,6 +164,7 @@ impl Standing {
         Self {
             pending,
             begun: work.has_begun(),
+            anew: work.anew,
             terminal: work.state.is_terminal(),
             // What becomes of it nobody knows: it counts as what may have failed.
             bad: work.state.is_bad() || passed,
@@ -165,7 +176,7 @@ impl Standing {
     }
 
     const fn is_in_flight(&self) -> bool {
-        !self.terminal && !self.passed && (self.begun || !self.pending)
+        !self.terminal && !self.passed && (self.begun && !self.anew || !self.pending)
     }
 
     /// As [`Work::is_untouched`].
@@ -186,7 +197,7 @@ struct Tally {
     passed: BTreeSet<Place>,
     bad: u32,
     in_flight: u32,
-    /// In flight at each site that has rules.
+    /// In flight at each site.
     at_site: BTreeMap<String, u32>,
     /// Of those that something was offered to and that are waited for, who is not done, skipped or resolved.
     open: BTreeSet<Place>,
@@ -202,7 +213,7 @@ struct Tally {
 /// Who is pending.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Waiting {
-    /// Bound by no limit: they have begun and hold their place, or only read.
+    /// They have begun, or only read: no wave and no canary is in their way.
     free: BTreeSet<Place>,
     /// Not begun: by group.
     entering: BTreeMap<usize, BTreeSet<Place>>,
@@ -264,7 +275,7 @@ impl Tally {
         }
         if standing.is_in_flight() {
             step(&mut self.in_flight);
-            if let Some(site) = &group.yard.site {
+            if let Some(site) = &group.site {
                 let count = self.at_site.entry(site.clone()).or_default();
                 step(count);
                 if *count == 0 {
@@ -394,7 +405,7 @@ impl WorkTable {
         self.tally.in_flight
     }
 
-    /// How many are under way at each site that has rules.
+    /// How many are under way at each site.
     pub(crate) const fn at_site(&self) -> &BTreeMap<String, u32> {
         &self.tally.at_site
     }

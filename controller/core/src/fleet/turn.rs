@@ -5,10 +5,11 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use protocol::{TargetId, Timestamp};
+use protocol::{RolloutId, TargetId, Timestamp};
 
 use crate::fleet::decide::{Live, UNREACHABLE_AFTER};
 use crate::fleet::hold::{Cause, Hold, because};
+use crate::fleet::site::{self, Elsewhere};
 use crate::fleet::state::{Rollout, TargetState, Work};
 use crate::fleet::table::{Entry, Near, Peers, Waiting};
 use crate::plan::{Plan, TargetPlan};
@@ -216,8 +217,12 @@ impl<'a> Turn<'a> {
 /// What the limits still allow.
 pub(crate) struct Budget<'a> {
     plan: &'a Plan,
-    /// Under way at each site that has a limit of its own.
-    at_site: BTreeMap<String, u32>,
+    /// Under way at each site that has a limit of its own, in whatever rollout.
+    at_site: BTreeMap<&'a str, u32>,
+    /// How many of these are other rollouts'.
+    elsewhere: Elsewhere,
+    /// Who has got a place at each of these sites since.
+    began: BTreeMap<&'a str, u32>,
     in_flight: u32,
     most: u32,
     bad: u32,
@@ -225,10 +230,22 @@ pub(crate) struct Budget<'a> {
 }
 
 impl<'a> Budget<'a> {
-    pub(crate) fn of(rollout: &'a Rollout) -> Self {
+    pub(crate) fn of(rollout: &'a Rollout, elsewhere: Elsewhere) -> Self {
+        let own = rollout.work.at_site();
+        let limited = rollout.plan.sites.iter();
+        let limited = limited.filter(|(_, rule)| rule.max_in_flight.is_some());
+        let at_site = limited.map(|(site, _)| {
+            let others = elsewhere.get(site).map_or(0, |others| others.count);
+            (
+                site.as_str(),
+                own.get(site).copied().unwrap_or_default() + others,
+            )
+        });
         Self {
             plan: &rollout.plan,
-            at_site: rollout.work.at_site().clone(),
+            at_site: at_site.collect(),
+            elsewhere,
+            began: BTreeMap::new(),
             in_flight: rollout.work.in_flight(),
             most: rollout.plan.limits.in_flight,
             bad: rollout.work.bad(),
@@ -236,12 +253,20 @@ impl<'a> Budget<'a> {
         }
     }
 
-    pub(crate) fn take(&mut self, entering: bool, site: Option<&str>) {
+    pub(crate) fn take(&mut self, entering: bool, site: Option<&'a str>) {
         if entering {
             self.in_flight += 1;
             if let Some(site) = site {
-                *self.at_site.entry(site.to_owned()).or_default() += 1;
+                *self.at_site.entry(site).or_default() += 1;
+                *self.began.entry(site).or_default() += 1;
             }
+        }
+    }
+
+    /// Whoever has got a place at a site here is elsewhere for the rollouts behind.
+    pub(crate) fn leave_to(self, id: RolloutId, others: &mut Elsewhere) {
+        for (site, count) in self.began {
+            site::add(others, site, count, id);
         }
     }
 
@@ -253,9 +278,15 @@ impl<'a> Budget<'a> {
         if now < most {
             return None;
         }
+        let others = self.elsewhere.get(site);
+        let others = others.map_or_else(String::new, |others| {
+            format!(" ({} of them in {} or later)", others.count, others.first)
+        });
         because(
             Cause::SiteFull,
-            format!("{now} of at most {most} are under way at site {site}; an end of one lifts it"),
+            format!(
+                "{now} of at most {most} are under way at site {site}{others}; an end of one lifts it"
+            ),
         )
     }
 

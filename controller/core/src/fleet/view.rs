@@ -251,7 +251,7 @@ impl Fleet {
         let rollout = self.rollouts.get(&id)?;
         let mut targets = Vec::new();
         let turn = Turn::of(rollout, live, now);
-        let budget = Budget::of(rollout);
+        let budget = Budget::of(rollout, self.elsewhere(id));
         for (number, wave) in rollout.plan.waves.iter().enumerate() {
             for target in wave {
                 if let Some(work) = rollout.work.get(target) {
@@ -535,7 +535,7 @@ impl Fleet {
             let order = (
                 &turn,
                 rollout.work.wave_of(target).unwrap_or(0),
-                &Budget::of(rollout),
+                &Budget::of(rollout, self.elsewhere(*id)),
             );
             let row = self.target_view(*id, rollout, target, work, order, (live, now));
             let mut detail = if row.detail.is_empty() {

@@ -138,6 +138,85 @@ fn a_bundle_that_is_refused_since_the_old_run_goes_on_is_no_failure() {
     assert!(world.generation(S1) > new);
 }
 
+/// The line of a site and the work of a whole rollout are protected from ten second tries as from ten first ones.
+#[test]
+fn a_retry_waits_for_a_place_like_whoever_begins() {
+    for (policy, most) in [
+        (format!("{WIDE}[site.ams]\nmax_in_flight = 1\n"), 1),
+        (WIDE.replace("in_flight = 20", "in_flight = 2"), 2),
+    ] {
+        let mut world = World::new();
+        let servers = [S1, S2, "s3.a.test", "s4.a.test"];
+        world.applies(1, Purpose::Install, &policy, &servers);
+        // Each fails in its second phase.
+        while let Some(target) = world.issues().first().cloned() {
+            let open = |target: &&str| world.fleet.open(&name(target)).is_some();
+            let under_way: Vec<&str> = servers.iter().copied().filter(open).collect();
+            assert!(under_way.contains(&target.as_str()));
+            for target in under_way {
+                if world.work(1, target).phase == 0 {
+                    world.accepts(target);
+                    world.ends(target);
+                } else {
+                    world.fails(target);
+                }
+            }
+        }
+        for target in servers {
+            assert_eq!(
+                (world.word(1, target), world.work(1, target).phase),
+                ("failed", 1)
+            );
+        }
+        world
+            .order(1, Order::Retry { target: None })
+            .expect("they may be tried again");
+        assert_eq!(world.issues().len(), most, "{policy}");
+        let waits = world.hold(1, "s4.a.test");
+        assert!(
+            waits.why.contains(&format!("of at most {most}")),
+            "{waits:?}"
+        );
+        // And they come one after the other to their end.
+        for _ in 0..8 {
+            for target in servers {
+                if world.fleet.open(&name(target)).is_some() {
+                    world.accepts(target);
+                    world.ends(target);
+                }
+            }
+            assert!(world.issues().len() <= most);
+        }
+        assert!(servers.iter().all(|one| world.word(1, one) == "done"));
+    }
+}
+
+/// A site is one place, whoever has work there.
+#[test]
+fn what_is_under_way_at_a_site_counts_in_all_rollouts() {
+    let policy = format!("{WIDE}[site.ams]\nmax_in_flight = 1\n");
+    for (first, second) in [(policy.as_str(), policy.as_str()), (WIDE, policy.as_str())] {
+        let mut world = World::new();
+        world.applies(1, Purpose::Install, first, &[S1]);
+        world.applies(2, Purpose::Install, second, &[S2]);
+        assert_eq!(world.issues(), [S1], "the line takes one");
+        let hold = world.hold(2, S2);
+        assert!(
+            hold.why
+                .contains("1 of at most 1 are under way at site ams"),
+            "{hold:?}"
+        );
+        assert!(hold.why.contains("r1"), "the other one is named: {hold:?}");
+        world.is_done(1, S1);
+        assert_eq!(world.word(2, S2), "offered");
+    }
+    // Whoever only looks is no load.
+    let mut world = World::new();
+    world.applies(1, Purpose::Verify, &policy, &[S1]);
+    world.applies(2, Purpose::Install, &policy, &[S2]);
+    assert_eq!(world.issues(), [S1, S2]);
+}
+
 /// What another rollout has taken over is not taken back beside it.
 #[test]
 fn a_retry_beside_another_rollout_is_refused_by_its_name() {

@@ -236,7 +236,7 @@ impl Sim {
         let begun = work.values().filter(|work| {
             !work.state.is_terminal()
                 && !work.is_passed_over()
-                && (work.state != TargetState::Pending || work.phase > 0 || work.receipts > 0)
+                && (work.state != TargetState::Pending || work.holds_a_place())
         });
         let bad = work
             .values()
@@ -365,6 +365,7 @@ impl Sim {
     fn issue(&mut self, rollout: RolloutId, target: &TargetId, phase: usize) {
         let work = &self.fleet.rollouts()[&rollout].work;
         let entering = work[target].phase == 0 && work[target].receipts == 0;
+        let enters = !work[target].holds_a_place();
         assert!(
             self.fleet.open(target).is_none(),
             "G5: two runs on {target}"
@@ -418,7 +419,8 @@ impl Sim {
         self.take(issued);
         let (begun, bad) = self.begun();
         let limits = self.fleet.rollouts()[&rollout].plan.limits;
-        if entering {
+        // What is tried again needs a place like whoever begins.
+        if enters {
             assert!(begun <= limits.in_flight, "{begun} under way");
             assert!(
                 begun + bad <= limits.failures,

@@ -67,7 +67,7 @@ struct Watch {
     outage: BTreeSet<TargetId>,
     changing: BTreeMap<GmsaObject, TargetId>,
     happenings: u64,
-    /// Whoever was given up or had failed, and may have come back into work beside those that took its place.
+    /// Whoever was given up, and may have come back into work beside those that took its place.
     again: u32,
 }
 
@@ -143,7 +143,9 @@ impl Watch {
                     }
                     assert!(steps.1.insert(step), "{target} completed {step:?} twice");
                 }
-            } else if let Record::PassedOver { away: Some(_), .. } = &record {
+            } else if let Record::PassedOver { away: Some(_), .. } | Record::WentUnknown { .. } =
+                &record
+            {
                 self.again += 1;
             }
             self.told.apply(&record, Some(&self.plan), at);
@@ -151,10 +153,7 @@ impl Watch {
     }
 
     /// What failed is tried again.
-    fn retry(&mut self, world: &mut World) {
-        let work = &world.fleet.rollouts()[&ROLLOUT].work;
-        let bad = work.values().filter(|work| work.state.is_bad());
-        self.again += u32::try_from(bad.count()).unwrap();
+    fn retry(world: &mut World) {
         drop(world.order(Order::Retry { target: None }));
     }
 
@@ -168,7 +167,8 @@ impl Watch {
         for ((target, work), (_, same)) in rollout.work.iter().zip(told.work.iter()) {
             assert_eq!(format!("{work:?}"), format!("{same:?}"), "{target}");
             let passed = work.is_passed_over();
-            under_way += u32::from(!work.state.is_terminal() && !work.is_untouched() && !passed);
+            let begun = work.state != TargetState::Pending || work.holds_a_place();
+            under_way += u32::from(!work.state.is_terminal() && begun && !passed);
             bad += u32::from(work.state.is_bad() || passed);
         }
         let most = rollout.plan.limits.in_flight + self.again;
@@ -270,7 +270,7 @@ fn an_estate_under_faults_holds_every_rule_and_comes_to_its_end() {
     };
     for _ in 0..4 * targets {
         drop(world.order(Order::Resume));
-        watch.retry(&mut world);
+        Watch::retry(&mut world);
         watch.until(&mut world, Duration::from_secs(4 * 3600));
         if world.is_over() && is_done(&world) {
             break;
@@ -355,7 +355,7 @@ fn disturb(
             usize::from(fits)
         }
         8 => {
-            watch.retry(world);
+            Watch::retry(world);
             1
         }
         _ => {

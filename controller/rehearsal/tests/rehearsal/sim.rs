@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use agent_twin::Fault;
 use controller_core::facts::Fleetwide;
-use controller_core::fleet::{Fleet, RolloutState, TargetState};
+use controller_core::fleet::{Fleet, RolloutState, TargetState, Work};
 use controller_core::plan::Plan;
 use controller_core::record::{Order, Record};
 use protocol::TargetId;
@@ -157,6 +157,8 @@ struct Watch {
     active: BTreeSet<TargetId>,
     /// Servers on which something was tried again: a change may come twice there.
     again: BTreeSet<TargetId>,
+    /// Servers of which nobody knew what has become of them: back at their work, they are beside whoever took their place.
+    given_up: BTreeSet<TargetId>,
     /// Servers that were mended: a change that failed while nobody heard of it is made again there.
     mended: BTreeSet<TargetId>,
     checks: u64,
@@ -170,6 +172,7 @@ impl Watch {
             active_before: active(plan, world),
             active: actives(plan, world),
             again: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             mended: BTreeSet::new(),
             checks: 0,
         }
@@ -240,12 +243,13 @@ impl Watch {
             let hold = world.fleet.hold(ROLLOUT, target, &world.live, world.now);
             assert!(hold.is_some(), "{target} may begin, and nobody lets it");
         }
-        let under_way = work
-            .values()
-            .filter(|work| !work.state.is_terminal() && !work.is_untouched());
+        let unknown = work.iter().filter(|(_, work)| work.state == TargetState::Unknown);
+        self.given_up.extend(unknown.map(|(target, _)| target.clone()));
+        let begun = |work: &&Work| work.state != TargetState::Pending || work.holds_a_place();
+        let under_way = work.values().filter(|work| !work.state.is_terminal()).filter(begun);
         let reads = |target: &TargetId| self.plan.targets[target].is_read_only();
         let readers = work.keys().filter(|target| reads(target)).count();
-        let most = self.plan.limits.in_flight as usize + readers + self.again.len();
+        let most = self.plan.limits.in_flight as usize + readers + self.given_up.len();
         assert!(under_way.count() <= most, "in_flight");
     }
 
