@@ -317,7 +317,7 @@ impl Fleet {
                 site::add(&mut elsewhere, site, others.count, others.first);
             }
             let mut budget = Budget::of(rollout, elsewhere);
-            let turn = Turn::by(walk, rollout, live, now);
+            let turn = Turn::by(walk, rollout, &self.frozen, (live, now));
             let here = turn.waiting_here();
             let waiting = here.as_ref().unwrap_or_else(|| rollout.work.waiting());
             let mut queue = rollout.work.queue(waiting);
@@ -624,7 +624,7 @@ impl Fleet {
         now: Timestamp,
     ) -> Option<Hold> {
         let rollout = self.rollouts.get(&id)?;
-        let turn = Turn::of(rollout, live, now);
+        let turn = Turn::of(rollout, &self.frozen, (live, now));
         let wave = rollout.work.wave_of(target)?;
         self.hold_in(
             id,
@@ -698,7 +698,7 @@ impl Fleet {
         if let Some(doubted) = self.doubted.get(target) {
             return held(Cause::Doubted, doubted.sentence(target));
         }
-        if let Some(freeze) = self.frozen.get(target) {
+        if let Some(freeze) = self.freeze_of(target, live, now) {
             return held(Cause::ServerFrozen, frozen(freeze));
         }
         if self.unmet.contains(target) {

@@ -5,6 +5,7 @@
 mod bundle;
 mod decide;
 mod fold;
+mod frozen;
 mod hold;
 mod orders;
 mod overriding;

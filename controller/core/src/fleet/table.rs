@@ -491,29 +491,38 @@ impl WorkTable {
         near
     }
 
-    /// The first of a wave, among whoever was offered something and these, that is not done, skipped or resolved.
-    pub(crate) fn first_unsettled(&self, wave: usize, near: &Near) -> Option<&TargetId> {
+    /// The first of a wave, among whoever was offered something and does not stand `still`, and these, that is not done, skipped or
+    /// resolved.
+    pub(crate) fn first_unsettled(
+        &self,
+        wave: usize,
+        near: &Near,
+        still: impl Fn(&TargetId) -> bool,
+    ) -> Option<&TargetId> {
         let wave = Place { wave, at: 0 }..Place {
             wave: wave + 1,
             at: 0,
         };
-        let open = self.tally.open.range(wave.clone()).next();
+        let mut open = self.tally.open.range(wave.clone());
+        let open = open.find(|place| !self.target(**place).is_some_and(&still));
         let near = near.places.range(wave).next();
         self.target(*open.into_iter().chain(near).min()?)
     }
 
-    /// The first of those of a wave that share a canary, among whoever was offered something and these.
+    /// The first of those of a wave that share a canary, among whoever was offered something and does not stand `still`, and these.
     pub(crate) fn first_peers(
         &self,
         (wave, peers): (usize, &Peers),
         near: &Near,
         most: usize,
+        still: impl Fn(&TargetId) -> bool,
     ) -> Vec<&TargetId> {
         let Some((kin, _)) = self.order.peers.get(&(wave, peers.clone())) else {
             return Vec::new();
         };
         let first = |of: &BTreeMap<usize, BTreeSet<Place>>| -> Vec<Place> {
             let all = of.get(kin).into_iter().flatten();
+            let all = all.filter(|place| !self.target(**place).is_some_and(&still));
             all.take(most).copied().collect()
         };
         let mut places = first(&self.tally.begun);

@@ -5,9 +5,11 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use protocol::event::Freeze;
 use protocol::{RolloutId, TargetId, Timestamp};
 
 use crate::fleet::decide::{Live, UNREACHABLE_AFTER};
+use crate::fleet::frozen;
 use crate::fleet::hold::{Cause, Hold, because};
 use crate::fleet::site::{self, Elsewhere};
 use crate::fleet::state::{Rollout, TargetState, Work};
@@ -17,6 +19,8 @@ use crate::plan::{Plan, TargetPlan};
 /// The order of a rollout at one moment.
 pub(crate) struct Turn<'a> {
     rollout: &'a Rollout,
+    /// Servers that their administrators have frozen.
+    frozen: &'a BTreeMap<TargetId, Freeze>,
     live: &'a Live,
     now: Timestamp,
     /// Of each wave the first whose end the next one waits for: made when somebody asks.
@@ -48,22 +52,28 @@ struct PeersTurn<'a> {
 
 impl<'a> Turn<'a> {
     /// A wave waits for those before it, and within it each lane for its canary, one for each build of Windows. Nobody waits for a target that was offered
-    /// nothing yet and cannot be reached, nor for one that is away for longer than the rollout waits: it has its turn when it comes.
-    pub(crate) const fn of(rollout: &'a Rollout, live: &'a Live, now: Timestamp) -> Self {
-        Self::by(Walk::Shorter, rollout, live, now)
+    /// nothing yet and cannot be reached, nor for one that is away for longer than the rollout waits, nor for one that its
+    /// administrator has frozen before the next phase of its work: it has its turn when it comes.
+    pub(crate) const fn of(
+        rollout: &'a Rollout,
+        frozen: &'a BTreeMap<TargetId, Freeze>,
+        at: (&'a Live, Timestamp),
+    ) -> Self {
+        Self::by(Walk::Shorter, rollout, frozen, at)
     }
 
     /// The same, found in that way.
     pub(crate) const fn by(
         walk: Walk,
         rollout: &'a Rollout,
-        live: &'a Live,
-        now: Timestamp,
+        frozen: &'a BTreeMap<TargetId, Freeze>,
+        (live, now): (&'a Live, Timestamp),
     ) -> Self {
         Self {
             walk,
             near: OnceCell::new(),
             rollout,
+            frozen,
             live,
             now,
             waits: RefCell::new(BTreeMap::new()),
@@ -87,11 +97,22 @@ impl<'a> Turn<'a> {
         because(Cause::SiteClosed, format!("site {site}: {why}"))
     }
 
-    /// Nothing was offered to it and it cannot be reached, or it is away for longer than the rollout waits: nobody waits for it.
+    /// Its administrator has frozen it, and nothing is under way on it: its next phase is not offered.
+    fn stands_still(&self, target: &TargetId) -> bool {
+        let freeze = self.frozen.get(target);
+        freeze.is_some_and(|freeze| frozen::holds(freeze, target, self.live, self.now)) && {
+            let work = self.rollout.work.get(target);
+            work.is_some_and(|work| work.state == TargetState::Pending)
+        }
+    }
+
+    /// Nothing was offered to it and it cannot be reached, or it is away for longer than the rollout waits, or it stands still: nobody
+    /// waits for it.
     fn is_passed_over(&self, target: &TargetId) -> bool {
         let work = self.rollout.work.get(target);
         let from = || self.live.unreachable_from(target);
-        work.is_some_and(Work::is_passed_over)
+        self.stands_still(target)
+            || work.is_some_and(Work::is_passed_over)
             || work.is_some_and(Work::is_untouched) && from().is_some_and(|from| self.now >= from)
     }
 
@@ -115,7 +136,8 @@ impl<'a> Turn<'a> {
             let left = live.away.iter().filter(|(_, since)| recent(since));
             let left: Vec<&TargetId> = left.map(|(target, _)| target).collect();
             let few = live.connected.len() + left.len() < work.pending() as usize;
-            few.then(|| work.untouched(live.connected.iter().chain(left)))
+            let near = live.connected.iter().chain(left);
+            few.then(|| work.untouched(near.filter(|target| !self.stands_still(target))))
         });
         near.as_ref()
     }
@@ -125,7 +147,10 @@ impl<'a> Turn<'a> {
         (0..wave).find_map(|before| {
             let mut waits = self.waits.borrow_mut();
             let waiting = *waits.entry(before).or_insert_with(|| match self.near() {
-                Some(near) => self.rollout.work.first_unsettled(before, near),
+                Some(near) => {
+                    let still = |target: &TargetId| self.stands_still(target);
+                    self.rollout.work.first_unsettled(before, near, still)
+                }
                 None => {
                     let mut left = self.rollout.work.unsettled(before);
                     left.find(|target| !self.is_passed_over(target))
@@ -141,7 +166,11 @@ impl<'a> Turn<'a> {
             let rollout = self.rollout;
             let canaries = usize::try_from(rollout.plan.limits.canary).unwrap_or(usize::MAX);
             let canaries: Vec<&TargetId> = match self.near() {
-                Some(near) => rollout.work.first_peers((wave, peers), near, canaries),
+                Some(near) => {
+                    let still = |target: &TargetId| self.stands_still(target);
+                    let among = (wave, peers);
+                    rollout.work.first_peers(among, near, canaries, still)
+                }
                 None => {
                     let members = rollout.work.peers(wave, peers).iter();
                     let members = members.filter(|target| !self.is_passed_over(target));

@@ -250,7 +250,7 @@ impl Fleet {
     pub fn view(&self, id: RolloutId, live: &Live, now: Timestamp) -> Option<RolloutView> {
         let rollout = self.rollouts.get(&id)?;
         let mut targets = Vec::new();
-        let turn = Turn::of(rollout, live, now);
+        let turn = Turn::of(rollout, &self.frozen, (live, now));
         let budget = Budget::of(rollout, self.elsewhere(id));
         for (number, wave) in rollout.plan.waves.iter().enumerate() {
             for target in wave {
@@ -397,7 +397,7 @@ impl Fleet {
         }
         // A run that is under way goes on to its next gate, and there it waits; one that asks for leave was answered above.
         let waits = work.state != TargetState::Pending && !work.state.is_terminal();
-        if let Some(freeze) = self.frozen.get(target)
+        if let Some(freeze) = self.freeze_of(target, live, now)
             && waits
             && !self.asked.contains_key(target)
         {
@@ -531,7 +531,7 @@ impl Fleet {
                     overrides,
                 });
             };
-            let turn = Turn::of(rollout, live, now);
+            let turn = Turn::of(rollout, &self.frozen, (live, now));
             let order = (
                 &turn,
                 rollout.work.wave_of(target).unwrap_or(0),

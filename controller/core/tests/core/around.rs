@@ -43,3 +43,57 @@ fn an_abort_ends_also_what_another_rollout_looks_at() {
     // The other one goes on.
     world.is_done(2, S2);
 }
+
+#[test]
+fn a_frozen_server_is_no_canary_and_no_wave_waits_for_it() {
+    let mut world = World::upgrading(IN_WAVES);
+    world.freezes(S1, NOW.plus(30 * DAY));
+    assert_eq!(world.issues(), [S2], "another one is the canary");
+    for target in [S2, "s3.a.test", "s4.a.test"] {
+        world.is_done(1, target);
+    }
+    assert_eq!(world.word(1, T1), "offered", "the next wave goes on");
+    assert_eq!(
+        world.fleet.rollouts()[&id(1)]
+            .work
+            .values()
+            .filter(|work| work.state.is_bad())
+            .count(),
+        0
+    );
+    assert_eq!(world.word(1, S1), "pending");
+    assert!(world.hold(1, S1).why.contains("anna has frozen it"));
+    // It comes in its turn, though its wave is over.
+    world.tells(S1, &Event::Thawed);
+    assert_eq!(world.issues(), [S1]);
+}
+
+#[test]
+fn a_canary_that_is_frozen_between_two_phases_holds_nobody_and_one_that_failed_does() {
+    let mut world = World::upgrading(IN_WAVES);
+    assert_eq!(world.issues(), [S1]);
+    world.freezes(S1, NOW.plus(30 * DAY));
+    world.accepts(S1);
+    assert_eq!(world.issues(), [""; 0], "it goes on to its next gate");
+    world.ends(S1);
+    assert_eq!(world.issues(), [S2]);
+    // What failed has shown something, frozen or not.
+    let mut world = World::upgrading(IN_WAVES);
+    world.issues();
+    world.fails(S1);
+    world.freezes(S1, NOW.plus(30 * DAY));
+    assert_eq!(world.issues(), [""; 0]);
+    assert!(world.hold(1, S2).why.contains("the canary s1.a.test"));
+}
+
+#[test]
+fn a_freeze_that_is_over_is_not_what_holds_a_server_that_is_away() {
+    let mut world = World::upgrading(WIDE);
+    world.freezes(S1, NOW.plus(DAY));
+    world.leaves(S1);
+    world.now = NOW.plus(DAY).minus(Duration::from_secs(1));
+    assert!(world.hold(1, S1).why.contains("frozen it until"));
+    world.now = NOW.plus(DAY);
+    let hold = world.hold(1, S1);
+    assert!(hold.why.starts_with("it is not connected"), "{hold:?}");
+}

@@ -380,8 +380,10 @@ impl Sim {
         if entering {
             let away = |other: &TargetId| {
                 let from = self.live.unreachable_from(other);
+                let frozen = self.frozen.contains(other);
                 work[other].is_untouched() && from.is_some_and(|from| self.now >= from)
                     || work[other].is_passed_over()
+                    || frozen && work[other].state == TargetState::Pending
             };
             let waves = &self.plan.waves;
             let own = waves.iter().position(|wave| wave.contains(target)).unwrap();
