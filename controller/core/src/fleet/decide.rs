@@ -748,7 +748,8 @@ impl Fleet {
         } else if work.has_begun() {
             place()
         } else {
-            turn.hold(target, wave, part).or_else(place)
+            let stuck = |other| self.stuck((id, rollout), other, (live, now), (turn, budget));
+            turn.hold(target, wave, part, stuck).or_else(place)
         };
         if let Some(hold) = limits {
             return Err(hold);
@@ -831,7 +832,7 @@ impl Fleet {
                 let wave = rollout.work.wave_of(other);
                 let waits = wave
                     .zip(part)
-                    .and_then(|(wave, part)| turn.hold(other, wave, part));
+                    .and_then(|(wave, part)| turn.waits(other, wave, part));
                 work.has_begun() || work.state != TargetState::Pending || waits.is_none()
             };
             serves(other) == Some(false)

@@ -1,5 +1,6 @@
 //! What holds a target, what lifts that, and who can. Each cause answers all of it by a match, so that none is added without.
 
+use protocol::TargetId;
 use serde::{Deserialize, Serialize};
 
 use crate::rails::Rail;
@@ -112,10 +113,14 @@ pub enum Cause {
     SiteClosed,
     /// An earlier wave goes on.
     WaveGoesOn,
+    /// Somebody of an earlier wave is held.
+    WaveHeld,
     /// An earlier wave has stopped.
     WaveStopped,
     /// Its canary goes on.
     CanaryGoesOn,
+    /// Its canary is held.
+    CanaryHeld,
     /// Its canary has stopped.
     CanaryStopped,
     /// So many have failed that nothing more begins.
@@ -138,7 +143,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 44] = [
         Self::FleetFrozen,
         Self::Paused,
         Self::Aborted,
@@ -170,8 +175,10 @@ impl Cause {
         Self::OtherVersion,
         Self::SiteClosed,
         Self::WaveGoesOn,
+        Self::WaveHeld,
         Self::WaveStopped,
         Self::CanaryGoesOn,
+        Self::CanaryHeld,
         Self::CanaryStopped,
         Self::FailureLimit,
         Self::MayYetFail,
@@ -225,7 +232,9 @@ impl Cause {
             | Self::OtherStopped
             | Self::SettingsDiffer
             | Self::OtherVersion
+            | Self::WaveHeld
             | Self::WaveStopped
+            | Self::CanaryHeld
             | Self::CanaryStopped
             | Self::FailureLimit
             | Self::TooFewServe => false,
@@ -293,8 +302,10 @@ impl Cause {
             }
             Self::SiteClosed => "the next opening of its site; or override window",
             Self::WaveGoesOn => "the end of the wave before",
+            Self::WaveHeld => "what holds the one that it waits for: entrain why tells it",
             Self::WaveStopped => "a retry of whoever stopped the wave before, or a skip",
             Self::CanaryGoesOn => "the end of its canary",
+            Self::CanaryHeld => "what holds its canary: entrain why tells it",
             Self::CanaryStopped => "a retry of its canary, or a skip",
             Self::FailureLimit => {
                 "a retry that succeeds, a skip, or entrain limits --failures with more"
@@ -365,7 +376,9 @@ impl Cause {
             | Self::Unaccepted
             | Self::Unforeseen
             | Self::OtherStopped
+            | Self::WaveHeld
             | Self::WaveStopped
+            | Self::CanaryHeld
             | Self::CanaryStopped
             | Self::FailureLimit => &[Lifter::Operator],
             Self::Aborted => &[Lifter::Nobody],
@@ -414,6 +427,8 @@ pub struct Hold {
     pub why: String,
     /// Its turn comes by itself as the work goes on: nobody has to do anything.
     pub in_turn: bool,
+    /// The first of those that it waits behind, and what holds that one: to lift this is to lift that.
+    pub behind: Option<(TargetId, Cause)>,
 }
 
 impl Hold {
@@ -422,6 +437,7 @@ impl Hold {
             cause,
             why: why.into(),
             in_turn: cause.is_in_turn(),
+            behind: None,
         }
     }
 }
@@ -462,6 +478,19 @@ impl From<Cause> for Lifts {
             cause,
             what: cause.lifted_by().to_owned(),
             who: cause.lifters().to_vec(),
+        }
+    }
+}
+
+impl From<&Hold> for Lifts {
+    fn from(hold: &Hold) -> Self {
+        match &hold.behind {
+            None => hold.cause.into(),
+            Some((target, its)) => Self {
+                cause: hold.cause,
+                what: format!("{target} is held; that lifts {}", its.lifted_by()),
+                who: its.lifters().to_vec(),
+            },
         }
     }
 }

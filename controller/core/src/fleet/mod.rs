@@ -2,6 +2,7 @@
 //! that a replay, another leader and a restart see the same. What may be done now is decided from that state and from
 //! what is known of this moment ([`Fleet::decide`]); a decision takes effect when its record comes back.
 
+mod behind;
 mod bundle;
 mod decide;
 mod fold;

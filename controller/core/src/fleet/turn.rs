@@ -31,6 +31,8 @@ pub(crate) struct Turn<'a> {
     walk: Walk,
     /// Of those that nothing was offered to, whoever is waited for, where they are few: made when somebody asks.
     near: OnceCell<Option<Near>>,
+    /// What holds those that others wait for: made when somebody asks.
+    stuck: RefCell<BTreeMap<&'a TargetId, Option<Hold>>>,
     /// Why nothing begins at each site that is closed.
     closed: OnceCell<BTreeMap<&'a str, String>>,
 }
@@ -78,6 +80,7 @@ impl<'a> Turn<'a> {
             now,
             waits: RefCell::new(BTreeMap::new()),
             peers: RefCell::new(BTreeMap::new()),
+            stuck: RefCell::new(BTreeMap::new()),
             closed: OnceCell::new(),
         }
     }
@@ -199,13 +202,45 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Why a target of that wave waits for others.
-    pub(crate) fn hold(&self, target: &TargetId, wave: usize, part: &TargetPlan) -> Option<Hold> {
+    /// The first that a target of that wave waits for.
+    pub(crate) fn waits(
+        &self,
+        target: &TargetId,
+        wave: usize,
+        part: &TargetPlan,
+    ) -> Option<&'a TargetId> {
+        if let Some((_, other)) = self.first_before(wave) {
+            return Some(other);
+        }
+        let turn = self.peers(wave, &Peers::of(part));
+        turn.waiting.filter(|_| !turn.canaries.contains(&target))
+    }
+
+    /// Why a target of that wave waits for others; `stuck` tells what holds one of these.
+    pub(crate) fn hold(
+        &self,
+        target: &TargetId,
+        wave: usize,
+        part: &TargetPlan,
+        stuck: impl Fn(&'a TargetId) -> Option<Hold>,
+    ) -> Option<Hold> {
+        let stuck = |other: &'a TargetId| {
+            if let Some(known) = self.stuck.borrow().get(other) {
+                return known.clone();
+            }
+            let hold = stuck(other);
+            self.stuck.borrow_mut().insert(other, hold.clone());
+            hold
+        };
         let state = |target: &TargetId| self.rollout.work.get(target).map(|work| &work.state);
         let goes_on = |other: &TargetId| state(other).is_some_and(|state| !state.is_terminal());
         let word = |other: &TargetId| state(other).map_or("gone", TargetState::word);
         if let Some((before, other)) = self.first_before(wave) {
             let (number, what) = (before + 1, word(other));
+            if let Some(its) = stuck(other) {
+                let what = format!("wave {number} is not done: {other}");
+                return Some(Hold::behind(Cause::WaveHeld, other, its, &what));
+            }
             let cause = if goes_on(other) {
                 Cause::WaveGoesOn
             } else {
@@ -228,6 +263,10 @@ impl<'a> Turn<'a> {
         let windows = peers
             .build
             .map_or_else(String::new, |build| format!(" on Windows build {build}"));
+        if let Some(its) = stuck(other) {
+            let what = format!("the canary {other} of {}{windows}", part.lane);
+            return Some(Hold::behind(Cause::CanaryHeld, other, its, &what));
+        }
         let cause = if goes_on(other) {
             Cause::CanaryGoesOn
         } else {

@@ -338,7 +338,7 @@ impl Fleet {
                 } else if soaks.is_some_and(|ends| now < ends) {
                     "soaking".clone_into(&mut word);
                 }
-                lifts = Some(Lifts::from(hold.cause));
+                lifts = Some(Lifts::from(&hold));
                 text = hold.why;
             }
         } else if let Some(doubted) = self.doubted.get(target)
@@ -351,7 +351,7 @@ impl Fleet {
             && !work.state.is_terminal()
         {
             let hold = self.permit_hold(target, gate, &self.gates, live, now);
-            lifts = hold.as_ref().map(|hold| Lifts::from(hold.cause));
+            lifts = hold.as_ref().map(Lifts::from);
             match hold {
                 Some(hold) if hold.in_turn => text = format!("waits for leave: {}", hold.why),
                 Some(hold) => {

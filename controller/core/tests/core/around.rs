@@ -86,6 +86,50 @@ fn a_canary_that_is_frozen_between_two_phases_holds_nobody_and_one_that_failed_d
     assert!(world.hold(1, S2).why.contains("the canary s1.a.test"));
 }
 
+/// Nobody is told that it comes by itself where somebody has to do something.
+#[test]
+fn whoever_waits_behind_one_that_is_held_is_told_what_lifts_that() {
+    let mut world = World::upgrading(IN_WAVES);
+    world.take(Record::AgentDoubted {
+        target: name(S1),
+        key: world.fleet.known()[&name(S1)].key,
+        doubt: Doubt::Forked,
+        at: vec!["10.0.0.1".to_owned()],
+    });
+    for (target, cause) in [(S2, "canary-held"), (T1, "wave-held")] {
+        let hold = world.hold(1, target);
+        assert!(!hold.in_turn && hold.why.contains(S1), "{hold:?}");
+        assert!(hold.why.contains("its agent's journal forked"), "{hold:?}");
+        let row = world.row(1, target);
+        assert_eq!(row.state, "held");
+        let lifts: Lifts = row.lifts.expect("something lifts it");
+        assert_eq!(
+            serde_json::to_string(&lifts.cause).expect("a name"),
+            format!("\"{cause}\"")
+        );
+        assert!(
+            lifts.what.contains(S1) && lifts.what.contains("agents replace"),
+            "{lifts:?}"
+        );
+        assert_eq!(lifts.who, [Lifter::Operator, Lifter::ServerAdministrator]);
+    }
+    let view = world.fleet.view(id(1), &world.live, world.now);
+    assert_eq!(view.expect("it is there").state, "held");
+    // One that goes on by itself is waited for as before.
+    let mut world = World::upgrading(IN_WAVES);
+    world.issues();
+    for target in [S2, T1] {
+        assert!(world.hold(1, target).in_turn);
+        assert_eq!(world.row(1, target).state, "pending");
+    }
+    // Away in the middle of its work: its agent is what everybody waits for.
+    world.works(S1);
+    world.leaves(S1);
+    world.now = world.now.plus(UNREACHABLE_AFTER);
+    let lifts = world.row(1, S2).lifts.expect("something lifts it");
+    assert_eq!(lifts.who, [Lifter::Agent, Lifter::ServerAdministrator]);
+}
+
 #[test]
 fn a_freeze_that_is_over_is_not_what_holds_a_server_that_is_away() {
     let mut world = World::upgrading(WIDE);
