@@ -793,7 +793,7 @@ impl Fleet {
             if let Some(hold) = self.unforeseen(rollout, part, now) {
                 return Err(hold);
             }
-            if let Some(hold) = self.elsewhere(target, part, phase) {
+            if let Some(hold) = self.registered_elsewhere(target, part, phase) {
                 return Err(hold);
             }
         }

@@ -241,7 +241,7 @@ impl Fleet {
                 let told = |open: &Open| {
                     let rollout = self.rollouts.get(&open.rollout);
                     let work = rollout.and_then(|rollout| rollout.work.get(target));
-                    work.is_some_and(|work| work.state == TargetState::Unknown)
+                    work.is_some_and(|work| work.state.is_terminal())
                 };
                 // It may be at work: whatever its bundle claims stays claimed, until that has ended and it is told once more, by
                 // who has waited as long for it as for any other.
@@ -426,12 +426,14 @@ impl Fleet {
         if open.accepted {
             self.tried(rollout, target);
         }
-        if state == TargetState::Unknown {
-            self.lost.insert(target.clone(), open);
-        }
         self.close_gate(target, None);
         self.asked.remove(target);
-        self.set(rollout, target, state, now);
+        if state == TargetState::Unknown {
+            self.lost.insert(target.clone(), open.clone());
+            self.unheard(&open, target, now);
+        } else {
+            self.set(rollout, target, state, now);
+        }
     }
 
     /// A bundle that takes the server out of staging mode is on its way to it.
@@ -551,10 +553,27 @@ impl Fleet {
         self.overrides.forget(target);
         self.close_gate(target, None);
         self.asked.remove(target);
+        self.lost.remove(target);
         if let Some(open) = self.open.remove(target) {
             if open.accepted {
                 self.tried(open.rollout, target);
             }
+            if let Some(rollout) = self.rollouts.get_mut(&open.rollout) {
+                rollout.work.change(target, |work| work.agent_gone = true);
+            }
+            self.unheard(&open, target, now);
+        }
+    }
+
+    /// The end of a run is not heard: what has become of it is unknown, but for what one of its steps has ended with.
+    fn unheard(&mut self, open: &Open, target: &TargetId, now: Timestamp) {
+        let work = self.rollouts.get(&open.rollout);
+        let work = work.and_then(|rollout| rollout.work.get(target));
+        if work.is_some_and(|work| work.state.is_bad()) {
+            self.tried_again_at_its_end(open, target, now);
+            self.active.insert(open.rollout);
+            self.retire(open.rollout);
+        } else {
             self.set(open.rollout, target, TargetState::Unknown, now);
         }
     }
@@ -847,9 +866,10 @@ impl Fleet {
             Event::SecretReceived {
                 generation, step, ..
             } => {
+                let asked = self.open_step(target, *generation, *step);
                 let state = TargetState::Running {
                     step: *step,
-                    kind: "register-provisioning-agent".to_owned(),
+                    kind: asked.map_or("", Step::kind).to_owned(),
                 };
                 self.moved(target, *generation, state, now);
             }

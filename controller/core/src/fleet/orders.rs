@@ -121,6 +121,19 @@ impl Fleet {
             }
             // What a probe could not tell is a person's to say, wherever the agent is.
             Order::Resolve { .. } if matches!(work.state, TargetState::Inconclusive(_)) => Ok(()),
+            // It has told all that it has; that its agent is here says nothing of a run that it is not at.
+            Order::Resolve { .. }
+                if work.state == TargetState::Unknown && !self.may_be_at(id, target) =>
+            {
+                Ok(())
+            }
+            Order::Resolve { .. }
+                if work.state == TargetState::Unknown && live.connected.contains(target) =>
+            {
+                Err(format!(
+                    "{target} is back and may be in the middle of that run: its end says what became of it"
+                ))
+            }
             Order::Resolve { .. } if live.connected.contains(target) => Err(format!(
                 "{target} is connected, so it will say itself what becomes of it; abort the rollout, or wait for its end"
             )),
@@ -128,18 +141,18 @@ impl Fleet {
                 Err(format!("{target} is {word}: there is nothing to skip"))
             }
             Order::Skip { .. }
-                if self.open.contains_key(target) && work.state == TargetState::Unknown =>
+                if self.is_open(id, target) && work.state == TargetState::Unknown =>
             {
                 Err(format!(
                     "{target} may be at work until its bundle ends; its return says what became of it, or a resolve"
                 ))
             }
-            Order::Skip { .. } if self.open.contains_key(target) && work.state.is_terminal() => {
+            Order::Skip { .. } if self.is_open(id, target) && work.state.is_terminal() => {
                 Err(format!(
                     "{target} is {word}, and its run has not ended yet: it does in a moment, and then it can be skipped"
                 ))
             }
-            Order::Skip { .. } if self.open.contains_key(target) => Err(format!(
+            Order::Skip { .. } if self.is_open(id, target) => Err(format!(
                 "{target} is under way; abort the rollout, or wait for its end"
             )),
             Order::Retry { .. }
@@ -151,6 +164,18 @@ impl Fleet {
             | Order::Resume
             | Order::Abort => Ok(()),
         }
+    }
+
+    /// A bundle of that rollout is open on a target.
+    fn is_open(&self, id: RolloutId, target: &TargetId) -> bool {
+        let open = self.open.get(target);
+        open.is_some_and(|open| open.rollout == id)
+    }
+
+    /// An unknown target may be at its run of that rollout, as far as it was ever told to have taken it up.
+    fn may_be_at(&self, id: RolloutId, target: &TargetId) -> bool {
+        let lost = self.lost.get(target);
+        self.is_open(id, target) || lost.is_some_and(|lost| lost.rollout == id && lost.accepted)
     }
 
     /// Tells whether the whole fleet may be made to stand still.

@@ -65,7 +65,7 @@ impl Fleet {
 
     /// Its provisioning agent has turned out to be another tenant's: nothing of its own is configured there (G9). What Connect asks
     /// before its work names the tenant too, and configures no agent.
-    pub(super) fn elsewhere(
+    pub(super) fn registered_elsewhere(
         &self,
         target: &TargetId,
         part: &TargetPlan,

@@ -179,6 +179,8 @@ pub struct Work {
     /// It was given the work that takes a staging Connect server out of staging mode, and that work did not come to its end:
     /// a person may still be at its wizard.
     pub switching: bool,
+    /// Its agent was revoked or replaced in the middle of its work.
+    pub agent_gone: bool,
     /// Everything was done, and the grade that is needed was not seen.
     pub short: bool,
     /// When and by whom the tenant was read that showed the grade; absent where the server's own probes did.
@@ -216,6 +218,7 @@ impl Work {
             tried: false,
             anew: false,
             switching: false,
+            agent_gone: false,
             short: false,
             seen: None,
             overridden: Vec::new(),

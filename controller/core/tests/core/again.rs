@@ -73,6 +73,33 @@ fn a_retry_is_given_once_and_an_abort_takes_it_away() {
     assert_eq!(world.word(1, S1), "failed");
 }
 
+/// What a step has ended with stays known where its agent is not heard of any more.
+#[test]
+fn a_step_that_failed_stays_failed_though_the_end_of_its_run_is_not_heard() {
+    for replaced in [false, true] {
+        for again in [false, true] {
+            let mut world = World::upgrading(WIDE);
+            world.issues();
+            world.works(S1);
+            world.breaks(S1);
+            if again {
+                world.retry(1, S1).expect("it may be tried again");
+            }
+            if replaced {
+                let (target, by) = (name(S1), "root".to_owned());
+                world.take(Record::AgentReplaced { target, by });
+            } else {
+                world.leaves(S1);
+                world.now = world.now.plus(3 * DAY);
+                world.issues();
+            }
+            assert!(world.fleet.open(&name(S1)).is_none());
+            let word = if again { "pending" } else { "failed" };
+            assert_eq!(world.word(1, S1), word, "replaced {replaced}");
+        }
+    }
+}
+
 /// A server that went unknown in the middle of its work, and of which another try was ordered.
 fn retried_unknown() -> World {
     let mut world = World::upgrading(WIDE);

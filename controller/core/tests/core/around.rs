@@ -131,6 +131,82 @@ fn whoever_waits_behind_one_that_is_held_is_told_what_lifts_that() {
 }
 
 #[test]
+fn an_agent_that_was_taken_away_in_the_middle_is_not_called_silent() {
+    let mut world = World::upgrading(WIDE);
+    world.issues();
+    for target in [S1, S2] {
+        world.works(target);
+    }
+    world.take(Record::AgentRevoked {
+        target: name(S1),
+        key: world.fleet.known()[&name(S1)].key,
+        by: "root".to_owned(),
+    });
+    world.leaves(S2);
+    world.now = world.now.plus(3 * DAY);
+    world.issues();
+    assert_eq!(
+        world.row(1, S2).detail,
+        "silent beyond the end of its bundle"
+    );
+    let said = world.row(1, S1).detail;
+    assert!(
+        said.contains("revoked or replaced") && !said.contains("silent"),
+        "{said}"
+    );
+}
+
+/// Nothing more comes of what an agent has not, or has under another key.
+#[test]
+fn an_unknown_server_that_is_back_is_resolved_unless_its_run_may_still_speak() {
+    let resolve = |target: &str| Order::Resolve {
+        target: name(target),
+        reason: "it was looked at".to_owned(),
+    };
+    let mut world = World::upgrading(WIDE);
+    world.issues();
+    world.works(S1);
+    // What was offered to this one never came to it.
+    for target in [S1, S2] {
+        world.leaves(target);
+    }
+    world.now = world.now.plus(3 * DAY);
+    world.issues();
+    for target in [S1, S2] {
+        world.comes(target);
+        assert_eq!(world.word(1, target), "unknown");
+    }
+    let refused = world.order(1, resolve(S1)).expect_err("it may be at it");
+    assert!(refused.contains("in the middle of"), "{refused}");
+    assert_eq!(world.order(1, resolve(S2)), Ok(()));
+    // And one that was replaced since tells nothing of that run.
+    let (target, by) = (name(S1), "root".to_owned());
+    world.take(Record::AgentReplaced { target, by });
+    world.enrolls(&name(S1));
+    assert_eq!(world.order(1, resolve(S1)), Ok(()));
+}
+
+#[test]
+fn a_pending_server_is_skipped_whatever_another_rollout_has_open_there() {
+    let skip = Order::Skip {
+        target: name(S2),
+        reason: "it goes".to_owned(),
+    };
+    let mut world = World::upgrading(IN_WAVES);
+    world.applies(2, Purpose::Verify, WIDE, &[S2]);
+    world.issues();
+    assert!(world.fleet.open(&name(S2)).is_some());
+    assert_eq!(world.order(1, skip.clone()), Ok(()));
+    assert_eq!(world.word(1, S2), "skipped");
+    assert!(
+        world
+            .order(2, skip)
+            .expect_err("its own")
+            .contains("under way")
+    );
+}
+
+#[test]
 fn a_freeze_that_is_over_is_not_what_holds_a_server_that_is_away() {
     let mut world = World::upgrading(WIDE);
     world.freezes(S1, NOW.plus(DAY));
@@ -140,4 +216,63 @@ fn a_freeze_that_is_over_is_not_what_holds_a_server_that_is_away() {
     world.now = NOW.plus(DAY);
     let hold = world.hold(1, S1);
     assert!(hold.why.starts_with("it is not connected"), "{hold:?}");
+}
+
+/// What takes a secret is named as what it is.
+#[test]
+fn a_run_that_has_its_secret_shows_the_step_that_it_was_for() {
+    let mut world = World::new();
+    let mut plan = world.plan_of(Purpose::Install, WIDE, &[S1]);
+    let part = plan.targets.get_mut(&name(S1)).expect("it has a part");
+    let adds = Step::AddDomains(AddDomains {
+        tenant: part.tenant.clone(),
+        sign_in: SignIn::Token,
+        proxy: None,
+        domains: Vec::new(),
+        wizard: TaskText {
+            title: String::new(),
+            why: String::new(),
+            bring: Vec::new(),
+            pages: Vec::new(),
+            seen_by: String::new(),
+        },
+    });
+    part.phases[0].steps.push(adds);
+    let step = StepIndex(u16::try_from(part.phases[0].steps.len() - 1).expect("a few"));
+    world.begins(1, &plan);
+    world.issues();
+    world.works(S1);
+    let wanted = SecretKind::AccessToken {
+        tenant: plan.targets[&name(S1)].tenant.clone(),
+    };
+    let generation = Generation(1);
+    world.tells(
+        S1,
+        &Event::SecretAsked {
+            generation,
+            step,
+            attempt: Attempt(1),
+            wanted: wanted.clone(),
+            why: "why".to_owned(),
+        },
+    );
+    world.tells(
+        S1,
+        &Event::SecretReceived {
+            generation,
+            step,
+            wanted,
+        },
+    );
+    let TargetState::Running { kind, .. } = &world.work(1, S1).state else {
+        panic!("{:?}", world.work(1, S1).state);
+    };
+    assert_eq!(
+        kind,
+        plan.targets[&name(S1)].phases[0]
+            .steps
+            .last()
+            .expect("one")
+            .kind()
+    );
 }

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use controller_core::doubt::Doubt;
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{
     Asking, Decision, Fleet, Live, RolloutState, Saying, TargetView, TaskWork, UNREACHABLE_AFTER,
@@ -27,7 +28,8 @@ use protocol::secret::SecretKind;
 use protocol::signed::{Ending, Phase};
 use protocol::task::TaskText;
 use protocol::{
-    Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version,
+    Attempt, BundleId, Digest, Epoch, Generation, RolloutId, StepIndex, TargetId, Timestamp,
+    Version,
 };
 
 use crate::common;
@@ -35,6 +37,7 @@ use crate::common;
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
 const ROLLOUT: RolloutId = RolloutId(1);
+const OTHER: RolloutId = RolloutId(2);
 const STEP: StepIndex = StepIndex(0);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -57,12 +60,19 @@ const STATES: [&str; 14] = [
 ];
 
 /// What else an operator sees of a target, with the word that is shown for it.
-const SHOWN: [(&str, &str); 5] = [
+const SHOWN: [(&str, &str); 12] = [
     ("held", "held"),
     ("soaking", "soaking"),
     ("frozen", "held"),
     ("restarting", "unreachable"),
     ("lost at an abort", "unknown"),
+    ("paused", "held"),
+    ("scheduled", "pending"),
+    ("passed over", "unreachable"),
+    ("doubted", "held"),
+    ("not met", "held"),
+    ("ending", "failed"),
+    ("at another's work", "held"),
 ];
 
 /// Every row of the page.
@@ -127,14 +137,16 @@ enum Act {
     Thawed,
     FreezeAll,
     ThawAll,
+    Withdraw,
     Attest,
     Secret,
     Revoke,
     Replace,
 }
 
-const ACTS: [(&str, Act); 9] = [
+const ACTS: [(&str, Act); 10] = [
     ("override G2", Act::Override),
+    ("override --withdraw", Act::Withdraw),
     ("entrain-agent freeze", Act::Frozen),
     ("entrain-agent thaw", Act::Thawed),
     ("freeze --all", Act::FreezeAll),
@@ -172,6 +184,10 @@ impl World {
     }
 
     fn under(policy: &Policy) -> Self {
+        Self::beginning(policy, None)
+    }
+
+    fn beginning(policy: &Policy, not_before: Option<Timestamp>) -> Self {
         let document = common::document(format!(
             "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[domain.\"a.test\"]\nallow_outage = true\n"
         ));
@@ -210,7 +226,11 @@ impl World {
             now: NOW,
         };
         world.take(common::enrolled(&target(), key));
-        world.take(common::applied(ROLLOUT, &world.plan));
+        let mut applied = common::applied(ROLLOUT, &world.plan);
+        if let Record::Applied { not_before: at, .. } = &mut applied {
+            *at = not_before;
+        }
+        world.take(applied);
         world
     }
 
@@ -232,9 +252,13 @@ impl World {
     }
 
     fn issue(&mut self, phase: usize) {
+        self.issue_of(ROLLOUT, phase);
+    }
+
+    fn issue_of(&mut self, rollout: RolloutId, phase: usize) {
         self.generation += 1;
         self.take(Record::BundleIssued {
-            rollout: ROLLOUT,
+            rollout,
             target: target(),
             generation: Generation(self.generation),
             phase: self.plan.targets[&target()].phases[phase].phase,
@@ -271,14 +295,19 @@ impl World {
 
     /// A target in that state.
     fn at(state: &str) -> Self {
-        let mut world = if state == "soaking" {
-            Self::watched()
-        } else {
-            Self::new()
+        let mut world = match state {
+            "soaking" => Self::watched(),
+            "passed over" => Self::under(&Policy {
+                unreachable: Some(86_400),
+                ..Policy::default()
+            }),
+            "scheduled" => Self::beginning(&Policy::default(), Some(NOW.plus(DAY))),
+            _ => Self::new(),
         };
         let generation = Generation(1);
         match state {
-            "pending" | "frozen" => {}
+            "pending" | "frozen" | "paused" | "scheduled" | "doubted" | "not met" => {}
+            "at another's work" => {}
             "held" => {
                 world.leave();
                 world.now = world.now.plus(UNREACHABLE_AFTER);
@@ -373,6 +402,42 @@ impl World {
                 world.order(&Order::Abort);
                 world.decide();
             }
+            "paused" => world.order(&Order::Pause),
+            "passed over" => {
+                world.leave();
+                world.now = world.now.plus(DAY);
+                world.decide();
+            }
+            "doubted" => world.take(Record::AgentDoubted {
+                key: world.fleet.known()[&target()].key,
+                target: target(),
+                doubt: Doubt::Forked,
+                at: vec!["10.0.0.1".to_owned()],
+            }),
+            "not met" => {
+                world.take(Record::Restored {
+                    epoch: Epoch(2),
+                    parent: Epoch(1),
+                    made: NOW,
+                    by: "root".to_owned(),
+                });
+                world.order(&Order::Resume);
+            }
+            "ending" => world.say(&Event::StepFailed {
+                generation,
+                step: STEP,
+                failure: Box::new(Failure::plain("it broke".to_owned())),
+            }),
+            "at another's work" => {
+                // That one stands still meanwhile, so that nothing is asked of it here.
+                world.take(common::applied(OTHER, &world.plan));
+                world.issue_of(OTHER, 0);
+                world.take(Record::Ordered {
+                    rollout: OTHER,
+                    order: Order::Pause,
+                    by: "root".to_owned(),
+                });
+            }
             "unknown" | "resolved" => {
                 world.leave();
                 world.take(Record::WentUnknown {
@@ -395,13 +460,23 @@ impl World {
         world
     }
 
-    /// Records whoever goes unknown.
+    /// Records whoever goes unknown, or is waited for no more.
     fn decide(&mut self) {
         for decision in self.fleet.decide(&self.live, self.now) {
-            let Decision::Unknown { target, generation } = decision else {
-                continue;
-            };
-            self.take(Record::WentUnknown { target, generation });
+            if let Decision::Unknown { target, generation } = decision {
+                self.take(Record::WentUnknown { target, generation });
+            } else if let Decision::PassedOver {
+                rollout,
+                target,
+                away,
+            } = decision
+            {
+                self.take(Record::PassedOver {
+                    rollout,
+                    target,
+                    away,
+                });
+            }
         }
     }
 
@@ -427,6 +502,9 @@ impl World {
                     Saying::Before(stands) => Err(stands),
                 }
             }
+            Act::Withdraw => self
+                .fleet
+                .may_withdraw_override(Rule::G2, &target(), self.now),
             // Its own administrator asks nobody.
             Act::Frozen | Act::Thawed => Ok(()),
             Act::FreezeAll => self.fleet.may_freeze(),
@@ -458,6 +536,11 @@ impl World {
                 asked: 1,
                 change: "CHG1".to_owned(),
                 reason: "why".to_owned(),
+            },
+            Act::Withdraw => Record::OverrideWithdrawn {
+                rule: Rule::G2,
+                target,
+                by,
             },
             Act::Frozen => return self.say(&frozen()),
             Act::Thawed => return self.say(&Event::Thawed),
@@ -501,6 +584,8 @@ impl World {
             self.act(Act::Frozen);
         } else if act == Act::ThawAll {
             self.act(Act::FreezeAll);
+        } else if act == Act::Withdraw && self.may(Act::Override).is_ok() {
+            self.act(Act::Override);
         }
         if let Err(why) = self.may(act) {
             return format!("no: {}", plain(&why));
@@ -509,7 +594,8 @@ impl World {
         self.act(act);
         let after = self.row();
         let gate = "goes on to its next gate";
-        let runs = !after.terminal && self.fleet.open(&target()).is_some();
+        let open = self.fleet.open(&target());
+        let runs = !after.terminal && open.is_some_and(|open| open.rollout == ROLLOUT);
         let mut said = Vec::new();
         if after.state != before.state {
             said.push(format!("**{}**", after.state));
@@ -524,6 +610,7 @@ impl World {
         }
         match act {
             Act::Override => said.push("G2 lets it pass for an hour".to_owned()),
+            Act::Withdraw => said.push("G2 holds again".to_owned()),
             Act::Attest => said.push("its own probe looks, and then that word counts".to_owned()),
             Act::Frozen
             | Act::Thawed
@@ -551,6 +638,11 @@ impl World {
         self.fleet.rollouts()[&ROLLOUT].state
     }
 
+    fn tried_again_at_its_end(&self) -> bool {
+        let open = self.fleet.open(&target());
+        open.is_some_and(|open| open.rollout == ROLLOUT && open.again)
+    }
+
     /// What the order does, in a cell.
     fn cell(mut self, order: &Order) -> String {
         if let Err(why) = self.fleet.may_order(ROLLOUT, order, &self.live) {
@@ -570,9 +662,18 @@ impl World {
         }
         // A run that is under way hears of it, and ends at its next gate.
         let here = self.live.connected.contains(&target());
-        let open = here && self.fleet.open(&target()).is_some();
-        if self.rollout() == RolloutState::Aborted && open {
+        let own = self
+            .fleet
+            .open(&target())
+            .filter(|open| open.rollout == ROLLOUT);
+        let terminal = self.fleet.rollouts()[&ROLLOUT].work[&target()]
+            .state
+            .is_terminal();
+        if self.rollout() == RolloutState::Aborted && here && own.is_some() && !terminal {
             said.push("**aborted** at its next gate".to_owned());
+        }
+        if matches!(order, Order::Retry { .. }) && self.tried_again_at_its_end() {
+            said.push("**pending** once its run has ended".to_owned());
         }
         if matches!(order, Order::Limits { .. }) {
             said.push("other limits".to_owned());
@@ -621,10 +722,12 @@ fn page() -> String {
         "# Orders
 
 What each order of an operator does to a target, by the state that the target is in; or why it is not taken. The rollout runs, and
-the target is connected, but for *unknown*, *resolved*, *held*, *restarting* and *lost at an abort*, where it is away. `retry` without a target is for all that failed.
-The last five rows are what is shown of a target beside its state: *held* (here: its agent is away before anything was offered to it), *soaking* (its product is watched),
-*frozen* (by its own administrator, before anything was offered to it), *restarting* (away in the middle of a restart of Windows) and *lost at an abort* (away when its rollout was aborted;
-its bundle may be at work).
+the target is connected, but for *unknown*, *resolved*, *held*, *restarting*, *lost at an abort* and *passed over*, where it is away. `retry` without a target is for all that failed.
+The last twelve rows are what is shown of a target beside its state: *held* (here: its agent is away before anything was offered to it), *soaking* (its product is watched),
+*frozen* (by its own administrator, before anything was offered to it), *restarting* (away in the middle of a restart of Windows), *lost at an abort* (away when its rollout was aborted;
+its bundle may be at work), *paused* and *scheduled* (its rollout is, before anything was offered to it), *passed over* (away in the middle of its work for longer than its rollout waits), *doubted* (its agent
+was copied, or its disk was put back), *not met* (not heard of since the controller was restored), *ending* (a step has failed, and its run has not ended yet) and *at another's work* (another rollout
+has a bundle open on it). What is ordered upon a server that two rollouts change is refused by the name of the other one.
 An order that is given twice does nothing more. `abort` ends a rollout from everywhere: what is under way ends at its next
 gate, and what is away is *unknown* at once and until it says what became of it. This page is written by the test that holds the machine
 against it.
@@ -643,7 +746,7 @@ against it.
         "
 ## Upon a server
 
-`entrain-agent freeze` and `thaw` are its own administrator's, at the server; both thaws are for what was frozen before. `override` is shown with G2, and each rule is asked for in the same way. `release withdraw`
+`entrain-agent freeze` and `thaw` are its own administrator's, at the server; both thaws are for what was frozen before, and `override --withdraw` for what was set aside before. `override` is shown with G2, and each rule is asked for in the same way. `release withdraw`
 is `abort` for each rollout that brings that release, and `agents approve` is for a server that is none of the fleet yet.
 ",
     );
