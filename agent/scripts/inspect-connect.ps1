@@ -20,7 +20,7 @@ function Read-Events([hashtable]$filter, [string]$source) {
         $rows += @{
             id = [int]$one.Id
             source = [string]$one.ProviderName
-            hours = [int][Math]::Floor(([DateTime]::Now - $one.TimeCreated).TotalHours)
+            minutes = [int][Math]::Floor(([DateTime]::Now - $one.TimeCreated).TotalMinutes)
         }
     }
     , $rows

@@ -1,6 +1,6 @@
 # Counts the errors that the provisioning agent has written to its own event log in the last day (PV08). Changes nothing, and
 # shows no text of an event but for its number: people's data may be in it.
-# Input: {}. Output: one line {"events": [{"id", "hours"}], "noise": n}, or {"error": {...}}.
+# Input: {}. Output: one line {"events": [{"id", "minutes"}], "noise": n}, or {"error": {...}}.
 try {
     $most = 1000
     $filter = @{
@@ -22,7 +22,7 @@ try {
             $noise++
             continue
         }
-        $rows += @{ id = [int]$one.Id; hours = [int][Math]::Floor(([DateTime]::Now - $one.TimeCreated).TotalHours) }
+        $rows += @{ id = [int]$one.Id; minutes = [int][Math]::Floor(([DateTime]::Now - $one.TimeCreated).TotalMinutes) }
     }
     if (-not $rows.Count -and $found.Count -ge $most) { throw "the newest $most errors are all about performance counters" }
     Say @{ events = $rows; noise = $noise }

@@ -664,7 +664,9 @@ impl Agent {
             return;
         };
         self.secrets.clear();
-        self.lives.forget();
+        if !run.only_reads() {
+            self.lives.forget();
+        }
         if let Some(asking) = self.asking.take() {
             asking.abort();
         }
@@ -738,9 +740,9 @@ impl Agent {
                 }
             }
             Report::Pulse(pulse) => self.felt(&pulse),
-            // A run reports for itself.
+            // A run that changes the server reports for itself.
             Report::Facts(facts)
-                if self.run.is_none() && self.last_facts.as_ref() != Some(&*facts) =>
+                if self.changes_nothing() && self.last_facts.as_ref() != Some(&*facts) =>
             {
                 self.journal(&Event::FactsReported(facts));
             }
@@ -764,7 +766,7 @@ impl Agent {
         let mut anew = Vec::new();
         for (product, age) in &pulse.ages {
             // What a run restarts is told by its steps.
-            if self.run.is_none() && self.lives.look(*product, *age, pulse.at) {
+            if self.changes_nothing() && self.lives.look(*product, *age, pulse.at) {
                 anew.push(*product);
             }
         }
@@ -956,9 +958,12 @@ impl Agent {
         });
         self.newest = Some((generation, bundle));
         self.held_by_rollout = false;
-        self.lives.forget();
         self.run_begun = (now(), index);
-        self.run = Some(Run::new(manifest, self.host.clone(), &[], now()));
+        let run = Run::new(manifest, self.host.clone(), &[], now());
+        if !run.only_reads() {
+            self.lives.forget();
+        }
+        self.run = Some(run);
     }
 
     fn control(&mut self, word: ControlDown) -> Result<(), AgentError> {
@@ -1029,6 +1034,11 @@ impl Agent {
         Ok(())
     }
 
+    /// No run is under way that changes the server: what is other than before is not its doing.
+    fn changes_nothing(&self) -> bool {
+        self.run.as_ref().is_none_or(Run::only_reads)
+    }
+
     fn run_of(&mut self, generation: Generation) -> Option<&mut Run> {
         self.run
             .as_mut()
@@ -1088,7 +1098,7 @@ impl Agent {
 
     /// Probes what the server is; it is reported where it is not what was reported last.
     fn look_around(&mut self) {
-        if self.run.is_none() {
+        if self.changes_nothing() {
             self.probe(|cx| Ok(Report::Facts(Box::new(facts::probe(cx)?))));
         }
     }

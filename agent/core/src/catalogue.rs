@@ -1,5 +1,5 @@
 //! The catalogue of probes, as data: what is probed before and after, what passes, how grave a failure is, what to do
-//! about it and who does it. Ids are those of sections 5 (`PF`) and 6 (`PV`) of the product facts; `SEC`, `SW`, `CU` (before an upgrade),
+//! about it and who does it. Ids are those of sections 5 (`PF`) and 6 (`PV`) of the product facts; `SEC`, `SW`, `CU` (before an upgrade), `SK` (behind a soak),
 //! `WZ` (wizards), `UN` (before Connect is taken off), `RM` and `CR` (after a removal) and `TR` (a move from Connect to cloud sync) are Entrain's own. What is asked of a tenant
 //! stands in [`protocol::probe`], since no agent asks it.
 
@@ -88,6 +88,7 @@ protocol::probes! {
     PV06 AGENT, Block, Tenant: "registered tenant", wants "this tenant", else "see the step that was to bring it about";
     PV07 BOTH, Block, Server: "the service has run without a restart", wants "as long as it soaked", else "see the System and Application logs: why it ended, and whether it does again";
     PV08 AGENT, Warn, Server: "errors of the last day in the agent's event log", wants "none, but for those about performance counters", else "read Microsoft-AzureADConnect-ProvisioningAgent/Admin on the server: what failed, and whether it still does";
+    SK01 BOTH, Block, Server: "cycles while it soaked", wants "one at least, as Connect's scheduler tells; the provisioning agent leaves no trace of its own that is documented", else "Connect: close the wizard, switch the cycle on, or look at its runs; a soak shorter than the server's own interval sees none. Cloud sync: `entrain tenant read` shows when its job succeeded last";
     PV09 AGENT, Warn, Server: "newest trace of the agent", wants "no exception among its last lines", else "read the trace on the server: what failed, and whether it still does";
     PV10 AGENT, Warn, Server: "domains, as the product's module lists them", wants "every planned domain; it warns, since the form of that list is in no source: a name that does not stand in it may stand there otherwise, or have been cut off", else "look at the wizard's list of configured domains, and add what is missing";
     PV16 AGENT, Block, Server: "proxy and FIPS exception in the service's configuration file", wants "as the topology has them", else "apply the topology once more; what changes the file on this server (an update, a management tool) would change it again";

@@ -182,6 +182,12 @@ impl Run {
         run
     }
 
+    /// Nothing of its bundle changes anything.
+    #[must_use]
+    pub fn only_reads(&self) -> bool {
+        self.manifest.steps.iter().all(Step::is_read_only)
+    }
+
     /// The generation of the bundle.
     #[must_use]
     pub fn generation(&self) -> Generation {

@@ -212,6 +212,10 @@ pub enum Fault {
     WebServiceRefused,
     /// The agent wrote errors to its event log (PV08).
     AgentLogsErrors,
+    /// The product logs errors while it is watched (PV08, PV27, PV34).
+    ErrorsWhileWatched,
+    /// Windows does not let the product's events be read (PV08, PV27, PV34).
+    LogsUnreadable,
     /// A cmdlet leaves a secret in a temporary file (PV21).
     SecretLeft,
     /// The engine signs in as an account (PV26).
@@ -301,7 +305,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 145] = [
+    pub const ALL: [Self; 147] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -405,6 +409,8 @@ impl Fault {
         Self::MachineProxyDiffers,
         Self::WebServiceRefused,
         Self::AgentLogsErrors,
+        Self::ErrorsWhileWatched,
+        Self::LogsUnreadable,
         Self::SecretLeft,
         Self::LegacyIdentity,
         Self::CertificateDue,

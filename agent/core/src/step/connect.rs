@@ -12,7 +12,7 @@ use crate::catalogue;
 use crate::op::{Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
 use crate::product;
-use crate::step::{self, WATCH, engine, facts, installer, trouble};
+use crate::step::{self, WATCH, engine, facts, installer, soak, trouble};
 
 /// How often, and how far apart, a service that was told to stop is looked at.
 const STOP_LOOKS: u32 = 24;
@@ -29,6 +29,10 @@ pub struct Scheduler {
     pub cycle_enabled: Option<bool>,
     /// `SchedulerSuspended`: the wizard is open, or was left open.
     pub suspended: Option<bool>,
+    /// Minutes until the next cycle is due; negative where it is overdue.
+    pub next_minutes: Option<i64>,
+    /// Minutes from one cycle to the next.
+    pub every_minutes: Option<i64>,
 }
 
 /// Asks the scheduler.
@@ -48,6 +52,8 @@ pub fn scheduler(cx: &mut Cx<'_>) -> Flow<Reading<Scheduler>> {
             staging: last["stagingModeEnabled"].as_bool(),
             cycle_enabled: last["syncCycleEnabled"].as_bool(),
             suspended: last["schedulerSuspended"].as_bool(),
+            next_minutes: last["nextInMinutes"].as_i64(),
+            every_minutes: last["everyMinutes"].as_i64(),
         }
     }))
 }
@@ -243,7 +249,8 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     let state = connect
         .service
         .map_or("absent".to_owned(), |state| format!("{state:?}"));
-    let suspended = scheduler(cx)?.ok().and_then(|now| now.suspended);
+    let asked = scheduler(cx)?;
+    let suspended = asked.as_ref().ok().and_then(|now| now.suspended);
     let cycles = connect
         .cycle_enabled
         .zip(suspended)
@@ -273,6 +280,10 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     if !stands && !may_leave {
         scheduler.severity = Severity::Warn;
     }
+    // One that is active and lets no cycle begin exports nothing.
+    if connect.staging == Some(false) {
+        soak::insist(&mut scheduler, verify.soaked_seconds);
+    }
     let stability = step::stability(product::CONNECT_SERVICE, verify.soaked_seconds, cx)?;
     let mut of_service = catalogue::PV22.finding(state, verdict(Some(running)));
     let stopped = if running {
@@ -285,9 +296,16 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     }
     let mut findings = vec![of_service, of_version, scheduler, mode];
     findings.extend(stability);
+    findings.extend(
+        verify
+            .soaked_seconds
+            .map(|seconds| soak::cycles(&asked, seconds)),
+    );
     let exports = connect.staging == Some(false);
     findings.extend(engine::verified(verify, (connect.version, exports), cx)?);
+    let question = soak::question(&findings, verify.soaked_seconds);
     step::settle_showing(findings, stopped, cx)?;
+    soak::told(question)?;
     let mode = if connect.staging == Some(true) {
         "staging"
     } else {

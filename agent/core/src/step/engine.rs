@@ -14,7 +14,8 @@ use crate::op::{Program, Script};
 use crate::procedure::{Cx, Flow};
 use crate::product;
 use crate::step::report::Report;
-use crate::step::{self, trouble};
+use crate::step::soak::Logged;
+use crate::step::{self, soak, trouble};
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
@@ -129,11 +130,11 @@ pub(super) fn verified(
     let identity = report.part("identity", text);
     let mut findings = vec![
         catalogue::PV26.judge(identity, Clone::clone, |kind| kind == "Application"),
-        certificates(&report),
+        certificates(&report, verify.soaked_seconds),
         connectors(&report, &verify.forests),
         runs(&report, exports),
         upgrades_itself(&report),
-        failed_upgrades(&report),
+        failed_upgrades(&report, verify.soaked_seconds),
         trace(&report, version, cx)?,
         databases(cx)?,
     ];
@@ -175,32 +176,45 @@ pub(super) fn is_tenant_connector(id: &str) -> bool {
         .eq_ignore_ascii_case(TENANT_CONNECTOR)
 }
 
-/// An event: its number, its source, and how many hours ago.
-type Event = (i64, String, i64);
+/// Number of the event that says that the certificate has lapsed; 1011 says that it is to be rotated, which 150 days before is
+/// no error (2.10 [P]).
+const LAPSED: i64 = 1012;
+
+/// An event, and its source.
+type Event = (Logged, String);
 
 fn event(row: &Value) -> Option<Event> {
     let source = row["source"].as_str()?.to_owned();
-    Some((row["id"].as_i64()?, source, row["hours"].as_i64()?))
+    Some((Logged::read(row)?, source))
 }
 
 fn show_events(events: &[Event]) -> String {
     match events.first() {
         None => "none".to_owned(),
-        Some((id, source, hours)) => {
-            let all = events.len();
+        Some((newest, source)) => {
+            let (all, id, hours) = (events.len(), newest.id, newest.hours());
             format!("{all}, the newest {id} of {source}, {hours} hours ago")
         }
     }
 }
 
-fn certificates(report: &Report) -> Finding {
+fn certificates(report: &Report, soaked_seconds: Option<u32>) -> Finding {
     let events = report.rows("certificates", event);
-    catalogue::PV27.judge(events, |events| show_events(events), Vec::is_empty)
+    let logged = events.clone().unwrap_or_default();
+    let mut finding = catalogue::PV27.judge(events, |events| show_events(events), Vec::is_empty);
+    let lapsed = logged.iter().map(|(event, _)| event);
+    let lapsed = lapsed.filter(|event| event.id == LAPSED);
+    soak::judge(&mut finding, lapsed, soaked_seconds);
+    finding
 }
 
-fn failed_upgrades(report: &Report) -> Finding {
+fn failed_upgrades(report: &Report, soaked_seconds: Option<u32>) -> Finding {
     let events = report.rows("upgrades", event);
-    catalogue::PV34.judge(events, |events| show_events(events), Vec::is_empty)
+    let logged = events.clone().unwrap_or_default();
+    let mut finding = catalogue::PV34.judge(events, |events| show_events(events), Vec::is_empty);
+    let failed = logged.iter().map(|(event, _)| event);
+    soak::judge(&mut finding, failed, soaked_seconds);
+    finding
 }
 
 /// That a forest's connector has the forest's name is how the product names it unless somebody renamed it: a name that is

@@ -18,6 +18,7 @@ mod report;
 mod restart;
 mod rights;
 mod settings;
+mod soak;
 mod support;
 mod transition;
 mod trouble;

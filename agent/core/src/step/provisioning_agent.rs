@@ -23,8 +23,9 @@ use crate::op::{Log, Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Stop, fail};
 use crate::product;
 use crate::step::report::Report;
+use crate::step::soak::Logged;
 use crate::step::{
-    self, WATCH, credential, directory, facts, installer, options, preflight, rights, trouble,
+    self, WATCH, credential, directory, facts, installer, options, preflight, rights, soak, trouble,
 };
 use crate::withhold;
 
@@ -605,28 +606,33 @@ fn listed(domains: &[ServedDomain], lines: &[serde_json::Value]) -> Finding {
 }
 
 /// PV08: errors in the agent's event log.
-fn events(cx: &mut Cx<'_>) -> Flow<Finding> {
+fn events(soaked_seconds: Option<u32>, cx: &mut Cx<'_>) -> Flow<Finding> {
     let report = Report::ask(
         Script::ReadAgentEvents,
         serde_json::json!({}),
         EVENTS_LIMIT,
         cx,
     )?;
-    let event = |event: &serde_json::Value| Some((event["id"].as_i64()?, event["hours"].as_i64()?));
-    let events = report.rows("events", event);
+    let events = report.rows("events", Logged::read);
+    let logged = events.clone().unwrap_or_default();
     let noise = report.part("noise", serde_json::Value::as_u64);
     let events = events.and_then(|events| Ok((events, noise?)));
-    let show = |(events, noise): &(Vec<(i64, i64)>, u64)| {
+    let show = |(events, noise): &(Vec<Logged>, u64)| {
         let seen = match events.first() {
             None => "none".to_owned(),
-            Some((id, hours)) => format!("{}, the newest {id}, {hours} hours ago", events.len()),
+            Some(newest) => {
+                let (id, hours) = (newest.id, newest.hours());
+                format!("{}, the newest {id}, {hours} hours ago", events.len())
+            }
         };
         match noise {
             0 => seen,
             noise => format!("{seen}; {noise} about performance counters"),
         }
     };
-    Ok(catalogue::PV08.judge(events, show, |(events, _)| events.is_empty()))
+    let mut finding = catalogue::PV08.judge(events, show, |(events, _)| events.is_empty());
+    soak::judge(&mut finding, &logged, soaked_seconds);
+    Ok(finding)
 }
 
 /// PV21: the script looked, before it ended, whether a secret that it was given lies anywhere.
@@ -898,18 +904,20 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     if let Some(trouble) = &stopped {
         trouble.explain(&mut of_service);
     }
+    let mut of_updater = catalogue::PV20.judge(updater, show_service, |service| {
+        let runs = |service: &crate::op::Service| service.state == ServiceState::Running;
+        service.as_ref().is_some_and(runs)
+    });
+    soak::insist(&mut of_updater, verify.soaked_seconds);
     let mut findings = vec![
         catalogue::PV02.judge_gently(module, show_version, Option::is_some),
         of_version,
         of_service,
         of_account,
         of_tenant,
-        events(cx)?,
+        events(verify.soaked_seconds, cx)?,
         trace(cx)?,
-        catalogue::PV20.judge(updater, show_service, |service| {
-            let runs = |service: &crate::op::Service| service.state == ServiceState::Running;
-            service.as_ref().is_some_and(runs)
-        }),
+        of_updater,
     ];
     findings.extend(options::verified(&verify.options, &agent));
     findings.extend(step::stability(
@@ -920,8 +928,18 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     if let Some(rights) = &verify.own_rights {
         findings.extend(rights::verified(rights, agent.account.as_deref(), cx)?);
     }
+    let cycles = match verify.soaked_seconds {
+        Some(_) => {
+            findings.push(soak::no_cycles());
+            "; its cycles were not seen"
+        }
+        None => "",
+    };
+    let question = soak::question(&findings, verify.soaked_seconds);
     step::settle_showing(findings, stopped, cx)?;
-    let summary = format!("version {version}, registered on this server; not seen in tenant");
+    soak::told(question)?;
+    let summary =
+        format!("version {version}, registered on this server; not seen in tenant{cycles}");
     Ok(configured(Completion::AlreadySo, summary))
 }
 

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use super::Twin;
 use crate::faults::Fault;
 
+/// Minutes from one cycle of Connect to the next.
+const CYCLE: i64 = 30;
+
 /// The proxy of a server that has one.
 const PROXY: &str = "http://proxy.contoso.com:8080";
 
@@ -36,9 +39,11 @@ impl Twin {
                 let answers = engine.is_some_and(|engine| engine.state == ServiceState::Running);
                 let outcome = match self.staging.filter(|_| answers) {
                     Some(staging) => Outcome::Script {
-                        lines: vec![
-                            json!({ "stagingModeEnabled": staging, "syncCycleEnabled": !self.cycle_off, "schedulerSuspended": self.has(Fault::SchedulerSuspended) }),
-                        ],
+                        lines: vec![json!({
+                            "stagingModeEnabled": staging, "syncCycleEnabled": !self.cycle_off,
+                            "schedulerSuspended": self.has(Fault::SchedulerSuspended),
+                            "nextInMinutes": self.next_cycle(), "everyMinutes": CYCLE,
+                        })],
                     },
                     None => Outcome::Failed("Get-ADSyncScheduler is not recognized".to_owned()),
                 };
@@ -54,6 +59,15 @@ impl Twin {
             Script::InspectDatabase => (self.inspect_database(), Duration::from_secs(2)),
             Script::ReadErrors => (self.recorded_errors(input), Duration::from_secs(3)),
             Script::ReadAgentEvents => (self.agent_events(), Duration::from_secs(2)),
+        }
+    }
+
+    /// Minutes until the next cycle of Connect is due.
+    fn next_cycle(&self) -> i64 {
+        if self.has(Fault::CycleOverdue) {
+            -600
+        } else {
+            25
         }
     }
 
@@ -135,11 +149,13 @@ impl Twin {
     }
 
     fn agent_events(&self) -> Outcome {
-        if !self.services.contains_key(product::AGENT_SERVICE) {
+        if !self.services.contains_key(product::AGENT_SERVICE) || self.has(Fault::LogsUnreadable) {
             return Outcome::Failed("Get-WinEvent: there is no such log".to_owned());
         }
         let events: &[Value] = if self.has(Fault::AgentLogsErrors) {
-            &[json!({ "id": 12_016, "hours": 3 })]
+            &[json!({ "id": 12_016, "minutes": 200 })]
+        } else if self.has(Fault::ErrorsWhileWatched) {
+            &[json!({ "id": 12_016, "minutes": 3 })]
         } else {
             &[]
         };
@@ -216,13 +232,20 @@ impl Twin {
         } else {
             json!({ "state": "Enabled", "detail": "" })
         };
-        let event = |fault, id: u32, source: &str| {
-            let found = json!([{ "id": id, "source": source, "hours": 5 }]);
-            if self.has(fault) { found } else { json!([]) }
+        let event = |fault, (due, wrong): (u32, u32), source: &str| {
+            if self.has(Fault::LogsUnreadable) {
+                json!({ "why": "Get-WinEvent: access is denied" })
+            } else if self.has(Fault::ErrorsWhileWatched) {
+                json!([{ "id": wrong, "source": source, "minutes": 3 }])
+            } else if self.has(fault) {
+                json!([{ "id": due, "source": source, "minutes": 320 }])
+            } else {
+                json!([])
+            }
         };
-        line["certificates"] = event(Fault::CertificateDue, 1011, "ADSync");
+        line["certificates"] = event(Fault::CertificateDue, (1011, 1012), "ADSync");
         let source = "Microsoft Entra Connect Upgrade";
-        line["upgrades"] = event(Fault::AutoUpgradeFailed, 302, source);
+        line["upgrades"] = event(Fault::AutoUpgradeFailed, (302, 302), source);
         let errors = if has(Fault::WizardTraceErrors) { 4 } else { 0 };
         line["trace"] = json!({ "file": "trace-20261120-101500.log", "errors": errors });
         Outcome::Script { lines: vec![line] }
@@ -374,16 +397,12 @@ impl Twin {
         } else {
             &[]
         };
-        let next = if self.has(Fault::CycleOverdue) {
-            -600
-        } else {
-            18
-        };
+        let next = self.next_cycle();
         Outcome::Script {
             lines: vec![
                 json!({ "connector": "tenant - AAD", "add": 1, "update": 3, "delete": delete, "other": 0 }),
                 json!({ "connector": "corp", "add": 0, "update": 2, "delete": 0, "other": 0 }),
-                json!({ "full": full, "nextInMinutes": next, "everyMinutes": 30 }),
+                json!({ "full": full, "nextInMinutes": next, "everyMinutes": CYCLE }),
             ],
         }
     }

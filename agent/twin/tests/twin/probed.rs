@@ -283,7 +283,7 @@ fn sound(id: &str) -> Option<Vec<Finding>> {
         "PV02" | "PV03" | "PV04" | "PV05" | "PV06" | "PV07" | "PV08" | "PV09" | "PV16" | "PV17"
         | "PV18" | "PV20" => agent_with(|_| {}),
         "PV22" | "PV23" | "PV24" | "PV25" | "PV26" | "PV27" | "PV28" | "PV29" | "PV33" | "PV34"
-        | "PV35" | "PV37" | "WZ02" => connect(NEWEST, false, &[]),
+        | "PV35" | "PV37" | "WZ02" | "SK01" => connect(NEWEST, false, &[]),
         "PV30" | "PV31" | "SW01" => reviewed(&[]),
         "PV32" => settings(&[]),
         "UN01" | "UN02" | "UN03" | "UN04" => removed(&[]),
@@ -337,6 +337,11 @@ fn spoiled(id: &str) -> Option<Vec<Finding>> {
         "PV35" => connect_with(Fault::PasswordSyncOff),
         "PV37" => connect_with(Fault::WizardTraceErrors),
         "SW01" => reviewed(&[Fault::CycleOverdue]),
+        "SK01" => connect(
+            NEWEST,
+            false,
+            &[Fault::SchedulerSuspended, Fault::CycleOverdue],
+        ),
         "UN01" => removed(&[Fault::PassThroughAgent]),
         "UN02" => removed(&[Fault::HealthAgent]),
         "UN03" => removed(&[Fault::SeamlessSignOn]),

@@ -7,24 +7,31 @@
 )]
 
 use agent_core::op::{Op, Outcome, Script};
+use agent_core::product;
 use agent_core::run::Conclusion;
 use agent_twin::{Fault, Installed, Profile, Twin};
 use protocol::event::{Event, Finding, Severity, Verdict};
+use protocol::facts::ServiceState;
 use protocol::signed::Ending;
-use protocol::step::{CollectSupport, Step, VerifyConnect};
-use protocol::{DomainName, Version};
+use protocol::step::{CollectSupport, Product, Step, VerifyConnect, VerifyProvisioningAgent};
+use protocol::{DomainName, ServiceOptions, Version};
 
 use crate::common::{drive_bundle, drive_with, manifest_on, target, tenant};
 
 const CONNECT: Version = Version::new(2, 6, 92, 0);
 
 fn server(faults: &[Fault]) -> Twin {
+    let installed = Installed::Connect {
+        version: CONNECT,
+        staging: false,
+    };
+    twin_of(installed, faults)
+}
+
+fn twin_of(installed: Installed, faults: &[Fault]) -> Twin {
     Twin::new(Profile {
         target: target(),
-        installed: Installed::Connect {
-            version: CONNECT,
-            staging: false,
-        },
+        installed,
         person: Some(tenant()),
         faults: faults.iter().copied().collect(),
     })
@@ -109,6 +116,135 @@ fn each_probe_of_the_engine_fails_where_its_fault_is_and_passes_elsewhere() {
         let finding = of(&findings, id);
         assert!(finding.read.contains(read), "{}", finding.read);
     }
+}
+
+/// What a verification behind a soak of ten minutes comes to, of either product.
+fn soaked(product: Product, faults: &[Fault]) -> (Ending, Vec<Finding>) {
+    let version = Version::new(2, 6, 92, 0);
+    let tenant = tenant();
+    let (installed, step) = match product {
+        Product::Connect => (
+            Installed::Connect {
+                version,
+                staging: false,
+            },
+            Step::VerifyConnect(VerifyConnect {
+                at_least: version,
+                staging: Some(false),
+                forests: Vec::new(),
+                password_sync: false,
+                soaked_seconds: Some(600),
+            }),
+        ),
+        Product::ProvisioningAgent => (
+            Installed::ProvisioningAgent {
+                version,
+                tenant: tenant.clone(),
+            },
+            Step::VerifyProvisioningAgent(VerifyProvisioningAgent {
+                tenant,
+                at_least: version,
+                gmsa: None,
+                own_rights: None,
+                options: ServiceOptions::default(),
+                soaked_seconds: Some(600),
+            }),
+        ),
+    };
+    let mut one = twin_of(installed, faults);
+    let (conclusion, journal, _) =
+        drive_with(vec![step], &mut one, None, "value", |_, outcome| outcome);
+    let probed = journal.into_iter().filter_map(|event| match event {
+        Event::Probed { findings, .. } => Some(findings),
+        _ => None,
+    });
+    (conclusion.ending, probed.flatten().collect())
+}
+
+#[test]
+fn errors_that_a_product_logged_while_it_soaked_fail_it_and_earlier_ones_warn() {
+    for (product, early, id) in [
+        (Product::ProvisioningAgent, Fault::AgentLogsErrors, "PV08"),
+        (Product::Connect, Fault::CertificateDue, "PV27"),
+        (Product::Connect, Fault::AutoUpgradeFailed, "PV34"),
+    ] {
+        let (ending, findings) = soaked(product, &[early]);
+        assert_eq!(ending, Ending::Completed, "{id} {findings:?}");
+        assert_eq!(of(&findings, id).severity, Severity::Warn);
+        let (ending, findings) = soaked(product, &[Fault::ErrorsWhileWatched]);
+        assert!(matches!(ending, Ending::Failed(_)), "{id} {ending:?}");
+        let finding = of(&findings, id);
+        assert!(
+            finding.blocks() && finding.read.ends_with("; 1 while it soaked (600 s)"),
+            "{finding:?}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_read_behind_a_soak_is_a_question_for_a_person() {
+    for (product, fault, says) in [
+        (Product::ProvisioningAgent, Fault::LogsUnreadable, "PV08"),
+        (Product::Connect, Fault::LogsUnreadable, "PV27"),
+        (Product::Connect, Fault::CycleOverdue, "SK01"),
+    ] {
+        let (ending, _) = soaked(product, &[fault]);
+        assert!(
+            matches!(&ending, Ending::Inconclusive(why) if why.contains(says)
+                && why.contains("while it soaked cannot be told")),
+            "{ending:?}"
+        );
+    }
+}
+
+#[test]
+fn an_active_server_passes_no_soak_without_its_cycles() {
+    let (ending, findings) = soaked(Product::Connect, &[]);
+    assert_eq!(ending, Ending::Completed);
+    let cycles = of(&findings, "SK01");
+    assert_eq!(cycles.read, "the last one was due to begin 5 minutes ago");
+    // It is suspended now, though a cycle began a moment ago.
+    let (ending, findings) = soaked(Product::Connect, &[Fault::SchedulerSuspended]);
+    assert!(
+        matches!(&ending, Ending::Failed(why) if why.contains("PV24")),
+        "{ending:?}"
+    );
+    assert_eq!(of(&findings, "SK01").verdict, Verdict::Pass);
+    // Of the provisioning agent it is said that nobody saw them, and it goes on.
+    let (ending, findings) = soaked(Product::ProvisioningAgent, &[]);
+    assert_eq!(ending, Ending::Completed);
+    let cycles = of(&findings, "SK01");
+    assert_eq!(
+        (cycles.verdict, cycles.severity),
+        (Verdict::CannotTell, Severity::Info)
+    );
+}
+
+#[test]
+fn an_updater_that_stopped_while_its_agent_soaked_fails_it() {
+    let stopped = |soaked_seconds| {
+        let tenant = tenant();
+        let version = Version::new(2, 6, 92, 0);
+        let step = Step::VerifyProvisioningAgent(VerifyProvisioningAgent {
+            tenant: tenant.clone(),
+            at_least: version,
+            gmsa: None,
+            own_rights: None,
+            options: ServiceOptions::default(),
+            soaked_seconds,
+        });
+        let mut one = twin_of(Installed::ProvisioningAgent { version, tenant }, &[]);
+        one.set_service(product::UPDATER_SERVICE, ServiceState::NotRunning);
+        let (conclusion, ..) =
+            drive_with(vec![step], &mut one, None, "value", |_, outcome| outcome);
+        conclusion.ending
+    };
+    assert_eq!(stopped(None), Ending::Completed);
+    let ending = stopped(Some(600));
+    assert!(
+        matches!(&ending, Ending::Failed(why) if why.contains("PV20")),
+        "{ending:?}"
+    );
 }
 
 /// PV35: where the topology plans password hash synchronization, each planned forest's connector has it on.

@@ -24,6 +24,7 @@ use crate::fleet::watch::{self, Watched};
 use crate::overrides::{Rule, Word};
 use crate::plan::{Kind, Plan, TargetPlan};
 use crate::readiness;
+use crate::recipe::PhaseWork;
 use crate::record::{Order, Record};
 use crate::settings::SettingsSeen;
 use crate::tenant::Seen;
@@ -671,9 +672,10 @@ impl Fleet {
         self.active.insert(rollout);
         if let Some(rollout) = self.rollouts.get_mut(&rollout) {
             rollout.work.change(target, |work| {
+                let watched = work.watched_on(&state);
                 work.state = state;
                 work.since = now;
-                work.watched = Watched::default();
+                work.watched = watched;
             });
         }
         if ends {
@@ -1035,9 +1037,21 @@ impl Fleet {
         }
     }
 
-    /// Rollouts that watch a target's product just now. While a bundle is open on it, what changes there is our own doing.
+    /// An open bundle of a target is of a phase that only reads, as far as that is known.
+    fn only_reads(&self, target: &TargetId, open: &Open) -> bool {
+        let rollout = self.rollouts.get(&open.rollout);
+        let phase = rollout.and_then(|rollout| {
+            let work = rollout.work.get(target)?;
+            rollout.plan.targets.get(target)?.phases.get(work.phase)
+        });
+        phase.is_some_and(PhaseWork::is_read_only)
+    }
+
+    /// Rollouts that watch a target's product just now. While a bundle that changes anything is open on it, what changes there
+    /// is our own doing.
     fn soaking(&self, target: &TargetId) -> Vec<RolloutId> {
-        if self.open.contains_key(target) {
+        let open = self.open.get(target);
+        if open.is_some_and(|open| !self.only_reads(target, open)) {
             return Vec::new();
         }
         let soaks = |(_, rollout): &(RolloutId, &Rollout)| {
@@ -1049,6 +1063,14 @@ impl Fleet {
         };
         let soaking = self.active().filter(soaks);
         soaking.map(|(id, _)| id).collect()
+    }
+
+    /// The rollout whose look at the end of a watch is under way at a target.
+    fn verified_behind_a_watch(&self, target: &TargetId) -> Option<RolloutId> {
+        let id = self.open.get(target)?.rollout;
+        let rollout = self.rollouts.get(&id)?;
+        let part = rollout.plan.targets.get(target)?;
+        soaks_until(part, rollout.work.get(target)?).map(|_| id)
     }
 
     /// Changes the work of a target whose product a rollout watches, beside the steps that prove it.
@@ -1064,16 +1086,21 @@ impl Fleet {
 
     /// Facts of a target whose product is watched are held against those before.
     fn looked_at(&mut self, target: &TargetId, facts: &Facts, now: Timestamp) {
+        let known = self.known.get(target);
+        let before = known.and_then(|known| known.facts.as_ref());
+        let before = before.map(|(_, facts)| facts.clone());
         for id in self.soaking(target) {
-            let known = self.known.get(target);
-            let before = known.and_then(|known| known.facts.as_ref());
-            let before = before.map(|(_, facts)| facts.clone());
             self.watch(id, target, |steps, work| {
                 if work.watched.told(steps, before.as_ref(), facts, now) {
-                    // Another version is another product: it is watched from here on.
                     work.since = now;
-                    work.watched = Watched::default();
+                    work.watched.anew();
                 }
+            });
+        }
+        // The look at the end of a watch tells what nobody has told before: it is judged when that look is over.
+        if let Some(id) = self.verified_behind_a_watch(target) {
+            self.watch(id, target, |steps, work| {
+                work.watched.told(steps, before.as_ref(), facts, now);
             });
         }
     }
@@ -1238,6 +1265,7 @@ impl Fleet {
             .targets
             .get(target)
             .map_or("", |part| part.lane.as_str());
+        let watched = ours.is_some_and(|phase| phase.phase == Phase::Soak);
         let part = rollout.plan.targets.get(target);
         let claims = part.zip(rollout.work.get(target));
         let claims = claims.is_some_and(|(part, work)| part.claims_active(work.phase));
@@ -1249,9 +1277,17 @@ impl Fleet {
             let enough = !graded || work.grade >= Some(need);
             work.receipts += 1;
             work.since = now;
-            work.watched = Watched::default();
-            match ending {
-                Ending::Completed => {
+            let seen = std::mem::take(&mut work.watched);
+            let worse = seen.why().filter(|_| watched && seen.is_plain());
+            match (ending, worse) {
+                (Ending::Completed, Some(why)) => {
+                    let failure = Failure::plain(format!("while it was watched: {why}"));
+                    work.state = TargetState::Failed {
+                        step: protocol::StepIndex(0),
+                        failure: Box::new(failure),
+                    };
+                }
+                (Ending::Completed, None) => {
                     let last = work.phase + 1 >= phases;
                     // What was to show the grade and did not is what a retry does again.
                     if !last || enough {
@@ -1279,7 +1315,7 @@ impl Fleet {
                     };
                 }
                 // A failed step has said more than the ending does.
-                Ending::Failed(why) => {
+                (Ending::Failed(why), _) => {
                     if !matches!(work.state, TargetState::Failed { .. }) {
                         let failure = Box::new(protocol::event::Failure::plain(why.clone()));
                         work.state = TargetState::Failed {
@@ -1288,11 +1324,11 @@ impl Fleet {
                         };
                     }
                 }
-                Ending::Inconclusive(question) => {
+                (Ending::Inconclusive(question), _) => {
                     work.state = TargetState::Inconclusive(question.clone())
                 }
-                Ending::Aborted => work.state = TargetState::Aborted,
-                Ending::Expired => work.state = TargetState::Expired,
+                (Ending::Aborted, _) => work.state = TargetState::Aborted,
+                (Ending::Expired, _) => work.state = TargetState::Expired,
             }
         };
         let moved = moves(rollout, target, ending);

@@ -233,6 +233,15 @@ impl Work {
         self.state == TargetState::Pending && !self.has_begun()
     }
 
+    /// What is kept of its watch when it comes to `state`: what was proven, as long as the look behind the watch is under way.
+    pub(crate) fn watched_on(&self, state: &TargetState) -> Watched {
+        if *state == TargetState::Pending || state.is_terminal() {
+            Watched::default()
+        } else {
+            self.watched.clone()
+        }
+    }
+
     /// What becomes of it is its agent's to say, and something of it was offered: whoever was offered nothing holds up nobody.
     #[must_use]
     pub fn waits_for_its_agent(&self) -> bool {

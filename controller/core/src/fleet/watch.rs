@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use protocol::Timestamp;
 use protocol::facts::{Facts, ServiceState};
 use protocol::step::{Product, Step, VerifyConnect, VerifyProvisioningAgent};
+use protocol::{Timestamp, Version};
 
 use crate::fleet::decide::UNREACHABLE_AFTER;
 use crate::plan::TargetPlan;
@@ -22,6 +22,30 @@ pub struct Watched {
     restarted: Option<Timestamp>,
     /// It has another version than before, and was not seen to run since.
     upgraded: bool,
+    /// What it is held against, kept over what could not be read in between.
+    proven: Proven,
+}
+
+/// What was read last of each version, and first of all else, since the watch began.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Proven {
+    agent: Option<Version>,
+    account: Option<String>,
+    connect: Option<Version>,
+    staging: Option<bool>,
+}
+
+impl Proven {
+    fn learn(&mut self, facts: &Facts) {
+        if let Some(agent) = &facts.provisioning_agent {
+            self.agent = agent.version.or(self.agent);
+            self.account = self.account.take().or_else(|| agent.account.clone());
+        }
+        if let Some(connect) = &facts.connect {
+            self.connect = connect.version.or(self.connect);
+            self.staging = self.staging.or(connect.staging);
+        }
+    }
 }
 
 /// What facts show of a product that is watched.
@@ -44,7 +68,11 @@ impl Watched {
         is: &Facts,
         now: Timestamp,
     ) -> bool {
-        let look = look(steps, before, is);
+        if let Some(before) = before {
+            self.proven.learn(before);
+        }
+        let look = look(steps, &self.proven, is);
+        self.proven.learn(is);
         self.upgraded |= look.newer;
         let at_once = look.stays.is_some();
         let Some(why) = look.stays.or(look.passes) else {
@@ -56,6 +84,14 @@ impl Watched {
         let since = since.map_or(now, |(since, _)| *since);
         (self.worse, self.at_once) = (Some((since, why)), at_once);
         false
+    }
+
+    /// Another version is another product, which is watched from here on: as the same account, and in the same mode.
+    pub(crate) fn anew(&mut self) {
+        *self = Self {
+            proven: std::mem::take(&mut self.proven),
+            ..Self::default()
+        };
     }
 
     /// Its service was started anew.
@@ -125,13 +161,13 @@ pub(crate) fn grace(part: &TargetPlan) -> Duration {
     Duration::from_secs(u64::from(cycle)).max(UNREACHABLE_AFTER)
 }
 
-fn look(steps: &[Step], before: Option<&Facts>, is: &Facts) -> Look {
+fn look(steps: &[Step], proven: &Proven, is: &Facts) -> Look {
     let mut all = Look::default();
     for step in steps {
         let one = if let Step::VerifyProvisioningAgent(verify) = step {
-            agent(verify, before, is)
+            agent(verify, proven, is)
         } else if let Step::VerifyConnect(verify) = step {
-            connect(verify, before, is)
+            connect(verify, proven, is)
         } else {
             continue;
         };
@@ -164,8 +200,8 @@ fn service(state: Option<ServiceState>, look: &mut Look, is: &Facts) {
 }
 
 fn version(
-    (was, now): (Option<protocol::Version>, Option<protocol::Version>),
-    at_least: protocol::Version,
+    (was, now): (Option<Version>, Option<Version>),
+    at_least: Version,
     look: &mut Look,
     is: &Facts,
 ) {
@@ -181,15 +217,25 @@ fn version(
     look.newer = was.is_some_and(|was| now > was);
 }
 
-fn agent(verify: &VerifyProvisioningAgent, before: Option<&Facts>, is: &Facts) -> Look {
+fn agent(verify: &VerifyProvisioningAgent, proven: &Proven, is: &Facts) -> Look {
     let mut look = Look::default();
     let Some(agent) = &is.provisioning_agent else {
         look.passes = gone(is, "the provisioning agent");
         return look;
     };
-    let was = before.and_then(|facts| facts.provisioning_agent.as_ref()?.version);
     service(agent.service, &mut look, is);
-    version((was, agent.version), verify.at_least, &mut look, is);
+    let versions = (proven.agent, agent.version);
+    version(versions, verify.at_least, &mut look, is);
+    // An upgrade by itself may give the service its first account for a while.
+    if let Some((was, now)) = proven
+        .account
+        .as_ref()
+        .zip(agent.account.as_ref())
+        .filter(|(was, now)| !was.eq_ignore_ascii_case(now))
+    {
+        let why = format!("its service runs as {now} and ran as {was}");
+        look.passes.get_or_insert(why);
+    }
     match &agent.tenant {
         Some(tenant) if *tenant != verify.tenant => {
             let why = format!("it is registered with tenant {tenant}");
@@ -206,20 +252,17 @@ fn agent(verify: &VerifyProvisioningAgent, before: Option<&Facts>, is: &Facts) -
     look
 }
 
-fn connect(verify: &VerifyConnect, before: Option<&Facts>, is: &Facts) -> Look {
+fn connect(verify: &VerifyConnect, proven: &Proven, is: &Facts) -> Look {
     let mut look = Look::default();
     let Some(connect) = &is.connect else {
         look.passes = gone(is, "Connect Sync");
         return look;
     };
-    let before = before.and_then(|facts| facts.connect.as_ref());
     service(connect.service, &mut look, is);
-    let versions = (before.and_then(|was| was.version), connect.version);
+    let versions = (proven.connect, connect.version);
     version(versions, verify.at_least, &mut look, is);
     let mode = |staging| if staging { "staging" } else { "active" };
-    let meant = verify
-        .staging
-        .or_else(|| before.and_then(|was| was.staging));
+    let meant = verify.staging.or(proven.staging);
     // A scheduler that does not answer is no mode: whether it is worse cannot be told.
     if let Some((meant, now)) = meant
         .zip(connect.staging)
@@ -233,8 +276,8 @@ fn connect(verify: &VerifyConnect, before: Option<&Facts>, is: &Facts) -> Look {
 
 #[cfg(test)]
 mod tests {
+    use protocol::facts;
     use protocol::facts::{ConnectFacts, HostFacts};
-    use protocol::{Version, facts};
 
     use super::*;
 
@@ -263,6 +306,12 @@ mod tests {
         }
     }
 
+    fn proven(facts: &Facts) -> Proven {
+        let mut proven = Proven::default();
+        proven.learn(facts);
+        proven
+    }
+
     fn steps(staging: Option<bool>) -> Vec<Step> {
         vec![Step::VerifyConnect(VerifyConnect {
             at_least: WANTED,
@@ -278,13 +327,38 @@ mod tests {
         let was = server(Some(true), ServiceState::Running);
         for meant in [None, Some(true)] {
             let is = server(Some(false), ServiceState::Running);
-            let look = look(&steps(meant), Some(&was), &is);
+            let look = look(&steps(meant), &proven(&was), &is);
             assert_eq!(look.stays.as_deref(), Some("it is active and was staging"));
         }
         // A scheduler that does not answer says nothing of the mode.
         let is = server(None, ServiceState::Running);
-        let look = look(&steps(Some(true)), Some(&was), &is);
+        let look = look(&steps(Some(true)), &proven(&was), &is);
         assert_eq!((look.stays, look.passes), (None, None));
+    }
+
+    #[test]
+    fn what_could_not_be_read_in_between_hides_no_change_of_mode() {
+        let (was, unread, active) = (
+            server(Some(true), ServiceState::Running),
+            server(None, ServiceState::Running),
+            server(Some(false), ServiceState::Running),
+        );
+        let now = Timestamp::from_millis(0);
+        // Also over an upgrade by itself, whose end begins the watch anew.
+        for upgraded in [false, true] {
+            let mut watched = Watched::default();
+            assert!(!watched.told(&steps(None), Some(&was), &unread, now));
+            assert_eq!(watched.why(), None);
+            if upgraded {
+                watched.anew();
+            }
+            watched.told(&steps(None), Some(&unread), &active, now);
+            assert_eq!(watched.why(), Some("it is active and was staging"));
+            assert!(watched.is_plain());
+            // It does not get better by being told twice.
+            watched.told(&steps(None), Some(&active), &active, now);
+            assert!(watched.is_plain());
+        }
     }
 
     #[test]
@@ -292,13 +366,13 @@ mod tests {
         let was = server(Some(true), ServiceState::Running);
         let mut gone = was.clone();
         gone.connect = None;
-        let seen = look(&steps(None), Some(&was), &gone);
+        let seen = look(&steps(None), &proven(&was), &gone);
         assert_eq!(seen.passes.as_deref(), Some("Connect Sync is gone"));
         gone.unread = vec!["the service could not be read".to_owned()];
-        let seen = look(&steps(None), Some(&was), &gone);
+        let seen = look(&steps(None), &proven(&was), &gone);
         assert_eq!((seen.passes, seen.stays), (None, None));
         let fenced = server(Some(true), ServiceState::Disabled);
-        assert!(look(&steps(None), Some(&was), &fenced).stays.is_some());
+        assert!(look(&steps(None), &proven(&was), &fenced).stays.is_some());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{Decision, Fleet, Live};
-use controller_core::plan::{Inputs, Plan, Purpose, plan};
+use controller_core::plan::{Inputs, Kind, Plan, Purpose, plan};
 use controller_core::policy;
 use controller_core::record::{Order, Record};
 use controller_core::topology::parse;
@@ -556,4 +556,77 @@ fn whoever_was_away_has_the_time_to_tell_how_it_is_since() {
     world.now = due;
     assert_eq!(world.degrade(), [""; 0]);
     assert_eq!(world.word(&target), "soaking");
+}
+
+/// A rollout that only reads, beside the one that watches: what is told meanwhile is told once, and counts.
+#[test]
+fn what_is_told_while_another_rollout_only_reads_is_held_against_the_product() {
+    let other = RolloutId(9);
+    for service in [false, true] {
+        let mut world = World::new(SOAK);
+        let target: TargetId = "s1.a.test".parse().expect("a name");
+        let facts = world.until_it_is_watched(&target);
+        let begun = world.now;
+        // The same work's last phase, which verifies and changes nothing, as a rollout of its own.
+        let mut reads = world.plan.clone();
+        reads.kind = Kind::Verify;
+        for part in reads.targets.values_mut() {
+            part.phases.retain(|work| work.phase == Phase::Prove);
+            part.soak_seconds = 0;
+        }
+        assert!(reads.targets[&target].is_read_only());
+        let applied = common::applied(other, &reads);
+        world.fleet.apply(&applied, Some(&reads), world.now);
+        let record = Record::BundleIssued {
+            rollout: other,
+            target: target.clone(),
+            generation: world.fleet.next_generation(&target),
+            phase: Phase::Prove,
+            bundle: BundleId(Digest::of(b"reads")),
+            expires: world.now.plus(Duration::from_secs(86_400)),
+        };
+        world.fleet.apply(&record, None, world.now);
+        world.passes(60);
+        let said = if service {
+            let product = Product::ProvisioningAgent;
+            world.tells(&target, &Event::ServiceRestarted { product });
+            "started anew"
+        } else {
+            world.changes(&target, &facts, |agent| {
+                agent.service = Some(ServiceState::Disabled);
+            });
+            "stopped and disabled"
+        };
+        // It begins no watch anew either.
+        world.ends(&target);
+        world.passes(300);
+        let degraded = world.degrade();
+        assert!(
+            matches!(degraded.as_slice(), [why] if why.contains(said)),
+            "{degraded:?}"
+        );
+        assert!(world.now < begun.plus(Duration::from_secs(1200)));
+    }
+}
+
+/// The look at the end tells what nobody told before: it is held against what was proven like everything before it.
+#[test]
+fn what_the_look_behind_a_watch_tells_is_held_against_what_was_proven() {
+    let stops = |agent: &mut ProvisioningAgentFacts| agent.service = Some(ServiceState::NotRunning);
+    let sinks = |agent: &mut ProvisioningAgentFacts| agent.version = Some(Version::new(1, 0, 0, 0));
+    type Change = fn(&mut ProvisioningAgentFacts);
+    let cases: [(Change, &str); 2] = [(stops, "done"), (sinks, "failed")];
+    for (change, word) in cases {
+        let mut world = World::new(SOAK);
+        let target: TargetId = "s1.a.test".parse().expect("a name");
+        let facts = world.until_it_is_watched(&target);
+        world.passes(1200);
+        assert_eq!(names(&world.issues()), ["s1.a.test"]);
+        world.changes(&target, &facts, change);
+        assert_eq!(world.degrade(), [""; 0], "the run is to end first");
+        // What passes is the run's own to judge, which looks at the same service.
+        world.ends(&target);
+        assert_eq!(world.word(&target), word);
+        assert!(world.fleet.rollouts()[&ID].work.is_counted_right());
+    }
 }

@@ -1,0 +1,132 @@
+//! What a verification asks behind a soak: what the product logged as errors meanwhile, and whether it went through a cycle. It is
+//! the look that covers the whole of the watch: what came and went between two looks of the agent shows here.
+
+use protocol::event::{Finding, Severity, Verdict};
+use serde_json::Value;
+
+use crate::catalogue;
+use crate::procedure::{Flow, Reading, Stop};
+use crate::step::connect::Scheduler;
+
+/// An event of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Logged {
+    /// Its number.
+    pub(super) id: i64,
+    /// Whole minutes since.
+    pub(super) minutes: i64,
+}
+
+impl Logged {
+    /// A row of a script that reads events.
+    pub(super) fn read(row: &Value) -> Option<Self> {
+        Some(Self {
+            id: row["id"].as_i64()?,
+            minutes: row["minutes"].as_i64()?,
+        })
+    }
+
+    /// How long ago, as far as people care.
+    pub(super) const fn hours(&self) -> i64 {
+        self.minutes / 60
+    }
+
+    fn within(&self, soaked_seconds: u32) -> bool {
+        self.minutes < i64::from(soaked_seconds / 60)
+    }
+}
+
+/// Has errors that the product logged while it soaked stop the target; those before warn.
+pub(super) fn judge<'a>(
+    finding: &mut Finding,
+    errors: impl IntoIterator<Item = &'a Logged>,
+    soaked_seconds: Option<u32>,
+) {
+    let Some(seconds) = soaked_seconds else {
+        return;
+    };
+    let errors = errors.into_iter().filter(|one| one.within(seconds)).count();
+    if errors > 0 {
+        finding.severity = Severity::Block;
+        finding
+            .read
+            .push_str(&format!("; {errors} while it soaked ({seconds} s)"));
+    }
+}
+
+/// Has a finding stop the target behind a soak where it plainly fails: nothing that cannot be told does.
+pub(super) fn insist(finding: &mut Finding, soaked_seconds: Option<u32>) {
+    if soaked_seconds.is_some() && finding.verdict == Verdict::Fail {
+        finding.severity = Severity::Block;
+    }
+}
+
+/// SK01 of Connect: whether a cycle began while it soaked, as its scheduler tells (product facts 2.12 [P]: when the next one is
+/// due, and how far apart they are).
+pub(super) fn cycles(scheduler: &Reading<Scheduler>, soaked_seconds: u32) -> Finding {
+    let soaked = i64::from(soaked_seconds / 60);
+    let scheduler = match scheduler {
+        Ok(scheduler) => scheduler,
+        Err(why) => {
+            let unread = Err::<i64, _>(why.clone());
+            return catalogue::SK01.judge_gently(unread, i64::to_string, |_| false);
+        }
+    };
+    let runs = scheduler.cycle_enabled != Some(false) && scheduler.suspended != Some(true);
+    let last = scheduler.next_minutes.zip(scheduler.every_minutes);
+    let last = last.map(|(next, every)| every - next);
+    let reading = match last {
+        Some(ago) if ago <= soaked => Ok(ago),
+        Some(ago) if runs => Err(format!(
+            "the last one was due to begin {ago} minutes ago, and it soaked for {soaked}: none was seen meanwhile"
+        )),
+        None if runs => Err("the scheduler does not tell when a cycle is due".to_owned()),
+        Some(_) | None => {
+            let read = format!("none in {soaked} minutes: the scheduler is off or suspended");
+            return catalogue::SK01.finding(read, Verdict::Fail);
+        }
+    };
+    let show = |ago: &i64| format!("the last one was due to begin {ago} minutes ago");
+    catalogue::SK01.judge_gently(reading, show, |_| true)
+}
+
+/// SK01 of the provisioning agent: no source on the server is documented that tells of its cycles.
+pub(super) fn no_cycles() -> Finding {
+    let read = "cycles were not seen: none leaves a documented trace on the server";
+    let mut finding = catalogue::SK01.finding(read, Verdict::CannotTell);
+    finding.severity = Severity::Info;
+    finding
+}
+
+/// What must be told behind a soak and cannot, as the question that a person answers.
+pub(super) fn question(findings: &[Finding], soaked_seconds: Option<u32>) -> Option<String> {
+    soaked_seconds?;
+    let asked = [
+        &catalogue::PV08,
+        &catalogue::PV27,
+        &catalogue::PV34,
+        &catalogue::SK01,
+    ];
+    let unread = findings.iter().filter(|one| {
+        one.verdict == Verdict::CannotTell
+            && one.severity >= Severity::Warn
+            && asked.iter().any(|probe| probe.id == one.id)
+    });
+    let unread: Vec<String> = unread
+        .map(|one| format!("{} {}: {}", one.id, one.what, one.read))
+        .collect();
+    (!unread.is_empty()).then(|| {
+        format!(
+            "whether the product was well while it soaked cannot be told: {}",
+            unread.join("; ")
+        )
+    })
+}
+
+/// Ends the step where such a question is open.
+pub(super) fn told(question: Option<String>) -> Flow<()> {
+    match question {
+        Some(question) => Err(Stop::CannotTell(question)),
+        None => Ok(()),
+    }
+}
