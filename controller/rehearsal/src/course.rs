@@ -14,6 +14,7 @@ use protocol::{DomainName, TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::server::LINE;
+use crate::stands::Stands;
 use crate::world::{Ask, ROLLOUT, World};
 
 /// Beyond this a rehearsal is given up: every bundle has ended by then.
@@ -89,18 +90,35 @@ pub struct Rehearsal {
     pub lowest: BTreeMap<DomainName, usize>,
     /// What was taken for granted, in a sentence.
     pub assumed: String,
+    /// When it begins.
+    pub begins: Timestamp,
+    /// What is known to stand in the way and was not carried out on models, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<String>,
 }
 
 /// Carries a plan out `times` times, with seeds from `ask.seed` on.
 #[must_use]
 pub fn rehearse(plan: &Plan, known: &Fleetwide, ask: &Ask, times: u64) -> Rehearsal {
+    rehearse_as(plan, known, &Stands::default(), ask, times)
+}
+
+/// The same as its servers stand.
+#[must_use]
+pub fn rehearse_as(
+    plan: &Plan,
+    known: &Fleetwide,
+    stands: &Stands,
+    ask: &Ask,
+    times: u64,
+) -> Rehearsal {
     let mut courses: Vec<Course> = (0..times.max(1))
         .map(|number| {
             let ask = Ask {
                 seed: ask.seed.wrapping_add(number),
                 ..ask.clone()
             };
-            course(plan, known, ask)
+            course(plan, (known, stands), ask)
         })
         .collect();
     courses.sort_by_key(|course| course.seconds);
@@ -129,16 +147,19 @@ pub fn rehearse(plan: &Plan, known: &Fleetwide, ask: &Ask, times: u64) -> Rehear
         course,
         lowest,
         assumed: format!(
-            "{person}, installers come at {} MiB/s, and each step takes what its model takes; everybody is here, nobody is frozen, no tenant holds anything (G7, G8), and no other rollout runs",
-            LINE >> 20
+            "{person}, installers come at {} MiB/s, and each step takes what its model takes; {}; on the models no tenant holds anything (G7, G8), and no other rollout runs",
+            LINE >> 20,
+            stands.assumed()
         ),
+        begins: ask.begin,
+        beside: stands.beside.clone(),
     }
 }
 
-fn course(plan: &Plan, known: &Fleetwide, ask: Ask) -> Course {
+fn course(plan: &Plan, (known, stands): (&Fleetwide, &Stands), ask: Ask) -> Course {
     let begin = ask.begin;
     let since = |at: Timestamp| at.since(begin).as_secs();
-    let mut world = World::new(plan, known, ask);
+    let mut world = World::standing(plan, stands, known, ask);
     let mut serving: BTreeMap<&DomainName, (Vec<TargetId>, Serving)> = BTreeMap::new();
     let mut served_by: BTreeMap<TargetId, Vec<&DomainName>> = BTreeMap::new();
     for (domain, part) in &plan.domains {
@@ -328,7 +349,11 @@ fn write(rehearsal: &Rehearsal, plan: &Plan, out: &mut String) -> std::fmt::Resu
         spell(first.copied().unwrap_or(0)),
         spell(last.copied().unwrap_or(0))
     )?;
+    writeln!(out, "  begins at {}", rehearsal.begins)?;
     writeln!(out, "  assumed: {}", rehearsal.assumed)?;
+    for one in &rehearsal.beside {
+        writeln!(out, "  STANDS NOW: {one}")?;
+    }
     for alarm in &plan.alarms {
         writeln!(out, "  ALARM {alarm}: `apply` refuses this plan")?;
     }

@@ -3,9 +3,13 @@
 
 mod chance;
 mod course;
+mod rails;
 mod server;
+mod stands;
 mod world;
 
 pub use chance::Chance;
-pub use course::{Course, Hand, Left, Rehearsal, Serving, rehearse, render};
+pub use course::{Course, Hand, Left, Rehearsal, Serving, rehearse, rehearse_as, render};
+pub use rails::{Asked, Rails, enough_serve};
+pub use stands::Stands;
 pub use world::{Ask, ROLLOUT, World};

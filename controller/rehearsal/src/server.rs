@@ -57,6 +57,8 @@ pub(crate) struct Server {
     pub(crate) inside: Option<Section>,
     /// What its agent told last of it.
     told: Option<Facts>,
+    /// Its administrator wants nothing done to it until then.
+    pub(crate) frozen: Option<Timestamp>,
     /// Counts its lives: an outcome of an earlier one is nobody's.
     pub(crate) life: u32,
 }
@@ -119,6 +121,7 @@ impl Server {
             secrets: BTreeMap::new(),
             inside: None,
             told: None,
+            frozen: None,
             life: 0,
         }
     }
@@ -174,7 +177,7 @@ impl Server {
             root,
             newest: self.newest,
             open: self.run.as_ref().map(Run::generation),
-            frozen: None,
+            frozen: self.frozen.filter(|until| now < *until),
             now,
         };
         let bundle = BundleId(Digest::of(envelope));

@@ -9,24 +9,28 @@ use agent_core::op::Outcome;
 use agent_core::step::directory::LOOK;
 use agent_twin::{Fault, Shared};
 use controller_core::facts::Fleetwide;
-use controller_core::fleet::{Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Unaccepted};
+use controller_core::fleet::{
+    Asking, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Unaccepted,
+};
+use controller_core::overrides::{Rule, Used};
 use controller_core::plan::Plan;
 use controller_core::record::{Order, Record};
-use protocol::event::{Event, GmsaChange};
+use protocol::event::{Event, Freeze, GmsaChange};
 use protocol::key::SigningKey;
 use protocol::secret::SecretKind;
 use protocol::signed::{ControllerKind, Role, RoleKeys, TrustRoot, sign};
 use protocol::step::Product;
 use protocol::task::SAID;
 use protocol::{
-    Attempt, BundleId, Digest, DomainName, Epoch, EventIndex, Generation, RolloutId, StepIndex,
-    TargetId, Timestamp,
+    Attempt, BundleId, Digest, DomainName, Epoch, EventIndex, Generation, PlanId, RolloutId,
+    StepIndex, TargetId, Timestamp,
 };
 
 use crate::chance::Chance;
 use crate::server::{Server, Wish};
+use crate::stands::Stands;
 
-/// The one rollout.
+/// The first rollout; those that are applied beside it are counted on.
 pub const ROLLOUT: RolloutId = RolloutId(1);
 
 /// How long a word takes from one side to the other.
@@ -89,6 +93,9 @@ enum Happening {
     Timeout {
         target: TargetId,
     },
+    Thaw {
+        target: TargetId,
+    },
     Look,
 }
 
@@ -102,7 +109,7 @@ pub struct World {
     pub live: Live,
     /// Everything that the controller has recorded.
     pub log: Vec<(Timestamp, Record)>,
-    plan: Plan,
+    plans: BTreeMap<PlanId, Plan>,
     servers: BTreeMap<TargetId, Server>,
     /// What the servers of a domain share.
     shared: BTreeMap<DomainName, Shared>,
@@ -139,6 +146,26 @@ impl World {
     /// A fleet as it was last reported, with that plan applied to it.
     #[must_use]
     pub fn new(plan: &Plan, known: &Fleetwide, ask: Ask) -> Self {
+        Self::beside(plan, &[], known, ask)
+    }
+
+    /// The same as its servers stand: some are away, some are frozen.
+    pub(crate) fn standing(plan: &Plan, stands: &Stands, known: &Fleetwide, ask: Ask) -> Self {
+        Self::made(plan, (&[], stands), known, ask)
+    }
+
+    /// The same with the servers of other plans, which may be applied beside it ([`Self::apply`]).
+    #[must_use]
+    pub fn beside(plan: &Plan, others: &[&Plan], known: &Fleetwide, ask: Ask) -> Self {
+        Self::made(plan, (others, &Stands::default()), known, ask)
+    }
+
+    fn made(
+        plan: &Plan,
+        (others, stands): (&[&Plan], &Stands),
+        known: &Fleetwide,
+        ask: Ask,
+    ) -> Self {
         let signer = SigningKey::generate();
         let role = || RoleKeys {
             keys: vec![signer.public()],
@@ -162,10 +189,6 @@ impl World {
             },
             authority: Vec::new(),
         };
-        let mut plan = plan.clone();
-        // No tenant is modelled: what one that was read would hold is not rehearsed, and is said to be in order.
-        plan.tenants.clear();
-        let plan = &plan;
         let mut world = Self {
             now: ask.begin,
             fleet: Fleet::new(),
@@ -174,7 +197,7 @@ impl World {
                 ..Live::default()
             },
             log: Vec::new(),
-            plan: plan.clone(),
+            plans: BTreeMap::new(),
             servers: BTreeMap::new(),
             shared: BTreeMap::new(),
             indexes: BTreeMap::new(),
@@ -192,10 +215,14 @@ impl World {
             root,
             signer,
         };
-        for (target, part) in &plan.targets {
+        let others = others.iter().flat_map(|other| &other.targets);
+        for (target, part) in plan.targets.iter().chain(others) {
             let Some(known) = known.get(target) else {
                 continue;
             };
+            if world.servers.contains_key(target) {
+                continue;
+            }
             let facts = known.facts.as_ref().map(|(_, facts)| facts);
             let none = BTreeSet::new();
             let faults = world.ask.faults.get(target).unwrap_or(&none);
@@ -214,16 +241,47 @@ impl World {
                 world.told(target, &Event::FactsReported(Box::new(facts.clone())));
             }
             // Whoever is said to be off does not come back while another takes its place.
-            if plan.off.as_ref() != Some(target) {
+            if plan.off.as_ref() != Some(target) && !stands.away.contains(target) {
                 world.arrives(target);
+            }
+            if let Some(until) = stands
+                .frozen
+                .get(target)
+                .filter(|until| world.now < **until)
+            {
+                world.freeze(target, Some(*until));
+                let target = target.clone();
+                world.at(*until, Happening::Thaw { target });
             }
         }
         if let Some(target) = plan.off.clone() {
             let by = "a rehearsal".to_owned();
             world.record(Record::SaidOff { target, by });
         }
+        world.carry_out(ROLLOUT, plan);
+        world
+    }
+
+    /// Applies another plan beside those that are carried out.
+    ///
+    /// # Errors
+    /// With the server that a rollout which is not over changes as well.
+    pub fn apply(&mut self, plan: &Plan) -> Result<RolloutId, String> {
+        if let Some((rollout, target)) = self.fleet.works_on(plan) {
+            return Err(format!("{rollout} changes {target}"));
+        }
+        let newest = self.fleet.rollouts().keys().next_back();
+        let rollout = RolloutId(newest.map_or(0, |newest| newest.0) + 1);
+        self.carry_out(rollout, plan);
+        Ok(rollout)
+    }
+
+    fn carry_out(&mut self, rollout: RolloutId, plan: &Plan) {
+        let mut plan = plan.clone();
+        // No tenant is modelled: what one that was read would hold is not rehearsed, and is said to be in order.
+        plan.tenants.clear();
         let applied = Record::Applied {
-            rollout: ROLLOUT,
+            rollout,
             plan: plan.id(),
             by: "a rehearsal".to_owned(),
             change: None,
@@ -231,9 +289,15 @@ impl World {
             irreversible: u32::try_from(plan.irreversible.len()).unwrap_or(u32::MAX),
             not_before: None,
         };
-        world.record(applied);
-        world.decide();
-        world
+        self.plans.insert(plan.id(), plan);
+        self.record(applied);
+        self.decide();
+    }
+
+    /// The plan that a record applies, as whoever folds the log needs it.
+    #[must_use]
+    pub fn plan_of(&self, record: &Record) -> Option<&Plan> {
+        applied(&self.plans, record)
     }
 
     /// Everybody whom the plan names and who is enrolled.
@@ -242,7 +306,8 @@ impl World {
     }
 
     fn record(&mut self, record: Record) {
-        self.fleet.apply(&record, Some(&self.plan), self.now);
+        self.fleet
+            .apply(&record, applied(&self.plans, &record), self.now);
         self.log.push((self.now, record));
     }
 
@@ -286,6 +351,7 @@ impl World {
         let now = self.now;
         let (target, wishes) = match happening {
             Happening::Look => return self.looks = None,
+            Happening::Thaw { target } => return self.freeze(&target, None),
             Happening::Ended {
                 target,
                 life,
@@ -370,7 +436,8 @@ impl World {
                 let open = self.fleet.open(&target);
                 let rollout = open.and_then(|open| self.fleet.rollouts().get(&open.rollout));
                 let state = rollout.map(|rollout| rollout.state);
-                let paused = state == Some(RolloutState::Paused);
+                let paused = state == Some(RolloutState::Paused)
+                    || state == Some(RolloutState::Running) && self.fleet.stopped().is_some();
                 let aborted = state == Some(RolloutState::Aborted);
                 let wishes =
                     self.at_server(&target, |server| server.welcomed(paused, aborted, now));
@@ -548,13 +615,22 @@ impl World {
             let before = self.log.len();
             for decision in decisions {
                 match decision {
-                    Decision::Issue { target, phase, .. } => self.issue(&target, phase),
+                    Decision::Issue {
+                        rollout,
+                        target,
+                        phase,
+                        overridden,
+                    } => {
+                        if let Some(generation) = self.issue(rollout, &target, phase) {
+                            self.used(&target, &overridden, (generation, Used::Offer));
+                        }
+                    }
                     Decision::Permit {
                         target,
                         gate,
                         after,
+                        overridden,
                         rests_on,
-                        ..
                     } => {
                         let lapses = self.now.plus(PERMIT_LIFE);
                         let life = self.servers.get(&target).map_or(0, |server| server.life);
@@ -566,6 +642,7 @@ impl World {
                             attempt: gate.attempt,
                             after,
                         };
+                        let of = target.clone();
                         self.record(Record::PermitGiven {
                             target,
                             generation: gate.generation,
@@ -575,6 +652,7 @@ impl World {
                             lapses,
                             rests_on,
                         });
+                        self.used(&of, &overridden, (gate.generation, Used::Leave));
                         self.at(self.now.plus(WAY), permitted);
                     }
                     Decision::Degraded {
@@ -616,20 +694,35 @@ impl World {
         }
     }
 
-    fn issue(&mut self, target: &TargetId, phase: usize) {
+    /// Records what overrides let through.
+    fn used(
+        &mut self,
+        target: &TargetId,
+        rules: &BTreeSet<Rule>,
+        (generation, used): (Generation, Used),
+    ) {
+        for rule in rules {
+            self.record(Record::OverrideUsed {
+                rule: *rule,
+                target: target.clone(),
+                generation,
+                used,
+            });
+        }
+    }
+
+    fn issue(&mut self, rollout: RolloutId, target: &TargetId, phase: usize) -> Option<Generation> {
         let key = self.servers.get(target);
         let key = key.map(|server| server.key.public().fingerprint());
         let manifest =
-            key.and_then(|key| self.fleet.manifest(ROLLOUT, target, phase, key, self.now));
-        let Some(mut manifest) = manifest else {
-            return;
-        };
+            key.and_then(|key| self.fleet.manifest(rollout, target, phase, key, self.now));
+        let mut manifest = manifest?;
         // A model has the products of its server, and a Windows of its own.
         manifest.assumed = None;
         let envelope = sign(&manifest, &[&self.signer]).to_json();
         let bundle = BundleId(Digest::of(&envelope));
         self.record(Record::BundleIssued {
-            rollout: ROLLOUT,
+            rollout,
             target: target.clone(),
             generation: manifest.generation,
             phase: manifest.phase,
@@ -638,6 +731,7 @@ impl World {
         });
         self.bundles.insert(bundle, envelope);
         self.offer(target, bundle);
+        Some(manifest.generation)
     }
 
     fn offer(&mut self, target: &TargetId, bundle: BundleId) {
@@ -696,7 +790,7 @@ impl World {
     pub fn restart_controller(&mut self) -> (Fleet, Fleet) {
         let mut before = std::mem::take(&mut self.fleet);
         for (at, record) in &self.log {
-            self.fleet.apply(record, Some(&self.plan), *at);
+            self.fleet.apply(record, applied(&self.plans, record), *at);
         }
         let after = self.fleet.clone();
         self.live = Live {
@@ -723,28 +817,102 @@ impl World {
         self.decide();
     }
 
-    /// An operator orders something.
+    /// An operator orders something of the first rollout.
     ///
     /// # Errors
     /// With the reason, when it cannot be.
     pub fn order(&mut self, order: Order) -> Result<(), String> {
-        self.fleet.may_order(ROLLOUT, &order, &self.live)?;
+        self.order_of(ROLLOUT, order)
+    }
+
+    /// The same of any rollout.
+    ///
+    /// # Errors
+    /// With the reason, when it cannot be.
+    pub fn order_of(&mut self, rollout: RolloutId, order: Order) -> Result<(), String> {
+        self.fleet.may_order(rollout, &order, &self.live)?;
+        // Whoever was resolved is told to end, and comes to know it when it is back.
+        self.tell_all(Record::Ordered {
+            rollout,
+            order,
+            by: "an operator".to_owned(),
+        });
+        Ok(())
+    }
+
+    /// An order that each open run hears of.
+    fn tell_all(&mut self, order: Record) {
         let open: Vec<TargetId> = self
             .servers
             .keys()
             .filter(|target| self.fleet.open(target).is_some())
             .cloned()
             .collect();
-        self.record(Record::Ordered {
-            rollout: ROLLOUT,
-            order,
-            by: "an operator".to_owned(),
-        });
+        self.record(order);
         for target in open {
             if self.live.connected.contains(&target) {
                 self.at(self.now.plus(WAY), Happening::Welcome { target });
             }
         }
+        self.decide();
+    }
+
+    /// The whole fleet is made to stand still, or is let go on.
+    ///
+    /// # Errors
+    /// With the reason, when it is so already.
+    pub fn stands_still(&mut self, still: bool) -> Result<(), String> {
+        let by = "an operator".to_owned();
+        if still {
+            self.fleet.may_freeze()?;
+            let why = "something is wrong everywhere".to_owned();
+            self.tell_all(Record::FleetFrozen { why, by });
+        } else {
+            self.fleet.may_thaw()?;
+            self.tell_all(Record::FleetThawed { by });
+        }
+        Ok(())
+    }
+
+    /// A server's administrator freezes it, or thaws it: its agent tells, and refuses what is offered meanwhile.
+    pub fn freeze(&mut self, target: &TargetId, until: Option<Timestamp>) {
+        let Some(server) = self.servers.get_mut(target) else {
+            return;
+        };
+        server.frozen = until;
+        let event = until.map_or(Event::Thawed, |until| {
+            Event::Frozen(Freeze {
+                until,
+                by: "its administrator".to_owned(),
+                why: "it is needed tonight".to_owned(),
+            })
+        });
+        self.journaled(target, event);
+        self.decide();
+    }
+
+    /// An operator sets a rule aside on a server.
+    ///
+    /// # Errors
+    /// With the reason, when that cannot be said.
+    pub fn overrides(&mut self, rule: Rule, target: &TargetId) -> Result<(), String> {
+        let (by, reason, change) = ("an operator", "it is urgent", "CHG1");
+        let asking = Asking {
+            rule,
+            target,
+            by,
+            reason,
+            change,
+        };
+        self.fleet.may_override(asking, self.now)?;
+        self.record(Record::OverrideSaid {
+            rule,
+            target: target.clone(),
+            by: by.to_owned(),
+            asked: 1,
+            change: change.to_owned(),
+            reason: reason.to_owned(),
+        });
         self.decide();
         Ok(())
     }
@@ -811,7 +979,16 @@ impl World {
     /// Nothing is under way and nothing will be, without a person.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        let rollout = self.fleet.rollouts().get(&ROLLOUT);
-        rollout.is_none_or(controller_core::fleet::Rollout::is_over)
+        let mut rollouts = self.fleet.rollouts().values();
+        rollouts.all(controller_core::fleet::Rollout::is_over)
+    }
+}
+
+/// The plan of a record that applies one.
+fn applied<'a>(plans: &'a BTreeMap<PlanId, Plan>, record: &Record) -> Option<&'a Plan> {
+    if let Record::Applied { plan, .. } = record {
+        plans.get(plan)
+    } else {
+        None
     }
 }

@@ -269,6 +269,9 @@ pub(crate) enum Verb {
         /// The seed of chance: the same one gives the same courses.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// When it begins, as `apply --at` takes it; at once where none is given.
+        #[arg(long, value_name = "MOMENT", value_parser = written)]
+        at: Option<Timestamp>,
         #[command(flatten)]
         json: Json,
     },

@@ -197,6 +197,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             nobody,
             fault,
             seed,
+            at,
             json,
         } => {
             let ask = RehearseAsk {
@@ -204,6 +205,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 person_minutes: (!nobody).then_some(person),
                 faults: fault,
                 seed,
+                not_before: at,
             };
             let rehearsed: Rehearsed = client
                 .post(&format!("/v1/plans/{plan}/rehearse"), &ask)

@@ -232,6 +232,9 @@ pub struct RehearseAsk {
     pub faults: Vec<(TargetId, Fault)>,
     /// The seed of chance.
     pub seed: u64,
+    /// When it begins; at once where it is absent.
+    #[serde(default)]
+    pub not_before: Option<Timestamp>,
 }
 
 /// What `rehearse` gives.

@@ -76,9 +76,12 @@ pub(super) async fn rehearse(
         let id = find_plan(core, &plan)?;
         let plan = core.plans.get(&id).cloned();
         let plan = plan.ok_or_else(|| Problem::Missing(format!("there is no plan {id}")))?;
-        Ok::<_, Problem>((plan, core.fleet.known().clone(), now))
+        let begin = ask.not_before.map_or(now, |at| at.max(now));
+        let stands = rehearsal::Stands::of(&plan, &core.fleet, &core.live, begin);
+        let known = core.fleet.known().clone();
+        Ok::<_, Problem>((plan, known, stands, begin))
     });
-    let (plan, known, begin) = found.await??;
+    let (plan, known, stands, begin) = found.await??;
     let mut faults: BTreeMap<TargetId, BTreeSet<Fault>> = BTreeMap::new();
     for (target, fault) in ask.faults {
         if !plan.targets.contains_key(&target) {
@@ -96,7 +99,7 @@ pub(super) async fn rehearse(
     };
     // It computes for a while: not where sessions are served.
     let rehearsed = tokio::task::spawn_blocking(move || {
-        let rehearsal = rehearsal::rehearse(&plan, &known, &ask, courses);
+        let rehearsal = rehearsal::rehearse_as(&plan, &known, &stands, &ask, courses);
         let report = rehearsal::render(&rehearsal, &plan);
         Rehearsed { rehearsal, report }
     });

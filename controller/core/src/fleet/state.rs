@@ -780,6 +780,12 @@ impl Fleet {
         self.active.iter().filter_map(rollout)
     }
 
+    /// The freeze that a server's administrator has set, as its agent told it.
+    #[must_use]
+    pub fn freeze_of(&self, target: &TargetId) -> Option<&Freeze> {
+        self.frozen.get(target)
+    }
+
     /// The bundle that is open at a target.
     #[must_use]
     pub fn open(&self, target: &TargetId) -> Option<&Open> {

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use agent_twin::Fault;
 use controller_core::facts::Fleetwide;
+use controller_core::fleet::Fleet;
 use controller_core::plan::Plan;
 use controller_core::record::Record;
 use protocol::TargetId;
+use protocol::event::Event;
 use protocol::step::Product;
-use rehearsal::{Ask, ROLLOUT, World, rehearse, render};
+use rehearsal::{Ask, ROLLOUT, Rails, Stands, World, rehearse, rehearse_as, render};
 
-use crate::common::{NOW, OLD, agent, facts, planned, target, topology};
+use crate::common::{NOW, OLD, agent, facts, planned, swapped, target, topology};
 
 const TOPOLOGY: &str = r#"
 [agents.corp]
@@ -290,4 +292,192 @@ fn a_product_that_gets_worse_while_it_is_watched_fails_at_that_moment() {
     world.run_until(begun.plus(Duration::from_secs(600)), |_| {});
     assert_eq!(word(&world, &canary).0, "failed");
     assert!(!issued(&world));
+}
+
+/// Who is away stays away, who is frozen waits for the end of that, and what is not carried out on models is said.
+#[test]
+fn what_a_controller_knows_is_taken_into_its_rehearsal() {
+    let (plan, known) = estate();
+    let (away, frozen) = (target("s2.new.test"), target("s1.gone.test"));
+    // A controller that carries the same plan out, knows who is away and frozen, and stands still.
+    let mut world = World::new(&plan, &known, ask());
+    world.leaves(&away);
+    let until = NOW.plus(Duration::from_secs(6 * 3600));
+    world.freeze(&frozen, Some(until));
+    world.stands_still(true).expect("it goes on just now");
+    let stands = Stands::of(&plan, &world.fleet, &world.live, NOW);
+    assert_eq!(stands.away, BTreeSet::from([away.clone()]));
+    assert_eq!(stands.frozen, BTreeMap::from([(frozen.clone(), until)]));
+    for words in [
+        "has frozen the whole fleet",
+        "`apply` refuses this plan until then",
+        "runs beside it",
+    ] {
+        let said = stands.beside.iter().any(|one| one.contains(words));
+        assert!(said, "{words}: {:?}", stands.beside);
+    }
+    let rehearsal = rehearse_as(&plan, &known, &stands, &ask(), 1);
+    let left = &rehearsal.course.left;
+    assert!(
+        matches!(left.as_slice(), [one] if one.target == away && one.state == "pending"
+            || one.target == away && one.state == "held"),
+        "{left:?}"
+    );
+    assert!(
+        rehearsal.course.seconds > 6 * 3600,
+        "the freeze is waited for"
+    );
+    let said = render(&rehearsal, &plan);
+    for words in [
+        "but those who are away now, and stay away: s2.new.test",
+        "frozen: s1.gone.test until",
+        "STANDS NOW: an operator has frozen the whole fleet",
+        "begins at 2026-",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    // By then the freeze is over.
+    let later = NOW.plus(Duration::from_secs(7 * 3600));
+    let stands = Stands::of(&plan, &world.fleet, &world.live, later);
+    assert!(stands.frozen.is_empty());
+    let course = rehearse(&plan, &known, &ask(), 1).course;
+    assert_eq!(course.left, []);
+}
+
+/// Each rule that a log tells of, broken in a log that held it before.
+#[test]
+fn a_log_in_which_a_rule_is_broken_is_found_at_that_entry() {
+    // Where a domain's administrator gives a credential, steps change its gMSA.
+    let text = format!("{TOPOLOGY}\n[domain.\"new.test\"]\ndirectory = \"ask\"\n");
+    let (plan, known) = planned(&topology(&text), POLICY, |server: &TargetId| {
+        let bare = server.as_str().ends_with("new.test");
+        facts((!bare).then(|| agent(OLD)), None)
+    });
+    let mut world = World::new(&plan, &known, ask());
+    while world.step() && !world.is_over() {}
+    let holds = |log: &[(protocol::Timestamp, Record)]| {
+        let (mut fleet, mut rails) = (Fleet::new(), Rails::default());
+        for (at, record) in log {
+            rails.stored(&fleet, record, *at)?;
+            fleet.apply(record, world.plan_of(record), *at);
+        }
+        Ok::<_, String>(rails.asked)
+    };
+    let asked = holds(&world.log).expect("it holds");
+    assert!(
+        asked.g2 > 3 && asked.g3 > 0 && asked.g5 > 10 && asked.g9 > 3,
+        "{asked:?}"
+    );
+    let event = |record: &Record| match record {
+        Record::TargetEvent { target, body, .. } => {
+            Event::from_body(body.as_bytes()).map(|event| (target.clone(), event))
+        }
+        _ => None,
+    };
+    let first = |is: &dyn Fn(&Record) -> bool| {
+        world
+            .log
+            .iter()
+            .position(|(_, record)| is(record))
+            .expect("it is there")
+    };
+    let broken = |change: &dyn Fn(&mut Vec<(protocol::Timestamp, Record)>), says: &str| {
+        let mut log = world.log.clone();
+        change(&mut log);
+        let held = holds(&log);
+        assert!(
+            held.as_ref().is_err_and(|why| why.contains(says)),
+            "{says}: {held:?}"
+        );
+    };
+    // Two of a domain of three, of which two must serve, get leave at once.
+    let outage = |record: &Record, of: &str| matches!(record, Record::PermitGiven { section, target, .. } if section.outage && target.as_str() == of);
+    let one = first(&|record| outage(record, "s1.corp.test"));
+    let two = first(&|record| outage(record, "s2.corp.test"));
+    let (earlier, later) = (one.min(two), one.max(two));
+    broken(
+        &|log| {
+            let leave = log[later].1.clone();
+            let at = log[earlier].0;
+            log.insert(earlier + 1, (at, leave));
+        },
+        "G2: ",
+    );
+    // A section without leave, and a bundle twice.
+    broken(&|log| drop(log.remove(earlier)), "without leave");
+    let issued = first(&|record| matches!(record, Record::BundleIssued { .. }));
+    broken(&|log| log.insert(issued + 1, log[issued].clone()), "G5: ");
+    // Two change one gMSA.
+    let changes = |record: &Record| matches!(record, Record::PermitGiven { section, .. } if section.gmsa.is_some());
+    let leave = first(&changes);
+    broken(
+        &|log| {
+            let (at, mut other) = log[leave].clone();
+            if let Record::PermitGiven { target: of, .. } = &mut other {
+                *of = target("s3.corp.test");
+            }
+            log.insert(leave + 1, (at, other));
+        },
+        "G3: ",
+    );
+    // It is registered elsewhere by then.
+    let entered = first(&|record| {
+        event(record).is_some_and(|(of, event)| {
+            of.as_str() == "s1.corp.test" && matches!(event, Event::SectionEntered { .. })
+        })
+    });
+    broken(
+        &|log| {
+            let facts = log.iter().take(entered).rev().find_map(|(at, record)| {
+                let (of, event) = event(record)?;
+                let Event::FactsReported(mut facts) = event else {
+                    return None;
+                };
+                facts.provisioning_agent.as_mut()?.tenant =
+                    "77aa0000-0000-0000-0000-000000000000".parse().ok();
+                (of.as_str() == "s1.corp.test").then_some((*at, facts))
+            });
+            let (at, facts) = facts.expect("it told its facts");
+            let body = String::from_utf8(Event::FactsReported(facts).to_body()).expect("text");
+            let (_, mut told) = log[entered].clone();
+            if let Record::TargetEvent { body: of, .. } = &mut told {
+                *of = body;
+            }
+            log.insert(entered, (at, told));
+        },
+        "G9: ",
+    );
+}
+
+/// Two servers that change places, both ordered to become active.
+#[test]
+fn a_log_in_which_two_become_active_is_found_at_that_entry() {
+    let (plan, known) = swapped();
+    let mut world = World::new(&plan, &known, ask());
+    while world.step() && !world.is_over() {}
+    let holds = |log: &[(protocol::Timestamp, Record)]| {
+        let (mut fleet, mut rails) = (Fleet::new(), Rails::default());
+        for (at, record) in log {
+            rails.stored(&fleet, record, *at)?;
+            fleet.apply(record, world.plan_of(record), *at);
+        }
+        Ok::<_, String>(rails.asked.g1)
+    };
+    assert!(holds(&world.log).expect("it holds") > 0);
+    // What the first told of its staging mode is left out: for all that the log says it is active still.
+    let log: Vec<_> = world
+        .log
+        .iter()
+        .filter(|(at, record)| {
+            let facts = matches!(record, Record::TargetEvent { target, body, .. }
+                if target.as_str() == "c1.corp.test" && body.contains("\"staging\":true"));
+            *at == NOW || !facts
+        })
+        .cloned()
+        .collect();
+    let held = holds(&log);
+    assert!(
+        held.as_ref().is_err_and(|why| why.starts_with("G1: ")),
+        "{held:?}"
+    );
 }

@@ -13,14 +13,16 @@ use std::time::Duration;
 use agent_twin::Fault;
 use controller_core::facts::Fleetwide;
 use controller_core::fleet::{Fleet, RolloutState, TargetState, Work};
-use controller_core::plan::Plan;
+use controller_core::overrides::Rule;
+use controller_core::plan::{Afterwards, Kind, Plan};
 use controller_core::record::{Order, Record};
-use protocol::TargetId;
 use protocol::event::Event;
 use protocol::facts::{ConnectFacts, ServiceState};
-use rehearsal::{Ask, Chance, ROLLOUT, World};
+use protocol::signed::Phase;
+use protocol::{RolloutId, TargetId};
+use rehearsal::{Ask, Chance, ROLLOUT, Rails, World, enough_serve};
 
-use crate::common::{NEWEST, NOW, OLD, agent, facts, planned, swapped, topology};
+use crate::common::{NEWEST, NOW, OLD, agent, facts, planned, swapped, swung, topology};
 
 /// What is wrong with a server now and then; each is mended in the end.
 const WRONG: [Fault; 8] = [
@@ -148,9 +150,63 @@ fn estate(chance: &mut Chance) -> (Plan, Fleetwide) {
     planned(&topology, &policy, |target| reported[target].clone())
 }
 
+/// The same estate as two plans on different servers of the same domains: some of the agents' servers are left for the second.
+fn split(plan: &Plan, chance: &mut Chance) -> (Plan, Plan) {
+    let waits = plan.waits.iter().flat_map(|one| [&one.target, &one.other]);
+    let tied: BTreeSet<&TargetId> = waits.collect();
+    let second: BTreeSet<TargetId> = plan
+        .targets
+        .keys()
+        .filter(|target| target.as_str().starts_with('h') && !tied.contains(target))
+        .filter(|_| chance.once_in(2))
+        .cloned()
+        .collect();
+    let part = |of_second: bool| {
+        let mut part = plan.clone();
+        let is = |target: &TargetId| second.contains(target) == of_second;
+        part.targets.retain(|target, _| is(target));
+        for wave in &mut part.waves {
+            wave.retain(is);
+        }
+        part.waves.retain(|wave| !wave.is_empty());
+        part
+    };
+    (part(false), part(true))
+}
+
+/// A plan that only verifies what the estate is to be.
+fn looks(plan: &Plan) -> Plan {
+    let mut looks = plan.clone();
+    looks.kind = Kind::Verify;
+    for part in looks.targets.values_mut() {
+        part.phases
+            .retain(|work| work.phase == Phase::Prove && work.is_read_only());
+        part.soak_seconds = 0;
+    }
+    let has = |target: &TargetId| !plan.targets[target].retires();
+    for wave in &mut looks.waves {
+        wave.retain(has);
+    }
+    looks
+        .targets
+        .retain(|target, part| has(target) && !part.phases.is_empty());
+    let left = looks.targets.clone();
+    for wave in &mut looks.waves {
+        wave.retain(|target| left.contains_key(target));
+    }
+    looks.waves.retain(|wave| !wave.is_empty());
+    (looks.waits, looks.compares) = (Vec::new(), Vec::new());
+    looks
+}
+
 /// What is watched over the whole course.
 struct Watch {
+    /// The estate.
     plan: Plan,
+    /// What each rollout carries out, and the most that were ever let under way in it at once.
+    rollouts: BTreeMap<RolloutId, (Plan, u32)>,
+    /// Servers on which G2 was set aside.
+    overridden: BTreeSet<TargetId>,
     outage: BTreeSet<TargetId>,
     active_before: usize,
     /// Who was active at the last look.
@@ -168,6 +224,8 @@ impl Watch {
     fn new(plan: &Plan, world: &World) -> Self {
         Self {
             plan: plan.clone(),
+            rollouts: BTreeMap::new(),
+            overridden: BTreeSet::new(),
             outage: BTreeSet::new(),
             active_before: active(plan, world),
             active: actives(plan, world),
@@ -180,9 +238,16 @@ impl Watch {
 
     /// What failed is tried again: a change of the first try may come twice there.
     fn tries_again(&mut self, world: &World) {
-        let work = &world.fleet.rollouts()[&ROLLOUT].work;
-        let bad = work.iter().filter(|(_, work)| work.state.is_bad());
-        self.again.extend(bad.map(|(target, _)| target.clone()));
+        for rollout in world.fleet.rollouts().values() {
+            let bad = rollout.work.iter().filter(|(_, work)| work.state.is_bad());
+            self.again.extend(bad.map(|(target, _)| target.clone()));
+        }
+    }
+
+    /// A rollout begins.
+    fn begins(&mut self, rollout: RolloutId, plan: &Plan) {
+        let most = plan.limits.in_flight;
+        self.rollouts.insert(rollout, (plan.clone(), most));
     }
 
     /// Every rule, on what is so.
@@ -202,26 +267,11 @@ impl Watch {
                 self.outage.remove(target);
                 continue;
             }
-            if !self.outage.insert(target.clone()) {
+            if !self.outage.insert(target.clone()) || self.overridden.contains(target) {
                 continue;
             }
-            for (domain, part) in &self.plan.domains {
-                let stays = part.servers.contains(target);
-                if !stays && !part.leaving.contains(target) {
-                    continue;
-                }
-                let mut counted = part.servers.clone();
-                if stays {
-                    counted.extend(part.leaving.iter().cloned());
-                }
-                let serving = world.serving(&counted);
-                let least = u32::from(!stays && !part.servers.is_empty());
-                let minimum = part.min_serving.max(least);
-                assert!(
-                    serving >= minimum as usize,
-                    "G2: {serving} serve {domain} once {target} is out, {minimum} must"
-                );
-            }
+            let enough = enough_serve(&self.plan, target, |servers| world.serving(servers));
+            assert!(enough.is_ok(), "{enough:?}");
         }
         let actives = actives(&self.plan, world);
         if actives.iter().any(|target| !self.active.contains(target)) {
@@ -234,27 +284,74 @@ impl Watch {
         self.active = actives;
         let now = active(&self.plan, world);
         assert!(now <= self.active_before.max(1), "G1: {now} are active");
-        let work = &world.fleet.rollouts()[&ROLLOUT].work;
-        assert!(work.is_counted_right(), "the counts");
-        for (target, _) in work
-            .iter()
-            .filter(|(_, work)| work.state == TargetState::Pending)
-        {
-            let hold = world.fleet.hold(ROLLOUT, target, &world.live, world.now);
-            assert!(hold.is_some(), "{target} may begin, and nobody lets it");
+        let mut changed: BTreeSet<&TargetId> = BTreeSet::new();
+        for (id, (plan, limit)) in &mut self.rollouts {
+            let rollout = &world.fleet.rollouts()[id];
+            let work = &rollout.work;
+            assert!(work.is_counted_right(), "the counts of {id}");
+            for (target, _) in work
+                .iter()
+                .filter(|(_, work)| work.state == TargetState::Pending)
+            {
+                let hold = world.fleet.hold(*id, target, &world.live, world.now);
+                assert!(
+                    hold.is_some(),
+                    "{target} may begin in {id}, and nobody lets it"
+                );
+            }
+            let reads = |target: &TargetId| plan.targets[target].is_read_only();
+            let unknown = work
+                .iter()
+                .filter(|(_, work)| work.state == TargetState::Unknown);
+            self.given_up
+                .extend(unknown.map(|(target, _)| target.clone()));
+            let going = || {
+                work.iter()
+                    .filter(|(_, work)| !work.state.is_terminal() && !work.is_untouched())
+            };
+            let begun =
+                |work: &Work| work.state != TargetState::Pending || work.holds_a_place();
+            let under_way = going().filter(|(_, work)| begun(work)).count();
+            let readers = work.keys().filter(|target| reads(target)).count();
+            // What is under way when a limit falls goes on.
+            *limit = (*limit).max(rollout.plan.limits.in_flight);
+            let most = *limit as usize + readers + self.given_up.len();
+            assert!(under_way <= most, "in_flight of {id}");
+            for (target, _) in going() {
+                let twice = !reads(target) && !changed.insert(target);
+                assert!(!twice, "two rollouts change {target}");
+            }
+            let over = rollout.state != RolloutState::Aborted
+                || rollout.is_over()
+                || work.values().any(|work| !work.state.is_terminal());
+            assert!(
+                over,
+                "{id} was aborted, nothing of it is left, and it is not over"
+            );
         }
-        let unknown = work.iter().filter(|(_, work)| work.state == TargetState::Unknown);
-        self.given_up.extend(unknown.map(|(target, _)| target.clone()));
-        let begun = |work: &&Work| work.state != TargetState::Pending || work.holds_a_place();
-        let under_way = work.values().filter(|work| !work.state.is_terminal()).filter(begun);
-        let reads = |target: &TargetId| self.plan.targets[target].is_read_only();
-        let readers = work.keys().filter(|target| reads(target)).count();
-        let most = self.plan.limits.in_flight as usize + readers + self.given_up.len();
-        assert!(under_way.count() <= most, "in_flight");
     }
 
     /// What the log and the servers must show in the end.
     fn end(&self, world: &World) {
+        let (mut told, mut rails) = (Fleet::new(), Rails::default());
+        for (at, record) in &world.log {
+            let held = rails.stored(&told, record, *at);
+            if held.is_err() && std::env::var_os("SIM_TRACE").is_some() {
+                for (when, before) in world
+                    .log
+                    .iter()
+                    .take_while(|one| !std::ptr::eq(&one.1, record))
+                {
+                    eprintln!(
+                        "{} {:.300}",
+                        when.since(NOW).as_secs(),
+                        format!("{before:?}")
+                    );
+                }
+            }
+            assert!(held.is_ok(), "{held:?} by {record:?}");
+            told.apply(record, world.plan_of(record), *at);
+        }
         let mut completed = BTreeSet::new();
         let mut newest: BTreeMap<&TargetId, protocol::Generation> = BTreeMap::new();
         for (_, record) in &world.log {
@@ -329,12 +426,26 @@ struct Tally {
 
 fn story(seed: u64) -> Tally {
     let mut chance = Chance::new(seed);
-    let swaps = chance.once_in(12);
-    let (plan, known) = if swaps {
-        swapped()
-    } else {
-        estate(&mut chance)
+    let swaps = chance.once_in(8);
+    let (plan, known) = match (swaps, chance.below(3)) {
+        (true, 0) => swapped(),
+        (true, 1) => swung(chance.once_in(2), Afterwards::Upgrade),
+        (true, _) => swung(chance.once_in(2), Afterwards::Remove),
+        (false, _) => estate(&mut chance),
     };
+    // Beside it, later: the rest of the estate, a look at all of it, or nothing.
+    let (first, second) = match chance.below(3) {
+        0 if !swaps => split(&plan, &mut chance),
+        1 => (plan.clone(), looks(&plan)),
+        _ => (
+            plan.clone(),
+            Plan {
+                waves: Vec::new(),
+                ..looks(&plan)
+            },
+        ),
+    };
+    let mut second = Some(second).filter(|second| !second.waves.is_empty());
     let mut faults: BTreeMap<TargetId, BTreeSet<Fault>> = BTreeMap::new();
     let wrong = |chance: &mut Chance| {
         let wrong: &[Fault] = if swaps { &UNFIT } else { &WRONG };
@@ -352,8 +463,10 @@ fn story(seed: u64) -> Tally {
         faults: faults.clone(),
         seed: chance.number(),
     };
-    let mut world = World::new(&plan, &known, ask);
+    let mut world = World::beside(&first, &[&plan], &known, ask);
     let mut watch = Watch::new(&plan, &world);
+    watch.begins(ROLLOUT, &first);
+    let mut rollouts = vec![ROLLOUT];
     let targets: Vec<TargetId> = world.targets().cloned().collect();
     let mut away: BTreeSet<TargetId> = BTreeSet::new();
     let mut drawn = faults.len() as u64;
@@ -364,7 +477,12 @@ fn story(seed: u64) -> Tally {
         world.run_until(until, |world| watch.look(world));
         let target = targets[usize::try_from(chance.below(targets.len() as u64)).unwrap()].clone();
         drawn += 1;
-        match chance.below(10) {
+        let rollout = rollouts[usize::try_from(chance.below(rollouts.len() as u64)).unwrap()];
+        // Whoever is left out before it serves may hold all others of its domain for good, and rightly so (G2).
+        // Of two servers that change places neither goes without the other (G4).
+        let spared = !swaps && target.as_str().starts_with('c')
+            || world.serving(std::slice::from_ref(&target)) == 1;
+        match chance.below(18) {
             0..=1 => {
                 world.kill(&target);
                 away.insert(target);
@@ -378,27 +496,67 @@ fn story(seed: u64) -> Tally {
                 same(&before, &after);
                 away.clear();
             }
-            5 => drop(world.order(Order::Pause)),
-            6 => drop(world.order(Order::Resume)),
+            5 => drop(world.order_of(rollout, Order::Pause)),
+            6 => drop(world.order_of(rollout, Order::Resume)),
             7 => {
                 world.set_faults(&target, BTreeSet::new());
                 let retry = Order::Retry {
                     target: Some(target.clone()),
                 };
-                if world.order(retry).is_ok() {
+                if world.order_of(rollout, retry).is_ok() {
                     watch.again.insert(target);
                 }
             }
-            8 if chance.once_in(24) => drop(world.order(Order::Abort)),
-            // Whoever is left out before it serves may hold all others of its domain for good, and rightly so (G2).
-            // Of two servers that change places neither goes without the other (G4).
-            8 if !swaps && target.as_str().starts_with('c')
-                || world.serving(std::slice::from_ref(&target)) == 1 =>
-            {
-                drop(world.order(Order::Skip {
-                    target,
-                    reason: "it is left out".to_owned(),
-                }));
+            8 if chance.once_in(6) => drop(world.order_of(rollout, Order::Abort)),
+            8 if spared => {
+                drop(world.order_of(
+                    rollout,
+                    Order::Skip {
+                        target,
+                        reason: "it is left out".to_owned(),
+                    },
+                ));
+            }
+            9 if spared => {
+                drop(world.order_of(
+                    rollout,
+                    Order::Resolve {
+                        target,
+                        reason: "it was rebuilt".to_owned(),
+                    },
+                ));
+            }
+            10 => {
+                let limits = Order::Limits {
+                    in_flight: u32::try_from(1 + chance.below(8)).ok(),
+                    failures: u32::try_from(2 + chance.below(12)).ok(),
+                    unreachable: chance.once_in(2).then_some(1800),
+                };
+                drop(world.order_of(rollout, limits));
+            }
+            11 => {
+                let hours = 1 + chance.below(3);
+                let until = world.now.plus(Duration::from_secs(3600 * hours));
+                world.freeze(&target, Some(until));
+            }
+            12 => world.freeze(&target, None),
+            13 => {
+                let still = world.fleet.stopped().is_none();
+                drop(world.stands_still(still));
+            }
+            14 if world.overrides(Rule::G2, &target).is_ok() => {
+                watch.overridden.insert(target);
+            }
+            14 | 15 => {
+                if let Some(plan) = second.take() {
+                    let beside = world.apply(&plan);
+                    let conflict = plan.kind.changes() && beside.is_err();
+                    assert!(!conflict, "the two have no server in common: {beside:?}");
+                    if let Ok(beside) = beside {
+                        watch.begins(beside, &plan);
+                        rollouts.push(beside);
+                    }
+                }
             }
             _ => {
                 for target in std::mem::take(&mut away) {
@@ -414,12 +572,16 @@ fn story(seed: u64) -> Tally {
     }
     for target in &targets {
         world.set_faults(target, BTreeSet::new());
+        world.freeze(target, None);
     }
+    drop(world.stands_still(false));
     watch.mended.extend(faults.keys().cloned());
     for _ in 0..30 {
         watch.tries_again(&world);
-        drop(world.order(Order::Resume));
-        drop(world.order(Order::Retry { target: None }));
+        for rollout in &rollouts {
+            drop(world.order_of(*rollout, Order::Resume));
+            drop(world.order_of(*rollout, Order::Retry { target: None }));
+        }
         // Of settings that differ, one operator approves what he sees, and another has them read again.
         for difference in world.fleet.differences(ROLLOUT) {
             if seed.is_multiple_of(2) {
@@ -441,10 +603,17 @@ fn story(seed: u64) -> Tally {
             break;
         }
     }
-    let state = world.fleet.rollouts()[&ROLLOUT].state;
     assert!(world.is_over(), "it does not end: {}", left(&world));
-    let ended = state == RolloutState::Aborted || !stuck(&world);
-    assert!(ended, "mended, and yet not done: {}", left(&world));
+    assert!(!stuck(&world), "mended, and yet not done: {}", left(&world));
+    // Nothing is held for anybody any more.
+    let open = targets
+        .iter()
+        .find(|target| world.fleet.open(target).is_some());
+    assert!(
+        open.is_none(),
+        "a bundle of {open:?} is open behind the end"
+    );
+    assert_eq!(world.fleet.works_on(&plan), None);
     watch.end(&world);
     let (before, after) = world.restart_controller();
     same(&before, &after);
@@ -461,17 +630,22 @@ fn story(seed: u64) -> Tally {
     }
 }
 
+/// Something failed for good where everything was mended. What was aborted may have, and so may a look at what was left out.
 fn stuck(world: &World) -> bool {
-    let work = &world.fleet.rollouts()[&ROLLOUT].work;
-    work.values().any(|work| work.state.is_bad())
+    let rollouts = world.fleet.rollouts().values();
+    let mut going = rollouts
+        .filter(|rollout| rollout.state != RolloutState::Aborted && rollout.plan.kind.changes());
+    going.any(|rollout| rollout.work.values().any(|work| work.state.is_bad()))
 }
 
 fn left(world: &World) -> String {
     let mut said = String::new();
-    for (target, work) in &world.fleet.rollouts()[&ROLLOUT].work {
+    let rollouts = world.fleet.rollouts().iter();
+    let all = rollouts.flat_map(|(id, rollout)| rollout.work.iter().map(move |one| (id, one)));
+    for (id, (target, work)) in all {
         if !matches!(work.state, TargetState::Done(_)) {
-            let hold = world.fleet.hold(ROLLOUT, target, &world.live, world.now);
-            writeln!(said, "{target}: {:?} {hold:?}", work.state).unwrap();
+            let hold = world.fleet.hold(*id, target, &world.live, world.now);
+            writeln!(said, "{id} {target}: {:?} {hold:?}", work.state).unwrap();
             if std::env::var_os("SIM_TRACE").is_some() {
                 for (at, record) in &world.log {
                     let text = format!("{record:?}");

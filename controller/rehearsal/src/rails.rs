@@ -1,0 +1,361 @@
+//! The guard rails as a log tells them: entry by entry, what was ordered, allowed and done is held against what was known of
+//! everybody at that instant. Whoever has a log can ask it: simulations at each entry, stories with real processes when they
+//! are over. What only servers know (who truly serves) is asked where servers are models.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use controller_core::fleet::Fleet;
+use controller_core::overrides::Rule;
+use controller_core::plan::{Plan, TargetPlan};
+use controller_core::record::{Order, Record};
+use protocol::event::{Event, Grade, Section};
+use protocol::facts::{Facts, ProvisioningAgentFacts};
+use protocol::{BundleId, Generation, StepIndex, TargetId, TenantId, Timestamp};
+
+/// Holds G2 against a count: enough others serve each domain of `target` while it is out of service.
+///
+/// # Errors
+/// With the domain that is served by too few.
+pub fn enough_serve(
+    plan: &Plan,
+    target: &TargetId,
+    serving: impl Fn(&[TargetId]) -> usize,
+) -> Result<(), String> {
+    for (domain, part) in &plan.domains {
+        let stays = part.servers.contains(target);
+        if !stays && !part.leaving.contains(target) {
+            continue;
+        }
+        let mut counted = part.servers.clone();
+        // Who goes later still serves while somebody who stays is out.
+        if stays {
+            counted.extend(part.leaving.iter().cloned());
+        }
+        let serving = serving(&counted);
+        let least = u32::from(!stays && !part.servers.is_empty());
+        let minimum = part.min_serving.max(least);
+        if serving < minimum as usize {
+            return Err(format!(
+                "G2: {serving} serve {domain} once {target} is out, {minimum} must"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A stretch that a target has leave for, or is in.
+#[derive(Debug, Clone)]
+struct Stretch {
+    section: Section,
+    /// When the leave ends; absent from when it was entered.
+    lapses: Option<Timestamp>,
+}
+
+/// How often each rule was asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// One active Connect server, at each order that makes one active.
+    pub g1: u64,
+    /// Enough serve, at each leave for an outage.
+    pub g2: u64,
+    /// One change of a gMSA at a time, at each leave.
+    pub g3: u64,
+    /// One run at a time and generations that rise, at each bundle.
+    pub g5: u64,
+    /// One tenant, at each section that was entered.
+    pub g9: u64,
+}
+
+/// What a log has told so far.
+#[derive(Debug, Default)]
+pub struct Rails {
+    /// How often each rule was asked.
+    pub asked: Asked,
+    stretches: BTreeMap<TargetId, Stretch>,
+    facts: BTreeMap<TargetId, Facts>,
+    /// Registered by a step since their facts were told.
+    registered: BTreeSet<TargetId>,
+    leaves: BTreeSet<(TargetId, Generation, StepIndex)>,
+    issued: BTreeMap<TargetId, Generation>,
+    accepted: BTreeMap<TargetId, (Generation, BundleId)>,
+    completed: BTreeSet<(TargetId, Generation, StepIndex)>,
+    /// What operators set aside, whether or not it was made use of.
+    overridden: BTreeSet<(Rule, TargetId)>,
+    off: BTreeSet<TargetId>,
+    /// A former life of the log gave leave as well.
+    restored: bool,
+}
+
+impl Rails {
+    /// Takes up the next entry. `fleet` is the fold of those before it.
+    ///
+    /// # Errors
+    /// With the rule that it breaks.
+    pub fn stored(&mut self, fleet: &Fleet, record: &Record, at: Timestamp) -> Result<(), String> {
+        for (id, rollout) in fleet.rollouts() {
+            if !rollout.work.is_counted_right() {
+                return Err(format!("the counts of rollout {id} are wrong"));
+            }
+        }
+        if let Record::BundleIssued {
+            rollout,
+            target,
+            generation,
+            ..
+        } = record
+        {
+            return self.issues(fleet, *rollout, target, *generation);
+        }
+        if let Record::PermitGiven {
+            target,
+            generation,
+            step,
+            section,
+            lapses,
+            ..
+        } = record
+        {
+            self.leaves.insert((target.clone(), *generation, *step));
+            let stretch = Stretch {
+                section: section.clone(),
+                lapses: Some(*lapses),
+            };
+            self.stretches.insert(target.clone(), stretch);
+            return self.alone(fleet, target, at);
+        }
+        if let Record::TargetEvent { target, body, .. } = record {
+            let event = Event::from_body(body.as_bytes());
+            return event.map_or(Ok(()), |event| self.told(fleet, target, event, at));
+        }
+        if let Record::OverrideSaid { rule, target, .. } = record {
+            self.overridden.insert((*rule, target.clone()));
+        } else if let Record::SaidOff { target, .. } = record {
+            self.off.insert(target.clone());
+        } else if let Record::Restored { .. } = record {
+            self.restored = true;
+        } else if let Record::AgentRevoked { target, .. } | Record::AgentReplaced { target, .. } =
+            record
+        {
+            self.forget(target);
+        } else if let Record::Ordered {
+            order: Order::Resolve { target, .. },
+            ..
+        } = record
+        {
+            self.stretches.remove(target);
+        }
+        Ok(())
+    }
+
+    /// Whoever comes under this name next is another one.
+    fn forget(&mut self, target: &TargetId) {
+        self.stretches.remove(target);
+        self.facts.remove(target);
+        self.registered.remove(target);
+        self.accepted.remove(target);
+        self.completed.retain(|(of, ..)| of != target);
+    }
+
+    /// G5 and G1: a bundle goes out.
+    fn issues(
+        &mut self,
+        fleet: &Fleet,
+        rollout: protocol::RolloutId,
+        target: &TargetId,
+        generation: Generation,
+    ) -> Result<(), String> {
+        self.asked.g5 += 1;
+        if let Some(open) = fleet.open(target) {
+            return Err(format!(
+                "G5: {target} is given {generation} of rollout {rollout}, and {} of rollout {} is open",
+                open.generation, open.rollout
+            ));
+        }
+        let before = self.issued.insert(target.clone(), generation);
+        if before.is_some_and(|before| generation <= before) {
+            return Err(format!(
+                "G5: {target} is given {generation} after {before:?}"
+            ));
+        }
+        let claims = |id: protocol::RolloutId, of: &TargetId| -> Option<TenantId> {
+            let rollout = fleet.rollouts().get(&id)?;
+            let part = rollout.plan.targets.get(of)?;
+            let phase = rollout.work.get(of)?.phase;
+            // A move to cloud sync leaves whoever is active as it is.
+            let makes = part.makes_active() && part.claims_active(phase) && !part.moves();
+            makes.then(|| part.tenant.clone())
+        };
+        let Some(tenant) = claims(rollout, target) else {
+            return Ok(());
+        };
+        if self.overridden.contains(&(Rule::G1, target.clone())) {
+            return Ok(());
+        }
+        self.asked.g1 += 1;
+        for other in self.facts.keys().filter(|other| *other != target) {
+            let of = fleet.rollouts().values().rev();
+            let part = of.filter_map(|one| one.plan.targets.get(other)).next();
+            if part.is_none_or(|part: &TargetPlan| part.tenant != tenant)
+                || self.off.contains(other)
+            {
+                continue;
+            }
+            let connect = self.facts[other].connect.as_ref();
+            if connect.and_then(protocol::facts::ConnectFacts::mode) == Some(false) {
+                return Err(format!(
+                    "G1: {target} is to become active, and {other} was seen active"
+                ));
+            }
+            let open = fleet.open(other);
+            if open.and_then(|open| claims(open.rollout, other)) == Some(tenant.clone()) {
+                return Err(format!("G1: {target} and {other} are to become active"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Who is out by what was told: it has leave or is in its section.
+    fn is_out(&self, target: &TargetId, at: Timestamp) -> bool {
+        let stretch = self.stretches.get(target);
+        stretch.is_some_and(|stretch| {
+            stretch.section.outage && stretch.lapses.is_none_or(|lapses| lapses > at)
+        })
+    }
+
+    /// Nobody else is out where too few would serve, or changes the same gMSA (G2, G3).
+    fn alone(&mut self, fleet: &Fleet, target: &TargetId, at: Timestamp) -> Result<(), String> {
+        let Some(section) = self.stretches.get(target).map(|one| one.section.clone()) else {
+            return Ok(());
+        };
+        let set_aside = |rule| self.overridden.contains(&(rule, target.clone()));
+        if let Some(object) = section.gmsa.as_ref().filter(|_| !set_aside(Rule::G3)) {
+            self.asked.g3 += 1;
+            let other = self.stretches.iter().find(|(other, stretch)| {
+                let lasts = stretch.lapses.is_none_or(|lapses| lapses > at);
+                *other != target && lasts && stretch.section.gmsa.as_ref() == Some(object)
+            });
+            if let Some((other, _)) = other {
+                return Err(format!("G3: {target} and {other} change one gMSA"));
+            }
+        }
+        if !section.outage || set_aside(Rule::G2) {
+            return Ok(());
+        }
+        self.asked.g2 += 1;
+        let serves = |server: &&TargetId| {
+            let facts = self.facts.get(*server);
+            let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
+            let seen = agent.is_some_and(ProvisioningAgentFacts::serves);
+            // In the middle of its run a server may serve by its pulse before any event says so.
+            let runs = fleet.open(server).is_some_and(|open| open.accepted);
+            let may = seen || runs || self.registered.contains(*server);
+            may && *server != target && !self.is_out(server, at)
+        };
+        // The newest plan that names a domain of it says how many must serve there.
+        let plans = fleet.rollouts().values().rev().map(|rollout| &rollout.plan);
+        let named = |plan: &&Plan| {
+            let mut parts = plan.domains.values();
+            parts.any(|part| part.servers.contains(target) || part.leaving.contains(target))
+        };
+        match plans.filter(|plan| plan.kind.changes()).find(named) {
+            Some(plan) => enough_serve(plan, target, |servers| {
+                servers.iter().filter(serves).count()
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn told(
+        &mut self,
+        fleet: &Fleet,
+        target: &TargetId,
+        event: Event,
+        at: Timestamp,
+    ) -> Result<(), String> {
+        if let Event::FactsReported(facts) = event {
+            self.registered.remove(target);
+            self.facts.insert(target.clone(), *facts);
+        } else if let Event::BundleAccepted {
+            generation, bundle, ..
+        } = event
+        {
+            let before = self.accepted.insert(target.clone(), (generation, bundle));
+            if before.is_some_and(|(before, _)| generation <= before) {
+                return Err(format!(
+                    "G5: {target} accepted {generation} after {before:?}"
+                ));
+            }
+        } else if let Event::SectionEntered {
+            generation,
+            step,
+            section,
+        } = event
+        {
+            let leave = (target.clone(), generation, step);
+            if !self.restored && !self.leaves.contains(&leave) {
+                return Err(format!(
+                    "{target} entered a section of run {generation} without leave"
+                ));
+            }
+            let stretch = Stretch {
+                section,
+                lapses: None,
+            };
+            self.stretches.insert(target.clone(), stretch);
+            return self.of_its_tenant(fleet, target);
+        } else if let Event::SectionLeft { .. } | Event::RunFinished { .. } = event {
+            self.stretches.remove(target);
+        } else if let Event::StepCompleted {
+            generation,
+            step,
+            grade,
+            ..
+        } = event
+        {
+            if grade >= Some(Grade::Registered) {
+                self.registered.insert(target.clone());
+            }
+            if !self.completed.insert((target.clone(), generation, step)) {
+                return Err(format!(
+                    "{target} completed step {step:?} of run {generation} twice, at {at}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// G9: what is about to be done is done for the tenant that the server is registered with, where it is with one.
+    fn of_its_tenant(&mut self, fleet: &Fleet, target: &TargetId) -> Result<(), String> {
+        let Some(open) = fleet.open(target) else {
+            return Ok(());
+        };
+        let rollout = fleet.rollouts().get(&open.rollout);
+        let part = rollout.and_then(|rollout| {
+            let phase = rollout.work.get(target)?.phase;
+            let part = rollout.plan.targets.get(target)?;
+            Some((part, part.phases.get(phase)?))
+        });
+        let Some((part, phase)) = part else {
+            return Ok(());
+        };
+        let facts = self.facts.get(target);
+        let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
+        let agent = agent.filter(|agent| agent.is_configured());
+        let with = agent.and_then(|agent| agent.tenant.as_ref());
+        for step in &phase.steps {
+            let Some(tenant) = step.tenant() else {
+                continue;
+            };
+            self.asked.g9 += 1;
+            if *tenant != part.tenant {
+                return Err(format!("G9: {target} is given a step of tenant {tenant}"));
+            }
+            if let Some(with) = with.filter(|with| *with != tenant) {
+                return Err(format!(
+                    "G9: {target} is registered with {with} and is worked on for {tenant}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
