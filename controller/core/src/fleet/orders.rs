@@ -72,6 +72,15 @@ impl Fleet {
                 if *in_flight == Some(0) || *failures == Some(0) {
                     return Err("a limit of 0 lets nothing begin; pause the rollout".to_owned());
                 }
+                // Neither of two servers that change places comes to its end without the other: with fewer places each would wait
+                // for the other's.
+                let both = rollout.plan.waves.iter().map(Vec::len).sum::<usize>();
+                let few = |limit: &Option<u32>| limit.is_some_and(|limit| (limit as usize) < both);
+                if rollout.plan.kind.switches() && (few(in_flight) || few(failures)) {
+                    return Err(format!(
+                        "{both} servers of {id} change places and need a place each at once: a limit below {both} would hold each for the other; pause the rollout"
+                    ));
+                }
                 None
             }
             Order::AcceptDifference { difference, reason } => {

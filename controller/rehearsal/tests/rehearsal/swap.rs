@@ -285,3 +285,30 @@ fn a_third_server_that_fails_holds_nobody() {
     world.run_until(day.plus(Duration::from_secs(3600)), |_| {});
     assert_eq!(world.changes(&old), ["disable ADSync"]);
 }
+
+/// With one place the second would hold it while it waits for the first, which waits for that place.
+#[test]
+fn a_limit_that_would_hold_each_of_two_servers_for_the_other_is_refused() {
+    let (plan, known) = swapped();
+    let both = u32::try_from(plan.waves.concat().len()).expect("few");
+    let mut world = World::new(&plan, &known, ask(&[]));
+    let limits = |in_flight, failures| Order::Limits {
+        in_flight,
+        failures,
+        unreachable: None,
+    };
+    for (in_flight, failures) in [(Some(both - 1), None), (None, Some(both - 1))] {
+        let refused = world.order(limits(in_flight, failures));
+        assert!(
+            refused
+                .as_ref()
+                .is_err_and(|why| why.contains("change places")),
+            "{refused:?}"
+        );
+    }
+    world
+        .order(limits(Some(both), Some(both)))
+        .expect("that is enough");
+    while world.step() && !world.is_over() {}
+    assert!(world.is_over());
+}
