@@ -10,12 +10,12 @@ use agent_core::guard::{Answer, Standing, consider};
 use protocol::key::SigningKey;
 use protocol::refusal::Refusal;
 use protocol::signed::{
-    Approval, ApprovalProof, ArtifactKind, ArtifactRef, ControllerKind, Document as _, Envelope,
-    Manifest, Phase, Role, RoleKeys, TrustRoot, sign,
+    AgentRelease, Approval, ApprovalProof, ArtifactKind, ArtifactRef, ControllerKind,
+    Document as _, Envelope, Manifest, Phase, ReleaseFile, Role, RoleKeys, TrustRoot, sign,
 };
 use protocol::step::{
     BothTools, Cloud, DiscoverServers, ExportLimits, InstallProvisioningAgent, Preflight, Product,
-    ReviewConnectExports, SignIn, Step, VerifyProvisioningAgent,
+    ReviewConnectExports, SignIn, Step, UpgradeAgent, VerifyProvisioningAgent,
 };
 use protocol::{
     BundleId, Digest, Generation, Overridden, PlanId, RolloutId, TargetId, Timestamp, Version,
@@ -521,5 +521,81 @@ fn no_agent_follows_an_override_for_which_nobody_answers_or_that_is_longer_than_
     for change in changes {
         let refusal = world.refusal(&with(change));
         assert!(matches!(refusal, Refusal::OverLimit(_)), "{refusal}");
+    }
+    // As many as can sign, and as many characters as a view shows, are followed; characters, and not bytes.
+    let most: [&dyn Fn(&mut Overridden); 2] = [
+        &|over| over.by = vec!["x".to_owned(); limits::MAX_OVERRIDERS],
+        &|over| over.reason = "\u{e9}".repeat(limits::MAX_OVERRIDE_CHARS),
+    ];
+    for change in most {
+        assert!(matches!(world.consider(&with(change)), Answer::Accept(_)));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_signature_is_told_with_its_causes() {
+    let world = World::new();
+    let Answer::Refuse(Refusal::Signature(why)) = world.consider_bytes(b"{") else {
+        panic!("half a document has no signature");
+    };
+    // What was read, and behind it what the reader of it said.
+    assert!(
+        why.contains(": ") && why.contains("EOF while parsing"),
+        "{why}"
+    );
+}
+
+/// Also under a bundle that is in order: a stolen controller cannot make an agent.
+#[test]
+fn what_replaces_the_agent_is_signed_by_its_publisher_and_is_what_the_step_says() {
+    let mut world = World::new();
+    let publisher = SigningKey::generate();
+    world.root.roles.publisher = RoleKeys {
+        keys: vec![publisher.public()],
+        threshold: 1,
+    };
+    let version = Version::new(0, 9, 0, 0);
+    let carried = |by: &SigningKey, of: Version, size: u64| {
+        let release = AgentRelease {
+            format: 1,
+            version: of,
+            issued: NOW,
+            files: vec![ReleaseFile {
+                platform: AgentRelease::this_platform(),
+                sha256: Digest::of(b"agent"),
+                chunks: Digest::ZERO,
+                size,
+            }],
+        };
+        let release = String::from_utf8(sign(&release, &[by]).to_json()).unwrap();
+        let mut manifest = world.manifest();
+        manifest.artifacts.clear();
+        manifest.steps = vec![
+            Step::ReportFacts,
+            Step::UpgradeAgent(UpgradeAgent { version, release }),
+        ];
+        manifest
+    };
+    let most = limits::MAX_AGENT_BYTES;
+    for size in [5, most] {
+        let good = carried(&publisher, version, size);
+        assert!(matches!(world.consider(&good), Answer::Accept(_)), "{size}");
+    }
+    for size in [most + 1, 2 * most] {
+        let refusal = world.refusal(&carried(&publisher, version, size));
+        assert!(matches!(refusal, Refusal::OverLimit(_)), "{refusal}");
+    }
+    for other in [Version::new(0, 8, 0, 0), Version::new(0, 9, 0, 1)] {
+        let refusal = world.refusal(&carried(&publisher, other, 5));
+        let says = format!("of version {other}, and the step of 0.9.0.0");
+        assert!(
+            matches!(&refusal, Refusal::Release(why) if why.contains(&says)),
+            "{refusal}"
+        );
+    }
+    // Whoever signs bundles is no publisher.
+    for thief in [&world.bundle, &SigningKey::generate()] {
+        let refusal = world.refusal(&carried(thief, version, 5));
+        assert!(matches!(refusal, Refusal::Release(_)), "{refusal}");
     }
 }
