@@ -389,4 +389,43 @@ mod tests {
         assert_eq!(watched.fails(grace), Some(later));
         assert!(watched.is_plain());
     }
+
+    /// It is worse since the first of them, and what nothing explains counts before what may pass.
+    #[test]
+    fn of_a_restart_and_what_is_worse_the_first_counts_unless_one_is_no_restart() {
+        let was = server(Some(true), ServiceState::Running);
+        let at = |seconds: u64| Timestamp::from_millis(0).plus(Duration::from_secs(seconds));
+        let grace = Duration::from_secs(300);
+        let stopped = server(Some(true), ServiceState::NotRunning);
+        let active = server(Some(false), ServiceState::Running);
+        let (anew, stands) = ("its service was started anew", "its service does not run");
+        let cases = [
+            (&stopped, 100, 60, anew, at(360), false),
+            (&stopped, 60, 100, stands, at(360), false),
+            (&stopped, 60, 60, stands, at(360), false),
+            (
+                &active,
+                100,
+                60,
+                "it is active and was staging",
+                at(100),
+                true,
+            ),
+        ];
+        for (is, worse, restarted, why, fails, plain) in cases {
+            let mut watched = Watched::default();
+            watched.restarted(at(restarted));
+            watched.restarted(at(restarted + 900));
+            assert!(!watched.told(&steps(None), Some(&was), is, at(worse)));
+            assert!(watched.why().is_some_and(|said| said.starts_with(why)));
+            assert_eq!(
+                (watched.fails(grace), watched.is_plain()),
+                (Some(fails), plain)
+            );
+            // Whoever was away until then had no time to tell what passes.
+            let back = watched.fails_behind(grace, Some(at(200)));
+            let later = if plain { fails } else { at(500) };
+            assert_eq!(back, Some(later), "{why}");
+        }
+    }
 }

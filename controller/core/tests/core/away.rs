@@ -727,3 +727,84 @@ fn how_long_a_rollout_waits_is_written_in_days_hours_or_minutes() {
         Some("unreachable: \"3 days\" is no number of days, hours or minutes")
     );
 }
+
+/// After a start nobody has left, and whoever does not come is waited for from then on, for as long as anybody else.
+#[test]
+fn whoever_does_not_come_back_after_a_restart_is_passed_over_from_then_on() {
+    let mut world = World::new("unreachable = \"3h\"");
+    let (lost, other) = (name("s1.a.test"), name("s2.a.test"));
+    world.decide();
+    world.works(&lost);
+    world.passes(2 * HOUR);
+    let began = world.now;
+    world.live = Live {
+        began,
+        ..Live::default()
+    };
+    for target in ["s2.a.test", "t1.b.test", "t2.b.test"] {
+        world.live.came(name(target), began);
+    }
+    world.passes(3 * HOUR - Duration::from_millis(1));
+    assert_eq!(world.decide(), [""; 0], "it may come");
+    assert!(!world.row(&lost).bad);
+    let due = world.fleet.poll_timeout(&world.live, world.now);
+    assert_eq!(due, Some(began.plus(3 * HOUR)));
+    world.passes(Duration::from_millis(1));
+    assert_eq!(world.decide(), [other.as_str()], "another is the canary");
+    let row = world.row(&lost);
+    assert!(row.bad && row.detail.contains(&format!("away since {began}")));
+    world.is_what_the_log_tells();
+}
+
+/// Those that are here, and those that left just now, are in the middle of their work as well.
+#[test]
+fn nobody_else_is_passed_over_with_whoever_never_came() {
+    let mut world = World::new("unreachable = \"3h\"");
+    let (lost, here) = (name("s1.a.test"), name("s2.a.test"));
+    world.order(Order::Limits {
+        in_flight: Some(4),
+        failures: Some(4),
+        unreachable: None,
+    });
+    world.decide();
+    world.is_done(&lost);
+    assert_eq!(world.row(&here).state, "offered");
+    world.works(&here);
+    let second = world.plan.clone();
+    world.take(common::applied(SECOND, &second));
+    world.decide();
+    let began = world.now;
+    world.live = Live {
+        began,
+        ..Live::default()
+    };
+    world.live.came(here.clone(), began);
+    world.passes(3 * HOUR);
+    world.decide();
+    let (here_row, all) = (world.row(&here), world.fleet.rollouts());
+    assert!(!here_row.bad, "it is here");
+    let passed =
+        |rollout: RolloutId, target: &TargetId| all[&rollout].work[target].is_passed_over();
+    assert!(
+        passed(SECOND, &lost),
+        "its second work is under way, and it never came"
+    );
+    assert!(!passed(FIRST, &lost), "its first is done");
+    // One that left lately is waited for from then on.
+    let mut world = World::new("unreachable = \"3h\"");
+    world.decide();
+    world.works(&lost);
+    world.live = Live {
+        began: world.now,
+        ..Live::default()
+    };
+    world.live.came(lost.clone(), world.now);
+    world.passes(2 * HOUR);
+    world.leaves(&lost);
+    world.passes(HOUR);
+    world.decide();
+    assert!(!world.row(&lost).bad);
+    world.passes(2 * HOUR);
+    world.decide();
+    assert!(world.row(&lost).bad);
+}

@@ -583,3 +583,42 @@ fn what_an_earlier_release_told_of_connect_keeps_its_bytes() {
     assert_eq!(read.suspended, None);
     assert_eq!(serde_json::to_string(&read).unwrap(), old);
 }
+
+/// It outlives the agent that told it, until a person says that the server is off.
+#[test]
+fn the_mode_that_a_server_told_last_is_what_is_said_of_it_and_of_its_tenant() {
+    let mut world = World::new();
+    let target: TargetId = "c1.a.test".parse().unwrap();
+    let tenant = "3f0c8a4e-0000-0000-0000-000000000000".parse().unwrap();
+    let other = "77aa0000-0000-0000-0000-000000000000".parse().unwrap();
+    let says = |world: &World| {
+        assert!(!world.fleet.has_active_connect(&other));
+        (
+            world.fleet.last_mode(&target),
+            world.fleet.has_active_connect(&tenant),
+        )
+    };
+    assert_eq!(says(&world), (None, false));
+    for (mode, active) in [(Some(true), false), (None, false), (Some(false), true)] {
+        world.reports("c1.a.test", Some(mode));
+        assert_eq!(says(&world), (Some(mode), active));
+    }
+    let by = "root".to_owned();
+    let revoked = Record::AgentRevoked {
+        key: SigningKey::generate().public().fingerprint(),
+        target: target.clone(),
+        by: by.clone(),
+    };
+    world.fleet.apply(&revoked, None, NOW);
+    assert_eq!(says(&world), (Some(Some(false)), true));
+    let off = Record::SaidOff {
+        target: target.clone(),
+        by,
+    };
+    world.fleet.apply(&off, None, NOW);
+    assert_eq!(says(&world), (None, false));
+    // One that has no Connect any more told of none.
+    world.reports("c1.a.test", Some(Some(true)));
+    world.reports("c1.a.test", None);
+    assert_eq!(says(&world), (None, false));
+}

@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use controller_core::doubt::Doubt;
-use controller_core::fleet::{Fleet, Gate, Live};
+use controller_core::fleet::{Cause, Fleet, Gate, Live};
 use controller_core::plan::Plan;
 use controller_core::record::Record;
 use controller_core::roster::Roster;
 use protocol::event::{Event, Section};
 use protocol::key::{PublicKey, SigningKey};
+use protocol::signed::Ending;
 use protocol::{Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp};
 
 use crate::common;
@@ -170,4 +171,41 @@ fn a_doubted_agent_gets_no_leave() {
         .fleet
         .permit_hold(&target, &gate, &Default::default(), &world.live, NOW);
     assert!(hold.unwrap().why.contains("two agents with its key"));
+}
+
+/// What its copies may do is unknown, whatever it was at; what has come to its end is shown as that.
+#[test]
+fn a_doubted_agent_is_shown_as_held_while_it_is_at_work() {
+    let mut world = World::new();
+    let (generation, phase) = (
+        Generation(1),
+        world.plan.targets[&world.target].phases[0].phase,
+    );
+    world.take(Record::BundleIssued {
+        rollout: ROLLOUT,
+        target: world.target.clone(),
+        generation,
+        phase,
+        bundle: BundleId(Digest::ZERO),
+        expires: NOW.plus(Duration::from_secs(3600)),
+    });
+    assert!(world.fleet.doubted().is_empty());
+    world.doubt(Doubt::Forked);
+    assert!(world.fleet.doubted().contains_key(&world.target));
+    let row = |world: &World| {
+        let view = world.fleet.view(ROLLOUT, &world.live, NOW);
+        view.expect("it is there").targets.remove(0)
+    };
+    let shown = row(&world);
+    assert_eq!(shown.state, "held");
+    assert!(shown.detail.starts_with("offered: ") && shown.detail.contains("forked"));
+    assert_eq!(shown.lifts.map(|lifts| lifts.cause), Some(Cause::Doubted));
+    let ended = Event::RunFinished {
+        generation,
+        ending: Ending::Failed("it broke".to_owned()),
+        receipt: String::new(),
+    };
+    world.take(common::told(&world.target, 1, NOW, &ended));
+    let shown = row(&world);
+    assert_eq!((shown.state.as_str(), shown.lifts), ("failed", None));
 }

@@ -172,8 +172,17 @@ fn every_cause_says_what_lifts_it_and_who_can() {
         }
         let lifts = Lifts::from(cause);
         assert_eq!((lifts.what.as_str(), lifts.who.as_slice()), (what, who));
-        assert!(!lifts.by_whom().is_empty());
+        let said: Vec<&str> = who.iter().map(|one| one.as_str()).collect();
+        assert_eq!(lifts.by_whom(), said.join("; "));
     }
+    // Each of those who can is said in words of their own.
+    let all: std::collections::BTreeSet<Lifter> = Cause::ALL
+        .iter()
+        .flat_map(|cause| cause.lifters())
+        .copied()
+        .collect();
+    let words: std::collections::BTreeSet<&str> = all.iter().map(|one| one.as_str()).collect();
+    assert_eq!(words.len(), all.len());
 }
 
 /// `why` and the rows of a rollout say of a hold what the machine decided by.

@@ -918,3 +918,34 @@ fn a_version_that_is_recalled_after_the_plan_holds_at_each_action() {
         assert!(matches!(permitted[..], [Decision::Permit { .. }]));
     }
 }
+
+#[test]
+fn a_limit_of_nothing_and_no_limit_at_all_are_no_order() {
+    let world = World::new();
+    let may = |in_flight, failures, unreachable| {
+        let order = Order::Limits {
+            in_flight,
+            failures,
+            unreachable,
+        };
+        world.fleet.may_order(ROLLOUT, &order, &world.live)
+    };
+    let none = may(None, None, None).unwrap_err();
+    assert!(none.starts_with("no limit was given"), "{none}");
+    for zero in [
+        may(Some(0), None, None),
+        may(None, Some(0), None),
+        may(Some(0), Some(1), None),
+        may(Some(1), Some(0), None),
+    ] {
+        assert!(zero.unwrap_err().starts_with("a limit of 0"));
+    }
+    // Of being away 0 means that nobody is given up.
+    for good in [
+        may(Some(1), None, None),
+        may(None, Some(1), None),
+        may(None, None, Some(0)),
+    ] {
+        assert_eq!(good, Ok(()));
+    }
+}

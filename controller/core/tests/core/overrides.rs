@@ -778,6 +778,15 @@ fn an_override_needs_something_to_hold_a_reason_and_a_change() {
         let refused = world.fleet.may_override(asking, world.now).unwrap_err();
         assert!(refused.contains(says), "{refused}");
     }
+    let most = "x".repeat(300);
+    let asking = Asking {
+        rule: Rule::G8,
+        target: &target,
+        by: "anna",
+        reason: &most,
+        change: "CHG1",
+    };
+    assert_eq!(world.fleet.may_override(asking, world.now), Ok(Saying::New));
     world.take(Record::Ordered {
         rollout: ID,
         order: Order::Skip {
@@ -920,4 +929,31 @@ proptest! {
         never.now = world.now;
         prop_assert_eq!(asked(&never), asked(&world));
     }
+}
+
+/// What let it through stays with the work, whatever becomes of its try.
+#[test]
+fn another_try_tells_what_an_earlier_one_went_under() {
+    let mut world = World::agents(CLOSED);
+    world.overrides(Rule::Window, "s1.a.test");
+    assert!(!world.decide().is_empty());
+    let target = id("s1.a.test");
+    let went_under = |world: &World| world.fleet.rollouts()[&ID].work[&target].overridden.clone();
+    let before = went_under(&world);
+    assert_eq!(before.len(), 1);
+    let generation = world.fleet.open(&target).unwrap().generation;
+    let failed = Event::RunFinished {
+        generation,
+        ending: Ending::Failed("x".to_owned()),
+        receipt: String::new(),
+    };
+    world.tells(&target, &failed);
+    world.take(Record::Ordered {
+        rollout: ID,
+        order: Order::Retry {
+            target: Some(target.clone()),
+        },
+        by: "anna".to_owned(),
+    });
+    assert_eq!(went_under(&world), before);
 }

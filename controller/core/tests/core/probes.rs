@@ -965,3 +965,31 @@ proptest! {
         }
     }
 }
+
+/// What its newest plan wants of a tenant is what it is held against, and where none is, what its agents are.
+#[test]
+fn the_findings_of_a_tenant_are_those_of_what_is_wanted_of_it() {
+    let id = TENANT.parse().unwrap();
+    let mut world = World::new();
+    assert!(
+        world.fleet.tenant_findings(&id).is_empty(),
+        "nobody read it"
+    );
+    let mut seen = sound();
+    account(&mut seen).role = Part::Seen(Held::Eligible);
+    world.reads(seen);
+    let before = world.fleet.tenant_findings(&id);
+    assert!(!before.is_empty());
+    world.apply();
+    assert_ne!(
+        before,
+        world.fleet.tenant_findings(&id),
+        "a plan wants more"
+    );
+    assert!(
+        world
+            .fleet
+            .tenant_findings(&"77aa0000-0000-0000-0000-000000000000".parse().unwrap())
+            .is_empty()
+    );
+}

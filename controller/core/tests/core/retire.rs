@@ -428,3 +428,21 @@ fn an_agent_that_is_there_again_is_drift_and_a_key_that_was_left_is_none() {
     assert_eq!(rows.len(), 1);
     assert_eq!((rows[0].wanted.as_str(), rows[0].accepted), ("gone", false));
 }
+
+/// An older plan may have asked for more; what its successor says of the domain counts alone.
+#[test]
+fn of_two_plans_the_newer_says_how_many_must_serve_while_a_server_goes() {
+    let group = "hosts = [\"s1.a.test\", \"s2.a.test\"]\nretired = [\"s0.a.test\"]\n";
+    let asks = |min_serving: u32| {
+        let text = format!("{group}[domain.\"a.test\"]\nmin_serving = {min_serving}\n");
+        read(&text).0
+    };
+    for (older, newer, goes) in [(2, 1, true), (1, 2, false)] {
+        let (topology, then) = (asks(older), asks(newer));
+        let (mut fleet, live) = fleet(&topology, &["s0", "s1"]);
+        let next = planned(&then, fleet.known(), Purpose::Install);
+        let applied = common::applied(RolloutId(2), &next);
+        fleet.apply(&applied, Some(&next), NOW);
+        assert_eq!(leave(&mut fleet, &live).is_none(), goes, "{older}, {newer}");
+    }
+}

@@ -15,7 +15,8 @@ use controller_core::topology::parse;
 use protocol::event::{Completion, Event, Failure, Grade};
 use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
-use protocol::signed::Phase;
+use protocol::signed::{Ending, Phase};
+use protocol::step::Step;
 use protocol::{
     BundleId, Digest, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp,
 };
@@ -44,6 +45,8 @@ fn facts(tenant: Option<&str>) -> Facts {
 struct World {
     fleet: Fleet,
     index: u64,
+    /// The step that serves.
+    step: StepIndex,
 }
 
 impl World {
@@ -68,6 +71,7 @@ impl World {
         let mut world = Self {
             fleet: Fleet::new(),
             index: 0,
+            step: StepIndex(1),
         };
         world
             .fleet
@@ -99,7 +103,7 @@ impl World {
     fn registers(&mut self, completion: Completion) {
         self.tells(&Event::StepCompleted {
             generation: GENERATION,
-            step: StepIndex(1),
+            step: self.step,
             completion,
             summary: String::new(),
             grade: Some(Grade::Registered),
@@ -168,4 +172,79 @@ fn an_agent_that_was_taken_off_or_registered_elsewhere_is_forgotten_and_one_that
         world.reports(other);
         assert_eq!(world.domains(), None);
     }
+}
+
+impl World {
+    /// The same, registered for one domain, and a rollout that is to add the other one.
+    fn adding() -> Self {
+        let mut world = Self::new();
+        world.registers(Completion::Applied);
+        world.reports(facts(Some(TENANT)));
+        let text = format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\", \"b.test\", \"c.test\"]\nhosts = [\"s1.a.test\"]\n"
+        );
+        let (topology, _) = parse(&[common::document(text)]);
+        let plan = plan(Inputs::of(
+            &topology,
+            &Policy::default(),
+            world.fleet.known(),
+            &common::artifacts(),
+            Purpose::Install,
+        ));
+        let applied = common::applied(RolloutId(2), &plan);
+        world.fleet.apply(&applied, Some(&plan), NOW);
+        let phases = &plan.targets[&target()].phases;
+        let adds = |step: &Step| matches!(step, Step::AddDomains(_));
+        let places = phases.iter().enumerate();
+        let mut places =
+            places.filter_map(|(phase, work)| Some((phase, work.steps.iter().position(adds)?)));
+        let (phase, step) = places.next().expect("a domain is added");
+        let ends = |generation| Event::RunFinished {
+            generation,
+            ending: Ending::Completed,
+            receipt: String::new(),
+        };
+        world.tells(&ends(GENERATION));
+        for (place, work) in phases.iter().enumerate().take(phase + 1) {
+            let generation = world.fleet.next_generation(&target());
+            let issued = Record::BundleIssued {
+                rollout: RolloutId(2),
+                target: target(),
+                generation,
+                phase: work.phase,
+                bundle: BundleId(Digest::ZERO),
+                expires: NOW.plus(std::time::Duration::from_secs(86_400)),
+            };
+            world.fleet.apply(&issued, None, NOW);
+            if place < phase {
+                world.tells(&ends(generation));
+            }
+        }
+        world.step = StepIndex(u16::try_from(step).unwrap());
+        world
+    }
+}
+
+#[test]
+fn a_domain_that_was_added_is_served_beside_those_before_and_one_that_could_not_be_is_not() {
+    let mut all = both().unwrap();
+    let mut world = World::adding();
+    assert_eq!(world.domains(), both());
+    let (generation, step) = (world.fleet.open(&target()).unwrap().generation, world.step);
+    world.tells(&Event::StepFailed {
+        generation,
+        step,
+        failure: Box::new(Failure::plain("Add-AADCloudSyncADDomain failed")),
+    });
+    assert_eq!(world.domains(), both());
+    let mut world = World::adding();
+    world.tells(&Event::StepCompleted {
+        generation,
+        step,
+        completion: Completion::Applied,
+        summary: String::new(),
+        grade: None,
+    });
+    all.insert("c.test".parse().unwrap());
+    assert_eq!(world.domains(), Some(all));
 }

@@ -726,3 +726,35 @@ fn a_new_server_without_an_import_is_warned_of() {
         plan.warnings
     );
 }
+
+/// Nobody who is enrolled can be off for good: its agent is revoked first, and that alone says nothing of the server.
+#[test]
+fn an_old_server_that_is_said_to_be_off_for_good_is_forgotten_nowhere() {
+    let mut world = World::begun(RETIRED, [ACTIVE, STAGING], Afterwards::Remove);
+    let [old, new] = SERVERS.map(target);
+    while !matches!(world.state(SERVERS[1]), TargetState::Done(_)) {
+        let (target, place) = world.offered().into_iter().next().expect("it goes on");
+        world.runs(&target, place);
+    }
+    let left = |world: &World| world.fleet.left_behind().len();
+    assert_eq!(left(&world), 1);
+    let by = "root".to_owned();
+    let revoked = Record::AgentRevoked {
+        target: old.clone(),
+        key: world.fleet.known()[&old].key,
+        by: by.clone(),
+    };
+    let off = Record::SaidOff {
+        target: old.clone(),
+        by,
+    };
+    world.records(revoked, None);
+    assert_eq!(left(&world), 1, "it may run all the same");
+    world.records(off, None);
+    assert_eq!(left(&world), 0);
+    // It is back, with another key, and has told nothing yet.
+    let key = SigningKey::generate().public();
+    world.records(common::enrolled(&old, key), None);
+    assert_eq!(left(&world), 1);
+    assert!(world.fleet.known().contains_key(&new));
+}

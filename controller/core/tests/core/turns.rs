@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use controller_core::facts::{Fleetwide, Known};
-use controller_core::fleet::{Decision, Fleet, Live};
+use controller_core::fleet::{Cause, Decision, Fleet, Live};
 use controller_core::plan::{Inputs, Kind, Plan, Purpose, plan};
 use controller_core::policy;
 use controller_core::record::{Order, Record};
@@ -93,7 +93,13 @@ impl World {
     /// Whoever may begin now, in the order in which they do; each is issued its bundle.
     fn issues(&mut self) -> Vec<TargetId> {
         let mut issued = Vec::new();
-        for decision in self.fleet.decide(&self.live, self.now) {
+        let decisions = self.fleet.decide(&self.live, self.now);
+        let among_all = self.fleet.decide_among_all(&self.live, self.now);
+        assert_eq!(
+            decisions, among_all,
+            "whoever is here is all that can go on"
+        );
+        for decision in decisions {
             let Decision::Issue { target, phase, .. } = decision else {
                 continue;
             };
@@ -305,6 +311,10 @@ fn the_machine_asks_to_be_woken_when_a_product_has_been_watched_for_long_enough(
     let hold = world.fleet.hold(ID, &one, &world.live, world.now);
     assert!(hold.expect("it is held").why.contains("is watched until"));
     world.now = begun.plus(soak);
+    assert_eq!(
+        ends(&world),
+        Some(begun.plus(soak + Duration::from_secs(60)))
+    );
     assert_eq!(names(&world.issues()), [one.as_str()]);
     // The next one that is watched, and nothing that lies behind.
     assert_eq!(
@@ -628,5 +638,332 @@ fn what_the_look_behind_a_watch_tells_is_held_against_what_was_proven() {
         world.ends(&target);
         assert_eq!(world.word(&target), word);
         assert!(world.fleet.rollouts()[&ID].work.is_counted_right());
+    }
+}
+
+/// What Entrain itself did to it in another rollout was no failure of the product, and is watched from there on; a look is none.
+#[test]
+fn another_rollout_that_changes_a_product_begins_its_watch_anew_and_one_that_looks_does_not() {
+    for changes in [true, false] {
+        let mut world = World::new(SOAK);
+        let target: TargetId = "s1.a.test".parse().expect("a name");
+        world.until_it_is_watched(&target);
+        let begun = world.now;
+        let mut other = world.plan.clone();
+        for part in other.targets.values_mut() {
+            part.phases.retain(|phase| phase.is_read_only() != changes);
+        }
+        let second = RolloutId(2);
+        world
+            .fleet
+            .apply(&common::applied(second, &other), Some(&other), world.now);
+        world.passes(600);
+        let issued = Record::BundleIssued {
+            rollout: second,
+            target: target.clone(),
+            generation: world.fleet.next_generation(&target),
+            phase: other.targets[&target].phases[0].phase,
+            bundle: BundleId(Digest::ZERO),
+            expires: world.now.plus(Duration::from_secs(86_400)),
+        };
+        world.fleet.apply(&issued, None, world.now);
+        world.ends(&target);
+        // The other one has come to its end.
+        let skip = Record::Ordered {
+            rollout: second,
+            order: Order::Abort,
+            by: "root".to_owned(),
+        };
+        world.fleet.apply(&skip, None, world.now);
+        let watched = Duration::from_secs(1200);
+        let until = if changes { world.now } else { begun }.plus(watched);
+        world.now = until.minus(Duration::from_millis(1));
+        assert_eq!(world.word(&target), "soaking", "{changes}");
+        assert!(!world.issues().contains(&target), "{changes}");
+        world.now = until;
+        assert!(world.issues().contains(&target), "{changes}");
+    }
+}
+
+impl World {
+    fn holds(&self, target: &str) -> Option<Cause> {
+        let target = target.parse().expect("a name");
+        let hold = self.fleet.hold(ID, &target, &self.live, self.now);
+        hold.map(|hold| hold.cause)
+    }
+
+    fn limits(&mut self, in_flight: u32, failures: u32) {
+        let order = Order::Limits {
+            in_flight: Some(in_flight),
+            failures: Some(failures),
+            unreachable: None,
+        };
+        let by = "root".to_owned();
+        let record = Record::Ordered {
+            rollout: ID,
+            order,
+            by,
+        };
+        self.fleet.apply(&record, None, self.now);
+    }
+
+    /// It works until it is done.
+    fn is_done(&mut self, target: &TargetId) {
+        while self.fleet.open(target).is_some() {
+            self.ends(target);
+            self.issues();
+        }
+        assert_eq!(self.word(target), "done");
+    }
+
+    /// Its run fails.
+    fn fails(&mut self, target: &TargetId) {
+        let generation = self.fleet.open(target).expect("it is open").generation;
+        let ended = Event::RunFinished {
+            generation,
+            ending: Ending::Failed("x".to_owned()),
+            receipt: String::new(),
+        };
+        self.tells(target, &ended);
+    }
+}
+
+/// A place is held from the first offer to the end of the last phase, over all decisions.
+#[test]
+fn as_many_are_under_way_as_may_be_and_each_end_lets_one_more_begin() {
+    let mut world = World::new("");
+    world.limits(2, 20);
+    let first = world.issues();
+    assert_eq!(first.len(), 2);
+    assert!(world.issues().is_empty());
+    let waits = world.plan.waves.concat().into_iter();
+    let waits: Vec<TargetId> = waits.filter(|one| !first.contains(one)).collect();
+    let hold = world.fleet.hold(ID, &waits[0], &world.live, world.now);
+    let hold = hold.expect("it waits");
+    assert_eq!(hold.cause, Cause::InFlight);
+    assert!(
+        hold.why.starts_with("2 of at most 2 are under way"),
+        "{hold:?}"
+    );
+    world.ends(&first[0]);
+    assert_eq!(
+        world.issues(),
+        [first[0].clone()],
+        "its next phase holds its place"
+    );
+    world.is_done(&first[0]);
+    let open = |world: &World| -> Vec<TargetId> {
+        let all = world.plan.waves.concat().into_iter();
+        all.filter(|one| world.fleet.open(one).is_some()).collect()
+    };
+    assert_eq!(open(&world).len(), 2, "one more has begun");
+}
+
+/// What is under way may fail as well: failed and under way together never exceed the limit.
+#[test]
+fn no_more_begin_than_may_fail_and_none_once_so_many_have() {
+    let mut world = World::new("");
+    world.limits(20, 3);
+    let first = world.issues();
+    assert_eq!(first.len(), 3);
+    let last = world.plan.waves.concat().pop().expect("six");
+    assert_eq!(world.holds(last.as_str()), Some(Cause::MayYetFail));
+    world.is_done(&first[0]);
+    let second = world.plan.waves.concat()[3].clone();
+    assert!(world.fleet.open(&second).is_some(), "one more may fail");
+    world.fails(&first[1]);
+    assert!(world.issues().is_empty(), "one has, and two may");
+    assert_eq!(world.holds(last.as_str()), Some(Cause::MayYetFail));
+    world.fails(&first[2]);
+    world.fails(&second);
+    assert!(world.issues().is_empty());
+    assert_eq!(world.holds(last.as_str()), Some(Cause::FailureLimit));
+    // What has begun begins no further phase either.
+    let mut world = World::new("");
+    world.limits(20, 3);
+    let first = world.issues();
+    world.ends(&first[0]);
+    world.limits(20, 1);
+    world.fails(&first[1]);
+    assert!(world.issues().is_empty());
+    assert_eq!(world.holds(first[0].as_str()), Some(Cause::FailureLimit));
+    world.limits(20, 2);
+    assert_eq!(world.issues(), [first[0].clone()]);
+}
+
+/// Where few are here, those alone are looked at: whoever has begun is waited for all the same, here or not.
+#[test]
+fn whoever_comes_later_waits_for_the_canary_and_the_wave_that_have_begun() {
+    let mut world = World::of(
+        "waves = [{ domains = [\"a.test\"] }, { rest = true }]\n",
+        1,
+        |_| 20348,
+    );
+    let long_ago = world.now.minus(Duration::from_secs(3000));
+    for target in world.plan.waves.concat() {
+        world.live.left(&target, long_ago);
+    }
+    assert!(world.issues().is_empty(), "nobody is here");
+    let of = |name: &str| -> TargetId { name.parse().expect("a name") };
+    let (canary, second, other) = (of("s2.a.test"), of("s3.a.test"), of("t1.b.test"));
+    world.live.came(canary.clone(), world.now);
+    assert_eq!(
+        world.issues(),
+        [canary.clone()],
+        "the first that can be reached"
+    );
+    for later in [&second, &other] {
+        world.live.came(later.clone(), world.now);
+        assert!(world.issues().is_empty(), "{later}");
+    }
+    assert_eq!(world.holds("s3.a.test"), Some(Cause::CanaryGoesOn));
+    let hold = world.fleet.hold(ID, &other, &world.live, world.now);
+    let hold = hold.expect("it waits");
+    assert_eq!(hold.cause, Cause::WaveGoesOn);
+    let why = "wave 1 is not done: s2.a.test is offered; its end, a retry or a skip lifts it";
+    assert_eq!(hold.why, why);
+    // It goes away in the middle of its work.
+    world.live.left(&canary, world.now);
+    world.passes(3000);
+    assert!(world.issues().is_empty());
+    world.live.came(canary.clone(), world.now);
+    world.is_done(&canary);
+    assert!(world.fleet.open(&second).is_some(), "its canary is done");
+    assert!(world.fleet.open(&other).is_none(), "its wave is not");
+    world.is_done(&second);
+    assert!(
+        world.fleet.open(&other).is_some(),
+        "nobody waits for those that are away"
+    );
+    // One that failed stops those behind it.
+    let third = of("s4.a.test");
+    world.live.came(third.clone(), world.now);
+    assert_eq!(
+        world.issues(),
+        [third.clone()],
+        "it has its turn when it comes"
+    );
+    world.fails(&third);
+    world.live.came(of("t2.b.test"), world.now);
+    world.is_done(&other);
+    assert!(world.issues().is_empty());
+    assert_eq!(world.holds("t2.b.test"), Some(Cause::WaveStopped));
+}
+
+/// What everybody waits for somebody for is held; what goes on anywhere, or has its turn to come, runs.
+#[test]
+fn a_rollout_is_held_where_nothing_of_it_goes_on_by_itself() {
+    let standing = |world: &World| {
+        let view = world.fleet.view(ID, &world.live, world.now);
+        let view = view.expect("it is there");
+        assert!(!view.read_only && !view.aborted);
+        (view.state.clone(), view.standing())
+    };
+    let is = |word: &str| (word.to_owned(), word.to_owned());
+    let mut world = World::new("");
+    let by = "anna".to_owned();
+    let freeze = Record::FleetFrozen {
+        why: "x".to_owned(),
+        by: by.clone(),
+    };
+    let thaw = Record::FleetThawed { by };
+    world.fleet.apply(&freeze, None, world.now);
+    assert_eq!(standing(&world), is("held"), "nobody began");
+    world.fleet.apply(&thaw, None, world.now);
+    let mut order = world.plan.waves.concat();
+    world.limits(1, 20);
+    let first = order.remove(0);
+    assert_eq!(world.issues(), [first.clone()]);
+    world.fleet.apply(&freeze, None, world.now);
+    assert_eq!(standing(&world), is("running"), "one is under way");
+    world.ends(&first);
+    assert_eq!(standing(&world), is("held"), "it is between two phases");
+    world.fleet.apply(&thaw, None, world.now);
+    world.issues();
+    world.is_done(&first);
+    world.fleet.apply(&freeze, None, world.now);
+    let second = order.remove(0);
+    world.fails(&second);
+    assert_eq!(standing(&world), is("held"), "one is done, one has failed");
+    world.fleet.apply(&thaw, None, world.now);
+    world.limits(1, 1);
+    assert_eq!(world.holds(order[0].as_str()), Some(Cause::FailureLimit));
+    assert_eq!(standing(&world), is("held"));
+    world.limits(1, 20);
+    for target in &order {
+        world.live.left(target, world.now);
+    }
+    assert_eq!(standing(&world), is("running"), "they may be back at once");
+    world.passes(3000);
+    assert_eq!(standing(&world), is("held"), "they are away");
+    for target in order.iter().chain([&second]) {
+        let order = Order::Skip {
+            target: target.clone(),
+            reason: "x".to_owned(),
+        };
+        let by = "root".to_owned();
+        let record = Record::Ordered {
+            rollout: ID,
+            order,
+            by,
+        };
+        world.fleet.apply(&record, None, world.now);
+    }
+    assert_eq!(standing(&world), is("over"));
+}
+
+/// A run that is under way goes on to its next gate; what has not begun is held, and what has ended is as it is.
+#[test]
+fn a_server_that_is_frozen_says_so_where_that_keeps_it_from_something() {
+    let mut world = World::new("");
+    let first = world.issues();
+    let (at_work, asks, failed) = (&first[0], &first[1], &first[2]);
+    let detail = |world: &World, target: &TargetId| {
+        let view = world.fleet.view(ID, &world.live, world.now);
+        let mut rows = view.expect("it is there").targets.into_iter();
+        let row = rows.find(|row| row.target == *target);
+        row.expect("it has it").detail
+    };
+    world.fails(failed);
+    let freeze = protocol::event::Freeze {
+        until: world.now.plus(Duration::from_secs(3600)),
+        by: "bob".to_owned(),
+        why: "y".to_owned(),
+    };
+    for target in [at_work, asks, failed] {
+        world.tells(target, &Event::Frozen(freeze.clone()));
+    }
+    let generation = world.fleet.open(asks).expect("it is open").generation;
+    let section = protocol::event::Section {
+        outage: false,
+        gmsa: None,
+    };
+    let step = protocol::StepIndex(0);
+    world
+        .fleet
+        .asks_permit(asks, generation, step, protocol::Attempt(1), section);
+    let goes_on = "goes on to its next gate: bob has frozen it until";
+    assert!(detail(&world, at_work).contains(goes_on));
+    let asked = detail(&world, asks);
+    assert!(asked.starts_with("bob has frozen it until"), "{asked}");
+    assert_eq!(detail(&world, failed), "x");
+    world.tells(at_work, &Event::Thawed);
+    assert_eq!(detail(&world, at_work), "");
+}
+
+#[test]
+fn waves_are_counted_from_one_where_they_are_shown() {
+    let world = World::new("waves = [{ domains = [\"a.test\"] }, { rest = true }]\n");
+    let view = world.fleet.view(ID, &world.live, world.now);
+    for row in view.expect("it is there").targets {
+        let wave = if row.target.as_str().ends_with("a.test") {
+            1
+        } else {
+            2
+        };
+        assert_eq!(row.wave, wave, "{}", row.target);
+        let why = world.fleet.why(&row.target, &world.live, world.now);
+        let answer = why.expect("it is known").answer;
+        assert!(answer.starts_with(&format!("r1, wave {wave}, phase 0 of {}", row.phases)));
     }
 }
