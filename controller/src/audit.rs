@@ -325,6 +325,7 @@ impl State {
             | Record::Ordered { .. }
             | Record::PermitGiven { .. }
             | Record::WentUnknown { .. }
+            | Record::Away { .. }
             | Record::PassedOver { .. }
             | Record::Degraded { .. }
             | Record::Withdrawn { .. }

@@ -301,6 +301,16 @@ pub enum Record {
         /// The bundle.
         generation: Generation,
     },
+    /// A target was away in the middle of its work for long enough to tell, or is back: so a deadline of its rollout outlasts a
+    /// restart of the controller.
+    Away {
+        /// The rollout.
+        rollout: RolloutId,
+        /// The target.
+        target: TargetId,
+        /// When its session ended; absent once it is back.
+        since: Option<Timestamp>,
+    },
     /// A target was away for as long as its rollout waits for anybody, or is back.
     PassedOver {
         /// The rollout.

@@ -472,6 +472,7 @@ impl Roster {
             | Record::BundleIssued { .. }
             | Record::PermitGiven { .. }
             | Record::WentUnknown { .. }
+            | Record::Away { .. }
             | Record::PassedOver { .. }
             | Record::Degraded { .. }
             | Record::Withdrawn { .. }

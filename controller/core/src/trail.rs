@@ -52,6 +52,7 @@ impl Trail {
                 own
             }
             Record::Ordered { rollout, .. }
+            | Record::Away { rollout, .. }
             | Record::PassedOver { rollout, .. }
             | Record::Degraded { rollout, .. } => self.rollouts.contains(rollout),
             Record::PermitGiven {

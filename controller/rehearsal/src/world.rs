@@ -669,6 +669,17 @@ impl World {
                     Decision::Unknown { target, generation } => {
                         self.record(Record::WentUnknown { target, generation });
                     }
+                    Decision::Away {
+                        rollout,
+                        target,
+                        since,
+                    } => {
+                        self.record(Record::Away {
+                            rollout,
+                            target,
+                            since,
+                        });
+                    }
                     Decision::PassedOver {
                         rollout,
                         target,

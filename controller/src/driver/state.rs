@@ -279,6 +279,18 @@ impl Core {
                     Decision::Unknown { target, generation } => {
                         self.record(batch, Record::WentUnknown { target, generation });
                     }
+                    Decision::Away {
+                        rollout,
+                        target,
+                        since,
+                    } => {
+                        let away = Record::Away {
+                            rollout,
+                            target,
+                            since,
+                        };
+                        self.record(batch, away);
+                    }
                     Decision::PassedOver {
                         rollout,
                         target,

@@ -156,6 +156,23 @@ impl Live {
     }
 }
 
+/// Whose session ended in this life of the controller, of those whom a rollout waits for in the middle of their work, and since
+/// when: looked for among the fewer, those who are at work or those who left.
+fn left<'a>(
+    rollout: &'a Rollout,
+    live: &'a Live,
+) -> impl Iterator<Item = (&'a TargetId, Timestamp)> {
+    let few = rollout.work.begun_count() < live.away.len();
+    let at_work = rollout.work.begun().filter(move |_| few);
+    let at_work = at_work.filter_map(|target| Some((target, *live.away.get(target)?)));
+    let away = live.away.iter().filter(move |_| !few);
+    let all = at_work.chain(away.map(|(target, since)| (target, *since)));
+    all.filter(|(target, _)| {
+        let work = rollout.work.get(*target);
+        work.is_some_and(|work| work.waits_for_its_agent() && !work.is_passed_over())
+    })
+}
+
 /// Too few would serve a domain.
 struct Short<'a> {
     /// All of its servers.
@@ -232,6 +249,15 @@ pub enum Decision {
         /// Its bundle.
         generation: Generation,
     },
+    /// A target is away in the middle of its work, in a rollout that waits for nobody for ever, or is back.
+    Away {
+        /// Its rollout.
+        rollout: RolloutId,
+        /// Which.
+        target: TargetId,
+        /// Since when it is away; absent once it is back.
+        since: Option<Timestamp>,
+    },
     /// A target is away for as long as its rollout waits for anybody, or is back.
     PassedOver {
         /// Its rollout.
@@ -295,6 +321,7 @@ impl Fleet {
     fn decide_by(&self, walk: Walk, live: &Live, now: Timestamp) -> Vec<Decision> {
         let mut decisions = self.silent(live, now);
         let mut before = self.degraded(live, now);
+        before.extend(self.away(live, now));
         before.extend(self.passed_over(live, now));
         if !before.is_empty() {
             // Who waits for them is asked when they have failed, or are waited for no more.
@@ -477,7 +504,11 @@ impl Fleet {
             let deadline = rollout.plan.limits.deadline().into_iter();
             let since = |deadline: Duration| {
                 let away = live.away.values().chain([&live.began]);
-                away.map(move |since| since.plus(deadline))
+                let away = away.flat_map(move |since| {
+                    [UNREACHABLE_AFTER, deadline].map(|time| since.plus(time))
+                });
+                let noted = rollout.work.away();
+                away.chain(noted.map(move |(_, since)| since.plus(deadline)))
             };
             deadline.flat_map(since)
         });
@@ -541,6 +572,34 @@ impl Fleet {
         })
     }
 
+    /// Who is away in the middle of its work where a deadline counts, as the log does not tell yet, and who of those that it
+    /// tells of is back. Whoever comes back at once is not told of: a restart of the controller gives it as much time anew.
+    fn away(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
+        let mut found = Vec::new();
+        for (id, rollout) in self.active() {
+            let mut say = |target: &TargetId, since| {
+                found.push(Decision::Away {
+                    rollout: id,
+                    target: target.clone(),
+                    since,
+                });
+            };
+            let noted = rollout.work.away().map(|(target, _)| target);
+            let back = noted.filter(|target| live.connected.contains(*target));
+            back.for_each(|target| say(target, None));
+            if rollout.plan.limits.deadline().is_none() {
+                continue;
+            }
+            for (target, since) in left(rollout, live) {
+                let known = rollout.work.get(target).and_then(|work| work.away);
+                if now >= since.plus(UNREACHABLE_AFTER) && known != Some(since) {
+                    say(target, Some(since));
+                }
+            }
+        }
+        found
+    }
+
     /// Who is away for as long as its rollout waits for anybody, and who of those that nobody waits for is back.
     fn passed_over(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
         let mut found = Vec::new();
@@ -573,8 +632,13 @@ impl Fleet {
         now: Timestamp,
     ) -> impl Iterator<Item = (&'a TargetId, Timestamp)> {
         let is_late = move |since: &Timestamp| now >= since.plus(deadline);
-        let left = live.away.iter().filter(move |(_, since)| is_late(since));
-        let left = left.map(|(target, since)| (target, *since));
+        let left = left(rollout, live).filter(move |(_, since)| is_late(since));
+        // Whoever was away already when the controller started has time to come all the same.
+        let had_time = now >= live.began.plus(UNREACHABLE_AFTER);
+        let gone =
+            |target: &TargetId| !live.connected.contains(target) && !live.away.contains_key(target);
+        let noted = rollout.work.away();
+        let noted = noted.filter(move |(target, since)| had_time && is_late(since) && gone(target));
         // Who never came since anybody could is looked for where somebody did not: with each turn, for a whole fleet.
         let came = live
             .away
@@ -585,10 +649,13 @@ impl Fleet {
             .work
             .begun()
             .filter(move |_| !all && is_late(&live.began));
-        let never = never
-            .filter(|target| !live.connected.contains(*target) && !live.away.contains_key(*target));
+        let told = |target: &TargetId| {
+            let work = rollout.work.get(target);
+            work.is_some_and(|work| work.away.is_some())
+        };
+        let never = never.filter(move |target| gone(target) && !told(target));
         let never = never.map(|target| (target, live.began));
-        left.chain(never).filter(move |(target, _)| {
+        left.chain(noted).chain(never).filter(move |(target, _)| {
             let work = rollout.work.get(*target);
             work.is_some_and(|work| work.waits_for_its_agent() && !work.is_passed_over())
         })

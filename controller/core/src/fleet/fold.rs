@@ -256,6 +256,15 @@ impl Fleet {
                     None => self.close(target, *generation, TargetState::Unknown, now),
                 }
             }
+            Record::Away {
+                rollout,
+                target,
+                since,
+            } => {
+                if let Some(rollout) = self.rollouts.get_mut(rollout) {
+                    rollout.work.change(target, |work| work.away = *since);
+                }
+            }
             Record::PassedOver {
                 rollout,
                 target,
@@ -295,6 +304,8 @@ impl Fleet {
             if rollout.state == RolloutState::Running {
                 rollout.state = RolloutState::Paused;
             }
+            // Where they were since the backup nobody knows.
+            rollout.work.change_all(|_, work| work.away = None);
         }
         self.asked.clear();
         // Whoever set a rule aside spoke of a moment that is gone.

@@ -189,6 +189,8 @@ pub struct Work {
     pub overridden: Vec<String>,
     /// What has become of its product while that is watched.
     pub watched: Watched,
+    /// Since when it is away, where its rollout waits for nobody for ever and the log tells so.
+    pub away: Option<Timestamp>,
     /// Since when it is away, where that is longer than its rollout waits for anybody: the others go on around it.
     pub passed_over: Option<Timestamp>,
 }
@@ -223,6 +225,7 @@ impl Work {
             seen: None,
             overridden: Vec::new(),
             watched: Watched::default(),
+            away: None,
             passed_over: None,
         }
     }

@@ -149,6 +149,8 @@ struct Standing {
     settled: bool,
     /// As [`Work::is_passed_over`].
     passed: bool,
+    /// The log tells that it is away.
+    away: bool,
     soaks: Option<Timestamp>,
     /// When its product has failed while it is watched, if nothing more is told.
     fails: Option<Timestamp>,
@@ -170,6 +172,7 @@ impl Standing {
             bad: work.state.is_bad() || passed,
             settled: work.state.is_settled(),
             passed,
+            away: work.away.is_some(),
             soaks: soak.map(|(_, time)| work.since.plus(time)),
             fails: soak.and_then(|_| work.watched.fails(spot.grace)),
         }
@@ -195,6 +198,8 @@ struct Tally {
     unsettled: BTreeSet<Place>,
     /// Nobody waits for them any more.
     passed: BTreeSet<Place>,
+    /// Away, as the log tells.
+    away: BTreeSet<Place>,
     bad: u32,
     in_flight: u32,
     /// In flight at each site.
@@ -269,6 +274,9 @@ impl Tally {
         }
         if standing.passed {
             keep(&mut self.passed, spot.place, comes);
+        }
+        if standing.away {
+            keep(&mut self.away, spot.place, comes);
         }
         if standing.bad {
             step(&mut self.bad);
@@ -441,6 +449,20 @@ impl WorkTable {
             .passed
             .iter()
             .filter_map(|place| self.target(*place))
+    }
+
+    /// Those of whom the log tells that they are away.
+    pub(crate) fn away(&self) -> impl Iterator<Item = (&TargetId, Timestamp)> {
+        let away = self.tally.away.iter();
+        away.filter_map(|place| {
+            let target = self.target(*place)?;
+            Some((target, self.rows.get(target)?.away?))
+        })
+    }
+
+    /// How many of [`Self::begun`] there are.
+    pub(crate) fn begun_count(&self) -> usize {
+        self.tally.open.len()
     }
 
     /// A target's wave, from 0.

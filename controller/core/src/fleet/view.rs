@@ -362,6 +362,11 @@ impl Fleet {
             }
         } else if let Some(since) = live
             .away_since(target)
+            .map(|since| match work.away {
+                // The log knows better than a controller that began since.
+                Some(told) if !live.away.contains_key(target) => told,
+                _ => since,
+            })
             .filter(|_| !work.state.is_terminal())
         {
             text = format!("{word}, {text}").trim_end_matches(", ").to_owned();

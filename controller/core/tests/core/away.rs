@@ -160,6 +160,15 @@ impl World {
             Decision::Unknown { target, generation } => {
                 self.take(Record::WentUnknown { target, generation });
             }
+            Decision::Away {
+                rollout,
+                target,
+                since,
+            } => self.take(Record::Away {
+                rollout,
+                target,
+                since,
+            }),
             Decision::PassedOver {
                 rollout,
                 target,
@@ -242,6 +251,28 @@ impl World {
     fn leaves(&mut self, target: &TargetId) {
         self.live.left(target, self.now);
         self.fleet.forget_asked(target);
+    }
+
+    /// The controller begins anew on its log; everybody but one is back at once.
+    fn restarts_without(&mut self, lost: &TargetId) {
+        let mut fleet = Fleet::new();
+        for (at, record) in &self.log {
+            fleet.apply(record, Some(&self.plan), *at);
+        }
+        self.fleet = fleet;
+        let here = self.live.connected.clone();
+        self.live = Live {
+            began: self.now,
+            ..Live::default()
+        };
+        for target in here.into_iter().filter(|target| target != lost) {
+            let pulse = Pulse {
+                serving: true,
+                at: self.now,
+            };
+            self.live.pulses.insert(target.clone(), pulse);
+            self.live.came(target, self.now);
+        }
     }
 
     fn passes(&mut self, time: Duration) {
@@ -602,6 +633,142 @@ fn a_rollout_goes_on_around_whoever_is_away_for_as_long_as_its_policy_waits() {
     assert_eq!((row.state.as_str(), row.bad), ("running", false));
     world.is_done(&lost);
     world.is_what_the_log_tells();
+}
+
+#[test]
+fn the_deadline_of_whoever_is_away_goes_on_when_the_controller_restarts() {
+    let mut world = World::new("unreachable = \"3h\"");
+    let (lost, other) = (name("s1.a.test"), name("s2.a.test"));
+    world.decide();
+    world.works(&lost);
+    world.leaves(&lost);
+    let told = world.now.plus(UNREACHABLE_AFTER);
+    assert_eq!(world.fleet.poll_timeout(&world.live, world.now), Some(told));
+    world.passes(UNREACHABLE_AFTER);
+    assert_eq!(world.decide(), [""; 0]);
+    let noted = world.log.len();
+    world.passes(HOUR);
+    assert_eq!(world.decide(), [""; 0]);
+    assert_eq!(world.log.len(), noted, "it is told once");
+    // Twice, since whoever restarts is restarted again.
+    for _ in 0..2 {
+        world.restarts_without(&lost);
+        assert_eq!(world.decide(), [""; 0]);
+        let row = world.row(&lost);
+        assert_eq!(row.state, "unreachable");
+        assert!(
+            row.detail.ends_with(&format!("away since {NOW}")),
+            "{}",
+            row.detail
+        );
+    }
+    let due = NOW.plus(3 * HOUR);
+    world.passes(UNREACHABLE_AFTER);
+    assert_eq!(world.fleet.poll_timeout(&world.live, world.now), Some(due));
+    world.now = due.minus(Duration::from_millis(1));
+    world.passes(Duration::ZERO);
+    assert_eq!(world.decide(), [""; 0], "it may be back");
+    world.passes(Duration::from_millis(1));
+    assert_eq!(world.decide(), [other.as_str()]);
+    assert!(
+        world
+            .row(&lost)
+            .detail
+            .contains(&format!("away since {NOW}, longer than the 3h"))
+    );
+    world.is_what_the_log_tells();
+}
+
+#[test]
+fn whoever_was_away_for_too_long_when_the_controller_comes_back_has_time_to_come_all_the_same() {
+    let mut world = World::new("unreachable = \"3h\"");
+    let (lost, other) = (name("s1.a.test"), name("s2.a.test"));
+    world.decide();
+    world.works(&lost);
+    world.leaves(&lost);
+    world.passes(UNREACHABLE_AFTER);
+    world.decide();
+    world.passes(5 * HOUR);
+    world.restarts_without(&lost);
+    assert_eq!(world.decide(), [""; 0]);
+    let due = world.now.plus(UNREACHABLE_AFTER);
+    assert_eq!(world.fleet.poll_timeout(&world.live, world.now), Some(due));
+    world.passes(UNREACHABLE_AFTER);
+    assert_eq!(world.decide(), [other.as_str()]);
+    assert!(world.row(&lost).bad);
+    world.is_what_the_log_tells();
+}
+
+#[test]
+fn whoever_is_back_after_a_restart_is_waited_for_anew_when_it_leaves_again() {
+    let mut world = World::new("unreachable = \"3h\"");
+    let (lost, other) = (name("s1.a.test"), name("s2.a.test"));
+    world.decide();
+    world.works(&lost);
+    world.leaves(&lost);
+    world.passes(UNREACHABLE_AFTER);
+    world.decide();
+    world.passes(5 * HOUR);
+    world.restarts_without(&lost);
+    world.live.came(lost.clone(), world.now);
+    assert_eq!(world.decide(), [""; 0]);
+    assert_eq!(world.row(&lost).state, "running");
+    let again = world.now;
+    world.leaves(&lost);
+    world.passes(UNREACHABLE_AFTER);
+    world.decide();
+    world.restarts_without(&lost);
+    world.now = again.plus(3 * HOUR).minus(Duration::from_millis(1));
+    world.passes(Duration::ZERO);
+    assert_eq!(world.decide(), [""; 0]);
+    world.passes(Duration::from_millis(1));
+    assert_eq!(world.decide(), [other.as_str()]);
+    world.is_what_the_log_tells();
+}
+
+/// Since when it is away nobody knows who was not there: the least that is sure counts.
+#[test]
+fn whoever_left_just_before_a_restart_or_during_it_is_away_since_the_restart() {
+    let mut world = World::new("unreachable = \"3h\"");
+    let (lost, other) = (name("s1.a.test"), name("s2.a.test"));
+    world.decide();
+    world.works(&lost);
+    world.leaves(&lost);
+    world.passes(UNREACHABLE_AFTER - Duration::from_millis(1));
+    assert_eq!(world.decide(), [""; 0]);
+    world.passes(2 * HOUR);
+    world.restarts_without(&lost);
+    let began = world.now;
+    world.passes(3 * HOUR - Duration::from_millis(1));
+    assert_eq!(world.decide(), [""; 0]);
+    world.passes(Duration::from_millis(1));
+    assert_eq!(world.decide(), [other.as_str()]);
+    let row = world.row(&lost);
+    let since = format!("away since {began}, longer than the 3h");
+    assert!(row.detail.contains(&since), "{}", row.detail);
+    world.is_what_the_log_tells();
+}
+
+/// Where it was since the backup nobody knows.
+#[test]
+fn a_restored_log_tells_of_nobody_that_it_is_away() {
+    let mut world = World::new("unreachable = \"3h\"");
+    let lost = name("s1.a.test");
+    world.decide();
+    world.works(&lost);
+    world.leaves(&lost);
+    world.passes(UNREACHABLE_AFTER);
+    world.decide();
+    let away = |world: &World| world.fleet.rollouts()[&FIRST].work[&lost].away;
+    assert_eq!(away(&world), Some(NOW));
+    world.take(Record::Restored {
+        epoch: protocol::Epoch(2),
+        parent: protocol::Epoch(1),
+        made: world.now,
+        by: "root".to_owned(),
+    });
+    assert_eq!(away(&world), None);
+    assert!(world.fleet.rollouts()[&FIRST].work.is_counted_right());
 }
 
 #[test]

@@ -102,6 +102,7 @@ impl World {
             Decision::Permit { .. }
             | Decision::Degraded { .. }
             | Decision::Unknown { .. }
+            | Decision::Away { .. }
             | Decision::PassedOver { .. } => None,
         });
         issued.collect()

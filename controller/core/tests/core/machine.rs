@@ -323,6 +323,19 @@ impl Sim {
                         );
                         self.take(Record::WentUnknown { target, generation });
                     }
+                    Decision::Away {
+                        rollout,
+                        target,
+                        since,
+                    } => {
+                        let here = self.live.connected.contains(&target);
+                        assert_eq!(since.is_none(), here, "{target}");
+                        self.take(Record::Away {
+                            rollout,
+                            target,
+                            since,
+                        });
+                    }
                     Decision::PassedOver {
                         rollout,
                         target,

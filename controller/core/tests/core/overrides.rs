@@ -273,6 +273,7 @@ impl World {
                 }
                 Decision::Degraded { .. }
                 | Decision::Unknown { .. }
+                | Decision::Away { .. }
                 | Decision::PassedOver { .. } => continue,
             };
             done.push((target.to_string(), rules.into_iter().collect()));
@@ -484,6 +485,7 @@ fn a_gmsa_is_changed_beside_another_one_and_nothing_need_be_readable_first() {
             Decision::Issue { .. }
             | Decision::Degraded { .. }
             | Decision::Unknown { .. }
+            | Decision::Away { .. }
             | Decision::PassedOver { .. } => None,
         });
         permits.collect::<Vec<_>>()

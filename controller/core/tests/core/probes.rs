@@ -703,6 +703,7 @@ impl World {
             Decision::Permit { .. }
             | Decision::Degraded { .. }
             | Decision::Unknown { .. }
+            | Decision::Away { .. }
             | Decision::PassedOver { .. } => None,
         };
         let mut targets: Vec<String> = decisions.iter().filter_map(target).collect();

@@ -177,6 +177,7 @@ impl World {
             Decision::Permit { .. }
             | Decision::Degraded { .. }
             | Decision::Unknown { .. }
+            | Decision::Away { .. }
             | Decision::PassedOver { .. } => None,
         });
         issued.collect()

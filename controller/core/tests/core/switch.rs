@@ -328,6 +328,7 @@ impl World {
             Decision::Permit { .. }
             | Decision::Degraded { .. }
             | Decision::Unknown { .. }
+            | Decision::Away { .. }
             | Decision::PassedOver { .. } => None,
         });
         let acts = |(rollout, target, _): &(u32, String, usize)| {

@@ -461,6 +461,15 @@ impl<'a> Sim<'a> {
                         };
                         self.take(&given);
                     }
+                    Decision::Away {
+                        rollout,
+                        target,
+                        since,
+                    } => self.take(&Record::Away {
+                        rollout,
+                        target,
+                        since,
+                    }),
                     Decision::PassedOver {
                         rollout,
                         target,
