@@ -1,6 +1,6 @@
 //! Talks to one child process: what it reads goes in, what it prints comes out, and all of it comes to an end, also where the
 //! child hangs, leaves a process of its own behind, or prints without end. Two tasks read its pipes and one writes; none of them
-//! outlives the talk.
+//! outlives the talk, nor does the child or whatever it has begun.
 
 use std::io::ErrorKind;
 use std::process::{ExitStatus, Stdio};
@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+use crate::exec::kin::{self, Family};
 
 /// How much of what a child prints is kept. The largest answer of a script, the settings of a Connect server, is far below.
 const MOST_PRINTED: usize = 16 << 20;
@@ -59,14 +61,14 @@ struct Kept {
     cut: bool,
 }
 
-/// Runs a child to its end. It is ended when this is dropped, and when it takes too long. On Windows whatever it has begun ends
-/// with it: it holds a person's secrets and must not go on by itself when the agent is gone.
+/// Runs a child to its end, and ends whatever it leaves behind. It is ended with whatever it has begun when this is dropped, and
+/// when it takes too long: it holds a person's secrets and must not go on by itself when nobody waits for it any more.
 pub(super) async fn talk(
     mut command: Command,
     input: Vec<u8>,
     patience: Patience,
 ) -> Result<Said, Silence> {
-    let failed = |error: std::io::Error| Silence::Failed(error.to_string());
+    kin::prepare(&mut command);
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -75,9 +77,22 @@ pub(super) async fn talk(
     let mut child = command
         .spawn()
         .map_err(|error| Silence::Failed(format!("it cannot be started: {error}")))?;
-    #[cfg(windows)]
-    let _ends_with_agent = super::windows::end_with_agent(&child)
+    // Before it is told anything: what it begins is tied as well.
+    let mut family = Family::tied(&child)
         .map_err(|error| Silence::Failed(format!("it cannot be tied to the agent: {error}")))?;
+    let said = listen(&mut child, input, patience).await;
+    // It waits for nothing where all have ended; nobody is told that it is over while somebody is left.
+    let left = family.end().await;
+    if !left.is_empty() {
+        let left = kin::names(&left);
+        return Err(Silence::Failed(format!("it cannot be ended: {left}")));
+    }
+    said
+}
+
+/// Listens to a child until it has ended.
+async fn listen(child: &mut Child, input: Vec<u8>, patience: Patience) -> Result<Said, Silence> {
+    let failed = |error: std::io::Error| Silence::Failed(error.to_string());
     let (Some(mut stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
@@ -117,7 +132,9 @@ pub(super) async fn talk(
     let status = status.map_err(|_| Silence::TookTooLong)??;
     let all = async { while readers.join_next().await.is_some() {} };
     if tokio::time::timeout(LEFT_BEHIND, all).await.is_err() {
-        tracing::warn!("a child ended and left a process behind that holds its output open");
+        tracing::warn!(
+            "a child ended and left a process behind that holds its output open; it is ended"
+        );
         readers.shutdown().await;
     }
     let (printed, errors) = (taken(&printed), taken(&errors));
@@ -181,11 +198,6 @@ mod tests {
         stat.is_ok_and(|stat| !stat.contains(") Z "))
     }
 
-    fn ends(process: &str) {
-        let mut kill = std::process::Command::new("kill");
-        drop(kill.args(["-9", process.trim()]).status());
-    }
-
     #[tokio::test]
     async fn what_goes_in_and_what_comes_out_are_whole() {
         let input = vec![b'x'; 1 << 20];
@@ -196,16 +208,72 @@ mod tests {
         assert_eq!(said.status.code(), Some(3));
     }
 
-    /// Its words are taken, though the pipes stay open; the process that it left is not waited for.
+    /// Its words are taken, though the pipes stay open; the process that it left is not waited for, and does not go on.
     #[tokio::test]
     async fn a_child_that_leaves_a_process_behind_has_said_all_when_it_ends() {
         let script = "sleep 3000 & echo $!; echo told >&2";
         let said = talk(shell(script), Vec::new(), PATIENT).await.unwrap();
         let process = String::from_utf8(said.printed).unwrap();
-        assert!(runs(&process), "{process}");
-        ends(&process);
+        assert!(!runs(&process), "{process}");
         assert_eq!(said.errors, b"told\n");
         assert!(said.status.success());
+    }
+
+    /// Whoever holds no pipe is no less its own.
+    #[tokio::test]
+    async fn what_a_child_leaves_behind_in_silence_is_ended_too() {
+        let script = "sleep 3000 >/dev/null 2>&1 </dev/null & echo $!";
+        let said = talk(shell(script), Vec::new(), PATIENT).await.unwrap();
+        let process = String::from_utf8(said.printed).unwrap();
+        assert!(!runs(&process), "{process}");
+    }
+
+    /// A polite end is not asked for: nothing that would refuse it is waited for.
+    #[tokio::test]
+    async fn a_child_that_takes_too_long_ends_with_all_that_it_began_and_that_heeds_no_signal() {
+        let patience = Patience {
+            begins: Duration::from_secs(60),
+            ends: Duration::from_millis(300),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("processes");
+        let own = "trap '' HUP INT TERM; while :; do sleep 3000; done";
+        // One of its own, and one of that one's.
+        let script = format!(
+            "{{ sh -c \"{own}\" & echo $!; ({own}) & echo $!; echo $$; }} > {}; echo begun; {own}",
+            place.display()
+        );
+        let said = talk(shell(&script), Vec::new(), patience).await;
+        assert_eq!(said.unwrap_err(), Silence::TookTooLong);
+        let processes = std::fs::read_to_string(place).unwrap();
+        assert_eq!(processes.lines().count(), 3, "{processes}");
+        for process in processes.lines() {
+            assert!(!runs(process), "{process}");
+        }
+    }
+
+    /// A run whose step was given up drops the talk: nothing goes on beside the next try.
+    #[tokio::test]
+    async fn what_nobody_listens_to_any_more_ends_with_all_that_it_began() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("processes");
+        let script = format!(
+            "sleep 3000 & echo $! $$ > {0}.new; mv {0}.new {0}; wait",
+            place.display()
+        );
+        let talk = tokio::spawn(talk(shell(&script), Vec::new(), PATIENT));
+        while !place.exists() {
+            tokio::task::yield_now().await;
+        }
+        talk.abort();
+        assert!(talk.await.unwrap_err().is_cancelled());
+        let processes = std::fs::read_to_string(place).unwrap();
+        assert_eq!(processes.split_whitespace().count(), 2);
+        for process in processes.split_whitespace() {
+            while runs(process) {
+                tokio::task::yield_now().await;
+            }
+        }
     }
 
     #[tokio::test]
@@ -220,9 +288,7 @@ mod tests {
         let said = talk(shell(&script), vec![b'x'; 1 << 20], patience).await;
         assert_eq!(said.unwrap_err(), Silence::TookTooLong);
         let process = std::fs::read_to_string(place).unwrap();
-        while runs(&process) {
-            tokio::task::yield_now().await;
-        }
+        assert!(!runs(&process), "{process}");
     }
 
     #[tokio::test]
@@ -236,6 +302,22 @@ mod tests {
         // Whoever ends without a word has ended.
         let said = talk(shell("exit 4"), Vec::new(), PATIENT).await.unwrap();
         assert_eq!(said.status.code(), Some(4));
+    }
+
+    /// Without an end of its own it has one all the same.
+    #[tokio::test]
+    async fn a_child_that_floods_both_its_outputs_for_ever_is_ended() {
+        let patience = Patience {
+            begins: Duration::from_secs(60),
+            ends: Duration::from_secs(1),
+        };
+        let said = talk(
+            shell("yes >&2 & echo $!; exec yes"),
+            vec![b'x'; 1 << 20],
+            patience,
+        )
+        .await;
+        assert_eq!(said.unwrap_err(), Silence::TookTooLong);
     }
 
     #[tokio::test]

@@ -3,7 +3,18 @@
 mod child;
 mod datagram;
 pub mod directory;
+#[cfg_attr(
+    not(any(windows, test)),
+    expect(dead_code, reason = "Windows alone has installers")
+)]
+mod installer;
+mod kin;
 pub mod logs;
+#[cfg_attr(
+    not(any(windows, test)),
+    expect(dead_code, reason = "Windows alone has installers")
+)]
+mod patience;
 pub mod powershell;
 #[cfg(feature = "twin")]
 pub mod twin;

@@ -12,14 +12,11 @@ use protocol::secret::SecretKind;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::exec::Secrets;
-use crate::exec::child::{self, Patience, Silence};
+use crate::exec::child::{self, Silence};
+use crate::exec::{Secrets, patience};
 
 /// The 64-bit Windows PowerShell; the product's module is made for it (product facts 1.4).
 const POWERSHELL: &str = r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe";
-
-/// How long a PowerShell may take until it runs the script's first line. Beyond that a policy or an antivirus holds it.
-const UNTIL_STARTED: Duration = Duration::from_secs(120);
 
 macro_rules! with_prelude {
     ($name:literal) => {
@@ -167,17 +164,17 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
             "-EncodedCommand",
         ])
         .arg(encode(script));
-    let patience = Patience {
-        begins: UNTIL_STARTED,
-        ends: limit,
-    };
+    let patience = patience::script(limit);
     let said = child::talk(command, ascii(input), patience).await;
     let said = said.map_err(|silence| match silence {
         Silence::NeverBegan => {
             "PowerShell was started and never ran the script: a policy or an antivirus holds it"
                 .to_owned()
         }
-        Silence::TookTooLong => format!("PowerShell took longer than {} s", limit.as_secs()),
+        Silence::TookTooLong => format!(
+            "PowerShell took longer than {} s and was ended",
+            patience.ends.as_secs()
+        ),
         Silence::SaidTooMuch => "PowerShell printed more than any script of ours does".to_owned(),
         Silence::Failed(why) => format!("PowerShell: {why}"),
     })?;

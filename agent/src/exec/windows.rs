@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use agent_core::op::{Log, Op, Outcome, Program, ProgramKind, RegistryValue, Service};
@@ -14,8 +13,8 @@ use agent_core::product;
 use protocol::Digest;
 use protocol::facts::ServiceState;
 use protocol::signed::{ArtifactKind, ArtifactRef};
-use serde::{Deserialize, Serialize};
 use tokio::process::Command;
+use tokio::time::Instant;
 use windows_registry::{LOCAL_MACHINE, Type};
 use windows_service::service::{
     Service as WindowsService, ServiceAccess, ServiceStartType, ServiceState as WindowsState,
@@ -25,8 +24,9 @@ use windows_sys::Win32::Foundation::{CloseHandle, FILETIME, HANDLE, WAIT_TIMEOUT
 use windows_sys::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
 use windows_sys::Win32::System::JobObjects::{
     AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
-    JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectExtendedLimitInformation,
-    SetInformationJobObject,
+    JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectBasicProcessIdList,
+    JobObjectExtendedLimitInformation, QueryInformationJobObject, SetInformationJobObject,
+    TerminateJobObject,
 };
 use windows_sys::Win32::System::SystemInformation::{
     ComputerNameDnsFullyQualified, GetComputerNameExW, GlobalMemoryStatusEx, MEMORYSTATUSEX,
@@ -36,15 +36,23 @@ use windows_sys::Win32::System::Threading::{
     WaitForSingleObject,
 };
 
-use crate::exec::{Secrets, logs, powershell};
+use crate::exec::child::{self, Patience, Said, Silence};
+use crate::exec::kin::Unwatched;
+use crate::exec::{Secrets, installer, logs, patience, powershell};
 use crate::launched::Launched;
 use crate::{artifact, files};
 
-/// How often an installer that still runs is looked at.
-const INSTALLER_LOOK: Duration = Duration::from_secs(1);
+/// How often a service that is to stop or to start is looked at.
+const SERVICE_LOOK: Duration = Duration::from_secs(1);
 
-/// How many times a service that is to stop or to start is looked at.
+/// How many times.
 const SERVICE_LOOKS: u32 = 180;
+
+/// How long a tool of Windows may take that does nothing but ask another service. Its own service manager gives up after 30 s ([K]).
+const TOOL: Patience = Patience {
+    begins: Duration::from_secs(120),
+    ends: Duration::from_secs(120),
+};
 
 /// The largest text file that is read whole, in bytes.
 const MAX_TEXT: u64 = 1 << 20;
@@ -101,7 +109,7 @@ async fn restart_windows() -> Outcome {
     };
     let under_way = |code: i32| UNDER_WAY.contains(&code);
     if !told.status.success() && !told.status.code().is_some_and(under_way) {
-        let said = [told.stdout, told.stderr].concat();
+        let said = [told.printed, told.errors].concat();
         let said = String::from_utf8_lossy(&said);
         let code = told.status.code().unwrap_or(-1);
         return Outcome::Failed(format!("shutdown.exe ended with {code}: {}", said.trim()));
@@ -110,7 +118,7 @@ async fn restart_windows() -> Outcome {
     let hours = GOES_DOWN.as_secs() / 3600;
     let taken_back = shutdown(&["/a"])
         .await
-        .is_ok_and(|output| output.status.success());
+        .is_ok_and(|said| said.status.success());
     let taken_back = if taken_back {
         "the order was taken back"
     } else {
@@ -121,13 +129,23 @@ async fn restart_windows() -> Outcome {
     ))
 }
 
-async fn shutdown(arguments: &[&str]) -> Result<std::process::Output, String> {
-    let run = Command::new(SHUTDOWN)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output();
-    run.await
-        .map_err(|error| format!("{SHUTDOWN} could not be run: {error}"))
+async fn shutdown(arguments: &[&str]) -> Result<Said, String> {
+    tool(SHUTDOWN, arguments).await
+}
+
+/// Runs a tool of Windows to its end.
+async fn tool(program: &str, arguments: &[&str]) -> Result<Said, String> {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let said = child::talk(command, Vec::new(), TOOL).await;
+    said.map_err(|silence| match silence {
+        Silence::NeverBegan | Silence::TookTooLong => format!(
+            "{program} did not end within {} s and was ended",
+            TOOL.ends.as_secs()
+        ),
+        Silence::SaidTooMuch => format!("{program} printed without end"),
+        Silence::Failed(why) => format!("{program} could not be run: {why}"),
+    })
 }
 
 /// This server.
@@ -135,13 +153,6 @@ async fn shutdown(arguments: &[&str]) -> Result<std::process::Output, String> {
 pub struct WindowsExec {
     folder: PathBuf,
     launched: Launched,
-}
-
-/// An installer that was begun, on disk before it runs: it outlives the agent.
-#[derive(Debug, Serialize, Deserialize)]
-struct Begun {
-    pid: u32,
-    created: u64,
 }
 
 impl WindowsExec {
@@ -184,11 +195,12 @@ impl WindowsExec {
             Op::ClearRegistry { key, value } => done(clear_registry(key, value)),
             Op::Service { name } => service(name).map_or_else(Outcome::Failed, Outcome::Service),
             Op::ServiceAge { name } => service_age(name).map_or_else(Outcome::Failed, Outcome::Age),
-            Op::EnableService { name } => done(configure(name, "demand")),
-            Op::AutomateService { name } => done(configure(name, "auto")),
-            Op::DisableService { name } => {
-                done(configure(name, "disabled").and_then(|()| stop(name)))
-            }
+            Op::EnableService { name } => done(configure(name, "demand").await),
+            Op::AutomateService { name } => done(configure(name, "auto").await),
+            Op::DisableService { name } => done(match configure(name, "disabled").await {
+                Ok(()) => stop(name).await,
+                failed => failed,
+            }),
             Op::RestartService { name } => done(restart(name).await),
             Op::FileText { path } => {
                 text(Path::new(path)).map_or_else(Outcome::Failed, Outcome::Text)
@@ -283,20 +295,6 @@ impl WindowsExec {
         self.folder.join("installer.json")
     }
 
-    /// What an installer of an earlier try, which took too long, is refused another one with: Windows Installer runs one at a
-    /// time, and a half of each is no product. It is a person's to end, who sees what it waits for.
-    fn still_runs(&self) -> Option<Outcome> {
-        let begun = fs::read(self.begun_path()).ok()?;
-        let begun = serde_json::from_slice::<Begun>(&begun).ok()?;
-        let same = created(begun.pid) == Some(begun.created) && is_running(begun.pid);
-        same.then(|| {
-            Outcome::Failed(format!(
-                "the installer of an earlier try still runs (process {}): its end on the server lifts it",
-                begun.pid
-            ))
-        })
-    }
-
     /// Runs the installer from the bytes whose digest is checked once more just before.
     async fn install(&self, artifact: &ArtifactRef, arguments: &[String], log: Log) -> Outcome {
         let from = artifact::path(&self.folder, &artifact.sha256);
@@ -307,7 +305,7 @@ impl WindowsExec {
                 "it is a Windows Installer package and no setup executable".to_owned(),
             );
         }
-        if let Some(still_runs) = self.still_runs() {
+        if let Some(still_runs) = installer::still_runs(&self.begun_path()) {
             return still_runs;
         }
         let program = from.with_extension("exe");
@@ -334,7 +332,7 @@ impl WindowsExec {
         }
         let mut command = Command::new(&program);
         command.args(arguments).arg("/log").arg(&log);
-        let outcome = self.run(command).await;
+        let outcome = installer::run(command, &self.begun_path(), patience::installer()).await;
         drop(fs::remove_file(&program));
         outcome
     }
@@ -345,7 +343,7 @@ impl WindowsExec {
         let Log::ProvisioningAgentRemoval = log else {
             return Outcome::Failed("no removal writes that log".to_owned());
         };
-        if let Some(still_runs) = self.still_runs() {
+        if let Some(still_runs) = installer::still_runs(&self.begun_path()) {
             return still_runs;
         }
         let log = self.logs().join(format!("{REMOVAL_LOG}.log"));
@@ -376,7 +374,7 @@ impl WindowsExec {
                 return Outcome::Failed(format!("{} is no product code", program.id));
             }
         };
-        let outcome = self.run(command).await;
+        let outcome = installer::run(command, &self.begun_path(), patience::installer()).await;
         // There is one where a bundle was run.
         drop(fs::remove_file(self.own_setup()));
         outcome
@@ -403,47 +401,14 @@ impl WindowsExec {
             .map_err(|why| format!("its setup {} {why}", kept.display()))
     }
 
-    /// Runs an installer to its end. That it was begun is on disk meanwhile: it outlives the agent.
-    async fn run(&self, mut command: Command) -> Outcome {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let mut child = match command.spawn() {
-            Ok(child) => child,
-            Err(error) => return Outcome::Failed(format!("it cannot be started: {error}")),
-        };
-        if let Some(pid) = child.id() {
-            let begun = Begun {
-                pid,
-                created: created(pid).unwrap_or(0),
-            };
-            let bytes = serde_json::to_vec(&begun).unwrap_or_default();
-            if let Err(error) = files::write(&self.begun_path(), &bytes) {
-                tracing::error!(%error, "that an installer was begun could not be written down");
-            }
-        }
-        let status = child.wait().await;
-        drop(fs::remove_file(self.begun_path()));
-        match status.map(|status| status.code()) {
-            Ok(Some(code)) => Outcome::Exited { code },
-            Ok(None) => Outcome::Failed("it ended without an exit code".to_owned()),
-            Err(error) => Outcome::Failed(error.to_string()),
-        }
-    }
-
-    /// Waits for an installer of an earlier life that still runs: the same process by number and creation time, or, where
-    /// that life ended before it could write them down, whoever holds the file that was run.
+    /// Waits for an installer of an earlier life that still runs, and whatever it has begun; or, where that life ended before it
+    /// could write them down, for whoever holds the file that was run.
     async fn await_installer(&self) -> Outcome {
-        let begun = fs::read(self.begun_path())
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<Begun>(&bytes).ok());
-        if let Some(begun) = begun {
-            while created(begun.pid) == Some(begun.created) && is_running(begun.pid) {
-                tokio::time::sleep(INSTALLER_LOOK).await;
-            }
+        let patience = patience::installer();
+        if let Err(why) = installer::await_earlier(&self.begun_path(), patience).await {
+            return Outcome::Failed(why);
         }
-        drop(fs::remove_file(self.begun_path()));
+        let deadline = Instant::now() + patience.ends;
         let holding = self.folder.join("artifacts");
         for entry in fs::read_dir(holding).into_iter().flatten().flatten() {
             let path = entry.path();
@@ -451,7 +416,10 @@ impl WindowsExec {
                 .extension()
                 .is_some_and(|extension| extension == "exe" || extension == "msi");
             while run && is_held(&path) {
-                tokio::time::sleep(INSTALLER_LOOK).await;
+                if Instant::now() >= deadline {
+                    return Outcome::Failed(format!("somebody still holds {}", path.display()));
+                }
+                tokio::time::sleep(patience.look).await;
             }
         }
         Outcome::Done
@@ -715,12 +683,12 @@ fn service(name: &str) -> Result<Option<Service>, String> {
 }
 
 /// Sets how Windows starts a service. `sc config` is what the documentation of Windows gives for it.
-fn configure(name: &str, start: &str) -> Result<(), String> {
-    let output = sc(&["config", name, "start=", start])?;
-    if output.status.success() {
+async fn configure(name: &str, start: &str) -> Result<(), String> {
+    let said = sc(&["config", name, "start=", start]).await?;
+    if said.status.success() {
         Ok(())
     } else {
-        Err(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        Err(String::from_utf8_lossy(&said.printed).trim().to_owned())
     }
 }
 
@@ -742,13 +710,13 @@ fn text(path: &Path) -> Result<Option<String>, String> {
 
 /// Stops a service and starts it again. It must run at the end; a stop may take its time (1.11: clean shutdown).
 async fn restart(name: &str) -> Result<(), String> {
-    stop(name)?;
+    stop(name).await?;
     let stopped = await_state(name, |state| state == WindowsState::Stopped, "stop").await;
     // Also one that takes too long to stop is started: it must not stay down.
-    let output = sc(&["start", name])?;
+    let said = sc(&["start", name]).await?;
     stopped?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    if !said.status.success() {
+        return Err(String::from_utf8_lossy(&said.printed).trim().to_owned());
     }
     await_state(name, |state| state == WindowsState::Running, "start").await
 }
@@ -770,7 +738,7 @@ async fn await_state(
         if is(current(name)?) {
             return Ok(());
         }
-        tokio::time::sleep(INSTALLER_LOOK).await;
+        tokio::time::sleep(SERVICE_LOOK).await;
     }
     Err(format!("{name} did not {what} within {SERVICE_LOOKS} s"))
 }
@@ -799,25 +767,22 @@ fn service_age(name: &str) -> Result<Option<Duration>, String> {
 }
 
 /// Asks a service to stop; one that does not run is stopped.
-fn stop(name: &str) -> Result<(), String> {
+async fn stop(name: &str) -> Result<(), String> {
     /// ERROR_SERVICE_NOT_ACTIVE.
     const NOT_ACTIVE: i32 = 1062;
     /// ERROR_SERVICE_CANNOT_ACCEPT_CTRL: it is stopping already.
     const STOPPING: i32 = 1061;
-    let output = sc(&["stop", name])?;
-    let code = output.status.code();
-    if output.status.success() || code == Some(NOT_ACTIVE) || code == Some(STOPPING) {
+    let said = sc(&["stop", name]).await?;
+    let code = said.status.code();
+    if said.status.success() || code == Some(NOT_ACTIVE) || code == Some(STOPPING) {
         Ok(())
     } else {
-        Err(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        Err(String::from_utf8_lossy(&said.printed).trim().to_owned())
     }
 }
 
-fn sc(arguments: &[&str]) -> Result<std::process::Output, String> {
-    std::process::Command::new(r"C:\Windows\System32\sc.exe")
-        .args(arguments)
-        .output()
-        .map_err(|error| error.to_string())
+async fn sc(arguments: &[&str]) -> Result<Said, String> {
+    tool(r"C:\Windows\System32\sc.exe", arguments).await
 }
 
 fn machine() -> Outcome {
@@ -864,14 +829,13 @@ pub fn dns_name() -> Option<String> {
     (told != 0).then(|| String::from_utf16_lossy(name))
 }
 
-/// A job that ends every process in it when its last handle is closed, as Windows does with those of a program that was
-/// killed.
+/// A job: a child and whatever it begins, for Windows puts these into it too.
 #[derive(Debug)]
-pub struct Job(HANDLE);
+pub(super) struct Job(HANDLE);
 
-// SAFETY: the handle is a number that any thread may close; it is closed once, by the owner.
+// SAFETY: the handle is a number that any thread may use; it is closed once, by the owner.
 unsafe impl Send for Job {}
-// SAFETY: nothing is done with the handle through a shared reference.
+// SAFETY: what is asked of the job through a shared reference, Windows does one at a time.
 unsafe impl Sync for Job {}
 
 impl Drop for Job {
@@ -881,32 +845,120 @@ impl Drop for Job {
     }
 }
 
-/// Ties a child, and whatever it starts, to this process: it ends when the returned job is dropped, or with this process.
-///
-/// # Errors
-/// When Windows refuses it.
-pub fn end_with_agent(child: &tokio::process::Child) -> std::io::Result<Job> {
-    let failed = std::io::Error::last_os_error;
-    // SAFETY: both pointers may be null: no attributes, no name.
-    let handle = unsafe { CreateJobObjectW(std::ptr::null(), std::ptr::null()) };
-    if handle.is_null() {
-        return Err(failed());
+impl Job {
+    /// That of a child. Where it is to end unwatched, everybody in it ends when the job is dropped, or with this process, also
+    /// one that is killed.
+    pub(super) fn of(child: &tokio::process::Child, unwatched: Unwatched) -> std::io::Result<Self> {
+        let failed = std::io::Error::last_os_error;
+        // SAFETY: both pointers may be null: no attributes, no name.
+        let handle = unsafe { CreateJobObjectW(std::ptr::null(), std::ptr::null()) };
+        if handle.is_null() {
+            return Err(failed());
+        }
+        let job = Self(handle);
+        let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
+        if unwatched == Unwatched::Ends {
+            limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+        }
+        let length = u32::try_from(size_of_val(&limits)).unwrap_or(0);
+        let pointer = (&raw const limits).cast();
+        // SAFETY: the structure is alive, of the class that is named, and as long as told.
+        let set = unsafe {
+            SetInformationJobObject(job.0, JobObjectExtendedLimitInformation, pointer, length)
+        };
+        let process = child.raw_handle().unwrap_or(std::ptr::null_mut());
+        // SAFETY: both handles are open; the child's is its own until it is dropped.
+        if set == 0 || unsafe { AssignProcessToJobObject(job.0, process) } == 0 {
+            return Err(failed());
+        }
+        Ok(job)
     }
-    let job = Job(handle);
-    let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
-    limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
-    let length = u32::try_from(size_of_val(&limits)).unwrap_or(0);
-    let pointer = (&raw const limits).cast();
-    // SAFETY: the structure is alive, of the class that is named, and as long as told.
-    let set = unsafe {
-        SetInformationJobObject(job.0, JobObjectExtendedLimitInformation, pointer, length)
+
+    /// The ids of all who are in it; what of them is beyond the first hundred is seen once those have ended.
+    pub(super) fn members(&self) -> Vec<u32> {
+        const MOST: usize = 100;
+        /// JOBOBJECT_BASIC_PROCESS_ID_LIST, with room.
+        #[repr(C)]
+        struct List {
+            assigned: u32,
+            listed: u32,
+            ids: [usize; MOST],
+        }
+        let mut list = List {
+            assigned: 0,
+            listed: 0,
+            ids: [0; MOST],
+        };
+        let length = u32::try_from(size_of_val(&list)).unwrap_or(0);
+        // SAFETY: the structure is alive, writable, of the class that is named, and as long as told; none need be told the length.
+        unsafe {
+            QueryInformationJobObject(
+                self.0,
+                JobObjectBasicProcessIdList,
+                (&raw mut list).cast(),
+                length,
+                std::ptr::null_mut(),
+            )
+        };
+        // A list that is too long is filled as far as it goes.
+        let listed = usize::try_from(list.listed).unwrap_or(0).min(MOST);
+        let ids = list.ids[..listed].iter();
+        ids.filter_map(|id| u32::try_from(*id).ok()).collect()
+    }
+
+    /// Ends all who are in it.
+    pub(super) fn end(&self) {
+        // SAFETY: the handle is open; that it fails shows in who still runs.
+        unsafe { TerminateJobObject(self.0, 1) };
+    }
+}
+
+/// Processes by their numbers.
+pub(super) mod processes {
+    use windows_sys::Win32::Foundation::INVALID_HANDLE_VALUE;
+    use windows_sys::Win32::System::Diagnostics::ToolHelp::{
+        CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW,
+        TH32CS_SNAPPROCESS,
     };
-    let process = child.raw_handle().unwrap_or(std::ptr::null_mut());
-    // SAFETY: both handles are open; the child's is its own until it is dropped.
-    if set == 0 || unsafe { AssignProcessToJobObject(job.0, process) } == 0 {
-        return Err(failed());
+
+    use super::Process;
+    pub(in crate::exec) use super::{created, is_running as runs};
+    use crate::exec::kin::Listed;
+
+    /// All processes; none where Windows does not list them.
+    pub(in crate::exec) fn all() -> Vec<Listed> {
+        // SAFETY: the call takes plain values and gives a handle, or the invalid one.
+        let handle = unsafe { CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0) };
+        if handle == INVALID_HANDLE_VALUE {
+            return Vec::new();
+        }
+        // It closes like one.
+        let snapshot = Process(handle);
+        let mut entry = PROCESSENTRY32W {
+            dwSize: u32::try_from(size_of::<PROCESSENTRY32W>()).unwrap_or(0),
+            ..PROCESSENTRY32W::default()
+        };
+        let mut all = Vec::new();
+        // SAFETY: the handle is open, the entry is alive, writable and says its own length; the same below.
+        let mut more = unsafe { Process32FirstW(snapshot.0, &raw mut entry) };
+        while more != 0 {
+            let name = entry.szExeFile.split(|unit| *unit == 0).next();
+            all.push(Listed {
+                pid: entry.th32ProcessID,
+                of: entry.th32ParentProcessID,
+                name: String::from_utf16_lossy(name.unwrap_or_default()),
+            });
+            // SAFETY: as above.
+            more = unsafe { Process32NextW(snapshot.0, &raw mut entry) };
+        }
+        all
     }
-    Ok(job)
+
+    /// The name of a process; empty where it has ended.
+    pub(in crate::exec) fn name(pid: u32) -> String {
+        let listed = all().into_iter().find(|listed| listed.pid == pid);
+        listed.map(|listed| listed.name).unwrap_or_default()
+    }
 }
 
 struct Process(HANDLE);
@@ -927,7 +979,8 @@ impl Drop for Process {
     }
 }
 
-fn created(pid: u32) -> Option<u64> {
+/// When a process began, in units of 100 ns since Windows' own beginning; also of one that has ended, while somebody holds it.
+pub(super) fn created(pid: u32) -> Option<u64> {
     let process = Process::open(pid)?;
     let zero = || FILETIME {
         dwLowDateTime: 0,
@@ -947,7 +1000,7 @@ fn created(pid: u32) -> Option<u64> {
     (told != 0).then(|| u64::from(created.dwHighDateTime) << 32 | u64::from(created.dwLowDateTime))
 }
 
-fn is_running(pid: u32) -> bool {
+pub(super) fn is_running(pid: u32) -> bool {
     // SAFETY: the handle is open while it is waited for, without time.
     Process::open(pid)
         .is_some_and(|process| unsafe { WaitForSingleObject(process.0, 0) } == WAIT_TIMEOUT)

@@ -765,7 +765,7 @@ impl Fleet {
         if let Some(doubted) = self.doubted.get(target) {
             return held(Cause::Doubted, doubted.sentence(target));
         }
-        if let Some(freeze) = self.freeze_of(target, live, now) {
+        if let Some(freeze) = self.freeze_in_force(target, live, now) {
             return held(Cause::ServerFrozen, frozen(freeze));
         }
         if self.unmet.contains(target) {

@@ -13,7 +13,7 @@ pub(crate) fn holds(freeze: &Freeze, target: &TargetId, live: &Live, now: Timest
 
 impl Fleet {
     /// The freeze that holds a server just now.
-    pub(super) fn freeze_of(
+    pub(super) fn freeze_in_force(
         &self,
         target: &TargetId,
         live: &Live,

@@ -356,8 +356,10 @@ impl Cause {
             | Self::Watched
             | Self::SiteClosed
             | Self::WaveGoesOn
+            | Self::WaveHeld
             | Self::WaveStopped
             | Self::CanaryGoesOn
+            | Self::CanaryHeld
             | Self::CanaryStopped
             | Self::FailureLimit
             | Self::MayYetFail

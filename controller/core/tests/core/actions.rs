@@ -63,6 +63,9 @@ struct Written {
     swap_first: bool,
 }
 
+/// A difference of rules that somebody approved: in which rollout, and what both servers told.
+type Approval = (RolloutId, TargetId, Option<u8>, TargetId, Option<u8>);
+
 fn server(number: usize) -> String {
     format!("c{number}.f.test")
 }
@@ -130,7 +133,7 @@ struct Sim {
     /// What each server's rules were when a rollout had them read.
     rules: BTreeMap<(RolloutId, TargetId), Option<u8>>,
     /// Differences that somebody approved, as they were then.
-    approved: BTreeSet<(RolloutId, TargetId, Option<u8>, TargetId, Option<u8>)>,
+    approved: BTreeSet<Approval>,
     /// Phases that came to their end.
     done: BTreeSet<(RolloutId, TargetId, usize)>,
     /// Bundles that are open: of which phase.

@@ -1,0 +1,277 @@
+//! A child and whatever it has begun: who of them runs, and how all of them are ended. On Windows a job holds them, and the list
+//! of all processes names those that were begun before it did, or in an earlier life of the agent; elsewhere it is the child's
+//! process group.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::process::{Child, Command};
+
+/// How often, and how many times, those that were ended are looked for.
+const ENDS: (Duration, u32) = (Duration::from_millis(20), 500);
+
+/// One process: its number alone may be another one's by now.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Process {
+    pub pid: u32,
+    /// When it began, as the operating system tells it.
+    pub created: u64,
+    #[serde(default)]
+    pub name: String,
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name.as_str() {
+            "" => write!(f, "process {}", self.pid),
+            name => write!(f, "{name} (process {})", self.pid),
+        }
+    }
+}
+
+/// Several in a sentence.
+pub(super) fn names(processes: &[Process]) -> String {
+    let names: Vec<String> = processes.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+/// A process as the operating system lists it.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub pid: u32,
+    /// The process whose it is: its parent on Windows, the first of its group elsewhere.
+    pub of: u32,
+    pub name: String,
+}
+
+/// What becomes of a family when nobody waits for it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unwatched {
+    /// It is ended: it holds a person's secrets, or is nothing without its agent.
+    Ends,
+    /// It goes on: half of its work would be worse than all of it.
+    GoesOn,
+}
+
+/// A child and whatever it has begun.
+#[derive(Debug)]
+pub(super) struct Family {
+    /// All who were seen, the child first.
+    known: Vec<Process>,
+    #[cfg(unix)]
+    unwatched: Unwatched,
+    /// Windows refuses it for a child that has ended already: those that it began are found by their origin then.
+    #[cfg(windows)]
+    job: Option<super::windows::Job>,
+}
+
+/// Prepares a command whose child is to be the first of a family.
+pub(super) fn prepare(command: &mut Command) {
+    #[cfg(unix)]
+    command.process_group(0);
+    #[cfg(windows)]
+    let _ = command;
+}
+
+impl Family {
+    /// That of a child which is ended with this process, or when nobody waits for it any more.
+    ///
+    /// # Errors
+    /// When Windows does not tie it.
+    #[cfg_attr(
+        unix,
+        expect(clippy::unnecessary_wraps, reason = "Windows may refuse it")
+    )]
+    pub(super) fn tied(child: &Child) -> io::Result<Self> {
+        Ok(Self {
+            known: vec![first(child)],
+            #[cfg(unix)]
+            unwatched: Unwatched::Ends,
+            #[cfg(windows)]
+            job: Some(super::windows::Job::of(child, Unwatched::Ends)?),
+        })
+    }
+
+    /// That of a child which goes on whatever becomes of this process.
+    pub(super) fn watched(child: &Child) -> Self {
+        Self {
+            known: vec![first(child)],
+            #[cfg(unix)]
+            unwatched: Unwatched::GoesOn,
+            #[cfg(windows)]
+            job: super::windows::Job::of(child, Unwatched::GoesOn)
+                .inspect_err(|error| tracing::debug!(%error, "a child is in no job"))
+                .ok(),
+        }
+    }
+
+    /// The child.
+    pub(super) fn first(&self) -> &Process {
+        &self.known[0]
+    }
+
+    /// Who of them runs.
+    pub(super) fn living(&mut self) -> Vec<Process> {
+        #[cfg(windows)]
+        for pid in self.job.iter().flat_map(super::windows::Job::members) {
+            if let Some(created) = system::created(pid) {
+                let member = Process {
+                    pid,
+                    created,
+                    name: system::name(pid),
+                };
+                if !self.known.iter().any(|known| is_same(known, &member)) {
+                    self.known.push(member);
+                }
+            }
+        }
+        let living = living(&self.known);
+        for one in &living {
+            if !self.known.iter().any(|known| is_same(known, one)) {
+                self.known.push(one.clone());
+            }
+        }
+        living
+    }
+
+    /// Ends all of them, and gives those who run all the same.
+    pub(super) async fn end(&mut self) -> Vec<Process> {
+        let (look, times) = ENDS;
+        for _ in 0..times {
+            if self.living().is_empty() {
+                return Vec::new();
+            }
+            self.kill();
+            tokio::time::sleep(look).await;
+        }
+        self.living()
+    }
+
+    fn kill(&self) {
+        #[cfg(windows)]
+        self.job.iter().for_each(super::windows::Job::end);
+        #[cfg(unix)]
+        system::kill_group(self.first().pid);
+    }
+}
+
+// On Windows its job does this, also where the agent was killed.
+#[cfg(unix)]
+impl Drop for Family {
+    fn drop(&mut self) {
+        // A group that has nobody left may be another one by now.
+        if self.unwatched == Unwatched::Ends && !self.living().is_empty() {
+            self.kill();
+        }
+    }
+}
+
+fn first(child: &Child) -> Process {
+    let pid = child.id().unwrap_or_default();
+    Process {
+        pid,
+        created: system::created(pid).unwrap_or_default(),
+        name: system::name(pid),
+    }
+}
+
+fn is_same(one: &Process, other: &Process) -> bool {
+    (one.pid, one.created) == (other.pid, other.created)
+}
+
+/// Who runs of these processes, which may have ended, and of whatever they have begun.
+pub(super) fn living(of: &[Process]) -> Vec<Process> {
+    let all = system::all();
+    let mut known: Vec<Process> = Vec::new();
+    for one in of {
+        if !known.iter().any(|known| is_same(known, one)) {
+            known.push(one.clone());
+        }
+    }
+    let mut from = 0;
+    // Whoever is found may have begun others.
+    while from < known.len() {
+        let until = known.len();
+        for listed in &all {
+            let Some(created) = system::created(listed.pid) else {
+                continue;
+            };
+            let begun = known[from..until]
+                .iter()
+                .any(|one| one.pid == listed.of && has_begun(one, created));
+            let process = Process {
+                pid: listed.pid,
+                created,
+                name: listed.name.clone(),
+            };
+            if begun && !known.iter().any(|one| is_same(one, &process)) {
+                known.push(process);
+            }
+        }
+        from = until;
+    }
+    known.retain(|one| system::created(one.pid) == Some(one.created) && system::runs(one.pid));
+    known
+}
+
+/// Whether a process that bears its number as its origin can be one's own: another one may have come to the same number, and
+/// whoever began after that is of the other.
+fn has_begun(one: &Process, created: u64) -> bool {
+    let now = system::created(one.pid).filter(|now| *now != one.created);
+    one.created <= created && now.is_none_or(|now| created < now)
+}
+
+#[cfg(windows)]
+use super::windows::processes as system;
+
+#[cfg(unix)]
+mod system {
+    use super::Listed;
+
+    /// State, group and beginning of a process; none where it is no more than an exit code.
+    fn stat(pid: u32) -> Option<(u32, u64)> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name before it is in brackets, and may hold anything.
+        let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+        let gone = matches!(fields[0], "Z" | "X");
+        let group = fields.get(2)?.parse().ok()?;
+        let created = fields.get(19)?.parse().ok()?;
+        (!gone).then_some((group, created))
+    }
+
+    pub(super) fn created(pid: u32) -> Option<u64> {
+        Some(stat(pid)?.1)
+    }
+
+    pub(super) fn runs(pid: u32) -> bool {
+        stat(pid).is_some()
+    }
+
+    pub(super) fn name(pid: u32) -> String {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+        name.unwrap_or_default().trim().to_owned()
+    }
+
+    pub(super) fn all() -> Vec<Listed> {
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let listed = pids.filter_map(|pid| {
+            let (of, _) = stat(pid)?;
+            let name = name(pid);
+            Some(Listed { pid, of, name })
+        });
+        listed.collect()
+    }
+
+    pub(super) fn kill_group(first: u32) {
+        use rustix::process::{Pid, Signal, kill_process_group};
+        if let Some(group) = i32::try_from(first).ok().and_then(Pid::from_raw) {
+            // Where nobody is there any more, that is what was wanted; who is shows in who still runs.
+            if let Err(error) = kill_process_group(group, Signal::KILL) {
+                tracing::debug!(%error, "a group of processes was not ended");
+            }
+        }
+    }
+}
