@@ -28,7 +28,7 @@ pub enum ArtifactError {
     Refused(String),
     /// What came is not what the signed manifest names.
     #[error(
-        "artifact {artifact}: {what} does not have the digest that the signed bundle gives; it was discarded"
+        "artifact {artifact}: {what} does not have the digest that the signed bundle gives; it was discarded. The controller's copy was altered: add it again there, then retry"
     )]
     Digest {
         /// Which artifact.

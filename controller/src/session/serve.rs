@@ -677,11 +677,16 @@ async fn artifact(
         }
         Ok(opened) => opened,
         Err(error) => {
-            tracing::error!(artifact = %ask.sha256.short(), %error, "an artifact cannot be read");
+            tracing::error!(artifact = %ask.sha256.short(), %error, "an artifact in the store cannot be read; add it again");
+            let why = if error.kind() == io::ErrorKind::NotFound {
+                "is gone"
+            } else {
+                "cannot be read"
+            };
             return send
-                .send(&ArtifactAnswer::Refused(
-                    "the artifact cannot be read".to_owned(),
-                ))
+                .send(&ArtifactAnswer::Refused(format!(
+                    "its copy in the artifact store {why}; add it again"
+                )))
                 .await;
         }
     };

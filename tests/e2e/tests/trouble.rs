@@ -226,6 +226,147 @@ fn an_artifact_that_was_cut_off_at_the_controller_is_named() {
     assert!(world.changes(A).is_empty());
 }
 
+/// Fails the canary's step once more, and says why.
+fn fails_again(world: &World) -> String {
+    let failures = || {
+        let failed =
+            |(_, _, event): &(String, u64, Event)| matches!(event, Event::StepFailed { .. });
+        world.events().iter().filter(|event| failed(event)).count()
+    };
+    let before = failures();
+    succeeds(world, &["retry", "r1"]);
+    until("the step fails again", || {
+        let (state, detail) = world.state(A);
+        (failures() > before && state == "failed").then_some(detail)
+    })
+}
+
+/// Whatever is done to the controller's copy, while it runs and while it is down, is refused by name, and nothing of it is
+/// installed; the same file added again puts it right.
+#[test]
+fn an_artifact_that_was_altered_or_lost_at_the_controller_is_never_installed_until_it_is_added_again()
+ {
+    let (mut world, topology) = enrolled();
+    let file = artifact(&world);
+    let list = file.with_extension("chunks");
+    let (bytes, chunks) = (std::fs::read(&file).unwrap(), std::fs::read(&list).unwrap());
+    let altered = |bytes: &[u8]| {
+        let mut altered = bytes.to_vec();
+        *altered.last_mut().unwrap() ^= 1;
+        altered
+    };
+    let whole = || {
+        std::fs::write(&file, &bytes).unwrap();
+        std::fs::write(&list, &chunks).unwrap();
+    };
+    std::fs::remove_file(&file).unwrap();
+    world.apply(&topology);
+    let detail = until("the step fails", || {
+        let (state, detail) = world.state(A);
+        (state == "failed").then_some(detail)
+    });
+    let gone = "its copy in the artifact store is gone; add it again";
+    assert!(detail.contains(gone), "{detail}");
+
+    type Damage<'a> = (&'a dyn Fn(), &'a str);
+    let of_list = format!(
+        "damaged: {} of {} bytes; add it again",
+        chunks.len() - 1,
+        chunks.len()
+    );
+    let damages: [Damage<'_>; 5] = [
+        (
+            &|| std::fs::write(&file, altered(&bytes)).unwrap(),
+            "chunk 2 does not have the digest that the signed bundle gives; it was discarded. The controller's copy was altered: add it again there",
+        ),
+        (
+            &|| std::fs::write(&file, b"").unwrap(),
+            "damaged: 0 of 2500000 bytes; add it again",
+        ),
+        (&|| std::fs::remove_file(&list).unwrap(), gone),
+        (&|| std::fs::write(&list, &chunks[1..]).unwrap(), &of_list),
+        (
+            &|| std::fs::write(&list, altered(&chunks)).unwrap(),
+            "the chunk list does not have the digest that the signed bundle gives",
+        ),
+    ];
+    for (down, (damages, said)) in [true, false].into_iter().cycle().zip(damages) {
+        whole();
+        if down {
+            world.kill_controller();
+            damages();
+            world.start_controller();
+            world.all_report(2);
+        } else {
+            damages();
+        }
+        let detail = fails_again(&world);
+        assert!(detail.contains(said), "down: {down}; {said}: {detail}");
+        assert!(world.changes(A).is_empty() && world.changes(B).is_empty());
+    }
+    // What an operator is told to do.
+    std::fs::remove_file(&file).unwrap();
+    world.add_artifact();
+    assert_eq!(std::fs::read(&file).unwrap(), bytes);
+    assert_eq!(std::fs::read(&list).unwrap(), chunks);
+    succeeds(&world, &["retry", "r1"]);
+    world.give_secrets(2);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A, B]);
+}
+
+/// What an agent has of an artifact when it starts again is measured by the signed bundle: half of it goes on at its last
+/// good chunk, and what was altered meanwhile is fetched anew.
+#[test]
+fn an_artifact_that_is_half_there_or_altered_when_its_agent_starts_again_is_fetched_anew() {
+    let (mut world, topology) = enrolled();
+    let file = artifact(&world);
+    let bytes = std::fs::read(&file).unwrap();
+    let mut altered = bytes.clone();
+    *altered.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, &altered).unwrap();
+    world.apply(&topology);
+    until("the step fails", || {
+        (world.state(A).0 == "failed").then_some(())
+    });
+    let at = |target: &str| {
+        let name = file.file_name().unwrap();
+        world
+            .path("agents")
+            .join(target)
+            .join("artifacts")
+            .join(name)
+    };
+    // Its two good chunks are kept, and not the third.
+    let (half, whole) = (at(A).with_extension("part"), at(B));
+    let kept = std::fs::read(&half).unwrap();
+    assert_eq!(kept, bytes[..2 << 20]);
+    assert!(!at(A).exists(), "what is not whole is not there");
+    world.kill_agents();
+    // While the agents are down: the first chunk of the half is altered, and the other server has a whole one that is not right.
+    let mut torn = kept;
+    torn[5] ^= 1;
+    std::fs::write(&half, torn).unwrap();
+    std::fs::create_dir_all(whole.parent().unwrap()).unwrap();
+    std::fs::write(&whole, &altered).unwrap();
+    world.add_artifact();
+    world.start_agents(&[server(A, &[]), server(B, &[])], None);
+    world.all_report(2);
+    succeeds(&world, &["retry", "r1"]);
+    world.give_secrets(2);
+    world.all_done();
+    for target in [A, B] {
+        let name = file.file_name().unwrap();
+        let fetched = world
+            .path("agents")
+            .join(target)
+            .join("artifacts")
+            .join(name);
+        assert_eq!(std::fs::read(fetched).unwrap(), bytes, "{target}");
+    }
+    world.nothing_lost_or_repeated(&[A, B]);
+}
+
 #[test]
 fn a_plan_that_was_altered_in_the_store_is_not_taken_up() {
     let (mut world, topology) = enrolled();
