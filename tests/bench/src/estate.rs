@@ -52,17 +52,12 @@ impl Estate {
                 "[agents.d{domain}]\nserves = [\"d{domain}.test\"]\nhosts = {hosts:?}\n[domain.\"d{domain}.test\"]\nmin_serving = 1\nallow_outage = true"
             )?;
         }
-        let document = |file: &str, text: String| Document {
-            file: file.to_owned(),
-            text,
-        };
         let written = document("topology.toml", text);
         let begun = Instant::now();
         let (topology, mut findings) = parse(&[written]);
         findings.extend(check(&topology, None));
         let read = seconds(begun);
-        let text = "[limit]\nin_flight = 100\nfailures = \"1000\"\ncanary = 1\n".to_owned();
-        let (policy, said) = policy::parse(&document("policy.toml", text));
+        let (policy, said) = policy::parse(&document("policy.toml", limits(100, "")));
         findings.extend(said);
         findings.retain(|finding| finding.severity == Severity::Error);
         ensure!(findings.is_empty(), "{:?}", findings.first());
@@ -93,14 +88,29 @@ impl Estate {
     }
 
     fn plan(&self) -> Plan {
+        self.plan_under(&self.policy)
+    }
+
+    fn plan_under(&self, policy: &Policy) -> Plan {
         plan(Inputs::of(
             &self.topology,
-            &self.policy,
+            policy,
             &self.known,
             &self.artifacts,
             Purpose::Install,
         ))
     }
+}
+
+fn document(file: &str, text: String) -> Document {
+    Document {
+        file: file.to_owned(),
+        text,
+    }
+}
+
+fn limits(in_flight: u32, more: &str) -> String {
+    format!("[limit]\nin_flight = {in_flight}\nfailures = \"1000\"\ncanary = 1\n{more}\n")
 }
 
 fn facts() -> Facts {
@@ -164,6 +174,7 @@ pub(crate) fn growth(sizes: &[usize]) -> anyhow::Result<Value> {
                 "among_all_microseconds": deciding[1],
                 "among_all_growth": deciding[1] / first_deciding[1],
             },
+            "rollout_while_most_are_away": most_are_away(&estate)?,
         }));
     }
     Ok(Value::from(rows))
@@ -212,6 +223,94 @@ fn decision(plan: &Plan, known: &Fleetwide) -> [f64; 2] {
         time(&|| fleet.decide(&live, BEGIN)),
         time(&|| fleet.decide_among_all(&live, BEGIN)),
     ]
+}
+
+/// Where those are who are not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Others {
+    /// Here as well.
+    Here,
+    /// Not met since the controller began, a day ago.
+    NeverCame,
+    /// They left a day ago.
+    Left,
+}
+
+/// What a happening costs in a rollout of which one domain in ten has its servers here, beside the same rollout with all of them
+/// here: in microseconds, and as a share of the latter. Each rollout goes on until as many servers are done.
+fn most_are_away(estate: &Estate) -> anyhow::Result<Value> {
+    // Few enough under way that all of them are among those here.
+    let (policy, _) = policy::parse(&document("policy.toml", limits(10, "unreachable = \"3d\"")));
+    let plan = estate.plan_under(&policy);
+    let cost = |others| part(&plan, &estate.known, others);
+    let all = cost(Others::Here)?;
+    let (never, left) = (cost(Others::NeverCame)?, cost(Others::Left)?);
+    Ok(json!({
+        "all_here_microseconds": all,
+        "nine_in_ten_never_came_microseconds": never,
+        "nine_in_ten_left_microseconds": left,
+        "never_came_beside_all_here": never / all,
+        "left_beside_all_here": left / all,
+    }))
+}
+
+/// Carries a plan out until a tenth of it is done, and gives what each happening cost, in microseconds.
+fn part(plan: &Plan, known: &Fleetwide, others: Others) -> anyhow::Result<f64> {
+    let ask = Ask {
+        begin: BEGIN,
+        person: Some(Duration::from_secs(60)),
+        faults: BTreeMap::new(),
+        seed: 1,
+    };
+    let mut world = World::new(plan, known, ask);
+    let domain = |target: &TargetId| {
+        let domain = target.as_str().split_once('.');
+        domain.map_or("", |(_, domain)| domain).to_owned()
+    };
+    // Whoever is under way is here, and with it those of its domain.
+    let wanted = known.len().div_ceil(10);
+    let under_way = known
+        .keys()
+        .filter(|target| world.fleet.open(target).is_some());
+    let mut domains = BTreeSet::new();
+    for target in under_way.chain(plan.waves.iter().flatten()) {
+        if domains.len() * SERVERS < wanted {
+            domains.insert(domain(target));
+        }
+    }
+    let before = BEGIN.minus(Duration::from_secs(86_400));
+    world.live.began = before;
+    for target in known
+        .keys()
+        .filter(|target| !domains.contains(&domain(target)))
+    {
+        match others {
+            Others::Here => {}
+            Others::NeverCame => {
+                world.live.left(target, before);
+                world.live.away.remove(target);
+            }
+            Others::Left => world.live.left(target, before),
+        }
+    }
+    let done = |world: &World| {
+        let done = |target: &TargetId| {
+            let rollout = world.fleet.rollouts().values().next();
+            let work = rollout.and_then(|rollout| rollout.work.get(target));
+            work.is_some_and(|work| work.state.word() == "done")
+        };
+        let touched = world.touched();
+        touched.filter(|target| done(target)).cloned()
+    };
+    let mut ended = BTreeSet::new();
+    let (begun, mut happenings) = (Instant::now(), 0_u32);
+    while ended.len() < wanted.min(domains.len() * SERVERS) {
+        ensure!(world.step(), "{} of {wanted} are done", ended.len());
+        world.log.clear();
+        ended.extend(done(&world));
+        happenings += 1;
+    }
+    Ok(seconds(begun) * 1e6 / f64::from(happenings))
 }
 
 /// Carries a plan out to its end, at which every target must be done. Gives the happenings and the virtual hours.

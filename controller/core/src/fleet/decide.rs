@@ -14,6 +14,7 @@ use protocol::{
 
 use crate::beyond::is;
 use crate::facts::Fleetwide;
+use crate::fleet::away::Away;
 use crate::fleet::hold::{Cause, Hold, because, held};
 use crate::fleet::overriding::Passed;
 use crate::fleet::site::{self, Elsewhere};
@@ -56,7 +57,7 @@ pub struct Live {
     /// Latest pulses.
     pub pulses: BTreeMap<TargetId, Pulse>,
     /// Since when targets are away; those that were never here are away since `began`.
-    pub away: BTreeMap<TargetId, Timestamp>,
+    pub away: Away,
     /// Since when anybody could connect.
     pub began: Timestamp,
     /// What is known of the products' versions, as it was read at the start; `None` where nobody asks for it.
@@ -463,9 +464,7 @@ impl Fleet {
             running.iter().any(pending)
         };
         // Of thousands who are away for long nobody asks what they wait for.
-        let just_left = live.away.iter();
-        let just_left = just_left.filter(|(_, since)| since.plus(UNREACHABLE_AFTER) > now);
-        let left = just_left.map(|(target, _)| target).filter(waits);
+        let left = live.away.within(UNREACHABLE_AFTER, now).filter(waits);
         // Those that were never here count as away since anybody could come: who they are is not asked.
         let never = running.iter().any(|rollout| rollout.has_pending());
         let never = never.then(|| live.began.plus(UNREACHABLE_AFTER));
@@ -503,12 +502,12 @@ impl Fleet {
         let late = running.iter().flat_map(|rollout| {
             let deadline = rollout.plan.limits.deadline().into_iter();
             let since = |deadline: Duration| {
-                let away = live.away.values().chain([&live.began]);
-                let away = away.flat_map(move |since| {
-                    [UNREACHABLE_AFTER, deadline].map(|time| since.plus(time))
-                });
+                let times = [UNREACHABLE_AFTER, deadline].into_iter();
+                let left = times.flat_map(move |time| live.away.next_for(time, now));
+                let began = [UNREACHABLE_AFTER, deadline].map(|time| live.began.plus(time));
                 let noted = rollout.work.away();
-                away.chain(noted.map(move |(_, since)| since.plus(deadline)))
+                let noted = noted.map(move |(_, since)| since.plus(deadline));
+                left.chain(began).chain(noted)
             };
             deadline.flat_map(since)
         });
@@ -640,15 +639,15 @@ impl Fleet {
         let noted = rollout.work.away();
         let noted = noted.filter(move |(target, since)| had_time && is_late(since) && gone(target));
         // Who never came since anybody could is looked for where somebody did not: with each turn, for a whole fleet.
-        let came = live
-            .away
-            .keys()
-            .filter(|target| self.known.contains_key(*target));
-        let all = live.connected.len() + came.count() >= self.known.len();
-        let never = rollout
-            .work
-            .begun()
-            .filter(move |_| !all && is_late(&live.began));
+        let late_since_start = is_late(&live.began);
+        let all = || {
+            let came = live.away.keys();
+            let came = came.filter(|target| self.known.contains_key(*target));
+            live.connected.len() + came.count() >= self.known.len()
+        };
+        let few = rollout.work.begun_count() <= live.away.len();
+        let any = late_since_start && (few || !all());
+        let never = rollout.work.begun().filter(move |_| any);
         let told = |target: &TargetId| {
             let work = rollout.work.get(target);
             work.is_some_and(|work| work.away.is_some())

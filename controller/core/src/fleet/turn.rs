@@ -135,9 +135,8 @@ impl<'a> Turn<'a> {
             if self.walk == Walk::All || self.now < live.began.plus(UNREACHABLE_AFTER) {
                 return None;
             }
-            let recent = |since: &Timestamp| self.now < since.plus(UNREACHABLE_AFTER);
-            let left = live.away.iter().filter(|(_, since)| recent(since));
-            let left: Vec<&TargetId> = left.map(|(target, _)| target).collect();
+            let left = live.away.within(UNREACHABLE_AFTER, self.now);
+            let left: Vec<&TargetId> = left.collect();
             let few = live.connected.len() + left.len() < work.pending() as usize;
             let near = live.connected.iter().chain(left);
             few.then(|| work.untouched(near.filter(|target| !self.stands_still(target))))

@@ -362,6 +362,7 @@ impl Sim {
     /// Whoever is pending when the machine wants nothing more is held by something: the counts by which it finds whose turn it
     /// is leave nobody out.
     fn nobody_is_forgotten(&self) {
+        assert!(self.live.away.is_indexed_right(), "who is away");
         for (id, rollout) in self.fleet.rollouts() {
             assert!(rollout.work.is_counted_right(), "the counts of {id}");
             let pending = rollout

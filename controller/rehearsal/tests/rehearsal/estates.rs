@@ -162,6 +162,7 @@ impl Watch {
         let rollout = &world.fleet.rollouts()[&ROLLOUT];
         let told = &self.told.rollouts()[&ROLLOUT];
         assert!(rollout.work.is_counted_right(), "the counts");
+        assert!(world.live.away.is_indexed_right(), "who is away");
         assert_eq!(rollout.state, told.state);
         let (mut under_way, mut bad) = (0, 0);
         for ((target, work), (_, same)) in rollout.work.iter().zip(told.work.iter()) {

@@ -284,6 +284,7 @@ impl Watch {
         self.active = actives;
         let now = active(&self.plan, world);
         assert!(now <= self.active_before.max(1), "G1: {now} are active");
+        assert!(world.live.away.is_indexed_right(), "who is away");
         let mut changed: BTreeSet<&TargetId> = BTreeSet::new();
         for (id, (plan, limit)) in &mut self.rollouts {
             let rollout = &world.fleet.rollouts()[id];
