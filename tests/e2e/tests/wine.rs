@@ -650,6 +650,125 @@ fn upgraded(world: &World, wine: &Wine, topology: &str) {
     assert!(query.contains("RUNNING"), "{query}");
 }
 
+/// A PowerShell that never runs its script, one that prints without end, a setup that hangs, and one that hands its work to
+/// another process and ends before that one does: each step ends within its time with the word that is true, nothing of a
+/// script goes on, no installer is ended, and none begins beside another.
+fn hangs_and_forks(world: &World, wine: &Wine, topology: &str, anchor: &Path) {
+    let version = wine.drive("ProgramData/Entrain/versions/99.0.0.0");
+    std::fs::copy(anchor, version.join("test-anchor.der")).unwrap();
+    let patience = version.join("test-patience");
+    std::fs::create_dir_all(&patience).unwrap();
+    let within = |what: &str, millis: u32| {
+        std::fs::write(patience.join(what), millis.to_string()).unwrap();
+    };
+    let asks = |what: &str| std::fs::write(wine.drive("standin").join(what), "").unwrap();
+    let asks_no_more = |what: &str| {
+        std::fs::remove_file(wine.drive("standin").join(what)).ok();
+    };
+    let fails = |begins: &dyn Fn()| {
+        let before = world.events().len();
+        begins();
+        until("the run ends", || {
+            let mut since = world.events().into_iter().skip(before);
+            let ended = |event: &Event| matches!(event, Event::RunFinished { .. });
+            since.any(|(_, _, event)| ended(&event)).then_some(())
+        });
+        assert_eq!(world.state(TARGET).0, "failed");
+        text(&world.entrain(&["why", TARGET]))
+    };
+    let told = |why: &str, parts: &[&str]| {
+        for part in parts {
+            assert!(why.contains(part), "{part}: {why}");
+        }
+    };
+    let none_of = |what: &str| {
+        let left = wine.processes(what);
+        assert!(left.is_empty(), "{what}: {left:?}");
+    };
+    for file in ["slow", "go", "running"] {
+        asks_no_more(file);
+    }
+    let (left, behind, setup) = ("--left-by-powershell", "--behind", "ENVIRONMENTNAME=");
+
+    asks("leaves");
+    asks("mute");
+    within("script-begins", 1500);
+    let rollout = std::cell::RefCell::new(String::new());
+    let why = fails(&|| *rollout.borrow_mut() = world.apply_and_name(topology));
+    told(&why, &["PowerShell was started and never ran the script"]);
+    none_of("powershell.exe");
+    none_of(left);
+    let rollout = rollout.into_inner();
+    let rollout = rollout.split_whitespace().nth(1).unwrap().to_owned();
+    let retry = || drop(must(world.entrain(&["retry", &rollout]), "retry"));
+
+    asks_no_more("mute");
+    std::fs::remove_file(patience.join("script-begins")).unwrap();
+    asks("floods");
+    let why = fails(&retry);
+    told(
+        &why,
+        &["PowerShell printed more than any script of ours does"],
+    );
+    none_of(left);
+    asks_no_more("floods");
+
+    // What it left behind holds its output open, and what it said counts: the setup's turn comes.
+    within("installer-ends", 2000);
+    asks("slow");
+    let why = fails(&retry);
+    let ends = "did not end within 2 s and was not ended, since half of it is no product";
+    told(&why, &[ends, ".exe (process "]);
+    none_of(left);
+    asks_no_more("leaves");
+    assert_eq!(wine.processes(setup).len(), 1, "it goes on");
+    let still = [
+        "the installer of an earlier try still runs",
+        ".exe (process ",
+    ];
+    told(&fails(&retry), &still);
+    assert_eq!(wine.processes(setup).len(), 1, "none beside it");
+    let gives_up = || {
+        asks("give-up");
+        until("the setup has ended", || {
+            wine.processes(setup).is_empty().then_some(())
+        });
+        asks_no_more("give-up");
+    };
+    gives_up();
+    asks_no_more("slow");
+
+    asks("hands-on");
+    let why = fails(&retry);
+    let ends = "it ended (exit code 0), and what it had begun did not within 2 s";
+    told(&why, &[ends, ".exe (process "]);
+    assert_eq!(wine.processes(behind).len(), 1, "it goes on");
+    told(&fails(&retry), &still);
+    gives_up();
+
+    // With patience its end is waited for, and is what counts.
+    std::fs::remove_file(patience.join("installer-ends")).unwrap();
+    let calls = || std::fs::read_to_string(wine.drive("standin/calls")).unwrap();
+    let before = calls().lines().count();
+    retry();
+    until("the first has ended, and the second is waited for", || {
+        let note = std::fs::read(wine.drive("ProgramData/Entrain/agent/installer.json")).ok()?;
+        let note: serde_json::Value = serde_json::from_slice(&note).ok()?;
+        let running = note["running"].as_array()?;
+        (running.len() == 1 && running[0]["pid"] != note["pid"]).then_some(())
+    });
+    assert_eq!(goes_on(world), "running");
+    asks("go");
+    until("it is installed, and its secret is due", || {
+        let state = goes_on(world);
+        (state == "awaiting secret").then_some(())
+    });
+    let product = wine.drive("Program Files/Microsoft Azure AD Connect Provisioning Agent/AADConnectProvisioningAgent.exe");
+    assert!(product.exists());
+    assert_eq!(calls().lines().count(), before + 2, "{}", calls());
+    drop(world.audit());
+}
+
 /// Listens as the sign-in hosts; answers nobody, which is all that a port probe asks.
 fn listen(port: u16) {
     let listener = TcpListener::bind(("127.0.0.1", port))
@@ -865,4 +984,6 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     until("the killed agent is back", || connected().then_some(()));
 
     upgraded(&world, &wine, &topology);
+
+    hangs_and_forks(&world, &wine, &topology, &anchor);
 }
