@@ -64,8 +64,82 @@ impl Mend {
     }
 }
 
-/// Everything that is not as the last rollout left it. A target that a newer rollout has not finished is on its way, and
-/// is left out.
+/// A server of which nothing can be said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untold {
+    /// Which.
+    pub target: TargetId,
+    /// Why, in a sentence fragment.
+    pub why: String,
+}
+
+/// What servers were last left as.
+enum Left<'a> {
+    /// As that part of that rollout wanted it.
+    So(RolloutId, &'a TargetPlan),
+    /// Nobody knows, for that reason.
+    Untold(String),
+}
+
+/// The newest rollout that left a server as it wanted it. Those that only looked and found something else, or were ended
+/// before anything was begun, have left it as it was.
+fn left<'a>(fleet: &'a Fleet, target: &TargetId) -> Left<'a> {
+    for (id, rollout) in fleet.rollouts().iter().rev() {
+        let leaves = match rollout.plan.kind {
+            Kind::Install | Kind::Verify | Kind::Switch | Kind::Swing | Kind::Transition => true,
+            Kind::Preflight
+            | Kind::Discover
+            | Kind::Support
+            | Kind::Agents
+            | Kind::Eligibility
+            | Kind::Undo => false,
+        };
+        let work = rollout.work.get(target).filter(|_| leaves);
+        let Some((part, work)) = rollout.plan.targets.get(target).zip(work) else {
+            continue;
+        };
+        if matches!(work.state, TargetState::Done(_)) {
+            return Left::So(*id, part);
+        }
+        let changed = work.tried
+            || part
+                .phases
+                .iter()
+                .take(work.phase)
+                .any(|one| !one.is_read_only());
+        let goes_on = !work.state.is_terminal() && !part.is_read_only();
+        if goes_on {
+            return Left::Untold(format!("{id} is not over on it"));
+        }
+        if changed {
+            let word = work.state.word();
+            return Left::Untold(format!(
+                "{id} has begun to change it and ended as {word}: how it was left is not known"
+            ));
+        }
+    }
+    Left::Untold("no rollout has left it in a known state".to_owned())
+}
+
+/// Of whom nothing can be said: no rollout has left them in a known state, or they have not told what they are.
+#[must_use]
+pub fn untold(fleet: &Fleet) -> Vec<Untold> {
+    let why = |target: &TargetId, told: bool| match left(fleet, target) {
+        Left::Untold(why) => Some(why),
+        Left::So(..) if !told => Some("it has not reported what it is".to_owned()),
+        Left::So(_, part) => verified_last(part)
+            .is_empty()
+            .then(|| "its last rollout verified nothing on it".to_owned()),
+    };
+    let all = fleet.known().iter().filter_map(|(target, known)| {
+        let why = why(target, known.facts.is_some())?;
+        let target = target.clone();
+        Some(Untold { target, why })
+    });
+    all.collect()
+}
+
+/// Everything that is not as the last rollout left it, where that is known: [`untold`] names the others.
 #[must_use]
 pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
     let mut rows = Vec::new();
@@ -73,23 +147,9 @@ pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
         let Some((reported, facts)) = &known.facts else {
             continue;
         };
-        let newest = fleet.rollouts().iter().rev().find_map(|(id, rollout)| {
-            let work = rollout.work.get(target)?;
-            (!matches!(
-                rollout.plan.kind,
-                Kind::Preflight | Kind::Discover | Kind::Support | Kind::Agents | Kind::Undo
-            ))
-            .then_some((id, rollout, work))
-        });
-        let Some((rollout, left, work)) = newest else {
+        let Left::So(rollout, part) = left(fleet, target) else {
             continue;
         };
-        let Some(part) = left.plan.targets.get(target) else {
-            continue;
-        };
-        if !matches!(work.state, TargetState::Done(_)) {
-            continue;
-        }
         let mut differences = Vec::new();
         for step in verified_last(part) {
             if let Step::VerifyProvisioningAgent(wanted) = step {
@@ -110,7 +170,7 @@ pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
         }
         rows.extend(differences.into_iter().map(|one| DriftRow {
             target: target.clone(),
-            rollout: *rollout,
+            rollout,
             product: one.product,
             what: one.what.to_owned(),
             wanted: one.wanted,
@@ -156,7 +216,7 @@ fn state(service: Option<ServiceState>) -> String {
 }
 
 /// The version that the rollout itself installed; where it found one that would do, the oldest that does.
-fn left(product: Product, part: &TargetPlan, at_least: Version) -> Version {
+fn brought(product: Product, part: &TargetPlan, at_least: Version) -> Version {
     let mut artifacts = part.phases.iter().flat_map(|phase| &phase.artifacts);
     let own = artifacts.find(|artifact| artifact.product == product);
     own.map_or(at_least, |artifact| artifact.version)
@@ -168,7 +228,7 @@ fn version(
     at_least: Version,
     seen: Option<Version>,
 ) -> Option<Difference> {
-    let installed = left(product, part, at_least);
+    let installed = brought(product, part, at_least);
     let older = seen.is_none_or(|seen| seen < at_least);
     let newer = part.phases.iter().any(|phase| !phase.artifacts.is_empty())
         && seen.is_some_and(|seen| seen > installed);

@@ -1,6 +1,6 @@
 //! What is so: the controller, versions, drift, one target, this machine.
 
-use controller_core::drift::DriftRow;
+use controller_core::drift::{DriftRow, Untold};
 use controller_core::fleet::{RolloutView, Why};
 use controller_core::settings::Differs;
 use controller_core::versions::{Certainty, Remark};
@@ -84,8 +84,14 @@ pub(super) async fn drift(client: &Client, json: bool) -> anyhow::Result<u8> {
     if json {
         return output::json(&seen).map(|()| exit::OK);
     }
+    let untold: Vec<Untold> = client.get("/v1/drift/untold").await?;
     if seen.is_empty() {
-        output::print("everything is as the last rollout left it");
+        output::print(if untold.is_empty() {
+            "everything is as the last rollout left it"
+        } else {
+            "nothing is known to be other than the last rollout left it"
+        });
+        print_untold(&untold);
         return Ok(exit::OK);
     }
     let row = |row: &DriftRow| {
@@ -119,7 +125,19 @@ pub(super) async fn drift(client: &Client, json: bool) -> anyhow::Result<u8> {
             "\nentrain plan TOPOLOGY shows what it would bring back, and apply does it; the rest is a person's",
         );
     }
+    print_untold(&untold);
     Ok(exit::OK)
+}
+
+/// Servers of which nothing can be said: their rows are no drift, and no answer either.
+fn print_untold(untold: &[Untold]) {
+    if untold.is_empty() {
+        return;
+    }
+    let row = |one: &Untold| vec![one.target.to_string(), one.why.clone()];
+    let rows: Vec<Vec<String>> = untold.iter().map(row).collect();
+    output::print("\nnothing is known of these:");
+    output::print(&table(&["SERVER", "WHY"], &rows));
 }
 
 pub(super) async fn differ(

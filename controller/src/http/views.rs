@@ -11,7 +11,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use controller_core::drift::{self, DriftRow};
+use controller_core::drift::{self, DriftRow, Untold};
 use controller_core::fleet::{Rollout, RolloutView, TaskView, Why};
 use controller_core::plan::Plan;
 use controller_core::record::Record;
@@ -118,6 +118,12 @@ pub(super) async fn versions(State(api): State<Api>) -> Answer<VersionsSeen> {
 
 pub(super) async fn drift(State(api): State<Api>) -> Answer<Vec<DriftRow>> {
     let rows = api.hub.read(|core, _| drift::drift(&core.fleet));
+    Ok(Json(rows.await?))
+}
+
+/// Servers of which nobody can say whether they are as they were left.
+pub(super) async fn untold(State(api): State<Api>) -> Answer<Vec<Untold>> {
+    let rows = api.hub.read(|core, _| drift::untold(&core.fleet));
     Ok(Json(rows.await?))
 }
 

@@ -16,6 +16,7 @@ mod doubt;
 mod fit;
 mod given;
 mod guarded;
+mod drifts;
 mod estate;
 mod goes_first;
 mod graded;

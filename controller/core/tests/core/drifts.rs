@@ -1,0 +1,95 @@
+//! What is held against what servers report: the newest rollout that left them as it wanted them, whatever was tried since; and
+//! of whom nothing can be said.
+
+use controller_core::drift::{drift, untold};
+use controller_core::plan::{Kind, Purpose};
+use controller_core::record::Order;
+use protocol::facts::ServiceState;
+use protocol::signed::Ending;
+
+use crate::common;
+use crate::estate::{WIDE, World, agent, name};
+
+const S1: &str = "s1.a.test";
+
+/// It was upgraded, and its service stands still since.
+fn stopped() -> World {
+    let mut world = World::new();
+    world.applies(1, Purpose::Install, WIDE, &[S1]);
+    world.is_done(1, S1);
+    let mut agent = agent(common::AGENT);
+    agent.service = Some(ServiceState::NotRunning);
+    world.reports(S1, common::facts(Some(agent), None));
+    world
+}
+
+fn told(world: &World) -> Vec<(u32, String)> {
+    let rows = drift(&world.fleet).into_iter();
+    rows.map(|row| (row.rollout.0, format!("{} {}", row.target, row.what)))
+        .collect()
+}
+
+#[test]
+fn what_changed_nothing_hides_no_drift() {
+    let service = vec![(1, format!("{S1} service"))];
+    let mut world = stopped();
+    assert_eq!(told(&world), service);
+    // A look that failed.
+    world.applies(2, Purpose::Verify, WIDE, &[S1]);
+    world.issues();
+    world.accepts(S1);
+    world.breaks(S1);
+    world.finishes(S1, Ending::Failed("it does not run".to_owned()));
+    assert_eq!(told(&world), service);
+    // A look of another kind.
+    let mut asked = world.plan_of(Purpose::Verify, WIDE, &[S1]);
+    asked.kind = Kind::Eligibility;
+    world.begins(3, &asked);
+    world.is_done(3, S1);
+    assert_eq!(told(&world), service);
+    // Work that was ended, or left out, before anything of it was begun.
+    world.applies(4, Purpose::Install, WIDE, &[S1]);
+    world.order(4, Order::Abort).expect("it may be aborted");
+    world.applies(5, Purpose::Install, WIDE, &[S1]);
+    let skip = Order::Skip {
+        target: name(S1),
+        reason: "later".to_owned(),
+    };
+    world.order(5, skip).expect("it may be skipped");
+    assert_eq!(told(&world), service);
+    // A look that found all well is the newest that holds.
+    world.applies(6, Purpose::Verify, WIDE, &[S1]);
+    world.is_done(6, S1);
+    assert_eq!(told(&world), [(6, format!("{S1} service"))]);
+}
+
+#[test]
+fn of_whom_nothing_is_known_is_said() {
+    let silent = |world: &World, target: &str| {
+        let all = untold(&world.fleet).into_iter();
+        let mut own = all.filter(|one| one.target == name(target));
+        own.next().map(|one| one.why)
+    };
+    let mut world = stopped();
+    assert_eq!(silent(&world, S1), None, "it is as it was left, or told");
+    let never = silent(&world, "t1.b.test").expect("nobody ever did anything there");
+    assert_eq!(never, "no rollout has left it in a known state");
+    // It is being changed, and then nobody knows what that has left.
+    world.applies(2, Purpose::Install, WIDE, &[S1]);
+    assert_eq!(silent(&world, S1).as_deref(), Some("r2 is not over on it"));
+    world.issues();
+    world.fails(S1);
+    let said = silent(&world, S1).expect("it broke off");
+    assert!(
+        said.contains("r2 has begun to change it and ended as failed"),
+        "{said}"
+    );
+    assert_eq!(told(&world), []);
+    // One that failed before it began to change anything has left it as it was.
+    let mut world = stopped();
+    world.applies(2, Purpose::Install, WIDE, &[S1]);
+    world.issues();
+    world.accepts(S1);
+    world.finishes(S1, Ending::Failed("it is no longer what it was".to_owned()));
+    assert_eq!((silent(&world, S1), told(&world).len()), (None, 1));
+}
