@@ -452,13 +452,9 @@ impl Run {
                 | Event::ServiceRestarted { .. } => {}
             }
         }
-        if let Stage::At(at) = self.stage {
-            let begun = self.records.get(at);
-            self.procedure = self.procedure_of(begun.is_some_and(|record| record.attempts.0 > 0));
-            if at >= self.records.len() {
-                self.ending = Some(Ending::Completed);
-                self.stage = Stage::Reporting;
-            }
+        if matches!(self.stage, Stage::At(at) if at >= self.records.len()) {
+            self.ending = Some(Ending::Completed);
+            self.stage = Stage::Reporting;
         }
     }
 
@@ -762,8 +758,6 @@ impl Run {
         self.procedure = self.procedure_of(false);
         if at + 1 < self.records.len() {
             self.stage = Stage::At(at + 1);
-            let begun_before = self.records[at + 1].attempts.0 > 0;
-            self.procedure = self.procedure_of(begun_before);
         } else {
             self.ending = Some(Ending::Completed);
             self.stage = Stage::Reporting;

@@ -170,7 +170,12 @@ pub(crate) fn drive_bundle(
         assert!(actions < 2000, "the run does not end");
         beside(&action, twin);
         match action {
-            Action::Journal(event) => journal.push(event),
+            Action::Journal(event) => {
+                if let Event::SectionLeft { gmsa: None, .. } = &event {
+                    assert!(is_inside(&journal), "it leaves what it did not enter");
+                }
+                journal.push(event);
+            }
             Action::Perform { number, op } => {
                 let (outcome, _) = twin.perform(&op, &secrets);
                 run.handle_outcome(number, instead(&op, outcome), NOW);
@@ -187,4 +192,14 @@ pub(crate) fn drive_bundle(
             Action::Finish(conclusion) => return (conclusion, journal, actions),
         }
     }
+}
+
+/// It has entered a section by its journal and not left it.
+fn is_inside(journal: &[Event]) -> bool {
+    let mut inside = false;
+    for event in journal {
+        inside |= matches!(event, Event::SectionEntered { .. });
+        inside &= !matches!(event, Event::SectionLeft { .. });
+    }
+    inside
 }

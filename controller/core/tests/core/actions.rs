@@ -407,6 +407,15 @@ impl Sim {
                         self.open.remove(&target);
                         self.take(&Record::WentUnknown { target, generation });
                     }
+                    Decision::Away {
+                        rollout,
+                        target,
+                        since,
+                    } => self.take(&Record::Away {
+                        rollout,
+                        target,
+                        since,
+                    }),
                     Decision::PassedOver {
                         rollout,
                         target,

@@ -213,6 +213,15 @@ impl World {
                 return Some(target.to_string());
             }
             Decision::Unknown { target, generation } => Record::WentUnknown { target, generation },
+            Decision::Away {
+                rollout,
+                target,
+                since,
+            } => Record::Away {
+                rollout,
+                target,
+                since,
+            },
             Decision::PassedOver {
                 rollout,
                 target,

@@ -120,6 +120,7 @@ impl World {
             Decision::Permit { .. }
             | Decision::Degraded { .. }
             | Decision::Unknown { .. }
+            | Decision::Away { .. }
             | Decision::PassedOver { .. } => None,
         });
         let mut issued: Vec<String> = issued.collect();

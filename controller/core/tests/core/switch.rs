@@ -966,6 +966,7 @@ fn a_wait_for_a_server_that_is_away_is_lifted_by_its_return_or_by_what_an_operat
     let late = late.into_iter().find_map(|one| match one {
         Decision::PassedOver { target, away, .. } => Some((target, away)),
         Decision::Issue { .. }
+        | Decision::Away { .. }
         | Decision::Permit { .. }
         | Decision::Degraded { .. }
         | Decision::Unknown { .. } => None,
