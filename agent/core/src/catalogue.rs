@@ -22,7 +22,7 @@ protocol::probes! {
     PF09 AGENT, Block, Server: ".NET Framework 4.7.1 or later", wants "Release 461308 or later", else "install .NET Framework 4.8";
     PF10 CONNECT, Block, Server: ".NET Framework 4.7.2 or later", wants "Release 461808 or later", else "install .NET Framework 4.8";
     PF11 BOTH, Block, Server: "Windows PowerShell", wants "5.1", else "install Windows Management Framework 5.1";
-    PF12 AGENT, Block, Server: "PowerShell execution policies", wants "each Undefined or RemoteSigned", else "set each scope to RemoteSigned or Undefined; a group policy must be changed where it is made";
+    PF12 AGENT, Block, Server: "PowerShell execution policies", wants "each Undefined or RemoteSigned: under AllSigned Entrain's own scripts run, and the product's registration does not", else "set each scope to RemoteSigned or Undefined; a group policy must be changed where it is made";
     PF13 CONNECT, Block, Server: "PowerShell execution policy", wants "one that lets signed scripts run", else "set it to RemoteSigned; a group policy must be changed where it is made";
     PF14 AGENT, Block, Server: "Credential Manager (VaultSvc)", wants "not disabled", else "set the service VaultSvc to Manual, or list \"vaultsvc\" in may_fix";
     PF15 AGENT, Block, Server: "TLS 1.2 for clients (SCHANNEL)", wants "Enabled 1, DisabledByDefault 0", else "set both values and restart, or list \"tls12\" in may_fix";

@@ -1,7 +1,7 @@
 //! Known errors: what a log line or message means and what to do about it. The rows are those of sections 1.13 (`KE`) and
 //! 2.15 (`KC`) of the product facts. Where the facts describe an error and quote no words of it, the words are those of .NET,
 //! Windows or PowerShell for it ([K], unverified on these products); an error that stands in no log is known by the probe that
-//! shows it, or by the tenant alone.
+//! shows it, by a reading of the tenant, or by nothing that Entrain reads.
 
 use protocol::Version;
 use protocol::event::KnownCause;
@@ -22,9 +22,11 @@ pub enum Source {
     Connect,
     /// What Windows and the products wrote to event logs.
     Events,
+    /// What a product's module says when a script of ours loads it.
+    Scripts,
 }
 
-use Source::{Cmdlets, Connect, Events, Setup, Trace};
+use Source::{Cmdlets, Connect, Events, Scripts, Setup, Trace};
 
 struct Known {
     id: &'static str,
@@ -97,10 +99,23 @@ const TABLE: &[Known] = &[
     },
     Known {
         id: "KE09",
-        of: &[Cmdlets],
+        of: &[Cmdlets, Scripts],
         texts: &["cannot be loaded because running scripts is disabled"],
         cause: "the execution policy does not let the product's scripts run",
         fix: "set machine and user policy to RemoteSigned or Undefined; a group policy must be changed where it is made",
+    },
+    Known {
+        id: "KE19",
+        of: &[Scripts, Cmdlets],
+        // The words are PowerShell's for a file of a module under AllSigned: one without a signature, and one whose publisher
+        // nobody has trusted, about whom it would ask if somebody were there.
+        texts: &[
+            "is not digitally signed",
+            "is not trusted on your system",
+            "from this untrusted publisher",
+        ],
+        cause: "the execution policy AllSigned refuses a file of the product's module: it is not signed, or its publisher is not trusted on this server",
+        fix: "see Get-ExecutionPolicy -List; have the policy set to RemoteSigned where it is made, or put the publisher's certificate among the trusted publishers of the computer",
     },
     Known {
         id: "KE10",
@@ -191,7 +206,7 @@ const TABLE: &[Known] = &[
     },
     Known {
         id: "KC07",
-        of: &[Connect],
+        of: &[Connect, Events],
         texts: &["preupgradefailure"],
         cause: "an automatic upgrade broke off before it began",
         fix: "upgrade by hand to the newest version",
@@ -223,11 +238,20 @@ const TABLE: &[Known] = &[
     },
 ];
 
+/// What shows an error that stands in no log.
+enum By {
+    /// The probe of that id, by failing.
+    Probe(&'static str),
+    /// A reading of the tenant.
+    Tenant,
+    /// Nothing that Entrain reads: no source names a field of Graph or a line that says so.
+    Nothing,
+}
+
 /// A known error that stands in no log.
 struct Symptom {
     id: &'static str,
-    /// The probe that shows it; absent where the tenant alone does.
-    probe: Option<&'static str>,
+    by: By,
     what: &'static str,
     cause: &'static str,
     fix: &'static str,
@@ -236,42 +260,42 @@ struct Symptom {
 const SYMPTOMS: &[Symptom] = &[
     Symptom {
         id: "KE14",
-        probe: Some("PF33"),
+        by: By::Probe("PF33"),
         what: "the sign-in page of the wizard is blocked",
         cause: "Internet Explorer enhanced security blocks the wizard's sign-in page",
         fix: "turn it off for administrators (Server Manager, Local Server) and run the wizard again",
     },
     Symptom {
         id: "KE15",
-        probe: None,
+        by: By::Nothing,
         what: "bulk deletions are blocked though the job's own guard is fine",
         cause: "the tenant's accidental-delete flag, which Connect set, counts for cloud sync too",
         fix: "Disable-AADCloudSyncToolsDirSyncAccidentalDeletionPrevention -tenantId TENANT, by whoever runs the tenant, once the deletions are meant",
     },
     Symptom {
         id: "KE16",
-        probe: None,
+        by: By::Nothing,
         what: "password hash synchronization shows errors in its first run",
         cause: "these users are not in the tenant yet",
         fix: "wait some cycles: it mends itself",
     },
     Symptom {
         id: "KE17",
-        probe: None,
+        by: By::Tenant,
         what: "the tenant's list of agents is empty while the service runs",
         cause: "as a rule a registration that failed; errors about performance counters in the agent's log do not matter",
         fix: "treat it as a failed registration until the tenant shows the agent (entrain tenant show)",
     },
     Symptom {
         id: "KC10",
-        probe: Some("PV35"),
+        by: By::Probe("PV35"),
         what: "password hash synchronization is off and does not come back",
         cause: "2.6.84.0 and later do not mend it by themselves (as secondary sources say)",
         fix: "switch it on at the wizard: Customize synchronization options, Optional features",
     },
     Symptom {
         id: "KC12",
-        probe: Some("WZ02"),
+        by: By::Probe("WZ02"),
         what: "LocalDB of SQL Server 2012 is left",
         cause: "an upgrade in place from 1.x to 2.x left it, and the database may still be on it (one report)",
         fix: "see on which instance the database ADSync runs before anything is removed; where it is the old one, move by a second server (swap)",
@@ -298,8 +322,10 @@ pub enum Shown {
     Texts(&'static [&'static str]),
     /// A probe that fails.
     Probe(&'static str, &'static str),
-    /// The tenant alone.
+    /// A reading of the tenant.
     Tenant(&'static str),
+    /// Nothing that Entrain reads: whoever sees it in the portal finds it here.
+    Nowhere(&'static str),
 }
 
 /// Every row.
@@ -312,9 +338,10 @@ pub fn rows() -> impl Iterator<Item = Row> {
     });
     let symptoms = SYMPTOMS.iter().map(|symptom| Row {
         id: symptom.id,
-        shown: match symptom.probe {
-            Some(probe) => Shown::Probe(probe, symptom.what),
-            None => Shown::Tenant(symptom.what),
+        shown: match symptom.by {
+            By::Probe(probe) => Shown::Probe(probe, symptom.what),
+            By::Tenant => Shown::Tenant(symptom.what),
+            By::Nothing => Shown::Nowhere(symptom.what),
         },
         cause: symptom.cause,
         fix: symptom.fix,
@@ -369,7 +396,8 @@ pub fn recognize_of(
 /// The known error that a probe shows by failing, where it is one.
 #[must_use]
 pub fn of_probe(probe: &str) -> Option<KnownCause> {
-    let symptom = SYMPTOMS.iter().find(|one| one.probe == Some(probe))?;
+    let shows = |one: &&Symptom| matches!(one.by, By::Probe(id) if id == probe);
+    let symptom = SYMPTOMS.iter().find(shows)?;
     Some(KnownCause {
         id: symptom.id.to_owned(),
         cause: symptom.cause.to_owned(),
@@ -429,11 +457,211 @@ mod tests {
     #[test]
     fn every_probe_that_shows_an_error_stands_in_the_catalogue() {
         for symptom in SYMPTOMS {
-            let Some(probe) = symptom.probe else { continue };
+            let By::Probe(probe) = symptom.by else {
+                continue;
+            };
             assert!(crate::catalogue::probe(probe).is_some(), "{probe}");
             assert_eq!(of_probe(probe).unwrap().id, symptom.id);
         }
         assert!(of_probe("PV03").is_none());
+    }
+
+    /// For each known error that stands in a log: where, a line as the product facts quote it or as .NET, Windows and PowerShell write
+    /// it, and the version of the product where one alone has the fault.
+    const LINES: &[(&str, Source, &str)] = &[
+        (
+            "KE01",
+            Setup,
+            "Error 1920. Service 'Microsoft Entra Provisioning Agent' failed to start. Verify that you have sufficient privileges to start the system services.",
+        ),
+        (
+            "KE02",
+            Cmdlets,
+            "Failed changing Windows service credentials to gMSA",
+        ),
+        (
+            "KE02",
+            Trace,
+            "[ERROR] Failed changing Windows service credentials to gMSA.",
+        ),
+        (
+            "KE03",
+            Cmdlets,
+            "Unable to install service account pGMSA_1a2b$ after 6 retries",
+        ),
+        (
+            "KE03",
+            Trace,
+            "Unable to install service account pGMSA_1a2b$ after 6 retries",
+        ),
+        (
+            "KE04",
+            Setup,
+            "Error 0x80070643: launch condition failed: this operating system is not supported",
+        ),
+        (
+            "KE05",
+            Setup,
+            "Error: the Credential Manager service (VaultSvc) is disabled",
+        ),
+        (
+            "KE05",
+            Trace,
+            "The Credential Manager service (VaultSvc) is disabled on this server",
+        ),
+        (
+            "KE06",
+            Cmdlets,
+            "The operation was aborted because the client side timeout limit was exceeded.",
+        ),
+        (
+            "KE06",
+            Trace,
+            "System.DirectoryServices.Protocols.LdapException: The operation was aborted because the client side timeout limit was exceeded.",
+        ),
+        (
+            "KE07",
+            Cmdlets,
+            "AADSTS50076: Due to a configuration change made by your administrator you must use multi-factor authentication",
+        ),
+        (
+            "KE08",
+            Cmdlets,
+            "Could not load file or assembly 'Newtonsoft.Json, Version=10.0.0.0, Culture=neutral' or one of its dependencies.",
+        ),
+        (
+            "KE08",
+            Trace,
+            "System.IO.FileLoadException: Could not load file or assembly 'Newtonsoft.Json, Version=13.0.0.0'",
+        ),
+        (
+            "KE09",
+            Cmdlets,
+            "File C:\\x\\RegisterConnector.ps1 cannot be loaded because running scripts is disabled on this system.",
+        ),
+        (
+            "KE09",
+            Scripts,
+            "File C:\\x\\ADSync.psm1 cannot be loaded because running scripts is disabled on this system.",
+        ),
+        (
+            "KE19",
+            Scripts,
+            "File C:\\x\\ADSync.psm1 cannot be loaded. The file C:\\x\\ADSync.psm1 is not digitally signed. You cannot run this script on the current system.",
+        ),
+        (
+            "KE19",
+            Cmdlets,
+            "The publisher of ADSync.Format.ps1xml is not trusted on your system. Only run scripts from trusted publishers.",
+        ),
+        ("KE10", Cmdlets, "Key does not exist"),
+        ("KE11", Cmdlets, "The request timed out"),
+        (
+            "KE11",
+            Trace,
+            "The underlying connection was closed: Could not establish trust relationship for the SSL/TLS secure channel.",
+        ),
+        (
+            "KE12",
+            Cmdlets,
+            "PSSecurityException: the script was refused",
+        ),
+        ("KE12", Trace, "registration: Security error."),
+        ("KE13", Trace, "the job is quarantined"),
+        (
+            "KE18",
+            Events,
+            "Logon failure: the user has not been granted the requested logon type at this computer.",
+        ),
+        (
+            "KC01",
+            Connect,
+            "Could not load file or assembly 'System.Diagnostics.DiagnosticSource, Version=6.0.0.1, Culture=neutral'",
+        ),
+        (
+            "KC01",
+            Events,
+            "System.IO.FileLoadException: 'System.Diagnostics.DiagnosticSource, Version=6.0.0.1'",
+        ),
+        (
+            "KC02",
+            Connect,
+            "Microsoft Entra Connect could not configure application-based authentication for this server. Setup cannot continue.",
+        ),
+        ("KC03", Connect, "Unable to validate credentials"),
+        (
+            "KC04",
+            Connect,
+            "The ADSync database already contains data and cannot be overwritten",
+        ),
+        (
+            "KC05",
+            Connect,
+            "Assembly version in AAD Connector configuration (1.0.343.0) is earlier than the actual version",
+        ),
+        (
+            "KC06",
+            Connect,
+            "Error 25009. The Azure AD Sync Setup Wizard cannot configure the database",
+        ),
+        ("KC07", Connect, "Auto upgrade ended: PreUpgradeFailure"),
+        ("KC07", Events, "The upgrade ended with PreUpgradeFailure"),
+        (
+            "KC08",
+            Connect,
+            "The term 'Get-ADSyncScheduler' is not recognized as the name of a cmdlet, function, script file",
+        ),
+        (
+            "KC09",
+            Connect,
+            "[ERROR] PassThroughAuthentication: enablement failed",
+        ),
+        (
+            "KC11",
+            Connect,
+            "An error has occurred in the script on this page",
+        ),
+    ];
+
+    /// What says nothing, before the line that does: an account, an address, a harmless end.
+    const HARMLESS: &str = "[INFO] anna.meier@contoso.com: step 3 of 7 ended";
+
+    #[test]
+    fn each_known_error_is_told_with_its_cause_its_fix_and_the_line_that_shows_it() {
+        for (id, source, line) in LINES {
+            let row = rows().find(|row| row.id == *id).unwrap();
+            let said = [HARMLESS.to_owned(), (*line).to_owned(), HARMLESS.to_owned()];
+            let version = (*id == "KC09").then_some(PASS_THROUGH_BROKEN);
+            let (known, shown) = recognize_of(*source, version, &said).unwrap();
+            assert_eq!((known.id.as_str(), shown.as_str()), (*id, *line));
+            assert_eq!(
+                (known.cause.as_str(), known.fix.as_str()),
+                (row.cause, row.fix)
+            );
+            assert!(!known.cause.is_empty() && !known.fix.is_empty(), "{id}");
+            assert!(recognize_of(*source, version, &said[..1]).is_none(), "{id}");
+        }
+    }
+
+    /// Every row is shown by something and has its case, in each place where it is looked for.
+    #[test]
+    fn no_known_error_is_without_a_case() {
+        for known in TABLE {
+            let mut cases = LINES.iter().filter(|(id, ..)| *id == known.id);
+            assert!(
+                cases.next().is_some(),
+                "{} is recognized in no test",
+                known.id
+            );
+        }
+        for (id, source, _) in LINES {
+            let known = TABLE.iter().find(|known| known.id == *id).unwrap();
+            assert!(known.of.contains(source), "{id}");
+        }
+        // These show in the portal alone: no source names a field of Graph or a line that says so.
+        let nowhere = |row: &Row| matches!(row.shown, Shown::Nowhere(_));
+        let nowhere: Vec<&str> = rows().filter(nowhere).map(|row| row.id).collect();
+        assert_eq!(nowhere, ["KE15", "KE16"]);
     }
 
     #[test]

@@ -116,9 +116,9 @@ fn errors() -> String {
     let mut out = String::from(
         "# Known errors\n\nWhat an agent looks for in the logs of installers and products when a step fails, a service does not run, or a wizard
 does not come to its end. The event then carries cause, fix and the line that shows it, without people's names and
-secrets. An error that stands in no log is known by the probe that shows it, or by the tenant alone. Where the product
-facts quote no words of an error, the words are those of Windows, .NET or PowerShell for it, and unverified. This page
-is written from the table that the agent is built with.\n\n| Id | What shows it | Cause | Fix |\n| --- | --- | --- | --- |\n",
+secrets. An error that stands in no log is known by the probe or the reading of the tenant that shows it; of two nothing that
+Entrain reads tells, and whoever meets them in the portal finds them here. Where the product facts quote no words of an error, the words are those of Windows, .NET or PowerShell for it, and unverified. This page is
+written from the table that the agent is built with.\n\n| Id | What shows it | Cause | Fix |\n| --- | --- | --- | --- |\n",
     );
     for row in known::rows() {
         let shown = match row.shown {
@@ -127,7 +127,10 @@ is written from the table that the agent is built with.\n\n| Id | What shows it 
                 texts.join(", or ")
             }
             Shown::Probe(probe, what) => format!("probe {probe}: {what}"),
-            Shown::Tenant(what) => format!("in the tenant: {what}"),
+            Shown::Tenant(what) => {
+                format!("a reading of the tenant (`entrain tenant show`): {what}")
+            }
+            Shown::Nowhere(what) => format!("in the portal alone, which no probe reads: {what}"),
         };
         writeln!(
             out,

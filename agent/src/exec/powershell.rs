@@ -79,6 +79,20 @@ pub fn input(script: Script, parameters: &Value, folder: &str, secrets: &Secrets
     input
 }
 
+/// What PowerShell is started with. No execution policy is asked for a command, so none is named here: what the server has stays as it
+/// is, and holds for whatever file of a product's module the script loads.
+fn arguments(script: &str) -> [String; 5] {
+    let command = encode(script);
+    let fixed = [
+        "-NoLogo",
+        "-NoProfile",
+        "-NonInteractive",
+        "-EncodedCommand",
+    ];
+    let [logo, profile, interactive, encoded] = fixed.map(ToOwned::to_owned);
+    [logo, profile, interactive, encoded, command]
+}
+
 /// JSON in ASCII alone: PowerShell reads a pipe in the console's code page.
 fn ascii(value: &Value) -> Vec<u8> {
     let text = value.to_string();
@@ -156,14 +170,7 @@ fn scrub(text: &str, input: &Value) -> String {
 /// When PowerShell cannot be run, never runs the script, takes too long, or prints nothing that can be read.
 pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Value>, String> {
     let mut command = Command::new(POWERSHELL);
-    command
-        .args([
-            "-NoLogo",
-            "-NoProfile",
-            "-NonInteractive",
-            "-EncodedCommand",
-        ])
-        .arg(encode(script));
+    command.args(arguments(script));
     let patience = patience::script(limit);
     let said = child::talk(command, ascii(input), patience).await;
     let said = said.map_err(|silence| match silence {
@@ -230,6 +237,45 @@ mod tests {
             assert!(encode(script).len() < 30_000);
             assert!(script.contains(r#"[Console]::Out.WriteLine('{"started":true}')"#));
             assert!(script.contains("[Console]::In.ReadToEnd()"));
+        }
+    }
+
+    /// A file would be asked for its signature under AllSigned, and another policy for the process would be one that the server's
+    /// administrator did not set. No script of ours sets one either, for itself or for the server, nor runs another file.
+    #[test]
+    fn scripts_run_under_all_signed_and_leave_the_policy_as_it_is() {
+        for script in ALL {
+            let arguments = arguments(script);
+            let (names, command) = arguments.split_at(4);
+            assert_eq!(
+                names,
+                [
+                    "-NoLogo",
+                    "-NoProfile",
+                    "-NonInteractive",
+                    "-EncodedCommand"
+                ]
+            );
+            assert_eq!(command, [encode(script)]);
+            assert!(
+                command[0]
+                    .bytes()
+                    .all(|sign| sign.is_ascii_alphanumeric() || b"+/=".contains(&sign))
+            );
+            let text = script.to_lowercase();
+            for word in [
+                "set-executionpolicy",
+                " -executionpolicy",
+                "invoke-expression",
+                "unblock-file",
+            ] {
+                assert!(!text.contains(word), "{word}");
+            }
+            // Nothing of ours lies in a file that PowerShell would load: modules are the products' and Windows' own.
+            assert!(
+                !text.contains(".ps1'") && !text.contains(".ps1\""),
+                "a script file is run"
+            );
         }
     }
 

@@ -82,6 +82,10 @@ pub enum Fault {
     OldPowerShell,
     /// The machine execution policy lets no script run (PF13).
     PolicyRestricted,
+    /// The machine execution policy lets signed scripts alone run (PF12, PF13).
+    PolicyAllSigned,
+    /// That policy refuses the module of a product that is there: a file of it is not signed (model).
+    ModuleRefused,
     /// TLS 1.2 is off for servers (PF16).
     TlsServerOff,
     /// Strong cryptography is off for 32-bit .NET (PF18).
@@ -305,7 +309,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 147] = [
+    pub const ALL: [Self; 149] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -344,6 +348,8 @@ impl Fault {
         Self::OldDotNet,
         Self::OldPowerShell,
         Self::PolicyRestricted,
+        Self::PolicyAllSigned,
+        Self::ModuleRefused,
         Self::TlsServerOff,
         Self::CryptoX86Off,
         Self::InstallerRunning,

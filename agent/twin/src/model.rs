@@ -290,9 +290,15 @@ impl Twin {
         self.asked_removal = matches!(step, Step::GuideConnectRemoval(_));
         self.asked_restart =
             matches!(step, Step::RestartServer(restart) if restart.by != RestartBy::Agent);
-        if let Step::GuideProvisioningAgent(guide) = step
-            && let Some(gmsa) = &guide.gmsa
-        {
+        // A registration by cmdlets becomes the wizard's where a log would record the secret.
+        let gmsa = if let Step::GuideProvisioningAgent(guide) = step {
+            guide.gmsa.as_ref()
+        } else if let Step::RegisterProvisioningAgent(register) = step {
+            register.gmsa.as_ref()
+        } else {
+            None
+        };
+        if let Some(gmsa) = gmsa {
             self.choose_account(gmsa.as_str());
         }
         if let Step::GuideConnect(guide) = step {
@@ -947,9 +953,10 @@ impl Twin {
     }
 
     fn service(&self, name: &str) -> Option<Service> {
+        let connect = matches!(self.profile.installed, Installed::Connect { .. });
         let other = match name {
-            product::AGENT_SERVICE => self.staging.is_some(),
-            product::CONNECT_SERVICE => self.staging.is_none(),
+            product::AGENT_SERVICE => connect,
+            product::CONNECT_SERVICE => !connect,
             _ => false,
         };
         if self.has(Fault::OtherTool) && other && !self.services.contains_key(name) {

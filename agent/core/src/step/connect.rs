@@ -233,6 +233,14 @@ pub fn fence(cx: &mut Cx<'_>) -> Flow<Complete> {
 /// While outcomes are missing, and when what is there is not what is wanted.
 pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     let Some(connect) = facts::connect_sync(cx)?.told()? else {
+        // Somebody may have said of the wizard that it is done: its trace tells why it is not.
+        let trouble = trouble::of_wizard(None, cx)?;
+        let mut absent =
+            catalogue::PV22.finding("Connect Sync is not on this server", Verdict::Fail);
+        if let Some(trouble) = &trouble {
+            trouble.explain(&mut absent);
+        }
+        step::settle_showing(vec![absent], trouble, cx)?;
         return fail("Connect Sync is not on this server");
     };
     let version = connect
@@ -250,6 +258,7 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         .service
         .map_or("absent".to_owned(), |state| format!("{state:?}"));
     let asked = scheduler(cx)?;
+    let refused = asked.as_ref().err().and_then(|why| trouble::of_script(why));
     let suspended = asked.as_ref().ok().and_then(|now| now.suspended);
     let cycles = connect
         .cycle_enabled
@@ -262,6 +271,9 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         .staging
         .map(|is| verify.staging.is_none_or(|wanted| wanted == is));
     let mut mode = catalogue::PV25.finding(show(connect.staging), verdict(as_meant));
+    if let Some(trouble) = &refused {
+        trouble.explain(&mut mode);
+    }
     if let Some(wanted) = verify.staging {
         mode.wanted = format!("staging: {wanted}");
     }
@@ -304,7 +316,7 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     let exports = connect.staging == Some(false);
     findings.extend(engine::verified(verify, (connect.version, exports), cx)?);
     let question = soak::question(&findings, verify.soaked_seconds);
-    step::settle_showing(findings, stopped, cx)?;
+    step::settle_showing(findings, stopped.or(refused), cx)?;
     soak::told(question)?;
     let mode = if connect.staging == Some(true) {
         "staging"

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::catalogue;
 use crate::op::Script;
-use crate::procedure::{Complete, Cx, Flow, fail};
-use crate::step::{self, WATCH, connect};
+use crate::procedure::{Complete, Cx, Flow, Stop, fail};
+use crate::step::{self, WATCH, connect, report};
 
 /// `csexport` goes through a whole connector space.
 const REVIEW_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -64,7 +64,10 @@ impl Counted {
 pub fn review(review: &ReviewConnectExports, cx: &mut Cx<'_>) -> Flow<Complete> {
     let scheduler = match connect::scheduler(cx)? {
         Ok(scheduler) => scheduler,
-        Err(why) => return fail(format!("the scheduler does not tell: {why}")),
+        Err(why) => {
+            let failure = report::failure("the scheduler does not tell", &why);
+            return Err(Stop::Failed(Box::new(failure)));
+        }
     };
     match scheduler.staging {
         Some(true) => {}

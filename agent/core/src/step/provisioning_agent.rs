@@ -231,10 +231,15 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
         Registered::Yes(summary) => Ok(configured(Completion::Applied, summary)),
         Registered::Elsewhere(other) => elsewhere(&other),
         Registered::No => {
+            const UNSEEN: &str =
+                "the cmdlets ended well, but the server does not show the registration";
+            let running = service_of(product::AGENT_SERVICE, cx)?
+                .is_some_and(|service| service.state == ServiceState::Running);
+            if !running {
+                return Err(Stop::Failed(Box::new(not_started(UNSEEN.to_owned(), cx)?)));
+            }
             let trace = cx.log(Log::ProvisioningAgentTrace)?;
-            let mut failure = Failure::plain(
-                "the cmdlets ended well, but the server does not show the registration",
-            );
+            let mut failure = Failure::plain(UNSEEN);
             let recognized = known::recognize(Source::Trace, &trace);
             let last = trace.iter().rev().take(12);
             let last = last.map(|line| withhold::names(line));
@@ -265,9 +270,8 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
             name: product::AGENT_SERVICE.to_owned(),
         })?
     {
-        return fail(format!(
-            "the agent's service is stopped and does not start: {why}"
-        ));
+        let what = format!("the agent's service is stopped and does not start: {why}");
+        return Err(Stop::Failed(Box::new(not_started(what, cx)?)));
     }
     let (state, agent) = registered(&add.tenant, None, cx)?;
     let serves = match (state, agent) {
@@ -437,9 +441,14 @@ fn service_of(name: &str, cx: &mut Cx<'_>) -> Flow<Option<crate::op::Service>> {
         .map_err(|why| Stop::CannotTell(format!("the service {name} could not be read: {why}")))
 }
 
-/// The failure of a service that does not start, with what the logs show of it.
+/// The failure of a service that does not start (PV04), with what the logs show of it.
 fn not_started(what: String, cx: &mut Cx<'_>) -> Flow<Failure> {
     let mut failure = Failure::plain(what);
+    let read = match service_of(product::AGENT_SERVICE, cx)? {
+        Some(service) => format!("{:?}", service.state),
+        None => "absent".to_owned(),
+    };
+    failure.findings = vec![catalogue::PV04.finding(read, Verdict::Fail)];
     if let Some(trouble) = trouble::of_agent(cx)? {
         failure.known = Some(trouble.known);
         failure = failure.with_lines([trouble.line]);

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use protocol::event::Failure;
 use serde_json::Value;
 
 use crate::op::Script;
 use crate::procedure::{Cx, Flow, Reading};
+use crate::step::trouble;
 
 /// The line of parts, or why there is none.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ impl Report {
         cx: &mut Cx<'_>,
     ) -> Flow<Self> {
         let lines = cx.script(script, input, Vec::new(), limit)?;
+        let lines = lines.map_err(|why| explained(&why));
         Ok(Self(lines.and_then(|lines| {
             let last = lines.into_iter().next_back();
             last.ok_or_else(|| "the script said nothing".to_owned())
@@ -31,10 +34,10 @@ impl Report {
         let report = self.0.as_ref().map_err(Clone::clone)?;
         let part = &report[name];
         if let Some(why) = part["why"].as_str() {
-            return Err(why.to_owned());
+            return Err(explained(why));
         }
         read(part).ok_or_else(|| match report["error"]["message"].as_str() {
-            Some(why) => why.to_owned(),
+            Some(why) => explained(why),
             None => format!("the script did not say ({name})"),
         })
     }
@@ -42,5 +45,23 @@ impl Report {
     /// Rows of a part, each as `row` takes it: one that lacks something makes the whole unread.
     pub(super) fn rows<T>(&self, name: &str, row: impl Fn(&Value) -> Option<T>) -> Reading<Vec<T>> {
         self.part(name, |part| part.as_array()?.iter().map(row).collect())
+    }
+}
+
+/// The failure of a script that a step cannot do without, with the known error where it shows one.
+pub(super) fn failure(what: &str, why: &str) -> Failure {
+    let mut failure = Failure::plain(format!("{what}: {why}"));
+    if let Some(trouble) = trouble::of_script(why) {
+        failure.known = Some(trouble.known);
+        failure = failure.with_lines([trouble.line]);
+    }
+    failure
+}
+
+/// Why a script could not read something, with cause and fix where the product's module was refused for a known reason.
+pub(super) fn explained(why: &str) -> String {
+    match trouble::of_script(why) {
+        Some(trouble) => format!("{why}; {}", trouble::fix(&trouble.known)),
+        None => why.to_owned(),
     }
 }

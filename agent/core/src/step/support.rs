@@ -8,8 +8,8 @@ use protocol::step::CollectSupport;
 use serde_json::Value;
 
 use crate::op::Script;
-use crate::procedure::{Complete, Cx, Flow, fail};
-use crate::step::facts;
+use crate::procedure::{Complete, Cx, Flow, Stop, fail};
+use crate::step::{facts, report};
 
 const COLLECT_LIMIT: Duration = Duration::from_secs(30 * 60);
 
@@ -46,7 +46,10 @@ pub(super) fn collect(support: &CollectSupport, cx: &mut Cx<'_>) -> Flow<Complet
     });
     match made {
         Ok(summary) => Ok(Complete::new(Completion::Applied, summary)),
-        Err(why) => fail(format!("the logs could not be collected: {why}")),
+        Err(why) => {
+            let failure = report::failure("the logs could not be collected", &why);
+            Err(Stop::Failed(Box::new(failure)))
+        }
     }
 }
 

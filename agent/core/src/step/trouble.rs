@@ -56,6 +56,12 @@ pub(super) fn start(line: &str) -> String {
     line.trim().chars().take(200).collect()
 }
 
+/// In what a script of ours said when it could not load a product's module.
+pub(super) fn of_script(why: &str) -> Option<Trouble> {
+    let lines: Vec<String> = why.lines().map(ToOwned::to_owned).collect();
+    Trouble::find(Source::Scripts, None, &lines)
+}
+
 /// In the newest trace of Connect's wizard.
 pub(super) fn of_wizard(version: Option<Version>, cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
     let lines = cx.log(Log::ConnectTrace)?;

@@ -16,6 +16,9 @@ use crate::faults::Fault;
 /// Minutes from one cycle of Connect to the next.
 const CYCLE: i64 = 30;
 
+/// What PowerShell says of a module that a policy refuses.
+const REFUSED: &str = "File C:\\model\\ADSync.psm1 cannot be loaded. The file C:\\model\\ADSync.psm1 is not digitally signed. You cannot run this script on the current system.";
+
 /// The proxy of a server that has one.
 const PROXY: &str = "http://proxy.contoso.com:8080";
 
@@ -26,6 +29,15 @@ impl Twin {
         input: &Value,
         secrets: &BTreeMap<SecretKind, Secret>,
     ) -> (Outcome, Duration) {
+        let loads = [
+            Script::ReadConnectScheduler,
+            Script::ReviewConnectExports,
+            Script::ReadConnectSettings,
+            Script::CollectSupport,
+        ];
+        if self.has(Fault::ModuleRefused) && loads.contains(&script) {
+            return (Outcome::Failed(REFUSED.to_owned()), Duration::from_secs(3));
+        }
         match script {
             Script::InspectHost => (self.inspect(input), Duration::from_secs(2)),
             Script::ConfigureProvisioningAgent => {
@@ -185,11 +197,12 @@ impl Twin {
         }
         let engine = self.service(product::CONNECT_SERVICE);
         let answers = engine.is_some_and(|engine| engine.state == ServiceState::Running);
-        let asked = self.staging.is_some() && answers;
+        let asked = self.staging.is_some() && answers && !has(Fault::ModuleRefused);
         if input["upgrade"] == true && asked {
             self.before_upgrade(&mut line);
         } else if input["upgrade"] == true {
-            let why = json!({ "why": "Get-ADSyncRule is not recognized" });
+            let refused = has(Fault::ModuleRefused);
+            let why = json!({ "why": if refused { REFUSED } else { "Get-ADSyncRule is not recognized" } });
             for part in ["defaultRules", "overrides", "objects", "fullRuns"] {
                 line[part] = why.clone();
             }
@@ -414,6 +427,8 @@ impl Twin {
             "Unrestricted"
         } else if has(Fault::PolicyRestricted) {
             "Restricted"
+        } else if has(Fault::PolicyAllSigned) {
+            "AllSigned"
         } else {
             "RemoteSigned"
         };
@@ -487,7 +502,7 @@ impl Twin {
             "proxy": choose(Fault::ProxySet, PROXY, "none"),
             "tpm": !has(Fault::NoTpm),
             "editedConfigurations": edited,
-            "engineBusy": busy,
+            "engineBusy": if has(Fault::ModuleRefused) { json!({ "why": REFUSED }) } else { json!(busy) },
             "settingsExportHours": if has(Fault::ExportOld) { 168 } else { 2 },
         });
         Outcome::Script { lines: vec![line] }
@@ -653,7 +668,12 @@ impl Twin {
     /// Why the cloud does not take the registration. The words are the model's: the facts describe these and quote none.
     pub(super) fn registration_refused(&self) -> Option<&'static str> {
         let has = |fault| self.has(fault);
-        if has(Fault::PolicyUnrestricted) || has(Fault::PolicyRestricted) {
+        let policies = [
+            Fault::PolicyUnrestricted,
+            Fault::PolicyRestricted,
+            Fault::PolicyAllSigned,
+        ];
+        if policies.into_iter().any(has) {
             Some("registration: security error; the execution policy stands against it (model)")
         } else if has(Fault::TlsInspected) {
             Some("registration: the certificate is invalid (model)")

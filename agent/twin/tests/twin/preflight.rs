@@ -151,6 +151,7 @@ const TABLE: &[(Fault, &str, Product)] = &[
         Product::ProvisioningAgent,
     ),
     (Fault::PolicyRestricted, "PF13", Product::Connect),
+    (Fault::PolicyAllSigned, "PF12", Product::ProvisioningAgent),
     (Fault::VaultDisabled, "PF14", Product::ProvisioningAgent),
     (Fault::TlsOff, "PF15", Product::ProvisioningAgent),
     (Fault::TlsServerOff, "PF16", Product::ProvisioningAgent),
@@ -273,9 +274,10 @@ fn each_probe_fails_where_its_fault_is_and_passes_elsewhere() {
             "{fault:?}: a preflight changes nothing"
         );
 
-        let (step, mut sound) = server(*product, &[]);
-        if *fault == Fault::IeEscOn {
-            continue;
+        let (mut step, mut sound) = server(*product, &[]);
+        // Asked where somebody signs in at the wizard.
+        if let (Fault::IeEscOn, Step::Preflight(preflight)) = (*fault, &mut step) {
+            preflight.sign_in = SignIn::Wizard;
         }
         let passes = findings(&step, &mut sound)
             .iter()
@@ -364,6 +366,8 @@ fn every_probe_of_the_catalogue_that_a_preflight_asks_has_a_fault() {
 fn no_fault_is_without_a_test() {
     // These are met by a whole run (`run.rs`), by a removal (`removal.rs`), by a restart (`restart.rs`), by a switch (`switch.rs`) or by options and domains (`options.rs`), or have a story below.
     let elsewhere = [
+        // A module that a policy refuses has a story below, and each recipe meets it (`rehearsal/tests/recipes`).
+        Fault::ModuleRefused,
         Fault::LogonRightMissing,
         Fault::GmsaEncryption,
         Fault::InstallerBusy,
@@ -508,6 +512,48 @@ fn what_is_told_before_an_upgrade_says_what_it_rests_on() {
         let seen = findings(&step, &mut server);
         let finding = seen.iter().find(|one| one.id == id).unwrap();
         assert!(finding.read.contains(read), "{finding:?}");
+    }
+}
+
+/// Signed scripts run under AllSigned, which is all that Connect asks; the provisioning agent's registration does not.
+#[test]
+fn all_signed_stops_the_agent_and_not_connect() {
+    for (product, id, verdict) in [
+        (Product::ProvisioningAgent, "PF12", Verdict::Fail),
+        (Product::Connect, "PF13", Verdict::Pass),
+    ] {
+        let (step, mut server) = server(product, &[Fault::PolicyAllSigned]);
+        let seen = findings(&step, &mut server);
+        let policy = seen.iter().find(|one| one.id == id).unwrap();
+        assert_eq!(policy.verdict, verdict, "{policy:?}");
+        assert_eq!(policy.blocks(), verdict == Verdict::Fail, "{policy:?}");
+        assert!(policy.read.contains("LocalMachine AllSigned"), "{policy:?}");
+        // Every other probe is answered as without it: the agent's own scripts ran.
+        for other in seen.iter().filter(|one| one.id != id) {
+            assert_eq!(other.verdict, Verdict::Pass, "{other:?}");
+        }
+    }
+}
+
+/// Where that policy refuses a file of the product's module, the scripts of ours that load it say so with cause and fix, and
+/// everything else is answered.
+#[test]
+fn a_module_that_a_policy_refuses_is_told_with_its_known_error() {
+    let (step, mut server) = server(Product::Connect, &[Fault::ModuleRefused]);
+    let seen = findings(&step, &mut server);
+    for id in ["PF73", "CU01", "CU02", "CU03"] {
+        let told = seen.iter().find(|one| one.id == id).unwrap();
+        assert_eq!(told.verdict, Verdict::CannotTell, "{told:?}");
+        assert!(!told.blocks(), "{told:?}");
+        for part in ["is not digitally signed", "KE19", "RemoteSigned"] {
+            assert!(told.read.contains(part), "{part}: {told:?}");
+        }
+    }
+    let others = seen
+        .iter()
+        .filter(|one| one.id != "PF73" && !one.id.starts_with("CU"));
+    for other in others {
+        assert_eq!(other.verdict, Verdict::Pass, "{other:?}");
     }
 }
 

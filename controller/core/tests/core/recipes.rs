@@ -213,6 +213,12 @@ pub(crate) const CASES: &[Case] = &[
         ask: INSTALL,
     },
     Case {
+        title: "Connect: install with a database on a SQL Server",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nsettings = { sign_in = \"password-hash-sync\", sql_server = \"sql-01.a.test\\\\SYNC\", service_account = \"A\\\\gmsaSync$\" }\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
         title: "Connect: upgrade in place, staging first",
         topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\n",
         servers: &[

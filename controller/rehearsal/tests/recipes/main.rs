@@ -12,16 +12,17 @@
     reason = "the planner's own tests share more than is asked here"
 )]
 mod common;
+mod faults;
 #[path = "../../../core/tests/core/recipes.rs"]
 mod recipes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agent_core::op::Op;
+use agent_core::op::{Op, Outcome};
 use agent_core::procedure::Host;
 use agent_core::product;
 use agent_core::run::{Action, Conclusion, Run};
-use agent_twin::{Installed, Profile, Twin};
+use agent_twin::{Fault, Installed, Profile, Twin};
 use controller_core::plan::TargetPlan;
 use controller_core::recipe::PhaseWork;
 use protocol::event::Event;
@@ -39,8 +40,8 @@ const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 /// Looks at a wizard after which a person says that it is done, where nobody saw it: more than the modelled person takes.
 const PATIENCE: u32 = 8;
 
-/// The server as it reported itself, with a person who comes to its wizards.
-fn server(target: &TargetId, facts: &Facts, part: &TargetPlan) -> Twin {
+/// The server as it reported itself, with a person who comes to its wizards, and with what is wrong with it.
+fn server(target: &TargetId, facts: &Facts, part: &TargetPlan, faults: &BTreeSet<Fault>) -> Twin {
     let agent = facts.provisioning_agent.as_ref();
     let connect = facts.connect.as_ref();
     let registered = |agent: &ProvisioningAgentFacts| {
@@ -59,7 +60,7 @@ fn server(target: &TargetId, facts: &Facts, part: &TargetPlan) -> Twin {
         target: target.clone(),
         installed,
         person: Some(part.tenant.clone()),
-        faults: BTreeSet::new(),
+        faults: faults.clone(),
     });
     if let (Some(agent), Some(_)) = (agent, connect) {
         let (version, tenant) = registered(agent);
@@ -152,15 +153,32 @@ struct Bundle {
     steps: Vec<Step>,
 }
 
-/// How a run ended, and before which of its actions a kill tells anything.
+/// What a person gives, whatever is asked for.
+fn secret() -> Secret {
+    Secret {
+        user: "admin".to_owned(),
+        value: "value".to_owned(),
+    }
+}
+
+/// How a run ended, what it journaled, before which of its actions a kill tells anything, and what it did to its server.
 struct Ran {
     conclusion: Conclusion,
+    journal: Vec<Event>,
     cuts: Vec<usize>,
+    deeds: Vec<Deed>,
+}
+
+/// What a server sees of a run.
+enum Deed {
+    Begun(StepIndex),
+    Given(SecretKind),
+    Performed(Op, Outcome),
 }
 
 /// Drives a bundle on a model. Before the action with number `cut` the agent is killed and comes back with nothing but its
 /// journal.
-fn drive(bundle: &Bundle, keys: &Keys, twin: &mut Twin, cut: Option<usize>) -> Ran {
+fn drive(bundle: &Bundle, keys: &Keys, twin: &mut Twin, cut: Option<usize>, patience: u32) -> Ran {
     let begin = |journal: &[Event]| {
         let manifest = Verified::clone(&bundle.verified);
         Run::new(manifest, keys.host(), journal, NOW)
@@ -168,7 +186,7 @@ fn drive(bundle: &Bundle, keys: &Keys, twin: &mut Twin, cut: Option<usize>) -> R
     let mut journal: Vec<Event> = Vec::new();
     let mut secrets: BTreeMap<SecretKind, Secret> = BTreeMap::new();
     let mut run = begin(&journal);
-    let (mut cuts, mut actions) = (Vec::new(), 0);
+    let (mut cuts, mut deeds, mut actions) = (Vec::new(), Vec::new(), 0);
     let mut at = StepIndex(0);
     let mut waited: Option<u32> = None;
     let mut looked = false;
@@ -194,6 +212,7 @@ fn drive(bundle: &Bundle, keys: &Keys, twin: &mut Twin, cut: Option<usize>) -> R
                 if let Event::StepBegun { step, .. } = &event {
                     at = *step;
                     waited = None;
+                    deeds.push(Deed::Begun(*step));
                     twin.asked(&bundle.steps[usize::from(step.0)]);
                 }
                 if let Event::TaskOpened { .. } = &event {
@@ -203,24 +222,29 @@ fn drive(bundle: &Bundle, keys: &Keys, twin: &mut Twin, cut: Option<usize>) -> R
             }
             Action::Perform { number, op } => {
                 let (outcome, _) = twin.perform(&op, &secrets);
+                deeds.push(Deed::Performed(op.clone(), outcome.clone()));
                 run.handle_outcome(number, outcome, NOW);
                 if let (Some(looks), Op::Wait { .. }) = (&mut waited, &op) {
                     *looks += 1;
-                    if *looks >= PATIENCE {
+                    if *looks >= patience {
                         run.handle_attested(at, "anna".to_owned());
                     }
                 }
             }
             Action::AskPermit { step, attempt, .. } => run.handle_permit(step, attempt, None, NOW),
             Action::AskSecret { number, wanted, .. } => {
-                let secret = Secret {
-                    user: "admin".to_owned(),
-                    value: "value".to_owned(),
-                };
-                secrets.insert(wanted.clone(), secret);
+                deeds.push(Deed::Given(wanted.clone()));
+                secrets.insert(wanted.clone(), secret());
                 run.handle_secret(number, &wanted, Ok(()), NOW);
             }
-            Action::Finish(conclusion) => return Ran { conclusion, cuts },
+            Action::Finish(conclusion) => {
+                return Ran {
+                    conclusion,
+                    journal,
+                    cuts,
+                    deeds,
+                };
+            }
         }
     }
 }
@@ -257,12 +281,12 @@ fn killed(of: &str) {
         let plan = case.plan();
         let reported = case.reported();
         for (target, part) in &plan.targets {
-            let mut twin = server(target, &reported[target], part);
+            let mut twin = server(target, &reported[target], part, &BTreeSet::new());
             for phase in &part.phases {
                 let fresh = twin.clone();
                 let bundle = keys.bundle(target, part, phase);
                 let name = format!("{}: {target}, {:?}", case.title, phase.phase);
-                let whole = drive(&bundle, &keys, &mut twin, None);
+                let whole = drive(&bundle, &keys, &mut twin, None, PATIENCE);
                 let ending = whole.conclusion.ending.clone();
                 match (&ending, failing(case.title)) {
                     (Ending::Failed(why), Some(words)) => {
@@ -276,7 +300,8 @@ fn killed(of: &str) {
                 }
                 for cut in whole.cuts {
                     let mut server = fresh.clone();
-                    let after = drive(&bundle, &keys, &mut server, Some(cut)).conclusion;
+                    let after = drive(&bundle, &keys, &mut server, Some(cut), PATIENCE);
+                    let after = after.conclusion;
                     assert_eq!(after.ending, ending, "{name}, killed at {cut}");
                     let grades = (after.grade, whole.conclusion.grade);
                     assert_eq!(grades.0, grades.1, "{name}, killed at {cut}");

@@ -1,0 +1,1158 @@
+//! Every recipe with every fault: what each comes to stands here as data. A recipe whose steps no row of a fault names has the
+//! log that it has without the fault. The list of faults is an exhaustive match, and a recipe gets its rows by its steps, so that
+//! neither a new fault nor a new recipe goes without an expectation.
+//!
+//! What a row expects is written as the ids that a step shows and does not show without the fault: `PF14!` stops the step, `PF30`
+//! is told and goes on, `PF46?` cannot be told, `-RM07` is shown no more, `KE01` is a known error. `fails` and `asks` stop it with the words that
+//! stand behind a colon; `attested` and `seen` end it by a person's word or work, `words` tells the same in other words.
+
+use protocol::event::{Completion, Verdict};
+use protocol::facts::ServiceState;
+use protocol::step::{ConnectWork, DirectoryRights, OwnRights, Preflight, Product, SignIn};
+
+use super::*;
+
+/// A step in its place.
+struct Place<'a> {
+    step: &'a Step,
+    /// What was before it on this server.
+    before: &'a [&'a Step],
+    target: &'a TargetId,
+    /// What the server reported before all of it.
+    facts: &'a Facts,
+}
+
+impl Place<'_> {
+    /// The engine answers, as far as was reported.
+    fn answers(&self) -> bool {
+        let state = self.facts.connect.as_ref().and_then(|one| one.service);
+        state.is_none_or(|state| state == ServiceState::Running)
+    }
+
+    fn follows(&self, step: fn(&Step) -> bool) -> bool {
+        self.before.iter().any(|one| step(one))
+    }
+}
+
+type At = fn(&Place<'_>) -> bool;
+
+/// One place where a fault is met, and what it comes to there. The first row that fits holds.
+struct Row(At, &'static str);
+
+/// What a fault comes to.
+struct Expected {
+    /// Facts that the server reports show it, where nothing else has yet.
+    facts: bool,
+    rows: Vec<Row>,
+    /// Why no recipe meets it, where none does.
+    nowhere: Option<&'static str>,
+}
+
+fn meets<const N: usize>(rows: [(At, &'static str); N]) -> Expected {
+    let row = |(at, shows)| Row(at, shows);
+    Expected {
+        facts: false,
+        rows: rows.into_iter().map(row).collect(),
+        nowhere: None,
+    }
+}
+
+impl Expected {
+    /// The facts show it as well.
+    fn and_facts(mut self) -> Self {
+        self.facts = true;
+        self
+    }
+}
+
+/// No recipe of the page meets it by itself: why not, and who does.
+fn nowhere(why: &'static str) -> Expected {
+    Expected {
+        nowhere: Some(why),
+        ..meets([])
+    }
+}
+
+fn preflight<'a>(place: &Place<'a>) -> Option<&'a Preflight> {
+    match place.step {
+        Step::Preflight(preflight) => Some(preflight),
+        _ => None,
+    }
+}
+
+fn any(place: &Place<'_>) -> bool {
+    preflight(place).is_some()
+}
+
+fn agent(place: &Place<'_>) -> bool {
+    preflight(place).is_some_and(|one| one.product == Product::ProvisioningAgent)
+}
+
+fn connect(place: &Place<'_>) -> bool {
+    preflight(place).is_some_and(|one| one.product == Product::Connect)
+}
+
+/// The engine is there and is to be upgraded.
+fn engine(place: &Place<'_>) -> bool {
+    connect(place) && preflight(place).is_some_and(|one| one.present)
+}
+
+/// The agent is there, with rights of its own.
+fn there(place: &Place<'_>) -> bool {
+    agent(place) && preflight(place).is_some_and(|one| one.present)
+}
+
+/// The server's own domain, where the account lives, is among those that are asked.
+fn home(place: &Place<'_>) -> bool {
+    let own = place.target.home_domain();
+    let served = |one: &Preflight| {
+        one.domains
+            .iter()
+            .any(|domain| Some(&domain.name) == own.as_ref())
+    };
+    agent(place) && preflight(place).is_some_and(served)
+}
+
+fn several(place: &Place<'_>) -> bool {
+    preflight(place).is_some_and(|one| one.domains.len() > 1)
+}
+
+/// The other product was not there when the plan was made.
+fn alone(place: &Place<'_>) -> bool {
+    agent(place) && place.facts.connect.is_none()
+        || connect(place) && place.facts.provisioning_agent.is_none()
+}
+
+/// The agent stands beside Connect, which is what is changed.
+fn beside_agent(place: &Place<'_>) -> bool {
+    connect(place) && place.facts.provisioning_agent.is_some()
+}
+
+fn beside_engine(place: &Place<'_>) -> bool {
+    agent(place) && place.facts.connect.is_some()
+}
+
+fn report(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::ReportFacts)
+}
+
+/// The rules of the server's site have a restart of Windows behind it.
+fn restarts(place: &Place<'_>) -> bool {
+    preflight(place).is_some_and(|one| one.restarts)
+}
+
+fn counts(place: &Place<'_>) -> bool {
+    preflight(place).is_some_and(|one| one.census)
+}
+
+fn counts_agent(place: &Place<'_>) -> bool {
+    agent(place) && counts(place)
+}
+
+fn anchors(place: &Place<'_>) -> bool {
+    agent(place) && preflight(place).is_some_and(|one| !one.both_tools.is_empty())
+}
+
+/// The account is named: one that the domain's administrator made beforehand, or the agent's own.
+fn named(place: &Place<'_>) -> bool {
+    agent(place) && preflight(place).is_some_and(|one| one.gmsa.is_some())
+}
+
+/// The product makes the account, or the domain's administrator gives a credential for it.
+fn makes(place: &Place<'_>) -> bool {
+    let asks = |one: &Preflight| {
+        let mut domains = one.domains.iter();
+        domains.any(|domain| domain.rights == DirectoryRights::Ask)
+    };
+    agent(place) && preflight(place).is_some_and(|one| one.gmsa.is_none() || asks(one))
+}
+
+fn proxied(place: &Place<'_>) -> bool {
+    agent(place) && preflight(place).is_some_and(|one| one.options.proxy.is_some())
+}
+
+fn exempt(place: &Place<'_>) -> bool {
+    preflight(place).is_some_and(|one| one.options.fips_exempt)
+}
+
+/// Somebody gives a token or a credential, and cmdlets take it.
+fn cmdlets(place: &Place<'_>) -> bool {
+    agent(place) && preflight(place).is_some_and(|one| one.sign_in != SignIn::Wizard)
+}
+
+fn wizard(place: &Place<'_>) -> bool {
+    agent(place) && preflight(place).is_some_and(|one| one.sign_in == SignIn::Wizard)
+}
+
+fn beyond_commercial(place: &Place<'_>) -> bool {
+    preflight(place).is_some_and(|one| one.cloud == protocol::step::Cloud::China)
+}
+
+fn is_setup(step: &Step) -> bool {
+    matches!(step, Step::InstallProvisioningAgent(_))
+}
+
+/// A setup ran on this server before.
+fn after_setup(place: &Place<'_>) -> bool {
+    any(place) && place.follows(is_setup)
+}
+
+fn restart_after_setup(place: &Place<'_>) -> bool {
+    restart(place) && place.follows(is_setup)
+}
+
+fn first_restart(place: &Place<'_>) -> bool {
+    restart(place) && !place.follows(|step| matches!(step, Step::RestartServer(_)))
+}
+
+/// A setup or a change of options at an agent that serves: it asks for leave.
+fn outage(place: &Place<'_>) -> bool {
+    (install(place) || options(place)) && place.facts.provisioning_agent.is_some()
+}
+
+fn install(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::InstallProvisioningAgent(_))
+}
+
+fn register(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::RegisterProvisioningAgent(_))
+}
+
+fn register_by_credential(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::RegisterProvisioningAgent(register) if register.sign_in == SignIn::Credential)
+}
+
+/// A domain's administrator gives no credential: another has granted its rights.
+fn handed_over(place: &Place<'_>) -> bool {
+    let domains = match place.step {
+        Step::RegisterProvisioningAgent(register) => &register.domains,
+        Step::AddDomains(add) if add.sign_in != SignIn::Wizard => &add.domains,
+        _ => return false,
+    };
+    domains
+        .iter()
+        .any(|domain| domain.rights == DirectoryRights::Handover)
+}
+
+/// The registration of an agent that is registered, with another account.
+fn register_anew(place: &Place<'_>) -> bool {
+    register(place) && place.facts.provisioning_agent.is_some()
+}
+
+fn verify_anew(place: &Place<'_>) -> bool {
+    let registered = |step: &Step| matches!(step, Step::RegisterProvisioningAgent(_));
+    verify_agent(place) && place.facts.provisioning_agent.is_some() && place.follows(registered)
+}
+
+fn add(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::AddDomains(_))
+}
+
+fn add_by_cmdlets(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::AddDomains(add) if add.sign_in != SignIn::Wizard)
+}
+
+/// Whoever runs the product's cmdlets.
+fn configure(place: &Place<'_>) -> bool {
+    register(place) || add_by_cmdlets(place)
+}
+
+fn guide(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::GuideProvisioningAgent(_))
+}
+
+fn options(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::SetProvisioningAgentOptions(_))
+}
+
+/// An option that stands in the service's configuration file.
+fn edits(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::SetProvisioningAgentOptions(set) if set.options.proxy.is_some() || set.options.fips_exempt)
+}
+
+fn start(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::StartProvisioningAgent(_))
+}
+
+fn verify_agent(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::VerifyProvisioningAgent(_))
+}
+
+/// Behind a person's word at the agent's wizard.
+fn verify_attested(place: &Place<'_>) -> bool {
+    verify_agent(place) && place.follows(|step| matches!(step, Step::GuideProvisioningAgent(_)))
+}
+
+/// The account lives in a domain in which it replicates.
+fn verify_home(place: &Place<'_>) -> bool {
+    let at_home = |rights: &OwnRights| {
+        let mut domains = rights.replicates.iter();
+        domains.any(|domain| domain.name == rights.home_domain)
+    };
+    matches!(place.step, Step::VerifyProvisioningAgent(verify) if verify.own_rights.as_ref().is_some_and(at_home))
+}
+
+fn verify_several(place: &Place<'_>) -> bool {
+    let several = |rights: &OwnRights| rights.replicates.len() > 1;
+    matches!(place.step, Step::VerifyProvisioningAgent(verify) if verify.own_rights.as_ref().is_some_and(several))
+}
+
+fn verify_rights(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::VerifyProvisioningAgent(verify) if verify.own_rights.is_some())
+}
+
+fn remove(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::RemoveProvisioningAgent(_))
+}
+
+fn removed(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::VerifyProvisioningAgentRemoved(_))
+}
+
+fn restart(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::RestartServer(_))
+}
+
+fn own_agent(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::UpgradeAgent(_))
+}
+
+fn discover(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::DiscoverServers(_))
+}
+
+fn support(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::CollectSupport(_))
+}
+
+/// The wizard of Connect that installs or upgrades.
+fn guide_connect(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::GuideConnect(guide) if !guide.work.switches())
+}
+
+fn switches(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::GuideConnect(guide) if guide.work.switches())
+}
+
+/// The wizard of Connect on a server that must come out staging.
+fn guide_staging(place: &Place<'_>) -> bool {
+    guide_connect(place) && matches!(place.step, Step::GuideConnect(guide) if guide.work.staging())
+}
+
+/// An upgrade of an engine whose cycle was on: it is released before the step ends.
+fn guide_releasing(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::GuideConnect(guide) if guide.release.is_some())
+}
+
+/// The engine answers: of one that is stopped nothing else is told.
+fn verify_connect(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::VerifyConnect(_)) && place.answers()
+}
+
+fn verify_halted(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::VerifyConnect(_)) && !place.answers()
+}
+
+/// Behind a wizard whose end does not wait for the cycle.
+fn verify_unreleased(place: &Place<'_>) -> bool {
+    verify_connect(place) && place.follows(installs)
+}
+
+fn installs(step: &Step) -> bool {
+    matches!(step, Step::GuideConnect(guide) if !guide.work.switches() && guide.release.is_none())
+}
+
+/// Facts of an engine that ran, and that nobody has fenced since.
+fn reports_engine(place: &Place<'_>) -> bool {
+    let fenced = place.follows(|step| matches!(step, Step::FenceConnect));
+    report(place) && place.facts.connect.is_some() && place.answers() && !fenced
+}
+
+/// A server that must stay staging: an open wizard may be taking it out of that mode (G1).
+fn verify_staging(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::VerifyConnect(verify) if verify.staging == Some(true))
+}
+
+fn verify_passwords(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::VerifyConnect(verify) if verify.password_sync)
+}
+
+/// Behind the wizard that installs Connect on a server without it, or upgrades it.
+fn verify_installed(place: &Place<'_>) -> bool {
+    let work = |step: &Step| matches!(step, Step::GuideConnect(guide) if matches!(guide.work, ConnectWork::InstallActive | ConnectWork::InstallStaging));
+    verify_connect(place) && place.follows(work)
+}
+
+fn verify_upgraded(place: &Place<'_>) -> bool {
+    let work = |step: &Step| matches!(step, Step::GuideConnect(guide) if matches!(guide.work, ConnectWork::UpgradeActive | ConnectWork::UpgradeStaging));
+    verify_connect(place) && place.follows(work)
+}
+
+fn exports(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::ReviewConnectExports(_))
+}
+
+fn settings(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::ReadConnectSettings)
+}
+
+fn take_off(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::GuideConnectRemoval(_))
+}
+
+fn taken_off(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::VerifyConnectRemoved)
+}
+
+fn take_off_running(place: &Place<'_>) -> bool {
+    take_off(place) && place.answers()
+}
+
+/// Whether the tenant may move: the first question, and the one before the wizard.
+fn may_move(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::CheckTransition)
+}
+
+fn moves(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::GuideTransition(_))
+}
+
+#[expect(
+    clippy::too_many_lines,
+    reason = "one line for each fault, in the order of the list"
+)]
+fn expected(fault: Fault) -> Expected {
+    const NO_SOAK: &str = "only a soak asks how long the service runs: verified.rs";
+    const POLICY: &str =
+        "it says who set what is wrong, and nothing else is: preflight.rs, undo.rs";
+    const RESTART: &str = "nothing waits for a restart that the agent may order: restart.rs";
+    const LATE: &str = "one server alone waits for nobody's change: preflight.rs";
+    match fault {
+        // The server, before anything is touched.
+        Fault::VaultDisabled => meets([(agent, "PF14!")]),
+        Fault::RebootPending => meets([
+            (restarts, "PF19"),
+            (any, "PF19!"),
+            (remove, "PF19!"),
+            (first_restart, "seen"),
+        ])
+        .and_facts(),
+        Fault::ServerCore => meets([(any, "PF03!")]),
+        Fault::SecureChannelBroken => meets([(any, "PF05!")]),
+        Fault::NotElevated => meets([(any, "PF06!"), (remove, "PF06!")]),
+        Fault::ClientWindows => meets([(any, "PF01!")]),
+        Fault::OldWindows => meets([(any, "PF02!"), (report, "words")]).and_facts(),
+        Fault::LittleMemory => meets([(agent, "PF07!"), (connect, "PF08")]),
+        Fault::LittleDisk => meets([(agent, "PF75"), (connect, "PF08 PF75")]),
+        Fault::OldDotNet => meets([(agent, "PF09!"), (connect, "PF10!")]),
+        Fault::OldPowerShell => meets([(any, "PF11!")]),
+        // Connect wants signed scripts to run, which they do without any policy.
+        Fault::PolicyUnrestricted => meets([(agent, "PF12!"), (connect, "words")]),
+        Fault::PolicyRestricted => meets([(agent, "PF12!"), (connect, "PF13!")]),
+        // So they do where they must be signed.
+        Fault::PolicyAllSigned => meets([(agent, "PF12!"), (connect, "words")]),
+        // Our own scripts run all the same, and say why the product's module does not load.
+        Fault::ModuleRefused => meets([
+            (engine, "CU01? CU02? CU03? PF73?"),
+            (|place| guide_connect(place) || switches(place), "attested"),
+            (
+                verify_passwords,
+                "KE19 PV24? PV25?! PV26? PV27? PV28? PV29? PV33? PV34? PV35? PV37?",
+            ),
+            (
+                verify_connect,
+                "KE19 PV24? PV25?! PV26? PV27? PV28? PV29? PV33? PV34? PV37?",
+            ),
+            (verify_halted, "KE19"),
+            (settings, "PV32?"),
+            (reports_engine, "words"),
+            (take_off_running, "UN04?"),
+            (take_off, "words"),
+            (
+                may_move,
+                "TR02? TR03? TR04? TR05? TR06? TR07? TR08? TR09? TR10? TR11?!",
+            ),
+            (support, "KE19"),
+        ])
+        .and_facts(),
+        Fault::TlsOff => meets([(agent, "PF15! PF17!"), (connect, "PF17 PF18")]),
+        Fault::TlsServerOff => meets([(agent, "PF16")]),
+        Fault::CryptoX86Off => meets([(connect, "PF18")]),
+        Fault::InstallerRunning => meets([(any, "PF20!"), (remove, "PF20!")]),
+        Fault::LogonRightByPolicy => meets([(agent, "PF34!")]),
+        Fault::NtlmAllowed => meets([(agent, "PF35")]),
+        Fault::FipsOn => meets([(exempt, "words"), (any, "PF36")]),
+        Fault::DcomBroken => meets([(connect, "PF37!")]),
+        Fault::DomainController => meets([(any, "PF39")]).and_facts(),
+        Fault::NoTpm => meets([(connect, "PF70")]),
+        Fault::ConstrainedLanguage => meets([(any, "SEC2!")]),
+        Fault::ApplicationControl => meets([(any, "SEC3")]),
+        Fault::SetByPolicy => nowhere(POLICY),
+        Fault::EcmaHost => meets([(agent, "PF76"), (remove, "PF76!")]),
+        Fault::HrInbound => meets([(agent, "PF76"), (remove, "PF76")]),
+        // No recipe reckons with the other tool: one that is there all the same is a surprise where the plan read nothing.
+        Fault::OtherTool => meets([
+            (
+                |place| connect(place) && !engine(place),
+                "PF41! CU01? CU02? CU03?",
+            ),
+            (alone, "PF42"),
+            (
+                |place| {
+                    report(place) && !place.follows(|step| matches!(step, Step::GuideTransition(_)))
+                },
+                "words",
+            ),
+        ])
+        .and_facts(),
+
+        // Logs that would record a secret: no secret is asked for, a person does it at the wizard.
+        Fault::ModuleLogging => meets([
+            (cmdlets, "SEC1"),
+            (register_anew, "attested"),
+            (register, "seen"),
+            (add_by_cmdlets, "attested"),
+            // The wizard leaves an account that somebody gave the service: what the person said is seen not to be so.
+            (verify_anew, "PV05! PV18?"),
+        ]),
+        Fault::TranscriptionOn => meets([
+            (connect, "PF38"),
+            (cmdlets, "SEC1"),
+            (register_anew, "attested"),
+            (register, "seen"),
+            (add_by_cmdlets, "attested"),
+            (verify_anew, "PV05! PV18?"),
+        ]),
+
+        // The way to the cloud.
+        Fault::CloudBlocked => meets([
+            (proxied, "PF26?"),
+            (agent, "PF26!"),
+            (connect, "PF26! PF32?"),
+            (register, "KE11"),
+        ]),
+        Fault::RegistrationBlocked => meets([
+            // Its hosts are in no source for that cloud.
+            (beyond_commercial, ""),
+            (agent, "PF27"),
+            (configure, "KE11"),
+            (guide, "attested"),
+            (verify_attested, "PV05! PV06! PV09? PV18?"),
+        ]),
+        Fault::RevocationBlocked => meets([(beyond_commercial, ""), (any, "PF28")]),
+        Fault::TlsInspected => meets([(any, "PF29!")]),
+        Fault::ProxySet => meets([(any, "PF30")]),
+        Fault::MachineProxyDiffers => meets([(connect, "PF31")]),
+        Fault::WebServiceRefused => meets([(connect, "PF32!")]),
+        Fault::IeEscOn => meets([
+            (wizard, "PF33"),
+            (guide, "WZ01 attested"),
+            (verify_attested, "PV05! PV06! PV09? PV18?"),
+        ]),
+
+        // The directory.
+        Fault::DnsBlocked => meets([
+            (any, "PF22?!"),
+            (verify_rights, "PV18?"),
+            (removed, "RM07?"),
+            (take_off, "UN03?"),
+            (may_move, "TR03?"),
+            (discover, "words"),
+        ]),
+        Fault::DirectoryBlocked => meets([
+            (agent, "PF23!"),
+            (connect, "PF24!"),
+            (verify_rights, "PV18?"),
+            (removed, "RM07?"),
+            (take_off, "UN03?"),
+            (may_move, "TR03?"),
+            (discover, "words"),
+        ]),
+        Fault::DirectoryPortsBlocked => meets([(agent, "PF23"), (connect, "PF24")]),
+        Fault::DatagramsBlocked => meets([(connect, "PF24")]),
+        Fault::PreferredControllerSilent => nowhere(
+            "the controllers that are preferred on the page are those that DNS names: preflight.rs",
+        ),
+        Fault::NotJoined => meets([
+            (home, "PF04! PF49? PF50? PF52?"),
+            (any, "PF04!"),
+            (take_off, "UN03?"),
+        ])
+        .and_facts(),
+        Fault::ClockWrong => meets([(any, "PF21!")]),
+        Fault::ReadOnlyController => meets([(agent, "PF25"), (connect, "PF25!")]),
+        // Version 47 is too old for a gMSA, and fine for Connect.
+        Fault::OldSchema => meets([(agent, "PF46!"), (connect, "words")]),
+        Fault::OldForest => meets([(connect, "PF47!")]),
+        Fault::OldControllers => meets([(agent, "PF48!")]),
+        // Whoever makes the account beforehand needs the key: it is told with the forest, and is their part.
+        Fault::KdsKeyYoung => meets([(makes, "PF49!"), (counts_agent, "words")]),
+        Fault::NoKdsKey => meets([
+            (|place| named(place) && makes(place), "PF49? PF51!"),
+            (named, "PF51!"),
+            (makes, "PF49?"),
+        ]),
+        Fault::GmsaNotAllowed => meets([(named, "PF51!")]),
+        Fault::GmsaWithoutServer => meets([
+            (|place| named(place) && home(place), "PF50!"),
+            (removed, "-RM07"),
+            (discover, "words"),
+            (moves, "words"),
+        ]),
+        Fault::GmsaRc4Only => meets([(|place| named(place) && home(place), "PF52!")]),
+        // What another domain's groups may give it cannot be told.
+        Fault::RightsMissing => meets([
+            (
+                |place| there(place) && home(place) && several(place),
+                "PF54 PF54?",
+            ),
+            (|place| there(place) && home(place), "PF54"),
+            (
+                |place| verify_home(place) && verify_several(place),
+                "PV18 PV18?",
+            ),
+            (verify_home, "PV18"),
+            (verify_rights, "PV18?"),
+        ]),
+        Fault::DottedNetbios => meets([(connect, "PF55!")]),
+        Fault::DisjointName => meets([(connect, "PF56!")]),
+        Fault::NoRecycleBin => meets([(any, "PF59")]),
+        Fault::SuffixUnverifiable => meets([(counts, "PF57")]),
+        Fault::DomainTooLarge => meets([
+            (anchors, "PF57? PF58! PF60?"),
+            (counts_agent, "PF57? PF58!"),
+            (counts, "PF57? PF58"),
+            (may_move, "TR03!"),
+        ]),
+        Fault::AnchorsMissing => meets([(anchors, "PF60")]),
+        Fault::DirectoryUnreadable => meets([
+            (anchors, "PF46? PF48? PF50? PF52? PF57? PF58? PF59? PF60?"),
+            (
+                |place| counts(place) && named(place) && makes(place),
+                "PF46? PF48? PF49? PF50? PF52? PF57? PF58? PF59?",
+            ),
+            (
+                |place| counts(place) && named(place),
+                "PF46? PF48? PF50? PF52? PF57? PF58? PF59?",
+            ),
+            (
+                |place| named(place) && makes(place),
+                "PF46? PF48? PF49? PF50? PF52? PF59?",
+            ),
+            (
+                |place| there(place) && home(place),
+                "PF46? PF48? PF50? PF52? PF54? PF59?",
+            ),
+            (there, "PF46? PF48? PF59?"),
+            (named, "PF46? PF48? PF50? PF52? PF59?"),
+            (makes, "PF46? PF48? PF49? PF59?"),
+            (counts, "PF46? PF55? PF57? PF58? PF59?"),
+            (connect, "PF46? PF55? PF59?"),
+            (register_by_credential, "PF53?"),
+            (verify_rights, "PV18?"),
+            (removed, "RM07?"),
+            (take_off, "UN03?"),
+            (may_move, "TR03?"),
+            (moves, "TR03?"),
+            (discover, "words"),
+        ]),
+        Fault::StrangeConnect => meets([(discover, "words")]),
+        Fault::ReplicationSlow => nowhere(LATE),
+
+        // The setup of the agent, its cmdlets, its service.
+        Fault::LogonRightMissing => meets([(install, "KE01")]),
+        Fault::InstallerBusy => meets([
+            (
+                install,
+                "fails: another installation kept running (exit code 1618)",
+            ),
+            (
+                remove,
+                "fails: another installation kept running (exit code 1618)",
+            ),
+        ]),
+        Fault::SetupWantsRestart => meets([
+            (install, "words"),
+            (remove, "words"),
+            (restart_after_setup, "seen"),
+            (after_setup, "PF19!"),
+        ]),
+        Fault::GmsaEncryption => meets([(register, "KE03")]),
+        Fault::MfaDemanded => meets([(register_by_credential, "KE07")]),
+        Fault::DomainCredentialDemanded => {
+            meets([(handed_over, "asks: the module demands a credential")])
+        }
+        Fault::CredentialExpired | Fault::CredentialEnds | Fault::CredentialOfNobody => {
+            meets([(register_by_credential, "PF53!")])
+        }
+        // It is shown to nobody without TLS, and the cmdlets take it by another way.
+        Fault::LdapsBlocked => meets([(register_by_credential, "PF53?")]),
+        Fault::PermissionsRefused => meets([(
+            register_by_credential,
+            "fails: Set-AADCloudSyncPermissions failed: Access is denied.",
+        )]),
+        Fault::SecretLeft => meets([(configure, "PV21!")]),
+        // The form of the module's list is unverified: it warns.
+        Fault::DomainNotKept => meets([(configure, "PV10")]),
+        Fault::ServiceStopped => meets([
+            (register, "PV04!"),
+            (add, "PV04!"),
+            (start, "PV04!"),
+            (guide, "attested"),
+            (verify_agent, "PV04!"),
+            (moves, "TR13!"),
+            (outage, "words"),
+            (beside_agent, "words"),
+        ])
+        .and_facts(),
+        Fault::LogonAsServiceRefused => meets([
+            (register, "PV04! KE18"),
+            (add, "PV04! KE18"),
+            (start, "PV04! KE18"),
+            (guide, "attested"),
+            (verify_agent, "PV04! KE18"),
+            (moves, "TR13!"),
+            (outage, "words"),
+            (beside_agent, "words"),
+        ])
+        .and_facts(),
+        Fault::ServiceRestarts => nowhere(NO_SOAK),
+        Fault::TraceShowsException => meets([(verify_agent, "PV09")]),
+        Fault::AgentLogsErrors => meets([(verify_agent, "PV08")]),
+        Fault::ConfigurationBroken => meets([(
+            options,
+            "asks: the options of the agent's service could not be read",
+        )])
+        .and_facts(),
+        Fault::ConfigurationReadOnly => {
+            meets([(edits, "fails: AADConnectProvisioningAgent.exe.config")])
+        }
+        Fault::ToolsMissing => meets([(support, "fails: the logs could not be collected")]),
+
+        // A removal of the agent.
+        Fault::BundleCacheMissing => meets([(remove, "fails: still listed")]),
+        Fault::BundleLeavesPackages => meets([(remove, "words")]),
+        Fault::RemovalFails => meets([(remove, "fails: ended with exit code 1603")]),
+        Fault::AgentServiceStays => meets([(
+            remove,
+            "fails: everything was taken off, and the agent is still there",
+        )]),
+        Fault::FolderStays => meets([(removed, "RM04")]),
+
+        // Windows, and Entrain's own agent.
+        Fault::RestartRefused | Fault::RestartPendingAgain => nowhere(RESTART),
+        Fault::NewAgentCrashes => meets([(own_agent, "fails: was given up")]),
+        Fault::NoLauncher => meets([(own_agent, "fails: it was not started by entrain-launcher")]),
+
+        // The engine of Connect, before an upgrade and behind it.
+        Fault::EditedConfiguration => meets([(engine, "PF72")]),
+        Fault::EngineBusy => meets([(engine, "PF73!")]),
+        Fault::ExportOld => meets([(engine, "PF74!")]),
+        Fault::DefaultRulesDisabled => meets([(engine, "CU01")]),
+        Fault::OverridesSet => meets([(engine, "CU02")]),
+        Fault::FullRunLong => meets([(engine, "CU03")]),
+        Fault::SchedulerSuspended => meets([
+            (guide_releasing, "attested"),
+            (verify_staging, "PV24!"),
+            (verify_connect, "PV24"),
+            (moves, "TR12!"),
+        ])
+        .and_facts(),
+        Fault::CycleHeld => meets([
+            (guide_releasing, "words"),
+            (verify_unreleased, "PV24"),
+            (|place| exports(place) && place.follows(installs), "SW01!"),
+        ])
+        .and_facts(),
+        Fault::UpgradeActivates => meets([(guide_staging, "fails: (G1)")]),
+        Fault::PasswordSyncOff => meets([(verify_passwords, "PV35!"), (settings, "words")]),
+        Fault::EngineEnds => meets([
+            (engine, "CU01? CU02? CU03?"),
+            (beside_engine, "words"),
+            (|place| guide_connect(place) || switches(place), "attested"),
+            (verify_halted, "KC01"),
+            (
+                verify_passwords,
+                "KC01 PV22! PV24? PV25?! PV26? PV27? PV28? PV29? PV33? PV34? PV35? PV37?",
+            ),
+            (
+                verify_connect,
+                "KC01 PV22! PV24? PV25?! PV26? PV27? PV28? PV29? PV33? PV34? PV37?",
+            ),
+            (settings, "PV32?"),
+            (reports_engine, "words"),
+            (take_off_running, "UN04?"),
+            (
+                may_move,
+                "TR02? TR03? TR04? TR05? TR06? TR07? TR08? TR09? TR10? TR11?!",
+            ),
+        ])
+        .and_facts(),
+        Fault::LegacyIdentity => meets([(verify_connect, "PV26")]),
+        Fault::CertificateDue => meets([(verify_connect, "PV27")]),
+        Fault::TenantConnectorMissing => meets([(verify_connect, "PV28!")]),
+        Fault::RunFailed => meets([(verify_connect, "PV29")]),
+        Fault::AutoUpgradeSuspended => meets([(verify_connect, "PV33")]),
+        Fault::AutoUpgradeFailed => meets([(verify_connect, "PV34")]),
+        Fault::WizardTraceErrors => meets([(verify_connect, "PV37"), (verify_halted, "KC03")]),
+        Fault::OldLocalDb => meets([(verify_connect, "WZ02"), (verify_halted, "WZ02")]),
+
+        // The wizard of Connect does not come to its end: somebody says that it did, and is seen to be wrong.
+        Fault::WizardIdentityRefused => meets([
+            (guide_connect, "WZ01 attested"),
+            (verify_installed, "PV22! KC02"),
+            (verify_upgraded, "PV23!"),
+            (verify_halted, "KC02"),
+        ]),
+        Fault::WizardScriptError => meets([
+            (guide_connect, "WZ01 attested"),
+            (verify_installed, "PV22! KC11"),
+            (verify_upgraded, "PV23!"),
+            (verify_halted, "KC11"),
+        ]),
+        Fault::WizardDatabaseLeft => meets([
+            (guide_connect, "WZ01 attested"),
+            (verify_installed, "PV22! KC04"),
+            (verify_upgraded, "PV23!"),
+            (verify_halted, "KC04"),
+        ]),
+        // Known of 2.6.91.0 alone, which no recipe installs.
+        Fault::PassThroughNotEnabled => meets([
+            (guide_connect, "attested"),
+            (verify_installed, "PV22!"),
+            (verify_upgraded, "PV23!"),
+        ]),
+
+        // A change of mode.
+        Fault::DeletionsPending => meets([(exports, "PV31!")]),
+        Fault::ExportsUnreadable => meets([(exports, "PV30?! PV31?! SW01?!")]),
+        Fault::FullSyncDue => meets([(exports, "PV30!")]),
+        Fault::CycleOverdue => meets([(exports, "SW01!")]),
+        // Settings are compared by the controller, which holds the swap.
+        Fault::SettingsDiffer => {
+            meets([(settings, "words"), (may_move, "words"), (moves, "words")])
+        }
+        Fault::SettingsUnreadable => {
+            meets([(settings, "PV32?"), (may_move, "TR05?"), (moves, "TR05?")])
+        }
+
+        // A move to cloud sync.
+        Fault::SecondForest => meets([(may_move, "TR02!"), (settings, "words")]),
+        Fault::ScopeTooLarge => meets([(may_move, "TR03!")]),
+        Fault::ManyUnits => meets([(may_move, "TR04!"), (settings, "words")]),
+        Fault::CustomRules => meets([(may_move, "TR05!")]),
+        Fault::GroupFilter => meets([(may_move, "TR06!")]),
+        Fault::CustomPrincipalName => meets([(may_move, "TR07!")]),
+        Fault::DirectoryExtensions => meets([(may_move, "TR08!")]),
+        Fault::DeviceSync => meets([(may_move, "TR09!")]),
+        Fault::DeviceWriteback => meets([(may_move, "TR10!"), (take_off_running, "UN04")]),
+        Fault::TransitionStopsHalfWay => meets([(moves, "TR12!")]),
+        Fault::TransitionLeavesNoAgent => meets([(moves, "TR13!")]),
+
+        // A removal of Connect.
+        Fault::PassThroughAgent => meets([(take_off, "UN01!"), (taken_off, "CR05")]),
+        Fault::ConnectListed => meets([(taken_off, "CR01!")]),
+        Fault::HealthAgent => meets([(take_off, "UN02")]),
+        Fault::SeamlessSignOn => meets([(take_off, "UN03")]),
+
+        // The database of Connect.
+        Fault::SqlUnreachable | Fault::SqlCollation | Fault::SqlOld | Fault::SqlForeign => {
+            meets([(database, "PF71!")])
+        }
+        Fault::SqlLoginRefused => meets([(database, "PF71?")]),
+    }
+}
+
+fn database(place: &Place<'_>) -> bool {
+    preflight(place).is_some_and(|one| one.database.is_some())
+}
+
+/// Ids of what does not pass.
+fn shown(events: &[Event]) -> BTreeSet<String> {
+    let mut shown = BTreeSet::new();
+    for event in events {
+        let findings = match event {
+            Event::Probed { findings, .. } => findings,
+            Event::StepFailed { failure, .. } => &failure.findings,
+            _ => continue,
+        };
+        for finding in findings {
+            let mark = match finding.verdict {
+                Verdict::Pass => continue,
+                Verdict::Fail => "",
+                Verdict::CannotTell => "?",
+            };
+            let stops = if finding.blocks() { "!" } else { "" };
+            shown.insert(format!("{}{mark}{stops}", finding.id));
+        }
+    }
+    shown
+}
+
+/// What a step shows with the fault and does not without it, with the words of its failure.
+fn differences(with: &[Event], without: &[Event]) -> (BTreeSet<String>, String) {
+    let (now, then) = (shown(with), shown(without));
+    let mut tokens: BTreeSet<String> = now.difference(&then).cloned().collect();
+    let id = |token: &str| token.trim_end_matches(['!', '?']).to_owned();
+    // What could not be told before, or is told otherwise now, is no news by itself.
+    for gone in then.difference(&now) {
+        let again = now.iter().any(|token| id(token) == id(gone));
+        if !gone.contains('?') && !again && completed(with).is_some() {
+            tokens.insert(format!("-{gone}"));
+        }
+    }
+    let mut words = String::new();
+    match with.last() {
+        Some(Event::StepFailed { failure, .. }) => {
+            words.clone_from(&failure.what);
+            let known = failure.known.as_ref().map(|known| known.id.clone());
+            let stops = tokens.iter().any(|token| token.ends_with('!'));
+            let failed_before = matches!(without.last(), Some(Event::StepFailed { .. }));
+            match known {
+                Some(known) => {
+                    tokens.insert(known);
+                }
+                None if stops || failed_before => {}
+                None => {
+                    tokens.insert("fails".to_owned());
+                }
+            }
+        }
+        Some(Event::StepInconclusive { question, .. }) => {
+            words.clone_from(question);
+            tokens.insert("asks".to_owned());
+        }
+        _ => {}
+    }
+    let how = |events: &[Event]| completed(events).map(std::mem::discriminant::<Completion>);
+    match completed(with) {
+        Some(Completion::Attested { .. }) if how(with) != how(without) => {
+            tokens.insert("attested".to_owned());
+        }
+        Some(Completion::SeenDone) if how(with) != how(without) => {
+            tokens.insert("seen".to_owned());
+        }
+        _ => {}
+    }
+    if tokens.is_empty() && with != without {
+        tokens.insert("words".to_owned());
+    }
+    (tokens, words)
+}
+
+fn completed(events: &[Event]) -> Option<&Completion> {
+    events.iter().find_map(|event| match event {
+        Event::StepCompleted { completion, .. } => Some(completion),
+        _ => None,
+    })
+}
+
+/// A journal by steps, and the facts that are reported in it.
+fn by_steps(journal: &[Event]) -> (BTreeMap<usize, Vec<Event>>, Vec<&Facts>) {
+    let mut steps: BTreeMap<usize, Vec<Event>> = BTreeMap::new();
+    let mut facts = Vec::new();
+    let mut at = 0;
+    for event in journal {
+        match event {
+            Event::FactsReported(reported) => {
+                facts.push(&**reported);
+                continue;
+            }
+            Event::RunFinished { .. } => continue,
+            Event::StepBegun { step, .. } => at = usize::from(step.0),
+            _ => {}
+        }
+        steps.entry(at).or_default().push(event.clone());
+    }
+    (steps, facts)
+}
+
+/// Tells whether a server with a fault answers all of a run as one without it; then it is changed alike. A run is a function of
+/// what its server answers, and so the same one.
+fn answers_alike(bundle: &Bundle, ran: &Ran, twin: &mut Twin) -> bool {
+    let mut other = twin.clone();
+    let mut secrets = BTreeMap::new();
+    for deed in &ran.deeds {
+        match deed {
+            Deed::Begun(step) => {
+                other.asked(&bundle.steps[usize::from(step.0)]);
+            }
+            Deed::Given(kind) => {
+                secrets.insert(kind.clone(), secret());
+            }
+            Deed::Performed(op, outcome) => {
+                if other.perform(op, &secrets).0 != *outcome {
+                    return false;
+                }
+            }
+        }
+    }
+    *twin = other;
+    true
+}
+
+/// One server of a recipe, and how each of its phases goes without a fault.
+struct Part {
+    title: &'static str,
+    target: TargetId,
+    part: TargetPlan,
+    facts: Facts,
+    bundles: Vec<Bundle>,
+    sound: Vec<Ran>,
+}
+
+/// A wizard that does not come to its end has its trace read after half an hour: a person's word comes later than that.
+const LONG_PATIENCE: u32 = 70;
+
+/// The servers of all recipes; those that differ by their name alone once.
+fn parts(keys: &Keys) -> Vec<Part> {
+    let mut seen = BTreeSet::new();
+    let mut parts = Vec::new();
+    for case in recipes::CASES {
+        let reported = case.reported();
+        for (target, part) in case.plan().targets {
+            let bundle = |phase| keys.bundle(&target, &part, phase);
+            let bundles: Vec<Bundle> = part.phases.iter().map(bundle).collect();
+            let mut twin = server(&target, &reported[&target], &part, &BTreeSet::new());
+            let steps: Vec<&[Step]> = bundles.iter().map(|one| one.steps.as_slice()).collect();
+            let text = format!("{steps:?}{twin:?}").replace(target.as_str(), "SERVER");
+            if bundles.is_empty() || !seen.insert(Digest::of(text.as_bytes())) {
+                continue;
+            }
+            let mut sound: Vec<Ran> = Vec::new();
+            for bundle in &bundles {
+                sound.push(drive(bundle, keys, &mut twin, None, LONG_PATIENCE));
+            }
+            parts.push(Part {
+                title: case.title,
+                facts: reported[&target].clone(),
+                target,
+                part,
+                bundles,
+                sound,
+            });
+        }
+    }
+    parts
+}
+
+/// What came otherwise than expected, and which rows were met.
+#[derive(Default)]
+struct Compared {
+    wrong: Vec<String>,
+    met: BTreeSet<usize>,
+    facts: bool,
+}
+
+/// Carries out the work of one server with the fault, and holds what each step shows against the rows.
+fn compare(part: &Part, fault: Fault, expected: &Expected, keys: &Keys, out: &mut Compared) {
+    let mut twin = server(&part.target, &part.facts, &part.part, &[fault].into());
+    let mut before: Vec<&Step> = Vec::new();
+    let mut touched = false;
+    for (bundle, sound) in part.bundles.iter().zip(&part.sound) {
+        let phase = format!("{fault:?} in \"{}\", {}", part.title, part.target);
+        if answers_alike(bundle, sound, &mut twin) {
+            let (steps, _) = by_steps(&sound.journal);
+            for at in steps.into_keys() {
+                let step = &bundle.steps[at];
+                let place = Place {
+                    step,
+                    before: &before,
+                    target: &part.target,
+                    facts: &part.facts,
+                };
+                let row = expected.rows.iter().find(|row| (row.0)(&place));
+                if let Some(Row(_, shows)) = row.filter(|row| !row.1.is_empty()) {
+                    let line = format!("{phase}: {} shows nothing, and not {shows}", step.kind());
+                    out.wrong.push(line);
+                }
+                before.push(step);
+            }
+            continue;
+        }
+        let ran = drive(bundle, keys, &mut twin, None, LONG_PATIENCE);
+        let (with, facts) = by_steps(&ran.journal);
+        let (without, sound_facts) = by_steps(&sound.journal);
+        for (at, events) in &with {
+            let step = &bundle.steps[*at];
+            let empty = Vec::new();
+            let (tokens, words) = differences(events, without.get(at).unwrap_or(&empty));
+            let place = Place {
+                step,
+                before: &before,
+                target: &part.target,
+                facts: &part.facts,
+            };
+            let row = expected.rows.iter().position(|row| (row.0)(&place));
+            let shows = row.map_or("", |row| expected.rows[row].1);
+            out.met.extend(row);
+            let (ids, said) = shows.split_once(": ").unwrap_or((shows, ""));
+            let meant: BTreeSet<String> = ids.split_whitespace().map(ToOwned::to_owned).collect();
+            if meant != tokens || !words.contains(said) {
+                let shown: Vec<&str> = tokens.iter().map(String::as_str).collect();
+                out.wrong.push(format!(
+                    "{phase}: {} shows \"{}\" ({words}), and not \"{shows}\"",
+                    step.kind(),
+                    shown.join(" ")
+                ));
+            }
+            touched |= !tokens.is_empty();
+            before.push(step);
+        }
+        if !touched && facts != sound_facts {
+            out.facts = true;
+            if !expected.facts {
+                out.wrong.push(format!("{phase}: the facts show it"));
+            }
+        }
+        if ran.conclusion.ending != Ending::Completed {
+            break;
+        }
+    }
+}
+
+/// How many tests share the work: each takes every so many-th fault.
+const SHARES: usize = 3;
+
+fn share(number: usize) {
+    let keys = Keys::new();
+    let parts = parts(&keys);
+    let mut wrong = Vec::new();
+    let own = Fault::ALL.into_iter().skip(number).step_by(SHARES);
+    for fault in own {
+        let expected = expected(fault);
+        let mut compared = Compared::default();
+        for part in &parts {
+            compare(part, fault, &expected, &keys, &mut compared);
+        }
+        wrong.append(&mut compared.wrong);
+        for (at, row) in expected.rows.iter().enumerate() {
+            if !compared.met.contains(&at) && !row.1.is_empty() {
+                wrong.push(format!("{fault:?}: no recipe meets row {at}, {}", row.1));
+            }
+        }
+        if expected.facts && !compared.facts {
+            wrong.push(format!("{fault:?}: no facts show it"));
+        }
+        let met = !compared.met.is_empty() || compared.facts;
+        if expected.nowhere.is_some() == met {
+            wrong.push(format!("{fault:?}: met by some recipe: {met}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_recipe_with_every_fault_shows_what_it_must_1() {
+    share(0);
+}
+
+#[test]
+fn every_recipe_with_every_fault_shows_what_it_must_2() {
+    share(1);
+}
+
+#[test]
+fn every_recipe_with_every_fault_shows_what_it_must_3() {
+    share(2);
+}
