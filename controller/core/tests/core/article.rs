@@ -7,6 +7,7 @@
 )]
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::links;
@@ -19,7 +20,7 @@ use protocol::key::SigningKey;
 use protocol::step::{Product, Step};
 use protocol::{Timestamp, Version};
 
-use crate::common;
+use crate::{common, recipes};
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
@@ -60,8 +61,8 @@ forests = ["e.test"]
 servers = ["s1.e.test"]
 "#;
 
-/// Titles of the pages that the recipes show, by the prefix of the article's rows that they stand for.
-fn pages(of: &str) -> BTreeSet<String> {
+/// The steps of the recipe that the article's rows of that prefix stand for, on its server.
+fn planned(of: &str) -> Vec<Step> {
     let document = Document {
         file: "t.toml".to_owned(),
         text: TOPOLOGY.to_owned(),
@@ -121,8 +122,16 @@ fn pages(of: &str) -> BTreeSet<String> {
         _ => "s1.b.test",
     };
     let part = &plan.targets[&server.parse().unwrap()];
-    let texts = part.phases.iter().flat_map(|phase| &phase.steps);
-    let texts = texts.filter_map(|step| match step {
+    let steps = part.phases.iter().flat_map(|phase| phase.steps.clone());
+    let steps: Vec<Step> = steps.collect();
+    assert!(!steps.is_empty(), "{server} has no steps: {:?}", part.why);
+    steps
+}
+
+/// Titles of the pages that the recipes show, by the prefix of the article's rows that they stand for.
+fn pages(of: &str) -> BTreeSet<String> {
+    let steps = planned(of);
+    let texts = steps.iter().filter_map(|step| match step {
         Step::GuideProvisioningAgent(guide) => Some(&guide.text),
         Step::GuideConnect(guide) => Some(&guide.text),
         Step::GuideConnectRemoval(guide) => Some(&guide.text),
@@ -135,14 +144,13 @@ fn pages(of: &str) -> BTreeSet<String> {
         let download = download::task(Product::ProvisioningAgent);
         titles.extend(download.pages.into_iter().map(|page| page.title));
     }
-    assert!(!titles.is_empty(), "{server} has no pages: {:?}", part.why);
+    assert!(!titles.is_empty(), "{of} has no pages");
     titles
 }
 
 /// Rows of the page's tables: the first cell's id, and the row.
 fn rows() -> Vec<(String, String)> {
-    let path =
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/docs/article.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/docs/article.md");
     let text = std::fs::read_to_string(path).unwrap();
     text.lines()
         .filter(|line| line.starts_with("| "))
@@ -212,4 +220,108 @@ fn each_page_that_a_row_names_is_shown_by_its_recipe() {
         }
     }
     assert!(named >= 15, "only {named} pages are named");
+}
+
+/// Rows of upgrades, switches, removals and changes: the recipe of the page that each stands for, and the servers whose steps it names.
+/// The others are made of rows that stand here, or have no step at all.
+const PATHS: &[(&str, &str, &[&str])] = &[
+    ("U1", "Cloud sync: upgrade in place", &["s1"]),
+    ("U2", "Both: verify what is there", &["s1"]),
+    ("U3", "Connect: upgrade in place, staging first", &["s2"]),
+    ("U4", "Connect: upgrade in place, staging first", &["s1"]),
+    ("U6", "Both: verify what is there", &["s2"]),
+    (
+        "S1",
+        "Connect: the active and a staging server change places",
+        &["s1", "s2"],
+    ),
+    ("S2", "Connect: the active server is gone", &["s1", "s2"]),
+    ("T1", "Connect: may the tenant move to cloud sync?", &["s1"]),
+    ("T2", "Connect: the tenant moves to cloud sync", &["s1"]),
+    ("R1", "Cloud sync: a server is retired", &["s2"]),
+    ("R2", "Cloud sync: a domain ends", &["s1"]),
+    ("R4", "Connect: a staging server is retired", &["s2"]),
+    ("X1", "Cloud sync: options of the service change", &["s1"]),
+    (
+        "X2",
+        "Cloud sync: a domain is added to agents that are registered",
+        &["s1"],
+    ),
+    (
+        "X3",
+        "Cloud sync: upgrade in place at a site whose rule for restarts is to ask",
+        &["s1"],
+    ),
+];
+
+const MADE_OF_OTHERS: [&str; 2] = ["U5", "R3"];
+
+/// What stands between stars.
+fn starred(text: &str) -> BTreeSet<String> {
+    text.split('*')
+        .skip(1)
+        .step_by(2)
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+#[test]
+fn each_path_names_the_steps_of_its_recipe_and_no_others() {
+    for (id, row) in rows() {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        if !["U", "S", "T", "R", "X"].contains(&&id[..1]) {
+            continue;
+        }
+        let path = PATHS.iter().find(|(of, ..)| *of == id);
+        let Some((_, title, servers)) = path else {
+            assert!(MADE_OF_OTHERS.contains(&id.as_str()), "{id} has no recipe");
+            assert_eq!(starred(cells[2]), BTreeSet::new(), "{id}");
+            continue;
+        };
+        let case = recipes::CASES.iter().find(|case| case.title == *title);
+        let plan = case.unwrap().plan();
+        let mut steps = BTreeSet::new();
+        for server in *servers {
+            let part = &plan.targets[&format!("{server}.a.test").parse().unwrap()];
+            let planned = part.phases.iter().flat_map(|phase| &phase.steps);
+            steps.extend(planned.map(|step| step.title().to_owned()));
+        }
+        assert_eq!(starred(cells[2]), steps, "{id}");
+    }
+}
+
+/// A step that a row of the installations names stands in that recipe's plan.
+#[test]
+fn each_step_that_a_row_names_is_in_its_plan() {
+    let mut named = 0;
+    for (id, row) in rows() {
+        for rest in row.split("step *").skip(1) {
+            let title = rest.split('*').next().unwrap();
+            let steps = planned(&id[..1]);
+            assert!(
+                steps.iter().any(|step| step.title() == title),
+                "{id} names {title:?}"
+            );
+            named += 1;
+        }
+    }
+    assert!(named >= 4, "only {named} steps are named");
+}
+
+#[test]
+fn each_file_that_a_row_names_as_its_recipe_is_there() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut named = 0;
+    for (id, row) in rows() {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        if !["U", "S", "T", "R", "X"].contains(&&id[..1]) {
+            continue;
+        }
+        for file in cells[1].split('`').skip(1).step_by(2) {
+            let here = ["recipe", "plan"].map(|folder| source.join(folder).join(file).exists());
+            assert!(here.contains(&true), "{id} names {file}");
+            named += 1;
+        }
+    }
+    assert!(named >= 15, "only {named} files are named");
 }
