@@ -153,15 +153,17 @@ if ($in.product -eq 'connect') {
         }
         , $busy
     }
-    Read-Part 'editedConfigurations' {
-        $edited = @()
-        $folder = Join-Path $env:ProgramFiles 'Microsoft Azure AD Sync\Bin'
-        foreach ($name in 'miiserver', 'miisclient') {
-            # The product lays the file down and leaves it; an upgrade keeps one that was edited.
+    Read-Part 'configurations' {
+        $folder = "$env:ProgramFiles\Microsoft Azure AD Sync\Bin"
+        , @(foreach ($name in 'miiserver', 'miisclient') {
             $file = Get-Item -Path "$folder\$name.exe.config"
-            if ($file.LastWriteTimeUtc -gt $file.CreationTimeUtc.AddMinutes(5)) { $edited += $file.Name }
-        }
-        , $edited
+            $laid = $file.CreationTimeUtc
+            @{
+                name = $file.Name
+                written = [int]($file.LastWriteTimeUtc - $laid).TotalMinutes
+                laid = [int]($laid - (Get-Item -Path "$folder\$name.exe").CreationTimeUtc).TotalMinutes
+            }
+        })
     }
     Read-Part 'settingsExportHours' {
         $newest = Get-ChildItem -Path "$env:ProgramData\AADConnect\Applied-SynchronizationPolicy-*.JSON" |

@@ -62,6 +62,12 @@ pub const AGENT_PROGRAMS: [&str; 6] = [
 pub const CONNECT_SERVICE: &str = "ADSync";
 /// Engine executable; its ProductVersion is the running version (2.1 [P], 2.14 [S]).
 pub const CONNECT_ENGINE: &str = r"C:\Program Files\Microsoft Azure AD Sync\Bin\miiserver.exe";
+/// Connect's wizard, in the three folders that the vendor's pages name (2.1 [P]: they disagree).
+pub const CONNECT_WIZARDS: [&str; 3] = [
+    r"C:\Program Files\Microsoft Azure Active Directory Connect\AzureADConnect.exe",
+    r"C:\Program Files\Microsoft Azure AD Connect\AzureADConnect.exe",
+    r"C:\Program Files\Microsoft Entra Connect\AzureADConnect.exe",
+];
 /// Folder of the engine; it is there as long as the engine is installed (2.1 [P]).
 pub const CONNECT_FOLDER: &str = r"C:\Program Files\Microsoft Azure AD Sync";
 /// Traces and exported settings of the wizard (2.1 [S], [P]).
@@ -120,6 +126,11 @@ pub const DOTNET_CRYPTO_KEY: &str = r"SOFTWARE\Microsoft\.NETFramework\v4.0.3031
 pub const DOTNET_CRYPTO_KEY_X86: &str = r"SOFTWARE\WOW6432Node\Microsoft\.NETFramework\v4.0.30319";
 /// Outgoing NTLM (PF35 [K]).
 pub const NTLM_KEY: &str = r"SYSTEM\CurrentControlSet\Control\Lsa\MSV1_0";
+/// Encryption types that a policy leaves to Kerberos on this server, in the value [`KERBEROS_TYPES`] (1.6 [S]).
+pub const KERBEROS_KEY: &str =
+    r"SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System\Kerberos\Parameters";
+/// See [`KERBEROS_KEY`].
+pub const KERBEROS_TYPES: &str = "SupportedEncryptionTypes";
 /// FIPS algorithms (PF36 [K]).
 pub const FIPS_KEY: &str = r"SYSTEM\CurrentControlSet\Control\Lsa\FipsAlgorithmPolicy";
 /// DCOM permissions (2.8 [P]).

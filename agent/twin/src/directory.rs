@@ -274,7 +274,10 @@ impl View {
             if has(fault) { faulty } else { sound }
         };
         let configuration = format!("CN=Configuration,{context}");
-        let schema = choose(Fault::OldSchema, "47", "88");
+        let schema = match choose(Fault::OldSchema, "47", "88") {
+            "88" => choose(Fault::SchemaBefore2016, "69", "88"),
+            old => old,
+        };
         let mut all = vec![self.domain_root(context, faults)];
         all.push(entry(
             &format!("CN=Schema,{configuration}"),

@@ -122,6 +122,8 @@ pub enum Fault {
     OtherTool,
     /// The forest's schema is that of Windows Server 2008 R2 (PF46).
     OldSchema,
+    /// The forest's schema is that of Windows Server 2012 R2 (PF46).
+    SchemaBefore2016,
     /// The forest's level is Windows 2000 (PF47).
     OldForest,
     /// Every domain controller is Windows Server 2008 R2 (PF48).
@@ -132,6 +134,10 @@ pub enum Fault {
     GmsaWithoutServer,
     /// The gMSA has RC4 alone (PF52).
     GmsaRc4Only,
+    /// A policy leaves AES alone to Kerberos on the server (PF52).
+    KerberosAesAlone,
+    /// A policy leaves RC4 alone to Kerberos on the server (PF52).
+    KerberosWithoutAes,
     /// The gMSA lacks a right of replication on the domain (PF54, PV18).
     RightsMissing,
     /// The domain's NetBIOS name has a dot (PF55).
@@ -154,6 +160,8 @@ pub enum Fault {
     SqlForeign,
     /// The engine's configuration file was edited (PF72).
     EditedConfiguration,
+    /// It was copied in, with its edit and the time of that (PF72).
+    CopiedConfiguration,
     /// A synchronization runs, and the wizard is open (PF73).
     EngineBusy,
     /// The newest export of settings is a week old (PF74).
@@ -164,6 +172,8 @@ pub enum Fault {
     OverridesSet,
     /// A full import and synchronization takes days (CU03).
     FullRunLong,
+    /// An upgrade left the wizard of Connect as it was (PV23).
+    WizardLeftOld,
     /// The person at the wizard of an upgrade clears "Start the synchronization process" (PV24).
     CycleHeld,
     /// PowerShell runs in a constrained language mode (SEC2).
@@ -182,6 +192,8 @@ pub enum Fault {
     BundleLeavesPackages,
     /// A removal ends with 1603.
     RemovalFails,
+    /// Windows does not list the updater of the agent (PV20).
+    UpdaterNotListed,
     /// The agent's service is still there after the removal.
     AgentServiceStays,
     /// The install folder is still there after the removal.
@@ -309,7 +321,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 149] = [
+    pub const ALL: [Self; 155] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -368,11 +380,14 @@ impl Fault {
         Self::DomainController,
         Self::OtherTool,
         Self::OldSchema,
+        Self::SchemaBefore2016,
         Self::OldForest,
         Self::OldControllers,
         Self::KdsKeyYoung,
         Self::GmsaWithoutServer,
         Self::GmsaRc4Only,
+        Self::KerberosAesAlone,
+        Self::KerberosWithoutAes,
         Self::RightsMissing,
         Self::DottedNetbios,
         Self::DisjointName,
@@ -384,11 +399,13 @@ impl Fault {
         Self::SqlOld,
         Self::SqlForeign,
         Self::EditedConfiguration,
+        Self::CopiedConfiguration,
         Self::EngineBusy,
         Self::ExportOld,
         Self::DefaultRulesDisabled,
         Self::OverridesSet,
         Self::FullRunLong,
+        Self::WizardLeftOld,
         Self::CycleHeld,
         Self::ConstrainedLanguage,
         Self::ApplicationControl,
@@ -398,6 +415,7 @@ impl Fault {
         Self::BundleCacheMissing,
         Self::BundleLeavesPackages,
         Self::RemovalFails,
+        Self::UpdaterNotListed,
         Self::AgentServiceStays,
         Self::FolderStays,
         Self::ConfigurationBroken,

@@ -594,6 +594,10 @@ impl Twin {
     fn lay_down_connect(&mut self, version: Version, staging: bool) {
         self.files
             .insert(product::CONNECT_ENGINE.to_lowercase(), Some(version));
+        let wizard = product::CONNECT_WIZARDS[0].to_lowercase();
+        if !(self.has(Fault::WizardLeftOld) && self.files.contains_key(&wizard)) {
+            self.files.insert(wizard, Some(version));
+        }
         // The trace of its wizard, which stays behind a removal (model).
         let trace = join(product::CONNECT_DATA, "trace-model.log").to_lowercase();
         self.files.insert(trace, None);
@@ -631,6 +635,8 @@ impl Twin {
     fn take_off_connect(&mut self) {
         self.changes.push("wizard of Connect: remove".to_owned());
         self.files.remove(&product::CONNECT_ENGINE.to_lowercase());
+        self.files
+            .remove(&product::CONNECT_WIZARDS[0].to_lowercase());
         if !self.has(Fault::ConnectListed) {
             self.programs
                 .retain(|program| program.id != CONNECT_PROGRAM);
@@ -777,6 +783,9 @@ impl Twin {
                     name: product::OLD_LOCAL_DB[0].to_owned(),
                     kind: ProgramKind::Package,
                 };
+                if self.has(Fault::UpdaterNotListed) {
+                    programs.retain(|program| !product::is_updater(&program.name));
+                }
                 if self.has(Fault::OldLocalDb) && named(&&old) {
                     programs.push(old);
                 }
@@ -923,6 +932,16 @@ impl Twin {
             (Fault::IeEscOn, "IsInstalled", number(1)),
             (Fault::NtlmAllowed, "RestrictSendingNTLMTraffic", number(0)),
             (Fault::HrInbound, product::AGENT_HR_VALUE, number(256)),
+            (
+                Fault::KerberosAesAlone,
+                product::KERBEROS_TYPES,
+                number(0x7fff_fff8),
+            ),
+            (
+                Fault::KerberosWithoutAes,
+                product::KERBEROS_TYPES,
+                number(0x4),
+            ),
         ];
         for (fault, name, instead) in spoiled {
             if self.has(fault) && value == name {

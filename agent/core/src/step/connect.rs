@@ -264,8 +264,20 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         .cycle_enabled
         .zip(suspended)
         .map(|(enabled, suspended)| enabled && !suspended);
-    let new_enough = connect.version.map(|version| version >= verify.at_least);
-    let mut of_version = catalogue::PV23.finding(version.clone(), verdict(new_enough));
+    let mut wizard = None;
+    for path in product::CONNECT_WIZARDS {
+        // In which folder it is the vendor's pages disagree, and what cannot be read says nothing.
+        wizard = wizard.or(cx.file_version(path)?.ok().flatten());
+    }
+    let enough = |version| version >= verify.at_least;
+    let new_enough = connect
+        .version
+        .map(|version| enough(version) && wizard.is_none_or(enough));
+    let read = match wizard {
+        Some(wizard) => format!("{version}, its wizard {wizard}"),
+        None => format!("{version}; its wizard is in none of the folders that are known"),
+    };
+    let mut of_version = catalogue::PV23.finding(read, verdict(new_enough));
     of_version.wanted = format!("{} or later", verify.at_least);
     let as_meant = connect
         .staging

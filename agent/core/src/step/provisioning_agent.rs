@@ -20,7 +20,7 @@ use protocol::step::{
 use crate::catalogue;
 use crate::known::{self, Source};
 use crate::op::{Log, Op, Script};
-use crate::procedure::{Complete, Cx, Flow, Stop, fail};
+use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
 use crate::product;
 use crate::step::report::Report;
 use crate::step::soak::Logged;
@@ -614,6 +614,39 @@ fn listed(domains: &[ServedDomain], lines: &[serde_json::Value]) -> Finding {
     catalogue::PV10.judge(reading, show, |text| missing(text).is_empty())
 }
 
+/// PV20: the updater runs, and Windows lists the package, the agent and the updater, under their newer names or their older.
+fn updated(updater: Reading<Option<crate::op::Service>>, cx: &mut Cx<'_>) -> Flow<Finding> {
+    let programs = cx.programs(&product::AGENT_PROGRAMS)?;
+    let missing = programs.map(|programs| {
+        let listed = |names: &&[&'static str]| {
+            let named = |name: &&str| {
+                programs
+                    .iter()
+                    .any(|one| one.name.eq_ignore_ascii_case(name))
+            };
+            names.iter().any(|name| named(&name))
+        };
+        let kinds = product::AGENT_PROGRAMS.chunks(2);
+        let missing = kinds.filter(|names| !listed(names));
+        missing.map(|names| names[0]).collect::<Vec<&str>>()
+    });
+    let both = updater.and_then(|updater| Ok((updater, missing?)));
+    let show = |(updater, missing): &(Option<crate::op::Service>, Vec<&str>)| {
+        let updater = match updater {
+            Some(service) => format!("{:?}", service.state),
+            None => "absent".to_owned(),
+        };
+        match missing.as_slice() {
+            [] => updater,
+            some => format!("{updater}; not listed: {}", some.join(", ")),
+        }
+    };
+    Ok(catalogue::PV20.judge(both, show, |(updater, missing)| {
+        let runs = |service: &crate::op::Service| service.state == ServiceState::Running;
+        updater.as_ref().is_some_and(runs) && missing.is_empty()
+    }))
+}
+
 /// PV08: errors in the agent's event log.
 fn events(soaked_seconds: Option<u32>, cx: &mut Cx<'_>) -> Flow<Finding> {
     let report = Report::ask(
@@ -892,10 +925,6 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         Some(version) => version.to_string(),
         None => "absent".to_owned(),
     };
-    let show_service = |service: &Option<crate::op::Service>| match service {
-        Some(service) => format!("{:?}", service.state),
-        None => "absent".to_owned(),
-    };
     let service = cx.service(product::AGENT_SERVICE)?;
     let automatic = matches!(service, Ok(Some(service)) if service.automatic);
     let mut of_service = catalogue::PV04.finding(
@@ -913,10 +942,7 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     if let Some(trouble) = &stopped {
         trouble.explain(&mut of_service);
     }
-    let mut of_updater = catalogue::PV20.judge(updater, show_service, |service| {
-        let runs = |service: &crate::op::Service| service.state == ServiceState::Running;
-        service.as_ref().is_some_and(runs)
-    });
+    let mut of_updater = updated(updater, cx)?;
     soak::insist(&mut of_updater, verify.soaked_seconds);
     let mut findings = vec![
         catalogue::PV02.judge_gently(module, show_version, Option::is_some),

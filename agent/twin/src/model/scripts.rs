@@ -468,11 +468,16 @@ impl Twin {
         } else {
             json!([])
         };
-        let edited: &[&str] = if has(Fault::EditedConfiguration) {
-            &["miiserver.exe.config"]
-        } else {
-            &[]
-        };
+        // An edited file was written to days after it was laid down; a copy was laid down days after its program.
+        let days = |fault| if has(fault) { 4 * 24 * 60 } else { 0 };
+        let configurations = json!([
+            {
+                "name": "miiserver.exe.config",
+                "written": if has(Fault::EditedConfiguration) { 4 * 24 * 60 } else { -90 * 24 * 60 },
+                "laid": days(Fault::CopiedConfiguration),
+            },
+            { "name": "miisclient.exe.config", "written": -90 * 24 * 60, "laid": 0 },
+        ]);
         let busy: &[&str] = if has(Fault::EngineBusy) {
             &[
                 "run profile Delta Synchronization",
@@ -501,7 +506,7 @@ impl Twin {
             "tls": tls,
             "proxy": choose(Fault::ProxySet, PROXY, "none"),
             "tpm": !has(Fault::NoTpm),
-            "editedConfigurations": edited,
+            "configurations": configurations,
             "engineBusy": if has(Fault::ModuleRefused) { json!({ "why": REFUSED }) } else { json!(busy) },
             "settingsExportHours": if has(Fault::ExportOld) { 168 } else { 2 },
         });

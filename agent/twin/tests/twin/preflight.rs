@@ -17,9 +17,10 @@ use agent_core::step::preflight::{self, Beside};
 use agent_core::step::{self, directory};
 use agent_twin::{Fault, Installed, Profile, Twin};
 use protocol::event::{Finding, GmsaChange, Owner, Severity, Verdict};
+use protocol::secret::SecretKind;
 use protocol::step::{
-    BothTools, Cloud, DirectoryRights, Fix, OwnRights, Preflight, Product, ServedDomain, SignIn,
-    Step,
+    BothTools, Cloud, DirectoryRights, Fix, OwnRights, Permission, Preflight, Product,
+    ServedDomain, SignIn, Step,
 };
 use protocol::{ConnectDatabase, TargetId, TenantId, Version};
 
@@ -210,6 +211,12 @@ const TABLE: &[(Fault, &str, Product)] = &[
     (Fault::DomainTooLarge, "PF58", Product::Connect),
     (Fault::AnchorsMissing, "PF60", Product::ProvisioningAgent),
     (Fault::GmsaRc4Only, "PF52", Product::ProvisioningAgent),
+    (
+        Fault::KerberosWithoutAes,
+        "PF52",
+        Product::ProvisioningAgent,
+    ),
+    (Fault::DomainTooLarge, "PF08", Product::Connect),
     (Fault::DottedNetbios, "PF55", Product::Connect),
     (Fault::DisjointName, "PF56", Product::Connect),
     (Fault::NoRecycleBin, "PF59", Product::ProvisioningAgent),
@@ -368,6 +375,12 @@ fn no_fault_is_without_a_test() {
     let elsewhere = [
         // A module that a policy refuses has a story below, and each recipe meets it (`rehearsal/tests/recipes`).
         Fault::ModuleRefused,
+        // Verifications meet these (`probed.rs`, and the recipes); what a policy leaves, an old schema and a copied file have stories below.
+        Fault::UpdaterNotListed,
+        Fault::WizardLeftOld,
+        Fault::KerberosAesAlone,
+        Fault::SchemaBefore2016,
+        Fault::CopiedConfiguration,
         Fault::LogonRightMissing,
         Fault::GmsaEncryption,
         Fault::InstallerBusy,
@@ -554,6 +567,190 @@ fn a_module_that_a_policy_refuses_is_told_with_its_known_error() {
         .filter(|one| one.id != "PF73" && !one.id.starts_with("CU"));
     for other in others {
         assert_eq!(other.verdict, Verdict::Pass, "{other:?}");
+    }
+}
+
+fn told(seen: &[Finding], id: &str) -> Finding {
+    let found = seen.iter().find(|one| one.id == id);
+    found.unwrap_or_else(|| panic!("{id}: {seen:#?}")).clone()
+}
+
+/// A file that was edited elsewhere and copied in has the time of its edit before that of its being there, like one that nobody
+/// touched: it is never told as that.
+#[test]
+fn a_configuration_that_was_copied_in_is_not_told_as_unedited() {
+    for (faults, verdict, read) in [
+        (&[][..], Verdict::Pass, "none edited"),
+        (
+            &[Fault::EditedConfiguration],
+            Verdict::Fail,
+            "miiserver.exe.config",
+        ),
+        (
+            &[Fault::CopiedConfiguration],
+            Verdict::CannotTell,
+            "miiserver.exe.config: laid down at another time than the program beside it, by an upgrade or as a copy",
+        ),
+        (
+            &[Fault::CopiedConfiguration, Fault::EditedConfiguration],
+            Verdict::Fail,
+            "miiserver.exe.config",
+        ),
+    ] {
+        let (step, mut server) = server(Product::Connect, faults);
+        let seen = told(&findings(&step, &mut server), "PF72");
+        assert_eq!((seen.verdict, seen.read.as_str()), (verdict, read));
+        assert!(!seen.blocks());
+    }
+}
+
+/// On a hardened server the policy decides with the two accounts, and is named wherever it says something.
+#[test]
+fn what_a_policy_leaves_of_encryption_types_is_read_and_named() {
+    let asked = |named: bool, faults: &[Fault]| {
+        let (mut step, mut server) = server(Product::ProvisioningAgent, faults);
+        if let (Step::Preflight(preflight), false) = (&mut step, named) {
+            preflight.gmsa = None;
+        }
+        let seen = findings(&step, &mut server);
+        seen.into_iter().find(|one| one.id == "PF52")
+    };
+    let hardened = asked(true, &[Fault::KerberosAesAlone]).unwrap();
+    assert_eq!(hardened.verdict, Verdict::Pass);
+    assert!(
+        hardened
+            .read
+            .contains("the server's policy leaves 0x7ffffff8"),
+        "{hardened:?}"
+    );
+    let both = [Fault::KerberosAesAlone, Fault::GmsaRc4Only];
+    let refused = asked(true, &both).unwrap();
+    assert!(
+        refused.blocks() && refused.read.contains("0x7ffffff8"),
+        "{refused:?}"
+    );
+    assert!(refused.fix.contains("Set-ADServiceAccount"), "{refused:?}");
+    // Both accounts have AES, and the policy leaves none of it: it is what must be changed.
+    let without = asked(true, &[Fault::KerberosWithoutAes]).unwrap();
+    assert!(without.blocks(), "{without:?}");
+    assert!(
+        without.fix.starts_with("have the policy that sets"),
+        "{without:?}"
+    );
+    // An account that the product makes is not there yet.
+    assert_eq!(asked(false, &[]), None);
+    let made = asked(false, &[Fault::KerberosAesAlone]).unwrap();
+    assert_eq!(made.verdict, Verdict::CannotTell);
+    assert!(!made.blocks() && made.read.contains("no RC4"), "{made:?}");
+    assert!(asked(false, &[Fault::KerberosWithoutAes]).unwrap().blocks());
+}
+
+/// Whoever is to make users and groups in the directory needs the schema of 2016; nobody else does.
+#[test]
+fn the_schema_of_2016_is_asked_for_where_groups_come_from_entra() {
+    for (permissions, verdict) in [
+        (vec![Permission::BasicRead], Verdict::Pass),
+        (vec![Permission::UserGroupCreateDelete], Verdict::Fail),
+        (vec![Permission::All], Verdict::Fail),
+    ] {
+        let (mut step, mut server) = server(Product::ProvisioningAgent, &[Fault::SchemaBefore2016]);
+        if let Step::Preflight(preflight) = &mut step {
+            preflight.domains[0].permissions = permissions;
+        }
+        let seen = told(&findings(&step, &mut server), "PF46");
+        assert_eq!((seen.verdict, seen.read.as_str()), (verdict, "69"));
+        assert_eq!(
+            seen.wanted.starts_with("version 87"),
+            verdict == Verdict::Fail
+        );
+    }
+}
+
+/// An agent below 1.1.1365.0 takes no credentials where outgoing NTLM is denied, which is what newer ones want.
+#[test]
+fn an_old_agent_under_denied_ntlm_is_told() {
+    let asked = |version, faults: &[Fault]| {
+        let agent = Installed::ProvisioningAgent {
+            version,
+            tenant: tenant(),
+        };
+        let step = preflight(Product::ProvisioningAgent, SignIn::Token, true);
+        let seen = findings(&step, &mut twin("sync-01", agent, faults));
+        let ntlm = seen.into_iter().filter(|one| one.id == "PF35");
+        ntlm.map(|one| (one.verdict, one.severity))
+            .collect::<Vec<_>>()
+    };
+    let (old, fixed) = (Version::new(1, 1, 977, 0), Version::new(1, 1, 1365, 0));
+    let pass = (Verdict::Pass, Severity::Info);
+    assert_eq!(asked(old, &[]), [pass, (Verdict::Fail, Severity::Warn)]);
+    assert_eq!(asked(fixed, &[]), [pass]);
+    let allowed = (Verdict::Fail, Severity::Info);
+    assert_eq!(asked(old, &[Fault::NtlmAllowed]), [allowed]);
+}
+
+/// The five of a preflight that have no line in the table pass and fail here; so every id that one asks does both somewhere.
+#[test]
+fn the_probes_with_stories_of_their_own_pass_and_fail_too() {
+    let agent = |tenant: &str| Installed::ProvisioningAgent {
+        version: Version::new(1, 1, 2505, 0),
+        tenant: tenant.parse().unwrap(),
+    };
+    let (own, other) = (tenant().to_string(), "77aa0000-0000-0000-0000-000000000000");
+    let there = preflight(Product::ProvisioningAgent, SignIn::Token, true);
+    let asked = |step: &Step, installed, faults: &[Fault]| {
+        findings(step, &mut twin("sync-01", installed, faults))
+    };
+    let credential = |faults: &[Fault]| {
+        let domain_credential = SecretKind::DomainCredential {
+            domain: domain().name,
+        };
+        let account = DirectoryAccount::Given(domain_credential);
+        let beside = Beside {
+            credential: true,
+            ..Beside::default()
+        };
+        let mut server = twin("sync-01", Installed::Nothing, faults);
+        drive(&mut server, |cx| {
+            preflight::survey(&domain(), &account, beside, cx)
+        })
+        .1
+    };
+    let connect = preflight(Product::Connect, SignIn::Wizard, true);
+    for (id, well, wrong) in [
+        (
+            "PF22",
+            asked(&there, agent(&own), &[]),
+            asked(&there, agent(&own), &[Fault::DnsBlocked]),
+        ),
+        (
+            "PF40",
+            asked(&there, agent(&own), &[]),
+            asked(&there, agent(other), &[]),
+        ),
+        (
+            "PF41",
+            asked(&connect, CONNECT, &[]),
+            asked(&connect, Installed::Nothing, &[]),
+        ),
+        (
+            "PF53",
+            credential(&[]),
+            credential(&[Fault::CredentialExpired]),
+        ),
+        (
+            "PF54",
+            asked(&there, agent(&own), &[]),
+            asked(&there, agent(&own), &[Fault::RightsMissing]),
+        ),
+    ] {
+        assert_eq!(told(&well, id).verdict, Verdict::Pass, "{id}");
+        // That no record is found is no answer, and stops a server all the same.
+        let expected = if id == "PF22" {
+            Verdict::CannotTell
+        } else {
+            Verdict::Fail
+        };
+        assert_eq!(told(&wrong, id).verdict, expected, "{id}");
     }
 }
 

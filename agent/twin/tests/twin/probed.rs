@@ -28,8 +28,25 @@ use crate::{transition, trouble};
 /// Asked before anything is touched.
 const OF_A_PREFLIGHT: [&str; 3] = ["PF", "SEC", "CU"];
 
-/// What no server shows: it is told with who looks, and is never passed or failed.
-const OF_NOBODY_HERE: [&str; 4] = ["CR06", "CR07", "RM08", "TR14"];
+/// What no server shows: it is told with who looks, and is never passed or failed. Why none shows it.
+const OF_NOBODY_HERE: [(&str, &str); 4] = [
+    (
+        "CR06",
+        "the database lies on another server, and is looked at by nobody once the engine that knew its name is gone",
+    ),
+    (
+        "CR07",
+        "what signed in to the tenant shows there alone, and under which name is known to the engine that is gone",
+    ),
+    (
+        "RM08",
+        "the tenant's list is read by whoever has a token, and told by `entrain tenant show` (TN01) while an agent of nobody's is active in it",
+    ),
+    (
+        "TR14",
+        "jobs and counts lie in the tenant: `entrain tenant read` shows the jobs, and no source names a way to both counts",
+    ),
+];
 
 /// Before what is wanted.
 const OLD: Version = Version::new(1, 1, 2334, 0);
@@ -151,6 +168,10 @@ fn registered(faults: &[Fault]) -> Vec<Finding> {
 
 /// A Connect server that is to be active.
 fn connect(version: Version, staging: bool, faults: &[Fault]) -> Vec<Finding> {
+    verified_on(on(Installed::Connect { version, staging }, faults))
+}
+
+fn verified_on(twin: Twin) -> Vec<Finding> {
     let verify = Step::VerifyConnect(VerifyConnect {
         at_least: NEWEST,
         staging: Some(false),
@@ -158,10 +179,7 @@ fn connect(version: Version, staging: bool, faults: &[Fault]) -> Vec<Finding> {
         password_sync: true,
         soaked_seconds: Some(600),
     });
-    run(
-        on(Installed::Connect { version, staging }, faults),
-        vec![verify],
-    )
+    run(twin, vec![verify])
 }
 
 fn connect_with(fault: Fault) -> Vec<Finding> {
@@ -373,6 +391,44 @@ fn spoiled(id: &str) -> Option<Vec<Finding>> {
     })
 }
 
+/// The updater may run and its entry be gone, by which it would be taken off (1.3, 1.12 [P]: there are three).
+#[test]
+fn an_entry_that_windows_does_not_list_is_named() {
+    let told = agent_with(faulty(Fault::UpdaterNotListed));
+    let updater = told.iter().find(|one| one.id == "PV20").unwrap();
+    assert_eq!(updater.verdict, Verdict::Fail);
+    assert_eq!(
+        updater.read,
+        "Running; not listed: Microsoft Entra Connect Agent Updater"
+    );
+}
+
+/// The pages disagree in which folder the wizard is: where none is seen, the engine's version stands alone.
+#[test]
+fn the_wizards_version_is_told_beside_the_engines() {
+    let read = |told: Vec<Finding>| {
+        let version = told.into_iter().find(|one| one.id == "PV23").unwrap();
+        (version.verdict, version.read)
+    };
+    let (verdict, seen) = read(connect(NEWEST, false, &[]));
+    assert_eq!(verdict, Verdict::Pass);
+    assert_eq!(seen, format!("{NEWEST}, its wizard {NEWEST}"));
+    let mut twin = on(
+        Installed::Connect {
+            version: NEWEST,
+            staging: false,
+        },
+        &[],
+    );
+    twin.lose_file(product::CONNECT_WIZARDS[0]);
+    let (verdict, seen) = read(verified_on(twin));
+    assert_eq!(verdict, Verdict::Pass);
+    assert!(
+        seen.ends_with("its wizard is in none of the folders that are known"),
+        "{seen}"
+    );
+}
+
 fn verdicts(told: &[Finding], id: &str) -> Vec<Verdict> {
     let of = told.iter().filter(|finding| finding.id == id);
     of.map(|finding| finding.verdict).collect()
@@ -390,7 +446,9 @@ fn every_probe_behind_the_work_passes_on_one_model_and_fails_on_another() {
         };
         let told = (verdicts(&well, id), verdicts(&wrong, id));
         let expected = match id {
-            _ if OF_NOBODY_HERE.contains(&id) => (Verdict::CannotTell, Verdict::CannotTell),
+            _ if OF_NOBODY_HERE.iter().any(|(none, _)| *none == id) => {
+                (Verdict::CannotTell, Verdict::CannotTell)
+            }
             // Two servers are compared by the controller: what it cannot compare is not equal.
             "PV32" => (Verdict::Pass, Verdict::CannotTell),
             _ => (Verdict::Pass, Verdict::Fail),

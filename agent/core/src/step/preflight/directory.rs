@@ -4,19 +4,25 @@
 use std::collections::BTreeSet;
 
 use protocol::event::{Finding, Severity, Verdict};
-use protocol::step::{BothTools, DirectoryRights, OwnRights, Preflight, Product, ServedDomain};
+use protocol::step::{
+    BothTools, DirectoryRights, OwnRights, Permission, Preflight, Product, ServedDomain,
+};
 use protocol::{DomainName, GmsaName, TargetId, Timestamp, limits};
 
 use super::{Beside, network, or_absent};
 use crate::catalogue::{self, Probe};
 use crate::op::{Counted, DirectoryAccount, Op};
-use crate::procedure::{Cx, Flow};
+use crate::procedure::{Cx, Flow, Reading};
+use crate::product;
 use crate::step::directory::{Directory, Root, root};
 use crate::step::report::Report;
 use crate::step::rights::replication;
 
 /// AES128 and AES256 in `msDS-SupportedEncryptionTypes` (PF52).
 const AES: i64 = 0x18;
+
+/// RC4 in the same.
+const RC4: i64 = 0x4;
 
 pub(super) fn check(
     preflight: &Preflight,
@@ -26,6 +32,7 @@ pub(super) fn check(
 ) -> Flow<()> {
     let home = super::host::domain(report);
     let mut reached = Vec::new();
+    let mut counted = 0;
     for domain in &preflight.domains {
         let mut about = Vec::new();
         let directory = controller(preflight.product, domain, cx, &mut about)?;
@@ -33,7 +40,7 @@ pub(super) fn check(
             let suffixes = forest(preflight.product, domain, directory, cx, &mut about)?;
             let mut key = None;
             if preflight.census {
-                size(preflight.product, directory, cx, &mut about)?;
+                counted += size(preflight.product, directory, cx, &mut about)?.unwrap_or(0);
             }
             for both in preflight
                 .both_tools
@@ -56,6 +63,9 @@ pub(super) fn check(
         for finding in about {
             findings.push(of_domain(finding, domain));
         }
+    }
+    if preflight.product == Product::Connect {
+        findings.extend(sized(counted, cx)?);
     }
     if let (Some(name), Some(rights)) = (&preflight.gmsa, &preflight.own_rights) {
         rights_of(name, rights, &reached, cx, findings)?;
@@ -151,7 +161,8 @@ pub(super) fn survey(
                 anchors(&whole, &directory, cx, findings)?;
             }
             if let Some((name, host)) = beside.gmsa {
-                membership(name, host, &directory, cx, findings)?;
+                // Whoever asks from another machine sees no policy of the server's.
+                membership(name, host, &Ok(None), &directory, cx, findings)?;
                 let account = directory.service_account(name, cx)?;
                 let account = (name, &domain.name, account.as_ref());
                 findings.push(replication(
@@ -304,6 +315,9 @@ fn controller(
     }))
 }
 
+/// What PF46 wants where groups are provisioned from Entra to AD.
+const FROM_ENTRA: &str = "version 87 (Windows Server 2016) or later, for the permission user-group-create-delete: provisioning from Entra to AD needs msDS-ExternalDirectoryObjectId";
+
 /// UPN suffixes that are told of one forest, since each is a line on the page of a wizard; how many more there are is told with them.
 const SUFFIXES: usize = 100;
 
@@ -322,6 +336,15 @@ fn forest(
         Product::ProvisioningAgent => (56, catalogue::PF46.wanted),
         Product::Connect => (30, "version 30 (Windows Server 2003) or later"),
     };
+    // Whoever makes users and groups there provisions from Entra to AD, which needs an attribute of 2016 (1.7 [P]).
+    let makes =
+        |kind: &Permission| matches!(kind, Permission::UserGroupCreateDelete | Permission::All);
+    let (least, wanted) =
+        if product == Product::ProvisioningAgent && domain.permissions.iter().any(makes) {
+            (87, FROM_ENTRA)
+        } else {
+            (least, wanted)
+        };
     let mut finding =
         catalogue::PF46.judge_gently(schema, i64::to_string, |version| *version >= least);
     wanted.clone_into(&mut finding.wanted);
@@ -365,13 +388,38 @@ fn forest(
 const SUPPORTED: u64 = 150_000;
 const LOCAL_DB: u64 = 100_000;
 
-/// How many objects the domain holds (PF58), and under which suffixes its users are (PF57).
+/// What the product's table of hardware asks for more objects than the smallest row is for: objects from which on, GB of memory, GB of
+/// disk (2.8 [P]). A server of so much memory shows a little less.
+const HARDWARE: [(u64, u64, u64); 4] = [
+    (50_000, 16, 100),
+    (100_000, 32, 300),
+    (300_000, 32, 450),
+    (600_000, 32, 500),
+];
+
+/// PF08 by what was counted of the domains, where that is more than the smallest row.
+fn sized(objects: u64, cx: &mut Cx<'_>) -> Flow<Option<Finding>> {
+    let row = HARDWARE.iter().rev().find(|(from, ..)| objects >= *from);
+    let Some((_, memory, disk)) = row else {
+        return Ok(None);
+    };
+    let show = |(mib, free): &(u64, u64)| {
+        format!("{mib} MiB of memory, {free} MiB of free disk; {objects} objects or more")
+    };
+    let fine = |(mib, free): &(u64, u64)| *mib >= memory * 950 && *free >= disk * 1024;
+    let mut finding = catalogue::PF08.judge(cx.machine()?, show, fine);
+    "memory and disk for the objects that were counted".clone_into(&mut finding.what);
+    finding.wanted = format!("{memory} GB of memory and {disk} GB of disk");
+    Ok(Some(finding))
+}
+
+/// How many objects the domain holds (PF58), and under which suffixes its users are (PF57). Gives how many were counted.
 fn size(
     product: Product,
     directory: &Directory,
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
-) -> Flow<()> {
+) -> Flow<Option<u64>> {
     let limit = match product {
         Product::ProvisioningAgent => SUPPORTED,
         Product::Connect => LOCAL_DB,
@@ -386,6 +434,7 @@ fn size(
             Ok(counted)
         });
     let objects = counted.clone();
+    let number = counted.as_ref().ok().map(|counted| counted.objects);
     let show = |counted: &Counted| {
         let more = if counted.whole { "" } else { " or more" };
         format!("{}{more}", counted.objects)
@@ -430,7 +479,7 @@ fn size(
         Ok(counted)
     });
     findings.push(catalogue::PF57.judge(counted, show, fine));
-    Ok(())
+    Ok(number)
 }
 
 /// PF60: how many users and groups of what Connect synchronizes have the attribute by which both tools know them.
@@ -586,8 +635,11 @@ fn service_account(
     } else {
         None
     };
-    if let Some(name) = &preflight.gmsa {
-        membership(name, &preflight.target, directory, cx, findings)?;
+    let policy = cx.number(product::KERBEROS_KEY, product::KERBEROS_TYPES)?;
+    let policy = policy.map(|types| types.map(i64::from));
+    match &preflight.gmsa {
+        Some(name) => membership(name, &preflight.target, &policy, directory, cx, findings)?,
+        None => findings.extend(made_under(&policy)),
     }
     Ok(key)
 }
@@ -608,6 +660,7 @@ fn root_key(
 fn membership(
     name: &GmsaName,
     host: &TargetId,
+    policy: &Policy,
     directory: &Directory,
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
@@ -633,25 +686,71 @@ fn membership(
     let hex =
         |types: &Option<i64>| types.map_or("absent".to_owned(), |types| format!("{types:#x}"));
     let show = |(gmsa, own): &Types| format!("{name} {}, {host} {}", hex(gmsa), hex(own));
-    findings.push(encryption(&catalogue::PF52, types, show));
+    findings.push(encryption(&catalogue::PF52, types, policy, show));
     Ok(())
 }
 
 type Types = (Option<i64>, Option<i64>);
 
+/// The encryption types that a policy leaves to Kerberos on the server, where one says so.
+type Policy = Reading<Option<i64>>;
+
+fn policy_words(types: i64) -> String {
+    format!(
+        "the server's policy leaves {types:#x} ({}, {})",
+        product::KERBEROS_KEY,
+        product::KERBEROS_TYPES
+    )
+}
+
+/// PF52 where the product makes the account itself: with which types it makes it is in no source, and where RC4 is off its
+/// failure does not say why (1.6, KE03).
+fn made_under(policy: &Policy) -> Option<Finding> {
+    let types = (*policy.as_ref().ok()?)?;
+    if types & AES == 0 {
+        let mut finding = catalogue::PF52.finding(policy_words(types), Verdict::Fail);
+        finding.fix = POLICY_FIX.to_owned();
+        return Some(finding);
+    }
+    (types & RC4 == 0).then(|| {
+        let why = format!(
+            "{}, and no RC4: with which types the product makes its account is in no source",
+            policy_words(types)
+        );
+        catalogue::PF52.judge_gently(Err::<i64, _>(why), i64::to_string, |_| true)
+    })
+}
+
+const POLICY_FIX: &str = "have the policy that sets the server's encryption types for Kerberos leave AES types that the gMSA has; it is changed where it is made";
+
 /// Types that nobody wrote down are decided by the domain controllers: that cannot be told here.
 fn encryption(
     probe: &Probe,
     types: Result<Types, String>,
+    policy: &Policy,
     show: impl Fn(&Types) -> String,
 ) -> Finding {
-    let types = types.and_then(|types| match types {
-        (Some(_), Some(_)) => Ok(types),
-        (None, _) | (_, None) => Err(format!("{}: the domain's default decides", show(&types))),
+    // What a policy leaves that cannot be read is nothing that could be judged by.
+    let left = policy.as_ref().ok().copied().flatten();
+    let show = |types: &Types| match left {
+        Some(left) => format!("{}; {}", show(types), policy_words(left)),
+        None => show(types),
+    };
+    let types = types.and_then(|types| match (types, policy) {
+        ((Some(_), Some(_)), Ok(_)) => Ok(types),
+        (_, Err(why)) => Err(format!("{}; the server's policy: {why}", show(&types))),
+        ((None, _) | (_, None), Ok(_)) => {
+            Err(format!("{}: the domain's default decides", show(&types)))
+        }
     });
-    probe.judge_gently(types, show, |(gmsa, own)| {
-        gmsa.unwrap_or(0) & own.unwrap_or(0) & AES != 0
-    })
+    let both = |(gmsa, own): &Types| gmsa.unwrap_or(0) & own.unwrap_or(0) & AES;
+    let shared = types.as_ref().is_ok_and(|types| both(types) != 0);
+    let fine = |types: &Types| both(types) & left.unwrap_or(AES) != 0;
+    let mut finding = probe.judge_gently(types, show, fine);
+    if finding.verdict == Verdict::Fail && shared {
+        POLICY_FIX.clone_into(&mut finding.fix);
+    }
+    finding
 }
 
 #[cfg(test)]

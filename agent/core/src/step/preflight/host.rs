@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use protocol::event::{Finding, Severity};
+use protocol::event::{Finding, Severity, Verdict};
 use protocol::facts::ServiceState;
 use protocol::step::{Preflight, Product, SignIn};
-use protocol::{DomainName, GmsaName};
+use protocol::{DomainName, GmsaName, Version};
 use serde_json::Value;
 
 use super::{or_absent, recording};
@@ -13,6 +13,7 @@ use crate::catalogue::{self, Probe};
 use crate::op::{RegistryValue, Script};
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
+use crate::step::facts;
 use crate::step::report::Report;
 
 /// How long the script that inspects the host may take; it opens connections too.
@@ -269,7 +270,11 @@ pub(super) fn cryptography(
             schannel(&catalogue::PF15, product::TLS12_CLIENT_KEY, cx, findings)?;
             schannel(&catalogue::PF16, product::TLS12_SERVER_KEY, cx, findings)?;
             let ntlm = cx.number(product::NTLM_KEY, "RestrictSendingNTLMTraffic")?;
+            let denied = matches!(ntlm, Ok(Some(2)));
             findings.push(catalogue::PF35.judge(ntlm, or_absent, |ntlm| *ntlm == Some(2)));
+            if denied && preflight.present {
+                findings.extend(breaks_without_ntlm(cx)?);
+            }
             credential_manager(cx, findings)?;
         }
         Product::Connect => {
@@ -285,6 +290,25 @@ pub(super) fn cryptography(
     findings
         .push(catalogue::PF36.judge(fips, or_absent, |fips| exempt || !matches!(fips, Some(1))));
     Ok(())
+}
+
+/// The first version that takes credentials where outgoing NTLM is denied (1.11 [R]).
+const WITHOUT_NTLM: Version = Version::new(1, 1, 1365, 0);
+
+/// PF35 of an agent that is there and needs what is denied.
+fn breaks_without_ntlm(cx: &mut Cx<'_>) -> Flow<Option<Finding>> {
+    let agent = facts::provisioning_agent(cx)?.found;
+    let version = agent.and_then(|agent| agent.version);
+    let old = version.filter(|version| *version < WITHOUT_NTLM);
+    Ok(old.map(|version| {
+        let read = format!("denied, and the agent is {version}: it fails with credentials then");
+        let mut finding = catalogue::PF35.finding(read, Verdict::Fail);
+        finding.severity = Severity::Warn;
+        finding.wanted = format!("an agent of {WITHOUT_NTLM} or later, or not denied");
+        "upgrade the agent before domains are added or its account is changed"
+            .clone_into(&mut finding.fix);
+        finding
+    }))
 }
 
 fn credential_manager(cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {

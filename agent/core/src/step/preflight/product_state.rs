@@ -118,6 +118,39 @@ fn logon_right(report: &Report, findings: &mut Vec<Finding>) {
     findings.push(catalogue::PF34.judge_gently(right, show, fine));
 }
 
+/// How many minutes after it was laid down a file counts as edited, and how far apart from its program it may be laid down.
+const EDITED: i64 = 5;
+const TOGETHER: i64 = 30;
+
+/// PF72: a configuration file that was written to after it was laid down was edited. What the product's own holds is in no
+/// source; so one that came at another time than its program may be a copy that was edited elsewhere, and cannot be told.
+fn edited(report: &Report) -> Finding {
+    let file = |file: &Value| {
+        let name = file["name"].as_str()?.to_owned();
+        Some((name, file["written"].as_i64()?, file["laid"].as_i64()?))
+    };
+    let names = |files: &[(String, i64, i64)], which: fn(&(String, i64, i64)) -> bool| {
+        let names = files.iter().filter(|file| which(file));
+        let names: Vec<&str> = names.map(|(name, ..)| name.as_str()).collect();
+        names.join(", ")
+    };
+    let files = report.rows("configurations", file).and_then(|files| {
+        let edited = names(&files, |(_, written, _)| *written > EDITED);
+        let apart = names(&files, |(_, _, laid)| laid.abs() > TOGETHER);
+        if edited.is_empty() && !apart.is_empty() {
+            return Err(format!(
+                "{apart}: laid down at another time than the program beside it, by an upgrade or as a copy"
+            ));
+        }
+        Ok(edited)
+    });
+    let show = |edited: &String| match edited.as_str() {
+        "" => "none edited".to_owned(),
+        some => some.to_owned(),
+    };
+    catalogue::PF72.judge(files, show, String::is_empty)
+}
+
 /// What an upgrade needs of an engine that is there.
 fn engine_state(report: &Report, findings: &mut Vec<Finding>) {
     let texts = |part: &Value| {
@@ -130,8 +163,7 @@ fn engine_state(report: &Report, findings: &mut Vec<Finding>) {
             some => some.join(", "),
         }
     };
-    let edited = report.part("editedConfigurations", texts);
-    findings.push(catalogue::PF72.judge(edited, list("none edited"), Vec::is_empty));
+    findings.push(edited(report));
     let busy = report.part("engineBusy", texts);
     findings.push(catalogue::PF73.judge_gently(busy, list("idle"), Vec::is_empty));
     let hours = report.part("settingsExportHours", Value::as_u64);
