@@ -387,13 +387,8 @@ impl Fleet {
             } else {
                 Vec::new()
             };
-            gates.insert(
-                target.clone(),
-                Gate {
-                    lapses: Some(now.plus(PERMIT_LIFE)),
-                    ..gate.clone()
-                },
-            );
+            // To whoever asks behind it in the same breath, leave that is given and a section that was entered are alike.
+            gates.insert(target.clone(), gate.clone());
             let object = gate.section.gmsa.as_ref();
             let change = object.and_then(|object| self.changed.get(object));
             let mut after = change.filter(|change| change.by != *target).cloned();

@@ -937,8 +937,7 @@ fn nobody_else_is_passed_over_with_whoever_never_came() {
     world.is_done(&lost);
     assert_eq!(world.row(&here).state, "offered");
     world.works(&here);
-    let second = world.plan.clone();
-    world.take(common::applied(SECOND, &second));
+    world.take(common::applied(SECOND, &world.plan));
     world.decide();
     let began = world.now;
     world.live = Live {

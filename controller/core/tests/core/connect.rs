@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use controller_core::facts::{Fleetwide, Known};
-use controller_core::fleet::{Decision, Fleet, Live};
+use controller_core::fleet::{Decision, Fleet, Live, TargetState};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::Policy;
 use controller_core::record::{Order, Record};
@@ -622,4 +622,25 @@ fn the_mode_that_a_server_told_last_is_what_is_said_of_it_and_of_its_tenant() {
     world.reports("c1.a.test", Some(Some(true)));
     world.reports("c1.a.test", None);
     assert_eq!(says(&world), (None, false));
+}
+
+/// Grades above "configured" are those of the provisioning agent: nothing waits for Connect to be registered.
+#[test]
+fn connect_that_was_installed_is_done_without_a_grade_that_it_cannot_show() {
+    let mut world = World::new();
+    let target: TargetId = "c1.a.test".parse().unwrap();
+    let state = |world: &World| {
+        let work = &world.fleet.rollouts()[&RolloutId(1)].work[&target];
+        work.state.clone()
+    };
+    while state(&world) == TargetState::Pending {
+        world.issue("c1.a.test");
+        let ended = Event::RunFinished {
+            generation: Generation(1),
+            ending: Ending::Completed,
+            receipt: String::new(),
+        };
+        world.tells("c1.a.test", &ended);
+    }
+    assert_eq!(state(&world), TargetState::Done(None));
 }

@@ -82,7 +82,7 @@ impl World {
             told: 0,
         };
         world.take(&common::enrolled(&target(), key));
-        world.take(&common::applied(ID, &world.plan.clone()));
+        world.take(&common::applied(ID, &world.plan));
         world
     }
 

@@ -372,6 +372,14 @@ fn what_the_account_was_not_told_is_attested_by_whoever_signed_in_and_never_prob
     let live = Live::default();
     let why = world.fleet.why(&world.server, &live, world.now).unwrap();
     assert!(why.attests(&untold).unwrap().passes);
+    // It is of that one thing, as that one probe looks at it.
+    for other in [
+        of("PF49", "KDS root key (b.test)", Verdict::CannotTell),
+        of("PF48", "KDS root key (a.test)", Verdict::CannotTell),
+        of("PF49", "KDS root key (a.test)", Verdict::Fail),
+    ] {
+        assert_eq!(why.attests(&other), None);
+    }
     assert_eq!(
         why.findings[1].verdict,
         Verdict::CannotTell,

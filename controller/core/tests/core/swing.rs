@@ -759,3 +759,35 @@ fn an_old_server_that_is_said_to_be_off_for_good_is_forgotten_nowhere() {
     assert_eq!(left(&world), 1);
     assert!(world.fleet.known().contains_key(&new));
 }
+
+/// What ends it is said by where its work stands.
+#[test]
+fn of_an_old_server_that_was_left_behind_it_is_said_what_goes_on_with_it() {
+    let mut world = World::begun(UPGRADED, [ACTIVE, STAGING], Afterwards::Upgrade);
+    let from = target(SERVERS[0]);
+    while world.fleet.left_behind().is_empty() {
+        let (target, place) = world.offered().into_iter().next().expect("it goes on");
+        world.runs(&target, place);
+    }
+    let ends = |world: &World, words: &str| {
+        let said = world.fleet.left_behind().join("; ");
+        assert!(said.ends_with(words), "{words}: {said}");
+    };
+    ends(&world, "; entrain why c1.a.test says where that is");
+    let mut skipped = world.clone();
+    let skip = Order::Skip {
+        target: from.clone(),
+        reason: "later".to_owned(),
+    };
+    skipped.orders(skip).unwrap();
+    ends(&skipped, "; it is skipped in r1: entrain plan does it now");
+    let mut failed = world.clone();
+    let place = failed.at(SERVERS[0]);
+    let generation = failed.issues(&from, place);
+    failed.ends(&from, generation, Ending::Failed("x".to_owned()));
+    ends(&failed, "; it is failed: entrain retry r1 c1.a.test");
+    // Its run is under way when the rollout is aborted, and ends at its next gate.
+    world.issues(&from, place);
+    world.orders(Order::Abort).unwrap();
+    ends(&world, "; it is offered in r1: entrain plan does it now");
+}

@@ -50,7 +50,7 @@ impl World {
             told: 0,
         };
         world.take(&common::enrolled(&world.target, key));
-        world.take(&common::applied(FIRST, &world.plan.clone()));
+        world.take(&common::applied(FIRST, &world.plan));
         world.issue(FIRST);
         world
     }
@@ -228,7 +228,7 @@ fn another_try_keeps_what_was_seen_and_its_place() {
 #[test]
 fn what_is_under_way_in_one_rollout_is_left_out_of_another() {
     let mut world = World::new();
-    world.take(&common::applied(SECOND, &world.plan.clone()));
+    world.take(&common::applied(SECOND, &world.plan));
     let skip = |target: &TargetId| Order::Skip {
         target: target.clone(),
         reason: "x".to_owned(),
@@ -365,6 +365,9 @@ fn what_stands_is_told_as_the_log_has_it() {
         why: "x".to_owned(),
         by: "anna".to_owned(),
     });
+    let again = world.fleet.may_freeze().unwrap_err();
+    assert_eq!(again, "anna froze the fleet before: x");
+    assert_eq!(world.fleet.may_thaw(), Ok(()));
     let stopped = world.fleet.stopped().unwrap();
     assert_eq!((stopped.by.as_str(), stopped.since), ("anna", NOW));
     let hold = world.fleet.hold(FIRST, &target, &world.live, NOW);
@@ -373,6 +376,8 @@ fn what_stands_is_told_as_the_log_has_it() {
         by: "anna".to_owned(),
     });
     assert!(world.fleet.stopped().is_none());
+    assert_eq!(world.fleet.may_freeze(), Ok(()));
+    assert!(world.fleet.may_thaw().is_err());
     let freeze = protocol::event::Freeze {
         until: NOW.plus(DAY),
         by: "bob".to_owned(),

@@ -163,6 +163,12 @@ fn after_a_start_those_that_may_come_are_waited_for_so_long() {
     let due = NOW.plus(UNREACHABLE_AFTER);
     assert_eq!(world.wakes(NOW), Some(due));
     assert_eq!(world.wakes(due), None);
+    // Where nobody waits for its turn, nobody is waited for.
+    for server in ["s1.a.test", "s2.a.test"] {
+        world.issued(&name(server), NOW.plus(HOUR));
+    }
+    let end = NOW.plus(HOUR).plus(limits::CLOCK_TOLERANCE);
+    assert_eq!(world.wakes(NOW), Some(end));
 }
 
 /// What was ordered for an hour begins at it, and at any later one.
