@@ -631,3 +631,32 @@ fn who_may_replace_the_agent_is_whom_the_newest_root_names() {
     assert_eq!(story.ending(), Some(Ending::Completed));
     assert_eq!(story.twin.agent(), Some(Version::new(0, 9, 0, 0)));
 }
+
+/// What the server has become is told where a step may have changed it, and nothing is asked of it in vain.
+#[test]
+fn facts_are_reported_behind_what_may_have_changed_them_alone() {
+    let behind = |story: &Story| {
+        let last = |of: fn(&Event) -> bool| story.journal.iter().rposition(of);
+        let facts = last(|event| matches!(event, Event::FactsReported(_)));
+        facts > last(|event| matches!(event, Event::StepCompleted { .. }))
+    };
+    let mut reads = Story::new(vec![Step::ReportFacts], None);
+    assert_eq!(reads.ending(), Some(Ending::Completed));
+    assert!(!behind(&reads), "nothing was changed");
+    let mut changes = Story::new(vec![Step::ReportFacts, install()], None);
+    assert_eq!(changes.ending(), Some(Ending::Completed));
+    assert!(behind(&changes));
+    // The second step would change something, and is not begun.
+    let mut ended = Story::new(vec![Step::ReportFacts, install()], None);
+    let begins = |action: &Action| matches!(action, Action::Journal(Event::StepBegun { .. }));
+    assert!(ended.until(begins).is_some());
+    ended.run.pause();
+    assert!(ended.until(|_| false).is_none());
+    ended.run.abort(NOW);
+    assert_eq!(ended.ending(), Some(Ending::Aborted));
+    assert_eq!(
+        ended.has(|event| matches!(event, Event::StepCompleted { .. })),
+        1
+    );
+    assert!(!behind(&ended), "what was not begun has changed nothing");
+}
