@@ -974,3 +974,24 @@ fn nobody_else_is_passed_over_with_whoever_never_came() {
     world.decide();
     assert!(world.row(&lost).bad);
 }
+
+/// What becomes of those is not their agents' to say: nothing was offered to them, or they are at their end.
+#[test]
+fn whoever_was_offered_nothing_or_is_done_is_not_passed_over() {
+    let mut world = World::new("unreachable = \"1h\"");
+    let (done, later) = (name("s1.a.test"), name("t1.b.test"));
+    world.decide();
+    world.is_done(&done);
+    world.leaves(&done);
+    world.leaves(&later);
+    world.passes(2 * HOUR);
+    world.decide();
+    for target in [&done, &later] {
+        let row = world.row(target);
+        assert!(
+            !row.bad && !row.detail.contains("go on around it"),
+            "{row:?}"
+        );
+    }
+    world.is_what_the_log_tells();
+}

@@ -1100,3 +1100,23 @@ fn a_server_that_only_the_directory_names_may_be_the_active_one() {
         );
     }
 }
+
+/// Nobody was sent to its wizard yet: that its exports could not be counted keeps no other from becoming active.
+#[test]
+fn a_count_that_failed_claims_nothing() {
+    let mut world = World::new();
+    let generation = world.issue(1, "c2.a.test");
+    let failed = Event::RunFinished {
+        generation,
+        ending: Ending::Failed("x".to_owned()),
+        receipt: String::new(),
+    };
+    world.tells("c2.a.test", &failed);
+    world.runs(2, "c3.a.test");
+    world.runs(2, "c1.a.test");
+    world.runs(2, "c1.a.test");
+    world.reports("c1.a.test", true);
+    world.runs(2, "c1.a.test");
+    world.runs(2, "c3.a.test");
+    assert_eq!(world.hold(2, "c3.a.test"), "");
+}

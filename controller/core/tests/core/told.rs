@@ -12,6 +12,7 @@ use controller_core::record::{Order, Record};
 use protocol::event::{Completion, Event, Failure, GmsaObject, Grade, Section};
 use protocol::key::{PublicKey, SigningKey};
 use protocol::refusal::Refusal;
+use protocol::settings::ConnectSettings;
 use protocol::signed::Ending;
 use protocol::{
     Attempt, BundleId, Digest, Epoch, Generation, RolloutId, StepIndex, TargetId, Timestamp,
@@ -387,6 +388,14 @@ fn what_stands_is_told_as_the_log_has_it() {
     assert_eq!(world.fleet.frozen().get(&target), Some(&freeze));
     world.tells(&Event::Thawed);
     assert!(world.fleet.frozen().is_empty());
+
+    assert!(world.fleet.settings().is_empty());
+    world.tells(&Event::ConnectSettingsRead {
+        generation: ONE,
+        step: StepIndex(0),
+        settings: Box::new(ConnectSettings::of(Vec::new(), Vec::new())),
+    });
+    assert_eq!(world.fleet.settings()[&target].generation, ONE);
 
     assert!(!world.fleet.is_lost(&target, ONE));
     let unknown = Record::WentUnknown {

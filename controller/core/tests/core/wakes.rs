@@ -134,6 +134,9 @@ fn while_everybody_is_here_and_may_begin_nothing_is_waited_for() {
     let world = World::new("");
     assert_eq!(world.offers(NOW), 1);
     assert_eq!(world.wakes(NOW), None);
+    // Nor is what will be watched, before it is.
+    let world = World::new("soak = { cloud-sync = \"5 cycles\", connect = \"1 cycle\" }\n");
+    assert_eq!(world.wakes(NOW), None);
 }
 
 #[test]
