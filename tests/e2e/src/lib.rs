@@ -81,6 +81,20 @@ impl Release {
     }
 }
 
+/// The library that shows a program another clock.
+///
+/// # Panics
+/// When it is not installed.
+#[must_use]
+pub fn clock_library() -> PathBuf {
+    let path = format!(
+        "/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1",
+        std::env::consts::ARCH
+    );
+    assert!(Path::new(&path).exists(), "`tests/run` installs faketime");
+    path.into()
+}
+
 /// Shows every file under a folder; what cannot be listed or is a link is left out.
 pub fn files(folder: &Path, show: &mut impl FnMut(&Path)) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -779,14 +793,7 @@ impl World {
         let mut command = Command::new(self.agents_of.program("entrain-agent"));
         if let Some(offset) = self.clock {
             // Its program of that name would be the process that is killed, and the agent would live on.
-            let library = format!(
-                "/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1",
-                std::env::consts::ARCH
-            );
-            assert!(
-                Path::new(&library).exists(),
-                "`tests/run` installs faketime"
-            );
+            let library = clock_library();
             command
                 .env("LD_PRELOAD", library)
                 .env("FAKETIME", offset)

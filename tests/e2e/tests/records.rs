@@ -68,6 +68,8 @@ const AWAY: &[&str] = &[
     "resolve",
 ];
 
+const LATE: &[&str] = &["away"];
+
 const WATCHED: &[&str] = &["attested", "degraded", "agent-doubted"];
 
 const CONNECT: &[&str] = &[
@@ -124,6 +126,7 @@ kinds! { RECORDS, record of Record:
     BundleIssued => "bundle-issued",
     PermitGiven => "permit-given",
     WentUnknown => "went-unknown",
+    Away => "away",
     PassedOver => "passed-over",
     Degraded => "degraded",
     Withdrawn => "withdrawn",
@@ -170,7 +173,7 @@ struct Mortal {
     kinds: &'static [&'static str],
     lives: usize,
     gives_secrets: bool,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Mortal {
@@ -182,11 +185,18 @@ impl Mortal {
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let told = folder.path().join("told");
-        let library = program("libcut.so").display().to_string();
+        let cut = program("libcut.so");
+        // Its clock is set by a file.
+        let library = format!("{}:{}", cut.display(), e2e::clock_library().display());
+        let clock = folder.path().join("clock").display().to_string();
+        std::fs::write(&clock, "+0").unwrap();
         let told_at = told.display().to_string();
         let mut world = make(&[
             ("LD_PRELOAD", library.as_str()),
             ("ENTRAIN_TEST_CUTS", told_at.as_str()),
+            ("FAKETIME_TIMESTAMP_FILE", clock.as_str()),
+            ("FAKETIME_NO_CACHE", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
         ]);
         world.kill_controller();
         let log = world.path("controller/log.sqlite");
@@ -206,7 +216,7 @@ impl Mortal {
             kinds,
             lives: 0,
             gives_secrets: false,
-            _folder: folder,
+            folder,
         };
         mortal.lives();
         mortal
@@ -265,6 +275,11 @@ impl Mortal {
             );
             return said;
         }
+    }
+
+    /// So much later it is for the controller, from now on.
+    fn is_later_by(&self, minutes: u32) {
+        std::fs::write(self.folder.path().join("clock"), format!("+{minutes}m")).unwrap();
     }
 
     fn gives_secrets(&mut self) {
@@ -598,6 +613,38 @@ fn it_dies_as_targets_are_away() {
     mortal.gives_secrets();
     mortal.until("the other is done", |mortal| is(mortal, B, "done"));
     mortal.ends(&[A, B]);
+}
+
+/// After five minutes the log tells who is away, so that a deadline outlasts the controller.
+#[test]
+fn it_dies_as_somebody_is_away_for_long() {
+    let mut mortal = Mortal::new(World::with_environment, LATE, false);
+    let servers = [server(A, &[])];
+    mortal.joins(&servers);
+    mortal.world.add_artifact();
+    let topology = mortal.world.topology(&[A]);
+    let policy = "[limit]\nunreachable = \"3d\"\n";
+    let policy = mortal.world.write("policy.toml", policy);
+    let plan = mortal.plans(&["plan", &topology, "--policy", &policy]);
+    mortal.orders(&["apply", &plan], "");
+    mortal.until("it waits", |mortal| is(mortal, A, "awaiting secret"));
+    mortal.world.stop_agents();
+    mortal.until("it is away", |mortal| is(mortal, A, "unreachable"));
+    for (later, moment) in [(6, "away stores"), (12, "away stored")] {
+        mortal.is_later_by(later);
+        // Its own timers do not follow that clock; whatever is ordered makes it look.
+        mortal.until(moment, |mortal| {
+            drop(mortal.world.entrain(&["limits", "r1", "--in-flight", "3"]));
+            mortal.has_been(moment).then_some(())
+        });
+    }
+    mortal.is_later_by(0);
+    mortal.world.kill_controller();
+    mortal.lives();
+    mortal.world.start_agents(&servers, None);
+    mortal.gives_secrets();
+    mortal.until("it is done", |mortal| is(mortal, A, "done"));
+    mortal.ends(&[A]);
 }
 
 #[test]

@@ -624,7 +624,7 @@ fn updated(updater: Reading<Option<crate::op::Service>>, cx: &mut Cx<'_>) -> Flo
                     .iter()
                     .any(|one| one.name.eq_ignore_ascii_case(name))
             };
-            names.iter().any(|name| named(&name))
+            names.iter().any(named)
         };
         let kinds = product::AGENT_PROGRAMS.chunks(2);
         let missing = kinds.filter(|names| !listed(names));

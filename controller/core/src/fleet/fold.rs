@@ -342,7 +342,10 @@ impl Fleet {
         let Some(place) = place else {
             return;
         };
-        let taken_up = |work: &mut Work| work.phase = place;
+        let taken_up = |work: &mut Work| {
+            work.phase = place;
+            work.anew = false;
+        };
         if rollout.work.change(target, taken_up).is_none() {
             return;
         }

@@ -2,6 +2,7 @@
 //! limit counts them all; whoever only looks is no load.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use protocol::RolloutId;
 
@@ -14,6 +15,15 @@ pub(crate) struct Others {
     pub(crate) count: u32,
     /// The first of these rollouts.
     pub(crate) first: RolloutId,
+    /// More than that one.
+    pub(crate) several: bool,
+}
+
+impl fmt::Display for Others {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let more = if self.several { " and others" } else { "" };
+        write!(f, "{} of them in {}{more}", self.count, self.first)
+    }
 }
 
 /// The same by site.
@@ -25,8 +35,11 @@ pub(crate) fn add(elsewhere: &mut Elsewhere, site: &str, count: u32, of: Rollout
         let nobody = Others {
             count: 0,
             first: of,
+            several: false,
         };
-        elsewhere.entry(site.to_owned()).or_insert(nobody).count += count;
+        let others = elsewhere.entry(site.to_owned()).or_insert(nobody);
+        others.count += count;
+        others.several |= others.first != of;
     }
 }
 

@@ -346,9 +346,7 @@ impl<'a> Budget<'a> {
             return None;
         }
         let others = self.elsewhere.get(site);
-        let others = others.map_or_else(String::new, |others| {
-            format!(" ({} of them in {} or later)", others.count, others.first)
-        });
+        let others = others.map_or_else(String::new, |others| format!(" ({others})"));
         because(
             Cause::SiteFull,
             format!(

@@ -233,7 +233,7 @@ fn what_is_under_way_at_a_site_counts_in_all_rollouts() {
                 .contains("1 of at most 1 are under way at site ams"),
             "{hold:?}"
         );
-        assert!(hold.why.contains("r1"), "the other one is named: {hold:?}");
+        assert!(hold.why.contains("(1 of them in r1"), "{hold:?}");
         world.is_done(1, S1);
         assert_eq!(world.word(2, S2), "offered");
     }

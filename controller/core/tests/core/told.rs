@@ -114,7 +114,8 @@ impl World {
 
     /// What becomes of its bundle when it is back and has accepted nothing.
     fn unaccepted(&self) -> Option<Unaccepted> {
-        self.fleet.unaccepted(&self.target, Generation(0), &Live::default(), NOW)
+        self.fleet
+            .unaccepted(&self.target, Generation(0), &Live::default(), NOW)
     }
 
     fn replayed(&self, records: &[Record]) -> Fleet {
@@ -145,7 +146,12 @@ fn a_bundle_is_accepted_by_its_own_digest_and_stays_so() {
     assert_eq!(world.unaccepted(), None, "what is accepted stays so");
     // Newer than what is open, nothing of it is offered again.
     let world = World::new();
-    assert_eq!(world.fleet.unaccepted(&world.target, ONE, &Live::default(), NOW), None);
+    assert_eq!(
+        world
+            .fleet
+            .unaccepted(&world.target, ONE, &Live::default(), NOW),
+        None
+    );
 }
 
 #[test]

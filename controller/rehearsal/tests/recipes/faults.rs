@@ -5,6 +5,10 @@
 //! What a row expects is written as the ids that a step shows and does not show without the fault: `PF14!` stops the step, `PF30`
 //! is told and goes on, `PF46?` cannot be told, `-RM07` is shown no more, `KE01` is a known error. `fails` and `asks` stop it with the words that
 //! stand behind a colon; `attested` and `seen` end it by a person's word or work, `words` tells the same in other words.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a place is one kind of step, and what is shown stands in some events"
+)]
 
 use protocol::event::{Completion, Verdict};
 use protocol::facts::ServiceState;
@@ -426,6 +430,7 @@ fn expected(fault: Fault) -> Expected {
     const POLICY: &str =
         "it says who set what is wrong, and nothing else is: preflight.rs, undo.rs";
     const RESTART: &str = "nothing waits for a restart that the agent may order: restart.rs";
+    const REFUSED: &str = "nothing has to be set: undo.rs";
     const LATE: &str = "one server alone waits for nobody's change: preflight.rs";
     match fault {
         // The server, before anything is touched.
@@ -726,6 +731,9 @@ fn expected(fault: Fault) -> Expected {
         .and_facts(),
         Fault::ServiceRestarts => nowhere(NO_SOAK),
         Fault::TraceShowsException => meets([(verify_agent, "PV09")]),
+        Fault::ErrorsWhileWatched => meets([(verify_agent, "PV08"), (verify_connect, "PV27 PV34")]),
+        Fault::LogsUnreadable => meets([(verify_agent, "PV08?"), (verify_connect, "PV27? PV34?")]),
+        Fault::SettingRefused => nowhere(REFUSED),
         Fault::AgentLogsErrors => meets([(verify_agent, "PV08")]),
         Fault::ConfigurationBroken => meets([(
             options,

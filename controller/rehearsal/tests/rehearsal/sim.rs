@@ -310,8 +310,7 @@ impl Watch {
                 work.iter()
                     .filter(|(_, work)| !work.state.is_terminal() && !work.is_untouched())
             };
-            let begun =
-                |work: &Work| work.state != TargetState::Pending || work.holds_a_place();
+            let begun = |work: &Work| work.state != TargetState::Pending || work.holds_a_place();
             let under_way = going().filter(|(_, work)| begun(work)).count();
             let readers = work.keys().filter(|target| reads(target)).count();
             // What is under way when a limit falls goes on.
