@@ -808,8 +808,8 @@ fn whoever_comes_later_waits_for_the_canary_and_the_wave_that_have_begun() {
     let (canary, second, other) = (of("s2.a.test"), of("s3.a.test"), of("t1.b.test"));
     world.live.came(canary.clone(), world.now);
     assert_eq!(
-        world.issues(),
-        [canary.clone()],
+        names(&world.issues()),
+        [canary.as_str()],
         "the first that can be reached"
     );
     for later in [&second, &other] {
@@ -839,8 +839,8 @@ fn whoever_comes_later_waits_for_the_canary_and_the_wave_that_have_begun() {
     let third = of("s4.a.test");
     world.live.came(third.clone(), world.now);
     assert_eq!(
-        world.issues(),
-        [third.clone()],
+        names(&world.issues()),
+        [third.as_str()],
         "it has its turn when it comes"
     );
     world.fails(&third);
@@ -873,7 +873,7 @@ fn a_rollout_is_held_where_nothing_of_it_goes_on_by_itself() {
     let mut order = world.plan.waves.concat();
     world.limits(1, 20);
     let first = order.remove(0);
-    assert_eq!(world.issues(), [first.clone()]);
+    assert_eq!(names(&world.issues()), [first.as_str()]);
     world.fleet.apply(&freeze, None, world.now);
     assert_eq!(standing(&world), is("running"), "one is under way");
     world.ends(&first);
@@ -966,4 +966,27 @@ fn waves_are_counted_from_one_where_they_are_shown() {
         let answer = why.expect("it is known").answer;
         assert!(answer.starts_with(&format!("r1, wave {wave}, phase 0 of {}", row.phases)));
     }
+}
+
+/// A few are back first: whoever may come yet keeps its turn, and those behind it wait as if it were here.
+#[test]
+fn after_a_start_those_that_have_had_no_time_to_come_are_waited_for() {
+    let text = "waves = [{ domains = [\"a.test\"] }, { rest = true }]\n";
+    let waits = |server: &str, cause: Cause| {
+        let mut world = World::of(text, 1, |_| 20348);
+        let target: TargetId = server.parse().expect("a name");
+        world.live = Live {
+            began: world.now,
+            ..Live::default()
+        };
+        world.live.came(target.clone(), world.now);
+        assert!(world.issues().is_empty(), "{server}");
+        assert_eq!(world.holds(server), Some(cause));
+        world.passes(299);
+        assert!(world.issues().is_empty(), "{server}");
+        world.passes(1);
+        assert_eq!(world.issues(), [target], "nobody else came");
+    };
+    waits("t1.b.test", Cause::WaveGoesOn);
+    waits("s2.a.test", Cause::CanaryGoesOn);
 }
