@@ -1,13 +1,13 @@
-//! A link that misbehaves: a UDP relay on loopback between agents and their controller. It loses, doubles, delays and
-//! reorders datagrams by a seed, cuts the link, and gives every agent another address as a NAT does when it forgets.
+//! A link that misbehaves: a UDP relay on loopback between agents and their controller. It loses, doubles, reorders and, by its own
+//! clock, delays datagrams by a seed, cuts the link, and gives every agent another address as a NAT does when it forgets.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How often a thread that hears nothing looks whether it is over.
+/// How often a thread that hears nothing looks whether it is over, or whether what was delayed is due.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Larger than any datagram that comes.
@@ -22,6 +22,42 @@ pub struct Faults {
     pub doubled: u64,
     /// Come after the one that follows them.
     pub late: u64,
+    /// Come later, by a time that is drawn.
+    pub delayed: u64,
+    /// The longest such time.
+    pub delay: Duration,
+}
+
+impl Faults {
+    /// A link that does nothing of that.
+    pub const NONE: Self = Self {
+        lost: 0,
+        doubled: 0,
+        late: 0,
+        delayed: 0,
+        delay: Duration::ZERO,
+    };
+}
+
+/// What is under way in one direction.
+#[derive(Debug, Default)]
+struct Line {
+    /// Goes after the next one.
+    late: Option<Vec<u8>>,
+    /// Each goes when it is due.
+    delayed: Vec<(Instant, Vec<u8>)>,
+}
+
+impl Line {
+    /// Takes out what is due.
+    fn due(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let all = std::mem::take(&mut self.delayed);
+        let (due, rest) = all.into_iter().partition(|(at, _)| *at <= now);
+        self.delayed = rest;
+        let mut due: Vec<(Instant, Vec<u8>)> = due;
+        due.sort_by_key(|(at, _)| *at);
+        due.into_iter().map(|(_, bytes)| bytes).collect()
+    }
 }
 
 #[derive(Debug)]
@@ -33,6 +69,9 @@ struct Shared {
     over: AtomicBool,
     /// What went wrong, for the report.
     injected: AtomicU64,
+    /// Those of them that were delayed, and the milliseconds of all these delays.
+    delayed: AtomicU64,
+    delays: AtomicU64,
     /// Where each agent's datagrams leave, by the agent's own address.
     ways: Mutex<HashMap<SocketAddr, Arc<UdpSocket>>>,
 }
@@ -60,6 +99,8 @@ impl Relay {
             cut: AtomicBool::new(false),
             over: AtomicBool::new(false),
             injected: AtomicU64::new(0),
+            delayed: AtomicU64::new(0),
+            delays: AtomicU64::new(0),
             ways: Mutex::default(),
         });
         let relay = Self {
@@ -68,11 +109,8 @@ impl Relay {
         };
         let front = Arc::new(front);
         std::thread::spawn(move || {
-            let mut late = HashMap::new();
             shared.listen(&front, |from, bytes| {
-                let way = shared.way(from, &front);
-                let held = late.entry(from).or_default();
-                shared.pass(bytes, held, |bytes| drop(way.send(bytes)));
+                drop(shared.way(from, &front).send(bytes));
             });
         });
         relay
@@ -99,7 +137,15 @@ impl Relay {
         self.shared.ways().clear();
     }
 
-    /// Datagrams that were lost, doubled or late.
+    /// Datagrams that were delayed by the clock, and the sum of their delays.
+    #[must_use]
+    pub fn delayed(&self) -> (u64, Duration) {
+        let sum = self.shared.delays.load(Ordering::SeqCst);
+        let delayed = self.shared.delayed.load(Ordering::SeqCst);
+        (delayed, Duration::from_millis(sum))
+    }
+
+    /// Datagrams that were lost, doubled, late or delayed.
     #[must_use]
     pub fn injected(&self) -> u64 {
         self.shared.injected.load(Ordering::SeqCst)
@@ -113,11 +159,7 @@ impl Drop for Relay {
 }
 
 fn bind() -> UdpSocket {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    socket
-        .set_read_timeout(Some(LOOK))
-        .expect("a socket has a time-out");
-    socket
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port")
 }
 
 impl Shared {
@@ -125,13 +167,30 @@ impl Shared {
         self.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hears datagrams until the relay is over.
-    fn listen(&self, socket: &UdpSocket, mut hear: impl FnMut(SocketAddr, &[u8])) {
+    /// Hears datagrams until the relay is over, and sends on what is due, by whom it came from.
+    fn listen(&self, socket: &UdpSocket, send: impl Fn(SocketAddr, &[u8])) {
         let mut buffer = vec![0; DATAGRAM];
+        let mut lines: HashMap<SocketAddr, Line> = HashMap::new();
         while !self.over.load(Ordering::SeqCst) {
+            let now = Instant::now();
+            for (from, line) in &mut lines {
+                for bytes in line.due(now) {
+                    // What was on its way when the link was cut is gone.
+                    if !self.cut.load(Ordering::SeqCst) {
+                        send(*from, &bytes);
+                    }
+                }
+            }
+            let waiting = lines.values().flat_map(|line| &line.delayed);
+            let next = waiting.map(|(at, _)| *at).min();
+            let pause = next.map_or(LOOK, |at| at.saturating_duration_since(now).min(LOOK));
+            socket
+                .set_read_timeout(Some(pause.max(Duration::from_millis(1))))
+                .expect("a socket has a time-out");
             // An error is a time-out, or says that nobody listens at the other end: that is the link's business.
             if let Ok((length, from)) = socket.recv_from(&mut buffer) {
-                hear(from, &buffer[..length]);
+                let line = lines.entry(from).or_default();
+                self.pass(&buffer[..length], line, |bytes| send(from, bytes));
             }
         }
     }
@@ -146,15 +205,12 @@ impl Shared {
         self.ways().insert(agent, Arc::clone(&way));
         let (shared, front, back) = (Arc::clone(self), Arc::clone(front), Arc::clone(&way));
         std::thread::spawn(move || {
-            let mut late = None;
-            shared.listen(&back, |_, bytes| {
-                shared.pass(bytes, &mut late, |bytes| drop(front.send_to(bytes, agent)));
-            });
+            shared.listen(&back, |_, bytes| drop(front.send_to(bytes, agent)));
         });
         way
     }
 
-    fn pass(&self, bytes: &[u8], late: &mut Option<Vec<u8>>, send: impl Fn(&[u8])) {
+    fn pass(&self, bytes: &[u8], line: &mut Line, send: impl Fn(&[u8])) {
         if self.cut.load(Ordering::SeqCst) {
             return;
         }
@@ -163,13 +219,23 @@ impl Shared {
             lost,
             doubled,
             late: held,
+            delayed,
+            delay,
         } = self.faults;
-        let before = late.take();
+        let before = line.late.take();
         if drawn < lost {
             self.injected.fetch_add(1, Ordering::SeqCst);
         } else if drawn < lost + held && before.is_none() {
             self.injected.fetch_add(1, Ordering::SeqCst);
-            *late = Some(bytes.to_vec());
+            line.late = Some(bytes.to_vec());
+        } else if (lost + held..lost + held + delayed).contains(&drawn) {
+            self.injected.fetch_add(1, Ordering::SeqCst);
+            let longest = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX).max(1);
+            let millis = 1 + self.draw() % longest;
+            self.delayed.fetch_add(1, Ordering::SeqCst);
+            self.delays.fetch_add(millis, Ordering::SeqCst);
+            let due = Instant::now() + Duration::from_millis(millis);
+            line.delayed.push((due, bytes.to_vec()));
         } else {
             send(bytes);
             if drawn >= 1000 - doubled {

@@ -1,5 +1,7 @@
 //! Links that lose, double, delay and reorder, that are cut, and whose NAT forgets: real processes, with a relay between.
 
+use std::time::Duration;
+
 use agent_twin::{Installed, Profile};
 use e2e::relay::Faults;
 use e2e::{TENANT, World, server, until};
@@ -9,11 +11,7 @@ const A: &str = "sync-01.corp.contoso.com";
 const B: &str = "sync-02.corp.contoso.com";
 const C: &str = "sync-03.corp.contoso.com";
 
-const CLEAN: Faults = Faults {
-    lost: 0,
-    doubled: 0,
-    late: 0,
-};
+const CLEAN: Faults = Faults::NONE;
 
 fn prepared(faults: Faults, speed: u32) -> (World, String) {
     let mut world = World::behind_a_relay(faults, 7);
@@ -41,6 +39,7 @@ fn a_link_that_loses_doubles_and_reorders_changes_nothing_but_the_time() {
         lost: 80,
         doubled: 80,
         late: 150,
+        ..Faults::NONE
     };
     let (mut world, topology) = prepared(bad, 0);
     world.apply(&topology);
@@ -52,6 +51,28 @@ fn a_link_that_loses_doubles_and_reorders_changes_nothing_but_the_time() {
     assert!(
         injected > 100,
         "{injected} faults are too few to say anything"
+    );
+}
+
+/// Delays up to more than what either side waits before it sends anew: what was taken for lost comes after all.
+#[test]
+fn a_link_that_delays_by_the_clock_changes_nothing_but_the_time() {
+    let slow = Faults {
+        lost: 10,
+        doubled: 10,
+        delayed: 120,
+        delay: Duration::from_millis(200),
+        ..Faults::NONE
+    };
+    let (mut world, topology) = prepared(slow, 0);
+    world.apply(&topology);
+    world.give_secrets(3);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    let (delayed, sum) = world.relay().delayed();
+    assert!(
+        delayed > 50 && sum > Duration::from_secs(2),
+        "{delayed} delays of {sum:?} are too few to say anything"
     );
 }
 
