@@ -6,14 +6,21 @@ pub mod relay;
 pub mod samba;
 pub mod signing;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use agent_twin::{Fault, Installed, Moment, PowerCut, Profile, Twin};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use controller::audit::Line;
+use controller_core::fleet::Fleet;
+use controller_core::plan::Plan;
 use controller_core::record::Record;
+use protocol::Digest;
 use protocol::event::Event;
+use rehearsal::{Asked, Rails};
 use serde_json::Value;
 
 /// How long a condition may take to come true before the story counts as stuck.
@@ -161,6 +168,8 @@ pub struct World {
     pub full_at: Option<u32>,
     /// How far the clock of agents that are started is from what it is, as `faketime` spells it.
     pub clock: Option<&'static str>,
+    /// The same of a controller that is started.
+    pub controller_clock: Option<&'static str>,
     /// Of which release the controller is, and the command line that drives it; those that are started next.
     pub controller_of: Release,
     /// Of which release the agents are that are started next.
@@ -292,6 +301,7 @@ impl World {
             speed: 0,
             full_at: None,
             clock: None,
+            controller_clock: None,
             controller_of,
             agents_of: Release::Ours,
             relay: link.map(|(faults, seed)| Relay::to(port, faults, seed)),
@@ -569,6 +579,9 @@ impl World {
             command = limited(&command, kib);
             command.stdin(Stdio::null());
         }
+        if let Some(offset) = self.controller_clock {
+            with_clock(&mut command, offset);
+        }
         command.stdout(Stdio::null()).stderr(log);
         self.controller = Some(command.spawn().expect("the controller starts"));
     }
@@ -792,13 +805,7 @@ impl World {
             .expect("a log");
         let mut command = Command::new(self.agents_of.program("entrain-agent"));
         if let Some(offset) = self.clock {
-            // Its program of that name would be the process that is killed, and the agent would live on.
-            let library = clock_library();
-            command
-                .env("LD_PRELOAD", library)
-                .env("FAKETIME", offset)
-                // What measures how long something takes is left alone.
-                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            with_clock(&mut command, offset);
         }
         command
             .arg("swarm")
@@ -1073,7 +1080,55 @@ impl World {
             let expected: Vec<u64> = (1..=indexes.len() as u64).collect();
             assert_eq!(indexes, expected, "{target}");
         }
+        self.rails_held();
     }
+
+    /// Asserts that every guard rail that a log tells of held at each of its entries; gives how often each was asked.
+    ///
+    /// # Panics
+    /// When one did not.
+    pub fn rails_held(&self) -> Asked {
+        let text = self.audit();
+        let lines: Vec<Line> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a line of an audit file"))
+            .collect();
+        let plans: BTreeMap<Digest, Plan> = lines.iter().filter_map(stored_plan).collect();
+        let (mut fleet, mut rails) = (Fleet::new(), Rails::default());
+        for line in &lines {
+            let Line::Entry(row) = line else {
+                continue;
+            };
+            let record: Record = serde_json::from_str(&row.body).expect("an entry is a record");
+            let held = rails.stored(&fleet, &record, row.at);
+            assert!(held.is_ok(), "entry {}: {held:?} by {record:?}", row.index);
+            let mut applied = None;
+            if let Record::Applied { plan, .. } = &record {
+                applied = Some(plans.get(&plan.0).expect("its plan was stored before"));
+            }
+            fleet.apply(&record, applied, row.at);
+        }
+        rails.asked
+    }
+}
+
+/// Gives a program another clock.
+fn with_clock(command: &mut Command, offset: &str) {
+    // Its program of that name would be the process that is killed, and ours would live on.
+    command
+        .env("LD_PRELOAD", clock_library())
+        .env("FAKETIME", offset)
+        // What measures how long something takes is left alone.
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+}
+
+/// A plan among the bytes of an audit file.
+fn stored_plan(line: &Line) -> Option<(Digest, Plan)> {
+    let Line::Blob { digest, bytes } = line else {
+        return None;
+    };
+    let bytes = BASE64_STANDARD.decode(bytes).ok()?;
+    Some((*digest, serde_json::from_slice(&bytes).ok()?))
 }
 
 impl Default for World {

@@ -19,6 +19,7 @@ use protocol::wire::latest::Entry;
 use protocol::{
     Digest, Epoch, EventIndex, Generation, PlanId, StepIndex, TargetId, Timestamp, chain,
 };
+use rehearsal::{Rails, enough_serve};
 
 /// Bytes before the first record of a journal, and of the chain head behind each.
 const HEADER: usize = 24;
@@ -47,6 +48,7 @@ struct Shadow {
     fleet: Fleet,
     roster: Roster,
     plans: BTreeMap<PlanId, Plan>,
+    rails: Rails,
 }
 
 /// What is watched over the whole course.
@@ -110,6 +112,7 @@ impl Check {
                 fleet: Fleet::new(),
                 roster: Roster::default(),
                 plans: BTreeMap::new(),
+                rails: Rails::default(),
             },
             looks: 0,
             records: 0,
@@ -294,25 +297,9 @@ impl Check {
         if !section.is_some_and(|section| section.outage) || !self.outage.insert(target.clone()) {
             return Ok(());
         }
-        for (domain, part) in &plan.domains {
-            let stays = part.servers.contains(target);
-            if !stays && !part.leaving.contains(target) {
-                continue;
-            }
-            let mut counted = part.servers.clone();
-            if stays {
-                counted.extend(part.leaving.iter().cloned());
-            }
-            let serving = counted.iter().filter(|server| self.serves(server)).count();
-            let least = u32::from(!stays && !part.servers.is_empty());
-            let minimum = part.min_serving.max(least);
-            if serving < minimum as usize {
-                return Err(format!(
-                    "G2: {serving} serve {domain} once it is out, {minimum} must"
-                ));
-            }
-        }
-        Ok(())
+        enough_serve(plan, target, |servers| {
+            servers.iter().filter(|server| self.serves(server)).count()
+        })
     }
 
     /// Whether a server's product serves: it runs, and nothing is done to it.
@@ -372,6 +359,8 @@ impl Check {
         if let Record::Applied { plan, .. } = &record {
             applied = self.shadow.plans.get(plan);
         }
+        let fleet = &self.shadow.fleet;
+        self.shadow.rails.stored(fleet, &record, row.at)?;
         self.shadow.fleet.apply(&record, applied, row.at);
         self.shadow.roster.apply(&record, row.at);
         if let Record::BundleIssued {

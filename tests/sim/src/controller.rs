@@ -304,6 +304,24 @@ impl Controller {
         });
         ordered.await.is_ok()
     }
+
+    /// Makes the whole fleet stand still, or lets it go on; tells whether it could be.
+    pub(crate) async fn stand_still(&self, still: bool) -> bool {
+        let by = "an operator".to_owned();
+        let ordered = self.act(move |core, batch| {
+            let record = if still {
+                core.fleet.may_freeze().map_err(anyhow::Error::msg)?;
+                let why = "something is wrong everywhere".to_owned();
+                Record::FleetFrozen { why, by }
+            } else {
+                core.fleet.may_thaw().map_err(anyhow::Error::msg)?;
+                Record::FleetThawed { by }
+            };
+            core.stop_fleet(batch, record);
+            Ok(())
+        });
+        ordered.await.is_ok()
+    }
 }
 
 /// Looks at every record once it is stored, and now and then at whether the log tells what the controller believes.

@@ -256,7 +256,7 @@ impl Story {
         let Some(target) = target else {
             return Ok(());
         };
-        match chance.below(13) {
+        match chance.below(16) {
             0..=2 => self.kill_agent(&target, chance).await?,
             3..=4 => self.cut(&[target], chance),
             // The controller's own site is cut off.
@@ -282,6 +282,16 @@ impl Story {
             }
             10 => self.order(Order::Pause).await,
             11 => self.order(Order::Resume).await,
+            12 => {
+                self.order(Order::Limits {
+                    in_flight: u32::try_from(1 + chance.below(6)).ok(),
+                    failures: u32::try_from(3 + chance.below(6)).ok(),
+                    unreachable: chance.once_in(2).then_some(1800),
+                })
+                .await;
+            }
+            13 => self.stand_still(chance.once_in(2)).await,
+            14 => self.stand_still(false).await,
             _ => {
                 if let Some(server) = self.servers.get(&target) {
                     server.mend()?;
@@ -300,6 +310,14 @@ impl Story {
     async fn order(&mut self, order: Order) {
         if let Some(controller) = &self.controller {
             let ordered = controller.order(self.rollout, order).await;
+            self.told.orders += u64::from(ordered);
+        }
+    }
+
+    /// The whole fleet is made to stand still, or is let go on.
+    async fn stand_still(&mut self, still: bool) {
+        if let Some(controller) = &self.controller {
+            let ordered = controller.stand_still(still).await;
             self.told.orders += u64::from(ordered);
         }
     }
@@ -396,6 +414,7 @@ impl Story {
                 bad.map(|(target, _)| target.clone()).collect::<Vec<_>>()
             });
             self.again.extend(bad);
+            self.stand_still(false).await;
             self.order(Order::Resume).await;
             self.order(Order::Retry { target: None }).await;
             let until = Instant::now() + HOUR;
