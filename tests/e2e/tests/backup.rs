@@ -141,6 +141,53 @@ fn a_run_of_a_rollout_that_nobody_knows_any_more_ends_at_its_next_gate() {
     drop(world.audit());
 }
 
+/// The abort went with the log. The agent tells that its run was aborted, and nothing but a retry takes that server up again.
+#[test]
+fn a_rollout_that_was_aborted_after_the_backup_does_not_carry_its_servers_on() {
+    let mut world = World::new();
+    let servers = [server(A, &[]), server(B, &[])];
+    world.enroll(&servers);
+    world.add_artifact();
+    let topology = world.topology(&[A, B]);
+    world.apply(&topology);
+    until("the canary waits for its secret", || {
+        (world.state(A).0 == "awaiting secret").then_some(())
+    });
+    let folder = backup(&world);
+    let aborted = world.entrain(&["abort", "r1"]);
+    assert!(aborted.status.success(), "{}", text(&aborted));
+    until("its run has ended", || {
+        (world.state(A).0 == "aborted").then_some(())
+    });
+    let changes = world.changes(A);
+    lose(&mut world);
+    let done = restore(&world, &folder);
+    assert!(done.status.success(), "{}", text(&done));
+    for word in ["abort, skip, resolve, limits", "do not resume it"] {
+        assert!(text(&done).contains(word), "{word}: {}", text(&done));
+    }
+    world.start_controller();
+    until("the agents have told what came after", || {
+        (world.state(A).0 == "aborted").then_some(())
+    });
+    let resumed = world.entrain(&["resume", "r1"]);
+    assert!(resumed.status.success(), "{}", text(&resumed));
+    let why = until("the other one waits for it", || {
+        let (state, why) = world.state(B);
+        why.contains(A).then_some(format!("{state}: {why}"))
+    });
+    assert!(why.contains("canary"), "{why}");
+    assert_eq!(world.state(A).0, "aborted");
+    assert_eq!(world.changes(A), changes);
+    assert!(world.changes(B).is_empty(), "its canary was aborted");
+    // What the operator ordered is ordered again, and is the end.
+    let again = world.entrain(&["abort", "r1"]);
+    assert!(again.status.success(), "{}", text(&again));
+    let status = world.json(&["status", "--json"]);
+    assert_eq!(status["rollouts"][0]["state"], "over");
+    world.nothing_lost_or_repeated(&[A, B]);
+}
+
 #[test]
 fn a_backup_that_is_not_whole_restores_nothing() {
     let mut world = World::new();

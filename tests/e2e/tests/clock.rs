@@ -74,3 +74,77 @@ fn a_server_whose_clock_is_days_behind_does_not_believe_the_controller() {
     world.all_done();
     world.nothing_lost_or_repeated(&[A]);
 }
+
+/// Days ahead it shows a certificate that no server believes yet: they stay away and say why, and nothing begins. When its clock
+/// is right again all goes on where it was, though the times of its log go back.
+#[test]
+fn a_controller_whose_clock_jumps_ahead_in_the_middle_of_a_rollout_is_not_believed_and_loses_nothing()
+ {
+    let mut world = World::new();
+    let servers = [server(A, &[]), server(B, &[])];
+    world.enroll(&servers);
+    world.add_artifact();
+    let topology = world.topology(&[A, B]);
+    world.apply(&topology);
+    until("the canary waits for its secret", || {
+        (world.state(A).0 == "awaiting secret").then_some(())
+    });
+    world.kill_controller();
+    world.controller_clock = Some("+3d");
+    world.start_controller();
+    until("its agents say why they stay away", || {
+        let said = std::fs::read_to_string(world.path("agents.log")).expect("a log");
+        (said.contains("no session with the controller") && said.contains("not valid yet"))
+            .then_some(())
+    });
+    let agents = world.json(&["agents", "--json"]);
+    let mut rows = agents["agents"].as_array().expect("rows").iter();
+    assert!(rows.all(|row| row["connected"] == false), "{agents}");
+    assert!(world.changes(B).is_empty(), "its canary is not done");
+    let told = world.events();
+
+    world.kill_controller();
+    world.controller_clock = None;
+    world.start_controller();
+    world.all_report(2);
+    world.give_secrets(20);
+    world.all_done();
+    let events = world.events();
+    assert!(told.iter().all(|event| events.contains(event)));
+    world.nothing_lost_or_repeated(&[A, B]);
+}
+
+/// One whose clock is behind believes no agent's certificate: it says whom it refused and why, and begins nothing meanwhile.
+#[test]
+fn a_controller_whose_clock_jumps_behind_refuses_its_agents_and_says_so() {
+    let mut world = World::new();
+    let servers = [server(A, &[]), server(B, &[])];
+    world.enroll(&servers);
+    world.add_artifact();
+    let topology = world.topology(&[A, B]);
+    world.apply(&topology);
+    until("the canary waits for its secret", || {
+        (world.state(A).0 == "awaiting secret").then_some(())
+    });
+    world.kill_controller();
+    world.controller_clock = Some("-3d");
+    world.start_controller();
+    let why = until("it says whom it refused", || {
+        let refusals = world.refusals();
+        refusals
+            .into_iter()
+            .map(|(_, _, why)| why)
+            .find(|why| why.contains("not valid yet") || why.contains("NotValidYet"))
+    });
+    assert!(!why.is_empty());
+    let changes = [world.changes(A), world.changes(B)];
+    assert!(changes[1].is_empty(), "its canary is not done");
+
+    world.kill_controller();
+    world.controller_clock = None;
+    world.start_controller();
+    world.all_report(2);
+    world.give_secrets(20);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A, B]);
+}
