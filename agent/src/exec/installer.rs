@@ -175,6 +175,11 @@ pub(super) async fn await_earlier(note: &Path, patience: Patience) -> Result<(),
 }
 
 #[cfg(all(test, unix))]
+#[expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test stops where something is not as it must be"
+)]
 mod tests {
     use std::path::PathBuf;
 

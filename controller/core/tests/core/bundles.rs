@@ -196,8 +196,9 @@ fn a_bundle_rests_on_what_the_plan_read_until_something_was_tried() {
     let reads = world.phase("t0.b.test", true);
     assert_eq!(world.bundle("t0.b.test", reads, NOW).assumed, None);
 
-    // It was accepted and failed: another try finds what that one has left.
+    // It was accepted, began and failed: another try finds what that one has left.
     let generation = world.issues("s0.a.test");
+    world.tells("s0.a.test", &common::begins(generation, 1));
     world.tells(
         "s0.a.test",
         &Event::StepFailed {

@@ -12,7 +12,10 @@ use protocol::facts::{ConnectFacts, Facts, HostFacts, ProvisioningAgentFacts};
 use protocol::key::{PublicKey, SigningKey};
 use protocol::signed::{ArtifactKind, ArtifactRef};
 use protocol::step::Product;
-use protocol::{Digest, Epoch, EventIndex, RolloutId, TargetId, Timestamp, Version};
+use protocol::{
+    Attempt, Digest, Epoch, EventIndex, Generation, RolloutId, StepIndex, TargetId, Timestamp,
+    Version,
+};
 
 /// Newest version of the provisioning agent.
 pub(crate) const AGENT: Version = Version::new(1, 1, 2505, 0);
@@ -154,4 +157,14 @@ pub(crate) fn one_server(now: Timestamp) -> (Plan, TargetId, PublicKey) {
         Purpose::Install,
     ));
     (plan, target, key)
+}
+
+/// A step is begun, for the first time.
+pub(crate) fn begins(generation: Generation, step: u16) -> Event {
+    Event::StepBegun {
+        generation,
+        step: StepIndex(step),
+        attempt: Attempt(1),
+        kind: "a step".to_owned(),
+    }
 }

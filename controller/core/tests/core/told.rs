@@ -216,6 +216,7 @@ fn another_try_keeps_what_was_seen_and_its_place() {
     assert_eq!(place, 1);
     let generation = world.issue(FIRST);
     world.accepts(generation, bundle(generation));
+    world.tells(&common::begins(generation, 1));
     world.tells(&Event::StepFailed {
         generation,
         step: StepIndex(0),

@@ -255,8 +255,10 @@ fn whoever_a_rollout_waits_for_wakes_it_at_the_end_of_that() {
     let left = NOW.plus(Duration::from_secs(60));
     world.live.left(&target, left);
     let due = left.plus(HOUR);
-    // Whoever was here never, since the controller began an hour before, was waited for until now.
-    assert_eq!(world.wakes(NOW), Some(due));
+    // The log is told of it first. Whoever was here never, since the controller began an hour before, was waited for until now.
+    let told = left.plus(UNREACHABLE_AFTER);
+    assert_eq!(world.wakes(NOW), Some(told));
+    assert_eq!(world.wakes(told), Some(due));
     assert_ne!(world.wakes(due), Some(due));
 }
 

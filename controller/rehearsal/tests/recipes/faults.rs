@@ -12,7 +12,9 @@
 
 use protocol::event::{Completion, Verdict};
 use protocol::facts::ServiceState;
-use protocol::step::{ConnectWork, DirectoryRights, OwnRights, Preflight, Product, SignIn};
+use protocol::step::{
+    ConnectWork, DirectoryRights, OwnRights, Permission, Preflight, Product, SignIn,
+};
 
 use super::*;
 
@@ -269,6 +271,11 @@ fn options(place: &Place<'_>) -> bool {
     matches!(place.step, Step::SetProvisioningAgentOptions(_))
 }
 
+/// An option that stands in the registry.
+fn registers(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::SetProvisioningAgentOptions(set) if set.options.ldap_timeout_millis.is_some() || set.options.referral_chasing)
+}
+
 /// An option that stands in the service's configuration file.
 fn edits(place: &Place<'_>) -> bool {
     matches!(place.step, Step::SetProvisioningAgentOptions(set) if set.options.proxy.is_some() || set.options.fips_exempt)
@@ -294,6 +301,19 @@ fn verify_home(place: &Place<'_>) -> bool {
         domains.any(|domain| domain.name == rights.home_domain)
     };
     matches!(place.step, Step::VerifyProvisioningAgent(verify) if verify.own_rights.as_ref().is_some_and(at_home))
+}
+
+/// It is written that password hashes are synchronized in the account's own domain.
+fn verify_hashes(place: &Place<'_>) -> bool {
+    let hashes = |rights: &OwnRights| {
+        let mut domains = rights.replicates.iter();
+        let written = [Permission::PasswordHashSync, Permission::All];
+        domains.any(|domain| {
+            let is_written = |one| domain.permissions.contains(one);
+            domain.name == rights.home_domain && written.iter().any(is_written)
+        })
+    };
+    matches!(place.step, Step::VerifyProvisioningAgent(verify) if verify.own_rights.as_ref().is_some_and(hashes))
 }
 
 fn verify_several(place: &Place<'_>) -> bool {
@@ -430,7 +450,6 @@ fn expected(fault: Fault) -> Expected {
     const POLICY: &str =
         "it says who set what is wrong, and nothing else is: preflight.rs, undo.rs";
     const RESTART: &str = "nothing waits for a restart that the agent may order: restart.rs";
-    const REFUSED: &str = "nothing has to be set: undo.rs";
     const LATE: &str = "one server alone waits for nobody's change: preflight.rs";
     match fault {
         // The server, before anything is touched.
@@ -547,7 +566,7 @@ fn expected(fault: Fault) -> Expected {
         Fault::RevocationBlocked => meets([(beyond_commercial, ""), (any, "PF28")]),
         Fault::TlsInspected => meets([(any, "PF29!")]),
         Fault::ProxySet => meets([(any, "PF30")]),
-        Fault::MachineProxyDiffers => meets([(connect, "PF31")]),
+        Fault::MachineProxyDiffers => meets([(connect, "PF31!")]),
         Fault::WebServiceRefused => meets([(connect, "PF32!")]),
         Fault::IeEscOn => meets([
             (wizard, "PF33"),
@@ -624,6 +643,7 @@ fn expected(fault: Fault) -> Expected {
                 |place| verify_home(place) && verify_several(place),
                 "PV18 PV18?",
             ),
+            (|place| verify_home(place) && verify_hashes(place), "PV18!"),
             (verify_home, "PV18"),
             (verify_rights, "PV18?"),
         ]),
@@ -733,7 +753,8 @@ fn expected(fault: Fault) -> Expected {
         Fault::TraceShowsException => meets([(verify_agent, "PV09")]),
         Fault::ErrorsWhileWatched => meets([(verify_agent, "PV08"), (verify_connect, "PV27 PV34")]),
         Fault::LogsUnreadable => meets([(verify_agent, "PV08?"), (verify_connect, "PV27? PV34?")]),
-        Fault::SettingRefused => nowhere(REFUSED),
+        // A prerequisite that Entrain is to set: undo.rs.
+        Fault::SettingRefused => meets([(registers, "fails: could not be set")]),
         Fault::AgentLogsErrors => meets([(verify_agent, "PV08")]),
         Fault::ConfigurationBroken => meets([(
             options,
@@ -779,7 +800,15 @@ fn expected(fault: Fault) -> Expected {
         .and_facts(),
         Fault::CycleHeld => meets([
             (guide_releasing, "words"),
-            (verify_unreleased, "PV24"),
+            // On a staging server that is the tenant's setting, which no change of the active one waits for.
+            (
+                |place| verify_unreleased(place) && !verify_staging(place),
+                "PV24!",
+            ),
+            (
+                |place| verify_unreleased(place) && verify_staging(place),
+                "PV24",
+            ),
             (|place| exports(place) && place.follows(installs), "SW01!"),
         ])
         .and_facts(),

@@ -319,8 +319,8 @@ fn what_a_controller_knows_is_taken_into_its_rehearsal() {
     let rehearsal = rehearse_as(&plan, &known, &stands, &ask(), 1);
     let left = &rehearsal.course.left;
     assert!(
-        matches!(left.as_slice(), [one] if one.target == away && one.state == "pending"
-            || one.target == away && one.state == "held"),
+        matches!(left.as_slice(), [one] if one.target == away
+            && ["pending", "held"].contains(&one.state.as_str())),
         "{left:?}"
     );
     assert!(
@@ -344,6 +344,8 @@ fn what_a_controller_knows_is_taken_into_its_rehearsal() {
     assert_eq!(course.left, []);
 }
 
+type Log = Vec<(protocol::Timestamp, Record)>;
+
 /// Each rule that a log tells of, broken in a log that held it before.
 #[test]
 fn a_log_in_which_a_rule_is_broken_is_found_at_that_entry() {
@@ -355,7 +357,7 @@ fn a_log_in_which_a_rule_is_broken_is_found_at_that_entry() {
     });
     let mut world = World::new(&plan, &known, ask());
     while world.step() && !world.is_over() {}
-    let holds = |log: &[(protocol::Timestamp, Record)]| {
+    let holds = |log: &Log| {
         let (mut fleet, mut rails) = (Fleet::new(), Rails::default());
         for (at, record) in log {
             rails.stored(&fleet, record, *at)?;
@@ -368,11 +370,11 @@ fn a_log_in_which_a_rule_is_broken_is_found_at_that_entry() {
         asked.g2 > 3 && asked.g3 > 0 && asked.g5 > 10 && asked.g9 > 3,
         "{asked:?}"
     );
-    let event = |record: &Record| match record {
-        Record::TargetEvent { target, body, .. } => {
-            Event::from_body(body.as_bytes()).map(|event| (target.clone(), event))
-        }
-        _ => None,
+    let event = |record: &Record| {
+        let Record::TargetEvent { target, body, .. } = record else {
+            return None;
+        };
+        Some((target.clone(), Event::from_body(body.as_bytes())?))
     };
     let first = |is: &dyn Fn(&Record) -> bool| {
         world
@@ -381,7 +383,7 @@ fn a_log_in_which_a_rule_is_broken_is_found_at_that_entry() {
             .position(|(_, record)| is(record))
             .expect("it is there")
     };
-    let broken = |change: &dyn Fn(&mut Vec<(protocol::Timestamp, Record)>), says: &str| {
+    let broken = |change: &dyn Fn(&mut Log), says: &str| {
         let mut log = world.log.clone();
         change(&mut log);
         let held = holds(&log);
@@ -455,7 +457,7 @@ fn a_log_in_which_two_become_active_is_found_at_that_entry() {
     let (plan, known) = swapped();
     let mut world = World::new(&plan, &known, ask());
     while world.step() && !world.is_over() {}
-    let holds = |log: &[(protocol::Timestamp, Record)]| {
+    let holds = |log: &Log| {
         let (mut fleet, mut rails) = (Fleet::new(), Rails::default());
         for (at, record) in log {
             rails.stored(&fleet, record, *at)?;

@@ -336,19 +336,6 @@ impl Watch {
         let (mut told, mut rails) = (Fleet::new(), Rails::default());
         for (at, record) in &world.log {
             let held = rails.stored(&told, record, *at);
-            if held.is_err() && std::env::var_os("SIM_TRACE").is_some() {
-                for (when, before) in world
-                    .log
-                    .iter()
-                    .take_while(|one| !std::ptr::eq(&one.1, record))
-                {
-                    eprintln!(
-                        "{} {:.300}",
-                        when.since(NOW).as_secs(),
-                        format!("{before:?}")
-                    );
-                }
-            }
             assert!(held.is_ok(), "{held:?} by {record:?}");
             told.apply(record, world.plan_of(record), *at);
         }
