@@ -155,6 +155,44 @@ impl Samba {
         ));
     }
 
+    /// Makes a KDS root key that begins then, in hundreds of nanoseconds since 1601; this controller makes none by itself. Its
+    /// own bytes are zeros: no password follows from it here.
+    ///
+    /// # Panics
+    /// When the directory refuses.
+    pub fn root_key(&self, name: &str, starts: u64) {
+        let service = "CN=Group Key Distribution Service,CN=Services,CN=Configuration";
+        let keys = format!("CN=Master Root Keys,{service},{CONTEXT}");
+        self.change(&format!(
+            "dn: CN={name},{keys}\nchangetype: add\nobjectClass: msKds-ProvRootKey\nmsKds-Version: 1\nmsKds-CreateTime: {starts}\nmsKds-UseStartTime: {starts}\nmsKds-DomainID: CN=DC1,OU=Domain Controllers,{CONTEXT}\nmsKds-KDFAlgorithmID: SP800_108_CTR_HMAC\nmsKds-SecretAgreementAlgorithmID: DH\nmsKds-PrivateKeyLength: 512\nmsKds-PublicKeyLength: 2048\nmsKds-RootKeyData:: {}\n",
+            "A".repeat(86) + "=="
+        ));
+    }
+
+    /// Makes the place in which KDS root keys lie.
+    ///
+    /// # Panics
+    /// When the directory refuses.
+    pub fn root_keys(&self) {
+        let service =
+            format!("CN=Group Key Distribution Service,CN=Services,CN=Configuration,{CONTEXT}");
+        for container in [service.clone(), format!("CN=Master Root Keys,{service}")] {
+            self.change(&format!(
+                "dn: {container}\nchangetype: add\nobjectClass: container\n"
+            ));
+        }
+    }
+
+    /// Switches the recycle bin of the forest on.
+    ///
+    /// # Panics
+    /// When the directory refuses.
+    pub fn recycle_bin(&self) {
+        self.change(&format!(
+            "dn:\nchangetype: modify\nadd: enableOptionalFeature\nenableOptionalFeature: CN=Partitions,CN=Configuration,{CONTEXT}:766ddcd8-acd0-445e-f3b9-a7f9b6744f2a\n"
+        ));
+    }
+
     /// Adds an entry, in the text form of security descriptors, to who may do what with the domain itself.
     ///
     /// # Panics

@@ -73,6 +73,8 @@ fn a_real_domain_controller_answers_what_a_preflight_asks() {
         "no root key is seen"
     );
 
+    keys_and_recycle_bin(&samba, &authority);
+
     // A server that the gMSA does not name is told so, and that blocks.
     let second = [&signed_in[..], &["sync-02.corp.contoso.test"]].concat();
     let other = ask(Some(&authority), &second, password);
@@ -199,6 +201,38 @@ fn a_real_domain_controller_answers_what_a_preflight_asks() {
     );
 }
 
+/// Hundreds of nanoseconds since 1601, so many hours from now.
+fn file_time(hours: i64) -> u64 {
+    let now = std::time::SystemTime::now();
+    let since = now.duration_since(std::time::UNIX_EPOCH).expect("a clock");
+    let seconds = since.as_secs().saturating_add_signed(hours * 3600);
+    seconds * 10_000_000 + 116_444_736_000_000_000
+}
+
+/// PF49 and PF59: a KDS root key is usable ten hours after it begins, whichever of several is; and the recycle bin is on.
+fn keys_and_recycle_bin(samba: &Samba, authority: &Path) {
+    let (user, password) = ADMINISTRATOR;
+    let arguments = ["--user", user, "--gmsa", "svcEntraSync$", "--server"];
+    let arguments = [&arguments[..], &["sync-01.corp.contoso.test"]].concat();
+    let asked = |id: &str| answer(&ask(Some(authority), &arguments, password), id);
+    samba.root_keys();
+    assert_eq!(asked("PF49").0, "cannot-tell", "there is none");
+    samba.root_key("young", file_time(-1));
+    let (verdict, read) = asked("PF49");
+    assert_eq!(verdict, "fail", "{read}");
+    assert!(read.starts_with("usable from "), "{read}");
+    samba.root_key("old", file_time(-11));
+    let (verdict, read) = asked("PF49");
+    assert_eq!(verdict, "pass", "{read}");
+    let server = ["--server", "sync-01.corp.contoso.test"];
+    let nobody = [&["--as", "nobody", "--gmsa", "svcEntraSync$"], &server[..]].concat();
+    let nobody = ask(None, &nobody, "");
+    assert_eq!(answer(&nobody, "PF49").0, "cannot-tell");
+    samba.recycle_bin();
+    let (verdict, read) = asked("PF59");
+    assert_eq!(verdict, "pass", "{read}");
+}
+
 /// PF53: who may do the directory's part of an installation, and for how long, as a real controller tells it.
 fn credentials(samba: &Samba, authority: &Path) {
     const PASSWORD: &str = "An0ther!one";
@@ -242,11 +276,8 @@ fn credentials(samba: &Samba, authority: &Path) {
             "dn: CN={name},CN=Users,{context}\nchangetype: modify\nreplace: {attribute}\n{attribute}: {value}\n"
         ));
     };
-    // In 1601, and in an hour from now: hundreds of nanoseconds since then.
-    let now = std::time::SystemTime::now();
-    let since = now.duration_since(std::time::UNIX_EPOCH).expect("a clock");
-    let soon = (since.as_secs() + 3600) * 10_000_000 + 116_444_736_000_000_000;
-    set("forester", "accountExpires", &soon.to_string());
+    // In an hour from now, and in 1601.
+    set("forester", "accountExpires", &file_time(1).to_string());
     let (verdict, read) = tried("forester", PASSWORD);
     assert_eq!(verdict, "fail", "{read}");
     assert!(read.contains("its account ends"), "{read}");
