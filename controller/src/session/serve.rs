@@ -659,23 +659,22 @@ async fn artifact(
         let mut file = File::open(&path)?;
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(from))?;
-        Ok((file, length.saturating_sub(from)))
+        Ok((file, length))
     });
     let whole = match ask.part {
         ArtifactPart::Chunks => ChunkList::count_for(size) * 32,
         ArtifactPart::From(_) => size,
     };
     let (mut file, length) = match opened.await.flatten() {
-        Ok((_, length)) if from + length != whole => {
-            tracing::error!(artifact = %ask.sha256.short(), bytes = from + length, wanted = whole, "an artifact in the store is damaged; add it again");
+        Ok((_, length)) if length != whole => {
+            tracing::error!(artifact = %ask.sha256.short(), bytes = length, wanted = whole, "an artifact in the store is damaged; add it again");
             return send
                 .send(&ArtifactAnswer::Refused(format!(
-                    "its copy in the artifact store is damaged: {} of {whole} bytes; add it again",
-                    from + length
+                    "its copy in the artifact store is damaged: {length} of {whole} bytes; add it again"
                 )))
                 .await;
         }
-        Ok(opened) => opened,
+        Ok((file, length)) => (file, length.saturating_sub(from)),
         Err(error) => {
             tracing::error!(artifact = %ask.sha256.short(), %error, "an artifact in the store cannot be read; add it again");
             let why = if error.kind() == io::ErrorKind::NotFound {

@@ -83,7 +83,9 @@ const RELEASES: &[&str] = &["release-added", "release-withdrawn"];
 
 const RESTORED: &[&str] = &["restored", "met"];
 
-const COURSES: &[&[&str]] = &[JOINING, ORDERS, AWAY, WATCHED, CONNECT, RELEASES, RESTORED];
+const COURSES: &[&[&str]] = &[
+    JOINING, ORDERS, AWAY, LATE, WATCHED, CONNECT, RELEASES, RESTORED,
+];
 
 /// Every kind of an enum, as the log spells it; one that is missing does not compile.
 macro_rules! kinds {
@@ -173,6 +175,8 @@ struct Mortal {
     kinds: &'static [&'static str],
     lives: usize,
     gives_secrets: bool,
+    /// Servers whose agents are started anew with each life: else they look for it when their next pulse is due.
+    dials: Vec<Profile>,
     folder: tempfile::TempDir,
 }
 
@@ -216,6 +220,7 @@ impl Mortal {
             kinds,
             lives: 0,
             gives_secrets: false,
+            dials: Vec::new(),
             folder,
         };
         mortal.lives();
@@ -224,20 +229,23 @@ impl Mortal {
 
     /// Starts the controller as often as it dies, until it answers.
     fn lives(&mut self) {
+        let before = self.lives;
         until_within(PATIENCE, "the controller answers", || {
             if self.world.controller_was_killed() {
                 self.lives += 1;
                 self.world.spawn_controller();
-                if self.gives_secrets {
-                    self.world.give_secrets(20);
+                if !self.dials.is_empty() {
+                    self.world.kill_agents();
+                    self.world.start_agents(&self.dials, None);
                 }
             }
-            self.world
-                .entrain(&["status"])
-                .status
-                .success()
-                .then_some(())
+            let asked = self.world.entrain(&["status"]);
+            asked.status.success().then_some(())
         });
+        // Who gave secrets has gone with the life before.
+        if self.gives_secrets && self.lives > before {
+            self.world.give_secrets(20);
+        }
     }
 
     /// Waits, with one life of the controller after the other. What cannot be asked just now is `None`.
@@ -283,6 +291,7 @@ impl Mortal {
     }
 
     fn gives_secrets(&mut self) {
+        self.lives();
         self.gives_secrets = true;
         self.world.give_secrets(20);
     }
@@ -376,9 +385,12 @@ impl Mortal {
         assert_eq!(been, wanted, "every moment of every kind");
         assert_eq!(told.lines().count(), been.len(), "each was once");
         let records = self.world.records();
-        let kinds = records.iter().map(|one| match one {
-            Record::Ordered { order: one, .. } => order(one),
-            other => record(other),
+        let kinds = records.iter().map(|one| {
+            if let Record::Ordered { order: one, .. } = one {
+                order(one)
+            } else {
+                record(one)
+            }
         });
         let kinds: BTreeSet<&str> = kinds.collect();
         for kind in self.kinds {
@@ -524,6 +536,7 @@ fn it_dies_of_a_rollouts_orders() {
         server(C, &[]),
     ];
     mortal.joins(&servers);
+    mortal.dials = servers.to_vec();
     mortal.adds_artifact("provisioning-agent", "1.1.2505.0");
     let topology = mortal.world.topology(&[A, B, C]);
     let policy = mortal
@@ -579,7 +592,10 @@ fn it_dies_as_targets_are_away() {
     // Nobody waits for whoever is away: neither does a rollout that goes on, nor one that is aborted.
     applies(&mut mortal, "awaiting secret");
     let goes = |mortal: &mut Mortal| {
-        mortal.until("it waits", |mortal| is(mortal, A, "awaiting secret"));
+        mortal.until("it waits here", |mortal| {
+            reported(mortal, 2)?;
+            is(mortal, A, "awaiting secret")
+        });
         mortal.world.stop_agents();
         mortal.until("it is away", |mortal| is(mortal, A, "unreachable"));
     };
@@ -627,21 +643,25 @@ fn it_dies_as_somebody_is_away_for_long() {
     let policy = mortal.world.write("policy.toml", policy);
     let plan = mortal.plans(&["plan", &topology, "--policy", &policy]);
     mortal.orders(&["apply", &plan], "");
-    mortal.until("it waits", |mortal| is(mortal, A, "awaiting secret"));
-    mortal.world.stop_agents();
-    mortal.until("it is away", |mortal| is(mortal, A, "unreachable"));
-    for (later, moment) in [(6, "away stores"), (12, "away stored")] {
-        mortal.is_later_by(later);
+    // Whoever left before the controller began is not told of.
+    for moment in ["away stores", "away stored"] {
+        mortal.until("it waits here", |mortal| {
+            reported(mortal, 1)?;
+            is(mortal, A, "awaiting secret")
+        });
+        mortal.world.stop_agents();
+        mortal.until("it is away", |mortal| is(mortal, A, "unreachable"));
+        mortal.is_later_by(6);
         // Its own timers do not follow that clock; whatever is ordered makes it look.
         mortal.until(moment, |mortal| {
-            drop(mortal.world.entrain(&["limits", "r1", "--in-flight", "3"]));
+            let limits = ["limits", "r1", "--in-flight", "3"];
+            drop(mortal.world.entrain(&limits));
             mortal.has_been(moment).then_some(())
         });
+        mortal.is_later_by(0);
+        mortal.lives();
+        mortal.world.start_agents(&servers, None);
     }
-    mortal.is_later_by(0);
-    mortal.world.kill_controller();
-    mortal.lives();
-    mortal.world.start_agents(&servers, None);
     mortal.gives_secrets();
     mortal.until("it is done", |mortal| is(mortal, A, "done"));
     mortal.ends(&[A]);
@@ -652,6 +672,7 @@ fn it_dies_as_something_is_seen() {
     let mut mortal = Mortal::new(World::with_environment, WATCHED, false);
     let servers = [server(A, &[]), server(B, &[]), server(C, &[])];
     mortal.joins(&servers);
+    mortal.dials = servers.to_vec();
     mortal.world.add_artifact();
     let topology = |way: &str, host: &str| {
         format!(
@@ -691,6 +712,7 @@ fn it_dies_as_something_is_seen() {
         matches!(state.as_str(), "failed" | "inconclusive").then_some(())
     });
 
+    mortal.dials.clear();
     // Nobody can tell the server's own agent from its copy.
     mortal.world.start_copies(&[server(C, &[])]);
     mortal.until("both were seen", |mortal| {
@@ -720,6 +742,7 @@ fn it_dies_as_people_tell_what_they_know() {
         connect(NEXT, true, &[Fault::SettingsDiffer]),
     ];
     mortal.joins(&servers);
+    mortal.dials = servers.to_vec();
     let file = mortal.world.write(
         "topology.toml",
         &format!(
@@ -768,6 +791,7 @@ fn it_dies_as_people_tell_what_they_know() {
         ["wizard of Connect: staging mode true"]
     );
 
+    mortal.dials.truncate(1);
     // The one that is active now is off, by the word of whoever knows it.
     mortal.world.stop_agents();
     mortal.world.start_agents(&servers[..1], None);

@@ -757,14 +757,16 @@ fn hangs_and_forks(world: &World, wine: &Wine, topology: &str, anchor: &Path) {
         let running = note["running"].as_array()?;
         (running.len() == 1 && running[0]["pid"] != note["pid"]).then_some(())
     });
-    assert_eq!(goes_on(world), "running");
-    asks("go");
-    until("it is installed, and its secret is due", || {
-        let state = goes_on(world);
-        (state == "awaiting secret").then_some(())
+    until("the controller has heard of it", || {
+        (goes_on(world) == "running").then_some(())
     });
     let product = wine.drive("Program Files/Microsoft Azure AD Connect Provisioning Agent/AADConnectProvisioningAgent.exe");
-    assert!(product.exists());
+    assert!(!product.exists());
+    asks("go");
+    until("the second has ended too, and it is installed", || {
+        let note = wine.drive("ProgramData/Entrain/agent/installer.json");
+        (product.exists() && !note.exists()).then_some(())
+    });
     assert_eq!(calls().lines().count(), before + 2, "{}", calls());
     drop(world.audit());
 }

@@ -100,7 +100,8 @@ fn a_log_that_lost_or_doubled_an_acknowledged_event_is_noticed() {
         ("lose", "were stored are gone"),
         ("double", "is stored twice"),
     ] {
-        let output = sim(&["1", how]);
+        // Of a seed in which the last entry is an event when the controller ends: else what followed it is missed first.
+        let output = sim(&["3", how]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
             !output.status.success() && said.contains(what),
