@@ -145,7 +145,7 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
     ),
     (
         "PV39",
-        "CR01 to CR03 and CR07 on the server that was retired, `entrain status` until they were seen, and `entrain drift` where Connect is back; whether its account in the tenant is gone PF68 counts",
+        "CR01 to CR03 and CR07 on the server that was retired, `entrain status` until they were seen, and `entrain status --drift` where Connect is back; whether its account in the tenant is gone PF68 counts",
     ),
     (
         "PV40",

@@ -85,25 +85,30 @@ impl Family {
         expect(clippy::unnecessary_wraps, reason = "Windows may refuse it")
     )]
     pub(super) fn tied(child: &Child) -> io::Result<Self> {
+        // Before anything is looked up: what it begins meanwhile would be in no job.
+        #[cfg(windows)]
+        let job = Some(super::windows::Job::of(child, Unwatched::Ends)?);
         Ok(Self {
             known: vec![first(child)],
             #[cfg(unix)]
             unwatched: Unwatched::Ends,
             #[cfg(windows)]
-            job: Some(super::windows::Job::of(child, Unwatched::Ends)?),
+            job,
         })
     }
 
     /// That of a child which goes on whatever becomes of this process.
     pub(super) fn watched(child: &Child) -> Self {
+        #[cfg(windows)]
+        let job = super::windows::Job::of(child, Unwatched::GoesOn)
+            .inspect_err(|error| tracing::debug!(%error, "a child is in no job"))
+            .ok();
         Self {
             known: vec![first(child)],
             #[cfg(unix)]
             unwatched: Unwatched::GoesOn,
             #[cfg(windows)]
-            job: super::windows::Job::of(child, Unwatched::GoesOn)
-                .inspect_err(|error| tracing::debug!(%error, "a child is in no job"))
-                .ok(),
+            job,
         }
     }
 

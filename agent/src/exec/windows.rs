@@ -405,10 +405,10 @@ impl WindowsExec {
     /// could write them down, for whoever holds the file that was run.
     async fn await_installer(&self) -> Outcome {
         let patience = patience::installer();
+        let deadline = Instant::now() + patience.ends;
         if let Err(why) = installer::await_earlier(&self.begun_path(), patience).await {
             return Outcome::Failed(why);
         }
-        let deadline = Instant::now() + patience.ends;
         let holding = self.folder.join("artifacts");
         for entry in fs::read_dir(holding).into_iter().flatten().flatten() {
             let path = entry.path();

@@ -299,7 +299,7 @@ impl Mortal {
     fn adds_artifact(&mut self, product: &str, version: &str) {
         let file = self.world.write("setup.bin", &"a stand-in".repeat(200_000));
         let model = ["--accept-terms", "--model", product, "--version", version];
-        self.orders(&[&["artifact", "add", &file], &model[..]].concat(), "x");
+        self.orders(&[&["artifact", "add", &file], &model[..]].concat(), "");
     }
 
     /// An order that no program gives: the API takes it as it takes the others.
@@ -550,12 +550,12 @@ fn it_dies_of_a_rollouts_orders() {
     let why = "memory comes on Monday";
     mortal.orders(&["freeze", "--all", "--why", why], "froze the fleet before");
     mortal.orders(&["thaw", "--all"], "not frozen");
-    mortal.orders(&["pause", "r1"], "x");
-    mortal.orders(&["resume", "r1"], "x");
-    mortal.orders(&["limits", "r1", "--in-flight", "1"], "x");
+    mortal.orders(&["pause", "r1"], "");
+    mortal.orders(&["resume", "r1"], "");
+    mortal.orders(&["limits", "r1", "--in-flight", "1"], "");
     mortal.orders(&["skip", "r1", C, "--reason", why], "is skipped");
     let named = ["--target", A, "--reason", why, "--change", "CHG0042117"];
-    mortal.orders(&[&["override", "G8"], &named[..]].concat(), "x");
+    mortal.orders(&[&["override", "G8"], &named[..]].concat(), "");
     mortal.orders(&["retry", "r1", A], "nothing to retry");
     mortal.gives_secrets();
     mortal.until("all are done", |mortal| {
@@ -583,7 +583,7 @@ fn it_dies_as_targets_are_away() {
     // What no agent has taken is withdrawn.
     mortal.world.freeze_agents();
     applies(&mut mortal, "offered");
-    mortal.orders(&["abort", "r1"], "x");
+    mortal.orders(&["abort", "r1"], "");
     mortal.world.kill_agents();
     mortal.world.start_agents(&servers, None);
     mortal.until("it is withdrawn", |mortal| is(mortal, A, "aborted"));
@@ -779,7 +779,7 @@ fn it_dies_as_people_tell_what_they_know() {
         let digest = lines.find_map(|line| line.strip_prefix("difference "));
         let digest = digest.unwrap().to_owned();
         let accept = ["accept", rollout, &digest, "--reason", "meant"];
-        mortal.orders(&accept, "x");
+        mortal.orders(&accept, "");
     };
     accepts(&mut mortal, "r1");
     mortal.until("they are swapped", |mortal| {

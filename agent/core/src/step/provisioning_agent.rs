@@ -436,6 +436,14 @@ pub fn start(start: &StartProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
     Ok(Complete::new(Completion::Applied, done.join("; ")))
 }
 
+/// A service's state, as people read it.
+fn service_words(service: Option<&crate::op::Service>) -> String {
+    service.map_or_else(
+        || "absent".to_owned(),
+        |service| format!("{:?}", service.state),
+    )
+}
+
 fn service_of(name: &str, cx: &mut Cx<'_>) -> Flow<Option<crate::op::Service>> {
     cx.service(name)?
         .map_err(|why| Stop::CannotTell(format!("the service {name} could not be read: {why}")))
@@ -444,10 +452,9 @@ fn service_of(name: &str, cx: &mut Cx<'_>) -> Flow<Option<crate::op::Service>> {
 /// The failure of a service that does not start (PV04), with what the logs show of it.
 fn not_started(what: String, cx: &mut Cx<'_>) -> Flow<Failure> {
     let mut failure = Failure::plain(what);
-    let read = match service_of(product::AGENT_SERVICE, cx)? {
-        Some(service) => format!("{:?}", service.state),
-        None => "absent".to_owned(),
-    };
+    // What cannot be read takes nothing from the failure that is told.
+    let read = cx.service(product::AGENT_SERVICE)?;
+    let read = read.map_or_else(|why| why, |service| service_words(service.as_ref()));
     failure.findings = vec![catalogue::PV04.finding(read, Verdict::Fail)];
     if let Some(trouble) = trouble::of_agent(cx)? {
         failure.known = Some(trouble.known);
@@ -632,10 +639,7 @@ fn updated(updater: Reading<Option<crate::op::Service>>, cx: &mut Cx<'_>) -> Flo
     });
     let both = updater.and_then(|updater| Ok((updater, missing?)));
     let show = |(updater, missing): &(Option<crate::op::Service>, Vec<&str>)| {
-        let updater = match updater {
-            Some(service) => format!("{:?}", service.state),
-            None => "absent".to_owned(),
-        };
+        let updater = service_words(updater.as_ref());
         match missing.as_slice() {
             [] => updater,
             some => format!("{updater}; not listed: {}", some.join(", ")),

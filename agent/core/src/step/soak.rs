@@ -32,7 +32,8 @@ impl Logged {
     }
 
     fn within(&self, soaked_seconds: u32) -> bool {
-        self.minutes < i64::from(soaked_seconds / 60)
+        // Whole minutes since: what may lie within counts.
+        self.minutes * 60 < i64::from(soaked_seconds)
     }
 }
 
@@ -128,5 +129,20 @@ pub(super) fn told(question: Option<String>) -> Flow<()> {
     match question {
         Some(question) => Err(Stop::CannotTell(question)),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_may_lie_within_a_soak_counts() {
+        let logged = |minutes| Logged { id: 1, minutes };
+        // Five minutes and ten seconds ago are five whole minutes.
+        assert!(logged(5).within(330));
+        assert!(logged(0).within(30));
+        assert!(!logged(6).within(330));
+        assert!(!logged(5).within(300));
     }
 }

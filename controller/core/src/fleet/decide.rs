@@ -1105,18 +1105,6 @@ impl Fleet {
         if let Some(order) = &self.stopped {
             return held(Cause::FleetFrozen, still(order));
         }
-        let part = rollout.plan.targets.get(target);
-        if let Some(why) = part.and_then(|part| live.refuses(part, now)) {
-            return held(Cause::VersionRefused, why);
-        }
-        if let Some(work) = rollout.work.get(target)
-            && let Some(why) = live.unfit(&rollout.plan, (target, work.phase), &self.known, now)
-        {
-            return held(Cause::VersionRefused, why);
-        }
-        if let Some(why) = rollout.unaccepted() {
-            return held(Cause::Unaccepted, why);
-        }
         let nobody = BTreeSet::new();
         passed.extend(self.lawful((open.rollout, rollout), target, &nobody, (live, now))?);
         let mut let_pass = |rule, hold| self.let_pass(rule, hold, target, now, &mut passed);
@@ -1128,7 +1116,7 @@ impl Fleet {
                 because(Cause::SiteClosed, format!("site {site}: {}", closed.why)),
             )?;
         }
-        if let Some(freeze) = self.frozen.get(target) {
+        if let Some(freeze) = self.freeze_in_force(target, live, now) {
             return held(Cause::ServerFrozen, frozen(freeze));
         }
         if let Some(other) = self.unmet.iter().next() {

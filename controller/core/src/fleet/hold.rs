@@ -335,7 +335,7 @@ impl Cause {
             Self::GmsaBusy => &[Rail::G3],
             Self::SettingsDiffer | Self::OtherVersion => &[Rail::G4],
             Self::BundleOpen => &[Rail::G5],
-            Self::VersionRefused => &[Rail::G6],
+            Self::VersionRefused => &[Rail::G4, Rail::G6],
             Self::InBoth => &[Rail::G7],
             Self::TenantBlocks => &[Rail::G8],
             Self::OtherTenant => &[Rail::G9],

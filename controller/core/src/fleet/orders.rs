@@ -269,12 +269,14 @@ impl Fleet {
         let mut under = open.overridden.iter();
         let lapsed = under.any(|rule| !self.overrides.is_in_force(target, *rule, now));
         // What no guard rail held then, or an override let through then, is asked for once more.
-        let lawful = rollout.is_none_or(|rollout| {
-            let nobody = BTreeSet::new();
-            let asked = self.lawful((open.rollout, rollout), target, &nobody, (live, now));
-            asked.is_ok_and(|passed| passed.is_subset(&open.overridden))
-        });
-        Some(if !runs || still || closed || lapsed || !lawful {
+        let lawful = || {
+            rollout.is_none_or(|rollout| {
+                let nobody = BTreeSet::new();
+                let asked = self.lawful((open.rollout, rollout), target, &nobody, (live, now));
+                asked.is_ok_and(|passed| passed.is_subset(&open.overridden))
+            })
+        };
+        Some(if !runs || still || closed || lapsed || !lawful() {
             Unaccepted::Withdraw(open.generation)
         } else {
             Unaccepted::Offer(open.bundle)

@@ -13,7 +13,7 @@ use crate::fleet::state::Fleet;
 pub(crate) struct Others {
     /// How many servers.
     pub(crate) count: u32,
-    /// The first of these rollouts.
+    /// One of these rollouts.
     pub(crate) first: RolloutId,
     /// More than that one.
     pub(crate) several: bool,

@@ -119,8 +119,7 @@ impl Watched {
 
     /// When it has failed, if nothing more is told.
     pub(crate) fn fails(&self, grace: Duration) -> Option<Timestamp> {
-        let (since, _, passes) = self.first()?;
-        Some(if passes { since.plus(grace) } else { since })
+        self.fails_behind(grace, None)
     }
 
     /// The same where its server came back at `back`: whoever was away had no time to tell.

@@ -162,7 +162,7 @@ const fn ended(plan: &Plan) -> Ended {
     }
 }
 
-/// The version with which a server becomes active or moves its tenant: the one that is brought onto it before, or the one it has.
+/// The version with which a server becomes active or moves its tenant: the higher of the one that is brought onto it before and the one it has.
 fn activated(part: &TargetPlan, known: &Fleetwide, target: &TargetId) -> Option<Version> {
     if !part.switches_to_active() && !part.moves() {
         return None;
