@@ -838,9 +838,13 @@ impl Fleet {
         else {
             return Ok(passed);
         };
-        // What was recalled since is not begun, and what was brought already is not put to work; it is still looked at.
+        // What was recalled since is not begun, and what was brought already is not put to work; it is still looked at. Who asks for
+        // leave is about to change something, whatever its phase was to be.
+        let open = self.open(target).map(|open| open.generation);
+        let asks = (self.asked.get(target)).is_some_and(|gate| Some(gate.generation) == open);
+        let changes = |phase: &&crate::recipe::PhaseWork| asks || !phase.is_read_only();
         let phase = part.phases.get(work.phase);
-        if let Some(phase) = phase.filter(|phase| !phase.is_read_only()) {
+        if let Some(phase) = phase.filter(changes) {
             if let Some(why) = live.refuses(part, now) {
                 return held(Cause::VersionRefused, why);
             }

@@ -721,3 +721,32 @@ fn what_was_said_and_accepted_goes() {
         assert_eq!(sim.let_go, gets);
     }
 }
+
+/// Work that was to read alone asks no leave; an agent that asks for it all the same gets none that nobody accepted.
+#[test]
+fn leave_for_what_was_to_read_alone_is_held_like_any_other() {
+    let written = Written {
+        groups: vec![(1, Vec::new(), vec![0]), (0, Vec::new(), vec![3])],
+        connect: None,
+        wanted: [None, None],
+    };
+    let topology = written.topology();
+    let known = fleetwide(&[(None, None), (None, None), (None, None), (Some(0), None)]);
+    let artifacts = artifacts([Some(0), None]);
+    let plan = plan(Inputs::of(
+        &topology,
+        &Policy::default(),
+        &known,
+        &artifacts,
+        Purpose::Install,
+    ));
+    assert!(plan.targets[&host(0)].is_read_only() && plan.irreversible.len() == 1);
+    for (accepted, leaves) in [(0, 0), (1, 1)] {
+        let mut sim = Sim::new(&plan, accepted);
+        sim.decide().unwrap();
+        let before = sim.let_go;
+        sim.act(3, 0, &[]);
+        sim.decide().unwrap();
+        assert_eq!(sim.let_go - before, leaves);
+    }
+}
