@@ -237,7 +237,7 @@ fn text(report: &Report, asked: Asked) -> String {
         text.push_str(&format!("{target}: no answer ({why})\n"));
     }
     text.push_str(&format!(
-        "{} servers answered, {} are {word}; the signed receipts are those of rollout {}",
+        "answered: {}, {word}: {}; the signed receipts are those of rollout {}",
         report.servers.len(),
         report.servers.iter().filter(|row| row.ready).count(),
         report.rollout

@@ -39,7 +39,7 @@ fn every_server_says_whether_it_is_ready_and_who_mends_what() {
         "sync-02.corp.contoso.com: not ready, 1 to mend first",
         "the server's owner: set the service VaultSvc to Manual",
         "the directory's administrator: have the forest's administrator enable it",
-        "2 servers answered, 1 are ready",
+        "answered: 2, ready: 1;",
     ] {
         assert!(said.contains(words), "{words} is missing:\n{said}");
     }

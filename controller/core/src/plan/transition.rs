@@ -30,12 +30,9 @@ pub fn transition(inputs: Inputs<'_>, server: &TargetId) -> Result<Plan, String>
     if let Some(moved) = inputs.beyond.moved.get(&tenant.id) {
         return Err(moved.sentence(&entry.tenant.value));
     }
-    let [_] = entry.forests.as_slice() else {
-        return Err(format!(
-            "[connect.{name}] has {} forests, and the wizard's task takes one (product facts 3): this tenant stays with Connect, or is moved by hand, forest by forest",
-            entry.forests.len()
-        ));
-    };
+    if let Some(too_many) = forests_beyond(name, entry) {
+        return Err(too_many);
+    }
     if let Some(stranger) = strangers(inputs.beyond, entry, &tenant.id)
         .into_iter()
         .next()
@@ -113,6 +110,8 @@ pub fn eligibility(inputs: Inputs<'_>) -> Plan {
         }
         let lane = format!("connect.{name}");
         let moved = inputs.beyond.moved.get(&tenant.id);
+        // What the topology says already needs no server's answer.
+        let too_many = forests_beyond(name, entry);
         let mode = |server: &TargetId| {
             let facts = reported(inputs, server)?;
             Some(facts.connect.as_ref()?.mode())
@@ -122,6 +121,7 @@ pub fn eligibility(inputs: Inputs<'_>) -> Plan {
         for server in own {
             let answer = match (known.get(server), reported(inputs, server), mode(server)) {
                 _ if moved.is_some() => Answer::Nothing("its tenant was moved already".to_owned()),
+                _ if too_many.is_some() => Answer::Nothing(too_many.clone().unwrap_or_default()),
                 (None, ..) => Answer::Nothing(
                     "held: not enrolled; bring the agent onto it with a join file".to_owned(),
                 ),
@@ -171,6 +171,16 @@ pub fn eligibility(inputs: Inputs<'_>) -> Plan {
         ..empty(inputs, Kind::Eligibility, &targets, &asked)
     };
     Plan { targets, ..plan }
+}
+
+/// Why the wizard's task does not take this entry's forests, if so.
+fn forests_beyond(name: &str, entry: &ConnectEntry) -> Option<String> {
+    let forests = entry.forests.len();
+    (forests != 1).then(|| {
+        format!(
+            "[connect.{name}] has {forests} forests, and the wizard's task takes one (product facts 3): this tenant stays with Connect, or is moved by hand, forest by forest"
+        )
+    })
 }
 
 /// A plan over these targets without work.

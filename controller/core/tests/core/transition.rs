@@ -272,6 +272,22 @@ fn eligibility_is_asked_of_active_servers_and_changes_nothing() {
     assert!(plan.waves.is_empty());
 }
 
+#[test]
+fn what_the_topology_rules_out_is_asked_of_no_server() {
+    let servers = format!("servers = {SERVERS:?}\n");
+    let topology = topology_of("", &["a.test", "b.test"], &servers);
+    let policy = Policy::default();
+    let known = known();
+    let asked = inputs(&topology, &policy, &known, Beyond::NOTHING, Purpose::Verify);
+    let plan = eligibility(asked);
+    assert!(plan.waves.is_empty());
+    for (server, part) in &plan.targets {
+        let why = part.why.join("; ");
+        assert!(why.contains("has 2 forests"), "{server}: {why}");
+    }
+    assert_eq!(plan.targets.len(), 2);
+}
+
 /// A fleet in which the tenant is to be moved by rollout 1, and its other server to become active by rollout 2.
 struct World {
     fleet: Fleet,
