@@ -1,0 +1,246 @@
+//! The same story on real Windows code: the agent as a Windows service under Wine, a Linux controller, a real setup
+//! executable that runs a real `msiexec /qn`, a PowerShell process, real registry and services. The products are stand-ins
+//! (`tests/fixtures`). Run by `tests/run wine`, inside network and mount namespaces of its own, in which the cloud's sign-in
+//! hosts and a domain controller are this machine.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a story stops where something is not as it must be"
+)]
+
+mod agent;
+mod cloud_sync;
+mod connect;
+mod installers;
+mod server;
+
+use std::process::Command;
+
+use e2e::samba::Samba;
+use e2e::signing::{Authority, Usage, VENDOR};
+use e2e::{SECRET, TENANT, World, files, text, until};
+
+use crate::installers::{add, fixture, package, setup};
+use crate::server::{Wine, listen, must, windows_server};
+
+const TARGET: &str = "win-01.corp.contoso.test";
+
+/// What the product's stand-in expects as its token; the suite's own secret is not the stand-in's.
+const TOKEN: &str = "a token of nobody";
+
+/// The state of the server in the newest rollout, which has not come to a stop.
+fn goes_on(world: &World) -> String {
+    let (state, detail) = world.state(TARGET);
+    assert!(
+        !matches!(state.as_str(), "failed" | "refused" | "inconclusive"),
+        "{state}: {detail}\n{}",
+        text(&world.entrain(&["why", TARGET]))
+    );
+    state
+}
+
+#[test]
+fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
+    listen(443);
+    let folder = tempfile::tempdir().unwrap();
+    let samba = Samba::start(folder.path());
+    let authority = Authority::new(folder.path(), "root");
+    let (anchor, vendor) = (
+        authority.anchor(),
+        authority.certify(VENDOR, Usage::CodeSigning),
+    );
+    // The controller and the agent believe this root alone, by the feature `test-anchors`.
+    let mut world = World::with_publisher(&[("ENTRAIN_TEST_ANCHOR", anchor.to_str().unwrap())]);
+    let wine = Wine::new(folder.path());
+    let shim = folder.path().join("bcryptprimitives.dll");
+    let built = Command::new("x86_64-w64-mingw32-gcc")
+        .arg("-shared")
+        .arg("-o")
+        .arg(&shim)
+        .arg(fixture("bcryptprimitives.c"))
+        .arg("-ladvapi32")
+        .output();
+    must(built.unwrap(), "the shim");
+    std::fs::copy(&shim, wine.drive("windows/system32/bcryptprimitives.dll")).unwrap();
+    wine.put(
+        "standin-powershell.exe",
+        "windows/system32/WindowsPowerShell/v1.0/powershell.exe",
+    );
+    // Wine has a program of that name, which does nothing, and prefers its own.
+    wine.put("standin-shutdown.exe", "windows/system32/shutdown.exe");
+    let overrides = r"HKCU\Software\Wine\DllOverrides";
+    let native = ["/v", "shutdown.exe", "/d", "native", "/f"];
+    let added = wine.run(&[&["reg", "add", overrides], &native[..]].concat());
+    must(added, "the override");
+    windows_server(&wine);
+    wine.services_start();
+    let setup = setup(&wine, folder.path(), &vendor);
+
+    // The layout that an installer makes: a launcher, one version, and its state.
+    wine.put(
+        "entrain-launcher.exe",
+        "ProgramData/Entrain/entrain-launcher.exe",
+    );
+    std::fs::write(wine.drive("ProgramData/Entrain/current"), "1").unwrap();
+    wine.put(
+        "entrain-launcher.exe",
+        "ProgramData/Entrain/entrain-launcher.exe",
+    );
+    wine.put(
+        "entrain-agent.exe",
+        "ProgramData/Entrain/versions/1/entrain-agent.exe",
+    );
+    std::fs::copy(
+        &anchor,
+        wine.drive("ProgramData/Entrain/versions/1/test-anchor.der"),
+    )
+    .unwrap();
+
+    let join = world.path("join.json");
+    let token = world.entrain(&[
+        "token",
+        "create",
+        "--target",
+        TARGET,
+        "--out",
+        join.to_str().unwrap(),
+    ]);
+    must(token, "token");
+    let program = r"C:\ProgramData\Entrain\versions\1\entrain-agent.exe";
+    let windows_join = format!("Z:{}", join.display()).replace('/', "\\");
+    agent::asks_the_directory(&wine, program, &samba);
+    let state = r"C:\ProgramData\Entrain\agent";
+    must(
+        wine.run(&[
+            program,
+            "enroll",
+            "--state",
+            state,
+            "--join",
+            &windows_join,
+            "--name",
+            TARGET,
+        ]),
+        "enroll",
+    );
+    assert!(!join.exists(), "the used join file is deleted");
+    let binary = r"C:\ProgramData\Entrain\entrain-launcher.exe";
+    must(
+        wine.run(&[
+            "sc",
+            "create",
+            "EntrainAgent",
+            "binPath=",
+            binary,
+            "start=",
+            "auto",
+        ]),
+        "create",
+    );
+    must(wine.run(&["sc", "start", "EntrainAgent"]), "start");
+    world.all_report(1);
+
+    let added = text(&must(add(&world, &setup), "artifact"));
+    assert!(added.contains("provisioning agent 1.1.2505.0"), "{added}");
+    let topology = world.write(
+        "topology.toml",
+        &format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[agents.corp]\nserves = [\"corp.contoso.test\"]\nhosts = [\"{TARGET}\"]\nmay_fix = [\"tls12\"]\noptions = {{ proxy = \"http://proxy.corp.contoso.test:8080\", fips_exempt = true, ldap_timeout = \"60s\" }}\n"
+        ),
+    );
+    cloud_sync::fails_as_the_product_does(&world, &wine, &topology);
+    cloud_sync::killed_while_the_setup_runs(&world, &wine);
+    world.give(TOKEN, 1);
+    until("the rollout ends", || {
+        let state = goes_on(&world);
+        (state == "done").then_some(())
+    });
+
+    assert_eq!(world.state(TARGET).1, "registered");
+    for name in [
+        "AADConnectProvisioningAgent",
+        "AzureADConnectAgentUpdater",
+        "EntrainAgent",
+    ] {
+        let query = text(&wine.run(&["sc", "query", name]));
+        assert!(query.contains("RUNNING"), "{name}: {query}");
+    }
+    let installed = wine.drive("Program Files/Microsoft Azure AD Connect Provisioning Agent/AADConnectProvisioningAgent.exe");
+    assert!(installed.exists());
+    // Options stand in the service's own file and key, and what stood in the file before is kept.
+    let configuration = std::fs::read_to_string(installed.with_extension("exe.config")).unwrap();
+    for part in [
+        "proxyaddress=\"http://proxy.corp.contoso.test:8080\"",
+        "<enforceFIPSPolicy enabled=\"false\"/>",
+        "</configuration>\r\n",
+    ] {
+        assert!(configuration.contains(part), "{part}: {configuration}");
+    }
+    let options =
+        r"HKLM\SOFTWARE\Microsoft\Azure AD Connect Agents\Azure AD Connect Provisioning Agent";
+    let value = text(&wine.run(&[
+        "reg",
+        "query",
+        options,
+        "/v",
+        "LdapConnectionTimeoutInMilliseconds",
+    ]));
+    assert!(value.contains("60000"), "{value}");
+    let kept = wine.drive("ProgramData/Entrain/agent/kept");
+    let kept: Vec<_> = std::fs::read_dir(kept).unwrap().collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let said = text(&world.entrain(&["logs"]));
+    assert!(
+        said.contains("Enabled of Client set to 1"),
+        "what was fixed is told with its old value"
+    );
+    let record = world.audit();
+    assert_eq!(
+        record.matches("run-finished").count(),
+        4,
+        "a signed receipt of the run that failed, and three of those that did not"
+    );
+    assert!(!record.contains(TOKEN) && !record.contains(SECRET));
+    let mut found = Vec::new();
+    files(&wine.drive("ProgramData"), &mut |path| {
+        let bytes = std::fs::read(path).unwrap();
+        if bytes.windows(TOKEN.len()).any(|at| at == TOKEN.as_bytes()) {
+            found.push(path.to_owned());
+        }
+    });
+    assert!(found.is_empty(), "the token lies in {found:?}");
+
+    cloud_sync::restarted(&world, &wine);
+
+    let package = package(&wine, folder.path(), &vendor);
+    connect::connect(&mut world, &wine, &package);
+
+    cloud_sync::taken_off(&world, &wine);
+
+    // The service stops when it is told to, and comes back with the same identity.
+    let connected = || {
+        let agents = world.json(&["agents", "--json"]);
+        agents["agents"][0]["connected"] == true
+    };
+    must(wine.run(&["sc", "stop", "EntrainAgent"]), "stop");
+    until("the stopped agent is away", || (!connected()).then_some(()));
+    must(wine.run(&["sc", "start", "EntrainAgent"]), "start");
+    until("the started agent is back", || connected().then_some(()));
+    // A killed agent is started again by the launcher, which stays.
+    let killed = until("one agent runs, and the stopped one is gone", || {
+        let now = wine.processes("entrain-agent.exe");
+        (now.len() == 1).then_some(now)
+    });
+    must(
+        wine.run(&["taskkill", "/f", "/im", "entrain-agent.exe"]),
+        "taskkill",
+    );
+    until("another agent runs", || {
+        let now = wine.processes("entrain-agent.exe");
+        (!now.is_empty() && now.iter().all(|process| !killed.contains(process))).then_some(())
+    });
+    until("the killed agent is back", || connected().then_some(()));
+
+    agent::upgraded(&world, &wine, &topology);
+
+    agent::hangs_and_forks(&world, &wine, &topology, &anchor);
+}

@@ -1,0 +1,218 @@
+//! A Windows server under Wine: its programs, its registry, its services, and what listens beside it.
+
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use e2e::{text, until_within};
+
+pub(crate) struct Wine {
+    prefix: PathBuf,
+    pub(crate) programs: PathBuf,
+    /// Wine ends its services with its last program; this one waits for input that never comes.
+    keeper: Option<std::process::Child>,
+}
+
+impl Drop for Wine {
+    fn drop(&mut self) {
+        if let Some(keeper) = &mut self.keeper {
+            drop(keeper.kill());
+            drop(keeper.wait());
+        }
+        drop(self.command("wineserver").arg("-k").status());
+    }
+}
+
+impl Wine {
+    pub(crate) fn new(folder: &Path) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .nth(2)
+            .unwrap();
+        let programs = root.join("target/windows/x86_64-pc-windows-gnu/release");
+        assert!(
+            programs.join("entrain-agent.exe").exists(),
+            "`tests/run wine` builds the Windows programs"
+        );
+        let mut wine = Self {
+            prefix: folder.join("wine"),
+            programs,
+            keeper: None,
+        };
+        must(wine.run(&["wineboot", "-i"]), "wineboot");
+        // A session that begins while the first one still ends gets services that wait for each other.
+        must(
+            wine.command("wineserver").arg("-w").output().unwrap(),
+            "the end of wineboot",
+        );
+        let mut keeper = wine.command("wine");
+        keeper
+            .arg("cmd")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        wine.keeper = Some(keeper.spawn().unwrap());
+        wine
+    }
+
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("WINEPREFIX", &self.prefix)
+            .env("WINEDEBUG", "-all")
+            .env("DISPLAY", "")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a Windows program. What it prints goes through a file: services that it starts inherit its handles, and a
+    /// pipe would not end before they do.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, "")
+    }
+
+    /// The same, with a line on its standard input.
+    pub(crate) fn run_with(&self, arguments: &[&str], line: &str) -> Output {
+        let input = self.prefix.with_extension("in");
+        std::fs::write(&input, format!("{line}\n")).unwrap();
+        let path = self.prefix.with_extension("out");
+        let file = std::fs::File::create(&path).unwrap();
+        let (out, error) = (Stdio::from(file.try_clone().unwrap()), Stdio::from(file));
+        let status = self
+            .command("wine")
+            .args(arguments)
+            .stdin(std::fs::File::open(&input).unwrap())
+            .stdout(out)
+            .stderr(error)
+            .status()
+            .unwrap();
+        Output {
+            status,
+            stdout: std::fs::read(&path).unwrap(),
+            stderr: Vec::new(),
+        }
+    }
+
+    /// Ids of this prefix's processes that run the program, as Linux sees them.
+    pub(crate) fn processes(&self, program: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let holds = |file: &str, text: &str| {
+                std::fs::read(entry.path().join(file)).is_ok_and(|bytes| {
+                    bytes
+                        .windows(text.len())
+                        .any(|window| window == text.as_bytes())
+                })
+            };
+            if holds("cmdline", program) && holds("environ", self.prefix.to_str().unwrap()) {
+                found.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        found
+    }
+
+    pub(crate) fn drive(&self, path: &str) -> PathBuf {
+        self.prefix.join("drive_c").join(path)
+    }
+
+    pub(crate) fn put(&self, program: &str, path: &str) {
+        let to = self.drive(path);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::remove_file(&to).ok();
+        std::fs::copy(self.programs.join(program), to).unwrap();
+    }
+
+    /// Waits until Wine's service manager starts services: while it starts its own, it refuses with 1055.
+    pub(crate) fn services_start(&self) {
+        self.put("standin-service.exe", "ready.exe");
+        must(
+            self.run(&["sc", "create", "Ready", "binPath=", r"C:\ready.exe"]),
+            "Ready",
+        );
+        until_within(Duration::from_secs(60), "services start", || {
+            self.run(&["sc", "start", "Ready"])
+                .status
+                .success()
+                .then_some(())
+        });
+    }
+
+    pub(crate) fn registry(&self, key: &str, value: &str, kind: &str, data: &str) {
+        let key = format!("HKLM\\{key}");
+        must(
+            self.run(&[
+                "reg", "add", &key, "/v", value, "/t", kind, "/d", data, "/f",
+            ]),
+            &key,
+        );
+    }
+}
+
+pub(crate) fn must(output: Output, what: &str) -> Output {
+    assert!(output.status.success(), "{what}: {}", text(&output));
+    output
+}
+
+/// A server as the product wants it (product facts 1.7).
+pub(crate) fn windows_server(wine: &Wine) {
+    let version = r"SOFTWARE\Microsoft\Windows NT\CurrentVersion";
+    wine.registry(
+        version,
+        "ProductName",
+        "REG_SZ",
+        "Windows Server 2022 Standard (Wine)",
+    );
+    wine.registry(version, "CurrentBuildNumber", "REG_SZ", "20348");
+    wine.registry(version, "InstallationType", "REG_SZ", "Server");
+    wine.registry(
+        r"SYSTEM\CurrentControlSet\Control\ProductOptions",
+        "ProductType",
+        "REG_SZ",
+        "ServerNT",
+    );
+    wine.registry(
+        r"SYSTEM\CurrentControlSet\Services\Tcpip\Parameters",
+        "Domain",
+        "REG_SZ",
+        "corp.contoso.test",
+    );
+    wine.registry(
+        r"SOFTWARE\Microsoft\NET Framework Setup\NDP\v4\Full",
+        "Release",
+        "REG_DWORD",
+        "528449",
+    );
+    wine.registry(
+        r"SOFTWARE\Microsoft\.NETFramework\v4.0.30319",
+        "SchUseStrongCrypto",
+        "REG_DWORD",
+        "1",
+    );
+    // TLS 1.2 is left as Windows has it: the rollout may fix it.
+    must(
+        wine.run(&[
+            "sc",
+            "create",
+            "VaultSvc",
+            "binPath=",
+            r"C:\windows\system32\svchost.exe",
+            "start=",
+            "demand",
+        ]),
+        "VaultSvc",
+    );
+}
+
+/// Listens as the sign-in hosts; answers nobody, which is all that a port probe asks.
+pub(crate) fn listen(port: u16) {
+    let listener = TcpListener::bind(("127.0.0.1", port))
+        .unwrap_or_else(|error| panic!("port {port}: {error}"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut stream = stream;
+            drop(stream.read(&mut [0; 1]));
+        }
+    });
+}
