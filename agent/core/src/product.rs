@@ -46,17 +46,25 @@ pub const AGENT_TRACES: &str =
 /// Services of other tools that the same updater keeps up to date: Connect Sync since 2.2.1.0 (2.1 [P]), the agents of
 /// pass-through authentication and of the private network ([K], unverified).
 pub const UPDATED_SERVICES: [&str; 3] = [CONNECT_SERVICE, PASS_THROUGH_SERVICE, "WAPCSvc"];
-/// Names in Windows' list of programs (1.3, 1.12 [P]), in the order in which they are taken off: the bundle takes the
-/// agent along since 1.1.972.0 ([R]); whether it takes the updater is not said. The older names follow the newer ones
-/// ([P]: "older: Microsoft Azure AD Connect …").
-pub const AGENT_PROGRAMS: [&str; 6] = [
-    "Microsoft Entra Provisioning Agent Package",
-    "Microsoft Azure AD Connect Provisioning Agent Package",
-    "Microsoft Entra Provisioning Agent",
-    "Microsoft Azure AD Connect Provisioning Agent",
-    "Microsoft Entra Connect Agent Updater",
-    "Microsoft Azure AD Connect Agent Updater",
+/// The product's entries in Windows' list of programs (1.3, 1.12 [P]): bundle, agent and updater, each by its name and its older
+/// one ([P]: "older: Microsoft Azure AD Connect …"). They are taken off in this order: the bundle takes the agent along since
+/// 1.1.972.0 ([R]); whether it takes the updater is not said.
+pub const AGENT_ENTRIES: [[&str; 2]; 3] = [
+    [
+        "Microsoft Entra Provisioning Agent Package",
+        "Microsoft Azure AD Connect Provisioning Agent Package",
+    ],
+    [
+        "Microsoft Entra Provisioning Agent",
+        "Microsoft Azure AD Connect Provisioning Agent",
+    ],
+    [
+        "Microsoft Entra Connect Agent Updater",
+        "Microsoft Azure AD Connect Agent Updater",
+    ],
 ];
+/// The names of all [`AGENT_ENTRIES`].
+pub const AGENT_PROGRAMS: &[&str] = AGENT_ENTRIES.as_flattened();
 
 /// Service of the Connect engine (2.1 [P]).
 pub const CONNECT_SERVICE: &str = "ADSync";
@@ -167,19 +175,19 @@ pub const POWERSHELL_POLICY_KEY: &str = r"SOFTWARE\Policies\Microsoft\Windows\Po
 pub const IE_ESC_KEY: &str =
     r"SOFTWARE\Microsoft\Active Setup\Installed Components\{A509B1A7-37EF-4b3f-8CFC-4F3A74704073}";
 
-/// Tells whether a program of [`AGENT_PROGRAMS`] is the updater.
+/// Tells whether a program of [`AGENT_ENTRIES`] is the updater.
 #[must_use]
 pub fn is_updater(name: &str) -> bool {
     name.to_lowercase().ends_with("agent updater")
 }
 
-/// Place of a program in [`AGENT_PROGRAMS`].
+/// Place of a program's entry among [`AGENT_ENTRIES`].
 #[must_use]
 pub fn removal_order(name: &str) -> usize {
-    let place = AGENT_PROGRAMS
+    let place = AGENT_ENTRIES
         .iter()
-        .position(|known| known.eq_ignore_ascii_case(name));
-    place.unwrap_or(AGENT_PROGRAMS.len())
+        .position(|names| names.iter().any(|known| known.eq_ignore_ascii_case(name)));
+    place.unwrap_or(AGENT_ENTRIES.len())
 }
 
 /// `ENVIRONMENTNAME` of the provisioning agent's setup (1.2, 1.7). The value for China is documented for another

@@ -7,7 +7,9 @@ use crate::exec::{child, installer};
 /// How long a PowerShell may take until it runs the script's first line. Beyond that a policy or an antivirus holds it.
 const UNTIL_STARTED: Duration = Duration::from_secs(120);
 
-/// How long an installer may take, with whatever it begins: less than its step, so that the step tells what still runs.
+/// How long one installer may take, with whatever it begins: less than a step that runs one, so that such a step tells what still runs. A
+/// step that runs one after the other, as a removal may, or that has waited long for somebody else's, is given up by its own limit;
+/// what runs then is found by its note, before anything is begun beside it.
 const INSTALLER: installer::Patience = installer::Patience {
     ends: Duration::from_secs(55 * 60),
     look: Duration::from_secs(1),
@@ -50,12 +52,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_installer_is_given_up_before_its_step_is() {
+    fn one_installer_is_given_up_before_a_step_that_runs_one_is() {
         let install = protocol::step::InstallProvisioningAgent {
             artifact: protocol::Digest::of(b"x"),
             cloud: protocol::step::Cloud::Commercial,
             at_least: protocol::Version::new(1, 1, 1, 1),
         };
-        assert!(installer().ends < Step::InstallProvisioningAgent(install).time_limit());
+        let remove = protocol::step::RemoveProvisioningAgent {
+            tenant: "3f0c8a4e-0000-0000-0000-000000000000".parse().unwrap(),
+        };
+        for step in [
+            Step::InstallProvisioningAgent(install),
+            Step::RemoveProvisioningAgent(remove),
+        ] {
+            assert!(installer().ends < step.time_limit(), "{}", step.kind());
+        }
     }
 }

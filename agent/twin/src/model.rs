@@ -534,7 +534,7 @@ impl Twin {
             };
             self.texts.insert(configuration, text.to_owned());
         }
-        let [package, _, agent, _, updater, _] = product::AGENT_PROGRAMS;
+        let [[package, _], [agent, _], [updater, _]] = product::AGENT_ENTRIES;
         let program = |number: u8, name: &str, kind| Program {
             id: format!("{{00000000-0000-0000-0000-00000000000{number}}}"),
             name: name.to_owned(),

@@ -12,11 +12,7 @@ use crate::catalogue;
 use crate::op::{Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
 use crate::product;
-use crate::step::{self, WATCH, engine, facts, installer, soak, trouble};
-
-/// How often, and how far apart, a service that was told to stop is looked at.
-const STOP_LOOKS: u32 = 24;
-const STOP_PAUSE: Duration = Duration::from_secs(5);
+use crate::step::{self, STOPS, WATCH, engine, facts, installer, soak, trouble};
 
 const SCHEDULER_LIMIT: Duration = Duration::from_secs(120);
 
@@ -218,7 +214,8 @@ pub fn fence(cx: &mut Cx<'_>) -> Flow<Complete> {
     })? {
         return fail(format!("ADSync could not be stopped and disabled: {why}"));
     }
-    let stopped = cx.retry(STOP_LOOKS, STOP_PAUSE, |cx| {
+    let (looks, pause) = STOPS;
+    let stopped = cx.retry(looks, pause, |cx| {
         Ok(state(cx)?.filter(|state| *state == ServiceState::Disabled))
     })?;
     match stopped {

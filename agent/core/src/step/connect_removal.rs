@@ -148,19 +148,15 @@ pub fn verify(cx: &mut Cx<'_>) -> Flow<Complete> {
     let listed = cx.programs(&product::CONNECT_PROGRAMS)?;
     let show = |programs: &Vec<Program>| step::names_or_none(programs);
     let is = |there: &bool| if *there { "there" } else { "absent" }.to_owned();
-    let of_service = |service: &Option<Service>| match service {
-        Some(service) => format!("{:?}", service.state),
-        None => "absent".to_owned(),
-    };
     let mut findings = vec![catalogue::CR01.judge(listed, show, Vec::is_empty)];
     let engine = cx.service(product::CONNECT_SERVICE)?;
-    findings.push(catalogue::CR02.judge(engine, of_service, Option::is_none));
+    findings.push(catalogue::CR02.judge(engine, step::of_service, Option::is_none));
     let file = cx.path_exists(product::CONNECT_ENGINE)?;
     findings.push(catalogue::CR03.judge(file, is, |there| !there));
     let data = cx.path_exists(product::CONNECT_DATA)?;
     findings.push(catalogue::CR04.judge(data, is, |there| !there));
     let pass_through = cx.service(product::PASS_THROUGH_SERVICE)?;
-    findings.push(catalogue::CR05.judge(pass_through, of_service, Option::is_none));
+    findings.push(catalogue::CR05.judge(pass_through, step::of_service, Option::is_none));
     for probe in [&catalogue::CR06, &catalogue::CR07] {
         findings.push(probe.finding("not asked", Verdict::CannotTell));
     }

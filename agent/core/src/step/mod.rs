@@ -32,12 +32,15 @@ use protocol::step::Step;
 
 use crate::catalogue;
 use crate::known;
-use crate::op::Program;
+use crate::op::{Program, Service};
 use crate::procedure::{Complete, Cx, Flow, Stop};
 use crate::step::trouble::Trouble;
 
 /// How often the end of a person's work at a wizard is looked for.
 pub const WATCH: Duration = Duration::from_secs(30);
+
+/// How often, and how far apart, it is looked whether a service that was told to stop has stopped.
+const STOPS: (u32, Duration) = (24, Duration::from_secs(5));
 
 /// Carries out one step.
 ///
@@ -108,6 +111,14 @@ fn leftovers(findings: &[Finding]) -> String {
     match left.join(", ") {
         none if none.is_empty() => "gone; nothing is seen to be left on the server".to_owned(),
         ids => format!("gone; left to be cleared away: {ids}"),
+    }
+}
+
+/// A service's state, as people are told of it.
+fn of_service(service: &Option<Service>) -> String {
+    match service {
+        Some(service) => format!("{:?}", service.state),
+        None => "absent".to_owned(),
     }
 }
 

@@ -437,13 +437,6 @@ pub fn start(start: &StartProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
 }
 
 /// A service's state, as people read it.
-fn service_words(service: Option<&crate::op::Service>) -> String {
-    service.map_or_else(
-        || "absent".to_owned(),
-        |service| format!("{:?}", service.state),
-    )
-}
-
 fn service_of(name: &str, cx: &mut Cx<'_>) -> Flow<Option<crate::op::Service>> {
     cx.service(name)?
         .map_err(|why| Stop::CannotTell(format!("the service {name} could not be read: {why}")))
@@ -454,7 +447,7 @@ fn not_started(what: String, cx: &mut Cx<'_>) -> Flow<Failure> {
     let mut failure = Failure::plain(what);
     // What cannot be read takes nothing from the failure that is told.
     let read = cx.service(product::AGENT_SERVICE)?;
-    let read = read.map_or_else(|why| why, |service| service_words(service.as_ref()));
+    let read = read.map_or_else(|why| why, |service| step::of_service(&service));
     failure.findings = vec![catalogue::PV04.finding(read, Verdict::Fail)];
     if let Some(trouble) = trouble::of_agent(cx)? {
         failure.known = Some(trouble.known);
@@ -623,23 +616,22 @@ fn listed(domains: &[ServedDomain], lines: &[serde_json::Value]) -> Finding {
 
 /// PV20: the updater runs, and Windows lists the package, the agent and the updater, under their newer names or their older.
 fn updated(updater: Reading<Option<crate::op::Service>>, cx: &mut Cx<'_>) -> Flow<Finding> {
-    let programs = cx.programs(&product::AGENT_PROGRAMS)?;
+    let programs = cx.programs(product::AGENT_PROGRAMS)?;
     let missing = programs.map(|programs| {
-        let listed = |names: &&[&'static str]| {
+        let absent = |names: &&[&'static str; 2]| {
             let named = |name: &&str| {
                 programs
                     .iter()
                     .any(|one| one.name.eq_ignore_ascii_case(name))
             };
-            names.iter().any(named)
+            !names.iter().any(named)
         };
-        let kinds = product::AGENT_PROGRAMS.chunks(2);
-        let missing = kinds.filter(|names| !listed(names));
+        let missing = product::AGENT_ENTRIES.iter().filter(absent);
         missing.map(|names| names[0]).collect::<Vec<&str>>()
     });
     let both = updater.and_then(|updater| Ok((updater, missing?)));
     let show = |(updater, missing): &(Option<crate::op::Service>, Vec<&str>)| {
-        let updater = service_words(updater.as_ref());
+        let updater = step::of_service(updater);
         match missing.as_slice() {
             [] => updater,
             some => format!("{updater}; not listed: {}", some.join(", ")),

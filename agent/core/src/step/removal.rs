@@ -35,7 +35,7 @@ impl There {
 /// the agent alone: it is left where another tool that it keeps up to date is on the server. What the bundle itself takes
 /// along is the bundle's.
 fn programs(cx: &mut Cx<'_>) -> Flow<Reading<Vec<Program>>> {
-    let listed = cx.programs(&product::AGENT_PROGRAMS)?;
+    let listed = cx.programs(product::AGENT_PROGRAMS)?;
     let mut shared = Ok(false);
     for service in product::UPDATED_SERVICES {
         let there = cx.service(service)?;
@@ -165,11 +165,7 @@ pub fn verify(verify: &VerifyProvisioningAgentRemoved, cx: &mut Cx<'_>) -> Flow<
         (&catalogue::RM03, product::UPDATER_SERVICE),
     ] {
         let service = cx.service(service)?;
-        let show = |service: &Option<crate::op::Service>| match service {
-            Some(service) => format!("{:?}", service.state),
-            None => "absent".to_owned(),
-        };
-        findings.push(probe.judge(service, show, Option::is_none));
+        findings.push(probe.judge(service, step::of_service, Option::is_none));
     }
     let is = |there: &bool| if *there { "there" } else { "absent" }.to_owned();
     let folder = cx.text(product::AGENT_KEY, product::AGENT_FOLDER_VALUE)?;

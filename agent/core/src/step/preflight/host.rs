@@ -13,8 +13,8 @@ use crate::catalogue::{self, Probe};
 use crate::op::{RegistryValue, Script};
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
-use crate::step::facts;
 use crate::step::report::Report;
+use crate::step::{self, facts};
 
 /// How long the script that inspects the host may take; it opens connections too.
 const INSPECT_LIMIT: Duration = Duration::from_secs(180);
@@ -270,11 +270,13 @@ pub(super) fn cryptography(
             schannel(&catalogue::PF15, product::TLS12_CLIENT_KEY, cx, findings)?;
             schannel(&catalogue::PF16, product::TLS12_SERVER_KEY, cx, findings)?;
             let ntlm = cx.number(product::NTLM_KEY, "RestrictSendingNTLMTraffic")?;
-            let denied = matches!(ntlm, Ok(Some(2)));
-            findings.push(catalogue::PF35.judge(ntlm, or_absent, |ntlm| *ntlm == Some(2)));
-            if denied && preflight.present {
-                findings.extend(breaks_without_ntlm(cx)?);
-            }
+            let broken = if preflight.present && ntlm == Ok(Some(2)) {
+                breaks_without_ntlm(cx)?
+            } else {
+                None
+            };
+            let judged = || catalogue::PF35.judge(ntlm, or_absent, |ntlm| *ntlm == Some(2));
+            findings.push(broken.unwrap_or_else(judged));
             credential_manager(cx, findings)?;
         }
         Product::Connect => {
@@ -313,11 +315,7 @@ fn breaks_without_ntlm(cx: &mut Cx<'_>) -> Flow<Option<Finding>> {
 
 fn credential_manager(cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
     let vault = cx.service(product::VAULT_SERVICE)?;
-    let state = |service: &Option<crate::op::Service>| match service {
-        Some(service) => format!("{:?}", service.state),
-        None => "no such service".to_owned(),
-    };
-    findings.push(catalogue::PF14.judge(vault, state, |service| {
+    findings.push(catalogue::PF14.judge(vault, step::of_service, |service| {
         let enabled = |service: &crate::op::Service| service.state != ServiceState::Disabled;
         service.as_ref().is_some_and(enabled)
     }));

@@ -1,8 +1,6 @@
 //! Puts back what was set as a prerequisite. What each setting was before is the agent's own note; it is put back only where the
 //! setting is still what Entrain has set: what somebody else has changed since is theirs.
 
-use std::time::Duration;
-
 use protocol::event::{Completion, Failure, Section};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
 use protocol::step::{Fix, Product, UndoFixes};
@@ -12,11 +10,7 @@ use super::host;
 use crate::op::{Op, RegistryValue};
 use crate::procedure::{Complete, Cx, Flow, Stop, fail};
 use crate::product;
-use crate::step::facts;
-
-/// How often and how long it is looked whether a service has stopped.
-const STOP_LOOKS: u32 = 24;
-const STOP_PAUSE: Duration = Duration::from_secs(5);
+use crate::step::{STOPS, facts};
 
 /// What came of the settings, a sentence each.
 #[derive(Default)]
@@ -233,7 +227,8 @@ fn service(policies: &Policies, cx: &mut Cx<'_>, told: &mut Told) -> Flow<()> {
         return failed(name, &why, told);
     }
     // It is told to stop, and takes its time.
-    let stopped = cx.retry(STOP_LOOKS, STOP_PAUSE, |cx| {
+    let (looks, pause) = STOPS;
+    let stopped = cx.retry(looks, pause, |cx| {
         let after = cx.service(name)?;
         Ok(
             matches!(after, Ok(Some(service)) if service.state == ServiceState::Disabled)
