@@ -17,8 +17,10 @@ use serde::{Deserialize, Serialize};
 pub enum RegistryValue {
     /// REG_DWORD.
     Number(u32),
-    /// REG_SZ or REG_EXPAND_SZ.
+    /// REG_SZ.
     Text(String),
+    /// REG_EXPAND_SZ, as it is written: names of variables are not replaced by their values.
+    Expandable(String),
     /// REG_MULTI_SZ, REG_BINARY and others: only that something is there is told.
     Other,
 }

@@ -255,7 +255,9 @@ impl Cx<'_> {
     pub fn number(&mut self, key: &str, value: &str) -> Flow<Reading<Option<u32>>> {
         Ok(self.registry(key, value)?.map(|value| match value {
             Some(RegistryValue::Number(number)) => Some(number),
-            Some(RegistryValue::Text(text)) => text.trim().parse().ok(),
+            Some(RegistryValue::Text(text) | RegistryValue::Expandable(text)) => {
+                text.trim().parse().ok()
+            }
             Some(RegistryValue::Other) | None => None,
         }))
     }
@@ -266,7 +268,7 @@ impl Cx<'_> {
     /// While the outcome is not there.
     pub fn text(&mut self, key: &str, value: &str) -> Flow<Reading<Option<String>>> {
         Ok(self.registry(key, value)?.map(|value| match value {
-            Some(RegistryValue::Text(text)) => Some(text),
+            Some(RegistryValue::Text(text) | RegistryValue::Expandable(text)) => Some(text),
             Some(RegistryValue::Number(_) | RegistryValue::Other) | None => None,
         }))
     }

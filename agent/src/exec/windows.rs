@@ -600,7 +600,8 @@ fn registry(key: &str, value: &str) -> Outcome {
     };
     let read = match kind {
         Type::U32 => key.get_u32(value).map(RegistryValue::Number),
-        Type::String | Type::ExpandString => key.get_string(value).map(RegistryValue::Text),
+        Type::String => key.get_string(value).map(RegistryValue::Text),
+        Type::ExpandString => key.get_string(value).map(RegistryValue::Expandable),
         _ => Ok(RegistryValue::Other),
     };
     read.map_or_else(
@@ -616,6 +617,7 @@ fn set_registry(key: &str, value: &str, data: &RegistryValue) -> Result<(), Stri
     match data {
         RegistryValue::Number(number) => key.set_u32(value, *number),
         RegistryValue::Text(text) => key.set_string(value, text),
+        RegistryValue::Expandable(text) => key.set_expand_string(value, text),
         RegistryValue::Other => return Err("only numbers and texts are set".to_owned()),
     }
     .map_err(|error| error.to_string())

@@ -189,6 +189,41 @@ fn one_prerequisite_is_put_back_and_the_other_is_left_with_its_note() {
     assert_eq!(notes(&mut server), 5);
 }
 
+/// A text is put back as the type that it was: one whose variables Windows replaces is no plain text (REG_EXPAND_SZ).
+#[test]
+fn a_text_is_put_back_with_the_type_that_it_had() {
+    let (key, value, _) = VALUES[2];
+    for was in [
+        RegistryValue::Expandable("%TLS_SERVER%".to_owned()),
+        RegistryValue::Text("%TLS_SERVER%".to_owned()),
+        RegistryValue::Expandable("0".to_owned()),
+    ] {
+        let mut server = spoiled();
+        put(&mut server, key, value, was.clone());
+        let before = state(&mut server);
+        let (_, journal, _) = drive(fixes(), &mut server, None);
+        assert_eq!(
+            read(&mut server, key, value),
+            Some(RegistryValue::Number(1))
+        );
+        let words = match &was {
+            RegistryValue::Expandable(text) => format!("(was {text:?} (REG_EXPAND_SZ))"),
+            RegistryValue::Text(text) => format!("(was {text:?})"),
+            other => panic!("{other:?}"),
+        };
+        let told = summary(&journal);
+        assert!(told.contains(&words), "{words}: {told}");
+        server.restart();
+        let (conclusion, ..) = drive(undoes(false), &mut server, None);
+        assert_eq!(conclusion.ending, Ending::Completed, "{was:?}");
+        assert_eq!(
+            (state(&mut server), notes(&mut server)),
+            (before, 0),
+            "{was:?}"
+        );
+    }
+}
+
 #[test]
 fn what_is_so_again_already_loses_its_note_alone() {
     let (mut server, before) = mended();

@@ -6,7 +6,6 @@ use protocol::step::{Fix, Preflight, Product};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::or_absent;
 use crate::op::{Op, RegistryValue};
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
@@ -314,7 +313,7 @@ fn set(
     // Both noted first: whoever is cut off between note and act has kept what was not lost, and sees a restart too many and
     // not one too few.
     let note = Note {
-        was: Was::of(there),
+        was: Was::of(there.clone()),
         set: wanted,
     };
     if let Err(why) = keep(setting.note, &note.to_text(), cx)? {
@@ -330,7 +329,7 @@ fn set(
         ));
         return Ok(());
     }
-    let old = before.map_or_else(|why| why, |before| or_absent(&before));
+    let old = there.map_or_else(|why| why, |there| shown(&there));
     changed.push(match cx.perform(op)? {
         Ok(()) => format!("{value} of {} set to {wanted} (was {old})", setting.half()),
         Err(why) => {
@@ -342,11 +341,22 @@ fn set(
     Ok(())
 }
 
+/// A value as people are told of it. Texts of the two types are told apart, since both are put back as what they were.
+pub(super) fn shown(value: &Option<RegistryValue>) -> String {
+    match value {
+        None => "absent".to_owned(),
+        Some(RegistryValue::Number(number)) => number.to_string(),
+        Some(RegistryValue::Text(text)) => format!("{text:?}"),
+        Some(RegistryValue::Expandable(text)) => format!("{text:?} (REG_EXPAND_SZ)"),
+        Some(RegistryValue::Other) => "a value of another type".to_owned(),
+    }
+}
+
 /// A number as Windows' own tools and administrators write it.
 pub(super) fn number(value: &RegistryValue) -> Option<u32> {
     match value {
         RegistryValue::Number(number) => Some(*number),
-        RegistryValue::Text(text) => text.trim().parse().ok(),
+        RegistryValue::Text(text) | RegistryValue::Expandable(text) => text.trim().parse().ok(),
         RegistryValue::Other => None,
     }
 }

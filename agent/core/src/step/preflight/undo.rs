@@ -5,7 +5,9 @@ use protocol::event::{Completion, Failure, Section};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
 use protocol::step::{Fix, Product, UndoFixes};
 
-use super::fix::{self, Note, Policies, SETTINGS, Setting, VAULT_NOTE, VAULT_WAS, Was, left};
+use super::fix::{
+    self, Note, Policies, SETTINGS, Setting, VAULT_NOTE, VAULT_WAS, Was, left, shown,
+};
 use super::host;
 use crate::op::{Op, RegistryValue};
 use crate::procedure::{Complete, Cx, Flow, Stop, fail};
@@ -256,13 +258,4 @@ fn failed(what: &str, why: &str, told: &Told) -> Flow<()> {
 /// The note goes when what it tells of is so again.
 fn forget(note: &str, cx: &mut Cx<'_>) -> Flow<()> {
     fix::forget(note, cx)?.or_else(fail)
-}
-
-fn shown(value: &Option<RegistryValue>) -> String {
-    match value {
-        None => "absent".to_owned(),
-        Some(RegistryValue::Number(number)) => number.to_string(),
-        Some(RegistryValue::Text(text)) => format!("{text:?}"),
-        Some(RegistryValue::Other) => "a value of another type".to_owned(),
-    }
 }
