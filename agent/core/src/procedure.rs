@@ -149,6 +149,7 @@ pub struct Cx<'a> {
     at: usize,
     resumed: bool,
     generation: Generation,
+    restart_follows: bool,
     attested: Option<&'a str>,
 }
 
@@ -187,6 +188,12 @@ impl Cx<'_> {
     #[must_use]
     pub const fn generation(&self) -> Generation {
         self.generation
+    }
+
+    /// True when a later step of the run restarts Windows, if that waits for it.
+    #[must_use]
+    pub const fn restart_follows(&self) -> bool {
+        self.restart_follows
     }
 
     /// True when the server is a model.
@@ -784,6 +791,8 @@ pub struct Procedure {
     record: Vec<Outcome>,
     resumed: bool,
     generation: Generation,
+    /// A later step of the run restarts Windows where that waits for it.
+    restart_follows: bool,
     attested: Option<String>,
     /// Works for people that were shown since this life of the agent began the step.
     tasks: u32,
@@ -797,6 +806,7 @@ impl Procedure {
             record: Vec::new(),
             resumed,
             generation: Generation(0),
+            restart_follows: false,
             attested: None,
             tasks: 0,
         }
@@ -806,6 +816,13 @@ impl Procedure {
     #[must_use]
     pub const fn of_run(mut self, generation: Generation) -> Self {
         self.generation = generation;
+        self
+    }
+
+    /// The same where a later step of the run restarts Windows, if that waits for it.
+    #[must_use]
+    pub const fn before_a_restart(mut self, follows: bool) -> Self {
+        self.restart_follows = follows;
         self
     }
 
@@ -839,6 +856,7 @@ impl Procedure {
                 at: 0,
                 resumed: self.resumed,
                 generation: self.generation,
+                restart_follows: self.restart_follows,
                 attested: self.attested.as_deref(),
             };
             match procedure(&mut cx) {

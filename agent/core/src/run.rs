@@ -587,7 +587,11 @@ impl Run {
             self.end(Ending::Expired, now);
             return false;
         }
-        self.procedure = self.procedure_of(self.records[at].attempts.0 > 0);
+        let later = self.manifest.steps.iter().skip(at + 1);
+        let restarts = later.filter(|step| matches!(step, Step::RestartServer(_)));
+        self.procedure = self
+            .procedure_of(self.records[at].attempts.0 > 0)
+            .before_a_restart(restarts.count() > 0);
         let record = &mut self.records[at];
         record.attempts = record.attempts.next();
         record.ending = StepEnding::Inconclusive;

@@ -409,8 +409,13 @@ impl Twin {
         (Outcome::Done, Duration::from_secs(30))
     }
 
-    /// Windows restarts: what was noted for it is gone.
+    /// Windows restarts: what was noted for it is gone, and so is a service that a removal left until then.
     pub fn restart(&mut self) {
+        let asked = self.has(Fault::SetupWantsRestart) && self.has(Fault::AgentServiceStays);
+        let listed = |program: &Program| product::AGENT_ENTRIES[1].contains(&program.name.as_str());
+        if asked && !self.programs.iter().any(listed) {
+            self.services.remove(product::AGENT_SERVICE);
+        }
         let below = format!("{}\\", product::RESTART_KEY).to_lowercase();
         self.registry.retain(|id, _| !id.starts_with(&below));
         self.profile.faults.remove(&Fault::RebootPending);
@@ -1111,6 +1116,7 @@ impl Twin {
                 .remove(&value_id(product::AGENT_KEY, product::AGENT_FOLDER_VALUE));
         }
         let code = if self.has(Fault::SetupWantsRestart) {
+            self.profile.faults.insert(Fault::RebootPending);
             3010
         } else {
             0

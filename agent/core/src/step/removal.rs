@@ -6,7 +6,7 @@ use protocol::facts::ProvisioningAgentFacts;
 use protocol::step::{RemoveProvisioningAgent, VerifyProvisioningAgentRemoved};
 
 use crate::catalogue;
-use crate::op::{Log, Program, ProgramKind};
+use crate::op::{Log, Op, Program, ProgramKind};
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
 use crate::product;
 use crate::step::{self, directory, facts, installer, preflight};
@@ -76,6 +76,11 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
             "the agent on this server is registered with another tenant, {other}; it was left as it is (G9)"
         ));
     }
+    if there.programs.is_empty() && cx.restart_follows() && restart_is_pending(cx)? {
+        // An earlier try may have taken everything off: the agent goes with the restart, and is looked for after it.
+        let summary = "nothing of it is listed any more; the agent is there until Windows restarts";
+        return Ok(Complete::new(Completion::AlreadySo, summary));
+    }
     if there.programs.is_empty() {
         return fail(
             "the agent is there, and Windows lists none of its programs: take it off by hand; where a removal has asked for a restart, restart the server first",
@@ -89,8 +94,28 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         gmsa: None,
     })?;
     let (removed, restart, refused) = take_off(there.programs, cx)?;
+    // Before the section ends, which tells that it is over: whoever goes on from there finds that Windows asks.
+    let noted = if restart && cx.restart_follows() {
+        cx.perform(Op::RequireRestart)?
+    } else {
+        Ok(())
+    };
     cx.leave(None)?;
     let there = There::look(cx)?;
+    if restart && there.programs.is_empty() && cx.restart_follows() {
+        let summary = format!("taken off: {}{}", step::names(&removed), installer::RESTART);
+        let until = if there.is_gone() {
+            ""
+        } else {
+            "; the agent is there until then"
+        };
+        let why = noted.map_or_else(
+            |why| format!("; that it asks could not be noted: {why}"),
+            |()| String::new(),
+        );
+        let summary = format!("{summary}{until}{why}");
+        return Ok(Complete::new(Completion::Applied, summary));
+    }
     if restart && !there.is_gone() && there.programs.is_empty() {
         return Err(Stop::CannotTell(
             "everything was taken off, and Windows asks for a restart before the agent is gone; restart the server, then retry"
@@ -114,6 +139,12 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         summary.push_str(installer::RESTART);
     }
     Ok(Complete::new(Completion::Applied, summary))
+}
+
+/// Whether Windows waits for a restart; where that cannot be read, whoever restarts it says so.
+fn restart_is_pending(cx: &mut Cx<'_>) -> Flow<bool> {
+    let places = preflight::restart_pending(cx)?;
+    Ok(places.is_ok_and(|places| !places.is_empty()))
 }
 
 /// Takes off one after the other what is listed; what one takes along is not asked for again. Gives what it ran, whether

@@ -14,9 +14,11 @@ use agent_twin::{Fault, Installed, Profile, Twin};
 use protocol::event::{Event, Finding, Verdict};
 use protocol::facts::ServiceState;
 use protocol::signed::{Ending, StepEnding};
-use protocol::step::{RemoveProvisioningAgent, Step, VerifyProvisioningAgentRemoved};
+use protocol::step::{
+    RemoveProvisioningAgent, RestartBy, RestartServer, Step, VerifyProvisioningAgentRemoved,
+};
 
-use crate::common::{NEWEST, drive, drive_with, target, tenant};
+use crate::common::{NEWEST, drive, drive_with, target, tenant, text};
 
 /// What Windows lists, the bundle first.
 const PACKAGE: &str = "uninstall Microsoft Entra Provisioning Agent Package";
@@ -263,6 +265,109 @@ fn a_stopped_agent_is_taken_off_under_leave_and_a_restart_that_is_waited_for_sto
         matches!(&conclusion.ending, Ending::Inconclusive(why) if why.contains("restart the server")),
         "{conclusion:?}"
     );
+}
+
+/// The same with a restart before and after it, as the rule of a site puts them there.
+fn steps_with_restarts(by: &RestartBy) -> Vec<Step> {
+    let restart = || Step::RestartServer(RestartServer { by: by.clone() });
+    let mut steps = steps();
+    steps.insert(1, restart());
+    steps.insert(0, restart());
+    steps
+}
+
+fn times(server: &Twin, what: &str) -> usize {
+    server.changes.iter().filter(|one| *one == what).count()
+}
+
+/// What the removal leaves until Windows restarts is gone after it, wherever the agent is cut off; Windows is restarted once, and
+/// nothing is taken off twice.
+#[test]
+fn a_removal_that_asks_for_a_restart_gets_it_and_is_over_behind_it() {
+    for (faults, restarts, summary) in [
+        (
+            vec![],
+            0,
+            "taken off: Microsoft Entra Provisioning Agent Package",
+        ),
+        (
+            vec![Fault::SetupWantsRestart],
+            1,
+            "taken off: Microsoft Entra Provisioning Agent Package; Windows asks for a restart",
+        ),
+        (
+            vec![Fault::SetupWantsRestart, Fault::AgentServiceStays],
+            1,
+            "taken off: Microsoft Entra Provisioning Agent Package; Windows asks for a restart; the agent is there until then",
+        ),
+    ] {
+        let steps = || steps_with_restarts(&RestartBy::Agent);
+        let mut whole = serving(&faults);
+        let (conclusion, journal, actions) = drive(steps(), &mut whole, None);
+        assert_eq!(conclusion.ending, Ending::Completed, "{faults:?}");
+        assert_eq!(conclusion.steps[1].summary, summary);
+        assert_eq!(times(&whole, "restart Windows"), restarts, "{faults:?}");
+        assert_eq!(findings(&journal)["RM02"].verdict, Verdict::Pass);
+        for cut in 0..actions {
+            let mut server = serving(&faults);
+            let (after, journal, _) = drive(steps(), &mut server, Some(cut));
+            assert_eq!(
+                after.ending,
+                Ending::Completed,
+                "{faults:?} cut at {cut}: {after:?}"
+            );
+            assert_eq!(findings(&journal)["RM02"].verdict, Verdict::Pass);
+            assert_eq!(times(&server, PACKAGE), 1, "cut at {cut}");
+            assert_eq!(
+                times(&server, "restart Windows"),
+                restarts,
+                "{faults:?} cut at {cut}"
+            );
+        }
+    }
+}
+
+/// One that Windows waits for already comes first, under leave for an outage, since the agent serves until then (G2).
+#[test]
+fn a_restart_that_is_waited_for_comes_before_the_removal_under_leave() {
+    let mut server = serving(&[Fault::RebootPending]);
+    let steps = steps_with_restarts(&RestartBy::Agent);
+    let (conclusion, journal, _) = drive(steps, &mut server, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let acts: Vec<&str> = server
+        .changes
+        .iter()
+        .map(String::as_str)
+        .filter(|change| [PACKAGE, "restart Windows"].contains(change))
+        .collect();
+    assert_eq!(acts, ["restart Windows", PACKAGE]);
+    let sections: Vec<bool> = journal
+        .iter()
+        .filter_map(|event| match event {
+            Event::SectionEntered { section, .. } => Some(section.outage),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sections, [true, true], "of the restart, and of the removal");
+}
+
+/// By a person, where the rule says so: asked after leave, and only where Windows waits.
+#[test]
+fn a_person_restarts_it_behind_a_removal_where_the_rule_asks_one() {
+    let by = RestartBy::Person(text());
+    let faults = [Fault::SetupWantsRestart, Fault::AgentServiceStays];
+    let mut server = Twin::new(Profile {
+        person: Some(tenant()),
+        ..serving(&faults).profile().clone()
+    });
+    let steps = steps_with_restarts(&by);
+    server.asked(&steps[2]);
+    let (conclusion, ..) = drive(steps, &mut server, None);
+    assert_eq!(conclusion.ending, Ending::Completed, "{conclusion:?}");
+    assert_eq!(conclusion.steps[0].ending, StepEnding::AlreadySo);
+    assert_eq!(conclusion.steps[2].ending, StepEnding::SeenDone);
+    assert_eq!(times(&server, "restart Windows by hand"), 1);
+    assert_eq!(times(&server, "restart Windows"), 0);
 }
 
 /// Connect Sync brings the same updater along.

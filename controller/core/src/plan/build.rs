@@ -572,7 +572,11 @@ fn agents(
                 (Some(_), Some(_), Purpose::Discover) => discover::answer(askers, host),
                 (Some(_), Some(facts), Purpose::Support) => support::answer(tenant, facts),
                 (Some(_), Some(facts), Purpose::Install) if leaves => {
-                    removal::answer(topology, group, tenant, host, facts)
+                    let mut answer = removal::answer(topology, group, tenant, host, facts);
+                    let site = group.site.as_ref();
+                    let rule = Rule::of(topology, inputs.policy, site, host, facts);
+                    rule.into_iter().for_each(|rule| rule.put_into(&mut answer));
+                    answer
                 }
                 (Some(_), Some(facts), Purpose::Verify) if leaves => {
                     match removal::verification(topology, group, host, facts) {

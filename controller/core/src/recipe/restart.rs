@@ -60,8 +60,10 @@ impl Rule {
         })
     }
 
-    /// Lets each phase that looks before it changes something restart Windows between the two, and after a setup. A person's
-    /// appointment at the wizard of Connect is left as it is: its look stops where Windows waits, before anybody is asked.
+    /// Lets each phase that looks before it changes something restart Windows between the two, and after a setup; a removal, which looks
+    /// by itself, before and after it: what it takes off may be there until Windows restarts (product facts 1.2: exit codes 3010
+    /// and 1641). A person's appointment at the wizard of Connect is left as it is: its look stops where Windows waits, before
+    /// anybody is asked.
     pub(crate) fn put_into(self, answer: &mut Answer) {
         let Answer::Do {
             phases,
@@ -79,10 +81,18 @@ impl Rule {
             });
             let steps = std::mem::take(&mut phase.steps);
             for mut step in steps {
+                if matches!(step, Step::RemoveProvisioningAgent(_)) {
+                    phase.steps.push(restart.clone());
+                }
                 if let Step::Preflight(preflight) = &mut step {
                     preflight.restarts = true;
                 }
-                let before = matches!(step, Step::Preflight(_) | Step::InstallProvisioningAgent(_));
+                let before = matches!(
+                    step,
+                    Step::Preflight(_)
+                        | Step::InstallProvisioningAgent(_)
+                        | Step::RemoveProvisioningAgent(_)
+                );
                 phase.steps.push(step);
                 phase.steps.extend(before.then(|| restart.clone()));
             }
@@ -95,7 +105,7 @@ impl Rule {
 }
 
 fn is_meant(phase: &PhaseWork) -> bool {
-    let looks = |step: &Step| matches!(step, Step::Preflight(_));
+    let looks = |step: &Step| matches!(step, Step::Preflight(_) | Step::RemoveProvisioningAgent(_));
     let guides = |step: &Step| matches!(step, Step::GuideConnect(_));
     !phase.is_read_only() && phase.steps.iter().any(looks) && !phase.steps.iter().any(guides)
 }

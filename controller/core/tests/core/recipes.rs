@@ -195,6 +195,15 @@ pub(crate) const CASES: &[Case] = &[
         ask: INSTALL,
     },
     Case {
+        title: "Cloud sync: a server is retired at a site whose rule for restarts is to ask",
+        topology: "[site.ams]\nzone = \"Europe/Amsterdam\"\nreboot = \"ask\"\n[agents.a]\nsite = \"ams\"\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\nretired = [\"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Agent(common::AGENT, true)),
+            ("s2", Has::Agent(common::AGENT, true)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
         title: "Cloud sync: a domain ends",
         topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = []\nretired = [\"s1.a.test\"]\n",
         servers: &[("s1", Has::Agent(common::AGENT, true))],

@@ -152,6 +152,56 @@ fn the_sites_rule_says_who_restarts_a_server() {
     }
 }
 
+/// A removal has a restart before it, which its own look would stop at, and one behind it, by the same rule (exit codes 3010 and 1641).
+#[test]
+fn the_rule_is_that_of_a_removal_too() {
+    let facts = common::facts(
+        Some(ProvisioningAgentFacts {
+            version: Some(Version::new(1, 1, 2505, 0)),
+            tenant: "3f0c8a4e-0000-0000-0000-000000000000".parse().ok(),
+            service: Some(ServiceState::Running),
+            account: Some("A\\provAgentgMSA$".to_owned()),
+            options: Some(protocol::ServiceOptions::default()),
+        }),
+        None,
+    );
+    let retired = |site: &str| {
+        topology(site).replace(
+            "hosts = [\"h1.a.test\"]",
+            "hosts = []\nretired = [\"h1.a.test\"]",
+        )
+    };
+    let removal = |site: &str| {
+        let plan = planned(&retired(site), WINDOW, &facts, Purpose::Install);
+        let part = part(&plan, "h1.a.test").clone();
+        let first = kinds(&part)[0].iter().map(ToString::to_string).collect();
+        (part, first)
+    };
+    let around: Vec<String> = [
+        "restart-server",
+        "remove-provisioning-agent",
+        "restart-server",
+    ]
+    .map(ToOwned::to_owned)
+    .to_vec();
+    let (part, steps): (_, Vec<String>) = removal("reboot = \"window\"");
+    assert_eq!(steps, around);
+    assert_eq!(who(&part), [None, None]);
+    let says = |lines: &[String], words: &str| lines.iter().any(|line| line.contains(words));
+    assert!(says(&part.why, "window of site ams"), "{:?}", part.why);
+    let (part, steps) = removal("reboot = \"ask\"");
+    assert_eq!(steps, around);
+    assert!(who(&part).iter().all(Option::is_some));
+    assert!(
+        says(&part.people, "the rule of site ams"),
+        "{:?}",
+        part.people
+    );
+    let (part, steps) = removal("reboot = \"never\"");
+    assert_eq!(steps, around[1..2]);
+    assert!(who(&part).is_empty());
+}
+
 #[test]
 fn what_changes_nothing_restarts_nothing() {
     let serving = common::facts(

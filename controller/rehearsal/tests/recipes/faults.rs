@@ -207,6 +207,15 @@ fn restart_after_setup(place: &Place<'_>) -> bool {
     restart(place) && place.follows(is_setup)
 }
 
+fn restart_after_removal(place: &Place<'_>) -> bool {
+    restart(place) && place.follows(|step| matches!(step, Step::RemoveProvisioningAgent(_)))
+}
+
+/// Without a restart that would come before it.
+fn remove_at_once(place: &Place<'_>) -> bool {
+    remove(place) && !place.follows(|step| matches!(step, Step::RestartServer(_)))
+}
+
 fn first_restart(place: &Place<'_>) -> bool {
     restart(place) && !place.follows(|step| matches!(step, Step::RestartServer(_)))
 }
@@ -457,7 +466,7 @@ fn expected(fault: Fault) -> Expected {
         Fault::RebootPending => meets([
             (restarts, "PF19"),
             (any, "PF19!"),
-            (remove, "PF19!"),
+            (remove_at_once, "PF19!"),
             (first_restart, "seen"),
         ])
         .and_facts(),
@@ -708,6 +717,7 @@ fn expected(fault: Fault) -> Expected {
             (install, "words"),
             (remove, "words"),
             (restart_after_setup, "seen"),
+            (restart_after_removal, "seen"),
             (after_setup, "PF19!"),
         ]),
         Fault::GmsaEncryption => meets([(register, "KE03")]),
