@@ -1176,6 +1176,7 @@ fn announce(op: &Op) -> Option<String> {
         | Op::ReadLog { .. }
         | Op::Reach { .. }
         | Op::ReachByDatagram { .. }
+        | Op::ReachByRpc { .. }
         | Op::Search(_)
         | Op::Census(_)
         | Op::FindDomainControllers { .. } => None,

@@ -439,6 +439,11 @@ pub enum Op {
         /// Port, which says what is asked: 53 by DNS, 389 by LDAP.
         port: u16,
     },
+    /// Asks the endpoint mapper of a domain controller for the port of the directory's replication, opens that, and closes it.
+    ReachByRpc {
+        /// Host.
+        host: String,
+    },
     /// Asks a domain controller.
     Search(Box<Search>),
     /// Counts what a domain holds, page by page.
@@ -510,6 +515,7 @@ impl Op {
             | Self::ReadLog { .. }
             | Self::Reach { .. }
             | Self::ReachByDatagram { .. }
+            | Self::ReachByRpc { .. }
             | Self::Search(_)
             | Self::Census(_)
             | Self::FindDomainControllers { .. }

@@ -16,6 +16,7 @@ pub mod logs;
 )]
 mod patience;
 pub mod powershell;
+mod rpc;
 #[cfg(feature = "twin")]
 pub mod twin;
 #[cfg(windows)]
@@ -177,6 +178,7 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
             }
         }
         Op::ReachByDatagram { host, port } => datagram::reach(host, *port).await,
+        Op::ReachByRpc { host } => rpc::reach(host).await,
         Op::Search(search) => directory::search(search, secrets).await,
         Op::Census(census) => directory::census(census, secrets).await,
         Op::FindDomainControllers { domain } => directory::domain_controllers(domain).await,

@@ -247,6 +247,7 @@ impl WindowsExec {
             }
             Op::Reach { .. }
             | Op::ReachByDatagram { .. }
+            | Op::ReachByRpc { .. }
             | Op::Search(_)
             | Op::Census(_)
             | Op::FindDomainControllers { .. }

@@ -308,6 +308,8 @@ pub enum Fault {
     DirectoryPortsBlocked,
     /// No datagram comes through to a domain controller (PF24).
     DatagramsBlocked,
+    /// No port of the dynamic range of a domain controller answers (PF24).
+    DynamicRpcBlocked,
     /// A domain controller that the topology prefers does not answer, and those that DNS names do (PF23).
     PreferredControllerSilent,
     /// The services of Connect Health are on the Connect server (UN02).
@@ -321,7 +323,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 155] = [
+    pub const ALL: [Self; 156] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -473,6 +475,7 @@ impl Fault {
         Self::TransitionLeavesNoAgent,
         Self::DirectoryPortsBlocked,
         Self::DatagramsBlocked,
+        Self::DynamicRpcBlocked,
         Self::PreferredControllerSilent,
         Self::HealthAgent,
         Self::SeamlessSignOn,

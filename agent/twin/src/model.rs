@@ -815,6 +815,19 @@ impl Twin {
                 };
                 (outcome, INSTANT)
             }
+            Op::ReachByRpc { host } => {
+                let blocked =
+                    self.has(Fault::DirectoryBlocked) || self.has(Fault::DynamicRpcBlocked);
+                let outcome = if blocked {
+                    let why = "no answer within 10 s";
+                    Outcome::Failed(format!(
+                        "port 49667 of {host}, which the endpoint mapper names: {why}"
+                    ))
+                } else {
+                    Outcome::Done
+                };
+                (outcome, INSTANT)
+            }
             Op::Census(census) => {
                 let faults = &self.profile.faults;
                 let time = Duration::from_secs(20);

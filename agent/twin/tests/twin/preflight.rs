@@ -170,6 +170,7 @@ const TABLE: &[(Fault, &str, Product)] = &[
     ),
     (Fault::DirectoryPortsBlocked, "PF24", Product::Connect),
     (Fault::DatagramsBlocked, "PF24", Product::Connect),
+    (Fault::DynamicRpcBlocked, "PF24", Product::Connect),
     (Fault::ReadOnlyController, "PF25", Product::Connect),
     (Fault::CloudBlocked, "PF26", Product::ProvisioningAgent),
     (
@@ -776,8 +777,14 @@ fn ports_that_may_be_closed_warn_and_are_named() {
         (
             Product::Connect,
             Fault::DatagramsBlocked,
-            "TCP 53, TCP 445, TCP 3268, UDP 53, UDP 389 open",
+            "TCP 53, TCP 445, TCP 3268, UDP 53, UDP 389, dynamic RPC open",
             &["UDP 53: ", "UDP 389: "],
+        ),
+        (
+            Product::Connect,
+            Fault::DynamicRpcBlocked,
+            "TCP 53, TCP 445, TCP 3268, UDP 53, UDP 389, dynamic RPC open",
+            &["dynamic RPC: port 49667 of "],
         ),
     ] {
         let others = |faults: &[Fault]| {

@@ -602,7 +602,7 @@ fn expected(fault: Fault) -> Expected {
             (discover, "words"),
         ]),
         Fault::DirectoryPortsBlocked => meets([(agent, "PF23"), (connect, "PF24")]),
-        Fault::DatagramsBlocked => meets([(connect, "PF24")]),
+        Fault::DatagramsBlocked | Fault::DynamicRpcBlocked => meets([(connect, "PF24")]),
         Fault::PreferredControllerSilent => nowhere(
             "the controllers that are preferred on the page are those that DNS names: preflight.rs",
         ),

@@ -198,24 +198,28 @@ fn ports(product: Product, server: &str, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> 
     Ok(findings)
 }
 
-/// The other ports, in one answer. By datagrams Connect alone is said to ask (2.8 [P]).
+/// The other ports, in one answer. By datagrams, and at a dynamic port of RPC, Connect alone is said to ask (2.8 [P]).
 fn others(product: Product, probe: &Probe, server: &str, cx: &mut Cx<'_>) -> Flow<Finding> {
     let (streams, datagrams): (&[u16], &[u16]) = match product {
         Product::ProvisioningAgent => (&[53, 88, 445, 3268], &[]),
         Product::Connect => (&[53, 445, 3268], &[53, 389]),
     };
+    let host = || server.to_owned();
+    let mut ways = Vec::new();
+    for port in streams.iter().copied() {
+        let op = Op::Reach { host: host(), port };
+        ways.push((format!("TCP {port}"), op));
+    }
+    for port in datagrams.iter().copied() {
+        let op = Op::ReachByDatagram { host: host(), port };
+        ways.push((format!("UDP {port}"), op));
+    }
+    if product == Product::Connect {
+        let op = Op::ReachByRpc { host: host() };
+        ways.push(("dynamic RPC".to_owned(), op));
+    }
     let (mut open, mut closed) = (Vec::new(), Vec::new());
-    for (port, by_datagram) in streams
-        .iter()
-        .map(|port| (*port, false))
-        .chain(datagrams.iter().map(|port| (*port, true)))
-    {
-        let host = server.to_owned();
-        let (name, op) = if by_datagram {
-            (format!("UDP {port}"), Op::ReachByDatagram { host, port })
-        } else {
-            (format!("TCP {port}"), Op::Reach { host, port })
-        };
+    for (name, op) in ways {
         match cx.perform(op)? {
             Ok(()) => open.push(name),
             Err(why) => closed.push(format!("{name}: {why}")),
