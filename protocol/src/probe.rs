@@ -168,6 +168,7 @@ pub mod controller {
         PV12 AGENT, Warn, Server: "agents of each served domain that are active in the tenant", wants "two at the least; the vendor recommends three", else "two are the least, three what the vendor recommends: add a host to its group";
         PV13 AGENT, Block, Tenant: "configuration and job of each served domain in the tenant", wants "a configuration of its name with the job AD2AADProvisioning; whether it has AD2AADPasswordHash too is told", else "make a configuration in the admin center (Cloud sync, New configuration), or see the one that is there: until then nothing is synchronized; what was not seen is read with an account that may";
         PV14 AGENT, Block, Tenant: "job of each served domain", wants "not in quarantine, and a success within 15 minutes", else "see its provisioning logs in the admin center; in quarantine mend the cause, then clear the quarantine or restart the job there";
+        RM08 AGENT, Info, Tenant: "agent of a server that has none any more, in the tenant's list", wants "gone, by a reading that is newer than what the server reports", else "look in the admin center: the entry goes inactive and ages out; no way to take it off is documented";
         PV36 CONNECT, Block, Server: "last synchronization of the tenant by Connect, where a server of it is active", wants "within 35 minutes", else "see the scheduler of the active server: entrain plan --verify";
     }
 }

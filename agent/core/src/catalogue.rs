@@ -146,7 +146,6 @@ protocol::probes! {
     RM05 AGENT, Warn, Server: "registry key of the agent", wants "absent", else "delete the key: a later installation would find the old tenant in it";
     RM06 AGENT, Info, Server: "traces of the agent", wants "absent", else "keep them as long as they may be asked for, then delete them";
     RM07 AGENT, Warn, Directory: "the server may still retrieve the password of the agent's account", wants "it is not listed, and in no group that is", else "the domain's administrator takes the server off the account's principals: `entrain handover DOMAIN` shows how";
-    RM08 AGENT, Info, Tenant: "the agent in the tenant's list", wants "gone", else "look in the admin center: the entry goes inactive and ages out; no way to take it off is documented";
 }
 
 /// The probe of that id.

@@ -18,7 +18,8 @@ const HEAD: &str = "| Id | For | What is looked at | What passes | A failure | W
 fn page() -> String {
     let mut out = String::from(
         "# Probes\n\nWhat an agent looks at before anything is touched (`PF`, `SEC`, `CU`), afterwards (`PV`), at a wizard that takes
-long (`WZ`), before and after a move to cloud sync (`TR`), before Connect is taken off (`UN`) and after a removal (`RM`, `CR`). `entrain preflight` asks all of
+long (`WZ`), behind a soak (`SK`), before a staging server of Connect becomes active (`SW`), before and after a move to cloud sync (`TR`), before Connect is taken off (`UN`)
+and after a removal (`RM`, `CR`). `entrain preflight` asks all of
 the first kind on live servers and changes nothing. *Blocks* stops a server before its work begins; what cannot be told
 about the directory warns, since its administrator can answer it (`entrain-agent directory`). This page is written from
 the catalogue that the agent is built with, of what is asked of a tenant, and of what the controller answers.\n\n",
@@ -37,7 +38,7 @@ guard rail G7: what cannot be told holds what would configure that domain.\n\n",
         "\n## By the controller\n\nWhat neither an agent nor a tenant answers alone. PF43 and PF44 rest on `versions.toml`: what the vendor says blocks, what others say warns; PF43
 holds whoever would become active, and is told of the version that is there in plans, preflights and verifications. The others hold a reading of the tenant
 against what servers report, and are shown by `entrain tenant show`: where they fail, a target does not reach the grade *active in tenant* or *syncing*, which a
-policy may ask for.\n\n",
+policy may ask for. RM08 is told of whoever reports no agent, and stops nothing.\n\n",
     );
     out.push_str(HEAD);
     rows(&mut out, controller::ALL);

@@ -3,6 +3,7 @@
 
 use protocol::event::{Completion, Finding, Section, Verdict};
 use protocol::facts::ProvisioningAgentFacts;
+use protocol::probe::controller;
 use protocol::step::{RemoveProvisioningAgent, VerifyProvisioningAgentRemoved};
 
 use crate::catalogue;
@@ -213,7 +214,10 @@ pub fn verify(verify: &VerifyProvisioningAgentRemoved, cx: &mut Cx<'_>) -> Flow<
     let traces = cx.path_exists(product::AGENT_TRACES)?;
     findings.push(catalogue::RM06.judge(traces, is, |there| !there));
     findings.push(principal(verify, cx)?);
-    findings.push(catalogue::RM08.finding("not asked", Verdict::CannotTell));
+    findings.push(controller::RM08.finding(
+        "no server sees it: the next reading of the tenant tells it (entrain tenant show)",
+        Verdict::CannotTell,
+    ));
     step::settle(findings.clone(), cx)?;
     let summary = step::leftovers(&findings);
     Ok(Complete::new(Completion::AlreadySo, summary))

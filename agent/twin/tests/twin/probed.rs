@@ -29,7 +29,7 @@ use crate::{transition, trouble};
 const OF_A_PREFLIGHT: [&str; 3] = ["PF", "SEC", "CU"];
 
 /// What no server shows: it is told with who looks, and is never passed or failed. Why none shows it.
-const OF_NOBODY_HERE: [(&str, &str); 4] = [
+const OF_NOBODY_HERE: [(&str, &str); 3] = [
     (
         "CR06",
         "the database lies on another server, and is looked at by nobody once the engine that knew its name is gone",
@@ -37,10 +37,6 @@ const OF_NOBODY_HERE: [(&str, &str); 4] = [
     (
         "CR07",
         "what signed in to the tenant shows there alone, and under which name is known to the engine that is gone",
-    ),
-    (
-        "RM08",
-        "the tenant's list is read by whoever has a token, and told by `entrain tenant show` (TN01) while an agent of nobody's is active in it",
     ),
     (
         "TR14",

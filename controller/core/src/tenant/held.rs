@@ -1,5 +1,5 @@
 //! What an observation of a tenant shows, held against what the fleet reports: the probes that neither answers alone (PV11 to PV14,
-//! PV36), and what stands out beside them.
+//! PV36, RM08), and what stands out beside them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +36,8 @@ fn registered<'a>(seen: &Observation, known: &'a Fleetwide) -> Registered<'a> {
         let facts = known.facts.as_ref().map(|(_, facts)| facts);
         let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
         agent.is_some_and(|agent| {
-            agent.is_configured() && agent.tenant.as_ref() == Some(&seen.tenant)
+            let there = agent.is_configured() && !agent.is_removed();
+            there && agent.tenant.as_ref() == Some(&seen.tenant)
         })
     });
     own.map(|(target, known)| (target, known.domains.as_ref()))
@@ -74,6 +75,7 @@ pub fn held(seen: &Observation, known: &Fleetwide, connect: bool) -> Vec<Finding
             |agent| agent.is_some_and(super::AgentSeen::is_active),
         ));
     }
+    found.extend(taken_off(seen, known, &all));
     let domains: BTreeSet<&DomainName> = ours.values().flatten().copied().flatten().collect();
     for domain in domains {
         let active = match &seen.agents {
@@ -102,6 +104,49 @@ pub fn held(seen: &Observation, known: &Fleetwide, connect: bool) -> Vec<Finding
         ));
     }
     found
+}
+
+/// RM08, of each server that reports no agent: where it tells by what the cmdlets left that one was registered with this tenant, or the
+/// tenant lists one of its name. A reading that is older than the report says nothing of the time after.
+fn taken_off<'a>(
+    seen: &'a Observation,
+    known: &'a Fleetwide,
+    all: &'a BTreeSet<&TargetId>,
+) -> impl Iterator<Item = Finding> + 'a {
+    known.iter().filter_map(move |(target, known)| {
+        let (reported, facts) = known.facts.as_ref()?;
+        let agent = facts.provisioning_agent.as_ref();
+        if !facts.unread.is_empty() || agent.is_some_and(|agent| !agent.is_removed()) {
+            return None;
+        }
+        let was_ours = agent.is_some_and(|agent| agent.tenant.as_ref() == Some(&seen.tenant));
+        let entry = match &seen.agents {
+            Part::Seen(_) => Ok(seen.agent(target, all)),
+            Part::NotSeen(why) => Err(format!("{target}: {why}")),
+        };
+        if !was_ours && !matches!(entry, Ok(Some(_))) {
+            return None;
+        }
+        let entry = entry.and_then(|entry| {
+            if seen.at < *reported {
+                return Err(format!(
+                    "{target}: the tenant was read before the server reported that it has no agent"
+                ));
+            }
+            Ok(entry)
+        });
+        Some(catalogue::RM08.judge(
+            entry,
+            |entry| match entry {
+                Some(agent) => format!(
+                    "{target}: it has no agent, and the tenant lists one, which it calls {}",
+                    agent.status
+                ),
+                None => format!("{target}: the tenant lists no agent of it"),
+            },
+            Option::is_none,
+        ))
+    })
 }
 
 /// PV13 and PV14, of one domain. A job that is not there has no health.

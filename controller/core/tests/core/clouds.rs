@@ -176,6 +176,19 @@ fn the_network_is_told_what_each_tenant_needs() {
             .iter()
             .any(|line| line.contains("Connect") || line.contains("msappproxy.net"))
     );
+    // What the product goes on without says so, and that no source names its hosts.
+    let optional = lines.iter().find(|line| line.contains("TCP 8080: "));
+    let optional = optional.expect("the port of the vendor's page");
+    assert!(
+        optional.contains("[optional: ") && optional.contains("in no source"),
+        "{optional}"
+    );
+    let plan = planned(document("", ""), &facts, Purpose::Preflight);
+    let lines = Clouds::built_in().network(&plan);
+    let zone = lines
+        .iter()
+        .find(|line| line.contains("*.cloudwebappproxy.net"));
+    assert!(zone.expect("the zone").contains("a copy of 2023"));
     let plan = planned(
         document("cloud = \"china\"", ""),
         &facts,

@@ -14,7 +14,7 @@ use controller_core::tenant::{
     AgentSeen, Configuration, DomainSeen, Job, Observation, Organization, Part, Suffix, agents,
     domains, held, jobs, look, organization, principals,
 };
-use protocol::event::{Grade, Severity, Verdict};
+use protocol::event::{Finding, Grade, Severity, Verdict};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
 use protocol::probe::controller as catalogue;
 use protocol::{Digest, DomainName, Fingerprint, TargetId, TenantId, Timestamp};
@@ -407,6 +407,70 @@ fn the_probes_that_hold_a_tenant_against_the_fleet_pass_fail_and_cannot_tell() {
     assert!(
         none.iter().all(|one| one.id != "PV36"),
         "no server is active"
+    );
+}
+
+/// RM08: an agent that was taken off is looked for in the tenant's list by a reading that is newer than the report of its end.
+#[test]
+fn an_agent_that_was_taken_off_is_told_until_the_tenant_lists_it_no_more() {
+    use Verdict::{CannotTell, Fail, Pass};
+    let both = ["s1.a.test", "s2.a.test"];
+    let reported = |at: Timestamp, left: Option<ProvisioningAgentFacts>| {
+        let mut known = known(&both);
+        let entry = known.get_mut(&both[1].parse().unwrap()).unwrap();
+        entry.facts = Some((at, common::facts(left, None)));
+        known
+    };
+    let told = |seen: &Observation, known: &Fleetwide| {
+        let found = held(seen, known, false);
+        let own = |one: &&Finding| one.id == "RM08";
+        found
+            .iter()
+            .filter(own)
+            .map(|one| one.verdict)
+            .collect::<Vec<_>>()
+    };
+    // What the cmdlets wrote names the tenant still.
+    let leftover = || {
+        Some(ProvisioningAgentFacts {
+            version: None,
+            tenant: Some(id()),
+            service: None,
+            account: None,
+            options: None,
+        })
+    };
+    let mut gone = sound();
+    gone.agents = Part::Seen(vec![gone.agents.seen().unwrap()[0].clone()]);
+    let mut unseen = sound();
+    unseen.agents = Part::NotSeen("403".to_owned());
+    for (left, listed, not_listed, not_seen) in [
+        (leftover(), vec![Fail], vec![Pass], vec![CannotTell]),
+        // Whoever has no trace of one is told of where one of its name is listed.
+        (None, vec![Fail], vec![], vec![]),
+    ] {
+        let known = reported(NOW, left.clone());
+        assert_eq!(told(&sound(), &known), listed);
+        assert_eq!(told(&gone, &known), not_listed);
+        assert_eq!(told(&unseen, &known), not_seen);
+        // It is no registered server of which the tenant must list an agent.
+        let found = held(&gone, &known, false);
+        assert!(
+            found
+                .iter()
+                .all(|one| one.id != "PV11" || one.verdict == Pass)
+        );
+        let later = Timestamp::from_millis(NOW.as_millis() + 1);
+        assert_eq!(told(&sound(), &reported(later, left)), [CannotTell]);
+    }
+    assert!(told(&sound(), &known(&both)).is_empty(), "both have theirs");
+    let severities = held(&sound(), &reported(NOW, None), false);
+    let severity = severities.iter().find(|one| one.id == "RM08").unwrap();
+    assert_eq!(severity.severity, Severity::Info);
+    assert!(
+        severity
+            .read
+            .starts_with("s2.a.test: it has no agent, and the tenant lists one")
     );
 }
 
