@@ -60,9 +60,9 @@ pub(super) enum Unwatched {
 pub(super) struct Family {
     /// All who were seen, the child first.
     known: Vec<Process>,
-    #[cfg(unix)]
     unwatched: Unwatched,
-    /// Windows refuses it for a child that has ended already: those that it began are found by their origin then.
+    /// Windows refuses it for a child that has ended already: those that it began are found by their origin then, and ended one by
+    /// one.
     #[cfg(windows)]
     job: Option<super::windows::Job>,
 }
@@ -76,10 +76,11 @@ pub(super) fn prepare(command: &mut Command) {
 }
 
 impl Family {
-    /// That of a child which is ended with this process, or when nobody waits for it any more.
+    /// That of a child which is ended with this process, or when nobody waits for it any more. One that has ended before it could be
+    /// tied has said what it had to say: it is no failure.
     ///
     /// # Errors
-    /// When Windows does not tie it.
+    /// When Windows does not tie one that runs.
     #[cfg_attr(
         unix,
         expect(clippy::unnecessary_wraps, reason = "Windows may refuse it")
@@ -87,10 +88,14 @@ impl Family {
     pub(super) fn tied(child: &Child) -> io::Result<Self> {
         // Before anything is looked up: what it begins meanwhile would be in no job.
         #[cfg(windows)]
-        let job = Some(super::windows::Job::of(child, Unwatched::Ends)?);
+        let job = match super::windows::Job::of(child, Unwatched::Ends) {
+            Ok(job) => Some(job),
+            // Its number is its own as long as its handle is open.
+            Err(_) if !child.id().is_some_and(system::runs) => None,
+            Err(error) => return Err(error),
+        };
         Ok(Self {
             known: vec![first(child)],
-            #[cfg(unix)]
             unwatched: Unwatched::Ends,
             #[cfg(windows)]
             job,
@@ -105,7 +110,6 @@ impl Family {
             .ok();
         Self {
             known: vec![first(child)],
-            #[cfg(unix)]
             unwatched: Unwatched::GoesOn,
             #[cfg(windows)]
             job,
@@ -119,20 +123,29 @@ impl Family {
 
     /// Who of them runs.
     pub(super) fn living(&mut self) -> Vec<Process> {
+        // Whoever is in the job is listed, or has ended since: the list comes after.
         #[cfg(windows)]
-        for pid in self.job.iter().flat_map(super::windows::Job::members) {
-            if let Some(created) = system::created(pid) {
-                let member = Process {
-                    pid,
-                    created,
-                    name: system::name(pid),
-                };
-                if !self.known.iter().any(|known| is_same(known, &member)) {
-                    self.known.push(member);
-                }
+        let members: Vec<(u32, u64)> = self
+            .job
+            .iter()
+            .flat_map(super::windows::Job::members)
+            .filter_map(|pid| Some((pid, system::created(pid)?)))
+            .collect();
+        let all = system::all();
+        #[cfg(windows)]
+        for (pid, created) in members {
+            let listed = all.iter().find(|listed| listed.pid == pid);
+            let name = listed.map(|listed| listed.name.clone());
+            let member = Process {
+                pid,
+                created,
+                name: name.unwrap_or_default(),
+            };
+            if !self.known.iter().any(|known| is_same(known, &member)) {
+                self.known.push(member);
             }
         }
-        let living = living(&self.known);
+        let living = living_of(&self.known, &all);
         for one in &living {
             if !self.known.iter().any(|known| is_same(known, one)) {
                 self.known.push(one.clone());
@@ -154,20 +167,33 @@ impl Family {
         self.living()
     }
 
-    fn kill(&self) {
-        #[cfg(windows)]
-        self.job.iter().for_each(super::windows::Job::end);
-        #[cfg(unix)]
+    #[cfg(windows)]
+    fn kill(&mut self) {
+        match &self.job {
+            Some(job) => job.end(),
+            None => self.living().iter().for_each(system::end),
+        }
+    }
+
+    #[cfg(unix)]
+    fn kill(&mut self) {
         system::kill_group(self.first().pid);
+    }
+
+    /// Whether nobody else ends it: a job does that on Windows, also where the agent was killed.
+    fn is_own_to_end(&self) -> bool {
+        #[cfg(windows)]
+        let tied = self.job.is_some();
+        #[cfg(unix)]
+        let tied = false;
+        self.unwatched == Unwatched::Ends && !tied
     }
 }
 
-// On Windows its job does this, also where the agent was killed.
-#[cfg(unix)]
 impl Drop for Family {
     fn drop(&mut self) {
         // A group that has nobody left may be another one by now.
-        if self.unwatched == Unwatched::Ends && !self.living().is_empty() {
+        if self.is_own_to_end() && !self.living().is_empty() {
             self.kill();
         }
     }
@@ -188,7 +214,11 @@ fn is_same(one: &Process, other: &Process) -> bool {
 
 /// Who runs of these processes, which may have ended, and of whatever they have begun.
 pub(super) fn living(of: &[Process]) -> Vec<Process> {
-    let all = system::all();
+    living_of(of, &system::all())
+}
+
+/// The same by a list of all processes, which is taken once for each look.
+fn living_of(of: &[Process], all: &[Listed]) -> Vec<Process> {
     let mut known: Vec<Process> = Vec::new();
     for one in of {
         if !known.iter().any(|known| is_same(known, one)) {
@@ -199,7 +229,12 @@ pub(super) fn living(of: &[Process]) -> Vec<Process> {
     // Whoever is found may have begun others.
     while from < known.len() {
         let until = known.len();
-        for listed in &all {
+        for listed in all {
+            // Whose origin nobody here is need not be asked when it began.
+            let mut origins = known[from..until].iter();
+            if !origins.any(|one| one.pid == listed.of) {
+                continue;
+            }
             let Some(created) = system::created(listed.pid) else {
                 continue;
             };

@@ -924,9 +924,29 @@ pub(super) mod processes {
         TH32CS_SNAPPROCESS,
     };
 
+    use windows_sys::Win32::System::Threading::{
+        OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_TERMINATE, TerminateProcess,
+    };
+
     use super::Process;
     pub(in crate::exec) use super::{created, is_running as runs};
-    use crate::exec::kin::Listed;
+    use crate::exec::kin::{self, Listed};
+
+    /// Ends one process, unless another one has come to its number.
+    pub(in crate::exec) fn end(one: &kin::Process) {
+        let access = PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_TERMINATE;
+        // SAFETY: the call takes plain values and gives a handle, or null when there is no such process.
+        let handle = unsafe { OpenProcess(access, 0, one.pid) };
+        if handle.is_null() {
+            return;
+        }
+        // While it is held its number is nobody else's.
+        let process = Process(handle);
+        if created(one.pid) == Some(one.created) {
+            // SAFETY: the handle is open; that it fails shows in who still runs.
+            unsafe { TerminateProcess(process.0, 1) };
+        }
+    }
 
     /// All processes; none where Windows does not list them.
     pub(in crate::exec) fn all() -> Vec<Listed> {
