@@ -183,7 +183,7 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
         Op::Census(census) => directory::census(census, secrets).await,
         Op::FindDomainControllers { domain } => directory::domain_controllers(domain).await,
         Op::Wait { time } => {
-            tokio::time::sleep(*time).await;
+            tokio::time::sleep(patience::between(*time)).await;
             Outcome::Done
         }
         Op::Machine

@@ -31,6 +31,11 @@ pub(super) fn installer() -> installer::Patience {
     }
 }
 
+/// How long it is waited between two looks at the same.
+pub(super) fn between(time: Duration) -> Duration {
+    shortened("waits").map_or(time, |short| short.min(time))
+}
+
 /// What a story has shortened, in milliseconds: a file of that name in `test-patience` beside the program.
 #[cfg(feature = "test-anchors")]
 fn shortened(what: &str) -> Option<Duration> {

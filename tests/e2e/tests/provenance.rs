@@ -37,7 +37,9 @@ fn package(folder: &Path, name: &str) -> PathBuf {
     std::fs::write(&wxs, described).unwrap();
     let package = folder.join(format!("{name}.msi"));
     let mut command = Command::new("wixl");
-    command.current_dir(folder).args(["-a", "x64", "-o"]);
+    command
+        .current_dir(folder)
+        .args(["-a", "x64", "-D", "Version=2.6.92.0", "-o"]);
     let built = command.arg(&package).arg(&wxs).output().unwrap();
     assert!(built.status.success(), "{}", text(&built));
     package

@@ -124,7 +124,9 @@ pub(crate) fn upgraded(world: &World, wine: &Wine, topology: &str) {
 /// A PowerShell that never runs its script, one that prints without end, a setup that hangs, and one that hands its work to
 /// another process and ends before that one does: each step ends within its time with the word that is true, nothing of a
 /// script goes on, no installer is ended, and none begins beside another.
-pub(crate) fn hangs_and_forks(world: &World, wine: &Wine, topology: &str, anchor: &Path) {
+///
+/// Gives the rollout, whose run goes on: it waits for a secret.
+pub(crate) fn hangs_and_forks(world: &World, wine: &Wine, topology: &str, anchor: &Path) -> String {
     let version = wine.drive("ProgramData/Entrain/versions/99.0.0.0");
     std::fs::copy(anchor, version.join("test-anchor.der")).unwrap();
     let patience = version.join("test-patience");
@@ -240,4 +242,5 @@ pub(crate) fn hangs_and_forks(world: &World, wine: &Wine, topology: &str, anchor
     });
     assert_eq!(calls().lines().count(), before + 2, "{}", calls());
     drop(world.audit());
+    rollout
 }

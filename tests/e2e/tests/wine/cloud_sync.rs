@@ -1,8 +1,11 @@
 //! What is done with the provisioning agent of cloud sync on the server.
 
-use e2e::{TENANT, World, text, until};
-use protocol::event::Event;
+use std::path::Path;
 
+use e2e::{TENANT, World, text, until};
+use protocol::event::{Event, Finding, Verdict};
+
+use crate::installers::add;
 use crate::server::{Wine, must};
 use crate::{TARGET, goes_on};
 
@@ -94,7 +97,82 @@ pub(crate) fn restarted(world: &World, wine: &Wine) {
     assert!(world.events().into_iter().any(seen));
 }
 
-/// The agent is taken off by the setup that Windows kept: its signature is checked before, and it is not run from elsewhere.
+/// The three entries of the product, as Windows lists them (product facts 1.3).
+const ENTRIES: [&str; 3] = [
+    "Microsoft Entra Connect Agent Updater",
+    "Microsoft Entra Provisioning Agent",
+    "Microsoft Entra Provisioning Agent Package",
+];
+
+/// What Windows lists of the product.
+pub(crate) fn entries(wine: &Wine) -> Vec<String> {
+    let mut listed = wine.listed("Microsoft Entra Provisioning Agent");
+    listed.extend(wine.listed("Agent Updater"));
+    listed.sort();
+    listed
+}
+
+/// A later version is run over the one that is there: nobody signs in, and what stood in the service's file stays, also what a
+/// person has written there by hand.
+pub(crate) fn upgraded_in_place(world: &World, wine: &Wine, setup: &Path) {
+    assert_eq!(entries(wine), ENTRIES);
+    let installed = wine.drive("Program Files/Microsoft Azure AD Connect Provisioning Agent/AADConnectProvisioningAgent.exe");
+    let configuration = installed.with_extension("exe.config");
+    let edited = std::fs::read_to_string(&configuration).unwrap();
+    let edited = edited.replace("</configuration>", "<!-- by hand --></configuration>");
+    std::fs::write(&configuration, &edited).unwrap();
+    let before = std::fs::read(&installed).unwrap();
+    let added = text(&must(add(world, setup), "artifact"));
+    assert!(added.contains("provisioning agent 1.1.2512.0"), "{added}");
+    let topology = world.write(
+        "upgraded.toml",
+        &format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[agents.corp]\nserves = [\"corp.contoso.test\"]\nhosts = [\"{TARGET}\"]\noptions = {{ proxy = \"http://proxy.corp.contoso.test:8080\", fips_exempt = true, ldap_timeout = \"90s\" }}\n[domain.\"corp.contoso.test\"]\nallow_outage = true\n"
+        ),
+    );
+    let events = world.events().len();
+    world.apply(&topology);
+    until("it is upgraded, and done", || {
+        let state = goes_on(world);
+        assert_ne!(state, "awaiting secret", "an upgrade asks for no sign-in");
+        (state == "done").then_some(())
+    });
+    assert_eq!(world.state(TARGET).1, "registered");
+    assert_ne!(
+        std::fs::read(&installed).unwrap(),
+        before,
+        "another program"
+    );
+    assert_eq!(std::fs::read_to_string(&configuration).unwrap(), edited);
+    assert_eq!(entries(wine), ENTRIES, "each once");
+    let facts = world.json(&["agents", "--json"]).to_string();
+    assert!(facts.contains("1.1.2512.0"), "{facts}");
+    for name in ["AADConnectProvisioningAgent", "AzureADConnectAgentUpdater"] {
+        let query = text(&wine.run(&["sc", "query", name]));
+        assert!(query.contains("RUNNING"), "{name}: {query}");
+    }
+    let probed = |(_, _, event): (String, u64, Event)| {
+        if let Event::Probed { findings, .. } = event {
+            return Some(findings);
+        }
+        None
+    };
+    let since = world.events().into_iter().skip(events);
+    let findings: Vec<Finding> = since.filter_map(probed).flatten().collect();
+    let passed = |id: &str| {
+        let mut all = findings.iter();
+        all.any(|finding| finding.id == id && finding.verdict == Verdict::Pass)
+    };
+    for probe in ["PV03", "PV05", "PV16", "PV20"] {
+        assert!(passed(probe), "{probe}");
+    }
+    let calls = std::fs::read_to_string(wine.drive("standin/calls")).unwrap();
+    assert_eq!(calls.lines().count(), 3, "{calls}");
+    drop(world.audit());
+}
+
+/// The agent is taken off by the setup that Windows kept: its signature is checked before, and it is not run from elsewhere. What
+/// its packages are is taken off by their product codes then, so that nothing of the product works.
 pub(crate) fn taken_off(world: &World, wine: &Wine) {
     let topology = world.write(
         "retired.toml",
@@ -102,7 +180,7 @@ pub(crate) fn taken_off(world: &World, wine: &Wine) {
             "[tenant.main]\nid = \"{TENANT}\"\n[agents.corp]\nserves = [\"corp.contoso.test\"]\nhosts = []\nretired = [\"{TARGET}\"]\n"
         ),
     );
-    let kept = wine.drive("ProgramData/Package Cache/{6a1d9a0e-6a39-4f6e-9e6e-5d6f0d0f7b10}/AADConnectProvisioningAgentSetup.exe");
+    let kept = wine.drive("ProgramData/Package Cache/{6a1d9a0e-6a39-4f6e-9e6e-5d6f0d0f7b11}/AADConnectProvisioningAgentSetup.exe");
     let bytes = std::fs::read(&kept).unwrap();
     let mut altered = bytes.clone();
     let middle = altered.len() / 2;
@@ -123,6 +201,7 @@ pub(crate) fn taken_off(world: &World, wine: &Wine) {
     assert!(why.contains("was refused"), "{why}");
     let agent = wine.drive("Program Files/Microsoft Azure AD Connect Provisioning Agent/AADConnectProvisioningAgent.exe");
     assert!(!agent.exists(), "its package went by its product code");
+    assert_eq!(entries(wine), ENTRIES[2..], "and the updater's by its own");
     // The bundle's own entry is left, until its setup is whole again.
     std::fs::write(&kept, bytes).unwrap();
     let before = world.events().len();
@@ -139,19 +218,75 @@ pub(crate) fn taken_off(world: &World, wine: &Wine) {
         );
         (state == "done").then_some(())
     });
-    let query = wine.run(&["sc", "query", "AADConnectProvisioningAgent"]);
-    assert!(!query.status.success(), "{}", text(&query));
-    let listed = text(&wine.run(&[
-        "reg",
-        "query",
-        r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall",
-        "/s",
-    ]));
-    assert!(!listed.contains("Entra Provisioning Agent"), "{listed}");
+    gone(world, wine);
     let calls = std::fs::read_to_string(wine.drive("standin/calls")).unwrap();
     assert_eq!(calls.matches("/uninstall").count(), 1, "{calls}");
+    drop(world.audit());
+}
+
+/// Nothing works of the product any more. What its packages did not bring is left, and told: the service's edited file in its folder,
+/// what the cmdlets wrote into its key, its traces.
+fn gone(world: &World, wine: &Wine) {
+    for name in ["AADConnectProvisioningAgent", "AzureADConnectAgentUpdater"] {
+        let query = wine.run(&["sc", "query", name]);
+        assert!(!query.status.success(), "{}", text(&query));
+    }
+    assert_eq!(entries(wine), [""; 0]);
     let why = text(&world.entrain(&["why", TARGET]));
-    // What the cmdlets wrote after the setup is left, and told.
-    assert!(why.contains("RM05"), "{why}");
+    for left in ["RM04", "RM05", "RM06"] {
+        assert!(why.contains(left), "{left}: {why}");
+    }
+}
+
+/// The whole bundle this time: its own setup takes the agent along, and the updater, which that leaves, goes by its product code.
+pub(crate) fn taken_off_by_its_setup(world: &World, wine: &Wine) {
+    assert_eq!(entries(wine), ENTRIES);
+    let topology = world.path("retired.toml").display().to_string();
+    let planned = world.json(&["plan", &topology, "--json"]);
+    let plan = planned["plan"].as_str().unwrap();
+    let events = world.events().len();
+    must(
+        world.entrain(&["apply", plan, "--irreversible", "1"]),
+        "apply",
+    );
+    until("it is gone", || (goes_on(world) == "done").then_some(()));
+    gone(world, wine);
+    let said = |(_, _, event): (String, u64, Event)| matches!(event, Event::StepCompleted { summary, .. } if summary == "taken off: Microsoft Entra Provisioning Agent Package, Microsoft Entra Connect Agent Updater");
+    assert!(world.events().into_iter().skip(events).any(said));
+    drop(world.audit());
+}
+
+/// A text of Windows' own kind, whose variables it replaces, in the place of a number (REG_EXPAND_SZ).
+const TLS_SERVER: &str =
+    r"SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Server";
+const ODD: &str = "%TLS_SERVER%";
+
+/// Lays it where the rollout may set a prerequisite.
+pub(crate) fn an_odd_value(wine: &Wine) {
+    wine.registry(TLS_SERVER, "Enabled", "REG_EXPAND_SZ", ODD);
+}
+
+/// What was set as a prerequisite is put back: the text with its type, and what was not there is gone.
+pub(crate) fn put_back(world: &World, wine: &Wine) {
+    let read = |key: &str| {
+        let key = format!("HKLM\\{key}");
+        text(&wine.run(&["reg", "query", &key, "/v", "Enabled"]))
+    };
+    let client = TLS_SERVER.replace("Server", "Client");
+    for key in [TLS_SERVER, &client] {
+        assert!(read(key).contains("0x1"), "{}", read(key));
+    }
+    let topology = world.path("retired.toml").display().to_string();
+    let planned = world.json(&["undo", TARGET, &topology, "--json"]);
+    let plan = planned["plan"].as_str().unwrap();
+    must(world.entrain(&["apply", plan]), "apply");
+    until("it is put back", || {
+        (goes_on(world) == "done").then_some(())
+    });
+    let server = read(TLS_SERVER);
+    let mut words = server.lines().filter(|line| line.contains("Enabled"));
+    let words: Vec<&str> = words.next().unwrap().split_whitespace().collect();
+    assert_eq!(words, ["Enabled", "REG_EXPAND_SZ", ODD]);
+    assert!(!read(&client).contains("0x1"), "{}", read(&client));
     drop(world.audit());
 }

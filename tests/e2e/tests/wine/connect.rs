@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use e2e::{TENANT, World, text, until};
+use protocol::event::Event;
 
 use crate::installers::add;
 use crate::server::{Wine, must};
@@ -101,4 +102,107 @@ fn becomes_active_again(world: &World, wizard: &Path, topology: &str) {
     });
     let why = text(&world.entrain(&["why", TARGET]));
     assert!(why.contains("active"), "{why}");
+}
+
+/// A later version on the same server: its bytes are staged before the appointment, the package runs within it, the wizard after it,
+/// and the server stays what it was. Without a fresh export of the settings nothing is begun.
+pub(crate) fn upgraded_in_place(world: &World, wine: &Wine, package: &Path) {
+    let bytes = std::fs::read(package).unwrap();
+    let added = text(&must(add(world, package), "artifact"));
+    assert!(added.contains("2.6.93.0"), "{added}");
+    let staged = wine.drive("ProgramData/Entrain/staged/AzureADConnect.msi");
+    let before = std::fs::read(&staged).unwrap();
+    let begun = world.apply_and_name(&world.path("connect.toml").display().to_string());
+    let rollout = begun.split_whitespace().nth(1).unwrap();
+    until("without an export nothing is begun", || {
+        (world.state(TARGET).0 == "failed").then_some(())
+    });
+    let why = text(&world.entrain(&["why", TARGET]));
+    assert!(why.contains("PF74"), "{why}");
+    assert_eq!(std::fs::read(&staged).unwrap(), before, "nothing is staged");
+    let wizard = wine.drive("ProgramData/AADConnect");
+    std::fs::write(
+        wizard.join("Applied-SynchronizationPolicy-20261127.JSON"),
+        "{}",
+    )
+    .unwrap();
+    let events = world.events().len();
+    must(world.entrain(&["retry", rollout]), "retry");
+    until("the upgrade waits for a person", || {
+        let ended = |event: &Event| matches!(event, Event::StepFailed { .. });
+        let mut since = world.events().into_iter().skip(events);
+        assert!(
+            !since.any(|(_, _, event)| ended(&event)),
+            "{}",
+            text(&world.entrain(&["why", TARGET]))
+        );
+        let tasks = world.json(&["tasks", "list", "--json"]);
+        (tasks.as_array()?.len() == 1).then_some(())
+    });
+    assert_eq!(
+        std::fs::read(&staged).unwrap(),
+        bytes,
+        "before the appointment"
+    );
+    let version = || {
+        let agents = world.json(&["agents", "--json"]);
+        agents["agents"][0]["facts"].as_str().unwrap().to_owned()
+    };
+    assert!(version().contains("2.6.92.0"), "{}", version());
+    // The appointment: the package puts the new engine in the old one's place; the module answers again at the wizard's end.
+    std::fs::remove_file(wizard.join("configured")).unwrap();
+    let path = r"C:\ProgramData\Entrain\staged\AzureADConnect.msi";
+    must(wine.run(&["msiexec", "/i", path, "/qn"]), "msiexec");
+    assert_eq!(
+        wine.listed("Connect Sync"),
+        ["Microsoft Entra Connect Sync"]
+    );
+    let (state, detail) = world.state(TARGET);
+    assert_eq!(state, "awaiting person", "{detail}");
+    std::fs::write(wizard.join("configured"), "").unwrap();
+    until("the upgrade is seen and verified", || {
+        (goes_on(world) == "done").then_some(())
+    });
+    let now = version();
+    assert!(now.contains("2.6.93.0 active"), "{now}");
+    let query = text(&wine.run(&["sc", "query", "ADSync"]));
+    assert!(query.contains("RUNNING"), "{query}");
+    drop(world.audit());
+}
+
+/// A person takes it off at its wizard; what is left is told.
+pub(crate) fn taken_off(world: &World, wine: &Wine) {
+    let topology = world.write(
+        "connect-retired.toml",
+        &format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"corp.contoso.test\"]\nservers = []\nretired = [\"{TARGET}\"]\n"
+        ),
+    );
+    let planned = world.json(&["plan", &topology, "--json"]);
+    let plan = planned["plan"].as_str().unwrap();
+    let applied = world.entrain(&["apply", plan, "--irreversible", "1"]);
+    must(applied, "apply");
+    until("a person is asked for", || {
+        goes_on(world);
+        let tasks = world.json(&["tasks", "list", "--json"]);
+        (tasks.as_array()?.len() == 1).then_some(())
+    });
+    let engine = wine.drive("Program Files/Microsoft Azure AD Sync/Bin/miiserver.exe");
+    assert!(engine.exists(), "it is the person's to do");
+    // The wizard's Remove takes its configuration back and its package off.
+    let wizard = wine.drive("ProgramData/AADConnect");
+    std::fs::remove_file(wizard.join("configured")).unwrap();
+    let path = r"C:\ProgramData\Entrain\staged\AzureADConnect.msi";
+    must(wine.run(&["msiexec", "/x", path, "/qn"]), "msiexec");
+    until("it is seen gone, and verified", || {
+        (goes_on(world) == "done").then_some(())
+    });
+    assert!(!engine.exists());
+    assert!(wine.listed("Connect Sync").is_empty());
+    let query = wine.run(&["sc", "query", "ADSync"]);
+    assert!(!query.status.success(), "{}", text(&query));
+    // The export and the wizard's own files are left, and told.
+    let why = text(&world.entrain(&["why", TARGET]));
+    assert!(why.contains("CR04"), "{why}");
+    drop(world.audit());
 }

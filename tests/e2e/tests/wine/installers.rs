@@ -8,49 +8,84 @@ use e2e::signing::Signer;
 
 use crate::server::{Wine, must};
 
-/// The setup: the stand-in's program with the package appended, signed.
-pub(crate) fn setup(wine: &Wine, folder: &Path, vendor: &Signer) -> PathBuf {
+/// A version of a product: its programs' stand-ins are named by that, and carry it as their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    First,
+    Next,
+}
+
+impl Build {
+    /// The stand-in for a program in this version.
+    fn program(self, what: &str) -> String {
+        match self {
+            Self::First => format!("standin-{what}.exe"),
+            Self::Next => format!("standin-next-{what}.exe"),
+        }
+    }
+
+    const fn of_agent(self) -> &'static str {
+        match self {
+            Self::First => "1.1.2505",
+            Self::Next => "1.1.2512",
+        }
+    }
+
+    const fn of_connect(self) -> &'static str {
+        match self {
+            Self::First => "2.6.92.0",
+            Self::Next => "2.6.93.0",
+        }
+    }
+}
+
+/// A package, by wixl, of what lies in the folder.
+fn packed(folder: &Path, source: &str, version: &str) -> PathBuf {
+    let package = folder.join(source).with_extension("msi");
+    let built = Command::new("wixl")
+        .current_dir(folder)
+        .args(["-a", "x64", "-D", &format!("Version={version}"), "-o"])
+        .arg(&package)
+        .arg(fixture(source))
+        .output();
+    must(built.unwrap(), "wixl");
+    package
+}
+
+/// The setup: the stand-in's program with the packages of agent and updater appended, signed.
+pub(crate) fn setup(wine: &Wine, folder: &Path, vendor: &Signer, build: Build) -> PathBuf {
+    let of_build = build.program("service");
+    let first = Build::First.program("service");
     for (program, name) in [
-        ("standin-service.exe", "agent.exe"),
-        ("standin-service.exe", "updater.exe"),
-        ("standin-service.exe", "module.dll"),
+        (&of_build, "agent.exe"),
+        (&first, "updater.exe"),
+        (&first, "module.dll"),
     ] {
         std::fs::copy(wine.programs.join(program), folder.join(name)).unwrap();
     }
-    let package = folder.join("inner.msi");
-    let built = Command::new("wixl")
-        .current_dir(folder)
-        .args(["-a", "x64", "-o"])
-        .arg(&package)
-        .arg(fixture("product.wxs"))
-        .output();
-    must(built.unwrap(), "wixl");
-    let inner = std::fs::read(&package).unwrap();
-    let mut bytes = std::fs::read(wine.programs.join("standin-setup.exe")).unwrap();
-    bytes.extend_from_slice(b"\0inner package\0");
-    bytes.extend_from_slice(&(inner.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(&inner);
+    let version = build.of_agent();
+    let mut bytes = std::fs::read(wine.programs.join(build.program("setup"))).unwrap();
+    for (source, mark) in [
+        ("product.wxs", b"\0package of the agent\0".as_slice()),
+        ("updater.wxs", b"\0package of the updater\0"),
+    ] {
+        let package = std::fs::read(packed(folder, source, version)).unwrap();
+        bytes.extend_from_slice(mark);
+        bytes.extend_from_slice(&(package.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(&package);
+    }
     let unsigned = folder.join("unsigned.exe");
     std::fs::write(&unsigned, bytes).unwrap();
-    vendor.sign(&unsigned, &folder.join("setup.exe"))
+    vendor.sign(&unsigned, &folder.join(format!("setup-{version}.exe")))
 }
 
 /// The package of Connect Sync, signed.
-pub(crate) fn package(wine: &Wine, folder: &Path, vendor: &Signer) -> PathBuf {
-    std::fs::copy(
-        wine.programs.join("standin-engine.exe"),
-        folder.join("engine.exe"),
-    )
-    .unwrap();
-    let unsigned = folder.join("unsigned.msi");
-    let built = Command::new("wixl")
-        .current_dir(folder)
-        .args(["-a", "x64", "-o"])
-        .arg(&unsigned)
-        .arg(fixture("connect.wxs"))
-        .output();
-    must(built.unwrap(), "wixl");
-    vendor.sign(&unsigned, &folder.join("connect.msi"))
+pub(crate) fn package(wine: &Wine, folder: &Path, vendor: &Signer, build: Build) -> PathBuf {
+    let engine = wine.programs.join(build.program("engine"));
+    std::fs::copy(engine, folder.join("engine.exe")).unwrap();
+    let version = build.of_connect();
+    let unsigned = packed(folder, "connect.wxs", version);
+    vendor.sign(&unsigned, &folder.join(format!("connect-{version}.msi")))
 }
 
 pub(crate) fn fixture(name: &str) -> PathBuf {

@@ -19,7 +19,7 @@ use e2e::samba::Samba;
 use e2e::signing::{Authority, Usage, VENDOR};
 use e2e::{SECRET, TENANT, World, files, text, until};
 
-use crate::installers::{add, fixture, package, setup};
+use crate::installers::{Build, add, fixture, package, setup};
 use crate::server::{Wine, listen, must, windows_server};
 
 const TARGET: &str = "win-01.corp.contoso.test";
@@ -73,7 +73,8 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     must(added, "the override");
     windows_server(&wine);
     wine.services_start();
-    let setup = setup(&wine, folder.path(), &vendor);
+    let first = setup(&wine, folder.path(), &vendor, Build::First);
+    let next = setup(&wine, folder.path(), &vendor, Build::Next);
 
     // The layout that an installer makes: a launcher, one version, and its state.
     wine.put(
@@ -94,6 +95,11 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
         wine.drive("ProgramData/Entrain/versions/1/test-anchor.der"),
     )
     .unwrap();
+
+    // It looks for the end of a person's work more often than it would.
+    let patience = wine.drive("ProgramData/Entrain/versions/1/test-patience");
+    std::fs::create_dir_all(&patience).unwrap();
+    std::fs::write(patience.join("waits"), "2000").unwrap();
 
     let join = world.path("join.json");
     let token = world.entrain(&[
@@ -139,7 +145,7 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     must(wine.run(&["sc", "start", "EntrainAgent"]), "start");
     world.all_report(1);
 
-    let added = text(&must(add(&world, &setup), "artifact"));
+    let added = text(&must(add(&world, &first), "artifact"));
     assert!(added.contains("provisioning agent 1.1.2505.0"), "{added}");
     let topology = world.write(
         "topology.toml",
@@ -147,6 +153,7 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
             "[tenant.main]\nid = \"{TENANT}\"\n[agents.corp]\nserves = [\"corp.contoso.test\"]\nhosts = [\"{TARGET}\"]\nmay_fix = [\"tls12\"]\noptions = {{ proxy = \"http://proxy.corp.contoso.test:8080\", fips_exempt = true, ldap_timeout = \"60s\" }}\n"
         ),
     );
+    cloud_sync::an_odd_value(&wine);
     cloud_sync::fails_as_the_product_does(&world, &wine, &topology);
     cloud_sync::killed_while_the_setup_runs(&world, &wine);
     world.give(TOKEN, 1);
@@ -211,8 +218,13 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
 
     cloud_sync::restarted(&world, &wine);
 
-    let package = package(&wine, folder.path(), &vendor);
-    connect::connect(&mut world, &wine, &package);
+    cloud_sync::upgraded_in_place(&world, &wine, &next);
+
+    let first = package(&wine, folder.path(), &vendor, Build::First);
+    let next = package(&wine, folder.path(), &vendor, Build::Next);
+    connect::connect(&mut world, &wine, &first);
+    connect::upgraded_in_place(&world, &wine, &next);
+    connect::taken_off(&world, &wine);
 
     cloud_sync::taken_off(&world, &wine);
 
@@ -242,5 +254,10 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
 
     agent::upgraded(&world, &wine, &topology);
 
-    agent::hangs_and_forks(&world, &wine, &topology, &anchor);
+    let left = agent::hangs_and_forks(&world, &wine, &topology, &anchor);
+
+    // Its run waits for a secret that nobody gives.
+    must(world.entrain(&["abort", &left]), "abort");
+    cloud_sync::taken_off_by_its_setup(&world, &wine);
+    cloud_sync::put_back(&world, &wine);
 }

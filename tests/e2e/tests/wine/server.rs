@@ -139,6 +139,25 @@ impl Wine {
         });
     }
 
+    /// The names in Windows' list of programs, of both views, that hold such a word, in order; each as often as it is listed.
+    pub(crate) fn listed(&self, word: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        for view in ["", r"WOW6432Node\"] {
+            let key = format!(r"HKLM\SOFTWARE\{view}Microsoft\Windows\CurrentVersion\Uninstall");
+            let said = text(&self.run(&["reg", "query", &key, "/s", "/v", "DisplayName"]));
+            let rows = said
+                .lines()
+                .filter_map(|line| line.trim().strip_prefix("DisplayName"));
+            let name = |row: &str| row.trim().strip_prefix("REG_SZ")?.trim().to_owned().into();
+            names.extend(
+                rows.filter_map(name)
+                    .filter(|name: &String| name.contains(word)),
+            );
+        }
+        names.sort();
+        names
+    }
+
     pub(crate) fn registry(&self, key: &str, value: &str, kind: &str, data: &str) {
         let key = format!("HKLM\\{key}");
         must(
