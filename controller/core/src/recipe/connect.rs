@@ -8,13 +8,13 @@ use protocol::step::{
     StageConnect, Step, VerifyConnect,
 };
 use protocol::task::{Page, TaskText};
-use protocol::{ConnectDatabase, DatabaseName, DomainName, ServiceOptions, TargetId, Version};
+use protocol::{ConnectDatabase, DomainName, ServiceOptions, TargetId, Version};
 
 use crate::active::{Modes, active};
 use crate::finding::Place;
 use crate::links;
 use crate::recipe::{Answer, Artifacts, PhaseWork, custom, download};
-use crate::topology::{ConnectEntry, ConnectSettings, CustomSettings, Tenant, Topology};
+use crate::topology::{ConnectEntry, ConnectSettings, Tenant, Topology};
 
 /// The wizard's page that asks what becomes of users' names.
 pub(crate) const SIGN_IN_CONFIGURATION: &str = "Microsoft Entra sign-in configuration";
@@ -181,7 +181,13 @@ fn installation(
                 ));
             }
             // A server that takes a database over starts in staging mode, whatever is ticked (2.7 [P]).
-            let work = if becomes && !settings.existing_database {
+            let own = settings.database_of(server);
+            let existing = own.is_some_and(|database| database.existing);
+            let there = modes.keys().chain(untold);
+            if let Some(other) = settings.still_uses(server, there) {
+                return Err(in_use(other, modes.contains_key(other)));
+            }
+            let work = if becomes && !existing {
                 ConnectWork::InstallActive
             } else {
                 ConnectWork::InstallStaging
@@ -203,6 +209,24 @@ fn installation(
             Ok((work, text, how))
         }
     }
+}
+
+/// Said of a database that another server may still have open (product facts 2.7: not shareable [P]).
+fn in_use(other: &TargetId, seen: bool) -> String {
+    let (what, fix) = if seen {
+        (
+            "Connect is still there",
+            "have Connect taken off it first (entrain plan, where it stands in `retired`)",
+        )
+    } else {
+        (
+            "it has never reported, so that Connect may still be there",
+            "enroll it, or say that Connect is off it for good: `gone`",
+        )
+    };
+    format!(
+        "refused: the database that is to be taken over is that of {other}, as far as the topology says, and {what}: two engines never share one; {fix}, or give {other} a row of its own in `databases`"
+    )
 }
 
 /// An upgrade in place: bytes staged before, installer and wizard inside a person's appointment, the mode kept (product
@@ -393,7 +417,7 @@ pub fn readiness(
         census: absent,
         both_tools: Vec::new(),
         // An engine that is there has its database.
-        database: absent.then(|| database(entry, installer)).flatten(),
+        database: absent.then(|| database(entry, server, installer)).flatten(),
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         options: ServiceOptions::default(),
@@ -402,24 +426,20 @@ pub fn readiness(
     })]
 }
 
-/// Name of the database where none is written: the product's own (product facts 2.7 [R]).
-const DATABASE: &str = "ADSync";
-
-/// The database's name, as the wizard takes it.
-pub(super) fn database_name(settings: &CustomSettings) -> DatabaseName {
-    let own = || DATABASE.parse().expect("a plain name");
-    settings.sql_database.clone().unwrap_or_else(own)
-}
-
 /// The database on a SQL Server, where the topology names one.
-fn database(entry: &ConnectEntry, installer: Option<Version>) -> Option<ConnectDatabase> {
+fn database(
+    entry: &ConnectEntry,
+    server: &TargetId,
+    installer: Option<Version>,
+) -> Option<ConnectDatabase> {
     let ConnectSettings::Custom(settings) = &entry.settings else {
         return None;
     };
+    let own = settings.database_of(server)?.clone();
     Some(ConnectDatabase {
-        server: settings.sql_server.clone()?,
-        name: database_name(settings),
-        existing: settings.existing_database,
+        server: own.server,
+        name: own.name,
+        existing: own.existing,
         installer,
     })
 }

@@ -7,7 +7,8 @@ use protocol::{DomainName, TargetId};
 
 use crate::links;
 use crate::topology::{
-    ConnectEntry, CustomSettings, Feature, Federation, Identity, SourceAnchor, Tenant, UserSignIn,
+    ConnectEntry, CustomSettings, Farm, Feature, Federation, Identity, SourceAnchor, SqlDatabase,
+    Tenant, UserSignIn,
 };
 
 fn page(title: &str, lines: Vec<String>) -> Page {
@@ -32,15 +33,20 @@ pub(super) fn pages(
     let forests: Vec<&DomainName> = entry.forests.iter().map(|(forest, _)| forest).collect();
     let staging = work == ConnectWork::InstallStaging;
     let mode = if staging { "staging" } else { "active" };
+    let database = settings.database_of(server);
+    let existing = database.is_some_and(|database| database.existing);
     let mut pages = vec![
         page(
             "Sign in",
             vec![line("sign in to the server as local administrator")],
         ),
-        page("Installer", installer(settings)),
+        page("Installer", installer(settings, existing)),
         page("Welcome", welcome(tenant)),
         page("Express settings", vec![line("Customize")]),
-        page("Install required components", components(settings)),
+        page(
+            "Install required components",
+            components(settings, database),
+        ),
         page("User sign-in", user_sign_in(settings)),
         page(
             "Connect to Microsoft Entra ID",
@@ -49,6 +55,9 @@ pub(super) fn pages(
                     "sign in as a Hybrid Identity Administrator of tenant {}; the role must be assigned directly, not by a group",
                     tenant.id
                 ),
+                line(
+                    "it may ask for a second factor; where the role is one of PIM, it is activated before",
+                ),
                 line("Next"),
             ],
         ),
@@ -56,7 +65,7 @@ pub(super) fn pages(
         page(
             super::connect::SIGN_IN_CONFIGURATION,
             vec![
-                format!("user principal name: {}", settings.user_name),
+                user_name(settings),
                 line("each UPN suffix in use should stand there as verified"),
                 line(if settings.unverified_suffixes {
                     "tick that the wizard goes on without every suffix verified: it is agreed to that users of the others sign in with onmicrosoft.com names"
@@ -73,10 +82,15 @@ pub(super) fn pages(
         page("Filter users and devices", pilots(settings)),
         page("Optional features", features(settings)),
     ];
+    pages.extend(behind_the_features(settings));
     if settings.single_sign_on {
-        let lines = forests
-            .iter()
-            .map(|forest| format!("{forest}: sign in as a Domain Administrator of it"));
+        let lines = forests.iter().map(|forest| {
+            if signs_on(settings, forest) {
+                format!("{forest}: sign in as a Domain Administrator of it")
+            } else {
+                format!("{forest}: skip it, its computers do not sign on so")
+            }
+        });
         pages.push(page("Enable single sign-on", lines.collect()));
     }
     match settings.sign_in {
@@ -84,7 +98,10 @@ pub(super) fn pages(
         UserSignIn::PingFederate => pages.extend(ping_federate(&settings.federation)),
         UserSignIn::PasswordHash | UserSignIn::PassThrough | UserSignIn::Nothing => {}
     }
-    pages.push(page("Ready to configure", ready(settings, staging)));
+    pages.push(page(
+        "Ready to configure",
+        ready(settings, staging, existing),
+    ));
     pages.push(page("Configuration complete", vec![line("Exit")]));
     pages.push(page(
         "Afterwards",
@@ -99,7 +116,7 @@ pub(super) fn pages(
     TaskText {
         title: format!("install Connect Sync with custom settings on {server}, {mode}"),
         why: line("the vendor supports this setup through its wizard alone"),
-        bring: bring(&forests, settings, tenant),
+        bring: bring((&forests, server), settings, tenant),
         pages,
         seen_by: format!("the engine's version, and the scheduler, which must say {mode}"),
     }
@@ -134,6 +151,7 @@ fn ad_fs(federation: &Federation) -> [Page; 6] {
             "AD FS farm",
             vec![
                 line(PAGE_NAMES),
+                farm(federation.farm),
                 line(
                     "from 2025-04-07 on the wizard does this with Connect 2.4.18.0 or later alone",
                 ),
@@ -188,6 +206,18 @@ fn ad_fs(federation: &Federation) -> [Page; 6] {
     ]
 }
 
+/// Whether a farm is made; of one that exists the wizard makes the trust with the tenant anew.
+fn farm(farm: Option<Farm>) -> String {
+    match farm {
+        None => line("choose the farm, new or existing, that whoever runs the federation names"),
+        Some(farm @ Farm::New) => format!("choose {}", farm.shown()),
+        Some(farm @ Farm::Existing) => format!(
+            "choose {}; where it has a trust with the tenant, that is made anew from scratch",
+            farm.shown()
+        ),
+    }
+}
+
 /// What is said of a domain that is federated.
 const FEDERATED: &str = "it is a verified domain of the tenant; every user of it signs in by the federation from then on";
 
@@ -220,7 +250,11 @@ fn ping_federate(federation: &Federation) -> [Page; 2] {
 }
 
 /// What a person needs in their hands.
-fn bring(forests: &[&DomainName], settings: &CustomSettings, tenant: &Tenant) -> Vec<String> {
+fn bring(
+    (forests, own): (&[&DomainName], &TargetId),
+    settings: &CustomSettings,
+    tenant: &Tenant,
+) -> Vec<String> {
     let mut bring = vec![
         format!("a Hybrid Identity Administrator of tenant {}", tenant.id),
         line("a local administrator of the server"),
@@ -232,7 +266,7 @@ fn bring(forests: &[&DomainName], settings: &CustomSettings, tenant: &Tenant) ->
             ),
             None => format!("an Enterprise Administrator of {forest}"),
         });
-        if settings.single_sign_on {
+        if settings.single_sign_on && signs_on(settings, forest) {
             bring.push(format!(
                 "a Domain Administrator of {forest}, for single sign-on"
             ));
@@ -264,10 +298,18 @@ fn bring(forests: &[&DomainName], settings: &CustomSettings, tenant: &Tenant) ->
             tenant.id
         ));
     }
-    if let Some(server) = &settings.sql_server {
-        bring.push(format!(
-            "on {server}: the database made beforehand, or the right to make it; its collation is case-insensitive"
-        ));
+    if let Some(database) = settings.database_of(own) {
+        let server = &database.server;
+        bring.push(if database.existing {
+            format!(
+                "on {server}: the database {} of the earlier server, which nothing uses any more, and dbo in it",
+                database.name
+            )
+        } else {
+            format!(
+                "on {server}: the database made beforehand, or the right to make it; its collation is case-insensitive"
+            )
+        });
     }
     if let Some(account) = settings
         .service_account
@@ -286,15 +328,35 @@ fn bring(forests: &[&DomainName], settings: &CustomSettings, tenant: &Tenant) ->
     bring
 }
 
-fn installer(settings: &CustomSettings) -> Vec<String> {
+fn installer(settings: &CustomSettings, existing: bool) -> Vec<String> {
     let mut lines = vec![line(
         r"start AzureADConnect.msi from C:\ProgramData\Entrain\staged",
     )];
-    if settings.existing_database {
+    let mut switches = Vec::new();
+    if existing {
+        switches.push("/useexistingdatabase");
+    }
+    if settings.interactive_sign_in {
+        switches.push("/InteractiveAuth");
+    }
+    if !switches.is_empty() {
         lines.push(line("when the wizard opens: exit it"));
-        lines.push(line(
-            r#"start it again from its folder (as a rule "C:\Program Files\Microsoft Azure Active Directory Connect"): AzureADConnect.exe /useexistingdatabase"#,
+        lines.push(format!(
+            r#"start it again from its folder (as a rule "C:\Program Files\Microsoft Azure Active Directory Connect"): AzureADConnect.exe {}"#,
+            switches.join(" ")
         ));
+    }
+    if switches.len() > 1 {
+        lines.push(line(
+            "whether the wizard takes both switches at once is in no source: where it does not, take the first alone",
+        ));
+    }
+    if settings.interactive_sign_in {
+        lines.push(line(
+            "it then signs in by Microsoft's own window, which knows smart cards and federated accounts",
+        ));
+    }
+    if existing {
         lines.push(line(
             "the database must come from this version or an older one, and have synchronized within three weeks; else a full import follows",
         ));
@@ -323,16 +385,12 @@ fn welcome(tenant: &Tenant) -> Vec<String> {
     lines
 }
 
-fn components(settings: &CustomSettings) -> Vec<String> {
+fn components(settings: &CustomSettings, database: Option<&SqlDatabase>) -> Vec<String> {
     let tick = |what: &str, value: &Option<String>| match value {
         Some(value) => format!("tick \"{what}\": {value}"),
         None => format!("leave \"{what}\" clear"),
     };
-    let database = super::connect::database_name(settings);
-    let sql = settings
-        .sql_server
-        .as_ref()
-        .map(|server| format!("{server}, database {database}"));
+    let sql = database.map(|own| format!("{}, database {}", own.server, own.name));
     let groups = (!settings.groups.is_empty()).then(|| {
         let names = ["Administrators", "Operators", "Browse", "Password Reset"];
         let pairs = names.iter().zip(&settings.groups);
@@ -348,7 +406,7 @@ fn components(settings: &CustomSettings) -> Vec<String> {
         tick("Specify custom sync groups", &groups),
         tick("Import synchronization settings", &settings.import),
     ];
-    if settings.service_account.is_some() || settings.sql_server.is_some() {
+    if settings.service_account.is_some() || database.is_some() {
         lines.push(line(
             "the service's account is fixed here: it cannot be changed later",
         ));
@@ -356,6 +414,12 @@ fn components(settings: &CustomSettings) -> Vec<String> {
     if settings.import.is_some() {
         lines.push(line(
             "what is imported fills the pages that follow; each must say what these instructions say",
+        ));
+        lines.push(line(
+            "the tick for a SQL Server and that for a service account are not imported: they stand here alone; directories can be neither added nor taken away",
+        ));
+        lines.push(line(
+            "an import leaves out device writeback, the choice of attributes and of object types, run profiles of one's own and the provisioning hierarchy; a rule of one's own comes along where its precedence is 0 to 99",
         ));
     }
     lines.push(line("Install"));
@@ -446,12 +510,76 @@ fn identity(settings: &CustomSettings) -> Vec<String> {
             format!("source anchor: \"Choose a specific attribute\", {name}")
         }
     };
-    vec![
-        identity,
-        anchor,
+    let mut lines = vec![identity, anchor];
+    if matches!(settings.source_anchor, SourceAnchor::Attribute(_)) {
+        lines.push(line(
+            "upper and lower case of its values count, and none may hold an @",
+        ));
+    }
+    lines.extend([
         line("neither can be changed later: stop here where the topology may be wrong"),
         line("Next"),
-    ]
+    ]);
+    lines
+}
+
+/// Whether single sign-on is set up in that forest.
+fn signs_on(settings: &CustomSettings, forest: &DomainName) -> bool {
+    let chosen = &settings.single_sign_on_forests;
+    chosen.is_empty() || chosen.contains(forest)
+}
+
+/// Another attribute than the user principal name does not work everywhere (the page that 2.5 names [R]).
+fn user_name(settings: &CustomSettings) -> String {
+    let name = &settings.user_name;
+    if name.eq_ignore_ascii_case("userPrincipalName") {
+        return format!("user principal name: {name}");
+    }
+    format!(
+        "user principal name: {name}; some workloads of Microsoft 365 know no such alternate ID: whoever runs them has agreed"
+    )
+}
+
+/// The pages that some features add (2.5 [R], and the page that it names).
+fn behind_the_features(settings: &CustomSettings) -> Vec<Page> {
+    let mut pages = Vec::new();
+    let filter = &settings.attribute_filter;
+    if settings.features.contains(&Feature::AttributeFiltering) {
+        let mut apps = if filter.apps.is_empty() {
+            vec![line("leave every service ticked")]
+        } else {
+            let mut lines = vec![line(
+                "restrict the list to these services, and these alone:",
+            )];
+            lines.extend(filter.apps.iter().map(|app| format!("  {app}")));
+            lines
+        };
+        apps.push(line("Next"));
+        pages.push(page("Microsoft Entra apps", apps));
+        let mut attributes = if filter.without.is_empty() {
+            vec![line("leave every attribute ticked")]
+        } else {
+            let mut lines = vec![line("clear these attributes, and no other:")];
+            let without = filter.without.iter();
+            lines.extend(without.map(|attribute| format!("  {attribute}")));
+            lines.push(line(
+                "what depends on one of them may stop working: stop here where one is not listed",
+            ));
+            lines
+        };
+        attributes.push(line("Next"));
+        pages.push(page("Microsoft Entra attributes", attributes));
+    }
+    if settings.features.contains(&Feature::DirectoryExtensions) {
+        let mut lines = vec![line(
+            "select these attributes, and no other; the list is case sensitive:",
+        )];
+        let extensions = settings.extensions.iter();
+        lines.extend(extensions.map(|attribute| format!("  {attribute}")));
+        lines.push(line("Next"));
+        pages.push(page("Directory extensions", lines));
+    }
+    pages
 }
 
 fn pilots(settings: &CustomSettings) -> Vec<String> {
@@ -482,17 +610,22 @@ fn features(settings: &CustomSettings) -> Vec<String> {
             Feature::PasswordHash.shown()
         ));
     }
+    if settings.import.is_some() && settings.features.contains(&Feature::DeviceWriteback) {
+        lines.push(line(
+            "an import does not bring device writeback along: it is ticked here",
+        ));
+    }
     lines.push(line("leave everything else as it is"));
     lines.push(line("Next"));
     lines
 }
 
-fn ready(settings: &CustomSettings, staging: bool) -> Vec<String> {
+fn ready(settings: &CustomSettings, staging: bool, existing: bool) -> Vec<String> {
     let start = if settings.start { "tick" } else { "clear" };
     let mut lines = vec![format!(
         "\"Start the synchronization process when configuration completes\": {start}"
     )];
-    lines.push(line(if settings.existing_database {
+    lines.push(line(if existing {
         "\"Enable staging mode\": a server that takes a database over starts in it, whatever is ticked"
     } else if staging {
         "\"Enable staging mode\": tick. Another server of the tenant is active, or is to be: two would break G1"

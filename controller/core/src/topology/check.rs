@@ -10,6 +10,7 @@ use protocol::{DomainName, ServiceOptions, TargetId, Timestamp, Version};
 use crate::finding::{Finding, Place, Severity, nearest};
 use crate::topology::model::{AgentGroup, ConnectEntry, ConnectSettings, Topology};
 use crate::topology::settings::CustomSettings;
+use crate::topology::{choices, database};
 use crate::versions::Versions;
 
 /// Newest accepted artifact of each product.
@@ -43,6 +44,7 @@ pub fn check(topology: &Topology, available: Option<&Available>) -> Vec<Finding>
     domains(topology, &mut findings);
     tunables(topology, &mut findings);
     connect(topology, &mut findings);
+    database::check(topology, &mut findings);
     both_tools(topology, &mut findings);
     if let Some(available) = available {
         artifacts(topology, available, &mut findings);
@@ -371,18 +373,8 @@ fn custom(
             "choose `units` instead once the pilot is over",
         ));
     }
-    if settings.sql_server.is_some() && entry.servers.len() > 1 {
-        let what = format!(
-            "\"{name}\" names one SQL Server for {} servers: each has a database of its own, and one engine uses an instance",
-            entry.servers.len()
-        );
-        findings.push(error(
-            &entry.place,
-            what,
-            "leave sql_server out, or name one server: a SQL Server for each cannot be written yet",
-        ));
-    }
-    if settings.sql_server.is_some() && settings.service_account.is_none() {
+    let on_sql = settings.database.is_some() || !settings.databases.is_empty();
+    if on_sql && settings.service_account.is_none() {
         let what = format!(
             "\"{name}\" uses a SQL Server, and no account of the service is named; it cannot be changed later"
         );
@@ -392,6 +384,7 @@ fn custom(
             "name a group managed service account: service_account = \"CONTOSO\\\\svcADSync$\"",
         ));
     }
+    choices::check(name, entry, settings, findings);
 }
 
 fn both_tools(topology: &Topology, findings: &mut Vec<Finding>) {

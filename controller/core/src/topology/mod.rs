@@ -2,6 +2,8 @@
 //! it can be.
 
 mod check;
+mod choices;
+mod database;
 mod model;
 mod parse;
 pub(crate) mod reader;
@@ -9,6 +11,7 @@ mod schema;
 mod settings;
 
 pub use check::{Available, check, installable};
+pub use database::SqlDatabase;
 pub use model::{
     AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, Gaps, PendingExports, RebootRule,
     Service, Site, Tenant, Topology, Wanted,
@@ -16,4 +19,6 @@ pub use model::{
 pub use parse::{Document, parse, parse_by};
 pub use reader::At;
 pub use schema::json_schema;
-pub use settings::{CustomSettings, Feature, Federation, Identity, SourceAnchor, UserSignIn};
+pub use settings::{
+    AttributeFilter, CustomSettings, Farm, Feature, Federation, Identity, SourceAnchor, UserSignIn,
+};

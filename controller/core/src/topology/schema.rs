@@ -3,7 +3,7 @@
 use protocol::step::Permission;
 use serde_json::{Value, json};
 
-use crate::topology::settings::{Feature, UserSignIn};
+use crate::topology::settings::{Farm, Feature, UserSignIn};
 
 /// The schema (JSON Schema, draft 2020-12).
 #[must_use]
@@ -65,13 +65,20 @@ pub fn json_schema() -> Value {
     let boolean = json!({ "type": "boolean" });
     let federation = table(
         json!({
-            "servers": texts, "proxies": texts, "certificate": text, "service_account": text, "domain": text,
+            "farm": { "enum": Farm::WORDS }, "servers": texts, "proxies": texts, "certificate": text, "service_account": text, "domain": text,
         }),
         &[],
     );
+    let database = table(
+        json!({ "sql_server": text, "sql_database": text, "existing_database": boolean }),
+        &["sql_server"],
+    );
+    let filtering = table(json!({ "apps": texts, "without": texts }), &[]);
     let settings = table(
         json!({
             "location": text, "sql_server": text, "sql_database": text, "existing_database": boolean,
+            "databases": named(database), "interactive_sign_in": boolean, "single_sign_on_forests": texts,
+            "attribute_filtering": filtering, "directory_extensions": texts,
             "service_account": text, "groups": texts, "import": text,
             "sign_in": { "enum": UserSignIn::WORDS, "default": "password-hash-sync" }, "single_sign_on": boolean,
             "federation": federation, "unverified_suffixes": boolean,

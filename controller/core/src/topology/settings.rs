@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use protocol::{DatabaseName, DomainName, SqlServerName, TargetId};
+use protocol::{DomainName, TargetId};
 
 use crate::finding::nearest;
+use crate::topology::database::{self, SqlDatabase};
 use crate::topology::reader::{At, Remarks, Table, Written};
 
 macro_rules! words {
@@ -84,6 +85,16 @@ words! {
     }
 }
 
+words! {
+    /// Page "AD FS farm": what becomes of the farm (the page that 2.5 names [R]).
+    Farm {
+        /// The wizard makes one.
+        New = "new", "a new AD FS farm";
+        /// There is one: the wizard makes its trust with the tenant anew.
+        Existing = "existing", "the AD FS farm that exists";
+    }
+}
+
 /// How a user of several forests is one user: not changeable later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
@@ -112,6 +123,8 @@ pub enum SourceAnchor {
 /// runs AD FS or PingFederate brings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Federation {
+    /// Whether the farm of AD FS is made, or is there.
+    pub farm: Option<Farm>,
     /// Servers of AD FS.
     pub servers: Vec<TargetId>,
     /// Web application proxies.
@@ -124,17 +137,26 @@ pub struct Federation {
     pub domain: Option<DomainName>,
 }
 
+/// Which attributes are synchronized: those of services, without some.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AttributeFilter {
+    /// Services whose attributes alone are synchronized, as the wizard names them; empty means all.
+    pub apps: Vec<String>,
+    /// Attributes that are not synchronized although a service has them.
+    pub without: Vec<String>,
+}
+
 /// What is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomSettings {
     /// Install folder; absent means the product's own.
     pub location: Option<String>,
-    /// SQL Server, with instance and port; absent means the LocalDB that comes along.
-    pub sql_server: Option<SqlServerName>,
-    /// Name of the database; absent means ADSync.
-    pub sql_database: Option<DatabaseName>,
-    /// The database of an earlier server is taken over: the server starts in staging mode.
-    pub existing_database: bool,
+    /// The database of the one server of an entry, on a SQL Server; absent means the LocalDB that comes along.
+    pub database: Option<SqlDatabase>,
+    /// The database of each server that has one on a SQL Server.
+    pub databases: BTreeMap<TargetId, SqlDatabase>,
+    /// Whether the wizard is started so that it signs in by Microsoft's own window: smart card, federation (2.2 [R]).
+    pub interactive_sign_in: bool,
     /// Account of the service; absent means a virtual one. It is fixed at the first installation.
     pub service_account: Option<String>,
     /// The four local groups, in the wizard's order; empty means that the product makes its own.
@@ -147,6 +169,8 @@ pub struct CustomSettings {
     pub federation: Federation,
     /// Single sign-on from the domain's computers.
     pub single_sign_on: bool,
+    /// Forests in which it is set up; empty means all of them.
+    pub single_sign_on_forests: Vec<DomainName>,
     /// Account that reads each forest, where one was made beforehand; the product makes one for the others.
     pub accounts: BTreeMap<DomainName, String>,
     /// Attribute that users sign in with.
@@ -165,6 +189,10 @@ pub struct CustomSettings {
     pub pilot_groups: BTreeMap<DomainName, String>,
     /// Optional features.
     pub features: BTreeSet<Feature>,
+    /// What the two pages behind "app and attribute filtering" ask.
+    pub attribute_filter: AttributeFilter,
+    /// Attributes that directory extensions carry, spelled as the schema has them: the page is case sensitive.
+    pub extensions: Vec<String>,
     /// Whether synchronization starts when the wizard ends.
     pub start: bool,
 }
@@ -173,18 +201,9 @@ pub struct CustomSettings {
 pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> CustomSettings {
     let text = |at: Option<At<String>>| at.map(|at| at.value);
     let location = text(table.text("location", remarks));
-    let sql_server = table.parse::<SqlServerName>("sql_server", remarks);
-    let database = table.parse::<DatabaseName>("sql_database", remarks);
-    let existing_database = table.flag("existing_database", remarks).unwrap_or(false);
-    if sql_server.is_none() {
-        let range = database.as_ref().map(|at| at.range.clone());
-        if let Some(range) = range {
-            remarks.error(&range, "sql_database without sql_server", NAME_SQL);
-        } else if existing_database {
-            let what = "existing_database: only a database on a SQL Server is taken over";
-            remarks.error(table.range(), what, NAME_SQL);
-        }
-    }
+    let database = database::one(&mut table, remarks);
+    let databases = database::each(&mut table, remarks);
+    let interactive_sign_in = table.flag("interactive_sign_in", remarks).unwrap_or(false);
     let service_account = text(table.text("service_account", remarks));
     let groups = table.list::<String>("groups", remarks);
     if let Some(first) = groups.first()
@@ -198,8 +217,9 @@ pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> Cust
         remarks.error(&first.range, what, fix);
     }
     let import = table.text("import", remarks);
+    let mut all = database.iter().chain(databases.values());
     if let Some(import) = &import
-        && existing_database
+        && all.any(|database| database.existing)
     {
         let what = "import: settings cannot be imported onto an existing database";
         remarks.error(&import.range, what, "leave one of the two out");
@@ -210,6 +230,14 @@ pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> Cust
     let federation = table.table("federation", remarks);
     let federation = federation.map(|table| self::federation(table, sign_in, remarks));
     let single_sign_on = table.flag("single_sign_on", remarks).unwrap_or(false);
+    let forests = table.list::<DomainName>("single_sign_on_forests", remarks);
+    if let Some(first) = forests.first().filter(|_| !single_sign_on) {
+        remarks.error(
+            &first.range,
+            "single_sign_on_forests without single_sign_on: the wizard asks for no forest",
+            "write single_sign_on = true, or leave it out",
+        );
+    }
     let accounts = table.texts("accounts", remarks).into_iter().collect();
     let user_name = text(table.text("user_name", remarks));
     let unverified_suffixes = table.flag("unverified_suffixes", remarks).unwrap_or(false);
@@ -227,19 +255,32 @@ pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> Cust
     }
     let pilot_groups = table.texts("pilot_groups", remarks).into_iter().collect();
     let features = table.list::<Feature>("features", remarks);
+    let features: BTreeSet<Feature> = features.into_iter().map(|at| at.value).collect();
+    let attribute_filter = attribute_filter(&mut table, &features, remarks);
+    let extensions = table.list::<String>("directory_extensions", remarks);
+    if let Some(first) = extensions.first()
+        && !features.contains(&Feature::DirectoryExtensions)
+    {
+        remarks.error(
+            &first.range,
+            "directory_extensions without that feature: the wizard asks for no attribute",
+            "add \"directory-extensions\" to features, or leave it out",
+        );
+    }
     let start = table.flag("start", remarks).unwrap_or(true);
     table.finish(remarks);
     CustomSettings {
         location,
-        sql_server: sql_server.map(|at| at.value),
-        sql_database: database.map(|at| at.value),
-        existing_database,
+        database,
+        databases,
+        interactive_sign_in,
         service_account,
         groups: groups.into_iter().map(|at| at.value).collect(),
         import: text(import),
         sign_in,
         federation: federation.unwrap_or_default(),
         single_sign_on,
+        single_sign_on_forests: forests.into_iter().map(|at| at.value).collect(),
         accounts,
         user_name: user_name.unwrap_or_else(|| "userPrincipalName".to_owned()),
         unverified_suffixes,
@@ -257,9 +298,37 @@ pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> Cust
             Some(attribute) => SourceAnchor::Attribute(attribute.to_owned()),
         },
         pilot_groups,
-        features: features.into_iter().map(|at| at.value).collect(),
+        features,
+        attribute_filter,
+        extensions: extensions.into_iter().map(|at| at.value).collect(),
         start,
     }
+}
+
+/// Reads `attribute_filtering = { apps = ["…"], without = ["…"] }`.
+fn attribute_filter(
+    table: &mut Table<'_, '_>,
+    features: &BTreeSet<Feature>,
+    remarks: &mut Remarks<'_>,
+) -> AttributeFilter {
+    let Some(mut table) = table.table("attribute_filtering", remarks) else {
+        return AttributeFilter::default();
+    };
+    let range = table.range().clone();
+    let names = |all: Vec<At<String>>| all.into_iter().map(|at| at.value).collect();
+    let filter = AttributeFilter {
+        apps: names(table.list("apps", remarks)),
+        without: names(table.list("without", remarks)),
+    };
+    table.finish(remarks);
+    if !features.contains(&Feature::AttributeFiltering) {
+        remarks.error(
+            &range,
+            "attribute_filtering without that feature: the wizard asks for neither services nor attributes",
+            "add \"attribute-filtering\" to features, or leave it out",
+        );
+    }
+    filter
 }
 
 /// Reads `federation = { … }`: of AD FS everything, of PingFederate the domain alone.
@@ -271,6 +340,7 @@ fn federation(
     let range = table.range().clone();
     let names = |all: Vec<At<TargetId>>| all.into_iter().map(|at| at.value).collect();
     let federation = Federation {
+        farm: table.parse("farm", remarks).map(|at| at.value),
         servers: names(table.list("servers", remarks)),
         proxies: names(table.list("proxies", remarks)),
         certificate: table.text("certificate", remarks).map(|at| at.value),
@@ -299,8 +369,6 @@ fn federation(
     federation
 }
 
-const NAME_SQL: &str = "write sql_server = \"sql-01.corp.contoso.com\\\\SYNC\", or leave it out";
-
 impl CustomSettings {
     /// Every forest that is named in them.
     pub fn forests(&self) -> impl Iterator<Item = &DomainName> {
@@ -308,5 +376,6 @@ impl CustomSettings {
         accounts
             .chain(self.units.keys())
             .chain(self.pilot_groups.keys())
+            .chain(&self.single_sign_on_forests)
     }
 }

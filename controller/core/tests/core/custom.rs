@@ -209,6 +209,7 @@ choose "Password Hash Synchronization"
 Next
 [Connect to Microsoft Entra ID]
 sign in as a Hybrid Identity Administrator of tenant 3f0c8a4e-0000-0000-0000-000000000000; the role must be assigned directly, not by a group
+it may ask for a second factor; where the role is one of PIM, it is activated before
 Next
 [Connect your directories]
 a.test: Add Directory, "Create new AD account", as a.test\administrator or in the NetBIOS form

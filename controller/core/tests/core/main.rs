@@ -8,6 +8,7 @@ mod away;
 mod beforehand;
 mod bundles;
 mod changed;
+mod choices;
 mod clouds;
 mod common;
 mod connect;
