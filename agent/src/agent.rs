@@ -227,6 +227,7 @@ impl Agent {
                 | Event::Discovered { .. }
                 | Event::ForestRead { .. }
                 | Event::ConnectSettingsRead { .. }
+                | Event::ConnectExportRead { .. }
                 | Event::StepCompleted { .. }
                 | Event::StepFailed { .. }
                 | Event::StepInconclusive { .. }
@@ -1166,6 +1167,7 @@ fn announce(op: &Op) -> Option<String> {
         | Op::AutomateService { .. }
         | Op::DisableService { .. }
         | Op::FileText { .. }
+        | Op::ConnectExport
         | Op::ReplaceText { .. }
         | Op::FileVersion { .. }
         | Op::Programs { .. }

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::exported::ExportedSettings;
 use crate::facts::Facts;
 use crate::id::{
     Attempt, BundleId, DomainName, Generation, GmsaName, RolloutId, StepIndex, TargetId,
@@ -431,6 +432,15 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         kds_usable_from: Option<Timestamp>,
     },
+    /// The newest settings that Connect's wizard has exported on this server.
+    ConnectExportRead {
+        /// The run.
+        generation: Generation,
+        /// Which step.
+        step: StepIndex,
+        /// What it is, without its text.
+        export: Box<ExportedSettings>,
+    },
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -469,6 +479,7 @@ impl Event {
             Self::ConnectSettingsRead { .. } => 18,
             Self::ServiceRestarted { .. } => 19,
             Self::ForestRead { .. } => 20,
+            Self::ConnectExportRead { .. } => 21,
         }
     }
 
@@ -492,6 +503,7 @@ impl Event {
             | Self::Discovered { generation, .. }
             | Self::ConnectSettingsRead { generation, .. }
             | Self::ForestRead { generation, .. }
+            | Self::ConnectExportRead { generation, .. }
             | Self::StepCompleted { generation, .. }
             | Self::StepFailed { generation, .. }
             | Self::StepInconclusive { generation, .. }

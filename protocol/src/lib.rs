@@ -9,6 +9,7 @@ pub mod database;
 pub mod digest;
 pub mod enroll;
 pub mod event;
+pub mod exported;
 pub mod facts;
 pub mod id;
 pub mod key;

@@ -259,6 +259,21 @@ pub struct Launcher {
     pub given_up: Option<GivenUp>,
 }
 
+/// A file of settings that Connect's wizard has exported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Export {
+    /// Its name, without the folder.
+    pub file: String,
+    /// When it was written.
+    pub written: Timestamp,
+    /// Its size.
+    pub bytes: u64,
+    /// Digest of its bytes.
+    pub sha256: Digest,
+    /// Its text, or why that was not read.
+    pub text: Result<String, String>,
+}
+
 /// One operation on a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -342,6 +357,8 @@ pub enum Op {
         /// What is to stand in it.
         text: String,
     },
+    /// Reads the newest settings that Connect's wizard has exported; the executor knows where they lie.
+    ConnectExport,
     /// Reads the ProductVersion of an executable.
     FileVersion {
         /// Full path.
@@ -512,6 +529,7 @@ impl Op {
             | Self::Programs { .. }
             | Self::Uninstall { .. }
             | Self::Script { .. }
+            | Self::ConnectExport
             | Self::ReadLog { .. }
             | Self::Reach { .. }
             | Self::ReachByDatagram { .. }
@@ -545,6 +563,8 @@ pub enum Outcome {
     Age(Option<Duration>),
     /// The text of a file, where there is such a file.
     Text(Option<String>),
+    /// Exported settings, where there are any.
+    Export(Option<Box<Export>>),
     /// A version, where there is such a file with a version.
     FileVersion(Option<Version>),
     /// Where a staged file lies.

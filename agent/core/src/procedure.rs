@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use protocol::event::{Completion, DiscoveredServer, Failure, Finding, GmsaChange, Grade, Section};
+use protocol::exported::ExportedSettings;
 use protocol::facts::Facts;
 use protocol::secret::SecretKind;
 use protocol::settings::ConnectSettings;
@@ -20,8 +21,8 @@ use protocol::task::TaskText;
 use protocol::{DomainName, Generation, Timestamp, Version};
 
 use crate::op::{
-    Census, Counted, DirectoryEntry, Launcher, Op, Outcome, Program, RegistryValue, Script, Search,
-    Service,
+    Census, Counted, DirectoryEntry, Export, Launcher, Op, Outcome, Program, RegistryValue, Script,
+    Search, Service,
 };
 use crate::step;
 
@@ -65,6 +66,8 @@ pub enum Want {
     },
     /// What decides what Connect Sync synchronizes, to be recorded.
     Settings(Box<ConnectSettings>),
+    /// Settings that Connect's wizard has exported, to be recorded.
+    Export(Box<ExportedSettings>),
     /// Facts, to be recorded.
     Facts(Box<Facts>),
 }
@@ -354,6 +357,20 @@ impl Cx<'_> {
             Outcome::Text(text) => Some(text.clone()),
             _ => None,
         })
+    }
+
+    /// Reads the newest settings that Connect's wizard has exported; `None` where there are none.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn connect_export(&mut self) -> Flow<Reading<Option<Export>>> {
+        self.op(
+            || Op::ConnectExport,
+            |outcome| match outcome {
+                Outcome::Export(export) => Some(export.as_deref().cloned()),
+                _ => None,
+            },
+        )
     }
 
     /// Reads memory and free disk, in MiB.
@@ -677,6 +694,15 @@ impl Cx<'_> {
     /// Until they are recorded.
     pub fn note_settings(&mut self, settings: &ConnectSettings) -> Flow<()> {
         let want = || Want::Settings(Box::new(settings.clone()));
+        self.take(want).map(drop)
+    }
+
+    /// Records settings that Connect's wizard has exported.
+    ///
+    /// # Errors
+    /// Until they are recorded.
+    pub fn note_export(&mut self, export: &ExportedSettings) -> Flow<()> {
+        let want = || Want::Export(Box::new(export.clone()));
         self.take(want).map(drop)
     }
 

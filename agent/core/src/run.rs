@@ -446,6 +446,7 @@ impl Run {
                 | Event::Discovered { .. }
                 | Event::ForestRead { .. }
                 | Event::ConnectSettingsRead { .. }
+                | Event::ConnectExportRead { .. }
                 | Event::RunFinished { .. }
                 | Event::Frozen(_)
                 | Event::Thawed
@@ -724,6 +725,15 @@ impl Run {
                         generation,
                         step,
                         settings,
+                    }));
+                self.procedure.add(Outcome::Done);
+            }
+            Want::Export(export) => {
+                self.actions
+                    .push_back(Action::Journal(Event::ConnectExportRead {
+                        generation,
+                        step,
+                        export,
                     }));
                 self.procedure.add(Outcome::Done);
             }

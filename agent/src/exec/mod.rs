@@ -5,6 +5,11 @@ mod datagram;
 pub mod directory;
 #[cfg_attr(
     not(any(windows, test)),
+    expect(dead_code, reason = "Windows alone has Connect")
+)]
+mod export;
+#[cfg_attr(
+    not(any(windows, test)),
     expect(dead_code, reason = "Windows alone has installers")
 )]
 mod installer;
@@ -200,6 +205,7 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
         | Op::DisableService { .. }
         | Op::RestartService { .. }
         | Op::FileText { .. }
+        | Op::ConnectExport
         | Op::ReplaceText { .. }
         | Op::FileVersion { .. }
         | Op::SecretsFit { .. }

@@ -38,7 +38,7 @@ use windows_sys::Win32::System::Threading::{
 
 use crate::exec::child::{self, Patience, Said, Silence};
 use crate::exec::kin::Unwatched;
-use crate::exec::{Secrets, installer, logs, patience, powershell};
+use crate::exec::{Secrets, export, installer, logs, patience, powershell};
 use crate::launched::Launched;
 use crate::{artifact, files};
 
@@ -204,6 +204,11 @@ impl WindowsExec {
             Op::RestartService { name } => done(restart(name).await),
             Op::FileText { path } => {
                 text(Path::new(path)).map_or_else(Outcome::Failed, Outcome::Text)
+            }
+            Op::ConnectExport => {
+                let newest = export::newest(Path::new(product::CONNECT_DATA));
+                let newest = newest.map(|newest| newest.map(Box::new));
+                newest.map_or_else(Outcome::Failed, Outcome::Export)
             }
             Op::ReplaceText { path, before, text } => {
                 done(self.replace_text(Path::new(path), before, text))

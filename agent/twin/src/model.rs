@@ -757,6 +757,7 @@ impl Twin {
                 let text = self.texts.get(&path.to_lowercase()).cloned();
                 (Outcome::Text(text), INSTANT)
             }
+            Op::ConnectExport => (self.connect_export(), INSTANT),
             Op::ReplaceText { path, before, text } => {
                 (self.replace_text(path, before, text), INSTANT)
             }

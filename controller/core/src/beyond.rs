@@ -10,6 +10,7 @@ use protocol::step::{Permission, Product};
 use protocol::{DomainName, RolloutId, TargetId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::exported::Exports;
 use crate::settings::Settings;
 use crate::tenant::{Part, Seen, Tenants};
 
@@ -79,6 +80,8 @@ pub struct Beyond {
     pub keys: BTreeMap<DomainName, KeySeen>,
     /// What Connect servers told of what they synchronize.
     pub settings: Settings,
+    /// What they told of what their wizards have exported.
+    pub exports: Exports,
     /// Tenants that were moved from Connect to cloud sync.
     pub moved: BTreeMap<TenantId, Moved>,
     /// What provisioning agents were given for the domains that they serve.
@@ -200,6 +203,7 @@ impl Beyond {
         suffixes: BTreeMap::new(),
         keys: BTreeMap::new(),
         settings: BTreeMap::new(),
+        exports: BTreeMap::new(),
         moved: BTreeMap::new(),
         given: BTreeMap::new(),
     };

@@ -9,6 +9,7 @@ pub mod calendar;
 pub mod clouds;
 pub mod doubt;
 pub mod drift;
+pub mod exported;
 pub mod facts;
 pub mod finding;
 pub mod fleet;

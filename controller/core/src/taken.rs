@@ -97,6 +97,7 @@ impl Taken {
             | Event::Discovered { .. }
             | Event::ForestRead { .. }
             | Event::ConnectSettingsRead { .. }
+            | Event::ConnectExportRead { .. }
             | Event::Frozen(_)
             | Event::Thawed
             | Event::ServiceRestarted { .. } => {}

@@ -324,12 +324,19 @@ pub(crate) enum Verb {
     },
     /// Shows how the settings of two Connect servers differ, as each told them last: rules, connectors, filters, features.
     ///
+    /// With `--exported`: what their wizards have exported, which shows whether an import brought all of it; of one server alone
+    /// the export before and the one now.
+    ///
     /// Example: entrain diff fab-sync-01.fabrikam.com fab-sync-02.fabrikam.com
     Diff {
         /// One server.
         one: TargetId,
         /// The other one.
-        other: TargetId,
+        #[arg(required_unless_present = "exported")]
+        other: Option<TargetId>,
+        /// Compares exported settings.
+        #[arg(long)]
+        exported: bool,
         #[command(flatten)]
         json: Json,
     },

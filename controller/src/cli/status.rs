@@ -10,7 +10,7 @@ use protocol::event::Verdict;
 use crate::cli::exit;
 use crate::cli::output::{self, table};
 use crate::http::client::Client;
-use crate::http::types::{Compared, Status, VersionsSeen};
+use crate::http::types::{Compared, ComparedExports, Status, VersionsSeen};
 
 pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
     let status: Status = client.get("/v1/status").await?;
@@ -174,6 +174,55 @@ pub(super) async fn differ(
     output::print(&format!("difference {}", difference.digest));
     for rollout in &seen.accepted {
         output::print(&format!("approved for {rollout}"));
+    }
+    Ok(code)
+}
+
+pub(super) async fn exported(
+    client: &Client,
+    one: &TargetId,
+    other: Option<&TargetId>,
+    json: bool,
+) -> anyhow::Result<u8> {
+    let path = other.map_or_else(
+        || format!("/v1/exports/{one}"),
+        |other| format!("/v1/exports/{one}/{other}"),
+    );
+    let seen: ComparedExports = client.get(&path).await?;
+    let difference = &seen.difference;
+    let code = if difference.is_none() {
+        exit::OK
+    } else {
+        exit::FINDINGS
+    };
+    if json {
+        return output::json(&seen).map(|()| code);
+    }
+    for (name, export) in &seen.read {
+        output::print(&format!(
+            "{name}: {}, written {}, {} bytes, sha256 {}",
+            export.file, export.written, export.bytes, export.sha256
+        ));
+    }
+    let show = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+    let row = |row: &Differs| vec![row.what.clone(), show(&row.first), show(&row.second)];
+    let rows: Vec<Vec<String>> = difference.rows.iter().map(row).collect();
+    let names: Vec<&str> = seen.read.iter().map(|(name, _)| name.as_str()).collect();
+    if !rows.is_empty() {
+        let heads = [&["WHAT"][..], names.as_slice()].concat();
+        output::print(&table(&heads, &rows));
+    }
+    if difference.ids > 0 {
+        output::print(&format!(
+            "{} that every installation has of its own: not compared",
+            output::count(difference.ids, "id")
+        ));
+    }
+    for why in &difference.untold {
+        output::print(&format!("cannot be told: {why}"));
+    }
+    if difference.is_none() {
+        output::print("they say the same");
     }
     Ok(code)
 }

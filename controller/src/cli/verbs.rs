@@ -23,7 +23,7 @@ use crate::cli::people::{secrets, tasks};
 use crate::cli::readiness::Asked;
 use crate::cli::releases::release;
 use crate::cli::rollouts::{code, ended, newest, order};
-use crate::cli::status::{differ, doctor, drift, explain, status, versions};
+use crate::cli::status::{differ, doctor, drift, explain, exported, status, versions};
 use crate::cli::tenant::tenant;
 use crate::cli::{Show, discover, exit, follow, output, readiness, support};
 use crate::http::client::Client;
@@ -273,7 +273,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             }
             Ok(exit::OK)
         }
-        Verb::Diff { one, other, json } => differ(&client, &one, &other, json.json).await,
+        Verb::Diff {
+            one,
+            other: Some(other),
+            exported: false,
+            json,
+        } => differ(&client, &one, &other, json.json).await,
+        Verb::Diff {
+            one, other, json, ..
+        } => exported(&client, &one, other.as_ref(), json.json).await,
         Verb::Accept {
             rollout,
             difference,

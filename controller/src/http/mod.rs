@@ -3,6 +3,7 @@
 mod acts;
 mod artifacts;
 pub mod client;
+mod exports;
 mod releases;
 pub mod types;
 mod views;
@@ -147,6 +148,8 @@ pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<b
         .route("/v1/drift/untold", get(views::untold))
         .route("/v1/discovered", get(views::discovered))
         .route("/v1/settings/{one}/{other}", get(views::settings))
+        .route("/v1/exports/{one}", get(exports::before))
+        .route("/v1/exports/{one}/{other}", get(exports::between))
         .route("/v1/tenants", get(views::tenants).post(acts::tenant))
         .route("/v1/directories/answers", post(acts::answered))
         .route("/v1/rollouts", get(views::rollouts))

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use agent_twin::Fault;
 use controller_core::beyond::Named;
 use controller_core::doubt::Doubted;
+use controller_core::exported::ExportDifference;
 use controller_core::fleet::{RolloutView, Stopped};
 use controller_core::overrides::OverrideView;
 use controller_core::plan::{Afterwards, Purpose};
@@ -16,6 +17,7 @@ use controller_core::tenant::{Remark, Seen};
 use controller_core::versions::{Day, VersionRow};
 use protocol::enroll::JoinFile;
 use protocol::event::{Event, Finding, Freeze};
+use protocol::exported::ExportedSettings;
 use protocol::secret::{Sealed, SecretKind};
 use protocol::step::Fix;
 use protocol::{DomainName, PlanId, RolloutId, TargetId, Timestamp, Version};
@@ -82,6 +84,15 @@ pub struct Compared {
     pub difference: Difference,
     /// Rollouts for which somebody has approved that difference.
     pub accepted: Vec<RolloutId>,
+}
+
+/// Settings that wizards have exported, held against each other.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ComparedExports {
+    /// Of each: what it goes by, and the document without its rows.
+    pub read: Vec<(String, ExportedSettings)>,
+    /// What differs.
+    pub difference: ExportDifference,
 }
 
 /// A tenant as it was last read.

@@ -82,6 +82,23 @@ fn the_active_server_is_swapped_once_what_the_other_would_export_is_within_the_l
         assert!(shown.contains(words), "{words}: {shown}");
     }
     assert!(!shown.contains("Sales and Service"), "{shown}");
+    // What the wizards exported is held against each other too, and each server's own id is no difference.
+    let exported = world.entrain(&["diff", ACTIVE, NEXT, "--exported"]);
+    assert_eq!(exported.status.code(), Some(2), "{}", text(&exported));
+    let said = text(&exported);
+    for words in [
+        "Applied-SynchronizationPolicy-1.JSON",
+        "connectors[corp].units[OU=Trainees,DC=corp,DC=contoso,DC=com]",
+        "1 id that every installation has of its own",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let alone = world.entrain(&["diff", ACTIVE, "--exported"]);
+    assert!(
+        text(&alone).contains("one export alone was told"),
+        "{}",
+        text(&alone)
+    );
     let digest = shown
         .lines()
         .find_map(|line| line.strip_prefix("difference "));

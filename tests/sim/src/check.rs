@@ -266,6 +266,7 @@ impl Check {
             | Event::Discovered { .. }
             | Event::ForestRead { .. }
             | Event::ConnectSettingsRead { .. }
+            | Event::ConnectExportRead { .. }
             | Event::StepCompleted { .. }
             | Event::StepFailed { .. }
             | Event::StepInconclusive { .. } => {}

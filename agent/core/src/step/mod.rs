@@ -7,6 +7,7 @@ mod credential;
 pub mod directory;
 pub mod discover;
 mod engine;
+mod exported;
 pub mod exports;
 pub mod facts;
 mod installer;

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::catalogue;
 use crate::op::Script;
 use crate::procedure::{Complete, Cx, Flow, Reading};
+use crate::step::exported;
 
 /// A rule of a large installation has a hundred attribute flows, and the module reads each by itself.
 const READ_LIMIT: Duration = Duration::from_secs(10 * 60);
@@ -42,7 +43,11 @@ pub(super) fn read(cx: &mut Cx<'_>) -> Flow<Complete> {
     "readable on this server".clone_into(&mut finding.wanted);
     cx.note(&[finding])?;
     cx.note_settings(&settings)?;
-    Ok(Complete::new(Completion::AlreadySo, summary))
+    let exported = exported::read(cx)?;
+    Ok(Complete::new(
+        Completion::AlreadySo,
+        format!("{summary}; {exported}"),
+    ))
 }
 
 fn said(settings: &ConnectSettings) -> String {

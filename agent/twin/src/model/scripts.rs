@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use agent_core::op::{Outcome, Script};
+use agent_core::op::{Export, Outcome, Script};
 use agent_core::product;
+use protocol::Timestamp;
 use protocol::facts::ServiceState;
 use protocol::secret::{AccessToken, Secret, SecretKind};
 use serde_json::{Value, json};
@@ -15,6 +16,9 @@ use crate::faults::Fault;
 
 /// Minutes from one cycle of Connect to the next.
 const CYCLE: i64 = 30;
+
+/// When the wizard of a model exported its settings.
+const EXPORTED: i64 = 1_790_000_000_000;
 
 /// What PowerShell says of a module that a policy refuses.
 const REFUSED: &str = "File C:\\model\\ADSync.psm1 cannot be loaded. The file C:\\model\\ADSync.psm1 is not digitally signed. You cannot run this script on the current system.";
@@ -291,6 +295,35 @@ impl Twin {
     }
 
     /// What decides what the engine synchronizes. The ids of its connectors are this server's own.
+    /// What the wizard exported last: it lies there once Connect is set up, also while the engine stands. Its form is made up.
+    pub(super) fn connect_export(&self) -> Outcome {
+        if self.staging.is_none() {
+            return Outcome::Export(None);
+        }
+        let own = protocol::Digest::of(self.profile.target.as_str().as_bytes()).to_string();
+        let id = format!("{}-0000-0000-0000-000000000000", &own[..8]);
+        let mut units = vec!["OU=People,DC=corp,DC=contoso,DC=com"];
+        if self.has(Fault::SettingsDiffer) {
+            units.push("OU=Trainees,DC=corp,DC=contoso,DC=com");
+        }
+        let text = if self.has(Fault::SettingsUnreadable) {
+            "this is no document".to_owned()
+        } else {
+            json!({
+                "connectors": [{ "name": "corp", "identifier": id, "units": units, "password": "model" }],
+                "source anchor": "mS-DS-ConsistencyGuid",
+            })
+            .to_string()
+        };
+        Outcome::Export(Some(Box::new(Export {
+            file: "Applied-SynchronizationPolicy-1.JSON".to_owned(),
+            written: Timestamp::from_millis(EXPORTED),
+            bytes: text.len() as u64,
+            sha256: protocol::Digest::of(text.as_bytes()),
+            text: Ok(text),
+        })))
+    }
+
     fn connect_settings(&self, group_filter: bool) -> Outcome {
         let engine = self.service(product::CONNECT_SERVICE);
         let answers = engine.is_some_and(|engine| engine.state == ServiceState::Running);

@@ -3,6 +3,7 @@
 mod common;
 mod connect_removal;
 mod discover;
+mod exported;
 mod forest;
 mod options;
 mod orders;

@@ -19,7 +19,7 @@ use protocol::step::{
 
 use crate::common::{NEWEST, drive, drive_beside, drive_with, target, tenant, text};
 
-fn server(staging: bool, faults: &[Fault]) -> Twin {
+pub(crate) fn server(staging: bool, faults: &[Fault]) -> Twin {
     Twin::new(Profile {
         target: target(),
         installed: Installed::Connect {

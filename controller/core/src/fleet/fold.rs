@@ -16,6 +16,7 @@ use protocol::{
 use crate::answered::{self, Answered};
 use crate::beyond::{DirectorySeen, Given, KeySeen, Moved, SuffixesSeen};
 use crate::doubt::Doubted;
+use crate::exported;
 use crate::facts::Known;
 use crate::fleet::decide::{BUNDLE_LIFE, ended, soaks_until};
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
@@ -968,6 +969,9 @@ impl Fleet {
                 };
                 self.beyond.settings.insert(target.clone(), seen);
             }
+            Event::ConnectExportRead { export, .. } => {
+                exported::tell(&mut self.beyond.exports, target, now, export);
+            }
             Event::StepCompleted {
                 generation,
                 step,
@@ -1138,6 +1142,7 @@ impl Fleet {
             | Event::Discovered { .. }
             | Event::ForestRead { .. }
             | Event::ConnectSettingsRead { .. }
+            | Event::ConnectExportRead { .. }
             | Event::StepFailed { .. }
             | Event::StepInconclusive { .. }
             | Event::RunFinished { .. }

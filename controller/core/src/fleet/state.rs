@@ -20,6 +20,7 @@ use crate::active::{self, Modes, Verdict};
 use crate::answered::{Answers, Attested, attested};
 use crate::beyond::{Beyond, Moved};
 use crate::doubt::Doubted;
+use crate::exported::Exports;
 use crate::facts::Fleetwide;
 use crate::fleet::table::WorkTable;
 use crate::fleet::watch::Watched;
@@ -761,6 +762,12 @@ impl Fleet {
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.beyond.settings
+    }
+
+    /// What each Connect server's wizard has exported, as the server told it last.
+    #[must_use]
+    pub const fn exports(&self) -> &Exports {
+        &self.beyond.exports
     }
 
     /// Tenants of which Connect Sync reported as the active one.

@@ -14,6 +14,7 @@ use crate::active::{self, Modes, Verdict};
 use crate::beyond::{Beyond, KeySeen, SuffixesSeen, is};
 use crate::facts::{self, Fleetwide};
 use crate::finding::Place;
+use crate::plan::import::imports;
 use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan, TenantPart};
 use crate::policy::{Policy, Selector};
 use crate::recipe::discover::Askers;
@@ -796,7 +797,9 @@ fn connects(
                     let newest = newest.map(|newest| newest.version);
                     let mut steps = connect::verification(topology, entry, newest);
                     // What it takes is asked of a domain that agents serve as well (G7).
-                    if has_connect && in_both_tools(topology, entry) {
+                    // What it exports, whoever imports it compares with.
+                    let imports = entry.imports().is_some();
+                    if has_connect && (imports || in_both_tools(topology, entry)) {
                         steps.push(Step::ReadConnectSettings);
                     }
                     inspection(steps, "verified; nothing is changed")
@@ -838,6 +841,7 @@ fn connects(
         }
         if purpose == Purpose::Install {
             suffixes(inputs.beyond, entry, tenant, targets, warnings);
+            imports(inputs.beyond, entry, targets);
             let seen = inputs.beyond.tenants.get(&tenant.id);
             let seen = seen.and_then(|seen| seen.observation.organization.seen());
             let mut own = entry.members();

@@ -2,6 +2,7 @@
 
 mod build;
 mod fit;
+mod import;
 mod report;
 mod swing;
 mod switch;

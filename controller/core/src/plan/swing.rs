@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::active::Modes;
 use crate::facts;
 use crate::plan::build::{Asked, suffixes, tenants};
+use crate::plan::import::imports;
 use crate::plan::switch::{counted, entry_of, switch};
 use crate::plan::{Inputs, Kind, Plan, Wait};
 use crate::recipe::restart::Rule;
@@ -116,6 +117,7 @@ pub fn swing(inputs: Inputs<'_>, to: &TargetId, then: Afterwards) -> Result<Plan
     plan.tenants = tenants(inputs, &mut plan.targets, Asked::One(&tenant.id));
     let (targets, warnings) = (&mut plan.targets, &mut plan.warnings);
     suffixes(inputs.beyond, entry, tenant, targets, warnings);
+    imports(inputs.beyond, entry, targets);
     Ok(plan)
 }
 

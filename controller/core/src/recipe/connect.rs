@@ -19,6 +19,9 @@ use crate::topology::{ConnectEntry, ConnectSettings, Tenant, Topology};
 /// The wizard's page that asks what becomes of users' names.
 pub(crate) const SIGN_IN_CONFIGURATION: &str = "Microsoft Entra sign-in configuration";
 
+/// The wizard's page on which a file of settings is chosen.
+pub(crate) const COMPONENTS: &str = "Install required components";
+
 /// Said of an engine that is stopped.
 pub(crate) const STOPPED: &str = "its service ADSync is stopped, and Entrain does not start it: whether it is staging shows only while it runs, and a second active server would be the end of G1. Whoever runs it sees that no other server is active (entrain status), then starts ADSync";
 
@@ -44,16 +47,23 @@ pub fn answer(
     let Some(wanted) = wanted else {
         return Answer::Nothing(download::missing(Product::Connect).to_owned());
     };
-    let verify = |staging| PhaseWork {
-        phase: Phase::Prove,
-        steps: vec![Step::VerifyConnect(VerifyConnect {
+    let verify = |staging| {
+        let mut steps = vec![Step::VerifyConnect(VerifyConnect {
             at_least: wanted,
             staging,
             forests: entry.forest_names(),
             password_sync: entry.plans_password_sync(),
             soaked_seconds: None,
-        })],
-        artifacts: Vec::new(),
+        })];
+        // Whether the import brought what it was to bring shows by what the wizard exported then (2.6 [P]).
+        if facts.connect.is_none() && entry.imports().is_some() {
+            steps.push(Step::ReadConnectSettings);
+        }
+        PhaseWork {
+            phase: Phase::Prove,
+            steps,
+            artifacts: Vec::new(),
+        }
     };
     if let Some(connect) = &facts.connect {
         return match connect.version {

@@ -43,10 +43,7 @@ pub(super) fn pages(
         page("Installer", installer(settings, existing)),
         page("Welcome", welcome(tenant)),
         page("Express settings", vec![line("Customize")]),
-        page(
-            "Install required components",
-            components(settings, database),
-        ),
+        page(super::connect::COMPONENTS, components(settings, database)),
         page("User sign-in", user_sign_in(settings)),
         page(
             "Connect to Microsoft Entra ID",

@@ -174,6 +174,15 @@ impl ConnectEntry {
         }
     }
 
+    /// The file of exported settings that the wizard imports, where one is written.
+    #[must_use]
+    pub fn imports(&self) -> Option<&str> {
+        match &self.settings {
+            ConnectSettings::Custom(settings) => settings.import.as_deref(),
+            ConnectSettings::Express | ConnectSettings::Unwritten => None,
+        }
+    }
+
     /// Its forests, by their root domains.
     #[must_use]
     pub fn forest_names(&self) -> Vec<DomainName> {

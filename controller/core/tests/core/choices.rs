@@ -8,16 +8,19 @@
 
 use std::collections::BTreeSet;
 
+use controller_core::beyond::Beyond;
+use controller_core::exported::ExportSeen;
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::finding::Severity;
 use controller_core::plan::{Inputs, Purpose, plan};
 use controller_core::policy::Policy;
 use controller_core::topology::{Feature, Identity, UserSignIn, check, json_schema, parse};
-use protocol::Timestamp;
+use protocol::exported::{ExportedRow, ExportedSettings};
 use protocol::facts::{ConnectFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::step::Step;
 use protocol::task::TaskText;
+use protocol::{Digest, Timestamp};
 
 use crate::common;
 
@@ -542,4 +545,89 @@ fn a_database_is_taken_over_only_when_nobody_has_it_any_more() {
     }
     let (guided, why) = planned(Some(reported(None)));
     assert_eq!(guided, 1, "{why}");
+}
+
+/// Product facts 2.6: the file is a copy of what the active server exported, and what came over shows by another export.
+#[test]
+fn an_import_names_the_export_that_it_must_be_and_is_compared_afterwards() {
+    let text = document(
+        "import = \"Exported.json\"",
+        "servers = [\"c1.a.test\", \"c2.a.test\"]",
+    );
+    let (topology, _) = parse(&[common::document(text)]);
+    let there = ConnectFacts {
+        version: Some(common::artifacts()[&protocol::step::Product::Connect].version),
+        service: Some(ServiceState::Running),
+        staging: Some(false),
+        cycle_enabled: Some(true),
+        suspended: Some(false),
+    };
+    let known = Fleetwide::from([
+        ("c1.a.test".parse().unwrap(), reported(Some(there))),
+        ("c2.a.test".parse().unwrap(), reported(None)),
+    ]);
+    let export = ExportedSettings::of(
+        ("Applied-SynchronizationPolicy-7.JSON".to_owned(), NOW),
+        (12_345, Digest::of(b"it")),
+        Ok(vec![ExportedRow {
+            path: "a".to_owned(),
+            value: "1".to_owned(),
+        }]),
+    );
+    let seen = ExportSeen {
+        at: NOW,
+        export,
+        before: None,
+    };
+    let told = Beyond {
+        exports: [("c1.a.test".parse().unwrap(), seen)].into(),
+        ..Beyond::default()
+    };
+    let policy = Policy::default();
+    let artifacts = common::artifacts();
+    let planned = |beyond: &Beyond, purpose| {
+        plan(Inputs {
+            beyond,
+            ..Inputs::of(&topology, &policy, &known, &artifacts, purpose)
+        })
+    };
+    let page = |beyond: &Beyond| {
+        let plan = planned(beyond, Purpose::Install);
+        let part = &plan.targets[&"c2.a.test".parse().unwrap()];
+        let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
+        assert_eq!(
+            part.phases.last().unwrap().steps.last(),
+            Some(&Step::ReadConnectSettings),
+            "what came over is read"
+        );
+        let text = steps.find_map(|step| match step {
+            Step::GuideConnect(guide) => Some(guide.text.clone()),
+            _ => None,
+        });
+        let pages = text.unwrap().pages;
+        let page = pages.iter().find(|page| page.title == COMPONENTS).unwrap();
+        assert_eq!(page.lines.last().map(String::as_str), Some("Install"));
+        page.lines.join("\n")
+    };
+    let said = page(&told);
+    for words in [
+        "the newest export of c1.a.test",
+        "Applied-SynchronizationPolicy-7.JSON",
+        "12345 bytes",
+        &Digest::of(b"it").to_string(),
+        "administrators alone",
+        "delete it there and on the way",
+        "entrain diff c1.a.test c2.a.test --exported",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let said = page(Beyond::NOTHING);
+    assert!(
+        said.contains("was never told here") && said.contains("plan --verify"),
+        "{said}"
+    );
+    let plan = planned(Beyond::NOTHING, Purpose::Verify);
+    let part = &plan.targets[&"c1.a.test".parse().unwrap()];
+    let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
+    assert!(steps.any(|step| *step == Step::ReadConnectSettings));
 }

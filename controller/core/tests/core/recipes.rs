@@ -228,6 +228,15 @@ pub(crate) const CASES: &[Case] = &[
         ask: INSTALL,
     },
     Case {
+        title: "Connect: a staging server by an import, each with a database of its own",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\n\n[connect.main.settings]\nimport = \"Exported.json\"\nservice_account = \"A\\\\gmsaSync$\"\n\n[connect.main.settings.databases]\n\"s1.a.test\" = { sql_server = \"sql-01.a.test\" }\n\"s2.a.test\" = { sql_server = \"sql-02.a.test\" }\n",
+        servers: &[
+            ("s1", Has::Connect(common::CONNECT, false)),
+            ("s2", Has::Nothing),
+        ],
+        ask: INSTALL,
+    },
+    Case {
         title: "Connect: upgrade in place, staging first",
         topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\n",
         servers: &[
