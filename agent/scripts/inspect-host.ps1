@@ -69,27 +69,25 @@ Read-Part 'logonRight' {
     }
     @{ policy = $policy; holders = $holders; gmsa = $gmsa }
 }
-if ($in.product -eq 'provisioning-agent') {
-    Read-Part 'policyOwned' {
-        # What Entrain could set and a policy sets. Preferences are not told here.
-        $policies = @{}
-        foreach ($one in @(Read-Policy 'RSOP_GPO')) { $policies[[string]$one.Id] = [string]$one.Name }
-        if (-not $policies.Count) { throw 'no resultant set of policy is recorded' }
-        $rows = @()
-        foreach ($one in @(Read-Policy 'RSOP_RegistryPolicySetting')) {
-            if ($one.RegistryKey -match '(?i)\\SCHANNEL\\|\\\.NETFramework\\') {
-                $rows += @{ at = [string]$one.RegistryKey; value = [string]$one.ValueName; id = [string]$one.GPOID }
-            }
+Read-Part 'policyOwned' {
+    # What Entrain could set and a policy sets. Preferences are not told here.
+    $policies = @{}
+    foreach ($one in @(Read-Policy 'RSOP_GPO')) { $policies[[string]$one.Id] = [string]$one.Name }
+    if (-not $policies.Count) { throw 'no resultant set of policy is recorded' }
+    $rows = @()
+    foreach ($one in @(Read-Policy 'RSOP_RegistryPolicySetting')) {
+        if ($one.RegistryKey -match '(?i)\\SCHANNEL\\|\\\.NETFramework\\') {
+            $rows += @{ at = [string]$one.RegistryKey; value = [string]$one.ValueName; id = [string]$one.GPOID }
         }
-        foreach ($one in @(Read-Policy 'RSOP_SystemService')) {
-            $rows += @{ at = [string]$one.Service; value = ''; id = [string]$one.GPOID }
-        }
-        foreach ($row in $rows) {
-            $row.policy = $row.id
-            if ($policies[$row.id]) { $row.policy = $policies[$row.id] }
-        }
-        , $rows
     }
+    foreach ($one in @(Read-Policy 'RSOP_SystemService')) {
+        $rows += @{ at = [string]$one.Service; value = ''; id = [string]$one.GPOID }
+    }
+    foreach ($row in $rows) {
+        $row.policy = $row.id
+        if ($policies[$row.id]) { $row.policy = $policies[$row.id] }
+    }
+    , $rows
 }
 Read-Part 'proxy' {
     # The first host of the tenant's own cloud: a proxy may be set for some hosts alone.

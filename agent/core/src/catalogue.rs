@@ -28,7 +28,7 @@ protocol::probes! {
     PF15 AGENT, Block, Server: "TLS 1.2 for clients (SCHANNEL)", wants "Enabled 1, DisabledByDefault 0", else "set both values and restart, or list \"tls12\" in may_fix";
     PF16 AGENT, Warn, Server: "TLS 1.2 for servers (SCHANNEL)", wants "Enabled 1, DisabledByDefault 0", else "set both values and restart, or list \"tls12\" in may_fix";
     PF17 BOTH, Block, Server: "strong cryptography for .NET", wants "SchUseStrongCrypto 1", else "set SchUseStrongCrypto to 1 and restart, or list \"tls12\" in may_fix";
-    PF18 CONNECT, Warn, Server: "strong cryptography for 32-bit .NET, and the system's TLS versions", wants "SchUseStrongCrypto 1 and SystemDefaultTlsVersions 1, in both trees", else "set the four values and restart";
+    PF18 CONNECT, Warn, Server: "strong cryptography for 32-bit .NET, and the system's TLS versions", wants "SchUseStrongCrypto 1 and SystemDefaultTlsVersions 1, in both trees", else "set the four values and restart, or list \"tls12\" in may_fix";
     PF19 BOTH, Block, Server: "no restart is pending", wants "none pending", else "restart the server, then retry";
     PF20 BOTH, Block, Server: "no other installation runs", wants "none", else "wait for its end, then retry";
     PF21 BOTH, Block, Server: "clock, against the domain controller", wants "less than 5 minutes apart", else "mend the time service of the server";

@@ -5,6 +5,7 @@ mod connect_removal;
 mod discover;
 mod exported;
 mod forest;
+mod mended;
 mod options;
 mod orders;
 mod overrides;

@@ -270,7 +270,11 @@ fn server(product: Product, faults: &[Fault]) -> (Step, Twin) {
 #[test]
 fn each_probe_fails_where_its_fault_is_and_passes_elsewhere() {
     for (fault, id, product) in TABLE {
-        let (step, mut faulty) = server(*product, &[*fault]);
+        let (mut step, mut faulty) = server(*product, &[*fault]);
+        // What LocalDB holds is asked where no full SQL Server is planned.
+        if let (Fault::DomainTooLarge, Step::Preflight(preflight)) = (*fault, &mut step) {
+            preflight.database = None;
+        }
         let seen = findings(&step, &mut faulty);
         let failed = seen
             .iter()

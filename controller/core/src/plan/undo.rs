@@ -7,11 +7,12 @@ use protocol::facts::ProvisioningAgentFacts;
 use protocol::signed::Phase;
 use protocol::step::{Fix, Step, UndoFixes};
 
+use crate::finding;
 use crate::plan::build::part;
 use crate::plan::transition::empty;
 use crate::plan::{Inputs, Kind, Plan};
 use crate::recipe::{Answer, PhaseWork};
-use crate::topology::Change;
+use crate::topology::{At, Change, Topology};
 
 /// Builds the plan by which the agent of `server` puts back what these prerequisites were before Entrain set them; `anyway` also while a
 /// product that needs them is there. What was set, and what it was before, the agent knows: the plan names neither.
@@ -25,19 +26,19 @@ pub fn undo(
     anyway: bool,
 ) -> Result<Plan, String> {
     let topology = inputs.topology;
-    let mut groups = topology.agents.iter();
-    let found = groups.find_map(|(name, group)| {
-        let mut hosts = group.hosts.iter().chain(&group.retired);
-        let own = hosts.any(|(host, _)| host == server);
-        own.then_some((name, group))
-    });
-    let (name, group) = found.ok_or_else(|| {
+    let Place {
+        lane,
+        tenant,
+        site,
+        may_fix,
+        stays,
+    } = place_of(topology, server).ok_or_else(|| {
         format!(
-            "{server} is no host of a group in this topology, and prerequisites are set on those alone; name one of `hosts` or `retired`"
+            "{server} is no host of a group and no server of a Connect entry in this topology, and prerequisites are set on those alone; name one of `hosts`, `servers` or `retired`"
         )
     })?;
-    let tenant = topology.tenants.get(&group.tenant.value);
-    let tenant = tenant.ok_or_else(|| format!("[agents.{name}] has no tenant"))?;
+    let tenant = topology.tenants.get(&tenant.value);
+    let tenant = tenant.ok_or_else(|| format!("[{lane}] has no tenant"))?;
     let known = inputs.known.get(server).ok_or_else(|| {
         format!("{server} is not enrolled: bring the agent onto it with a join file")
     })?;
@@ -63,15 +64,14 @@ pub fn undo(
         )),
         None => {}
     }
-    let mut hosts = group.hosts.iter();
     let again: Vec<&str> = fixes
         .iter()
-        .filter(|fix| group.may_fix.contains(fix))
+        .filter(|fix| may_fix.contains(fix))
         .map(|fix| fix.as_str())
         .collect();
-    if !again.is_empty() && hosts.any(|(host, _)| host == server) {
+    if !again.is_empty() && stays {
         warnings.push(format!(
-            "may_fix of [agents.{name}] lists {}: the next rollout sets that again on {server}",
+            "may_fix of [{lane}] lists {}: the next rollout sets that again on {server}",
             again.join(", ")
         ));
     }
@@ -94,7 +94,6 @@ pub fn undo(
         )],
         people: Vec::new(),
     };
-    let lane = format!("agents.{name}");
     let mut own = part(
         tenant.id.clone(),
         Some(known),
@@ -102,7 +101,7 @@ pub fn undo(
         Vec::new(),
         answer,
     );
-    own.site = group.site.as_ref().map(|site| site.value.clone());
+    own.site = site.map(|site| site.value.clone());
     let targets = BTreeMap::from([(server.clone(), own)]);
     let plan = Plan {
         change_required: tenant.change == Change::Required,
@@ -112,4 +111,41 @@ pub fn undo(
         ..empty(inputs, Kind::Undo, &targets, &BTreeSet::from([lane]))
     };
     Ok(Plan { targets, ..plan })
+}
+
+/// Where a server stands in the topology.
+struct Place<'a> {
+    lane: String,
+    tenant: &'a At<String>,
+    site: Option<&'a At<String>>,
+    may_fix: &'a BTreeSet<Fix>,
+    /// Whether it is not to go.
+    stays: bool,
+}
+
+/// A host of agents that has Connect too is found as that: what is set there is set for either.
+fn place_of<'a>(topology: &'a Topology, server: &TargetId) -> Option<Place<'a>> {
+    let is = |(one, _): &(TargetId, finding::Place)| one == server;
+    let group = topology.agents.iter().find_map(|(name, group)| {
+        let stays = group.hosts.iter().any(is);
+        (stays || group.retired.iter().any(is)).then(|| Place {
+            lane: format!("agents.{name}"),
+            tenant: &group.tenant,
+            site: group.site.as_ref(),
+            may_fix: &group.may_fix,
+            stays,
+        })
+    });
+    group.or_else(|| {
+        topology.connect.iter().find_map(|(name, entry)| {
+            let stays = entry.servers.iter().any(is);
+            (stays || entry.retired.iter().any(is)).then(|| Place {
+                lane: format!("connect.{name}"),
+                tenant: &entry.tenant,
+                site: entry.site.as_ref(),
+                may_fix: &entry.may_fix,
+                stays,
+            })
+        })
+    })
 }

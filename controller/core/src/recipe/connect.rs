@@ -108,7 +108,7 @@ pub fn answer(
         Ok(installation) => installation,
         Err(why) => return Answer::Nothing(why),
     };
-    let preflight = readiness(entry, tenant, server, facts, Some(artifact.version));
+    let preflight = mending(entry, tenant, server, facts, artifact.version);
     let people = text.bring.clone();
     Answer::Do {
         phases: vec![
@@ -265,7 +265,7 @@ fn upgrade(
         (ConnectWork::UpgradeActive, "active")
     };
     let to = artifact.version;
-    let preflight = readiness(entry, tenant, server, facts, Some(artifact.version));
+    let preflight = mending(entry, tenant, server, facts, artifact.version);
     let text = upgrade_pages(tenant, server, from, to, mode);
     let people = text.bring.clone();
     // What was on comes back; what was off stays off, since somebody has held it.
@@ -404,6 +404,23 @@ fn release_pages(server: &TargetId) -> TaskText {
     }
 }
 
+/// The questions before an installation or an upgrade, which set what the topology lists on the way.
+fn mending(
+    entry: &ConnectEntry,
+    tenant: &Tenant,
+    server: &TargetId,
+    facts: &Facts,
+    installer: Version,
+) -> Vec<Step> {
+    let mut steps = readiness(entry, tenant, server, facts, Some(installer));
+    for step in &mut steps {
+        if let Step::Preflight(preflight) = step {
+            preflight.may_fix = std::mem::take(&mut preflight.will_fix);
+        }
+    }
+    steps
+}
+
 /// The questions to one server alone, before anything is touched.
 #[must_use]
 pub fn readiness(
@@ -429,7 +446,7 @@ pub fn readiness(
         // An engine that is there has its database.
         database: absent.then(|| database(entry, server, installer)).flatten(),
         may_fix: Vec::new(),
-        will_fix: Vec::new(),
+        will_fix: entry.may_fix.iter().copied().collect(),
         options: ServiceOptions::default(),
         restarts: false,
         overridden: None,

@@ -152,6 +152,8 @@ pub struct ConnectEntry {
     pub gone: Vec<TargetId>,
     /// Which server should be active; this only ever proposes a swap.
     pub prefer_active: Option<(TargetId, Place)>,
+    /// Prerequisites that Entrain may set on its servers.
+    pub may_fix: BTreeSet<Fix>,
     /// How it is set up.
     pub settings: ConnectSettings,
     /// What a staging server may be about to export when it becomes active.

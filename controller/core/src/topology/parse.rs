@@ -468,6 +468,14 @@ fn connect(
     let gone = table.list("gone", remarks);
     let gone = gone.into_iter().map(|at| at.value).collect();
     let prefer_active: Option<At<TargetId>> = table.parse("prefer_active", remarks);
+    let may_fix = table.list::<Word<FixWord>>("may_fix", remarks);
+    if let Some(vault) = may_fix.iter().find(|word| word.value.0 == Fix::Vaultsvc) {
+        remarks.error(
+            &vault.range,
+            "may_fix: vaultsvc is a prerequisite of the provisioning agent alone",
+            "write may_fix = [\"tls12\"], or leave it out",
+        );
+    }
     let settings = connect_settings(&mut table, remarks);
     let pending_exports = pending_exports(&mut table, remarks);
     table.finish(remarks);
@@ -483,6 +491,7 @@ fn connect(
             let place = remarks.source.place(&at.range);
             (at.value, place)
         }),
+        may_fix: may_fix.into_iter().map(|word| word.value.0).collect(),
         settings,
         pending_exports,
         place,

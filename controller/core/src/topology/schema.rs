@@ -91,7 +91,7 @@ pub fn json_schema() -> Value {
     let connect = table(
         json!({
             "tenant": text, "site": text, "labels": labels, "forests": texts, "servers": texts, "retired": texts, "gone": texts,
-            "prefer_active": text,
+            "prefer_active": text, "may_fix": { "type": "array", "items": { "enum": ["tls12"] } },
             "settings": { "oneOf": [{ "const": "express" }, settings] }, "pending_exports": limits,
         }),
         &["forests", "servers"],

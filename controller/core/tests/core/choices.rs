@@ -631,3 +631,37 @@ fn an_import_names_the_export_that_it_must_be_and_is_compared_afterwards() {
     let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
     assert!(steps.any(|step| *step == Step::ReadConnectSettings));
 }
+
+/// What the topology lists is set on the way, and told by a preflight alone.
+#[test]
+fn what_may_be_mended_on_a_connect_server_stands_in_its_looks() {
+    use protocol::step::Fix;
+
+    let text = document("", "servers = [\"c2.a.test\"]\nmay_fix = [\"tls12\"]");
+    let (topology, findings) = parse(&[common::document(text)]);
+    assert!(findings.is_empty(), "{findings:?}");
+    let known = Fleetwide::from([("c2.a.test".parse().unwrap(), reported(None))]);
+    let looks = |purpose| {
+        let (policy, artifacts) = (Policy::default(), common::artifacts());
+        let plan = plan(Inputs::of(&topology, &policy, &known, &artifacts, purpose));
+        let part = &plan.targets[&"c2.a.test".parse().unwrap()];
+        let steps = part.phases.iter().flat_map(|phase| &phase.steps);
+        let looks = steps.filter_map(|step| match step {
+            Step::Preflight(one) => Some((one.may_fix.clone(), one.will_fix.clone())),
+            _ => None,
+        });
+        looks.collect::<Vec<_>>()
+    };
+    let (fixes, none) = (vec![Fix::Tls12], Vec::new());
+    assert_eq!(
+        looks(Purpose::Install),
+        [(fixes.clone(), none.clone()), (fixes.clone(), none.clone())]
+    );
+    assert_eq!(looks(Purpose::Preflight), [(none, fixes)]);
+    let said = told("", "servers = [\"c2.a.test\"]\nmay_fix = [\"vaultsvc\"]");
+    assert!(
+        said.iter()
+            .any(|said| said.contains("of the provisioning agent alone") && said.contains("tls12")),
+        "{said:#?}"
+    );
+}

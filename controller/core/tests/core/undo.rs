@@ -16,7 +16,7 @@ use protocol::{Digest, Fingerprint, Timestamp};
 
 use crate::common;
 
-const TOPOLOGY: &str = "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\nchange = \"required\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\nretired = [\"s2.a.test\"]\nmay_fix = [\"tls12\"]\n[connect.main]\nforests = [\"b.test\"]\nservers = [\"s3.a.test\"]\n";
+const TOPOLOGY: &str = "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\nchange = \"required\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\nretired = [\"s2.a.test\"]\nmay_fix = [\"tls12\"]\n[connect.main]\nforests = [\"b.test\"]\nservers = [\"s3.a.test\"]\nmay_fix = [\"tls12\"]\n";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Has {
@@ -87,7 +87,8 @@ fn a_server_that_has_a_product_or_is_not_known_is_refused() {
         ),
         ("s1.a.test", Has::Connect, "Connect Sync is on s1.a.test"),
         ("s1.a.test", Has::Unknown, "is not enrolled"),
-        ("s3.a.test", Has::Nothing, "is no host of a group"),
+        ("s3.a.test", Has::Connect, "Connect Sync is on s3.a.test"),
+        ("s4.a.test", Has::Nothing, "is no host of a group"),
         ("s9.a.test", Has::Nothing, "is no host of a group"),
     ] {
         let why = planned(server, has, &Fix::ALL, false).unwrap_err();
@@ -101,6 +102,17 @@ fn a_server_that_has_a_product_or_is_not_known_is_refused() {
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
+    // So it is on a server of a Connect entry.
+    let plan = planned("s3.a.test", Has::Connect, &Fix::ALL, true).unwrap();
+    let said = plan.warnings.join("\n");
+    for words in [
+        "Connect Sync is on s3.a.test and needs what is put back",
+        "may_fix of [connect.main] lists tls12: the next rollout sets that again on s3.a.test",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let part = &plan.targets[&"s3.a.test".parse().unwrap()];
+    assert_eq!(part.lane, "connect.main");
     // Nothing sets again what `may_fix` does not list.
     let plan = planned("s1.a.test", Has::Nothing, &[Fix::Vaultsvc], false).unwrap();
     assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);

@@ -151,6 +151,11 @@ fn counts(place: &Place<'_>) -> bool {
     preflight(place).is_some_and(|one| one.census)
 }
 
+/// A full SQL Server holds more than LocalDB.
+fn counts_full_sql(place: &Place<'_>) -> bool {
+    counts(place) && preflight(place).is_some_and(|one| one.database.is_some())
+}
+
 fn counts_agent(place: &Place<'_>) -> bool {
     agent(place) && counts(place)
 }
@@ -663,6 +668,7 @@ fn expected(fault: Fault) -> Expected {
         Fault::DomainTooLarge => meets([
             (anchors, "PF57? PF58! PF60?"),
             (counts_agent, "PF57? PF58!"),
+            (counts_full_sql, "PF08 PF57?"),
             (counts, "PF08 PF57? PF58"),
             (may_move, "TR03!"),
         ]),

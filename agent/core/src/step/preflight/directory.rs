@@ -40,7 +40,9 @@ pub(super) fn check(
             let suffixes = forest(preflight.product, domain, directory, cx, &mut about)?;
             let mut key = None;
             if preflight.census {
-                counted += size(preflight.product, directory, cx, &mut about)?.unwrap_or(0);
+                let holds = (preflight.product, preflight.database.is_some());
+                let objects = size(holds, directory, cx, &mut about)?;
+                counted += objects.unwrap_or(0);
             }
             for both in preflight
                 .both_tools
@@ -65,6 +67,7 @@ pub(super) fn check(
         }
     }
     if preflight.product == Product::Connect {
+        findings.extend(together(preflight, counted));
         findings.extend(sized(counted, cx)?);
     }
     if let (Some(name), Some(rights)) = (&preflight.gmsa, &preflight.own_rights) {
@@ -150,7 +153,7 @@ pub(super) fn survey(
         directory.account = account.clone();
         forest(product, domain, &directory, cx, findings)?;
         if product == Product::ProvisioningAgent {
-            size(product, &directory, cx, findings)?;
+            size((product, false), &directory, cx, findings)?;
             root_key(&directory, cx, findings)?;
             if beside.anchors {
                 let whole = BothTools {
@@ -417,9 +420,31 @@ fn sized(objects: u64, cx: &mut Cx<'_>) -> Flow<Option<Finding>> {
     Ok(Some(finding))
 }
 
+/// PF58 of all domains: one LocalDB has to hold them, each of which may be below its limit.
+fn together(preflight: &Preflight, objects: u64) -> Option<Finding> {
+    if preflight.database.is_some() || preflight.domains.len() < 2 || objects <= LOCAL_DB {
+        return None;
+    }
+    let read = format!("{objects} or more");
+    let mut finding = catalogue::PF58.finding(read, Verdict::Fail);
+    "users, groups and contacts of all domains together".clone_into(&mut finding.what);
+    in_local_db(&mut finding);
+    Some(finding)
+}
+
+/// What LocalDB holds is about as much (2.7 [P]), so that it warns; express settings always take it (2.4 [I]).
+fn in_local_db(finding: &mut Finding) {
+    finding.severity = Severity::Warn;
+    "100000 at most, which LocalDB holds".clone_into(&mut finding.wanted);
+    if finding.verdict != Verdict::Pass {
+        "use a full SQL Server: custom settings with sql_server, or a row for each server in databases; express settings always take LocalDB"
+            .clone_into(&mut finding.fix);
+    }
+}
+
 /// How many objects the domain holds (PF58), and under which suffixes its users are (PF57). Gives how many were counted.
 fn size(
-    product: Product,
+    (product, full): (Product, bool),
     directory: &Directory,
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
@@ -444,13 +469,12 @@ fn size(
         format!("{}{more}", counted.objects)
     };
     let mut finding =
-        catalogue::PF58.judge_gently(objects, show, |counted| counted.objects <= limit);
+        catalogue::PF58.judge_gently(objects, show, |counted| full || counted.objects <= limit);
     if product == Product::Connect {
-        finding.severity = Severity::Warn;
-        "100000 at most, which LocalDB holds".clone_into(&mut finding.wanted);
-        if finding.verdict != Verdict::Pass {
-            "use a full SQL Server: choose it at the wizard's page on required components"
-                .clone_into(&mut finding.fix);
+        in_local_db(&mut finding);
+        // No limit of objects is named for a full SQL Server (2.7); what it needs of its hardware is PF08.
+        if full {
+            "any number, in the full SQL Server that is planned".clone_into(&mut finding.wanted);
         }
     }
     findings.push(finding);

@@ -59,8 +59,9 @@ impl Policies {
     }
 }
 
-/// A value that [`Fix::Tls12`] sets.
+/// A value that [`Fix::Tls12`] sets, for one product or both.
 pub(super) struct Setting {
+    of: &'static [Product],
     /// Name of its note in [`product::SET_KEY`].
     pub(super) note: &'static str,
     pub(super) key: &'static str,
@@ -69,8 +70,15 @@ pub(super) struct Setting {
 }
 
 impl Setting {
-    const fn new(note: &'static str, key: &'static str, value: &'static str, wanted: u32) -> Self {
+    const fn new(
+        of: &'static [Product],
+        note: &'static str,
+        key: &'static str,
+        value: &'static str,
+        wanted: u32,
+    ) -> Self {
         Self {
+            of,
             note,
             key,
             value,
@@ -80,46 +88,81 @@ impl Setting {
 
     /// The last part of its key, as people speak of it.
     pub(super) fn half(&self) -> &'static str {
+        if self.key == product::DOTNET_CRYPTO_KEY_X86 {
+            return "32-bit v4.0.30319";
+        }
         self.key.rsplit('\\').next().unwrap_or(self.key)
     }
 
     /// Whether a change holds only after a restart: SCHANNEL reads its values when Windows starts (1.7 [P]); where nothing is set
     /// on one of the two sides, the system's default holds there, which is what is set.
     pub(super) fn restarts(&self, was_set: bool) -> bool {
-        self.key != product::DOTNET_CRYPTO_KEY && was_set
+        ![product::DOTNET_CRYPTO_KEY, product::DOTNET_CRYPTO_KEY_X86].contains(&self.key) && was_set
     }
 }
 
-/// All of them (product facts 1.7 [P]).
-pub(super) const SETTINGS: [Setting; 5] = [
+const AGENT: &[Product] = &[Product::ProvisioningAgent];
+const CONNECT: &[Product] = &[Product::Connect];
+const BOTH: &[Product] = &[Product::ProvisioningAgent, Product::Connect];
+
+/// All of them (product facts 1.7 [P]; of Connect 2.8 [R], whose preflight asks for those of .NET alone, in both trees). A program
+/// reads those of .NET when it starts; the vendor's page on Connect asks for a restart of Windows behind all of them, which holds a
+/// setup up no more since 2.4.131.0 does not demand them: it is told and not forced.
+pub(super) const SETTINGS: [Setting; 8] = [
     Setting::new(
+        AGENT,
         "Tls12ClientEnabled",
         product::TLS12_CLIENT_KEY,
         "Enabled",
         1,
     ),
     Setting::new(
+        AGENT,
         "Tls12ClientDisabledByDefault",
         product::TLS12_CLIENT_KEY,
         "DisabledByDefault",
         0,
     ),
     Setting::new(
+        AGENT,
         "Tls12ServerEnabled",
         product::TLS12_SERVER_KEY,
         "Enabled",
         1,
     ),
     Setting::new(
+        AGENT,
         "Tls12ServerDisabledByDefault",
         product::TLS12_SERVER_KEY,
         "DisabledByDefault",
         0,
     ),
     Setting::new(
+        BOTH,
         "DotNetStrongCrypto",
         product::DOTNET_CRYPTO_KEY,
         "SchUseStrongCrypto",
+        1,
+    ),
+    Setting::new(
+        CONNECT,
+        "DotNetSystemTls",
+        product::DOTNET_CRYPTO_KEY,
+        "SystemDefaultTlsVersions",
+        1,
+    ),
+    Setting::new(
+        CONNECT,
+        "DotNetStrongCryptoX86",
+        product::DOTNET_CRYPTO_KEY_X86,
+        "SchUseStrongCrypto",
+        1,
+    ),
+    Setting::new(
+        CONNECT,
+        "DotNetSystemTlsX86",
+        product::DOTNET_CRYPTO_KEY_X86,
+        "SystemDefaultTlsVersions",
         1,
     ),
 ];
@@ -179,6 +222,12 @@ fn parts(id: &str) -> &'static [(&'static str, &'static str)] {
             (product::TLS12_SERVER_KEY, "DisabledByDefault"),
         ],
         "PF17" => &[(product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto")],
+        "PF18" => &[
+            (product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto"),
+            (product::DOTNET_CRYPTO_KEY, "SystemDefaultTlsVersions"),
+            (product::DOTNET_CRYPTO_KEY_X86, "SchUseStrongCrypto"),
+            (product::DOTNET_CRYPTO_KEY_X86, "SystemDefaultTlsVersions"),
+        ],
         _ => &[],
     }
 }
@@ -186,7 +235,7 @@ fn parts(id: &str) -> &'static [(&'static str, &'static str)] {
 /// Tells whether a probe is of one of these prerequisites.
 fn of(fixes: &[Fix], id: &str) -> bool {
     fixes.iter().any(|fix| match fix {
-        Fix::Tls12 => matches!(id, "PF15" | "PF16" | "PF17"),
+        Fix::Tls12 => matches!(id, "PF15" | "PF16" | "PF17" | "PF18"),
         Fix::Vaultsvc => id == "PF14",
     })
 }
@@ -242,15 +291,15 @@ pub(super) fn fix(
     cx: &mut Cx<'_>,
     changed: &mut Vec<String>,
 ) -> Flow<()> {
-    if preflight.product != Product::ProvisioningAgent {
-        return Ok(());
-    }
     if preflight.may_fix.contains(&Fix::Tls12) {
-        for setting in &SETTINGS {
+        let own = |setting: &&Setting| setting.of.contains(&preflight.product);
+        for setting in SETTINGS.iter().filter(own) {
             set(cx, policies, setting, changed)?;
         }
     }
-    if preflight.may_fix.contains(&Fix::Vaultsvc) {
+    // Connect keeps nothing in Credential Manager.
+    let vault = preflight.product == Product::ProvisioningAgent;
+    if vault && preflight.may_fix.contains(&Fix::Vaultsvc) {
         let disabled = matches!(cx.service(product::VAULT_SERVICE)?, Ok(Some(service)) if service.state == ServiceState::Disabled);
         if disabled && let Some(why) = left(policies, product::VAULT_SERVICE, "") {
             changed.push(format!("VaultSvc was left disabled: {why}"));
