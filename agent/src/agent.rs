@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_core::clock::Clock;
 use agent_core::guard::{self, Answer, Standing};
 use agent_core::lives::Lives;
 use agent_core::op::{Op, Outcome};
@@ -139,8 +140,10 @@ pub struct Agent {
     last_facts: Option<Facts>,
     /// Processes of the products as they were seen between runs.
     lives: Lives,
-    /// Its beginning, from which `lives` counts.
+    /// Its beginning, from which `lives` and `clock` count.
     born: tokio::time::Instant,
+    /// The server's clock, which may be set.
+    clock: Clock,
     /// What the server's administrator has set, as it was journaled.
     frozen: Option<Freeze>,
     /// The operator has paused the rollout of the run.
@@ -284,6 +287,7 @@ impl Agent {
             last_facts,
             lives: Lives::default(),
             born: tokio::time::Instant::now(),
+            clock: Clock::default(),
             frozen,
             held_by_rollout,
             secrets: Secrets::new(),
@@ -322,11 +326,9 @@ impl Agent {
         pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.carry_out().await?;
-            let due = self
-                .run
-                .as_ref()
-                .and_then(Run::poll_timeout)
-                .map(|at| at.since(now()));
+            let now = self.now();
+            let due = self.run.as_ref().and_then(Run::poll_timeout);
+            let due = due.map(|at| at.since(now));
             tokio::select! {
                 Some(inbound) = arriving.recv() => self.arrived(inbound).await?,
                 Some(report) = self.reports.1.recv() => self.reported(report),
@@ -340,8 +342,9 @@ impl Agent {
                     self.renew_expired(&endpoint).await;
                 }
                 () = tokio::time::sleep(due.unwrap_or(Duration::MAX / 4)), if due.is_some() => {
+                    let now = self.now();
                     if let Some(run) = &mut self.run {
-                        run.handle_timeout(now());
+                        run.handle_timeout(now);
                     }
                 }
                 // A dropped sender means that whoever could stop it is gone.
@@ -359,6 +362,18 @@ impl Agent {
         } else {
             Ended::Stopped
         })
+    }
+
+    /// The server's clock, for the run: whoever has set it has not set what the step under way has taken.
+    fn now(&mut self) -> Timestamp {
+        let now = now();
+        if let Some(millis) = self.clock.look(now, self.born.elapsed()) {
+            tracing::warn!(target_name = %self.state.target, seconds = millis / 1000, "this server's clock was set; time limits of steps go on as they were");
+            if let Some(run) = &mut self.run {
+                run.clock_was_set(millis);
+            }
+        }
+        now
     }
 
     fn follow_certificate(&self) {
@@ -447,7 +462,7 @@ impl Agent {
                     number,
                     op: Op::SecretsFit { secrets },
                 } => {
-                    let now = now();
+                    let now = self.now();
                     let good = |kind: &SecretKind| {
                         let secret = self.secrets.get(kind);
                         secret.is_some_and(|secret| !kind.has_lapsed(secret, now))
@@ -459,8 +474,9 @@ impl Agent {
                 }
                 Action::Perform { number, op } if op.is_glance() => {
                     let (outcome, _) = self.exec.perform(&op, &Secrets::new()).await;
+                    let now = self.now();
                     if let Some(run) = &mut self.run {
-                        run.handle_outcome(number, outcome, now());
+                        run.handle_outcome(number, outcome, now);
                     }
                 }
                 Action::Perform { number, op } => {
@@ -713,6 +729,7 @@ impl Agent {
     }
 
     fn reported(&mut self, report: Report) {
+        let now = self.now();
         match report {
             Report::Replaced => self.replaced = true,
             Report::Outcome {
@@ -723,7 +740,7 @@ impl Agent {
                 if let Some(run) = &mut self.run
                     && run.generation() == generation
                 {
-                    run.handle_outcome(number, outcome, now());
+                    run.handle_outcome(number, outcome, now);
                 }
             }
             Report::Secret {
@@ -737,7 +754,7 @@ impl Agent {
                     let came = came.map(|secret| {
                         self.secrets.insert(wanted.clone(), secret);
                     });
-                    run.handle_secret(number, &wanted, came, now());
+                    run.handle_secret(number, &wanted, came, now);
                 }
             }
             Report::Pulse(pulse) => self.felt(&pulse),
@@ -874,8 +891,9 @@ impl Agent {
         self.link.send_replace(Some(session.connection.clone()));
         self.session = Some(session);
         self.publish()?;
+        let now = self.now();
         if let Some(run) = &mut self.run {
-            run.ask_again(now());
+            run.ask_again(now);
         }
         self.pulse();
         self.look_around();
@@ -907,11 +925,12 @@ impl Agent {
             }
         }
         self.frozen = frozen;
+        let now = self.now();
         if let Some(run) = &mut self.run {
             if self.frozen.is_some() {
                 run.pause();
             } else if !self.held_by_rollout {
-                run.resume(now());
+                run.resume(now);
             }
         }
     }
@@ -959,8 +978,9 @@ impl Agent {
         });
         self.newest = Some((generation, bundle));
         self.held_by_rollout = false;
-        self.run_begun = (now(), index);
-        let run = Run::new(manifest, self.host.clone(), &[], now());
+        let now = self.now();
+        self.run_begun = (now, index);
+        let run = Run::new(manifest, self.host.clone(), &[], now);
         if !run.only_reads() {
             self.lives.forget();
         }
@@ -968,7 +988,7 @@ impl Agent {
     }
 
     fn control(&mut self, word: ControlDown) -> Result<(), AgentError> {
-        let now = now();
+        let now = self.now();
         match word {
             ControlDown::PermitGiven {
                 generation,

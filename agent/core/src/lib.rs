@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod catalogue;
+pub mod clock;
 pub mod configuration;
 pub mod directory;
 pub mod guard;

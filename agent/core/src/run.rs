@@ -365,6 +365,13 @@ impl Run {
         }
     }
 
+    /// The server's clock was set by so many milliseconds: the time of the step that is under way goes on as if it had not
+    /// been. The bundle's own end is a moment of the calendar, and stays where it is.
+    pub fn clock_was_set(&mut self, millis: i64) {
+        let begun = self.step_begun.as_millis().saturating_add(millis);
+        self.step_begun = Timestamp::from_millis(begun);
+    }
+
     /// When [`Self::handle_timeout`] is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
