@@ -45,9 +45,19 @@ pub enum ArtifactError {
         #[source]
         source: io::Error,
     },
+    /// The disk has no room.
+    #[error("could not write {0}: its disk is full; make room there, then retry")]
+    Full(PathBuf),
     /// The agent is stopping.
     #[error("the agent is stopping")]
     Stopping,
+}
+
+fn refused_by_disk(path: PathBuf, source: io::Error) -> ArtifactError {
+    if source.kind() == io::ErrorKind::StorageFull {
+        return ArtifactError::Full(path);
+    }
+    ArtifactError::Disk { path, source }
 }
 
 /// The bytes that are wanted, as a signed document names them.
@@ -99,7 +109,7 @@ pub async fn fetch(
     let place = path(folder, &artifact.sha256);
     let disk = |path: &Path| {
         let path = path.to_owned();
-        move |source| ArtifactError::Disk { path, source }
+        move |source| refused_by_disk(path, source)
     };
     let holding = place.parent().unwrap_or(folder).to_owned();
     fs::create_dir_all(&holding).map_err(disk(&holding))?;
@@ -130,6 +140,11 @@ pub async fn fetch(
                 connection.closed().await;
                 link.changed().await.map_err(|_| ArtifactError::Stopping)?;
             }
+            // The journal is on that disk as well: what does not fit whole is not what fills it.
+            Err(ArtifactError::Full(path)) => {
+                drop(fs::remove_file(place.with_extension("part")));
+                return Err(ArtifactError::Full(path));
+            }
             other => return other.map(|()| place),
         }
     }
@@ -155,10 +170,7 @@ async fn attempt(
         .map_err(|_| wrong("the chunk list".to_owned()))?;
 
     let part = place.with_extension("part");
-    let disk = |source| ArtifactError::Disk {
-        path: part.clone(),
-        source,
-    };
+    let disk = |source| refused_by_disk(part.clone(), source);
     let mut options = OpenOptions::new();
     let mut file = options
         .read(true)

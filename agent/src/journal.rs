@@ -28,6 +28,16 @@ pub enum JournalError {
         #[source]
         source: io::Error,
     },
+    /// There is no room for it.
+    #[error(
+        "could not {action} the journal {path}: its disk is full; make room there, and the agent goes on where it was"
+    )]
+    Full {
+        /// What was being done.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
     /// Not a journal.
     #[error("{0} is not a journal of this agent")]
     Foreign(PathBuf),
@@ -41,6 +51,20 @@ pub enum JournalError {
         /// The first event that does not fit.
         index: u64,
     },
+}
+
+impl JournalError {
+    fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::StorageFull {
+            return Self::Full { action, path };
+        }
+        Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
 }
 
 /// The journal of one agent.
@@ -63,13 +87,7 @@ impl Journal {
     /// # Errors
     /// When it cannot be read or written, or was altered.
     pub fn open(path: &Path, epoch: impl FnOnce() -> Epoch) -> Result<Self, JournalError> {
-        let io = |action| {
-            move |source| JournalError::Io {
-                action,
-                path: path.to_owned(),
-                source,
-            }
-        };
+        let io = |action| move |source| JournalError::io(action, path, source);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
@@ -259,11 +277,7 @@ impl Journal {
     }
 
     fn io(&self, action: &'static str, source: io::Error) -> JournalError {
-        JournalError::Io {
-            action,
-            path: self.path.clone(),
-            source,
-        }
+        JournalError::io(action, &self.path, source)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod artifact;
+pub mod backoff;
 pub mod cli;
 pub mod enroll;
 pub mod exec;

@@ -13,10 +13,8 @@ use protocol::wire::latest::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::backoff::{Attempt, Backoff};
 use crate::enroll;
-
-/// First and longest pause between two attempts to dial.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
 /// Pause after an answer that says not to come back: an operator may still change their mind.
 const REFUSED_PAUSE: Duration = Duration::from_secs(300);
@@ -75,17 +73,16 @@ pub struct Dial {
 
 /// Dials and serves sessions until the agent is gone.
 pub async fn keep(endpoint: Endpoint, dial: watch::Receiver<Dial>, inbound: mpsc::Sender<Inbound>) {
-    let mut pause = PAUSES.0;
+    let mut backoff = Backoff::default();
     loop {
         let now = dial.borrow().clone();
-        let ended = match once(&endpoint, &now, &inbound).await {
-            Ok((ended, welcomed)) => {
-                if welcomed {
-                    pause = PAUSES.0;
-                }
-                ended
+        let (ended, attempt) = match once(&endpoint, &now, &inbound).await {
+            Ok((ended, Some(time))) => {
+                let closed = ended.close.is_some();
+                (ended, Attempt::Stood { time, closed })
             }
-            Err(text) => Ended { close: None, text },
+            Ok((ended, None)) => (ended, Attempt::Failed),
+            Err(text) => (Ended { close: None, text }, Attempt::Failed),
         };
         let refused = ended.close.is_some_and(|close| !close.may_retry());
         if refused {
@@ -94,30 +91,21 @@ pub async fn keep(endpoint: Endpoint, dial: watch::Receiver<Dial>, inbound: mpsc
         if inbound.send(Inbound::Lost(ended)).await.is_err() {
             return;
         }
-        let wait = if refused {
-            REFUSED_PAUSE
-        } else {
-            jitter(pause)
-        };
+        let pause = backoff.after(attempt, enroll::new_epoch().0);
+        let wait = if refused { REFUSED_PAUSE } else { pause };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = inbound.closed() => return,
         }
-        pause = (pause * 2).min(PAUSES.1);
     }
 }
 
-/// Between half and all of `pause`, by chance, so that a fleet does not come back as one.
-fn jitter(pause: Duration) -> Duration {
-    let random = enroll::new_epoch().0 % 1024;
-    pause / 2 + pause.mul_f64(random as f64 / 2048.0)
-}
-
+/// One attempt: how it ended, and for how long a session stood, if one did.
 async fn once(
     endpoint: &Endpoint,
     dial: &Dial,
     inbound: &mpsc::Sender<Inbound>,
-) -> Result<(Ended, bool), String> {
+) -> Result<(Ended, Option<Duration>), String> {
     let address = enroll::resolve(&dial.controller);
     let address: SocketAddr = address.map_err(|error| crate::agent::chain(&error))?;
     let tls =
@@ -126,18 +114,18 @@ async fn once(
     let connection = connection.map_err(|error| crate::agent::chain(&error))?;
     let mut tasks = JoinSet::new();
     let welcomed = match begin(&connection, dial, inbound, &mut tasks).await {
-        Ok(()) => true,
+        Ok(()) => Some(tokio::time::Instant::now()),
         // The connection's own end says more than the stream's. It has ended before the next one is dialed: two that answer at
         // once are two agents to the controller.
         Err(LinkError::Codec(error)) => {
             connection.close(protocol::wire::close::Close::Protocol, "");
             return Err(error.to_string());
         }
-        Err(_) => false,
+        Err(_) => None,
     };
     let ended = connection.closed().await;
     tasks.shutdown().await;
-    Ok((ended, welcomed))
+    Ok((ended, welcomed.map(|at| at.elapsed())))
 }
 
 async fn begin(
