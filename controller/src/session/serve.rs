@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::authority::Authority;
 use crate::driver::{Hub, OpenAsk, Progress};
+use crate::session::handshakes::{Handshakes, PATIENCE};
 use crate::session::heard::Heard;
 use crate::session::registry::{Handle, OUTBOUND, Registry};
 use crate::store::Store;
@@ -50,6 +51,8 @@ pub struct Gateway {
     pub artifacts: PathBuf,
     /// The dispatch window.
     pub window: Arc<Semaphore>,
+    /// Handshakes under way.
+    pub handshakes: Arc<Handshakes>,
 }
 
 impl Gateway {
@@ -69,6 +72,7 @@ impl Gateway {
             sessions,
             artifacts,
             window: Arc::new(Semaphore::new(DISPATCH_WINDOW)),
+            handshakes: Arc::default(),
         }
     }
 }
@@ -77,25 +81,39 @@ impl Gateway {
 pub async fn listen(gateway: Gateway, endpoint: Endpoint, mut stop: watch::Receiver<bool>) {
     let mut peers = JoinSet::new();
     loop {
+        // Whoever dials while no place is free waits in the endpoint's queue.
+        let next = async {
+            let place = gateway.handshakes.place().await;
+            Some((place, endpoint.accept().await?))
+        };
         tokio::select! {
-            incoming = endpoint.accept() => {
-                let Some((peer, handshake)) = incoming else { break };
+            next = next => {
+                let Some((place, caller)) = next else { break };
+                let caller = if gateway.handshakes.are_many() {
+                    caller.unless_unproved()
+                } else {
+                    Some(caller)
+                };
+                let Some(caller) = caller else { continue };
+                gateway.handshakes.begun();
                 let gateway = gateway.clone();
                 peers.spawn(async move {
-                    match handshake.await {
-                        Ok(connection) => greet(gateway, connection).await,
-                        Err(error) => {
-                            let why = std::error::Error::source(&error)
-                                .map_or_else(|| error.to_string(), ToString::to_string);
-                            tracing::debug!(%peer, %why, "a handshake failed");
-                            gateway
-                                .hub
-                                .tell(move |core, batch| {
-                                    core.refused(batch.now, peer.ip().to_string(), "handshake", why);
-                                })
-                                .await;
-                        }
-                    }
+                    let peer = caller.peer();
+                    let done = tokio::time::timeout(PATIENCE, caller.handshake()).await;
+                    drop(place);
+                    let why = match done {
+                        Ok(Ok(connection)) => return greet(gateway, connection).await,
+                        Ok(Err(error)) => std::error::Error::source(&error)
+                            .map_or_else(|| error.to_string(), ToString::to_string),
+                        Err(_) => format!("it was not over within {} s", PATIENCE.as_secs()),
+                    };
+                    tracing::debug!(%peer, %why, "a handshake failed");
+                    gateway
+                        .hub
+                        .tell(move |core, batch| {
+                            core.refused(batch.now, peer.ip().to_string(), "handshake", why);
+                        })
+                        .await;
                 });
             }
             Some(ended) = peers.join_next() => {
@@ -147,6 +165,8 @@ enum Unwelcome {
     Doubted(Doubt),
     /// What its hello says contradicts what is stored. Whether that is so now, or was when it was sent, shows whether it answers.
     Contradicts(Doubt),
+    /// What its coming changes could not be stored: it comes again.
+    NotStored,
 }
 
 async fn session(
@@ -178,8 +198,14 @@ async fn session(
         .await;
     let welcomed = match decided {
         Ok(Ok(welcomed)) => welcomed,
+        Ok(Err(Unwelcome::NotStored)) => {
+            connection.close(Close::Stopping, "");
+            is_gone(gateway, target, number).await;
+            return Ok(());
+        }
         Ok(Err(unwelcome)) => {
             let (close, said) = match unwelcome {
+                Unwelcome::NotStored => (Close::Stopping, ""),
                 Unwelcome::Close(close) => (close, ""),
                 Unwelcome::Doubted(doubt) => (Close::RolledBack, doubt.what()),
                 Unwelcome::Contradicts(doubt) => {
@@ -251,7 +277,12 @@ async fn session(
         connection.close(close, said);
         tracing::info!(%target, why = close.meaning(), "a session ended");
     }
-    // In the driver's own order: a newer session of the same target may have been taken up before.
+    is_gone(gateway, target, number).await;
+    Ok(())
+}
+
+/// Forgets a session, in the driver's own order: a newer one of the same target may have been taken up before.
+async fn is_gone(gateway: &Gateway, target: TargetId, number: u64) {
     gateway
         .hub
         .tell(move |core, batch| {
@@ -260,7 +291,6 @@ async fn session(
             }
         })
         .await;
-    Ok(())
 }
 
 /// Where the session is that took this one's place.
@@ -304,7 +334,12 @@ fn admit(
     handle: Handle,
     answer: oneshot::Sender<Result<Welcomed, Unwelcome>>,
 ) {
-    drop(answer.send(consider(core, batch, hello, key, kind, handle)));
+    let considered = consider(core, batch, hello, key, kind, handle);
+    batch.then(move |stored| {
+        let stored = stored.as_ref().map_err(|_| Unwelcome::NotStored);
+        let welcome = considered.and_then(|welcome| stored.map(|()| welcome));
+        drop(answer.send(welcome));
+    });
 }
 
 fn consider(

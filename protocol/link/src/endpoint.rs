@@ -212,17 +212,9 @@ impl Endpoint {
         Ok(Connection(connection))
     }
 
-    /// Waits for a peer that dials and gives its address; `None` when the endpoint is closed. The handshake goes on in the
-    /// given future.
-    pub async fn accept(
-        &self,
-    ) -> Option<(
-        SocketAddr,
-        impl Future<Output = Result<Connection, LinkError>> + Send + 'static,
-    )> {
-        let incoming = self.inner.accept().await?;
-        let peer = incoming.remote_address();
-        Some((peer, async move { Ok(Connection(incoming.await?)) }))
+    /// Waits for a peer that dials; `None` when the endpoint is closed. Whoever is not taken up waits in a queue.
+    pub async fn accept(&self) -> Option<Caller> {
+        Some(Caller(self.inner.accept().await?))
     }
 
     /// Answers new peers with other certificates; sessions that stand keep theirs.
@@ -248,6 +240,39 @@ impl Endpoint {
     pub async fn close(&self, close: Close) {
         self.inner.close(close.code().into(), b"");
         self.inner.wait_idle().await;
+    }
+}
+
+/// A peer that dials and was not answered yet.
+#[derive(Debug)]
+pub struct Caller(quinn::Incoming);
+
+impl Caller {
+    /// The address from which it says that it dials.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.0.remote_address()
+    }
+
+    /// Has it show that it is reached at its address, where it has not shown that yet: nothing of it is kept meanwhile, and it
+    /// dials again with the proof. Gives back one that need not.
+    #[must_use]
+    pub fn unless_unproved(self) -> Option<Self> {
+        if self.0.remote_address_validated() || !self.0.may_retry() {
+            return Some(self);
+        }
+        self.0
+            .retry()
+            .err()
+            .map(|error| Self(error.into_incoming()))
+    }
+
+    /// Shakes hands with it.
+    ///
+    /// # Errors
+    /// When it does not answer, or one side refuses the other.
+    pub async fn handshake(self) -> Result<Connection, LinkError> {
+        Ok(Connection(self.0.await?))
     }
 }
 

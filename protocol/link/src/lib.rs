@@ -11,7 +11,7 @@ mod stream;
 mod tls;
 
 pub use connection::{Connection, Ended, LinkError};
-pub use endpoint::{BufferReport, ConnectError, Endpoint, WANTED_SOCKET_BUFFER, Wire};
+pub use endpoint::{BufferReport, Caller, ConnectError, Endpoint, WANTED_SOCKET_BUFFER, Wire};
 pub use socket::Port;
 pub use stream::{FrameReceiver, FrameSender};
 pub use tls::{

@@ -56,7 +56,7 @@ async fn greet(wire: Wire) {
     .unwrap();
     let address = server.local_address().unwrap();
     let serving = tokio::spawn(async move {
-        let connection = server.accept().await.unwrap().1.await.unwrap();
+        let connection = server.accept().await.unwrap().handshake().await.unwrap();
         let key = connection.peer_key();
         let (mut send, mut receive) = connection.accept().await.unwrap();
         let text: String = receive.expect().await.unwrap();
@@ -101,7 +101,8 @@ async fn a_certificate_of_another_authority_is_refused() {
     let server =
         Endpoint::server("127.0.0.1:0".parse().unwrap(), &tls, Wire::Native, &[7; 32]).unwrap();
     let address = server.local_address().unwrap();
-    let serving = tokio::spawn(async move { server.accept().await.unwrap().1.await.map(drop) });
+    let serving =
+        tokio::spawn(async move { server.accept().await.unwrap().handshake().await.map(drop) });
     let client = Endpoint::client(address, Wire::Native).unwrap();
     let connection = client
         .connect(address, &client_tls(&stranger, &roots).unwrap())
@@ -127,7 +128,7 @@ async fn a_peer_answers_while_it_holds_the_connection() {
     let client = Endpoint::client(address, Wire::Native).unwrap();
     let tls = client_tls(&agent, &roots).unwrap();
     let (dialed, taken) = tokio::join!(client.connect(address, &tls), async {
-        server.accept().await.unwrap().1.await.unwrap()
+        server.accept().await.unwrap().handshake().await.unwrap()
     });
     let dialed = dialed.unwrap();
     assert!(taken.answers().await, "it reads no stream at all");
