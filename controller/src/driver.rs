@@ -13,6 +13,7 @@ use controller_core::record::Record;
 use controller_core::versions::Versions;
 use protocol::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use crate::authority::Authority;
 use crate::session::Registry;
@@ -24,6 +25,10 @@ const QUEUE: usize = 4096;
 
 /// Inputs that go into one batch at most, so that no commit grows without bound.
 const BATCH: usize = 2048;
+
+/// First and longest pause between two tries to store what decisions want, while nothing can be stored. Each costs a look at
+/// the whole log. What somebody asks for is tried at once.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 type After = Box<dyn FnOnce(&Stored) + Send>;
 type Work = Box<dyn FnOnce(&mut Core, &mut Batch) + Send>;
@@ -72,6 +77,32 @@ impl Batch {
     /// Does something once it is known whether the batch is stored.
     pub fn then(&mut self, after: impl FnOnce(&Stored) + Send + 'static) {
         self.after.push(Box::new(after));
+    }
+}
+
+/// What could not be stored, and when that is tried again.
+struct Unstored {
+    why: String,
+    since: Timestamp,
+    pause: Duration,
+    again: Instant,
+}
+
+impl Unstored {
+    fn once_more(before: Option<Self>, why: &str, now: Timestamp) -> Self {
+        let (since, pause) = before.map_or((now, PAUSES.0), |before| {
+            (before.since, (before.pause * 2).min(PAUSES.1))
+        });
+        Self {
+            why: why.to_owned(),
+            since,
+            pause,
+            again: Instant::now() + pause,
+        }
+    }
+
+    fn alarm(&self) -> String {
+        format!("nothing is stored since {}: {}", self.since, self.why)
     }
 }
 
@@ -160,11 +191,18 @@ async fn drive(
     mut queue: mpsc::Receiver<Act>,
     changed: watch::Sender<u64>,
 ) {
+    let mut unstored: Option<Unstored> = None;
+    // Something was stored and nothing was decided upon it yet.
+    let mut undecided = false;
     loop {
-        let due = core
-            .fleet
-            .poll_timeout(&core.live, crate::now())
-            .map(|at| at.since(crate::now()).max(Duration::from_millis(50)));
+        let due = match &unstored {
+            Some(unstored) => Some(unstored.again.saturating_duration_since(Instant::now())),
+            None if undecided => Some(Duration::ZERO),
+            None => core
+                .fleet
+                .poll_timeout(&core.live, crate::now())
+                .map(|at| at.since(crate::now()).max(Duration::from_millis(50))),
+        };
         let first = tokio::select! {
             act = queue.recv() => match act {
                 Some(act) => Some(act),
@@ -189,9 +227,15 @@ async fn drive(
                 }
             }
         }
-        core.decide(&mut batch);
+        // What is decided while nothing can be stored is decided again: not over and over.
+        let waits = |unstored: &Unstored| Instant::now() < unstored.again;
+        undecided = unstored.as_ref().is_some_and(waits);
+        if !undecided {
+            core.decide(&mut batch);
+        }
         let news = !batch.entries.is_empty();
-        let stored = if news || !batch.blobs.is_empty() {
+        let tried = news || !batch.blobs.is_empty();
+        let stored = if tried {
             store
                 .append(batch.entries, batch.blobs)
                 .await
@@ -200,8 +244,13 @@ async fn drive(
         } else {
             Ok(())
         };
+        if tried && stored.is_ok() && unstored.take().is_some() {
+            tracing::info!("what is to be stored can be stored again");
+        }
+        core.unstored = None;
         if let Err(why) = &stored {
             tracing::error!(%why, "a batch could not be stored; nothing of it counts");
+            unstored = Some(Unstored::once_more(unstored, why, batch.now));
             // What is in memory is ahead of what is stored: take up the log again.
             asked.extend(core.fleet.asked_now());
             asked.retain(|target, _| core.live.connected.contains(target));
@@ -221,6 +270,13 @@ async fn drive(
                     tracing::error!(%error, "the log cannot be read; the controller stops");
                     return;
                 }
+            }
+        }
+        if let Some(unstored) = &mut unstored {
+            core.unstored = Some(unstored.alarm());
+            if !tried && !undecided {
+                // Nothing is wanted just now.
+                unstored.again = Instant::now() + unstored.pause;
             }
         }
         for after in batch.after {

@@ -1,6 +1,9 @@
 //! The store: one append-only log, hash-chained, and blobs by digest, in one SQLite file. One thread owns the file;
 //! batches that queued while it was busy are committed together. Index order is commit order, without gaps.
 
+mod wal;
+
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -8,7 +11,7 @@ use std::time::Duration;
 use controller_core::record::Record;
 use protocol::digest::{Digest, Hasher};
 use protocol::{Epoch, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 use tokio::sync::oneshot;
 
 use crate::disk::Disk;
@@ -35,6 +38,44 @@ pub enum StoreError {
         /// The cause.
         #[source]
         source: rusqlite::Error,
+    },
+    /// There is no room.
+    #[error("could not {action} {path}: its disk is full; make room there and start again")]
+    Full {
+        /// What was being done.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// SQLite finds no database in it, or one that contradicts itself.
+    #[error("could not {action} {path}: it is damaged; restore it from a backup (entrain restore)")]
+    Damaged {
+        /// What was being done.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// What was committed last and is not in the database yet was damaged.
+    #[error(
+        "{path} was damaged at frame {frame}, and what was stored behind that is lost: restore the log from a backup (entrain restore)"
+    )]
+    SideLog {
+        /// The side log.
+        path: PathBuf,
+        /// The first frame that does not fit; 0 is the file's header.
+        frame: usize,
+    },
+    /// The side log cannot be read.
+    #[error("could not read {path}")]
+    Unread {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
     },
     /// A commit failed; nothing of the batch was stored.
     #[error("could not store: {0}")]
@@ -143,7 +184,52 @@ enum Job {
 #[derive(Debug, Clone)]
 enum Owner {
     Thread(mpsc::SyncSender<Job>),
-    Caller(Arc<Mutex<(Connection, LogHead)>>),
+    Caller(Arc<Mutex<Log>>),
+}
+
+/// The open file, and where its log stands.
+#[derive(Debug)]
+struct Log {
+    connection: Connection,
+    head: LogHead,
+    path: PathBuf,
+    /// What its names led to when it was opened.
+    nodes: [Option<Node>; 3],
+}
+
+/// Which file a name leads to: device and number.
+type Node = (u64, u64);
+
+/// The file and the two that SQLite keeps beside it.
+fn nodes(path: &Path) -> [Option<Node>; 3] {
+    ["", "-wal", "-shm"].map(|end| {
+        let found = std::fs::metadata(beside(path, end)).ok()?;
+        Some((found.dev(), found.ino()))
+    })
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// What went wrong with the file, by what is to be done about it.
+fn trouble(action: &'static str, path: &Path, source: rusqlite::Error) -> StoreError {
+    let path = path.to_owned();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full { action, path },
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged {
+            action,
+            path,
+            source,
+        },
+        _ => StoreError::Database {
+            action,
+            path,
+            source,
+        },
+    }
 }
 
 /// A handle to the store.
@@ -164,13 +250,23 @@ impl Store {
         now: Timestamp,
         disk: Disk,
     ) -> Result<(Self, Vec<(Timestamp, Record)>), StoreError> {
-        let database = |action| {
-            move |source| StoreError::Database {
-                action,
-                path: path.to_owned(),
-                source,
+        let database = |action| move |source| trouble(action, path, source);
+        let side_log = beside(path, "-wal");
+        match wal::damaged_at(&side_log) {
+            Ok(None) => {}
+            Ok(Some(frame)) => {
+                return Err(StoreError::SideLog {
+                    path: side_log,
+                    frame,
+                });
             }
-        };
+            Err(source) => {
+                return Err(StoreError::Unread {
+                    path: side_log,
+                    source,
+                });
+            }
+        }
         let mut connection = Connection::open(path).map_err(database("open"))?;
         connection
             .execute_batch(
@@ -197,16 +293,22 @@ impl Store {
             head = append(&mut connection, head, [&begun], []).map_err(database("begin"))?;
             records.push((begun.at, begun.record));
         }
+        let log = Log {
+            connection,
+            head,
+            path: path.to_owned(),
+            nodes: nodes(path),
+        };
         let owner = match disk {
             Disk::Aside => {
                 let (jobs, queue) = mpsc::sync_channel(QUEUE);
                 std::thread::Builder::new()
                     .name("store".to_owned())
-                    .spawn(move || serve(connection, head, &queue))
+                    .spawn(move || serve(log, &queue))
                     .map_err(|error| StoreError::Commit(error.to_string()))?;
                 Owner::Thread(jobs)
             }
-            Disk::InPlace => Owner::Caller(Arc::new(Mutex::new((connection, head)))),
+            Disk::InPlace => Owner::Caller(Arc::new(Mutex::new(log))),
         };
         Ok((
             Self {
@@ -356,8 +458,10 @@ impl Store {
         match &self.owner {
             Owner::Thread(jobs) => jobs.send(job).map_err(|_| StoreError::Gone),
             Owner::Caller(file) => {
-                let (connection, head) = &mut *file.lock().unwrap_or_else(PoisonError::into_inner);
-                carry_out(connection, head, job);
+                carry_out(
+                    &mut file.lock().unwrap_or_else(PoisonError::into_inner),
+                    job,
+                );
                 Ok(())
             }
         }
@@ -368,11 +472,7 @@ fn replay(
     connection: &Connection,
     path: &Path,
 ) -> Result<(LogHead, Vec<(Timestamp, Record)>), StoreError> {
-    let database = |source| StoreError::Database {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    };
+    let database = |source| trouble("read", path, source);
     let mut head = LogHead {
         index: 0,
         chain: genesis(),
@@ -414,14 +514,14 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     })
 }
 
-fn serve(mut connection: Connection, mut head: LogHead, queue: &mpsc::Receiver<Job>) {
-    let mut settled = head;
+fn serve(mut log: Log, queue: &mpsc::Receiver<Job>) {
+    let mut settled = log.head;
     loop {
         let first = match queue.recv_timeout(IDLE) {
             Ok(first) => first,
-            Err(mpsc::RecvTimeoutError::Timeout) if settled != head => {
-                settle(&connection);
-                settled = head;
+            Err(mpsc::RecvTimeoutError::Timeout) if settled != log.head => {
+                settle(&log.connection);
+                settled = log.head;
                 continue;
             }
             Err(mpsc::RecvTimeoutError::Timeout) => match queue.recv() {
@@ -446,25 +546,25 @@ fn serve(mut connection: Connection, mut head: LogHead, queue: &mpsc::Receiver<J
                     }
                 }
                 other @ (Job::Read { .. } | Job::Blob { .. } | Job::Copy { .. }) => {
-                    commit(&mut connection, &mut head, std::mem::take(&mut appends));
-                    answer(&connection, head, other);
+                    commit(&mut log, std::mem::take(&mut appends));
+                    answer(&log.connection, log.head, other);
                 }
             }
         }
-        commit(&mut connection, &mut head, appends);
+        commit(&mut log, appends);
     }
 }
 
 /// Does one thing that was asked for.
-fn carry_out(connection: &mut Connection, head: &mut LogHead, job: Job) {
+fn carry_out(log: &mut Log, job: Job) {
     match job {
         Job::Append {
             entries,
             blobs,
             done,
-        } => commit(connection, head, vec![(entries, blobs, done)]),
+        } => commit(log, vec![(entries, blobs, done)]),
         other @ (Job::Read { .. } | Job::Blob { .. } | Job::Copy { .. }) => {
-            answer(connection, *head, other);
+            answer(&log.connection, log.head, other);
         }
     }
 }
@@ -487,20 +587,40 @@ type Append = (
     oneshot::Sender<Result<LogHead, String>>,
 );
 
-fn commit(connection: &mut Connection, head: &mut LogHead, appends: Vec<Append>) {
+fn commit(log: &mut Log, appends: Vec<Append>) {
     if appends.is_empty() {
         return;
     }
     let entries = appends.iter().flat_map(|(entries, ..)| entries);
     let blobs = appends.iter().flat_map(|(_, blobs, _)| blobs);
-    let stored = append(connection, *head, entries, blobs).map_err(|error| error.to_string());
+    let stored = if nodes(&log.path) == log.nodes {
+        append(&mut log.connection, log.head, entries, blobs)
+            .map_err(|error| why(&error, &log.path))
+    } else {
+        // What is written now would be gone with this process.
+        Err(format!(
+            "{} or a file beside it was removed or replaced while this controller runs. What was stored until then can still be read here, and nothing else can be stored: make a backup now (entrain backup), stop this controller, move its state folder away and restore the backup (entrain restore)",
+            log.path.display()
+        ))
+    };
     if let Ok(after) = &stored {
-        *head = *after;
+        log.head = *after;
         tracing::debug!(last = after.index, "committed");
     }
     for (.., done) in appends {
         drop(done.send(stored.clone()));
     }
+}
+
+/// Why nothing was stored, and what to do.
+fn why(error: &rusqlite::Error, path: &Path) -> String {
+    if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+        return format!(
+            "the disk of {} is full; make room there: what could not be stored is not done, and whatever goes on by itself goes on then",
+            path.display()
+        );
+    }
+    format!("{}: {error}", path.display())
 }
 
 fn append<'a>(
@@ -566,7 +686,7 @@ fn answer(connection: &Connection, head: LogHead, job: Job) {
         Job::Copy { to, done } => {
             let path = to.to_string_lossy();
             let copied = connection.execute("VACUUM INTO ?1", params![path]);
-            drop(done.send(copied.map(|_| head).map_err(|error| error.to_string())));
+            drop(done.send(copied.map(|_| head).map_err(|error| why(&error, &to))));
         }
         Job::Append { done, .. } => drop(done.send(Err("appends go another way".to_owned()))),
     }

@@ -130,6 +130,8 @@ pub struct Core {
     pub lowest: BTreeMap<protocol::DomainName, usize>,
     /// What was refused lately, oldest first.
     pub refusals: VecDeque<Refused>,
+    /// Nothing can be stored just now: since when, and why.
+    pub unstored: Option<String>,
     /// Agents with a session of which not all is here that they have journaled: how far it goes, and their newest
     /// generation. Nothing is decided about them on what they were before.
     catching_up: BTreeMap<TargetId, (EventIndex, Generation)>,
@@ -163,6 +165,7 @@ pub(super) async fn rebuild(
         asks: BTreeMap::new(),
         lowest: BTreeMap::new(),
         refusals: VecDeque::new(),
+        unstored: None,
         next_ask: 1,
         catching_up: BTreeMap::new(),
         authority,
@@ -184,6 +187,13 @@ pub(super) async fn rebuild(
 }
 
 impl Core {
+    /// What an operator must see at once.
+    #[must_use]
+    pub fn alarms(&self, now: Timestamp) -> Vec<String> {
+        let unstored = self.unstored.iter().cloned();
+        unstored.chain(self.fleet.alarms(now)).collect()
+    }
+
     fn fold(&mut self, record: &Record, at: Timestamp) {
         if let Record::Begun { epoch } | Record::Restored { epoch, .. } = record {
             self.epoch = *epoch;

@@ -55,7 +55,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
             .keys()
             .filter_map(|id| core.fleet.view(*id, &core.live, now))
             .collect(),
-        alarms: core.fleet.alarms(now),
+        alarms: core.alarms(now),
         left_behind: core.fleet.left_behind(),
         moved: core.fleet.transitions(),
         tasks: core.fleet.tasks().len(),
@@ -220,7 +220,7 @@ fn frame(core: &Core, id: RolloutId, now: protocol::Timestamp) -> Option<Frame> 
         view,
         progress: core.progress.clone(),
         lowest: core.lowest.clone(),
-        alarms: core.fleet.alarms(now),
+        alarms: core.alarms(now),
     })
 }
 
