@@ -5,6 +5,7 @@ pub mod graph;
 pub mod relay;
 pub mod samba;
 pub mod signing;
+pub mod small_disk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -170,6 +171,10 @@ pub struct World {
     pub clock: Option<&'static str>,
     /// The same of a controller that is started.
     pub controller_clock: Option<&'static str>,
+    /// Name of the clock that agents follow which are started, while they run: [`World::set_clock`] sets it.
+    pub clock_of_agents: Option<&'static str>,
+    /// The same of a controller that is started.
+    pub clock_of_controller: Option<&'static str>,
     /// Of which release the controller is, and the command line that drives it; those that are started next.
     pub controller_of: Release,
     /// Of which release the agents are that are started next.
@@ -302,6 +307,8 @@ impl World {
             full_at: None,
             clock: None,
             controller_clock: None,
+            clock_of_agents: None,
+            clock_of_controller: None,
             controller_of,
             agents_of: Release::Ours,
             relay: link.map(|(faults, seed)| Relay::to(port, faults, seed)),
@@ -582,8 +589,35 @@ impl World {
         if let Some(offset) = self.controller_clock {
             with_clock(&mut command, offset);
         }
+        if let Some(name) = self.clock_of_controller {
+            self.follow(&mut command, name);
+        }
         command.stdout(Stdio::null()).stderr(log);
         self.controller = Some(command.spawn().expect("the controller starts"));
+    }
+
+    /// Sets the clock of that name so far from what it is, as `faketime` spells it: whoever follows it sees that at once. What
+    /// measures how long something takes goes on as it did.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn set_clock(&self, name: &str, offset: &str) {
+        let path = self.path(name);
+        let beside = path.with_extension("new");
+        // Whole, or not at all: it is read at each look at the clock.
+        std::fs::write(&beside, offset).expect("a file");
+        std::fs::rename(beside, path).expect("it is put there");
+    }
+
+    fn follow(&self, command: &mut Command, name: &str) {
+        if !self.path(name).exists() {
+            self.set_clock(name, "+0");
+        }
+        command
+            .env("LD_PRELOAD", clock_library())
+            .env("FAKETIME_TIMESTAMP_FILE", self.path(name))
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     }
 
     /// Whether the controller was killed by another than this world.
@@ -626,6 +660,29 @@ impl World {
         }
     }
 
+    /// Whether a process of agents has ended by itself.
+    ///
+    /// # Panics
+    /// When a process cannot be asked.
+    pub fn one_gave_up(&mut self) -> bool {
+        let ended = |child: &mut Child| child.try_wait().expect("a child").is_some();
+        self.agents.iter_mut().any(ended)
+    }
+
+    /// Stops the controller in order, SIGTERM: it tells everybody that it goes.
+    ///
+    /// # Panics
+    /// When it cannot be stopped, or gives up.
+    pub fn stop_controller(&mut self) {
+        let mut child = self.controller.take().expect("a controller");
+        let stopped = Command::new("bash")
+            .args(["-c", "kill -TERM \"$1\"", "stop", &child.id().to_string()])
+            .status();
+        assert!(stopped.is_ok_and(|status| status.success()));
+        let ended = child.wait().expect("a child");
+        assert!(ended.success(), "{ended}");
+    }
+
     /// Waits until a process of agents has ended by itself, kills the others, and gives what all wrote, of all lives.
     ///
     /// # Panics
@@ -638,6 +695,22 @@ impl World {
         assert!(!ended.success(), "they ended as if all were well");
         self.kill_agents();
         std::fs::read_to_string(self.path("agents.log")).expect("a log")
+    }
+
+    /// The agents' log, of all lives.
+    ///
+    /// # Panics
+    /// When no agent was started.
+    #[must_use]
+    pub fn agents_said(&self) -> String {
+        std::fs::read_to_string(self.path("agents.log")).expect("a log")
+    }
+
+    /// What lies in an agent's journal, as text: words of it can be looked for.
+    #[must_use]
+    pub fn journal(&self, target: &str) -> String {
+        let path = self.path("agents").join(target).join("journal");
+        String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
     }
 
     /// Stops every process of agents where it is, SIGSTOP: their connections stand, and nobody answers.
@@ -806,6 +879,9 @@ impl World {
         let mut command = Command::new(self.agents_of.program("entrain-agent"));
         if let Some(offset) = self.clock {
             with_clock(&mut command, offset);
+        }
+        if let Some(name) = self.clock_of_agents {
+            self.follow(&mut command, name);
         }
         command
             .arg("swarm")

@@ -1,7 +1,7 @@
 //! A link that misbehaves: a UDP relay on loopback between agents and their controller. It loses, doubles, reorders and, by its own
 //! clock, delays datagrams by a seed, cuts the link, and gives every agent another address as a NAT does when it forgets.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,6 +72,8 @@ struct Shared {
     /// Those of them that were delayed, and the milliseconds of all these delays.
     delayed: AtomicU64,
     delays: AtomicU64,
+    /// Connections that agents have begun, by the id that each gave its own.
+    dialled: Mutex<HashSet<Vec<u8>>>,
     /// Where each agent's datagrams leave, by the agent's own address.
     ways: Mutex<HashMap<SocketAddr, Arc<UdpSocket>>>,
 }
@@ -101,6 +103,7 @@ impl Relay {
             injected: AtomicU64::new(0),
             delayed: AtomicU64::new(0),
             delays: AtomicU64::new(0),
+            dialled: Mutex::default(),
             ways: Mutex::default(),
         });
         let relay = Self {
@@ -110,6 +113,7 @@ impl Relay {
         let front = Arc::new(front);
         std::thread::spawn(move || {
             shared.listen(&front, |from, bytes| {
+                shared.dialled().extend(begins(bytes));
                 drop(shared.way(from, &front).send(bytes));
             });
         });
@@ -137,6 +141,12 @@ impl Relay {
         self.shared.ways().clear();
     }
 
+    /// Connections that agents have begun so far.
+    #[must_use]
+    pub fn dialled(&self) -> usize {
+        self.shared.dialled().len()
+    }
+
     /// Datagrams that were delayed by the clock, and the sum of their delays.
     #[must_use]
     pub fn delayed(&self) -> (u64, Duration) {
@@ -162,7 +172,21 @@ fn bind() -> UdpSocket {
     UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port")
 }
 
+/// The id that an agent gives a connection which it begins, in the first datagrams of it: QUIC's Initial packets (RFC 9000, 17.2.2).
+fn begins(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (form, rest) = bytes.split_first()?;
+    let length = usize::from(*rest.get(4)?);
+    let own = rest.get(5 + length..)?;
+    let (length, own) = own.split_first()?;
+    let id = own.get(..usize::from(*length))?;
+    (form & 0xf0 == 0xc0).then(|| id.to_vec())
+}
+
 impl Shared {
+    fn dialled(&self) -> std::sync::MutexGuard<'_, HashSet<Vec<u8>>> {
+        self.dialled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn ways(&self) -> std::sync::MutexGuard<'_, HashMap<SocketAddr, Arc<UdpSocket>>> {
         self.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -110,6 +110,71 @@ fn a_restored_controller_waits_for_its_operator_and_for_its_agents() {
     drop(world.audit());
 }
 
+/// The controller is lost with one server done, one in the middle of its work and two not begun; the backup knows of none of that. The
+/// one goes on alone while there is no controller. Then all is told, nothing begins until the operator says so, and what is left is done.
+#[test]
+fn a_rollout_that_went_on_after_the_backup_and_without_a_controller_is_ended_by_the_restored_one() {
+    const D: &str = "sync-04.corp.contoso.com";
+    let mut world = World::new();
+    let servers = [A, B, C, D].map(|name| server(name, &[]));
+    // Its setups run for some seconds.
+    world.speed = 20;
+    world.enroll(&servers);
+    world.add_artifact();
+    let topology = world.topology(&[A, B, C, D]);
+    let policy = world.write(
+        "policy.toml",
+        "[limit]\nfailures = \"50\"\ncanary = 0\nin_flight = 1\n",
+    );
+    let planned = world.json(&["plan", &topology, "--policy", &policy, "--json"]);
+    let applied = world.entrain(&["apply", planned["plan"].as_str().expect("a plan")]);
+    assert!(applied.status.success(), "{}", text(&applied));
+    until("the first one is at work", || {
+        (world.state(A).0 == "running").then_some(())
+    });
+    let folder = backup(&world);
+    world.give_secrets(1);
+    until("the first one is done", || {
+        (world.state(A).0 == "done").then_some(())
+    });
+    until("the second one's setup runs", || {
+        world
+            .journal(B)
+            .contains("install-provisioning-agent")
+            .then_some(())
+    });
+    let told = world.events();
+    lose(&mut world);
+    until("it goes on alone", || {
+        (!world.changes(B).is_empty()).then_some(())
+    });
+    let alone = world.changes(B);
+
+    let done = restore(&world, &folder);
+    assert!(done.status.success(), "{}", text(&done));
+    world.start_controller();
+    world.all_report(4);
+    until("all of it is told again", || {
+        let events = world.events();
+        told.iter()
+            .all(|event| events.contains(event))
+            .then_some(())
+    });
+    let status = world.json(&["status", "--json"]);
+    assert_eq!(status["rollouts"][0]["state"], "paused");
+    assert!(world.changes(C).is_empty() && world.changes(D).is_empty());
+    let resumed = world.entrain(&["resume", "r1"]);
+    assert!(resumed.status.success(), "{}", text(&resumed));
+    world.give_secrets(20);
+    world.all_done();
+    assert!(
+        world.changes(B).starts_with(&alone),
+        "what it had done stays"
+    );
+    world.nothing_lost_or_repeated(&[A, B, C, D]);
+    drop(world.audit());
+}
+
 #[test]
 fn a_run_of_a_rollout_that_nobody_knows_any_more_ends_at_its_next_gate() {
     let mut world = World::new();

@@ -13,7 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use controller::authority::{self, Authority, Settings};
 use controller::disk::Disk;
 use controller::driver::{self, Consent, Hub};
-use controller::session::{Gateway, Registry, listen};
+use controller::session::{Gateway, Handshakes, Registry, listen};
 use controller::store::Store;
 use controller_core::fleet::TaskWork;
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
@@ -44,6 +44,7 @@ const PEOPLE: Duration = Duration::from_secs(20);
 /// One life of the controller.
 pub(crate) struct Controller {
     pub(crate) hub: Hub,
+    pub(crate) handshakes: Arc<Handshakes>,
     authority: Arc<Authority>,
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
@@ -86,6 +87,16 @@ impl Controller {
         network: &Network,
         watch: &Watch,
     ) -> anyhow::Result<Self> {
+        Self::begin_with(state, network, watch, Handshakes::default()).await
+    }
+
+    /// The same, with so many handshakes at once.
+    pub(crate) async fn begin_with(
+        state: &Path,
+        network: &Network,
+        watch: &Watch,
+        handshakes: Handshakes,
+    ) -> anyhow::Result<Self> {
         let now = controller::now();
         let authority = Arc::new(Authority::open(state)?);
         let path = log(state);
@@ -105,13 +116,15 @@ impl Controller {
         let tls = server_tls(&authority.controller_identity(now)?, &authority.authority())?;
         let port = network.bind(CONTROLLER);
         let endpoint = Endpoint::server_at(port, &tls, &authority.reset_secret())?;
-        let gateway = Gateway::new(
+        let mut gateway = Gateway::new(
             hub.clone(),
             store.clone(),
             Arc::clone(&authority),
             sessions,
             state.join("artifacts"),
         );
+        let handshakes = Arc::new(handshakes);
+        gateway.handshakes = Arc::clone(&handshakes);
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(driving);
@@ -120,6 +133,7 @@ impl Controller {
         tasks.spawn(people(hub.clone()));
         Ok(Self {
             hub,
+            handshakes,
             authority,
             tasks,
             stop,
@@ -133,6 +147,7 @@ impl Controller {
             authority,
             mut tasks,
             stop,
+            ..
         } = self;
         stop.send_replace(true);
         drop((hub, authority));

@@ -7,7 +7,7 @@ use agent_twin::{Fault, Installed, Profile};
 use protocol::{TargetId, TenantId, Version};
 use rehearsal::Chance;
 
-const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
+pub(crate) const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
 
 /// Versions of the provisioning agent and of Connect that stand and that are wanted.
 pub(crate) const NEWEST: Version = Version::new(1, 1, 2505, 0);

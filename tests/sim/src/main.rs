@@ -4,6 +4,7 @@
 //!
 //!   sim SEED                       tells what the seed came to, as JSON
 //!   sim SEED lose | double         breaks the log on purpose: it must be noticed
+//!   sim SEED flood COUNT           tells how a fleet of that size comes back at once
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -13,6 +14,7 @@
 mod check;
 mod controller;
 mod estate;
+mod flood;
 mod network;
 mod server;
 mod story;
@@ -25,9 +27,13 @@ use check::Tamper;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some(seed) = arguments.first().and_then(|text| text.parse().ok()) else {
-        eprintln!("sim SEED [lose | double]");
+        eprintln!("sim SEED [lose | double | flood COUNT]");
         return ExitCode::from(2);
     };
+    if arguments.get(1).is_some_and(|word| word == "flood") {
+        let agents = arguments.get(2).and_then(|text| text.parse().ok());
+        return said(seed, flood(seed, agents.unwrap_or(100)));
+    }
     let broken = match arguments.get(1).map(String::as_str) {
         None => None,
         Some("lose") => Some(Tamper::Lose),
@@ -37,7 +43,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match tell(seed, broken) {
+    said(seed, tell(seed, broken))
+}
+
+fn said(seed: u64, told: anyhow::Result<String>) -> ExitCode {
+    match told {
         Ok(told) => {
             println!("{told}");
             ExitCode::SUCCESS
@@ -49,14 +59,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn tell(seed: u64, broken: Option<Tamper>) -> anyhow::Result<String> {
-    // In memory, where there is such a place: what is simulated is not the disk's speed.
+/// In memory, where there is such a place: what is simulated is not the disk's speed.
+fn folder() -> std::io::Result<tempfile::TempDir> {
     let memory = std::path::Path::new("/dev/shm");
-    let folder = if memory.is_dir() {
-        tempfile::tempdir_in(memory)?
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory)
     } else {
-        tempfile::tempdir()?
-    };
+        tempfile::tempdir()
+    }
+}
+
+fn tell(seed: u64, broken: Option<Tamper>) -> anyhow::Result<String> {
+    let folder = folder()?;
     let told = story::tell(seed, folder.path(), broken)?;
+    Ok(serde_json::to_string(&told)?)
+}
+
+fn flood(seed: u64, agents: usize) -> anyhow::Result<String> {
+    let folder = folder()?;
+    let told = flood::tell(seed, agents, folder.path())?;
     Ok(serde_json::to_string(&told)?)
 }

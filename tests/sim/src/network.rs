@@ -118,6 +118,8 @@ struct Inner {
     traffic: Traffic,
     begun: Instant,
     course: Hasher,
+    /// When each connection was begun, by the host and the id that it gave it.
+    dialled: BTreeMap<(IpAddr, Vec<u8>), Duration>,
 }
 
 /// The whole network.
@@ -147,6 +149,7 @@ impl Network {
                 traffic: Traffic::default(),
                 begun: Instant::now(),
                 course: Hasher::new(),
+                dialled: BTreeMap::new(),
             })),
             sooner: Arc::new(Notify::new()),
         }
@@ -159,8 +162,9 @@ impl Network {
     /// Adds a host and gives its address.
     pub(crate) fn host(&self, line: Line, seed: u64) -> IpAddr {
         let mut inner = self.lock();
-        let number = u8::try_from(inner.hosts.len() + 1).expect("a fleet of a few servers");
-        let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, number));
+        let number = u16::try_from(inner.hosts.len() + 1).expect("a fleet of some servers");
+        let [high, low] = number.to_be_bytes();
+        let address = IpAddr::V4(Ipv4Addr::new(10, 0, high, low));
         let way = |direction| Way {
             chance: Chance::new(seed ^ direction),
             free: Instant::now(),
@@ -171,7 +175,7 @@ impl Network {
             up: way(0x5555),
             down: way(0xaaaa),
             translation: BTreeMap::new(),
-            outside: Ipv4Addr::new(198, 51, 100, number),
+            outside: Ipv4Addr::new(198, 18, high, low),
             next_port: 20_000,
         };
         inner.hosts.insert(address, host);
@@ -233,6 +237,18 @@ impl Network {
 
     pub(crate) fn traffic(&self) -> Traffic {
         self.lock().traffic
+    }
+
+    /// The time since the network's beginning.
+    pub(crate) fn now(&self) -> Duration {
+        self.lock().begun.elapsed()
+    }
+
+    /// Connections that hosts have begun from that moment on: who, and when.
+    pub(crate) fn dialled(&self, from: Duration) -> Vec<(IpAddr, Duration)> {
+        let inner = self.lock();
+        let all = inner.dialled.iter().filter(|(_, at)| **at >= from);
+        all.map(|((host, _), at)| (*host, *at)).collect()
     }
 
     /// Adds something to the course that two runs of a seed must have in common.
@@ -310,6 +326,10 @@ impl Inner {
             return false;
         }
         let up = to == CONTROLLER;
+        if up && let Some(id) = begins(bytes) {
+            let at = self.begun.elapsed();
+            self.dialled.entry((address.ip(), id)).or_insert(at);
+        }
         let ip = if up {
             address.ip()
         } else {
@@ -381,6 +401,17 @@ impl Inner {
         }
         true
     }
+}
+
+/// The id that a host gives a connection which it begins, in the first datagrams of it: QUIC's Initial packets (RFC 9000, 17.2.2). A
+/// Retry does not change it.
+fn begins(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (form, rest) = bytes.split_first()?;
+    let length = usize::from(*rest.get(4)?);
+    let own = rest.get(5 + length..)?;
+    let (length, own) = own.split_first()?;
+    let id = own.get(..usize::from(*length))?;
+    (form & 0xf0 == 0xc0).then(|| id.to_vec())
 }
 
 /// One port, in one life of its owner.
