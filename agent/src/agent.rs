@@ -21,7 +21,7 @@ use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::refusal::Refusal;
 use protocol::secret::{Secret, SecretAsk, SecretKind};
 use protocol::signed::{
-    AgentRelease, Manifest, Receipt, Refused, Verified, sign, verify, verify_root_update,
+    AgentRelease, Manifest, Receipt, Refused, Verified, sign, take_up, verify_root_update,
 };
 use protocol::step::Product;
 use protocol::wire::latest::{
@@ -240,8 +240,9 @@ impl Agent {
         let mut run = None;
         if let Some((generation, bundle)) = open {
             let envelope = state.bundle(generation, &bundle.0)?;
+            // It was verified when it was taken. A newer root may name other keys since: what goes on is what goes on in one life.
             let manifest: Verified<Manifest> =
-                verify(&envelope, &state.root.roles.bundle).map_err(AgentError::Bundle)?;
+                take_up(&envelope, &bundle.0).map_err(AgentError::Bundle)?;
             let of_run: Vec<Event> = history
                 .into_iter()
                 .map(|(_, _, event)| event)
@@ -468,16 +469,11 @@ impl Agent {
                         secret.is_some_and(|secret| !kind.has_lapsed(secret, now))
                     };
                     let fit = secrets.iter().all(good);
-                    if let Some(run) = &mut self.run {
-                        run.handle_outcome(number, Outcome::Exists(fit), now);
-                    }
+                    self.outcome(number, Outcome::Exists(fit));
                 }
                 Action::Perform { number, op } if op.is_glance() => {
                     let (outcome, _) = self.exec.perform(&op, &Secrets::new()).await;
-                    let now = self.now();
-                    if let Some(run) = &mut self.run {
-                        run.handle_outcome(number, outcome, now);
-                    }
+                    self.outcome(number, outcome);
                 }
                 Action::Perform { number, op } => {
                     self.publish()?;
@@ -737,10 +733,8 @@ impl Agent {
                 number,
                 outcome,
             } => {
-                if let Some(run) = &mut self.run
-                    && run.generation() == generation
-                {
-                    run.handle_outcome(number, outcome, now);
+                if self.run_of(generation).is_some() {
+                    self.outcome(number, outcome);
                 }
             }
             Report::Secret {
@@ -935,6 +929,15 @@ impl Agent {
         }
     }
 
+    /// Gives the run an outcome. A step may end with it and the next one begin: a freeze that was set meanwhile comes first.
+    fn outcome(&mut self, number: u64, outcome: Outcome) {
+        self.look_at_freeze();
+        let now = self.now();
+        if let Some(run) = &mut self.run {
+            run.handle_outcome(number, outcome, now);
+        }
+    }
+
     fn offered(&mut self, envelope: &[u8]) -> BundleAnswer {
         self.look_at_freeze();
         let public = self.state.key.public();
@@ -997,6 +1000,8 @@ impl Agent {
                 after,
                 ..
             } => {
+                // Leave that comes to a frozen server is not used.
+                self.look_at_freeze();
                 if let Some(run) = self.run_of(generation) {
                     run.handle_permit(step, attempt, after, now);
                 }
@@ -1010,6 +1015,7 @@ impl Agent {
                 }
             }
             ControlDown::Resume { rollout } => {
+                self.look_at_freeze();
                 if let Some(run) = &mut self.run
                     && run.manifest().rollout == rollout
                 {

@@ -19,7 +19,7 @@ use crate::agent::{Agent, Ended, Speed, chain};
 use crate::enroll::{self, Joining};
 use crate::exec::Exec;
 use crate::freeze;
-use crate::state::State;
+use crate::state::{Lock, State, StateError};
 
 /// Carries out signed bundles on this server.
 #[derive(Debug, Parser)]
@@ -147,6 +147,10 @@ enum Verb {
     },
 }
 
+/// Exit code of an agent whose folder another one has: nothing is wrong with its version. Its launcher knows the number
+/// (`launcher/supervise.rs`).
+const IN_USE: u8 = 75;
+
 /// How often the controller's name is asked for while it does not resolve.
 const RESOLVE_PAUSE: Duration = Duration::from_secs(5);
 
@@ -173,7 +177,9 @@ pub fn main(version: &'static str) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{}", chain(error.as_ref()));
-            ExitCode::from(1)
+            let state = error.downcast_ref::<StateError>();
+            let in_use = state.is_some_and(|error| matches!(error, StateError::InUse { .. }));
+            ExitCode::from(if in_use { IN_USE } else { 1 })
         }
     }
 }
@@ -276,12 +282,15 @@ async fn carry_out(verb: Verb, program: &'static str) -> anyhow::Result<()> {
 /// place.
 ///
 /// # Errors
-/// When the agent is not enrolled, or its state cannot be used.
+/// When the agent is not enrolled, another one runs on its folder, or its state cannot be used.
 pub async fn serve(
     folder: &Path,
     version: &'static str,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
+    // A folder that is no agent's gets no lock either.
+    drop(State::open(folder)?);
+    let _lock = Lock::take(folder)?;
     let state = State::open(folder)?;
     let Some(address) = resolved(&state.controller, stop.clone()).await else {
         return Ok(());
@@ -426,7 +435,7 @@ fn freeze_here(state: &Path, until: &str, why: String) -> anyhow::Result<()> {
         None => user,
     };
     freeze::set(state, &Freeze { until, by, why }, now)?;
-    tracing::info!(%until, "frozen; a running agent takes it up within half a minute, and with its next bundle at once");
+    tracing::info!(%until, "frozen; a running agent takes it up before its next step, leave or bundle");
     Ok(())
 }
 

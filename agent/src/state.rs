@@ -36,6 +36,16 @@ pub enum StateError {
         /// What is wrong.
         why: String,
     },
+    /// Another agent runs on it.
+    #[error(
+        "another agent runs on {folder}: two on one journal would be two servers to the controller; end that process first (the lock on {lock} names nobody: look for entrain-agent among the processes)"
+    )]
+    InUse {
+        /// The state folder.
+        folder: PathBuf,
+        /// The file that the other one has locked.
+        lock: PathBuf,
+    },
     /// Never enrolled.
     #[error(
         "this agent is not enrolled: {0} is missing; run `entrain-agent enroll` with a join file"
@@ -119,6 +129,44 @@ pub fn put_aside(folder: &Path) -> Result<PathBuf, StateError> {
         }
     }
     Ok(aside)
+}
+
+/// Keeps every other agent away from a state folder for as long as it lives, however the process ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: fs::File,
+}
+
+impl Lock {
+    /// Takes the folder for one agent that runs.
+    ///
+    /// # Errors
+    /// [`StateError::InUse`] while another one has it, and when the lock cannot be made.
+    pub fn take(folder: &Path) -> Result<Self, StateError> {
+        let path = folder.join("lock");
+        let failed = |action| {
+            let path = path.clone();
+            move |source| StateError::Io {
+                action,
+                path,
+                source,
+            }
+        };
+        let file = fs::File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(failed("open"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(fs::TryLockError::WouldBlock) => Err(StateError::InUse {
+                folder: folder.to_owned(),
+                lock: path,
+            }),
+            Err(fs::TryLockError::Error(source)) => Err(failed("lock")(source)),
+        }
+    }
 }
 
 impl State {
@@ -358,4 +406,25 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, StateError> {
         path: path.to_owned(),
         why: error.to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_one_agents_until_that_one_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Lock::take(folder.path()).unwrap();
+        let refused = Lock::take(folder.path()).unwrap_err();
+        assert!(matches!(refused, StateError::InUse { .. }), "{refused}");
+        let said = refused.to_string();
+        let name = folder.path().display().to_string();
+        assert!(
+            said.contains(&name) && said.contains("end that process"),
+            "{said}"
+        );
+        drop(first);
+        drop(Lock::take(folder.path()).unwrap());
+    }
 }

@@ -30,6 +30,9 @@ const CONTRACT: &str = "1";
 /// stays away longer says nothing for the new version.
 pub(crate) const PROOF: Duration = Duration::from_secs(15 * 60);
 
+/// Exit code of an agent whose folder another one has (`cli.rs`): one that an earlier launcher began and that outlived it.
+const IN_USE: i32 = 75;
+
 /// Longest pause before the agent is started again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -120,6 +123,8 @@ enum Over {
     NotStarted(io::Error),
     /// It is on trial and has not proved itself in time: it was stopped.
     Unproved,
+    /// Another agent has the folder: this one has not begun.
+    InUse,
 }
 
 /// Runs one agent until it is over. One that is on trial has until `proof`. Nothing that a file does not say just now ends it: it
@@ -133,6 +138,7 @@ fn watch(root: &Path, current: &str, proof: Instant, stop: &AtomicBool) -> Over 
     loop {
         match child.try_wait() {
             Ok(None) => {}
+            Ok(Some(status)) if status.code() == Some(IN_USE) => return Over::InUse,
             Ok(Some(status)) => return Over::Ended(status),
             Err(error) => {
                 end(&mut child);
@@ -157,7 +163,7 @@ fn watch(root: &Path, current: &str, proof: Instant, stop: &AtomicBool) -> Over 
 /// Why a version on trial is given up, when it is.
 fn verdict(over: &Over, crashes: u32, proof: Duration) -> Option<String> {
     match over {
-        Over::Stopped => None,
+        Over::Stopped | Over::InUse => None,
         Over::Unproved => Some(format!(
             "it was not welcomed by its controller, or no event of it was stored, within {} minutes",
             proof.as_secs() / 60
@@ -188,6 +194,8 @@ fn rest(time: Duration, stop: &AtomicBool) {
 /// afar.
 pub(crate) fn supervise(root: &Path, stop: &Arc<AtomicBool>, proof: Duration) -> io::Result<()> {
     let mut crashes: u32 = 0;
+    // Starts in a row that found the folder in another agent's hands.
+    let mut waits: u32 = 0;
     // The version that runs, and until when it has to prove itself.
     let mut running: Option<(String, Instant)> = None;
     while !stop.load(Ordering::SeqCst) {
@@ -220,6 +228,17 @@ pub(crate) fn supervise(root: &Path, stop: &Arc<AtomicBool>, proof: Duration) ->
         if matches!(over, Over::Stopped) {
             return Ok(());
         }
+        if matches!(over, Over::InUse) {
+            // It says nothing of its version, and the time of a trial begins when it can. What has the folder may have proved it.
+            if read(&root.join("good")).is_ok_and(|good| good.as_ref() == Some(&current)) {
+                drop(keep(root));
+            }
+            waits = waits.saturating_add(1);
+            rest(pause(waits), stop);
+            running = Some((current, Instant::now() + proof));
+            continue;
+        }
+        waits = 0;
         crashes = if begun.elapsed() < STAYS_UP {
             crashes.saturating_add(1)
         } else {
@@ -235,10 +254,14 @@ pub(crate) fn supervise(root: &Path, stop: &Arc<AtomicBool>, proof: Duration) ->
         if read(&root.join("current")).is_ok_and(|next| next.is_some_and(|next| next != current)) {
             continue;
         }
-        let pause = Duration::from_millis(250 << crashes.min(8)).min(LONGEST_PAUSE);
-        rest(pause, stop);
+        rest(pause(crashes), stop);
     }
     Ok(())
+}
+
+/// The pause before the next start, after so many in a row that came to nothing.
+fn pause(times: u32) -> Duration {
+    Duration::from_millis(250 << times.min(8)).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -300,6 +323,22 @@ mod tests {
                 "it ended 3 times within 20 s of its start, at last with exit status: 1"
             ]
         );
+    }
+
+    /// An agent that outlived an earlier launcher has the folder: the one on trial is started until it gets it, and is not given up.
+    #[test]
+    fn a_folder_that_another_agent_has_is_no_crash_of_a_version_on_trial() {
+        let folder = trial(
+            "echo x >> \"${0%/*}/starts\"; [ $(wc -l < \"${0%/*}/starts\") -gt 3 ] || exit 75; printf 2 > \"${0%/*}/../../good\"; exec sleep 60",
+        );
+        let root = folder.path();
+        until(root, PROOF, || {
+            !root.join("good").exists() && !root.join("previous").exists()
+        });
+        assert!(is(root, "current", "2") && !root.join("given-up").exists());
+        let starts = fs::read_to_string(root.join("versions/2/starts")).unwrap();
+        assert!(starts.lines().count() > 3, "it was started {starts:?}");
+        assert!(!root.join("versions/1/ran").exists());
     }
 
     #[test]

@@ -17,4 +17,4 @@ pub use manifest::{ApprovalProof, ArtifactKind, ArtifactRef, Assumed, Manifest, 
 pub use receipt::{Ending, Receipt, StepEnding, StepRecord};
 pub use release::{AgentRelease, ReleaseFile};
 pub use root::{ControllerKind, Role, RoleKeys, TrustRoot};
-pub use verify::{Document, Refused, Verified, sign, verify, verify_root_update};
+pub use verify::{Document, Refused, Verified, sign, take_up, verify, verify_root_update};

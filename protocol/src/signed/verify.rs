@@ -1,4 +1,4 @@
-//! Proof by type: verifying an envelope is the only way to a [`Verified`] document.
+//! Proof by type: verifying an envelope is the only way to a [`Verified`] document, and taking up one that was verified before.
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -29,7 +29,7 @@ pub trait Document: Serialize + DeserializeOwned {
     }
 }
 
-/// A document whose signatures were checked. It cannot be made or decoded in any other way.
+/// A document whose signatures were checked, now or when it was accepted. It cannot be made or decoded in any other way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified<T> {
     document: T,
@@ -84,6 +84,14 @@ pub enum Refused {
     /// The payload is signed, but not understood.
     #[error("the signed payload is not understood")]
     Malformed(#[source] serde_json::Error),
+    /// They are other bytes than those that were verified.
+    #[error("it is {found}, not {wanted} that was verified")]
+    OtherBytes {
+        /// Digest of the bytes that are there.
+        found: Digest,
+        /// Digest of those that were verified.
+        wanted: Digest,
+    },
     /// Written by a newer program.
     #[error("it has format {found}; this program reads up to {known}")]
     Format {
@@ -126,6 +134,34 @@ pub fn sign<T: Document>(document: &T, keys: &[&SigningKey]) -> Envelope {
 /// # Errors
 /// When the envelope, its type, its signatures or its format are not acceptable.
 pub fn verify<T: Document>(bytes: &[u8], role: &RoleKeys) -> Result<Verified<T>, Refused> {
+    let envelope = envelope_of::<T>(bytes)?;
+    let payload = envelope.payload_bytes()?;
+    count_signatures(&envelope, &payload, role)?;
+    parse(&payload).map(|document| Verified {
+        document,
+        digest: Digest::of(bytes),
+    })
+}
+
+/// Takes up a document that was verified before, by the digest that was kept of its envelope then. Its keys may be in no role any
+/// more: what was accepted stays accepted. Only for a digest that stands where nobody else writes, such as a journal.
+///
+/// # Errors
+/// When they are other bytes, or the envelope, its type or its format are not acceptable.
+pub fn take_up<T: Document>(bytes: &[u8], verified: &Digest) -> Result<Verified<T>, Refused> {
+    let digest = Digest::of(bytes);
+    if digest != *verified {
+        return Err(Refused::OtherBytes {
+            found: digest,
+            wanted: *verified,
+        });
+    }
+    let document = parse(&envelope_of::<T>(bytes)?.payload_bytes()?)?;
+    Ok(Verified { document, digest })
+}
+
+/// The envelope, where it says that it holds such a document.
+fn envelope_of<T: Document>(bytes: &[u8]) -> Result<Envelope, Refused> {
     let envelope = Envelope::from_json(bytes)?;
     if envelope.payload_type != T::PAYLOAD_TYPE {
         let found = envelope.payload_type.chars().take(80).collect();
@@ -134,12 +170,7 @@ pub fn verify<T: Document>(bytes: &[u8], role: &RoleKeys) -> Result<Verified<T>,
             wanted: T::PAYLOAD_TYPE,
         });
     }
-    let payload = envelope.payload_bytes()?;
-    count_signatures(&envelope, &payload, role)?;
-    parse(&payload).map(|document| Verified {
-        document,
-        digest: Digest::of(bytes),
-    })
+    Ok(envelope)
 }
 
 /// Checks a newer trust root: it must follow `pinned` directly and be signed under the old and the new threshold.
@@ -306,6 +337,29 @@ mod tests {
         envelope.payload = BASE64_STANDARD.encode(b"{\"format\":1}");
         let refused = verify::<Checkpoint>(&envelope.to_json(), &role(&[&key], 1));
         assert!(matches!(refused, Err(Refused::Threshold { .. })));
+    }
+
+    #[test]
+    fn what_was_verified_is_taken_up_by_its_digest_and_nothing_else_is() {
+        let key = SigningKey::generate();
+        let bytes = sign(&checkpoint(), &[&key]).to_json();
+        let before = verify::<Checkpoint>(&bytes, &role(&[&key], 1)).unwrap();
+        let again = take_up::<Checkpoint>(&bytes, &before.digest()).unwrap();
+        assert_eq!(again, before);
+        let other = Checkpoint {
+            index: 10,
+            ..checkpoint()
+        };
+        let other = sign(&other, &[&key]).to_json();
+        assert!(matches!(
+            take_up::<Checkpoint>(&other, &before.digest()),
+            Err(Refused::OtherBytes { .. })
+        ));
+        // Nor is it taken for a document of another kind.
+        assert!(matches!(
+            take_up::<TrustRoot>(&bytes, &before.digest()),
+            Err(Refused::Type { .. })
+        ));
     }
 
     #[test]

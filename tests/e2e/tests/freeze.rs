@@ -107,6 +107,36 @@ fn a_run_that_is_under_way_waits_at_its_next_gate() {
     world.nothing_lost_or_repeated(&[A]);
 }
 
+/// It is looked for where it counts: before a step and before leave is used, and not at the next pulse alone.
+#[test]
+fn a_freeze_counts_at_the_very_next_gate() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[])]);
+    world.add_artifact();
+    let topology = world.topology(&[A]);
+    world.apply(&topology);
+    until("it waits for its secret", || {
+        (world.state(A).0 == "awaiting secret").then_some(())
+    });
+    agent(&world, A, &["freeze", "--until", "1d", "--why", "an audit"]);
+    let before = world.changes(A);
+    world.give_secrets(1);
+    let is = |of: fn(&Event) -> bool| {
+        let events = world.events();
+        events.iter().position(|(_, _, event)| of(event))
+    };
+    until("the freeze is told", || {
+        is(|event| matches!(event, Event::Frozen(_)))
+    });
+    let entered = is(|event| matches!(event, Event::SectionEntered { .. }));
+    assert_eq!(entered, None, "no leave was used on a frozen server");
+    assert_eq!(world.changes(A), before);
+    agent(&world, A, &["thaw"]);
+    world.give_secrets(20);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A]);
+}
+
 #[test]
 fn the_whole_fleet_stands_still_and_goes_on() {
     let mut world = World::new();
