@@ -32,13 +32,14 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 
 type After = Box<dyn FnOnce(&Stored) + Send>;
 type Work = Box<dyn FnOnce(&mut Core, &mut Batch) + Send>;
+type Look = Box<dyn FnOnce(&Core, Timestamp) + Send>;
 
 /// What somebody wants of the driver.
 enum Act {
     /// It may change something: whoever watches looks again.
     Change(Work),
-    /// It looks, and changes nothing.
-    Look(Work),
+    /// It looks, and changes nothing: at what is stored, once the turn's changes are.
+    Look(Look),
 }
 
 /// What became of a batch: stored, or not and why.
@@ -127,21 +128,14 @@ impl Hub {
         &self,
         act: impl FnOnce(&mut Core, &mut Batch, oneshot::Sender<T>) + Send + 'static,
     ) -> Result<T, Stopping> {
-        self.send(Act::Change, act).await
-    }
-
-    async fn send<T: Send + 'static>(
-        &self,
-        kind: impl FnOnce(Work) -> Act,
-        act: impl FnOnce(&mut Core, &mut Batch, oneshot::Sender<T>) + Send + 'static,
-    ) -> Result<T, Stopping> {
         let (answer, answered) = oneshot::channel();
-        let boxed: Work = Box::new(move |core, batch| act(core, batch, answer));
-        self.acts.send(kind(boxed)).await.map_err(|_| Stopping)?;
+        let work: Work = Box::new(move |core, batch| act(core, batch, answer));
+        let act = Act::Change(work);
+        self.acts.send(act).await.map_err(|_| Stopping)?;
         answered.await.map_err(|_| Stopping)
     }
 
-    /// Looks, and changes nothing.
+    /// Looks at what is stored, and changes nothing.
     ///
     /// # Errors
     /// When the controller is stopping.
@@ -149,10 +143,11 @@ impl Hub {
         &self,
         look: impl FnOnce(&Core, Timestamp) -> T + Send + 'static,
     ) -> Result<T, Stopping> {
-        let look = move |core: &mut Core, batch: &mut Batch, answer: oneshot::Sender<T>| {
-            drop(answer.send(look(core, batch.now)));
-        };
-        self.send(Act::Look, look).await
+        let (answer, answered) = oneshot::channel();
+        let look: Look = Box::new(move |core, now| drop(answer.send(look(core, now))));
+        let act = Act::Look(look);
+        self.acts.send(act).await.map_err(|_| Stopping)?;
+        answered.await.map_err(|_| Stopping)
     }
 
     /// Does something for which no answer is wanted.
@@ -215,12 +210,13 @@ async fn drive(
         let mut asked = core.fleet.asked_now();
         // Time has passed, or somebody has done something.
         let mut changes = first.is_none();
+        let mut looks = Vec::new();
         for act in first
             .into_iter()
             .chain(std::iter::from_fn(|| queue.try_recv().ok()).take(BATCH))
         {
             match act {
-                Act::Look(look) => look(&mut core, &mut batch),
+                Act::Look(look) => looks.push(look),
                 Act::Change(change) => {
                     changes = true;
                     change(&mut core, &mut batch);
@@ -282,8 +278,82 @@ async fn drive(
         for after in batch.after {
             after(&stored);
         }
+        // Nobody is shown what a failed commit takes back.
+        for look in looks {
+            look(&core, batch.now);
+        }
         if changes || news {
             changed.send_modify(|count| *count += 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::{self, RootKeys, Settings};
+    use crate::disk::Disk;
+    use controller_core::record::Record;
+    use protocol::Epoch;
+    use protocol::signed::ControllerKind;
+
+    /// What is decided and not stored yet is nobody's to see: the commit may fail.
+    #[tokio::test]
+    async fn who_looks_sees_what_is_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("controller");
+        let address = "127.0.0.1:4433";
+        let settings = Settings {
+            kind: ControllerKind::Simulated,
+            address: address.to_owned(),
+            listen: address.parse().unwrap(),
+            certificate_seconds: None,
+        };
+        let keys = RootKeys {
+            root_key: &folder.path().join("root-key"),
+            passphrase: "a passphrase",
+            publisher: None,
+        };
+        authority::init(&state, &settings, &keys, crate::now()).unwrap();
+        let log = state.join("log.sqlite");
+        let (store, _) = Store::open(&log, Some(Epoch(1)), crate::now(), Disk::InPlace).unwrap();
+        let records = store.records().await.unwrap();
+        let (hub, driving) = start(
+            store,
+            records,
+            Arc::new(Authority::open(&state).unwrap()),
+            Arc::new(Registry::default()),
+            Arc::new(Versions::built_in()),
+        )
+        .await
+        .unwrap();
+        let refuses = rusqlite::Connection::open(&log).unwrap();
+        let trigger =
+            "CREATE TRIGGER full BEFORE INSERT ON log BEGIN SELECT RAISE(ABORT, 'full'); END";
+        refuses.execute(trigger, []).unwrap();
+        let story = async {
+            for (epoch, is_stored) in [(7, false), (8, true)] {
+                if is_stored {
+                    refuses.execute("DROP TRIGGER full", []).unwrap();
+                }
+                let begins = hub.act(move |core, batch, answer| {
+                    let epoch = Epoch(epoch);
+                    core.record(batch, Record::Begun { epoch });
+                    batch.then(move |stored| {
+                        answer.send(stored.is_ok()).ok();
+                    });
+                });
+                let looks = hub.read(|core, _| core.epoch);
+                // Both are in the queue before the driver turns to it.
+                let (stored, seen) = tokio::join!(begins, looks);
+                assert_eq!(stored, Ok(is_stored));
+                assert_eq!(seen, Ok(Epoch(if is_stored { epoch } else { 1 })));
+            }
+        };
+        tokio::select! {
+            biased;
+            () = story => {}
+            () = driving => panic!("the driver ended"),
         }
     }
 }

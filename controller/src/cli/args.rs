@@ -533,7 +533,7 @@ pub(crate) enum Verb {
     },
     /// Makes a state folder from a backup. Every rollout is held then until an operator resumes it, join tokens are void,
     /// and the agents tell again what came after the backup. What operators ordered since is forgotten: abort, skip, resolve, limits,
-    /// freeze, revocations. Give it again before a rollout is resumed.
+    /// freeze, revocations. Give it again before a rollout is resumed. Agents that were enrolled since are unknown and enroll anew.
     ///
     /// Example: entrain restore /srv/backup/entrain-2026-11-24
     Restore {

@@ -591,10 +591,10 @@ impl Core {
         self.record(batch, record);
         self.left(target, batch.now);
         let (sessions, target) = (self.sessions(), target.clone());
-        batch.then(move |stored| {
-            if stored.is_ok() {
-                sessions.close(&target, Close::RolledBack, doubt.what());
-            }
+        batch.then(move |stored| match stored {
+            Ok(()) => sessions.close(&target, Close::RolledBack, doubt.what()),
+            // It counts as gone here: it comes again, and is looked at again.
+            Err(_) => sessions.close(&target, Close::Stopping, ""),
         });
     }
 

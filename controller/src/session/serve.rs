@@ -165,7 +165,7 @@ enum Unwelcome {
     Doubted(Doubt),
     /// What its hello says contradicts what is stored. Whether that is so now, or was when it was sent, shows whether it answers.
     Contradicts(Doubt),
-    /// What its coming changes could not be stored: it comes again.
+    /// What was decided about it could not be stored, so that it counts for nothing: it comes again.
     NotStored,
 }
 
@@ -198,14 +198,9 @@ async fn session(
         .await;
     let welcomed = match decided {
         Ok(Ok(welcomed)) => welcomed,
-        Ok(Err(Unwelcome::NotStored)) => {
-            connection.close(Close::Stopping, "");
-            is_gone(gateway, target, number).await;
-            return Ok(());
-        }
         Ok(Err(unwelcome)) => {
             let (close, said) = match unwelcome {
-                Unwelcome::NotStored => (Close::Stopping, ""),
+                Unwelcome::NotStored => (Close::Stopping, "what came of it could not be stored"),
                 Unwelcome::Close(close) => (close, ""),
                 Unwelcome::Doubted(doubt) => (Close::RolledBack, doubt.what()),
                 Unwelcome::Contradicts(doubt) => {
@@ -219,6 +214,10 @@ async fn session(
             };
             tracing::warn!(%target, why = close.meaning(), "a session was refused");
             connection.close(close, said);
+            if matches!(unwelcome, Unwelcome::NotStored) {
+                forget(gateway, target, number).await;
+                return Ok(());
+            }
             let why = [close.meaning(), said].join(": ");
             let why = why.trim_end_matches(": ").to_owned();
             gateway
@@ -277,12 +276,12 @@ async fn session(
         connection.close(close, said);
         tracing::info!(%target, why = close.meaning(), "a session ended");
     }
-    is_gone(gateway, target, number).await;
+    forget(gateway, target, number).await;
     Ok(())
 }
 
-/// Forgets a session, in the driver's own order: a newer one of the same target may have been taken up before.
-async fn is_gone(gateway: &Gateway, target: TargetId, number: u64) {
+/// A session is over. In the driver's own order: a newer session of the same target may have been taken up before.
+async fn forget(gateway: &Gateway, target: TargetId, number: u64) {
     gateway
         .hub
         .tell(move |core, batch| {
@@ -334,11 +333,14 @@ fn admit(
     handle: Handle,
     answer: oneshot::Sender<Result<Welcomed, Unwelcome>>,
 ) {
+    // The welcome, and the refusal too, rest on what comes with them in this turn: they are said once that is stored.
     let considered = consider(core, batch, hello, key, kind, handle);
     batch.then(move |stored| {
-        let stored = stored.as_ref().map_err(|_| Unwelcome::NotStored);
-        let welcome = considered.and_then(|welcome| stored.map(|()| welcome));
-        drop(answer.send(welcome));
+        let answered = stored
+            .as_ref()
+            .map_err(|_| Unwelcome::NotStored)
+            .and_then(|()| considered);
+        drop(answer.send(answered));
     });
 }
 
@@ -400,7 +402,8 @@ fn consider(
         stored,
         now_millis: batch.now.as_millis(),
     };
-    // The welcome goes before whatever anybody has to say to this session. The channel is fresh and holds these few words.
+    // The welcome goes before whatever anybody has to say to this session. The channel is fresh and holds these few words; it
+    // is read once the session is admitted.
     for word in std::iter::once(ControlDown::Welcome(welcome)).chain(words) {
         drop(handle.control.try_send(word));
     }

@@ -206,6 +206,94 @@ fn a_run_of_a_rollout_that_nobody_knows_any_more_ends_at_its_next_gate() {
     drop(world.audit());
 }
 
+/// Its key went with the log, and what it did: it is turned away until it enrolls anew, and is no obstacle to the others.
+#[test]
+fn who_was_enrolled_after_the_backup_is_unknown_and_enrolls_anew() {
+    let mut world = World::new();
+    let servers = [server(A, &[]), server(B, &[])];
+    world.enroll(&servers[..1]);
+    world.add_artifact();
+    let folder = backup(&world);
+    let join = world.join_file_of(B);
+    world.start_agents(&servers[1..], Some(&join));
+    world.all_report(2);
+    lose(&mut world);
+    let done = restore(&world, &folder);
+    assert!(done.status.success(), "{}", text(&done));
+    assert!(text(&done).contains("enrolled since"), "{}", text(&done));
+    world.start_controller();
+    world.refused(B, "session", "does not know this agent's key");
+    let events = world.events();
+    assert!(events.iter().all(|(target, ..)| target == A), "{events:?}");
+    // The other one goes on without it.
+    until("the one of the backup is back", || {
+        let agents = world.json(&["agents", "--json"]);
+        let agents = agents["agents"].as_array()?.clone();
+        (agents.len() == 1 && agents[0]["connected"] == true).then_some(())
+    });
+    world.kill_agents();
+    let join = world.join_file_of(B);
+    let enrolled = std::process::Command::new(e2e::program("entrain-agent"))
+        .args(["enroll", "--new-key", "--name", B, "--state"])
+        .arg(world.path("agents").join(B))
+        .arg("--join")
+        .arg(&join)
+        .output()
+        .expect("it runs");
+    assert!(enrolled.status.success(), "{}", text(&enrolled));
+    assert!(
+        world
+            .path("agents")
+            .join(B)
+            .join("before-1/journal")
+            .exists()
+    );
+    world.start_agents(&servers, None);
+    world.all_report(2);
+    let topology = world.topology(&[A, B]);
+    world.apply(&topology);
+    world.give_secrets(20);
+    world.all_done();
+    drop(world.audit());
+}
+
+/// What its hello brings cannot be stored at first: it comes again, and nobody waits for it for ever.
+#[test]
+fn an_agent_whose_return_could_not_be_stored_is_met_when_it_can() {
+    let mut world = World::new();
+    let servers = [server(A, &[]), server(B, &[])];
+    world.enroll(&servers);
+    world.add_artifact();
+    let topology = world.topology(&[A, B]);
+    world.apply(&topology);
+    until("the canary waits for its secret", || {
+        (world.state(A).0 == "awaiting secret").then_some(())
+    });
+    let folder = backup(&world);
+    world.kill_agents();
+    lose(&mut world);
+    let done = restore(&world, &folder);
+    assert!(done.status.success(), "{}", text(&done));
+    world.start_controller();
+    let log = rusqlite::Connection::open(world.path("controller/log.sqlite")).expect("a log");
+    let patience = log.busy_timeout(std::time::Duration::from_secs(10));
+    patience.expect("it waits for the controller");
+    let trigger = "CREATE TRIGGER full BEFORE INSERT ON log WHEN NEW.body LIKE '%\"met\"%' BEGIN SELECT RAISE(ABORT, 'full'); END";
+    log.execute(trigger, []).expect("a trigger");
+    world.start_agents(&servers, None);
+    until("it could not be stored", || {
+        let said = std::fs::read_to_string(world.path("serve.log")).ok()?;
+        said.contains("a batch could not be stored").then_some(())
+    });
+    log.execute("DROP TRIGGER full", []).expect("no trigger");
+    let resumed = world.entrain(&["resume", "r1"]);
+    assert!(resumed.status.success(), "{}", text(&resumed));
+    world.give_secrets(20);
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A, B]);
+    drop(world.audit());
+}
+
 /// The abort went with the log. The agent tells that its run was aborted, and nothing but a retry takes that server up again.
 #[test]
 fn a_rollout_that_was_aborted_after_the_backup_does_not_carry_its_servers_on() {
