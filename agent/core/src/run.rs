@@ -109,8 +109,11 @@ pub struct Run {
     records: Vec<StepRecord>,
     grade: Option<Grade>,
     section: Option<Section>,
-    /// An earlier life of the agent entered a section and did not leave it: that it is left is told with the step's end.
-    left_open: bool,
+    /// A section that an earlier life of the agent entered at this step and did not leave: it is finished before anything
+    /// else, and that it is left is told with the step's end at the latest.
+    left_open: Option<(StepIndex, Section)>,
+    /// This life of the agent has begun the step that is under way.
+    begun: bool,
     waiting: Waiting,
     step_begun: Timestamp,
     /// The step that is under way, where it began after the end of its override: it is carried out without.
@@ -134,7 +137,8 @@ impl Run {
         Self::take_up(manifest, host, history, now, false)
     }
 
-    /// As [`Self::new`], paused from the start: after a restart nothing begins before it is known that it may.
+    /// As [`Self::new`], paused from the start: after a restart nothing begins before it is known that it may. A section that
+    /// was entered is no beginning: its step goes on to its end, since the product is out of service meanwhile.
     #[must_use]
     pub fn held(
         manifest: Verified<Manifest>,
@@ -167,7 +171,8 @@ impl Run {
             records,
             grade: None,
             section: None,
-            left_open: false,
+            left_open: None,
+            begun: false,
             waiting: Waiting::Nothing,
             step_begun: now,
             plain: None,
@@ -324,11 +329,7 @@ impl Run {
         self.aborted = true;
         let idle = match self.waiting {
             Waiting::Permit | Waiting::Secret { .. } => true,
-            Waiting::Op { kind, .. } => {
-                // Whoever waits for a person to restart Windows has left nothing half done, whatever leave it holds.
-                let restarts = matches!(self.current_step(), Some((_, Step::RestartServer(_))));
-                kind != OpKind::Busy && (restarts || !self.in_section())
-            }
+            Waiting::Op { kind, .. } => self.is_gate(kind),
             Waiting::Nothing => self.paused,
         };
         if idle {
@@ -337,11 +338,18 @@ impl Run {
         }
     }
 
+    /// Whether an abort ends the run at an operation of this kind.
+    fn is_gate(&self, kind: OpKind) -> bool {
+        // Whoever waits for a person to restart Windows has left nothing half done, whatever leave it holds.
+        let restarts = matches!(self.current_step(), Some((_, Step::RestartServer(_))));
+        kind != OpKind::Busy && (restarts || !self.in_section())
+    }
+
     /// Checks the step's time limit, and at a gate the bundle's own.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let Stage::At(at) = self.stage else { return };
         if self.is_unhurried() {
-            if now > self.manifest.expires {
+            if now > self.manifest.expires && !self.in_section() {
                 self.waiting = Waiting::Nothing;
                 self.end(Ending::Expired, now);
             }
@@ -378,7 +386,9 @@ impl Run {
         match self.stage {
             // At a gate, for leave or paused, the bundle's time runs; the step's own begins with the leave.
             Stage::At(_) if self.is_unhurried() => {
-                Some(self.manifest.expires.plus(Duration::from_millis(1)))
+                let end = self.manifest.expires.plus(Duration::from_millis(1));
+                // A section that was entered is finished behind that end as well.
+                (!self.in_section()).then_some(end)
             }
             Stage::At(at) => Some(self.step_begun.plus(self.manifest.steps[at].time_limit())),
             Stage::Assuming | Stage::Reporting | Stage::Over => None,
@@ -398,10 +408,32 @@ impl Run {
         )
     }
 
-    /// A section that was entered and keeps somebody from something.
+    /// A section that was entered and keeps somebody from something, in this life or in an earlier one.
     fn in_section(&self) -> bool {
-        let claims = |section: &Section| section.outage || section.gmsa.is_some();
-        self.section.as_ref().is_some_and(claims) && self.waiting != Waiting::Permit
+        let own = self.section.as_ref().is_some_and(claims);
+        (own || self.left_unfinished()) && self.waiting != Waiting::Permit
+    }
+
+    /// An earlier life entered such a section at the step that is under way.
+    fn left_unfinished(&self) -> bool {
+        let at_it = |step: StepIndex| matches!(self.stage, Stage::At(at) if index(at) == step);
+        self.left_open
+            .as_ref()
+            .is_some_and(|(step, section)| at_it(*step) && claims(section))
+    }
+
+    /// An earlier life got leave for this outage and has not left it: it counts at the controller until then, and is finished
+    /// without asking again. Whoever changes a gMSA object asks, since what others changed before is told with the leave (G3).
+    fn still_has_leave(&self, section: &Section) -> bool {
+        let (Some((_, open)), true) = (&self.left_open, self.left_unfinished()) else {
+            return false;
+        };
+        open.outage && open.gmsa.is_none() && section.gmsa.is_none()
+    }
+
+    /// An earlier life began the step that is under way, and nothing has been looked at since.
+    fn is_cut_off(&self) -> bool {
+        matches!(self.stage, Stage::At(at) if !self.begun && self.records[at].attempts.0 > 0)
     }
 
     /// Takes up what the journal says was done; what was begun and not finished is begun again, from its probe.
@@ -412,6 +444,7 @@ impl Run {
                     let at = usize::from(step.0);
                     if let Some(record) = self.records.get_mut(at) {
                         record.attempts = *attempt;
+                        record.ending = StepEnding::Inconclusive;
                         self.stage = Stage::At(at);
                     }
                 }
@@ -441,8 +474,10 @@ impl Run {
                     self.ending = Some(Ending::Inconclusive(question.clone()));
                     self.stage = Stage::Reporting;
                 }
-                Event::SectionEntered { .. } => self.left_open = true,
-                Event::SectionLeft { .. } => self.left_open = false,
+                Event::SectionEntered { step, section, .. } => {
+                    self.left_open = Some((*step, section.clone()));
+                }
+                Event::SectionLeft { .. } => self.left_open = None,
                 Event::FactsReported(_)
                 | Event::BundleAccepted { .. }
                 | Event::BundleRefused { .. }
@@ -482,7 +517,7 @@ impl Run {
             Waiting::Op { kind, .. } => kind,
             Waiting::Nothing | Waiting::Permit | Waiting::Secret { .. } => OpKind::Busy,
         };
-        let gate = kind != OpKind::Busy && !self.in_section();
+        let gate = self.is_gate(kind);
         if kind == OpKind::Fetch {
             self.step_begun = now;
         }
@@ -550,8 +585,9 @@ impl Run {
 
     /// Goes on with a step; false when nothing more can be done now.
     fn at_step(&mut self, at: usize, now: Timestamp) -> bool {
-        if matches!(self.records[at].ending, StepEnding::NotBegun) {
-            if self.paused {
+        if !self.begun {
+            // What was aborted meanwhile waits for no resume: it ends here.
+            if self.paused && !self.aborted && !self.left_unfinished() {
                 return false;
             }
             if !self.begin(at, now) {
@@ -561,9 +597,14 @@ impl Run {
         let manifest = &self.manifest;
         let step = self.plain.as_ref().unwrap_or(&manifest.steps[at]);
         match self.procedure.next(step, &manifest.artifacts, &self.host) {
+            Next::Want(Want::Permit(section)) if self.still_has_leave(&section) => {
+                self.section = Some(section);
+                self.step_begun = now;
+                self.procedure.add(Outcome::Permit { after: None });
+            }
             // A gate: what was aborted asks for nothing more.
             Next::Want(Want::Permit(_) | Want::Secret { .. })
-                if self.aborted && !self.in_section() =>
+                if self.aborted && !self.section.as_ref().is_some_and(claims) =>
             {
                 self.end(Ending::Aborted, now);
             }
@@ -587,19 +628,22 @@ impl Run {
 
     /// Records the beginning of a step, unless the run ends here.
     fn begin(&mut self, at: usize, now: Timestamp) -> bool {
-        if self.aborted {
-            self.end(Ending::Aborted, now);
-            return false;
-        }
-        if now > self.manifest.expires {
-            self.end(Ending::Expired, now);
-            return false;
+        if !self.left_unfinished() {
+            if self.aborted {
+                self.end(Ending::Aborted, now);
+                return false;
+            }
+            if now > self.manifest.expires {
+                self.end(Ending::Expired, now);
+                return false;
+            }
         }
         let later = self.manifest.steps.iter().skip(at + 1);
         let restarts = later.filter(|step| matches!(step, Step::RestartServer(_)));
         self.procedure = self
-            .procedure_of(self.records[at].attempts.0 > 0)
+            .procedure_of(self.is_cut_off())
             .before_a_restart(restarts.count() > 0);
+        self.begun = true;
         let record = &mut self.records[at];
         record.attempts = record.attempts.next();
         record.ending = StepEnding::Inconclusive;
@@ -753,8 +797,8 @@ impl Run {
     }
 
     fn leave_section(&mut self, at: usize, gmsa: Option<GmsaChange>) {
-        let open = std::mem::take(&mut self.left_open);
-        if self.section.take().is_some() || open {
+        let open = self.left_open.take();
+        if self.section.take().is_some() || open.is_some() {
             let left = Event::SectionLeft {
                 generation: self.generation(),
                 step: index(at),
@@ -777,6 +821,7 @@ impl Run {
         };
         self.actions.push_back(Action::Journal(event));
         self.procedure = self.procedure_of(false);
+        self.begun = false;
         if at + 1 < self.records.len() {
             self.stage = Stage::At(at + 1);
         } else {
@@ -814,13 +859,14 @@ impl Run {
 
     fn end(&mut self, ending: Ending, now: Timestamp) {
         self.ending = Some(ending);
-        self.procedure = self.procedure_of(false);
+        self.procedure = self.procedure_of(self.is_cut_off());
         self.stage = Stage::Reporting;
         self.paused = false;
         self.advance(now);
     }
 
-    /// Probes the server once more where a step may have changed it, then concludes.
+    /// Probes the server once more where a step may have changed it, then concludes. Where the step that is ended was cut off
+    /// in an earlier life, an installer of it may be at work still: the run is not over before that one.
     fn report(&mut self) {
         let changed = self
             .manifest
@@ -829,7 +875,11 @@ impl Run {
             .zip(&self.records)
             .any(|(step, record)| !step.is_read_only() && record.attempts.0 > 0);
         if changed {
+            let mut runs = None;
             let next = self.procedure.drive(&[], &self.host, |cx| {
+                if cx.resumed() {
+                    runs = cx.perform(Op::AwaitInstaller)?.err();
+                }
                 let facts = facts::probe(cx)?;
                 cx.note_facts(&facts)?;
                 Ok(Complete::new(Completion::AlreadySo, ""))
@@ -837,6 +887,12 @@ impl Run {
             if let Next::Want(want) = next {
                 self.want(want, None);
                 return;
+            }
+            let last = self.records.iter_mut().rfind(|one| one.attempts.0 > 0);
+            if let (Some(why), Some(record)) = (runs, last) {
+                record.summary = format!(
+                    "whether an installer that was begun still runs: {why}; look at the server before a retry"
+                );
             }
         }
         self.stage = Stage::Over;
@@ -859,6 +915,11 @@ const fn kind_of(op: &Op) -> OpKind {
         Op::Fetch { .. } | Op::FetchRelease { .. } => OpKind::Fetch,
         _ => OpKind::Busy,
     }
+}
+
+/// It keeps somebody from something.
+const fn claims(section: &Section) -> bool {
+    section.outage || section.gmsa.is_some()
 }
 
 fn not_begun(step: &Step, at: u16) -> StepRecord {

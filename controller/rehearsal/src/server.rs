@@ -346,14 +346,16 @@ impl Server {
         self.run.as_ref().and_then(Run::poll_timeout)
     }
 
-    /// The agent ends and comes back with nothing but its journal; it is held until its controller speaks.
-    pub(crate) fn killed(&mut self, now: Timestamp) {
+    /// The agent ends and comes back with nothing but its journal; it is held until its controller speaks, but for the section
+    /// that it is in.
+    pub(crate) fn killed(&mut self, now: Timestamp) -> Vec<Wish> {
         self.life += 1;
         self.secrets.clear();
         if let Some((manifest, history)) = &self.bundle {
             let manifest = Verified::clone(manifest);
             self.run = Some(Run::held(manifest, Self::host(), history, now));
         }
+        self.go_on(now)
     }
 
     /// Its controller welcomes it and says that the run goes on, or does not.

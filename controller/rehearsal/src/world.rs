@@ -791,9 +791,8 @@ impl World {
     pub fn kill(&mut self, target: &TargetId) {
         self.leaves(target);
         let now = self.now;
-        if let Some(server) = self.servers.get_mut(target) {
-            server.killed(now);
-        }
+        let wishes = self.at_server(target, |server| server.killed(now));
+        self.follow(target, wishes);
     }
 
     /// The controller ends and comes back with nothing but its log: every session ended with it. Gives what it knew and

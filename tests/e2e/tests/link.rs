@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agent_twin::{Installed, Profile};
 use e2e::relay::Faults;
-use e2e::{TENANT, World, server, until};
+use e2e::{TENANT, World, server, text, until};
 use protocol::event::Event;
 
 const A: &str = "sync-01.corp.contoso.com";
@@ -118,36 +118,50 @@ fn a_link_that_is_cut_and_mended_goes_on_where_it_was() {
     drop(world.audit());
 }
 
-#[test]
-fn an_agent_that_is_cut_off_in_its_section_finishes_it_and_nobody_else_begins_one() {
-    let old = |name: &str| Profile {
+fn told(world: &World, wanted: fn(&Event) -> bool) -> bool {
+    let events = world.events();
+    events.iter().any(|(_, _, event)| wanted(event))
+}
+
+fn left(event: &Event) -> bool {
+    matches!(event, Event::SectionLeft { .. })
+}
+
+fn journal(world: &World, target: &str) -> String {
+    let path = world.path("agents").join(target).join("journal");
+    String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+}
+
+fn with_an_old_agent(name: &str) -> Profile {
+    Profile {
         installed: Installed::ProvisioningAgent {
             version: "1.1.1373.0".parse().expect("a version"),
             tenant: TENANT.parse().expect("a tenant"),
         },
         ..server(name, &[])
-    };
+    }
+}
+
+/// The canary of an upgrade is out of service, and the link is cut.
+fn cut_off_in_its_section() -> World {
     let mut world = World::behind_a_relay(CLEAN, 7);
     world.speed = 20;
-    world.enroll(&[old(A), old(B)]);
+    world.enroll(&[A, B].map(with_an_old_agent));
     world.add_artifact();
     let topology = world.topology(&[A, B]);
     world.apply(&topology);
-    let told = |world: &World, wanted: fn(&Event) -> bool| {
-        let events = world.events();
-        events.iter().any(|(_, _, event)| wanted(event))
-    };
     let entered = |event: &Event| matches!(event, Event::SectionEntered { .. });
-    let left = |event: &Event| matches!(event, Event::SectionLeft { .. });
     until("the canary is out of service", || {
         told(&world, entered).then_some(())
     });
     world.relay().cut();
     assert!(!told(&world, left), "it is in its section");
-    let journal = |world: &World, target: &str| {
-        let path = world.path("agents").join(target).join("journal");
-        String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
-    };
+    world
+}
+
+#[test]
+fn an_agent_that_is_cut_off_in_its_section_finishes_it_and_nobody_else_begins_one() {
+    let world = cut_off_in_its_section();
     until("it has finished by itself", || {
         journal(&world, A).contains("run-finished").then_some(())
     });
@@ -159,6 +173,41 @@ fn an_agent_that_is_cut_off_in_its_section_finishes_it_and_nobody_else_begins_on
     world.all_done();
     world.nothing_lost_or_repeated(&[A, B]);
     drop(world.audit());
+}
+
+/// The product is out of service until then, and nobody can be asked. What comes behind the section waits for its controller,
+/// and an abort that was ordered meanwhile ends it there.
+#[test]
+fn an_agent_that_is_killed_in_its_section_and_cut_off_finishes_it_and_begins_nothing_more() {
+    for aborted in [false, true] {
+        let mut world = cut_off_in_its_section();
+        world.kill_agents();
+        assert!(!journal(&world, A).contains("section-left"));
+        world.start_agents(&[A, B].map(with_an_old_agent), None);
+        until("it has left its section", || {
+            let said = journal(&world, A);
+            said.contains("section-left").then_some(())
+        });
+        assert!(!told(&world, left), "nobody has heard of it yet");
+        let entered = journal(&world, A).matches("section-entered").count();
+        assert_eq!(entered, 1, "it has asked for no other leave");
+        if aborted {
+            let done = world.entrain(&["abort", "r1"]);
+            assert!(done.status.success(), "{}", text(&done));
+        }
+        world.relay().mend();
+        if aborted {
+            until("it has ended", || {
+                (world.state(A).0 == "aborted").then_some(())
+            });
+            assert!(told(&world, left));
+            assert!(world.changes(B).is_empty());
+        } else {
+            world.all_done();
+        }
+        world.nothing_lost_or_repeated(&[A, B]);
+        drop(world.audit());
+    }
 }
 
 /// Who is stopped in order, as with its server, says that it goes: nobody waits for its silence to tell.

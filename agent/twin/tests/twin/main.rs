@@ -2,6 +2,7 @@
 
 mod common;
 mod connect_removal;
+mod cut_off;
 mod discover;
 mod exported;
 mod forest;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use agent_core::op::{Op, Outcome};
 use agent_core::procedure::Host;
-use agent_core::run::{Action, Run};
+use agent_core::run::{Action, Conclusion, Run};
 use agent_twin::{Installed, Profile, Twin};
 use protocol::event::{Completion, Event};
 use protocol::secret::SecretKind;
@@ -24,8 +24,8 @@ use protocol::{Attempt, Digest, StepIndex, Timestamp, Version};
 
 use crate::common::{NEWEST, NOW, PUBLISHER, manifest, target, tenant};
 
-const HOUR: Duration = Duration::from_secs(3600);
-fn install() -> Step {
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) fn install() -> Step {
     Step::InstallProvisioningAgent(InstallProvisioningAgent {
         artifact: Digest::of(b"setup"),
         cloud: Cloud::Commercial,
@@ -34,7 +34,7 @@ fn install() -> Step {
 }
 
 /// The wizard with an account that was made beforehand: a section that keeps nobody from anything.
-fn wizard() -> Step {
+pub(crate) fn wizard() -> Step {
     Step::GuideProvisioningAgent(GuideProvisioningAgent {
         target: target(),
         tenant: tenant(),
@@ -68,20 +68,20 @@ fn register() -> Step {
     })
 }
 
-struct Story {
+pub(crate) struct Story {
     bytes: Vec<u8>,
     role: RoleKeys,
-    twin: Twin,
-    run: Run,
-    journal: Vec<Event>,
-    now: Timestamp,
+    pub(crate) twin: Twin,
+    pub(crate) run: Run,
+    pub(crate) journal: Vec<Event>,
+    pub(crate) now: Timestamp,
     /// The newest number under which something was asked of the shell.
     number: Option<u64>,
 }
 
 impl Story {
     /// A run of these steps on a server that has an agent of that version, or none.
-    fn new(steps: Vec<Step>, installed: Option<Version>) -> Self {
+    pub(crate) fn new(steps: Vec<Step>, installed: Option<Version>) -> Self {
         let (bytes, role) = manifest(steps);
         let installed = match installed {
             Some(version) => Installed::ProvisioningAgent {
@@ -113,13 +113,13 @@ impl Story {
     }
 
     /// The agent ends, and comes back with nothing but its journal.
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.run = Run::held(self.verified(), host(), &self.journal, self.now);
         self.number = None;
     }
 
     /// Lets the run go on until it wants something for which `stop` says so, or nothing.
-    fn until(&mut self, stop: impl Fn(&Action) -> bool) -> Option<Action> {
+    pub(crate) fn until(&mut self, stop: impl Fn(&Action) -> bool) -> Option<Action> {
         for _ in 0..2000 {
             let action = self.run.poll_action()?;
             if let Action::Journal(event) = &action {
@@ -158,14 +158,18 @@ impl Story {
         }
     }
 
-    fn ending(&mut self) -> Option<Ending> {
+    pub(crate) fn conclusion(&mut self) -> Option<Conclusion> {
         match self.until(|action| matches!(action, Action::Finish(_))) {
             Some(Action::Finish(conclusion)) => {
                 assert_eq!(self.run.poll_action(), None, "nothing is behind the end");
-                Some(conclusion.ending)
+                Some(conclusion)
             }
             _ => None,
         }
+    }
+
+    fn ending(&mut self) -> Option<Ending> {
+        self.conclusion().map(|conclusion| conclusion.ending)
     }
 }
 
@@ -173,9 +177,9 @@ fn host() -> Host {
     Host::model("0")
 }
 
-const OLD: Version = Version::new(1, 1, 1373, 0);
+pub(crate) const OLD: Version = Version::new(1, 1, 1373, 0);
 
-fn asks_leave(action: &Action) -> bool {
+pub(crate) fn asks_leave(action: &Action) -> bool {
     matches!(action, Action::AskPermit { .. })
 }
 
@@ -322,7 +326,7 @@ fn a_step_that_takes_too_long_fails_and_one_that_waits_for_leave_expires() {
     assert_eq!(story.ending(), Some(Ending::Expired));
 }
 
-fn is_install(action: &Action) -> bool {
+pub(crate) fn is_install(action: &Action) -> bool {
     matches!(
         action,
         Action::Perform {
@@ -344,14 +348,14 @@ fn is_wait(action: &Action) -> bool {
 
 impl Story {
     /// It asks for leave and gets it.
-    fn enters(&mut self) {
+    pub(crate) fn enters(&mut self) {
         let Some(Action::AskPermit { step, attempt, .. }) = self.until(asks_leave) else {
             panic!("no leave was asked for")
         };
         self.run.handle_permit(step, attempt, None, self.now);
     }
 
-    fn has(&self, event: impl Fn(&Event) -> bool) -> usize {
+    pub(crate) fn has(&self, event: impl Fn(&Event) -> bool) -> usize {
         self.journal.iter().filter(|one| event(one)).count()
     }
 
@@ -440,6 +444,22 @@ fn an_operation_that_runs_is_not_begun_again_when_the_run_goes_on() {
         .run
         .handle_outcome(number, Outcome::Failed("late".to_owned()), NOW);
     assert_eq!(story.run.poll_action(), None);
+}
+
+#[test]
+fn what_is_paused_and_then_aborted_while_it_is_busy_ends_with_that() {
+    let mut story = Story::new(vec![install(), Step::ReportFacts], None);
+    let Some(Action::Perform { number, op }) = story.until(is_install) else {
+        panic!("no setup")
+    };
+    story.run.pause();
+    story.run.abort(NOW);
+    assert_eq!(story.run.poll_action(), None, "a setup is not left alone");
+    let (outcome, _) = story.twin.perform(&op, &BTreeMap::new());
+    story.run.handle_outcome(number, outcome, NOW);
+    assert_eq!(story.ending(), Some(Ending::Aborted));
+    let begun = story.has(|event| matches!(event, Event::StepBegun { .. }));
+    assert_eq!(begun, 1, "the next step is not begun");
 }
 
 /// After a welcome it is asked again under another number, since nobody knows whether the first ask was heard.
