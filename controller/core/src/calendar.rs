@@ -303,7 +303,7 @@ fn moment(at: Timestamp) -> Option<jiff::Timestamp> {
     jiff::Timestamp::from_millisecond(at.as_millis()).ok()
 }
 
-/// A time of day on a date; where the clock skips it, later by what it skips.
+/// A time of day on a date; where the clock skips it, later by what it skips, and where it shows it twice, the first.
 fn start(date: Date, time: Time, zone: &TimeZone) -> Option<Timestamp> {
     let zoned = date.to_datetime(time).to_zoned(zone.clone()).ok()?;
     Some(Timestamp::from_millis(zoned.timestamp().as_millisecond()))
@@ -404,6 +404,46 @@ mod tests {
                 .closed(opens.plus(Duration::from_secs(45 * 60)))
                 .is_some()
         );
+    }
+
+    /// The hour that the clock shows twice, of 25 October: a time in it is the first of the two, so a window is open at no time of day
+    /// that it does not name, and each opens, for as long as is written.
+    #[test]
+    fn of_a_time_that_the_clock_shows_twice_the_first_counts() {
+        let sunday = |text: &str| at(&format!("2026-10-25T{text}[Europe/Amsterdam]"));
+        for (from, to, opens_at, minutes) in [
+            // Within the hour.
+            ("02:15", "02:45", "02:15+02:00", 30),
+            // It begins in it: the second showing of the hour lies within.
+            ("02:30", "04:00", "02:30+02:00", 150),
+            // It ends in it.
+            ("01:00", "02:30", "01:00+02:00", 90),
+            // Around it: an hour more than is written.
+            ("01:00", "04:00", "01:00+02:00", 240),
+        ] {
+            let window = rule(&[7], from, to, &[]);
+            let opens = opens(&window, "2026-10-24T12:00[Europe/Amsterdam]").expect("it opens");
+            assert_eq!(opens, sunday(opens_at), "{from} to {to}");
+            for minute in 0..minutes {
+                let now = opens.plus(Duration::from_secs(minute * 60));
+                assert!(
+                    window.closed(now).is_none(),
+                    "{from} to {to}, minute {minute}"
+                );
+            }
+            let end = opens.plus(Duration::from_secs(minutes * 60));
+            let closed = window.closed(end).expect("it is closed");
+            // It does not open once more that day.
+            let next = closed.opens.expect("it opens again");
+            assert!(
+                next > opens.plus(Duration::from_secs(6 * 24 * 3600)),
+                "{next}"
+            );
+            assert_eq!(
+                window.end_of_opening(opens.minus(Duration::from_secs(1)), 1),
+                Some(end)
+            );
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use protocol::{
 use crate::beyond::is;
 use crate::facts::Fleetwide;
 use crate::fleet::away::Away;
+use crate::fleet::behind::all_held;
 use crate::fleet::hold::{Cause, Hold, because, held};
 use crate::fleet::overriding::Passed;
 use crate::fleet::site::{self, Elsewhere};
@@ -179,8 +180,8 @@ struct Short<'a> {
     /// All of its servers.
     servers: Vec<&'a TargetId>,
     why: String,
-    /// Enough may serve again by themselves.
-    passes: bool,
+    /// Who of them is out of service, and comes back.
+    out: Vec<&'a TargetId>,
 }
 
 /// How a domain would be served while somebody is out of service.
@@ -193,8 +194,8 @@ struct Meanwhile<'a> {
     minimum: u32,
     /// Who says so.
     source: String,
-    /// Somebody of them is out of service, and comes back.
-    out: bool,
+    /// Who of them is out of service, and comes back.
+    out: Vec<&'a TargetId>,
 }
 
 impl Meanwhile<'_> {
@@ -345,7 +346,7 @@ impl Fleet {
                 site::add(&mut elsewhere, site, others.count, others.first);
             }
             let mut budget = Budget::of(rollout, elsewhere);
-            let turn = Turn::by(walk, rollout, &self.frozen, (live, now));
+            let turn = Turn::by(walk, self, rollout, (live, now));
             let here = turn.waiting_here();
             let waiting = here.as_ref().unwrap_or_else(|| rollout.work.waiting());
             let mut queue = rollout.work.queue(waiting);
@@ -430,7 +431,7 @@ impl Fleet {
         }
         started.insert(target.clone());
         let site = part.and_then(|part| part.site.as_deref());
-        budget.take(!work.holds_a_place(), site);
+        budget.take(work, site);
         Some(Decision::Issue {
             rollout: id,
             target: target.clone(),
@@ -685,7 +686,7 @@ impl Fleet {
         now: Timestamp,
     ) -> Option<Hold> {
         let rollout = self.rollouts.get(&id)?;
-        let turn = Turn::of(rollout, &self.frozen, (live, now));
+        let turn = Turn::of(self, rollout, (live, now));
         let wave = rollout.work.wave_of(target)?;
         self.hold_in(
             id,
@@ -707,7 +708,9 @@ impl Fleet {
     ) -> Option<Hold> {
         let nobody = BTreeSet::new();
         let order = (turn, wave, budget, &nobody);
-        self.hold_of(id, rollout, target, at, order).err()
+        let hold = self.hold_of(id, rollout, target, at, order).err()?;
+        let order = (turn, budget);
+        Some(self.behind_places(hold, (id, rollout), target, at, order))
     }
 
     /// The hold of a pending target, or else the rules that would have held it if they were not overridden.
@@ -801,11 +804,11 @@ impl Fleet {
         // What has begun goes on to its next phase; waves, canaries and limits are for what begins. What is tried again needs a
         // place once more.
         let place = || {
-            let full = budget.hold(true);
+            let full = budget.hold(work, true);
             full.or_else(|| budget.at(part.site.as_deref()))
         };
         let limits = if work.holds_a_place() {
-            budget.hold(false)
+            budget.hold(work, false)
         } else if work.has_begun() {
             place()
         } else {
@@ -818,7 +821,7 @@ impl Fleet {
         if !work.has_begun() {
             let_pass(
                 Rule::G2,
-                self.first_others(rollout, target, turn, (live, now)),
+                self.first_others((id, rollout), target, (turn, budget), (live, now)),
             )?;
         }
         Ok(passed)
@@ -879,9 +882,9 @@ impl Fleet {
     /// that are about to serve the same domain: without them it would get no leave (G2).
     fn first_others(
         &self,
-        rollout: &Rollout,
+        (id, rollout): (RolloutId, &Rollout),
         target: &TargetId,
-        turn: &Turn<'_>,
+        (turn, budget): (&Turn<'_>, &Budget<'_>),
         (live, now): (&Live, Timestamp),
     ) -> Option<Hold> {
         let serves = |target: &TargetId| live.pulses.get(target).map(|pulse| pulse.serving);
@@ -908,7 +911,12 @@ impl Fleet {
         let other = short.servers.into_iter().find(comes)?;
         let why = short.why;
         let why = format!("{why}; {other} is to serve it too and goes first");
-        because(Cause::OthersServeFirst, why)
+        let hold = Hold::of(Cause::OthersServeFirst, why);
+        let its = self.stuck((id, rollout), other, (live, now), (turn, budget));
+        Some(match its {
+            Some(its) => hold.through((other.clone(), its)),
+            None => hold,
+        })
     }
 
     /// The claim on a tenant's active Connect server: whoever is active, may be, or is on the way to it keeps every other
@@ -1142,17 +1150,28 @@ impl Fleet {
                     object.domain
                 ),
             );
+            let its = self.stands_in_a_section(other, (live, now));
+            let hold = hold.map(|hold| match its {
+                Some(its) => hold.through((other.clone(), its)),
+                None => hold,
+            });
             let_pass(Rule::G3, hold)?;
         }
         if asked.section.outage {
             let short = self.short_of_service(target, gates, live, now);
             let hold = short.map(|short| {
-                let cause = if short.passes {
-                    Cause::ServiceComesBack
-                } else {
-                    Cause::TooFewServe
-                };
-                Hold::of(cause, short.why)
+                // Others are out and come back, or the agents have not told yet what they do.
+                let early = now.since(live.began) < limits::FRESH_FACTS;
+                if short.out.is_empty() && !early {
+                    return Hold::of(Cause::TooFewServe, short.why);
+                }
+                let hold = Hold::of(Cause::ServiceComesBack, short.why);
+                let out = short.out.into_iter();
+                let held = out.map(|out| (out, self.stands_in_a_section(out, (live, now))));
+                match all_held(held).filter(|_| !early) {
+                    Some(first) => hold.through(first),
+                    None => hold,
+                }
             });
             let_pass(Rule::G2, hold)?;
         }
@@ -1174,8 +1193,7 @@ impl Fleet {
                 "{} other agents are seen to serve {} ({}), {} must keep serving; more that serve lift it (G2)",
                 of.serving, of.domain, of.source, of.minimum
             ),
-            // Others are out and come back, or the agents have not told yet what they do.
-            passes: of.out || now.since(live.began) < limits::FRESH_FACTS,
+            out: of.out,
             servers: of.servers,
         })
     }
@@ -1206,7 +1224,11 @@ impl Fleet {
                 serving: serving.len(),
                 minimum,
                 source: self.source_of(target, &serving),
-                out: servers.iter().any(|server| out.contains(*server)),
+                out: servers
+                    .iter()
+                    .copied()
+                    .filter(|server| out.contains(*server))
+                    .collect(),
                 servers,
             }
         });

@@ -445,6 +445,7 @@ impl Fleet {
         self.close_gate(target, None);
         self.asked.remove(target);
         if state == TargetState::Unknown {
+            self.heard_out(target);
             self.lost.insert(target.clone(), open.clone());
             self.unheard(&open, target, now);
         } else {
@@ -532,7 +533,7 @@ impl Fleet {
             return self.take_up(target, now);
         }
         let unknown = state == Some(&TargetState::Unknown);
-        let lost = self.lost.remove(target);
+        let lost = self.heard_out(target);
         if let Some(open) = lost.filter(|_| unknown) {
             self.set(id, target, TargetState::Offered, now);
             self.open.insert(target, open);
@@ -569,7 +570,7 @@ impl Fleet {
         self.overrides.forget(target);
         self.close_gate(target, None);
         self.asked.remove(target);
-        self.lost.remove(target);
+        self.heard_out(target);
         if let Some(open) = self.open.remove(target) {
             if open.accepted {
                 self.tried(open.rollout, target);
@@ -763,7 +764,7 @@ impl Fleet {
                     .get(target)
                     .is_some_and(|lost| lost.generation < *generation)
                 {
-                    self.lost.remove(target);
+                    self.heard_out(target);
                 }
                 self.change(target, *generation, |work| {
                     work.findings.clear();

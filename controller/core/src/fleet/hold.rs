@@ -77,6 +77,12 @@ pub enum Cause {
     LeftJustNow,
     /// It is away.
     Away,
+    /// It is away in the middle of its work.
+    AwayAtWork,
+    /// A person has to do something at its server.
+    AwaitsPerson,
+    /// A person has to give a secret.
+    AwaitsSecret,
     /// What it has journaled while it was away is on its way.
     JournalComes,
     /// What would be brought, or would become active, was taken back by its vendor (G6), or is below a floor (G4).
@@ -143,7 +149,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 47] = [
         Self::FleetFrozen,
         Self::Paused,
         Self::Aborted,
@@ -157,6 +163,9 @@ impl Cause {
         Self::OtherUnmet,
         Self::LeftJustNow,
         Self::Away,
+        Self::AwayAtWork,
+        Self::AwaitsPerson,
+        Self::AwaitsSecret,
         Self::JournalComes,
         Self::VersionRefused,
         Self::Unaccepted,
@@ -219,6 +228,9 @@ impl Cause {
             | Self::Unmet
             | Self::OtherUnmet
             | Self::Away
+            | Self::AwayAtWork
+            | Self::AwaitsPerson
+            | Self::AwaitsSecret
             | Self::VersionRefused
             | Self::Unaccepted
             | Self::Unforeseen
@@ -262,6 +274,13 @@ impl Cause {
             Self::OtherUnmet => "the return of that other agent, or its revocation",
             Self::LeftJustNow => "its return; after five minutes nobody waits for it",
             Self::Away => "its return: the server runs, and its agent reaches the controller",
+            Self::AwayAtWork => {
+                "the return of its agent; or entrain resolve, by whoever knows what became of it"
+            }
+            Self::AwaitsPerson => {
+                "what is to be done at that server, by a person: entrain tasks tells it"
+            }
+            Self::AwaitsSecret => "the secret that it asks for, given by entrain secret give",
             Self::JournalComes => "the end of what its agent is telling",
             Self::VersionRefused => {
                 "a newer version by a new plan, or versions.toml that says no more against this one"
@@ -352,6 +371,9 @@ impl Cause {
             | Self::OtherUnmet
             | Self::LeftJustNow
             | Self::Away
+            | Self::AwayAtWork
+            | Self::AwaitsPerson
+            | Self::AwaitsSecret
             | Self::JournalComes
             | Self::Watched
             | Self::SiteClosed
@@ -368,6 +390,15 @@ impl Cause {
         }
     }
 
+    /// What lifts it beside the end of those that it waits for, where none of these goes on by itself.
+    fn beside(self) -> Option<&'static str> {
+        let (_, beside) = self
+            .lifted_by()
+            .split_once(" or ")
+            .filter(|_| self.is_in_turn())?;
+        Some(beside)
+    }
+
     /// Who can lift it, or have it lifted sooner.
     #[must_use]
     pub const fn lifters(self) -> &'static [Lifter] {
@@ -382,7 +413,8 @@ impl Cause {
             | Self::WaveStopped
             | Self::CanaryHeld
             | Self::CanaryStopped
-            | Self::FailureLimit => &[Lifter::Operator],
+            | Self::FailureLimit
+            | Self::AwaitsSecret => &[Lifter::Operator],
             Self::Aborted => &[Lifter::Nobody],
             Self::NotBegun | Self::Watched => &[Lifter::Time],
             Self::NoBundle
@@ -399,6 +431,8 @@ impl Cause {
             Self::Unmet | Self::LeftJustNow | Self::Away => {
                 &[Lifter::Agent, Lifter::ServerAdministrator]
             }
+            Self::AwayAtWork => &[Lifter::Agent, Lifter::ServerAdministrator, Lifter::Operator],
+            Self::AwaitsPerson => &[Lifter::ServerAdministrator, Lifter::Operator],
             Self::OtherUnmet | Self::OtherAway => &[Lifter::Agent, Lifter::Operator],
             Self::TenantBlocks => &[Lifter::TenantAdministrator, Lifter::Approvers],
             Self::InBoth => &[
@@ -488,11 +522,26 @@ impl From<&Hold> for Lifts {
     fn from(hold: &Hold) -> Self {
         match &hold.behind {
             None => hold.cause.into(),
-            Some((target, its)) => Self {
-                cause: hold.cause,
-                what: format!("{target} is held; that lifts {}", its.lifted_by()),
-                who: its.lifters().to_vec(),
-            },
+            Some((target, its)) => {
+                let mut what = format!("{target} is held; that lifts {}", its.lifted_by());
+                let mut who = its.lifters().to_vec();
+                // What it waits for comes by itself no more; who could lift it sooner still can.
+                if let Some(beside) = hold.cause.beside() {
+                    what.push_str(&format!("; or {beside}"));
+                    let others = hold.cause.lifters().iter();
+                    let others = others.filter(|one| !matches!(one, Lifter::Work | Lifter::Time));
+                    for one in others {
+                        if !who.contains(one) {
+                            who.push(*one);
+                        }
+                    }
+                }
+                Self {
+                    cause: hold.cause,
+                    what,
+                    who,
+                }
+            }
         }
     }
 }

@@ -22,10 +22,13 @@ impl Fleet {
                 Some((of.clone(), open.generation))
             })
             .collect();
-        let plan = &rollout.plan;
+        let (plan, lost) = (&rollout.plan, &self.lost);
         let again = |of: &TargetId, work: &mut Work| {
             if !ends.iter().any(|(ending, _)| ending == of) {
+                let bad = work.state.is_bad();
                 tried_again(plan, (of, target.is_some()), work, now);
+                // It may be at the run that it went unknown with, and then takes its place again.
+                work.unheard |= bad && lost.get(of).is_some_and(|lost| lost.rollout == id);
             }
         };
         match target {
@@ -55,7 +58,7 @@ impl Fleet {
     /// The run that a target went unknown with goes on after all, and another try of it was ordered meanwhile: it is heard to its
     /// end, and tried again then.
     pub(super) fn take_up(&mut self, target: &TargetId, now: Timestamp) {
-        let Some(lost) = self.lost.remove(target) else {
+        let Some(lost) = self.heard_out(target) else {
             return;
         };
         let Some(rollout) = self.rollouts.get_mut(&lost.rollout) else {
@@ -148,8 +151,17 @@ impl Fleet {
     /// A person has said what became of it: its run is heard no more, and ends at its next gate when its agent is back.
     pub(super) fn hears_no_more(&mut self, id: RolloutId, target: &TargetId) {
         if self.lost.get(target).is_some_and(|lost| lost.rollout == id) {
-            self.lost.remove(target);
+            self.heard_out(target);
         }
+    }
+
+    /// Nothing more is to come of the run that a target went unknown with, or it is open again.
+    pub(super) fn heard_out(&mut self, target: &TargetId) -> Option<Open> {
+        let lost = self.lost.remove(target)?;
+        if let Some(rollout) = self.rollouts.get_mut(&lost.rollout) {
+            rollout.work.change(target, |work| work.unheard = false);
+        }
+        Some(lost)
     }
 
     /// Another try of a target is ordered, and its run has not come to its end yet.

@@ -177,6 +177,8 @@ pub struct Work {
     pub tried: bool,
     /// It is tried again, and that is not offered yet: it has lost its place, and waits for another one like whoever begins.
     pub anew: bool,
+    /// It is tried again, and a run before that may yet speak, and take its place again: until then it counts as one that may fail.
+    pub unheard: bool,
     /// It was given the work that takes a staging Connect server out of staging mode, and that work did not come to its end:
     /// a person may still be at its wizard.
     pub switching: bool,
@@ -220,6 +222,7 @@ impl Work {
             receipts: 0,
             tried: false,
             anew: false,
+            unheard: false,
             switching: false,
             agent_gone: false,
             short: false,
@@ -263,6 +266,22 @@ impl Work {
     #[must_use]
     pub const fn has_begun(&self) -> bool {
         self.phase > 0 || self.receipts > 0
+    }
+
+    /// It counts as under way.
+    #[must_use]
+    pub fn is_in_flight(&self) -> bool {
+        let begun = self.holds_a_place() || self.state != TargetState::Pending;
+        begun && !self.state.is_terminal() && !self.is_passed_over()
+    }
+
+    /// It was offered nothing since it is tried again, and a run before that may yet speak.
+    #[must_use]
+    pub fn is_unheard(&self) -> bool {
+        self.unheard
+            && self.state == TargetState::Pending
+            && !self.is_in_flight()
+            && !self.is_passed_over()
     }
 
     /// It has begun, and counts as under way until it is at its end.

@@ -142,13 +142,14 @@ impl Order {
 struct Standing {
     pending: bool,
     begun: bool,
-    /// As [`Work::anew`].
-    anew: bool,
     terminal: bool,
     bad: bool,
     settled: bool,
     /// As [`Work::is_passed_over`].
     passed: bool,
+    in_flight: bool,
+    /// As [`Work::is_unheard`].
+    unheard: bool,
     /// The log tells that it is away.
     away: bool,
     soaks: Option<Timestamp>,
@@ -166,20 +167,17 @@ impl Standing {
         Self {
             pending,
             begun: work.has_begun(),
-            anew: work.anew,
             terminal: work.state.is_terminal(),
             // What becomes of it nobody knows: it counts as what may have failed.
             bad: work.state.is_bad() || passed,
             settled: work.state.is_settled(),
             passed,
+            in_flight: work.is_in_flight(),
+            unheard: work.is_unheard(),
             away: work.away.is_some(),
             soaks: soak.map(|(_, time)| work.since.plus(time)),
             fails: soak.and_then(|_| work.watched.fails(spot.grace)),
         }
-    }
-
-    const fn is_in_flight(&self) -> bool {
-        !self.terminal && !self.passed && (self.begun && !self.anew || !self.pending)
     }
 
     /// As [`Work::is_untouched`].
@@ -201,6 +199,8 @@ struct Tally {
     /// Away, as the log tells.
     away: BTreeSet<Place>,
     bad: u32,
+    /// Tried again, while a run of theirs may yet speak.
+    unheard: BTreeSet<Place>,
     in_flight: u32,
     /// In flight at each site.
     at_site: BTreeMap<String, u32>,
@@ -218,7 +218,7 @@ struct Tally {
 /// Who is pending.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Waiting {
-    /// They have begun, or only read: no wave and no canary is in their way.
+    /// They have begun, or only read: no wave and no canary is in their way. Or they hold what a limit would keep from others.
     free: BTreeSet<Place>,
     /// Not begun: by group.
     entering: BTreeMap<usize, BTreeSet<Place>>,
@@ -227,8 +227,8 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    fn count(&mut self, group: &Group, spot: &Spot, begun: bool, comes: bool) {
-        if begun || spot.reads_only {
+    fn count(&mut self, group: &Group, spot: &Spot, free: bool, comes: bool) {
+        if free || spot.reads_only {
             keep(&mut self.free, spot.place, comes);
             return;
         }
@@ -281,7 +281,10 @@ impl Tally {
         if standing.bad {
             step(&mut self.bad);
         }
-        if standing.is_in_flight() {
+        if standing.unheard {
+            keep(&mut self.unheard, spot.place, comes);
+        }
+        if standing.in_flight {
             step(&mut self.in_flight);
             if let Some(site) = &group.site {
                 let count = self.at_site.entry(site.clone()).or_default();
@@ -309,7 +312,8 @@ impl Tally {
         }
         if standing.pending {
             step(&mut self.pending);
-            self.waiting.count(group, spot, standing.begun, comes);
+            let free = standing.begun || standing.unheard;
+            self.waiting.count(group, spot, free, comes);
         }
     }
 }
@@ -406,6 +410,17 @@ impl WorkTable {
     /// How many count against the failure limit.
     pub(crate) const fn bad(&self) -> u32 {
         self.tally.bad
+    }
+
+    /// How many are tried again while a run of theirs may yet speak.
+    pub(crate) fn unheard(&self) -> u32 {
+        u32::try_from(self.tally.unheard.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Who these are.
+    pub(crate) fn unheard_ones(&self) -> impl Iterator<Item = &TargetId> {
+        let unheard = self.tally.unheard.iter();
+        unheard.filter_map(|place| self.target(*place))
     }
 
     /// How many are under way.
@@ -569,7 +584,8 @@ impl WorkTable {
                 continue;
             };
             if let Some(group) = self.order.groups.get(spot.group) {
-                waiting.count(group, spot, work.has_begun(), true);
+                let free = work.has_begun() || work.is_unheard();
+                waiting.count(group, spot, free, true);
             }
         }
         waiting

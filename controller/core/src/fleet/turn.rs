@@ -5,22 +5,20 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use protocol::event::Freeze;
 use protocol::{RolloutId, TargetId, Timestamp};
 
 use crate::fleet::decide::{Live, UNREACHABLE_AFTER};
-use crate::fleet::frozen;
 use crate::fleet::hold::{Cause, Hold, because};
 use crate::fleet::site::{self, Elsewhere};
-use crate::fleet::state::{Rollout, TargetState, Work};
+use crate::fleet::state::{Fleet, Rollout, TargetState, Work};
 use crate::fleet::table::{Entry, Near, Peers, Waiting};
 use crate::plan::{Plan, TargetPlan};
 
 /// The order of a rollout at one moment.
 pub(crate) struct Turn<'a> {
     rollout: &'a Rollout,
-    /// Servers that their administrators have frozen.
-    frozen: &'a BTreeMap<TargetId, Freeze>,
+    /// Who is frozen, and who is in a section.
+    fleet: &'a Fleet,
     live: &'a Live,
     now: Timestamp,
     /// Of each wave the first whose end the next one waits for: made when somebody asks.
@@ -33,6 +31,9 @@ pub(crate) struct Turn<'a> {
     near: OnceCell<Option<Near>>,
     /// What holds those that others wait for: made when somebody asks.
     stuck: RefCell<BTreeMap<&'a TargetId, Option<Hold>>>,
+    /// Where none of those that hold places goes on by itself, the first of them and what holds it; by site, and over all: made when
+    /// somebody asks.
+    blocked: RefCell<BTreeMap<Option<String>, Option<(TargetId, Hold)>>>,
     /// Why nothing begins at each site that is closed.
     closed: OnceCell<BTreeMap<&'a str, String>>,
 }
@@ -55,32 +56,33 @@ struct PeersTurn<'a> {
 impl<'a> Turn<'a> {
     /// A wave waits for those before it, and within it each lane for its canary, one for each build of Windows. Nobody waits for a target that was offered
     /// nothing yet and cannot be reached, nor for one that is away for longer than the rollout waits, nor for one that its
-    /// administrator has frozen before the next phase of its work: it has its turn when it comes.
+    /// administrator has frozen, unless it is in a section: it has its turn, or goes on, when it comes.
     pub(crate) const fn of(
+        fleet: &'a Fleet,
         rollout: &'a Rollout,
-        frozen: &'a BTreeMap<TargetId, Freeze>,
         at: (&'a Live, Timestamp),
     ) -> Self {
-        Self::by(Walk::Shorter, rollout, frozen, at)
+        Self::by(Walk::Shorter, fleet, rollout, at)
     }
 
     /// The same, found in that way.
     pub(crate) const fn by(
         walk: Walk,
+        fleet: &'a Fleet,
         rollout: &'a Rollout,
-        frozen: &'a BTreeMap<TargetId, Freeze>,
         (live, now): (&'a Live, Timestamp),
     ) -> Self {
         Self {
             walk,
             near: OnceCell::new(),
             rollout,
-            frozen,
+            fleet,
             live,
             now,
             waits: RefCell::new(BTreeMap::new()),
             peers: RefCell::new(BTreeMap::new()),
             stuck: RefCell::new(BTreeMap::new()),
+            blocked: RefCell::new(BTreeMap::new()),
             closed: OnceCell::new(),
         }
     }
@@ -100,13 +102,31 @@ impl<'a> Turn<'a> {
         because(Cause::SiteClosed, format!("site {site}: {why}"))
     }
 
-    /// Its administrator has frozen it, and nothing is under way on it: its next phase is not offered.
+    /// Its administrator has frozen it: its next phase is not offered, and what is under way on it begins no further step. A
+    /// section that it is in it brings to its end first.
     fn stands_still(&self, target: &TargetId) -> bool {
-        let freeze = self.frozen.get(target);
-        freeze.is_some_and(|freeze| frozen::holds(freeze, target, self.live, self.now)) && {
+        let (live, now) = (self.live, self.now);
+        let frozen = self.fleet.freeze_in_force(target, live, now).is_some();
+        frozen && {
             let work = self.rollout.work.get(target);
-            work.is_some_and(|work| work.state == TargetState::Pending)
+            work.is_some_and(|work| !work.state.is_terminal())
+                && !self.fleet.may_be_in_a_section(target, now)
         }
+    }
+
+    /// Of those that hold places at a site, or at all, the first, where none goes on by itself; `look` finds that.
+    pub(crate) fn blocked(
+        &self,
+        site: Option<&str>,
+        look: impl FnOnce() -> Option<(TargetId, Hold)>,
+    ) -> Option<(TargetId, Hold)> {
+        let site = site.map(str::to_owned);
+        if let Some(known) = self.blocked.borrow().get(&site) {
+            return known.clone();
+        }
+        let found = look();
+        self.blocked.borrow_mut().insert(site, found.clone());
+        found
     }
 
     /// Nothing was offered to it and it cannot be reached, or it is away for longer than the rollout waits, or it stands still: nobody
@@ -293,6 +313,8 @@ pub(crate) struct Budget<'a> {
     in_flight: u32,
     most: u32,
     bad: u32,
+    /// Tried again, while a run of theirs may yet speak.
+    unheard: u32,
     limit: u32,
 }
 
@@ -316,12 +338,14 @@ impl<'a> Budget<'a> {
             in_flight: rollout.work.in_flight(),
             most: rollout.plan.limits.in_flight,
             bad: rollout.work.bad(),
+            unheard: rollout.work.unheard(),
             limit: rollout.plan.limits.failures,
         }
     }
 
-    pub(crate) fn take(&mut self, entering: bool, site: Option<&'a str>) {
-        if entering {
+    pub(crate) fn take(&mut self, work: &Work, site: Option<&'a str>) {
+        if !work.holds_a_place() {
+            self.unheard -= u32::from(work.is_unheard()).min(self.unheard);
             self.in_flight += 1;
             if let Some(site) = site {
                 *self.at_site.entry(site).or_default() += 1;
@@ -358,13 +382,14 @@ impl<'a> Budget<'a> {
     /// Nobody else may enter: which of the limits says so is told by [`Self::hold`].
     pub(crate) const fn is_full(&self) -> bool {
         self.bad >= self.limit
-            || self.bad + self.in_flight >= self.limit
+            || self.bad + self.in_flight + self.unheard >= self.limit
             || self.in_flight >= self.most
     }
 
-    /// A target that has begun holds its place already.
-    pub(crate) fn hold(&self, entering: bool) -> Option<Hold> {
+    /// A target that has begun holds its place already, and one whose run before may yet speak, that among the failures that may be.
+    pub(crate) fn hold(&self, work: &Work, entering: bool) -> Option<Hold> {
         let more = u32::from(entering);
+        let unheard = self.unheard - u32::from(work.is_unheard()).min(self.unheard);
         if self.bad >= self.limit {
             return because(
                 Cause::FailureLimit,
@@ -374,11 +399,17 @@ impl<'a> Budget<'a> {
                 ),
             );
         }
-        if entering && self.bad + self.in_flight + more > self.limit {
+        if entering && self.bad + self.in_flight + unheard + more > self.limit {
+            let yet = match unheard {
+                0 => String::new(),
+                unheard => {
+                    format!(" and {unheard} whose run before the retry may yet speak")
+                }
+            };
             return because(
                 Cause::MayYetFail,
                 format!(
-                    "{} failed and {} under way reach the failure limit of {}; an end of one lifts it",
+                    "{} failed and {} under way{yet} reach the failure limit of {}; an end of one lifts it",
                     self.bad, self.in_flight, self.limit
                 ),
             );

@@ -250,7 +250,7 @@ impl Fleet {
     pub fn view(&self, id: RolloutId, live: &Live, now: Timestamp) -> Option<RolloutView> {
         let rollout = self.rollouts.get(&id)?;
         let mut targets = Vec::new();
-        let turn = Turn::of(rollout, &self.frozen, (live, now));
+        let turn = Turn::of(self, rollout, (live, now));
         let budget = Budget::of(rollout, self.elsewhere(id));
         for (number, wave) in rollout.plan.waves.iter().enumerate() {
             for target in wave {
@@ -270,9 +270,18 @@ impl Fleet {
         for target in &targets {
             *counts.entry(target.state.clone()).or_insert(0) += 1;
         }
-        let under_way = targets
-            .iter()
-            .any(|target| !target.terminal && !matches!(target.state.as_str(), "held" | "pending"));
+        // Whoever is away or frozen in the middle of its work goes on by nothing of its own; a person's work is awaited.
+        let stands = |target: &TargetView| {
+            let cause = target.lifts.as_ref().map(|lifts| lifts.cause);
+            cause.is_some_and(|cause| {
+                let person = matches!(cause, Cause::AwaitsPerson | Cause::AwaitsSecret);
+                !cause.is_in_turn() && !person
+            })
+        };
+        let under_way = targets.iter().any(|target| {
+            let waits = matches!(target.state.as_str(), "held" | "pending");
+            !target.terminal && !waits && !stands(target)
+        });
         let waiting = targets
             .iter()
             .any(|target| target.state == "pending" && !target.terminal);
@@ -383,6 +392,11 @@ impl Fleet {
                     ended(open)
                 )
             };
+        }
+        // What it asks for was answered above.
+        if work.state.is_under_way() && lifts.is_none() && !self.asked.contains_key(target) {
+            let hold = self.stands(target, work, (live, now));
+            lifts = hold.as_ref().map(Lifts::from);
         }
         if work.state == TargetState::Unknown && work.agent_gone {
             "its agent was revoked or replaced in the middle of its work: what became of that nobody told; look at the server, then retry, skip or resolve it"
@@ -540,7 +554,7 @@ impl Fleet {
                     overrides,
                 });
             };
-            let turn = Turn::of(rollout, &self.frozen, (live, now));
+            let turn = Turn::of(self, rollout, (live, now));
             let order = (
                 &turn,
                 rollout.work.wave_of(target).unwrap_or(0),

@@ -125,6 +125,11 @@ fn write(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
                 "  who is away in the middle of its work is waited for for {}, and counts as failed then",
                 policy::days(deadline)
             )?;
+        } else {
+            writeln!(
+                out,
+                "  who is away in the middle of its work is waited for until its bundle ends, which is days: no policy says less (limit.unreachable)"
+            )?;
         }
     }
     for (name, rule) in &plan.sites {

@@ -1,7 +1,7 @@
 //! Another try of what failed: it is carried out whatever happens meanwhile, on what the server is by then, within the same limits,
 //! and beside no other rollout.
 
-use controller_core::fleet::TargetState;
+use controller_core::fleet::{Cause, TargetState};
 use controller_core::plan::Purpose;
 use controller_core::record::{Order, Record};
 use protocol::event::Event;
@@ -163,6 +163,64 @@ fn a_bundle_that_is_refused_since_the_old_run_goes_on_is_no_failure() {
     // The numbers go on all the same.
     assert_eq!(world.issues(), [S1]);
     assert!(world.generation(S1) > new);
+}
+
+/// Whoever went unknown may be at its work still: its retry frees no place among the failures that may be, until it has spoken.
+#[test]
+fn the_run_before_a_retry_that_may_yet_speak_counts_as_one_that_may_fail() {
+    let two = WIDE.replace("failures = \"20\"", "failures = \"2\"");
+    let mut world = World::upgrading(&two);
+    assert_eq!(world.issues(), [S1, S2]);
+    for target in [S1, S2] {
+        world.works(target);
+    }
+    world.leaves(S1);
+    world.now = world.now.plus(3 * DAY);
+    world.issues();
+    assert_eq!(world.word(1, S1), "unknown");
+    world.finishes(S2, Ending::Failed("it broke".to_owned()));
+    world.retry(1, S1).expect("it may be tried again");
+    // One has failed, and one may yet.
+    assert_eq!(world.issues(), [""; 0]);
+    let hold = world.hold(1, "s3.a.test");
+    assert_eq!(hold.cause, Cause::MayYetFail);
+    assert!(
+        hold.why
+            .contains("1 whose run before the retry may yet speak"),
+        "{hold:?}"
+    );
+    assert!(
+        hold.why.contains("s1.a.test is held: away since"),
+        "{hold:?}"
+    );
+    // It speaks: it is at its work, and nothing more was let begin.
+    let step = world.changing(S1);
+    world.comes(S1);
+    world.tells(S1, &begun(protocol::Generation(1), step));
+    assert_eq!(
+        (world.word(1, S1), world.word(1, S2)),
+        ("running", "failed")
+    );
+    assert_eq!(world.issues(), [""; 0], "that makes two");
+}
+
+/// What it holds so is its own: it is offered its work when it is back, and others begin when it has taken that up.
+#[test]
+fn whoever_is_tried_again_takes_the_place_that_it_holds_itself() {
+    let one = WIDE.replace("failures = \"20\"", "failures = \"1\"");
+    let mut world = World::upgrading(&one);
+    assert_eq!(world.issues(), [S1]);
+    world.works(S1);
+    world.leaves(S1);
+    world.now = world.now.plus(3 * DAY);
+    world.issues();
+    world.retry(1, S1).expect("it may be tried again");
+    assert_eq!(world.issues(), [""; 0]);
+    world.comes(S1);
+    assert_eq!(world.issues(), [S1]);
+    world.accepts(S1);
+    world.is_done(1, S1);
+    assert_eq!(world.word(1, S2), "offered");
 }
 
 /// The line of a site and the work of a whole rollout are protected from ten second tries as from ten first ones.

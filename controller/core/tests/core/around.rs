@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use controller_core::doubt::Doubt;
-use controller_core::fleet::{Lifter, Lifts, TargetState, UNREACHABLE_AFTER};
+use controller_core::fleet::{Cause, Lifter, Lifts, TargetState, UNREACHABLE_AFTER};
 use controller_core::plan::Purpose;
 use controller_core::record::{Order, Record};
-use protocol::event::Event;
+use protocol::event::{Event, GmsaObject, Section};
 use protocol::secret::SecretKind;
 use protocol::signed::Ending;
 use protocol::step::{AddDomains, SignIn, Step};
@@ -72,10 +72,9 @@ fn a_frozen_server_is_no_canary_and_no_wave_waits_for_it() {
 fn a_canary_that_is_frozen_between_two_phases_holds_nobody_and_one_that_failed_does() {
     let mut world = World::upgrading(IN_WAVES);
     assert_eq!(world.issues(), [S1]);
-    world.freezes(S1, NOW.plus(30 * DAY));
     world.accepts(S1);
-    assert_eq!(world.issues(), [""; 0], "it goes on to its next gate");
     world.ends(S1);
+    world.freezes(S1, NOW.plus(30 * DAY));
     assert_eq!(world.issues(), [S2]);
     // What failed has shown something, frozen or not.
     let mut world = World::upgrading(IN_WAVES);
@@ -84,6 +83,245 @@ fn a_canary_that_is_frozen_between_two_phases_holds_nobody_and_one_that_failed_d
     world.freezes(S1, NOW.plus(30 * DAY));
     assert_eq!(world.issues(), [""; 0]);
     assert!(world.hold(1, S2).why.contains("the canary s1.a.test"));
+}
+
+/// What it is in the middle of it brings to its end; it begins nothing more, for two weeks perhaps.
+#[test]
+fn a_rollout_goes_on_around_a_server_that_is_frozen_in_the_middle_of_its_work() {
+    let mut world = World::upgrading(IN_WAVES);
+    world.issues();
+    world.works(S1);
+    let (generation, step) = (world.generation(S1), world.changing(S1));
+    let section = Section {
+        outage: true,
+        gmsa: None,
+    };
+    world.tells(
+        S1,
+        &Event::SectionEntered {
+            generation,
+            step,
+            section,
+        },
+    );
+    world.freezes(S1, NOW.plus(30 * DAY));
+    assert_eq!(world.issues(), [""; 0], "a section comes to its end first");
+    assert_eq!(world.row(1, S1).lifts, None);
+    let gmsa = None;
+    world.tells(
+        S1,
+        &Event::SectionLeft {
+            generation,
+            step,
+            gmsa,
+        },
+    );
+    assert_eq!(world.issues(), [S2], "another one is the canary");
+    let row = world.row(1, S1);
+    assert_eq!(row.state, "running");
+    assert_eq!(
+        row.lifts.map(|lifts| lifts.cause),
+        Some(Cause::ServerFrozen)
+    );
+    for target in [S2, "s3.a.test", "s4.a.test"] {
+        world.is_done(1, target);
+    }
+    assert_eq!(world.word(1, T1), "offered", "the next wave goes on");
+    for target in [T1, "t2.b.test"] {
+        world.is_done(1, target);
+    }
+    let view = world
+        .fleet
+        .view(id(1), &world.live, world.now)
+        .expect("it is there");
+    assert_eq!(view.state, "held");
+    // Thawed, it goes on where it was.
+    world.tells(S1, &Event::Thawed);
+    world.ends(S1);
+    world.is_done(1, S1);
+}
+
+/// Whoever waits for a person or for a secret is named to all who wait behind, with who that is.
+#[test]
+fn nobody_is_told_that_it_comes_by_itself_behind_somebody_who_waits_for_a_person() {
+    let text = TaskText {
+        title: "sign in".to_owned(),
+        why: String::new(),
+        bring: Vec::new(),
+        pages: Vec::new(),
+        seen_by: String::new(),
+    };
+    let tenant = World::new().plan_of(Purpose::Install, WIDE, &[]).targets[&name(S1)]
+        .tenant
+        .clone();
+    let person = [Lifter::ServerAdministrator, Lifter::Operator];
+    for (guided, cause, who) in [
+        (true, Cause::AwaitsPerson, &person[..]),
+        (false, Cause::AwaitsSecret, &person[1..]),
+    ] {
+        let mut world = World::upgrading(IN_WAVES);
+        world.issues();
+        world.works(S1);
+        let (generation, step) = (world.generation(S1), world.changing(S1));
+        world.tells(
+            S1,
+            &if guided {
+                Event::TaskOpened {
+                    generation,
+                    step,
+                    text: Box::new(text.clone()),
+                }
+            } else {
+                Event::SecretAsked {
+                    generation,
+                    step,
+                    attempt: Attempt(1),
+                    wanted: SecretKind::AccessToken {
+                        tenant: tenant.clone(),
+                    },
+                    why: "why".to_owned(),
+                }
+            },
+        );
+        assert_eq!(world.issues(), [""; 0]);
+        let own = world.row(1, S1).lifts.expect("somebody is to act");
+        assert_eq!((own.cause, own.who.as_slice()), (cause, who));
+        for (target, behind) in [(S2, Cause::CanaryHeld), (T1, Cause::WaveHeld)] {
+            let row = world.row(1, target);
+            assert_eq!(row.state, "held");
+            let lifts = row.lifts.expect("something lifts it");
+            assert_eq!((lifts.cause, lifts.who.as_slice()), (behind, who));
+            assert!(lifts.what.contains(S1), "{lifts:?}");
+        }
+        let view = world.fleet.view(id(1), &world.live, world.now);
+        let view = view.expect("it is there");
+        assert_eq!(view.waits_for(), [format!("6: {}", who[0].as_str())]);
+        assert_eq!(view.state, "running", "its work is a person's just now");
+    }
+}
+
+/// A limit that none of those under way frees by itself is lifted by what lifts these, or by the limit.
+#[test]
+fn a_place_that_somebody_who_is_away_holds_comes_free_by_its_return_or_a_resolve() {
+    let site =
+        "[limit]\nfailures = \"20\"\nin_flight = 20\ncanary = 0\n[site.ams]\nmax_in_flight = 2\n";
+    let narrow = "[limit]\nfailures = \"20\"\nin_flight = 2\ncanary = 0\n";
+    let few = "[limit]\nfailures = \"2\"\nin_flight = 2\ncanary = 0\n";
+    for (policy, cause, order) in [
+        (site, Cause::SiteFull, None),
+        (narrow, Cause::InFlight, Some("limits --in-flight")),
+        (few, Cause::MayYetFail, Some("limits --failures")),
+    ] {
+        let mut world = World::upgrading(policy);
+        world.issues();
+        for target in [S1, S2] {
+            world.works(target);
+        }
+        let waits = "s3.a.test";
+        let lifters = |world: &World| world.row(1, waits).lifts.expect("something lifts it").who;
+        assert_eq!(world.hold(1, waits).cause, cause);
+        assert_eq!(lifters(&world)[0], Lifter::Work);
+        world.leaves(S1);
+        world.now = world.now.plus(UNREACHABLE_AFTER);
+        assert!(world.hold(1, waits).in_turn, "the other one goes on");
+        world.leaves(S2);
+        world.now = world.now.plus(UNREACHABLE_AFTER);
+        let hold = world.hold(1, waits);
+        assert_eq!((hold.cause, hold.in_turn), (cause, false));
+        assert!(
+            hold.why.contains("s1.a.test is held: away since"),
+            "{hold:?}"
+        );
+        let lifts = world.row(1, waits).lifts.expect("something lifts it");
+        let who = [Lifter::Agent, Lifter::ServerAdministrator, Lifter::Operator];
+        assert_eq!(lifts.who, who);
+        assert!(lifts.what.contains("entrain resolve"), "{lifts:?}");
+        assert!(
+            order.is_none_or(|order| lifts.what.contains(order)),
+            "{lifts:?}"
+        );
+        for target in [T1, "t2.b.test"] {
+            if cause == Cause::SiteFull {
+                world.is_done(1, target);
+            }
+        }
+        let view = world.fleet.view(id(1), &world.live, world.now);
+        assert_eq!(view.expect("it is there").state, "held");
+    }
+}
+
+/// Leave for a section waits for who is in one; where that one is away, for its return.
+#[test]
+fn leave_behind_a_section_of_somebody_who_is_away_does_not_come_by_itself() {
+    let gmsa = GmsaObject {
+        domain: "a.test".parse().expect("a domain"),
+        name: None,
+    };
+    let section = Section {
+        outage: false,
+        gmsa: Some(gmsa),
+    };
+    let mut world = World::upgrading(WIDE);
+    world.issues();
+    for target in [S1, S2] {
+        world.works(target);
+    }
+    let (generation, step) = (world.generation(S1), world.changing(S1));
+    world.tells(
+        S1,
+        &Event::SectionEntered {
+            generation,
+            step,
+            section: section.clone(),
+        },
+    );
+    let (generation, step) = (world.generation(S2), world.changing(S2));
+    world
+        .fleet
+        .asks_permit(&name(S2), generation, step, Attempt(1), section);
+    let row = world.row(1, S2);
+    assert_eq!(row.state, "running");
+    assert_eq!(row.lifts.expect("something lifts it").who[0], Lifter::Work);
+    world.leaves(S1);
+    world.now = world.now.plus(UNREACHABLE_AFTER);
+    let row = world.row(1, S2);
+    assert_eq!(row.state, "held");
+    let lifts = row.lifts.expect("something lifts it");
+    assert_eq!(lifts.cause, Cause::GmsaBusy);
+    let who = [
+        Lifter::Agent,
+        Lifter::ServerAdministrator,
+        Lifter::Operator,
+        Lifter::Approvers,
+    ];
+    assert_eq!(lifts.who, who);
+    assert!(
+        lifts.what.contains("entrain resolve") && lifts.what.ends_with("or override G3"),
+        "{lifts:?}"
+    );
+}
+
+/// A rollout that waits for a server that never comes back reads as held, and says by whom.
+#[test]
+fn a_rollout_that_waits_for_a_dead_server_alone_is_held() {
+    let mut world = World::upgrading(IN_WAVES);
+    world.issues();
+    world.works(S1);
+    world.leaves(S1);
+    let state = |world: &World| {
+        let view = world.fleet.view(id(1), &world.live, world.now);
+        view.expect("it is there").state
+    };
+    assert_eq!(state(&world), "running", "it may be restarting");
+    world.now = world.now.plus(UNREACHABLE_AFTER);
+    assert_eq!(world.issues(), [""; 0]);
+    assert_eq!(state(&world), "held");
+    assert_eq!(
+        world.row(1, S1).lifts.map(|lifts| lifts.cause),
+        Some(Cause::AwayAtWork)
+    );
+    world.comes(S1);
+    assert_eq!(state(&world), "running");
 }
 
 /// Nobody is told that it comes by itself where somebody has to do something.
@@ -127,7 +365,10 @@ fn whoever_waits_behind_one_that_is_held_is_told_what_lifts_that() {
     world.leaves(S1);
     world.now = world.now.plus(UNREACHABLE_AFTER);
     let lifts = world.row(1, S2).lifts.expect("something lifts it");
-    assert_eq!(lifts.who, [Lifter::Agent, Lifter::ServerAdministrator]);
+    assert_eq!(
+        lifts.who,
+        [Lifter::Agent, Lifter::ServerAdministrator, Lifter::Operator]
+    );
 }
 
 #[test]
@@ -274,5 +515,22 @@ fn a_run_that_has_its_secret_shows_the_step_that_it_was_for() {
             .last()
             .expect("one")
             .kind()
+    );
+}
+
+/// Nobody has to know the rule by heart.
+#[test]
+fn a_plan_whose_policy_has_no_deadline_says_how_long_whoever_is_away_is_waited_for() {
+    let world = World::new();
+    let said = |policy: &str| {
+        let plan = world.plan_of(Purpose::Install, policy, &[]);
+        controller_core::plan::render(&plan)
+    };
+    let bundle = "is waited for until its bundle ends, which is days";
+    assert!(said(WIDE).contains(bundle));
+    let some = said(&format!("{WIDE}unreachable = \"3h\"\n"));
+    assert!(
+        some.contains("is waited for for 3h") && !some.contains(bundle),
+        "{some}"
     );
 }

@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use controller_core::facts::{Fleetwide, Known};
-use controller_core::fleet::{Cause, Decision, Fleet, Live, PERMIT_LIFE, Pulse};
+use controller_core::fleet::{
+    Cause, Decision, Fleet, Lifter, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER,
+};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy;
 use controller_core::record::{Order, Record};
@@ -446,6 +448,43 @@ fn of_those_that_ask_at_once_as_many_go_as_leave_enough_and_the_others_come_when
     world.now = NOW.plus(PERMIT_LIFE);
     fresh(&mut world);
     assert_eq!(world.permits().len(), 1);
+}
+
+/// Whoever is out of service and away comes back by nothing of its own.
+#[test]
+fn service_does_not_come_back_by_itself_where_all_who_are_out_are_away() {
+    let mut world = World::new(&THREE, "", "");
+    for server in ["s1.a.test", "s2.a.test"] {
+        world.asks(server, outage());
+    }
+    assert_eq!(world.permits().len(), 1, "s1.a.test goes");
+    let entered = Event::SectionEntered {
+        generation: world.fleet.open(&name("s1.a.test")).unwrap().generation,
+        step: StepIndex(0),
+        section: outage(),
+    };
+    let record = common::told(&name("s1.a.test"), 1, NOW, &entered);
+    world.take(&record);
+    assert_eq!(world.shown("s2.a.test").0, "offered");
+    world.live.left(&name("s1.a.test"), NOW);
+    world.now = NOW.plus(UNREACHABLE_AFTER);
+    let now = world.now;
+    world
+        .live
+        .pulses
+        .values_mut()
+        .for_each(|pulse| pulse.at = now);
+    let shown = world.shown("s2.a.test");
+    assert_eq!(shown.0, "held");
+    assert!(
+        shown.1.contains("s1.a.test is held: away since"),
+        "{shown:?}"
+    );
+    let why = world.fleet.why(&name("s2.a.test"), &world.live, world.now);
+    let lifts = why.unwrap().lifts.unwrap();
+    assert_eq!(lifts.cause, Cause::ServiceComesBack);
+    assert!(lifts.who.contains(&Lifter::Agent) && lifts.who.contains(&Lifter::Approvers));
+    assert!(!lifts.who.contains(&Lifter::Work));
 }
 
 /// Too few serve: that passes while agents have not had the time to tell what they do, and needs somebody after that.

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use controller_core::drift::drift;
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{
     Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, TargetState, UNREACHABLE_AFTER,
@@ -17,6 +18,7 @@ use controller_core::fleet::{
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::{FailureLimit, Policy, Selector, Soak};
 use controller_core::record::{Order, Record};
+use controller_core::roster::Roster;
 use controller_core::topology::{check, parse};
 use proptest::prelude::*;
 use protocol::event::{Event, Failure, Freeze, GmsaObject, Grade, Section};
@@ -87,6 +89,11 @@ fn facts() -> Facts {
 
 struct Sim {
     fleet: Fleet,
+    /// What the log tells, entry by entry as it is written and read again.
+    told: Fleet,
+    roster: [Roster; 2],
+    /// The highest failure limit that there was.
+    failures: u32,
     live: Live,
     log: Vec<(Timestamp, Record)>,
     plan: Plan,
@@ -178,6 +185,9 @@ impl Sim {
         };
         let mut sim = Self {
             fleet: Fleet::new(),
+            told: Fleet::new(),
+            roster: [Roster::default(), Roster::default()],
+            failures,
             live,
             log: Vec::new(),
             plan,
@@ -201,7 +211,48 @@ impl Sim {
 
     fn take(&mut self, record: Record) {
         self.fleet.apply(&record, Some(&self.plan), self.now);
+        self.roster[0].apply(&record, self.now);
+        let written = serde_json::to_vec(&record).unwrap();
+        let read: Record = serde_json::from_slice(&written).unwrap();
+        self.told.apply(&read, Some(&self.plan), self.now);
+        self.roster[1].apply(&read, self.now);
         self.log.push((self.now, record));
+    }
+
+    /// Whatever an operator sees is what the log tells. What is asked for just now is not in it: a controller keeps that.
+    fn is_what_is_told_by(&self, told: &Fleet) {
+        let mut told = told.clone();
+        told.still_asked(self.fleet.asked_now());
+        let (live, now) = (&self.live, self.now);
+        assert!(told.rollouts().keys().eq(self.fleet.rollouts().keys()));
+        for id in self.fleet.rollouts().keys() {
+            assert_eq!(told.view(*id, live, now), self.fleet.view(*id, live, now));
+        }
+        for target in &self.targets {
+            assert_eq!(
+                told.why(target, live, now),
+                self.fleet.why(target, live, now)
+            );
+            assert_eq!(told.open(target), self.fleet.open(target));
+        }
+        assert_eq!(told.tasks(), self.fleet.tasks());
+        assert_eq!(told.alarms(now), self.fleet.alarms(now));
+        assert_eq!(told.overrides(now), self.fleet.overrides(now));
+        assert_eq!(told.left_behind(), self.fleet.left_behind());
+        assert_eq!(told.stopped(), self.fleet.stopped());
+        let seen = |fleet: &Fleet| format!("{:?}", drift(fleet));
+        assert_eq!(seen(&told), seen(&self.fleet));
+        assert_eq!(told.decide(live, now), self.fleet.decide(live, now));
+    }
+
+    /// Failed, unknown and under way together are never more than a limit that there was.
+    fn failures_are_bounded(&self) {
+        let (begun, bad) = self.begun();
+        let most = self.failures;
+        assert!(
+            begun + bad <= most,
+            "{bad} failed and {begun} under way of {most}"
+        );
     }
 
     /// A target journals something; the controller hears of it now, or when the target is back.
@@ -397,7 +448,9 @@ impl Sim {
                 let frozen = self.frozen.contains(other);
                 work[other].is_untouched() && from.is_some_and(|from| self.now >= from)
                     || work[other].is_passed_over()
-                    || frozen && work[other].state == TargetState::Pending
+                    || frozen
+                        && !work[other].state.is_terminal()
+                        && !self.fleet.may_be_in_a_section(other, self.now)
             };
             let waves = &self.plan.waves;
             let own = waves.iter().position(|wave| wave.contains(target)).unwrap();
@@ -585,11 +638,15 @@ impl Sim {
                 let by = "root".to_owned();
                 self.take(Record::FleetThawed { by });
             }
-            (23, _) => self.take(order(Order::Limits {
-                in_flight: Some(1 + u32::from(whom) % 5),
-                failures: Some(1 + u32::from(whom) % 3),
-                unreachable: whom.is_multiple_of(4).then_some(u32::from(whom) % 3 * 1800),
-            })),
+            (23, _) => {
+                let failures = 1 + u32::from(whom) % 3;
+                self.failures = self.failures.max(failures);
+                self.take(order(Order::Limits {
+                    in_flight: Some(1 + u32::from(whom) % 5),
+                    failures: Some(failures),
+                    unreachable: whom.is_multiple_of(4).then_some(u32::from(whom) % 3 * 1800),
+                }));
+            }
             (17, _) => {
                 self.frozen.insert(target.clone());
                 let freeze = Freeze {
@@ -744,20 +801,16 @@ proptest! {
             let not_over = !sim.fleet.rollouts()[&RolloutId(1)].is_over();
             prop_assert_eq!(sim.fleet.active().count() == 1, not_over, "what is asked is what is not over");
             sim.nothing_is_waited_for_after_an_abort();
+            sim.failures_are_bounded();
+            sim.is_what_is_told_by(&sim.told);
         }
         let mut replayed = Fleet::new();
         for (at, record) in &sim.log {
             replayed.apply(record, Some(&sim.plan), *at);
         }
-        // What is asked for just now is not in the log: an agent asks again.
-        let nobody = Live::default();
-        for target in sim.targets.clone() {
-            sim.fleet.forget_asked(&target);
-        }
-        prop_assert_eq!(
-            replayed.view(RolloutId(1), &nobody, sim.now),
-            sim.fleet.view(RolloutId(1), &nobody, sim.now)
-        );
+        sim.is_what_is_told_by(&replayed);
+        let [heard, read] = &sim.roster;
+        prop_assert_eq!(format!("{heard:?}"), format!("{read:?}"));
     }
 }
 

@@ -133,6 +133,7 @@ fn the_plan_says_what_goes_when_and_what_people_do() {
   9 steps: 8 automatic, 1 with a person
   at most 1 at once (from the failure limit); nothing more starts at 1 failures
   1 first in each group, and on each build of Windows in it; a target is done at grade \"registered\"
+  who is away in the middle of its work is waited for until its bundle ends, which is days: no policy says less (limit.unreachable)
   WARNING s0.a.test: registered by somebody else, so what is served there is not known; it may be HR or on-premises applications too. Before the upgrade or removal look in the portal: Cloud sync, Agents, and the enterprise applications that provision through an agent. What is served there stands still meanwhile
 
 tenant main  {TENANT} (commercial)
