@@ -66,6 +66,17 @@ pub struct Asked {
     pub g9: u64,
 }
 
+impl Asked {
+    /// Adds what another log was asked.
+    pub const fn add(&mut self, other: Self) {
+        self.g1 += other.g1;
+        self.g2 += other.g2;
+        self.g3 += other.g3;
+        self.g5 += other.g5;
+        self.g9 += other.g9;
+    }
+}
+
 /// What a log has told so far.
 #[derive(Debug, Default)]
 pub struct Rails {

@@ -67,8 +67,8 @@ struct Watch {
     outage: BTreeSet<TargetId>,
     changing: BTreeMap<GmsaObject, TargetId>,
     happenings: u64,
-    /// Whoever was given up, and may have come back into work beside those that took its place.
-    again: u32,
+    /// Whoever was given up, and may be back at its work beside those that took its place.
+    again: BTreeSet<TargetId>,
 }
 
 impl Watch {
@@ -88,7 +88,7 @@ impl Watch {
             outage: BTreeSet::new(),
             changing: BTreeMap::new(),
             happenings: 0,
-            again: 0,
+            again: BTreeSet::new(),
         }
     }
 
@@ -128,6 +128,12 @@ impl Watch {
                 target, generation, ..
             } = &record
             {
+                // It has got a place of its own.
+                let work = self.told.rollouts().get(&ROLLOUT);
+                let work = work.and_then(|rollout| rollout.work.get(target));
+                if work.is_some_and(|work| !work.holds_a_place()) {
+                    self.again.remove(target);
+                }
                 let before = self.generations.insert(target.clone(), *generation);
                 let grows = before.is_none_or(|before| before < *generation);
                 assert!(grows, "G5: {target}");
@@ -143,10 +149,14 @@ impl Watch {
                     }
                     assert!(steps.1.insert(step), "{target} completed {step:?} twice");
                 }
-            } else if let Record::PassedOver { away: Some(_), .. } | Record::WentUnknown { .. } =
-                &record
+            } else if let Record::PassedOver {
+                target,
+                away: Some(_),
+                ..
+            }
+            | Record::WentUnknown { target, .. } = &record
             {
-                self.again += 1;
+                self.again.insert(target.clone());
             }
             self.told.apply(&record, Some(&self.plan), at);
         }
@@ -164,15 +174,17 @@ impl Watch {
         assert!(rollout.work.is_counted_right(), "the counts");
         assert!(world.live.away.is_indexed_right(), "who is away");
         assert_eq!(rollout.state, told.state);
-        let (mut under_way, mut bad) = (0, 0);
+        let (mut under_way, mut bad, mut beyond) = (0, 0, 0);
         for ((target, work), (_, same)) in rollout.work.iter().zip(told.work.iter()) {
             assert_eq!(format!("{work:?}"), format!("{same:?}"), "{target}");
             let passed = work.is_passed_over();
             let begun = work.state != TargetState::Pending || work.holds_a_place();
-            under_way += u32::from(!work.state.is_terminal() && begun && !passed);
+            let goes_on = !work.state.is_terminal() && begun && !passed;
+            under_way += u32::from(goes_on);
+            beyond += u32::from(goes_on && self.again.contains(target));
             bad += u32::from(work.state.is_bad() || passed);
         }
-        let most = rollout.plan.limits.in_flight + self.again;
+        let most = rollout.plan.limits.in_flight + beyond;
         assert!(under_way <= most, "{under_way} of {most} are under way");
         let most = rollout.plan.limits.failures;
         assert!(under_way + bad <= most, "{under_way} and {bad} of {most}");
