@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::server::LINE;
 use crate::stands::Stands;
+use crate::waits::{Waited, Waits};
 use crate::world::{Ask, ROLLOUT, World};
 
 /// Beyond this a rehearsal is given up: every bundle has ended by then.
@@ -31,6 +32,9 @@ pub struct Course {
     pub serving: BTreeMap<DomainName, Serving>,
     /// What people do, in order.
     pub hands: Vec<Hand>,
+    /// What anybody waited for on the way, the longest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waited: Vec<Waited>,
     /// What is not done in the end, and why.
     pub left: Vec<Left>,
 }
@@ -176,7 +180,14 @@ fn course(plan: &Plan, (known, stands): (&Fleetwide, &Stands), ask: Ask) -> Cour
     }
     let mut happened = Happened::default();
     happened.take_up(&mut world, begin);
-    while !world.is_over() && world.now.since(begin) < END && world.step() {
+    let mut waits = Waits::new(begin);
+    while !world.is_over() && world.now.since(begin) < END {
+        if let Some(next) = world.next_at() {
+            waits.look(&world, next);
+        }
+        if !world.step() {
+            break;
+        }
         happened.take_up(&mut world, begin);
         let domains = world.touched().and_then(|target| served_by.get(target));
         for domain in domains.into_iter().flatten() {
@@ -207,6 +218,7 @@ fn course(plan: &Plan, (known, stands): (&Fleetwide, &Stands), ask: Ask) -> Cour
         waves,
         serving,
         hands,
+        waited: waits.until(world.now),
         left: left(plan, &world),
     }
 }
@@ -322,6 +334,9 @@ fn spell(seconds: u64) -> String {
     }
 }
 
+/// At most this many changes of who serves a domain; the rest is counted.
+const CHANGES: usize = 6;
+
 /// At most this many lines of one kind; the rest is counted.
 const LINES: usize = 20;
 
@@ -389,6 +404,32 @@ fn write(rehearsal: &Rehearsal, plan: &Plan, out: &mut String) -> std::fmt::Resu
             out,
             "  {domain}: {before} before, {after} after, never fewer than {lowest}; {minimum} of {} that stay must{below}",
             serving.servers
+        )?;
+        let changes = serving.course.get(1..).unwrap_or_default();
+        if !changes.is_empty() {
+            let told = changes.iter().take(CHANGES);
+            let told: Vec<String> = told
+                .map(|(at, count)| format!("{count} after {}", spell(*at)))
+                .collect();
+            let more = changes.len().saturating_sub(CHANGES);
+            let more = match more {
+                0 => String::new(),
+                more => format!("; and {more} changes more (--json)"),
+            };
+            writeln!(out, "    {}{more}", told.join(", "))?;
+        }
+    }
+    if !course.waited.is_empty() {
+        writeln!(out, "\nwaits on the way, in the middle course")?;
+    }
+    for waited in course.waited.iter().take(LINES) {
+        let many = if waited.servers == 1 { "" } else { "s" };
+        writeln!(
+            out,
+            "  {:<12} {} server{many}, for: {}",
+            spell(waited.seconds),
+            waited.servers,
+            waited.cause.lifted_by()
         )?;
     }
     if !course.hands.is_empty() {

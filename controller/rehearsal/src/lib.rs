@@ -6,10 +6,12 @@ mod course;
 mod rails;
 mod server;
 mod stands;
+mod waits;
 mod world;
 
 pub use chance::Chance;
 pub use course::{Course, Hand, Left, Rehearsal, Serving, rehearse, rehearse_as, render};
 pub use rails::{Asked, Rails, enough_serve};
 pub use stands::Stands;
+pub use waits::Waited;
 pub use world::{Ask, ROLLOUT, World};

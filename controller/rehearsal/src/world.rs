@@ -338,6 +338,13 @@ impl World {
         self.touched.as_ref()
     }
 
+    /// When something happens next.
+    #[must_use]
+    pub fn next_at(&self) -> Option<Timestamp> {
+        let Reverse(When(at, _)) = self.queue.peek()?;
+        Some((*at).max(self.now))
+    }
+
     /// Goes on up to a moment.
     pub fn run_until(&mut self, end: Timestamp, mut look: impl FnMut(&Self)) {
         while self.queue.peek().is_some_and(|next| next.0.0 <= end) {

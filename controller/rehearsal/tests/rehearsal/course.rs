@@ -91,6 +91,8 @@ fn a_plan_is_carried_out_with_its_duration_its_people_and_who_serves() {
     for words in [
         "9 courses took",
         "corp.test: 3 before, 3 after, never fewer than 2; 2 of 3 that stay must",
+        "\n    2 after ",
+        "waits on the way",
         "everything would be done",
     ] {
         assert!(said.contains(words), "{words}: {said}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use controller_core::calendar::SiteRule;
 use controller_core::facts::Fleetwide;
-use controller_core::fleet::{Unaccepted, Work};
+use controller_core::fleet::{Cause, Unaccepted, Work};
 use controller_core::plan::Plan;
 use protocol::{Generation, TargetId, Timestamp};
 use rehearsal::{Ask, ROLLOUT, World, rehearse, render};
@@ -116,6 +116,21 @@ fn nothing_begins_at_a_site_outside_of_its_window() {
     let course = rehearse(&plan, &known, &ask(), 1).course;
     assert_eq!(course.left, []);
     assert!(course.seconds > 5 * 86_400);
+    // And says for what it took days: for the window, and for how many servers.
+    let longest = &course.waited[0];
+    assert_eq!(
+        (longest.cause, longest.servers),
+        (Cause::SiteClosed, of_ams.len())
+    );
+    assert!(longest.seconds > 4 * 86_400 && longest.seconds <= course.seconds);
+    let rehearsal = rehearse(&plan, &known, &ask(), 1);
+    let said = render(&rehearsal, &plan);
+    let line = format!(
+        "{} servers, for: {}",
+        of_ams.len(),
+        Cause::SiteClosed.lifted_by()
+    );
+    assert!(said.contains(&line), "{said}");
 }
 
 #[test]
