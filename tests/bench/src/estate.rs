@@ -140,11 +140,16 @@ fn seconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64()
 }
 
-/// Reads, plans and carries out estates of these sizes, smallest first. The growth is what a target costs beside what it costs in
+/// What a target of 10,000 may cost at most beside one of 1,000, in one run on one machine: twice as much is no noise any more.
+const MOST_GROWTH: f64 = 2.0;
+
+/// Reads, plans and carries out estates of these sizes, smallest first. Fails where what a target costs grows beyond
+/// [`MOST_GROWTH`] from 1,000 to 10,000. The growth is what a target costs beside what it costs in
 /// the smallest: 1 where the whole is linear.
 pub(crate) fn growth(sizes: &[usize]) -> anyhow::Result<Value> {
     let mut rows = Vec::new();
     let mut least: Option<[f64; 3]> = None;
+    let mut thousand: Option<[f64; 3]> = None;
     let mut least_deciding: Option<[f64; 2]> = None;
     for &targets in sizes {
         crate::say(&format!("plan and simulated rollout of {targets} targets"));
@@ -161,6 +166,15 @@ pub(crate) fn growth(sizes: &[usize]) -> anyhow::Result<Value> {
         let count = targets as f64;
         let each = [estate.read, planned, carried].map(|seconds| seconds * 1e6 / count);
         let first = *least.get_or_insert(each);
+        match targets {
+            1_000 => thousand = Some(each),
+            10_000 => {
+                if let Some(thousand) = thousand {
+                    grows_little(&thousand, &each)?;
+                }
+            }
+            _ => {}
+        }
         rows.push(json!({
             "targets": targets,
             "happenings": happenings,
@@ -178,6 +192,21 @@ pub(crate) fn growth(sizes: &[usize]) -> anyhow::Result<Value> {
         }));
     }
     Ok(Value::from(rows))
+}
+
+/// A target of the larger estate costs little more than one of the smaller, to read, to plan and to carry out.
+fn grows_little(smaller: &[f64; 3], larger: &[f64; 3]) -> anyhow::Result<()> {
+    for (what, (before, after)) in ["read", "plan", "rollout"]
+        .iter()
+        .zip(smaller.iter().zip(larger))
+    {
+        let growth = after / before;
+        ensure!(
+            growth < MOST_GROWTH,
+            "{what}: a target of 10,000 costs {growth:.2} times what one of 1,000 does, which is to be below {MOST_GROWTH}"
+        );
+    }
+    Ok(())
 }
 
 fn figure(seconds: f64, each: f64, first: f64) -> Value {

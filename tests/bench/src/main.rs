@@ -1,5 +1,5 @@
-//! The benchmark: released programs on loopback, driven as an operator drives them; figures as JSON on stdout, nothing
-//! asserted. `tests/run bench` builds the programs and runs it. Agents' journals lie in memory-backed storage, the
+//! The benchmark: released programs on loopback, driven as an operator drives them; figures as JSON on stdout.
+//! Asserted is the growth of an estate's time per server alone. `tests/run bench` builds the programs and runs it. Agents' journals lie in memory-backed storage, the
 //! controller's store on disk. The programs know nothing of it: times are the log's own.
 //!
 //! A rollout's time goes from the moment at which the controller takes the order up to the end of the commit that stores
