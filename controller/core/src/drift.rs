@@ -1,5 +1,8 @@
 //! Drift: what a server was last left as by a rollout, against what it reports now. Only what the topology owns is
-//! compared: version, tenant, account, service, scheduler. A product that upgraded itself is told and not fought.
+//! compared: version, tenant, account, service, scheduler; and agents of one domain with each other in what must be equal on all of
+//! them, where nobody owns it. A product that upgraded itself is told and not fought.
+
+use std::collections::BTreeMap;
 
 use protocol::facts::{ConnectFacts, ProvisioningAgentFacts, ServiceState};
 use protocol::step::{Product, Step, VerifyConnect, VerifyProvisioningAgent};
@@ -8,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fleet::{Fleet, TargetState};
 use crate::plan::{Kind, TargetPlan};
+use crate::tunables;
 
 /// One thing that is not as it was left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +147,7 @@ pub fn untold(fleet: &Fleet) -> Vec<Untold> {
 #[must_use]
 pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
     let mut rows = Vec::new();
+    let mut odd = odd(fleet);
     for (target, known) in fleet.known() {
         let Some((reported, facts)) = &known.facts else {
             continue;
@@ -168,6 +173,7 @@ pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
                 differences.extend(facts.connect.as_ref().map(came_back));
             }
         }
+        differences.extend(odd.remove(target));
         rows.extend(differences.into_iter().map(|one| DriftRow {
             target: target.clone(),
             rollout,
@@ -183,6 +189,45 @@ pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
     }
     rows.sort_by_key(|row| row.accepted);
     rows
+}
+
+/// Agents whose registry options, which nobody wrote down, are otherwise than those of most agents of a domain (PV17).
+fn odd(fleet: &Fleet) -> BTreeMap<TargetId, Difference> {
+    let agents = fleet.known().iter().filter_map(|(target, known)| {
+        let (_, facts) = known.facts.as_ref()?;
+        let Left::So(_, part) = left(fleet, target) else {
+            return None;
+        };
+        let owned = verified_last(part).iter().find_map(|step| {
+            if let Step::VerifyProvisioningAgent(wanted) = step {
+                Some(&wanted.options)
+            } else {
+                None
+            }
+        })?;
+        let seen = facts.provisioning_agent.as_ref()?.options.as_ref()?;
+        Some(tunables::Agent {
+            target,
+            domains: &part.domains,
+            owned,
+            seen,
+        })
+    });
+    let mut odd = BTreeMap::new();
+    for unequal in tunables::unequal(agents) {
+        for (target, words) in unequal.odd() {
+            odd.entry(target.clone()).or_insert_with(|| Difference {
+                product: Product::ProvisioningAgent,
+                what: "registry options beside those of other agents of a domain",
+                wanted: format!("equal on every agent of {}", unequal.domain),
+                seen: words.to_owned(),
+                mend: Mend::Person(
+                    "whoever runs the topology writes them as options of its groups, and a plan sets them; or whoever runs the servers makes them equal",
+                ),
+            });
+        }
+    }
+    odd
 }
 
 /// The steps of the last phase that verifies: what an earlier one held, the work itself may have changed since.

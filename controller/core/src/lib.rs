@@ -30,4 +30,5 @@ pub mod taken;
 pub mod tenant;
 pub mod topology;
 pub mod trail;
+pub mod tunables;
 pub mod versions;

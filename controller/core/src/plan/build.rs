@@ -26,7 +26,8 @@ use crate::recipe::{
 use crate::roster::Roster;
 use crate::scope::{self, Question};
 use crate::tenant::{self, Probed, Seen, Suffix, Wants, WantsConnect};
-use crate::topology::{Change, ConnectEntry, Service, Tenant, Topology};
+use crate::topology::{AgentGroup, Change, ConnectEntry, Service, Tenant, Topology};
+use crate::tunables;
 
 /// What a plan is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,6 +135,9 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     };
     agents(inputs, &askers, &mut targets, &mut members);
     warnings.extend(strange(known, &targets));
+    if matches!(purpose, Purpose::Install | Purpose::Verify) {
+        warnings.extend(unequal(topology, known));
+    }
     connects(
         inputs,
         &askers,
@@ -658,6 +662,33 @@ fn agents(
             );
         }
     }
+}
+
+/// Domains whose agents have different registry options that nobody wrote down (PV17).
+fn unequal(topology: &Topology, known: &Fleetwide) -> Vec<String> {
+    let domains = |group: &AgentGroup| -> Vec<DomainName> {
+        group.serves.iter().map(|(name, _)| name.clone()).collect()
+    };
+    let groups: Vec<(&AgentGroup, Vec<DomainName>)> = topology
+        .agents
+        .values()
+        .map(|group| (group, domains(group)))
+        .collect();
+    let agents = groups.iter().flat_map(|(group, domains)| {
+        group.hosts.iter().filter_map(move |(target, _)| {
+            let (_, facts) = known.get(target)?.facts.as_ref()?;
+            let agent = facts.provisioning_agent.as_ref()?;
+            let seen = agent.options.as_ref().filter(|_| agent.is_configured())?;
+            Some(tunables::Agent {
+                target,
+                domains,
+                owned: &group.options,
+                seen,
+            })
+        })
+    });
+    let all = tunables::unequal(agents);
+    all.iter().map(tunables::Unequal::sentence).collect()
 }
 
 /// Agents that somebody else registered, and that are upgraded or taken off: what they serve is not known, and Entrain sees it

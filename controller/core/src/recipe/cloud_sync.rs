@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::facts::{Facts, ServiceState};
+use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::signed::Phase;
 use protocol::step::{
     AddDomains, BothTools, Cloud, DirectoryRights, GuideProvisioningAgent,
@@ -11,7 +11,7 @@ use protocol::step::{
     VerifyProvisioningAgent,
 };
 use protocol::task::{Page, TaskText};
-use protocol::{DomainName, GmsaName, ProxyAddress, TargetId, Version};
+use protocol::{DomainName, GmsaName, ProxyAddress, ServiceOptions, TargetId, Version};
 
 use crate::beyond::GivenOf;
 use crate::clouds::Works;
@@ -78,6 +78,13 @@ pub fn answer(
         preflight.may_fix = group.may_fix.iter().copied().collect();
         Step::Preflight(preflight)
     };
+    // Edits of the service's configuration file that nobody wrote down: an upgrade finds them there, and they are to be there after it.
+    let upgrades = !installed && version.is_some();
+    let owned = if upgrades {
+        carried(&group.options, agent)
+    } else {
+        group.options.clone()
+    };
     let verify = PhaseWork {
         phase: Phase::Prove,
         steps: vec![Step::VerifyProvisioningAgent(VerifyProvisioningAgent {
@@ -85,17 +92,17 @@ pub fn answer(
             at_least: wanted,
             gmsa: group.gmsa.clone(),
             own_rights: own_rights(topology, group, &home),
-            options: group.options.clone(),
+            options: owned.clone(),
             soaked_seconds: None,
         })],
         artifacts: Vec::new(),
     };
-    let options = if group.options.is_empty() {
+    let options = if owned.is_empty() {
         Vec::new()
     } else {
         vec![Step::SetProvisioningAgentOptions(
             SetProvisioningAgentOptions {
-                options: group.options.clone(),
+                options: owned.clone(),
             },
         )]
     };
@@ -130,8 +137,9 @@ pub fn answer(
                 artifact.version
             ),
         });
-        if version.is_some() {
+        if let Some(version) = version {
             people.push(rights_of_an_upgrade(topology, group, gmsa.as_ref()));
+            why.extend(edits_of_an_upgrade(version, &group.options, &owned, agent));
         }
         if tenant.cloud == Cloud::UsGovernment {
             why.push(format!(
@@ -227,7 +235,8 @@ pub fn answer(
             ));
         }
         people.extend(bring(tenant, tenant.sign_in, &served));
-        people.extend(rights_by_hand(gmsa.as_ref(), &served));
+        people.extend(of_home(group, host, &home, gmsa.as_ref()));
+        people.extend(rights_by_hand(tenant.sign_in, gmsa.as_ref(), &served));
         phases.push(PhaseWork {
             phase: Phase::Register,
             // Days may lie between two phases: each looks before it changes something (G8).
@@ -241,7 +250,11 @@ pub fn answer(
         let (lacking, remarks) = rights_lacking(tenant, &served, serving, given);
         why.extend(remarks);
         if !domains.missing.is_empty() {
-            people.extend(rights_by_hand(gmsa.as_ref(), &domains.missing));
+            people.extend(rights_by_hand(
+                tenant.sign_in,
+                gmsa.as_ref(),
+                &domains.missing,
+            ));
         }
         // The same cmdlets add what is not there, and give the rights of what is.
         domains.missing.extend(lacking);
@@ -255,7 +268,7 @@ pub fn answer(
                         tenant: tenant.id.clone(),
                         sign_in: tenant.sign_in,
                         proxy: group.options.proxy.clone(),
-                        wizard: added_by_hand(tenant, &domains.missing),
+                        wizard: added_by_hand(tenant, gmsa.as_ref(), &domains.missing),
                         domains: domains.missing,
                     }),
                 ],
@@ -294,15 +307,42 @@ pub(super) fn service_account(
     group: &AgentGroup,
     home: &DomainName,
 ) -> Option<GmsaName> {
-    let ask = topology
-        .domains
-        .get(home)
-        .is_some_and(|domain| domain.rights == DirectoryRights::Ask);
+    // A credential is asked for of the domains that are served, and of no other: the agent has the same rule.
+    let ask = serves(group, home)
+        && topology
+            .domains
+            .get(home)
+            .is_some_and(|domain| domain.rights == DirectoryRights::Ask);
     match (&group.gmsa, ask) {
         (Some(named), _) => Some(named.clone()),
         (None, true) => None,
         (None, false) => DEFAULT_GMSA.parse().ok(),
     }
+}
+
+fn serves(group: &AgentGroup, domain: &DomainName) -> bool {
+    group.serves.iter().any(|(name, _)| name == domain)
+}
+
+/// What people must know of a server whose own domain its agents do not serve, or whose name does not tell its domain.
+fn of_home(
+    group: &AgentGroup,
+    host: &TargetId,
+    home: &DomainName,
+    gmsa: Option<&GmsaName>,
+) -> Vec<String> {
+    let mut people = Vec::new();
+    if let Some(account) = gmsa.filter(|_| !serves(group, home)) {
+        people.push(format!(
+            "the administrator of {home}, where {account} lives, makes it there beforehand: entrain handover {home}; no credential of a domain that is not served is asked for"
+        ));
+    }
+    if host.home_domain().as_ref() != Some(home) {
+        people.push(format!(
+            "{host} is a member of {home}, which its name does not tell: --member {host}={home} with each entrain handover"
+        ));
+    }
+    people
 }
 
 fn served(topology: &Topology, group: &AgentGroup) -> Vec<ServedDomain> {
@@ -323,10 +363,17 @@ fn served(topology: &Topology, group: &AgentGroup) -> Vec<ServedDomain> {
     group.serves.iter().map(|(name, _)| domain(name)).collect()
 }
 
-/// Who gives an account that was made beforehand its rights, where no credential does it.
-fn rights_by_hand(gmsa: Option<&GmsaName>, served: &[ServedDomain]) -> Option<String> {
+/// Who gives an account that was made beforehand its rights, where no credential does it: a person at the wizard gives none.
+fn rights_by_hand(
+    sign_in: SignIn,
+    gmsa: Option<&GmsaName>,
+    served: &[ServedDomain],
+) -> Option<String> {
     let account = gmsa?;
-    let by_hand = served.iter().filter(|domain| domain.permissions.is_empty());
+    let wizard = sign_in == SignIn::Wizard;
+    let by_hand = served
+        .iter()
+        .filter(|domain| wizard || domain.permissions.is_empty());
     let names: Vec<&str> = by_hand.map(|domain| domain.name.as_str()).collect();
     (!names.is_empty()).then(|| {
         format!(
@@ -365,6 +412,62 @@ fn rights_of_an_upgrade(
         "after the upgrade, the administrator of the domain gives {account} the rights {} by hand {whose}: part 3 of entrain handover DOMAIN; the product gives rights on a clean installation alone",
         Permission::UserGroupCreateDelete.cmdlet_word()
     )
+}
+
+/// The first version whose setup keeps edits of the service's configuration file (product facts 1.11 [R]).
+const KEEPS_EDITS: Version = Version::new(1, 1, 1365, 0);
+
+/// What is owned of the service's options, and beside it what its configuration file was found to say, which an upgrade must not lose.
+fn carried(owned: &ServiceOptions, agent: Option<&ProvisioningAgentFacts>) -> ServiceOptions {
+    let mut all = owned.clone();
+    if let Some(seen) = agent.and_then(|agent| agent.options.as_ref()) {
+        all.proxy = all.proxy.or_else(|| seen.proxy.clone());
+        all.fips_exempt |= seen.fips_exempt;
+    }
+    all
+}
+
+/// What becomes of such edits, in sentences. Whether the older or the newer setup of the two resets the file is not said by the release
+/// note (1.11 [R]): from before that version every edit may be lost, and what Entrain cannot read of them with it.
+fn edits_of_an_upgrade(
+    version: Version,
+    owned: &ServiceOptions,
+    all: &ServiceOptions,
+    agent: Option<&ProvisioningAgentFacts>,
+) -> Vec<String> {
+    let mut why = Vec::new();
+    let loses = version < KEEPS_EDITS;
+    if owned != all {
+        let edits = ServiceOptions {
+            proxy: all.proxy.clone().filter(|_| owned.proxy.is_none()),
+            fips_exempt: all.fips_exempt && !owned.fips_exempt,
+            ..ServiceOptions::default()
+        };
+        let how = if loses {
+            format!(
+                "the setup may lose them in an upgrade from before {KEEPS_EDITS}, so they are looked at after it, and set again"
+            )
+        } else {
+            format!(
+                "the setup keeps them since {KEEPS_EDITS}; they are looked at after it, and set again if not"
+            )
+        };
+        why.push(format!(
+            "its configuration file was edited by hand ({edits}): {how}; write it as options of its group"
+        ));
+    }
+    if !loses {
+        return why;
+    }
+    why.push(match agent.and_then(|agent| agent.options.as_ref()) {
+        Some(_) => format!(
+            "{version} is older than {KEEPS_EDITS}: any other edit of AADConnectProvisioningAgent.exe.config may be lost in this upgrade; copy the file before"
+        ),
+        None => format!(
+            "{version} is older than {KEEPS_EDITS}, and its configuration file could not be read: a proxy or any other edit of AADConnectProvisioningAgent.exe.config that is no option of its group may be lost in this upgrade; look at the file, and copy it before"
+        ),
+    });
+    why
 }
 
 /// Domains that a registered agent serves and whose written rights it was not given, as far as Entrain gave them; and what cannot be
@@ -480,9 +583,9 @@ impl Domains {
 }
 
 /// Domains are added at the wizard of an agent that is registered (the vendor's article, steps A8 to A16).
-fn added_by_hand(tenant: &Tenant, missing: &[ServedDomain]) -> TaskText {
+fn added_by_hand(tenant: &Tenant, gmsa: Option<&GmsaName>, missing: &[ServedDomain]) -> TaskText {
     let names: Vec<&str> = missing.iter().map(|domain| domain.name.as_str()).collect();
-    let mut text = wizard(tenant, None, missing, UNDOCUMENTED);
+    let mut text = wizard(tenant, gmsa, missing, UNDOCUMENTED);
     text.title = format!("add {} to the provisioning agent", names.join(", "));
     for page in &mut text.pages {
         if page.title == "Configure Service Account" {
@@ -634,7 +737,10 @@ fn wizard(
         }
     }
     directories.push("Next".to_owned());
-    TaskText {
+    let rights = gmsa.map(|account| page("Afterwards: rights of the account", vec![
+        format!("the wizard gives {account} no rights (since 1.1.2334.0): the administrator of each domain that was added gives them, by part 3 of entrain handover DOMAIN"),
+    ]));
+    let mut text = TaskText {
         title: format!("register the provisioning agent with tenant {}", tenant.id),
         why: why.to_owned(),
         bring: bring(tenant, SignIn::Wizard, served),
@@ -659,7 +765,9 @@ fn wizard(
             ]),
         ],
         seen_by: format!("the server names tenant {} and its service runs as a gMSA", tenant.id),
-    }
+    };
+    text.pages.extend(rights);
+    text
 }
 
 /// What is asked of one host before anything is touched, and fixes nothing.

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::probe::controller as catalogue;
-use protocol::step::Product;
+use protocol::step::{DirectoryRights, Product};
 use protocol::{DomainName, ServiceOptions, TargetId, Timestamp, Version};
 
 use crate::finding::{Finding, Place, Severity, nearest};
-use crate::topology::model::{AgentGroup, ConnectEntry, ConnectSettings, Topology};
+use crate::topology::model::{AgentGroup, ConnectEntry, ConnectSettings, Domain, Topology};
 use crate::topology::settings::CustomSettings;
 use crate::topology::{choices, database};
 use crate::versions::Versions;
@@ -181,10 +181,14 @@ fn hosts(topology: &Topology, findings: &mut Vec<Finding>) {
 fn domains(topology: &Topology, findings: &mut Vec<Finding>) {
     let served = topology.served();
     let known = topology.covered_domains();
+    let homes = homes(topology);
     // A domain or a host that could not be read would be missed wrongly.
     let is_whole = !topology.gaps.text && !topology.gaps.lists;
     for (name, domain) in &topology.domains {
-        if is_whole && !known.contains(name) {
+        let of_accounts = !known.contains(name) && homes.contains(name);
+        if of_accounts {
+            findings.extend(beside(name, domain));
+        } else if is_whole && !known.contains(name) {
             let fix = match nearest(name.as_str(), known.iter().map(DomainName::as_str)) {
                 Some(meant) => format!("did you mean \"{meant}\"?"),
                 None => "add it to `serves` of a group, or remove the table".to_owned(),
@@ -235,6 +239,29 @@ fn domains(topology: &Topology, findings: &mut Vec<Finding>) {
             None => {}
         }
     }
+}
+
+/// The own domains of hosts of agents, as their names tell them: their accounts live there, whatever they serve (product facts 1.6).
+fn homes(topology: &Topology) -> BTreeSet<DomainName> {
+    let hosts = topology.agents.values();
+    let hosts = hosts.flat_map(|group| group.hosts.iter().chain(&group.retired));
+    hosts.filter_map(|(host, _)| host.home_domain()).collect()
+}
+
+/// Of a domain that no agent serves, where accounts of agents live, the owner counts alone.
+fn beside(name: &DomainName, domain: &Domain) -> Option<Finding> {
+    let plain = domain.rights == DirectoryRights::Handover
+        && domain.min_serving.is_none()
+        && !domain.allow_outage
+        && domain.preferred_dcs.is_empty()
+        && domain.permissions.is_empty();
+    (!plain).then(|| {
+        warning(
+            &domain.place,
+            format!("{name} is served by no group, and is the own domain of a host: of what is written of it only `owner` counts, and its administrator makes the accounts of agents there (entrain handover {name})"),
+            "leave `owner` alone, or add the domain to `serves` of a group",
+        )
+    })
 }
 
 /// Registry options are the same on every agent that serves a domain: any of them may be the one that works (product facts 1.7, 1.10

@@ -6,6 +6,7 @@ mod around;
 mod article;
 mod away;
 mod beforehand;
+mod beside;
 mod bundles;
 mod changed;
 mod choices;
