@@ -9,7 +9,7 @@ use protocol::{DomainName, GmsaName, TargetId};
 
 use serde::Serialize;
 
-use crate::topology::Topology;
+use crate::topology::{AgentGroup, Topology};
 
 /// The product's default gMSA (1.6 [P]).
 const DEFAULT_GMSA: &str = "provAgentgMSA$";
@@ -32,9 +32,27 @@ const PERMISSIONS: &[(Permission, &str)] = &[
     ),
 ];
 
+/// What few need, and is printed to be taken in: nobody is given more than is used by running the text as it is.
+const SELDOM: &[(Permission, &str)] = &[
+    (Permission::ExchangeHybrid, "where Exchange is hybrid"),
+    (
+        Permission::ExchangePublicFolders,
+        "where mail public folders are synchronized",
+    ),
+];
+
+/// Domains of servers whose names do not tell them, as somebody says who knows.
+pub type Members = BTreeMap<TargetId, DomainName>;
+
+/// The domain in which a server's account lives, and with it that of its gMSA.
+fn home(members: &Members, host: &TargetId) -> Option<DomainName> {
+    members.get(host).cloned().or_else(|| host.home_domain())
+}
+
 /// What part 3 gives, and to whom: accounts, each with the domain in which it has its home.
 struct Grants {
     rights: Vec<(Permission, &'static str)>,
+    seldom: &'static [(Permission, &'static str)],
     trustees: BTreeSet<(GmsaName, DomainName)>,
 }
 
@@ -58,8 +76,22 @@ pub struct Handover {
 /// Puts together what a domain's administrator is asked to do.
 ///
 /// # Errors
-/// When nothing in the topology concerns the domain.
-pub fn handover(topology: &Topology, domain: &DomainName) -> Result<Handover, String> {
+/// When nothing in the topology concerns the domain, or a member is no server of an agent there.
+pub fn handover(
+    topology: &Topology,
+    domain: &DomainName,
+    members: &Members,
+) -> Result<Handover, String> {
+    let hosts = |group: &AgentGroup| -> Vec<TargetId> {
+        let all = group.hosts.iter().chain(&group.retired);
+        all.map(|(host, _)| host.clone()).collect()
+    };
+    let all: BTreeSet<TargetId> = topology.agents.values().flat_map(hosts).collect();
+    if let Some(stranger) = members.keys().find(|member| !all.contains(*member)) {
+        return Err(format!(
+            "{stranger} is no host of agents in the topology: write its name as it stands there"
+        ));
+    }
     let serving = topology
         .agents
         .values()
@@ -77,22 +109,25 @@ pub fn handover(topology: &Topology, domain: &DomainName) -> Result<Handover, St
             (&group.retired, &mut leaving),
         ] {
             let own = hosts.iter().map(|(host, _)| host);
-            for host in own.filter(|host| host.home_domain().as_ref() == Some(domain)) {
+            for host in own.filter(|host| home(members, host).as_ref() == Some(domain)) {
                 of.entry(name.clone()).or_default().insert(host.clone());
             }
         }
     }
     if !served && accounts.is_empty() && leaving.is_empty() {
         return Err(format!(
-            "nothing in the topology serves {domain} or is a server of it"
+            "nothing in the topology serves {domain} or is a server of it by its name; where a server's name does not tell its domain, add --member SERVER={domain}"
         ));
     }
     let owner = topology.domains.get(domain);
     let owner = owner.and_then(|domain| domain.owner.clone());
     let mut script = String::new();
+    let written = topology.domains.get(domain);
+    let written = written.is_some_and(|domain| !domain.permissions.is_empty());
     let grants = served.then(|| Grants {
         rights: rights(topology, domain),
-        trustees: trustees(topology, domain),
+        seldom: if written { &[] } else { SELDOM },
+        trustees: trustees(topology, domain, members),
     });
     write(
         &mut script,
@@ -128,7 +163,11 @@ fn rights(topology: &Topology, domain: &DomainName) -> Vec<(Permission, &'static
 }
 
 /// The accounts of agents that serve a domain, each with the domain in which it has its home.
-fn trustees(topology: &Topology, domain: &DomainName) -> BTreeSet<(GmsaName, DomainName)> {
+fn trustees(
+    topology: &Topology,
+    domain: &DomainName,
+    members: &Members,
+) -> BTreeSet<(GmsaName, DomainName)> {
     let serving = topology
         .agents
         .values()
@@ -142,7 +181,7 @@ fn trustees(topology: &Topology, domain: &DomainName) -> BTreeSet<(GmsaName, Dom
         let homes = group
             .hosts
             .iter()
-            .filter_map(|(host, _)| host.home_domain());
+            .filter_map(|(host, _)| home(members, host));
         all.extend(homes.map(|home| (name.clone(), home)));
     }
     all
@@ -171,9 +210,16 @@ Import-Module -Name ActiveDirectory"
             out,
             "
 # 1. Key for the passwords of group managed service accounts: once for each forest, by its administrator. A new key is
-#    usable ten hours after it was made; do not date it back outside of a lab.
-if (-not (Get-KdsRootKey)) {{ Add-KdsRootKey }}
-Get-KdsRootKey | Select-Object -Property KeyId, EffectiveTime"
+#    usable ten hours after it was made; do not date it back outside of a lab. Its cmdlets ask the forest of the machine on which they
+#    run, and no other: on a workstation of another forest this part does nothing and says so.
+$forest = (Get-ADDomain -Server '{domain}').Forest
+$here = (Get-ADForest -Current LocalComputer).Name
+if ($here -ne $forest) {{
+    Write-Warning \"Part 1 did nothing: this machine is in the forest $here, and the key is wanted in $forest. Run it on a machine of that forest.\"
+}} else {{
+    if (-not (Get-KdsRootKey)) {{ Add-KdsRootKey }}
+    Get-KdsRootKey | Select-Object -Property KeyId, EffectiveTime
+}}"
         )?;
     }
     for (name, hosts) in accounts {
@@ -233,12 +279,17 @@ Set-ADServiceAccount -Server '{domain}' -Identity '{short}' -KerberosEncryptionT
 }
 
 /// Part 3. The cmdlets lie on an agent's server, and take a domain that its agent serves alone (1.6 [P]): on another machine that is
-/// said. Of what they grant, the rights of password hash synchronization are documented right by right (1.6 [P]), so that those can be
-/// given from anywhere; `dsacls` takes their display names ([K]).
+/// said. Of what they grant, the two rights of password hash synchronization lie on the domain itself (1.6 [P]), so that those can be
+/// given from anywhere; `dsacls` takes their display names ([K]). The rights of the other sets are documented too (1.6 [P]), and not
+/// on which objects and with which inheritance they are set.
 fn grant(
     out: &mut String,
     domain: &DomainName,
-    Grants { rights, trustees }: &Grants,
+    Grants {
+        rights,
+        seldom,
+        trustees,
+    }: &Grants,
 ) -> std::fmt::Result {
     writeln!(
         out,
@@ -259,6 +310,22 @@ if (Test-Path -LiteralPath $module) {{
             "    Set-AADCloudSyncPermissions -PermissionType '{permission}' -TargetDomain '{domain}' -TargetDomainCredential $administrator # {when}"
         )?;
     }
+    for (permission, when) in *seldom {
+        let permission = permission.cmdlet_word();
+        writeln!(
+            out,
+            "    # Set-AADCloudSyncPermissions -PermissionType '{permission}' -TargetDomain '{domain}' -TargetDomainCredential $administrator # {when}: take away the first sign"
+        )?;
+    }
+    if trustees.iter().any(|(_, home)| home == domain) {
+        writeln!(
+            out,
+            "    # The account's own object, once it is as it is to stay: fewer may change it afterwards.
+    if ((Read-Host 'Type HARDEN to restrict who may change the object of the account of this server''s agent') -eq 'HARDEN') {{
+        Set-AADCloudSyncRestrictedPermissions -Credential $administrator
+    }}"
+        )?;
+    }
     writeln!(
         out,
         "}} else {{
@@ -275,7 +342,8 @@ if (Test-Path -LiteralPath $module) {{
         out,
         "
 #    From your workstation in its place, for password hash synchronization alone: its two rights on the domain, which `entrain preflight`
-#    reads back (PF54). What the other sets grant is not documented right by right, so they stay with the cmdlets.
+#    reads back (PF54). What the other sets grant is documented too, and not on which objects it is set: they stay with the cmdlets, and
+#    nothing reads them back.
 if ((Read-Host 'Type GRANT to give the two rights of replication from here') -eq 'GRANT') {{
     $top = (Get-ADDomain -Server '{domain}').DistinguishedName"
     )?;

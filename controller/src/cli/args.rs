@@ -39,6 +39,20 @@ fn fix(text: &str) -> Result<Fix, String> {
     own.ok_or_else(|| format!("write one of {}", Fix::ALL.map(Fix::as_str).join(", ")))
 }
 
+/// `SERVER=DOMAIN`, as `handover` takes it.
+fn member(text: &str) -> Result<(TargetId, protocol::DomainName), String> {
+    let (server, domain) = text
+        .split_once('=')
+        .ok_or("write SERVER=DOMAIN, such as sync-01.dmz.contoso.com=corp.contoso.com")?;
+    let server = server
+        .parse::<TargetId>()
+        .map_err(|error| error.to_string())?;
+    let domain = domain
+        .parse::<protocol::DomainName>()
+        .map_err(|error| error.to_string())?;
+    Ok((server, domain))
+}
+
 /// `FAULT@TARGET`, as `rehearse` takes it.
 fn fault(text: &str) -> Result<(TargetId, Fault), String> {
     let (name, target) = text.split_once('@').ok_or("write FAULT@TARGET")?;
@@ -242,6 +256,9 @@ pub(crate) enum Verb {
     Handover {
         /// DNS name of the domain.
         domain: protocol::DomainName,
+        /// A server whose name does not tell its domain, and that domain; may be given several times. A plan names them.
+        #[arg(long, value_name = "SERVER=DOMAIN", value_parser = member)]
+        member: Vec<(TargetId, protocol::DomainName)>,
         #[command(flatten)]
         documents: Documents,
         #[command(flatten)]

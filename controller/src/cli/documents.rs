@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use controller_core::finding::Severity;
+use controller_core::handover::Members;
 use controller_core::plan::{Afterwards, Purpose};
 use controller_core::topology::Document;
 use protocol::{DomainName, TargetId, Version};
@@ -224,6 +225,7 @@ async fn planned(client: &Client, ask: &PlanAsk, json: bool) -> anyhow::Result<u
 /// Prints what a domain's administrator is asked to do. It needs no controller.
 pub(super) fn handover(
     domain: &DomainName,
+    members: &Members,
     documents: &Documents,
     json: bool,
 ) -> anyhow::Result<u8> {
@@ -247,7 +249,7 @@ pub(super) fn handover(
         }
         return Ok(exit::FINDINGS);
     }
-    match controller_core::handover::handover(&topology, domain) {
+    match controller_core::handover::handover(&topology, domain, members) {
         Ok(handover) if json => output::json(&handover)?,
         Ok(handover) => output::print(&handover.script),
         Err(why) => bail!("{why}"),

@@ -154,9 +154,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         }
         Verb::Handover {
             domain,
+            member,
             documents,
             json,
-        } => handover(&domain, &documents, json.json),
+        } => handover(
+            &domain,
+            &member.into_iter().collect(),
+            &documents,
+            json.json,
+        ),
         Verb::Preflight {
             documents,
             transition: true,

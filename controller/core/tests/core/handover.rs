@@ -1,10 +1,11 @@
 //! What a domain's administrator is handed: PowerShell that a grammar reads, for the right servers and nobody else's.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a test stops where something is not as it must be"
 )]
 
-use controller_core::handover::handover;
+use controller_core::handover::{Members, handover};
 use controller_core::topology::{Document, Topology, parse};
 
 const TEXT: &str = r#"
@@ -40,9 +41,13 @@ fn has_error(text: &str) -> bool {
 #[test]
 fn each_domain_gets_its_own_part_as_powershell() {
     let topology = topology();
-    let home = handover(&topology, &"corp.contoso.com".parse().unwrap())
-        .unwrap()
-        .script;
+    let home = handover(
+        &topology,
+        &"corp.contoso.com".parse().unwrap(),
+        &Members::new(),
+    )
+    .unwrap()
+    .script;
     assert!(!has_error(&home), "{home}");
     assert!(has_error("if ($a {"), "the grammar tells what is wrong");
     for words in [
@@ -81,6 +86,7 @@ fn each_domain_gets_its_own_part_as_powershell() {
     }
     assert_eq!(
         home.replace("Get-Credential", "")
+            .replace("RestrictedPermissions -Credential $administrator", "")
             .matches("-Credential")
             .count(),
         0,
@@ -98,9 +104,13 @@ fn each_domain_gets_its_own_part_as_powershell() {
         "{go}"
     );
 
-    let child = handover(&topology, &"emea.corp.contoso.com".parse().unwrap())
-        .unwrap()
-        .script;
+    let child = handover(
+        &topology,
+        &"emea.corp.contoso.com".parse().unwrap(),
+        &Members::new(),
+    )
+    .unwrap()
+    .script;
     assert!(!has_error(&child), "{child}");
     assert!(child.contains("-Name 'provAgentgMSA'") && child.contains("fra-sync-01"));
     assert!(!child.contains("sync-02"), "{child}");
@@ -127,9 +137,83 @@ fn each_domain_gets_its_own_part_as_powershell() {
     };
     let (reads, findings) = parse(&[document]);
     assert!(findings.is_empty(), "{findings:?}");
-    let reads = handover(&reads, &"corp.contoso.com".parse().unwrap()).unwrap();
+    let reads = handover(
+        &reads,
+        &"corp.contoso.com".parse().unwrap(),
+        &Members::new(),
+    )
+    .unwrap();
     assert!(!reads.script.contains("dsacls") && !has_error(&reads.script));
 
-    let nobody = handover(&topology, &"other.test".parse().unwrap());
+    let nobody = handover(&topology, &"other.test".parse().unwrap(), &Members::new());
     assert!(nobody.unwrap_err().contains("other.test"));
+}
+
+fn printed(domain: &str, members: &[(&str, &str)]) -> Result<String, String> {
+    let member = |(server, home): &(&str, &str)| (server.parse().unwrap(), home.parse().unwrap());
+    let members: Members = members.iter().map(member).collect();
+    let handed = handover(&topology(), &domain.parse().unwrap(), &members)?;
+    assert!(!has_error(&handed.script), "{}", handed.script);
+    Ok(handed.script)
+}
+
+/// Where the name of a server does not tell its domain, somebody who knows says it: its account and its gMSA live there.
+#[test]
+fn a_server_is_a_member_of_the_domain_that_is_said() {
+    let moved = [("sync-02.corp.contoso.com", "ad.contoso.net")];
+    assert!(
+        printed("ad.contoso.net", &[])
+            .unwrap_err()
+            .contains("--member")
+    );
+    let own = printed("ad.contoso.net", &moved).unwrap();
+    assert!(own.contains("New-ADServiceAccount -Server 'ad.contoso.net' -Name 'svcEntraSync'"));
+    assert!(own.contains("DNSHostName -eq 'sync-02.corp.contoso.com'") && !own.contains("sync-01"));
+    let by_name = printed("corp.contoso.com", &moved).unwrap();
+    assert!(!by_name.contains("DNSHostName -eq 'sync-02"), "{by_name}");
+    // Rights in a domain are those of the account at its home.
+    let trustee = "(Get-ADServiceAccount -Server 'ad.contoso.net' -Identity 'svcEntraSync')";
+    assert!(by_name.contains(trustee), "{by_name}");
+    let stranger = [("sync-09.corp.contoso.com", "ad.contoso.net")];
+    assert!(
+        printed("ad.contoso.net", &stranger)
+            .unwrap_err()
+            .contains("sync-09")
+    );
+}
+
+/// A key is made in the forest of the domain alone, whichever machine the administrator sits at.
+#[test]
+fn no_key_is_made_in_the_forest_of_another_workstation() {
+    let script = printed("corp.contoso.com", &[]).unwrap();
+    let asks = script.find("if ($here -ne $forest)").unwrap();
+    let makes = script.find("Add-KdsRootKey }").unwrap();
+    assert!(asks < makes && script.contains("(Get-ADDomain -Server 'corp.contoso.com').Forest"));
+}
+
+/// Every set of rights that the product has stands there (1.6): what few use is not given by running the text as it is.
+#[test]
+fn every_set_of_rights_is_named_and_seldom_ones_are_not_given_unasked() {
+    let script = printed("corp.contoso.com", &[]).unwrap();
+    for (word, given) in [
+        ("BasicRead", true),
+        ("PasswordHashSync", true),
+        ("PasswordWriteBack", true),
+        ("UserGroupCreateDelete", true),
+        ("HybridExchangePermissions", false),
+        ("ExchangeMailPublicFolderPermissions", false),
+    ] {
+        let set = format!("Set-AADCloudSyncPermissions -PermissionType '{word}'");
+        let mut lines = script.lines().filter(|line| line.contains(&set));
+        let line = lines.next().unwrap_or_else(|| panic!("{word}: {script}"));
+        assert_eq!(line.trim().starts_with("Set-"), given, "{line}");
+        assert!(lines.next().is_none());
+    }
+    let (_, hardens) = script.split_once("-eq 'HARDEN') {").unwrap();
+    assert!(
+        hardens
+            .trim()
+            .starts_with("Set-AADCloudSyncRestrictedPermissions -Credential $administrator")
+    );
+    assert!(!script.contains("not documented right by right"));
 }
