@@ -86,7 +86,7 @@ protocol::probes! {
     PV04 AGENT, Block, Server: "service runs", wants "Running, started by Windows", else "start the service; its event log says why it stopped";
     PV05 AGENT, Block, Server: "service account", wants "the gMSA", else "see the step that was to bring it about";
     PV06 AGENT, Block, Tenant: "registered tenant", wants "this tenant", else "see the step that was to bring it about";
-    PV07 BOTH, Block, Server: "the service has run without a restart", wants "as long as it soaked", else "see the System and Application logs: why it ended, and whether it does again";
+    PV07 BOTH, Block, Server: "the service has run without a restart", wants "as long as it soaked, and of the provisioning agent no unexpected end (event 7031 or 7034)", else "see the System and Application logs: why it ended, and whether it does again";
     PV08 AGENT, Warn, Server: "errors of the last day in the agent's event log", wants "none, but for those about performance counters", else "read Microsoft-AzureADConnect-ProvisioningAgent/Admin on the server: what failed, and whether it still does";
     SK01 BOTH, Block, Server: "cycles while it soaked", wants "one at least, as Connect's scheduler tells; the provisioning agent leaves no trace of its own that is documented", else "Connect: close the wizard, switch the cycle on, or look at its runs; a soak shorter than the server's own interval sees none. Cloud sync: `entrain tenant read` shows when its job succeeded last";
     PV09 AGENT, Warn, Server: "newest trace of the agent", wants "no exception among its last lines", else "read the trace on the server: what failed, and whether it still does";

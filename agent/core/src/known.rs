@@ -65,9 +65,30 @@ const TABLE: &[Known] = &[
     Known {
         id: "KE04",
         of: &[Setup],
-        texts: &["launch condition"],
+        // The first words are those of the report that the facts cite (1.13 [S]); the others are a setup's own ([K]). Burn's log itself
+        // says of every failed package the same: error 0x80070643.
+        texts: &[
+            "installation requires windows server",
+            "this operating system is not supported",
+        ],
         cause: "the operating system is none that the product supports",
         fix: "use a full installation of Windows Server 2016 or later",
+    },
+    Known {
+        id: "KE20",
+        of: &[Setup],
+        // 1.7 [P] asks for .NET 4.7.1; with which words the setup refuses is in no source ([K]).
+        texts: &[".net framework"],
+        cause: "the setup asks for a newer .NET Framework than the server has",
+        fix: "install .NET Framework 4.7.1 or later, restart the server, then retry",
+    },
+    Known {
+        id: "KE21",
+        of: &[Setup],
+        // Windows Installer's own words for its action of that name ([K]): the condition's text stands before them, and was not known.
+        texts: &["launchconditions. return value 3"],
+        cause: "a condition of the setup is not met: as a rule the operating system, or .NET Framework",
+        fix: "see the lines before it in the package's log, beside the agent's own; Windows Server 2016 or later with desktop, and .NET Framework 4.7.1 or later",
     },
     Known {
         id: "KE05",
@@ -213,7 +234,7 @@ const TABLE: &[Known] = &[
     },
     Known {
         id: "KC08",
-        of: &[Connect],
+        of: &[Connect, Scripts],
         texts: &["is not recognized as the name of a cmdlet"],
         cause: "the product's module is not loaded, or the product is not configured",
         fix: "finish the wizard; then Import-Module ADSync",
@@ -300,6 +321,13 @@ const SYMPTOMS: &[Symptom] = &[
         cause: "an upgrade in place from 1.x to 2.x left it, and the database may still be on it (one report)",
         fix: "see on which instance the database ADSync runs before anything is removed; where it is the old one, move by a second server (swap)",
     },
+    Symptom {
+        id: "KC13",
+        by: By::Nothing,
+        what: "the installation of Connect, or its part in the directory, fails and nothing above names why",
+        cause: "as a rule another account, or choices of one's own for the service's account and database",
+        fix: "run the wizard as the same local administrator as before, leave its defaults, and let it create the account in AD",
+    },
 ];
 
 /// A row, as people read it.
@@ -356,13 +384,17 @@ impl Known {
     /// Whether a line, in lower case, shows it. What only names a feature shows an error where it says so, in the version
     /// that has it.
     fn shows(&self, line: &str, version: Option<Version>) -> bool {
-        let named = self.texts.iter().any(|text| line.contains(text));
-        if self.id != "KC09" {
-            return named;
-        }
-        named
-            && version == Some(PASS_THROUGH_BROKEN)
-            && ["error", "fail"].iter().any(|word| line.contains(word))
+        let beside: &[&str] = match self.id {
+            // A cmdlet of Windows that is not there says nothing about Connect.
+            "KC08" => &["-adsync"],
+            "KC09" if version != Some(PASS_THROUGH_BROKEN) => return false,
+            "KC09" => &["error", "fail"],
+            // Every package's log names .NET among its properties.
+            "KE20" => &["requir"],
+            _ => &[""],
+        };
+        self.texts.iter().any(|text| line.contains(text))
+            && beside.iter().any(|word| line.contains(word))
     }
 }
 
@@ -433,6 +465,36 @@ mod tests {
         assert!(recognize(Source::Trace, &said).is_none());
     }
 
+    /// Burn says the same of every package that fails; what its package says of it tells one cause from another (1.2, 1.13).
+    #[test]
+    fn a_package_that_fails_is_told_by_its_own_log() {
+        let lines = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        let burn = "[D068:D2FC][2023-01-12T13:32:36]e000: Error 0x80070643: Failed to install MSI package.";
+        let property = "Property(S): WIX_IS_NETFRAMEWORK_471 = .NET Framework 4.8";
+        let ended = "Action ended 13:32:36: LaunchConditions. Return value 3.";
+        let passed = "Action ended 13:32:36: LaunchConditions. Return value 1.";
+        let os = "Installation requires Windows Server 2012 R2 or higher";
+        let net = "This application requires .NET Framework 4.7.1.";
+        let id = |all: &[&str]| recognize(Setup, &lines(all)).map(|(known, _)| known.id);
+        assert_eq!(id(&[property, passed, burn]), None);
+        assert_eq!(id(&[os, ended, burn]).as_deref(), Some("KE04"));
+        assert_eq!(id(&[property, net, ended, burn]).as_deref(), Some("KE20"));
+        assert_eq!(id(&[property, ended, burn]).as_deref(), Some("KE21"));
+    }
+
+    /// A cmdlet of Windows that is missing is another matter.
+    #[test]
+    fn a_missing_cmdlet_is_connects_where_it_is_one_of_its_own() {
+        let said = |name: &str| {
+            vec![format!(
+                "The term '{name}' is not recognized as the name of a cmdlet"
+            )]
+        };
+        let id = |name| recognize(Scripts, &said(name)).map(|(known, _)| known.id);
+        assert_eq!(id("Get-ADSyncScheduler").as_deref(), Some("KC08"));
+        assert_eq!(id("Test-ADServiceAccount"), None);
+    }
+
     #[test]
     fn a_feature_that_is_named_is_no_error_and_one_version_alone_has_the_fault() {
         let line = |text: &str| vec![text.to_owned()];
@@ -497,7 +559,17 @@ mod tests {
         (
             "KE04",
             Setup,
-            "Error 0x80070643: launch condition failed: this operating system is not supported",
+            "MSI (s) (A0:1C) [13:32:36:114]: Product: Microsoft Entra Provisioning Agent -- Installation requires Windows Server 2012 R2 or higher",
+        ),
+        (
+            "KE20",
+            Setup,
+            "MSI (s) (A0:1C) [13:32:36:114]: Product: Microsoft Entra Provisioning Agent -- This application requires .NET Framework 4.7.1 or later.",
+        ),
+        (
+            "KE21",
+            Setup,
+            "Action ended 13:32:36: LaunchConditions. Return value 3.",
         ),
         (
             "KE05",
@@ -612,6 +684,11 @@ mod tests {
             "The term 'Get-ADSyncScheduler' is not recognized as the name of a cmdlet, function, script file",
         ),
         (
+            "KC08",
+            Scripts,
+            "The term 'Get-ADSyncRule' is not recognized as the name of a cmdlet, function, script file, or operable program.",
+        ),
+        (
             "KC09",
             Connect,
             "[ERROR] PassThroughAuthentication: enablement failed",
@@ -658,10 +735,10 @@ mod tests {
             let known = TABLE.iter().find(|known| known.id == *id).unwrap();
             assert!(known.of.contains(source), "{id}");
         }
-        // These show in the portal alone: no source names a field of Graph or a line that says so.
+        // These show in the portal alone, or are advice for all that is not known: no source names a field of Graph or a line.
         let nowhere = |row: &Row| matches!(row.shown, Shown::Nowhere(_));
         let nowhere: Vec<&str> = rows().filter(nowhere).map(|row| row.id).collect();
-        assert_eq!(nowhere, ["KE15", "KE16"]);
+        assert_eq!(nowhere, ["KE15", "KE16", "KC13"]);
     }
 
     #[test]

@@ -117,8 +117,8 @@ fn errors() -> String {
     let mut out = String::from(
         "# Known errors\n\nWhat an agent looks for in the logs of installers and products when a step fails, a service does not run, or a wizard
 does not come to its end. The event then carries cause, fix and the line that shows it, without people's names and
-secrets. An error that stands in no log is known by the probe or the reading of the tenant that shows it; of two nothing that
-Entrain reads tells, and whoever meets them in the portal finds them here. Where the product facts quote no words of an error, the words are those of Windows, .NET or PowerShell for it, and unverified. This page is
+secrets. An error that stands in no log is known by the probe or the reading of the tenant that shows it; of some nothing that
+Entrain reads tells, and whoever meets them finds them here. Where the product facts quote no words of an error, the words are those of Windows, .NET or PowerShell for it, and unverified. This page is
 written from the table that the agent is built with.\n\n| Id | What shows it | Cause | Fix |\n| --- | --- | --- | --- |\n",
     );
     for row in known::rows() {
@@ -131,7 +131,7 @@ written from the table that the agent is built with.\n\n| Id | What shows it | C
             Shown::Tenant(what) => {
                 format!("a reading of the tenant (`entrain tenant show`): {what}")
             }
-            Shown::Nowhere(what) => format!("in the portal alone, which no probe reads: {what}"),
+            Shown::Nowhere(what) => format!("nothing that Entrain reads: {what}"),
         };
         writeln!(
             out,
@@ -141,6 +141,44 @@ written from the table that the agent is built with.\n\n| Id | What shows it | C
         .unwrap();
     }
     out
+}
+
+/// The rows of sections 1.13 and 2.15 of the product facts, in their order, each by words of its own.
+const FACTS_ERRORS: [(&str, &str); 24] = [
+    ("service failed to start, log on as a service", "KE01"),
+    ("service credentials to gMSA", "KE02"),
+    ("registration time-out, certificate invalid", "KE11"),
+    ("registration security error", "KE12"),
+    ("service account after 6 retries", "KE03"),
+    ("0x80070643 and words about the system", "KE04"),
+    ("sign-in page blocked", "KE14"),
+    ("client side timeout", "KE06"),
+    ("bulk deletes blocked", "KE15"),
+    ("password hashes on the first run", "KE16"),
+    ("job quarantined", "KE13"),
+    ("list of agents empty", "KE17"),
+    ("DiagnosticSource", "KC01"),
+    ("application-based authentication", "KC02"),
+    ("pass-through authentication on 2.6.91.0", "KC09"),
+    ("unable to validate credentials", "KC03"),
+    ("script error at MFA", "KC11"),
+    ("database already contains data", "KC04"),
+    ("assembly version is earlier", "KC05"),
+    ("LocalDB 2012 left", "KC12"),
+    ("password hashes off", "KC10"),
+    ("PreUpgradeFailure", "KC07"),
+    ("cmdlet not found", "KC08"),
+    ("advice about setup and directory", "KC13"),
+];
+
+#[test]
+fn every_error_of_the_facts_is_a_row() {
+    let mut seen = std::collections::BTreeSet::new();
+    for (words, id) in FACTS_ERRORS {
+        let rows = known::rows().filter(|row| row.id == id).count();
+        assert_eq!(rows, 1, "{id}: {words}");
+        assert!(seen.insert(id), "{id} stands for two rows: {words}");
+    }
 }
 
 #[test]

@@ -522,6 +522,9 @@ impl Twin {
             product::AGENT_FOLDER_VALUE,
             RegistryValue::Text(format!("{}\\", product::AGENT_FOLDER)),
         );
+        let executable = join(product::AGENT_FOLDER, product::AGENT_EXECUTABLE);
+        let before = self.files.get(&executable.to_lowercase()).copied();
+        let before = before.flatten().unwrap_or(version);
         for name in [product::AGENT_EXECUTABLE, product::AGENT_MODULE] {
             self.files.insert(
                 join(product::AGENT_FOLDER, name).to_lowercase(),
@@ -530,8 +533,9 @@ impl Twin {
         }
         let configuration =
             join(product::AGENT_FOLDER, product::AGENT_CONFIGURATION).to_lowercase();
-        // Before 1.1.1365.0 an update puts its own file in the place of an edited one (1.11 [R]).
-        if version < KEEPS_EDITS || !self.texts.contains_key(&configuration) {
+        // Before 1.1.1365.0 an update puts its own file in the place of an edited one (1.11 [R]): whether the older or the newer of
+        // the two does is not said, and either may.
+        if before.min(version) < KEEPS_EDITS || !self.texts.contains_key(&configuration) {
             let text = if self.has(Fault::ConfigurationBroken) {
                 "<configuration>\r\n  <runtime>\r\n"
             } else {
@@ -1041,9 +1045,13 @@ impl Twin {
         let vault = self.services.get(product::VAULT_SERVICE);
         let unsupported = [Fault::ServerCore, Fault::ClientWindows, Fault::OldWindows];
         let refused = if unsupported.into_iter().any(|fault| self.has(fault)) {
-            Some("Error: launch condition not met: this operating system is not supported")
+            Some(
+                "MSI (s) (A0:1C) [13:32:36:114]: Product: Microsoft Entra Provisioning Agent -- Installation requires Windows Server 2016 or higher",
+            )
         } else if self.has(Fault::OldDotNet) {
-            Some("Error: launch condition not met: .NET Framework 4.7.1 or later is required")
+            Some(
+                "MSI (s) (A0:1C) [13:32:36:114]: Product: Microsoft Entra Provisioning Agent -- This application requires .NET Framework 4.7.1 or later",
+            )
         } else if vault.is_some_and(|vault| vault.state == ServiceState::Disabled) {
             Some("Error: the Credential Manager service (VaultSvc) is disabled")
         } else if self.has(Fault::LogonRightMissing) {
@@ -1054,12 +1062,18 @@ impl Twin {
             None
         };
         if let Some(line) = refused {
+            // The package's log, then Burn's, as the agent reads them.
+            let condition = line.contains("requires");
+            let ended = "Action ended 13:32:36: LaunchConditions. Return value 3.";
             let lines = [
-                "Burn v3.14.0.1316, Windows v10.0 (model)",
-                line,
-                "Exit code: 0x80070643",
+                Some(line),
+                condition.then_some(ended),
+                Some("Burn v3.14.0.1316, Windows v10.0 (model)"),
+                Some("e000: Error 0x80070643: Failed to install MSI package."),
+                Some("Exit code: 0x80070643"),
             ];
-            self.logs.insert(log, lines.map(ToOwned::to_owned).to_vec());
+            let lines = lines.into_iter().flatten().map(ToOwned::to_owned);
+            self.logs.insert(log, lines.collect());
             return (Outcome::Exited { code: 1603 }, Duration::from_secs(95));
         }
         self.lay_down_agent(artifact.version);

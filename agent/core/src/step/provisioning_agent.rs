@@ -168,7 +168,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
         return fail("the provisioning agent is not installed");
     };
     if !preflight::recording(cx)?.is_empty() {
-        return guide(&wizard_instead(register), cx);
+        return by_hand(register, cx);
     }
     let secrets = secrets(&register.tenant, register.sign_in, &register.domains);
     ask(&secrets, &register.domains, cx)?;
@@ -210,7 +210,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     }
     if !preflight::recording(cx)?.is_empty() {
         cx.leave(after)?;
-        return guide(&wizard_instead(register), cx);
+        return by_hand(register, cx);
     }
     let lines = cx.script(
         Script::ConfigureProvisioningAgent,
@@ -301,7 +301,8 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
         if serves {
             cx.leave(None)?;
         }
-        let summary = format!("added by {by}, as they say: {names}; no probe sees it");
+        let not_given = not_given("its account", &add.domains).unwrap_or_default();
+        let summary = format!("added by {by}, as they say: {names}; no probe sees it{not_given}");
         return Ok(Complete::new(Completion::Attested { by }, summary));
     }
     let secrets = secrets(&add.tenant, add.sign_in, &add.domains);
@@ -476,6 +477,29 @@ fn wizard_instead(register: &RegisterProvisioningAgent) -> GuideProvisioningAgen
     }
 }
 
+/// The same work at the wizard, which gives no rights to an account that was made beforehand (1.11 [R]).
+fn by_hand(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let mut complete = guide(&wizard_instead(register), cx)?;
+    if let Some(account) = service_account(register)
+        && let Some(not_given) = not_given(account.as_str(), &register.domains)
+    {
+        complete.summary.push_str(&not_given);
+    }
+    Ok(complete)
+}
+
+/// Which rights are written and were not given, since a person was at the wizard.
+fn not_given(account: &str, domains: &[ServedDomain]) -> Option<String> {
+    let written = domains.iter().filter(|one| !one.permissions.is_empty());
+    let names: Vec<&str> = written.map(|one| one.name.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "; the rights that are written for {account} in {} were not given: the wizard gives none, part 3 of entrain handover DOMAIN does",
+            names.join(", ")
+        )
+    })
+}
+
 fn configured(completion: Completion, summary: String) -> Complete {
     Complete {
         grade: Some(Grade::Registered),
@@ -614,6 +638,30 @@ fn listed(domains: &[ServedDomain], lines: &[serde_json::Value]) -> Finding {
     catalogue::PV10.judge(reading, show, |text| missing(text).is_empty())
 }
 
+/// How a service is started, in words.
+const fn started(automatic: bool) -> &'static str {
+    if automatic {
+        "started by Windows"
+    } else {
+        "started by hand"
+    }
+}
+
+/// What PV04 says of an updater that does not run, or that Windows does not start. That there is none of that name is PV20's
+/// matter: the name is a secondary source's (1.3 [S]).
+fn lame(updater: &Reading<Option<crate::op::Service>>) -> Option<String> {
+    let updater = updater.as_ref().ok()?.as_ref()?;
+    let well = updater.state == ServiceState::Running && updater.automatic;
+    (!well).then(|| {
+        format!(
+            "; {} {:?}, {}",
+            product::UPDATER_SERVICE,
+            updater.state,
+            started(updater.automatic)
+        )
+    })
+}
+
 /// PV20: the updater runs, and Windows lists the package, the agent and the updater, under their newer names or their older.
 fn updated(updater: Reading<Option<crate::op::Service>>, cx: &mut Cx<'_>) -> Flow<Finding> {
     let programs = cx.programs(product::AGENT_PROGRAMS)?;
@@ -643,14 +691,16 @@ fn updated(updater: Reading<Option<crate::op::Service>>, cx: &mut Cx<'_>) -> Flo
     }))
 }
 
-/// PV08: errors in the agent's event log.
-fn events(soaked_seconds: Option<u32>, cx: &mut Cx<'_>) -> Flow<Finding> {
+/// PV08: errors in the agent's event log. Beside it, how often Windows saw its services end, for PV07.
+fn events(soaked_seconds: Option<u32>, cx: &mut Cx<'_>) -> Flow<(Finding, Reading<Vec<Logged>>)> {
+    let services = [product::AGENT_SERVICE, product::UPDATER_SERVICE];
     let report = Report::ask(
         Script::ReadAgentEvents,
-        serde_json::json!({}),
+        serde_json::json!({ "services": services }),
         EVENTS_LIMIT,
         cx,
     )?;
+    let ends = report.rows("ends", Logged::read);
     let events = report.rows("events", Logged::read);
     let logged = events.clone().unwrap_or_default();
     let noise = report.part("noise", serde_json::Value::as_u64);
@@ -670,7 +720,7 @@ fn events(soaked_seconds: Option<u32>, cx: &mut Cx<'_>) -> Flow<Finding> {
     };
     let mut finding = catalogue::PV08.judge(events, show, |(events, _)| events.is_empty());
     soak::judge(&mut finding, &logged, soaked_seconds);
-    Ok(finding)
+    Ok((finding, ends))
 }
 
 /// PV21: the script looked, before it ended, whether a secret that it was given lies anywhere.
@@ -756,7 +806,17 @@ fn ended(
         vec![left.clone()]
     };
     cx.note(&noted)?;
+    let ran = lines.is_ok();
     match configured_by(lines) {
+        // What a cmdlet says is often that something went wrong: what the agent itself wrote says why (1.13).
+        Err(Stop::Failed(mut failure)) if ran && failure.known.is_none() && !left.blocks() => {
+            if let Some(trouble) = trouble::of_agent(cx)? {
+                failure.known = Some(trouble.known);
+                let said = std::mem::take(&mut failure.lines);
+                *failure = failure.with_lines(std::iter::once(trouble.line).chain(said));
+            }
+            Err(Stop::Failed(failure))
+        }
         Ok(()) => Ok((listed, left)),
         // A secret that lies about is no question for a person, whatever else there is to ask.
         Err(Stop::Failed(failure)) if left.blocks() => {
@@ -923,13 +983,21 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     };
     let service = cx.service(product::AGENT_SERVICE)?;
     let automatic = matches!(service, Ok(Some(service)) if service.automatic);
+    let lame = lame(&updater);
     let mut of_service = catalogue::PV04.finding(
         format!(
-            "{state}, started {}",
-            if automatic { "by Windows" } else { "by hand" }
+            "{state}, {}{}",
+            started(automatic),
+            lame.as_deref().unwrap_or_default()
         ),
-        pass(running && automatic),
+        pass(running && automatic && lame.is_none()),
     );
+    if running && automatic && lame.is_some() {
+        of_service.fix = format!(
+            "have Windows start {} by itself, and start it: the product updates itself by it",
+            product::UPDATER_SERVICE
+        );
+    }
     let stopped = if running {
         None
     } else {
@@ -940,22 +1008,20 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     }
     let mut of_updater = updated(updater, cx)?;
     soak::insist(&mut of_updater, verify.soaked_seconds);
+    let (of_events, ends) = events(verify.soaked_seconds, cx)?;
     let mut findings = vec![
         catalogue::PV02.judge_gently(module, show_version, Option::is_some),
         of_version,
         of_service,
         of_account,
         of_tenant,
-        events(verify.soaked_seconds, cx)?,
+        of_events,
         trace(cx)?,
         of_updater,
     ];
     findings.extend(options::verified(&verify.options, &agent));
-    findings.extend(step::stability(
-        product::AGENT_SERVICE,
-        verify.soaked_seconds,
-        cx,
-    )?);
+    let aged = step::stability(product::AGENT_SERVICE, verify.soaked_seconds, cx)?;
+    findings.push(soak::ends(aged, &ends, verify.soaked_seconds));
     if let Some(rights) = &verify.own_rights {
         findings.extend(rights::verified(rights, agent.account.as_deref(), cx)?);
     }

@@ -55,6 +55,58 @@ pub(super) fn judge<'a>(
     }
 }
 
+/// What counts as just now where nothing soaked: as long as a service's start is to stand (PV07).
+const STABLE_SECONDS: u32 = 300;
+
+/// PV07 of the provisioning agent: how old its process is, where it soaked, and whether Windows saw one of its services end
+/// unexpectedly in the last day (events 7031 and 7034 [K]). Just now, or while it soaked, stops the target; what was before that
+/// warns, since it may have been mended.
+pub(super) fn ends(
+    aged: Option<Finding>,
+    ends: &Reading<Vec<Logged>>,
+    soaked_seconds: Option<u32>,
+) -> Finding {
+    let within = soaked_seconds.unwrap_or_default().max(STABLE_SECONDS);
+    let soaked = aged.is_some();
+    let show = |ends: &[Logged]| match ends.iter().min_by_key(|one| one.minutes) {
+        None => "no unexpected end in the last day".to_owned(),
+        Some(newest) => format!(
+            "{} unexpected ends in the last day, the newest (event {}) {} minutes ago",
+            ends.len(),
+            newest.id,
+            newest.minutes
+        ),
+    };
+    let mut finding = match (aged, ends) {
+        (Some(finding), _) => finding,
+        (None, ends) => {
+            let show = |ends: &Vec<Logged>| show(ends);
+            catalogue::PV07.judge_gently(ends.clone(), show, Vec::is_empty)
+        }
+    };
+    if !soaked {
+        "no unexpected end of its services in the last day".clone_into(&mut finding.wanted);
+    }
+    let Ok(ends) = ends else {
+        return finding;
+    };
+    let recent = ends.iter().any(|one| one.within(within));
+    if !ends.is_empty() && (recent || finding.verdict == Verdict::Pass || !soaked) {
+        if soaked {
+            finding.read = format!("{}; {}", finding.read, show(ends));
+        }
+        // What is wrong by its age stays as grave as it is.
+        if recent {
+            finding.severity = Severity::Block;
+        } else if !soaked || finding.verdict == Verdict::Pass {
+            finding.severity = Severity::Warn;
+        }
+        finding.verdict = Verdict::Fail;
+        catalogue::PV07.fix.clone_into(&mut finding.fix);
+    }
+    finding
+}
+
 /// Has a finding stop the target behind a soak where it plainly fails: nothing that cannot be told does.
 pub(super) fn insist(finding: &mut Finding, soaked_seconds: Option<u32>) {
     if soaked_seconds.is_some() && finding.verdict == Verdict::Fail {
@@ -135,6 +187,34 @@ pub(super) fn told(question: Option<String>) -> Flow<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_that_ended_just_now_is_not_well_whatever_it_is_at_this_moment() {
+        let at = |minutes| Logged { id: 7031, minutes };
+        let judged = |aged: Option<Verdict>, ends: Reading<Vec<Logged>>, soaked| {
+            let aged = aged.map(|verdict| catalogue::PV07.finding("for 600 s".to_owned(), verdict));
+            let finding = super::ends(aged, &ends, soaked);
+            (finding.verdict, finding.severity)
+        };
+        let (fail, pass) = (Verdict::Fail, Verdict::Pass);
+        for (aged, ends, soaked, wanted) in [
+            (None, vec![], None, (pass, Severity::Block)),
+            (None, vec![at(700), at(3)], None, (fail, Severity::Block)),
+            (None, vec![at(5)], None, (fail, Severity::Warn)),
+            (Some(pass), vec![], Some(600), (pass, Severity::Block)),
+            (Some(pass), vec![at(9)], Some(600), (fail, Severity::Block)),
+            (Some(pass), vec![at(11)], Some(600), (fail, Severity::Warn)),
+            // A soak that is shorter than a start is to stand.
+            (Some(pass), vec![at(4)], Some(60), (fail, Severity::Block)),
+            (Some(fail), vec![at(11)], Some(600), (fail, Severity::Block)),
+        ] {
+            let seen = judged(aged, Ok(ends.clone()), soaked);
+            assert_eq!(seen, wanted, "{aged:?} {ends:?} {soaked:?}");
+        }
+        let unread = || Err("access is denied".to_owned());
+        assert_eq!(judged(None, unread(), None).0, Verdict::CannotTell);
+        assert_eq!(judged(Some(pass), unread(), Some(600)).0, pass);
+    }
 
     #[test]
     fn an_event_that_may_lie_within_a_soak_counts() {

@@ -168,6 +168,14 @@ impl Twin {
         if !self.services.contains_key(product::AGENT_SERVICE) || self.has(Fault::LogsUnreadable) {
             return Outcome::Failed("Get-WinEvent: there is no such log".to_owned());
         }
+        let ends: &[Value] = if self.has(Fault::ServiceRestarts) {
+            &[
+                json!({ "id": 7031, "minutes": 1 }),
+                json!({ "id": 7031, "minutes": 3 }),
+            ]
+        } else {
+            &[]
+        };
         let events: &[Value] = if self.has(Fault::AgentLogsErrors) {
             &[json!({ "id": 12_016, "minutes": 200 })]
         } else if self.has(Fault::ErrorsWhileWatched) {
@@ -176,7 +184,7 @@ impl Twin {
             &[]
         };
         Outcome::Script {
-            lines: vec![json!({ "events": events, "noise": 2 })],
+            lines: vec![json!({ "events": events, "noise": 2, "ends": ends })],
         }
     }
 
@@ -206,7 +214,7 @@ impl Twin {
             self.before_upgrade(&mut line);
         } else if input["upgrade"] == true {
             let refused = has(Fault::ModuleRefused);
-            let why = json!({ "why": if refused { REFUSED } else { "Get-ADSyncRule is not recognized" } });
+            let why = json!({ "why": if refused { REFUSED } else { "The term 'Get-ADSyncRule' is not recognized as the name of a cmdlet, function, script file, or operable program." } });
             for part in ["defaultRules", "overrides", "objects", "fullRuns"] {
                 line[part] = why.clone();
             }

@@ -12,6 +12,7 @@ mod orders;
 mod overrides;
 mod preflight;
 mod probed;
+mod provisioning;
 mod removal;
 mod restart;
 mod run;

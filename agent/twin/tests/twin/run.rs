@@ -938,7 +938,7 @@ fn a_server_that_lacks_something_fails_as_the_product_would() {
         (Fault::ServerCore, 1, "KE04"),
         (Fault::ClientWindows, 1, "KE04"),
         (Fault::OldWindows, 1, "KE04"),
-        (Fault::OldDotNet, 1, "KE04"),
+        (Fault::OldDotNet, 1, "KE20"),
         (Fault::VaultDisabled, 1, "KE05"),
         (Fault::LogonRightMissing, 1, "KE01"),
         (Fault::TlsOff, 2, "timed out"),

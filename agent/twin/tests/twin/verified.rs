@@ -235,16 +235,25 @@ fn an_updater_that_stopped_while_its_agent_soaked_fails_it() {
         });
         let mut one = twin_of(Installed::ProvisioningAgent { version, tenant }, &[]);
         one.set_service(product::UPDATER_SERVICE, ServiceState::NotRunning);
-        let (conclusion, ..) =
+        let (conclusion, journal, _) =
             drive_with(vec![step], &mut one, None, "value", |_, outcome| outcome);
-        conclusion.ending
+        let failed = journal.iter().find_map(|event| match event {
+            Event::StepFailed { failure, .. } => Some(failure.findings.clone()),
+            _ => None,
+        });
+        let blocking = failed.unwrap_or_default().into_iter().map(|one| one.id);
+        (conclusion.ending, blocking.collect::<Vec<_>>())
     };
-    assert_eq!(stopped(None), Ending::Completed);
-    let ending = stopped(Some(600));
-    assert!(
-        matches!(&ending, Ending::Failed(why) if why.contains("PV20")),
-        "{ending:?}"
-    );
+    // Without a soak it is no less of PV04, which both services answer for (6).
+    for soaked in [None, Some(600)] {
+        let (ending, blocking) = stopped(soaked);
+        assert!(
+            matches!(&ending, Ending::Failed(why) if why.contains("PV04")),
+            "{ending:?}"
+        );
+        let of_updater = blocking.iter().any(|id| id == "PV20");
+        assert_eq!(of_updater, soaked.is_some(), "{blocking:?}");
+    }
 }
 
 /// PV35: where the topology plans password hash synchronization, each planned forest's connector has it on.

@@ -31,6 +31,7 @@ pub(super) fn check(
     findings: &mut Vec<Finding>,
 ) -> Flow<()> {
     let home = super::host::domain(report);
+    let own = beside(preflight, &home);
     let mut reached = Vec::new();
     let mut counted = 0;
     for domain in &preflight.domains {
@@ -70,22 +71,20 @@ pub(super) fn check(
         findings.extend(together(preflight, counted));
         findings.extend(sized(counted, cx)?);
     }
+    if let Some(own) = &own {
+        reached.push((own, own_domain(preflight, own, cx, findings)?));
+    }
     if let (Some(name), Some(rights)) = (&preflight.gmsa, &preflight.own_rights) {
         rights_of(name, rights, &reached, cx, findings)?;
     }
-    let asked = |home: &Option<DomainName>| {
-        let served = |domain: &ServedDomain| home.as_ref() == Some(&domain.name);
-        preflight.domains.iter().any(served)
+    let unknown = match home {
+        Ok(Some(_)) => None,
+        Ok(None) => Some("the server belongs to no domain".to_owned()),
+        Err(why) => Some(why),
     };
-    if preflight.product == Product::ProvisioningAgent && !home.as_ref().is_ok_and(asked) {
-        // The gMSA lives in the server's own domain, which none of the served ones is.
-        let why = match home {
-            Ok(Some(home)) => {
-                format!("the server's domain {home} is not among those that it serves")
-            }
-            Ok(None) => "the server belongs to no domain".to_owned(),
-            Err(why) => why,
-        };
+    if preflight.product == Product::ProvisioningAgent
+        && let Some(why) = unknown
+    {
         for probe in [&catalogue::PF49, &catalogue::PF50, &catalogue::PF52] {
             let unknown: Result<bool, String> = Err(why.clone());
             findings.push(probe.judge_gently(unknown, |_| String::new(), |known| *known));
@@ -98,6 +97,41 @@ pub(super) fn check(
         findings.push(catalogue::PF51.judge_gently(usable, show, |usable| *usable));
     }
     Ok(())
+}
+
+/// The server's own domain, where its agent serves others alone: the gMSA lives there all the same (product facts 1.6 [P]).
+fn beside(preflight: &Preflight, home: &Reading<Option<DomainName>>) -> Option<ServedDomain> {
+    let home = home.as_ref().ok()?.as_ref()?;
+    let served = preflight.domains.iter().any(|one| one.name == *home);
+    let agent = preflight.product == Product::ProvisioningAgent;
+    (agent && !served).then(|| ServedDomain {
+        name: home.clone(),
+        preferred_dcs: Vec::new(),
+        rights: DirectoryRights::Handover,
+        permissions: Vec::new(),
+    })
+}
+
+/// What such a domain is asked: whether its forest and its controllers know a gMSA, and the account itself. What is synchronized of a
+/// domain is not asked, since nothing of it is.
+fn own_domain(
+    preflight: &Preflight,
+    domain: &ServedDomain,
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<Option<Directory>> {
+    let mut about = Vec::new();
+    let directory = controller(preflight.product, domain, cx, &mut about)?;
+    if let Some(directory) = &directory {
+        schema(preflight.product, domain, directory, cx, &mut about)?;
+        systems(directory, cx, &mut about)?;
+        let key = service_account(preflight, domain, directory, cx, &mut about)?;
+        if key.is_some() {
+            cx.note_forest(&domain.name, None, key)?;
+        }
+    }
+    findings.extend(about.into_iter().map(|finding| of_domain(finding, domain)));
+    Ok(directory)
 }
 
 fn of_domain(mut finding: Finding, domain: &ServedDomain) -> Finding {
@@ -337,39 +371,12 @@ fn forest(
     findings: &mut Vec<Finding>,
 ) -> Flow<Option<(Vec<String>, u32)>> {
     let mut suffixes = None;
-    let schema = directory.schema_version(cx)?;
-    // The agent's gMSA asks for Windows Server 2012; Connect for a forest of 2003 (facts 2.8, 30 is its schema [K]).
-    let (least, wanted) = match product {
-        Product::ProvisioningAgent => (56, catalogue::PF46.wanted),
-        Product::Connect => (30, "version 30 (Windows Server 2003) or later"),
-    };
-    // Whoever makes users and groups there provisions from Entra to AD, which needs an attribute of 2016 (1.7 [P]).
-    let makes =
-        |kind: &Permission| matches!(kind, Permission::UserGroupCreateDelete | Permission::All);
-    let (least, wanted) =
-        if product == Product::ProvisioningAgent && domain.permissions.iter().any(makes) {
-            (87, FROM_ENTRA)
-        } else {
-            (least, wanted)
-        };
-    let mut finding =
-        catalogue::PF46.judge_gently(schema, i64::to_string, |version| *version >= least);
-    wanted.clone_into(&mut finding.wanted);
-    findings.push(finding);
+    schema(product, domain, directory, cx, findings)?;
     let bin = directory.recycle_bin(cx)?;
     let on = |on: &bool| if *on { "enabled" } else { "not enabled" }.to_owned();
     findings.push(catalogue::PF59.judge(bin, on, |on| *on));
     match product {
-        Product::ProvisioningAgent => {
-            let systems = directory.controllers(cx)?;
-            let show = |all: &Vec<(String, String)>| {
-                let row = |(name, system): &(String, String)| format!("{name} {system}");
-                all.iter().map(row).collect::<Vec<_>>().join(", ")
-            };
-            findings.push(catalogue::PF48.judge_gently(systems, show, |all| {
-                all.iter().any(|(_, system)| knows_gmsa(system))
-            }));
-        }
+        Product::ProvisioningAgent => systems(directory, cx, findings)?,
         Product::Connect => {
             let level = directory.root.forest_level;
             findings.push(catalogue::PF47.judge_gently(Ok(level), or_absent, |level| {
@@ -389,6 +396,49 @@ fn forest(
         }
     }
     Ok(suffixes)
+}
+
+/// PF46: the version of the schema.
+fn schema(
+    product: Product,
+    domain: &ServedDomain,
+    directory: &Directory,
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<()> {
+    let schema = directory.schema_version(cx)?;
+    // The agent's gMSA asks for Windows Server 2012; Connect for a forest of 2003 (facts 2.8, 30 is its schema [K]).
+    let (least, wanted) = match product {
+        Product::ProvisioningAgent => (56, catalogue::PF46.wanted),
+        Product::Connect => (30, "version 30 (Windows Server 2003) or later"),
+    };
+    // Whoever makes users and groups there provisions from Entra to AD, which needs an attribute of 2016 (1.7 [P]).
+    let makes =
+        |kind: &Permission| matches!(kind, Permission::UserGroupCreateDelete | Permission::All);
+    let (least, wanted) =
+        if product == Product::ProvisioningAgent && domain.permissions.iter().any(makes) {
+            (87, FROM_ENTRA)
+        } else {
+            (least, wanted)
+        };
+    let mut finding =
+        catalogue::PF46.judge_gently(schema, i64::to_string, |version| *version >= least);
+    wanted.clone_into(&mut finding.wanted);
+    findings.push(finding);
+    Ok(())
+}
+
+/// PF48: a controller that knows gMSAs.
+fn systems(directory: &Directory, cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
+    let systems = directory.controllers(cx)?;
+    let show = |all: &Vec<(String, String)>| {
+        let row = |(name, system): &(String, String)| format!("{name} {system}");
+        all.iter().map(row).collect::<Vec<_>>().join(", ")
+    };
+    findings.push(catalogue::PF48.judge_gently(systems, show, |all| {
+        all.iter().any(|(_, system)| knows_gmsa(system))
+    }));
+    Ok(())
 }
 
 /// What cloud sync supports of one domain, and what LocalDB holds for Connect, in objects (1.10, 2.7 [P]).
