@@ -4,6 +4,7 @@
 //! general knowledge and unverified (`[K]` in the sheet); an answer of another shape is *not seen*, with the reason.
 
 mod account;
+mod cycles;
 mod held;
 mod probes;
 
@@ -11,6 +12,7 @@ pub use account::{
     ADMINISTRATOR, Account, ConnectAccount, Held, Policy, SyncAccounts, connect_account, ids,
     members, policies, role_id, security_defaults, user,
 };
+pub use cycles::Cycles;
 pub use held::{Remark, beside, held, look};
 pub use probes::{Probed, Wants, WantsConnect, findings, sentence, stops};
 

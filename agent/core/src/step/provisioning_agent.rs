@@ -1028,7 +1028,7 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     let cycles = match verify.soaked_seconds {
         Some(_) => {
             findings.push(soak::no_cycles());
-            "; its cycles were not seen"
+            "; nothing here tells of its cycles"
         }
         None => "",
     };

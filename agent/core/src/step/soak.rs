@@ -143,9 +143,10 @@ pub(super) fn cycles(scheduler: &Reading<Scheduler>, soaked_seconds: u32) -> Fin
     catalogue::SK01.judge_gently(reading, show, |_| true)
 }
 
-/// SK01 of the provisioning agent: no source on the server is documented that tells of its cycles.
+/// SK01 of the provisioning agent: no source on the server is documented that tells of its cycles. The controller asks what its tenant
+/// showed.
 pub(super) fn no_cycles() -> Finding {
-    let read = "cycles were not seen: none leaves a documented trace on the server";
+    let read = "cycles were not seen on the server: none leaves a documented trace there";
     let mut finding = catalogue::SK01.finding(read, Verdict::CannotTell);
     finding.severity = Severity::Info;
     finding

@@ -791,8 +791,9 @@ impl Fleet {
                 format!("; {why}: it has failed if that is so until {fails}")
             });
             let why = format!(
-                "its product is watched until {ends}, then verified once more{}",
-                worse.unwrap_or_default()
+                "its product is watched until {ends}, then verified once more{}{}",
+                worse.unwrap_or_default(),
+                self.asks_to_be_read(rollout, (target, part), (work.since, now))
             );
             return held(Cause::Watched, why);
         }

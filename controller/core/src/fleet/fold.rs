@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::event::{Completion, Event, Failure, GmsaChange, Grade};
+use protocol::event::{Completion, Event, Failure, GmsaChange};
 use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::key::PublicKey;
 use protocol::refusal::Refusal;
@@ -19,11 +19,12 @@ use crate::doubt::Doubted;
 use crate::exported;
 use crate::facts::Known;
 use crate::fleet::decide::{BUNDLE_LIFE, ended, soaks_until};
+use crate::fleet::graded::{is_graded, lacks};
 use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::fleet::table::WorkTable;
 use crate::fleet::watch::{self, Watched};
 use crate::overrides::{Rule, Word};
-use crate::plan::{Kind, Plan, TargetPlan};
+use crate::plan::{Kind, Plan};
 use crate::readiness;
 use crate::recipe::PhaseWork;
 use crate::record::{Order, Record};
@@ -196,6 +197,7 @@ impl Fleet {
                     again: false,
                 };
                 self.open.insert(target, open);
+                self.ends_a_watch(*rollout, target);
                 self.change(target, *generation, |work| work.anew = false);
                 self.set(*rollout, target, TargetState::Offered, now);
                 self.switches(*rollout, target);
@@ -366,53 +368,6 @@ impl Fleet {
         self.open.insert(target, open);
         self.set(id, target, TargetState::Offered, now);
         self.switches(id, target);
-    }
-
-    /// A tenant shows a grade that no server can see of itself. It counts for work that ended before the tenant was read.
-    fn tenant_seen(&mut self, seen: Seen, now: Timestamp) {
-        let observation = &seen.observation;
-        let all: BTreeSet<&TargetId> = self.known.keys().collect();
-        let mut settled = Vec::new();
-        for (id, rollout) in &mut self.rollouts {
-            let (plan, need) = (&rollout.plan, rollout.plan.need);
-            if plan.kind != Kind::Install {
-                continue;
-            }
-            let known = &self.known;
-            rollout.work.change_all(|target, work| {
-                let graded = plan.targets.get(target).is_some_and(|part| {
-                    part.tenant == observation.tenant
-                        && part.lane.starts_with("agents.")
-                        && !part.retires()
-                });
-                let short = work.short && matches!(work.state, TargetState::Inconclusive(_));
-                let over = matches!(work.state, TargetState::Done(_)) || short;
-                if !graded || !over || work.since > observation.at {
-                    return;
-                }
-                let domains = known.get(target).and_then(|known| known.domains.as_ref());
-                let grade = observation.grade(target, &all, domains);
-                if grade <= work.grade {
-                    return;
-                }
-                work.grade = grade;
-                work.seen = Some((observation.at, seen.by.clone()));
-                if short && grade >= Some(need) {
-                    work.short = false;
-                    work.phase += 1;
-                    work.since = now;
-                    settled.push(*id);
-                }
-                if !work.short {
-                    work.state = TargetState::Done(grade);
-                }
-            });
-        }
-        for id in settled {
-            self.active.insert(id);
-            self.retire(id);
-        }
-        self.beyond.saw(seen);
     }
 
     fn enrolled(&mut self, target: &TargetId, key: PublicKey) {
@@ -671,7 +626,7 @@ impl Fleet {
     }
 
     /// A rollout of which everything is at its end is asked no more.
-    fn retire(&mut self, id: RolloutId) {
+    pub(super) fn retire(&mut self, id: RolloutId) {
         if self.rollouts.get(&id).is_none_or(Rollout::is_over) {
             self.active.remove(&id);
         }
@@ -1265,6 +1220,7 @@ impl Fleet {
         };
         self.open.remove(target);
         self.close_gate(target, None);
+        let cycles = self.cycles_of(open.rollout, target, now);
         self.asked.remove(target);
         let Some(rollout) = self.rollouts.get_mut(&open.rollout) else {
             return;
@@ -1279,21 +1235,13 @@ impl Fleet {
         let ours = ours.and_then(|(part, work)| part.phases.get(work.phase));
         let changed = ours.is_some_and(|phase| !phase.is_read_only());
         let aborted = rollout.state == RolloutState::Aborted;
-        let need = rollout.plan.need;
-        let lane = rollout
-            .plan
-            .targets
-            .get(target)
-            .map_or("", |part| part.lane.as_str());
+        let (plan, need) = (&rollout.plan, rollout.plan.need);
         let watched = ours.is_some_and(|phase| phase.phase == Phase::Soak);
         let part = rollout.plan.targets.get(target);
         let claims = part.zip(rollout.work.get(target));
         let claims = claims.is_some_and(|(part, work)| part.claims_active(work.phase));
-        let graded = rollout.plan.kind == Kind::Install
-            && lane.starts_with("agents.")
-            && !part.is_some_and(TargetPlan::retires);
+        let graded = part.is_some_and(|part| is_graded(plan, part));
         let ends = |work: &mut Work| {
-            // Grades above "configured" are those of the provisioning agent; Connect's own end at "configured".
             let enough = !graded || work.grade >= Some(need);
             work.receipts += 1;
             work.since = now;
@@ -1308,24 +1256,17 @@ impl Fleet {
                     };
                 }
                 (Ending::Completed, None) => {
+                    work.short = last && !enough;
+                    work.cycles = cycles;
+                    let lacks = lacks(plan, target, work).filter(|_| last);
                     let last = work.phase + 1 >= phases;
                     // What was to show the grade and did not is what a retry does again.
-                    if !last || enough {
+                    if lacks.is_none() {
                         work.phase += 1;
                         work.switching &= !claims;
                     }
-                    work.short = last && !enough;
-                    work.state = if last && !enough {
-                        let seen = work.grade.map_or("none", Grade::as_str);
-                        let how = if need > Grade::Registered {
-                            "; entrain tenant read brings what the tenant shows"
-                        } else {
-                            ""
-                        };
-                        TargetState::Inconclusive(format!(
-                            "the grade \"{}\" is needed, seen was: {seen}{how}",
-                            need.as_str()
-                        ))
+                    work.state = if let Some(question) = lacks {
+                        TargetState::Inconclusive(question)
                     } else if last {
                         TargetState::Done(work.grade)
                     } else if aborted {

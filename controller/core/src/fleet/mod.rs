@@ -8,6 +8,7 @@ mod bundle;
 mod decide;
 mod fold;
 mod frozen;
+mod graded;
 mod hold;
 mod orders;
 mod overriding;

@@ -31,7 +31,7 @@ use crate::scheduler::{Guided, Schedulers};
 use crate::scope::{self, Question};
 use crate::settings::Settings;
 use crate::taken::Taken;
-use crate::tenant::{self, Wants};
+use crate::tenant::{self, Cycles, Wants};
 
 /// What a target is at within a rollout.
 #[derive(Debug, Clone, PartialEq)]
@@ -187,6 +187,10 @@ pub struct Work {
     /// Everything was done, and the grade that is needed was not seen.
     pub short: bool,
     /// When and by whom the tenant was read that showed the grade; absent where the server's own probes did.
+    /// Since when its product was watched, where its last work ends a watch.
+    pub soaked_from: Option<Timestamp>,
+    /// What the tenant tells of the cycles of that watch; absent where none has ended, and for Connect, whose scheduler tells it.
+    pub cycles: Option<Cycles>,
     pub seen: Option<(Timestamp, String)>,
     /// What went its way by an override, and who answers for it: it stays with the work, whatever becomes of that.
     pub overridden: Vec<String>,
@@ -227,6 +231,8 @@ impl Work {
             agent_gone: false,
             short: false,
             seen: None,
+            soaked_from: None,
+            cycles: None,
             overridden: Vec::new(),
             watched: Watched::default(),
             away: None,

@@ -33,7 +33,7 @@ pub struct TargetView {
     pub state: String,
     /// More about it, in a sentence; empty when the word says all.
     pub detail: String,
-    /// On what the grade of what is done rests, where the tenant did not show it; else empty.
+    /// On what it rests that it is done: its grade, where the tenant did not show it, and the cycles of its soak; else empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub rests_on: String,
     /// Since when.
@@ -337,7 +337,6 @@ impl Fleet {
         if let (TargetState::Done(_), Some((at, by))) = (&work.state, &work.seen) {
             text.push_str(&format!(", as {by} read it in the tenant at {at}"));
         }
-        let own = matches!(work.state, TargetState::Done(Some(_))) && work.seen.is_none();
         let mut lifts = None;
         if work.state == TargetState::Pending {
             if let Some(hold) = self.hold_in(id, rollout, target, (live, now), order) {
@@ -446,11 +445,7 @@ impl Fleet {
             wave: order.1 + 1,
             state: word,
             detail: text,
-            rests_on: if own {
-                OWN_PROBES.to_owned()
-            } else {
-                String::new()
-            },
+            rests_on: rests_on(work),
             since: work.since,
             phase: work.phase,
             phases: part.map_or(0, |part| part.phases.len()),
@@ -606,6 +601,18 @@ impl Fleet {
                 .contains_key(target)
                 .then(|| Cause::Doubted.into()),
             refusals: Vec::new(),
+/// On what rests that something is done: its grade, where no tenant showed it, and that it went through its cycles while it soaked.
+fn rests_on(work: &Work) -> String {
+    let TargetState::Done(grade) = &work.state else {
+        return String::new();
+    };
+    let own = (grade.is_some() && work.seen.is_none()).then(|| OWN_PROBES.to_owned());
+    let cycles = work.cycles.as_ref();
+    let cycles = cycles.map(|cycles| format!("cycles while it soaked: {}", cycles.words()));
+    let both: Vec<String> = own.into_iter().chain(cycles).collect();
+    both.join("; ")
+}
+
             overrides,
         })
     }

@@ -11,7 +11,7 @@ use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{Decision, Fleet, Live, TargetState, TargetView};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy;
-use controller_core::record::Record;
+use controller_core::record::{Order, Record};
 use controller_core::tenant::{AgentSeen, Configuration, Observation, Part};
 use controller_core::topology::parse;
 use protocol::event::{Completion, Event, Grade};
@@ -43,13 +43,16 @@ struct World {
 impl World {
     /// A server whose agent is installed and not registered yet, under a policy that needs that grade.
     fn new(need: &str) -> Self {
+        Self::under(&format!("need = \"{need}\"\n"))
+    }
+
+    fn under(policy: &str) -> Self {
         let text = format!(
             "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n"
         );
         let (topology, findings) = parse(&[common::document(text)]);
         assert!(findings.is_empty(), "{findings:?}");
-        let text = format!("need = \"{need}\"\n");
-        let (policy, findings) = policy::parse(&common::document(text));
+        let (policy, findings) = policy::parse(&common::document(policy.to_owned()));
         assert!(findings.is_empty(), "{findings:?}");
         let key = SigningKey::generate().public();
         let agent = ProvisioningAgentFacts {
@@ -325,4 +328,230 @@ fn a_grade_that_the_servers_own_probes_show_is_not_waited_for_in_the_tenant() {
     let mut world = World::new("configured");
     world.works_as_far_as(Grade::Configured);
     assert_eq!(*world.state(), TargetState::Done(Some(Grade::Configured)));
+}
+
+const SOAK: &str = "soak = { cloud-sync = \"10 cycles\" }\n";
+
+impl World {
+    /// Its product is watched from now on.
+    fn soaks(before: impl FnOnce(&mut Self)) -> Self {
+        let mut world = Self::under(SOAK);
+        before(&mut world);
+        let phases = world.plan.targets[&target()].phases.len();
+        world.now = world.now.plus(MINUTE);
+        assert_eq!(world.works(), phases - 1, "its last phase waits");
+        assert_eq!(world.row().state, "soaking");
+        world
+    }
+
+    /// The watch is over, and the look at its end finds all well on the server.
+    fn soaked(&mut self) {
+        self.now = self.now.plus(20 * MINUTE);
+        assert_eq!(self.works(), 1);
+    }
+
+    /// The tenant is read at that moment, and its job is that.
+    fn reads_job(&mut self, at: Timestamp, jobs: &serde_json::Value) {
+        let configuration: Configuration =
+            serde_json::from_value(json!({ "name": "a.test", "jobs": jobs })).unwrap();
+        let mut seen = Observation::unseen_all(&TENANT.parse().unwrap(), at, "not asked for");
+        seen.configurations = Part::Seen(vec![configuration]);
+        self.sees(seen);
+    }
+
+    fn asks(&self) -> String {
+        match self.state() {
+            TargetState::Inconclusive(question) => question.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn ran(last: Option<Timestamp>) -> serde_json::Value {
+    json!({ "seen": [{ "template": "AD2AADProvisioning", "status": "Active", "quarantined": false, "last_success": last }] })
+}
+
+/// Time alone proves no cycle: without access to the tenant that is said, and stops nothing.
+#[test]
+fn cycles_that_nobody_could_see_are_not_claimed() {
+    let mut world = World::soaks(|_| ());
+    assert!(
+        !world.row().detail.contains("tenant"),
+        "{}",
+        world.row().detail
+    );
+    world.soaked();
+    assert_eq!(*world.state(), TargetState::Done(Some(Grade::Registered)));
+    assert_eq!(
+        world.row().rests_on,
+        "by its own probes; not seen in tenant; cycles while it soaked: not seen in tenant: nobody has read it"
+    );
+    // Whoever has read it was not shown its jobs.
+    let mut world = World::soaks(|world| {
+        let seen = Observation::unseen_all(&TENANT.parse().unwrap(), world.now, "403 Forbidden");
+        world.sees(seen);
+    });
+    let read = NOW;
+    world.soaked();
+    assert_eq!(*world.state(), TargetState::Done(Some(Grade::Registered)));
+    assert!(
+        world.row().rests_on.ends_with(&format!(
+            "not seen in tenant: when anna read it at {read}, its jobs were not shown: 403 Forbidden"
+        )),
+        "{}",
+        world.row().rests_on
+    );
+    // A later look that shows a cycle since is said as well.
+    let last = world.now;
+    world.now = world.now.plus(MINUTE);
+    world.reads_job(world.now, &ran(Some(last)));
+    let says = format!("the job of a.test succeeded at {last}");
+    assert!(
+        world.row().rests_on.ends_with(&says),
+        "{}",
+        world.row().rests_on
+    );
+}
+
+/// Where somebody reads the tenant, the end of a soak asks for a reading of that stretch that shows a cycle.
+#[test]
+fn a_cycle_of_the_soak_is_seen_in_a_tenant_that_is_read() {
+    let mut world = World::soaks(|world| world.reads_job(NOW, &ran(Some(NOW))));
+    let (begun, detail) = (world.now, world.row().detail);
+    assert!(
+        detail.ends_with("`entrain tenant read main` before its end answers it"),
+        "{detail}"
+    );
+    let last = begun.plus(4 * MINUTE);
+    world.now = begun.plus(5 * MINUTE);
+    world.reads_job(world.now, &ran(Some(last)));
+    let read = world.now;
+    assert!(!world.row().detail.contains("tenant"), "it is answered");
+    world.soaked();
+    assert_eq!(*world.state(), TargetState::Done(Some(Grade::Registered)));
+    assert!(
+        world.row().rests_on.ends_with(&format!(
+            "cycles while it soaked: as anna read it in the tenant at {read}: the job of a.test succeeded at {last}"
+        )),
+        "{}",
+        world.row().rests_on
+    );
+    assert!(world.fleet.tasks().is_empty());
+}
+
+/// A reading that is older, or does not tell, asks a person; the next one may settle it, and a person may in any case.
+#[test]
+fn what_a_reading_does_not_tell_of_cycles_is_a_question_and_no_dead_end() {
+    let mut world = World::soaks(|world| world.reads_job(NOW, &ran(Some(NOW))));
+    let begun = world.now;
+    world.soaked();
+    let phases = world.plan.targets[&target()].phases.len();
+    let asks = world.asks();
+    assert!(
+        asks.contains(&format!(
+            "read the tenant at {NOW} last, before it began to soak at {begun}"
+        )) && asks.contains("`entrain tenant read main`"),
+        "{asks}"
+    );
+    assert_eq!(
+        (world.row().phase, world.row().rests_on.as_str()),
+        (phases - 1, "")
+    );
+    assert_eq!(world.fleet.tasks().len(), 1);
+    // What else is read meanwhile: each says what it lacks.
+    let untold = [
+        (ran(None), "never succeeded"),
+        (ran(Some(begun.minus(MINUTE))), "before it began to soak"),
+        (json!({ "not-seen": "503" }), "were not shown: 503"),
+        (json!({ "seen": [] }), "no job that synchronizes"),
+        (
+            json!({ "seen": [{ "template": "AD2AADProvisioning", "status": "Quarantine", "quarantined": true, "last_success": begun.plus(MINUTE) }] }),
+            "is in quarantine",
+        ),
+    ];
+    for (jobs, lacks) in untold {
+        world.now = world.now.plus(MINUTE);
+        world.reads_job(world.now, &jobs);
+        assert!(world.asks().contains(lacks), "{lacks}: {}", world.asks());
+    }
+    world.now = world.now.plus(MINUTE);
+    let seen = Observation::unseen_all(&TENANT.parse().unwrap(), world.now, "timed out");
+    world.sees(seen);
+    assert!(world.asks().contains("timed out"), "{}", world.asks());
+
+    let (asked, last) = (world.fleet.clone(), world.now);
+    world.now = world.now.plus(MINUTE);
+    world.reads_job(world.now, &ran(Some(last)));
+    assert_eq!(*world.state(), TargetState::Done(Some(Grade::Registered)));
+    let row = world.row();
+    assert_eq!((row.phase, row.since), (phases, world.now));
+    assert!(
+        row.rests_on
+            .ends_with(&format!("succeeded at {last}, after the look at its end")),
+        "{}",
+        row.rests_on
+    );
+    assert_eq!(world.standing(), ("over".to_owned(), 0));
+    // It proves, and a later one takes nothing back.
+    world.reads_job(world.now.plus(MINUTE), &ran(None));
+    assert_eq!(*world.state(), TargetState::Done(Some(Grade::Registered)));
+
+    for order in [
+        Order::Skip {
+            target: target(),
+            reason: "seen in the portal".to_owned(),
+        },
+        Order::Resolve {
+            target: target(),
+            reason: "seen in the portal".to_owned(),
+        },
+        Order::Retry {
+            target: Some(target()),
+        },
+    ] {
+        world.fleet = asked.clone();
+        assert_eq!(world.fleet.may_order(ID, &order, &world.live), Ok(()));
+        let retried = matches!(order, Order::Retry { .. });
+        world.take(&Record::Ordered {
+            rollout: ID,
+            order,
+            by: "anna".to_owned(),
+        });
+        assert_eq!(*world.state() == TargetState::Pending, retried);
+    }
+    // A retry proves it and watches it anew, and asks anew.
+    assert_eq!(world.works(), 1);
+    assert_eq!(world.row().state, "soaking");
+    let begun = world.now;
+    world.now = begun.plus(2 * MINUTE);
+    world.reads_job(world.now, &ran(Some(begun.plus(MINUTE))));
+    world.soaked();
+    assert_eq!(*world.state(), TargetState::Done(Some(Grade::Registered)));
+}
+
+/// What a soak lacks and what a grade lacks are asked together, and one reading may settle one of them alone.
+#[test]
+fn a_grade_and_a_cycle_that_were_not_seen_are_one_question() {
+    let policy = format!("need = \"active-in-tenant\"\n{SOAK}");
+    let mut world = World::under(&policy);
+    world.reads_job(NOW, &ran(Some(NOW)));
+    world.now = world.now.plus(MINUTE);
+    world.works();
+    world.soaked();
+    let asks = world.asks();
+    assert!(
+        asks.contains("the grade \"active in tenant\" is needed")
+            && asks.contains("; and whether cloud sync"),
+        "{asks}"
+    );
+    world.now = world.now.plus(MINUTE);
+    world.reads_job(world.now, &ran(Some(world.now)));
+    let asks = world.asks();
+    assert!(!asks.contains("whether cloud sync"), "{asks}");
+    world.now = world.now.plus(MINUTE);
+    world.reads(world.now, &[("s1.a.test", "active")], false);
+    assert_eq!(
+        *world.state(),
+        TargetState::Done(Some(Grade::ActiveInTenant))
+    );
 }
