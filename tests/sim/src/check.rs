@@ -57,6 +57,10 @@ pub(crate) struct Check {
     plan: Option<Plan>,
     active_before: usize,
     outage: BTreeSet<TargetId>,
+    /// Servers on which an operator has set G2 aside.
+    overridden: BTreeSet<TargetId>,
+    /// Servers of which an operator has said what became of them: back at their work, they are beside whoever took their place.
+    given_up: BTreeSet<TargetId>,
     completed: BTreeSet<(TargetId, Generation, StepIndex)>,
     rows: u64,
     head: Digest,
@@ -105,6 +109,8 @@ impl Check {
             plan: None,
             active_before: 0,
             outage: BTreeSet::new(),
+            overridden: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             completed: BTreeSet::new(),
             rows: 0,
             head: store::genesis(),
@@ -132,11 +138,25 @@ impl Check {
         self.broken.get_or_insert(what);
     }
 
-    /// The plan that is carried out from now on.
-    pub(crate) fn begins(&mut self, id: PlanId, plan: &Plan) {
-        self.shadow.plans.insert(id, plan.clone());
-        self.plan = Some(plan.clone());
+    /// What the whole estate is to be: every rule is asked by it from now on, whichever rollout carries out what of it.
+    pub(crate) fn begins(&mut self, estate: &Plan) {
+        self.plan = Some(estate.clone());
         self.active_before = self.active();
+    }
+
+    /// A plan that may be applied.
+    pub(crate) fn knows(&mut self, id: PlanId, plan: &Plan) {
+        self.shadow.plans.insert(id, plan.clone());
+    }
+
+    /// An operator has set G2 aside on a server.
+    pub(crate) fn sets_aside(&mut self, target: &TargetId) {
+        self.overridden.insert(target.clone());
+    }
+
+    /// An operator has said what became of a server.
+    pub(crate) fn gives_up(&mut self, target: &TargetId) {
+        self.given_up.insert(target.clone());
     }
 
     /// Looks at every disk that has changed.
@@ -287,7 +307,8 @@ impl Check {
                 .inside
                 .as_ref()
                 .and_then(|section| section.gmsa.as_ref());
-            *other != target && object.is_some() && theirs == object
+            let heard = !self.given_up.contains(*other) && !self.given_up.contains(target);
+            heard && *other != target && object.is_some() && theirs == object
         });
         if let Some((other, _)) = other {
             return Err(format!("G3: it and {other} change one gMSA"));
@@ -295,7 +316,10 @@ impl Check {
         let Some(plan) = &self.plan else {
             return Ok(());
         };
-        if !section.is_some_and(|section| section.outage) || !self.outage.insert(target.clone()) {
+        if !section.is_some_and(|section| section.outage)
+            || !self.outage.insert(target.clone())
+            || self.overridden.contains(target)
+        {
             return Ok(());
         }
         enough_serve(plan, target, |servers| {

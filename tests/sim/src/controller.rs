@@ -15,7 +15,8 @@ use controller::disk::Disk;
 use controller::driver::{self, Consent, Hub};
 use controller::session::{Gateway, Handshakes, Registry, listen};
 use controller::store::Store;
-use controller_core::fleet::TaskWork;
+use controller_core::fleet::{Asking, TaskWork};
+use controller_core::overrides::Rule;
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy;
 use controller_core::record::{Order, Record};
@@ -258,12 +259,15 @@ impl Controller {
         Ok(silent.await?)
     }
 
-    /// Plans what topology and policy say of what was reported, and stores the plan.
+    /// Plans what topology and policy say of what was reported, for those servers or where none is named for all, and stores the plan.
     pub(crate) async fn plan(
         &self,
-        topology: String,
-        policy: String,
+        topology: &str,
+        policy: &str,
+        only: &BTreeSet<TargetId>,
     ) -> anyhow::Result<(PlanId, Plan)> {
+        let (topology, policy) = (topology.to_owned(), policy.to_owned());
+        let only = only.clone();
         self.act(move |core, batch| {
             let document = |file: &str, text| Document {
                 file: file.to_owned(),
@@ -286,7 +290,7 @@ impl Controller {
                 release: None,
                 beyond: core.fleet.beyond(),
                 purpose: Purpose::Install,
-                only: &BTreeSet::new(),
+                only: &only,
             });
             let id = plan.id();
             batch.keep(plan.to_bytes());
@@ -318,6 +322,22 @@ impl Controller {
                 .map_err(anyhow::Error::msg)
         });
         ordered.await.is_ok()
+    }
+
+    /// Sets a rule aside on a server for an hour; tells whether that could be.
+    pub(crate) async fn overrides(&self, rule: Rule, target: TargetId) -> bool {
+        let said = self.act(move |core, batch| {
+            let asking = Asking {
+                rule,
+                target: &target,
+                by: "an operator",
+                reason: "it is known",
+                change: "CHG-1",
+            };
+            core.override_rule(batch, asking)
+                .map_err(anyhow::Error::msg)
+        });
+        said.await.is_ok()
     }
 
     /// Makes the whole fleet stand still, or lets it go on; tells whether it could be.

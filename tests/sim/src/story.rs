@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
-use controller_core::fleet::TargetState;
+use controller_core::fleet::{Fleet, RolloutState, TargetState};
+use controller_core::overrides::Rule;
 use controller_core::record::Order;
 use protocol::signed::ArtifactKind;
 use protocol::step::Product;
@@ -48,6 +49,8 @@ pub(crate) struct Told {
     pub(crate) agents_killed: u64,
     pub(crate) controllers_killed: u64,
     pub(crate) orders: u64,
+    pub(crate) refused: u64,
+    pub(crate) rollouts: u64,
     pub(crate) looks: u64,
     pub(crate) records: u64,
     pub(crate) folds: u64,
@@ -81,7 +84,11 @@ struct Story {
     watch: Watch,
     controller: Option<Controller>,
     servers: BTreeMap<TargetId, Server>,
-    rollout: RolloutId,
+    topology: String,
+    policy: String,
+    rollouts: Vec<RolloutId>,
+    /// Servers that are left for a second rollout, beside the first.
+    later: BTreeSet<TargetId>,
     begun: Instant,
     /// When what is away comes back, and which lines are mended.
     back: BTreeMap<TargetId, Instant>,
@@ -142,16 +149,29 @@ impl Story {
             ensure!(Instant::now() < patience, "not everybody came to report");
             tokio::time::sleep(SECOND).await;
         }
-        let (id, plan) = controller.plan(estate.topology, estate.policy).await?;
-        with(&watch, |check| check.begins(id, &plan));
-        let rollout = controller.apply(id, &plan).await?;
-        Ok(Self {
+        let Estate {
+            topology, policy, ..
+        } = estate;
+        let (_, plan) = controller
+            .plan(&topology, &policy, &BTreeSet::new())
+            .await?;
+        with(&watch, |check| check.begins(&plan));
+        let agents = targets.iter().filter(|target| is_agent(target));
+        let mut later: BTreeSet<TargetId> = agents.filter(|_| chance.once_in(3)).cloned().collect();
+        let mut first: BTreeSet<TargetId> = targets.difference(&later).cloned().collect();
+        if first.is_empty() {
+            first = std::mem::take(&mut later);
+        }
+        let mut story = Self {
             state,
             network,
             watch,
             controller: Some(controller),
             servers,
-            rollout,
+            topology,
+            policy,
+            rollouts: Vec::new(),
+            later,
             begun: Instant::now(),
             back: BTreeMap::new(),
             mended: BTreeMap::new(),
@@ -160,7 +180,42 @@ impl Story {
             broken,
             told: Told::default(),
             _delivering: delivering,
-        })
+        };
+        let applied = story.apply(&first).await?;
+        ensure!(applied || !story.later.is_empty(), "nothing is to be done");
+        Ok(story)
+    }
+
+    /// Plans those servers as they are by now, or all where none is named, and applies that; tells whether it could be.
+    async fn apply(&mut self, only: &BTreeSet<TargetId>) -> anyhow::Result<bool> {
+        let Some(controller) = &self.controller else {
+            return Ok(false);
+        };
+        let (id, plan) = controller.plan(&self.topology, &self.policy, only).await?;
+        if plan.waves.is_empty() {
+            return Ok(false);
+        }
+        with(&self.watch, |check| check.knows(id, &plan));
+        let applied = controller.apply(id, &plan).await;
+        self.told.orders += u64::from(applied.is_ok());
+        self.told.refused += u64::from(applied.is_err());
+        if let Ok(rollout) = &applied {
+            self.told.rollouts += 1;
+            self.rollouts.push(*rollout);
+        }
+        Ok(applied.is_ok())
+    }
+
+    /// Whether anything is left to be changed, planned as all is by now.
+    async fn is_wanted(&self) -> anyhow::Result<BTreeSet<TargetId>> {
+        let Some(controller) = &self.controller else {
+            bail!("there is no controller");
+        };
+        let all = BTreeSet::new();
+        let (_, plan) = controller.plan(&self.topology, &self.policy, &all).await?;
+        let parts = plan.targets.iter();
+        let wanted = parts.filter(|(_, part)| !part.is_read_only());
+        Ok(wanted.map(|(target, _)| target.clone()).collect())
     }
 
     /// What was broken so far is told.
@@ -256,7 +311,14 @@ impl Story {
         let Some(target) = target else {
             return Ok(());
         };
-        match chance.below(16) {
+        let drawn = usize::try_from(chance.below(self.rollouts.len().max(1) as u64))?;
+        let Some(rollout) = self.rollouts.get(drawn).copied() else {
+            self.apply(&BTreeSet::new()).await?;
+            return Ok(());
+        };
+        // Whoever is left out before it serves may hold all others of its domain for good, and rightly so (G2).
+        let spared = !is_agent(&target) || with(&self.watch, |check| check.serves(&target));
+        match chance.below(22) {
             0..=2 => self.kill_agent(&target, chance).await?,
             3..=4 => self.cut(&[target], chance),
             // The controller's own site is cut off.
@@ -280,38 +342,92 @@ impl Story {
                     self.network.set_line(server.host, Line::draw(chance, bad));
                 }
             }
-            10 => self.order(Order::Pause).await,
-            11 => self.order(Order::Resume).await,
+            10 => drop(self.order(rollout, Order::Pause).await),
+            11 => drop(self.order(rollout, Order::Resume).await),
             12 => {
-                self.order(Order::Limits {
+                let limits = Order::Limits {
                     in_flight: u32::try_from(1 + chance.below(6)).ok(),
                     failures: u32::try_from(3 + chance.below(6)).ok(),
                     unreachable: chance.once_in(2).then_some(1800),
-                })
-                .await;
+                };
+                self.order(rollout, limits).await;
             }
             13 => self.stand_still(chance.once_in(2)).await,
             14 => self.stand_still(false).await,
-            _ => {
+            15 => {
                 if let Some(server) = self.servers.get(&target) {
                     server.mend()?;
                 }
                 self.again.insert(target.clone());
-                self.order(Order::Retry {
+                let retry = Order::Retry {
                     target: Some(target),
-                })
-                .await;
+                };
+                self.order(rollout, retry).await;
             }
+            16 if chance.once_in(4) => {
+                if self.order(rollout, Order::Abort).await {
+                    // What was in the middle is taken up by another plan.
+                    let left = self.fleet(|fleet| {
+                        let work = fleet.rollouts().get(&rollout).map(|one| one.work.iter());
+                        let left = work
+                            .into_iter()
+                            .flatten()
+                            .filter(|(_, work)| !matches!(work.state, TargetState::Done(_)));
+                        left.map(|(target, _)| target.clone()).collect::<Vec<_>>()
+                    });
+                    self.again.extend(left);
+                }
+            }
+            16 | 17 if spared => {
+                let skip = Order::Skip {
+                    target: target.clone(),
+                    reason: "it is left out".to_owned(),
+                };
+                if self.order(rollout, skip).await {
+                    self.again.insert(target);
+                }
+            }
+            18 if spared => {
+                let resolve = Order::Resolve {
+                    target: target.clone(),
+                    reason: "it was rebuilt".to_owned(),
+                };
+                if self.order(rollout, resolve).await {
+                    with(&self.watch, |check| check.gives_up(&target));
+                    self.again.insert(target);
+                }
+            }
+            19 => {
+                if let Some(controller) = &self.controller {
+                    let said = controller.overrides(Rule::G2, target.clone()).await;
+                    self.told.orders += u64::from(said);
+                    self.told.refused += u64::from(!said);
+                    if said {
+                        with(&self.watch, |check| check.sets_aside(&target));
+                    }
+                }
+            }
+            // Another plan beside those: of the servers that were left for it, or of all, which is refused while any is at work.
+            20 if !self.later.is_empty() => {
+                let later = self.later.clone();
+                if self.apply(&later).await? {
+                    self.later.clear();
+                }
+            }
+            _ => drop(self.apply(&BTreeSet::new()).await?),
         }
         Ok(())
     }
 
-    /// An operator orders something, if there is a controller to order it of.
-    async fn order(&mut self, order: Order) {
-        if let Some(controller) = &self.controller {
-            let ordered = controller.order(self.rollout, order).await;
-            self.told.orders += u64::from(ordered);
-        }
+    /// An operator orders something, if there is a controller to order it of; tells whether it could be.
+    async fn order(&mut self, rollout: RolloutId, order: Order) -> bool {
+        let Some(controller) = &self.controller else {
+            return false;
+        };
+        let ordered = controller.order(rollout, order).await;
+        self.told.orders += u64::from(ordered);
+        self.told.refused += u64::from(!ordered);
+        ordered
     }
 
     /// The whole fleet is made to stand still, or is let go on.
@@ -406,27 +522,51 @@ impl Story {
         Ok(())
     }
 
-    /// An operator takes care: all of it must be done in the end.
+    /// An operator takes care: what is under way must come to its end, and whatever was left out or aborted is planned anew until
+    /// nothing is wanted any more.
     async fn come_to_an_end(&mut self) -> anyhow::Result<()> {
         for _ in 0..30 {
-            let bad = self.fleet(|rollout| {
-                let bad = rollout.work.iter().filter(|(_, work)| work.state.is_bad());
-                bad.map(|(target, _)| target.clone()).collect::<Vec<_>>()
+            let bad = self.fleet(|fleet| {
+                let rollouts = fleet.rollouts().iter();
+                let work =
+                    rollouts.flat_map(|(id, one)| one.work.iter().map(move |work| (id, work)));
+                let bad = work.filter(|(_, (_, work))| work.state.is_bad());
+                bad.map(|(id, (target, _))| (*id, target.clone()))
+                    .collect::<Vec<_>>()
             });
-            self.again.extend(bad);
+            self.again
+                .extend(bad.iter().map(|(_, target)| target.clone()));
+            let wanted = self.is_wanted().await?;
+            for (rollout, target) in bad {
+                // Another rollout has done it meanwhile: a try on the older plan's facts finds another server.
+                if !wanted.contains(&target) {
+                    let reason = "planned anew, nothing is wanted of it".to_owned();
+                    self.order(rollout, Order::Skip { target, reason }).await;
+                }
+            }
             self.stand_still(false).await;
-            self.order(Order::Resume).await;
-            self.order(Order::Retry { target: None }).await;
+            for rollout in self.rollouts.clone() {
+                self.order(rollout, Order::Resume).await;
+                self.order(rollout, Order::Retry { target: None }).await;
+            }
             let until = Instant::now() + HOUR;
             while Instant::now() < until {
                 tokio::time::sleep(30 * SECOND).await;
                 self.holds()?;
-                if self.is_done() {
+                if !self.is_over() {
+                    continue;
+                }
+                if self.is_wanted().await?.is_empty() {
                     return self.end().await;
                 }
+                self.apply(&BTreeSet::new()).await?;
             }
         }
-        bail!("mended, and yet not done:\n{}", self.left())
+        bail!(
+            "mended, and yet not done; still wanted: {:?}\n{}",
+            self.is_wanted().await?,
+            self.left()
+        )
     }
 
     async fn end(&mut self) -> anyhow::Result<()> {
@@ -442,40 +582,49 @@ impl Story {
         self.come_back().await?;
         tokio::time::sleep(2 * MINUTE).await;
         with(&self.watch, |check| check.end(&self.again));
-        let (done, targets) = self.fleet(|rollout| {
-            let states = rollout.work.values().map(|work| &work.state);
-            let done = states.filter(|state| matches!(state, TargetState::Done(_)));
-            (done.count() as u64, rollout.work.len() as u64)
-        });
-        (self.told.done, self.told.targets) = (done, targets);
+        let wanted = self.is_wanted().await?.len() as u64;
+        self.told.targets = self.servers.len() as u64;
+        self.told.done = self.told.targets - wanted;
         self.holds()
     }
 
-    fn fleet<T: Default>(&self, look: impl FnOnce(&controller_core::fleet::Rollout) -> T) -> T {
-        with(&self.watch, |check| {
-            let rollout = check.fleet().rollouts().get(&self.rollout);
-            rollout.map(look).unwrap_or_default()
+    fn fleet<T>(&self, look: impl FnOnce(&Fleet) -> T) -> T {
+        with(&self.watch, |check| look(check.fleet()))
+    }
+
+    /// Everything that was applied has come to its end, and nothing of it failed but what was aborted.
+    fn is_over(&self) -> bool {
+        self.fleet(|fleet| {
+            fleet.rollouts().values().all(|rollout| {
+                let aborted = rollout.state == RolloutState::Aborted;
+                let bad = rollout.work.values().any(|work| work.state.is_bad());
+                rollout.is_over() && (aborted || !bad)
+            })
         })
     }
 
     fn is_done(&self) -> bool {
-        self.fleet(|rollout| {
-            let bad = rollout.work.values().any(|work| work.state.is_bad());
-            rollout.is_over() && !bad
-        })
+        self.later.is_empty() && self.is_over()
     }
 
     fn left(&self) -> String {
-        self.fleet(|rollout| {
+        self.fleet(|fleet| {
             let mut said = String::new();
-            for (target, work) in &rollout.work {
-                if !matches!(work.state, TargetState::Done(_)) {
-                    writeln!(said, "{target}: {:?}", work.state).ok();
+            for (id, rollout) in fleet.rollouts() {
+                for (target, work) in &rollout.work {
+                    if !matches!(work.state, TargetState::Done(_)) {
+                        writeln!(said, "{id} {target}: {:?}", work.state).ok();
+                    }
                 }
             }
             said
         })
     }
+}
+
+/// It is a server of provisioning agents, by its name.
+fn is_agent(target: &TargetId) -> bool {
+    target.as_str().starts_with('h')
 }
 
 /// Takes out whose moment has come.
