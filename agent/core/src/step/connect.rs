@@ -302,7 +302,8 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         scheduler.severity = Severity::Warn;
     }
     // One that is active and lets no cycle begin exports nothing.
-    if connect.staging == Some(false) {
+    let exports = connect.staging == Some(false);
+    if exports {
         soak::insist(&mut scheduler, verify.soaked_seconds);
     }
     let stability = step::stability(product::CONNECT_SERVICE, verify.soaked_seconds, cx)?;
@@ -320,9 +321,8 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     findings.extend(
         verify
             .soaked_seconds
-            .map(|seconds| soak::cycles(&asked, seconds)),
+            .map(|seconds| soak::cycles(&asked, seconds, exports)),
     );
-    let exports = connect.staging == Some(false);
     findings.extend(engine::verified(verify, (connect.version, exports), cx)?);
     let question = soak::question(&findings, verify.soaked_seconds);
     step::settle_showing(findings, stopped.or(refused), cx)?;

@@ -115,8 +115,13 @@ pub(super) fn insist(finding: &mut Finding, soaked_seconds: Option<u32>) {
 }
 
 /// SK01 of Connect: whether a cycle began while it soaked, as its scheduler tells (product facts 2.12 [P]: when the next one is
-/// due, and how far apart they are).
-pub(super) fn cycles(scheduler: &Reading<Scheduler>, soaked_seconds: u32) -> Finding {
+/// due, and how far apart they are). Only of the server that exports does one that is off stop anything, as with PV24: on a staging
+/// server that is the tenant's setting.
+pub(super) fn cycles(
+    scheduler: &Reading<Scheduler>,
+    soaked_seconds: u32,
+    exports: bool,
+) -> Finding {
     let soaked = i64::from(soaked_seconds / 60);
     let scheduler = match scheduler {
         Ok(scheduler) => scheduler,
@@ -136,7 +141,11 @@ pub(super) fn cycles(scheduler: &Reading<Scheduler>, soaked_seconds: u32) -> Fin
         None if runs => Err("the scheduler does not tell when a cycle is due".to_owned()),
         Some(_) | None => {
             let read = format!("none in {soaked} minutes: the scheduler is off or suspended");
-            return catalogue::SK01.finding(read, Verdict::Fail);
+            let mut finding = catalogue::SK01.finding(read, Verdict::Fail);
+            if !exports {
+                finding.severity = Severity::Warn;
+            }
+            return finding;
         }
     };
     let show = |ago: &i64| format!("the last one was due to begin {ago} minutes ago");

@@ -120,17 +120,24 @@ fn each_probe_of_the_engine_fails_where_its_fault_is_and_passes_elsewhere() {
 
 /// What a verification behind a soak of ten minutes comes to, of either product.
 fn soaked(product: Product, faults: &[Fault]) -> (Ending, Vec<Finding>) {
+    soaked_as(product, false, faults, |_, outcome| outcome)
+}
+
+/// The same of a server of Connect in that mode, with other answers than the model's.
+fn soaked_as(
+    product: Product,
+    staging: bool,
+    faults: &[Fault],
+    instead: impl Fn(&Op, Outcome) -> Outcome,
+) -> (Ending, Vec<Finding>) {
     let version = Version::new(2, 6, 92, 0);
     let tenant = tenant();
     let (installed, step) = match product {
         Product::Connect => (
-            Installed::Connect {
-                version,
-                staging: false,
-            },
+            Installed::Connect { version, staging },
             Step::VerifyConnect(VerifyConnect {
                 at_least: version,
-                staging: Some(false),
+                staging: Some(staging),
                 forests: Vec::new(),
                 password_sync: false,
                 soaked_seconds: Some(600),
@@ -152,8 +159,7 @@ fn soaked(product: Product, faults: &[Fault]) -> (Ending, Vec<Finding>) {
         ),
     };
     let mut one = twin_of(installed, faults);
-    let (conclusion, journal, _) =
-        drive_with(vec![step], &mut one, None, "value", |_, outcome| outcome);
+    let (conclusion, journal, _) = drive_with(vec![step], &mut one, None, "value", instead);
     let probed = journal.into_iter().filter_map(|event| match event {
         Event::Probed { findings, .. } => Some(findings),
         _ => None,
@@ -218,6 +224,40 @@ fn an_active_server_passes_no_soak_without_its_cycles() {
         (cycles.verdict, cycles.severity),
         (Verdict::CannotTell, Severity::Info)
     );
+}
+
+/// The cycle's switch lies in the tenant, so that a staging server is not held by it (product facts 2.12); the active one is.
+#[test]
+fn a_scheduler_that_is_off_warns_behind_the_soak_of_a_staging_server() {
+    for (staging, blocks) in [(true, false), (false, true)] {
+        let off = |op: &Op, outcome| match op {
+            Op::Script {
+                script: Script::ReadConnectScheduler,
+                ..
+            } => Outcome::Script {
+                lines: vec![serde_json::json!({
+                    "stagingModeEnabled": staging, "syncCycleEnabled": false, "schedulerSuspended": false,
+                    "nextInMinutes": -90, "everyMinutes": 30,
+                })],
+            },
+            _ => outcome,
+        };
+        let (ending, findings) = soaked_as(Product::Connect, staging, &[], off);
+        assert_eq!(
+            matches!(&ending, Ending::Failed(why) if why.contains("PV24")),
+            blocks,
+            "{ending:?}"
+        );
+        assert_eq!(ending == Ending::Completed, staging, "{ending:?}");
+        for id in ["PV24", "SK01"] {
+            let finding = of(&findings, id);
+            assert_eq!(
+                (finding.verdict, finding.severity == Severity::Block),
+                (Verdict::Fail, blocks),
+                "{finding:?}"
+            );
+        }
+    }
 }
 
 #[test]
