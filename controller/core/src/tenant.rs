@@ -13,7 +13,7 @@ pub use account::{
     members, policies, role_id, security_defaults, user,
 };
 pub use cycles::Cycles;
-pub use held::{Remark, beside, held, look};
+pub use held::{Remark, beside, held};
 pub use probes::{Probed, Wants, WantsConnect, findings, sentence, stops};
 
 use std::collections::{BTreeMap, BTreeSet};

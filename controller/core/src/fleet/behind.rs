@@ -2,7 +2,7 @@
 
 use protocol::{RolloutId, TargetId, Timestamp};
 
-use crate::fleet::decide::{Live, UNREACHABLE_AFTER, frozen};
+use crate::fleet::decide::{Live, frozen};
 use crate::fleet::hold::{Cause, Hold, because};
 use crate::fleet::state::{Fleet, Rollout, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
@@ -75,10 +75,10 @@ impl Fleet {
         if let Some(doubted) = self.doubted.get(target) {
             return because(Cause::Doubted, doubted.sentence(target));
         }
-        if let Some(since) = live.away_since(target)
-            && now >= since.plus(UNREACHABLE_AFTER)
+        if let Some(away) = work.away_in_words(target, live)
+            && live.unreachable_from(target).is_some_and(|from| now >= from)
         {
-            let why = format!("away since {since}, in the middle of its work");
+            let why = format!("{away}, in the middle of its work");
             return because(Cause::AwayAtWork, why);
         }
         if let Some(freeze) = self.freeze_in_force(target, live, now)

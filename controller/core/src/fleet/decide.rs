@@ -169,10 +169,13 @@ fn left<'a>(
     let at_work = at_work.filter_map(|target| Some((target, *live.away.get(target)?)));
     let away = live.away.iter().filter(move |_| !few);
     let all = at_work.chain(away.map(|(target, since)| (target, *since)));
-    all.filter(|(target, _)| {
-        let work = rollout.work.get(*target);
-        work.is_some_and(|work| work.waits_for_its_agent() && !work.is_passed_over())
-    })
+    all.filter(move |(target, _)| waits_for(rollout, target))
+}
+
+/// A rollout waits for somebody in the middle of its work.
+fn waits_for(rollout: &Rollout, target: &TargetId) -> bool {
+    let work = rollout.work.get(target);
+    work.is_some_and(|work| work.waits_for_its_agent() && !work.is_passed_over())
 }
 
 /// Too few would serve a domain.
@@ -650,10 +653,8 @@ impl Fleet {
         };
         let never = never.filter(move |target| gone(target) && !told(target));
         let never = never.map(|target| (target, live.began));
-        left.chain(noted).chain(never).filter(move |(target, _)| {
-            let work = rollout.work.get(*target);
-            work.is_some_and(|work| work.waits_for_its_agent() && !work.is_passed_over())
-        })
+        let others = noted.chain(never);
+        left.chain(others.filter(move |(target, _)| waits_for(rollout, target)))
     }
 
     fn silent(&self, live: &Live, now: Timestamp) -> Vec<Decision> {
@@ -905,7 +906,7 @@ impl Fleet {
                 work.has_begun() || work.state != TargetState::Pending || waits.is_none()
             };
             serves(other) == Some(false)
-                && !self.frozen.contains_key(*other)
+                && self.freeze_in_force(other, live, now).is_none()
                 && work.is_some_and(|work| !work.state.is_terminal() && free(work))
                 && part.is_some_and(|part| !part.is_read_only() && !part.retires())
         };
@@ -957,10 +958,10 @@ impl Fleet {
                 let unknown = state == Some(&TargetState::Unknown);
                 let ended = state.is_some_and(TargetState::is_terminal);
                 // It was staging when it was last seen, and a person may be taking it out of that just now.
-                let switching = theirs.switches_to_active()
-                    && ((started.contains(other)
-                        && theirs.claims_active(phase(*other_id, other).unwrap_or_default()))
-                        || self.may_switch(*other_id, other));
+                let switches =
+                    theirs.switches_to_active_in(phase(*other_id, other).unwrap_or_default());
+                let switching = started.contains(other) && switches
+                    || theirs.switches_to_active() && self.may_switch(*other_id, other);
                 let moving = rollout.work.get(other).is_some_and(|work| {
                     theirs.moves_in(work.phase)
                         && (work.state.is_under_way() || unknown || started.contains(other))
@@ -1338,7 +1339,7 @@ fn awaits(
         let away = live
             .away_since(other)
             .filter(|since| now >= since.plus(UNREACHABLE_AFTER) || theirs.is_passed_over());
-        let Some(since) = away else {
+        let Some(away) = away.and_then(|_| theirs.away_in_words(other, live)) else {
             return because(
                 Cause::OtherGoesOn,
                 format!("{why}: {other} is {word}; its end lifts it"),
@@ -1351,9 +1352,7 @@ fn awaits(
         };
         because(
             Cause::OtherAway,
-            format!(
-                "{why}: {other} is {word}, and away since {since}; its return lifts it, {order}"
-            ),
+            format!("{why}: {other} is {word}, and {away}; its return lifts it, {order}"),
         )
     })
 }

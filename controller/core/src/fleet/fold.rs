@@ -415,8 +415,7 @@ impl Fleet {
         };
         let part = rollout.plan.targets.get(target);
         rollout.work.change(target, |work| {
-            if part.is_some_and(|part| part.switches_to_active() && part.claims_active(work.phase))
-            {
+            if part.is_some_and(|part| part.switches_to_active_in(work.phase)) {
                 work.switching = true;
             }
         });
@@ -1220,8 +1219,8 @@ impl Fleet {
         };
         self.open.remove(target);
         self.close_gate(target, None);
-        let cycles = self.cycles_of(open.rollout, target, now);
         self.asked.remove(target);
+        let cycles = self.cycles_of(open.rollout, target, now);
         let Some(rollout) = self.rollouts.get_mut(&open.rollout) else {
             return;
         };
@@ -1256,10 +1255,10 @@ impl Fleet {
                     };
                 }
                 (Ending::Completed, None) => {
+                    let last = work.phase + 1 >= phases;
                     work.short = last && !enough;
                     work.cycles = cycles;
                     let lacks = lacks(plan, target, work).filter(|_| last);
-                    let last = work.phase + 1 >= phases;
                     // What was to show the grade and did not is what a retry does again.
                     if lacks.is_none() {
                         work.phase += 1;

@@ -128,7 +128,7 @@ impl Fleet {
         part: &TargetPlan,
         work: &Work,
     ) -> Option<Hold> {
-        if !part.switches_to_active() || !part.claims_active(work.phase) {
+        if !part.switches_to_active_in(work.phase) {
             return None;
         }
         let steps = part.phases.iter().flat_map(|phase| &phase.steps);

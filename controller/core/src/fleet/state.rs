@@ -22,6 +22,7 @@ use crate::beyond::{Beyond, Moved};
 use crate::doubt::Doubted;
 use crate::exported::Exports;
 use crate::facts::Fleetwide;
+use crate::fleet::decide::Live;
 use crate::fleet::table::WorkTable;
 use crate::fleet::watch::Watched;
 use crate::overrides::{Overrides, Rule};
@@ -186,11 +187,11 @@ pub struct Work {
     pub agent_gone: bool,
     /// Everything was done, and the grade that is needed was not seen.
     pub short: bool,
-    /// When and by whom the tenant was read that showed the grade; absent where the server's own probes did.
     /// Since when its product was watched, where its last work ends a watch.
     pub soaked_from: Option<Timestamp>,
     /// What the tenant tells of the cycles of that watch; absent where none has ended, and for Connect, whose scheduler tells it.
     pub cycles: Option<Cycles>,
+    /// When and by whom the tenant was read that showed the grade; absent where the server's own probes did.
     pub seen: Option<(Timestamp, String)>,
     /// What went its way by an override, and who answers for it: it stays with the work, whatever becomes of that.
     pub overridden: Vec<String>,
@@ -230,9 +231,9 @@ impl Work {
             switching: false,
             agent_gone: false,
             short: false,
-            seen: None,
             soaked_from: None,
             cycles: None,
+            seen: None,
             overridden: Vec::new(),
             watched: Watched::default(),
             away: None,
@@ -288,6 +289,17 @@ impl Work {
             && self.state == TargetState::Pending
             && !self.is_in_flight()
             && !self.is_passed_over()
+    }
+
+    /// Since when its target is away, in words: as a session of this controller's life ended, or as the log tells, or else only that it
+    /// did not come since the controller started, which is no word of the agent's. `None` while it is here.
+    pub(crate) fn away_in_words(&self, target: &TargetId, live: &Live) -> Option<String> {
+        let began = live.away_since(target)?;
+        let known = live.away.get(target).copied().or(self.away);
+        Some(known.map_or_else(
+            || format!("away since the controller started at {began}, or longer"),
+            |since| format!("away since {since}"),
+        ))
     }
 
     /// It has begun, and counts as under way until it is at its end.

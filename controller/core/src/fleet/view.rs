@@ -368,17 +368,12 @@ impl Fleet {
                 }
                 None => "leave is on its way".clone_into(&mut text),
             }
-        } else if let Some(since) = live
-            .away_since(target)
-            .map(|since| match work.away {
-                // The log knows better than a controller that began since.
-                Some(told) if !live.away.contains_key(target) => told,
-                _ => since,
-            })
+        } else if let Some(away) = work
+            .away_in_words(target, live)
             .filter(|_| !work.state.is_terminal())
         {
             text = format!("{word}, {text}").trim_end_matches(", ").to_owned();
-            text = format!("{text}; away since {since}");
+            text = format!("{text}; {away}");
             "unreachable".clone_into(&mut word);
         } else if let (TargetState::Unknown, Some(open)) = (&work.state, self.open.get(target))
             && open.rollout == id
@@ -601,6 +596,11 @@ impl Fleet {
                 .contains_key(target)
                 .then(|| Cause::Doubted.into()),
             refusals: Vec::new(),
+            overrides,
+        })
+    }
+}
+
 /// On what rests that something is done: its grade, where no tenant showed it, and that it went through its cycles while it soaked.
 fn rests_on(work: &Work) -> String {
     let TargetState::Done(grade) = &work.state else {
@@ -611,11 +611,6 @@ fn rests_on(work: &Work) -> String {
     let cycles = cycles.map(|cycles| format!("cycles while it soaked: {}", cycles.words()));
     let both: Vec<String> = own.into_iter().chain(cycles).collect();
     both.join("; ")
-}
-
-            overrides,
-        })
-    }
 }
 
 /// A target with work has a part in its plan; should a plan ever lack it, the first tenant stands in and nothing breaks.

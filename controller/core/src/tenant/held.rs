@@ -207,29 +207,6 @@ fn jobs(seen: &Observation, domain: &DomainName) -> Vec<Finding> {
     ]
 }
 
-/// What stands out in what a tenant showed, held against what the fleet reports.
-#[must_use]
-pub fn look(seen: &Observation, known: &Fleetwide, connect: bool) -> Vec<Remark> {
-    let mut remarks: Vec<Remark> = held(seen, known, connect)
-        .into_iter()
-        .filter(|finding| match finding.verdict {
-            Verdict::Pass => false,
-            Verdict::Fail => true,
-            // A part that was not seen at all is one remark of its own.
-            Verdict::CannotTell => {
-                finding.id == catalogue::PV13.id && seen.configurations.seen().is_some()
-            }
-        })
-        .map(|finding| Remark {
-            id: finding.id,
-            what: finding.read,
-            fix: finding.fix,
-        })
-        .collect();
-    remarks.extend(beside(seen, known));
-    remarks
-}
-
 /// What stands out beside the probes: agents that are no server's here, and what was not seen.
 #[must_use]
 pub fn beside(seen: &Observation, known: &Fleetwide) -> Vec<Remark> {

@@ -12,7 +12,7 @@ use controller_core::fleet::Fleet;
 use controller_core::record::Record;
 use controller_core::tenant::{
     AgentSeen, Configuration, DomainSeen, Job, Observation, Organization, Part, Suffix, agents,
-    domains, held, jobs, look, organization, principals,
+    beside, domains, held, jobs, organization, principals,
 };
 use protocol::event::{Finding, Grade, Severity, Verdict};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
@@ -95,10 +95,18 @@ fn known(names: &[&str]) -> Fleetwide {
 }
 
 fn remarks(seen: &Observation, names: &[&str]) -> Vec<String> {
-    let remarks = look(seen, &known(names), true);
-    remarks
-        .into_iter()
-        .map(|one| format!("{} {}", one.id, one.what))
+    let known = known(names);
+    // What does not pass, and what cannot be told though its part was seen: a part that was not seen at all is a remark of its own.
+    let shows = |one: &Finding| match one.verdict {
+        Verdict::Pass => false,
+        Verdict::Fail => true,
+        Verdict::CannotTell => one.id == catalogue::PV13.id && seen.configurations.seen().is_some(),
+    };
+    let found = held(seen, &known, true).into_iter().filter(shows);
+    let found = found.map(|one| format!("{} {}", one.id, one.read));
+    let more = beside(seen, &known).into_iter();
+    found
+        .chain(more.map(|one| format!("{} {}", one.id, one.what)))
         .collect()
 }
 
