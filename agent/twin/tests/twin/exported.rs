@@ -1,4 +1,8 @@
 //! The newest settings that Connect's wizard has exported are told beside what the engine says: by their digest and what they say.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test stops where something is not as it must be"
+)]
 
 use agent_twin::Fault;
 use protocol::event::Event;
