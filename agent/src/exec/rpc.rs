@@ -238,10 +238,6 @@ fn port_of(tower: &[u8]) -> Option<u16> {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it must be"
-)]
 mod tests {
     use tokio::net::TcpListener;
 
