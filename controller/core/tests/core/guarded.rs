@@ -63,6 +63,7 @@ const CONNECT: &str = "controller/core/tests/core/connect.rs";
 const UNDONE: &str = "controller/core/tests/core/undone.rs";
 const SCOPES: &str = "controller/core/tests/core/scopes.rs";
 const PROBES: &str = "controller/core/tests/core/probes.rs";
+const TOPOLOGIES: &str = "controller/core/tests/core/topologies.rs";
 const RETIRE: &str = "controller/core/tests/core/retire.rs";
 const TWIN_RUN: &str = "agent/twin/tests/twin/run.rs";
 const TWIN_SWITCH: &str = "agent/twin/tests/twin/switch.rs";
@@ -506,8 +507,8 @@ fn property(rail: Rail) -> Proof {
             "a_domain_in_both_tools_is_configured_only_while_both_were_read_lately_and_are_disjoint",
         ),
         Rail::G8 => (
-            PROBES,
-            "nobody_begins_while_what_was_seen_of_the_tenant_blocks",
+            TOPOLOGIES,
+            "what_blocks_in_a_tenant_stops_those_whom_it_is_about_and_no_others",
         ),
     }
 }

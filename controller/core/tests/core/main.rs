@@ -46,6 +46,7 @@ mod takes;
 mod tenant;
 mod timing;
 mod told;
+mod topologies;
 mod transition;
 mod tunables;
 mod turns;
