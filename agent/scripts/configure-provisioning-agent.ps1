@@ -67,7 +67,12 @@ $begun = [DateTime]::UtcNow
 $at = 'Import-Module'
 try {
     # The cmdlets do not read the service's configuration file: this process alone goes through its proxy.
-    if ($in.proxy) { [System.Net.WebRequest]::DefaultWebProxy = New-Object System.Net.WebProxy($in.proxy, $true) }
+    # It signs in to that as the file has the service do, by the account that it runs as.
+    if ($in.proxy) {
+        $proxy = New-Object System.Net.WebProxy($in.proxy, $true)
+        $proxy.UseDefaultCredentials = $true
+        [System.Net.WebRequest]::DefaultWebProxy = $proxy
+    }
     Import-Module $in.module
     Say @{ step = $at; ok = $true }
 

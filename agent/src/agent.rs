@@ -1203,6 +1203,7 @@ fn announce(op: &Op) -> Option<String> {
         | Op::Launcher
         | Op::ReadLog { .. }
         | Op::Reach { .. }
+        | Op::ReachThrough { .. }
         | Op::ReachByDatagram { .. }
         | Op::ReachByRpc { .. }
         | Op::Search(_)

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use controller_core::tenant::{
-    ADMINISTRATOR, Account, Configuration, ConnectAccount, Held, Observation, Other, Part, Policy,
-    SyncAccounts, TEMPLATE, Units, agents, connect_account, domains, ids, job_ids, jobs, members,
-    organization, policies, principals, role_id, secrets, security_defaults, units, user, whose,
+    ADMINISTRATOR, Account, Configuration, ConnectAccount, GLOBAL, Held, Observation, Other, Part,
+    Policy, SyncAccounts, TEMPLATE, Units, agents, application, connect_account, domains, ids,
+    job_ids, jobs, members, organization, policies, principals, role_id, secrets,
+    security_defaults, units, user, whose,
 };
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, RETRY_AFTER};
@@ -232,18 +233,26 @@ impl Graph {
             }
             Some(name) => self.operator(name, &known).await,
         };
-        let (sync_accounts, connect_accounts) = match self.sync_accounts().await {
+        let (sync_accounts, connect_accounts, applications) = match self.sync_accounts().await {
             Ok((role, accounts)) => {
-                let servers = self.connect_accounts(&accounts).await;
+                let (servers, applications) = self.connect_accounts(&accounts).await;
                 let all = SyncAccounts::of(&accounts, &role, known);
-                (Part::Seen(all), servers)
+                (Part::Seen(all), servers, applications)
             }
-            Err(why) => (Part::NotSeen(why.clone()), Part::NotSeen(why)),
+            Err(why) => {
+                let unseen = || why.clone();
+                (
+                    Part::NotSeen(unseen()),
+                    Part::NotSeen(unseen()),
+                    Part::NotSeen(why),
+                )
+            }
         };
         Observation {
             operator,
             sync_accounts,
             connect_accounts,
+            applications,
             ..Observation::unseen_all(tenant, at, "it was not asked for")
         }
     }
@@ -265,10 +274,15 @@ impl Graph {
         let path = format!("/v1.0/users/{id}/transitiveMemberOf?$select=id");
         let answer = self.all(&path, "GroupMember.Read.All").await;
         let groups = answer.and_then(|answer| ids(&answer));
-        account.role = match self.held(&id, groups.as_ref()).await {
-            Ok(held) => Part::Seen(held),
-            Err(why) => Part::NotSeen(why),
-        };
+        for (part, role) in [
+            (&mut account.role, ADMINISTRATOR),
+            (&mut account.global, GLOBAL),
+        ] {
+            *part = match self.held(&id, role, groups.as_ref()).await {
+                Ok(held) => Part::Seen(held),
+                Err(why) => Part::NotSeen(why),
+            };
+        }
         match known {
             Part::Seen(known) => account.judge(&id, groups.as_ref().ok(), ADMINISTRATOR, known),
             Part::NotSeen(why) => account.demands = Part::NotSeen(why.clone()),
@@ -287,15 +301,16 @@ impl Graph {
         Part::Seen(account)
     }
 
-    /// How an account holds Hybrid Identity Administrator.
+    /// How an account holds a role, by the role's template.
     async fn held(
         &self,
         id: &str,
+        role: &str,
         groups: Result<&BTreeSet<String>, &String>,
     ) -> Result<Held, String> {
         let of = |kind: &str| {
             format!(
-                "/v1.0/roleManagement/directory/{kind}?$filter=roleDefinitionId%20eq%20'{ADMINISTRATOR}'&$select=principalId,directoryScopeId"
+                "/v1.0/roleManagement/directory/{kind}?$filter=roleDefinitionId%20eq%20'{role}'&$select=principalId,directoryScopeId"
             )
         };
         let assigned = of("roleAssignments");
@@ -332,36 +347,61 @@ impl Graph {
         Ok((role, accounts))
     }
 
-    /// The users among the holders of that role: each is of one Connect server. Who is no user is an application.
-    async fn connect_accounts(&self, holders: &BTreeSet<String>) -> Part<Vec<ConnectAccount>> {
+    /// The users among the holders of that role: each is of one Connect server. Who is no user is an application, whose name is asked,
+    /// or a group.
+    async fn connect_accounts(
+        &self,
+        holders: &BTreeSet<String>,
+    ) -> (Part<Vec<ConnectAccount>>, Part<Vec<String>>) {
         // Twenty are the most that a tenant has (product facts 2.9 [P]).
         const MOST: usize = 100;
+        let neither = |why: String| (Part::NotSeen(why.clone()), Part::NotSeen(why));
         if holders.len() > MOST {
             let many = holders.len();
-            return Part::NotSeen(format!(
+            return neither(format!(
                 "{many} hold that role; at most {MOST} are looked at"
             ));
         }
         let mut accounts = Vec::new();
+        let mut applications = Part::Seen(Vec::new());
         for id in holders {
             // It becomes part of a path.
             if !is_plain(id) {
-                return Part::NotSeen("the id of one is none".to_owned());
+                return neither("the id of one is none".to_owned());
             }
             let path = format!("/v1.0/users/{id}?$select=id,userPrincipalName");
-            let answer = match self.get(&path).await {
-                Err(GraphError::Refused {
-                    status: StatusCode::NOT_FOUND,
-                    ..
-                }) => continue,
-                answer => answer.map_err(|error| takes(error, "User.Read.All")),
+            let Some(answer) = self.perhaps(&path, "User.Read.All").await else {
+                let path = format!("/v1.0/servicePrincipals/{id}?$select=id,displayName");
+                let Some(answer) = self.perhaps(&path, "Application.Read.All").await else {
+                    continue;
+                };
+                match Part::read(answer, application) {
+                    Part::Seen(name) => {
+                        if let Part::Seen(all) = &mut applications {
+                            all.push(name);
+                        }
+                    }
+                    Part::NotSeen(why) => applications = Part::NotSeen(why),
+                }
+                continue;
             };
             match Part::read(answer, connect_account) {
                 Part::Seen(account) => accounts.push(account),
-                Part::NotSeen(why) => return Part::NotSeen(why),
+                Part::NotSeen(why) => return neither(why),
             }
         }
-        Part::Seen(accounts)
+        (Part::Seen(accounts), applications)
+    }
+
+    /// The same of one answer about what may not be there: `None` where it is not.
+    async fn perhaps(&self, path: &str, permission: &str) -> Option<Result<Value, String>> {
+        match self.get(path).await {
+            Err(GraphError::Refused {
+                status: StatusCode::NOT_FOUND,
+                ..
+            }) => None,
+            answer => Some(answer.map_err(|error| takes(error, permission))),
+        }
     }
 
     /// A whole list, or why it does not come and the permission that it takes.

@@ -23,6 +23,10 @@ pub const MAX_ARTIFACTS: usize = 16;
 /// frame many times over (253 bytes each).
 pub const MAX_DOMAINS: usize = 256;
 
+/// Most domains of one forest that a preflight of Connect asks beside those that its bundle names: each is about ten questions and
+/// as many findings. How many more there are is told as not asked.
+pub const MAX_FOREST_DOMAINS: usize = 32;
+
 /// Most users and groups whose anchors are looked at in one domain, where both tools serve it: as many as LocalDB holds of
 /// objects, a few hundred pages of a controller's. Beyond it the finding says so.
 pub const MAX_ANCHORS: u64 = 100_000;

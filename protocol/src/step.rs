@@ -188,6 +188,13 @@ pub struct Preflight {
     pub sign_in: SignIn,
     /// Domains that must be found and reached.
     pub domains: Vec<ServedDomain>,
+    /// Forests among them of which Connect synchronizes chosen organizational units: there the domains of these units are listed, and
+    /// no other one is asked. Of every other forest Connect reads each domain, listed or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chosen: Vec<DomainName>,
+    /// The installer that follows demands the settings of TLS 1.2 before it installs (2.3.20.0 to 2.4.129.0; product facts 2.8 [R]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub demands_tls: bool,
     /// gMSA that must be usable, where it is made beforehand.
     pub gmsa: Option<GmsaName>,
     /// Rights that the account of an agent that is there must have, where it was made beforehand.

@@ -157,6 +157,21 @@ pub fn generalized_time(text: &str) -> Option<Timestamp> {
     .ok()
 }
 
+/// A text as it stands in a filter, with what means something there escaped (RFC 4515).
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for sign in text.chars() {
+        match sign {
+            '*' | '(' | ')' | '\\' | '\0' => {
+                escaped.push_str(&format!("\\{:02x}", u32::from(sign)))
+            }
+            sign => escaped.push(sign),
+        }
+    }
+    escaped
+}
+
 /// Whether a text may stand in a filter as it is: names of accounts and domains do.
 #[must_use]
 pub fn is_plain(text: &str) -> bool {
@@ -291,6 +306,7 @@ mod tests {
 
     #[test]
     fn what_could_end_a_filter_is_not_plain() {
+        assert_eq!(escaped("CN=a*(b)\\,c,DC=x"), "CN=a\\2a\\28b\\29\\5c,c,DC=x");
         assert!(is_plain("provAgentgMSA$") && is_plain("corp.contoso.com"));
         for text in ["a)(b=*", "a*", "a\\2a", "ä", "a b"] {
             assert!(!is_plain(text), "{text}");

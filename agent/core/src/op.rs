@@ -8,7 +8,7 @@ use protocol::event::GmsaChange;
 use protocol::facts::ServiceState;
 use protocol::secret::SecretKind;
 use protocol::signed::{ArtifactRef, ReleaseFile};
-use protocol::{Digest, Generation, Timestamp, Version};
+use protocol::{Digest, Generation, ProxyAddress, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 /// A value in the Windows registry.
@@ -449,6 +449,15 @@ pub enum Op {
         /// Port.
         port: u16,
     },
+    /// Has a proxy reach a host: by CONNECT, or at port 80 by a question about its first page, which whoever is there answers.
+    ReachThrough {
+        /// The proxy.
+        proxy: ProxyAddress,
+        /// Host.
+        host: String,
+        /// Port.
+        port: u16,
+    },
     /// Sends a datagram that is answered by whoever serves that port, and waits for an answer.
     ReachByDatagram {
         /// Host.
@@ -532,6 +541,7 @@ impl Op {
             | Self::ConnectExport
             | Self::ReadLog { .. }
             | Self::Reach { .. }
+            | Self::ReachThrough { .. }
             | Self::ReachByDatagram { .. }
             | Self::ReachByRpc { .. }
             | Self::Search(_)

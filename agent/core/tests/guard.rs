@@ -348,6 +348,8 @@ fn what_is_over_a_limit_is_refused() {
             census: false,
             both_tools: vec![both],
             database: None,
+            chosen: Vec::new(),
+            demands_tls: false,
             may_fix: Vec::new(),
             will_fix: Vec::new(),
             options: protocol::ServiceOptions::default(),

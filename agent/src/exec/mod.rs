@@ -21,6 +21,7 @@ pub mod logs;
 )]
 mod patience;
 pub mod powershell;
+mod proxy;
 mod rpc;
 #[cfg(feature = "twin")]
 pub mod twin;
@@ -182,6 +183,7 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
                 Err(_) => Outcome::Failed(format!("no answer within {} s", REACH.as_secs())),
             }
         }
+        Op::ReachThrough { proxy, host, port } => proxy::reach(proxy, host, *port).await,
         Op::ReachByDatagram { host, port } => datagram::reach(host, *port).await,
         Op::ReachByRpc { host } => rpc::reach(host).await,
         Op::Search(search) => directory::search(search, secrets).await,

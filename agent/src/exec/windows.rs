@@ -251,6 +251,7 @@ impl WindowsExec {
                 ran.map_or_else(Outcome::Failed, |lines| Outcome::Script { lines })
             }
             Op::Reach { .. }
+            | Op::ReachThrough { .. }
             | Op::ReachByDatagram { .. }
             | Op::ReachByRpc { .. }
             | Op::Search(_)

@@ -159,9 +159,58 @@ fn ticks(at: Timestamp) -> String {
     (at.as_millis() * 10_000 + 116_444_736_000_000_000).to_string()
 }
 
+/// The first label of the domain that a forest has beside its root, where it has one.
+const CHILD: &str = "emea";
+
+/// Whether a controller is of that domain.
+pub(crate) fn is_of_child(server: &str) -> bool {
+    let domain = server.split_once('.').map_or("", |(_, domain)| domain);
+    domain.split('.').next() == Some(CHILD)
+}
+
+/// A group of servers.
+const HOSTS_GROUP: &str = "Sync Hosts";
+
+/// That group with a second server and a member of another domain, and `computer` made its member.
+fn hosts_group(context: &str, computer: &mut DirectoryEntry) -> Vec<DirectoryEntry> {
+    let place = format!("CN={HOSTS_GROUP},CN=Users,{context}");
+    let member = |entry: &mut DirectoryEntry| {
+        let values = vec![place.as_bytes().to_vec()];
+        entry.values.insert("memberof".to_owned(), values);
+    };
+    member(computer);
+    if let Some(groups) = computer.values.get_mut("tokengroups") {
+        groups.push(sid(HOSTS_GROUP));
+    }
+    let mut group = entry(
+        &place,
+        &[
+            ("objectClass", &["group"]),
+            ("sAMAccountName", &[HOSTS_GROUP]),
+        ],
+    );
+    let own = vec![sid(HOSTS_GROUP)];
+    group.values.insert("objectsid".to_owned(), own);
+    let mut second = entry(
+        &format!("CN=sync-09,CN=Computers,{context}"),
+        &[
+            ("objectClass", &["computer"]),
+            ("sAMAccountName", &["sync-09$"]),
+        ],
+    );
+    let mut foreign = entry(
+        &format!("CN=S-1-5-21-9-9-9-1104,CN=ForeignSecurityPrincipals,{context}"),
+        &[("objectClass", &["foreignSecurityPrincipal"])],
+    );
+    member(&mut second);
+    member(&mut foreign);
+    vec![group, second, foreign]
+}
+
 /// Why no question is answered.
 fn silent(server: &str, account: &DirectoryAccount, faults: &BTreeSet<Fault>) -> Option<String> {
-    if faults.contains(&Fault::DirectoryBlocked) {
+    let child = faults.contains(&Fault::ChildBlocked) && is_of_child(server);
+    if child || faults.contains(&Fault::DirectoryBlocked) {
         return Some(format!("no answer from {server}:389 within 10 s"));
     }
     if matches!(account, DirectoryAccount::Given(_)) {
@@ -332,6 +381,21 @@ impl View {
                 ("dnsRoot", &[domain]),
             ],
         ));
+        // What is modelled of the other domain has no other one of its own.
+        if (has(Fault::ChildNetbiosDotted) || has(Fault::ChildBlocked))
+            && !domain.starts_with(CHILD)
+        {
+            let netbios = choose(Fault::ChildNetbiosDotted, "EMEA.1", "EMEA");
+            all.push(entry(
+                &format!("CN={netbios},{partitions}"),
+                &[
+                    ("objectClass", &["crossRef"]),
+                    ("nCName", &[&format!("DC={CHILD},{context}")]),
+                    ("nETBIOSName", &[netbios]),
+                    ("dnsRoot", &[&format!("{CHILD}.{domain}")]),
+                ],
+            ));
+        }
         let system = choose(
             Fault::OldControllers,
             "Windows Server 2008 R2 Standard",
@@ -361,6 +425,9 @@ impl View {
         computer
             .values
             .insert("tokengroups".to_owned(), vec![sid("Domain Computers")]);
+        if has(Fault::ReadersByGroup) {
+            all.extend(hosts_group(context, &mut computer));
+        }
         computer.values.insert(
             "dnshostname".to_owned(),
             vec![target.as_str().as_bytes().to_vec()],
@@ -448,7 +515,10 @@ impl View {
         let own = if has(Fault::GmsaWithoutServer) {
             Vec::new()
         } else {
-            vec![sid_of(target)]
+            vec![match has(Fault::ReadersByGroup) {
+                true => sid(HOSTS_GROUP),
+                false => sid_of(target),
+            }]
         };
         let mut all = Vec::new();
         for (name, readers) in &self.shared.readers {

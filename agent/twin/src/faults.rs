@@ -104,6 +104,10 @@ pub enum Fault {
     TlsInspected,
     /// The system has a proxy (PF30).
     ProxySet,
+    /// Whatever proxy is asked demands a sign-in (PF26, PF30).
+    ProxyDemandsSignIn,
+    /// Whatever proxy is asked lets nothing through (PF26).
+    ProxyRefuses,
     /// Internet Explorer enhanced security is on (PF33).
     IeEscOn,
     /// A group policy names who may log on as a service (PF34).
@@ -142,6 +146,12 @@ pub enum Fault {
     RightsMissing,
     /// The domain's NetBIOS name has a dot (PF55).
     DottedNetbios,
+    /// A gMSA names a group whose members may retrieve its password, one of them of another domain.
+    ReadersByGroup,
+    /// The forest has a second domain, whose NetBIOS name has a dot (PF55).
+    ChildNetbiosDotted,
+    /// The forest has a second domain, of which no controller answers (PF24).
+    ChildBlocked,
     /// The domain controller's name lies outside its domain (PF56).
     DisjointName,
     /// The directory's recycle bin is off (PF59).
@@ -323,7 +333,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 156] = [
+    pub const ALL: [Self; 161] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -373,6 +383,8 @@ impl Fault {
         Self::RevocationBlocked,
         Self::TlsInspected,
         Self::ProxySet,
+        Self::ProxyDemandsSignIn,
+        Self::ProxyRefuses,
         Self::IeEscOn,
         Self::LogonRightByPolicy,
         Self::NtlmAllowed,
@@ -392,6 +404,9 @@ impl Fault {
         Self::KerberosWithoutAes,
         Self::RightsMissing,
         Self::DottedNetbios,
+        Self::ReadersByGroup,
+        Self::ChildNetbiosDotted,
+        Self::ChildBlocked,
         Self::DisjointName,
         Self::NoRecycleBin,
         Self::NoTpm,

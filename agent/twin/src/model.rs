@@ -10,6 +10,7 @@ use agent_core::op::{
 };
 use agent_core::product;
 use agent_core::step::facts::join;
+use agent_core::step::preflight::PROXY_SIGN_IN;
 use protocol::facts::ServiceState;
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::ArtifactRef;
@@ -810,6 +811,16 @@ impl Twin {
                 (Outcome::Exists(all), INSTANT)
             }
             Op::Reach { host, port } => (self.reach(host, *port), INSTANT),
+            Op::ReachThrough { host, .. } => {
+                let outcome = if self.has(Fault::ProxyDemandsSignIn) {
+                    Outcome::Failed(format!("{PROXY_SIGN_IN}: 407 (model)"))
+                } else if self.has(Fault::ProxyRefuses) {
+                    Outcome::Failed(format!("the proxy answers 403 about {host} (model)"))
+                } else {
+                    Outcome::Done
+                };
+                (outcome, INSTANT)
+            }
             Op::ReachByDatagram { host, port } => {
                 let blocked =
                     self.has(Fault::DirectoryBlocked) || self.has(Fault::DatagramsBlocked);
@@ -1158,7 +1169,9 @@ impl Twin {
     }
 
     fn reach(&self, host: &str, port: u16) -> Outcome {
+        let child = self.has(Fault::ChildBlocked) && crate::directory::is_of_child(host);
         let blocked = match port {
+            _ if child => true,
             443 if host.contains(".registration.") || host.contains(".bootstrap.") => {
                 self.has(Fault::RegistrationBlocked)
             }

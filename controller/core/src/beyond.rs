@@ -11,6 +11,7 @@ use protocol::{DomainName, RolloutId, TargetId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::exported::Exports;
+use crate::facts::Fleetwide;
 use crate::settings::Settings;
 use crate::tenant::{Part, Seen, Tenants};
 
@@ -86,6 +87,8 @@ pub struct Beyond {
     pub moved: BTreeMap<TenantId, Moved>,
     /// What provisioning agents were given for the domains that they serve.
     pub given: BTreeMap<TargetId, GivenOf>,
+    /// Connect servers that told as what they sign in to their tenant (PV26): true for an application of their own.
+    pub applications: BTreeMap<TargetId, bool>,
 }
 
 /// How long Connect is kept after a move to cloud sync (product facts 3, the migration tool [P]).
@@ -206,6 +209,7 @@ impl Beyond {
         exports: BTreeMap::new(),
         moved: BTreeMap::new(),
         given: BTreeMap::new(),
+        applications: BTreeMap::new(),
     };
 
     /// Takes up what was seen in a tenant. What was seen later stands; and what a narrower look did not see, and does not change
@@ -233,6 +237,9 @@ impl Beyond {
             // A server that was named stays named until somebody looks again.
             if now.connect_accounts.seen().is_none() && before.connect_accounts.seen().is_some() {
                 now.connect_accounts = before.connect_accounts.clone();
+            }
+            if now.applications.seen().is_none() && before.applications.seen().is_some() {
+                now.applications = before.applications.clone();
             }
         }
         self.tenants.insert(seen.observation.tenant.clone(), seen);
@@ -292,18 +299,21 @@ impl Beyond {
         servers
     }
 
-    /// Servers that the directories of these forests, or accounts of that tenant, name as Connect servers and that are none of those: each
-    /// with what shows it and when. Whether one of them is active cannot be told (guard rail G1).
+    /// Servers that the directories of these forests, or accounts of that tenant, name as Connect servers and that are none of those,
+    /// and what its applications show beside them: each with what shows it and when. Whether one of them is active cannot be told
+    /// (guard rail G1).
     #[must_use]
-    pub fn strange_connect<'a>(
-        &'a self,
-        tenant: Option<&TenantId>,
+    pub fn strange_connect(
+        &self,
+        tenant: &TenantId,
         forests: &[DomainName],
-        known: impl Fn(&str) -> bool,
-    ) -> Vec<(&'a str, String)> {
+        servers: &[&TargetId],
+        reported: &Fleetwide,
+    ) -> Vec<(String, String)> {
+        let known = |name: &str| servers.iter().any(|server| is(name, server));
         let within = |domain: &DomainName| forests.iter().any(|forest| domain.is_within(forest));
         let seen = self.directories.iter().filter(|(domain, _)| within(domain));
-        let servers = seen.flat_map(|(domain, seen)| {
+        let named = seen.flat_map(|(domain, seen)| {
             let connect = seen.servers.iter();
             let connect = connect.filter(|server| server.product == Product::Connect);
             connect.map(move |server| {
@@ -311,7 +321,7 @@ impl Beyond {
                 (server.name.as_str(), shown)
             })
         });
-        let read = tenant.and_then(|tenant| self.tenants.get(tenant));
+        let read = self.tenants.get(tenant);
         let accounts = read.into_iter().flat_map(|seen| {
             named_by_accounts(seen).map(|(server, user)| {
                 let Seen { observation, by } = seen;
@@ -322,8 +332,65 @@ impl Beyond {
                 (server, shown)
             })
         });
-        let all = servers.chain(accounts);
-        all.filter(|(name, _)| !known(name)).collect()
+        let all = named.chain(accounts).filter(|(name, _)| !known(name));
+        let all = all.map(|(name, shown)| (name.to_owned(), shown));
+        let one = read.and_then(|seen| self.strange_application(seen, servers, reported));
+        all.chain(one).collect()
+    }
+
+    /// A server signs in to its tenant as a user that has its name, or as an application that names nobody (product facts 2.9 [P], 2.10
+    /// [P]): where more applications hold the role than servers here sign in so, one of them may be of a server that nobody
+    /// knows.
+    fn strange_application(
+        &self,
+        seen: &Seen,
+        servers: &[&TargetId],
+        reported: &Fleetwide,
+    ) -> Option<(String, String)> {
+        let Seen { observation, by } = seen;
+        let users = observation.connect_accounts.seen()?.len();
+        let (count, which) = match observation.applications.seen() {
+            Some(names) => {
+                const SHOWN: usize = 5;
+                let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
+                let more = if names.len() > SHOWN {
+                    ", and more"
+                } else {
+                    ""
+                };
+                (names.len(), format!(" ({}{more})", shown.join(", ")))
+            }
+            // Who is no user may be a group; without their names that is not told.
+            None => {
+                let all = observation.sync_accounts.seen()?.members;
+                (all.saturating_sub(users), String::new())
+            }
+        };
+        let by_application = |server: &&&TargetId| match self.applications.get(**server) {
+            Some(application) => *application,
+            None => {
+                let mut accounts = named_by_accounts(seen);
+                let facts = reported
+                    .get(**server)
+                    .and_then(|known| known.facts.as_ref());
+                let has_connect = facts.is_none_or(|(_, facts)| facts.connect.is_some());
+                has_connect && !accounts.any(|(name, _)| is(name, server))
+            }
+        };
+        let own = servers.iter().filter(by_application).count();
+        (count > own).then(|| {
+            let name = match observation.applications.seen() {
+                Some(_) => format!("a server that signs in as one of {count} applications{which}"),
+                None => format!(
+                    "a server that signs in as one of {count} holders of the role of Connect servers that are no users"
+                ),
+            };
+            let shown = format!(
+                "what holds that role in its tenant, as {by} read it at {}, while {own} of the servers here sign in so (entrain plan --verify has them tell it, PV26); where it was left by a server that is gone, have it deleted in the tenant, then entrain tenant read",
+                observation.at
+            );
+            (name, shown)
+        })
     }
 
     /// What of the accounts of Connect servers names no server, or was not seen, by tenant; a sentence each.
@@ -347,8 +414,18 @@ impl Beyond {
                     account.user
                 )
             }));
+            let applications = seen.observation.applications.seen();
+            let named = applications.into_iter().flatten().map(|name| {
+                format!(
+                    "tenant {tenant}: the application {name} holds the role of Connect servers; an application names no server"
+                )
+            });
+            words.extend(named);
             let all = seen.observation.sync_accounts.seen();
-            let others = all.map_or(0, |all| all.members.saturating_sub(accounts.len()));
+            let others = all.map_or(0, |all| {
+                let named = accounts.len() + applications.map_or(0, Vec::len);
+                all.members.saturating_sub(named)
+            });
             if others > 0 {
                 words.push(format!(
                     "tenant {tenant}: {others} holders of the role of Connect servers are no users; an application names no server"

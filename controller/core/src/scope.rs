@@ -10,7 +10,7 @@ use std::time::Duration;
 use protocol::settings::{ConnectSettings, Setting, SettingsPart};
 use protocol::{DomainName, TargetId, Timestamp};
 
-use crate::beyond::{Beyond, is};
+use crate::beyond::Beyond;
 use crate::facts::Fleetwide;
 use crate::tenant::{Observation, Part, Units, Wants, WantsConnect};
 
@@ -373,11 +373,8 @@ impl Question<'_> {
         if cloud.included.is_empty() {
             return Ok(Verdict::Disjoint(words));
         }
-        let mine = |name: &str| {
-            let mut own = self.entry.servers.iter().chain(&self.entry.gone);
-            own.any(|server| is(name, server))
-        };
-        let strange = beyond.strange_connect(Some(&seen.tenant), &self.entry.forests, mine);
+        let mine: Vec<&TargetId> = self.entry.servers.iter().chain(&self.entry.gone).collect();
+        let strange = beyond.strange_connect(&seen.tenant, &self.entry.forests, &mine, known);
         if let Some((stranger, shown)) = strange.first() {
             return Err(format!(
                 "what {stranger} synchronizes is not known: it is named by {shown}; enroll it and add it to `servers`, or to `gone`"

@@ -9,8 +9,8 @@ mod held;
 mod probes;
 
 pub use account::{
-    ADMINISTRATOR, Account, ConnectAccount, Held, Policy, SyncAccounts, connect_account, ids,
-    members, policies, role_id, security_defaults, user,
+    ADMINISTRATOR, Account, ConnectAccount, GLOBAL, Held, Policy, SyncAccounts, application,
+    connect_account, ids, members, policies, role_id, security_defaults, user,
 };
 pub use cycles::Cycles;
 pub use held::{Remark, beside, held};
@@ -220,6 +220,9 @@ pub struct Observation {
     /// Which of them are users, and the servers that they name. An application that holds the role names no server.
     #[serde(default = "not_asked")]
     pub connect_accounts: Part<Vec<ConnectAccount>>,
+    /// Which of them are applications, by their names.
+    #[serde(default = "not_asked")]
+    pub applications: Part<Vec<String>>,
 }
 
 /// An observation and who brought it.
@@ -445,6 +448,7 @@ impl Observation {
             operator: Part::NotSeen(why.to_owned()),
             sync_accounts: Part::NotSeen(why.to_owned()),
             connect_accounts: Part::NotSeen(why.to_owned()),
+            applications: Part::NotSeen(why.to_owned()),
         }
     }
 

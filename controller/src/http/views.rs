@@ -186,7 +186,12 @@ pub(super) async fn tenants(State(api): State<Api>) -> Answer<Vec<TenantRow>> {
         let fleet = &core.fleet;
         let row = |(id, seen): (&TenantId, &Seen)| {
             let connect = fleet.has_active_connect(id);
-            let held = held(&seen.observation, fleet.known(), connect);
+            let held = held(
+                &seen.observation,
+                fleet.known(),
+                connect,
+                &fleet.hashes_wanted(id),
+            );
             TenantRow {
                 remarks: beside(&seen.observation, fleet.known()),
                 findings: fleet.tenant_findings(id).into_iter().chain(held).collect(),

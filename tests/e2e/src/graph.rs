@@ -66,6 +66,8 @@ pub struct Account {
     pub synchronized: bool,
     /// Groups that it is in.
     pub groups: Vec<String>,
+    /// It holds Global Administrator.
+    pub global: bool,
     /// Hybrid Identity Administrator: by whom it is held, and by whom it may be.
     pub role: (Vec<String>, Vec<String>),
 }
@@ -79,6 +81,7 @@ impl Account {
 }
 
 const ADMINISTRATOR: &str = "8ac3fc64-6eca-42ea-9e69-59f4c7b60eb2";
+const GLOBAL: &str = "62e90394-69f5-4237-9190-012177ffcfc6";
 
 /// How many entries a page of a list has.
 const PAGE: usize = 2;
@@ -120,6 +123,10 @@ impl Tenant {
                         }
                     };
                     return Some(principals(self.accounts.iter().flat_map(of)));
+                }
+                GLOBAL if !eligible => {
+                    let held = self.accounts.iter().filter(|one| one.global);
+                    return Some(principals(held.map(Account::id)));
                 }
                 "dsa" if !eligible => self.sync_accounts.iter().collect(),
                 _ => Vec::new(),
@@ -190,6 +197,13 @@ impl Tenant {
             return Some(
                 json!({ "id": account.id(), "userPrincipalName": account.name, "userType": kind, "onPremisesSyncEnabled": account.synchronized.then_some(true) }),
             );
+        }
+        if let Some(rest) = path.strip_prefix("/v1.0/servicePrincipals/") {
+            let (name, _) = rest.split_once("?$select=id,displayName")?;
+            let number = name.strip_prefix("app-")?;
+            let holds = self.sync_accounts.iter().any(|one| one == name);
+            return holds
+                .then(|| json!({ "id": name, "displayName": format!("Connect {number}") }));
         }
         let rest = path.strip_prefix("/beta/servicePrincipals/sp-")?;
         let (at, _) = rest.split_once("/synchronization/jobs/AD2AADProvisioning.1/schema")?;

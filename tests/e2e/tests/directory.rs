@@ -185,6 +185,39 @@ fn a_real_domain_controller_answers_what_a_preflight_asks() {
         "its account is none of the product's: {shown}"
     );
 
+    // By a group of a group, in a ring, and by the primary group that every server has.
+    let context = "DC=corp,DC=contoso,DC=test";
+    samba.change(&format!(
+        "dn: CN=Hosts (inner),CN=Users,{context}\nchangetype: add\nobjectClass: group\nsAMAccountName: HostsInner\nmember: CN=sync-01,CN=Computers,{context}\n\ndn: CN=Hosts,CN=Users,{context}\nchangetype: add\nobjectClass: group\nsAMAccountName: Hosts\nmember: CN=Hosts (inner),CN=Users,{context}\n\ndn: CN=Hosts (inner),CN=Users,{context}\nchangetype: modify\nadd: member\nmember: CN=Hosts,CN=Users,{context}\n"
+    ));
+    let by_group = |name: &str, group: &str| {
+        samba.change(&format!(
+            "dn: CN={name},CN=Managed Service Accounts,{context}\nchangetype: add\nobjectClass: msDS-GroupManagedServiceAccount\nsAMAccountName: {name}$\ndNSHostName: {name}.corp.contoso.test\nmsDS-ManagedPasswordInterval: 30\nmsDS-GroupMSAMembership: O:SYD:(A;;0xf01ff;;;{})\n",
+            samba.sid_of(group)
+        ));
+        let servers = ask(Some(&authority), &["--user", user, "--servers"], password);
+        let shown: Value = serde_json::from_slice(&servers.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", text(&servers)));
+        let all = shown["servers"].as_array().expect("servers").iter();
+        let own = all.filter(|one| {
+            let source = one["source"].as_str().unwrap_or_default();
+            source == format!("may retrieve the password of {name}$, by {group}")
+        });
+        let mut names: Vec<String> = own
+            .map(|one| one["name"].as_str().unwrap_or_default().to_owned())
+            .collect();
+        names.sort();
+        (names, shown)
+    };
+    let short = |names: &[String]| -> Vec<String> {
+        let label = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
+        names.iter().map(label).collect()
+    };
+    let (names, shown) = by_group("pGMSA_1", "Hosts");
+    assert_eq!(short(&names), ["sync-01"], "{shown}");
+    let (names, shown) = by_group("pGMSA_2", "Domain Computers");
+    assert!(short(&names).contains(&"sync-03".to_owned()), "{shown}");
+
     credentials(&samba, &authority);
     anchors(&samba, &authority);
 

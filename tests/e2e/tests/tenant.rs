@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use controller::graph::{Graph, GraphError};
 use controller_core::beyond::Beyond;
 use controller_core::facts::Fleetwide;
-use controller_core::tenant::{Part, Wants, WantsConnect, findings};
+use controller_core::tenant::{Held, Part, Wants, WantsConnect, findings};
 use e2e::graph::{Account, Details, StandIn, Tenant, guard, respond};
 use e2e::{SECRET, TENANT, World, files, server, text, until};
 use protocol::event::{Finding, Verdict};
@@ -350,6 +350,31 @@ fn policy(users: serde_json::Value) -> serde_json::Value {
     })
 }
 
+/// Who holds the role of Connect servers is a user, an application or a group: the first two are named. And whoever is no Hybrid
+/// Identity Administrator may be a Global one.
+#[tokio::test]
+async fn applications_of_connect_servers_are_named_and_a_global_administrator_is_seen() {
+    let mut tenant = in_order();
+    tenant.sync_accounts = ["app-1", "server-S1", "g9"].map(ToOwned::to_owned).to_vec();
+    tenant.accounts[0].role = (Vec::new(), Vec::new());
+    tenant.accounts[0].global = true;
+    let stand_in = StandIn::start(tenant);
+    let graph = Graph::loopback(stand_in.port, SECRET.to_owned());
+    let seen = graph
+        .observe(&id(), Some("anna@contoso.com"), controller::now())
+        .await;
+    let named = seen.applications.seen().map(Vec::as_slice);
+    assert_eq!(named, Some(["Connect 1".to_owned()].as_slice()));
+    let users = seen.connect_accounts.seen().map(Vec::len);
+    assert_eq!(
+        (users, seen.sync_accounts.seen().map(|all| all.members)),
+        (Some(1), Some(3))
+    );
+    let account = seen.operator.seen().expect("an account");
+    assert_eq!(account.role.seen(), Some(&Held::Not));
+    assert_eq!(account.global.seen(), Some(&Held::Direct));
+}
+
 /// What the tenant answers to the probes, by what a plan wants of it.
 async fn probed(tenant: Tenant) -> BTreeMap<String, Finding> {
     let stand_in = StandIn::start(tenant);
@@ -366,6 +391,8 @@ async fn probed(tenant: Tenant) -> BTreeMap<String, Finding> {
     let wants = Wants {
         name: "main".to_owned(),
         sign_in: Some(SignIn::Credential),
+        agent: Some(protocol::Version::new(1, 1, 2505, 0)),
+        hashes: std::collections::BTreeSet::new(),
         serves: ["corp.contoso.com".parse().expect("a domain")].into(),
         connect: vec![entry],
     };

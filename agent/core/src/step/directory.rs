@@ -383,12 +383,19 @@ impl Directory {
             let netbios = own.and_then(|own| own.text("nETBIOSName"));
             let netbios = netbios.ok_or_else(|| unreadable("the domain's cross reference"))?;
             let roots = domains.iter().filter_map(|entry| entry.text("dnsRoot"));
+            let named = domains.iter().filter_map(|entry| {
+                let name = entry.text("dnsRoot")?.to_lowercase();
+                Some((name, entry.text("nETBIOSName")?.to_owned()))
+            });
+            let mut named: Vec<(String, String)> = named.collect();
+            named.sort();
             let suffixes = suffixes.unwrap_or_default();
             let added = suffixes.all("uPNSuffixes").iter();
             let added = added.filter_map(|value| std::str::from_utf8(value).ok());
             Ok(Names {
                 netbios: netbios.to_owned(),
                 suffixes: roots.chain(added).map(str::to_lowercase).collect(),
+                domains: named,
             })
         }))
     }
@@ -488,6 +495,8 @@ pub struct Names {
     pub netbios: String,
     /// UPN suffixes: those that were added, and the domains' names.
     pub suffixes: Vec<String>,
+    /// Every domain of the forest, by DNS name, with its NetBIOS name.
+    pub domains: Vec<(String, String)>,
 }
 
 /// The domain controller that a server uses: the first preferred one, else the first that is found.

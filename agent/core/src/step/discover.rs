@@ -6,6 +6,7 @@ use protocol::GmsaName;
 use protocol::event::{Completion, DiscoveredServer};
 use protocol::step::{DiscoverServers, Product, ServedDomain};
 
+use crate::directory as agent_directory;
 use crate::op::{DirectoryAccount, DirectoryEntry, Scope};
 use crate::procedure::{Complete, Cx, Flow, Reading, fail};
 use crate::step::directory::{self, Directory};
@@ -111,8 +112,36 @@ fn ask(directory: &Directory, accounts: &[GmsaName], cx: &mut Cx<'_>) -> Flow<Fo
                             product: Product::ProvisioningAgent,
                             source: source(),
                         }),
+                        Ok(Named::Group(group)) => {
+                            let source = format!("{}, by {}", source(), group.name);
+                            match directory.members(&group, cx)? {
+                                Ok((computers, foreign)) => {
+                                    if computers.is_empty() && foreign == 0 {
+                                        unread.push(format!(
+                                            "{} {source}: this account sees no computer among its members",
+                                            group.name
+                                        ));
+                                    }
+                                    servers.extend(computers.into_iter().map(|name| {
+                                        DiscoveredServer {
+                                            name,
+                                            product: Product::ProvisioningAgent,
+                                            source: source.clone(),
+                                        }
+                                    }));
+                                    if foreign > 0 {
+                                        unread.push(format!(
+                                            "{foreign} members of {} are of another domain, and are not resolved from here: ask that domain ({source})",
+                                            group.name
+                                        ));
+                                    }
+                                }
+                                Err(why) => unread
+                                    .push(format!("the members of {} {source}: {why}", group.name)),
+                            }
+                        }
                         Ok(Named::Other(other)) => unread.push(format!(
-                            "{other}, which is no computer, {}: its members were not looked at",
+                            "{other}, which is neither a computer nor a group, {}",
                             source()
                         )),
                         Err(why) => unread.push(format!("{sid} {}: {why}", source())),
@@ -150,8 +179,32 @@ fn computer(description: &str) -> Option<String> {
 pub(super) enum Named {
     /// A computer, by its DNS name or else its short one.
     Computer(String),
+    /// A group.
+    Group(Group),
     /// Something else.
     Other(String),
+}
+
+/// A group of computers.
+pub(super) struct Group {
+    /// Its account.
+    name: String,
+    /// Its distinguished name.
+    place: String,
+    /// The last part of its identifier, by which an account names its primary group.
+    relative: String,
+}
+
+/// The name of a computer's account: its DNS name, else its short one.
+fn name_of(entry: &DirectoryEntry) -> String {
+    let account = entry.text("sAMAccountName").unwrap_or("?");
+    let name = entry.text("dNSHostName").map(str::to_lowercase);
+    name.unwrap_or_else(|| account.trim_end_matches('$').to_lowercase())
+}
+
+fn is_of(entry: &DirectoryEntry, class: &str) -> bool {
+    let mut classes = entry.all("objectClass").iter();
+    classes.any(|own| own.eq_ignore_ascii_case(class.as_bytes()))
 }
 
 impl Directory {
@@ -205,18 +258,56 @@ impl Directory {
         Ok(entry.and_then(|entry| {
             let entry = entry.ok_or("this account sees nobody of that identifier in the domain")?;
             let account = entry.text("sAMAccountName").unwrap_or("?").to_owned();
-            let classes = entry.all("objectClass").iter();
-            let is_computer = classes
-                .into_iter()
-                .any(|class| class.eq_ignore_ascii_case(b"computer"));
-            if !is_computer {
-                return Ok(Named::Other(account));
-            }
-            let name = entry.text("dNSHostName").map(str::to_lowercase);
-            Ok(Named::Computer(name.unwrap_or_else(|| {
-                account.trim_end_matches('$').to_lowercase()
-            })))
+            Ok(if is_of(&entry, "computer") {
+                Named::Computer(name_of(&entry))
+            } else if is_of(&entry, "group") {
+                Named::Group(Group {
+                    name: account,
+                    place: entry.name.clone(),
+                    relative: sid.rsplit('-').next().unwrap_or_default().to_owned(),
+                })
+            } else {
+                Named::Other(account)
+            })
         }))
+    }
+
+    /// The computers of a group, by its groups too, and how many of its members are of another domain. The controller walks the chain
+    /// of groups itself, rings included (matching rule 1.2.840.113556.1.4.1941 [K]); whose primary group it is stands in no list of
+    /// members.
+    fn members(&self, group: &Group, cx: &mut Cx<'_>) -> Flow<Reading<(Vec<String>, usize)>> {
+        let within = format!(
+            "(memberOf:1.2.840.113556.1.4.1941:={})",
+            agent_directory::escaped(&group.place)
+        );
+        let attributes = ["objectClass", "dNSHostName", "sAMAccountName"];
+        let mut computers = Vec::new();
+        let ask = |filter: String, cx: &mut Cx<'_>| {
+            let base = self.root.domain.clone();
+            self.search(base, Scope::Subtree, &filter, &attributes, cx)
+        };
+        for which in [
+            within.clone(),
+            format!("(primaryGroupID={})", group.relative),
+        ] {
+            match ask(format!("(&(objectClass=computer){which})"), cx)? {
+                Ok((entries, _)) => computers.extend(
+                    entries
+                        .iter()
+                        // A gMSA is a kind of computer to the directory.
+                        .filter(|entry| !is_of(entry, "msDS-GroupManagedServiceAccount"))
+                        .map(name_of),
+                ),
+                Err(why) => return Ok(Err(why)),
+            }
+        }
+        let foreign = ask(
+            format!("(&(objectClass=foreignSecurityPrincipal){within})"),
+            cx,
+        )?;
+        computers.sort();
+        computers.dedup();
+        Ok(foreign.map(|(entries, _)| (computers, entries.len())))
     }
 }
 

@@ -55,6 +55,29 @@ fn servers_are_named_by_what_the_products_leave_in_the_directory() {
     assert!(unread.is_empty(), "{unread:?}");
 }
 
+/// Whoever may retrieve a password by a group is named as whoever may by itself; a member of another domain is said.
+#[test]
+fn members_of_a_group_are_named_and_those_of_another_domain_said() {
+    let (servers, unread) = asked(&[Fault::ReadersByGroup]);
+    let names: std::collections::BTreeSet<&str> =
+        servers.iter().map(|server| server.name.as_str()).collect();
+    assert_eq!(
+        names.into_iter().collect::<Vec<_>>(),
+        ["sync-01.corp.contoso.com", "sync-09"]
+    );
+    let by = servers
+        .iter()
+        .all(|server| server.source.ends_with("by Sync Hosts"));
+    assert!(by, "{servers:?}");
+    assert!(
+        unread.len() == 2
+            && unread
+                .iter()
+                .all(|why| why.contains("1 members of Sync Hosts are of another domain")),
+        "{unread:?}"
+    );
+}
+
 #[test]
 fn what_the_servers_account_may_not_read_is_said_and_names_nobody() {
     for (fault, word) in [

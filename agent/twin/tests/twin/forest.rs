@@ -43,6 +43,8 @@ fn told(product: Product, gmsa: bool, census: bool, faults: &[Fault]) -> Vec<Tol
         census,
         both_tools: Vec::new(),
         database: None,
+        chosen: Vec::new(),
+        demands_tls: false,
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
@@ -100,5 +102,19 @@ fn a_preflight_of_an_agent_tells_from_when_on_the_key_may_be_used() {
     let from = |told: &[Told]| told[0].2.unwrap();
     assert!(from(&young) > from(&old).plus(Duration::from_secs(3600)));
     let hidden = told(Product::ProvisioningAgent, true, true, &[Fault::NoKdsKey]);
-    assert_eq!(hidden, [], "none shown is not none there");
+    let keys = hidden.iter().filter(|told| told.2.is_some());
+    assert_eq!(keys.count(), 0, "none shown is not none there");
+}
+
+/// Users of cloud sync sign in by their suffixes too.
+#[test]
+fn a_preflight_before_an_agent_is_there_tells_the_suffixes() {
+    let suffixes = |census: bool, faults: &[Fault]| -> Vec<Vec<String>> {
+        let told_of = told(Product::ProvisioningAgent, true, census, faults);
+        told_of.into_iter().filter_map(|told| told.1).collect()
+    };
+    let all = ["contoso.com", "corp.contoso.com", "corp.local"].map(ToOwned::to_owned);
+    assert_eq!(suffixes(true, &[]), [all.to_vec()]);
+    assert_eq!(suffixes(false, &[]), [[""; 0]; 0]);
+    assert_eq!(suffixes(true, &[Fault::DirectoryUnreadable]), [[""; 0]; 0]);
 }

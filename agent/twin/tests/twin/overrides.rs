@@ -47,6 +47,8 @@ fn preflight(product: Product, present: bool, overridden: Option<Overridden>) ->
         census: false,
         both_tools: Vec::new(),
         database: None,
+        chosen: Vec::new(),
+        demands_tls: false,
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),

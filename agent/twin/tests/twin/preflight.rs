@@ -112,6 +112,8 @@ fn preflight(product: Product, sign_in: SignIn, present: bool) -> Step {
         census: true,
         both_tools: both(false),
         database: (product == Product::Connect).then(|| database(false)),
+        chosen: Vec::new(),
+        demands_tls: false,
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
@@ -219,6 +221,8 @@ const TABLE: &[(Fault, &str, Product)] = &[
     ),
     (Fault::DomainTooLarge, "PF08", Product::Connect),
     (Fault::DottedNetbios, "PF55", Product::Connect),
+    (Fault::ChildNetbiosDotted, "PF55", Product::Connect),
+    (Fault::ChildBlocked, "PF24", Product::Connect),
     (Fault::DisjointName, "PF56", Product::Connect),
     (Fault::NoRecycleBin, "PF59", Product::ProvisioningAgent),
     (Fault::NoTpm, "PF70", Product::Connect),
@@ -295,6 +299,57 @@ fn each_probe_fails_where_its_fault_is_and_passes_elsewhere() {
             .iter()
             .any(|finding| finding.id == *id && finding.verdict == Verdict::Pass);
         assert!(passes, "{id} does not pass on a sound server");
+    }
+}
+
+/// Connect reads a forest whole: each of its domains is asked, unless units are chosen, whose domains the bundle names.
+#[test]
+fn a_forests_other_domains_are_asked_where_no_units_are_chosen() {
+    let told = |fault: Fault, chosen: bool, product: Product| {
+        let (mut step, mut server) = server(product, &[fault]);
+        if let (Step::Preflight(preflight), true) = (&mut step, chosen) {
+            preflight.chosen = vec![domain().name];
+        }
+        let all = findings(&step, &mut server).into_iter();
+        let of_child = all.filter(|one| one.what.ends_with("(emea.corp.contoso.com)"));
+        of_child.collect::<Vec<_>>()
+    };
+    let dotted = told(Fault::ChildNetbiosDotted, false, Product::Connect);
+    let failed: Vec<&str> = dotted
+        .iter()
+        .filter(|one| one.verdict != Verdict::Pass)
+        .map(|one| one.id.as_str())
+        .collect();
+    assert_eq!(failed, ["PF55"], "{dotted:#?}");
+    let ids: BTreeSet<&str> = dotted.iter().map(|one| one.id.as_str()).collect();
+    let wanted = [
+        "PF21", "PF22", "PF24", "PF25", "PF55", "PF56", "PF57", "PF58",
+    ];
+    assert_eq!(ids, BTreeSet::from(wanted));
+    let blocked = told(Fault::ChildBlocked, false, Product::Connect);
+    let blocks = |id: &str| {
+        let mut own = blocked.iter().filter(|one| one.id == id);
+        own.any(Finding::blocks)
+    };
+    assert!(blocks("PF24") && !blocks("PF22"), "{blocked:#?}");
+    for fault in [Fault::ChildNetbiosDotted, Fault::ChildBlocked] {
+        assert_eq!(told(fault, true, Product::Connect), []);
+        // An agent serves the domains that it was given, and no others.
+        assert_eq!(told(fault, false, Product::ProvisioningAgent), []);
+    }
+}
+
+/// The settings of TLS 1.2 block where the installer does not install without them.
+#[test]
+fn pf18_blocks_where_the_installer_demands_it() {
+    for demands in [false, true] {
+        let (mut step, mut server) = server(Product::Connect, &[Fault::CryptoX86Off]);
+        if let Step::Preflight(preflight) = &mut step {
+            preflight.demands_tls = demands;
+        }
+        let all = findings(&step, &mut server);
+        let own = all.iter().find(|one| one.id == "PF18").unwrap();
+        assert_eq!((own.verdict, own.blocks()), (Verdict::Fail, demands));
     }
 }
 
@@ -473,6 +528,11 @@ fn no_fault_is_without_a_test() {
         Fault::SeamlessSignOn,
         // A topology that prefers domain controllers meets this one (below).
         Fault::PreferredControllerSilent,
+        // Who asks for servers meets this one (`discover.rs`).
+        Fault::ReadersByGroup,
+        // So does one that names a proxy these.
+        Fault::ProxyDemandsSignIn,
+        Fault::ProxyRefuses,
     ];
     for fault in Fault::ALL {
         let here = TABLE.iter().any(|(one, ..)| *one == fault);
@@ -1036,6 +1096,73 @@ fn a_proxy_that_the_engine_would_not_take_blocks() {
         let finding = seen.iter().find(|one| one.id == "PF31").unwrap();
         assert_eq!(finding.blocks(), blocks, "{faults:?}: {finding:?}");
     }
+}
+
+/// The engine goes by machine.config: a proxy of the system that stands there too is as it should be (PF30).
+#[test]
+fn a_proxy_of_the_system_is_a_finding_where_machine_config_has_another() {
+    for (faults, fails) in [
+        (&[Fault::ProxySet][..], false),
+        (&[Fault::ProxySet, Fault::MachineProxyDiffers], true),
+        (&[], false),
+    ] {
+        let (step, mut server) = server(Product::Connect, faults);
+        let seen = findings(&step, &mut server);
+        let finding = seen.iter().find(|one| one.id == "PF30").unwrap();
+        assert_eq!(
+            finding.verdict == Verdict::Fail,
+            fails,
+            "{faults:?}: {finding:?}"
+        );
+        assert!(!fails || finding.fix.contains("PF31"), "{finding:?}");
+    }
+}
+
+/// What the product reaches through its proxy is asked through it.
+#[test]
+fn the_cloud_is_asked_through_the_proxy_that_the_product_goes_through() {
+    let told = |product: Product, faults: &[Fault]| {
+        let (mut step, mut server) = server(product, faults);
+        if let (Step::Preflight(preflight), Product::ProvisioningAgent) = (&mut step, product) {
+            preflight.options.proxy = Some("http://proxy.contoso.com:8080".parse().unwrap());
+        }
+        findings(&step, &mut server)
+    };
+    let verdicts = |all: &[Finding], id: &str| -> BTreeSet<String> {
+        let own = all.iter().filter(|one| one.id == id);
+        own.map(|one| format!("{:?} {}", one.verdict, one.blocks()))
+            .collect()
+    };
+    let only = |word: &str| BTreeSet::from([word.to_owned()]);
+    let agent = Product::ProvisioningAgent;
+    let open = told(agent, &[]);
+    assert_eq!(verdicts(&open, "PF26"), only("Pass false"));
+    let by_proxy = open
+        .iter()
+        .filter(|one| one.read.contains("by http://proxy.contoso.com:8080"));
+    assert!(by_proxy.count() > 4, "{open:#?}");
+    // Where the direct way is closed, that the proxy is open says nothing of the TLS behind it.
+    let closed = told(agent, &[Fault::CloudBlocked, Fault::RegistrationBlocked]);
+    assert_eq!(verdicts(&closed, "PF26"), only("CannotTell false"));
+    assert_eq!(verdicts(&closed, "PF27"), only("Pass false"));
+    let refused = told(agent, &[Fault::ProxyRefuses]);
+    assert_eq!(verdicts(&refused, "PF26"), only("Fail true"));
+    assert_eq!(verdicts(&refused, "PF27"), only("Fail false"));
+    let asks = told(agent, &[Fault::ProxyDemandsSignIn]);
+    assert_eq!(verdicts(&asks, "PF26"), only("CannotTell false"));
+    let mut own = asks.iter().filter(|one| one.id == "PF30");
+    assert!(
+        own.any(|one| one.verdict == Verdict::Fail && one.read.contains("sign-in")),
+        "{asks:#?}"
+    );
+    // A proxy of the system may let some hosts pass it by: the direct way is open.
+    let engine = told(Product::Connect, &[Fault::ProxySet, Fault::ProxyRefuses]);
+    assert_eq!(verdicts(&engine, "PF26"), only("CannotTell false"));
+    let shut = told(
+        Product::Connect,
+        &[Fault::ProxySet, Fault::ProxyRefuses, Fault::CloudBlocked],
+    );
+    assert_eq!(verdicts(&shut, "PF26"), only("Fail true"));
 }
 
 #[test]

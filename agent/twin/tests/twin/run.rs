@@ -45,6 +45,8 @@ fn preflight(product: Product, sign_in: SignIn, may_fix: Vec<Fix>) -> Step {
         census: true,
         both_tools: Vec::new(),
         database: None,
+        chosen: Vec::new(),
+        demands_tls: false,
         may_fix,
         will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),

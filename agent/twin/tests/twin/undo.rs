@@ -77,6 +77,8 @@ fn fixes() -> Vec<Step> {
         census: false,
         both_tools: Vec::new(),
         database: None,
+        chosen: Vec::new(),
+        demands_tls: false,
         may_fix: BOTH.to_vec(),
         will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),

@@ -76,7 +76,9 @@ impl Fleet {
             return because(Cause::Doubted, doubted.sentence(target));
         }
         if let Some(away) = work.away_in_words(target, live)
-            && live.unreachable_from(target).is_some_and(|from| now >= from)
+            && live
+                .unreachable_from(target)
+                .is_some_and(|from| now >= from)
         {
             let why = format!("{away}, in the middle of its work");
             return because(Cause::AwayAtWork, why);

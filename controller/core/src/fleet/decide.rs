@@ -12,7 +12,6 @@ use protocol::{
     Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, TenantId, Timestamp, limits,
 };
 
-use crate::beyond::is;
 use crate::facts::Fleetwide;
 use crate::fleet::away::Away;
 use crate::fleet::behind::all_held;
@@ -1047,11 +1046,11 @@ impl Fleet {
         });
         lanes
             .flat_map(|lane| {
-                let known = |name: &str| lane.connect.iter().any(|server| is(name, server));
+                let servers: Vec<&TargetId> = lane.connect.iter().collect();
                 let beyond = &self.beyond;
-                beyond.strange_connect(Some(&lane.tenant), &lane.covers, known)
+                beyond.strange_connect(&lane.tenant, &lane.covers, &servers, &self.known)
             })
-            .map(|(name, shown)| stranger(name, &shown))
+            .map(|(name, shown)| stranger(&name, &shown))
             .collect()
     }
 

@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::event::{Completion, Event, Failure, GmsaChange};
+use protocol::event::{Completion, Event, Failure, GmsaChange, Verdict};
 use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::key::PublicKey;
 use protocol::refusal::Refusal;
@@ -33,6 +33,9 @@ use crate::tenant::Seen;
 
 /// How many rollout numbers are left out after a restore: those that were given since the backup are among them.
 const RESTORE_GAP: u32 = 1000;
+
+/// The probe that tells as what a Connect server signs in to its tenant (PV26).
+const IDENTITY: &str = "PV26";
 
 impl Fleet {
     /// Takes up one record. `plan` is the stored plan of an `Applied` record.
@@ -864,6 +867,13 @@ impl Fleet {
                 findings,
                 ..
             } => {
+                let told = findings.iter().rev().find(|finding| {
+                    finding.id == IDENTITY && finding.verdict != Verdict::CannotTell
+                });
+                if let Some(told) = told {
+                    let application = told.verdict == Verdict::Pass;
+                    self.beyond.applications.insert(target.clone(), application);
+                }
                 self.change(target, *generation, |work| {
                     work.findings.extend(findings.iter().cloned());
                 });

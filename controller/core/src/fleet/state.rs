@@ -624,6 +624,14 @@ impl Fleet {
         found.into_iter().map(|one| one.finding).collect()
     }
 
+    /// Domains of a tenant whose password hashes are to be synchronized, as the newest rollout wants it (PV13).
+    #[must_use]
+    pub fn hashes_wanted(&self, tenant: &TenantId) -> BTreeSet<DomainName> {
+        let wanted = self.wanted();
+        let wants = wanted.get(tenant);
+        wants.map(|wants| wants.hashes.clone()).unwrap_or_default()
+    }
+
     /// Domains that agents were made to serve, with units that Connect takes as well (G7). What cannot be told is no alarm: it holds
     /// what would configure the domain.
     fn overlaps(&self) -> Vec<String> {

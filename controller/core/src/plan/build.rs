@@ -6,12 +6,12 @@ use protocol::event::{Finding, Verdict as FindingVerdict};
 use protocol::facts::{ConnectFacts, ProvisioningAgentFacts};
 use protocol::probe::tenant as catalogue;
 use protocol::signed::Phase;
-use protocol::step::{Product, Step};
+use protocol::step::{Permission, Product, Step};
 use protocol::{DomainName, TargetId, TenantId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::active::{self, Modes, Verdict};
-use crate::beyond::{Beyond, KeySeen, SuffixesSeen, is};
+use crate::beyond::{Beyond, KeySeen, SuffixesSeen};
 use crate::facts::{self, Fleetwide};
 use crate::finding::Place;
 use crate::plan::import::imports;
@@ -296,10 +296,17 @@ pub(super) fn tenants(
         topology,
         known,
         beyond,
+        artifacts,
         ..
     } = inputs;
     let part = |(name, tenant): (&String, &Tenant)| {
-        let wants = wants(topology, name, tenant);
+        let mut wants = wants(topology, name, tenant);
+        // What is signed in is what a plan brings: no agent is configured before it has the version.
+        let chosen = artifacts.get(&Product::ProvisioningAgent);
+        wants.agent = topology
+            .wanted
+            .provisioning_agent
+            .or(chosen.map(|artifact| artifact.version));
         let used = !wants.serves.is_empty() || !wants.connect.is_empty();
         let asked = one.is_none_or(|one| *one == tenant.id);
         (used && asked).then(|| (tenant.id.clone(), wants))
@@ -348,9 +355,15 @@ fn wants(topology: &Topology, name: &str, tenant: &Tenant) -> Wants {
         .agents
         .values()
         .filter(|group| group.tenant.value == name);
-    let serves = groups
+    let serves: BTreeSet<DomainName> = groups
         .flat_map(|group| &group.serves)
-        .map(|(domain, _)| domain.clone());
+        .map(|(domain, _)| domain.clone())
+        .collect();
+    let hashes = serves.iter().filter(|domain| {
+        let written = topology.domains.get(*domain);
+        written.is_some_and(|one| one.permissions.contains(&Permission::PasswordHashSync))
+    });
+    let hashes = hashes.cloned().collect();
     let entries = topology
         .connect
         .iter()
@@ -364,7 +377,9 @@ fn wants(topology: &Topology, name: &str, tenant: &Tenant) -> Wants {
     Wants {
         name: name.to_owned(),
         sign_in: Some(tenant.sign_in),
-        serves: serves.collect(),
+        agent: None,
+        serves,
+        hashes,
         connect: connect.collect(),
     }
 }
@@ -641,6 +656,10 @@ fn agents(
                 && let Ok(home) = cloud_sync::home_of(host, facts)
             {
                 part.people.push(earliest(inputs.beyond, &home));
+                let seen = inputs.beyond.tenants.get(&tenant.id);
+                for (domain, _) in &group.serves {
+                    part.why.extend(unverified(inputs.beyond, domain, seen));
+                }
             }
             part.site = group.site.as_ref().map(|site| site.value.clone());
             part.soak(inputs.policy.soak.seconds(Product::ProvisioningAgent));
@@ -741,7 +760,7 @@ fn connects(
         let Some(tenant) = topology.tenants.get(&entry.tenant.value) else {
             continue;
         };
-        let strangers = strangers(inputs.beyond, entry, &tenant.id);
+        let strangers = strangers(inputs.beyond, entry, &tenant.id, known);
         let mut modes = Modes::new();
         let mut untold = Vec::new();
         for server in entry.members() {
@@ -1002,12 +1021,14 @@ fn in_both_tools(topology: &Topology, entry: &ConnectEntry) -> bool {
 
 /// Servers that a directory or the tenant names as Connect servers and that the entry does not: whether one of them is active cannot be
 /// told (G1).
-pub(super) fn strangers(beyond: &Beyond, entry: &ConnectEntry, tenant: &TenantId) -> Vec<String> {
-    let known = |name: &str| {
-        let mut own = entry.members().chain(entry.gone.iter());
-        own.any(|server| is(name, server))
-    };
-    let strange = beyond.strange_connect(Some(tenant), &entry.forest_names(), known);
+pub(super) fn strangers(
+    beyond: &Beyond,
+    entry: &ConnectEntry,
+    tenant: &TenantId,
+    known: &Fleetwide,
+) -> Vec<String> {
+    let servers: Vec<&TargetId> = entry.members().chain(entry.gone.iter()).collect();
+    let strange = beyond.strange_connect(tenant, &entry.forest_names(), &servers, known);
     strange
         .iter()
         .map(|(name, shown)| stranger(name, shown))
@@ -1055,7 +1076,7 @@ pub(super) fn suffixes(
         // What the forest is called goes first.
         let others = names.iter().filter(|name| **name != forest.as_str());
         for name in std::iter::once(&forest.as_str()).chain(others) {
-            let (word, mends) = suffix(name, seen);
+            let (word, mends) = suffix(name, seen, "the wizard");
             if mends {
                 warnings.push(word.clone());
             }
@@ -1093,13 +1114,13 @@ pub(super) fn suffixes(
     }
 }
 
-/// How one suffix stands in a tenant, in a sentence with what follows from that; and whether somebody has to mend it.
-fn suffix(name: &str, seen: Option<&Seen>) -> (String, bool) {
+/// How one suffix stands in a tenant, in a sentence with what follows from that; and whether somebody has to mend it, before what.
+fn suffix(name: &str, seen: Option<&Seen>, before: &str) -> (String, bool) {
     let onmicrosoft = "its users would sign in with onmicrosoft.com names";
     let Ok(domain) = name.parse::<DomainName>() else {
         return (
             format!(
-                "{name} can be no domain of a tenant: give its users another suffix before the wizard; until then {onmicrosoft}"
+                "{name} can be no domain of a tenant: give its users another suffix before {before}; until then {onmicrosoft}"
             ),
             true,
         );
@@ -1121,17 +1142,33 @@ fn suffix(name: &str, seen: Option<&Seen>) -> (String, bool) {
         ),
         Some((Suffix::NotVerified, _)) => (
             format!(
-                "{name} was added to the tenant and is not verified: put the TXT record that the admin center shows into its DNS, and verify it before the wizard; until then {onmicrosoft}"
+                "{name} was added to the tenant and is not verified: put the TXT record that the admin center shows into its DNS, and verify it before {before}; until then {onmicrosoft}"
             ),
             true,
         ),
         Some((Suffix::NotAdded, _)) => (
             format!(
-                "{name} is no domain of the tenant: add it (admin center, Custom domain names), put its TXT record into DNS and verify it before the wizard; until then {onmicrosoft}"
+                "{name} is no domain of the tenant: add it (admin center, Custom domain names), put its TXT record into DNS and verify it before {before}; until then {onmicrosoft}"
             ),
             true,
         ),
     }
+}
+
+/// The UPN suffixes of a domain's forest that are no verified domains of the tenant, where an agent has told the ones and somebody has
+/// read the other: users who have them sign in otherwise than at home (product facts 1.7 [P]). How many have them is PF57's to tell.
+fn unverified(beyond: &Beyond, domain: &DomainName, seen: Option<&Seen>) -> Vec<String> {
+    let (Some(read), Some(_)) = (
+        beyond.suffixes.get(domain),
+        seen.filter(|seen| seen.observation.domains.seen().is_some()),
+    ) else {
+        return Vec::new();
+    };
+    let words = |name: &String| {
+        let (words, mends) = suffix(name, seen, "users who have it are synchronized");
+        mends.then(|| format!("{domain}: {words}"))
+    };
+    read.names.iter().filter_map(words).collect()
 }
 
 /// From when on an agent can be registered as its gMSA at all: the account's password comes from a KDS root key, which is usable ten

@@ -58,7 +58,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
             ));
         }
     }
-    if let Some(stranger) = strangers(inputs.beyond, entry, &tenant.id)
+    if let Some(stranger) = strangers(inputs.beyond, entry, &tenant.id, inputs.known)
         .into_iter()
         .next()
     {

@@ -33,7 +33,7 @@ pub fn transition(inputs: Inputs<'_>, server: &TargetId) -> Result<Plan, String>
     if let Some(too_many) = forests_beyond(name, entry) {
         return Err(too_many);
     }
-    if let Some(stranger) = strangers(inputs.beyond, entry, &tenant.id)
+    if let Some(stranger) = strangers(inputs.beyond, entry, &tenant.id, inputs.known)
         .into_iter()
         .next()
     {

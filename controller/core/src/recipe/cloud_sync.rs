@@ -795,6 +795,8 @@ fn readiness_of(
         census: facts.provisioning_agent.is_none(),
         both_tools: both_tools(topology, group),
         database: None,
+        chosen: Vec::new(),
+        demands_tls: false,
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         options: group.options.clone(),
@@ -840,15 +842,17 @@ fn both_tools(topology: &Topology, group: &AgentGroup) -> Vec<BothTools> {
 
 /// Whether an object of that distinguished name lies in a domain itself, and not in a child of it.
 fn lies_in(unit: &str, domain: &DomainName) -> bool {
+    domain_of(unit).eq_ignore_ascii_case(domain.as_str())
+}
+
+/// The DNS name of the domain that a distinguished name ends in.
+pub(super) fn domain_of(unit: &str) -> String {
     let parts = unit.split(',').map(str::trim);
     let labels = parts.filter_map(|part| {
         let (kind, label) = part.split_once('=')?;
         kind.eq_ignore_ascii_case("dc").then_some(label)
     });
-    labels
-        .collect::<Vec<_>>()
-        .join(".")
-        .eq_ignore_ascii_case(domain.as_str())
+    labels.collect::<Vec<_>>().join(".")
 }
 
 /// The questions to one host alone, for whoever wants to know whether it is ready.

@@ -8,13 +8,12 @@ use protocol::step::{
     StageConnect, Step, VerifyConnect,
 };
 use protocol::task::{Page, TaskText};
-use protocol::{ConnectDatabase, DomainName, ServiceOptions, TargetId, Version};
+use protocol::{ConnectDatabase, DomainName, ServiceOptions, TargetId, Version, limits};
 
 use crate::active::{Modes, active};
-use crate::finding::Place;
 use crate::links;
-use crate::recipe::{Answer, Artifacts, PhaseWork, custom, download};
-use crate::topology::{ConnectEntry, ConnectSettings, Tenant, Topology};
+use crate::recipe::{Answer, Artifacts, PhaseWork, cloud_sync, custom, download};
+use crate::topology::{ConnectEntry, ConnectSettings, CustomSettings, Tenant, Topology};
 
 /// The wizard's page that asks what becomes of users' names.
 pub(crate) const SIGN_IN_CONFIGURATION: &str = "Microsoft Entra sign-in configuration";
@@ -147,6 +146,10 @@ pub fn answer(
     }
 }
 
+/// Why express settings install nothing in a cloud for which the wizard may have to be told which one it is: the vendor goes on with
+/// custom settings then (product facts 2.8 [R]).
+const NO_EXPRESS: &str = "held: in the cloud of its tenant Connect is installed with custom settings: where the server cannot find out its cloud, AzureInstance is set while the wizard shows its license terms, and the vendor goes on with custom settings alone; write settings = { } or a table with what is to be chosen";
+
 /// How a server without Connect gets it: what it must become, the pages, and the way in a few words. One server of a
 /// tenant becomes active; with custom settings all others become staging (G1).
 fn installation(
@@ -169,6 +172,7 @@ fn installation(
                 .to_owned(),
         ),
         ConnectSettings::Express => match now.first() {
+            _ if tenant.about.azure_instance.is_some() => Err(NO_EXPRESS.to_owned()),
             Some(active) => Err(format!(
                 "refused: {active} is active, and express settings would make a second one (G1)"
             )),
@@ -445,6 +449,8 @@ pub fn readiness(
         both_tools: Vec::new(),
         // An engine that is there has its database.
         database: absent.then(|| database(entry, server, installer)).flatten(),
+        chosen: filtered(entry).map(|(forest, _)| forest.clone()).collect(),
+        demands_tls: installer.is_some_and(|version| DEMANDS_TLS.contains(&version)),
         may_fix: Vec::new(),
         will_fix: entry.may_fix.iter().copied().collect(),
         options: ServiceOptions::default(),
@@ -471,15 +477,46 @@ fn database(
     })
 }
 
-/// The forests, to be found and asked at their root domains.
+/// Versions whose setup demands the settings of TLS 1.2 (product facts 2.8 [R]).
+const DEMANDS_TLS: std::ops::RangeInclusive<Version> =
+    Version::new(2, 3, 20, 0)..=Version::new(2, 4, 129, 0);
+
+/// Forests of which organizational units are written, with these. Of every other forest Connect reads each domain.
+fn filtered(entry: &ConnectEntry) -> impl Iterator<Item = (&DomainName, &Vec<String>)> {
+    let written = match &entry.settings {
+        ConnectSettings::Custom(settings) => Some(&settings.units),
+        ConnectSettings::Express | ConnectSettings::Unwritten => None,
+    };
+    let written = written.into_iter().flatten();
+    written.filter(move |(forest, units)| {
+        !units.is_empty() && entry.forests.iter().any(|(one, _)| one == *forest)
+    })
+}
+
+/// The forests, to be found and asked at their root domains, and the other domains in which chosen units lie. A server finds the
+/// other domains of a forest that is read whole by itself.
 fn forests(entry: &ConnectEntry) -> Vec<ServedDomain> {
-    let forest = |(name, _): &(DomainName, Place)| ServedDomain {
-        name: name.clone(),
+    let mut names: Vec<DomainName> = entry.forest_names();
+    for (forest, units) in filtered(entry) {
+        let lower = |unit: &String| cloud_sync::domain_of(unit).to_lowercase();
+        let of_units = units
+            .iter()
+            .filter_map(|unit| lower(unit).parse::<DomainName>().ok());
+        for domain in of_units {
+            // A root of another tree of the forest is named otherwise: what a unit says counts, and one that is given in another
+            // form than by its distinguished name says nothing.
+            if domain != *forest && !names.contains(&domain) && names.len() < limits::MAX_DOMAINS {
+                names.push(domain);
+            }
+        }
+    }
+    let served = |name| ServedDomain {
+        name,
         preferred_dcs: Vec::new(),
         rights: DirectoryRights::Handover,
         permissions: Vec::new(),
     };
-    entry.forests.iter().map(forest).collect()
+    names.into_iter().map(served).collect()
 }
 
 /// Express settings, page by page (the vendor's article, steps E1 to E10).
@@ -514,13 +551,13 @@ fn express(entry: &ConnectEntry, tenant: &Tenant) -> TaskText {
                     "start AzureADConnect.msi from C:\\ProgramData\\Entrain\\staged",
                 )],
             ),
-            page("Welcome", &[line("agree to the license terms; Continue")]),
+            page("Welcome", &custom::welcome(tenant)),
             page("Express settings", &[line("Use express settings")]),
             page(
                 "Connect to Microsoft Entra ID",
                 &[
                     format!(
-                        "user and password of a Hybrid Identity Administrator of tenant {}",
+                        "user and password of a Hybrid Identity Administrator of tenant {}; the role must be assigned directly, not by a group",
                         tenant.id
                     ),
                     line("Next"),

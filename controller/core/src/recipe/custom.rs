@@ -365,7 +365,7 @@ fn installer(settings: &CustomSettings, existing: bool) -> Vec<String> {
 }
 
 /// The vendor describes this only where the wizard cannot find out the cloud by itself (2.8 [R]).
-fn welcome(tenant: &Tenant) -> Vec<String> {
+pub(super) fn welcome(tenant: &Tenant) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(instance) = &tenant.about.azure_instance {
         lines.push(format!(

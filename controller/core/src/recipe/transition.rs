@@ -43,6 +43,8 @@ pub(crate) fn moves(
         census: false,
         both_tools: Vec::new(),
         database: None,
+        chosen: Vec::new(),
+        demands_tls: false,
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         options: ServiceOptions::default(),

@@ -11,6 +11,9 @@ use super::{Part, all, text};
 /// The template of the role Hybrid Identity Administrator (PF61, [K]).
 pub const ADMINISTRATOR: &str = "8ac3fc64-6eca-42ea-9e69-59f4c7b60eb2";
 
+/// The template of the role Global Administrator, which the product's pages take in its place ([K]).
+pub const GLOBAL: &str = "62e90394-69f5-4237-9190-012177ffcfc6";
+
 /// How an account holds a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -49,6 +52,9 @@ pub struct Account {
     pub synchronized: bool,
     /// How it holds Hybrid Identity Administrator.
     pub role: Part<Held>,
+    /// How it holds Global Administrator.
+    #[serde(default = "super::not_asked")]
+    pub global: Part<Held>,
     /// What demands more of it than a password, or refuses it: names of policies.
     pub demands: Part<BTreeSet<String>>,
     /// Policies that may do so: by a condition, a group or an application that is not looked at here.
@@ -99,6 +105,14 @@ fn server_of(user: &str) -> Option<&str> {
     (hexadecimal && named).then_some(server)
 }
 
+/// Name of the application of an answer to `servicePrincipals/…` about one that holds the role of Connect servers' accounts.
+///
+/// # Errors
+/// What it lacks.
+pub fn application(answer: &Value) -> Result<String, String> {
+    text(answer, "displayName")
+}
+
 /// Id, name and nature of an answer to `users/…`.
 ///
 /// # Errors
@@ -110,6 +124,7 @@ pub fn user(answer: &Value) -> Result<(String, Account), String> {
         // One that lives in the cloud alone says nothing here.
         synchronized: answer["onPremisesSyncEnabled"].as_bool().unwrap_or(false),
         role: Part::NotSeen(String::new()),
+        global: Part::NotSeen(String::new()),
         demands: Part::NotSeen(String::new()),
         may_demand: BTreeSet::new(),
     };
@@ -200,8 +215,8 @@ impl People {
     }
 
     /// Whether it names an account by itself, one of its groups, or a role that it has or may activate.
-    fn names(&self, id: &str, groups: &BTreeSet<String>, role: Option<&str>) -> bool {
-        let by_role = role.is_some_and(|role| self.roles.contains(role));
+    fn names(&self, id: &str, groups: &BTreeSet<String>, roles: &[&str]) -> bool {
+        let by_role = roles.iter().any(|role| self.roles.contains(*role));
         self.all || self.users.contains(id) || !self.groups.is_disjoint(groups) || by_role
     }
 }
@@ -260,15 +275,17 @@ impl Account {
     ) {
         let nothing = BTreeSet::new();
         let own = groups.unwrap_or(&nothing);
-        let holds = self.role.seen().is_some_and(|held| *held != Held::Not);
-        let role = holds.then_some(role);
+        let holds = |role: &Part<Held>| role.seen().is_some_and(|held| *held != Held::Not);
+        let mut roles = Vec::new();
+        roles.extend(holds(&self.role).then_some(role));
+        roles.extend(holds(&self.global).then_some(GLOBAL));
         let mut demands = BTreeSet::new();
         for policy in policies {
             let unsure = |people: &People| groups.is_none() && !people.groups.is_empty();
-            if policy.excluded.names(id, own, role) {
+            if policy.excluded.names(id, own, &roles) {
                 continue;
             }
-            let included = policy.included.names(id, own, role);
+            let included = policy.included.names(id, own, &roles);
             if !included && !unsure(&policy.included) {
                 continue;
             }

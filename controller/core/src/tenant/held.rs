@@ -45,9 +45,14 @@ fn registered<'a>(seen: &Observation, known: &'a Fleetwide) -> Registered<'a> {
 }
 
 /// The answers to the probes that take both, a tenant's reading and what servers report. `connect` says whether a server of the tenant
-/// is to be its active Connect server.
+/// is to be its active Connect server, `hashes` of which domains password hashes are to be synchronized.
 #[must_use]
-pub fn held(seen: &Observation, known: &Fleetwide, connect: bool) -> Vec<Finding> {
+pub fn held(
+    seen: &Observation,
+    known: &Fleetwide,
+    connect: bool,
+    hashes: &BTreeSet<DomainName>,
+) -> Vec<Finding> {
     let ours = registered(seen, known);
     let all: BTreeSet<&TargetId> = known.keys().collect();
     let mut found = Vec::new();
@@ -87,7 +92,7 @@ pub fn held(seen: &Observation, known: &Fleetwide, connect: bool) -> Vec<Finding
             |active| format!("{domain}: {active} active agents in the tenant"),
             |active| *active >= LEAST,
         ));
-        found.extend(jobs(seen, domain));
+        found.extend(jobs(seen, domain, hashes.contains(domain)));
     }
     if connect {
         let last = match &seen.organization {
@@ -149,8 +154,9 @@ fn taken_off<'a>(
     })
 }
 
-/// PV13 and PV14, of one domain. A job that is not there has no health.
-fn jobs(seen: &Observation, domain: &DomainName) -> Vec<Finding> {
+/// PV13 and PV14, of one domain. A job that is not there has no health. `wanted` says whether its password hashes are to be
+/// synchronized.
+fn jobs(seen: &Observation, domain: &DomainName, wanted: bool) -> Vec<Finding> {
     let (exists, health) = (&catalogue::PV13, &catalogue::PV14);
     let fails = |read: String| exists.finding(read, Verdict::Fail);
     let configuration: &Configuration = match (&seen.configurations, seen.configuration(domain)) {
@@ -177,10 +183,17 @@ fn jobs(seen: &Observation, domain: &DomainName) -> Vec<Finding> {
             "{domain}: its configuration has no job {JOB}"
         ))];
     };
-    // Whether password hashes are wanted stands in no topology: that none is there is told, and passes.
+    // Where the domain's permissions do not say that password hashes are wanted, none need be there.
     let hashes = all.iter().any(|job| job.template == HASHES);
     let more = if hashes { "and" } else { "without" };
     let there = format!("{domain}: {JOB} is there, {more} {HASHES}");
+    let there = if wanted && !hashes {
+        fails(format!(
+            "{there}, and its permissions have password-hash-sync"
+        ))
+    } else {
+        exists.finding(there, Verdict::Pass)
+    };
     let (read, verdict) = if job.quarantined {
         (
             format!("{domain}: its job is in quarantine: most calls fail"),
@@ -201,10 +214,7 @@ fn jobs(seen: &Observation, domain: &DomainName) -> Vec<Finding> {
             Verdict::Fail,
         )
     };
-    vec![
-        exists.finding(there, Verdict::Pass),
-        health.finding(read, verdict),
-    ]
+    vec![there, health.finding(read, verdict)]
 }
 
 /// What stands out beside the probes: agents that are no server's here, and what was not seen.

@@ -7,12 +7,12 @@ use protocol::event::{Finding, Severity, Verdict};
 use protocol::probe::{Probe, tenant as catalogue};
 use protocol::signed::Phase;
 use protocol::step::{Product, SignIn, Step};
-use protocol::{DomainName, TargetId, TenantId};
+use protocol::{DomainName, TargetId, TenantId, Version};
 use serde::{Deserialize, Serialize};
 
 use super::{CONNECT_LATE, Held, Observation, Part};
 use crate::active::{self, Modes};
-use crate::beyond::{Beyond, is};
+use crate::beyond::Beyond;
 use crate::facts::Fleetwide;
 use crate::plan::TargetPlan;
 use crate::scope::{self, Question};
@@ -39,8 +39,14 @@ pub struct Wants {
     /// How its agents are signed in; absent where no plan says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<SignIn>,
+    /// Version of the agents that are signed in; absent where none is chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Version>,
     /// Domains that agents serve.
     pub serves: BTreeSet<DomainName>,
+    /// Those of them whose password hashes are to be synchronized: their permissions say so.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub hashes: BTreeSet<DomainName>,
     /// Connect entries.
     pub connect: Vec<WantsConnect>,
 }
@@ -49,18 +55,26 @@ impl Wants {
     /// What is known of a tenant that no applied plan has: what agents that are registered with it serve.
     #[must_use]
     pub fn of_fleet(tenant: &TenantId, known: &Fleetwide) -> Self {
-        let own = known.values().filter(|known| {
+        let (mut serves, mut agent) = (BTreeSet::new(), None::<Version>);
+        for known in known.values() {
             let facts = known.facts.as_ref().map(|(_, facts)| facts);
-            let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
-            agent.is_some_and(|agent| agent.tenant.as_ref() == Some(tenant))
-        });
+            let own = facts.and_then(|facts| facts.provisioning_agent.as_ref());
+            let Some(own) = own.filter(|own| own.tenant.as_ref() == Some(tenant)) else {
+                continue;
+            };
+            serves.extend(known.domains.iter().flatten().cloned());
+            // The oldest of them is the one that knows least.
+            agent = match (agent, own.version) {
+                (Some(before), Some(version)) => Some(before.min(version)),
+                (before, version) => before.or(version),
+            };
+        }
         Self {
             name: tenant.to_string(),
             sign_in: None,
-            serves: own
-                .filter_map(|known| known.domains.clone())
-                .flatten()
-                .collect(),
+            agent,
+            serves,
+            hashes: BTreeSet::new(),
             connect: Vec::new(),
         }
     }
@@ -125,12 +139,12 @@ pub fn findings(
     if agents {
         add(
             Product::ProvisioningAgent,
-            role(seen, Product::ProvisioningAgent),
+            role(seen, Product::ProvisioningAgent, wants.agent),
         );
         add(Product::ProvisioningAgent, demand(seen, wants.sign_in));
     }
     if !wants.connect.is_empty() {
-        add(Product::Connect, role(seen, Product::Connect));
+        add(Product::Connect, role(seen, Product::Connect, None));
     }
     let organization = reading(&seen.organization);
     let on = |on: bool| if on { "on" } else { "off" };
@@ -189,27 +203,68 @@ pub fn findings(
     all
 }
 
-/// PF61.
-fn role(seen: &Observation, product: Product) -> Finding {
-    let account =
-        reading(&seen.operator).and_then(|account| Ok((account, *reading(&account.role)?)));
-    let show = |(account, held): &(&super::Account, Held)| {
+/// The first agent that activates a role for whoever is eligible for it (product facts 1.7 [R]).
+const ACTIVATES: Version = Version::new(1, 1, 2102, 0);
+
+/// PF61. A Global Administrator will do as well: the page on Connect's prerequisites says so (2.8 [P]), and the agent's older page asked for
+/// one (0).
+fn role(seen: &Observation, product: Product, agent: Option<Version>) -> Finding {
+    let told = reading(&seen.operator).and_then(|account| {
+        let roles = [&account.role, &account.global];
+        let will_do = |held: Held| match (product, held) {
+            (_, Held::Direct) | (Product::ProvisioningAgent, Held::ByGroup) => true,
+            (Product::ProvisioningAgent, Held::Eligible) => {
+                agent.is_some_and(|agent| agent >= ACTIVATES)
+            }
+            (_, Held::Not) | (Product::Connect, _) => false,
+        };
+        let known: Vec<Held> = roles.iter().filter_map(|role| role.seen().copied()).collect();
+        if known.iter().any(|held| will_do(*held)) {
+            return Ok((account, true));
+        }
+        // No other role mends that.
+        if account.guest || account.synchronized {
+            return Ok((account, false));
+        }
+        for role in roles {
+            reading(role)?;
+        }
+        if product == Product::ProvisioningAgent && agent.is_none() && known.contains(&Held::Eligible)
+        {
+            return Err(format!(
+                "{} is eligible, which an agent takes from {ACTIVATES} on; which version is to sign in is not known",
+                account.user
+            ));
+        }
+        Ok((account, false))
+    });
+    let show = |(account, _): &(&super::Account, bool)| {
         let guest = if account.guest { ", a guest" } else { "" };
         let synchronized = if account.synchronized {
             ", synchronized from a directory"
         } else {
             ""
         };
-        format!("{} {}{guest}{synchronized}", account.user, held.as_str())
-    };
-    let pass = |(account, held): &(&super::Account, Held)| {
-        let holds = match product {
-            Product::ProvisioningAgent => *held >= Held::Eligible,
-            Product::Connect => *held == Held::Direct,
+        let held = account.role.seen().map_or("", |held| held.as_str());
+        let global = match account.global.seen() {
+            None | Some(Held::Not) => String::new(),
+            Some(held) => format!("; of Global Administrator: {}", held.as_str()),
         };
-        holds && !account.guest && !account.synchronized
+        let eligible = [&account.role, &account.global]
+            .iter()
+            .any(|role| role.seen() == Some(&Held::Eligible));
+        let old = match (product, agent) {
+            (Product::ProvisioningAgent, Some(agent)) if eligible && agent < ACTIVATES => {
+                format!("; agent {agent} activates no role, {ACTIVATES} and later do")
+            }
+            (Product::ProvisioningAgent | Product::Connect, _) => String::new(),
+        };
+        format!("{} {held}{guest}{synchronized}{global}{old}", account.user)
     };
-    let mut finding = catalogue::PF61.judge_gently(account, show, pass);
+    let pass = |(account, holds): &(&super::Account, bool)| {
+        *holds && !account.guest && !account.synchronized
+    };
+    let mut finding = catalogue::PF61.judge_gently(told, show, pass);
     finding.what = format!("{}, for {}", finding.what, product.as_str());
     finding
 }
@@ -414,15 +469,9 @@ fn active_connect(
             None => untold.push(server.as_str()),
         }
     }
-    let mine = |name: &str| {
-        entry
-            .servers
-            .iter()
-            .chain(&entry.gone)
-            .any(|server| is(name, server))
-    };
-    let strangers = beyond.strange_connect(Some(&seen.tenant), &entry.forests, mine);
-    untold.extend(strangers.iter().map(|(name, _)| *name));
+    let mine: Vec<&TargetId> = entry.servers.iter().chain(&entry.gone).collect();
+    let strangers = beyond.strange_connect(&seen.tenant, &entry.forests, &mine, known);
+    untold.extend(strangers.iter().map(|(name, _)| name.as_str()));
     let active = active::active(&modes);
     let said: Vec<&str> = active.iter().map(|server| server.as_str()).collect();
     let last = reading(&seen.organization).map(|one| one.last_sync);

@@ -327,6 +327,20 @@ fn connect(topology: &Topology, findings: &mut Vec<Finding>) {
                     "write settings = { … } for custom settings",
                 ));
             }
+            let tenant = topology.tenants.get(&entry.tenant.value);
+            if !entry.servers.is_empty()
+                && tenant.is_some_and(|tenant| tenant.about.azure_instance.is_some())
+            {
+                // A server that has it already keeps it: only a new installation is held.
+                let what = format!(
+                    "\"{name}\" has express settings, and in the cloud of its tenant the vendor goes on with custom settings where the wizard has to be told which cloud it is in: no server is installed with express settings there"
+                );
+                findings.push(warning(
+                    &entry.place,
+                    what,
+                    "write settings = { … } for custom settings",
+                ));
+            }
             // One that goes may be the active one until it is gone.
             let members = entry.members().count();
             if members > 1 && !entry.servers.is_empty() {

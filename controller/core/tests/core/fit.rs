@@ -256,6 +256,7 @@ impl World {
             guest,
             synchronized: false,
             role: Part::Seen(Held::Direct),
+            global: Part::Seen(Held::Not),
             demands: Part::Seen(BTreeSet::new()),
             may_demand: BTreeSet::new(),
         });

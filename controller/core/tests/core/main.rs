@@ -13,6 +13,7 @@ mod choices;
 mod clouds;
 mod common;
 mod connect;
+mod connect_ready;
 mod custom;
 mod doubt;
 mod drifts;

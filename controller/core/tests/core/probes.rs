@@ -28,6 +28,7 @@ use protocol::signed::Phase;
 use protocol::step::SignIn;
 use protocol::{
     Attempt, BundleId, Digest, Fingerprint, Generation, RolloutId, StepIndex, TargetId, Timestamp,
+    Version,
 };
 use serde_json::{Value, json};
 
@@ -53,6 +54,7 @@ fn sound() -> Observation {
         guest: false,
         synchronized: false,
         role: Part::Seen(Held::Direct),
+        global: Part::Seen(Held::Not),
         demands: Part::Seen(BTreeSet::new()),
         may_demand: BTreeSet::new(),
     });
@@ -81,7 +83,9 @@ fn wants() -> Wants {
     Wants {
         name: "main".to_owned(),
         sign_in: Some(SignIn::Credential),
+        agent: Some(Version::new(1, 1, 2505, 0)),
         serves: ["a.test".parse().unwrap()].into(),
+        hashes: BTreeSet::new(),
         connect: vec![WantsConnect {
             name: "main".to_owned(),
             forests: vec!["b.test".parse().unwrap()],
@@ -212,6 +216,51 @@ fn pf61_wants_a_member_of_the_tenant_who_holds_the_role() {
     for finding in probe("PF61", |seen| account(seen).role = unseen()) {
         cannot_tell(&finding);
     }
+}
+
+#[test]
+fn pf61_takes_a_global_administrator_in_place_of_the_role() {
+    let of = |global: Part<Held>| {
+        let found = probe("PF61", |seen| {
+            account(seen).role = Part::Seen(Held::Not);
+            account(seen).global = global.clone();
+        });
+        found
+            .into_iter()
+            .find(|one| one.what.contains("for Connect Sync"))
+    };
+    let direct = of(Part::Seen(Held::Direct)).unwrap();
+    assert_eq!(direct.verdict, Verdict::Pass, "{direct:?}");
+    assert!(
+        direct.read.contains("of Global Administrator: holds it"),
+        "{direct:?}"
+    );
+    let by_group = of(Part::Seen(Held::ByGroup)).unwrap();
+    assert_eq!(by_group.verdict, Verdict::Fail, "{by_group:?}");
+    // Whoever does not hold the one may hold the other, which was not looked at.
+    cannot_tell(&of(unseen()).unwrap());
+}
+
+#[test]
+fn pf61_takes_whoever_is_eligible_from_the_agent_on_that_activates_the_role() {
+    let mut seen = sound();
+    account(&mut seen).role = Part::Seen(Held::Eligible);
+    let of = |agent: Option<Version>| {
+        let wants = Wants { agent, ..wants() };
+        let found = all(&seen, &wants, &servers([ACTIVE, STAGING]));
+        let mut found = found.into_iter();
+        let own = |one: &Finding| one.id == "PF61" && one.what.contains("provisioning agent");
+        found.find(own).unwrap()
+    };
+    assert_eq!(of(Some(Version::new(1, 1, 2102, 0))).verdict, Verdict::Pass);
+    let old = of(Some(Version::new(1, 1, 1586, 0)));
+    assert!(
+        old.blocks() && old.read.contains("agent 1.1.1586.0 activates no role"),
+        "{old:?}"
+    );
+    let unknown = of(None);
+    assert_eq!(unknown.verdict, Verdict::CannotTell, "{unknown:?}");
+    assert!(unknown.read.contains("from 1.1.2102.0 on"), "{unknown:?}");
 }
 
 #[test]

@@ -5,20 +5,23 @@
     reason = "a test stops where something is not as it must be"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use controller_core::fleet::{Decision, Fleet, Gate, Live};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::Policy;
 use controller_core::record::Record;
-use controller_core::tenant::{ConnectAccount, Observation, Part};
+use controller_core::tenant::{ConnectAccount, Observation, Part, SyncAccounts};
 use controller_core::topology::parse;
-use protocol::event::{DiscoveredServer, Event, Section};
+use protocol::event::{DiscoveredServer, Event, Finding, Owner, Section, Severity, Verdict};
+use protocol::facts::{ConnectFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::Phase;
 use protocol::step::Product;
-use protocol::{Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp};
+use protocol::{
+    Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version,
+};
 
 use crate::common;
 
@@ -110,6 +113,43 @@ impl World {
         });
     }
 
+    /// The tenant shows these applications, and so many holders of the role, none of them a user.
+    fn tenant_has_applications(&mut self, applications: Part<Vec<String>>, members: usize) {
+        let seen = Record::TenantSeen {
+            observation: Box::new(Observation {
+                connect_accounts: Part::Seen(Vec::new()),
+                applications,
+                sync_accounts: Part::Seen(SyncAccounts {
+                    members,
+                    caught: Part::Seen(BTreeSet::new()),
+                    may_catch: BTreeSet::new(),
+                }),
+                ..Observation::unseen_all(&TENANT.parse().unwrap(), NOW, "not asked")
+            }),
+            by: "anna".to_owned(),
+        };
+        self.take(&seen, None);
+    }
+
+    /// A server answers as what its engine signs in (PV26).
+    fn signs_in(&mut self, verdict: Verdict) {
+        let finding = Finding {
+            id: "PV26".to_owned(),
+            severity: Severity::Warn,
+            what: "identity".to_owned(),
+            read: "as it is".to_owned(),
+            wanted: "Application".to_owned(),
+            fix: "none".to_owned(),
+            owner: Owner::Server,
+            verdict,
+        };
+        self.tell(&Event::Probed {
+            generation: Generation(7),
+            step: StepIndex(0),
+            findings: vec![finding],
+        });
+    }
+
     /// The tenant has the account of a server.
     fn tenant_names(&mut self, server: Option<&str>) {
         let account = ConnectAccount {
@@ -168,6 +208,59 @@ fn one_that_shows_after_the_plan_stops_apply_and_offer_until_a_plan_knows_it() {
         }
         assert!(world.fleet.strangers(&looks).is_empty());
     }
+}
+
+/// An application names no server: more of them than servers here that sign in so are of a server that nobody knows.
+#[test]
+fn an_application_too_many_may_be_of_an_active_server_until_it_is_accounted_for() {
+    let mut world = World::new();
+    // Connect is on none of its servers yet.
+    let plan = world.plan("");
+    world.tenant_has_applications(Part::Seen(Vec::new()), 0);
+    assert_eq!(world.fleet.strangers(&plan), [""; 0]);
+    world.tenant_has_applications(Part::Seen(vec!["app 1".to_owned()]), 1);
+    let said = world.fleet.strangers(&plan).join("\n");
+    for word in ["(G1)", "(app 1)", "entrain tenant read", "`gone`"] {
+        assert!(said.contains(word), "{said}");
+    }
+    world.apply(1, &plan);
+    assert_eq!(world.offers(), 0);
+    assert!(world.hold(1).contains("(app 1)"), "{}", world.hold(1));
+    // Their names were not seen: who is no user counts all the same.
+    let mut blind = World::new();
+    blind.tenant_has_applications(Part::NotSeen("403".to_owned()), 1);
+    let said = blind.fleet.strangers(&plan).join("\n");
+    assert!(said.contains("that are no users"), "{said}");
+    // Deleted in the tenant and read again, it lifts.
+    world.tenant_has_applications(Part::Seen(Vec::new()), 0);
+    assert_eq!(world.fleet.strangers(&plan), [""; 0]);
+    assert_eq!(world.offers(), 1);
+}
+
+#[test]
+fn a_server_that_was_seen_to_sign_in_as_an_account_accounts_for_no_application() {
+    let mut world = World::new();
+    let plan = world.plan("");
+    let connect = ConnectFacts {
+        version: Some(Version::new(2, 6, 92, 0)),
+        service: Some(ServiceState::Running),
+        staging: Some(false),
+        cycle_enabled: Some(true),
+        suspended: Some(false),
+    };
+    let facts = common::facts(None, Some(connect));
+    world.tell(&Event::FactsReported(Box::new(facts)));
+    world.tenant_has_applications(Part::Seen(vec!["app 1".to_owned()]), 1);
+    assert_eq!(world.fleet.strangers(&plan), [""; 0], "it may be its own");
+    world.signs_in(Verdict::Fail);
+    assert!(!world.fleet.strangers(&plan).is_empty());
+    world.signs_in(Verdict::CannotTell);
+    assert!(
+        !world.fleet.strangers(&plan).is_empty(),
+        "nothing else was told"
+    );
+    world.signs_in(Verdict::Pass);
+    assert_eq!(world.fleet.strangers(&plan), [""; 0]);
 }
 
 #[test]

@@ -42,6 +42,7 @@ fn observation(domains: Part<Vec<DomainSeen>>) -> Observation {
         operator: not_asked(),
         sync_accounts: not_asked(),
         connect_accounts: not_asked(),
+        applications: not_asked(),
     }
 }
 
@@ -219,6 +220,44 @@ fn what_nobody_read_is_not_seen_and_what_is_left_out_is_counted() {
             &format!("whether {name} is"),
         );
     }
+}
+
+/// Whoever is synchronized by an agent signs in by a suffix as well: what the tenant has not verified is said before.
+#[test]
+fn an_agents_plan_says_which_suffixes_the_tenant_has_not_verified() {
+    let group = "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n";
+    let told = [read(Some(&["a.test", "corp.local", "new.test"]), 0, None)];
+    let domains = || {
+        let domain = |(name, verified): (&str, bool)| DomainSeen {
+            name: name.to_owned(),
+            verified,
+        };
+        [("a.test", true), ("new.test", false)].map(domain).to_vec()
+    };
+    let why = |told: &[Event], domains: Option<Vec<DomainSeen>>| {
+        let fleet = fleet(told, domains);
+        let plan = planned(group, fleet.beyond());
+        let part = plan.targets.values().next().unwrap();
+        let of_suffixes = part
+            .why
+            .iter()
+            .filter(|why| why.contains("onmicrosoft.com"));
+        of_suffixes.cloned().collect::<Vec<_>>()
+    };
+    let said = why(&told, Some(domains()));
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[0].starts_with("a.test: corp.local is no domain of the tenant")
+            && said[0].contains("before users who have it are synchronized"),
+        "{said:?}"
+    );
+    assert!(
+        said[1].contains("new.test was added to the tenant and is not verified"),
+        "{said:?}"
+    );
+    // What nobody has read says nothing.
+    assert_eq!(why(&told, None), [""; 0]);
+    assert_eq!(why(&[], Some(domains())), [""; 0]);
 }
 
 #[test]

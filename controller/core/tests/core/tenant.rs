@@ -102,7 +102,9 @@ fn remarks(seen: &Observation, names: &[&str]) -> Vec<String> {
         Verdict::Fail => true,
         Verdict::CannotTell => one.id == catalogue::PV13.id && seen.configurations.seen().is_some(),
     };
-    let found = held(seen, &known, true).into_iter().filter(shows);
+    let found = held(seen, &known, true, &BTreeSet::new())
+        .into_iter()
+        .filter(shows);
     let found = found.map(|one| format!("{} {}", one.id, one.read));
     let more = beside(seen, &known).into_iter();
     found
@@ -320,7 +322,7 @@ fn a_narrower_look_erases_nothing_and_an_older_one_comes_too_late() {
 
 /// The answers to a probe in one word each.
 fn verdicts(seen: &Observation, names: &[&str], id: &str) -> Vec<Verdict> {
-    let found = held(seen, &known(names), true);
+    let found = held(seen, &known(names), true, &BTreeSet::new());
     let own = found.into_iter().filter(|one| one.id == id);
     own.map(|one| {
         let row = catalogue::ALL.iter().find(|row| row.id == id).unwrap();
@@ -411,7 +413,7 @@ fn the_probes_that_hold_a_tenant_against_the_fleet_pass_fail_and_cannot_tell() {
         });
     });
     assert_eq!(verdicts(&late, &both, "PV36"), [Fail]);
-    let none = held(&late, &known(&both), false);
+    let none = held(&late, &known(&both), false, &BTreeSet::new());
     assert!(
         none.iter().all(|one| one.id != "PV36"),
         "no server is active"
@@ -430,7 +432,7 @@ fn an_agent_that_was_taken_off_is_told_until_the_tenant_lists_it_no_more() {
         known
     };
     let told = |seen: &Observation, known: &Fleetwide| {
-        let found = held(seen, known, false);
+        let found = held(seen, known, false, &BTreeSet::new());
         let own = |one: &&Finding| one.id == "RM08";
         found
             .iter()
@@ -462,7 +464,7 @@ fn an_agent_that_was_taken_off_is_told_until_the_tenant_lists_it_no_more() {
         assert_eq!(told(&gone, &known), not_listed);
         assert_eq!(told(&unseen, &known), not_seen);
         // It is no registered server of which the tenant must list an agent.
-        let found = held(&gone, &known, false);
+        let found = held(&gone, &known, false, &BTreeSet::new());
         assert!(
             found
                 .iter()
@@ -472,7 +474,7 @@ fn an_agent_that_was_taken_off_is_told_until_the_tenant_lists_it_no_more() {
         assert_eq!(told(&sound(), &reported(later, left)), [CannotTell]);
     }
     assert!(told(&sound(), &known(&both)).is_empty(), "both have theirs");
-    let severities = held(&sound(), &reported(NOW, None), false);
+    let severities = held(&sound(), &reported(NOW, None), false, &BTreeSet::new());
     let severity = severities.iter().find(|one| one.id == "RM08").unwrap();
     assert_eq!(severity.severity, Severity::Info);
     assert!(
@@ -482,10 +484,10 @@ fn an_agent_that_was_taken_off_is_told_until_the_tenant_lists_it_no_more() {
     );
 }
 
-/// Whether password hashes are wanted is in no topology: that their job is not there is told.
+/// Where no permission says that password hashes are wanted, that their job is not there is told; where one does, it fails.
 #[test]
-fn a_job_of_password_hashes_is_told_and_not_asked_for() {
-    let read = |templates: &[&str]| {
+fn a_job_of_password_hashes_is_told_and_asked_for_where_it_is_wanted() {
+    let found = |templates: &[&str], wanted: bool| {
         let jobs = templates.iter().map(|template| Job {
             template: (*template).to_owned(),
             ..job(minutes_ago(2), false)
@@ -496,9 +498,28 @@ fn a_job_of_password_hashes_is_told_and_not_asked_for() {
             jobs: Part::Seen(jobs.collect()),
             ..configuration()
         }]);
-        let found = held(&seen, &known(&["s1.a.test"]), false);
-        found.into_iter().find(|one| one.id == "PV13").unwrap().read
+        let hashes: BTreeSet<_> = wanted
+            .then(|| "a.test".parse().unwrap())
+            .into_iter()
+            .collect();
+        let found = held(&seen, &known(&["s1.a.test"]), false, &hashes);
+        let own = found.iter().find(|one| one.id == "PV13").unwrap();
+        let health = found.iter().any(|one| one.id == "PV14");
+        assert!(health, "the job that is there has its health");
+        (own.verdict, own.read.clone())
     };
+    let read = |templates: &[&str]| {
+        let (verdict, read) = found(templates, false);
+        assert_eq!(verdict, Verdict::Pass);
+        read
+    };
+    let both = ["AD2AADProvisioning", "AD2AADPasswordHash"];
+    assert_eq!(found(&both, true).0, Verdict::Pass);
+    let (verdict, why) = found(&["AD2AADProvisioning"], true);
+    assert!(
+        verdict == Verdict::Fail && why.contains("password-hash-sync"),
+        "{why}"
+    );
     assert!(read(&["AD2AADProvisioning"]).contains("without AD2AADPasswordHash"));
     assert!(read(&["AD2AADProvisioning", "AD2AADPasswordHash"]).contains("and AD2AADPasswordHash"));
 }

@@ -578,7 +578,22 @@ fn expected(fault: Fault) -> Expected {
         ]),
         Fault::RevocationBlocked => meets([(beyond_commercial, ""), (any, "PF28")]),
         Fault::TlsInspected => meets([(any, "PF29!")]),
-        Fault::ProxySet => meets([(any, "PF30")]),
+        // The engine goes by machine.config, which has the same one.
+        Fault::ProxySet => meets([(agent, "PF30")]),
+        Fault::ProxyDemandsSignIn => meets([
+            (
+                |place| proxied(place) && beyond_commercial(place),
+                "PF26? PF28? PF30",
+            ),
+            (proxied, "PF26? PF27? PF28? PF30"),
+        ]),
+        Fault::ProxyRefuses => meets([
+            (
+                |place| proxied(place) && beyond_commercial(place),
+                "PF26! PF28",
+            ),
+            (proxied, "PF26! PF27 PF28"),
+        ]),
         Fault::MachineProxyDiffers => meets([(connect, "PF31!")]),
         Fault::WebServiceRefused => meets([(connect, "PF32!")]),
         Fault::IeEscOn => meets([
@@ -668,6 +683,10 @@ fn expected(fault: Fault) -> Expected {
             (verify_rights, "PV18?"),
         ]),
         Fault::DottedNetbios => meets([(connect, "PF55!")]),
+        // Its own members are resolved, and that of another domain is said.
+        Fault::ReadersByGroup => meets([(discover, "words")]),
+        Fault::ChildNetbiosDotted => meets([(connect, "PF55!")]),
+        Fault::ChildBlocked => meets([(connect, "PF24!")]),
         Fault::DisjointName => meets([(connect, "PF56!")]),
         Fault::NoRecycleBin => meets([(any, "PF59")]),
         Fault::SuffixUnverifiable => meets([(counts, "PF57")]),

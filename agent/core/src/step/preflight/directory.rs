@@ -9,12 +9,13 @@ use protocol::step::{
 };
 use protocol::{DomainName, GmsaName, TargetId, Timestamp, limits};
 
+use super::forest::{Others, together};
 use super::{Beside, network, or_absent};
 use crate::catalogue::{self, Probe};
 use crate::op::{Counted, DirectoryAccount, Op};
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
-use crate::step::directory::{Directory, Root, root};
+use crate::step::directory::{Directory, Names, Root, root};
 use crate::step::report::Report;
 use crate::step::rights::replication;
 
@@ -33,17 +34,23 @@ pub(super) fn check(
     let home = super::host::domain(report);
     let own = beside(preflight, &home);
     let mut reached = Vec::new();
-    let mut counted = 0;
+    let mut others = Others::default();
+    let mut counted = Vec::new();
     for domain in &preflight.domains {
         let mut about = Vec::new();
         let directory = controller(preflight.product, domain, cx, &mut about)?;
         if let Some(directory) = &directory {
-            let suffixes = forest(preflight.product, domain, directory, cx, &mut about)?;
+            // Who signs in by cloud sync does so by a suffix as well: it is told once, before the agent is there.
+            let tell = preflight.census;
+            let names = forest(preflight.product, tell, domain, directory, cx, &mut about)?;
+            let suffixes = names.as_ref().map(suffixes_of);
+            if preflight.product == Product::Connect {
+                others.add(preflight, domain, names.as_ref());
+            }
             let mut key = None;
             if preflight.census {
                 let holds = (preflight.product, preflight.database.is_some());
-                let objects = size(holds, directory, cx, &mut about)?;
-                counted += objects.unwrap_or(0);
+                counted.extend(size(holds, directory, cx, &mut about)?);
             }
             for both in preflight
                 .both_tools
@@ -68,8 +75,9 @@ pub(super) fn check(
         }
     }
     if preflight.product == Product::Connect {
-        findings.extend(together(preflight, counted));
-        findings.extend(sized(counted, cx)?);
+        others.ask(preflight, &mut counted, cx, findings)?;
+        findings.extend(together(preflight.database.is_some(), &counted));
+        findings.extend(sized(counted.iter().sum(), cx)?);
     }
     if let Some(own) = &own {
         reached.push((own, own_domain(preflight, own, cx, findings)?));
@@ -134,7 +142,7 @@ fn own_domain(
     Ok(directory)
 }
 
-fn of_domain(mut finding: Finding, domain: &ServedDomain) -> Finding {
+pub(super) fn of_domain(mut finding: Finding, domain: &ServedDomain) -> Finding {
     finding.what = format!("{} ({})", finding.what, domain.name);
     finding
 }
@@ -185,7 +193,7 @@ pub(super) fn survey(
 ) -> Flow<()> {
     if let Some(mut directory) = controller(product, domain, cx, findings)? {
         directory.account = account.clone();
-        forest(product, domain, &directory, cx, findings)?;
+        forest(product, false, domain, &directory, cx, findings)?;
         if product == Product::ProvisioningAgent {
             size((product, false), &directory, cx, findings)?;
             root_key(&directory, cx, findings)?;
@@ -276,7 +284,7 @@ fn others(product: Product, probe: &Probe, server: &str, cx: &mut Cx<'_>) -> Flo
 }
 
 /// Finds and reaches a controller of the domain; gives it where it answers.
-fn controller(
+pub(super) fn controller(
     product: Product,
     domain: &ServedDomain,
     cx: &mut Cx<'_>,
@@ -362,19 +370,31 @@ const FROM_ENTRA: &str = "version 87 (Windows Server 2016) or later, for the per
 /// UPN suffixes that are told of one forest, since each is a line on the page of a wizard; how many more there are is told with them.
 const SUFFIXES: usize = 100;
 
-/// What its forest must be. Gives the UPN suffixes where Connect is to read it: its wizard asks what becomes of them.
+/// The suffixes that are told, and how many more there are.
+fn suffixes_of(names: &Names) -> (Vec<String>, u32) {
+    let all: BTreeSet<String> = names.suffixes.iter().cloned().collect();
+    let more = u32::try_from(all.len().saturating_sub(SUFFIXES)).unwrap_or(u32::MAX);
+    (all.into_iter().take(SUFFIXES).collect(), more)
+}
+
+/// What its forest must be. Gives the names of the forest's domains and its UPN suffixes, where they are asked: always for Connect, whose
+/// wizard asks what becomes of them, else where they are to be told.
 fn forest(
     product: Product,
+    tell: bool,
     domain: &ServedDomain,
     directory: &Directory,
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
-) -> Flow<Option<(Vec<String>, u32)>> {
-    let mut suffixes = None;
+) -> Flow<Option<Names>> {
     schema(product, domain, directory, cx, findings)?;
     let bin = directory.recycle_bin(cx)?;
     let on = |on: &bool| if *on { "enabled" } else { "not enabled" }.to_owned();
     findings.push(catalogue::PF59.judge(bin, on, |on| *on));
+    let mut names = Err("nobody asks".to_owned());
+    if tell || product == Product::Connect {
+        names = directory.names(cx)?;
+    }
     match product {
         Product::ProvisioningAgent => systems(directory, cx, findings)?,
         Product::Connect => {
@@ -382,20 +402,15 @@ fn forest(
             findings.push(catalogue::PF47.judge_gently(Ok(level), or_absent, |level| {
                 level.is_some_and(|level| level >= 2)
             }));
-            let names = directory.names(cx)?;
-            suffixes = names.as_ref().ok().map(|names| {
-                let all: BTreeSet<String> = names.suffixes.iter().cloned().collect();
-                let more = u32::try_from(all.len().saturating_sub(SUFFIXES)).unwrap_or(u32::MAX);
-                (all.into_iter().take(SUFFIXES).collect(), more)
-            });
-            let netbios = names.map(|names| names.netbios);
+            let netbios = names.as_ref().map(|names| names.netbios.clone());
+            let netbios = netbios.map_err(Clone::clone);
             findings.push(
                 catalogue::PF55.judge_gently(netbios, Clone::clone, |name| !name.contains('.')),
             );
             findings.push(disjoint(&directory.root, &domain.name));
         }
     }
-    Ok(suffixes)
+    Ok(names.ok())
 }
 
 /// PF46: the version of the schema.
@@ -443,7 +458,7 @@ fn systems(directory: &Directory, cx: &mut Cx<'_>, findings: &mut Vec<Finding>) 
 
 /// What cloud sync supports of one domain, and what LocalDB holds for Connect, in objects (1.10, 2.7 [P]).
 const SUPPORTED: u64 = 150_000;
-const LOCAL_DB: u64 = 100_000;
+pub(super) const LOCAL_DB: u64 = 100_000;
 
 /// What the product's table of hardware asks for more objects than the smallest row is for: objects from which on, GB of memory, GB of
 /// disk (2.8 [P]). A server of so much memory shows a little less.
@@ -470,20 +485,8 @@ fn sized(objects: u64, cx: &mut Cx<'_>) -> Flow<Option<Finding>> {
     Ok(Some(finding))
 }
 
-/// PF58 of all domains: one LocalDB has to hold them, each of which may be below its limit.
-fn together(preflight: &Preflight, objects: u64) -> Option<Finding> {
-    if preflight.database.is_some() || preflight.domains.len() < 2 || objects <= LOCAL_DB {
-        return None;
-    }
-    let read = format!("{objects} or more");
-    let mut finding = catalogue::PF58.finding(read, Verdict::Fail);
-    "users, groups and contacts of all domains together".clone_into(&mut finding.what);
-    in_local_db(&mut finding);
-    Some(finding)
-}
-
 /// What LocalDB holds is about as much (2.7 [P]), so that it warns; express settings always take it (2.4 [I]).
-fn in_local_db(finding: &mut Finding) {
+pub(super) fn in_local_db(finding: &mut Finding) {
     finding.severity = Severity::Warn;
     "100000 at most, which LocalDB holds".clone_into(&mut finding.wanted);
     if finding.verdict != Verdict::Pass {
@@ -493,7 +496,7 @@ fn in_local_db(finding: &mut Finding) {
 }
 
 /// How many objects the domain holds (PF58), and under which suffixes its users are (PF57). Gives how many were counted.
-fn size(
+pub(super) fn size(
     (product, full): (Product, bool),
     directory: &Directory,
     cx: &mut Cx<'_>,
@@ -688,7 +691,7 @@ fn knows_gmsa(system: &str) -> bool {
     !system.is_empty() && !old.iter().any(|year| system.contains(year))
 }
 
-fn disjoint(root: &Root, domain: &DomainName) -> Finding {
+pub(super) fn disjoint(root: &Root, domain: &DomainName) -> Finding {
     let inside = root.dns_name.ends_with(&format!(".{domain}"));
     catalogue::PF56.judge(Ok(root.dns_name.clone()), Clone::clone, |_| inside)
 }

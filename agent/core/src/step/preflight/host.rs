@@ -280,10 +280,10 @@ pub(super) fn cryptography(
             credential_manager(cx, findings)?;
         }
         Product::Connect => {
-            // Versions from 2.4.131.0 on do not demand it (2.8).
+            // What this value alone says warns (5); an installer that demands it demands those of PF18 as well.
             finding.severity = Severity::Warn;
             findings.push(finding);
-            dotnet(cx, findings)?;
+            dotnet(preflight.demands_tls, cx, findings)?;
             dcom(cx, findings)?;
         }
     }
@@ -347,7 +347,8 @@ fn schannel(probe: &Probe, key: &str, cx: &mut Cx<'_>, findings: &mut Vec<Findin
     Ok(())
 }
 
-fn dotnet(cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
+/// PF18. `demands`: installers of 2.3.20.0 to 2.4.129.0 do not install without these; later ones do not ask (2.8 [R]).
+fn dotnet(demands: bool, cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
     let mut read = Vec::new();
     let mut all = Ok(true);
     for (tree, key) in [
@@ -364,7 +365,11 @@ fn dotnet(cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
         }
     }
     let read = read.join(", ");
-    findings.push(catalogue::PF18.judge(all, |_| read, |all| *all));
+    let mut finding = catalogue::PF18.judge(all, |_| read, |all| *all);
+    if demands {
+        finding.severity = Severity::Block;
+    }
+    findings.push(finding);
     Ok(())
 }
 

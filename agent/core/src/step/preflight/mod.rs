@@ -4,12 +4,14 @@
 mod database;
 mod directory;
 mod fix;
+mod forest;
 mod host;
 mod network;
 mod product_state;
 mod undo;
 
 pub(super) use host::restart_pending;
+pub use network::PROXY_SIGN_IN;
 pub(in crate::step) use undo::undo;
 
 use protocol::event::{Completion, Failure, Finding, Severity, Verdict};

@@ -1,5 +1,6 @@
 //! Probes of the way to the cloud.
 
+use protocol::ProxyAddress;
 use protocol::event::{Finding, Severity, Verdict};
 use protocol::step::{Preflight, Product};
 use serde_json::Value;
@@ -18,6 +19,120 @@ pub(super) fn hosts(preflight: &Preflight) -> Vec<&'static str> {
     sign_in.chain(own).copied().collect()
 }
 
+/// How the answer begins where a proxy lets nobody through who does not sign in to it.
+pub const PROXY_SIGN_IN: &str = "the proxy demands a sign-in";
+
+/// How the product comes to the cloud.
+struct Way {
+    /// The proxy that it goes through: the one that it is told to use, and for Connect the system's, which machine.config has to name
+    /// (PF31). The agent does not read the system's.
+    through: Option<ProxyAddress>,
+    /// It is told to: nothing goes by another way.
+    told: bool,
+    /// What is said where the direct way is closed and a proxy decides that is not asked.
+    else_by: Option<String>,
+}
+
+impl Way {
+    fn of(preflight: &Preflight, system: Option<&String>) -> Self {
+        let told = preflight.options.proxy.clone();
+        let by_system = match preflight.product {
+            Product::Connect => system.and_then(|proxy| address(proxy)),
+            Product::ProvisioningAgent => None,
+        };
+        Self {
+            told: told.is_some(),
+            through: told.or(by_system),
+            else_by: system.map(|proxy| format!("the system's proxy is {proxy}")),
+        }
+    }
+
+    /// PF27 and PF28: whether a connection comes about, by the way that the product takes.
+    fn reach(&self, probe: &Probe, host: &str, port: u16, cx: &mut Cx<'_>) -> Flow<Finding> {
+        let Some(proxy) = &self.through else {
+            return reach(probe, host, port, cx);
+        };
+        Ok(match through(proxy, host, port, cx)? {
+            Ok(()) => probe.finding(format!("{host}:{port}: open, by {proxy}"), Verdict::Pass),
+            Err(why) => {
+                let verdict = if why.starts_with(PROXY_SIGN_IN) {
+                    Verdict::CannotTell
+                } else {
+                    Verdict::Fail
+                };
+                probe.finding(format!("{host}: by {proxy}: {why}"), verdict)
+            }
+        })
+    }
+
+    /// PF26. Through a proxy the TLS of a host is not looked at from here: that it is reached is no more than that.
+    fn sign_in_host(&self, host: &str, why: Option<&str>, cx: &mut Cx<'_>) -> Flow<Finding> {
+        let probe = &catalogue::PF26;
+        let mut direct = reach(probe, host, 443, cx)?;
+        if let (Verdict::Pass, Some(why)) = (direct.verdict, why) {
+            direct = probe.finding(
+                format!("{host}:443: open, and no TLS 1.2: {why}"),
+                Verdict::Fail,
+            );
+        }
+        let open = direct.verdict == Verdict::Pass;
+        let gently = |read: String| {
+            let mut finding = probe.finding(read, Verdict::CannotTell);
+            finding.severity = Severity::Warn;
+            finding
+        };
+        let Some(proxy) = &self.through else {
+            return Ok(match &self.else_by {
+                // The product's own proxy decides then, which nobody has named here.
+                Some(proxy) if !open => gently(format!("{} (directly; {proxy})", direct.read)),
+                Some(_) | None => direct,
+            });
+        };
+        Ok(match through(proxy, host, 443, cx)? {
+            Ok(()) if open => {
+                let read = format!("{host}:443: open, directly and by {proxy}");
+                probe.finding(read, Verdict::Pass)
+            }
+            Ok(()) => gently(format!(
+                "{host}:443: open by {proxy}, where its TLS is not looked at (directly: {})",
+                direct.read
+            )),
+            Err(why) if why.starts_with(PROXY_SIGN_IN) => gently(format!(
+                "{host}: by {proxy}: {why} (directly: {})",
+                direct.read
+            )),
+            // A proxy of the system may be passed by for some hosts.
+            Err(why) if open && !self.told => gently(format!(
+                "{host}: by {proxy}: {why} (directly: {})",
+                direct.read
+            )),
+            Err(why) => probe.finding(
+                format!("{host}: by {proxy}: {why} (directly: {})", direct.read),
+                Verdict::Fail,
+            ),
+        })
+    }
+}
+
+/// A proxy as the system names it, which may do so without a scheme.
+fn address(proxy: &str) -> Option<ProxyAddress> {
+    let read = |text: &str| text.parse::<ProxyAddress>().ok();
+    read(proxy).or_else(|| read(&format!("http://{proxy}")))
+}
+
+fn through(
+    proxy: &ProxyAddress,
+    host: &str,
+    port: u16,
+    cx: &mut Cx<'_>,
+) -> Flow<Result<(), String>> {
+    cx.perform(Op::ReachThrough {
+        proxy: proxy.clone(),
+        host: host.to_owned(),
+        port,
+    })
+}
+
 pub(super) fn check(
     preflight: &Preflight,
     report: &Report,
@@ -25,51 +140,69 @@ pub(super) fn check(
     findings: &mut Vec<Finding>,
 ) -> Flow<()> {
     let proxy = report.part("proxy", |part| part.as_str().map(ToOwned::to_owned));
-    let planned = preflight.options.proxy.as_ref();
-    let planned = planned.map(|proxy| format!("the product's proxy is {proxy}"));
-    let proxied = proxy.clone().ok().filter(|proxy| proxy != "none");
-    let proxied = proxied.map(|proxy| format!("the system's proxy is {proxy}"));
-    let proxied = planned.or(proxied);
+    let system = proxy.clone().ok().filter(|proxy| proxy != "none");
+    let way = Way::of(preflight, system.as_ref());
     let leaves = report.part("tls", |part| part.as_array().cloned());
+    let before = findings.len();
     for host in hosts(preflight) {
-        let mut finding = reach(&catalogue::PF26, host, 443, cx)?;
         let of_host = leaves.iter().flatten().find(|one| one["host"] == host);
         let why = of_host.and_then(|one| one["why"].as_str());
-        if let (Verdict::Pass, Some(why)) = (finding.verdict, why) {
-            finding = catalogue::PF26.finding(
-                format!("{host}:443: open, and no TLS 1.2: {why}"),
-                Verdict::Fail,
-            );
-        }
-        if let (Verdict::Fail, Some(proxy)) = (finding.verdict, &proxied) {
-            // The product's own proxy decides then, which is not looked through from here.
-            finding = catalogue::PF26.finding(
-                format!("{} (directly; {proxy})", finding.read),
-                Verdict::CannotTell,
-            );
-            finding.severity = Severity::Warn;
-        }
-        findings.push(finding);
+        findings.push(way.sign_in_host(host, why, cx)?);
     }
     if preflight.product == Product::ProvisioningAgent {
         for host in product::registration_hosts(preflight.cloud, &preflight.tenant) {
-            findings.push(reach(&catalogue::PF27, &host, 443, cx)?);
+            findings.push(way.reach(&catalogue::PF27, &host, 443, cx)?);
         }
     }
     for host in product::revocation_hosts(preflight.cloud) {
-        findings.push(reach(&catalogue::PF28, host, 80, cx)?);
+        findings.push(way.reach(&catalogue::PF28, host, 80, cx)?);
+    }
+    let asks = findings.iter().skip(before);
+    let asks = asks.filter(|one| one.read.contains(PROXY_SIGN_IN)).count();
+    if let (Some(proxy), 1..) = (&way.through, asks) {
+        findings.push(signs_in(preflight.product, proxy));
     }
     findings.push(inspected(leaves));
+    let mut fits = false;
     if preflight.product == Product::Connect {
-        findings.extend(web(preflight, cx)?);
+        let own = web(preflight, cx)?;
+        let mut machine = own.iter().filter(|one| one.id == catalogue::PF31.id);
+        fits = machine.any(|one| one.verdict == Verdict::Pass);
+        findings.extend(own);
     }
     let same = |proxy: &String| {
         let planned = preflight.options.proxy.as_ref();
         planned.is_some_and(|planned| proxy.parse().is_ok_and(|proxy| *planned == proxy))
     };
-    findings
-        .push(catalogue::PF30.judge(proxy, Clone::clone, |proxy| proxy == "none" || same(proxy)));
+    let mut finding = catalogue::PF30.judge(proxy, Clone::clone, |proxy| {
+        proxy == "none" || fits || same(proxy)
+    });
+    if preflight.product == Product::Connect {
+        "none, or the one that machine.config names".clone_into(&mut finding.wanted);
+        if finding.verdict != Verdict::Pass {
+            "the engine goes by machine.config alone: see what PF31 says of it"
+                .clone_into(&mut finding.fix);
+        }
+    }
+    findings.push(finding);
     Ok(())
+}
+
+/// PF30 of a proxy that wants to know who asks: this agent shows it no account, the product does (product facts 1.7, 2.8 [P]).
+fn signs_in(product: Product, proxy: &ProxyAddress) -> Finding {
+    let read = format!("{proxy}: {PROXY_SIGN_IN}, which Entrain does not do");
+    let mut finding = catalogue::PF30.finding(read, Verdict::Fail);
+    "a proxy that lets the server through".clone_into(&mut finding.wanted);
+    match product {
+        Product::ProvisioningAgent => {
+            "have the proxy let the server through to the cloud's hosts without a sign-in, or see that it takes the account of the agent's service, by which useDefaultCredentials signs in"
+        }
+        Product::Connect => {
+            "have the proxy let the server through to the cloud's hosts without a sign-in, or give the engine a domain account as its service's and write useDefaultCredentials=\"true\" into machine.config"
+        }
+    }
+    .clone_into(&mut finding.fix);
+    finding
 }
 
 /// Asks as the engine would: through the .NET Framework's own proxy, to the web service that the product's page names for
