@@ -40,6 +40,8 @@ fn preflight(database: Option<ConnectDatabase>, domains: &[&str], may_fix: Vec<F
         options: protocol::ServiceOptions::default(),
         restarts: false,
         overridden: None,
+        chosen: Vec::new(),
+        demands_tls: false,
     }
 }
 

@@ -106,6 +106,8 @@ fn preflight(present: bool) -> Step {
         options: ServiceOptions::default(),
         restarts: false,
         overridden: None,
+        chosen: Vec::new(),
+        demands_tls: false,
     })
 }
 

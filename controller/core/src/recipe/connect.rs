@@ -13,7 +13,7 @@ use protocol::{ConnectDatabase, DomainName, ServiceOptions, TargetId, Version, l
 use crate::active::{Modes, active};
 use crate::links;
 use crate::recipe::{Answer, Artifacts, PhaseWork, cloud_sync, custom, download};
-use crate::topology::{ConnectEntry, ConnectSettings, CustomSettings, Tenant, Topology};
+use crate::topology::{ConnectEntry, ConnectSettings, Tenant, Topology};
 
 /// The wizard's page that asks what becomes of users' names.
 pub(crate) const SIGN_IN_CONFIGURATION: &str = "Microsoft Entra sign-in configuration";

@@ -273,6 +273,7 @@ proptest! {
                     guest,
                     synchronized: false,
                     role: Part::Seen(held),
+                    global: Part::Seen(Held::Not),
                     demands: Part::Seen(BTreeSet::new()),
                     may_demand: BTreeSet::new(),
                 });
