@@ -658,13 +658,13 @@ fn expected(fault: Fault) -> Expected {
             (discover, "words"),
             (moves, "words"),
         ]),
-        Fault::GmsaRc4Only => meets([(|place| named(place) && home(place), "PF52!")]),
+        Fault::GmsaRc4Only => meets([(named, "PF52!")]),
         // A policy is told with the account that it is judged with; of one that the product will make nothing shows.
         Fault::KerberosAesAlone => meets([
-            (|place| named(place) && home(place), "words"),
-            (|place| home(place) && !named(place), "PF52?"),
+            (named, "words"),
+            (|place| agent(place) && !named(place), "PF52?"),
         ]),
-        Fault::KerberosWithoutAes => meets([(home, "PF52!")]),
+        Fault::KerberosWithoutAes => meets([(agent, "PF52!")]),
         // What another domain's groups may give it cannot be told.
         Fault::RightsMissing => meets([
             (
