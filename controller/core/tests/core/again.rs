@@ -174,6 +174,7 @@ fn the_run_before_a_retry_that_may_yet_speak_counts_as_one_that_may_fail() {
     for target in [S1, S2] {
         world.works(target);
     }
+    let step = world.changing(S1);
     world.leaves(S1);
     world.now = world.now.plus(3 * DAY);
     world.issues();
@@ -194,7 +195,6 @@ fn the_run_before_a_retry_that_may_yet_speak_counts_as_one_that_may_fail() {
         "{hold:?}"
     );
     // It speaks: it is at its work, and nothing more was let begin.
-    let step = world.changing(S1);
     world.comes(S1);
     world.tells(S1, &begun(protocol::Generation(1), step));
     assert_eq!(
