@@ -811,11 +811,18 @@ impl Twin {
                 (Outcome::Exists(all), INSTANT)
             }
             Op::Reach { host, port } => (self.reach(host, *port), INSTANT),
-            Op::ReachThrough { host, .. } => {
+            Op::ReachThrough { host, port, .. } => {
+                let registration = host.contains(".registration.") || host.contains(".bootstrap.");
+                let silent = match port {
+                    80 => self.has(Fault::RevocationBlocked),
+                    _ => registration && self.has(Fault::RegistrationBlocked),
+                };
                 let outcome = if self.has(Fault::ProxyDemandsSignIn) {
                     Outcome::Failed(format!("{PROXY_SIGN_IN}: 407 (model)"))
                 } else if self.has(Fault::ProxyRefuses) {
                     Outcome::Failed(format!("the proxy answers 403 about {host} (model)"))
+                } else if silent {
+                    Outcome::Failed(format!("the proxy answers 504 about {host} (model)"))
                 } else {
                     Outcome::Done
                 };

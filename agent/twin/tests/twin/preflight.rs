@@ -1142,9 +1142,12 @@ fn the_cloud_is_asked_through_the_proxy_that_the_product_goes_through() {
         .filter(|one| one.read.contains("by http://proxy.contoso.com:8080"));
     assert!(by_proxy.count() > 4, "{open:#?}");
     // Where the direct way is closed, that the proxy is open says nothing of the TLS behind it.
-    let closed = told(agent, &[Fault::CloudBlocked, Fault::RegistrationBlocked]);
+    let closed = told(agent, &[Fault::CloudBlocked]);
     assert_eq!(verdicts(&closed, "PF26"), only("CannotTell false"));
     assert_eq!(verdicts(&closed, "PF27"), only("Pass false"));
+    // Hosts that answer nobody answer no proxy.
+    let silent = told(agent, &[Fault::RegistrationBlocked]);
+    assert_eq!(verdicts(&silent, "PF27"), only("Fail false"));
     let refused = told(agent, &[Fault::ProxyRefuses]);
     assert_eq!(verdicts(&refused, "PF26"), only("Fail true"));
     assert_eq!(verdicts(&refused, "PF27"), only("Fail false"));

@@ -579,21 +579,9 @@ fn expected(fault: Fault) -> Expected {
         Fault::RevocationBlocked => meets([(beyond_commercial, ""), (any, "PF28")]),
         Fault::TlsInspected => meets([(any, "PF29!")]),
         // The engine goes by machine.config, which has the same one.
-        Fault::ProxySet => meets([(agent, "PF30")]),
-        Fault::ProxyDemandsSignIn => meets([
-            (
-                |place| proxied(place) && beyond_commercial(place),
-                "PF26? PF28? PF30",
-            ),
-            (proxied, "PF26? PF27? PF28? PF30"),
-        ]),
-        Fault::ProxyRefuses => meets([
-            (
-                |place| proxied(place) && beyond_commercial(place),
-                "PF26! PF28",
-            ),
-            (proxied, "PF26! PF27 PF28"),
-        ]),
+        Fault::ProxySet => meets([(agent, "PF30"), (connect, "words")]),
+        Fault::ProxyDemandsSignIn => meets([(proxied, "PF26? PF27? PF28? PF30")]),
+        Fault::ProxyRefuses => meets([(proxied, "PF26! PF27 PF28")]),
         Fault::MachineProxyDiffers => meets([(connect, "PF31!")]),
         Fault::WebServiceRefused => meets([(connect, "PF32!")]),
         Fault::IeEscOn => meets([
@@ -684,9 +672,10 @@ fn expected(fault: Fault) -> Expected {
         ]),
         Fault::DottedNetbios => meets([(connect, "PF55!")]),
         // Its own members are resolved, and that of another domain is said.
-        Fault::ReadersByGroup => meets([(discover, "words")]),
-        Fault::ChildNetbiosDotted => meets([(connect, "PF55!")]),
-        Fault::ChildBlocked => meets([(connect, "PF24!")]),
+        Fault::ReadersByGroup => meets([(discover, "words"), (moves, "words")]),
+        // A domain of the forest is a suffix of it as well.
+        Fault::ChildNetbiosDotted => meets([(connect, "PF55!"), (counts_agent, "words")]),
+        Fault::ChildBlocked => meets([(connect, "PF24!"), (counts_agent, "words")]),
         Fault::DisjointName => meets([(connect, "PF56!")]),
         Fault::NoRecycleBin => meets([(any, "PF59")]),
         Fault::SuffixUnverifiable => meets([(counts, "PF57")]),
