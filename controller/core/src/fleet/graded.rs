@@ -74,7 +74,8 @@ impl Fleet {
         })
     }
 
-    /// What is asked of whoever has access to its tenant before a watch ends; empty where nobody has, or that was told already.
+    /// What whoever has access to its tenant may show before a watch ends, and what is asked of them then; empty where nobody has shown its
+    /// jobs, and where that was told already.
     pub(super) fn asks_to_be_read(
         &self,
         rollout: &Rollout,
@@ -86,14 +87,22 @@ impl Fleet {
         let seen = self.beyond.tenants.get(&part.tenant);
         let lane = rollout.plan.lanes.get(&part.lane);
         let name = lane.map_or("TENANT", |lane| lane.tenant_name.as_str());
-        let asks = is_graded(&rollout.plan, part);
+        if !is_graded(&rollout.plan, part) {
+            return String::new();
+        }
+        let shows = seen.is_some_and(|seen| seen.observation.configurations.seen().is_some());
         match Cycles::of(seen, &asked(part, served), (from, now)) {
-            Cycles::Untold(why) if asks => {
+            Cycles::Untold(why) => {
                 format!(
                     "; that it went through a cycle is asked then ({why}): `entrain tenant read {name}` before its end answers it"
                 )
             }
-            Cycles::Untold(_) | Cycles::NotSeen(_) | Cycles::Seen(_) => String::new(),
+            Cycles::NotSeen(why) if shows => {
+                format!(
+                    "; a cycle of it is {why}; `entrain tenant read {name}` before its end would show it"
+                )
+            }
+            Cycles::NotSeen(_) | Cycles::Seen(_) => String::new(),
         }
     }
 
@@ -164,8 +173,13 @@ fn cycled(work: &mut Work, seen: Option<&Seen>, domains: &BTreeSet<DomainName>) 
         return;
     }
     let is = Cycles::of(seen, domains, (from, work.since));
-    // Whoever is done, and of whom nobody told, is asked nothing more.
-    if matches!(is, Cycles::Seen(_)) || matches!(told, Cycles::Untold(_)) {
+    // Of whom nobody told, nothing more is asked; and what is asked, a look from before the soak that comes late does not answer.
+    let answers = match (&is, told) {
+        (Cycles::Seen(_), _) => true,
+        (Cycles::Untold(_), told) => matches!(told, Cycles::Untold(_)),
+        (Cycles::NotSeen(_), _) => false,
+    };
+    if answers {
         work.cycles = Some(is);
     }
 }

@@ -12,9 +12,9 @@ use super::{Configuration, Job, Observation, Part, Seen};
 /// What a tenant tells of the cycles of a soak, in words that name the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cycles {
-    /// Nobody who has access has looked into it, or its jobs are not shown to whoever did.
+    /// Nobody has looked into it since the soak began, or its jobs were not shown to whoever did before.
     NotSeen(String),
-    /// It was read, and that does not tell: a person is asked.
+    /// It was read since then, and that shows none: a person is asked.
     Untold(String),
     /// The job of each domain has succeeded since the soak began.
     Seen(String),
@@ -45,8 +45,9 @@ impl Cycles {
             Part::NotSeen(why) if at < from => Self::NotSeen(format!(
                 "not seen in tenant: when {by} read it at {at}, its jobs were not shown: {why}"
             )),
-            Part::Seen(_) if at < from => Self::Untold(format!(
-                "{by} read the tenant at {at} last, before it began to soak at {from}"
+            // Whoever looked once is not on call for each soak: that asks for nothing more than no access at all.
+            Part::Seen(_) if at < from => Self::NotSeen(format!(
+                "not seen in tenant since it began to soak at {from}: {by} read it at {at} last"
             )),
             Part::NotSeen(why) => Self::Untold(format!(
                 "when {by} read the tenant at {at}, its jobs were not shown: {why}"

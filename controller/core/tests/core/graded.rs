@@ -413,13 +413,76 @@ fn cycles_that_nobody_could_see_are_not_claimed() {
     );
 }
 
-/// Where somebody reads the tenant, the end of a soak asks for a reading of that stretch that shows a cycle.
+/// Whoever read the tenant before is asked for nothing in the night: the soak ends by time, and what was not seen is said.
+#[test]
+fn a_soak_that_nobody_looked_into_ends_by_time_whoever_read_the_tenant_before() {
+    let mut world = World::soaks(|world| world.reads_job(NOW, &ran(Some(NOW))));
+    let begun = world.now;
+    let unseen =
+        format!("not seen in tenant since it began to soak at {begun}: anna read it at {NOW} last");
+    let detail = world.row().detail;
+    assert!(
+        detail.ends_with(&format!(
+            "; a cycle of it is {unseen}; `entrain tenant read main` before its end would show it"
+        )),
+        "{detail}"
+    );
+    world.soaked();
+    let done = TargetState::Done(Some(Grade::Registered));
+    assert_eq!(*world.state(), done);
+    let row = world.row();
+    assert_eq!(row.phase, row.phases);
+    assert_eq!(
+        row.rests_on,
+        format!("by its own probes; not seen in tenant; cycles while it soaked: {unseen}")
+    );
+    assert!(world.fleet.tasks().is_empty());
+    assert_eq!(world.standing(), ("over".to_owned(), 0));
+    // What a later look lacks is asked of nobody, and what it shows is said.
+    world.now = world.now.plus(MINUTE);
+    world.reads_job(world.now, &ran(None));
+    assert_eq!(*world.state(), done);
+    assert!(
+        world.row().rests_on.ends_with(&unseen),
+        "{}",
+        world.row().rests_on
+    );
+    world.now = world.now.plus(MINUTE);
+    world.reads_job(world.now, &ran(Some(begun.plus(MINUTE))));
+    assert_eq!(*world.state(), done);
+    let shown = format!("the job of a.test succeeded at {}", begun.plus(MINUTE));
+    assert!(
+        world.row().rests_on.ends_with(&shown),
+        "{}",
+        world.row().rests_on
+    );
+    // A policy that demands what the tenant alone shows asks for that, and for that alone.
+    let mut world = World::under(&format!("need = \"active-in-tenant\"\n{SOAK}"));
+    world.reads_job(NOW, &ran(Some(NOW)));
+    world.now = world.now.plus(MINUTE);
+    world.works();
+    world.soaked();
+    assert_eq!(
+        world.asks(),
+        "the grade \"active in tenant\" is needed, seen was: registered; entrain tenant read brings what the tenant shows"
+    );
+}
+
+/// Where somebody reads the tenant while it soaks, the end asks for a reading that shows a cycle.
 #[test]
 fn a_cycle_of_the_soak_is_seen_in_a_tenant_that_is_read() {
     let mut world = World::soaks(|world| world.reads_job(NOW, &ran(Some(NOW))));
     let (begun, detail) = (world.now, world.row().detail);
     assert!(
-        detail.ends_with("`entrain tenant read main` before its end answers it"),
+        detail.ends_with("`entrain tenant read main` before its end would show it"),
+        "{detail}"
+    );
+    // One that shows none is a question until another does.
+    world.reads_job(begun, &ran(Some(NOW)));
+    let detail = world.row().detail;
+    assert!(
+        detail.contains("is asked then")
+            && detail.ends_with("`entrain tenant read main` before its end answers it"),
         "{detail}"
     );
     let last = begun.plus(4 * MINUTE);
@@ -439,20 +502,24 @@ fn a_cycle_of_the_soak_is_seen_in_a_tenant_that_is_read() {
     assert!(world.fleet.tasks().is_empty());
 }
 
-/// A reading that is older, or does not tell, asks a person; the next one may settle it, and a person may in any case.
+/// A reading of the soak that shows no cycle asks a person; the next one may settle it, and a person may in any case.
 #[test]
 fn what_a_reading_does_not_tell_of_cycles_is_a_question_and_no_dead_end() {
-    let mut world = World::soaks(|world| world.reads_job(NOW, &ran(Some(NOW))));
+    let mut world = World::soaks(|_| ());
     let begun = world.now;
+    world.reads_job(begun, &ran(Some(NOW)));
     world.soaked();
     let phases = world.plan.targets[&target()].phases.len();
     let asks = world.asks();
     assert!(
         asks.contains(&format!(
-            "read the tenant at {NOW} last, before it began to soak at {begun}"
+            "as anna read the tenant at {begun}: the job of a.test succeeded at {NOW} last, before it began to soak at {begun}"
         )) && asks.contains("`entrain tenant read main`"),
         "{asks}"
     );
+    // One of before, whose record comes late, answers nothing.
+    world.reads_job(NOW, &ran(Some(NOW)));
+    assert_eq!(world.asks(), asks);
     assert_eq!(
         (world.row().phase, world.row().rests_on.as_str()),
         (phases - 1, "")
@@ -534,9 +601,9 @@ fn what_a_reading_does_not_tell_of_cycles_is_a_question_and_no_dead_end() {
 fn a_grade_and_a_cycle_that_were_not_seen_are_one_question() {
     let policy = format!("need = \"active-in-tenant\"\n{SOAK}");
     let mut world = World::under(&policy);
-    world.reads_job(NOW, &ran(Some(NOW)));
     world.now = world.now.plus(MINUTE);
     world.works();
+    world.reads_job(world.now, &ran(Some(NOW)));
     world.soaked();
     let asks = world.asks();
     assert!(
