@@ -5,6 +5,7 @@
     reason = "a test stops where something is not as it must be"
 )]
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +13,24 @@ use std::time::Duration;
 use controller_core::doubt::Doubt;
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{
-    Asking, Decision, Fleet, Live, RolloutState, Saying, TargetView, TaskWork, UNREACHABLE_AFTER,
+    Asking, Cause, Decision, Fleet, Live, RolloutState, Saying, TargetView, TaskWork,
+    UNREACHABLE_AFTER,
 };
 use controller_core::overrides::Rule;
-use controller_core::plan::{Inputs, Plan, Purpose, plan};
+use controller_core::plan::{Inputs, Plan, Purpose, plan, switch};
 use controller_core::policy::{Policy, Soak};
+use controller_core::recipe::PhaseWork;
 use controller_core::record::{Order, Record};
 use controller_core::topology::parse;
 use controller_core::versions::Versions;
 use protocol::event::{Completion, Event, Failure, Freeze, Grade, Section};
-use protocol::facts::{ProvisioningAgentFacts, ServiceState};
-use protocol::key::SigningKey;
+use protocol::facts::{ConnectFacts, ProvisioningAgentFacts, ServiceState};
+use protocol::key::{PublicKey, SigningKey};
 use protocol::refusal::Refusal;
 use protocol::secret::SecretKind;
+use protocol::settings::{ConnectSettings, Setting, SettingsPart};
 use protocol::signed::{Ending, Phase};
+use protocol::step::Step;
 use protocol::task::TaskText;
 use protocol::{
     Attempt, BundleId, Digest, Epoch, Generation, RolloutId, StepIndex, TargetId, Timestamp,
@@ -38,6 +43,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
 const ROLLOUT: RolloutId = RolloutId(1);
 const OTHER: RolloutId = RolloutId(2);
+const ANEW: RolloutId = RolloutId(3);
 const STEP: StepIndex = StepIndex(0);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -142,9 +148,10 @@ enum Act {
     Secret,
     Revoke,
     Replace,
+    Apply,
 }
 
-const ACTS: [(&str, Act); 10] = [
+const ACTS: [(&str, Act); 11] = [
     ("override G2", Act::Override),
     ("override --withdraw", Act::Withdraw),
     ("entrain-agent freeze", Act::Frozen),
@@ -155,6 +162,7 @@ const ACTS: [(&str, Act); 10] = [
     ("secret give", Act::Secret),
     ("agents revoke", Act::Revoke),
     ("agents replace", Act::Replace),
+    ("apply", Act::Apply),
 ];
 
 struct World {
@@ -187,6 +195,99 @@ impl World {
         Self::beginning(policy, None)
     }
 
+    /// The same server with Connect in staging mode, in a swap that makes it the active one in place of another: their settings were
+    /// read and differ, and it is tried once more since.
+    fn swap(policy: &Policy, not_before: Option<Timestamp>) -> Self {
+        let document = common::document(format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"s1.a.test\"]\n"
+        ));
+        let (topology, findings) = parse(&[document]);
+        assert!(findings.is_empty(), "{findings:?}");
+        let active: TargetId = "c1.a.test".parse().unwrap();
+        let keys = [&active, &target()].map(|server| {
+            let key = SigningKey::generate().public();
+            (server.clone(), key)
+        });
+        let known = keys.iter().map(|(server, key)| {
+            let connect = ConnectFacts {
+                version: Some(common::CONNECT),
+                service: Some(ServiceState::Running),
+                staging: Some(*server != active),
+                cycle_enabled: Some(true),
+                suspended: Some(false),
+            };
+            let entry = Known {
+                facts: Some((NOW, common::facts(None, Some(connect)))),
+                ..Known::of(key.fingerprint())
+            };
+            (server.clone(), entry)
+        });
+        let known: Fleetwide = known.collect();
+        let artifacts = common::artifacts();
+        let inputs = Inputs::of(&topology, policy, &known, &artifacts, Purpose::Verify);
+        let plan = switch(inputs, &target()).unwrap();
+        let mut world = Self::of(plan, &keys, not_before);
+        for (server, rules) in [(&active, "precedence 50"), (&target(), "precedence 51")] {
+            let phases = &world.plan.targets[server].phases;
+            let reads = |work: &PhaseWork| {
+                let mut steps = work.steps.iter();
+                steps.any(|step| matches!(step, Step::ReadConnectSettings))
+            };
+            let phase = phases.iter().position(reads).unwrap();
+            world.generation += 1;
+            let generation = Generation(world.generation);
+            world.take(Record::BundleIssued {
+                rollout: ROLLOUT,
+                target: server.clone(),
+                generation,
+                phase: phases[phase].phase,
+                bundle: BundleId(Digest::of(&world.generation.to_be_bytes())),
+                expires: NOW.plus(DAY),
+            });
+            let setting = Setting {
+                part: SettingsPart::Rules,
+                name: "inbound rule \"Sales\"".to_owned(),
+                value: rules.to_owned(),
+            };
+            let settings = ConnectSettings::of(vec![setting], Vec::new());
+            world.index += 1;
+            world.take(common::told(
+                server,
+                world.index,
+                NOW,
+                &Event::ConnectSettingsRead {
+                    generation,
+                    step: STEP,
+                    settings: Box::new(settings),
+                },
+            ));
+            let ending = if *server == active {
+                Ending::Completed
+            } else {
+                Ending::Failed("it broke".to_owned())
+            };
+            world.index += 1;
+            world.take(common::told(
+                server,
+                world.index,
+                NOW,
+                &Event::RunFinished {
+                    generation,
+                    ending,
+                    receipt: String::new(),
+                },
+            ));
+        }
+        world.order(&Order::Retry {
+            target: Some(target()),
+        });
+        // Each of the two waits for what is one difference.
+        let stands = world.fleet.differences(ROLLOUT);
+        let digests: BTreeSet<Digest> = stands.iter().map(|one| one.digest).collect();
+        assert_eq!(digests.len(), 1);
+        world
+    }
+
     fn beginning(policy: &Policy, not_before: Option<Timestamp>) -> Self {
         let document = common::document(format!(
             "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[domain.\"a.test\"]\nallow_outage = true\n"
@@ -213,10 +314,15 @@ impl World {
             &common::artifacts(),
             Purpose::Install,
         ));
+        Self::of(plan, &[(target(), key)], not_before)
+    }
+
+    /// That plan is applied to these servers, who are here.
+    fn of(plan: Plan, keys: &[(TargetId, PublicKey)], not_before: Option<Timestamp>) -> Self {
         let mut world = Self {
             fleet: Fleet::new(),
             live: Live {
-                connected: [target()].into(),
+                connected: keys.iter().map(|(server, _)| server.clone()).collect(),
                 began: NOW,
                 ..Live::default()
             },
@@ -225,7 +331,9 @@ impl World {
             generation: 0,
             now: NOW,
         };
-        world.take(common::enrolled(&target(), key));
+        for (server, key) in keys {
+            world.take(common::enrolled(server, *key));
+        }
         let mut applied = common::applied(ROLLOUT, &world.plan);
         if let Record::Applied { not_before: at, .. } = &mut applied {
             *at = not_before;
@@ -295,16 +403,29 @@ impl World {
 
     /// A target in that state.
     fn at(state: &str) -> Self {
-        let mut world = match state {
+        let world = match state {
             "soaking" => Self::watched(),
-            "passed over" => Self::under(&Policy {
-                unreachable: Some(86_400),
-                ..Policy::default()
-            }),
+            "passed over" => Self::under(&waits_for_a_day()),
             "scheduled" => Self::beginning(&Policy::default(), Some(NOW.plus(DAY))),
             _ => Self::new(),
         };
-        let generation = Generation(1);
+        world.comes_to(state)
+    }
+
+    /// The server of a swap whose settings differ in that state; `None` where no server of a swap comes to it.
+    fn of_swap_at(state: &str) -> Option<Self> {
+        let world = match state {
+            "soaking" => return None,
+            "passed over" => Self::swap(&waits_for_a_day(), None),
+            "scheduled" => Self::swap(&Policy::default(), Some(NOW.plus(DAY))),
+            _ => Self::swap(&Policy::default(), None),
+        };
+        Some(world.comes_to(state))
+    }
+
+    fn comes_to(self, state: &str) -> Self {
+        let mut world = self;
+        let generation = Generation(world.generation + 1);
         match state {
             "pending" | "frozen" | "paused" | "scheduled" | "doubted" | "not met" => {}
             "at another's work" => {}
@@ -316,7 +437,7 @@ impl World {
             "skipped" | "aborted" => {}
             "refused" => {
                 world.issue(0);
-                let bundle = BundleId(Digest::of(&1_u64.to_be_bytes()));
+                let bundle = BundleId(Digest::of(&world.generation.to_be_bytes()));
                 let refusal = Refusal::OverLimit("65 steps".to_owned());
                 world.say(&Event::BundleRefused { bundle, refusal });
             }
@@ -344,10 +465,12 @@ impl World {
                 why: "why".to_owned(),
             }),
             "done" => {
-                world.finish(Ending::Completed);
-                world.begin(1);
+                for phase in 1..world.plan.targets[&target()].phases.len() {
+                    world.finish(Ending::Completed);
+                    world.begin(phase);
+                }
                 world.say(&Event::StepCompleted {
-                    generation: Generation(2),
+                    generation: Generation(world.generation),
                     step: STEP,
                     completion: Completion::AlreadySo,
                     summary: "verified".to_owned(),
@@ -482,7 +605,8 @@ impl World {
 
     fn row(&self) -> TargetView {
         let view = self.fleet.view(ROLLOUT, &self.live, self.now);
-        view.unwrap().targets.remove(0)
+        let mut rows = view.unwrap().targets.into_iter();
+        rows.find(|row| row.target == target()).unwrap()
     }
 
     /// Whether that may be ordered upon the server.
@@ -518,6 +642,10 @@ impl World {
                 asks.then_some(())
                     .ok_or("it asks for none just now".to_owned())
             }
+            Act::Apply => match self.fleet.works_on(&self.plan) {
+                None => Ok(()),
+                Some((id, server)) => Err(format!("{id} changes {server} and is not over there")),
+            },
             Act::Revoke | Act::Replace => {
                 let known = self.fleet.known().contains_key(&target());
                 known.then_some(()).ok_or("it is not enrolled".to_owned())
@@ -573,6 +701,7 @@ impl World {
                 by,
             },
             Act::Replace => Record::AgentReplaced { target, by },
+            Act::Apply => common::applied(ANEW, &self.plan),
         };
         self.take(record);
     }
@@ -612,6 +741,7 @@ impl World {
             Act::Override => said.push("G2 lets it pass for an hour".to_owned()),
             Act::Withdraw => said.push("G2 holds again".to_owned()),
             Act::Attest => said.push("its own probe looks, and then that word counts".to_owned()),
+            Act::Apply => said.push("a rollout of its own, beside this one".to_owned()),
             Act::Frozen
             | Act::Thawed
             | Act::FreezeAll
@@ -678,11 +808,32 @@ impl World {
         if matches!(order, Order::Limits { .. }) {
             said.push("other limits".to_owned());
         }
+        if let Order::AcceptDifference { difference, .. } = order {
+            let accepted = &self.fleet.rollouts()[&ROLLOUT].accepted;
+            assert!(accepted.contains(difference));
+            said.push("that difference is approved".to_owned());
+        }
         if said.is_empty() {
             "as it is".to_owned()
         } else {
             said.join(", ")
         }
+    }
+}
+
+fn waits_for_a_day() -> Policy {
+    Policy {
+        unreachable: Some(86_400),
+        ..Policy::default()
+    }
+}
+
+/// The approval of the difference that stands between the servers of a swap.
+fn approval(world: &World) -> Order {
+    let stands = world.fleet.differences(ROLLOUT);
+    Order::AcceptDifference {
+        difference: stands[0].digest,
+        reason: "it is meant".to_owned(),
     }
 }
 
@@ -701,7 +852,7 @@ fn plain(why: &str) -> String {
         .replace("r1", "the rollout")
 }
 
-fn table(out: &mut String, names: &[&str], cell: impl Fn(World, usize) -> String) {
+fn table(out: &mut String, names: &[&str], cell: impl Fn(&str, usize) -> String) {
     out.push_str("\n| State |");
     for name in names {
         write!(out, " `{name}` |").unwrap();
@@ -711,7 +862,7 @@ fn table(out: &mut String, names: &[&str], cell: impl Fn(World, usize) -> String
     for state in rows() {
         write!(out, "\n| {state} |").unwrap();
         for column in 0..names.len() {
-            write!(out, " {} |", cell(World::at(state), column)).unwrap();
+            write!(out, " {} |", cell(state, column)).unwrap();
         }
     }
     out.push('\n');
@@ -734,24 +885,37 @@ against it.
 
 ## Upon a rollout
 
-`accept` approves one difference of settings between two Connect servers (G4), which a rollout has or has not, whatever its targets are at.
+`accept` approves one difference of settings between two Connect servers (G4), which a rollout has or has not, whatever its targets are at: of a digest that does not stand, and of
+one that does, in a swap whose other server waits since their settings differ. No server of a swap soaks.
 ",
     );
     let orders = orders();
-    let names: Vec<&str> = orders.iter().map(|(name, _)| *name).collect();
-    table(&mut out, &names, |world, column| {
-        world.cell(&orders[column].1)
+    let mut names: Vec<&str> = orders.iter().map(|(name, _)| *name).collect();
+    names.push("accept (a swap's difference)");
+    table(&mut out, &names, |state, column| match orders.get(column) {
+        Some((_, order)) => World::at(state).cell(order),
+        None => World::of_swap_at(state).map_or_else(
+            || "does not occur".to_owned(),
+            |world| {
+                let approval = approval(&world);
+                world.cell(&approval)
+            },
+        ),
     });
     out.push_str(
         "
 ## Upon a server
 
 `entrain-agent freeze` and `thaw` are its own administrator's, at the server; both thaws are for what was frozen before, and `override --withdraw` for what was set aside before. `override` is shown with G2, and each rule is asked for in the same way. `release withdraw`
-is `abort` for each rollout that brings that release, and `agents approve` is for a server that is none of the fleet yet.
+is `abort` for each rollout that brings that release, and `agents approve` is for a server that is none of the fleet yet. `apply` is of another plan that changes that server, whichever verb has made it
+(`plan`, `swap`, `failover`, `swing`, `transition`, `undo`); one that only reads is applied beside any. `agents revoke --off` is `agents revoke`, with the word that Connect there is off for good (G1). `restore` makes every server
+*not met*, `tenant read` settles what its questions ask, and the other verbs are upon no target.
 ",
     );
     let names = ACTS.map(|(name, _)| name);
-    table(&mut out, &names, |world, column| world.done(ACTS[column].1));
+    table(&mut out, &names, |state, column| {
+        World::at(state).done(ACTS[column].1)
+    });
     out
 }
 
@@ -782,6 +946,39 @@ fn the_page_of_orders_is_what_the_machine_does() {
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(written, page(), "UPDATE_DOCS=1 writes the page anew");
+}
+
+/// An approval lifts the hold that the difference was, and no second one says more.
+#[test]
+fn an_approved_difference_holds_no_more_and_is_approved_once() {
+    let mut held = 0;
+    for state in rows() {
+        let Some(mut world) = World::of_swap_at(state) else {
+            continue;
+        };
+        let order = approval(&world);
+        let other: TargetId = "c1.a.test".parse().unwrap();
+        let differs = |world: &World| {
+            let hold = world.fleet.hold(ROLLOUT, &other, &world.live, world.now);
+            hold.is_some_and(|hold| hold.cause == Cause::SettingsDiffer)
+        };
+        let may = world.fleet.may_order(ROLLOUT, &order, &world.live);
+        assert_eq!(
+            may.is_err(),
+            matches!(state, "aborted" | "lost at an abort"),
+            "{state}: {may:?}"
+        );
+        if may.is_err() {
+            continue;
+        }
+        held += usize::from(differs(&world));
+        world.order(&order);
+        assert!(!differs(&world), "{state}");
+        let once = format!("{:?}", world.fleet);
+        world.order(&order);
+        assert_eq!(format!("{:?}", world.fleet), once, "{state}");
+    }
+    assert!(held > 0, "the difference holds somewhere before");
 }
 
 #[test]
@@ -948,4 +1145,36 @@ fn a_limit_of_nothing_and_no_limit_at_all_are_no_order() {
     ] {
         assert_eq!(good, Ok(()));
     }
+}
+
+/// The controller's own start is no word of an agent's: since when somebody is away is told as what is known of it.
+#[test]
+fn whoever_did_not_come_since_the_controller_started_is_not_told_to_have_left_then() {
+    let mut world = World::at("running");
+    let (began, left) = (NOW.plus(DAY), NOW.plus(DAY + UNREACHABLE_AFTER));
+    let live = Live {
+        began,
+        ..Live::default()
+    };
+    world.now = left;
+    world.live = live.clone();
+    let says = |world: &World| {
+        let detail = world.row().detail;
+        let (_, since) = detail.split_once("away since ").unwrap();
+        since.to_owned()
+    };
+    let unknown = format!("the controller started at {began}, or longer");
+    assert_eq!(says(&world), unknown);
+    // A session of this life ended.
+    world.live.came(target(), began);
+    world.live.left(&target(), left);
+    assert_eq!(says(&world), left.to_string());
+    // The log knows it from the life before.
+    world.live = live;
+    world.take(Record::Away {
+        rollout: ROLLOUT,
+        target: target(),
+        since: Some(NOW),
+    });
+    assert_eq!(says(&world), NOW.to_string());
 }
