@@ -360,10 +360,10 @@ impl World {
     }
 
     fn asks(&self) -> String {
-        match self.state() {
-            TargetState::Inconclusive(question) => question.clone(),
-            other => panic!("{other:?}"),
-        }
+        let TargetState::Inconclusive(question) = self.state() else {
+            panic!("{:?}", self.state());
+        };
+        question.clone()
     }
 }
 

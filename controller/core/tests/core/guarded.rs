@@ -370,6 +370,10 @@ fn asked(rail: Rail, place: Place) -> Asked {
                     ),
                     (
                         SCOPES,
+                        "a_domain_in_both_tools_is_configured_only_while_both_were_read_lately_and_are_disjoint",
+                    ),
+                    (
+                        SCOPES,
                         "units_that_overlap_by_now_hold_what_was_offered_and_let_it_go_on_once_they_do_not",
                     ),
                 ],
@@ -503,8 +507,8 @@ fn property(rail: Rail) -> Proof {
             "nothing_older_ended_or_beyond_undoing_is_done_that_was_not_said_and_accepted",
         ),
         Rail::G7 => (
-            SCOPES,
-            "a_domain_in_both_tools_is_configured_only_while_both_were_read_lately_and_are_disjoint",
+            TOPOLOGIES,
+            "agents_configure_their_domains_only_while_none_is_in_both_scopes",
         ),
         Rail::G8 => (
             TOPOLOGIES,
@@ -655,7 +659,7 @@ An offer that nobody has accepted is asked for once more when its agent is back:
         "
 ## What proves it
 
-For each rail a property over random events (for all but G7 and G8 over random topologies and facts too); a story in which the world changes while a rollout
+For each rail a property over random events and topologies (for all but G7 and G8 over random facts too); a story in which the world changes while a rollout
 runs, which then holds by that rail and goes on once it is right again; and the tests of each place.
 
 | | Property at each action | The world changes | Each place |

@@ -1,4 +1,4 @@
-//! G8 at each offer over topologies as chance has them: tenants, domains, a Connect server or none, groups that serve several
+//! G7 and G8 at each offer over topologies as chance has them: tenants, domains in one tool or in both, groups that serve several
 //! of them, servers. What is right is told here by what was read alone, and not by the machine.
 #![expect(
     clippy::unwrap_used,
@@ -13,7 +13,9 @@ use controller_core::fleet::{Decision, Fleet, Live};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy;
 use controller_core::record::Record;
-use controller_core::tenant::{Account, Configuration, Held, Observation, Organization, Part};
+use controller_core::tenant::{
+    Account, Configuration, Held, Observation, Organization, Part, Units,
+};
 use controller_core::topology::parse;
 use proptest::collection::vec;
 use proptest::option;
@@ -21,7 +23,9 @@ use proptest::prelude::*;
 use protocol::event::Event;
 use protocol::facts::{ConnectFacts, Facts, ServiceState};
 use protocol::key::SigningKey;
-use protocol::{RolloutId, TargetId, TenantId, Timestamp};
+use protocol::settings::{ConnectSettings, Setting, SettingsPart};
+use protocol::signed::Phase;
+use protocol::{Generation, RolloutId, StepIndex, TargetId, TenantId, Timestamp};
 
 use crate::common;
 
@@ -76,6 +80,11 @@ impl Written {
             let served = if served.is_empty() { vec![0] } else { served };
             (group, served, *hosts)
         })
+    }
+
+    /// The domain is in both tools.
+    fn is_shared(&self, domain: usize) -> bool {
+        self.connect && self.domains[domain]
     }
 }
 
@@ -140,7 +149,7 @@ impl World {
         assert!(findings.is_empty(), "{findings:?}");
         for target in topology.targets() {
             let is = installed && target.as_str().starts_with('c');
-            let connect = is.then(|| ConnectFacts {
+            let connect = is.then_some(ConnectFacts {
                 version: Some(common::CONNECT),
                 service: Some(ServiceState::Running),
                 staging: Some(false),
@@ -199,6 +208,186 @@ impl World {
         decisions.into_iter().filter_map(target).collect()
     }
 }
+
+// --- G7 ---
+
+/// A unit of a domain, by its number: one, another in it, a third in it, and one beside them.
+fn unit(domain: &str, number: usize) -> String {
+    let parts: Vec<String> = domain.split('.').map(|part| format!("DC={part}")).collect();
+    let unit = [
+        "OU=People",
+        "ou=LABS,ou=people",
+        "OU=Clerks,OU=People",
+        "OU=Others",
+    ][number];
+    format!("{unit},{}", parts.join(","))
+}
+
+/// What a configuration takes of its domain.
+#[derive(Debug, Clone, Copy)]
+enum Takes {
+    /// There is none of that domain.
+    Nothing,
+    /// It was not shown.
+    Unseen,
+    /// That unit.
+    Unit(usize),
+}
+
+/// Something that happens while agents wait to configure their domains.
+#[derive(Debug, Clone)]
+enum Happens {
+    /// Somebody reads a tenant: what the configuration of each domain takes, or nothing of any.
+    Reads(usize, Option<Vec<Takes>>),
+    /// A Connect server tells what it takes of each domain: people less their labs, or the others.
+    Tells(usize, Vec<bool>),
+    /// So many times seven hours pass.
+    Passes(u64),
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let tenant = 0..TENANTS.len();
+    let takes = prop_oneof![
+        Just(Takes::Nothing),
+        Just(Takes::Unseen),
+        (0_usize..4).prop_map(Takes::Unit),
+        (0_usize..4).prop_map(Takes::Unit),
+    ];
+    let takes = option::weighted(0.8, vec(takes, DOMAINS));
+    let tells = vec(any::<bool>(), DOMAINS);
+    prop_oneof![
+        2 => (tenant.clone(), takes).prop_map(|(tenant, takes)| Happens::Reads(tenant, takes)),
+        2 => (tenant, tells).prop_map(|(tenant, tells)| Happens::Tells(tenant, tells)),
+        1 => (1_u64..3).prop_map(Happens::Passes),
+    ]
+}
+
+fn configurations(written: &Written, tenant: usize, takes: &[Takes]) -> Vec<Configuration> {
+    let domains = takes.iter().take(written.domains.len()).enumerate();
+    let all = domains.filter_map(|(domain, takes)| {
+        let name = written.name(tenant, domain);
+        let units = match takes {
+            Takes::Nothing => return None,
+            Takes::Unseen => Part::NotSeen("403".to_owned()),
+            Takes::Unit(number) => Part::Seen(Units::Named([unit(&name, *number)].into())),
+        };
+        Some(Configuration {
+            name: format!("of {domain}"),
+            jobs: Part::Seen(Vec::new()),
+            domain: Part::Seen(name),
+            guard: Part::Seen(None),
+            units,
+        })
+    });
+    all.collect()
+}
+
+/// What a Connect server tells of those domains that lie in its forest.
+fn connectors(written: &Written, tenant: usize, people: &[bool]) -> ConnectSettings {
+    let forest = format!("f{tenant}.test");
+    let mut lines = vec![
+        (format!("connector {forest}"), "AD"),
+        (format!("connector {forest}, object types"), "user"),
+        ("connector tenant - AAD".to_owned(), "Extensible2"),
+        ("partition default of tenant - AAD".to_owned(), "selected"),
+    ];
+    let domains = people.iter().take(written.domains.len()).enumerate();
+    for (domain, people) in domains.filter(|(domain, _)| written.domains[*domain]) {
+        let name = written.name(tenant, domain);
+        let container =
+            |number: usize| format!("container {} of {name} of {forest}", unit(&name, number));
+        lines.push((format!("partition {name} of {forest}"), "selected"));
+        lines.push((container(if *people { 0 } else { 3 }), "included"));
+        lines.push((container(1), "excluded"));
+    }
+    let setting = |(name, value): (String, &str)| Setting {
+        part: SettingsPart::Connectors,
+        name,
+        value: value.to_owned(),
+    };
+    ConnectSettings::of(lines.into_iter().map(setting).collect(), Vec::new())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// G7 at each offer: of whatever topology, an agent configures its domains exactly while each of them that is in both tools is known by
+    /// what was read within a day to be in one scope alone.
+    #[test]
+    fn agents_configure_their_domains_only_while_none_is_in_both_scopes(
+        all in written(),
+        course in vec(happens(), 0..12),
+    ) {
+        let (mut world, mut plan) = World::new(&all, true);
+        // The agents are on their servers, and their registrations are due.
+        for part in plan.targets.values_mut() {
+            let due = part.phases.iter().position(|work| work.phase == Phase::Register);
+            part.phases.drain(..due.unwrap_or(0));
+        }
+        world.apply(&plan);
+        let hours = |count: u64| Duration::from_secs(count * 3600);
+        let mut read: BTreeMap<usize, (Vec<Takes>, Timestamp)> = BTreeMap::new();
+        let mut told: BTreeMap<usize, (Vec<bool>, Timestamp)> = BTreeMap::new();
+        for one in course.into_iter().map(Some).chain([None]) {
+            let (now, lately) = (world.now, |now: Timestamp, at: Timestamp| now.since(at) <= hours(24));
+            let is_lawful = |tenant: usize, domain: usize| {
+                if !all[tenant].is_shared(domain) {
+                    return true;
+                }
+                let Some((takes, _)) = read.get(&tenant).filter(|(_, at)| lately(now, *at)) else {
+                    return false;
+                };
+                let Takes::Unit(number) = takes[domain] else {
+                    return matches!(takes[domain], Takes::Nothing);
+                };
+                let Some((people, _)) = told.get(&tenant).filter(|(_, at)| lately(now, *at)) else {
+                    return false;
+                };
+                if people[domain] { [1, 3].contains(&number) } else { number != 3 }
+            };
+            let mut lawful = BTreeSet::new();
+            for (tenant, written) in all.iter().enumerate() {
+                for (group, served, hosts) in written.serves() {
+                    if served.iter().all(|domain| is_lawful(tenant, *domain)) {
+                        lawful.extend((0..hosts).map(|one| host(tenant, group, one)));
+                    }
+                }
+            }
+            // Connect is there, and only looked at.
+            let mut issued = world.issued();
+            issued.retain(|server| server.starts_with('h'));
+            prop_assert_eq!(issued, lawful, "G7: {:?} {:?}", read, told);
+            match one {
+                Some(Happens::Reads(tenant, takes)) if tenant < all.len() => {
+                    let mut seen = Observation::unseen_all(&id(tenant), world.now, "403");
+                    match takes {
+                        Some(takes) => {
+                            let configurations = configurations(&all[tenant], tenant, &takes);
+                            seen.configurations = Part::Seen(configurations);
+                            read.insert(tenant, (takes, world.now));
+                        }
+                        None => drop(read.remove(&tenant)),
+                    }
+                    world.reads(seen);
+                }
+                Some(Happens::Tells(tenant, people)) if tenant < all.len() && all[tenant].connect => {
+                    let settings = connectors(&all[tenant], tenant, &people);
+                    let event = Event::ConnectSettingsRead {
+                        generation: Generation(1),
+                        step: StepIndex(0),
+                        settings: Box::new(settings),
+                    };
+                    world.tells(&connect(tenant).parse().unwrap(), &event);
+                    told.insert(tenant, (people, world.now));
+                }
+                Some(Happens::Passes(count)) => world.now = world.now.plus(hours(7 * count)),
+                Some(Happens::Reads(..) | Happens::Tells(..)) | None => {}
+            }
+        }
+    }
+}
+
+// --- G8 ---
 
 /// What somebody sees of a tenant: role and guest of the account, where one was named; how many configurations of each domain, where it
 /// shows them.
