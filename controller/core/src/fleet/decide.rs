@@ -290,6 +290,7 @@ impl Fleet {
             attempt,
             section,
             lapses: None,
+            resolved: false,
         };
         self.asked.insert(target.clone(), gate);
     }
@@ -1366,6 +1367,7 @@ fn inside<'a>(
 ) -> impl Iterator<Item = (&'a TargetId, &'a Gate)> {
     gates.iter().filter(move |(other, gate)| {
         let holds = gate.lapses.is_none_or(|lapses| lapses > now);
-        *other != target && (holds || !live.connected.contains(*other))
+        let waits = !gate.resolved && !live.connected.contains(*other);
+        *other != target && (holds || waits)
     })
 }

@@ -225,6 +225,7 @@ impl Fleet {
                     attempt: *attempt,
                     section: section.clone(),
                     lapses: Some(*lapses),
+                    resolved: false,
                 };
                 self.gates.insert(target.clone(), gate);
             }
@@ -609,7 +610,11 @@ impl Fleet {
                     .is_some_and(|open| open.rollout == rollout)
                 {
                     self.open.remove(target);
-                    self.close_gate(target, None);
+                    // Its agent may enter as long as its leave is good, whatever was seen of it before.
+                    match self.gates.get_mut(target) {
+                        Some(gate) if gate.lapses.is_some() => gate.resolved = true,
+                        Some(_) | None => self.close_gate(target, None),
+                    }
                     self.asked.remove(target);
                 }
                 self.hears_no_more(rollout, target);
@@ -811,6 +816,7 @@ impl Fleet {
                     attempt,
                     section: section.clone(),
                     lapses: None,
+                    resolved: false,
                 };
                 self.gates.insert(target.clone(), entered);
                 self.asked.remove(target);

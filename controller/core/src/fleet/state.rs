@@ -377,6 +377,8 @@ pub struct Gate {
     pub section: Section,
     /// Lapse of the leave; absent once the section was entered.
     pub lapses: Option<Timestamp>,
+    /// A person has said what became of the run while its leave was good: it is waited for until that lapses, and no longer.
+    pub resolved: bool,
 }
 
 /// A bundle that was issued and whose run has not ended.

@@ -1170,6 +1170,58 @@ fn leave_of_whoever_went_away_counts_until_it_is_back() {
     assert!(leave(&sim), "it is back, and did not use its leave in time");
 }
 
+/// A person's word on what became of a server that is away takes no leave back: its agent may enter until that lapses.
+#[test]
+fn leave_of_whoever_is_resolved_counts_until_it_lapses() {
+    let mut sim = Sim::new(8, 8);
+    let (first, generation) = accepted(&mut sim);
+    let section = Section {
+        outage: false,
+        gmsa: Some(GmsaObject {
+            domain: "a.test".parse().unwrap(),
+            name: None,
+        }),
+    };
+    let step = StepIndex(0);
+    sim.fleet
+        .asks_permit(&first, generation, step, Attempt(1), section.clone());
+    sim.decide();
+    let lapses = sim.now.plus(PERMIT_LIFE);
+    sim.live.left(&first, sim.now);
+    let order = Order::Resolve {
+        target: first,
+        reason: "its network is off".to_owned(),
+    };
+    assert_eq!(sim.fleet.may_order(RolloutId(1), &order, &sim.live), Ok(()));
+    sim.take(Record::Ordered {
+        rollout: RolloutId(1),
+        order,
+        by: "root".to_owned(),
+    });
+    let second = sim.targets[5].clone();
+    sim.take(Record::BundleIssued {
+        rollout: RolloutId(1),
+        phase: sim.plan.targets[&second].phases[0].phase,
+        target: second.clone(),
+        generation: Generation(9),
+        bundle: BundleId(Digest::of(b"second")),
+        expires: sim.now.plus(Duration::from_secs(3600)),
+    });
+    sim.fleet
+        .asks_permit(&second, Generation(9), step, Attempt(1), section);
+    let leave = |sim: &Sim| {
+        let decisions = sim.fleet.decide(&sim.live, sim.now);
+        decisions
+            .iter()
+            .any(|one| matches!(one, Decision::Permit { .. }))
+    };
+    assert!(!leave(&sim), "G3: the first one may enter still");
+    let due = sim.fleet.poll_timeout(&sim.live, sim.now).unwrap();
+    assert!(due <= lapses, "it is looked at again by then");
+    sim.now = lapses;
+    assert!(leave(&sim), "nobody waits for it to come back");
+}
+
 #[test]
 fn one_word_ends_one_wait() {
     let mut sim = Sim::new(8, 8);

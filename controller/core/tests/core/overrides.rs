@@ -854,6 +854,7 @@ fn answers(world: &World, target: &TargetId) -> Vec<String> {
                     attempt: Attempt(1),
                     section: section.clone(),
                     lapses: None,
+                    resolved: false,
                 }
             };
             let mut others = world.live.connected.iter();
