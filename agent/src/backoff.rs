@@ -5,8 +5,8 @@ use std::time::Duration;
 /// First and longest pause between two attempts to dial.
 pub const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
-/// The least pause after a session that was closed: whoever closes it has no use for its agent just now, and a controller that stops
-/// closes those of all agents at once.
+/// The least turn after a session that was closed, of which the pause is half at least: whoever closes it has no use for its agent just
+/// now, and a controller that stops closes those of all agents at once.
 const SENT_AWAY: Duration = Duration::from_secs(2);
 
 /// Chance is drawn out of so many.
@@ -17,7 +17,8 @@ const DRAWS: u32 = 1024;
 pub enum Attempt {
     /// Nobody answered, or nobody welcomed the agent.
     Failed,
-    /// A session stood for so long. `closed`: a word of its ends has ended it, and not the link or a process that died.
+    /// A session stood for so long. `closed`: a word of its ends has ended it, and not the link or a process that died. Whoever misses
+    /// the peer's word finds the link dead.
     Stood {
         /// From the welcome to its end.
         time: Duration,

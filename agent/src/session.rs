@@ -78,11 +78,19 @@ pub async fn keep(endpoint: Endpoint, dial: watch::Receiver<Dial>, inbound: mpsc
         let now = dial.borrow().clone();
         let (ended, attempt) = match once(&endpoint, &now, &inbound).await {
             Ok((ended, Some(time))) => {
-                let closed = ended.close.is_some();
+                let closed = ended.closed;
                 (ended, Attempt::Stood { time, closed })
             }
             Ok((ended, None)) => (ended, Attempt::Failed),
-            Err(text) => (Ended { close: None, text }, Attempt::Failed),
+            Err(text) => {
+                let (close, closed) = (None, false);
+                let ended = Ended {
+                    close,
+                    closed,
+                    text,
+                };
+                (ended, Attempt::Failed)
+            }
         };
         let refused = ended.close.is_some_and(|close| !close.may_retry());
         if refused {

@@ -19,6 +19,8 @@ pub struct Connection(pub(crate) quinn::Connection);
 pub struct Ended {
     /// The peer's reason, where it gave one.
     pub close: Option<Close>,
+    /// A word of either side ended it, and not the link or a process that died.
+    pub closed: bool,
     /// For people.
     pub text: String,
 }
@@ -67,18 +69,24 @@ fn ended(error: &quinn::ConnectionError) -> Ended {
             } else {
                 format!("{meaning}: {said}")
             };
-            Ended { close, text }
+            Ended {
+                close,
+                closed: true,
+                text,
+            }
         }
         quinn::ConnectionError::ConnectionClosed(closed)
             if refused_certificate(closed.error_code.into()) =>
         {
             Ended {
                 close: None,
+                closed: false,
                 text: format!("the peer refused the certificate ({closed})"),
             }
         }
         _ => Ended {
             close: None,
+            closed: *error == quinn::ConnectionError::LocallyClosed,
             text: error.to_string(),
         },
     }
@@ -103,9 +111,12 @@ impl Connection {
         Ok((FrameSender::new(send), FrameReceiver::new(receive)))
     }
 
-    /// Closes the connection with a reason; what is in flight is discarded.
+    /// Closes the connection with a reason; what is in flight is discarded. One that has ended keeps its end: whoever reads a stream
+    /// finds that it is cut off, and closes, before others have asked why, and quinn would put "closed here" in the peer's word's place.
     pub fn close(&self, close: Close, said: &str) {
-        self.0.close(close.code().into(), said.as_bytes());
+        if self.is_open() {
+            self.0.close(close.code().into(), said.as_bytes());
+        }
     }
 
     /// The connection stands, as far as this side knows.

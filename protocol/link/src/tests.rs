@@ -137,6 +137,35 @@ async fn a_peer_answers_while_it_holds_the_connection() {
     assert!(!taken.answers().await);
 }
 
+/// Whose stream is cut off with its connection closes it, since it hears nothing more: the peer's reason outlasts that.
+#[tokio::test]
+async fn the_first_word_that_ends_a_connection_stays_its_end() {
+    let authority = authority();
+    let roots = vec![authority.certificate.clone()];
+    let (controller, _) = authority.issue(CONTROLLER_NAME, ExtendedKeyUsagePurpose::ServerAuth);
+    let (agent, _) = authority.issue("a.example", ExtendedKeyUsagePurpose::ClientAuth);
+    let tls = server_tls(&controller, &roots).unwrap();
+    let server =
+        Endpoint::server("127.0.0.1:0".parse().unwrap(), &tls, Wire::Native, &[7; 32]).unwrap();
+    let address = server.local_address().unwrap();
+    let client = Endpoint::client(address, Wire::Native).unwrap();
+    let tls = client_tls(&agent, &roots).unwrap();
+    let (dialed, taken) = tokio::join!(client.connect(address, &tls), async {
+        server.accept().await.unwrap().handshake().await.unwrap()
+    });
+    let dialed = dialed.unwrap();
+    let (_send, mut receive) = dialed.open().await.unwrap();
+    taken.close(Close::Stopping, "");
+    assert!(receive.receive::<String>().await.is_err());
+    dialed.close(Close::Protocol, "");
+    let ended = dialed.closed().await;
+    assert_eq!((ended.close, ended.closed), (Some(Close::Stopping), true));
+    // Whoever closed it first knows that it did.
+    taken.close(Close::Revoked, "");
+    let ended = taken.closed().await;
+    assert_eq!((ended.close, ended.closed), (None, true));
+}
+
 #[test]
 fn the_controller_is_verified_under_the_shown_root_alone() {
     let (ours, theirs) = (authority(), authority());
