@@ -89,7 +89,7 @@ pub async fn listen(gateway: Gateway, endpoint: Endpoint, mut stop: watch::Recei
         tokio::select! {
             next = next => {
                 let Some((place, caller)) = next else { break };
-                let caller = if gateway.handshakes.are_many() {
+                let caller = if gateway.handshakes.must_show(caller.peer()) {
                     caller.unless_unproved()
                 } else {
                     Some(caller)

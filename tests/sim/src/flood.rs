@@ -7,8 +7,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use agent::backoff::{Attempt, Backoff};
 use agent_twin::{Installed, Profile};
 use anyhow::{bail, ensure};
+use controller::driver;
 use controller::session::Handshakes;
 use protocol::{TargetId, TenantId, Timestamp};
 use rehearsal::Chance;
@@ -39,17 +41,42 @@ pub(crate) struct Return {
     how: &'static str,
     /// Milliseconds after the controller began until everybody was here.
     millis: u128,
-    /// Connections that agents began, of all and of whoever began most.
+    /// Connections that agents began, of all and of whoever began most of those that were told.
     dialled: usize,
     dialled_most: usize,
     /// Handshakes under way at once, at most.
     handshakes_most: usize,
     /// Places for them.
     places: usize,
-    /// What the controller refused.
-    refused: usize,
-    /// How many agents dialled first in the busiest tenth of a second.
+    /// What the controller refused, and why.
+    refused: Vec<String>,
+    /// How many agents dialled first in the busiest tenth of the time over which the first pause is drawn.
     busiest: usize,
+    /// Dials that came sooner than the row of pauses allows, after the end of a session or after the dial before.
+    too_soon: Vec<String>,
+    /// The most that the least pauses leave time for, from the end of the sessions until everybody was here.
+    dialled_at_most: usize,
+    /// Agents that were told: whoever missed the word finds out by itself.
+    told: usize,
+}
+
+/// The least pauses after a session that ended in that way, one for each dial that a fleet may have begun in `time`.
+fn least_pauses(closed: bool, time: Duration) -> Vec<Duration> {
+    let mut backoff = Backoff::default();
+    let mut attempt = Attempt::Stood {
+        time: PATIENCE,
+        closed,
+    };
+    let (mut pauses, mut begun) = (Vec::new(), Duration::ZERO);
+    loop {
+        let pause = backoff.after(attempt, 0);
+        begun += pause;
+        if begun > time {
+            return pauses;
+        }
+        pauses.push(pause);
+        attempt = Attempt::Failed;
+    }
 }
 
 /// Tells how a fleet of that size came back, twice.
@@ -171,12 +198,18 @@ impl Flood {
         let begun = Instant::now();
         self.all_are_here().await?;
         let millis = begun.elapsed().as_millis();
+        let here = self.network.now();
         // Whoever is here stays here.
         tokio::time::sleep(3 * AWAY).await;
         self.all_are_here().await?;
-        let mut refused = 0;
+        let mut refused = Vec::new();
         if let Some(controller) = &self.controller {
-            refused = controller.hub.read(|core, _| core.refusals.len()).await?;
+            let told = |core: &driver::Core, _| {
+                let all = core.refusals.iter();
+                all.map(|refused| format!("{}: {}", refused.who, refused.why))
+                    .collect()
+            };
+            refused = controller.hub.read(told).await?;
         }
         let dialled = self.network.dialled(from);
         let mut by_host: BTreeMap<IpAddr, Vec<Duration>> = BTreeMap::new();
@@ -184,27 +217,50 @@ impl Flood {
             by_host.entry(*host).or_default().push(*at);
         }
         ensure!(by_host.len() == self.servers.len(), "somebody did not dial");
+        // Told is whoever had all that was sent in the least pause after the end: a word that came is not said again.
+        let least = least_pauses(in_order, here - from);
+        let Some(first) = least.first().copied() else {
+            bail!("everybody was here before anybody may have dialled");
+        };
+        let missed = self.network.missed(from, from + first);
+        let mut too_soon = Vec::new();
+        for (host, moments) in &mut by_host {
+            moments.sort_unstable();
+            let mut before = from;
+            for (number, (at, least)) in moments.iter().zip(&least).enumerate() {
+                // Whoever missed the word has its own row, and its own beginning.
+                if !missed.contains(host) && *at < before + *least {
+                    too_soon.push(format!("{host}: dial {number} at {:?}", *at - from));
+                }
+                before = *at;
+            }
+        }
         let firsts: Vec<Duration> = by_host
             .values()
-            .filter_map(|at| at.iter().min().copied())
+            .filter_map(|at| at.first().copied())
             .collect();
+        let told = by_host.iter().filter(|(host, _)| !missed.contains(*host));
         Ok(Return {
             how: if in_order { "stopped" } else { "killed" },
             millis,
             dialled: dialled.len(),
-            dialled_most: by_host.values().map(Vec::len).max().unwrap_or_default(),
+            dialled_most: told.map(|(_, at)| at.len()).max().unwrap_or_default(),
             handshakes_most: handshakes.most(),
             places: DOOR,
             refused,
-            busiest: busiest(&firsts),
+            // A pause is drawn between half and all of its turn.
+            busiest: busiest(&firsts, first / 10),
+            too_soon,
+            dialled_at_most: least.len(),
+            told: by_host.len() - missed.len(),
         })
     }
 }
 
-/// The most moments that lie in one tenth of a second.
-fn busiest(moments: &[Duration]) -> usize {
+/// The most moments that lie in so much time.
+fn busiest(moments: &[Duration], time: Duration) -> usize {
     let within = |from: &Duration| {
-        let end = *from + Duration::from_millis(100);
+        let end = *from + time;
         let within = moments.iter().filter(|at| (*from..end).contains(*at));
         within.count()
     };

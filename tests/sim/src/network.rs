@@ -3,7 +3,7 @@
 //! its address translation forgets. What befalls a datagram is drawn from the line's own chance. One task delivers.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -120,6 +120,8 @@ struct Inner {
     course: Hasher,
     /// When each connection was begun, by the host and the id that it gave it.
     dialled: BTreeMap<(IpAddr, Vec<u8>), Duration>,
+    /// Which hosts lost something on the way to them, and when it was sent.
+    missed: Vec<(IpAddr, Duration)>,
 }
 
 /// The whole network.
@@ -150,6 +152,7 @@ impl Network {
                 begun: Instant::now(),
                 course: Hasher::new(),
                 dialled: BTreeMap::new(),
+                missed: Vec::new(),
             })),
             sooner: Arc::new(Notify::new()),
         }
@@ -249,6 +252,14 @@ impl Network {
         let inner = self.lock();
         let all = inner.dialled.iter().filter(|(_, at)| **at >= from);
         all.map(|((host, _), at)| (*host, *at)).collect()
+    }
+
+    /// Hosts to which something was sent in that time that did not come.
+    pub(crate) fn missed(&self, from: Duration, to: Duration) -> BTreeSet<IpAddr> {
+        let inner = self.lock();
+        let all = inner.missed.iter();
+        let within = all.filter(|(_, at)| (from..to).contains(at));
+        within.map(|(host, _)| *host).collect()
     }
 
     /// Adds something to the course that two runs of a seed must have in common.
@@ -366,6 +377,7 @@ impl Inner {
         let begin = way.free.max(now);
         if bytes.len() > line.largest || begin.duration_since(now) > BUFFERED {
             self.traffic.lost += 1;
+            self.missed(up, ip);
             return false;
         }
         let micros = (bytes.len() as u64).saturating_mul(1000) / line.rate.max(1);
@@ -373,6 +385,7 @@ impl Inner {
         let drawn = way.chance.below(1000);
         if drawn < line.lost {
             self.traffic.lost += 1;
+            self.missed(up, ip);
             return false;
         }
         let copies = if drawn >= 1000 - line.doubled.min(1000) {
@@ -400,6 +413,14 @@ impl Inner {
             self.due.push(Reverse((way.free + time, self.next)));
         }
         true
+    }
+}
+
+impl Inner {
+    fn missed(&mut self, up: bool, host: IpAddr) {
+        if !up {
+            self.missed.push((host, self.begun.elapsed()));
+        }
     }
 }
 
