@@ -64,7 +64,6 @@ async fn status(proxy: &ProxyAddress, host: &str, port: u16) -> Result<u16> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops where something is not so")]
 mod tests {
     use tokio::net::TcpListener;
 

@@ -336,10 +336,10 @@ fn admit(
     // The welcome, and the refusal too, rest on what comes with them in this turn: they are said once that is stored.
     let considered = consider(core, batch, hello, key, kind, handle);
     batch.then(move |stored| {
-        let answered = stored
-            .as_ref()
-            .map_err(|_| Unwelcome::NotStored)
-            .and_then(|()| considered);
+        let answered = match stored {
+            Ok(()) => considered,
+            Err(_) => Err(Unwelcome::NotStored),
+        };
         drop(answer.send(answered));
     });
 }

@@ -282,7 +282,8 @@ fn an_updater_that_does_not_run_or_is_not_started_by_windows_fails_the_verificat
         (ending, finding.verdict),
         (Ending::Completed, Verdict::Pass)
     );
-    let changes: [(fn(&mut agent_core::op::Service), &str); 2] = [
+    type Change = fn(&mut agent_core::op::Service);
+    let changes: [(Change, &str); 2] = [
         (
             |service| service.state = ServiceState::NotRunning,
             "AzureADConnectAgentUpdater NotRunning, started by Windows",

@@ -14,6 +14,9 @@ use crate::fleet::state::{Fleet, Rollout, TargetState, Work};
 use crate::fleet::table::{Entry, Near, Peers, Waiting};
 use crate::plan::{Plan, TargetPlan};
 
+/// Of each site, and of the rollout as a whole, the first of those that hold its places and what holds it, where none goes on by itself.
+type Blocked = BTreeMap<Option<String>, Option<(TargetId, Hold)>>;
+
 /// The order of a rollout at one moment.
 pub(crate) struct Turn<'a> {
     rollout: &'a Rollout,
@@ -33,7 +36,7 @@ pub(crate) struct Turn<'a> {
     stuck: RefCell<BTreeMap<&'a TargetId, Option<Hold>>>,
     /// Where none of those that hold places goes on by itself, the first of them and what holds it; by site, and over all: made when
     /// somebody asks.
-    blocked: RefCell<BTreeMap<Option<String>, Option<(TargetId, Hold)>>>,
+    blocked: RefCell<Blocked>,
     /// Why nothing begins at each site that is closed.
     closed: OnceCell<BTreeMap<&'a str, String>>,
 }
