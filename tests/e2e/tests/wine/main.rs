@@ -20,7 +20,7 @@ use e2e::signing::{Authority, Usage, VENDOR};
 use e2e::{SECRET, TENANT, World, files, text, until};
 
 use crate::installers::{Build, add, fixture, package, setup};
-use crate::server::{Wine, listen, must, windows_server};
+use crate::server::{Wine, listen, must, proxy, windows_server};
 
 const TARGET: &str = "win-01.corp.contoso.test";
 
@@ -41,6 +41,7 @@ fn goes_on(world: &World) -> String {
 #[test]
 fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     listen(443);
+    proxy(8080);
     let folder = tempfile::tempdir().unwrap();
     let samba = Samba::start(folder.path());
     let authority = Authority::new(folder.path(), "root");

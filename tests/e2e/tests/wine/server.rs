@@ -1,7 +1,7 @@
 //! A Windows server under Wine: its programs, its registry, its services, and what listens beside it.
 
-use std::io::Read as _;
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -232,6 +232,29 @@ pub(crate) fn listen(port: u16) {
         for stream in listener.incoming().flatten() {
             let mut stream = stream;
             drop(stream.read(&mut [0; 1]));
+        }
+    });
+}
+
+/// A proxy as the agent asks one: whether it reaches a host by a tunnel, or what it says of a page.
+pub(crate) fn proxy(port: u16) {
+    let listener = TcpListener::bind(("127.0.0.1", port))
+        .unwrap_or_else(|error| panic!("port {port}: {error}"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut head = BufReader::new(stream.try_clone().unwrap()).lines();
+                let first = head.next().and_then(Result::ok).unwrap_or_default();
+                let rest = head.map_while(Result::ok);
+                rest.take_while(|line| !line.is_empty()).for_each(drop);
+                let mut words = first.split(' ');
+                let said = match (words.next(), words.next()) {
+                    (Some("CONNECT"), Some(host)) if TcpStream::connect(host).is_ok() => "200",
+                    (Some("HEAD"), Some(_)) => "204",
+                    _ => "502",
+                };
+                drop(write!(stream, "HTTP/1.1 {said} so\r\n\r\n"));
+            });
         }
     });
 }
