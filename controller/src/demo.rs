@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use controller_core::fleet::TargetView;
+use controller_core::fleet::{Cause, TargetView};
 use controller_core::record::Order;
 use protocol::signed::ControllerKind;
 use protocol::{RolloutId, TargetId};
@@ -494,17 +494,13 @@ impl Demo {
         mut enough: impl FnMut(&Frame) -> bool,
     ) -> anyhow::Result<Frame> {
         let enough = |frame: &Frame| {
-            let targets = || frame.view.targets.iter();
             // Behind a server at which people do what the plan has them do, others wait as planned.
-            let asks = targets().filter(|target| target.state.starts_with("awaiting "));
-            let asks: Vec<String> = asks
-                .map(|target| format!("{} is held; ", target.target))
-                .collect();
             let planned = |target: &TargetView| {
-                let lifts = target.lifts.as_ref();
-                lifts.is_some_and(|lifts| asks.iter().any(|other| lifts.what.starts_with(other)))
+                let root = target.lifts.as_ref().map(|lifts| lifts.root);
+                matches!(root, Some(Cause::AwaitsPerson | Cause::AwaitsSecret))
             };
-            let held = targets().filter(|target| target.state == "held" && !planned(target));
+            let targets = frame.view.targets.iter();
+            let held = targets.filter(|target| target.state == "held" && !planned(target));
             let sentences = held.map(|target| format!("{}: {}", target.target, target.detail));
             self.held.borrow_mut().extend(sentences);
             enough(frame)

@@ -493,6 +493,8 @@ pub(crate) fn held<T>(cause: Cause, why: impl Into<String>) -> Result<T, Hold> {
 pub struct Lifts {
     /// Why it waits, in a word.
     pub cause: Cause,
+    /// Why the first of those waits that it waits for, where that one is held itself; else as `cause`.
+    pub root: Cause,
     /// What lifts it.
     pub what: String,
     /// Who can.
@@ -512,6 +514,7 @@ impl From<Cause> for Lifts {
     fn from(cause: Cause) -> Self {
         Self {
             cause,
+            root: cause,
             what: cause.lifted_by().to_owned(),
             who: cause.lifters().to_vec(),
         }
@@ -538,6 +541,7 @@ impl From<&Hold> for Lifts {
                 }
                 Self {
                     cause: hold.cause,
+                    root: *its,
                     what,
                     who,
                 }
