@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::database::ConnectDatabase;
 use crate::digest::Digest;
 use crate::id::{DomainName, GmsaName, TargetId, TenantId};
+use crate::limits;
 use crate::options::{ProxyAddress, ServiceOptions};
 use crate::overridden::Overridden;
 use crate::task::TaskText;
@@ -876,12 +877,17 @@ impl Step {
         let minutes = match self {
             Self::ReportFacts => 5,
             Self::DiscoverServers(_) => 15,
-            // Three minutes are the most that a domain is counted for.
-            Self::Preflight(preflight) if preflight.census => {
-                15 + 3 * preflight.domains.len() as u64
-            }
-            Self::Preflight(_)
-            | Self::VerifyConnect(_)
+            // Three minutes are the most that a domain is counted for. Of a forest of Connect those are asked too that no bundle names.
+            Self::Preflight(preflight) => match preflight.product {
+                Product::Connect => {
+                    15 + 3 * (preflight.domains.len() + limits::MAX_FOREST_DOMAINS) as u64
+                }
+                Product::ProvisioningAgent if preflight.census => {
+                    15 + 3 * preflight.domains.len() as u64
+                }
+                Product::ProvisioningAgent => 15,
+            },
+            Self::VerifyConnect(_)
             | Self::ReadConnectSettings
             | Self::SetProvisioningAgentOptions(_)
             | Self::StartProvisioningAgent(_)

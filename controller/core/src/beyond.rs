@@ -366,16 +366,16 @@ impl Beyond {
                 (all.saturating_sub(users), String::new())
             }
         };
-        let by_application = |server: &&&TargetId| match self.applications.get(**server) {
-            Some(application) => *application,
-            None => {
-                let mut accounts = named_by_accounts(seen);
-                let facts = reported
-                    .get(**server)
-                    .and_then(|known| known.facts.as_ref());
-                let has_connect = facts.is_none_or(|(_, facts)| facts.connect.is_some());
-                has_connect && !accounts.any(|(name, _)| is(name, server))
-            }
+        // What it told once says nothing any more where it reports no Connect.
+        let by_application = |server: &&&TargetId| {
+            let known = reported.get(**server);
+            let facts = known.and_then(|known| known.facts.as_ref());
+            let has_connect = facts.is_none_or(|(_, facts)| facts.connect.is_some());
+            has_connect
+                && match self.applications.get(**server) {
+                    Some(application) => *application,
+                    None => !named_by_accounts(seen).any(|(name, _)| is(name, server)),
+                }
         };
         let own = servers.iter().filter(by_application).count();
         (count > own).then(|| {

@@ -205,7 +205,9 @@ fn odd(fleet: &Fleet) -> BTreeMap<TargetId, Difference> {
                 None
             }
         })?;
-        let seen = facts.provisioning_agent.as_ref()?.options.as_ref()?;
+        let agent = facts.provisioning_agent.as_ref()?;
+        let there = agent.is_configured() && !agent.is_removed();
+        let seen = agent.options.as_ref().filter(|_| there)?;
         Some(tunables::Agent {
             target,
             domains: &part.domains,

@@ -437,7 +437,7 @@ pub fn start(start: &StartProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
     Ok(Complete::new(Completion::Applied, done.join("; ")))
 }
 
-/// A service's state, as people read it.
+/// A service, or none of that name; what cannot be read is no answer.
 fn service_of(name: &str, cx: &mut Cx<'_>) -> Flow<Option<crate::op::Service>> {
     cx.service(name)?
         .map_err(|why| Stop::CannotTell(format!("the service {name} could not be read: {why}")))

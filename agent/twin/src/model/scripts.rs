@@ -302,7 +302,6 @@ impl Twin {
         ]);
     }
 
-    /// What decides what the engine synchronizes. The ids of its connectors are this server's own.
     /// What the wizard exported last: it lies there once Connect is set up, also while the engine stands. Its form is made up.
     pub(super) fn connect_export(&self) -> Outcome {
         if self.staging.is_none() {
@@ -332,6 +331,7 @@ impl Twin {
         })))
     }
 
+    /// What decides what the engine synchronizes. The ids of its connectors are this server's own.
     fn connect_settings(&self, group_filter: bool) -> Outcome {
         let engine = self.service(product::CONNECT_SERVICE);
         let answers = engine.is_some_and(|engine| engine.state == ServiceState::Running);

@@ -337,6 +337,13 @@ fn a_forests_other_domains_are_asked_where_no_units_are_chosen() {
         // An agent serves the domains that it was given, and no others.
         assert_eq!(told(fault, false, Product::ProvisioningAgent), []);
     }
+    // A forest is what its own cross references name: one of a shorter name, of which units are chosen, is another one.
+    let (mut step, mut server) = server(Product::Connect, &[Fault::ChildBlocked]);
+    if let Step::Preflight(preflight) = &mut step {
+        preflight.chosen = vec!["contoso.com".parse().unwrap()];
+    }
+    let mut all = findings(&step, &mut server).into_iter();
+    assert!(all.any(|one| one.what.ends_with("(emea.corp.contoso.com)")));
 }
 
 /// The settings of TLS 1.2 block where the installer does not install without them.

@@ -261,6 +261,10 @@ fn a_server_that_was_seen_to_sign_in_as_an_account_accounts_for_no_application()
     );
     world.signs_in(Verdict::Pass);
     assert_eq!(world.fleet.strangers(&plan), [""; 0]);
+    // What it told once accounts for nothing when Connect is off it.
+    let facts = common::facts(None, None);
+    world.tell(&Event::FactsReported(Box::new(facts)));
+    assert!(!world.fleet.strangers(&plan).is_empty());
 }
 
 #[test]

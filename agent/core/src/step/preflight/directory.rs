@@ -112,12 +112,17 @@ fn beside(preflight: &Preflight, home: &Reading<Option<DomainName>>) -> Option<S
     let home = home.as_ref().ok()?.as_ref()?;
     let served = preflight.domains.iter().any(|one| one.name == *home);
     let agent = preflight.product == Product::ProvisioningAgent;
-    (agent && !served).then(|| ServedDomain {
-        name: home.clone(),
+    (agent && !served).then(|| unnamed(home.clone()))
+}
+
+/// A domain that no bundle names.
+pub(super) const fn unnamed(name: DomainName) -> ServedDomain {
+    ServedDomain {
+        name,
         preferred_dcs: Vec::new(),
         rights: DirectoryRights::Handover,
         permissions: Vec::new(),
-    })
+    }
 }
 
 /// What such a domain is asked: whether its forest and its controllers know a gMSA, and the account itself. What is synchronized of a
@@ -528,6 +533,10 @@ pub(super) fn size(
         // No limit of objects is named for a full SQL Server (2.7); what it needs of its hardware is PF08.
         if full {
             "any number, in the full SQL Server that is planned".clone_into(&mut finding.wanted);
+            if finding.verdict != Verdict::Pass {
+                "let an account that sees the domain's users count them"
+                    .clone_into(&mut finding.fix);
+            }
         }
     }
     findings.push(finding);

@@ -3,10 +3,10 @@
 //! (PF21, PF22, PF24, PF25, PF55, PF56, PF58). What is the forest's own was asked at its root.
 
 use protocol::event::{Finding, Verdict};
-use protocol::step::{DirectoryRights, Preflight, Product, ServedDomain};
+use protocol::step::{Preflight, Product, ServedDomain};
 use protocol::{DomainName, limits};
 
-use super::directory::{LOCAL_DB, controller, disjoint, in_local_db, of_domain, size};
+use super::directory::{LOCAL_DB, controller, disjoint, in_local_db, of_domain, size, unnamed};
 use crate::catalogue;
 use crate::procedure::{Cx, Flow};
 use crate::step::directory::Names;
@@ -30,12 +30,10 @@ impl Others {
         names: Option<&Names>,
     ) {
         let Some(names) = names else { return };
-        // Of a forest of chosen units the bundle names every domain that matters.
-        let chosen = |domain: &DomainName| {
-            let mut all = preflight.chosen.iter();
-            all.any(|forest| domain.is_within(forest))
-        };
-        if chosen(&asked.name) {
+        // Of a forest of chosen units the bundle names every domain that matters. Which domains a forest has is no matter of their
+        // names: another tree of it has other ones, and one below its name may be a forest of its own.
+        let chosen = |name: &String| preflight.chosen.iter().any(|root| root.as_str() == name);
+        if names.domains.iter().any(|(name, _)| chosen(name)) {
             return;
         }
         let mut of_forest = 0;
@@ -47,7 +45,7 @@ impl Others {
             };
             let listed = preflight.domains.iter().any(|one| one.name == domain);
             let there = self.domains.iter().any(|(one, _)| *one == domain);
-            if listed || there || chosen(&domain) {
+            if listed || there {
                 continue;
             }
             if of_forest == limits::MAX_FOREST_DOMAINS {
@@ -83,12 +81,7 @@ impl Others {
         findings: &mut Vec<Finding>,
     ) -> Flow<()> {
         for (name, netbios) in self.domains {
-            let domain = ServedDomain {
-                name,
-                preferred_dcs: Vec::new(),
-                rights: DirectoryRights::Handover,
-                permissions: Vec::new(),
-            };
+            let domain = unnamed(name);
             let mut about = Vec::new();
             let plain = |name: &String| !name.contains('.');
             let directory = controller(Product::Connect, &domain, cx, &mut about)?;

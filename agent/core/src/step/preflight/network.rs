@@ -97,19 +97,15 @@ impl Way {
                 "{host}:443: open by {proxy}, where its TLS is not looked at (directly: {})",
                 direct.read
             )),
-            Err(why) if why.starts_with(PROXY_SIGN_IN) => gently(format!(
-                "{host}: by {proxy}: {why} (directly: {})",
-                direct.read
-            )),
-            // A proxy of the system may be passed by for some hosts.
-            Err(why) if open && !self.told => gently(format!(
-                "{host}: by {proxy}: {why} (directly: {})",
-                direct.read
-            )),
-            Err(why) => probe.finding(
-                format!("{host}: by {proxy}: {why} (directly: {})", direct.read),
-                Verdict::Fail,
-            ),
+            Err(why) => {
+                let read = format!("{host}: by {proxy}: {why} (directly: {})", direct.read);
+                // A proxy of the system may be passed by for some hosts.
+                if why.starts_with(PROXY_SIGN_IN) || (open && !self.told) {
+                    gently(read)
+                } else {
+                    probe.finding(read, Verdict::Fail)
+                }
+            }
         })
     }
 }
@@ -157,9 +153,9 @@ pub(super) fn check(
     for host in product::revocation_hosts(preflight.cloud) {
         findings.push(way.reach(&catalogue::PF28, host, 80, cx)?);
     }
-    let asks = findings.iter().skip(before);
-    let asks = asks.filter(|one| one.read.contains(PROXY_SIGN_IN)).count();
-    if let (Some(proxy), 1..) = (&way.through, asks) {
+    let mut asked = findings.iter().skip(before);
+    let asks = asked.any(|one| one.read.contains(PROXY_SIGN_IN));
+    if let (Some(proxy), true) = (&way.through, asks) {
         findings.push(signs_in(preflight.product, proxy));
     }
     findings.push(inspected(leaves));
