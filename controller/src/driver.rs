@@ -243,7 +243,6 @@ async fn drive(
         if tried && stored.is_ok() && unstored.take().is_some() {
             tracing::info!("what is to be stored can be stored again");
         }
-        core.unstored = None;
         if let Err(why) = &stored {
             tracing::error!(%why, "a batch could not be stored; nothing of it counts");
             unstored = Some(Unstored::once_more(unstored, why, batch.now));
@@ -268,12 +267,13 @@ async fn drive(
                 }
             }
         }
-        if let Some(unstored) = &mut unstored {
-            core.unstored = Some(unstored.alarm());
-            if !tried && !undecided {
-                // Nothing is wanted just now.
-                unstored.again = Instant::now() + unstored.pause;
-            }
+        core.unstored = unstored.as_ref().map(Unstored::alarm);
+        if let Some(unstored) = &mut unstored
+            && !tried
+            && !undecided
+        {
+            // Nothing is wanted just now.
+            unstored.again = Instant::now() + unstored.pause;
         }
         for after in batch.after {
             after(&stored);

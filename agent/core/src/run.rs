@@ -638,11 +638,11 @@ impl Run {
                 return false;
             }
         }
-        let later = self.manifest.steps.iter().skip(at + 1);
-        let restarts = later.filter(|step| matches!(step, Step::RestartServer(_)));
+        let mut later = self.manifest.steps.iter().skip(at + 1);
+        let restarts = later.any(|step| matches!(step, Step::RestartServer(_)));
         self.procedure = self
             .procedure_of(self.is_cut_off())
-            .before_a_restart(restarts.count() > 0);
+            .before_a_restart(restarts);
         self.begun = true;
         let record = &mut self.records[at];
         record.attempts = record.attempts.next();

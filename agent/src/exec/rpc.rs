@@ -4,7 +4,6 @@
 //! MS-RPCE takes over.
 
 use std::io;
-use std::time::Duration;
 
 use agent_core::op::Outcome;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -12,9 +11,6 @@ use tokio::net::TcpStream;
 
 /// Port of the endpoint mapper.
 const MAPPER: u16 = 135;
-
-/// How long each of the two connections may take, with what is said over it.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The largest answer that is read. One with four towers has some 400 bytes.
 const LARGEST: usize = 8 << 10;
@@ -78,8 +74,8 @@ async fn opened(host: &str, mapper: u16) -> Result<(), String> {
 }
 
 async fn timely<T>(of: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let late = |_| io::Error::other(format!("no answer within {} s", PATIENCE.as_secs()));
-    tokio::time::timeout(PATIENCE, of).await.map_err(late)?
+    let late = |_| io::Error::other(format!("no answer within {} s", super::REACH.as_secs()));
+    tokio::time::timeout(super::REACH, of).await.map_err(late)?
 }
 
 async fn asked(host: &str, mapper: u16) -> io::Result<u16> {

@@ -163,9 +163,7 @@ pub(super) async fn differ(
         output::print("they are equal");
         return Ok(code);
     }
-    let show = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-    let row = |row: &Differs| vec![row.what.clone(), show(&row.first), show(&row.second)];
-    let rows: Vec<Vec<String>> = difference.rows.iter().map(row).collect();
+    let rows = cells(&difference.rows);
     let (first, second) = (difference.first.as_str(), difference.second.as_str());
     output::print(&table(&["WHAT", first, second], &rows));
     for why in &difference.untold {
@@ -176,6 +174,12 @@ pub(super) async fn differ(
         output::print(&format!("approved for {rollout}"));
     }
     Ok(code)
+}
+
+fn cells(rows: &[Differs]) -> Vec<Vec<String>> {
+    let show = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+    let row = |row: &Differs| vec![row.what.clone(), show(&row.first), show(&row.second)];
+    rows.iter().map(row).collect()
 }
 
 pub(super) async fn exported(
@@ -204,9 +208,7 @@ pub(super) async fn exported(
             export.file, export.written, export.bytes, export.sha256
         ));
     }
-    let show = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-    let row = |row: &Differs| vec![row.what.clone(), show(&row.first), show(&row.second)];
-    let rows: Vec<Vec<String>> = difference.rows.iter().map(row).collect();
+    let rows = cells(&difference.rows);
     let names: Vec<&str> = seen.read.iter().map(|(name, _)| name.as_str()).collect();
     if !rows.is_empty() {
         let heads = [&["WHAT"][..], names.as_slice()].concat();

@@ -113,10 +113,8 @@ async fn a_certificate_of_another_authority_is_refused() {
     assert!(serving.await.unwrap().is_err());
 }
 
-/// Whoever holds the connection answers, whatever its program reads; whoever has ended it does not, and neither does a socket
-/// that is no more.
-#[tokio::test]
-async fn a_peer_answers_while_it_holds_the_connection() {
+/// Both ends of a connection, and the endpoints that they live by.
+async fn connected() -> (Connection, Connection, [Endpoint; 2]) {
     let authority = authority();
     let roots = vec![authority.certificate.clone()];
     let (controller, _) = authority.issue(CONTROLLER_NAME, ExtendedKeyUsagePurpose::ServerAuth);
@@ -130,7 +128,14 @@ async fn a_peer_answers_while_it_holds_the_connection() {
     let (dialed, taken) = tokio::join!(client.connect(address, &tls), async {
         server.accept().await.unwrap().handshake().await.unwrap()
     });
-    let dialed = dialed.unwrap();
+    (dialed.unwrap(), taken, [client, server])
+}
+
+/// Whoever holds the connection answers, whatever its program reads; whoever has ended it does not, and neither does a socket
+/// that is no more.
+#[tokio::test]
+async fn a_peer_answers_while_it_holds_the_connection() {
+    let (dialed, taken, _endpoints) = connected().await;
     assert!(taken.answers().await, "it reads no stream at all");
     assert!(taken.answers().await);
     dialed.close(Close::Done, "");
@@ -140,20 +145,7 @@ async fn a_peer_answers_while_it_holds_the_connection() {
 /// Whose stream is cut off with its connection closes it, since it hears nothing more: the peer's reason outlasts that.
 #[tokio::test]
 async fn the_first_word_that_ends_a_connection_stays_its_end() {
-    let authority = authority();
-    let roots = vec![authority.certificate.clone()];
-    let (controller, _) = authority.issue(CONTROLLER_NAME, ExtendedKeyUsagePurpose::ServerAuth);
-    let (agent, _) = authority.issue("a.example", ExtendedKeyUsagePurpose::ClientAuth);
-    let tls = server_tls(&controller, &roots).unwrap();
-    let server =
-        Endpoint::server("127.0.0.1:0".parse().unwrap(), &tls, Wire::Native, &[7; 32]).unwrap();
-    let address = server.local_address().unwrap();
-    let client = Endpoint::client(address, Wire::Native).unwrap();
-    let tls = client_tls(&agent, &roots).unwrap();
-    let (dialed, taken) = tokio::join!(client.connect(address, &tls), async {
-        server.accept().await.unwrap().handshake().await.unwrap()
-    });
-    let dialed = dialed.unwrap();
+    let (dialed, taken, _endpoints) = connected().await;
     let (_send, mut receive) = dialed.open().await.unwrap();
     taken.close(Close::Stopping, "");
     assert!(receive.receive::<String>().await.is_err());

@@ -26,13 +26,18 @@ use check::Tamper;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some(seed) = arguments.first().and_then(|text| text.parse().ok()) else {
+    let usage = || {
         eprintln!("sim SEED [lose | double | flood COUNT]");
-        return ExitCode::from(2);
+        ExitCode::from(2)
+    };
+    let Some(seed) = arguments.first().and_then(|text| text.parse().ok()) else {
+        return usage();
     };
     if arguments.get(1).is_some_and(|word| word == "flood") {
-        let agents = arguments.get(2).and_then(|text| text.parse().ok());
-        return said(seed, flood(seed, agents.unwrap_or(100)));
+        let Some(agents) = arguments.get(2).and_then(|text| text.parse().ok()) else {
+            return usage();
+        };
+        return said(seed, flood(seed, agents));
     }
     let broken = match arguments.get(1).map(String::as_str) {
         None => None,

@@ -130,7 +130,7 @@ impl Fleet {
                     return;
                 }
                 let domains = known.get(target).and_then(|known| known.domains.as_ref());
-                cycled(work, Some(&seen), &asked(part, domains));
+                cycled(work, &seen, &asked(part, domains));
                 let grade = observation.grade(target, &all, domains);
                 if work.since <= observation.at && grade > work.grade {
                     work.grade = grade;
@@ -165,14 +165,14 @@ fn asked(part: &TargetPlan, served: Option<&BTreeSet<DomainName>>) -> BTreeSet<D
 }
 
 /// What a later reading adds on the cycles of a watch that has ended: it proves, and takes no proof back.
-fn cycled(work: &mut Work, seen: Option<&Seen>, domains: &BTreeSet<DomainName>) {
+fn cycled(work: &mut Work, seen: &Seen, domains: &BTreeSet<DomainName>) {
     let (Some(told), Some(from)) = (&work.cycles, work.soaked_from) else {
         return;
     };
     if matches!(told, Cycles::Seen(_)) {
         return;
     }
-    let is = Cycles::of(seen, domains, (from, work.since));
+    let is = Cycles::of(Some(seen), domains, (from, work.since));
     // Of whom nobody told, nothing more is asked; and what is asked, a look from before the soak that comes late does not answer.
     let answers = match (&is, told) {
         (Cycles::Seen(_), _) => true,

@@ -97,10 +97,7 @@ impl CustomSettings {
             .database_of(server)
             .filter(|database| database.existing)?;
         others.find(|other| {
-            let theirs = match self.databases.get(*other) {
-                Some(theirs) => Some(theirs),
-                None => self.database.as_ref(),
-            };
+            let theirs = self.database_of(other);
             *other != server
                 && theirs.is_some_and(|theirs| instance(&theirs.server) == instance(&own.server))
         })
