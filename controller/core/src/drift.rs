@@ -9,7 +9,7 @@ use protocol::step::{Product, Step, VerifyConnect, VerifyProvisioningAgent};
 use protocol::{RolloutId, TargetId, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::{Fleet, TargetState};
+use crate::fleet::{Fleet, TargetState, VersionsLeft};
 use crate::plan::{Kind, TargetPlan};
 use crate::tunables;
 
@@ -80,7 +80,7 @@ pub struct Untold {
 /// What servers were last left as.
 enum Left<'a> {
     /// As that part of that rollout wanted it.
-    So(RolloutId, &'a TargetPlan),
+    So(RolloutId, &'a TargetPlan, VersionsLeft),
     /// Nobody knows, for that reason.
     Untold(String),
 }
@@ -103,7 +103,7 @@ fn left<'a>(fleet: &'a Fleet, target: &TargetId) -> Left<'a> {
             continue;
         };
         if matches!(work.state, TargetState::Done(_)) {
-            return Left::So(*id, part);
+            return Left::So(*id, part, work.left);
         }
         let changed = work.tried
             || part
@@ -131,7 +131,7 @@ pub fn untold(fleet: &Fleet) -> Vec<Untold> {
     let why = |target: &TargetId, told: bool| match left(fleet, target) {
         Left::Untold(why) => Some(why),
         Left::So(..) if !told => Some("it has not reported what it is".to_owned()),
-        Left::So(_, part) => verified_last(part)
+        Left::So(_, part, _) => verified_last(part)
             .is_empty()
             .then(|| "its last rollout verified nothing on it".to_owned()),
     };
@@ -152,7 +152,7 @@ pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
         let Some((reported, facts)) = &known.facts else {
             continue;
         };
-        let Left::So(rollout, part) = left(fleet, target) else {
+        let Left::So(rollout, part, versions) = left(fleet, target) else {
             continue;
         };
         let mut differences = Vec::new();
@@ -160,12 +160,17 @@ pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
             if let Step::VerifyProvisioningAgent(wanted) = step {
                 agent(
                     wanted,
-                    part,
+                    (part, versions),
                     facts.provisioning_agent.as_ref(),
                     &mut differences,
                 );
             } else if let Step::VerifyConnect(wanted) = step {
-                connect(wanted, part, facts.connect.as_ref(), &mut differences);
+                connect(
+                    wanted,
+                    (part, versions),
+                    facts.connect.as_ref(),
+                    &mut differences,
+                );
             } else if let Step::VerifyProvisioningAgentRemoved(_) = step {
                 let back = facts.provisioning_agent.as_ref();
                 differences.extend(back.filter(|agent| !agent.is_removed()).map(returned));
@@ -195,7 +200,7 @@ pub fn drift(fleet: &Fleet) -> Vec<DriftRow> {
 fn odd(fleet: &Fleet) -> BTreeMap<TargetId, Difference> {
     let agents = fleet.known().iter().filter_map(|(target, known)| {
         let (_, facts) = known.facts.as_ref()?;
-        let Left::So(_, part) = left(fleet, target) else {
+        let Left::So(_, part, _) = left(fleet, target) else {
             return None;
         };
         let owned = verified_last(part).iter().find_map(|step| {
@@ -262,23 +267,27 @@ fn state(service: Option<ServiceState>) -> String {
     .to_owned()
 }
 
-/// The version that the rollout itself installed; where it found one that would do, the oldest that does.
-fn brought(product: Product, part: &TargetPlan, at_least: Version) -> Version {
+/// The version that the rollout itself installed; where it found one that would do, the one that it found.
+fn brought(
+    product: Product,
+    (part, left): (&TargetPlan, VersionsLeft),
+    at_least: Version,
+) -> Version {
     let mut artifacts = part.phases.iter().flat_map(|phase| &phase.artifacts);
     let own = artifacts.find(|artifact| artifact.product == product);
-    own.map_or(at_least, |artifact| artifact.version)
+    let own = own.map(|artifact| artifact.version);
+    own.or(left.of_product(product)).unwrap_or(at_least)
 }
 
 fn version(
     product: Product,
-    part: &TargetPlan,
+    was: (&TargetPlan, VersionsLeft),
     at_least: Version,
     seen: Option<Version>,
 ) -> Option<Difference> {
-    let installed = brought(product, part, at_least);
+    let installed = brought(product, was, at_least);
     let older = seen.is_none_or(|seen| seen < at_least);
-    let newer = part.phases.iter().any(|phase| !phase.artifacts.is_empty())
-        && seen.is_some_and(|seen| seen > installed);
+    let newer = seen.is_some_and(|seen| seen > installed);
     (older || newer).then(|| Difference {
         product,
         what: if older {
@@ -383,7 +392,7 @@ fn came_back(connect: &ConnectFacts) -> Difference {
 
 fn agent(
     wanted: &VerifyProvisioningAgent,
-    part: &TargetPlan,
+    was: (&TargetPlan, VersionsLeft),
     seen: Option<&ProvisioningAgentFacts>,
     differences: &mut Vec<Difference>,
 ) {
@@ -391,7 +400,7 @@ fn agent(
     let Some(seen) = seen else {
         return differences.push(gone(product, wanted.at_least));
     };
-    differences.extend(version(product, part, wanted.at_least, seen.version));
+    differences.extend(version(product, was, wanted.at_least, seen.version));
     differences.extend(service(product, seen.service));
     if let Some(options) = &seen.options
         && let lacking = wanted.options.lacking(options)
@@ -441,7 +450,7 @@ fn agent(
 
 fn connect(
     wanted: &VerifyConnect,
-    part: &TargetPlan,
+    was: (&TargetPlan, VersionsLeft),
     seen: Option<&ConnectFacts>,
     differences: &mut Vec<Difference>,
 ) {
@@ -449,7 +458,7 @@ fn connect(
     let Some(seen) = seen else {
         return differences.push(gone(product, wanted.at_least));
     };
-    differences.extend(version(product, part, wanted.at_least, seen.version));
+    differences.extend(version(product, was, wanted.at_least, seen.version));
     differences.extend(service(product, seen.service));
     if seen.cycle_enabled == Some(false) {
         differences.push(Difference {

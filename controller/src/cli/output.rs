@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use controller_core::fleet::Stopped;
 use serde::Serialize;
 
 /// Prints data. A reader that went away is no failure of ours.
@@ -39,6 +40,14 @@ pub(crate) fn plain(text: &str) -> String {
 pub(crate) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
     print(&serde_json::to_string_pretty(value)?);
     Ok(())
+}
+
+/// The order by which everything stands still, and what lifts it.
+pub(crate) fn frozen(order: &Stopped) -> String {
+    format!(
+        "THE FLEET IS FROZEN since {} by {}: {}\nentrain thaw --all lifts it",
+        order.since, order.by, order.why
+    )
 }
 
 /// So many things, in words.

@@ -27,10 +27,7 @@ pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
         output::count(status.tasks, "task")
     ));
     if let Some(order) = &status.frozen {
-        output::print(&format!(
-            "THE FLEET IS FROZEN since {} by {}: {}\nentrain thaw --all lifts it",
-            order.since, order.by, order.why
-        ));
+        output::print(&output::frozen(order));
     }
     for view in &status.overrides {
         output::print(&format!("OVERRIDE {}", view.sentence()));
@@ -277,6 +274,9 @@ pub(super) async fn versions(client: &Client, json: bool) -> anyhow::Result<u8> 
 
 pub(super) fn explain(why: &Why) -> String {
     let mut text = format!("{}: {}", why.target, why.answer);
+    for other in &why.others {
+        text.push_str(&format!("\n  also:     {other}"));
+    }
     if let Some(lifts) = &why.lifts {
         text.push_str(&format!(
             "\n  lifts it: {}\n  who can:  {}",

@@ -130,7 +130,8 @@ fn news(told: &mut BTreeSet<String>, frame: &Frame) -> Vec<String> {
     let alarms = frame.alarms.iter().map(|alarm| format!("ALARM {alarm}"));
     let overrides = frame.view.overrides.iter();
     let overrides = overrides.map(|sentence| format!("OVERRIDE {sentence}"));
-    let all = alarms.chain(overrides);
+    let all = frame.frozen.iter().map(output::frozen);
+    let all = all.chain(alarms).chain(overrides);
     all.filter(|sentence| told.insert(sentence.clone()))
         .collect()
 }

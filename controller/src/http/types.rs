@@ -392,6 +392,9 @@ pub struct Frame {
     /// Alarms of the fleet, whatever they are about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<String>,
+    /// The order by which everything stands still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<Stopped>,
 }
 
 /// An open question for a secret.

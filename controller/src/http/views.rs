@@ -37,6 +37,9 @@ const MOST_COURSES: u64 = 100;
 /// Shortest time between two frames of a watched rollout.
 const FRAME_PAUSE: Duration = Duration::from_millis(100);
 
+/// Longest time for which a watched rollout is not looked at anew.
+const LOOK: Duration = Duration::from_secs(5);
+
 pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
     let settings = api.authority.settings();
     let (kind, address) = (settings.kind.as_str().to_owned(), settings.address.clone());
@@ -226,6 +229,7 @@ fn frame(core: &Core, id: RolloutId, now: protocol::Timestamp) -> Option<Frame> 
         progress: core.progress.clone(),
         lowest: core.lowest.clone(),
         alarms: core.alarms(now),
+        frozen: core.fleet.stopped().cloned(),
     })
 }
 
@@ -277,7 +281,11 @@ pub(super) async fn watch(
                         (api, changes, Some(frame)),
                     ));
                 }
-                changes.changed().await.ok()?;
+                // Time alone changes a view as well: who left is away by now, a freeze is over.
+                match tokio::time::timeout(LOOK, changes.changed()).await {
+                    Ok(changed) => changed.ok()?,
+                    Err(_) => continue,
+                }
             }
         },
     );

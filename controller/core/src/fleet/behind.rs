@@ -2,9 +2,9 @@
 
 use protocol::{RolloutId, TargetId, Timestamp};
 
-use crate::fleet::decide::{Live, frozen};
+use crate::fleet::decide::{Live, frozen, still};
 use crate::fleet::hold::{Cause, Hold, because};
-use crate::fleet::state::{Fleet, Rollout, TargetState, Work};
+use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
 
 impl Hold {
@@ -65,7 +65,7 @@ impl Fleet {
     }
 
     /// What holds a target in the middle of its work, whatever it asks for: it is doubted, away for so long that nobody counts on
-    /// its return, frozen outside of a section, or a person is to do something.
+    /// its return, stopped outside of a section, or a person is to do something.
     pub(super) fn stands(
         &self,
         target: &TargetId,
@@ -83,10 +83,10 @@ impl Fleet {
             let why = format!("{away}, in the middle of its work");
             return because(Cause::AwayAtWork, why);
         }
-        if let Some(freeze) = self.freeze_in_force(target, live, now)
+        if let Some(hold) = self.stops(target, (live, now))
             && !self.may_be_in_a_section(target, now)
         {
-            return because(Cause::ServerFrozen, frozen(freeze));
+            return Some(hold);
         }
         match &work.state {
             TargetState::AwaitingPerson { text, .. } => {
@@ -109,6 +109,25 @@ impl Fleet {
             | TargetState::Unknown
             | TargetState::Resolved(_) => None,
         }
+    }
+
+    /// What has a target that is in the middle of its work stop at its next gate, and stay there: everything stands still, its
+    /// rollout is paused, or its administrator has frozen it.
+    pub(super) fn stops(&self, target: &TargetId, at: (&Live, Timestamp)) -> Option<Hold> {
+        let open = self.open.get(target)?;
+        if let Some(order) = &self.stopped {
+            return because(Cause::FleetFrozen, still(order));
+        }
+        let rollout = self.rollouts.get(&open.rollout)?;
+        if rollout.state == RolloutState::Paused {
+            let why = format!(
+                "the rollout is paused; entrain resume {} lifts it",
+                open.rollout
+            );
+            return because(Cause::Paused, why);
+        }
+        let freeze = self.freeze_in_force(target, at.0, at.1)?;
+        because(Cause::ServerFrozen, frozen(freeze))
     }
 
     /// What holds a target that is in a section, or has leave for one.

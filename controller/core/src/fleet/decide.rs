@@ -79,7 +79,7 @@ pub(super) fn ended(open: &Open) -> Timestamp {
 }
 
 /// The order by which everything stands still, in a sentence.
-fn still(order: &Stopped) -> String {
+pub(crate) fn still(order: &Stopped) -> String {
     format!(
         "{} has frozen the whole fleet ({}); `entrain thaw --all` lifts it",
         order.by, order.why

@@ -20,7 +20,9 @@ use crate::exported;
 use crate::facts::Known;
 use crate::fleet::decide::{BUNDLE_LIFE, ended, soaks_until};
 use crate::fleet::graded::{is_graded, lacks};
-use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
+use crate::fleet::state::{
+    Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, VersionsLeft, Work,
+};
 use crate::fleet::table::WorkTable;
 use crate::fleet::watch::{self, Watched};
 use crate::overrides::{Rule, Word};
@@ -1237,6 +1239,9 @@ impl Fleet {
         self.close_gate(target, None);
         self.asked.remove(target);
         let cycles = self.cycles_of(open.rollout, target, now);
+        let known = self.known.get(target);
+        let facts = known.and_then(|known| known.facts.as_ref());
+        let left = facts.map_or_else(VersionsLeft::default, |(_, facts)| VersionsLeft::of(facts));
         let Some(rollout) = self.rollouts.get_mut(&open.rollout) else {
             return;
         };
@@ -1283,6 +1288,7 @@ impl Fleet {
                     work.state = if let Some(question) = lacks {
                         TargetState::Inconclusive(question)
                     } else if last {
+                        work.left = left;
                         TargetState::Done(work.grade)
                     } else if aborted {
                         TargetState::Aborted

@@ -26,7 +26,9 @@ pub use decide::{Decision, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};
 pub use hold::{Cause, Hold, Lifter, Lifts};
 pub use orders::Unaccepted;
 pub use overriding::{Asking, Saying};
-pub use state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
+pub use state::{
+    Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, VersionsLeft, Work,
+};
 pub use table::WorkTable;
 pub use view::{DomainView, RolloutView, TargetView, TaskView, TaskWork, Why};
 pub use watch::Watched;

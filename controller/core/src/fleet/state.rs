@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Deref};
 
 use protocol::event::{Failure, Finding, Freeze, GmsaChange, GmsaObject, Grade, Section};
+use protocol::facts::Facts;
 use protocol::key::PublicKey;
 use protocol::refusal::Refusal;
 use protocol::secret::SecretKind;
 use protocol::settings::ConnectSettings;
 use protocol::signed::Phase;
-use protocol::step::Step;
+use protocol::step::{Product, Step};
 use protocol::task::TaskText;
 use protocol::{
     Attempt, BundleId, Digest, DomainName, Generation, GmsaName, PlanId, RolloutId, StepIndex,
-    TargetId, TenantId, Timestamp,
+    TargetId, TenantId, Timestamp, Version,
 };
 
 use crate::active::{self, Modes, Verdict};
@@ -197,10 +198,42 @@ pub struct Work {
     pub overridden: Vec<String>,
     /// What has become of its product while that is watched.
     pub watched: Watched,
+    /// What the server reported of its products when everything was done.
+    pub left: VersionsLeft,
     /// Since when it is away, where its rollout waits for nobody for ever and the log tells so.
     pub away: Option<Timestamp>,
     /// Since when it is away, where that is longer than its rollout waits for anybody: the others go on around it.
     pub passed_over: Option<Timestamp>,
+}
+
+/// The versions that a rollout has left on a server: absent where a product is not there, or does not tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VersionsLeft {
+    /// Of the provisioning agent.
+    pub provisioning_agent: Option<Version>,
+    /// Of Connect.
+    pub connect: Option<Version>,
+}
+
+impl VersionsLeft {
+    /// As a server's facts have it.
+    pub(crate) fn of(facts: &Facts) -> Self {
+        let agent = facts.provisioning_agent.as_ref();
+        let connect = facts.connect.as_ref();
+        Self {
+            provisioning_agent: agent.and_then(|agent| agent.version),
+            connect: connect.and_then(|connect| connect.version),
+        }
+    }
+
+    /// That product's.
+    #[must_use]
+    pub const fn of_product(&self, product: Product) -> Option<Version> {
+        match product {
+            Product::ProvisioningAgent => self.provisioning_agent,
+            Product::Connect => self.connect,
+        }
+    }
 }
 
 /// How a rollout stands.
@@ -236,9 +269,16 @@ impl Work {
             seen: None,
             overridden: Vec::new(),
             watched: Watched::default(),
+            left: VersionsLeft::default(),
             away: None,
             passed_over: None,
         }
+    }
+
+    /// A step of its run has ended, and the next one has not begun as far as is told.
+    #[must_use]
+    pub fn is_between_steps(&self) -> bool {
+        matches!(&self.state, TargetState::Running { kind, .. } if kind.is_empty())
     }
 
     /// Nothing of it was offered yet.

@@ -11,7 +11,7 @@ use protocol::{
 use serde::{Deserialize, Serialize};
 
 use crate::answered::Attested;
-use crate::fleet::decide::{Live, ended, frozen, soaks_until};
+use crate::fleet::decide::{Live, ended, soaks_until};
 use crate::fleet::hold::{Cause, Lifter, Lifts};
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
@@ -183,6 +183,9 @@ pub struct Why {
     /// Rules that operators have set aside on it, in sentences.
     #[serde(default)]
     pub overrides: Vec<String>,
+    /// How it stands in other rollouts that it is not at its end in, or that are newer, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
     /// What people attest of findings that could not be told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attested: Vec<Attested>,
@@ -270,12 +273,14 @@ impl Fleet {
         for target in &targets {
             *counts.entry(target.state.clone()).or_insert(0) += 1;
         }
-        // Whoever is away or frozen in the middle of its work goes on by nothing of its own; a person's work is awaited.
+        // Whoever is away or frozen in the middle of its work goes on by nothing of its own; a person's work is awaited, and what is
+        // stopped by an order goes on until it is seen to stand.
         let stands = |target: &TargetView| {
             let cause = target.lifts.as_ref().map(|lifts| lifts.cause);
             cause.is_some_and(|cause| {
                 let person = matches!(cause, Cause::AwaitsPerson | Cause::AwaitsSecret);
-                !cause.is_in_turn() && !person
+                let order = matches!(cause, Cause::FleetFrozen | Cause::Paused);
+                !cause.is_in_turn() && !person && !order
             })
         };
         let under_way = targets.iter().any(|target| {
@@ -414,11 +419,18 @@ impl Fleet {
         }
         // A run that is under way goes on to its next gate, and there it waits; one that asks for leave was answered above.
         let waits = work.state != TargetState::Pending && !work.state.is_terminal();
-        if let Some(freeze) = self.freeze_in_force(target, live, now)
+        if let Some(stop) = self.stops(target, (live, now))
             && waits
             && !self.asked.contains_key(target)
         {
-            text = format!("{text}; goes on to its next gate: {}", frozen(freeze));
+            if work.is_between_steps() && connected && !self.may_be_in_a_section(target, now) {
+                "held".clone_into(&mut word);
+                text = stop.why;
+            } else {
+                text = format!("{text}; goes on to its next gate: {}", stop.why)
+                    .trim_start_matches("; ")
+                    .to_owned();
+            }
         }
         if self.again_at_its_end(id, target) {
             text = format!("{text}; it is tried again once its run has ended");
@@ -521,20 +533,36 @@ impl Fleet {
         found
     }
 
-    /// Why a target is where it is: one answer, from the newest rollout that has it.
+    /// Why a target is where it is: one answer, from the newest rollout in which it is not at its end; where there is none,
+    /// from the newest that has work on it, else from the newest that names it.
     #[must_use]
     pub fn why(&self, target: &TargetId, live: &Live, now: Timestamp) -> Option<Why> {
         let overrides = self.overrides_of(target, now);
         let overrides = overrides.iter().map(OverrideView::sentence).collect();
+        let mut named = Vec::new();
         for (id, rollout) in self.rollouts.iter().rev() {
-            let Some(part) = rollout.plan.targets.get(target) else {
-                continue;
-            };
-            let Some(work) = rollout.work.get(target) else {
-                let answer = format!("{id} does nothing on it: {}", part.why.join("; "));
+            if let Some(part) = rollout.plan.targets.get(target) {
+                let work = rollout.work.get(target);
+                let goes_on = work.is_some_and(|work| !work.state.is_terminal());
+                let ended = rollout.state == RolloutState::Aborted && !self.open_in(*id, target);
+                let weight = (goes_on && !ended, work.is_some());
+                named.push((weight, *id, rollout, part, work));
+            }
+        }
+        let chosen = named.iter().max_by_key(|(weight, id, ..)| (*weight, *id));
+        if let Some((_, id, rollout, part, work)) = chosen {
+            let told = named
+                .iter()
+                .filter(|(weight, other, ..)| other != id && weight.1 && (weight.0 || other > id));
+            let told = told.filter_map(|(_, other, rollout, _, work)| {
+                let row = self.row_of(*other, rollout, target, (*work)?, (live, now));
+                Some(sentence(*other, rollout, &row))
+            });
+            let others = told.collect();
+            let Some(work) = work else {
                 return Some(Why {
                     target: target.clone(),
-                    answer,
+                    answer: format!("{id} does nothing on it: {}", part.why.join("; ")),
                     attested: Vec::new(),
                     findings: Vec::new(),
                     said: Vec::new(),
@@ -542,32 +570,13 @@ impl Fleet {
                     lifts: None,
                     refusals: Vec::new(),
                     overrides,
+                    others,
                 });
             };
-            let turn = Turn::of(self, rollout, (live, now));
-            let order = (
-                &turn,
-                rollout.work.wave_of(target).unwrap_or(0),
-                &Budget::of(rollout, self.elsewhere(*id)),
-            );
-            let row = self.target_view(*id, rollout, target, work, order, (live, now));
-            let mut detail = if row.detail.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", row.detail)
-            };
-            if !row.rests_on.is_empty() {
-                detail.push_str(&format!(" ({})", row.rests_on));
-            }
-            let change = rollout.change.as_ref();
-            let change = change.map_or_else(String::new, |change| format!(" ({change})"));
-            let answer = format!(
-                "{id}{change}, wave {}, phase {} of {}: {}{detail}",
-                row.wave, row.phase, row.phases, row.state
-            );
+            let row = self.row_of(*id, rollout, target, work, (live, now));
             return Some(Why {
                 target: target.clone(),
-                answer,
+                answer: sentence(*id, rollout, &row),
                 attested: self.attested(*id, target, &work.findings, now),
                 findings: self.found(target, work, live, now),
                 said: work.said.clone(),
@@ -575,6 +584,7 @@ impl Fleet {
                 lifts: row.lifts,
                 refusals: Vec::new(),
                 overrides,
+                others,
             });
         }
         let answer = if let Some(doubted) = self.doubted.get(target) {
@@ -597,8 +607,53 @@ impl Fleet {
                 .then(|| Cause::Doubted.into()),
             refusals: Vec::new(),
             overrides,
+            others: Vec::new(),
         })
     }
+
+    /// A bundle of that rollout is open on a target.
+    fn open_in(&self, id: RolloutId, target: &TargetId) -> bool {
+        self.open.get(target).is_some_and(|open| open.rollout == id)
+    }
+
+    fn row_of(
+        &self,
+        id: RolloutId,
+        rollout: &Rollout,
+        target: &TargetId,
+        work: &Work,
+        (live, now): (&Live, Timestamp),
+    ) -> TargetView {
+        let turn = Turn::of(self, rollout, (live, now));
+        let wave = rollout.work.wave_of(target).unwrap_or(0);
+        let budget = Budget::of(rollout, self.elsewhere(id));
+        self.target_view(
+            id,
+            rollout,
+            target,
+            work,
+            (&turn, wave, &budget),
+            (live, now),
+        )
+    }
+}
+
+/// How a target stands in a rollout.
+fn sentence(id: RolloutId, rollout: &Rollout, row: &TargetView) -> String {
+    let mut detail = if row.detail.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", row.detail)
+    };
+    if !row.rests_on.is_empty() {
+        detail.push_str(&format!(" ({})", row.rests_on));
+    }
+    let change = rollout.change.as_ref();
+    let change = change.map_or_else(String::new, |change| format!(" ({change})"));
+    format!(
+        "{id}{change}, wave {}, phase {} of {}: {}{detail}",
+        row.wave, row.phase, row.phases, row.state
+    )
 }
 
 /// On what rests that something is done: its grade, where no tenant showed it, and that it went through its cycles while it soaked.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use controller_core::doubt::Doubt;
 use controller_core::fleet::{Cause, Lifter, Lifts, TargetState, UNREACHABLE_AFTER};
-use controller_core::plan::Purpose;
+use controller_core::plan::{Kind, Purpose};
 use controller_core::record::{Order, Record};
 use protocol::event::{Event, GmsaObject, Section};
 use protocol::secret::SecretKind;
@@ -119,6 +119,20 @@ fn a_rollout_goes_on_around_a_server_that_is_frozen_in_the_middle_of_its_work() 
     assert_eq!(world.issues(), [S2], "another one is the canary");
     let row = world.row(1, S1);
     assert_eq!(row.state, "running");
+    assert_eq!(
+        row.lifts.map(|lifts| lifts.cause),
+        Some(Cause::ServerFrozen)
+    );
+    // Its step goes on; once that has ended it stands, and is shown as that.
+    assert!(row.detail.contains("goes on to its next gate"));
+    world.completes(S1);
+    let row = world.row(1, S1);
+    assert_eq!(row.state, "held");
+    assert!(
+        row.detail.starts_with("anna has frozen it"),
+        "{}",
+        row.detail
+    );
     assert_eq!(
         row.lifts.map(|lifts| lifts.cause),
         Some(Cause::ServerFrozen)
@@ -533,4 +547,109 @@ fn a_plan_whose_policy_has_no_deadline_says_how_long_whoever_is_away_is_waited_f
         some.contains("is waited for for 3h") && !some.contains(bundle),
         "{some}"
     );
+}
+
+/// What an order has stopped is shown as that, in every view, and by what it goes on.
+#[test]
+fn what_a_pause_or_a_freeze_of_the_fleet_has_stopped_is_shown_as_held() {
+    let by = || "anna".to_owned();
+    let freeze = Record::FleetFrozen {
+        why: "sign-ins fail".to_owned(),
+        by: by(),
+    };
+    let thaw = Record::FleetThawed { by: by() };
+    let paused = |order: Order| Record::Ordered {
+        rollout: id(1),
+        order,
+        by: by(),
+    };
+    let both = [
+        (freeze, thaw, Cause::FleetFrozen, "entrain thaw --all"),
+        (
+            paused(Order::Pause),
+            paused(Order::Resume),
+            Cause::Paused,
+            "entrain resume",
+        ),
+    ];
+    for (stop, go_on, cause, lifts) in both {
+        let mut world = World::upgrading(IN_WAVES);
+        world.issues();
+        world.works(S1);
+        assert_eq!(world.row(1, S1).lifts, None);
+        world.take(stop);
+        let row = world.row(1, S1);
+        assert_eq!(row.state, "running", "its step goes on");
+        assert!(
+            row.detail.contains("; goes on to its next gate: "),
+            "{}",
+            row.detail
+        );
+        assert_eq!(row.lifts.map(|lifts| lifts.cause), Some(cause));
+        world.completes(S1);
+        let row = world.row(1, S1);
+        assert_eq!(row.state, "held");
+        assert!(row.detail.contains(lifts), "{}", row.detail);
+        let why = world
+            .fleet
+            .why(&name(S1), &world.live, world.now)
+            .expect("it is there");
+        assert!(
+            why.answer.contains("held: ") && why.answer.contains(lifts),
+            "{}",
+            why.answer
+        );
+        assert_eq!(why.lifts.map(|lifts| lifts.cause), Some(cause));
+        let view = |world: &World| world.fleet.view(id(1), &world.live, world.now);
+        let view = view(&world).expect("it is there");
+        assert_ne!(view.state, "running");
+        assert!(
+            view.waits_for()
+                .iter()
+                .any(|one| one.contains("an operator"))
+        );
+        // In a section it goes on to the end of that.
+        world.enters(S1);
+        assert_eq!(world.row(1, S1).state, "running");
+        world.take(go_on);
+        let row = world.row(1, S1);
+        assert_eq!((row.state.as_str(), row.lifts), ("running", None));
+    }
+}
+
+/// Asked of a server, the rollout answers in which it is not at its end; the others are named.
+#[test]
+fn why_answers_from_the_rollout_that_is_not_at_its_end() {
+    let mut world = World::upgrading(IN_WAVES);
+    world.issues();
+    let asked = |world: &World, target: &str| {
+        let why = world.fleet.why(&name(target), &world.live, world.now);
+        why.expect("it is there")
+    };
+    // A second one does nothing on it.
+    let mut other = world.plan_of(Purpose::Verify, WIDE, &["t2.b.test"]);
+    other.kind = Kind::Eligibility;
+    world.begins(2, &other);
+    let why = asked(&world, S2);
+    assert!(why.answer.starts_with("r1, "), "{}", why.answer);
+    assert!(why.lifts.is_some(), "it waits for its canary");
+    assert!(why.others.is_empty(), "{:?}", why.others);
+    // One that is newer, and at its end there, is named beside.
+    let mut looked = world.plan_of(Purpose::Verify, WIDE, &[S2]);
+    looked.kind = Kind::Preflight;
+    world.begins(3, &looked);
+    world.is_done(3, S2);
+    let why = asked(&world, S2);
+    assert!(why.answer.starts_with("r1, "), "{}", why.answer);
+    assert_eq!(why.others.len(), 1);
+    assert!(
+        why.others[0].starts_with("r3, ") && why.others[0].contains("done"),
+        "{:?}",
+        why.others
+    );
+    // Where nothing goes on, the newest that has work on it answers.
+    world.order(1, Order::Abort).expect("it may be aborted");
+    let why = asked(&world, S2);
+    assert!(why.answer.starts_with("r3, "), "{}", why.answer);
+    assert!(why.others.is_empty(), "{:?}", why.others);
 }

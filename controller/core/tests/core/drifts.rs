@@ -4,6 +4,7 @@
 use controller_core::drift::{drift, untold};
 use controller_core::plan::{Kind, Purpose};
 use controller_core::record::Order;
+use protocol::Version;
 use protocol::facts::ServiceState;
 use protocol::signed::Ending;
 
@@ -92,4 +93,31 @@ fn of_whom_nothing_is_known_is_said() {
     world.accepts(S1);
     world.finishes(S1, Ending::Failed("it is no longer what it was".to_owned()));
     assert_eq!((silent(&world, S1), told(&world).len()), (None, 1));
+}
+
+/// Also where the last rollout brought nothing: it has seen which version it left.
+#[test]
+fn a_product_that_upgraded_itself_is_shown_after_a_rollout_that_only_looked() {
+    let mut world = World::new();
+    let versions = |world: &World| {
+        let rows = drift(&world.fleet).into_iter();
+        let own = rows.filter(|row| row.what.starts_with("version"));
+        own.map(|row| (row.rollout.0, row.wanted, row.seen, row.accepted))
+            .collect::<Vec<_>>()
+    };
+    // It was newer than what is wanted when it was looked at: that is nobody's doing since.
+    let found: Version = "1.1.9000.0".parse().expect("a version");
+    assert!(found > common::AGENT);
+    world.reports(S1, common::facts(Some(agent(found)), None));
+    world.applies(1, Purpose::Verify, WIDE, &[S1]);
+    world.is_done(1, S1);
+    assert_eq!(versions(&world), []);
+    let newer: Version = "1.1.9001.0".parse().expect("a version");
+    world.reports(S1, common::facts(Some(agent(newer)), None));
+    let row = (1, found.to_string(), newer.to_string(), true);
+    assert_eq!(versions(&world), [row]);
+    // Whoever looks again has seen it.
+    world.applies(2, Purpose::Verify, WIDE, &[S1]);
+    world.is_done(2, S1);
+    assert_eq!(versions(&world), []);
 }

@@ -10,7 +10,7 @@ use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy;
 use controller_core::record::{Order, Record};
 use controller_core::topology::{Topology, parse};
-use protocol::event::{Event, Failure, Freeze, Grade};
+use protocol::event::{Completion, Event, Failure, Freeze, Grade, Section};
 use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::Ending;
@@ -283,6 +283,40 @@ impl World {
         let steps = &rollout.plan.targets[&target].phases[phase].steps;
         let at = steps.iter().position(|step| !step.is_read_only());
         StepIndex(u16::try_from(at.unwrap_or_default()).expect("a few steps"))
+    }
+
+    /// The step that it is at ends, and nothing is told of the next one.
+    pub(crate) fn completes(&mut self, target: &str) {
+        let generation = self.generation(target);
+        let step = self.changing(target);
+        self.tells(
+            target,
+            &Event::StepCompleted {
+                generation,
+                step,
+                completion: Completion::Applied,
+                summary: "it is through".to_owned(),
+                grade: None,
+            },
+        );
+    }
+
+    /// It enters a section that takes its product out of service.
+    pub(crate) fn enters(&mut self, target: &str) {
+        let generation = self.generation(target);
+        let step = self.changing(target);
+        let section = Section {
+            outage: true,
+            gmsa: None,
+        };
+        self.tells(
+            target,
+            &Event::SectionEntered {
+                generation,
+                step,
+                section,
+            },
+        );
     }
 
     pub(crate) fn breaks(&mut self, target: &str) {
