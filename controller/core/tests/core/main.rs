@@ -2,6 +2,7 @@
 
 mod actions;
 mod again;
+mod apart;
 mod around;
 mod article;
 mod away;
