@@ -887,8 +887,12 @@ impl Step {
                 }
                 Product::ProvisioningAgent => 15,
             },
-            Self::VerifyConnect(_)
-            | Self::ReadConnectSettings
+            // Behind a soak it waits for the cycles of a scheduler that is slower than the half hour that a plan reckons with.
+            Self::VerifyConnect(verify) => match verify.soaked_seconds {
+                Some(soaked) => 15 + soaked as u64 / 1800 * limits::SLOWEST_CYCLE.as_secs() / 60,
+                None => 15,
+            },
+            Self::ReadConnectSettings
             | Self::SetProvisioningAgentOptions(_)
             | Self::StartProvisioningAgent(_)
             | Self::UndoFixes(_)

@@ -291,7 +291,7 @@ fn cycles(table: &mut Table<'_, '_>, key: &'static str, remarks: &mut Remarks<'_
                 "{key}: \"{}\" is no number of cycles up to 1000",
                 text.value
             ),
-            "write \"5 cycles\": one of cloud sync takes two minutes, one of Connect half an hour",
+            "write \"5 cycles\": one of cloud sync takes two minutes, one of Connect half an hour or as its scheduler is set",
         );
     }
     number.unwrap_or(0)

@@ -229,6 +229,14 @@ pub fn fence(cx: &mut Cx<'_>) -> Flow<Complete> {
 /// # Errors
 /// While outcomes are missing, and when what is there is not what is wanted.
 pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let soaked_seconds = match verify.soaked_seconds {
+        Some(seconds) => Some(soak::slow_cycles(seconds, cx)?),
+        None => None,
+    };
+    let verify = &VerifyConnect {
+        soaked_seconds,
+        ..verify.clone()
+    };
     let Some(connect) = facts::connect_sync(cx)?.told()? else {
         // Somebody may have said of the wizard that it is done: its trace tells why it is not.
         let trouble = trouble::of_wizard(None, cx)?;

@@ -1,12 +1,15 @@
 //! What a verification asks behind a soak: what the product logged as errors meanwhile, and whether it went through a cycle. It is
 //! the look that covers the whole of the watch: what came and went between two looks of the agent shows here.
 
+use std::time::Duration;
+
 use protocol::event::{Finding, Severity, Verdict};
+use protocol::limits;
 use serde_json::Value;
 
 use crate::catalogue;
-use crate::procedure::{Flow, Reading, Stop};
-use crate::step::connect::Scheduler;
+use crate::procedure::{Cx, Flow, Reading, Stop, Waited};
+use crate::step::connect::{self, Scheduler};
 
 /// An event of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,6 +155,44 @@ pub(super) fn cycles(
     catalogue::SK01.judge_gently(reading, show, |_| true)
 }
 
+/// Minutes from one cycle of Connect to its next as a plan reckons a soak: no scheduler is faster (product facts 2.12).
+const CYCLE_MINUTES: i64 = 30;
+/// The slowest scheduler whose cycles are waited for, minutes.
+const SLOWEST_MINUTES: i64 = limits::SLOWEST_CYCLE.as_secs() as i64 / 60;
+/// How often such a wait looks up.
+const LOOK: Duration = Duration::from_secs(300);
+
+/// Minutes that are still to pass until as many cycles were due as a soak is to take; `None` where there is nothing to wait for:
+/// no cycle begins, when one does is not told, or it is farther off than anybody waits.
+fn still_due(scheduler: &Scheduler, soaked_seconds: u32) -> Option<i64> {
+    let soaked = i64::from(soaked_seconds / 60);
+    let runs = scheduler.cycle_enabled != Some(false) && scheduler.suspended != Some(true);
+    let every = scheduler.every_minutes.filter(|_| runs)?;
+    let slow = every > CYCLE_MINUTES && every <= SLOWEST_MINUTES;
+    let more = soaked / CYCLE_MINUTES * every - soaked;
+    (slow && more > 0).then_some(more)
+}
+
+/// A soak is so many cycles of the product. Where the scheduler of Connect is set slower than a plan reckons, waits until as many of
+/// its own have been due. How long the product has soaked by then, seconds.
+///
+/// # Errors
+/// While it waits, and while outcomes are missing.
+pub(super) fn slow_cycles(soaked_seconds: u32, cx: &mut Cx<'_>) -> Flow<u32> {
+    let scheduler = connect::scheduler(cx)?;
+    let more = scheduler
+        .ok()
+        .and_then(|now| still_due(&now, soaked_seconds));
+    let Some(more) = more.and_then(|minutes| u32::try_from(minutes).ok()) else {
+        return Ok(soaked_seconds);
+    };
+    let rounds = (more * 60).div_ceil(LOOK.as_secs() as u32);
+    match cx.until_within(LOOK, rounds, |_| Ok(None::<()>))? {
+        Waited::InVain => Ok(soaked_seconds + more * 60),
+        Waited::Seen(()) | Waited::Attested(_) => Ok(soaked_seconds),
+    }
+}
+
 /// SK01 of the provisioning agent: no source on the server is documented that tells of its cycles. The controller asks what its tenant
 /// showed.
 pub(super) fn no_cycles() -> Finding {
@@ -224,6 +265,59 @@ mod tests {
         let unread = || Err("access is denied".to_owned());
         assert_eq!(judged(None, unread(), None).0, Verdict::CannotTell);
         assert_eq!(judged(Some(pass), unread(), Some(600)).0, pass);
+    }
+
+    #[test]
+    fn a_slow_scheduler_is_given_the_time_of_its_own_cycles() {
+        let every = |minutes| Scheduler {
+            cycle_enabled: Some(true),
+            suspended: Some(false),
+            next_minutes: Some(5),
+            every_minutes: Some(minutes),
+            ..Scheduler::default()
+        };
+        let two = 2 * 30 * 60;
+        for (scheduler, soaked, more) in [
+            (every(30), two, None),
+            (every(10), two, None),
+            (every(180), two, Some(2 * 180 - 60)),
+            (every(45), two, Some(30)),
+            (every(24 * 60), two, Some(2 * 24 * 60 - 60)),
+            // Nobody waits for so long: SK01 asks a person.
+            (every(24 * 60 + 1), two, None),
+            // No whole cycle is asked for.
+            (every(180), 29 * 60, None),
+            (
+                Scheduler {
+                    suspended: Some(true),
+                    ..every(180)
+                },
+                two,
+                None,
+            ),
+            (
+                Scheduler {
+                    cycle_enabled: Some(false),
+                    ..every(180)
+                },
+                two,
+                None,
+            ),
+            (
+                Scheduler {
+                    every_minutes: None,
+                    ..every(180)
+                },
+                two,
+                None,
+            ),
+        ] {
+            assert_eq!(
+                still_due(&scheduler, soaked),
+                more,
+                "{scheduler:?} {soaked}"
+            );
+        }
     }
 
     #[test]

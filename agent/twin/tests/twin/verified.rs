@@ -6,6 +6,9 @@
     reason = "a test stops where something is not as it must be"
 )]
 
+use std::cell::Cell;
+use std::time::Duration;
+
 use agent_core::op::{Op, Outcome, Script};
 use agent_core::product;
 use agent_core::run::Conclusion;
@@ -130,6 +133,15 @@ fn soaked_as(
     faults: &[Fault],
     instead: impl Fn(&Op, Outcome) -> Outcome,
 ) -> (Ending, Vec<Finding>) {
+    soaked_for(product, (staging, 600), faults, instead)
+}
+
+fn soaked_for(
+    product: Product,
+    (staging, seconds): (bool, u32),
+    faults: &[Fault],
+    instead: impl Fn(&Op, Outcome) -> Outcome,
+) -> (Ending, Vec<Finding>) {
     let version = Version::new(2, 6, 92, 0);
     let tenant = tenant();
     let (installed, step) = match product {
@@ -140,7 +152,7 @@ fn soaked_as(
                 staging: Some(staging),
                 forests: Vec::new(),
                 password_sync: false,
-                soaked_seconds: Some(600),
+                soaked_seconds: Some(seconds),
             }),
         ),
         Product::ProvisioningAgent => (
@@ -154,7 +166,7 @@ fn soaked_as(
                 gmsa: None,
                 own_rights: None,
                 options: ServiceOptions::default(),
-                soaked_seconds: Some(600),
+                soaked_seconds: Some(seconds),
             }),
         ),
     };
@@ -224,6 +236,34 @@ fn an_active_server_passes_no_soak_without_its_cycles() {
         (cycles.verdict, cycles.severity),
         (Verdict::CannotTell, Severity::Info)
     );
+}
+
+/// A soak is counted in cycles of the product, not in half hours: where the scheduler is set slower, the look behind it waits.
+#[test]
+fn a_soak_takes_the_cycles_of_a_scheduler_that_is_set_slower() {
+    for (every, next, waits) in [(30, 25, 0), (180, 175, 5 * 60 / 5)] {
+        let waited = Cell::new(0);
+        let slow = |op: &Op, outcome| match op {
+            Op::Script {
+                script: Script::ReadConnectScheduler,
+                ..
+            } => Outcome::Script {
+                lines: vec![serde_json::json!({
+                    "stagingModeEnabled": false, "syncCycleEnabled": true, "schedulerSuspended": false,
+                    "nextInMinutes": next, "everyMinutes": every,
+                })],
+            },
+            Op::Wait { time } if *time == Duration::from_secs(300) => {
+                waited.set(waited.get() + 1);
+                outcome
+            }
+            _ => outcome,
+        };
+        let (ending, findings) = soaked_for(Product::Connect, (false, 3600), &[], slow);
+        assert_eq!(ending, Ending::Completed);
+        assert_eq!(waited.get(), waits, "every {every} minutes");
+        assert_eq!(of(&findings, "SK01").verdict, Verdict::Pass);
+    }
 }
 
 /// The cycle's switch lies in the tenant, so that a staging server is not held by it (product facts 2.12); the active one is.
