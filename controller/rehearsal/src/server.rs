@@ -63,6 +63,18 @@ pub(crate) struct Server {
     pub(crate) life: u32,
 }
 
+/// What is wrong with a server by its own facts, and stays so. A wizard that was left open and a cycle that is off are ended by the
+/// person whose work that is.
+fn told(facts: &Facts) -> impl Iterator<Item = Fault> {
+    let host = &facts.host;
+    [
+        (host.reboot_pending, Fault::RebootPending),
+        (host.domain_controller, Fault::DomainController),
+    ]
+    .into_iter()
+    .filter_map(|(wrong, fault)| wrong.then_some(fault))
+}
+
 impl Server {
     /// A server as its facts say, with the person at it who does what the plan tells.
     pub(crate) fn new(
@@ -100,6 +112,7 @@ impl Server {
         }) {
             faults.insert(Fault::ServiceStopped);
         }
+        faults.extend(facts.into_iter().flat_map(told));
         let mut twin = Twin::new(Profile {
             target: target.clone(),
             installed,

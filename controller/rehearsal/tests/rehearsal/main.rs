@@ -4,6 +4,7 @@ mod clouds;
 mod common;
 mod course;
 mod estates;
+mod known;
 mod sim;
 mod swap;
 mod swing;
