@@ -138,6 +138,29 @@ fn a_full_site_is_held_by_those_alone_who_hold_its_places() {
     assert_eq!(root(&world, 1, S2), (Cause::InFlight, away));
 }
 
+/// Whoever is tried again, and may be at the run before, holds a place in the rollout's failures and none at its site.
+#[test]
+fn a_full_site_is_not_held_by_a_run_that_may_yet_speak() {
+    let one_at_a_time = format!("{WIDE}[site.ams]\nmax_in_flight = 1\n");
+    let mut world = World::upgrading(&one_at_a_time);
+    assert_eq!(world.issues(), [S1, T1, "t2.b.test"]);
+    world.works(S1);
+    world.leaves(S1);
+    world.now = world.now.plus(3 * DAY);
+    assert_eq!(world.issues()[0], S2);
+    world.works(S2);
+    world.freezes(S2, world.now.plus(30 * DAY));
+    world.retry(1, S1).expect("it may be tried again");
+    world.comes(S1);
+    world.leaves(S1);
+    assert!(world.work(1, S1).unheard);
+    let hold = world.hold(1, S3);
+    assert_eq!(
+        (hold.cause, hold.behind),
+        (Cause::SiteFull, Some((name(S2), Cause::ServerFrozen)))
+    );
+}
+
 /// At a site beside its own: how many, in which rollout, and whether in others too.
 #[test]
 fn a_full_site_names_the_rollouts_that_have_work_there() {
@@ -179,6 +202,19 @@ fn a_run_that_may_yet_speak_is_one_that_was_not_heard_to_its_end() {
     world.retry(1, S1).expect("it may be tried again");
     assert!(world.work(1, S1).unheard);
     assert_eq!(world.hold(1, S2).cause, Cause::MayYetFail);
+    // Taking up another bundle says that the run before has ended.
+    let mut back = World::upgrading(&two);
+    back.issues();
+    back.works(S1);
+    back.leaves(S1);
+    back.now = back.now.plus(3 * DAY);
+    back.issues();
+    back.retry(1, S1).expect("it may be tried again");
+    back.comes(S1);
+    assert_eq!(back.issues(), [S1]);
+    assert!(back.work(1, S1).unheard);
+    back.accepts(S1);
+    assert!(!back.work(1, S1).unheard);
     let skip = Order::Skip {
         target: name(S1),
         reason: "its disk is lost".to_owned(),
