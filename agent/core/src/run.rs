@@ -12,7 +12,7 @@ use protocol::{Attempt, Generation, StepIndex, Timestamp};
 
 use crate::op::{Op, Outcome};
 use crate::procedure::{Complete, Host, Next, Procedure, Want};
-use crate::step::facts;
+use crate::step::{directory, facts};
 
 /// What the shell is to do, in this order.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +99,15 @@ enum Waiting {
     },
 }
 
+/// A section that an earlier life of the agent is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct LeftOpen {
+    step: StepIndex,
+    section: Section,
+    /// A person was asked to do its work: what another server did to its gMSA object before was readable by then.
+    at_work: bool,
+}
+
 /// One run.
 #[derive(Debug)]
 pub struct Run {
@@ -109,9 +118,9 @@ pub struct Run {
     records: Vec<StepRecord>,
     grade: Option<Grade>,
     section: Option<Section>,
-    /// A section that an earlier life of the agent entered at this step and did not leave: it is finished before anything
-    /// else, and that it is left is told with the step's end at the latest.
-    left_open: Option<(StepIndex, Section)>,
+    /// A section that an earlier life of the agent entered and did not leave: it is finished before anything else, and that it is
+    /// left is told with the step's end at the latest.
+    left_open: Option<LeftOpen>,
     /// This life of the agent has begun the step that is under way.
     begun: bool,
     waiting: Waiting,
@@ -419,16 +428,18 @@ impl Run {
         let at_it = |step: StepIndex| matches!(self.stage, Stage::At(at) if index(at) == step);
         self.left_open
             .as_ref()
-            .is_some_and(|(step, section)| at_it(*step) && claims(section))
+            .is_some_and(|open| at_it(open.step) && claims(&open.section))
     }
 
-    /// An earlier life got leave for this outage and has not left it: it counts at the controller until then, and is finished
-    /// without asking again. Whoever changes a gMSA object asks, since what others changed before is told with the leave (G3).
+    /// An earlier life got leave for this section and has not left it: it counts at the controller until then, and is finished
+    /// without asking again. What others changed of a gMSA object before is told with the leave (G3), and was waited for before
+    /// anybody was asked to work: whoever had not come that far has changed nothing, and asks.
     fn still_has_leave(&self, section: &Section) -> bool {
-        let (Some((_, open)), true) = (&self.left_open, self.left_unfinished()) else {
+        let (Some(open), true) = (&self.left_open, self.left_unfinished()) else {
             return false;
         };
-        open.outage && open.gmsa.is_none() && section.gmsa.is_none()
+        let same = section.gmsa == open.section.gmsa && open.at_work;
+        (section.gmsa.is_none() || same) && (open.section.outage || !section.outage)
     }
 
     /// An earlier life began the step that is under way, and nothing has been looked at since.
@@ -475,15 +486,25 @@ impl Run {
                     self.stage = Stage::Reporting;
                 }
                 Event::SectionEntered { step, section, .. } => {
-                    self.left_open = Some((*step, section.clone()));
+                    self.left_open = Some(LeftOpen {
+                        step: *step,
+                        section: section.clone(),
+                        at_work: false,
+                    });
                 }
                 Event::SectionLeft { .. } => self.left_open = None,
+                Event::TaskOpened { step, text, .. } => {
+                    let looks = text.title.starts_with(directory::LOOK);
+                    let open = self.left_open.as_mut().filter(|open| open.step == *step);
+                    if let Some(open) = open {
+                        open.at_work |= !looks;
+                    }
+                }
                 Event::FactsReported(_)
                 | Event::BundleAccepted { .. }
                 | Event::BundleRefused { .. }
                 | Event::SecretAsked { .. }
                 | Event::SecretReceived { .. }
-                | Event::TaskOpened { .. }
                 | Event::Probed { .. }
                 | Event::Discovered { .. }
                 | Event::ForestRead { .. }

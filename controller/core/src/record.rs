@@ -423,5 +423,8 @@ pub enum Order {
         target: TargetId,
         /// What became of it.
         reason: String,
+        /// The server is off, or was looked at: nothing of the run goes on there, and what it claims is free.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        off: bool,
     },
 }

@@ -46,9 +46,19 @@ pub fn enough_serve(
 /// A stretch that a target has leave for, or is in.
 #[derive(Debug, Clone)]
 struct Stretch {
+    generation: Generation,
     section: Section,
     /// When the leave ends; absent from when it was entered.
     lapses: Option<Timestamp>,
+}
+
+impl Stretch {
+    /// Leave for what it is in already, in the same run.
+    fn covers(&self, generation: Generation, section: &Section) -> bool {
+        let gmsa = section.gmsa.is_none() || section.gmsa == self.section.gmsa;
+        let same = generation == self.generation && self.lapses.is_none();
+        same && gmsa && (self.section.outage || !section.outage)
+    }
 }
 
 /// How often each rule was asked.
@@ -83,6 +93,10 @@ pub struct Rails {
     /// How often each rule was asked.
     pub asked: Asked,
     stretches: BTreeMap<TargetId, Stretch>,
+    /// Stretches of runs that were given up, up to the end of each one's bundle: nobody but its agent knows whether it is in it.
+    abandoned: BTreeMap<(TargetId, Generation), (Section, Timestamp)>,
+    /// When the newest bundle of each target ends.
+    ends: BTreeMap<TargetId, (Generation, Timestamp)>,
     facts: BTreeMap<TargetId, Facts>,
     /// Registered by a step since their facts were told.
     registered: BTreeSet<TargetId>,
@@ -112,9 +126,11 @@ impl Rails {
             rollout,
             target,
             generation,
+            expires,
             ..
         } = record
         {
+            self.ends.insert(target.clone(), (*generation, *expires));
             return self.issues(fleet, *rollout, target, *generation);
         }
         if let Record::PermitGiven {
@@ -127,7 +143,12 @@ impl Rails {
         } = record
         {
             self.leaves.insert((target.clone(), *generation, *step));
+            let is = self.stretches.get(target);
+            if is.is_some_and(|is| is.covers(*generation, section)) {
+                return Ok(());
+            }
             let stretch = Stretch {
+                generation: *generation,
                 section: section.clone(),
                 lapses: Some(*lapses),
             };
@@ -142,6 +163,7 @@ impl Rails {
             self.overridden.insert((*rule, target.clone()));
         } else if let Record::SaidOff { target, .. } = record {
             self.off.insert(target.clone());
+            self.abandoned.retain(|(of, _), _| of != target);
         } else if let Record::Restored { .. } = record {
             self.restored = true;
         } else if let Record::AgentRevoked { target, .. } | Record::AgentReplaced { target, .. } =
@@ -149,18 +171,52 @@ impl Rails {
         {
             self.forget(target);
         } else if let Record::Ordered {
-            order: Order::Resolve { target, .. },
+            order: Order::Resolve { target, off, .. },
             ..
         } = record
         {
-            self.stretches.remove(target);
+            if *off {
+                self.stretches.remove(target);
+                self.abandoned.retain(|(of, _), _| of != target);
+            } else {
+                self.abandon(target);
+            }
         }
         Ok(())
     }
 
+    /// Nobody waits for its run any more, which may go on.
+    fn abandon(&mut self, target: &TargetId) {
+        let Some(stretch) = self.stretches.remove(target) else {
+            return;
+        };
+        let ends = self.ends.get(target);
+        let ends = ends.filter(|(generation, _)| *generation == stretch.generation);
+        if let Some((generation, until)) = ends {
+            let key = (target.clone(), *generation);
+            self.abandoned.insert(key, (stretch.section, *until));
+        }
+    }
+
+    /// Everybody else's stretches, as far as they last.
+    fn beside<'a>(
+        &'a self,
+        target: &'a TargetId,
+        at: Timestamp,
+    ) -> impl Iterator<Item = (&'a TargetId, &'a Section)> {
+        let last = self.stretches.iter();
+        let last = last.filter(move |(_, one)| one.lapses.is_none_or(|lapses| lapses > at));
+        let last = last.map(|(other, one)| (other, &one.section));
+        let given_up = self.abandoned.iter();
+        let given_up = given_up.filter(move |(_, (_, until))| *until > at);
+        let given_up = given_up.map(|((other, _), (section, _))| (other, section));
+        last.chain(given_up)
+            .filter(move |(other, _)| *other != target)
+    }
+
     /// Whoever comes under this name next is another one.
     fn forget(&mut self, target: &TargetId) {
-        self.stretches.remove(target);
+        self.abandon(target);
         self.facts.remove(target);
         self.registered.remove(target);
         self.accepted.remove(target);
@@ -225,14 +281,6 @@ impl Rails {
         Ok(())
     }
 
-    /// Who is out by what was told: it has leave or is in its section.
-    fn is_out(&self, target: &TargetId, at: Timestamp) -> bool {
-        let stretch = self.stretches.get(target);
-        stretch.is_some_and(|stretch| {
-            stretch.section.outage && stretch.lapses.is_none_or(|lapses| lapses > at)
-        })
-    }
-
     /// Nobody else is out where too few would serve, or changes the same gMSA (G2, G3).
     fn alone(&mut self, fleet: &Fleet, target: &TargetId, at: Timestamp) -> Result<(), String> {
         let Some(section) = self.stretches.get(target).map(|one| one.section.clone()) else {
@@ -241,11 +289,11 @@ impl Rails {
         let set_aside = |rule| self.overridden.contains(&(rule, target.clone()));
         if let Some(object) = section.gmsa.as_ref().filter(|_| !set_aside(Rule::G3)) {
             self.asked.g3 += 1;
-            let other = self.stretches.iter().find(|(other, stretch)| {
-                let lasts = stretch.lapses.is_none_or(|lapses| lapses > at);
-                *other != target && lasts && stretch.section.gmsa.as_ref() == Some(object)
-            });
-            if let Some((other, _)) = other {
+            let other = self
+                .beside(target, at)
+                .find(|(_, theirs)| theirs.gmsa.as_ref() == Some(object))
+                .map(|(other, _)| other.clone());
+            if let Some(other) = other {
                 return Err(format!("G3: {target} and {other} change one gMSA"));
             }
         }
@@ -253,6 +301,8 @@ impl Rails {
             return Ok(());
         }
         self.asked.g2 += 1;
+        let out = self.beside(target, at).filter(|(_, theirs)| theirs.outage);
+        let out: BTreeSet<&TargetId> = out.map(|(other, _)| other).collect();
         let serves = |server: &&TargetId| {
             let facts = self.facts.get(*server);
             let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
@@ -260,7 +310,7 @@ impl Rails {
             // In the middle of its run a server may serve by its pulse before any event says so.
             let runs = fleet.open(server).is_some_and(|open| open.accepted);
             let may = seen || runs || self.registered.contains(*server);
-            may && *server != target && !self.is_out(server, at)
+            may && *server != target && !out.contains(*server)
         };
         // The newest plan that names a domain of it says how many must serve there.
         let plans = fleet.rollouts().values().rev().map(|rollout| &rollout.plan);
@@ -308,14 +358,23 @@ impl Rails {
                     "{target} entered a section of run {generation} without leave"
                 ));
             }
+            // One whose run was given up counts as before.
+            if let Some((of, _)) = self.abandoned.get_mut(&(target.clone(), generation)) {
+                *of = section;
+                return Ok(());
+            }
             let stretch = Stretch {
+                generation,
                 section,
                 lapses: None,
             };
             self.stretches.insert(target.clone(), stretch);
             return self.of_its_tenant(fleet, target);
-        } else if let Event::SectionLeft { .. } | Event::RunFinished { .. } = event {
+        } else if let Event::SectionLeft { generation, .. }
+        | Event::RunFinished { generation, .. } = event
+        {
             self.stretches.remove(target);
+            self.abandoned.remove(&(target.clone(), generation));
         } else if let Event::StepCompleted {
             generation,
             step,

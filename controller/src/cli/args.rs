@@ -501,6 +501,10 @@ pub(crate) enum Verb {
         /// What became of it.
         #[arg(long)]
         reason: String,
+        /// The server is off, or you have looked at it: nothing of the run goes on there. Without it, what the run was in the
+        /// middle of counts (G2, G3) until its bundle has ended.
+        #[arg(long)]
+        off: bool,
     },
     /// Join tokens.
     Token {

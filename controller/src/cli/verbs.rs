@@ -358,7 +358,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             rollout,
             target,
             reason,
-        } => order(&client, rollout, Order::Resolve { target, reason }).await,
+            off,
+        } => {
+            let resolve = Order::Resolve {
+                target,
+                reason,
+                off,
+            };
+            order(&client, rollout, resolve).await
+        }
         Verb::Token { act } => token(&client, act).await,
         Verb::Agents { act, json } => agents(&client, act, json).await,
         Verb::Artifact { act } => artifact(&client, act).await,

@@ -835,7 +835,9 @@ impl Core {
                 | Order::Skip { .. }
                 | Order::Limits { .. }
                 | Order::AcceptDifference { .. } => continue,
-                Order::Resolve { target: named, .. } if *named == target => {
+                Order::Resolve {
+                    target: named, off, ..
+                } if *named == target && !self.fleet.frees_alone(id, &target, *off) => {
                     ControlDown::Abort { generation }
                 }
                 Order::Resolve { .. } => continue,

@@ -461,6 +461,7 @@ fn change_agent(
         "revoke" | "revoke-off" => {
             let off = act == "revoke-off";
             let mode = core.fleet.last_mode(target);
+            let given_up = core.fleet.abandoned_sentence(target, batch.now).is_some();
             let mut done = match enrolled {
                 Some(key) => {
                     let (target, by) = (target.clone(), by.clone());
@@ -469,7 +470,9 @@ fn change_agent(
                     "its key is revoked and its session closed".to_owned()
                 }
                 // A server that is gone already may still be said to be off.
-                None if off && mode.is_some() => "its key was revoked before".to_owned(),
+                None if off && (mode.is_some() || given_up) => {
+                    "its key was revoked before".to_owned()
+                }
                 None => return Err(Problem::Missing(format!("{target} is not enrolled"))),
             };
             if off {
@@ -478,6 +481,9 @@ fn change_agent(
                 done.push_str("; it is off for good, as you say");
             } else if mode.is_some_and(|mode| mode != Some(true)) {
                 done.push_str("; it may still be the tenant's active Connect server, so no other becomes it (G1): when it is off for good, say so with --off");
+            }
+            if let Some(claims) = core.fleet.abandoned_sentence(target, batch.now) {
+                done.push_str(&format!("; {claims}"));
             }
             Ok(format!("{target}: {done}"))
         }
@@ -491,8 +497,10 @@ fn change_agent(
                 },
             );
             close(core, batch);
+            let claims = core.fleet.abandoned_sentence(target, batch.now);
+            let claims = claims.map_or_else(String::new, |claims| format!("; {claims}"));
             Ok(format!(
-                "the name {target} is free for a new key; its old key is revoked"
+                "the name {target} is free for a new key; its old key is revoked{claims}"
             ))
         }
         other => Err(Problem::Missing(format!(

@@ -90,6 +90,63 @@ fn where_the_change_cannot_be_read_a_person_looks_and_attests() {
     world.nothing_lost_or_repeated(&[A, B]);
 }
 
+/// Nobody comes to the wizards, so that the first one stays in its section. Its key is revoked, which it hears and does not heed: it
+/// finishes what it is in. Nobody else changes the account before somebody says that the server is off.
+#[test]
+fn what_a_revoked_agent_is_at_stays_its_own_until_somebody_says_that_the_server_is_off() {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[]), server(B, &[])]);
+    world.add_artifact();
+    let topology = world.write(
+        "wizard.toml",
+        &format!(
+            "[tenant.main]\nid = \"{TENANT}\"\nsign_in = \"wizard\"\n[domain.\"corp.contoso.com\"]\ndirectory = \"ask\"\n[agents.corp]\nserves = [\"corp.contoso.com\"]\nhosts = [\"{A}\", \"{B}\"]\n"
+        ),
+    );
+    let policy = "[limit]\nfailures = \"50\"\ncanary = 0\nin_flight = 2\n";
+    let policy = world.write("policy.toml", policy);
+    let planned = world.json(&["plan", &topology, "--policy", &policy, "--json"]);
+    let applied = world.entrain(&["apply", planned["plan"].as_str().expect("a plan")]);
+    assert!(applied.status.success(), "{}", text(&applied));
+    let first = until("one of them is in its section", || {
+        let (target, word) = sections(&world).first()?.clone();
+        (word == "entered").then_some(target)
+    });
+    let second = if first == A { B } else { A };
+    let busy = format!("{first} changes the same gMSA");
+    until("the other one asks for leave", || {
+        world.state(second).1.contains(&busy).then_some(())
+    });
+
+    let revoked = world.entrain(&["agents", "revoke", &first]);
+    assert!(revoked.status.success(), "{}", text(&revoked));
+    let word = format!("entrain resolve r1 {first} --off --reason WHY");
+    assert!(text(&revoked).contains(&word), "{}", text(&revoked));
+    assert!(world.state(&first).1.contains(&word));
+    let (state, detail) = until("it is held by that", || {
+        let row = world.state(second);
+        row.1.contains(&word).then_some(row)
+    });
+    assert!(
+        state == "held" && detail.contains(&busy),
+        "{state}: {detail}"
+    );
+    // What a resolve alone says is what became of its work, and not that nothing goes on there.
+    let resolve = ["resolve", "r1", &first, "--reason", "it is rebuilt"];
+    let resolved = world.entrain(&resolve);
+    assert!(resolved.status.success(), "{}", text(&resolved));
+    assert!(world.state(second).1.contains(&busy));
+    assert_eq!(sections(&world).len(), 1, "nobody else has begun");
+
+    let off = ["resolve", "r1", &first, "--off", "--reason", "it is off"];
+    let said = world.entrain(&off);
+    assert!(said.status.success(), "{}", text(&said));
+    until("the other one is in its section", || {
+        (sections(&world).last()?.0 == second).then_some(())
+    });
+    drop(world.audit());
+}
+
 fn text_of(task: &serde_json::Value) -> String {
     task.to_string()
 }

@@ -210,6 +210,56 @@ fn an_agent_that_is_killed_in_its_section_and_cut_off_finishes_it_and_begins_not
     }
 }
 
+/// A person is at the wizard that makes a gMSA, and the agent is killed and cut off. What it claims was never free, so it watches on
+/// and tells the end; the other server, which changes the same object, comes behind it.
+#[test]
+fn an_agent_that_is_killed_at_a_wizard_and_cut_off_sees_its_end_and_nobody_else_changes_the_account()
+ {
+    let attended = |name| Profile {
+        person: TENANT.parse().ok(),
+        ..server(name, &[])
+    };
+    let servers = [A, B].map(attended);
+    let mut world = World::behind_a_relay(CLEAN, 7);
+    // The person takes some seconds.
+    world.speed = 20;
+    world.enroll(&servers);
+    world.add_artifact();
+    let topology = world.write(
+        "wizard.toml",
+        &format!(
+            "[tenant.main]\nid = \"{TENANT}\"\nsign_in = \"wizard\"\n[domain.\"corp.contoso.com\"]\ndirectory = \"ask\"\n[agents.corp]\nserves = [\"corp.contoso.com\"]\nhosts = [\"{A}\", \"{B}\"]\n"
+        ),
+    );
+    world.apply(&topology);
+    until("the wizard waits for a person", || {
+        let said = journal(&world, A);
+        let entered = said.contains("section-entered");
+        (entered && said.contains("task-opened")).then_some(())
+    });
+    world.relay().cut();
+    world.kill_agents();
+    assert!(!journal(&world, A).contains("section-left"));
+    world.start_agents(&servers, None);
+    until("it has seen the end and left its section", || {
+        journal(&world, A).contains("section-left").then_some(())
+    });
+    assert!(!told(&world, left), "nobody has heard of it yet");
+    let entered = journal(&world, A).matches("section-entered").count();
+    assert_eq!(entered, 1, "it has asked for no other leave");
+    assert!(!journal(&world, B).contains("section-entered"));
+    world.relay().mend();
+    world.all_done();
+    let changes = world.events();
+    let changes = changes.iter().filter_map(|(target, _, event)| {
+        let changed = matches!(event, Event::SectionLeft { gmsa: Some(_), .. });
+        changed.then_some(target.as_str())
+    });
+    assert_eq!(changes.collect::<Vec<_>>(), [A, B]);
+    world.nothing_lost_or_repeated(&[A, B]);
+    drop(world.audit());
+}
+
 /// Who is stopped in order, as with its server, says that it goes: nobody waits for its silence to tell.
 #[test]
 fn an_agent_that_is_stopped_says_that_it_goes() {

@@ -59,8 +59,6 @@ pub(crate) struct Check {
     outage: BTreeSet<TargetId>,
     /// Servers on which an operator has set G2 aside.
     overridden: BTreeSet<TargetId>,
-    /// Servers of which an operator has said what became of them: back at their work, they are beside whoever took their place.
-    given_up: BTreeSet<TargetId>,
     completed: BTreeSet<(TargetId, Generation, StepIndex)>,
     rows: u64,
     head: Digest,
@@ -110,7 +108,6 @@ impl Check {
             active_before: 0,
             outage: BTreeSet::new(),
             overridden: BTreeSet::new(),
-            given_up: BTreeSet::new(),
             completed: BTreeSet::new(),
             rows: 0,
             head: store::genesis(),
@@ -152,11 +149,6 @@ impl Check {
     /// An operator has set G2 aside on a server.
     pub(crate) fn sets_aside(&mut self, target: &TargetId) {
         self.overridden.insert(target.clone());
-    }
-
-    /// An operator has said what became of a server.
-    pub(crate) fn gives_up(&mut self, target: &TargetId) {
-        self.given_up.insert(target.clone());
     }
 
     /// Looks at every disk that has changed.
@@ -307,8 +299,7 @@ impl Check {
                 .inside
                 .as_ref()
                 .and_then(|section| section.gmsa.as_ref());
-            let heard = !self.given_up.contains(*other) && !self.given_up.contains(target);
-            heard && *other != target && object.is_some() && theirs == object
+            *other != target && object.is_some() && theirs == object
         });
         if let Some((other, _)) = other {
             return Err(format!("G3: it and {other} change one gMSA"));

@@ -391,9 +391,9 @@ impl Story {
                 let resolve = Order::Resolve {
                     target: target.clone(),
                     reason: "it was rebuilt".to_owned(),
+                    off: false,
                 };
                 if self.order(rollout, resolve).await {
-                    with(&self.watch, |check| check.gives_up(&target));
                     self.again.insert(target);
                 }
             }

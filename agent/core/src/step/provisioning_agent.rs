@@ -885,8 +885,16 @@ fn configured_by(lines: Result<Vec<serde_json::Value>, String>) -> Flow<()> {
 pub fn guide(guide: &GuideProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
     let gmsa = guide.gmsa.as_ref();
     let (state, agent) = registered(&guide.tenant, gmsa, cx)?;
+    let changes_gmsa = guide.gmsa.is_none();
     match state {
-        Registered::Yes(summary) => return Ok(configured(Completion::AlreadySo, summary)),
+        Registered::Yes(summary) => {
+            if cx.resumed() && changes_gmsa {
+                // The person at the wizard may have ended while no agent ran: what that did is told now.
+                let change = directory::gmsa_change(&guide.target, &guide.home_domain, &[], cx)?;
+                cx.leave(Some(change))?;
+            }
+            return Ok(configured(Completion::AlreadySo, summary));
+        }
         Registered::Elsewhere(other) => return elsewhere(&other),
         Registered::No => {}
     }
@@ -897,7 +905,6 @@ pub fn guide(guide: &GuideProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
         domain: guide.home_domain.clone(),
         name: guide.gmsa.clone(),
     };
-    let changes_gmsa = guide.gmsa.is_none();
     let after = cx.enter(Section {
         outage: agent.serves(),
         gmsa: changes_gmsa.then_some(object),

@@ -2,15 +2,17 @@
 //! what it only began is not said to be over while its installer is at work.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use agent_core::op::{Op, Outcome};
 use agent_core::run::{Action, Conclusion};
+use agent_twin::{Installed, Profile, Twin};
 use protocol::Attempt;
-use protocol::event::Event;
+use protocol::event::{Event, GmsaChange};
 use protocol::signed::{Ending, StepEnding};
 use protocol::step::{GuideProvisioningAgent, Step};
 
-use crate::common::NOW;
+use crate::common::{NOW, target, tenant};
 use crate::orders::{HOUR, OLD, Story, asks_leave, install, is_install, wizard};
 
 fn awaits_installer(action: &Action) -> bool {
@@ -129,18 +131,107 @@ fn a_section_is_finished_behind_the_end_of_its_bundle() {
     assert_eq!(conclusion.steps[0].ending, StepEnding::Applied);
 }
 
-/// What others did to the object meanwhile is told with the leave (G3): it is asked for again, and an abort is heard there.
-#[test]
-fn whoever_changes_a_gmsa_asks_again() {
-    let own = || {
-        let Step::GuideProvisioningAgent(guide) = wizard() else {
-            unreachable!()
-        };
-        Step::GuideProvisioningAgent(GuideProvisioningAgent {
-            gmsa: None,
-            ..guide
-        })
+/// The wizard that makes a gMSA of the product's own.
+fn own() -> Step {
+    let Step::GuideProvisioningAgent(guide) = wizard() else {
+        unreachable!()
     };
+    Step::GuideProvisioningAgent(GuideProvisioningAgent {
+        gmsa: None,
+        ..guide
+    })
+}
+
+fn opened(action: &Action) -> bool {
+    matches!(action, Action::Journal(Event::TaskOpened { .. }))
+}
+
+/// What the run told that it did to the gMSA object.
+fn changes(story: &Story) -> Vec<Option<&GmsaChange>> {
+    let told = story.journal.iter().filter_map(|event| {
+        if let Event::SectionLeft { gmsa, .. } = event {
+            Some(gmsa.as_ref())
+        } else {
+            None
+        }
+    });
+    told.collect()
+}
+
+/// A person is at the wizard, under leave to change a gMSA object, and the agent comes back without its controller: its claim was
+/// never free, so it watches on, and tells the end.
+#[test]
+fn whoever_has_a_wizard_open_that_changes_a_gmsa_finishes_it_without_asking() {
+    for (aborted, meanwhile) in [(false, false), (true, false), (false, true)] {
+        let mut story = Story::new(vec![install(), own(), Step::ReportFacts], None);
+        story.twin = Twin::new(Profile {
+            target: target(),
+            installed: Installed::Nothing,
+            person: Some(tenant()),
+            faults: [].into(),
+        });
+        story.enters();
+        assert!(story.until(opened).is_some());
+        if meanwhile {
+            // The person comes to the end while no agent runs.
+            let seconds = Duration::from_secs(60);
+            for _ in 0..50 {
+                story
+                    .twin
+                    .perform(&Op::Wait { time: seconds }, &BTreeMap::new());
+            }
+        }
+        story.restart();
+        if aborted {
+            story.run.abort(NOW);
+        }
+        let asked = story.until(asks_leave);
+        assert_eq!(asked, None, "it has leave, and nobody is there to ask");
+        assert_eq!((story.has(entered), story.has(left)), (1, 1));
+        let told = changes(&story);
+        assert!(
+            told[0].is_some_and(|change| change.name.is_some()),
+            "{told:?}"
+        );
+        assert_eq!(story.has(completed), 2, "the next step waits");
+        if !aborted {
+            story.run.resume(NOW);
+            assert_eq!(story.conclusion().unwrap().ending, Ending::Completed);
+        }
+    }
+}
+
+/// Until the change of another server is readable nobody works: it has done nothing, and what that change was is told with the leave.
+#[test]
+fn whoever_waited_for_another_ones_change_when_it_was_cut_off_asks_again() {
+    let mut story = Story::new(vec![install(), own()], None);
+    let Some(Action::AskPermit { step, attempt, .. }) = story.until(asks_leave) else {
+        panic!("no leave was asked for")
+    };
+    let change = GmsaChange {
+        by: "sync-09.corp.contoso.com".parse().unwrap(),
+        name: None,
+        readers: None,
+    };
+    story.run.handle_permit(step, attempt, Some(change), NOW);
+    let looks = |action: &Action| {
+        if let Action::Journal(Event::TaskOpened { text, .. }) = action {
+            text.title.contains("has reached")
+        } else {
+            false
+        }
+    };
+    assert!(story.until(looks).is_some(), "a person looks");
+    story.restart();
+    assert_eq!(story.until(asks_leave), None, "it is held");
+    story.run.resume(NOW);
+    assert!(story.until(asks_leave).is_some());
+}
+
+/// Nobody was asked to work yet: what others did to the object is told with the leave (G3), which is asked for again, and an abort is
+/// heard there.
+#[test]
+fn whoever_has_not_begun_to_change_a_gmsa_asks_again() {
     let cut = || {
         let mut story = Story::new(vec![install(), own()], None);
         story.enters();

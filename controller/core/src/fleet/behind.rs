@@ -136,6 +136,9 @@ impl Fleet {
         target: &TargetId,
         at: (&Live, Timestamp),
     ) -> Option<Hold> {
+        if let Some(hold) = self.goes_on_abandoned(target, at) {
+            return Some(hold);
+        }
         let open = self.open.get(target)?;
         let work = self.rollouts.get(&open.rollout)?.work.get(target)?;
         self.stands(target, work, at)

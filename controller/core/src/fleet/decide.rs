@@ -290,7 +290,6 @@ impl Fleet {
             attempt,
             section,
             lapses: None,
-            resolved: false,
         };
         self.asked.insert(target.clone(), gate);
     }
@@ -385,7 +384,9 @@ impl Fleet {
             let Ok(mut overridden) = self.leave(target, gate, &gates, live, now) else {
                 continue;
             };
-            let rests_on = if gate.section.outage {
+            let rests_on = if self.is_in(target, gate) {
+                vec!["it is in that section since before its agent began anew".to_owned()]
+            } else if gate.section.outage {
                 let meanwhile = self.meanwhile(target, &gates, live, now);
                 meanwhile.iter().map(Meanwhile::sentence).collect()
             } else {
@@ -494,6 +495,8 @@ impl Fleet {
             .values()
             .filter_map(|gate| gate.lapses)
             .filter(|lapses| *lapses > now);
+        let given_up = self.abandoned_at(now);
+        let given_up = given_up.map(|(_, abandoned)| abandoned.until);
         let alone = self.aborted_open();
         let alone = alone.filter_map(|(target, _)| live.silent_at_once(target));
         let alone = alone.filter(|at| *at > now);
@@ -512,6 +515,7 @@ impl Fleet {
         });
         let late = late.filter(|at| *at > now);
         ends.chain(lapses)
+            .chain(given_up)
             .chain(alone)
             .chain(late)
             .chain(self.overrides.next_end(now))
@@ -1088,6 +1092,19 @@ impl Fleet {
         self.leave(target, asked, gates, live, now).err()
     }
 
+    /// It asks once more for the section that it is in: its agent began anew, and what others changed of a gMSA object before is told
+    /// with the leave.
+    fn is_in(&self, target: &TargetId, asked: &Gate) -> bool {
+        let gate = self.gates.get(target);
+        gate.is_some_and(|gate| {
+            let same = (gate.generation, gate.step) == (asked.generation, asked.step);
+            let (is, wants) = (&gate.section, &asked.section);
+            let covers =
+                (is.outage || !wants.outage) && (wants.gmsa.is_none() || wants.gmsa == is.gmsa);
+            same && gate.lapses.is_none() && covers
+        })
+    }
+
     /// Why leave is not given, or else the rules that would have kept it back if they were not overridden.
     fn leave(
         &self,
@@ -1119,6 +1136,13 @@ impl Fleet {
         if let Some(order) = &self.stopped {
             return held(Cause::FleetFrozen, still(order));
         }
+        if let Some(freeze) = self.freeze_in_force(target, live, now) {
+            return held(Cause::ServerFrozen, frozen(freeze));
+        }
+        // It began before its agent did, and what it claims was never free.
+        if self.is_in(target, asked) {
+            return Ok(passed);
+        }
         let nobody = BTreeSet::new();
         passed.extend(self.lawful((open.rollout, rollout), target, &nobody, (live, now))?);
         let mut let_pass = |rule, hold| self.let_pass(rule, hold, target, now, &mut passed);
@@ -1130,9 +1154,6 @@ impl Fleet {
                 because(Cause::SiteClosed, format!("site {site}: {}", closed.why)),
             )?;
         }
-        if let Some(freeze) = self.freeze_in_force(target, live, now) {
-            return held(Cause::ServerFrozen, frozen(freeze));
-        }
         if let Some(other) = self.unmet.iter().next() {
             return held(
                 Cause::OtherUnmet,
@@ -1142,8 +1163,9 @@ impl Fleet {
             );
         }
         if let Some(object) = &asked.section.gmsa
-            && let Some((other, _)) = inside(target, gates, live, now)
-                .find(|(_, gate)| gate.section.gmsa.as_ref() == Some(object))
+            && let Some((other, _)) = self
+                .inside(target, gates, (live, now))
+                .find(|(_, section)| section.gmsa.as_ref() == Some(object))
         {
             let hold = because(
                 Cause::GmsaBusy,
@@ -1208,8 +1230,9 @@ impl Fleet {
         live: &Live,
         now: Timestamp,
     ) -> Vec<Meanwhile<'_>> {
-        let out: BTreeSet<&TargetId> = inside(target, gates, live, now)
-            .filter(|(_, gate)| gate.section.outage)
+        let out: BTreeSet<&TargetId> = self
+            .inside(target, gates, (live, now))
+            .filter(|(_, section)| section.outage)
             .map(|(other, _)| other)
             .collect();
         let domains = self.domains_of(target).into_iter();
@@ -1354,20 +1377,5 @@ fn awaits(
             Cause::OtherAway,
             format!("{why}: {other} is {word}, and {away}; its return lifts it, {order}"),
         )
-    })
-}
-
-/// Who may be in a section beside a target. Leave lapses when it was not used; whoever is away may be in its section all
-/// the same, so it counts until it is back and says.
-fn inside<'a>(
-    target: &'a TargetId,
-    gates: &'a BTreeMap<TargetId, Gate>,
-    live: &'a Live,
-    now: Timestamp,
-) -> impl Iterator<Item = (&'a TargetId, &'a Gate)> {
-    gates.iter().filter(move |(other, gate)| {
-        let holds = gate.lapses.is_none_or(|lapses| lapses > now);
-        let waits = !gate.resolved && !live.connected.contains(*other);
-        *other != target && (holds || waits)
     })
 }

@@ -18,6 +18,7 @@ use crate::beyond::{DirectorySeen, Given, KeySeen, Moved, SuffixesSeen};
 use crate::doubt::Doubted;
 use crate::exported;
 use crate::facts::Known;
+use crate::fleet::abandoned::GivenUp;
 use crate::fleet::decide::{BUNDLE_LIFE, ended, soaks_until};
 use crate::fleet::graded::{is_graded, lacks};
 use crate::fleet::state::{
@@ -141,7 +142,10 @@ impl Fleet {
             Record::AgentRevoked { target, .. } | Record::AgentReplaced { target, .. } => {
                 self.gone(target, now)
             }
-            Record::SaidOff { target, .. } => drop(self.modes.remove(target)),
+            Record::SaidOff { target, .. } => {
+                self.modes.remove(target);
+                self.is_off(target, None);
+            }
             Record::Applied {
                 rollout,
                 plan: plan_id,
@@ -221,14 +225,22 @@ impl Fleet {
                     let rests_on = rests_on.iter().map(|one| format!("leave: {one}"));
                     work.said.extend(rests_on);
                 });
-                let gate = Gate {
+                let mut gate = Gate {
                     generation: *generation,
                     step: *step,
                     attempt: *attempt,
                     section: section.clone(),
                     lapses: Some(*lapses),
-                    resolved: false,
                 };
+                // Whoever is in a section of that run, and asks since its agent began anew, is in it until it tells that it has left:
+                // leave that is not used takes nothing of that away.
+                let before = self.gates.get(target);
+                let before = before.filter(|is| is.generation == *generation);
+                if let Some(is) = before.filter(|is| is.lapses.is_none()) {
+                    gate.section.outage |= is.section.outage;
+                    gate.section.gmsa = gate.section.gmsa.or_else(|| is.section.gmsa.clone());
+                    gate.lapses = None;
+                }
                 self.gates.insert(target.clone(), gate);
             }
             Record::Degraded {
@@ -528,7 +540,8 @@ impl Fleet {
         self.unmet.remove(target);
         self.frozen.remove(target);
         self.overrides.forget(target);
-        self.close_gate(target, None);
+        // It hears of that no more, and finishes what it is in all the same.
+        self.abandon(target, GivenUp::KeyEnded, now);
         self.asked.remove(target);
         self.heard_out(target);
         if let Some(open) = self.open.remove(target) {
@@ -605,24 +618,36 @@ impl Fleet {
                     self.set(rollout, target, TargetState::Skipped(reason.clone()), now);
                 }
             }
-            Order::Resolve { target, reason } => {
-                if self
-                    .open
-                    .get(target)
-                    .is_some_and(|open| open.rollout == rollout)
-                {
-                    self.open.remove(target);
-                    // Its agent may enter as long as its leave is good, whatever was seen of it before.
-                    match self.gates.get_mut(target) {
-                        Some(gate) if gate.lapses.is_some() => gate.resolved = true,
-                        Some(_) | None => self.close_gate(target, None),
-                    }
-                    self.asked.remove(target);
-                }
-                self.hears_no_more(rollout, target);
-                self.set(rollout, target, TargetState::Resolved(reason.clone()), now);
-            }
+            Order::Resolve {
+                target,
+                reason,
+                off,
+            } => self.says_what_became((rollout, target), (reason, *off), now),
         }
+    }
+
+    /// Somebody says what became of a target, and perhaps that nothing goes on there any more.
+    fn says_what_became(
+        &mut self,
+        (id, target): (RolloutId, &TargetId),
+        (reason, off): (&str, bool),
+        now: Timestamp,
+    ) {
+        let of_before = self.frees_alone(id, target, off);
+        let open = self.open.get(target);
+        if !of_before && open.is_some_and(|open| open.rollout == id) {
+            self.abandon(target, GivenUp::Resolved, now);
+            self.open.remove(target);
+            self.asked.remove(target);
+        }
+        if off {
+            self.is_off(target, Some(id));
+        }
+        if of_before {
+            return;
+        }
+        self.hears_no_more(id, target);
+        self.set(id, target, TargetState::Resolved(reason.to_owned()), now);
     }
 
     /// Changes the work of the bundle that is open at `target`, if it has that generation.
@@ -818,14 +843,16 @@ impl Fleet {
                     attempt,
                     section: section.clone(),
                     lapses: None,
-                    resolved: false,
                 };
-                self.gates.insert(target.clone(), entered);
                 self.asked.remove(target);
+                if !self.enters_all_the_same(target, *generation, section) {
+                    self.gates.insert(target.clone(), entered);
+                }
             }
             Event::SectionLeft {
                 generation, gmsa, ..
             } => {
+                self.told_its_end(target, *generation, gmsa.as_ref());
                 if self
                     .gates
                     .get(target)
@@ -1128,7 +1155,7 @@ impl Fleet {
     }
 
     /// The step of the bundle that is open at a target, where it has that generation.
-    fn open_step(
+    pub(super) fn open_step(
         &self,
         target: &TargetId,
         generation: Generation,
@@ -1223,6 +1250,7 @@ impl Fleet {
         now: Timestamp,
     ) {
         // Also where nobody knows of the bundle any more: a run that is over is in no section.
+        self.told_its_end(target, generation, None);
         let gate = self.gates.get(target);
         if gate.is_some_and(|gate| gate.generation == generation) {
             self.close_gate(target, None);

@@ -145,11 +145,13 @@ pub enum Cause {
     TooFewServe,
     /// Another one changes the same gMSA (G3).
     GmsaBusy,
+    /// Its run was given up in a section, which it may still be in.
+    GivenUp,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 48] = [
         Self::FleetFrozen,
         Self::Paused,
         Self::Aborted,
@@ -197,6 +199,7 @@ impl Cause {
         Self::ServiceComesBack,
         Self::TooFewServe,
         Self::GmsaBusy,
+        Self::GivenUp,
     ];
 
     /// Its turn comes by itself as work or time goes on: nobody has to do anything.
@@ -249,7 +252,8 @@ impl Cause {
             | Self::CanaryHeld
             | Self::CanaryStopped
             | Self::FailureLimit
-            | Self::TooFewServe => false,
+            | Self::TooFewServe
+            | Self::GivenUp => false,
         }
     }
 
@@ -340,6 +344,9 @@ impl Cause {
             Self::ServiceComesBack => "those that are out serve again; or override G2",
             Self::TooFewServe => "more agents are seen to serve that domain; or override G2",
             Self::GmsaBusy => "the end of that other section; or override G3",
+            Self::GivenUp => {
+                "its agent's word that it has left that section, the end of its bundle, or entrain resolve --off, by whoever knows that the server is off"
+            }
         }
     }
 
@@ -386,7 +393,8 @@ impl Cause {
             | Self::FailureLimit
             | Self::MayYetFail
             | Self::InFlight
-            | Self::SiteFull => &[],
+            | Self::SiteFull
+            | Self::GivenUp => &[],
         }
     }
 
@@ -433,7 +441,9 @@ impl Cause {
             }
             Self::AwayAtWork => &[Lifter::Agent, Lifter::ServerAdministrator, Lifter::Operator],
             Self::AwaitsPerson => &[Lifter::ServerAdministrator, Lifter::Operator],
-            Self::OtherUnmet | Self::OtherAway => &[Lifter::Agent, Lifter::Operator],
+            Self::OtherUnmet | Self::OtherAway | Self::GivenUp => {
+                &[Lifter::Agent, Lifter::Operator]
+            }
             Self::TenantBlocks => &[Lifter::TenantAdministrator, Lifter::Approvers],
             Self::InBoth => &[
                 Lifter::TenantAdministrator,

@@ -2,6 +2,7 @@
 //! that a replay, another leader and a restart see the same. What may be done now is decided from that state and from
 //! what is known of this moment ([`Fleet::decide`]); a decision takes effect when its record comes back.
 
+mod abandoned;
 mod away;
 mod behind;
 mod bundle;
@@ -21,6 +22,7 @@ mod turn;
 mod view;
 mod watch;
 
+pub use abandoned::{Abandoned, GivenUp};
 pub use away::Away;
 pub use decide::{Decision, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};
 pub use hold::{Cause, Hold, Lifter, Lifts};

@@ -110,6 +110,8 @@ impl Fleet {
             .ok_or_else(|| format!("{id} has no work on {target}"))?;
         let word = work.state.word();
         match order {
+            // That the server is off is said of the run that was given up on it, whatever it is at since.
+            Order::Resolve { off: true, .. } if self.was_abandoned(id, target) => Ok(()),
             Order::Retry { .. }
                 if work.state == TargetState::Pending
                     && rollout.plan.reads_again(target, work.phase).is_some() =>

@@ -23,6 +23,7 @@ use crate::beyond::{Beyond, Moved};
 use crate::doubt::Doubted;
 use crate::exported::Exports;
 use crate::facts::Fleetwide;
+use crate::fleet::abandoned::Abandoned;
 use crate::fleet::decide::Live;
 use crate::fleet::table::WorkTable;
 use crate::fleet::watch::Watched;
@@ -417,8 +418,6 @@ pub struct Gate {
     pub section: Section,
     /// Lapse of the leave; absent once the section was entered.
     pub lapses: Option<Timestamp>,
-    /// A person has said what became of the run while its leave was good: it is waited for until that lapses, and no longer.
-    pub resolved: bool,
 }
 
 /// A bundle that was issued and whose run has not ended.
@@ -525,6 +524,8 @@ pub struct Fleet {
     pub(crate) generations: BTreeMap<TargetId, Generation>,
     /// Sections for which leave was given.
     pub(crate) gates: BTreeMap<TargetId, Gate>,
+    /// Sections of runs that a person gave up, and that their agents may still be in.
+    pub(crate) abandoned: BTreeMap<(TargetId, Generation), Abandoned>,
     /// The last change of each gMSA object.
     pub(crate) changed: BTreeMap<GmsaObject, GmsaChange>,
     /// Why everything stands still, and who ordered it; absent while the fleet goes on.
@@ -561,6 +562,16 @@ impl Fleet {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A fleet that knows what tenants, directories and people who signed in showed, and nothing of servers and rollouts.
+    #[must_use]
+    pub fn what_was_seen(&self) -> Self {
+        Self {
+            beyond: self.beyond.clone(),
+            answers: self.answers.clone(),
+            ..Self::default()
+        }
     }
 
     /// What targets last reported.

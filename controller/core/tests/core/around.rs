@@ -417,6 +417,7 @@ fn an_unknown_server_that_is_back_is_resolved_unless_its_run_may_still_speak() {
     let resolve = |target: &str| Order::Resolve {
         target: name(target),
         reason: "it was looked at".to_owned(),
+        off: false,
     };
     let mut world = World::upgrading(WIDE);
     world.issues();

@@ -1,5 +1,5 @@
 //! Whoever is away: an abort ends without it, a rollout goes on around it when its policy says for how long it waits, and what
-//! it may be at stays claimed until it is back, its bundle has ended, or somebody says what became of it.
+//! it may be at stays claimed until it is back, its bundle has ended, or somebody says that the server is off.
 
 use std::time::Duration;
 
@@ -463,11 +463,12 @@ fn skip(target: &TargetId) -> Order {
 }
 
 #[test]
-fn a_word_on_what_became_of_it_frees_what_it_claimed() {
+fn the_word_that_it_is_off_frees_what_it_claimed() {
     let (mut world, lost, other) = aborted();
     world.order(Order::Resolve {
         target: lost.clone(),
         reason: "the server is scrap".to_owned(),
+        off: true,
     });
     world.decide();
     assert_eq!(world.standing(), "aborted");

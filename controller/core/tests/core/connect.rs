@@ -208,6 +208,7 @@ fn a_server_that_went_silent_on_its_way_to_active_keeps_its_claim_until_it_is_re
     let order = Order::Resolve {
         target,
         reason: "it is scrap".to_owned(),
+        off: false,
     };
     let resolved = Record::Ordered {
         rollout: RolloutId(1),

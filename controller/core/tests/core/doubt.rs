@@ -166,7 +166,6 @@ fn a_doubted_agent_gets_no_leave() {
         attempt,
         section,
         lapses: None,
-        resolved: false,
     };
     let hold = world
         .fleet

@@ -571,6 +571,7 @@ fn what_a_reading_does_not_tell_of_cycles_is_a_question_and_no_dead_end() {
         Order::Resolve {
             target: target(),
             reason: "seen in the portal".to_owned(),
+            off: false,
         },
         Order::Retry {
             target: Some(target()),

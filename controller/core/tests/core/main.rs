@@ -1,5 +1,6 @@
 //! The controller's core: topology and recipes, plans and rails, the fleet machine and its orders.
 
+mod abandoned;
 mod actions;
 mod again;
 mod apart;

@@ -115,6 +115,15 @@ fn orders() -> Vec<(&'static str, Order)> {
             Order::Resolve {
                 target: target(),
                 reason: "why".to_owned(),
+                off: false,
+            },
+        ),
+        (
+            "resolve --off",
+            Order::Resolve {
+                target: target(),
+                reason: "why".to_owned(),
+                off: true,
             },
         ),
         (
@@ -574,6 +583,7 @@ impl World {
             world.order(&Order::Resolve {
                 target: target(),
                 reason: "why".to_owned(),
+                off: false,
             });
         }
         match SHOWN.into_iter().find(|(name, _)| *name == state) {
@@ -880,7 +890,9 @@ its bundle may be at work), *paused* and *scheduled* (its rollout is, before any
 was copied, or its disk was put back), *not met* (not heard of since the controller was restored), *ending* (a step has failed, and its run has not ended yet) and *at another's work* (another rollout
 has a bundle open on it). What is ordered upon a server that two rollouts change is refused by the name of the other one.
 An order that is given twice does nothing more. `abort` ends a rollout from everywhere: what is under way ends at its next
-gate, and what is away is *unknown* at once and until it says what became of it. This page is written by the test that holds the machine
+gate, and what is away is *unknown* at once and until it says what became of it. Whoever may be in a section when its run is resolved, or its agent revoked or replaced,
+counts as out of service and as changing its gMSA (G2, G3) until its agent has told that it has left it, its bundle has ended, or `resolve --off` says that the server is off or was looked at; that word
+is taken as well of a run that was given up before, and then says nothing of what the target is at since. `why` tells of such a claim. This page is written by the test that holds the machine
 against it.
 
 ## Upon a rollout
@@ -908,7 +920,7 @@ one that does, in a swap whose other server waits since their settings differ. N
 
 `entrain-agent freeze` and `thaw` are its own administrator's, at the server; both thaws are for what was frozen before, and `override --withdraw` for what was set aside before. `override` is shown with G2, and each rule is asked for in the same way. `release withdraw`
 is `abort` for each rollout that brings that release, and `agents approve` is for a server that is none of the fleet yet. `apply` is of another plan that changes that server, whichever verb has made it
-(`plan`, `swap`, `failover`, `swing`, `transition`, `undo`); one that only reads is applied beside any. `agents revoke --off` is `agents revoke`, with the word that Connect there is off for good (G1). `restore` makes every server
+(`plan`, `swap`, `failover`, `swing`, `transition`, `undo`); one that only reads is applied beside any. `agents revoke --off` is `agents revoke`, with the word that the server is off for good: of Connect there (G1), and of what a revoked agent was in (G2, G3). `restore` makes every server
 *not met*, `tenant read` settles what its questions ask, and the other verbs are upon no target.
 ",
     );
@@ -1067,7 +1079,7 @@ fn a_paused_rollout_begins_nothing_and_an_aborted_one_never_again() {
         world.order(&Order::Abort);
         for (name, order) in orders() {
             let may = world.fleet.may_order(ROLLOUT, &order, &world.live);
-            let after = matches!(name, "abort" | "skip" | "resolve");
+            let after = matches!(name, "abort" | "skip" | "resolve" | "resolve --off");
             assert!(may.is_err() || after, "{name} after an abort at {state}");
         }
     }

@@ -854,7 +854,6 @@ fn answers(world: &World, target: &TargetId) -> Vec<String> {
                     attempt: Attempt(1),
                     section: section.clone(),
                     lapses: None,
-                    resolved: false,
                 }
             };
             let mut others = world.live.connected.iter();

@@ -355,7 +355,6 @@ fn leave(fleet: &mut Fleet, live: &Live) -> Option<String> {
             gmsa: None,
         },
         lapses: None,
-        resolved: false,
     };
     let hold = fleet.permit_hold(&target("s0"), &gate, &Default::default(), live, NOW);
     hold.map(|hold| hold.why)

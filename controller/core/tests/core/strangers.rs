@@ -324,7 +324,6 @@ fn one_that_shows_after_the_offer_gets_no_leave() {
             gmsa: None,
         },
         lapses: None,
-        resolved: false,
     };
     let hold = |world: &World| {
         let gates = BTreeMap::new();

@@ -481,6 +481,7 @@ fn orders(server: &str) -> Vec<Order> {
         Order::Resolve {
             target,
             reason: reason(),
+            off: false,
         },
     ]
 }

@@ -891,6 +891,7 @@ fn what_a_person_says_of_the_first_half_counts_and_the_machine_still_asks_what_i
             order: Order::Resolve {
                 target,
                 reason: "it is staging".to_owned(),
+                off: false,
             },
             by: "root".to_owned(),
         };
@@ -950,6 +951,7 @@ fn a_wait_for_a_server_that_is_away_is_lifted_by_its_return_or_by_what_an_operat
     let order = Order::Resolve {
         target: first.clone(),
         reason: "it is staging".to_owned(),
+        off: false,
     };
     assert_eq!(said.may_order(RolloutId(1), &order, &world.live), Ok(()));
     let (rollout, by) = (RolloutId(1), "root".to_owned());

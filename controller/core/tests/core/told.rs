@@ -250,6 +250,7 @@ fn what_is_under_way_in_one_rollout_is_left_out_of_another() {
     let resolve = Order::Resolve {
         target: world.target.clone(),
         reason: "scrap".to_owned(),
+        off: false,
     };
     world.order(SECOND, resolve.clone());
     assert!(world.fleet.open(&world.target).is_some());

@@ -417,6 +417,7 @@ fn while_a_person_moves_the_tenant_none_active_is_meant_and_none_becomes_active(
     let order = Order::Resolve {
         target: "c1.a.test".parse().unwrap(),
         reason: "it was put into staging mode".to_owned(),
+        off: false,
     };
     let resolved = Record::Ordered {
         rollout: RolloutId(2),

@@ -549,6 +549,7 @@ fn story(seed: u64) -> Tally {
                     Order::Resolve {
                         target,
                         reason: "it was rebuilt".to_owned(),
+                        off: false,
                     },
                 ));
             }

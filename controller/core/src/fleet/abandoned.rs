@@ -1,0 +1,200 @@
+//! Sections of runs that a person gave up: the run was resolved, or its agent's key was revoked or replaced. Whoever is in such a
+//! section, or has leave for it, brings it to its end under its signed bundle, and a word of the controller reaches it no more. So
+//! what it claims stays claimed (G2, G3): until its agent tells that it has ended, until its bundle has, or until somebody says that
+//! the server is off.
+
+use std::collections::BTreeMap;
+
+use protocol::event::{GmsaChange, Section};
+use protocol::{Generation, RolloutId, TargetId, Timestamp};
+
+use crate::fleet::decide::{BUNDLE_LIFE, Live, ended};
+use crate::fleet::hold::{Cause, Hold};
+use crate::fleet::state::{Fleet, Gate, TargetState};
+
+/// How a run came to be given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenUp {
+    /// Somebody said what became of it.
+    Resolved,
+    /// The key of its agent was revoked or replaced: what that agent says is heard no more.
+    KeyEnded,
+}
+
+/// A section that a target may still be in though nobody waits for its run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abandoned {
+    /// The rollout of the run, where that is known.
+    pub rollout: Option<RolloutId>,
+    /// What it covers.
+    pub section: Section,
+    /// How it came to be so.
+    pub how: GivenUp,
+    /// What it claims is claimed until then.
+    pub until: Timestamp,
+}
+
+impl Fleet {
+    /// A run of a target is given up: the section that it is in, or has leave for, stays claimed. What it may have done to a gMSA
+    /// object is told by nobody: whoever changes that next has somebody look (G3).
+    pub(super) fn abandon(&mut self, target: &TargetId, how: GivenUp, now: Timestamp) {
+        let Some(gate) = self.gates.remove(target) else {
+            return;
+        };
+        let open = self.open.get(target);
+        let open = open.filter(|open| open.generation == gate.generation);
+        let step = self.open_step(target, gate.generation, gate.step);
+        let limit = step.map(protocol::step::Step::time_limit);
+        let bundle = open.map_or_else(|| now.plus(BUNDLE_LIFE.1), ended);
+        // A section is brought to its end behind that of its bundle as well.
+        let until = bundle.max(limit.map_or(bundle, |limit| now.plus(limit)));
+        let abandoned = Abandoned {
+            rollout: open.map(|open| open.rollout),
+            section: gate.section.clone(),
+            how,
+            until,
+        };
+        if let Some(object) = gate.section.gmsa {
+            let change = GmsaChange {
+                by: target.clone(),
+                name: object.name.clone(),
+                readers: None,
+            };
+            self.changed.insert(object, change);
+        }
+        self.abandoned.retain(|_, before| now < before.until);
+        self.abandoned
+            .insert((target.clone(), gate.generation), abandoned);
+    }
+
+    /// Somebody said that a server is off, or that nothing of a rollout's runs goes on there: what those claimed is free.
+    pub(super) fn is_off(&mut self, target: &TargetId, rollout: Option<RolloutId>) {
+        self.abandoned.retain(|(of, _), abandoned| {
+            let named = rollout.is_none() || abandoned.rollout == rollout;
+            of != target || !named
+        });
+    }
+
+    /// The word that nothing goes on there is of a run that was given up before, and says nothing of what the target is at since.
+    #[must_use]
+    pub fn frees_alone(&self, id: RolloutId, target: &TargetId, off: bool) -> bool {
+        let work = self.rollouts.get(&id);
+        let work = work.and_then(|rollout| rollout.work.get(target));
+        let waits = work.is_some_and(|work| {
+            matches!(
+                work.state,
+                TargetState::Unknown | TargetState::Inconclusive(_)
+            )
+        });
+        off && self.was_abandoned(id, target) && !waits
+    }
+
+    /// The agent itself tells that it has left the section of a run that was given up; `change` is what it did to its gMSA object.
+    pub(super) fn told_its_end(
+        &mut self,
+        target: &TargetId,
+        generation: Generation,
+        change: Option<&GmsaChange>,
+    ) {
+        let ended = self.abandoned.remove(&(target.clone(), generation));
+        let object = ended.and_then(|ended| ended.section.gmsa);
+        if let Some((object, change)) = object.zip(change) {
+            self.changed.insert(object, change.clone());
+        }
+    }
+
+    /// It enters the section of a run that was given up: what it is in is what counts, for as long as before.
+    pub(super) fn enters_all_the_same(
+        &mut self,
+        target: &TargetId,
+        generation: Generation,
+        section: &Section,
+    ) -> bool {
+        let abandoned = self.abandoned.get_mut(&(target.clone(), generation));
+        let Some(abandoned) = abandoned else {
+            return false;
+        };
+        abandoned.section = section.clone();
+        true
+    }
+
+    /// Sections of runs that were given up and that somebody may still be in.
+    pub(super) fn abandoned_at(
+        &self,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&TargetId, &Abandoned)> {
+        let all = self.abandoned.iter();
+        let last = all.filter(move |(_, abandoned)| now < abandoned.until);
+        last.map(|((target, _), abandoned)| (target, abandoned))
+    }
+
+    /// Tells whether a run of that rollout was given up in a section on a target.
+    pub(super) fn was_abandoned(&self, id: RolloutId, target: &TargetId) -> bool {
+        let mut all = self.abandoned.iter();
+        all.any(|((of, _), abandoned)| of == target && abandoned.rollout == Some(id))
+    }
+
+    /// What a run of a target that was given up still claims, in a sentence with what lifts it; `None` where there is none.
+    #[must_use]
+    pub fn abandoned_sentence(&self, target: &TargetId, now: Timestamp) -> Option<String> {
+        let mut all = self.abandoned_at(now);
+        let (_, abandoned) = all.find(|(of, _)| *of == target)?;
+        let claims = match (&abandoned.section.gmsa, abandoned.section.outage) {
+            (Some(object), true) => format!(
+                "it counts as out of service (G2) and as changing its gMSA in {} (G3)",
+                object.domain
+            ),
+            (Some(object), false) => {
+                format!("it counts as changing its gMSA in {} (G3)", object.domain)
+            }
+            (None, _) => "it counts as out of service (G2)".to_owned(),
+        };
+        let (how, told) = match abandoned.how {
+            GivenUp::Resolved => (
+                "it was resolved",
+                "its agent's word that it has left it, or ",
+            ),
+            GivenUp::KeyEnded => ("its agent's key was revoked or replaced", ""),
+        };
+        let word = abandoned.rollout.map_or_else(
+            || format!("entrain agents revoke {target} --off"),
+            |id| format!("entrain resolve {id} {target} --off --reason WHY"),
+        );
+        Some(format!(
+            "{how} while it was in a section or had leave for one, which it may still be at: {claims} until {}; {told}the word that the server is off or was looked at lifts it: `{word}`",
+            abandoned.until
+        ))
+    }
+
+    /// What holds whoever waits for the section of a run that was given up. Whoever is back tells its end itself.
+    pub(super) fn goes_on_abandoned(
+        &self,
+        target: &TargetId,
+        (live, now): (&Live, Timestamp),
+    ) -> Option<Hold> {
+        let mut all = self.abandoned_at(now);
+        let (_, abandoned) = all.find(|(of, _)| *of == target)?;
+        let tells = abandoned.how == GivenUp::Resolved && live.connected.contains(target);
+        let sentence = self.abandoned_sentence(target, now).filter(|_| !tells)?;
+        Some(Hold::of(Cause::GivenUp, sentence))
+    }
+
+    /// Who may be in a section beside a target. Leave lapses when it was not used; whoever is away may be in its section all
+    /// the same, so it counts until it is back and says.
+    pub(super) fn inside<'a>(
+        &'a self,
+        target: &'a TargetId,
+        gates: &'a BTreeMap<TargetId, Gate>,
+        (live, now): (&'a Live, Timestamp),
+    ) -> impl Iterator<Item = (&'a TargetId, &'a Section)> {
+        let last = gates.iter().filter(move |(other, gate)| {
+            let holds = gate.lapses.is_none_or(|lapses| lapses > now);
+            holds || !live.connected.contains(*other)
+        });
+        let last = last.map(|(other, gate)| (other, &gate.section));
+        let given_up = self.abandoned_at(now);
+        let given_up = given_up.map(|(other, abandoned)| (other, &abandoned.section));
+        last.chain(given_up)
+            .filter(move |(other, _)| *other != target)
+    }
+}

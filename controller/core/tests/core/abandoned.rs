@@ -1,0 +1,704 @@
+//! Runs that a person gives up while their agents may be in a section: resolved, or the key revoked or replaced. What such a
+//! section claims (G2, G3) stays claimed until its agent tells that it has left it, its bundle has ended, or somebody says that the
+//! server is off. And whoever is in a section and asks for it again, since its agent began anew, is not kept from finishing it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use controller_core::facts::{Fleetwide, Known};
+use controller_core::fleet::{
+    Cause, Decision, Fleet, Live, PERMIT_LIFE, Pulse, TargetView, UNREACHABLE_AFTER,
+};
+use controller_core::plan::{Inputs, Plan, Purpose, plan};
+use controller_core::policy::{FailureLimit, Policy};
+use controller_core::record::{Order, Record};
+use controller_core::topology::parse;
+use proptest::prelude::*;
+use protocol::event::{Event, GmsaChange, GmsaObject, Section};
+use protocol::facts::{ProvisioningAgentFacts, ServiceState};
+use protocol::key::SigningKey;
+use protocol::signed::{Ending, Phase};
+use protocol::{
+    Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version,
+    limits,
+};
+
+use crate::common;
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const FIRST: RolloutId = RolloutId(1);
+const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
+const STEP: StepIndex = StepIndex(0);
+const LIFE: Duration = Duration::from_secs(2 * 3600);
+/// How many of the four servers must serve.
+const LEAST: usize = 2;
+
+fn name(text: &str) -> TargetId {
+    text.parse().expect("a name")
+}
+
+fn of(outage: bool) -> Section {
+    Section {
+        outage,
+        gmsa: Some(GmsaObject {
+            domain: "a.test".parse().expect("a domain"),
+            name: None,
+        }),
+    }
+}
+
+/// What one life of an agent may do to its server, whatever the controller knows of it.
+#[derive(Debug, Clone)]
+struct Life {
+    target: TargetId,
+    generation: Generation,
+    /// The section that it is in, and else the leave that it has.
+    inside: Option<Section>,
+    leave: Option<(Section, Timestamp)>,
+    /// Its bundle's end.
+    ends: Timestamp,
+}
+
+impl Life {
+    /// What it does, or may begin by itself.
+    fn may_do(&self, now: Timestamp) -> Option<&Section> {
+        let leave = self.leave.as_ref().filter(|(_, lapses)| now < *lapses);
+        let leave = leave.map(|(section, _)| section);
+        let section = self.inside.as_ref().or(leave);
+        section.filter(|_| now < self.ends)
+    }
+}
+
+struct World {
+    fleet: Fleet,
+    /// What the log tells when it is read anew.
+    log: Vec<(Timestamp, Record)>,
+    live: Live,
+    now: Timestamp,
+    plan: Plan,
+    targets: Vec<TargetId>,
+    /// The life of each target's agent that is heard.
+    lives: BTreeMap<TargetId, Life>,
+    /// Lives of agents that are heard no more.
+    unheard: Vec<Life>,
+    /// What they have journaled while they were away.
+    backlog: BTreeMap<TargetId, Vec<Event>>,
+    told: u64,
+}
+
+impl World {
+    /// Four old agents of one domain, all of them here and serving.
+    fn new() -> Self {
+        let topology = format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\", \"s3.a.test\", \"s4.a.test\"]\n[domain.\"a.test\"]\nmin_serving = {LEAST}\n"
+        );
+        let (topology, findings) = parse(&[common::document(topology)]);
+        assert!(findings.is_empty(), "{findings:?}");
+        let agent = ProvisioningAgentFacts {
+            version: Some(Version::new(1, 1, 1373, 0)),
+            tenant: TENANT.parse().ok(),
+            service: Some(ServiceState::Running),
+            account: Some("A\\provAgentgMSA$".to_owned()),
+            options: Some(protocol::ServiceOptions::default()),
+        };
+        let mut known = Fleetwide::new();
+        let mut records = Vec::new();
+        let mut live = Live {
+            began: NOW.minus(LIFE),
+            ..Live::default()
+        };
+        for target in topology.targets() {
+            let key = SigningKey::generate().public();
+            let facts = common::facts(Some(agent.clone()), None);
+            let of = Known {
+                facts: Some((NOW, facts)),
+                ..Known::of(key.fingerprint())
+            };
+            records.push(common::enrolled(&target, key));
+            live.came(target.clone(), NOW);
+            known.insert(target, of);
+        }
+        let policy = Policy {
+            failures: FailureLimit::Count(8),
+            in_flight: 8,
+            ..Policy::default()
+        };
+        let artifacts = common::artifacts();
+        let inputs = Inputs::of(&topology, &policy, &known, &artifacts, Purpose::Install);
+        let plan = plan(inputs);
+        records.push(common::applied(FIRST, &plan));
+        let mut world = Self {
+            fleet: Fleet::new(),
+            log: Vec::new(),
+            live,
+            now: NOW,
+            plan,
+            targets: known.into_keys().collect(),
+            lives: BTreeMap::new(),
+            unheard: Vec::new(),
+            backlog: BTreeMap::new(),
+            told: 0,
+        };
+        for record in records {
+            world.take(record);
+        }
+        world.pulses();
+        world
+    }
+
+    fn take(&mut self, record: Record) {
+        self.fleet.apply(&record, Some(&self.plan), self.now);
+        self.log.push((self.now, record));
+    }
+
+    fn passes(&mut self, time: Duration) {
+        self.now = self.now.plus(time);
+        self.pulses();
+    }
+
+    /// Everybody who is here tells whether it serves.
+    fn pulses(&mut self) {
+        for target in &self.targets {
+            let out = |life: &&Life| life.target == *target;
+            let mut all = self.lives.values().chain(&self.unheard);
+            let inside = all.find(out).and_then(|life| life.inside.as_ref());
+            let serving = !inside.is_some_and(|section| section.outage);
+            if self.live.connected.contains(target) {
+                let at = self.now;
+                self.live
+                    .pulses
+                    .insert(target.clone(), Pulse { serving, at });
+            }
+        }
+    }
+
+    fn issue(&mut self, target: &TargetId) {
+        if self.fleet.open(target).is_some() || !self.fleet.known().contains_key(target) {
+            return;
+        }
+        let generation = self.fleet.next_generation(target);
+        let bundle = BundleId(Digest::of(format!("{target}{generation}").as_bytes()));
+        self.take(Record::BundleIssued {
+            rollout: FIRST,
+            target: target.clone(),
+            generation,
+            phase: Phase::Prepare,
+            bundle,
+            expires: self.now.plus(LIFE),
+        });
+        let life = Life {
+            target: target.clone(),
+            generation,
+            inside: None,
+            leave: None,
+            ends: self.now.plus(LIFE),
+        };
+        // Whoever takes up another bundle has come to the end of the one before.
+        self.lives.insert(target.clone(), life);
+        self.tells(
+            target,
+            Event::BundleAccepted {
+                bundle,
+                generation,
+                rollout: FIRST,
+                phase: Phase::Prepare,
+                change: None,
+            },
+        );
+    }
+
+    /// It journals something, which comes now or when it is back.
+    fn tells(&mut self, target: &TargetId, event: Event) {
+        if !self.live.connected.contains(target) {
+            return self.backlog.entry(target.clone()).or_default().push(event);
+        }
+        self.told += 1;
+        let record = common::told(target, self.told, self.now, &event);
+        self.take(record);
+    }
+
+    fn asks(&mut self, target: &TargetId, section: Section) {
+        if let Some(open) = self.fleet.open(target).cloned()
+            && self.live.connected.contains(target)
+        {
+            self.fleet
+                .asks_permit(target, open.generation, STEP, Attempt(1), section);
+        }
+    }
+
+    /// Gives what leave the machine gives, and holds it against what everybody may be at.
+    fn decides(&mut self) -> Vec<TargetId> {
+        let mut given = Vec::new();
+        loop {
+            let decisions = self.fleet.decide(&self.live, self.now);
+            let mut any = false;
+            for decision in decisions {
+                if let Decision::Unknown { target, generation } = decision {
+                    any = true;
+                    self.take(Record::WentUnknown { target, generation });
+                } else if let Decision::Permit { target, gate, .. } = decision {
+                    any = true;
+                    self.is_lawful(&target, gate.generation, &gate.section);
+                    let lapses = self.now.plus(PERMIT_LIFE);
+                    if let Some(life) = self.lives.get_mut(&target) {
+                        life.leave = Some((gate.section.clone(), lapses));
+                    }
+                    given.push(target.clone());
+                    self.take(Record::PermitGiven {
+                        target,
+                        generation: gate.generation,
+                        step: gate.step,
+                        attempt: gate.attempt,
+                        section: gate.section,
+                        lapses,
+                        rests_on: Vec::new(),
+                    });
+                }
+            }
+            if !any {
+                return given;
+            }
+        }
+    }
+
+    /// G2 and G3 at the moment at which leave is given, as servers are and not as anybody believes.
+    fn is_lawful(&self, target: &TargetId, generation: Generation, section: &Section) {
+        let own = self.lives.get(target);
+        let own = own.filter(|life| life.generation == generation);
+        if own.is_some_and(|life| life.inside.as_ref() == Some(section)) {
+            // It is in it: nothing begins.
+            return;
+        }
+        let now = self.now;
+        let all = self.lives.values().chain(&self.unheard);
+        let busy = all.filter(|life| life.target != *target);
+        let busy: Vec<(&TargetId, &Section)> = busy
+            .filter_map(|life| Some((&life.target, life.may_do(now)?)))
+            .collect();
+        if section.gmsa.is_some() {
+            let other = busy.iter().find(|(_, other)| other.gmsa.is_some());
+            assert!(
+                other.is_none(),
+                "G3: {target} and {other:?} change one gMSA"
+            );
+        }
+        if section.outage {
+            let serves = |server: &&TargetId| {
+                let out =
+                    |(other, section): &(&TargetId, &Section)| other == server && section.outage;
+                let pulse = self.live.pulses.get(*server);
+                let seen = pulse.is_some_and(|pulse| {
+                    pulse.serving && now.since(pulse.at) <= limits::FRESH_FACTS
+                });
+                *server != target && !busy.iter().any(out) && seen
+            };
+            let serving = self.targets.iter().filter(serves).count();
+            assert!(
+                serving >= LEAST,
+                "G2: {serving} serve while {target} is out"
+            );
+        }
+    }
+
+    /// It uses its leave, where that is still good.
+    fn enters(&mut self, target: &TargetId) {
+        let now = self.now;
+        // One that is heard no more uses what it was given before as well.
+        for life in &mut self.unheard {
+            let leave = life.leave.take_if(|_| life.target == *target);
+            let leave = leave.filter(|(_, lapses)| now < *lapses);
+            if let Some((section, _)) = leave {
+                life.inside = Some(section);
+            }
+        }
+        let Some(life) = self.lives.get_mut(target) else {
+            return;
+        };
+        let leave = life.leave.take().filter(|(_, lapses)| now < *lapses);
+        let Some((section, _)) = leave else { return };
+        let again = life.inside.replace(section.clone()).is_some();
+        let generation = life.generation;
+        if !again {
+            self.tells(
+                target,
+                Event::SectionEntered {
+                    generation,
+                    step: STEP,
+                    section,
+                },
+            );
+        }
+    }
+
+    fn leaves_its_section(&mut self, target: &TargetId) {
+        let Some(life) = self.lives.get_mut(target) else {
+            return;
+        };
+        // Leave that it was given for the same section once more is used with it.
+        life.leave = life.leave.take().filter(|_| life.inside.is_none());
+        if life.inside.take().is_none() {
+            return;
+        }
+        let generation = life.generation;
+        let gmsa = Some(GmsaChange {
+            by: target.clone(),
+            name: None,
+            readers: Some(Vec::new()),
+        });
+        self.tells(
+            target,
+            Event::SectionLeft {
+                generation,
+                step: STEP,
+                gmsa,
+            },
+        );
+    }
+
+    fn ends_its_run(&mut self, target: &TargetId) {
+        let Some(life) = self.lives.remove(target) else {
+            return;
+        };
+        let generation = life.generation;
+        self.tells(
+            target,
+            Event::RunFinished {
+                generation,
+                ending: Ending::Failed("x".to_owned()),
+                receipt: String::new(),
+            },
+        );
+    }
+
+    fn goes(&mut self, target: &TargetId) {
+        self.live.left(target, self.now);
+        self.fleet.forget_asked(target);
+    }
+
+    fn comes(&mut self, target: &TargetId) {
+        if !self.fleet.known().contains_key(target) {
+            return;
+        }
+        for event in self.backlog.remove(target).unwrap_or_default() {
+            self.told += 1;
+            let record = common::told(target, self.told, self.now, &event);
+            self.take(record);
+        }
+        self.live.came(target.clone(), self.now);
+        self.pulses();
+    }
+
+    fn resolves(&mut self, target: &TargetId, off: bool) -> Result<(), String> {
+        let order = Order::Resolve {
+            target: target.clone(),
+            reason: "somebody looked".to_owned(),
+            off,
+        };
+        self.fleet.may_order(FIRST, &order, &self.live)?;
+        let lost = self.lives.get(target);
+        let lost = lost.is_some_and(|life| {
+            let open = self.fleet.open(target);
+            open.is_some_and(|open| open.generation == life.generation)
+        });
+        let given_up = self.row(target).detail.contains("--off");
+        if off {
+            // That word is true: whoever says it has looked.
+            self.unheard.retain(|life| life.target != *target);
+            let waits = matches!(self.row(target).state.as_str(), "unknown" | "inconclusive");
+            if !given_up || waits || !lost {
+                self.lives.remove(target);
+                self.backlog.remove(target);
+            }
+        }
+        self.take(Record::Ordered {
+            rollout: FIRST,
+            order,
+            by: "root".to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Its key ends; what its agent does goes on, and is told to nobody.
+    fn loses_its_key(&mut self, target: &TargetId, replaced: bool) {
+        let Some(known) = self.fleet.known().get(target) else {
+            return;
+        };
+        let (key, by) = (known.key, "root".to_owned());
+        let (target, of) = (target.clone(), target);
+        self.take(if replaced {
+            Record::AgentReplaced { target, by }
+        } else {
+            Record::AgentRevoked { target, key, by }
+        });
+        self.goes(of);
+        self.backlog.remove(of);
+        self.unheard.extend(self.lives.remove(of));
+    }
+
+    fn enrolls(&mut self, target: &TargetId) {
+        if self.fleet.known().contains_key(target) {
+            return;
+        }
+        self.take(common::enrolled(target, SigningKey::generate().public()));
+        self.comes(target);
+    }
+
+    fn row(&self, target: &TargetId) -> TargetView {
+        let view = self.fleet.view(FIRST, &self.live, self.now);
+        let mut rows = view.expect("a rollout").targets.into_iter();
+        rows.find(|row| row.target == *target).expect("a row")
+    }
+
+    /// What holds a target that asks for leave.
+    fn held(&self, target: &TargetId, section: Section) -> String {
+        let open = self.fleet.open(target).expect("it is open");
+        let mut fleet = self.fleet.clone();
+        fleet.asks_permit(target, open.generation, STEP, Attempt(1), section);
+        let view = fleet.view(FIRST, &self.live, self.now).expect("a rollout");
+        let mut rows = view.targets.into_iter();
+        let row = rows.find(|row| row.target == *target).expect("a row");
+        if row.detail == "leave is on its way" {
+            return String::new();
+        }
+        let lifts = row.lifts.expect("something lifts it");
+        format!("{}: {:?} {}", row.state, lifts.root, row.detail)
+    }
+
+    fn is_what_the_log_tells(&self) {
+        let mut told = Fleet::new();
+        for (at, record) in &self.log {
+            let written = serde_json::to_vec(record).expect("JSON");
+            let read: Record = serde_json::from_slice(&written).expect("a record");
+            told.apply(&read, Some(&self.plan), *at);
+        }
+        told.still_asked(self.fleet.asked_now());
+        let (live, now) = (&self.live, self.now);
+        assert_eq!(
+            told.view(FIRST, live, now),
+            self.fleet.view(FIRST, live, now)
+        );
+        assert_eq!(told.decide(live, now), self.fleet.decide(live, now));
+        assert_eq!(
+            told.poll_timeout(live, now),
+            self.fleet.poll_timeout(live, now)
+        );
+    }
+
+    fn act(&mut self, what: u8, whom: u8) {
+        let target = self.targets[usize::from(whom) % self.targets.len()].clone();
+        match what % 17 {
+            0 | 1 => self.issue(&target),
+            2 => self.asks(&target, of(true)),
+            3 => self.asks(&target, of(false)),
+            4 | 5 => self.enters(&target),
+            6 => self.leaves_its_section(&target),
+            7 => self.ends_its_run(&target),
+            8 => self.goes(&target),
+            9 => self.comes(&target),
+            10 => drop(self.resolves(&target, false)),
+            11 => drop(self.resolves(&target, true)),
+            12 => self.loses_its_key(&target, false),
+            13 => self.loses_its_key(&target, true),
+            14 => self.enrolls(&target),
+            15 => self.passes(Duration::from_secs(u64::from(whom) * 10)),
+            _ => self.pulses(),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nobody_gets_leave_beside_whoever_may_be_at_it_whatever_was_said_of_its_run(
+        acts in proptest::collection::vec((any::<u8>(), any::<u8>()), 1..120),
+    ) {
+        let mut world = World::new();
+        for target in world.targets.clone() {
+            world.issue(&target);
+        }
+        for (what, whom) in acts {
+            world.act(what, whom);
+            world.decides();
+        }
+        world.is_what_the_log_tells();
+    }
+}
+
+/// One of the four is in its section, and away.
+fn away_in_its_section() -> (World, TargetId, TargetId) {
+    let mut world = World::new();
+    let (lost, other) = (name("s1.a.test"), name("s2.a.test"));
+    world.issue(&lost);
+    world.issue(&other);
+    world.asks(&lost, of(true));
+    assert_eq!(world.decides(), [lost.clone()]);
+    world.enters(&lost);
+    world.goes(&lost);
+    world.passes(UNREACHABLE_AFTER);
+    (world, lost, other)
+}
+
+#[test]
+fn what_a_resolved_run_was_in_stays_claimed_until_its_agent_tells_its_end() {
+    let (mut world, lost, other) = away_in_its_section();
+    assert_eq!(world.resolves(&lost, false), Ok(()));
+    let row = world.row(&lost);
+    assert_eq!(row.state, "resolved");
+    assert!(
+        row.detail
+            .contains("entrain resolve r1 s1.a.test --off --reason WHY"),
+        "{}",
+        row.detail
+    );
+    let held = world.held(&other, of(false));
+    assert!(held.starts_with("held: GivenUp"), "{held}");
+    assert!(held.contains("s1.a.test changes the same gMSA"), "{held}");
+    // It has finished its section meanwhile, and says so when it is back.
+    world.leaves_its_section(&lost);
+    world.comes(&lost);
+    assert_eq!(world.held(&other, of(false)), "");
+    assert!(!world.row(&lost).detail.contains("--off"));
+    world.is_what_the_log_tells();
+}
+
+#[test]
+fn the_word_that_the_server_is_off_frees_it_whenever_it_is_said() {
+    for before in [true, false] {
+        let (mut world, lost, other) = away_in_its_section();
+        if before {
+            assert_eq!(world.resolves(&lost, false), Ok(()));
+            let again = world.resolves(&lost, false);
+            assert!(again.is_err_and(|why| why.contains("nothing to resolve")));
+        }
+        assert_ne!(world.held(&other, of(false)), "");
+        assert_eq!(world.resolves(&lost, true), Ok(()));
+        assert_eq!(world.row(&lost).state, "resolved");
+        assert_eq!(world.held(&other, of(false)), "");
+        // What it did to the object nobody has told: whoever changes it next has somebody look.
+        world.asks(&other, of(false));
+        let decisions = world.fleet.decide(&world.live, world.now);
+        let after = decisions.iter().find_map(|one| match one {
+            Decision::Permit { after, .. } => after.clone(),
+            Decision::Issue { .. }
+            | Decision::Degraded { .. }
+            | Decision::Unknown { .. }
+            | Decision::Away { .. }
+            | Decision::PassedOver { .. } => None,
+        });
+        assert_eq!(
+            after.map(|change| (change.by, change.readers)),
+            Some((lost, None))
+        );
+        world.is_what_the_log_tells();
+    }
+}
+
+#[test]
+fn what_a_revoked_or_replaced_agent_was_in_stays_claimed_until_its_bundle_has_ended() {
+    for replaced in [false, true] {
+        let (mut world, lost, other) = away_in_its_section();
+        world.loses_its_key(&lost, replaced);
+        let row = world.row(&lost);
+        assert_eq!(row.state, "unknown");
+        assert!(row.detail.contains("--off"), "{}", row.detail);
+        world.enrolls(&lost);
+        let held = world.held(&other, of(false));
+        assert!(held.starts_with("held: GivenUp"), "{held}");
+        // It counts as out of service: with it two serve, and one would once another goes out.
+        world.goes(&name("s4.a.test"));
+        world.passes(UNREACHABLE_AFTER);
+        let out = Section {
+            outage: true,
+            gmsa: None,
+        };
+        assert!(world.held(&other, out).starts_with("held: "));
+        let end = NOW.plus(LIFE).plus(limits::CLOCK_TOLERANCE);
+        let due = world.fleet.poll_timeout(&world.live, world.now);
+        assert!(due.is_some_and(|due| due <= end), "{due:?}");
+        world.now = end.plus(Duration::from_secs(3600));
+        world.comes(&name("s4.a.test"));
+        world.pulses();
+        assert_eq!(world.held(&other, of(false)), "");
+        world.is_what_the_log_tells();
+    }
+}
+
+#[test]
+fn that_a_server_is_off_for_good_frees_what_its_revoked_agent_was_in() {
+    let (mut world, lost, other) = away_in_its_section();
+    world.loses_its_key(&lost, false);
+    assert_ne!(world.held(&other, of(false)), "");
+    world.take(Record::SaidOff {
+        target: lost.clone(),
+        by: "root".to_owned(),
+    });
+    assert_eq!(world.held(&other, of(false)), "");
+    assert!(!world.row(&lost).detail.contains("--off"));
+    world.is_what_the_log_tells();
+}
+
+/// The new agent of that name is at its own work, of which that word says nothing.
+#[test]
+fn that_an_earlier_run_is_over_says_nothing_of_the_one_that_goes_on() {
+    let (mut world, lost, other) = away_in_its_section();
+    world.loses_its_key(&lost, true);
+    world.enrolls(&lost);
+    world.take(Record::Ordered {
+        rollout: FIRST,
+        order: Order::Retry { target: None },
+        by: "root".to_owned(),
+    });
+    world.issue(&lost);
+    assert_eq!(world.row(&lost).state, "offered");
+    assert_ne!(world.held(&other, of(false)), "");
+    assert_eq!(world.resolves(&lost, true), Ok(()));
+    assert_eq!(world.row(&lost).state, "offered");
+    assert_eq!(world.held(&other, of(false)), "");
+    let again = world.resolves(&lost, true);
+    assert!(again.is_err_and(|why| why.contains("is connected")));
+    world.is_what_the_log_tells();
+}
+
+/// Its agent began anew in the middle of it, and asks: too few would serve beside it by now, which is no reason to leave it half done.
+/// Leave that it does not use takes nothing of its claim away.
+#[test]
+fn whoever_asks_for_the_section_that_it_is_in_gets_leave_at_once_and_keeps_its_claim() {
+    let mut world = World::new();
+    let (first, other) = (name("s1.a.test"), name("s2.a.test"));
+    for target in [&first, &other] {
+        world.issue(target);
+    }
+    world.asks(&first, of(true));
+    assert_eq!(world.decides(), [first.clone()]);
+    world.enters(&first);
+    for target in ["s3.a.test", "s4.a.test"] {
+        world.goes(&name(target));
+    }
+    world.passes(limits::FRESH_FACTS + Duration::from_secs(1));
+    world.asks(&first, of(true));
+    world.asks(&other, of(false));
+    assert_eq!(world.decides(), [first.clone()]);
+    world.passes(PERMIT_LIFE + Duration::from_secs(1));
+    let held = world.held(&other, of(false));
+    assert!(held.contains("s1.a.test changes the same gMSA"), "{held}");
+    let said = world.fleet.why(&first, &world.live, world.now);
+    assert!(format!("{said:?}").contains("Running") || world.row(&first).state == "offered");
+    world.leaves_its_section(&first);
+    assert_eq!(world.held(&other, of(false)), "");
+    // Once it is out of it, it asks like everybody.
+    world.asks(&first, of(true));
+    assert_eq!(
+        world.decides(),
+        [other.clone()],
+        "the other one asked before"
+    );
+    world.is_what_the_log_tells();
+}
+
+#[test]
+fn the_cause_says_who_lifts_it() {
+    assert!(!Cause::GivenUp.is_in_turn());
+    assert!(Cause::GivenUp.lifted_by().contains("entrain resolve --off"));
+    assert!(Cause::GivenUp.rails().is_empty());
+}
