@@ -68,6 +68,9 @@ pub struct Twin {
     /// Whoever configured Connect wrote no rule of their own, and the engine shows all that a move to cloud sync asks.
     #[serde(default)]
     plain: bool,
+    /// The SQL Server that is named has the database of an earlier engine.
+    #[serde(default)]
+    engine_left: bool,
     /// Version of Entrain's agent on it.
     #[serde(default)]
     agent: Option<Version>,
@@ -139,6 +142,7 @@ impl Twin {
             asked_restart: false,
             asked_transition: false,
             plain: false,
+            engine_left: false,
             agent: None,
             given_up: None,
             forests: Vec::new(),
@@ -270,7 +274,7 @@ impl Twin {
                     twin.asked_release,
                     twin.asked_transition,
                 ),
-                twin.plain,
+                (twin.plain, twin.engine_left),
                 twin.ticks_staging,
                 chosen,
             )
@@ -284,6 +288,11 @@ impl Twin {
         self.plain |= matches!(
             step,
             Step::CheckTransition | Step::GuideTransition(_) | Step::GuideConnectRemoval(_)
+        );
+        // A database that is to be taken over is that of an engine, but for its faults.
+        self.engine_left |= matches!(
+            step,
+            Step::Preflight(one) if one.database.as_ref().is_some_and(|own| own.existing)
         );
         self.asked_staging = None;
         self.asked_release = matches!(step, Step::GuideConnect(guide) if guide.release.is_some());

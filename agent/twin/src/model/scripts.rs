@@ -100,7 +100,7 @@ impl Twin {
         }
     }
 
-    /// What a SQL Server says: version 2022, and no database yet.
+    /// What a SQL Server says: version 2022, and no database yet, or that of the earlier engine where it is taken over.
     fn inspect_database(&self) -> Outcome {
         let has = |fault| self.has(fault);
         let choose = |fault, faulty: &'static str, sound: &'static str| {
@@ -124,6 +124,11 @@ impl Twin {
                 json!({
                     "exists": true, "collation": collation, "state": "ONLINE",
                     "tables": 12, "whole": true, "engine": false,
+                })
+            } else if self.engine_left {
+                json!({
+                    "exists": true, "collation": collation, "state": "ONLINE",
+                    "tables": 61, "whole": true, "engine": true,
                 })
             } else {
                 json!({ "exists": false })

@@ -208,6 +208,9 @@ fn installation(
             };
             let how = match (work.staging(), now.first(), chosen) {
                 (false, ..) => "with custom settings, as the active server".to_owned(),
+                (true, Some(active), _) if existing => format!(
+                    "with custom settings onto an existing database, staging, since {active} is active"
+                ),
                 (true, Some(active), _) => {
                     format!("with custom settings, staging, since {active} is active")
                 }

@@ -37,6 +37,8 @@ enum Has {
     Nothing,
     /// A provisioning agent of that version that Entrain registered for a.test, or somebody else for whatever.
     Agent(Version, bool),
+    /// The newest one, that Entrain registered for a.test and c.test.
+    TwoDomains,
     /// The newest one, registered by Entrain for a.test, whose service is so and runs as that account.
     Drifted(ServiceState, &'static str),
     Connect(Version, bool),
@@ -180,6 +182,12 @@ pub(crate) const CASES: &[Case] = &[
         ask: INSTALL,
     },
     Case {
+        title: "Cloud sync: a domain is taken from agents that stay, and nothing comes in its place",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n",
+        servers: &[("s1", Has::TwoDomains)],
+        ask: INSTALL,
+    },
+    Case {
         title: "Cloud sync: an agent that somebody else registered",
         topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n",
         servers: &[("s1", Has::Agent(common::AGENT, false))],
@@ -233,6 +241,32 @@ pub(crate) const CASES: &[Case] = &[
         servers: &[
             ("s1", Has::Connect(common::CONNECT, false)),
             ("s2", Has::Nothing),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: a server that was set up anew takes its database over",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nsettings = { sign_in = \"password-hash-sync\", sql_server = \"sql-01.a.test\\\\SYNC\", existing_database = true, service_account = \"A\\\\gmsaSync$\" }\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: a staging server takes over the database of one that has no Connect any more, signed in by Microsoft's own window",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\nretired = [\"s3.a.test\"]\n\n[connect.main.settings]\nsign_in = \"password-hash-sync\"\ninteractive_sign_in = true\n\n[connect.main.settings.databases]\n\"s1.a.test\" = { sql_server = \"sql-01.a.test\" }\n\"s2.a.test\" = { sql_server = \"sql-02.a.test\", existing_database = true }\n\"s3.a.test\" = { sql_server = \"sql-02.a.test\" }\n",
+        servers: &[
+            ("s1", Has::Connect(common::CONNECT, false)),
+            ("s2", Has::Nothing),
+            ("s3", Has::Nothing),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: a database is not taken over while Connect is on the server whose it is",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\nretired = [\"s3.a.test\"]\n\n[connect.main.settings]\nsign_in = \"password-hash-sync\"\n\n[connect.main.settings.databases]\n\"s1.a.test\" = { sql_server = \"sql-01.a.test\" }\n\"s2.a.test\" = { sql_server = \"sql-02.a.test\", existing_database = true }\n\"s3.a.test\" = { sql_server = \"sql-02.a.test\" }\n",
+        servers: &[
+            ("s1", Has::Connect(common::CONNECT, false)),
+            ("s2", Has::Nothing),
+            ("s3", Has::Connect(common::CONNECT, true)),
         ],
         ask: INSTALL,
     },
@@ -452,6 +486,10 @@ impl Case {
             if matches!(has, Has::Agent(_, true) | Has::Both(..) | Has::Drifted(..)) {
                 entry.domains = Some(BTreeSet::from(["a.test".parse().unwrap()]));
             }
+            if let Has::TwoDomains = has {
+                let both = ["a.test", "c.test"].map(|name| name.parse().unwrap());
+                entry.domains = Some(BTreeSet::from(both));
+            }
             entry.facts = reported.remove(&target).map(|facts| (NOW, facts));
             known.insert(target, entry);
         }
@@ -520,6 +558,7 @@ impl Has {
                 let running = ServiceState::Running;
                 common::facts(None, Some(connect(version, Some(staging), running)))
             }
+            Self::TwoDomains => Self::Agent(common::AGENT, true).facts(),
             Self::Drifted(service, account) => {
                 let mut facts = Self::Agent(common::AGENT, true).facts();
                 if let Some(agent) = &mut facts.provisioning_agent {
@@ -554,6 +593,10 @@ impl Has {
             Self::Agent(version, false) => {
                 format!("provisioning agent {version}, registered by somebody else")
             }
+            Self::TwoDomains => format!(
+                "provisioning agent {}, registered by Entrain for a.test and c.test",
+                common::AGENT
+            ),
             Self::Connect(version, true) => format!("Connect {version}, staging"),
             Self::Connect(version, false) => format!("Connect {version}, active"),
             Self::Drifted(service, account) => format!(

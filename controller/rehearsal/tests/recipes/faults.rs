@@ -439,7 +439,12 @@ fn take_off(place: &Place<'_>) -> bool {
 }
 
 fn taken_off(place: &Place<'_>) -> bool {
-    matches!(place.step, Step::VerifyConnectRemoved)
+    matches!(place.step, Step::VerifyConnectRemoved) && place.facts.connect.is_some()
+}
+
+/// Connect was off it before: nothing that comes with Connect is there to be found, but Connect itself may be.
+fn verified_without(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::VerifyConnectRemoved) && place.facts.connect.is_none()
 }
 
 fn take_off_running(place: &Place<'_>) -> bool {
@@ -534,6 +539,7 @@ fn expected(fault: Fault) -> Expected {
                 "PF41! CU01? CU02? CU03?",
             ),
             (alone, "PF42"),
+            (verified_without, "CR02!"),
             (
                 |place| {
                     report(place) && !place.follows(|step| matches!(step, Step::GuideTransition(_)))
@@ -938,12 +944,19 @@ fn expected(fault: Fault) -> Expected {
         Fault::SqlUnreachable | Fault::SqlCollation | Fault::SqlOld | Fault::SqlForeign => {
             meets([(database, "PF71!")])
         }
-        Fault::SqlLoginRefused => meets([(database, "PF71?")]),
+        // What is in a database that is taken over is not told in any case.
+        Fault::SqlLoginRefused => meets([(taken_over, "words"), (database, "PF71?")]),
     }
 }
 
 fn database(place: &Place<'_>) -> bool {
     preflight(place).is_some_and(|one| one.database.is_some())
+}
+
+/// The database is that of an earlier server.
+fn taken_over(place: &Place<'_>) -> bool {
+    let own = preflight(place).and_then(|one| one.database.as_ref());
+    own.is_some_and(|own| own.existing)
 }
 
 /// Ids of what does not pass.
