@@ -29,7 +29,7 @@ const CMDLETS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "Add-AADCloudSyncADDomain",
-        &["@arguments"],
+        &["-DomainName", "-Credential", "-PreferredDomainControllers"],
         "product facts 1.4: 5a, 5b [P]",
     ),
     (
@@ -220,10 +220,71 @@ fn every_script_is_powershell() {
     );
 }
 
-#[test]
-fn each_cmdlet_and_parameter_stands_in_the_table_with_its_source() {
-    let mut used = std::collections::BTreeSet::new();
-    // What comes before every script has functions for all of them.
+/// The name of a variable that is splatted, such as `@arguments`.
+fn splatted<'t>(node: Node<'_>, text: &'t str) -> Option<&'t str> {
+    if node.kind() != "variable" {
+        return None;
+    }
+    text[node.byte_range()].strip_prefix('@')
+}
+
+/// What a hash table holds that a script splats: each key that it is given, in a literal or one by one, as the parameter that it
+/// becomes. Any other way to fill it is refused, since its keys could not be read here.
+fn keys(root: Node<'_>, text: &str, variable: &str) -> Result<Vec<String>, String> {
+    let mut keys = Vec::new();
+    let mut wrong = Vec::new();
+    let whole = format!("${variable}");
+    let is = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
+    walk(root, &mut |node| {
+        let said = |node: Node<'_>| text[node.byte_range()].trim().to_owned();
+        let at = |what: &str| format!("line {}: {what}", node.start_position().row + 1);
+        match node.kind() {
+            "assignment_expression" => {
+                let left = node.named_child(0).map(said).unwrap_or_default();
+                let Some(rest) = left.get(..whole.len()).filter(|start| is(start, &whole)) else {
+                    return;
+                };
+                let rest = &left[rest.len()..];
+                if let Some(key) = rest.strip_prefix('.') {
+                    keys.push(format!("-{key}"));
+                } else if rest.is_empty() {
+                    let right = said(node)
+                        .split_once('=')
+                        .map(|(_, right)| right.trim().to_owned());
+                    let literal =
+                        right.is_some_and(|right| right.starts_with("@{") && right.ends_with('}'));
+                    if !literal {
+                        wrong.push(at("it is given no literal"));
+                        return;
+                    }
+                    walk(node, &mut |entry| {
+                        if entry.kind() == "hash_entry" {
+                            keys.extend(entry.named_child(0).map(|key| format!("-{}", said(key))));
+                        }
+                    });
+                } else if rest.starts_with('[') {
+                    wrong.push(at("a key is given by its number or text"));
+                }
+            }
+            "invokation_expression" => {
+                let start = format!("{whole}.");
+                let said = said(node);
+                if said.get(..start.len()).is_some_and(|said| is(said, &start)) {
+                    wrong.push(at("a method of it is called"));
+                }
+            }
+            _ => {}
+        }
+    });
+    match wrong.into_iter().next() {
+        Some(wrong) => Err(wrong),
+        None if keys.is_empty() => Err("nothing fills it".to_owned()),
+        None => Ok(keys),
+    }
+}
+
+/// Functions of our own: what comes before every script has them for all.
+fn functions() -> Vec<String> {
     let mut functions = Vec::new();
     for (_, text) in scripts() {
         walk(parse(&text).root_node(), &mut |node| {
@@ -232,61 +293,145 @@ fn each_cmdlet_and_parameter_stands_in_the_table_with_its_source() {
             }
         });
     }
-    for (name, text) in scripts() {
-        let tree = parse(&text);
-        walk(tree.root_node(), &mut |node| {
-            if node.kind() != "command" {
-                return;
-            }
-            let Some(command) = node.child_by_field_name("command_name") else {
-                return;
-            };
-            let command = &text[command.byte_range()];
-            if functions.iter().any(|own| own == command) || command.starts_with('$') {
-                return;
-            }
-            if PROGRAMS.iter().any(|(program, _)| command == *program) {
-                return;
-            }
-            let line = node.start_position().row + 1;
-            let Some((cmdlet, parameters, _)) =
-                CMDLETS.iter().find(|(known, ..)| *known == command)
-            else {
-                panic!("{name}:{line}: {command} is not in the table");
-            };
-            used.insert(*cmdlet);
-            let mut cursor = node.walk();
-            let elements: Vec<Node<'_>> = node.children(&mut cursor).collect();
-            for element in elements {
-                walk(element, &mut |part| {
-                    let is_own = {
-                        let mut above = part.parent();
-                        loop {
-                            match above {
-                                Some(parent) if parent.kind() == "command" => {
-                                    break parent.id() == node.id();
-                                }
-                                Some(parent) => above = parent.parent(),
-                                None => break false,
-                            }
+    functions
+}
+
+/// Each cmdlet that a script calls, with each parameter that it is given, and what of it stands in no table.
+fn called(text: &str, functions: &[String]) -> (Vec<(String, String)>, Vec<String>) {
+    let tree = parse(text);
+    let (mut used, mut wrong) = (Vec::new(), Vec::new());
+    walk(tree.root_node(), &mut |node| {
+        if node.kind() != "command" {
+            return;
+        }
+        let Some(command) = node.child_by_field_name("command_name") else {
+            return;
+        };
+        let command = &text[command.byte_range()];
+        if functions.iter().any(|own| own == command) || command.starts_with('$') {
+            return;
+        }
+        if PROGRAMS.iter().any(|(program, _)| command == *program) {
+            return;
+        }
+        let line = node.start_position().row + 1;
+        let Some((cmdlet, parameters, _)) = CMDLETS.iter().find(|(known, ..)| *known == command)
+        else {
+            wrong.push(format!("{line}: {command} is not in the table"));
+            return;
+        };
+        used.push(((*cmdlet).to_owned(), String::new()));
+        let mut given = Vec::new();
+        walk(node, &mut |part| {
+            let is_own = {
+                let mut above = part.parent();
+                loop {
+                    match above {
+                        Some(parent) if parent.kind() == "command" => {
+                            break parent.id() == node.id();
                         }
-                    };
-                    if part.kind() == "command_parameter" && is_own {
-                        let given = &text[part.byte_range()];
-                        assert!(
-                            parameters.contains(&given),
-                            "{name}:{line}: {command} {given} is not in the table"
-                        );
+                        Some(parent) => above = parent.parent(),
+                        None => break false,
                     }
-                });
+                }
+            };
+            if !is_own {
+                return;
+            }
+            if part.kind() == "command_parameter" {
+                given.push(text[part.byte_range()].to_owned());
+            } else if let Some(variable) = splatted(part, text) {
+                match keys(tree.root_node(), text, variable) {
+                    Ok(keys) => given.extend(keys),
+                    Err(why) => wrong.push(format!("{line}: {command} @{variable}: {why}")),
+                }
             }
         });
+        for one in given {
+            if !parameters.contains(&one.as_str()) {
+                wrong.push(format!("{line}: {command} {one} is not in the table"));
+            }
+            used.push(((*cmdlet).to_owned(), one));
+        }
+    });
+    (used, wrong)
+}
+
+#[test]
+fn each_cmdlet_and_parameter_stands_in_the_table_with_its_source() {
+    let functions = functions();
+    let mut used = std::collections::BTreeSet::new();
+    for (name, text) in scripts() {
+        let (called, wrong) = called(&text, &functions);
+        assert!(wrong.is_empty(), "{name}: {wrong:?}");
+        used.extend(called);
     }
-    let listed: std::collections::BTreeSet<_> = CMDLETS.iter().map(|(name, ..)| *name).collect();
+    let listed = CMDLETS.iter().flat_map(|(name, parameters, _)| {
+        let parameters = parameters.iter().copied();
+        let rows = std::iter::once("").chain(parameters);
+        rows.map(|one| ((*name).to_owned(), one.to_owned()))
+    });
+    let listed: std::collections::BTreeSet<_> = listed.collect();
     assert_eq!(
         listed, used,
         "the table lists what is called and nothing else"
     );
+}
+
+/// A splat gives what its hash table holds: each key is held against the table like a parameter, and a table whose keys cannot be
+/// read here is refused.
+#[test]
+fn what_is_splatted_is_held_against_the_table() {
+    let functions = functions();
+    let name = "configure-provisioning-agent.ps1";
+    let (_, text) = scripts().into_iter().find(|(one, _)| one == name).unwrap();
+    let (used, wrong) = called(&text, &functions);
+    assert!(wrong.is_empty(), "{wrong:?}");
+    for parameter in ["-DomainName", "-Credential", "-PreferredDomainControllers"] {
+        let one = ("Add-AADCloudSyncADDomain".to_owned(), parameter.to_owned());
+        assert!(used.contains(&one), "{one:?}");
+    }
+    for (right, instead, says) in [
+        ("@{ DomainName =", "@{ DomainNam =", "-DomainNam is not"),
+        (
+            "@{ DomainName =",
+            "@{ 'DomainName' =",
+            "'DomainName' is not",
+        ),
+        (
+            "$arguments.Credential",
+            "$arguments.Credental",
+            "-Credental is not",
+        ),
+        (
+            "$arguments.Preferred",
+            "$Arguments.Prefered",
+            "-PreferedDomainControllers is not",
+        ),
+        (
+            "$arguments.Credential =",
+            "$arguments['Credential'] =",
+            "by its number or text",
+        ),
+        (
+            "$arguments.Credential = $credential",
+            "$arguments.Add('Credential', $credential)",
+            "a method",
+        ),
+        (
+            "$arguments = @{ DomainName = $domain.name }",
+            "$arguments = $domain",
+            "no literal",
+        ),
+        ("@arguments", "@others", "nothing fills it"),
+    ] {
+        assert!(text.contains(right), "{right}");
+        let (_, wrong) = called(&text.replacen(right, instead, 1), &functions);
+        assert!(
+            wrong.iter().any(|one| one.contains(says)),
+            "{instead}: {wrong:?}"
+        );
+    }
 }
 
 #[test]
