@@ -95,6 +95,15 @@ pub enum Stop {
     CannotTell(String),
 }
 
+/// A place in a section at which an abort may end its step: nothing of the step's own is half done there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// Nothing was done in the section yet.
+    Untouched,
+    /// A person, or an earlier life of the agent, may have done something: what, is not known.
+    Unknown,
+}
+
 /// What came of a wait that has an end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Waited<T> {
@@ -154,6 +163,12 @@ pub struct Cx<'a> {
     generation: Generation,
     restart_follows: bool,
     attested: Option<&'a str>,
+    /// Work for a person was shown in this pass.
+    shown: bool,
+    /// What is asked for just now comes before anything is done.
+    untouched: bool,
+    /// Where this pass ends, if it ends at one.
+    gate: Option<Gate>,
 }
 
 impl Cx<'_> {
@@ -641,7 +656,39 @@ impl Cx<'_> {
     /// # Errors
     /// Until it is recorded.
     pub fn task(&mut self, text: &TaskText) -> Flow<()> {
-        self.take(|| Want::Task(Box::new(text.clone()))).map(drop)
+        self.gate = Some(Gate::Unknown);
+        self.take(|| Want::Task(Box::new(text.clone())))?;
+        self.gate = None;
+        self.shown = true;
+        Ok(())
+    }
+
+    /// Asks for something before anything is done in the section that was entered: whoever waits in it waits at a gate.
+    ///
+    /// # Errors
+    /// As what is asked has it.
+    pub fn untouched<T>(&mut self, ask: impl FnOnce(&mut Self) -> Flow<T>) -> Flow<T> {
+        self.untouched = true;
+        let asked = ask(self)?;
+        self.untouched = false;
+        Ok(asked)
+    }
+
+    /// Lets time pass until a person's work is looked at again. What no person was shown is waited for like the step's own work.
+    fn wait_for_a_person(&mut self, every: Duration) -> Flow<()> {
+        self.gate = self.shown.then_some(Gate::Unknown);
+        self.take(|| Want::Op(Op::Wait { time: every })).map(drop)
+    }
+
+    /// The gate at which this pass has ended with a want. What an earlier life of the agent has done is not known here.
+    fn gate_at(&self, want: &Want) -> Option<Gate> {
+        let waits = matches!(want, Want::Task(_) | Want::Op(Op::Wait { .. }));
+        let untouched = (self.untouched && waits).then_some(if self.resumed {
+            Gate::Unknown
+        } else {
+            Gate::Untouched
+        });
+        untouched.or(self.gate.filter(|_| waits))
     }
 
     /// Records the answers of probes.
@@ -734,7 +781,7 @@ impl Cx<'_> {
         if self.attested.is_some() {
             return Err(Stop::Attested { keep });
         }
-        self.take(|| Want::Op(Op::Wait { time: every }))?;
+        self.wait_for_a_person(every)?;
         Err(Stop::Again { keep, rounds: None })
     }
 
@@ -769,7 +816,7 @@ impl Cx<'_> {
         if self.attested.is_some() {
             return Err(Stop::Attested { keep });
         }
-        self.take(|| Want::Op(Op::Wait { time: every }))?;
+        self.wait_for_a_person(every)?;
         Err(Stop::Again {
             keep,
             rounds: Some(over + 1),
@@ -822,6 +869,8 @@ pub struct Procedure {
     attested: Option<String>,
     /// Works for people that were shown since this life of the agent began the step.
     tasks: u32,
+    /// Where it waits, if that is one.
+    gate: Option<Gate>,
 }
 
 impl Procedure {
@@ -835,6 +884,7 @@ impl Procedure {
             restart_follows: false,
             attested: None,
             tasks: 0,
+            gate: None,
         }
     }
 
@@ -862,6 +912,12 @@ impl Procedure {
         self.attested = Some(by);
     }
 
+    /// Where it waits, if an abort may end it there though it is in a section.
+    #[must_use]
+    pub const fn gate(&self) -> Option<Gate> {
+        self.gate
+    }
+
     /// Runs over the record and tells what is next.
     pub fn next(&mut self, step: &Step, artifacts: &[ArtifactRef], host: &Host) -> Next {
         self.drive(artifacts, host, |cx| step::perform(step, cx))
@@ -884,8 +940,16 @@ impl Procedure {
                 generation: self.generation,
                 restart_follows: self.restart_follows,
                 attested: self.attested.as_deref(),
+                shown: false,
+                untouched: false,
+                gate: None,
             };
-            match procedure(&mut cx) {
+            let ended = procedure(&mut cx);
+            self.gate = match &ended {
+                Err(Stop::Want(want)) => cx.gate_at(want),
+                _ => None,
+            };
+            match ended {
                 Ok(complete) => return Next::Complete(complete),
                 Err(Stop::Want(want)) => {
                     // A word that was said while other work of this step was shown is not about this one. Before the first it

@@ -11,7 +11,7 @@ use protocol::step::Step;
 use protocol::{Attempt, Generation, StepIndex, Timestamp};
 
 use crate::op::{Op, Outcome};
-use crate::procedure::{Complete, Host, Next, Procedure, Want};
+use crate::procedure::{Complete, Gate, Host, Next, Procedure, Want};
 use crate::step::{directory, facts};
 
 /// What the shell is to do, in this order.
@@ -73,6 +73,9 @@ enum Stage {
     Over,
 }
 
+/// What is told of a step that an abort has ended while a person may have been at its work.
+const BROKEN_OFF: &str = "aborted before its end was seen: what was done by then, at a wizard say, is not known; look at the server before it is planned again";
+
 /// What an operation means for whoever waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OpKind {
@@ -118,6 +121,8 @@ pub struct Run {
     records: Vec<StepRecord>,
     grade: Option<Grade>,
     section: Option<Section>,
+    /// The last change of the gMSA object of that section, as it was told with the leave.
+    after: Option<GmsaChange>,
     /// A section that an earlier life of the agent entered and did not leave: it is finished before anything else, and that it is
     /// left is told with the step's end at the latest.
     left_open: Option<LeftOpen>,
@@ -180,6 +185,7 @@ impl Run {
             records,
             grade: None,
             section: None,
+            after: None,
             left_open: None,
             begun: false,
             waiting: Waiting::Nothing,
@@ -263,6 +269,7 @@ impl Run {
                     section,
                 }));
         }
+        self.after.clone_from(&after);
         self.answered(Outcome::Permit { after }, now);
     }
 
@@ -332,8 +339,8 @@ impl Run {
         }
     }
 
-    /// Ends the run at its next gate: between steps, or where it waits for leave, a secret or a person. A section that
-    /// was entered is finished first.
+    /// Ends the run at its next gate: between steps, or where it waits for leave, a secret or a person. A section in which the
+    /// agent itself is at work is finished first; one in which a person is, or nobody was yet, is left as it is.
     pub fn abort(&mut self, now: Timestamp) {
         self.aborted = true;
         let idle = match self.waiting {
@@ -343,15 +350,30 @@ impl Run {
         };
         if idle {
             self.waiting = Waiting::Nothing;
-            self.end(Ending::Aborted, now);
+            self.break_off(now);
         }
     }
 
-    /// Whether an abort ends the run at an operation of this kind.
+    /// Whether an abort ends the run at an operation of this kind. A person may take weeks, and would keep whatever the section
+    /// claims for as long.
     fn is_gate(&self, kind: OpKind) -> bool {
-        // Whoever waits for a person to restart Windows has left nothing half done, whatever leave it holds.
-        let restarts = matches!(self.current_step(), Some((_, Step::RestartServer(_))));
-        kind != OpKind::Busy && (restarts || !self.in_section())
+        kind != OpKind::Busy && (self.procedure.gate().is_some() || !self.in_section())
+    }
+
+    /// Ends what was aborted at a gate. What a person has done by then is not known and is told as that; where nothing was done,
+    /// what another server did to the gMSA object before still stands (G3).
+    fn break_off(&mut self, now: Timestamp) {
+        if let (Stage::At(at), Some(gate)) = (self.stage, self.procedure.gate()) {
+            let change = match gate {
+                Gate::Untouched => self.after.take(),
+                Gate::Unknown => {
+                    self.close_record(at, StepEnding::Inconclusive, BROKEN_OFF);
+                    None
+                }
+            };
+            self.leave_section(at, change);
+        }
+        self.end(Ending::Aborted, now);
     }
 
     /// Checks the step's time limit, and at a gate the bundle's own.
@@ -545,7 +567,7 @@ impl Run {
         self.waiting = Waiting::Nothing;
         self.procedure.add(outcome);
         if gate && self.aborted {
-            self.end(Ending::Aborted, now);
+            self.break_off(now);
         } else {
             self.advance(now);
         }
@@ -628,6 +650,12 @@ impl Run {
                 if self.aborted && !self.section.as_ref().is_some_and(claims) =>
             {
                 self.end(Ending::Aborted, now);
+            }
+            // Nobody is shown work for it any more, nor looked for at work that was shown.
+            Next::Want(Want::Task(_) | Want::Op(Op::Wait { .. }))
+                if self.aborted && self.procedure.gate().is_some() =>
+            {
+                self.break_off(now);
             }
             Next::Want(want) => self.want(want, Some(at)),
             Next::Complete(complete) => self.completed(at, complete),
@@ -819,6 +847,7 @@ impl Run {
 
     fn leave_section(&mut self, at: usize, gmsa: Option<GmsaChange>) {
         let open = self.left_open.take();
+        self.after = None;
         if self.section.take().is_some() || open.is_some() {
             let left = Event::SectionLeft {
                 generation: self.generation(),

@@ -586,11 +586,20 @@ pub fn gmsa_change(
 }
 
 /// Waits until the change that another server made is readable on the domain controller that this one uses (G3). Where
-/// that cannot be seen, a person looks.
+/// that cannot be seen, a person looks. It comes before anything is done in the section.
 ///
 /// # Errors
 /// While outcomes are missing.
 pub fn await_change(
+    change: &GmsaChange,
+    domain: &DomainName,
+    preferred: &[protocol::TargetId],
+    cx: &mut Cx<'_>,
+) -> Flow<String> {
+    cx.untouched(|cx| readable(change, domain, preferred, cx))
+}
+
+fn readable(
     change: &GmsaChange,
     domain: &DomainName,
     preferred: &[protocol::TargetId],

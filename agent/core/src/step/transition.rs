@@ -83,7 +83,7 @@ pub(super) fn guide(guide: &GuideTransition, cx: &mut Cx<'_>) -> Flow<Complete> 
             if !(resumed && first.has_begun()) {
                 let findings = limits(cx)?;
                 step::settle(findings.clone(), cx)?;
-                sure = doubts(guide, &untold(&findings), cx)?;
+                sure = cx.untouched(|cx| doubts(guide, &untold(&findings), cx))?;
             }
             cx.task(&guide.text)?;
             let seen = cx.until(WATCH, |cx| {

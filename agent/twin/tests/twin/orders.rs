@@ -13,7 +13,7 @@ use agent_core::op::{Op, Outcome};
 use agent_core::procedure::Host;
 use agent_core::run::{Action, Conclusion, Run};
 use agent_twin::{Installed, Profile, Twin};
-use protocol::event::{Completion, Event};
+use protocol::event::{Completion, Event, GmsaChange};
 use protocol::secret::SecretKind;
 use protocol::signed::{
     AgentRelease, Ending, Manifest, ReleaseFile, RoleKeys, Verified, sign, verify,
@@ -51,7 +51,7 @@ pub(crate) fn wizard() -> Step {
     })
 }
 
-fn register() -> Step {
+pub(crate) fn register() -> Step {
     let Step::GuideProvisioningAgent(guide) = wizard() else {
         unreachable!()
     };
@@ -82,7 +82,6 @@ pub(crate) struct Story {
 impl Story {
     /// A run of these steps on a server that has an agent of that version, or none.
     pub(crate) fn new(steps: Vec<Step>, installed: Option<Version>) -> Self {
-        let (bytes, role) = manifest(steps);
         let installed = match installed {
             Some(version) => Installed::ProvisioningAgent {
                 version,
@@ -96,6 +95,12 @@ impl Story {
             person: None,
             faults: [].into(),
         });
+        Self::on(twin, steps)
+    }
+
+    /// A run of these steps on that server.
+    pub(crate) fn on(twin: Twin, steps: Vec<Step>) -> Self {
+        let (bytes, role) = manifest(steps);
         let run = Run::new(verify(&bytes, &role).unwrap(), host(), &[], NOW);
         Self {
             bytes,
@@ -349,10 +354,15 @@ fn is_wait(action: &Action) -> bool {
 impl Story {
     /// It asks for leave and gets it.
     pub(crate) fn enters(&mut self) {
+        self.enters_after(None);
+    }
+
+    /// The same, told of the last change of the gMSA object.
+    pub(crate) fn enters_after(&mut self, after: Option<GmsaChange>) {
         let Some(Action::AskPermit { step, attempt, .. }) = self.until(asks_leave) else {
             panic!("no leave was asked for")
         };
-        self.run.handle_permit(step, attempt, None, self.now);
+        self.run.handle_permit(step, attempt, after, self.now);
     }
 
     pub(crate) fn has(&self, event: impl Fn(&Event) -> bool) -> usize {

@@ -38,7 +38,7 @@ pub(crate) fn server(faults: &[Fault]) -> Twin {
     server_of(SINCE, false, tenant(), faults)
 }
 
-fn guide() -> Step {
+pub(crate) fn guide() -> Step {
     let titled = |title: &str| TaskText {
         title: title.to_owned(),
         ..text()
