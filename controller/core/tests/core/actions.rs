@@ -13,7 +13,9 @@ use std::time::Duration;
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::finding::Severity;
 use controller_core::fleet::{Decision, Fleet, Gate, Live, PERMIT_LIFE, Pulse};
-use controller_core::plan::{Inputs, Plan, Purpose, TargetPlan, plan, switch};
+use controller_core::plan::{
+    Afterwards, Inputs, Plan, Purpose, TargetPlan, failover, plan, swing, switch,
+};
 use controller_core::policy;
 use controller_core::record::{Order, Record};
 use controller_core::topology::{check, parse};
@@ -52,15 +54,54 @@ type Mode = Option<(bool, Option<bool>)>;
 /// What a host of agents reports: no agent, or with which tenant it is registered.
 type Registered = Option<Option<u8>>;
 
+/// What agents serve.
+const DOMAINS: [&str; 3] = ["d.test", "e.test", "g.test"];
+
+/// Agents that serve the same.
+#[derive(Debug, Clone)]
+struct Group {
+    hosts: Vec<Registered>,
+    /// Which of the domains; the first where none is.
+    serves: [bool; 3],
+    /// They are another tenant's.
+    other: bool,
+}
+
+impl Group {
+    fn domains(&self) -> BTreeSet<&'static str> {
+        let all = DOMAINS.into_iter().zip(self.serves);
+        let served: BTreeSet<&str> = all
+            .filter_map(|(domain, is)| is.then_some(domain))
+            .collect();
+        if served.is_empty() {
+            BTreeSet::from([DOMAINS[0]])
+        } else {
+            served
+        }
+    }
+}
+
+/// How another Connect server is to become active.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Swap,
+    Swing(Afterwards),
+    /// In place of that one, which is said to be off.
+    Failover(usize),
+}
+
 /// What is written down, and what servers report of it when it is planned.
 #[derive(Debug, Clone)]
 struct Written {
     servers: Vec<Mode>,
-    hosts: Vec<Registered>,
-    /// Which of the servers is to become active, beside what the topology asks for.
+    groups: Vec<Group>,
+    /// How many are to serve each domain, where that is written.
+    least: [Option<u32>; 3],
+    /// Which of the servers is to become active, beside what the topology asks for, and how.
     to: usize,
-    /// The swap is applied first.
-    swap_first: bool,
+    change: Change,
+    /// That is applied first.
+    change_first: bool,
 }
 
 /// A difference of rules that somebody approved: in which rollout, and what both servers told.
@@ -128,6 +169,11 @@ struct Sim {
     told: u64,
     /// What each server told last.
     heard: BTreeMap<TargetId, Facts>,
+    /// What each host of agents serves, and how many are to serve it where that is written.
+    serves: BTreeMap<TargetId, BTreeSet<&'static str>>,
+    least: BTreeMap<&'static str, u32>,
+    /// Said to be off, and not heard of since.
+    off: BTreeSet<TargetId>,
     /// A directory names a Connect server that nobody knows.
     stranger: bool,
     /// What each server's rules were when a rollout had them read.
@@ -155,27 +201,50 @@ impl Sim {
             writeln!(text, "[tenant.{name}]\nid = \"{id}\"").unwrap();
         }
         let servers: Vec<String> = (0..written.servers.len()).map(server).collect();
-        let hosts: Vec<String> = (0..written.hosts.len()).map(host).collect();
         if !servers.is_empty() {
             let settings = if servers.len() == 1 {
                 "\"express\""
             } else {
                 "{ sign_in = \"password-hash-sync\" }"
             };
+            // The server before is taken off by a swing where the topology says that it goes.
+            let goes = matches!(written.change, Change::Swing(Afterwards::Remove));
+            let goes = usize::from(goes && servers.len() > 1 && written.to % servers.len() != 0);
+            let (retired, stay) = servers.split_at(goes);
             writeln!(
                 text,
-                "[connect.c]\ntenant = \"main\"\nforests = [\"f.test\"]\nservers = {servers:?}\nsettings = {settings}"
+                "[connect.c]\ntenant = \"main\"\nforests = [\"f.test\"]\nservers = {stay:?}\nretired = {retired:?}\nsettings = {settings}"
             )
             .unwrap();
         }
-        if !hosts.is_empty() {
+        let mut agents = Vec::new();
+        let mut serves = BTreeMap::new();
+        for (number, group) in written.groups.iter().enumerate() {
+            let first = agents.len();
+            let hosts: Vec<String> = (first..first + group.hosts.len()).map(host).collect();
+            let tenant = if group.other { "other" } else { "main" };
+            let domains = group.domains();
+            let named: Vec<&str> = domains.iter().copied().collect();
             writeln!(
                 text,
-                "[agents.a]\ntenant = \"main\"\nserves = [\"d.test\"]\nhosts = {hosts:?}"
+                "[agents.g{number}]\ntenant = \"{tenant}\"\nserves = {named:?}\nhosts = {hosts:?}"
             )
             .unwrap();
+            for (name, registered) in hosts.iter().zip(&group.hosts) {
+                agents.push((name.clone(), agent_facts(*registered)));
+                serves.insert(name.parse().unwrap(), domains.clone());
+            }
         }
-        let (topology, _) = parse(&[common::document(text)]);
+        let mut least = BTreeMap::new();
+        for (domain, minimum) in DOMAINS.into_iter().zip(written.least) {
+            let served = serves.values().any(|domains| domains.contains(domain));
+            if let (true, Some(minimum)) = (served, minimum) {
+                writeln!(text, "[domain.{domain:?}]\nmin_serving = {minimum}").unwrap();
+                least.insert(domain, minimum);
+            }
+        }
+        let (topology, slips) = parse(&[common::document(text)]);
+        assert!(slips.is_empty(), "{slips:?}");
         let findings = check(&topology, None);
         if findings.iter().any(|one| one.severity == Severity::Error) {
             return None;
@@ -192,6 +261,9 @@ impl Sim {
             plans: BTreeMap::new(),
             told: 0,
             heard: BTreeMap::new(),
+            serves,
+            least,
+            off: BTreeSet::new(),
             stranger: false,
             rules: BTreeMap::new(),
             approved: BTreeSet::new(),
@@ -205,8 +277,7 @@ impl Sim {
         let mut known = Fleetwide::new();
         let modes = servers.iter().zip(&written.servers);
         let modes = modes.map(|(name, mode)| (name, connect_facts(*mode)));
-        let agents = hosts.iter().zip(&written.hosts);
-        let agents = agents.map(|(name, registered)| (name, agent_facts(*registered)));
+        let agents = agents.iter().map(|(name, facts)| (name, facts.clone()));
         for (name, facts) in modes.chain(agents) {
             let target: TargetId = name.parse().unwrap();
             let key = SigningKey::generate().public();
@@ -223,10 +294,16 @@ impl Sim {
         let inputs = Inputs::of(&topology, &policy, &known, &artifacts, Purpose::Install);
         let mut plans = vec![plan(inputs)];
         if !servers.is_empty() {
-            let to = servers[written.to % servers.len()].parse().unwrap();
-            plans.extend(switch(inputs, &to));
+            let named =
+                |number: usize| -> TargetId { servers[number % servers.len()].parse().unwrap() };
+            let to = named(written.to);
+            plans.extend(match written.change {
+                Change::Swap => switch(inputs, &to),
+                Change::Swing(then) => swing(inputs, &to, then),
+                Change::Failover(off) => failover(inputs, &to, &named(off)),
+            });
         }
-        if written.swap_first {
+        if written.change_first {
             plans.reverse();
         }
         // One with an alarm is not applied.
@@ -234,6 +311,15 @@ impl Sim {
         for (plan, number) in plans.into_iter().zip(1..) {
             let id = RolloutId(number);
             sim.plans.insert(id, plan.clone());
+            if let Some(off) = &plan.off {
+                // Whoever is connected is not off.
+                sim.live.left(off, NOW);
+                sim.off.insert(off.clone());
+                sim.take(&Record::SaidOff {
+                    target: off.clone(),
+                    by: "root".to_owned(),
+                });
+            }
             let applied = common::applied(id, &plan);
             sim.fleet.apply(&applied, Some(&plan), NOW);
         }
@@ -252,6 +338,7 @@ impl Sim {
 
     fn reports(&mut self, target: &TargetId, facts: Facts) {
         self.heard.insert(target.clone(), facts.clone());
+        self.off.remove(target);
         self.tells(target, &Event::FactsReported(Box::new(facts)));
     }
 
@@ -301,7 +388,7 @@ impl Sim {
         let others = all.filter(|(other, theirs)| {
             *other != target && theirs.tenant == part.tenant && theirs.lane.starts_with("connect.")
         });
-        for (other, _) in others {
+        for (other, _) in others.filter(|(other, _)| !self.off.contains(*other)) {
             let staging = self.mode(other).is_none_or(|(_, mode)| mode == Some(true));
             prop_assert!(
                 staging,
@@ -459,7 +546,7 @@ impl Sim {
         Ok(())
     }
 
-    /// G2 and G3 of leave, by what the others said within a minute and may be at. All hosts of agents serve one domain.
+    /// G2 and G3 of leave, by what the others said within a minute and may be at.
     fn is_served_meanwhile(
         &self,
         target: &TargetId,
@@ -476,17 +563,13 @@ impl Sim {
                 .find(|(_, other)| other.gmsa.as_ref() == Some(object));
             prop_assert!(same.is_none(), "G3: {target} and {same:?} change one gMSA");
         }
-        if !section.outage || !target.as_str().starts_with('a') {
+        let Some(domains) = self.serves.get(target).filter(|_| section.outage) else {
             return Ok(());
-        }
+        };
         let out = |host: &TargetId| {
             let mut busy = busy.iter();
             busy.any(|(other, section)| *other == host && section.outage)
         };
-        let hosts = self
-            .heard
-            .keys()
-            .filter(|one| one.as_str().starts_with('a'));
         let serves = |host: &&TargetId| {
             let pulse = self.live.pulses.get(*host);
             let seen = pulse.is_some_and(|pulse| {
@@ -494,13 +577,18 @@ impl Sim {
             });
             *host != target && seen && !out(host)
         };
-        let all = hosts.clone().count();
-        let serving = hosts.filter(serves).count();
-        let minimum = (all - 1).max(1);
-        prop_assert!(
-            serving >= minimum,
-            "G2: {serving} serve while {target} is out, {minimum} must"
-        );
+        for domain in domains {
+            let hosts = self.serves.iter();
+            let hosts = hosts.filter(|(_, domains)| domains.contains(domain));
+            let all = u32::try_from(hosts.clone().count()).unwrap();
+            let serving = hosts.map(|(host, _)| host).filter(serves).count();
+            let minimum = self.least.get(domain).copied();
+            let minimum = minimum.unwrap_or((all - 1).max(1));
+            prop_assert!(
+                serving >= minimum as usize,
+                "G2: {serving} serve {domain} while {target} is out, {minimum} must"
+            );
+        }
         Ok(())
     }
 
@@ -529,9 +617,16 @@ impl Sim {
             (ConnectWork::SwitchToActive, false),
             (ConnectWork::InstallActive, false),
             (ConnectWork::InstallStaging, true),
+            (ConnectWork::UpgradeActive, false),
+            (ConnectWork::UpgradeStaging, true),
         ];
         if let Some((_, staging)) = made.iter().find(|(work, _)| guides(&part, phase, *work)) {
             self.reports(target, connect_facts(Some((true, Some(*staging)))));
+        }
+        let steps = &part.phases[phase].steps;
+        let removes = |step: &Step| matches!(step, Step::GuideConnectRemoval(_));
+        if steps.iter().any(removes) {
+            self.reports(target, connect_facts(None));
         }
         self.done.insert((id, target.clone(), phase));
         let ended = Event::RunFinished {
@@ -597,13 +692,13 @@ impl Sim {
                 let target = whom(at);
                 if let Some(open) = self.fleet.open(&target) {
                     let generation = open.generation;
-                    let object = GmsaObject {
-                        domain: "d.test".parse().unwrap(),
+                    let object = changes.map(|domain| GmsaObject {
+                        domain: DOMAINS[usize::from(domain) % 3].parse().unwrap(),
                         name: None,
-                    };
+                    });
                     let section = Section {
                         outage: *outage,
-                        gmsa: changes.then_some(object),
+                        gmsa: object,
                     };
                     self.fleet
                         .asks_permit(&target, generation, STEP, Attempt(1), section);
@@ -640,7 +735,9 @@ impl Sim {
             Happens::Approves => {
                 for id in self.plans.keys().copied().collect::<Vec<_>>() {
                     for one in self.fleet.differences(id) {
-                        let rules = |of: &TargetId| self.rules[&(id, of.clone())];
+                        // One that is off is not read.
+                        let rules =
+                            |of: &TargetId| self.rules.get(&(id, of.clone())).copied().flatten();
                         let key = (
                             id,
                             one.first.clone(),
@@ -686,8 +783,8 @@ enum Happens {
     Fails(u8),
     /// A server has become something else, and tells it.
     Reports(u8, Mode, Registered),
-    /// Somebody asks for leave: to go out of service, to change the gMSA.
-    Asks(u8, bool, bool),
+    /// Somebody asks for leave: to go out of service, to change the gMSA of a domain.
+    Asks(u8, bool, Option<u8>),
     /// Somebody leaves, or comes back.
     Goes(u8),
     /// A directory names a Connect server that nobody knows, or does so no more.
@@ -732,7 +829,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         1 => any::<u8>().prop_map(Happens::Fails),
         4 => (any::<u8>(), mode(), registered())
             .prop_map(|(at, mode, registered)| Happens::Reports(at, mode, registered)),
-        4 => (any::<u8>(), any::<bool>(), any::<bool>())
+        4 => (any::<u8>(), any::<bool>(), prop_oneof![Just(None), (0_u8..3).prop_map(Some)])
             .prop_map(|(at, outage, changes)| Happens::Asks(at, outage, changes)),
         1 => any::<u8>().prop_map(Happens::Goes),
         1 => any::<bool>().prop_map(Happens::Named),
@@ -743,26 +840,47 @@ fn happens() -> impl Strategy<Value = Happens> {
     ]
 }
 
+fn group() -> impl Strategy<Value = Group> {
+    let serves = prop_oneof![2 => Just([true, false, false]), 3 => any::<[bool; 3]>()];
+    let other = prop_oneof![4 => Just(false), 1 => Just(true)];
+    (vec(registered(), 1..4), serves, other).prop_map(|(hosts, serves, other)| Group {
+        hosts,
+        serves,
+        other,
+    })
+}
+
 fn written() -> impl Strategy<Value = Written> {
-    // Mostly one active server and others that are staging, as a swap wants it.
-    let sound = (2_usize..4).prop_map(|count| {
-        let mode = |number| Some((true, Some(number != 0)));
+    // Mostly one active server and others that are staging, as a swap wants it; of an old version where it is a swing.
+    let sound = (2_usize..4, any::<bool>(), any::<bool>()).prop_map(|(count, active, newest)| {
+        let mode = |number| Some((if number == 0 { active } else { newest }, Some(number != 0)));
         (0..count).map(mode).collect::<Vec<Mode>>()
     });
-    let servers = prop_oneof![3 => sound, 2 => vec(mode(), 0..4)];
+    let servers = prop_oneof![4 => sound, 2 => vec(mode(), 0..4)];
     let to = prop_oneof![3 => Just(1_usize), 1 => 0_usize..3];
-    (servers, vec(registered(), 0..4), to, any::<bool>()).prop_map(
-        |(servers, hosts, to, swap_first)| Written {
+    let change = prop_oneof![
+        3 => Just(Change::Swap),
+        1 => Just(Change::Swing(Afterwards::Upgrade)),
+        1 => Just(Change::Swing(Afterwards::Remove)),
+        2 => prop_oneof![3 => Just(0_usize), 1 => 0_usize..3].prop_map(Change::Failover),
+    ];
+    let least = || prop_oneof![4 => Just(None), 1 => (0_u32..3).prop_map(Some)];
+    let groups = vec(group(), 0..4);
+    let least = [least(), least(), least()];
+    (servers, groups, least, to, change, any::<bool>()).prop_map(
+        |(servers, groups, least, to, change, change_first)| Written {
             servers,
-            hosts,
+            groups,
+            least,
             to,
-            swap_first,
+            change,
+            change_first,
         },
     )
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(900))]
 
     #[test]
     fn no_offer_and_no_leave_breaks_g1_to_g5_or_g9(
@@ -785,9 +903,15 @@ proptest! {
 fn what_breaks_none_of_them_goes() {
     let written = Written {
         servers: vec![Some((true, Some(false))), Some((true, Some(true)))],
-        hosts: vec![Some(Some(0)), Some(Some(0)), Some(Some(0))],
+        groups: vec![Group {
+            hosts: vec![Some(Some(0)), Some(Some(0)), Some(Some(0))],
+            serves: [true, false, false],
+            other: false,
+        }],
+        least: [None; 3],
         to: 1,
-        swap_first: true,
+        change: Change::Swap,
+        change_first: true,
     };
     let course = |before: &[Happens], rules: [u8; 2]| {
         let mut sim = Sim::new(&written).unwrap();
@@ -810,14 +934,48 @@ fn what_breaks_none_of_them_goes() {
     assert!(went > 0, "agents are upgraded");
     assert_eq!(course(&[Happens::Named(true)], [50, 50]).0, 0, "G1");
     assert_eq!(course(&[], [50, 60]).0, 0, "G4");
+    // So do a swing from an old version, with whatever becomes of the server before, and a failover.
+    let old = Some((false, Some(false)));
+    for (change, active) in [
+        (Change::Swing(Afterwards::Upgrade), old),
+        (Change::Swing(Afterwards::Remove), old),
+        (Change::Failover(0), Some((true, Some(false)))),
+    ] {
+        let written = Written {
+            servers: vec![active, Some((false, Some(true)))],
+            change,
+            ..written.clone()
+        };
+        let written = match change {
+            Change::Failover(_) => Written {
+                servers: vec![active, Some((true, Some(true)))],
+                ..written
+            },
+            Change::Swap | Change::Swing(_) => written,
+        };
+        let mut sim = Sim::new(&written).unwrap();
+        sim.decide().unwrap();
+        for _ in 0..12 {
+            for number in 0..2 {
+                let target: TargetId = server(number).parse().unwrap();
+                if sim.live.connected.contains(&target) {
+                    sim.completes(&target, Some(50));
+                }
+                sim.decide().unwrap();
+            }
+            sim.act(&Happens::Approves);
+            sim.decide().unwrap();
+        }
+        assert!(sim.became > 0, "{change:?}");
+    }
     // Of three agents one gets leave: without it too few would serve, and it changes the gMSA.
     let mut sim = Sim::new(&written).unwrap();
     sim.decide().unwrap();
     for one in [
         Happens::Passes(1, 4),
-        Happens::Asks(0, true, true),
-        Happens::Asks(1, true, false),
-        Happens::Asks(2, false, true),
+        Happens::Asks(0, true, Some(0)),
+        Happens::Asks(1, true, None),
+        Happens::Asks(2, false, Some(0)),
     ] {
         sim.act(&one);
         sim.decide().unwrap();
