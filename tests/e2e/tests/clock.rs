@@ -213,3 +213,51 @@ fn a_server_whose_clock_is_set_days_back_in_a_step_ends_the_step_and_holds_befor
 {
     a_clock_is_set_in_a_step("-3d");
 }
+
+/// The controller's clock is set back by days while it runs. Sessions that stand go on, and what was offered before comes to its end. What
+/// is signed from then on is over already by its servers' clocks: refused, with both times. When the clock is right the rest is done,
+/// and nothing is lost though the times of the log go back and on again.
+#[test]
+fn a_controller_whose_clock_is_set_days_back_in_the_middle_of_a_rollout_begins_nothing_more_and_loses_nothing()
+ {
+    const CLOCK: &str = "clock";
+    let mut world = World::new();
+    let servers = [server(A, &[]), server(B, &[])];
+    world.kill_controller();
+    world.clock_of_controller = Some(CLOCK);
+    world.start_controller();
+    world.enroll(&servers);
+    world.add_artifact();
+    let topology = world.topology(&[A, B]);
+    world.apply(&topology);
+    until("the canary waits for its secret", || {
+        (world.state(A).0 == "awaiting secret").then_some(())
+    });
+    world.set_clock(CLOCK, "-3d");
+    world.give_secrets(1);
+    let detail = until("its next bundle is refused", || {
+        let (state, detail) = world.state(A);
+        assert!(state != "failed" && state != "expired", "{state} {detail}");
+        (state == "refused").then_some(detail)
+    });
+    for part in ["out of date: valid from", "this target's clock says"] {
+        assert!(detail.contains(part), "{part}: {detail}");
+    }
+    let adds = |change: &String| change.starts_with("add domain");
+    assert!(
+        world.changes(A).iter().any(adds),
+        "what was offered before is done: {:?}",
+        world.changes(A)
+    );
+    assert!(world.changes(B).is_empty(), "its canary is not done");
+    let told = world.events();
+
+    world.set_clock(CLOCK, "+0");
+    let retried = world.entrain(&["retry", "r1"]);
+    assert!(retried.status.success(), "{}", text(&retried));
+    world.give_secrets(20);
+    world.all_done();
+    let events = world.events();
+    assert!(told.iter().all(|event| events.contains(event)));
+    world.nothing_lost_or_repeated(&[A, B]);
+}
