@@ -2,7 +2,6 @@
 //! stands in a table with its source.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     reason = "a test stops where something is not as it must be"
 )]
 
