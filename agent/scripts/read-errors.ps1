@@ -1,7 +1,7 @@
-# Reads the errors of the last day that Windows' event logs hold of a product's service (probes PV04, PV22). Changes nothing.
+# Reads the errors of the last day that Windows' event logs hold of a product's service or program (probes PV04, PV22, PV34). Changes nothing.
 # The lines stay in the agent, which looks for known errors in them and shows the line that it knows: people's data may be in
 # the others.
-# Input: {"logs": ["log"], "names": ["service or program"]}. Output: one line {"lines": ["..."]}, or {"lines": {"why": "..."}}.
+# Input: {"logs": ["log"], "names": ["service, program, or how a source ends"]}. Output: one line {"lines": ["..."]}, or {"lines": {"why": "..."}}.
 function Read-Errors([string]$log) {
     $filter = @{ LogName = $log; Level = 1, 2; StartTime = [DateTime]::Now.AddDays(-1) }
     # One event whose text cannot be put together says nothing about the others.
@@ -26,7 +26,7 @@ Read-Part 'lines' {
             $text = [string]$one.Message
             $own = $log -like '*/Admin'
             foreach ($name in $names) {
-                if ($one.ProviderName -eq $name -or $text.IndexOf($name, [StringComparison]::OrdinalIgnoreCase) -ge 0) { $own = $true }
+                if ($one.ProviderName -like "*$name" -or $text.IndexOf($name, [StringComparison]::OrdinalIgnoreCase) -ge 0) { $own = $true }
             }
             if (-not $own -or $lines.Count -ge 2000) { continue }
             foreach ($line in $text.Split("`n")) {

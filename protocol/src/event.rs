@@ -129,6 +129,14 @@ pub struct KnownCause {
     pub fix: String,
 }
 
+impl KnownCause {
+    /// Cause, id and fix in a sentence, as a finding says it.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!("{} ({}): {}", self.cause, self.id, self.fix)
+    }
+}
+
 /// Why a step failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

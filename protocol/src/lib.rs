@@ -13,6 +13,7 @@ pub mod exported;
 pub mod facts;
 pub mod id;
 pub mod key;
+pub mod known;
 pub mod limits;
 pub mod merkle;
 pub mod options;

@@ -5,6 +5,7 @@
 
 use protocol::Version;
 use protocol::event::KnownCause;
+use protocol::known as tenant;
 
 use crate::withhold;
 
@@ -166,13 +167,6 @@ const TABLE: &[Known] = &[
         fix: "set machine and user policy to RemoteSigned or Undefined; a group policy must be changed where it is made",
     },
     Known {
-        id: "KE13",
-        of: &[Trace],
-        texts: &["quarantined"],
-        cause: "most calls of the synchronization job fail",
-        fix: "look at the job in the portal, mend what it names, then restart it",
-    },
-    Known {
         id: "KE18",
         of: &[Events],
         // The cause of KE01, as the service manager has it: its events 7038, 7041 and 7000.
@@ -263,8 +257,8 @@ const TABLE: &[Known] = &[
 enum By {
     /// The probe of that id, by failing.
     Probe(&'static str),
-    /// A reading of the tenant.
-    Tenant,
+    /// The probe of that id, by a reading of the tenant, which the controller judges.
+    Tenant(&'static str),
     /// Nothing that Entrain reads: no source names a field of Graph or a line that says so.
     Nothing,
 }
@@ -276,6 +270,16 @@ struct Symptom {
     what: &'static str,
     cause: &'static str,
     fix: &'static str,
+}
+
+const fn of_tenant(error: &tenant::TenantError) -> Symptom {
+    Symptom {
+        id: error.id,
+        by: By::Tenant(error.probe),
+        what: error.what,
+        cause: error.cause,
+        fix: error.fix,
+    }
 }
 
 const SYMPTOMS: &[Symptom] = &[
@@ -300,13 +304,8 @@ const SYMPTOMS: &[Symptom] = &[
         cause: "these users are not in the tenant yet",
         fix: "wait some cycles: it mends itself",
     },
-    Symptom {
-        id: "KE17",
-        by: By::Tenant,
-        what: "the tenant's list of agents is empty while the service runs",
-        cause: "as a rule a registration that failed; errors about performance counters in the agent's log do not matter",
-        fix: "treat it as a failed registration until the tenant shows the agent (entrain tenant show)",
-    },
+    of_tenant(&tenant::KE13),
+    of_tenant(&tenant::KE17),
     Symptom {
         id: "KC10",
         by: By::Probe("PV35"),
@@ -350,8 +349,8 @@ pub enum Shown {
     Texts(&'static [&'static str]),
     /// A probe that fails.
     Probe(&'static str, &'static str),
-    /// A reading of the tenant.
-    Tenant(&'static str),
+    /// A probe that fails by a reading of the tenant.
+    Tenant(&'static str, &'static str),
     /// Nothing that Entrain reads: whoever sees it in the portal finds it here.
     Nowhere(&'static str),
 }
@@ -368,7 +367,7 @@ pub fn rows() -> impl Iterator<Item = Row> {
         id: symptom.id,
         shown: match symptom.by {
             By::Probe(probe) => Shown::Probe(probe, symptom.what),
-            By::Tenant => Shown::Tenant(symptom.what),
+            By::Tenant(probe) => Shown::Tenant(probe, symptom.what),
             By::Nothing => Shown::Nowhere(symptom.what),
         },
         cause: symptom.cause,
@@ -639,7 +638,6 @@ mod tests {
             "PSSecurityException: the script was refused",
         ),
         ("KE12", Trace, "registration: Security error."),
-        ("KE13", Trace, "the job is quarantined"),
         (
             "KE18",
             Events,

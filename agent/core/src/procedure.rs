@@ -104,17 +104,6 @@ pub enum Gate {
     Unknown,
 }
 
-/// What came of a wait that has an end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Waited<T> {
-    /// It was seen.
-    Seen(T),
-    /// A named person says that it is so.
-    Attested(String),
-    /// Neither, in the time that was given.
-    InVain,
-}
-
 /// What a procedure's parts return.
 pub type Flow<T> = Result<T, Stop>;
 
@@ -785,21 +774,21 @@ impl Cx<'_> {
         Err(Stop::Again { keep, rounds: None })
     }
 
-    /// As [`Self::until`], for that many rounds. Whoever polls again after them goes on.
+    /// As [`Self::until`], with the number of rounds that are over told to the probe. Whoever waits again behind it begins to
+    /// count anew.
     ///
     /// # Errors
-    /// While it has not, and rounds are left.
-    pub fn until_within<T>(
+    /// While it has not.
+    pub fn until_counting<T>(
         &mut self,
         every: Duration,
-        rounds: u32,
-        probe: impl FnOnce(&mut Self) -> Flow<Option<T>>,
-    ) -> Flow<Waited<T>> {
+        probe: impl FnOnce(&mut Self, u32) -> Flow<Option<T>>,
+    ) -> Flow<Result<T, String>> {
         let keep = self.at;
         let over = match self.record.get(self.at) {
             Some(Outcome::Attested { by }) => {
                 self.at += 1;
-                return Ok(Waited::Attested(by.clone()));
+                return Ok(Err(by.clone()));
             }
             Some(Outcome::Rounds(over)) => {
                 self.at += 1;
@@ -807,11 +796,8 @@ impl Cx<'_> {
             }
             _ => 0,
         };
-        if over >= rounds {
-            return Ok(Waited::InVain);
-        }
-        if let Some(seen) = probe(self)? {
-            return Ok(Waited::Seen(seen));
+        if let Some(seen) = probe(self, over)? {
+            return Ok(Ok(seen));
         }
         if self.attested.is_some() {
             return Err(Stop::Attested { keep });
@@ -819,7 +805,7 @@ impl Cx<'_> {
         self.wait_for_a_person(every)?;
         Err(Stop::Again {
             keep,
-            rounds: Some(over + 1),
+            rounds: Some(over.saturating_add(1)),
         })
     }
 
@@ -1063,17 +1049,19 @@ mod tests {
         assert_eq!(complete.summary, "Ok(Some(1)) Ok(2)");
     }
 
-    /// What follows a wait that was in vain keeps its outcomes, and the waits before and behind it have rounds of their own.
+    /// A round's outcomes are forgotten but for their number; what follows the wait keeps its outcomes, and the waits before and
+    /// behind it have rounds of their own.
     #[test]
-    fn a_wait_that_has_an_end_counts_its_rounds_and_forgets_them() {
+    fn a_wait_that_counts_its_rounds_forgets_them() {
         let drive = |procedure: &mut Procedure| {
             procedure.drive(&[], &HOST(), |cx| {
-                let probe = |cx: &mut Cx<'_>| -> Flow<Option<u32>> {
-                    Ok(cx.number("k", "b")?.ok().flatten())
+                let probe = |cx: &mut Cx<'_>, over: u32| -> Flow<Option<u32>> {
+                    let seen = cx.number("k", "b")?.ok().flatten();
+                    Ok(seen.or((over == 2).then_some(over)))
                 };
-                let first = cx.until_within(Duration::from_secs(1), 2, probe)?;
+                let first = cx.until_counting(Duration::from_secs(1), probe)?;
                 let between = cx.number("k", "between")?;
-                let second = cx.until_within(Duration::from_secs(1), 2, probe)?;
+                let second = cx.until_counting(Duration::from_secs(1), probe)?;
                 let summary = format!("{first:?} {between:?} {second:?}");
                 Ok(Complete::new(Completion::Applied, summary))
             })
@@ -1092,10 +1080,13 @@ mod tests {
             ));
             procedure.add(Outcome::Done);
         }
+        assert!(wants(&drive(&mut procedure), "b"));
+        assert_eq!(procedure.record, [Outcome::Rounds(2)]);
+        procedure.add(number(None));
         assert!(wants(&drive(&mut procedure), "between"));
         procedure.add(number(Some(7)));
         assert!(wants(&drive(&mut procedure), "b"));
-        assert_eq!(procedure.record.len(), 2);
+        assert_eq!(procedure.record.len(), 3);
         procedure.add(number(None));
         drive(&mut procedure);
         procedure.add(Outcome::Done);
@@ -1104,7 +1095,7 @@ mod tests {
         let Next::Complete(complete) = drive(&mut procedure) else {
             panic!("not complete")
         };
-        assert_eq!(complete.summary, "InVain Ok(Some(7)) Attested(\"anna\")");
+        assert_eq!(complete.summary, "Ok(2) Ok(Some(7)) Err(\"anna\")");
     }
 
     #[test]

@@ -84,6 +84,8 @@ pub const CONNECT_DATA: &str = r"C:\ProgramData\AADConnect";
 pub const AGENT_LOG: &str = "Microsoft-AzureADConnect-ProvisioningAgent/Admin";
 /// The engine's own name among the sources and programs of Windows' event logs ([K]).
 pub const CONNECT_PROGRAM: &str = "miiserver.exe";
+/// How the source ends that writes of upgrades which Connect begins by itself (PV34 [K]; what stands before it differs by version).
+pub const CONNECT_UPGRADE_SOURCE: &str = "Connect Upgrade";
 /// LocalDB of SQL Server 2012, as Windows lists it: an upgrade from 1.x may have left it (2.15 [S]; the name is [K]).
 pub const OLD_LOCAL_DB: [&str; 1] = ["Microsoft SQL Server 2012 Express LocalDB"];
 /// Names in Windows' list of programs (PF41 [P]: the pattern, spelled out).

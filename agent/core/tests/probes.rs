@@ -128,8 +128,8 @@ written from the table that the agent is built with.\n\n| Id | What shows it | C
                 texts.join(", or ")
             }
             Shown::Probe(probe, what) => format!("probe {probe}: {what}"),
-            Shown::Tenant(what) => {
-                format!("a reading of the tenant (`entrain tenant show`): {what}")
+            Shown::Tenant(probe, what) => {
+                format!("probe {probe}, by a reading of the tenant (`entrain tenant show`): {what}")
             }
             Shown::Nowhere(what) => format!("nothing that Entrain reads: {what}"),
         };

@@ -330,10 +330,28 @@ pub enum Fault {
     /// service may start (PF14 to PF17).
     SettingRefused,
 }
+    /// The setup does not take the system, whatever the probes read (1.13).
+    SetupRefusesSystem,
+    /// Somebody gave the agent's service another logon by hand: the gMSA is not set (1.13).
+    LogonGivenByHand,
+    /// A domain controller answers the agent too slowly (1.13).
+    DirectorySlow,
+    /// The product's registration scripts are refused, whatever the probes read of policies (1.13).
+    RegistrationScriptsRefused,
+    /// Another version of Newtonsoft.Json is loaded than the module expects (1.4).
+    OtherJsonAssembly,
+    /// A connector's configuration is of an earlier version than its assembly (2.15).
+    ConnectorOutdated,
+    /// The database is in an availability group while the wizard sets it up: error 25009 (2.7).
+    WizardDatabaseInGroup,
+    /// An upgrade that the product began by itself broke off before it began: `PreUpgradeFailure` (2.15).
+    UpgradeBrokeOff,
+    /// The cmdlets of Connect are not found (2.15).
+    CmdletsNotFound,
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 161] = [
+    pub const ALL: [Self; 170] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -496,4 +514,13 @@ impl Fault {
         Self::SeamlessSignOn,
         Self::SettingRefused,
     ];
+        Self::SetupRefusesSystem,
+        Self::LogonGivenByHand,
+        Self::DirectorySlow,
+        Self::RegistrationScriptsRefused,
+        Self::OtherJsonAssembly,
+        Self::ConnectorOutdated,
+        Self::WizardDatabaseInGroup,
+        Self::UpgradeBrokeOff,
+        Self::CmdletsNotFound,
 }

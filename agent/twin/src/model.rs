@@ -112,6 +112,13 @@ const CONNECT_PROGRAM: &str = "{00000000-0000-0000-0000-00000000000c}";
 /// Product code of the modelled LocalDB that an upgrade left.
 const OLD_LOCAL_DB: &str = "{00000000-0000-0000-0000-00000000000d}";
 
+/// What the agent says of a domain controller that is too slow (1.13 [P]).
+const SLOW: &str = "The operation was aborted because the client side timeout limit was exceeded.";
+
+/// What it says of registration scripts that are refused. The facts describe it and quote no words.
+const SCRIPTS_REFUSED: &str =
+    "registration: security error; the product's scripts were refused (model)";
+
 const INSTANT: Duration = Duration::ZERO;
 
 /// Windows lets nobody do that.
@@ -923,16 +930,35 @@ impl Twin {
                 None => Outcome::Failed("no trace-*.log is there".to_owned()),
             };
         }
-        let Some(lines) = self.logs.get(&log) else {
-            return Outcome::Failed("there is no such file".to_owned());
-        };
-        let mut lines = lines.clone();
-        if log == Log::ProvisioningAgentTrace && self.has(Fault::TraceShowsException) {
-            let line =
-                "System.DirectoryServices.Protocols.LdapException: The LDAP server is unavailable.";
-            lines.push(line.to_owned());
+        let mut lines = self.logs.get(&log).cloned();
+        if log == Log::ProvisioningAgentTrace {
+            let line = self.agents_trace(lines.is_some()).map(ToOwned::to_owned);
+            lines = lines.or(line.is_some().then(Vec::new));
+            lines
+                .iter_mut()
+                .for_each(|lines| lines.extend(line.clone()));
         }
-        Outcome::Lines(lines)
+        match lines {
+            Some(lines) => Outcome::Lines(lines),
+            None => Outcome::Failed("there is no such file".to_owned()),
+        }
+    }
+
+    /// What the agent's trace shows of what is wrong: while it runs, and before, of a registration at the wizard.
+    fn agents_trace(&self, runs: bool) -> Option<&'static str> {
+        let lines = [
+            (
+                Fault::TraceShowsException,
+                true,
+                "System.DirectoryServices.Protocols.LdapException: The LDAP server is unavailable.",
+            ),
+            (Fault::DirectorySlow, true, SLOW),
+            (Fault::RegistrationScriptsRefused, false, SCRIPTS_REFUSED),
+        ];
+        let own = |(fault, while_it_runs, _): &&(Fault, bool, &str)| {
+            self.has(*fault) && *while_it_runs == runs
+        };
+        Some(lines.iter().find(own)?.2)
     }
 
     /// What stops the wizard of Connect, as its trace shows it. The facts quote these words, but for the script error's.
@@ -955,8 +981,16 @@ impl Twin {
                 "pass-through authentication: enablement failed",
             ),
             (
+                Fault::WizardDatabaseInGroup,
+                "Error 25009. The database could not be configured (model)",
+            ),
+            (
                 Fault::WizardTraceErrors,
                 "admin@contoso.com: Unable to validate credentials",
+            ),
+            (
+                Fault::ConnectorOutdated,
+                "Assembly version in AAD Connector configuration (1.0.343.0) is earlier than the actual version (1.1.1610.0)",
             ),
         ];
         let line = lines.iter().find(|(fault, _)| self.has(*fault))?.1;
@@ -965,7 +999,8 @@ impl Twin {
 
     /// Whether somebody at Connect's wizard cannot come to its end.
     fn wizard_is_stopped(&self) -> bool {
-        self.wizard_trace().is_some() && !self.has(Fault::WizardTraceErrors)
+        let goes_on = self.has(Fault::WizardTraceErrors) || self.has(Fault::ConnectorOutdated);
+        self.wizard_trace().is_some() && !goes_on
     }
 
     fn read(&self, key: &str, value: &str) -> Option<RegistryValue> {
@@ -1071,7 +1106,8 @@ impl Twin {
         self.changes.push(format!("install {}", artifact.version));
         let vault = self.services.get(product::VAULT_SERVICE);
         let unsupported = [Fault::ServerCore, Fault::ClientWindows, Fault::OldWindows];
-        let refused = if unsupported.into_iter().any(|fault| self.has(fault)) {
+        let unsupported = unsupported.into_iter().any(|fault| self.has(fault));
+        let refused = if unsupported || self.has(Fault::SetupRefusesSystem) {
             Some(
                 "MSI (s) (A0:1C) [13:32:36:114]: Product: Microsoft Entra Provisioning Agent -- Installation requires Windows Server 2016 or higher",
             )

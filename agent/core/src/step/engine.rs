@@ -134,7 +134,7 @@ pub(super) fn verified(
         connectors(&report, &verify.forests),
         runs(&report, exports),
         upgrades_itself(&report),
-        failed_upgrades(&report, verify.soaked_seconds),
+        failed_upgrades(&report, verify.soaked_seconds, cx)?,
         trace(&report, version, cx)?,
         databases(cx)?,
     ];
@@ -208,13 +208,19 @@ fn certificates(report: &Report, soaked_seconds: Option<u32>) -> Finding {
     finding
 }
 
-fn failed_upgrades(report: &Report, soaked_seconds: Option<u32>) -> Finding {
+/// PV34: upgrades that the product began by itself and that failed, and why where Windows recorded a known error of it.
+fn failed_upgrades(report: &Report, soaked_seconds: Option<u32>, cx: &mut Cx<'_>) -> Flow<Finding> {
     let events = report.rows("upgrades", event);
     let logged = events.clone().unwrap_or_default();
     let mut finding = catalogue::PV34.judge(events, |events| show_events(events), Vec::is_empty);
+    if finding.verdict == Verdict::Fail
+        && let Some(trouble) = trouble::of_upgrade(cx)?
+    {
+        trouble.explain(&mut finding);
+    }
     let failed = logged.iter().map(|(event, _)| event);
     soak::judge(&mut finding, failed, soaked_seconds);
-    finding
+    Ok(finding)
 }
 
 /// That a forest's connector has the forest's name is how the product names it unless somebody renamed it: a name that is

@@ -105,6 +105,7 @@ pub fn review(review: &ReviewConnectExports, cx: &mut Cx<'_>) -> Flow<Complete> 
             .filter(|counted| counted.connectors > 0)
             .ok_or_else(|| "the counts are not complete".to_owned())
     });
+    let counted = counted.map_err(|why| report::explained(&why));
     let going = scheduler.cycle_enabled == Some(true) && scheduler.suspended == Some(false);
     let findings = findings(review, counted.as_ref(), going);
     let summary = match (&review.overridden, counted) {

@@ -164,7 +164,7 @@ fn settle_showing(
         if finding.verdict == Verdict::Fail
             && let Some(known) = known::of_probe(&finding.id)
         {
-            finding.fix = trouble::fix(&known);
+            finding.fix = known.sentence();
         }
     }
     cx.note(&findings)?;
@@ -179,8 +179,7 @@ fn settle_showing(
     let mut failure = Failure::plain(what);
     failure.findings = blocking;
     if let Some(trouble) = trouble {
-        failure.known = Some(trouble.known);
-        failure = failure.with_lines([trouble.line]);
+        failure = trouble.causes(failure);
     }
     Err(Stop::Failed(Box::new(failure)))
 }

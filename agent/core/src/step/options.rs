@@ -7,7 +7,7 @@ use protocol::step::SetProvisioningAgentOptions;
 
 use crate::op::{Op, RegistryValue};
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
-use crate::step::facts;
+use crate::step::{facts, trouble};
 use crate::{catalogue, configuration, product};
 
 /// Where the configuration file lies, once the setup has laid it down.
@@ -141,9 +141,10 @@ pub fn set(set: &SetProvisioningAgentOptions, cx: &mut Cx<'_>) -> Flow<Complete>
             name: product::AGENT_SERVICE.to_owned(),
         })?;
         if let Err(why) = restarted {
-            return fail(format!(
+            let what = format!(
                 "the options are set, and the service did not come back: {why}; a retry restarts it once more"
-            ));
+            );
+            return Err(Stop::Failed(Box::new(trouble::not_started(what, cx)?)));
         }
         owe(false, cx)?;
     }

@@ -236,7 +236,10 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
             let running = service_of(product::AGENT_SERVICE, cx)?
                 .is_some_and(|service| service.state == ServiceState::Running);
             if !running {
-                return Err(Stop::Failed(Box::new(not_started(UNSEEN.to_owned(), cx)?)));
+                return Err(Stop::Failed(Box::new(trouble::not_started(
+                    UNSEEN.to_owned(),
+                    cx,
+                )?)));
             }
             let trace = cx.log(Log::ProvisioningAgentTrace)?;
             let mut failure = Failure::plain(UNSEEN);
@@ -271,7 +274,7 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
         })?
     {
         let what = format!("the agent's service is stopped and does not start: {why}");
-        return Err(Stop::Failed(Box::new(not_started(what, cx)?)));
+        return Err(Stop::Failed(Box::new(trouble::not_started(what, cx)?)));
     }
     let (state, agent) = registered(&add.tenant, None, cx)?;
     let serves = match (state, agent) {
@@ -381,7 +384,10 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
             Ok(configured(Completion::Applied, summary))
         }
         Registered::Elsewhere(other) => elsewhere(&other),
-        Registered::No => fail("the domains were added, and the service did not come back"),
+        Registered::No => {
+            let what = "the domains were added, and the service did not come back".to_owned();
+            Err(Stop::Failed(Box::new(trouble::not_started(what, cx)?)))
+        }
     }
 }
 
@@ -420,7 +426,7 @@ pub fn start(start: &StartProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
         }
         if let Err(why) = cx.perform(Op::RestartService { name: own() })? {
             let what = format!("{name} does not start: {why}");
-            return Err(Stop::Failed(Box::new(not_started(what, cx)?)));
+            return Err(Stop::Failed(Box::new(trouble::not_started(what, cx)?)));
         }
         done.push(format!("{name} was started"));
     }
@@ -428,7 +434,7 @@ pub fn start(start: &StartProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
         != Some(ServiceState::Running)
     {
         let what = "the agent's service was started, and does not run".to_owned();
-        return Err(Stop::Failed(Box::new(not_started(what, cx)?)));
+        return Err(Stop::Failed(Box::new(trouble::not_started(what, cx)?)));
     }
     if done.is_empty() {
         let summary = "its services run, and Windows starts them";
@@ -441,20 +447,6 @@ pub fn start(start: &StartProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
 fn service_of(name: &str, cx: &mut Cx<'_>) -> Flow<Option<crate::op::Service>> {
     cx.service(name)?
         .map_err(|why| Stop::CannotTell(format!("the service {name} could not be read: {why}")))
-}
-
-/// The failure of a service that does not start (PV04), with what the logs show of it.
-fn not_started(what: String, cx: &mut Cx<'_>) -> Flow<Failure> {
-    let mut failure = Failure::plain(what);
-    // What cannot be read takes nothing from the failure that is told.
-    let read = cx.service(product::AGENT_SERVICE)?;
-    let read = read.map_or_else(|why| why, |service| step::of_service(&service));
-    failure.findings = vec![catalogue::PV04.finding(read, Verdict::Fail)];
-    if let Some(trouble) = trouble::of_agent(cx)? {
-        failure.known = Some(trouble.known);
-        failure = failure.with_lines([trouble.line]);
-    }
-    Ok(failure)
 }
 
 /// Asks for each secret in turn, and tries those of domains, so that no leave is asked for in vain.
@@ -780,7 +772,7 @@ fn trace(cx: &mut Cx<'_>) -> Flow<Finding> {
     };
     let mut finding = catalogue::PV09.judge(reading, show, |lines| wrong(lines).is_none());
     if let Some((known, _)) = fix {
-        finding.fix = trouble::fix(&known);
+        finding.fix = known.sentence();
     }
     Ok(finding)
 }
@@ -809,13 +801,11 @@ fn ended(
     let ran = lines.is_ok();
     match configured_by(lines) {
         // What a cmdlet says is often that something went wrong: what the agent itself wrote says why (1.13).
-        Err(Stop::Failed(mut failure)) if ran && failure.known.is_none() && !left.blocks() => {
-            if let Some(trouble) = trouble::of_agent(cx)? {
-                failure.known = Some(trouble.known);
-                let said = std::mem::take(&mut failure.lines);
-                *failure = failure.with_lines(std::iter::once(trouble.line).chain(said));
-            }
-            Err(Stop::Failed(failure))
+        Err(Stop::Failed(failure)) if ran && failure.known.is_none() && !left.blocks() => {
+            Err(Stop::Failed(match trouble::of_agent(cx)? {
+                Some(trouble) => Box::new(trouble.causes(*failure)),
+                None => failure,
+            }))
         }
         Ok(()) => Ok((listed, left)),
         // A secret that lies about is no question for a person, whatever else there is to ask.

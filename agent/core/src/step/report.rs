@@ -61,7 +61,7 @@ pub(super) fn failure(what: &str, why: &str) -> Failure {
 /// Why a script could not read something, with cause and fix where the product's module was refused for a known reason.
 pub(super) fn explained(why: &str) -> String {
     match trouble::of_script(why) {
-        Some(trouble) => format!("{why}; {}", trouble::fix(&trouble.known)),
+        Some(trouble) => format!("{why}; {}", trouble.known.sentence()),
         None => why.to_owned(),
     }
 }

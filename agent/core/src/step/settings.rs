@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::catalogue;
 use crate::op::Script;
 use crate::procedure::{Complete, Cx, Flow, Reading};
-use crate::step::exported;
+use crate::step::{exported, trouble};
 
 /// A rule of a large installation has a hundred attribute flows, and the module reads each by itself.
 const READ_LIMIT: Duration = Duration::from_secs(10 * 60);
@@ -41,6 +41,10 @@ pub(super) fn read(cx: &mut Cx<'_>) -> Flow<Complete> {
     let mut finding = catalogue::PV32.judge_gently(reading, Clone::clone, |_| true);
     // Whether both tell the same is the controller's to say, who has heard both.
     "readable on this server".clone_into(&mut finding.wanted);
+    let refused = lines.as_ref().err().and_then(|why| trouble::of_script(why));
+    if let Some(trouble) = refused {
+        finding.fix = trouble.known.sentence();
+    }
     cx.note(&[finding])?;
     cx.note_settings(&settings)?;
     let exported = exported::read(cx)?;

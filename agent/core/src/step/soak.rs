@@ -8,7 +8,7 @@ use protocol::limits;
 use serde_json::Value;
 
 use crate::catalogue;
-use crate::procedure::{Cx, Flow, Reading, Stop, Waited};
+use crate::procedure::{Cx, Flow, Reading, Stop};
 use crate::step::connect::{self, Scheduler};
 
 /// An event of a log.
@@ -187,9 +187,10 @@ pub(super) fn slow_cycles(soaked_seconds: u32, cx: &mut Cx<'_>) -> Flow<u32> {
         return Ok(soaked_seconds);
     };
     let rounds = (more * 60).div_ceil(LOOK.as_secs() as u32);
-    match cx.until_within(LOOK, rounds, |_| Ok(None::<()>))? {
-        Waited::InVain => Ok(soaked_seconds + more * 60),
-        Waited::Seen(()) | Waited::Attested(_) => Ok(soaked_seconds),
+    let over = |_: &mut Cx<'_>, over| Ok((over >= rounds).then_some(()));
+    match cx.until_counting(LOOK, over)? {
+        Ok(()) => Ok(soaked_seconds + more * 60),
+        Err(_) => Ok(soaked_seconds),
     }
 }
 

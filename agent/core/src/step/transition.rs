@@ -15,10 +15,12 @@ use serde_json::{Value, json};
 use crate::catalogue::{self, Probe};
 use crate::op::Script;
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
+use crate::product;
 use crate::step::directory::Directory;
 use crate::step::engine::is_tenant_connector;
 use crate::step::provisioning_agent::{Registered, state_of};
-use crate::step::{self, WATCH, connect, directory, facts};
+use crate::step::report::explained;
+use crate::step::{self, WATCH, connect, directory, facts, trouble};
 
 /// As for the comparison of settings, whose script this is.
 const READ_LIMIT: Duration = Duration::from_secs(10 * 60);
@@ -86,13 +88,18 @@ pub(super) fn guide(guide: &GuideTransition, cx: &mut Cx<'_>) -> Flow<Complete> 
                 sure = cx.untouched(|cx| doubts(guide, &untold(&findings), cx))?;
             }
             cx.task(&guide.text)?;
-            let seen = cx.until(WATCH, |cx| {
-                Ok(match look(guide, cx)?.end() {
-                    End::Not => None,
-                    End::Done(summary) => Some(Ok(summary)),
-                    End::Elsewhere(why) => Some(Err(why)),
-                })
-            })?;
+            let version = cx.file_version(product::CONNECT_ENGINE)?.ok().flatten();
+            let seen = trouble::watch(
+                cx,
+                |cx| trouble::of_transition(version, cx),
+                |cx| {
+                    Ok(match look(guide, cx)?.end() {
+                        End::Not => None,
+                        End::Done(summary) => Some(Ok(summary)),
+                        End::Elsewhere(why) => Some(Err(why)),
+                    })
+                },
+            )?;
             let summary = match seen {
                 Ok(Ok(summary)) => {
                     completion = Completion::SeenDone;
@@ -100,7 +107,7 @@ pub(super) fn guide(guide: &GuideTransition, cx: &mut Cx<'_>) -> Flow<Complete> 
                 }
                 Ok(Err(why)) => return fail(why),
                 Err(by) => {
-                    let summary = half_way(guide, &by, cx)?;
+                    let summary = half_way(guide, &by, version, cx)?;
                     completion = Completion::Attested { by };
                     summary
                 }
@@ -168,21 +175,48 @@ fn leave(guide: &GuideTransition, cx: &mut Cx<'_>) -> Flow<()> {
     cx.leave(Some(change))
 }
 
-/// Somebody said that the wizard is done, and it was not seen: what can be read must not say otherwise.
-fn half_way(guide: &GuideTransition, by: &str, cx: &mut Cx<'_>) -> Flow<String> {
+/// Somebody said that the wizard is done, and it was not seen: what can be read must not say otherwise. Of what does, the wizard's
+/// trace and the agent's own logs are asked why.
+fn half_way(
+    guide: &GuideTransition,
+    by: &str,
+    version: Option<Version>,
+    cx: &mut Cx<'_>,
+) -> Flow<String> {
     let seen = look(guide, cx)?;
-    let findings = seen.findings();
-    cx.note(&findings)?;
-    let broken: Vec<Finding> = findings
-        .into_iter()
-        .filter(|finding| finding.verdict == Verdict::Fail)
-        .collect();
-    if !broken.is_empty() {
-        let mut failure = Failure::plain(seen.broken(by));
-        failure.findings = broken;
-        return Err(Stop::Failed(Box::new(failure)));
+    let mut findings = seen.findings();
+    let fails = |finding: &Finding| finding.verdict == Verdict::Fail;
+    if !findings.iter().any(fails) {
+        cx.note(&findings)?;
+        return Ok(format!("attested by {by}; no probe saw all of it"));
     }
-    Ok(format!("attested by {by}; no probe saw all of it"))
+    let wizard = trouble::of_wizard(version, cx)?;
+    let agent = if seen.installed {
+        trouble::of_agent(cx)?
+    } else {
+        None
+    };
+    let mut cause = None;
+    for finding in findings.iter_mut().filter(|finding| fails(finding)) {
+        // What the agent itself recorded says more about it than the wizard that brought it.
+        let trouble = if finding.id == catalogue::TR13.id {
+            agent.as_ref().or(wizard.as_ref())
+        } else {
+            wizard.as_ref()
+        };
+        if let Some(trouble) = trouble {
+            trouble.explain(finding);
+            cause = cause.or(Some(trouble));
+        }
+    }
+    cx.note(&findings)?;
+    let mut failure = Failure::plain(seen.broken(by));
+    failure.findings = findings.into_iter().filter(fails).collect();
+    let failure = match cause.cloned() {
+        Some(trouble) => trouble.causes(failure),
+        None => failure,
+    };
+    Err(Stop::Failed(Box::new(failure)))
 }
 
 /// What of the wizard's end shows on the server.
@@ -299,7 +333,7 @@ pub(super) fn writeback(cx: &mut Cx<'_>) -> Flow<Finding> {
         Vec::new(),
         READ_LIMIT,
     )?;
-    let told = lines.and_then(Told::of);
+    let told = lines.and_then(Told::of).map_err(|why| explained(&why));
     let kinds = ["DeviceWriteBack", "GroupWriteBack", "UserWriteBack"];
     Ok(switched(&told, &catalogue::UN04, &kinds, &[]))
 }
@@ -316,7 +350,7 @@ fn limits(cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
         Vec::new(),
         READ_LIMIT,
     )?;
-    let told = lines.and_then(Told::of);
+    let told = lines.and_then(Told::of).map_err(|why| explained(&why));
     let version = connect.version.ok_or_else(|| "no version".to_owned());
     let mode = connect.staging.ok_or_else(|| {
         "the scheduler does not tell; see that ADSync runs and that Get-ADSyncScheduler answers"

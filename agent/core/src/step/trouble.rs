@@ -1,25 +1,24 @@
 //! Why something does not come about: where a service does not run, or a wizard has not come to its end, the logs are read and
 //! known errors looked for in them (product facts 1.13, 2.15).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use protocol::Version;
-use protocol::event::{Finding, KnownCause, Verdict};
+use protocol::event::{Failure, Finding, KnownCause, Verdict};
 use serde_json::Value;
 
 use crate::catalogue;
 use crate::known::{self, Source};
 use crate::op::{Log, Script};
-use crate::procedure::{Cx, Flow, Waited};
+use crate::procedure::{Cx, Flow};
 use crate::product;
-use crate::step::WATCH;
 use crate::step::report::Report;
+use crate::step::{self, WATCH};
 
-/// How many rounds of watching a wizard may take before its trace is read: half an hour.
-pub(super) const LONG: u32 = 60;
-
-/// How often the trace of one wizard is read.
-const READS: u32 = 3;
+/// After how many rounds of watching a wizard its trace is read, and after how many more again: half an hour. Somebody may come to it
+/// the next morning, so it is read for as long as the work is open.
+const LONG: u32 = 60;
 
 const ERRORS_LIMIT: Duration = Duration::from_secs(120);
 
@@ -42,13 +41,15 @@ impl Trouble {
             return;
         }
         finding.read = format!("{}; {}", finding.read, start(&self.line));
-        finding.fix = fix(&self.known);
+        finding.fix = self.known.sentence();
     }
-}
 
-/// Cause and fix in a sentence.
-pub(super) fn fix(known: &KnownCause) -> String {
-    format!("{} ({}): {}", known.cause, known.id, known.fix)
+    /// The failure that it causes, with its line first.
+    pub(super) fn causes(self, mut failure: Failure) -> Failure {
+        failure.known = Some(self.known);
+        let said = std::mem::take(&mut failure.lines);
+        failure.with_lines(std::iter::once(self.line).chain(said))
+    }
 }
 
 /// The start of a line, as much as fits a finding.
@@ -79,6 +80,13 @@ pub(super) fn of_engine(version: Option<Version>, cx: &mut Cx<'_>) -> Flow<Optio
     of_wizard(version, cx)
 }
 
+/// Why an upgrade that Connect began by itself failed: what Windows recorded of it.
+pub(super) fn of_upgrade(cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
+    let names = [product::CONNECT_UPGRADE_SOURCE];
+    let events = events(&["Application"], &names, cx)?;
+    Ok(Trouble::find(Source::Events, None, &events))
+}
+
 /// Why the provisioning agent does not run: what Windows and itself recorded of it, then its trace.
 pub(super) fn of_agent(cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
     let logs = ["System", "Application", product::AGENT_LOG];
@@ -90,6 +98,18 @@ pub(super) fn of_agent(cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
         }
     }
     of_trace(cx)
+}
+
+/// Why the wizard's task that moves to cloud sync does not come to its end: the wizard's trace, then what the agent that it
+/// brought recorded, where there is one.
+pub(super) fn of_transition(version: Option<Version>, cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
+    if let Some(trouble) = of_wizard(version, cx)? {
+        return Ok(Some(trouble));
+    }
+    match cx.service(product::AGENT_SERVICE)? {
+        Ok(Some(_)) => of_agent(cx),
+        Ok(None) | Err(_) => Ok(None),
+    }
 }
 
 fn of_trace(cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
@@ -117,30 +137,54 @@ fn events(logs: &[&str], names: &[&str], cx: &mut Cx<'_>) -> Flow<Vec<String>> {
     Ok(report.rows("lines", line).unwrap_or_default())
 }
 
-/// Watches for the end of a person's work at a wizard. Where that is long in coming, `look` reads the logs, and what it
-/// finds is noted once.
+/// Why the agent's service does not start (PV04), as a failure with what the logs show of it.
+pub(super) fn not_started(what: String, cx: &mut Cx<'_>) -> Flow<Failure> {
+    let mut failure = Failure::plain(what);
+    // What cannot be read takes nothing from the failure that is told.
+    let read = cx.service(product::AGENT_SERVICE)?;
+    let read = read.map_or_else(|why| why, |service| step::of_service(&service));
+    failure.findings = vec![catalogue::PV04.finding(read, Verdict::Fail)];
+    Ok(match of_agent(cx)? {
+        Some(trouble) => trouble.causes(failure),
+        None => failure,
+    })
+}
+
+/// What a look at a wizard saw.
+enum Sight<T> {
+    End(T),
+    Trouble(Trouble),
+}
+
+/// Watches for the end of a person's work at a wizard. Where that is long in coming, `look` reads the logs now and again, and each
+/// known error that it finds is noted once. A look that finds nothing new is forgotten, like every round of watching: a task
+/// that is open for days costs no more than one of an hour.
 pub(super) fn watch<T>(
     cx: &mut Cx<'_>,
     mut look: impl FnMut(&mut Cx<'_>) -> Flow<Option<Trouble>>,
     mut seen: impl FnMut(&mut Cx<'_>) -> Flow<Option<T>>,
 ) -> Flow<Result<T, String>> {
-    let mut told = None;
-    for _ in 0..READS {
-        match cx.until_within(WATCH, LONG, &mut seen)? {
-            Waited::Seen(value) => return Ok(Ok(value)),
-            Waited::Attested(by) => return Ok(Err(by)),
-            Waited::InVain => {}
+    let mut told = BTreeSet::new();
+    loop {
+        let sight = cx.until_counting(WATCH, |cx, over| {
+            if let Some(end) = seen(cx)? {
+                return Ok(Some(Sight::End(end)));
+            }
+            if over == 0 || !over.is_multiple_of(LONG) {
+                return Ok(None);
+            }
+            let news = look(cx)?.filter(|trouble| !told.contains(&trouble.known.id));
+            Ok(news.map(Sight::Trouble))
+        })?;
+        match sight {
+            Ok(Sight::End(end)) => return Ok(Ok(end)),
+            Err(by) => return Ok(Err(by)),
+            Ok(Sight::Trouble(trouble)) => {
+                let mut finding = catalogue::WZ01.finding(start(&trouble.line), Verdict::Fail);
+                finding.fix = trouble.known.sentence();
+                cx.note(&[finding])?;
+                told.insert(trouble.known.id);
+            }
         }
-        let trouble = look(cx)?;
-        if trouble == told {
-            continue;
-        }
-        if let Some(trouble) = &trouble {
-            let mut finding = catalogue::WZ01.finding(start(&trouble.line), Verdict::Fail);
-            finding.fix = fix(&trouble.known);
-            cx.note(&[finding])?;
-        }
-        told = trouble;
     }
-    cx.until(WATCH, seen)
 }

@@ -11,7 +11,7 @@ use protocol::facts::ServiceState;
 use protocol::secret::{AccessToken, Secret, SecretKind};
 use serde_json::{Value, json};
 
-use super::Twin;
+use super::{SCRIPTS_REFUSED, SLOW, Twin};
 use crate::faults::Fault;
 
 /// Minutes from one cycle of Connect to the next.
@@ -22,6 +22,9 @@ const EXPORTED: i64 = 1_790_000_000_000;
 
 /// What PowerShell says of a module that a policy refuses.
 const REFUSED: &str = "File C:\\model\\ADSync.psm1 cannot be loaded. The file C:\\model\\ADSync.psm1 is not digitally signed. You cannot run this script on the current system.";
+
+/// What it says of a cmdlet that it does not know.
+const NOT_FOUND: &str = "The term 'Get-ADSyncRule' is not recognized as the name of a cmdlet, function, script file, or operable program.";
 
 /// The proxy of a server that has one.
 const PROXY: &str = "http://proxy.contoso.com:8080";
@@ -37,9 +40,11 @@ impl Twin {
             Script::ReadConnectScheduler,
             Script::ReviewConnectExports,
             Script::ReadConnectSettings,
-            Script::CollectSupport,
         ];
-        if self.has(Fault::ModuleRefused) && loads.contains(&script) {
+        if let Some(why) = self.module_refused().filter(|_| loads.contains(&script)) {
+            return (Outcome::Failed(why.to_owned()), Duration::from_secs(3));
+        }
+        if self.has(Fault::ModuleRefused) && script == Script::CollectSupport {
             return (Outcome::Failed(REFUSED.to_owned()), Duration::from_secs(3));
         }
         match script {
@@ -79,6 +84,15 @@ impl Twin {
     }
 
     /// Minutes until the next cycle of Connect is due.
+    /// What PowerShell says of Connect's module, where it does not answer.
+    fn module_refused(&self) -> Option<&'static str> {
+        let of = [
+            (Fault::ModuleRefused, REFUSED),
+            (Fault::CmdletsNotFound, NOT_FOUND),
+        ];
+        Some(of.into_iter().find(|(fault, _)| self.has(*fault))?.1)
+    }
+
     fn next_cycle(&self) -> i64 {
         if self.has(Fault::CycleOverdue) {
             -600
@@ -158,6 +172,8 @@ impl Twin {
                 "Exception Info: System.IO.FileLoadException: Could not load file or assembly 'System.Diagnostics.DiagnosticSource, Version=6.0.0.1'",
             ]
         } else if asked(product::AGENT_SERVICE) && self.has(Fault::LogonAsServiceRefused) {
+        } else if asked(product::CONNECT_UPGRADE_SOURCE) && self.has(Fault::UpgradeBrokeOff) {
+            &["Upgrade ended with the status PreUpgradeFailure. (model)"]
             &[
                 r"The service was unable to log on as CORP\operator due to the following error: the user has not been granted the requested logon type at this computer.",
             ]
@@ -214,12 +230,12 @@ impl Twin {
         }
         let engine = self.service(product::CONNECT_SERVICE);
         let answers = engine.is_some_and(|engine| engine.state == ServiceState::Running);
-        let asked = self.staging.is_some() && answers && !has(Fault::ModuleRefused);
+        let refused = self.module_refused();
+        let asked = self.staging.is_some() && answers && refused.is_none();
         if input["upgrade"] == true && asked {
             self.before_upgrade(&mut line);
         } else if input["upgrade"] == true {
-            let refused = has(Fault::ModuleRefused);
-            let why = json!({ "why": if refused { REFUSED } else { "The term 'Get-ADSyncRule' is not recognized as the name of a cmdlet, function, script file, or operable program." } });
+            let why = json!({ "why": refused.unwrap_or(NOT_FOUND) });
             for part in ["defaultRules", "overrides", "objects", "fullRuns"] {
                 line[part] = why.clone();
             }
@@ -262,21 +278,23 @@ impl Twin {
         } else {
             json!({ "state": "Enabled", "detail": "" })
         };
-        let event = |fault, (due, wrong): (u32, u32), source: &str| {
+        let event = |fault: [Fault; 2], (due, wrong): (u32, u32), source: &str| {
             if self.has(Fault::LogsUnreadable) {
                 json!({ "why": "Get-WinEvent: access is denied" })
             } else if self.has(Fault::ErrorsWhileWatched) {
                 json!([{ "id": wrong, "source": source, "minutes": 3 }])
-            } else if self.has(fault) {
+            } else if fault.into_iter().any(|fault| self.has(fault)) {
                 json!([{ "id": due, "source": source, "minutes": 320 }])
             } else {
                 json!([])
             }
         };
-        line["certificates"] = event(Fault::CertificateDue, (1011, 1012), "ADSync");
+        line["certificates"] = event([Fault::CertificateDue; 2], (1011, 1012), "ADSync");
         let source = "Microsoft Entra Connect Upgrade";
-        line["upgrades"] = event(Fault::AutoUpgradeFailed, (302, 302), source);
-        let errors = if has(Fault::WizardTraceErrors) { 4 } else { 0 };
+        let broken = [Fault::AutoUpgradeFailed, Fault::UpgradeBrokeOff];
+        line["upgrades"] = event(broken, (302, 302), source);
+        let wrong = has(Fault::WizardTraceErrors) || has(Fault::ConnectorOutdated);
+        let errors = if wrong { 4 } else { 0 };
         line["trace"] = json!({ "file": "trace-20261120-101500.log", "errors": errors });
         Outcome::Script { lines: vec![line] }
     }
@@ -553,7 +571,7 @@ impl Twin {
             "proxy": choose(Fault::ProxySet, PROXY, "none"),
             "tpm": !has(Fault::NoTpm),
             "configurations": configurations,
-            "engineBusy": if has(Fault::ModuleRefused) { json!({ "why": REFUSED }) } else { json!(busy) },
+            "engineBusy": match self.module_refused() { Some(why) => json!({ "why": why }), None => json!(busy) },
             "settingsExportHours": if has(Fault::ExportOld) { 168 } else { 2 },
         });
         Outcome::Script { lines: vec![line] }
@@ -666,6 +684,11 @@ impl Twin {
                     "parameter",
                     "Cannot bind argument to parameter 'Credential' because it is null",
                 ));
+        if sets && self.has(Fault::LogonGivenByHand) {
+            let message = "Failed changing Windows service credentials to gMSA";
+            lines.push(error(at, "other", message));
+            return lines;
+        }
                 return lines;
             }
             if !there {
@@ -681,6 +704,19 @@ impl Twin {
                     return lines;
                 }
                 let kind = kind.as_str().unwrap_or_default();
+            let unknown = [
+                (
+                    Fault::OtherJsonAssembly,
+                    "Could not load file or assembly 'Newtonsoft.Json, Version=13.0.0.0, Culture=neutral' or one of its dependencies.",
+                ),
+                (Fault::DirectorySlow, SLOW),
+            ];
+            if let Some((_, why)) = unknown.into_iter().find(|(fault, _)| self.has(*fault))
+                && !there
+            {
+                lines.push(error(at, "other", why));
+                return lines;
+            }
                 // What an account has, it is given again without a change.
                 let grant = format!("grant {kind} in {name}");
                 if self.granted.insert(grant.clone()) {
@@ -724,7 +760,9 @@ impl Twin {
             Fault::PolicyRestricted,
             Fault::PolicyAllSigned,
         ];
-        if policies.into_iter().any(has) {
+        if has(Fault::RegistrationScriptsRefused) {
+            Some(SCRIPTS_REFUSED)
+        } else if policies.into_iter().any(has) {
             Some("registration: security error; the execution policy stands against it (model)")
         } else if has(Fault::TlsInspected) {
             Some("registration: the certificate is invalid (model)")

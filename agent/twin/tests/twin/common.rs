@@ -144,10 +144,22 @@ pub(crate) fn drive_beside(
 
 /// The same with a bundle that was made.
 pub(crate) fn drive_bundle(
-    (bytes, role): (Vec<u8>, RoleKeys),
+    bundle: (Vec<u8>, RoleKeys),
     twin: &mut Twin,
     cut: Option<usize>,
     secret: &str,
+    beside: impl Fn(&Action, &mut Twin),
+    instead: impl Fn(&Op, Outcome) -> Outcome,
+) -> (Conclusion, Vec<Event>, usize) {
+    drive_at_most(2000, bundle, twin, (cut, secret), beside, instead)
+}
+
+/// The same of a run that may take that many actions.
+pub(crate) fn drive_at_most(
+    most: usize,
+    (bytes, role): (Vec<u8>, RoleKeys),
+    twin: &mut Twin,
+    (cut, secret): (Option<usize>, &str),
     beside: impl Fn(&Action, &mut Twin),
     instead: impl Fn(&Op, Outcome) -> Outcome,
 ) -> (Conclusion, Vec<Event>, usize) {
@@ -167,7 +179,7 @@ pub(crate) fn drive_bundle(
             continue;
         }
         actions += 1;
-        assert!(actions < 2000, "the run does not end");
+        assert!(actions < most, "the run does not end");
         beside(&action, twin);
         match action {
             Action::Journal(event) => {

@@ -325,6 +325,47 @@ fn a_wizard_that_stopped_half_way_is_told_by_what_is_missing() {
     }
 }
 
+/// Whoever says so of a wizard that stopped hears why, as far as the wizard's trace or the agent's own logs show it.
+#[test]
+fn a_wizard_that_stopped_half_way_fails_with_the_known_error_that_the_logs_show() {
+    for (faults, id, known, line) in [
+        (
+            &[Fault::LogonAsServiceRefused][..],
+            "TR13",
+            "KE18",
+            "requested logon type",
+        ),
+        (
+            &[Fault::TransitionStopsHalfWay, Fault::WizardTraceErrors],
+            "TR12",
+            "KC03",
+            "Unable to validate credentials",
+        ),
+        (
+            &[Fault::TransitionLeavesNoAgent, Fault::WizardTraceErrors],
+            "TR13",
+            "KC03",
+            "Unable to validate credentials",
+        ),
+    ] {
+        let mut one = server(faults);
+        let (_, journal, _) = moved(vec![guide()], &mut one, None, true, |_, one| one);
+        let failure = journal.iter().find_map(|event| match event {
+            Event::StepFailed { failure, .. } => Some(failure),
+            _ => None,
+        });
+        let failure = failure.unwrap();
+        assert_eq!(failure.known.as_ref().unwrap().id, known, "{faults:?}");
+        assert!(failure.lines[0].contains(line), "{:?}", failure.lines);
+        let seen = finding(&journal, id).unwrap();
+        assert!(
+            seen.fix.contains(known) && seen.read.contains(line),
+            "{seen:?}"
+        );
+        assert!(!seen.read.contains("admin@"), "{seen:?}");
+    }
+}
+
 #[test]
 fn an_open_wizard_is_not_at_its_end() {
     let mut one = server(&[Fault::SchedulerSuspended]);

@@ -10,7 +10,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
-use agent_core::op::{Log, Op, Outcome};
+use agent_core::op::{Log, Op, Outcome, Script};
 use agent_core::product;
 use agent_core::run::Action;
 use agent_twin::{Fault, Installed, Profile, Twin};
@@ -18,12 +18,15 @@ use protocol::event::{Event, Failure, Finding, Severity, Verdict};
 use protocol::facts::ServiceState;
 use protocol::signed::Ending;
 use protocol::step::{
-    ConnectWork, GuideConnect, GuideConnectRemoval, GuideProvisioningAgent, StageConnect,
+    AddDomains, ConnectWork, DirectoryRights, GuideConnect, GuideConnectRemoval,
+    GuideProvisioningAgent, ServedDomain, SetProvisioningAgentOptions, SignIn, StageConnect,
     StartProvisioningAgent, Step, VerifyConnect, VerifyProvisioningAgent,
 };
-use protocol::{Digest, Version};
+use protocol::{Digest, ServiceOptions, Version};
 
-use crate::common::{NEWEST, drive_beside, drive_with, target, tenant, text};
+use crate::common::{
+    NEWEST, drive_at_most, drive_beside, drive_with, manifest, target, tenant, text,
+};
 
 fn server(installed: Installed, faults: &[Fault]) -> Twin {
     Twin::new(Profile {
@@ -155,7 +158,8 @@ fn a_wizard_that_takes_long_tells_the_known_error_of_its_trace_once() {
     assert!(told[0].fix.contains("KC09"), "{told:?}");
 }
 
-/// A wizard that ends in time is left alone, and so is one whose trace shows nothing that is known.
+/// A wizard that ends in time is left alone, and so is one whose trace shows nothing that is known: it is read every half hour, for
+/// as long as the work is open.
 #[test]
 fn a_trace_is_read_when_a_wizard_is_long_and_not_before() {
     let read = Cell::new(0);
@@ -168,7 +172,7 @@ fn a_trace_is_read_when_a_wizard_is_long_and_not_before() {
         }
         outcome
     };
-    for (rounds, reads) in [(3, 0), (59, 0), (62, 1), (400, 3)] {
+    for (rounds, reads) in [(3, 0), (59, 0), (62, 1), (400, 6), (2_900, 48)] {
         let mut one = server(
             Installed::Connect {
                 version: Version::new(1, 0, 0, 0),
@@ -178,11 +182,70 @@ fn a_trace_is_read_when_a_wizard_is_long_and_not_before() {
         );
         one.take_rounds(rounds);
         read.set(0);
-        let (conclusion, journal, _) = drive_with(upgrade(NEWEST), &mut one, None, "value", count);
+        let (conclusion, journal, _) = drive_at_most(
+            50_000,
+            manifest(upgrade(NEWEST)),
+            &mut one,
+            (None, "value"),
+            |_, _| {},
+            count,
+        );
         assert_eq!(conclusion.ending, Ending::Completed);
         assert_eq!(read.get(), reads, "{rounds}");
         assert_eq!(findings(&journal), []);
     }
+}
+
+/// Somebody keeps an appointment on the next day: what stops the wizard then is told, once for each error, and what is found again in
+/// the days after is not.
+#[test]
+fn what_stops_a_wizard_on_the_next_day_is_told_once_for_each_error() {
+    // In rounds of half a minute: nobody is there for a day, then one error follows another, which stays for two days.
+    const DAY: u32 = 2 * 60 * 24;
+    let course = [
+        (DAY, Some(Fault::WizardScriptError)),
+        (DAY + 100, Some(Fault::WizardIdentityRefused)),
+        (DAY + 200, Some(Fault::WizardScriptError)),
+        (3 * DAY, None),
+    ];
+    let mut one = server(
+        Installed::Connect {
+            version: Version::new(1, 0, 0, 0),
+            staging: false,
+        },
+        &[],
+    );
+    one.take_rounds(4 * DAY);
+    let waits = Cell::new(0);
+    let mend = |action: &Action, server: &mut Twin| {
+        if let Action::Perform {
+            op: Op::Wait { .. },
+            ..
+        } = action
+        {
+            waits.set(waits.get() + 1);
+            for (at, fault) in course {
+                if waits.get() == at {
+                    server.set_faults(fault.into_iter().collect());
+                }
+            }
+        }
+    };
+    let (conclusion, journal, _) = drive_at_most(
+        60 * DAY as usize,
+        manifest(upgrade(NEWEST)),
+        &mut one,
+        (None, "value"),
+        mend,
+        |_, outcome| outcome,
+    );
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let told = findings(&journal);
+    let [first, second] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert!(first.id == "WZ01" && first.fix.contains("KC11"), "{told:?}");
+    assert!(second.fix.contains("KC02"), "{told:?}");
 }
 
 #[test]
@@ -367,6 +430,79 @@ fn the_services_of_a_registered_agent_are_started_and_started_by_windows() {
     let (conclusion, journal) = run(&mut agent(&own, &[Fault::LogonAsServiceRefused]));
     assert!(matches!(conclusion.ending, Ending::Failed(_)));
     assert_eq!(failure(&journal).known.unwrap().id, "KE18");
+}
+
+/// A service that serves, and that Windows does not let start again behind a change of its options or behind new domains: the failure
+/// tells why, as far as a log shows it.
+#[test]
+fn a_service_that_does_not_come_back_from_a_restart_fails_with_what_the_logs_show() {
+    let options = || {
+        Step::SetProvisioningAgentOptions(SetProvisioningAgentOptions {
+            options: ServiceOptions {
+                ldap_timeout_millis: Some(60_000),
+                ..ServiceOptions::default()
+            },
+        })
+    };
+    let domains = || {
+        Step::AddDomains(AddDomains {
+            tenant: tenant(),
+            sign_in: SignIn::Token,
+            proxy: None,
+            domains: vec![ServedDomain {
+                name: "b.contoso.com".parse().unwrap(),
+                preferred_dcs: Vec::new(),
+                rights: DirectoryRights::Handover,
+                permissions: Vec::new(),
+            }],
+            wizard: text(),
+        })
+    };
+    let steps: [(&dyn Fn() -> Step, &str); 2] = [
+        (&options, "the options are set, and the service"),
+        (&domains, "the domains were added, and the service"),
+    ];
+    for (step, words) in steps {
+        for (fault, known) in [
+            (Fault::LogonAsServiceRefused, Some("KE18")),
+            (Fault::ServiceStopped, None),
+        ] {
+            let mut one = server(
+                Installed::ProvisioningAgent {
+                    version: NEWEST,
+                    tenant: tenant(),
+                },
+                &[],
+            );
+            // It comes with the restart.
+            let comes = |action: &Action, server: &mut Twin| {
+                if let Action::Perform {
+                    op:
+                        Op::RestartService { .. }
+                        | Op::Script {
+                            script: Script::ConfigureProvisioningAgent,
+                            ..
+                        },
+                    ..
+                } = action
+                {
+                    server.set_faults(BTreeSet::from([fault]));
+                }
+            };
+            let (conclusion, journal, _) =
+                drive_beside(vec![step()], &mut one, None, "value", comes, |_, one| one);
+            assert!(matches!(conclusion.ending, Ending::Failed(_)), "{words}");
+            let failure = failure(&journal);
+            assert!(failure.what.starts_with(words), "{}", failure.what);
+            assert_eq!(failure.findings[0].id, "PV04");
+            let told = failure.known.as_ref().map(|known| known.id.as_str());
+            assert_eq!(told, known, "{words}");
+            if known.is_some() {
+                let line = &failure.lines[0];
+                assert!(line.contains("requested logon type"), "{line}");
+            }
+        }
+    }
 }
 
 /// What cannot be read stands in no way of what was seen.

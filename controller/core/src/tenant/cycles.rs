@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use protocol::known::KE13;
 use protocol::{DomainName, Timestamp};
 
 use super::{Configuration, Job, Observation, Part, Seen};
@@ -89,7 +90,8 @@ fn succeeded(
         .ok_or_else(|| format!("{domain} has no job that synchronizes users and groups"))?;
     if job.quarantined {
         return Err(format!(
-            "the job of {domain} is in quarantine: most of its calls fail"
+            "the job of {domain} is in quarantine; {}",
+            KE13.sentence()
         ));
     }
     match job.last_success {

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::event::{Finding, Verdict};
+use protocol::facts::ServiceState;
+use protocol::known::{KE13, KE17};
 use protocol::probe::controller as catalogue;
 use protocol::{DomainName, TargetId};
 use serde::{Deserialize, Serialize};
@@ -44,6 +46,13 @@ fn registered<'a>(seen: &Observation, known: &'a Fleetwide) -> Registered<'a> {
         .collect()
 }
 
+/// The server reports that its agent's service runs.
+fn runs(target: &TargetId, known: &Fleetwide) -> bool {
+    let facts = known.get(target).and_then(|known| known.facts.as_ref());
+    let agent = facts.and_then(|(_, facts)| facts.provisioning_agent.as_ref());
+    agent.is_some_and(|agent| agent.service == Some(ServiceState::Running))
+}
+
 /// The answers to the probes that take both, a tenant's reading and what servers report. `connect` says whether a server of the tenant
 /// is to be its active Connect server, `hashes` of which domains password hashes are to be synchronized.
 #[must_use]
@@ -69,7 +78,8 @@ pub fn held(
                 *serving.entry(domain).or_default() += 1;
             }
         }
-        found.push(catalogue::PV11.judge_gently(
+        let unlisted = matches!(agent, Ok(None));
+        let mut finding = catalogue::PV11.judge_gently(
             agent,
             |agent| match agent {
                 Some(agent) => format!("{target}: the tenant calls its agent {}", agent.status),
@@ -78,7 +88,12 @@ pub fn held(
                 ),
             },
             |agent| agent.is_some_and(super::AgentSeen::is_active),
-        ));
+        );
+        // Of one that does not run nobody wonders.
+        if unlisted && runs(target, known) {
+            finding.fix = format!("{}; {}", KE17.sentence(), finding.fix);
+        }
+        found.push(finding);
     }
     found.extend(taken_off(seen, known, &all));
     let domains: BTreeSet<&DomainName> = ours.values().flatten().copied().flatten().collect();
@@ -195,10 +210,7 @@ fn jobs(seen: &Observation, domain: &DomainName, wanted: bool) -> Vec<Finding> {
         exists.finding(there, Verdict::Pass)
     };
     let (read, verdict) = if job.quarantined {
-        (
-            format!("{domain}: its job is in quarantine: most calls fail"),
-            Verdict::Fail,
-        )
+        (format!("{domain}: its job is in quarantine"), Verdict::Fail)
     } else if seen.runs(job) {
         let last = job.last_success.map(|at| at.to_string());
         (
@@ -214,7 +226,11 @@ fn jobs(seen: &Observation, domain: &DomainName, wanted: bool) -> Vec<Finding> {
             Verdict::Fail,
         )
     };
-    vec![there, health.finding(read, verdict)]
+    let mut health = health.finding(read, verdict);
+    if job.quarantined {
+        health.fix = KE13.sentence();
+    }
+    vec![there, health]
 }
 
 /// What stands out beside the probes: agents that are no server's here, and what was not seen.

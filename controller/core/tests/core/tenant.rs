@@ -16,6 +16,7 @@ use controller_core::tenant::{
 };
 use protocol::event::{Finding, Grade, Severity, Verdict};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
+use protocol::known::{KE13, KE17};
 use protocol::probe::controller as catalogue;
 use protocol::{Digest, DomainName, Fingerprint, TargetId, TenantId, Timestamp};
 use serde_json::json;
@@ -418,6 +419,58 @@ fn the_probes_that_hold_a_tenant_against_the_fleet_pass_fail_and_cannot_tell() {
         none.iter().all(|one| one.id != "PV36"),
         "no server is active"
     );
+}
+
+/// A known error that a tenant's reading shows is told with its id, its cause and its fix: KE13 of a job in quarantine alone, KE17 of
+/// an agent whose service runs and that the tenant does not list.
+#[test]
+fn what_a_tenant_shows_of_a_known_error_carries_it() {
+    let both = ["s1.a.test", "s2.a.test"];
+    let fixes = |seen: &Observation, known: &Fleetwide, id: &str| {
+        let found = held(seen, known, false, &BTreeSet::new()).into_iter();
+        let own = found.filter(|one| one.id == id && one.verdict != Verdict::Pass);
+        own.map(|one| one.fix).collect::<Vec<_>>()
+    };
+    let with = |job: Job| {
+        let mut seen = sound();
+        seen.configurations = Part::Seen(vec![Configuration {
+            jobs: Part::Seen(vec![job]),
+            ..configuration()
+        }]);
+        seen
+    };
+    let well = known(&both);
+    let quarantined = with(job(minutes_ago(2), true));
+    assert_eq!(fixes(&quarantined, &well, "PV14"), [KE13.sentence()]);
+    assert!(KE13.sentence().contains("most calls") && KE13.sentence().contains("(KE13)"));
+    let late = with(job(minutes_ago(16), false));
+    assert_eq!(fixes(&late, &well, "PV14"), [catalogue::PV14.fix]);
+
+    let mut gone = sound();
+    gone.agents = Part::Seen(gone.agents.seen().unwrap()[..1].to_vec());
+    let told = fixes(&gone, &well, "PV11");
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].starts_with(&KE17.sentence()) && told[0].ends_with(catalogue::PV11.fix),
+        "{told:?}"
+    );
+    // One that does not run, and one that the tenant lists and calls inactive, have another cause.
+    let mut stopped = known(&both);
+    for known in stopped.values_mut() {
+        let (_, facts) = known.facts.as_mut().unwrap();
+        facts.provisioning_agent.as_mut().unwrap().service = Some(ServiceState::NotRunning);
+    }
+    assert_eq!(fixes(&gone, &stopped, "PV11"), [catalogue::PV11.fix]);
+    let mut idle = sound();
+    if let Part::Seen(agents) = &mut idle.agents {
+        agents[1].status = "inactive".to_owned();
+    }
+    assert_eq!(fixes(&idle, &well, "PV11"), [catalogue::PV11.fix]);
+    let unread = Observation {
+        agents: Part::NotSeen("403".to_owned()),
+        ..sound()
+    };
+    assert_eq!(fixes(&unread, &well, "PV11"), [catalogue::PV11.fix; 2]);
 }
 
 /// RM08: an agent that was taken off is looked for in the tenant's list by a reading that is newer than the report of its end.
