@@ -1,7 +1,6 @@
 # Reads what only Windows itself can tell about this server (probes PF04 to PF74 and SEC2, SEC3). Changes nothing.
 # Input: {"gmsa": "name$" or null, "product": "provisioning-agent" or "connect", "hosts": ["host"]}.
 # Output: one line; each part is there, or {"why": "..."}. What was not read is never told as if it were nothing.
-function Read-Policy([string]$class) { Get-CimInstance -Namespace 'root\rsop\computer' -ClassName $class }
 Read-Part 'domain' {
     $computer = Get-CimInstance -ClassName 'Win32_ComputerSystem'
     @{ joined = [bool]$computer.PartOfDomain; name = [string]$computer.Domain }
@@ -44,50 +43,6 @@ Read-Part 'applicationControl' {
         if ($rules.EnforcementMode.ToString() -ne 'AuditOnly' -and $rules.Count -gt 0) { $enforced += "AppLocker: $($rules.RuleCollectionType)" }
     }
     , $enforced
-}
-Read-Part 'logonRight' {
-    $file = [IO.Path]::GetTempFileName()
-    try {
-        $null = & "$env:SystemRoot\System32\secedit.exe" /export /areas USER_RIGHTS /cfg $file /quiet
-        if ($LASTEXITCODE -ne 0) { throw "secedit ended with $LASTEXITCODE" }
-        $rows = @(Get-Content -Path $file)
-    } finally { Remove-Item -Path $file -Force }
-    if ($rows -notcontains '[Privilege Rights]') { throw 'secedit exported no rights' }
-    $row = $rows | Where-Object { $_ -like 'SeServiceLogonRight*' } | Select-Object -First 1
-    $holders = @()
-    if ($row) { $holders = @($row.Split('=')[1].Split(',') | ForEach-Object { $_.Trim().TrimStart('*') }) }
-    # A server of a domain has a resultant set of policy with at least one policy in it.
-    if (-not @(Read-Policy 'RSOP_GPO').Count) { throw 'no resultant set of policy is recorded' }
-    $set = Read-Policy 'RSOP_UserPrivilegeRight' |
-        Where-Object { $_.UserRight -eq 'SeServiceLogonRight' } | Select-Object -First 1
-    $policy = ''
-    if ($set) { $policy = [string]$set.GPOID }
-    $gmsa = ''
-    if ($policy -and $in.gmsa) {
-        $account = New-Object Security.Principal.NTAccount($env:USERDOMAIN, $in.gmsa)
-        $gmsa = $account.Translate([Security.Principal.SecurityIdentifier]).Value
-    }
-    @{ policy = $policy; holders = $holders; gmsa = $gmsa }
-}
-Read-Part 'policyOwned' {
-    # What Entrain could set and a policy sets. Preferences are not told here.
-    $policies = @{}
-    foreach ($one in @(Read-Policy 'RSOP_GPO')) { $policies[[string]$one.Id] = [string]$one.Name }
-    if (-not $policies.Count) { throw 'no resultant set of policy is recorded' }
-    $rows = @()
-    foreach ($one in @(Read-Policy 'RSOP_RegistryPolicySetting')) {
-        if ($one.RegistryKey -match '(?i)\\SCHANNEL\\|\\\.NETFramework\\') {
-            $rows += @{ at = [string]$one.RegistryKey; value = [string]$one.ValueName; id = [string]$one.GPOID }
-        }
-    }
-    foreach ($one in @(Read-Policy 'RSOP_SystemService')) {
-        $rows += @{ at = [string]$one.Service; value = ''; id = [string]$one.GPOID }
-    }
-    foreach ($row in $rows) {
-        $row.policy = $row.id
-        if ($policies[$row.id]) { $row.policy = $policies[$row.id] }
-    }
-    , $rows
 }
 Read-Part 'proxy' {
     # The first host of the tenant's own cloud: a proxy may be set for some hosts alone.

@@ -42,6 +42,8 @@ pub struct Service {
 pub enum Script {
     /// Reads execution policies and, where one is named, whether a gMSA is usable.
     InspectHost,
+    /// Reads which group policies set what a preflight reads.
+    InspectPolicies,
     /// Configures the provisioning agent in one process: module, sign-in, gMSA, domains, restart.
     ConfigureProvisioningAgent,
     /// Reads the scheduler of Connect Sync.

@@ -173,6 +173,15 @@ pub const REBOOT_KEYS: [&str; 3] = [
 ];
 /// Group policy of PowerShell: logging that would record the parameters of a cmdlet ([K]).
 pub const POWERSHELL_POLICY_KEY: &str = r"SOFTWARE\Policies\Microsoft\Windows\PowerShell";
+/// Where a policy switches transcription on.
+pub const TRANSCRIPTION_KEY: &str = r"SOFTWARE\Policies\Microsoft\Windows\PowerShell\Transcription";
+/// The same of module logging.
+pub const MODULE_LOGGING_KEY: &str =
+    r"SOFTWARE\Policies\Microsoft\Windows\PowerShell\ModuleLogging";
+/// Where a policy keeps the rules of AppLocker ([K]).
+pub const APPLOCKER_KEY: &str = r"SOFTWARE\Policies\Microsoft\Windows\SrpV2";
+/// Where a policy switches application control (WDAC) on ([K]).
+pub const CODE_INTEGRITY_KEY: &str = r"SOFTWARE\Policies\Microsoft\Windows\DeviceGuard";
 /// Internet Explorer enhanced security for administrators (PF33 [K]).
 pub const IE_ESC_KEY: &str =
     r"SOFTWARE\Microsoft\Active Setup\Installed Components\{A509B1A7-37EF-4b3f-8CFC-4F3A74704073}";

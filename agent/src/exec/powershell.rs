@@ -32,6 +32,7 @@ macro_rules! with_prelude {
 pub const fn text(script: Script) -> &'static str {
     match script {
         Script::InspectHost => with_prelude!("inspect-host"),
+        Script::InspectPolicies => with_prelude!("inspect-policies"),
         Script::ConfigureProvisioningAgent => with_prelude!("configure-provisioning-agent"),
         Script::ReadConnectScheduler => with_prelude!("read-connect-scheduler"),
         Script::ReviewConnectExports => with_prelude!("review-connect-exports"),
@@ -217,8 +218,9 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
 mod tests {
     use super::*;
 
-    const ALL: [&str; 10] = [
+    const ALL: [&str; 11] = [
         text(Script::InspectHost),
+        text(Script::InspectPolicies),
         text(Script::ConfigureProvisioningAgent),
         text(Script::ReadConnectScheduler),
         text(Script::ReviewConnectExports),

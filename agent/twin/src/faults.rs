@@ -286,7 +286,8 @@ pub enum Fault {
     PassThroughNotEnabled,
     /// LocalDB of SQL Server 2012 is left (2.15).
     OldLocalDb,
-    /// A group policy sets TLS 1.2, strong cryptography and VaultSvc (PF14 to PF17).
+    /// A group policy sets whatever of it is otherwise than it must be: TLS 1.2, strong cryptography, VaultSvc, PowerShell's policy and
+    /// logging, application control, NTLM, FIPS and Kerberos (PF12 to PF17, PF35, PF36, PF38, PF52, SEC1, SEC3).
     SetByPolicy,
     /// The ECMA Connector Host stands beside the agent (PF76).
     EcmaHost,
@@ -329,7 +330,6 @@ pub enum Fault {
     /// Windows refuses what would be set: a registry value of its own, the note that it is to be restarted, and that a disabled
     /// service may start (PF14 to PF17).
     SettingRefused,
-}
     /// The setup does not take the system, whatever the probes read (1.13).
     SetupRefusesSystem,
     /// Somebody gave the agent's service another logon by hand: the gMSA is not set (1.13).
@@ -348,6 +348,7 @@ pub enum Fault {
     UpgradeBrokeOff,
     /// The cmdlets of Connect are not found (2.15).
     CmdletsNotFound,
+}
 
 impl Fault {
     /// Every fault.
@@ -513,7 +514,6 @@ impl Fault {
         Self::HealthAgent,
         Self::SeamlessSignOn,
         Self::SettingRefused,
-    ];
         Self::SetupRefusesSystem,
         Self::LogonGivenByHand,
         Self::DirectorySlow,
@@ -523,4 +523,5 @@ impl Fault {
         Self::WizardDatabaseInGroup,
         Self::UpgradeBrokeOff,
         Self::CmdletsNotFound,
+    ];
 }

@@ -29,6 +29,12 @@ impl Report {
         })))
     }
 
+    /// What a script said, as a test has it.
+    #[cfg(test)]
+    pub(super) const fn of(line: Value) -> Self {
+        Self(Ok(line))
+    }
+
     /// A part of it, as `read` takes it.
     pub(super) fn part<T>(&self, name: &str, read: impl FnOnce(&Value) -> Option<T>) -> Reading<T> {
         let report = self.0.as_ref().map_err(Clone::clone)?;

@@ -49,6 +49,7 @@ impl Twin {
         }
         match script {
             Script::InspectHost => (self.inspect(input), Duration::from_secs(2)),
+            Script::InspectPolicies => (self.policies(), Duration::from_secs(2)),
             Script::ConfigureProvisioningAgent => {
                 let mut lines = self.configure(input, secrets);
                 // Whether a secret was left is looked at before the last word, whatever that is.
@@ -83,7 +84,6 @@ impl Twin {
         }
     }
 
-    /// Minutes until the next cycle of Connect is due.
     /// What PowerShell says of Connect's module, where it does not answer.
     fn module_refused(&self) -> Option<&'static str> {
         let of = [
@@ -93,6 +93,7 @@ impl Twin {
         Some(of.into_iter().find(|(fault, _)| self.has(*fault))?.1)
     }
 
+    /// Minutes until the next cycle of Connect is due.
     fn next_cycle(&self) -> i64 {
         if self.has(Fault::CycleOverdue) {
             -600
@@ -171,9 +172,9 @@ impl Twin {
                 "Application: miiserver.exe",
                 "Exception Info: System.IO.FileLoadException: Could not load file or assembly 'System.Diagnostics.DiagnosticSource, Version=6.0.0.1'",
             ]
-        } else if asked(product::AGENT_SERVICE) && self.has(Fault::LogonAsServiceRefused) {
         } else if asked(product::CONNECT_UPGRADE_SOURCE) && self.has(Fault::UpgradeBrokeOff) {
             &["Upgrade ended with the status PreUpgradeFailure. (model)"]
+        } else if asked(product::AGENT_SERVICE) && self.has(Fault::LogonAsServiceRefused) {
             &[
                 r"The service was unable to log on as CORP\operator due to the following error: the user has not been granted the requested logon type at this computer.",
             ]
@@ -496,8 +497,14 @@ impl Twin {
         } else {
             "RemoteSigned"
         };
+        let by_policy = has(Fault::SetByPolicy) && machine != "RemoteSigned";
+        let (by_policy, machine) = if by_policy {
+            (machine, "RemoteSigned")
+        } else {
+            ("Undefined", machine)
+        };
         let policies = json!({
-            "MachinePolicy": "Undefined", "UserPolicy": "Undefined", "CurrentUser": "Undefined", "LocalMachine": machine,
+            "MachinePolicy": by_policy, "UserPolicy": "Undefined", "CurrentUser": "Undefined", "LocalMachine": machine,
         });
         let usable = !has(Fault::GmsaNotAllowed) && !has(Fault::NoKdsKey);
         let gmsa = input["gmsa"]
@@ -515,22 +522,6 @@ impl Twin {
             &["AppLocker: Exe, Script"]
         } else {
             &[]
-        };
-        let (policy, holders): (&str, &[&str]) = if has(Fault::LogonRightByPolicy) {
-            ("Servers: user rights", &["CONTOSO\\backup"])
-        } else {
-            ("", &["S-1-5-80-0"])
-        };
-        let set = |at: &str, value: &str| json!({ "at": at, "value": value, "policy": "Servers: hardening" });
-        let owned = if has(Fault::SetByPolicy) {
-            json!([
-                set(&format!(r"HKLM\{}", product::TLS12_CLIENT_KEY), "Enabled"),
-                set(product::TLS12_SERVER_KEY, "enabled"),
-                set(product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto"),
-                set(product::VAULT_SERVICE, ""),
-            ])
-        } else {
-            json!([])
         };
         // An edited file was written to days after it was laid down; a copy was laid down days after its program.
         let days = |fault| if has(fault) { 4 * 24 * 60 } else { 0 };
@@ -565,8 +556,6 @@ impl Twin {
             "elevated": !has(Fault::NotElevated),
             "secureChannel": !has(Fault::SecureChannelBroken),
             "installerBusy": has(Fault::InstallerRunning),
-            "logonRight": { "policy": policy, "holders": holders },
-            "policyOwned": owned,
             "tls": tls,
             "proxy": choose(Fault::ProxySet, PROXY, "none"),
             "tpm": !has(Fault::NoTpm),
@@ -574,6 +563,40 @@ impl Twin {
             "engineBusy": match self.module_refused() { Some(why) => json!({ "why": why }), None => json!(busy) },
             "settingsExportHours": if has(Fault::ExportOld) { 168 } else { 2 },
         });
+        Outcome::Script { lines: vec![line] }
+    }
+
+    /// What the script says that asks for policies. A hive may stand before a key, and the two classes of values are told apart.
+    fn policies(&self) -> Outcome {
+        let (policy, holders): (&str, &[&str]) = if self.has(Fault::LogonRightByPolicy) {
+            ("Servers: user rights", &["CONTOSO\\backup"])
+        } else {
+            ("", &["S-1-5-80-0"])
+        };
+        let set = |at: &str, value: &str| json!({ "at": at, "value": value, "policy": "Servers: hardening", "local": false });
+        let (values, options) = if self.has(Fault::SetByPolicy) {
+            let values = vec![
+                set(&format!(r"HKLM\{}", product::TLS12_CLIENT_KEY), "Enabled"),
+                set(product::TLS12_SERVER_KEY, "enabled"),
+                set(product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto"),
+                set(product::VAULT_SERVICE, ""),
+                set(product::POWERSHELL_POLICY_KEY, "ExecutionPolicy"),
+                set(product::TRANSCRIPTION_KEY, "EnableTranscripting"),
+                set(product::MODULE_LOGGING_KEY, "EnableModuleLogging"),
+                set(product::APPLOCKER_KEY, ""),
+            ];
+            let options = [
+                (product::NTLM_KEY, "RestrictSendingNTLMTraffic"),
+                (product::FIPS_KEY, "Enabled"),
+                (product::KERBEROS_KEY, product::KERBEROS_TYPES),
+            ];
+            let options = options.map(|(key, value)| set(&format!(r"MACHINE\{key}"), value));
+            (values, options.to_vec())
+        } else {
+            (Vec::new(), Vec::new())
+        };
+        let right = json!({ "policy": policy, "holders": holders, "gmsa": "", "local": false });
+        let line = json!({ "values": values, "options": options, "logonRight": right });
         Outcome::Script { lines: vec![line] }
     }
 
@@ -661,6 +684,11 @@ impl Twin {
             ));
             return lines;
         }
+        if sets && self.has(Fault::LogonGivenByHand) {
+            let message = "Failed changing Windows service credentials to gMSA";
+            lines.push(error(at, "other", message));
+            return lines;
+        }
         if input["gmsa"].is_object() {
             self.changes.push("add gMSA".to_owned());
             lines.push(json!({ "step": at, "ok": true }));
@@ -676,6 +704,19 @@ impl Twin {
                 lines.push(error(at, "directory", "The LDAP server is unavailable."));
                 return lines;
             }
+            let unknown = [
+                (
+                    Fault::OtherJsonAssembly,
+                    "Could not load file or assembly 'Newtonsoft.Json, Version=13.0.0.0, Culture=neutral' or one of its dependencies.",
+                ),
+                (Fault::DirectorySlow, SLOW),
+            ];
+            if let Some((_, why)) = unknown.into_iter().find(|(fault, _)| self.has(*fault))
+                && !there
+            {
+                lines.push(error(at, "other", why));
+                return lines;
+            }
             let lacks = domain["credential"] == true && !given(&domain["name"]);
             let demands = domain["credential"] != true && self.has(Fault::DomainCredentialDemanded);
             if !there && (lacks || demands) {
@@ -684,11 +725,6 @@ impl Twin {
                     "parameter",
                     "Cannot bind argument to parameter 'Credential' because it is null",
                 ));
-        if sets && self.has(Fault::LogonGivenByHand) {
-            let message = "Failed changing Windows service credentials to gMSA";
-            lines.push(error(at, "other", message));
-            return lines;
-        }
                 return lines;
             }
             if !there {
@@ -704,19 +740,6 @@ impl Twin {
                     return lines;
                 }
                 let kind = kind.as_str().unwrap_or_default();
-            let unknown = [
-                (
-                    Fault::OtherJsonAssembly,
-                    "Could not load file or assembly 'Newtonsoft.Json, Version=13.0.0.0, Culture=neutral' or one of its dependencies.",
-                ),
-                (Fault::DirectorySlow, SLOW),
-            ];
-            if let Some((_, why)) = unknown.into_iter().find(|(fault, _)| self.has(*fault))
-                && !there
-            {
-                lines.push(error(at, "other", why));
-                return lines;
-            }
                 // What an account has, it is given again without a change.
                 let grant = format!("grant {kind} in {name}");
                 if self.granted.insert(grant.clone()) {

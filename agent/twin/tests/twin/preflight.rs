@@ -399,7 +399,139 @@ fn what_the_rollout_would_mend_is_told_as_its_work_and_stops_nothing() {
     let others = asks(&[Fault::VaultDisabled, Fault::SetByPolicy, Fault::ServerCore]);
     let blocking = others.iter().filter(|one| one.blocks());
     let ids: Vec<(&str, Owner)> = blocking.map(|one| (one.id.as_str(), one.owner)).collect();
-    assert_eq!(ids, [("PF03", Owner::Server), ("PF14", Owner::Server)]);
+    assert_eq!(ids, [("PF03", Owner::Server), ("PF14", Owner::Directory)]);
+}
+
+/// What a policy sets is named for each probe that fails by it, whether or not Entrain may set it: whoever makes the policy mends it.
+/// Where no policy sets the same, the advice is the probe's own.
+#[test]
+fn the_policy_that_sets_what_fails_is_named_without_may_fix() {
+    use Product::{Connect, ProvisioningAgent as Agent};
+    let strong = "SchUseStrongCrypto";
+    for (product, fault, id, sets) in [
+        (Agent, Fault::VaultDisabled, "PF14", "it"),
+        (Agent, Fault::TlsOff, "PF15", "Enabled"),
+        (Agent, Fault::TlsServerOff, "PF16", "enabled"),
+        (Agent, Fault::TlsOff, "PF17", strong),
+        (Connect, Fault::TlsOff, "PF18", strong),
+        (Agent, Fault::PolicyUnrestricted, "PF12", "ExecutionPolicy"),
+        (Connect, Fault::PolicyRestricted, "PF13", "ExecutionPolicy"),
+        (
+            Agent,
+            Fault::NtlmAllowed,
+            "PF35",
+            "RestrictSendingNTLMTraffic",
+        ),
+        (Agent, Fault::FipsOn, "PF36", "Enabled"),
+        (Connect, Fault::FipsOn, "PF36", "Enabled"),
+        (
+            Connect,
+            Fault::TranscriptionOn,
+            "PF38",
+            "EnableTranscripting",
+        ),
+        (Agent, Fault::TranscriptionOn, "SEC1", "EnableTranscripting"),
+        (Agent, Fault::ModuleLogging, "SEC1", "EnableModuleLogging"),
+        (Agent, Fault::ApplicationControl, "SEC3", "it"),
+        (
+            Agent,
+            Fault::KerberosWithoutAes,
+            "PF52",
+            "SupportedEncryptionTypes",
+        ),
+    ] {
+        let asked = |faults: &[Fault]| {
+            let (step, mut server) = server(product, faults);
+            let seen = findings(&step, &mut server).into_iter();
+            let own: Vec<Finding> = seen.filter(|one| one.id == id).collect();
+            let [finding] = own.try_into().unwrap();
+            assert_eq!(finding.verdict, Verdict::Fail, "{fault:?}: {finding:?}");
+            finding
+        };
+        let by_policy = asked(&[fault, Fault::SetByPolicy]);
+        let named = format!("policy \"Servers: hardening\" sets {sets}");
+        assert!(by_policy.read.ends_with(&named), "{fault:?}: {by_policy:?}");
+        let advice = "have policy \"Servers: hardening\" changed where it is made";
+        assert!(by_policy.fix.starts_with(advice), "{by_policy:?}");
+        assert!(!by_policy.fix.contains("may_fix"), "{by_policy:?}");
+        assert_eq!(by_policy.owner, Owner::Directory, "{by_policy:?}");
+        let alone = asked(&[fault]);
+        assert!(!alone.read.contains("policy \""), "{alone:?}");
+        assert!(!alone.fix.contains("policy \""), "{alone:?}");
+        let row = catalogue::ALL.iter().find(|row| row.id == id).unwrap();
+        assert_eq!(alone.owner, row.owner, "{alone:?}");
+        assert_eq!(alone.severity, by_policy.severity, "{alone:?}");
+    }
+    // A policy for Kerberos is not named for the account's own types, nor for what passes.
+    let (step, mut server) = server(Agent, &[Fault::GmsaRc4Only, Fault::SetByPolicy]);
+    for finding in findings(&step, &mut server) {
+        assert!(!finding.read.contains("policy \""), "{finding:?}");
+    }
+}
+
+/// The right to log on as a service: the policy is named in the advice, and whoever makes it mends it.
+#[test]
+fn the_policy_that_takes_the_right_to_log_on_is_named() {
+    let (step, mut server) = server(Product::ProvisioningAgent, &[Fault::LogonRightByPolicy]);
+    let seen = findings(&step, &mut server);
+    let right = seen.iter().find(|one| one.id == "PF34").unwrap();
+    for text in [&right.read, &right.fix] {
+        assert!(
+            text.contains("policy \"Servers: user rights\""),
+            "{right:?}"
+        );
+    }
+    assert_eq!(right.owner, Owner::Directory);
+}
+
+/// Where the resultant set of policy is not told, nobody is told that no policy sets what fails.
+#[test]
+fn what_is_not_told_of_policies_is_said_of_what_fails_alone() {
+    let why = "no resultant set of policy is recorded";
+    let untold = |fault: Fault, part: &str| {
+        let (step, mut server) = server(Product::ProvisioningAgent, &[fault]);
+        let mut noted = Vec::new();
+        let host = agent_core::procedure::Host::model("0");
+        let mut run = Procedure::new(false);
+        loop {
+            match run.drive(&[], &host, |cx| step::perform(&step, cx)) {
+                Next::Want(Want::Op(op)) => {
+                    let (mut outcome, _) = server.perform(&op, &BTreeMap::new());
+                    if let (
+                        Op::Script {
+                            script: agent_core::op::Script::InspectPolicies,
+                            ..
+                        },
+                        agent_core::op::Outcome::Script { lines },
+                    ) = (&op, &mut outcome)
+                    {
+                        lines[0][part] = serde_json::json!({ "why": why });
+                    }
+                    run.add(outcome);
+                }
+                Next::Want(Want::Findings(findings)) => {
+                    noted.extend(findings);
+                    run.add(agent_core::op::Outcome::Done);
+                }
+                Next::Want(_) => run.add(agent_core::op::Outcome::Done),
+                _ => return noted,
+            }
+        }
+    };
+    for (fault, part, id, said) in [
+        (Fault::VaultDisabled, "values", "PF14", true),
+        (Fault::VaultDisabled, "options", "PF14", false),
+        (Fault::FipsOn, "options", "PF36", true),
+        (Fault::LittleDisk, "values", "PF75", false),
+    ] {
+        let noted = untold(fault, part);
+        for finding in &noted {
+            let own = said && finding.id == id;
+            let told = finding.read.contains(why);
+            assert_eq!(told, own, "{fault:?}, {part}: {finding:?}");
+        }
+        assert!(noted.iter().any(|one| one.id == id && !one.read.is_empty()));
+    }
 }
 
 #[test]
@@ -511,6 +643,16 @@ fn no_fault_is_without_a_test() {
         Fault::SetByPolicy,
         // What is set, and put back, meets this one (`undo.rs`).
         Fault::SettingRefused,
+        // Each recipe meets these (`rehearsal/tests/recipes`): a setup, cmdlets, a wizard or an upgrade ends with a known error.
+        Fault::SetupRefusesSystem,
+        Fault::LogonGivenByHand,
+        Fault::DirectorySlow,
+        Fault::RegistrationScriptsRefused,
+        Fault::OtherJsonAssembly,
+        Fault::ConnectorOutdated,
+        Fault::WizardDatabaseInGroup,
+        Fault::UpgradeBrokeOff,
+        Fault::CmdletsNotFound,
         // So do wizards and services that do not come about (`trouble.rs`).
         Fault::EngineEnds,
         Fault::LogonAsServiceRefused,
@@ -643,16 +785,6 @@ fn a_module_that_a_policy_refuses_is_told_with_its_known_error() {
 }
 
 fn told(seen: &[Finding], id: &str) -> Finding {
-        // Each recipe meets these (`rehearsal/tests/recipes`): a setup, cmdlets, a wizard or an upgrade ends with a known error.
-        Fault::SetupRefusesSystem,
-        Fault::LogonGivenByHand,
-        Fault::DirectorySlow,
-        Fault::RegistrationScriptsRefused,
-        Fault::OtherJsonAssembly,
-        Fault::ConnectorOutdated,
-        Fault::WizardDatabaseInGroup,
-        Fault::UpgradeBrokeOff,
-        Fault::CmdletsNotFound,
     let found = seen.iter().find(|one| one.id == id);
     found.unwrap_or_else(|| panic!("{id}: {seen:#?}")).clone()
 }

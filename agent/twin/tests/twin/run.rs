@@ -1224,13 +1224,13 @@ fn what_a_policy_sets_is_left_and_the_policy_is_named() {
     let untold = |op: &Op, outcome| match (op, outcome) {
         (
             Op::Script {
-                script: Script::InspectHost,
+                script: Script::InspectPolicies,
                 ..
             },
             Outcome::Script { mut lines },
         ) => {
             let why = serde_json::json!({ "why": "no resultant set of policy is recorded" });
-            lines[0]["policyOwned"] = why;
+            lines[0]["values"] = why;
             Outcome::Script { lines }
         }
         (_, outcome) => outcome,

@@ -811,7 +811,8 @@ fn made_under(policy: &Policy) -> Option<Finding> {
     })
 }
 
-const POLICY_FIX: &str = "have the policy that sets the server's encryption types for Kerberos leave AES types that the gMSA has; it is changed where it is made";
+/// What to do where that policy is what fails PF52.
+pub(super) const POLICY_FIX: &str = "have the policy that sets the server's encryption types for Kerberos leave AES types that the gMSA has; it is changed where it is made";
 
 /// Types that nobody wrote down are decided by the domain controllers: that cannot be told here.
 fn encryption(

@@ -4,60 +4,11 @@ use protocol::event::{Finding, Owner, Severity, Verdict};
 use protocol::facts::ServiceState;
 use protocol::step::{Fix, Preflight, Product};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::policies::Policies;
 use crate::op::{Op, RegistryValue};
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
-use crate::step::report::Report;
-
-/// What group policies set, as Windows' resultant set of policy tells it (PF34 names it for one right; its classes for values
-/// and services are [K]). Preferences of a policy are not in it. What a policy sets is never changed here, and nothing is where
-/// that cannot be told.
-pub(super) struct Policies(Reading<Vec<Set>>);
-
-struct Set {
-    /// Registry key, or service.
-    at: String,
-    /// Value; empty for a service.
-    value: String,
-    policy: String,
-}
-
-impl Policies {
-    pub(super) fn of(report: &Report) -> Self {
-        let row = |row: &Value| {
-            let text = |name: &str| Some(row[name].as_str()?.to_owned());
-            Some(Set {
-                at: text("at")?,
-                value: text("value")?,
-                policy: text("policy")?,
-            })
-        };
-        Self(report.rows("policyOwned", row))
-    }
-
-    /// The policy that sets a value or, without one, a service.
-    fn setting(&self, at: &str, value: &str) -> Result<Option<&str>, &str> {
-        let rows = self.0.as_ref().map_err(String::as_str)?;
-        let same = |set: &&Set| {
-            // A key may come with its hive before it.
-            let own = set.at.to_lowercase();
-            own.ends_with(&at.to_lowercase()) && set.value.eq_ignore_ascii_case(value)
-        };
-        Ok(rows.iter().find(same).map(|set| set.policy.as_str()))
-    }
-
-    /// The first policy that sets something of a prerequisite's probe.
-    fn owning(&self, id: &str) -> Result<Option<&str>, &str> {
-        for (at, value) in parts(id) {
-            if let Some(policy) = self.setting(at, value)? {
-                return Ok(Some(policy));
-            }
-        }
-        Ok(None)
-    }
-}
 
 /// A value that [`Fix::Tls12`] sets, for one product or both.
 pub(super) struct Setting {
@@ -209,29 +160,6 @@ impl Note {
     }
 }
 
-/// What a probe looks at that Entrain may set.
-fn parts(id: &str) -> &'static [(&'static str, &'static str)] {
-    match id {
-        "PF14" => &[(product::VAULT_SERVICE, "")],
-        "PF15" => &[
-            (product::TLS12_CLIENT_KEY, "Enabled"),
-            (product::TLS12_CLIENT_KEY, "DisabledByDefault"),
-        ],
-        "PF16" => &[
-            (product::TLS12_SERVER_KEY, "Enabled"),
-            (product::TLS12_SERVER_KEY, "DisabledByDefault"),
-        ],
-        "PF17" => &[(product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto")],
-        "PF18" => &[
-            (product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto"),
-            (product::DOTNET_CRYPTO_KEY, "SystemDefaultTlsVersions"),
-            (product::DOTNET_CRYPTO_KEY_X86, "SchUseStrongCrypto"),
-            (product::DOTNET_CRYPTO_KEY_X86, "SystemDefaultTlsVersions"),
-        ],
-        _ => &[],
-    }
-}
-
 /// Tells whether a probe is of one of these prerequisites.
 fn of(fixes: &[Fix], id: &str) -> bool {
     fixes.iter().any(|fix| match fix {
@@ -242,32 +170,51 @@ fn of(fixes: &[Fix], id: &str) -> bool {
 
 /// Tells whether a finding is one of those that the topology lets Entrain mend, and that no policy sets.
 pub(super) fn mends(preflight: &Preflight, policies: &Policies, id: &str) -> bool {
-    of(&preflight.may_fix, id) && policies.owning(id) == Ok(None)
+    of(&preflight.may_fix, id) && policies.owns(id) == Ok(false)
 }
 
-/// Has the findings of prerequisites that Entrain may mend say who does: it, when the plan is applied, or whoever makes the
-/// policy that sets them.
+/// Has a finding say who mends it: Entrain, when the plan is applied; or whoever makes the policy that sets what it is about. That
+/// policy is named whether or not Entrain may set the value.
 pub(super) fn tell(preflight: &Preflight, policies: &Policies, findings: &mut [Finding]) {
     for finding in findings {
         let asked = of(&preflight.will_fix, &finding.id);
-        if finding.verdict == Verdict::Pass || !asked && !of(&preflight.may_fix, &finding.id) {
+        let may = asked || of(&preflight.may_fix, &finding.id);
+        let fails = finding.verdict == Verdict::Fail;
+        if finding.verdict == Verdict::Pass || !may && !fails {
             continue;
         }
-        match policies.owning(&finding.id) {
-            Ok(Some(policy)) => {
-                finding.read = format!("{}; policy \"{policy}\" sets it", finding.read);
-                finding.fix = format!(
-                    "have policy \"{policy}\" changed where it is made: what a policy sets is left as it is"
+        match policies.behind(finding) {
+            Ok(set) if !set.is_empty() => {
+                let said: Vec<String> = set.iter().map(ToString::to_string).collect();
+                finding.read = format!("{}; {}", finding.read, said.join("; "));
+                let mut names: Vec<String> = set.iter().map(|one| one.named()).collect();
+                names.dedup();
+                let elsewhere = format!(
+                    "have {} changed where it is made: what a policy sets is left as it is",
+                    names.join(" and ")
                 );
+                finding.owner = if set.iter().all(|one| one.local) {
+                    Owner::Server
+                } else {
+                    Owner::Directory
+                };
+                // What says how Entrain sets it is no advice where it does not.
+                finding.fix = if of(&[Fix::Tls12, Fix::Vaultsvc], &finding.id) {
+                    elsewhere
+                } else {
+                    format!("{elsewhere}; {}", finding.fix)
+                };
             }
             Err(why) => {
                 finding.read = format!(
                     "{}; whether a group policy sets it cannot be told: {why}",
                     finding.read
                 );
-                finding.fix = format!("it is left as it is: {}", finding.fix);
+                if may {
+                    finding.fix = format!("it is left as it is: {}", finding.fix);
+                }
             }
-            Ok(None) if asked && finding.verdict == Verdict::Fail => {
+            Ok(_) if asked && fails => {
                 finding.severity = finding.severity.min(Severity::Warn);
                 finding.owner = Owner::Entrain;
                 finding.fix = if finding.id == "PF14" {
@@ -278,7 +225,7 @@ pub(super) fn tell(preflight: &Preflight, policies: &Policies, findings: &mut [F
                         .to_owned()
                 };
             }
-            Ok(None) => {}
+            Ok(_) => {}
         }
     }
 }
@@ -327,7 +274,7 @@ pub(super) fn fix(
 pub(super) fn left(policies: &Policies, at: &str, value: &str) -> Option<String> {
     match policies.setting(at, value) {
         Ok(None) => None,
-        Ok(Some(policy)) => Some(format!("policy \"{policy}\" sets it")),
+        Ok(Some(set)) => Some(format!("{} sets it", set.named())),
         Err(why) => Some(format!(
             "whether a group policy sets it cannot be told: {why}"
         )),

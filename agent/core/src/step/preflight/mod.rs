@@ -7,6 +7,7 @@ mod fix;
 mod forest;
 mod host;
 mod network;
+mod policies;
 mod product_state;
 mod undo;
 
@@ -18,6 +19,7 @@ use protocol::event::{Completion, Failure, Finding, Severity, Verdict};
 use protocol::step::{Preflight, Product, ServedDomain};
 use protocol::{GmsaName, TargetId};
 
+use self::policies::Policies;
 use crate::catalogue;
 use crate::op::DirectoryAccount;
 use crate::procedure::{Complete, Cx, Flow, Stop};
@@ -119,19 +121,19 @@ pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
 }
 
 /// Asks every probe of the product once; also what group policies set of what may be mended.
-fn probe(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<(Vec<Finding>, fix::Policies)> {
+fn probe(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<(Vec<Finding>, Policies)> {
     let mut findings = Vec::new();
     let report = host::inspect(preflight, cx)?;
+    let policies = Policies::ask(preflight.gmsa.as_ref(), cx)?;
     host::windows(preflight, &report, cx, &mut findings)?;
     host::powershell(preflight, &report, cx, &mut findings)?;
     host::cryptography(preflight, cx, &mut findings)?;
-    product_state::check(preflight, &report, cx, &mut findings)?;
+    product_state::check(preflight, (&report, &policies), cx, &mut findings)?;
     directory::check(preflight, &report, cx, &mut findings)?;
     network::check(preflight, &report, cx, &mut findings)?;
     if let Some(database) = &preflight.database {
         database::check(&preflight.target, database, cx, &mut findings)?;
     }
-    let policies = fix::Policies::of(&report);
     fix::tell(preflight, &policies, &mut findings);
     Ok((findings, policies))
 }

@@ -1,10 +1,11 @@
 //! Probes of what the two products are on this server already, and of what they will need there.
 
-use protocol::event::{Finding, Verdict};
+use protocol::event::{Finding, Owner, Verdict};
 use protocol::step::{Preflight, Product};
 use serde_json::Value;
 
 use super::or_absent;
+use super::policies::Policies;
 use crate::catalogue;
 use crate::op::Service;
 use crate::procedure::{Cx, Flow};
@@ -14,7 +15,7 @@ use crate::step::report::Report;
 
 pub(super) fn check(
     preflight: &Preflight,
-    report: &Report,
+    (report, policies): (&Report, &Policies),
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
 ) -> Flow<()> {
@@ -34,7 +35,7 @@ pub(super) fn check(
             findings.push(catalogue::PF40.judge(tenant, or_absent, same));
             findings.push(catalogue::PF42.judge(engine, show, Option::is_none));
             findings.push(other_purpose(cx)?);
-            logon_right(report, findings);
+            logon_right(policies.report(), findings);
         }
         Product::Connect => {
             let present = engine.as_ref().is_ok_and(Option::is_some);
@@ -91,6 +92,8 @@ fn logon_right(report: &Report, findings: &mut Vec<Finding>) {
         let gmsa = part["gmsa"].as_str().unwrap_or_default().to_owned();
         Some((policy, holders, gmsa))
     });
+    let local = report.part("logonRight", |part| part["local"].as_bool());
+    let policy = right.as_ref().map_or("", |(policy, ..)| policy).to_owned();
     // S-1-5-80-0 is NT SERVICE\ALL SERVICES.
     let services = |holders: &[String]| {
         holders
@@ -115,7 +118,16 @@ fn logon_right(report: &Report, findings: &mut Vec<Finding>) {
         format!("{by}; held by {}", holders.join(", "))
     };
     let fine = |(policy, holders): &(String, Vec<String>)| policy.is_empty() || services(holders);
-    findings.push(catalogue::PF34.judge_gently(right, show, fine));
+    let mut finding = catalogue::PF34.judge_gently(right, show, fine);
+    if finding.verdict != Verdict::Pass && !policy.is_empty() {
+        finding.fix = format!(
+            "have policy \"{policy}\" allow NT SERVICE\\ALL SERVICES and the gMSA, where it is made: what a policy sets is left as it is"
+        );
+        if local != Ok(true) {
+            finding.owner = Owner::Directory;
+        }
+    }
+    findings.push(finding);
 }
 
 /// How many minutes after it was laid down a file counts as edited, and how far apart from its program it may be laid down.

@@ -3,12 +3,10 @@
 
 use protocol::event::{Completion, Failure, Section};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
-use protocol::step::{Fix, Product, UndoFixes};
+use protocol::step::{Fix, UndoFixes};
 
-use super::fix::{
-    self, Note, Policies, SETTINGS, Setting, VAULT_NOTE, VAULT_WAS, Was, left, shown,
-};
-use super::host;
+use super::fix::{self, Note, SETTINGS, Setting, VAULT_NOTE, VAULT_WAS, Was, left, shown};
+use super::policies::Policies;
 use crate::op::{Op, RegistryValue};
 use crate::procedure::{Complete, Cx, Flow, Stop, fail};
 use crate::product;
@@ -50,8 +48,7 @@ pub(in crate::step) fn undo(undo: &UndoFixes, cx: &mut Cx<'_>) -> Flow<Complete>
     if !undo.anyway {
         unneeded(cx)?;
     }
-    let report = host::look(Product::ProvisioningAgent, None, &[], cx)?;
-    let policies = Policies::of(&report);
+    let policies = Policies::ask(None, cx)?;
     // Under a product that serves this may take it out of service, which others must be able to bear (G2).
     let outage = facts::provisioning_agent(cx)?.told()?;
     let outage = outage.is_some_and(|agent| agent.serves());

@@ -1,0 +1,320 @@
+//! Which group policies set what a preflight reads. What a policy sets is never changed here, and nothing is where that cannot be
+//! told; the policy is named, so that whoever makes it can be asked.
+
+use std::fmt;
+use std::time::Duration;
+
+use protocol::GmsaName;
+use protocol::event::Finding;
+use serde_json::Value;
+
+use crate::catalogue;
+use crate::op::Script;
+use crate::procedure::{Cx, Flow, Reading};
+use crate::product;
+use crate::step::report::Report;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What group policies set, as Windows' resultant set of policy tells it (PF34 names it for one right; its classes for values,
+/// security options and services are [K]). Preferences of a policy are not in it.
+pub(super) struct Policies {
+    report: Report,
+    /// Values of administrative templates, and services.
+    values: Reading<Vec<Set>>,
+    /// Values of security options.
+    options: Reading<Vec<Set>>,
+}
+
+/// Something that a policy sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Set {
+    /// Registry key, or service.
+    at: String,
+    /// Value; empty for a service, and for all that lies below a key.
+    value: String,
+    policy: String,
+    /// The server's own policy, and no domain's.
+    pub(super) local: bool,
+}
+
+impl Set {
+    fn read(row: &Value) -> Option<Self> {
+        let text = |name: &str| Some(row[name].as_str()?.to_owned());
+        Some(Self {
+            at: text("at")?,
+            value: text("value")?,
+            policy: text("policy")?,
+            local: row["local"].as_bool().unwrap_or(false),
+        })
+    }
+
+    /// The policy, as people are told of it.
+    pub(super) fn named(&self) -> String {
+        format!("policy \"{}\"", self.policy)
+    }
+}
+
+impl fmt::Display for Set {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.value.as_str() {
+            "" => "it",
+            value => value,
+        };
+        write!(out, "{} sets {what}", self.named())
+    }
+}
+
+/// What a probe looks at that a policy may set.
+#[derive(Clone, Copy)]
+enum Part {
+    /// A service.
+    Service(&'static str),
+    /// A value, by key and name.
+    Value(&'static str, &'static str),
+    /// The same of a security option.
+    Option(&'static str, &'static str),
+    /// All that lies below a key.
+    Below(&'static str),
+}
+
+/// What lies behind a probe's answer, as far as the answer is about it.
+fn parts(finding: &Finding) -> Vec<Part> {
+    let read = finding.read.as_str();
+    let transcription = Part::Value(product::TRANSCRIPTION_KEY, "EnableTranscripting");
+    let when = |about: bool, part: Part| about.then_some(part);
+    let some: Vec<Option<Part>> = match finding.id.as_str() {
+        // Of the scopes one alone is a policy of this server; the others are set otherwise.
+        "PF12" | "PF13" => {
+            let refuses = |scope: &str| {
+                let policy = scope.trim().strip_prefix("MachinePolicy ");
+                let fine: &[&str] = if finding.id == catalogue::PF12.id {
+                    &["Undefined", "RemoteSigned"]
+                } else {
+                    &[
+                        "Undefined",
+                        "RemoteSigned",
+                        "AllSigned",
+                        "Unrestricted",
+                        "Bypass",
+                    ]
+                };
+                policy.is_some_and(|policy| !fine.contains(&policy))
+            };
+            let value = Part::Value(product::POWERSHELL_POLICY_KEY, "ExecutionPolicy");
+            vec![when(read.split(',').any(refuses), value)]
+        }
+        "PF35" => vec![Some(Part::Option(
+            product::NTLM_KEY,
+            "RestrictSendingNTLMTraffic",
+        ))],
+        "PF36" => vec![Some(Part::Option(product::FIPS_KEY, "Enabled"))],
+        "PF38" => vec![Some(transcription)],
+        "SEC1" => vec![
+            when(
+                read.contains("module logging"),
+                Part::Value(product::MODULE_LOGGING_KEY, "EnableModuleLogging"),
+            ),
+            when(read.contains("transcription"), transcription),
+        ],
+        "SEC3" => vec![
+            when(
+                read.contains("AppLocker"),
+                Part::Below(product::APPLOCKER_KEY),
+            ),
+            when(
+                read.contains("WDAC"),
+                Part::Below(product::CODE_INTEGRITY_KEY),
+            ),
+        ],
+        // Of the account's and the computer's own types no policy says anything.
+        "PF52" => vec![when(
+            finding.fix == super::directory::POLICY_FIX,
+            Part::Option(product::KERBEROS_KEY, product::KERBEROS_TYPES),
+        )],
+        id => prerequisites(id).iter().copied().map(Some).collect(),
+    };
+    some.into_iter().flatten().collect()
+}
+
+/// What a probe looks at that Entrain may set.
+fn prerequisites(id: &str) -> &'static [Part] {
+    match id {
+        "PF14" => &[Part::Service(product::VAULT_SERVICE)],
+        "PF15" => &[
+            Part::Value(product::TLS12_CLIENT_KEY, "Enabled"),
+            Part::Value(product::TLS12_CLIENT_KEY, "DisabledByDefault"),
+        ],
+        "PF16" => &[
+            Part::Value(product::TLS12_SERVER_KEY, "Enabled"),
+            Part::Value(product::TLS12_SERVER_KEY, "DisabledByDefault"),
+        ],
+        "PF17" => &[Part::Value(
+            product::DOTNET_CRYPTO_KEY,
+            "SchUseStrongCrypto",
+        )],
+        "PF18" => &[
+            Part::Value(product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto"),
+            Part::Value(product::DOTNET_CRYPTO_KEY, "SystemDefaultTlsVersions"),
+            Part::Value(product::DOTNET_CRYPTO_KEY_X86, "SchUseStrongCrypto"),
+            Part::Value(product::DOTNET_CRYPTO_KEY_X86, "SystemDefaultTlsVersions"),
+        ],
+        _ => &[],
+    }
+}
+
+impl Policies {
+    /// Reads them; `gmsa` is the account whose right to log on as a service is asked as well.
+    pub(super) fn ask(gmsa: Option<&GmsaName>, cx: &mut Cx<'_>) -> Flow<Self> {
+        let input = serde_json::json!({ "gmsa": gmsa });
+        let report = Report::ask(Script::InspectPolicies, input, LIMIT, cx)?;
+        Ok(Self {
+            values: report.rows("values", Set::read),
+            options: report.rows("options", Set::read),
+            report,
+        })
+    }
+
+    /// What was told, for the probe that reads more of it.
+    pub(super) const fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// What sets a value or, without one, a service.
+    pub(super) fn setting(&self, at: &str, value: &str) -> Result<Option<&Set>, &str> {
+        let rows = self.values.as_ref().map_err(String::as_str)?;
+        // A value may be set as a security option too, where its name was made one.
+        let more = self.options.iter().flatten();
+        let same = |set: &&Set| {
+            // A key may come with its hive before it.
+            let own = set.at.to_lowercase();
+            own.ends_with(&at.to_lowercase()) && set.value.eq_ignore_ascii_case(value)
+        };
+        Ok(rows.iter().chain(more).find(same))
+    }
+
+    fn of(&self, part: Part) -> Result<Option<&Set>, &str> {
+        match part {
+            Part::Service(name) => self.setting(name, ""),
+            Part::Value(key, value) => self.setting(key, value),
+            Part::Option(key, value) => {
+                let set = self.setting(key, value)?;
+                if set.is_none() {
+                    self.options.as_ref().map_err(String::as_str)?;
+                }
+                Ok(set)
+            }
+            Part::Below(key) => {
+                let rows = self.values.as_ref().map_err(String::as_str)?;
+                let below = |set: &&Set| set.at.to_lowercase().contains(&key.to_lowercase());
+                Ok(rows.iter().find(below))
+            }
+        }
+    }
+
+    /// Whether a policy sets something of a prerequisite's probe.
+    pub(super) fn owns(&self, id: &str) -> Result<bool, &str> {
+        for part in prerequisites(id) {
+            if self.of(*part)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What policies set of that which a finding is about.
+    pub(super) fn behind(&self, finding: &Finding) -> Result<Vec<&Set>, &str> {
+        let mut all: Vec<&Set> = Vec::new();
+        for part in parts(finding) {
+            all.extend(self.of(part)?);
+        }
+        all.dedup();
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::event::Verdict;
+
+    use super::*;
+    use crate::catalogue::Probe;
+
+    fn set(at: &str, value: &str, policy: &str) -> Set {
+        Set {
+            at: at.to_owned(),
+            value: value.to_owned(),
+            policy: policy.to_owned(),
+            local: false,
+        }
+    }
+
+    fn policies(values: Vec<Set>, options: Reading<Vec<Set>>) -> Policies {
+        Policies {
+            report: Report::of(Value::Null),
+            values: Ok(values),
+            options,
+        }
+    }
+
+    fn behind(all: &Policies, probe: &Probe, read: &str) -> Vec<String> {
+        let finding = probe.finding(read, Verdict::Fail);
+        let set = all.behind(&finding).unwrap().into_iter();
+        set.map(|one| one.policy.clone()).collect()
+    }
+
+    /// One scope of the execution policies is a policy's; another one that fails was set otherwise.
+    #[test]
+    fn a_policy_is_named_for_its_own_scope_alone() {
+        let key = format!("HKLM\\{}", product::POWERSHELL_POLICY_KEY);
+        let all = policies(vec![set(&key, "ExecutionPolicy", "P")], Ok(Vec::new()));
+        let of = |probe, read| behind(&all, probe, read);
+        let bad = "MachinePolicy Unrestricted, LocalMachine RemoteSigned";
+        let other = "LocalMachine Unrestricted, MachinePolicy RemoteSigned";
+        assert_eq!(of(&catalogue::PF12, bad), ["P"]);
+        assert_eq!(of(&catalogue::PF12, other), [""; 0]);
+        // Connect takes whatever lets signed scripts run.
+        assert_eq!(of(&catalogue::PF13, bad), [""; 0]);
+        assert_eq!(of(&catalogue::PF13, "MachinePolicy Restricted"), ["P"]);
+    }
+
+    #[test]
+    fn what_a_finding_is_not_about_names_no_policy() {
+        let values = vec![
+            set(product::APPLOCKER_KEY, "", "locker"),
+            set(product::MODULE_LOGGING_KEY, "EnableModuleLogging", "log"),
+        ];
+        let all = policies(values, Ok(Vec::new()));
+        let of = |probe, read| behind(&all, probe, read);
+        assert_eq!(of(&catalogue::SEC3, "WDAC: user mode"), [""; 0]);
+        assert_eq!(of(&catalogue::SEC3, "AppLocker: Exe"), ["locker"]);
+        assert_eq!(of(&catalogue::SEC1, "transcription"), [""; 0]);
+        assert_eq!(
+            of(&catalogue::SEC1, "module logging, transcription"),
+            ["log"]
+        );
+    }
+
+    /// Security options are told by themselves: what they do not tell is unknown of them alone.
+    #[test]
+    fn security_options_that_are_not_told_are_unknown_by_themselves() {
+        let all = policies(Vec::new(), Err("no such class".to_owned()));
+        let fips = catalogue::PF36.finding("1", Verdict::Fail);
+        assert_eq!(all.behind(&fips), Err("no such class"));
+        assert_eq!(behind(&all, &catalogue::PF17, "absent"), [""; 0]);
+        assert_eq!(all.owns("PF17"), Ok(false));
+    }
+
+    /// The first row of a value is the one that counts; whatever is set twice is told once.
+    #[test]
+    fn of_several_policies_the_one_that_counts_is_named() {
+        let key = product::DOTNET_CRYPTO_KEY;
+        let values = vec![
+            set(key, "SchUseStrongCrypto", "counts"),
+            set(key, "SchUseStrongCrypto", "does not"),
+        ];
+        let all = policies(values, Ok(Vec::new()));
+        assert_eq!(behind(&all, &catalogue::PF18, "absent"), ["counts"]);
+        assert_eq!(all.owns("PF18"), Ok(true));
+    }
+}

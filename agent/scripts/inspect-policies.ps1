@@ -1,0 +1,75 @@
+# Reads which group policies set what a preflight reads, as this computer's resultant set of policy tells it (probes PF12 to PF18, PF34
+# to PF36, PF38, PF52, SEC1, SEC3). Preferences of a policy are not told there. Changes nothing.
+# Input: {"gmsa": "name$" or null}.
+# Output: one line; each part is there, or {"why": "..."}. What was not read is never told as if it were nothing.
+$script:names = @{}
+# Of several policies that set the same, the one that counts comes first.
+function Read-Policy([string]$class) {
+    Get-CimInstance -Namespace 'root\rsop\computer' -ClassName $class | Sort-Object -Property 'precedence'
+}
+# A server of a domain has a resultant set of policy with at least one policy in it.
+function Read-Names {
+    if ($script:names.Count) { return }
+    foreach ($one in @(Read-Policy 'RSOP_GPO')) { $script:names[[string]$one.Id] = [string]$one.Name }
+    if (-not $script:names.Count) { throw 'no resultant set of policy is recorded' }
+}
+function Get-PolicyName([string]$id) {
+    if ($script:names[$id]) { $script:names[$id] } else { $id }
+}
+function New-Row([string]$at, [string]$value, [string]$id) {
+    @{ at = $at; value = $value; policy = (Get-PolicyName $id); local = $id -eq 'LocalGPO' }
+}
+Read-Part 'values' {
+    Read-Names
+    $rows = @()
+    $below = @{}
+    foreach ($one in @(Read-Policy 'RSOP_RegistryPolicySetting')) {
+        $at = [string]$one.RegistryKey
+        if ($at -match '(?i)^(.*\\Windows\\(SrpV2|DeviceGuard))(\\|$)') {
+            # Its rules may be many: that there are some is enough.
+            if (-not $below.ContainsKey($Matches[1])) {
+                $below[$Matches[1]] = $true
+                $rows += New-Row $Matches[1] '' $one.GPOID
+            }
+        } elseif ($at -match '(?i)\\SCHANNEL\\|\\\.NETFramework\\|\\Windows\\PowerShell(\\|$)|\\Lsa\\|\\Kerberos\\') {
+            $rows += New-Row $at $one.ValueName $one.GPOID
+        }
+    }
+    foreach ($one in @(Read-Policy 'RSOP_SystemService')) { $rows += New-Row $one.Service '' $one.GPOID }
+    , $rows
+}
+Read-Part 'options' {
+    # Security options: the value's name ends the path.
+    Read-Names
+    $rows = @()
+    foreach ($one in @(Read-Policy 'RSOP_RegistryValue')) {
+        $path = [string]$one.Path
+        $end = $path.LastIndexOf('\')
+        if ($end -gt 0) { $rows += New-Row $path.Substring(0, $end) $path.Substring($end + 1) $one.GPOID }
+    }
+    , $rows
+}
+Read-Part 'logonRight' {
+    $file = [IO.Path]::GetTempFileName()
+    try {
+        $null = & "$env:SystemRoot\System32\secedit.exe" /export /areas USER_RIGHTS /cfg $file /quiet
+        if ($LASTEXITCODE -ne 0) { throw "secedit ended with $LASTEXITCODE" }
+        $rows = @(Get-Content -Path $file)
+    } finally { Remove-Item -Path $file -Force }
+    if ($rows -notcontains '[Privilege Rights]') { throw 'secedit exported no rights' }
+    $row = $rows | Where-Object { $_ -like 'SeServiceLogonRight*' } | Select-Object -First 1
+    $holders = @()
+    if ($row) { $holders = @($row.Split('=')[1].Split(',') | ForEach-Object { $_.Trim().TrimStart('*') }) }
+    Read-Names
+    $set = Read-Policy 'RSOP_UserPrivilegeRight' |
+        Where-Object { $_.UserRight -eq 'SeServiceLogonRight' } | Select-Object -First 1
+    $policy = ''
+    if ($set) { $policy = Get-PolicyName $set.GPOID }
+    $gmsa = ''
+    if ($policy -and $in.gmsa) {
+        $account = New-Object Security.Principal.NTAccount($env:USERDOMAIN, $in.gmsa)
+        $gmsa = $account.Translate([Security.Principal.SecurityIdentifier]).Value
+    }
+    @{ policy = $policy; holders = $holders; gmsa = $gmsa; local = $set.GPOID -eq 'LocalGPO' }
+}
+Say $out
