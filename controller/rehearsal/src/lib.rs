@@ -1,6 +1,7 @@
 //! Rehearsal: a plan carried out on models of a fleet's servers, in virtual time. The controller's machine and the agents'
 //! cores are the real ones; servers, people and time are models. Nothing here performs IO or reads a clock.
 
+mod aside;
 mod chance;
 mod course;
 mod rails;

@@ -12,6 +12,8 @@ use protocol::event::{Event, Grade, Section};
 use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::{BundleId, Generation, StepIndex, TargetId, TenantId, Timestamp};
 
+use crate::aside::Aside;
+
 /// Holds G2 against a count: enough others serve each domain of `target` while it is out of service.
 ///
 /// # Errors
@@ -50,6 +52,8 @@ struct Stretch {
     section: Section,
     /// When the leave ends; absent from when it was entered.
     lapses: Option<Timestamp>,
+    /// A person had said that the server is off before it told of this: it may be beside whoever took its place.
+    said_off: bool,
 }
 
 impl Stretch {
@@ -61,14 +65,24 @@ impl Stretch {
     }
 }
 
+/// Leave, as it was given.
+#[derive(Debug, Clone)]
+struct Leave {
+    lapses: Timestamp,
+    /// Rules that were set aside at that moment.
+    aside: BTreeSet<Rule>,
+    /// Who might serve at that moment.
+    served: BTreeSet<TargetId>,
+}
+
 /// How often each rule was asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Asked {
     /// One active Connect server, at each order that makes one active.
     pub g1: u64,
-    /// Enough serve, at each leave for an outage.
+    /// Enough serve, at each leave for an outage, and as it is entered.
     pub g2: u64,
-    /// One change of a gMSA at a time, at each leave.
+    /// One change of a gMSA at a time, at each leave, and as the section is entered.
     pub g3: u64,
     /// One run at a time and generations that rise, at each bundle.
     pub g5: u64,
@@ -100,15 +114,18 @@ pub struct Rails {
     facts: BTreeMap<TargetId, Facts>,
     /// Registered by a step since their facts were told.
     registered: BTreeSet<TargetId>,
-    leaves: BTreeSet<(TargetId, Generation, StepIndex)>,
+    leaves: BTreeMap<(TargetId, Generation, StepIndex), Leave>,
     issued: BTreeMap<TargetId, Generation>,
     accepted: BTreeMap<TargetId, (Generation, BundleId)>,
     completed: BTreeSet<(TargetId, Generation, StepIndex)>,
     /// What operators set aside, whether or not it was made use of.
-    overridden: BTreeSet<(Rule, TargetId)>,
+    aside: Aside,
+    /// The newest run of whoever was said to be off.
+    said_off: BTreeMap<TargetId, Generation>,
     off: BTreeSet<TargetId>,
-    /// A former life of the log gave leave as well.
-    restored: bool,
+    /// Runs that this life of a restored log has issued; any other may have got its leave from a former life. Absent where there was
+    /// none.
+    own: Option<BTreeSet<(TargetId, Generation)>>,
 }
 
 impl Rails {
@@ -131,7 +148,10 @@ impl Rails {
         } = record
         {
             self.ends.insert(target.clone(), (*generation, *expires));
-            return self.issues(fleet, *rollout, target, *generation);
+            if let Some(own) = &mut self.own {
+                own.insert((target.clone(), *generation));
+            }
+            return self.issues(fleet, (*rollout, target, *generation), at);
         }
         if let Record::PermitGiven {
             target,
@@ -142,7 +162,22 @@ impl Rails {
             ..
         } = record
         {
-            self.leaves.insert((target.clone(), *generation, *step));
+            let rules = Rule::ALL.into_iter();
+            let plans = fleet.rollouts().values().map(|rollout| &rollout.plan);
+            let parts = plans.flat_map(|plan| plan.domains.values());
+            let servers = parts.flat_map(|part| part.servers.iter().chain(&part.leaving));
+            let leave = Leave {
+                lapses: *lapses,
+                aside: rules
+                    .filter(|rule| self.aside.holds(target, *rule, at))
+                    .collect(),
+                served: servers
+                    .filter(|server| self.may_serve(fleet, server))
+                    .cloned()
+                    .collect(),
+            };
+            let key = (target.clone(), *generation, *step);
+            self.leaves.insert(key, leave.clone());
             let is = self.stretches.get(target);
             if is.is_some_and(|is| is.covers(*generation, section)) {
                 return Ok(());
@@ -151,21 +186,40 @@ impl Rails {
                 generation: *generation,
                 section: section.clone(),
                 lapses: Some(*lapses),
+                said_off: false,
             };
             self.stretches.insert(target.clone(), stretch);
-            return self.alone(fleet, target, at);
+            return self.alone(fleet, target, &leave, at);
         }
-        if let Record::TargetEvent { target, body, .. } = record {
+        if let Record::TargetEvent {
+            target,
+            body,
+            at: told_at,
+            ..
+        } = record
+        {
             let event = Event::from_body(body.as_bytes());
-            return event.map_or(Ok(()), |event| self.told(fleet, target, event, at));
+            return event.map_or(Ok(()), |event| {
+                self.told(fleet, target, event, (*told_at, at))
+            });
         }
-        if let Record::OverrideSaid { rule, target, .. } = record {
-            self.overridden.insert((*rule, target.clone()));
+        if let Record::OverrideSaid {
+            rule,
+            target,
+            by,
+            asked,
+            ..
+        } = record
+        {
+            self.aside.said((target, *rule), (by, *asked), at);
+        } else if let Record::OverrideWithdrawn { rule, target, .. } = record {
+            self.aside.withdrawn(target, *rule);
         } else if let Record::SaidOff { target, .. } = record {
             self.off.insert(target.clone());
             self.abandoned.retain(|(of, _), _| of != target);
         } else if let Record::Restored { .. } = record {
-            self.restored = true;
+            self.own = Some(BTreeSet::new());
+            self.aside.clear();
         } else if let Record::AgentRevoked { target, .. } | Record::AgentReplaced { target, .. } =
             record
         {
@@ -175,11 +229,16 @@ impl Rails {
             ..
         } = record
         {
-            if *off {
-                self.stretches.remove(target);
-                self.abandoned.retain(|(of, _), _| of != target);
-            } else {
+            if !off {
                 self.abandon(target);
+                return Ok(());
+            }
+            self.stretches.remove(target);
+            self.abandoned.retain(|(of, _), _| of != target);
+            let newest = self.issued.get(target).copied();
+            let heard = self.accepted.get(target).map(|(accepted, _)| *accepted);
+            if let Some(newest) = newest.max(heard) {
+                self.said_off.insert(target.clone(), newest);
             }
         }
         Ok(())
@@ -198,28 +257,13 @@ impl Rails {
         }
     }
 
-    /// Everybody else's stretches, as far as they last.
-    fn beside<'a>(
-        &'a self,
-        target: &'a TargetId,
-        at: Timestamp,
-    ) -> impl Iterator<Item = (&'a TargetId, &'a Section)> {
-        let last = self.stretches.iter();
-        let last = last.filter(move |(_, one)| one.lapses.is_none_or(|lapses| lapses > at));
-        let last = last.map(|(other, one)| (other, &one.section));
-        let given_up = self.abandoned.iter();
-        let given_up = given_up.filter(move |(_, (_, until))| *until > at);
-        let given_up = given_up.map(|((other, _), (section, _))| (other, section));
-        last.chain(given_up)
-            .filter(move |(other, _)| *other != target)
-    }
-
     /// Whoever comes under this name next is another one.
     fn forget(&mut self, target: &TargetId) {
         self.abandon(target);
         self.facts.remove(target);
         self.registered.remove(target);
         self.accepted.remove(target);
+        self.aside.forget(target);
         self.completed.retain(|(of, ..)| of != target);
     }
 
@@ -227,9 +271,8 @@ impl Rails {
     fn issues(
         &mut self,
         fleet: &Fleet,
-        rollout: protocol::RolloutId,
-        target: &TargetId,
-        generation: Generation,
+        (rollout, target, generation): (protocol::RolloutId, &TargetId, Generation),
+        at: Timestamp,
     ) -> Result<(), String> {
         self.asked.g5 += 1;
         if let Some(open) = fleet.open(target) {
@@ -255,7 +298,7 @@ impl Rails {
         let Some(tenant) = claims(rollout, target) else {
             return Ok(());
         };
-        if self.overridden.contains(&(Rule::G1, target.clone())) {
+        if self.aside.holds(target, Rule::G1, at) {
             return Ok(());
         }
         self.asked.g1 += 1;
@@ -281,35 +324,70 @@ impl Rails {
         Ok(())
     }
 
-    /// Nobody else is out where too few would serve, or changes the same gMSA (G2, G3).
-    fn alone(&mut self, fleet: &Fleet, target: &TargetId, at: Timestamp) -> Result<(), String> {
-        let Some(section) = self.stretches.get(target).map(|one| one.section.clone()) else {
+    /// Everybody else's stretches, as far as they last. As a section is `entered`, nobody could have known at that moment what was told
+    /// since of whoever was said to be off.
+    fn beside<'a>(
+        &'a self,
+        target: &'a TargetId,
+        at: Timestamp,
+        entered: bool,
+    ) -> impl Iterator<Item = (&'a TargetId, &'a Section)> {
+        let others = self.stretches.iter();
+        let last = others.filter(move |(_, one)| {
+            let lasts = one.lapses.is_none_or(|lapses| lapses > at);
+            lasts && !(entered && one.said_off)
+        });
+        let last = last.map(|(other, one)| (other, &one.section));
+        let given_up = self.abandoned.iter();
+        let given_up = given_up.filter(move |(_, (_, until))| *until > at);
+        let given_up = given_up.map(|((other, _), (section, _))| (other, section));
+        last.chain(given_up)
+            .filter(move |(other, _)| *other != target)
+    }
+
+    /// Whether a server may serve, for all that was told of it.
+    fn may_serve(&self, fleet: &Fleet, server: &TargetId) -> bool {
+        let facts = self.facts.get(server);
+        let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
+        let seen = agent.is_some_and(ProvisioningAgentFacts::serves);
+        // In the middle of its run a server may serve by its pulse before any event says so.
+        let runs = fleet.open(server).is_some_and(|open| open.accepted);
+        seen || runs || self.registered.contains(server)
+    }
+
+    /// Nobody else is out where too few would serve, or changes the same gMSA (G2, G3): asked as leave is given, and once more as
+    /// the section is entered, when whoever served as it was given counts still unless it went out since.
+    fn alone(
+        &mut self,
+        fleet: &Fleet,
+        target: &TargetId,
+        leave: &Leave,
+        at: Timestamp,
+    ) -> Result<(), String> {
+        let Some(stretch) = self.stretches.get(target) else {
             return Ok(());
         };
-        let set_aside = |rule| self.overridden.contains(&(rule, target.clone()));
-        if let Some(object) = section.gmsa.as_ref().filter(|_| !set_aside(Rule::G3)) {
+        let (section, entered) = (stretch.section.clone(), stretch.lapses.is_none());
+        let object = section.gmsa.as_ref();
+        if let Some(object) = object.filter(|_| !leave.aside.contains(&Rule::G3)) {
             self.asked.g3 += 1;
-            let other = self
-                .beside(target, at)
-                .find(|(_, theirs)| theirs.gmsa.as_ref() == Some(object))
-                .map(|(other, _)| other.clone());
+            let mut others = self.beside(target, at, entered);
+            let other = others.find(|(_, theirs)| theirs.gmsa.as_ref() == Some(object));
+            let other = other.map(|(other, _)| other.clone());
+            drop(others);
             if let Some(other) = other {
                 return Err(format!("G3: {target} and {other} change one gMSA"));
             }
         }
-        if !section.outage || set_aside(Rule::G2) {
+        if !section.outage || leave.aside.contains(&Rule::G2) {
             return Ok(());
         }
         self.asked.g2 += 1;
-        let out = self.beside(target, at).filter(|(_, theirs)| theirs.outage);
+        let others = self.beside(target, at, entered);
+        let out = others.filter(|(_, theirs)| theirs.outage);
         let out: BTreeSet<&TargetId> = out.map(|(other, _)| other).collect();
         let serves = |server: &&TargetId| {
-            let facts = self.facts.get(*server);
-            let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
-            let seen = agent.is_some_and(ProvisioningAgentFacts::serves);
-            // In the middle of its run a server may serve by its pulse before any event says so.
-            let runs = fleet.open(server).is_some_and(|open| open.accepted);
-            let may = seen || runs || self.registered.contains(*server);
+            let may = leave.served.contains(*server) || self.may_serve(fleet, server);
             may && *server != target && !out.contains(*server)
         };
         // The newest plan that names a domain of it says how many must serve there.
@@ -331,7 +409,7 @@ impl Rails {
         fleet: &Fleet,
         target: &TargetId,
         event: Event,
-        at: Timestamp,
+        (told_at, at): (Timestamp, Timestamp),
     ) -> Result<(), String> {
         if let Event::FactsReported(facts) = event {
             self.registered.remove(target);
@@ -352,23 +430,43 @@ impl Rails {
             section,
         } = event
         {
-            let leave = (target.clone(), generation, step);
-            if !self.restored && !self.leaves.contains(&leave) {
-                return Err(format!(
-                    "{target} entered a section of run {generation} without leave"
-                ));
-            }
-            // One whose run was given up counts as before.
-            if let Some((of, _)) = self.abandoned.get_mut(&(target.clone(), generation)) {
-                *of = section;
-                return Ok(());
-            }
+            let leave = self.leaves.get(&(target.clone(), generation, step));
+            let leave = leave.cloned();
+            let own = self.own.as_ref();
+            let adopted = own.is_some_and(|own| !own.contains(&(target.clone(), generation)));
+            let given_up = self.abandoned.get_mut(&(target.clone(), generation));
+            let abandoned = given_up.is_some();
+            let said_off = self.said_off.get(target);
+            let said_off = said_off.is_some_and(|newest| generation <= *newest);
             let stretch = Stretch {
                 generation,
                 section,
                 lapses: None,
+                said_off,
             };
-            self.stretches.insert(target.clone(), stretch);
+            // One whose run was given up counts as before.
+            match given_up {
+                Some((of, _)) => of.clone_from(&stretch.section),
+                None => drop(self.stretches.insert(target.clone(), stretch)),
+            }
+            if let Some(leave) = leave {
+                if told_at > leave.lapses {
+                    return Err(format!(
+                        "{target} entered a section of run {generation} at {told_at}, and its leave lapsed at {}",
+                        leave.lapses
+                    ));
+                }
+                if !said_off && !abandoned {
+                    self.alone(fleet, target, &leave, at)?;
+                }
+            } else if !adopted {
+                return Err(format!(
+                    "{target} entered a section of run {generation} without leave"
+                ));
+            }
+            if abandoned {
+                return Ok(());
+            }
             return self.of_its_tenant(fleet, target);
         } else if let Event::SectionLeft { generation, .. }
         | Event::RunFinished { generation, .. } = event

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use agent_twin::{Profile, Twin};
 use controller::store::{self, Row};
-use controller_core::fleet::Fleet;
+use controller_core::fleet::{Fleet, PERMIT_LIFE};
 use controller_core::plan::Plan;
 use controller_core::record::Record;
 use controller_core::roster::Roster;
@@ -17,9 +17,9 @@ use protocol::event::{Event, Section};
 use protocol::wire::codec;
 use protocol::wire::latest::Entry;
 use protocol::{
-    Digest, Epoch, EventIndex, Generation, PlanId, StepIndex, TargetId, Timestamp, chain,
+    Digest, Epoch, EventIndex, Generation, PlanId, StepIndex, TargetId, Timestamp, chain, limits,
 };
-use rehearsal::{Rails, enough_serve};
+use rehearsal::{Asked, Rails, enough_serve};
 
 /// Bytes before the first record of a journal, and of the chain head behind each.
 const HEADER: usize = 24;
@@ -57,8 +57,8 @@ pub(crate) struct Check {
     plan: Option<Plan>,
     active_before: usize,
     outage: BTreeSet<TargetId>,
-    /// Servers on which an operator has set G2 aside.
-    overridden: BTreeSet<TargetId>,
+    /// Servers on which an operator has set G2 aside, and until when.
+    overridden: BTreeMap<TargetId, Timestamp>,
     completed: BTreeSet<(TargetId, Generation, StepIndex)>,
     rows: u64,
     head: Digest,
@@ -66,6 +66,9 @@ pub(crate) struct Check {
     pub(crate) looks: u64,
     pub(crate) records: u64,
     pub(crate) folds: u64,
+    /// Sections that were entered by who goes out of service, and by who changes a gMSA.
+    outages: u64,
+    changes: u64,
     broken: Option<String>,
     traced: bool,
 }
@@ -107,7 +110,7 @@ impl Check {
             plan: None,
             active_before: 0,
             outage: BTreeSet::new(),
-            overridden: BTreeSet::new(),
+            overridden: BTreeMap::new(),
             completed: BTreeSet::new(),
             rows: 0,
             head: store::genesis(),
@@ -120,6 +123,8 @@ impl Check {
             looks: 0,
             records: 0,
             folds: 0,
+            outages: 0,
+            changes: 0,
             broken: None,
             traced: std::env::var_os("SIM_TRACE").is_some(),
         }
@@ -146,9 +151,16 @@ impl Check {
         self.shadow.plans.insert(id, plan.clone());
     }
 
-    /// An operator has set G2 aside on a server.
+    /// An operator has set G2 aside on a server. Leave of the hour's last moment may still be made use of.
     pub(crate) fn sets_aside(&mut self, target: &TargetId) {
-        self.overridden.insert(target.clone());
+        let last = limits::OVERRIDE_LIFE + PERMIT_LIFE;
+        let until = ::controller::now().plus(last);
+        self.overridden.insert(target.clone(), until);
+    }
+
+    /// How often each rule was asked of the log, and G2 and G3 of the servers themselves as one entered a section.
+    pub(crate) const fn asked(&self) -> (Asked, u64, u64) {
+        (self.shadow.rails.asked, self.outages, self.changes)
     }
 
     /// Looks at every disk that has changed.
@@ -304,15 +316,19 @@ impl Check {
         if let Some((other, _)) = other {
             return Err(format!("G3: it and {other} change one gMSA"));
         }
+        self.changes += u64::from(object.is_some());
         let Some(plan) = &self.plan else {
             return Ok(());
         };
+        let until = self.overridden.get(target);
+        let aside = until.is_some_and(|until| ::controller::now() < *until);
         if !section.is_some_and(|section| section.outage)
             || !self.outage.insert(target.clone())
-            || self.overridden.contains(target)
+            || aside
         {
             return Ok(());
         }
+        self.outages += 1;
         enough_serve(plan, target, |servers| {
             servers.iter().filter(|server| self.serves(server)).count()
         })

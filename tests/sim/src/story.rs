@@ -54,6 +54,11 @@ pub(crate) struct Told {
     pub(crate) looks: u64,
     pub(crate) records: u64,
     pub(crate) folds: u64,
+    /// How often G2 and G3 were asked of the log, and of the servers themselves.
+    pub(crate) g2: u64,
+    pub(crate) g3: u64,
+    pub(crate) outages: u64,
+    pub(crate) changes: u64,
     pub(crate) done: u64,
     pub(crate) targets: u64,
     pub(crate) course: String,
@@ -265,6 +270,7 @@ impl Story {
             cut,
             unknown,
         } = self.network.traffic();
+        let (asked, outages, changes) = with(&self.watch, |check| check.asked());
         let (looks, records, folds) = with(&self.watch, |check| {
             (check.looks, check.records, check.folds)
         });
@@ -279,6 +285,10 @@ impl Story {
             looks,
             records,
             folds,
+            g2: asked.g2,
+            g3: asked.g3,
+            outages,
+            changes,
             course: course.to_string(),
             ..self.told.clone()
         })

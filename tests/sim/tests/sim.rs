@@ -62,7 +62,7 @@ fn fleets_over_the_real_link_lose_nothing_and_come_to_their_end() {
             .sum::<u64>()
     };
     println!(
-        "{seeds} seeds from {from} over the real link: {} simulated hours; {} datagrams delivered, {} lost, {} doubled, {} late, {} cut off; {} partitions, {} rebindings, {} agents and {} controllers killed; {} rollouts, {} orders given and {} refused; {} looks at disks, {} records checked, {} comparisons of log and fleet; {} of {} targets done; {} seeds found something",
+        "{seeds} seeds from {from} over the real link: {} simulated hours; {} datagrams delivered, {} lost, {} doubled, {} late, {} cut off; {} partitions, {} rebindings, {} agents and {} controllers killed; {} rollouts, {} orders given and {} refused; {} looks at disks, {} records checked, {} comparisons of log and fleet; G2 asked {} times of the log and {} of the servers, G3 {} and {}; {} of {} targets done; {} seeds found something",
         sum("seconds") / 3600,
         sum("delivered"),
         sum("lost"),
@@ -79,11 +79,19 @@ fn fleets_over_the_real_link_lose_nothing_and_come_to_their_end() {
         sum("looks"),
         sum("records"),
         sum("folds"),
+        sum("g2"),
+        sum("outages"),
+        sum("g3"),
+        sum("changes"),
         sum("done"),
         sum("targets"),
         failed.len(),
     );
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+    // A rule that nobody asked for shows nothing.
+    for rule in ["g2", "outages", "g3", "changes"] {
+        assert!(seeds < 6 || sum(rule) > 0, "{rule} was never asked");
+    }
     // Whoever an order left out is planned anew: in the end nothing is wanted of anybody.
     assert_eq!(sum("done"), sum("targets"));
 }

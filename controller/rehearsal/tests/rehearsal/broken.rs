@@ -1,0 +1,237 @@
+//! A log that is broken as no controller may break it: each rule is found at that entry, whatever excuse an older entry gives.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use controller_core::fleet::{Fleet, PERMIT_LIFE};
+use controller_core::overrides::Rule;
+use controller_core::record::Record;
+use protocol::event::Event;
+use protocol::{Epoch, TargetId, Timestamp, limits};
+use rehearsal::{Ask, Asked, Rails, World};
+
+use crate::common::{NOW, OLD, agent, facts, planned, target, topology};
+
+const ONE: &str = "s1.corp.test";
+const TWO: &str = "s2.corp.test";
+
+type Log = Vec<(Timestamp, Record)>;
+
+/// A domain of two, of which one must serve: both are upgraded, one after the other.
+struct Broken {
+    world: World,
+    log: Log,
+    /// Where the first of them got leave, and where it entered its section.
+    leave: usize,
+    entered: usize,
+    /// Who was first, and who was second.
+    first: TargetId,
+    second: TargetId,
+}
+
+impl Broken {
+    fn new() -> Self {
+        let text = "[agents.corp]\nserves = [\"corp.test\"]\nhosts = [\"s1.corp.test\", \"s2.corp.test\"]\n[domain.\"corp.test\"]\nmin_serving = 1\n";
+        let policy = "[limit]\nfailures = \"5\"\nin_flight = 2\ncanary = 0\n";
+        let old = |_: &TargetId| facts(Some(agent(OLD)), None);
+        let (plan, known) = planned(&topology(text), policy, old);
+        let ask = Ask {
+            begin: NOW,
+            person: Some(Duration::from_secs(600)),
+            faults: BTreeMap::new(),
+            seed: 1,
+        };
+        let mut world = World::new(&plan, &known, ask);
+        while world.step() && !world.is_over() {}
+        let log = world.log.clone();
+        let gives = |record: &Record| matches!(record, Record::PermitGiven { section, .. } if section.outage);
+        let leave = position(&log, gives);
+        let first = match &log[leave].1 {
+            Record::PermitGiven { target, .. } => target.clone(),
+            other => panic!("{other:?}"),
+        };
+        let entered = position(&log, |record| enters(record, &first));
+        let second = target(if first.as_str() == ONE { TWO } else { ONE });
+        Self {
+            world,
+            log,
+            leave,
+            entered,
+            first,
+            second,
+        }
+    }
+
+    /// What the rails say of the log with that change.
+    fn with(&self, change: impl FnOnce(&mut Log)) -> Result<Asked, String> {
+        let mut log = self.log.clone();
+        change(&mut log);
+        let (mut fleet, mut rails) = (Fleet::new(), Rails::default());
+        for (at, record) in &log {
+            rails.stored(&fleet, record, *at)?;
+            fleet.apply(record, self.world.plan_of(record), *at);
+        }
+        Ok(rails.asked)
+    }
+
+    fn breaks(&self, says: &str, change: impl FnOnce(&mut Log)) {
+        let held = self.with(change);
+        let found = held.as_ref().is_err_and(|why| why.contains(says));
+        assert!(found, "{says}: {held:?}");
+    }
+
+    /// Leave of the second one, given in the same breath as that of the first one.
+    fn gives_both_leave(&self, log: &mut Log) {
+        let gives = |record: &Record| matches!(record, Record::PermitGiven { target, section, .. } if section.outage && *target == self.second);
+        let leave = log[position(log, gives)].1.clone();
+        let at = log[self.leave].0;
+        log.insert(self.leave + 1, (at, leave));
+    }
+
+    /// An operator's word on G2 of the second one, so long before the first one gets leave.
+    fn said(&self, before: Duration, (by, asked): (&str, u32)) -> (Timestamp, Record) {
+        let record = Record::OverrideSaid {
+            rule: Rule::G2,
+            target: self.second.clone(),
+            by: by.to_owned(),
+            asked,
+            change: "CHG1".to_owned(),
+            reason: "it is urgent".to_owned(),
+        };
+        (self.log[self.leave].0.minus(before), record)
+    }
+
+    fn restored(&self) -> Record {
+        Record::Restored {
+            epoch: Epoch(2),
+            parent: Epoch(1),
+            made: NOW,
+            by: "an operator".to_owned(),
+        }
+    }
+}
+
+fn position(log: &Log, is: impl Fn(&Record) -> bool) -> usize {
+    let found = log.iter().position(|(_, record)| is(record));
+    found.expect("it is there")
+}
+
+fn enters(record: &Record, who: &TargetId) -> bool {
+    let Record::TargetEvent { target, body, .. } = record else {
+        return false;
+    };
+    let event = Event::from_body(body.as_bytes());
+    target == who && matches!(event, Some(Event::SectionEntered { section, .. }) if section.outage)
+}
+
+#[test]
+fn a_section_is_entered_by_its_servers_own_time_before_its_leave_lapses() {
+    let broken = Broken::new();
+    let asked = broken.with(|_| ()).expect("it holds");
+    assert_eq!(asked.g2, 4, "at each leave and at each entry");
+    let told_at = |log: &mut Log, after: Duration| {
+        let given = log[broken.leave].0;
+        if let Record::TargetEvent { at, .. } = &mut log[broken.entered].1 {
+            *at = given.plus(after);
+        }
+    };
+    broken
+        .with(|log| told_at(log, PERMIT_LIFE))
+        .expect("the last moment is good");
+    broken.breaks("its leave lapsed at", |log| {
+        told_at(log, PERMIT_LIFE + Duration::from_millis(1));
+    });
+}
+
+/// Leave that had lapsed held nobody up any more; then it is made use of after all, as if it had been in time.
+#[test]
+fn a_section_is_not_entered_beside_whoever_has_got_leave_since() {
+    let broken = Broken::new();
+    broken.breaks("G2: ", |log| {
+        let entry = position(log, |record| enters(record, &broken.second));
+        let entry = log[entry].1.clone();
+        let gives = |record: &Record| matches!(record, Record::PermitGiven { target, section, .. } if section.outage && *target == broken.second);
+        let mut leave = log[position(log, gives)].1.clone();
+        let at = log[broken.leave].0;
+        let given = at.minus(PERMIT_LIFE);
+        if let Record::PermitGiven { lapses, .. } = &mut leave {
+            *lapses = at;
+        }
+        let in_time = |record: &mut Record| {
+            if let Record::TargetEvent { at, .. } = record {
+                *at = given;
+            }
+        };
+        let mut entry = entry;
+        in_time(&mut entry);
+        log.insert(broken.leave + 1, (at, entry));
+        log.insert(broken.leave, (given, leave));
+    });
+}
+
+#[test]
+fn a_rule_that_was_set_aside_holds_again_after_its_hour_or_when_it_is_taken_back() {
+    let broken = Broken::new();
+    broken.breaks("G2: ", |log| broken.gives_both_leave(log));
+    let minute = Duration::from_secs(60);
+    let both = |said: Vec<(Timestamp, Record)>| {
+        broken.with(|log| {
+            broken.gives_both_leave(log);
+            // The first one enters beside the second one, by leave that was given to it alone: that is asked of another log.
+            log.truncate(broken.leave + 2);
+            log.splice(broken.leave..broken.leave, said);
+        })
+    };
+    let one = ("an operator", 1);
+    both(vec![broken.said(minute, one)]).expect("it is set aside");
+    both(vec![broken.said(limits::OVERRIDE_LIFE - minute, one)]).expect("its hour lasts");
+    let (first, second) = (("an operator", 2), ("another one", 2));
+    let last = broken.said(minute, second);
+    both(vec![broken.said(minute * 2, first), last.clone()]).expect("both have said so");
+    let withdrawn = Record::OverrideWithdrawn {
+        rule: Rule::G2,
+        target: broken.second.clone(),
+        by: "an operator".to_owned(),
+    };
+    let at = broken.log[broken.leave].0;
+    for (what, said) in [
+        (
+            "its hour is over",
+            vec![broken.said(limits::OVERRIDE_LIFE, one)],
+        ),
+        (
+            "it is taken back",
+            vec![broken.said(minute, one), (at, withdrawn)],
+        ),
+        ("one of two has said so", vec![last.clone()]),
+        (
+            "the first word of two is too old",
+            vec![broken.said(limits::OVERRIDE_LIFE + minute, first), last],
+        ),
+        (
+            "it was said before a restore",
+            vec![broken.said(minute, one), (at, broken.restored())],
+        ),
+    ] {
+        let held = both(said);
+        let found = held.as_ref().is_err_and(|why| why.contains("G2: "));
+        assert!(found, "{what}: {held:?}");
+    }
+}
+
+#[test]
+fn a_restored_log_excuses_the_runs_of_its_former_life_and_no_others() {
+    let broken = Broken::new();
+    // What the first one had got leave for went with the log.
+    let restored = (broken.log[broken.leave].0, broken.restored());
+    broken
+        .with(|log| log[broken.leave] = restored.clone())
+        .expect("its leave was given by a former life");
+    broken.breaks("without leave", |log| {
+        log[broken.leave] = (NOW, broken.restored());
+        let adopted = log.remove(broken.leave);
+        let issued = |record: &Record| matches!(record, Record::BundleIssued { target, .. } if *target == broken.first);
+        let issued = position(log, issued);
+        log.insert(issued, adopted);
+    });
+}
