@@ -226,14 +226,13 @@ fn what_is_aborted_while_it_waits_for_the_change_before_ends_and_that_change_sta
 /// An earlier life of the agent may have had a person at the wizard: what that one did is not known either.
 #[test]
 fn what_was_cut_off_and_is_aborted_before_anything_is_done_anew_tells_that_it_does_not_know() {
-    let unseen = change(None);
     let mut story = story(unregistered(), vec![own_gmsa()]);
     story.asks();
     story.given(None);
     story.waits();
     story.restart();
     story.run.resume(NOW);
-    story.enters_after(Some(unseen));
+    // It has its leave still, and asks for none.
     story.waits();
     story.run.abort(NOW);
     let (_, summary) = story.breaks_off();
