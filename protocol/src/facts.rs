@@ -50,6 +50,10 @@ pub struct ProvisioningAgentFacts {
     /// Options of the service, as far as they are read; `None` where its configuration file could not be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<ServiceOptions>,
+    /// The service `AzureADConnectAgentUpdater` where it does not run, which keeps the agent within its support (PV04, facts 1.3).
+    /// Absent where it runs, where there is none of that name, where it could not be read, and by an agent of an earlier release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updater: Option<ServiceState>,
 }
 
 impl ProvisioningAgentFacts {

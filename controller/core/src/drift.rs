@@ -341,6 +341,24 @@ fn service(product: Product, seen: Option<ServiceState>) -> Option<Difference> {
     })
 }
 
+/// What keeps the agent within its support (PV04).
+fn updater(seen: Option<ServiceState>) -> Option<Difference> {
+    let mend = match seen? {
+        ServiceState::Running => return None,
+        ServiceState::NotRunning => "a plan starts it; the agent goes on meanwhile",
+        ServiceState::Disabled => {
+            "a plan sets it to start with Windows, and starts it; the agent goes on meanwhile"
+        }
+    };
+    Some(Difference {
+        product: Product::ProvisioningAgent,
+        what: "service of the updater",
+        wanted: "running".to_owned(),
+        seen: state(seen),
+        mend: Mend::Plan(mend),
+    })
+}
+
 fn gone(product: Product, at_least: Version) -> Difference {
     Difference {
         product,
@@ -402,6 +420,7 @@ fn agent(
     };
     differences.extend(version(product, was, wanted.at_least, seen.version));
     differences.extend(service(product, seen.service));
+    differences.extend(updater(seen.updater));
     if let Some(options) = &seen.options
         && let lacking = wanted.options.lacking(options)
         && !lacking.is_empty()

@@ -130,6 +130,7 @@ fn facts() -> Facts {
             service: Some(ServiceState::Running),
             account: Some("CORP\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
+            updater: None,
         }),
         connect: None,
         unread: Vec::new(),

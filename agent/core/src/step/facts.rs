@@ -1,6 +1,6 @@
 //! Probes of what a server is and what of the two products it has.
 
-use protocol::facts::{ConnectFacts, Facts, HostFacts, ProvisioningAgentFacts};
+use protocol::facts::{ConnectFacts, Facts, HostFacts, ProvisioningAgentFacts, ServiceState};
 use protocol::{DomainName, TenantId};
 
 use crate::procedure::{Cx, Flow, Reading, Stop};
@@ -134,6 +134,10 @@ pub fn provisioning_agent(cx: &mut Cx<'_>) -> Flow<Seen<ProvisioningAgentFacts>>
         tenant.unwrap_or(Ok(None)),
     );
     let options = options::read(cx)?;
+    // Older agents have none, and what cannot be read of it is no word against it.
+    let updater = cx.service(product::UPDATER_SERVICE)?.ok().flatten();
+    let updater = updater.map(|updater| updater.state);
+    let updater = updater.filter(|state| *state != ServiceState::Running);
     Ok(Seen {
         found: Some(ProvisioningAgentFacts {
             version,
@@ -141,6 +145,7 @@ pub fn provisioning_agent(cx: &mut Cx<'_>) -> Flow<Seen<ProvisioningAgentFacts>>
             service: service.as_ref().map(|service| service.state),
             account: service.map(|service| service.account),
             options: options.ok(),
+            updater,
         }),
         unread: unread.0,
     })

@@ -939,6 +939,7 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         service: None,
         account: None,
         options: None,
+        updater: None,
     });
     let version = match agent.version {
         Some(version) => version.to_string(),

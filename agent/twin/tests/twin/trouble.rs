@@ -535,3 +535,29 @@ fn a_log_that_cannot_be_read_explains_nothing_and_hides_nothing() {
     assert!(failure.what.starts_with("PV22"), "{}", failure.what);
     assert_eq!((failure.known, failure.lines.len()), (None, 0));
 }
+
+/// The facts tell of an updater only where it does not run: a plan starts it then, and `status --drift` says it (PV04).
+#[test]
+fn the_facts_tell_of_an_updater_that_does_not_run_and_of_no_other() {
+    for state in [
+        None,
+        Some(ServiceState::NotRunning),
+        Some(ServiceState::Disabled),
+    ] {
+        let own = Installed::ProvisioningAgent {
+            version: NEWEST,
+            tenant: tenant(),
+        };
+        let mut one = server(own, &[]);
+        if let Some(state) = state {
+            one.set_service(product::UPDATER_SERVICE, state);
+        }
+        let steps = vec![Step::ReportFacts];
+        let (_, journal, _) = drive_with(steps, &mut one, None, "value", |_, outcome| outcome);
+        let told = journal.iter().find_map(|event| match event {
+            Event::FactsReported(facts) => facts.provisioning_agent.as_ref(),
+            _ => None,
+        });
+        assert_eq!(told.unwrap().updater, state);
+    }
+}

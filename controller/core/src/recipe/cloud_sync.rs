@@ -182,6 +182,9 @@ pub fn answer(
         Some(ServiceState::NotRunning) => registered,
         Some(ServiceState::Running) | None => false,
     };
+    // It is started beside the agent's own service, which goes on.
+    let updater = agent.and_then(|agent| agent.updater).filter(|_| configured);
+    let starts = starts || updater.is_some();
     if starts {
         let start = StartProvisioningAgent {
             tenant: tenant.id.clone(),
@@ -194,14 +197,22 @@ pub fn answer(
             ],
             artifacts: Vec::new(),
         });
-        let is = if state == Some(ServiceState::Disabled) {
-            "disabled: set to start with Windows, and started"
-        } else {
-            "not running: started"
-        };
-        why.push(format!(
-            "its service is {is}; nothing of it is in service meanwhile"
-        ));
+        why.extend(
+            state
+                .filter(|state| *state != ServiceState::Running)
+                .map(|state| {
+                    format!(
+                        "its service is {}; nothing of it is in service meanwhile",
+                        brought_back(state)
+                    )
+                }),
+        );
+        why.extend(updater.map(|state| {
+            format!(
+                "its updater is {}; the agent goes on meanwhile (PV04)",
+                brought_back(state)
+            )
+        }));
     }
     if !registered {
         let step = register(
@@ -292,6 +303,14 @@ pub fn answer(
         phases,
         why,
         people,
+    }
+}
+
+/// What is done to a service that does not run, in words.
+const fn brought_back(state: ServiceState) -> &'static str {
+    match state {
+        ServiceState::Disabled => "disabled: set to start with Windows, and started",
+        ServiceState::NotRunning | ServiceState::Running => "not running: started",
     }
 }
 

@@ -133,6 +133,7 @@ fn agent_facts(registered: Registered) -> Facts {
         service: Some(ServiceState::Running),
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
+        updater: None,
     });
     common::facts(agent, None)
 }

@@ -37,6 +37,7 @@ fn planned(
         service: Some(ServiceState::Running),
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: None,
+        updater: None,
     });
     let host: TargetId = "s1.a.test".parse().unwrap();
     let mut known = Fleetwide::new();

@@ -35,6 +35,7 @@ fn agent(version: Version, tenant: Option<&str>, options: Option<ServiceOptions>
         service: Some(ServiceState::Running),
         account: Some("A\\provAgentgMSA$".to_owned()),
         options,
+        updater: None,
     };
     common::facts(Some(agent), None)
 }

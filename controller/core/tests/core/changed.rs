@@ -50,6 +50,7 @@ fn agent(tenant: &str) -> Facts {
         options: Some(protocol::ServiceOptions::default()),
     };
     common::facts(Some(agent), None)
+        updater: None,
 }
 
 fn connect(version: Option<Version>, staging: Option<bool>) -> Facts {

@@ -7,6 +7,7 @@ use controller_core::record::Order;
 use protocol::Version;
 use protocol::facts::ServiceState;
 use protocol::signed::Ending;
+use protocol::step::Step;
 
 use crate::common;
 use crate::estate::{WIDE, World, agent, name};
@@ -62,6 +63,52 @@ fn what_changed_nothing_hides_no_drift() {
     world.applies(6, Purpose::Verify, WIDE, &[S1]);
     world.is_done(6, S1);
     assert_eq!(told(&world), [(6, format!("{S1} service"))]);
+}
+
+/// What keeps the agent within its support is drift as well, and a plan brings it back while the agent goes on (PV04).
+#[test]
+fn an_updater_that_does_not_run_is_told_and_started_by_a_plan() {
+    for (state, seen, words) in [
+        (
+            ServiceState::NotRunning,
+            "not running",
+            "not running: started",
+        ),
+        (
+            ServiceState::Disabled,
+            "disabled",
+            "set to start with Windows",
+        ),
+    ] {
+        let mut world = World::new();
+        world.applies(1, Purpose::Install, WIDE, &[S1]);
+        world.is_done(1, S1);
+        let mut agent = agent(common::AGENT);
+        agent.updater = Some(state);
+        world.reports(S1, common::facts(Some(agent.clone()), None));
+        let rows = drift(&world.fleet);
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        let row = &rows[0];
+        assert_eq!(
+            (row.what.as_str(), row.seen.as_str()),
+            ("service of the updater", seen)
+        );
+        assert!(
+            row.planned && !row.accepted && row.mend.contains("starts it"),
+            "{row:?}"
+        );
+        world.knows(S1, common::facts(Some(agent), None));
+        let plan = world.plan_of(Purpose::Install, WIDE, &[S1]);
+        let part = &plan.targets[&name(S1)];
+        let said = part.why.join("; ");
+        assert!(
+            said.contains("its updater is") && said.contains(words),
+            "{said}"
+        );
+        let starts = |step: &Step| matches!(step, Step::StartProvisioningAgent(_));
+        let phases = part.phases.iter().flat_map(|phase| &phase.steps);
+        assert_eq!(phases.filter(|step| starts(step)).count(), 1, "{said}");
+    }
 }
 
 #[test]

@@ -62,6 +62,7 @@ pub(crate) fn agent(version: Version) -> ProvisioningAgentFacts {
         service: Some(ServiceState::Running),
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
+        updater: None,
     }
 }
 
@@ -115,6 +116,12 @@ impl World {
         };
         self.known.insert(target.clone(), of);
         self.reports(target.as_str(), facts);
+    }
+
+    /// What the next plan knows of a server.
+    pub(crate) fn knows(&mut self, target: &str, facts: Facts) {
+        let known = self.known.get_mut(&name(target));
+        known.expect("it is enrolled").facts = Some((self.now, facts));
     }
 
     pub(crate) fn plan_of(&self, purpose: Purpose, policy: &str, only: &[&str]) -> Plan {

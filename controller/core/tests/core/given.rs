@@ -45,6 +45,7 @@ fn facts(version: Version, tenant: Option<&str>) -> Facts {
         service: Some(ServiceState::Running),
         account: Some("A\\svcEntraSync$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
+        updater: None,
     };
     common::facts(Some(agent), None)
 }

@@ -78,6 +78,7 @@ impl World {
                 service: Some(ServiceState::Running),
                 account: Some("A\\provAgentgMSA$".to_owned()),
                 options: Some(protocol::ServiceOptions::default()),
+                updater: None,
             });
             let key = SigningKey::generate().public();
             let of = Known {

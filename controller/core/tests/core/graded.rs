@@ -61,6 +61,7 @@ impl World {
             service: Some(ServiceState::Running),
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: None,
+            updater: None,
         };
         let known = Known {
             facts: Some((NOW, common::facts(Some(agent), None))),

@@ -83,6 +83,7 @@ fn facts() -> Facts {
         service: Some(ServiceState::Running),
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
+        updater: None,
     };
     common::facts(Some(agent), None)
 }

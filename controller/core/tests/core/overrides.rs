@@ -51,6 +51,7 @@ fn agent() -> Facts {
         service: Some(ServiceState::Running),
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
+        updater: None,
     };
     common::facts(Some(agent), None)
 }

@@ -90,6 +90,7 @@ fn facts((agent, connect): &Reported) -> Facts {
         service: Some(ServiceState::Running),
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
+        updater: None,
     });
     let connect = connect.map(|(newest, staging)| ConnectFacts {
         version: Some(version(newest, &connects)),

@@ -557,6 +557,7 @@ impl Has {
             Self::Connect(version, staging) => {
                 let running = ServiceState::Running;
                 common::facts(None, Some(connect(version, Some(staging), running)))
+                    updater: None,
             }
             Self::TwoDomains => Self::Agent(common::AGENT, true).facts(),
             Self::Drifted(service, account) => {

@@ -162,6 +162,7 @@ fn the_rule_is_that_of_a_removal_too() {
             service: Some(ServiceState::Running),
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
+            updater: None,
         }),
         None,
     );
@@ -211,6 +212,7 @@ fn what_changes_nothing_restarts_nothing() {
             service: Some(ServiceState::Running),
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
+            updater: None,
         }),
         Some(ConnectFacts {
             version: Some(Version::new(2, 6, 92, 0)),

@@ -56,6 +56,7 @@ fn serving(tenant: &str) -> ProvisioningAgentFacts {
         service: Some(ServiceState::Running),
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
+        updater: None,
     }
 }
 

@@ -38,6 +38,7 @@ fn facts(tenant: Option<&str>) -> Facts {
         service: Some(ServiceState::Running),
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: None,
+        updater: None,
     };
     common::facts(Some(agent), None)
 }

@@ -56,6 +56,7 @@ impl World {
             service: Some(ServiceState::Running),
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
+            updater: None,
         };
         let facts = Event::FactsReported(Box::new(common::facts(Some(agent), None)));
         for name in ["s1.a.test", "s2.a.test"] {

@@ -42,6 +42,7 @@ fn facts(version: Option<Version>) -> Facts {
         service: Some(ServiceState::Running),
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: None,
+        updater: None,
     });
     common::facts(agent, None)
 }

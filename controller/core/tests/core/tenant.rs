@@ -84,6 +84,7 @@ fn known(names: &[&str]) -> Fleetwide {
             service: Some(ServiceState::Running),
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: None,
+            updater: None,
         };
         let known = Known {
             facts: Some((NOW, common::facts(Some(agent), None))),
@@ -501,6 +502,7 @@ fn an_agent_that_was_taken_off_is_told_until_the_tenant_lists_it_no_more() {
             service: None,
             account: None,
             options: None,
+            updater: None,
         })
     };
     let mut gone = sound();

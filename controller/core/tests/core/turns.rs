@@ -53,6 +53,7 @@ impl World {
             service: Some(ServiceState::Running),
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
+            updater: None,
         };
         let mut fleet = Fleet::new();
         let mut known = Fleetwide::new();
@@ -142,6 +143,7 @@ impl World {
             service: Some(ServiceState::Running),
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
+            updater: None,
         };
         let facts = common::facts(Some(agent), None);
         self.tells(target, &Event::FactsReported(Box::new(facts.clone())));

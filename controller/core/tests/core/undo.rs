@@ -37,6 +37,7 @@ fn planned(server: &str, has: Has, fixes: &[Fix], anyway: bool) -> Result<Plan, 
             service: Some(ServiceState::Running),
             account: None,
             options: None,
+            updater: None,
         });
         let connect = (has == Has::Connect).then_some(ConnectFacts {
             version: Some(common::CONNECT),

@@ -240,6 +240,7 @@ fn facts((agent, connect): &Reported) -> Facts {
         service: Some(ServiceState::Running),
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
+        updater: None,
     });
     let connect = connect.map(|(number, staging)| ConnectFacts {
         version: Some(version(Product::Connect, number)),

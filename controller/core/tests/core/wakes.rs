@@ -59,6 +59,7 @@ impl World {
             service: Some(ServiceState::Running),
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
+            updater: None,
         };
         let mut fleet = Fleet::new();
         let mut known = Fleetwide::new();

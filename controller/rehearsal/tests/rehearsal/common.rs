@@ -51,6 +51,7 @@ pub(crate) fn agent(version: Version) -> ProvisioningAgentFacts {
         service: Some(ServiceState::Running),
         account: Some("CORP\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
+        updater: None,
     }
 }
 
