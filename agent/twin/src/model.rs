@@ -80,6 +80,15 @@ pub struct Twin {
     /// Rounds in which a cycle still runs when pending exports are counted.
     #[serde(default)]
     cycles: u32,
+    /// The modelled person at a wizard was told not to go on.
+    #[serde(default)]
+    told_to_stop: bool,
+    /// Looks in which a full synchronization behind the wizard's work is still due or runs.
+    #[serde(default)]
+    full_looks: u32,
+    /// The proxy that a plan wants Connect's engine to go through.
+    #[serde(default)]
+    planned_proxy: Option<String>,
     /// The account that the modelled person chooses at the wizard.
     chosen: String,
     /// Domains that the module was given.
@@ -154,6 +163,9 @@ impl Twin {
             given_up: None,
             forests: Vec::new(),
             cycles: 0,
+            full_looks: 0,
+            told_to_stop: false,
+            planned_proxy: None,
             chosen: product::DEFAULT_GMSA.to_owned(),
             domains: Vec::new(),
             granted: BTreeSet::new(),
@@ -261,6 +273,17 @@ impl Twin {
     /// Has the modelled person tick staging mode when Connect is installed.
     pub const fn tick_staging(&mut self) {
         self.ticks_staging = true;
+    }
+
+    /// Has the modelled person go on at no wizard, or go on again.
+    pub const fn tell_person(&mut self, stop: bool) {
+        self.told_to_stop = stop;
+    }
+
+    /// Somebody sets the mode of Connect at its wizard, whatever anybody planned.
+    pub fn set_mode(&mut self, staging: bool) {
+        let there = self.staging.is_some();
+        self.staging = there.then_some(staging);
     }
 
     /// Has a cycle of Connect run for that many looks at the pending exports.
@@ -1265,6 +1288,9 @@ impl Twin {
         let engine = product::CONNECT_ENGINE.to_lowercase();
         let there = self.files.get(&engine).copied().flatten();
         let connect_waits = self
+        if self.told_to_stop {
+            return;
+        }
             .staged
             .is_some_and(|staged| there.is_none_or(|there| there < staged));
         let other_mode = self

@@ -399,8 +399,10 @@ impl World {
                 generation,
                 step,
             } => {
-                if !self.live.connected.contains(&target) {
-                    // They say it to the controller, which says it on when the server is back.
+                if !self.live.connected.contains(&target)
+                    || self.fleet.must_stop(&target, now).is_some()
+                {
+                    // They say it to the controller, which says it on when the server is back, and not while nobody may go on.
                     let again = Happening::Looked {
                         target,
                         life,
@@ -481,9 +483,12 @@ impl World {
         target: &TargetId,
         act: impl FnOnce(&mut Server) -> Vec<Wish>,
     ) -> Vec<Wish> {
+        // Who is at a wizard looks at its task before going on.
+        let stop = self.fleet.must_stop(target, self.now).is_some();
         let Some(server) = self.servers.get_mut(target) else {
             return Vec::new();
         };
+        server.twin.tell_person(stop);
         let home = target.home_domain();
         if let Some(shared) = home.as_ref().and_then(|home| self.shared.get(home)) {
             server.twin.set_shared(shared.clone());
@@ -940,6 +945,14 @@ impl World {
             server.twin.set_faults(faults);
         }
         self.pulse(target);
+        self.looks_around(target);
+    }
+
+    /// Somebody sets the mode of a Connect server at its wizard, whatever anybody planned.
+    pub fn sets_mode(&mut self, target: &TargetId, staging: bool) {
+        if let Some(server) = self.servers.get_mut(target) {
+            server.twin.set_mode(staging);
+        }
         self.looks_around(target);
     }
 

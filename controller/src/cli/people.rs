@@ -35,6 +35,9 @@ pub(super) async fn tasks(
                     "{}: {} (since {})",
                     task.target, text.title, task.since
                 ));
+                if let Some(stop) = &task.stop {
+                    output::print(&format!("  STOP: {stop}"));
+                }
                 below(&text);
             }
             TaskWork::GiveSecret(wanted) => {

@@ -942,9 +942,9 @@ impl Core {
     /// Says on behalf of a person that the step of a task is done.
     ///
     /// # Errors
-    /// When no step on that target waits for a person.
+    /// When no step on that target waits for a person, or nobody may go on with it.
     pub fn attest(&mut self, batch: &mut Batch, target: &TargetId, by: &str) -> Result<(), String> {
-        let (generation, step) = self.fleet.may_attest(target)?;
+        let (generation, step) = self.fleet.may_attest(target, batch.now)?;
         let attested = Record::Attested {
             target: target.clone(),
             generation,

@@ -61,7 +61,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
         alarms: core.alarms(now),
         left_behind: core.fleet.left_behind(),
         moved: core.fleet.transitions(),
-        tasks: core.fleet.tasks().len(),
+        tasks: core.fleet.tasks(now).len(),
         buffers,
         trust_root,
         address,
@@ -314,7 +314,7 @@ pub(super) async fn why(State(api): State<Api>, Path(target): Path<TargetId>) ->
 }
 
 pub(super) async fn tasks(State(api): State<Api>) -> Answer<Vec<TaskView>> {
-    Ok(Json(api.hub.read(|core, _| core.fleet.tasks()).await?))
+    Ok(Json(api.hub.read(|core, now| core.fleet.tasks(now)).await?))
 }
 
 pub(super) async fn plan(State(api): State<Api>, Path(plan): Path<String>) -> Answer<Plan> {

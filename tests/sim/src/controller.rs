@@ -415,7 +415,7 @@ async fn people(hub: Hub) {
         let done = hub.act(|core, batch, answer| {
             let looks: BTreeSet<TargetId> = core
                 .fleet
-                .tasks()
+                .tasks(batch.now)
                 .into_iter()
                 .filter(|task| {
                     matches!(&task.work, TaskWork::AtServer(text) if text.title.starts_with(LOOK))

@@ -90,6 +90,9 @@ impl Fleet {
         }
         match &work.state {
             TargetState::AwaitingPerson { text, .. } => {
+                if let Some(stop) = self.must_stop(target, now) {
+                    return Some(stop);
+                }
                 let why = format!("a person is to do something there: {}", text.title);
                 because(Cause::AwaitsPerson, why)
             }

@@ -928,7 +928,7 @@ impl Fleet {
     /// The claim on a tenant's active Connect server: whoever is active, may be, or is on the way to it keeps every other
     /// server of the tenant from becoming it (G1), also where another topology and another rollout named it. `started` has
     /// what is issued in the same breath.
-    fn active_claim(
+    pub(super) fn active_claim(
         &self,
         id: RolloutId,
         target: &TargetId,

@@ -17,6 +17,7 @@ mod retry;
 mod seen;
 mod site;
 mod state;
+mod stop;
 mod table;
 mod turn;
 mod view;

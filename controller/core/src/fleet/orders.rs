@@ -216,8 +216,19 @@ impl Fleet {
     /// The step at a target of which a person may say that it is done, and its run.
     ///
     /// # Errors
-    /// When no step there waits for a person.
-    pub fn may_attest(&self, target: &TargetId) -> Result<(Generation, StepIndex), String> {
+    /// When no step there waits for a person, and when nobody may go on at its wizard (G1): that it is done would then say that a second
+    /// server is active. What was done there its agent sees by itself.
+    pub fn may_attest(
+        &self,
+        target: &TargetId,
+        now: Timestamp,
+    ) -> Result<(Generation, StepIndex), String> {
+        if let Some(stop) = self.must_stop(target, now) {
+            return Err(format!(
+                "nothing is attested at {target} just now: {}",
+                stop.why
+            ));
+        }
         let open = self.open.get(target);
         // An older rollout's question, or an ask for a secret, is no work that a person could say is done.
         let work = open.and_then(|open| self.rollouts.get(&open.rollout)?.work.get(target));

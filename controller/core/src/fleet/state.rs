@@ -582,7 +582,7 @@ impl Fleet {
 
     /// What somebody must look at now, whatever rollouts do: agents that are doubted, tenants of which not exactly one Connect
     /// server is active (G1), domains that agents were made to serve, whose objects could be in both tools by what was read last (G7),
-    /// and schedulers of Connect that stand for too long. Where all is well there is no line.
+    /// schedulers of Connect that stand for too long, and wizards at which nobody may go on (G1). Where all is well there is no line.
     #[must_use]
     pub fn alarms(&self, now: Timestamp) -> Vec<String> {
         let doubted = self.doubted.iter();
@@ -590,7 +590,8 @@ impl Fleet {
             doubted.map(|(target, doubted)| format!("{target}: {}", doubted.sentence(target)));
         let stand = self.schedulers.targets();
         let stand = stand.flat_map(|target| self.scheduler_alarms(target, now));
-        doubted.chain(self.tenant_alarms()).chain(stand).collect()
+        let all = doubted.chain(self.tenant_alarms()).chain(stand);
+        all.chain(self.stops(now)).collect()
     }
 
     /// What is an alarm of a server's scheduler: nothing while guided work has its wizard open, and that is told as such.

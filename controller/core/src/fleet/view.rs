@@ -160,6 +160,9 @@ pub struct TaskView {
     pub since: Timestamp,
     /// What.
     pub work: TaskWork,
+    /// Why nobody may go on with it just now (G1); absent where they may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<String>,
 }
 
 /// One answer to "why does nothing happen on this target?".
@@ -343,6 +346,7 @@ impl Fleet {
             text.push_str(&format!(", as {by} read it in the tenant at {at}"));
         }
         let mut lifts = None;
+        let own = self.open.get(target).is_some_and(|open| open.rollout == id);
         if work.state == TargetState::Pending {
             if let Some(hold) = self.hold_in(id, rollout, target, (live, now), order) {
                 let soaks = part.and_then(|part| soaks_until(part, work));
@@ -359,6 +363,10 @@ impl Fleet {
         {
             lifts = Some(Lifts::from(Cause::Doubted));
             text = format!("{word}: {}", doubted.sentence(target));
+            "held".clone_into(&mut word);
+        } else if let Some(stop) = self.must_stop(target, now).filter(|_| own) {
+            lifts = Some(Lifts::from(&stop));
+            text = format!("{}; {text}", stop.why);
             "held".clone_into(&mut word);
         } else if let Some(gate) = self.asked.get(target)
             && !work.state.is_terminal()
@@ -494,7 +502,7 @@ impl Fleet {
 
     /// All work for people, oldest first.
     #[must_use]
-    pub fn tasks(&self) -> Vec<TaskView> {
+    pub fn tasks(&self, now: Timestamp) -> Vec<TaskView> {
         let mut tasks = Vec::new();
         for (id, rollout) in &self.rollouts {
             for (target, work) in &rollout.work {
@@ -508,6 +516,7 @@ impl Fleet {
                     step,
                     since: work.since,
                     work: task,
+                    stop: self.must_stop(target, now).map(|stop| stop.why),
                 });
             }
         }

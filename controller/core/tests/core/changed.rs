@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{Decision, Fleet, Lifts, Live, Pulse, Unaccepted};
+use controller_core::overrides::Rule;
 use controller_core::plan::{Inputs, Plan, Purpose, plan, switch};
 use controller_core::policy;
 use controller_core::rails::Rail;
@@ -24,6 +25,7 @@ use protocol::key::SigningKey;
 use protocol::settings::ConnectSettings;
 use protocol::signed::Ending;
 use protocol::step::{Product, Step};
+use protocol::task::TaskText;
 use protocol::{
     Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version,
 };
@@ -48,9 +50,9 @@ fn agent(tenant: &str) -> Facts {
         service: Some(ServiceState::Running),
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
+        updater: None,
     };
     common::facts(Some(agent), None)
-        updater: None,
 }
 
 fn connect(version: Option<Version>, staging: Option<bool>) -> Facts {
@@ -273,6 +275,107 @@ impl World {
         assert!(self.is_offered(server), "{rail}: it is not made anew");
     }
 
+    /// A person is at the wizard of a server: its bundle is open, and its task.
+    fn opens_wizard(&mut self, server: &str) {
+        let generation = self.issue(ID, server);
+        let target = id(server);
+        let place = self.fleet.rollouts()[&ID].work[&target].phase;
+        let steps = &self.plan.targets[&target].phases[place].steps;
+        let step = steps
+            .iter()
+            .position(|step| matches!(step, Step::GuideConnect(_)));
+        let step = StepIndex(u16::try_from(step.unwrap()).unwrap());
+        let text = Box::new(TaskText {
+            title: "at the wizard".to_owned(),
+            why: "the vendor leaves it to a person".to_owned(),
+            bring: Vec::new(),
+            pages: Vec::new(),
+            seen_by: "the scheduler".to_owned(),
+        });
+        self.tells(
+            server,
+            &Event::TaskOpened {
+                generation,
+                step,
+                text,
+            },
+        );
+    }
+
+    /// Whoever is at a wizard is told not to go on while the world is so, in every view, and goes on by itself when it is as it was, or
+    /// under an override.
+    fn wizard_waits(
+        mut self,
+        server: &str,
+        spoil: impl Fn(&mut Self),
+        mend: impl Fn(&mut Self),
+        says: &str,
+    ) {
+        let target = id(server);
+        // The installation is prepared before its wizard.
+        while !self.is_at_a_wizard(server) {
+            self.runs(server);
+        }
+        self.opens_wizard(server);
+        let stop = |world: &Self| world.fleet.tasks(NOW).remove(0).stop;
+        let goes_on = |world: &Self, why: &str| {
+            assert_eq!(stop(world), None, "{says}: {why}");
+            let attests = world.fleet.may_attest(&target, NOW);
+            assert!(attests.is_ok(), "{says}: {why}: {attests:?}");
+            let view = world.fleet.view(ID, &world.live, NOW).unwrap();
+            let row = view.targets.iter().find(|row| row.target == target);
+            assert_ne!(row.unwrap().state, "held", "{says}: {why}");
+            let alarms = world.fleet.alarms(NOW);
+            assert!(
+                !alarms.iter().any(|one| one.contains("do not go on")),
+                "{alarms:?}"
+            );
+        };
+        goes_on(&self, "all is well");
+        spoil(&mut self);
+        let told = stop(&self).expect("it is told to stop");
+        assert!(
+            told.contains("do not go on") && told.contains(says),
+            "{told}"
+        );
+        let refused = self.fleet.may_attest(&target, NOW).unwrap_err();
+        assert!(refused.contains(says), "{refused}");
+        self.is_held_by(Rail::G1, server);
+        let view = self.fleet.view(ID, &self.live, NOW).unwrap();
+        let row = view.targets.iter().find(|row| row.target == target);
+        assert_eq!(row.unwrap().state, "held");
+        let alarms = self.fleet.alarms(NOW);
+        let alarm = |one: &String| one.starts_with(server) && one.contains("do not go on");
+        assert!(alarms.iter().any(alarm), "{alarms:?}");
+        mend(&mut self);
+        goes_on(&self, "it is right again");
+        spoil(&mut self);
+        assert!(stop(&self).is_some());
+        self.take(&Record::OverrideSaid {
+            rule: Rule::G1,
+            target: target.clone(),
+            by: "anna".to_owned(),
+            asked: 1,
+            change: "CHG1".to_owned(),
+            reason: "the other one is off".to_owned(),
+        });
+        goes_on(&self, "it is overridden");
+        let later = NOW.plus(Duration::from_secs(2 * 3600));
+        assert!(
+            self.fleet.may_attest(&target, later).is_err(),
+            "its hour is over"
+        );
+    }
+
+    fn is_at_a_wizard(&self, server: &str) -> bool {
+        let target = id(server);
+        let place = self.fleet.rollouts()[&ID].work[&target].phase;
+        let steps = &self.plan.targets[&target].phases[place].steps;
+        steps
+            .iter()
+            .any(|step| matches!(step, Step::GuideConnect(_)))
+    }
+
     /// Leave is not given while the world is so, and is when it is as it was.
     fn leave_holds(
         &mut self,
@@ -350,6 +453,68 @@ fn g1_while_another_server_is_active_or_cannot_be_told_or_is_unknown_none_become
             |world| names(world, &[]),
         );
     }
+}
+
+/// A wizard may be open for days: whoever is at it is told at once not to go on, what they say does not count until it is right again,
+/// and nobody has to order anything for it to go on.
+#[test]
+fn g1_at_an_open_wizard_nobody_goes_on_while_it_would_be_broken() {
+    type Change = fn(&mut World);
+    let stranger = |servers: &[&str]| {
+        let server = |name: &&str| DiscoveredServer {
+            name: (*name).to_owned(),
+            product: Product::Connect,
+            source: "a description".to_owned(),
+        };
+        Event::Discovered {
+            generation: Generation(9),
+            step: STEP,
+            domain: "a.test".parse().unwrap(),
+            servers: servers.iter().map(server).collect(),
+            unread: Vec::new(),
+        }
+    };
+    let found = stranger(&["OLD-99"]);
+    let gone = stranger(&[]);
+    let reports: [(Change, Change, &str); 2] = [
+        (
+            |world| world.reports("c1.a.test", connect(Some(common::CONNECT), Some(false))),
+            |world| world.reports("c1.a.test", connect(Some(common::CONNECT), Some(true))),
+            "c1.a.test is the tenant's active Connect server",
+        ),
+        (
+            |world| world.reports("c1.a.test", connect(Some(common::CONNECT), None)),
+            |world| world.reports("c1.a.test", connect(Some(common::CONNECT), Some(true))),
+            "whether it is active cannot be told",
+        ),
+    ];
+    let (spoil, mend) = (
+        |world: &mut World| world.tells("c1.a.test", &found),
+        |world: &mut World| world.tells("c1.a.test", &gone),
+    );
+    for (world, server) in [
+        (World::swaps(), "c2.a.test"),
+        (World::installs(), "c1.a.test"),
+    ] {
+        world.wizard_waits(server, &spoil, &mend, "OLD-99");
+    }
+    for (spoil, mend, says) in reports {
+        World::swaps().wizard_waits("c2.a.test", spoil, mend, says);
+    }
+    // Who goes to staging mode makes nobody active, and may go on.
+    let text = "[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\"]\n";
+    let facts =
+        |target: &TargetId| connect(Some(common::CONNECT), Some(target.as_str() != "c1.a.test"));
+    let mut first = World::new(text, facts, |inputs| {
+        switch(inputs, &id("c2.a.test")).unwrap()
+    });
+    for server in ["c2.a.test", "c1.a.test"] {
+        first.runs(server);
+    }
+    first.opens_wizard("c1.a.test");
+    first.reports("c2.a.test", connect(Some(common::CONNECT), None));
+    assert!(first.fleet.must_stop(&id("c1.a.test"), NOW).is_none());
+    assert!(first.fleet.may_attest(&id("c1.a.test"), NOW).is_ok());
 }
 
 #[test]

@@ -214,7 +214,7 @@ fn the_grade_that_is_needed_is_settled_by_the_tenant_that_shows_it() {
     );
     assert_eq!(row.rests_on, "");
     assert_eq!(world.standing(), ("over".to_owned(), 0));
-    assert!(world.fleet.tasks().is_empty());
+    assert!(world.fleet.tasks(world.now).is_empty());
 }
 
 #[test]
@@ -437,7 +437,7 @@ fn a_soak_that_nobody_looked_into_ends_by_time_whoever_read_the_tenant_before() 
         row.rests_on,
         format!("by its own probes; not seen in tenant; cycles while it soaked: {unseen}")
     );
-    assert!(world.fleet.tasks().is_empty());
+    assert!(world.fleet.tasks(world.now).is_empty());
     assert_eq!(world.standing(), ("over".to_owned(), 0));
     // What a later look lacks is asked of nobody, and what it shows is said.
     world.now = world.now.plus(MINUTE);
@@ -500,7 +500,7 @@ fn a_cycle_of_the_soak_is_seen_in_a_tenant_that_is_read() {
         "{}",
         world.row().rests_on
     );
-    assert!(world.fleet.tasks().is_empty());
+    assert!(world.fleet.tasks(world.now).is_empty());
 }
 
 /// A reading of the soak that shows no cycle asks a person; the next one may settle it, and a person may in any case.
@@ -525,7 +525,7 @@ fn what_a_reading_does_not_tell_of_cycles_is_a_question_and_no_dead_end() {
         (world.row().phase, world.row().rests_on.as_str()),
         (phases - 1, "")
     );
-    assert_eq!(world.fleet.tasks().len(), 1);
+    assert_eq!(world.fleet.tasks(world.now).len(), 1);
     // What else is read meanwhile: each says what it lacks.
     let untold = [
         (ran(None), "never succeeded"),

@@ -125,8 +125,14 @@ fn asked(rail: Rail, place: Place) -> Asked {
                 ],
             ),
             Place::Leave => Yes(
-                "the same, where a step of such a phase asks for leave",
-                &[(STRANGERS, "one_that_shows_after_the_offer_gets_no_leave")],
+                "the same, where a step of such a phase asks for leave, and for as long as a person is at its wizard: they are told not to go on, and nothing is attested until it is right again",
+                &[
+                    (STRANGERS, "one_that_shows_after_the_offer_gets_no_leave"),
+                    (
+                        CHANGED,
+                        "g1_at_an_open_wizard_nobody_goes_on_while_it_would_be_broken",
+                    ),
+                ],
             ),
             Place::Server => Yes(
                 "an installation or upgrade of Connect that ends in another mode than was meant fails",

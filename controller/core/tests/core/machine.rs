@@ -239,7 +239,7 @@ impl Sim {
             );
             assert_eq!(told.open(target), self.fleet.open(target));
         }
-        assert_eq!(told.tasks(), self.fleet.tasks());
+        assert_eq!(told.tasks(now), self.fleet.tasks(now));
         assert_eq!(told.alarms(now), self.fleet.alarms(now));
         assert_eq!(told.overrides(now), self.fleet.overrides(now));
         assert_eq!(told.left_behind(), self.fleet.left_behind());

@@ -644,9 +644,9 @@ impl World {
             Act::Frozen | Act::Thawed => Ok(()),
             Act::FreezeAll => self.fleet.may_freeze(),
             Act::ThawAll => self.fleet.may_thaw(),
-            Act::Attest => self.fleet.may_attest(&target()).map(|_| ()),
+            Act::Attest => self.fleet.may_attest(&target(), self.now).map(|_| ()),
             Act::Secret => {
-                let tasks = self.fleet.tasks();
+                let tasks = self.fleet.tasks(self.now);
                 let asks = tasks
                     .iter()
                     .any(|task| matches!(task.work, TaskWork::GiveSecret(_)));
@@ -689,7 +689,7 @@ impl World {
             },
             Act::ThawAll => Record::FleetThawed { by },
             Act::Attest => {
-                let (generation, step) = self.fleet.may_attest(&target).unwrap();
+                let (generation, step) = self.fleet.may_attest(&target, self.now).unwrap();
                 Record::Attested {
                     target,
                     generation,

@@ -240,9 +240,9 @@ impl World {
 fn what_waits_for_a_person_is_a_task_as_long_as_it_waits() {
     let mut world = World::new("");
     let target = world.issues().remove(0);
-    assert!(world.fleet.tasks().is_empty());
+    assert!(world.fleet.tasks(world.now).is_empty());
     world.says_inconclusive(&target);
-    let tasks = world.fleet.tasks();
+    let tasks = world.fleet.tasks(world.now);
     assert!(
         matches!(tasks.as_slice(), [task] if task.target == target),
         "{tasks:?}"

@@ -312,3 +312,46 @@ fn a_limit_that_would_hold_each_of_two_servers_for_the_other_is_refused() {
     while world.step() && !world.is_over() {}
     assert!(world.is_over());
 }
+
+/// The wizard of the one that is to become active is open when somebody makes a third server active by hand: nobody goes on there, what
+/// they would say does not count, and when the third one is staging again the work goes on by itself (G1).
+#[test]
+fn nobody_goes_on_at_an_open_wizard_while_another_server_is_active() {
+    let (plan, known) = swapped();
+    let (two, three) = (target("c2.corp.test"), target("c3.corp.test"));
+    let mut world = World::new(&plan, &known, ask(&[]));
+    let at_wizard = |world: &World| {
+        let tasks = world.fleet.tasks(world.now);
+        tasks.into_iter().find(|task| task.target == two)
+    };
+    while at_wizard(&world).is_none() {
+        assert!(world.step(), "nobody is asked to make it active");
+    }
+    assert_eq!(at_wizard(&world).expect("it waits").stop, None);
+    assert!(world.fleet.may_attest(&two, world.now).is_ok());
+    world.sets_mode(&three, false);
+    let stop = at_wizard(&world).expect("it waits").stop;
+    assert!(
+        stop.as_ref()
+            .is_some_and(|stop| stop.contains("do not go on")
+                && stop.contains("c3.corp.test is the tenant's active")),
+        "{stop:?}"
+    );
+    assert!(world.fleet.may_attest(&two, world.now).is_err());
+    // Days go by.
+    let days = world.now.plus(Duration::from_secs(5 * 86_400));
+    world.run_until(days, |world| {
+        assert_ne!(world.is_active(&two), Some(true), "two are active");
+    });
+    let view = world.fleet.view(ROLLOUT, &world.live, world.now);
+    let view = view.expect("it is there");
+    assert_eq!(view.state, "held");
+    world.sets_mode(&three, true);
+    assert_eq!(at_wizard(&world).expect("it waits").stop, None);
+    world.run_until(days.plus(Duration::from_secs(86_400)), |_| {});
+    assert_eq!(world.is_active(&two), Some(true));
+    assert!(matches!(
+        state(&world, "c2.corp.test"),
+        TargetState::Done(_)
+    ));
+}
