@@ -1,6 +1,7 @@
 # Reads the scheduler of Connect Sync. Changes nothing.
-# Input: {}. Output: one line {"stagingModeEnabled", "syncCycleEnabled", "schedulerSuspended", "nextInMinutes", "everyMinutes"}, the
-# first three true or false, the others numbers or null, or {"error": {...}}.
+# Input: {} or {"due": true}. Output: one line {"stagingModeEnabled", "syncCycleEnabled", "schedulerSuspended", "nextInMinutes",
+# "everyMinutes"}, the first three true or false, the others numbers or null; with "due" also {"full": ["what is due"], "initial": true
+# or false, "running": true or false}; or {"error": {...}}.
 try {
     Import-ConnectModule
     $scheduler = Get-ADSyncScheduler
@@ -15,13 +16,27 @@ try {
         $every = [int][Math]::Ceiling(([timespan]$scheduler.CurrentlyEffectiveSyncCycleInterval).TotalMinutes)
         $next = $due
     } catch { $every = $null }
-    Say @{
+    $said = @{
         stagingModeEnabled = $scheduler.StagingModeEnabled
         syncCycleEnabled = $scheduler.SyncCycleEnabled
         schedulerSuspended = $scheduler.SchedulerSuspended
         nextInMinutes = $next
         everyMinutes = $every
     }
+    if ($in.due) {
+        $said.full = @()
+        foreach ($one in @(Get-ADSyncSchedulerConnectorOverride)) {
+            if ($null -eq $one.FullImportRequired -or $null -eq $one.FullSyncRequired) {
+                throw 'the overrides do not tell whether a full import or synchronization is required'
+            }
+            if ($one.FullImportRequired) { $said.full += "full import of $($one.ConnectorName)" }
+            if ($one.FullSyncRequired) { $said.full += "full synchronization of $($one.ConnectorName)" }
+        }
+        if (-not $scheduler.NextSyncCyclePolicyType) { throw 'the scheduler does not tell NextSyncCyclePolicyType' }
+        $said.initial = [string]$scheduler.NextSyncCyclePolicyType -eq 'Initial'
+        $said.running = @(Get-ADSyncConnectorRunStatus).Count -gt 0
+    }
+    Say $said
 } catch {
     Say @{ error = @{ at = 'Get-ADSyncScheduler'; message = (Reason $_.Exception) } }
 }

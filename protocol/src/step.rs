@@ -215,9 +215,13 @@ pub struct Preflight {
     /// Prerequisites that another run may set itself, where this one only asks: they stop nothing and are told as its work.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub will_fix: Vec<Fix>,
-    /// Options that the product's service is to have: a proxy or a FIPS policy that they answer is no finding.
+    /// Options that the product's service is to have: a proxy or a FIPS policy that they answer is no finding. Of Connect the proxy
+    /// alone: the one that machine.config must name (facts 2.8 [P]).
     #[serde(default, skip_serializing_if = "ServiceOptions::is_empty")]
     pub options: ServiceOptions,
+    /// The proxy that is planned for Connect demands a sign-in, which the account of its service does (facts 2.8 [P]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proxy_signs_in: bool,
     /// A later step of the same phase restarts Windows where it waits for it: then that stops nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restarts: bool,
@@ -493,6 +497,17 @@ pub struct GuideConnect {
     pub release: Option<Box<TaskText>>,
 }
 
+/// Waits behind a person's work at the wizard of Connect Sync until no full import or synchronization is due and none runs (facts
+/// 2.12, 2.13 [P]): what is counted or verified before is not what comes of that work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwaitFullSync {
+    /// How many minutes nobody is asked for while it goes on.
+    pub within_minutes: u32,
+    /// What a person looks at where it is not over by then, where the cycle is off, or where none of it can be told.
+    pub text: TaskText,
+}
+
 /// Starts the services of a provisioning agent that was registered, and has Windows start them by itself (facts 1.3, PV04).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -671,6 +686,8 @@ pub enum Step {
     GuideTransition(GuideTransition),
     /// Puts back what Entrain has set of prerequisites, where it is still what Entrain set.
     UndoFixes(UndoFixes),
+    /// Waits until no full import or synchronization of Connect Sync is due and none runs.
+    AwaitFullSync(AwaitFullSync),
 }
 
 impl Step {
@@ -703,6 +720,7 @@ impl Step {
             | Self::UpgradeAgent(_)
             | Self::CheckTransition
             | Self::UndoFixes(_)
+            | Self::AwaitFullSync(_)
             | Self::VerifyProvisioningAgentRemoved(_) => None,
         }
     }
@@ -739,12 +757,13 @@ impl Step {
             | Self::CheckTransition
             | Self::GuideTransition(_)
             | Self::UndoFixes(_)
+            | Self::AwaitFullSync(_)
             | Self::VerifyProvisioningAgentRemoved(_) => None,
         }
     }
 
     /// Every kind that this version knows, as the manifest spells it.
-    pub const KINDS: [&'static str; 26] = [
+    pub const KINDS: [&'static str; 27] = [
         "report-facts",
         "preflight",
         "install-provisioning-agent",
@@ -771,6 +790,7 @@ impl Step {
         "check-transition",
         "guide-transition",
         "undo-fixes",
+        "await-full-sync",
     ];
 
     /// The kind, as the manifest spells it.
@@ -803,6 +823,7 @@ impl Step {
             Self::CheckTransition => Self::KINDS[23],
             Self::GuideTransition(_) => Self::KINDS[24],
             Self::UndoFixes(_) => Self::KINDS[25],
+            Self::AwaitFullSync(_) => Self::KINDS[26],
         }
     }
 
@@ -837,6 +858,7 @@ impl Step {
             Self::CheckTransition => "ask whether Connect may move to cloud sync",
             Self::GuideTransition(_) => "move from Connect to cloud sync by wizard",
             Self::UndoFixes(_) => "put back what was set as a prerequisite",
+            Self::AwaitFullSync(_) => "wait for Connect's full synchronization",
         }
     }
 
@@ -914,6 +936,7 @@ impl Step {
             | Self::GuideConnectRemoval(_)
             | Self::RestartServer(_)
             | Self::GuideTransition(_)
+            | Self::AwaitFullSync(_)
             | Self::GuideConnect(_) => 14 * 24 * 60,
         };
         Duration::from_secs(minutes * 60)
@@ -932,6 +955,7 @@ impl Step {
             | Self::VerifyConnectRemoved
             | Self::CollectSupport(_)
             | Self::CheckTransition
+            | Self::AwaitFullSync(_)
             | Self::VerifyProvisioningAgentRemoved(_) => true,
             Self::Preflight(preflight) => preflight.may_fix.is_empty(),
             Self::InstallProvisioningAgent(_)
@@ -963,6 +987,7 @@ impl Step {
                 | Self::GuideConnect(_)
                 | Self::GuideConnectRemoval(_)
                 | Self::GuideTransition(_)
+                | Self::AwaitFullSync(_)
                 | Self::RestartServer(RestartServer {
                     by: RestartBy::Person(_)
                 })

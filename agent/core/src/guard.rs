@@ -189,6 +189,7 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         | Step::CheckTransition
         | Step::GuideTransition(_)
         | Step::UndoFixes(_)
+        | Step::AwaitFullSync(_)
         | Step::VerifyProvisioningAgentRemoved(_) => 0,
     };
     match manifest
@@ -252,6 +253,7 @@ fn artifacts_fit(manifest: &Manifest) -> Result<(), Refusal> {
             | Step::CheckTransition
             | Step::GuideTransition(_)
             | Step::UndoFixes(_)
+            | Step::AwaitFullSync(_)
             | Step::VerifyProvisioningAgentRemoved(_) => continue,
         };
         let named = manifest

@@ -35,6 +35,10 @@ pub const ECMA_SERVICE: &str = "Microsoft ECMA2Host";
 pub const AGENT_MODULE: &str = "Microsoft.CloudSync.PowerShell.dll";
 /// Service of the agent (1.3 [R]).
 pub const AGENT_SERVICE: &str = "AADConnectProvisioningAgent";
+/// The .NET Framework's own configuration, which alone names the proxy of Connect's engine (2.8 [P]).
+pub const MACHINE_CONFIG: &str =
+    r"C:\Windows\Microsoft.NET\Framework64\v4.0.30319\Config\machine.config";
+
 /// Service of the updater (1.3 [S]).
 pub const UPDATER_SERVICE: &str = "AzureADConnectAgentUpdater";
 /// gMSA that the product makes by default (1.6 [P]). The name is not relied upon: the service's account is read.

@@ -353,6 +353,7 @@ fn what_is_over_a_limit_is_refused() {
             may_fix: Vec::new(),
             will_fix: Vec::new(),
             options: protocol::ServiceOptions::default(),
+            proxy_signs_in: false,
             restarts: false,
             overridden: None,
         })];

@@ -182,6 +182,10 @@ pub enum Fault {
     OverridesSet,
     /// A full import and synchronization takes days (CU03).
     FullRunLong,
+    /// A full synchronization follows the work at the wizard of Connect, and ends after a while (WZ03).
+    FullSyncFollows,
+    /// Connect's cmdlets tell neither what is due nor what runs (WZ03).
+    DueUnreadable,
     /// An upgrade left the wizard of Connect as it was (PV23).
     WizardLeftOld,
     /// The person at the wizard of an upgrade clears "Start the synchronization process" (PV24).
@@ -234,6 +238,8 @@ pub enum Fault {
     ServiceRestarts,
     /// machine.config names another proxy than the system (PF31).
     MachineProxyDiffers,
+    /// machine.config does not let the engine sign in at its proxy (PF31).
+    MachineProxyAnonymous,
     /// A proxy refuses the product's web service (PF32).
     WebServiceRefused,
     /// The agent wrote errors to its event log (PV08).
@@ -352,7 +358,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 170] = [
+    pub const ALL: [Self; 173] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -441,6 +447,8 @@ impl Fault {
         Self::DefaultRulesDisabled,
         Self::OverridesSet,
         Self::FullRunLong,
+        Self::FullSyncFollows,
+        Self::DueUnreadable,
         Self::WizardLeftOld,
         Self::CycleHeld,
         Self::ConstrainedLanguage,
@@ -467,6 +475,7 @@ impl Fault {
         Self::StrangeConnect,
         Self::ServiceRestarts,
         Self::MachineProxyDiffers,
+        Self::MachineProxyAnonymous,
         Self::WebServiceRefused,
         Self::AgentLogsErrors,
         Self::ErrorsWhileWatched,

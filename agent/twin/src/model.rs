@@ -14,7 +14,7 @@ use agent_core::step::preflight::PROXY_SIGN_IN;
 use protocol::facts::ServiceState;
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::ArtifactRef;
-use protocol::step::{RestartBy, Step};
+use protocol::step::{Product, RestartBy, Step};
 use protocol::{Digest, DomainName, Generation, TenantId, Version};
 use serde::{Deserialize, Serialize};
 
@@ -306,6 +306,7 @@ impl Twin {
                 ),
                 (twin.plain, twin.engine_left),
                 twin.ticks_staging,
+                twin.planned_proxy.clone(),
                 chosen,
             )
         };
@@ -313,6 +314,13 @@ impl Twin {
         // Whoever configured Connect here connected it to what was planned.
         if let Step::VerifyConnect(verify) = step {
             self.forests.clone_from(&verify.forests);
+        }
+        // What is planned for machine.config its owner has written, but for the faults.
+        if let Step::Preflight(preflight) = step
+            && preflight.product == Product::Connect
+        {
+            let planned = preflight.options.proxy.as_ref();
+            self.planned_proxy = planned.map(ToString::to_string);
         }
         // Who is to move to cloud sync is a server that can, but for its faults.
         self.plain |= matches!(
@@ -1280,6 +1288,9 @@ impl Twin {
         let Some(tenant) = self.profile.person.clone() else {
             return;
         };
+        if self.told_to_stop {
+            return;
+        }
         let unregistered = self.services.contains_key(product::AGENT_SERVICE)
             && self.staging.is_none()
             && self
@@ -1288,9 +1299,6 @@ impl Twin {
         let engine = product::CONNECT_ENGINE.to_lowercase();
         let there = self.files.get(&engine).copied().flatten();
         let connect_waits = self
-        if self.told_to_stop {
-            return;
-        }
             .staged
             .is_some_and(|staged| there.is_none_or(|there| there < staged));
         let other_mode = self
@@ -1351,6 +1359,8 @@ impl Twin {
         } else if let Some(version) = self.staged {
             self.changes.push("wizard of Connect".to_owned());
             self.cycle_off = self.has(Fault::CycleHeld);
+            let follows = self.has(Fault::FullSyncFollows);
+            self.full_looks = if follows { scripts::FULL_RUNS } else { 0 };
             let keeps =
                 self.staging.unwrap_or(self.ticks_staging) && !self.has(Fault::UpgradeActivates);
             self.lay_down_connect(version, keeps);

@@ -151,6 +151,7 @@ const fn estimate(step: &Step) -> Duration {
         | Step::ReadConnectSettings
         | Step::RemoveProvisioningAgent(_)
         | Step::CollectSupport(_)
+        | Step::AwaitFullSync(_)
         | Step::CheckTransition => 5,
         Step::ReviewConnectExports(_) | Step::RestartServer(_) => 10,
         Step::GuideProvisioningAgent(_) | Step::GuideConnectRemoval(_) => 20,

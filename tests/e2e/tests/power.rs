@@ -66,9 +66,14 @@ const WIZARD: Kinds = Kinds {
 };
 
 const CONNECT: Kinds = Kinds {
-    all: &["stage-connect", "guide-connect", "verify-connect"],
+    all: &[
+        "stage-connect",
+        "guide-connect",
+        "await-full-sync",
+        "verify-connect",
+    ],
     // The model counts no file as a change.
-    read: &["stage-connect", "verify-connect"],
+    read: &["stage-connect", "await-full-sync", "verify-connect"],
 };
 
 const SWAP: Kinds = Kinds {

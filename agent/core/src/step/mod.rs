@@ -10,6 +10,7 @@ mod engine;
 mod exported;
 pub mod exports;
 pub mod facts;
+pub mod full_sync;
 mod installer;
 pub mod options;
 pub mod preflight;
@@ -72,6 +73,7 @@ pub fn perform(step: &Step, cx: &mut Cx<'_>) -> Flow<Complete> {
         Step::VerifyProvisioningAgent(verify) => provisioning_agent::verify(verify, cx),
         Step::StageConnect(stage) => connect::stage(stage, cx),
         Step::GuideConnect(guide) => connect::guide(guide, cx),
+        Step::AwaitFullSync(step) => full_sync::wait(step, cx),
         Step::VerifyConnect(verify) => connect::verify(verify, cx),
         Step::FenceConnect => connect::fence(cx),
         Step::ReviewConnectExports(review) => exports::review(review, cx),

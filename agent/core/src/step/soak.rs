@@ -158,9 +158,9 @@ pub(super) fn cycles(
 /// Minutes from one cycle of Connect to its next as a plan reckons a soak: no scheduler is faster (product facts 2.12).
 const CYCLE_MINUTES: i64 = 30;
 /// The slowest scheduler whose cycles are waited for, minutes.
-const SLOWEST_MINUTES: i64 = limits::SLOWEST_CYCLE.as_secs() as i64 / 60;
+const SLOWEST_MINUTES: u64 = limits::SLOWEST_CYCLE.as_secs() / 60;
 /// How often such a wait looks up.
-const LOOK: Duration = Duration::from_secs(300);
+const LOOK_SECONDS: u32 = 300;
 
 /// Minutes that are still to pass until as many cycles were due as a soak is to take; `None` where there is nothing to wait for:
 /// no cycle begins, when one does is not told, or it is farther off than anybody waits.
@@ -168,7 +168,7 @@ fn still_due(scheduler: &Scheduler, soaked_seconds: u32) -> Option<i64> {
     let soaked = i64::from(soaked_seconds / 60);
     let runs = scheduler.cycle_enabled != Some(false) && scheduler.suspended != Some(true);
     let every = scheduler.every_minutes.filter(|_| runs)?;
-    let slow = every > CYCLE_MINUTES && every <= SLOWEST_MINUTES;
+    let slow = every > CYCLE_MINUTES && every.unsigned_abs() <= SLOWEST_MINUTES;
     let more = soaked / CYCLE_MINUTES * every - soaked;
     (slow && more > 0).then_some(more)
 }
@@ -186,9 +186,9 @@ pub(super) fn slow_cycles(soaked_seconds: u32, cx: &mut Cx<'_>) -> Flow<u32> {
     let Some(more) = more.and_then(|minutes| u32::try_from(minutes).ok()) else {
         return Ok(soaked_seconds);
     };
-    let rounds = (more * 60).div_ceil(LOOK.as_secs() as u32);
+    let rounds = (more * 60).div_ceil(LOOK_SECONDS);
     let over = |_: &mut Cx<'_>, over| Ok((over >= rounds).then_some(()));
-    match cx.until_counting(LOOK, over)? {
+    match cx.until_counting(Duration::from_secs(LOOK_SECONDS.into()), over)? {
         Ok(()) => Ok(soaked_seconds + more * 60),
         Err(_) => Ok(soaked_seconds),
     }

@@ -26,6 +26,9 @@ const REFUSED: &str = "File C:\\model\\ADSync.psm1 cannot be loaded. The file C:
 /// What it says of a cmdlet that it does not know.
 const NOT_FOUND: &str = "The term 'Get-ADSyncRule' is not recognized as the name of a cmdlet, function, script file, or operable program.";
 
+/// Looks in which a full synchronization behind the wizard's work is due or runs.
+pub(super) const FULL_RUNS: u32 = 12;
+
 /// The proxy of a server that has one.
 const PROXY: &str = "http://proxy.contoso.com:8080";
 
@@ -60,13 +63,20 @@ impl Twin {
                 let engine = self.service(product::CONNECT_SERVICE);
                 let answers = engine.is_some_and(|engine| engine.state == ServiceState::Running);
                 let outcome = match self.staging.filter(|_| answers) {
-                    Some(staging) => Outcome::Script {
-                        lines: vec![json!({
+                    Some(_) if input["due"] == true && self.has(Fault::DueUnreadable) => {
+                        Outcome::Failed("Get-ADSyncScheduler: the overrides do not tell whether a full import or synchronization is required".to_owned())
+                    }
+                    Some(staging) => {
+                        let mut line = json!({
                             "stagingModeEnabled": staging, "syncCycleEnabled": !self.cycle_off,
                             "schedulerSuspended": self.has(Fault::SchedulerSuspended),
                             "nextInMinutes": self.next_cycle(), "everyMinutes": CYCLE,
-                        })],
-                    },
+                        });
+                        if input["due"] == true {
+                            self.due(&mut line);
+                        }
+                        Outcome::Script { lines: vec![line] }
+                    }
                     None => Outcome::Failed("Get-ADSyncScheduler is not recognized".to_owned()),
                 };
                 (outcome, Duration::from_secs(3))
@@ -91,6 +101,22 @@ impl Twin {
             (Fault::CmdletsNotFound, NOT_FOUND),
         ];
         Some(of.into_iter().find(|(fault, _)| self.has(*fault))?.1)
+    }
+
+    /// What full import or synchronization is due, and whether a run is under way: one that follows the wizard's work is due, then
+    /// runs, then is over.
+    fn due(&mut self, line: &mut Value) {
+        let runs = self.full_looks;
+        self.full_looks = runs.saturating_sub(1);
+        let due = self.has(Fault::FullSyncDue) || runs > FULL_RUNS / 2;
+        let full: &[&str] = if due {
+            &["full synchronization of corp"]
+        } else {
+            &[]
+        };
+        line["full"] = json!(full);
+        line["initial"] = json!(false);
+        line["running"] = json!(runs > 0 && !due);
     }
 
     /// Minutes until the next cycle of Connect is due.
@@ -217,8 +243,17 @@ impl Twin {
         if input["through"].is_string() {
             let system = has(Fault::ProxySet);
             line["systemProxy"] = if system { json!(PROXY) } else { json!("none") };
-            let proxied = has(Fault::ProxySet) != has(Fault::MachineProxyDiffers);
-            line["machineProxy"] = if proxied { json!(PROXY) } else { json!("none") };
+            // The server's owner has written what is planned, or else the system's.
+            let planned = self.planned_proxy.as_deref();
+            let meant = planned.or(system.then_some(PROXY));
+            let written = match meant {
+                Some(_) if has(Fault::MachineProxyDiffers) => None,
+                None if has(Fault::MachineProxyDiffers) => Some(PROXY),
+                meant => meant,
+            };
+            line["machineProxy"] = json!(written.unwrap_or("none"));
+            let shows = !has(Fault::MachineProxyAnonymous);
+            line["machineCredentials"] = json!(shows.to_string());
         }
         if input["webHost"].is_string() {
             line["web"] = if has(Fault::WebServiceRefused) {

@@ -48,6 +48,7 @@ fn told(product: Product, gmsa: bool, census: bool, faults: &[Fault]) -> Vec<Tol
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
+        proxy_signs_in: false,
         restarts: false,
         overridden: None,
     });

@@ -38,6 +38,7 @@ fn preflight(database: Option<ConnectDatabase>, domains: &[&str], may_fix: Vec<F
         may_fix,
         will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
+        proxy_signs_in: false,
         restarts: false,
         overridden: None,
         chosen: Vec::new(),

@@ -52,6 +52,7 @@ fn preflight(product: Product, present: bool, overridden: Option<Overridden>) ->
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
+        proxy_signs_in: false,
         restarts: false,
         overridden,
     }

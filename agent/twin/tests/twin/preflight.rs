@@ -117,6 +117,7 @@ fn preflight(product: Product, sign_in: SignIn, present: bool) -> Step {
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
+        proxy_signs_in: false,
         restarts: false,
         overridden: None,
     })
@@ -679,7 +680,11 @@ fn no_fault_is_without_a_test() {
         Fault::PreferredControllerSilent,
         // Who asks for servers meets this one (`discover.rs`).
         Fault::ReadersByGroup,
-        // So does one that names a proxy these.
+        // What is waited for behind a wizard meets these (`full_sync.rs`, and the recipes).
+        Fault::FullSyncFollows,
+        Fault::DueUnreadable,
+        // So does one that names a proxy these (`proxies.rs`).
+        Fault::MachineProxyAnonymous,
         Fault::ProxyDemandsSignIn,
         Fault::ProxyRefuses,
     ];

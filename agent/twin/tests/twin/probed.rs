@@ -16,9 +16,10 @@ use protocol::event::{Event, Finding, Verdict};
 use protocol::facts::ServiceState;
 use protocol::signed::Ending;
 use protocol::step::{
-    Cloud, DirectoryRights, ExportLimits, GuideConnectRemoval, InstallProvisioningAgent, OwnRights,
-    RegisterProvisioningAgent, ReviewConnectExports, ServedDomain, SetProvisioningAgentOptions,
-    SignIn, Step, VerifyConnect, VerifyProvisioningAgent, VerifyProvisioningAgentRemoved,
+    AwaitFullSync, Cloud, DirectoryRights, ExportLimits, GuideConnectRemoval,
+    InstallProvisioningAgent, OwnRights, RegisterProvisioningAgent, ReviewConnectExports,
+    ServedDomain, SetProvisioningAgentOptions, SignIn, Step, VerifyConnect,
+    VerifyProvisioningAgent, VerifyProvisioningAgentRemoved,
 };
 use protocol::{Digest, ServiceOptions, TenantId, Version};
 
@@ -77,6 +78,22 @@ fn run(mut twin: Twin, steps: Vec<Step>) -> Vec<Finding> {
         }
     };
     let (_, journal, _) = drive_beside(steps, &mut twin, None, "value", reads, |_, one| one);
+    probed(journal)
+}
+
+/// What is waited for behind the wizard's work goes on until somebody would be asked, and then is over.
+fn waited(faults: &[Fault]) -> Vec<Finding> {
+    let mut twin = crate::switch::server(true, faults);
+    let step = Step::AwaitFullSync(AwaitFullSync {
+        within_minutes: 30,
+        text: text(),
+    });
+    let ends = |action: &Action, twin: &mut Twin| {
+        if let Action::Journal(Event::TaskOpened { .. }) = action {
+            twin.set_faults(std::collections::BTreeSet::new());
+        }
+    };
+    let (_, journal, _) = drive_beside(vec![step], &mut twin, None, "value", ends, |_, one| one);
     probed(journal)
 }
 
@@ -302,6 +319,7 @@ fn sound(id: &str) -> Option<Vec<Finding>> {
         "PV32" => settings(&[]),
         "UN01" | "UN02" | "UN03" | "UN04" => removed(&[]),
         "WZ01" => long(&[]),
+        "WZ03" => waited(&[]),
         // A wizard whose end is seen is not looked into: of a half, what the other half is about is well.
         "TR12" => moved(transition::server(&[Fault::TransitionLeavesNoAgent])),
         "TR13" => moved(transition::server(&[Fault::TransitionStopsHalfWay])),
@@ -362,6 +380,7 @@ fn spoiled(id: &str) -> Option<Vec<Finding>> {
         "UN04" => removed(&[Fault::DeviceWriteback]),
         "WZ01" => long(&[Fault::WizardScriptError]),
         "WZ02" => connect_with(Fault::OldLocalDb),
+        "WZ03" => waited(&[Fault::FullSyncDue]),
         "TR01" => moved(transition::server_of(
             Version::new(2, 6, 84, 0),
             false,

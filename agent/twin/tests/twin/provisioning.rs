@@ -104,6 +104,7 @@ fn preflight(present: bool) -> Step {
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         options: ServiceOptions::default(),
+        proxy_signs_in: false,
         restarts: false,
         overridden: None,
         chosen: Vec::new(),

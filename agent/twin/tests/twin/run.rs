@@ -50,6 +50,7 @@ fn preflight(product: Product, sign_in: SignIn, may_fix: Vec<Fix>) -> Step {
         may_fix,
         will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
+        proxy_signs_in: false,
         restarts: false,
         overridden: None,
     })

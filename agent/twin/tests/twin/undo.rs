@@ -82,6 +82,7 @@ fn fixes() -> Vec<Step> {
         may_fix: BOTH.to_vec(),
         will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
+        proxy_signs_in: false,
         restarts: true,
         overridden: None,
     })]

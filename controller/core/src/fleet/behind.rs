@@ -83,7 +83,7 @@ impl Fleet {
             let why = format!("{away}, in the middle of its work");
             return because(Cause::AwayAtWork, why);
         }
-        if let Some(hold) = self.stops(target, (live, now))
+        if let Some(hold) = self.is_stopped(target, (live, now))
             && !self.may_be_in_a_section(target, now)
         {
             return Some(hold);
@@ -116,7 +116,7 @@ impl Fleet {
 
     /// What has a target that is in the middle of its work stop at its next gate, and stay there: everything stands still, its
     /// rollout is paused, or its administrator has frozen it.
-    pub(super) fn stops(&self, target: &TargetId, at: (&Live, Timestamp)) -> Option<Hold> {
+    pub(super) fn is_stopped(&self, target: &TargetId, at: (&Live, Timestamp)) -> Option<Hold> {
         let open = self.open.get(target)?;
         if let Some(order) = &self.stopped {
             return because(Cause::FleetFrozen, still(order));

@@ -254,7 +254,8 @@ pub(super) fn left_to_people(step: &Step) -> Option<(Brings, &str)> {
         | Step::UpgradeAgent(_)
         | Step::StartProvisioningAgent(_)
         | Step::CheckTransition
-        | Step::UndoFixes(_) => return None,
+        | Step::UndoFixes(_)
+        | Step::AwaitFullSync(_) => return None,
     };
     Some(match sign_in {
         SignIn::Token => (

@@ -819,6 +819,7 @@ fn readiness_of(
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         options: group.options.clone(),
+        proxy_signs_in: false,
         restarts: false,
         overridden: None,
     }

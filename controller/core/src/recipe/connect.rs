@@ -12,7 +12,7 @@ use protocol::{ConnectDatabase, DomainName, ServiceOptions, TargetId, Version, l
 
 use crate::active::{Modes, active};
 use crate::links;
-use crate::recipe::{Answer, Artifacts, PhaseWork, cloud_sync, custom, download};
+use crate::recipe::{Answer, Artifacts, PhaseWork, cloud_sync, custom, download, full_sync, proxy};
 use crate::topology::{ConnectEntry, ConnectSettings, Tenant, Topology};
 
 /// The wizard's page that asks what becomes of users' names.
@@ -109,6 +109,24 @@ pub fn answer(
     };
     let preflight = mending(entry, tenant, server, facts, artifact.version);
     let people = text.bring.clone();
+    let guide = Step::GuideConnect(GuideConnect {
+        work,
+        at_least: wanted,
+        text,
+        release: None,
+    });
+    // What a staging server would export is counted and compared behind this; one that nobody starts does nothing of its own.
+    let starts = match &entry.settings {
+        ConnectSettings::Custom(settings) => settings.start,
+        ConnectSettings::Express | ConnectSettings::Unwritten => true,
+    };
+    let full = (work == ConnectWork::InstallStaging && starts).then(|| full_sync::wait(server));
+    let mut why = vec![format!(
+        "no Connect is there: install {} {how}, by a person, since the vendor supports no unattended setup",
+        artifact.version
+    )];
+    why.extend(proxy::planned(entry));
+    why.extend(full.is_some().then(|| full_sync::INSTALLED.to_owned()));
     Answer::Do {
         phases: vec![
             PhaseWork {
@@ -124,24 +142,12 @@ pub fn answer(
             },
             PhaseWork {
                 phase: Phase::Register,
-                steps: [
-                    preflight,
-                    vec![Step::GuideConnect(GuideConnect {
-                        work,
-                        at_least: wanted,
-                        text,
-                        release: None,
-                    })],
-                ]
-                .concat(),
+                steps: [preflight, vec![guide], full.into_iter().collect()].concat(),
                 artifacts: Vec::new(),
             },
             verify(Some(work.staging())),
         ],
-        why: vec![format!(
-            "no Connect is there: install {} {how}, by a person, since the vendor supports no unattended setup",
-            artifact.version
-        )],
+        why,
         people,
     }
 }
@@ -181,7 +187,7 @@ fn installation(
             )),
             None => Ok((
                 ConnectWork::InstallActive,
-                express(entry, tenant),
+                with_proxy(entry, express(entry, tenant)),
                 "with express settings".to_owned(),
             )),
         },
@@ -222,10 +228,18 @@ fn installation(
                     format!("with custom settings, staging, since {chosen} is to be active")
                 }
             };
-            let text = custom::pages(entry, settings, tenant, server, work);
+            let text = with_proxy(
+                entry,
+                custom::pages(entry, settings, tenant, server, work),
+            );
             Ok((work, text, how))
         }
     }
+}
+
+fn with_proxy(entry: &ConnectEntry, mut text: TaskText) -> TaskText {
+    proxy::page_into(entry, &mut text);
+    text
 }
 
 /// Said of a database that another server may still have open (product facts 2.7: not shareable [P]).
@@ -273,7 +287,8 @@ fn upgrade(
     };
     let to = artifact.version;
     let preflight = mending(entry, tenant, server, facts, artifact.version);
-    let text = upgrade_pages(tenant, server, from, to, mode);
+    let mut text = upgrade_pages(tenant, server, from, to, mode);
+    proxy::page_into(entry, &mut text);
     let people = text.bring.clone();
     // What was on comes back; what was off stays off, since somebody has held it.
     let (release, cycle) = match facts
@@ -312,12 +327,15 @@ fn upgrade(
                 phase: Phase::Register,
                 steps: [
                     preflight,
-                    vec![Step::GuideConnect(GuideConnect {
-                        work,
-                        at_least: to,
-                        text,
-                        release: release.map(Box::new),
-                    })],
+                    vec![
+                        Step::GuideConnect(GuideConnect {
+                            work,
+                            at_least: to,
+                            text,
+                            release: release.map(Box::new),
+                        }),
+                        full_sync::wait(server),
+                    ],
                 ]
                 .concat(),
                 artifacts: Vec::new(),
@@ -330,7 +348,11 @@ fn upgrade(
             ),
             "there is no way back from an upgrade in place: staging servers go first".to_owned(),
             cycle.to_owned(),
-        ],
+            full_sync::UPGRADED.to_owned(),
+        ]
+        .into_iter()
+        .chain(proxy::planned(entry))
+        .collect(),
         people,
     }
 }
@@ -456,7 +478,11 @@ pub fn readiness(
         demands_tls: installer.is_some_and(|version| DEMANDS_TLS.contains(&version)),
         may_fix: Vec::new(),
         will_fix: entry.may_fix.iter().copied().collect(),
-        options: ServiceOptions::default(),
+        options: ServiceOptions {
+            proxy: entry.proxy.as_ref().map(|proxy| proxy.address.clone()),
+            ..ServiceOptions::default()
+        },
+        proxy_signs_in: entry.proxy.as_ref().is_some_and(|proxy| proxy.signs_in),
         restarts: false,
         overridden: None,
     })]

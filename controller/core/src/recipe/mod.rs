@@ -7,6 +7,8 @@ pub mod connect_removal;
 mod custom;
 pub(crate) mod discover;
 pub mod download;
+mod full_sync;
+mod proxy;
 pub mod removal;
 pub(crate) mod restart;
 pub(crate) mod support;

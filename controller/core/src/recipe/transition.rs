@@ -48,6 +48,7 @@ pub(crate) fn moves(
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         options: ServiceOptions::default(),
+        proxy_signs_in: false,
         restarts: false,
         overridden: None,
     });

@@ -299,6 +299,26 @@ fn tunables(topology: &Topology, findings: &mut Vec<Finding>) {
     }
 }
 
+/// A proxy that demands a sign-in wants a domain account for the engine's service, and which account that is is fixed by the first
+/// installation (product facts 2.8, 2.9 [P]). Of an entry whose settings are unwritten the preflight reads what is there.
+fn proxy_account(name: &str, entry: &ConnectEntry) -> Option<Finding> {
+    let proxy = entry.proxy.as_ref().filter(|proxy| proxy.signs_in)?;
+    let own = match &entry.settings {
+        ConnectSettings::Custom(settings) => settings.service_account.is_some(),
+        ConnectSettings::Express => false,
+        ConnectSettings::Unwritten => true,
+    };
+    (!own).then(|| {
+        error(
+            &proxy.place,
+            format!(
+                "the proxy of \"{name}\" demands a sign-in, which the service of the engine does: it needs a domain account, which is chosen at the first installation and stays, and none is written"
+            ),
+            "write settings = { service_account = \"CORP\\\\svcSync$\" }, a gMSA or another domain account, or a proxy that lets the servers through",
+        )
+    })
+}
+
 fn connect(topology: &Topology, findings: &mut Vec<Finding>) {
     let mut tenants: BTreeMap<&str, &str> = BTreeMap::new();
     for (name, entry) in &topology.connect {
@@ -315,6 +335,7 @@ fn connect(topology: &Topology, findings: &mut Vec<Finding>) {
                 "put all servers and forests in one entry",
             ));
         }
+        findings.extend(proxy_account(name, entry));
         if entry.settings == ConnectSettings::Express {
             if entry.forests.len() > 1 {
                 let what = format!(

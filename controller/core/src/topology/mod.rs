@@ -13,8 +13,8 @@ mod settings;
 pub use check::{Available, check, installable};
 pub use database::SqlDatabase;
 pub use model::{
-    AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, Gaps, PendingExports, RebootRule,
-    Service, Site, Tenant, Topology, Wanted,
+    AgentGroup, Change, ConnectEntry, ConnectProxy, ConnectSettings, Domain, Gaps, PendingExports,
+    RebootRule, Service, Site, Tenant, Topology, Wanted,
 };
 pub use parse::{Document, parse, parse_by};
 pub use reader::At;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::step::{Cloud, DirectoryRights, ExportLimits, Fix, Permission, SignIn};
-use protocol::{Digest, DomainName, GmsaName, ServiceOptions, TargetId, TenantId, Version};
+use protocol::{
+    Digest, DomainName, GmsaName, ProxyAddress, ServiceOptions, TargetId, TenantId, Version,
+};
 
 use crate::clouds::CloudData;
 use crate::finding::Place;
@@ -133,6 +135,17 @@ pub struct PendingExports {
     pub max_age_minutes: u32,
 }
 
+/// The proxy that Connect's engine is to go through (product facts 2.8 [P]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectProxy {
+    /// Its address, which machine.config is to name.
+    pub address: ProxyAddress,
+    /// It demands a sign-in, which the account of the engine's service does: a domain account.
+    pub signs_in: bool,
+    /// Where it is written.
+    pub place: Place,
+}
+
 /// Connect Sync of one tenant.
 #[derive(Debug, Clone)]
 pub struct ConnectEntry {
@@ -154,6 +167,8 @@ pub struct ConnectEntry {
     pub prefer_active: Option<(TargetId, Place)>,
     /// Prerequisites that Entrain may set on its servers.
     pub may_fix: BTreeSet<Fix>,
+    /// The proxy that the engine goes through; where none is written, whatever machine.config and the system agree on.
+    pub proxy: Option<ConnectProxy>,
     /// How it is set up.
     pub settings: ConnectSettings,
     /// What a staging server may be about to export when it becomes active.

@@ -5,15 +5,15 @@ use std::collections::btree_map::Entry;
 use std::str::FromStr;
 
 use protocol::step::{Cloud, DirectoryRights, ExportLimits, Fix, Permission, SignIn};
-use protocol::{Digest, DomainName, GmsaName, ServiceOptions, TargetId, TenantId};
+use protocol::{Digest, DomainName, GmsaName, ProxyAddress, ServiceOptions, TargetId, TenantId};
 use toml::de::DeTable;
 
 use crate::calendar;
 use crate::clouds::{self, Clouds, Works};
 use crate::finding::{Finding, Place, Severity, Source, nearest};
 use crate::topology::model::{
-    AgentGroup, Change, ConnectEntry, ConnectSettings, Domain, Gaps, PendingExports, RebootRule,
-    Site, Tenant, Topology, Wanted,
+    AgentGroup, Change, ConnectEntry, ConnectProxy, ConnectSettings, Domain, Gaps, PendingExports,
+    RebootRule, Site, Tenant, Topology, Wanted,
 };
 use crate::topology::reader::{At, Remarks, Table, Written};
 use crate::topology::settings;
@@ -476,6 +476,7 @@ fn connect(
             "write may_fix = [\"tls12\"], or leave it out",
         );
     }
+    let proxy = connect_proxy(&mut table, remarks);
     let settings = connect_settings(&mut table, remarks);
     let pending_exports = pending_exports(&mut table, remarks);
     table.finish(remarks);
@@ -492,10 +493,35 @@ fn connect(
             (at.value, place)
         }),
         may_fix: may_fix.into_iter().map(|word| word.value.0).collect(),
+        proxy,
         settings,
         pending_exports,
         place,
     }
+}
+
+/// `proxy = "http://proxy.contoso.com:8080"`, and `proxy_sign_in = true` where that proxy demands one.
+fn connect_proxy(table: &mut Table<'_, '_>, remarks: &mut Remarks<'_>) -> Option<ConnectProxy> {
+    let range = table.range().clone();
+    let before = remarks.findings.len();
+    let address: Option<At<ProxyAddress>> = table.parse("proxy", remarks);
+    let unread = remarks.findings.len() > before;
+    let signs_in = table.flag("proxy_sign_in", remarks).unwrap_or(false);
+    let Some(address) = address else {
+        if signs_in && !unread {
+            remarks.error(
+                &range,
+                "proxy_sign_in: no proxy is written that could demand a sign-in",
+                "write proxy = \"http://proxy.contoso.com:8080\" as well, or leave proxy_sign_in out",
+            );
+        }
+        return None;
+    };
+    Some(ConnectProxy {
+        place: remarks.source.place(&address.range),
+        address: address.value,
+        signs_in,
+    })
 }
 
 /// `pending_exports = { add = 50, update = 500, delete = 0, max_age = "2h" }`; what is not written allows nothing.

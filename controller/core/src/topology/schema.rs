@@ -92,6 +92,7 @@ pub fn json_schema() -> Value {
         json!({
             "tenant": text, "site": text, "labels": labels, "forests": texts, "servers": texts, "retired": texts, "gone": texts,
             "prefer_active": text, "may_fix": { "type": "array", "items": { "enum": ["tls12"] } },
+            "proxy": { "type": "string", "pattern": "^http://[A-Za-z0-9.-]+:[0-9]+/?$" }, "proxy_sign_in": boolean,
             "settings": { "oneOf": [{ "const": "express" }, settings] }, "pending_exports": limits,
         }),
         &["forests", "servers"],

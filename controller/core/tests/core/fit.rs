@@ -656,6 +656,7 @@ fn opens(step: &Step) -> bool {
         | Step::UpgradeAgent(_)
         | Step::CheckTransition
         | Step::UndoFixes(_)
+        | Step::AwaitFullSync(_)
         | Step::InstallProvisioningAgent(_)
         | Step::SetProvisioningAgentOptions(_)
         | Step::StartProvisioningAgent(_)

@@ -19,6 +19,7 @@ mod connect_ready;
 mod custom;
 mod doubt;
 mod drifts;
+mod engine_proxy;
 mod estate;
 mod fit;
 mod given;

@@ -120,6 +120,7 @@ fn configures(step: &Step) -> Option<&TenantId> {
         | Step::UpgradeAgent(_)
         | Step::CheckTransition
         | Step::UndoFixes(_)
+        | Step::AwaitFullSync(_)
         | Step::InstallProvisioningAgent(_)
         | Step::StageConnect(_)
         | Step::GuideConnect(_)

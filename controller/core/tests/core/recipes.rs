@@ -236,6 +236,12 @@ pub(crate) const CASES: &[Case] = &[
         ask: INSTALL,
     },
     Case {
+        title: "Connect: install behind a proxy that demands a sign-in",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nproxy = \"http://proxy.a.test:3128\"\nproxy_sign_in = true\nsettings = { service_account = \"A\\\\gmsaSync$\" }\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
         title: "Connect: a staging server by an import, each with a database of its own",
         topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\n\n[connect.main.settings]\nimport = \"Exported.json\"\nservice_account = \"A\\\\gmsaSync$\"\n\n[connect.main.settings.databases]\n\"s1.a.test\" = { sql_server = \"sql-01.a.test\" }\n\"s2.a.test\" = { sql_server = \"sql-02.a.test\" }\n",
         servers: &[
@@ -551,13 +557,13 @@ impl Has {
                     service: Some(ServiceState::Running),
                     account: Some("A\\provAgentgMSA$".to_owned()),
                     options: Some(ServiceOptions::default()),
+                    updater: None,
                 };
                 common::facts(Some(agent), None)
             }
             Self::Connect(version, staging) => {
                 let running = ServiceState::Running;
                 common::facts(None, Some(connect(version, Some(staging), running)))
-                    updater: None,
             }
             Self::TwoDomains => Self::Agent(common::AGENT, true).facts(),
             Self::Drifted(service, account) => {
@@ -634,6 +640,7 @@ fn tasks(plan: &Plan) -> Vec<(TaskText, Vec<String>)> {
                     RestartBy::Agent => Vec::new(),
                 },
                 Step::GuideConnectRemoval(guide) => vec![&guide.pass_through, &guide.text],
+                Step::AwaitFullSync(step) => vec![&step.text],
                 Step::GuideTransition(guide) => {
                     vec![&guide.doubts, &guide.text, &guide.afterwards]
                 }

@@ -183,6 +183,21 @@ fn proxied(place: &Place<'_>) -> bool {
     agent(place) && preflight(place).is_some_and(|one| one.options.proxy.is_some())
 }
 
+/// The proxy of Connect's engine is planned, and demands a sign-in.
+fn engine_proxied(place: &Place<'_>) -> bool {
+    connect(place) && preflight(place).is_some_and(|one| one.proxy_signs_in)
+}
+
+/// Behind the work at Connect's wizard.
+fn awaits(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::AwaitFullSync(_))
+}
+
+/// The same on a server that had no engine before.
+fn awaits_first(place: &Place<'_>) -> bool {
+    awaits(place) && place.facts.connect.is_none()
+}
+
 fn exempt(place: &Place<'_>) -> bool {
     preflight(place).is_some_and(|one| one.options.fips_exempt)
 }
@@ -467,6 +482,7 @@ fn refuses(known: &'static str, tools: Option<At>) -> Expected {
     let mut found = meets([
         (engine, all("CU01? CU02? CU03? PF73?")),
         (|place| guide_connect(place) || switches(place), "attested"),
+        (awaits, "WZ03? attested"),
         (
             verify_passwords,
             all("PV24? PV25?! PV26? PV27? PV28? PV29? PV33? PV34? PV35? PV37?"),
@@ -580,6 +596,7 @@ fn expected(fault: Fault) -> Expected {
         // The way to the cloud.
         Fault::CloudBlocked => meets([
             (proxied, "PF26?"),
+            (engine_proxied, "PF26? PF32?"),
             (agent, "PF26!"),
             (connect, "PF26! PF32?"),
             (register, "KE11"),
@@ -595,11 +612,21 @@ fn expected(fault: Fault) -> Expected {
         Fault::RevocationBlocked => meets([(beyond_commercial, ""), (any, "PF28")]),
         Fault::TlsInspected => meets([(any, "PF29!")]),
         // The engine goes by machine.config, which has the same one.
-        Fault::ProxySet => meets([(agent, "PF30"), (connect, "words")]),
-        Fault::ProxyDemandsSignIn => meets([(proxied, "PF26? PF27? PF28? PF30")]),
-        Fault::ProxyRefuses => meets([(proxied, "PF26! PF27 PF28")]),
+        Fault::ProxySet => meets([
+            (agent, "PF30"),
+            (engine_proxied, "PF30"),
+            (connect, "words"),
+        ]),
+        Fault::ProxyDemandsSignIn => meets([
+            (proxied, "PF26? PF27? PF28? PF30"),
+            (engine_proxied, "PF26? PF28?"),
+        ]),
+        Fault::ProxyRefuses => {
+            meets([(proxied, "PF26! PF27 PF28"), (engine_proxied, "PF26! PF28")])
+        }
         Fault::MachineProxyDiffers => meets([(connect, "PF31!")]),
-        Fault::WebServiceRefused => meets([(connect, "PF32!")]),
+        Fault::MachineProxyAnonymous => meets([(engine_proxied, "PF31!")]),
+        Fault::WebServiceRefused => meets([(engine_proxied, "PF32?"), (connect, "PF32!")]),
         Fault::IeEscOn => meets([
             (wizard, "PF33"),
             (guide, "WZ01 KE14 attested"),
@@ -872,6 +899,7 @@ fn expected(fault: Fault) -> Expected {
         Fault::UpgradeActivates => meets([(guide_staging, "fails: (G1)")]),
         Fault::PasswordSyncOff => meets([(verify_passwords, "PV35! KC10"), (settings, "words")]),
         Fault::EngineEnds => meets([
+            (awaits, "words"),
             (engine, "CU01? CU02? CU03? KC08"),
             (beside_engine, "words"),
             (|place| guide_connect(place) || switches(place), "attested"),
@@ -907,18 +935,21 @@ fn expected(fault: Fault) -> Expected {
         // The wizard of Connect does not come to its end: somebody says that it did, and is seen to be wrong.
         Fault::WizardIdentityRefused => meets([
             (guide_connect, "WZ01 KC02 attested"),
+            (awaits_first, "words"),
             (verify_installed, "PV22! KC02"),
             (verify_upgraded, "PV23!"),
             (verify_halted, "KC02"),
         ]),
         Fault::WizardScriptError => meets([
             (guide_connect, "WZ01 KC11 attested"),
+            (awaits_first, "words"),
             (verify_installed, "PV22! KC11"),
             (verify_upgraded, "PV23!"),
             (verify_halted, "KC11"),
         ]),
         Fault::WizardDatabaseLeft => meets([
             (guide_connect, "WZ01 KC04 attested"),
+            (awaits_first, "words"),
             (verify_installed, "PV22! KC04"),
             (verify_upgraded, "PV23!"),
             (verify_halted, "KC04"),
@@ -932,6 +963,7 @@ fn expected(fault: Fault) -> Expected {
         // Known of 2.6.91.0 alone, which no recipe installs.
         Fault::PassThroughNotEnabled => meets([
             (guide_connect, "attested"),
+            (awaits_first, "words"),
             (verify_installed, "PV22!"),
             (verify_upgraded, "PV23!"),
         ]),
@@ -939,7 +971,9 @@ fn expected(fault: Fault) -> Expected {
         // A change of mode.
         Fault::DeletionsPending => meets([(exports, "PV31!")]),
         Fault::ExportsUnreadable => meets([(exports, "PV30?! PV31?! SW01?!")]),
-        Fault::FullSyncDue => meets([(exports, "PV30!")]),
+        Fault::FullSyncDue => meets([(awaits, "WZ03 attested"), (exports, "PV30!")]),
+        Fault::FullSyncFollows => meets([(awaits, "WZ03")]),
+        Fault::DueUnreadable => meets([(awaits, "WZ03? attested")]),
         Fault::CycleOverdue => meets([(exports, "SW01!")]),
         // Settings are compared by the controller, which holds the swap.
         Fault::SettingsDiffer => {

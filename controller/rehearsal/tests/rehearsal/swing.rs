@@ -138,6 +138,33 @@ fn where_the_new_server_is_not_fit_the_old_one_is_not_touched() {
     }
 }
 
+/// A full synchronization behind the upgrade is waited for before anything is counted and before anybody is asked at the active server's
+/// wizard; it needs no retry.
+#[test]
+fn a_full_synchronization_behind_the_upgrade_is_waited_for_and_nobody_retries() {
+    let (plan, known) = swung(false, Afterwards::Upgrade);
+    let mut plain = World::new(&plan, &known, ask(&[]));
+    plain.run_until(after(30), |_| {});
+    let mut world = World::new(&plan, &known, ask(&[(TWO, Fault::FullSyncFollows)]));
+    let mut waited = false;
+    world.run_until(after(30), |world| {
+        let kind = state(world, TWO);
+        if matches!(&kind, TargetState::Running { kind, .. } if kind == "await-full-sync") {
+            waited = true;
+            assert_eq!(done(world, ONE), Vec::<String>::new());
+            assert_eq!(state(world, ONE), TargetState::Pending);
+        }
+    });
+    assert!(waited && world.is_over());
+    for server in [ONE, TWO] {
+        assert!(
+            matches!(state(&world, server), TargetState::Done(_)),
+            "{server}"
+        );
+        assert_eq!(done(&world, server), done(&plain, server));
+    }
+}
+
 /// An upgrade that makes the new server active while the old one is: the wizard's mistake is seen, and nobody goes on.
 #[test]
 fn an_upgrade_that_activates_the_new_server_stops_everything() {

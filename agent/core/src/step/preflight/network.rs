@@ -1,8 +1,8 @@
 //! Probes of the way to the cloud.
 
-use protocol::ProxyAddress;
 use protocol::event::{Finding, Severity, Verdict};
 use protocol::step::{Preflight, Product};
+use protocol::{ProxyAddress, TargetId};
 use serde_json::Value;
 
 use crate::catalogue::{self, Probe};
@@ -156,7 +156,7 @@ pub(super) fn check(
     let mut asked = findings.iter().skip(before);
     let asks = asked.any(|one| one.read.contains(PROXY_SIGN_IN));
     if let (Some(proxy), true) = (&way.through, asks) {
-        findings.push(signs_in(preflight.product, proxy));
+        findings.push(signs_in(preflight, proxy));
     }
     findings.push(inspected(leaves));
     let mut fits = false;
@@ -166,18 +166,28 @@ pub(super) fn check(
         fits = machine.any(|one| one.verdict == Verdict::Pass);
         findings.extend(own);
     }
-    let same = |proxy: &String| {
-        let planned = preflight.options.proxy.as_ref();
-        planned.is_some_and(|planned| proxy.parse().is_ok_and(|proxy| *planned == proxy))
+    let planned = preflight.options.proxy.as_ref();
+    // What is planned is what the system's is held against, whatever machine.config says.
+    let same = |proxy: &String| match planned {
+        Some(planned) => address(proxy).is_some_and(|proxy| *planned == proxy),
+        None => fits,
     };
-    let mut finding = catalogue::PF30.judge(proxy, Clone::clone, |proxy| {
-        proxy == "none" || fits || same(proxy)
-    });
+    let mut finding =
+        catalogue::PF30.judge(proxy, Clone::clone, |proxy| proxy == "none" || same(proxy));
     if preflight.product == Product::Connect {
-        "none, or the one that machine.config names".clone_into(&mut finding.wanted);
+        let (wanted, fix) = match planned {
+            Some(planned) => (
+                format!("none, or {planned}, which is planned"),
+                "set the system's proxy to what is planned, or plan the system's: the person at the wizard goes by the system's, the engine by machine.config (PF31)",
+            ),
+            None => (
+                "none, or the one that machine.config names".to_owned(),
+                "the engine goes by machine.config alone: see what PF31 says of it",
+            ),
+        };
+        finding.wanted = wanted;
         if finding.verdict != Verdict::Pass {
-            "the engine goes by machine.config alone: see what PF31 says of it"
-                .clone_into(&mut finding.fix);
+            fix.clone_into(&mut finding.fix);
         }
     }
     findings.push(finding);
@@ -185,16 +195,20 @@ pub(super) fn check(
 }
 
 /// PF30 of a proxy that wants to know who asks: this agent shows it no account, the product does (product facts 1.7, 2.8 [P]).
-fn signs_in(product: Product, proxy: &ProxyAddress) -> Finding {
+fn signs_in(preflight: &Preflight, proxy: &ProxyAddress) -> Finding {
+    if preflight.proxy_signs_in {
+        let read = format!("{proxy}: {PROXY_SIGN_IN}, as planned, which the engine's service does");
+        return catalogue::PF30.finding(read, Verdict::Pass);
+    }
     let read = format!("{proxy}: {PROXY_SIGN_IN}, which Entrain does not do");
     let mut finding = catalogue::PF30.finding(read, Verdict::Fail);
     "a proxy that lets the server through".clone_into(&mut finding.wanted);
-    match product {
+    match preflight.product {
         Product::ProvisioningAgent => {
             "have the proxy let the server through to the cloud's hosts without a sign-in, or see that it takes the account of the agent's service, by which useDefaultCredentials signs in"
         }
         Product::Connect => {
-            "have the proxy let the server through to the cloud's hosts without a sign-in, or give the engine a domain account as its service's and write useDefaultCredentials=\"true\" into machine.config"
+            "have the proxy let the server through to the cloud's hosts without a sign-in, or give the engine a domain account as its service's, write useDefaultCredentials=\"true\" into machine.config, and proxy_sign_in = true into the topology"
         }
     }
     .clone_into(&mut finding.fix);
@@ -215,10 +229,19 @@ fn web(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
         let proxy = proxy.trim_start_matches("http://");
         proxy.trim_end_matches('/').to_lowercase()
     };
-    let both = own.and_then(|own| Ok((own, system?)));
-    let show = |(own, system): &(String, String)| format!("{own}; the system's is {system}");
-    let mut findings =
-        vec![catalogue::PF31.judge_gently(both, show, |(own, system)| bare(own) == bare(system))];
+    let mut findings = match &preflight.options.proxy {
+        Some(planned) => {
+            let shows = report.part("machineCredentials", text);
+            planned_proxy(preflight, planned, (own, shows), cx)?
+        }
+        None => {
+            let both = own.and_then(|own| Ok((own, system?)));
+            let show =
+                |(own, system): &(String, String)| format!("{own}; the system's is {system}");
+            let same = |(own, system): &(String, String)| bare(own) == bare(system);
+            vec![catalogue::PF31.judge_gently(both, show, same)]
+        }
+    };
     if let Some(host) = host {
         let status = report
             .part("web", Value::as_u64)
@@ -227,9 +250,81 @@ fn web(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
                 other => Err(format!("{host} answered {other}")),
             });
         let show = |status: &u64| format!("{host} answered {status}");
+        // This agent is not the account that signs in at the proxy.
+        let status = status.and_then(|status| match status {
+            407 if preflight.proxy_signs_in => Err(format!(
+                "{PROXY_SIGN_IN}, as planned: asked as the server's own account it answers 407"
+            )),
+            status => Ok(status),
+        });
         findings.push(catalogue::PF32.judge_gently(status, show, |status| *status == 200));
     }
     Ok(findings)
+}
+
+/// PF31 where the topology plans a proxy: machine.config names it, and where it demands a sign-in the engine's service may do that,
+/// as a domain account (product facts 2.8 [P]). Which account an engine has is fixed at its first installation: it warns.
+fn planned_proxy(
+    preflight: &Preflight,
+    planned: &ProxyAddress,
+    (own, shows): (Reading<String>, Reading<String>),
+    cx: &mut Cx<'_>,
+) -> Flow<Vec<Finding>> {
+    let probe = &catalogue::PF31;
+    let is_planned = |own: &String| address(own).is_some_and(|own| own == *planned);
+    let signs_in = preflight.proxy_signs_in;
+    let mut finding = if signs_in {
+        let both = own.and_then(|own| Ok((own, shows?)));
+        let show =
+            |(own, shows): &(String, String)| format!("{own}; useDefaultCredentials {shows}");
+        probe.judge_gently(both, show, |(own, shows)| {
+            is_planned(own) && shows.eq_ignore_ascii_case("true")
+        })
+    } else {
+        probe.judge_gently(own, Clone::clone, is_planned)
+    };
+    let credentials = if signs_in {
+        "; useDefaultCredentials true"
+    } else {
+        ""
+    };
+    finding.wanted = format!("{planned}{credentials}, as planned");
+    if finding.verdict != Verdict::Pass {
+        finding.fix = format!(
+            "write into {}, below <configuration>: <system.net><defaultProxy enabled=\"true\" useDefaultCredentials=\"true\"><proxy usesystemdefault=\"true\" proxyaddress=\"{planned}\" bypassonlocal=\"true\" /></defaultProxy></system.net>, and restart ADSync where it is there; or mend `proxy` in the topology",
+            product::MACHINE_CONFIG
+        );
+    }
+    let mut findings = vec![finding];
+    if signs_in
+        && preflight.present
+        && let Some(service) = cx.service(product::CONNECT_SERVICE)?.ok().flatten()
+    {
+        let account = service.account;
+        let verdict = if is_of_a_domain(&account, &preflight.target) {
+            Verdict::Pass
+        } else {
+            Verdict::Fail
+        };
+        let mut finding = probe.finding(format!("ADSync runs as {account}"), verdict);
+        finding.severity = Severity::Warn;
+        "a domain account, which signs in at the proxy".clone_into(&mut finding.wanted);
+        if verdict == Verdict::Fail {
+            "the account is chosen at the first installation and stays: a second server with a domain account and a swap, or a proxy that lets this one through".clone_into(&mut finding.fix);
+        }
+        findings.push(finding);
+    }
+    Ok(findings)
+}
+
+/// Whether a service's account is one of a domain: none of Windows' own, and none of this computer's.
+fn is_of_a_domain(account: &str, target: &TargetId) -> bool {
+    let lower = account.to_ascii_lowercase();
+    let own = target.as_str().split('.').next().unwrap_or_default();
+    match lower.split_once('\\') {
+        Some((domain, _)) => !["nt service", "nt authority", ".", own].contains(&domain),
+        None => lower.contains('@'),
+    }
 }
 
 /// PF29: one chain that ends at no public root is enough; one that could not be looked at leaves it open.
