@@ -1204,10 +1204,12 @@ fn announce(op: &Op) -> Option<String> {
         | Op::ReadLog { .. }
         | Op::Reach { .. }
         | Op::ReachThrough { .. }
+        | Op::LookThrough { .. }
         | Op::ReachByDatagram { .. }
         | Op::ReachByRpc { .. }
         | Op::Search(_)
         | Op::Census(_)
+        | Op::LargeGroups(_)
         | Op::FindDomainControllers { .. } => None,
     }
 }

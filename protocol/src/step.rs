@@ -409,7 +409,8 @@ pub struct VerifyProvisioningAgent {
 pub struct OwnRights {
     /// Domain of the account: the server's home domain.
     pub home_domain: DomainName,
-    /// Domains in which password hashes are or may be synchronized: it needs the rights of replication there.
+    /// Domains in which it must have the rights of each set that stands there, and those of replication where none does. The name is
+    /// from when those alone were read: an agent of that time reads them of each domain, and warns.
     pub replicates: Vec<ServedDomain>,
 }
 

@@ -29,6 +29,10 @@ pub struct AccessEntry {
     pub allows: bool,
     /// It is for what lies below the object and says nothing about the object itself.
     pub inherit_only: bool,
+    /// Everything below the object inherits it.
+    pub below: bool,
+    /// Of what lies below, objects of this class alone inherit it, by its GUID's bytes as stored.
+    pub class: Option<[u8; 16]>,
     /// To whom, as a security identifier.
     pub who: String,
     /// Access mask.
@@ -41,6 +45,8 @@ const ACCESS_ALLOWED: u8 = 0;
 const ACCESS_DENIED: u8 = 1;
 const ACCESS_ALLOWED_OBJECT: u8 = 5;
 const ACCESS_DENIED_OBJECT: u8 = 6;
+const CONTAINER_INHERIT: u8 = 2;
+const NO_PROPAGATE: u8 = 4;
 const INHERIT_ONLY: u8 = 8;
 
 /// Reads the entries that allow or deny out of a self-relative security descriptor, in their order; those of other kinds
@@ -74,18 +80,21 @@ pub fn access(descriptor: &[u8]) -> Option<Vec<AccessEntry>> {
         }
         entries = entries.get(length..)?;
         let mask = u32::from_le_bytes(entry.get(4..8)?.try_into().ok()?);
-        let (right, at) = match kind {
-            ACCESS_ALLOWED | ACCESS_DENIED => (None, 8),
+        let (right, class, at) = match kind {
+            ACCESS_ALLOWED | ACCESS_DENIED => (None, None, 8),
             ACCESS_ALLOWED_OBJECT | ACCESS_DENIED_OBJECT => {
                 let parts = u32::from_le_bytes(entry.get(8..12)?.try_into().ok()?);
-                let object: Option<[u8; 16]> = if parts & 1 == 0 {
-                    None
-                } else {
-                    Some(entry.get(12..28)?.try_into().ok()?)
+                let mut at = 12;
+                let mut guid = |part: u32| -> Option<Option<[u8; 16]>> {
+                    if parts & part == 0 {
+                        return Some(None);
+                    }
+                    let guid = entry.get(at..at + 16)?.try_into().ok()?;
+                    at += 16;
+                    Some(Some(guid))
                 };
-                let inherited = if parts & 2 == 0 { 0 } else { 16 };
-                let at = 12 + if object.is_some() { 16 } else { 0 } + inherited;
-                (object, at)
+                let (object, class) = (guid(1)?, guid(2)?);
+                (object, class, at)
             }
             _ => continue,
         };
@@ -93,6 +102,8 @@ pub fn access(descriptor: &[u8]) -> Option<Vec<AccessEntry>> {
         found.push(AccessEntry {
             allows: matches!(kind, ACCESS_ALLOWED | ACCESS_ALLOWED_OBJECT),
             inherit_only: flags & INHERIT_ONLY != 0,
+            below: flags & CONTAINER_INHERIT != 0 && flags & NO_PROPAGATE == 0,
+            class,
             who,
             mask,
             right,
@@ -112,20 +123,75 @@ pub const GET_CHANGES_ALL: [u8; 16] = [
 ];
 
 /// Whether somebody who carries these identifiers has an extended right on the object: the first entry that speaks of both
-/// decides, as Windows decides. Everyone and Authenticated Users are among everybody's identifiers.
+/// decides, as Windows decides.
 #[must_use]
 pub fn holds(entries: &[AccessEntry], identifiers: &[String], right: &[u8; 16]) -> bool {
-    /// ADS_RIGHT_DS_CONTROL_ACCESS, and GENERIC_ALL, which includes it.
-    const CONTROL: u32 = 0x100 | 0x1000_0000;
+    decided(entries, identifiers, mask::CONTROL, |entry| {
+        !entry.inherit_only && entry.right.as_ref().is_none_or(|own| own == right)
+    })
+}
+
+/// What an entry's mask may hold of a directory's object ([MS-ADTS] 5.1.3.2).
+pub mod mask {
+    /// Makes objects below.
+    pub const CREATE_CHILD: u32 = 0x1;
+    /// Deletes objects below.
+    pub const DELETE_CHILD: u32 = 0x2;
+    /// Reads attributes.
+    pub const READ: u32 = 0x10;
+    /// Writes attributes.
+    pub const WRITE: u32 = 0x20;
+    /// Uses an extended right.
+    pub const CONTROL: u32 = 0x100;
+    /// Everything.
+    pub const GENERIC_ALL: u32 = 0x1000_0000;
+    /// Writing, attributes among it.
+    pub const GENERIC_WRITE: u32 = 0x4000_0000;
+    /// Reading, attributes among it.
+    pub const GENERIC_READ: u32 = 0x8000_0000;
+
+    /// That bit, and the generic ones that hold it.
+    pub(super) const fn with_generic(bit: u32) -> u32 {
+        match bit {
+            READ => READ | GENERIC_READ | GENERIC_ALL,
+            WRITE => WRITE | GENERIC_WRITE | GENERIC_ALL,
+            other => other | GENERIC_ALL,
+        }
+    }
+}
+
+/// Whether what lies below the object inherits a right for somebody who carries these identifiers: that bit of the mask, on objects
+/// of that class where one is named, for one of these attributes, sets of attributes, rights or classes of children, or where none
+/// is named for the whole. The first entry that speaks of it decides; an entry for a part of the whole does not.
+#[must_use]
+pub fn inherits(
+    entries: &[AccessEntry],
+    identifiers: &[String],
+    bit: u32,
+    names: &[[u8; 16]],
+    class: Option<&[u8; 16]>,
+) -> bool {
+    decided(entries, identifiers, bit, |entry| {
+        let about = entry.right.as_ref().is_none_or(|own| names.contains(own));
+        let is_of = |wanted| entry.class.as_ref().is_none_or(|own| own == wanted);
+        entry.below && about && class.is_none_or(is_of)
+    })
+}
+
+/// The first entry that is about these identifiers, that bit, and what is asked, decides. Everyone and Authenticated Users are among
+/// everybody's identifiers.
+fn decided(
+    entries: &[AccessEntry],
+    identifiers: &[String],
+    bit: u32,
+    about: impl Fn(&AccessEntry) -> bool,
+) -> bool {
     const EVERYBODY: [&str; 2] = ["S-1-1-0", "S-1-5-11"];
-    entries
-        .iter()
-        .find(|entry| {
-            let about = entry.right.as_ref().is_none_or(|own| own == right);
-            let who = EVERYBODY.contains(&entry.who.as_str()) || identifiers.contains(&entry.who);
-            !entry.inherit_only && entry.mask & CONTROL != 0 && about && who
-        })
-        .is_some_and(|entry| entry.allows)
+    let first = entries.iter().find(|entry| {
+        let who = EVERYBODY.contains(&entry.who.as_str()) || identifiers.contains(&entry.who);
+        who && entry.mask & mask::with_generic(bit) != 0 && about(entry)
+    });
+    first.is_some_and(|entry| entry.allows)
 }
 
 /// A Windows file time, hundreds of nanoseconds since 1601, as a time.
@@ -234,6 +300,8 @@ mod tests {
         let entry = |allows, who: &str, mask, right| AccessEntry {
             allows,
             inherit_only: false,
+            below: false,
+            class: None,
             who: who.to_owned(),
             mask,
             right,

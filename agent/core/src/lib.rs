@@ -11,6 +11,7 @@ pub mod guard;
 pub mod known;
 pub mod lives;
 pub mod op;
+pub mod permissions;
 pub mod procedure;
 pub mod product;
 pub mod run;

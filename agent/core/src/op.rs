@@ -58,6 +58,8 @@ pub enum Script {
     InspectDatabase,
     /// Counts the errors in the event log of the provisioning agent.
     ReadAgentEvents,
+    /// Judges chains of certificates as Windows does: at which root each ends, and whether that is one of the public program.
+    JudgeChains,
     /// Reads the errors of a product's service in Windows' event logs, for known ones to be found in them.
     ReadErrors,
     /// Has the provisioning agent's own tools collect its logs.
@@ -206,6 +208,40 @@ impl Counted {
         }
         *self.suffixes.entry(suffix).or_default() += 1;
     }
+}
+
+/// A look for groups of many members below an object. Their members are not read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LargeGroups {
+    /// Domain controller.
+    pub server: String,
+    /// As whom.
+    pub account: DirectoryAccount,
+    /// Distinguished name below which is looked.
+    pub base: String,
+    /// Members that a group may have without being told.
+    pub most: u32,
+}
+
+/// What groups were found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundGroups {
+    /// Groups that were looked at.
+    pub looked: u64,
+    /// Distinguished names of the first that have more members.
+    pub larger: Vec<String>,
+    /// A member of some group was shown: to whom none is shown, none of these groups would have any.
+    pub members: bool,
+    /// False where the look ended before the groups did.
+    pub whole: bool,
+}
+
+impl FoundGroups {
+    /// How many groups are looked at, at most.
+    pub const MOST: u64 = 200_000;
+
+    /// How many of the large ones are told.
+    pub const TOLD: usize = 5;
 }
 
 /// An object of a directory.
@@ -444,7 +480,7 @@ pub enum Op {
         /// Which.
         secrets: Vec<SecretKind>,
     },
-    /// Opens a TCP connection and closes it.
+    /// Opens a TCP connection and closes it; at port 80 it asks by HTTP, which whoever is there answers.
     Reach {
         /// Host.
         host: String,
@@ -459,6 +495,13 @@ pub enum Op {
         host: String,
         /// Port.
         port: u16,
+    },
+    /// Has a proxy reach a host at port 443, begins TLS with it, and gives the certificates that it shows.
+    LookThrough {
+        /// The proxy.
+        proxy: ProxyAddress,
+        /// Host.
+        host: String,
     },
     /// Sends a datagram that is answered by whoever serves that port, and waits for an answer.
     ReachByDatagram {
@@ -476,6 +519,8 @@ pub enum Op {
     Search(Box<Search>),
     /// Counts what a domain holds, page by page.
     Census(Box<Census>),
+    /// Looks for groups of many members.
+    LargeGroups(Box<LargeGroups>),
     /// Finds the domain controllers of a domain by DNS SRV records.
     FindDomainControllers {
         /// DNS name of the domain.
@@ -498,6 +543,8 @@ impl Op {
             &search.account
         } else if let Self::Census(census) = self {
             &census.account
+        } else if let Self::LargeGroups(groups) = self {
+            &groups.account
         } else {
             return &[];
         };
@@ -544,10 +591,12 @@ impl Op {
             | Self::ReadLog { .. }
             | Self::Reach { .. }
             | Self::ReachThrough { .. }
+            | Self::LookThrough { .. }
             | Self::ReachByDatagram { .. }
             | Self::ReachByRpc { .. }
             | Self::Search(_)
             | Self::Census(_)
+            | Self::LargeGroups(_)
             | Self::FindDomainControllers { .. }
             | Self::Wait { .. } => false,
         }
@@ -600,6 +649,8 @@ pub enum Outcome {
     Programs(Vec<Program>),
     /// How the launcher stands.
     Launcher(Launcher),
+    /// Certificates that a host showed, its own first, each as its DER bytes.
+    Chain(Vec<Vec<u8>>),
     /// Names of hosts.
     Hosts(Vec<String>),
     /// Objects of a directory, and this server's clock when they came.
@@ -611,6 +662,8 @@ pub enum Outcome {
     },
     /// What a domain holds.
     Counted(Box<Counted>),
+    /// Groups that were looked for.
+    LargeGroups(Box<FoundGroups>),
     /// Leave was given.
     Permit {
         /// What changed the same gMSA object before, where something did.

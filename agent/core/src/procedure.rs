@@ -18,11 +18,11 @@ use protocol::settings::ConnectSettings;
 use protocol::signed::{AgentRelease, ArtifactRef, Refused, RoleKeys, Verified, verify};
 use protocol::step::Step;
 use protocol::task::TaskText;
-use protocol::{DomainName, Generation, Timestamp, Version};
+use protocol::{DomainName, Generation, ProxyAddress, Timestamp, Version};
 
 use crate::op::{
-    Census, Counted, DirectoryEntry, Export, Launcher, Op, Outcome, Program, RegistryValue, Script,
-    Search, Service,
+    Census, Counted, DirectoryEntry, Export, FoundGroups, LargeGroups, Launcher, Op, Outcome,
+    Program, RegistryValue, Script, Search, Service,
 };
 use crate::step;
 
@@ -530,6 +530,27 @@ impl Cx<'_> {
         self.op(|| op, |_| Some(()))
     }
 
+    /// Looks at the certificates of a host through a proxy.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn look_through(
+        &mut self,
+        proxy: &ProxyAddress,
+        host: &str,
+    ) -> Flow<Reading<Vec<Vec<u8>>>> {
+        self.op(
+            || Op::LookThrough {
+                proxy: proxy.clone(),
+                host: host.to_owned(),
+            },
+            |outcome| match outcome {
+                Outcome::Chain(chain) => Some(chain.clone()),
+                _ => None,
+            },
+        )
+    }
+
     /// Finds domain controllers of a domain.
     ///
     /// # Errors
@@ -603,6 +624,20 @@ impl Cx<'_> {
             || Op::Census(Box::new(census)),
             |outcome| match outcome {
                 Outcome::Counted(counted) => Some((**counted).clone()),
+                _ => None,
+            },
+        )
+    }
+
+    /// Looks for groups of many members.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn large_groups(&mut self, groups: LargeGroups) -> Flow<Reading<FoundGroups>> {
+        self.op(
+            || Op::LargeGroups(Box::new(groups)),
+            |outcome| match outcome {
+                Outcome::LargeGroups(found) => Some((**found).clone()),
                 _ => None,
             },
         )

@@ -5,7 +5,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agent_core::op::{
-    ANCHOR, Census, Counted, DirectoryAccount, DirectoryEntry, Outcome, Scope, Search,
+    ANCHOR, Census, Counted, DirectoryAccount, DirectoryEntry, FoundGroups, LargeGroups, Outcome,
+    Scope, Search,
 };
 use agent_core::step::directory::{DESCRIPTOR, REFUSED};
 use hickory_resolver::TokioResolver;
@@ -161,6 +162,88 @@ async fn count(census: &Census, secrets: &Secrets) -> Result<Counted, String> {
         counted.add(&entry);
     }
     Ok(counted)
+}
+
+/// Looks for groups of many members.
+pub async fn large_groups(groups: &LargeGroups, secrets: &Secrets) -> Outcome {
+    match tokio::time::timeout(COUNT, look(groups, secrets)).await {
+        Ok(Ok(found)) => Outcome::LargeGroups(Box::new(found)),
+        Ok(Err(why)) => Outcome::Failed(format!("{}: {why}", groups.server)),
+        Err(_) => Outcome::Failed(format!(
+            "{}: not all groups were looked at within {} s",
+            groups.server,
+            COUNT.as_secs()
+        )),
+    }
+}
+
+/// Asks each group for the one member behind the most that it may have, which a larger one alone shows, and then whether a member is
+/// shown at all.
+async fn look(groups: &LargeGroups, secrets: &Secrets) -> Result<FoundGroups, String> {
+    let (mut ldap, _driver) = open(&groups.server, &groups.account, secrets).await?;
+    let mut found = FoundGroups::default();
+    // Members are numbered from nought.
+    found.whole = each_with_member(&mut ldap, &groups.base, groups.most, |name, is_there| {
+        found.looked += 1;
+        if is_there && found.larger.len() < FoundGroups::TOLD {
+            found.larger.push(name);
+        }
+        found.looked < FoundGroups::MOST
+    })
+    .await?;
+    found.members = !found.larger.is_empty();
+    if !found.members {
+        let ended = each_with_member(&mut ldap, &groups.base, 0, |_, is_there| !is_there).await?;
+        found.members = !ended;
+    }
+    drop(ldap.unbind().await);
+    Ok(found)
+}
+
+/// Tells of each group whether it shows the member of that number, for as long as that is wanted; true where all groups were told.
+async fn each_with_member(
+    ldap: &mut Ldap,
+    base: &str,
+    number: u32,
+    mut tell: impl FnMut(String, bool) -> bool,
+) -> Result<bool, String> {
+    // Those that belong to the system itself are not synchronized ([K]).
+    const GROUPS: &str = "(&(objectClass=group)(!(isCriticalSystemObject=TRUE)))";
+    let adapters: Vec<Box<dyn Adapter<'_, String, Vec<String>>>> = vec![
+        Box::new(EntriesOnly::new()),
+        Box::new(PagedResults::new(PAGE)),
+    ];
+    let attributes = vec![format!("member;range={number}-{number}")];
+    let base = base.to_owned();
+    ldap.with_controls(short_ones_show_nothing());
+    let mut found = ldap
+        .streaming_search_with(adapters, &base, ldap3::Scope::Subtree, GROUPS, attributes)
+        .await
+        .map_err(told)?;
+    while let Some(entry) = found.next().await.map_err(told)? {
+        let entry = read(SearchEntry::construct(entry));
+        // The controller names the range that it gives, which may end with an asterisk.
+        let mut shown = entry.values.iter();
+        let is_there = shown.any(|(name, values)| {
+            name.starts_with("member;range=") && values.iter().any(|value| !value.is_empty())
+        });
+        if !tell(entry.name, is_there) {
+            return Ok(false);
+        }
+    }
+    found.finish().await.success().map_err(told)?;
+    Ok(true)
+}
+
+/// A group that has no member of the number that is asked for shows none, and is no error: without this control a controller of
+/// Active Directory ends the whole question with one ([MS-ADTS] 3.1.1.3.1.3.3 and 3.1.1.3.4.1.22). Samba shows none without it too, and is
+/// free to pass it by.
+fn short_ones_show_nothing() -> RawControl {
+    RawControl {
+        ctype: "1.2.840.113556.1.4.1948".to_owned(),
+        crit: false,
+        val: None,
+    }
 }
 
 /// Asks for the list of who may do what alone: a whole descriptor holds the list of audits too, which few may read, and

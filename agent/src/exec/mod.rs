@@ -23,6 +23,7 @@ mod patience;
 pub mod powershell;
 mod proxy;
 mod rpc;
+mod shown;
 #[cfg(feature = "twin")]
 pub mod twin;
 #[cfg(windows)]
@@ -175,6 +176,7 @@ const REACH: std::time::Duration = std::time::Duration::from_secs(10);
 /// Performs what is asked of the network alone; `None` for everything else.
 async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
     Some(match op {
+        Op::Reach { host, port: 80 } => proxy::page(host, 80).await,
         Op::Reach { host, port } => {
             let connecting = tokio::net::TcpStream::connect((host.as_str(), *port));
             match tokio::time::timeout(REACH, connecting).await {
@@ -184,10 +186,12 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
             }
         }
         Op::ReachThrough { proxy, host, port } => proxy::reach(proxy, host, *port).await,
+        Op::LookThrough { proxy, host } => proxy::look(proxy, host).await,
         Op::ReachByDatagram { host, port } => datagram::reach(host, *port).await,
         Op::ReachByRpc { host } => rpc::reach(host).await,
         Op::Search(search) => directory::search(search, secrets).await,
         Op::Census(census) => directory::census(census, secrets).await,
+        Op::LargeGroups(groups) => directory::large_groups(groups, secrets).await,
         Op::FindDomainControllers { domain } => directory::domain_controllers(domain).await,
         Op::Wait { time } => {
             tokio::time::sleep(patience::between(*time)).await;

@@ -41,6 +41,7 @@ pub const fn text(script: Script) -> &'static str {
         Script::InspectDatabase => with_prelude!("inspect-database"),
         Script::ReadAgentEvents => with_prelude!("read-agent-events"),
         Script::CollectSupport => with_prelude!("collect-support"),
+        Script::JudgeChains => with_prelude!("judge-chains"),
         Script::ReadErrors => with_prelude!("read-errors"),
     }
 }
@@ -218,7 +219,7 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
 mod tests {
     use super::*;
 
-    const ALL: [&str; 11] = [
+    const ALL: [&str; 12] = [
         text(Script::InspectHost),
         text(Script::InspectPolicies),
         text(Script::ConfigureProvisioningAgent),
@@ -230,6 +231,7 @@ mod tests {
         text(Script::ReadAgentEvents),
         text(Script::CollectSupport),
         text(Script::ReadErrors),
+        text(Script::JudgeChains),
     ];
 
     #[test]

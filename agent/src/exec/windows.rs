@@ -252,10 +252,12 @@ impl WindowsExec {
             }
             Op::Reach { .. }
             | Op::ReachThrough { .. }
+            | Op::LookThrough { .. }
             | Op::ReachByDatagram { .. }
             | Op::ReachByRpc { .. }
             | Op::Search(_)
             | Op::Census(_)
+            | Op::LargeGroups(_)
             | Op::FindDomainControllers { .. }
             | Op::Wait { .. } => super::network(op, secrets)
                 .await

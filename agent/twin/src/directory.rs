@@ -3,10 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agent_core::directory::{GET_CHANGES, GET_CHANGES_ALL};
-use agent_core::op::{Census, Counted, DirectoryAccount, DirectoryEntry, Outcome, Scope, Search};
+use agent_core::op::{
+    Census, Counted, DirectoryAccount, DirectoryEntry, FoundGroups, LargeGroups, Outcome, Scope,
+    Search,
+};
+use agent_core::permissions::{self, On, Right};
 use agent_core::product;
 use agent_core::step::directory::{DESCRIPTOR, REFUSED};
+use protocol::step::Permission;
 use protocol::{TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -113,19 +117,25 @@ fn descriptor(readers: &[Vec<u8>]) -> Vec<u8> {
     list(&readers.iter().map(entry).collect::<Vec<_>>())
 }
 
-/// A security descriptor that gives these an extended right each.
-fn rights(of: &[(Vec<u8>, [u8; 16])]) -> Vec<u8> {
-    let entry = |(sid, right): &(Vec<u8>, [u8; 16])| {
-        let length = u16::try_from(28 + sid.len()).expect("a short entry");
-        let mut entry = vec![5, 0];
-        entry.extend(length.to_le_bytes());
-        entry.extend(0x100u32.to_le_bytes());
-        entry.extend(1u32.to_le_bytes());
-        entry.extend(right);
-        entry.extend(sid);
-        entry
+/// An entry that gives somebody a right on an object, or on what lies below it.
+fn right(sid: &[u8], right: &Right) -> Vec<u8> {
+    let (below, class) = match right.on {
+        On::Domain => (false, None),
+        On::Class(class) => (true, Some(class)),
+        On::Below => (true, None),
     };
-    list(&of.iter().map(entry).collect::<Vec<_>>())
+    let about = right.about.first();
+    let guids = u32::from(about.is_some()) | u32::from(class.is_some()) << 1;
+    let mut entry = vec![5, if below { 2 | 8 } else { 0 }];
+    let length = 12 + 16 * guids.count_ones() as usize + sid.len();
+    let length = u16::try_from(length).expect("a short entry");
+    entry.extend(length.to_le_bytes());
+    entry.extend(right.bit.to_le_bytes());
+    entry.extend(guids.to_le_bytes());
+    entry.extend(about.into_iter().flatten());
+    entry.extend(class.iter().flatten());
+    entry.extend(sid);
+    entry
 }
 
 /// A security descriptor of these entries.
@@ -263,6 +273,25 @@ pub(crate) fn census(census: &Census, target: &TargetId, faults: &BTreeSet<Fault
         counted.anchored = census.most;
     }
     Outcome::Counted(Box::new(counted))
+}
+
+/// Looks at the sixty groups of such a domain.
+pub(crate) fn large_groups(groups: &LargeGroups, faults: &BTreeSet<Fault>) -> Outcome {
+    if let Some(why) = silent(&groups.server, &groups.account, faults) {
+        return Outcome::Failed(why);
+    }
+    let mut found = FoundGroups {
+        looked: 60,
+        larger: Vec::new(),
+        members: true,
+        whole: true,
+    };
+    if faults.contains(&Fault::GroupTooLarge) {
+        found
+            .larger
+            .push(format!("CN=All Staff,OU=People,{}", groups.base));
+    }
+    Outcome::LargeGroups(Box::new(found))
 }
 
 impl View {
@@ -460,14 +489,21 @@ impl View {
     fn domain_root(&self, context: &str, faults: &BTreeSet<Fault>) -> DirectoryEntry {
         let mut held = Vec::new();
         for name in self.service_accounts() {
-            held.push((sid(name), GET_CHANGES));
-            if !faults.contains(&Fault::RightsMissing) {
-                held.push((sid(name), GET_CHANGES_ALL));
+            for set in permissions::each(&[Permission::All]) {
+                let hashes = set == Permission::PasswordHashSync;
+                if !hashes && faults.contains(&Fault::SetsMissing) {
+                    continue;
+                }
+                let mut rights = permissions::rights(set);
+                if hashes && faults.contains(&Fault::RightsMissing) {
+                    rights = &rights[..1];
+                }
+                held.extend(rights.iter().map(|one| right(&sid(name), one)));
             }
         }
         let mut root = entry(context, &[("objectClass", &["domainDNS"])]);
         let name = DESCRIPTOR.to_lowercase();
-        root.values.insert(name, vec![rights(&held)]);
+        root.values.insert(name, vec![list(&held)]);
         root.values
             .insert("objectsid".to_owned(), vec![domain_sid(&[])]);
         root

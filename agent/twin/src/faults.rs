@@ -102,6 +102,8 @@ pub enum Fault {
     RevocationBlocked,
     /// A proxy opens TLS connections (PF29).
     TlsInspected,
+    /// The proxy that the product is told to use inspects TLS (PF29).
+    ProxyInspects,
     /// The system has a proxy (PF30).
     ProxySet,
     /// Whatever proxy is asked demands a sign-in (PF26, PF30).
@@ -144,6 +146,8 @@ pub enum Fault {
     KerberosWithoutAes,
     /// The gMSA lacks a right of replication on the domain (PF54, PV18).
     RightsMissing,
+    /// The gMSA has the rights of replication, and none of any other set (PF54, PV18).
+    SetsMissing,
     /// The domain's NetBIOS name has a dot (PF55).
     DottedNetbios,
     /// A gMSA names a group whose members may retrieve its password, one of them of another domain.
@@ -266,6 +270,8 @@ pub enum Fault {
     WizardTraceErrors,
     /// The domain holds more objects than are supported (PF58).
     DomainTooLarge,
+    /// A group of the domain has more members than cloud sync supports (PF58).
+    GroupTooLarge,
     /// Users have suffixes that can be no verified domain (PF57).
     SuffixUnverifiable,
     /// The tools of the provisioning agent are not there (1.9).
@@ -358,7 +364,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 173] = [
+    pub const ALL: [Self; 176] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -407,6 +413,7 @@ impl Fault {
         Self::RegistrationBlocked,
         Self::RevocationBlocked,
         Self::TlsInspected,
+        Self::ProxyInspects,
         Self::ProxySet,
         Self::ProxyDemandsSignIn,
         Self::ProxyRefuses,
@@ -428,6 +435,7 @@ impl Fault {
         Self::KerberosAesAlone,
         Self::KerberosWithoutAes,
         Self::RightsMissing,
+        Self::SetsMissing,
         Self::DottedNetbios,
         Self::ReadersByGroup,
         Self::ChildNetbiosDotted,
@@ -489,6 +497,7 @@ impl Fault {
         Self::AutoUpgradeFailed,
         Self::WizardTraceErrors,
         Self::DomainTooLarge,
+        Self::GroupTooLarge,
         Self::SuffixUnverifiable,
         Self::ToolsMissing,
         Self::RestartRefused,

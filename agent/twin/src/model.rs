@@ -858,6 +858,17 @@ impl Twin {
                 (Outcome::Exists(all), INSTANT)
             }
             Op::Reach { host, port } => (self.reach(host, *port), INSTANT),
+            Op::LookThrough { host, .. } => {
+                let outcome = if self.has(Fault::ProxyDemandsSignIn) {
+                    Outcome::Failed(format!("{PROXY_SIGN_IN}: 407 (model)"))
+                } else if self.has(Fault::ProxyRefuses) {
+                    Outcome::Failed(format!("the proxy answers 403 about {host} (model)"))
+                } else {
+                    // What it is under is judged by a script, which is modelled as well.
+                    Outcome::Chain(vec![host.as_bytes().to_vec()])
+                };
+                (outcome, INSTANT)
+            }
             Op::ReachThrough { host, port, .. } => {
                 let registration = host.contains(".registration.") || host.contains(".bootstrap.");
                 let silent = match port {
@@ -905,6 +916,11 @@ impl Twin {
                     directory::census(census, &self.profile.target, faults),
                     time,
                 )
+            }
+            Op::LargeGroups(groups) => {
+                let time = Duration::from_secs(2);
+                let faults = &self.profile.faults;
+                (directory::large_groups(groups, faults), time)
             }
             Op::Search(search) => {
                 let (target, faults) = (&self.profile.target, &self.profile.faults);

@@ -342,8 +342,8 @@ if (Test-Path -LiteralPath $module) {{
         out,
         "
 #    From your workstation in its place, for password hash synchronization alone: its two rights on the domain, which `entrain preflight`
-#    reads back (PF54). What the other sets grant is documented too, and not on which objects it is set: they stay with the cmdlets, and
-#    nothing reads them back.
+#    reads back (PF54). What the other sets grant is documented too, and not on which objects it is set: they stay with the cmdlets, and are
+#    read back on the domain, from where everything below inherits.
 if ((Read-Host 'Type GRANT to give the two rights of replication from here') -eq 'GRANT') {{
     $top = (Get-ADDomain -Server '{domain}').DistinguishedName"
     )?;

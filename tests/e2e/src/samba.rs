@@ -269,6 +269,34 @@ impl Samba {
         line.expect("an account has an identifier").to_owned()
     }
 
+    /// What the schema or the extended rights of the forest name something by in access lists: an attribute or a class by the name
+    /// under which LDAP knows it, a right by its own.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn guid(&self, name: &str) -> String {
+        // The schema is a naming context of its own.
+        let found = Command::new("ldbsearch")
+            .arg("--cross-ncs")
+            .arg("-H")
+            .arg(self.folder.join("private/sam.ldb"))
+            .arg("-b")
+            .arg(format!("CN=Configuration,{CONTEXT}"))
+            .arg(format!(
+                "(|(lDAPDisplayName={name})(&(objectClass=controlAccessRight)(cn={name})))"
+            ))
+            .args(["schemaIDGUID", "rightsGuid"])
+            .output();
+        let found = text(&must(found, "ldbsearch"));
+        let line = found.lines().find_map(|line| {
+            let schema = line.strip_prefix("schemaIDGUID: ");
+            schema.or_else(|| line.strip_prefix("rightsGuid: "))
+        });
+        let line = line.unwrap_or_else(|| panic!("{name} has no GUID: {found}"));
+        line.to_lowercase()
+    }
+
     /// What the controller wrote, for when a story fails.
     #[must_use]
     pub fn log(&self) -> String {

@@ -7,8 +7,11 @@ use protocol::event::GmsaChange;
 use protocol::task::{Page, TaskText};
 use protocol::{DomainName, GmsaName, Timestamp};
 
-use crate::directory;
-use crate::op::{Census, Counted, DirectoryAccount, DirectoryEntry, Scope, Search};
+use crate::directory::{self, AccessEntry};
+use crate::op::{
+    Census, Counted, DirectoryAccount, DirectoryEntry, FoundGroups, LargeGroups, Scope, Search,
+};
+use crate::permissions::Right;
 use crate::procedure::{Cx, Flow, Reading};
 use crate::step::facts;
 
@@ -275,18 +278,11 @@ impl Directory {
         self.account_of("msDS-GroupManagedServiceAccount", name.as_str(), cx)
     }
 
-    /// Which of the two rights of replication, without which no password hash is synchronized, an account lacks on the root
-    /// of this domain (PF54 [K]). Of an account of another domain the groups that every domain has under the same identifier do
-    /// not count.
+    /// Who may do what with the domain, and what everything below inherits from there (PF54, PV18 [K]).
     ///
     /// # Errors
     /// While the outcome is missing.
-    pub fn lacks(
-        &self,
-        account: &Account,
-        is_own: bool,
-        cx: &mut Cx<'_>,
-    ) -> Flow<Reading<Vec<&'static str>>> {
+    pub fn access(&self, cx: &mut Cx<'_>) -> Flow<Reading<Vec<AccessEntry>>> {
         let base = self.root.domain.clone();
         let attributes = [DESCRIPTOR];
         let found = self.search(base, Scope::Base, "(objectClass=*)", &attributes, cx)?;
@@ -296,31 +292,7 @@ impl Directory {
                 .and_then(|root| root.all(DESCRIPTOR).first());
             let descriptor = descriptor.ok_or_else(|| unreadable("who has which rights"))?;
             let entries = directory::access(descriptor);
-            let entries = entries.ok_or("the list of rights cannot be read")?;
-            let rights = [
-                ("Replicating Directory Changes", directory::GET_CHANGES),
-                (
-                    "Replicating Directory Changes All",
-                    directory::GET_CHANGES_ALL,
-                ),
-            ];
-            let lacking = |identifiers: &[String]| -> Vec<&'static str> {
-                let lacking = rights
-                    .iter()
-                    .filter(|(_, right)| !directory::holds(&entries, identifiers, right));
-                lacking.map(|(name, _)| *name).collect()
-            };
-            let by_itself = lacking(std::slice::from_ref(&account.sid));
-            let groups = match &account.groups {
-                // What they allow is not needed; that one of them is denied something is the rarer case, and is not seen.
-                Err(_) if by_itself.is_empty() => return Ok(by_itself),
-                groups => groups.as_ref().map_err(Clone::clone)?,
-            };
-            // These identifiers are the same in every domain, and other groups in each.
-            let counts = |group: &&String| is_own || !group.starts_with("S-1-5-32-");
-            let mut identifiers: Vec<String> = groups.iter().filter(counts).cloned().collect();
-            identifiers.push(account.sid.clone());
-            Ok(lacking(&identifiers))
+            entries.ok_or_else(|| "the list of rights cannot be read".to_owned())
         }))
     }
 
@@ -335,6 +307,19 @@ impl Directory {
             account: self.account.clone(),
             base: base.to_owned(),
             most: most + 1,
+        })
+    }
+
+    /// Looks for groups of the domain that have more members than that (PF58).
+    ///
+    /// # Errors
+    /// While the outcome is missing.
+    pub fn large_groups(&self, most: u32, cx: &mut Cx<'_>) -> Flow<Reading<FoundGroups>> {
+        cx.large_groups(LargeGroups {
+            server: self.root.server.clone(),
+            account: self.account.clone(),
+            base: self.root.domain.clone(),
+            most,
         })
     }
 
@@ -485,6 +470,35 @@ impl Account {
         }
         let groups = self.groups.as_ref().map_err(Clone::clone)?;
         Ok(groups.iter().any(|group| readers.contains(group)))
+    }
+
+    /// Which of these rights it lacks by what a domain's entries give it and its groups. Of an account of another domain the groups
+    /// that every domain has under the same identifier do not count.
+    ///
+    /// # Errors
+    /// Where it lacks some by itself, and its groups are not seen.
+    pub fn lacks(
+        &self,
+        rights: &[Right],
+        entries: &[AccessEntry],
+        is_own: bool,
+    ) -> Reading<Vec<&'static str>> {
+        let lacking = |identifiers: &[String]| -> Vec<&'static str> {
+            let lacking = rights.iter();
+            let lacking = lacking.filter(|right| !right.is_given(entries, identifiers));
+            lacking.map(|right| right.name).collect()
+        };
+        let by_itself = lacking(std::slice::from_ref(&self.sid));
+        let groups = match &self.groups {
+            // What they allow is not needed; that one of them is denied something is the rarer case, and is not seen.
+            Err(_) if by_itself.is_empty() => return Ok(by_itself),
+            groups => groups.as_ref().map_err(Clone::clone)?,
+        };
+        // These identifiers are the same in every domain, and other groups in each.
+        let counts = |group: &&String| is_own || !group.starts_with("S-1-5-32-");
+        let mut identifiers: Vec<String> = groups.iter().filter(counts).cloned().collect();
+        identifiers.push(self.sid.clone());
+        Ok(lacking(&identifiers))
     }
 }
 

@@ -1,12 +1,15 @@
 //! What an account that was made beforehand may do in the domains that its agents serve. The product does not give it its
-//! rights since 1.1.2334.0 (facts 1.6, 1.11), and without those of replication no password hash is synchronized (PF54, PV18).
+//! rights since 1.1.2334.0 (facts 1.6, 1.11): without those of replication no password hash is synchronized, without those of writeback no
+//! password is written back (PF54, PV18). They are looked for on the domain itself, where the product's cmdlets set them ([P] for
+//! replication and Unexpire Password, [I] for the others): what was given on organizational units alone does not show there.
 
-use protocol::event::{Finding, Severity};
+use protocol::event::{Finding, Severity, Verdict};
 use protocol::step::{OwnRights, Permission, ServedDomain};
 use protocol::{DomainName, GmsaName};
 
 use crate::catalogue::{self, Probe};
-use crate::procedure::{Cx, Flow, Reading};
+use crate::permissions;
+use crate::procedure::{Cx, Flow};
 use crate::step::directory::{self, Account, Directory};
 
 /// Verifies the rights of the account under which the agent's service runs.
@@ -46,53 +49,95 @@ pub(super) fn verified(
             directory::open(&domain.name, &domain.preferred_dcs, cx)?
         };
         let account = (&name, home, account.as_ref());
-        let mut finding = replication(probe, account, domain, directory.as_ref(), cx)?;
-        finding.what = format!("{} ({})", finding.what, domain.name);
-        findings.push(finding);
+        for mut finding in given(probe, account, domain, directory.as_ref(), cx)? {
+            finding.what = format!("{} ({})", finding.what, domain.name);
+            findings.push(finding);
+        }
     }
     Ok(findings)
 }
 
-/// Asks a domain whether the account, which lives in its own domain, has the rights of replication there.
-pub(super) fn replication(
+/// Asks a domain which rights the account, which lives in its own domain, has there: a finding for each set that is written, and one
+/// about replication where nothing is.
+pub(super) fn given(
     probe: &Probe,
     (name, home, account): (&GmsaName, &DomainName, Result<&Account, &String>),
     domain: &ServedDomain,
     directory: Result<&Directory, &String>,
     cx: &mut Cx<'_>,
-) -> Flow<Finding> {
-    let lacking: Reading<Vec<&str>> = match (account, directory) {
-        (Ok(account), Ok(directory)) => directory.lacks(account, domain.name == *home, cx)?,
+) -> Flow<Vec<Finding>> {
+    let read = match (account, directory) {
+        (Ok(account), Ok(directory)) => directory
+            .access(cx)?
+            .map(|entries| (account.clone(), entries)),
         (Err(why), _) | (_, Err(why)) => Err(why.clone()),
     };
-    let show = |lacking: &Vec<&str>| {
-        if lacking.is_empty() {
-            format!("{name} has them")
-        } else {
-            format!("{name} lacks {}", lacking.join(", "))
-        }
+    let is_own = domain.name == *home;
+    let judge = |set: Permission| {
+        let rights = permissions::rights(set);
+        let lacking = read.clone();
+        let lacking =
+            lacking.and_then(|(account, entries)| account.lacks(rights, &entries, is_own));
+        let show = |lacking: &Vec<&str>| {
+            if lacking.is_empty() {
+                format!("{name} has them")
+            } else {
+                format!("{name} lacks {}", lacking.join(", "))
+            }
+        };
+        // Groups of another domain, in which the account may be, are seen by that domain's controllers alone.
+        let lacking = lacking.and_then(|lacking| {
+            if lacking.is_empty() || is_own {
+                Ok(lacking)
+            } else {
+                let what = show(&lacking);
+                Err(format!(
+                    "{what} by itself and by its groups of {home}; groups of {} are not looked up",
+                    domain.name
+                ))
+            }
+        });
+        let finding = probe.judge_gently(lacking, show, |lacking| lacking.is_empty());
+        of_set(finding, set, &domain.permissions)
     };
-    // Groups of another domain, in which the account may be, are seen by that domain's controllers alone.
-    let lacking = lacking.and_then(|lacking| {
-        if lacking.is_empty() || domain.name == *home {
-            Ok(lacking)
-        } else {
-            let what = show(&lacking);
-            Err(format!(
-                "{what} by itself and by its groups of {home}; groups of {} are not looked up",
-                domain.name
-            ))
-        }
-    });
-    let mut finding = probe.judge_gently(lacking, show, |lacking| lacking.is_empty());
-    if !hashes(domain) {
-        finding.severity = finding.severity.min(Severity::Warn);
+    let mut sets = permissions::each(&domain.permissions);
+    if sets.is_empty() {
+        sets.push(Permission::PasswordHashSync);
     }
-    Ok(finding)
+    // The one that the catalogue's row is about goes first.
+    sets.sort_by_key(|set| *set != Permission::PasswordHashSync);
+    Ok(sets.into_iter().map(judge).collect())
 }
 
-/// Whether it is written that password hashes of a domain are synchronized, which without these rights are not.
-fn hashes(domain: &ServedDomain) -> bool {
-    let own = [Permission::PasswordHashSync, Permission::All];
-    own.iter().any(|one| domain.permissions.contains(one))
+/// What a finding says of a set. The catalogue's row is about password hashes; what a domain uses blocks where the facts say so (PV18:
+/// hashes and writeback), and of the other sets nobody says how grave their lack is.
+fn of_set(mut finding: Finding, set: Permission, written: &[Permission]) -> Finding {
+    let uses = written.contains(&set) || written.contains(&Permission::All);
+    let blocks = matches!(
+        set,
+        Permission::PasswordHashSync | Permission::PasswordWriteback
+    );
+    if !uses || !blocks {
+        finding.severity = finding.severity.min(Severity::Warn);
+    }
+    if set == Permission::PasswordHashSync {
+        return finding;
+    }
+    let names = permissions::rights(set).iter().map(|right| right.name);
+    finding.what = format!(
+        "rights of an account that was made beforehand, for {}",
+        set.as_str()
+    );
+    finding.wanted = format!(
+        "on the domain, with all below: {}",
+        names.collect::<Vec<_>>().join(", ")
+    );
+    if finding.verdict != Verdict::Pass {
+        finding.fix = format!(
+            "the domain's administrator runs part 3 of `entrain handover DOMAIN`, which gives {}; what was given on organizational units alone does not show on the domain: take {} out of its `permissions` then, since nobody can see there whether it is whole",
+            set.cmdlet_word(),
+            set.as_str()
+        );
+    }
+    finding
 }

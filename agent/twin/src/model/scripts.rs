@@ -89,6 +89,7 @@ impl Twin {
             Script::InspectConnect => (self.inspect_connect(input), Duration::from_secs(8)),
             Script::CollectSupport => (self.support(), Duration::from_secs(40)),
             Script::InspectDatabase => (self.inspect_database(), Duration::from_secs(2)),
+            Script::JudgeChains => (self.judge_chains(input), Duration::from_secs(2)),
             Script::ReadErrors => (self.recorded_errors(input), Duration::from_secs(3)),
             Script::ReadAgentEvents => (self.agent_events(), Duration::from_secs(2)),
         }
@@ -632,6 +633,21 @@ impl Twin {
         };
         let right = json!({ "policy": policy, "holders": holders, "gmsa": "", "local": false });
         let line = json!({ "values": values, "options": options, "logonRight": right });
+        Outcome::Script { lines: vec![line] }
+    }
+
+    /// What the script that judges chains says of those that were shown behind a proxy.
+    fn judge_chains(&self, input: &Value) -> Outcome {
+        let inspected = self.has(Fault::ProxyInspects) || self.has(Fault::TlsInspected);
+        let root = if inspected {
+            "CN=Contoso Inspection CA"
+        } else {
+            "CN=DigiCert Global Root G2"
+        };
+        let judged =
+            |one: &Value| json!({ "host": one["host"], "root": root, "public": !inspected });
+        let chains = input["chains"].as_array().into_iter().flatten();
+        let line = json!({ "tls": chains.map(judged).collect::<Vec<_>>() });
         Outcome::Script { lines: vec![line] }
     }
 

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agent_core::catalogue;
-use agent_core::op::{DirectoryAccount, Op};
+use agent_core::op::{DirectoryAccount, Op, Outcome};
 use agent_core::procedure::{Complete, Cx, Flow, Host, Next, Procedure, Want};
 use agent_core::product;
 use agent_core::step::preflight::{self, Beside};
@@ -53,22 +53,34 @@ fn twin(name: &str, installed: Installed, faults: &[Fault]) -> Twin {
 /// Drives a procedure on a model; gives its end, what it noted, and the titles of work for people.
 fn drive(
     twin: &mut Twin,
+    procedure: impl FnMut(&mut Cx<'_>) -> Flow<Complete>,
+) -> (Next, Vec<Finding>, Vec<String>) {
+    drive_with(twin, procedure, |_, outcome| outcome)
+}
+
+/// The same, with other outcomes than the model's where they are given.
+fn drive_with(
+    twin: &mut Twin,
     mut procedure: impl FnMut(&mut Cx<'_>) -> Flow<Complete>,
+    mut instead: impl FnMut(&Op, Outcome) -> Outcome,
 ) -> (Next, Vec<Finding>, Vec<String>) {
     let host = Host::model("0");
     let (mut noted, mut tasks) = (Vec::new(), Vec::new());
     let mut run = Procedure::new(false);
     for _ in 0..2000 {
         match run.drive(&[], &host, &mut procedure) {
-            Next::Want(Want::Op(op)) => run.add(twin.perform(&op, &BTreeMap::new()).0),
+            Next::Want(Want::Op(op)) => {
+                let outcome = twin.perform(&op, &BTreeMap::new()).0;
+                run.add(instead(&op, outcome));
+            }
             Next::Want(Want::Findings(findings)) => {
                 noted.extend(findings);
-                run.add(agent_core::op::Outcome::Done);
+                run.add(Outcome::Done);
             }
-            Next::Want(Want::Forest { .. }) => run.add(agent_core::op::Outcome::Done),
+            Next::Want(Want::Forest { .. }) => run.add(Outcome::Done),
             Next::Want(Want::Task(text)) => {
                 tasks.push(text.title.clone());
-                run.add(agent_core::op::Outcome::Done);
+                run.add(Outcome::Done);
                 // Nobody looks: the probe alone may end it, or else a person's word.
                 run.attest("anna".to_owned());
             }
@@ -213,6 +225,7 @@ const TABLE: &[(Fault, &str, Product)] = &[
     ),
     (Fault::DomainTooLarge, "PF58", Product::ProvisioningAgent),
     (Fault::DomainTooLarge, "PF58", Product::Connect),
+    (Fault::GroupTooLarge, "PF58", Product::ProvisioningAgent),
     (Fault::AnchorsMissing, "PF60", Product::ProvisioningAgent),
     (Fault::GmsaRc4Only, "PF52", Product::ProvisioningAgent),
     (
@@ -687,6 +700,9 @@ fn no_fault_is_without_a_test() {
         Fault::MachineProxyAnonymous,
         Fault::ProxyDemandsSignIn,
         Fault::ProxyRefuses,
+        Fault::ProxyInspects,
+        // So does an account whose domain has permissions written down.
+        Fault::SetsMissing,
     ];
     for fault in Fault::ALL {
         let here = TABLE.iter().any(|(one, ..)| *one == fault);
@@ -1207,11 +1223,6 @@ fn rights_that_password_hashes_need_block_where_they_are_written() {
             DirectoryRights::Ask,
             false,
         ),
-        (
-            vec![Permission::BasicRead],
-            DirectoryRights::Handover,
-            false,
-        ),
         (Vec::new(), DirectoryRights::Handover, false),
     ] {
         for (faults, fails) in [(&[Fault::RightsMissing][..], true), (&[], false)] {
@@ -1226,6 +1237,7 @@ fn rights_that_password_hashes_need_block_where_they_are_written() {
             }
             let seen = findings(&step, &mut twin("sync-01", installed.clone(), faults));
             let finding = seen.iter().find(|one| one.id == "PF54").unwrap();
+            assert!(finding.what.starts_with("rights of replication"));
             assert_eq!(finding.verdict == Verdict::Fail, fails, "{finding:?}");
             assert_eq!(
                 finding.blocks(),
@@ -1234,6 +1246,60 @@ fn rights_that_password_hashes_need_block_where_they_are_written() {
             );
         }
     }
+}
+
+/// What else is written of a domain is read back as well, a finding for each set: passwords that are to be written back block, the other
+/// sets warn, and what is not written is not asked (PF54).
+#[test]
+fn each_set_that_is_written_is_read_back_by_itself() {
+    use protocol::step::{DirectoryRights, Permission};
+    let installed = Installed::ProvisioningAgent {
+        tenant: tenant(),
+        version: Version::new(1, 1, 2334, 0),
+    };
+    let asked = |written: &[Permission], rights: DirectoryRights, faults: &[Fault]| {
+        let mut step = preflight(Product::ProvisioningAgent, SignIn::Token, true);
+        let Step::Preflight(preflight) = &mut step else {
+            unreachable!()
+        };
+        for domain in &mut preflight.own_rights.as_mut().unwrap().replicates {
+            domain.permissions = written.to_vec();
+            domain.rights = rights;
+        }
+        let seen = findings(&step, &mut twin("sync-01", installed.clone(), faults));
+        let own = seen.into_iter().filter(|one| one.id == "PF54");
+        own.collect::<Vec<Finding>>()
+    };
+    let (handover, ask) = (DirectoryRights::Handover, DirectoryRights::Ask);
+    for set in Permission::ALL {
+        let sets = if set == Permission::All { 6 } else { 1 };
+        let sound = asked(&[set], handover, &[]);
+        assert_eq!(sound.len(), sets, "{set:?}: {sound:?}");
+        assert!(sound.iter().all(|one| one.verdict == Verdict::Pass));
+        let lacking = asked(&[set], handover, &[Fault::SetsMissing]);
+        assert_eq!(lacking.len(), sets, "{set:?}: {lacking:?}");
+        for finding in &lacking {
+            let hashes = finding.what.starts_with("rights of replication");
+            let writeback = finding.what.contains("for password-writeback");
+            let fails = finding.verdict == Verdict::Fail;
+            assert_eq!(fails, !hashes, "{finding:?}");
+            assert_eq!(finding.blocks(), writeback, "{finding:?}");
+            if fails {
+                assert!(finding.read.contains(" lacks "), "{finding:?}");
+                assert!(finding.fix.contains("handover"), "{finding:?}");
+            }
+        }
+        // Where the work itself gives them with the domain's credential, nothing stops it.
+        let given = asked(&[set], ask, &[Fault::SetsMissing]);
+        assert!(given.iter().all(|one| !one.blocks()), "{given:?}");
+    }
+    // Nobody wants hashes of it: their rights are not asked.
+    let own = asked(&[Permission::BasicRead], handover, &[Fault::RightsMissing]);
+    let [one] = own.as_slice() else {
+        panic!("{own:?}")
+    };
+    assert!(one.what.contains("for basic-read"), "{one:?}");
+    assert_eq!(one.verdict, Verdict::Pass);
 }
 
 /// What cannot be read of the two proxies is no word against either; a difference between them blocks (PF31).
@@ -1249,6 +1315,84 @@ fn a_proxy_that_the_engine_would_not_take_blocks() {
         let seen = findings(&step, &mut server);
         let finding = seen.iter().find(|one| one.id == "PF31").unwrap();
         assert_eq!(finding.blocks(), blocks, "{faults:?}: {finding:?}");
+    }
+}
+
+/// The product's web service answers 200, or somebody else answers in its place (PF32); what nobody answered is not known.
+#[test]
+fn whoever_answers_in_the_place_of_the_web_service_blocks() {
+    for (answer, verdict) in [
+        (serde_json::json!(200), Verdict::Pass),
+        (serde_json::json!(403), Verdict::Fail),
+        (serde_json::json!(302), Verdict::Fail),
+        (serde_json::json!(503), Verdict::Fail),
+        (serde_json::json!({ "why": "no name" }), Verdict::CannotTell),
+    ] {
+        let (step, mut server) = server(Product::Connect, &[]);
+        let instead = |_: &Op, mut outcome: Outcome| {
+            if let Outcome::Script { lines } = &mut outcome {
+                let mut web = lines.iter_mut().filter_map(|line| line.get_mut("web"));
+                if let Some(web) = web.next() {
+                    *web = answer.clone();
+                }
+            }
+            outcome
+        };
+        let (_, seen, _) = drive_with(&mut server, |cx| step::perform(&step, cx), instead);
+        let finding = seen.iter().find(|one| one.id == "PF32").unwrap();
+        assert_eq!(finding.verdict, verdict, "{answer}: {finding:?}");
+        assert_eq!(finding.blocks(), verdict == Verdict::Fail, "{finding:?}");
+    }
+}
+
+/// What groups a directory shows decides what is told of their members: a large one, none that is larger, or nothing (PF58).
+#[test]
+fn what_is_not_shown_of_groups_cannot_be_told() {
+    use agent_core::op::FoundGroups;
+    let found = |larger: &[&str], members: bool, whole: bool| FoundGroups {
+        looked: 70,
+        larger: larger.iter().map(|name| (*name).to_owned()).collect(),
+        members,
+        whole,
+    };
+    for (groups, verdict, words) in [
+        (
+            found(&[], true, true),
+            Verdict::Pass,
+            "none of 70 groups has more than 50000",
+        ),
+        (
+            found(&[], false, true),
+            Verdict::CannotTell,
+            "shown no member of a group",
+        ),
+        (
+            found(&[], true, false),
+            Verdict::CannotTell,
+            "the first 70 groups",
+        ),
+        (
+            found(&["CN=a"], true, false),
+            Verdict::Fail,
+            "more than 50000 in CN=a",
+        ),
+        (
+            found(&["CN=a", "CN=b", "CN=c", "CN=d", "CN=e"], true, true),
+            Verdict::Fail,
+            "CN=d and CN=e, and there may be more such groups",
+        ),
+    ] {
+        let (step, mut server) = server(Product::ProvisioningAgent, &[]);
+        let instead = |_: &Op, outcome: Outcome| match outcome {
+            Outcome::LargeGroups(_) => Outcome::LargeGroups(Box::new(groups.clone())),
+            other => other,
+        };
+        let (_, seen, _) = drive_with(&mut server, |cx| step::perform(&step, cx), instead);
+        let mut own = seen.iter().filter(|one| one.id == "PF58");
+        let finding = own.find(|one| one.what.starts_with("members")).unwrap();
+        assert_eq!(finding.verdict, verdict, "{finding:?}");
+        assert!(finding.read.contains(words), "{finding:?}");
+        assert_eq!(finding.blocks(), verdict == Verdict::Fail, "{finding:?}");
     }
 }
 
@@ -1295,9 +1439,27 @@ fn the_cloud_is_asked_through_the_proxy_that_the_product_goes_through() {
         .iter()
         .filter(|one| one.read.contains("by http://proxy.contoso.com:8080"));
     assert!(by_proxy.count() > 4, "{open:#?}");
-    // Where the direct way is closed, that the proxy is open says nothing of the TLS behind it.
+    assert_eq!(verdicts(&open, "PF29"), only("Pass false"));
+    // Where the direct way is closed, TLS is begun by the proxy, and what is shown there is judged.
     let closed = told(agent, &[Fault::CloudBlocked]);
-    assert_eq!(verdicts(&closed, "PF26"), only("CannotTell false"));
+    assert_eq!(verdicts(&closed, "PF26"), only("Pass false"));
+    assert_eq!(verdicts(&closed, "PF29"), only("Pass false"));
+    for product in [agent, Product::Connect] {
+        let inspected = told(product, &[Fault::ProxySet, Fault::ProxyInspects]);
+        assert_eq!(verdicts(&inspected, "PF26"), only("Pass false"));
+        assert_eq!(verdicts(&inspected, "PF29"), only("Fail true"));
+        let mut own = inspected.iter().filter(|one| one.id == "PF29");
+        assert!(
+            own.any(|one| one.read.contains("CN=Contoso Inspection CA")),
+            "{inspected:#?}"
+        );
+    }
+    // The product goes by no proxy: what one shows is not met.
+    let (step, mut server) = server(Product::Connect, &[Fault::ProxyInspects]);
+    assert_eq!(
+        verdicts(&findings(&step, &mut server), "PF29"),
+        only("Pass false")
+    );
     assert_eq!(verdicts(&closed, "PF27"), only("Pass false"));
     // Hosts that answer nobody answer no proxy.
     let silent = told(agent, &[Fault::RegistrationBlocked]);
@@ -1305,6 +1467,7 @@ fn the_cloud_is_asked_through_the_proxy_that_the_product_goes_through() {
     let refused = told(agent, &[Fault::ProxyRefuses]);
     assert_eq!(verdicts(&refused, "PF26"), only("Fail true"));
     assert_eq!(verdicts(&refused, "PF27"), only("Fail false"));
+    assert_eq!(verdicts(&refused, "PF29"), only("CannotTell false"));
     let asks = told(agent, &[Fault::ProxyDemandsSignIn]);
     assert_eq!(verdicts(&asks, "PF26"), only("CannotTell false"));
     let mut own = asks.iter().filter(|one| one.id == "PF30");
@@ -1315,6 +1478,7 @@ fn the_cloud_is_asked_through_the_proxy_that_the_product_goes_through() {
     // A proxy of the system may let some hosts pass it by: the direct way is open.
     let engine = told(Product::Connect, &[Fault::ProxySet, Fault::ProxyRefuses]);
     assert_eq!(verdicts(&engine, "PF26"), only("CannotTell false"));
+    assert_eq!(verdicts(&engine, "PF29"), only("Pass false"));
     let shut = told(
         Product::Connect,
         &[Fault::ProxySet, Fault::ProxyRefuses, Fault::CloudBlocked],

@@ -130,10 +130,13 @@ fn the_account_is_asked_in_the_servers_own_domain_whatever_its_agent_serves() {
         assert_eq!(one.verdict, Verdict::Pass, "{one:?}");
         assert!(one.what.ends_with(&format!("({})", home())), "{one:?}");
     }
-    // Both domains must know gMSAs, and nothing is counted of the one that is not synchronized.
-    for (id, domains) in [("PF22", 2), ("PF46", 2), ("PF48", 2), ("PF58", 1)] {
+    // Both domains must know gMSAs, and of the one that is not synchronized neither objects nor members of groups are counted.
+    for (id, domains) in [("PF22", 2), ("PF46", 2), ("PF48", 2), ("PF58", 2)] {
         assert_eq!(of(&seen, id).len(), domains, "{id}: {seen:?}");
     }
+    let elsewhere =
+        |one: &&Finding| one.id == "PF58" && one.what.ends_with(&format!("({})", home()));
+    assert_eq!(seen.iter().find(elsewhere), None);
     // From when on its key may be used is told under that domain's name: a plan has its earliest start from there.
     let keys = journal.iter().filter_map(|event| match event {
         Event::ForestRead {

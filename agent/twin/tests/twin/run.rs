@@ -1090,8 +1090,22 @@ fn the_rights_of_an_account_that_was_made_beforehand_are_read_back() {
 /// Where password hashes are written, an account that lacks their rights is not verified (PV18).
 #[test]
 fn an_agent_whose_account_cannot_synchronize_what_is_written_is_not_verified() {
+    use protocol::step::Permission;
     let own = target().home_domain().unwrap();
-    for (faults, fails) in [(&[Fault::RightsMissing][..], true), (&[], false)] {
+    let (hashes, writeback, read) = (
+        Permission::PasswordHashSync,
+        Permission::PasswordWriteback,
+        Permission::BasicRead,
+    );
+    for (written, faults, fails) in [
+        (hashes, &[Fault::RightsMissing][..], true),
+        (hashes, &[Fault::SetsMissing], false),
+        (hashes, &[], false),
+        (writeback, &[Fault::SetsMissing], true),
+        (writeback, &[Fault::RightsMissing], false),
+        (writeback, &[], false),
+        (read, &[Fault::SetsMissing], false),
+    ] {
         let mut steps = agent_steps(SignIn::Token, Vec::new());
         if let Step::VerifyProvisioningAgent(verify) = &mut steps[3] {
             verify.own_rights = Some(protocol::step::OwnRights {
@@ -1100,13 +1114,13 @@ fn an_agent_whose_account_cannot_synchronize_what_is_written_is_not_verified() {
                     name: own.clone(),
                     preferred_dcs: Vec::new(),
                     rights: protocol::step::DirectoryRights::Handover,
-                    permissions: vec![protocol::step::Permission::PasswordHashSync],
+                    permissions: vec![written],
                 }],
             });
         }
         let (conclusion, ..) = drive(steps, &mut twin(faults), None);
         let failed = matches!(&conclusion.ending, Ending::Failed(why) if why.contains("PV18"));
-        assert_eq!(failed, fails, "{conclusion:?}");
+        assert_eq!(failed, fails, "{written:?} {faults:?}: {conclusion:?}");
     }
 }
 

@@ -923,29 +923,15 @@ pub fn verification(
 /// permissions are not written down may synchronize password hashes.
 fn own_rights(topology: &Topology, group: &AgentGroup, home: &DomainName) -> Option<OwnRights> {
     service_account(topology, group, home)?;
-    let replicates = |domain: &ServedDomain| {
-        let written = topology.domains.get(&domain.name);
-        written.is_none_or(|written| {
-            written.permissions.is_empty()
-                || written.permissions.contains(&Permission::PasswordHashSync)
-                || written.permissions.contains(&Permission::All)
-        })
-    };
-    // A domain that is handed over has no rights to be given; that its hashes are wanted makes their lack block.
+    // A domain that is handed over has no rights to be given; what is written of it is read back all the same.
     let written = |mut domain: ServedDomain| {
-        let written = topology.domains.get(&domain.name);
-        let wants = written.is_some_and(|written| {
-            let own = [Permission::PasswordHashSync, Permission::All];
-            own.iter().any(|one| written.permissions.contains(one))
-        });
-        if wants && domain.permissions.is_empty() {
-            domain.permissions.push(Permission::PasswordHashSync);
+        if let Some(written) = topology.domains.get(&domain.name) {
+            domain.permissions = written.permissions.iter().copied().collect();
         }
         domain
     };
-    let served = served(topology, group).into_iter();
     Some(OwnRights {
         home_domain: home.clone(),
-        replicates: served.filter(replicates).map(written).collect(),
+        replicates: served(topology, group).into_iter().map(written).collect(),
     })
 }

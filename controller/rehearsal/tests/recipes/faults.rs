@@ -346,6 +346,18 @@ fn verify_hashes(place: &Place<'_>) -> bool {
     matches!(place.step, Step::VerifyProvisioningAgent(verify) if verify.own_rights.as_ref().is_some_and(hashes))
 }
 
+/// It is written that more is done in the account's own domain than that password hashes are synchronized.
+fn verify_sets(place: &Place<'_>) -> bool {
+    let more = |rights: &OwnRights| {
+        let mut domains = rights.replicates.iter();
+        domains.any(|domain| {
+            let mut all = domain.permissions.iter();
+            domain.name == rights.home_domain && all.any(|one| *one != Permission::PasswordHashSync)
+        })
+    };
+    matches!(place.step, Step::VerifyProvisioningAgent(verify) if verify.own_rights.as_ref().is_some_and(more))
+}
+
 fn verify_several(place: &Place<'_>) -> bool {
     let several = |rights: &OwnRights| rights.replicates.len() > 1;
     matches!(place.step, Step::VerifyProvisioningAgent(verify) if verify.own_rights.as_ref().is_some_and(several))
@@ -595,8 +607,9 @@ fn expected(fault: Fault) -> Expected {
 
         // The way to the cloud.
         Fault::CloudBlocked => meets([
-            (proxied, "PF26?"),
-            (engine_proxied, "PF26? PF32?"),
+            // By the proxy they are reached.
+            (proxied, "words"),
+            (engine_proxied, "PF32?"),
             (agent, "PF26!"),
             (connect, "PF26! PF32?"),
             (register, "KE11"),
@@ -618,12 +631,14 @@ fn expected(fault: Fault) -> Expected {
             (connect, "words"),
         ]),
         Fault::ProxyDemandsSignIn => meets([
-            (proxied, "PF26? PF27? PF28? PF30"),
-            (engine_proxied, "PF26? PF28?"),
+            (proxied, "PF26? PF27? PF28? PF29? PF30"),
+            (engine_proxied, "PF26? PF28? PF29?"),
         ]),
-        Fault::ProxyRefuses => {
-            meets([(proxied, "PF26! PF27 PF28"), (engine_proxied, "PF26! PF28")])
-        }
+        Fault::ProxyRefuses => meets([
+            (proxied, "PF26! PF27 PF28 PF29?"),
+            (engine_proxied, "PF26! PF28 PF29?"),
+        ]),
+        Fault::ProxyInspects => meets([(proxied, "PF29!"), (engine_proxied, "PF29!")]),
         Fault::MachineProxyDiffers => meets([(connect, "PF31!")]),
         Fault::MachineProxyAnonymous => meets([(engine_proxied, "PF31!")]),
         Fault::WebServiceRefused => meets([(engine_proxied, "PF32?"), (connect, "PF32!")]),
@@ -713,6 +728,8 @@ fn expected(fault: Fault) -> Expected {
             (verify_home, "PV18"),
             (verify_rights, "PV18?"),
         ]),
+        // Of password writeback, which would block, no recipe has the permission.
+        Fault::SetsMissing => meets([(verify_sets, "PV18")]),
         Fault::DottedNetbios => meets([(connect, "PF55!")]),
         // Its own members are resolved, and that of another domain is said.
         Fault::ReadersByGroup => meets([(discover, "words"), (moves, "words")]),
@@ -729,6 +746,7 @@ fn expected(fault: Fault) -> Expected {
             (counts, "PF08 PF57? PF58"),
             (may_move, "TR03!"),
         ]),
+        Fault::GroupTooLarge => meets([(counts_agent, "PF58!")]),
         Fault::AnchorsMissing => meets([(anchors, "PF60")]),
         Fault::DirectoryUnreadable => meets([
             (anchors, "PF46? PF48? PF50? PF52? PF57? PF58? PF59? PF60?"),

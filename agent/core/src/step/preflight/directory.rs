@@ -12,12 +12,12 @@ use protocol::{DomainName, GmsaName, TargetId, Timestamp, limits};
 use super::forest::{Others, together};
 use super::{Beside, network, or_absent};
 use crate::catalogue::{self, Probe};
-use crate::op::{Counted, DirectoryAccount, Op};
+use crate::op::{Counted, DirectoryAccount, FoundGroups, Op};
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
 use crate::step::directory::{Directory, Names, Root, root};
 use crate::step::report::Report;
-use crate::step::rights::replication;
+use crate::step::rights::given;
 
 /// AES128 and AES256 in `msDS-SupportedEncryptionTypes` (PF52).
 const AES: i64 = 0x18;
@@ -177,12 +177,13 @@ fn rights_of(
         .filter_map(|(domain, directory)| Some((*domain, wanted(domain)?, directory.as_ref()?)));
     for (domain, written, directory) in wanted {
         let account = (name, home, account.as_ref());
-        let mut finding = replication(&catalogue::PF54, account, written, Ok(directory), cx)?;
-        // With the domain's credential the work that follows gives them.
-        if written.rights == DirectoryRights::Ask {
-            finding.severity = finding.severity.min(Severity::Warn);
+        for mut finding in given(&catalogue::PF54, account, written, Ok(directory), cx)? {
+            // With the domain's credential the work that follows gives them.
+            if written.rights == DirectoryRights::Ask {
+                finding.severity = finding.severity.min(Severity::Warn);
+            }
+            findings.push(of_domain(finding, domain));
         }
-        findings.push(of_domain(finding, domain));
     }
     Ok(())
 }
@@ -215,13 +216,15 @@ pub(super) fn survey(
                 membership(name, host, &Ok(None), &directory, cx, findings)?;
                 let account = directory.service_account(name, cx)?;
                 let account = (name, &domain.name, account.as_ref());
-                findings.push(replication(
-                    &catalogue::PF54,
-                    account,
-                    domain,
-                    Ok(&directory),
-                    cx,
-                )?);
+                // Which of them are used, whoever asks here does not know: each is told, and none blocks.
+                let all = ServedDomain {
+                    permissions: Permission::ALL.to_vec(),
+                    ..domain.clone()
+                };
+                for mut finding in given(&catalogue::PF54, account, &all, Ok(&directory), cx)? {
+                    finding.severity = finding.severity.min(Severity::Warn);
+                    findings.push(finding);
+                }
             }
         }
     }
@@ -465,6 +468,9 @@ fn systems(directory: &Directory, cx: &mut Cx<'_>, findings: &mut Vec<Finding>) 
 const SUPPORTED: u64 = 150_000;
 pub(super) const LOCAL_DB: u64 = 100_000;
 
+/// What cloud sync supports of one group, in members (1.10 [P]).
+const MEMBERS: u32 = 50_000;
+
 /// What the product's table of hardware asks for more objects than the smallest row is for: objects from which on, GB of memory, GB of
 /// disk (2.8 [P]). A server of so much memory shows a little less.
 const HARDWARE: [(u64, u64, u64); 4] = [
@@ -500,7 +506,7 @@ pub(super) fn in_local_db(finding: &mut Finding) {
     }
 }
 
-/// How many objects the domain holds (PF58), and under which suffixes its users are (PF57). Gives how many were counted.
+/// How many objects the domain holds and how large its groups are (PF58), and under which suffixes its users are (PF57). Gives how many were counted.
 pub(super) fn size(
     (product, full): (Product, bool),
     directory: &Directory,
@@ -540,6 +546,9 @@ pub(super) fn size(
         }
     }
     findings.push(finding);
+    if product == Product::ProvisioningAgent {
+        findings.push(largest_group(directory, cx)?);
+    }
     let show = |counted: &Counted| {
         let mut rows: Vec<(&String, &u64)> = counted.suffixes.iter().collect();
         rows.sort_by_key(|(suffix, users)| (std::cmp::Reverse(**users), suffix.as_str()));
@@ -570,6 +579,46 @@ pub(super) fn size(
     });
     findings.push(catalogue::PF57.judge(counted, show, fine));
     Ok(number)
+}
+
+/// PF58 of groups: whether one has more members than cloud sync supports. They are not counted; each group is asked for the one behind.
+fn largest_group(directory: &Directory, cx: &mut Cx<'_>) -> Flow<Finding> {
+    let found = directory.large_groups(MEMBERS, cx)?.and_then(|found| {
+        if !found.larger.is_empty() {
+            return Ok(found);
+        }
+        if !found.members {
+            let none = "this account is shown no member of a group, or there are none";
+            return Err(none.to_owned());
+        }
+        if !found.whole {
+            return Err(format!(
+                "none of the first {} groups; there are more, which are not looked at",
+                found.looked
+            ));
+        }
+        Ok(found)
+    });
+    let show = |found: &FoundGroups| match found.larger.as_slice() {
+        [] => format!("none of {} groups has more than {MEMBERS}", found.looked),
+        larger => {
+            let more = if larger.len() < FoundGroups::TOLD {
+                ""
+            } else {
+                ", and there may be more such groups"
+            };
+            format!("more than {MEMBERS} in {}{more}", larger.join(" and "))
+        }
+    };
+    let mut finding = catalogue::PF58.judge_gently(found, show, |found| found.larger.is_empty());
+    "members of the largest group of the domain".clone_into(&mut finding.what);
+    format!("{MEMBERS} at most, which cloud sync supports of a group")
+        .clone_into(&mut finding.wanted);
+    if finding.verdict != Verdict::Pass {
+        "divide the group, or use Connect Sync for this domain, which takes groups of up to 250000 members"
+            .clone_into(&mut finding.fix);
+    }
+    Ok(finding)
 }
 
 /// PF60: how many users and groups of what Connect synchronizes have the attribute by which both tools know them.

@@ -1,12 +1,14 @@
 //! Probes of the way to the cloud.
 
+use std::time::Duration;
+
 use protocol::event::{Finding, Severity, Verdict};
 use protocol::step::{Preflight, Product};
 use protocol::{ProxyAddress, TargetId};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::catalogue::{self, Probe};
-use crate::op::Op;
+use crate::op::{Op, Script};
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
 use crate::step::engine;
@@ -65,8 +67,13 @@ impl Way {
         })
     }
 
-    /// PF26. Through a proxy the TLS of a host is not looked at from here: that it is reached is no more than that.
-    fn sign_in_host(&self, host: &str, why: Option<&str>, cx: &mut Cx<'_>) -> Flow<Finding> {
+    /// PF26. Through a proxy TLS is begun with the host as well; gives the certificates that are shown there.
+    fn sign_in_host(
+        &self,
+        host: &str,
+        why: Option<&str>,
+        cx: &mut Cx<'_>,
+    ) -> Flow<(Finding, Option<Reading<Vec<Vec<u8>>>>)> {
         let probe = &catalogue::PF26;
         let mut direct = reach(probe, host, 443, cx)?;
         if let (Verdict::Pass, Some(why)) = (direct.verdict, why) {
@@ -82,21 +89,20 @@ impl Way {
             finding
         };
         let Some(proxy) = &self.through else {
-            return Ok(match &self.else_by {
+            let finding = match &self.else_by {
                 // The product's own proxy decides then, which nobody has named here.
                 Some(proxy) if !open => gently(format!("{} (directly; {proxy})", direct.read)),
                 Some(_) | None => direct,
-            });
+            };
+            return Ok((finding, None));
         };
-        Ok(match through(proxy, host, 443, cx)? {
-            Ok(()) if open => {
-                let read = format!("{host}:443: open, directly and by {proxy}");
+        let chain = cx.look_through(proxy, host)?;
+        let finding = match &chain {
+            Ok(_) => {
+                let also = if open { "directly and " } else { "" };
+                let read = format!("{host}:443: open, {also}by {proxy}");
                 probe.finding(read, Verdict::Pass)
             }
-            Ok(()) => gently(format!(
-                "{host}:443: open by {proxy}, where its TLS is not looked at (directly: {})",
-                direct.read
-            )),
             Err(why) => {
                 let read = format!("{host}: by {proxy}: {why} (directly: {})", direct.read);
                 // A proxy of the system may be passed by for some hosts.
@@ -106,7 +112,10 @@ impl Way {
                     probe.finding(read, Verdict::Fail)
                 }
             }
-        })
+        };
+        // Where it is passed by, what was seen directly is what the product meets.
+        let passed_by = chain.is_err() && open && !self.told;
+        Ok((finding, (!passed_by).then_some(chain)))
     }
 }
 
@@ -140,10 +149,13 @@ pub(super) fn check(
     let way = Way::of(preflight, system.as_ref());
     let leaves = report.part("tls", |part| part.as_array().cloned());
     let before = findings.len();
+    let mut through = Vec::new();
     for host in hosts(preflight) {
         let of_host = leaves.iter().flatten().find(|one| one["host"] == host);
         let why = of_host.and_then(|one| one["why"].as_str());
-        findings.push(way.sign_in_host(host, why, cx)?);
+        let (finding, chain) = way.sign_in_host(host, why, cx)?;
+        findings.push(finding);
+        through.extend(chain.map(|chain| (host, chain)));
     }
     if preflight.product == Product::ProvisioningAgent {
         for host in product::registration_hosts(preflight.cloud, &preflight.tenant) {
@@ -158,7 +170,7 @@ pub(super) fn check(
     if let (Some(proxy), true) = (&way.through, asks) {
         findings.push(signs_in(preflight, proxy));
     }
-    findings.push(inspected(leaves));
+    findings.push(inspected(shown(leaves, through, cx)?));
     let mut fits = false;
     if preflight.product == Product::Connect {
         let own = web(preflight, cx)?;
@@ -243,12 +255,7 @@ fn web(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
         }
     };
     if let Some(host) = host {
-        let status = report
-            .part("web", Value::as_u64)
-            .and_then(|status| match status {
-                200 | 403 | 407 => Ok(status),
-                other => Err(format!("{host} answered {other}")),
-            });
+        let status = report.part("web", Value::as_u64);
         let show = |status: &u64| format!("{host} answered {status}");
         // This agent is not the account that signs in at the proxy.
         let status = status.and_then(|status| match status {
@@ -325,6 +332,46 @@ fn is_of_a_domain(account: &str, target: &TargetId) -> bool {
         Some((domain, _)) => !["nt service", "nt authority", ".", own].contains(&domain),
         None => lower.contains('@'),
     }
+}
+
+/// How long judging takes at most: Windows may fetch a root that it has not met.
+const JUDGE: Duration = Duration::from_secs(60);
+
+/// What hosts showed on the way that the product takes: through the proxy where it goes through one, as Windows judges what was shown there,
+/// and directly else.
+fn shown(
+    direct: Reading<Vec<Value>>,
+    through: Vec<(&str, Reading<Vec<Vec<u8>>>)>,
+    cx: &mut Cx<'_>,
+) -> Flow<Reading<Vec<Value>>> {
+    if through.is_empty() {
+        return Ok(direct);
+    }
+    let mut leaves = Vec::new();
+    let mut chains = Vec::new();
+    for (host, chain) in &through {
+        match chain {
+            Ok(chain) => {
+                let chain: Vec<String> = chain.iter().map(|one| hex(one)).collect();
+                chains.push(json!({ "host": host, "chain": chain }));
+            }
+            Err(why) => leaves.push(json!({ "host": host, "why": why })),
+        }
+    }
+    // Hosts for which a proxy of the system is passed by.
+    let is_through = |one: &Value| through.iter().any(|(host, _)| one["host"] == *host);
+    let directly = direct.unwrap_or_default().into_iter();
+    leaves.extend(directly.filter(|one| !is_through(one)));
+    if chains.is_empty() {
+        return Ok(Ok(leaves));
+    }
+    let report = Report::ask(Script::JudgeChains, json!({ "chains": chains }), JUDGE, cx)?;
+    let judged = report.part("tls", |part| part.as_array().cloned());
+    Ok(judged.map(|judged| judged.into_iter().chain(leaves).collect()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// PF29: one chain that ends at no public root is enough; one that could not be looked at leaves it open.
