@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::Fleetwide;
 
+/// The probe that tells as what a Connect server signs in to its tenant.
+pub(crate) const IDENTITY: &str = "PV26";
+
 /// How sure a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -160,6 +163,20 @@ pub struct Broken {
     pub certainty: Certainty,
 }
 
+/// A day from which Connect stops on servers that sign in to their tenant as an account in place of an application (PV26).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// From when on.
+    pub from: Day,
+    /// What stops.
+    pub effect: String,
+    /// Where this is from.
+    pub source: String,
+    /// How sure it is.
+    pub certainty: Certainty,
+}
+
 /// All that is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -178,6 +195,9 @@ pub struct Versions {
     /// Versions that break what is used in a cloud.
     #[serde(default)]
     pub broken: Vec<Broken>,
+    /// Days from which Connect stops where it signs in as an account.
+    #[serde(default)]
+    pub identity: Vec<Identity>,
 }
 
 /// What is so of a version, and for how long.
@@ -490,6 +510,28 @@ impl Versions {
         }
     }
 
+    /// An agent's answer about the identity of an engine (PV26) as it weighs at `now`, with what stops without an application, since or
+    /// from when on, and who says so. The vendor's own word blocks from that day on; before it, and what others say, warns. Every other answer
+    /// stays as it is.
+    #[must_use]
+    pub fn weighed(&self, mut finding: Finding, now: Timestamp) -> Finding {
+        if finding.id != IDENTITY || finding.verdict != Verdict::Fail {
+            return finding;
+        }
+        for row in &self.identity {
+            let bears = row.from.days_left(now) < 0;
+            if bears && row.certainty == Certainty::Vendor {
+                finding.severity = Severity::Block;
+            }
+            let when = if bears { "since" } else { "from" };
+            finding.fix.push_str(&format!(
+                "; {when} {} {} ({}; checked on {})",
+                row.from, row.effect, row.source, self.checked_on
+            ));
+        }
+        finding
+    }
+
     /// Why one of these files may not be brought onto a server any more (G6), with what lifts that.
     #[must_use]
     pub fn refuses<'a>(
@@ -710,6 +752,52 @@ mod tests {
         data.broken[0].certainty = Certainty::Secondary;
         let used = uses(Permission::PasswordWriteback);
         assert!(data.may_use(broken, gov, Some(&used)).unwrap().is_some());
+    }
+
+    #[test]
+    fn the_day_of_an_identity_weighs_by_the_clock_and_by_who_names_it() {
+        let answer = |verdict| Finding {
+            severity: Severity::Warn,
+            ..catalogue::PF43.finding("ServiceAccount", verdict)
+        };
+        let pv26 = |verdict| Finding {
+            id: IDENTITY.to_owned(),
+            ..answer(verdict)
+        };
+        let built_in = Versions::built_in();
+        for (certainty, day, blocks, words) in [
+            ("secondary", "2027-04-06", false, "; from 2027-04-07 "),
+            ("secondary", "2027-04-08", false, "; since 2027-04-07 "),
+            ("vendor", "2027-04-06", false, "; from 2027-04-07 "),
+            ("vendor", "2027-04-08", true, "; since 2027-04-07 "),
+        ] {
+            let text = format!(
+                "checked_on = \"2027-03-01\"\n[[identity]]\nfrom = \"2027-04-07\"\neffect = \"it stops\"\nsource = \"a page\"\ncertainty = \"{certainty}\"\n"
+            );
+            let versions = Versions::parse(&text).unwrap();
+            let said = versions.weighed(pv26(Verdict::Fail), at(day));
+            assert_eq!(said.blocks(), blocks, "{certainty} {day}: {said:?}");
+            assert!(said.fix.contains(words), "{}", said.fix);
+            assert!(said.fix.contains("(a page; checked on 2027-03-01)"));
+            for other in [
+                pv26(Verdict::Pass),
+                pv26(Verdict::CannotTell),
+                answer(Verdict::Fail),
+            ] {
+                assert_eq!(versions.weighed(other.clone(), at(day)), other);
+            }
+        }
+        // The moment at which that day begins is the first one.
+        let said = |at: &str| {
+            let said = built_in.weighed(pv26(Verdict::Fail), at.parse().unwrap());
+            (said.severity, said.fix.contains("since 2027-04-07"))
+        };
+        assert_eq!(said("2027-04-06T23:59:59Z"), (Severity::Warn, false));
+        assert_eq!(said("2027-04-07T00:00:01Z"), (Severity::Warn, true));
+        // Data that name no day leave the answer as it is.
+        let none = Versions::parse("checked_on = \"2027-03-01\"").unwrap();
+        let plain = pv26(Verdict::Fail);
+        assert_eq!(none.weighed(plain.clone(), at("2027-05-01")), plain);
     }
 
     #[test]

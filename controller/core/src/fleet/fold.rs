@@ -33,12 +33,10 @@ use crate::recipe::PhaseWork;
 use crate::record::{Order, Record};
 use crate::settings::SettingsSeen;
 use crate::tenant::Seen;
+use crate::versions::IDENTITY;
 
 /// How many rollout numbers are left out after a restore: those that were given since the backup are among them.
 const RESTORE_GAP: u32 = 1000;
-
-/// The probe that tells as what a Connect server signs in to its tenant (PV26).
-const IDENTITY: &str = "PV26";
 
 impl Fleet {
     /// Takes up one record. `plan` is the stored plan of an `Applied` record.

@@ -524,10 +524,14 @@ impl Fleet {
         tasks
     }
 
-    /// What a target's probes said, and what is known of the version of Connect that it has (PF43). That warns here: an upgrade
-    /// mends it, and whoever would become active with it is held by it.
+    /// What a target's probes said, weighed by what is known by now (PV26), and what is known of the version of Connect that it has
+    /// (PF43). That warns here: an upgrade mends it, and whoever would become active with it is held by it.
     fn found(&self, target: &TargetId, work: &Work, live: &Live, now: Timestamp) -> Vec<Finding> {
         let mut found = work.findings.clone();
+        if let Some(versions) = &live.versions {
+            let weighed = found.into_iter().map(|one| versions.weighed(one, now));
+            found = weighed.collect();
+        }
         let facts = self
             .known
             .get(target)

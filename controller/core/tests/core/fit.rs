@@ -399,6 +399,33 @@ fn the_answers_of_a_preflight_and_of_a_verification_have_it_beside_them() {
     assert!(last.id == "PF43" && last.read.contains("recalled") && !last.blocks());
     world.live.versions = None;
     assert_eq!(why(&world).findings.len(), found.len() - 1);
+
+    // What an agent read of the engine's identity weighs by the day and by who names it (PV26).
+    let account = protocol::event::Finding {
+        id: "PV26".to_owned(),
+        severity: protocol::event::Severity::Warn,
+        ..catalogue::PF43.finding("ServiceAccount", Verdict::Fail)
+    };
+    let probed = Event::Probed {
+        generation: Generation(1),
+        step: StepIndex(0),
+        findings: vec![account],
+    };
+    world.tells("c2.a.test", &probed);
+    for (certainty, blocks) in [("vendor", true), ("secondary", false)] {
+        let row = format!(
+            "[[identity]]\nfrom = \"2020-01-01\"\neffect = \"it stops\"\nsource = \"a page\"\ncertainty = \"{certainty}\"\n"
+        );
+        let text = format!("checked_on = \"2020-01-01\"\n{row}");
+        world.live.versions = Some(Arc::new(Versions::parse(&text).unwrap()));
+        let found = why(&world).findings;
+        let told = found.iter().find(|one| one.id == "PV26").unwrap();
+        assert_eq!(told.blocks(), blocks, "{told:?}");
+        assert!(
+            told.fix
+                .ends_with("; since 2020-01-01 it stops (a page; checked on 2020-01-01)")
+        );
+    }
 }
 
 #[test]
