@@ -6,17 +6,17 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use controller_core::facts::Fleetwide;
-use controller_core::fleet::TargetState;
+use controller_core::fleet::{Cause, TargetState};
 use controller_core::plan::{DomainPlan, Plan};
 use controller_core::record::Record;
 use protocol::event::Event;
-use protocol::{DomainName, TargetId, Timestamp};
+use protocol::{DomainName, Generation, TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::server::LINE;
 use crate::stands::Stands;
 use crate::waits::{Waited, Waits};
-use crate::world::{Ask, ROLLOUT, World};
+use crate::world::{Ask, World};
 
 /// Beyond this a rehearsal is given up: every bundle has ended by then.
 const END: Duration = Duration::from_secs(60 * 86_400);
@@ -35,8 +35,24 @@ pub struct Course {
     /// What anybody waited for on the way, the longest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waited: Vec<Waited>,
+    /// What the freeze of the whole fleet that stands now holds, by cause: the course is what follows once that is lifted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Held>,
     /// What is not done in the end, and why.
     pub left: Vec<Left>,
+}
+
+/// What holds servers where it begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Why, in a word.
+    pub cause: Cause,
+    /// How many servers.
+    pub servers: usize,
+    /// Why, of the first of them, as an operator would be told.
+    pub why: String,
+    /// What lifts it.
+    pub lifted_by: String,
 }
 
 /// How a domain is served while a plan is carried out.
@@ -151,9 +167,10 @@ pub fn rehearse_as(
         course,
         lowest,
         assumed: format!(
-            "{person}, installers come at {} MiB/s, and each step takes what its model takes; {}; on the models no tenant holds anything (G7, G8), and no other rollout runs",
+            "{person}, installers come at {} MiB/s, and each step takes what its model takes; {}; {}",
             LINE >> 20,
-            stands.assumed()
+            stands.assumed(),
+            stands.around(plan)
         ),
         begins: ask.begin,
         beside: stands.beside.clone(),
@@ -181,7 +198,7 @@ fn course(plan: &Plan, (known, stands): (&Fleetwide, &Stands), ask: Ask) -> Cour
     let mut happened = Happened::default();
     happened.take_up(&mut world, begin);
     let mut waits = Waits::new(begin);
-    while !world.is_over() && world.now.since(begin) < END {
+    while !world.is_rehearsed() && world.now.since(begin) < END {
         if let Some(next) = world.next_at() {
             waits.look(&world, next);
         }
@@ -202,7 +219,9 @@ fn course(plan: &Plan, (known, stands): (&Fleetwide, &Stands), ask: Ask) -> Cour
     let serving = serving.into_iter();
     let serving = serving.map(|(domain, (_, seen))| (domain.clone(), seen));
     let serving = serving.collect();
-    let Happened { spans, hands, end } = happened;
+    let Happened {
+        spans, hands, end, ..
+    } = happened;
     let waves = plan
         .waves
         .iter()
@@ -219,8 +238,24 @@ fn course(plan: &Plan, (known, stands): (&Fleetwide, &Stands), ask: Ask) -> Cour
         serving,
         hands,
         waited: waits.until(world.now),
+        held: held(&world),
         left: left(plan, &world),
     }
+}
+
+/// What held servers where it began, by cause.
+fn held(world: &World) -> Vec<Held> {
+    let mut all: BTreeMap<Cause, Held> = BTreeMap::new();
+    for (_, cause, why) in &world.held {
+        let one = all.entry(*cause).or_insert_with(|| Held {
+            cause: *cause,
+            servers: 0,
+            why: why.clone(),
+            lifted_by: cause.lifted_by().to_owned(),
+        });
+        one.servers += 1;
+    }
+    all.into_values().collect()
 }
 
 /// What the log of a course said so far.
@@ -230,12 +265,25 @@ struct Happened {
     spans: BTreeMap<TargetId, (u64, u64)>,
     hands: Vec<Hand>,
     end: u64,
+    /// The runs of the rollout that is rehearsed.
+    own: BTreeSet<(TargetId, Generation)>,
 }
 
 impl Happened {
     /// Takes up what is new, and keeps no more of it than it needs.
     fn take_up(&mut self, world: &mut World, begin: Timestamp) {
+        let rehearsed = world.rehearsed;
         for (at, record) in world.log.drain(..) {
+            if let Record::BundleIssued {
+                rollout,
+                target,
+                generation,
+                ..
+            } = &record
+                && *rollout == rehearsed
+            {
+                self.own.insert((target.clone(), *generation));
+            }
             let Record::TargetEvent { target, body, .. } = record else {
                 continue;
             };
@@ -243,6 +291,11 @@ impl Happened {
             let Some(event) = Event::from_body(body.as_bytes()) else {
                 continue;
             };
+            let run = event.generation();
+            let own = run.is_some_and(|run| self.own.contains(&(target.clone(), run)));
+            if !own {
+                continue;
+            }
             if let Event::BundleAccepted { .. } = event {
                 self.spans.entry(target.clone()).or_insert((at, at));
             }
@@ -269,7 +322,7 @@ fn all(part: &DomainPlan) -> Vec<TargetId> {
 
 /// What is not done, with the reason that the operator would be given.
 fn left(plan: &Plan, world: &World) -> Vec<Left> {
-    let Some(rollout) = world.fleet.rollouts().get(&ROLLOUT) else {
+    let Some(rollout) = world.fleet.rollouts().get(&world.rehearsed) else {
         return Vec::new();
     };
     let mut left: Vec<Left> = plan
@@ -283,7 +336,7 @@ fn left(plan: &Plan, world: &World) -> Vec<Left> {
             why: part.why.join("; "),
         })
         .collect();
-    let view = world.fleet.view(ROLLOUT, &world.live, world.now);
+    let view = world.fleet.view(world.rehearsed, &world.live, world.now);
     let rows = view.map(|view| view.targets).unwrap_or_default();
     for target in plan.waves.iter().flatten() {
         let Some(work) = rollout.work.get(target) else {
@@ -368,6 +421,14 @@ fn write(rehearsal: &Rehearsal, plan: &Plan, out: &mut String) -> std::fmt::Resu
     writeln!(out, "  assumed: {}", rehearsal.assumed)?;
     for one in &rehearsal.beside {
         writeln!(out, "  STANDS NOW: {one}")?;
+    }
+    for held in &course.held {
+        let many = if held.servers == 1 { "" } else { "s" };
+        writeln!(
+            out,
+            "  HOLDS NOW {} server{many}: {}; what follows is its course once that is lifted, by: {}",
+            held.servers, held.why, held.lifted_by
+        )?;
     }
     for alarm in &plan.alarms {
         writeln!(out, "  ALARM {alarm}: `apply` refuses this plan")?;

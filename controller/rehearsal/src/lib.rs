@@ -11,8 +11,8 @@ mod waits;
 mod world;
 
 pub use chance::Chance;
-pub use course::{Course, Hand, Left, Rehearsal, Serving, rehearse, rehearse_as, render};
+pub use course::{Course, Hand, Held, Left, Rehearsal, Serving, rehearse, rehearse_as, render};
 pub use rails::{Asked, Rails, enough_serve};
-pub use stands::Stands;
+pub use stands::{Other, Stands};
 pub use waits::Waited;
 pub use world::{Ask, ROLLOUT, World};

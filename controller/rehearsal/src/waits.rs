@@ -7,7 +7,7 @@ use controller_core::fleet::Cause;
 use protocol::{TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::world::{ROLLOUT, World};
+use crate::world::World;
 
 /// Nobody asks more often than that what holds whom: what is over sooner says nothing of a plan's time.
 const OFTEN: Duration = Duration::from_secs(60);
@@ -51,7 +51,7 @@ impl Waits {
         }
         self.count(now);
         self.causes.clear();
-        let view = world.fleet.view(ROLLOUT, &world.live, now);
+        let view = world.fleet.view(world.rehearsed, &world.live, now);
         let rows = view.map(|view| view.targets).unwrap_or_default();
         for row in rows.into_iter().filter(|row| !row.terminal) {
             let Some(lifts) = row.lifts else { continue };

@@ -10,7 +10,7 @@ use agent_core::step::directory::LOOK;
 use agent_twin::{Fault, Shared};
 use controller_core::facts::Fleetwide;
 use controller_core::fleet::{
-    Asking, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Unaccepted,
+    Asking, Cause, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Unaccepted,
 };
 use controller_core::overrides::{Rule, Used};
 use controller_core::plan::Plan;
@@ -18,7 +18,7 @@ use controller_core::record::{Order, Record};
 use protocol::event::{Event, Freeze, GmsaChange};
 use protocol::key::SigningKey;
 use protocol::secret::SecretKind;
-use protocol::signed::{ControllerKind, Role, RoleKeys, TrustRoot, sign};
+use protocol::signed::{ControllerKind, Ending, Phase, Role, RoleKeys, TrustRoot, sign};
 use protocol::step::Product;
 use protocol::task::SAID;
 use protocol::{
@@ -28,7 +28,7 @@ use protocol::{
 
 use crate::chance::Chance;
 use crate::server::{Server, Wish};
-use crate::stands::Stands;
+use crate::stands::{Other, Stands};
 
 /// The first rollout; those that are applied beside it are counted on.
 pub const ROLLOUT: RolloutId = RolloutId(1);
@@ -131,6 +131,12 @@ pub struct World {
     ask: Ask,
     root: TrustRoot,
     signer: SigningKey,
+    /// The rollout that is rehearsed.
+    pub(crate) rehearsed: RolloutId,
+    /// Tenants hold what a controller knows of them.
+    as_known: bool,
+    /// Why each target that could begin is held, where the fleet stands still: by cause.
+    pub(crate) held: Vec<(TargetId, Cause, String)>,
 }
 
 impl std::fmt::Debug for World {
@@ -191,7 +197,7 @@ impl World {
         };
         let mut world = Self {
             now: ask.begin,
-            fleet: Fleet::new(),
+            fleet: stands.seen.clone(),
             live: Live {
                 began: ask.begin,
                 ..Live::default()
@@ -214,8 +220,13 @@ impl World {
             ask,
             root,
             signer,
+            rehearsed: stands.number.unwrap_or(ROLLOUT),
+            as_known: stands.number.is_some(),
+            held: Vec::new(),
         };
-        let others = others.iter().flat_map(|other| &other.targets);
+        let beside = stands.others.iter().map(|other| &other.plan);
+        let others = others.iter().copied().chain(beside);
+        let others = others.flat_map(|other| &other.targets);
         for (target, part) in plan.targets.iter().chain(others) {
             let Some(known) = known.get(target) else {
                 continue;
@@ -258,8 +269,70 @@ impl World {
             let by = "a rehearsal".to_owned();
             world.record(Record::SaidOff { target, by });
         }
-        world.carry_out(ROLLOUT, plan);
+        for other in &stands.others {
+            world.takes_up(other);
+        }
+        let Some(order) = &stands.stopped else {
+            world.carry_out(world.rehearsed, plan);
+            return world;
+        };
+        // What the freeze holds is told by the machine; the course is what follows once it is lifted.
+        world.record(Record::FleetFrozen {
+            why: order.why.clone(),
+            by: order.by.clone(),
+        });
+        world.carry_out(world.rehearsed, plan);
+        let view = world.fleet.view(world.rehearsed, &world.live, world.now);
+        let rows = view.map(|view| view.targets).unwrap_or_default();
+        let held = rows.into_iter().filter(|row| row.state == "held");
+        world.held = held
+            .filter_map(|row| Some((row.target, row.lifts?.cause, row.detail)))
+            .collect();
+        let by = order.by.clone();
+        world.record(Record::FleetThawed { by });
+        world.decide();
         world
+    }
+
+    /// Another rollout goes on from where it is; nothing is decided before all of them are.
+    fn takes_up(&mut self, other: &Other) {
+        self.applied(other.id, &other.plan, other.not_before);
+        if other.paused {
+            self.ordered(other.id, Order::Pause);
+        }
+        for target in &other.settled {
+            let order = Order::Skip {
+                target: target.clone(),
+                reason: "it is done".to_owned(),
+            };
+            self.ordered(other.id, order);
+        }
+        for target in &other.failed {
+            let generation = self.fleet.next_generation(target);
+            self.record(Record::BundleIssued {
+                rollout: other.id,
+                target: target.clone(),
+                generation,
+                phase: Phase::Prepare,
+                bundle: BundleId(Digest::ZERO),
+                expires: self.now,
+            });
+            let ending = Ending::Failed("it has failed before".to_owned());
+            let receipt = String::new();
+            self.told(
+                target,
+                &Event::RunFinished {
+                    generation,
+                    ending,
+                    receipt,
+                },
+            );
+        }
+    }
+
+    fn ordered(&mut self, rollout: RolloutId, order: Order) {
+        let by = "an operator".to_owned();
+        self.record(Record::Ordered { rollout, order, by });
     }
 
     /// Applies another plan beside those that are carried out.
@@ -277,9 +350,16 @@ impl World {
     }
 
     fn carry_out(&mut self, rollout: RolloutId, plan: &Plan) {
+        self.applied(rollout, plan, None);
+        self.decide();
+    }
+
+    fn applied(&mut self, rollout: RolloutId, plan: &Plan, not_before: Option<Timestamp>) {
         let mut plan = plan.clone();
-        // No tenant is modelled: what one that was read would hold is not rehearsed, and is said to be in order.
-        plan.tenants.clear();
+        // No tenant is modelled: it holds what a controller knows of it, and where there is none it is said to be in order.
+        if !self.as_known {
+            plan.tenants.clear();
+        }
         let applied = Record::Applied {
             rollout,
             plan: plan.id(),
@@ -287,11 +367,10 @@ impl World {
             change: None,
             // Whoever applies the plan is asked for it: here it is carried out.
             irreversible: u32::try_from(plan.irreversible.len()).unwrap_or(u32::MAX),
-            not_before: None,
+            not_before,
         };
         self.plans.insert(plan.id(), plan);
         self.record(applied);
-        self.decide();
     }
 
     /// The plan that a record applies, as whoever folds the log needs it.
@@ -1004,6 +1083,12 @@ impl World {
     pub fn is_active(&self, target: &TargetId) -> Option<bool> {
         let twin = &self.servers.get(target)?.twin;
         twin.staging().map(|_| twin.exports())
+    }
+
+    /// The same of the rollout that is rehearsed.
+    pub(crate) fn is_rehearsed(&self) -> bool {
+        let rollout = self.fleet.rollouts().get(&self.rehearsed);
+        rollout.is_none_or(controller_core::fleet::Rollout::is_over)
     }
 
     /// Nothing is under way and nothing will be, without a person.

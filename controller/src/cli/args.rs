@@ -502,7 +502,7 @@ pub(crate) enum Verb {
         #[arg(long)]
         reason: String,
         /// The server is off, or you have looked at it: nothing of the run goes on there. Without it, what the run was in the
-        /// middle of counts (G2, G3) until its bundle has ended.
+        /// middle of counts (G2, G3) until its bundle and the time of its step have ended.
         #[arg(long)]
         off: bool,
     },

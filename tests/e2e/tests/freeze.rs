@@ -160,6 +160,17 @@ fn the_whole_fleet_stands_still_and_goes_on() {
     assert!(order(&["resume", "r1"]).0);
     let status = text(&world.entrain(&["status"]));
     assert!(status.contains("THE FLEET IS FROZEN"), "{status}");
+    // A rehearsal says what the freeze holds, and goes on as if it were lifted, beside the rollout that is under way.
+    let planned = world.json(&["plan", "--verify", &topology, "--json"]);
+    let plan = planned["plan"].as_str().expect("a plan");
+    let rehearsed = text(&world.entrain(&["rehearse", plan, "--courses", "1"]));
+    for words in [
+        "HOLDS NOW 2 servers",
+        "sign-ins fail",
+        "beside it goes r1 (1 server under way)",
+    ] {
+        assert!(rehearsed.contains(words), "{words}: {rehearsed}");
+    }
     let before = world.changes(A);
     world.give_secrets(1);
     until("the secret has come", || {

@@ -1,6 +1,6 @@
 //! Sections of runs that a person gave up: the run was resolved, or its agent's key was revoked or replaced. Whoever is in such a
 //! section, or has leave for it, brings it to its end under its signed bundle, and a word of the controller reaches it no more. So
-//! what it claims stays claimed (G2, G3): until its agent tells that it has ended, until its bundle has, or until somebody says that
+//! what it claims stays claimed (G2, G3): until its agent tells that it has ended, until its bundle and the time of its step have, or until somebody says that
 //! the server is off.
 
 use std::collections::BTreeMap;

@@ -345,7 +345,7 @@ impl Cause {
             Self::TooFewServe => "more agents are seen to serve that domain; or override G2",
             Self::GmsaBusy => "the end of that other section; or override G3",
             Self::GivenUp => {
-                "its agent's word that it has left that section, the end of its bundle, or entrain resolve --off, by whoever knows that the server is off"
+                "its agent's word that it has left that section, the end of its bundle and of the time of its step, or entrain resolve --off, by whoever knows that the server is off"
             }
         }
     }

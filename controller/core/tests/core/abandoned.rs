@@ -1,5 +1,5 @@
 //! Runs that a person gives up while their agents may be in a section: resolved, or the key revoked or replaced. What such a
-//! section claims (G2, G3) stays claimed until its agent tells that it has left it, its bundle has ended, or somebody says that the
+//! section claims (G2, G3) stays claimed until its agent tells that it has left it, its bundle and the time of its step have ended, or somebody says that the
 //! server is off. And whoever is in a section and asks for it again, since its agent began anew, is not kept from finishing it.
 
 use std::collections::BTreeMap;

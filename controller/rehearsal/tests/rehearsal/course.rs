@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use agent_twin::Fault;
 use controller_core::facts::Fleetwide;
-use controller_core::fleet::Fleet;
+use controller_core::fleet::{Cause, Fleet, Live};
 use controller_core::plan::Plan;
-use controller_core::record::Record;
+use controller_core::record::{Order, Record};
+use controller_core::tenant::{Configuration, Observation, Part, Units};
 use protocol::TargetId;
 use protocol::event::Event;
 use protocol::step::Product;
 use rehearsal::{Ask, ROLLOUT, Rails, Stands, World, rehearse, rehearse_as, render};
 
-use crate::common::{NOW, OLD, agent, facts, planned, swapped, target, topology};
+use crate::common::{NOW, OLD, TENANT, agent, facts, planned, swapped, target, topology};
 
 const TOPOLOGY: &str = r#"
 [agents.corp]
@@ -329,8 +330,16 @@ fn what_a_controller_knows_is_taken_into_its_rehearsal() {
         rehearsal.course.seconds > 6 * 3600,
         "the freeze is waited for"
     );
+    // All but the one that is away would begin at once, but for the freeze of the fleet: the machine itself says so.
+    let held = &rehearsal.course.held;
+    assert!(
+        held.iter()
+            .any(|one| one.cause == Cause::FleetFrozen && one.servers > 5),
+        "{held:?}"
+    );
     let said = render(&rehearsal, &plan);
     for words in [
+        "servers: an operator has frozen the whole fleet (something is wrong everywhere); `entrain thaw --all` lifts it; what follows",
         "but those who are away now, and stay away: s2.new.test",
         "frozen: s1.gone.test until",
         "STANDS NOW: an operator has frozen the whole fleet",
@@ -344,6 +353,165 @@ fn what_a_controller_knows_is_taken_into_its_rehearsal() {
     assert!(stands.frozen.is_empty());
     let course = rehearse(&plan, &known, &ask(), 1).course;
     assert_eq!(course.left, []);
+}
+
+/// The plan for those servers alone, as another part of the same estate.
+fn part_of(plan: &Plan, keep: &[&str]) -> Plan {
+    let mut part = plan.clone();
+    let kept = |target: &TargetId| keep.iter().any(|name| target.as_str().starts_with(name));
+    for (target, of) in &mut part.targets {
+        if !kept(target) {
+            of.phases.clear();
+        }
+    }
+    for wave in &mut part.waves {
+        wave.retain(&kept);
+    }
+    part
+}
+
+/// Four upgrades in one domain, of which one may be out: two in a rollout that is under way, and two in the plan that is rehearsed. They
+/// go one after another, whichever rollout they are of, and the course is longer by what the other one still does.
+#[test]
+fn another_rollout_goes_on_beside_a_rehearsal_from_where_it_is() {
+    let text = "[agents.one]\nserves = [\"corp.test\"]\nhosts = [\"s1.corp.test\", \"s2.corp.test\"]\n[agents.two]\nserves = [\"corp.test\"]\nhosts = [\"s3.corp.test\", \"s4.corp.test\"]\n";
+    let (whole, known) = planned(&topology(text), POLICY, |_| facts(Some(agent(OLD)), None));
+    let (first, second) = (
+        part_of(&whole, &["s1", "s2"]),
+        part_of(&whole, &["s3", "s4"]),
+    );
+    let alone = rehearse(&second, &known, &ask(), 1);
+    assert_eq!(alone.course.left, []);
+    let mut world = World::new(&first, &known, ask());
+    let out = |world: &World| {
+        let inside = |name| world.inside(&target(name)).is_some();
+        inside("s1.corp.test") || inside("s2.corp.test")
+    };
+    while world.step() && !out(&world) {}
+    let now = world.now;
+    let at_begin = Ask {
+        begin: now,
+        ..ask()
+    };
+    let stands = Stands::of(&second, &world.fleet, &world.live, now);
+    assert_eq!(stands.others.len(), 1);
+    assert_eq!(stands.beside, [""; 0]);
+    let beside = rehearse_as(&second, world.fleet.known(), &stands, &at_begin, 1);
+    assert_eq!(beside.course.left, [], "{beside:?}");
+    let lowest = beside.lowest[&"corp.test".parse().expect("a name")];
+    assert_eq!(lowest, 3, "one is out at a time (G2)");
+    assert!(
+        beside.course.seconds > alone.course.seconds,
+        "{} and {} s alone",
+        beside.course.seconds,
+        alone.course.seconds
+    );
+    let waited = beside.course.waited.iter().map(|one| one.cause);
+    assert!(
+        waited.clone().any(|cause| cause == Cause::ServiceComesBack),
+        "{:?}",
+        waited.collect::<Vec<_>>()
+    );
+    // What people do there is the other rollout's, and so are its servers.
+    assert!(
+        beside
+            .course
+            .hands
+            .iter()
+            .all(|hand| second.targets[&hand.target].phases.len() > 1)
+    );
+    let said = render(&beside, &second);
+    assert!(
+        said.contains("beside it goes r1 (1 server under way)"),
+        "{said}"
+    );
+
+    // When the other one is paused it holds nothing; once both of its servers are done it says nothing more.
+    world.order(Order::Pause).expect("it runs");
+    let stands = Stands::of(&second, &world.fleet, &world.live, now);
+    let paused = rehearse_as(&second, world.fleet.known(), &stands, &at_begin, 1);
+    assert_eq!(paused.course.left, []);
+    assert!(paused.course.seconds < beside.course.seconds);
+    assert!(render(&paused, &second).contains("r1, which is paused"));
+    world.order(Order::Resume).expect("it is paused");
+    while world.step() && !world.is_over() {}
+    let stands = Stands::of(&second, &world.fleet, &world.live, world.now);
+    assert!(stands.others.is_empty());
+}
+
+/// A canary of the other rollout that has failed holds what is behind it, in the rehearsal as there; and a part of it that is done stays
+/// done.
+#[test]
+fn what_has_come_to_its_end_in_another_rollout_is_not_done_again_beside_a_rehearsal() {
+    let (plan, known) = estate();
+    let (first, second) = (
+        part_of(&plan, &["s1.corp", "s2.corp", "s3.corp"]),
+        part_of(&plan, &["s1.new", "s2.new"]),
+    );
+    let faults = BTreeSet::from([Fault::LogonRightMissing]);
+    let broken = Ask {
+        faults: BTreeMap::from([(target("s1.corp.test"), faults)]),
+        ..ask()
+    };
+    let mut world = World::new(&first, &known, broken);
+    while world.step() {}
+    let work = &world.fleet.rollouts()[&ROLLOUT].work;
+    assert_eq!(work[&target("s1.corp.test")].state.word(), "failed");
+    let stands = Stands::of(&second, &world.fleet, &world.live, world.now);
+    let [other] = stands.others.as_slice() else {
+        panic!("{stands:?}")
+    };
+    assert_eq!(other.failed, [target("s1.corp.test")]);
+    let begin = Ask {
+        begin: world.now,
+        ..ask()
+    };
+    let rehearsal = rehearse_as(&second, world.fleet.known(), &stands, &begin, 1);
+    assert_eq!(rehearsal.course.left, [], "{rehearsal:?}");
+}
+
+/// Two configurations of its domain block an agent (PF65, G8): the rehearsal holds those whom that is about, with what lifts it, and
+/// carries the others out. A tenant that nobody read holds nobody.
+#[test]
+fn what_a_tenant_was_read_to_hold_holds_in_a_rehearsal() {
+    let (plan, known) = estate();
+    let mut fleet = Fleet::new();
+    let configuration = |name: &str| Configuration {
+        name: name.to_owned(),
+        jobs: Part::Seen(Vec::new()),
+        domain: Part::Seen("new.test".to_owned()),
+        guard: Part::NotSeen("403".to_owned()),
+        units: Part::Seen(Units::Whole),
+    };
+    let tenant = TENANT.parse().expect("a tenant");
+    let mut seen = Observation::unseen_all(&tenant, NOW, "403");
+    seen.configurations = Part::Seen(vec![configuration("one"), configuration("two")]);
+    let read = Record::TenantSeen {
+        observation: Box::new(seen),
+        by: "anna".to_owned(),
+    };
+    fleet.apply(&read, None, NOW);
+    let mut live = Live::default();
+    for target in known.keys() {
+        live.came(target.clone(), NOW);
+    }
+    let stands = Stands::of(&plan, &fleet, &live, NOW);
+    let rehearsal = rehearse_as(&plan, &known, &stands, &ask(), 1);
+    let left = &rehearsal.course.left;
+    let names: Vec<&str> = left.iter().map(|one| one.target.as_str()).collect();
+    // Whoever goes for good waits for them, in a wave behind theirs.
+    assert_eq!(
+        names,
+        ["s1.new.test", "s2.new.test", "s0.gone.test"],
+        "{left:?}"
+    );
+    let first = &left[0].why;
+    assert!(
+        first.contains("PF65") && first.contains("entrain tenant read"),
+        "{first}"
+    );
+    assert!(render(&rehearsal, &plan).contains("holds what it was last read to hold"));
+    assert_eq!(rehearse(&plan, &known, &ask(), 1).course.left, []);
 }
 
 type Log = Vec<(protocol::Timestamp, Record)>;
