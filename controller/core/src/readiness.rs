@@ -157,6 +157,16 @@ fn sentence(finding: &Finding) -> String {
 }
 
 impl Readiness {
+    /// Its receipt, by name.
+    #[must_use]
+    pub const fn named(&self) -> Named {
+        Named {
+            at: self.at,
+            rollout: self.rollout,
+            receipt: self.receipt,
+        }
+    }
+
     /// How it stands to a plan that is made at `now`, while that server is `essence`, with what people have attested.
     #[must_use]
     pub fn standing(
@@ -165,11 +175,7 @@ impl Readiness {
         answers: &Answers,
         now: Timestamp,
     ) -> Standing {
-        let named = Named {
-            at: self.at,
-            rollout: self.rollout,
-            receipt: self.receipt,
-        };
+        let named = self.named();
         if now.since(self.at) > COUNTS {
             let why = format!("its newest preflight, at {}, is older than a day", self.at);
             return Standing::NotRead { why };

@@ -225,10 +225,17 @@ pub(crate) enum Verb {
     },
     /// Asks every server whether it is ready, and says what is to be mended and by whom; changes nothing.
     ///
-    /// Example: entrain preflight topology.toml
+    /// Example: entrain preflight --server ams-sync-01.corp.contoso.com --report ams-sync-01.txt topology.toml
     Preflight {
         #[command(flatten)]
         documents: Documents,
+        /// A server; may be given several times. Without one, every server of the topology.
+        #[arg(long, conflicts_with = "transition")]
+        server: Vec<TargetId>,
+        /// Writes what each server answered into a new file as well, to be handed to its owner: every finding, when it was read, and
+        /// the digest of the signed receipt. A folder that is there gets a file for each server, SERVER.txt.
+        #[arg(long, value_name = "FILE", conflicts_with = "transition")]
+        report: Option<PathBuf>,
         /// Asks each active Connect server whether its tenant may move to cloud sync, and nothing else.
         #[arg(long)]
         transition: bool,

@@ -11,6 +11,7 @@ mod output;
 mod people;
 mod readiness;
 mod releases;
+mod report;
 mod rollouts;
 mod secret;
 mod status;

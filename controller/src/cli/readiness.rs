@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use controller_core::answered::Attested;
 use controller_core::fleet::Why;
 use controller_core::plan::Plan;
-use controller_core::readiness::mends;
+use controller_core::readiness::{Named, mends};
 use protocol::event::{Finding, Owner, Severity, Verdict};
 use protocol::{PlanId, TargetId};
 use serde::Serialize;
 
+use crate::cli::report::{self, Into, Owners};
 use crate::cli::{Show, exit, follow, output};
 use crate::http::client::Client;
-use crate::http::types::{Applied, ApplyAsk, Frame, Planned};
+use crate::http::types::{Applied, ApplyAsk, Frame, PlanAsk, Planned};
 
 /// What servers are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,39 +38,67 @@ impl Asked {
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     /// The server.
-    target: TargetId,
+    pub(super) target: TargetId,
     /// True when nothing stops it; false also when it gave no answer.
     ready: bool,
     /// Its state in the rollout.
-    state: String,
+    pub(super) state: String,
     /// Why there is no answer, where there is none.
     detail: String,
     /// All answers.
-    findings: Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
     /// What people attest of those that could not be told.
     attested: Vec<Attested>,
+    /// The signed receipt that closes them: when it came, of which rollout, and its digest. A question about a move has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) receipt: Option<Named>,
+    /// Who answers for its domains and its tenant, as the topology says.
+    #[serde(skip_serializing_if = "Owners::is_empty")]
+    pub(super) owners: Owners,
+}
+
+impl Row {
+    fn untold(&self) -> usize {
+        let untold = |one: &&Finding| one.verdict == Verdict::CannotTell;
+        self.findings.iter().filter(untold).count()
+    }
+
+    /// Whether it is ready, in words.
+    pub(super) fn head(&self) -> String {
+        if self.ready {
+            Asked::Ready.word().to_owned()
+        } else {
+            self.mended(Asked::Ready)
+        }
+    }
+
+    fn mended(&self, asked: Asked) -> String {
+        let blocks = self.findings.iter().filter(|one| one.blocks()).count();
+        format!("not {}, {blocks} to mend first", asked.word())
+    }
 }
 
 /// What all servers answered.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     /// The rollout whose receipts hold the answers.
-    rollout: String,
+    pub(super) rollout: String,
     /// What each tenant answered when it was read last, by its name in the topology: sentences.
     tenants: BTreeMap<String, Vec<String>>,
     /// Servers, by name.
-    servers: Vec<Row>,
+    pub(super) servers: Vec<Row>,
     /// What the network must let through for them, a line each.
-    network: Vec<String>,
+    pub(super) network: Vec<String>,
     /// Servers that were not asked, and why.
-    not_asked: BTreeMap<TargetId, String>,
+    pub(super) not_asked: BTreeMap<TargetId, String>,
 }
 
-/// Carries out a plan that only asks, and reports.
+/// Carries out a plan that only asks, and reports: on the standard output, and into new files where that is wanted.
 pub(crate) async fn run(
     client: &Client,
     planned: &Planned,
-    asked_for: Asked,
+    (asked_for, ask): (Asked, &PlanAsk),
+    into: Option<Into>,
     json: bool,
 ) -> anyhow::Result<u8> {
     let Some(plan) = planned.plan else {
@@ -90,6 +119,11 @@ pub(crate) async fn run(
             }
         );
     }
+    let about = |target: &TargetId| ask.only.is_empty() || ask.only.contains(target);
+    if let Some(into) = &into {
+        into.is_free(stored.targets.keys().filter(|target| about(target)))?;
+    }
+    let topology = report::topology(ask);
     let (applied, frame) = asked(client, plan).await?;
     let mut report = Report {
         rollout: applied.rollout.to_string(),
@@ -103,12 +137,16 @@ pub(crate) async fn run(
         .tenants
         .extend(tenants.map(|part| (part.wants.name.clone(), part.said.clone())));
     let left_out = stored.targets.iter().filter(|(_, part)| part.left_out);
+    let left_out = left_out.filter(|(target, _)| about(target));
     report
         .not_asked
         .extend(left_out.map(|(target, part)| (target.clone(), part.why.join("; "))));
-    for target in &frame.view.targets {
+    for target in frame.view.targets.iter().filter(|row| about(&row.target)) {
         let why: Why = client
-            .get(&format!("/v1/targets/{}/why", target.target))
+            .get(&format!(
+                "/v1/targets/{}/why?rollout={}",
+                target.target, applied.rollout
+            ))
             .await?;
         if why.findings.is_empty() {
             report.not_asked.insert(
@@ -124,12 +162,22 @@ pub(crate) async fn run(
             detail: target.detail.clone(),
             findings: why.findings,
             attested: why.attested,
+            receipt: why.receipt,
+            owners: report::owners(&topology, &target.target),
         });
     }
     if json {
         output::json(&report)?;
     } else {
         output::print(&text(&report, asked_for));
+    }
+    for path in into
+        .iter()
+        .map(|into| into.write(&report))
+        .collect::<Result<Vec<_>, _>>()?
+        .concat()
+    {
+        output::error(&format!("the report is in {}", path.display()));
     }
     let stopped = stored.tenants.values().any(|part| part.blocks);
     let ready = !stopped && report.servers.iter().all(|row| row.ready);
@@ -158,6 +206,33 @@ pub(super) async fn asked(client: &Client, plan: PlanId) -> anyhow::Result<(Appl
     Ok((applied, frame))
 }
 
+/// What does not pass, with who mends it, and what people attest of it.
+pub(super) fn finding(finding: &Finding, row: &Row) -> String {
+    let how = match (finding.blocks(), finding.verdict, finding.severity) {
+        (true, ..) => "blocks",
+        (false, Verdict::CannotTell, _) => "cannot tell",
+        (false, _, Severity::Info) => "note",
+        (false, _, Severity::Warn | Severity::Block) => "warns",
+    };
+    let mut text = format!(
+        "  {how:<11} {} {}\n              read: {}; wanted: {}\n              {}: {}\n",
+        finding.id,
+        finding.what,
+        finding.read,
+        finding.wanted,
+        mends(finding.owner),
+        finding.fix
+    );
+    let attested = row.attested.iter();
+    let mut own = attested.filter(|one| {
+        one.id == finding.id && one.what == finding.what && finding.verdict == Verdict::CannotTell
+    });
+    if let Some(one) = own.next() {
+        text.push_str(&format!("              {}\n", one.sentence));
+    }
+    text
+}
+
 fn text(report: &Report, asked: Asked) -> String {
     let mut text = String::new();
     for (name, said) in &report.tenants {
@@ -168,16 +243,14 @@ fn text(report: &Report, asked: Asked) -> String {
     }
     let word = asked.word();
     for row in &report.servers {
-        let blocks = row.findings.iter().filter(|one| one.blocks()).count();
-        let untold = |one: &&Finding| one.verdict == Verdict::CannotTell;
-        let untold = row.findings.iter().filter(untold).count();
+        let untold = row.untold();
         let head = match (row.ready, asked) {
             // A move is taken back with much work: what nobody has looked at is not called good.
             (true, Asked::Eligible) if untold > 0 => {
                 format!("{word} as far as it tells, {untold} to look at")
             }
             (true, _) => word.to_owned(),
-            (false, _) => format!("not {word}, {blocks} to mend first"),
+            (false, _) => row.mended(asked),
         };
         text.push_str(&format!("{}: {head}\n", row.target));
         let mut open: Vec<&Finding> = row
@@ -192,30 +265,8 @@ fn text(report: &Report, asked: Asked) -> String {
                 one.id.clone(),
             )
         });
-        for finding in open {
-            let how = match (finding.blocks(), finding.verdict) {
-                (true, _) => "blocks",
-                (false, Verdict::CannotTell) => "cannot tell",
-                (false, _) => "warns",
-            };
-            text.push_str(&format!(
-                "  {how:<11} {} {}\n              read: {}; wanted: {}\n              {}: {}\n",
-                finding.id,
-                finding.what,
-                finding.read,
-                finding.wanted,
-                mends(finding.owner),
-                finding.fix
-            ));
-            let attested = row.attested.iter();
-            let mut own = attested.filter(|one| {
-                one.id == finding.id
-                    && one.what == finding.what
-                    && finding.verdict == Verdict::CannotTell
-            });
-            if let Some(one) = own.next() {
-                text.push_str(&format!("              {}\n", one.sentence));
-            }
+        for one in open {
+            text.push_str(&finding(one, row));
         }
         let passed = row.findings.iter();
         let passed = passed.filter(|one| one.verdict == Verdict::Pass).count();

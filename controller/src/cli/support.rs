@@ -50,9 +50,10 @@ pub(super) async fn run(
         }
     }
     if stored.waves.iter().any(|wave| !wave.is_empty()) {
-        let (_, frame) = readiness::asked(client, plan).await?;
+        let (applied, frame) = readiness::asked(client, plan).await?;
         for row in &frame.view.targets {
-            let path = format!("/v1/targets/{}/why", row.target);
+            let rollout = applied.rollout;
+            let path = format!("/v1/targets/{}/why?rollout={rollout}", row.target);
             let why: Why = client.get(&path).await?;
             match why.said.last() {
                 Some(said) if row.state == "done" => {

@@ -22,6 +22,7 @@ use crate::cli::log::{logs, record};
 use crate::cli::people::{secrets, tasks};
 use crate::cli::readiness::Asked;
 use crate::cli::releases::release;
+use crate::cli::report::Into;
 use crate::cli::rollouts::{code, ended, newest, order};
 use crate::cli::status::{differ, doctor, drift, explain, exported, status, versions};
 use crate::cli::tenant::tenant;
@@ -167,20 +168,30 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             documents,
             transition: true,
             json,
+            ..
         } => {
             let ask = PlanAsk {
                 transition: Some(TransitionAsk::Eligible),
                 ..ask(&documents, Purpose::Verify)?
             };
             let planned = asking(&client, &ask, json.json).await?;
-            readiness::run(&client, &planned, Asked::Eligible, json.json).await
+            readiness::run(&client, &planned, (Asked::Eligible, &ask), None, json.json).await
         }
         Verb::Preflight {
-            documents, json, ..
+            documents,
+            server,
+            report,
+            json,
+            transition: false,
         } => {
-            let ask = ask(&documents, Purpose::Preflight)?;
+            // Nobody is asked for a report that could not be written.
+            let into = report.map(Into::at).transpose()?;
+            let ask = PlanAsk {
+                only: server.into_iter().collect(),
+                ..ask(&documents, Purpose::Preflight)?
+            };
             let planned = asking(&client, &ask, json.json).await?;
-            readiness::run(&client, &planned, Asked::Ready, json.json).await
+            readiness::run(&client, &planned, (Asked::Ready, &ask), into, json.json).await
         }
         Verb::Discover { topology, json } => {
             let documents = Documents {

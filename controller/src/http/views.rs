@@ -292,12 +292,22 @@ pub(super) async fn watch(
     Ok(Response::new(Body::from_stream(stream)))
 }
 
-pub(super) async fn why(State(api): State<Api>, Path(target): Path<TargetId>) -> Answer<Why> {
+/// Of which rollout an answer is asked; of whichever says most where none is named.
+#[derive(Debug, Deserialize)]
+pub(super) struct Of {
+    rollout: Option<RolloutId>,
+}
+
+pub(super) async fn why(
+    State(api): State<Api>,
+    Path(target): Path<TargetId>,
+    Query(of): Query<Of>,
+) -> Answer<Why> {
     let name = target.clone();
     let why = api
         .hub
         .read(move |core, now| {
-            let mut why = core.fleet.why(&name, &core.live, now)?;
+            let mut why = core.fleet.why_in(of.rollout, &name, &core.live, now)?;
             let of_it = core
                 .refusals
                 .iter()

@@ -52,6 +52,144 @@ fn every_server_says_whether_it_is_ready_and_who_mends_what() {
     assert!(text(&nobody).contains("there is nobody to ask"));
 }
 
+/// The report of a preflight is for whoever a server belongs to: what is run and shown is restricted to that server, its file says by
+/// which signed receipt, and no file that is there is written over.
+#[test]
+fn a_report_for_a_servers_owner_names_the_receipt_and_overwrites_nothing() {
+    let mut world = World::new();
+    let faults = [Fault::VaultDisabled, Fault::NoRecycleBin];
+    world.enroll(&[server(READY, &[]), server(SPOILED, &faults)]);
+    let plain = world.topology(&[READY, SPOILED, UNKNOWN]);
+    let written = std::fs::read_to_string(&plain).expect("the topology");
+    let topology = world.write(
+        "owned.toml",
+        &format!("{written}\n[domain.\"corp.contoso.com\"]\nowner = \"the directory team\"\n"),
+    );
+    let path = world.write("taken.txt", "somebody's own");
+    let refused = world.entrain(&["preflight", "--report", &path, &topology]);
+    assert!(!refused.status.success(), "{}", text(&refused));
+    assert!(
+        text(&refused).contains("is there already"),
+        "{}",
+        text(&refused)
+    );
+    assert!(
+        text(&refused).contains("Nobody was asked"),
+        "{}",
+        text(&refused)
+    );
+    assert_eq!(
+        std::fs::read_to_string(&path).expect("it"),
+        "somebody's own"
+    );
+    assert!(!world.audit().contains("run-finished"), "nobody was asked");
+
+    let file = format!("{path}.new");
+    let only = [
+        "preflight",
+        "--server",
+        SPOILED,
+        "--report",
+        &file,
+        &topology,
+        "--json",
+    ];
+    let asked = world.entrain(&only);
+    assert_eq!(asked.status.code(), Some(2), "{}", text(&asked));
+    let report: serde_json::Value =
+        serde_json::from_slice(&asked.stdout).unwrap_or_else(|_| panic!("{}", text(&asked)));
+    let servers = report["servers"].as_array().expect("servers");
+    assert_eq!(servers.len(), 1, "{report}");
+    assert_eq!(report["not_asked"], serde_json::json!({}), "{report}");
+    assert_eq!(servers[0]["target"], SPOILED);
+    assert_eq!(
+        servers[0]["owners"]["domain corp.contoso.com"],
+        "the directory team"
+    );
+    let receipt = servers[0]["receipt"]["receipt"]
+        .as_str()
+        .expect("a receipt");
+    let at = servers[0]["receipt"]["at"].as_str().expect("a time");
+    let handed = std::fs::read_to_string(&file).expect("the report");
+    for words in [
+        "sync-02.corp.contoso.com: not ready, 1 to mend first",
+        &format!("answered at {at}"),
+        &format!("receipt {receipt}"),
+        "domain corp.contoso.com: the directory team answers for it",
+        "blocks      PF14",
+        "warns       PF59",
+        "pass        PF03",
+    ] {
+        assert!(handed.contains(words), "{words} is missing:\n{handed}");
+    }
+    assert!(
+        !handed.contains(READY) && !handed.contains(UNKNOWN),
+        "{handed}"
+    );
+    let all = servers[0]["findings"].as_array().expect("findings");
+    for one in all {
+        let id = one["id"].as_str().expect("an id");
+        assert!(handed.contains(id), "{id} is missing:\n{handed}");
+    }
+    // Whoever has the record can see that this is what the server's agent signed.
+    let record = world.audit();
+    let envelopes = record.lines().filter_map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        envelope(&line)
+    });
+    let digests: Vec<String> = envelopes
+        .map(|signed| protocol::Digest::of(signed.as_bytes()).to_string())
+        .collect();
+    assert!(
+        digests.iter().any(|one| one == receipt),
+        "{receipt}: {digests:?}"
+    );
+    assert_eq!(
+        record.matches("run-finished").count(),
+        1,
+        "the other was not asked"
+    );
+
+    // A folder gets a file for each server that answered, and again none is written over.
+    let folder = format!("{path}.d");
+    std::fs::create_dir(&folder).expect("a folder");
+    let both = ["preflight", "--report", &folder, &topology];
+    let asked = world.entrain(&both);
+    assert_eq!(asked.status.code(), Some(2), "{}", text(&asked));
+    for name in [READY, SPOILED] {
+        let own = std::fs::read_to_string(format!("{folder}/{name}.txt")).expect("its report");
+        assert!(own.starts_with(&format!("{name}: ")), "{own}");
+    }
+    assert!(!text(&world.entrain(&both)).contains("answered:"));
+    let stranger = world.entrain(&[
+        "preflight",
+        "--server",
+        "sync-09.corp.contoso.com",
+        &topology,
+    ]);
+    assert!(
+        text(&stranger).contains("is no server of this topology"),
+        "{}",
+        text(&stranger)
+    );
+}
+
+/// The receipt's envelope in an entry of the record, where one carries it; the body of an event is JSON in a text.
+fn envelope(value: &serde_json::Value) -> Option<String> {
+    if let Some(receipt) = value.get("receipt").and_then(|one| one.as_str()) {
+        return Some(receipt.to_owned());
+    }
+    match value {
+        serde_json::Value::Object(fields) => fields.values().find_map(envelope),
+        serde_json::Value::Array(all) => all.iter().find_map(envelope),
+        serde_json::Value::String(body) if body.starts_with('{') => {
+            let body: serde_json::Value = serde_json::from_str(body).ok()?;
+            envelope(&body)
+        }
+        _ => None,
+    }
+}
+
 /// A plan names the newest preflight of each server by its signed receipt; and what the server's own account was not told is attested by
 /// somebody who signed in, under a name and for that domain alone.
 #[test]

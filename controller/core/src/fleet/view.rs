@@ -17,6 +17,7 @@ use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
 use crate::overrides::OverrideView;
 use crate::policy;
+use crate::readiness::{Named, Readiness};
 
 /// One target of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,6 +193,9 @@ pub struct Why {
     /// What people attest of findings that could not be told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attested: Vec<Attested>,
+    /// The receipt that closes the findings, where they are those of a preflight that came to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Named>,
 }
 
 impl Why {
@@ -555,10 +559,23 @@ impl Fleet {
     /// from the newest that has work on it, else from the newest that names it.
     #[must_use]
     pub fn why(&self, target: &TargetId, live: &Live, now: Timestamp) -> Option<Why> {
+        self.why_in(None, target, live, now)
+    }
+
+    /// The same as far as that rollout tells it, where one is named.
+    #[must_use]
+    pub fn why_in(
+        &self,
+        of: Option<RolloutId>,
+        target: &TargetId,
+        live: &Live,
+        now: Timestamp,
+    ) -> Option<Why> {
         let overrides = self.overrides_of(target, now);
         let overrides = overrides.iter().map(OverrideView::sentence).collect();
         let mut named = Vec::new();
-        for (id, rollout) in self.rollouts.iter().rev() {
+        let rollouts = self.rollouts.iter().rev();
+        for (id, rollout) in rollouts.filter(|(id, _)| of.is_none_or(|of| of == **id)) {
             if let Some(part) = rollout.plan.targets.get(target) {
                 let work = rollout.work.get(target);
                 let goes_on = work.is_some_and(|work| !work.state.is_terminal());
@@ -589,6 +606,7 @@ impl Fleet {
                     refusals: Vec::new(),
                     overrides,
                     others,
+                    receipt: None,
                 });
             };
             let row = self.row_of(*id, rollout, target, work, (live, now));
@@ -603,6 +621,11 @@ impl Fleet {
                 refusals: Vec::new(),
                 overrides,
                 others,
+                receipt: self
+                    .receipts
+                    .get(target)
+                    .filter(|one| one.rollout == *id)
+                    .map(Readiness::named),
             });
         }
         let answer = if let Some(doubted) = self.doubted.get(target) {
@@ -626,6 +649,7 @@ impl Fleet {
             refusals: Vec::new(),
             overrides,
             others: Vec::new(),
+            receipt: None,
         })
     }
 
