@@ -13,12 +13,21 @@ use crate::readiness::COUNTS;
 
 /// What such a run may answer: what the rights of an account decide (PF22 to PF25 are about the way from one server, which nobody else can
 /// tell).
-const OF_ACCOUNTS: [&str; 10] = [
-    "PF46", "PF48", "PF49", "PF50", "PF52", "PF54", "PF55", "PF57", "PF58", "PF59",
+const OF_ACCOUNTS: [&str; 11] = [
+    "PF46", "PF48", "PF49", "PF50", "PF52", "PF54", "PF55", "PF57", "PF58", "PF59", ANCHORS,
 ];
 
-/// Those among them that are about one server and its gMSA.
-const OF_SERVERS: [&str; 3] = ["PF50", "PF52", "PF54"];
+/// Those among them that are about one server and its gMSA, and what a verification asks of both.
+const OF_SERVERS: [&str; 4] = ["PF50", "PF52", RIGHTS, VERIFIED_RIGHTS];
+
+/// The rights of an account, as a preflight asks about them.
+const RIGHTS: &str = "PF54";
+
+/// The same question, as a verification asks it.
+const VERIFIED_RIGHTS: &str = "PV18";
+
+/// Whether every user and group has its anchor, in a domain or in some organizational units of it.
+const ANCHORS: &str = "PF60";
 
 /// How far the clock of a machine that asked may be ahead.
 const CLOCKS: Duration = Duration::from_secs(60);
@@ -118,7 +127,8 @@ pub fn attested(
     now: Timestamp,
 ) -> Option<Attested> {
     // What blocks stops the server there: nobody's word is asked.
-    if finding.verdict != Verdict::CannotTell || finding.blocks() || !may(finding) {
+    let asked = may(finding) || finding.id == VERIFIED_RIGHTS;
+    if finding.verdict != Verdict::CannotTell || finding.blocks() || !asked {
         return None;
     }
     let own = OF_SERVERS.contains(&finding.id.as_str());
@@ -155,9 +165,21 @@ pub fn attested(
 }
 
 /// The same question. A preflight names the domain behind what it looked at; what it could not ask of any served domain is about the
-/// server's own.
+/// server's own. What a verification asks of the account's rights is what a preflight asks of them; and where all users and groups of a
+/// domain have their anchors, those of some of its units have them too.
 fn is_same(told: &Finding, finding: &Finding, domain: &DomainName, target: &TargetId) -> bool {
     let named = format!("{} ({domain})", told.what);
     let home = || finding.what == told.what && target.home_domain().as_ref() == Some(domain);
+    if finding.id == VERIFIED_RIGHTS {
+        return told.id == RIGHTS && (finding.what == named || home());
+    }
+    let within = || {
+        let scope = finding.what.strip_prefix(&format!("{}, in ", told.what));
+        let own = scope.is_some_and(|scope| scope.ends_with(&format!(" ({domain})")));
+        own && told.verdict == Verdict::Pass
+    };
+    if finding.id == ANCHORS && told.id == ANCHORS && told.wanted == finding.wanted && within() {
+        return true;
+    }
     told.id == finding.id && told.wanted == finding.wanted && (finding.what == named || home())
 }

@@ -134,7 +134,7 @@ pub fn handover(
         owner.as_deref(),
         domain,
         &accounts,
-        grants.as_ref(),
+        (grants.as_ref(), served && in_both_tools(topology, domain)),
     )
     .and_then(|()| farewell(&mut script, domain, &leaving))
     .map_err(|_| "writing to a text cannot fail".to_owned())?;
@@ -146,6 +146,13 @@ pub fn handover(
         served,
         script,
     })
+}
+
+/// Whether a domain lies in a forest of Connect.
+fn in_both_tools(topology: &Topology, domain: &DomainName) -> bool {
+    let entries = topology.connect.values();
+    let mut forests = entries.flat_map(|entry| entry.forests.iter().map(|(forest, _)| forest));
+    forests.any(|forest| domain.is_within(forest))
 }
 
 /// Those that the topology names, else all of which one may be used.
@@ -192,7 +199,7 @@ fn write(
     owner: Option<&str>,
     domain: &DomainName,
     accounts: &BTreeMap<GmsaName, BTreeSet<TargetId>>,
-    grants: Option<&Grants>,
+    (grants, both_tools): (Option<&Grants>, bool),
 ) -> std::fmt::Result {
     writeln!(out, "# The directory's part for {domain}")?;
     if let Some(owner) = owner {
@@ -268,11 +275,13 @@ Set-ADServiceAccount -Server '{domain}' -Identity '{short}' -KerberosEncryptionT
         }
     }
     writeln!(out, "#    or all of them: entrain preflight")?;
+    // Connect and agents are to serve it: whether objects keep their anchors is asked of it (PF60).
+    let anchors = if both_tools { " --anchors" } else { "" };
     writeln!(
         out,
         "#    What a server's own account may not read is *cannot tell* there. Whoever may read it asks once more, signed in (--user NAME
 #    reads the password from standard input, and nothing of it is written), and hands on the file:
-#    entrain-agent directory {domain} --user NAME --answers {domain}.json
+#    entrain-agent directory {domain} --user NAME --answers {domain}.json{anchors}
 #    Beside it for each server of the account: --gmsa NAME --server SERVER. Whoever operates Entrain hands each file in within a day:
 #    entrain attest --directory {domain}.json"
     )

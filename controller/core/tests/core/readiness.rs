@@ -7,7 +7,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use controller_core::answered::accept;
+use controller_core::answered::{Answered, Answers, accept, attested};
 use controller_core::fleet::{Fleet, Live};
 use controller_core::plan::{Inputs, Plan, Purpose, plan, render};
 use controller_core::policy::Policy;
@@ -490,5 +490,90 @@ fn what_is_old_of_a_time_to_come_or_answers_nothing_is_not_taken() {
     ] {
         let given = answers("a.test", None, nothing);
         assert!(accept(&given, NOW).unwrap_err().contains("answers nothing"));
+    }
+}
+
+/// A verification asks of the account's rights what a preflight asks, and a change of tools asks for anchors: both may be beyond what the
+/// server's own account is shown, and are answered by the same signed-in run.
+#[test]
+fn rights_that_a_verification_asks_for_and_anchors_are_answered_too() {
+    let all = "users and groups with an anchor";
+    let rights = "rights of replication";
+    let server = ("provAgentgMSA$", "s1.a.test");
+    let cases = [
+        (
+            "PF60",
+            format!("{all} (a.test)"),
+            ("PF60", all, Verdict::Pass),
+            true,
+        ),
+        (
+            "PF60",
+            format!("{all}, in OU=X,DC=a,DC=test (a.test)"),
+            ("PF60", all, Verdict::Pass),
+            true,
+        ),
+        // What some of them lack may be outside of those units.
+        (
+            "PF60",
+            format!("{all}, in OU=X,DC=a,DC=test (a.test)"),
+            ("PF60", all, Verdict::Fail),
+            false,
+        ),
+        (
+            "PF60",
+            format!("{all}, in OU=X,DC=b,DC=test (b.test)"),
+            ("PF60", all, Verdict::Pass),
+            false,
+        ),
+        (
+            "PF60",
+            format!("{all} (a.test)"),
+            ("PF59", all, Verdict::Pass),
+            false,
+        ),
+        (
+            "PV18",
+            format!("{rights} (a.test)"),
+            ("PF54", rights, Verdict::Pass),
+            true,
+        ),
+        (
+            "PV18",
+            format!("{rights} (a.test)"),
+            ("PF50", rights, Verdict::Pass),
+            false,
+        ),
+        (
+            "PV18",
+            format!("{rights} (b.test)"),
+            ("PF54", rights, Verdict::Pass),
+            false,
+        ),
+    ];
+    for (id, what, (told, of_what, verdict), answered) in cases {
+        let mut all = Answers::new();
+        let finding = of(id, &what, Verdict::CannotTell);
+        let gmsa: protocol::GmsaName = server.0.parse().unwrap();
+        let target: TargetId = server.1.parse().unwrap();
+        let handed = answers("a.test", Some(server), vec![of(told, of_what, verdict)]);
+        let place = (handed.domain.clone(), handed.gmsa.clone());
+        let by = "anna".to_owned();
+        all.insert(
+            place,
+            Answered {
+                answers: handed,
+                by,
+            },
+        );
+        let said = attested(&all, (&target, Some(&gmsa)), &finding, NOW);
+        assert_eq!(said.is_some(), answered, "{id} {what} {told}");
+        let other: TargetId = "s2.a.test".parse().unwrap();
+        let of_another = attested(&all, (&other, Some(&gmsa)), &finding, NOW);
+        assert_eq!(
+            of_another.is_some(),
+            answered && id != "PV18",
+            "{id} {what}"
+        );
     }
 }
