@@ -21,13 +21,14 @@ const LIST: &str = "backup.json";
 const LOG: &str = "log.sqlite";
 
 /// What a backup holds beside the log and the artifacts. The product data is an operator's own file and may be missing.
-const FILES: [(&str, bool); 6] = [
+const FILES: [(&str, bool); 7] = [
     ("controller.json", true),
     ("trust-root.json", true),
     ("authority.pem", true),
     ("keys/authority.p8", true),
     ("keys/bundle.p8", true),
     (crate::app::VERSIONS, false),
+    (controller_core::clouds::FILE, false),
 ];
 
 /// The list of a backup's files.

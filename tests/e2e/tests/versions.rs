@@ -133,4 +133,11 @@ fn a_site_may_correct_what_is_known_of_a_cloud() {
             && said.contains("agents give the setup \"AzureUSGovernment\""),
         "{said}"
     );
+
+    // A controller that is restored knows it as well.
+    let backup = world.path("backup").display().to_string();
+    let made = world.entrain(&["backup", &backup]);
+    assert!(made.status.success(), "{}", text(&made));
+    let kept = std::fs::read(format!("{backup}/clouds.toml")).expect("it is in the backup");
+    assert_eq!(kept, std::fs::read(&own).expect("it is there"));
 }

@@ -43,15 +43,7 @@ impl Fleet {
         let openings = rule.filter(|_| !work.is_read_only());
         let openings = openings.and_then(|(_, rule)| rule.end_of_opening(now, times));
         let expires = openings.map_or(expires, |end| expires.max(end));
-        let known = self.known.get(target);
-        let known = known.and_then(|known| known.facts.as_ref());
-        // What begins must find what the plan read; what goes on, or is tried again, finds what it has made itself.
-        let state = rollout.work.get(target);
-        let begun = state.is_some_and(|work| work.has_begun() || work.tried);
-        let newest = known.map(|(_, facts)| facts.essence());
-        // Whose work rests on nothing from the start rests on nothing later either.
-        let essence = part.essence.and(if begun { newest } else { part.essence });
-        let reads = work.is_read_only();
+        let essence = self.assumes(id, target, phase);
         Some(Manifest {
             format: 1,
             tenant: part.tenant.clone(),
@@ -65,9 +57,7 @@ impl Fleet {
             issued: now,
             not_before: now,
             expires,
-            assumed: essence
-                .filter(|_| !reads)
-                .map(|essence| Assumed { essence }),
+            assumed: essence.map(|essence| Assumed { essence }),
             steps: self.steps(target, work, now),
             artifacts: work.artifacts.clone(),
             approval: None,

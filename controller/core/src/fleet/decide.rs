@@ -549,7 +549,9 @@ impl Fleet {
                     .fails_behind(grace, back)
                     .is_some_and(|at| at <= now);
                 let here = live.connected.contains(target) || watched.is_plain();
-                if let Some(why) = watched.why().filter(|_| due && here) {
+                // Whoever fails by it is who is watched: while a bundle changes it, that is our own doing.
+                let soaks = || self.soaking(target).contains(&id);
+                if let Some(why) = watched.why().filter(|_| due && here && soaks()) {
                     degraded.push(Decision::Degraded {
                         rollout: id,
                         target: target.clone(),
@@ -785,8 +787,17 @@ impl Fleet {
             };
             return held(cause, why);
         }
+        if let Some(at) = self.at_it.get(target) {
+            let why = format!(
+                "its agent is at a run of bundle {at}, of which nobody waits for the end here any more; that end lifts it (G5)"
+            );
+            return held(Cause::AtAnotherRun, why);
+        }
         if part.is_read_only() {
             return Ok(passed);
+        }
+        if let Some(hold) = self.planned_otherwise((id, rollout), target, (part, work)) {
+            return Err(hold);
         }
         if let Some(ends) = soaks_until(part, work).filter(|ends| now < *ends) {
             let worse = work.watched.why().map(|why| {

@@ -38,6 +38,13 @@ use crate::versions::IDENTITY;
 /// How many rollout numbers are left out after a restore: those that were given since the backup are among them.
 const RESTORE_GAP: u32 = 1000;
 
+/// The watch of a product, as it was before the bundle was issued that was to end it.
+struct Watch {
+    rollout: RolloutId,
+    since: Timestamp,
+    seen: Watched,
+}
+
 impl Fleet {
     /// Takes up one record. `plan` is the stored plan of an `Applied` record.
     pub fn apply(&mut self, record: &Record, plan: Option<&Plan>, now: Timestamp) {
@@ -190,7 +197,11 @@ impl Fleet {
                 let work = work.and_then(|rollout| rollout.work.get(target));
                 let (switching, anew) =
                     work.map_or((false, false), |work| (work.switching, work.anew));
+                let at = work.map(|work| (work.phase, work.since));
+                let assumed = at.and_then(|(phase, _)| self.assumes(*rollout, target, phase));
                 let open = Open {
+                    assumed,
+                    since: at.map_or(now, |(_, since)| since),
                     rollout: *rollout,
                     generation: *generation,
                     bundle: *bundle,
@@ -304,8 +315,9 @@ impl Fleet {
                 } else {
                     TargetState::Pending
                 };
-                self.never_came(target, *generation);
+                let was = self.never_came(target, *generation);
                 self.close(target, *generation, state, now);
+                self.is_watched_on(target, was);
             }
             Record::TargetEvent {
                 target, at, body, ..
@@ -369,6 +381,8 @@ impl Fleet {
             return;
         }
         let open = Open {
+            assumed: None,
+            since: now,
             rollout: id,
             generation,
             bundle,
@@ -438,13 +452,34 @@ impl Fleet {
     }
 
     /// The open bundle of that generation was not taken up: what it would have claimed is as it was before, and so is its place.
-    fn never_came(&mut self, target: &TargetId, generation: Generation) {
+    /// Where it was to end a watch, gives that watch.
+    fn never_came(&mut self, target: &TargetId, generation: Generation) -> Option<Watch> {
         let open = self.open.get(target);
-        let open = open.filter(|open| open.generation == generation);
-        if let Some((switching, anew)) = open.map(|open| (open.switching, open.anew)) {
-            self.change(target, generation, |work| {
-                work.switching = switching;
-                work.anew = anew;
+        let open = open.filter(|open| open.generation == generation)?;
+        let (switching, anew) = (open.switching, open.anew);
+        let (rollout, since) = (open.rollout, open.since);
+        let watched = self.verified_behind_a_watch(target).is_some();
+        self.change(target, generation, |work| {
+            work.switching = switching;
+            work.anew = anew;
+        });
+        let work = self.rollouts.get(&rollout)?.work.get(target)?;
+        watched.then(|| Watch {
+            rollout,
+            since,
+            seen: work.watched.clone(),
+        })
+    }
+
+    /// What was to end a watch was not taken up: the watch goes on as it was, with what was seen in it.
+    fn is_watched_on(&mut self, target: &TargetId, was: Option<Watch>) {
+        let Some(was) = was else { return };
+        if let Some(rollout) = self.rollouts.get_mut(&was.rollout) {
+            rollout.work.change(target, |work| {
+                if work.state == TargetState::Pending {
+                    work.since = was.since;
+                    work.watched = was.seen;
+                }
             });
         }
     }
@@ -538,6 +573,7 @@ impl Fleet {
         self.unmet.remove(target);
         self.frozen.remove(target);
         self.overrides.forget(target);
+        self.at_it.remove(target);
         // It hears of that no more, and finishes what it is in all the same.
         self.abandon(target, GivenUp::KeyEnded, now);
         self.asked.remove(target);
@@ -714,6 +750,10 @@ impl Fleet {
             Event::FactsReported(facts) => {
                 self.schedulers.told(target, facts.connect.as_ref(), now);
                 self.looked_at(target, facts, now);
+                let before = self.known.get(target);
+                let before = before.and_then(|known| known.facts.as_ref());
+                let before = before.map(|(_, facts)| facts.clone());
+                self.taken_otherwise(target, before.as_ref(), facts);
                 match &facts.connect {
                     Some(connect) => drop(self.modes.insert(target.clone(), connect.mode())),
                     None => drop(self.modes.remove(target)),
@@ -745,6 +785,10 @@ impl Fleet {
                 self.open.note(target, *generation, |open| {
                     open.accepted |= open.bundle == *bundle;
                 });
+                let at = self.at_it.get(target);
+                if at.is_some_and(|at| at < generation) {
+                    self.at_it.remove(target);
+                }
                 // Whoever takes up another bundle has come to the end of the one before.
                 if self
                     .lost
@@ -777,9 +821,9 @@ impl Fleet {
                 if self.is_still_at_it(target, *bundle, refusal) =>
             {
                 let refused = self.open.get(target).map(|open| open.generation);
-                refused
-                    .into_iter()
-                    .for_each(|one| self.never_came(target, one));
+                if let Some(one) = refused {
+                    self.never_came(target, one);
+                }
                 self.open.remove(target);
                 self.take_up(target, now);
             }
@@ -791,21 +835,24 @@ impl Fleet {
                     .filter(|open| open.bundle == *bundle && !open.accepted)
                 {
                     let (rollout, generation) = (open.rollout, open.generation);
-                    self.never_came(target, generation);
+                    let was = self.never_came(target, generation);
                     self.open.remove(target);
                     let of = self.rollouts.get(&rollout);
                     let aborted = of.is_some_and(|one| one.state == RolloutState::Aborted);
-                    // A frozen server is no failure: its turn comes when the freeze is over.
-                    let state = if let Refusal::Frozen { .. } = refusal {
-                        if aborted {
+                    if let Refusal::Busy { open } = refusal {
+                        self.at_it.insert(target.clone(), *open);
+                    }
+                    // A frozen server is no failure: its turn comes when the freeze is over. Nor is one that is still at a run of
+                    // which nobody here waits for the end any more.
+                    let state = match refusal {
+                        Refusal::Frozen { .. } | Refusal::Busy { .. } if aborted => {
                             TargetState::Aborted
-                        } else {
-                            TargetState::Pending
                         }
-                    } else {
-                        TargetState::Refused(refusal.clone())
+                        Refusal::Frozen { .. } | Refusal::Busy { .. } => TargetState::Pending,
+                        _ => TargetState::Refused(refusal.clone()),
                     };
                     self.set(rollout, target, state, now);
+                    self.is_watched_on(target, was);
                 }
             }
             Event::StepBegun {
@@ -1065,7 +1112,7 @@ impl Fleet {
 
     /// Rollouts that watch a target's product just now. While a bundle that changes anything is open on it, what changes there
     /// is our own doing.
-    fn soaking(&self, target: &TargetId) -> Vec<RolloutId> {
+    pub(super) fn soaking(&self, target: &TargetId) -> Vec<RolloutId> {
         let open = self.open.get(target);
         if open.is_some_and(|open| !self.only_reads(target, open)) {
             return Vec::new();
@@ -1253,6 +1300,9 @@ impl Fleet {
         if gate.is_some_and(|gate| gate.generation == generation) {
             self.close_gate(target, None);
         }
+        if self.at_it.get(target).is_some_and(|at| *at <= generation) {
+            self.at_it.remove(target);
+        }
         let Some(open) = self
             .open
             .get(target)
@@ -1261,6 +1311,24 @@ impl Fleet {
         else {
             return;
         };
+        if matches!(ending, Ending::Failed(_)) {
+            self.compare_again(open.rollout, target);
+        }
+        if self.found_otherwise(target, &open, ending) {
+            self.never_came(target, generation);
+            self.close_gate(target, None);
+            self.asked.remove(target);
+            self.open.remove(target);
+            let of = self.rollouts.get(&open.rollout);
+            let aborted = of.is_some_and(|one| one.state == RolloutState::Aborted);
+            let state = if aborted {
+                TargetState::Aborted
+            } else {
+                TargetState::Pending
+            };
+            self.set(open.rollout, target, state, now);
+            return;
+        }
         self.open.remove(target);
         self.close_gate(target, None);
         self.asked.remove(target);

@@ -83,6 +83,10 @@ pub enum Cause {
     AwaitsPerson,
     /// A person has to give a secret.
     AwaitsSecret,
+    /// Its server is not what the plan took it to be.
+    PlannedOtherwise,
+    /// Its agent is at a run that nobody here waits for any more.
+    AtAnotherRun,
     /// What it has journaled while it was away is on its way.
     JournalComes,
     /// What would be brought, or would become active, was taken back by its vendor (G6), or is below a floor (G4).
@@ -151,7 +155,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 50] = [
         Self::FleetFrozen,
         Self::Paused,
         Self::Aborted,
@@ -168,6 +172,8 @@ impl Cause {
         Self::AwayAtWork,
         Self::AwaitsPerson,
         Self::AwaitsSecret,
+        Self::PlannedOtherwise,
+        Self::AtAnotherRun,
         Self::JournalComes,
         Self::VersionRefused,
         Self::Unaccepted,
@@ -208,6 +214,7 @@ impl Cause {
         match self {
             Self::NotBegun
             | Self::LeftJustNow
+            | Self::AtAnotherRun
             | Self::JournalComes
             | Self::Watched
             | Self::OtherGoesOn
@@ -234,6 +241,7 @@ impl Cause {
             | Self::AwayAtWork
             | Self::AwaitsPerson
             | Self::AwaitsSecret
+            | Self::PlannedOtherwise
             | Self::VersionRefused
             | Self::Unaccepted
             | Self::Unforeseen
@@ -285,6 +293,10 @@ impl Cause {
                 "what is to be done at that server, by a person: entrain tasks tells it"
             }
             Self::AwaitsSecret => "the secret that it asks for, given by entrain secret give",
+            Self::PlannedOtherwise => {
+                "a new plan: entrain skip of it here, then entrain plan and apply, which read what it is now"
+            }
+            Self::AtAnotherRun => "the end of that run, which comes at its next gate",
             Self::JournalComes => "the end of what its agent is telling",
             Self::VersionRefused => {
                 "a newer version by a new plan, or versions.toml that says no more against this one"
@@ -381,6 +393,8 @@ impl Cause {
             | Self::AwayAtWork
             | Self::AwaitsPerson
             | Self::AwaitsSecret
+            | Self::PlannedOtherwise
+            | Self::AtAnotherRun
             | Self::JournalComes
             | Self::Watched
             | Self::SiteClosed
@@ -422,10 +436,12 @@ impl Cause {
             | Self::CanaryHeld
             | Self::CanaryStopped
             | Self::FailureLimit
+            | Self::PlannedOtherwise
             | Self::AwaitsSecret => &[Lifter::Operator],
             Self::Aborted => &[Lifter::Nobody],
             Self::NotBegun | Self::Watched => &[Lifter::Time],
             Self::NoBundle
+            | Self::AtAnotherRun
             | Self::JournalComes
             | Self::OtherGoesOn
             | Self::WaveGoesOn

@@ -12,6 +12,7 @@ mod frozen;
 mod graded;
 mod hold;
 mod orders;
+mod otherwise;
 mod overriding;
 mod retry;
 mod seen;

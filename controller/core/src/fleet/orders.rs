@@ -44,6 +44,16 @@ impl Fleet {
                 "{id} was aborted, which is its end; plan and apply again"
             ));
         }
+        if let Order::Skip { reason, .. } | Order::Resolve { reason, .. } = order
+            && reason.trim().is_empty()
+        {
+            let what = if matches!(order, Order::Skip { .. }) {
+                "skipped"
+            } else {
+                "resolved"
+            };
+            return Err(format!("why it is {what} is not said: --reason"));
+        }
         let whole = matches!(
             order,
             Order::Pause | Order::Resume | Order::Abort | Order::Limits { .. }
@@ -289,10 +299,13 @@ impl Fleet {
                 asked.is_ok_and(|passed| passed.is_subset(&open.overridden))
             })
         };
-        Some(if !runs || still || closed || lapsed || !lawful() {
-            Unaccepted::Withdraw(open.generation)
-        } else {
-            Unaccepted::Offer(open.bundle)
-        })
+        let stale = || self.is_stale(target, open);
+        Some(
+            if !runs || still || closed || lapsed || stale() || !lawful() {
+                Unaccepted::Withdraw(open.generation)
+            } else {
+                Unaccepted::Offer(open.bundle)
+            },
+        )
     }
 }

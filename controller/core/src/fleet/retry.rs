@@ -13,11 +13,15 @@ impl Fleet {
         let Some(rollout) = self.rollouts.get_mut(&id) else {
             return;
         };
-        let ends: Vec<(TargetId, protocol::Generation)> = rollout
+        let tried: Vec<TargetId> = rollout
             .work
             .iter()
             .filter(|(of, work)| target.is_none_or(|target| target == *of) && work.state.is_bad())
-            .filter_map(|(of, _)| {
+            .map(|(of, _)| of.clone())
+            .collect();
+        let ends: Vec<(TargetId, protocol::Generation)> = tried
+            .iter()
+            .filter_map(|of| {
                 let open = self.open.get(of).filter(|open| open.rollout == id)?;
                 Some((of.clone(), open.generation))
             })
@@ -34,6 +38,10 @@ impl Fleet {
         match target {
             Some(target) => drop(rollout.work.change(target, |work| again(target, work))),
             None => rollout.work.change_all(again),
+        }
+        // What they have told since they failed was held against nothing.
+        for target in tried {
+            self.compare_again(id, &target);
         }
         for (target, generation) in ends {
             self.open

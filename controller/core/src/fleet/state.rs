@@ -25,6 +25,7 @@ use crate::exported::Exports;
 use crate::facts::Fleetwide;
 use crate::fleet::abandoned::Abandoned;
 use crate::fleet::decide::Live;
+use crate::fleet::otherwise::Otherwise;
 use crate::fleet::table::WorkTable;
 use crate::fleet::watch::Watched;
 use crate::overrides::{Overrides, Rule};
@@ -203,6 +204,8 @@ pub struct Work {
     pub left: VersionsLeft,
     /// Since when it is away, where its rollout waits for nobody for ever and the log tells so.
     pub away: Option<Timestamp>,
+    /// How its server differs from what its plan read, before anything of it has begun there.
+    pub(crate) otherwise: Option<Otherwise>,
     /// Since when it is away, where that is longer than its rollout waits for anybody: the others go on around it.
     pub passed_over: Option<Timestamp>,
 }
@@ -272,6 +275,7 @@ impl Work {
             watched: Watched::default(),
             left: VersionsLeft::default(),
             away: None,
+            otherwise: None,
             passed_over: None,
         }
     }
@@ -445,6 +449,10 @@ pub struct Open {
     pub anew: bool,
     /// Another try was ordered before its run had ended: it begins then, where the run comes to nothing.
     pub again: bool,
+    /// The essence of the facts that it must find; absent where it rests on nothing, or was issued nobody knows when.
+    pub assumed: Option<Digest>,
+    /// Since when its target stood where it was before it was issued.
+    pub since: Timestamp,
 }
 
 /// The bundles that are open, by target. Read as the map that it is.
@@ -522,6 +530,8 @@ pub struct Fleet {
     /// How each target with Connect told its mode last: staging, active, or not to be read. It outlives the agent.
     pub(crate) modes: Modes,
     pub(crate) generations: BTreeMap<TargetId, Generation>,
+    /// Agents that are at a run which nobody here waits for any more: what they are offered meanwhile they refuse.
+    pub(crate) at_it: BTreeMap<TargetId, Generation>,
     /// Sections for which leave was given.
     pub(crate) gates: BTreeMap<TargetId, Gate>,
     /// Sections of runs that a person gave up, and that their agents may still be in.
@@ -893,6 +903,12 @@ impl Fleet {
     #[must_use]
     pub fn freeze_of(&self, target: &TargetId) -> Option<&Freeze> {
         self.frozen.get(target)
+    }
+
+    /// The last change of a gMSA object, as whoever changes it next is told.
+    #[must_use]
+    pub fn last_change(&self, object: &GmsaObject) -> Option<&GmsaChange> {
+        self.changed.get(object)
     }
 
     /// The bundle that is open at a target.

@@ -106,12 +106,15 @@ impl<'a> Turn<'a> {
     }
 
     /// Its administrator has frozen it: its next phase is not offered, and what is under way on it begins no further step. A
-    /// section that it is in it brings to its end first.
+    /// section that it is in it brings to its end first. Or its server is not what the plan took it to be.
     fn stands_still(&self, target: &TargetId) -> bool {
+        let work = self.rollout.work.get(target);
+        if work.is_some_and(Work::wants_a_new_plan) {
+            return true;
+        }
         let (live, now) = (self.live, self.now);
         let frozen = self.fleet.freeze_in_force(target, live, now).is_some();
         frozen && {
-            let work = self.rollout.work.get(target);
             work.is_some_and(|work| !work.state.is_terminal())
                 && !self.fleet.may_be_in_a_section(target, now)
         }

@@ -1,6 +1,7 @@
 //! What an operator sees: computed from the same state that decisions are made from.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use protocol::event::{Failure, Finding, Grade, Severity, Verdict};
 use protocol::secret::SecretKind;
@@ -16,6 +17,7 @@ use crate::fleet::hold::{Cause, Lifter, Lifts};
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
 use crate::overrides::OverrideView;
+use crate::plan::TargetPlan;
 use crate::policy;
 use crate::readiness::{Named, Readiness};
 
@@ -513,6 +515,9 @@ impl Fleet {
                 let Some((step, task)) = work_for_person(&work.state) else {
                     continue;
                 };
+                if matches!(task, TaskWork::Answer(_)) && self.is_past(*id, rollout, target) {
+                    continue;
+                }
                 tasks.push(TaskView {
                     rollout: *id,
                     target: target.clone(),
@@ -526,6 +531,24 @@ impl Fleet {
         }
         tasks.sort_by_key(|task| task.since);
         tasks
+    }
+
+    /// Nobody waits for an answer about that work any more: its rollout was aborted, or a later one has the server since. One that
+    /// only reads takes no question over from one that changes something, and one that was left out before it began none at all.
+    fn is_past(&self, id: RolloutId, rollout: &Rollout, target: &TargetId) -> bool {
+        let reads = |rollout: &Rollout| {
+            let part = rollout.plan.targets.get(target);
+            part.is_none_or(TargetPlan::is_read_only)
+        };
+        let takes_over = |(_, later): (&RolloutId, &Rollout)| {
+            let work = later.work.get(target);
+            work.is_some_and(|work| {
+                let out = matches!(work.state, TargetState::Aborted | TargetState::Skipped(_));
+                (!out || work.has_begun() || work.tried) && (reads(rollout) || !reads(later))
+            })
+        };
+        let mut later = self.rollouts.range((Bound::Excluded(id), Bound::Unbounded));
+        rollout.state == RolloutState::Aborted || later.any(takes_over)
     }
 
     /// What a target's probes said, weighed by what is known by now (PV26), and what is known of the version of Connect that it has

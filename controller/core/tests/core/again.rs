@@ -336,6 +336,10 @@ fn upgraded() -> Facts {
     common::facts(Some(agent(Version::new(1, 1, 2000, 0))), None)
 }
 
+fn as_planned() -> Facts {
+    common::facts(Some(agent(Version::new(1, 1, 1373, 0))), None)
+}
+
 fn assumed(world: &World) -> Option<protocol::Digest> {
     let of = &world.fleet.known()[&name(S1)];
     let manifest = world
@@ -357,11 +361,12 @@ fn a_retry_carries_no_plan_out_that_was_made_for_another_state() {
         S1,
         Ending::Failed("no longer what the plan took it to be".to_owned()),
     );
-    world.retry(1, S1).expect("it may be tried again");
+    assert_eq!(world.issues(), [""; 0], "it waits for a plan of its own");
     assert!(planned.is_some() && assumed(&world) == planned);
+    world.reports(S1, as_planned());
 
     // What it has made itself is what it finds.
-    world.issues();
+    assert_eq!(world.issues(), [S1]);
     world.works(S1);
     world.reports(S1, upgraded());
     world.breaks(S1);

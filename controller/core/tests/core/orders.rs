@@ -23,7 +23,7 @@ use controller_core::recipe::PhaseWork;
 use controller_core::record::{Order, Record};
 use controller_core::topology::parse;
 use controller_core::versions::Versions;
-use protocol::event::{Completion, Event, Failure, Freeze, Grade, Section};
+use protocol::event::{Completion, Event, Failure, Freeze, GmsaObject, Grade, Section};
 use protocol::facts::{ConnectFacts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::{PublicKey, SigningKey};
 use protocol::refusal::Refusal;
@@ -66,7 +66,7 @@ const STATES: [&str; 14] = [
 ];
 
 /// What else an operator sees of a target, with the word that is shown for it.
-const SHOWN: [(&str, &str); 12] = [
+const SHOWN: [(&str, &str); 13] = [
     ("held", "held"),
     ("soaking", "soaking"),
     ("frozen", "held"),
@@ -79,12 +79,20 @@ const SHOWN: [(&str, &str); 12] = [
     ("not met", "held"),
     ("ending", "failed"),
     ("at another's work", "held"),
+    ("in a section with a person", "awaiting person"),
 ];
 
 /// Every row of the page.
 fn rows() -> impl Iterator<Item = &'static str> {
     let shown = SHOWN.into_iter().map(|(name, _)| name);
     STATES.into_iter().chain(shown)
+}
+
+fn gmsa() -> GmsaObject {
+    GmsaObject {
+        domain: "a.test".parse().unwrap(),
+        name: None,
+    }
 }
 
 fn target() -> TargetId {
@@ -453,8 +461,19 @@ impl World {
             }
             _ => world.begin(0),
         }
+        if state == "in a section with a person" {
+            let section = Section {
+                outage: true,
+                gmsa: Some(gmsa()),
+            };
+            world.say(&Event::SectionEntered {
+                generation,
+                step: STEP,
+                section,
+            });
+        }
         match state {
-            "awaiting person" => world.say(&Event::TaskOpened {
+            "awaiting person" | "in a section with a person" => world.say(&Event::TaskOpened {
                 generation,
                 step: STEP,
                 text: Box::new(TaskText {
@@ -885,11 +904,11 @@ fn page() -> String {
 
 What each order of an operator does to a target, by the state that the target is in; or why it is not taken. The rollout runs, and
 the target is connected, but for *unknown*, *resolved*, *held*, *restarting*, *lost at an abort* and *passed over*, where it is away. `retry` without a target is for all that failed.
-The last twelve rows are what is shown of a target beside its state: *held* (here: its agent is away before anything was offered to it), *soaking* (its product is watched),
+The last thirteen rows are what is shown of a target beside its state: *held* (here: its agent is away before anything was offered to it), *soaking* (its product is watched),
 *frozen* (by its own administrator, before anything was offered to it), *restarting* (away in the middle of a restart of Windows), *lost at an abort* (away when its rollout was aborted;
 its bundle may be at work), *paused* and *scheduled* (its rollout is, before anything was offered to it), *passed over* (away in the middle of its work for longer than its rollout waits), *doubted* (its agent
-was copied, or its disk was put back), *not met* (not heard of since the controller was restored), *ending* (a step has failed, and its run has not ended yet) and *at another's work* (another rollout
-has a bundle open on it). What is ordered upon a server that two rollouts change is refused by the name of the other one.
+was copied, or its disk was put back), *not met* (not heard of since the controller was restored), *ending* (a step has failed, and its run has not ended yet), *at another's work* (another rollout
+has a bundle open on it) and *in a section with a person* (somebody is at a wizard while a gMSA and an outage are claimed: an abort ends that too, and what was done by then counts as unknown). What is ordered upon a server that two rollouts change is refused by the name of the other one.
 An order that is given twice does nothing more. `abort` ends a rollout from everywhere: what is under way ends at its next
 gate, and what is away is *unknown* at once and until it says what became of it. Whoever may be in a section when its run is resolved, or its agent revoked or replaced,
 counts as out of service and as changing its gMSA (G2, G3) until its agent has told that it has left it, its bundle and the time of its step have ended, or `resolve --off` says that the server is off or was looked at; that word
@@ -1054,6 +1073,12 @@ fn abort_ends_from_everywhere() {
                         target: target(),
                         generation,
                     });
+                }
+                // What it claimed is free again, and what was done to the gMSA by then is not known.
+                if state == "in a section with a person" && !away {
+                    assert!(!world.fleet.may_be_in_a_section(&target(), world.now));
+                    let change = world.fleet.last_change(&gmsa()).unwrap();
+                    assert_eq!((&change.by, &change.readers), (&target(), &None));
                 }
                 let over = world.fleet.rollouts()[&ROLLOUT].is_over();
                 assert!(

@@ -162,8 +162,14 @@ fn a_refusal_counts_for_the_bundle_that_is_open_and_not_accepted() {
     let mut world = World::new();
     world.refuses(BundleId(Digest::ZERO), busy.clone());
     assert_eq!(*world.state(FIRST), TargetState::Offered, "of a replay");
+    let over = Refusal::OverLimit("65 steps".to_owned());
+    world.refuses(bundle(ONE), over.clone());
+    assert_eq!(*world.state(FIRST), TargetState::Refused(over));
+    assert!(world.fleet.open(&world.target).is_none());
+    // One that is at another run is no failure: its turn comes when that has ended.
+    let mut world = World::new();
     world.refuses(bundle(ONE), busy.clone());
-    assert_eq!(*world.state(FIRST), TargetState::Refused(busy.clone()));
+    assert_eq!(*world.state(FIRST), TargetState::Pending);
     assert!(world.fleet.open(&world.target).is_none());
     let mut world = World::new();
     world.accepts(ONE, bundle(ONE));
