@@ -796,9 +796,6 @@ impl Fleet {
         if part.is_read_only() {
             return Ok(passed);
         }
-        if let Some(hold) = self.planned_otherwise((id, rollout), target, (part, work)) {
-            return Err(hold);
-        }
         if let Some(ends) = soaks_until(part, work).filter(|ends| now < *ends) {
             let worse = work.watched.why().map(|why| {
                 let back = live.back.get(target).copied();
@@ -814,6 +811,9 @@ impl Fleet {
             return held(Cause::Watched, why);
         }
         passed.extend(self.lawful((id, rollout), target, started, (live, now))?);
+        if let Some(hold) = self.planned_otherwise((id, rollout), target, (part, work)) {
+            return Err(hold);
+        }
         let mut let_pass = |rule, hold| self.let_pass(rule, hold, target, now, &mut passed);
         if rollout.plan.needs_open_site(target, work.phase) {
             let_pass(Rule::Window, turn.closed(part.site.as_deref()))?;

@@ -260,9 +260,10 @@ impl Fleet {
         let before = work.is_some_and(|work| {
             work.state == TargetState::Offered && !work.has_begun() && !work.tried
         });
-        let differs = work.and_then(Work::differs).is_some();
-        let new = || differs && open.assumed.is_some() && self.essence_of(target) != open.assumed;
-        before && matches!(ending, Ending::Failed(_)) && new()
+        let differs = work.and_then(Work::differs);
+        let since = differs.is_some_and(|one| one.planned.is_some());
+        let new = || since && open.assumed.is_some() && self.essence_of(target) != open.assumed;
+        before && open.accepted && matches!(ending, Ending::Failed(_)) && new()
     }
 
     /// A bundle that was never taken up is made anew where it would carry something else by now: its agent would find that otherwise.

@@ -460,6 +460,16 @@ impl Sim {
             let away = |other: &TargetId| {
                 let from = self.live.unreachable_from(other);
                 let frozen = self.frozen.contains(other);
+                // Nobody waits for one that is not what the plan read: it waits for a plan of its own.
+                let is = self.fleet.known().get(other);
+                let is = is.and_then(|known| known.facts.as_ref());
+                let planned = self.plan.targets[other].essence;
+                let otherwise = is
+                    .zip(planned)
+                    .is_some_and(|((_, facts), planned)| facts.essence() != planned);
+                if work[other].is_untouched() && !work[other].tried && otherwise {
+                    return true;
+                }
                 work[other].is_untouched() && from.is_some_and(|from| self.now >= from)
                     || work[other].is_passed_over()
                     || frozen
