@@ -66,7 +66,7 @@ impl TwinExec {
 
     /// Answers from the model, keeping what changed before it answers.
     pub fn perform(&self, op: &Op, secrets: &Secrets) -> (Outcome, Duration) {
-        self.may_lose_power(Moment::Asks);
+        self.may_lose_power(Moment::Asks, &[]);
         let mut twin = self.twin.lock().unwrap_or_else(PoisonError::into_inner);
         self.mend(&mut twin);
         let asks_domain = matches!(op, Op::Search(_) | Op::Script { .. } | Op::Wait { .. });
@@ -102,8 +102,9 @@ impl TwinExec {
                     time,
                 );
             }
-            if before.changes.len() < twin.changes.len() {
-                self.may_lose_power(Moment::Changed);
+            let changes = twin.changes.get(before.changes.len()..).unwrap_or_default();
+            if !changes.is_empty() {
+                self.may_lose_power(Moment::Changed, changes);
             }
         }
         (outcome, time)
@@ -112,7 +113,7 @@ impl TwinExec {
     /// A step begins: the modelled person reads what it asks, and still knows it when the agent has come back.
     pub fn begun(&self, step: &Step) {
         self.is_at(Some(step));
-        self.may_lose_power(Moment::Begins);
+        self.may_lose_power(Moment::Begins, &[]);
         let mut twin = self.twin.lock().unwrap_or_else(PoisonError::into_inner);
         if twin.asked(step) {
             let bytes = serde_json::to_vec(&*twin).expect("a model serializes");
@@ -125,7 +126,7 @@ impl TwinExec {
     /// A step has ended well.
     pub fn ended(&self, step: &Step) {
         self.is_at(Some(step));
-        self.may_lose_power(Moment::Ended);
+        self.may_lose_power(Moment::Ended, &[]);
         self.is_at(None);
     }
 
@@ -133,8 +134,8 @@ impl TwinExec {
         *self.step.lock().unwrap_or_else(PoisonError::into_inner) = step.map(Step::kind);
     }
 
-    /// Ends this process without a word where a story has said so, once for each moment.
-    fn may_lose_power(&self, moment: Moment) {
+    /// Ends this process without a word where a story has said so, once for each moment and for each change.
+    fn may_lose_power(&self, moment: Moment, changes: &[String]) {
         let at = *self.step.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(step), Ok(bytes)) = (at, std::fs::read(&self.power)) else {
             return;
@@ -148,11 +149,15 @@ impl TwinExec {
         };
         let Some(due) = cuts
             .iter()
-            .position(|cut| cut.step == step && cut.at == moment)
+            .position(|cut| cut.is_due(step, moment, changes))
         else {
             return;
         };
-        cuts.remove(due);
+        if moment == Moment::Changed {
+            cuts[due].came.push(changes.to_vec());
+        } else {
+            cuts.remove(due);
+        }
         let left = serde_json::to_vec(&cuts).expect("power cuts serialize");
         match files::write(&self.power, &left) {
             Ok(()) => std::process::abort(),

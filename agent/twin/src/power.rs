@@ -10,7 +10,7 @@ pub enum Moment {
     Begins,
     /// It asks its server for the first time.
     Asks,
-    /// It has changed its server, and does not know yet.
+    /// It has changed its server, and does not know yet: at each change that it makes.
     Changed,
     /// It has ended well.
     Ended,
@@ -29,4 +29,16 @@ pub struct PowerCut {
     pub step: String,
     /// When within it.
     pub at: Moment,
+    /// Of [`Moment::Changed`], what had been changed each time that it came: it comes once more with what is in none of them.
+    #[serde(default)]
+    pub came: Vec<Vec<String>>,
+}
+
+impl PowerCut {
+    /// Whether it is to come, where these changes were just made.
+    #[must_use]
+    pub fn is_due(&self, step: &str, at: Moment, changes: &[String]) -> bool {
+        let new = |change: &String| self.came.iter().all(|made| !made.contains(change));
+        self.step == step && self.at == at && (at != Moment::Changed || changes.iter().any(new))
+    }
 }

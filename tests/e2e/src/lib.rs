@@ -2,6 +2,7 @@
 //! operator uses.
 
 pub mod graph;
+pub mod rails;
 pub mod relay;
 pub mod samba;
 pub mod signing;
@@ -13,15 +14,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use agent_twin::{Fault, Installed, Moment, PowerCut, Profile, Twin};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use controller::audit::Line;
-use controller_core::fleet::Fleet;
-use controller_core::plan::Plan;
 use controller_core::record::Record;
-use protocol::Digest;
 use protocol::event::Event;
-use rehearsal::{Asked, Rails};
 use serde_json::Value;
 
 /// How long a condition may take to come true before the story counts as stuck.
@@ -32,6 +26,9 @@ pub const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
 
 /// The secret that is given: it must be found nowhere afterwards.
 pub const SECRET: &str = "correct-horse-battery-staple";
+
+/// The folder of agents' copies.
+const COPIES: &str = "copies";
 
 /// Stands for the publisher's public key, which is made with the world.
 const PUBLISHER: &str = "the publisher";
@@ -155,6 +152,21 @@ pub fn server(name: &str, faults: &[Fault]) -> Profile {
     }
 }
 
+/// A server of a story whose agent serves, and is older than what the suite installs.
+///
+/// # Panics
+/// When the name is none.
+#[must_use]
+pub fn serving(name: &str) -> Profile {
+    Profile {
+        installed: Installed::ProvisioningAgent {
+            version: "1.1.1373.0".parse().expect("a version"),
+            tenant: TENANT.parse().expect("a tenant"),
+        },
+        ..server(name, &[])
+    }
+}
+
 /// A controller and its agents.
 #[derive(Debug)]
 pub struct World {
@@ -171,6 +183,8 @@ pub struct World {
     pub clock: Option<&'static str>,
     /// The same of a controller that is started.
     pub controller_clock: Option<&'static str>,
+    /// Whether the disk of agents that are started keeps nothing of a journal but what was flushed, when they end.
+    pub flushed: bool,
     /// Name of the clock that agents follow which are started, while they run: [`World::set_clock`] sets it.
     pub clock_of_agents: Option<&'static str>,
     /// The same of a controller that is started.
@@ -307,6 +321,7 @@ impl World {
             full_at: None,
             clock: None,
             controller_clock: None,
+            flushed: false,
             clock_of_agents: None,
             clock_of_controller: None,
             controller_of,
@@ -660,6 +675,20 @@ impl World {
         }
     }
 
+    /// Lets no file of a running process of agents, which was started with [`World::full_at`], grow over so many bytes from now on.
+    ///
+    /// # Panics
+    /// When there is no such process.
+    pub fn fill_agents_disk(&self, number: usize, bytes: u64) {
+        let done = Command::new("prlimit")
+            .arg(format!("--fsize={bytes}"))
+            .arg("--pid")
+            .arg(self.agents[number].id().to_string())
+            .output();
+        let done = done.expect("prlimit runs");
+        assert!(done.status.success(), "{}", text(&done));
+    }
+
     /// Whether a process of agents has ended by itself.
     ///
     /// # Panics
@@ -718,12 +747,24 @@ impl World {
     /// # Panics
     /// When one cannot be stopped.
     pub fn freeze_agents(&self) {
+        self.signal_agents("STOP");
+    }
+
+    fn signal_agents(&self, signal: &str) {
         for agent in &self.agents {
-            let stopped = Command::new("bash")
-                .args(["-c", "kill -STOP \"$1\"", "freeze", &agent.id().to_string()])
+            let kill = format!("kill -{signal} \"$1\"");
+            let sent = Command::new("bash")
+                .args(["-c", &kill, "signal", &agent.id().to_string()])
                 .status();
-            assert!(stopped.is_ok_and(|status| status.success()));
+            assert!(sent.is_ok_and(|status| status.success()));
         }
+    }
+
+    /// Kills one process of agents, SIGKILL. Those after it move up.
+    pub fn kill_one(&mut self, number: usize) {
+        let mut killed = self.agents.remove(number);
+        drop(killed.kill());
+        drop(killed.wait());
     }
 
     /// Kills one process of agents, SIGKILL, and starts it again with these servers.
@@ -740,7 +781,7 @@ impl World {
         self.agents.swap(number, last);
     }
 
-    /// Has a server lose its power at each of these moments of each of these kinds of step, once.
+    /// Has a server lose its power at each moment of each of these kinds of step, once, and once at each change.
     ///
     /// # Panics
     /// When that cannot be written.
@@ -749,6 +790,7 @@ impl World {
             Moment::ALL.map(|at| PowerCut {
                 step: (*step).to_owned(),
                 at,
+                came: Vec::new(),
             })
         });
         let cuts: Vec<PowerCut> = cuts.collect();
@@ -759,15 +801,14 @@ impl World {
         std::fs::rename(beside, self.power(target)).expect("it is put there");
     }
 
-    /// The power cuts that are still to come.
+    /// The power cuts that are still to come; those at changes are so always, and know what they have come at.
     ///
     /// # Panics
     /// When none was ever to come.
     #[must_use]
-    pub fn cuts_left(&self, target: &str) -> Vec<(String, Moment)> {
+    pub fn cuts_left(&self, target: &str) -> Vec<PowerCut> {
         let bytes = std::fs::read(self.power(target)).expect("its cuts");
-        let cuts: Vec<PowerCut> = serde_json::from_slice(&bytes).expect("power cuts");
-        cuts.into_iter().map(|cut| (cut.step, cut.at)).collect()
+        serde_json::from_slice(&bytes).expect("power cuts")
     }
 
     fn power(&self, target: &str) -> PathBuf {
@@ -855,14 +896,34 @@ impl World {
     /// # Panics
     /// When they cannot be copied or started.
     pub fn start_copies(&mut self, servers: &[Profile]) {
-        let folder = self.path("copies");
-        std::fs::create_dir_all(&folder).expect("a folder");
         for server in servers {
-            let from = self.path("agents").join(server.target.as_str());
-            let copied = Command::new("cp").arg("-r").arg(from).arg(&folder).status();
-            assert!(copied.is_ok_and(|status| status.success()));
+            self.copy_disk(server.target.as_str(), COPIES);
         }
-        self.start_agents_in("copies", servers, None);
+        self.start_agents_in(COPIES, servers, None);
+    }
+
+    /// Copies the folder of an agent into that folder of the world, as it lies there: nobody writes meanwhile.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub fn copy_disk(&self, target: &str, into: &str) {
+        let folder = self.path(into);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        self.signal_agents("STOP");
+        let from = self.path("agents").join(target);
+        let copied = Command::new("cp").arg("-a").arg(from).arg(&folder).status();
+        self.signal_agents("CONT");
+        assert!(copied.is_ok_and(|status| status.success()));
+    }
+
+    /// Puts the folder of an agent that is not running back to what [`World::copy_disk`] has copied.
+    ///
+    /// # Panics
+    /// When there is no such copy.
+    pub fn put_disk_back(&self, target: &str, from: &str) {
+        let place = self.path("agents").join(target);
+        std::fs::remove_dir_all(&place).expect("its folder");
+        std::fs::rename(self.path(from).join(target), place).expect("a copy");
     }
 
     fn start_agents_in(&mut self, state: &str, servers: &[Profile], join: Option<&Path>) {
@@ -882,6 +943,11 @@ impl World {
         }
         if let Some(name) = self.clock_of_agents {
             self.follow(&mut command, name);
+        }
+        if self.flushed {
+            command
+                .env("LD_PRELOAD", program("libcut.so"))
+                .env("ENTRAIN_TEST_FLUSHED", "1");
         }
         command
             .arg("swarm")
@@ -960,6 +1026,17 @@ impl World {
             hosts.join(", ")
         );
         self.write("topology.toml", &text)
+    }
+
+    /// The same, of a domain where one must serve at each moment, and whose administrator gives a credential: steps change its gMSA.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn guarded(&self, hosts: &[&str]) -> String {
+        let written = std::fs::read_to_string(self.topology(hosts)).expect("a topology");
+        let domain = "[domain.\"corp.contoso.com\"]\nmin_serving = 1\ndirectory = \"ask\"\n";
+        self.write("topology.toml", &format!("{written}{domain}"))
     }
 
     /// Writes a file and gives its path.
@@ -1111,9 +1188,21 @@ impl World {
     /// When there is no such model.
     #[must_use]
     pub fn changes(&self, target: &str) -> Vec<String> {
+        self.changes_of(&self.path("agents").join(target))
+    }
+
+    /// The same of the copy that [`World::start_copies`] has made of it.
+    ///
+    /// # Panics
+    /// When there is no such model.
+    #[must_use]
+    pub fn changes_of_copy(&self, target: &str) -> Vec<String> {
+        self.changes_of(&self.path(COPIES).join(target))
+    }
+
+    fn changes_of(&self, folder: &Path) -> Vec<String> {
         // A model is kept from its first change on.
-        let path = self.path("agents").join(target).join("twin.json");
-        let Ok(bytes) = std::fs::read(path) else {
+        let Ok(bytes) = std::fs::read(folder.join("twin.json")) else {
             return Vec::new();
         };
         let twin: Twin = serde_json::from_slice(&bytes).expect("a model");
@@ -1142,49 +1231,43 @@ impl World {
     /// # Panics
     /// When one was.
     pub fn nothing_lost(&self, targets: &[&str]) {
-        let events = self.events();
-        assert!(
-            !self.audit().contains("agent-doubted"),
-            "an agent was taken for a copy of itself"
-        );
-        for target in targets {
-            let indexes: Vec<u64> = events
-                .iter()
-                .filter(|(whose, ..)| whose == target)
-                .map(|(_, index, _)| *index)
-                .collect();
-            let expected: Vec<u64> = (1..=indexes.len() as u64).collect();
-            assert_eq!(indexes, expected, "{target}");
-        }
-        self.rails_held();
+        self.nothing_lost_but_doubted(targets, &[]);
     }
 
-    /// Asserts that every guard rail that a log tells of held at each of its entries; gives how often each was asked.
+    /// The same, where these were doubted, and nobody else. Whoever was replaced has begun another journal.
     ///
     /// # Panics
-    /// When one did not.
-    pub fn rails_held(&self) -> Asked {
-        let text = self.audit();
-        let lines: Vec<Line> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("a line of an audit file"))
-            .collect();
-        let plans: BTreeMap<Digest, Plan> = lines.iter().filter_map(stored_plan).collect();
-        let (mut fleet, mut rails) = (Fleet::new(), Rails::default());
-        for line in &lines {
-            let Line::Entry(row) = line else {
-                continue;
-            };
-            let record: Record = serde_json::from_str(&row.body).expect("an entry is a record");
-            let held = rails.stored(&fleet, &record, row.at);
-            assert!(held.is_ok(), "entry {}: {held:?} by {record:?}", row.index);
-            let mut applied = None;
-            if let Record::Applied { plan, .. } = &record {
-                applied = Some(plans.get(&plan.0).expect("its plan was stored before"));
+    /// When an event was lost or counted twice, or another one was doubted.
+    pub fn nothing_lost_but_doubted(&self, targets: &[&str], doubted: &[&str]) {
+        let mut journals: BTreeMap<(String, u64), Vec<u64>> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for record in self.records() {
+            if let Record::TargetEvent {
+                target,
+                epoch,
+                index,
+                ..
+            } = record
+            {
+                let journal = journals.entry((target.to_string(), epoch.0)).or_default();
+                journal.push(index.0);
+            } else if let Record::AgentDoubted { target, .. } = record {
+                seen.insert(target.to_string());
             }
-            fleet.apply(&record, applied, row.at);
         }
-        rails.asked
+        let doubted: BTreeSet<String> = doubted.iter().map(|one| (*one).to_owned()).collect();
+        assert_eq!(
+            seen, doubted,
+            "who was taken for a copy of itself, or to have gone back"
+        );
+        for target in targets {
+            let own = journals.iter().filter(|((whose, _), _)| whose == target);
+            for ((_, epoch), indexes) in own {
+                let expected: Vec<u64> = (1..=indexes.len() as u64).collect();
+                assert_eq!(*indexes, expected, "{target}, journal {epoch}");
+            }
+        }
+        self.rails_held(&[]);
     }
 }
 
@@ -1196,15 +1279,6 @@ fn with_clock(command: &mut Command, offset: &str) {
         .env("FAKETIME", offset)
         // What measures how long something takes is left alone.
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-}
-
-/// A plan among the bytes of an audit file.
-fn stored_plan(line: &Line) -> Option<(Digest, Plan)> {
-    let Line::Blob { digest, bytes } = line else {
-        return None;
-    };
-    let bytes = BASE64_STANDARD.decode(bytes).ok()?;
-    Some((*digest, serde_json::from_slice(&bytes).ok()?))
 }
 
 impl Default for World {

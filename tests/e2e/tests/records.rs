@@ -16,8 +16,10 @@ use std::time::Duration;
 use agent_twin::{Fault, Installed, Profile};
 use controller_core::record::{Order, Record};
 use e2e::graph::{StandIn, Tenant};
-use e2e::{SECRET, TENANT, World, program, server, text, until_within};
+use e2e::rails::Rail;
+use e2e::{SECRET, TENANT, World, program, server, serving, text, until_within};
 use protocol::Version;
+use protocol::event::Event;
 use protocol::signed::AgentRelease;
 use serde_json::Value;
 
@@ -47,7 +49,7 @@ const ORDERS: &[&str] = &[
     "applied",
     "bundle-issued",
     "permit-given",
-    "target-event",
+    "event step-failed",
     "fleet-frozen",
     "fleet-thawed",
     "pause",
@@ -70,21 +72,55 @@ const AWAY: &[&str] = &[
 
 const LATE: &[&str] = &["away"];
 
-const WATCHED: &[&str] = &["attested", "degraded", "agent-doubted"];
+const WATCHED: &[&str] = &["attested", "degraded", "agent-doubted", "event task-opened"];
 
 const CONNECT: &[&str] = &[
     "accept-difference",
     "said-off",
     "tenant-seen",
     "directory-answered",
+    "event connect-settings-read",
 ];
 
 const RELEASES: &[&str] = &["release-added", "release-withdrawn"];
 
-const RESTORED: &[&str] = &["restored", "met"];
+const RESTORED: &[&str] = &["restored", "met", BACKUP];
+
+/// What agents tell on the way of a run, and leave for an outage.
+const TOLD: &[&str] = &[
+    "event facts-reported",
+    "event bundle-accepted",
+    "event step-begun",
+    "event probed",
+    "event secret-asked",
+    "event secret-received",
+    "event section-entered",
+    "event section-left",
+    "event step-completed",
+    "event run-finished",
+    "event frozen",
+    "event thawed",
+    OUTAGE,
+];
+
+/// Leave for an outage, told apart from other leave.
+const OUTAGE: &str = "permit-given outage";
+
+/// A backup, which is no record: its first file, and the list that makes it whole.
+const BACKUP: &str = "backup";
+
+/// What is told is stored in one way, whatever it is; these come in no course.
+const NOT_TOLD: &[&str] = &[
+    "event bundle-refused",
+    "event step-inconclusive",
+    "event discovered",
+    "event service-restarted",
+    "event forest-read",
+    "event connect-export-read",
+];
 
 const COURSES: &[&[&str]] = &[
-    JOINING, ORDERS, AWAY, LATE, WATCHED, CONNECT, RELEASES, RESTORED,
+    JOINING, ORDERS, AWAY, LATE, WATCHED, CONNECT, RELEASES, RESTORED, TOLD,
 ];
 
 /// Every kind of an enum, as the log spells it; one that is missing does not compile.
@@ -149,20 +185,52 @@ kinds! { ORDERED, order of Order:
     Resolve => "resolve",
 }
 
+kinds! { EVENTS, event of Event:
+    FactsReported => "event facts-reported",
+    BundleAccepted => "event bundle-accepted",
+    BundleRefused => "event bundle-refused",
+    StepBegun => "event step-begun",
+    SectionEntered => "event section-entered",
+    SectionLeft => "event section-left",
+    SecretAsked => "event secret-asked",
+    SecretReceived => "event secret-received",
+    TaskOpened => "event task-opened",
+    Probed => "event probed",
+    Discovered => "event discovered",
+    ConnectSettingsRead => "event connect-settings-read",
+    StepCompleted => "event step-completed",
+    StepFailed => "event step-failed",
+    StepInconclusive => "event step-inconclusive",
+    RunFinished => "event run-finished",
+    Frozen => "event frozen",
+    Thawed => "event thawed",
+    ServiceRestarted => "event service-restarted",
+    ForestRead => "event forest-read",
+    ConnectExportRead => "event connect-export-read",
+}
+
 #[test]
-fn every_kind_of_record_and_of_order_is_in_one_course() {
-    let mut courses: Vec<&str> = COURSES.iter().copied().flatten().copied().collect();
+fn every_kind_of_record_of_order_and_of_event_is_in_one_course() {
+    let courses = COURSES.iter().copied().flatten().chain(NOT_TOLD).copied();
+    let mut courses: Vec<&str> = courses.collect();
     courses.sort_unstable();
-    let records = RECORDS.iter().filter(|kind| **kind != "ordered");
-    let mut all: Vec<&str> = records.chain(ORDERED).copied().collect();
+    let told_apart = ["ordered", "target-event"];
+    let records = RECORDS.iter().filter(|kind| !told_apart.contains(kind));
+    let all = records.chain(ORDERED).chain(EVENTS).copied();
+    let mut all: Vec<&str> = all.chain([OUTAGE, BACKUP]).collect();
     all.sort_unstable();
     assert_eq!(courses, all);
 }
 
-/// What the log spells where it spells a record of this kind. Orders are told apart.
+/// What the log spells where it spells a record of this kind. Orders and events are told apart.
 fn mark(kind: &str) -> String {
     if ORDERED.contains(&kind) {
         format!("{{\"record\":\"ordered\"%\"order\":{{\"order\":\"{kind}\"%")
+    } else if let Some(event) = kind.strip_prefix("event ") {
+        // A body is text in the record's text.
+        format!("{{\"record\":\"target-event\"%\"body\":\"{{\\\"event\\\":\\\"{event}\\\"%")
+    } else if kind == OUTAGE {
+        "{\"record\":\"permit-given\"%\"outage\":true%".to_owned()
     } else {
         format!("{{\"record\":\"{kind}\"%")
     }
@@ -355,15 +423,14 @@ impl Mortal {
     }
 
     /// The same, where an agent has a copy, as it should be known by then.
-    fn ends_doubted(self, targets: &[&str]) {
+    fn ends_doubted(self, targets: &[&str], doubted: &str) {
         self.has_met_all();
-        for target in targets {
-            let events = self.world.events();
-            let own = events.iter().filter(|(whose, ..)| whose == target);
-            let indexes: Vec<u64> = own.map(|(_, index, _)| *index).collect();
-            let expected: Vec<u64> = (1..=indexes.len() as u64).collect();
-            assert_eq!(indexes, expected, "{target}");
-        }
+        self.world.nothing_lost_but_doubted(targets, &[doubted]);
+    }
+
+    /// What was done on a server, in order, and nothing beside it.
+    fn has_changed(&self, target: &str, wanted: &[&str]) {
+        assert_eq!(self.world.changes(target), wanted, "{target}");
     }
 
     /// Both moments of each kind have been, each ended a life, and the log is whole.
@@ -385,14 +452,18 @@ impl Mortal {
         assert_eq!(been, wanted, "every moment of every kind");
         assert_eq!(told.lines().count(), been.len(), "each was once");
         let records = self.world.records();
-        let kinds = records.iter().map(|one| {
-            if let Record::Ordered { order: one, .. } = one {
+        let mut kinds: BTreeSet<&str> = BTreeSet::from([BACKUP]);
+        for one in &records {
+            kinds.insert(if let Record::Ordered { order: one, .. } = one {
                 order(one)
+            } else if let Record::TargetEvent { body, .. } = one {
+                event(&Event::from_body(body.as_bytes()).unwrap())
             } else {
                 record(one)
-            }
-        });
-        let kinds: BTreeSet<&str> = kinds.collect();
+            });
+            let outage = matches!(one, Record::PermitGiven { section, .. } if section.outage);
+            kinds.extend(outage.then_some(OUTAGE));
+        }
         for kind in self.kinds {
             assert!(kinds.contains(kind), "{kind} came in the end");
         }
@@ -417,7 +488,7 @@ fn watch(log: &Path, tables: Option<&[String]>, kinds: &[&str]) {
     connection
         .execute_batch("CREATE TABLE cut (kind TEXT, word TEXT)")
         .unwrap();
-    for kind in kinds {
+    for kind in kinds.iter().filter(|kind| **kind != BACKUP) {
         let mark = mark(kind);
         // The word is put together, so that the trigger's own text does not hold it.
         let trigger = format!(
@@ -523,22 +594,20 @@ fn it_dies_as_servers_join_and_leave() {
     mortal.world.start_agents(&[server(B, &[])], Some(&own));
     mortal.until("it has reported anew", |mortal| reported(mortal, 1));
     mortal.orders(&["agents", "revoke", B], "is not enrolled");
-    // Its first journal went with its first key.
-    mortal.ends(&[]);
+    for target in [A, B] {
+        mortal.has_changed(target, &[]);
+    }
+    mortal.ends(&[A, B]);
 }
 
 #[test]
 fn it_dies_of_a_rollouts_orders() {
     let mut mortal = Mortal::new(World::with_environment, ORDERS, false);
-    let servers = [
-        server(A, &[Fault::LittleMemory]),
-        server(B, &[]),
-        server(C, &[]),
-    ];
+    let servers = [server(A, &[Fault::LittleMemory]), serving(B), serving(C)];
     mortal.joins(&servers);
     mortal.dials = servers.to_vec();
     mortal.adds_artifact("provisioning-agent", "1.1.2505.0");
-    let topology = mortal.world.topology(&[A, B, C]);
+    let topology = mortal.world.guarded(&[A, B, C]);
     let policy = mortal
         .world
         .write("policy.toml", "[limit]\nfailures = \"50\"\n");
@@ -565,6 +634,45 @@ fn it_dies_of_a_rollouts_orders() {
     });
     let withdraw = ["override", "G8", "--target", A, "--withdraw"];
     mortal.orders(&withdraw, "nothing to withdraw");
+    mortal.has_changed(C, &[]);
+    mortal.world.rails_held(&[Rail::G2, Rail::G3]);
+    mortal.ends(&[A, B, C]);
+}
+
+/// What agents tell on their way, each kind of it; the servers' administrator freezes one and thaws it.
+#[test]
+fn it_dies_of_what_agents_tell() {
+    let mut mortal = Mortal::new(World::with_environment, TOLD, false);
+    let servers = [server(A, &[]), serving(B), serving(C)];
+    mortal.joins(&servers);
+    mortal.dials = servers.to_vec();
+    mortal.adds_artifact("provisioning-agent", "1.1.2505.0");
+    let freezes = |mortal: &Mortal, arguments: &[&str]| {
+        let state = mortal.world.path("agents").join(C);
+        let done = Command::new(program("entrain-agent"))
+            .args(arguments)
+            .arg("--state")
+            .arg(state)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", text(&done));
+    };
+    freezes(&mortal, &["freeze", "--until", "8h", "--why", "an audit"]);
+    mortal.until("it is told", |mortal| {
+        mortal.has_been("event frozen stored").then_some(())
+    });
+    let topology = mortal.world.guarded(&[A, B, C]);
+    let plan = mortal.plans(&["plan", &topology]);
+    mortal.orders(&["apply", &plan], "is not over on");
+    mortal.gives_secrets();
+    mortal.until("all others are done", |mortal| {
+        is(mortal, A, "done")?;
+        is(mortal, B, "done")
+    });
+    mortal.has_changed(C, &[]);
+    freezes(&mortal, &["thaw"]);
+    mortal.until("it is done", |mortal| is(mortal, C, "done"));
+    mortal.world.rails_held(&[Rail::G2, Rail::G3]);
     mortal.ends(&[A, B, C]);
 }
 
@@ -725,7 +833,15 @@ fn it_dies_as_something_is_seen() {
         let alarm = status["alarms"].as_array()?.first()?.as_str()?.to_owned();
         alarm.contains("two agents with its key").then_some(())
     });
-    mortal.ends_doubted(&[A, B]);
+    let second = mortal.world.changes(B);
+    assert_eq!(
+        second.len(),
+        1,
+        "installed, and registered by nobody: {second:?}"
+    );
+    mortal.has_changed(C, &[]);
+    assert_eq!(mortal.world.changes_of_copy(C), [""; 0]);
+    mortal.ends_doubted(&[A, B, C], C);
 }
 
 #[test]
@@ -812,12 +928,27 @@ fn it_dies_as_people_tell_what_they_know() {
     mortal.until("it is active", |mortal| is(mortal, ACTIVE, "done"));
     mortal.world.start_agents(&servers[1..], None);
     mortal.until("the other is fenced", |mortal| is(mortal, NEXT, "done"));
-    mortal.ends(&[NEXT]);
+    mortal.has_changed(
+        ACTIVE,
+        &[
+            "wizard of Connect: staging mode true",
+            "wizard of Connect: staging mode false",
+        ],
+    );
+    mortal.has_changed(
+        NEXT,
+        &["wizard of Connect: staging mode false", "disable ADSync"],
+    );
+    mortal.world.rails_held(&[Rail::G1]);
+    mortal.ends(&[ACTIVE, NEXT]);
 }
 
 #[test]
 fn it_dies_of_a_release() {
     let mut mortal = Mortal::new(World::with_publisher, RELEASES, false);
+    let servers = [server(A, &[])];
+    mortal.joins(&servers);
+    mortal.dials = servers.to_vec();
     let next = program("standin-next-agent");
     let platform = AgentRelease::this_platform();
     let file = mortal.world.signed(&platform, "publisher", "99.0.0", &next);
@@ -825,27 +956,53 @@ fn it_dies_of_a_release() {
     mortal.orders(&["release", "add", &file, &next], "a version never changes");
     let withdraw = ["release", "withdraw", "99.0.0", "--reason", "it crashes"];
     mortal.orders(&withdraw, "was withdrawn by");
-    mortal.ends(&[]);
+    // A server is there, and nobody has taken the release for its own.
+    mortal.until("it is here", |mortal| reported(mortal, 1));
+    mortal.has_changed(A, &[]);
+    mortal.ends(&[A]);
 }
 
 #[test]
 fn it_dies_as_it_is_restored_and_meets_its_agents() {
     let mut mortal = Mortal::new(World::with_environment, RESTORED, false);
-    let servers = [server(A, &[]), server(B, &[])];
+    let servers = [server(A, &[]), serving(B), serving(C)];
     mortal.joins(&servers);
     mortal.world.add_artifact();
-    let topology = mortal.world.topology(&[A, B]);
+    let topology = mortal.world.guarded(&[A, B, C]);
     mortal.world.apply(&topology);
     mortal.until("it waits", |mortal| is(mortal, A, "awaiting secret"));
-    let backup = mortal.world.path("backup").display().to_string();
-    mortal.orders(&["backup", &backup], "");
+    // One that broke off is known for that; one that died with its list has all of it.
+    let mut made = Vec::new();
+    for moment in ["backup stores", "backup stored"] {
+        mortal.lives();
+        let folder = mortal.world.path(&format!("backup-{}", made.len()));
+        let folder = folder.display().to_string();
+        let cut = mortal.world.entrain(&["backup", &folder]);
+        assert!(
+            !cut.status.success() && mortal.has_been(moment),
+            "{moment}: {}",
+            text(&cut)
+        );
+        made.push(folder);
+    }
+    let backup = made[1].clone();
+    mortal.lives();
     mortal.gives_secrets();
-    mortal.until("both are done", |mortal| {
+    mortal.until("all are done", |mortal| {
         is(mortal, A, "done")?;
-        is(mortal, B, "done")
+        is(mortal, B, "done")?;
+        is(mortal, C, "done")
     });
+    // What leave was given goes with this log.
+    mortal.world.rails_held(&[Rail::G2, Rail::G3]);
     mortal.world.kill_controller();
     std::fs::remove_dir_all(mortal.world.path("controller")).unwrap();
+    let refused = mortal.world.entrain(&["restore", &made[0]]);
+    let said = text(&refused);
+    assert!(
+        !refused.status.success() && said.contains("not whole"),
+        "{said}"
+    );
     for moment in ["restored stores", "restored stored"] {
         let cut = mortal.world.entrain(&["restore", &backup]);
         assert!(!cut.status.success() && mortal.has_been(moment), "{moment}");
@@ -853,9 +1010,10 @@ fn it_dies_as_it_is_restored_and_meets_its_agents() {
     }
     let done = mortal.world.entrain(&["restore", &backup]);
     assert!(done.status.success(), "{}", text(&done));
-    mortal.until("both are done again", |mortal| {
+    mortal.until("all are done again", |mortal| {
         is(mortal, A, "done")?;
-        is(mortal, B, "done")
+        is(mortal, B, "done")?;
+        is(mortal, C, "done")
     });
-    mortal.ends(&[A, B]);
+    mortal.ends(&[A, B, C]);
 }
