@@ -65,7 +65,9 @@ struct Shared {
     faults: Faults,
     controller: SocketAddr,
     seed: AtomicU64,
-    cut: AtomicBool,
+    /// Of each direction: whether nothing gets through, and what did not.
+    cut: [AtomicBool; 2],
+    cut_off: [AtomicU64; 2],
     over: AtomicBool,
     /// What went wrong, for the report.
     injected: AtomicU64,
@@ -76,6 +78,15 @@ struct Shared {
     dialled: Mutex<HashSet<Vec<u8>>>,
     /// Where each agent's datagrams leave, by the agent's own address.
     ways: Mutex<HashMap<SocketAddr, Arc<UdpSocket>>>,
+}
+
+/// A direction of the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// From agents to the controller.
+    Up,
+    /// From the controller to agents.
+    Down,
 }
 
 /// A relay that runs until it is dropped.
@@ -98,7 +109,8 @@ impl Relay {
             faults,
             controller: SocketAddr::from((Ipv4Addr::LOCALHOST, controller)),
             seed: AtomicU64::new(seed),
-            cut: AtomicBool::new(false),
+            cut: [AtomicBool::new(false), AtomicBool::new(false)],
+            cut_off: [AtomicU64::new(0), AtomicU64::new(0)],
             over: AtomicBool::new(false),
             injected: AtomicU64::new(0),
             delayed: AtomicU64::new(0),
@@ -112,7 +124,7 @@ impl Relay {
         };
         let front = Arc::new(front);
         std::thread::spawn(move || {
-            shared.listen(&front, |from, bytes| {
+            shared.listen(Way::Up, &front, |from, bytes| {
                 shared.dialled().extend(begins(bytes));
                 drop(shared.way(from, &front).send(bytes));
             });
@@ -128,12 +140,26 @@ impl Relay {
 
     /// Lets nothing through, in either direction, until it is mended.
     pub fn cut(&self) {
-        self.shared.cut.store(true, Ordering::SeqCst);
+        self.cut_one_way(Way::Up);
+        self.cut_one_way(Way::Down);
+    }
+
+    /// The same in one direction alone.
+    pub fn cut_one_way(&self, way: Way) {
+        self.shared.cut[way as usize].store(true, Ordering::SeqCst);
+    }
+
+    /// Datagrams that a cut has held up so far, in that direction.
+    #[must_use]
+    pub fn cut_off(&self, way: Way) -> u64 {
+        self.shared.cut_off[way as usize].load(Ordering::SeqCst)
     }
 
     /// Lets datagrams through again.
     pub fn mend(&self) {
-        self.shared.cut.store(false, Ordering::SeqCst);
+        for cut in &self.shared.cut {
+            cut.store(false, Ordering::SeqCst);
+        }
     }
 
     /// Forgets every way: from now on each agent is seen under another port.
@@ -192,7 +218,7 @@ impl Shared {
     }
 
     /// Hears datagrams until the relay is over, and sends on what is due, by whom it came from.
-    fn listen(&self, socket: &UdpSocket, send: impl Fn(SocketAddr, &[u8])) {
+    fn listen(&self, way: Way, socket: &UdpSocket, send: impl Fn(SocketAddr, &[u8])) {
         let mut buffer = vec![0; DATAGRAM];
         let mut lines: HashMap<SocketAddr, Line> = HashMap::new();
         while !self.over.load(Ordering::SeqCst) {
@@ -200,7 +226,7 @@ impl Shared {
             for (from, line) in &mut lines {
                 for bytes in line.due(now) {
                     // What was on its way when the link was cut is gone.
-                    if !self.cut.load(Ordering::SeqCst) {
+                    if !self.is_cut(way) {
                         send(*from, &bytes);
                     }
                 }
@@ -214,7 +240,11 @@ impl Shared {
             // An error is a time-out, or says that nobody listens at the other end: that is the link's business.
             if let Ok((length, from)) = socket.recv_from(&mut buffer) {
                 let line = lines.entry(from).or_default();
-                self.pass(&buffer[..length], line, |bytes| send(from, bytes));
+                if self.is_cut(way) {
+                    self.cut_off[way as usize].fetch_add(1, Ordering::SeqCst);
+                } else {
+                    self.pass(&buffer[..length], line, |bytes| send(from, bytes));
+                }
             }
         }
     }
@@ -229,15 +259,18 @@ impl Shared {
         self.ways().insert(agent, Arc::clone(&way));
         let (shared, front, back) = (Arc::clone(self), Arc::clone(front), Arc::clone(&way));
         std::thread::spawn(move || {
-            shared.listen(&back, |_, bytes| drop(front.send_to(bytes, agent)));
+            shared.listen(Way::Down, &back, |_, bytes| {
+                drop(front.send_to(bytes, agent));
+            });
         });
         way
     }
 
+    fn is_cut(&self, way: Way) -> bool {
+        self.cut[way as usize].load(Ordering::SeqCst)
+    }
+
     fn pass(&self, bytes: &[u8], line: &mut Line, send: impl Fn(&[u8])) {
-        if self.cut.load(Ordering::SeqCst) {
-            return;
-        }
         let drawn = self.draw() % 1000;
         let Faults {
             lost,

@@ -1,9 +1,11 @@
 //! A link that is cut for hours, with processes as they are: both sides' clocks go on by hours while nothing gets through. What is told
 //! of whoever is away is so, nobody waits longer than their policy says, and what was under way comes to its right end.
 
-use agent_twin::{Installed, Profile};
+use agent_twin::Profile;
+use controller_core::record::Record;
+use e2e::rails::Rail;
 use e2e::relay::Faults;
-use e2e::{TENANT, World, server, text, until};
+use e2e::{World, server, serving, text, until};
 use protocol::event::Event;
 
 const A: &str = "sync-01.corp.contoso.com";
@@ -43,7 +45,7 @@ fn far_and_near(servers: &[Profile], speed: u32) -> World {
 }
 
 fn apply(world: &World, hosts: &[&str], policy: &str) {
-    let topology = world.topology(hosts);
+    let topology = world.guarded(hosts);
     let policy = world.write("policy.toml", policy);
     let planned = world.json(&["plan", &topology, "--policy", &policy, "--json"]);
     let applied = world.entrain(&["apply", planned["plan"].as_str().expect("a plan")]);
@@ -60,7 +62,7 @@ fn is_here(world: &World, target: &str) -> bool {
 /// others go on around it. It comes back after its certificate has ended, and all is done.
 #[test]
 fn whoever_is_cut_off_for_hours_is_waited_for_as_long_as_the_policy_says() {
-    let servers = [server(A, &[]), server(B, &[]), server(C, &[])];
+    let servers = [server(A, &[]), serving(B), serving(C)];
     let mut world = far_and_near(&servers, 0);
     apply(
         &world,
@@ -75,6 +77,11 @@ fn whoever_is_cut_off_for_hours_is_waited_for_as_long_as_the_policy_says() {
         (world.state(A).0 == "unreachable").then_some(())
     });
     world.set_clock(CLOCK, "+1h");
+    // Whatever is ordered makes the controller look at what is due.
+    for order in ["pause", "resume"] {
+        let ordered = world.entrain(&[order, "r1"]);
+        assert!(ordered.status.success(), "{}", text(&ordered));
+    }
     let detail = world.state(A).1;
     assert!(
         detail.contains("away since") && !detail.contains("go on around it"),
@@ -113,20 +120,36 @@ fn whoever_is_cut_off_for_hours_is_waited_for_as_long_as_the_policy_says() {
     assert!(said.contains("the certificate has expired"), "{said}");
     world.all_done();
     world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
+    let waited = waited(&world);
+    let hours = |seconds: u64| seconds / 3600;
+    assert!(
+        waited.len() == 1 && waited.iter().all(|seconds| hours(*seconds) >= 2),
+        "{waited:?}"
+    );
+}
+
+/// Seconds from when somebody left to when nobody waited for it any more, each time that it came to that.
+fn waited(world: &World) -> Vec<u64> {
+    let rows = world.json(&["logs", "--json"]);
+    let waited = |row: &serde_json::Value| {
+        let at: protocol::Timestamp = serde_json::from_value(row["at"].clone()).ok()?;
+        match serde_json::from_value(row["record"].clone()).ok()? {
+            Record::PassedOver {
+                away: Some(since), ..
+            } => Some(at.since(since).as_secs()),
+            _ => None,
+        }
+    };
+    let rows = rows.as_array().expect("rows").iter();
+    rows.filter_map(waited).collect()
 }
 
 /// One is out of service when it is cut off, and finishes by itself. For hours nobody can tell, so the other one, whose turn it is, gets
 /// no leave; it goes when the first one has told.
 #[test]
 fn what_was_begun_under_leave_counts_for_hours_until_its_agent_tells() {
-    let old = |name: &str| Profile {
-        installed: Installed::ProvisioningAgent {
-            version: "1.1.1373.0".parse().expect("a version"),
-            tenant: TENANT.parse().expect("a tenant"),
-        },
-        ..server(name, &[])
-    };
-    let world = far_and_near(&[old(A), old(B)], 20);
+    let world = far_and_near(&[serving(A), serving(B)], 20);
     apply(
         &world,
         &[A, B],
@@ -165,4 +188,5 @@ fn what_was_begun_under_leave_counts_for_hours_until_its_agent_tells() {
     world.relay().mend();
     world.all_done();
     world.nothing_lost_or_repeated(&[A, B]);
+    world.rails_held(&[Rail::G2]);
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use agent_twin::{Installed, Profile};
-use e2e::relay::Faults;
-use e2e::{TENANT, World, server, text, until};
+use e2e::rails::Rail;
+use e2e::relay::{Faults, Way};
+use e2e::{World, server, serving, text, until};
 use protocol::event::Event;
 
 const A: &str = "sync-01.corp.contoso.com";
@@ -16,9 +16,9 @@ const CLEAN: Faults = Faults::NONE;
 fn prepared(faults: Faults, speed: u32) -> (World, String) {
     let mut world = World::behind_a_relay(faults, 7);
     world.speed = speed;
-    world.enroll(&[server(A, &[]), server(B, &[]), server(C, &[])]);
+    world.enroll(&[server(A, &[]), serving(B), serving(C)]);
     world.add_artifact();
-    let topology = world.topology(&[A, B, C]);
+    let topology = world.guarded(&[A, B, C]);
     (world, topology)
 }
 
@@ -43,9 +43,10 @@ fn a_link_that_loses_doubles_and_reorders_changes_nothing_but_the_time() {
     };
     let (mut world, topology) = prepared(bad, 0);
     world.apply(&topology);
-    world.give_secrets(3);
+    world.give_secrets(20);
     world.all_done();
     world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
     drop(world.audit());
     let injected = world.relay().injected();
     assert!(
@@ -66,9 +67,10 @@ fn a_link_that_delays_by_the_clock_changes_nothing_but_the_time() {
     };
     let (mut world, topology) = prepared(slow, 0);
     world.apply(&topology);
-    world.give_secrets(3);
+    world.give_secrets(20);
     world.all_done();
     world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
     let (delayed, sum) = world.relay().delayed();
     assert!(
         delayed > 50 && sum > Duration::from_secs(2),
@@ -81,7 +83,7 @@ fn a_nat_that_forgets_costs_each_agent_one_session_and_nothing_else() {
     let (mut world, topology) = prepared(CLEAN, 100);
     let before = welcomes(&world);
     world.apply(&topology);
-    world.give_secrets(3);
+    world.give_secrets(20);
     until("the canary has begun", || {
         (!world.changes(A).is_empty()).then_some(())
     });
@@ -93,6 +95,7 @@ fn a_nat_that_forgets_costs_each_agent_one_session_and_nothing_else() {
     world.give_secrets(20);
     world.all_done();
     world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
     assert_eq!(welcomes(&world), before + 3, "one more session each");
 }
 
@@ -100,7 +103,7 @@ fn a_nat_that_forgets_costs_each_agent_one_session_and_nothing_else() {
 fn a_link_that_is_cut_and_mended_goes_on_where_it_was() {
     let (mut world, topology) = prepared(CLEAN, 100);
     world.apply(&topology);
-    world.give_secrets(3);
+    world.give_secrets(20);
     until("the canary has begun", || {
         (!world.changes(A).is_empty()).then_some(())
     });
@@ -115,7 +118,52 @@ fn a_link_that_is_cut_and_mended_goes_on_where_it_was() {
     world.all_done();
     assert!(world.events().len() > alone);
     world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
     drop(world.audit());
+}
+
+/// Shorter than either side waits in silence, while a frame is on its way: it comes again, and the session goes on. A cut may be
+/// of one direction alone.
+#[test]
+fn a_link_that_is_cut_for_a_moment_goes_on_in_the_same_session() {
+    // More than what keeps a silent link alive.
+    const HELD_UP: u64 = 3;
+    let (mut world, topology) = prepared(CLEAN, 0);
+    world.apply(&topology);
+    let asks = || {
+        let rows = world.json(&["secret", "list", "--json"]);
+        rows.as_array().map_or(0, Vec::len)
+    };
+    until("a secret is asked for", || (asks() == 1).then_some(()));
+    let (sessions, dialled) = (welcomes(&world), world.relay().dialled());
+    for cut in [&[Way::Up, Way::Down][..], &[Way::Down], &[Way::Up]] {
+        let before: Vec<u64> = cut.iter().map(|way| world.relay().cut_off(*way)).collect();
+        for way in cut {
+            world.relay().cut_one_way(*way);
+        }
+        // Either order is told to the agent, and answered by what acknowledges it.
+        for order in ["pause", "resume"] {
+            let ordered = world.entrain(&[order, "r1"]);
+            assert!(ordered.status.success(), "{}", text(&ordered));
+        }
+        until("a frame is held up", || {
+            let held_up = |(way, before): (&Way, &u64)| world.relay().cut_off(*way) > *before;
+            let most = cut.iter().map(|way| world.relay().cut_off(*way)).max();
+            let first = before.iter().max();
+            let enough = most
+                .zip(first)
+                .is_some_and(|(most, first)| most >= first + HELD_UP);
+            (enough && cut.iter().zip(&before).any(held_up)).then_some(())
+        });
+        world.relay().mend();
+        assert!(!away(&world), "{cut:?}");
+    }
+    world.give_secrets(20);
+    world.all_done();
+    assert_eq!(welcomes(&world), sessions, "nobody began another session");
+    assert_eq!(world.relay().dialled(), dialled, "nobody dialled anew");
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
 }
 
 fn told(world: &World, wanted: fn(&Event) -> bool) -> bool {
@@ -132,21 +180,11 @@ fn journal(world: &World, target: &str) -> String {
     String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
 }
 
-fn with_an_old_agent(name: &str) -> Profile {
-    Profile {
-        installed: Installed::ProvisioningAgent {
-            version: "1.1.1373.0".parse().expect("a version"),
-            tenant: TENANT.parse().expect("a tenant"),
-        },
-        ..server(name, &[])
-    }
-}
-
 /// The canary of an upgrade is out of service, and the link is cut.
 fn cut_off_in_its_section() -> World {
     let mut world = World::behind_a_relay(CLEAN, 7);
     world.speed = 20;
-    world.enroll(&[A, B].map(with_an_old_agent));
+    world.enroll(&[A, B].map(serving));
     world.add_artifact();
     let topology = world.topology(&[A, B]);
     world.apply(&topology);
@@ -172,6 +210,7 @@ fn an_agent_that_is_cut_off_in_its_section_finishes_it_and_nobody_else_begins_on
     world.relay().mend();
     world.all_done();
     world.nothing_lost_or_repeated(&[A, B]);
+    world.rails_held(&[Rail::G2]);
     drop(world.audit());
 }
 
@@ -183,7 +222,7 @@ fn an_agent_that_is_killed_in_its_section_and_cut_off_finishes_it_and_begins_not
         let mut world = cut_off_in_its_section();
         world.kill_agents();
         assert!(!journal(&world, A).contains("section-left"));
-        world.start_agents(&[A, B].map(with_an_old_agent), None);
+        world.start_agents(&[A, B].map(serving), None);
         until("it has left its section", || {
             let said = journal(&world, A);
             said.contains("section-left").then_some(())
@@ -206,6 +245,7 @@ fn an_agent_that_is_killed_in_its_section_and_cut_off_finishes_it_and_begins_not
             world.all_done();
         }
         world.nothing_lost_or_repeated(&[A, B]);
+        world.rails_held(&[Rail::G2]);
         drop(world.audit());
     }
 }
