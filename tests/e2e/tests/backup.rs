@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::Output;
 
-use e2e::{World, server, text, until};
+use controller_core::record::Record;
+use e2e::rails::Rail;
+use e2e::{World, server, serving, text, until};
 
 const A: &str = "sync-01.corp.contoso.com";
 const B: &str = "sync-02.corp.contoso.com";
@@ -80,10 +82,10 @@ fn what_was_done_after_the_backup_is_told_again_and_not_done_again() {
 #[test]
 fn a_restored_controller_waits_for_its_operator_and_for_its_agents() {
     let mut world = World::new();
-    let servers = [server(A, &[]), server(B, &[])];
+    let servers = [server(A, &[]), serving(B), serving(C)];
     world.enroll(&servers);
     world.add_artifact();
-    let topology = world.topology(&[A, B]);
+    let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
     until("the canary waits for its secret", || {
         (world.state(A).0 == "awaiting secret").then_some(())
@@ -106,22 +108,36 @@ fn a_restored_controller_waits_for_its_operator_and_for_its_agents() {
     world.start_agents(&servers, None);
     world.give_secrets(20);
     world.all_done();
-    world.nothing_lost_or_repeated(&[A, B]);
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
     drop(world.audit());
 }
 
-/// The controller is lost with one server done, one in the middle of its work and two not begun; the backup knows of none of that. The
-/// one goes on alone while there is no controller. Then all is told, nothing begins until the operator says so, and what is left is done.
+/// The controller is lost with one server done, one out of service and two not begun; the backup knows of none of that. The one goes on
+/// alone while there is no controller, and the restored one meets it there. There are places for the others, and none begins until the
+/// operator says so; then each waits for those that must serve meanwhile, and what is left is done.
 #[test]
 fn a_rollout_that_went_on_after_the_backup_and_without_a_controller_is_ended_by_the_restored_one() {
     const D: &str = "sync-04.corp.contoso.com";
     let mut world = World::new();
-    let servers = [A, B, C, D].map(|name| server(name, &[]));
-    // Its setups run for some seconds.
-    world.speed = 20;
-    world.enroll(&servers);
+    let servers = [server(A, &[]), serving(B), serving(C), serving(D)];
+    let (second, others): (Vec<_>, Vec<_>) = servers
+        .iter()
+        .cloned()
+        .partition(|server| server.target.as_str() == B);
+    let join = world.join_file(4);
+    world.start_agents(&others, Some(&join));
+    world.all_report(3);
+    // Its setup runs for some seconds.
+    world.speed = 10;
+    let join = world.join_file_of(B);
+    world.start_agents(&second, Some(&join));
+    world.all_report(4);
     world.add_artifact();
     let topology = world.topology(&[A, B, C, D]);
+    let written = std::fs::read_to_string(&topology).expect("a topology");
+    let domain = "[domain.\"corp.contoso.com\"]\nmin_serving = 3\n";
+    let topology = world.write("topology.toml", &format!("{written}{domain}"));
     let policy = world.write(
         "policy.toml",
         "[limit]\nfailures = \"50\"\ncanary = 0\nin_flight = 1\n",
@@ -130,18 +146,19 @@ fn a_rollout_that_went_on_after_the_backup_and_without_a_controller_is_ended_by_
     let applied = world.entrain(&["apply", planned["plan"].as_str().expect("a plan")]);
     assert!(applied.status.success(), "{}", text(&applied));
     until("the first one is at work", || {
-        (world.state(A).0 == "running").then_some(())
+        (world.state(A).0 == "awaiting secret").then_some(())
     });
     let folder = backup(&world);
     world.give_secrets(1);
     until("the first one is done", || {
         (world.state(A).0 == "done").then_some(())
     });
-    until("the second one's setup runs", || {
-        world
-            .journal(B)
-            .contains("install-provisioning-agent")
-            .then_some(())
+    let is_out = |world: &World| {
+        let said = world.journal(B);
+        said.contains("section-entered") && !said.contains("section-left")
+    };
+    until("the second one is out of service", || {
+        is_out(&world).then_some(())
     });
     let told = world.events();
     lose(&mut world);
@@ -154,17 +171,40 @@ fn a_rollout_that_went_on_after_the_backup_and_without_a_controller_is_ended_by_
     assert!(done.status.success(), "{}", text(&done));
     world.start_controller();
     world.all_report(4);
+    let met = is_out(&world);
+    assert!(met, "it is met where it is out of service");
     until("all of it is told again", || {
         let events = world.events();
         told.iter()
             .all(|event| events.contains(event))
             .then_some(())
     });
+    let order = |world: &World, arguments: &[&str]| {
+        let ordered = world.entrain(arguments);
+        assert!(
+            ordered.status.success(),
+            "{arguments:?}: {}",
+            text(&ordered)
+        );
+    };
+    // There is room for all of them.
+    order(&world, &["limits", "r1", "--in-flight", "4"]);
     let status = world.json(&["status", "--json"]);
     assert_eq!(status["rollouts"][0]["state"], "paused");
-    assert!(world.changes(C).is_empty() && world.changes(D).is_empty());
-    let resumed = world.entrain(&["resume", "r1"]);
-    assert!(resumed.status.success(), "{}", text(&resumed));
+    let issued = |world: &World| {
+        let records = world.records();
+        let to = |record: &Record| matches!(record, Record::BundleIssued { target, .. } if [C, D].contains(&target.as_str()));
+        records.iter().filter(|record| to(record)).count()
+    };
+    assert_eq!(
+        issued(&world),
+        0,
+        "nobody begins before the operator says so"
+    );
+    order(&world, &["resume", "r1"]);
+    until("both others are at it", || {
+        (issued(&world) >= 2).then_some(())
+    });
     world.give_secrets(20);
     world.all_done();
     assert!(
@@ -172,6 +212,7 @@ fn a_rollout_that_went_on_after_the_backup_and_without_a_controller_is_ended_by_
         "what it had done stays"
     );
     world.nothing_lost_or_repeated(&[A, B, C, D]);
+    world.rails_held(&[Rail::G2]);
     drop(world.audit());
 }
 
@@ -261,10 +302,10 @@ fn who_was_enrolled_after_the_backup_is_unknown_and_enrolls_anew() {
 #[test]
 fn an_agent_whose_return_could_not_be_stored_is_met_when_it_can() {
     let mut world = World::new();
-    let servers = [server(A, &[]), server(B, &[])];
+    let servers = [server(A, &[]), serving(B), serving(C)];
     world.enroll(&servers);
     world.add_artifact();
-    let topology = world.topology(&[A, B]);
+    let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
     until("the canary waits for its secret", || {
         (world.state(A).0 == "awaiting secret").then_some(())
@@ -290,7 +331,8 @@ fn an_agent_whose_return_could_not_be_stored_is_met_when_it_can() {
     assert!(resumed.status.success(), "{}", text(&resumed));
     world.give_secrets(20);
     world.all_done();
-    world.nothing_lost_or_repeated(&[A, B]);
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
     drop(world.audit());
 }
 

@@ -1,24 +1,26 @@
 //! Servers whose clock is wrong by days: nothing is done on their word for the time, and both times are named.
 
-use e2e::{World, server, text, until};
+use e2e::rails::Rail;
+use e2e::{World, server, serving, text, until};
 
 const A: &str = "sync-01.corp.contoso.com";
 const B: &str = "sync-02.corp.contoso.com";
+const C: &str = "sync-03.corp.contoso.com";
 
 /// A bundle is out of date for the one whose clock is ahead. The other one goes on, and so does the first once its clock is
 /// right.
 #[test]
 fn a_server_whose_clock_is_days_ahead_refuses_its_bundle_and_names_both_times() {
     let mut world = World::new();
-    let servers = [server(A, &[]), server(B, &[])];
+    let servers = [server(A, &[]), serving(B), serving(C)];
     world.enroll(&servers);
     world.add_artifact();
     world.kill_agents();
     world.start_agents(&servers[1..], None);
     world.clock = Some("+3d");
     world.start_agents(&servers[..1], None);
-    world.all_report(2);
-    let topology = world.topology(&[A, B]);
+    world.all_report(3);
+    let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
     let detail = until("it is refused", || {
         let (state, detail) = world.state(A);
@@ -34,12 +36,13 @@ fn a_server_whose_clock_is_days_ahead_refuses_its_bundle_and_names_both_times() 
     world.kill_agents();
     world.clock = None;
     world.start_agents(&servers, None);
-    world.all_report(2);
+    world.all_report(3);
     let retried = world.entrain(&["retry", "r1"]);
     assert!(retried.status.success(), "{}", text(&retried));
-    world.give_secrets(2);
+    world.give_secrets(20);
     world.all_done();
-    world.nothing_lost_or_repeated(&[A, B]);
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
 }
 
 /// One whose clock is behind the controller's certificate does not believe it, and says so; nothing is lost meanwhile.
@@ -81,10 +84,10 @@ fn a_server_whose_clock_is_days_behind_does_not_believe_the_controller() {
 fn a_controller_whose_clock_jumps_ahead_in_the_middle_of_a_rollout_is_not_believed_and_loses_nothing()
  {
     let mut world = World::new();
-    let servers = [server(A, &[]), server(B, &[])];
+    let servers = [server(A, &[]), serving(B), serving(C)];
     world.enroll(&servers);
     world.add_artifact();
-    let topology = world.topology(&[A, B]);
+    let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
     until("the canary waits for its secret", || {
         (world.state(A).0 == "awaiting secret").then_some(())
@@ -106,22 +109,23 @@ fn a_controller_whose_clock_jumps_ahead_in_the_middle_of_a_rollout_is_not_believ
     world.kill_controller();
     world.controller_clock = None;
     world.start_controller();
-    world.all_report(2);
+    world.all_report(3);
     world.give_secrets(20);
     world.all_done();
     let events = world.events();
     assert!(told.iter().all(|event| events.contains(event)));
-    world.nothing_lost_or_repeated(&[A, B]);
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
 }
 
 /// One whose clock is behind believes no agent's certificate: it says whom it refused and why, and begins nothing meanwhile.
 #[test]
 fn a_controller_whose_clock_jumps_behind_refuses_its_agents_and_says_so() {
     let mut world = World::new();
-    let servers = [server(A, &[]), server(B, &[])];
+    let servers = [server(A, &[]), serving(B), serving(C)];
     world.enroll(&servers);
     world.add_artifact();
-    let topology = world.topology(&[A, B]);
+    let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
     until("the canary waits for its secret", || {
         (world.state(A).0 == "awaiting secret").then_some(())
@@ -141,10 +145,11 @@ fn a_controller_whose_clock_jumps_behind_refuses_its_agents_and_says_so() {
     world.kill_controller();
     world.controller_clock = None;
     world.start_controller();
-    world.all_report(2);
+    world.all_report(3);
     world.give_secrets(20);
     world.all_done();
-    world.nothing_lost_or_repeated(&[A, B]);
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
 }
 
 /// Its clock is set by days in the middle of a step. The step's time limit goes on as it was, so that the step ends as it must; what is
@@ -152,7 +157,7 @@ fn a_controller_whose_clock_jumps_behind_refuses_its_agents_and_says_so() {
 fn a_clock_is_set_in_a_step(days: &str) {
     const CLOCK: &str = "clock";
     let mut world = World::new();
-    let servers = [server(A, &[]), server(B, &[])];
+    let servers = [server(A, &[]), serving(B), serving(C)];
     world.enroll(&servers);
     world.add_artifact();
     world.kill_agents();
@@ -161,8 +166,8 @@ fn a_clock_is_set_in_a_step(days: &str) {
     // Its setup runs for some seconds.
     world.speed = 20;
     world.start_agents(&servers[..1], None);
-    world.all_report(2);
-    let topology = world.topology(&[A, B]);
+    world.all_report(3);
+    let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
     // A model has done its work before the time of it has passed, in which the step waits. One that still fetches its file is bounded by
     // its bundle's end alone.
@@ -198,7 +203,8 @@ fn a_clock_is_set_in_a_step(days: &str) {
     assert!(retried.status.success(), "{}", text(&retried));
     world.give_secrets(20);
     world.all_done();
-    world.nothing_lost_or_repeated(&[A, B]);
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Disks that are full and folders that cannot be written, on either side: a clear error, and nothing half done.
 
-use e2e::{World, files, program, server, text, until};
+use e2e::rails::Rail;
+use e2e::{World, files, program, server, serving, text, until};
 use protocol::event::Event;
 
 const A: &str = "sync-01.corp.contoso.com";
 const B: &str = "sync-02.corp.contoso.com";
+const C: &str = "sync-03.corp.contoso.com";
 
 /// Names of the files below a folder of the world that stand for something half written.
 fn half_written(world: &World, folder: &str) -> Vec<String> {
@@ -183,16 +185,16 @@ fn an_agent_whose_disk_is_full_fails_its_step_and_leaves_nothing_half_written() 
 #[test]
 fn an_agent_that_cannot_journal_stops_before_it_acts_and_goes_on_afterwards() {
     let mut world = World::new();
-    let servers = [server(A, &[]), server(B, &[])];
+    let servers = [server(A, &[]), serving(B), serving(C)];
     world.enroll(&servers);
     world.kill_agents();
     world.full_at = Some(5);
     for one in &servers {
         world.start_agents(std::slice::from_ref(one), None);
     }
-    world.all_report(2);
+    world.all_report(3);
     world.add_artifact();
-    let topology = world.topology(&[A, B]);
+    let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
     let said = world.agents_give_up();
     assert!(said.contains("could not append to the journal"), "{said}");
@@ -200,9 +202,58 @@ fn an_agent_that_cannot_journal_stops_before_it_acts_and_goes_on_afterwards() {
 
     world.full_at = None;
     world.start_agents(&servers, None);
-    world.give_secrets(2);
+    world.give_secrets(20);
     world.all_done();
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
+}
+
+/// The disk fills up once its setup has run, while its product is out of service. It does nothing that it cannot journal, and nobody
+/// else goes out of service meanwhile; with room it comes back into service and goes on.
+#[test]
+fn an_agent_whose_disk_fills_up_in_its_section_goes_on_in_it_when_there_is_room() {
+    let mut world = World::new();
+    let servers = [serving(A), serving(B)];
+    // So much fits for now, and what does not is an error of the write.
+    world.full_at = Some(10_000);
+    // Its setup runs for some seconds.
+    world.speed = 20;
+    let join = world.join_file(2);
+    for one in &servers {
+        world.start_agents(std::slice::from_ref(one), Some(&join));
+    }
+    world.all_report(2);
+    world.add_artifact();
+    let topology = world.guarded(&[A, B]);
+    world.apply(&topology);
+    until("its setup has changed something", || {
+        let entered = world.journal(A).contains("section-entered");
+        (entered && !world.changes(A).is_empty()).then_some(())
+    });
+    let size = |name: &str| {
+        let path = world.path("agents").join(A).join(name);
+        std::fs::metadata(path).expect("a file").len()
+    };
+    assert!(size("twin.json") < size("journal"), "its model has room");
+    world.fill_agents_disk(0, size("journal"));
+    let before = world.journal(A);
+    let said = world.agents_give_up();
+    assert!(said.contains("could not append to the journal"), "{said}");
+    assert!(!before.contains("section-left"), "{before}");
+    assert_eq!(world.journal(A), before, "not a word more");
+    let changes = world.changes(A);
+    assert!(!world.journal(B).contains("section-entered"));
+
+    (world.full_at, world.speed) = (None, 0);
+    world.start_agents(&servers, None);
+    world.give_secrets(20);
+    world.all_done();
+    assert!(
+        world.changes(A).starts_with(&changes),
+        "what was done stays"
+    );
     world.nothing_lost_or_repeated(&[A, B]);
+    world.rails_held(&[Rail::G2]);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Many agents at once, and one of several that is killed: processes as they are, on loopback.
 
 use agent_twin::Profile;
-use e2e::{World, server, until};
+use e2e::rails::Rail;
+use e2e::{World, server, serving, until};
 
 const LAST: &str = "z.corp.contoso.com";
 const SERVERS: [&str; 3] = [
@@ -80,19 +81,24 @@ fn a_fleet_that_comes_back_at_once_is_all_there_and_goes_on() {
 fn one_agent_of_several_is_killed_again_and_again_and_the_others_go_on() {
     let mut world = World::new();
     world.speed = 200;
-    for name in SERVERS {
+    let servers = [
+        server(SERVERS[0], &[]),
+        serving(SERVERS[1]),
+        serving(SERVERS[2]),
+    ];
+    for (name, server) in SERVERS.iter().zip(&servers) {
         let join = world.join_file(2);
-        world.start_agents(&[server(name, &[])], Some(&join));
+        world.start_agents(std::slice::from_ref(server), Some(&join));
         // Its file of servers is read before the next one is written.
         until("it has reported", || {
             let agents = world.json(&["agents", "list", "--json"]);
             let rows = agents["agents"].as_array()?.clone();
-            let own = rows.iter().find(|row| row["target"] == name)?.clone();
+            let own = rows.iter().find(|row| row["target"] == *name)?.clone();
             (own["facts"].as_str()?.starts_with("build")).then_some(())
         });
     }
     world.add_artifact();
-    let topology = world.topology(&SERVERS);
+    let topology = world.guarded(&SERVERS);
     world.apply(&topology);
     world.give_secrets(20);
     for round in 1..=4 {
@@ -101,9 +107,9 @@ fn one_agent_of_several_is_killed_again_and_again_and_the_others_go_on() {
             let own = events.iter().filter(|(target, ..)| target == SERVERS[1]);
             (own.count() > round).then_some(())
         });
-        world.kill_agent(1, &[server(SERVERS[1], &[])]);
+        world.kill_agent(1, &servers[1..2]);
     }
     world.all_done();
     world.nothing_lost_or_repeated(&SERVERS);
-    drop(world.audit());
+    world.rails_held(&[Rail::G2, Rail::G3]);
 }

@@ -1,11 +1,13 @@
 //! Disks that are full as the system says it, on either side and in the middle of a rollout: nothing is acknowledged that is not
 //! stored, each says where and what to do, and all goes on once there is room.
 
+use e2e::rails::Rail;
 use e2e::small_disk::{SmallDisk, alone};
-use e2e::{World, server, text, until};
+use e2e::{World, server, serving, text, until};
 
 const A: &str = "sync-01.corp.contoso.com";
 const B: &str = "sync-02.corp.contoso.com";
+const C: &str = "sync-03.corp.contoso.com";
 
 /// MiB of each disk.
 const SIZE: u32 = 24;
@@ -39,13 +41,13 @@ fn a_controller_whose_disk_is_full_in_the_middle_of_a_rollout_goes_on_by_itself(
         return;
     }
     let mut world = World::new();
-    world.enroll(&[server(A, &[]), server(B, &[])]);
+    world.enroll(&[server(A, &[]), serving(B), serving(C)]);
     world.add_artifact();
     world.kill_controller();
     let disk = SmallDisk::over(&world.path("controller"), SIZE);
     world.start_controller();
-    world.all_report(2);
-    let topology = world.topology(&[A, B]);
+    world.all_report(3);
+    let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
     until("the canary waits for its secret", || {
         (world.state(A).0 == "awaiting secret").then_some(())
@@ -98,7 +100,8 @@ fn a_controller_whose_disk_is_full_in_the_middle_of_a_rollout_goes_on_by_itself(
     world.all_done();
     let status = text(&world.entrain(&["status"]));
     assert!(!status.contains("nothing is stored"), "{status}");
-    world.nothing_lost_or_repeated(&[A, B]);
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
     drop(disk);
 }
 
@@ -109,13 +112,13 @@ fn a_controller_that_dies_on_a_full_disk_has_all_that_it_acknowledged() {
         return;
     }
     let mut world = World::new();
-    world.enroll(&[server(A, &[]), server(B, &[])]);
+    world.enroll(&[server(A, &[]), serving(B), serving(C)]);
     world.add_artifact();
     world.kill_controller();
     let disk = SmallDisk::over(&world.path("controller"), SIZE);
     world.start_controller();
-    world.all_report(2);
-    let topology = world.topology(&[A, B]);
+    world.all_report(3);
+    let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
     until("the canary waits for its secret", || {
         (world.state(A).0 == "awaiting secret").then_some(())
@@ -140,7 +143,8 @@ fn a_controller_that_dies_on_a_full_disk_has_all_that_it_acknowledged() {
     assert!(after.starts_with(&before), "what was stored is stored");
     world.give_secrets(20);
     world.all_done();
-    world.nothing_lost_or_repeated(&[A, B]);
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
     drop(disk);
 }
 
@@ -152,7 +156,7 @@ fn a_server_whose_disk_is_full_says_so_and_does_nothing_that_is_not_journaled() 
         return;
     }
     let mut world = World::new();
-    let servers = [server(A, &[]), server(B, &[])];
+    let servers = [server(A, &[]), serving(B), serving(C)];
     world.enroll(&servers);
     world.add_artifact();
     world.kill_agents();
@@ -160,8 +164,8 @@ fn a_server_whose_disk_is_full_says_so_and_does_nothing_that_is_not_journaled() 
     for one in &servers {
         world.start_agents(std::slice::from_ref(one), None);
     }
-    world.all_report(2);
-    let topology = world.topology(&[A, B]);
+    world.all_report(3);
+    let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
     let detail = until("its step fails", || {
         let (state, detail) = world.state(A);
@@ -210,7 +214,7 @@ fn a_server_whose_disk_is_full_says_so_and_does_nothing_that_is_not_journaled() 
     std::fs::remove_dir(&place).expect("nothing lies below the disk");
     std::fs::rename(kept, place).expect("it is put there");
     world.start_agents(&servers, None);
-    world.all_report(2);
+    world.all_report(3);
     world.give_secrets(20);
     until("it is tried again", || {
         let tried = world.entrain(&["retry", "r1"]).status.success();
@@ -218,5 +222,6 @@ fn a_server_whose_disk_is_full_says_so_and_does_nothing_that_is_not_journaled() 
         (tried || !["failed", "refused"].contains(&state.as_str())).then_some(())
     });
     world.all_done();
-    world.nothing_lost_or_repeated(&[A, B]);
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
 }

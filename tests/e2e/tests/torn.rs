@@ -8,10 +8,12 @@
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use e2e::{World, server, text, until};
+use e2e::rails::Rail;
+use e2e::{World, server, serving, text, until};
 
 const A: &str = "sync-01.corp.contoso.com";
 const B: &str = "sync-02.corp.contoso.com";
+const C: &str = "sync-03.corp.contoso.com";
 
 /// A frame of SQLite's side log, behind the file's header of 32 bytes.
 const FRAME: usize = 24 + 4096;
@@ -19,9 +21,9 @@ const FRAME: usize = 24 + 4096;
 /// Two servers whose rollout waits in its middle, with a backup of that moment.
 fn in_the_middle() -> (World, String) {
     let mut world = World::new();
-    world.enroll(&[server(A, &[]), server(B, &[])]);
+    world.enroll(&[server(A, &[]), serving(B), serving(C)]);
     world.add_artifact();
-    let topology = world.topology(&[A, B]);
+    let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
     until("the canary waits for its secret", || {
         (world.state(A).0 == "awaiting secret").then_some(())
@@ -55,7 +57,7 @@ fn restores(world: &mut World, folder: &str) {
     let done = world.entrain(&["restore", folder]);
     assert!(done.status.success(), "{}", text(&done));
     world.start_controller();
-    world.all_report(2);
+    world.all_report(3);
 }
 
 /// All that is left to be done is done, and nothing of what was done before.
@@ -64,7 +66,8 @@ fn ends(world: &mut World) {
     assert!(resumed.status.success(), "{}", text(&resumed));
     world.give_secrets(20);
     world.all_done();
-    world.nothing_lost_or_repeated(&[A, B]);
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2]);
 }
 
 fn make_token(world: &World, name: &str) -> String {
@@ -150,10 +153,11 @@ fn a_side_log_that_was_cut_off_is_a_power_cut() {
     let whole = std::fs::read(&side).unwrap();
     put(&side, &[whole.as_slice(), &[7; FRAME / 2]].concat());
     world.start_controller();
-    world.all_report(2);
+    world.all_report(3);
     world.give_secrets(20);
     world.all_done();
-    world.nothing_lost_or_repeated(&[A, B]);
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2]);
 }
 
 /// Pages of the database are overwritten under a controller that serves. What it has in memory is right, and it goes on with it; the

@@ -8,17 +8,28 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use e2e::{World, server, text, until};
+use e2e::rails::Rail;
+use e2e::{World, server, serving, text, until};
 use protocol::event::{Completion, Event};
 
 const A: &str = "sync-01.corp.contoso.com";
 const B: &str = "sync-02.corp.contoso.com";
+const C: &str = "sync-03.corp.contoso.com";
 
 fn enrolled() -> (World, String) {
     let mut world = World::new();
     world.enroll(&[server(A, &[]), server(B, &[])]);
     world.add_artifact();
     let topology = world.topology(&[A, B]);
+    (world, topology)
+}
+
+/// The same with one that is bare and two that serve, of which one must at each moment.
+fn guarded() -> (World, String) {
+    let mut world = World::new();
+    world.enroll(&[server(A, &[]), serving(B), serving(C)]);
+    world.add_artifact();
+    let topology = world.guarded(&[A, B, C]);
     (world, topology)
 }
 
@@ -246,7 +257,7 @@ fn fails_again(world: &World) -> String {
 #[test]
 fn an_artifact_that_was_altered_or_lost_at_the_controller_is_never_installed_until_it_is_added_again()
  {
-    let (mut world, topology) = enrolled();
+    let (mut world, topology) = guarded();
     let file = artifact(&world);
     let list = file.with_extension("chunks");
     let (bytes, chunks) = (std::fs::read(&file).unwrap(), std::fs::read(&list).unwrap());
@@ -296,7 +307,7 @@ fn an_artifact_that_was_altered_or_lost_at_the_controller_is_never_installed_unt
             world.kill_controller();
             damages();
             world.start_controller();
-            world.all_report(2);
+            world.all_report(3);
         } else {
             damages();
         }
@@ -310,16 +321,17 @@ fn an_artifact_that_was_altered_or_lost_at_the_controller_is_never_installed_unt
     assert_eq!(std::fs::read(&file).unwrap(), bytes);
     assert_eq!(std::fs::read(&list).unwrap(), chunks);
     succeeds(&world, &["retry", "r1"]);
-    world.give_secrets(2);
+    world.give_secrets(20);
     world.all_done();
-    world.nothing_lost_or_repeated(&[A, B]);
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
 }
 
 /// What an agent has of an artifact when it starts again is measured by the signed bundle: half of it goes on at its last
 /// good chunk, and what was altered meanwhile is fetched anew.
 #[test]
 fn an_artifact_that_is_half_there_or_altered_when_its_agent_starts_again_is_fetched_anew() {
-    let (mut world, topology) = enrolled();
+    let (mut world, topology) = guarded();
     let file = artifact(&world);
     let bytes = std::fs::read(&file).unwrap();
     let mut altered = bytes.clone();
@@ -350,10 +362,10 @@ fn an_artifact_that_is_half_there_or_altered_when_its_agent_starts_again_is_fetc
     std::fs::create_dir_all(whole.parent().unwrap()).unwrap();
     std::fs::write(&whole, &altered).unwrap();
     world.add_artifact();
-    world.start_agents(&[server(A, &[]), server(B, &[])], None);
-    world.all_report(2);
+    world.start_agents(&[server(A, &[]), serving(B), serving(C)], None);
+    world.all_report(3);
     succeeds(&world, &["retry", "r1"]);
-    world.give_secrets(2);
+    world.give_secrets(20);
     world.all_done();
     for target in [A, B] {
         let name = file.file_name().unwrap();
@@ -364,7 +376,8 @@ fn an_artifact_that_is_half_there_or_altered_when_its_agent_starts_again_is_fetc
             .join(name);
         assert_eq!(std::fs::read(fetched).unwrap(), bytes, "{target}");
     }
-    world.nothing_lost_or_repeated(&[A, B]);
+    world.nothing_lost_or_repeated(&[A, B, C]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
 }
 
 #[test]
