@@ -29,7 +29,7 @@ use protocol::wire::latest::{
     Welcome,
 };
 use protocol::{Attempt, BundleId, Digest, EventIndex, Generation, StepIndex, Timestamp, limits};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::artifact::{self, Wanted};
@@ -166,6 +166,8 @@ pub struct Agent {
     asking: Option<AbortHandle>,
     /// The script that runs.
     script: Option<AbortHandle>,
+    /// A fence that waits for the end of the run that is open, and where its answer goes.
+    superseding: Option<(Vec<u8>, oneshot::Sender<BundleAnswer>)>,
 }
 
 impl std::fmt::Debug for Agent {
@@ -301,6 +303,7 @@ impl Agent {
             tasks: JoinSet::new(),
             asking: None,
             script: None,
+            superseding: None,
         })
     }
 
@@ -327,6 +330,7 @@ impl Agent {
         pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.carry_out().await?;
+            self.supersede().await?;
             let now = self.now();
             let due = self.run.as_ref().and_then(Run::poll_timeout);
             let due = due.map(|at| at.since(now));
@@ -802,7 +806,10 @@ impl Agent {
                 let answered = self.offered(&envelope);
                 // Store, then say.
                 self.carry_out().await?;
-                drop(answer.send(answered));
+                match answered {
+                    Some(answered) => drop(answer.send(answered)),
+                    None => self.superseding = Some((envelope, answer)),
+                }
             }
             Inbound::Control(word) => self.control(word)?,
             Inbound::Acknowledged(EventsDown::Acknowledged { index }) => {
@@ -825,6 +832,8 @@ impl Agent {
                     }
                 }
                 self.link.send_replace(None);
+                // It is offered again after the next welcome, if it still is to be.
+                self.superseding = None;
                 // Nobody has looked meanwhile, perhaps for days.
                 self.lives.forget();
             }
@@ -938,7 +947,22 @@ impl Agent {
         }
     }
 
-    fn offered(&mut self, envelope: &[u8]) -> BundleAnswer {
+    /// Takes up a fence for which the run that was open has ended by now.
+    async fn supersede(&mut self) -> Result<(), AgentError> {
+        while self.run.is_none()
+            && let Some((envelope, answer)) = self.superseding.take()
+        {
+            let answered = self.offered(&envelope);
+            self.carry_out().await?;
+            if let Some(answered) = answered {
+                drop(answer.send(answered));
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers an offer, or ends what is under way first: then there is no answer yet.
+    fn offered(&mut self, envelope: &[u8]) -> Option<BundleAnswer> {
         self.look_at_freeze();
         let public = self.state.key.public();
         let standing = Standing {
@@ -951,13 +975,21 @@ impl Agent {
             now: now(),
         };
         let refusal = match guard::consider(envelope, &standing) {
-            Answer::AcceptedBefore => return BundleAnswer::Accepted,
+            Answer::AcceptedBefore => return Some(BundleAnswer::Accepted),
             Answer::Refuse(refusal) => refusal,
+            Answer::Supersede { open } => {
+                tracing::warn!(target_name = %self.state.target, generation = %open, "a run ends, since this server is to be fenced");
+                let now = self.now();
+                if let Some(run) = &mut self.run {
+                    run.abort(now);
+                }
+                return None;
+            }
             Answer::Accept(manifest) => match self.state.keep_bundle(manifest.generation, envelope)
             {
                 Ok(()) => {
                     self.begin(*manifest);
-                    return BundleAnswer::Accepted;
+                    return Some(BundleAnswer::Accepted);
                 }
                 Err(error) => Refusal::CannotStore(chain(&error)),
             },
@@ -966,7 +998,7 @@ impl Agent {
         let bundle = BundleId(Digest::of(envelope));
         let text = refusal.to_string();
         self.journal(&Event::BundleRefused { bundle, refusal });
-        BundleAnswer::Refused(text)
+        Some(BundleAnswer::Refused(text))
     }
 
     fn begin(&mut self, manifest: Verified<Manifest>) {

@@ -32,6 +32,12 @@ pub enum Answer {
     Accept(Box<Verified<Manifest>>),
     /// The very bundle that was accepted before: nothing is to be done, and nobody is to be alarmed.
     AcceptedBefore,
+    /// A fence that is good, and a run that is open: that run ends at its next gate, a section that it is in is finished first,
+    /// and then the same bundle is considered once more.
+    Supersede {
+        /// Generation of the open run.
+        open: Generation,
+    },
     /// No, with the reason.
     Refuse(Refusal),
 }
@@ -40,7 +46,10 @@ pub enum Answer {
 #[must_use]
 pub fn consider(envelope: &[u8], standing: &Standing<'_>) -> Answer {
     match examine(envelope, standing) {
-        Ok(Some(manifest)) => Answer::Accept(Box::new(manifest)),
+        Ok(Some(manifest)) => match standing.open {
+            Some(open) => Answer::Supersede { open },
+            None => Answer::Accept(Box::new(manifest)),
+        },
         Ok(None) => Answer::AcceptedBefore,
         Err(refusal) => Answer::Refuse(refusal),
     }
@@ -90,10 +99,18 @@ fn examine(
     if let Some(until) = standing.frozen {
         return Err(Refusal::Frozen { until });
     }
-    if let Some(open) = standing.open {
+    if let Some(open) = standing.open.filter(|_| !fences(&manifest)) {
         return Err(Refusal::Busy { open });
     }
     Ok(Some(manifest))
+}
+
+/// It does nothing but stop and disable Connect on a server whose place another one takes: what was under way there when it was
+/// lost is of a world that is gone, and what it exports meanwhile is what the fence is there to stop.
+fn fences(manifest: &Manifest) -> bool {
+    let fence = |step: &Step| matches!(step, Step::FenceConnect);
+    let fences = |step: &Step| fence(step) || matches!(step, Step::ReportFacts);
+    manifest.steps.iter().any(fence) && manifest.steps.iter().all(fences)
 }
 
 fn signature_refusal(refused: &Refused) -> Refusal {

@@ -160,7 +160,9 @@ impl World {
     fn refusal(&self, manifest: &Manifest) -> Refusal {
         match self.consider(manifest) {
             Answer::Refuse(refusal) => refusal,
-            other @ (Answer::Accept(_) | Answer::AcceptedBefore) => panic!("{other:?}"),
+            other @ (Answer::Accept(_) | Answer::AcceptedBefore | Answer::Supersede { .. }) => {
+                panic!("{other:?}")
+            }
         }
     }
 }
@@ -420,6 +422,37 @@ fn one_bundle_at_a_time() {
         world.refusal(&world.manifest()),
         Refusal::Busy { open } if open == Generation(6)
     ));
+}
+
+/// A server whose place another one took is fenced whatever it was in; nothing else comes between.
+#[test]
+fn a_fence_ends_the_run_that_is_open_and_nothing_else_does() {
+    let mut world = World::new();
+    let mut fence = world.manifest();
+    fence.artifacts.clear();
+    fence.steps = vec![Step::FenceConnect, Step::ReportFacts];
+    assert!(matches!(world.consider(&fence), Answer::Accept(_)));
+    world.open = Some(Generation(6));
+    assert!(matches!(
+        world.consider(&fence),
+        Answer::Supersede { open } if open == Generation(6)
+    ));
+    let busy = |manifest: &Manifest| {
+        let refusal = world.refusal(manifest);
+        assert!(matches!(refusal, Refusal::Busy { .. }), "{refusal:?}");
+    };
+    for steps in [
+        vec![Step::ReportFacts],
+        vec![Step::FenceConnect, Step::VerifyConnectRemoved],
+    ] {
+        let mut other = fence.clone();
+        other.steps = steps;
+        busy(&other);
+    }
+    // It is held to everything else that a bundle is held to.
+    let until = NOW.plus(HOUR);
+    world.frozen = Some(until);
+    assert_eq!(world.refusal(&fence), Refusal::Frozen { until });
 }
 
 #[test]

@@ -15,7 +15,7 @@ use protocol::facts::{Facts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::{Manifest, TrustRoot, Verified};
-use protocol::{Attempt, BundleId, Digest, Generation, StepIndex, TargetId, Timestamp};
+use protocol::{Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp};
 
 /// How fast an artifact comes over a site's line, in bytes a second.
 pub(crate) const LINE: u64 = 8 << 20;
@@ -59,6 +59,8 @@ pub(crate) struct Server {
     told: Option<Facts>,
     /// Its administrator wants nothing done to it until then.
     pub(crate) frozen: Option<Timestamp>,
+    /// A fence that waits for the end of the run that is open, and the root that it is judged by.
+    superseding: Option<(Vec<u8>, TrustRoot)>,
     /// Counts its lives: an outcome of an earlier one is nobody's.
     pub(crate) life: u32,
 }
@@ -135,6 +137,7 @@ impl Server {
             inside: None,
             told: None,
             frozen: None,
+            superseding: None,
             life: 0,
         }
     }
@@ -211,6 +214,13 @@ impl Server {
                 wishes
             }
             Answer::AcceptedBefore => Vec::new(),
+            Answer::Supersede { .. } => {
+                if let Some(run) = &mut self.run {
+                    run.abort(now);
+                }
+                self.superseding = Some((envelope.to_vec(), root.clone()));
+                self.go_on(now)
+            }
             Answer::Refuse(refusal) => vec![Wish::Told(Event::BundleRefused { bundle, refusal })],
         }
     }
@@ -267,6 +277,11 @@ impl Server {
                     self.inside = None;
                 }
             }
+        }
+        if self.run.is_none()
+            && let Some((envelope, root)) = self.superseding.take()
+        {
+            wishes.extend(self.offered(&envelope, &root, now));
         }
         wishes
     }
@@ -363,6 +378,7 @@ impl Server {
     /// that it is in.
     pub(crate) fn killed(&mut self, now: Timestamp) -> Vec<Wish> {
         self.life += 1;
+        self.superseding = None;
         self.secrets.clear();
         if let Some((manifest, history)) = &self.bundle {
             let manifest = Verified::clone(manifest);
@@ -371,9 +387,21 @@ impl Server {
         self.go_on(now)
     }
 
+    /// Its session ended: what was offered in it and not taken yet is offered again.
+    pub(crate) fn lost(&mut self) {
+        self.superseding = None;
+    }
+
     /// Its controller welcomes it and says that the run goes on, or does not.
-    pub(crate) fn welcomed(&mut self, paused: bool, aborted: bool, now: Timestamp) -> Vec<Wish> {
-        if let Some(run) = &mut self.run {
+    pub(crate) fn welcomed(
+        &mut self,
+        of: Option<RolloutId>,
+        (paused, aborted): (bool, bool),
+        now: Timestamp,
+    ) -> Vec<Wish> {
+        // What is said of another rollout is nothing of this run.
+        let its = |run: &&mut Run| of.is_none_or(|of| of == run.manifest().rollout);
+        if let Some(run) = self.run.as_mut().filter(its) {
             run.ask_again(now);
             if aborted {
                 run.abort(now);

@@ -345,6 +345,14 @@ impl World {
         }
         let newest = self.fleet.rollouts().keys().next_back();
         let rollout = RolloutId(newest.map_or(0, |newest| newest.0) + 1);
+        for (rollout, order) in self.fleet.ends_elsewhere(plan) {
+            let by = "a person".to_owned();
+            self.record(Record::Ordered { rollout, order, by });
+        }
+        if let Some(target) = plan.off.clone() {
+            let by = "a person".to_owned();
+            self.record(Record::SaidOff { target, by });
+        }
         self.carry_out(rollout, plan);
         Ok(rollout)
     }
@@ -527,8 +535,10 @@ impl World {
                 let paused = state == Some(RolloutState::Paused)
                     || state == Some(RolloutState::Running) && self.fleet.stopped().is_some();
                 let aborted = state == Some(RolloutState::Aborted);
-                let wishes =
-                    self.at_server(&target, |server| server.welcomed(paused, aborted, now));
+                let of = open.map(|open| open.rollout);
+                let wishes = self.at_server(&target, |server| {
+                    server.welcomed(of, (paused, aborted), now)
+                });
                 (target, wishes)
             }
             Happening::Timeout { target } => {
@@ -875,6 +885,9 @@ impl World {
     pub fn leaves(&mut self, target: &TargetId) {
         self.live.left(target, self.now);
         self.fleet.forget_asked(target);
+        if let Some(server) = self.servers.get_mut(target) {
+            server.lost();
+        }
         self.decide();
     }
 

@@ -781,6 +781,10 @@ impl Core {
             ));
         }
         let id = self.fleet.next_rollout();
+        for (rollout, order) in self.fleet.ends_elsewhere(plan) {
+            let by = by.to_owned();
+            self.record(batch, Record::Ordered { rollout, order, by });
+        }
         if let Some(target) = off {
             let by = by.to_owned();
             self.record(batch, Record::SaidOff { target, by });

@@ -278,3 +278,78 @@ fn a_server_that_is_off_is_replaced_by_word_and_stopped_when_it_is_back() {
     let record = world.audit();
     assert!(record.contains("said-off"), "who said so is in the log");
 }
+
+/// The active server is lost in the middle of an upgrade, while a person sits at its wizard. Whatever was made of that rollout, the
+/// failover may be applied, and its fence is the first thing that the server gets: its agent ends the run that it still has open.
+#[test]
+fn a_server_that_is_lost_in_a_rollout_is_stopped_before_that_goes_on() {
+    for ended in ["", "abort", "resolve"] {
+        let mut world = World::new();
+        world.speed = 100;
+        let nobody = Profile {
+            installed: Installed::Connect {
+                version: Version::new(2, 5, 190, 0),
+                staging: false,
+            },
+            person: None,
+            ..connect(ACTIVE, false, &[])
+        };
+        let servers = [nobody, connect(NEXT, true, &[])];
+        world.enroll(&servers);
+        world.all_report(servers.len());
+        let file = world.write(
+            "topology.toml",
+            &format!(
+                "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"fabrikam.com\"]\nservers = [\"{ACTIVE}\", \"{NEXT}\"]\npending_exports = {{ add = 5, update = 50 }}\n"
+            ),
+        );
+        let msi = world.write("connect.msi", "a stand-in for an installer");
+        let given = [
+            "--accept-terms",
+            "--model",
+            "connect",
+            "--version",
+            "2.6.92.0",
+        ];
+        let added = world.entrain(&[&["artifact", "add", &msi][..], &given].concat());
+        assert!(added.status.success(), "{}", text(&added));
+        let planned = world.json(&["plan", &file, "--json"]);
+        let plan = planned["plan"].as_str().expect("a plan").to_owned();
+        let applied = world.entrain(&["apply", &plan]);
+        assert!(applied.status.success(), "{}", text(&applied));
+        until(
+            "the other is verified, and nobody comes to the wizard",
+            || {
+                (world.state(ACTIVE).0 == "awaiting person" && world.state(NEXT).0 == "done")
+                    .then_some(())
+            },
+        );
+
+        world.kill_agents();
+        until("the controller notices", || {
+            let agents = world.json(&["agents", "--json"]);
+            let mut here = agents["agents"].as_array()?.iter();
+            here.all(|agent| agent["connected"] == false).then_some(())
+        });
+        world.start_agents(&servers[1..], None);
+        let ordered = match ended {
+            "abort" => Some(world.entrain(&["abort", "r1"])),
+            "resolve" => Some(world.entrain(&["resolve", "r1", ACTIVE, "--reason", "it burned"])),
+            _ => None,
+        };
+        let ordered = ordered.iter().all(|ordered| ordered.status.success());
+        assert!(ordered, "{ended}");
+        let planned = world.json(&["failover", NEXT, "--off", ACTIVE, &file, "--json"]);
+        let plan = planned["plan"].as_str().expect("a plan").to_owned();
+        let applied = world.entrain(&["apply", &plan, "--off", ACTIVE]);
+        assert!(applied.status.success(), "{ended}: {}", text(&applied));
+        until("the other is active", || {
+            (world.changes(NEXT) == ["wizard of Connect: staging mode false"]).then_some(())
+        });
+
+        world.start_agents(&servers[..1], None);
+        world.all_done();
+        assert_eq!(world.changes(ACTIVE), ["disable ADSync"], "{ended}");
+        world.nothing_lost_or_repeated(&[ACTIVE, NEXT]);
+    }
+}

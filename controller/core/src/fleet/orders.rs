@@ -252,11 +252,36 @@ impl Fleet {
         }
     }
 
+    /// What a failover ends before it begins: whatever is not over on the server that is off, or may be heard again when that is
+    /// back. Its fence is the first thing that it gets then, and ends there what its agent still has open.
+    #[must_use]
+    pub fn ends_elsewhere(&self, plan: &Plan) -> Vec<(RolloutId, Order)> {
+        let Some(off) = &plan.off else {
+            return Vec::new();
+        };
+        let open = self.open.get(off).map(|open| open.rollout);
+        let lost = self.lost.get(off).map(|lost| lost.rollout);
+        let ends = self.rollouts.iter().filter(|(id, rollout)| {
+            let work = rollout.work.get(off);
+            let goes_on = work.is_some_and(|work| !work.state.is_terminal());
+            goes_on || open == Some(**id) || lost == Some(**id)
+        });
+        let resolve = || {
+            Order::Resolve {
+            target: off.clone(),
+            reason: "it is said to be off, and another server takes its place: its fence comes first when it is back"
+                .to_owned(),
+        }
+        };
+        ends.map(|(id, _)| (*id, resolve())).collect()
+    }
+
     /// The first rollout that changes a server which that plan would change, and is not over there. One that was aborted does not
-    /// count: what it has open there ends at its next gate. Nor does one that only reads.
+    /// count: what it has open there ends at its next gate. Nor does one that only reads, nor what a failover ends itself.
     #[must_use]
     pub fn works_on(&self, plan: &Plan) -> Option<(RolloutId, TargetId)> {
         let changed = plan.targets.iter().filter(|(_, part)| !part.is_read_only());
+        let changed = changed.filter(|(target, _)| plan.off.as_ref() != Some(*target));
         changed
             .into_iter()
             .find_map(|(target, _)| Some((self.at_work_on(target, None)?, target.clone())))

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use controller_core::beyond::{Beyond, DirectorySeen};
 use controller_core::facts::{Fleetwide, Known};
-use controller_core::fleet::{Cause, Decision, Fleet, Lifter, Live, UNREACHABLE_AFTER};
+use controller_core::fleet::{
+    Cause, Decision, Fleet, Lifter, Live, TargetState, UNREACHABLE_AFTER,
+};
 use controller_core::plan::{Inputs, Plan, Purpose, failover, plan, render, switch};
 use controller_core::policy::Policy;
 use controller_core::record::{Order, Record};
@@ -19,7 +21,7 @@ use protocol::facts::{ConnectFacts, Facts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::refusal::Refusal;
 use protocol::settings::{ConnectSettings, Setting, SettingsPart, UnreadPart};
-use protocol::signed::Ending;
+use protocol::signed::{Ending, Phase};
 use protocol::step::{Product, Step};
 use protocol::{BundleId, Digest, Generation, RolloutId, TargetId, Timestamp, Version};
 
@@ -1011,6 +1013,80 @@ fn two_works_on_one_server_do_not_go_together() {
         world.fleet.apply(&abort, None, NOW);
     }
     assert_eq!(world.fleet.works_on(&plan), None);
+}
+
+/// The active server is lost in the middle of a rollout. Whatever was made of that: the failover may be applied, and the fence
+/// waits for nothing of it when the server is back and speaks of its run.
+#[test]
+fn a_failover_ends_what_the_lost_server_was_in() {
+    let lost: TargetId = "c1.a.test".parse().unwrap();
+    let plan = instead("c1.a.test", &known()).unwrap();
+    for how in ["it goes on", "aborted", "unknown", "resolved"] {
+        let mut world = World::new();
+        // The other server's part in it is over, or it would still stand against this.
+        let refused = world.fleet.works_on(&plan).expect("the other is in r1");
+        assert_eq!(
+            refused,
+            (RolloutId(1), "c2.a.test".parse().unwrap()),
+            "{how}"
+        );
+        world.orders(1, Order::Abort).unwrap();
+        world.runs(2, "c3.a.test");
+        world.runs(2, "c1.a.test");
+        let generation = world.issue(2, "c1.a.test");
+        let bundle = BundleId(Digest::ZERO);
+        let accepted = Event::BundleAccepted {
+            bundle,
+            generation,
+            rollout: RolloutId(2),
+            phase: Phase::Register,
+            change: None,
+        };
+        world.tells("c1.a.test", &accepted);
+        world.live.left(&lost, NOW);
+        let target = lost.clone();
+        match how {
+            "aborted" => world.orders(2, Order::Abort).unwrap(),
+            "unknown" => world.records(Record::WentUnknown { target, generation }, None),
+            "resolved" => {
+                let reason = "it burned".to_owned();
+                world.orders(2, Order::Resolve { target, reason }).unwrap();
+            }
+            _ => {}
+        }
+        assert_eq!(world.fleet.works_on(&plan), None, "{how}");
+        let ends = world.fleet.ends_elsewhere(&plan);
+        assert_eq!(ends.len(), usize::from(how != "resolved"), "{how}");
+        for (rollout, order) in ends {
+            assert_eq!(rollout, RolloutId(2), "{how}");
+            let by = "root".to_owned();
+            world.records(Record::Ordered { rollout, order, by }, None);
+        }
+        let (target, by) = (lost.clone(), "root".to_owned());
+        world.records(Record::SaidOff { target, by }, None);
+        world.records(common::applied(RolloutId(3), &plan), Some(plan.clone()));
+        // It is back, and tells what it did in the run that it was lost in.
+        world.tells(
+            "c1.a.test",
+            &Event::StepBegun {
+                generation,
+                step: protocol::StepIndex(1),
+                attempt: protocol::Attempt(2),
+                kind: "guide-connect".to_owned(),
+            },
+        );
+        world.live.came(lost.clone(), NOW);
+        assert_eq!(world.hold(3, "c1.a.test"), "", "{how}");
+        assert!(is_offered(&world, (3, "c1.a.test", 0)), "{how}");
+        let state = &world.fleet.rollouts()[&RolloutId(2)].work[&lost].state;
+        assert!(
+            matches!(state, TargetState::Resolved(_)),
+            "{how}: {state:?}"
+        );
+    }
+    // Whoever is not off is not ended.
+    let swap = to("c2.a.test", &topology(""), &known()).unwrap();
+    assert!(World::new().fleet.ends_elsewhere(&swap).is_empty());
 }
 
 /// A server that was fenced by a failover is no part of a later swap, which would wait for its engine.

@@ -209,6 +209,50 @@ fn a_server_that_is_off_is_replaced_and_fenced_when_it_is_back() {
     assert!(world.is_over());
 }
 
+/// The active server is lost while a person sits at its wizard: what it was in is ended, and its fence is the first thing that it
+/// gets when it is back, in another life of its agent or in the same.
+#[test]
+fn a_server_that_is_lost_in_a_rollout_is_fenced_first_when_it_is_back() {
+    for (ends, killed) in [("abort", true), ("abort", false), ("resolve", true)] {
+        let (plan, known) = swapped();
+        let (over, _) = failed_over();
+        let (old, new) = (target("c1.corp.test"), target("c2.corp.test"));
+        let mut world = World::new(&plan, &known, ask(&[]));
+        world.run_until(NOW.plus(Duration::from_secs(300)), |_| {});
+        let open = world
+            .fleet
+            .open(&old)
+            .cloned()
+            .expect("it waits for its person");
+        assert_eq!(open.phase, Phase::Register);
+        world.leaves(&old);
+        if killed {
+            world.kill(&old);
+        }
+        if ends == "resolve" {
+            let (target, reason) = (old.clone(), "it burned".to_owned());
+            world.order(Order::Resolve { target, reason }).unwrap();
+        }
+        assert!(world.apply(&over).is_err(), "the other is not over there");
+        world.order(Order::Abort).unwrap();
+        let failover = world.apply(&over).unwrap();
+        let day = NOW.plus(Duration::from_secs(300));
+        world.arrives(&old);
+        let mut both = false;
+        world.run_until(day.plus(Duration::from_secs(86_400)), |world| {
+            both |= world.is_active(&old) == Some(true) && world.is_active(&new) == Some(true);
+        });
+        assert!(!both, "two were active");
+        assert_eq!(world.changes(&old), ["disable ADSync"], "{ends}, {killed}");
+        assert_eq!(world.is_active(&new), Some(true));
+        let work = &world.fleet.rollouts()[&failover].work;
+        let state = work[&old].state.clone();
+        assert!(matches!(state, TargetState::Done(_)), "{state:?}");
+        let state = world.fleet.rollouts()[&ROLLOUT].work[&old].state.clone();
+        assert!(matches!(state, TargetState::Resolved(_)), "{state:?}");
+    }
+}
+
 /// It is back too early: nobody is asked to make another active before it is stopped.
 #[test]
 fn a_server_that_is_back_before_the_other_is_active_is_fenced_first() {
