@@ -439,6 +439,9 @@ pub enum Event {
         /// From when on a KDS root key may be used; absent where none was shown.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         kds_usable_from: Option<Timestamp>,
+        /// NetBIOS name of the domain that was asked; absent where it was not read, and of an agent that does not tell it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        netbios: Option<String>,
     },
     /// The newest settings that Connect's wizard has exported on this server.
     ConnectExportRead {

@@ -492,8 +492,8 @@ pub struct GuideConnect {
     pub at_least: Version,
     /// What the person does.
     pub text: TaskText,
-    /// What the person does where the cycle is held afterwards: it was on before, and the step ends when it is on again. Absent
-    /// where that is not asked.
+    /// What the person does where the cycle is held afterwards: it was on before, or the installation was to leave it off, and the
+    /// step ends when it is on. Absent where that is not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Box<TaskText>>,
 }

@@ -155,20 +155,56 @@ fn is(path: &[(String, Range<usize>)], wanted: &[&str]) -> bool {
         .eq(wanted.iter().copied())
 }
 
-/// What the text says of proxy and FIPS policy.
+/// What the text says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Of proxy and FIPS policy, as far as it can be read.
+    pub options: ServiceOptions,
+    /// A proxy of another form than the product's page shows (another scheme, no port, a path, a user), as it stands there: somebody
+    /// set it by hand, and it is in use.
+    pub other_proxy: Option<String>,
+}
+
+impl Said {
+    /// The other proxy in a few words, without what a user may have written into it.
+    #[must_use]
+    pub fn other_proxy_shown(&self) -> Option<String> {
+        let address = self.other_proxy.as_deref()?;
+        Some(if address.contains('@') {
+            "a proxy with a user in its address, which Entrain does not read".to_owned()
+        } else {
+            let short: String = address.chars().take(80).collect();
+            format!("a proxy that Entrain does not read, \"{short}\"")
+        })
+    }
+}
+
+/// What the text says of proxy and FIPS policy, as far as it can be read.
 ///
 /// # Errors
 /// Why it is no XML.
 pub fn read(text: &str) -> Result<ServiceOptions, String> {
+    Ok(said(text)?.options)
+}
+
+/// What the text says of proxy and FIPS policy, and of a proxy that is not read.
+///
+/// # Errors
+/// Why it is no XML.
+pub fn said(text: &str) -> Result<Said, String> {
     let outline = Outline::of(text.strip_prefix(MARK).unwrap_or(text))?;
-    let address = outline.proxy_address.as_deref();
-    let proxy = address.and_then(|address| address.parse().ok());
-    Ok(ServiceOptions {
-        proxy: proxy.filter(|_| outline.proxy_enabled),
-        fips_exempt: outline
-            .fips_enabled
-            .is_some_and(|word| word.eq_ignore_ascii_case("false")),
-        ..ServiceOptions::default()
+    let address = outline.proxy_address.filter(|_| outline.proxy_enabled);
+    let proxy = address.as_deref().and_then(|address| address.parse().ok());
+    let other = address.filter(|address| proxy.is_none() && !address.is_empty());
+    Ok(Said {
+        options: ServiceOptions {
+            proxy,
+            fips_exempt: outline
+                .fips_enabled
+                .is_some_and(|word| word.eq_ignore_ascii_case("false")),
+            ..ServiceOptions::default()
+        },
+        other_proxy: other,
     })
 }
 
@@ -339,6 +375,49 @@ mod tests {
             "<configuration></configuration>",
         ] {
             assert_eq!(read(&edit(empty, &wanted()).unwrap()).unwrap(), wanted());
+        }
+    }
+
+    /// A hand may have written what the page does not show: it is in use, so it is told and never read as none.
+    #[test]
+    fn a_proxy_of_another_form_is_told_and_kept() {
+        let with = |address: &str, enabled: &str| {
+            format!(
+                "<configuration><system.net><defaultProxy enabled=\"{enabled}\"><proxy proxyaddress=\"{address}\"/></defaultProxy></system.net></configuration>"
+            )
+        };
+        for other in [
+            "https://proxy.contoso.com:8443",
+            "http://proxy.contoso.com",
+            "http://proxy.contoso.com:8080/path",
+        ] {
+            let text = with(other, "true");
+            let said = said(&text).unwrap();
+            assert_eq!(said.options, ServiceOptions::default(), "{other}");
+            assert_eq!(said.other_proxy.as_deref(), Some(other));
+            assert!(said.other_proxy_shown().unwrap().contains(other));
+            // What else is set leaves it where it is.
+            let fips = ServiceOptions {
+                fips_exempt: true,
+                ..ServiceOptions::default()
+            };
+            assert!(edit(&text, &fips).unwrap().contains(other));
+            assert!(
+                !edit(&text, &wanted())
+                    .unwrap()
+                    .contains(&format!("\"{other}\""))
+            );
+        }
+        let user = said(&with("http://user:word@proxy.contoso.com:8080", "true")).unwrap();
+        let shown = user.other_proxy_shown().unwrap();
+        assert!(!shown.contains("word"), "{shown}");
+        for none in [
+            with("http://proxy.contoso.com:8080", "true"),
+            with("https://proxy.contoso.com:8443", "false"),
+            with("", "true"),
+            PLAIN.to_owned(),
+        ] {
+            assert_eq!(said(&none).unwrap().other_proxy, None, "{none}");
         }
     }
 

@@ -63,6 +63,8 @@ pub enum Want {
         suffixes: Option<(Vec<String>, u32)>,
         /// From when on a KDS root key may be used.
         kds_usable_from: Option<Timestamp>,
+        /// Its NetBIOS name.
+        netbios: Option<String>,
     },
     /// What decides what Connect Sync synchronizes, to be recorded.
     Settings(Box<ConnectSettings>),
@@ -740,8 +742,8 @@ impl Cx<'_> {
         self.take(want).map(drop)
     }
 
-    /// Records what a forest's directory shows: its UPN suffixes with how many more there are, and from when on a KDS root key
-    /// may be used.
+    /// Records what a forest's directory shows: its UPN suffixes with how many more there are, from when on a KDS root key
+    /// may be used, and the domain's NetBIOS name.
     ///
     /// # Errors
     /// Until it is recorded.
@@ -750,11 +752,13 @@ impl Cx<'_> {
         domain: &DomainName,
         suffixes: Option<&(Vec<String>, u32)>,
         kds_usable_from: Option<Timestamp>,
+        netbios: Option<&str>,
     ) -> Flow<()> {
         let want = || Want::Forest {
             domain: domain.clone(),
             suffixes: suffixes.cloned(),
             kds_usable_from,
+            netbios: netbios.map(str::to_owned),
         };
         self.take(want).map(drop)
     }

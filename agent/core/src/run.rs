@@ -804,6 +804,7 @@ impl Run {
                 domain,
                 suffixes,
                 kds_usable_from,
+                netbios,
             } => {
                 let (suffixes, more) = match suffixes {
                     Some((suffixes, more)) => (Some(suffixes), more),
@@ -816,6 +817,7 @@ impl Run {
                     suffixes,
                     more,
                     kds_usable_from,
+                    netbios,
                 }));
                 self.procedure.add(Outcome::Done);
             }

@@ -15,6 +15,7 @@ use protocol::facts::ServiceState;
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::ArtifactRef;
 use protocol::step::{Product, RestartBy, Step};
+use protocol::task::TaskText;
 use protocol::{Digest, DomainName, Generation, TenantId, Version};
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,9 @@ pub struct Twin {
     /// The cycle of Connect is off.
     #[serde(default)]
     cycle_off: bool,
+    /// The pages of the wizard say that it is not to start the cycle.
+    #[serde(default)]
+    leaves_off: bool,
     /// The modelled person was asked to upgrade Connect and to release its cycle where it is held afterwards.
     #[serde(default)]
     asked_release: bool,
@@ -91,6 +95,14 @@ pub struct Twin {
     planned_proxy: Option<String>,
     /// The account that the modelled person chooses at the wizard.
     chosen: String,
+    /// Domains that the person is to add at the wizard, and those that they forget.
+    #[serde(default)]
+    to_add: Vec<String>,
+    #[serde(default)]
+    forgotten: BTreeSet<String>,
+    /// Controllers that the module was given for a domain.
+    #[serde(default)]
+    preferred: BTreeMap<String, Vec<String>>,
     /// Domains that the module was given.
     domains: Vec<String>,
     /// Rights that the agent's account was given, as they stand among the changes.
@@ -153,6 +165,7 @@ impl Twin {
             ticks_staging: false,
             asked_staging: None,
             cycle_off: false,
+            leaves_off: false,
             asked_release: false,
             asked_removal: false,
             asked_restart: false,
@@ -167,6 +180,9 @@ impl Twin {
             told_to_stop: false,
             planned_proxy: None,
             chosen: product::DEFAULT_GMSA.to_owned(),
+            to_add: Vec::new(),
+            forgotten: BTreeSet::new(),
+            preferred: BTreeMap::new(),
             domains: Vec::new(),
             granted: BTreeSet::new(),
             view: View::default(),
@@ -295,7 +311,11 @@ impl Twin {
     /// Tells whether that changed the model.
     pub fn asked(&mut self, step: &Step) -> bool {
         let told = |twin: &Self| {
-            let chosen = (twin.chosen.clone(), twin.forests.clone());
+            let chosen = (
+                twin.chosen.clone(),
+                twin.forests.clone(),
+                twin.to_add.clone(),
+            );
             (
                 twin.asked_staging,
                 (
@@ -305,7 +325,7 @@ impl Twin {
                     twin.asked_transition,
                 ),
                 (twin.plain, twin.engine_left),
-                twin.ticks_staging,
+                (twin.ticks_staging, twin.leaves_off),
                 twin.planned_proxy.clone(),
                 chosen,
             )
@@ -349,8 +369,16 @@ impl Twin {
         if let Some(gmsa) = gmsa {
             self.choose_account(gmsa.as_str());
         }
+        let names =
+            |all: &mut dyn Iterator<Item = &DomainName>| all.map(ToString::to_string).collect();
+        if let Step::GuideProvisioningAgent(guide) = step {
+            self.to_add = names(&mut guide.domains.iter());
+        } else if let Step::RegisterProvisioningAgent(register) = step {
+            self.to_add = names(&mut register.domains.iter().map(|one| &one.name));
+        }
         if let Step::GuideConnect(guide) = step {
             self.ticks_staging = guide.work.staging();
+            self.leaves_off = clears_start(&guide.text);
             self.asked_staging = guide.work.switches().then(|| guide.work.staging());
         }
         before != told(self)
@@ -364,6 +392,22 @@ impl Twin {
         let readers = self.view.shared.readers.entry(chosen.clone()).or_default();
         readers.insert(self.profile.target.clone());
         self.register(tenant, &chosen);
+        for domain in std::mem::take(&mut self.to_add) {
+            if !self.forgotten.contains(&domain) && !self.domains.contains(&domain) {
+                self.domains.push(domain);
+            }
+        }
+    }
+
+    /// Somebody edits the configuration file of the agent's service by hand.
+    pub fn edit_configuration(&mut self, text: &str) {
+        let path = join(product::AGENT_FOLDER, product::AGENT_CONFIGURATION).to_lowercase();
+        self.texts.insert(path, text.to_owned());
+    }
+
+    /// The person at the wizard forgets a domain.
+    pub fn forget_domain(&mut self, domain: &DomainName) {
+        self.forgotten.insert(domain.to_string());
     }
 
     /// A provisioning agent that is registered stands beside whatever is there.
@@ -1374,7 +1418,7 @@ impl Twin {
             self.cycle_off = false;
         } else if let Some(version) = self.staged {
             self.changes.push("wizard of Connect".to_owned());
-            self.cycle_off = self.has(Fault::CycleHeld);
+            self.cycle_off = self.has(Fault::CycleHeld) || self.leaves_off;
             let follows = self.has(Fault::FullSyncFollows);
             self.full_looks = if follows { scripts::FULL_RUNS } else { 0 };
             let keeps =
@@ -1382,4 +1426,11 @@ impl Twin {
             self.lay_down_connect(version, keeps);
         }
     }
+}
+
+/// The page says that the wizard is not to start the cycle at its end.
+fn clears_start(text: &TaskText) -> bool {
+    let lines = text.pages.iter().flat_map(|page| &page.lines);
+    let mut starts = lines.filter(|line| line.starts_with("\"Start the synchronization process"));
+    starts.any(|line| line.ends_with(": clear"))
 }

@@ -41,6 +41,17 @@ pub struct SuffixesSeen {
     pub more: u32,
 }
 
+/// NetBIOS name of a domain, as a server read it last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetbiosSeen {
+    /// When it was told.
+    pub at: Timestamp,
+    /// Which server asked.
+    pub by: TargetId,
+    /// The name.
+    pub name: String,
+}
+
 /// A KDS root key of a domain's forest, as a server read it last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySeen {
@@ -77,6 +88,8 @@ pub struct Beyond {
     pub directories: Directories,
     /// UPN suffixes of forests, by the domain that was asked.
     pub suffixes: BTreeMap<DomainName, SuffixesSeen>,
+    /// NetBIOS names of domains.
+    pub netbios: BTreeMap<DomainName, NetbiosSeen>,
     /// KDS root keys, by the domain that was asked.
     pub keys: BTreeMap<DomainName, KeySeen>,
     /// What Connect servers told of what they synchronize.
@@ -204,6 +217,7 @@ impl Beyond {
         tenants: BTreeMap::new(),
         directories: BTreeMap::new(),
         suffixes: BTreeMap::new(),
+        netbios: BTreeMap::new(),
         keys: BTreeMap::new(),
         settings: BTreeMap::new(),
         exports: BTreeMap::new(),

@@ -13,8 +13,8 @@ pub struct Known {
     pub key: Fingerprint,
     /// Last facts and when they came; `None` before the first report.
     pub facts: Option<(Timestamp, Facts)>,
-    /// Domains that its provisioning agent was made to serve by Entrain; `None` where somebody else registered it: an agent
-    /// shows them in a signed-in session alone.
+    /// Domains that its provisioning agent was made to serve, as cmdlets that Entrain ran say or a named person; `None` where somebody
+    /// else registered it, none where a person registered it at the wizard: an agent shows them in a signed-in session alone.
     #[serde(default)]
     pub domains: Option<BTreeSet<DomainName>>,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use protocol::event::{Completion, Grade, Severity, Verdict};
 use protocol::facts::{ConnectFacts, ServiceState};
-use protocol::step::{GuideConnect, StageConnect, VerifyConnect};
+use protocol::step::{ConnectWork, GuideConnect, StageConnect, VerifyConnect};
 use protocol::task::TaskText;
 
 use crate::catalogue;
@@ -136,16 +136,27 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
             }
         }
     };
+    let before = match guide.work {
+        ConnectWork::InstallActive | ConnectWork::InstallStaging => "; its cycle is on",
+        ConnectWork::UpgradeActive
+        | ConnectWork::UpgradeStaging
+        | ConnectWork::SwitchToStaging
+        | ConnectWork::SwitchToActive => "; its cycle is on, as it was before",
+    };
     match &guide.release {
-        Some(text) => released(text, ended, cx),
+        Some(text) => released((text, before), ended, cx),
         None => Ok(ended),
     }
 }
 
 /// Watches for the release of a cycle that the wizard may have left held. It was on before the work, and that is what comes
-/// back; whoever held it releases it, since its setting lies in the tenant and is shared with the other servers (product
-/// facts 2.12 [P]).
-fn released(text: &TaskText, mut ended: Complete, cx: &mut Cx<'_>) -> Flow<Complete> {
+/// back, or an installation was to leave it off until somebody had looked; whoever held it releases it, since its setting lies in
+/// the tenant and is shared with the other servers (product facts 2.12 [P]).
+fn released(
+    (text, is_on): (&TaskText, &str),
+    mut ended: Complete,
+    cx: &mut Cx<'_>,
+) -> Flow<Complete> {
     // What is suspended runs no more than what is off.
     let goes = |cx: &mut Cx<'_>| -> Flow<Option<()>> {
         let now = scheduler(cx)?.unwrap_or_default();
@@ -169,9 +180,7 @@ fn released(text: &TaskText, mut ended: Complete, cx: &mut Cx<'_>) -> Flow<Compl
             }
         };
     }
-    ended
-        .summary
-        .push_str("; its cycle is on, as it was before");
+    ended.summary.push_str(is_on);
     Ok(ended)
 }
 

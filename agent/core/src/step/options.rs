@@ -1,6 +1,6 @@
 //! Options of the provisioning agent's service: set, and told (product facts 1.7, 1.11).
 
-use protocol::event::{Completion, Finding, Section};
+use protocol::event::{Completion, Finding, Section, Severity, Verdict};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
 use protocol::options::ServiceOptions;
 use protocol::step::SetProvisioningAgentOptions;
@@ -79,6 +79,47 @@ fn look(cx: &mut Cx<'_>) -> Flow<Reading<There>> {
     }))
 }
 
+/// A proxy that the configuration file names in a form that is not read: somebody set it by hand (1.7 [P] shows `http://host:port`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OtherProxy {
+    /// As it stands there; it may hold a user's name, and is compared alone.
+    address: String,
+    /// In a few words.
+    pub(super) shown: String,
+}
+
+/// Such a proxy, where the file can be read and names one.
+///
+/// # Errors
+/// While outcomes are missing.
+pub(super) fn other_proxy(cx: &mut Cx<'_>) -> Flow<Option<OtherProxy>> {
+    let Ok(path) = file(cx)? else {
+        return Ok(None);
+    };
+    let text = cx.file_text(&path)?.ok().flatten();
+    let said = text.and_then(|text| configuration::said(&text).ok());
+    Ok(said.and_then(|said| {
+        let shown = said.other_proxy_shown()?;
+        let address = said.other_proxy?;
+        Some(OtherProxy { address, shown })
+    }))
+}
+
+/// Such a proxy beside what is owned, which says nothing of proxies: neither there nor not there can be told of what the service uses.
+pub(super) fn by_hand(wanted: &ServiceOptions, cx: &mut Cx<'_>) -> Flow<Option<Finding>> {
+    if wanted.proxy.is_some() {
+        return Ok(None);
+    }
+    let other = other_proxy(cx)?;
+    Ok(other.map(|other| {
+        let mut finding = catalogue::PV16.finding(other.shown, Verdict::CannotTell);
+        finding.severity = Severity::Warn;
+        finding.wanted = "a proxy that the options of its group name".to_owned();
+        finding.fix = "see that the service reaches the cloud through it, or write the proxy as an option of the group: an upgrade is held against what stands there, and nothing else is".to_owned();
+        finding
+    }))
+}
+
 /// The options that the service has; why, where that cannot be told: also where it may not know them yet.
 ///
 /// # Errors
@@ -119,6 +160,11 @@ pub fn set(set: &SetProvisioningAgentOptions, cx: &mut Cx<'_>) -> Flow<Complete>
     let edited = match configuration::edit(&there.text, wanted) {
         Ok(edited) => edited,
         Err(why) => return fail(format!("{} cannot be edited: {why}", there.path)),
+    };
+    let replaces = if wanted.proxy.is_some() {
+        other_proxy(cx)?
+    } else {
+        None
     };
     // A service that somebody else has stopped is left so; one that we have stopped is started again.
     let restarts = owed || agent.service == Some(ServiceState::Running);
@@ -164,7 +210,10 @@ pub fn set(set: &SetProvisioningAgentOptions, cx: &mut Cx<'_>) -> Flow<Complete>
         let summary = format!("as wanted: {wanted}");
         return Ok(Complete::new(Completion::AlreadySo, summary));
     }
-    let summary = format!("set: {}", lacking.join(", "));
+    let mut summary = format!("set: {}", lacking.join(", "));
+    if let Some(other) = replaces {
+        summary.push_str(&format!("; in place of {}", other.shown));
+    }
     Ok(Complete::new(Completion::Applied, summary))
 }
 

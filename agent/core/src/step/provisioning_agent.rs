@@ -8,7 +8,7 @@ use protocol::event::{
     Completion, Failure, Finding, GmsaChange, GmsaObject, Grade, Section, Verdict,
 };
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
-use protocol::id::{DomainName, GmsaName, TargetId, TenantId};
+use protocol::id::{GmsaName, TargetId, TenantId};
 use protocol::options::ProxyAddress;
 use protocol::secret::SecretKind;
 use protocol::step::{
@@ -69,6 +69,11 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
             gmsa: None,
         })?;
     }
+    // What somebody set by hand in a form that no option has is held against what is there after the setup.
+    let proxy = match there {
+        Some(_) => options::other_proxy(cx)?,
+        None => None,
+    };
     let log = Log::ProvisioningAgentSetup;
     let ended = installer::patiently(cx, |cx| {
         cx.install(&artifact, product::setup_arguments(install.cloud), log)
@@ -90,6 +95,18 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
     match installed(cx)?.and_then(|agent| agent.version) {
         Some(version) if version >= install.at_least => {
             let mut summary = format!("version {version} installed");
+            if let Some(before) = &proxy {
+                if options::other_proxy(cx)?.as_ref() != Some(before) {
+                    return fail(format!(
+                        "version {version} is installed, and its configuration file lost {}: set it there again and restart the service, or write a proxy as an option of its group; then retry",
+                        before.shown
+                    ));
+                }
+                summary.push_str(&format!(
+                    "; its configuration file still names {}",
+                    before.shown
+                ));
+            }
             if restart {
                 summary.push_str(installer::RESTART);
             }
@@ -613,21 +630,56 @@ fn listed(domains: &[ServedDomain], lines: &[serde_json::Value]) -> Finding {
         (Some(_), Some(why)) => Err(format!("the module could not list them: {}", short(why))),
         (Some(_) | None, _) => Err("the module did not list them".to_owned()),
     };
-    let missing = |text: &String| {
-        let lacks = |domain: &&DomainName| {
-            let mut words = text
-                .split(|sign: char| !(sign.is_alphanumeric() || matches!(sign, '.' | '-' | '_')));
-            !words.any(|word| word == domain.as_str())
-        };
-        let domains = domains.iter().map(|domain| &domain.name);
-        let missing: Vec<&str> = domains.filter(lacks).map(DomainName::as_str).collect();
-        missing.join(", ")
+    let lacks = |text: &String| {
+        let words = words(text);
+        let missing = domains.iter().map(|domain| domain.name.as_str());
+        let missing: Vec<&str> = missing.filter(|name| !words.contains(name)).collect();
+        let mut lacks = Vec::new();
+        if !missing.is_empty() {
+            lacks.push(format!("not listed: {}", missing.join(", ")));
+        }
+        for domain in domains {
+            lacks.extend(controllers_lacking(domain, &words));
+        }
+        lacks
     };
-    let show = |text: &String| match missing(text).as_str() {
-        "" => "every planned domain".to_owned(),
-        names => format!("not listed: {names}"),
+    let show = |text: &String| match lacks(text).as_slice() {
+        [] => "every planned domain".to_owned(),
+        lacks => lacks.join("; "),
     };
-    catalogue::PV10.judge(reading, show, |text| missing(text).is_empty())
+    catalogue::PV10.judge(reading, show, |text| lacks(text).is_empty())
+}
+
+/// The names that stand in what the module told, in their order.
+fn words(text: &str) -> Vec<&str> {
+    let parts =
+        text.split(|sign: char| !(sign.is_alphanumeric() || matches!(sign, '.' | '-' | '_')));
+    parts.filter(|part| !part.is_empty()).collect()
+}
+
+/// Preferred controllers of a domain that the module does not list, or lists in another order.
+fn controllers_lacking(domain: &ServedDomain, words: &[&str]) -> Option<String> {
+    let place = |controller: &TargetId| words.iter().position(|word| *word == controller.as_str());
+    let places: Vec<(&TargetId, Option<usize>)> = domain
+        .preferred_dcs
+        .iter()
+        .map(|controller| (controller, place(controller)))
+        .collect();
+    let missing = places.iter().filter(|(_, place)| place.is_none());
+    let missing: Vec<&str> = missing.map(|(one, _)| one.as_str()).collect();
+    if !missing.is_empty() {
+        return Some(format!(
+            "its preferred controllers not listed: {}",
+            missing.join(", ")
+        ));
+    }
+    let ascends = places.iter().map(|(_, place)| place).is_sorted();
+    (!ascends).then(|| {
+        format!(
+            "the preferred controllers of {} are listed in another order",
+            domain.name
+        )
+    })
 }
 
 /// How a service is started, in words.
@@ -860,10 +912,16 @@ fn configured_by(lines: Result<Vec<serde_json::Value>, String>) -> Flow<()> {
         )));
     }
     let lines: Vec<String> = message.lines().map(withhold::names).collect();
-    let mut failure = Failure::plain(format!(
-        "{at} failed: {}",
-        lines.first().cloned().unwrap_or_default()
-    ));
+    let first = lines.first().cloned().unwrap_or_default();
+    // The way by a token is in no documentation, and which parameters a version has shows when it is asked (1.4 [M]).
+    let what = if at == "Connect-AADCloudSyncAzureAD" && error["kind"] == "parameter" {
+        format!(
+            "{at} of this version does not take this way of signing in ({first}): nobody is signed in and nothing was changed; write sign_in = \"wizard\" or another way that works for the tenant, plan again, and sign the account out where its secret shall not be used elsewhere"
+        )
+    } else {
+        format!("{at} failed: {first}")
+    };
+    let mut failure = Failure::plain(what);
     failure.known = known::recognize(Source::Cmdlets, &lines).map(|(known, _)| known);
     Err(Stop::Failed(Box::new(failure.with_lines(lines))))
 }
@@ -1018,6 +1076,7 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         of_updater,
     ];
     findings.extend(options::verified(&verify.options, &agent));
+    findings.extend(options::by_hand(&verify.options, cx)?);
     let aged = step::stability(product::AGENT_SERVICE, verify.soaked_seconds, cx)?;
     findings.push(soak::ends(aged, &ends, verify.soaked_seconds));
     if let Some(rights) = &verify.own_rights {

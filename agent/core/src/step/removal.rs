@@ -219,7 +219,14 @@ pub fn verify(verify: &VerifyProvisioningAgentRemoved, cx: &mut Cx<'_>) -> Flow<
         Verdict::CannotTell,
     ));
     step::settle(findings.clone(), cx)?;
-    let summary = step::leftovers(&findings);
+    let mut summary = step::leftovers(&findings);
+    if let Some(name) = &verify.gmsa {
+        // What the product leaves there (facts 1.12 [I]): it may be other agents' account, and no server's to clear away.
+        summary.push_str(&format!(
+            "; not looked at and not touched: {name} in {} and the rights that it was given, which stay until that domain's administrator takes them away, once no agent runs as it any more",
+            verify.home_domain
+        ));
+    }
     Ok(Complete::new(Completion::AlreadySo, summary))
 }
 

@@ -782,6 +782,10 @@ impl Twin {
                 self.changes.push(format!("add domain {name}"));
                 lines.push(json!({ "step": at, "ok": true, "domain": name }));
                 self.domains.push(name.clone());
+                let preferred = domain["preferredDomainControllers"].as_array();
+                let preferred = preferred.into_iter().flatten();
+                let preferred = preferred.filter_map(|one| Some(one.as_str()?.to_owned()));
+                self.preferred.insert(name.clone(), preferred.collect());
             }
             for kind in domain["permissions"].as_array().into_iter().flatten() {
                 let at = "Set-AADCloudSyncPermissions";
@@ -805,7 +809,11 @@ impl Twin {
         let listed: Vec<String> = self
             .domains
             .iter()
-            .map(|name| format!("DomainName : {name}"))
+            .map(|name| {
+                let preferred = self.preferred.get(name).map(|all| all.join(", "));
+                let preferred = preferred.unwrap_or_default();
+                format!("DomainName : {name}\r\nPreferredDomainControllers : {{{preferred}}}")
+            })
             .collect();
         lines.push(
             json!({ "step": "Get-AADCloudSyncDomains", "ok": true, "text": listed.join("\r\n") }),

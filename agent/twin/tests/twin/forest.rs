@@ -58,8 +58,15 @@ fn told(product: Product, gmsa: bool, census: bool, faults: &[Fault]) -> Vec<Tol
             domain,
             suffixes,
             kds_usable_from,
+            netbios,
             ..
-        } => Some((domain, suffixes, kds_usable_from)),
+        } => {
+            // Both stand in the same cross references, and Connect's wizard takes the one.
+            let told = suffixes.is_some() && product == Product::Connect;
+            assert_eq!(netbios.is_some(), told, "{domain}");
+            assert!(netbios.iter().all(|name| !name.is_empty()));
+            Some((domain, suffixes, kds_usable_from))
+        }
         _ => None,
     });
     told.collect()

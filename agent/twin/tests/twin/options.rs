@@ -487,3 +487,60 @@ fn a_restart_that_failed_is_owed_to_the_next_try() {
             .any(|change| change.starts_with("edit"))
     );
 }
+
+/// A proxy that a hand wrote in another form than the product's page shows is in use: it is told, held against what an upgrade leaves, and
+/// replaced only where the topology names one.
+#[test]
+fn a_proxy_of_another_form_is_told_and_an_upgrade_that_loses_it_fails() {
+    const HAND: &str = "<configuration><system.net><defaultProxy enabled=\"true\"><proxy proxyaddress=\"https://proxy.contoso.com:8443\"/></defaultProxy></system.net></configuration>";
+    let update = || {
+        Step::InstallProvisioningAgent(InstallProvisioningAgent {
+            artifact: Digest::of(b"setup"),
+            cloud: Cloud::Commercial,
+            at_least: NEWEST,
+        })
+    };
+    let plain = || {
+        Step::VerifyProvisioningAgent(VerifyProvisioningAgent {
+            tenant: tenant(),
+            at_least: OLD,
+            gmsa: None,
+            own_rights: None,
+            options: ServiceOptions::default(),
+            soaked_seconds: None,
+        })
+    };
+    let kept = Version::new(1, 1, 1365, 0);
+    for (before, keeps) in [(OLD, false), (kept, true)] {
+        let mut twin = serving(before, &[]);
+        twin.edit_configuration(HAND);
+        let (conclusion, ..) = drive(vec![update()], &mut twin, None);
+        let step = &conclusion.steps[0];
+        let ending = if keeps {
+            StepEnding::Applied
+        } else {
+            StepEnding::Failed
+        };
+        assert_eq!(step.ending, ending, "{conclusion:?}");
+        assert!(
+            step.summary.contains("https://proxy.contoso.com:8443"),
+            "{step:?}"
+        );
+    }
+    let mut twin = serving(NEWEST, &[]);
+    twin.edit_configuration(HAND);
+    let (conclusion, journal, _) = drive(vec![plain()], &mut twin, None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let told = &findings(&journal)["PV16"];
+    assert_eq!(told.verdict, Verdict::CannotTell);
+    assert!(told.read.contains("8443"), "{told:?}");
+    let (conclusion, ..) = drive(vec![set()], &mut twin, None);
+    let summary = &conclusion.steps[0].summary;
+    assert!(
+        summary.contains("in place of") && summary.contains("8443"),
+        "{summary}"
+    );
+    let (conclusion, journal, _) = drive(vec![verify()], &mut twin, None);
+    assert_eq!(conclusion.ending, Ending::Completed, "{conclusion:?}");
+    assert_eq!(findings(&journal)["PV16"].verdict, Verdict::Pass);
+}

@@ -12,10 +12,10 @@ use agent_core::product;
 use agent_twin::{Fault, Installed, Profile, Twin};
 use protocol::event::{Event, Failure, Finding, Severity, Verdict};
 use protocol::facts::ServiceState;
-use protocol::signed::Ending;
+use protocol::signed::{Ending, StepEnding};
 use protocol::step::{
-    AddDomains, Cloud, DirectoryRights, OwnRights, Permission, Preflight, Product,
-    RegisterProvisioningAgent, ServedDomain, SignIn, Step, VerifyProvisioningAgent,
+    AddDomains, Cloud, DirectoryRights, GuideProvisioningAgent, OwnRights, Permission, Preflight,
+    Product, RegisterProvisioningAgent, ServedDomain, SignIn, Step, VerifyProvisioningAgent,
 };
 use protocol::{DomainName, ServiceOptions};
 use serde_json::json;
@@ -392,4 +392,138 @@ fn domains_that_a_person_added_have_no_rights_that_were_written() {
             "{summary}"
         );
     }
+}
+
+/// The person at the wizard forgets a domain: the agent is registered all the same, and no probe sees what it serves. A step that adds
+/// both looks in a signed-in session, and adds the one that is not there.
+#[test]
+fn a_domain_that_a_person_forgot_at_the_wizard_is_found_by_the_step_that_adds_it() {
+    let guide = Step::GuideProvisioningAgent(GuideProvisioningAgent {
+        target: target(),
+        tenant: tenant(),
+        gmsa: None,
+        home_domain: home(),
+        domains: vec![home(), OTHER.parse().unwrap()],
+        text: text(),
+    });
+    let mut server = unregistered(&[]);
+    server.forget_domain(&OTHER.parse().unwrap());
+    server.asked(&guide);
+    let (conclusion, ..) = drive(vec![guide], &mut server, None);
+    assert_eq!(conclusion.ending, Ending::Completed, "{conclusion:?}");
+    assert_eq!(conclusion.steps[0].ending, StepEnding::SeenDone);
+    assert_eq!(server.domains(), [home().to_string()]);
+    let names = [home().to_string(), OTHER.to_owned()];
+    let add = Step::AddDomains(AddDomains {
+        tenant: tenant(),
+        sign_in: SignIn::Token,
+        proxy: None,
+        domains: names
+            .iter()
+            .map(|name| served(name, DirectoryRights::Handover, &[]))
+            .collect(),
+        wizard: text(),
+    });
+    let (conclusion, ..) = drive(vec![add], &mut server, None);
+    assert_eq!(conclusion.ending, Ending::Completed, "{conclusion:?}");
+    let added: Vec<&String> = server
+        .changes
+        .iter()
+        .filter(|one| one.starts_with("add domain"))
+        .collect();
+    assert_eq!(added, [&format!("add domain {OTHER}")]);
+    assert_eq!(server.domains(), names);
+}
+
+/// PV10: controllers that are written for a domain stand in what the module lists, in their order; its form is in no source, so that
+/// what does not stand there warns.
+#[test]
+fn preferred_controllers_that_the_module_does_not_list_are_told() {
+    let add = Step::AddDomains(AddDomains {
+        tenant: tenant(),
+        sign_in: SignIn::Token,
+        proxy: None,
+        domains: vec![protocol::step::ServedDomain {
+            preferred_dcs: ["dc2", "dc1"]
+                .map(|dc| format!("{dc}.{OTHER}").parse().unwrap())
+                .to_vec(),
+            ..served(OTHER, DirectoryRights::Handover, &[])
+        }],
+        wizard: text(),
+    });
+    let listed = |both: &str| format!("DomainName : {OTHER}\r\nPreferred : {both}");
+    let (one, two) = (format!("dc1.{OTHER}"), format!("dc2.{OTHER}"));
+    for (text, said) in [
+        (None, "every planned domain"),
+        (
+            Some(listed(&format!("{two}, {one}"))),
+            "every planned domain",
+        ),
+        (Some(listed(&two)), "controllers not listed: dc1.emea"),
+        (Some(listed(&format!("{one}, {two}"))), "in another order"),
+    ] {
+        let (conclusion, journal, _) = drive_with(
+            vec![add.clone()],
+            &mut serving(&[]),
+            None,
+            "value",
+            |_, outcome| match (outcome, &text) {
+                (Outcome::Script { mut lines }, Some(text)) => {
+                    for line in &mut lines {
+                        if line["step"] == "Get-AADCloudSyncDomains" {
+                            line["text"] = json!(text);
+                        }
+                    }
+                    Outcome::Script { lines }
+                }
+                (outcome, _) => outcome,
+            },
+        );
+        assert_eq!(conclusion.ending, Ending::Completed, "{conclusion:?}");
+        let seen = findings(&journal);
+        let finding = of(&seen, "PV10")[0];
+        assert!(finding.read.contains(said), "{text:?}: {finding:?}");
+        let passes = said == "every planned domain";
+        assert_eq!(finding.verdict == Verdict::Pass, passes, "{finding:?}");
+        assert_eq!(finding.severity, Severity::Warn);
+    }
+}
+
+/// The sign-in by a token is in no documentation: a version of the module that does not know the parameter is told as that.
+#[test]
+fn a_module_that_does_not_know_the_way_to_sign_in_says_which_other_way_there_is() {
+    let mut server = serving(&[]);
+    let add = Step::AddDomains(AddDomains {
+        tenant: tenant(),
+        sign_in: SignIn::Token,
+        proxy: None,
+        domains: vec![served(OTHER, DirectoryRights::Handover, &[])],
+        wizard: text(),
+    });
+    let (conclusion, journal, _) = drive_with(
+        vec![add],
+        &mut server,
+        None,
+        "value",
+        |op, outcome| match op {
+            Op::Script { script, .. } if *script == Script::ConfigureProvisioningAgent => {
+                Outcome::Script {
+                    lines: vec![json!({ "error": {
+                        "at": "Connect-AADCloudSyncAzureAD", "kind": "parameter",
+                        "message": "A parameter cannot be found that matches parameter name 'AccessToken'.",
+                    } })],
+                }
+            }
+            _ => outcome,
+        },
+    );
+    assert!(matches!(conclusion.ending, Ending::Failed(_)));
+    let failure = failure(&journal);
+    assert!(
+        failure
+            .what
+            .contains("does not take this way of signing in")
+            && failure.what.contains("sign_in = \"wizard\""),
+        "{failure:?}"
+    );
 }

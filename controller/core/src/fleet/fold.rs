@@ -14,7 +14,7 @@ use protocol::{
 };
 
 use crate::answered::{self, Answered};
-use crate::beyond::{DirectorySeen, Given, KeySeen, Moved, SuffixesSeen};
+use crate::beyond::{DirectorySeen, Given, KeySeen, Moved, NetbiosSeen, SuffixesSeen};
 use crate::doubt::Doubted;
 use crate::exported;
 use crate::facts::Known;
@@ -977,8 +977,17 @@ impl Fleet {
                 suffixes,
                 more,
                 kds_usable_from,
+                netbios,
                 ..
             } => {
+                if let Some(name) = netbios {
+                    let seen = NetbiosSeen {
+                        at: now,
+                        by: target.clone(),
+                        name: name.clone(),
+                    };
+                    self.beyond.netbios.insert(domain.clone(), seen);
+                }
                 if let Some(names) = suffixes {
                     let seen = SuffixesSeen {
                         at: now,
@@ -1272,9 +1281,13 @@ impl Fleet {
             return;
         };
         match served {
-            // It failed on its way, or an earlier try came to its end unheard: what it added is not known, and a later step looks
-            // there before it adds.
-            Served::These(_) if completion.is_none_or(|how| *how == Completion::AlreadySo) => {
+            // It failed on its way, an earlier try came to its end unheard, or a person did it at the wizard, where a probe sees that it
+            // is registered and nothing of its domains: what it was given is not known, and a later step looks there before it adds.
+            Served::These(_)
+                if completion.is_none_or(|how| {
+                    matches!(how, Completion::AlreadySo | Completion::SeenDone)
+                }) =>
+            {
                 known.domains.get_or_insert_default();
             }
             Served::More(_) if completion.is_none() => {}

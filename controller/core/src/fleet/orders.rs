@@ -266,12 +266,11 @@ impl Fleet {
             let goes_on = work.is_some_and(|work| !work.state.is_terminal());
             goes_on || open == Some(**id) || lost == Some(**id)
         });
-        let resolve = || {
-            Order::Resolve {
+        let reason = "it is said to be off, and another server takes its place: its fence comes first when it is back";
+        let resolve = || Order::Resolve {
             target: off.clone(),
-            reason: "it is said to be off, and another server takes its place: its fence comes first when it is back"
-                .to_owned(),
-        }
+            reason: reason.to_owned(),
+            off: true,
         };
         ends.map(|(id, _)| (*id, resolve())).collect()
     }

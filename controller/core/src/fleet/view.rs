@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use protocol::event::{Failure, Finding, Grade, Severity, Verdict};
 use protocol::secret::SecretKind;
+use protocol::step::Step;
 use protocol::task::TaskText;
 use protocol::{
     DomainName, Generation, PlanId, RolloutId, StepIndex, TargetId, TenantId, Timestamp,
@@ -18,6 +19,7 @@ use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
 use crate::overrides::OverrideView;
 use crate::plan::TargetPlan;
+use crate::plan::told::Told;
 use crate::policy;
 use crate::readiness::{Named, Readiness};
 
@@ -512,11 +514,14 @@ impl Fleet {
         let mut tasks = Vec::new();
         for (id, rollout) in &self.rollouts {
             for (target, work) in &rollout.work {
-                let Some((step, task)) = work_for_person(&work.state) else {
+                let Some((step, mut task)) = work_for_person(&work.state) else {
                     continue;
                 };
                 if matches!(task, TaskWork::Answer(_)) && self.is_past(*id, rollout, target) {
                     continue;
+                }
+                if let TaskWork::AtServer(text) = &mut task {
+                    self.complete(rollout.plan.targets.get(target), text);
                 }
                 tasks.push(TaskView {
                     rollout: *id,
@@ -549,6 +554,22 @@ impl Fleet {
         };
         let mut later = self.rollouts.range((Bound::Excluded(id), Bound::Unbounded));
         rollout.state == RolloutState::Aborted || later.any(takes_over)
+    }
+
+    /// Completes the pages of an installation of Connect by what was read of its forests since it was planned: its own preflight reads them
+    /// minutes before the wizard.
+    fn complete(&self, part: Option<&TargetPlan>, text: &mut TaskText) {
+        let Some(part) = part.filter(|part| part.installs_connect()) else {
+            return;
+        };
+        let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
+        let forests = steps.find_map(|step| match step {
+            Step::VerifyConnect(verify) => Some(&verify.forests),
+            _ => None,
+        });
+        if let Some(forests) = forests {
+            Told::of(&self.beyond, forests, &part.tenant).put_into(text);
+        }
     }
 
     /// What a target's probes said, weighed by what is known by now (PV26), and what is known of the version of Connect that it has

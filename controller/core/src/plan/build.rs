@@ -11,10 +11,12 @@ use protocol::{DomainName, TargetId, TenantId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::active::{self, Modes, Verdict};
-use crate::beyond::{Beyond, KeySeen, SuffixesSeen};
+use crate::beyond::{Beyond, KeySeen};
 use crate::facts::{self, Fleetwide};
 use crate::finding::Place;
+use crate::plan::abandoned;
 use crate::plan::import::imports;
+use crate::plan::told::Told;
 use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan, TenantPart};
 use crate::policy::{Policy, Selector};
 use crate::recipe::discover::Askers;
@@ -455,7 +457,7 @@ fn irreversible(
         let agent = facts.and_then(|(_, facts)| facts.provisioning_agent.as_ref());
         agent.is_some_and(|agent| !agent.is_removed())
     };
-    let abandoned = served.iter().filter(|(_, service)| service.is_abandoned());
+    let left = served.iter().filter(|(_, service)| service.is_abandoned());
     let goes = |(domain, service): (&DomainName, &Service)| {
         let leaving = service.leaving.iter();
         let going: Vec<String> = leaving
@@ -465,13 +467,20 @@ fn irreversible(
             .map(|host| host.to_string())
             .collect();
         (!going.is_empty()).then(|| {
+            let mut groups = topology.agents.values();
+            let serves = |group: &&AgentGroup| group.serves.iter().any(|(one, _)| one == domain);
+            let tenant = groups
+                .find(serves)
+                .and_then(|group| topology.tenants.get(&group.tenant.value));
+            let seen = tenant.and_then(|tenant| beyond.tenants.get(&tenant.id));
             format!(
-                "{domain}: its last provisioning agent is taken off ({}); what it synchronized stays in the tenant, and nothing follows the directory any more",
-                going.join(", ")
+                "{domain}: its last provisioning agent is taken off ({}); what it synchronized stays in the tenant, and nothing follows the directory any more; {}",
+                going.join(", "),
+                abandoned::before(domain, seen)
             )
         })
     };
-    let mut acts: Vec<String> = abandoned.filter_map(goes).collect();
+    let mut acts: Vec<String> = left.filter_map(goes).collect();
     for entry in topology
         .connect
         .values()
@@ -1068,55 +1077,25 @@ pub(super) fn suffixes(
     if installs.is_empty() {
         return;
     }
-    let seen = beyond.tenants.get(&tenant.id);
-    let mut words = Vec::new();
-    for (forest, _) in &entry.forests {
-        let read = beyond.suffixes.get(forest);
-        let mut names: BTreeSet<&str> = BTreeSet::from([forest.as_str()]);
-        names.extend(read.iter().flat_map(|read| &read.names).map(String::as_str));
-        // What the forest is called goes first.
-        let others = names.iter().filter(|name| **name != forest.as_str());
-        for name in std::iter::once(&forest.as_str()).chain(others) {
-            let (word, mends) = suffix(name, seen, "the wizard");
-            if mends {
-                warnings.push(word.clone());
-            }
-            words.push(word);
-        }
-        words.push(match read {
-            None => format!(
-                "the other UPN suffixes of {forest} are not seen: entrain preflight has its Connect servers read them"
-            ),
-            Some(SuffixesSeen { more: 0, at, by, .. }) => {
-                format!("these are the UPN suffixes of {forest}, as {by} read them at {at}")
-            }
-            Some(SuffixesSeen { more, at, by, .. }) => format!(
-                "{more} more UPN suffixes of {forest} are not told, as {by} read them at {at}: look at them with Active Directory Domains and Trusts"
-            ),
-        });
-    }
+    let forests = entry.forest_names();
+    let told = Told::of(beyond, &forests, &tenant.id);
+    warnings.extend(told.mends.iter().cloned());
     for server in installs {
         let Some(part) = targets.get_mut(server) else {
             continue;
         };
-        part.why.extend(words.iter().cloned());
+        part.why.extend(told.suffixes.iter().cloned());
         let steps = part.phases.iter_mut().flat_map(|phase| &mut phase.steps);
         for step in steps {
-            let Step::GuideConnect(guide) = step else {
-                continue;
-            };
-            let mut pages = guide.text.pages.iter_mut();
-            if let Some(page) = pages.find(|page| page.title == connect::SIGN_IN_CONFIGURATION) {
-                // Behind the line that says what the page is about.
-                let behind = page.lines.len().min(1);
-                page.lines.splice(behind..behind, words.iter().cloned());
+            if let Step::GuideConnect(guide) = step {
+                told.put_into(&mut guide.text);
             }
         }
     }
 }
 
 /// How one suffix stands in a tenant, in a sentence with what follows from that; and whether somebody has to mend it, before what.
-fn suffix(name: &str, seen: Option<&Seen>, before: &str) -> (String, bool) {
+pub(super) fn suffix(name: &str, seen: Option<&Seen>, before: &str) -> (String, bool) {
     let onmicrosoft = "its users would sign in with onmicrosoft.com names";
     let Ok(domain) = name.parse::<DomainName>() else {
         return (

@@ -1,5 +1,6 @@
 //! The plan: the ordered difference between topology and facts, with a report that says why. Same inputs, same bytes.
 
+mod abandoned;
 mod build;
 mod fit;
 mod import;
@@ -7,6 +8,7 @@ mod report;
 mod swing;
 mod switch;
 mod timetable;
+pub(crate) mod told;
 mod transition;
 mod undo;
 

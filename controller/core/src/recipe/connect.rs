@@ -12,11 +12,18 @@ use protocol::{ConnectDatabase, DomainName, ServiceOptions, TargetId, Version, l
 
 use crate::active::{Modes, active};
 use crate::links;
-use crate::recipe::{Answer, Artifacts, PhaseWork, cloud_sync, custom, download, full_sync, proxy};
+use crate::recipe::custom::{self, Start};
+use crate::recipe::{Answer, Artifacts, PhaseWork, cloud_sync, download, full_sync, proxy};
 use crate::topology::{ConnectEntry, ConnectSettings, Tenant, Topology};
 
 /// The wizard's page that asks what becomes of users' names.
 pub(crate) const SIGN_IN_CONFIGURATION: &str = "Microsoft Entra sign-in configuration";
+
+/// The wizard's page of express settings that asks who may write into the directory.
+pub(crate) const DIRECTORY: &str = "Connect to AD DS";
+
+/// The same of custom settings.
+pub(crate) const DIRECTORIES: &str = "Connect your directories";
 
 /// The wizard's page on which a file of settings is chosen.
 pub(crate) const COMPONENTS: &str = "Install required components";
@@ -109,17 +116,9 @@ pub fn answer(
     };
     let preflight = mending(entry, tenant, server, facts, artifact.version);
     let people = text.bring.clone();
-    let guide = Step::GuideConnect(GuideConnect {
-        work,
-        at_least: wanted,
-        text,
-        release: None,
-    });
     // What a staging server would export is counted and compared behind this; one that nobody starts does nothing of its own.
-    let starts = match &entry.settings {
-        ConnectSettings::Custom(settings) => settings.start,
-        ConnectSettings::Express | ConnectSettings::Unwritten => true,
-    };
+    let start = start_of(entry, modes);
+    let starts = start != Some(Start::Clear);
     let full = (work == ConnectWork::InstallStaging && starts).then(|| full_sync::wait(server));
     let mut why = vec![format!(
         "no Connect is there: install {} {how}, by a person, since the vendor supports no unattended setup",
@@ -127,6 +126,22 @@ pub fn answer(
     )];
     why.extend(proxy::planned(entry));
     why.extend(full.is_some().then(|| full_sync::INSTALLED.to_owned()));
+    let (release, started) = match start {
+        Some(Start::Clear) => (
+            Some(release_pages(server, Held::SinceInstalled)),
+            Some(
+                "the wizard leaves its cycle off (start = false): it is released by a person behind the wizard, and verified then",
+            ),
+        ),
+        Some(Start::TickedBesideActive) => (
+            None,
+            Some(
+                "start = false is not followed: another server of the tenant is active, and shares the setting of the cycle",
+            ),
+        ),
+        Some(Start::Ticked) | None => (None, None),
+    };
+    why.extend(started.map(str::to_owned));
     Answer::Do {
         phases: vec![
             PhaseWork {
@@ -142,13 +157,31 @@ pub fn answer(
             },
             PhaseWork {
                 phase: Phase::Register,
-                steps: [preflight, vec![guide], full.into_iter().collect()].concat(),
+                steps: [
+                    preflight,
+                    vec![Step::GuideConnect(GuideConnect {
+                        work,
+                        at_least: wanted,
+                        text,
+                        release: release.map(Box::new),
+                    })],
+                    full.into_iter().collect(),
+                ]
+                .concat(),
                 artifacts: Vec::new(),
             },
             verify(Some(work.staging())),
         ],
         why,
         people,
+    }
+}
+
+/// Whether the wizard of an installation with custom settings starts the cycle.
+fn start_of(entry: &ConnectEntry, modes: &Modes) -> Option<Start> {
+    match &entry.settings {
+        ConnectSettings::Custom(settings) => Some(Start::of(settings, !active(modes).is_empty())),
+        ConnectSettings::Express | ConnectSettings::Unwritten => None,
     }
 }
 
@@ -228,9 +261,10 @@ fn installation(
                     format!("with custom settings, staging, since {chosen} is to be active")
                 }
             };
+            let start = Start::of(settings, !now.is_empty());
             let text = with_proxy(
                 entry,
-                custom::pages(entry, settings, tenant, server, work),
+                custom::pages(entry, settings, tenant, server, (work, start)),
             );
             Ok((work, text, how))
         }
@@ -297,7 +331,7 @@ fn upgrade(
         .and_then(|connect| connect.cycle_enabled)
     {
         Some(true) => (
-            Some(release_pages(server)),
+            Some(release_pages(server, Held::SinceUpgraded)),
             "its cycle is on, and is waited for until it is on again",
         ),
         Some(false) => (
@@ -408,24 +442,43 @@ fn upgrade_pages(
     }
 }
 
-/// The release of a cycle that was left held, page by page (product facts 2.12, 2.13 [P]).
-fn release_pages(server: &TargetId) -> TaskText {
+/// Since when a cycle is held that a person releases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// The wizard of an upgrade left it off, and it was on before.
+    SinceUpgraded,
+    /// The wizard of an installation left it off, as the topology wants it.
+    SinceInstalled,
+}
+
+/// The release of a cycle that was left held, page by page (product facts 2.4 [R], 2.12, 2.13 [P]).
+fn release_pages(server: &TargetId, held: Held) -> TaskText {
     let page = |title: &str, lines: &[&str]| Page {
         title: title.to_owned(),
         lines: lines.iter().map(|line| (*line).to_owned()).collect(),
     };
     TaskText {
         title: format!("release the cycle of Connect Sync, from {server}"),
-        why: "the cycle was on before the upgrade and is held: its setting lies in the tenant, so that no server of it synchronizes until somebody releases it".to_owned(),
+        why: match held {
+            Held::SinceUpgraded => "the cycle was on before the upgrade and is held: its setting lies in the tenant, so that no server of it synchronizes until somebody releases it".to_owned(),
+            Held::SinceInstalled => "the wizard was to leave the cycle off: its setting lies in the tenant, so that no server of it synchronizes until somebody has looked at what was configured and releases it".to_owned(),
+        },
         bring: vec!["a local administrator of the server who is in ADSyncAdmins".to_owned()],
         pages: vec![
-            page("Windows PowerShell, what is due", &[
-                "Import-Module ADSync",
-                "Get-ADSyncSchedulerConnectorOverride | Format-List",
-                "let the full import and synchronization that it names run with the next cycle, or do these steps by hand first",
-            ]),
+            match held {
+                Held::SinceUpgraded => page("Windows PowerShell, what is due", &[
+                    "Import-Module ADSync",
+                    "Get-ADSyncSchedulerConnectorOverride | Format-List",
+                    "let the full import and synchronization that it names run with the next cycle, or do these steps by hand first",
+                ]),
+                Held::SinceInstalled => page("What was configured", &[
+                    "sign out and in again before using Synchronization Service Manager or the rule editor",
+                    "look at filters and rules: from the release on an active server exports to the tenant what they let through",
+                ]),
+            },
             page("Windows PowerShell, the release", &[
                 "close the wizard and Synchronization Service Manager: an open wizard keeps the scheduler suspended",
+                "Import-Module ADSync",
                 "Set-ADSyncScheduler -SyncCycleEnabled $true",
             ]),
         ],
@@ -559,7 +612,6 @@ fn express(entry: &ConnectEntry, tenant: &Tenant) -> TaskText {
         .first()
         .map(|(forest, _)| forest.to_string())
         .unwrap_or_default();
-    let netbios = forest.split('.').next().unwrap_or_default().to_uppercase();
     let line = |text: &str| text.to_owned();
     TaskText {
         title: format!("install Connect Sync with express settings for {forest}"),
@@ -593,13 +645,10 @@ fn express(entry: &ConnectEntry, tenant: &Tenant) -> TaskText {
                 ],
             ),
             page(
-                "Connect to AD DS",
+                DIRECTORY,
                 &[
                     format!(
-                        "an Enterprise Administrator, as {forest}\\administrator or {netbios}\\administrator"
-                    ),
-                    format!(
-                        "{netbios} is taken from the name of the forest; where its NetBIOS name is another, use that"
+                        "an Enterprise Administrator, as {forest}\\administrator or with the NetBIOS name in place of {forest}"
                     ),
                     line("Next"),
                 ],

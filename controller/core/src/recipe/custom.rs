@@ -22,13 +22,36 @@ fn line(text: &str) -> String {
     text.to_owned()
 }
 
+/// Whether the wizard starts the cycle at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// It does.
+    Ticked,
+    /// It would not, as the topology says, but another server of the tenant is active: the setting lies in the tenant and is shared
+    /// (product facts 2.12 [P]), so that the active one would stop.
+    TickedBesideActive,
+    /// It does not: somebody releases the cycle later.
+    Clear,
+}
+
+impl Start {
+    /// As the topology says it, for a server of a tenant of which another server is active or none.
+    pub(super) const fn of(settings: &CustomSettings, beside_active: bool) -> Self {
+        match (settings.start, beside_active) {
+            (true, _) => Self::Ticked,
+            (false, true) => Self::TickedBesideActive,
+            (false, false) => Self::Clear,
+        }
+    }
+}
+
 /// What a person does at the wizard of one server.
 pub(super) fn pages(
     entry: &ConnectEntry,
     settings: &CustomSettings,
     tenant: &Tenant,
     server: &TargetId,
-    work: ConnectWork,
+    (work, start): (ConnectWork, Start),
 ) -> TaskText {
     let forests: Vec<&DomainName> = entry.forests.iter().map(|(forest, _)| forest).collect();
     let staging = work == ConnectWork::InstallStaging;
@@ -58,7 +81,7 @@ pub(super) fn pages(
                 line("Next"),
             ],
         ),
-        page("Connect your directories", directories(&forests, settings)),
+        page(super::connect::DIRECTORIES, directories(&forests, settings)),
         page(
             super::connect::SIGN_IN_CONFIGURATION,
             vec![
@@ -95,10 +118,7 @@ pub(super) fn pages(
         UserSignIn::PingFederate => pages.extend(ping_federate(&settings.federation)),
         UserSignIn::PasswordHash | UserSignIn::PassThrough | UserSignIn::Nothing => {}
     }
-    pages.push(page(
-        "Ready to configure",
-        ready(settings, staging, existing),
-    ));
+    pages.push(page("Ready to configure", ready(start, staging, existing)));
     pages.push(page("Configuration complete", vec![line("Exit")]));
     pages.push(page(
         "Afterwards",
@@ -617,11 +637,22 @@ fn features(settings: &CustomSettings) -> Vec<String> {
     lines
 }
 
-fn ready(settings: &CustomSettings, staging: bool, existing: bool) -> Vec<String> {
-    let start = if settings.start { "tick" } else { "clear" };
+fn ready(start: Start, staging: bool, existing: bool) -> Vec<String> {
+    let tick = match start {
+        Start::Ticked => "tick",
+        Start::TickedBesideActive => {
+            "tick, whatever `start` says: another server of the tenant is active, and the cycle that is cleared here stops there as well"
+        }
+        Start::Clear => "clear",
+    };
     let mut lines = vec![format!(
-        "\"Start the synchronization process when configuration completes\": {start}"
+        "\"Start the synchronization process when configuration completes\": {tick}"
     )];
+    if start == Start::Clear {
+        lines.push(line(
+            "the cycle is off then, for every server of the tenant, until somebody releases it: that is asked for as soon as the wizard is through",
+        ));
+    }
     lines.push(line(if existing {
         "\"Enable staging mode\": a server that takes a database over starts in it, whatever is ticked"
     } else if staging {

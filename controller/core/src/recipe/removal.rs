@@ -75,6 +75,11 @@ pub fn answer(
             "afterwards, the administrator of {home} takes {host} off those that may retrieve the password of {account}: entrain handover {home}"
         ));
     }
+    if let Some((account, home)) = account(topology, group, host, facts) {
+        people.push(format!(
+            "afterwards, where no agent runs as {account} any more: the administrator of {home} takes away the account itself and the rights that it was given in each domain; the product leaves both"
+        ));
+    }
     if !group.may_fix.is_empty() {
         let words: Vec<&str> = group.may_fix.iter().map(|fix| fix.as_str()).collect();
         people.push(format!(

@@ -463,7 +463,9 @@ fn both_tools(topology: &Topology, findings: &mut Vec<Finding>) {
                 let what = format!(
                     "{domain} is served by provisioning agents, and lies in the forest {forest} of Connect entry \"{name}\": an object must be in the scope of one tool alone (G7)"
                 );
-                let fix = if one_tenant {
+                let fix = if one_tenant && takes_all(entry, forest) {
+                    "write `units` for this forest that the agents' scope is disjoint from: as its settings are written, Connect takes the whole forest, and the domain is held before it is configured; a pilot behind a rule with cloudNoFlow overlaps on purpose, and goes on by override G7 alone"
+                } else if one_tenant {
                     "have both take units that are disjoint: what the tenant (entrain tenant read) and the Connect servers (entrain plan --verify) tell is asked before the domain is configured, and holds it until they are"
                 } else {
                     // What two tenants take of one object is no conflict of theirs that could be probed here.
@@ -472,6 +474,18 @@ fn both_tools(topology: &Topology, findings: &mut Vec<Finding>) {
                 findings.push(warning(place, what, fix));
             }
         }
+    }
+}
+
+/// Whether the settings of an entry take every unit of a forest, as far as they are written. What stands on servers may be another matter.
+fn takes_all(entry: &ConnectEntry, forest: &DomainName) -> bool {
+    match &entry.settings {
+        ConnectSettings::Express => true,
+        ConnectSettings::Custom(settings) => {
+            settings.units.get(forest).is_none_or(Vec::is_empty)
+                && settings.pilot_groups.get(forest).is_none()
+        }
+        ConnectSettings::Unwritten => false,
     }
 }
 

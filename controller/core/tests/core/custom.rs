@@ -215,6 +215,8 @@ Next
 a.test: Add Directory, "Create new AD account", as a.test\administrator or in the NetBIOS form
 b.test: Add Directory, "Create new AD account", as b.test\administrator or in the NetBIOS form
 then these 2 stand under the configured directories, and no other
+the NetBIOS name of a.test is not read: take the name in full, or look at it with Active Directory Domains and Trusts
+the NetBIOS name of b.test is not read: take the name in full, or look at it with Active Directory Domains and Trusts
 Next
 [Microsoft Entra sign-in configuration]
 user principal name: userPrincipalName

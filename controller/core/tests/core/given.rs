@@ -192,7 +192,12 @@ fn a_right_that_is_written_later_is_given_and_then_nothing_is_changed() {
 fn what_nobody_saw_given_cannot_be_told() {
     for (by_hand, completion) in [
         (true, Completion::Applied),
-        (true, Completion::SeenDone),
+        (
+            true,
+            Completion::Attested {
+                by: "anna".to_owned(),
+            },
+        ),
         (false, Completion::AlreadySo),
     ] {
         let world = World::registered(READ, by_hand, completion.clone());

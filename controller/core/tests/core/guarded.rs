@@ -354,7 +354,7 @@ fn asked(rail: Rail, place: Place) -> Asked {
         },
         Rail::G7 => match place {
             Place::Check => Yes(
-                "warns of a domain in both tools, and says what will be asked: which units each takes stands in no topology",
+                "warns of a domain in both tools, and says what will be asked: which units the agents take stands in no topology; where Connect's settings take the whole forest, which no scope is disjoint from, that is said, and not refused, since a pilot behind the vendor's rule with cloudNoFlow overlaps on purpose (override G7)",
                 TOLD,
             ),
             Place::Plan => Yes(

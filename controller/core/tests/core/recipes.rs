@@ -230,6 +230,21 @@ pub(crate) const CASES: &[Case] = &[
         ask: INSTALL,
     },
     Case {
+        title: "Connect: install with custom settings whose cycle a person starts",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nsettings = { sign_in = \"password-hash-sync\", start = false }\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: a staging server beside an active one, whose cycle goes on",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\nsettings = { sign_in = \"password-hash-sync\", start = false }\n",
+        servers: &[
+            ("s1", Has::Connect(common::CONNECT, false)),
+            ("s2", Has::Nothing),
+        ],
+        ask: INSTALL,
+    },
+    Case {
         title: "Connect: install with a database on a SQL Server",
         topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nsettings = { sign_in = \"password-hash-sync\", sql_server = \"sql-01.a.test\\\\SYNC\", service_account = \"A\\\\gmsaSync$\" }\n",
         servers: &[("s1", Has::Nothing)],

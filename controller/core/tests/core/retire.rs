@@ -184,6 +184,7 @@ people bring
   a KDS root key of a.test's forest whose ten hours are over: when it was made is not seen (entrain preflight asks); a new one is usable ten hours after it was made, and no gMSA is made before
   afterwards, the administrator of a.test takes s0.a.test off those that may retrieve the password of provAgentgMSA$: entrain handover a.test
   afterwards, the administrator of each served domain (a.test) gives provAgentgMSA$ its rights there: part 3 of entrain handover DOMAIN; the product does not since 1.1.2334.0, and without them nothing synchronizes
+  afterwards, where no agent runs as provAgentgMSA$ any more: the administrator of a.test takes away the account itself and the rights that it was given in each domain; the product leaves both
   afterwards, where s0.a.test itself goes: entrain agents revoke s0.a.test
   an access token of a Hybrid Identity Administrator of tenant {TENANT} (good for 60-90 minutes)
   beforehand, whoever runs tenant {TENANT} makes sure that s0.a.test serves nothing else (HR-driven or on-premises provisioning): Entrain sees no more of that than the ECMA Connector Host, which stops it (PF76)
@@ -245,6 +246,13 @@ fn the_last_agent_of_a_domain_is_beyond_undoing_and_another_tenants_is_left_alon
     let plan = planned(&topology, &known, Purpose::Install);
     assert_eq!(plan.irreversible.len(), 1);
     assert!(plan.irreversible[0].starts_with("a.test: its last provisioning agent"));
+    // Its order: the configuration is disabled before (product facts 1.12).
+    let before = "before that, whoever runs the tenant disables the configuration of a.test";
+    assert!(
+        plan.irreversible[0].contains(before),
+        "{:?}",
+        plan.irreversible
+    );
     assert!(render(&plan).contains("cannot be undone (G10)"));
     assert!(
         planned(&topology, &known, Purpose::Verify)

@@ -1,6 +1,7 @@
 //! Which domains an agent serves, as the fleet's own steps made it serve them: kept, forgotten, and never guessed.
 #![expect(
     clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
     reason = "a test stops where something is not as it must be"
 )]
 
@@ -126,12 +127,43 @@ fn both() -> Option<BTreeSet<DomainName>> {
 
 #[test]
 fn a_registration_that_was_carried_out_says_what_is_served() {
-    for done in [Completion::Applied, Completion::SeenDone] {
+    let by = "anna".to_owned();
+    for done in [Completion::Applied, Completion::Attested { by }] {
         let mut world = World::new();
         assert_eq!(world.domains(), None);
         world.registers(done);
         assert_eq!(world.domains(), both());
     }
+}
+
+/// A person registered it at the wizard: a probe sees tenant and account, and no domain. Nobody has said which it was given, so a later
+/// plan has each looked for.
+#[test]
+fn what_a_person_gave_at_the_wizard_is_not_known_before_somebody_says_it() {
+    let mut world = World::new();
+    world.registers(Completion::SeenDone);
+    world.reports(facts(Some(TENANT)));
+    assert_eq!(world.domains(), Some(BTreeSet::new()));
+    let text = format!(
+        "[tenant.main]\nid = \"{TENANT}\"\nsign_in = \"wizard\"\n[agents.a]\nserves = [\"a.test\", \"b.test\"]\nhosts = [\"s1.a.test\"]\n"
+    );
+    let (topology, _) = parse(&[common::document(text)]);
+    let plan = plan(Inputs::of(
+        &topology,
+        &Policy::default(),
+        world.fleet.known(),
+        &common::artifacts(),
+        Purpose::Install,
+    ));
+    let part = &plan.targets[&target()];
+    let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
+    let asked = steps.find_map(|step| match step {
+        Step::AddDomains(add) => Some(add.domains.len()),
+        _ => None,
+    });
+    assert_eq!(asked, Some(2), "{:?}", part.why);
+    let said = part.why.join("; ");
+    assert!(said.contains("not known to serve a.test, b.test"), "{said}");
 }
 
 /// It failed on its way, or an earlier try came to its end unheard: a later step looks there before it adds.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use controller_core::beyond::Beyond;
 use controller_core::facts::{Fleetwide, Known};
-use controller_core::fleet::Fleet;
+use controller_core::fleet::{Fleet, TaskWork};
 use controller_core::plan::{Inputs, Plan, Purpose, plan, render};
 use controller_core::policy::Policy;
 use controller_core::record::Record;
@@ -18,8 +18,10 @@ use controller_core::tenant::{DomainSeen, Observation, Part};
 use controller_core::topology::parse;
 use protocol::event::Event;
 use protocol::key::SigningKey;
+use protocol::signed::Phase;
 use protocol::step::Step;
-use protocol::{Generation, StepIndex, TargetId, Timestamp};
+use protocol::task::TaskText;
+use protocol::{BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp};
 
 use crate::common;
 
@@ -55,6 +57,7 @@ fn read(suffixes: Option<&[&str]>, more: u32, kds_usable_from: Option<Timestamp>
         suffixes,
         more,
         kds_usable_from,
+        netbios: None,
     }
 }
 
@@ -96,18 +99,27 @@ fn planned(rest: &str, beyond: &Beyond) -> Plan {
     })
 }
 
-/// The lines of the wizard's page about users' names.
-fn page(plan: &Plan) -> Vec<String> {
+/// The person's work at the wizard of Connect.
+fn guide(plan: &Plan) -> TaskText {
     let phases = plan.targets.values().flat_map(|part| &part.phases);
     let guide = phases
         .flat_map(|phase| &phase.steps)
         .find_map(|step| match step {
-            Step::GuideConnect(guide) => Some(guide),
+            Step::GuideConnect(guide) => Some(guide.text.clone()),
             _ => None,
         });
-    let pages = &guide.unwrap().text.pages;
-    let page = pages.iter().find(|page| page.title == PAGE).unwrap();
+    guide.unwrap()
+}
+
+/// The lines of one of its pages.
+fn lines(text: &TaskText, title: &str) -> Vec<String> {
+    let page = text.pages.iter().find(|page| page.title == title).unwrap();
     page.lines.clone()
+}
+
+/// The lines of the wizard's page about users' names.
+fn page(plan: &Plan) -> Vec<String> {
+    lines(&guide(plan), PAGE)
 }
 
 #[test]
@@ -276,4 +288,116 @@ fn the_ten_hours_of_a_root_key_are_shown_as_the_earliest_start() {
     // Whoever registers nothing waits for no key.
     let plan = planned(&format!("{CONNECT}settings = {{}}\n"), Beyond::NOTHING);
     assert!(!render(&plan).contains("KDS"));
+}
+
+/// The name under which an Enterprise Administrator may sign in is the directory's, and never one that was guessed from the forest's.
+#[test]
+fn the_netbios_name_is_shown_as_it_was_read_and_not_guessed() {
+    let told = |netbios: Option<&str>| Event::ForestRead {
+        generation: Generation(1),
+        step: StepIndex(0),
+        domain: "a.test".parse().unwrap(),
+        suffixes: None,
+        more: 0,
+        kds_usable_from: None,
+        netbios: netbios.map(str::to_owned),
+    };
+    for (settings, title) in [
+        ("settings = \"express\"", "Connect to AD DS"),
+        ("settings = {}", "Connect your directories"),
+    ] {
+        let shown = |told: &[Event]| {
+            let fleet = fleet(told, None);
+            let plan = planned(&format!("{CONNECT}{settings}\n"), fleet.beyond());
+            lines(&guide(&plan), title).join("\n")
+        };
+        let unread = shown(&[]);
+        assert!(
+            unread.contains("the NetBIOS name of a.test is not read") && !unread.contains("A\\"),
+            "{unread}"
+        );
+        // An agent of an earlier release does not tell it, and takes nothing back.
+        let read = shown(&[told(Some("CORP")), told(None)]);
+        let words = format!("the NetBIOS name of a.test is CORP, as s1.a.test read it at {NOW}");
+        assert!(
+            read.contains(&words) && !read.contains("not read"),
+            "{read}"
+        );
+    }
+}
+
+/// The rollout's own preflight reads the forest when the plan is made already: whoever comes to the wizard sees what it read.
+#[test]
+fn a_page_shows_what_was_read_since_it_was_planned() {
+    let target: TargetId = "s1.a.test".parse().unwrap();
+    let mut fleet = fleet(&[], None);
+    let plan = planned(&format!("{CONNECT}settings = {{}}\n"), fleet.beyond());
+    let text = guide(&plan);
+    let applied = common::applied(RolloutId(1), &plan);
+    fleet.apply(&applied, Some(&plan), NOW);
+    let issued = Record::BundleIssued {
+        rollout: RolloutId(1),
+        target: target.clone(),
+        generation: Generation(1),
+        phase: Phase::Register,
+        bundle: BundleId(Digest::ZERO),
+        expires: NOW,
+    };
+    fleet.apply(&issued, None, NOW);
+    let opened = Event::TaskOpened {
+        generation: Generation(1),
+        step: StepIndex(1),
+        text: Box::new(text.clone()),
+    };
+    fleet.apply(&common::told(&target, 1, NOW, &opened), None, NOW);
+    let shown = |fleet: &Fleet| {
+        let task = fleet.tasks().remove(0);
+        match task.work {
+            TaskWork::AtServer(text) => *text,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(shown(&fleet), text, "nothing was read since");
+    let read = Event::ForestRead {
+        generation: Generation(1),
+        step: StepIndex(0),
+        domain: "a.test".parse().unwrap(),
+        suffixes: Some(vec!["a.test".to_owned(), "new.test".to_owned()]),
+        more: 0,
+        kds_usable_from: None,
+        netbios: Some("CORP".to_owned()),
+    };
+    fleet.apply(&common::told(&target, 2, NOW, &read), None, NOW);
+    let domains = vec![DomainSeen {
+        name: "a.test".to_owned(),
+        verified: true,
+    }];
+    let seen = Record::TenantSeen {
+        observation: Box::new(observation(Part::Seen(domains))),
+        by: "anna".to_owned(),
+    };
+    fleet.apply(&seen, None, NOW);
+    let now = shown(&fleet);
+    let names = lines(&now, PAGE);
+    for words in [
+        "a.test is a verified domain of the tenant",
+        "new.test is no domain of the tenant: add it",
+        "these are the UPN suffixes of a.test",
+        "each UPN suffix in use",
+    ] {
+        assert_eq!(
+            names.iter().filter(|line| line.starts_with(words)).count(),
+            1,
+            "{words}: {names:#?}"
+        );
+    }
+    for gone in ["are not seen", "is not known"] {
+        assert!(!names.iter().any(|line| line.contains(gone)), "{names:#?}");
+    }
+    let directories = lines(&now, "Connect your directories").join("\n");
+    assert!(
+        directories.contains("is CORP") && directories.ends_with("Next"),
+        "{directories}"
+    );
+    assert_eq!(now.pages.len(), text.pages.len());
 }

@@ -410,6 +410,16 @@ fn guide_releasing(place: &Place<'_>) -> bool {
     matches!(place.step, Step::GuideConnect(guide) if guide.release.is_some())
 }
 
+/// The cycle was on before, and the wizard may leave it off: that of an installation that is to leave it off is off anyway.
+fn guide_restoring(place: &Place<'_>) -> bool {
+    guide_releasing(place)
+        && matches!(
+            place.step,
+            Step::GuideConnect(guide)
+                if matches!(guide.work, ConnectWork::UpgradeActive | ConnectWork::UpgradeStaging)
+        )
+}
+
 /// The engine answers: of one that is stopped nothing else is told.
 fn verify_connect(place: &Place<'_>) -> bool {
     matches!(place.step, Step::VerifyConnect(_)) && place.answers()
@@ -900,7 +910,7 @@ fn expected(fault: Fault) -> Expected {
         ])
         .and_facts(),
         Fault::CycleHeld => meets([
-            (guide_releasing, "words"),
+            (guide_restoring, "words"),
             // On a staging server that is the tenant's setting, which no change of the active one waits for.
             (
                 |place| verify_unreleased(place) && !verify_staging(place),

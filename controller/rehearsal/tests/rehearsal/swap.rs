@@ -231,7 +231,13 @@ fn a_server_that_is_lost_in_a_rollout_is_fenced_first_when_it_is_back() {
         }
         if ends == "resolve" {
             let (target, reason) = (old.clone(), "it burned".to_owned());
-            world.order(Order::Resolve { target, reason }).unwrap();
+            world
+                .order(Order::Resolve {
+                    target,
+                    reason,
+                    off: false,
+                })
+                .unwrap();
         }
         assert!(world.apply(&over).is_err(), "the other is not over there");
         world.order(Order::Abort).unwrap();

@@ -66,7 +66,10 @@ pub(super) fn check(
                 key = service_account(preflight, domain, directory, cx, &mut about)?;
             }
             if suffixes.is_some() || key.is_some() {
-                cx.note_forest(&domain.name, suffixes.as_ref(), key)?;
+                // Connect's wizard takes it.
+                let netbios = names.as_ref().map(|names| names.netbios.as_str());
+                let netbios = netbios.filter(|_| preflight.product == Product::Connect);
+                cx.note_forest(&domain.name, suffixes.as_ref(), key, netbios)?;
             }
         }
         reached.push((domain, directory));
@@ -140,7 +143,7 @@ fn own_domain(
         systems(directory, cx, &mut about)?;
         let key = service_account(preflight, domain, directory, cx, &mut about)?;
         if key.is_some() {
-            cx.note_forest(&domain.name, None, key)?;
+            cx.note_forest(&domain.name, None, key, None)?;
         }
     }
     findings.extend(about.into_iter().map(|finding| of_domain(finding, domain)));

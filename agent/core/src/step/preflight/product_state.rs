@@ -60,7 +60,7 @@ pub(super) fn check(
 
 /// PF76: what shows that the agent serves something else than this plan knows of. The same agent may provision on-premises
 /// applications, for which the ECMA Connector Host stands beside it, or HR's people; what it serves otherwise shows in the tenant
-/// alone.
+/// alone, so that nothing here says that it serves nothing else.
 pub(super) fn other_purpose(cx: &mut Cx<'_>) -> Flow<Finding> {
     let host = cx.service(product::ECMA_SERVICE)?;
     let value = cx.registry(product::AGENT_KEY, product::AGENT_HR_VALUE)?;
@@ -69,9 +69,11 @@ pub(super) fn other_purpose(cx: &mut Cx<'_>) -> Flow<Finding> {
         let value = value?.map(|_| "UserPasswordLength is set: HR inbound");
         Ok(host.into_iter().chain(value).collect::<Vec<&str>>())
     });
-    let show = |seen: &Vec<&str>| match seen.as_slice() {
-        [] => "none seen".to_owned(),
+    let show = |seen: &Vec<&str>| {
+        match seen.as_slice() {
+        [] => "no sign of it on this server; HR provisioning leaves none as a rule, and shows in the tenant alone".to_owned(),
         some => some.join("; "),
+    }
     };
     Ok(catalogue::PF76.judge(seen, show, Vec::is_empty))
 }

@@ -1,0 +1,109 @@
+//! What stands before the last provisioning agent of a domain goes: its configuration in the tenant is disabled first, or takes nothing any
+//! more (product facts 1.10, 1.12).
+
+use protocol::DomainName;
+
+use crate::tenant::{Part, Seen, Units};
+
+/// What whoever runs the tenant does before, and what is seen of that.
+pub(super) fn before(domain: &DomainName, seen: Option<&Seen>) -> String {
+    format!(
+        "before that, whoever runs the tenant disables the configuration of {domain}, or empties its scope first where what it synchronized is to go: to delete it removes nothing of that; {}",
+        stands(domain, seen)
+    )
+}
+
+/// How the configuration stands, as the tenant was read last.
+fn stands(domain: &DomainName, seen: Option<&Seen>) -> String {
+    let Some(Seen { observation, by }) = seen else {
+        return "not seen in tenant: nobody has read it".to_owned();
+    };
+    let at = observation.at;
+    let all = match &observation.configurations {
+        Part::Seen(all) => all,
+        Part::NotSeen(why) => {
+            return format!("not seen in tenant, as {by} read it at {at}: {why}");
+        }
+    };
+    let own = all.iter().filter(|one| match &one.domain {
+        Part::Seen(own) => own.eq_ignore_ascii_case(domain.as_str()),
+        // The portal names it after the domain.
+        Part::NotSeen(_) => one.name.eq_ignore_ascii_case(domain.as_str()),
+    });
+    let told: Vec<String> = own
+        .map(|one| match (&one.units, &one.jobs) {
+            (Part::Seen(Units::Nothing), _) => format!("{} takes nothing any more", one.name),
+            (_, Part::Seen(jobs)) if jobs.is_empty() => format!("{} has no job", one.name),
+            (_, Part::Seen(jobs)) => {
+                let jobs = jobs
+                    .iter()
+                    .map(|job| format!("{} is {}", job.template, job.status));
+                let jobs: Vec<String> = jobs.collect();
+                format!("{}: {}", one.name, jobs.join(", "))
+            }
+            (_, Part::NotSeen(why)) => format!("what {} does is not seen: {why}", one.name),
+        })
+        .collect();
+    let told = if told.is_empty() {
+        "no configuration of it".to_owned()
+    } else {
+        told.join("; ")
+    };
+    format!("as {by} read the tenant at {at}: {told}")
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::Timestamp;
+
+    use super::*;
+    use crate::tenant::{Configuration, Job, Observation};
+
+    #[test]
+    fn how_the_configuration_of_a_domain_that_ends_stands_is_told_as_it_was_read() {
+        let domain: DomainName = "a.test".parse().unwrap();
+        let tenant = "3f0c8a4e-0000-0000-0000-000000000000".parse().unwrap();
+        let at = Timestamp::from_millis(1_790_000_000_000);
+        let job = Job {
+            template: "AD2AADProvisioning".to_owned(),
+            status: "Active".to_owned(),
+            quarantined: false,
+            last_success: None,
+        };
+        let of = |name: &str, units: Units, jobs: Vec<Job>| Configuration {
+            name: name.to_owned(),
+            jobs: Part::Seen(jobs),
+            domain: Part::Seen(name.to_owned()),
+            guard: Part::Seen(None),
+            units: Part::Seen(units),
+        };
+        let told = |all: Option<Vec<Configuration>>| {
+            let mut observation = Observation::unseen_all(&tenant, at, "it is not allowed");
+            if let Some(all) = all {
+                observation.configurations = Part::Seen(all);
+            }
+            let by = "anna".to_owned();
+            before(&domain, Some(&Seen { observation, by }))
+        };
+        for (all, said) in [
+            (None, "it is not allowed"),
+            (Some(Vec::new()), "no configuration of it"),
+            (
+                Some(vec![of("b.test", Units::Whole, vec![job.clone()])]),
+                "no configuration of it",
+            ),
+            (
+                Some(vec![of("A.TEST", Units::Whole, vec![job.clone()])]),
+                "A.TEST: AD2AADProvisioning is Active",
+            ),
+            (
+                Some(vec![of("a.test", Units::Nothing, vec![job])]),
+                "a.test takes nothing any more",
+            ),
+        ] {
+            let words = told(all);
+            assert!(words.contains(said), "{said}: {words}");
+        }
+        assert!(before(&domain, None).contains("nobody has read it"));
+    }
+}
