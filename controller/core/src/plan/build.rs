@@ -17,7 +17,7 @@ use crate::finding::Place;
 use crate::plan::abandoned;
 use crate::plan::import::imports;
 use crate::plan::told::Told;
-use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan, TenantPart};
+use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan, TenantPart, exporting};
 use crate::policy::{Policy, Selector};
 use crate::recipe::discover::Askers;
 use crate::recipe::restart::Rule;
@@ -159,20 +159,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     let waves = waves(policy, &targets, &members);
     let with_work: usize = waves.iter().map(Vec::len).sum();
     let served = topology.served();
-    let domains: BTreeMap<DomainName, DomainPlan> = served
-        .iter()
-        .map(|(domain, service)| {
-            let (serving, running) = serving(domain, service, known);
-            let part = DomainPlan {
-                servers: service.servers.iter().cloned().collect(),
-                serving,
-                running,
-                min_serving: topology.min_serving(domain, service),
-                leaving: service.leaving.iter().cloned().collect(),
-            };
-            (domain.clone(), part)
-        })
-        .collect();
+    let domains = domains_of(topology, known);
     let irreversible = match kind {
         Kind::Install => irreversible(topology, &served, known, inputs.beyond, &targets),
         Kind::Verify
@@ -215,13 +202,27 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         .tenants
         .values()
         .any(|tenant| tenant.change == Change::Required);
+    let lanes = lanes(topology);
+    let exports = match kind {
+        Kind::Install => exporting::now(inputs, &lanes),
+        Kind::Verify
+        | Kind::Preflight
+        | Kind::Discover
+        | Kind::Support
+        | Kind::Switch
+        | Kind::Swing
+        | Kind::Agents
+        | Kind::Eligibility
+        | Kind::Undo
+        | Kind::Transition => BTreeMap::new(),
+    };
     Plan {
         format: 1,
         kind,
         topology: topology.digest,
         policy: policy.digest,
         facts: facts::digest(known, topology.targets()),
-        lanes: lanes(topology),
+        lanes,
         waves,
         domains,
         limits: Limits {
@@ -242,6 +243,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         sites,
         tenants,
         readiness: BTreeMap::new(),
+        exports,
     }
 }
 
@@ -1027,6 +1029,26 @@ fn in_both_tools(topology: &Topology, entry: &ConnectEntry) -> bool {
             .iter()
             .any(|(forest, _)| domain.is_within(forest))
     })
+}
+
+/// Who serves each domain, as far as is known.
+pub(super) fn domains_of(
+    topology: &Topology,
+    known: &Fleetwide,
+) -> BTreeMap<DomainName, DomainPlan> {
+    let served = topology.served();
+    let part = |(domain, service): (&DomainName, &Service)| {
+        let (serving, running) = serving(domain, service, known);
+        let part = DomainPlan {
+            servers: service.servers.iter().cloned().collect(),
+            serving,
+            running,
+            min_serving: topology.min_serving(domain, service),
+            leaving: service.leaving.iter().cloned().collect(),
+        };
+        (domain.clone(), part)
+    };
+    served.iter().map(part).collect()
 }
 
 /// Servers that a directory or the tenant names as Connect servers and that the entry does not: whether one of them is active cannot be

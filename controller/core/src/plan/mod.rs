@@ -2,6 +2,7 @@
 
 mod abandoned;
 mod build;
+mod exporting;
 mod fit;
 mod import;
 mod report;
@@ -14,6 +15,7 @@ mod undo;
 
 pub use build::{Inputs, Purpose, plan};
 pub(crate) use build::{installs_active, stranger, switched_on};
+pub use exporting::Exporting;
 pub(crate) use fit::{breaks, holds};
 pub use fit::{judge, refuses};
 pub use report::{render, render_by};
@@ -481,6 +483,9 @@ pub struct Plan {
     /// How each server that is changed stood to its newest preflight when the plan was made.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub readiness: BTreeMap<TargetId, Standing>,
+    /// What the servers of each Connect entry were when the plan was made: who exports, who stands by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub exports: BTreeMap<String, Exporting>,
 }
 
 impl Plan {

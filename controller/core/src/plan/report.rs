@@ -7,7 +7,7 @@ use protocol::step::{Product, Step};
 use protocol::{DomainName, TargetId, TenantId};
 
 use crate::plan::timetable::{TOKEN_LIFE, about};
-use crate::plan::{Brings, DomainPlan, Kind, Plan, TargetPlan, timetable};
+use crate::plan::{Brings, DomainPlan, Kind, Plan, TargetPlan, exporting, timetable};
 use crate::policy;
 use crate::readiness::{Named, Standing};
 use crate::recipe::{PhaseWork, download};
@@ -199,12 +199,15 @@ fn write(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
         }
     }
     installers(plan, out)?;
-    if !plan.domains.is_empty() && plan.kind == Kind::Install {
+    if !plan.domains.is_empty() && matches!(plan.kind, Kind::Install | Kind::Undo) {
         writeln!(out, "\nserving meanwhile")?;
         let turns: BTreeMap<&TargetId, usize> = plan.waves.iter().flatten().zip(0..).collect();
         for (domain, part) in &plan.domains {
             serving(plan, &turns, domain, part, out)?;
         }
+    }
+    if !matches!(plan.kind, Kind::Agents) {
+        exporting::write(plan, out)?;
     }
     let changes = plan.targets.values().any(|part| !part.is_read_only());
     if changes {

@@ -11,7 +11,8 @@ use crate::active::{Modes, active};
 use crate::calendar::SiteRule;
 use crate::facts;
 use crate::plan::build::{Asked, FENCED, lanes, part, strangers, tenants};
-use crate::plan::{Compare, Inputs, Kind, Limits, Plan, TargetPlan, Wait};
+use crate::plan::exporting;
+use crate::plan::{Compare, Inputs, Kind, LanePlan, Limits, Plan, TargetPlan, Wait};
 use crate::recipe::{Answer, switch};
 use crate::topology::{Change, ConnectEntry, Tenant, Topology};
 
@@ -291,17 +292,18 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
     };
     let tenants = tenants(inputs, &mut targets, asked);
     let servers = entry.members().cloned();
-    let lanes = lanes(topology);
+    let lanes: BTreeMap<String, LanePlan> = lanes(topology)
+        .into_iter()
+        .filter(|(name, _)| *name == lane)
+        .collect();
+    let exports = exporting::now(inputs, &lanes);
     Ok(Plan {
         format: 1,
         kind: Kind::Switch,
         topology: topology.digest,
         policy: policy.digest,
         facts: facts::digest(known, servers),
-        lanes: lanes
-            .into_iter()
-            .filter(|(name, _)| *name == lane)
-            .collect(),
+        lanes,
         waves: vec![order],
         domains: BTreeMap::new(),
         limits: Limits {
@@ -323,6 +325,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         sites,
         tenants,
         readiness: BTreeMap::new(),
+        exports,
     })
 }
 

@@ -8,8 +8,9 @@ use protocol::facts::{ConnectFacts, Facts};
 use crate::active::{Modes, active};
 use crate::facts;
 use crate::plan::build::{Asked, lanes, part, strangers, tenants};
+use crate::plan::exporting;
 use crate::plan::switch::{entry_of, stays};
-use crate::plan::{Inputs, Kind, Limits, Plan, TargetPlan};
+use crate::plan::{Inputs, Kind, LanePlan, Limits, Plan, TargetPlan};
 use crate::recipe::cloud_sync::home_of;
 use crate::recipe::{Answer, transition as recipe};
 use crate::topology::{Change, ConnectEntry};
@@ -192,16 +193,18 @@ pub(super) fn empty(
 ) -> Plan {
     let all = u32::try_from(targets.len().max(1)).unwrap_or(u32::MAX);
     let lanes = lanes(inputs.topology);
+    let lanes: BTreeMap<String, LanePlan> = lanes
+        .into_iter()
+        .filter(|(name, _)| own.contains(name))
+        .collect();
+    let exports = exporting::now(inputs, &lanes);
     Plan {
         format: 1,
         kind,
         topology: inputs.topology.digest,
         policy: inputs.policy.digest,
         facts: facts::digest(inputs.known, targets.keys().cloned()),
-        lanes: lanes
-            .into_iter()
-            .filter(|(name, _)| own.contains(name))
-            .collect(),
+        lanes,
         waves: Vec::new(),
         domains: BTreeMap::new(),
         limits: Limits {
@@ -222,6 +225,7 @@ pub(super) fn empty(
         sites: BTreeMap::new(),
         tenants: BTreeMap::new(),
         readiness: BTreeMap::new(),
+        exports,
     }
 }
 

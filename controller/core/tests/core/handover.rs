@@ -217,3 +217,25 @@ fn every_set_of_rights_is_named_and_seldom_ones_are_not_given_unasked() {
     );
     assert!(!script.contains("not documented right by right"));
 }
+
+/// A domain that Connect has too is asked for anchors (PF60) by whoever signs in; one that agents serve alone is not.
+#[test]
+fn a_domain_of_both_tools_is_asked_for_anchors() {
+    let text = format!(
+        "{TEXT}[connect.main]\nforests = [\"emea.corp.contoso.com\"]\nservers = [\"c1.emea.corp.contoso.com\"]\n"
+    );
+    let document = Document {
+        file: "topology.toml".to_owned(),
+        text,
+    };
+    let topology = parse(&[document]).0;
+    for (domain, asked) in [("emea.corp.contoso.com", true), ("corp.contoso.com", false)] {
+        let of = domain.parse().unwrap();
+        let script = handover(&topology, &of, &Members::new()).unwrap().script;
+        let line = format!("--user NAME --answers {domain}.json");
+        let lines = script.lines().filter(|one| one.contains(&line));
+        let ends: Vec<bool> = lines.map(|one| one.ends_with(" --anchors")).collect();
+        assert_eq!(ends, [asked], "{domain}: {script}");
+        assert!(!has_error(&script));
+    }
+}

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use controller_core::facts::{Fleetwide, Known};
-use controller_core::plan::{Inputs, Kind, Plan, Purpose, undo};
+use controller_core::plan::{Inputs, Kind, Plan, Purpose, render, undo};
 use controller_core::policy::Policy;
 use controller_core::topology::parse;
 use protocol::facts::{ConnectFacts, ProvisioningAgentFacts, ServiceState};
@@ -103,6 +103,14 @@ fn a_server_that_has_a_product_or_is_not_known_is_refused() {
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
+    // Under an agent that serves, the plan says who serves meanwhile, as its leave is counted (G2).
+    let served: Vec<String> = plan.domains.keys().map(ToString::to_string).collect();
+    assert!(!served.is_empty());
+    let report = render(&plan);
+    assert!(report.contains("serving meanwhile"), "{report}");
+    for domain in served {
+        assert!(report.contains(&format!("{domain}: at least")), "{report}");
+    }
     // So it is on a server of a Connect entry.
     let plan = planned("s3.a.test", Has::Connect, &Fix::ALL, true).unwrap();
     let said = plan.warnings.join("\n");
@@ -114,6 +122,14 @@ fn a_server_that_has_a_product_or_is_not_known_is_refused() {
     }
     let part = &plan.targets[&"s3.a.test".parse().unwrap()];
     assert_eq!(part.lane, "connect.main");
+    let report = render(&plan);
+    for words in [
+        "connect.main: now ",
+        "while what was set is put back, no mode is changed: ",
+    ] {
+        assert!(report.contains(words), "{words}: {report}");
+    }
+    assert!(plan.domains.is_empty(), "no agent of it serves any");
     // Nothing sets again what `may_fix` does not list.
     let plan = planned("s1.a.test", Has::Nothing, &[Fix::Vaultsvc], false).unwrap();
     assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
