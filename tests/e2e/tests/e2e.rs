@@ -26,7 +26,7 @@ fn prepared(hosts: &[&str], speed: u32) -> (World, String) {
 fn guarded(hosts: &[&str], speed: u32) -> (World, String) {
     let mut world = World::new();
     world.speed = speed;
-    let (first, others) = hosts.split_first().unwrap();
+    let (first, others) = hosts.split_first().expect("a host");
     let others = others.iter().map(|host| serving(host));
     let servers: Vec<_> = std::iter::once(server(first, &[])).chain(others).collect();
     world.enroll(&servers);

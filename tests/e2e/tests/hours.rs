@@ -134,12 +134,11 @@ fn waited(world: &World) -> Vec<u64> {
     let rows = world.json(&["logs", "--json"]);
     let waited = |row: &serde_json::Value| {
         let at: protocol::Timestamp = serde_json::from_value(row["at"].clone()).ok()?;
-        match serde_json::from_value(row["record"].clone()).ok()? {
-            Record::PassedOver {
-                away: Some(since), ..
-            } => Some(at.since(since).as_secs()),
-            _ => None,
-        }
+        let record: Record = serde_json::from_value(row["record"].clone()).ok()?;
+        let Record::PassedOver { away, .. } = record else {
+            return None;
+        };
+        away.map(|since| at.since(since).as_secs())
     };
     let rows = rows.as_array().expect("rows").iter();
     rows.filter_map(waited).collect()
