@@ -1486,6 +1486,29 @@ fn the_cloud_is_asked_through_the_proxy_that_the_product_goes_through() {
     assert_eq!(verdicts(&shut, "PF26"), only("Fail true"));
 }
 
+/// Which sets a domain uses, whoever asks by hand does not know: each is told, and none blocks.
+#[test]
+fn a_survey_tells_every_set_of_an_account() {
+    let name = "svcEntraSync$".parse().unwrap();
+    let host = "sync-01.corp.contoso.com".parse().unwrap();
+    for (faults, passes) in [(&[][..], 6), (&[Fault::SetsMissing], 1)] {
+        let mut server = twin("sync-01", Installed::Nothing, faults);
+        let beside = Beside {
+            gmsa: Some((&name, &host)),
+            ..Beside::default()
+        };
+        let (end, seen, _) = drive(&mut server, |cx| {
+            preflight::survey(&domain(), &DirectoryAccount::Server, beside, cx)
+        });
+        assert!(matches!(end, Next::Complete(_)), "{end:?}");
+        let own: Vec<&Finding> = seen.iter().filter(|one| one.id == "PF54").collect();
+        assert_eq!(own.len(), 6, "{own:#?}");
+        let passed = own.iter().filter(|one| one.verdict == Verdict::Pass);
+        assert_eq!(passed.count(), passes, "{own:#?}");
+        assert!(own.iter().all(|one| !one.blocks()), "{own:#?}");
+    }
+}
+
 #[test]
 fn a_survey_without_an_account_tells_what_everyone_is_told() {
     let mut server = twin("sync-01", Installed::Nothing, &[Fault::DirectoryUnreadable]);

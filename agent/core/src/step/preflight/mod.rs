@@ -192,8 +192,9 @@ pub fn survey(
     for product in [Product::ProvisioningAgent, Product::Connect] {
         directory::survey(product, domain, account, beside, cx, &mut findings)?;
     }
-    let mut ids = std::collections::BTreeSet::new();
-    findings.retain(|finding| ids.insert((finding.id.clone(), finding.read.clone())));
+    // Both products ask some things; two things of one probe may read alike.
+    let mut told = std::collections::BTreeSet::new();
+    findings.retain(|one| told.insert((one.id.clone(), one.what.clone(), one.read.clone())));
     let count = findings.len();
     cx.note(&findings)?;
     Ok(Complete::new(
