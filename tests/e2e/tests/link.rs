@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use agent_twin::Profile;
 use e2e::rails::Rail;
 use e2e::relay::{Faults, Way};
-use e2e::{World, server, serving, text, until};
+use e2e::{TENANT, World, server, serving, text, until};
 use protocol::event::Event;
 
 const A: &str = "sync-01.corp.contoso.com";

@@ -100,6 +100,7 @@ impl World {
             service: Some(ServiceState::Running),
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
+            updater: None,
         };
         let mut known = Fleetwide::new();
         let mut records = Vec::new();

@@ -351,7 +351,7 @@ fn a_page_shows_what_was_read_since_it_was_planned() {
     };
     fleet.apply(&common::told(&target, 1, NOW, &opened), None, NOW);
     let shown = |fleet: &Fleet| {
-        let task = fleet.tasks().remove(0);
+        let task = fleet.tasks(NOW).remove(0);
         match task.work {
             TaskWork::AtServer(text) => *text,
             other => panic!("{other:?}"),

@@ -1050,7 +1050,16 @@ fn a_failover_ends_what_the_lost_server_was_in() {
             "unknown" => world.records(Record::WentUnknown { target, generation }, None),
             "resolved" => {
                 let reason = "it burned".to_owned();
-                world.orders(2, Order::Resolve { target, reason }).unwrap();
+                world
+                    .orders(
+                        2,
+                        Order::Resolve {
+                            target,
+                            reason,
+                            off: false,
+                        },
+                    )
+                    .unwrap();
             }
             _ => {}
         }

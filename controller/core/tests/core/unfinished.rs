@@ -22,7 +22,11 @@ fn said(order: fn(protocol::TargetId, String) -> Order) -> Order {
 }
 
 fn resolved(target: protocol::TargetId, reason: String) -> Order {
-    Order::Resolve { target, reason }
+    Order::Resolve {
+        target,
+        reason,
+        off: false,
+    }
 }
 
 fn skipped(target: protocol::TargetId, reason: String) -> Order {
@@ -141,12 +145,12 @@ fn a_question_goes_with_its_rollout_or_to_the_next_one() {
         world.works(S1);
         world.cannot_tell(S1);
         world.finishes(S1, Ending::Inconclusive("is it so?".to_owned()));
-        assert_eq!(world.fleet.tasks().len(), 1);
+        assert_eq!(world.fleet.tasks(world.now).len(), 1);
         world
     };
     let mut aborted = asked();
     aborted.order(1, Order::Abort).expect("it may be aborted");
-    assert!(aborted.fleet.tasks().is_empty());
+    assert!(aborted.fleet.tasks(aborted.now).is_empty());
     assert!(matches!(
         aborted.work(1, S1).state,
         TargetState::Inconclusive(_)
@@ -155,11 +159,11 @@ fn a_question_goes_with_its_rollout_or_to_the_next_one() {
     // Whoever only looks takes nothing over, nor one that left it out before it began.
     let mut world = asked();
     world.applies(2, Purpose::Verify, WIDE, &[S1]);
-    assert_eq!(world.fleet.tasks().len(), 1);
+    assert_eq!(world.fleet.tasks(world.now).len(), 1);
     world.applies(3, Purpose::Install, WIDE, &[S1]);
-    assert!(world.fleet.tasks().is_empty());
+    assert!(world.fleet.tasks(world.now).is_empty());
     world.order(3, said(skipped)).expect("it is pending");
-    assert_eq!(world.fleet.tasks().len(), 1);
+    assert_eq!(world.fleet.tasks(world.now).len(), 1);
 }
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -24,6 +24,9 @@ pub(super) fn hosts(preflight: &Preflight) -> Vec<&'static str> {
 /// How the answer begins where a proxy lets nobody through who does not sign in to it.
 pub const PROXY_SIGN_IN: &str = "the proxy demands a sign-in";
 
+/// What a host showed behind a proxy: its certificates, its own first.
+type Shown = Reading<Vec<Vec<u8>>>;
+
 /// How the product comes to the cloud.
 struct Way {
     /// The proxy that it goes through: the one that it is told to use, and for Connect the system's, which machine.config has to name
@@ -73,7 +76,7 @@ impl Way {
         host: &str,
         why: Option<&str>,
         cx: &mut Cx<'_>,
-    ) -> Flow<(Finding, Option<Reading<Vec<Vec<u8>>>>)> {
+    ) -> Flow<(Finding, Option<Shown>)> {
         let probe = &catalogue::PF26;
         let mut direct = reach(probe, host, 443, cx)?;
         if let (Verdict::Pass, Some(why)) = (direct.verdict, why) {
@@ -341,7 +344,7 @@ const JUDGE: Duration = Duration::from_secs(60);
 /// and directly else.
 fn shown(
     direct: Reading<Vec<Value>>,
-    through: Vec<(&str, Reading<Vec<Vec<u8>>>)>,
+    through: Vec<(&str, Shown)>,
     cx: &mut Cx<'_>,
 ) -> Flow<Reading<Vec<Value>>> {
     if through.is_empty() {
