@@ -26,13 +26,12 @@ function Read-Events([hashtable]$filter, [string]$source) {
     , $rows
 }
 if ($in.through) {
+    $file = Join-Path $env:SystemRoot 'Microsoft.NET\Framework64\v4.0.30319\Config\machine.config'
     Read-Part 'machineProxy' {
-        $file = Join-Path $env:SystemRoot 'Microsoft.NET\Framework64\v4.0.30319\Config\machine.config'
         $node = ([xml](Get-Content -Path $file)).SelectSingleNode('/configuration/system.net/defaultProxy[not(@enabled="false")]/proxy/@proxyaddress')
         if ($node) { [string]$node.Value } else { 'none' }
     }
     Read-Part 'machineCredentials' {
-        $file = Join-Path $env:SystemRoot 'Microsoft.NET\Framework64\v4.0.30319\Config\machine.config'
         $node = ([xml](Get-Content -Path $file)).SelectSingleNode('/configuration/system.net/defaultProxy/@useDefaultCredentials')
         if ($node) { [string]$node.Value } else { 'false' }
     }

@@ -368,6 +368,10 @@ impl World {
         if !self.as_known {
             plan.tenants.clear();
         }
+        // A model has the products of its server, and a Windows of its own: what the plan read of that is not asked of it.
+        for part in plan.targets.values_mut() {
+            part.essence = None;
+        }
         let applied = Record::Applied {
             rollout,
             plan: plan.id(),
@@ -828,9 +832,7 @@ impl World {
         let key = key.map(|server| server.key.public().fingerprint());
         let manifest =
             key.and_then(|key| self.fleet.manifest(rollout, target, phase, key, self.now));
-        let mut manifest = manifest?;
-        // A model has the products of its server, and a Windows of its own.
-        manifest.assumed = None;
+        let manifest = manifest?;
         let envelope = sign(&manifest, &[&self.signer]).to_json();
         let bundle = BundleId(Digest::of(&envelope));
         self.record(Record::BundleIssued {

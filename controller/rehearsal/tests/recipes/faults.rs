@@ -504,7 +504,7 @@ fn refuses(known: &'static str, tools: Option<At>) -> Expected {
     let mut found = meets([
         (engine, all("CU01? CU02? CU03? PF73?")),
         (|place| guide_connect(place) || switches(place), "attested"),
-        (awaits, "WZ03? attested"),
+        (awaits, all("WZ03? attested")),
         (
             verify_passwords,
             all("PV24? PV25?! PV26? PV27? PV28? PV29? PV33? PV34? PV35? PV37?"),
@@ -984,6 +984,7 @@ fn expected(fault: Fault) -> Expected {
         ]),
         Fault::WizardDatabaseInGroup => meets([
             (guide_connect, "WZ01 KC06 attested"),
+            (awaits_first, "words"),
             (verify_installed, "PV22! KC06"),
             (verify_upgraded, "PV23!"),
             (verify_halted, "KC06"),
