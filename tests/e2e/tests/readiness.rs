@@ -179,15 +179,11 @@ fn envelope(value: &serde_json::Value) -> Option<String> {
     if let Some(receipt) = value.get("receipt").and_then(|one| one.as_str()) {
         return Some(receipt.to_owned());
     }
-    match value {
-        serde_json::Value::Object(fields) => fields.values().find_map(envelope),
-        serde_json::Value::Array(all) => all.iter().find_map(envelope),
-        serde_json::Value::String(body) if body.starts_with('{') => {
-            let body: serde_json::Value = serde_json::from_str(body).ok()?;
-            envelope(&body)
-        }
-        _ => None,
-    }
+    let fields = value.as_object().into_iter().flatten().map(|(_, one)| one);
+    let rows = value.as_array().into_iter().flatten();
+    let body = value.as_str().filter(|body| body.starts_with('{'));
+    let body: Option<serde_json::Value> = body.and_then(|body| serde_json::from_str(body).ok());
+    fields.chain(rows).chain(&body).find_map(envelope)
 }
 
 /// A plan names the newest preflight of each server by its signed receipt; and what the server's own account was not told is attested by

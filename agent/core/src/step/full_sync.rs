@@ -105,7 +105,9 @@ pub fn wait(step: &AwaitFullSync, cx: &mut Cx<'_>) -> Flow<Complete> {
                 }
                 Ok(match Stands::settled(cx)? {
                     Stands::GoesOn(_) => None,
-                    other => Some(Some(other)),
+                    ended @ (Stands::Over | Stands::Held(_) | Stands::Untold(_)) => {
+                        Some(Some(ended))
+                    }
                 })
             })?;
             match seen {

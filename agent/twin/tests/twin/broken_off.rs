@@ -151,9 +151,12 @@ impl Story {
 
     /// What it told of the sections that it left.
     fn left(&self) -> Vec<Option<GmsaChange>> {
-        let left = self.journal.iter().filter_map(|event| match event {
-            Event::SectionLeft { gmsa, .. } => Some(gmsa.clone()),
-            _ => None,
+        let left = self.journal.iter().filter_map(|event| {
+            if let Event::SectionLeft { gmsa, .. } = event {
+                Some(gmsa.clone())
+            } else {
+                None
+            }
         });
         left.collect()
     }

@@ -1,7 +1,6 @@
 //! A full import and synchronization behind the work at Connect's wizard is waited for: nobody is asked while it goes on, and whoever is
 //! asked need not answer for it to go on.
 #![expect(
-    clippy::unwrap_used,
     clippy::panic,
     clippy::wildcard_enum_match_arm,
     reason = "a test stops where something is not as it must be"

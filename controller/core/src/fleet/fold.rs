@@ -844,12 +844,11 @@ impl Fleet {
                     }
                     // A frozen server is no failure: its turn comes when the freeze is over. Nor is one that is still at a run of
                     // which nobody here waits for the end any more.
-                    let state = match refusal {
-                        Refusal::Frozen { .. } | Refusal::Busy { .. } if aborted => {
-                            TargetState::Aborted
-                        }
-                        Refusal::Frozen { .. } | Refusal::Busy { .. } => TargetState::Pending,
-                        _ => TargetState::Refused(refusal.clone()),
+                    let waits = matches!(refusal, Refusal::Frozen { .. } | Refusal::Busy { .. });
+                    let state = match (waits, aborted) {
+                        (true, true) => TargetState::Aborted,
+                        (true, false) => TargetState::Pending,
+                        (false, _) => TargetState::Refused(refusal.clone()),
                     };
                     self.set(rollout, target, state, now);
                     self.is_watched_on(target, was);

@@ -563,9 +563,12 @@ impl Fleet {
             return;
         };
         let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
-        let forests = steps.find_map(|step| match step {
-            Step::VerifyConnect(verify) => Some(&verify.forests),
-            _ => None,
+        let forests = steps.find_map(|step| {
+            if let Step::VerifyConnect(verify) = step {
+                Some(&verify.forests)
+            } else {
+                None
+            }
         });
         if let Some(forests) = forests {
             Told::of(&self.beyond, forests, &part.tenant).put_into(text);

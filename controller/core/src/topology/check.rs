@@ -483,7 +483,7 @@ fn takes_all(entry: &ConnectEntry, forest: &DomainName) -> bool {
         ConnectSettings::Express => true,
         ConnectSettings::Custom(settings) => {
             settings.units.get(forest).is_none_or(Vec::is_empty)
-                && settings.pilot_groups.get(forest).is_none()
+                && !settings.pilot_groups.contains_key(forest)
         }
         ConnectSettings::Unwritten => false,
     }

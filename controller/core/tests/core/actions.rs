@@ -210,7 +210,8 @@ impl Sim {
             };
             // The server before is taken off by a swing where the topology says that it goes.
             let goes = matches!(written.change, Change::Swing(Afterwards::Remove));
-            let goes = usize::from(goes && servers.len() > 1 && written.to % servers.len() != 0);
+            let goes =
+                usize::from(goes && servers.len() > 1 && !written.to.is_multiple_of(servers.len()));
             let (retired, stay) = servers.split_at(goes);
             writeln!(
                 text,

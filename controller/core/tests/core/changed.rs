@@ -496,7 +496,7 @@ fn g1_at_an_open_wizard_nobody_goes_on_while_it_would_be_broken() {
         (World::swaps(), "c2.a.test"),
         (World::installs(), "c1.a.test"),
     ] {
-        world.wizard_waits(server, &spoil, &mend, "OLD-99");
+        world.wizard_waits(server, spoil, mend, "OLD-99");
     }
     for (spoil, mend, says) in reports {
         World::swaps().wizard_waits("c2.a.test", spoil, mend, says);

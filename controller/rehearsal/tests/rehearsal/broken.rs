@@ -46,9 +46,8 @@ impl Broken {
         let log = world.log.clone();
         let gives = |record: &Record| matches!(record, Record::PermitGiven { section, .. } if section.outage);
         let leave = position(&log, gives);
-        let first = match &log[leave].1 {
-            Record::PermitGiven { target, .. } => target.clone(),
-            other => panic!("{other:?}"),
+        let Record::PermitGiven { target: first, .. } = log[leave].1.clone() else {
+            panic!("{:?}", log[leave].1);
         };
         let entered = position(&log, |record| enters(record, &first));
         let second = target(if first.as_str() == ONE { TWO } else { ONE });
