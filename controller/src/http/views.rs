@@ -295,7 +295,7 @@ pub(super) async fn watch(
 /// Of which rollout an answer is asked; of whichever says most where none is named.
 #[derive(Debug, Deserialize)]
 pub(super) struct Of {
-    rollout: Option<RolloutId>,
+    rollout: Option<String>,
 }
 
 pub(super) async fn why(
@@ -303,11 +303,12 @@ pub(super) async fn why(
     Path(target): Path<TargetId>,
     Query(of): Query<Of>,
 ) -> Answer<Why> {
+    let of = of.rollout.as_deref().map(rollout_id).transpose()?;
     let name = target.clone();
     let why = api
         .hub
         .read(move |core, now| {
-            let mut why = core.fleet.why_in(of.rollout, &name, &core.live, now)?;
+            let mut why = core.fleet.why_in(of, &name, &core.live, now)?;
             let of_it = core
                 .refusals
                 .iter()
