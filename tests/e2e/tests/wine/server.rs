@@ -1,12 +1,15 @@
 //! A Windows server under Wine: its programs, its registry, its services, and what listens beside it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use e2e::{text, until_within};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection};
 
 pub(crate) struct Wine {
     prefix: PathBuf,
@@ -224,19 +227,35 @@ pub(crate) fn windows_server(wine: &Wine) {
     );
 }
 
-/// Listens as the sign-in hosts; answers nobody, which is all that a port probe asks.
+/// Listens as the sign-in hosts: shows a certificate of its own, and says no more to anybody.
 pub(crate) fn listen(port: u16) {
     let listener = TcpListener::bind(("127.0.0.1", port))
         .unwrap_or_else(|error| panic!("port {port}: {error}"));
+    let names = vec!["login.microsoftonline.com".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key);
+    let config = Arc::new(config.unwrap());
     std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let mut stream = stream;
-            drop(stream.read(&mut [0; 1]));
+        for mut stream in listener.incoming().flatten() {
+            let config = Arc::clone(&config);
+            std::thread::spawn(move || {
+                let mut connection = ServerConnection::new(config).unwrap();
+                // Whoever probes the port alone goes away before any handshake.
+                if connection.complete_io(&mut stream).is_ok() {
+                    drop(stream.read(&mut [0; 1]));
+                }
+            });
         }
     });
 }
 
-/// A proxy as the agent asks one: whether it reaches a host by a tunnel, or what it says of a page.
+/// A proxy as the agent asks one: it leads to a host by a tunnel, or says what a page answers.
 pub(crate) fn proxy(port: u16) {
     let listener = TcpListener::bind(("127.0.0.1", port))
         .unwrap_or_else(|error| panic!("port {port}: {error}"));
@@ -248,13 +267,32 @@ pub(crate) fn proxy(port: u16) {
                 let rest = head.map_while(Result::ok);
                 rest.take_while(|line| !line.is_empty()).for_each(drop);
                 let mut words = first.split(' ');
-                let said = match (words.next(), words.next()) {
-                    (Some("CONNECT"), Some(host)) if TcpStream::connect(host).is_ok() => "200",
-                    (Some("HEAD"), Some(_)) => "204",
+                let (what, host) = (words.next(), words.next().unwrap_or_default());
+                let led = (what == Some("CONNECT")).then(|| TcpStream::connect(host));
+                let said = match (&led, what) {
+                    (Some(Ok(_)), _) => "200",
+                    (None, Some("HEAD")) => "204",
                     _ => "502",
                 };
                 drop(write!(stream, "HTTP/1.1 {said} so\r\n\r\n"));
+                if let Some(Ok(host)) = led {
+                    tunnel(&stream, &host);
+                }
             });
         }
     });
+}
+
+/// Hands on what either side says, until both are silent for good.
+fn tunnel(own: &TcpStream, host: &TcpStream) {
+    let hand_on = |from: &TcpStream, to: &TcpStream| {
+        let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+        move || {
+            drop(std::io::copy(&mut from, &mut to));
+            drop(to.shutdown(Shutdown::Write));
+        }
+    };
+    let back = std::thread::spawn(hand_on(host, own));
+    hand_on(own, host)();
+    drop(back.join());
 }
