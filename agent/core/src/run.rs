@@ -372,6 +372,10 @@ impl Run {
                 }
             };
             self.leave_section(at, change);
+        } else if let (Stage::At(at), true) = (self.stage, self.left_unfinished()) {
+            // It was cut off in the middle of its own work, and has looked at nothing since.
+            self.close_record(at, StepEnding::Inconclusive, BROKEN_OFF);
+            self.leave_section(at, None);
         }
         self.end(Ending::Aborted, now);
     }
@@ -649,7 +653,7 @@ impl Run {
             Next::Want(Want::Permit(_) | Want::Secret { .. })
                 if self.aborted && !self.section.as_ref().is_some_and(claims) =>
             {
-                self.end(Ending::Aborted, now);
+                self.break_off(now);
             }
             // Nobody is shown work for it any more, nor looked for at work that was shown.
             Next::Want(Want::Task(_) | Want::Op(Op::Wait { .. }))

@@ -28,7 +28,7 @@ pub const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
 pub const SECRET: &str = "correct-horse-battery-staple";
 
 /// The folder of agents' copies.
-const COPIES: &str = "copies";
+pub const COPIES: &str = "copies";
 
 /// Stands for the publisher's public key, which is made with the world.
 const PUBLISHER: &str = "the publisher";
@@ -750,6 +750,20 @@ impl World {
         self.signal_agents("STOP");
     }
 
+    /// No thread of theirs runs: whoever is in a call of the system comes to its end first.
+    fn agents_stand(&self) -> bool {
+        let stands = |agent: &Child| {
+            let threads = std::fs::read_dir(format!("/proc/{}/task", agent.id()));
+            threads.expect("its threads").flatten().all(|thread| {
+                let said = std::fs::read_to_string(thread.path().join("stat"));
+                let said = said.unwrap_or_default();
+                let state = said.rsplit(") ").next().unwrap_or_default();
+                state.starts_with('T')
+            })
+        };
+        self.agents.iter().all(stands)
+    }
+
     fn signal_agents(&self, signal: &str) {
         for agent in &self.agents {
             let kill = format!("kill -{signal} \"$1\"");
@@ -899,6 +913,14 @@ impl World {
         for server in servers {
             self.copy_disk(server.target.as_str(), COPIES);
         }
+        self.start_copied(servers);
+    }
+
+    /// Starts agents on what [`World::copy_disk`] has copied into [`COPIES`].
+    ///
+    /// # Panics
+    /// When they cannot be started.
+    pub fn start_copied(&mut self, servers: &[Profile]) {
         self.start_agents_in(COPIES, servers, None);
     }
 
@@ -910,6 +932,7 @@ impl World {
         let folder = self.path(into);
         std::fs::create_dir_all(&folder).expect("a folder");
         self.signal_agents("STOP");
+        until("they stand still", || self.agents_stand().then_some(()));
         let from = self.path("agents").join(target);
         let copied = Command::new("cp").arg("-a").arg(from).arg(&folder).status();
         self.signal_agents("CONT");
@@ -1197,7 +1220,16 @@ impl World {
     /// When there is no such model.
     #[must_use]
     pub fn changes_of_copy(&self, target: &str) -> Vec<String> {
-        self.changes_of(&self.path(COPIES).join(target))
+        self.changes_in(COPIES, target)
+    }
+
+    /// The same of what [`World::copy_disk`] has copied into that folder.
+    ///
+    /// # Panics
+    /// When there is no such model.
+    #[must_use]
+    pub fn changes_in(&self, folder: &str, target: &str) -> Vec<String> {
+        self.changes_of(&self.path(folder).join(target))
     }
 
     fn changes_of(&self, folder: &Path) -> Vec<String> {
@@ -1241,7 +1273,13 @@ impl World {
     pub fn nothing_lost_but_doubted(&self, targets: &[&str], doubted: &[&str]) {
         let mut journals: BTreeMap<(String, u64), Vec<u64>> = BTreeMap::new();
         let mut seen = BTreeSet::new();
+        let mut keys: BTreeMap<String, usize> = BTreeMap::new();
         for record in self.records() {
+            if let Record::AgentRevoked { target, .. } | Record::AgentReplaced { target, .. } =
+                &record
+            {
+                *keys.entry(target.to_string()).or_insert(1) += 1;
+            }
             if let Record::TargetEvent {
                 target,
                 epoch,
@@ -1262,6 +1300,11 @@ impl World {
         );
         for target in targets {
             let own = journals.iter().filter(|((whose, _), _)| whose == target);
+            let most = keys.get(*target).copied().unwrap_or(1);
+            assert!(
+                own.clone().count() <= most,
+                "{target} has begun another journal"
+            );
             for ((_, epoch), indexes) in own {
                 let expected: Vec<u64> = (1..=indexes.len() as u64).collect();
                 assert_eq!(*indexes, expected, "{target}, journal {epoch}");

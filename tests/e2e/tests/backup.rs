@@ -128,8 +128,8 @@ fn a_rollout_that_went_on_after_the_backup_and_without_a_controller_is_ended_by_
     let join = world.join_file(4);
     world.start_agents(&others, Some(&join));
     world.all_report(3);
-    // Its setup runs for some seconds.
-    world.speed = 10;
+    // Its setup runs for half a minute.
+    world.speed = 5;
     let join = world.join_file_of(B);
     world.start_agents(&second, Some(&join));
     world.all_report(4);

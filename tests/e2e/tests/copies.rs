@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use agent_twin::Profile;
 use e2e::rails::Rail;
-use e2e::{World, program, server, serving, text, until};
+use e2e::{COPIES, World, program, server, serving, text, until};
 use protocol::event::Event;
 
 const A: &str = "sync-01.corp.contoso.com";
@@ -165,7 +165,7 @@ fn a_disk_that_was_put_back_in_the_middle_of_a_run_holds_its_agent() {
     for place in PLACES {
         let (mut world, servers) = in_the_middle(place);
         world.copy_disk(A, SNAPSHOT);
-        let before = world.changes(A);
+        let before = world.changes_in(SNAPSHOT, A);
         let begun = steps_begun(&world, SNAPSHOT);
         match place {
             Place::Gate => {
@@ -213,15 +213,16 @@ fn of_an_agent_that_was_copied_in_the_middle_of_a_run_neither_goes_on() {
     for place in PLACES {
         let (mut world, servers) = in_the_middle(place);
         let before = world.changes(A);
-        world.start_copies(&servers[..1]);
-        let begun = steps_begun(&world, "copies");
+        world.copy_disk(A, COPIES);
+        let begun = steps_begun(&world, COPIES);
+        world.start_copied(&servers[..1]);
         let said = until("both were seen", || alarms(&world).pop());
         assert!(said.contains("two agents with its key"), "{said}");
         the_others_go_on(&mut world, &servers);
         assert_ne!(world.state(A).0, "done", "{place:?}");
         for (folder, changes) in [
             ("agents", world.changes(A)),
-            ("copies", world.changes_of_copy(A)),
+            (COPIES, world.changes_of_copy(A)),
         ] {
             assert!(changes.starts_with(&before), "{place:?}: {changes:?}");
             once(folder, &changes);

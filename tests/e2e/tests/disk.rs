@@ -217,7 +217,7 @@ fn an_agent_whose_disk_fills_up_in_its_section_goes_on_in_it_when_there_is_room(
     // So much fits for now, and what does not is an error of the write.
     world.full_at = Some(10_000);
     // Its setup runs for some seconds.
-    world.speed = 20;
+    world.speed = 8;
     let join = world.join_file(2);
     for one in &servers {
         world.start_agents(std::slice::from_ref(one), Some(&join));

@@ -127,8 +127,8 @@ fn a_link_that_is_cut_and_mended_goes_on_where_it_was() {
 /// of one direction alone.
 #[test]
 fn a_link_that_is_cut_for_a_moment_goes_on_in_the_same_session() {
-    // More than what keeps a silent link alive.
-    const HELD_UP: u64 = 3;
+    // Each of three agents keeps its silent link alive by one now and then.
+    const HELD_UP: u64 = 4;
     let (mut world, topology) = prepared(CLEAN, 0);
     world.apply(&topology);
     let asks = || {

@@ -44,9 +44,10 @@ impl Stands {
             let initial = report.part("initial", Value::as_bool)?;
             let running = report.part("running", Value::as_bool)?;
             let enabled = report.part("syncCycleEnabled", Value::as_bool)?;
-            Ok((full, initial, running, enabled))
+            let suspended = report.part("schedulerSuspended", Value::as_bool)?;
+            Ok((full, initial, running, (enabled, suspended)))
         });
-        let (mut due, initial, running, enabled) = match read {
+        let (mut due, initial, running, (enabled, suspended)) = match read {
             Ok(read) => read,
             Err(why) => return Ok(Self::Untold(why)),
         };
@@ -58,8 +59,15 @@ impl Stands {
             (true, true) => Self::GoesOn("a run is under way".to_owned()),
             (true, false) => Self::GoesOn(format!("{what}; a run is under way")),
             (false, true) => Self::Over,
-            (false, false) if enabled => Self::GoesOn(what),
-            (false, false) => Self::Held(format!("{what}; the cycle is off, so nothing does it")),
+            (false, false) if enabled && !suspended => Self::GoesOn(what),
+            (false, false) => {
+                let why = if enabled {
+                    "the scheduler is suspended"
+                } else {
+                    "the cycle is off"
+                };
+                Self::Held(format!("{what}; {why}, so nothing does it"))
+            }
         })
     }
 
@@ -88,14 +96,18 @@ pub fn wait(step: &AwaitFullSync, cx: &mut Cx<'_>) -> Flow<Complete> {
         return Ok(over("no engine runs on this server: nothing to wait for"));
     }
     let begins = Stands::settled(cx)?;
-    let why = match &begins {
+    let mut told = match begins {
+        Stands::Untold(_) => Verdict::CannotTell,
+        Stands::Over | Stands::GoesOn(_) | Stands::Held(_) => Verdict::Fail,
+    };
+    let (why, due) = match &begins {
         Stands::Over => {
             note("none is due, and none runs", Verdict::Pass, cx)?;
             return Ok(over(
                 "no full import or synchronization is due, and none runs",
             ));
         }
-        Stands::Held(why) | Stands::Untold(why) => why.clone(),
+        Stands::Held(why) | Stands::Untold(why) => (why.clone(), why.clone()),
         Stands::GoesOn(what) => {
             note(&format!("{what}: waited for"), Verdict::Fail, cx)?;
             let rounds = step.within_minutes.saturating_mul(60) / secs(LOOK);
@@ -110,20 +122,20 @@ pub fn wait(step: &AwaitFullSync, cx: &mut Cx<'_>) -> Flow<Complete> {
                     }
                 })
             })?;
+            if let Ok(Some(Stands::Untold(_))) = &seen {
+                told = Verdict::CannotTell;
+            }
             match seen {
-                Ok(Some(Stands::Held(why) | Stands::Untold(why))) => why,
+                Ok(Some(Stands::Held(why) | Stands::Untold(why))) => (why, what.clone()),
                 Ok(Some(Stands::Over | Stands::GoesOn(_))) => return done(what, cx),
                 Err(by) => return Ok(attested(by)),
                 Ok(None) => {
                     let hours = step.within_minutes / 60;
-                    format!("{what}: not over after {hours} hours")
+                    let why = format!("{what}: not over after {hours} hours");
+                    (why, what.clone())
                 }
             }
         }
-    };
-    let told = match begins {
-        Stands::Untold(_) => Verdict::CannotTell,
-        Stands::Over | Stands::GoesOn(_) | Stands::Held(_) => Verdict::Fail,
     };
     note(&why, told, cx)?;
     let mut text = step.text.clone();
@@ -138,7 +150,7 @@ pub fn wait(step: &AwaitFullSync, cx: &mut Cx<'_>) -> Flow<Complete> {
         Ok(is_over.then_some(()))
     })?;
     match ended {
-        Ok(()) => done(&why, cx),
+        Ok(()) => done(&due, cx),
         Err(by) => Ok(attested(by)),
     }
 }

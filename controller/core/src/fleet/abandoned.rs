@@ -47,7 +47,9 @@ impl Fleet {
         let limit = step.map(protocol::step::Step::time_limit);
         let bundle = open.map_or_else(|| now.plus(BUNDLE_LIFE.1), ended);
         // A section is brought to its end behind that of its bundle as well.
-        let until = bundle.max(limit.map_or(bundle, |limit| now.plus(limit)));
+        // Leave that it has not taken up yet it may take up until that lapses.
+        let enters = gate.lapses.unwrap_or(now).max(now);
+        let until = bundle.max(limit.map_or(bundle, |limit| enters.plus(limit)));
         let abandoned = Abandoned {
             rollout: open.map(|open| open.rollout),
             section: gate.section.clone(),
@@ -69,6 +71,7 @@ impl Fleet {
 
     /// Somebody said that a server is off, or that nothing of a rollout's runs goes on there: what those claimed is free.
     pub(super) fn is_off(&mut self, target: &TargetId, rollout: Option<RolloutId>) {
+        self.at_it.remove(target);
         self.abandoned.retain(|(of, _), abandoned| {
             let named = rollout.is_none() || abandoned.rollout == rollout;
             of != target || !named

@@ -393,7 +393,9 @@ impl Fleet {
                 Vec::new()
             };
             // To whoever asks behind it in the same breath, leave that is given and a section that was entered are alike.
-            gates.insert(target.clone(), gate.clone());
+            if !self.is_in(target, gate) {
+                gates.insert(target.clone(), gate.clone());
+            }
             let object = gate.section.gmsa.as_ref();
             let change = object.and_then(|object| self.changed.get(object));
             let mut after = change.filter(|change| change.by != *target).cloned();
@@ -990,7 +992,10 @@ impl Fleet {
                     );
                 }
                 // Once the installation of an active one has begun, that it reads as staging says nothing of what a person makes of it.
-                let is_open = !ended && self.open.contains_key(other);
+                // What another rollout has open there makes nobody active by this one.
+                let open = self.open.get(other);
+                let open = open.is_some_and(|open| open.rollout == *other_id);
+                let is_open = !ended && open;
                 let installing =
                     installs_active(theirs) && (unknown || is_open || begun(*other_id, other));
                 let mode = self.modes.get(other);
@@ -1012,7 +1017,7 @@ impl Fleet {
                     Some(Some(false)) => "is the tenant's active Connect server",
                     Some(None) => "has Connect, and whether it is active cannot be told",
                     None if !theirs.makes_active() => continue,
-                    None if self.open.contains_key(other) || started.contains(other) => {
+                    None if open || started.contains(other) => {
                         "is being made the tenant's active Connect server"
                     }
                     // Of two that are both between their phases, the one that was ordered first goes on.

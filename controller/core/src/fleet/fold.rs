@@ -177,6 +177,7 @@ impl Fleet {
                     self.rollouts.insert(*rollout, rollout_state);
                     self.active.insert(*rollout);
                     self.retire(*rollout);
+                    self.is_taken_over(*rollout, plan, now);
                 }
             }
             Record::Ordered { rollout, order, .. } => {
@@ -193,6 +194,7 @@ impl Fleet {
                 expires,
             } => {
                 self.generations.insert(target.clone(), *generation);
+                self.lets_go(*rollout, target, false);
                 let work = self.rollouts.get(rollout);
                 let work = work.and_then(|rollout| rollout.work.get(target));
                 let (switching, anew) =
@@ -501,6 +503,32 @@ impl Fleet {
                 work.overridden.push(said);
             }
         });
+    }
+
+    fn lets_go(&mut self, id: RolloutId, target: &TargetId, is: bool) {
+        if let Some(rollout) = self.rollouts.get_mut(&id) {
+            rollout.work.change(target, |work| work.let_go = is);
+        }
+    }
+
+    /// What only waits to be offered anew is over where a later plan changes the server. Nothing is applied beside what goes on, but a
+    /// log of an earlier release has it: there whoever refused had failed.
+    fn is_taken_over(&mut self, by: RolloutId, plan: &Plan, now: Timestamp) {
+        let waits = |target: &TargetId, rollout: &Rollout| {
+            let work = rollout.work.get(target);
+            work.is_some_and(|work| work.let_go && work.state == TargetState::Pending)
+        };
+        let changed = plan.targets.iter().filter(|(_, part)| !part.is_read_only());
+        let mut over = Vec::new();
+        for (target, _) in changed {
+            let others = self.active().filter(|(id, _)| *id != by);
+            let others = others.filter(|(_, rollout)| waits(target, rollout));
+            over.extend(others.map(|(id, _)| (id, target.clone())));
+        }
+        for (id, target) in over {
+            self.set(id, &target, TargetState::Aborted, now);
+            self.retire(id);
+        }
     }
 
     /// What came of an accepted bundle nobody has told: it may have changed the server.
@@ -851,6 +879,7 @@ impl Fleet {
                         (false, _) => TargetState::Refused(refusal.clone()),
                     };
                     self.set(rollout, target, state, now);
+                    self.lets_go(rollout, target, matches!(refusal, Refusal::Busy { .. }));
                     self.is_watched_on(target, was);
                 }
             }
@@ -1339,6 +1368,7 @@ impl Fleet {
                 TargetState::Pending
             };
             self.set(open.rollout, target, state, now);
+            self.lets_go(open.rollout, target, true);
             return;
         }
         self.open.remove(target);

@@ -272,7 +272,19 @@ impl Fleet {
             reason: reason.to_owned(),
             off: true,
         };
-        ends.map(|(id, _)| (*id, resolve())).collect()
+        let words = ends.flat_map(|(id, _)| {
+            // The first word may be taken for one of a run that was given up before.
+            let of_before = self.frees_alone(*id, off, true);
+            let times = if of_before { 2 } else { 1 };
+            (0..times).map(|_| (*id, resolve()))
+        });
+        // Whoever was to take its place by a swap would go on without it, beside the one that does so now.
+        let swaps = self.active().filter(|(_, rollout)| {
+            let named = rollout.plan.targets.contains_key(off);
+            named && rollout.plan.kind.switches() && rollout.state != RolloutState::Aborted
+        });
+        let swaps = swaps.map(|(id, _)| (id, Order::Abort));
+        swaps.chain(words).collect()
     }
 
     /// The first rollout that changes a server which that plan would change, and is not over there. One that was aborted does not

@@ -200,6 +200,9 @@ pub struct Work {
     pub overridden: Vec<String>,
     /// What has become of its product while that is watched.
     pub watched: Watched,
+    /// Its agent has refused its bundle, or ended it before its first step, and it waits to be offered it anew: for a run that was
+    /// let go, or for a new plan.
+    pub let_go: bool,
     /// What the server reported of its products when everything was done.
     pub left: VersionsLeft,
     /// Since when it is away, where its rollout waits for nobody for ever and the log tells so.
@@ -273,6 +276,7 @@ impl Work {
             seen: None,
             overridden: Vec::new(),
             watched: Watched::default(),
+            let_go: false,
             left: VersionsLeft::default(),
             away: None,
             otherwise: None,

@@ -109,7 +109,11 @@ impl<'a> Turn<'a> {
     /// section that it is in it brings to its end first. Or its server is not what the plan took it to be.
     fn stands_still(&self, target: &TargetId) -> bool {
         let work = self.rollout.work.get(target);
-        if work.is_some_and(Work::wants_a_new_plan) {
+        let part = self.rollout.plan.targets.get(target);
+        let phase = part.zip(work);
+        let phase = phase.and_then(|(part, work)| part.phases.get(work.phase));
+        let changes = phase.is_some_and(|phase| !phase.is_read_only());
+        if changes && work.is_some_and(Work::wants_a_new_plan) {
             return true;
         }
         let (live, now) = (self.live, self.now);

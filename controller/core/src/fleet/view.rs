@@ -530,7 +530,10 @@ impl Fleet {
                     step,
                     since: work.since,
                     work: task,
-                    stop: self.must_stop(target, now).map(|stop| stop.why),
+                    stop: self
+                        .must_stop(target, now)
+                        .filter(|_| self.open_in(*id, target))
+                        .map(|stop| stop.why),
                 });
             }
         }

@@ -8,11 +8,12 @@ use controller_core::plan::{Purpose, Wait};
 use controller_core::record::{Order, Record};
 use protocol::event::{Event, Finding, Owner, Section, Severity, Verdict};
 use protocol::facts::Facts;
+use protocol::refusal::Refusal;
 use protocol::signed::{Ending, Phase};
-use protocol::{Attempt, Version};
+use protocol::{Attempt, Generation, Version};
 
 use crate::common;
-use crate::estate::{DAY, NOW, WIDE, World, agent, id, name};
+use crate::estate::{DAY, NOW, WIDE, World, agent, bundle, id, name};
 
 const S1: &str = "s1.a.test";
 const S2: &str = "s2.a.test";
@@ -284,4 +285,37 @@ fn what_could_not_be_told_of_an_identity_is_not_taken_for_an_answer() {
         );
         assert_eq!(known(&world), now, "{verdict:?}");
     }
+}
+
+/// A log of an earlier release has a plan for a server beside a bundle that was refused, which was a failure then: it is not offered
+/// anew behind that plan.
+#[test]
+fn what_waits_to_be_offered_anew_is_over_where_a_later_plan_has_the_server() {
+    let mut world = World::new();
+    world.applies(1, Purpose::Install, WIDE, &[S1]);
+    assert_eq!(world.issues(), [S1]);
+    let generation = world.generation(S1);
+    world.tells(
+        S1,
+        &Event::BundleRefused {
+            bundle: bundle(&name(S1), generation),
+            refusal: Refusal::Busy {
+                open: Generation(77),
+            },
+        },
+    );
+    assert_eq!(world.word(1, S1), "pending");
+    world.applies(2, Purpose::Install, WIDE, &[S1]);
+    assert_eq!(world.word(1, S1), "aborted");
+    let done = Event::RunFinished {
+        generation: Generation(77),
+        ending: Ending::Completed,
+        receipt: String::new(),
+    };
+    world.tells(S1, &done);
+    assert_eq!(world.issues(), [S1]);
+    assert_eq!(
+        (world.word(1, S1), world.word(2, S1)),
+        ("aborted", "offered")
+    );
 }
