@@ -136,8 +136,9 @@ impl TwinExec {
 
     /// Ends this process without a word where a story has said so, once for each moment and for each change.
     fn may_lose_power(&self, moment: Moment, changes: &[String]) {
-        let at = *self.step.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Some(step), Ok(bytes)) = (at, std::fs::read(&self.power)) else {
+        // Two operations may be under way: one alone reads and writes the list.
+        let at = self.step.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(step), Ok(bytes)) = (*at, std::fs::read(&self.power)) else {
             return;
         };
         let mut cuts: Vec<PowerCut> = match serde_json::from_slice(&bytes) {

@@ -158,7 +158,7 @@ impl Watch {
             {
                 self.again.insert(target.clone());
             }
-            self.told.apply(&record, Some(&self.plan), at);
+            self.told.apply(&record, world.plan_of(&record), at);
         }
     }
 
