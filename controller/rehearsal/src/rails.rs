@@ -52,8 +52,16 @@ struct Stretch {
     section: Section,
     /// When the leave ends; absent from when it was entered.
     lapses: Option<Timestamp>,
-    /// A person had said that the server is off before it told of this: it may be beside whoever took its place.
-    said_off: bool,
+    /// A person had said that the server is off before it told of this, or operators let it go by an override: it may be beside
+    /// whoever had leave already.
+    excused: bool,
+}
+
+impl Leave {
+    /// It was given though others were out, or at the same gMSA.
+    fn is_by_override(&self) -> bool {
+        self.aside.contains(&Rule::G2) || self.aside.contains(&Rule::G3)
+    }
 }
 
 impl Stretch {
@@ -186,7 +194,7 @@ impl Rails {
                 generation: *generation,
                 section: section.clone(),
                 lapses: Some(*lapses),
-                said_off: false,
+                excused: leave.is_by_override(),
             };
             self.stretches.insert(target.clone(), stretch);
             return self.alone(fleet, target, &leave, at);
@@ -325,7 +333,7 @@ impl Rails {
     }
 
     /// Everybody else's stretches, as far as they last. As a section is `entered`, nobody could have known at that moment what was told
-    /// since of whoever was said to be off.
+    /// since of whoever was said to be off, or was let go by an override.
     fn beside<'a>(
         &'a self,
         target: &'a TargetId,
@@ -335,7 +343,7 @@ impl Rails {
         let others = self.stretches.iter();
         let last = others.filter(move |(_, one)| {
             let lasts = one.lapses.is_none_or(|lapses| lapses > at);
-            lasts && !(entered && one.said_off)
+            lasts && !(entered && one.excused)
         });
         let last = last.map(|(other, one)| (other, &one.section));
         let given_up = self.abandoned.iter();
@@ -442,7 +450,7 @@ impl Rails {
                 generation,
                 section,
                 lapses: None,
-                said_off,
+                excused: said_off || leave.as_ref().is_some_and(Leave::is_by_override),
             };
             // One whose run was given up counts as before.
             match given_up {

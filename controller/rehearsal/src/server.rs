@@ -15,7 +15,7 @@ use protocol::facts::{Facts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::{Manifest, TrustRoot, Verified};
-use protocol::{Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp};
+use protocol::{Attempt, BundleId, Digest, Generation, StepIndex, TargetId, Timestamp};
 
 /// How fast an artifact comes over a site's line, in bytes a second.
 pub(crate) const LINE: u64 = 8 << 20;
@@ -392,18 +392,16 @@ impl Server {
         self.superseding = None;
     }
 
-    /// Its controller welcomes it and says that the run goes on, or does not.
+    /// Its controller welcomes it and says that the run goes on, or does not. One that is not open there ends.
     pub(crate) fn welcomed(
         &mut self,
-        of: Option<RolloutId>,
+        of: Option<Generation>,
         (paused, aborted): (bool, bool),
         now: Timestamp,
     ) -> Vec<Wish> {
-        // What is said of another rollout is nothing of this run.
-        let its = |run: &&mut Run| of.is_none_or(|of| of == run.manifest().rollout);
-        if let Some(run) = self.run.as_mut().filter(its) {
+        if let Some(run) = self.run.as_mut() {
             run.ask_again(now);
-            if aborted {
+            if aborted || of != Some(run.generation()) {
                 run.abort(now);
             } else if paused {
                 run.pause();

@@ -539,7 +539,7 @@ impl World {
                 let paused = state == Some(RolloutState::Paused)
                     || state == Some(RolloutState::Running) && self.fleet.stopped().is_some();
                 let aborted = state == Some(RolloutState::Aborted);
-                let of = open.map(|open| open.rollout);
+                let of = open.map(|open| open.generation);
                 let wishes = self.at_server(&target, |server| {
                     server.welcomed(of, (paused, aborted), now)
                 });
