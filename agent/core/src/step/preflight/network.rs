@@ -123,6 +123,15 @@ impl Way {
 }
 
 /// A proxy as the system names it, which may do so without a scheme.
+/// A proxy's address as it may be shown: somebody may have written a user and a password into it.
+fn shown_address(proxy: &str) -> String {
+    if proxy.contains('@') {
+        "a proxy with a user in its address".to_owned()
+    } else {
+        proxy.to_owned()
+    }
+}
+
 fn address(proxy: &str) -> Option<ProxyAddress> {
     let read = |text: &str| text.parse::<ProxyAddress>().ok();
     read(proxy).or_else(|| read(&format!("http://{proxy}")))
@@ -187,8 +196,11 @@ pub(super) fn check(
         Some(planned) => address(proxy).is_some_and(|proxy| *planned == proxy),
         None => fits,
     };
-    let mut finding =
-        catalogue::PF30.judge(proxy, Clone::clone, |proxy| proxy == "none" || same(proxy));
+    let mut finding = catalogue::PF30.judge(
+        proxy,
+        |proxy| shown_address(proxy),
+        |proxy| proxy == "none" || same(proxy),
+    );
     if preflight.product == Product::Connect {
         let (wanted, fix) = match planned {
             Some(planned) => (
@@ -251,8 +263,10 @@ fn web(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
         }
         None => {
             let both = own.and_then(|own| Ok((own, system?)));
-            let show =
-                |(own, system): &(String, String)| format!("{own}; the system's is {system}");
+            let show = |(own, system): &(String, String)| {
+                let (own, system) = (shown_address(own), shown_address(system));
+                format!("{own}; the system's is {system}")
+            };
             let same = |(own, system): &(String, String)| bare(own) == bare(system);
             vec![catalogue::PF31.judge_gently(both, show, same)]
         }
@@ -285,13 +299,14 @@ fn planned_proxy(
     let signs_in = preflight.proxy_signs_in;
     let mut finding = if signs_in {
         let both = own.and_then(|own| Ok((own, shows?)));
-        let show =
-            |(own, shows): &(String, String)| format!("{own}; useDefaultCredentials {shows}");
+        let show = |(own, shows): &(String, String)| {
+            format!("{}; useDefaultCredentials {shows}", shown_address(own))
+        };
         probe.judge_gently(both, show, |(own, shows)| {
             is_planned(own) && shows.eq_ignore_ascii_case("true")
         })
     } else {
-        probe.judge_gently(own, Clone::clone, is_planned)
+        probe.judge_gently(own, |own| shown_address(own), is_planned)
     };
     let credentials = if signs_in {
         "; useDefaultCredentials true"
@@ -412,4 +427,20 @@ pub(super) fn reach(probe: &Probe, host: &str, port: u16, cx: &mut Cx<'_>) -> Fl
         Ok(()) => probe.finding(format!("{host}:{port}: open"), Verdict::Pass),
         Err(why) => probe.finding(format!("{host}: {why}"), Verdict::Fail),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_in_a_proxys_address_is_not_shown() {
+        let shown = shown_address("http://user:word@proxy.contoso.com:8080");
+        assert!(
+            !shown.contains("word") && !shown.contains("user:"),
+            "{shown}"
+        );
+        let plain = "http://proxy.contoso.com:8080";
+        assert_eq!(shown_address(plain), plain);
+    }
 }
