@@ -802,15 +802,7 @@ impl Agent {
     async fn arrived(&mut self, inbound: Inbound) -> Result<(), AgentError> {
         match inbound {
             Inbound::Welcomed { welcome, session } => self.welcomed(&welcome, session)?,
-            Inbound::Offer { envelope, answer } => {
-                let answered = self.offered(&envelope);
-                // Store, then say.
-                self.carry_out().await?;
-                match answered {
-                    Some(answered) => drop(answer.send(answered)),
-                    None => self.superseding = Some((envelope, answer)),
-                }
-            }
+            Inbound::Offer { envelope, answer } => self.offer(envelope, answer).await?,
             Inbound::Control(word) => self.control(word)?,
             Inbound::Acknowledged(EventsDown::Acknowledged { index }) => {
                 self.journal.acknowledged(index);
@@ -949,14 +941,26 @@ impl Agent {
 
     /// Takes up a fence for which the run that was open has ended by now.
     async fn supersede(&mut self) -> Result<(), AgentError> {
-        while self.run.is_none()
+        if self.run.is_none()
             && let Some((envelope, answer)) = self.superseding.take()
         {
-            let answered = self.offered(&envelope);
-            self.carry_out().await?;
-            if let Some(answered) = answered {
-                drop(answer.send(answered));
-            }
+            self.offer(envelope, answer).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes up what is offered, and answers it; what has no answer yet waits for the end of what is under way.
+    async fn offer(
+        &mut self,
+        envelope: Vec<u8>,
+        answer: oneshot::Sender<BundleAnswer>,
+    ) -> Result<(), AgentError> {
+        let answered = self.offered(&envelope);
+        // Store, then say.
+        self.carry_out().await?;
+        match answered {
+            Some(answered) => drop(answer.send(answered)),
+            None => self.superseding = Some((envelope, answer)),
         }
         Ok(())
     }

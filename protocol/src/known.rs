@@ -36,9 +36,6 @@ pub const KE17: TenantError = TenantError {
     fix: "treat it as a failed registration until the tenant shows the agent (entrain tenant show)",
 };
 
-/// All of them.
-pub const TENANT: [TenantError; 2] = [KE13, KE17];
-
 impl TenantError {
     /// Cause, id and fix in a sentence, as a finding says it.
     #[must_use]

@@ -88,6 +88,8 @@ pub const MAX_OVERRIDE_CHARS: usize = 300;
 /// Life of an agent's certificate; renewed at half of it.
 pub const AGENT_CERTIFICATE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// From one cycle of Connect to its next, as a plan reckons a soak: no scheduler is faster (product facts 2.12).
+pub const CYCLE: Duration = Duration::from_secs(1800);
 /// From one cycle of Connect to its next, at most, where a soak waits for them.
 pub const SLOWEST_CYCLE: Duration = Duration::from_secs(24 * 3600);
 

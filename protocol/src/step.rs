@@ -912,7 +912,10 @@ impl Step {
             },
             // Behind a soak it waits for the cycles of a scheduler that is slower than the half hour that a plan reckons with.
             Self::VerifyConnect(verify) => match verify.soaked_seconds {
-                Some(soaked) => 15 + soaked as u64 / 1800 * limits::SLOWEST_CYCLE.as_secs() / 60,
+                Some(soaked) => {
+                    15 + soaked as u64 / limits::CYCLE.as_secs() * limits::SLOWEST_CYCLE.as_secs()
+                        / 60
+                }
                 None => 15,
             },
             Self::ReadConnectSettings

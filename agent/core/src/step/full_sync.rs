@@ -17,7 +17,8 @@ use crate::step::WATCH;
 use crate::step::report::Report;
 
 /// How often it is looked whether it is over: a full synchronization takes hours, and each look starts PowerShell.
-const LOOK: Duration = Duration::from_secs(5 * 60);
+const LOOK_MINUTES: u32 = 5;
+const LOOK: Duration = Duration::from_secs(LOOK_MINUTES as u64 * 60);
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -110,7 +111,7 @@ pub fn wait(step: &AwaitFullSync, cx: &mut Cx<'_>) -> Flow<Complete> {
         Stands::Held(why) | Stands::Untold(why) => (why.clone(), why.clone()),
         Stands::GoesOn(what) => {
             note(&format!("{what}: waited for"), Verdict::Fail, cx)?;
-            let rounds = step.within_minutes.saturating_mul(60) / secs(LOOK);
+            let rounds = step.within_minutes / LOOK_MINUTES;
             let seen = cx.until_counting(LOOK, |cx, over| {
                 if over >= rounds {
                     return Ok(Some(None));
@@ -153,15 +154,6 @@ pub fn wait(step: &AwaitFullSync, cx: &mut Cx<'_>) -> Flow<Complete> {
         Ok(()) => done(&due, cx),
         Err(by) => Ok(attested(by)),
     }
-}
-
-const fn secs(time: Duration) -> u32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a constant of a few minutes"
-    )]
-    let secs = time.as_secs() as u32;
-    secs
 }
 
 fn note(read: &str, verdict: Verdict, cx: &mut Cx<'_>) -> Flow<()> {

@@ -67,17 +67,14 @@ pub(super) fn given(
     cx: &mut Cx<'_>,
 ) -> Flow<Vec<Finding>> {
     let read = match (account, directory) {
-        (Ok(account), Ok(directory)) => directory
-            .access(cx)?
-            .map(|entries| (account.clone(), entries)),
+        (Ok(account), Ok(directory)) => directory.access(cx)?.map(|entries| (account, entries)),
         (Err(why), _) | (_, Err(why)) => Err(why.clone()),
     };
     let is_own = domain.name == *home;
     let judge = |set: Permission| {
         let rights = permissions::rights(set);
-        let lacking = read.clone();
-        let lacking =
-            lacking.and_then(|(account, entries)| account.lacks(rights, &entries, is_own));
+        let lacking = read.as_ref().map_err(Clone::clone);
+        let lacking = lacking.and_then(|(account, entries)| account.lacks(rights, entries, is_own));
         let show = |lacking: &Vec<&str>| {
             if lacking.is_empty() {
                 format!("{name} has them")

@@ -155,8 +155,9 @@ pub(super) fn cycles(
     catalogue::SK01.judge_gently(reading, show, |_| true)
 }
 
-/// Minutes from one cycle of Connect to its next as a plan reckons a soak: no scheduler is faster (product facts 2.12).
+/// Minutes from one cycle of Connect to its next as a plan reckons a soak.
 const CYCLE_MINUTES: i64 = 30;
+const _: () = assert!(CYCLE_MINUTES as u64 * 60 == limits::CYCLE.as_secs());
 /// The slowest scheduler whose cycles are waited for, minutes.
 const SLOWEST_MINUTES: u64 = limits::SLOWEST_CYCLE.as_secs() / 60;
 /// How often such a wait looks up.

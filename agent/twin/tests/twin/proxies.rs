@@ -250,3 +250,30 @@ fn where_no_proxy_is_planned_machine_config_is_held_against_the_systems() {
         assert_eq!(of(&seen, "PF31")[0].blocks(), blocks, "{faults:?}");
     }
 }
+
+/// Whatever names it: somebody may have written a user and a password into a proxy's address.
+#[test]
+fn a_user_in_a_proxys_address_is_told_nowhere() {
+    for faults in [&[][..], &[Fault::CloudBlocked]] {
+        let named = |_: &Op, outcome: Outcome| match outcome {
+            Outcome::Script { mut lines } => {
+                for line in &mut lines {
+                    for key in ["proxy", "machineProxy", "systemProxy"] {
+                        if line[key].is_string() {
+                            line[key] = "http://user:hidden-word@proxy.contoso.com:8080".into();
+                        }
+                    }
+                }
+                Outcome::Script { lines }
+            }
+            outcome => outcome,
+        };
+        for planned in [None, Some(PLANNED)] {
+            let seen = told(&preflight(planned, false), &mut server(true, faults), named);
+            assert!(!of(&seen, "PF26").is_empty() && !of(&seen, "PF31").is_empty());
+            for one in &seen {
+                assert!(!format!("{one:?}").contains("hidden-word"), "{one:?}");
+            }
+        }
+    }
+}

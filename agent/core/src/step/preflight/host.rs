@@ -234,9 +234,8 @@ pub(super) fn powershell(
         some => some.join(", "),
     };
     findings.push(catalogue::SEC3.judge(control, list, Vec::is_empty));
-    let key = |name: &str| format!("{}\\{name}", product::POWERSHELL_POLICY_KEY);
     if preflight.product == Product::Connect {
-        let on = cx.number(&key("Transcription"), "EnableTranscripting")?;
+        let on = cx.number(product::TRANSCRIPTION_KEY, "EnableTranscripting")?;
         findings.push(catalogue::PF38.judge(on, or_absent, |on| !matches!(on, Some(1))));
     } else if preflight.sign_in == SignIn::Wizard {
         let on = cx.number(product::IE_ESC_KEY, "IsInstalled")?;

@@ -216,13 +216,20 @@ fn or_absent<T: ToString>(value: &Option<T>) -> String {
 pub fn recording(cx: &mut Cx<'_>) -> Flow<Vec<String>> {
     let mut on = Vec::new();
     for (key, value, name) in [
-        ("ModuleLogging", "EnableModuleLogging", "module logging"),
-        ("Transcription", "EnableTranscripting", "transcription"),
+        (
+            product::MODULE_LOGGING_KEY,
+            "EnableModuleLogging",
+            "module logging",
+        ),
+        (
+            product::TRANSCRIPTION_KEY,
+            "EnableTranscripting",
+            "transcription",
+        ),
     ] {
-        let key = format!("{}\\{key}", product::POWERSHELL_POLICY_KEY);
         // What cannot be read counts as on: a secret is at stake.
         if cx
-            .number(&key, value)?
+            .number(key, value)?
             .map_or(true, |value| value.is_some_and(|value| value != 0))
         {
             on.push(name.to_owned());

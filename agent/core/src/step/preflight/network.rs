@@ -48,7 +48,7 @@ impl Way {
         Self {
             told: told.is_some(),
             through: told.or(by_system),
-            else_by: system.map(|proxy| format!("the system's proxy is {proxy}")),
+            else_by: system.map(|proxy| format!("the system's proxy is {}", shown_address(proxy))),
         }
     }
 
@@ -100,6 +100,8 @@ impl Way {
             return Ok((finding, None));
         };
         let chain = cx.look_through(proxy, host)?;
+        // A proxy of the system may be passed by for some hosts: what was seen directly is what the product meets then.
+        let passed_by = chain.is_err() && open && !self.told;
         let finding = match &chain {
             Ok(_) => {
                 let also = if open { "directly and " } else { "" };
@@ -108,21 +110,17 @@ impl Way {
             }
             Err(why) => {
                 let read = format!("{host}: by {proxy}: {why} (directly: {})", direct.read);
-                // A proxy of the system may be passed by for some hosts.
-                if why.starts_with(PROXY_SIGN_IN) || (open && !self.told) {
+                if why.starts_with(PROXY_SIGN_IN) || passed_by {
                     gently(read)
                 } else {
                     probe.finding(read, Verdict::Fail)
                 }
             }
         };
-        // Where it is passed by, what was seen directly is what the product meets.
-        let passed_by = chain.is_err() && open && !self.told;
         Ok((finding, (!passed_by).then_some(chain)))
     }
 }
 
-/// A proxy as the system names it, which may do so without a scheme.
 /// A proxy's address as it may be shown: somebody may have written a user and a password into it.
 fn shown_address(proxy: &str) -> String {
     if proxy.contains('@') {
@@ -132,6 +130,7 @@ fn shown_address(proxy: &str) -> String {
     }
 }
 
+/// A proxy as the system names it, which may do so without a scheme.
 fn address(proxy: &str) -> Option<ProxyAddress> {
     let read = |text: &str| text.parse::<ProxyAddress>().ok();
     read(proxy).or_else(|| read(&format!("http://{proxy}")))

@@ -224,12 +224,8 @@ impl Policies {
 
     /// What policies set of that which a finding is about.
     pub(super) fn behind(&self, finding: &Finding) -> Result<Vec<&Set>, &str> {
-        let mut all: Vec<&Set> = Vec::new();
-        for part in parts(finding) {
-            all.extend(self.of(part)?);
-        }
-        all.dedup();
-        Ok(all)
+        let all = parts(finding).into_iter();
+        all.filter_map(|part| self.of(part).transpose()).collect()
     }
 }
 
