@@ -72,6 +72,12 @@ impl ProvisioningAgentFacts {
         self.tenant.is_some() && !first.eq_ignore_ascii_case("NT SERVICE")
     }
 
+    /// Tells whether it is configured, and anything of it is still there.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.is_configured() && !self.is_removed()
+    }
+
     /// Tells whether the service runs as that gMSA, or, where none is named, as any account with the trailing `$` of one.
     #[must_use]
     pub fn runs_as(&self, gmsa: Option<&GmsaName>) -> bool {

@@ -211,7 +211,7 @@ fn odd(fleet: &Fleet) -> BTreeMap<TargetId, Difference> {
             }
         })?;
         let agent = facts.provisioning_agent.as_ref()?;
-        let there = agent.is_configured() && !agent.is_removed();
+        let there = agent.is_there();
         let seen = agent.options.as_ref().filter(|_| there)?;
         Some(tunables::Agent {
             target,

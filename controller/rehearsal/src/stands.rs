@@ -103,8 +103,8 @@ impl Stands {
         let mut others = Vec::new();
         let running = fleet.rollouts().iter().filter(|(_, one)| !one.is_over());
         for (id, rollout) in running {
-            let same = rollout.plan.kind.changes().then(|| conflict(plan, rollout));
-            match Other::of(*id, rollout).filter(|_| same.flatten().is_none()) {
+            let same = rollout.plan.kind.changes() && conflicts(plan, rollout);
+            match Other::of(*id, rollout).filter(|_| !same) {
                 Some(other) => others.push(other),
                 None => beside.push(not_rehearsed(&id.to_string(), rollout)),
             }
@@ -222,10 +222,10 @@ impl Stands {
 }
 
 /// A server that both change, and that is not at its end in the rollout.
-fn conflict(plan: &Plan, rollout: &Rollout) -> Option<()> {
+fn conflicts(plan: &Plan, rollout: &Rollout) -> bool {
     let changed = plan.targets.iter().filter(|(_, part)| !part.is_read_only());
     let mut works = changed.filter_map(|(target, _)| rollout.work.get(target));
-    works.find(|work| !work.state.is_terminal()).map(drop)
+    works.any(|work| !work.state.is_terminal())
 }
 
 fn not_rehearsed(id: &str, rollout: &Rollout) -> String {

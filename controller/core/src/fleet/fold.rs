@@ -604,6 +604,11 @@ impl Fleet {
         self.at_it.remove(target);
         // It hears of that no more, and finishes what it is in all the same.
         self.abandon(target, GivenUp::KeyEnded, now);
+        for ((of, _), one) in &mut self.abandoned {
+            if of == target {
+                one.how = GivenUp::KeyEnded;
+            }
+        }
         self.asked.remove(target);
         self.heard_out(target);
         if let Some(open) = self.open.remove(target) {

@@ -3,11 +3,11 @@
 
 use protocol::facts::Facts;
 use protocol::signed::Ending;
-use protocol::step::Step;
-use protocol::{Digest, RolloutId, TargetId, Version};
+use protocol::step::{Product, Step};
+use protocol::{Digest, RolloutId, TargetId};
 
 use crate::fleet::hold::{Cause, Hold, because};
-use crate::fleet::state::{Fleet, Open, Rollout, TargetState, Work};
+use crate::fleet::state::{Fleet, Open, Rollout, TargetState, VersionsLeft, Work};
 use crate::plan::TargetPlan;
 
 /// How a server differs from what its plan read.
@@ -49,16 +49,6 @@ impl Work {
     }
 }
 
-/// The versions of both products.
-fn versions(facts: &Facts) -> [Option<Version>; 2] {
-    let agent = facts.provisioning_agent.as_ref();
-    let connect = facts.connect.as_ref();
-    [
-        agent.and_then(|agent| agent.version),
-        connect.and_then(|connect| connect.version),
-    ]
-}
-
 /// Nothing but versions differs, each has risen, and each is as new as the plan's own proof wants it.
 fn outgrown(part: &TargetPlan, was: &Facts, is: &Facts) -> bool {
     let mut alike = was.clone();
@@ -71,20 +61,25 @@ fn outgrown(part: &TargetPlan, was: &Facts, is: &Facts) -> bool {
     if alike.essence() != is.essence() {
         return false;
     }
-    let [agent, connect] = versions(is);
-    let rises =
-        |(was, is): (&Option<Version>, &Option<Version>)| was == is || was.is_some() && is > was;
+    let (was, is) = (VersionsLeft::of(was), VersionsLeft::of(is));
+    let rises = |product| {
+        let (was, is) = (was.of_product(product), is.of_product(product));
+        was == is || was.is_some() && is > was
+    };
     let proves = |step: &Step| {
         if let Step::VerifyProvisioningAgent(verify) = step {
-            agent >= Some(verify.at_least)
+            is.provisioning_agent >= Some(verify.at_least)
         } else if let Step::VerifyConnect(verify) = step {
-            connect >= Some(verify.at_least)
+            is.connect >= Some(verify.at_least)
         } else {
             true
         }
     };
     let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
-    versions(was).iter().zip(&versions(is)).all(rises) && steps.all(proves)
+    [Product::ProvisioningAgent, Product::Connect]
+        .into_iter()
+        .all(rises)
+        && steps.all(proves)
 }
 
 /// What of the lasting part of two facts differs, each a fragment of a sentence.
@@ -268,16 +263,12 @@ impl Fleet {
 
     /// A bundle that was never taken up is made anew where it would carry something else by now: its agent would find that otherwise.
     pub(super) fn is_stale(&self, target: &TargetId, open: &Open) -> bool {
-        let work = self.rollouts.get(&open.rollout);
-        let phase = work.and_then(|rollout| Some(rollout.work.get(target)?.phase));
-        phase.is_some_and(|phase| self.assumes(open.rollout, target, phase) != open.assumed)
-            || self.would_not_begin(target, open)
-    }
-
-    fn would_not_begin(&self, target: &TargetId, open: &Open) -> bool {
         let rollout = self.rollouts.get(&open.rollout);
         let work = rollout.and_then(|rollout| rollout.work.get(target));
-        let differs = work.and_then(Work::differs);
-        open.assumed.is_some() && differs.is_some_and(|one| !one.suits)
+        work.is_some_and(|work| {
+            let held = work.differs().is_some_and(|one| !one.suits);
+            open.assumed.is_some() && held
+                || self.assumes(open.rollout, target, work.phase) != open.assumed
+        })
     }
 }

@@ -354,7 +354,7 @@ impl Fleet {
             text.push_str(&format!(", as {by} read it in the tenant at {at}"));
         }
         let mut lifts = None;
-        let own = self.open.get(target).is_some_and(|open| open.rollout == id);
+        let own = self.open_in(id, target);
         if work.state == TargetState::Pending {
             if let Some(hold) = self.hold_in(id, rollout, target, (live, now), order) {
                 let soaks = part.and_then(|part| soaks_until(part, work));
@@ -372,7 +372,7 @@ impl Fleet {
             lifts = Some(Lifts::from(Cause::Doubted));
             text = format!("{word}: {}", doubted.sentence(target));
             "held".clone_into(&mut word);
-        } else if let Some(stop) = self.must_stop(target, now).filter(|_| own) {
+        } else if own && let Some(stop) = self.must_stop(target, now) {
             lifts = Some(Lifts::from(&stop));
             text = format!("{}; {text}", stop.why);
             "held".clone_into(&mut word);

@@ -708,7 +708,7 @@ fn unequal(topology: &Topology, known: &Fleetwide) -> Vec<String> {
         group.hosts.iter().filter_map(move |(target, _)| {
             let (_, facts) = known.get(target)?.facts.as_ref()?;
             let agent = facts.provisioning_agent.as_ref()?;
-            let there = agent.is_configured() && !agent.is_removed();
+            let there = agent.is_there();
             let seen = agent.options.as_ref().filter(|_| there)?;
             Some(tunables::Agent {
                 target,

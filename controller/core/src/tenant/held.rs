@@ -38,7 +38,7 @@ fn registered<'a>(seen: &Observation, known: &'a Fleetwide) -> Registered<'a> {
         let facts = known.facts.as_ref().map(|(_, facts)| facts);
         let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
         agent.is_some_and(|agent| {
-            let there = agent.is_configured() && !agent.is_removed();
+            let there = agent.is_there();
             there && agent.tenant.as_ref() == Some(&seen.tenant)
         })
     });

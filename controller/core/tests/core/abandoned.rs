@@ -595,6 +595,25 @@ fn the_word_that_the_server_is_off_frees_it_whenever_it_is_said() {
     }
 }
 
+/// The agent that could have told the end of the section is heard no more, and the one behind it knows nothing of it.
+#[test]
+fn a_key_that_ends_behind_a_resolve_leaves_nobody_who_tells_the_end() {
+    for replaced in [false, true] {
+        let (mut world, lost, other) = away_in_its_section();
+        assert_eq!(world.resolves(&lost, false), Ok(()));
+        let told = "its agent's word that it has left it";
+        assert!(world.row(&lost).detail.contains(told));
+        world.loses_its_key(&lost, replaced);
+        let said = world.fleet.abandoned_sentence(&lost, world.now);
+        assert!(said.is_some_and(|said| !said.contains(told)));
+        world.enrolls(&lost);
+        world.comes(&lost);
+        let held = world.held(&other, of(false));
+        assert!(held.starts_with("held: GivenUp"), "{held}");
+        world.is_what_the_log_tells();
+    }
+}
+
 #[test]
 fn what_a_revoked_or_replaced_agent_was_in_stays_claimed_until_its_bundle_has_ended() {
     for replaced in [false, true] {
