@@ -301,6 +301,11 @@ mod tests {
         );
         let refused = why(still_runs(&server.note()).unwrap());
         assert!(refused.contains(&who) && refused.contains("its end on the server lifts it"));
+        // Its name is looked up where it is not known: one that was seen while it was being made has none yet.
+        let mut begun = Begun::read(&server.note()).unwrap();
+        begun.running.iter_mut().for_each(|one| one.name.clear());
+        let named: Vec<Process> = begun.living();
+        assert!(named.iter().all(|one| !one.name.is_empty()), "{named:?}");
         let late = await_earlier(&server.note(), SHORT).await.unwrap_err();
         assert!(late.starts_with("it has not ended within"), "{late}");
         server.lets("go");

@@ -253,6 +253,12 @@ fn living_of(of: &[Process], all: &[Listed]) -> Vec<Process> {
         from = until;
     }
     known.retain(|one| system::created(one.pid) == Some(one.created) && system::runs(one.pid));
+    // One that was seen while it was being made had no name yet.
+    for one in known.iter_mut().filter(|one| one.name.is_empty()) {
+        if let Some(listed) = all.iter().find(|listed| listed.pid == one.pid) {
+            one.name.clone_from(&listed.name);
+        }
+    }
     known
 }
 
