@@ -164,8 +164,8 @@ pub struct Agent {
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     tasks: JoinSet<()>,
     asking: Option<AbortHandle>,
-    /// The script that runs.
-    script: Option<AbortHandle>,
+    /// A script or a fetch that runs, and ends with its run.
+    ends_with_run: Option<AbortHandle>,
     /// A fence that waits for the end of the run that is open, and where its answer goes.
     superseding: Option<(Vec<u8>, oneshot::Sender<BundleAnswer>)>,
 }
@@ -302,7 +302,7 @@ impl Agent {
             reports: mpsc::channel(REPORTS),
             tasks: JoinSet::new(),
             asking: None,
-            script: None,
+            ends_with_run: None,
             superseding: None,
         })
     }
@@ -563,7 +563,8 @@ impl Agent {
         let reports = self.reports.0.clone();
         let speed = self.speed;
         let progress = self.session.as_ref().map(|session| session.events.clone());
-        let is_script = matches!(op, Op::Script { .. });
+        // An installer goes on: half of it is no product.
+        let ends_with_run = matches!(op, Op::Script { .. }) || Wanted::by(&op).is_some();
         let task = self.tasks.spawn(async move {
             let wanted = Wanted::by(&op);
             let outcome = if let Some(wanted) = wanted {
@@ -616,8 +617,8 @@ impl Agent {
             };
             drop(reports.send(report).await);
         });
-        if is_script {
-            self.script = Some(task);
+        if ends_with_run {
+            self.ends_with_run = Some(task);
         }
     }
 
@@ -687,9 +688,10 @@ impl Agent {
         if let Some(asking) = self.asking.take() {
             asking.abort();
         }
-        // One that is still under way is one whose step was given up: it must not go on beside the next try.
-        if let Some(script) = self.script.take() {
-            script.abort();
+        // One that is still under way is of a step that was given up: it must not go on beside the next try, which would
+        // fetch into the same file.
+        if let Some(task) = self.ends_with_run.take() {
+            task.abort();
         }
         let manifest = run.manifest();
         let head = self.journal.head();

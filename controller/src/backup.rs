@@ -133,12 +133,33 @@ async fn fill(
         files,
     };
     files::write_private(&folder.join(LIST), &serde_json::to_vec_pretty(&list)?)?;
+    written_down(folder)?;
     Ok(format!(
         "{}: {} files, the log up to entry {}; it holds the controller's keys, so keep it as you keep the controller",
         folder.display(),
         list.files.len(),
         head.index
     ))
+}
+
+/// Has a folder of a controller, or of a backup, and its place outlast a power cut; its files have been written down.
+fn written_down(folder: &Path) -> anyhow::Result<()> {
+    for made in [&folder.join("keys"), &folder.join("artifacts"), folder] {
+        files::sync_folder(made)?;
+    }
+    place_written_down(folder)
+}
+
+fn place_written_down(folder: &Path) -> anyhow::Result<()> {
+    folder.parent().map_or(Ok(()), |parent| {
+        // A relative name has an empty one.
+        let here = Path::new(".");
+        files::sync_folder(if parent.as_os_str().is_empty() {
+            here
+        } else {
+            parent
+        })
+    })
 }
 
 fn make(folder: &Path) -> anyhow::Result<()> {
@@ -198,6 +219,7 @@ pub fn restore(
         fs::remove_dir(state).with_context(|| format!("could not replace {}", state.display()))?;
     }
     fs::rename(&beside, state).with_context(|| format!("could not make {}", state.display()))?;
+    place_written_down(state)?;
     Ok(Restored {
         made: list.made,
         entries: list.index,
@@ -286,6 +308,7 @@ fn put(
             );
         }
         guard(&into, 0o600)?;
+        fs::File::open(&into)?.sync_all()?;
     }
     Store::amend(&to.join(LOG), |records, head| {
         if (head.index, head.chain) != (list.index, list.chain) {
@@ -308,5 +331,5 @@ fn put(
         Ok(Entry { at: now, record })
     })?;
     fs::write(to.join(crate::app::BEGUN), "")?;
-    Ok(())
+    written_down(to)
 }

@@ -10,7 +10,7 @@ use controller_core::fleet::{
     Asking, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Saying, Unaccepted,
 };
 use controller_core::overrides::{Rule, Used};
-use controller_core::plan::{Kind, Plan, refuses};
+use controller_core::plan::{Plan, refuses};
 use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
 use controller_core::versions::Versions;
@@ -126,8 +126,6 @@ pub struct Core {
     pub progress: BTreeMap<TargetId, Progress>,
     /// Open questions for secrets.
     pub asks: BTreeMap<u64, OpenAsk>,
-    /// Lowest serving count that was seen of each domain while rollouts ran.
-    pub lowest: BTreeMap<protocol::DomainName, usize>,
     /// What was refused lately, oldest first.
     pub refusals: VecDeque<Refused>,
     /// Nothing can be stored just now: since when, and why.
@@ -163,7 +161,6 @@ pub(super) async fn rebuild(
         epoch: Epoch(0),
         progress: BTreeMap::new(),
         asks: BTreeMap::new(),
-        lowest: BTreeMap::new(),
         refusals: VecDeque::new(),
         unstored: None,
         next_ask: 1,
@@ -621,24 +618,6 @@ impl Core {
         self.live
             .pulses
             .insert(target.clone(), Pulse { serving, at: now });
-        self.watch_domains(now);
-    }
-
-    /// Keeps the lowest serving count of each domain of a rollout that runs.
-    fn watch_domains(&mut self, now: Timestamp) {
-        // What only reads takes nobody out of service.
-        let running: Vec<RolloutId> = self
-            .fleet
-            .active()
-            .filter(|(_, rollout)| rollout.plan.kind == Kind::Install)
-            .map(|(id, _)| id)
-            .collect();
-        for id in running {
-            for domain in self.fleet.serving(id, &self.live, now) {
-                let lowest = self.lowest.entry(domain.domain).or_insert(domain.serving);
-                *lowest = (*lowest).min(domain.serving);
-            }
-        }
     }
 
     /// An agent asks for leave.

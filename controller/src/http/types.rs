@@ -387,8 +387,6 @@ pub struct Frame {
     pub view: RolloutView,
     /// Progress by target.
     pub progress: BTreeMap<TargetId, Progress>,
-    /// Lowest serving count that was seen of each domain while rollouts ran.
-    pub lowest: BTreeMap<DomainName, usize>,
     /// Alarms of the fleet, whatever they are about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<String>,

@@ -227,7 +227,6 @@ fn frame(core: &Core, id: RolloutId, now: protocol::Timestamp) -> Option<Frame> 
     Some(Frame {
         view,
         progress: core.progress.clone(),
-        lowest: core.lowest.clone(),
         alarms: core.alarms(now),
         frozen: core.fleet.stopped().cloned(),
     })
