@@ -47,6 +47,9 @@ pub struct Running {
 pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<Running> {
     let lock = lock(state)?;
     let now = crate::now();
+    for open in open_to_others(state) {
+        tracing::warn!("{open}");
+    }
     let authority = Arc::new(Authority::open(state)?);
     // A log that has begun never begins again: one that is gone or empty is a loss, not a new controller.
     let begun = state.join(BEGUN);
@@ -177,6 +180,35 @@ fn data<T>(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(built_in()),
         Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
     }
+}
+
+/// What of a controller's state other accounts of this machine may read or write, each with what mends it: whoever reads the keys
+/// can do what the controller can.
+#[must_use]
+pub fn open_to_others(state: &Path) -> Vec<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &Path| Some(std::fs::metadata(path).ok()?.permissions().mode() & 0o777);
+    let shared = |mode: &u32| mode & 0o077 != 0;
+    // Behind a folder that is closed nobody comes to what lies in it.
+    if !mode(state).as_ref().is_some_and(shared) {
+        return Vec::new();
+    }
+    let private = [
+        ("", "700"),
+        ("keys", "700"),
+        ("keys/authority.p8", "600"),
+        ("keys/bundle.p8", "600"),
+        ("log.sqlite", "600"),
+    ];
+    let open = private.into_iter().filter_map(|(name, wanted)| {
+        let path = if name.is_empty() { state.to_owned() } else { state.join(name) };
+        let mode = mode(&path).filter(shared)?;
+        let path = path.display();
+        Some(format!(
+            "{path} has mode {mode:03o}, by which others on this machine may use it: chmod {wanted} {path}"
+        ))
+    });
+    open.collect()
 }
 
 fn lock(state: &Path) -> anyhow::Result<File> {

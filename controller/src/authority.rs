@@ -200,6 +200,16 @@ fn make(
     Ok(Digest::of(&envelope))
 }
 
+/// The certificate in a PEM, DER.
+fn pem_of(text: &str) -> Option<Vec<u8>> {
+    let body: String = text
+        .lines()
+        .filter(|line| !line.starts_with("-----"))
+        .map(str::trim)
+        .collect();
+    BASE64_STANDARD.decode(body).ok()
+}
+
 fn validity(params: &mut CertificateParams, from: Timestamp, to: Timestamp) -> anyhow::Result<()> {
     let at = |at: Timestamp| {
         rcgen::date_time_ymd(1970, 1, 1)
@@ -240,6 +250,7 @@ impl Authority {
             .context("keys/bundle.p8 is damaged")?;
         let key = KeyPair::try_from(read("keys/authority.p8")?)
             .context("keys/authority.p8 is damaged")?;
+        let spki = rcgen::PublicKeyData::subject_public_key_info(&key);
         let pem = String::from_utf8(read("authority.pem")?).context("authority.pem is damaged")?;
         let issuer = Issuer::from_ca_cert_pem(&pem, key).context("authority.pem is damaged")?;
         let certificate = root
@@ -248,6 +259,22 @@ impl Authority {
             .map(|text| BASE64_STANDARD.decode(text))
             .transpose()?;
         let certificate = certificate.context("the trust root names no authority")?;
+        let other = |what: &str, whose: &str| {
+            anyhow::anyhow!(
+                "{what} is not {whose} of trust-root.json: agents would refuse whatever it signs. It was replaced or comes of another controller; put back the files of one backup, all of them"
+            )
+        };
+        if !root.roles.bundle.keys.contains(&bundle.public()) {
+            return Err(other("keys/bundle.p8", "a bundle key"));
+        }
+        // The public key stands in the certificate as it is.
+        let within = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|own| own == part);
+        if !within(&certificate, &spki) {
+            return Err(other("keys/authority.p8", "the authority's key"));
+        }
+        if !pem_of(&pem).is_some_and(|own| own == certificate) {
+            return Err(other("authority.pem", "the authority"));
+        }
         Ok(Self {
             settings,
             root,
@@ -376,5 +403,68 @@ impl Authority {
             serial,
             expires,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn initialized(folder: &Path) -> PathBuf {
+        let state = folder.join("state");
+        let settings = Settings {
+            kind: ControllerKind::Simulated,
+            address: "127.0.0.1:7443".to_owned(),
+            listen: "127.0.0.1:0".parse().unwrap(),
+            certificate_seconds: None,
+        };
+        let keys = RootKeys {
+            root_key: &folder.join("root.pem"),
+            passphrase: "a passphrase",
+            publisher: None,
+        };
+        init(&state, &settings, &keys, crate::now()).unwrap();
+        state
+    }
+
+    #[test]
+    fn keys_of_another_controller_are_refused_by_name() {
+        let (own, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (state, foreign) = (initialized(own.path()), initialized(other.path()));
+        Authority::open(&state).unwrap();
+        for name in ["keys/bundle.p8", "keys/authority.p8", "authority.pem"] {
+            let before = fs::read(state.join(name)).unwrap();
+            fs::copy(foreign.join(name), state.join(name)).unwrap();
+            let why = format!("{:#}", Authority::open(&state).unwrap_err());
+            assert!(
+                why.contains(name) && why.contains("of trust-root.json") && why.contains("backup"),
+                "{why}"
+            );
+            fs::write(state.join(name), before).unwrap();
+        }
+        fs::copy(
+            foreign.join("trust-root.json"),
+            state.join("trust-root.json"),
+        )
+        .unwrap();
+        Authority::open(&state).unwrap_err();
+    }
+
+    #[test]
+    fn what_others_may_use_is_told_with_what_mends_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let state = initialized(folder.path());
+        let mode = |name: &str, mode: u32| {
+            fs::set_permissions(state.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode("keys/authority.p8", 0o666);
+        let told = crate::app::open_to_others(&state);
+        assert!(told.is_empty(), "nobody comes to it: {told:?}");
+        mode("", 0o755);
+        let told = crate::app::open_to_others(&state);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("mode 755") && told[0].contains("chmod 700"));
+        assert!(told[1].contains("authority.p8 has mode 666") && told[1].contains("chmod 600"));
     }
 }

@@ -74,6 +74,19 @@ pub async fn write(
             folder.display()
         );
     }
+    let beside = folder
+        .parent()
+        .and_then(|parent| parent.canonicalize().ok());
+    if beside.is_some_and(|beside| {
+        state
+            .canonicalize()
+            .is_ok_and(|own| beside.starts_with(own))
+    }) {
+        bail!(
+            "{} lies in the state folder, whose loss it is to survive: name a folder elsewhere",
+            folder.display()
+        );
+    }
     let written = fill(state, store, folder, now).await;
     if written.is_err() {
         drop(fs::remove_dir_all(folder));

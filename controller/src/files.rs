@@ -18,6 +18,33 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         .with_context(|| format!("could not write {}", path.display()))
 }
 
+/// Whether a new file can be made there: before anything is done whose result it is to hold.
+///
+/// # Errors
+/// When something is there already, or its folder is not; `otherwise` says what was not done.
+pub fn free(path: &Path, otherwise: &str) -> anyhow::Result<()> {
+    let there = path
+        .try_exists()
+        .with_context(|| format!("could not look for {}", path.display()))?;
+    if there {
+        anyhow::bail!(
+            "{} is there already, and nothing is written over; name another file, or take that one away; {otherwise}",
+            path.display()
+        );
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        anyhow::bail!(
+            "{} is no folder: make it first, or name a file elsewhere; {otherwise}",
+            folder.display()
+        );
+    }
+    Ok(())
+}
+
 /// Writes a file that only its owner may read, in place of what was there: beside it first, then renamed.
 ///
 /// # Errors

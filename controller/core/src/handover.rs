@@ -115,6 +115,14 @@ pub fn handover(
         }
     }
     if !served && accounts.is_empty() && leaving.is_empty() {
+        let mut entries = topology.connect.iter();
+        let entry =
+            entries.find(|(_, entry)| entry.forests.iter().any(|(forest, _)| forest == domain));
+        if let Some((name, _)) = entry {
+            return Err(format!(
+                "{domain} is a forest of Connect entry \"{name}\", and no agent serves it: a handover is for agents. What Connect's account needs there is the wizard's work, or stands in deploy/docs/custom-settings.md where the account is made beforehand"
+            ));
+        }
         return Err(format!(
             "nothing in the topology serves {domain} or is a server of it by its name; where a server's name does not tell its domain, add --member SERVER={domain}"
         ));

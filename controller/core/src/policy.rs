@@ -220,6 +220,20 @@ pub fn check(policy: &Policy, topology: &Topology) -> Vec<Finding> {
             Some(_) => {}
         }
     }
+    let mut waves = policy.waves.iter().zip(&policy.places);
+    if waves.any(|(selector, _)| *selector == Selector::Rest)
+        && let Some((_, place)) = waves.next()
+    {
+        let what =
+            "a wave behind { rest = true } takes no server: that one has taken all that were left"
+                .to_owned();
+        add(
+            place,
+            Severity::Error,
+            what,
+            "write { rest = true } last".to_owned(),
+        );
+    }
     for (selector, place) in policy.waves.iter().zip(&policy.places) {
         match selector {
             Selector::Rest => {}
@@ -380,6 +394,16 @@ fn read(mut document: Table<'_, '_>, policy: &mut Policy, remarks: &mut Remarks<
                 |share| share.parse().map(FailureLimit::Percent),
             );
             match number {
+                Ok(FailureLimit::Count(0) | FailureLimit::Percent(0)) => remarks.error(
+                    &failures.range,
+                    "failures = 0 would stop before anything has failed",
+                    "write \"1\" or more: nothing more starts once that many have failed",
+                ),
+                Ok(FailureLimit::Percent(101..)) => remarks.error(
+                    &failures.range,
+                    "a share of failures is 100% at most",
+                    "write \"5%\", or a count such as \"3\"",
+                ),
                 Ok(number) => policy.failures = number,
                 Err(_) => remarks.error(
                     &failures.range,
@@ -447,6 +471,7 @@ fn read(mut document: Table<'_, '_>, policy: &mut Policy, remarks: &mut Remarks<
 fn site(mut table: Table<'_, '_>, place: Place, remarks: &mut Remarks<'_>) -> SitePolicy {
     let window = table.table("window", remarks).and_then(|mut window| {
         let range = window.range().clone();
+        let on_no_day = window.is_empty_list("days");
         let days: Vec<At<DayName>> = window.list("days", remarks);
         let (from, to) = (window.parse("from", remarks), window.parse("to", remarks));
         window.finish(remarks);
@@ -458,6 +483,20 @@ fn site(mut table: Table<'_, '_>, place: Place, remarks: &mut Remarks<'_>) -> Si
             );
             return None;
         };
+        if from.value == to.value {
+            remarks.error(
+                &range,
+                "the window ends when it begins",
+                "write another `to`; one that is earlier than `from` is on the next day",
+            );
+        }
+        if on_no_day {
+            remarks.error(
+                &range,
+                "the window is on no day",
+                "name days, such as [\"Sat\", \"Sun\"], or leave `days` out: every day",
+            );
+        }
         let mut days: Vec<i8> = days.into_iter().map(|day| day.value.0).collect();
         if days.is_empty() {
             days = (1..=7).collect();

@@ -33,6 +33,41 @@ pub(crate) struct Arguments {
     pub(crate) verb: Verb,
 }
 
+/// `HOST:PORT`, as agents dial it; the host a name or an address, one of IPv6 in brackets.
+fn dialled(text: &str) -> Result<String, String> {
+    let why = "write HOST:PORT, such as controller.contoso.com:7443; agents dial it by UDP, and it is written into every join file";
+    let (host, port) = text.rsplit_once(':').ok_or(why)?;
+    let port = port.parse::<u16>().ok().filter(|port| *port > 0);
+    if port.is_none() {
+        return Err(format!("the port is a number from 1 to 65535; {why}"));
+    }
+    let bracketed = host
+        .strip_prefix('[')
+        .and_then(|inner| inner.strip_suffix(']'));
+    let is_host = match bracketed {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            let label = |label: &str| {
+                let word = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+                !label.is_empty() && label.chars().all(word)
+            };
+            host.split('.').all(label)
+        }
+    };
+    is_host.then(|| text.to_owned()).ok_or_else(|| {
+        format!("\"{host}\" is neither the name of a host nor an address (one of IPv6 stands in brackets); {why}")
+    })
+}
+
+/// Failures that a running rollout may have: a number. A share is of a policy, which knows how many targets it will be of.
+fn failures(text: &str) -> Result<u32, String> {
+    if text.ends_with('%') {
+        return Err("a share is written in a policy; give a running rollout the number of targets that may fail".to_owned());
+    }
+    let number = text.parse::<u32>().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "give the number of targets that may fail, 1 or more; `entrain pause` has nothing more start".to_owned())
+}
+
 /// A prerequisite, as `may_fix` has it.
 fn fix(text: &str) -> Result<Fix, String> {
     let own = Fix::ALL.into_iter().find(|fix| fix.as_str() == text);
@@ -105,7 +140,7 @@ pub(crate) enum Verb {
     /// Example: entrain init --address controller.contoso.com:7443 --root-key /media/usb/root.pem
     Init {
         /// Where agents dial: host:port, UDP.
-        #[arg(long)]
+        #[arg(long, value_parser = dialled)]
         address: String,
         /// Where to listen.
         #[arg(long, default_value = "0.0.0.0:7443")]
@@ -279,7 +314,7 @@ pub(crate) enum Verb {
         /// The plan: the start of its digest is enough.
         plan: String,
         /// How often it is carried out; servers differ in speed each time.
-        #[arg(long, default_value_t = 7, value_name = "COUNT")]
+        #[arg(long, default_value_t = 7, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
         courses: u64,
         /// How many minutes a person takes each time: for a secret, or for a wizard.
         #[arg(long, default_value_t = 10, value_name = "MINUTES")]
@@ -439,7 +474,7 @@ pub(crate) enum Verb {
         #[arg(long)]
         in_flight: Option<u32>,
         /// Failed, unknown and under way together never exceed this.
-        #[arg(long)]
+        #[arg(long, value_parser = failures)]
         failures: Option<u32>,
         /// How long anybody who is away in the middle of its work is waited for: 3d, 12h, 90m, or never.
         #[arg(long)]
@@ -462,7 +497,7 @@ pub(crate) enum Verb {
         #[arg(long, required = true)]
         all: bool,
     },
-    /// Sets one rule aside on one target, for an hour: G1, G2, G3, G4, G8 or window. As many different operators must say it
+    /// Sets one rule aside on one target, for an hour: G1, G2, G3, G4, G7, G8 or window. As many different operators must say it
     /// as the trust root asks approvers for; `status`, `why` and the log show who did.
     ///
     /// Example: entrain override G8 --target ams-sync-01.corp.contoso.com --change CHG0042117 --reason "memory comes on Monday"
@@ -630,7 +665,7 @@ pub(crate) enum TokenAct {
         #[arg(long)]
         target: Option<TargetId>,
         /// Minutes until it ends.
-        #[arg(long, default_value_t = 60)]
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
         minutes: u64,
         /// How many may join; more than one only for models of servers.
         #[arg(long, default_value_t = 1)]
@@ -955,6 +990,45 @@ mod tests {
             let acts = ACT.contains(&verb.as_str());
             assert!(reads != acts, "{verb}: it reads, or it acts");
             assert!(json || !reads, "{verb} has no --json");
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_that_agents_can_dial() {
+        for good in [
+            "controller:7443",
+            "controller.contoso.com:7443",
+            "10.0.0.1:1",
+            "[2001:db8::1]:65535",
+        ] {
+            assert_eq!(dialled(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "controller",
+            "controller:99999",
+            "controller:0",
+            "https://controller:7443",
+            ":7443",
+            "my server:7443",
+            "a..b:7443",
+            "2001:db8::1:7443",
+            "[2001:db8::g]:7443",
+            "controller:",
+        ] {
+            let why = dialled(bad).unwrap_err();
+            assert!(why.contains("HOST:PORT"), "{bad}: {why}");
+        }
+    }
+
+    #[test]
+    fn failures_of_a_running_rollout_are_a_number() {
+        assert_eq!(failures("3"), Ok(3));
+        for bad in ["5%", "200%", "x", "0", "-1"] {
+            let why = failures(bad).unwrap_err();
+            assert!(
+                why.contains("number of targets that may fail"),
+                "{bad}: {why}"
+            );
         }
     }
 }

@@ -78,7 +78,9 @@ pub(super) async fn logs(
 ) -> anyhow::Result<u8> {
     // Which runs are of a change shows from the log's first entry on.
     let mut next = if change.is_some() { 1 } else { from };
+    let named = change.clone();
     let mut trail = change.map(Trail::of);
+    let mut none = true;
     let mut all = Vec::new();
     loop {
         let page: Vec<LogRow> = client
@@ -96,6 +98,7 @@ pub(super) async fn logs(
             continue;
         }
         for row in page {
+            none = false;
             let what = match &row.event {
                 Some(event) => serde_json::to_string(event)?,
                 None => serde_json::to_string(&row.record)?,
@@ -106,6 +109,14 @@ pub(super) async fn logs(
     }
     if json {
         output::json(&all)?;
+    } else if none {
+        output::print(
+            match &named {
+                Some(change) => format!("nothing in the log is of the change {change}"),
+                None => format!("the log has no entry {from} yet"),
+            }
+            .as_str(),
+        );
     }
     Ok(exit::OK)
 }

@@ -85,6 +85,9 @@ pub(super) async fn secrets(client: &Client, act: SecretAct) -> anyhow::Result<u
             if json.json {
                 return output::json(&asks).map(|()| exit::OK);
             }
+            if asks.is_empty() {
+                output::print("no server asks for a secret");
+            }
             for ask in asks {
                 let wanted = ask
                     .wanted
@@ -100,16 +103,14 @@ pub(super) async fn secrets(client: &Client, act: SecretAct) -> anyhow::Result<u
             count,
             minutes,
         } => {
-            secret::give(
-                client,
-                &Appointment {
-                    target,
-                    stdin,
-                    count,
-                    minutes,
-                },
-            )
-            .await?;
+            let appointment = Appointment {
+                target,
+                stdin,
+                count,
+                minutes,
+            };
+            let all = secret::give(client, &appointment).await?;
+            return Ok(if all { exit::OK } else { exit::FAILED });
         }
     }
     Ok(exit::OK)

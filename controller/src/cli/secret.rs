@@ -15,8 +15,9 @@ use protocol::signed::{RoleKeys, Verified, verify};
 use protocol::{Digest, TargetId};
 
 use crate::cli::output;
+use crate::cli::verbs::ask_hidden;
 use crate::http::client::Client;
-use crate::http::types::{AskRow, Done, SecretGiven};
+use crate::http::types::{Agents, AskRow, Done, SecretGiven};
 
 /// How long no question must come before the appointment counts as over.
 const QUIET: Duration = Duration::from_secs(60);
@@ -45,7 +46,14 @@ impl Appointment {
     }
 }
 
-pub(crate) async fn give(client: &Client, appointment: &Appointment) -> anyhow::Result<()> {
+/// Answers the questions that come, and says whether all were that were to be.
+///
+/// # Errors
+/// When the controller does not answer, nobody knows the target, or standard input has no secret.
+pub(crate) async fn give(client: &Client, appointment: &Appointment) -> anyhow::Result<bool> {
+    if let Some(target) = &appointment.target {
+        known(client, target).await?;
+    }
     let fixed = if appointment.stdin {
         Some(read_stdin()?)
     } else {
@@ -94,6 +102,17 @@ pub(crate) async fn give(client: &Client, appointment: &Appointment) -> anyhow::
         }
     }
     output::print(&format!("{given} given"));
+    // One that could not be answered may have come again, and been answered then.
+    let refused = given == 0 && !answered.is_empty();
+    Ok(!refused && appointment.count.is_none_or(|count| given >= count))
+}
+
+/// Who is not enrolled never asks: its name is mistyped.
+async fn known(client: &Client, target: &TargetId) -> anyhow::Result<()> {
+    let agents: Agents = client.get("/v1/agents").await?;
+    if !agents.agents.iter().any(|agent| agent.target == *target) {
+        bail!("{target} is not enrolled, so it asks for nothing; entrain agents lists who is");
+    }
     Ok(())
 }
 
@@ -169,7 +188,10 @@ fn prompt(ask: &SecretAsk) -> anyhow::Result<Secret> {
     output::error("user name:");
     let mut user = String::new();
     std::io::stdin().lock().read_line(&mut user)?;
-    let value = rpassword::prompt_password("token or password (not shown): ")?;
+    let value = ask_hidden(
+        "token or password (not shown): ",
+        "give user name and value by --stdin, a line each",
+    )?;
     Ok(Secret {
         user: user.trim().to_owned(),
         value,

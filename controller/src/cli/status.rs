@@ -1,5 +1,7 @@
 //! What is so: the controller, versions, drift, one target, this machine.
 
+use std::path::Path;
+
 use controller_core::drift::{DriftRow, Untold};
 use controller_core::fleet::{RolloutView, Why};
 use controller_core::settings::Differs;
@@ -7,6 +9,8 @@ use controller_core::versions::{Certainty, Remark};
 use protocol::TargetId;
 use protocol::event::Verdict;
 
+use crate::app;
+use crate::authority::Authority;
 use crate::cli::exit;
 use crate::cli::output::{self, table};
 use crate::http::client::Client;
@@ -323,30 +327,64 @@ pub(super) fn explain(why: &Why) -> String {
     text
 }
 
-pub(super) async fn doctor(client: &Client, json: bool) -> anyhow::Result<u8> {
-    let status: Status = client.get("/v1/status").await?;
-    let wanted = link::WANTED_SOCKET_BUFFER;
-    let capped = status.buffers.0 < wanted || status.buffers.1 < wanted;
-    let mut remarks = Vec::new();
-    if capped {
-        remarks.push(format!(
-            "the system caps UDP buffers at {} and {} bytes; {wanted} were asked for: sysctl -w net.core.rmem_max={wanted} net.core.wmem_max={wanted}",
-            status.buffers.0, status.buffers.1
+/// What is to be mended of a controller: of its state folder, which is looked at here, and of itself, where it answers.
+pub(super) async fn doctor(client: &Client, state: &Path, json: bool) -> anyhow::Result<u8> {
+    let mut remarks = app::open_to_others(state);
+    if let Err(error) = Authority::open(state) {
+        let io = |kind| {
+            let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
+            causes.any(|cause: &std::io::Error| cause.kind() == kind)
+        };
+        // Whoever may only speak to the controller sees none of its keys.
+        if !io(std::io::ErrorKind::PermissionDenied) {
+            remarks.push(format!("{}: {error:#}", state.display()));
+        }
+    }
+    let status: anyhow::Result<Status> = client.get("/v1/status").await;
+    match &status {
+        Ok(status) => remarks.extend(of_the_running(status)),
+        Err(error) => remarks.push(format!("{error:#}")),
+    }
+    let answers = status.is_ok();
+    let code = if answers { exit::OK } else { exit::FAILED };
+    if json {
+        let buffers = status.as_ref().ok().map(|status| status.buffers);
+        return output::json(&serde_json::json!({
+            "answers": answers, "remarks": remarks, "buffers": buffers,
+        }))
+        .map(|()| code);
+    }
+    if let Ok(status) = &status {
+        output::print(&format!(
+            "the controller answers ({}, {})",
+            status.kind, status.version
         ));
     }
-    if json {
-        return output::json(&serde_json::json!({ "remarks": remarks, "buffers": status.buffers }))
-            .map(|()| exit::OK);
-    }
-    output::print(&format!(
-        "the controller answers ({}, {})",
-        status.kind, status.version
-    ));
     for remark in &remarks {
         output::print(remark);
     }
     if remarks.is_empty() {
         output::print("nothing to mend was found");
     }
-    Ok(exit::OK)
+    Ok(code)
+}
+
+fn of_the_running(status: &Status) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let wanted = link::WANTED_SOCKET_BUFFER;
+    if status.buffers.0 < wanted || status.buffers.1 < wanted {
+        remarks.push(format!(
+            "the system caps UDP buffers at {} and {} bytes; {wanted} were asked for: sysctl -w net.core.rmem_max={wanted} net.core.wmem_max={wanted}",
+            status.buffers.0, status.buffers.1
+        ));
+    }
+    if status.connected < status.agents {
+        remarks.push(format!(
+            "{} of {} agents are away: entrain agents says who and since when",
+            status.agents - status.connected,
+            status.agents
+        ));
+    }
+    remarks.extend(status.alarms.iter().map(|alarm| format!("ALARM {alarm}")));
+    remarks
 }

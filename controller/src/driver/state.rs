@@ -927,6 +927,11 @@ impl Core {
     /// # Errors
     /// When no step on that target waits for a person, or nobody may go on with it.
     pub fn attest(&mut self, batch: &mut Batch, target: &TargetId, by: &str) -> Result<(), String> {
+        if !self.roster.agents().contains_key(target) {
+            return Err(format!(
+                "{target} is not enrolled: entrain agents lists who is"
+            ));
+        }
         let (generation, step) = self.fleet.may_attest(target, batch.now)?;
         let attested = Record::Attested {
             target: target.clone(),

@@ -120,7 +120,7 @@ impl<'a> Fleet<'a> {
             .stdout(Stdio::null())
             .spawn()?;
         if let Some(mut input) = made.stdin.take() {
-            input.write_all(b"passphrase\n")?;
+            input.write_all(b"a passphrase\n")?;
         }
         ensure!(made.wait()?.success(), "`entrain init` failed");
         let log = std::fs::File::create(disk.path().join("serve.log"))?;

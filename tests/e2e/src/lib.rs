@@ -351,7 +351,7 @@ impl World {
             root,
             "--passphrase-stdin",
         ];
-        let made = world.entrain_with(&[&init, kind.as_slice()].concat(), b"passphrase\n");
+        let made = world.entrain_with(&[&init, kind.as_slice()].concat(), b"a passphrase\n");
         assert!(made.status.success(), "{}", text(&made));
         world.start_controller();
         world

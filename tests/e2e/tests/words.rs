@@ -123,7 +123,7 @@ fn a_root_key_beside_the_controllers_state_is_refused() {
         .unwrap();
     assert!(!made.status.success() && !inside.exists());
     // The same with a passphrase: it is the place that is refused.
-    let input = world.write("passphrase", "passphrase\n");
+    let input = world.write("passphrase", "a passphrase\n");
     let made = Command::new(program("entrain"))
         .env("ENTRAIN_STATE", &state)
         .args([

@@ -246,6 +246,9 @@ impl Fleet {
             (Some(open), Some(TargetState::AwaitingPerson { step, .. })) => {
                 Ok((open.generation, *step))
             }
+            (Some(_), Some(TargetState::AwaitingSecret { .. })) => Err(format!(
+                "{target} waits for a secret, which no word stands for: entrain secret give --target {target}"
+            )),
             _ => Err(format!(
                 "no work at {target} waits for a person just now; entrain tasks shows what does"
             )),

@@ -207,6 +207,10 @@ fn domains(topology: &Topology, findings: &mut Vec<Finding>) {
         }
     }
     for (domain, service) in served.iter().filter(|_| is_whole) {
+        if service.is_abandoned() && service.leaving.is_empty() {
+            // It never had a server: whatever is wrong with its hosts is said of them.
+            continue;
+        }
         if service.is_abandoned() {
             findings.push(warning(
                 &service.place,

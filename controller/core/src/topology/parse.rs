@@ -618,7 +618,12 @@ fn default_tenants(topology: &mut Topology, findings: &mut Vec<Finding>) {
                 place: place.clone(),
                 severity: Severity::Error,
                 what: "no tenant is named, and there is not exactly one".to_owned(),
-                fix: format!("write tenant = \"…\", one of: {}", names.join(", ")),
+                fix: if names.is_empty() {
+                    "describe the tenant: [tenant.main] with id = \"…\", the tenant's GUID"
+                        .to_owned()
+                } else {
+                    format!("write tenant = \"…\", one of: {}", names.join(", "))
+                },
             }),
         }
     }

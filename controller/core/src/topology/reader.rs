@@ -152,6 +152,14 @@ impl<'t, 'i> Table<'t, 'i> {
         &self.range
     }
 
+    /// Whether a list is there that has nothing in it.
+    pub(crate) fn is_empty_list(&self, key: &str) -> bool {
+        let value = self.table.get(key);
+        value.is_some_and(
+            |value| matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()),
+        )
+    }
+
     fn get(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'i>>> {
         self.asked.push(key);
         self.table.get(key)

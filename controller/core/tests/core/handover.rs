@@ -147,6 +147,17 @@ fn each_domain_gets_its_own_part_as_powershell() {
 
     let nobody = handover(&topology, &"other.test".parse().unwrap(), &Members::new());
     assert!(nobody.unwrap_err().contains("other.test"));
+    let connect = "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"fabrikam.com\"]\nservers = [\"s1.fabrikam.com\"]\nsettings = \"express\"\n";
+    let (connect, _) = parse(&[Document {
+        file: "t.toml".to_owned(),
+        text: connect.to_owned(),
+    }]);
+    let forest = handover(&connect, &"fabrikam.com".parse().unwrap(), &Members::new());
+    let why = forest.unwrap_err();
+    assert!(
+        why.contains("a forest of Connect entry \"main\"") && !why.contains("--member"),
+        "{why}"
+    );
 }
 
 fn printed(domain: &str, members: &[(&str, &str)]) -> Result<String, String> {

@@ -145,6 +145,37 @@ fn what_a_policy_says_of_sites_is_checked_against_the_topology() {
             "no time of day",
         ),
         (
+            "[site.ams]\nwindow = { days = [], from = \"22:00\", to = \"04:00\" }\n".to_owned(),
+            "t.toml:2:10",
+            "on no day",
+        ),
+        (
+            "[site.ams]\nwindow = { days = [\"Sat\"], from = \"22:00\", to = \"22:00\" }\n"
+                .to_owned(),
+            "t.toml:2:10",
+            "ends when it begins",
+        ),
+        (
+            "[limit]\nfailures = \"0\"\n".to_owned(),
+            "t.toml:2:12",
+            "before anything has failed",
+        ),
+        (
+            "[limit]\nfailures = \"0%\"\n".to_owned(),
+            "t.toml:2:12",
+            "before anything has failed",
+        ),
+        (
+            "[limit]\nfailures = \"150%\"\n".to_owned(),
+            "t.toml:2:12",
+            "100% at most",
+        ),
+        (
+            "waves = [{ rest = true }, { domains = [\"a.test\"] }]\n".to_owned(),
+            "t.toml:1:27",
+            "takes no server",
+        ),
+        (
             "[site.ams]\nwindow = { days = [\"Sat\"] }\n".to_owned(),
             "t.toml:2:10",
             "from and to",
