@@ -10,7 +10,7 @@ use agent_core::lives::Lives;
 use agent_core::op::{Op, Outcome};
 use agent_core::procedure::{Complete, Cx, Flow, Host, Next, Procedure, Want};
 use agent_core::product;
-use agent_core::run::{Action, Conclusion, Run};
+use agent_core::run::{Action, Conclusion, Leave, Run};
 use agent_core::step::facts;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -28,7 +28,9 @@ use protocol::wire::latest::{
     BundleAnswer, ControlDown, ControlUp, EventsDown, EventsUp, Hello, Opening, SecretAnswer,
     Welcome,
 };
-use protocol::{Attempt, BundleId, Digest, EventIndex, Generation, StepIndex, Timestamp, limits};
+use protocol::{
+    Attempt, BundleId, Digest, EventIndex, Generation, RolloutId, StepIndex, Timestamp, limits,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -118,6 +120,23 @@ struct Pulse {
     at: Duration,
 }
 
+/// A fence that is good, and waits for the end of the run that is open.
+#[derive(Debug)]
+struct Superseding {
+    envelope: Vec<u8>,
+    generation: Generation,
+    rollout: RolloutId,
+    /// Generation of the run that it waits for.
+    open: Generation,
+}
+
+/// What an offer comes to.
+enum Offered {
+    Answered(BundleAnswer),
+    /// What is under way ends first.
+    Waits(Superseding),
+}
+
 struct Progress {
     step: StepIndex,
     text: String,
@@ -164,10 +183,13 @@ pub struct Agent {
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     tasks: JoinSet<()>,
     asking: Option<AbortHandle>,
+    /// An ask for leave, and the event that must be stored first: until then the controller may take it for one from within the section
+    /// that was left before.
+    asks_leave: Option<(EventIndex, ControlUp)>,
     /// A script or a fetch that runs, and ends with its run.
     ends_with_run: Option<AbortHandle>,
     /// A fence that waits for the end of the run that is open, and where its answer goes.
-    superseding: Option<(Vec<u8>, oneshot::Sender<BundleAnswer>)>,
+    superseding: Option<(Superseding, oneshot::Sender<BundleAnswer>)>,
 }
 
 impl std::fmt::Debug for Agent {
@@ -302,6 +324,7 @@ impl Agent {
             reports: mpsc::channel(REPORTS),
             tasks: JoinSet::new(),
             asking: None,
+            asks_leave: None,
             ends_with_run: None,
             superseding: None,
         })
@@ -481,7 +504,14 @@ impl Agent {
                 }
                 Action::Perform { number, op } => {
                     self.publish()?;
-                    self.perform(number, op);
+                    // The disk may have taken its time.
+                    let now = self.now();
+                    let run = self.run.as_mut();
+                    if run.is_some_and(|run| run.may_perform(number, now)) {
+                        self.perform(number, op);
+                    } else {
+                        tracing::warn!(target_name = %self.state.target, "leave has lapsed before anything was done by it; it is asked for again");
+                    }
                 }
                 Action::AskPermit {
                     step,
@@ -490,12 +520,14 @@ impl Agent {
                 } => {
                     self.publish()?;
                     let generation = self.run.as_ref().map_or(Generation(0), Run::generation);
-                    self.say(ControlUp::PermitAsked {
+                    let ask = ControlUp::PermitAsked {
                         generation,
                         step,
                         attempt,
                         section,
-                    });
+                    };
+                    self.asks_leave = Some((self.journal.head().index, ask));
+                    self.ask_leave();
                 }
                 Action::AskSecret {
                     number,
@@ -518,6 +550,14 @@ impl Agent {
             && session.control.try_send(word).is_err()
         {
             tracing::debug!(target_name = %self.state.target, "the control stream is full or gone");
+        }
+    }
+
+    /// Asks for the leave that the run waits for, once all that was journaled before is stored.
+    fn ask_leave(&mut self) {
+        let stored = self.stored;
+        if let Some((_, ask)) = self.asks_leave.take_if(|(behind, _)| *behind <= stored) {
+            self.say(ask);
         }
     }
 
@@ -688,6 +728,7 @@ impl Agent {
         if let Some(asking) = self.asking.take() {
             asking.abort();
         }
+        self.asks_leave = None;
         // One that is still under way is of a step that was given up: it must not go on beside the next try, which would
         // fetch into the same file.
         if let Some(task) = self.ends_with_run.take() {
@@ -805,12 +846,13 @@ impl Agent {
         match inbound {
             Inbound::Welcomed { welcome, session } => self.welcomed(&welcome, session)?,
             Inbound::Offer { envelope, answer } => self.offer(envelope, answer).await?,
-            Inbound::Control(word) => self.control(word)?,
+            Inbound::Control { word, came } => self.control(word, came.elapsed())?,
             Inbound::Acknowledged(EventsDown::Acknowledged { index }) => {
                 self.journal.acknowledged(index);
                 self.stored = self.stored.max(index);
                 self.prove(index);
                 self.publish()?;
+                self.ask_leave();
             }
             Inbound::Lost(ended) => {
                 if self.session.take().is_some() {
@@ -826,6 +868,8 @@ impl Agent {
                     }
                 }
                 self.link.send_replace(None);
+                // It is asked again after the next welcome.
+                self.asks_leave = None;
                 // It is offered again after the next welcome, if it still is to be.
                 self.superseding = None;
                 // Nobody has looked meanwhile, perhaps for days.
@@ -944,11 +988,22 @@ impl Agent {
     /// Takes up a fence for which the run that was open has ended by now.
     async fn supersede(&mut self) -> Result<(), AgentError> {
         if self.run.is_none()
-            && let Some((envelope, answer)) = self.superseding.take()
+            && let Some((waits, answer)) = self.superseding.take()
         {
-            self.offer(envelope, answer).await?;
+            self.offer(waits.envelope, answer).await?;
         }
         Ok(())
+    }
+
+    /// A fence that waits is not to begin: its rollout was aborted, or is paused. It is refused for the run that it waits for, whose end
+    /// nobody else waits for.
+    fn refuse_waiting(&mut self, is: impl FnOnce(&Superseding) -> bool) {
+        let Some((waits, answer)) = self.superseding.take_if(|(waits, _)| is(waits)) else {
+            return;
+        };
+        let refusal = Refusal::Busy { open: waits.open };
+        let refused = self.refuse(&waits.envelope, refusal);
+        drop(answer.send(refused));
     }
 
     /// Takes up what is offered, and answers it; what has no answer yet waits for the end of what is under way.
@@ -961,14 +1016,14 @@ impl Agent {
         // Store, then say.
         self.carry_out().await?;
         match answered {
-            Some(answered) => drop(answer.send(answered)),
-            None => self.superseding = Some((envelope, answer)),
+            Offered::Answered(answered) => drop(answer.send(answered)),
+            Offered::Waits(waits) => self.superseding = Some((waits, answer)),
         }
         Ok(())
     }
 
     /// Answers an offer, or ends what is under way first: then there is no answer yet.
-    fn offered(&mut self, envelope: &[u8]) -> Option<BundleAnswer> {
+    fn offered(&mut self, envelope: &[u8]) -> Offered {
         self.look_at_freeze();
         let public = self.state.key.public();
         let standing = Standing {
@@ -981,30 +1036,40 @@ impl Agent {
             now: now(),
         };
         let refusal = match guard::consider(envelope, &standing) {
-            Answer::AcceptedBefore => return Some(BundleAnswer::Accepted),
+            Answer::AcceptedBefore => return Offered::Answered(BundleAnswer::Accepted),
             Answer::Refuse(refusal) => refusal,
-            Answer::Supersede { open } => {
+            Answer::Supersede { open, fence } => {
                 tracing::warn!(target_name = %self.state.target, generation = %open, "a run ends, since this server is to be fenced");
                 let now = self.now();
                 if let Some(run) = &mut self.run {
                     run.abort(now);
                 }
-                return None;
+                return Offered::Waits(Superseding {
+                    envelope: envelope.to_vec(),
+                    generation: fence.generation,
+                    rollout: fence.rollout,
+                    open,
+                });
             }
             Answer::Accept(manifest) => match self.state.keep_bundle(manifest.generation, envelope)
             {
                 Ok(()) => {
                     self.begin(*manifest);
-                    return Some(BundleAnswer::Accepted);
+                    return Offered::Answered(BundleAnswer::Accepted);
                 }
                 Err(error) => Refusal::CannotStore(chain(&error)),
             },
         };
+        Offered::Answered(self.refuse(envelope, refusal))
+    }
+
+    /// Journals a refusal, and tells it.
+    fn refuse(&mut self, envelope: &[u8], refusal: Refusal) -> BundleAnswer {
         tracing::warn!(target_name = %self.state.target, %refusal, "a bundle was refused");
         let bundle = BundleId(Digest::of(envelope));
         let text = refusal.to_string();
         self.journal(&Event::BundleRefused { bundle, refusal });
-        Some(BundleAnswer::Refused(text))
+        BundleAnswer::Refused(text)
     }
 
     fn begin(&mut self, manifest: Verified<Manifest>) {
@@ -1028,23 +1093,27 @@ impl Agent {
         self.run = Some(run);
     }
 
-    fn control(&mut self, word: ControlDown) -> Result<(), AgentError> {
+    /// Hears a word that came so long ago.
+    fn control(&mut self, word: ControlDown, came: Duration) -> Result<(), AgentError> {
         let now = self.now();
         match word {
             ControlDown::PermitGiven {
                 generation,
                 step,
                 attempt,
+                lapses_millis,
                 after,
-                ..
             } => {
                 // Leave that comes to a frozen server is not used.
                 self.look_at_freeze();
                 if let Some(run) = self.run_of(generation) {
-                    run.handle_permit(step, attempt, after, now);
+                    let lasts = Duration::from_millis(lapses_millis);
+                    let leave = Leave { after, lasts, came };
+                    run.handle_permit(step, attempt, leave, now);
                 }
             }
             ControlDown::Pause { rollout } => {
+                self.refuse_waiting(|waits| waits.rollout == rollout);
                 if let Some(run) = &mut self.run
                     && run.manifest().rollout == rollout
                 {
@@ -1065,6 +1134,7 @@ impl Agent {
                 }
             }
             ControlDown::Abort { generation } => {
+                self.refuse_waiting(|waits| waits.generation == generation);
                 if let Some(run) = self.run_of(generation) {
                     run.abort(now);
                 }

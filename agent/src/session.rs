@@ -40,7 +40,12 @@ pub enum Inbound {
         answer: oneshot::Sender<BundleAnswer>,
     },
     /// A word on the control stream.
-    Control(ControlDown),
+    Control {
+        /// The word.
+        word: ControlDown,
+        /// When it came: whoever reads it may be at something else meanwhile.
+        came: tokio::time::Instant,
+    },
     /// Events are stored.
     Acknowledged(EventsDown),
     /// The session is over.
@@ -158,7 +163,11 @@ async fn begin(
     tasks.spawn(write(control_up, controls));
     tasks.spawn(write(events_up, batches));
     let (here, to) = (connection.clone(), inbound.clone());
-    tasks.spawn(read(here, control_down, to, Inbound::Control));
+    let control_came = |word| Inbound::Control {
+        word,
+        came: tokio::time::Instant::now(),
+    };
+    tasks.spawn(read(here, control_down, to, control_came));
     let (here, to) = (connection.clone(), inbound.clone());
     tasks.spawn(read(here, events_down, to, Inbound::Acknowledged));
     tasks.spawn(take_bundles(connection.clone(), inbound.clone()));

@@ -49,6 +49,8 @@ pub type Stored = Result<(), String>;
 pub struct Batch {
     /// The time that all of it happened.
     pub now: Timestamp,
+    /// The same by the clock that nobody sets.
+    pub begun: Instant,
     entries: Vec<Entry>,
     blobs: Vec<Vec<u8>>,
     after: Vec<After>,
@@ -64,6 +66,7 @@ impl Batch {
     fn new(now: Timestamp) -> Self {
         Self {
             now,
+            begun: Instant::now(),
             entries: Vec::new(),
             blobs: Vec::new(),
             after: Vec::new(),

@@ -37,6 +37,8 @@ pub enum Answer {
     Supersede {
         /// Generation of the open run.
         open: Generation,
+        /// The fence.
+        fence: Box<Verified<Manifest>>,
     },
     /// No, with the reason.
     Refuse(Refusal),
@@ -47,7 +49,10 @@ pub enum Answer {
 pub fn consider(envelope: &[u8], standing: &Standing<'_>) -> Answer {
     match examine(envelope, standing) {
         Ok(Some(manifest)) => match standing.open {
-            Some(open) => Answer::Supersede { open },
+            Some(open) => Answer::Supersede {
+                open,
+                fence: Box::new(manifest),
+            },
             None => Answer::Accept(Box::new(manifest)),
         },
         Ok(None) => Answer::AcceptedBefore,

@@ -932,6 +932,14 @@ impl Procedure {
         self.record.push(outcome);
     }
 
+    /// Takes back the leave that was added last, with what was looked at since: it is wanted again.
+    pub fn take_back_leave(&mut self) {
+        let is_leave = |outcome: &Outcome| matches!(outcome, Outcome::Permit { .. });
+        if let Some(at) = self.record.iter().rposition(is_leave) {
+            self.record.truncate(at);
+        }
+    }
+
     /// Notes that a named person says that the step is done.
     pub fn attest(&mut self, by: String) {
         self.attested = Some(by);

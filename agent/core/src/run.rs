@@ -50,6 +50,31 @@ pub enum Action {
     Finish(Conclusion),
 }
 
+/// What a word may take from the controller to here, and the one that answers it back: a session is given up when nothing was heard
+/// for half of that, and whoever has none counts as inside a section until it is back and says.
+const ON_ITS_WAY: Duration = Duration::from_secs(60);
+
+/// Leave for a section, as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leave {
+    /// The last change of the section's gMSA object, by another server.
+    pub after: Option<GmsaChange>,
+    /// For how long the controller keeps the place for whoever does not enter, counted from when it said so.
+    pub lasts: Duration,
+    /// How long ago it came, by a clock that nobody sets.
+    pub came: Duration,
+}
+
+impl Leave {
+    /// Until when a section may be entered by it: what is told of that must be stored before the place is given to another.
+    fn good_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let good = self
+            .lasts
+            .checked_sub(ON_ITS_WAY.saturating_add(self.came))?;
+        Some(now.plus(good)).filter(|until| now < *until)
+    }
+}
+
 /// The end of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conclusion {
@@ -123,6 +148,8 @@ pub struct Run {
     section: Option<Section>,
     /// The last change of the gMSA object of that section, as it was told with the leave.
     after: Option<GmsaChange>,
+    /// The section was entered and nothing was begun in it yet: until when that may be.
+    unused: Option<Timestamp>,
     /// A section that an earlier life of the agent entered and did not leave: it is finished before anything else, and that it is
     /// left is told with the step's end at the latest.
     left_open: Option<LeftOpen>,
@@ -186,6 +213,7 @@ impl Run {
             grade: None,
             section: None,
             after: None,
+            unused: None,
             left_open: None,
             begun: false,
             waiting: Waiting::Nothing,
@@ -246,12 +274,12 @@ impl Run {
         }
     }
 
-    /// Leave was given for the section that this step asked for; `after` is the last change of its gMSA object.
+    /// Leave was given for the section that this step asked for. What is too old to be made use of is asked for again.
     pub fn handle_permit(
         &mut self,
         step: StepIndex,
         attempt: Attempt,
-        after: Option<GmsaChange>,
+        leave: Leave,
         now: Timestamp,
     ) {
         let current = matches!(self.stage, Stage::At(at) if index(at) == step && self.records[at].attempts == attempt);
@@ -259,6 +287,14 @@ impl Run {
         if self.waiting != Waiting::Permit || !current || self.paused {
             return;
         }
+        // What an earlier life has entered is claimed until it is left.
+        if !self.left_unfinished() {
+            self.unused = leave.good_until(now);
+            if self.unused.is_none() {
+                return self.ask_again(now);
+            }
+        }
+        let after = leave.after;
         self.step_begun = now;
         if let Some(section) = self.section.clone() {
             let generation = self.generation();
@@ -271,6 +307,29 @@ impl Run {
         }
         self.after.clone_from(&after);
         self.answered(Outcome::Permit { after }, now);
+    }
+
+    /// To be asked just before an operation is performed that is more than a glance, when all that was journaled before it is on disk.
+    /// False where the leave for its section has lapsed before anything was done in it: then it is not performed. The section is left as it was
+    /// found, and leave is asked for again.
+    pub fn may_perform(&mut self, number: u64, now: Timestamp) -> bool {
+        let waited = matches!(self.waiting, Waiting::Op { number: of, .. } if of == number);
+        let Some(until) = self.unused.take() else {
+            return true;
+        };
+        let Stage::At(at) = self.stage else {
+            return true;
+        };
+        if now < until || !waited {
+            return true;
+        }
+        self.waiting = Waiting::Nothing;
+        self.procedure.take_back_leave();
+        // What another server did to the gMSA object before still stands (G3).
+        let before = self.after.take();
+        self.leave_section(at, before);
+        self.advance(now);
+        false
     }
 
     /// Tells whether the run still waits for the secret that it asked for under this number.
@@ -413,6 +472,11 @@ impl Run {
     pub fn clock_was_set(&mut self, millis: i64) {
         let begun = self.step_begun.as_millis().saturating_add(millis);
         self.step_begun = Timestamp::from_millis(begun);
+        // One that was set forward may be one that stood still, with its server: then leave has lapsed meanwhile.
+        if let Some(until) = self.unused.filter(|_| millis < 0) {
+            let until = until.as_millis().saturating_add(millis);
+            self.unused = Some(Timestamp::from_millis(until));
+        }
     }
 
     /// When [`Self::handle_timeout`] is due.
@@ -854,6 +918,7 @@ impl Run {
     fn leave_section(&mut self, at: usize, gmsa: Option<GmsaChange>) {
         let open = self.left_open.take();
         self.after = None;
+        self.unused = None;
         if self.section.take().is_some() || open.is_some() {
             let left = Event::SectionLeft {
                 generation: self.generation(),

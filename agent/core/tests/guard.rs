@@ -435,7 +435,7 @@ fn a_fence_ends_the_run_that_is_open_and_nothing_else_does() {
     world.open = Some(Generation(6));
     assert!(matches!(
         world.consider(&fence),
-        Answer::Supersede { open } if open == Generation(6)
+        Answer::Supersede { open, fence: waits } if open == Generation(6) && waits.steps == fence.steps
     ));
     let busy = |manifest: &Manifest| {
         let refusal = world.refusal(manifest);

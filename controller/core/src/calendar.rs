@@ -29,6 +29,20 @@ pub struct SiteRule {
     pub max_in_flight: Option<u32>,
 }
 
+impl SiteRule {
+    /// A site of which nothing is ruled: any time will do, and any number at once.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            // Without a window or dates there is no time that a zone could change.
+            zone: "UTC".to_owned(),
+            window: None,
+            freeze: Vec::new(),
+            max_in_flight: None,
+        }
+    }
+}
+
 /// A window of each week.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {

@@ -410,6 +410,13 @@ pub enum Order {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unreachable: Option<u32>,
     },
+    /// Another number of servers under way at once at a site, from now on: of whatever rollout, as this one counts them.
+    SiteLimit {
+        /// Which site of the topology.
+        site: String,
+        /// How many.
+        in_flight: u32,
+    },
     /// Let a swap go on though the settings of two servers differ, as they do just now (guard rail G4).
     AcceptDifference {
         /// Which difference: of another one it says nothing.

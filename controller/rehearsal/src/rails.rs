@@ -119,6 +119,9 @@ pub struct Rails {
     abandoned: BTreeMap<(TargetId, Generation), (Section, Timestamp)>,
     /// When the newest bundle of each target ends.
     ends: BTreeMap<TargetId, (Generation, Timestamp)>,
+    /// Who has told that it entered a section when its leave had lapsed here, and what that breaks where anything was done there: whoever
+    /// leaves it with its next word has done nothing.
+    late: BTreeMap<TargetId, (Generation, String)>,
     facts: BTreeMap<TargetId, Facts>,
     /// Registered by a step since their facts were told.
     registered: BTreeSet<TargetId>,
@@ -419,6 +422,13 @@ impl Rails {
         event: Event,
         (told_at, at): (Timestamp, Timestamp),
     ) -> Result<(), String> {
+        if let Some((entered, why)) = self.late.remove(target) {
+            let leaves =
+                matches!(event, Event::SectionLeft { generation, .. } if generation == entered);
+            if !leaves {
+                return Err(why);
+            }
+        }
         if let Event::FactsReported(facts) = event {
             self.registered.remove(target);
             self.facts.insert(target.clone(), *facts);
@@ -467,7 +477,12 @@ impl Rails {
                     ));
                 }
                 if !said_off && !abandoned {
-                    self.alone(fleet, target, &leave, at)?;
+                    let alone = self.alone(fleet, target, &leave, at);
+                    if let (Err(why), true) = (&alone, at > leave.lapses) {
+                        self.late.insert(target.clone(), (generation, why.clone()));
+                    } else {
+                        alone?;
+                    }
                 }
             } else if !adopted {
                 return Err(format!(

@@ -6,13 +6,15 @@ use std::time::Duration;
 use agent_core::guard::{Answer, Standing, consider};
 use agent_core::op::{Op, Outcome};
 use agent_core::procedure::{Complete, Host, Next, Procedure, Want};
-use agent_core::run::{Action, Run};
+use agent_core::run::{Action, Leave, Run};
 use agent_core::step::{WATCH, facts};
 use agent_twin::{Fault, Installed, Profile, Twin};
+use controller_core::fleet::PERMIT_LIFE;
 use controller_core::plan::TargetPlan;
 use protocol::event::{Completion, Event, GmsaChange, Section};
 use protocol::facts::{Facts, ServiceState};
 use protocol::key::SigningKey;
+use protocol::refusal::Refusal;
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::{Manifest, TrustRoot, Verified};
 use protocol::{Attempt, BundleId, Digest, Generation, StepIndex, TargetId, Timestamp};
@@ -31,6 +33,8 @@ pub(crate) enum Wish {
         outcome: Outcome,
         time: Duration,
     },
+    /// What it has journaled is on its disk after this time, and the operation is begun then.
+    Stalled { number: u64, op: Op, time: Duration },
     /// It asks for leave.
     Leave {
         generation: Generation,
@@ -55,12 +59,16 @@ pub(crate) struct Server {
     secrets: BTreeMap<SecretKind, Secret>,
     /// The section that it is in, as it is and not as anybody was told.
     pub(crate) inside: Option<Section>,
+    /// How long its disk takes for what is journaled before the first operation of its next section.
+    pub(crate) stalls: Option<Duration>,
+    /// The section that it has journaled meanwhile.
+    entering: Option<Section>,
     /// What its agent told last of it.
     told: Option<Facts>,
     /// Its administrator wants nothing done to it until then.
     pub(crate) frozen: Option<Timestamp>,
     /// A fence that waits for the end of the run that is open, and the root that it is judged by.
-    superseding: Option<(Vec<u8>, TrustRoot)>,
+    superseding: Option<(Vec<u8>, TrustRoot, Generation)>,
     /// Counts its lives: an outcome of an earlier one is nobody's.
     pub(crate) life: u32,
 }
@@ -135,6 +143,8 @@ impl Server {
             newest: None,
             secrets: BTreeMap::new(),
             inside: None,
+            stalls: None,
+            entering: None,
             told: None,
             frozen: None,
             superseding: None,
@@ -214,11 +224,11 @@ impl Server {
                 wishes
             }
             Answer::AcceptedBefore => Vec::new(),
-            Answer::Supersede { .. } => {
+            Answer::Supersede { open, .. } => {
                 if let Some(run) = &mut self.run {
                     run.abort(now);
                 }
-                self.superseding = Some((envelope.to_vec(), root.clone()));
+                self.superseding = Some((envelope.to_vec(), root.clone(), open));
                 self.go_on(now)
             }
             Answer::Refuse(refusal) => vec![Wish::Told(Event::BundleRefused { bundle, refusal })],
@@ -234,23 +244,13 @@ impl Server {
             };
             match action {
                 Action::Journal(event) => self.journal(event, &mut wishes),
-                Action::Perform { number, op } => {
-                    let (outcome, time) = self.twin.perform(&op, &self.secrets);
-                    let time = if let Op::Fetch { artifact } = &op {
-                        Duration::from_secs(artifact.size / LINE)
-                    } else {
-                        time
-                    };
-                    if time.is_zero() {
-                        run.handle_outcome(number, outcome, now);
-                    } else {
-                        wishes.push(Wish::Busy {
-                            number,
-                            outcome,
-                            time,
-                        });
-                    }
-                }
+                Action::Perform { number, op } => match self
+                    .stalls
+                    .take_if(|_| !op.is_glance() && self.entering.is_some())
+                {
+                    Some(time) => wishes.push(Wish::Stalled { number, op, time }),
+                    None => wishes.extend(self.performs(number, &op, now)),
+                },
                 Action::AskPermit {
                     step,
                     attempt,
@@ -279,18 +279,62 @@ impl Server {
             }
         }
         if self.run.is_none()
-            && let Some((envelope, root)) = self.superseding.take()
+            && let Some((envelope, root, _)) = self.superseding.take()
         {
             wishes.extend(self.offered(&envelope, &root, now));
         }
         wishes
     }
 
+    /// Performs an operation, where its leave has not lapsed by now.
+    fn performs(&mut self, number: u64, op: &Op, now: Timestamp) -> Option<Wish> {
+        let run = self.run.as_mut()?;
+        // A glance waits for no disk, and does nothing.
+        let glances = op.is_glance();
+        let may = glances || run.may_perform(number, now);
+        let entering = self.entering.take_if(|_| !glances);
+        if let Some(section) = entering.filter(|_| may) {
+            self.inside = Some(section);
+        }
+        if !may {
+            return None;
+        }
+        let (outcome, time) = self.twin.perform(op, &self.secrets);
+        let time = if let Op::Fetch { artifact } = op {
+            Duration::from_secs(artifact.size / LINE)
+        } else {
+            time
+        };
+        if time.is_zero() {
+            run.handle_outcome(number, outcome, now);
+            return None;
+        }
+        Some(Wish::Busy {
+            number,
+            outcome,
+            time,
+        })
+    }
+
+    /// What it has journaled is on its disk.
+    pub(crate) fn flushed(&mut self, number: u64, op: &Op, now: Timestamp) -> Vec<Wish> {
+        let mut wishes: Vec<Wish> = self.performs(number, op, now).into_iter().collect();
+        wishes.extend(self.go_on(now));
+        wishes
+    }
+
     fn journal(&mut self, event: Event, wishes: &mut Vec<Wish>) {
         if let Event::SectionEntered { section, .. } = &event {
-            self.inside = Some(section.clone());
+            // Nothing is done in it before that is on the disk.
+            let into = if self.stalls.is_some() {
+                &mut self.entering
+            } else {
+                &mut self.inside
+            };
+            *into = Some(section.clone());
         } else if let Event::SectionLeft { .. } = &event {
             self.inside = None;
+            self.entering = None;
         } else if let Event::StepBegun { step, .. } = &event
             && let Some((manifest, _)) = &self.bundle
             && let Some(step) = manifest.steps.get(usize::from(step.0))
@@ -326,7 +370,12 @@ impl Server {
         if let Some(run) = &mut self.run
             && run.generation() == generation
         {
-            run.handle_permit(step, attempt, after, now);
+            let leave = Leave {
+                after,
+                lasts: PERMIT_LIFE,
+                came: Duration::ZERO,
+            };
+            run.handle_permit(step, attempt, leave, now);
         }
         self.go_on(now)
     }
@@ -380,7 +429,13 @@ impl Server {
         self.life += 1;
         self.superseding = None;
         self.secrets.clear();
-        if let Some((manifest, history)) = &self.bundle {
+        let lost = self.entering.take().is_some();
+        if let Some((manifest, history)) = &mut self.bundle {
+            // What was not on the disk yet is gone.
+            let entered = |event: &Event| matches!(event, Event::SectionEntered { .. });
+            if let Some(at) = history.iter().rposition(entered).filter(|_| lost) {
+                history.truncate(at);
+            }
             let manifest = Verified::clone(manifest);
             self.run = Some(Run::held(manifest, Self::host(), history, now));
         }
@@ -399,6 +454,12 @@ impl Server {
         (paused, aborted): (bool, bool),
         now: Timestamp,
     ) -> Vec<Wish> {
+        let mut wishes = Vec::new();
+        if let Some((envelope, _, open)) = self.superseding.take_if(|_| paused || aborted) {
+            let bundle = BundleId(Digest::of(&envelope));
+            let refusal = Refusal::Busy { open };
+            wishes.push(Wish::Told(Event::BundleRefused { bundle, refusal }));
+        }
         if let Some(run) = self.run.as_mut() {
             run.ask_again(now);
             if aborted || of != Some(run.generation()) {
@@ -409,6 +470,7 @@ impl Server {
                 run.resume(now);
             }
         }
-        self.go_on(now)
+        wishes.extend(self.go_on(now));
+        wishes
     }
 }

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use agent_core::op::Outcome;
+use agent_core::op::{Op, Outcome};
 use agent_core::step::directory::LOOK;
 use agent_twin::{Fault, Shared};
 use controller_core::facts::Fleetwide;
@@ -62,6 +62,12 @@ enum Happening {
         number: u64,
         outcome: Outcome,
     },
+    Flushed {
+        target: TargetId,
+        life: u32,
+        number: u64,
+        op: Op,
+    },
     Offer {
         target: TargetId,
         envelope: Vec<u8>,
@@ -115,7 +121,9 @@ pub struct World {
     shared: BTreeMap<DomainName, Shared>,
     indexes: BTreeMap<TargetId, u64>,
     /// What servers have journaled while they were away.
-    backlog: BTreeMap<TargetId, Vec<Event>>,
+    backlog: BTreeMap<TargetId, Vec<(Timestamp, Event)>>,
+    /// Servers whose disk has not taken yet what they have journaled last.
+    stalled: BTreeSet<TargetId>,
     bundles: BTreeMap<BundleId, Vec<u8>>,
     queue: BinaryHeap<Reverse<When>>,
     happenings: BTreeMap<u64, Happening>,
@@ -208,6 +216,7 @@ impl World {
             shared: BTreeMap::new(),
             indexes: BTreeMap::new(),
             backlog: BTreeMap::new(),
+            stalled: BTreeSet::new(),
             bundles: BTreeMap::new(),
             queue: BinaryHeap::new(),
             happenings: BTreeMap::new(),
@@ -345,7 +354,7 @@ impl World {
         }
         let newest = self.fleet.rollouts().keys().next_back();
         let rollout = RolloutId(newest.map_or(0, |newest| newest.0) + 1);
-        for (rollout, order) in self.fleet.ends_elsewhere(plan) {
+        for (rollout, order) in self.fleet.ends_elsewhere(plan, self.now) {
             let by = "a person".to_owned();
             self.record(Record::Ordered { rollout, order, by });
         }
@@ -457,6 +466,25 @@ impl World {
                 outcome,
             } => {
                 let wishes = self.with(&target, life, |server| server.ended(number, outcome, now));
+                (target, wishes)
+            }
+            Happening::Flushed {
+                target,
+                life,
+                number,
+                op,
+            } => {
+                let lives = self.servers.get(&target).map(|server| server.life);
+                if lives != Some(life) {
+                    return;
+                }
+                self.stalled.remove(&target);
+                if self.live.connected.contains(&target) {
+                    for (at, event) in self.backlog.remove(&target).unwrap_or_default() {
+                        self.told_at(&target, &event, at);
+                    }
+                }
+                let wishes = self.with(&target, life, |server| server.flushed(number, &op, now));
                 (target, wishes)
             }
             Happening::Offer { target, envelope } => {
@@ -598,8 +626,21 @@ impl World {
     fn follow(&mut self, target: &TargetId, wishes: Vec<Wish>) {
         self.touched = Some(target.clone());
         let life = self.servers.get(target).map_or(0, |server| server.life);
+        let stalls = |wish: &Wish| matches!(wish, Wish::Stalled { .. });
+        if wishes.iter().any(stalls) {
+            self.stalled.insert(target.clone());
+        }
         for wish in wishes {
             match wish {
+                Wish::Stalled { number, op, time } => {
+                    let flushed = Happening::Flushed {
+                        target: target.clone(),
+                        life,
+                        number,
+                        op,
+                    };
+                    self.at(self.now.plus(time), flushed);
+                }
                 Wish::Told(event) => {
                     self.looks_at(target, life, &event);
                     self.journaled(target, event);
@@ -680,14 +721,20 @@ impl World {
 
     /// A server has journaled something: the controller hears of it now, or when the server is back.
     fn journaled(&mut self, target: &TargetId, event: Event) {
-        if self.live.connected.contains(target) {
+        if self.live.connected.contains(target) && !self.stalled.contains(target) {
             self.told(target, &event);
         } else {
-            self.backlog.entry(target.clone()).or_default().push(event);
+            let backlog = self.backlog.entry(target.clone()).or_default();
+            backlog.push((self.now, event));
         }
     }
 
     fn told(&mut self, target: &TargetId, event: &Event) {
+        self.told_at(target, event, self.now);
+    }
+
+    /// The same of what was journaled at that time.
+    fn told_at(&mut self, target: &TargetId, event: &Event, at: Timestamp) {
         let index = self.indexes.entry(target.clone()).or_insert(0);
         *index += 1;
         let record = Record::TargetEvent {
@@ -695,7 +742,7 @@ impl World {
             epoch: Epoch(1),
             index: EventIndex(*index),
             kind: event.kind(),
-            at: self.now,
+            at,
             body: String::from_utf8_lossy(&event.to_body()).into_owned(),
         };
         self.record(record);
@@ -866,8 +913,10 @@ impl World {
         let Some(newest) = self.servers.get(target).map(Server::generation) else {
             return;
         };
-        for event in self.backlog.remove(target).unwrap_or_default() {
-            self.told(target, &event);
+        if !self.stalled.contains(target) {
+            for (at, event) in self.backlog.remove(target).unwrap_or_default() {
+                self.told_at(target, &event, at);
+            }
         }
         self.live.came(target.clone(), self.now);
         self.pulse(target);
@@ -896,6 +945,9 @@ impl World {
     /// An agent is killed and comes back with its journal; its session ended with it.
     pub fn kill(&mut self, target: &TargetId) {
         self.leaves(target);
+        if self.stalled.remove(target) {
+            self.backlog.remove(target);
+        }
         let now = self.now;
         let wishes = self.at_server(target, |server| server.killed(now));
         self.follow(target, wishes);
@@ -946,7 +998,8 @@ impl World {
     /// # Errors
     /// With the reason, when it cannot be.
     pub fn order_of(&mut self, rollout: RolloutId, order: Order) -> Result<(), String> {
-        self.fleet.may_order(rollout, &order, &self.live)?;
+        self.fleet
+            .may_order(rollout, &order, &self.live, self.now)?;
         // Whoever was resolved is told to end, and comes to know it when it is back.
         self.tell_all(Record::Ordered {
             rollout,
@@ -1040,6 +1093,13 @@ impl World {
         }
         self.pulse(target);
         self.looks_around(target);
+    }
+
+    /// A server's disk takes that long for what is journaled as its next section is entered: until then nothing is begun or told.
+    pub fn stalls(&mut self, target: &TargetId, time: Duration) {
+        if let Some(server) = self.servers.get_mut(target) {
+            server.stalls = Some(time);
+        }
     }
 
     /// Somebody sets the mode of a Connect server at its wizard, whatever anybody planned.

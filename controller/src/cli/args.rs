@@ -466,18 +466,21 @@ pub(crate) enum Verb {
     },
     /// Changes the limits of a rollout that runs.
     ///
-    /// Examples: entrain limits r3 --in-flight 10; entrain limits r3 --unreachable 3d
+    /// Examples: entrain limits r3 --in-flight 10; entrain limits r3 --site ams --in-flight 2; entrain limits r3 --unreachable 3d
     Limits {
         /// Which rollout.
         rollout: RolloutId,
+        /// At this site alone, where servers of other rollouts count too.
+        #[arg(long, requires = "in_flight")]
+        site: Option<String>,
         /// Targets under way at once.
         #[arg(long)]
         in_flight: Option<u32>,
         /// Failed, unknown and under way together never exceed this.
-        #[arg(long, value_parser = failures)]
+        #[arg(long, conflicts_with = "site", value_parser = failures)]
         failures: Option<u32>,
         /// How long anybody who is away in the middle of its work is waited for: 3d, 12h, 90m, or never.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "site")]
         unreachable: Option<Waits>,
     },
     /// Emergency stop: nothing new begins in any rollout, no leave is given, and what runs waits at its next gate.

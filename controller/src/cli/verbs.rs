@@ -312,14 +312,18 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         Verb::Tenant { act } => tenant(&client, act).await,
         Verb::Limits {
             rollout,
+            site,
             in_flight,
             failures,
             unreachable,
         } => {
-            let limits = Order::Limits {
-                in_flight,
-                failures,
-                unreachable: unreachable.map(|waits| waits.0),
+            let limits = match site.zip(in_flight) {
+                Some((site, in_flight)) => Order::SiteLimit { site, in_flight },
+                None => Order::Limits {
+                    in_flight,
+                    failures,
+                    unreachable: unreachable.map(|waits| waits.0),
+                },
             };
             order(&client, rollout, limits).await
         }

@@ -261,15 +261,20 @@ impl Core {
                         self.record(batch, permit);
                         let used = (gate.generation, Used::Leave);
                         self.overrides_used(batch, &target, &overridden, used);
-                        let word = ControlDown::PermitGiven {
-                            generation: gate.generation,
-                            step: gate.step,
-                            attempt: gate.attempt,
-                            lapses_millis: u64::try_from(PERMIT_LIFE.as_millis())
-                                .unwrap_or(u64::MAX),
-                            after,
-                        };
-                        self.say(batch, target, word);
+                        let (generation, step, attempt) =
+                            (gate.generation, gate.step, gate.attempt);
+                        let begun = batch.begun;
+                        // It is said once it is stored, and counts from before that.
+                        self.say_then(batch, target, move || {
+                            let left = PERMIT_LIFE.saturating_sub(begun.elapsed());
+                            ControlDown::PermitGiven {
+                                generation,
+                                step,
+                                attempt,
+                                lapses_millis: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+                                after,
+                            }
+                        });
                     }
                     Decision::Degraded {
                         rollout,
@@ -320,10 +325,20 @@ impl Core {
     }
 
     fn say(&self, batch: &mut Batch, target: TargetId, word: ControlDown) {
+        self.say_then(batch, target, move || word);
+    }
+
+    /// The same with a word that is made when the batch is stored.
+    fn say_then(
+        &self,
+        batch: &mut Batch,
+        target: TargetId,
+        word: impl FnOnce() -> ControlDown + Send + 'static,
+    ) {
         let sessions = Arc::clone(&self.sessions);
         batch.then(move |stored| {
             if stored.is_ok() {
-                sessions.say(&target, word);
+                sessions.say(&target, word());
             }
         });
     }
@@ -760,7 +775,7 @@ impl Core {
             ));
         }
         let id = self.fleet.next_rollout();
-        for (rollout, order) in self.fleet.ends_elsewhere(plan) {
+        for (rollout, order) in self.fleet.ends_elsewhere(plan, batch.now) {
             let by = by.to_owned();
             self.record(batch, Record::Ordered { rollout, order, by });
         }
@@ -793,7 +808,7 @@ impl Core {
         order: Order,
         by: &str,
     ) -> Result<(), String> {
-        self.fleet.may_order(id, &order, &self.live)?;
+        self.fleet.may_order(id, &order, &self.live, batch.now)?;
         let work = self.fleet.rollouts().get(&id).map(|rollout| &rollout.work);
         let open: Vec<(TargetId, Generation)> = work
             .into_iter()
@@ -817,10 +832,11 @@ impl Core {
                 Order::Retry { .. }
                 | Order::Skip { .. }
                 | Order::Limits { .. }
+                | Order::SiteLimit { .. }
                 | Order::AcceptDifference { .. } => continue,
                 Order::Resolve {
                     target: named, off, ..
-                } if *named == target && !self.fleet.frees_alone(id, &target, *off) => {
+                } if *named == target && !self.fleet.frees_alone(id, &target, *off, batch.now) => {
                     ControlDown::Abort { generation }
                 }
                 Order::Resolve { .. } => continue,

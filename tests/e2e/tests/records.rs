@@ -55,6 +55,7 @@ const ORDERS: &[&str] = &[
     "pause",
     "resume",
     "limits",
+    "site-limit",
     "override-said",
     "override-used",
     "override-withdrawn",
@@ -181,6 +182,7 @@ kinds! { ORDERED, order of Order:
     Retry => "retry",
     Skip => "skip",
     Limits => "limits",
+    SiteLimit => "site-limit",
     AcceptDifference => "accept-difference",
     Resolve => "resolve",
 }
@@ -608,6 +610,11 @@ fn it_dies_of_a_rollouts_orders() {
     mortal.dials = servers.to_vec();
     mortal.adds_artifact("provisioning-agent", "1.1.2505.0");
     let topology = mortal.world.guarded(&[A, B, C]);
+    let at_site = std::fs::read_to_string(&topology).unwrap();
+    let at_site = at_site.replacen("serves = ", "site = \"ams\"\nserves = ", 1);
+    let topology = mortal
+        .world
+        .write("at-site.toml", &format!("{at_site}[site.ams]\n"));
     let policy = mortal
         .world
         .write("policy.toml", "[limit]\nfailures = \"50\"\n");
@@ -622,6 +629,8 @@ fn it_dies_of_a_rollouts_orders() {
     mortal.orders(&["pause", "r1"], "");
     mortal.orders(&["resume", "r1"], "");
     mortal.orders(&["limits", "r1", "--in-flight", "1"], "");
+    let of_site = ["limits", "r1", "--site", "ams", "--in-flight", "1"];
+    mortal.orders(&of_site, "");
     mortal.orders(&["skip", "r1", C, "--reason", why], "is skipped");
     let named = ["--target", A, "--reason", why, "--change", "CHG0042117"];
     mortal.orders(&[&["override", "G8"], &named[..]].concat(), "");

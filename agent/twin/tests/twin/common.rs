@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use agent_core::op::{Op, Outcome};
 use agent_core::procedure::Host;
-use agent_core::run::{Action, Conclusion, Run};
+use agent_core::run::{Action, Conclusion, Leave, Run};
 use agent_twin::Twin;
-use protocol::event::Event;
+use protocol::event::{Event, GmsaChange};
 use protocol::key::SigningKey;
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::{
@@ -24,6 +25,15 @@ use protocol::{Digest, Generation, PlanId, RolloutId, TargetId, TenantId, Timest
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 pub(crate) const NEWEST: Version = Version::new(1, 1, 2505, 0);
 pub(crate) const CONNECT: Version = Version::new(2, 6, 92, 0);
+
+/// Leave that came just now, as controllers give it.
+pub(crate) fn leave(after: Option<GmsaChange>) -> Leave {
+    Leave {
+        after,
+        lasts: Duration::from_secs(120),
+        came: Duration::ZERO,
+    }
+}
 
 pub(crate) fn tenant() -> TenantId {
     "3f0c8a4e-0000-0000-0000-000000000000".parse().unwrap()
@@ -192,7 +202,9 @@ pub(crate) fn drive_at_most(
                 let (outcome, _) = twin.perform(&op, &secrets);
                 run.handle_outcome(number, instead(&op, outcome), NOW);
             }
-            Action::AskPermit { step, attempt, .. } => run.handle_permit(step, attempt, None, NOW),
+            Action::AskPermit { step, attempt, .. } => {
+                run.handle_permit(step, attempt, leave(None), NOW)
+            }
             Action::AskSecret { number, wanted, .. } => {
                 let secret = Secret {
                     user: "admin".to_owned(),

@@ -12,7 +12,7 @@ use protocol::event::{Event, GmsaChange};
 use protocol::signed::{Ending, StepEnding};
 use protocol::step::{GuideProvisioningAgent, Step};
 
-use crate::common::{NOW, target, tenant};
+use crate::common::{NOW, leave, target, tenant};
 use crate::orders::{HOUR, OLD, Story, asks_leave, install, is_install, wizard};
 
 fn awaits_installer(action: &Action) -> bool {
@@ -132,7 +132,7 @@ fn a_section_is_finished_behind_the_end_of_its_bundle() {
 }
 
 /// The wizard that makes a gMSA of the product's own.
-fn own() -> Step {
+pub(crate) fn own() -> Step {
     let Step::GuideProvisioningAgent(guide) = wizard() else {
         unreachable!()
     };
@@ -222,7 +222,9 @@ fn whoever_waited_for_another_ones_change_when_it_was_cut_off_asks_again() {
         name: None,
         readers: None,
     };
-    story.run.handle_permit(step, attempt, Some(change), NOW);
+    story
+        .run
+        .handle_permit(step, attempt, leave(Some(change)), NOW);
     let looks = |action: &Action| {
         if let Action::Journal(Event::TaskOpened { text, .. }) = action {
             text.title.contains("has reached")

@@ -8,6 +8,7 @@ mod discover;
 mod exported;
 mod forest;
 mod full_sync;
+mod lapse;
 mod mended;
 mod options;
 mod orders;

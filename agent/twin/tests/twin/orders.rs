@@ -22,7 +22,7 @@ use protocol::step::*;
 use protocol::task::TaskText;
 use protocol::{Attempt, Digest, StepIndex, Timestamp, Version};
 
-use crate::common::{NEWEST, NOW, PUBLISHER, manifest, target, tenant};
+use crate::common::{NEWEST, NOW, PUBLISHER, leave, manifest, target, tenant};
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) fn install() -> Step {
@@ -173,7 +173,7 @@ impl Story {
         }
     }
 
-    fn ending(&mut self) -> Option<Ending> {
+    pub(crate) fn ending(&mut self) -> Option<Ending> {
         self.conclusion().map(|conclusion| conclusion.ending)
     }
 }
@@ -229,7 +229,7 @@ fn what_is_aborted_while_a_person_works_ends() {
     let Some(Action::AskPermit { step, attempt, .. }) = story.until(asks_leave) else {
         panic!("no leave was asked for")
     };
-    story.run.handle_permit(step, attempt, None, NOW);
+    story.run.handle_permit(step, attempt, leave(None), NOW);
     let waits = |action: &Action| {
         matches!(
             action,
@@ -267,14 +267,14 @@ fn leave_that_comes_after_a_pause_is_asked_for_again() {
         panic!("no leave was asked for")
     };
     story.run.pause();
-    story.run.handle_permit(step, attempt, None, NOW);
+    story.run.handle_permit(step, attempt, leave(None), NOW);
     assert_eq!(story.run.poll_action(), None, "nothing was entered");
     story.run.resume(NOW);
     assert!(story.until(asks_leave).is_some());
     // As after a welcome: the controller may have heard nothing of it.
     story.run.ask_again(NOW);
     assert!(story.until(asks_leave).is_some());
-    story.run.handle_permit(step, attempt, None, NOW);
+    story.run.handle_permit(step, attempt, leave(None), NOW);
     assert_eq!(story.ending(), Some(Ending::Completed));
     let entered = |event: &&Event| matches!(event, Event::SectionEntered { .. });
     assert_eq!(story.journal.iter().filter(entered).count(), 1);
@@ -362,7 +362,8 @@ impl Story {
         let Some(Action::AskPermit { step, attempt, .. }) = self.until(asks_leave) else {
             panic!("no leave was asked for")
         };
-        self.run.handle_permit(step, attempt, after, self.now);
+        self.run
+            .handle_permit(step, attempt, leave(after), self.now);
     }
 
     pub(crate) fn has(&self, event: impl Fn(&Event) -> bool) -> usize {
@@ -415,17 +416,21 @@ fn leave_for_another_step_or_try_and_leave_that_nobody_asked_for_are_not_used() 
     let number = story.fetch();
     let entered = |story: &Story| story.has(|event| matches!(event, Event::SectionEntered { .. }));
     // It is at that step and did not ask.
-    story.run.handle_permit(StepIndex(0), Attempt(1), None, NOW);
+    story
+        .run
+        .handle_permit(StepIndex(0), Attempt(1), leave(None), NOW);
     assert_eq!(story.run.poll_action(), None);
     story.run.handle_outcome(number, Outcome::Done, NOW);
     assert!(story.until(asks_leave).is_some());
     for (step, attempt) in [(1, 1), (0, 2), (0, 0)] {
         let (step, attempt) = (StepIndex(step), Attempt(attempt));
-        story.run.handle_permit(step, attempt, None, NOW);
+        story.run.handle_permit(step, attempt, leave(None), NOW);
         assert_eq!(story.run.poll_action(), None);
     }
     assert_eq!(entered(&story), 0);
-    story.run.handle_permit(StepIndex(0), Attempt(1), None, NOW);
+    story
+        .run
+        .handle_permit(StepIndex(0), Attempt(1), leave(None), NOW);
     assert!(story.until(is_install).is_some());
     assert_eq!(entered(&story), 1);
 }

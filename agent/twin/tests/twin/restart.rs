@@ -14,7 +14,9 @@ use protocol::event::{Event, Section};
 use protocol::signed::{Ending, Manifest, StepEnding, Verified, verify};
 use protocol::step::{RestartBy, RestartServer, Step};
 
-use crate::common::{NEWEST, NOW, drive, drive_beside, drive_with, manifest, target, tenant, text};
+use crate::common::{
+    NEWEST, NOW, drive, drive_beside, drive_with, leave, manifest, target, tenant, text,
+};
 
 const ONCE: &str = "restart Windows";
 
@@ -245,7 +247,9 @@ fn an_abort_ends_the_wait_for_a_person() {
                 let (outcome, _) = server.perform(&op, &BTreeMap::new());
                 run.handle_outcome(number, outcome, NOW);
             }
-            Action::AskPermit { step, attempt, .. } => run.handle_permit(step, attempt, None, NOW),
+            Action::AskPermit { step, attempt, .. } => {
+                run.handle_permit(step, attempt, leave(None), NOW)
+            }
             Action::Journal(event) => inside |= matches!(event, Event::SectionEntered { .. }),
             Action::AskSecret { .. } => panic!("no secret is needed"),
             Action::Finish(conclusion) => {

@@ -16,7 +16,7 @@ use protocol::step::{GuideTransition, Step, VerifyConnect, VerifyProvisioningAge
 use protocol::task::TaskText;
 use protocol::{ServiceOptions, TenantId, Version};
 
-use crate::common::{NOW, drive, host, manifest, target, tenant, text};
+use crate::common::{NOW, drive, host, leave, manifest, target, tenant, text};
 
 pub(crate) const SINCE: Version = Version::new(2, 6, 91, 0);
 
@@ -126,7 +126,9 @@ pub(crate) fn moved(
                     open = None;
                 }
             }
-            Action::AskPermit { step, attempt, .. } => run.handle_permit(step, attempt, None, NOW),
+            Action::AskPermit { step, attempt, .. } => {
+                run.handle_permit(step, attempt, leave(None), NOW)
+            }
             Action::AskSecret { .. } => panic!("no secret is asked for"),
             Action::Finish(conclusion) => return (conclusion, journal, actions),
         }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use protocol::event::{GmsaChange, Section};
-use protocol::{Generation, RolloutId, TargetId, Timestamp};
+use protocol::{Generation, RolloutId, StepIndex, TargetId, Timestamp};
 
 use crate::fleet::decide::{BUNDLE_LIFE, Live, ended};
 use crate::fleet::hold::{Cause, Hold};
@@ -26,12 +26,45 @@ pub enum GivenUp {
 pub struct Abandoned {
     /// The rollout of the run, where that is known.
     pub rollout: Option<RolloutId>,
+    /// The step whose it is.
+    pub step: StepIndex,
     /// What it covers.
     pub section: Section,
     /// How it came to be so.
     pub how: GivenUp,
     /// What it claims is claimed until then.
     pub until: Timestamp,
+}
+
+impl Abandoned {
+    /// What it claims, with what lifts it.
+    fn sentence(&self, target: &TargetId) -> String {
+        let claims = match (&self.section.gmsa, self.section.outage) {
+            (Some(object), true) => format!(
+                "it counts as out of service (G2) and as changing its gMSA in {} (G3)",
+                object.domain
+            ),
+            (Some(object), false) => {
+                format!("it counts as changing its gMSA in {} (G3)", object.domain)
+            }
+            (None, _) => "it counts as out of service (G2)".to_owned(),
+        };
+        let (how, told) = match self.how {
+            GivenUp::Resolved => (
+                "it was resolved",
+                "its agent's word that it has left it, or ",
+            ),
+            GivenUp::KeyEnded => ("its agent's key was revoked or replaced", ""),
+        };
+        let word = self.rollout.map_or_else(
+            || format!("entrain agents revoke {target} --off"),
+            |id| format!("entrain resolve {id} {target} --off --reason WHY"),
+        );
+        format!(
+            "{how} while it was in a section or had leave for one, which it may still be at: {claims} until {}; {told}the word that the server is off or was looked at lifts it: `{word}`",
+            self.until
+        )
+    }
 }
 
 impl Fleet {
@@ -52,6 +85,7 @@ impl Fleet {
         let until = bundle.max(limit.map_or(bundle, |limit| enters.plus(limit)));
         let abandoned = Abandoned {
             rollout: open.map(|open| open.rollout),
+            step: gate.step,
             section: gate.section.clone(),
             how,
             until,
@@ -80,7 +114,7 @@ impl Fleet {
 
     /// The word that nothing goes on there is of a run that was given up before, and says nothing of what the target is at since.
     #[must_use]
-    pub fn frees_alone(&self, id: RolloutId, target: &TargetId, off: bool) -> bool {
+    pub fn frees_alone(&self, id: RolloutId, target: &TargetId, off: bool, now: Timestamp) -> bool {
         let work = self.rollouts.get(&id);
         let work = work.and_then(|rollout| rollout.work.get(target));
         let waits = work.is_some_and(|work| {
@@ -89,17 +123,24 @@ impl Fleet {
                 TargetState::Unknown | TargetState::Inconclusive(_)
             )
         });
-        off && self.was_abandoned(id, target) && !waits
+        off && self.was_abandoned(id, target, now) && !waits
     }
 
-    /// The agent itself tells that it has left the section of a run that was given up; `change` is what it did to its gMSA object.
+    /// The agent itself tells that it has left the section of a run that was given up, of that step or whichever it was; `change` is what
+    /// it did to its gMSA object.
     pub(super) fn told_its_end(
         &mut self,
         target: &TargetId,
-        generation: Generation,
+        (generation, step): (Generation, Option<StepIndex>),
         change: Option<&GmsaChange>,
     ) {
-        let ended = self.abandoned.remove(&(target.clone(), generation));
+        let key = (target.clone(), generation);
+        let abandoned = self.abandoned.get(&key);
+        // That it has left an earlier one says nothing of the one that it has leave for since.
+        if step.is_some_and(|step| abandoned.is_some_and(|of| of.step != step)) {
+            return;
+        }
+        let ended = self.abandoned.remove(&key);
         let object = ended.and_then(|ended| ended.section.gmsa);
         if let Some((object, change)) = object.zip(change) {
             self.changed.insert(object, change.clone());
@@ -110,7 +151,7 @@ impl Fleet {
     pub(super) fn enters_all_the_same(
         &mut self,
         target: &TargetId,
-        generation: Generation,
+        (generation, step): (Generation, StepIndex),
         section: &Section,
     ) -> bool {
         let abandoned = self.abandoned.get_mut(&(target.clone(), generation));
@@ -118,6 +159,7 @@ impl Fleet {
             return false;
         };
         abandoned.section = section.clone();
+        abandoned.step = step;
         true
     }
 
@@ -132,9 +174,15 @@ impl Fleet {
     }
 
     /// Tells whether a run of that rollout was given up in a section on a target.
-    pub(super) fn was_abandoned(&self, id: RolloutId, target: &TargetId) -> bool {
-        let mut all = self.abandoned.iter();
-        all.any(|((of, _), abandoned)| of == target && abandoned.rollout == Some(id))
+    pub(super) fn was_abandoned(&self, id: RolloutId, target: &TargetId, now: Timestamp) -> bool {
+        self.abandoned_of(id, target, now).is_some()
+    }
+
+    /// The section of a run of that rollout that was given up on a target and that its agent may still be in.
+    fn abandoned_of(&self, id: RolloutId, target: &TargetId, now: Timestamp) -> Option<&Abandoned> {
+        let mut all = self.abandoned_at(now);
+        let own = all.find(|(of, abandoned)| *of == target && abandoned.rollout == Some(id));
+        own.map(|(_, abandoned)| abandoned)
     }
 
     /// What a run of a target that was given up still claims, in a sentence with what lifts it; `None` where there is none.
@@ -142,31 +190,18 @@ impl Fleet {
     pub fn abandoned_sentence(&self, target: &TargetId, now: Timestamp) -> Option<String> {
         let mut all = self.abandoned_at(now);
         let (_, abandoned) = all.find(|(of, _)| *of == target)?;
-        let claims = match (&abandoned.section.gmsa, abandoned.section.outage) {
-            (Some(object), true) => format!(
-                "it counts as out of service (G2) and as changing its gMSA in {} (G3)",
-                object.domain
-            ),
-            (Some(object), false) => {
-                format!("it counts as changing its gMSA in {} (G3)", object.domain)
-            }
-            (None, _) => "it counts as out of service (G2)".to_owned(),
-        };
-        let (how, told) = match abandoned.how {
-            GivenUp::Resolved => (
-                "it was resolved",
-                "its agent's word that it has left it, or ",
-            ),
-            GivenUp::KeyEnded => ("its agent's key was revoked or replaced", ""),
-        };
-        let word = abandoned.rollout.map_or_else(
-            || format!("entrain agents revoke {target} --off"),
-            |id| format!("entrain resolve {id} {target} --off --reason WHY"),
-        );
-        Some(format!(
-            "{how} while it was in a section or had leave for one, which it may still be at: {claims} until {}; {told}the word that the server is off or was looked at lifts it: `{word}`",
-            abandoned.until
-        ))
+        Some(abandoned.sentence(target))
+    }
+
+    /// The same of a run of that rollout alone.
+    pub(super) fn abandoned_sentence_of(
+        &self,
+        id: RolloutId,
+        target: &TargetId,
+        now: Timestamp,
+    ) -> Option<String> {
+        let abandoned = self.abandoned_of(id, target, now)?;
+        Some(abandoned.sentence(target))
     }
 
     /// What holds whoever waits for the section of a run that was given up. Whoever is back tells its end itself.

@@ -18,7 +18,9 @@ use crate::fleet::behind::all_held;
 use crate::fleet::hold::{Cause, Hold, because, held};
 use crate::fleet::overriding::Passed;
 use crate::fleet::site::{self, Elsewhere};
-use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
+use crate::fleet::state::{
+    Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work, covers,
+};
 use crate::fleet::table::{Group, Yard};
 use crate::fleet::turn::{Budget, Turn, Walk};
 use crate::fleet::watch;
@@ -290,6 +292,7 @@ impl Fleet {
             attempt,
             section,
             lapses: None,
+            earlier: None,
         };
         self.asked.insert(target.clone(), gate);
     }
@@ -1112,13 +1115,9 @@ impl Fleet {
     /// with the leave.
     fn is_in(&self, target: &TargetId, asked: &Gate) -> bool {
         let gate = self.gates.get(target);
-        gate.is_some_and(|gate| {
-            let same = (gate.generation, gate.step) == (asked.generation, asked.step);
-            let (is, wants) = (&gate.section, &asked.section);
-            let covers =
-                (is.outage || !wants.outage) && (wants.gmsa.is_none() || wants.gmsa == is.gmsa);
-            same && gate.lapses.is_none() && covers
-        })
+        let gate = gate.filter(|gate| gate.generation == asked.generation);
+        let entered = gate.and_then(Gate::entered);
+        entered.is_some_and(|(step, is)| step == asked.step && covers(is, &asked.section))
     }
 
     /// Why leave is not given, or else the rules that would have kept it back if they were not overridden.

@@ -3,18 +3,20 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::event::{Completion, Event, Failure, GmsaChange, Verdict};
+use protocol::event::{Completion, Event, Failure, GmsaChange, Section, Verdict};
 use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::key::PublicKey;
 use protocol::refusal::Refusal;
 use protocol::signed::{Ending, Phase};
 use protocol::step::{Served, Step};
 use protocol::{
-    Attempt, BundleId, DomainName, Generation, Overridden, RolloutId, TargetId, TenantId, Timestamp,
+    Attempt, BundleId, DomainName, Generation, Overridden, RolloutId, StepIndex, TargetId,
+    TenantId, Timestamp,
 };
 
 use crate::answered::{self, Answered};
 use crate::beyond::{DirectorySeen, Given, KeySeen, Moved, NetbiosSeen, SuffixesSeen};
+use crate::calendar::SiteRule;
 use crate::doubt::Doubted;
 use crate::exported;
 use crate::facts::Known;
@@ -22,7 +24,8 @@ use crate::fleet::abandoned::GivenUp;
 use crate::fleet::decide::{BUNDLE_LIFE, ended, soaks_until};
 use crate::fleet::graded::{is_graded, lacks};
 use crate::fleet::state::{
-    Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, VersionsLeft, Work,
+    Earlier, Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, VersionsLeft, Work,
+    covers,
 };
 use crate::fleet::table::WorkTable;
 use crate::fleet::watch::{self, Watched};
@@ -234,7 +237,12 @@ impl Fleet {
                 self.asked.remove(target);
                 self.change(target, *generation, |work| {
                     let rests_on = rests_on.iter().map(|one| format!("leave: {one}"));
-                    work.said.extend(rests_on);
+                    // What was given once more, since it had lapsed, is said once.
+                    for one in rests_on {
+                        if !work.said.contains(&one) {
+                            work.said.push(one);
+                        }
+                    }
                 });
                 let mut gate = Gate {
                     generation: *generation,
@@ -242,14 +250,24 @@ impl Fleet {
                     attempt: *attempt,
                     section: section.clone(),
                     lapses: Some(*lapses),
+                    earlier: None,
                 };
-                // Whoever is in a section of that run, and asks since its agent began anew, is in it until it tells that it has left:
-                // leave that is not used takes nothing of that away.
+                // Whoever is in a section of that run is in it until it tells that it has left: leave that is not used takes nothing of that
+                // away. It began anew and asks once more, or asks for the next one while its word that it has left is on its way.
                 let before = self.gates.get(target);
                 let before = before.filter(|is| is.generation == *generation);
-                if let Some(is) = before.filter(|is| is.lapses.is_none()) {
-                    gate.section.outage |= is.section.outage;
-                    gate.section.gmsa = gate.section.gmsa.or_else(|| is.section.gmsa.clone());
+                if let Some((of, is)) = before.and_then(Gate::entered) {
+                    if !(of == *step && covers(is, section)) {
+                        gate.section.outage |= is.outage;
+                        gate.section.gmsa = gate.section.gmsa.or_else(|| is.gmsa.clone());
+                        gate.earlier = Some(Box::new(Earlier {
+                            step: of,
+                            section: is.clone(),
+                            leave: (section.clone(), *lapses),
+                        }));
+                    } else {
+                        gate.section = is.clone();
+                    }
                     gate.lapses = None;
                 }
                 self.gates.insert(target.clone(), gate);
@@ -573,13 +591,42 @@ impl Fleet {
         }
     }
 
+    /// The section of a step is left. Where leave for that of a later step was given before that was told, it is as it was given.
+    fn leaves_section(
+        &mut self,
+        target: &TargetId,
+        (generation, step): (Generation, StepIndex),
+        change: Option<GmsaChange>,
+    ) {
+        let gate = self.gates.get_mut(target);
+        let Some(gate) = gate.filter(|gate| gate.generation == generation) else {
+            return;
+        };
+        if gate.step == step {
+            return self.close_gate(target, change);
+        }
+        let Some(earlier) = gate.earlier.take_if(|earlier| earlier.step == step) else {
+            return;
+        };
+        gate.section = earlier.leave.0;
+        gate.lapses = Some(earlier.leave.1);
+        self.changed_in(target, &earlier.section, change);
+    }
+
     /// Ends a section. What was done to a gMSA object in it is kept for whoever changes that object next (G3); where the
     /// target did not tell, that it did not.
     fn close_gate(&mut self, target: &TargetId, change: Option<GmsaChange>) {
         let Some(gate) = self.gates.remove(target) else {
             return;
         };
-        let Some(object) = gate.section.gmsa.filter(|_| gate.lapses.is_none()) else {
+        if gate.lapses.is_none() {
+            self.changed_in(target, &gate.section, change);
+        }
+    }
+
+    /// What was done to the gMSA object of a section that was entered; where the target did not tell, that it did not.
+    fn changed_in(&mut self, target: &TargetId, section: &Section, change: Option<GmsaChange>) {
+        let Some(object) = section.gmsa.clone() else {
             return;
         };
         let change = change.unwrap_or_else(|| GmsaChange {
@@ -675,6 +722,11 @@ impl Fleet {
                     state.work.change_all(|_, work| work.passed_over = None);
                 }
             }
+            Order::SiteLimit { site, in_flight } => {
+                let rules = &mut state.plan.sites;
+                let rule = rules.entry(site.clone()).or_insert_with(SiteRule::none);
+                rule.max_in_flight = Some(*in_flight);
+            }
             Order::Skip { target, reason } => {
                 if self
                     .open
@@ -700,7 +752,7 @@ impl Fleet {
         (reason, off): (&str, bool),
         now: Timestamp,
     ) {
-        let of_before = self.frees_alone(id, target, off);
+        let of_before = self.frees_alone(id, target, off, now);
         let open = self.open.get(target);
         if !of_before && open.is_some_and(|open| open.rollout == id) {
             self.abandon(target, GivenUp::Resolved, now);
@@ -910,34 +962,27 @@ impl Fleet {
                 step,
                 section,
             } => {
-                // The leave may be unknown here: it was given after the backup that this log was restored from.
-                let gate = self.gates.get(target);
-                let attempt = gate
-                    .filter(|gate| gate.generation == *generation)
-                    .map_or(Attempt(0), |gate| gate.attempt);
+                // Which try it is nobody asks once it was entered.
                 let entered = Gate {
                     generation: *generation,
                     step: *step,
-                    attempt,
+                    attempt: Attempt(0),
                     section: section.clone(),
                     lapses: None,
+                    earlier: None,
                 };
                 self.asked.remove(target);
-                if !self.enters_all_the_same(target, *generation, section) {
+                if !self.enters_all_the_same(target, (*generation, *step), section) {
                     self.gates.insert(target.clone(), entered);
                 }
             }
             Event::SectionLeft {
-                generation, gmsa, ..
+                generation,
+                step,
+                gmsa,
             } => {
-                self.told_its_end(target, *generation, gmsa.as_ref());
-                if self
-                    .gates
-                    .get(target)
-                    .is_some_and(|gate| gate.generation == *generation)
-                {
-                    self.close_gate(target, gmsa.clone());
-                }
+                self.told_its_end(target, (*generation, Some(*step)), gmsa.as_ref());
+                self.leaves_section(target, (*generation, *step), gmsa.clone());
             }
             Event::SecretAsked {
                 generation,
@@ -1341,7 +1386,7 @@ impl Fleet {
         now: Timestamp,
     ) {
         // Also where nobody knows of the bundle any more: a run that is over is in no section.
-        self.told_its_end(target, generation, None);
+        self.told_its_end(target, (generation, None), None);
         let gate = self.gates.get(target);
         if gate.is_some_and(|gate| gate.generation == generation) {
             self.close_gate(target, None);

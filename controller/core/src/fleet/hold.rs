@@ -351,7 +351,9 @@ impl Cause {
             Self::InFlight => {
                 "the end of one that is under way, or entrain limits --in-flight with more"
             }
-            Self::SiteFull => "the end of one that is under way at its site",
+            Self::SiteFull => {
+                "the end of one that is under way at its site, or entrain limits --site with more"
+            }
             Self::OthersServeFirst => "the others serve; or override G2",
             Self::ServiceComesBack => "those that are out serve again; or override G2",
             Self::TooFewServe => "more agents are seen to serve that domain; or override G2",
@@ -445,9 +447,8 @@ impl Cause {
             | Self::JournalComes
             | Self::OtherGoesOn
             | Self::WaveGoesOn
-            | Self::CanaryGoesOn
-            | Self::SiteFull => &[Lifter::Work],
-            Self::MayYetFail | Self::InFlight => &[Lifter::Work, Lifter::Operator],
+            | Self::CanaryGoesOn => &[Lifter::Work],
+            Self::MayYetFail | Self::InFlight | Self::SiteFull => &[Lifter::Work, Lifter::Operator],
             Self::BundleOpen => &[Lifter::Work, Lifter::Operator],
             Self::TenantMoves => &[Lifter::Work, Lifter::Operator, Lifter::Approvers],
             Self::NotEnrolled | Self::Doubted => &[Lifter::Operator, Lifter::ServerAdministrator],

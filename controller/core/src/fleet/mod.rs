@@ -31,7 +31,7 @@ pub use hold::{Cause, Hold, Lifter, Lifts};
 pub use orders::Unaccepted;
 pub use overriding::{Asking, Saying};
 pub use state::{
-    Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, VersionsLeft, Work,
+    Earlier, Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, VersionsLeft, Work,
 };
 pub use table::WorkTable;
 pub use view::{DomainView, RolloutView, TargetView, TaskView, TaskWork, Why};

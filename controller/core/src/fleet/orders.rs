@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use protocol::{BundleId, Generation, RolloutId, StepIndex, TargetId, Timestamp};
 
 use crate::fleet::decide::Live;
-use crate::fleet::state::{Fleet, RolloutState, TargetState};
+use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState};
 use crate::overrides::Rule;
 use crate::plan::Plan;
 use crate::record::Order;
@@ -25,7 +25,13 @@ impl Fleet {
     ///
     /// # Errors
     /// With the reason, when it may not.
-    pub fn may_order(&self, id: RolloutId, order: &Order, live: &Live) -> Result<(), String> {
+    pub fn may_order(
+        &self,
+        id: RolloutId,
+        order: &Order,
+        live: &Live,
+        now: Timestamp,
+    ) -> Result<(), String> {
         let rollout = self
             .rollouts
             .get(&id)
@@ -37,6 +43,7 @@ impl Fleet {
                     | Order::Resume
                     | Order::Retry { .. }
                     | Order::Limits { .. }
+                    | Order::SiteLimit { .. }
                     | Order::AcceptDifference { .. }
             )
         {
@@ -56,7 +63,11 @@ impl Fleet {
         }
         let whole = matches!(
             order,
-            Order::Pause | Order::Resume | Order::Abort | Order::Limits { .. }
+            Order::Pause
+                | Order::Resume
+                | Order::Abort
+                | Order::Limits { .. }
+                | Order::SiteLimit { .. }
         );
         if whole && rollout.work.values().all(|work| work.state.is_settled()) {
             return Err(format!(
@@ -93,6 +104,10 @@ impl Fleet {
                 }
                 None
             }
+            Order::SiteLimit { site, in_flight } => {
+                may_limit(id, rollout, site, *in_flight)?;
+                None
+            }
             Order::AcceptDifference { difference, reason } => {
                 let stand = self.differences(id);
                 if reason.trim().is_empty() {
@@ -121,7 +136,7 @@ impl Fleet {
         let word = work.state.word();
         match order {
             // That the server is off is said of the run that was given up on it, whatever it is at since.
-            Order::Resolve { off: true, .. } if self.was_abandoned(id, target) => Ok(()),
+            Order::Resolve { off: true, .. } if self.was_abandoned(id, target, now) => Ok(()),
             Order::Retry { .. }
                 if work.state == TargetState::Pending
                     && rollout.plan.reads_again(target, work.phase).is_some() =>
@@ -180,6 +195,7 @@ impl Fleet {
             | Order::Resolve { .. }
             | Order::Skip { .. }
             | Order::Limits { .. }
+            | Order::SiteLimit { .. }
             | Order::AcceptDifference { .. }
             | Order::Pause
             | Order::Resume
@@ -258,7 +274,7 @@ impl Fleet {
     /// What a failover ends before it begins: whatever is not over on the server that is off, or may be heard again when that is
     /// back. Its fence is the first thing that it gets then, and ends there what its agent still has open.
     #[must_use]
-    pub fn ends_elsewhere(&self, plan: &Plan) -> Vec<(RolloutId, Order)> {
+    pub fn ends_elsewhere(&self, plan: &Plan, now: Timestamp) -> Vec<(RolloutId, Order)> {
         let Some(off) = &plan.off else {
             return Vec::new();
         };
@@ -277,7 +293,7 @@ impl Fleet {
         };
         let words = ends.flat_map(|(id, _)| {
             // The first word may be taken for one of a run that was given up before.
-            let of_before = self.frees_alone(*id, off, true);
+            let of_before = self.frees_alone(*id, off, true, now);
             let times = if of_before { 2 } else { 1 };
             (0..times).map(|_| (*id, resolve()))
         });
@@ -347,4 +363,32 @@ impl Fleet {
             },
         )
     }
+}
+
+/// Tells whether as many servers may be under way at a site from now on.
+fn may_limit(id: RolloutId, rollout: &Rollout, site: &str, in_flight: u32) -> Result<(), String> {
+    let parts = rollout.work.keys();
+    let parts = parts.filter_map(|target| rollout.plan.targets.get(target)?.site.as_deref());
+    let sites: Vec<&str> = parts.collect();
+    let there = sites.iter().filter(|of| **of == site).count();
+    if there == 0 {
+        let known: BTreeSet<&str> = sites.into_iter().collect();
+        let known: Vec<&str> = known.into_iter().collect();
+        return Err(match known.join(", ") {
+            none if none.is_empty() => {
+                format!("{id} has no work at site \"{site}\": none of its servers stands at a site")
+            }
+            known => format!("{id} has no work at site \"{site}\": its servers are at {known}"),
+        });
+    }
+    if in_flight == 0 {
+        return Err("a limit of 0 lets nothing begin there; pause the rollout".to_owned());
+    }
+    // As for the limit of the whole: neither of two servers that change places comes to its end without the other.
+    if rollout.plan.kind.switches() && (in_flight as usize) < there {
+        return Err(format!(
+            "{there} servers of {id} at site {site} change places and need a place each at once: a limit below {there} would hold each for the other; pause the rollout"
+        ));
+    }
+    Ok(())
 }

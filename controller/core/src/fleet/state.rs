@@ -426,6 +426,34 @@ pub struct Gate {
     pub section: Section,
     /// Lapse of the leave; absent once the section was entered.
     pub lapses: Option<Timestamp>,
+    /// A section that was entered before and is not told left yet: until it is, both are claimed.
+    pub earlier: Option<Box<Earlier>>,
+}
+
+impl Gate {
+    /// The section that was entered, and whose step's it is.
+    pub(crate) fn entered(&self) -> Option<(StepIndex, &Section)> {
+        match &self.earlier {
+            Some(earlier) => Some((earlier.step, &earlier.section)),
+            None => self.lapses.is_none().then_some((self.step, &self.section)),
+        }
+    }
+}
+
+/// Whoever is in the one section may do what the other one is asked for.
+pub(crate) fn covers(is: &Section, wants: &Section) -> bool {
+    (is.outage || !wants.outage) && (wants.gmsa.is_none() || wants.gmsa == is.gmsa)
+}
+
+/// A section that is claimed beside leave for another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// Whose it is.
+    pub step: StepIndex,
+    /// What it covers.
+    pub section: Section,
+    /// What the leave alone covers, and when it lapses.
+    pub leave: (Section, Timestamp),
 }
 
 /// A bundle that was issued and whose run has not ended.

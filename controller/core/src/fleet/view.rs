@@ -417,9 +417,7 @@ impl Fleet {
             "its agent was revoked or replaced in the middle of its work: what became of that nobody told; look at the server, then retry, skip or resolve it"
                 .clone_into(&mut text);
         }
-        if self.was_abandoned(id, target)
-            && let Some(claims) = self.abandoned_sentence(target, now)
-        {
+        if let Some(claims) = self.abandoned_sentence_of(id, target, now) {
             text = format!("{text}; {claims}");
         }
         if let Some(since) = work.passed_over.filter(|_| work.is_passed_over()) {

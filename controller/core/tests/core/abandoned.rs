@@ -395,7 +395,7 @@ impl World {
             reason: "somebody looked".to_owned(),
             off,
         };
-        self.fleet.may_order(FIRST, &order, &self.live)?;
+        self.fleet.may_order(FIRST, &order, &self.live, self.now)?;
         let lost = self.lives.get(target);
         let lost = lost.is_some_and(|life| {
             let open = self.fleet.open(target);
@@ -721,4 +721,179 @@ fn the_cause_says_who_lifts_it() {
     assert!(!Cause::GivenUp.is_in_turn());
     assert!(Cause::GivenUp.lifted_by().contains("entrain resolve --off"));
     assert!(Cause::GivenUp.rails().is_empty());
+}
+
+/// Leave for the next step is given while the word that the section of the one before was left is on its way, or that word comes twice:
+/// it ends that section and no other.
+#[test]
+fn a_section_that_is_told_left_late_takes_nothing_from_the_leave_for_the_next_step() {
+    const NEXT: StepIndex = StepIndex(1);
+    for given_up in [false, true] {
+        let mut world = World::new();
+        let (first, other) = (name("s1.a.test"), name("s2.a.test"));
+        world.issue(&first);
+        world.issue(&other);
+        world.asks(&first, of(true));
+        assert_eq!(world.decides(), std::slice::from_ref(&first));
+        world.enters(&first);
+        let generation = world.fleet.open(&first).expect("it is open").generation;
+        let asks = |world: &mut World| {
+            let section = of(true);
+            world
+                .fleet
+                .asks_permit(&first, generation, NEXT, Attempt(1), section);
+        };
+        asks(&mut world);
+        assert_eq!(world.decides(), std::slice::from_ref(&first));
+        if given_up {
+            world.goes(&first);
+            world.passes(UNREACHABLE_AFTER);
+            assert_eq!(world.resolves(&first, false), Ok(()));
+            world.comes(&first);
+        }
+        world.leaves_its_section(&first);
+        let held = world.held(&other, of(false));
+        assert!(held.contains("s1.a.test changes the same gMSA"), "{held}");
+        let entered = Event::SectionEntered {
+            generation,
+            step: NEXT,
+            section: of(true),
+        };
+        let left = |step: StepIndex| Event::SectionLeft {
+            generation,
+            step,
+            gmsa: None,
+        };
+        if !given_up {
+            // It is leave like any other, that lapses where it is not made use of.
+            let mut unused = world.fleet.clone();
+            std::mem::swap(&mut unused, &mut world.fleet);
+            let before = world.now;
+            world.passes(PERMIT_LIFE);
+            assert_eq!(world.held(&other, of(false)), "");
+            world.fleet = unused;
+            world.now = before;
+        }
+        world.tells(&first, entered);
+        world.tells(&first, left(STEP));
+        world.passes(PERMIT_LIFE);
+        let held = world.held(&other, of(false));
+        assert!(held.contains("s1.a.test changes the same gMSA"), "{held}");
+        world.tells(&first, left(NEXT));
+        assert_eq!(world.held(&other, of(false)), "");
+        world.is_what_the_log_tells();
+    }
+}
+
+/// What it did to the object in the section that it has left is told to whoever changes it next, as if its next leave had come later.
+#[test]
+fn what_was_changed_in_a_section_that_is_told_left_late_is_kept() {
+    let mut world = World::new();
+    let (first, other) = (name("s1.a.test"), name("s2.a.test"));
+    world.issue(&first);
+    world.issue(&other);
+    world.asks(&first, of(true));
+    world.decides();
+    world.enters(&first);
+    let generation = world.fleet.open(&first).expect("it is open").generation;
+    let out = Section {
+        outage: true,
+        gmsa: None,
+    };
+    world
+        .fleet
+        .asks_permit(&first, generation, StepIndex(1), Attempt(1), out);
+    world.decides();
+    let object = of(true).gmsa.expect("an object");
+    assert_eq!(world.fleet.last_change(&object), None);
+    world.leaves_its_section(&first);
+    let change = world.fleet.last_change(&object).expect("it was told");
+    assert_eq!(
+        (&change.by, change.readers.as_deref()),
+        (&first, Some(&[][..]))
+    );
+    // The leave alone is for an outage.
+    assert_eq!(world.held(&other, of(false)), "");
+    world.is_what_the_log_tells();
+}
+
+/// The claim of a run that was given up is over when its time is: the word that the server is off is then of the run that goes on.
+#[test]
+fn the_word_that_a_server_is_off_is_not_taken_for_one_of_a_claim_that_is_over() {
+    let (mut world, lost, _) = away_in_its_section();
+    world.loses_its_key(&lost, true);
+    world.enrolls(&lost);
+    world.take(Record::Ordered {
+        rollout: FIRST,
+        order: Order::Retry { target: None },
+        by: "root".to_owned(),
+    });
+    world.now = NOW.plus(LIFE * 20);
+    world.pulses();
+    assert_eq!(world.fleet.abandoned_sentence(&lost, world.now), None);
+    world.issue(&lost);
+    let connected = world.resolves(&lost, true);
+    assert!(connected.is_err_and(|why| why.contains("is connected")));
+    world.goes(&lost);
+    world.passes(UNREACHABLE_AFTER);
+    assert!(!world.fleet.frees_alone(FIRST, &lost, true, world.now));
+    assert_eq!(world.resolves(&lost, true), Ok(()));
+    assert_eq!(world.row(&lost).state, "resolved");
+    world.is_what_the_log_tells();
+}
+
+/// Two rollouts have given up a run on one server: what each row says is about its own.
+#[test]
+fn a_row_tells_of_the_claim_of_its_own_rollout() {
+    const SECOND: RolloutId = RolloutId(2);
+    let (mut world, lost, _) = away_in_its_section();
+    assert_eq!(world.resolves(&lost, false), Ok(()));
+    let plan = world.plan.clone();
+    world.take(common::applied(SECOND, &plan));
+    let generation = world.fleet.next_generation(&lost);
+    let lapses = world.now.plus(PERMIT_LIFE);
+    world.take(Record::BundleIssued {
+        rollout: SECOND,
+        target: lost.clone(),
+        generation,
+        phase: Phase::Prepare,
+        bundle: BundleId(Digest::of(b"second")),
+        expires: world.now.plus(LIFE),
+    });
+    let out = Section {
+        outage: true,
+        gmsa: None,
+    };
+    world.take(Record::PermitGiven {
+        target: lost.clone(),
+        generation,
+        step: STEP,
+        attempt: Attempt(1),
+        section: out,
+        lapses,
+        rests_on: Vec::new(),
+    });
+    let detail = |world: &World, id: RolloutId| {
+        let view = world.fleet.view(id, &world.live, world.now);
+        let mut rows = view.expect("a rollout").targets.into_iter();
+        let row = rows.find(|row| row.target == lost).expect("a row");
+        row.detail
+    };
+    assert!(!detail(&world, SECOND).contains("--off"));
+    world.take(Record::Ordered {
+        rollout: SECOND,
+        order: Order::Resolve {
+            target: lost.clone(),
+            reason: "somebody looked".to_owned(),
+            off: false,
+        },
+        by: "root".to_owned(),
+    });
+    for (id, own, claims) in [
+        (FIRST, "entrain resolve r1 ", "changing its gMSA"),
+        (SECOND, "entrain resolve r2 ", "out of service (G2) until"),
+    ] {
+        let detail = detail(&world, id);
+        assert!(detail.contains(own) && detail.contains(claims), "{detail}");
+    }
 }

@@ -660,7 +660,11 @@ impl Sim {
     }
 
     fn order(&mut self, rollout: RolloutId, order: Order) {
-        if self.fleet.may_order(rollout, &order, &self.live).is_ok() {
+        if self
+            .fleet
+            .may_order(rollout, &order, &self.live, self.now)
+            .is_ok()
+        {
             let by = "root".to_owned();
             self.take(&Record::Ordered { rollout, order, by });
         }

@@ -112,7 +112,7 @@ impl World {
     }
 
     fn order(&mut self, order: Order) {
-        let may = self.fleet.may_order(FIRST, &order, &self.live);
+        let may = self.fleet.may_order(FIRST, &order, &self.live, self.now);
         assert_eq!(may, Ok(()), "{order:?}");
         self.take(Record::Ordered {
             rollout: FIRST,
@@ -428,7 +428,7 @@ fn what_it_may_be_at_stays_claimed_until_its_bundle_has_ended() {
     assert!(
         world
             .fleet
-            .may_order(FIRST, &skip(&lost), &world.live)
+            .may_order(FIRST, &skip(&lost), &world.live, world.now)
             .is_err(),
         "it may be at work"
     );

@@ -166,6 +166,7 @@ fn a_doubted_agent_gets_no_leave() {
         attempt,
         section,
         lapses: None,
+        earlier: None,
     };
     let hold = world
         .fleet

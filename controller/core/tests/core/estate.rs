@@ -169,7 +169,8 @@ impl World {
     }
 
     pub(crate) fn order(&mut self, rollout: u32, order: Order) -> Result<(), String> {
-        self.fleet.may_order(id(rollout), &order, &self.live)?;
+        self.fleet
+            .may_order(id(rollout), &order, &self.live, self.now)?;
         self.take(Record::Ordered {
             rollout: id(rollout),
             order,

@@ -579,7 +579,10 @@ fn what_a_reading_does_not_tell_of_cycles_is_a_question_and_no_dead_end() {
         },
     ] {
         world.fleet = asked.clone();
-        assert_eq!(world.fleet.may_order(ID, &order, &world.live), Ok(()));
+        assert_eq!(
+            world.fleet.may_order(ID, &order, &world.live, world.now),
+            Ok(())
+        );
         let retried = matches!(order, Order::Retry { .. });
         world.take(&Record::Ordered {
             rollout: ID,

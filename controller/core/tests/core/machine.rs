@@ -916,7 +916,9 @@ fn what_a_probe_could_not_tell_is_resolved_by_a_person() {
         reason: "looked at it".to_owned(),
         off: false,
     };
-    let refused = sim.fleet.may_order(RolloutId(1), &order, &sim.live);
+    let refused = sim
+        .fleet
+        .may_order(RolloutId(1), &order, &sim.live, sim.now);
     assert!(refused.unwrap_err().contains("is connected"));
     sim.event(
         &target,
@@ -932,7 +934,11 @@ fn what_a_probe_could_not_tell_is_resolved_by_a_person() {
         receipt: String::new(),
     };
     sim.event(&target, &ended);
-    assert_eq!(sim.fleet.may_order(RolloutId(1), &order, &sim.live), Ok(()));
+    assert_eq!(
+        sim.fleet
+            .may_order(RolloutId(1), &order, &sim.live, sim.now),
+        Ok(())
+    );
     sim.take(Record::Ordered {
         rollout: RolloutId(1),
         order,
@@ -1223,7 +1229,11 @@ fn leave_of_whoever_is_resolved_counts_until_its_bundle_has_ended() {
         reason: "its network is off".to_owned(),
         off: false,
     };
-    assert_eq!(sim.fleet.may_order(RolloutId(1), &order, &sim.live), Ok(()));
+    assert_eq!(
+        sim.fleet
+            .may_order(RolloutId(1), &order, &sim.live, sim.now),
+        Ok(())
+    );
     sim.take(Record::Ordered {
         rollout: RolloutId(1),
         order,
@@ -1342,7 +1352,7 @@ fn what_is_done_is_not_skipped() {
     };
     assert_eq!(
         sim.fleet
-            .may_order(RolloutId(1), &order(&target), &sim.live),
+            .may_order(RolloutId(1), &order(&target), &sim.live, sim.now),
         Ok(())
     );
     sim.take(Record::Ordered {
@@ -1352,6 +1362,6 @@ fn what_is_done_is_not_skipped() {
     });
     let again = sim
         .fleet
-        .may_order(RolloutId(1), &order(&target), &sim.live);
+        .may_order(RolloutId(1), &order(&target), &sim.live, sim.now);
     assert!(again.unwrap_err().contains("nothing to skip"));
 }

@@ -42,6 +42,7 @@ mod roster;
 mod schema;
 mod scopes;
 mod served;
+mod site_limits;
 mod sources;
 mod strangers;
 mod suffixes;

@@ -143,6 +143,13 @@ fn orders() -> Vec<(&'static str, Order)> {
             },
         ),
         (
+            "limits --site",
+            Order::SiteLimit {
+                site: "ams".to_owned(),
+                in_flight: 9,
+            },
+        ),
+        (
             "accept",
             Order::AcceptDifference {
                 difference: Digest::ZERO,
@@ -307,7 +314,7 @@ impl World {
 
     fn beginning(policy: &Policy, not_before: Option<Timestamp>) -> Self {
         let document = common::document(format!(
-            "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[domain.\"a.test\"]\nallow_outage = true\n"
+            "[tenant.main]\nid = \"{TENANT}\"\n[site.ams]\n[agents.a]\nsite = \"ams\"\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[domain.\"a.test\"]\nallow_outage = true\n"
         ));
         let (topology, findings) = parse(&[document]);
         assert!(findings.is_empty(), "{findings:?}");
@@ -805,7 +812,7 @@ impl World {
 
     /// What the order does, in a cell.
     fn cell(mut self, order: &Order) -> String {
-        if let Err(why) = self.fleet.may_order(ROLLOUT, order, &self.live) {
+        if let Err(why) = self.fleet.may_order(ROLLOUT, order, &self.live, self.now) {
             return format!("no: {}", plain(&why));
         }
         let (before, stood) = (self.word(), self.rollout());
@@ -834,6 +841,11 @@ impl World {
         }
         if matches!(order, Order::Retry { .. }) && self.tried_again_at_its_end() {
             said.push("**pending** once its run has ended".to_owned());
+        }
+        if let Order::SiteLimit { site, in_flight } = order {
+            let rule = &self.fleet.rollouts()[&ROLLOUT].plan.sites[site];
+            assert_eq!(rule.max_in_flight, Some(*in_flight));
+            said.push("another limit of its site".to_owned());
         }
         if matches!(order, Order::Limits { .. }) {
             said.push("other limits".to_owned());
@@ -994,7 +1006,9 @@ fn an_approved_difference_holds_no_more_and_is_approved_once() {
             let hold = world.fleet.hold(ROLLOUT, &other, &world.live, world.now);
             hold.is_some_and(|hold| hold.cause == Cause::SettingsDiffer)
         };
-        let may = world.fleet.may_order(ROLLOUT, &order, &world.live);
+        let may = world
+            .fleet
+            .may_order(ROLLOUT, &order, &world.live, world.now);
         assert_eq!(
             may.is_err(),
             matches!(state, "aborted" | "lost at an abort"),
@@ -1018,12 +1032,20 @@ fn an_order_that_is_given_twice_does_nothing_more() {
     for state in rows() {
         for (name, order) in orders() {
             let mut world = World::at(state);
-            if world.fleet.may_order(ROLLOUT, &order, &world.live).is_err() {
+            if world
+                .fleet
+                .may_order(ROLLOUT, &order, &world.live, world.now)
+                .is_err()
+            {
                 continue;
             }
             world.order(&order);
             let once = format!("{:?}", world.fleet);
-            if world.fleet.may_order(ROLLOUT, &order, &world.live).is_ok() {
+            if world
+                .fleet
+                .may_order(ROLLOUT, &order, &world.live, world.now)
+                .is_ok()
+            {
                 world.order(&order);
                 assert_eq!(format!("{:?}", world.fleet), once, "{name} at {state}");
             }
@@ -1044,7 +1066,9 @@ fn abort_ends_from_everywhere() {
                 if paused {
                     world.order(&Order::Pause);
                 }
-                let may = world.fleet.may_order(ROLLOUT, &Order::Abort, &world.live);
+                let may = world
+                    .fleet
+                    .may_order(ROLLOUT, &Order::Abort, &world.live, world.now);
                 // What is over has nothing left to be ended.
                 assert_eq!(
                     may.is_err(),
@@ -1104,7 +1128,9 @@ fn a_paused_rollout_begins_nothing_and_an_aborted_one_never_again() {
         let mut world = World::at(state);
         world.order(&Order::Abort);
         for (name, order) in orders() {
-            let may = world.fleet.may_order(ROLLOUT, &order, &world.live);
+            let may = world
+                .fleet
+                .may_order(ROLLOUT, &order, &world.live, world.now);
             let after = matches!(name, "abort" | "skip" | "resolve" | "resolve --off");
             assert!(may.is_err() || after, "{name} after an abort at {state}");
         }
@@ -1163,7 +1189,9 @@ fn a_limit_of_nothing_and_no_limit_at_all_are_no_order() {
             failures,
             unreachable,
         };
-        world.fleet.may_order(ROLLOUT, &order, &world.live)
+        world
+            .fleet
+            .may_order(ROLLOUT, &order, &world.live, world.now)
     };
     let none = may(None, None, None).unwrap_err();
     assert!(none.starts_with("no limit was given"), "{none}");

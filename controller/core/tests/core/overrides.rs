@@ -855,6 +855,7 @@ fn answers(world: &World, target: &TargetId) -> Vec<String> {
                     attempt: Attempt(1),
                     section: section.clone(),
                     lapses: None,
+                    earlier: None,
                 }
             };
             let mut others = world.live.connected.iter();

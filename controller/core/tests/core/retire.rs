@@ -364,6 +364,7 @@ fn leave(fleet: &mut Fleet, live: &Live) -> Option<String> {
             gmsa: None,
         },
         lapses: None,
+        earlier: None,
     };
     let hold = fleet.permit_hold(&target("s0"), &gate, &Default::default(), live, NOW);
     hold.map(|hold| hold.why)

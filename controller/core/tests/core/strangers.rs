@@ -324,6 +324,7 @@ fn one_that_shows_after_the_offer_gets_no_leave() {
             gmsa: None,
         },
         lapses: None,
+        earlier: None,
     };
     let hold = |world: &World| {
         let gates = BTreeMap::new();

@@ -139,7 +139,7 @@ impl World {
     }
 
     fn orders(&mut self, order: Order) -> Result<(), String> {
-        self.fleet.may_order(ROLLOUT, &order, &self.live)?;
+        self.fleet.may_order(ROLLOUT, &order, &self.live, NOW)?;
         let by = "root".to_owned();
         self.records(
             Record::Ordered {

@@ -306,7 +306,7 @@ impl World {
 
     fn orders(&mut self, rollout: u32, order: Order) -> Result<(), String> {
         let rollout = RolloutId(rollout);
-        self.fleet.may_order(rollout, &order, &self.live)?;
+        self.fleet.may_order(rollout, &order, &self.live, NOW)?;
         let by = "root".to_owned();
         self.records(Record::Ordered { rollout, order, by }, None);
         Ok(())
@@ -955,7 +955,10 @@ fn a_wait_for_a_server_that_is_away_is_lifted_by_its_return_or_by_what_an_operat
         reason: "it is staging".to_owned(),
         off: false,
     };
-    assert_eq!(said.may_order(RolloutId(1), &order, &world.live), Ok(()));
+    assert_eq!(
+        said.may_order(RolloutId(1), &order, &world.live, NOW),
+        Ok(())
+    );
     let (rollout, by) = (RolloutId(1), "root".to_owned());
     said.apply(&Record::Ordered { rollout, order, by }, None, NOW);
     assert_eq!(said.hold(RolloutId(1), &second, &world.live, NOW), None);
@@ -1064,7 +1067,7 @@ fn a_failover_ends_what_the_lost_server_was_in() {
             _ => {}
         }
         assert_eq!(world.fleet.works_on(&plan), None, "{how}");
-        let ends = world.fleet.ends_elsewhere(&plan);
+        let ends = world.fleet.ends_elsewhere(&plan, NOW);
         // What the lost server was in, and the swap by which the third one would go on without it.
         let swap = ends.iter().filter(|(_, order)| *order == Order::Abort);
         assert_eq!(swap.count(), usize::from(how != "aborted"), "{how}");
@@ -1099,7 +1102,7 @@ fn a_failover_ends_what_the_lost_server_was_in() {
     }
     // Whoever is not off is not ended.
     let swap = to("c2.a.test", &topology(""), &known()).unwrap();
-    assert!(World::new().fleet.ends_elsewhere(&swap).is_empty());
+    assert!(World::new().fleet.ends_elsewhere(&swap, NOW).is_empty());
 }
 
 /// A server that was fenced by a failover is no part of a later swap, which would wait for its engine.

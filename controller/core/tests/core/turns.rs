@@ -19,20 +19,20 @@ use protocol::{BundleId, Digest, RolloutId, TargetId, Timestamp, Version};
 use crate::common;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
-const ID: RolloutId = RolloutId(1);
+pub(crate) const ID: RolloutId = RolloutId(1);
 const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
 
-struct World {
-    fleet: Fleet,
-    live: Live,
-    now: Timestamp,
+pub(crate) struct World {
+    pub(crate) fleet: Fleet,
+    pub(crate) live: Live,
+    pub(crate) now: Timestamp,
     plan: Plan,
     told: u64,
 }
 
 impl World {
     /// Agents of an old version, four at a site and two elsewhere, all of them here.
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self::of(text, 0, |_| 20348)
     }
 
@@ -92,7 +92,7 @@ impl World {
     }
 
     /// Whoever may begin now, in the order in which they do; each is issued its bundle.
-    fn issues(&mut self) -> Vec<TargetId> {
+    pub(crate) fn issues(&mut self) -> Vec<TargetId> {
         let mut issued = Vec::new();
         let decisions = self.fleet.decide(&self.live, self.now);
         let among_all = self.fleet.decide_among_all(&self.live, self.now);
@@ -688,7 +688,7 @@ fn another_rollout_that_changes_a_product_begins_its_watch_anew_and_one_that_loo
 }
 
 impl World {
-    fn holds(&self, target: &str) -> Option<Cause> {
+    pub(crate) fn holds(&self, target: &str) -> Option<Cause> {
         let target = target.parse().expect("a name");
         let hold = self.fleet.hold(ID, &target, &self.live, self.now);
         hold.map(|hold| hold.cause)
@@ -710,7 +710,7 @@ impl World {
     }
 
     /// It works until it is done.
-    fn is_done(&mut self, target: &TargetId) {
+    pub(crate) fn is_done(&mut self, target: &TargetId) {
         while self.fleet.open(target).is_some() {
             self.ends(target);
             self.issues();

@@ -17,12 +17,14 @@ mod faults;
 mod recipes;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use agent_core::op::{Op, Outcome};
 use agent_core::procedure::Host;
 use agent_core::product;
-use agent_core::run::{Action, Conclusion, Run};
+use agent_core::run::{Action, Conclusion, Leave, Run};
 use agent_twin::{Fault, Installed, Profile, Twin};
+use controller_core::fleet::PERMIT_LIFE;
 use controller_core::plan::TargetPlan;
 use controller_core::recipe::PhaseWork;
 use protocol::event::Event;
@@ -231,7 +233,14 @@ fn drive(bundle: &Bundle, keys: &Keys, twin: &mut Twin, cut: Option<usize>, pati
                     }
                 }
             }
-            Action::AskPermit { step, attempt, .. } => run.handle_permit(step, attempt, None, NOW),
+            Action::AskPermit { step, attempt, .. } => {
+                let leave = Leave {
+                    after: None,
+                    lasts: PERMIT_LIFE,
+                    came: Duration::ZERO,
+                };
+                run.handle_permit(step, attempt, leave, NOW);
+            }
             Action::AskSecret { number, wanted, .. } => {
                 deeds.push(Deed::Given(wanted.clone()));
                 secrets.insert(wanted.clone(), secret());
