@@ -28,7 +28,7 @@ use crate::recipe::{
 use crate::roster::Roster;
 use crate::scope::{self, Question};
 use crate::tenant::{self, Probed, Seen, Suffix, Wants, WantsConnect};
-use crate::topology::{AgentGroup, Change, ConnectEntry, Service, Tenant, Topology};
+use crate::topology::{AgentGroup, Change, ConnectEntry, Overlap, Service, Tenant, Topology};
 use crate::tunables;
 
 /// What a plan is to do.
@@ -419,7 +419,31 @@ fn shared(
             ),
         }
     };
-    wants.shares(domain).map(sentence).collect()
+    let mut said = Vec::new();
+    for entry in wants.shares(domain) {
+        said.push(sentence(entry));
+        let written = inputs.topology.connect.get(&entry.name);
+        if let Some((overlap, _)) = written.and_then(|written| written.overlap.get(domain)) {
+            said.push(declared_overlap(domain, &entry.name, *overlap));
+        }
+    }
+    said
+}
+
+/// What people decide and do where an entry says that a domain is meant to be in both tools (product facts 3 [P]).
+fn declared_overlap(domain: &DomainName, entry: &str, overlap: Overlap) -> String {
+    let shown = overlap.shown();
+    let people = match overlap {
+        Overlap::Pilot => {
+            "whoever runs Connect stops the cycle (Stop-ADSyncSyncCycle; Set-ADSyncScheduler -SyncCycleEnabled $false) and makes, for each type of object and forest, an inbound rule that sets cloudNoFlow to True and an outbound one of link type JoinNoFlow, before the domain is configured; its objects must have mS-DS-ConsistencyGuid by then (PF60), and a change of a reference ignores cloudNoFlow"
+        }
+        Overlap::Moved => {
+            "nobody makes one of its Connect servers active again before cloud sync's jobs are stopped; after two weeks Connect is taken off"
+        }
+    };
+    format!(
+        "decided by whoever wrote the topology: {domain} is in both tools on purpose, since [connect.{entry}] has overlap for {shown}: {people}; where both take one unit it is held all the same, and goes on by override G7 (G7)"
+    )
 }
 
 /// What is said of a tenant in a plan.

@@ -291,6 +291,6 @@ fn why(facts: &Facts) -> Vec<String> {
             "Connect {version} is there (active): each limit of the wizard's task is judged first, and once more before the wizard"
         ),
         "a person moves the tenant at the wizard; from then on none of its Connect servers is active, and that is meant (G1)".to_owned(),
-        "afterwards Connect is kept in staging mode for two weeks, should the tenant have to go back; then leave `servers` empty and write its servers under `retired`, and entrain plan takes Connect off them".to_owned(),
+        "afterwards Connect is kept in staging mode for two weeks, should the tenant have to go back; a topology in which agents serve its domains meanwhile says that this is meant (overlap = { DOMAIN = \"moved\" } of its entry); then leave `servers` empty and write its servers under `retired`, and entrain plan takes Connect off them".to_owned(),
     ]
 }

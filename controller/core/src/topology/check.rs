@@ -10,7 +10,7 @@ use protocol::{DomainName, ServiceOptions, TargetId, Timestamp, Version};
 use crate::finding::{Finding, Place, Severity, nearest};
 use crate::topology::model::{AgentGroup, ConnectEntry, ConnectSettings, Domain, Topology};
 use crate::topology::settings::CustomSettings;
-use crate::topology::{choices, database};
+use crate::topology::{both, choices, database};
 use crate::versions::Versions;
 
 /// Newest accepted artifact of each product.
@@ -45,7 +45,7 @@ pub fn check(topology: &Topology, available: Option<&Available>) -> Vec<Finding>
     tunables(topology, &mut findings);
     connect(topology, &mut findings);
     database::check(topology, &mut findings);
-    both_tools(topology, &mut findings);
+    both::check(topology, &mut findings);
     if let Some(available) = available {
         artifacts(topology, available, &mut findings);
     }
@@ -451,46 +451,6 @@ fn custom(
         ));
     }
     choices::check(name, entry, settings, findings);
-}
-
-fn both_tools(topology: &Topology, findings: &mut Vec<Finding>) {
-    for domain in topology.served().keys() {
-        for (name, entry) in &topology.connect {
-            let serves = |group: &&AgentGroup| group.serves.iter().any(|(one, _)| one == domain);
-            let mut groups = topology.agents.values().filter(serves);
-            let one_tenant = groups.any(|group| group.tenant.value == entry.tenant.value);
-            if let Some((forest, place)) = entry
-                .forests
-                .iter()
-                .find(|(forest, _)| domain.is_within(forest))
-            {
-                let what = format!(
-                    "{domain} is served by provisioning agents, and lies in the forest {forest} of Connect entry \"{name}\": an object must be in the scope of one tool alone (G7)"
-                );
-                let fix = if one_tenant && takes_all(entry, forest) {
-                    "write `units` for this forest that the agents' scope is disjoint from: as its settings are written, Connect takes the whole forest, and the domain is held before it is configured; a pilot behind a rule with cloudNoFlow overlaps on purpose, and goes on by override G7 alone"
-                } else if one_tenant {
-                    "have both take units that are disjoint: what the tenant (entrain tenant read) and the Connect servers (entrain plan --verify) tell is asked before the domain is configured, and holds it until they are"
-                } else {
-                    // What two tenants take of one object is no conflict of theirs that could be probed here.
-                    "make sure that the scopes are disjoint; those of two tenants are not probed"
-                };
-                findings.push(warning(place, what, fix));
-            }
-        }
-    }
-}
-
-/// Whether the settings of an entry take every unit of a forest, as far as they are written. What stands on servers may be another matter.
-fn takes_all(entry: &ConnectEntry, forest: &DomainName) -> bool {
-    match &entry.settings {
-        ConnectSettings::Express => true,
-        ConnectSettings::Custom(settings) => {
-            settings.units.get(forest).is_none_or(Vec::is_empty)
-                && !settings.pilot_groups.contains_key(forest)
-        }
-        ConnectSettings::Unwritten => false,
-    }
 }
 
 /// Refuses to bring a version onto servers that the vendor took back or has ended; says so where others say it (G6).

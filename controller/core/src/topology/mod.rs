@@ -1,6 +1,7 @@
 //! The topology: the desired state, as the operator wrote it. [`parse`] turns text into the model, [`check`] says whether
 //! it can be.
 
+mod both;
 mod check;
 mod choices;
 mod database;
@@ -13,8 +14,8 @@ mod settings;
 pub use check::{Available, check, installable};
 pub use database::SqlDatabase;
 pub use model::{
-    AgentGroup, Change, ConnectEntry, ConnectProxy, ConnectSettings, Domain, Gaps, PendingExports,
-    RebootRule, Service, Site, Tenant, Topology, Wanted,
+    AgentGroup, Change, ConnectEntry, ConnectProxy, ConnectSettings, Domain, Gaps, Overlap,
+    PendingExports, RebootRule, Service, Site, Tenant, Topology, Wanted,
 };
 pub use parse::{Document, parse, parse_by};
 pub use reader::At;

@@ -146,6 +146,32 @@ pub struct ConnectProxy {
     pub place: Place,
 }
 
+/// Why a domain may be in both tools although Connect takes all of it. It is declared and not probed: what would configure the domain is
+/// held all the same, and goes on by an override of G7.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// A pilot inside a forest: rules of Connect with `cloudNoFlow` keep its objects from flowing (product facts 3 [P]).
+    Pilot,
+    /// The tenant has moved to cloud sync, and Connect is kept in staging mode for two weeks (product facts 3 [P]).
+    Moved,
+}
+
+impl Overlap {
+    /// Every word, as the topology spells it.
+    pub const WORDS: &[&str] = &["pilot", "moved"];
+
+    /// The reason as people read it.
+    #[must_use]
+    pub const fn shown(self) -> &'static str {
+        match self {
+            Self::Pilot => "a pilot behind rules of Connect with cloudNoFlow",
+            Self::Moved => {
+                "a tenant that was moved to cloud sync, whose Connect is kept in staging mode"
+            }
+        }
+    }
+}
+
 /// Connect Sync of one tenant.
 #[derive(Debug, Clone)]
 pub struct ConnectEntry {
@@ -173,6 +199,8 @@ pub struct ConnectEntry {
     pub settings: ConnectSettings,
     /// What a staging server may be about to export when it becomes active.
     pub pending_exports: PendingExports,
+    /// Domains that agents serve as well, and why their objects may be in both tools (guard rail G7).
+    pub overlap: BTreeMap<DomainName, (Overlap, Place)>,
     /// Where it is written.
     pub place: Place,
 }

@@ -12,8 +12,8 @@ use crate::calendar;
 use crate::clouds::{self, Clouds, Works};
 use crate::finding::{Finding, Place, Severity, Source, nearest};
 use crate::topology::model::{
-    AgentGroup, Change, ConnectEntry, ConnectProxy, ConnectSettings, Domain, Gaps, PendingExports,
-    RebootRule, Site, Tenant, Topology, Wanted,
+    AgentGroup, Change, ConnectEntry, ConnectProxy, ConnectSettings, Domain, Gaps, Overlap,
+    PendingExports, RebootRule, Site, Tenant, Topology, Wanted,
 };
 use crate::topology::reader::{At, Remarks, Table, Written};
 use crate::topology::settings;
@@ -73,6 +73,9 @@ impl Kind for PermissionWord {
 impl Kind for FixWord {
     type Value = Fix;
 }
+impl Kind for OverlapWord {
+    type Value = Overlap;
+}
 
 word!(CloudWord,
     "commercial" => Cloud::Commercial, "us-government" => Cloud::UsGovernment, "china" => Cloud::China);
@@ -87,6 +90,7 @@ word!(PermissionWord,
     "password-writeback" => Permission::PasswordWriteback, "exchange-hybrid" => Permission::ExchangeHybrid,
     "exchange-public-folders" => Permission::ExchangePublicFolders,
     "user-group-create-delete" => Permission::UserGroupCreateDelete, "all" => Permission::All);
+word!(OverlapWord, "pilot" => Overlap::Pilot, "moved" => Overlap::Moved);
 word!(FixWord, "tls12" => Fix::Tls12, "vaultsvc" => Fix::Vaultsvc);
 
 /// Parses the documents of one topology by what this program knows of the clouds. Gives the model as far as it could be read,
@@ -479,6 +483,12 @@ fn connect(
     let proxy = connect_proxy(&mut table, remarks);
     let settings = connect_settings(&mut table, remarks);
     let pending_exports = pending_exports(&mut table, remarks);
+    let overlap = table.words::<DomainName, Word<OverlapWord>>("overlap", remarks);
+    let overlap = overlap.into_iter().map(|(domain, word)| {
+        let place = remarks.source.place(&word.range);
+        (domain, (word.value.0, place))
+    });
+    let overlap = overlap.collect();
     table.finish(remarks);
     ConnectEntry {
         tenant,
@@ -496,6 +506,7 @@ fn connect(
         proxy,
         settings,
         pending_exports,
+        overlap,
         place,
     }
 }

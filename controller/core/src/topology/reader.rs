@@ -321,6 +321,15 @@ impl<'t, 'i> Table<'t, 'i> {
         self.entries(key, remarks, text)
     }
 
+    /// Every word below a key, by names of a kind: `key = { name = "word" }`, each with its place.
+    pub(crate) fn words<K: Written, V: Written>(
+        &mut self,
+        key: &'static str,
+        remarks: &mut Remarks<'_>,
+    ) -> Vec<(K, At<V>)> {
+        self.entries(key, remarks, parse_value)
+    }
+
     /// Every list of texts below a key, by names of a kind: `key = { name = ["text"] }`.
     pub(crate) fn lists<K: Written>(
         &mut self,

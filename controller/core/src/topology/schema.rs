@@ -3,6 +3,7 @@
 use protocol::step::Permission;
 use serde_json::{Value, json};
 
+use crate::topology::model::Overlap;
 use crate::topology::settings::{Farm, Feature, UserSignIn};
 
 /// The schema (JSON Schema, draft 2020-12).
@@ -94,6 +95,7 @@ pub fn json_schema() -> Value {
             "prefer_active": text, "may_fix": { "type": "array", "items": { "enum": ["tls12"] } },
             "proxy": { "type": "string", "pattern": "^http://[A-Za-z0-9.-]+:[0-9]+/?$" }, "proxy_sign_in": boolean,
             "settings": { "oneOf": [{ "const": "express" }, settings] }, "pending_exports": limits,
+            "overlap": by_forest(&json!({ "enum": Overlap::WORDS })),
         }),
         &["forests", "servers"],
     );

@@ -75,6 +75,7 @@ const CHECKED: &[Proof] = &[(
     GUARDED,
     "check_refuses_what_would_break_a_rail_with_its_reason",
 )];
+const BOTH: &str = "controller/core/tests/core/both_tools.rs";
 const TOLD: &[Proof] = &[(
     GUARDED,
     "check_says_of_what_it_cannot_refuse_what_will_be_asked",
@@ -354,8 +355,21 @@ fn asked(rail: Rail, place: Place) -> Asked {
         },
         Rail::G7 => match place {
             Place::Check => Yes(
-                "warns of a domain in both tools, and says what will be asked: which units the agents take stands in no topology; where Connect's settings take the whole forest, which no scope is disjoint from, that is said, and not refused, since a pilot behind the vendor's rule with cloudNoFlow overlaps on purpose (override G7)",
-                TOLD,
+                "refuses a domain that agents serve and of which Connect takes everything, as its settings are written, but where its entry says why that is meant (`overlap`); warns of every other domain in both tools, and says what will be asked: which units the agents take stands in no topology",
+                &[
+                    (
+                        GUARDED,
+                        "check_refuses_what_would_break_a_rail_with_its_reason",
+                    ),
+                    (
+                        GUARDED,
+                        "check_says_of_what_it_cannot_refuse_what_will_be_asked",
+                    ),
+                    (
+                        BOTH,
+                        "a_domain_of_which_both_take_everything_is_refused_unless_that_is_said_to_be_meant",
+                    ),
+                ],
             ),
             Place::Plan => Yes(
                 "says whether the units are disjoint, overlap, or cannot be told, and what holds",
@@ -825,6 +839,7 @@ fn check_refuses_what_would_break_a_rail_with_its_reason() {
         "settings = \"express\"",
     );
     let minimum = "[agents.e]\ntenant = \"a\"\nserves = [\"e.test\"]\nhosts = [\"e1.e.test\"]\n[domain.\"e.test\"]\nmin_serving = 3\n";
+    let whole = "[agents.e]\ntenant = \"a\"\nserves = [\"e.test\"]\nhosts = [\"e1.e.test\"]\n[connect.c]\ntenant = \"a\"\nforests = [\"e.test\"]\nservers = [\"c1.e.test\"]\nsettings = \"express\"\n";
     let hosts = format!(
         "{}{}",
         agents("e", "a", "e1.e.test"),
@@ -848,6 +863,11 @@ fn check_refuses_what_would_break_a_rail_with_its_reason() {
             "min_serving = 3 of e.test cannot be reached: 1 hosts serve it",
         ),
         (Rail::G6, &express, "recalled: it breaks"),
+        (
+            Rail::G7,
+            whole,
+            "an object must be in the scope of one tool alone",
+        ),
         (Rail::G9, &hosts, "a host belongs to one tenant"),
         (Rail::G9, &beside, "a host belongs to one tenant"),
     ] {

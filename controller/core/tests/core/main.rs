@@ -9,6 +9,7 @@ mod article;
 mod away;
 mod beforehand;
 mod beside;
+mod both_tools;
 mod bundles;
 mod changed;
 mod choices;
