@@ -726,6 +726,44 @@ impl Step {
         }
     }
 
+    /// The work of its own that it may show to a person: what is done to the product by hand. Other work that a step shows is to look at
+    /// something before that, or behind it.
+    #[must_use]
+    pub const fn guided_work(&self) -> Option<&TaskText> {
+        match self {
+            Self::GuideProvisioningAgent(guide) => Some(&guide.text),
+            Self::AddDomains(add) => Some(&add.wizard),
+            Self::GuideConnect(guide) => Some(&guide.text),
+            Self::GuideConnectRemoval(guide) => Some(&guide.text),
+            Self::GuideTransition(guide) => Some(&guide.text),
+            Self::RestartServer(restart) => match &restart.by {
+                RestartBy::Person(text) => Some(text),
+                RestartBy::Agent => None,
+            },
+            Self::ReportFacts
+            | Self::DiscoverServers(_)
+            | Self::Preflight(_)
+            | Self::InstallProvisioningAgent(_)
+            | Self::SetProvisioningAgentOptions(_)
+            | Self::RegisterProvisioningAgent(_)
+            | Self::VerifyProvisioningAgent(_)
+            | Self::StageConnect(_)
+            | Self::VerifyConnect(_)
+            | Self::ReviewConnectExports(_)
+            | Self::ReadConnectSettings
+            | Self::FenceConnect
+            | Self::VerifyConnectRemoved
+            | Self::RemoveProvisioningAgent(_)
+            | Self::CollectSupport(_)
+            | Self::UpgradeAgent(_)
+            | Self::StartProvisioningAgent(_)
+            | Self::CheckTransition
+            | Self::UndoFixes(_)
+            | Self::AwaitFullSync(_)
+            | Self::VerifyProvisioningAgentRemoved(_) => None,
+        }
+    }
+
     /// The domains that an agent serves once the step was carried out: all of them, or those that it adds.
     #[must_use]
     pub fn serves(&self) -> Option<Served> {

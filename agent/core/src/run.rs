@@ -12,7 +12,7 @@ use protocol::{Attempt, Generation, StepIndex, Timestamp};
 
 use crate::op::{Op, Outcome};
 use crate::procedure::{Complete, Gate, Host, Next, Procedure, Want};
-use crate::step::{directory, facts};
+use crate::step::facts;
 
 /// What the shell is to do, in this order.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +97,9 @@ enum Stage {
     /// Over.
     Over,
 }
+
+/// What is told of a step that only looks, which an abort has ended.
+const UNSEEN: &str = "aborted before its end was seen: it only looks, and nothing was changed";
 
 /// What is told of a step that an abort has ended while a person may have been at its work.
 const BROKEN_OFF: &str = "aborted before its end was seen: what was done by then, at a wizard say, is not known; look at the server before it is planned again";
@@ -419,24 +422,43 @@ impl Run {
         kind != OpKind::Busy && (self.procedure.gate().is_some() || !self.in_section())
     }
 
-    /// Ends what was aborted at a gate. What a person has done by then is not known and is told as that; where nothing was done,
-    /// what another server did to the gMSA object before still stands (G3).
+    /// Ends what was aborted at a gate. What a person has done by then is not known, and is journaled as that, so that whoever plans
+    /// next sees it and not the receipt alone; where nothing was done, what another server did to the gMSA object before still stands
+    /// (G3). A step that only looks leaves nothing that would not be known.
     fn break_off(&mut self, now: Timestamp) {
-        if let (Stage::At(at), Some(gate)) = (self.stage, self.procedure.gate()) {
-            let change = match gate {
-                Gate::Untouched => self.after.take(),
-                Gate::Unknown => {
-                    self.close_record(at, StepEnding::Inconclusive, BROKEN_OFF);
-                    None
+        let cut_off = self.left_unfinished();
+        if let Stage::At(at) = self.stage {
+            let looks = self.manifest.steps.get(at).is_some_and(Step::is_read_only);
+            match self.procedure.gate() {
+                _ if looks => {
+                    if self.begun {
+                        self.close_record(at, StepEnding::Inconclusive, UNSEEN);
+                    }
+                    self.leave_section(at, None);
                 }
-            };
-            self.leave_section(at, change);
-        } else if let (Stage::At(at), true) = (self.stage, self.left_unfinished()) {
-            // It was cut off in the middle of its own work, and has looked at nothing since.
-            self.close_record(at, StepEnding::Inconclusive, BROKEN_OFF);
-            self.leave_section(at, None);
+                Some(Gate::Untouched) => {
+                    let change = self.after.take();
+                    self.leave_section(at, change);
+                }
+                Some(Gate::Unknown) => self.not_known(at),
+                // It was cut off in the middle of its own work, and has looked at nothing since.
+                None if cut_off => self.not_known(at),
+                None => {}
+            }
         }
         self.end(Ending::Aborted, now);
+    }
+
+    /// Tells that what the step has done by now is not known.
+    fn not_known(&mut self, at: usize) {
+        self.close_record(at, StepEnding::Inconclusive, BROKEN_OFF);
+        self.leave_section(at, None);
+        let event = Event::StepInconclusive {
+            generation: self.generation(),
+            step: index(at),
+            question: BROKEN_OFF.to_owned(),
+        };
+        self.actions.push_back(Action::Journal(event));
     }
 
     /// Checks the step's time limit, and at a gate the bundle's own.
@@ -584,10 +606,12 @@ impl Run {
                 }
                 Event::SectionLeft { .. } => self.left_open = None,
                 Event::TaskOpened { step, text, .. } => {
-                    let looks = text.title.starts_with(directory::LOOK);
+                    // Other work that was shown was to look at what was done before.
+                    let own = self.manifest.steps.get(usize::from(step.0));
+                    let own = own.and_then(Step::guided_work);
                     let open = self.left_open.as_mut().filter(|open| open.step == *step);
                     if let Some(open) = open {
-                        open.at_work |= !looks;
+                        open.at_work |= own == Some(text.as_ref());
                     }
                 }
                 Event::FactsReported(_)

@@ -18,14 +18,16 @@ pub struct Taken {
     begun: BTreeMap<TargetId, (Generation, StepIndex, Timestamp)>,
     /// The last runs, by the step's title: it tells what one kind does differently.
     runs: BTreeMap<&'static str, VecDeque<Duration>>,
+    /// The same of waits for a full synchronization, by the server: it takes minutes in one forest and a day in another.
+    full_syncs: BTreeMap<TargetId, VecDeque<Duration>>,
 }
 
 /// How long a step usually takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usual {
-    /// So long.
-    pub takes: Duration,
-    /// The median of so many runs; 0 where it is an estimate.
+    /// So long; absent where nothing tells it, and a guess would be as good as none.
+    pub takes: Option<Duration>,
+    /// The median of so many runs; 0 where it is an estimate, or not known.
     pub runs: usize,
 }
 
@@ -34,6 +36,7 @@ impl Taken {
     pub const NOTHING: &'static Self = &Self {
         begun: BTreeMap::new(),
         runs: BTreeMap::new(),
+        full_syncs: BTreeMap::new(),
     };
 
     /// Takes up an event that an agent journaled at `at` by its own clock. `step` is the one that the event is about, where its
@@ -76,7 +79,11 @@ impl Taken {
                 };
                 // A clock that was set back tells nothing.
                 if worked && at >= begun {
-                    let runs = self.runs.entry(step.title()).or_default();
+                    let runs = if depends_on_the_server(step) {
+                        self.full_syncs.entry(target.clone()).or_default()
+                    } else {
+                        self.runs.entry(step.title()).or_default()
+                    };
                     runs.push_back(at.since(begun));
                     if runs.len() > LAST {
                         runs.pop_front();
@@ -104,33 +111,42 @@ impl Taken {
         }
     }
 
-    /// Its agent is none of the fleet any more: what it had begun ends nowhere.
+    /// Its agent is none of the fleet any more: what it had begun ends nowhere, and a server of that name may be another one.
     pub(crate) fn forget(&mut self, target: &TargetId) {
         self.begun.remove(target);
+        self.full_syncs.remove(target);
     }
 
-    /// How long a step usually takes: the median of its last runs, or the estimate.
+    /// How long a step usually takes on a server: the median of its last runs on this fleet, or the estimate. A full synchronization is
+    /// known by what it took on that server alone.
     #[must_use]
-    pub fn usual(&self, step: &Step) -> Usual {
-        let runs = self.runs.get(step.title());
+    pub fn usual(&self, target: &TargetId, step: &Step) -> Usual {
+        let runs = if depends_on_the_server(step) {
+            self.full_syncs.get(target)
+        } else {
+            self.runs.get(step.title())
+        };
         let mut sorted: Vec<Duration> = runs.into_iter().flatten().copied().collect();
         sorted.sort();
         // Of an even number the longer one: nobody is called too early.
-        match sorted.get(sorted.len() / 2) {
-            Some(median) => Usual {
-                takes: *median,
-                runs: sorted.len(),
-            },
-            None => Usual {
-                takes: estimate(step),
-                runs: 0,
-            },
+        Usual {
+            takes: sorted
+                .get(sorted.len() / 2)
+                .copied()
+                .or_else(|| estimate(step)),
+            runs: sorted.len(),
         }
     }
 }
 
-/// A guess of this program's: no source tells how long the products' setups and wizards take.
-const fn estimate(step: &Step) -> Duration {
+/// Whether what a step takes on one server says nothing of another one.
+pub(crate) const fn depends_on_the_server(step: &Step) -> bool {
+    matches!(step, Step::AwaitFullSync(_))
+}
+
+/// A guess of this program's: no source tells how long the products' setups and wizards take. None for what takes minutes on one server
+/// and a day on another.
+const fn estimate(step: &Step) -> Option<Duration> {
     let minutes = match step {
         Step::ReportFacts
         | Step::StartProvisioningAgent(_)
@@ -151,7 +167,6 @@ const fn estimate(step: &Step) -> Duration {
         | Step::ReadConnectSettings
         | Step::RemoveProvisioningAgent(_)
         | Step::CollectSupport(_)
-        | Step::AwaitFullSync(_)
         | Step::CheckTransition => 5,
         Step::ReviewConnectExports(_) | Step::RestartServer(_) => 10,
         Step::GuideProvisioningAgent(_) | Step::GuideConnectRemoval(_) => 20,
@@ -163,8 +178,9 @@ const fn estimate(step: &Step) -> Duration {
             }
         }
         Step::GuideTransition(_) => 60,
+        Step::AwaitFullSync(_) => return None,
     };
-    Duration::from_secs(minutes * 60)
+    Some(Duration::from_secs(minutes * 60))
 }
 
 #[cfg(test)]
@@ -175,6 +191,10 @@ mod tests {
 
     const VERIFY: Step = Step::VerifyConnectRemoved;
     const FENCE: Step = Step::FenceConnect;
+
+    fn server() -> TargetId {
+        "s1.a.test".parse().unwrap()
+    }
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_millis(0).plus(Duration::from_secs(seconds))
@@ -205,7 +225,7 @@ mod tests {
     fn the_median_of_the_last_runs_takes_the_place_of_the_estimate() {
         let mut taken = Taken::default();
         assert_eq!(
-            taken.usual(&FENCE),
+            taken.usual(&server(), &FENCE),
             Usual {
                 takes: estimate(&FENCE),
                 runs: 0
@@ -215,11 +235,15 @@ mod tests {
             run(&mut taken, &FENCE, Completion::Applied, from, to);
         }
         let usual = Usual {
-            takes: Duration::from_secs(20),
+            takes: Some(Duration::from_secs(20)),
             runs: 3,
         };
-        assert_eq!(taken.usual(&FENCE), usual);
-        assert_eq!(taken.usual(&VERIFY).runs, 0, "another kind is another time");
+        assert_eq!(taken.usual(&server(), &FENCE), usual);
+        assert_eq!(
+            taken.usual(&server(), &VERIFY).runs,
+            0,
+            "another kind is another time"
+        );
         // Old runs go: the newest tell how it is now.
         for n in 0..LAST as u64 {
             run(
@@ -231,10 +255,10 @@ mod tests {
             );
         }
         let usual = Usual {
-            takes: Duration::from_secs(7),
+            takes: Some(Duration::from_secs(7)),
             runs: LAST,
         };
-        assert_eq!(taken.usual(&FENCE), usual);
+        assert_eq!(taken.usual(&server(), &FENCE), usual);
     }
 
     #[test]
@@ -247,7 +271,40 @@ mod tests {
         assert_eq!(taken, Taken::default());
         // What only looks never does more.
         run(&mut taken, &VERIFY, Completion::AlreadySo, 0, 9);
-        assert_eq!(taken.usual(&VERIFY).runs, 1);
+        assert_eq!(taken.usual(&server(), &VERIFY).runs, 1);
+    }
+
+    /// What another server took says nothing, and a guess would be as good as none.
+    #[test]
+    fn a_full_synchronization_is_known_by_its_own_server_alone() {
+        let page = || protocol::task::TaskText {
+            title: String::new(),
+            why: String::new(),
+            bring: Vec::new(),
+            pages: Vec::new(),
+            seen_by: String::new(),
+        };
+        let step = Step::AwaitFullSync(protocol::step::AwaitFullSync {
+            within_minutes: 60,
+            text: page(),
+        });
+        let mut taken = Taken::default();
+        let other = "s2.a.test".parse().unwrap();
+        let unknown = Usual {
+            takes: None,
+            runs: 0,
+        };
+        assert_eq!(taken.usual(&server(), &step), unknown);
+        run(&mut taken, &step, Completion::AlreadySo, 0, 40_000);
+        let usual = Usual {
+            takes: Some(Duration::from_secs(40_000)),
+            runs: 1,
+        };
+        assert_eq!(taken.usual(&server(), &step), usual);
+        assert_eq!(taken.usual(&other, &step), unknown);
+        // Another server may come to have that name.
+        taken.forget(&server());
+        assert_eq!(taken.usual(&server(), &step), unknown);
     }
 
     #[test]
@@ -279,6 +336,9 @@ mod tests {
             grade: None,
         };
         taken.heard(&target, &ended, Some(&FENCE), at(5100));
-        assert_eq!(taken.usual(&FENCE).takes, Duration::from_secs(100));
+        assert_eq!(
+            taken.usual(&server(), &FENCE).takes,
+            Some(Duration::from_secs(100))
+        );
     }
 }

@@ -10,6 +10,7 @@ use controller_core::fleet::{Cause, TargetState};
 use controller_core::plan::{DomainPlan, Plan};
 use controller_core::record::Record;
 use protocol::event::Event;
+use protocol::step::Step;
 use protocol::{DomainName, Generation, TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -167,13 +168,27 @@ pub fn rehearse_as(
         course,
         lowest,
         assumed: format!(
-            "{person}, installers come at {} MiB/s, and each step takes what its model takes; {}; {}",
+            "{person}, installers come at {} MiB/s, and each step takes what its model takes{}; {}; {}",
             LINE >> 20,
+            full_syncs(plan),
             stands.assumed(),
             stands.around(plan)
         ),
         begins: ask.begin,
         beside: stands.beside.clone(),
+    }
+}
+
+/// What is said where a full synchronization of Connect is waited for, which is short on a model.
+fn full_syncs(plan: &Plan) -> &'static str {
+    let parts = plan.targets.values().filter(|part| !part.left_out);
+    let mut steps = parts
+        .flat_map(|part| &part.phases)
+        .flat_map(|phase| &phase.steps);
+    if steps.any(|step| matches!(step, Step::AwaitFullSync(_))) {
+        ", a full synchronization of Connect some minutes: on a server it takes minutes or many hours, by how much there is"
+    } else {
+        ""
     }
 }
 

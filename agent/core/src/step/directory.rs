@@ -21,7 +21,8 @@ const READ_ONLY: &str = "1.2.840.113556.1.4.1920";
 /// How often another server's change is looked for before a person is asked.
 const REPLICATION: (u32, Duration) = (20, Duration::from_secs(30));
 
-/// How work begins that only a person can end, by looking where this server's account may not: its title.
+/// How the title begins of work that only a person can end, by looking where this server's account may not. A model of a person knows it by
+/// that; no decision rests on it.
 pub const LOOK: &str = "see that the change of";
 
 /// Attribute of an object that says who may do what with it.

@@ -7,12 +7,12 @@
 
 use agent_core::op::{Op, Outcome};
 use agent_core::run::Action;
-use agent_twin::{Installed, Profile, Twin};
+use agent_twin::{Fault, Installed, Profile, Twin};
 use protocol::event::{Event, GmsaChange, Section};
 use protocol::signed::{Ending, StepEnding};
 use protocol::step::{
-    AddDomains, DirectoryRights, GuideProvisioningAgent, RegisterProvisioningAgent, ServedDomain,
-    SignIn, Step,
+    AddDomains, AwaitFullSync, DirectoryRights, GuideProvisioningAgent, RegisterProvisioningAgent,
+    ServedDomain, SignIn, Step,
 };
 
 use crate::common::{NEWEST, NOW, target, tenant, text};
@@ -161,6 +161,18 @@ impl Story {
         left.collect()
     }
 
+    /// What it told that it does not know.
+    fn questions(&self) -> Vec<String> {
+        let told = self.journal.iter().filter_map(|event| {
+            if let Event::StepInconclusive { question, .. } = event {
+                Some(question.clone())
+            } else {
+                None
+            }
+        });
+        told.collect()
+    }
+
     /// It was aborted, and ends without doing anything more. What its last step is told to have come to.
     fn breaks_off(&mut self) -> (StepEnding, String) {
         let changes = self.twin.changes.len();
@@ -196,8 +208,45 @@ fn what_is_aborted_while_a_person_is_at_work_in_a_section_that_claims_something_
         let (ending, summary) = story.breaks_off();
         assert_eq!(ending, StepEnding::Inconclusive, "{name}");
         assert!(summary.contains("is not known"), "{name}: {summary}");
+        // It is told where it is looked for, and not in the receipt alone.
+        assert_eq!(story.questions(), [summary], "{name}");
         // What was done to the object is unknown, which whoever changes it next is told.
         assert_eq!(story.left(), [None], "{name}");
+    }
+}
+
+/// Nothing is unknown of a server at which a step only looks: whether a person is asked meanwhile, or nobody.
+#[test]
+fn what_only_looks_is_aborted_without_a_doubt() {
+    for (more, asked) in [(Some(Fault::SchedulerSuspended), 1), (None, 0)] {
+        let mut twin = Twin::new(Profile {
+            target: target(),
+            installed: connect(),
+            person: None,
+            faults: [Fault::FullSyncDue].into_iter().chain(more).collect(),
+        });
+        let wait = Step::AwaitFullSync(AwaitFullSync {
+            within_minutes: 24 * 60,
+            text: text(),
+        });
+        twin.asked(&wait);
+        let mut story = Story::on(twin, vec![wait]);
+        let told = |action: &Action| match action {
+            Action::Journal(Event::TaskOpened { .. }) => true,
+            Action::Journal(Event::Probed { .. }) => asked == 0,
+            _ => false,
+        };
+        assert!(story.until(told).is_some());
+        story.waits();
+        story.run.abort(NOW);
+        let (ending, summary) = story.breaks_off();
+        assert_eq!(ending, StepEnding::Inconclusive);
+        assert_eq!(
+            summary,
+            "aborted before its end was seen: it only looks, and nothing was changed"
+        );
+        assert!(story.questions().is_empty());
+        assert_eq!(story.opened(), asked);
     }
 }
 
@@ -220,6 +269,7 @@ fn what_is_aborted_while_it_waits_for_the_change_before_ends_and_that_change_sta
             story.run.abort(NOW);
             let (_, summary) = story.breaks_off();
             assert_eq!(summary, "", "{name}: nothing was done");
+            assert!(story.questions().is_empty(), "{name}");
             assert_eq!(story.left(), [Some(unseen.clone())], "{name}");
             assert!(story.twin.changes.is_empty(), "{name}");
         }

@@ -210,6 +210,35 @@ fn whoever_has_a_wizard_open_that_changes_a_gmsa_finishes_it_without_asking() {
     }
 }
 
+/// Whether somebody works is told by what the step is, and by no word of its text: that is for people.
+#[test]
+fn work_whose_title_is_that_of_a_look_is_work_all_the_same() {
+    let Step::GuideProvisioningAgent(mut guide) = own() else {
+        unreachable!()
+    };
+    guide.text.title = "see that the change of svcSync$ is made".to_owned();
+    let mut story = Story::new(vec![install(), Step::GuideProvisioningAgent(guide)], None);
+    story.enters();
+    assert!(story.until(opened).is_some());
+    story.restart();
+    let stops = |action: &Action| {
+        let waits = matches!(
+            action,
+            Action::Perform {
+                op: Op::Wait { .. },
+                ..
+            }
+        );
+        asks_leave(action) || waits
+    };
+    assert!(
+        story
+            .until(stops)
+            .is_some_and(|action| !asks_leave(&action)),
+        "a person may be at the wizard: it has leave"
+    );
+}
+
 /// Until the change of another server is readable nobody works: it has done nothing, and what that change was is told with the leave.
 #[test]
 fn whoever_waited_for_another_ones_change_when_it_was_cut_off_asks_again() {

@@ -1495,7 +1495,13 @@ impl Fleet {
                 (Ending::Inconclusive(question), _) => {
                     work.state = TargetState::Inconclusive(question.clone())
                 }
-                (Ending::Aborted, _) => work.state = TargetState::Aborted,
+                (Ending::Aborted, _) => {
+                    // What was ended in the middle, and what is not known of it, stays to be read.
+                    if let TargetState::Inconclusive(question) = &work.state {
+                        work.said.push(question.clone());
+                    }
+                    work.state = TargetState::Aborted;
+                }
                 (Ending::Expired, _) => work.state = TargetState::Expired,
             }
         };

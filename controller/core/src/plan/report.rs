@@ -11,7 +11,7 @@ use crate::plan::{Brings, DomainPlan, Kind, Plan, TargetPlan, exporting, timetab
 use crate::policy;
 use crate::readiness::{Named, Standing};
 use crate::recipe::{PhaseWork, download};
-use crate::taken::Taken;
+use crate::taken::{Taken, depends_on_the_server};
 
 /// The plan as an operator reads it, where nothing has run yet.
 #[must_use]
@@ -306,27 +306,53 @@ fn serving(
 /// How long each kind of step usually takes, how long all of it, and who is needed when.
 fn times(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
     writeln!(out, "\nhow long it takes")?;
+    let title = |target: &TargetId, step: &Step| {
+        let title = step.title();
+        if depends_on_the_server(step) {
+            format!("{title} on {target}")
+        } else {
+            title.to_owned()
+        }
+    };
     let steps = timetable::steps(plan);
-    let width = steps.iter().map(|step| step.title().len()).max();
+    let width = steps
+        .iter()
+        .map(|(target, step)| title(target, step).len())
+        .max();
     let width = width.unwrap_or_default();
-    for step in steps {
-        let usual = taken.usual(step);
-        let from = match usual.runs {
-            0 => "an estimate: none has run on this fleet yet".to_owned(),
-            1 => "as its one run on this fleet".to_owned(),
-            many => format!("the median of its last {many} runs on this fleet"),
+    for (target, step) in steps {
+        let usual = taken.usual(target, step);
+        let own = depends_on_the_server(step);
+        let from = match (usual.runs, own) {
+            (0, false) => "an estimate: none has run on this fleet yet".to_owned(),
+            (1, false) => "as its one run on this fleet".to_owned(),
+            (many, false) => format!("the median of its last {many} runs on this fleet"),
+            (0, true) => {
+                "it has not run there yet: minutes or many hours, by how much there is".to_owned()
+            }
+            (1, true) => "as its one run there".to_owned(),
+            (many, true) => format!("the median of its last {many} runs there"),
         };
+        let takes = usual.takes.map_or_else(|| "not known".to_owned(), about);
         writeln!(
             out,
-            "  {:<width$}  {:<10}  {from}",
-            step.title(),
-            about(usual.takes)
+            "  {:<width$}  {takes:<10}  {from}",
+            title(target, step)
         )?;
     }
     let table = timetable(plan, taken);
+    let untold: Vec<&TargetId> = table.untold.iter().collect();
+    let without = if untold.is_empty() {
+        String::new()
+    } else {
+        format!(
+            ", and without the full synchronization of {}, whose time is not known",
+            names(&untold)
+        )
+    };
     writeln!(
         out,
-        "  all of it: about {}, where nobody is waited for and no site's window",
+        "  all of it: about {}, where nobody is waited for and no site's window{without}",
         about(table.all)
     )?;
     if table.appointments.is_empty() {

@@ -11,7 +11,7 @@ use protocol::{DomainName, TargetId, TenantId};
 
 use crate::plan::{Plan, TargetPlan};
 use crate::recipe::PhaseWork;
-use crate::taken::Taken;
+use crate::taken::{Taken, depends_on_the_server};
 
 /// How long an access token is good for: that of Microsoft Entra in general, 60 to 90 minutes, of which the shorter is planned
 /// with (product facts 1.4 [K]: not the vendor's word on this token).
@@ -46,8 +46,10 @@ pub struct Appointment {
 /// A plan in time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timetable {
-    /// How long all of it takes.
+    /// How long all of it takes, without what is not known.
     pub all: Duration,
+    /// Servers on which something is waited for that may take hours, and that nobody has measured there.
+    pub untold: BTreeSet<TargetId>,
     /// When people are needed, in this order.
     pub appointments: Vec<Appointment>,
 }
@@ -73,6 +75,7 @@ pub fn timetable(plan: &Plan, taken: &Taken) -> Timetable {
         needs: Vec::new(),
         free: BTreeMap::new(),
         all: Duration::ZERO,
+        untold: BTreeSet::new(),
     };
     if plan.waits.is_empty() {
         laid.waves();
@@ -82,6 +85,7 @@ pub fn timetable(plan: &Plan, taken: &Taken) -> Timetable {
     let all = laid.all;
     Timetable {
         all,
+        untold: laid.untold,
         appointments: appointments(laid.needs),
     }
 }
@@ -95,6 +99,7 @@ struct Laid<'a> {
     /// From when on a domain's servers may be changed again: those that share one take turns.
     free: BTreeMap<&'a DomainName, Duration>,
     all: Duration,
+    untold: BTreeSet<TargetId>,
 }
 
 impl<'a> Laid<'a> {
@@ -204,7 +209,11 @@ impl<'a> Laid<'a> {
             at += Duration::from_secs(part.soak_seconds.into());
         }
         for step in &phase.steps {
-            let to = at + self.taken.usual(step).takes;
+            let takes = self.taken.usual(target, step).takes;
+            if takes.is_none() {
+                self.untold.insert(target.clone());
+            }
+            let to = at + takes.unwrap_or_default();
             if let Some((brings, _)) = left_to_people(step) {
                 self.needs.push(Need {
                     tenant: part.tenant.clone(),
@@ -309,15 +318,22 @@ fn appointments(mut needs: Vec<Need>) -> Vec<Appointment> {
     all
 }
 
-/// How long each kind of step in a plan usually takes, in the order of their first appearance.
+/// Each kind of step in a plan, in the order of their first appearance, with the first server that has it; what takes another time on
+/// each server stands there for each of them.
 #[must_use]
-pub(super) fn steps(plan: &Plan) -> Vec<&Step> {
-    let parts = plan.waves.iter().flatten();
-    let parts = parts.filter_map(|target| plan.targets.get(target));
-    let all = parts.flat_map(|part| &part.phases);
+pub(super) fn steps(plan: &Plan) -> Vec<(&TargetId, &Step)> {
     let mut seen = BTreeSet::new();
-    let first = |step: &&Step| seen.insert(step.title());
-    all.flat_map(|phase| &phase.steps).filter(first).collect()
+    let mut all = Vec::new();
+    for target in plan.waves.iter().flatten() {
+        let phases = plan.targets.get(target).map(|part| &part.phases);
+        for step in phases.into_iter().flatten().flat_map(|phase| &phase.steps) {
+            let whose = depends_on_the_server(step).then_some(target);
+            if seen.insert((step.title(), whose)) {
+                all.push((target, step));
+            }
+        }
+    }
+    all
 }
 
 /// A time in words: minutes, rounded up, hours with them, days with hours.

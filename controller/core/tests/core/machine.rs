@@ -948,6 +948,30 @@ fn what_a_probe_could_not_tell_is_resolved_by_a_person() {
     assert_eq!(work.state, TargetState::Resolved("looked at it".to_owned()));
 }
 
+/// A person may have been at a wizard when it was aborted: that this is not known is read where it is asked what became of it.
+#[test]
+fn what_an_abort_has_ended_in_the_middle_says_what_is_not_known() {
+    let mut sim = Sim::new(3, 7);
+    let (target, generation) = accepted(&mut sim);
+    sim.event(
+        &target,
+        &Event::StepInconclusive {
+            generation,
+            step: StepIndex(0),
+            question: "what was done by then is not known".to_owned(),
+        },
+    );
+    let ended = Event::RunFinished {
+        generation,
+        ending: Ending::Aborted,
+        receipt: String::new(),
+    };
+    sim.event(&target, &ended);
+    let work = &sim.fleet.rollouts()[&RolloutId(1)].work[&target];
+    assert_eq!(work.state, TargetState::Aborted);
+    assert_eq!(work.said, ["what was done by then is not known"]);
+}
+
 /// The world after the canary has accepted its bundle.
 fn accepted(sim: &mut Sim) -> (TargetId, Generation) {
     sim.decide();

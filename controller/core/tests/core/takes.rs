@@ -17,7 +17,7 @@ use controller_core::record::Record;
 use controller_core::taken::Taken;
 use controller_core::topology::parse;
 use protocol::event::{Completion, Event};
-use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
+use protocol::facts::{ConnectFacts, Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::Phase;
 use protocol::step::Product;
@@ -147,6 +147,49 @@ fn what_ran_on_this_fleet_takes_the_place_of_the_estimate_and_the_plan_stays_the
     assert!(row(&after, "preflight").contains("an estimate"));
     assert_eq!(plan.id(), id, "what was taken is no part of a plan");
     assert!(timetable(&plan, fleet.taken()).all > timetable(&plan, Taken::NOTHING).all);
+}
+
+/// Two Connect servers are upgraded in place: a full synchronization may come behind each.
+#[test]
+fn what_nobody_can_tell_is_said_and_not_counted() {
+    let text = format!(
+        "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\"]\n"
+    );
+    let (topology, findings) = parse(&[common::document(text)]);
+    assert!(findings.is_empty(), "{findings:?}");
+    let known = |name: &str| {
+        let connect = ConnectFacts {
+            version: Some(Version::new(2, 5, 79, 0)),
+            service: Some(ServiceState::Running),
+            staging: Some(name == "c2.a.test"),
+            cycle_enabled: Some(true),
+            suspended: Some(false),
+        };
+        let known = Known {
+            facts: Some((NOW, common::facts(None, Some(connect)))),
+            ..Known::of(SigningKey::generate().public().fingerprint())
+        };
+        (target(name), known)
+    };
+    let known: Fleetwide = ["c1.a.test", "c2.a.test"].map(known).into();
+    let plan = plan(Inputs::of(
+        &topology,
+        &Policy::default(),
+        &known,
+        &common::artifacts(),
+        Purpose::Install,
+    ));
+    let table = timetable(&plan, Taken::NOTHING);
+    let both = BTreeSet::from([target("c1.a.test"), target("c2.a.test")]);
+    assert_eq!(table.untold, both);
+    let said = render(&plan);
+    for line in [
+        "  wait for Connect's full synchronization on c1.a.test  not known   it has not run there yet: minutes or many hours, by how much there is\n",
+        "  wait for Connect's full synchronization on c2.a.test  not known ",
+        ", and without the full synchronization of c1.a.test, c2.a.test, whose time is not known\n",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
 }
 
 #[test]
