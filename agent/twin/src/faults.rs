@@ -50,6 +50,8 @@ pub enum Fault {
     ExportsUnreadable,
     /// A rule and a filter are others than on a server without this fault (PV32).
     SettingsDiffer,
+    /// A default rule was edited in place: it says something else than on a server without this fault (CU04).
+    DefaultRuleEdited,
     /// The product's module does not tell its rules (PV32).
     SettingsUnreadable,
     /// Password hash synchronization is off (PV35).
@@ -364,7 +366,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 176] = [
+    pub const ALL: [Self; 177] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -388,6 +390,7 @@ impl Fault {
         Self::DeletionsPending,
         Self::ExportsUnreadable,
         Self::SettingsDiffer,
+        Self::DefaultRuleEdited,
         Self::SettingsUnreadable,
         Self::PasswordSyncOff,
         Self::FullSyncDue,

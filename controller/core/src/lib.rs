@@ -7,6 +7,7 @@ pub mod answered;
 pub mod beyond;
 pub mod calendar;
 pub mod clouds;
+pub mod default_rules;
 pub mod doubt;
 pub mod drift;
 pub mod exported;

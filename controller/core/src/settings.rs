@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::settings::{ConnectSettings, SettingsPart};
-use protocol::{Digest, Generation, TargetId, Timestamp};
+use protocol::{Digest, Generation, TargetId, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 /// What a server told last.
@@ -14,6 +14,9 @@ pub struct SettingsSeen {
     pub at: Timestamp,
     /// In which run.
     pub generation: Generation,
+    /// Which version of Connect it had then, as its facts told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
     /// What it is.
     pub settings: ConnectSettings,
 }

@@ -446,7 +446,18 @@ impl Twin {
                     100,
                     "",
                 ),
-                rule("Out to AAD - User Join", tenant, "Outbound", true, 101, ""),
+                rule(
+                    "Out to AAD - User Join",
+                    tenant,
+                    "Outbound",
+                    true,
+                    101,
+                    if self.has(Fault::DefaultRuleEdited) {
+                        "Sales"
+                    } else {
+                        ""
+                    },
+                ),
             ]);
             if !self.plain || self.has(Fault::CustomRules) {
                 let name = "In from AD - Sales";

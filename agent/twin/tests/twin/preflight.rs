@@ -607,6 +607,7 @@ fn no_fault_is_without_a_test() {
         Fault::DeletionsPending,
         Fault::ExportsUnreadable,
         Fault::SettingsDiffer,
+        Fault::DefaultRuleEdited,
         Fault::SettingsUnreadable,
         Fault::PasswordSyncOff,
         Fault::FullSyncDue,

@@ -1094,9 +1094,13 @@ impl Fleet {
                 if let Some(rollout) = open.and_then(|open| self.rollouts.get_mut(&open.rollout)) {
                     rollout.read.insert(target.clone(), (**settings).clone());
                 }
+                let known = self.known.get(target);
+                let facts = known.and_then(|known| known.facts.as_ref());
+                let connect = facts.and_then(|(_, facts)| facts.connect.as_ref());
                 let seen = SettingsSeen {
                     at: now,
                     generation: *generation,
+                    version: connect.and_then(|connect| connect.version),
                     settings: (**settings).clone(),
                 };
                 self.beyond.settings.insert(target.clone(), seen);

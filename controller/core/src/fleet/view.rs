@@ -13,15 +13,19 @@ use protocol::{
 use serde::{Deserialize, Serialize};
 
 use crate::answered::Attested;
+use crate::default_rules;
 use crate::fleet::decide::{Live, ended, soaks_until};
 use crate::fleet::hold::{Cause, Lifter, Lifts};
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
 use crate::overrides::OverrideView;
-use crate::plan::TargetPlan;
 use crate::plan::told::Told;
+use crate::plan::{Plan, TargetPlan};
 use crate::policy;
 use crate::readiness::{Named, Readiness};
+
+/// What is asked of default rules on one server alone: what is told of them beside others stands behind it.
+const RULES: &str = "CU01";
 
 /// One target of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -577,8 +581,15 @@ impl Fleet {
     }
 
     /// What a target's probes said, weighed by what is known by now (PV26), and what is known of the version of Connect that it has
-    /// (PF43). That warns here: an upgrade mends it, and whoever would become active with it is held by it.
-    fn found(&self, target: &TargetId, work: &Work, live: &Live, now: Timestamp) -> Vec<Finding> {
+    /// (PF43). That warns here: an upgrade mends it, and whoever would become active with it is held by it. Where default rules were
+    /// asked about, they are held against those of the others (CU04).
+    fn found(
+        &self,
+        (plan, target): (&Plan, &TargetId),
+        work: &Work,
+        live: &Live,
+        now: Timestamp,
+    ) -> Vec<Finding> {
         let mut found = work.findings.clone();
         if let Some(versions) = &live.versions {
             let weighed = found.into_iter().map(|one| versions.weighed(one, now));
@@ -589,11 +600,14 @@ impl Fleet {
             .get(target)
             .and_then(|known| known.facts.as_ref());
         let connect = facts.and_then(|(_, facts)| facts.connect.as_ref());
-        if let (false, Some(versions), Some(version)) = (
-            found.is_empty(),
-            &live.versions,
-            connect.and_then(|connect| connect.version),
-        ) {
+        let version = connect.and_then(|connect| connect.version);
+        if let (Some(at), Some(version)) = (found.iter().position(|one| one.id == RULES), version) {
+            let peers = default_rules::peers(plan, target);
+            let compared = default_rules::finding(target, version, peers, &self.beyond.settings);
+            found.splice(at + 1..at + 1, compared);
+        }
+        if let (false, Some(versions), Some(version)) = (found.is_empty(), &live.versions, version)
+        {
             let finding = versions.finding(version, now);
             found.push(Finding {
                 severity: finding.severity.min(Severity::Warn),
@@ -662,7 +676,7 @@ impl Fleet {
                 target: target.clone(),
                 answer: sentence(*id, rollout, &row),
                 attested: self.attested(*id, target, &work.findings, now),
-                findings: self.found(target, work, live, now),
+                findings: self.found((&rollout.plan, target), work, live, now),
                 said: work.said.clone(),
                 failure: row.failure,
                 lifts: row.lifts,

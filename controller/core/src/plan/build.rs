@@ -17,7 +17,9 @@ use crate::finding::Place;
 use crate::plan::abandoned;
 use crate::plan::import::imports;
 use crate::plan::told::Told;
-use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan, TenantPart, exporting};
+use crate::plan::{
+    DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan, TenantPart, exporting, rules,
+};
 use crate::policy::{Policy, Selector};
 use crate::recipe::discover::Askers;
 use crate::recipe::restart::Rule;
@@ -883,9 +885,10 @@ fn connects(
                     let newest = newest.map(|newest| newest.version);
                     let mut steps = connect::verification(topology, entry, newest);
                     // What it takes is asked of a domain that agents serve as well (G7).
-                    // What it exports, whoever imports it compares with.
+                    // What it exports, whoever imports it compares with; its default rules are held against those of the others.
                     let imports = entry.imports().is_some();
-                    if has_connect && (imports || in_both_tools(topology, entry)) {
+                    let several = entry.members().count() > 1;
+                    if has_connect && (imports || several || in_both_tools(topology, entry)) {
                         steps.push(Step::ReadConnectSettings);
                     }
                     inspection(steps, "verified; nothing is changed")
@@ -893,7 +896,10 @@ fn connects(
                 (Some(_), Some(facts), Purpose::Preflight) => {
                     let newest = artifacts.get(&protocol::step::Product::Connect);
                     let newest = newest.map(|newest| newest.version);
-                    let steps = connect::readiness(entry, tenant, server, facts, newest);
+                    let mut steps = connect::readiness(entry, tenant, server, facts, newest);
+                    if facts.connect.is_some() && entry.members().count() > 1 {
+                        steps.push(Step::ReadConnectSettings);
+                    }
                     inspection(steps, READINESS)
                 }
             };
@@ -928,6 +934,7 @@ fn connects(
         if purpose == Purpose::Install {
             suffixes(inputs.beyond, entry, tenant, targets, warnings);
             imports(inputs.beyond, entry, targets);
+            rules::compared(inputs, entry, targets);
             let seen = inputs.beyond.tenants.get(&tenant.id);
             let seen = seen.and_then(|seen| seen.observation.organization.seen());
             let mut own = entry.members();

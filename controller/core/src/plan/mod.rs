@@ -6,6 +6,7 @@ mod exporting;
 mod fit;
 mod import;
 mod report;
+mod rules;
 mod swing;
 mod switch;
 mod timetable;

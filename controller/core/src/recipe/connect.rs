@@ -391,6 +391,9 @@ fn upgrade(
     }
 }
 
+/// The page of what is done before an upgrade's wizard.
+pub(crate) const BEFORE: &str = "Before";
+
 /// The upgrade, page by page (product facts 2.13 [P], backups [S]).
 fn upgrade_pages(
     tenant: &Tenant,
@@ -417,7 +420,7 @@ fn upgrade_pages(
                 .to_owned(),
         ],
         pages: vec![
-            page("Before", &[
+            page(BEFORE, &[
                 "default rules: Entrain sees which are disabled, not which were edited in place; `entrain diff` with a server that was newly installed with the same version shows it",
                 "copy the newest export of the settings off the server",
                 "back up miiserver.exe.config, and the database where it is on a SQL Server",

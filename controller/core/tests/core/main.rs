@@ -18,6 +18,7 @@ mod common;
 mod connect;
 mod connect_ready;
 mod custom;
+mod default_rules;
 mod doubt;
 mod drifts;
 mod engine_proxy;

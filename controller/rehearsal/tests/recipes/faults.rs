@@ -1008,6 +1008,8 @@ fn expected(fault: Fault) -> Expected {
         Fault::SettingsDiffer => {
             meets([(settings, "words"), (may_move, "words"), (moves, "words")])
         }
+        // The controller holds it against the others' as well.
+        Fault::DefaultRuleEdited => meets([(settings, "words")]),
         Fault::SettingsUnreadable => {
             meets([(settings, "PV32?"), (may_move, "TR05?"), (moves, "TR05?")])
         }

@@ -150,6 +150,14 @@ pub(crate) fn swapped() -> (Plan, Fleetwide) {
     second(None)
 }
 
+/// The same servers, and the plan that asks each whether it is ready.
+pub(crate) fn ready() -> (Plan, Fleetwide) {
+    with_connect("", |inputs| {
+        let purpose = Purpose::Preflight;
+        Ok(plan(Inputs { purpose, ..inputs }))
+    })
+}
+
 /// The same where the first is off.
 pub(crate) fn failed_over() -> (Plan, Fleetwide) {
     second(Some("c1.corp.test"))

@@ -6,6 +6,7 @@ mod common;
 mod course;
 mod estates;
 mod known;
+mod rules;
 mod sim;
 mod swap;
 mod swing;
