@@ -1,6 +1,6 @@
 # Reads the scheduler of Connect Sync. Changes nothing.
 # Input: {} or {"due": true}. Output: one line {"stagingModeEnabled", "syncCycleEnabled", "schedulerSuspended", "nextInMinutes",
-# "everyMinutes"}, the first three true or false, the others numbers or null; with "due" also {"full": ["what is due"], "initial": true
+# "everyMinutes", "consoleOpen"}, the first three and the last true or false, the others numbers or null; with "due" also {"full": ["what is due"], "initial": true
 # or false, "running": true or false}; or {"error": {...}}.
 try {
     Import-ConnectModule
@@ -22,6 +22,7 @@ try {
         schedulerSuspended = $scheduler.SchedulerSuspended
         nextInMinutes = $next
         everyMinutes = $every
+        consoleOpen = [bool](Get-Process -Name 'miisclient' -ErrorAction SilentlyContinue)
     }
     if ($in.due) {
         $said.full = @()

@@ -47,7 +47,7 @@ protocol::probes! {
     PF34 AGENT, Block, Server: "\"Log on as a service\" is left to the product", wants "not set by policy, or held by NT SERVICE\\ALL SERVICES", else "have the policy that sets it allow NT SERVICE\\ALL SERVICES and the gMSA";
     PF35 AGENT, Info, Server: "outgoing NTLM", wants "denied", else "deny it once nothing on the server needs it; agents below 1.1.1365.0 need it";
     PF36 BOTH, Warn, Server: "FIPS algorithm policy", wants "off, or the product's file edited where password hashes are synchronized", else "plan the edit of the product's .exe.config";
-    PF37 CONNECT, Block, Server: "DCOM permissions", wants "MachineAccessRestriction, MachineLaunchRestriction and DefaultLaunchPermission present", else "restore the values below HKLM\\Software\\Microsoft\\Ole";
+    PF37 CONNECT, Block, Server: "DCOM permissions", wants "MachineAccessRestriction, MachineLaunchRestriction and DefaultLaunchPermission present, binary and not empty", else "restore the values below HKLM\\Software\\Microsoft\\Ole";
     PF38 CONNECT, Warn, Server: "PowerShell transcription", wants "off while the wizard manages AD FS", else "have the policy turned off for the appointment";
     PF39 BOTH, Info, Server: "role of the server", wants "member server; a domain controller is allowed", else "on a domain controller the service account differs: see the product's page";
     PF40 AGENT, Block, Tenant: "tenant that a provisioning agent on this server is registered with", wants "none, or this tenant", else "a server belongs to one tenant: correct the topology, or uninstall the agent that is there";

@@ -23,6 +23,8 @@ pub enum RegistryValue {
     Expandable(String),
     /// REG_MULTI_SZ, REG_BINARY and others: only that something is there is told.
     Other,
+    /// The same of a REG_BINARY without a byte.
+    Empty,
 }
 
 /// What the service manager says of a service.

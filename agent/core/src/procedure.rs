@@ -274,7 +274,7 @@ impl Cx<'_> {
             Some(RegistryValue::Text(text) | RegistryValue::Expandable(text)) => {
                 text.trim().parse().ok()
             }
-            Some(RegistryValue::Other) | None => None,
+            Some(RegistryValue::Other | RegistryValue::Empty) | None => None,
         }))
     }
 
@@ -285,7 +285,9 @@ impl Cx<'_> {
     pub fn text(&mut self, key: &str, value: &str) -> Flow<Reading<Option<String>>> {
         Ok(self.registry(key, value)?.map(|value| match value {
             Some(RegistryValue::Text(text) | RegistryValue::Expandable(text)) => Some(text),
-            Some(RegistryValue::Number(_) | RegistryValue::Other) | None => None,
+            Some(RegistryValue::Number(_) | RegistryValue::Other | RegistryValue::Empty) | None => {
+                None
+            }
         }))
     }
 

@@ -611,6 +611,13 @@ fn registry(key: &str, value: &str) -> Outcome {
         Type::U32 => key.get_u32(value).map(RegistryValue::Number),
         Type::String => key.get_string(value).map(RegistryValue::Text),
         Type::ExpandString => key.get_string(value).map(RegistryValue::Expandable),
+        Type::Bytes => key.get_value(value).map(|bytes| {
+            if bytes.is_empty() {
+                RegistryValue::Empty
+            } else {
+                RegistryValue::Other
+            }
+        }),
         _ => Ok(RegistryValue::Other),
     };
     read.map_or_else(
@@ -627,7 +634,9 @@ fn set_registry(key: &str, value: &str, data: &RegistryValue) -> Result<(), Stri
         RegistryValue::Number(number) => key.set_u32(value, *number),
         RegistryValue::Text(text) => key.set_string(value, text),
         RegistryValue::Expandable(text) => key.set_expand_string(value, text),
-        RegistryValue::Other => return Err("only numbers and texts are set".to_owned()),
+        RegistryValue::Other | RegistryValue::Empty => {
+            return Err("only numbers and texts are set".to_owned());
+        }
     }
     .map_err(|error| error.to_string())
 }

@@ -122,6 +122,8 @@ pub enum Fault {
     FipsOn,
     /// A DCOM permission is missing (PF37).
     DcomBroken,
+    /// A DCOM permission is there without a byte (PF37).
+    DcomEmpty,
     /// PowerShell transcription is on (PF38, SEC1).
     TranscriptionOn,
     /// The server is a domain controller (PF39).
@@ -180,6 +182,8 @@ pub enum Fault {
     CopiedConfiguration,
     /// A synchronization runs, and the wizard is open (PF73).
     EngineBusy,
+    /// Synchronization Service Manager was left open (PF73).
+    ConsoleOpen,
     /// The newest export of settings is a week old (PF74).
     ExportOld,
     /// Default rules of Connect are disabled (CU01).
@@ -366,7 +370,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 177] = [
+    pub const ALL: [Self; 179] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -425,6 +429,7 @@ impl Fault {
         Self::NtlmAllowed,
         Self::FipsOn,
         Self::DcomBroken,
+        Self::DcomEmpty,
         Self::TranscriptionOn,
         Self::DomainController,
         Self::OtherTool,
@@ -454,6 +459,7 @@ impl Fault {
         Self::EditedConfiguration,
         Self::CopiedConfiguration,
         Self::EngineBusy,
+        Self::ConsoleOpen,
         Self::ExportOld,
         Self::DefaultRulesDisabled,
         Self::OverridesSet,

@@ -1109,6 +1109,11 @@ impl Twin {
             (Fault::NtlmAllowed, "RestrictSendingNTLMTraffic", number(0)),
             (Fault::HrInbound, product::AGENT_HR_VALUE, number(256)),
             (
+                Fault::DcomEmpty,
+                "DefaultLaunchPermission",
+                RegistryValue::Empty,
+            ),
+            (
                 Fault::KerberosAesAlone,
                 product::KERBEROS_TYPES,
                 number(0x7fff_fff8),

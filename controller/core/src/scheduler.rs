@@ -1,5 +1,6 @@
 //! Since when schedulers of Connect Sync stand, as servers told it, and when that becomes an alarm. A wizard that was left
-//! open suspends the scheduler; one that is off was held by somebody, or never started. Nothing else says so.
+//! open suspends the scheduler; one that is off was held by somebody, or never started; a console that was left open keeps the product
+//! from its upgrade. Nothing else says so.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use protocol::facts::ConnectFacts;
 use protocol::{TargetId, Timestamp};
 
 /// How long a scheduler may be suspended before it is an alarm: four cycles of the default length (product facts 2.12 [P]).
-/// Whoever works at a wizard is done by then.
+/// Whoever works at a wizard, or at the console, is done by then.
 pub const SUSPENDED_FOR: Duration = Duration::from_secs(2 * 3600);
 
 /// How long the cycle may be off before it is an alarm: whoever holds it over a change has that day.
@@ -24,6 +25,8 @@ struct Standing {
     suspended: Option<Timestamp>,
     /// Since when its cycle is told as off.
     off: Option<Timestamp>,
+    /// Since when its console is told as open.
+    console: Option<Timestamp>,
 }
 
 /// All servers whose scheduler stands.
@@ -51,8 +54,13 @@ pub enum Guided {
 }
 
 impl Schedulers {
-    /// Takes up what a server told of Connect. One that is fenced runs no cycle, and is not meant to.
-    pub fn told(&mut self, target: &TargetId, connect: Option<&ConnectFacts>, now: Timestamp) {
+    /// Takes up what a server told of Connect, and of its console. One that is fenced runs no cycle, and is not meant to.
+    pub fn told(
+        &mut self,
+        target: &TargetId,
+        (connect, console_open): (Option<&ConnectFacts>, bool),
+        now: Timestamp,
+    ) {
         let Some(connect) = connect.filter(|connect| !connect.is_fenced()) else {
             return self.forget(target);
         };
@@ -68,8 +76,15 @@ impl Schedulers {
                 connect.cycle_enabled.map(|enabled| !enabled),
                 now,
             ),
+            console: since(
+                before.and_then(|before| before.console),
+                // The same script tells both: where it told nothing, the console was not looked for.
+                connect.suspended.map(|_| console_open),
+                now,
+            ),
         };
-        if standing.suspended.is_none() && standing.off.is_none() {
+        let all = [standing.suspended, standing.off, standing.console];
+        if all.iter().all(Option::is_none) {
             self.forget(target);
         } else {
             self.0.insert(target.clone(), standing);
@@ -119,7 +134,7 @@ impl Schedulers {
         };
         let suspended = late(standing.suspended, SUSPENDED_FOR).map(|since| {
             format!(
-                "{of}: the scheduler of Connect is suspended since {since}: a wizard or console was left open there; close it, and the scheduler goes on. {}",
+                "{of}: the scheduler of Connect is suspended since {since}: a wizard was left open there; close it, and the scheduler goes on. {}",
                 ends(since)
             )
         });
@@ -129,6 +144,11 @@ impl Schedulers {
                 ends(since)
             )
         });
-        suspended.into_iter().chain(off).collect()
+        let console = late(standing.console, SUSPENDED_FOR).map(|since| {
+            format!(
+                "{of}: Synchronization Service Manager (miisclient.exe) is open since {since}: while it is, an automatic upgrade of Connect is aborted (UpgradeAbortedSyncExeInUse) and an upgrade in place does not begin (PF73); whoever left it open there closes it"
+            )
+        });
+        suspended.into_iter().chain(off).chain(console).collect()
     }
 }

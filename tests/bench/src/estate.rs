@@ -134,6 +134,7 @@ fn facts() -> Facts {
         }),
         connect: None,
         unread: Vec::new(),
+        console_open: false,
     }
 }
 

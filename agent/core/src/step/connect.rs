@@ -29,6 +29,8 @@ pub struct Scheduler {
     pub next_minutes: Option<i64>,
     /// Minutes from one cycle to the next.
     pub every_minutes: Option<i64>,
+    /// Synchronization Service Manager is open; false where that was not told.
+    pub console_open: bool,
 }
 
 /// Asks the scheduler.
@@ -50,6 +52,7 @@ pub fn scheduler(cx: &mut Cx<'_>) -> Flow<Reading<Scheduler>> {
             suspended: last["schedulerSuspended"].as_bool(),
             next_minutes: last["nextInMinutes"].as_i64(),
             every_minutes: last["everyMinutes"].as_i64(),
+            console_open: last["consoleOpen"].as_bool().unwrap_or(false),
         }
     }))
 }

@@ -14,7 +14,7 @@ use crate::step::{connect, options};
 pub fn probe(cx: &mut Cx<'_>) -> Flow<Facts> {
     let host = host(cx)?;
     let agent = provisioning_agent(cx)?;
-    let connect = connect_sync(cx)?;
+    let (connect, console_open) = connect_and_console(cx)?;
     let unread = [agent.unread, connect.unread];
     Ok(Facts {
         simulated: cx.simulated(),
@@ -23,6 +23,7 @@ pub fn probe(cx: &mut Cx<'_>) -> Flow<Facts> {
         provisioning_agent: agent.found,
         connect: connect.found,
         unread: unread.into_iter().flatten().collect(),
+        console_open,
     })
 }
 
@@ -157,19 +158,25 @@ pub fn provisioning_agent(cx: &mut Cx<'_>) -> Flow<Seen<ProvisioningAgentFacts>>
 /// # Errors
 /// While outcomes are missing.
 pub fn connect_sync(cx: &mut Cx<'_>) -> Flow<Seen<ConnectFacts>> {
+    Ok(connect_and_console(cx)?.0)
+}
+
+/// The same, and whether its console is open.
+fn connect_and_console(cx: &mut Cx<'_>) -> Flow<(Seen<ConnectFacts>, bool)> {
     let mut unread = Unread::default();
     let service = cx.service(product::CONNECT_SERVICE)?;
     let service = unread.take("the service ADSync", service);
     let version = cx.file_version(product::CONNECT_ENGINE)?;
     let version = unread.take("the version of Connect Sync's engine", version);
     if service.is_none() && version.is_none() && unread.0.is_none() {
-        return Ok(Seen {
+        let none = Seen {
             found: None,
             unread: None,
-        });
+        };
+        return Ok((none, false));
     }
     let scheduler = connect::scheduler(cx)?.unwrap_or_default();
-    Ok(Seen {
+    let seen = Seen {
         found: Some(ConnectFacts {
             version,
             service: service.map(|service| service.state),
@@ -178,7 +185,8 @@ pub fn connect_sync(cx: &mut Cx<'_>) -> Flow<Seen<ConnectFacts>> {
             suspended: scheduler.suspended,
         }),
         unread: unread.0,
-    })
+    };
+    Ok((seen, scheduler.console_open))
 }
 
 /// Joins a Windows folder and a file name.

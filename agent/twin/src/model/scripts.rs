@@ -71,6 +71,7 @@ impl Twin {
                             "stagingModeEnabled": staging, "syncCycleEnabled": !self.cycle_off,
                             "schedulerSuspended": self.has(Fault::SchedulerSuspended),
                             "nextInMinutes": self.next_cycle(), "everyMinutes": CYCLE,
+                            "consoleOpen": self.has(Fault::ConsoleOpen),
                         });
                         if input["due"] == true {
                             self.due(&mut line);
@@ -585,6 +586,8 @@ impl Twin {
                 "run profile Delta Synchronization",
                 "AzureADConnect.exe is open",
             ]
+        } else if has(Fault::ConsoleOpen) {
+            &["miisclient.exe is open"]
         } else {
             &[]
         };

@@ -833,7 +833,8 @@ impl Fleet {
         }
         match event {
             Event::FactsReported(facts) => {
-                self.schedulers.told(target, facts.connect.as_ref(), now);
+                let connect = (facts.connect.as_ref(), facts.console_open);
+                self.schedulers.told(target, connect, now);
                 self.looked_at(target, facts, now);
                 let before = self.known.get(target);
                 let before = before.and_then(|known| known.facts.as_ref());

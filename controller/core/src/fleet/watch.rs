@@ -302,6 +302,7 @@ mod tests {
                 suspended: None,
             }),
             unread: Vec::new(),
+            console_open: false,
         }
     }
 

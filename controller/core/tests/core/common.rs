@@ -97,6 +97,7 @@ pub(crate) fn facts(
         provisioning_agent,
         connect,
         unread: Vec::new(),
+        console_open: false,
     }
 }
 

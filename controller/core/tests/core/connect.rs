@@ -501,6 +501,47 @@ fn a_scheduler_that_stands_for_too_long_is_an_alarm_and_lifts_by_itself() {
     assert!(about_scheduler(&fleet, late).is_empty());
 }
 
+/// A console that was left open suspends nothing, and keeps the product from its upgrade: an alarm of its own, which lifts once a look
+/// finds it closed. Where nobody looked it is as it was.
+#[test]
+fn a_console_that_was_left_open_is_an_alarm_and_lifts_by_itself() {
+    let after = |minutes: u64| NOW.plus(Duration::from_secs(minutes * 60));
+    let mut fleet = Fleet::new();
+    let tells = |fleet: &mut Fleet, open: bool, looked: bool, at: Timestamp| {
+        let mut told = facts(Some(Some(true)));
+        told.connect.as_mut().unwrap().suspended = looked.then_some(false);
+        told.connect.as_mut().unwrap().cycle_enabled = Some(true);
+        told.console_open = open;
+        let event = Event::FactsReported(Box::new(told));
+        let record = common::told(&"c1.a.test".parse().unwrap(), 1, at, &event);
+        fleet.apply(&record, None, at);
+    };
+    let said = |fleet: &Fleet, at: Timestamp| {
+        let mut alarms = fleet.alarms(at);
+        alarms.retain(|alarm| alarm.contains("miisclient.exe"));
+        alarms
+    };
+    tells(&mut fleet, true, true, NOW);
+    tells(&mut fleet, false, false, after(60));
+    assert!(said(&fleet, after(119)).is_empty());
+    let alarms = said(&fleet, after(120));
+    assert_eq!(alarms.len(), 1, "{alarms:?}");
+    for words in [
+        "c1.a.test: Synchronization Service Manager",
+        &format!("is open since {NOW}"),
+        "UpgradeAbortedSyncExeInUse",
+        "PF73",
+    ] {
+        assert!(alarms[0].contains(words), "{words}: {alarms:?}");
+    }
+    assert!(
+        about_scheduler(&fleet, after(10_000)).is_empty(),
+        "no cycle waits for it"
+    );
+    tells(&mut fleet, false, true, after(121));
+    assert!(said(&fleet, after(10_000)).is_empty());
+}
+
 /// While guided work has the wizard open there is a task, and no alarm; it is counted from the end of that work on.
 #[test]
 fn guided_work_at_the_wizard_is_no_alarm() {

@@ -136,7 +136,7 @@ impl Was {
     fn of(there: Reading<Option<RegistryValue>>) -> Self {
         match there {
             Ok(None) => Self::Absent,
-            Ok(Some(RegistryValue::Other)) | Err(_) => Self::Unread,
+            Ok(Some(RegistryValue::Other | RegistryValue::Empty)) | Err(_) => Self::Unread,
             Ok(Some(value)) => Self::Value(value),
         }
     }
@@ -344,7 +344,7 @@ pub(super) fn shown(value: &Option<RegistryValue>) -> String {
         Some(RegistryValue::Number(number)) => number.to_string(),
         Some(RegistryValue::Text(text)) => format!("{text:?}"),
         Some(RegistryValue::Expandable(text)) => format!("{text:?} (REG_EXPAND_SZ)"),
-        Some(RegistryValue::Other) => "a value of another type".to_owned(),
+        Some(RegistryValue::Other | RegistryValue::Empty) => "a value of another type".to_owned(),
     }
 }
 
@@ -353,7 +353,7 @@ pub(super) fn number(value: &RegistryValue) -> Option<u32> {
     match value {
         RegistryValue::Number(number) => Some(*number),
         RegistryValue::Text(text) | RegistryValue::Expandable(text) => text.trim().parse().ok(),
-        RegistryValue::Other => None,
+        RegistryValue::Other | RegistryValue::Empty => None,
     }
 }
 

@@ -386,7 +386,7 @@ fn dcom(cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
     }
     let show = |missing: &Vec<String>| match missing.as_slice() {
         [] => "all three present".to_owned(),
-        some => format!("missing or not binary: {}", some.join(", ")),
+        some => format!("missing, empty or not binary: {}", some.join(", ")),
     };
     findings.push(catalogue::PF37.judge(missing, show, Vec::is_empty));
     Ok(())
