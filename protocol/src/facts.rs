@@ -152,16 +152,8 @@ pub struct Facts {
     pub unread: Vec<String>,
     /// Connect's console, Synchronization Service Manager (`miisclient.exe`), is open: an upgrade in place waits for its end, and an
     /// automatic one is aborted by it (facts 2.13 [P], PF73). False where none was seen, and by an agent of an earlier release.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub console_open: bool,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde gives a reference to the field"
-)]
-const fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 type AgentEssence<'a> = (

@@ -1,9 +1,5 @@
 //! A domain in both tools, as a topology says it (guard rail G7): what `check` refuses, what it lets pass since it is said to be
 //! meant, and what the plan says of that.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it must be"
-)]
 
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::finding::Severity;

@@ -233,11 +233,12 @@ fn an_upgrade_says_how_its_default_rules_stand() {
             part.why
         );
         let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
-        let page = steps.find_map(|step| match step {
-            Step::GuideConnect(guide) => {
+        let page = steps.find_map(|step| {
+            if let Step::GuideConnect(guide) = step {
                 guide.text.pages.iter().find(|page| page.title == "Before")
+            } else {
+                None
             }
-            _ => None,
         });
         let last = page.unwrap().lines.last().unwrap();
         assert!(
