@@ -1433,9 +1433,12 @@ impl Twin {
     }
 }
 
+/// How the page of an upgrade begins to say so.
+const UPGRADE_CLEARS: &str = "clear \"Start the synchronization process\":";
+
 /// The page says that the wizard is not to start the cycle at its end.
 fn clears_start(text: &TaskText) -> bool {
     let lines = text.pages.iter().flat_map(|page| &page.lines);
-    let mut starts = lines.filter(|line| line.starts_with("\"Start the synchronization process"));
-    starts.any(|line| line.ends_with(": clear"))
+    let mut starts = lines.filter(|line| line.contains("\"Start the synchronization process"));
+    starts.any(|line| line.ends_with(": clear") || line.starts_with(UPGRADE_CLEARS))
 }

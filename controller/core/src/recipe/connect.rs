@@ -321,15 +321,15 @@ fn upgrade(
     };
     let to = artifact.version;
     let preflight = mending(entry, tenant, server, facts, artifact.version);
-    let mut text = upgrade_pages(tenant, server, from, to, mode);
+    let cycle_enabled = facts
+        .connect
+        .as_ref()
+        .and_then(|connect| connect.cycle_enabled);
+    let mut text = upgrade_pages(tenant, server, (from, to), staging, cycle_enabled);
     proxy::page_into(entry, &mut text);
     let people = text.bring.clone();
     // What was on comes back; what was off stays off, since somebody has held it.
-    let (release, cycle) = match facts
-        .connect
-        .as_ref()
-        .and_then(|connect| connect.cycle_enabled)
-    {
+    let (release, cycle) = match cycle_enabled {
         Some(true) => (
             Some(release_pages(server, Held::SinceUpgraded)),
             "its cycle is on, and is waited for until it is on again",
@@ -394,14 +394,51 @@ fn upgrade(
 /// The page of what is done before an upgrade's wizard.
 pub(crate) const BEFORE: &str = "Before";
 
+/// What the person does with the tick that starts the cycle, and what about it afterwards. Its setting lies in the tenant (product facts
+/// 2.12 [P]): the vendor's steps clear it to look at the overrides first (2.13 [P]), which on a staging server would stop the active one.
+const fn start_of_upgrade(
+    staging: bool,
+    cycle_enabled: Option<bool>,
+) -> (&'static str, Option<&'static str>) {
+    match (cycle_enabled, staging) {
+        (Some(true), true) => (
+            r#"leave "Start the synchronization process" ticked: its setting lies in the tenant, and cleared here it stops the cycle of the active server as well"#,
+            Some("where it was cleared all the same: Set-ADSyncScheduler -SyncCycleEnabled $true"),
+        ),
+        (Some(true), false) => (
+            r#"clear "Start the synchronization process" only where the overrides are to be looked at first: the cycle is then off for every server of the tenant"#,
+            Some("where it was cleared: Set-ADSyncScheduler -SyncCycleEnabled $true"),
+        ),
+        (Some(false), _) => (
+            r#"clear "Start the synchronization process": the cycle was off as this was planned, and its setting lies in the tenant; whoever held it releases it"#,
+            None,
+        ),
+        (None, _) => (
+            r#""Start the synchronization process": as Get-ADSyncScheduler says before (SyncCycleEnabled), ticked where the cycle is on and cleared where it is off; its setting lies in the tenant"#,
+            Some(
+                "where it was on before and is off now: Set-ADSyncScheduler -SyncCycleEnabled $true",
+            ),
+        ),
+    }
+}
+
 /// The upgrade, page by page (product facts 2.13 [P], backups [S]).
 fn upgrade_pages(
     tenant: &Tenant,
     server: &TargetId,
-    from: Version,
-    to: Version,
-    mode: &str,
+    (from, to): (Version, Version),
+    staging: bool,
+    cycle_enabled: Option<bool>,
 ) -> TaskText {
+    let mode = if staging { "staging" } else { "active" };
+    let (start, released) = start_of_upgrade(staging, cycle_enabled);
+    let mut afterwards = vec![
+        "Get-ADSyncSchedulerConnectorOverride | Format-List: changed default rules ask for a full import or synchronization",
+        "sign out and in again before using the consoles",
+    ];
+    if let Some(released) = released {
+        afterwards.insert(1, released);
+    }
     let page = |title: &str, lines: &[&str]| Page {
         title: title.to_owned(),
         lines: lines.iter().map(|line| (*line).to_owned()).collect(),
@@ -427,19 +464,19 @@ fn upgrade_pages(
                 "close the wizard and Synchronization Service Manager",
             ]),
             page("Installer", &[r"start AzureADConnect.msi from C:\ProgramData\Entrain\staged"]),
-            page("Upgrade", &["Upgrade; passwords go on being synchronized meanwhile, objects do not"]),
+            page("Upgrade", &[if staging {
+                "Upgrade; this server exports nothing, neither before nor meanwhile"
+            } else {
+                "Upgrade; passwords go on being synchronized meanwhile, objects do not"
+            }]),
             page("Connect to Microsoft Entra ID", &[&sign_in]),
             page("Ready to configure", &[
                 &keep,
-                r#"clear "Start the synchronization process" to look at the overrides first: the cycle is then off for every server of the tenant"#,
+                start,
                 "Upgrade",
             ]),
             page("Configuration complete", &["Exit"]),
-            page("Afterwards", &[
-                "Get-ADSyncSchedulerConnectorOverride | Format-List: changed default rules ask for a full import or synchronization",
-                "where it was cleared: Set-ADSyncScheduler -SyncCycleEnabled $true",
-                "sign out and in again before using the consoles",
-            ]),
+            page("Afterwards", &afterwards),
         ],
         seen_by: format!("the engine's version, and the scheduler, which must still say {mode}"),
     }

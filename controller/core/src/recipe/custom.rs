@@ -436,7 +436,7 @@ fn components(settings: &CustomSettings, database: Option<&SqlDatabase>) -> Vec<
             "the tick for a SQL Server and that for a service account are not imported: they stand here alone; directories can be neither added nor taken away",
         ));
         lines.push(line(
-            "an import leaves out device writeback, the choice of attributes and of object types, run profiles of one's own and the provisioning hierarchy; a rule of one's own comes along where its precedence is 0 to 99",
+            "an import leaves out device writeback, the choice of attributes and of object types, run profiles of one's own and the provisioning hierarchy; a rule of one's own comes along where its precedence is 0 to 99, and one that was disabled comes along enabled",
         ));
     }
     lines.push(line("Install"));
@@ -648,6 +648,11 @@ fn ready(start: Start, staging: bool, existing: bool) -> Vec<String> {
     let mut lines = vec![format!(
         "\"Start the synchronization process when configuration completes\": {tick}"
     )];
+    if staging && start != Start::Clear {
+        lines.push(line(
+            "where somebody holds the tenant's cycle just now (Get-ADSyncScheduler on another server: SyncCycleEnabled False), clear it all the same: the setting is shared, and a tick may release it there",
+        ));
+    }
     if start == Start::Clear {
         lines.push(line(
             "the cycle is off then, for every server of the tenant, until somebody releases it: that is asked for as soon as the wizard is through",

@@ -323,6 +323,52 @@ fn staging_servers_are_upgraded_before_the_active_one_and_each_keeps_its_mode() 
     }
 }
 
+/// Whether the wizard starts the cycle lies in the tenant: no page has a staging server stop the active one, or end what somebody held.
+#[test]
+fn the_pages_of_an_upgrade_leave_the_cycle_as_it_is_but_on_the_active_server() {
+    let cases = [
+        (
+            Some(true),
+            [
+                "leave \"Start",
+                "clear \"Start the synchronization process\" only where",
+            ],
+        ),
+        (Some(false), ["clear \"Start", "clear \"Start"]),
+        (None, ["\"Start", "\"Start"]),
+    ];
+    for (cycle, [on_staging, on_active]) in cases {
+        let plan = upgrade_of([Some(false), Some(true)], cycle);
+        for (server, wanted) in [("c2.a.test", on_staging), ("c1.a.test", on_active)] {
+            let part = &plan.targets[&server.parse::<TargetId>().unwrap()];
+            let steps = part.phases.iter().flat_map(|phase| &phase.steps);
+            let text = steps.filter_map(|step| match step {
+                Step::GuideConnect(guide) => Some(&guide.text),
+                _ => None,
+            });
+            let pages = text.flat_map(|text| &text.pages);
+            let lines: Vec<&String> = pages.flat_map(|page| &page.lines).collect();
+            let start = lines
+                .iter()
+                .filter(|line| line.contains("\"Start the sync"));
+            let start: Vec<&&String> = start.collect();
+            assert!(
+                start.len() == 1 && start[0].starts_with(wanted) && start[0].contains("tenant"),
+                "{server} {cycle:?}: {start:?}"
+            );
+            // Nobody is told to release what somebody else holds.
+            let releases = lines
+                .iter()
+                .any(|line| line.contains("Set-ADSyncScheduler"));
+            assert_eq!(
+                releases,
+                cycle != Some(false),
+                "{server} {cycle:?}: {lines:?}"
+            );
+        }
+    }
+}
+
 /// The alarms stand in the plan, and in the fleet's state as soon as servers tell, whatever was planned.
 #[test]
 fn two_active_servers_none_and_what_cannot_be_told_raise_an_alarm() {

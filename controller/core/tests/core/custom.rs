@@ -247,6 +247,7 @@ leave everything else as it is
 Next
 [Ready to configure]
 "Start the synchronization process when configuration completes": tick
+where somebody holds the tenant's cycle just now (Get-ADSyncScheduler on another server: SyncCycleEnabled False), clear it all the same: the setting is shared, and a tick may release it there
 "Enable staging mode": tick. Another server of the tenant is active, or is to be: two would break G1
 Install
 [Configuration complete]
