@@ -26,6 +26,9 @@ use crate::profile::{Installed, Profile};
 /// Rounds of watching after which the modelled person has completed a wizard.
 const PERSON_ROUNDS: u32 = 3;
 
+/// Rounds of those, the last ones, in which Connect's wizard has configured it and stands open on its last page.
+const LAST_PAGE_ROUNDS: u32 = 2;
+
 /// One modelled server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Twin {
@@ -45,6 +48,9 @@ pub struct Twin {
     /// Rounds of watching after which the modelled person has completed a wizard.
     #[serde(default)]
     person_rounds: Option<u32>,
+    /// Rounds of watching in which Connect's wizard is still open: that long the scheduler is suspended.
+    #[serde(default)]
+    wizard_open: u32,
     /// The modelled person ticks staging mode when Connect is installed.
     #[serde(default)]
     ticks_staging: bool,
@@ -162,6 +168,7 @@ impl Twin {
             waited: 0,
             staging: None,
             person_rounds: None,
+            wizard_open: 0,
             ticks_staging: false,
             asked_staging: None,
             cycle_off: false,
@@ -911,6 +918,11 @@ impl Twin {
                     // What it is under is judged by a script, which is modelled as well.
                     Outcome::Chain(vec![host.as_bytes().to_vec()])
                 };
+                    Outcome::Chain(Shown {
+                        certificates: vec![host.as_bytes().to_vec()],
+                        names,
+                    })
+                };
                 (outcome, INSTANT)
             }
             Op::ReachThrough { host, port, .. } => {
@@ -1356,6 +1368,11 @@ impl Twin {
         if self.told_to_stop {
             return;
         }
+        // Whoever is at its last page closes it before anything else.
+        if self.wizard_open > 0 {
+            self.wizard_open -= 1;
+            return;
+        }
         let unregistered = self.services.contains_key(product::AGENT_SERVICE)
             && self.staging.is_none()
             && self
@@ -1400,11 +1417,19 @@ impl Twin {
         {
             return;
         }
+        let configures = other_mode.is_some() || connect_waits && !release;
+        let rounds = self.person_rounds.unwrap_or(PERSON_ROUNDS);
+        let open = if configures && !restart && !removal && !moves && !unregistered {
+            LAST_PAGE_ROUNDS.min(rounds - 1)
+        } else {
+            0
+        };
         self.waited += 1;
-        if self.waited < self.person_rounds.unwrap_or(PERSON_ROUNDS) {
+        if self.waited < rounds - open {
             return;
         }
         self.waited = 0;
+        self.wizard_open = open;
         if restart {
             self.changes.push("restart Windows by hand".to_owned());
             self.restart();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use protocol::event::{Completion, Grade, Severity, Verdict};
 use protocol::facts::{ConnectFacts, ServiceState};
 use protocol::step::{ConnectWork, GuideConnect, StageConnect, VerifyConnect};
-use protocol::task::TaskText;
+use protocol::task::{Page, TaskText};
 
 use crate::catalogue;
 use crate::op::{Op, Script};
@@ -86,6 +86,9 @@ pub fn stage(stage: &StageConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     }
 }
 
+/// Said to whoever is asked while the scheduler is suspended.
+const OPEN: &str = "the scheduler of the engine that is there is suspended: a wizard is open on the server, or was left open; where it is at its last page already, closing it is all that is left";
+
 /// Opens the installation, the upgrade, the change of mode or the release of the cycle as work for a person and watches for its
 /// end. Nothing here turns the cycle off or on: its setting lies in the tenant and is shared with the other servers
 /// (product facts 2.12 [P]).
@@ -99,8 +102,11 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         let version = connect
             .version
             .filter(|version| *version >= guide.at_least)?;
-        // The wizard's end shows by the scheduler: before it, the module does not answer.
-        let is = connect.staging?;
+        // The wizard's end shows by the scheduler: before it, the module does not answer. While its last page is open the scheduler
+        // is suspended (2.12 [P]), and what it says may not be its last word.
+        let is = connect
+            .staging
+            .filter(|_| connect.suspended != Some(true))?;
         // Where the mode is what changes, the other one is only where it began.
         if guide.work.switches() && is != staging {
             return None;
@@ -108,14 +114,28 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         let mode = if is { "staging" } else { "active" };
         Some((is, format!("version {version} configured, {mode}")))
     };
-    let ended = if let Some((is, summary)) = done(facts::connect_sync(cx)?.told()?) {
+    let before = facts::connect_sync(cx)?.told()?;
+    let open = before
+        .as_ref()
+        .is_some_and(|connect| connect.suspended == Some(true));
+    let ended = if let Some((is, summary)) = done(before) {
         settled(is, staging)?;
         Complete {
             grade: Some(Grade::Configured),
             ..Complete::new(Completion::AlreadySo, summary)
         }
     } else {
-        cx.task(&guide.text)?;
+        let mut text = guide.text.clone();
+        if open {
+            text.pages.insert(
+                0,
+                Page {
+                    title: "What is seen".to_owned(),
+                    lines: vec![OPEN.to_owned()],
+                },
+            );
+        }
+        cx.task(&text)?;
         let look = |cx: &mut Cx<'_>| {
             let version = cx.file_version(product::CONNECT_ENGINE)?.ok().flatten();
             trouble::of_wizard(version, cx)

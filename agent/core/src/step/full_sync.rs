@@ -20,6 +20,10 @@ use crate::step::report::Report;
 const LOOK_MINUTES: u32 = 5;
 const LOOK: Duration = Duration::from_secs(LOOK_MINUTES as u64 * 60);
 
+/// Looks in which a suspended scheduler is nobody's to mend: an open wizard suspends it (product facts 2.12 [P]), and whoever works
+/// there closes it. One cycle of the default length is lost by that at most.
+const CLOSES_SOON: u32 = 30 / LOOK_MINUTES;
+
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// How it stands.
@@ -29,6 +33,8 @@ enum Stands {
     Over,
     /// It goes on by itself, or begins with the next cycle.
     GoesOn(String),
+    /// It is due, and the scheduler is suspended: it goes on when somebody closes the wizard that is open.
+    Suspended(String),
     /// It is due, and no cycle does it.
     Held(String),
     /// It cannot be told.
@@ -60,15 +66,11 @@ impl Stands {
             (true, true) => Self::GoesOn("a run is under way".to_owned()),
             (true, false) => Self::GoesOn(format!("{what}; a run is under way")),
             (false, true) => Self::Over,
-            (false, false) if enabled && !suspended => Self::GoesOn(what),
-            (false, false) => {
-                let why = if enabled {
-                    "the scheduler is suspended"
-                } else {
-                    "the cycle is off"
-                };
-                Self::Held(format!("{what}; {why}, so nothing does it"))
+            (false, false) if !enabled => {
+                Self::Held(format!("{what}; the cycle is off, so nothing does it"))
             }
+            (false, false) if suspended => Self::Suspended(what),
+            (false, false) => Self::GoesOn(what),
         })
     }
 
@@ -81,6 +83,58 @@ impl Stands {
         // Whether that time went by is the executor's to know.
         drop(cx.perform(Op::Wait { time: WATCH })?);
         Self::now(cx)
+    }
+}
+
+/// How a wait without a question ended.
+enum Waited {
+    Over,
+    Held(String),
+    Untold(String),
+}
+
+/// Waits while it goes on, and while a wizard is open that somebody is about to close, for as long as the step says in all; or who
+/// said that it is over.
+fn patiently(step: &AwaitFullSync, what: &str, cx: &mut Cx<'_>) -> Flow<Result<Waited, String>> {
+    enum Seen {
+        Ended(Waited),
+        /// A wizard was opened, or closed.
+        Turned(u32),
+    }
+    let rounds = step.within_minutes / LOOK_MINUTES;
+    let (mut spent, mut suspended) = (0, false);
+    loop {
+        let seen = cx.until_counting(LOOK, |cx, over| {
+            let spent = over.saturating_add(spent);
+            if spent >= rounds {
+                let hours = step.within_minutes / 60;
+                let why = format!("{what}: not over after {hours} hours");
+                return Ok(Some(Seen::Ended(Waited::Held(why))));
+            }
+            let seen = match Stands::settled(cx)? {
+                Stands::GoesOn(_) if !suspended => return Ok(None),
+                Stands::Suspended(_) if suspended && over < CLOSES_SOON => return Ok(None),
+                Stands::GoesOn(_) => Seen::Turned(spent),
+                Stands::Suspended(_) if !suspended => Seen::Turned(spent),
+                Stands::Suspended(what) => Seen::Ended(Waited::Held(format!(
+                    "{what}; the scheduler is suspended, so nothing does it"
+                ))),
+                Stands::Held(why) => Seen::Ended(Waited::Held(why)),
+                Stands::Untold(why) => Seen::Ended(Waited::Untold(why)),
+                Stands::Over => Seen::Ended(Waited::Over),
+            };
+            Ok(Some(seen))
+        })?;
+        match seen {
+            Ok(Seen::Ended(ended)) => return Ok(Ok(ended)),
+            Err(by) => return Ok(Err(by)),
+            Ok(Seen::Turned(over)) => {
+                // What was seen is a look as well: however often it turns, the wait has an end.
+                spent = over.saturating_add(1);
+                suspended = !suspended;
+                drop(cx.perform(Op::Wait { time: WATCH })?);
+            }
+        }
     }
 }
 
@@ -99,42 +153,26 @@ pub fn wait(step: &AwaitFullSync, cx: &mut Cx<'_>) -> Flow<Complete> {
     let begins = Stands::settled(cx)?;
     let mut told = match begins {
         Stands::Untold(_) => Verdict::CannotTell,
-        Stands::Over | Stands::GoesOn(_) | Stands::Held(_) => Verdict::Fail,
+        Stands::Over | Stands::GoesOn(_) | Stands::Suspended(_) | Stands::Held(_) => Verdict::Fail,
     };
-    let (why, due) = match &begins {
+    let (why, due) = match begins {
         Stands::Over => {
             note("none is due, and none runs", Verdict::Pass, cx)?;
             return Ok(over(
                 "no full import or synchronization is due, and none runs",
             ));
         }
-        Stands::Held(why) | Stands::Untold(why) => (why.clone(), why.clone()),
-        Stands::GoesOn(what) => {
+        Stands::Held(why) | Stands::Untold(why) => (why.clone(), why),
+        Stands::GoesOn(what) | Stands::Suspended(what) => {
             note(&format!("{what}: waited for"), Verdict::Fail, cx)?;
-            let rounds = step.within_minutes / LOOK_MINUTES;
-            let seen = cx.until_counting(LOOK, |cx, over| {
-                if over >= rounds {
-                    return Ok(Some(None));
+            match patiently(step, &what, cx)? {
+                Ok(Waited::Over) => return done(&what, cx),
+                Ok(Waited::Held(why)) => (why, what),
+                Ok(Waited::Untold(why)) => {
+                    told = Verdict::CannotTell;
+                    (why, what)
                 }
-                Ok(match Stands::settled(cx)? {
-                    Stands::GoesOn(_) => None,
-                    ended @ (Stands::Over | Stands::Held(_) | Stands::Untold(_)) => {
-                        Some(Some(ended))
-                    }
-                })
-            })?;
-            if let Ok(Some(Stands::Untold(_))) = &seen {
-                told = Verdict::CannotTell;
-            }
-            match seen {
-                Ok(Some(Stands::Held(why) | Stands::Untold(why))) => (why, what.clone()),
-                Ok(Some(Stands::Over | Stands::GoesOn(_))) => return done(what, cx),
                 Err(by) => return Ok(attested(by)),
-                Ok(None) => {
-                    let hours = step.within_minutes / 60;
-                    let why = format!("{what}: not over after {hours} hours");
-                    (why, what.clone())
-                }
             }
         }
     };

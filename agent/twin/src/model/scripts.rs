@@ -69,7 +69,7 @@ impl Twin {
                     Some(staging) => {
                         let mut line = json!({
                             "stagingModeEnabled": staging, "syncCycleEnabled": !self.cycle_off,
-                            "schedulerSuspended": self.has(Fault::SchedulerSuspended),
+                            "schedulerSuspended": self.wizard_open > 0 || self.has(Fault::SchedulerSuspended),
                             "nextInMinutes": self.next_cycle(), "everyMinutes": CYCLE,
                             "consoleOpen": self.has(Fault::ConsoleOpen),
                         });

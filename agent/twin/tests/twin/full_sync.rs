@@ -11,11 +11,13 @@ use std::collections::BTreeMap;
 use agent_core::op::{Op, Outcome};
 use agent_core::procedure::{Host, Next, Procedure, Want};
 use agent_twin::{Fault, Installed, Profile, Twin};
-use protocol::event::{Completion, Finding, Severity, Verdict};
-use protocol::step::{AwaitFullSync, Step};
+use protocol::Digest;
+use protocol::event::{Completion, Event, Finding, Severity, Verdict};
+use protocol::signed::{Ending, StepEnding};
+use protocol::step::{AwaitFullSync, ConnectWork, GuideConnect, StageConnect, Step};
 use serde_json::json;
 
-use crate::common::text;
+use crate::common::{CONNECT, drive, text};
 use crate::switch::server;
 
 const A_DAY: u32 = 24 * 60;
@@ -111,9 +113,18 @@ fn as_it_is(_: u32, _: &mut Twin, outcome: Outcome) -> Outcome {
 }
 
 fn due(full: &[&str], (initial, running, enabled): (bool, bool, bool)) -> Outcome {
+    due_at_a_wizard(false, full, (initial, running, enabled))
+}
+
+/// The same, where a wizard is open or not: an open one keeps the scheduler suspended.
+fn due_at_a_wizard(
+    open: bool,
+    full: &[&str],
+    (initial, running, enabled): (bool, bool, bool),
+) -> Outcome {
     Outcome::Script {
         lines: vec![json!({
-            "stagingModeEnabled": true, "syncCycleEnabled": enabled, "schedulerSuspended": false,
+            "stagingModeEnabled": true, "syncCycleEnabled": enabled, "schedulerSuspended": open,
             "full": full, "initial": initial, "running": running,
         })],
     }
@@ -266,6 +277,105 @@ fn whoever_is_asked_is_told_why_and_it_goes_on_by_itself_all_the_same() {
         let by = "anna".to_owned();
         assert_eq!(went.completion, Completion::Attested { by }, "{why}");
         assert!(went.summary.contains("no probe"), "{}", went.summary);
+    }
+}
+
+/// An open wizard keeps the scheduler suspended, and somebody is about to close it: nobody is asked before it stood open for long.
+#[test]
+fn a_wizard_that_is_still_open_is_waited_for_before_anybody_is_asked() {
+    let full = ["full import of corp"];
+    let course = |open: std::ops::Range<u32>, until: u32| {
+        move |look: u32, _: &mut Twin, _: Outcome| {
+            let full: &[&str] = if look < until { &full } else { &[] };
+            due_at_a_wizard(open.contains(&look), full, (false, false, true))
+        }
+    };
+    // Open from the start, and once more in the middle: each time it is closed soon.
+    for open in [0..4, 20..24] {
+        let mut twin = server(true, &[]);
+        let went = wait(&mut twin, &step(A_DAY), false, course(open.clone(), 40));
+        assert!(went.asked.is_empty(), "{open:?}: {:?}", went.asked);
+        assert_eq!(went.completion, Completion::AlreadySo, "{open:?}");
+    }
+    // It is left open.
+    for (open, after) in [(0..60, 30), (12..60, 80)] {
+        let mut twin = server(true, &[]);
+        let went = wait(&mut twin, &step(A_DAY), false, course(open.clone(), 80));
+        assert!(
+            went.asked.len() == 1 && went.asked[0].contains("the scheduler is suspended"),
+            "{open:?}: {:?}",
+            went.asked
+        );
+        let asked_after = went.asked_after.unwrap();
+        assert!(
+            (after..=after + 20).contains(&asked_after),
+            "{open:?}: {asked_after}"
+        );
+        assert_eq!(went.told.last().unwrap().0, Verdict::Pass, "{open:?}");
+    }
+    // However often one is opened and closed, it is waited for no longer than it may be.
+    let flaps = |look: u32, _: &mut Twin, _: Outcome| {
+        due_at_a_wizard(
+            look.is_multiple_of(2),
+            if look < 900 { &full } else { &[] },
+            (false, false, true),
+        )
+    };
+    let went = wait(&mut server(true, &[]), &step(A_DAY), false, flaps);
+    assert!(
+        went.asked.len() == 1 && went.asked[0].contains("not over after 24 hours"),
+        "{:?}",
+        went.asked
+    );
+    assert!(went.asked_after.unwrap() <= u64::from(A_DAY));
+}
+
+/// The wizard shows its last page while the scheduler answers already: its end is when it is closed, and nobody is asked for anything
+/// besides.
+#[test]
+fn a_wizard_on_its_last_page_is_not_taken_for_done() {
+    for (work, staging) in [
+        (ConnectWork::UpgradeStaging, true),
+        (ConnectWork::UpgradeActive, false),
+    ] {
+        let steps = vec![
+            Step::StageConnect(StageConnect {
+                artifact: Digest::of(b"msi"),
+            }),
+            Step::GuideConnect(GuideConnect {
+                work,
+                at_least: CONNECT,
+                text: text(),
+                release: Some(Box::new(text())),
+            }),
+            step(A_DAY),
+        ];
+        let mut one = server(staging, &[Fault::FullSyncFollows]);
+        let (conclusion, journal, actions) = drive(steps.clone(), &mut one, None);
+        assert_eq!(conclusion.ending, Ending::Completed, "{work:?}");
+        assert_eq!(conclusion.steps[1].ending, StepEnding::SeenDone, "{work:?}");
+        let opened = |journal: &[Event]| {
+            let journal = journal.iter();
+            journal
+                .filter(|event| matches!(event, Event::TaskOpened { .. }))
+                .count()
+        };
+        assert_eq!(opened(&journal), 1, "{work:?}: {journal:?}");
+        // An agent that is cut off meanwhile takes it for done no earlier: it asks the person once more at most.
+        for cut in 0..actions {
+            let mut one = server(staging, &[Fault::FullSyncFollows]);
+            let (conclusion, journal, _) = drive(steps.clone(), &mut one, Some(cut));
+            assert_eq!(
+                conclusion.ending,
+                Ending::Completed,
+                "{work:?}, cut at {cut}"
+            );
+            let opened = opened(&journal);
+            assert!(
+                (1..=2).contains(&opened),
+                "{work:?}, cut at {cut}: {opened}"
+            );
+        }
     }
 }
 

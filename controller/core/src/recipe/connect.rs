@@ -478,7 +478,7 @@ fn upgrade_pages(
             page("Configuration complete", &["Exit"]),
             page("Afterwards", &afterwards),
         ],
-        seen_by: format!("the engine's version, and the scheduler, which must still say {mode}"),
+        seen_by: format!("the engine's version, and the scheduler, which must still say {mode}, and be suspended no more: the wizard is closed"),
     }
 }
 
@@ -722,7 +722,9 @@ fn express(entry: &ConnectEntry, tenant: &Tenant) -> TaskText {
                 ],
             ),
         ],
-        seen_by: line("the engine's version and the scheduler's answer"),
+        seen_by: line(
+            "the engine's version, and the scheduler, which must answer and be suspended no more: the wizard is closed",
+        ),
     }
 }
 

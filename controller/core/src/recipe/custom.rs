@@ -135,7 +135,9 @@ pub(super) fn pages(
         why: line("the vendor supports this setup through its wizard alone"),
         bring: bring((&forests, server), settings, tenant),
         pages,
-        seen_by: format!("the engine's version, and the scheduler, which must say {mode}"),
+        seen_by: format!(
+            "the engine's version, and the scheduler, which must say {mode}, and be suspended no more: the wizard is closed"
+        ),
     }
 }
 

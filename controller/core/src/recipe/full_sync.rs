@@ -9,10 +9,10 @@ use protocol::task::{Page, TaskText};
 const WITHIN_MINUTES: u32 = 24 * 60;
 
 /// Said of an upgrade.
-pub(super) const UPGRADED: &str = "changed default rules ask for a full import and synchronization behind the upgrade: it is waited for before anything is verified or counted (WZ03), for a day at most; a person is asked where it takes longer, where the cycle is off, or where it cannot be told";
+pub(super) const UPGRADED: &str = "changed default rules ask for a full import and synchronization behind the upgrade: it is waited for before anything is verified or counted (WZ03), for a day at most; a person is asked where it takes longer, where the cycle is off or stays suspended, or where it cannot be told";
 
 /// Said of an installation.
-pub(super) const INSTALLED: &str = "its first import and synchronization is a full one: it is waited for before anything is verified or counted (WZ03), for a day at most; a person is asked where it takes longer, where the cycle is off, or where it cannot be told";
+pub(super) const INSTALLED: &str = "its first import and synchronization is a full one: it is waited for before anything is verified or counted (WZ03), for a day at most; a person is asked where it takes longer, where the cycle is off or stays suspended, or where it cannot be told";
 
 /// The step that waits for it on a server.
 pub(super) fn wait(server: &TargetId) -> Step {
@@ -34,6 +34,7 @@ pub(super) fn wait(server: &TargetId) -> Step {
                 ]),
                 page("Synchronization Service Manager, Operations", &[
                     "the newest full import and full synchronization of each connector, and how they ended",
+                    "where the scheduler is suspended: close the wizard that is open on this server",
                     "where the cycle is off: whoever held it releases it (Set-ADSyncScheduler -SyncCycleEnabled $true), or does the full steps by hand",
                 ]),
                 page("Afterwards", &[

@@ -192,6 +192,8 @@ fn pages(tenant: &Tenant, server: &TargetId, work: ConnectWork, mut before: Vec<
                 &["Exit: an open wizard keeps the scheduler suspended"],
             ),
         ],
-        seen_by: format!("the scheduler, which must say {mode}"),
+        seen_by: format!(
+            "the scheduler, which must say {mode}, and be suspended no more: the wizard is closed"
+        ),
     }
 }

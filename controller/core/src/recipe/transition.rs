@@ -233,7 +233,7 @@ fn wizard(entry: &ConnectEntry, tenant: &Tenant, server: &TargetId) -> TaskText 
                 &["Exit: an open wizard keeps the scheduler suspended"],
             ),
         ],
-        seen_by: "the scheduler, which must say staging, and the provisioning agent on this server, registered with the tenant and running".to_owned(),
+        seen_by: "the scheduler, which must say staging and be suspended no more, and the provisioning agent on this server, registered with the tenant and running".to_owned(),
     }
 }
 
