@@ -1,6 +1,8 @@
 //! Connect Sync is taken off a server for good, by a person at its wizard (product facts 2.16): the vendor documents no other
 //! way. What is left on the server, on a SQL Server and in the tenant is listed with who clears it away.
 
+use std::time::Duration;
+
 use protocol::DomainName;
 use protocol::event::{Completion, Finding, Verdict};
 use protocol::step::GuideConnectRemoval;
@@ -10,6 +12,10 @@ use crate::op::{Program, Scope, Service};
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop};
 use crate::product;
 use crate::step::{self, WATCH, directory, facts, transition, trouble};
+
+/// Looks at the list of programs behind the end of engine and service, and the pause between them: the wizard takes all components off
+/// (product facts 2.16 [P]), and those may not be the last. How long that takes is in no source; what is listed still is told by CR01.
+const ENDS: (u32, Duration) = (20, WATCH);
 
 /// Whether engine and service are gone; why, where that cannot be read.
 fn is_gone(cx: &mut Cx<'_>) -> Flow<Result<bool, String>> {
@@ -68,6 +74,14 @@ pub fn guide(guide: &GuideConnectRemoval, cx: &mut Cx<'_>) -> Flow<Complete> {
     )?;
     match seen {
         Ok(()) => {
+            let (looks, pause) = ENDS;
+            let unlisted = |cx: &mut Cx<'_>| {
+                let listed = cx.programs(&product::CONNECT_PROGRAMS)?;
+                let is_listed = listed.is_ok_and(|programs| !programs.is_empty());
+                Ok((!is_listed).then_some(()))
+            };
+            // Whether it came to its end is the verification's to say.
+            cx.retry(looks, pause, unlisted)?;
             let summary = format!("Connect is gone{sure}");
             Ok(Complete::new(Completion::SeenDone, summary))
         }

@@ -4,7 +4,7 @@
     reason = "a test stops where something is not as it must be"
 )]
 
-use agent_core::op::{Op, Outcome};
+use agent_core::op::{Op, Outcome, Program, ProgramKind};
 use agent_core::product;
 use agent_core::run::{Action, Conclusion};
 use agent_twin::{Fault, Installed, Profile, Twin};
@@ -85,6 +85,33 @@ fn a_person_removes_it_and_the_probes_see_that_it_is_gone() {
     let (conclusion, journal, _) = done(&mut one, None, |_, outcome| outcome);
     assert_eq!(conclusion.steps[0].ending, StepEnding::AlreadySo);
     assert!(tasks(&journal).is_empty(), "nobody is asked twice");
+}
+
+/// Engine and service may be gone while the wizard still takes off the rest.
+#[test]
+fn a_removal_that_is_not_through_yet_is_waited_for() {
+    let mut one = server(&[]);
+    let looks = std::cell::Cell::new(0);
+    let instead = |op: &Op, outcome: Outcome| match (op, outcome) {
+        (Op::Programs { .. }, Outcome::Programs(programs)) if programs.is_empty() => {
+            looks.set(looks.get() + 1);
+            let listed = Program {
+                id: "{C1}".to_owned(),
+                name: product::CONNECT_PROGRAMS[0].to_owned(),
+                kind: ProgramKind::Package,
+            };
+            Outcome::Programs(if looks.get() < 6 {
+                vec![listed]
+            } else {
+                programs
+            })
+        }
+        (_, outcome) => outcome,
+    };
+    let (conclusion, journal, _) = done(&mut one, None, instead);
+    assert_eq!(conclusion.ending, Ending::Completed, "{conclusion:?}");
+    assert_eq!(conclusion.steps[0].ending, StepEnding::SeenDone);
+    assert_eq!(verdict(&journal, "CR01"), Some(Verdict::Pass));
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn page(title: &str, lines: &[&str]) -> Page {
 
 fn pages(tenant: &Tenant, server: &TargetId, mode: &str) -> TaskText {
     let administrator = format!(
-        "since 2.6.84.0 it asks for a Hybrid Identity Administrator of tenant {}, to clean up the tenant's side; skipped, it cleans up this server alone",
+        "as secondary sources say, since 2.6.84.0 it asks for an administrator of tenant {}, to clean up the tenant's side, and skipped it cleans up this server alone; which role is in no source",
         tenant.id
     );
     let is = format!("this server is {mode}: where the wizard shows another mode, stop here");
