@@ -119,7 +119,8 @@ if ($in.product -eq 'connect') {
         })
     }
     Read-Part 'settingsExportHours' {
-        $newest = Get-ChildItem -Path "$env:ProgramData\AADConnect\Applied-SynchronizationPolicy-*.JSON" |
+        # The wizard's own, and one that a person exported: that name is unverified.
+        $newest = 'Applied', 'Exported' | ForEach-Object { Get-ChildItem -Path "$env:ProgramData\AADConnect\$_-SynchronizationPolicy-*.JSON" } |
             Sort-Object -Property LastWriteTimeUtc | Select-Object -Last 1
         if (-not $newest) { throw 'no export is there' }
         [int][Math]::Floor(([DateTime]::UtcNow - $newest.LastWriteTimeUtc).TotalHours)

@@ -9,8 +9,11 @@ use std::time::SystemTime;
 use agent_core::op::Export;
 use protocol::{Digest, Timestamp};
 
-/// How the product names them (2.1 [P]).
-const STEM: &str = "applied-synchronizationpolicy-";
+/// How the wizard names what it writes by itself (2.1 [P]), and what a person exports there: that name is in no source of the vendor's.
+const STEMS: [&str; 2] = [
+    "applied-synchronizationpolicy-",
+    "exported-synchronizationpolicy-",
+];
 
 /// The largest document that is read, in bytes. How large they are is in no source.
 const MAX: u64 = 16 << 20;
@@ -29,7 +32,7 @@ pub(super) fn newest(folder: &Path) -> Result<Option<Export>, String> {
     for entry in entries {
         let entry = entry.map_err(|error| format!("{}: {error}", folder.display()))?;
         let name = entry.file_name().to_string_lossy().to_lowercase();
-        if !name.starts_with(STEM) || !name.ends_with(".json") {
+        if !STEMS.iter().any(|stem| name.starts_with(stem)) || !name.ends_with(".json") {
             continue;
         }
         let written = entry.metadata().and_then(|about| about.modified());
@@ -119,5 +122,11 @@ mod tests {
         );
         put("applied-synchronizationpolicy-4.json", &[0xc3, 0x28], 7_000);
         assert!(newest(folder.path()).unwrap().unwrap().text.is_err());
+        // What a person exported by the wizard is newer than what the wizard wrote by itself.
+        put("Exported-SynchronizationPolicy-5.JSON", b"{\"a\":5}", 8_000);
+        let read = newest(folder.path()).unwrap().unwrap();
+        assert_eq!(read.file, "Exported-SynchronizationPolicy-5.JSON");
+        put("Unexported-SynchronizationPolicy-6.JSON", b"{}", 9_000);
+        assert_eq!(newest(folder.path()), Ok(Some(read)));
     }
 }
