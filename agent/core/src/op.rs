@@ -605,6 +605,27 @@ impl Op {
     }
 }
 
+/// What a host showed when TLS was begun with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Its certificates, its own first, each as its DER bytes.
+    pub certificates: Vec<Vec<u8>>,
+    /// For whom the first one is.
+    pub names: Names,
+}
+
+/// For whom a certificate is, held against the host that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Names {
+    /// For that host.
+    OfHost,
+    /// For these names, and not for that host.
+    Others(Vec<String>),
+    /// It cannot be told, and why.
+    Untold(String),
+}
+
 /// What came of an operation, or of something else that a procedure waited for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -651,8 +672,8 @@ pub enum Outcome {
     Programs(Vec<Program>),
     /// How the launcher stands.
     Launcher(Launcher),
-    /// Certificates that a host showed, its own first, each as its DER bytes.
-    Chain(Vec<Vec<u8>>),
+    /// Certificates that a host showed.
+    Chain(Shown),
     /// Names of hosts.
     Hosts(Vec<String>),
     /// Objects of a directory, and this server's clock when they came.

@@ -22,7 +22,7 @@ use protocol::{DomainName, Generation, ProxyAddress, Timestamp, Version};
 
 use crate::op::{
     Census, Counted, DirectoryEntry, Export, FoundGroups, LargeGroups, Launcher, Op, Outcome,
-    Program, RegistryValue, Script, Search, Service,
+    Program, RegistryValue, Script, Search, Service, Shown,
 };
 use crate::step;
 
@@ -538,11 +538,7 @@ impl Cx<'_> {
     ///
     /// # Errors
     /// While the outcome is not there.
-    pub fn look_through(
-        &mut self,
-        proxy: &ProxyAddress,
-        host: &str,
-    ) -> Flow<Reading<Vec<Vec<u8>>>> {
+    pub fn look_through(&mut self, proxy: &ProxyAddress, host: &str) -> Flow<Reading<Shown>> {
         self.op(
             || Op::LookThrough {
                 proxy: proxy.clone(),

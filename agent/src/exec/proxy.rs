@@ -119,6 +119,7 @@ async fn exchange(mut stream: TcpStream, request: &str, who: &str) -> Result<(u1
 mod tests {
     use std::sync::Arc;
 
+    use agent_core::op::Names;
     use rustls::ServerConfig;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use tokio::net::TcpListener;
@@ -242,13 +243,31 @@ mod tests {
     #[tokio::test]
     async fn the_certificates_behind_a_proxy_are_those_that_are_shown_there() {
         const TUNNEL: &str = "HTTP/1.1 200 Connection established\r\nVia: 1.1 gate\r\n\r\n";
-        // Of another name than the host's too: what is wrong with them is judged elsewhere.
-        for name in ["login.example.test", "gate.example.test"] {
+        // What they lead to is judged elsewhere. Whether they are the host's own is judged here, by the rules of TLS: a name that
+        // stands in them counts, and a star for one label of it.
+        for (name, is_of_host) in [
+            ("login.example.test", true),
+            ("LOGIN.example.test", true),
+            ("*.example.test", true),
+            ("gate.example.test", false),
+            ("example.test", false),
+            ("*.test", false),
+            ("*.login.example.test", false),
+        ] {
             for versions in [&[&rustls::version::TLS12], &[&rustls::version::TLS13]] {
                 let (chain, key) = certificate(name);
-                let der = chain.iter().map(|one| one.as_ref().to_vec()).collect();
+                let der: Vec<Vec<u8>> = chain.iter().map(|one| one.as_ref().to_vec()).collect();
                 let outcome = looked(TUNNEL, Some(acceptor((chain, key), versions))).await;
-                assert_eq!(outcome, Outcome::Chain(der), "{name}");
+                let Outcome::Chain(shown) = outcome else {
+                    unreachable!("{name}: {outcome:?}")
+                };
+                assert_eq!(shown.certificates, der, "{name}");
+                let names = if is_of_host {
+                    Names::OfHost
+                } else {
+                    Names::Others(vec![name.to_owned()])
+                };
+                assert_eq!(shown.names, names, "{name}");
             }
         }
     }

@@ -106,6 +106,8 @@ pub enum Fault {
     TlsInspected,
     /// The proxy that the product is told to use inspects TLS (PF29).
     ProxyInspects,
+    /// That proxy answers in the hosts' place, by a certificate of its own name under a public root (PF29).
+    ProxyShowsOther,
     /// The system has a proxy (PF30).
     ProxySet,
     /// Whatever proxy is asked demands a sign-in (PF26, PF30).
@@ -370,7 +372,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 179] = [
+    pub const ALL: [Self; 180] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -421,6 +423,7 @@ impl Fault {
         Self::RevocationBlocked,
         Self::TlsInspected,
         Self::ProxyInspects,
+        Self::ProxyShowsOther,
         Self::ProxySet,
         Self::ProxyDemandsSignIn,
         Self::ProxyRefuses,

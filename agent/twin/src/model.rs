@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use agent_core::op::{
-    GivenUp, Launcher, Log, Op, Outcome, Program, ProgramKind, RegistryValue, Service,
+    GivenUp, Launcher, Log, Names, Op, Outcome, Program, ProgramKind, RegistryValue, Service, Shown,
 };
 use agent_core::product;
 use agent_core::step::facts::join;
@@ -916,8 +916,11 @@ impl Twin {
                     Outcome::Failed(format!("the proxy answers 403 about {host} (model)"))
                 } else {
                     // What it is under is judged by a script, which is modelled as well.
-                    Outcome::Chain(vec![host.as_bytes().to_vec()])
-                };
+                    let names = if self.has(Fault::ProxyShowsOther) {
+                        Names::Others(vec!["filter.example.net".to_owned()])
+                    } else {
+                        Names::OfHost
+                    };
                     Outcome::Chain(Shown {
                         certificates: vec![host.as_bytes().to_vec()],
                         names,

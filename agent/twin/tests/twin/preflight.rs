@@ -704,6 +704,7 @@ fn no_fault_is_without_a_test() {
         Fault::ProxyDemandsSignIn,
         Fault::ProxyRefuses,
         Fault::ProxyInspects,
+        Fault::ProxyShowsOther,
         // So does an account whose domain has permissions written down.
         Fault::SetsMissing,
     ];
@@ -1456,13 +1457,26 @@ fn the_cloud_is_asked_through_the_proxy_that_the_product_goes_through() {
             own.any(|one| one.read.contains("CN=Contoso Inspection CA")),
             "{inspected:#?}"
         );
+        // A certificate under a public root is not the host's where it is for somebody else.
+        let other = told(product, &[Fault::ProxySet, Fault::ProxyShowsOther]);
+        assert_eq!(verdicts(&other, "PF26"), only("Pass false"));
+        assert_eq!(verdicts(&other, "PF29"), only("Fail true"));
+        let mut own = other.iter().filter(|one| one.id == "PF29");
+        assert!(
+            own.any(|one| one
+                .read
+                .contains("a certificate for filter.example.net is shown")),
+            "{other:#?}"
+        );
     }
     // The product goes by no proxy: what one shows is not met.
-    let (step, mut server) = server(Product::Connect, &[Fault::ProxyInspects]);
-    assert_eq!(
-        verdicts(&findings(&step, &mut server), "PF29"),
-        only("Pass false")
-    );
+    for fault in [Fault::ProxyInspects, Fault::ProxyShowsOther] {
+        let (step, mut server) = server(Product::Connect, &[fault]);
+        assert_eq!(
+            verdicts(&findings(&step, &mut server), "PF29"),
+            only("Pass false")
+        );
+    }
     assert_eq!(verdicts(&closed, "PF27"), only("Pass false"));
     // Hosts that answer nobody answer no proxy.
     let silent = told(agent, &[Fault::RegistrationBlocked]);

@@ -653,7 +653,9 @@ fn expected(fault: Fault) -> Expected {
             (proxied, "PF26! PF27 PF28 PF29?"),
             (engine_proxied, "PF26! PF28 PF29?"),
         ]),
-        Fault::ProxyInspects => meets([(proxied, "PF29!"), (engine_proxied, "PF29!")]),
+        Fault::ProxyInspects | Fault::ProxyShowsOther => {
+            meets([(proxied, "PF29!"), (engine_proxied, "PF29!")])
+        }
         Fault::MachineProxyDiffers => meets([(connect, "PF31!")]),
         Fault::MachineProxyAnonymous => meets([(engine_proxied, "PF31!")]),
         Fault::WebServiceRefused => meets([(engine_proxied, "PF32?"), (connect, "PF32!")]),

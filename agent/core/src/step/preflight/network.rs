@@ -8,7 +8,7 @@ use protocol::{ProxyAddress, TargetId};
 use serde_json::{Value, json};
 
 use crate::catalogue::{self, Probe};
-use crate::op::{Op, Script};
+use crate::op::{self, Names, Op, Script};
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
 use crate::step::engine;
@@ -25,7 +25,7 @@ pub(super) fn hosts(preflight: &Preflight) -> Vec<&'static str> {
 pub const PROXY_SIGN_IN: &str = "the proxy demands a sign-in";
 
 /// What a host showed behind a proxy: its certificates, its own first.
-type Shown = Reading<Vec<Vec<u8>>>;
+type Shown = Reading<op::Shown>;
 
 /// How the product comes to the cloud.
 struct Way {
@@ -368,8 +368,23 @@ fn shown(
     let mut chains = Vec::new();
     for (host, chain) in &through {
         match chain {
-            Ok(chain) => {
-                let chain: Vec<String> = chain.iter().map(|one| hex(one)).collect();
+            // Under a public root or not: it is not the host that is at the other end.
+            Ok(op::Shown {
+                names: Names::Others(names),
+                ..
+            }) => leaves.push(json!({ "host": host, "others": others(names), "public": false })),
+            Ok(op::Shown {
+                names: Names::Untold(why),
+                ..
+            }) => {
+                let why = format!("for whom its certificate is cannot be told: {why}");
+                leaves.push(json!({ "host": host, "why": why }));
+            }
+            Ok(op::Shown {
+                names: Names::OfHost,
+                certificates,
+            }) => {
+                let chain: Vec<String> = certificates.iter().map(|one| hex(one)).collect();
                 chains.push(json!({ "host": host, "chain": chain }));
             }
             Err(why) => leaves.push(json!({ "host": host, "why": why })),
@@ -384,7 +399,23 @@ fn shown(
     }
     let report = Report::ask(Script::JudgeChains, json!({ "chains": chains }), JUDGE, cx)?;
     let judged = report.part("tls", |part| part.as_array().cloned());
-    Ok(judged.map(|judged| judged.into_iter().chain(leaves).collect()))
+    Ok(match judged {
+        Ok(judged) => Ok(judged.into_iter().chain(leaves).collect()),
+        // What is known of one host stands, whatever cannot be told of the others.
+        Err(_) if leaves.iter().any(|one| one["public"] == false) => Ok(leaves),
+        Err(why) => Err(why),
+    })
+}
+
+/// For whom a certificate is that is not the host's.
+fn others(names: &[String]) -> String {
+    /// A certificate may be for a hundred.
+    const FEW: usize = 3;
+    match names {
+        [] => "no name".to_owned(),
+        some if some.len() <= FEW => some.join(", "),
+        some => format!("{}, and {} more", some[..FEW].join(", "), some.len() - FEW),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -397,6 +428,11 @@ fn inspected(leaves: Reading<Vec<Value>>) -> Finding {
     let show = |leaves: &Vec<Value>| {
         let leaf = |one: &Value| match one["why"].as_str() {
             Some(why) => format!("{}: {why}", said(one, "host")),
+            None if one["others"].is_string() => format!(
+                "{}: a certificate for {} is shown",
+                said(one, "host"),
+                said(one, "others")
+            ),
             None => format!("{} under {}", said(one, "host"), said(one, "root")),
         };
         leaves.iter().map(leaf).collect::<Vec<_>>().join(", ")
