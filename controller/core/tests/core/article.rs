@@ -290,6 +290,58 @@ fn each_page_that_a_row_names_is_shown_by_its_recipe() {
     assert!(named >= 15, "only {named} pages are named");
 }
 
+/// What a row says of a page in words, and how the page begins to say it.
+const SAID: &[(&str, &str, &str, &str)] = &[
+    (
+        "E6",
+        "where none has, it is told as not read",
+        "Connect to AD DS",
+        "the NetBIOS name of b.test is not read",
+    ),
+    (
+        "E6",
+        "with both forms of the account",
+        "Connect to AD DS",
+        "an Enterprise Administrator, as b.test\\administrator or with the NetBIOS name",
+    ),
+    (
+        "E7",
+        "when it shows, and to stop there",
+        "Microsoft Entra sign-in configuration",
+        "stop here and verify the domain first",
+    ),
+    (
+        "E10",
+        "sign out and in again",
+        "Afterwards",
+        "sign out and in again",
+    ),
+];
+
+/// What the table says of a page in words stands on that page.
+#[test]
+fn what_a_row_says_of_a_page_is_what_the_page_says() {
+    let rows = rows();
+    for (id, words, title, line) in SAID {
+        let (_, row) = rows.iter().find(|(one, _)| one == id).unwrap();
+        assert!(row.contains(words), "{id} does not say {words:?}: {row}");
+        let steps = planned(&id[..1]);
+        let texts = steps.iter().filter_map(|step| match step {
+            Step::GuideConnect(guide) => Some(&guide.text),
+            _ => None,
+        });
+        let pages = texts.flat_map(|text| &text.pages);
+        let lines = pages
+            .filter(|page| page.title == *title)
+            .flat_map(|page| &page.lines);
+        let lines: Vec<&String> = lines.collect();
+        assert!(
+            lines.iter().any(|one| one.starts_with(line)),
+            "{id}: {title:?} does not say {line:?}: {lines:?}"
+        );
+    }
+}
+
 /// A page that comes to be shown has to stand in some row of its recipe.
 #[test]
 fn each_page_that_a_recipe_shows_is_named_by_some_row() {
