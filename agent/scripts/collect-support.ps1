@@ -7,11 +7,12 @@ $folder = $null
 try {
     $own = Join-Path $env:ProgramData 'Entrain'
     if (-not (Test-Path $own)) { throw "$own is not there: nowhere else would the logs be guarded" }
+    Import-Module $in.tools
+    $at = 'Export-AADCloudSyncToolsLogs'
+    Assert-Calls 'Export-AADCloudSyncToolsLogs -SkipVerboseTrace -OutputPath'
     $folder = Join-Path $own 'support'
     if (-not (Test-Path $folder)) { $null = New-Item -ItemType Directory -Path $folder }
     $begun = [DateTime]::UtcNow
-    Import-Module $in.tools
-    $at = 'Export-AADCloudSyncToolsLogs'
     # Without the verbose trace, which would rewrite the service's configuration file and restart it. What the tools cannot read
     # on a server that is not well must not keep them from the rest.
     $ErrorActionPreference = 'Continue'

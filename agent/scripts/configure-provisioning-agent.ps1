@@ -1,6 +1,6 @@
 # Configures the provisioning agent in this one process, since the module keeps the signed-in state in it (product facts
 # 1.4). Secrets come on standard input and are never written anywhere.
-# Input: {"module", "tenant", "signIn", "proxy", "gmsa": {"name"}, {"createWithCredentialOf"} or null: it stays as it is,
+# Input: {"module", "calls": ["cmdlet -parameter"], "tenant", "signIn", "proxy", "gmsa": {"name"}, {"createWithCredentialOf"} or null: it stays as it is,
 # "domains": [{"name", "preferredDomainControllers", "credential", "permissions"}], "secrets": [{"kind", "of", "user", "value"}]}.
 # Output: a line {"step", "ok"} for each cmdlet, with {"text"} where it is read back, one {"where", "unread"} of secrets that
 # were left, and at last {"done": true} or {"error": {"at", "kind", "message"}}.
@@ -75,6 +75,9 @@ try {
     }
     Import-Module $in.module
     Say @{ step = $at; ok = $true }
+    # The product may have upgraded itself since its module was asked.
+    $at = 'Get-Command'
+    Assert-Calls $in.calls
 
     $at = 'Connect-AADCloudSyncAzureAD'
     if ($in.signIn -eq 'token') {

@@ -62,7 +62,7 @@ if ($in.webHost) {
 }
 if ($in.upgrade) {
     Read-Part 'defaultRules' {
-        Import-ConnectModule
+        Import-ConnectModule 'Get-ADSyncRule'
         $number = 0
         $off = @()
         foreach ($one in @(Get-ADSyncRule)) {
@@ -75,7 +75,7 @@ if ($in.upgrade) {
         @{ number = $number; disabled = $off }
     }
     Read-Part 'overrides' {
-        Import-ConnectModule
+        Import-ConnectModule 'Get-ADSyncSchedulerConnectorOverride'
         $due = @()
         foreach ($one in @(Get-ADSyncSchedulerConnectorOverride)) {
             if ($null -eq $one.FullImportRequired -or $null -eq $one.FullSyncRequired) {
@@ -87,7 +87,7 @@ if ($in.upgrade) {
         , $due
     }
     Read-Part 'objects' {
-        Import-ConnectModule
+        Import-ConnectModule 'Get-ADSyncConnector', 'Get-ADSyncConnectorStatistics -ConnectorName'
         # Each object is in more than one connector space: the largest has most of them.
         $most = 0
         $connectors = @(Get-ADSyncConnector)
@@ -100,7 +100,7 @@ if ($in.upgrade) {
         $most
     }
     Read-Part 'fullRuns' {
-        Import-ConnectModule
+        Import-ConnectModule 'Get-ADSyncRunProfileResult -NumberRequested'
         # The newest come first; of each connector and full profile the newest that ended well counts.
         $seen = @{}
         $rows = @()
@@ -119,20 +119,20 @@ if ($in.upgrade) {
 }
 if ($in.installed) {
     Read-Part 'identity' {
-        Import-ConnectModule
+        Import-ConnectModule 'Get-ADSyncEntraConnectorCredential'
         $kind = (Get-ADSyncEntraConnectorCredential).ConnectorIdentityType
         if (-not $kind) { throw 'the module names no ConnectorIdentityType' }
         [string]$kind
     }
     Read-Part 'connectors' {
-        Import-ConnectModule
+        Import-ConnectModule 'Get-ADSyncConnector'
         $rows = @()
         foreach ($one in @(Get-ADSyncConnector)) { $rows += @{ name = [string]$one.Name; identifier = [string]$one.Identifier } }
         , $rows
     }
     if ($in.passwords) {
         Read-Part 'passwords' {
-            Import-ConnectModule
+            Import-ConnectModule 'Get-ADSyncConnector', 'Get-ADSyncAADPasswordSyncConfiguration -SourceConnector'
             $rows = @()
             foreach ($one in @(Get-ADSyncConnector)) {
                 # The tenant's own connector has none.
@@ -145,7 +145,7 @@ if ($in.installed) {
         }
     }
     Read-Part 'runs' {
-        Import-ConnectModule
+        Import-ConnectModule 'Get-ADSyncRunProfileResult -NumberRequested'
         # The newest come first; of each connector and profile the newest counts.
         $seen = @{}
         $rows = @()
@@ -160,10 +160,10 @@ if ($in.installed) {
         , $rows
     }
     Read-Part 'autoUpgrade' {
-        Import-ConnectModule
+        Import-ConnectModule 'Get-ADSyncAutoUpgrade'
         $state = [string](Get-ADSyncAutoUpgrade)
         $detail = ''
-        try { $detail = Get-ADSyncAutoUpgrade -Detail | Out-String -Width 400 } catch { $detail = '' }
+        try { Assert-Calls 'Get-ADSyncAutoUpgrade -Detail'; $detail = Get-ADSyncAutoUpgrade -Detail | Out-String -Width 400 } catch { $detail = '' }
         @{ state = $state; detail = ($detail -replace '\s+', ' ').Trim() }
     }
     Read-Part 'certificates' { Read-Events @{ Id = 1011, 1012 } '(?i)ADSync|Directory Synchronization|Connect' }

@@ -99,7 +99,7 @@ if ($in.product -eq 'connect') {
             if (Get-Process -Name $name -ErrorAction SilentlyContinue) { $busy += "$name.exe is open" }
         }
         if (Get-Service -Name 'ADSync' -ErrorAction SilentlyContinue) {
-            Import-ConnectModule
+            Import-ConnectModule 'Get-ADSyncConnectorRunStatus'
             foreach ($run in @(Get-ADSyncConnectorRunStatus)) {
                 if ($run) { $busy += "a run of $($run.ConnectorName) is under way" }
             }

@@ -1,5 +1,5 @@
 # Comes before every script, in the same text: reads the parameters as JSON from standard input into $in, says that the
-# script has started, and gives it Say, Reason, Read-Part, Import-ConnectModule and
+# script has started, and gives it Say, Reason, Read-Part, Assert-Calls, Import-ConnectModule and
 # Get-WinHttpProxy.
 # Everything that goes in and comes out is ASCII: Windows PowerShell 5.1 reads and writes a pipe in the console's code page.
 $ErrorActionPreference = 'Stop'
@@ -35,11 +35,26 @@ $out = @{}
 function Read-Part([string]$name, [scriptblock]$read) {
     try { $script:out[$name] = & $read } catch { $script:out[$name] = @{ why = (Reason $_.Exception) } }
 }
+# Asks for each cmdlet that a script is about to call, as 'Cmdlet -Parameter -Parameter', before any of them is called: which cmdlets and
+# parameters a version of a product's module has, it alone tells. Windows' own words for one that is missing are in its own language.
+function Assert-Calls([string[]]$calls) {
+    foreach ($call in $calls) {
+        $name, $parameters = $call.Split(' ')
+        $command = Get-Command -Name $name -ErrorAction SilentlyContinue
+        if (-not $command) { throw "the module of this version has no cmdlet $name" }
+        $takes = @($command.Parameters.Values | ForEach-Object { $_.Name; $_.Aliases })
+        foreach ($one in $parameters) {
+            if ($takes -notcontains $one.TrimStart('-')) { throw "$name of this version takes no $one" }
+        }
+    }
+}
 # The module of Connect Sync, by its path: a service that was started before the product was installed does not know it by name.
-function Import-ConnectModule {
+# Beside it, what is about to be called of it.
+function Import-ConnectModule([string[]]$calls) {
     $module = Join-Path $env:ProgramFiles 'Microsoft Azure AD Sync\Bin\ADSync\ADSync.psd1'
     if (-not (Test-Path $module)) { $module = 'ADSync' }
     Import-Module $module
+    Assert-Calls $calls
 }
 # The proxy that WinHTTP keeps for itself: flags at byte 8 (2: a proxy is named), the name's length at 12, the name from 16 on.
 function Get-WinHttpProxy {

@@ -3,7 +3,7 @@
 # "everyMinutes", "consoleOpen"}, the first three and the last true or false, the others numbers or null; with "due" also {"full": ["what is due"], "initial": true
 # or false, "running": true or false}; or {"error": {...}}.
 try {
-    Import-ConnectModule
+    Import-ConnectModule 'Get-ADSyncScheduler'
     $scheduler = Get-ADSyncScheduler
     foreach ($name in 'StagingModeEnabled', 'SyncCycleEnabled', 'SchedulerSuspended') {
         if ($scheduler.$name -isnot [bool]) { throw "the scheduler does not tell $name" }
@@ -25,6 +25,7 @@ try {
         consoleOpen = [bool](Get-Process -Name 'miisclient' -ErrorAction SilentlyContinue)
     }
     if ($in.due) {
+        Assert-Calls 'Get-ADSyncSchedulerConnectorOverride', 'Get-ADSyncConnectorRunStatus'
         $said.full = @()
         foreach ($one in @(Get-ADSyncSchedulerConnectorOverride)) {
             if ($null -eq $one.FullImportRequired -or $null -eq $one.FullSyncRequired) {

@@ -30,7 +30,7 @@ function Get-Flag([string]$name, $value) {
     $value
 }
 try {
-    Import-ConnectModule
+    Import-ConnectModule 'Get-ADSyncConnector'
     $connectors = @(Get-ADSyncConnector)
     if (-not $connectors.Count) { throw 'the module names no connector' }
     Read-Lines 'connectors' {
@@ -53,6 +53,7 @@ try {
         }
     }
     Read-Lines 'rules' {
+        Assert-Calls 'Get-ADSyncRule'
         $rules = @(Get-ADSyncRule)
         if (-not $rules.Count) { throw 'the module names no rule' }
         foreach ($one in $rules) {
@@ -89,6 +90,7 @@ try {
         }
     }
     Read-Lines 'installation' {
+        Assert-Calls 'Get-ADSyncGlobalSettingsParameter'
         $anchor = $false
         foreach ($one in @(Get-ADSyncGlobalSettingsParameter)) {
             $setting = Take $one 'Name', 'Value'
@@ -99,6 +101,7 @@ try {
         if (-not $anchor) { throw 'no setting names the source anchor attribute' }
     }
     Read-Lines 'tenant-features' {
+        Assert-Calls 'Get-ADSyncAADCompanyFeature'
         $told = 0
         foreach ($one in (Get-ADSyncAADCompanyFeature).PSObject.Properties) {
             if ($one.Value -isnot [bool]) { continue }
@@ -108,6 +111,7 @@ try {
         if (-not $told) { throw 'the module names no feature' }
     }
     Read-Lines 'password-sync' {
+        Assert-Calls 'Get-ADSyncAADPasswordSyncConfiguration -SourceConnector'
         foreach ($one in $connectors) {
             # The tenant's own connector has none.
             if ([string]$one.Identifier -like '*b891884f-051e-4a83-95af-2544101c9083*') { continue }

@@ -7,7 +7,7 @@
 $folder = $null
 try {
     $bin = Join-Path $env:ProgramFiles 'Microsoft Azure AD Sync\Bin'
-    Import-ConnectModule
+    Import-ConnectModule 'Get-ADSyncConnector', 'Get-ADSyncConnectorRunStatus', 'Get-ADSyncScheduler', 'Get-ADSyncSchedulerConnectorOverride'
     function Test-Running { @(Get-ADSyncConnectorRunStatus).Count -gt 0 }
     $said = @()
     $begun = (Get-ADSyncScheduler).NextSyncCycleStartTimeInUTC

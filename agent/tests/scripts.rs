@@ -96,7 +96,12 @@ const CMDLETS: &[(&str, &[&str], &str)] = &[
         &["-List"],
         "product facts PF12; Windows",
     ),
-    ("Import-Module", &["-Name"], "Windows"),
+    ("Import-Module", &["-Name", "-PassThru"], "Windows"),
+    (
+        "Get-Command",
+        &["-Module", "-Name", "-ErrorAction"],
+        "product facts 1.4; Windows",
+    ),
     ("Restart-Service", &["-Name"], "product facts 1.4: 8 [P]"),
     ("Get-Service", &["-Name", "-ErrorAction"], "Windows"),
     ("Get-Process", &["-Name", "-ErrorAction"], "Windows"),
@@ -430,6 +435,138 @@ fn what_is_splatted_is_held_against_the_table() {
             wrong.iter().any(|one| one.contains(says)),
             "{instead}: {wrong:?}"
         );
+    }
+}
+
+/// Cmdlets of the products' own modules: which of them a version has is told by it alone.
+fn of_a_product(cmdlet: &str) -> bool {
+    cmdlet.contains("ADSync") || cmdlet.contains("AADCloudSync")
+}
+
+/// The calls of a product's module that a script makes without having asked for them first: where it runs, in its own block or in one
+/// around it, stands a question that names the cmdlet with each of its parameters.
+fn unasked(text: &str, functions: &[String]) -> Vec<String> {
+    let tree = parse(text);
+    let around = |node: Node<'_>| {
+        let mut blocks = Vec::new();
+        let mut above = node.parent();
+        while let Some(parent) = above {
+            if parent.kind() == "script_block_expression" {
+                blocks.push(parent.id());
+            }
+            above = parent.parent();
+        }
+        blocks
+    };
+    let (mut asked, mut unasked) = (Vec::new(), Vec::new());
+    walk(tree.root_node(), &mut |node| {
+        let name = node.child_by_field_name("command_name");
+        let Some(name) = name.filter(|_| node.kind() == "command") else {
+            return;
+        };
+        let name = &text[name.byte_range()];
+        if ["Assert-Calls", "Import-ConnectModule"].contains(&name) {
+            let block = around(node).first().copied();
+            walk(node, &mut |part| {
+                if part.kind() == "string_literal" {
+                    let call = text[part.byte_range()].trim_matches('\'').to_owned();
+                    asked.push((block, call));
+                }
+            });
+        } else if of_a_product(name) && !functions.iter().any(|own| own == name) {
+            let (used, _) = called(&text[node.byte_range()], functions);
+            let blocks = around(node);
+            for (cmdlet, parameter) in used.iter().filter(|(one, _)| of_a_product(one)) {
+                let names = |(block, call): &(Option<usize>, String)| {
+                    let mut words = call.split(' ');
+                    block.is_none_or(|block| blocks.contains(&block))
+                        && words.next() == Some(cmdlet)
+                        && (parameter.is_empty() || words.any(|one| one == parameter))
+                };
+                if !asked.iter().any(names) {
+                    let line = node.start_position().row + 1;
+                    unasked.push(format!("{line}: {cmdlet} {parameter}"));
+                }
+            }
+        }
+    });
+    unasked
+}
+
+#[test]
+fn a_cmdlet_of_a_product_is_asked_for_before_it_is_called() {
+    let functions = functions();
+    let mut asking = 0;
+    for (name, text) in scripts() {
+        // What this one calls depends on what it is told, and so does what it asks for (below).
+        if name == "configure-provisioning-agent.ps1" {
+            continue;
+        }
+        let wrong = unasked(&text, &functions);
+        assert!(wrong.is_empty(), "{name}: {wrong:?}");
+        let asks = text.contains("Assert-Calls '") || text.contains("Import-ConnectModule '");
+        asking += usize::from(asks);
+    }
+    assert_eq!(asking, 6, "scripts that call a product's module");
+    for (text, says) in [
+        ("Get-ADSyncRule", "1: Get-ADSyncRule "),
+        (
+            "Read-Part 'a' { Assert-Calls 'Get-ADSyncRule' }\nGet-ADSyncRule",
+            "2: Get-ADSyncRule ",
+        ),
+        (
+            "Get-ADSyncRule\nAssert-Calls 'Get-ADSyncRule'",
+            "1: Get-ADSyncRule ",
+        ),
+        (
+            "Assert-Calls 'Get-ADSyncAutoUpgrade'\n$a = Get-ADSyncAutoUpgrade -Detail",
+            "2: Get-ADSyncAutoUpgrade -Detail",
+        ),
+    ] {
+        let wrong = unasked(text, &functions);
+        assert_eq!(wrong, [says], "{text}");
+    }
+}
+
+/// The configuration asks for the calls that it is told to make: those that the core knows are those that the script can make.
+#[test]
+fn what_the_core_has_asked_for_is_what_the_configuration_calls() {
+    let name = "configure-provisioning-agent.ps1";
+    let (_, text) = scripts().into_iter().find(|(one, _)| one == name).unwrap();
+    let asks = text.find("Assert-Calls $in.calls").unwrap();
+    let signs_in = text.find("Connect-AADCloudSyncAzureAD -").unwrap();
+    assert!(asks < signs_in, "it asks before it signs in");
+    let (used, _) = called(&text, &functions());
+    let used: std::collections::BTreeSet<_> = used
+        .into_iter()
+        .filter(|(cmdlet, _)| of_a_product(cmdlet))
+        .collect();
+    let known = agent_core::step::module::CALLS
+        .iter()
+        .flat_map(|(cmdlet, parameters)| {
+            let parameters = parameters.iter().map(|one| format!("-{one}"));
+            let rows = std::iter::once(String::new()).chain(parameters);
+            rows.map(|one| ((*cmdlet).to_owned(), one))
+        });
+    let known: std::collections::BTreeSet<_> = known.collect();
+    assert_eq!(known, used);
+}
+
+/// Lines that begin with this sign do not travel (`exec/powershell.rs`): in every script they are comments and nothing else.
+#[test]
+fn a_line_that_begins_as_a_comment_is_one() {
+    for (name, text) in scripts() {
+        let tree = parse(&text);
+        let mut comments = std::collections::BTreeSet::new();
+        walk(tree.root_node(), &mut |node| {
+            if node.kind() == "comment" && !text[node.byte_range()].starts_with("<#") {
+                comments.insert(node.start_position().row);
+            }
+        });
+        for (row, line) in text.lines().enumerate() {
+            let begins = line.trim_start().starts_with('#');
+            assert!(!begins || comments.contains(&row), "{name}: {}", row + 1);
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! The catalogue of probes, as data: what is probed before and after, what passes, how grave a failure is, what to do
-//! about it and who does it. Ids are those of sections 5 (`PF`) and 6 (`PV`) of the product facts; `SEC`, `SW`, `CU` (before an upgrade), `SK` (behind a soak),
+//! about it and who does it. Ids are those of sections 5 (`PF`) and 6 (`PV`) of the product facts; `SEC`, `SW`, `CU` (before an upgrade), `MO` (what a module takes), `SK` (behind a soak),
 //! `WZ` (wizards), `UN` (before Connect is taken off), `RM` and `CR` (after a removal) and `TR` (a move from Connect to cloud sync) are Entrain's own. What is asked of a tenant
 //! stands in [`protocol::probe`], since no agent asks it.
 
@@ -78,6 +78,7 @@ protocol::probes! {
     CU03 CONNECT, Warn, Server: "how long a full import and synchronization takes, by the newest ones in the history, and how many objects there are", wants "less than a day, and fewer than 100000 objects, above which a second server is the way", else "plan the time for after the upgrade, or upgrade by a second server and a swap";
     PF75 BOTH, Warn, Server: "free disk space on the system drive", wants "2048 MiB or more", else "free disk space";
     PF76 AGENT, Warn, Tenant: "another purpose of the agent on this server (on-premises applications, HR)", wants "no sign of it on the server, which is no proof of HR: that shows in the tenant alone", else "before the upgrade or removal look in the portal which enterprise applications provision through this agent, and move them to another one: they stand still meanwhile, and a removal ends them";
+    MO01 AGENT, Warn, Server: "cmdlets of the agent's module that Entrain calls, and the parameters that it gives them together, as the version that is there tells them", wants "every call; what the module has besides is told", else "write sign_in = \"wizard\" in the topology, or another way to sign in that the module takes, and plan again; rights that no cmdlet gives the domain's administrator gives by `entrain handover DOMAIN`";
     SEC1 BOTH, Warn, Server: "PowerShell logging that would record a cmdlet's parameters", wants "off, where token or credential are used", else "no secret is asked for on this server: the wizard is offered in its place";
     SEC2 BOTH, Block, Server: "language mode of PowerShell", wants "FullLanguage", else "the product's module does not load in a constrained language mode: have the policy except this server";
     SEC3 BOTH, Warn, Server: "application control", wants "none enforced for scripts and executables, or the vendor's files allowed", else "allow files that are signed by Microsoft Corporation, and the agent's folder";

@@ -229,7 +229,11 @@ const TABLE: &[Known] = &[
     Known {
         id: "KC08",
         of: &[Connect, Scripts],
-        texts: &["is not recognized as the name of a cmdlet"],
+        // The second is how a script of ours says it, in any language of Windows.
+        texts: &[
+            "is not recognized as the name of a cmdlet",
+            "the module of this version has no cmdlet",
+        ],
         cause: "the product's module is not loaded, or the product is not configured",
         fix: "finish the wizard; then Import-Module ADSync",
     },
@@ -685,6 +689,11 @@ mod tests {
             "KC08",
             Scripts,
             "The term 'Get-ADSyncRule' is not recognized as the name of a cmdlet, function, script file, or operable program.",
+        ),
+        (
+            "KC08",
+            Scripts,
+            "the module of this version has no cmdlet Get-ADSyncRule",
         ),
         (
             "KC09",

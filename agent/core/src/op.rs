@@ -46,6 +46,8 @@ pub enum Script {
     InspectHost,
     /// Reads which group policies set what a preflight reads.
     InspectPolicies,
+    /// Reads which cmdlets and parameters the provisioning agent's module has.
+    ReadModule,
     /// Configures the provisioning agent in one process: module, sign-in, gMSA, domains, restart.
     ConfigureProvisioningAgent,
     /// Reads the scheduler of Connect Sync.

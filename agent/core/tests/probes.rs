@@ -17,7 +17,7 @@ const HEAD: &str = "| Id | For | What is looked at | What passes | A failure | W
 
 fn page() -> String {
     let mut out = String::from(
-        "# Probes\n\nWhat an agent looks at before anything is touched (`PF`, `SEC`, `CU`), afterwards (`PV`), at a wizard that takes
+        "# Probes\n\nWhat an agent looks at before anything is touched (`PF`, `SEC`, `CU`, `MO`), afterwards (`PV`), at a wizard that takes
 long (`WZ`), behind a soak (`SK`), before a staging server of Connect becomes active (`SW`), before and after a move to cloud sync (`TR`), before Connect is taken off (`UN`)
 and after a removal (`RM`, `CR`). `entrain preflight` asks all of
 the first kind on live servers and changes nothing. *Blocks* stops a server before its work begins; what cannot be told

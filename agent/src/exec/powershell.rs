@@ -33,6 +33,7 @@ pub const fn text(script: Script) -> &'static str {
     match script {
         Script::InspectHost => with_prelude!("inspect-host"),
         Script::InspectPolicies => with_prelude!("inspect-policies"),
+        Script::ReadModule => with_prelude!("read-module"),
         Script::ConfigureProvisioningAgent => with_prelude!("configure-provisioning-agent"),
         Script::ReadConnectScheduler => with_prelude!("read-connect-scheduler"),
         Script::ReviewConnectExports => with_prelude!("review-connect-exports"),
@@ -46,10 +47,16 @@ pub const fn text(script: Script) -> &'static str {
     }
 }
 
-/// A script as PowerShell takes it: UTF-16LE, base64.
+/// A script as PowerShell takes it: UTF-16LE, base64. Lines that are a comment alone stay here: a command line has no room for them.
 #[must_use]
 pub fn encode(script: &str) -> String {
-    let units: Vec<u8> = script.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let lines = script
+        .split_inclusive('\n')
+        .filter(|line| !line.trim_start().starts_with('#'));
+    let units: Vec<u8> = lines
+        .flat_map(str::encode_utf16)
+        .flat_map(u16::to_le_bytes)
+        .collect();
     BASE64_STANDARD.encode(units)
 }
 
@@ -57,7 +64,10 @@ pub fn encode(script: &str) -> String {
 #[must_use]
 pub fn input(script: Script, parameters: &Value, folder: &str, secrets: &Secrets) -> Value {
     let mut input = parameters.clone();
-    if script == Script::ConfigureProvisioningAgent {
+    if matches!(
+        script,
+        Script::ReadModule | Script::ConfigureProvisioningAgent
+    ) {
         input["module"] = json!(agent_core::step::facts::join(folder, product::AGENT_MODULE));
     }
     if script == Script::CollectSupport {
@@ -219,9 +229,10 @@ pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Val
 mod tests {
     use super::*;
 
-    const ALL: [&str; 12] = [
+    const ALL: [&str; 13] = [
         text(Script::InspectHost),
         text(Script::InspectPolicies),
+        text(Script::ReadModule),
         text(Script::ConfigureProvisioningAgent),
         text(Script::ReadConnectScheduler),
         text(Script::ReviewConnectExports),
@@ -242,6 +253,15 @@ mod tests {
             assert!(script.contains(r#"[Console]::Out.WriteLine('{"started":true}')"#));
             assert!(script.contains("[Console]::In.ReadToEnd()"));
         }
+    }
+
+    #[test]
+    fn what_is_a_comment_alone_does_not_travel() {
+        let said = "# what for\nSay 1 # how\n  # why\n\n'#'\n";
+        assert_eq!(encode(said), encode("Say 1 # how\n\n'#'\n"));
+        let units = "Say 1".encode_utf16().flat_map(u16::to_le_bytes);
+        let plain = BASE64_STANDARD.encode(units.collect::<Vec<u8>>());
+        assert_eq!(encode("# what for\nSay 1"), plain);
     }
 
     /// A file would be asked for its signature under AllSigned, and another policy for the process would be one that the server's

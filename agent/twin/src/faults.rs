@@ -40,6 +40,8 @@ pub enum Fault {
     DomainNotKept,
     /// The account that signs in must use multi-factor authentication.
     MfaDemanded,
+    /// The module signs nobody in by a token, which is in no documentation (MO01).
+    TokenNotTaken,
     /// The module demands a credential to add a domain.
     DomainCredentialDemanded,
     /// The wizard was left open: the scheduler is suspended (PV24).
@@ -372,7 +374,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 180] = [
+    pub const ALL: [Self; 181] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -390,6 +392,7 @@ impl Fault {
         Self::TraceShowsException,
         Self::DomainNotKept,
         Self::MfaDemanded,
+        Self::TokenNotTaken,
         Self::DomainCredentialDemanded,
         Self::ServiceStopped,
         Self::SchedulerSuspended,

@@ -1,5 +1,6 @@
 //! The model itself: registry, services, files, logs, and what the products' setup, cmdlets and wizard do to them.
 
+mod module;
 mod scripts;
 
 use std::collections::{BTreeMap, BTreeSet};

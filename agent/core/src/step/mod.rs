@@ -12,6 +12,7 @@ pub mod exports;
 pub mod facts;
 pub mod full_sync;
 mod installer;
+pub mod module;
 pub mod options;
 pub mod preflight;
 pub mod provisioning_agent;

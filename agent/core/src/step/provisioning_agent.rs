@@ -22,10 +22,12 @@ use crate::known::{self, Source};
 use crate::op::{Log, Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
 use crate::product;
+use crate::step::module::{Account, Call};
 use crate::step::report::Report;
 use crate::step::soak::Logged;
 use crate::step::{
-    self, WATCH, credential, directory, facts, installer, options, preflight, rights, soak, trouble,
+    self, WATCH, credential, directory, facts, installer, module, options, preflight, rights, soak,
+    trouble,
 };
 use crate::withhold;
 
@@ -187,6 +189,8 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     if !preflight::recording(cx)?.is_empty() {
         return by_hand(register, cx);
     }
+    let calls = calls_of(register);
+    module::require(&calls, cx)?;
     let secrets = secrets(&register.tenant, register.sign_in, &register.domains);
     ask(&secrets, &register.domains, cx)?;
     let object = GmsaObject {
@@ -232,7 +236,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     let lines = cx.script(
         Script::ConfigureProvisioningAgent,
         input(
-            (&register.tenant, register.sign_in),
+            (&register.tenant, register.sign_in, &calls),
             register.proxy.as_ref(),
             &register.domains,
             account(register),
@@ -325,6 +329,8 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
         let summary = format!("added by {by}, as they say: {names}; no probe sees it{not_given}");
         return Ok(Complete::new(Completion::Attested { by }, summary));
     }
+    let calls = module::calls(add.sign_in, Account::Kept, &add.domains);
+    module::require(&calls, cx)?;
     let secrets = secrets(&add.tenant, add.sign_in, &add.domains);
     ask(&secrets, &add.domains, cx)?;
     // The service is restarted at the end.
@@ -356,7 +362,7 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
     let lines = cx.script(
         Script::ConfigureProvisioningAgent,
         input(
-            (&add.tenant, add.sign_in),
+            (&add.tenant, add.sign_in, &calls),
             add.proxy.as_ref(),
             &add.domains,
             serde_json::Value::Null,
@@ -583,7 +589,7 @@ fn secrets(tenant: &TenantId, sign_in: SignIn, domains: &[ServedDomain]) -> Vec<
 
 /// What the script is told; without an account it adds domains alone.
 fn input(
-    (tenant, sign_in): (&TenantId, SignIn),
+    (tenant, sign_in, calls): (&TenantId, SignIn, &[Call]),
     proxy: Option<&ProxyAddress>,
     domains: &[ServedDomain],
     gmsa: serde_json::Value,
@@ -602,12 +608,22 @@ fn input(
         })
         .collect();
     serde_json::json!({
+        "calls": module::words(calls),
         "tenant": tenant,
         "signIn": sign_in,
         "proxy": proxy,
         "gmsa": gmsa,
         "domains": domains,
     })
+}
+
+/// What a registration calls of the module.
+fn calls_of(register: &RegisterProvisioningAgent) -> Vec<Call> {
+    let account = match service_account(register) {
+        Some(_) => Account::Named,
+        None => Account::New,
+    };
+    module::calls(register.sign_in, account, &register.domains)
 }
 
 /// The account of a registration, for the script.
@@ -911,6 +927,9 @@ fn configured_by(lines: Result<Vec<serde_json::Value>, String>) -> Flow<()> {
             "the module demands a credential to add the domain ({message}): use directory = \"ask\" for it, or the wizard"
         )));
     }
+    if at == "Get-Command" {
+        return module::gone(&message);
+    }
     let lines: Vec<String> = message.lines().map(withhold::names).collect();
     let first = lines.first().cloned().unwrap_or_default();
     // The way by a token is in no documentation, and which parameters a version has shows when it is asked (1.4 [M]).
@@ -1075,6 +1094,7 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         trace(cx)?,
         of_updater,
     ];
+    findings.extend(module::probe(cx)?);
     findings.extend(options::verified(&verify.options, &agent));
     findings.extend(options::by_hand(&verify.options, cx)?);
     let aged = step::stability(product::AGENT_SERVICE, verify.soaked_seconds, cx)?;

@@ -53,6 +53,7 @@ impl Twin {
         match script {
             Script::InspectHost => (self.inspect(input), Duration::from_secs(2)),
             Script::InspectPolicies => (self.policies(), Duration::from_secs(2)),
+            Script::ReadModule => (self.module(), Duration::from_secs(4)),
             Script::ConfigureProvisioningAgent => {
                 let mut lines = self.configure(input, secrets);
                 // Whether a secret was left is looked at before the last word, whatever that is.
@@ -679,6 +680,10 @@ impl Twin {
         let error = |at: &str, kind: &str, message: &str| json!({ "error": { "at": at, "kind": kind, "message": message } });
         let sign_in = "Connect-AADCloudSyncAzureAD";
         let mut lines = vec![json!({ "step": "Import-Module", "ok": true })];
+        if let Some(lack) = self.lacks(&input["calls"]) {
+            lines.push(error("Get-Command", "other", &lack));
+            return lines;
+        }
         let signed_in = secrets.iter().any(|(kind, secret)| match kind {
             SecretKind::AccessToken { tenant } | SecretKind::TenantCredential { tenant } => {
                 input["tenant"] == tenant.as_str() && !secret.value.is_empty()

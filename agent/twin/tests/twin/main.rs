@@ -10,6 +10,7 @@ mod forest;
 mod full_sync;
 mod lapse;
 mod mended;
+mod module;
 mod options;
 mod orders;
 mod overrides;

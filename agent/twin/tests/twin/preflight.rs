@@ -557,11 +557,11 @@ fn every_probe_of_the_catalogue_that_a_preflight_asks_has_a_fault() {
         let (step, mut sound) = server(product, &[]);
         asked.extend(findings(&step, &mut sound).into_iter().map(|one| one.id));
     }
-    // A credential is tried when it was given (`options.rs`).
-    asked.extend(["PF33", "PF53", "PF54"].map(ToOwned::to_owned));
+    // A credential is tried when it was given (`options.rs`), and a module is asked where it is (`module.rs`).
+    asked.extend(["PF33", "PF53", "PF54", "MO01"].map(ToOwned::to_owned));
     let faulted: BTreeSet<String> = TABLE.iter().map(|(_, id, _)| (*id).to_owned()).collect();
     // These have stories of their own, below.
-    let told: BTreeSet<String> = ["PF22", "PF40", "PF41", "PF53", "PF54"]
+    let told: BTreeSet<String> = ["PF22", "PF40", "PF41", "PF53", "PF54", "MO01"]
         .map(ToOwned::to_owned)
         .into();
     let missing: Vec<_> = asked
@@ -604,6 +604,8 @@ fn no_fault_is_without_a_test() {
         Fault::DomainNotKept,
         Fault::MfaDemanded,
         Fault::DomainCredentialDemanded,
+        // An installed agent is asked for its cmdlets (`module.rs`, and the recipes).
+        Fault::TokenNotTaken,
         Fault::ServiceStopped,
         Fault::SchedulerSuspended,
         Fault::DeletionsPending,

@@ -312,7 +312,7 @@ fn sound(id: &str) -> Option<Vec<Finding>> {
     Some(match id {
         "PV10" | "PV21" => registered(&[]),
         "PV02" | "PV03" | "PV04" | "PV05" | "PV06" | "PV07" | "PV08" | "PV09" | "PV16" | "PV17"
-        | "PV18" | "PV20" => agent_with(|_| {}),
+        | "PV18" | "PV20" | "MO01" => agent_with(|_| {}),
         "PV22" | "PV23" | "PV24" | "PV25" | "PV26" | "PV27" | "PV28" | "PV29" | "PV33" | "PV34"
         | "PV35" | "PV37" | "WZ02" | "SK01" => connect(NEWEST, false, &[]),
         "PV30" | "PV31" | "SW01" => reviewed(&[]),
@@ -346,6 +346,7 @@ fn spoiled(id: &str) -> Option<Vec<Finding>> {
         "PV07" => agent_with(faulty(Fault::ServiceRestarts)),
         "PV08" => agent_with(faulty(Fault::AgentLogsErrors)),
         "PV09" => agent_with(faulty(Fault::TraceShowsException)),
+        "MO01" => agent_with(faulty(Fault::TokenNotTaken)),
         "PV10" => registered(&[Fault::DomainNotKept]),
         "PV16" | "PV17" => agent(NEWEST, tenant(), false, |_| {}),
         "PV18" => agent_with(faulty(Fault::RightsMissing)),

@@ -258,6 +258,15 @@ fn register_by_credential(place: &Place<'_>) -> bool {
     matches!(place.step, Step::RegisterProvisioningAgent(register) if register.sign_in == SignIn::Credential)
 }
 
+/// Whoever signs in by a token, at a registration or for a new domain.
+fn register_by_token(place: &Place<'_>) -> bool {
+    match place.step {
+        Step::RegisterProvisioningAgent(register) => register.sign_in == SignIn::Token,
+        Step::AddDomains(add) => add.sign_in == SignIn::Token,
+        _ => false,
+    }
+}
+
 /// A domain's administrator gives no credential: another has granted its rights.
 fn handed_over(place: &Place<'_>) -> bool {
     let domains = match place.step {
@@ -816,6 +825,12 @@ fn expected(fault: Fault) -> Expected {
         ]),
         Fault::GmsaEncryption => meets([(register, "KE03")]),
         Fault::MfaDemanded => meets([(register_by_credential, "KE07")]),
+        Fault::TokenNotTaken => meets([
+            (register_by_token, "MO01!"),
+            (there, "MO01"),
+            (after_setup, "MO01"),
+            (verify_agent, "MO01"),
+        ]),
         Fault::DomainCredentialDemanded => {
             meets([(handed_over, "asks: the module demands a credential")])
         }

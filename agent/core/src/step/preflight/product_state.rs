@@ -11,6 +11,7 @@ use crate::op::Service;
 use crate::procedure::{Cx, Flow};
 use crate::product;
 use crate::step::engine;
+use crate::step::module;
 use crate::step::report::Report;
 
 pub(super) fn check(
@@ -35,6 +36,7 @@ pub(super) fn check(
             findings.push(catalogue::PF40.judge(tenant, or_absent, same));
             findings.push(catalogue::PF42.judge(engine, show, Option::is_none));
             findings.push(other_purpose(cx)?);
+            findings.extend(module::probe(cx)?);
             logon_right(policies.report(), findings);
         }
         Product::Connect => {
