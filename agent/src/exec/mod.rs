@@ -173,16 +173,21 @@ impl Exec {
 /// How long a TCP connection may take.
 const REACH: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// What comes within that time, or that nothing came.
+async fn timely<T>(of: impl Future<Output = std::io::Result<T>>) -> std::io::Result<T> {
+    let late = |_| std::io::Error::other(format!("no answer within {} s", REACH.as_secs()));
+    tokio::time::timeout(REACH, of).await.map_err(late)?
+}
+
 /// Performs what is asked of the network alone; `None` for everything else.
 async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
     Some(match op {
         Op::Reach { host, port: 80 } => proxy::page(host, 80).await,
         Op::Reach { host, port } => {
             let connecting = tokio::net::TcpStream::connect((host.as_str(), *port));
-            match tokio::time::timeout(REACH, connecting).await {
-                Ok(Ok(_)) => Outcome::Done,
-                Ok(Err(error)) => Outcome::Failed(error.to_string()),
-                Err(_) => Outcome::Failed(format!("no answer within {} s", REACH.as_secs())),
+            match timely(connecting).await {
+                Ok(_) => Outcome::Done,
+                Err(error) => Outcome::Failed(error.to_string()),
             }
         }
         Op::ReachThrough { proxy, host, port } => proxy::reach(proxy, host, *port).await,

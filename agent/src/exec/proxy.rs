@@ -8,17 +8,16 @@ use protocol::ProxyAddress;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::exec::shown;
+use crate::exec::{shown, timely};
 
 /// Longest head of an answer that is read.
 const HEAD: usize = 8 * 1024;
 
 /// Tells whether a proxy reaches a host.
 pub(super) async fn reach(proxy: &ProxyAddress, host: &str, port: u16) -> Outcome {
-    match tokio::time::timeout(super::REACH, status(proxy, host, port)).await {
-        Ok(Ok(status)) => judge(port, status).map_or_else(Outcome::Failed, |()| Outcome::Done),
-        Ok(Err(error)) => Outcome::Failed(error.to_string()),
-        Err(_) => Outcome::Failed(format!("no answer within {} s", super::REACH.as_secs())),
+    match timely(status(proxy, host, port)).await {
+        Ok(status) => judge(port, status).map_or_else(Outcome::Failed, |()| Outcome::Done),
+        Err(error) => Outcome::Failed(error.to_string()),
     }
 }
 
@@ -40,10 +39,9 @@ pub(super) async fn look(proxy: &ProxyAddress, host: &str) -> Outcome {
         judge(TLS, status).map_err(Error::other)?;
         shown::chain(host, stream).await
     };
-    match tokio::time::timeout(super::REACH, looked).await {
-        Ok(Ok(chain)) => Outcome::Chain(chain),
-        Ok(Err(error)) => Outcome::Failed(error.to_string()),
-        Err(_) => Outcome::Failed(format!("no answer within {} s", super::REACH.as_secs())),
+    match timely(looked).await {
+        Ok(chain) => Outcome::Chain(chain),
+        Err(error) => Outcome::Failed(error.to_string()),
     }
 }
 
@@ -53,10 +51,9 @@ pub(super) async fn page(host: &str, port: u16) -> Outcome {
         let head = head(host)?;
         exchange(TcpStream::connect((host, port)).await?, &head, "the host").await
     };
-    match tokio::time::timeout(super::REACH, answered).await {
-        Ok(Ok(_)) => Outcome::Done,
-        Ok(Err(error)) => Outcome::Failed(error.to_string()),
-        Err(_) => Outcome::Failed(format!("no answer within {} s", super::REACH.as_secs())),
+    match timely(answered).await {
+        Ok(_) => Outcome::Done,
+        Err(error) => Outcome::Failed(error.to_string()),
     }
 }
 

@@ -9,6 +9,8 @@ use agent_core::op::Outcome;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::exec::timely;
+
 /// Port of the endpoint mapper.
 const MAPPER: u16 = 135;
 
@@ -71,11 +73,6 @@ async fn opened(host: &str, mapper: u16) -> Result<(), String> {
     opened
         .map(drop)
         .map_err(|error| format!("port {port}, which the endpoint mapper names: {error}"))
-}
-
-async fn timely<T>(of: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let late = |_| io::Error::other(format!("no answer within {} s", super::REACH.as_secs()));
-    tokio::time::timeout(super::REACH, of).await.map_err(late)?
 }
 
 async fn asked(host: &str, mapper: u16) -> io::Result<u16> {

@@ -158,9 +158,8 @@ pub fn handover(
 
 /// Whether a domain lies in a forest of Connect.
 fn in_both_tools(topology: &Topology, domain: &DomainName) -> bool {
-    let entries = topology.connect.values();
-    let mut forests = entries.flat_map(|entry| entry.forests.iter().map(|(forest, _)| forest));
-    forests.any(|forest| domain.is_within(forest))
+    let mut entries = topology.connect.values();
+    entries.any(|entry| entry.forest_of(domain).is_some())
 }
 
 /// Those that the topology names, else all of which one may be used.

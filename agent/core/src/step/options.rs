@@ -88,6 +88,16 @@ pub(super) struct OtherProxy {
     pub(super) shown: String,
 }
 
+impl OtherProxy {
+    /// The one of a configuration file.
+    fn of(text: &str) -> Option<Self> {
+        let said = configuration::said(text).ok()?;
+        let shown = said.other_proxy_shown()?;
+        let address = said.other_proxy?;
+        Some(Self { address, shown })
+    }
+}
+
 /// Such a proxy, where the file can be read and names one.
 ///
 /// # Errors
@@ -97,12 +107,7 @@ pub(super) fn other_proxy(cx: &mut Cx<'_>) -> Flow<Option<OtherProxy>> {
         return Ok(None);
     };
     let text = cx.file_text(&path)?.ok().flatten();
-    let said = text.and_then(|text| configuration::said(&text).ok());
-    Ok(said.and_then(|said| {
-        let shown = said.other_proxy_shown()?;
-        let address = said.other_proxy?;
-        Some(OtherProxy { address, shown })
-    }))
+    Ok(text.and_then(|text| OtherProxy::of(&text)))
 }
 
 /// Such a proxy beside what is owned, which says nothing of proxies: neither there nor not there can be told of what the service uses.
@@ -161,11 +166,10 @@ pub fn set(set: &SetProvisioningAgentOptions, cx: &mut Cx<'_>) -> Flow<Complete>
         Ok(edited) => edited,
         Err(why) => return fail(format!("{} cannot be edited: {why}", there.path)),
     };
-    let replaces = if wanted.proxy.is_some() {
-        other_proxy(cx)?
-    } else {
-        None
-    };
+    let replaces = wanted
+        .proxy
+        .as_ref()
+        .and_then(|_| OtherProxy::of(&there.text));
     // A service that somebody else has stopped is left so; one that we have stopped is started again.
     let restarts = owed || agent.service == Some(ServiceState::Running);
     if restarts {

@@ -1054,12 +1054,7 @@ fn in_both_tools(topology: &Topology, entry: &ConnectEntry) -> bool {
     let mut served = groups
         .filter(|group| group.tenant.value == entry.tenant.value)
         .flat_map(|group| &group.serves);
-    served.any(|(domain, _)| {
-        entry
-            .forests
-            .iter()
-            .any(|(forest, _)| domain.is_within(forest))
-    })
+    served.any(|(domain, _)| entry.forest_of(domain).is_some())
 }
 
 /// Who serves each domain, as far as is known.

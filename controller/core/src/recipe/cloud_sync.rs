@@ -830,8 +830,7 @@ fn both_tools(topology: &Topology, group: &AgentGroup) -> Vec<BothTools> {
     let mut both = Vec::new();
     for (domain, _) in &group.serves {
         for entry in topology.connect.values() {
-            let forest = entry.forests.iter().map(|(forest, _)| forest);
-            let Some(forest) = forest.into_iter().find(|forest| domain.is_within(forest)) else {
+            let Some(forest) = entry.forest_of(domain) else {
                 continue;
             };
             let written = match &entry.settings {

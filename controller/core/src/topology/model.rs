@@ -237,6 +237,13 @@ impl ConnectEntry {
             .collect()
     }
 
+    /// The forest among them in which a domain lies.
+    #[must_use]
+    pub fn forest_of(&self, domain: &DomainName) -> Option<&DomainName> {
+        let mut forests = self.forests.iter().map(|(forest, _)| forest);
+        forests.find(|forest| domain.is_within(forest))
+    }
+
     /// Servers that stay and those that go: any of them may be the active one.
     pub fn members(&self) -> impl Iterator<Item = &TargetId> {
         let all = self.servers.iter().chain(&self.retired);

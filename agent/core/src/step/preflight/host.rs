@@ -182,8 +182,14 @@ fn effective(scopes: &[(String, String)]) -> &str {
         .unwrap_or("RemoteSigned")
 }
 
-fn fine_policy(policy: &str) -> bool {
+/// Whether a scope lets the agent's registration run (PF12).
+pub(super) fn registers_under(policy: &str) -> bool {
     matches!(policy, "Undefined" | "RemoteSigned")
+}
+
+/// Whether a scope lets signed scripts run, as Connect's are (PF13).
+pub(super) fn runs_under(policy: &str) -> bool {
+    policy != "Restricted"
 }
 
 pub(super) fn powershell(
@@ -216,10 +222,10 @@ pub(super) fn powershell(
     };
     findings.push(match preflight.product {
         Product::ProvisioningAgent => catalogue::PF12.judge(policies, show, |scopes| {
-            !scopes.is_empty() && scopes.iter().all(|(_, policy)| fine_policy(policy))
+            !scopes.is_empty() && scopes.iter().all(|(_, policy)| registers_under(policy))
         }),
         Product::Connect => catalogue::PF13.judge(policies, show, |scopes| {
-            !scopes.is_empty() && effective(scopes) != "Restricted"
+            !scopes.is_empty() && runs_under(effective(scopes))
         }),
     });
     let mode = report.part("languageMode", text);

@@ -14,6 +14,8 @@ use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
 use crate::step::report::Report;
 
+use super::host;
+
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// What group policies set, as Windows' resultant set of policy tells it (PF34 names it for one right; its classes for values,
@@ -88,18 +90,12 @@ fn parts(finding: &Finding) -> Vec<Part> {
         "PF12" | "PF13" => {
             let refuses = |scope: &str| {
                 let policy = scope.trim().strip_prefix("MachinePolicy ");
-                let fine: &[&str] = if finding.id == catalogue::PF12.id {
-                    &["Undefined", "RemoteSigned"]
+                let fine = if finding.id == catalogue::PF12.id {
+                    host::registers_under
                 } else {
-                    &[
-                        "Undefined",
-                        "RemoteSigned",
-                        "AllSigned",
-                        "Unrestricted",
-                        "Bypass",
-                    ]
+                    host::runs_under
                 };
-                policy.is_some_and(|policy| !fine.contains(&policy))
+                policy.is_some_and(|policy| !fine(policy))
             };
             let value = Part::Value(product::POWERSHELL_POLICY_KEY, "ExecutionPolicy");
             vec![when(read.split(',').any(refuses), value)]
