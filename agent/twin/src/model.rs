@@ -1,6 +1,9 @@
 //! The model itself: registry, services, files, logs, and what the products' setup, cmdlets and wizard do to them.
 
+mod logs;
 mod module;
+mod person;
+mod products;
 mod scripts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,21 +17,12 @@ use agent_core::step::facts::join;
 use agent_core::step::preflight::PROXY_SIGN_IN;
 use protocol::facts::ServiceState;
 use protocol::secret::{Secret, SecretKind};
-use protocol::signed::ArtifactRef;
-use protocol::step::{Product, RestartBy, Step};
-use protocol::task::TaskText;
-use protocol::{Digest, DomainName, Generation, TenantId, Version};
+use protocol::{Digest, DomainName, Generation, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::directory::{self, Shared, View};
 use crate::faults::Fault;
 use crate::profile::{Installed, Profile};
-
-/// Rounds of watching after which the modelled person has completed a wizard.
-const PERSON_ROUNDS: u32 = 3;
-
-/// Rounds of those, the last ones, in which Connect's wizard has configured it and stands open on its last page.
-const LAST_PAGE_ROUNDS: u32 = 2;
 
 /// One modelled server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,12 +121,6 @@ pub struct Twin {
 fn value_id(key: &str, value: &str) -> String {
     format!("{key}\\\\{value}").to_lowercase()
 }
-
-/// The first version that keeps edits of its configuration file (1.11 [R]).
-const KEEPS_EDITS: Version = Version::new(1, 1, 1365, 0);
-
-/// The version of the agent that the wizard of Connect brings (model).
-const WIZARDS_AGENT: Version = Version::new(1, 1, 2505, 0);
 
 /// Product code of the modelled Connect.
 const CONNECT_PROGRAM: &str = "{00000000-0000-0000-0000-00000000000c}";
@@ -289,19 +277,9 @@ impl Twin {
         gmsa.clone_into(&mut self.chosen);
     }
 
-    /// Has the modelled person take that many rounds of watching for a wizard.
-    pub fn take_rounds(&mut self, rounds: u32) {
-        self.person_rounds = Some(rounds.max(1));
-    }
-
     /// Has the modelled person tick staging mode when Connect is installed.
     pub const fn tick_staging(&mut self) {
         self.ticks_staging = true;
-    }
-
-    /// Has the modelled person go on at no wizard, or go on again.
-    pub const fn tell_person(&mut self, stop: bool) {
-        self.told_to_stop = stop;
     }
 
     /// Somebody sets the mode of Connect at its wizard, whatever anybody planned.
@@ -315,141 +293,10 @@ impl Twin {
         self.cycles = looks;
     }
 
-    /// A step begins: where it is a person's work, the modelled person reads what is to be done, and does it that way.
-    /// Tells whether that changed the model.
-    pub fn asked(&mut self, step: &Step) -> bool {
-        let told = |twin: &Self| {
-            let chosen = (
-                twin.chosen.clone(),
-                twin.forests.clone(),
-                twin.to_add.clone(),
-            );
-            (
-                twin.asked_staging,
-                (
-                    twin.asked_removal,
-                    twin.asked_restart,
-                    twin.asked_release,
-                    twin.asked_transition,
-                ),
-                (twin.plain, twin.engine_left),
-                (twin.ticks_staging, twin.leaves_off),
-                twin.planned_proxy.clone(),
-                chosen,
-            )
-        };
-        let before = told(self);
-        // Whoever configured Connect here connected it to what was planned.
-        if let Step::VerifyConnect(verify) = step {
-            self.forests.clone_from(&verify.forests);
-        }
-        // What is planned for machine.config its owner has written, but for the faults.
-        if let Step::Preflight(preflight) = step
-            && preflight.product == Product::Connect
-        {
-            let planned = preflight.options.proxy.as_ref();
-            self.planned_proxy = planned.map(ToString::to_string);
-        }
-        // Who is to move to cloud sync is a server that can, but for its faults.
-        self.plain |= matches!(
-            step,
-            Step::CheckTransition | Step::GuideTransition(_) | Step::GuideConnectRemoval(_)
-        );
-        // A database that is to be taken over is that of an engine, but for its faults.
-        self.engine_left |= matches!(
-            step,
-            Step::Preflight(one) if one.database.as_ref().is_some_and(|own| own.existing)
-        );
-        self.asked_staging = None;
-        self.asked_release = matches!(step, Step::GuideConnect(guide) if guide.release.is_some());
-        self.asked_transition = matches!(step, Step::GuideTransition(_));
-        self.asked_removal = matches!(step, Step::GuideConnectRemoval(_));
-        self.asked_restart =
-            matches!(step, Step::RestartServer(restart) if restart.by != RestartBy::Agent);
-        // A registration by cmdlets becomes the wizard's where a log would record the secret.
-        let gmsa = if let Step::GuideProvisioningAgent(guide) = step {
-            guide.gmsa.as_ref()
-        } else if let Step::RegisterProvisioningAgent(register) = step {
-            register.gmsa.as_ref()
-        } else {
-            None
-        };
-        if let Some(gmsa) = gmsa {
-            self.choose_account(gmsa.as_str());
-        }
-        let names =
-            |all: &mut dyn Iterator<Item = &DomainName>| all.map(ToString::to_string).collect();
-        if let Step::GuideProvisioningAgent(guide) = step {
-            self.to_add = names(&mut guide.domains.iter());
-        } else if let Step::RegisterProvisioningAgent(register) = step {
-            self.to_add = names(&mut register.domains.iter().map(|one| &one.name));
-        }
-        if let Step::GuideConnect(guide) = step {
-            self.ticks_staging = guide.work.staging();
-            self.leaves_off = clears_start(&guide.text);
-            self.asked_staging = guide.work.switches().then(|| guide.work.staging());
-        }
-        before != told(self)
-    }
-
-    /// A person registers the agent at the wizard just now.
-    pub fn register_by_hand(&mut self, tenant: &TenantId) {
-        let chosen = self.chosen.clone();
-        self.changes
-            .push("wizard of the provisioning agent".to_owned());
-        let readers = self.view.shared.readers.entry(chosen.clone()).or_default();
-        readers.insert(self.profile.target.clone());
-        self.register(tenant, &chosen);
-        for domain in std::mem::take(&mut self.to_add) {
-            if !self.forgotten.contains(&domain) && !self.domains.contains(&domain) {
-                self.domains.push(domain);
-            }
-        }
-    }
-
     /// Somebody edits the configuration file of the agent's service by hand.
     pub fn edit_configuration(&mut self, text: &str) {
         let path = join(product::AGENT_FOLDER, product::AGENT_CONFIGURATION).to_lowercase();
         self.texts.insert(path, text.to_owned());
-    }
-
-    /// The person at the wizard forgets a domain.
-    pub fn forget_domain(&mut self, domain: &DomainName) {
-        self.forgotten.insert(domain.to_string());
-    }
-
-    /// A provisioning agent that is registered stands beside whatever is there.
-    pub fn bring_agent(&mut self, version: Version, tenant: &TenantId) {
-        self.lay_down_agent_beside(version);
-        self.register(tenant, product::DEFAULT_GMSA);
-    }
-
-    fn lay_down_agent_beside(&mut self, version: Version) {
-        let connect: Vec<Program> = self
-            .programs
-            .iter()
-            .filter(|program| program.id == CONNECT_PROGRAM)
-            .cloned()
-            .collect();
-        self.lay_down_agent(version);
-        self.programs.extend(connect);
-    }
-
-    /// The wizard's task that moves a tenant from Connect to cloud sync (product facts 3).
-    fn move_to_cloud_sync(&mut self, tenant: &TenantId) {
-        self.asked_transition = false;
-        self.changes
-            .push("wizard of Connect: transition to cloud sync".to_owned());
-        self.lay_down_agent_beside(WIZARDS_AGENT);
-        if !self.has(Fault::TransitionLeavesNoAgent) {
-            let gmsa = product::DEFAULT_GMSA.to_owned();
-            let readers = self.view.shared.readers.entry(gmsa.clone()).or_default();
-            readers.insert(self.profile.target.clone());
-            self.register(tenant, &gmsa);
-        }
-        if !self.has(Fault::TransitionStopsHalfWay) {
-            self.staging = Some(true);
-        }
     }
 
     /// Nothing is wrong with the server.
@@ -614,145 +461,6 @@ impl Twin {
         {
             vault.state = ServiceState::Disabled;
         }
-    }
-
-    fn lay_down_agent(&mut self, version: Version) {
-        self.set(
-            product::AGENT_KEY,
-            product::AGENT_FOLDER_VALUE,
-            RegistryValue::Text(format!("{}\\", product::AGENT_FOLDER)),
-        );
-        let executable = join(product::AGENT_FOLDER, product::AGENT_EXECUTABLE);
-        let before = self.files.get(&executable.to_lowercase()).copied();
-        let before = before.flatten().unwrap_or(version);
-        for name in [product::AGENT_EXECUTABLE, product::AGENT_MODULE] {
-            self.files.insert(
-                join(product::AGENT_FOLDER, name).to_lowercase(),
-                Some(version),
-            );
-        }
-        let configuration =
-            join(product::AGENT_FOLDER, product::AGENT_CONFIGURATION).to_lowercase();
-        // Before 1.1.1365.0 an update puts its own file in the place of an edited one (1.11 [R]): whether the older or the newer of
-        // the two does is not said, and either may.
-        if before.min(version) < KEEPS_EDITS || !self.texts.contains_key(&configuration) {
-            let text = if self.has(Fault::ConfigurationBroken) {
-                "<configuration>\r\n  <runtime>\r\n"
-            } else {
-                "<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n<configuration>\r\n  <runtime>\r\n  </runtime>\r\n</configuration>\r\n"
-            };
-            self.texts.insert(configuration, text.to_owned());
-        }
-        let [[package, _], [agent, _], [updater, _]] = product::AGENT_ENTRIES;
-        let program = |number: u8, name: &str, kind| Program {
-            id: format!("{{00000000-0000-0000-0000-00000000000{number}}}"),
-            name: name.to_owned(),
-            kind,
-        };
-        self.programs = vec![
-            program(1, package, ProgramKind::Bundle),
-            program(2, agent, ProgramKind::Package),
-            program(3, updater, ProgramKind::Package),
-        ];
-        let account = self
-            .services
-            .get(product::AGENT_SERVICE)
-            .map(|service| service.account.clone());
-        let agent = Service {
-            state: ServiceState::Running,
-            account: account
-                .unwrap_or_else(|| "NT SERVICE\\AADConnectProvisioningAgent".to_owned()),
-            automatic: true,
-        };
-        self.services
-            .insert(product::AGENT_SERVICE.to_owned(), agent);
-        let updater = Service {
-            state: ServiceState::Running,
-            account: "LocalSystem".to_owned(),
-            automatic: true,
-        };
-        self.services
-            .insert(product::UPDATER_SERVICE.to_owned(), updater);
-    }
-
-    fn register(&mut self, tenant: &TenantId, gmsa: &str) {
-        self.set(
-            product::AGENT_KEY,
-            product::AGENT_TENANT,
-            RegistryValue::Text(tenant.to_string()),
-        );
-        let domain = self
-            .profile
-            .target
-            .home_domain()
-            .map(|domain| domain.to_string())
-            .unwrap_or_default();
-        self.logs.insert(
-            Log::ProvisioningAgentTrace,
-            vec![format!(
-                "bootstrap of the agent for tenant {tenant} succeeded (model)"
-            )],
-        );
-        let netbios = domain.split('.').next().unwrap_or_default().to_uppercase();
-        if let Some(service) = self.services.get_mut(product::AGENT_SERVICE) {
-            service.account = format!("{netbios}\\{gmsa}");
-            service.state = ServiceState::Running;
-        }
-    }
-
-    fn lay_down_connect(&mut self, version: Version, staging: bool) {
-        self.files
-            .insert(product::CONNECT_ENGINE.to_lowercase(), Some(version));
-        let wizard = product::CONNECT_WIZARDS[0].to_lowercase();
-        if !(self.has(Fault::WizardLeftOld) && self.files.contains_key(&wizard)) {
-            self.files.insert(wizard, Some(version));
-        }
-        // The trace of its wizard, which stays behind a removal (model).
-        let trace = join(product::CONNECT_DATA, "trace-model.log").to_lowercase();
-        self.files.insert(trace, None);
-        let engine = Service {
-            state: ServiceState::Running,
-            account: "NT SERVICE\\ADSync".to_owned(),
-            automatic: true,
-        };
-        self.services
-            .insert(product::CONNECT_SERVICE.to_owned(), engine);
-        self.staging = Some(staging);
-        if self
-            .programs
-            .iter()
-            .all(|program| program.id != CONNECT_PROGRAM)
-        {
-            self.programs.push(Program {
-                id: CONNECT_PROGRAM.to_owned(),
-                name: "Microsoft Entra Connect Sync".to_owned(),
-                kind: ProgramKind::Package,
-            });
-        }
-        if self.has(Fault::PassThroughAgent) {
-            let agent = Service {
-                state: ServiceState::Running,
-                account: "NT SERVICE\\AzureADConnectAuthenticationAgent".to_owned(),
-                automatic: true,
-            };
-            self.services
-                .insert(product::PASS_THROUGH_SERVICE.to_owned(), agent);
-        }
-    }
-
-    /// The wizard's removal: all components go (2.16).
-    fn take_off_connect(&mut self) {
-        self.changes.push("wizard of Connect: remove".to_owned());
-        self.files.remove(&product::CONNECT_ENGINE.to_lowercase());
-        self.files
-            .remove(&product::CONNECT_WIZARDS[0].to_lowercase());
-        if !self.has(Fault::ConnectListed) {
-            self.programs
-                .retain(|program| program.id != CONNECT_PROGRAM);
-        }
-        self.services.remove(product::CONNECT_SERVICE);
-        self.staging = None;
-        self.staged = None;
     }
 
     /// Answers an operation, with the time that it would take on a server. `secrets` holds the values that the executor
@@ -1030,86 +738,6 @@ impl Twin {
         Outcome::Done
     }
 
-    fn log(&self, log: Log) -> Outcome {
-        if log == Log::ConnectTrace {
-            return match self.wizard_trace() {
-                Some(line) => Outcome::Lines(vec!["[INFO] sign-in page (model)".to_owned(), line]),
-                None => Outcome::Failed("no trace-*.log is there".to_owned()),
-            };
-        }
-        let mut lines = self.logs.get(&log).cloned();
-        if log == Log::ProvisioningAgentTrace {
-            let line = self.agents_trace(lines.is_some()).map(ToOwned::to_owned);
-            lines = lines.or(line.is_some().then(Vec::new));
-            lines
-                .iter_mut()
-                .for_each(|lines| lines.extend(line.clone()));
-        }
-        match lines {
-            Some(lines) => Outcome::Lines(lines),
-            None => Outcome::Failed("there is no such file".to_owned()),
-        }
-    }
-
-    /// What the agent's trace shows of what is wrong: while it runs, and before, of a registration at the wizard.
-    fn agents_trace(&self, runs: bool) -> Option<&'static str> {
-        let lines = [
-            (
-                Fault::TraceShowsException,
-                true,
-                "System.DirectoryServices.Protocols.LdapException: The LDAP server is unavailable.",
-            ),
-            (Fault::DirectorySlow, true, SLOW),
-            (Fault::RegistrationScriptsRefused, false, SCRIPTS_REFUSED),
-        ];
-        let own = |(fault, while_it_runs, _): &&(Fault, bool, &str)| {
-            self.has(*fault) && *while_it_runs == runs
-        };
-        Some(lines.iter().find(own)?.2)
-    }
-
-    /// What stops the wizard of Connect, as its trace shows it. The facts quote these words, but for the script error's.
-    fn wizard_trace(&self) -> Option<String> {
-        let lines = [
-            (
-                Fault::WizardIdentityRefused,
-                "Microsoft Entra Connect could not configure application-based authentication for this server. Setup cannot continue.",
-            ),
-            (
-                Fault::WizardScriptError,
-                "script error while admin@contoso.com answers the second factor",
-            ),
-            (
-                Fault::WizardDatabaseLeft,
-                "The ADSync database already contains data and cannot be overwritten",
-            ),
-            (
-                Fault::PassThroughNotEnabled,
-                "pass-through authentication: enablement failed",
-            ),
-            (
-                Fault::WizardDatabaseInGroup,
-                "Error 25009. The database could not be configured (model)",
-            ),
-            (
-                Fault::WizardTraceErrors,
-                "admin@contoso.com: Unable to validate credentials",
-            ),
-            (
-                Fault::ConnectorOutdated,
-                "Assembly version in AAD Connector configuration (1.0.343.0) is earlier than the actual version (1.1.1610.0)",
-            ),
-        ];
-        let line = lines.iter().find(|(fault, _)| self.has(*fault))?.1;
-        Some(format!("[ERROR] {line}"))
-    }
-
-    /// Whether somebody at Connect's wizard cannot come to its end.
-    fn wizard_is_stopped(&self) -> bool {
-        let goes_on = self.has(Fault::WizardTraceErrors) || self.has(Fault::ConnectorOutdated);
-        self.wizard_trace().is_some() && !goes_on
-    }
-
     fn read(&self, key: &str, value: &str) -> Option<RegistryValue> {
         let number = RegistryValue::Number;
         let text = |text: &str| RegistryValue::Text(text.to_owned());
@@ -1210,59 +838,6 @@ impl Twin {
         Some(service)
     }
 
-    fn install(&mut self, artifact: &ArtifactRef) -> (Outcome, Duration) {
-        let log = Log::ProvisioningAgentSetup;
-        if self.has(Fault::InstallerBusy) {
-            return (Outcome::Exited { code: 1618 }, Duration::from_secs(5));
-        }
-        self.changes.push(format!("install {}", artifact.version));
-        let vault = self.services.get(product::VAULT_SERVICE);
-        let unsupported = [Fault::ServerCore, Fault::ClientWindows, Fault::OldWindows];
-        let unsupported = unsupported.into_iter().any(|fault| self.has(fault));
-        let refused = if unsupported || self.has(Fault::SetupRefusesSystem) {
-            Some(
-                "MSI (s) (A0:1C) [13:32:36:114]: Product: Microsoft Entra Provisioning Agent -- Installation requires Windows Server 2016 or higher",
-            )
-        } else if self.has(Fault::OldDotNet) {
-            Some(
-                "MSI (s) (A0:1C) [13:32:36:114]: Product: Microsoft Entra Provisioning Agent -- This application requires .NET Framework 4.7.1 or later",
-            )
-        } else if vault.is_some_and(|vault| vault.state == ServiceState::Disabled) {
-            Some("Error: the Credential Manager service (VaultSvc) is disabled")
-        } else if self.has(Fault::LogonRightMissing) {
-            Some(
-                "Error 1920. Service 'Microsoft Entra Provisioning Agent' failed to start. Verify that you have sufficient privileges to start the system services.",
-            )
-        } else {
-            None
-        };
-        if let Some(line) = refused {
-            // The package's log, then Burn's, as the agent reads them.
-            let condition = line.contains("requires");
-            let ended = "Action ended 13:32:36: LaunchConditions. Return value 3.";
-            let lines = [
-                Some(line),
-                condition.then_some(ended),
-                Some("Burn v3.14.0.1316, Windows v10.0 (model)"),
-                Some("e000: Error 0x80070643: Failed to install MSI package."),
-                Some("Exit code: 0x80070643"),
-            ];
-            let lines = lines.into_iter().flatten().map(ToOwned::to_owned);
-            self.logs.insert(log, lines.collect());
-            return (Outcome::Exited { code: 1603 }, Duration::from_secs(95));
-        }
-        self.lay_down_agent(artifact.version);
-        if self.has(Fault::SetupWantsRestart) {
-            self.profile.faults.insert(Fault::RebootPending);
-            let line = "Exit code: 0xbc2, restarting: No".to_owned();
-            self.logs.insert(log, vec![line]);
-            return (Outcome::Exited { code: 3010 }, Duration::from_secs(140));
-        }
-        self.logs
-            .insert(log, vec!["Exit code: 0x0, restarting: No".to_owned()]);
-        (Outcome::Exited { code: 0 }, Duration::from_secs(140))
-    }
-
     fn path_exists(&self, path: &str) -> bool {
         if path.eq_ignore_ascii_case(product::AGENT_TRACES) {
             return self.logs.contains_key(&Log::ProvisioningAgentTrace);
@@ -1272,59 +847,6 @@ impl Twin {
         let below = format!("{path}\\").to_lowercase();
         let itself = self.files.contains_key(&path.to_lowercase());
         stays || itself || self.files.keys().any(|file| file.starts_with(&below))
-    }
-
-    /// Takes a program off; a bundle takes along what it brought (facts 1.12).
-    fn uninstall(&mut self, program: &Program) -> (Outcome, Duration) {
-        if self.has(Fault::InstallerBusy) {
-            return (Outcome::Exited { code: 1618 }, Duration::from_secs(5));
-        }
-        if program.kind == ProgramKind::Bundle && self.has(Fault::BundleCacheMissing) {
-            let why = "its setup is not in Windows' package cache any more (model)";
-            return (Outcome::Failed(why.to_owned()), INSTANT);
-        }
-        self.changes.push(format!("uninstall {}", program.name));
-        if self.has(Fault::RemovalFails) {
-            let lines = [
-                "Error 1921: the service could not be stopped (model)",
-                "Exit code: 0x643",
-            ];
-            self.logs.insert(
-                Log::ProvisioningAgentRemoval,
-                lines.map(ToOwned::to_owned).to_vec(),
-            );
-            return (Outcome::Exited { code: 1603 }, Duration::from_secs(60));
-        }
-        let whole = program.kind == ProgramKind::Bundle && !self.has(Fault::BundleLeavesPackages);
-        let going: Vec<Program> = self
-            .programs
-            .iter()
-            .filter(|one| whole || one.id == program.id)
-            .cloned()
-            .collect();
-        self.programs.retain(|one| !going.contains(one));
-        for program in going.iter().filter(|one| one.kind == ProgramKind::Package) {
-            if product::is_updater(&program.name) {
-                self.services.remove(product::UPDATER_SERVICE);
-                continue;
-            }
-            if !self.has(Fault::AgentServiceStays) {
-                self.services.remove(product::AGENT_SERVICE);
-            }
-            let below = format!("{}\\", product::AGENT_FOLDER).to_lowercase();
-            self.files.retain(|file, _| !file.starts_with(&below));
-            self.texts.retain(|file, _| !file.starts_with(&below));
-            // The tenant was not written by the setup, and stays.
-            self.registry
-                .remove(&value_id(product::AGENT_KEY, product::AGENT_FOLDER_VALUE));
-        }
-        let code = if self.has(Fault::SetupWantsRestart) {
-            self.profile.faults.insert(Fault::RebootPending);
-            3010
-        } else {
-            0
-        };
-        (Outcome::Exited { code }, Duration::from_secs(45))
     }
 
     /// As the registry has it and as it was at the last start of Windows.
@@ -1363,111 +885,4 @@ impl Twin {
         }
         Outcome::Hosts(vec![format!("dc1.{domain}"), format!("dc2.{domain}")])
     }
-
-    /// The modelled person, who completes whichever wizard waits after a few rounds of watching.
-    fn person(&mut self) {
-        let Some(tenant) = self.profile.person.clone() else {
-            return;
-        };
-        if self.told_to_stop {
-            return;
-        }
-        // Whoever is at its last page closes it before anything else.
-        if self.wizard_open > 0 {
-            self.wizard_open -= 1;
-            return;
-        }
-        let unregistered = self.services.contains_key(product::AGENT_SERVICE)
-            && self.staging.is_none()
-            && self
-                .read(product::AGENT_KEY, product::AGENT_TENANT)
-                .is_none();
-        let engine = product::CONNECT_ENGINE.to_lowercase();
-        let there = self.files.get(&engine).copied().flatten();
-        let connect_waits = self
-            .staged
-            .is_some_and(|staged| there.is_none_or(|there| there < staged));
-        let other_mode = self
-            .asked_staging
-            .filter(|to| self.staging.is_some_and(|now| now != *to));
-        let removal = self.asked_removal && there.is_some();
-        let release = self.asked_release && self.cycle_off && !connect_waits;
-        let restart =
-            self.asked_restart && product::REBOOT_KEYS.iter().any(|key| self.key_exists(key));
-        let moves = self.asked_transition && self.staging == Some(false);
-        if !unregistered
-            && !connect_waits
-            && other_mode.is_none()
-            && !removal
-            && !restart
-            && !release
-            && !moves
-        {
-            return;
-        }
-        if connect_waits
-            && !unregistered
-            && !removal
-            && !restart
-            && !moves
-            && self.wizard_is_stopped()
-        {
-            return;
-        }
-        // The wizard's sign-in page does not come up.
-        if unregistered
-            && !restart
-            && (self.has(Fault::IeEscOn) || self.registration_refused().is_some())
-        {
-            return;
-        }
-        let configures = other_mode.is_some() || connect_waits && !release;
-        let rounds = self.person_rounds.unwrap_or(PERSON_ROUNDS);
-        let open = if configures && !restart && !removal && !moves && !unregistered {
-            LAST_PAGE_ROUNDS.min(rounds - 1)
-        } else {
-            0
-        };
-        self.waited += 1;
-        if self.waited < rounds - open {
-            return;
-        }
-        self.waited = 0;
-        self.wizard_open = open;
-        if restart {
-            self.changes.push("restart Windows by hand".to_owned());
-            self.restart();
-        } else if removal {
-            self.take_off_connect();
-        } else if moves {
-            self.move_to_cloud_sync(&tenant);
-        } else if unregistered {
-            self.register_by_hand(&tenant);
-        } else if let Some(to) = other_mode {
-            self.changes
-                .push(format!("wizard of Connect: staging mode {to}"));
-            self.staging = Some(to);
-        } else if release {
-            self.changes.push("release the cycle of Connect".to_owned());
-            self.cycle_off = false;
-        } else if let Some(version) = self.staged {
-            self.changes.push("wizard of Connect".to_owned());
-            self.cycle_off = self.has(Fault::CycleHeld) || self.leaves_off;
-            let follows = self.has(Fault::FullSyncFollows);
-            self.full_looks = if follows { scripts::FULL_RUNS } else { 0 };
-            let keeps =
-                self.staging.unwrap_or(self.ticks_staging) && !self.has(Fault::UpgradeActivates);
-            self.lay_down_connect(version, keeps);
-        }
-    }
-}
-
-/// How the page of an upgrade begins to say so.
-const UPGRADE_CLEARS: &str = "clear \"Start the synchronization process\":";
-
-/// The page says that the wizard is not to start the cycle at its end.
-fn clears_start(text: &TaskText) -> bool {
-    let lines = text.pages.iter().flat_map(|page| &page.lines);
-    let mut starts = lines.filter(|line| line.contains("\"Start the synchronization process"));
-    starts.any(|line| line.ends_with(": clear") || line.starts_with(UPGRADE_CLEARS))
 }

@@ -1,0 +1,88 @@
+//! What the logs of the modelled products show of what is wrong.
+
+use agent_core::op::{Log, Outcome};
+
+use super::{SCRIPTS_REFUSED, SLOW, Twin};
+use crate::faults::Fault;
+
+impl Twin {
+    pub(super) fn log(&self, log: Log) -> Outcome {
+        if log == Log::ConnectTrace {
+            return match self.wizard_trace() {
+                Some(line) => Outcome::Lines(vec!["[INFO] sign-in page (model)".to_owned(), line]),
+                None => Outcome::Failed("no trace-*.log is there".to_owned()),
+            };
+        }
+        let mut lines = self.logs.get(&log).cloned();
+        if log == Log::ProvisioningAgentTrace {
+            let line = self.agents_trace(lines.is_some()).map(ToOwned::to_owned);
+            lines = lines.or(line.is_some().then(Vec::new));
+            lines
+                .iter_mut()
+                .for_each(|lines| lines.extend(line.clone()));
+        }
+        match lines {
+            Some(lines) => Outcome::Lines(lines),
+            None => Outcome::Failed("there is no such file".to_owned()),
+        }
+    }
+
+    /// What the agent's trace shows of what is wrong: while it runs, and before, of a registration at the wizard.
+    pub(super) fn agents_trace(&self, runs: bool) -> Option<&'static str> {
+        let lines = [
+            (
+                Fault::TraceShowsException,
+                true,
+                "System.DirectoryServices.Protocols.LdapException: The LDAP server is unavailable.",
+            ),
+            (Fault::DirectorySlow, true, SLOW),
+            (Fault::RegistrationScriptsRefused, false, SCRIPTS_REFUSED),
+        ];
+        let own = |(fault, while_it_runs, _): &&(Fault, bool, &str)| {
+            self.has(*fault) && *while_it_runs == runs
+        };
+        Some(lines.iter().find(own)?.2)
+    }
+
+    /// What stops the wizard of Connect, as its trace shows it. The facts quote these words, but for the script error's.
+    pub(super) fn wizard_trace(&self) -> Option<String> {
+        let lines = [
+            (
+                Fault::WizardIdentityRefused,
+                "Microsoft Entra Connect could not configure application-based authentication for this server. Setup cannot continue.",
+            ),
+            (
+                Fault::WizardScriptError,
+                "script error while admin@contoso.com answers the second factor",
+            ),
+            (
+                Fault::WizardDatabaseLeft,
+                "The ADSync database already contains data and cannot be overwritten",
+            ),
+            (
+                Fault::PassThroughNotEnabled,
+                "pass-through authentication: enablement failed",
+            ),
+            (
+                Fault::WizardDatabaseInGroup,
+                "Error 25009. The database could not be configured (model)",
+            ),
+            (
+                Fault::WizardTraceErrors,
+                "admin@contoso.com: Unable to validate credentials",
+            ),
+            (
+                Fault::ConnectorOutdated,
+                "Assembly version in AAD Connector configuration (1.0.343.0) is earlier than the actual version (1.1.1610.0)",
+            ),
+        ];
+        let line = lines.iter().find(|(fault, _)| self.has(*fault))?.1;
+        Some(format!("[ERROR] {line}"))
+    }
+
+    /// Whether somebody at Connect's wizard cannot come to its end.
+    pub(super) fn wizard_is_stopped(&self) -> bool {
+        let goes_on = self.has(Fault::WizardTraceErrors) || self.has(Fault::ConnectorOutdated);
+        self.wizard_trace().is_some() && !goes_on
+    }
+}
