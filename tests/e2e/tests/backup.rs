@@ -36,9 +36,7 @@ fn what_was_done_after_the_backup_is_told_again_and_not_done_again() {
     let join = world.join_file(2);
     let topology = world.topology(&[A, B]);
     world.apply(&topology);
-    until("the canary waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     let folder = backup(&world);
     // The canary ends, and the other server does all of its work: the backup knows nothing of it.
     world.give_secrets(2);
@@ -87,9 +85,7 @@ fn a_restored_controller_waits_for_its_operator_and_for_its_agents() {
     world.add_artifact();
     let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
-    until("the canary waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     let folder = backup(&world);
     world.kill_agents();
     lose(&mut world);
@@ -145,9 +141,7 @@ fn a_rollout_that_went_on_after_the_backup_and_without_a_controller_is_ended_by_
     let planned = world.json(&["plan", &topology, "--policy", &policy, "--json"]);
     let applied = world.entrain(&["apply", planned["plan"].as_str().expect("a plan")]);
     assert!(applied.status.success(), "{}", text(&applied));
-    until("the first one is at work", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     let folder = backup(&world);
     world.give_secrets(1);
     until("the first one is done", || {
@@ -225,9 +219,7 @@ fn a_run_of_a_rollout_that_nobody_knows_any_more_ends_at_its_next_gate() {
     let folder = backup(&world);
     let topology = world.topology(&[A]);
     world.apply(&topology);
-    until("the server waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     lose(&mut world);
     let done = restore(&world, &folder);
     assert!(done.status.success(), "{}", text(&done));
@@ -307,9 +299,7 @@ fn an_agent_whose_return_could_not_be_stored_is_met_when_it_can() {
     world.add_artifact();
     let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
-    until("the canary waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     let folder = backup(&world);
     world.kill_agents();
     lose(&mut world);
@@ -345,9 +335,7 @@ fn a_rollout_that_was_aborted_after_the_backup_does_not_carry_its_servers_on() {
     world.add_artifact();
     let topology = world.topology(&[A, B]);
     world.apply(&topology);
-    until("the canary waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     let folder = backup(&world);
     let aborted = world.entrain(&["abort", "r1"]);
     assert!(aborted.status.success(), "{}", text(&aborted));

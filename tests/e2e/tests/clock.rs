@@ -89,9 +89,7 @@ fn a_controller_whose_clock_jumps_ahead_in_the_middle_of_a_rollout_is_not_believ
     world.add_artifact();
     let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
-    until("the canary waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     world.kill_controller();
     world.controller_clock = Some("+3d");
     world.start_controller();
@@ -127,9 +125,7 @@ fn a_controller_whose_clock_jumps_behind_refuses_its_agents_and_says_so() {
     world.add_artifact();
     let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
-    until("the canary waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     let before = world.changes(A);
     world.kill_controller();
     world.controller_clock = Some("-3d");
@@ -236,9 +232,7 @@ fn a_controller_whose_clock_is_set_days_back_in_the_middle_of_a_rollout_begins_n
     world.add_artifact();
     let topology = world.topology(&[A, B]);
     world.apply(&topology);
-    until("the canary waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     world.set_clock(CLOCK, "-3d");
     world.give_secrets(1);
     let detail = until("its next bundle is refused", || {

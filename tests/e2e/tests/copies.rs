@@ -54,9 +54,7 @@ fn in_the_middle(place: Place) -> (World, [Profile; 3]) {
     let applied = world.entrain(&["apply", plan]);
     assert!(applied.status.success(), "{}", text(&applied));
     match place {
-        Place::Gate => until("it waits for its first secret", || {
-            (world.state(A).0 == "awaiting secret").then_some(())
-        }),
+        Place::Gate => world.awaits_secret(A),
         Place::Section => until("it is out of service", || {
             told(&world, A, |event| {
                 matches!(event, Event::SectionEntered { .. })

@@ -181,9 +181,7 @@ fn a_canary_that_fails_holds_its_group_and_says_why() {
 fn pause_holds_resume_goes_on_and_abort_ends() {
     let (mut world, topology) = prepared(&[A, B], 0);
     world.apply(&topology);
-    until("a secret is asked for", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     assert!(world.entrain(&["pause", "r1"]).status.success());
     assert!(world.state(B).1.contains("paused"));
     assert!(world.entrain(&["resume", "r1"]).status.success());
@@ -191,9 +189,7 @@ fn pause_holds_resume_goes_on_and_abort_ends() {
     until("the canary goes on", || {
         (world.state(A).0 == "done").then_some(())
     });
-    until("the other asks too", || {
-        (world.state(B).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(B);
     assert!(world.entrain(&["abort", "r1"]).status.success());
     until("the run ends at its gate", || {
         (world.state(B).0 == "aborted").then_some(())

@@ -74,9 +74,7 @@ fn a_run_that_is_under_way_waits_at_its_next_gate() {
     world.add_artifact();
     let topology = world.topology(&[A]);
     world.apply(&topology);
-    until("it waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     agent(&world, A, &["freeze", "--until", "1d", "--why", "an audit"]);
     until("the operator sees it", || {
         let frozen = |(_, _, event): (String, u64, Event)| matches!(event, Event::Frozen(_));
@@ -115,9 +113,7 @@ fn a_freeze_counts_at_the_very_next_gate() {
     world.add_artifact();
     let topology = world.topology(&[A]);
     world.apply(&topology);
-    until("it waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     agent(&world, A, &["freeze", "--until", "1d", "--why", "an audit"]);
     let before = world.changes(A);
     world.give_secrets(1);
@@ -144,9 +140,7 @@ fn the_whole_fleet_stands_still_and_goes_on() {
     world.add_artifact();
     let topology = world.topology(&[A, B]);
     world.apply(&topology);
-    until("the canary waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     let order = |arguments: &[&str]| {
         let done = world.entrain(arguments);
         (done.status.success(), text(&done))
@@ -199,9 +193,7 @@ fn the_limits_of_a_rollout_that_runs_are_changed() {
     world.add_artifact();
     let topology = world.topology(&[A, B, C]);
     world.apply(&topology);
-    until("the canary waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     for (arguments, why) in [
         (&["limits", "r1"][..], "no limit was given"),
         (&["limits", "r1", "--in-flight", "0"], "pause the rollout"),

@@ -49,9 +49,7 @@ fn a_controller_whose_disk_is_full_in_the_middle_of_a_rollout_goes_on_by_itself(
     world.all_report(3);
     let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
-    until("the canary waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     let refused = until_refused(&world, &disk);
     let log = world.path("controller/log.sqlite").display().to_string();
     for part in ["could not store", &log, "is full", "make room there"] {
@@ -120,9 +118,7 @@ fn a_controller_that_dies_on_a_full_disk_has_all_that_it_acknowledged() {
     world.all_report(3);
     let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
-    until("the canary waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     drop(until_refused(&world, &disk));
     let before = world.records();
     world.give_secrets(20);

@@ -69,9 +69,7 @@ fn whoever_is_cut_off_for_hours_is_waited_for_as_long_as_the_policy_says() {
         &[A, B, C],
         "[limit]\nfailures = \"50\"\ncanary = 0\nin_flight = 1\nunreachable = \"2h\"\n",
     );
-    until("the first one waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     world.relay().cut();
     until("it is away", || {
         (world.state(A).0 == "unreachable").then_some(())

@@ -1,23 +1,15 @@
 //! Releases that follow each other work together: a controller with agents of the release before, agents with a controller of the
 //! release before, and each of the two on what the other has left on its disk.
 
-use agent_twin::{Installed, Profile};
-use e2e::{Release, TENANT, World, server, text, until};
-use protocol::Version;
+use agent_twin::Profile;
+use e2e::{Release, World, server, serving, text, until};
 
 const A: &str = "sync-01.corp.contoso.com";
 const B: &str = "sync-02.corp.contoso.com";
 
 /// A server with an agent that is to be upgraded in place, and one on which there is none yet.
 fn servers() -> [Profile; 2] {
-    let installed = Profile {
-        installed: Installed::ProvisioningAgent {
-            version: Version::new(1, 1, 1373, 0),
-            tenant: TENANT.parse().expect("a tenant"),
-        },
-        ..server(A, &[])
-    };
-    [installed, server(B, &[])]
+    [serving(A), server(B, &[])]
 }
 
 /// A whole rollout: an upgrade in place, an installation with a sign-in, leave for the outage, receipts.

@@ -160,7 +160,14 @@ fn a_report_for_a_servers_owner_names_the_receipt_and_overwrites_nothing() {
         let own = std::fs::read_to_string(format!("{folder}/{name}.txt")).expect("its report");
         assert!(own.starts_with(&format!("{name}: ")), "{own}");
     }
-    assert!(!text(&world.entrain(&both)).contains("answered:"));
+    let runs = world.audit().matches("run-finished").count();
+    let again = world.entrain(&both);
+    assert_ne!(again.status.code(), Some(2), "nobody was asked");
+    let said = text(&again);
+    for words in [READY, "no report is written over", "Nobody was asked"] {
+        assert!(said.contains(words), "{words} is missing:\n{said}");
+    }
+    assert_eq!(world.audit().matches("run-finished").count(), runs);
     let stranger = world.entrain(&[
         "preflight",
         "--server",
@@ -278,9 +285,7 @@ fn what_was_set_as_a_prerequisite_is_put_back() {
         ),
     );
     world.apply(&topology);
-    until("the server waits for its secret", || {
-        (world.state(SPOILED).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(SPOILED);
     assert!(
         world
             .changes(SPOILED)

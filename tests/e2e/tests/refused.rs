@@ -169,9 +169,7 @@ fn a_log_that_went_back_is_noticed_by_its_agents() {
     world.add_artifact();
     let topology = world.topology(&[A]);
     world.apply(&topology);
-    until("the server waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     world.kill_agents();
     world.kill_controller();
     // The last entries are gone, as after a restore: those from the first bundle on.
@@ -232,9 +230,7 @@ fn an_altered_bundle_is_named_on_either_side() {
     store(&world).execute(query, []).unwrap();
     world.start_controller();
     world.start_agents(&servers, None);
-    until("the server waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     world.kill_agents();
     let folder = world.path("agents").join(A).join("bundles");
     let newest = std::fs::read_dir(&folder)

@@ -269,9 +269,7 @@ fn a_token_that_cannot_be_meant_is_refused_before_it_is_sealed() {
     world.add_artifact();
     let topology = world.topology(&[A]);
     world.apply(&topology);
-    until("the agent asks for a token", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     let says = |token: &str, minutes: &str| {
         let give = [
             "secret", "give", "--stdin", "--count", "1", "--for", minutes,
@@ -544,9 +542,7 @@ fn a_domain_in_both_tools_waits_for_scopes_that_are_read_and_disjoint() {
     // Without a configuration it is in nobody's scope yet.
     stand_in.tenant.lock().expect("it").configurations.clear();
     read();
-    until("its registration asks for a token", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     world.give_secrets(1);
     until("it is done", || (world.state(A).0 == "done").then_some(()));
 }

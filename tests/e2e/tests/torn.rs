@@ -25,9 +25,7 @@ fn in_the_middle() -> (World, String) {
     world.add_artifact();
     let topology = world.guarded(&[A, B, C]);
     world.apply(&topology);
-    until("the canary waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     let folder = backup(&world, "backup");
     (world, folder)
 }

@@ -84,9 +84,7 @@ fn what_was_aborted_before_an_agent_took_it_is_never_begun() {
 fn a_target_that_nobody_can_reach_is_resolved_by_name_and_ends_when_it_is_back() {
     let (mut world, topology) = enrolled();
     world.apply(&topology);
-    until("the canary waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     let early = world.entrain(&["resolve", "r1", A, "--reason", "x"]);
     assert!(
         !early.status.success() && text(&early).contains("is connected"),
@@ -121,9 +119,7 @@ fn a_target_that_nobody_can_reach_is_resolved_by_name_and_ends_when_it_is_back()
 fn an_abort_ends_at_once_without_an_agent_that_is_away_and_hears_it_when_it_is_back() {
     let (mut world, topology) = enrolled();
     world.apply(&topology);
-    until("the canary waits for its secret", || {
-        (world.state(A).0 == "awaiting secret").then_some(())
-    });
+    world.awaits_secret(A);
     world.kill_agents();
     until("it is unreachable", || {
         (world.state(A).0 == "unreachable").then_some(())
