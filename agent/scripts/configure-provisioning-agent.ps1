@@ -1,7 +1,7 @@
 # Configures the provisioning agent in this one process, since the module keeps the signed-in state in it (product facts
 # 1.4). Secrets come on standard input and are never written anywhere.
 # Input: {"module", "calls": ["cmdlet -parameter"], "tenant", "signIn", "proxy", "gmsa": {"name"}, {"createWithCredentialOf"} or null: it stays as it is,
-# "domains": [{"name", "preferredDomainControllers", "credential", "permissions"}], "secrets": [{"kind", "of", "user", "value"}]}.
+# "note": {"key", "value"}: 1 stands there while a registration was begun and has not ended well, "domains": [{"name", "preferredDomainControllers", "credential", "permissions"}], "secrets": [{"kind", "of", "user", "value"}]}.
 # Output: a line {"step", "ok"} for each cmdlet, with {"text"} where it is read back, one {"where", "unread"} of secrets that
 # were left, and at last {"done": true} or {"error": {"at", "kind", "message"}}.
 function Secret($kind, $of) { $in.secrets | Where-Object { $_.kind -eq $kind -and $_.of -eq $of } | Select-Object -First 1 }
@@ -90,6 +90,8 @@ try {
 
     $before = ''
     if ($in.gmsa) {
+        $at = 'the note of what was begun'
+        [Microsoft.Win32.Registry]::SetValue($in.note.key, $in.note.value, 1, 'DWord')
         $at = 'Add-AADCloudSyncGMSA'
         if ($in.gmsa.name) {
             $null = Add-AADCloudSyncGMSA -CustomGMSAName $in.gmsa.name
@@ -129,6 +131,10 @@ try {
     $at = 'Restart-Service'
     Restart-Service -Name AADConnectProvisioningAgent
     Say @{ step = $at; ok = $true }
+    if ($in.gmsa) {
+        $at = 'the note of what was begun'
+        [Microsoft.Win32.Registry]::SetValue($in.note.key, $in.note.value, 0, 'DWord')
+    }
     Say-Left
     Say @{ done = $true }
 } catch {

@@ -166,6 +166,9 @@ pub const OWED_RESTART: &str = "RestartOfProvisioningAgent";
 /// Value of [`OWED_KEY`]: the generation of the bundle in which the agent lets Windows restart, from then on until it has seen
 /// what came of it.
 pub const OWED_WINDOWS: &str = "RestartOfWindows";
+/// Value of [`OWED_KEY`]: 1 from before the cmdlets set the provisioning agent's account until all of them have ended well. Then the
+/// server may show a tenant and an account, and no domain (1.4): when the tenant is written is in no fact.
+pub const OWED_REGISTRATION: &str = "RegistrationOfProvisioningAgent";
 /// Key of our own, which lasts: of each prerequisite that Entrain has set, what was there before and what it set. Its values are
 /// named by `step/preflight/fix.rs`, so that no note leads anywhere else.
 pub const SET_KEY: &str = r"SOFTWARE\Entrain\Set";

@@ -19,7 +19,7 @@ use protocol::step::{
 
 use crate::catalogue;
 use crate::known::{self, Source};
-use crate::op::{Log, Op, Script};
+use crate::op::{Log, Op, RegistryValue, Script};
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
 use crate::product;
 use crate::step::module::{Account, Call};
@@ -164,7 +164,20 @@ pub(super) fn state_of(
     }
 }
 
-/// Signs in, sets the gMSA, adds the domains and restarts the service, all in one PowerShell process.
+/// Whether cmdlets that register were begun on this server and have not ended well: what it shows of a registration may be half of
+/// one then, since the account is set before the domains are added.
+fn broken_off(cx: &mut Cx<'_>) -> Flow<bool> {
+    let noted = cx.number(product::OWED_KEY, product::OWED_REGISTRATION)?;
+    let noted = noted.map(|noted| noted == Some(1));
+    noted.map_err(|why| {
+        Stop::CannotTell(format!(
+            "whether an earlier registration was broken off could not be read: {why}"
+        ))
+    })
+}
+
+/// Signs in, sets the gMSA, adds the domains and restarts the service, all in one PowerShell process. Where that was broken off before
+/// its end it is done again: the cmdlets leave what is there.
 ///
 /// # Errors
 /// While outcomes are missing, and when it fails or cannot tell.
@@ -172,7 +185,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     let gmsa = register.gmsa.as_ref();
     let (state, agent) = registered(&register.tenant, gmsa, cx)?;
     match state {
-        Registered::Yes(summary) => {
+        Registered::Yes(summary) if !broken_off(cx)? => {
             if cx.resumed() {
                 // An earlier try may have ended within its section: what it did is told now.
                 let change = change_of(register, creates_gmsa(register), cx)?;
@@ -181,7 +194,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
             return Ok(configured(Completion::AlreadySo, summary));
         }
         Registered::Elsewhere(other) => return elsewhere(&other),
-        Registered::No => {}
+        Registered::Yes(_) | Registered::No => {}
     }
     let Some(agent) = agent else {
         return fail("the provisioning agent is not installed");
@@ -218,7 +231,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     }
     // Somebody may have finished the wizard meanwhile, or a policy may have come: what the person gave is not used then.
     match registered(&register.tenant, gmsa, cx)?.0 {
-        Registered::Yes(summary) => {
+        Registered::Yes(summary) if !broken_off(cx)? => {
             let change = change_of(register, changes_gmsa, cx)?;
             cx.leave(change)?;
             return Ok(configured(Completion::AlreadySo, summary));
@@ -227,7 +240,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
             cx.leave(after)?;
             return elsewhere(&other);
         }
-        Registered::No => {}
+        Registered::Yes(_) | Registered::No => {}
     }
     if !preflight::recording(cx)?.is_empty() {
         cx.leave(after)?;
@@ -494,7 +507,24 @@ fn wizard_instead(register: &RegisterProvisioningAgent) -> GuideProvisioningAgen
 
 /// The same work at the wizard, which gives no rights to an account that was made beforehand (1.11 [R]).
 fn by_hand(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
-    let mut complete = guide(&wizard_instead(register), cx)?;
+    let unfinished = broken_off(cx)?;
+    let mut wizard = wizard_instead(register);
+    if unfinished {
+        "no probe: cmdlets that were broken off have left what it would look for. Say that it is done by `entrain tasks attest`"
+            .clone_into(&mut wizard.text.seen_by);
+    }
+    let mut complete = at_wizard(&wizard, unfinished, cx)?;
+    if unfinished
+        && let Err(why) = cx.perform(Op::SetRegistry {
+            key: product::OWED_KEY.to_owned(),
+            value: product::OWED_REGISTRATION.to_owned(),
+            data: RegistryValue::Number(0),
+        })?
+    {
+        complete.summary.push_str(&format!(
+            "; that the earlier try by cmdlets is made good could not be noted: {why}"
+        ));
+    }
     if let Some(account) = service_account(register)
         && let Some(not_given) = not_given(account.as_str(), &register.domains)
     {
@@ -613,6 +643,10 @@ fn input(
         "signIn": sign_in,
         "proxy": proxy,
         "gmsa": gmsa,
+        "note": {
+            "key": format!(r"HKEY_LOCAL_MACHINE\{}", product::OWED_KEY),
+            "value": product::OWED_REGISTRATION,
+        },
         "domains": domains,
     })
 }
@@ -950,11 +984,16 @@ fn configured_by(lines: Result<Vec<serde_json::Value>, String>) -> Flow<()> {
 /// # Errors
 /// While outcomes are missing, and when it fails.
 pub fn guide(guide: &GuideProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
+    at_wizard(guide, false, cx)
+}
+
+/// The same; where cmdlets were broken off before, no probe tells what they did from what the person does, who says when it is done.
+fn at_wizard(guide: &GuideProvisioningAgent, unfinished: bool, cx: &mut Cx<'_>) -> Flow<Complete> {
     let gmsa = guide.gmsa.as_ref();
     let (state, agent) = registered(&guide.tenant, gmsa, cx)?;
     let changes_gmsa = guide.gmsa.is_none();
     match state {
-        Registered::Yes(summary) => {
+        Registered::Yes(summary) if !unfinished => {
             if cx.resumed() && changes_gmsa {
                 // The person at the wizard may have ended while no agent ran: what that did is told now.
                 let change = directory::gmsa_change(&guide.target, &guide.home_domain, &[], cx)?;
@@ -963,7 +1002,7 @@ pub fn guide(guide: &GuideProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
             return Ok(configured(Completion::AlreadySo, summary));
         }
         Registered::Elsewhere(other) => return elsewhere(&other),
-        Registered::No => {}
+        Registered::Yes(_) | Registered::No => {}
     }
     let Some(agent) = agent else {
         return fail("the provisioning agent is not installed");
@@ -984,9 +1023,9 @@ pub fn guide(guide: &GuideProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
         // In the middle of a wizard's work something may not be readable for a moment: it is looked at again.
         let agent = facts::provisioning_agent(cx)?.found;
         Ok(match state_of(&guide.tenant, gmsa, agent.as_ref()) {
-            Registered::Yes(summary) => Some(Ok(summary)),
+            Registered::Yes(summary) if !unfinished => Some(Ok(summary)),
             Registered::Elsewhere(other) => Some(Err(other)),
-            Registered::No => None,
+            Registered::Yes(_) | Registered::No => None,
         })
     })?;
     if changes_gmsa && matches!(seen, Ok(Ok(_))) {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use agent_core::op::{Export, Outcome, Script};
+use agent_core::op::{Export, Outcome, RegistryValue, Script};
 use agent_core::product;
 use protocol::Timestamp;
 use protocol::facts::ServiceState;
@@ -759,9 +759,22 @@ impl Twin {
             lines.push(error(at, "other", message));
             return lines;
         }
-        if input["gmsa"].is_object() {
+        let own = |note: u32| RegistryValue::Number(note);
+        if sets {
+            self.set(product::OWED_KEY, product::OWED_REGISTRATION, own(1));
             self.changes.push("add gMSA".to_owned());
             lines.push(json!({ "step": at, "ok": true }));
+            // When the tenant is written is in no fact: here as early as it may be, so that whatever fails behind it leaves a server
+            // that shows a tenant and an account.
+            let gmsa = input["gmsa"]["name"]
+                .as_str()
+                .unwrap_or(product::DEFAULT_GMSA)
+                .to_owned();
+            if let Some(Ok(tenant)) = input["tenant"].as_str().map(str::parse) {
+                let readers = self.view.shared.readers.entry(gmsa.clone()).or_default();
+                readers.insert(self.profile.target.clone());
+                self.register(&tenant, &gmsa);
+            }
         }
         let at = "Add-AADCloudSyncADDomain";
         for domain in input["domains"].as_array().into_iter().flatten() {
@@ -837,18 +850,10 @@ impl Twin {
         lines.push(
             json!({ "step": "Get-AADCloudSyncDomains", "ok": true, "text": listed.join("\r\n") }),
         );
-        let gmsa = input["gmsa"]["name"]
-            .as_str()
-            .unwrap_or(product::DEFAULT_GMSA)
-            .to_owned();
-        if input["gmsa"].is_null() {
-            // The account and the tenant stay as they are.
-        } else if let Some(Ok(tenant)) = input["tenant"].as_str().map(str::parse) {
-            let readers = self.view.shared.readers.entry(gmsa.clone()).or_default();
-            readers.insert(self.profile.target.clone());
-            self.register(&tenant, &gmsa);
-        }
         lines.push(json!({ "step": "Restart-Service", "ok": true }));
+        if sets {
+            self.set(product::OWED_KEY, product::OWED_REGISTRATION, own(0));
+        }
         lines.push(json!({ "done": true }));
         lines
     }

@@ -18,6 +18,7 @@ mod preflight;
 mod probed;
 mod provisioning;
 mod proxies;
+mod registered_in_part;
 mod removal;
 mod restart;
 mod run;
