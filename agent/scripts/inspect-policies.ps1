@@ -68,7 +68,8 @@ Read-Part 'logonRight' {
     $gmsa = ''
     if ($policy -and $in.gmsa) {
         $account = New-Object Security.Principal.NTAccount($env:USERDOMAIN, $in.gmsa)
-        $gmsa = $account.Translate([Security.Principal.SecurityIdentifier]).Value
+        # Not made yet, or not found just now: nobody of that name holds the right, and the rest is told all the same.
+        try { $gmsa = $account.Translate([Security.Principal.SecurityIdentifier]).Value } catch { $gmsa = '' }
     }
     @{ policy = $policy; holders = $holders; gmsa = $gmsa; local = $set.GPOID -eq 'LocalGPO' }
 }

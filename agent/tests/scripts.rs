@@ -361,6 +361,26 @@ fn called(text: &str, functions: &[String]) -> (Vec<(String, String)>, Vec<Strin
     (used, wrong)
 }
 
+/// What a script asks of an account that may not be made yet is caught where it stands: the rest of its part is told all the same.
+#[test]
+fn an_account_that_does_not_resolve_takes_nothing_else_along() {
+    let mut asked = 0;
+    for (name, text) in scripts() {
+        walk(parse(&text).root_node(), &mut |node| {
+            let said = &text[node.byte_range()];
+            if node.kind() != "invokation_expression" || !said.contains(".Translate(") {
+                return;
+            }
+            asked += 1;
+            let above = std::iter::successors(node.parent(), |node| node.parent());
+            let caught = above.take_while(|node| node.kind() != "script_block_expression");
+            let caught = caught.filter(|node| node.kind() == "try_statement");
+            assert_eq!(caught.count(), 1, "{name}: {said}");
+        });
+    }
+    assert!(asked > 0, "no script asks for an account any more");
+}
+
 #[test]
 fn each_cmdlet_and_parameter_stands_in_the_table_with_its_source() {
     let functions = functions();

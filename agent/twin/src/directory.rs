@@ -32,6 +32,15 @@ pub struct Shared {
     pub readers: BTreeMap<String, BTreeSet<TargetId>>,
 }
 
+impl Shared {
+    /// The security identifier of a gMSA, as text; none of one that is not there.
+    pub(crate) fn identifier(&self, name: &str) -> Option<String> {
+        let there = self.readers.contains_key(name) || BEFOREHAND.contains(&name);
+        let (text, _) = agent_core::directory::sid(&sid(name)).filter(|_| there)?;
+        Some(text)
+    }
+}
+
 /// How a server sees its domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct View {

@@ -52,7 +52,7 @@ impl Twin {
         }
         match script {
             Script::InspectHost => (self.inspect(input), Duration::from_secs(2)),
-            Script::InspectPolicies => (self.policies(), Duration::from_secs(2)),
+            Script::InspectPolicies => (self.policies(input), Duration::from_secs(2)),
             Script::ReadModule => (self.module(), Duration::from_secs(4)),
             Script::ConfigureProvisioningAgent => {
                 let mut lines = self.configure(input, secrets);
@@ -618,7 +618,7 @@ impl Twin {
     }
 
     /// What the script says that asks for policies. A hive may stand before a key, and the two classes of values are told apart.
-    fn policies(&self) -> Outcome {
+    fn policies(&self, input: &Value) -> Outcome {
         let (policy, holders): (&str, &[&str]) = if self.has(Fault::LogonRightByPolicy) {
             ("Servers: user rights", &["CONTOSO\\backup"])
         } else {
@@ -646,7 +646,12 @@ impl Twin {
         } else {
             (Vec::new(), Vec::new())
         };
-        let right = json!({ "policy": policy, "holders": holders, "gmsa": "", "local": false });
+        // The account is asked for where a policy sets the right; one that is not made yet has no identifier.
+        let gmsa = input["gmsa"].as_str().filter(|_| !policy.is_empty());
+        let gmsa = gmsa.and_then(|name| self.view.shared.identifier(name));
+        let right = json!({
+            "policy": policy, "holders": holders, "gmsa": gmsa.unwrap_or_default(), "local": false,
+        });
         let line = json!({ "values": values, "options": options, "logonRight": right });
         Outcome::Script { lines: vec![line] }
     }

@@ -15,6 +15,7 @@ mod options;
 mod orders;
 mod overrides;
 mod preflight;
+mod prerequisites;
 mod probed;
 mod provisioning;
 mod proxies;

@@ -21,7 +21,11 @@ fn served(name: &str) -> ServedDomain {
     }
 }
 
-fn preflight(database: Option<ConnectDatabase>, domains: &[&str], may_fix: Vec<Fix>) -> Preflight {
+pub(crate) fn preflight(
+    database: Option<ConnectDatabase>,
+    domains: &[&str],
+    may_fix: Vec<Fix>,
+) -> Preflight {
     Preflight {
         target: target(),
         product: Product::Connect,

@@ -15,6 +15,7 @@ use protocol::signed::{Ending, StepEnding};
 use protocol::step::{Cloud, Fix, Preflight, Product, SignIn, Step, UndoFixes};
 
 use crate::common::{NEWEST, drive, drive_with, target, tenant};
+use crate::mended;
 
 const BOTH: [Fix; 2] = [Fix::Tls12, Fix::Vaultsvc];
 
@@ -364,10 +365,13 @@ fn what_could_not_be_set_leaves_no_note_and_an_undo_leaves_alone_what_somebody_s
         panic!("{conclusion:?}")
     };
     assert!(why.contains("PF14") && why.contains("PF17"), "{why}");
-    // A value that needs a restart, one that needs none, and the service: each of the three ways.
-    let told = format!("{journal:?}");
+    // A value that needs a restart, one that needs none since it is Connect's, and the service: each of the three ways.
+    let connect = mended::preflight(None, &["corp.contoso.com"], vec![Fix::Tls12]);
+    let (_, of_connect, _) = drive(vec![Step::Preflight(connect)], &mut server, None);
+    let told = format!("{journal:?} {of_connect:?}");
     for words in [
         "Enabled was left as it is: that a restart is needed could not be noted: access is denied",
+        "SchUseStrongCrypto was left as it is: that a restart is needed could not be noted: access is denied",
         "SchUseStrongCrypto could not be set: access is denied",
         "VaultSvc could not be enabled: access is denied",
     ] {

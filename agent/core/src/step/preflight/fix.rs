@@ -45,9 +45,15 @@ impl Setting {
         self.key.rsplit('\\').next().unwrap_or(self.key)
     }
 
-    /// Whether a change holds only after a restart: SCHANNEL reads its values when Windows starts (1.7 [P]); where nothing is set
-    /// on one of the two sides, the system's default holds there, which is what is set.
-    pub(super) fn restarts(&self, was_set: bool) -> bool {
+    /// Whether Windows is restarted before the product's setup runs: all values of the agent are set before that, then comes a
+    /// restart (1.7 [P]), also where a value was absent.
+    fn restarts_before(&self, product: Product) -> bool {
+        product == Product::ProvisioningAgent && self.of.contains(&product)
+    }
+
+    /// Whether putting it back holds only after a restart: SCHANNEL reads its values when Windows starts. Where nothing was set, the
+    /// system's default holds again, which is what was set; a program reads those of .NET when it starts.
+    pub(super) fn restarts_back(&self, was_set: bool) -> bool {
         ![product::DOTNET_CRYPTO_KEY, product::DOTNET_CRYPTO_KEY_X86].contains(&self.key) && was_set
     }
 }
@@ -56,9 +62,9 @@ const AGENT: &[Product] = &[Product::ProvisioningAgent];
 const CONNECT: &[Product] = &[Product::Connect];
 const BOTH: &[Product] = &[Product::ProvisioningAgent, Product::Connect];
 
-/// All of them (product facts 1.7 [P]; of Connect 2.8 [R], whose preflight asks for those of .NET alone, in both trees). A program
-/// reads those of .NET when it starts; the vendor's page on Connect asks for a restart of Windows behind all of them, which holds a
-/// setup up no more since 2.4.131.0 does not demand them: it is told and not forced.
+/// All of them (product facts 1.7 [P]; of Connect 2.8 [R], whose preflight asks for those of .NET alone, in both trees). The agent's are
+/// followed by a restart of Windows before its setup (1.7 [P]). The vendor's page on Connect asks for one behind all of them too, which
+/// holds a setup up no more since 2.4.131.0 does not demand them: it is told and not forced.
 pub(super) const SETTINGS: [Setting; 8] = [
     Setting::new(
         AGENT,
@@ -217,13 +223,16 @@ pub(super) fn tell(preflight: &Preflight, policies: &Policies, findings: &mut [F
             Ok(_) if asked && fails => {
                 finding.severity = finding.severity.min(Severity::Warn);
                 finding.owner = Owner::Entrain;
-                finding.fix = if finding.id == "PF14" {
-                    "set when the plan is applied (may_fix); entrain undo puts back what it was"
-                        .to_owned()
-                } else {
-                    "set when the plan is applied (may_fix); Windows may have to be restarted then; entrain undo puts back what it was"
-                        .to_owned()
+                let restart = match (finding.id.as_str(), preflight.product) {
+                    ("PF14", _) => "",
+                    (_, Product::ProvisioningAgent) => {
+                        "Windows is restarted before the setup then (PF19); "
+                    }
+                    (_, Product::Connect) => "Windows may have to be restarted then; ",
                 };
+                finding.fix = format!(
+                    "set when the plan is applied (may_fix); {restart}entrain undo puts back what it was"
+                );
             }
             Ok(_) => {}
         }
@@ -241,7 +250,7 @@ pub(super) fn fix(
     if preflight.may_fix.contains(&Fix::Tls12) {
         let own = |setting: &&Setting| setting.of.contains(&preflight.product);
         for setting in SETTINGS.iter().filter(own) {
-            set(cx, policies, setting, changed)?;
+            set(cx, policies, (setting, preflight.product), changed)?;
         }
     }
     // Connect keeps nothing in Credential Manager.
@@ -284,7 +293,7 @@ pub(super) fn left(policies: &Policies, at: &str, value: &str) -> Option<String>
 fn set(
     cx: &mut Cx<'_>,
     policies: &Policies,
-    setting: &Setting,
+    (setting, product): (&Setting, Product),
     changed: &mut Vec<String>,
 ) -> Flow<()> {
     let Setting {
@@ -316,7 +325,7 @@ fn set(
         changed.push(format!("{value} was left as it is: {why}"));
         return Ok(());
     }
-    if setting.restarts(matches!(before, Ok(Some(_))))
+    if setting.restarts_before(product)
         && let Err(why) = cx.perform(Op::RequireRestart)?
     {
         let note = not_set(setting.note, false, cx)?;

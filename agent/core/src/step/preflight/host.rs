@@ -331,7 +331,6 @@ fn schannel(probe: &Probe, key: &str, cx: &mut Cx<'_>, findings: &mut Vec<Findin
     let enabled = cx.number(key, "Enabled")?;
     let disabled = cx.number(key, "DisabledByDefault")?;
     let both = enabled.and_then(|enabled| disabled.map(|disabled| (enabled, disabled)));
-    let absent = matches!(both, Ok((None, None)));
     let show = |(enabled, disabled): &(Option<u32>, Option<u32>)| {
         format!(
             "Enabled {}, DisabledByDefault {}",
@@ -339,17 +338,20 @@ fn schannel(probe: &Probe, key: &str, cx: &mut Cx<'_>, findings: &mut Vec<Findin
             or_absent(disabled)
         )
     };
-    // Windows writes all bits where some tools write 1.
-    let pass = |(enabled, disabled): &(Option<u32>, Option<u32>)| {
-        enabled.is_some_and(|enabled| enabled != 0) && *disabled == Some(0)
-    };
+    let pass = |both: &(Option<u32>, Option<u32>)| matches!(both, (Some(_), Some(_))) && !off(both);
+    // Where a value is absent the operating system's default holds, which has TLS 1.2 on since 2016 (PF15): of each by itself.
+    let lenient = both.as_ref().is_ok_and(|both| !off(both));
     let mut finding = probe.judge(both, show, pass);
-    if absent {
-        // Without the values the operating system's default holds, which has TLS 1.2 on since 2016 (PF15).
+    if lenient {
         finding.severity = Severity::Warn;
     }
     findings.push(finding);
     Ok(())
+}
+
+/// Whether one of the two values turns it off. Windows writes all bits where some tools write 1.
+fn off((enabled, disabled): &(Option<u32>, Option<u32>)) -> bool {
+    *enabled == Some(0) || disabled.is_some_and(|disabled| disabled != 0)
 }
 
 /// PF18. `demands`: installers of 2.3.20.0 to 2.4.129.0 do not install without these; later ones do not ask (2.8 [R]).

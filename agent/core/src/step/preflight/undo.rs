@@ -154,7 +154,7 @@ fn value(
         return Ok(());
     }
     // Noted first, as when it was set.
-    let restart = setting.restarts(was.is_some());
+    let restart = setting.restarts_back(was.is_some());
     if restart && let Err(why) = cx.perform(Op::RequireRestart)? {
         return failed(
             &what,

@@ -1,0 +1,132 @@
+//! Prerequisites that are judged value by value, what a change of theirs waits for, and an account that is asked for before it is made.
+
+use std::collections::BTreeMap;
+
+use agent_core::op::{Op, Outcome, RegistryValue};
+use agent_core::product;
+use agent_twin::{Fault, Installed, Profile, Twin};
+use protocol::event::{Event, Finding, Severity, Verdict};
+use protocol::signed::Ending;
+use protocol::step::{Fix, Preflight, Product, Step};
+
+use crate::common::{drive, target};
+use crate::mended;
+
+const ENABLED: (&str, &str) = (product::TLS12_CLIENT_KEY, "Enabled");
+const DISABLED: (&str, &str) = (product::TLS12_CLIENT_KEY, "DisabledByDefault");
+const STRONG: (&str, &str) = (product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto");
+
+fn server(faults: &[Fault]) -> Twin {
+    Twin::new(Profile {
+        target: target(),
+        installed: Installed::Nothing,
+        person: None,
+        faults: faults.iter().copied().collect(),
+    })
+}
+
+fn agent(may_fix: Vec<Fix>) -> Preflight {
+    Preflight {
+        product: Product::ProvisioningAgent,
+        ..mended::preflight(None, &["corp.contoso.com"], may_fix)
+    }
+}
+
+/// Sets a value, or takes it away.
+fn put(server: &mut Twin, (key, value): (&str, &str), data: Option<u32>) {
+    let (key, value) = (key.to_owned(), value.to_owned());
+    let op = match data {
+        Some(data) => Op::SetRegistry {
+            key,
+            value,
+            data: RegistryValue::Number(data),
+        },
+        None => Op::ClearRegistry { key, value },
+    };
+    assert_eq!(server.perform(&op, &BTreeMap::new()).0, Outcome::Done);
+}
+
+fn asked(preflight: Preflight, server: &mut Twin) -> (Ending, Vec<Finding>) {
+    let (conclusion, journal, _) = drive(vec![Step::Preflight(preflight)], server, None);
+    let mut findings = Vec::new();
+    for event in journal {
+        if let Event::Probed { findings: told, .. } = event {
+            findings.extend(told);
+        }
+    }
+    (conclusion.ending, findings)
+}
+
+fn one(findings: &[Finding], id: &str) -> Finding {
+    let mut all = findings.iter().filter(|one| one.id == id);
+    all.next_back().cloned().expect("it is asked")
+}
+
+/// PF15: a value that is absent leaves what the system does, which warns; one that turns it off blocks, whatever the other says.
+#[test]
+fn each_value_of_tls_is_judged_by_itself() {
+    for (enabled, disabled, verdict, severity) in [
+        (Some(1), Some(0), Verdict::Pass, Severity::Block),
+        (Some(u32::MAX), Some(0), Verdict::Pass, Severity::Block),
+        (Some(1), None, Verdict::Fail, Severity::Warn),
+        (None, Some(0), Verdict::Fail, Severity::Warn),
+        (None, None, Verdict::Fail, Severity::Warn),
+        (Some(0), None, Verdict::Fail, Severity::Block),
+        (None, Some(1), Verdict::Fail, Severity::Block),
+        (Some(1), Some(1), Verdict::Fail, Severity::Block),
+    ] {
+        let mut server = server(&[]);
+        put(&mut server, ENABLED, enabled);
+        put(&mut server, DISABLED, disabled);
+        let (_, findings) = asked(agent(Vec::new()), &mut server);
+        let finding = one(&findings, "PF15");
+        assert_eq!(finding.verdict, verdict, "{finding:?}");
+        if verdict != Verdict::Pass {
+            assert_eq!(finding.severity, severity, "{finding:?}");
+        }
+    }
+}
+
+/// Product facts 1.7: the values are set before the agent is installed, and then comes a restart; also where one of them was absent,
+/// and where it is .NET's.
+#[test]
+fn whatever_is_set_for_the_agent_waits_for_a_restart() {
+    for (at, data) in [
+        (ENABLED, None),
+        (DISABLED, None),
+        (ENABLED, Some(0)),
+        (STRONG, None),
+        (STRONG, Some(0)),
+    ] {
+        let mut server = server(&[]);
+        put(&mut server, at, data);
+        server.changes.clear();
+        let (ending, _) = asked(agent(vec![Fix::Tls12]), &mut server);
+        let Ending::Failed(why) = ending else {
+            panic!("{at:?} {data:?}: {ending:?}")
+        };
+        assert!(why.contains("PF19") && why.contains(at.1), "{why}");
+        assert_eq!(server.changes, [format!("set {}", at.1)]);
+        server.restart();
+        let (ending, _) = asked(agent(vec![Fix::Tls12]), &mut server);
+        assert_eq!(ending, Ending::Completed, "{at:?} {data:?}");
+    }
+    // Nothing that was set waits for nothing.
+    let (ending, _) = asked(agent(vec![Fix::Tls12]), &mut server(&[]));
+    assert_eq!(ending, Ending::Completed);
+}
+
+/// PF34: where the account is not made yet, a policy that leaves out the services' own group still blocks.
+#[test]
+fn a_policy_that_takes_the_right_to_log_on_blocks_before_the_account_is_there() {
+    for gmsa in ["svcEntraSync$", "notYet$"] {
+        let mut step = agent(Vec::new());
+        step.gmsa = gmsa.parse().ok();
+        let (_, findings) = asked(step, &mut server(&[Fault::LogonRightByPolicy]));
+        let right = one(&findings, "PF34");
+        assert!(
+            right.blocks() && right.verdict == Verdict::Fail,
+            "{right:?}"
+        );
+    }
+}
