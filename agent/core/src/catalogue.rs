@@ -56,7 +56,7 @@ protocol::probes! {
     PF46 BOTH, Block, Directory: "schema of the forest", wants "version 56 (Windows Server 2012) or later; 87 (2016) where the agent is to make users and groups", else "extend the forest's schema";
     PF47 CONNECT, Block, Directory: "functional level of the forest", wants "Windows Server 2003 or later", else "raise the forest's functional level";
     PF48 AGENT, Block, Directory: "a domain controller that knows gMSA", wants "Windows Server 2012 or later", else "bring a domain controller of Windows Server 2012 or later into the domain";
-    PF49 AGENT, Block, Directory: "KDS root key", wants "one whose ten hours are over", else "have the forest's administrator make one (Add-KdsRootKey) and wait ten hours";
+    PF49 AGENT, Block, Directory: "KDS root key", wants "one whose start lies ten hours back", else "have the forest's administrator make one (Add-KdsRootKey -EffectiveImmediately) and wait ten hours; without that switch it starts ten days later";
     PF50 AGENT, Block, Directory: "the gMSA names this server among those that may retrieve its password", wants "this server or a group of it", else "add the server: Set-ADServiceAccount -PrincipalsAllowedToRetrieveManagedPassword";
     PF51 AGENT, Block, Directory: "the gMSA is usable on this server", wants "Test-ADServiceAccount answers True", else "allow this server to retrieve the gMSA's password; after a change of group membership restart the server";
     PF52 AGENT, Block, Directory: "encryption types of the gMSA, of this server, and of the server's policy for Kerberos", wants "an AES type that both have, and the policy leaves", else "Set-ADServiceAccount -KerberosEncryptionType AES128,AES256, and the same on the computer account";

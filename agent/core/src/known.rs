@@ -144,7 +144,7 @@ const TABLE: &[Known] = &[
         of: &[Cmdlets],
         texts: &["key does not exist"],
         cause: "no KDS root key is usable in the forest yet",
-        fix: "have the forest's administrator make one (Add-KdsRootKey); it is usable ten hours later",
+        fix: "have the forest's administrator make one (Add-KdsRootKey -EffectiveImmediately); it is usable ten hours later; without that switch it starts ten days later",
     },
     Known {
         id: "KE11",

@@ -219,19 +219,22 @@ fn write(
 $ErrorActionPreference = 'Stop'
 Import-Module -Name ActiveDirectory"
     )?;
+    // `-EffectiveImmediately`, and ten days without it: the page of Add-KdsRootKey in windows-powershell-docs [P]. The vendor's page on making
+    // the key has said ten hours and ten days in turn; of a key that starts now ten hours stand in the facts (1.6 [S]).
     if !accounts.is_empty() {
         writeln!(
             out,
             "
-# 1. Key for the passwords of group managed service accounts: once for each forest, by its administrator. A new key is
-#    usable ten hours after it was made; do not date it back outside of a lab. Its cmdlets ask the forest of the machine on which they
-#    run, and no other: on a workstation of another forest this part does nothing and says so.
+# 1. Key for the passwords of group managed service accounts: once for each forest, by its administrator. A key is
+#    usable ten hours after its start. -EffectiveImmediately has it start now; without that switch it starts ten days later. Do not
+#    date it back outside of a lab. Where the key that is there starts in the future, this part leaves it and shows it. Its cmdlets ask
+#    the forest of the machine on which they run, and no other: on a workstation of another forest this part does nothing and says so.
 $forest = (Get-ADDomain -Server '{domain}').Forest
 $here = (Get-ADForest -Current LocalComputer).Name
 if ($here -ne $forest) {{
     Write-Warning \"Part 1 did nothing: this machine is in the forest $here, and the key is wanted in $forest. Run it on a machine of that forest.\"
 }} else {{
-    if (-not (Get-KdsRootKey)) {{ Add-KdsRootKey }}
+    if (-not (Get-KdsRootKey)) {{ Add-KdsRootKey -EffectiveImmediately }}
     Get-KdsRootKey | Select-Object -Property KeyId, EffectiveTime
 }}"
         )?;

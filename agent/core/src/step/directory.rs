@@ -167,6 +167,11 @@ impl Directory {
     /// The earliest time from which a KDS root key is usable on every domain controller: ten hours after its start
     /// (1.6 [S]); and this server's clock.
     ///
+    /// The start counts, and not when the key was made: one that was dated back ten hours serves at once (1.6 [M]), and one that
+    /// starts now does not (1.6 [S]). So a start that lay in the future when the key was made has its ten hours behind it as well.
+    /// For that there are two words: developers of another directory saw Windows take only keys whose start lies ten hours back ([S]),
+    /// and the row of PF49 asks for a start in the past alone ([K]). The longer wait fails nothing.
+    ///
     /// # Errors
     /// While the outcome is missing.
     pub fn kds_usable_from(&self, cx: &mut Cx<'_>) -> Flow<Reading<(Timestamp, Timestamp)>> {

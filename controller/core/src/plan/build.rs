@@ -1204,7 +1204,7 @@ fn unverified(beyond: &Beyond, domain: &DomainName, seen: Option<&Seen>) -> Vec<
 fn earliest(beyond: &Beyond, home: &DomainName) -> String {
     match beyond.keys.get(home) {
         None => format!(
-            "a KDS root key of {home}'s forest whose ten hours are over: when it was made is not seen (entrain preflight asks); a new one is usable ten hours after it was made, and no gMSA is made before"
+            "a KDS root key of {home}'s forest whose ten hours are over: when it was made is not seen (entrain preflight asks); a new one (Add-KdsRootKey -EffectiveImmediately) is usable ten hours after it was made, and no gMSA is made before"
         ),
         Some(KeySeen {
             at,

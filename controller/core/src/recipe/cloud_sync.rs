@@ -683,6 +683,11 @@ fn bring(tenant: &Tenant, sign_in: SignIn, served: &[ServedDomain]) -> Vec<Strin
     people
 }
 
+/// How the wizard is started. The install folder is a fact (1.3 [P], [S]: names and folders changed unevenly, 7.19); what the wizard's own
+/// program and its entry in the start menu are called is in none. Secondary sources name both ([S], unverified), and one saw a newer
+/// setup make no such entry.
+const WIZARD: &str = "start the wizard, on the server: it lies in the agent's install folder, C:\\Program Files\\Microsoft Azure AD Connect Provisioning Agent, or where InstallDir of the agent's registry key says (PV02). Its program there is AADConnectProvisioningAgentWizard.exe, and its entry in the start menu \"AAD Connect Provisioning Agent Wizard\", where there is one: both names are unverified";
+
 /// Why the wizard is work for a person.
 const UNDOCUMENTED: &str =
     "the vendor documents no sign-in without a person for this cloud or account";
@@ -765,7 +770,7 @@ fn wizard(
         bring: bring(tenant, SignIn::Wizard, served),
         pages: vec![
             page("Before", vec![
-                "start \"AAD Connect Provisioning Agent Wizard\" from the start menu, on the server".to_owned(),
+                WIZARD.to_owned(),
                 "Internet Explorer enhanced security must be off while the sign-in page shows".to_owned(),
             ]),
             page("Splash", vec!["agree to the license and conditions; the files are installed already".to_owned(), "Next".to_owned()]),

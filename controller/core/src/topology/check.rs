@@ -215,7 +215,7 @@ fn domains(topology: &Topology, findings: &mut Vec<Finding>) {
             findings.push(warning(
                 &service.place,
                 format!("every server of {domain} is retired: nothing synchronizes it any more, and what was synchronized stays in the tenant (G10)"),
-                "empty the scope of its configuration in the tenant first; `apply` asks for --irreversible",
+                "disable its configuration in the tenant first; empty its scope only where what was synchronized is to go: users are soft-deleted then, groups are hard-deleted. `apply` asks for --irreversible",
             ));
             continue;
         }

@@ -198,7 +198,9 @@ fn a_server_is_a_member_of_the_domain_that_is_said() {
 fn no_key_is_made_in_the_forest_of_another_workstation() {
     let script = printed("corp.contoso.com", &[]).unwrap();
     let asks = script.find("if ($here -ne $forest)").unwrap();
-    let makes = script.find("Add-KdsRootKey }").unwrap();
+    let makes = script
+        .find("Add-KdsRootKey -EffectiveImmediately }")
+        .unwrap();
     assert!(asks < makes && script.contains("(Get-ADDomain -Server 'corp.contoso.com').Forest"));
 }
 

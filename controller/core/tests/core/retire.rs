@@ -181,7 +181,7 @@ when people are needed, counted from apply
   register provisioning agent is left to people: a sign-in of a person stands behind each: no way by certificate or application is documented, and none without one where multi-factor authentication is asked for
 
 people bring
-  a KDS root key of a.test's forest whose ten hours are over: when it was made is not seen (entrain preflight asks); a new one is usable ten hours after it was made, and no gMSA is made before
+  a KDS root key of a.test's forest whose ten hours are over: when it was made is not seen (entrain preflight asks); a new one (Add-KdsRootKey -EffectiveImmediately) is usable ten hours after it was made, and no gMSA is made before
   afterwards, the administrator of a.test takes s0.a.test off those that may retrieve the password of provAgentgMSA$: entrain handover a.test
   afterwards, the administrator of each served domain (a.test) gives provAgentgMSA$ its rights there: part 3 of entrain handover DOMAIN; the product does not since 1.1.2334.0, and without them nothing synchronizes
   afterwards, where no agent runs as provAgentgMSA$ any more: the administrator of a.test takes away the account itself and the rights that it was given in each domain; the product leaves both
