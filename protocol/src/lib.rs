@@ -24,6 +24,7 @@ pub mod secret;
 pub mod settings;
 pub mod signed;
 pub mod step;
+pub mod suffixes;
 pub mod task;
 pub mod time;
 pub mod version;

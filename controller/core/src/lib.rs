@@ -27,6 +27,7 @@ pub mod roster;
 pub mod scheduler;
 pub mod scope;
 pub mod settings;
+mod suffixed;
 pub mod taken;
 pub mod tenant;
 pub mod topology;

@@ -23,6 +23,7 @@ use crate::plan::told::Told;
 use crate::plan::{Plan, TargetPlan};
 use crate::policy;
 use crate::readiness::{Named, Readiness};
+use crate::suffixed;
 
 /// What is asked of default rules on one server alone: what is told of them beside others stands behind it.
 const RULES: &str = "CU01";
@@ -580,17 +581,19 @@ impl Fleet {
         }
     }
 
-    /// What a target's probes said, weighed by what is known by now (PV26), and what is known of the version of Connect that it has
-    /// (PF43). That warns here: an upgrade mends it, and whoever would become active with it is held by it. Where default rules were
-    /// asked about, they are held against those of the others (CU04).
+    /// What a target's probes said, weighed by what is known by now (PV26) and was read in its tenant (PF57), and what is known of the
+    /// version of Connect that it has (PF43). That warns here: an upgrade mends it, and whoever would become active with it is held by it.
+    /// Where default rules were asked about, they are held against those of the others (CU04).
     fn found(
         &self,
-        (plan, target): (&Plan, &TargetId),
+        (plan, target, part): (&Plan, &TargetId, &TargetPlan),
         work: &Work,
         live: &Live,
         now: Timestamp,
     ) -> Vec<Finding> {
-        let mut found = work.findings.clone();
+        let seen = self.beyond.tenants.get(&part.tenant);
+        let said = work.findings.iter().cloned();
+        let mut found: Vec<Finding> = said.map(|one| suffixed::weighed(one, seen)).collect();
         if let Some(versions) = &live.versions {
             let weighed = found.into_iter().map(|one| versions.weighed(one, now));
             found = weighed.collect();
@@ -676,7 +679,7 @@ impl Fleet {
                 target: target.clone(),
                 answer: sentence(*id, rollout, &row),
                 attested: self.attested(*id, target, &work.findings, now),
-                findings: self.found((&rollout.plan, target), work, live, now),
+                findings: self.found((&rollout.plan, target, part), work, live, now),
                 said: work.said.clone(),
                 failure: row.failure,
                 lifts: row.lifts,

@@ -18,7 +18,7 @@ use controller_core::plan::{
 };
 use controller_core::policy::Policy;
 use controller_core::record::Record;
-use controller_core::tenant::{Account, Held, Observation, Organization, Part};
+use controller_core::tenant::{Account, DomainSeen, Held, Observation, Organization, Part};
 use controller_core::topology::{Available, installable, parse};
 use controller_core::versions::Versions;
 use proptest::prelude::*;
@@ -425,6 +425,65 @@ fn the_answers_of_a_preflight_and_of_a_verification_have_it_beside_them() {
             told.fix
                 .ends_with("; since 2020-01-01 it stops (a page; checked on 2020-01-01)")
         );
+    }
+}
+
+/// The users that an agent counted are held against the tenant's verified domains, which it does not see (PF57).
+#[test]
+fn the_suffixes_that_users_have_are_held_against_the_tenant() {
+    let mut world = World::new();
+    world.begins(Ask::Swap);
+    world.generation = Generation(1);
+    world.take(&Record::BundleIssued {
+        rollout: ROLLOUT,
+        phase: world.plan.as_ref().unwrap().targets[&target("c2.a.test")].phases[0].phase,
+        target: target("c2.a.test"),
+        generation: Generation(1),
+        bundle: BundleId(Digest::ZERO),
+        expires: NOW.plus(Duration::from_secs(86_400)),
+    });
+    let counted = protocol::event::Finding {
+        id: "PF57".to_owned(),
+        severity: protocol::event::Severity::Warn,
+        ..catalogue::PF43.finding("600 under contoso.com, 10 under other.com", Verdict::Pass)
+    };
+    world.tells(
+        "c2.a.test",
+        &Event::Probed {
+            generation: Generation(1),
+            step: StepIndex(0),
+            findings: vec![counted],
+        },
+    );
+    let told = |world: &World| {
+        let why = world.fleet.why(&target("c2.a.test"), &world.live, NOW);
+        let mut found = why.unwrap().findings.into_iter();
+        found.find(|one| one.id == "PF57").unwrap()
+    };
+    let unread = told(&world);
+    assert_eq!(unread.verdict, Verdict::CannotTell, "{unread:?}");
+    assert!(unread.read.contains("not seen in tenant"), "{unread:?}");
+    for (other, verdict, words) in [
+        (false, Verdict::Fail, "600 of 610 users"),
+        (true, Verdict::Pass, "610 of 610 users"),
+    ] {
+        let domain = |name: &str, verified| DomainSeen {
+            name: name.to_owned(),
+            verified,
+        };
+        let domains = vec![domain("contoso.com", true), domain("other.com", other)];
+        let tenant = TENANT.parse().unwrap();
+        let observation = Observation {
+            domains: Part::Seen(domains),
+            ..Observation::unseen_all(&tenant, NOW, "not asked")
+        };
+        world.take(&Record::TenantSeen {
+            observation: Box::new(observation),
+            by: "anna".to_owned(),
+        });
+        let one = told(&world);
+        assert_eq!(one.verdict, verdict, "{one:?}");
+        assert!(one.read.starts_with(words) && !one.blocks(), "{one:?}");
     }
 }
 

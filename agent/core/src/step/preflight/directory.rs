@@ -7,6 +7,7 @@ use protocol::event::{Finding, Severity, Verdict};
 use protocol::step::{
     BothTools, DirectoryRights, OwnRights, Permission, Preflight, Product, ServedDomain,
 };
+use protocol::suffixes::UserSuffixes;
 use protocol::{DomainName, GmsaName, TargetId, Timestamp, limits};
 
 use super::forest::{Others, together};
@@ -552,20 +553,10 @@ pub(super) fn size(
     if product == Product::ProvisioningAgent {
         findings.push(largest_group(directory, cx)?);
     }
+    // The controller holds what is shown against the tenant, which is not seen here.
     let show = |counted: &Counted| {
-        let mut rows: Vec<(&String, &u64)> = counted.suffixes.iter().collect();
-        rows.sort_by_key(|(suffix, users)| (std::cmp::Reverse(**users), suffix.as_str()));
-        let more = rows.len().saturating_sub(SHOWN);
-        let mut shown: Vec<String> = rows.into_iter().take(SHOWN).map(suffix).collect();
-        if more > 0 || counted.beyond > 0 {
-            shown.push("more suffixes".to_owned());
-        }
-        let shown = shown.join(", ");
-        if counted.whole {
-            shown
-        } else {
-            format!("of the first {} objects: {shown}", counted.objects)
-        }
+        let first = (!counted.whole).then_some(counted.objects);
+        UserSuffixes::of(&counted.suffixes, first, counted.beyond > 0).to_string()
     };
     let fine = |counted: &Counted| {
         counted
@@ -723,17 +714,6 @@ fn outermost(units: &[String], domain: &str) -> Vec<String> {
         bases.push(domain.to_owned());
     }
     bases
-}
-
-/// Suffixes that a finding shows at most.
-const SHOWN: usize = 8;
-
-fn suffix((suffix, users): (&String, &u64)) -> String {
-    let suffix = match suffix.as_str() {
-        "" => "no user principal name",
-        suffix => suffix,
-    };
-    format!("{users} under {suffix}")
 }
 
 /// Whether a suffix can be a verified domain at all: one label alone, and names that no registry gives out, cannot.
