@@ -278,6 +278,47 @@ fn the_last_agent_of_a_domain_is_beyond_undoing_and_another_tenants_is_left_alon
 }
 
 /// What was taken off leaves its tenant in the registry; whoever is put back is registered anew, before and after its setup.
+/// Whoever leaves a scope is deleted in the tenant (product facts 3), so a configuration is disabled (1.12), and its scope emptied only
+/// where that is meant (1.10).
+#[test]
+fn nobody_is_told_to_empty_a_scope_without_what_that_deletes() {
+    use protocol::probe::tenant as catalogue;
+    let document = common::document(format!(
+        "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = []\nretired = [\"s0.a.test\"]\n"
+    ));
+    let (topology, mut findings) = parse(&[document]);
+    findings.extend(check(&topology, None));
+    let last = findings
+        .iter()
+        .find(|one| one.what.contains("every server of a.test is retired"))
+        .unwrap();
+    let article = include_str!("../../../../deploy/docs/article.md");
+    let row = article
+        .lines()
+        .find(|line| line.starts_with("| R2:"))
+        .unwrap();
+    for text in [catalogue::PF65.fix, last.fix.as_str(), row] {
+        let disable = text.find("disable").unwrap_or_else(|| panic!("{text}"));
+        let empty = text.to_lowercase().find("scope").unwrap();
+        assert!(disable < empty && text.contains("only where"), "{text}");
+    }
+    for text in [
+        catalogue::PF65.fix,
+        catalogue::PF67.fix,
+        last.fix.as_str(),
+        row,
+    ] {
+        assert!(
+            text.contains("users") && text.contains("soft-deleted"),
+            "{text}"
+        );
+        assert!(
+            text.contains("groups") && text.contains("hard-deleted"),
+            "{text}"
+        );
+    }
+}
+
 #[test]
 fn a_server_that_is_put_back_is_registered_and_a_broken_off_removal_is_finished() {
     let left = ProvisioningAgentFacts {
