@@ -204,8 +204,8 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     let record = world.audit();
     assert_eq!(
         record.matches("run-finished").count(),
-        4,
-        "a signed receipt of the run that failed, and three of those that did not"
+        5,
+        "a signed receipt of the two runs that failed, and three of those that did not"
     );
     assert!(!record.contains(TOKEN) && !record.contains(SECRET));
     let mut found = Vec::new();
