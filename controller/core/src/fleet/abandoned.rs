@@ -1,7 +1,7 @@
-//! Sections of runs that a person gave up: the run was resolved, or its agent's key was revoked or replaced. Whoever is in such a
-//! section, or has leave for it, brings it to its end under its signed bundle, and a word of the controller reaches it no more. So
-//! what it claims stays claimed (G2, G3): until its agent tells that it has ended, until its bundle and the time of its step have, or until somebody says that
-//! the server is off.
+//! Sections of runs for which nobody waits any more: the run was resolved, its agent's key was revoked or replaced, or its bundle ended
+//! while it was away. Whoever is in such a section, or has leave for it, brings it to its end under its signed bundle, behind the end of
+//! that as well, and a word of the controller does not reach it. So what it claims stays claimed (G2, G3): until its agent tells that it
+//! has ended, until its bundle and the time of its step have, or until somebody says that the server is off.
 
 use std::collections::BTreeMap;
 
@@ -19,6 +19,8 @@ pub enum GivenUp {
     Resolved,
     /// The key of its agent was revoked or replaced: what that agent says is heard no more.
     KeyEnded,
+    /// Its bundle ended while it was away: when it speaks of it, that run goes on.
+    BundleEnded,
 }
 
 /// A section that a target may still be in though nobody waits for its run.
@@ -26,10 +28,8 @@ pub enum GivenUp {
 pub struct Abandoned {
     /// The rollout of the run, where that is known.
     pub rollout: Option<RolloutId>,
-    /// The step whose it is.
-    pub step: StepIndex,
-    /// What it covers.
-    pub section: Section,
+    /// What it is in, or has leave for.
+    pub gate: Gate,
     /// How it came to be so.
     pub how: GivenUp,
     /// What it claims is claimed until then.
@@ -39,7 +39,7 @@ pub struct Abandoned {
 impl Abandoned {
     /// What it claims, with what lifts it.
     fn sentence(&self, target: &TargetId) -> String {
-        let claims = match (&self.section.gmsa, self.section.outage) {
+        let claims = match (&self.gate.section.gmsa, self.gate.section.outage) {
             (Some(object), true) => format!(
                 "it counts as out of service (G2) and as changing its gMSA in {} (G3)",
                 object.domain
@@ -49,12 +49,11 @@ impl Abandoned {
             }
             (None, _) => "it counts as out of service (G2)".to_owned(),
         };
+        let own = "its agent's word that it has left it, or ";
         let (how, told) = match self.how {
-            GivenUp::Resolved => (
-                "it was resolved",
-                "its agent's word that it has left it, or ",
-            ),
+            GivenUp::Resolved => ("it was resolved", own),
             GivenUp::KeyEnded => ("its agent's key was revoked or replaced", ""),
+            GivenUp::BundleEnded => ("its bundle ended", own),
         };
         let word = self.rollout.map_or_else(
             || format!("entrain agents revoke {target} --off"),
@@ -85,8 +84,7 @@ impl Fleet {
         let until = bundle.max(limit.map_or(bundle, |limit| enters.plus(limit)));
         let abandoned = Abandoned {
             rollout: open.map(|open| open.rollout),
-            step: gate.step,
-            section: gate.section.clone(),
+            gate: gate.clone(),
             how,
             until,
         };
@@ -98,7 +96,14 @@ impl Fleet {
             };
             self.changed.insert(object, change);
         }
-        self.abandoned.retain(|_, before| now < before.until);
+        // What its agent may still take up again is kept for that.
+        let lost = &self.lost;
+        let is_lost = |(of, generation): &(TargetId, Generation)| {
+            let lost = lost.get(of);
+            lost.is_some_and(|lost| lost.generation == *generation)
+        };
+        self.abandoned
+            .retain(|whose, before| now < before.until || is_lost(whose));
         self.abandoned
             .insert((target.clone(), gate.generation), abandoned);
     }
@@ -126,6 +131,17 @@ impl Fleet {
         off && self.was_abandoned(id, target, now) && !waits
     }
 
+    /// Its agent speaks of the run that its bundle has ended on: what it was in belongs to that run again.
+    pub(super) fn takes_its_section_back(&mut self, target: &TargetId, generation: Generation) {
+        let whose = (target.clone(), generation);
+        let one = self.abandoned.get(&whose);
+        if one.is_some_and(|one| one.how == GivenUp::BundleEnded)
+            && let Some(one) = self.abandoned.remove(&whose)
+        {
+            self.gates.insert(target.clone(), one.gate);
+        }
+    }
+
     /// The agent itself tells that it has left the section of a run that was given up, of that step or whichever it was; `change` is what
     /// it did to its gMSA object.
     pub(super) fn told_its_end(
@@ -137,11 +153,11 @@ impl Fleet {
         let key = (target.clone(), generation);
         let abandoned = self.abandoned.get(&key);
         // That it has left an earlier one says nothing of the one that it has leave for since.
-        if step.is_some_and(|step| abandoned.is_some_and(|of| of.step != step)) {
+        if step.is_some_and(|step| abandoned.is_some_and(|of| of.gate.step != step)) {
             return;
         }
         let ended = self.abandoned.remove(&key);
-        let object = ended.and_then(|ended| ended.section.gmsa);
+        let object = ended.and_then(|ended| ended.gate.section.gmsa);
         if let Some((object, change)) = object.zip(change) {
             self.changed.insert(object, change.clone());
         }
@@ -158,8 +174,10 @@ impl Fleet {
         let Some(abandoned) = abandoned else {
             return false;
         };
-        abandoned.section = section.clone();
-        abandoned.step = step;
+        abandoned.gate.section = section.clone();
+        abandoned.gate.step = step;
+        abandoned.gate.lapses = None;
+        abandoned.gate.earlier = None;
         true
     }
 
@@ -212,7 +230,7 @@ impl Fleet {
     ) -> Option<Hold> {
         let mut all = self.abandoned_at(now);
         let (_, abandoned) = all.find(|(of, _)| *of == target)?;
-        let tells = abandoned.how == GivenUp::Resolved && live.connected.contains(target);
+        let tells = abandoned.how != GivenUp::KeyEnded && live.connected.contains(target);
         let sentence = self.abandoned_sentence(target, now).filter(|_| !tells)?;
         Some(Hold::of(Cause::GivenUp, sentence))
     }
@@ -231,7 +249,7 @@ impl Fleet {
         });
         let last = last.map(|(other, gate)| (other, &gate.section));
         let given_up = self.abandoned_at(now);
-        let given_up = given_up.map(|(other, abandoned)| (other, &abandoned.section));
+        let given_up = given_up.map(|(other, abandoned)| (other, &abandoned.gate.section));
         last.chain(given_up)
             .filter(move |(other, _)| *other != target)
     }

@@ -443,11 +443,16 @@ impl Fleet {
             return;
         };
         let rollout = open.rollout;
+        if state == TargetState::Unknown {
+            // Nobody has told that it has left its section, which it finishes behind that end as well.
+            self.abandon(target, GivenUp::BundleEnded, now);
+        } else {
+            self.close_gate(target, None);
+        }
         self.open.remove(target);
         if open.accepted {
             self.tried(rollout, target);
         }
-        self.close_gate(target, None);
         self.asked.remove(target);
         if state == TargetState::Unknown {
             self.heard_out(target);
@@ -586,6 +591,7 @@ impl Fleet {
         let unknown = state == Some(&TargetState::Unknown);
         let lost = self.heard_out(target);
         if let Some(open) = lost.filter(|_| unknown) {
+            self.takes_its_section_back(target, generation);
             self.set(id, target, TargetState::Offered, now);
             self.open.insert(target, open);
         }
@@ -762,10 +768,10 @@ impl Fleet {
         if off {
             self.is_off(target, Some(id));
         }
+        self.hears_no_more(id, target);
         if of_before {
             return;
         }
-        self.hears_no_more(id, target);
         self.set(id, target, TargetState::Resolved(reason.to_owned()), now);
     }
 

@@ -135,8 +135,14 @@ impl Fleet {
             .ok_or_else(|| format!("{id} has no work on {target}"))?;
         let word = work.state.word();
         match order {
-            // That the server is off is said of the run that was given up on it, whatever it is at since.
-            Order::Resolve { off: true, .. } if self.was_abandoned(id, target, now) => Ok(()),
+            // That the server is off is said of the run that was given up on it, whatever it is at since: unless it is here and may
+            // speak of that run itself.
+            Order::Resolve { off: true, .. }
+                if self.was_abandoned(id, target, now)
+                    && !(live.connected.contains(target) && self.is_lost_in(id, target)) =>
+            {
+                Ok(())
+            }
             Order::Retry { .. }
                 if work.state == TargetState::Pending
                     && rollout.plan.reads_again(target, work.phase).is_some() =>
@@ -207,6 +213,12 @@ impl Fleet {
     fn is_open(&self, id: RolloutId, target: &TargetId) -> bool {
         let open = self.open.get(target);
         open.is_some_and(|open| open.rollout == id)
+    }
+
+    /// It went unknown with a run of that rollout, and is heard when it speaks of it.
+    fn is_lost_in(&self, id: RolloutId, target: &TargetId) -> bool {
+        let lost = self.lost.get(target);
+        lost.is_some_and(|lost| lost.rollout == id)
     }
 
     /// An unknown target may be at its run of that rollout, as far as it was ever told to have taken it up.

@@ -79,6 +79,7 @@ impl Fleet {
             }
             work.anew = false;
         });
+        self.takes_its_section_back(target, lost.generation);
         let (rollout, again) = (lost.rollout, true);
         self.open.insert(target, Open { again, ..lost });
         self.set(rollout, target, TargetState::Offered, now);

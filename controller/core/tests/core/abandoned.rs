@@ -1,5 +1,5 @@
-//! Runs that a person gives up while their agents may be in a section: resolved, or the key revoked or replaced. What such a
-//! section claims (G2, G3) stays claimed until its agent tells that it has left it, its bundle and the time of its step have ended, or somebody says that the
+//! Runs that nobody waits for any more while their agents may be in a section: resolved, the key revoked or replaced, or the bundle
+//! ended while the agent was away. What such a section claims (G2, G3) stays claimed until its agent tells that it has left it, its bundle and the time of its step have ended, or somebody says that the
 //! server is off. And whoever is in a section and asks for it again, since its agent began anew, is not kept from finishing it.
 
 use std::collections::BTreeMap;
@@ -28,8 +28,10 @@ use crate::common;
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const FIRST: RolloutId = RolloutId(1);
 const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
-const STEP: StepIndex = StepIndex(0);
-const LIFE: Duration = Duration::from_secs(2 * 3600);
+/// Its time is an hour: whoever is in it at the end of its bundle is in it for long behind that.
+const STEP: StepIndex = StepIndex(1);
+const LIMIT: Duration = Duration::from_secs(3600);
+const LIFE: Duration = Duration::from_secs(1800);
 /// How many of the four servers must serve.
 const LEAST: usize = 2;
 
@@ -54,6 +56,8 @@ struct Life {
     generation: Generation,
     /// The section that it is in, and else the leave that it has.
     inside: Option<Section>,
+    /// When the time of its step ends, where it is in its section.
+    over: Timestamp,
     leave: Option<(Section, Timestamp)>,
     /// Its bundle's end.
     ends: Timestamp,
@@ -62,10 +66,13 @@ struct Life {
 impl Life {
     /// What it does, or may begin by itself.
     fn may_do(&self, now: Timestamp) -> Option<&Section> {
-        let leave = self.leave.as_ref().filter(|(_, lapses)| now < *lapses);
+        let leave = self.leave.as_ref();
+        let leave = leave.filter(|(_, lapses)| now < (*lapses).min(self.ends));
         let leave = leave.map(|(section, _)| section);
-        let section = self.inside.as_ref().or(leave);
-        section.filter(|_| now < self.ends)
+        // A section that was entered is finished behind the end of its bundle as well.
+        let inside = self.inside.as_ref();
+        let inside = inside.filter(|_| now < self.ends.max(self.over));
+        inside.or(leave)
     }
 }
 
@@ -143,6 +150,10 @@ impl World {
         for record in records {
             world.take(record);
         }
+        for part in world.plan.targets.values() {
+            let step = &part.phases[0].steps[usize::from(STEP.0)];
+            assert_eq!(step.time_limit(), LIMIT, "{step:?}");
+        }
         world.pulses();
         world
     }
@@ -191,6 +202,7 @@ impl World {
             target: target.clone(),
             generation,
             inside: None,
+            over: self.now,
             leave: None,
             ends: self.now.plus(LIFE),
         };
@@ -307,16 +319,18 @@ impl World {
         // One that is heard no more uses what it was given before as well.
         for life in &mut self.unheard {
             let leave = life.leave.take_if(|_| life.target == *target);
-            let leave = leave.filter(|(_, lapses)| now < *lapses);
+            let leave = leave.filter(|(_, lapses)| now < (*lapses).min(life.ends));
             if let Some((section, _)) = leave {
-                life.inside = Some(section);
+                (life.inside, life.over) = (Some(section), now.plus(LIMIT));
             }
         }
         let Some(life) = self.lives.get_mut(target) else {
             return;
         };
-        let leave = life.leave.take().filter(|(_, lapses)| now < *lapses);
+        let leave = life.leave.take();
+        let leave = leave.filter(|(_, lapses)| now < (*lapses).min(life.ends));
         let Some((section, _)) = leave else { return };
+        life.over = now.plus(LIMIT);
         let again = life.inside.replace(section.clone()).is_some();
         let generation = life.generation;
         if !again {
@@ -487,7 +501,7 @@ impl World {
 
     fn act(&mut self, what: u8, whom: u8) {
         let target = self.targets[usize::from(whom) % self.targets.len()].clone();
-        match what % 17 {
+        match what % 19 {
             0 | 1 => self.issue(&target),
             2 => self.asks(&target, of(true)),
             3 => self.asks(&target, of(false)),
@@ -501,7 +515,15 @@ impl World {
             12 => self.loses_its_key(&target, false),
             13 => self.loses_its_key(&target, true),
             14 => self.enrolls(&target),
-            15 => self.passes(Duration::from_secs(u64::from(whom) * 10)),
+            15 => self.passes(Duration::from_secs(u64::from(whom) * 20)),
+            // It is away as its bundle ends, or it is not.
+            16 | 17 => {
+                let open = self.fleet.open(&target);
+                let end = open.map(|open| open.expires.plus(limits::CLOCK_TOLERANCE));
+                let end = end.map_or(self.now, |end| end.plus(Duration::from_secs(1)));
+                self.now = self.now.max(end);
+                self.pulses();
+            }
             _ => self.pulses(),
         }
     }
@@ -561,6 +583,186 @@ fn what_a_resolved_run_was_in_stays_claimed_until_its_agent_tells_its_end() {
     assert_eq!(world.held(&other, of(false)), "");
     assert!(!world.row(&lost).detail.contains("--off"));
     world.is_what_the_log_tells();
+}
+
+/// One of the four is in its section, and away, as its bundle ends: entered, or by leave that it took up unheard.
+fn away_at_the_end_of_its_bundle(heard: bool) -> (World, TargetId, TargetId) {
+    let mut world = World::new();
+    let (lost, other) = (name("s1.a.test"), name("s2.a.test"));
+    world.issue(&lost);
+    world.passes(LIFE.saturating_sub(Duration::from_secs(60)));
+    world.issue(&other);
+    world.asks(&lost, of(true));
+    assert_eq!(world.decides(), std::slice::from_ref(&lost));
+    if heard {
+        world.enters(&lost);
+        world.goes(&lost);
+    } else {
+        world.goes(&lost);
+        world.enters(&lost);
+    }
+    world.now = NOW
+        .plus(LIFE)
+        .plus(limits::CLOCK_TOLERANCE)
+        .plus(UNREACHABLE_AFTER);
+    world.pulses();
+    world.asks(&other, of(true));
+    assert_eq!(world.decides(), [], "the first one is in its section still");
+    assert_eq!(world.row(&lost).state, "unknown");
+    (world, lost, other)
+}
+
+#[test]
+fn what_it_was_in_as_its_bundle_ended_stays_claimed_until_its_agent_tells_its_end() {
+    for heard in [true, false] {
+        let (mut world, lost, other) = away_at_the_end_of_its_bundle(heard);
+        let row = world.row(&lost);
+        for words in [
+            "its bundle ended while it was in a section",
+            "out of service (G2)",
+            "entrain resolve r1 s1.a.test --off --reason WHY",
+        ] {
+            assert!(row.detail.contains(words), "{words}: {}", row.detail);
+        }
+        let held = world.held(&other, of(false));
+        assert!(held.starts_with("held: GivenUp"), "{held}");
+        assert!(held.contains("s1.a.test changes the same gMSA"), "{held}");
+        world.is_what_the_log_tells();
+        // It is back in the middle of it, and tells of nothing but its step: the section is that run's again.
+        if heard {
+            let (generation, kind) = (world.lives[&lost].generation, String::new());
+            let (step, attempt) = (STEP, Attempt(2));
+            world.tells(
+                &lost,
+                Event::StepBegun {
+                    generation,
+                    step,
+                    attempt,
+                    kind,
+                },
+            );
+        }
+        world.comes(&lost);
+        assert_eq!(
+            world.row(&lost).state,
+            if heard { "running" } else { "offered" }
+        );
+        assert!(!world.row(&lost).detail.contains("--off"));
+        let held = world.held(&other, of(false));
+        assert!(held.contains("s1.a.test changes the same gMSA"), "{held}");
+        assert!(!held.contains("GivenUp"), "{held}");
+        world.leaves_its_section(&lost);
+        assert_eq!(world.held(&other, of(false)), "");
+        world.is_what_the_log_tells();
+    }
+}
+
+/// A try that is ordered meanwhile, and what a person says of it, take nothing of that away.
+#[test]
+fn what_it_was_in_as_its_bundle_ended_stays_claimed_whatever_is_ordered_of_it() {
+    let target = || Some(name("s1.a.test"));
+    let reason = || "why".to_owned();
+    let orders = [
+        (Order::Retry { target: target() }, true),
+        (Order::Retry { target: None }, true),
+        (
+            Order::Skip {
+                target: name("s1.a.test"),
+                reason: reason(),
+            },
+            false,
+        ),
+        (
+            Order::Resolve {
+                target: name("s1.a.test"),
+                reason: reason(),
+                off: false,
+            },
+            false,
+        ),
+        (Order::Abort, true),
+    ];
+    for (order, heard) in orders {
+        let (mut world, lost, other) = away_at_the_end_of_its_bundle(true);
+        assert_eq!(world.fleet.may_order(FIRST, &order, &world.live), Ok(()));
+        world.take(Record::Ordered {
+            rollout: FIRST,
+            order: order.clone(),
+            by: "root".to_owned(),
+        });
+        world.decides();
+        let asked = Attempt(1);
+        let permits = |world: &World| {
+            let mut fleet = world.fleet.clone();
+            let open = fleet.open(&other).expect("it is open").generation;
+            fleet.asks_permit(&other, open, STEP, asked, of(false));
+            let given = fleet.decide(&world.live, world.now);
+            given
+                .iter()
+                .any(|one| matches!(one, Decision::Permit { .. }))
+        };
+        assert!(!permits(&world), "{order:?}");
+        assert!(world.row(&lost).detail.contains("--off"), "{order:?}");
+        // It speaks, and is in its section as before.
+        world.comes(&lost);
+        let generation = world.lives[&lost].generation;
+        let (step, kind) = (STEP, String::new());
+        world.tells(
+            &lost,
+            Event::StepBegun {
+                generation,
+                step,
+                attempt: Attempt(2),
+                kind,
+            },
+        );
+        let open = world.fleet.open(&lost);
+        assert_eq!(
+            open.is_some_and(|open| open.generation == generation),
+            heard,
+            "{order:?}"
+        );
+        assert!(!permits(&world), "{order:?}");
+        world.leaves_its_section(&lost);
+        let goes_on = !matches!(order, Order::Abort);
+        assert_eq!(permits(&world), goes_on, "{order:?}");
+        world.is_what_the_log_tells();
+    }
+}
+
+/// Nothing waits for it for ever: its step's time ends, and whoever looked says so before.
+#[test]
+fn what_it_was_in_as_its_bundle_ended_is_free_once_its_time_is_over_or_it_is_said_to_be_off() {
+    let (mut world, _, other) = away_at_the_end_of_its_bundle(true);
+    let due = world.fleet.poll_timeout(&world.live, world.now);
+    assert!(
+        due.is_some_and(|due| due <= world.now.plus(LIMIT)),
+        "{due:?}"
+    );
+    world.passes(LIMIT);
+    assert_eq!(world.decides(), std::slice::from_ref(&other));
+    world.is_what_the_log_tells();
+    for retried in [false, true] {
+        let (mut world, lost, other) = away_at_the_end_of_its_bundle(true);
+        if retried {
+            world.take(Record::Ordered {
+                rollout: FIRST,
+                order: Order::Retry { target: None },
+                by: "root".to_owned(),
+            });
+        }
+        // Whoever is here says itself what it is at.
+        world.live.came(lost.clone(), world.now);
+        assert!(world.resolves(&lost, true).is_err());
+        world.goes(&lost);
+        assert_eq!(world.resolves(&lost, true), Ok(()));
+        assert_eq!(
+            world.row(&lost).state,
+            if retried { "pending" } else { "resolved" }
+        );
+        assert_eq!(world.decides(), std::slice::from_ref(&other));
+        world.is_what_the_log_tells();
+    }
 }
 
 #[test]

@@ -922,7 +922,7 @@ its bundle may be at work), *paused* and *scheduled* (its rollout is, before any
 was copied, or its disk was put back), *not met* (not heard of since the controller was restored), *ending* (a step has failed, and its run has not ended yet), *at another's work* (another rollout
 has a bundle open on it) and *in a section with a person* (somebody is at a wizard while a gMSA and an outage are claimed: an abort ends that too, and what was done by then counts as unknown). What is ordered upon a server that two rollouts change is refused by the name of the other one.
 An order that is given twice does nothing more. `abort` ends a rollout from everywhere: what is under way ends at its next
-gate, and what is away is *unknown* at once and until it says what became of it. Whoever may be in a section when its run is resolved, or its agent revoked or replaced,
+gate, and what is away is *unknown* at once and until it says what became of it. Whoever may be in a section when its run is resolved, its agent revoked or replaced, or its bundle ends while it is away,
 counts as out of service and as changing its gMSA (G2, G3) until its agent has told that it has left it, its bundle and the time of its step have ended, or `resolve --off` says that the server is off or was looked at; that word
 is taken as well of a run that was given up before, and then says nothing of what the target is at since. `why` tells of such a claim. This page is written by the test that holds the machine
 against it.
