@@ -1254,7 +1254,7 @@ impl Fleet {
             self.watch(id, target, |steps, work| {
                 if work.watched.told(steps, before.as_ref(), facts, now) {
                     work.since = now;
-                    work.watched.anew();
+                    work.watched.anew(now);
                 }
             });
         }

@@ -22,6 +22,8 @@ pub struct Watched {
     restarted: Option<Timestamp>,
     /// It has another version than before, and was not seen to run since.
     upgraded: bool,
+    /// When it was seen to run in another version than before, where that began the watch anew.
+    anew: Option<Timestamp>,
     /// What it is held against, kept over what could not be read in between.
     proven: Proven,
 }
@@ -87,16 +89,21 @@ impl Watched {
     }
 
     /// Another version is another product, which is watched from here on: as the same account, and in the same mode.
-    pub(crate) fn anew(&mut self) {
+    pub(crate) fn anew(&mut self, now: Timestamp) {
         *self = Self {
+            anew: Some(now),
             proven: std::mem::take(&mut self.proven),
             ..Self::default()
         };
     }
 
-    /// Its service was started anew.
+    /// Its service was started anew. The start that brought another version may be seen by a pulse behind the facts that tell of that
+    /// version: it explains that one as well.
     pub(crate) fn restarted(&mut self, now: Timestamp) {
-        self.restarted.get_or_insert(now);
+        let upgraded = self.anew.is_some_and(|at| now < at.plus(UNREACHABLE_AFTER));
+        if !upgraded {
+            self.restarted.get_or_insert(now);
+        }
     }
 
     /// What is worse, since when, and whether that is looked at for a while before it counts.
@@ -350,7 +357,7 @@ mod tests {
             assert!(!watched.told(&steps(None), Some(&was), &unread, now));
             assert_eq!(watched.why(), None);
             if upgraded {
-                watched.anew();
+                watched.anew(now);
             }
             watched.told(&steps(None), Some(&unread), &active, now);
             assert_eq!(watched.why(), Some("it is active and was staging"));
@@ -388,6 +395,40 @@ mod tests {
         watched.told(&steps(None), Some(&stopped), &active, later);
         assert_eq!(watched.fails(grace), Some(later));
         assert!(watched.is_plain());
+    }
+
+    /// Facts and pulses are read beside each other: of an upgrade by itself either may come first.
+    #[test]
+    fn the_start_of_a_new_version_is_no_restart_whether_it_is_told_before_or_behind_that_version() {
+        let at = |seconds: u64| Timestamp::from_millis(0).plus(Duration::from_secs(seconds));
+        let was = server(Some(true), ServiceState::Running);
+        let mut newer = was.clone();
+        let version = Some(Version::new(2, 6, 93, 0));
+        newer.connect.as_mut().expect("it is there").version = version;
+        for before in [true, false] {
+            let mut watched = Watched::default();
+            if before {
+                watched.restarted(at(80));
+            }
+            assert!(watched.told(&steps(None), Some(&was), &newer, at(100)));
+            watched.anew(at(100));
+            if !before {
+                watched.restarted(at(120));
+            }
+            assert_eq!(watched.why(), None);
+            // What comes later is a start of the version that it has.
+            let late = at(100).plus(UNREACHABLE_AFTER);
+            watched.restarted(late);
+            assert!(
+                watched
+                    .why()
+                    .is_some_and(|why| why.contains("started anew"))
+            );
+            assert_eq!(
+                watched.fails(UNREACHABLE_AFTER),
+                Some(late.plus(UNREACHABLE_AFTER))
+            );
+        }
     }
 
     /// It is worse since the first of them, and what nothing explains counts before what may pass.
