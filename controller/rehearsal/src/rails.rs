@@ -3,6 +3,7 @@
 //! are over. What only servers know (who truly serves) is asked where servers are models.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use controller_core::fleet::Fleet;
 use controller_core::overrides::Rule;
@@ -52,9 +53,25 @@ struct Stretch {
     section: Section,
     /// When the leave ends; absent from when it was entered.
     lapses: Option<Timestamp>,
+    /// How long its step may take.
+    limit: Duration,
     /// A person had said that the server is off before it told of this, or operators let it go by an override: it may be beside
     /// whoever had leave already.
     excused: bool,
+}
+
+/// How long a step of a target's open bundle may take; no time where that is not known.
+fn limit_of(fleet: &Fleet, target: &TargetId, generation: Generation, step: StepIndex) -> Duration {
+    let open = fleet.open(target);
+    let open = open.filter(|open| open.generation == generation);
+    let limit = open.and_then(|open| {
+        let rollout = fleet.rollouts().get(&open.rollout)?;
+        let phase = rollout.work.get(target)?.phase;
+        let phase = rollout.plan.targets.get(target)?.phases.get(phase)?;
+        let step = phase.steps.get(usize::from(step.0))?;
+        Some(step.time_limit())
+    });
+    limit.unwrap_or_default()
 }
 
 impl Leave {
@@ -73,10 +90,22 @@ impl Stretch {
     }
 }
 
+/// A stretch for which nobody waits any more.
+#[derive(Debug, Clone)]
+struct Unawaited {
+    stretch: Stretch,
+    /// It lasts until then at most: the end of its bundle, and of the time of its step behind that.
+    until: Timestamp,
+    /// Its target went unknown, and is heard when it speaks of it.
+    unknown: bool,
+}
+
 /// Leave, as it was given.
 #[derive(Debug, Clone)]
 struct Leave {
     lapses: Timestamp,
+    /// How long its step may take.
+    limit: Duration,
     /// Rules that were set aside at that moment.
     aside: BTreeSet<Rule>,
     /// Who might serve at that moment.
@@ -115,8 +144,8 @@ pub struct Rails {
     /// How often each rule was asked.
     pub asked: Asked,
     stretches: BTreeMap<TargetId, Stretch>,
-    /// Stretches of runs that were given up, up to the end of each one's bundle: nobody but its agent knows whether it is in it.
-    abandoned: BTreeMap<(TargetId, Generation), (Section, Timestamp)>,
+    /// Stretches of runs that were given up, or went unknown: nobody but its agent knows whether it is in it.
+    abandoned: BTreeMap<(TargetId, Generation), Unawaited>,
     /// When the newest bundle of each target ends.
     ends: BTreeMap<TargetId, (Generation, Timestamp)>,
     /// Who has told that it entered a section when its leave had lapsed here, and what that breaks where anything was done there: whoever
@@ -131,7 +160,7 @@ pub struct Rails {
     completed: BTreeSet<(TargetId, Generation, StepIndex)>,
     /// What operators set aside, whether or not it was made use of.
     aside: Aside,
-    /// The newest run of whoever was said to be off.
+    /// The newest run of whoever was said to be off, or spoke once all that it had time for was over.
     said_off: BTreeMap<TargetId, Generation>,
     off: BTreeSet<TargetId>,
     /// Runs that this life of a restored log has issued; any other may have got its leave from a former life. Absent where there was
@@ -177,8 +206,10 @@ impl Rails {
             let plans = fleet.rollouts().values().map(|rollout| &rollout.plan);
             let parts = plans.flat_map(|plan| plan.domains.values());
             let servers = parts.flat_map(|part| part.servers.iter().chain(&part.leaving));
+            let limit = limit_of(fleet, target, *generation, *step);
             let leave = Leave {
                 lapses: *lapses,
+                limit,
                 aside: rules
                     .filter(|rule| self.aside.holds(target, *rule, at))
                     .collect(),
@@ -197,6 +228,7 @@ impl Rails {
                 generation: *generation,
                 section: section.clone(),
                 lapses: Some(*lapses),
+                limit,
                 excused: leave.is_by_override(),
             };
             self.stretches.insert(target.clone(), stretch);
@@ -234,14 +266,22 @@ impl Rails {
         } else if let Record::AgentRevoked { target, .. } | Record::AgentReplaced { target, .. } =
             record
         {
-            self.forget(target);
+            self.forget(target, at);
+        } else if let Record::WentUnknown { target, .. } = record {
+            self.abandon(target, true, at);
+        } else if let Record::Ordered {
+            order: Order::Skip { target, .. },
+            ..
+        } = record
+        {
+            self.is_heard_no_more(target);
         } else if let Record::Ordered {
             order: Order::Resolve { target, off, .. },
             ..
         } = record
         {
             if !off {
-                self.abandon(target);
+                self.abandon(target, false, at);
                 return Ok(());
             }
             self.stretches.remove(target);
@@ -255,22 +295,63 @@ impl Rails {
         Ok(())
     }
 
-    /// Nobody waits for its run any more, which may go on.
-    fn abandon(&mut self, target: &TargetId) {
+    /// Nobody waits for its run any more, which may go on: a section is brought to its end behind that of its bundle as well, and
+    /// leave that was not taken up may be until it lapses.
+    fn abandon(&mut self, target: &TargetId, unknown: bool, at: Timestamp) {
+        if !unknown {
+            self.is_heard_no_more(target);
+        }
         let Some(stretch) = self.stretches.remove(target) else {
             return;
         };
         let ends = self.ends.get(target);
         let ends = ends.filter(|(generation, _)| *generation == stretch.generation);
-        if let Some((generation, until)) = ends {
-            let key = (target.clone(), *generation);
-            self.abandoned.insert(key, (stretch.section, *until));
+        let begins = stretch.lapses.unwrap_or(at).max(at);
+        let until = begins.plus(stretch.limit);
+        let until = ends.map_or(until, |(_, expires)| until.max(*expires));
+        let key = (target.clone(), stretch.generation);
+        let one = Unawaited {
+            stretch,
+            until,
+            unknown,
+        };
+        self.abandoned.insert(key, one);
+    }
+
+    /// Somebody has said what became of the run that it went unknown with.
+    fn is_heard_no_more(&mut self, target: &TargetId) {
+        let mut all = self.abandoned.iter_mut();
+        all.by_ref()
+            .filter(|((of, _), _)| of == target)
+            .for_each(|(_, one)| one.unknown = false);
+    }
+
+    /// It speaks of the run that it went unknown with, and is in its stretch as before. Whoever got leave once all that it had time for
+    /// was over could not know of it.
+    fn speaks_again(&mut self, target: &TargetId, generation: Generation, at: Timestamp) {
+        let key = (target.clone(), generation);
+        if !self.abandoned.get(&key).is_some_and(|one| one.unknown) {
+            return;
         }
+        let Some(one) = self.abandoned.remove(&key) else {
+            return;
+        };
+        let over = at >= one.until;
+        if over {
+            let newest = self.said_off.entry(target.clone()).or_insert(generation);
+            *newest = (*newest).max(generation);
+        }
+        let excused = one.stretch.excused || over;
+        let stretch = Stretch {
+            excused,
+            ..one.stretch
+        };
+        self.stretches.insert(target.clone(), stretch);
     }
 
     /// Whoever comes under this name next is another one.
-    fn forget(&mut self, target: &TargetId) {
-        self.abandon(target);
+    fn forget(&mut self, target: &TargetId, at: Timestamp) {
+        self.abandon(target, false, at);
         self.facts.remove(target);
         self.registered.remove(target);
         self.accepted.remove(target);
@@ -350,8 +431,8 @@ impl Rails {
         });
         let last = last.map(|(other, one)| (other, &one.section));
         let given_up = self.abandoned.iter();
-        let given_up = given_up.filter(move |(_, (_, until))| *until > at);
-        let given_up = given_up.map(|((other, _), (section, _))| (other, section));
+        let given_up = given_up.filter(move |(_, one)| one.until > at);
+        let given_up = given_up.map(|((other, _), one)| (other, &one.stretch.section));
         last.chain(given_up)
             .filter(move |(other, _)| *other != target)
     }
@@ -429,6 +510,9 @@ impl Rails {
                 return Err(why);
             }
         }
+        if let Some(generation) = event.generation() {
+            self.speaks_again(target, generation, at);
+        }
         if let Event::FactsReported(facts) = event {
             self.registered.remove(target);
             self.facts.insert(target.clone(), *facts);
@@ -460,11 +544,15 @@ impl Rails {
                 generation,
                 section,
                 lapses: None,
+                limit: leave.as_ref().map_or_else(
+                    || limit_of(fleet, target, generation, step),
+                    |leave| leave.limit,
+                ),
                 excused: said_off || leave.as_ref().is_some_and(Leave::is_by_override),
             };
             // One whose run was given up counts as before.
             match given_up {
-                Some((of, _)) => of.clone_from(&stretch.section),
+                Some(of) => of.stretch = stretch,
                 None => drop(self.stretches.insert(target.clone(), stretch)),
             }
             if let Some(leave) = leave {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use controller_core::fleet::{Fleet, PERMIT_LIFE};
 use controller_core::overrides::Rule;
-use controller_core::record::Record;
+use controller_core::record::{Order, Record};
 use protocol::event::Event;
 use protocol::{Epoch, TargetId, Timestamp, limits};
-use rehearsal::{Ask, Asked, Rails, World};
+use rehearsal::{Ask, Asked, ROLLOUT, Rails, World};
 
 use crate::common::{NOW, OLD, agent, facts, planned, target, topology};
 
@@ -166,6 +166,54 @@ fn a_section_is_not_entered_beside_whoever_has_got_leave_since() {
         log.insert(broken.leave + 1, (at, entry));
         log.insert(broken.leave, (given, leave));
     });
+}
+
+/// A section is brought to its end behind that of its bundle, whoever waits for it still: resolved at the last moment, or unknown since.
+#[test]
+fn whoever_went_unknown_or_was_resolved_in_its_section_is_in_it_until_the_time_of_its_step_is_over()
+{
+    let broken = Broken::new();
+    let generation = |record: &Record| match record {
+        Record::BundleIssued {
+            target,
+            generation,
+            expires,
+            ..
+        } if *target == broken.first => Some((*generation, *expires)),
+        _ => None,
+    };
+    let mut issued = broken.log[..broken.leave].iter().rev();
+    let issued = issued.find_map(|(_, record)| generation(record));
+    let (generation, expires) = issued.expect("it was issued");
+    let gives = |record: &Record| matches!(record, Record::PermitGiven { target, section, .. } if section.outage && *target == broken.second);
+    let leave = broken.log[position(&broken.log, gives)].1.clone();
+    let target = broken.first.clone();
+    let unknown = Record::WentUnknown {
+        target: target.clone(),
+        generation,
+    };
+    let resolved = Record::Ordered {
+        rollout: ROLLOUT,
+        order: Order::Resolve {
+            target,
+            reason: "somebody looked".to_owned(),
+            off: false,
+        },
+        by: "an operator".to_owned(),
+    };
+    let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+    let end = expires.plus(limits::CLOCK_TOLERANCE);
+    for (at, ended) in [(end, unknown), (expires.minus(minute), resolved)] {
+        let over = at.plus(hour);
+        let and_then = |log: &mut Log, given: Timestamp| {
+            log.truncate(broken.entered + 1);
+            log.extend([(at, ended.clone()), (given, leave.clone())]);
+        };
+        broken.breaks("G2: ", |log| and_then(log, over.minus(minute)));
+        broken
+            .with(|log| and_then(log, over))
+            .expect("an hour is the most that it takes");
+    }
 }
 
 #[test]
