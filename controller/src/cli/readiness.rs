@@ -295,3 +295,27 @@ fn text(report: &Report, asked: Asked) -> String {
     ));
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever a silent server belongs to asks for its file as well.
+    #[test]
+    fn a_folder_gets_a_file_for_each_server_that_did_not_answer_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let target: TargetId = "s1.a.test".parse().unwrap();
+        let report = Report {
+            rollout: "r1".to_owned(),
+            tenants: BTreeMap::new(),
+            servers: Vec::new(),
+            network: Vec::new(),
+            not_asked: BTreeMap::from([(target, "held: it is away".to_owned())]),
+        };
+        let into = Into::at(folder.path().to_owned()).unwrap();
+        let made = into.write(&report).unwrap();
+        assert_eq!(made, [folder.path().join("s1.a.test.txt")]);
+        let text = std::fs::read_to_string(&made[0]).unwrap();
+        assert_eq!(text, "s1.a.test: no answer (held: it is away)\n");
+    }
+}

@@ -62,8 +62,7 @@ impl Into {
             Self::File(path) => {
                 let mut text: Vec<String> =
                     report.servers.iter().map(|row| part(row, report)).collect();
-                let silent = report.not_asked.iter();
-                text.extend(silent.map(|(target, why)| format!("{target}: no answer ({why})\n")));
+                text.extend(report.not_asked.iter().map(silent));
                 files::write_private(path, plain(&text.join("\n")).as_bytes())?;
                 Ok(vec![path.clone()])
             }
@@ -74,10 +73,20 @@ impl Into {
                     files::write_private(&path, plain(&part(row, report)).as_bytes())?;
                     made.push(path);
                 }
+                for one in &report.not_asked {
+                    let path = of(folder, one.0);
+                    files::write_private(&path, plain(&silent(one)).as_bytes())?;
+                    made.push(path);
+                }
                 Ok(made)
             }
         }
     }
+}
+
+/// What is told of a server that did not answer, or was not asked.
+fn silent((target, why): (&TargetId, &String)) -> String {
+    format!("{target}: no answer ({why})\n")
 }
 
 fn of(folder: &Path, server: &TargetId) -> PathBuf {
