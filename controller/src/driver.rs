@@ -1,6 +1,8 @@
 //! The driver: one task owns the fleet, the roster and the live view. Whoever wants something sends it a closure. What a
 //! closure and the decisions behind it change is one batch: stored first, and only then said.
 
+#[cfg(test)]
+mod said;
 mod state;
 
 pub(crate) use state::is_here;
@@ -11,7 +13,8 @@ use std::time::Duration;
 
 use controller_core::record::Record;
 use controller_core::versions::Versions;
-use protocol::Timestamp;
+use protocol::wire::latest::ControlDown;
+use protocol::{TargetId, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -53,6 +56,8 @@ pub struct Batch {
     pub begun: Instant,
     entries: Vec<Entry>,
     blobs: Vec<Vec<u8>>,
+    /// What is said to whom once it is stored, in this order.
+    words: Vec<(TargetId, ControlDown)>,
     after: Vec<After>,
 }
 
@@ -69,6 +74,7 @@ impl Batch {
             begun: Instant::now(),
             entries: Vec::new(),
             blobs: Vec::new(),
+            words: Vec::new(),
             after: Vec::new(),
         }
     }
@@ -183,6 +189,29 @@ pub async fn start(
     Ok((Hub { acts, changes }, drive(core, store, queue, changed)))
 }
 
+/// A word as it is said when what it rests on has been stored: leave is counted from before that.
+fn once_stored(word: ControlDown, took: Duration) -> ControlDown {
+    match word {
+        ControlDown::PermitGiven {
+            generation,
+            step,
+            attempt,
+            lapses_millis,
+            after,
+        } => {
+            let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            ControlDown::PermitGiven {
+                generation,
+                step,
+                attempt,
+                lapses_millis: lapses_millis.saturating_sub(took),
+                after,
+            }
+        }
+        other => other,
+    }
+}
+
 async fn drive(
     mut core: Core,
     store: Store,
@@ -277,6 +306,11 @@ async fn drive(
         {
             // Nothing is wanted just now.
             unstored.again = Instant::now() + unstored.pause;
+        }
+        let took = batch.begun.elapsed();
+        let words = batch.words.into_iter().filter(|_| stored.is_ok());
+        for (target, word) in words {
+            core.sessions().say(&target, once_stored(word, took));
         }
         for after in batch.after {
             after(&stored);

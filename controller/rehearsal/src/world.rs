@@ -356,7 +356,7 @@ impl World {
         let rollout = RolloutId(newest.map_or(0, |newest| newest.0) + 1);
         for (rollout, order) in self.fleet.ends_elsewhere(plan, self.now) {
             let by = "a person".to_owned();
-            self.record(Record::Ordered { rollout, order, by });
+            self.says_to_all(Record::Ordered { rollout, order, by });
         }
         if let Some(target) = plan.off.clone() {
             let by = "a person".to_owned();
@@ -1009,8 +1009,13 @@ impl World {
         Ok(())
     }
 
-    /// An order that each open run hears of.
     fn tell_all(&mut self, order: Record) {
+        self.says_to_all(order);
+        self.decide();
+    }
+
+    /// An order that each open run hears of.
+    fn says_to_all(&mut self, order: Record) {
         let open: Vec<TargetId> = self
             .servers
             .keys()
@@ -1023,7 +1028,6 @@ impl World {
                 self.at(self.now.plus(WAY), Happening::Welcome { target });
             }
         }
-        self.decide();
     }
 
     /// The whole fleet is made to stand still, or is let go on.

@@ -263,18 +263,15 @@ impl Core {
                         self.overrides_used(batch, &target, &overridden, used);
                         let (generation, step, attempt) =
                             (gate.generation, gate.step, gate.attempt);
-                        let begun = batch.begun;
-                        // It is said once it is stored, and counts from before that.
-                        self.say_then(batch, target, move || {
-                            let left = PERMIT_LIFE.saturating_sub(begun.elapsed());
-                            ControlDown::PermitGiven {
-                                generation,
-                                step,
-                                attempt,
-                                lapses_millis: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
-                                after,
-                            }
-                        });
+                        let whole = u64::try_from(PERMIT_LIFE.as_millis()).unwrap_or(u64::MAX);
+                        let given = ControlDown::PermitGiven {
+                            generation,
+                            step,
+                            attempt,
+                            lapses_millis: whole,
+                            after,
+                        };
+                        self.say(batch, target, given);
                     }
                     Decision::Degraded {
                         rollout,
@@ -325,22 +322,7 @@ impl Core {
     }
 
     fn say(&self, batch: &mut Batch, target: TargetId, word: ControlDown) {
-        self.say_then(batch, target, move || word);
-    }
-
-    /// The same with a word that is made when the batch is stored.
-    fn say_then(
-        &self,
-        batch: &mut Batch,
-        target: TargetId,
-        word: impl FnOnce() -> ControlDown + Send + 'static,
-    ) {
-        let sessions = Arc::clone(&self.sessions);
-        batch.then(move |stored| {
-            if stored.is_ok() {
-                sessions.say(&target, word());
-            }
-        });
+        batch.words.push((target, word));
     }
 
     /// Repeats what stands for a target's rollout.
@@ -566,6 +548,24 @@ impl Core {
         }
     }
 
+    /// The stored bytes of a bundle cannot be read: its agent does not have it, and no word ends what is not there. It is withdrawn; what
+    /// it was to do is issued anew where its rollout goes on.
+    pub fn cannot_be_offered(
+        &mut self,
+        batch: &mut Batch,
+        target: &TargetId,
+        bundle: BundleId,
+        why: String,
+    ) {
+        self.refused(batch.now, target.to_string(), "bundle", why);
+        let open = self.fleet.open(target);
+        let open = open.filter(|open| open.bundle == bundle && !open.accepted);
+        if let Some(generation) = open.map(|open| open.generation) {
+            let target = target.clone();
+            self.record(batch, Record::Withdrawn { target, generation });
+        }
+    }
+
     fn met(&mut self, batch: &mut Batch, target: &TargetId, generation: Generation) {
         let met = Record::Met {
             target: target.clone(),
@@ -775,9 +775,9 @@ impl Core {
             ));
         }
         let id = self.fleet.next_rollout();
+        // Whoever is at work in what ends so hears of it.
         for (rollout, order) in self.fleet.ends_elsewhere(plan, batch.now) {
-            let by = by.to_owned();
-            self.record(batch, Record::Ordered { rollout, order, by });
+            self.carry_out(batch, rollout, order, by);
         }
         if let Some(target) = off {
             let by = by.to_owned();
@@ -809,6 +809,12 @@ impl Core {
         by: &str,
     ) -> Result<(), String> {
         self.fleet.may_order(id, &order, &self.live, batch.now)?;
+        self.carry_out(batch, id, order, by);
+        Ok(())
+    }
+
+    /// Records an order, and says it to every open run of its rollout.
+    fn carry_out(&mut self, batch: &mut Batch, id: RolloutId, order: Order, by: &str) {
         let work = self.fleet.rollouts().get(&id).map(|rollout| &rollout.work);
         let open: Vec<(TargetId, Generation)> = work
             .into_iter()
@@ -851,7 +857,6 @@ impl Core {
                 by: by.to_owned(),
             },
         );
-        Ok(())
     }
 
     /// Takes a release of the agent back, and aborts what is under way with it. Gives the rollouts that were aborted.

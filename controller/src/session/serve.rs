@@ -417,10 +417,10 @@ async fn offer_again(gateway: &Gateway, target: &TargetId, bundle: BundleId) {
     match gateway.store.blob_of("bundle", bundle.0).await {
         Ok(bytes) => gateway.sessions.offer(target, bytes),
         Err(error) => {
-            tracing::error!(%target, %error, "a bundle cannot be offered again; resolve or abort its rollout");
-            let (who, why) = (target.to_string(), error.to_string());
+            tracing::error!(%target, %error, "a bundle cannot be offered again: it is withdrawn, and issued anew where its rollout goes on");
+            let (target, why) = (target.clone(), error.to_string());
             let noted = gateway.hub.act(move |core, batch, answer| {
-                core.refused(batch.now, who, "bundle", why);
+                core.cannot_be_offered(batch, &target, bundle, why);
                 answer.send(()).ok();
             });
             noted.await.ok();
