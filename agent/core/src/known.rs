@@ -404,19 +404,35 @@ impl Known {
 /// Finds the first error that is known of that source, and the line that shows it, without what is nobody else's business.
 #[must_use]
 pub fn recognize(source: Source, lines: &[String]) -> Option<(KnownCause, String)> {
-    recognize_of(source, None, lines)
+    recognized(source, None, lines).next()
 }
 
-/// The same of a product whose version is known.
+/// Finds every error that is known of that source, of a product whose version may be known: each once, with the first line that shows it, in the
+/// order of the lines. What is over and what came behind it stand in one trace.
 #[must_use]
-pub fn recognize_of(
+pub fn recognize_all(
     source: Source,
     version: Option<Version>,
     lines: &[String],
-) -> Option<(KnownCause, String)> {
-    let rows = TABLE.iter().filter(|known| known.of.contains(&source));
+) -> Vec<(KnownCause, String)> {
+    let mut all: Vec<(KnownCause, String)> = Vec::new();
+    for one in recognized(source, version, lines) {
+        if !all.iter().any(|(known, _)| known.id == one.0.id) {
+            all.push(one);
+        }
+    }
+    all
+}
+
+/// What each line shows, where it shows something: the row that comes first, which is the one that says more.
+fn recognized(
+    source: Source,
+    version: Option<Version>,
+    lines: &[String],
+) -> impl Iterator<Item = (KnownCause, String)> {
+    let rows = TABLE.iter().filter(move |known| known.of.contains(&source));
     let rows: Vec<&Known> = rows.collect();
-    lines.iter().find_map(|line| {
+    lines.iter().filter_map(move |line| {
         let lower = line.to_lowercase();
         let known = rows.iter().find(|known| known.shows(&lower, version))?;
         let cause = KnownCause {
@@ -503,12 +519,38 @@ mod tests {
         let line = |text: &str| vec![text.to_owned()];
         let failed = line("[ERROR] PassThroughAuthentication: enablement failed");
         let broken = Some(PASS_THROUGH_BROKEN);
-        let of = |version, lines: &[String]| recognize_of(Source::Connect, version, lines);
-        assert_eq!(of(broken, &failed).unwrap().0.id, "KC09");
-        assert!(of(Some(Version::new(2, 6, 92, 0)), &failed).is_none());
-        assert!(of(None, &failed).is_none());
+        let of = |version, lines: &[String]| recognize_all(Source::Connect, version, lines);
+        assert_eq!(of(broken, &failed)[0].0.id, "KC09");
+        assert!(of(Some(Version::new(2, 6, 92, 0)), &failed).is_empty());
+        assert!(of(None, &failed).is_empty());
         let named = line("[INFO] pass-through authentication: not selected");
-        assert!(of(broken, &named).is_none());
+        assert!(of(broken, &named).is_empty());
+    }
+
+    /// A trace goes on: what stood in it first hides nothing of what comes behind.
+    #[test]
+    fn every_known_error_of_a_trace_is_found_once_with_its_first_line() {
+        let trace = [
+            "[ERROR] a Unable to validate credentials",
+            "[INFO] page Connect to Microsoft Entra ID",
+            "[ERROR] b Unable to validate credentials",
+            "[ERROR] An error has occurred in the script on this page",
+            "[ERROR] Error 25009",
+        ];
+        let trace = trace.map(ToOwned::to_owned);
+        let all = recognize_all(Source::Connect, None, &trace);
+        let told: Vec<(&str, &str)> = all
+            .iter()
+            .map(|(known, line)| (known.id.as_str(), line.as_str()))
+            .collect();
+        let wanted = [
+            ("KC03", &trace[0]),
+            ("KC11", &trace[3]),
+            ("KC06", &trace[4]),
+        ];
+        assert_eq!(told, wanted.map(|(id, line)| (id, line.as_str())));
+        let (first, _) = recognize(Source::Connect, &trace).unwrap();
+        assert_eq!(first.id, "KC03");
     }
 
     #[test]
@@ -716,14 +758,15 @@ mod tests {
             let row = rows().find(|row| row.id == *id).unwrap();
             let said = [HARMLESS.to_owned(), (*line).to_owned(), HARMLESS.to_owned()];
             let version = (*id == "KC09").then_some(PASS_THROUGH_BROKEN);
-            let (known, shown) = recognize_of(*source, version, &said).unwrap();
+            let all = recognize_all(*source, version, &said);
+            let (known, shown) = all.first().unwrap();
             assert_eq!((known.id.as_str(), shown.as_str()), (*id, *line));
             assert_eq!(
                 (known.cause.as_str(), known.fix.as_str()),
                 (row.cause, row.fix)
             );
             assert!(!known.cause.is_empty() && !known.fix.is_empty(), "{id}");
-            assert!(recognize_of(*source, version, &said[..1]).is_none(), "{id}");
+            assert_eq!(recognize_all(*source, version, &said[..1]), [], "{id}");
         }
     }
 

@@ -138,7 +138,7 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         cx.task(&text)?;
         let look = |cx: &mut Cx<'_>| {
             let version = cx.file_version(product::CONNECT_ENGINE)?.ok().flatten();
-            trouble::of_wizard(version, cx)
+            trouble::wizard(version, cx)
         };
         match trouble::watch(cx, look, |cx| Ok(done(facts::connect_sync(cx)?.found)))? {
             Ok((is, summary)) => {

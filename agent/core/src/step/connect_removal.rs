@@ -69,7 +69,7 @@ pub fn guide(guide: &GuideConnectRemoval, cx: &mut Cx<'_>) -> Flow<Complete> {
     // In the middle of the wizard's work something may not be readable for a moment: it is looked at again.
     let seen = trouble::watch(
         cx,
-        |cx| trouble::of_wizard(None, cx),
+        |cx| trouble::wizard(None, cx),
         |cx| Ok(matches!(is_gone(cx)?, Ok(true)).then_some(())),
     )?;
     match seen {

@@ -1019,7 +1019,7 @@ fn at_wizard(guide: &GuideProvisioningAgent, unfinished: bool, cx: &mut Cx<'_>) 
         directory::await_change(&change, &guide.home_domain, &[], cx)?;
     }
     cx.task(&guide.text)?;
-    let seen = trouble::watch(cx, trouble::of_registration, |cx| {
+    let seen = trouble::watch(cx, trouble::registration, |cx| {
         // In the middle of a wizard's work something may not be readable for a moment: it is looked at again.
         let agent = facts::provisioning_agent(cx)?.found;
         Ok(match state_of(&guide.tenant, gmsa, agent.as_ref()) {

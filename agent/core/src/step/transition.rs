@@ -91,7 +91,7 @@ pub(super) fn guide(guide: &GuideTransition, cx: &mut Cx<'_>) -> Flow<Complete> 
             let version = cx.file_version(product::CONNECT_ENGINE)?.ok().flatten();
             let seen = trouble::watch(
                 cx,
-                |cx| trouble::of_transition(version, cx),
+                |cx| trouble::transition(version, cx),
                 |cx| {
                     Ok(match look(guide, cx)?.end() {
                         End::Not => None,

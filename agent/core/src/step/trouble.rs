@@ -30,9 +30,13 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
+    fn all(source: Source, version: Option<Version>, lines: &[String]) -> Vec<Self> {
+        let all = known::recognize_all(source, version, lines).into_iter();
+        all.map(|(known, line)| Self { known, line }).collect()
+    }
+
     fn find(source: Source, version: Option<Version>, lines: &[String]) -> Option<Self> {
-        let (known, line) = known::recognize_of(source, version, lines)?;
-        Some(Self { known, line })
+        Self::all(source, version, lines).into_iter().next()
     }
 
     /// Has a finding that does not pass say cause, fix and line.
@@ -65,8 +69,13 @@ pub(super) fn of_script(why: &str) -> Option<Trouble> {
 
 /// In the newest trace of Connect's wizard.
 pub(super) fn of_wizard(version: Option<Version>, cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
+    Ok(wizard(version, cx)?.into_iter().next())
+}
+
+/// All that the newest trace of Connect's wizard shows.
+pub(super) fn wizard(version: Option<Version>, cx: &mut Cx<'_>) -> Flow<Vec<Trouble>> {
     let lines = cx.log(Log::ConnectTrace)?;
-    Ok(Trouble::find(Source::Connect, version, &lines))
+    Ok(Trouble::all(Source::Connect, version, &lines))
 }
 
 /// Why the engine does not run: what Windows recorded of it, then the wizard's trace.
@@ -89,44 +98,51 @@ pub(super) fn of_upgrade(cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
 
 /// Why the provisioning agent does not run: what Windows and itself recorded of it, then its trace.
 pub(super) fn of_agent(cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
+    let recorded = recorded_of_agent(cx)?.into_iter().next();
+    match recorded {
+        Some(trouble) => Ok(Some(trouble)),
+        None => Ok(trace(cx)?.into_iter().next()),
+    }
+}
+
+/// What Windows and the provisioning agent itself recorded of it.
+fn recorded_of_agent(cx: &mut Cx<'_>) -> Flow<Vec<Trouble>> {
     let logs = ["System", "Application", product::AGENT_LOG];
     let names = [product::AGENT_SERVICE, product::AGENT_EXECUTABLE];
     let events = events(&logs, &names, cx)?;
-    for source in [Source::Events, Source::Trace] {
-        if let Some(trouble) = Trouble::find(source, None, &events) {
-            return Ok(Some(trouble));
-        }
-    }
-    of_trace(cx)
+    let both = [Source::Events, Source::Trace];
+    let found = both.map(|source| Trouble::all(source, None, &events));
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// Why the wizard's task that moves to cloud sync does not come to its end: the wizard's trace, then what the agent that it
 /// brought recorded, where there is one.
-pub(super) fn of_transition(version: Option<Version>, cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
-    if let Some(trouble) = of_wizard(version, cx)? {
-        return Ok(Some(trouble));
+pub(super) fn transition(version: Option<Version>, cx: &mut Cx<'_>) -> Flow<Vec<Trouble>> {
+    let mut all = wizard(version, cx)?;
+    if let Ok(Some(_)) = cx.service(product::AGENT_SERVICE)? {
+        all.extend(recorded_of_agent(cx)?);
+        all.extend(trace(cx)?);
     }
-    match cx.service(product::AGENT_SERVICE)? {
-        Ok(Some(_)) => of_agent(cx),
-        Ok(None) | Err(_) => Ok(None),
-    }
+    Ok(all)
 }
 
-fn of_trace(cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
+fn trace(cx: &mut Cx<'_>) -> Flow<Vec<Trouble>> {
     let lines = cx.log(Log::ProvisioningAgentTrace)?;
-    Ok(Trouble::find(Source::Trace, None, &lines))
+    Ok(Trouble::all(Source::Trace, None, &lines))
 }
 
-/// Why nobody comes to the end of the agent's wizard: its sign-in page is blocked, or what its trace shows.
-pub(super) fn of_registration(cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
+/// Why nobody comes to the end of the agent's wizard: its sign-in page is blocked, and what its trace shows.
+pub(super) fn registration(cx: &mut Cx<'_>) -> Flow<Vec<Trouble>> {
+    let mut all = Vec::new();
     let blocked = cx.number(product::IE_ESC_KEY, "IsInstalled")?;
     if let Ok(Some(1)) = blocked
         && let Some(known) = known::of_probe(catalogue::PF33.id)
     {
         let line = "Internet Explorer enhanced security is on for administrators".to_owned();
-        return Ok(Some(Trouble { known, line }));
+        all.push(Trouble { known, line });
     }
-    of_trace(cx)
+    all.extend(trace(cx)?);
+    Ok(all)
 }
 
 /// Lines of the errors that Windows recorded; none where they cannot be read.
@@ -153,15 +169,15 @@ pub(super) fn not_started(what: String, cx: &mut Cx<'_>) -> Flow<Failure> {
 /// What a look at a wizard saw.
 enum Sight<T> {
     End(T),
-    Trouble(Trouble),
+    Trouble(Vec<Trouble>),
 }
 
 /// Watches for the end of a person's work at a wizard. Where that is long in coming, `look` reads the logs now and again, and each
-/// known error that it finds is noted once. A look that finds nothing new is forgotten, like every round of watching: a task
+/// known error that it finds is noted once, whatever else stands in the logs before it. A look that finds nothing new is forgotten, like every round of watching: a task
 /// that is open for days costs no more than one of an hour.
 pub(super) fn watch<T>(
     cx: &mut Cx<'_>,
-    mut look: impl FnMut(&mut Cx<'_>) -> Flow<Option<Trouble>>,
+    mut look: impl FnMut(&mut Cx<'_>) -> Flow<Vec<Trouble>>,
     mut seen: impl FnMut(&mut Cx<'_>) -> Flow<Option<T>>,
 ) -> Flow<Result<T, String>> {
     let mut told = BTreeSet::new();
@@ -173,17 +189,25 @@ pub(super) fn watch<T>(
             if over == 0 || !over.is_multiple_of(LONG) {
                 return Ok(None);
             }
-            let news = look(cx)?.filter(|trouble| !told.contains(&trouble.known.id));
-            Ok(news.map(Sight::Trouble))
+            let mut news = look(cx)?;
+            news.retain(|trouble| !told.contains(&trouble.known.id));
+            Ok((!news.is_empty()).then_some(Sight::Trouble(news)))
         })?;
         match sight {
             Ok(Sight::End(end)) => return Ok(Ok(end)),
             Err(by) => return Ok(Err(by)),
-            Ok(Sight::Trouble(trouble)) => {
-                let mut finding = catalogue::WZ01.finding(start(&trouble.line), Verdict::Fail);
-                finding.fix = trouble.known.sentence();
-                cx.note(&[finding])?;
-                told.insert(trouble.known.id);
+            Ok(Sight::Trouble(news)) => {
+                let mut findings = Vec::new();
+                // Two places may show the same one.
+                for trouble in news {
+                    if told.insert(trouble.known.id.clone()) {
+                        let read = start(&trouble.line);
+                        let mut finding = catalogue::WZ01.finding(read, Verdict::Fail);
+                        finding.fix = trouble.known.sentence();
+                        findings.push(finding);
+                    }
+                }
+                cx.note(&findings)?;
             }
         }
     }

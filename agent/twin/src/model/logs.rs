@@ -8,10 +8,12 @@ use crate::faults::Fault;
 impl Twin {
     pub(super) fn log(&self, log: Log) -> Outcome {
         if log == Log::ConnectTrace {
-            return match self.wizard_trace() {
-                Some(line) => Outcome::Lines(vec!["[INFO] sign-in page (model)".to_owned(), line]),
-                None => Outcome::Failed("no trace-*.log is there".to_owned()),
-            };
+            let mut lines = self.wizard_trace();
+            if lines.is_empty() {
+                return Outcome::Failed("no trace-*.log is there".to_owned());
+            }
+            lines.insert(0, "[INFO] sign-in page (model)".to_owned());
+            return Outcome::Lines(lines);
         }
         let mut lines = self.logs.get(&log).cloned();
         if log == Log::ProvisioningAgentTrace {
@@ -45,7 +47,7 @@ impl Twin {
     }
 
     /// What stops the wizard of Connect, as its trace shows it. The facts quote these words, but for the script error's.
-    pub(super) fn wizard_trace(&self) -> Option<String> {
+    pub(super) fn wizard_trace(&self) -> Vec<String> {
         let lines = [
             (
                 Fault::WizardIdentityRefused,
@@ -76,13 +78,13 @@ impl Twin {
                 "Assembly version in AAD Connector configuration (1.0.343.0) is earlier than the actual version (1.1.1610.0)",
             ),
         ];
-        let line = lines.iter().find(|(fault, _)| self.has(*fault))?.1;
-        Some(format!("[ERROR] {line}"))
+        let own = lines.iter().filter(|(fault, _)| self.has(*fault));
+        own.map(|(_, line)| format!("[ERROR] {line}")).collect()
     }
 
     /// Whether somebody at Connect's wizard cannot come to its end.
     pub(super) fn wizard_is_stopped(&self) -> bool {
         let goes_on = self.has(Fault::WizardTraceErrors) || self.has(Fault::ConnectorOutdated);
-        self.wizard_trace().is_some() && !goes_on
+        !self.wizard_trace().is_empty() && !goes_on
     }
 }

@@ -248,6 +248,80 @@ fn what_stops_a_wizard_on_the_next_day_is_told_once_for_each_error() {
     assert!(second.fix.contains("KC02"), "{told:?}");
 }
 
+/// A trace goes on, and what is over stays in it: a second error behind the first one is told as well, each once however often it is read.
+#[test]
+fn an_error_that_comes_behind_another_one_in_the_trace_is_told_as_well() {
+    let first = Fault::WizardScriptError;
+    let (second, third) = (Fault::WizardDatabaseLeft, Fault::WizardDatabaseInGroup);
+    let course: [(u32, &[Fault]); 3] = [
+        (70, &[first, second]),
+        (200, &[first, second, third]),
+        (400, &[]),
+    ];
+    let mut one = server(
+        Installed::Connect {
+            version: Version::new(1, 0, 0, 0),
+            staging: false,
+        },
+        &[first],
+    );
+    let waits = Cell::new(0);
+    let mend = |action: &Action, server: &mut Twin| {
+        if let Action::Perform {
+            op: Op::Wait { .. },
+            ..
+        } = action
+        {
+            waits.set(waits.get() + 1);
+            for (at, faults) in course {
+                if waits.get() == at {
+                    server.set_faults(faults.iter().copied().collect());
+                }
+            }
+        }
+    };
+    let (conclusion, journal, _) = drive_beside(
+        upgrade(NEWEST),
+        &mut one,
+        None,
+        "value",
+        mend,
+        |_, outcome| outcome,
+    );
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let told = findings(&journal);
+    let [script, left, group] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    for (finding, known, line) in [
+        (script, "KC11", "script error"),
+        (left, "KC04", "already contains data"),
+        (group, "KC06", "Error 25009"),
+    ] {
+        assert_eq!(
+            (finding.id.as_str(), finding.verdict),
+            ("WZ01", Verdict::Fail)
+        );
+        assert!(
+            finding.fix.contains(known) && finding.read.contains(line),
+            "{told:?}"
+        );
+    }
+}
+
+/// Two at once, of two places: the page that is blocked hides nothing of what the trace shows.
+#[test]
+fn a_blocked_page_hides_nothing_of_the_trace() {
+    let version = Version::new(1, 1, 2334, 0);
+    let faults = [Fault::IeEscOn, Fault::RegistrationScriptsRefused];
+    let mut one = server(Installed::Unregistered { version }, &faults);
+    let (ending, journal) = mended(register(), &mut one, 130);
+    assert_eq!(ending, Ending::Completed);
+    let told = findings(&journal);
+    let ids = ["KE14", "KE12"].map(|id| told.iter().filter(|one| one.fix.contains(id)).count());
+    assert_eq!((told.len(), ids), (2, [1, 1]), "{told:?}");
+}
+
 #[test]
 fn a_registration_that_takes_long_tells_that_its_page_is_blocked() {
     let version = Version::new(1, 1, 2334, 0);
