@@ -110,8 +110,11 @@ enum Verb {
         /// Asks which servers carry one of the products, in place of whether the domain is ready.
         #[arg(long, conflicts_with_all = ["gmsa", "installs", "anchors"])]
         servers: bool,
+        /// gMSA of provisioning agents, beside those that have a name of the product's own.
+        #[arg(long, requires = "servers")]
+        account: Vec<protocol::GmsaName>,
         /// Writes the answers into a new file as well, for `entrain attest --directory FILE` at the controller.
-        #[arg(long, value_name = "FILE", conflicts_with = "servers")]
+        #[arg(long, value_name = "FILE")]
         answers: Option<PathBuf>,
         /// Prints JSON.
         #[arg(long)]
@@ -220,6 +223,7 @@ async fn carry_out(verb: Verb, program: &'static str) -> anyhow::Result<()> {
             installs,
             anchors,
             servers,
+            account,
             answers,
             json,
         } => {
@@ -239,7 +243,7 @@ async fn carry_out(verb: Verb, program: &'static str) -> anyhow::Result<()> {
                 None => None,
             };
             let about = if servers {
-                crate::survey::About::Servers
+                crate::survey::About::Servers { accounts: account }
             } else {
                 crate::survey::About::Readiness {
                     gmsa,

@@ -9,7 +9,7 @@ use agent_core::procedure::{Cx, Host, Next, Procedure, Want};
 use agent_core::step::discover;
 use agent_core::step::preflight::{self, Beside};
 use anyhow::Context as _;
-use protocol::answers::DirectoryAnswers;
+use protocol::answers::{DirectoryAnswers, ServersShown};
 use protocol::event::{DiscoveredServer, Finding, Severity, Verdict};
 use protocol::secret::{Secret, SecretKind};
 use protocol::step::{DirectoryRights, ServedDomain};
@@ -63,7 +63,10 @@ pub enum About {
         anchors: bool,
     },
     /// Which servers carry one of the products.
-    Servers,
+    Servers {
+        /// gMSAs of provisioning agents, beside those that have a name of the product's own.
+        accounts: Vec<GmsaName>,
+    },
 }
 
 /// Asks and prints, and writes the answers into a new file where one is named; gives an error when an answer blocks.
@@ -118,6 +121,7 @@ pub async fn run(ask: Ask, form: Form, into: Option<&Path>) -> anyhow::Result<()
     };
     let mut procedure = Procedure::new(false);
     let mut answers = Vec::new();
+    let mut shown = None;
     loop {
         let survey = |cx: &mut Cx<'_>| match &about {
             About::Readiness {
@@ -132,7 +136,7 @@ pub async fn run(ask: Ask, form: Form, into: Option<&Path>) -> anyhow::Result<()
                 };
                 preflight::survey(&domain, &account, beside, cx)
             }
-            About::Servers => discover::survey(&domain, &account, cx),
+            About::Servers { accounts } => discover::survey(&domain, &account, accounts, cx),
         };
         let next = procedure.drive(&[], &host, survey);
         match next {
@@ -148,6 +152,10 @@ pub async fn run(ask: Ask, form: Form, into: Option<&Path>) -> anyhow::Result<()
                 servers, unread, ..
             }) => {
                 print_servers(&servers, &unread, form)?;
+                shown = Some(ServersShown {
+                    named: servers,
+                    unread,
+                });
                 procedure.add(agent_core::op::Outcome::Done);
             }
             Next::Complete(_) => break,
@@ -156,10 +164,9 @@ pub async fn run(ask: Ask, form: Form, into: Option<&Path>) -> anyhow::Result<()
             Next::CannotTell(why) => anyhow::bail!("{why}"),
         }
     }
-    if matches!(about, About::Servers) {
-        return Ok(());
+    if shown.is_none() {
+        print(&answers, form)?;
     }
-    print(&answers, form)?;
     if let Some((path, mut file)) = into {
         let gmsa = if let About::Readiness { gmsa, .. } = about {
             gmsa
@@ -174,6 +181,7 @@ pub async fn run(ask: Ask, form: Form, into: Option<&Path>) -> anyhow::Result<()
             gmsa,
             agent_version: crate::VERSION.to_owned(),
             answers: answers.clone(),
+            servers: shown,
         };
         let bytes = serde_json::to_vec_pretty(&document)?;
         file.write_all(&bytes)

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Finding;
+use crate::event::{DiscoveredServer, Finding};
 use crate::id::{DomainName, GmsaName, TargetId};
 use crate::limits;
 use crate::time::Timestamp;
@@ -27,6 +27,20 @@ pub struct DirectoryAnswers {
     pub agent_version: String,
     /// What was answered.
     pub answers: Vec<Finding>,
+    /// Which servers the directory names, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub servers: Option<ServersShown>,
+}
+
+/// The servers that carry one of the products, as whoever signed in was shown them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServersShown {
+    /// The servers.
+    pub named: Vec<DiscoveredServer>,
+    /// What could not be read, each a sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 impl DirectoryAnswers {
@@ -60,6 +74,7 @@ impl DirectoryAnswers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::step::Product;
 
     #[test]
     fn what_is_written_is_read_and_anything_more_or_of_another_format_is_not() {
@@ -71,9 +86,25 @@ mod tests {
             gmsa: None,
             agent_version: "0.1.0".to_owned(),
             answers: Vec::new(),
+            servers: None,
         };
         let text = serde_json::to_string(&answers).unwrap();
-        assert_eq!(DirectoryAnswers::read(text.as_bytes()), Ok(answers));
+        assert!(!text.contains("servers"), "as before where none were asked");
+        assert_eq!(DirectoryAnswers::read(text.as_bytes()), Ok(answers.clone()));
+        let shown = ServersShown {
+            named: vec![DiscoveredServer {
+                name: "OLD-SYNC-99".to_owned(),
+                product: Product::Connect,
+                source: "the description of MSOL_1a2b".to_owned(),
+            }],
+            unread: Vec::new(),
+        };
+        let asked = DirectoryAnswers {
+            servers: Some(shown),
+            ..answers
+        };
+        let written = serde_json::to_string(&asked).unwrap();
+        assert_eq!(DirectoryAnswers::read(written.as_bytes()), Ok(asked));
         let more = text.replacen('{', "{\"password\":\"x\",", 1);
         assert!(DirectoryAnswers::read(more.as_bytes()).is_err());
         let other = text.replace("\"format\":1", "\"format\":2");

@@ -82,7 +82,23 @@ pub fn accept(answers: &DirectoryAnswers, now: Timestamp) -> Result<(), String> 
     }
     let words = answers.answers.iter();
     let words = words.flat_map(|one| [&one.what, &one.read, &one.wanted, &one.fix]);
-    let mut words = words.chain([&answers.asked_as]);
+    let shown = answers.servers.iter();
+    let servers = shown.clone().flat_map(|shown| &shown.named);
+    if let Some(long) = servers
+        .clone()
+        .find(|one| one.name.is_empty() || one.name.chars().count() > MAX_NAME)
+    {
+        return Err(format!(
+            "it names a server by no name, or by one of more than {MAX_NAME} characters ({})",
+            long.source
+        ));
+    }
+    let servers = servers.flat_map(|one| [&one.name, &one.source]);
+    let unread = shown.flat_map(|shown| &shown.unread);
+    let mut words = words
+        .chain([&answers.asked_as])
+        .chain(servers)
+        .chain(unread);
     if words.any(|word| word.chars().any(char::is_control)) {
         return Err(
             "one of its texts has more than one line, or characters that are not to be shown"
@@ -90,7 +106,10 @@ pub fn accept(answers: &DirectoryAnswers, now: Timestamp) -> Result<(), String> 
         );
     }
     let mut told = answers.answers.iter();
-    if !told.any(|one| may(one) && one.verdict != Verdict::CannotTell) {
+    let shown = answers.servers.as_ref();
+    // That the directory names no server is an answer too, where all of it was read.
+    let names = shown.is_some_and(|shown| !shown.named.is_empty() || shown.unread.is_empty());
+    if !names && !told.any(|one| may(one) && one.verdict != Verdict::CannotTell) {
         return Err(
             "none of its answers is one that the rights of an account decide, so it answers nothing"
                 .to_owned(),
@@ -103,8 +122,11 @@ fn may(finding: &Finding) -> bool {
     OF_ACCOUNTS.contains(&finding.id.as_str())
 }
 
-/// Takes answers up; what was read later stands.
+/// Takes answers up; what was read later stands. A file that tells of servers alone takes nothing from an earlier one.
 pub(crate) fn take(all: &mut Answers, answered: Answered) {
+    if answered.answers.answers.is_empty() {
+        return;
+    }
     let DirectoryAnswers {
         domain, gmsa, at, ..
     } = &answered.answers;

@@ -10,8 +10,10 @@ use protocol::step::{Permission, Product};
 use protocol::{DomainName, RolloutId, TargetId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::answered::Answered;
 use crate::exported::Exports;
 use crate::facts::Fleetwide;
+use crate::readiness::COUNTS;
 use crate::settings::Settings;
 use crate::tenant::{Part, Seen, Tenants};
 
@@ -26,6 +28,32 @@ pub struct DirectorySeen {
     pub servers: Vec<DiscoveredServer>,
     /// What could not be read, each a sentence.
     pub unread: Vec<String>,
+}
+
+/// What a person who signed in was shown of a domain's servers, and somebody has handed in: no agent has probed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryHandedIn {
+    /// When it was read.
+    pub at: Timestamp,
+    /// As whom.
+    pub asked_as: String,
+    /// Who handed it in.
+    pub by: String,
+    /// Servers that the directory names.
+    pub servers: Vec<DiscoveredServer>,
+    /// What could not be read, each a sentence.
+    pub unread: Vec<String>,
+}
+
+impl DirectoryHandedIn {
+    /// Who says so, as whom it was read and when.
+    #[must_use]
+    pub fn attests(&self) -> String {
+        let Self {
+            by, asked_as, at, ..
+        } = self;
+        format!("attested by {by}, read as {asked_as} at {at}, probed by no agent")
+    }
 }
 
 /// UPN suffixes of a forest, as a server read them last.
@@ -86,6 +114,8 @@ pub struct Beyond {
     pub tenants: Tenants,
     /// Directories.
     pub directories: Directories,
+    /// What people who signed in were shown of the same, by domain.
+    pub handed_in: BTreeMap<DomainName, DirectoryHandedIn>,
     /// UPN suffixes of forests, by the domain that was asked.
     pub suffixes: BTreeMap<DomainName, SuffixesSeen>,
     /// NetBIOS names of domains.
@@ -216,6 +246,7 @@ impl Beyond {
     pub const NOTHING: &'static Self = &Self {
         tenants: BTreeMap::new(),
         directories: BTreeMap::new(),
+        handed_in: BTreeMap::new(),
         suffixes: BTreeMap::new(),
         netbios: BTreeMap::new(),
         keys: BTreeMap::new(),
@@ -259,6 +290,64 @@ impl Beyond {
         self.tenants.insert(seen.observation.tenant.clone(), seen);
     }
 
+    /// Takes up which servers somebody was shown. What was read later stands, however old it is: a server that was named stays named until somebody
+    /// looks again, and whose account may read less takes none away.
+    pub(crate) fn handed_in(&mut self, answered: &Answered) {
+        let Answered { answers, by } = answered;
+        let Some(shown) = &answers.servers else {
+            return;
+        };
+        let before = self.handed_in.get(&answers.domain);
+        if before.is_some_and(|before| before.at > answers.at) {
+            return;
+        }
+        let read = DirectoryHandedIn {
+            at: answers.at,
+            asked_as: answers.asked_as.clone(),
+            by: by.clone(),
+            servers: shown.named.clone(),
+            unread: shown.unread.clone(),
+        };
+        self.handed_in.insert(answers.domain.clone(), read);
+    }
+
+    /// Servers that people were shown and no agent: each with its domain, and what shows it to whom.
+    fn only_handed_in(&self) -> impl Iterator<Item = (&DomainName, &DiscoveredServer, String)> {
+        self.handed_in.iter().flat_map(|(domain, read)| {
+            let probed = self.directories.get(domain);
+            let new = move |server: &&DiscoveredServer| {
+                probed.is_none_or(|seen| !seen.servers.contains(server))
+            };
+            let shown = move |server: &DiscoveredServer| {
+                format!("{} in {domain}, {}", server.source, read.attests())
+            };
+            let all = read.servers.iter().filter(new);
+            all.map(move |server| (domain, server, shown(server)))
+        })
+    }
+
+    /// What of directories could not be read, a sentence each. Where somebody who signed in was shown it within a day, that stands beside it.
+    #[must_use]
+    pub fn unread_directories(&self, now: Timestamp) -> Vec<String> {
+        let mut words = Vec::new();
+        for (domain, seen) in &self.directories {
+            let read = self.handed_in.get(domain);
+            let read = read.filter(|read| now.since(read.at) <= COUNTS);
+            for why in &seen.unread {
+                let answered = read.filter(|read| !read.unread.contains(why));
+                let beside = answered.map_or_else(String::new, |read| {
+                    format!("; answered beside it: {}", read.attests())
+                });
+                words.push(format!("{domain}: {why}{beside}"));
+            }
+        }
+        for (domain, read) in &self.handed_in {
+            let own = |why| format!("{domain}, as {} was shown it: {why}", read.asked_as);
+            words.extend(read.unread.iter().map(own));
+        }
+        words
+    }
+
     /// Every server that an enrollment, a directory or a tenant names: those that nobody knows here first, then by name.
     #[must_use]
     pub fn named(
@@ -282,6 +371,10 @@ impl Beyond {
                 let how = format!("{product}: {} in {domain}", server.source);
                 name(&server.name, how);
             }
+        }
+        for (_, server, shown) in self.only_handed_in() {
+            let product = server.product.as_str();
+            name(&server.name, format!("{product}: {shown}"));
         }
         for (tenant, seen) in &self.tenants {
             for agent in seen.observation.agents.seen().into_iter().flatten() {
@@ -335,6 +428,10 @@ impl Beyond {
                 (server.name.as_str(), shown)
             })
         });
+        let attested = self
+            .only_handed_in()
+            .filter(|(domain, server, _)| within(domain) && server.product == Product::Connect);
+        let attested = attested.map(|(_, server, shown)| (server.name.as_str(), shown));
         let read = self.tenants.get(tenant);
         let accounts = read.into_iter().flat_map(|seen| {
             named_by_accounts(seen).map(|(server, user)| {
@@ -346,7 +443,10 @@ impl Beyond {
                 (server, shown)
             })
         });
-        let all = named.chain(accounts).filter(|(name, _)| !known(name));
+        let all = named
+            .chain(attested)
+            .chain(accounts)
+            .filter(|(name, _)| !known(name));
         let all = all.map(|(name, shown)| (name.to_owned(), shown));
         let one = read.and_then(|seen| self.strange_application(seen, servers, reported));
         all.chain(one).collect()

@@ -114,17 +114,10 @@ pub fn handover(
             }
         }
     }
-    if !served && accounts.is_empty() && leaving.is_empty() {
-        let mut entries = topology.connect.iter();
-        let entry =
-            entries.find(|(_, entry)| entry.forests.iter().any(|(forest, _)| forest == domain));
-        if let Some((name, _)) = entry {
-            return Err(format!(
-                "{domain} is a forest of Connect entry \"{name}\", and no agent serves it: a handover is for agents. What Connect's account needs there is the wizard's work, or stands in deploy/docs/custom-settings.md where the account is made beforehand"
-            ));
-        }
+    let connects = in_connect(topology, domain);
+    if !served && accounts.is_empty() && leaving.is_empty() && !connects {
         return Err(format!(
-            "nothing in the topology serves {domain} or is a server of it by its name; where a server's name does not tell its domain, add --member SERVER={domain}"
+            "nothing in the topology serves {domain}, is a server of it by its name, or has it among the forests of Connect; where a server's name does not tell its domain, add --member SERVER={domain}"
         ));
     }
     let owner = topology.domains.get(domain);
@@ -142,8 +135,12 @@ pub fn handover(
         owner.as_deref(),
         domain,
         &accounts,
-        (grants.as_ref(), served && in_both_tools(topology, domain)),
+        (grants.as_ref(), served && connects),
     )
+    .and_then(|()| {
+        let named = accounts.keys().chain(leaving.keys()).collect();
+        servers(&mut script, domain, &named)
+    })
     .and_then(|()| farewell(&mut script, domain, &leaving))
     .map_err(|_| "writing to a text cannot fail".to_owned())?;
     Ok(Handover {
@@ -157,7 +154,7 @@ pub fn handover(
 }
 
 /// Whether a domain lies in a forest of Connect.
-fn in_both_tools(topology: &Topology, domain: &DomainName) -> bool {
+fn in_connect(topology: &Topology, domain: &DomainName) -> bool {
     let mut entries = topology.connect.values();
     entries.any(|entry| entry.forest_of(domain).is_some())
 }
@@ -221,6 +218,13 @@ Import-Module -Name ActiveDirectory"
     )?;
     // `-EffectiveImmediately`, and ten days without it: the page of Add-KdsRootKey in windows-powershell-docs [P]. The vendor's page on making
     // the key has said ten hours and ten days in turn; of a key that starts now ten hours stand in the facts (1.6 [S]).
+    if accounts.is_empty() && grants.is_none() {
+        writeln!(
+            out,
+            "
+# Nothing is to be made or given here for agents: what stands below asks."
+        )?;
+    }
     if !accounts.is_empty() {
         writeln!(
             out,
@@ -294,6 +298,27 @@ Set-ADServiceAccount -Server '{domain}' -Identity '{short}' -KerberosEncryptionT
 #    entrain-agent directory {domain} --user NAME --answers {domain}.json{anchors}
 #    Beside it for each server of the account: --gmsa NAME --server SERVER. Whoever operates Entrain hands each file in within a day:
 #    entrain attest --directory {domain}.json"
+    )
+}
+
+/// The end of part 4: which servers carry a product is asked of accounts that a server's own account may not read (2.9, 1.6).
+fn servers(
+    out: &mut String,
+    domain: &DomainName,
+    accounts: &BTreeSet<&GmsaName>,
+) -> std::fmt::Result {
+    // A gMSA of another name than the product's own is known by nothing else.
+    let named = accounts
+        .iter()
+        .filter(|name| !name.as_str().eq_ignore_ascii_case(DEFAULT_GMSA));
+    let named: Vec<String> = named.map(|name| format!(" --account '{name}'")).collect();
+    writeln!(
+        out,
+        "#    Which servers carry a product stands in descriptions of MSOL_ accounts and with who may retrieve a gMSA's password. Where `entrain
+#    discover` says that these were not read, whoever may read them asks for that too, and hands it on alike:
+#    entrain-agent directory {domain} --user NAME --servers --answers {domain}-servers.json{}
+#    entrain attest --directory {domain}-servers.json",
+        named.concat()
     )
 }
 

@@ -56,6 +56,9 @@ fn print(found: &Discovered) {
     for (domain, at, by) in &found.asked {
         output::print(&format!("{domain}: asked by {by} at {at}"));
     }
+    for (domain, read) in &found.handed_in {
+        output::print(&format!("{domain}: {}", read.attests()));
+    }
     for why in &found.unread {
         output::print(&format!("not read: {why}"));
     }

@@ -261,8 +261,15 @@ pub(super) async fn answered(
     let answers = Box::new(answers);
     let taken = api.hub.act(move |core, batch, answer| {
         let done = format!(
-            "what {} was answered of {} at {} is in the log, as {by} attests it; it counts for a day, where an agent's own account is not told",
-            answers.asked_as, answers.domain, answers.at
+            "what {} was answered of {} at {} is in the log, as {by} attests it; it counts for a day, where an agent's own account is not told{}",
+            answers.asked_as,
+            answers.domain,
+            answers.at,
+            if answers.servers.is_some() {
+                ". The servers that it names stay named until a newer file of that domain names them no more"
+            } else {
+                ""
+            }
         );
         core.record(batch, Record::DirectoryAnswered { answers, by });
         answer_stored(batch, answer, Ok(Done { done }));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agent_twin::Fault;
-use controller_core::beyond::Named;
+use controller_core::beyond::{DirectoryHandedIn, Named};
 use controller_core::doubt::Doubted;
 use controller_core::exported::ExportDifference;
 use controller_core::fleet::{RolloutView, Stopped};
@@ -73,6 +73,9 @@ pub struct Discovered {
     pub unread: Vec<String>,
     /// When each domain's directory was asked last, and by which server.
     pub asked: Vec<(DomainName, Timestamp, TargetId)>,
+    /// What people were shown of directories and somebody has handed in, by domain.
+    #[serde(default)]
+    pub handed_in: BTreeMap<DomainName, DirectoryHandedIn>,
 }
 
 /// Two Connect servers held against each other.

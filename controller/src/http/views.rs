@@ -132,19 +132,17 @@ pub(super) async fn untold(State(api): State<Api>) -> Answer<Vec<Untold>> {
 
 /// Every server that an enrollment, a directory or a tenant names.
 pub(super) async fn discovered(State(api): State<Api>) -> Answer<Discovered> {
-    let found = api.hub.read(|core, _| {
+    let found = api.hub.read(|core, now| {
         let beyond = core.fleet.beyond();
         let enrolled: Vec<&TargetId> = core.fleet.known().keys().collect();
         let servers = beyond.named(&enrolled, |target| core.live.connected.contains(target));
         let directories = beyond.directories.iter();
-        let unread = directories.clone().flat_map(|(domain, seen)| {
-            seen.unread
-                .iter()
-                .map(move |why| format!("{domain}: {why}"))
-        });
+        let mut unread = beyond.unread_directories(now);
+        unread.extend(beyond.unnamed_accounts());
         Discovered {
             servers,
-            unread: unread.chain(beyond.unnamed_accounts()).collect(),
+            unread,
+            handed_in: beyond.handed_in.clone(),
             asked: directories
                 .map(|(domain, seen)| (domain.clone(), seen.at, seen.by.clone()))
                 .collect(),

@@ -175,9 +175,33 @@ fn a_real_domain_controller_answers_what_a_preflight_asks() {
         "dn: CN=MSOL_1a2b,CN=Users,DC=corp,DC=contoso,DC=test\nchangetype: add\nobjectClass: user\nsAMAccountName: MSOL_1a2b\ndescription: {}\n",
         "Account created by Microsoft Azure Active Directory Connect with installation identifier 1a2b running on computer OLD-SYNC-99 configured to synchronize to tenant contoso.onmicrosoft.com."
     ));
-    let servers = ask(Some(&authority), &["--user", user, "--servers"], password);
+    let file = folder.path().join("servers.json");
+    let into = [
+        "--user",
+        user,
+        "--servers",
+        "--answers",
+        file.to_str().expect("UTF-8"),
+    ];
+    let servers = ask(Some(&authority), &into, password);
     let shown: Value = serde_json::from_slice(&servers.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", text(&servers)));
+    // What is handed on is what was shown, and names who asked.
+    let written = std::fs::read(&file).expect("it was written");
+    let answers = protocol::answers::DirectoryAnswers::read(&written).expect("answers");
+    assert_eq!(
+        (answers.asked_as.as_str(), answers.answers.len()),
+        (user, 0)
+    );
+    let handed = answers.servers.expect("servers were asked for").named;
+    assert_eq!(
+        serde_json::to_value(&handed).expect("JSON"),
+        shown["servers"]
+    );
+    // An account of another name is none of the product's, unless it is named.
+    let named = ["--user", user, "--servers", "--account", "svcEntraSync$"];
+    let beside = text(&ask(Some(&authority), &named, password));
+    assert!(beside.contains("svcEntraSync$"), "{beside}");
     let named = |name: &str| {
         let mut all = shown["servers"].as_array().expect("servers").iter();
         all.any(|server| {

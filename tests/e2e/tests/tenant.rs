@@ -716,6 +716,35 @@ fn servers_that_nobody_knows_here_are_found_and_stand_in_the_way_of_an_active_on
         "{shown}"
     );
     assert!(world.changes(A).is_empty(), "it only reads");
+
+    // Somebody who may read more signs in and hands on what was shown: it stands beside, as that person's.
+    let now = &found["asked"][0][1];
+    let document = serde_json::json!({
+        "format": 1, "domain": "corp.contoso.com", "at": now, "asked_as": "CORP\\dominic",
+        "agent_version": "0", "answers": [],
+        "servers": { "named": [
+            { "name": "HID-SYNC-98", "product": "connect", "source": "the description of MSOL_2" },
+            { "name": "old-sync-99", "product": "connect", "source": "the description of MSOL_1" },
+        ] },
+    });
+    let file = world.write("servers.json", &document.to_string());
+    let taken = world.entrain(&["attest", "--directory", &file]);
+    assert!(taken.status.success(), "{}", text(&taken));
+    let found = world.entrain(&["discover", &topology, "--json"]);
+    let found: serde_json::Value = serde_json::from_slice(&found.stdout).expect("JSON");
+    let mut rows = found["servers"].as_array().expect("rows").iter();
+    let row = rows.find(|row| row["name"] == "hid-sync-98");
+    let row = row.unwrap_or_else(|| panic!("it is not named: {found}"));
+    assert_eq!(row["state"], "unknown");
+    let by = row["named_by"].to_string();
+    assert!(
+        by.contains("Connect Sync: the description of MSOL_2 in corp.contoso.com, attested by")
+            && by.contains("read as CORP\\\\dominic at")
+            && by.contains("probed by no agent"),
+        "{by}"
+    );
+    let shown = text(&world.entrain(&["discover", &topology]));
+    assert!(shown.contains("corp.contoso.com: attested by"), "{shown}");
 }
 
 #[tokio::test]

@@ -45,13 +45,14 @@ pub fn discover(discover: &DiscoverServers, cx: &mut Cx<'_>) -> Flow<Complete> {
     Ok(Complete::new(Completion::AlreadySo, summary))
 }
 
-/// The same of one domain, as one account sees it: for whoever asks by hand.
+/// The same of one domain, as one account sees it: for whoever asks by hand. `accounts` are gMSAs beside those of the product's own names.
 ///
 /// # Errors
 /// While outcomes are missing.
 pub fn survey(
     domain: &ServedDomain,
     account: &DirectoryAccount,
+    accounts: &[GmsaName],
     cx: &mut Cx<'_>,
 ) -> Flow<Complete> {
     let server = match directory::controller(&domain.name, &domain.preferred_dcs, cx)? {
@@ -66,7 +67,7 @@ pub fn survey(
         root,
         account: account.clone(),
     };
-    let (servers, unread) = ask(&directory, &[], cx)?;
+    let (servers, unread) = ask(&directory, accounts, cx)?;
     cx.note_servers(&domain.name, (&servers, &unread))?;
     Ok(Complete::new(Completion::AlreadySo, ""))
 }

@@ -103,6 +103,7 @@ impl Fleet {
                     answers: (**answers).clone(),
                     by: by.clone(),
                 };
+                self.beyond.handed_in(&answered);
                 answered::take(&mut self.answers, answered);
             }
             Record::Restored { .. } => self.restored(),

@@ -147,17 +147,6 @@ fn each_domain_gets_its_own_part_as_powershell() {
 
     let nobody = handover(&topology, &"other.test".parse().unwrap(), &Members::new());
     assert!(nobody.unwrap_err().contains("other.test"));
-    let connect = "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[connect.main]\nforests = [\"fabrikam.com\"]\nservers = [\"s1.fabrikam.com\"]\nsettings = \"express\"\n";
-    let (connect, _) = parse(&[Document {
-        file: "t.toml".to_owned(),
-        text: connect.to_owned(),
-    }]);
-    let forest = handover(&connect, &"fabrikam.com".parse().unwrap(), &Members::new());
-    let why = forest.unwrap_err();
-    assert!(
-        why.contains("a forest of Connect entry \"main\"") && !why.contains("--member"),
-        "{why}"
-    );
 }
 
 fn printed(domain: &str, members: &[(&str, &str)]) -> Result<String, String> {
@@ -229,6 +218,35 @@ fn every_set_of_rights_is_named_and_seldom_ones_are_not_given_unasked() {
             .starts_with("Set-AADCloudSyncRestrictedPermissions -Credential $administrator")
     );
     assert!(!script.contains("not documented right by right"));
+}
+
+/// A forest of Connect has servers to be named too, whoever serves it beside; nothing is made there for agents that are none.
+#[test]
+fn which_servers_carry_a_product_is_asked_by_whoever_may_read_it() {
+    let text = format!(
+        "{TEXT}[connect.main]\nforests = [\"fabrikam.com\"]\nservers = [\"c1.fabrikam.com\"]\n"
+    );
+    let document = Document {
+        file: "topology.toml".to_owned(),
+        text,
+    };
+    let topology = parse(&[document]).0;
+    for (domain, account) in [
+        ("corp.contoso.com", " --account 'svcEntraSync$'"),
+        ("emea.corp.contoso.com", ""),
+        ("fabrikam.com", ""),
+    ] {
+        let of = domain.parse().unwrap();
+        let script = handover(&topology, &of, &Members::new()).unwrap().script;
+        let line = format!(
+            "#    entrain-agent directory {domain} --user NAME --servers --answers {domain}-servers.json{account}"
+        );
+        assert!(script.lines().any(|one| one == line), "{script}");
+        assert!(script.contains(&format!("entrain attest --directory {domain}-servers.json")));
+        assert!(!has_error(&script), "{script}");
+        let makes = script.contains("New-ADServiceAccount") || script.contains("Add-KdsRootKey");
+        assert_eq!(makes, domain != "fabrikam.com", "{script}");
+    }
 }
 
 /// A domain that Connect has too is asked for anchors (PF60) by whoever signs in; one that agents serve alone is not.

@@ -28,6 +28,7 @@ mod given;
 mod goes_first;
 mod graded;
 mod guarded;
+mod handed_in;
 mod handover;
 mod holds;
 mod machine;

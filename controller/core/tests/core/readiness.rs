@@ -320,6 +320,7 @@ fn answers(of: &str, gmsa: Option<(&str, &str)>, told: Vec<Finding>) -> Director
         gmsa: gmsa.map(|(name, host)| (name.parse().unwrap(), host.parse().unwrap())),
         agent_version: "0".to_owned(),
         answers: told,
+        servers: None,
     }
 }
 
