@@ -18,7 +18,13 @@ const OF_ACCOUNTS: [&str; 11] = [
 ];
 
 /// Those among them that are about one server and its gMSA, and what a verification asks of both.
-const OF_SERVERS: [&str; 4] = ["PF50", "PF52", RIGHTS, VERIFIED_RIGHTS];
+const OF_SERVERS: [&str; 5] = [READER, "PF52", RIGHTS, VERIFIED_RIGHTS, STILL_READER];
+
+/// Whether a server may retrieve the password of a gMSA, as a preflight asks it: yes is as it should be.
+const READER: &str = "PF50";
+
+/// The same question behind a removal: no is as it should be.
+const STILL_READER: &str = "RM07";
 
 /// The rights of an account, as a preflight asks about them.
 const RIGHTS: &str = "PF54";
@@ -149,7 +155,7 @@ pub fn attested(
     now: Timestamp,
 ) -> Option<Attested> {
     // What blocks stops the server there: nobody's word is asked.
-    let asked = may(finding) || finding.id == VERIFIED_RIGHTS;
+    let asked = may(finding) || [VERIFIED_RIGHTS, STILL_READER].contains(&finding.id.as_str());
     if finding.verdict != Verdict::CannotTell || finding.blocks() || !asked {
         return None;
     }
@@ -169,7 +175,7 @@ pub fn attested(
         Some((at, told, answered))
     });
     let (at, told, answered) = newest.max_by_key(|(at, ..)| *at)?;
-    let passes = told.verdict == Verdict::Pass;
+    let passes = (told.verdict == Verdict::Pass) != (finding.id == STILL_READER);
     let word = if passes {
         "as it should be"
     } else {
@@ -192,6 +198,9 @@ pub fn attested(
 fn is_same(told: &Finding, finding: &Finding, domain: &DomainName, target: &TargetId) -> bool {
     let named = format!("{} ({domain})", told.what);
     let home = || finding.what == told.what && target.home_domain().as_ref() == Some(domain);
+    if finding.id == STILL_READER {
+        return told.id == READER && target.home_domain().as_ref() == Some(domain);
+    }
     if finding.id == VERIFIED_RIGHTS {
         return told.id == RIGHTS && (finding.what == named || home());
     }

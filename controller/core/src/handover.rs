@@ -445,8 +445,16 @@ if ($readers.Count -gt 0) {{
     # Nobody else uses it: {name} itself may go, if nothing but these agents ever did.
     Set-ADServiceAccount -Server '{domain}' -Identity '{short}' -PrincipalsAllowedToRetrieveManagedPassword $null
 }}
-}}"
+}}
+# Where the removal could not be told whether a server is off that list (RM07), whoever may read it asks, signed in, and hands the file on:"
         )?;
+        for host in hosts {
+            writeln!(
+                out,
+                "#    entrain-agent directory {domain} --user NAME --gmsa '{name}' --server {host} --answers {host}.json
+#    entrain attest --directory {host}.json"
+            )?;
+        }
     }
     Ok(())
 }

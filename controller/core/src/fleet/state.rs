@@ -872,10 +872,13 @@ impl Fleet {
         let part = self.rollouts.get(&id)?.plan.targets.get(target)?;
         let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
         steps.find_map(|step| {
-            let Step::Preflight(preflight) = step else {
-                return None;
-            };
-            preflight.gmsa.as_ref()
+            if let Step::Preflight(preflight) = step {
+                preflight.gmsa.as_ref()
+            } else if let Step::VerifyProvisioningAgentRemoved(removed) = step {
+                removed.gmsa.as_ref()
+            } else {
+                None
+            }
         })
     }
 

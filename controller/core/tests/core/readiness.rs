@@ -15,7 +15,7 @@ use controller_core::readiness::{COUNTS, Standing, tell};
 use controller_core::record::Record;
 use controller_core::topology::parse;
 use protocol::answers::DirectoryAnswers;
-use protocol::event::{Event, Finding, Owner, Severity, Verdict};
+use protocol::event::{Event, Failure, Finding, Owner, Severity, Verdict};
 use protocol::facts::ConnectFacts;
 use protocol::key::SigningKey;
 use protocol::signed::{Ending, Phase, Receipt, sign};
@@ -26,19 +26,19 @@ use protocol::{
 
 use crate::common;
 
-const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
 
-struct World {
-    fleet: Fleet,
-    key: Rc<SigningKey>,
-    server: TargetId,
-    now: Timestamp,
+pub(crate) struct World {
+    pub(crate) fleet: Fleet,
+    pub(crate) key: Rc<SigningKey>,
+    pub(crate) server: TargetId,
+    pub(crate) now: Timestamp,
     events: u64,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut world = Self {
             fleet: Fleet::new(),
             key: Rc::new(SigningKey::generate()),
@@ -51,7 +51,7 @@ impl World {
         world
     }
 
-    fn take(&mut self, record: &Record, plan: Option<&Plan>) {
+    pub(crate) fn take(&mut self, record: &Record, plan: Option<&Plan>) {
         self.fleet.apply(record, plan, self.now);
     }
 
@@ -63,7 +63,7 @@ impl World {
 
     fn plan(&self, purpose: Purpose) -> Plan {
         let text = format!(
-            "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n"
+            "[tenant.main]\nid = \"{TENANT}\"\n[domain.\"a.test\"]\nowner = \"ad@a.test\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n"
         );
         let (topology, findings) = parse(&[common::document(text)]);
         assert!(findings.is_empty(), "{findings:?}");
@@ -86,7 +86,7 @@ impl World {
     }
 
     /// One run of a plan of that purpose, whose receipt is signed by `key` and names `of` as its bundle.
-    fn runs(
+    pub(crate) fn runs(
         &mut self,
         (purpose, number): (Purpose, u32),
         (findings, ending): (Vec<Finding>, Ending),
@@ -120,8 +120,18 @@ impl World {
         self.tell(&Event::Probed {
             generation,
             step: StepIndex(0),
-            findings,
+            findings: findings.clone(),
         });
+        let blocking: Vec<Finding> = findings.into_iter().filter(Finding::blocks).collect();
+        if let (Ending::Failed(what), false) = (&ending, blocking.is_empty()) {
+            let mut failure = Failure::plain(what.clone());
+            failure.findings = blocking;
+            self.tell(&Event::StepFailed {
+                generation,
+                step: StepIndex(0),
+                failure: Box::new(failure),
+            });
+        }
         let receipt = Receipt {
             format: 1,
             simulated: true,
@@ -153,7 +163,7 @@ impl World {
         });
     }
 
-    fn preflight(&mut self, number: u32, findings: Vec<Finding>) {
+    pub(crate) fn preflight(&mut self, number: u32, findings: Vec<Finding>) {
         let ending = if findings.iter().any(Finding::blocks) {
             Ending::Failed("a finding blocks".to_owned())
         } else {
@@ -165,11 +175,11 @@ impl World {
     }
 }
 
-fn bundle(number: u32) -> BundleId {
+pub(crate) fn bundle(number: u32) -> BundleId {
     BundleId(Digest::of(&number.to_be_bytes()))
 }
 
-fn finding(id: &str, verdict: Verdict, severity: Severity) -> Finding {
+pub(crate) fn finding(id: &str, verdict: Verdict, severity: Severity) -> Finding {
     Finding {
         id: id.to_owned(),
         what: "memory".to_owned(),
@@ -182,7 +192,7 @@ fn finding(id: &str, verdict: Verdict, severity: Severity) -> Finding {
     }
 }
 
-fn passes() -> Finding {
+pub(crate) fn passes() -> Finding {
     finding("PF01", Verdict::Pass, Severity::Block)
 }
 
@@ -577,4 +587,44 @@ fn rights_that_a_verification_asks_for_and_anchors_are_answered_too() {
             "{id} {what}"
         );
     }
+}
+
+/// Behind a removal the same question is asked the other way round: who may still retrieve the password is not as it should be.
+#[test]
+fn whether_a_server_is_off_the_list_of_readers_is_answered_too() {
+    let server = ("provAgentgMSA$", "s1.a.test");
+    let gmsa: protocol::GmsaName = server.0.parse().unwrap();
+    let target: TargetId = server.1.parse().unwrap();
+    let what = "the server may still retrieve the password of the agent's account";
+    let untold = of("RM07", what, Verdict::CannotTell);
+    let said = |domain: &str, host: Option<(&str, &str)>, id: &str, verdict| {
+        let mut all = Answers::new();
+        let told = of(id, "the gMSA names this server", verdict);
+        let answered = Answered {
+            answers: answers(domain, host, vec![told]),
+            by: "anna".to_owned(),
+        };
+        let place = (domain.parse().unwrap(), answered.answers.gmsa.clone());
+        all.insert(place, answered);
+        attested(&all, (&target, Some(&gmsa)), &untold, NOW)
+    };
+    for (verdict, passes) in [(Verdict::Fail, true), (Verdict::Pass, false)] {
+        let one = said("a.test", Some(server), "PF50", verdict).unwrap();
+        assert_eq!((one.id.as_str(), one.passes), ("RM07", passes));
+        let word = if passes { "as it" } else { "not as it" };
+        assert!(
+            one.sentence
+                .contains(&format!("probed by no agent: {word} should be")),
+            "{one:?}"
+        );
+    }
+    let other = Some(("provAgentgMSA$", "s2.a.test"));
+    assert_eq!(said("a.test", other, "PF50", Verdict::Fail), None);
+    assert_eq!(said("a.test", None, "PF50", Verdict::Fail), None);
+    assert_eq!(said("b.test", Some(server), "PF50", Verdict::Fail), None);
+    assert_eq!(said("a.test", Some(server), "PF52", Verdict::Fail), None);
+    assert_eq!(
+        said("a.test", Some(server), "PF50", Verdict::CannotTell),
+        None
+    );
 }
