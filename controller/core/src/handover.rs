@@ -216,8 +216,6 @@ fn write(
 $ErrorActionPreference = 'Stop'
 Import-Module -Name ActiveDirectory"
     )?;
-    // `-EffectiveImmediately`, and ten days without it: the page of Add-KdsRootKey in windows-powershell-docs [P]. The vendor's page on making
-    // the key has said ten hours and ten days in turn; of a key that starts now ten hours stand in the facts (1.6 [S]).
     if accounts.is_empty() && grants.is_none() {
         writeln!(
             out,
@@ -225,6 +223,8 @@ Import-Module -Name ActiveDirectory"
 # Nothing is to be made or given here for agents: what stands below asks."
         )?;
     }
+    // `-EffectiveImmediately`, and ten days without it: the page of Add-KdsRootKey in windows-powershell-docs [P]. The vendor's page on making
+    // the key has said ten hours and ten days in turn; of a key that starts now ten hours stand in the facts (1.6 [S]).
     if !accounts.is_empty() {
         writeln!(
             out,

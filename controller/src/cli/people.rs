@@ -46,6 +46,22 @@ pub(super) async fn tasks(
                     task.target, task.since
                 ));
             }
+            TaskWork::InDirectory(theirs) => {
+                output::print(&format!(
+                    "{}: {} has work to do (since {})",
+                    task.target,
+                    theirs.who(),
+                    task.since
+                ));
+                for does in &theirs.does {
+                    output::print(&format!("  - {does}"));
+                }
+                if let Some(prints) = theirs.prints() {
+                    output::print(&format!("  {prints}"));
+                }
+                let ends = theirs.ends(task.rollout, &task.target);
+                output::print(&format!("  ends when: {ends}"));
+            }
             TaskWork::Answer(question) => {
                 output::print(&format!(
                     "{}: {question}\n  then retry, skip or resolve",

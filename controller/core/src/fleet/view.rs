@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::answered::Attested;
 use crate::default_rules;
 use crate::fleet::decide::{Live, ended, soaks_until};
+use crate::fleet::directory_work::DirectoryWork;
 use crate::fleet::hold::{Cause, Lifter, Lifts};
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
@@ -153,6 +154,8 @@ pub enum TaskWork {
     GiveSecret(SecretKind),
     /// Answer a question, then retry, skip or resolve.
     Answer(String),
+    /// Of a domain's administrator, who sits elsewhere.
+    InDirectory(Box<DirectoryWork>),
 }
 
 /// Work for a person.
@@ -517,6 +520,13 @@ impl Fleet {
         let mut tasks = Vec::new();
         for (id, rollout) in &self.rollouts {
             for (target, work) in &rollout.work {
+                for theirs in self.directory_work(*id, rollout, target, work) {
+                    tasks.push(self.task(
+                        (*id, target),
+                        work,
+                        TaskWork::InDirectory(Box::new(theirs)),
+                    ));
+                }
                 let Some((step, mut task)) = work_for_person(&work.state) else {
                     continue;
                 };
@@ -527,16 +537,12 @@ impl Fleet {
                     self.complete(rollout.plan.targets.get(target), text);
                 }
                 tasks.push(TaskView {
-                    rollout: *id,
-                    target: target.clone(),
-                    generation: self.generations.get(target).copied().unwrap_or_default(),
                     step,
-                    since: work.since,
-                    work: task,
                     stop: self
                         .must_stop(target, now)
                         .filter(|_| self.open_in(*id, target))
                         .map(|stop| stop.why),
+                    ..self.task((*id, target), work, task)
                 });
             }
         }
@@ -544,9 +550,31 @@ impl Fleet {
         tasks
     }
 
+    fn task(
+        &self,
+        (rollout, target): (RolloutId, &TargetId),
+        work: &Work,
+        task: TaskWork,
+    ) -> TaskView {
+        let step = if let TargetState::Failed { step, .. } = &work.state {
+            *step
+        } else {
+            StepIndex(0)
+        };
+        TaskView {
+            rollout,
+            target: target.clone(),
+            generation: self.generations.get(target).copied().unwrap_or_default(),
+            step,
+            since: work.since,
+            work: task,
+            stop: None,
+        }
+    }
+
     /// Nobody waits for an answer about that work any more: its rollout was aborted, or a later one has the server since. One that
     /// only reads takes no question over from one that changes something, and one that was left out before it began none at all.
-    fn is_past(&self, id: RolloutId, rollout: &Rollout, target: &TargetId) -> bool {
+    pub(super) fn is_past(&self, id: RolloutId, rollout: &Rollout, target: &TargetId) -> bool {
         let reads = |rollout: &Rollout| {
             let part = rollout.plan.targets.get(target);
             part.is_none_or(TargetPlan::is_read_only)

@@ -244,9 +244,18 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         off: None,
         sites,
         tenants,
+        owners: owners(topology),
         readiness: BTreeMap::new(),
         exports,
     }
+}
+
+/// Who answers for each domain of which that is written.
+pub(super) fn owners(topology: &Topology) -> BTreeMap<DomainName, String> {
+    let written = topology.domains.iter();
+    written
+        .filter_map(|(domain, written)| Some((domain.clone(), written.owner.clone()?)))
+        .collect()
 }
 
 /// Which servers of a domain serve it now, and which run for a domain that is not known.

@@ -481,6 +481,9 @@ pub struct Plan {
     /// What is wanted of each tenant.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tenants: BTreeMap<TenantId, TenantPart>,
+    /// Who answers for each domain, where the topology says it: work for them is shown with their name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub owners: BTreeMap<DomainName, String>,
     /// How each server that is changed stood to its newest preflight when the plan was made.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub readiness: BTreeMap<TargetId, Standing>,

@@ -324,6 +324,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         off: off.cloned(),
         sites,
         tenants,
+        owners: super::build::owners(topology),
         readiness: BTreeMap::new(),
         exports,
     })

@@ -224,6 +224,7 @@ pub(super) fn empty(
         off: None,
         sites: BTreeMap::new(),
         tenants: BTreeMap::new(),
+        owners: super::build::owners(inputs.topology),
         readiness: BTreeMap::new(),
         exports,
     }

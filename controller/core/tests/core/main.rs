@@ -19,6 +19,7 @@ mod connect;
 mod connect_ready;
 mod custom;
 mod default_rules;
+mod directory_work;
 mod doubt;
 mod drifts;
 mod engine_proxy;
