@@ -271,6 +271,40 @@ fn a_plan_names_each_preflight_and_what_somebody_attests_of_the_domain() {
     assert!(!refused.status.success() && text(&refused).contains("is no file of"));
 }
 
+/// What only the domain's administrator can mend is shown as their work, and ends by the probes of the next preflight.
+#[test]
+fn work_for_a_domains_administrator_is_a_task_that_probes_end() {
+    let mut world = World::new();
+    world.enroll(&[server(READY, &[Fault::GmsaWithoutServer])]);
+    world.add_artifact();
+    let topology = world.write(
+        "handover.toml",
+        &format!(
+            "[tenant.main]\nid = \"{}\"\n[domain.\"corp.contoso.com\"]\nowner = \"ad-corp@contoso.com\"\n[agents.corp]\nserves = [\"corp.contoso.com\"]\nhosts = [\"{READY}\"]\n",
+            e2e::TENANT
+        ),
+    );
+    assert!(text(&world.entrain(&["tasks"])).contains("nothing waits"));
+    world.apply(&topology);
+    until("the preflight has stopped it", || {
+        (world.state(READY).0 == "failed").then_some(())
+    });
+    let said = text(&world.entrain(&["tasks"]));
+    for words in [
+        "sync-01.corp.contoso.com: the administrator of corp.contoso.com (ad-corp@contoso.com) has work to do",
+        "- PF50, the gMSA names this server",
+        "entrain handover corp.contoso.com TOPOLOGY prints",
+        "part 2",
+        "ends when: these probes pass when they are asked anew (entrain retry r1 sync-01.corp.contoso.com",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let skip = world.entrain(&["skip", "r1", READY, "--reason", "another month"]);
+    assert!(skip.status.success(), "{}", text(&skip));
+    let said = text(&world.entrain(&["tasks"]));
+    assert!(said.contains("nothing waits"), "{said}");
+}
+
 /// What `may_fix` let Entrain set is put back by a plan of its own: once, and under a product only where that is said.
 #[test]
 fn what_was_set_as_a_prerequisite_is_put_back() {
