@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::finding::{Finding, Place, Severity};
-use crate::plan::Plan;
+use crate::plan::{LanePlan, Plan};
 use crate::versions::{Certainty, Day};
 
 /// Name of the file that takes the place of these data, beside the controller's state.
@@ -275,34 +275,50 @@ impl Clouds {
     /// in each tenant.
     #[must_use]
     pub fn network(&self, plan: &Plan) -> Vec<String> {
-        let mut wanted = BTreeSet::new();
-        for (name, lane) in &plan.lanes {
-            let product = if name.starts_with("connect.") {
-                Product::Connect
-            } else {
-                Product::ProvisioningAgent
-            };
-            wanted.insert((lane.tenant_name.as_str(), lane.cloud, product));
-        }
-        let mut lines = Vec::new();
-        for (tenant, cloud, product) in wanted {
-            let rows = self.of(cloud).hosts.iter();
-            for row in rows.filter(|row| row.product == product) {
-                let mut line = format!(
-                    "{tenant} ({}), {}, TCP {}: {}",
-                    cloud.as_str(),
-                    product.as_str(),
-                    row.port,
-                    row.names.join(", ")
-                );
-                if row.certainty != Certainty::Vendor {
-                    write!(line, " [{}]", row.source).expect("writing to a String cannot fail");
-                }
-                lines.push(line);
-            }
-        }
-        lines
+        let wanted: BTreeSet<Wanted<'_>> = plan.lanes.iter().map(wanted).collect();
+        let lines = wanted.into_iter().flat_map(|one| self.lines(one));
+        lines.collect()
     }
+
+    /// The same for the servers of one group or Connect entry, by its name: whoever a server belongs to asks for no other product's hosts.
+    #[must_use]
+    pub fn network_by_lane(&self, plan: &Plan) -> BTreeMap<String, Vec<String>> {
+        let lines = |lane: (&String, &LanePlan)| (lane.0.clone(), self.lines(wanted(lane)));
+        plan.lanes.iter().map(lines).collect()
+    }
+
+    /// A line for each port.
+    fn lines(&self, (tenant, cloud, product): Wanted<'_>) -> Vec<String> {
+        let rows = self.of(cloud).hosts.iter();
+        let line = |row: &Hosts| {
+            let mut line = format!(
+                "{tenant} ({}), {}, TCP {}: {}",
+                cloud.as_str(),
+                product.as_str(),
+                row.port,
+                row.names.join(", ")
+            );
+            if row.certainty != Certainty::Vendor {
+                write!(line, " [{}]", row.source).expect("writing to a String cannot fail");
+            }
+            line
+        };
+        rows.filter(|row| row.product == product)
+            .map(line)
+            .collect()
+    }
+}
+
+/// Hosts of whom, of which cloud, for which product.
+type Wanted<'a> = (&'a str, Cloud, Product);
+
+fn wanted<'a>((name, lane): (&String, &'a LanePlan)) -> Wanted<'a> {
+    let product = if name.starts_with("connect.") {
+        Product::Connect
+    } else {
+        Product::ProvisioningAgent
+    };
+    (lane.tenant_name.as_str(), lane.cloud, product)
 }
 
 /// A name of a host, or a zone with a star before it.

@@ -229,12 +229,8 @@ pub(super) fn handover(
     documents: &Documents,
     json: bool,
 ) -> anyhow::Result<u8> {
-    let document = |text: Text| Document {
-        file: text.file,
-        text: text.text,
-    };
     let texts = read_topology(&documents.topology)?;
-    let documents: Vec<_> = texts.into_iter().map(document).collect();
+    let documents: Vec<Document> = texts.into_iter().map(Document::from).collect();
     let (topology, findings) = controller_core::topology::parse(&documents);
     let wrong: Vec<String> = findings
         .iter()

@@ -11,7 +11,7 @@ use protocol::event::{Finding, Owner, Severity, Verdict};
 use protocol::{PlanId, TargetId};
 use serde::Serialize;
 
-use crate::cli::report::{self, Into, Owners};
+use crate::cli::report::{self, Owners, Place};
 use crate::cli::{Show, exit, follow, output};
 use crate::http::client::Client;
 use crate::http::types::{Applied, ApplyAsk, Frame, PlanAsk, Planned};
@@ -55,6 +55,9 @@ pub(crate) struct Row {
     /// Who answers for its domains and its tenant, as the topology says.
     #[serde(skip_serializing_if = "Owners::is_empty")]
     pub(super) owners: Owners,
+    /// What the network must let through for it, a line each.
+    #[serde(skip)]
+    pub(super) network: Vec<String>,
 }
 
 impl Row {
@@ -98,7 +101,7 @@ pub(crate) async fn run(
     client: &Client,
     planned: &Planned,
     (asked_for, ask): (Asked, &PlanAsk),
-    into: Option<Into>,
+    into: Option<Place>,
     json: bool,
 ) -> anyhow::Result<u8> {
     let Some(plan) = planned.plan else {
@@ -164,6 +167,12 @@ pub(crate) async fn run(
             attested: why.attested,
             receipt: why.receipt,
             owners: report::owners(&topology, &target.target),
+            network: stored
+                .targets
+                .get(&target.target)
+                .and_then(|part| planned.network_by_lane.get(&part.lane))
+                .cloned()
+                .unwrap_or_default(),
         });
     }
     if json {

@@ -16,14 +16,14 @@ use crate::http::types::PlanAsk;
 
 /// Where reports go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Into {
+pub(crate) enum Place {
     /// One new file for all servers.
     File(PathBuf),
     /// A new file for each server in a folder that is there.
     Folder(PathBuf),
 }
 
-impl Into {
+impl Place {
     /// Where a path leads.
     ///
     /// # Errors
@@ -111,11 +111,7 @@ pub(crate) type Owners = BTreeMap<String, String>;
 
 /// Reads owners out of the documents of a plan.
 pub(crate) fn topology(ask: &PlanAsk) -> Topology {
-    let document = |text: &crate::http::types::Text| Document {
-        file: text.file.clone(),
-        text: text.text.clone(),
-    };
-    let documents: Vec<Document> = ask.topology.iter().map(document).collect();
+    let documents: Vec<Document> = ask.topology.iter().map(Document::from).collect();
     parse(&documents).0
 }
 
@@ -201,9 +197,9 @@ fn part(row: &Row, report: &Report) -> String {
         row.findings.iter().filter(notes).count(),
     ));
     let network = |one: &Finding| one.owner == Owner::Network && one.verdict != Verdict::Pass;
-    if row.findings.iter().any(network) && !report.network.is_empty() {
+    if row.findings.iter().any(network) && !row.network.is_empty() {
         text.push_str("  the network lets through, from this server\n");
-        for line in &report.network {
+        for line in &row.network {
             text.push_str(&format!("    {line}\n"));
         }
     }

@@ -92,13 +92,7 @@ async fn read(
 /// The tenant of that name in the topology.
 fn described(name: &str, path: &Path) -> anyhow::Result<Tenant> {
     let texts = read_topology(path)?;
-    let documents: Vec<Document> = texts
-        .into_iter()
-        .map(|text| Document {
-            file: text.file,
-            text: text.text,
-        })
-        .collect();
+    let documents: Vec<Document> = texts.into_iter().map(Document::from).collect();
     let (topology, _) = parse(&documents);
     if let Some(tenant) = topology.tenants.get(name) {
         return Ok(tenant.clone());

@@ -22,7 +22,7 @@ use crate::cli::log::{logs, record};
 use crate::cli::people::{secrets, tasks};
 use crate::cli::readiness::Asked;
 use crate::cli::releases::release;
-use crate::cli::report::Into;
+use crate::cli::report::Place;
 use crate::cli::rollouts::{code, ended, newest, order};
 use crate::cli::status::{differ, doctor, drift, explain, exported, status, versions};
 use crate::cli::tenant::tenant;
@@ -185,7 +185,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             transition: false,
         } => {
             // Nobody is asked for a report that could not be written.
-            let into = report.map(Into::at).transpose()?;
+            let into = report.map(Place::at).transpose()?;
             let ask = PlanAsk {
                 only: server.into_iter().collect(),
                 ..ask(&documents, Purpose::Preflight)?

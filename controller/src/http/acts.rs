@@ -63,11 +63,7 @@ struct Read {
 
 impl Read {
     fn new(ask: &PlanAsk, available: &Available, versions: &Versions, clouds: &Clouds) -> Self {
-        let document = |text: &crate::http::types::Text| Document {
-            file: text.file.clone(),
-            text: text.text.clone(),
-        };
-        let documents: Vec<Document> = ask.topology.iter().map(document).collect();
+        let documents: Vec<Document> = ask.topology.iter().map(Document::from).collect();
         let (topology, mut findings) = topology::parse_by(&documents, clouds);
         findings.extend(clouds.findings());
         let available = (ask.purpose == Purpose::Install).then_some(available);
@@ -78,7 +74,7 @@ impl Read {
         }
         let mut policy = Policy::default();
         if let Some(text) = &ask.policy {
-            let (parsed, remarks) = policy::parse(&document(text));
+            let (parsed, remarks) = policy::parse(&Document::from(text));
             policy = parsed;
             findings.extend(remarks);
             findings.extend(policy::check(&policy, &topology));
@@ -125,6 +121,7 @@ pub(super) async fn plan(
                 alarms: Vec::new(),
                 warnings: Vec::new(),
                 network: Vec::new(),
+                network_by_lane: BTreeMap::new(),
                 readiness: BTreeMap::new(),
             };
             return drop(answer.send(Ok(none)));
@@ -180,12 +177,16 @@ pub(super) async fn plan(
         }
         readiness::tell(&mut plan, &core.fleet, crate::now());
         let id = plan.id();
+        let preflight = plan.kind == Kind::Preflight;
         let planned = Planned {
             findings,
             plan: Some(id),
             report: render_by(&plan, core.fleet.taken()),
             alarms: plan.alarms.clone(),
             warnings: plan.warnings.clone(),
+            network_by_lane: preflight
+                .then(|| clouds.network_by_lane(&plan))
+                .unwrap_or_default(),
             network: match plan.kind {
                 Kind::Preflight => clouds.network(&plan),
                 Kind::Install

@@ -14,6 +14,7 @@ use controller_core::record::Order;
 use controller_core::roster::{Artifact, Pending, Withdrawn};
 use controller_core::settings::Difference;
 use controller_core::tenant::{Remark, Seen};
+use controller_core::topology::Document;
 use controller_core::versions::{Day, VersionRow};
 use protocol::enroll::JoinFile;
 use protocol::event::{Event, Finding, Freeze};
@@ -33,6 +34,18 @@ pub struct Text {
     pub file: String,
     /// Its text.
     pub text: String,
+}
+
+impl From<Text> for Document {
+    fn from(Text { file, text }: Text) -> Self {
+        Self { file, text }
+    }
+}
+
+impl From<&Text> for Document {
+    fn from(text: &Text) -> Self {
+        text.clone().into()
+    }
 }
 
 /// The emergency stop of a fleet.
@@ -214,6 +227,9 @@ pub struct Planned {
     /// What the network must let through for the servers of a preflight, a line each.
     #[serde(default)]
     pub network: Vec<String>,
+    /// The same for the servers of one group or Connect entry, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub network_by_lane: BTreeMap<String, Vec<String>>,
     /// How each server that is changed stood to its newest preflight.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub readiness: BTreeMap<TargetId, Standing>,

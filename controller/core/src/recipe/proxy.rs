@@ -11,12 +11,12 @@ const FILE: &str = r"C:\Windows\Microsoft.NET\Framework64\v4.0.30319\Config\mach
 pub(super) fn planned(entry: &ConnectEntry) -> Option<String> {
     let proxy = entry.proxy.as_ref()?;
     let signs_in = if proxy.signs_in {
-        ", and lets its service sign in there (useDefaultCredentials) as a domain account"
+        ", and lets its service sign in there (useDefaultCredentials) as a domain account (another account warns)"
     } else {
         ""
     };
     Some(format!(
-        "its engine goes through the proxy {}: the server's owner writes that into machine.config before the wizard{signs_in}; the preflight stops the server until it is so (PF31); the proxy closes no idle connection before 6 minutes",
+        "its engine goes through the proxy {}: the server's owner writes that into machine.config before the wizard{signs_in}; the preflight stops the server while another one, or none, stands there (PF31), and warns where that cannot be read; the proxy closes no idle connection before 6 minutes",
         proxy.address
     ))
 }

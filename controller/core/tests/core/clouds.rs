@@ -177,6 +177,10 @@ fn the_network_is_told_what_each_tenant_needs() {
             .any(|line| line.contains("Connect") || line.contains("msappproxy.net"))
     );
     // What the product goes on without says so, and that no source names its hosts.
+    // Each group and entry has its own, which together are all.
+    let of_lanes = Clouds::built_in().network_by_lane(&plan);
+    assert_eq!(of_lanes.len(), plan.lanes.len());
+    assert_eq!(of_lanes.values().next(), Some(&lines));
     let optional = lines.iter().find(|line| line.contains("TCP 8080: "));
     let optional = optional.expect("the port of the vendor's page");
     assert!(
