@@ -179,7 +179,7 @@ fn a_product_is_watched_before_its_target_is_done() {
     let old = |_: &TargetId| facts(Some(agent(OLD)), None);
     let (plan, known) = planned(&topology(text), POLICY, old);
     // One course differs from another by chance; the middle of many does not.
-    let middle = |plan: &_, known: &_| rehearse(plan, known, &ask(), 41).seconds[20];
+    let middle = |plan: &_, known: &_| rehearse(plan, known, &ask(), 101).seconds[50];
     let without = middle(&plan, &known);
     let policy = format!("soak = {{ cloud-sync = \"5 cycles\" }}\n{POLICY}");
     let (plan, known) = planned(&topology(text), &policy, old);
