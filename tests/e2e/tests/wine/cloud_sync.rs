@@ -156,8 +156,10 @@ pub(crate) fn upgraded_in_place(world: &World, wine: &Wine, setup: &Path) {
     );
     assert_eq!(std::fs::read_to_string(&configuration).unwrap(), edited);
     assert_eq!(entries(wine), ENTRIES, "each once");
-    let facts = world.json(&["agents", "--json"]).to_string();
-    assert!(facts.contains("1.1.2512.0"), "{facts}");
+    until("the new version is reported", || {
+        let facts = world.json(&["agents", "--json"]).to_string();
+        facts.contains("1.1.2512.0").then_some(())
+    });
     for name in ["AADConnectProvisioningAgent", "AzureADConnectAgentUpdater"] {
         let query = text(&wine.run(&["sc", "query", name]));
         assert!(query.contains("RUNNING"), "{name}: {query}");
