@@ -605,6 +605,35 @@ fn that_nobody_is_active_in_the_middle_of_a_swap_does_not_hold_who_follows() {
     );
 }
 
+/// Somebody else has put the active server into staging mode, and its tenant was synchronized lately: that is a sign of a stranger, and of
+/// no work of the rollout's own.
+#[test]
+fn that_nobody_is_active_holds_who_follows_until_the_rollout_itself_has_made_it_so() {
+    for made in [false, true] {
+        let mut world = World::new();
+        world.begins(Ask::Swap);
+        world.reads(false, 10);
+        world.runs("c1.a.test");
+        world.runs("c2.a.test");
+        if made {
+            world.runs("c1.a.test");
+        }
+        world.reports("c1.a.test", Some((common::CONNECT, Some(true))));
+        world.runs("c2.a.test");
+        let rollout = &world.fleet.rollouts()[&ROLLOUT];
+        let (part, work) = (
+            &rollout.plan.targets[&target("c2.a.test")],
+            &rollout.work[&target("c2.a.test")],
+        );
+        assert!(part.switches_to_active_in(work.phase), "its turn is next");
+        let hold = world.hold("c2.a.test");
+        let nobody = |(cause, why): &(Cause, String)| {
+            *cause == Cause::TenantBlocks && why.contains("no server of entry")
+        };
+        assert_eq!(hold.as_ref().is_some_and(nobody), !made, "{hold:?}");
+    }
+}
+
 /// When the one that was gone is back and active, its fence is what mends that: nothing holds it.
 #[test]
 fn the_fence_of_a_server_that_is_back_is_not_held_by_what_its_return_shows() {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use controller_core::fleet::{Fleet, PERMIT_LIFE};
 use controller_core::overrides::Rule;
 use controller_core::record::{Order, Record};
-use protocol::event::Event;
+use protocol::event::{Event, GmsaObject, Section};
+use protocol::key::SigningKey;
 use protocol::{Epoch, TargetId, Timestamp, limits};
 use rehearsal::{Ask, Asked, ROLLOUT, Rails, World};
 
@@ -214,6 +215,117 @@ fn whoever_went_unknown_or_was_resolved_in_its_section_is_in_it_until_the_time_o
             .with(|log| and_then(log, over))
             .expect("an hour is the most that it takes");
     }
+}
+
+/// Nobody waits for the run of the first one any more: what it entered it may be in until its bundle has ended, unless somebody says that the
+/// server is off.
+#[test]
+fn a_run_that_was_given_up_counts_as_inside_until_its_end_or_until_the_server_is_said_to_be_off() {
+    let broken = Broken::new();
+    let first = || broken.first.clone();
+    let resolved = |off: bool| Record::Ordered {
+        rollout: ROLLOUT,
+        order: Order::Resolve {
+            target: first(),
+            reason: "somebody looked".to_owned(),
+            off,
+        },
+        by: "an operator".to_owned(),
+    };
+    let by = || "an operator".to_owned();
+    let revoked = || Record::AgentRevoked {
+        target: first(),
+        key: SigningKey::generate().public().fingerprint(),
+        by: by(),
+    };
+    let replaced = || Record::AgentReplaced {
+        target: first(),
+        by: by(),
+    };
+    let is_off = || Record::SaidOff {
+        target: first(),
+        by: by(),
+    };
+    let object = GmsaObject {
+        domain: "corp.test".parse().expect("a domain"),
+        name: None,
+    };
+    let of = |outage: bool| Section {
+        outage,
+        gmsa: Some(object.clone()),
+    };
+    // The first one is in its section, and changes its gMSA there; then so much is said, and the second one gets leave for the same so
+    // long after.
+    let told = |said: Vec<Record>, after: Duration| {
+        broken.with(|log| {
+            let gives = |record: &Record| matches!(record, Record::PermitGiven { target, section, .. } if section.outage && *target == broken.second);
+            let mut leave = log[position(log, gives)].1.clone();
+            for (record, outage) in [(&mut leave, false), (&mut log[broken.leave].1, true)] {
+                if let Record::PermitGiven { section, .. } = record {
+                    *section = of(outage);
+                }
+            }
+            if let Record::TargetEvent { body, .. } = &mut log[broken.entered].1
+                && let Some(Event::SectionEntered { generation, step, .. }) = Event::from_body(body.as_bytes())
+            {
+                let section = of(true);
+                let entered = Event::SectionEntered { generation, step, section };
+                *body = String::from_utf8_lossy(&entered.to_body()).into_owned();
+            }
+            let at = log[broken.entered].0;
+            log.truncate(broken.entered + 1);
+            log.extend(said.into_iter().map(|record| (at, record)));
+            log.push((at.plus(after), leave));
+        })
+    };
+    let soon = Duration::from_secs(1);
+    let breaks = |what: &str, said: Vec<Record>, after: Duration| {
+        let held = told(said, after);
+        let found = held.as_ref().is_err_and(|why| why.contains("G3: "));
+        assert!(found, "{what}: {held:?}");
+    };
+    breaks("it is in it", Vec::new(), soon);
+    breaks("resolved", vec![resolved(false)], soon);
+    breaks("revoked", vec![revoked()], soon);
+    breaks("replaced", vec![replaced()], soon);
+    breaks(
+        "revoked behind a resolve",
+        vec![resolved(false), revoked()],
+        soon,
+    );
+    for (what, said) in [
+        ("resolved as off", vec![resolved(true)]),
+        (
+            "resolved, and off since",
+            vec![resolved(false), resolved(true)],
+        ),
+        ("revoked, and off since", vec![revoked(), is_off()]),
+        (
+            "revoked, and resolved as off since",
+            vec![revoked(), resolved(true)],
+        ),
+    ] {
+        told(said, soon).unwrap_or_else(|why| panic!("{what}: {why}"));
+    }
+    // Its bundle has ended, and the second one's leave is asked of that alone.
+    let ends = broken.log.iter().find_map(|(_, record)| {
+        let Record::BundleIssued {
+            target, expires, ..
+        } = record
+        else {
+            return None;
+        };
+        (*target == broken.first).then_some(*expires)
+    });
+    let left = ends
+        .expect("it was issued")
+        .since(broken.log[broken.entered].0);
+    breaks(
+        "its bundle has not ended",
+        vec![resolved(false)],
+        left.saturating_sub(soon),
+    );
+    told(vec![resolved(false)], left).expect("its bundle has ended");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod common;
 mod course;
 mod estates;
 mod known;
+mod lapse;
 mod rules;
 mod sim;
 mod swap;

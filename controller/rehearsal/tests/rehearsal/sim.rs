@@ -605,6 +605,10 @@ fn story(seed: u64) -> Tally {
                 let last = limits::OVERRIDE_LIFE + PERMIT_LIFE;
                 watch.overridden.insert(target, world.now.plus(last));
             }
+            16 => {
+                let time = chance.between(Duration::from_secs(1), Duration::from_secs(300));
+                world.stalls(&target, time);
+            }
             14 | 15 => {
                 if let Some(plan) = second.take() {
                     let beside = world.apply(&plan);

@@ -259,6 +259,52 @@ fn a_server_that_is_lost_in_a_rollout_is_fenced_first_when_it_is_back() {
     }
 }
 
+/// The run that a fence waits for is in the middle of something. Its own rollout is aborted, or is paused, meanwhile: it is not begun when
+/// that run has ended, and after a pause it comes when the rollout goes on.
+#[test]
+fn a_fence_that_waits_is_not_begun_once_its_rollout_is_aborted_or_paused() {
+    let (plan, known) = swapped();
+    let (over, _) = failed_over();
+    let old = target("c1.corp.test");
+    let day = Duration::from_secs(86_400);
+    let mut waited = 0;
+    for seconds in 1..60 {
+        for order in [Order::Abort, Order::Pause] {
+            let mut world = World::new(&plan, &known, ask(&[]));
+            world.run_until(NOW.plus(Duration::from_secs(seconds)), |_| {});
+            if world.fleet.open(&old).is_none() {
+                continue;
+            }
+            world.leaves(&old);
+            world.order(Order::Abort).unwrap();
+            let failover = world.apply(&over).unwrap();
+            world.arrives(&old);
+            world.run_until(world.now.plus(Duration::from_millis(100)), |_| {});
+            let open = world.fleet.open(&old).cloned();
+            if open.is_none_or(|open| open.rollout != failover || open.accepted) {
+                continue;
+            }
+            waited += 1;
+            let aborts = order == Order::Abort;
+            world.order_of(failover, order).unwrap();
+            world.run_until(world.now.plus(day), |_| {});
+            let of_old = |world: &World| world.fleet.rollouts()[&failover].work[&old].state.clone();
+            assert_eq!(world.changes(&old), [""; 0], "after {seconds} s");
+            if aborts {
+                assert_eq!(of_old(&world), TargetState::Aborted);
+                assert!(world.is_over());
+                continue;
+            }
+            assert_eq!(of_old(&world), TargetState::Pending);
+            world.order_of(failover, Order::Resume).unwrap();
+            world.run_until(world.now.plus(day), |_| {});
+            assert_eq!(world.changes(&old), ["disable ADSync"]);
+            assert!(matches!(of_old(&world), TargetState::Done(_)));
+        }
+    }
+    assert!(waited > 0, "it never waited");
+}
+
 /// It is back too early: nobody is asked to make another active before it is stopped.
 #[test]
 fn a_server_that_is_back_before_the_other_is_active_is_fenced_first() {
