@@ -77,6 +77,17 @@ pub struct Untold {
     pub why: String,
 }
 
+/// What is other than it was left, and of whom nothing can be said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drifted {
+    /// Everything that is not as the last rollout left it, where that is known.
+    pub drift: Vec<DriftRow>,
+    /// Servers of which nothing can be said: their rows are no drift, and no answer either.
+    pub untold: Vec<Untold>,
+    /// How many servers were compared.
+    pub compared: usize,
+}
+
 /// What servers were last left as.
 enum Left<'a> {
     /// As that part of that rollout wanted it.
@@ -141,6 +152,17 @@ pub fn untold(fleet: &Fleet) -> Vec<Untold> {
         Some(Untold { target, why })
     });
     all.collect()
+}
+
+/// What is other than it was left, with whom that cannot be said of.
+#[must_use]
+pub fn drifted(fleet: &Fleet) -> Drifted {
+    let untold = untold(fleet);
+    Drifted {
+        drift: drift(fleet),
+        compared: fleet.known().len().saturating_sub(untold.len()),
+        untold,
+    }
 }
 
 /// Everything that is not as the last rollout left it, where that is known: [`untold`] names the others.

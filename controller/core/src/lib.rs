@@ -34,3 +34,4 @@ pub mod topology;
 pub mod trail;
 pub mod tunables;
 pub mod versions;
+pub mod words;

@@ -50,6 +50,48 @@ pub struct Pending {
     pub approved_by: Option<String>,
 }
 
+/// A server that waits for an operator's approval, as an operator compares it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joining {
+    /// The name that it asks for.
+    pub target: TargetId,
+    /// Fingerprint of its key, which is compared with what the server itself shows.
+    pub key: Fingerprint,
+    /// What the machine says of itself.
+    pub machine: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// The one name that its join file was made for; absent for one that enrolls any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_for: Option<TargetId>,
+    /// True for a model of a server.
+    pub simulated: bool,
+}
+
+impl Joining {
+    /// That it waits, with what is to be compared and what to do.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let Self {
+            target,
+            key,
+            machine,
+            since,
+            ..
+        } = self;
+        let made_for = self.made_for.as_ref();
+        let made_for = made_for.filter(|one| *one != target);
+        let made_for = made_for.map_or_else(String::new, |one| {
+            format!(
+                "; its join file was made for {one}, so make sure that it lies on the right server"
+            )
+        });
+        format!(
+            "{target} waits for approval since {since}, key {key} ({machine}){made_for}: compare the key at the server, then entrain agents approve {target} KEY"
+        )
+    }
+}
+
 /// A join token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
@@ -147,6 +189,28 @@ impl Roster {
     #[must_use]
     pub const fn pending(&self) -> &BTreeMap<TargetId, Pending> {
         &self.pending
+    }
+
+    /// Servers that wait for an operator's approval.
+    pub fn all_joining(&self) -> impl Iterator<Item = Joining> {
+        self.pending
+            .keys()
+            .filter_map(|target| self.joining(target))
+    }
+
+    /// The server of that name, where it waits for an operator's approval.
+    #[must_use]
+    pub fn joining(&self, target: &TargetId) -> Option<Joining> {
+        let (target, waiting) = self.pending.get_key_value(target)?;
+        let token = self.tokens.get(&waiting.token);
+        waiting.approved_by.is_none().then(|| Joining {
+            target: target.clone(),
+            key: waiting.key.fingerprint(),
+            machine: waiting.machine.clone(),
+            since: waiting.since,
+            made_for: token.and_then(|token| token.target.clone()),
+            simulated: waiting.simulated,
+        })
     }
 
     /// Accepted files.

@@ -8,7 +8,9 @@ use std::time::Duration;
 use controller_core::facts::Fleetwide;
 use controller_core::fleet::{Cause, TargetState};
 use controller_core::plan::{DomainPlan, Plan};
+use controller_core::readiness::Standing;
 use controller_core::record::Record;
+use controller_core::words::few;
 use protocol::event::Event;
 use protocol::step::Step;
 use protocol::{DomainName, Generation, TargetId, Timestamp};
@@ -18,6 +20,9 @@ use crate::server::LINE;
 use crate::stands::Stands;
 use crate::waits::{Waited, Waits};
 use crate::world::{Ask, World};
+
+/// So many servers are named in a sentence.
+const NAMED: usize = 12;
 
 /// Beyond this a rehearsal is given up: every bundle has ended by then.
 const END: Duration = Duration::from_secs(60 * 86_400);
@@ -163,19 +168,24 @@ pub fn rehearse_as(
         Some(time) => format!("a person takes about {} each time", spell(time.as_secs())),
         None => "nobody comes".to_owned(),
     };
+    let blocked = blocked(plan);
+    let mended = match blocked.len() {
+        0 => String::new(),
+        _ => "what the newest preflights found to block is mended; ".to_owned(),
+    };
     Rehearsal {
         seconds,
         course,
         lowest,
         assumed: format!(
-            "{person}, installers come at {} MiB/s, and each step takes what its model takes{}; {}; {}",
+            "{mended}{person}, installers come at {} MiB/s, and each step takes what its model takes{}; {}; {}",
             LINE >> 20,
             full_syncs(plan),
             stands.assumed(),
             stands.around(plan)
         ),
         begins: ask.begin,
-        beside: stands.beside.clone(),
+        beside: stands.beside.iter().cloned().chain(blocked).collect(),
     }
 }
 
@@ -190,6 +200,24 @@ fn full_syncs(plan: &Plan) -> &'static str {
     } else {
         ""
     }
+}
+
+/// What a plan's newest preflights found to block, which the models know nothing of: of whom the same is said, once.
+fn blocked(plan: &Plan) -> Vec<String> {
+    let mut found: BTreeMap<String, Vec<&TargetId>> = BTreeMap::new();
+    for (target, standing) in &plan.readiness {
+        if let Standing::Blocked { blocks, .. } = standing {
+            found.entry(blocks.join("; ")).or_default().push(target);
+        }
+    }
+    let sentence = |(blocks, targets): (String, Vec<&TargetId>)| {
+        let (named, many) = (few(&targets, NAMED), targets.len());
+        let whose = if many == 1 { "" } else { "s" };
+        format!(
+            "{many} server{whose} would be left before anything is touched while this is not mended, as the newest preflight found: {blocks}: {named}"
+        )
+    };
+    found.into_iter().map(sentence).collect()
 }
 
 fn course(plan: &Plan, (known, stands): (&Fleetwide, &Stands), ask: Ask) -> Course {
@@ -524,7 +552,11 @@ fn write(rehearsal: &Rehearsal, plan: &Plan, out: &mut String) -> std::fmt::Resu
         writeln!(out, "  and {} more (--json)", course.hands.len() - LINES)?;
     }
     if course.left.is_empty() {
-        writeln!(out, "\neverything would be done")?;
+        let once = match blocked(plan).len() {
+            0 => "",
+            _ => ", once what the newest preflights found to block is mended",
+        };
+        writeln!(out, "\neverything would be done{once}")?;
     } else {
         writeln!(out, "\nwould be left")?;
     }

@@ -41,12 +41,8 @@ pub(super) async fn agents(
                 &["TARGET", "SESSION", "AGENT", "KEY", "FACTS"],
                 &rows,
             ));
-            for (target, waiting) in agents.pending {
-                output::print(&format!(
-                    "{target} waits for approval, key {} ({}): entrain agents approve {target} KEY",
-                    waiting.key.fingerprint(),
-                    waiting.machine
-                ));
+            for joining in agents.pending.values() {
+                output::print(&joining.sentence());
             }
             for agent in &agents.agents {
                 if let Some(doubted) = &agent.doubted {

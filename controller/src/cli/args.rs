@@ -374,10 +374,15 @@ pub(crate) enum Verb {
         #[command(flatten)]
         json: Json,
     },
-    /// Gives one answer why a target is where it is.
+    /// Gives one answer why a target is where it is, and what may be ordered.
+    ///
+    /// Example: entrain why ams-sync-01.corp.contoso.com --rollout r11
     Why {
         /// Which.
         target: TargetId,
+        /// As that rollout tells it; without it, the one that waits for something there, else the newest that changed it.
+        #[arg(long)]
+        rollout: Option<RolloutId>,
         #[command(flatten)]
         json: Json,
     },

@@ -49,10 +49,14 @@ fn print(found: &Discovered) {
         .iter()
         .map(|row| {
             let state = row.state.as_str().to_owned();
-            vec![row.name.clone(), state, row.named_by.join("; ")]
+            let named_by = match row.named_by.join("; ") {
+                none if none.is_empty() => "its enrollment alone".to_owned(),
+                named => named,
+            };
+            vec![row.name.clone(), state, named_by]
         })
         .collect();
-    output::print(&table(&["SERVER", "", "NAMED BY"], &rows));
+    output::print(&table(&["SERVER", "STATE", "NAMED BY"], &rows));
     for (domain, at, by) in &found.asked {
         output::print(&format!("{domain}: asked by {by} at {at}"));
     }

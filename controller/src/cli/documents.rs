@@ -206,6 +206,7 @@ async fn planned(client: &Client, ask: &PlanAsk, json: bool) -> anyhow::Result<u
         output::print(&planned.report);
         if let Some(plan) = planned.plan
             && planned.alarms.is_empty()
+            && !planned.nothing
         {
             let off = ask.off.as_ref();
             let off = off.map_or(String::new(), |off| format!(" --off {off}"));

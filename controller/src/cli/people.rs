@@ -7,7 +7,7 @@ use crate::cli::args::{SecretAct, TasksAct};
 use crate::cli::secret::{self, Appointment};
 use crate::cli::{exit, output};
 use crate::http::client::Client;
-use crate::http::types::{AskRow, Done};
+use crate::http::types::{Agents, AskRow, Done};
 
 pub(super) async fn tasks(
     client: &Client,
@@ -25,8 +25,12 @@ pub(super) async fn tasks(
     if json {
         return output::json(&tasks).map(|()| exit::OK);
     }
-    if tasks.is_empty() {
+    let agents: Agents = client.get("/v1/agents").await?;
+    if tasks.is_empty() && agents.pending.is_empty() {
         output::print("nothing waits for a person");
+    }
+    for joining in agents.pending.values() {
+        output::print(&joining.sentence());
     }
     for task in tasks {
         match task.work {

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use controller_core::drift::{DriftRow, Untold};
+use controller_core::drift::{DriftRow, Drifted, Untold};
 use controller_core::fleet::{RolloutView, Why};
+use controller_core::readiness::mends;
 use controller_core::settings::Differs;
 use controller_core::versions::{Certainty, Remark};
 use protocol::TargetId;
@@ -45,6 +46,9 @@ pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
     for moved in &status.moved {
         output::print(&format!("MOVED {moved}"));
     }
+    for joining in &status.joining {
+        output::print(joining);
+    }
     let row = |view: &RolloutView| {
         let counts: Vec<String> = view
             .counts
@@ -54,6 +58,8 @@ pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
             .collect();
         vec![
             view.rollout.to_string(),
+            view.kind.clone(),
+            view.plan.0.short(),
             view.standing(),
             view.by.clone(),
             view.change.clone().unwrap_or_default(),
@@ -64,33 +70,38 @@ pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
     let rows: Vec<Vec<String>> = status.rollouts.iter().map(row).collect();
     if !rows.is_empty() {
         output::print(&table(
-            &["ROLLOUT", "STATE", "BY", "CHANGE", "SINCE", "TARGETS"],
+            &[
+                "ROLLOUT", "KIND", "PLAN", "STATE", "BY", "CHANGE", "APPLIED", "TARGETS",
+            ],
             &rows,
         ));
         let waits = status.rollouts.iter();
         let waits = waits.filter(|view| !view.waits_for().is_empty());
         for view in waits {
-            output::print(&format!(
-                "{} waits, and who can lift it: {}",
-                view.rollout,
-                view.waits_for().join(", ")
-            ));
+            for waits in view.waits_for() {
+                output::print(&format!("{} waits: {waits}", view.rollout));
+            }
         }
     }
     Ok(exit::OK)
 }
 
 pub(super) async fn drift(client: &Client, json: bool) -> anyhow::Result<u8> {
-    let seen: Vec<DriftRow> = client.get("/v1/drift").await?;
+    let seen: Drifted = client.get("/v1/drift").await?;
     if json {
         return output::json(&seen).map(|()| exit::OK);
     }
-    let untold: Vec<Untold> = client.get("/v1/drift/untold").await?;
+    let Drifted {
+        drift: seen,
+        untold,
+        compared,
+    } = seen;
     if seen.is_empty() {
-        output::print(if untold.is_empty() {
-            "everything is as the last rollout left it"
-        } else {
-            "nothing is known to be other than the last rollout left it"
+        output::print(match (untold.is_empty(), compared) {
+            (true, 0) => "no server is enrolled, so no rollout has left anything yet",
+            (true, _) => "everything is as the last rollout left it",
+            (false, 0) => "no server can be compared with what a rollout left",
+            (false, _) => "nothing is known to be other than the last rollout left it",
         });
         print_untold(&untold);
         return Ok(exit::OK);
@@ -288,6 +299,14 @@ pub(super) fn explain(why: &Why) -> String {
             lifts.by_whom()
         ));
     }
+    for (number, order) in why.orders.iter().enumerate() {
+        let head = if number == 0 {
+            "then:     "
+        } else {
+            "or:       "
+        };
+        text.push_str(&format!("\n  {head}{order}"));
+    }
     if let Some(failure) = &why.failure {
         if let Some(known) = &failure.known {
             text.push_str(&format!(
@@ -304,12 +323,24 @@ pub(super) fn explain(why: &Why) -> String {
         .iter()
         .filter(|finding| finding.verdict != Verdict::Pass)
     {
-        text.push_str(&format!(
-            "\n  {} {}: {} (wanted: {})",
-            finding.id, finding.what, finding.read, finding.wanted
-        ));
+        // What the failure says already is not said again.
+        if why
+            .answer
+            .contains(&format!("{}: {}", finding.id, finding.read))
+        {
+            text.push_str(&format!(
+                "\n  {} {}: wanted: {}",
+                finding.id, finding.what, finding.wanted
+            ));
+        } else {
+            text.push_str(&format!(
+                "\n  {} {}: {} (wanted: {})",
+                finding.id, finding.what, finding.read, finding.wanted
+            ));
+        }
         if !finding.fix.is_empty() {
-            text.push_str(&format!("\n    fix ({:?}): {}", finding.owner, finding.fix));
+            let who = mends(finding.owner);
+            text.push_str(&format!("\n    fix, by {who}: {}", finding.fix));
         }
         if let Some(one) = why.attests(finding) {
             text.push_str(&format!("\n    {}", one.sentence));

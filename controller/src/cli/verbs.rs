@@ -281,8 +281,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             drift: true, json, ..
         } => drift(&client, json.json).await,
         Verb::Status { json, .. } => status(&client, json.json).await,
-        Verb::Why { target, json } => {
-            let why: Why = client.get(&format!("/v1/targets/{target}/why")).await?;
+        Verb::Why {
+            target,
+            rollout,
+            json,
+        } => {
+            let of = rollout.map_or_else(String::new, |rollout| format!("?rollout={rollout}"));
+            let why: Why = client.get(&format!("/v1/targets/{target}/why{of}")).await?;
             if json.json {
                 output::json(&why)?;
             } else {

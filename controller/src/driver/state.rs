@@ -10,10 +10,11 @@ use controller_core::fleet::{
     Asking, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Saying, Unaccepted,
 };
 use controller_core::overrides::{Rule, Used};
-use controller_core::plan::{Plan, refuses};
+use controller_core::plan::{Kind, Plan, refuses};
 use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
 use controller_core::versions::Versions;
+use controller_core::words::few;
 use protocol::event::Section;
 use protocol::key::PublicKey;
 use protocol::limits;
@@ -74,6 +75,9 @@ impl Refused {
 
 /// How many refusals are kept.
 const REFUSALS: usize = 100;
+
+/// So many servers are named in a refusal.
+const NAMED: usize = 5;
 
 /// What an operator says when a plan is applied.
 #[derive(Debug, Clone, Default)]
@@ -681,6 +685,12 @@ impl Core {
         if !plan.alarms.is_empty() {
             return Err(plan.alarms.join("; "));
         }
+        if plan.is_empty() && (plan.kind.changes() || plan.kind == Kind::Verify) {
+            return Err(format!(
+                "there is nothing to apply: no server has work in plan {}; `entrain plan` says why of each",
+                plan_id.0.short()
+            ));
+        }
         if let Some(version) = plan.release() {
             self.roster.release(Some(version))?;
         }
@@ -727,6 +737,12 @@ impl Core {
         if plan.kind.changes()
             && let Some((other, target)) = self.fleet.works_on(plan)
         {
+            let rollout = self.fleet.rollouts().get(&other);
+            if rollout.is_some_and(|rollout| rollout.plan_id == plan_id) {
+                return Err(format!(
+                    "that plan is {other} already, which is not over: entrain watch {other}"
+                ));
+            }
             return Err(format!(
                 "{other} is not over on {target}, and two works on one server do not go together: wait for its end, skip or resolve {target} there, or abort it"
             ));
@@ -760,18 +776,15 @@ impl Core {
                     part.essence != essence || part.key != known.map(|known| known.key)
                 })
             };
-            let changed: Vec<&str> = plan
-                .targets
-                .keys()
-                .filter(differs)
-                .map(TargetId::as_str)
-                .collect();
-            let whose = match changed.join(", ") {
-                none if none.is_empty() => "the domains that a server serves".to_owned(),
-                names => format!("the facts of {names}"),
+            let changed: Vec<&TargetId> = plan.targets.keys().filter(differs).collect();
+            let whose = if changed.is_empty() {
+                "the domains that a server serves".to_owned()
+            } else {
+                format!("the facts of {}", few(&changed, NAMED))
             };
             return Err(format!(
-                "{whose} have changed since it was made; plan again"
+                "{whose} have changed since plan {} was made; plan again",
+                plan_id.0.short()
             ));
         }
         let id = self.fleet.next_rollout();
@@ -797,7 +810,7 @@ impl Core {
         Ok(id)
     }
 
-    /// Carries out an operator's order.
+    /// Carries out an operator's order, and says what it does.
     ///
     /// # Errors
     /// With the reason, when it cannot be.
@@ -807,10 +820,11 @@ impl Core {
         id: RolloutId,
         order: Order,
         by: &str,
-    ) -> Result<(), String> {
+    ) -> Result<String, String> {
         self.fleet.may_order(id, &order, &self.live, batch.now)?;
+        let answer = self.fleet.answer_to(id, &order);
         self.carry_out(batch, id, order, by);
-        Ok(())
+        Ok(answer)
     }
 
     /// Records an order, and says it to every open run of its rollout.

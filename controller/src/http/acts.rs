@@ -123,6 +123,7 @@ pub(super) async fn plan(
                 network: Vec::new(),
                 network_by_lane: BTreeMap::new(),
                 readiness: BTreeMap::new(),
+                nothing: false,
             };
             return drop(answer.send(Ok(none)));
         }
@@ -201,6 +202,7 @@ pub(super) async fn plan(
                 | Kind::Transition => Vec::new(),
             },
             readiness: plan.readiness.clone(),
+            nothing: plan.is_empty(),
         };
         if let std::collections::btree_map::Entry::Vacant(free) = core.plans.entry(id) {
             batch.keep(plan.to_bytes());
@@ -278,12 +280,20 @@ pub(super) async fn answered(
     taken.await?.map(Json)
 }
 
+/// So many characters of a plan's id are given at least: a slip of fewer may name another plan.
+const LEAST_OF_A_PLAN: usize = 6;
+
 /// A plan by its full digest, or by the start of it where that names one alone.
 pub(super) fn find_plan(core: &Core, text: &str) -> Result<PlanId, Problem> {
+    if text.len() < LEAST_OF_A_PLAN {
+        return Err(Problem::Refused(format!(
+            "\"{text}\" is too short for a plan's id: give at least {LEAST_OF_A_PLAN} of its characters, as `entrain plan` prints it"
+        )));
+    }
     let mut found = core
         .plans
         .keys()
-        .filter(|id| text.len() >= 6 && id.to_string().starts_with(text));
+        .filter(|id| id.to_string().starts_with(text));
     match (found.next(), found.next()) {
         (Some(id), None) => Ok(*id),
         (Some(_), Some(_)) => Err(Problem::Refused(format!(
@@ -340,11 +350,7 @@ pub(super) async fn order(
         .map_err(|error: protocol::id::BadId| Problem::Refused(error.to_string()))?;
     let ordered = api.hub.act(move |core, batch, answer| {
         let done = core.order(batch, rollout, ask.order, &by);
-        let done = done
-            .map(|()| Done {
-                done: format!("ordered of {rollout}"),
-            })
-            .map_err(Problem::Refused);
+        let done = done.map(|done| Done { done }).map_err(Problem::Refused);
         answer_stored(batch, answer, done);
     });
     ordered.await?.map(Json)
@@ -420,6 +426,9 @@ pub(super) async fn agent(
     done.await?.map(Json)
 }
 
+/// So many digits of a key's fingerprint are compared at least.
+const LEAST_OF_A_KEY: usize = 8;
+
 fn change_agent(
     core: &mut Core,
     batch: &mut Batch,
@@ -450,7 +459,13 @@ fn change_agent(
                 .map(|waiting| waiting.key.fingerprint());
             let key = waiting
                 .ok_or_else(|| Problem::Missing(format!("{target} does not wait for approval")))?;
-            if compared.len() < 8 || !key.to_string().starts_with(compared) {
+            if compared.len() < LEAST_OF_A_KEY {
+                let why = format!(
+                    "\"{compared}\" is too short for the fingerprint of a key: give {LEAST_OF_A_KEY} digits or more of it, as {target} itself shows it"
+                );
+                return Err(Problem::Refused(why));
+            }
+            if !key.to_string().starts_with(compared) {
                 let why = format!(
                     "{target} waits with another key than {compared}; compare it at the server"
                 );

@@ -145,7 +145,6 @@ pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<b
         .route("/v1/overrides/withdraw", post(acts::withdraw_override))
         .route("/v1/versions", get(views::versions))
         .route("/v1/drift", get(views::drift))
-        .route("/v1/drift/untold", get(views::untold))
         .route("/v1/discovered", get(views::discovered))
         .route("/v1/settings/{one}/{other}", get(views::settings))
         .route("/v1/exports/{one}", get(exports::before))

@@ -11,7 +11,7 @@ use controller_core::overrides::OverrideView;
 use controller_core::plan::{Afterwards, Purpose};
 use controller_core::readiness::Standing;
 use controller_core::record::Order;
-use controller_core::roster::{Artifact, Pending, Withdrawn};
+use controller_core::roster::{Artifact, Joining, Withdrawn};
 use controller_core::settings::Difference;
 use controller_core::tenant::{Remark, Seen};
 use controller_core::topology::Document;
@@ -233,6 +233,9 @@ pub struct Planned {
     /// How each server that is changed stood to its newest preflight.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub readiness: BTreeMap<TargetId, Standing>,
+    /// No server has work: there is nothing to apply.
+    #[serde(default)]
+    pub nothing: bool,
 }
 
 /// What `apply` sends.
@@ -346,7 +349,7 @@ pub struct Agents {
     /// Enrolled.
     pub agents: Vec<AgentRow>,
     /// Waiting for approval, by name.
-    pub pending: BTreeMap<TargetId, Pending>,
+    pub pending: BTreeMap<TargetId, Joining>,
     /// What was refused lately, oldest first, since the controller's start.
     pub refusals: Vec<Refused>,
 }
@@ -380,8 +383,11 @@ pub struct Status {
     /// Tenants that were moved from Connect to cloud sync, in sentences.
     #[serde(default)]
     pub moved: Vec<String>,
-    /// Work for people.
+    /// Work for people: the tasks of rollouts, and the servers that wait for approval.
     pub tasks: usize,
+    /// Servers that wait for approval, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joining: Vec<String>,
     /// UDP receive and send buffer, bytes.
     pub buffers: (usize, usize),
     /// Digest of the trust root.

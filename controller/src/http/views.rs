@@ -11,7 +11,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use controller_core::drift::{self, DriftRow, Untold};
+use controller_core::drift::{self, Drifted};
 use controller_core::fleet::{Rollout, RolloutView, TaskView, Why};
 use controller_core::plan::Plan;
 use controller_core::record::Record;
@@ -61,7 +61,12 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
         alarms: core.alarms(now),
         left_behind: core.fleet.left_behind(),
         moved: core.fleet.transitions(),
-        tasks: core.fleet.tasks(now).len(),
+        tasks: core.fleet.tasks(now).len() + core.roster.all_joining().count(),
+        joining: core
+            .roster
+            .all_joining()
+            .map(|joining| joining.sentence())
+            .collect(),
         buffers,
         trust_root,
         address,
@@ -119,15 +124,9 @@ pub(super) async fn versions(State(api): State<Api>) -> Answer<VersionsSeen> {
     Ok(Json(seen.await?))
 }
 
-pub(super) async fn drift(State(api): State<Api>) -> Answer<Vec<DriftRow>> {
-    let rows = api.hub.read(|core, _| drift::drift(&core.fleet));
-    Ok(Json(rows.await?))
-}
-
-/// Servers of which nobody can say whether they are as they were left.
-pub(super) async fn untold(State(api): State<Api>) -> Answer<Vec<Untold>> {
-    let rows = api.hub.read(|core, _| drift::untold(&core.fleet));
-    Ok(Json(rows.await?))
+pub(super) async fn drift(State(api): State<Api>) -> Answer<Drifted> {
+    let seen = api.hub.read(|core, _| drift::drifted(&core.fleet));
+    Ok(Json(seen.await?))
 }
 
 /// Every server that an enrollment, a directory or a tenant names.
@@ -301,24 +300,44 @@ pub(super) async fn why(
     Query(of): Query<Of>,
 ) -> Answer<Why> {
     let of = of.rollout.as_deref().map(rollout_id).transpose()?;
-    let name = target.clone();
+    let name = target;
     let why = api
         .hub
         .read(move |core, now| {
-            let mut why = core.fleet.why_in(of, &name, &core.live, now)?;
+            if let Some(of) = of.filter(|of| !core.fleet.rollouts().contains_key(of)) {
+                return Err(Problem::Missing(format!("there is no rollout {of}")));
+            }
+            let why = core.fleet.why_in(of, &name, &core.live, now);
+            let asks = core.roster.pending().contains_key(&name);
+            let joining = core.roster.joining(&name);
+            let mut why = match why {
+                Some(why) => why,
+                None if joining.is_some() => Why::of(&name, String::new()),
+                None if asks => Why::of(
+                    &name,
+                    "an operator has approved it, and it is enrolled when it asks again".to_owned(),
+                ),
+                None => {
+                    return Err(Problem::Missing(format!(
+                        "{name} is not known: neither enrolled nor in a rollout, and it does not wait for approval; a join file of `entrain token create` enrolls it"
+                    )));
+                }
+            };
+            if let Some(waits) = joining {
+                let before = std::mem::take(&mut why.answer);
+                let waits = waits.sentence();
+                why.answer = [before, waits].join("; ").trim_start_matches("; ").to_owned();
+                why.orders.push(format!("entrain agents approve {name} KEY"));
+            }
             let of_it = core
                 .refusals
                 .iter()
                 .filter(|refused| refused.who == name.as_str());
             why.refusals = of_it.map(crate::driver::Refused::sentence).collect();
-            Some(why)
+            Ok(why)
         })
         .await?;
-    why.map(Json).ok_or_else(|| {
-        Problem::Missing(format!(
-            "{target} is not known: neither enrolled nor in a rollout"
-        ))
-    })
+    why.map(Json)
 }
 
 pub(super) async fn tasks(State(api): State<Api>) -> Answer<Vec<TaskView>> {
@@ -352,7 +371,11 @@ pub(super) async fn agents(State(api): State<Api>) -> Answer<Agents> {
         };
         Agents {
             agents: core.roster.agents().iter().map(row).collect(),
-            pending: core.roster.pending().clone(),
+            pending: core
+                .roster
+                .all_joining()
+                .map(|joining| (joining.target.clone(), joining))
+                .collect(),
             refusals: core.refusals.iter().cloned().collect(),
         }
     });

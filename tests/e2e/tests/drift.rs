@@ -9,7 +9,45 @@ const B: &str = "sync-02.corp.contoso.com";
 
 fn rows(world: &World) -> Vec<Value> {
     let seen = world.json(&["status", "--drift", "--json"]);
-    seen.as_array().expect("rows").clone()
+    let untold = seen["untold"].as_array().expect("servers");
+    assert!(seen["compared"].is_u64() && untold.iter().all(|one| one["why"].is_string()));
+    seen["drift"].as_array().expect("rows").clone()
+}
+
+/// What does nothing is refused, or says that it does nothing.
+fn words_in_the_wrong_state(world: &World, topology: &str) {
+    let refused = |arguments: &[&str], why: &str| {
+        let said = world.entrain(arguments);
+        assert!(
+            !said.status.success() && text(&said).contains(why),
+            "{}",
+            text(&said)
+        );
+    };
+    refused(&["retry", "r1"], "r1 is over");
+    refused(&["pause", "r1"], "r1 is over");
+    refused(&["why", A, "--rollout", "r9"], "there is no rollout r9");
+    refused(
+        &["why", "sync-09.corp.contoso.com"],
+        "does not wait for approval",
+    );
+    refused(&["apply", "b"], "give at least 6");
+    let planned = world.json(&["plan", "--agents", topology, "--json"]);
+    assert_eq!(planned["nothing"], true, "{planned}");
+    let plan = planned["plan"].as_str().expect("a plan");
+    refused(&["apply", plan], "there is nothing to apply");
+    let shown = text(&world.entrain(&["plan", "--agents", topology]));
+    assert!(
+        shown.contains("  2 servers: ") && shown.contains("no release"),
+        "{shown}"
+    );
+    assert!(!shown.contains("entrain apply"), "{shown}");
+    let status = text(&world.entrain(&["status"]));
+    for words in ["KIND", "APPLIED", "install"] {
+        assert!(status.contains(words), "{words}: {status}");
+    }
+    let why = text(&world.entrain(&["why", A, "--rollout", "r1"]));
+    assert!(why.contains("r1, wave 1"), "{why}");
 }
 
 /// Changes what a model is, as somebody at the server would.
@@ -25,8 +63,17 @@ fn change(world: &World, target: &str, from: &str, to: &str) {
 #[test]
 fn what_drifted_is_told_and_a_product_that_upgraded_itself_is_not_fought() {
     let mut world = World::new();
+    let said = text(&world.entrain(&["status", "--drift"]));
+    assert!(said.contains("no rollout has left anything yet"), "{said}");
     let servers = [server(A, &[]), server(B, &[])];
     world.enroll(&servers);
+    let seen = world.json(&["status", "--drift", "--json"]);
+    let untold = seen["untold"].as_array().map(Vec::len);
+    assert_eq!(
+        (untold, seen["compared"].as_u64()),
+        (Some(2), Some(0)),
+        "{seen}"
+    );
     world.add_artifact();
     let topology = world.topology(&[A, B]);
     world.apply(&topology);
@@ -35,6 +82,7 @@ fn what_drifted_is_told_and_a_product_that_upgraded_itself_is_not_fought() {
     assert_eq!(rows(&world), [Value::Null; 0], "all is as it was left");
     let said = text(&world.entrain(&["status", "--drift"]));
     assert!(said.contains("as the last rollout left it"), "{said}");
+    words_in_the_wrong_state(&world, &topology);
 
     world.kill_agents();
     change(&world, A, "1.1.2505.0", "1.1.2600.0");

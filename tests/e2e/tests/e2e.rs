@@ -298,6 +298,27 @@ fn a_server_without_a_name_on_its_token_waits_for_an_operator() {
     });
     let wrong = world.entrain(&["agents", "approve", A, "0123456789abcdef"]);
     assert!(text(&wrong).contains("another key"), "{}", text(&wrong));
+    let short = world.entrain(&["agents", "approve", A, "1234"]);
+    assert!(
+        text(&short).contains("8 digits or more"),
+        "{}",
+        text(&short)
+    );
+    // Whoever asks anywhere sees that it waits, and with which key.
+    for asked in [&["status"][..], &["tasks"], &["why", A]] {
+        let said = text(&world.entrain(asked));
+        assert!(
+            said.contains("waits for approval since"),
+            "{asked:?}: {said}"
+        );
+    }
+    assert_eq!(world.json(&["status", "--json"])["tasks"], 1);
+    let pending = world.json(&["agents", "--json"])["pending"][A]["key"].clone();
+    let shown = text(&world.entrain(&["agents"]));
+    assert!(
+        shown.contains(pending.as_str().expect("a fingerprint")),
+        "{shown}"
+    );
     let said = text(&world.entrain(&["agents"]));
     let key = said
         .split("key ")

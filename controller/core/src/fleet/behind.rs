@@ -13,14 +13,22 @@ impl Hold {
         let first = its.behind.unwrap_or_else(|| (target.clone(), its.cause));
         Self {
             behind: Some(first),
-            ..Self::of(cause, format!("{what} is held: {}", its.why))
+            ..Self::of(
+                cause,
+                format!("{what} is {}: {}", its.cause.word(), its.why),
+            )
         }
     }
 
     /// The same hold, where whoever it waits for is held itself: it does not come by itself.
     pub(super) fn through(self, (target, its): (TargetId, Self)) -> Self {
         Self {
-            why: format!("{}; {target} is held: {}", self.why, its.why),
+            why: format!(
+                "{}; {target} is {}: {}",
+                self.why,
+                its.cause.word(),
+                its.why
+            ),
             in_turn: false,
             behind: its.behind.or(Some((target, its.cause))),
             cause: self.cause,

@@ -414,6 +414,19 @@ impl Cause {
         }
     }
 
+    /// The word that is shown of a target that is held by it in the middle of its work, or before that.
+    pub(crate) const fn word(self) -> &'static str {
+        if matches!(self, Self::AwaitsPerson) {
+            "awaiting person"
+        } else if matches!(self, Self::AwaitsSecret) {
+            "awaiting secret"
+        } else if matches!(self, Self::AwayAtWork) {
+            "unreachable"
+        } else {
+            "held"
+        }
+    }
+
     /// What lifts it beside the end of those that it waits for, where none of these goes on by itself.
     fn beside(self) -> Option<&'static str> {
         let (_, beside) = self
@@ -553,7 +566,8 @@ impl From<&Hold> for Lifts {
         match &hold.behind {
             None => hold.cause.into(),
             Some((target, its)) => {
-                let mut what = format!("{target} is held; that lifts {}", its.lifted_by());
+                let mut what =
+                    format!("{target} is {}; that lifts {}", its.word(), its.lifted_by());
                 let mut who = its.lifters().to_vec();
                 // What it waits for comes by itself no more; who could lift it sooner still can.
                 if let Some(beside) = hold.cause.beside() {

@@ -3,6 +3,7 @@
 //! what is known of this moment ([`Fleet::decide`]); a decision takes effect when its record comes back.
 
 mod abandoned;
+mod answer;
 mod away;
 mod behind;
 mod bundle;
@@ -24,6 +25,7 @@ mod table;
 mod turn;
 mod view;
 mod watch;
+mod why;
 
 pub use abandoned::{Abandoned, GivenUp};
 pub use away::Away;

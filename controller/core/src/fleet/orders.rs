@@ -68,6 +68,7 @@ impl Fleet {
                 | Order::Abort
                 | Order::Limits { .. }
                 | Order::SiteLimit { .. }
+                | Order::Retry { target: None }
         );
         if whole && rollout.work.values().all(|work| work.state.is_settled()) {
             return Err(format!(
@@ -149,6 +150,10 @@ impl Fleet {
             {
                 Ok(())
             }
+            // Whatever word is shown of it: held, soaking, or waiting for its turn.
+            Order::Retry { .. } if work.state == TargetState::Pending => Err(format!(
+                "{target} has not failed: there is nothing to retry; entrain why tells what it waits for"
+            )),
             Order::Retry { .. } if !work.state.is_bad() => {
                 Err(format!("{target} is {word}: there is nothing to retry"))
             }

@@ -528,6 +528,16 @@ impl WorkTable {
         near
     }
 
+    /// Those of a wave that were offered something and are not done, skipped or resolved, in order.
+    pub(crate) fn offered_in(&self, wave: usize) -> impl Iterator<Item = &TargetId> {
+        let wave = Place { wave, at: 0 }..Place {
+            wave: wave + 1,
+            at: 0,
+        };
+        let open = self.tally.open.range(wave);
+        open.filter_map(|place| self.target(*place))
+    }
+
     /// The first of a wave, among whoever was offered something and does not stand `still`, and these, that is not done, skipped or
     /// resolved.
     pub(crate) fn first_unsettled(

@@ -245,6 +245,23 @@ impl<'a> Turn<'a> {
         turn.waiting.filter(|_| !turn.canaries.contains(&target))
     }
 
+    /// All that a target of that wave and those kin waits for, of whoever was offered something: the first of the waves before that is
+    /// not over, or else its canaries.
+    pub(crate) fn waited_for(&self, wave: usize, peers: &Peers) -> Vec<&'a TargetId> {
+        let waited_for = |target: &&TargetId| !self.is_passed_over(target);
+        if let Some((before, _)) = self.first_before(wave) {
+            let open = self.rollout.work.offered_in(before);
+            return open.filter(waited_for).collect();
+        }
+        let settled = |target: &TargetId| {
+            let work = self.rollout.work.get(target);
+            work.is_none_or(|work| work.state.is_settled())
+        };
+        let turn = self.peers(wave, peers);
+        let canaries = turn.canaries.iter().copied();
+        canaries.filter(|target| !settled(target)).collect()
+    }
+
     /// Why a target of that wave waits for others; `stuck` tells what holds one of these.
     pub(crate) fn hold(
         &self,

@@ -23,7 +23,7 @@ use crate::overrides::OverrideView;
 use crate::plan::told::Told;
 use crate::plan::{Plan, TargetPlan};
 use crate::policy;
-use crate::readiness::{Named, Readiness};
+use crate::readiness::Named;
 use crate::suffixed;
 
 /// What is asked of default rules on one server alone: what is told of them beside others stands behind it.
@@ -102,6 +102,10 @@ pub struct RolloutView {
     /// An operator has ended it.
     #[serde(default)]
     pub aborted: bool,
+    /// What it is for, in a word: `install`, `verify`, `preflight`, `discover`, `support`, `swap`, `swing`, `agents`, `eligibility`,
+    /// `transition` or `undo`.
+    #[serde(default)]
+    pub kind: String,
     /// It only reads.
     pub read_only: bool,
     /// How many targets are in which state.
@@ -119,16 +123,20 @@ pub struct RolloutView {
 }
 
 impl RolloutView {
-    /// For how many of its targets it is whose turn to lift what holds them, in words: of several who can, the first.
+    /// For what how many of its targets wait, and who can lift it: of several who can, the first. Most first.
     #[must_use]
     pub fn waits_for(&self) -> Vec<String> {
-        let mut counts: BTreeMap<Lifter, usize> = BTreeMap::new();
-        let held = self.targets.iter().filter_map(|row| row.lifts.as_ref());
-        for lifter in held.filter_map(|lifts| lifts.who.first()) {
-            *counts.entry(*lifter).or_default() += 1;
+        let mut counts: BTreeMap<(&str, Lifter), usize> = BTreeMap::new();
+        for lifts in self.targets.iter().filter_map(|row| row.lifts.as_ref()) {
+            if let Some(who) = lifts.who.first() {
+                *counts.entry((lifts.what.as_str(), *who)).or_default() += 1;
+            }
         }
-        let said = counts.into_iter();
-        said.map(|(who, count)| format!("{count}: {}", who.as_str()))
+        let mut said: Vec<_> = counts.into_iter().collect();
+        said.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let words = said.into_iter();
+        words
+            .map(|((what, who), count)| format!("{count} for {what} ({})", who.as_str()))
             .collect()
     }
 
@@ -205,12 +213,34 @@ pub struct Why {
     /// What people attest of findings that could not be told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attested: Vec<Attested>,
+    /// What an operator may order of it, as it is typed: of the target where it has failed, else of those that it waits for and that have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<String>,
     /// The receipt that closes the findings, where they are those of a preflight that came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Named>,
 }
 
 impl Why {
+    /// An answer that is no rollout's.
+    #[must_use]
+    pub fn of(target: &TargetId, answer: String) -> Self {
+        Self {
+            target: target.clone(),
+            answer,
+            attested: Vec::new(),
+            findings: Vec::new(),
+            said: Vec::new(),
+            failure: None,
+            lifts: None,
+            refusals: Vec::new(),
+            overrides: Vec::new(),
+            others: Vec::new(),
+            orders: Vec::new(),
+            receipt: None,
+        }
+    }
+
     /// What people attest of a finding that could not be told.
     #[must_use]
     pub fn attests(&self, finding: &Finding) -> Option<&Attested> {
@@ -327,6 +357,7 @@ impl Fleet {
             applied: rollout.applied,
             state: state.to_owned(),
             aborted: rollout.state == RolloutState::Aborted,
+            kind: rollout.plan.kind.word().to_owned(),
             read_only: !rollout.plan.kind.changes(),
             counts,
             targets,
@@ -612,7 +643,7 @@ impl Fleet {
     /// What a target's probes said, weighed by what is known by now (PV26) and was read in its tenant (PF57), and what is known of the
     /// version of Connect that it has (PF43). That warns here: an upgrade mends it, and whoever would become active with it is held by it.
     /// Where default rules were asked about, they are held against those of the others (CU04).
-    fn found(
+    pub(super) fn found(
         &self,
         (plan, target, part): (&Plan, &TargetId, &TargetPlan),
         work: &Work,
@@ -648,110 +679,12 @@ impl Fleet {
         found
     }
 
-    /// Why a target is where it is: one answer, from the newest rollout in which it is not at its end; where there is none,
-    /// from the newest that has work on it, else from the newest that names it.
-    #[must_use]
-    pub fn why(&self, target: &TargetId, live: &Live, now: Timestamp) -> Option<Why> {
-        self.why_in(None, target, live, now)
-    }
-
-    /// The same as far as that rollout tells it, where one is named.
-    #[must_use]
-    pub fn why_in(
-        &self,
-        of: Option<RolloutId>,
-        target: &TargetId,
-        live: &Live,
-        now: Timestamp,
-    ) -> Option<Why> {
-        let overrides = self.overrides_of(target, now);
-        let overrides = overrides.iter().map(OverrideView::sentence).collect();
-        let mut named = Vec::new();
-        let rollouts = self.rollouts.iter().rev();
-        for (id, rollout) in rollouts.filter(|(id, _)| of.is_none_or(|of| of == **id)) {
-            if let Some(part) = rollout.plan.targets.get(target) {
-                let work = rollout.work.get(target);
-                let goes_on = work.is_some_and(|work| !work.state.is_terminal());
-                let ended = rollout.state == RolloutState::Aborted && !self.open_in(*id, target);
-                let weight = (goes_on && !ended, work.is_some());
-                named.push((weight, *id, rollout, part, work));
-            }
-        }
-        let chosen = named.iter().max_by_key(|(weight, id, ..)| (*weight, *id));
-        if let Some((_, id, rollout, part, work)) = chosen {
-            let told = named
-                .iter()
-                .filter(|(weight, other, ..)| other != id && weight.1 && (weight.0 || other > id));
-            let told = told.filter_map(|(_, other, rollout, _, work)| {
-                let row = self.row_of(*other, rollout, target, (*work)?, (live, now));
-                Some(sentence(*other, rollout, &row))
-            });
-            let others = told.collect();
-            let Some(work) = work else {
-                return Some(Why {
-                    target: target.clone(),
-                    answer: format!("{id} does nothing on it: {}", part.why.join("; ")),
-                    attested: Vec::new(),
-                    findings: Vec::new(),
-                    said: Vec::new(),
-                    failure: None,
-                    lifts: None,
-                    refusals: Vec::new(),
-                    overrides,
-                    others,
-                    receipt: None,
-                });
-            };
-            let row = self.row_of(*id, rollout, target, work, (live, now));
-            return Some(Why {
-                target: target.clone(),
-                answer: sentence(*id, rollout, &row),
-                attested: self.attested(*id, target, &work.findings, now),
-                findings: self.found((&rollout.plan, target, part), work, live, now),
-                said: work.said.clone(),
-                failure: row.failure,
-                lifts: row.lifts,
-                refusals: Vec::new(),
-                overrides,
-                others,
-                receipt: self
-                    .receipts
-                    .get(target)
-                    .filter(|one| one.rollout == *id)
-                    .map(Readiness::named),
-            });
-        }
-        let answer = if let Some(doubted) = self.doubted.get(target) {
-            doubted.sentence(target)
-        } else if self.known.contains_key(target) {
-            "it is enrolled, and no rollout has it".to_owned()
-        } else {
-            return None;
-        };
-        Some(Why {
-            target: target.clone(),
-            answer,
-            attested: Vec::new(),
-            findings: Vec::new(),
-            said: Vec::new(),
-            failure: None,
-            lifts: self
-                .doubted
-                .contains_key(target)
-                .then(|| Cause::Doubted.into()),
-            refusals: Vec::new(),
-            overrides,
-            others: Vec::new(),
-            receipt: None,
-        })
-    }
-
     /// A bundle of that rollout is open on a target.
-    fn open_in(&self, id: RolloutId, target: &TargetId) -> bool {
+    pub(super) fn open_in(&self, id: RolloutId, target: &TargetId) -> bool {
         self.open.get(target).is_some_and(|open| open.rollout == id)
     }
 
-    fn row_of(
+    pub(super) fn row_of(
         &self,
         id: RolloutId,
         rollout: &Rollout,
@@ -774,7 +707,7 @@ impl Fleet {
 }
 
 /// How a target stands in a rollout.
-fn sentence(id: RolloutId, rollout: &Rollout, row: &TargetView) -> String {
+pub(super) fn sentence(id: RolloutId, rollout: &Rollout, row: &TargetView) -> String {
     let mut detail = if row.detail.is_empty() {
         String::new()
     } else {

@@ -70,6 +70,24 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// In a word, as the verb that makes such a plan has it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Verify => "verify",
+            Self::Preflight => "preflight",
+            Self::Discover => "discover",
+            Self::Support => "support",
+            Self::Switch => "swap",
+            Self::Swing => "swing",
+            Self::Agents => "agents",
+            Self::Eligibility => "eligibility",
+            Self::Transition => "transition",
+            Self::Undo => "undo",
+        }
+    }
+
     /// Whether anything is changed.
     #[must_use]
     pub const fn changes(self) -> bool {
@@ -500,6 +518,12 @@ impl Plan {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a plan serializes")
+    }
+
+    /// No server has work: to apply it would do nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waves.iter().all(Vec::is_empty)
     }
 
     /// The site of a target and what holds there, where something does.

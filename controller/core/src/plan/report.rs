@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use protocol::step::{Product, Step};
+use protocol::step::{Product, RestartBy, Step};
 use protocol::{DomainName, TargetId, TenantId};
 
 use crate::plan::timetable::{TOKEN_LIFE, about};
@@ -12,6 +12,7 @@ use crate::policy;
 use crate::readiness::{Named, Standing};
 use crate::recipe::{PhaseWork, download};
 use crate::taken::{Taken, depends_on_the_server};
+use crate::words::few;
 
 /// The plan as an operator reads it, where nothing has run yet.
 #[must_use]
@@ -72,7 +73,12 @@ fn write(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
         all - people
     )?;
     let reads = plan.targets.values().all(TargetPlan::is_read_only);
-    if plan.kind == Kind::Install && reads {
+    if plan.is_empty() {
+        writeln!(
+            out,
+            "  there is nothing to apply: no server has work, and why stands below"
+        )?;
+    } else if plan.kind == Kind::Install && reads {
         writeln!(
             out,
             "  nothing is changed: no limit, canary or wave holds what only reads"
@@ -187,17 +193,7 @@ fn write(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
             work(plan, last, out)?;
         }
     }
-    let left_out: Vec<_> = plan
-        .targets
-        .iter()
-        .filter(|(_, part)| part.left_out)
-        .collect();
-    if !left_out.is_empty() {
-        writeln!(out, "\nnothing happens on")?;
-        for (target, part) in left_out {
-            writeln!(out, "  {target}: {}", part.why.join("; "))?;
-        }
-    }
+    left_out(plan, out)?;
     installers(plan, out)?;
     if !plan.domains.is_empty() && matches!(plan.kind, Kind::Install | Kind::Undo) {
         writeln!(out, "\nserving meanwhile")?;
@@ -227,14 +223,32 @@ fn write(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
+/// On whom nothing happens, and why. What is the same of many is said once.
+fn left_out(plan: &Plan, out: &mut String) -> std::fmt::Result {
+    let mut reasons: Vec<(String, Vec<&TargetId>)> = Vec::new();
+    for (target, part) in plan.targets.iter().filter(|(_, part)| part.left_out) {
+        let why = part.why.join("; ");
+        match reasons.iter_mut().find(|(said, _)| *said == why) {
+            Some((_, targets)) => targets.push(target),
+            None => reasons.push((why, vec![target])),
+        }
+    }
+    if !reasons.is_empty() {
+        writeln!(out, "\nnothing happens on")?;
+    }
+    for (why, targets) in reasons {
+        match targets.as_slice() {
+            [target] => writeln!(out, "  {target}: {why}")?,
+            many => writeln!(out, "  {} servers: {why}\n    {}", many.len(), names(many))?,
+        }
+    }
+    Ok(())
+}
+
 /// Names, of many the first.
 fn names(all: &[&TargetId]) -> String {
     const SHOWN: usize = 12;
-    let shown: Vec<&str> = all.iter().take(SHOWN).map(|one| one.as_str()).collect();
-    match all.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
+    few(all, SHOWN)
 }
 
 /// Who serves a domain while its servers are changed, by name. `turns` is the place of each server with work in the plan's order.
@@ -355,6 +369,7 @@ fn times(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
         "  all of it: about {}, where nobody is waited for and no site's window{without}",
         about(table.all)
     )?;
+    restarts(plan, out)?;
     if table.appointments.is_empty() {
         return Ok(());
     }
@@ -413,6 +428,31 @@ fn times(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
     left(plan, out)
 }
 
+/// Whom somebody restarts where Windows waits for it: that is no appointment, since most do not wait for one.
+fn restarts(plan: &Plan, out: &mut String) -> std::fmt::Result {
+    let by_person = |part: &TargetPlan| {
+        let mut steps = part.phases.iter().flat_map(|work| &work.steps);
+        steps.any(|step| {
+            matches!(step, Step::RestartServer(restart) if matches!(restart.by, RestartBy::Person(_)))
+        })
+    };
+    let parts = plan.targets.iter();
+    let parts = parts.filter(|(_, part)| !part.left_out && by_person(part));
+    let targets: Vec<&TargetId> = parts.map(|(target, _)| target).collect();
+    match targets.as_slice() {
+        [] => Ok(()),
+        some => writeln!(
+            out,
+            "  where Windows waits for a restart, which is in none of these times: a person restarts it, of {}: {}",
+            match some.len() {
+                1 => "1 server".to_owned(),
+                many => format!("{many} servers"),
+            },
+            names(some)
+        ),
+    }
+}
+
 /// What is left to people, and why the product leaves it so.
 fn left(plan: &Plan, out: &mut String) -> std::fmt::Result {
     let parts = plan.targets.values().filter(|part| !part.left_out);
@@ -448,7 +488,10 @@ fn readiness(plan: &Plan, out: &mut String) -> std::fmt::Result {
         }
         words
     };
-    let mut not_read: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    // What somebody has to mend comes first.
+    let (mut blocked, mut ready) = (String::new(), String::new());
+    let mut not_read: BTreeMap<&str, Vec<&TargetId>> = BTreeMap::new();
+    let mut counts = (0, 0, 0);
     for (target, standing) in &plan.readiness {
         let by = |by: &Named| {
             format!(
@@ -464,8 +507,9 @@ fn readiness(plan: &Plan, out: &mut String) -> std::fmt::Result {
                 untold,
                 attested,
             } => {
+                counts.0 += 1;
                 writeln!(
-                    out,
+                    ready,
                     "  {target}: ready ({}){}",
                     by(named),
                     more(untold, attested)
@@ -477,21 +521,29 @@ fn readiness(plan: &Plan, out: &mut String) -> std::fmt::Result {
                 untold,
                 attested,
             } => {
+                counts.1 += 1;
                 let blocks = blocks.join("; ");
                 writeln!(
-                    out,
+                    blocked,
                     "  {target}: BLOCKED ({}): {blocks}{}",
                     by(named),
                     more(untold, attested)
                 )?;
             }
-            Standing::NotRead { why } => not_read.entry(why).or_default().push(target.as_str()),
+            Standing::NotRead { why } => {
+                counts.2 += 1;
+                not_read.entry(why).or_default().push(target);
+            }
         }
     }
+    let (are, not, unread) = counts;
+    writeln!(out, "  {are} ready, {not} BLOCKED, {unread} not read")?;
+    out.push_str(&blocked);
     for (why, targets) in not_read {
-        let names = targets.join(", ");
+        let names = names(&targets);
         writeln!(out, "  not read: {names}: {why} (entrain preflight)")?;
     }
+    out.push_str(&ready);
     Ok(())
 }
 

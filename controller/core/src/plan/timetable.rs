@@ -208,7 +208,10 @@ impl<'a> Laid<'a> {
         if phase.phase == Phase::Soak {
             at += Duration::from_secs(part.soak_seconds.into());
         }
-        for step in &phase.steps {
+        // Whether Windows waits for a restart is known when the server is asked: most do not, so none is laid out.
+        let steps = phase.steps.iter();
+        let steps = steps.filter(|step| !matches!(step, Step::RestartServer(_)));
+        for step in steps {
             let takes = self.taken.usual(target, step).takes;
             if takes.is_none() {
                 self.untold.insert(target.clone());

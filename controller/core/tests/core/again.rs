@@ -191,7 +191,7 @@ fn the_run_before_a_retry_that_may_yet_speak_counts_as_one_that_may_fail() {
         "{hold:?}"
     );
     assert!(
-        hold.why.contains("s1.a.test is held: away since"),
+        hold.why.contains("s1.a.test is unreachable: away since"),
         "{hold:?}"
     );
     // It speaks: it is at its work, and nothing more was let begin.

@@ -209,7 +209,17 @@ fn nobody_is_told_that_it_comes_by_itself_behind_somebody_who_waits_for_a_person
         }
         let view = world.fleet.view(id(1), &world.live, world.now);
         let view = view.expect("it is there");
-        assert_eq!(view.waits_for(), [format!("6: {}", who[0].as_str())]);
+        // The own wait is one row, those behind it another.
+        let own = world.row(1, S1).lifts.expect("somebody is to act").what;
+        let first = who[0].as_str();
+        let behind = format!(
+            "5 for {S1} is {}; that lifts {own} ({first})",
+            world.word(1, S1)
+        );
+        assert_eq!(view.waits_for(), [behind, format!("1 for {own} ({first})")]);
+        let hold = world.hold(1, S2);
+        let said = format!("the canary {S1} of agents.a is {}: ", world.word(1, S1));
+        assert!(hold.why.starts_with(&said), "{hold:?}");
         assert_eq!(view.state, "running", "its work is a person's just now");
     }
 }
@@ -243,7 +253,7 @@ fn a_place_that_somebody_who_is_away_holds_comes_free_by_its_return_or_a_resolve
         let hold = world.hold(1, waits);
         assert_eq!((hold.cause, hold.in_turn), (cause, false));
         assert!(
-            hold.why.contains("s1.a.test is held: away since"),
+            hold.why.contains("s1.a.test is unreachable: away since"),
             "{hold:?}"
         );
         let lifts = world.row(1, waits).lifts.expect("something lifts it");
@@ -653,4 +663,128 @@ fn why_answers_from_the_rollout_that_is_not_at_its_end() {
     let why = asked(&world, S2);
     assert!(why.answer.starts_with("r3, "), "{}", why.answer);
     assert!(why.others.is_empty(), "{:?}", why.others);
+}
+
+fn skipped(target: &str) -> Order {
+    Order::Skip {
+        target: name(target),
+        reason: "later".to_owned(),
+    }
+}
+
+/// A look that found nothing hides no failure before it, and no end that nothing has made good since.
+#[test]
+fn a_look_hides_no_failure_and_what_made_it_good_does() {
+    let asked = |world: &World, of: Option<u32>| {
+        let (live, now) = (&world.live, world.now);
+        let why = world.fleet.why_in(of.map(id), &name(S1), live, now);
+        why.expect("it is there")
+    };
+    let looks = |world: &mut World, number: u32| {
+        let mut looked = world.plan_of(Purpose::Verify, WIDE, &[S1]);
+        looked.kind = Kind::Discover;
+        world.begins(number, &looked);
+        world.is_done(number, S1);
+    };
+    let mut world = World::upgrading(IN_WAVES);
+    world.issues();
+    world.fails(S1);
+    looks(&mut world, 2);
+    let why = asked(&world, None);
+    assert!(
+        why.answer.starts_with("r1, ") && why.answer.contains("failed"),
+        "{}",
+        why.answer
+    );
+    assert!(why.failure.is_some());
+    assert!(why.others[0].starts_with("r2, "), "{:?}", why.others);
+    assert_eq!(
+        why.orders,
+        [
+            format!("entrain retry r1 {S1}"),
+            format!("entrain skip r1 {S1} --reason WHY")
+        ]
+    );
+    // Asked for by its number, the look answers for itself.
+    let looked = asked(&world, Some(2));
+    assert!(looked.answer.starts_with("r2, ") && looked.failure.is_none());
+    assert_eq!((looked.orders.len(), looked.others.len()), (0, 0));
+    // Skipped after it had begun, it is still what became of it.
+    world.order(1, skipped(S1)).expect("it may be skipped");
+    looks(&mut world, 3);
+    let why = asked(&world, None);
+    assert!(
+        why.answer.starts_with("r1, ") && why.answer.contains("skipped: later"),
+        "{}",
+        why.answer
+    );
+    assert_eq!(why.orders, [""; 0]);
+    // Made good since, it is named no more.
+    world.order(1, Order::Abort).expect("it may be aborted");
+    world.applies(4, Purpose::Install, WIDE, &[S1]);
+    world.is_done(4, S1);
+    let why = asked(&world, None);
+    assert!(why.answer.starts_with("r4, "), "{}", why.answer);
+    assert!(why.others.is_empty(), "{:?}", why.others);
+    // A failure of what came after that is named beside, and answers.
+    world.applies(5, Purpose::Verify, WIDE, &[S1]);
+    world.issues();
+    world.accepts(S1);
+    world.breaks(S1);
+    world.finishes(S1, Ending::Failed("it does not run".to_owned()));
+    let why = asked(&world, None);
+    assert!(why.answer.starts_with("r5, "), "{}", why.answer);
+    // Of a server that a rollout does not name it says that.
+    let (live, now) = (&world.live, world.now);
+    let why = world.fleet.why_in(Some(id(4)), &name(T1), live, now);
+    assert_eq!(why.expect("it is known").answer, "r4 does not name it");
+}
+
+/// Whoever waits for a wave is told of all of it that waits for somebody, each by the word that its own answer has.
+#[test]
+fn whoever_waits_for_several_is_told_of_all_of_them_and_what_may_be_ordered() {
+    const FREE: &str = "waves = [{ domains = [\"a.test\"] }, { rest = true }]\n[limit]\nfailures = \"20\"\nin_flight = 20\ncanary = 9\n";
+    let mut world = World::upgrading(FREE);
+    world.issues();
+    world.works(S1);
+    for target in [S2, "s3.a.test"] {
+        world.fails(target);
+    }
+    world.is_done(1, "s4.a.test");
+    let asked = |world: &World, target: &str| {
+        let why = world.fleet.why(&name(target), &world.live, world.now);
+        why.expect("it is there")
+    };
+    let why = asked(&world, T1);
+    let said = format!("; it waits for 2 more: {S2} is failed, s3.a.test is failed");
+    assert!(why.answer.ends_with(&said), "{}", why.answer);
+    assert!(why.answer.contains(&format!("{S1} is running")));
+    let orders = [S2, "s3.a.test"].map(|target| {
+        [
+            format!("entrain retry r1 {target}"),
+            format!("entrain skip r1 {target} --reason WHY"),
+        ]
+    });
+    assert_eq!(why.orders, orders.concat());
+    for order in [S2, "s3.a.test"] {
+        world.order(1, skipped(order)).expect("it may be skipped");
+    }
+    let why = asked(&world, T1);
+    assert!(!why.answer.contains("more: "), "{}", why.answer);
+    assert_eq!(why.orders, [""; 0]);
+}
+
+/// A plan in which nobody has work says so, and what is the same of all of them once.
+#[test]
+fn a_plan_without_work_says_that_there_is_nothing_to_apply_and_once_why() {
+    let plan = World::new().plan_of(Purpose::Agents, WIDE, &[]);
+    assert!(plan.is_empty());
+    let said = controller_core::plan::render(&plan);
+    assert!(said.contains("there is nothing to apply"), "{said}");
+    assert_eq!(said.matches("no release of the agent").count(), 1, "{said}");
+    let all = format!("{} servers: ", plan.targets.len());
+    assert!(said.contains(&all) && said.contains(S1), "{said}");
+    let plan = World::new().plan_of(Purpose::Install, WIDE, &[]);
+    assert!(!plan.is_empty());
+    assert!(!controller_core::plan::render(&plan).contains("nothing to apply"));
 }

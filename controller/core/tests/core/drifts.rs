@@ -1,7 +1,7 @@
 //! What is held against what servers report: the newest rollout that left them as it wanted them, whatever was tried since; and
 //! of whom nothing can be said.
 
-use controller_core::drift::{drift, untold};
+use controller_core::drift::{drift, drifted, untold};
 use controller_core::plan::{Kind, Purpose};
 use controller_core::record::Order;
 use protocol::Version;
@@ -167,4 +167,20 @@ fn a_product_that_upgraded_itself_is_shown_after_a_rollout_that_only_looked() {
     world.applies(2, Purpose::Verify, WIDE, &[S1]);
     world.is_done(2, S1);
     assert_eq!(versions(&world), []);
+}
+
+/// That nothing was compared is not the same as that all is as it was left.
+#[test]
+fn what_is_told_names_how_many_were_compared() {
+    let none = drifted(&controller_core::fleet::Fleet::default());
+    assert_eq!(
+        (none.drift.len(), none.untold.len(), none.compared),
+        (0, 0, 0)
+    );
+    let world = stopped();
+    let seen = drifted(&world.fleet);
+    assert_eq!(seen.drift.len(), 1);
+    assert_eq!(seen.untold, untold(&world.fleet));
+    assert_eq!(seen.compared, world.fleet.known().len() - seen.untold.len());
+    assert_eq!(seen.compared, 1, "{:?}", seen.untold);
 }

@@ -478,7 +478,7 @@ fn service_does_not_come_back_by_itself_where_all_who_are_out_are_away() {
     let shown = world.shown("s2.a.test");
     assert_eq!(shown.0, "held");
     assert!(
-        shown.1.contains("s1.a.test is held: away since"),
+        shown.1.contains("s1.a.test is unreachable: away since"),
         "{shown:?}"
     );
     let why = world.fleet.why(&name("s2.a.test"), &world.live, world.now);

@@ -66,7 +66,8 @@ impl World {
         assert_eq!((lifts.cause, lifts.who.as_slice()), (cause, who));
         let view = self.fleet.view(ROLLOUT, &self.live, now).unwrap();
         assert_eq!(view.targets[0].lifts.as_ref(), Some(&lifts));
-        assert_eq!(view.waits_for(), [format!("1: {}", who[0].as_str())]);
+        let said = format!("1 for {} ({})", lifts.what, who[0].as_str());
+        assert_eq!(view.waits_for(), [said]);
     }
 
     /// Until when a bundle of that place of the work is good.

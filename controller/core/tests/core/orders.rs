@@ -1244,3 +1244,40 @@ fn whoever_did_not_come_since_the_controller_started_is_not_told_to_have_left_th
     });
     assert_eq!(says(&world), NOW.to_string());
 }
+
+/// An order says what it does, and of how many; one that changes nothing says that, and is taken all the same.
+#[test]
+fn an_order_that_changes_nothing_says_so() {
+    let again = |name: &str| matches!(name, "pause" | "resume" | "abort" | "retry");
+    let nothing = [
+        "was paused already",
+        "was not paused",
+        "was aborted already",
+        "nothing in r1 has failed",
+    ];
+    for state in rows() {
+        for (name, order) in orders().into_iter().filter(|(name, _)| again(name)) {
+            let mut world = World::at(state);
+            if world.fleet.may_order(ROLLOUT, &order, &world.live).is_err() {
+                continue;
+            }
+            let answer = world.fleet.answer_to(ROLLOUT, &order);
+            let before = format!("{:?}", world.fleet);
+            world.order(&order);
+            let same = format!("{:?}", world.fleet) == before;
+            let says = nothing.iter().any(|one| answer.contains(one));
+            assert_eq!(says, same, "{name} at {state}: {answer}");
+        }
+    }
+    let mut world = World::at("failed");
+    let all = Order::Retry { target: None };
+    assert_eq!(
+        world.fleet.answer_to(ROLLOUT, &all),
+        "retry of 1 server in r1: s1.a.test"
+    );
+    world.order(&all);
+    assert_eq!(
+        world.fleet.answer_to(ROLLOUT, &all),
+        "nothing in r1 has failed: there is nothing to retry"
+    );
+}

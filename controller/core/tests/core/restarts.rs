@@ -1,8 +1,11 @@
 //! Who restarts a server where Windows waits for it: the rule of its site, and what the plan makes of it.
 
 use controller_core::facts::{Fleetwide, Known};
-use controller_core::plan::{Inputs, Plan, Purpose, TargetPlan, plan};
+use controller_core::plan::{
+    Appointment, Brings, Inputs, Plan, Purpose, TargetPlan, plan, render, timetable,
+};
 use controller_core::policy;
+use controller_core::taken::Taken;
 use controller_core::topology::{Document, parse};
 use protocol::facts::{ConnectFacts, Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
@@ -149,7 +152,17 @@ fn the_sites_rule_says_who_restarts_a_server() {
         assert!(who.len() == 3 && who.iter().all(asked), "{site}: {who:?}");
         assert!(agent.people.iter().any(|line| line.contains(says)));
         assert!(restarts_are_announced(agent));
+        // Most servers wait for none: it is no appointment of its own, and no part of the whole.
+        let said = render(&plan);
+        let line = "which is in none of these times: a person restarts it, of ";
+        assert!(said.contains(line), "{said}");
+        let people = timetable(&plan, Taken::NOTHING).appointments;
+        let restarts = |one: &Appointment| {
+            one.brings == Brings::Person("restart Windows where it waits for it")
+        };
+        assert!(!people.iter().any(restarts), "{people:?}");
     }
+    assert!(!render(&plan).contains("a person restarts it"));
 }
 
 /// A removal has a restart before it, which its own look would stop at, and one behind it, by the same rule (exit codes 3010 and 1641).

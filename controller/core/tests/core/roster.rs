@@ -139,6 +139,12 @@ fn without_a_name_on_the_token_an_operator_decides_by_the_key() {
     };
     world.roster.apply(&asked, NOW);
     assert_eq!(world.admit(&key), Admission::Wait { new: false });
+    let joining = world.roster.joining(&world.server).unwrap();
+    assert_eq!(
+        (joining.key, joining.made_for.as_ref()),
+        (key.fingerprint(), None)
+    );
+    assert!(!joining.sentence().contains("its join file was made for"));
     let approve = |key: &PublicKey| Record::JoinApproved {
         target: "sync-01.corp.contoso.com".parse().unwrap(),
         key: key.fingerprint(),
@@ -146,6 +152,8 @@ fn without_a_name_on_the_token_an_operator_decides_by_the_key() {
     };
     world.roster.apply(&approve(&stranger), NOW);
     assert_eq!(world.admit(&key), Admission::Wait { new: false });
+    assert_eq!(world.roster.all_joining().count(), 1);
     world.roster.apply(&approve(&key), NOW);
+    assert_eq!(world.roster.all_joining().count(), 0, "it waits no more");
     assert!(matches!(world.admit(&key), Admission::Enroll { by } if by == "root"));
 }

@@ -7,11 +7,12 @@ use agent_twin::Fault;
 use controller_core::facts::Fleetwide;
 use controller_core::fleet::{Cause, Fleet, Live};
 use controller_core::plan::Plan;
+use controller_core::readiness::{Named, Standing};
 use controller_core::record::{Order, Record};
 use controller_core::tenant::{Configuration, Observation, Part, Units};
-use protocol::TargetId;
 use protocol::event::Event;
 use protocol::step::Product;
+use protocol::{Digest, TargetId};
 use rehearsal::{Ask, ROLLOUT, Rails, Stands, World, rehearse, rehearse_as, render};
 
 use crate::common::{NOW, OLD, TENANT, agent, facts, planned, swapped, target, topology};
@@ -652,4 +653,38 @@ fn a_log_in_which_two_become_active_is_found_at_that_entry() {
         held.as_ref().is_err_and(|why| why.starts_with("G1: ")),
         "{held:?}"
     );
+}
+
+/// The models know nothing of what a preflight found: a rehearsal says what is taken to be mended, and who would be left.
+#[test]
+fn what_a_preflight_found_to_block_is_said_to_be_taken_as_mended() {
+    let (mut plan, known) = estate();
+    let before = rehearse(&plan, &known, &ask(), 1);
+    assert!(!before.assumed.contains("mended") && before.beside.is_empty());
+    assert!(render(&before, &plan).contains("everything would be done\n"));
+    for server in ["s1.new.test", "s2.new.test"] {
+        let blocked = Standing::Blocked {
+            by: Named {
+                at: NOW,
+                rollout: ROLLOUT,
+                receipt: Digest::ZERO,
+            },
+            blocks: vec!["PF07 (memory: 2 GB; the server's owner: give it more)".to_owned()],
+            untold: Vec::new(),
+            attested: Vec::new(),
+        };
+        plan.readiness.insert(target(server), blocked);
+    }
+    let rehearsal = rehearse(&plan, &known, &ask(), 1);
+    assert!(rehearsal.assumed.contains("found to block is mended"));
+    assert_eq!(rehearsal.beside.len(), 1, "{:?}", rehearsal.beside);
+    let said = render(&rehearsal, &plan);
+    for words in [
+        "2 servers would be left",
+        "PF07 (memory",
+        "s1.new.test, s2.new.test",
+        "everything would be done, once what",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
 }
