@@ -218,8 +218,11 @@ fn nobody_is_told_that_it_comes_by_itself_behind_somebody_who_waits_for_a_person
         );
         assert_eq!(view.waits_for(), [behind, format!("1 for {own} ({first})")]);
         let hold = world.hold(1, S2);
-        let said = format!("the canary {S1} of agents.a is {}: ", world.word(1, S1));
-        assert!(hold.why.starts_with(&said), "{hold:?}");
+        let said = format!(" is {}: ", world.word(1, S1));
+        assert!(
+            hold.why.starts_with("the canary s1.a.test of ") && hold.why.contains(&said),
+            "{hold:?}"
+        );
         assert_eq!(view.state, "running", "its work is a person's just now");
     }
 }
@@ -737,7 +740,12 @@ fn a_look_hides_no_failure_and_what_made_it_good_does() {
     // Of a server that a rollout does not name it says that.
     let (live, now) = (&world.live, world.now);
     let why = world.fleet.why_in(Some(id(4)), &name(T1), live, now);
-    assert_eq!(why.expect("it is known").answer, "r4 does not name it");
+    let why = why.expect("it is known");
+    assert!(
+        why.answer.starts_with("r4 does nothing on it"),
+        "{}",
+        why.answer
+    );
 }
 
 /// Whoever waits for a wave is told of all of it that waits for somebody, each by the word that its own answer has.

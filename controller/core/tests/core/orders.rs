@@ -1262,11 +1262,13 @@ fn an_order_that_changes_nothing_says_so() {
                 continue;
             }
             let answer = world.fleet.answer_to(ROLLOUT, &order);
-            let before = format!("{:?}", world.fleet);
+            let before = (world.rollout(), world.word());
             world.order(&order);
-            let same = format!("{:?}", world.fleet) == before;
+            let same = (world.rollout(), world.word()) == before;
             let says = nothing.iter().any(|one| answer.contains(one));
-            assert_eq!(says, same, "{name} at {state}: {answer}");
+            // Another try of what has not ended yet waits for that.
+            let later = name == "retry" && state == "ending";
+            assert_eq!(says, same && !later, "{name} at {state}: {answer}");
         }
     }
     let mut world = World::at("failed");
