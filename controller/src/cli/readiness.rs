@@ -321,7 +321,7 @@ mod tests {
             network: Vec::new(),
             not_asked: BTreeMap::from([(target, "held: it is away".to_owned())]),
         };
-        let into = Into::at(folder.path().to_owned()).unwrap();
+        let into = Place::at(folder.path().to_owned()).unwrap();
         let made = into.write(&report).unwrap();
         assert_eq!(made, [folder.path().join("s1.a.test.txt")]);
         let text = std::fs::read_to_string(&made[0]).unwrap();

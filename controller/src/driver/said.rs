@@ -235,6 +235,7 @@ fn facts(staging: Option<bool>) -> Facts {
             suspended: Some(false),
         }),
         unread: Vec::new(),
+        console_open: false,
     }
 }
 

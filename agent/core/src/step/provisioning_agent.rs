@@ -719,7 +719,8 @@ fn controllers_lacking(domain: &ServedDomain, words: &[&str]) -> Option<String> 
     let missing: Vec<&str> = missing.map(|(one, _)| one.as_str()).collect();
     if !missing.is_empty() {
         return Some(format!(
-            "its preferred controllers not listed: {}",
+            "the preferred controllers of {} are not listed: {}",
+            domain.name,
             missing.join(", ")
         ));
     }

@@ -10,13 +10,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agent_core::catalogue;
-use agent_core::op::{DirectoryAccount, Op, Outcome};
+use agent_core::op::{DirectoryAccount, Op, Outcome, Script};
 use agent_core::procedure::{Complete, Cx, Flow, Host, Next, Procedure, Want};
 use agent_core::product;
 use agent_core::step::preflight::{self, Beside};
 use agent_core::step::{self, directory};
 use agent_twin::{Fault, Installed, Profile, Twin};
-use protocol::event::{Finding, GmsaChange, Owner, Severity, Verdict};
+use protocol::event::{Event, Finding, GmsaChange, Owner, Severity, Verdict};
 use protocol::secret::SecretKind;
 use protocol::step::{
     BothTools, Cloud, DirectoryRights, Fix, OwnRights, Permission, Preflight, Product,
@@ -1503,6 +1503,50 @@ fn the_cloud_is_asked_through_the_proxy_that_the_product_goes_through() {
         &[Fault::ProxySet, Fault::ProxyRefuses, Fault::CloudBlocked],
     );
     assert_eq!(verdicts(&shut, "PF26"), only("Fail true"));
+}
+
+/// A proxy of the system is passed by for one host, and what that one showed directly could not be read: nobody says of it that it is not
+/// inspected because the others are not.
+#[test]
+fn a_host_that_neither_way_shows_leaves_it_open_whether_tls_is_inspected() {
+    let asked =
+        |unread: bool| {
+            let (step, mut server) = server(Product::Connect, &[Fault::ProxySet]);
+            let (_, journal, _) =
+                crate::common::drive_with(vec![step], &mut server, None, "value", |op, outcome| {
+                    match (op, outcome) {
+                        (Op::LookThrough { host, .. }, _) if host == "login.windows.net" => {
+                            Outcome::Failed("the proxy answers 502".to_owned())
+                        }
+                        (Op::Script { script, .. }, Outcome::Script { mut lines })
+                            if unread && *script == Script::InspectHost =>
+                        {
+                            for line in &mut lines {
+                                line["tls"] =
+                                    serde_json::json!({ "why": "SslStream is not to be had" });
+                            }
+                            Outcome::Script { lines }
+                        }
+                        (_, outcome) => outcome,
+                    }
+                });
+            let probed = journal.into_iter().filter_map(|event| match event {
+                Event::Probed { findings, .. } => Some(findings),
+                _ => None,
+            });
+            let mut all = probed.flatten();
+            all.find(|one| one.id == "PF29").unwrap()
+        };
+    let read = asked(false);
+    assert_eq!(read.verdict, Verdict::Pass, "{read:?}");
+    let unread = asked(true);
+    assert_eq!(unread.verdict, Verdict::CannotTell, "{unread:?}");
+    assert!(
+        unread
+            .read
+            .contains("login.windows.net: SslStream is not to be had"),
+        "{unread:?}"
+    );
 }
 
 /// Which sets a domain uses, whoever asks by hand does not know: each is told, and none blocks.

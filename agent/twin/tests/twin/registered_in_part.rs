@@ -143,9 +143,12 @@ fn what_cmdlets_left_is_not_taken_for_a_persons_work() {
     else {
         panic!("no leave was asked for")
     };
-    story
-        .run
-        .handle_permit(step, attempt, None, crate::common::NOW);
+    story.run.handle_permit(
+        step,
+        attempt,
+        crate::common::leave(None),
+        crate::common::NOW,
+    );
     let waits = |action: &Action| {
         matches!(
             action,

@@ -99,7 +99,7 @@ impl Fleet {
         };
         let row = self.row_of(id, rollout, target, work, (live, now));
         let mut answer = sentence(id, rollout, &row);
-        let mut orders = self.orders_of(id, target, &work.state, live);
+        let mut orders = self.orders_of(id, target, &work.state, (live, now));
         if orders.is_empty() {
             let behind = self.behind_whom((id, rollout), target, &row, (live, now));
             answer.push_str(&behind.0);
@@ -170,7 +170,7 @@ impl Fleet {
         id: RolloutId,
         target: &TargetId,
         state: &TargetState,
-        live: &Live,
+        (live, now): (&Live, Timestamp),
     ) -> Vec<String> {
         if !state.is_bad() {
             return Vec::new();
@@ -199,7 +199,7 @@ impl Fleet {
             ),
         ];
         let may = |(order, typed): (Order, String)| {
-            let may = self.may_order(id, &order, live);
+            let may = self.may_order(id, &order, live, now);
             may.is_ok().then_some(typed)
         };
         all.into_iter().filter_map(may).collect()
@@ -248,7 +248,7 @@ impl Fleet {
         let bad = all.iter().filter(|(_, work, _)| work.state.is_bad());
         let orders = bad
             .take(NAMED)
-            .flat_map(|(other, work, _)| self.orders_of(id, other, &work.state, at.0))
+            .flat_map(|(other, work, _)| self.orders_of(id, other, &work.state, at))
             .collect();
         all.retain(|(other, ..)| Some(other) != first.as_ref());
         let words: Vec<String> = all

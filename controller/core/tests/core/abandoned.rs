@@ -684,7 +684,10 @@ fn what_it_was_in_as_its_bundle_ended_stays_claimed_whatever_is_ordered_of_it() 
     ];
     for (order, heard) in orders {
         let (mut world, lost, other) = away_at_the_end_of_its_bundle(true);
-        assert_eq!(world.fleet.may_order(FIRST, &order, &world.live), Ok(()));
+        assert_eq!(
+            world.fleet.may_order(FIRST, &order, &world.live, world.now),
+            Ok(())
+        );
         world.take(Record::Ordered {
             rollout: FIRST,
             order: order.clone(),
@@ -929,7 +932,7 @@ fn the_cause_says_who_lifts_it() {
 /// it ends that section and no other.
 #[test]
 fn a_section_that_is_told_left_late_takes_nothing_from_the_leave_for_the_next_step() {
-    const NEXT: StepIndex = StepIndex(1);
+    const NEXT: StepIndex = StepIndex(STEP.0 + 1);
     for given_up in [false, true] {
         let mut world = World::new();
         let (first, other) = (name("s1.a.test"), name("s2.a.test"));

@@ -414,7 +414,7 @@ fn what_it_did_before_it_heard_of_the_abort_is_told_as_it_is() {
 }
 
 #[test]
-fn what_it_may_be_at_stays_claimed_until_its_bundle_has_ended() {
+fn what_it_may_be_at_stays_claimed_behind_its_bundle_until_the_time_of_its_step_is_over() {
     let (mut world, lost, other) = aborted();
     world.take(common::applied(SECOND, &world.plan));
     let held = |world: &World| {
@@ -449,9 +449,12 @@ fn what_it_may_be_at_stays_claimed_until_its_bundle_has_ended() {
         held(&world)
     );
     assert_eq!(world.standing(), "aborted, 1 unknown");
-    assert_eq!(
-        world.row(&lost).detail,
-        "silent beyond the end of its bundle"
+    let detail = world.row(&lost).detail;
+    assert!(
+        detail.starts_with(
+            "silent beyond the end of its bundle; its bundle ended while it was in a section"
+        ) && detail.contains("entrain resolve r1 s1.a.test --off --reason WHY"),
+        "{detail}"
     );
     world.is_what_the_log_tells();
 }

@@ -1258,7 +1258,11 @@ fn an_order_that_changes_nothing_says_so() {
     for state in rows() {
         for (name, order) in orders().into_iter().filter(|(name, _)| again(name)) {
             let mut world = World::at(state);
-            if world.fleet.may_order(ROLLOUT, &order, &world.live).is_err() {
+            if world
+                .fleet
+                .may_order(ROLLOUT, &order, &world.live, world.now)
+                .is_err()
+            {
                 continue;
             }
             let answer = world.fleet.answer_to(ROLLOUT, &order);

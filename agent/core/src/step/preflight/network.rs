@@ -161,7 +161,8 @@ pub(super) fn check(
     let leaves = report.part("tls", |part| part.as_array().cloned());
     let before = findings.len();
     let mut through = Vec::new();
-    for host in hosts(preflight) {
+    let hosts = hosts(preflight);
+    for host in hosts.iter().copied() {
         let of_host = leaves.iter().flatten().find(|one| one["host"] == host);
         let why = of_host.and_then(|one| one["why"].as_str());
         let (finding, chain) = way.sign_in_host(host, why, cx)?;
@@ -181,7 +182,7 @@ pub(super) fn check(
     if let (Some(proxy), true) = (&way.through, asks) {
         findings.push(signs_in(preflight, proxy));
     }
-    findings.push(inspected(shown(leaves, through, cx)?));
+    findings.push(inspected(shown(leaves, &hosts, through, cx)?));
     let mut fits = false;
     if preflight.product == Product::Connect {
         let own = web(preflight, cx)?;
@@ -355,9 +356,10 @@ fn is_of_a_domain(account: &str, target: &TargetId) -> bool {
 const JUDGE: Duration = Duration::from_secs(60);
 
 /// What hosts showed on the way that the product takes: through the proxy where it goes through one, as Windows judges what was shown there,
-/// and directly else.
+/// and directly else. A host of which neither way could be read is one that could not be looked at.
 fn shown(
     direct: Reading<Vec<Value>>,
+    hosts: &[&str],
     through: Vec<(&str, Shown)>,
     cx: &mut Cx<'_>,
 ) -> Flow<Reading<Vec<Value>>> {
@@ -391,20 +393,28 @@ fn shown(
         }
     }
     // Hosts for which a proxy of the system is passed by.
-    let is_through = |one: &Value| through.iter().any(|(host, _)| one["host"] == *host);
-    let directly = direct.unwrap_or_default().into_iter();
-    leaves.extend(directly.filter(|one| !is_through(one)));
+    let is_through = |name: &str| through.iter().any(|(host, _)| *host == name);
+    match direct {
+        Ok(direct) => {
+            let own = |one: &Value| one["host"].as_str().is_none_or(|host| !is_through(host));
+            leaves.extend(direct.into_iter().filter(own));
+        }
+        Err(why) => {
+            let rest = hosts.iter().filter(|host| !is_through(host));
+            leaves.extend(rest.map(|host| json!({ "host": host, "why": why })));
+        }
+    }
     if chains.is_empty() {
         return Ok(Ok(leaves));
     }
-    let report = Report::ask(Script::JudgeChains, json!({ "chains": chains }), JUDGE, cx)?;
+    let report = Report::ask(Script::JudgeChains, json!({ "chains": &chains }), JUDGE, cx)?;
     let judged = report.part("tls", |part| part.as_array().cloned());
-    Ok(match judged {
-        Ok(judged) => Ok(judged.into_iter().chain(leaves).collect()),
-        // What is known of one host stands, whatever cannot be told of the others.
-        Err(_) if leaves.iter().any(|one| one["public"] == false) => Ok(leaves),
-        Err(why) => Err(why),
-    })
+    let judged = judged.unwrap_or_else(|why| {
+        // Whoever is inspected on the direct way is so all the same.
+        let own = |one: &Value| json!({ "host": one["host"], "why": why });
+        chains.iter().map(own).collect()
+    });
+    Ok(Ok(judged.into_iter().chain(leaves).collect()))
 }
 
 /// For whom a certificate is that is not the host's.
