@@ -272,7 +272,7 @@ impl Authority {
         if !within(&certificate, &spki) {
             return Err(other("keys/authority.p8", "the authority's key"));
         }
-        if !pem_of(&pem).is_some_and(|own| own == certificate) {
+        if pem_of(&pem).is_none_or(|own| own != certificate) {
             return Err(other("authority.pem", "the authority"));
         }
         Ok(Self {

@@ -190,26 +190,12 @@ pub async fn start(
 }
 
 /// A word as it is said when what it rests on has been stored: leave is counted from before that.
-fn once_stored(word: ControlDown, took: Duration) -> ControlDown {
-    match word {
-        ControlDown::PermitGiven {
-            generation,
-            step,
-            attempt,
-            lapses_millis,
-            after,
-        } => {
-            let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            ControlDown::PermitGiven {
-                generation,
-                step,
-                attempt,
-                lapses_millis: lapses_millis.saturating_sub(took),
-                after,
-            }
-        }
-        other => other,
+fn once_stored(mut word: ControlDown, took: Duration) -> ControlDown {
+    if let ControlDown::PermitGiven { lapses_millis, .. } = &mut word {
+        let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        *lapses_millis = lapses_millis.saturating_sub(took);
     }
+    word
 }
 
 async fn drive(

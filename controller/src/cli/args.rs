@@ -673,7 +673,7 @@ pub(crate) enum TokenAct {
         #[arg(long)]
         target: Option<TargetId>,
         /// Minutes until it ends.
-        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, default_value_t = 60)]
         minutes: u64,
         /// How many may join; more than one only for models of servers.
         #[arg(long, default_value_t = 1)]

@@ -185,9 +185,11 @@ pub(super) async fn plan(
             report: render_by(&plan, core.fleet.taken()),
             alarms: plan.alarms.clone(),
             warnings: plan.warnings.clone(),
-            network_by_lane: preflight
-                .then(|| clouds.network_by_lane(&plan))
-                .unwrap_or_default(),
+            network_by_lane: if preflight {
+                clouds.network_by_lane(&plan)
+            } else {
+                BTreeMap::new()
+            },
             network: match plan.kind {
                 Kind::Preflight => clouds.network(&plan),
                 Kind::Install

@@ -161,9 +161,12 @@ fn what_cmdlets_left_is_not_taken_for_a_persons_work() {
     let Some(Action::Perform { number, .. }) = story.until(waits) else {
         panic!("it does not wait for a person's word")
     };
-    let shown = story.journal.iter().find_map(|event| match event {
-        Event::TaskOpened { text, .. } => Some(text.seen_by.clone()),
-        _ => None,
+    let shown = story.journal.iter().find_map(|event| {
+        if let Event::TaskOpened { text, .. } = event {
+            Some(text.seen_by.clone())
+        } else {
+            None
+        }
     });
     assert!(shown.is_some_and(|by| by.starts_with("no probe")));
     let now = story.now;

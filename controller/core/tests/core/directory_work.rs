@@ -1,9 +1,5 @@
 //! Work for a domain's administrator: opened by the probes that stopped a server, told with who does it and what prints it, and ended by
 //! probes alone.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it must be"
-)]
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -174,14 +174,17 @@ fn a_section_is_not_entered_beside_whoever_has_got_leave_since() {
 fn whoever_went_unknown_or_was_resolved_in_its_section_is_in_it_until_the_time_of_its_step_is_over()
 {
     let broken = Broken::new();
-    let generation = |record: &Record| match record {
-        Record::BundleIssued {
+    let generation = |record: &Record| {
+        let Record::BundleIssued {
             target,
             generation,
             expires,
             ..
-        } if *target == broken.first => Some((*generation, *expires)),
-        _ => None,
+        } = record
+        else {
+            return None;
+        };
+        (*target == broken.first).then_some((*generation, *expires))
     };
     let mut issued = broken.log[..broken.leave].iter().rev();
     let issued = issued.find_map(|(_, record)| generation(record));
