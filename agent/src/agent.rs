@@ -657,8 +657,9 @@ impl Agent {
             };
             drop(reports.send(report).await);
         });
-        if ends_with_run {
-            self.ends_with_run = Some(task);
+        // A run that was broken off still looks at the server: what it was at before ends here.
+        if ends_with_run && let Some(before) = self.ends_with_run.replace(task) {
+            before.abort();
         }
     }
 

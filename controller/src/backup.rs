@@ -74,19 +74,6 @@ pub async fn write(
             folder.display()
         );
     }
-    let beside = folder
-        .parent()
-        .and_then(|parent| parent.canonicalize().ok());
-    if beside.is_some_and(|beside| {
-        state
-            .canonicalize()
-            .is_ok_and(|own| beside.starts_with(own))
-    }) {
-        bail!(
-            "{} lies in the state folder, whose loss it is to survive: name a folder elsewhere",
-            folder.display()
-        );
-    }
     let written = fill(state, store, folder, now).await;
     if written.is_err() {
         drop(fs::remove_dir_all(folder));
@@ -120,6 +107,7 @@ async fn fill(
             names.push(format!("artifacts/{name}"));
         }
     }
+    let own = state;
     let (state, folder_of) = (state.to_owned(), folder.to_owned());
     let files = tokio::task::spawn_blocking(move || {
         let mut files = BTreeMap::new();
@@ -147,8 +135,18 @@ async fn fill(
     };
     files::write_private(&folder.join(LIST), &serde_json::to_vec_pretty(&list)?)?;
     written_down(folder)?;
+    let own = own.canonicalize().ok();
+    let within = own.is_some_and(|own| {
+        let folder = folder.canonicalize();
+        folder.is_ok_and(|folder| folder.starts_with(own))
+    });
+    let lost = if within {
+        "; it lies in the state folder, and is lost with it: move it elsewhere"
+    } else {
+        ""
+    };
     Ok(format!(
-        "{}: {} files, the log up to entry {}; it holds the controller's keys, so keep it as you keep the controller",
+        "{}: {} files, the log up to entry {}; it holds the controller's keys, so keep it as you keep the controller{lost}",
         folder.display(),
         list.files.len(),
         head.index

@@ -733,6 +733,7 @@ impl Step {
         match self {
             Self::GuideProvisioningAgent(guide) => Some(&guide.text),
             Self::AddDomains(add) => Some(&add.wizard),
+            Self::RegisterProvisioningAgent(register) => Some(&register.wizard),
             Self::GuideConnect(guide) => Some(&guide.text),
             Self::GuideConnectRemoval(guide) => Some(&guide.text),
             Self::GuideTransition(guide) => Some(&guide.text),
@@ -745,7 +746,6 @@ impl Step {
             | Self::Preflight(_)
             | Self::InstallProvisioningAgent(_)
             | Self::SetProvisioningAgentOptions(_)
-            | Self::RegisterProvisioningAgent(_)
             | Self::VerifyProvisioningAgent(_)
             | Self::StageConnect(_)
             | Self::VerifyConnect(_)

@@ -234,8 +234,8 @@ const TABLE: &[Known] = &[
             "is not recognized as the name of a cmdlet",
             "the module of this version has no cmdlet",
         ],
-        cause: "the product's module is not loaded, or the product is not configured",
-        fix: "finish the wizard; then Import-Module ADSync",
+        cause: "the product's module is not loaded, the product is not configured, or its version has no such cmdlet",
+        fix: "finish the wizard, then Import-Module ADSync; where the module is loaded, this version lacks the cmdlet: a newer one may have it, or a person looks by hand",
     },
     Known {
         id: "KC09",

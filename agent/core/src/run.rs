@@ -611,7 +611,8 @@ impl Run {
                     let own = own.and_then(Step::guided_work);
                     let open = self.left_open.as_mut().filter(|open| open.step == *step);
                     if let Some(open) = open {
-                        open.at_work |= own == Some(text.as_ref());
+                        // How its end is seen may be told otherwise.
+                        open.at_work |= own.is_some_and(|own| own.title == text.title);
                     }
                 }
                 Event::FactsReported(_)

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use agent_core::op::Export;
 use protocol::{Digest, Timestamp};
 
-/// How the wizard names what it writes by itself (2.1 [P]), and what a person exports there: that name is in no source of the vendor's.
+/// How the wizard names what it writes by itself (2.1 [P]), and what a person exports there: that name is unverified.
 const STEMS: [&str; 2] = [
     "applied-synchronizationpolicy-",
     "exported-synchronizationpolicy-",

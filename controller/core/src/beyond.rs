@@ -301,11 +301,20 @@ impl Beyond {
         if before.is_some_and(|before| before.at > answers.at) {
             return;
         }
+        let mut servers = shown.named.clone();
+        if !shown.unread.is_empty() {
+            let before = before.into_iter().flat_map(|before| &before.servers);
+            let kept: Vec<_> = before
+                .filter(|one| !servers.contains(one))
+                .cloned()
+                .collect();
+            servers.extend(kept);
+        }
         let read = DirectoryHandedIn {
             at: answers.at,
             asked_as: answers.asked_as.clone(),
             by: by.clone(),
-            servers: shown.named.clone(),
+            servers,
             unread: shown.unread.clone(),
         };
         self.handed_in.insert(answers.domain.clone(), read);

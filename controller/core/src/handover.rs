@@ -134,7 +134,7 @@ pub fn handover(
         &mut script,
         owner.as_deref(),
         domain,
-        &accounts,
+        (&accounts, !leaving.is_empty()),
         (grants.as_ref(), served && connects),
     )
     .and_then(|()| {
@@ -202,7 +202,7 @@ fn write(
     out: &mut String,
     owner: Option<&str>,
     domain: &DomainName,
-    accounts: &BTreeMap<GmsaName, BTreeSet<TargetId>>,
+    (accounts, takes_away): (&BTreeMap<GmsaName, BTreeSet<TargetId>>, bool),
     (grants, both_tools): (Option<&Grants>, bool),
 ) -> std::fmt::Result {
     writeln!(out, "# The directory's part for {domain}")?;
@@ -216,7 +216,7 @@ fn write(
 $ErrorActionPreference = 'Stop'
 Import-Module -Name ActiveDirectory"
     )?;
-    if accounts.is_empty() && grants.is_none() {
+    if accounts.is_empty() && grants.is_none() && !takes_away {
         writeln!(
             out,
             "

@@ -483,13 +483,6 @@ fn site(mut table: Table<'_, '_>, place: Place, remarks: &mut Remarks<'_>) -> Si
             );
             return None;
         };
-        if from.value == to.value {
-            remarks.error(
-                &range,
-                "the window ends when it begins",
-                "write another `to`; one that is earlier than `from` is on the next day",
-            );
-        }
         if on_no_day {
             remarks.error(
                 &range,

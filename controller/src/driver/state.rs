@@ -740,7 +740,7 @@ impl Core {
             let rollout = self.fleet.rollouts().get(&other);
             if rollout.is_some_and(|rollout| rollout.plan_id == plan_id) {
                 return Err(format!(
-                    "that plan is {other} already, which is not over: entrain watch {other}"
+                    "that plan is {other} already, and {other} is not over on {target}: entrain watch {other}"
                 ));
             }
             return Err(format!(
@@ -822,7 +822,7 @@ impl Core {
         by: &str,
     ) -> Result<String, String> {
         self.fleet.may_order(id, &order, &self.live, batch.now)?;
-        let answer = self.fleet.answer_to(id, &order);
+        let answer = self.fleet.answer_to(id, &order, batch.now);
         self.carry_out(batch, id, order, by);
         Ok(answer)
     }

@@ -176,6 +176,21 @@ fn broken_off(cx: &mut Cx<'_>) -> Flow<bool> {
     })
 }
 
+/// What a registration that was broken off left out is there now: its note ends. Gives what is to be said where that could not be written.
+fn made_good(cx: &mut Cx<'_>) -> Flow<String> {
+    if !broken_off(cx)? {
+        return Ok(String::new());
+    }
+    let noted = cx.perform(Op::SetRegistry {
+        key: product::OWED_KEY.to_owned(),
+        value: product::OWED_REGISTRATION.to_owned(),
+        data: RegistryValue::Number(0),
+    })?;
+    Ok(noted.err().map_or_else(String::new, |why| {
+        format!("; that the earlier try by cmdlets is made good could not be noted: {why}")
+    }))
+}
+
 /// Signs in, sets the gMSA, adds the domains and restarts the service, all in one PowerShell process. Where that was broken off before
 /// its end it is done again: the cmdlets leave what is there.
 ///
@@ -339,7 +354,9 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
             cx.leave(None)?;
         }
         let not_given = not_given("its account", &add.domains).unwrap_or_default();
-        let summary = format!("added by {by}, as they say: {names}; no probe sees it{not_given}");
+        let noted = made_good(cx)?;
+        let summary =
+            format!("added by {by}, as they say: {names}; no probe sees it{not_given}{noted}");
         return Ok(Complete::new(Completion::Attested { by }, summary));
     }
     let calls = module::calls(add.sign_in, Account::Kept, &add.domains);
@@ -416,7 +433,8 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
                 words("there already, and given its written rights", &old),
             ];
             let did: Vec<String> = did.into_iter().flatten().collect();
-            let summary = format!("{}; {how}", did.join("; "));
+            let noted = made_good(cx)?;
+            let summary = format!("{}; {how}{noted}", did.join("; "));
             Ok(configured(Completion::Applied, summary))
         }
         Registered::Elsewhere(other) => elsewhere(&other),
@@ -507,24 +525,7 @@ fn wizard_instead(register: &RegisterProvisioningAgent) -> GuideProvisioningAgen
 
 /// The same work at the wizard, which gives no rights to an account that was made beforehand (1.11 [R]).
 fn by_hand(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
-    let unfinished = broken_off(cx)?;
-    let mut wizard = wizard_instead(register);
-    if unfinished {
-        "no probe: cmdlets that were broken off have left what it would look for. Say that it is done by `entrain tasks attest`"
-            .clone_into(&mut wizard.text.seen_by);
-    }
-    let mut complete = at_wizard(&wizard, unfinished, cx)?;
-    if unfinished
-        && let Err(why) = cx.perform(Op::SetRegistry {
-            key: product::OWED_KEY.to_owned(),
-            value: product::OWED_REGISTRATION.to_owned(),
-            data: RegistryValue::Number(0),
-        })?
-    {
-        complete.summary.push_str(&format!(
-            "; that the earlier try by cmdlets is made good could not be noted: {why}"
-        ));
-    }
+    let mut complete = guide(&wizard_instead(register), cx)?;
     if let Some(account) = service_account(register)
         && let Some(not_given) = not_given(account.as_str(), &register.domains)
     {
@@ -985,7 +986,15 @@ fn configured_by(lines: Result<Vec<serde_json::Value>, String>) -> Flow<()> {
 /// # Errors
 /// While outcomes are missing, and when it fails.
 pub fn guide(guide: &GuideProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
-    at_wizard(guide, false, cx)
+    if !broken_off(cx)? {
+        return at_wizard(guide, false, cx);
+    }
+    let mut guide = guide.clone();
+    "no probe: cmdlets that were broken off have left what it would look for. Say that it is done by `entrain tasks attest`"
+        .clone_into(&mut guide.text.seen_by);
+    let mut complete = at_wizard(&guide, true, cx)?;
+    complete.summary.push_str(&made_good(cx)?);
+    Ok(complete)
 }
 
 /// The same; where cmdlets were broken off before, no probe tells what they did from what the person does, who says when it is done.
@@ -1029,7 +1038,8 @@ fn at_wizard(guide: &GuideProvisioningAgent, unfinished: bool, cx: &mut Cx<'_>) 
             Registered::Yes(_) | Registered::No => None,
         })
     })?;
-    if changes_gmsa && matches!(seen, Ok(Ok(_))) {
+    // Where no probe looks, a person's word is the end of the same work.
+    if changes_gmsa && (matches!(seen, Ok(Ok(_))) || unfinished && seen.is_err()) {
         let change = directory::gmsa_change(&guide.target, &guide.home_domain, &[], cx)?;
         cx.leave(Some(change))?;
     }

@@ -151,6 +151,16 @@ impl Fleet {
         change: Option<&GmsaChange>,
     ) {
         let key = (target.clone(), generation);
+        if let Some(of) = self.abandoned.get_mut(&key)
+            && let Some(earlier) = of.gate.earlier.take_if(|one| Some(one.step) == step)
+        {
+            of.gate.section = earlier.leave.0;
+            of.gate.lapses = Some(earlier.leave.1);
+            if let Some((object, change)) = earlier.section.gmsa.zip(change) {
+                self.changed.insert(object, change.clone());
+            }
+            return;
+        }
         let abandoned = self.abandoned.get(&key);
         // That it has left an earlier one says nothing of the one that it has leave for since.
         if step.is_some_and(|step| abandoned.is_some_and(|of| of.gate.step != step)) {

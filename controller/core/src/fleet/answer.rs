@@ -1,6 +1,6 @@
 //! What an operator is told of an order that is taken: what it does, of how many, and where it changes nothing.
 
-use protocol::{RolloutId, TargetId};
+use protocol::{RolloutId, TargetId, Timestamp};
 
 use crate::fleet::state::{Fleet, RolloutState};
 use crate::record::Order;
@@ -12,7 +12,7 @@ const NAMED: usize = 5;
 impl Fleet {
     /// The answer to an order that may be carried out, in a sentence, before it is.
     #[must_use]
-    pub fn answer_to(&self, id: RolloutId, order: &Order) -> String {
+    pub fn answer_to(&self, id: RolloutId, order: &Order, now: Timestamp) -> String {
         let rollout = self.rollouts.get(&id);
         let state = rollout.map(|rollout| rollout.state);
         match order {
@@ -62,6 +62,11 @@ impl Fleet {
                 }
             }
             Order::Skip { target, .. } => format!("{target} is left out of {id}"),
+            Order::Resolve { target, off, .. } if self.frees_alone(id, target, *off, now) => {
+                format!(
+                    "what an earlier run of {id} claimed on {target} is free; what {target} is at since goes on, and the same order once more resolves it"
+                )
+            }
             Order::Resolve { target, off, .. } => {
                 let off = if *off { ", and said to be off" } else { "" };
                 format!("{target} is resolved in {id}{off}")

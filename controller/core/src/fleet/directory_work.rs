@@ -155,7 +155,7 @@ impl Fleet {
         finding: &Finding,
     ) -> bool {
         self.rollouts.iter().any(|(other, rollout)| {
-            let later = |one: &&Work| (one.since, *other) > (work.since, id);
+            let later = |one: &&Work| (one.found, *other) > (work.found, id);
             let own = rollout.work.get(target).filter(later);
             *other != id
                 && own.is_some_and(|one| {

@@ -609,15 +609,14 @@ impl Fleet {
         let Some(gate) = gate.filter(|gate| gate.generation == generation) else {
             return;
         };
-        if gate.step == step {
-            return self.close_gate(target, change);
+        // While one that was entered before is not told left, the word is of that one, whichever step has leave since.
+        if let Some(earlier) = gate.earlier.take_if(|earlier| earlier.step == step) {
+            gate.section = earlier.leave.0;
+            gate.lapses = Some(earlier.leave.1);
+            self.changed_in(target, &earlier.section, change);
+        } else if gate.step == step {
+            self.close_gate(target, change);
         }
-        let Some(earlier) = gate.earlier.take_if(|earlier| earlier.step == step) else {
-            return;
-        };
-        gate.section = earlier.leave.0;
-        gate.lapses = Some(earlier.leave.1);
-        self.changed_in(target, &earlier.section, change);
     }
 
     /// Ends a section. What was done to a gMSA object in it is kept for whoever changes that object next (G3); where the
@@ -991,6 +990,22 @@ impl Fleet {
             } => {
                 self.told_its_end(target, (*generation, Some(*step)), gmsa.as_ref());
                 self.leaves_section(target, (*generation, *step), gmsa.clone());
+                // A person works in the section: outside of it nobody is asked to, and it may be left since its leave had lapsed.
+                let work = self
+                    .open
+                    .get(target)
+                    .and_then(|open| self.rollouts.get(&open.rollout)?.work.get(target));
+                let asks = work.is_some_and(|work| {
+                    matches!(&work.state, TargetState::AwaitingPerson { step: of, .. } if of == step)
+                });
+                let kind = self.open_step(target, *generation, *step).map(Step::kind);
+                if let (true, Some(kind)) = (asks, kind) {
+                    let state = TargetState::Running {
+                        step: *step,
+                        kind: kind.to_owned(),
+                    };
+                    self.moved(target, *generation, state, now);
+                }
             }
             Event::SecretAsked {
                 generation,
@@ -1042,6 +1057,7 @@ impl Fleet {
                 }
                 self.change(target, *generation, |work| {
                     work.findings.extend(findings.iter().cloned());
+                    work.found = now;
                 });
             }
             Event::Discovered {

@@ -172,6 +172,8 @@ pub struct Work {
     pub grade: Option<Grade>,
     /// Findings of its probes, newest run.
     pub findings: Vec<Finding>,
+    /// When the newest of them was told.
+    pub found: Timestamp,
     /// What its steps said, newest phase.
     pub said: Vec<String>,
     /// Receipts: digests of their envelopes.
@@ -263,6 +265,7 @@ impl Work {
             phase: 0,
             grade: None,
             findings: Vec::new(),
+            found: now,
             said: Vec::new(),
             receipts: 0,
             tried: false,

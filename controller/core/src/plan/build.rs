@@ -446,7 +446,7 @@ fn declared_overlap(domain: &DomainName, entry: &str, overlap: Overlap) -> Strin
     let shown = overlap.shown();
     let people = match overlap {
         Overlap::Pilot => {
-            "whoever runs Connect stops the cycle (Stop-ADSyncSyncCycle; Set-ADSyncScheduler -SyncCycleEnabled $false) and makes, for each type of object and forest, an inbound rule that sets cloudNoFlow to True and an outbound one of link type JoinNoFlow, before the domain is configured; its objects must have mS-DS-ConsistencyGuid by then (PF60), and a change of a reference ignores cloudNoFlow"
+            "whoever runs Connect stops the cycle (Stop-ADSyncSyncCycle; Set-ADSyncScheduler -SyncCycleEnabled $false) and makes, for each type of object and forest, an inbound rule that sets cloudNoFlow to True and an outbound one of link type JoinNoFlow, before the domain is configured, and releases the cycle once they are saved (Set-ADSyncScheduler -SyncCycleEnabled $true: its setting lies in the tenant, for every server of it); its objects must have mS-DS-ConsistencyGuid by then (PF60), and a change of a reference ignores cloudNoFlow"
         }
         Overlap::Moved => {
             "nobody makes one of its Connect servers active again before cloud sync's jobs are stopped; after two weeks Connect is taken off"

@@ -928,6 +928,47 @@ fn the_cause_says_who_lifts_it() {
     assert!(Cause::GivenUp.rails().is_empty());
 }
 
+/// One step may be in a section and ask for another: the word that it has left the first, which comes behind the leave for the second, takes
+/// nothing of that away, and no work of a person is shown outside of a section.
+#[test]
+fn a_word_that_the_section_before_was_left_takes_no_leave_of_the_same_step() {
+    let mut world = World::new();
+    let (first, other) = (name("s1.a.test"), name("s2.a.test"));
+    world.issue(&first);
+    world.issue(&other);
+    world.asks(&first, of(false));
+    assert_eq!(world.decides(), std::slice::from_ref(&first));
+    world.enters(&first);
+    let generation = world.fleet.open(&first).expect("it is open").generation;
+    world
+        .fleet
+        .asks_permit(&first, generation, STEP, Attempt(1), of(true));
+    assert_eq!(world.decides(), std::slice::from_ref(&first));
+    let text = protocol::task::TaskText {
+        title: "the wizard".to_owned(),
+        why: String::new(),
+        bring: Vec::new(),
+        pages: Vec::new(),
+        seen_by: String::new(),
+    };
+    world.tells(
+        &first,
+        Event::TaskOpened {
+            generation,
+            step: STEP,
+            text: Box::new(text),
+        },
+    );
+    assert_eq!(world.fleet.tasks(world.now).len(), 1);
+    assert!(world.fleet.may_attest(&first, world.now).is_ok());
+    world.leaves_its_section(&first);
+    let held = world.held(&other, of(false));
+    assert!(held.contains("s1.a.test changes the same gMSA"), "{held}");
+    assert!(world.fleet.tasks(world.now).is_empty());
+    assert!(world.fleet.may_attest(&first, world.now).is_err());
+    world.is_what_the_log_tells();
+}
+
 /// Leave for the next step is given while the word that the section of the one before was left is on its way, or that word comes twice:
 /// it ends that section and no other.
 #[test]

@@ -132,6 +132,23 @@ fn what_an_agent_read_is_said_once_and_by_its_probe() {
 }
 
 #[test]
+fn a_later_file_of_an_account_that_reads_less_takes_no_server_away() {
+    let mut fleet = Fleet::new();
+    hands_in(&mut fleet, shown(NOW, &["OLD-99"], &[]));
+    let later = NOW.plus(Duration::from_secs(60));
+    hands_in(&mut fleet, shown(later, &["OTHER-1"], &[UNREAD]));
+    let found = strange(fleet.beyond(), "c1.a.test");
+    let mut names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["OLD-99", "OTHER-1"]);
+    // One that was shown all of it does.
+    let last = later.plus(Duration::from_secs(60));
+    hands_in(&mut fleet, shown(last, &["OTHER-1"], &[]));
+    let found = strange(fleet.beyond(), "c1.a.test");
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
 fn a_server_stays_named_until_somebody_looks_again() {
     let mut fleet = Fleet::new();
     hands_in(&mut fleet, shown(NOW, &["OLD-99"], &[]));

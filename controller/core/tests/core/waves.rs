@@ -150,12 +150,6 @@ fn what_a_policy_says_of_sites_is_checked_against_the_topology() {
             "on no day",
         ),
         (
-            "[site.ams]\nwindow = { days = [\"Sat\"], from = \"22:00\", to = \"22:00\" }\n"
-                .to_owned(),
-            "t.toml:2:10",
-            "ends when it begins",
-        ),
-        (
             "[limit]\nfailures = \"0\"\n".to_owned(),
             "t.toml:2:12",
             "before anything has failed",

@@ -226,7 +226,7 @@ pub(super) fn tell(preflight: &Preflight, policies: &Policies, findings: &mut [F
                 let restart = match (finding.id.as_str(), preflight.product) {
                     ("PF14", _) => "",
                     (_, Product::ProvisioningAgent) => {
-                        "Windows is restarted before the setup then (PF19); "
+                        "the setup waits for a restart of Windows then (PF19): by the site's rule `reboot`, or by its owner and a retry; "
                     }
                     (_, Product::Connect) => "Windows may have to be restarted then; ",
                 };
