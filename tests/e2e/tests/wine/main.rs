@@ -197,9 +197,9 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     let kept = wine.drive("ProgramData/Entrain/agent/kept");
     let kept: Vec<_> = std::fs::read_dir(kept).unwrap().collect();
     assert_eq!(kept.len(), 1, "{kept:?}");
-    let said = text(&world.entrain(&["logs"]));
+    let said = text(&world.entrain(&["logs", "--json"]));
     assert!(
-        said.contains("Enabled of Client set to 1"),
+        said.contains("Enabled of Client set to 1 (was "),
         "what was fixed is told with its old value"
     );
     let record = world.audit();

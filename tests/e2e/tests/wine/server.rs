@@ -231,7 +231,13 @@ pub(crate) fn windows_server(wine: &Wine) {
 pub(crate) fn listen(port: u16) {
     let listener = TcpListener::bind(("127.0.0.1", port))
         .unwrap_or_else(|error| panic!("port {port}: {error}"));
-    let names = vec!["login.microsoftonline.com".to_owned()];
+    // The three that a proxy is asked for (PF26, PF29): what each shows must be for it.
+    let names = [
+        "login.microsoftonline.com",
+        "login.windows.net",
+        "download.msappproxy.net",
+    ];
+    let names: Vec<String> = names.map(ToOwned::to_owned).to_vec();
     let made = rcgen::generate_simple_self_signed(names).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
