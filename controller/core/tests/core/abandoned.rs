@@ -331,18 +331,17 @@ impl World {
         let leave = leave.filter(|(_, lapses)| now < (*lapses).min(life.ends));
         let Some((section, _)) = leave else { return };
         life.over = now.plus(LIMIT);
-        let again = life.inside.replace(section.clone()).is_some();
+        // It tells each of them: one that it is in once more may be narrower.
+        life.inside = Some(section.clone());
         let generation = life.generation;
-        if !again {
-            self.tells(
-                target,
-                Event::SectionEntered {
-                    generation,
-                    step: STEP,
-                    section,
-                },
-            );
-        }
+        self.tells(
+            target,
+            Event::SectionEntered {
+                generation,
+                step: STEP,
+                section,
+            },
+        );
     }
 
     fn leaves_its_section(&mut self, target: &TargetId) {
