@@ -200,16 +200,6 @@ fn make(
     Ok(Digest::of(&envelope))
 }
 
-/// The certificate in a PEM, DER.
-fn pem_of(text: &str) -> Option<Vec<u8>> {
-    let body: String = text
-        .lines()
-        .filter(|line| !line.starts_with("-----"))
-        .map(str::trim)
-        .collect();
-    BASE64_STANDARD.decode(body).ok()
-}
-
 fn validity(params: &mut CertificateParams, from: Timestamp, to: Timestamp) -> anyhow::Result<()> {
     let at = |at: Timestamp| {
         rcgen::date_time_ymd(1970, 1, 1)
@@ -272,7 +262,8 @@ impl Authority {
         if !within(&certificate, &spki) {
             return Err(other("keys/authority.p8", "the authority's key"));
         }
-        if pem_of(&pem).is_none_or(|own| own != certificate) {
+        let in_pem = pkcs8::Document::from_pem(&pem).ok();
+        if in_pem.is_none_or(|(_, own)| own.as_bytes() != certificate) {
             return Err(other("authority.pem", "the authority"));
         }
         Ok(Self {
@@ -406,26 +397,28 @@ impl Authority {
     }
 }
 
+/// A simulated controller's state below a folder of a test, as `init` makes it.
+#[cfg(test)]
+pub(crate) fn initialized(folder: &Path) -> PathBuf {
+    let state = folder.join("controller");
+    let settings = Settings {
+        kind: ControllerKind::Simulated,
+        address: "127.0.0.1:4433".to_owned(),
+        listen: "127.0.0.1:4433".parse().unwrap(),
+        certificate_seconds: None,
+    };
+    let keys = RootKeys {
+        root_key: &folder.join("root-key"),
+        passphrase: "a passphrase",
+        publisher: None,
+    };
+    init(&state, &settings, &keys, crate::now()).unwrap();
+    state
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn initialized(folder: &Path) -> PathBuf {
-        let state = folder.join("state");
-        let settings = Settings {
-            kind: ControllerKind::Simulated,
-            address: "127.0.0.1:7443".to_owned(),
-            listen: "127.0.0.1:0".parse().unwrap(),
-            certificate_seconds: None,
-        };
-        let keys = RootKeys {
-            root_key: &folder.join("root.pem"),
-            passphrase: "a passphrase",
-            publisher: None,
-        };
-        init(&state, &settings, &keys, crate::now()).unwrap();
-        state
-    }
 
     #[test]
     fn keys_of_another_controller_are_refused_by_name() {

@@ -314,30 +314,16 @@ async fn drive(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authority::{self, RootKeys, Settings};
+    use crate::authority;
     use crate::disk::Disk;
     use controller_core::record::Record;
     use protocol::Epoch;
-    use protocol::signed::ControllerKind;
 
     /// What is decided and not stored yet is nobody's to see: the commit may fail.
     #[tokio::test]
     async fn who_looks_sees_what_is_stored() {
         let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("controller");
-        let address = "127.0.0.1:4433";
-        let settings = Settings {
-            kind: ControllerKind::Simulated,
-            address: address.to_owned(),
-            listen: address.parse().unwrap(),
-            certificate_seconds: None,
-        };
-        let keys = RootKeys {
-            root_key: &folder.path().join("root-key"),
-            passphrase: "a passphrase",
-            publisher: None,
-        };
-        authority::init(&state, &settings, &keys, crate::now()).unwrap();
+        let state = authority::initialized(folder.path());
         let log = state.join("log.sqlite");
         let (store, _) = Store::open(&log, Some(Epoch(1)), crate::now(), Disk::InPlace).unwrap();
         let records = store.records().await.unwrap();

@@ -21,14 +21,14 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 /// Whether a new file can be made there: before anything is done whose result it is to hold.
 ///
 /// # Errors
-/// When something is there already, or its folder is not; `otherwise` says what was not done.
-pub fn free(path: &Path, otherwise: &str) -> anyhow::Result<()> {
+/// When something is there already, or its folder is not; `what` it is, and `otherwise` what was not done.
+pub fn free(path: &Path, what: &str, otherwise: &str) -> anyhow::Result<()> {
     let there = path
         .try_exists()
         .with_context(|| format!("could not look for {}", path.display()))?;
     if there {
         anyhow::bail!(
-            "{} is there already, and nothing is written over; name another file, or take that one away; {otherwise}",
+            "{} is there already, and no {what} is written over; name another file, or take that one away. {otherwise}",
             path.display()
         );
     }
@@ -38,7 +38,7 @@ pub fn free(path: &Path, otherwise: &str) -> anyhow::Result<()> {
     let folder = folder.unwrap_or(Path::new("."));
     if !folder.is_dir() {
         anyhow::bail!(
-            "{} is no folder: make it first, or name a file elsewhere; {otherwise}",
+            "{} is no folder: make it first, or name a file elsewhere. {otherwise}",
             folder.display()
         );
     }
@@ -81,4 +81,26 @@ fn private(path: &Path, again: bool) -> io::Result<fs::File> {
 fn whole(file: &mut fs::File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whether_a_file_can_be_made_is_told_before_anything_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.txt");
+        let free = |path: &Path| free(path, "report", "Nobody was asked");
+        assert!(free(&path).is_ok() && free(Path::new("of-no-folder.txt")).is_ok());
+        let why = free(&folder.path().join("none/report.txt")).unwrap_err();
+        let why = why.to_string();
+        assert!(
+            why.contains("none is no folder: make it first") && why.ends_with("Nobody was asked"),
+            "{why}"
+        );
+        fs::write(&path, "").unwrap();
+        let why = free(&path).unwrap_err().to_string();
+        assert!(why.contains("no report is written over"), "{why}");
+    }
 }

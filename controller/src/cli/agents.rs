@@ -87,7 +87,7 @@ pub(super) async fn token(client: &Client, act: TokenAct) -> anyhow::Result<u8> 
     };
     // A token that cannot be written down is made for nobody.
     if let Some(path) = &out {
-        files::free(path, "no token was made")?;
+        files::free(path, "join file", "No token was made")?;
     }
     let made: TokenMade = client.post("/v1/tokens", &ask).await?;
     let text = serde_json::to_string_pretty(&made.join)?;

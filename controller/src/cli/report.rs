@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
 use controller_core::topology::{Document, Topology, parse};
 use protocol::TargetId;
 use protocol::event::{Finding, Owner, Severity, Verdict};
@@ -93,17 +92,9 @@ fn of(folder: &Path, server: &TargetId) -> PathBuf {
     folder.join(format!("{server}.txt"))
 }
 
+/// Nobody is asked for a report that could not be written.
 fn free(path: &Path) -> anyhow::Result<()> {
-    let there = path
-        .try_exists()
-        .with_context(|| format!("could not look for {}", path.display()))?;
-    if there {
-        bail!(
-            "{} is there already, and no report is written over; name another file, or take that one away. Nobody was asked",
-            path.display()
-        );
-    }
-    Ok(())
+    files::free(path, "report", "Nobody was asked")
 }
 
 /// Who answers for what a server serves, by the topology: "domain corp.contoso.com" and "tenant main", each with a name.

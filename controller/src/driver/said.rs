@@ -12,7 +12,7 @@ use protocol::event::{Event, Failure};
 use protocol::facts::{ConnectFacts, Facts, HostFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::secret::SecretKind;
-use protocol::signed::{ArtifactKind, ArtifactRef, ControllerKind, Ending};
+use protocol::signed::{ArtifactKind, ArtifactRef, Ending};
 use protocol::step::Product;
 use protocol::task::TaskText;
 use protocol::{
@@ -23,7 +23,7 @@ use controller_core::record::{Order, Record};
 use protocol::wire::latest::ControlDown;
 
 use super::*;
-use crate::authority::{self, RootKeys, Settings};
+use crate::authority;
 use crate::disk::Disk;
 
 const FIRST: RolloutId = RolloutId(1);
@@ -52,21 +52,8 @@ type Stands = BTreeMap<TargetId, (Generation, Vec<ControlDown>)>;
 impl Base {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("controller");
-        let address = "127.0.0.1:4433";
-        let settings = Settings {
-            kind: ControllerKind::Simulated,
-            address: address.to_owned(),
-            listen: address.parse().unwrap(),
-            certificate_seconds: None,
-        };
-        let keys = RootKeys {
-            root_key: &folder.path().join("root-key"),
-            passphrase: "a passphrase",
-            publisher: None,
-        };
+        let state = authority::initialized(folder.path());
         let now = crate::now();
-        authority::init(&state, &settings, &keys, now).unwrap();
         let log = state.join("log.sqlite");
         let (store, _) = Store::open(&log, Some(Epoch(1)), now, Disk::InPlace).unwrap();
         Self {

@@ -265,14 +265,12 @@ impl Core {
                         self.record(batch, permit);
                         let used = (gate.generation, Used::Leave);
                         self.overrides_used(batch, &target, &overridden, used);
-                        let (generation, step, attempt) =
-                            (gate.generation, gate.step, gate.attempt);
-                        let whole = u64::try_from(PERMIT_LIFE.as_millis()).unwrap_or(u64::MAX);
                         let given = ControlDown::PermitGiven {
-                            generation,
-                            step,
-                            attempt,
-                            lapses_millis: whole,
+                            generation: gate.generation,
+                            step: gate.step,
+                            attempt: gate.attempt,
+                            lapses_millis: u64::try_from(PERMIT_LIFE.as_millis())
+                                .unwrap_or(u64::MAX),
                             after,
                         };
                         self.say(batch, target, given);

@@ -178,9 +178,6 @@ fn broken_off(cx: &mut Cx<'_>) -> Flow<bool> {
 
 /// What a registration that was broken off left out is there now: its note ends. Gives what is to be said where that could not be written.
 fn made_good(cx: &mut Cx<'_>) -> Flow<String> {
-    if !broken_off(cx)? {
-        return Ok(String::new());
-    }
     let noted = cx.perform(Op::SetRegistry {
         key: product::OWED_KEY.to_owned(),
         value: product::OWED_REGISTRATION.to_owned(),
@@ -189,6 +186,15 @@ fn made_good(cx: &mut Cx<'_>) -> Flow<String> {
     Ok(noted.err().map_or_else(String::new, |why| {
         format!("; that the earlier try by cmdlets is made good could not be noted: {why}")
     }))
+}
+
+/// The same where one was broken off.
+fn made_good_where_owed(cx: &mut Cx<'_>) -> Flow<String> {
+    if broken_off(cx)? {
+        made_good(cx)
+    } else {
+        Ok(String::new())
+    }
 }
 
 /// Signs in, sets the gMSA, adds the domains and restarts the service, all in one PowerShell process. Where that was broken off before
@@ -354,7 +360,7 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
             cx.leave(None)?;
         }
         let not_given = not_given("its account", &add.domains).unwrap_or_default();
-        let noted = made_good(cx)?;
+        let noted = made_good_where_owed(cx)?;
         let summary =
             format!("added by {by}, as they say: {names}; no probe sees it{not_given}{noted}");
         return Ok(Complete::new(Completion::Attested { by }, summary));
@@ -433,7 +439,7 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
                 words("there already, and given its written rights", &old),
             ];
             let did: Vec<String> = did.into_iter().flatten().collect();
-            let noted = made_good(cx)?;
+            let noted = made_good_where_owed(cx)?;
             let summary = format!("{}; {how}{noted}", did.join("; "));
             Ok(configured(Completion::Applied, summary))
         }

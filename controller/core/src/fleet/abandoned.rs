@@ -152,11 +152,9 @@ impl Fleet {
     ) {
         let key = (target.clone(), generation);
         if let Some(of) = self.abandoned.get_mut(&key)
-            && let Some(earlier) = of.gate.earlier.take_if(|one| Some(one.step) == step)
+            && let Some(earlier) = step.and_then(|step| of.gate.leaves_earlier(step))
         {
-            of.gate.section = earlier.leave.0;
-            of.gate.lapses = Some(earlier.leave.1);
-            if let Some((object, change)) = earlier.section.gmsa.zip(change) {
+            if let Some((object, change)) = earlier.gmsa.zip(change) {
                 self.changed.insert(object, change.clone());
             }
             return;

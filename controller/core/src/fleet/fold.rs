@@ -610,10 +610,8 @@ impl Fleet {
             return;
         };
         // While one that was entered before is not told left, the word is of that one, whichever step has leave since.
-        if let Some(earlier) = gate.earlier.take_if(|earlier| earlier.step == step) {
-            gate.section = earlier.leave.0;
-            gate.lapses = Some(earlier.leave.1);
-            self.changed_in(target, &earlier.section, change);
+        if let Some(earlier) = gate.leaves_earlier(step) {
+            self.changed_in(target, &earlier, change);
         } else if gate.step == step {
             self.close_gate(target, change);
         }

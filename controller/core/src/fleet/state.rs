@@ -441,6 +441,14 @@ impl Gate {
             None => self.lapses.is_none().then_some((self.step, &self.section)),
         }
     }
+
+    /// The section that was entered before is left, where it is that step's: what has leave since is as it was given. Gives that section.
+    pub(crate) fn leaves_earlier(&mut self, step: StepIndex) -> Option<Section> {
+        let earlier = self.earlier.take_if(|earlier| earlier.step == step)?;
+        self.section = earlier.leave.0;
+        self.lapses = Some(earlier.leave.1);
+        Some(earlier.section)
+    }
 }
 
 /// Whoever is in the one section may do what the other one is asked for.

@@ -12,6 +12,7 @@ use crate::overrides::OverrideView;
 use crate::plan::TargetPlan;
 use crate::readiness::Readiness;
 use crate::record::Order;
+use crate::words::few;
 
 /// So many of those that a target waits for are named.
 const NAMED: usize = 5;
@@ -253,16 +254,11 @@ impl Fleet {
         all.retain(|(other, ..)| Some(other) != first.as_ref());
         let words: Vec<String> = all
             .iter()
-            .take(NAMED)
             .map(|(other, _, row)| format!("{other} is {}", row.state))
             .collect();
-        let more = match all.len().saturating_sub(NAMED) {
+        let beside = match words.len() {
             0 => String::new(),
-            more => format!(", {more} more"),
-        };
-        let beside = match all.len() {
-            0 => String::new(),
-            many => format!("; it waits for {many} more: {}{more}", words.join(", ")),
+            many => format!("; it waits for {many} more: {}", few(&words, NAMED)),
         };
         (beside, orders)
     }
