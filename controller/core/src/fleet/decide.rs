@@ -1,32 +1,31 @@
 //! What may be done now, and what holds the rest. A hold is found by the same question that lets a target go, so that
 //! what an operator reads is what the machine decided by.
 
+mod leave;
+mod serving;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serving::Meanwhile;
+
 use protocol::event::{Freeze, GmsaChange, Section};
 use protocol::signed::Phase;
-use protocol::{
-    Attempt, DomainName, Generation, RolloutId, StepIndex, TargetId, TenantId, Timestamp, limits,
-};
+use protocol::{Attempt, Generation, RolloutId, StepIndex, TargetId, TenantId, Timestamp, limits};
 
 use crate::facts::Fleetwide;
 use crate::fleet::away::Away;
-use crate::fleet::behind::all_held;
 use crate::fleet::hold::{Cause, Hold, because, held};
 use crate::fleet::overriding::Passed;
 use crate::fleet::site::{self, Elsewhere};
-use crate::fleet::state::{
-    Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work, covers,
-};
+use crate::fleet::state::{Fleet, Gate, Open, Rollout, RolloutState, Stopped, TargetState, Work};
 use crate::fleet::table::{Group, Yard};
 use crate::fleet::turn::{Budget, Turn, Walk};
 use crate::fleet::watch;
 use crate::overrides::Rule;
 use crate::plan::{self, Kind, Plan, TargetPlan, installs_active, stranger};
-use crate::tenant::{AgentSeen, Part};
 use crate::versions::Versions;
 
 /// How long leave is good for if the section is not entered.
@@ -177,38 +176,6 @@ fn left<'a>(
 fn waits_for(rollout: &Rollout, target: &TargetId) -> bool {
     let work = rollout.work.get(target);
     work.is_some_and(|work| work.waits_for_its_agent() && !work.is_passed_over())
-}
-
-/// Too few would serve a domain.
-struct Short<'a> {
-    /// All of its servers.
-    servers: Vec<&'a TargetId>,
-    why: String,
-    /// Who of them is out of service, and comes back.
-    out: Vec<&'a TargetId>,
-}
-
-/// How a domain would be served while somebody is out of service.
-struct Meanwhile<'a> {
-    domain: &'a DomainName,
-    /// All of its servers.
-    servers: Vec<&'a TargetId>,
-    /// How many of them are seen to serve.
-    serving: usize,
-    minimum: u32,
-    /// Who says so.
-    source: String,
-    /// Who of them is out of service, and comes back.
-    out: Vec<&'a TargetId>,
-}
-
-impl Meanwhile<'_> {
-    fn sentence(&self) -> String {
-        format!(
-            "{} other agents serve {} ({}), {} must",
-            self.serving, self.domain, self.source, self.minimum
-        )
-    }
 }
 
 /// Something to be done; it takes effect when its record comes back.
@@ -900,47 +867,6 @@ impl Fleet {
         self.unverified(target, part, work).map_or(Ok(passed), Err)
     }
 
-    /// Who serves and is to be taken out of service waits, in no place that somebody else could use, for those of its rollout
-    /// that are about to serve the same domain: without them it would get no leave (G2).
-    fn first_others(
-        &self,
-        (id, rollout): (RolloutId, &Rollout),
-        target: &TargetId,
-        (turn, budget): (&Turn<'_>, &Budget<'_>),
-        (live, now): (&Live, Timestamp),
-    ) -> Option<Hold> {
-        let serves = |target: &TargetId| live.pulses.get(target).map(|pulse| pulse.serving);
-        if serves(target) != Some(true) {
-            return None;
-        }
-        let short = self.short_of_service(target, &self.gates, live, now)?;
-        let comes = |other: &&TargetId| {
-            let work = rollout.work.get(*other);
-            let part = rollout.plan.targets.get(*other);
-            // Whoever waits for others itself, for this one perhaps, is not waited for: the wait would look as if it passed.
-            let free = |work: &Work| {
-                let wave = rollout.work.wave_of(other);
-                let waits = wave
-                    .zip(part)
-                    .and_then(|(wave, part)| turn.waits(other, wave, part));
-                work.has_begun() || work.state != TargetState::Pending || waits.is_none()
-            };
-            serves(other) == Some(false)
-                && self.freeze_in_force(other, live, now).is_none()
-                && work.is_some_and(|work| !work.state.is_terminal() && free(work))
-                && part.is_some_and(|part| !part.is_read_only() && !part.retires())
-        };
-        let other = short.servers.into_iter().find(comes)?;
-        let why = short.why;
-        let why = format!("{why}; {other} is to serve it too and goes first");
-        let hold = Hold::of(Cause::OthersServeFirst, why);
-        let its = self.stuck((id, rollout), other, (live, now), (turn, budget));
-        Some(match its {
-            Some(its) => hold.through((other.clone(), its)),
-            None => hold,
-        })
-    }
-
     /// The claim on a tenant's active Connect server: whoever is active, may be, or is on the way to it keeps every other
     /// server of the tenant from becoming it (G1), also where another topology and another rollout named it. `started` has
     /// what is issued in the same breath.
@@ -1096,234 +1022,6 @@ impl Fleet {
         };
         let mut later = self.rollouts.range((Bound::Excluded(id), Bound::Unbounded));
         given && !later.any(seen)
-    }
-
-    /// Why leave is not given; `None` when it may be.
-    #[must_use]
-    pub fn permit_hold(
-        &self,
-        target: &TargetId,
-        asked: &Gate,
-        gates: &BTreeMap<TargetId, Gate>,
-        live: &Live,
-        now: Timestamp,
-    ) -> Option<Hold> {
-        self.leave(target, asked, gates, live, now).err()
-    }
-
-    /// It asks once more for the section that it is in: its agent began anew, and what others changed of a gMSA object before is told
-    /// with the leave.
-    fn is_in(&self, target: &TargetId, asked: &Gate) -> bool {
-        let gate = self.gates.get(target);
-        let gate = gate.filter(|gate| gate.generation == asked.generation);
-        let entered = gate.and_then(Gate::entered);
-        entered.is_some_and(|(step, is)| step == asked.step && covers(is, &asked.section))
-    }
-
-    /// Why leave is not given, or else the rules that would have kept it back if they were not overridden.
-    fn leave(
-        &self,
-        target: &TargetId,
-        asked: &Gate,
-        gates: &BTreeMap<TargetId, Gate>,
-        live: &Live,
-        now: Timestamp,
-    ) -> Result<Passed, Hold> {
-        let mut passed = Passed::new();
-        let open = self.open.get(target);
-        let open = open.filter(|open| open.generation == asked.generation);
-        let rollout = open.and_then(|open| Some((open, self.rollouts.get(&open.rollout)?)));
-        let Some((open, rollout)) = rollout else {
-            return held(Cause::NoBundle, "no such bundle is open on it");
-        };
-        if let Some(doubted) = self.doubted.get(target) {
-            return held(Cause::Doubted, doubted.sentence(target));
-        }
-        if !live.connected.contains(target) {
-            let why = "what it has journaled while it was away is not here yet";
-            return held(Cause::JournalComes, why);
-        }
-        match rollout.state {
-            RolloutState::Paused => return held(Cause::Paused, "the rollout is paused"),
-            RolloutState::Aborted => return held(Cause::Aborted, "the rollout was aborted"),
-            RolloutState::Running => {}
-        }
-        if let Some(order) = &self.stopped {
-            return held(Cause::FleetFrozen, still(order));
-        }
-        if let Some(freeze) = self.freeze_in_force(target, live, now) {
-            return held(Cause::ServerFrozen, frozen(freeze));
-        }
-        // It began before its agent did, and what it claims was never free.
-        if self.is_in(target, asked) {
-            return Ok(passed);
-        }
-        let nobody = BTreeSet::new();
-        passed.extend(self.lawful((open.rollout, rollout), target, &nobody, (live, now))?);
-        let mut let_pass = |rule, hold| self.let_pass(rule, hold, target, now, &mut passed);
-        if let Some((site, rule)) = rollout.plan.site_of(target)
-            && let Some(closed) = rule.closed(now)
-        {
-            let_pass(
-                Rule::Window,
-                because(Cause::SiteClosed, format!("site {site}: {}", closed.why)),
-            )?;
-        }
-        if let Some(other) = self.unmet.iter().next() {
-            return held(
-                Cause::OtherUnmet,
-                format!(
-                    "{other} was not heard of since the controller was restored and may be in a section of its own; its return lifts it, or its revocation"
-                ),
-            );
-        }
-        if let Some(object) = &asked.section.gmsa
-            && let Some((other, _)) = self
-                .inside(target, gates, (live, now))
-                .find(|(_, section)| section.gmsa.as_ref() == Some(object))
-        {
-            let hold = because(
-                Cause::GmsaBusy,
-                format!(
-                    "{other} changes the same gMSA in {}; its end lifts it (G3)",
-                    object.domain
-                ),
-            );
-            let its = self.stands_in_a_section(other, (live, now));
-            let hold = hold.map(|hold| match its {
-                Some(its) => hold.through((other.clone(), its)),
-                None => hold,
-            });
-            let_pass(Rule::G3, hold)?;
-        }
-        if asked.section.outage {
-            let short = self.short_of_service(target, gates, live, now);
-            let hold = short.map(|short| {
-                // Others are out and come back, or the agents have not told yet what they do.
-                let early = now.since(live.began) < limits::FRESH_FACTS;
-                if short.out.is_empty() && !early {
-                    return Hold::of(Cause::TooFewServe, short.why);
-                }
-                let hold = Hold::of(Cause::ServiceComesBack, short.why);
-                let out = short.out.into_iter();
-                let held = out.map(|out| (out, self.stands_in_a_section(out, (live, now))));
-                match all_held(held).filter(|_| !early) {
-                    Some(first) => hold.through(first),
-                    None => hold,
-                }
-            });
-            let_pass(Rule::G2, hold)?;
-        }
-        Ok(passed)
-    }
-
-    /// The first domain that would be served by too few while a target is out of service (G2); `None` where none would.
-    fn short_of_service(
-        &self,
-        target: &TargetId,
-        gates: &BTreeMap<TargetId, Gate>,
-        live: &Live,
-        now: Timestamp,
-    ) -> Option<Short<'_>> {
-        let meanwhile = self.meanwhile(target, gates, live, now).into_iter();
-        let short = |of: &Meanwhile<'_>| of.serving < of.minimum as usize;
-        meanwhile.into_iter().find(short).map(|of| Short {
-            why: format!(
-                "{} other agents are seen to serve {} ({}), {} must keep serving; more that serve lift it (G2)",
-                of.serving, of.domain, of.source, of.minimum
-            ),
-            out: of.out,
-            servers: of.servers,
-        })
-    }
-
-    /// How each domain of a target would be served while it is out of service, and who says so.
-    fn meanwhile(
-        &self,
-        target: &TargetId,
-        gates: &BTreeMap<TargetId, Gate>,
-        live: &Live,
-        now: Timestamp,
-    ) -> Vec<Meanwhile<'_>> {
-        let out: BTreeSet<&TargetId> = self
-            .inside(target, gates, (live, now))
-            .filter(|(_, section)| section.outage)
-            .map(|(other, _)| other)
-            .collect();
-        let domains = self.domains_of(target).into_iter();
-        let of_domain = domains.map(|(domain, servers, minimum)| {
-            let serves = |server: &&TargetId| {
-                let fresh = live.pulses.get(*server);
-                let fresh = fresh.filter(|pulse| now.since(pulse.at) <= limits::FRESH_FACTS);
-                let counts = *server != target && !out.contains(*server);
-                counts && fresh.is_some_and(|pulse| pulse.serving)
-            };
-            let serving: Vec<&TargetId> = servers.iter().copied().filter(serves).collect();
-            Meanwhile {
-                domain,
-                serving: serving.len(),
-                minimum,
-                source: self.source_of(target, &serving),
-                out: servers
-                    .iter()
-                    .copied()
-                    .filter(|server| out.contains(*server))
-                    .collect(),
-                servers,
-            }
-        });
-        of_domain.collect()
-    }
-
-    /// On what it rests that servers serve: each agent's own word, and beside it what their tenant showed when it was last read.
-    /// What a tenant lists is as old as that, and never counts for a pulse.
-    fn source_of(&self, target: &TargetId, serving: &[&TargetId]) -> String {
-        const OWN: &str = "by their own pulses";
-        let parts = self.rollouts.values().rev();
-        let part = parts.filter_map(|rollout| rollout.plan.targets.get(target));
-        let tenant = part.map(|part| &part.tenant).next();
-        let Some(seen) = tenant.and_then(|tenant| self.beyond.tenants.get(tenant)) else {
-            return format!("{OWN}; not seen in tenant");
-        };
-        let observation = &seen.observation;
-        if let Part::NotSeen(why) = &observation.agents {
-            return format!("{OWN}; not seen in tenant: {why}");
-        }
-        let all: BTreeSet<&TargetId> = self.known.keys().collect();
-        let active = |server: &&&TargetId| {
-            let listed = observation.agent(server, &all);
-            listed.is_some_and(AgentSeen::is_active)
-        };
-        format!(
-            "{OWN}; the tenant listed {} of them as active when {} read it at {}",
-            serving.iter().filter(active).count(),
-            seen.by,
-            observation.at
-        )
-    }
-
-    /// Every domain that a target serves by any rollout's plan, newest plan first, with the servers whose service counts while
-    /// it is out: work on a host counts in each.
-    pub(crate) fn domains_of(&self, target: &TargetId) -> Vec<(&DomainName, Vec<&TargetId>, u32)> {
-        let mut seen = BTreeSet::new();
-        let mut domains = Vec::new();
-        for rollout in self.rollouts.values().rev() {
-            let named = rollout.serves.get(target).into_iter().flatten();
-            for (domain, part) in named.filter_map(|name| rollout.plan.domains.get_key_value(name))
-            {
-                // Who goes later still serves while somebody who stays is out.
-                if part.servers.contains(target) && seen.insert(domain) {
-                    let all = part.servers.iter().chain(&part.leaving).collect();
-                    domains.push((domain, all, part.min_serving));
-                }
-                // Who goes for good leaves at least one that serves, unless nobody is to stay.
-                if part.leaving.contains(target) && seen.insert(domain) {
-                    let minimum = part.min_serving.max(u32::from(!part.servers.is_empty()));
-                    domains.push((domain, part.servers.iter().collect(), minimum));
-                }
-            }
-        }
-        domains
     }
 }
 

@@ -1,37 +1,31 @@
 //! Builds a plan.
 
+mod agents;
+mod connects;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::event::{Finding, Verdict as FindingVerdict};
-use protocol::facts::{ConnectFacts, ProvisioningAgentFacts};
+use protocol::facts::ProvisioningAgentFacts;
 use protocol::probe::tenant as catalogue;
 use protocol::signed::Phase;
 use protocol::step::{Permission, Product, Step};
 use protocol::{DomainName, TargetId, TenantId, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::active::{self, Modes, Verdict};
 use crate::beyond::{Beyond, KeySeen};
 use crate::facts::{self, Fleetwide};
 use crate::finding::Place;
 use crate::plan::abandoned;
-use crate::plan::import::imports;
 use crate::plan::told::Told;
-use crate::plan::{
-    DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan, TenantPart, exporting, rules,
-};
+use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan, TenantPart, exporting};
 use crate::policy::{Policy, Selector};
 use crate::recipe::discover::Askers;
-use crate::recipe::restart::Rule;
-use crate::recipe::{
-    Answer, Artifacts, PhaseWork, agent, cloud_sync, connect, connect_removal, discover, removal,
-    support,
-};
+use crate::recipe::{Answer, Artifacts, PhaseWork, discover};
 use crate::roster::Roster;
 use crate::scope::{self, Question};
 use crate::tenant::{self, Probed, Seen, Suffix, Wants, WantsConnect};
 use crate::topology::{AgentGroup, Change, ConnectEntry, Overlap, Service, Tenant, Topology};
-use crate::tunables;
 
 /// What a plan is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,12 +131,12 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         | Purpose::Support
         | Purpose::Agents => Askers::new(),
     };
-    agents(inputs, &askers, &mut targets, &mut members);
-    warnings.extend(strange(known, &targets));
+    agents::agents(inputs, &askers, &mut targets, &mut members);
+    warnings.extend(agents::strange(known, &targets));
     if matches!(purpose, Purpose::Install | Purpose::Verify) {
-        warnings.extend(unequal(topology, known));
+        warnings.extend(agents::unequal(topology, known));
     }
-    connects(
+    connects::connects(
         inputs,
         &askers,
         &mut targets,
@@ -601,469 +595,11 @@ pub(super) fn lanes(topology: &Topology) -> BTreeMap<String, LanePlan> {
     groups.chain(entries).collect()
 }
 
-fn agents(
-    inputs: Inputs<'_>,
-    askers: &Askers,
-    targets: &mut BTreeMap<TargetId, TargetPlan>,
-    members: &mut BTreeMap<TargetId, Member>,
-) {
-    let Inputs {
-        topology,
-        known,
-        artifacts,
-        purpose,
-        ..
-    } = inputs;
-    for (name, group) in &topology.agents {
-        let Some(tenant) = topology.tenants.get(&group.tenant.value) else {
-            continue;
-        };
-        let stay = group.hosts.iter().map(|(host, _)| (host, false));
-        let leave = group.retired.iter().map(|(host, _)| (host, true));
-        for (host, leaves) in stay.chain(leave) {
-            let known = known.get(host);
-            let facts = known
-                .and_then(|known| known.facts.as_ref())
-                .map(|(_, facts)| facts);
-            let answer = match (known, facts, purpose) {
-                (None, ..) => Answer::Nothing(
-                    "held: not enrolled; bring the agent onto it with a join file".to_owned(),
-                ),
-                _ if !inputs.is_about(host) => Answer::Nothing(NOT_ASKED.to_owned()),
-                // Whatever is on the server, and whether it could be read.
-                (Some(_), _, Purpose::Agents) => agent::answer(inputs.roster, inputs.release, host),
-                (Some(_), None, _) => {
-                    Answer::Nothing("held: it has never reported its facts".to_owned())
-                }
-                (Some(_), Some(_), Purpose::Discover) => discover::answer(askers, host),
-                (Some(_), Some(facts), Purpose::Support) => support::answer(tenant, facts),
-                (Some(_), Some(facts), Purpose::Install) if leaves => {
-                    let mut answer = removal::answer(topology, group, tenant, host, facts);
-                    let site = group.site.as_ref();
-                    let rule = Rule::of(topology, inputs.policy, site, host, facts);
-                    rule.into_iter().for_each(|rule| rule.put_into(&mut answer));
-                    answer
-                }
-                (Some(_), Some(facts), Purpose::Verify) if leaves => {
-                    match removal::verification(topology, group, host, facts) {
-                        Ok(steps) => inspection(steps, "verified; nothing is changed"),
-                        Err(why) => Answer::Nothing(why),
-                    }
-                }
-                (Some(_), Some(_), Purpose::Preflight) if leaves => {
-                    Answer::Nothing("it is retired: there is nothing to be ready for".to_owned())
-                }
-                (Some(_), Some(facts), Purpose::Install) => {
-                    let serving = known.and_then(|known| known.domains.as_ref());
-                    let given = inputs.beyond.given.get(host);
-                    let mut answer = cloud_sync::answer(
-                        topology,
-                        group,
-                        tenant,
-                        host,
-                        facts,
-                        (serving, given),
-                        artifacts,
-                    );
-                    let site = group.site.as_ref();
-                    let rule = Rule::of(topology, inputs.policy, site, host, facts);
-                    rule.into_iter().for_each(|rule| rule.put_into(&mut answer));
-                    answer
-                }
-                (Some(_), Some(facts), Purpose::Verify) => {
-                    let newest = artifacts.get(&protocol::step::Product::ProvisioningAgent);
-                    let newest = newest.map(|newest| newest.version);
-                    let steps =
-                        cloud_sync::verification(topology, group, tenant, host, facts, newest);
-                    inspection(steps, "verified; nothing is changed")
-                }
-                (Some(_), Some(facts), Purpose::Preflight) => {
-                    match cloud_sync::readiness(topology, group, tenant, host, facts) {
-                        Ok(steps) => inspection(steps, READINESS),
-                        Err(why) => Answer::Nothing(why),
-                    }
-                }
-            };
-            let domains = group
-                .serves
-                .iter()
-                .map(|(domain, _)| domain.clone())
-                .collect();
-            let mut part = part(
-                tenant.id.clone(),
-                known,
-                format!("agents.{name}"),
-                domains,
-                answer,
-            );
-            part.assume(purpose);
-            if part.registers()
-                && let Some(facts) = facts
-                && let Ok(home) = cloud_sync::home_of(host, facts)
-            {
-                part.people.push(earliest(inputs.beyond, &home));
-                let seen = inputs.beyond.tenants.get(&tenant.id);
-                for (domain, _) in &group.serves {
-                    part.why.extend(unverified(inputs.beyond, domain, seen));
-                }
-            }
-            part.site = group.site.as_ref().map(|site| site.value.clone());
-            part.soak(inputs.policy.soak.seconds(Product::ProvisioningAgent));
-            // Who adds to those that serve goes before who is taken out of service for its upgrade: that may need them (G2).
-            let serves = facts
-                .and_then(|facts| facts.provisioning_agent.as_ref())
-                .is_some_and(ProvisioningAgentFacts::serves);
-            let last = serves && !part.is_read_only();
-            targets.insert(host.clone(), part);
-            members.insert(
-                host.clone(),
-                Member {
-                    lane: format!("agents.{name}"),
-                    labels: group.labels.clone(),
-                    domains: group.serves.iter().map(|(name, _)| name.clone()).collect(),
-                    last,
-                    leaves,
-                },
-            );
-        }
-    }
-}
-
-/// Domains whose agents have different registry options that nobody wrote down (PV17).
-fn unequal(topology: &Topology, known: &Fleetwide) -> Vec<String> {
-    let domains = |group: &AgentGroup| -> Vec<DomainName> {
-        group.serves.iter().map(|(name, _)| name.clone()).collect()
-    };
-    let groups: Vec<(&AgentGroup, Vec<DomainName>)> = topology
-        .agents
-        .values()
-        .map(|group| (group, domains(group)))
-        .collect();
-    let agents = groups.iter().flat_map(|(group, domains)| {
-        group.hosts.iter().filter_map(move |(target, _)| {
-            let (_, facts) = known.get(target)?.facts.as_ref()?;
-            let agent = facts.provisioning_agent.as_ref()?;
-            let there = agent.is_there();
-            let seen = agent.options.as_ref().filter(|_| there)?;
-            Some(tunables::Agent {
-                target,
-                domains,
-                owned: &group.options,
-                seen,
-            })
-        })
-    });
-    let all = tunables::unequal(agents);
-    all.iter().map(tunables::Unequal::sentence).collect()
-}
-
-/// Agents that somebody else registered, and that are upgraded or taken off: what they serve is not known, and Entrain sees it
-/// nowhere.
-fn strange(known: &Fleetwide, targets: &BTreeMap<TargetId, TargetPlan>) -> Option<String> {
-    let touched = |part: &TargetPlan| {
-        let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
-        steps.any(|step| {
-            matches!(
-                step,
-                Step::InstallProvisioningAgent(_) | Step::RemoveProvisioningAgent(_)
-            )
-        })
-    };
-    let unknown = |target: &TargetId| {
-        let known = known.get(target)?;
-        let (_, facts) = known.facts.as_ref()?;
-        let agent = facts.provisioning_agent.as_ref()?;
-        (known.domains.is_none() && agent.is_configured()).then_some(())
-    };
-    let names: Vec<&str> = targets
-        .iter()
-        .filter(|(target, part)| touched(part) && unknown(target).is_some())
-        .map(|(target, _)| target.as_str())
-        .collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "{}: registered by somebody else, so what is served there is not known; it may be HR or on-premises applications too. Before the upgrade or removal look in the portal: Cloud sync, Agents, and the enterprise applications that provision through an agent. What is served there stands still meanwhile",
-            names.join(", ")
-        )
-    })
-}
-
-fn connects(
-    inputs: Inputs<'_>,
-    askers: &Askers,
-    targets: &mut BTreeMap<TargetId, TargetPlan>,
-    members: &mut BTreeMap<TargetId, Member>,
-    alarms: &mut Vec<String>,
-    warnings: &mut Vec<String>,
-) {
-    let Inputs {
-        topology,
-        known,
-        artifacts,
-        purpose,
-        ..
-    } = inputs;
-    for (name, entry) in &topology.connect {
-        let Some(tenant) = topology.tenants.get(&entry.tenant.value) else {
-            continue;
-        };
-        let strangers = strangers(inputs.beyond, entry, &tenant.id, known);
-        let mut modes = Modes::new();
-        let mut untold = Vec::new();
-        for server in entry.members() {
-            let facts = known.get(server).and_then(|known| known.facts.as_ref());
-            let Some((_, facts)) = facts else {
-                untold.push(server.clone());
-                continue;
-            };
-            if let Some(connect) = &facts.connect {
-                modes.insert(server.clone(), connect.mode());
-            }
-        }
-        for server in entry.members() {
-            let leaves = entry.retired.iter().any(|(gone, _)| gone == server);
-            let host = targets.get(server);
-            let host_leaves = members.get(server).is_some_and(|member| member.leaves);
-            if host.is_some() && (leaves || host_leaves) {
-                let why = if host_leaves {
-                    "Connect on it gets no work while it is retired as a host of agents"
-                } else {
-                    "Connect on it is retired, and is not taken off while it is a host of provisioning agents too: retire it there first"
-                };
-                add_reason(targets, server, why);
-                continue;
-            }
-            // Either is asked of a server once.
-            if host.is_some()
-                && matches!(
-                    purpose,
-                    Purpose::Agents | Purpose::Discover | Purpose::Support
-                )
-            {
-                continue;
-            }
-            let known = known.get(server);
-            let facts = known
-                .and_then(|known| known.facts.as_ref())
-                .map(|(_, facts)| facts);
-            let answer = match (known, facts, purpose) {
-                (None, ..) => Answer::Nothing(
-                    "held: not enrolled; bring the agent onto it with a join file".to_owned(),
-                ),
-                _ if !inputs.is_about(server) => Answer::Nothing(NOT_ASKED.to_owned()),
-                (Some(_), _, Purpose::Agents) => agent::answer(inputs.roster, inputs.release, server),
-                (Some(_), None, _) => {
-                    Answer::Nothing("held: it has never reported its facts".to_owned())
-                }
-                (Some(_), Some(_), Purpose::Discover) => discover::answer(askers, server),
-                (Some(_), Some(_), Purpose::Support) => Answer::Nothing(
-                    "no way to collect Connect's logs is documented: look into %ProgramData%\\AADConnect on the server".to_owned(),
-                ),
-                (Some(_), Some(facts), Purpose::Install) if leaves => {
-                    connect_removal::answer(entry, tenant, server, facts)
-                }
-                (Some(_), Some(facts), Purpose::Verify) if leaves && facts.connect.is_none() => {
-                    let steps = vec![Step::VerifyConnectRemoved];
-                    inspection(steps, "verified; nothing is changed")
-                }
-                (Some(_), Some(_), Purpose::Preflight) if leaves => {
-                    Answer::Nothing("it is retired: there is nothing to be ready for".to_owned())
-                }
-                (Some(_), Some(facts), Purpose::Install | Purpose::Verify)
-                    if facts.connect.as_ref().is_some_and(ConnectFacts::is_fenced) =>
-                {
-                    Answer::Nothing(FENCED.to_owned())
-                }
-                (Some(_), Some(facts), Purpose::Install)
-                    if facts.connect.is_none() && inputs.beyond.moved.contains_key(&tenant.id) =>
-                {
-                    Answer::Nothing(MOVED.to_owned())
-                }
-                (Some(_), Some(facts), Purpose::Install) => {
-                    let modes = (&modes, untold.as_slice(), strangers.as_slice());
-                    let mut answer =
-                        connect::answer(topology, entry, tenant, server, facts, modes, artifacts);
-                    let site = entry.site.as_ref();
-                    let rule = Rule::of(topology, inputs.policy, site, server, facts);
-                    rule.into_iter().for_each(|rule| rule.put_into(&mut answer));
-                    answer
-                }
-                (Some(_), Some(facts), Purpose::Verify) => {
-                    let has_connect = facts.connect.is_some();
-                    let newest = artifacts.get(&protocol::step::Product::Connect);
-                    let newest = newest.map(|newest| newest.version);
-                    let mut steps = connect::verification(topology, entry, newest);
-                    // What it takes is asked of a domain that agents serve as well (G7).
-                    // What it exports, whoever imports it compares with; its default rules are held against those of the others.
-                    let imports = entry.imports().is_some();
-                    let several = entry.members().count() > 1;
-                    if has_connect && (imports || several || in_both_tools(topology, entry)) {
-                        steps.push(Step::ReadConnectSettings);
-                    }
-                    inspection(steps, "verified; nothing is changed")
-                }
-                (Some(_), Some(facts), Purpose::Preflight) => {
-                    let newest = artifacts.get(&protocol::step::Product::Connect);
-                    let newest = newest.map(|newest| newest.version);
-                    let mut steps = connect::readiness(entry, tenant, server, facts, newest);
-                    if facts.connect.is_some() && entry.members().count() > 1 {
-                        steps.push(Step::ReadConnectSettings);
-                    }
-                    inspection(steps, READINESS)
-                }
-            };
-            let lane = format!("connect.{name}");
-            let mut part = part(tenant.id.clone(), known, lane.clone(), Vec::new(), answer);
-            part.assume(purpose);
-            part.site = entry.site.as_ref().map(|site| site.value.clone());
-            part.soak(inputs.policy.soak.seconds(Product::Connect));
-            let part = match targets.remove(server) {
-                None => part,
-                Some(host) => match beside(host, part) {
-                    // It stays a member of its group.
-                    Beside::Host(host) => {
-                        targets.insert(server.clone(), host);
-                        continue;
-                    }
-                    Beside::Connect(part) => part,
-                },
-            };
-            targets.insert(server.clone(), part);
-            members.insert(
-                server.clone(),
-                Member {
-                    lane,
-                    labels: entry.labels.clone(),
-                    domains: entry.forests.iter().map(|(name, _)| name.clone()).collect(),
-                    last: modes.get(server) != Some(&Some(true)),
-                    leaves,
-                },
-            );
-        }
-        if purpose == Purpose::Install {
-            suffixes(inputs.beyond, entry, tenant, targets, warnings);
-            imports(inputs.beyond, entry, targets);
-            rules::compared(inputs, entry, targets);
-            let seen = inputs.beyond.tenants.get(&tenant.id);
-            let seen = seen.and_then(|seen| seen.observation.organization.seen());
-            let mut own = entry.members();
-            if seen.is_none() && own.any(|server| targets.get(server).is_some_and(installs_active))
-            {
-                warnings.push(format!(
-                    "whether tenant {} was ever synchronized is not known (entrain tenant read): where it was not, the wizard switches that on, and it cannot be undone (G10)",
-                    entry.tenant.value
-                ));
-            }
-        }
-        // That none is active does not stand against the plan that makes one active.
-        let mends = active::active(&modes).is_empty()
-            && entry
-                .members()
-                .any(|server| targets.get(server).is_some_and(TargetPlan::makes_active));
-        if purpose == Purpose::Install
-            && let ([now], Some((preferred, _))) =
-                (active::active(&modes).as_slice(), &entry.prefer_active)
-            && *now != preferred
-            && modes.get(preferred) == Some(&Some(true))
-        {
-            warnings.push(format!(
-                "{now} is the active Connect server of tenant {}, and {preferred} is preferred: entrain swap {preferred} proposes the change",
-                entry.tenant.value
-            ));
-        }
-        warnings.extend(
-            strangers
-                .iter()
-                .filter(|_| purpose != Purpose::Discover)
-                .cloned(),
-        );
-        let moved = inputs.beyond.moved.get(&tenant.id);
-        if let Some(moved) = moved
-            && purpose == Purpose::Install
-            && !modes.is_empty()
-        {
-            warnings.push(moved.sentence(&entry.tenant.value));
-        }
-        match active::look_at(&entry.tenant.value, &modes, moved) {
-            Verdict::Holds => {}
-            // Where all of them go, none is active in the end.
-            Verdict::Broken(why)
-                if purpose == Purpose::Install && !mends && !entry.servers.is_empty() =>
-            {
-                alarms.push(why);
-            }
-            Verdict::Broken(why) | Verdict::CannotTell(why) => warnings.push(why),
-        }
-    }
-}
-
-/// Whose part a server has that carries both products.
-enum Beside {
-    /// That of the host of provisioning agents, with what is looked at of Connect.
-    Host(TargetPlan),
-    /// That of the Connect server.
-    Connect(TargetPlan),
-}
-
-/// Puts together what a server does that is a host of provisioning agents and a Connect server: both are looked at in one breath,
-/// and changed one after the other. A grade is that of its lane's product, so nothing is looked at beside what is changed.
-fn beside(mut host: TargetPlan, mut connect: TargetPlan) -> Beside {
-    let changes = |part: &TargetPlan| !part.is_read_only();
-    match (changes(&host), changes(&connect)) {
-        (true, true) => {
-            host.why.push(
-                "Connect on it waits for the plan after this one: one product is changed at a time"
-                    .to_owned(),
-            );
-            Beside::Host(host)
-        }
-        (false, true) => {
-            connect.domains = host.domains;
-            connect.why.push(
-                "nothing is to be changed on its provisioning agent, which entrain plan --verify looks at"
-                    .to_owned(),
-            );
-            Beside::Connect(connect)
-        }
-        (true, false) => {
-            host.why.push(
-                "Connect on it is left as it is in this plan; entrain plan --verify looks at it"
-                    .to_owned(),
-            );
-            Beside::Host(host)
-        }
-        (false, false) if host.left_out && !connect.left_out => {
-            connect.domains = host.domains;
-            connect.why.extend(host.why);
-            Beside::Connect(connect)
-        }
-        (false, false) => {
-            let phases = connect.phases.into_iter();
-            match host.phases.first_mut() {
-                Some(looks) => looks.steps.extend(phases.flat_map(|work| work.steps)),
-                None => host.phases.extend(phases),
-            }
-            let why = connect.why.iter().map(|why| format!("Connect: {why}"));
-            host.why.extend(why);
-            Beside::Host(host)
-        }
-    }
-}
-
 /// Adds a sentence to what a plan says of a server.
 fn add_reason(targets: &mut BTreeMap<TargetId, TargetPlan>, server: &TargetId, why: &str) {
     if let Some(part) = targets.get_mut(server) {
         part.why.push(why.to_owned());
     }
-}
-
-/// Agents of the same tenant serve a domain of the entry's forests.
-fn in_both_tools(topology: &Topology, entry: &ConnectEntry) -> bool {
-    let groups = topology.agents.values();
-    let mut served = groups
-        .filter(|group| group.tenant.value == entry.tenant.value)
-        .flat_map(|group| &group.serves);
-    served.any(|(domain, _)| entry.forest_of(domain).is_some())
 }
 
 /// Who serves each domain, as far as is known.
