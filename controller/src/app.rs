@@ -17,7 +17,7 @@ use controller_core::versions::Versions;
 use crate::authority::{Authority, CONTROLLER_LIFE};
 use crate::disk::Disk;
 use crate::driver;
-use crate::http::{self, Api};
+use crate::http::{self, Api, Opens};
 use crate::session::{Gateway, Registry, listen};
 use crate::store::Store;
 
@@ -40,11 +40,16 @@ pub struct Running {
     _lock: File,
 }
 
-/// Starts a controller on an initialized state folder.
+/// Starts a controller on an initialized state folder. Its API is served on a socket in that folder, and on `operators` too, for the
+/// group of the account that it runs as.
 ///
 /// # Errors
 /// When another controller holds the folder, a file is missing or damaged, or a socket cannot be had.
-pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<Running> {
+pub async fn start(
+    state: &Path,
+    operators: Option<&Path>,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<Running> {
     let lock = lock(state)?;
     let now = crate::now();
     for open in open_to_others(state) {
@@ -88,7 +93,15 @@ pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<
         tracing::warn!(buffers = ?endpoint.buffers(), "the system caps UDP buffers; `entrain doctor` says what to do");
     }
     let address = endpoint.local_address()?;
-    let socket = http::bind(&state.join(SOCKET))?;
+    let mut sockets = vec![http::bind(&state.join(SOCKET), Opens::Owner)?];
+    if let Some(path) = operators {
+        sockets.push(http::bind(path, Opens::Group)?);
+    } else if authority.root().override_operators > 1 {
+        tracing::warn!(
+            "the trust root asks {} operators for an override, and this controller has no socket for several: start it with --socket",
+            authority.root().override_operators
+        );
+    }
 
     let gateway = Gateway::new(
         hub.clone(),
@@ -115,7 +128,9 @@ pub async fn start(state: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<
         stop.clone(),
     ));
     parts.spawn(listen(gateway, endpoint, stop.clone()));
-    parts.spawn(http::serve(socket, api, stop));
+    for socket in sockets {
+        parts.spawn(http::serve(socket, api.clone(), stop.clone()));
+    }
     tracing::info!(%address, "the controller listens for agents");
     Ok(Running {
         address,

@@ -45,7 +45,7 @@ pub struct Settings {
     pub certificate_seconds: Option<u32>,
 }
 
-/// Keys of the trust root that lie elsewhere than in the state folder.
+/// What a trust root is made with beside the controller's own keys.
 #[derive(Debug, Clone, Copy)]
 pub struct RootKeys<'a> {
     /// File to write the root key to.
@@ -54,6 +54,8 @@ pub struct RootKeys<'a> {
     pub passphrase: &'a str,
     /// Who signs releases of the agent; without one none is ever accepted.
     pub publisher: Option<PublicKey>,
+    /// How many different operators an override takes.
+    pub override_operators: u32,
 }
 
 /// The authority of a running controller.
@@ -189,6 +191,7 @@ fn make(
             publisher: files.publisher.map_or(nobody, only),
         },
         authority: vec![BASE64_STANDARD.encode(certificate.der())],
+        override_operators: files.override_operators,
     };
     let envelope = sign(&document, &[&root]).to_json();
     write_private(&state.join("keys/authority.p8"), &authority.serialize_der())?;
@@ -411,6 +414,7 @@ pub(crate) fn initialized(folder: &Path) -> PathBuf {
         root_key: &folder.join("root-key"),
         passphrase: "a passphrase",
         publisher: None,
+        override_operators: 1,
     };
     init(&state, &settings, &keys, crate::now()).unwrap();
     state

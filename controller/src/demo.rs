@@ -176,6 +176,7 @@ impl Demo {
                 root_key: &folder.path().join("root.pem"),
                 passphrase: &passphrase,
                 publisher: None,
+                override_operators: 1,
             },
             crate::now(),
         )?;

@@ -64,6 +64,7 @@ impl World {
                 publisher: nobody(),
             },
             authority: Vec::new(),
+            override_operators: 1,
         };
         Self {
             bundle,

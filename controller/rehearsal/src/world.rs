@@ -202,6 +202,7 @@ impl World {
                 publisher: nobody(),
             },
             authority: Vec::new(),
+            override_operators: 1,
         };
         let mut world = Self {
             now: ask.begin,

@@ -9,6 +9,7 @@ use controller_core::calendar::written;
 use controller_core::finding::nearest;
 use controller_core::overrides::Rule;
 use controller_core::policy::Waits;
+use protocol::signed::MOST_OVERRIDE_OPERATORS;
 use protocol::step::{Fix, Product};
 use protocol::{Digest, ProxyAddress, RolloutId, TargetId, Timestamp, Version};
 
@@ -29,6 +30,10 @@ pub(crate) struct Arguments {
         default_value = "/var/lib/entrain"
     )]
     pub(crate) state: PathBuf,
+    /// Socket of the API for a group of operators, each under an account of their own: `serve` listens there too, beside the
+    /// state folder's own, and every other command asks there.
+    #[arg(long, global = true, env = "ENTRAIN_SOCKET")]
+    pub(crate) socket: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
@@ -152,6 +157,10 @@ pub(crate) enum Verb {
         /// upgraded by this controller.
         #[arg(long)]
         publisher: Option<PathBuf>,
+        /// How many different operators must say an override, 1 to 5; signed into the trust root, and never changed afterwards. More than one
+        /// needs a socket for several operators (`--socket`).
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_OVERRIDE_OPERATORS)))]
+        override_operators: u32,
         /// Reads the passphrase from standard input's first line in place of asking.
         #[arg(long)]
         passphrase_stdin: bool,

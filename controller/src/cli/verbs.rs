@@ -35,14 +35,18 @@ use crate::http::types::{
 use crate::{app, backup, demo, keys};
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
-    let state = arguments.state;
-    let client = Client::new(&state);
+    let (state, socket) = (arguments.state, arguments.socket);
+    let client = match &socket {
+        Some(socket) => Client::at(socket),
+        None => Client::new(&state),
+    };
     match arguments.verb {
         Verb::Init {
             address,
             listen,
             root_key,
             publisher,
+            override_operators,
             passphrase_stdin,
             simulated,
         } => {
@@ -66,6 +70,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                     root_key: &root_key,
                     passphrase: &passphrase,
                     publisher,
+                    override_operators,
                 },
                 crate::now(),
             )?;
@@ -77,7 +82,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             ));
             Ok(exit::OK)
         }
-        Verb::Serve => serve(&state).await,
+        Verb::Serve => serve(&state, socket.as_deref()).await,
         Verb::Check { documents, json } => check(&client, &documents, json.json).await,
         Verb::Schema => output::json(&json_schema()).map(|()| exit::OK),
         Verb::Plan {
@@ -466,9 +471,9 @@ pub(super) fn new_passphrase(from_stdin: bool, key: &str) -> anyhow::Result<Stri
     Ok(first)
 }
 
-async fn serve(state: &Path) -> anyhow::Result<u8> {
+async fn serve(state: &Path, socket: Option<&Path>) -> anyhow::Result<u8> {
     let (stop, stopped) = watch::channel(false);
-    let mut running = app::start(state, stopped).await?;
+    let mut running = app::start(state, socket, stopped).await?;
     output::print(&format!("listening at {}", running.address));
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let stopped_by_itself = tokio::select! {

@@ -909,6 +909,14 @@ impl Core {
         Ok(with_it.into_iter().filter(aborts).collect())
     }
 
+    /// How many different operators an override takes: what the trust root asks for, at least one.
+    #[must_use]
+    pub fn override_operators(&self) -> u32 {
+        let root = self.authority.root();
+        let approvers = root.roles.approver.threshold;
+        approvers.max(root.override_operators).max(1)
+    }
+
     /// Takes an operator's word that a rule is set aside on a target, and says how that stands.
     ///
     /// # Errors
@@ -922,12 +930,12 @@ impl Core {
         if let Saying::Before(stands) = self.fleet.may_override(asking, batch.now)? {
             return Ok(stands);
         }
-        let approvers = self.authority.root().roles.approver.threshold;
+        let asked = self.override_operators();
         let said = Record::OverrideSaid {
             rule,
             target: target.clone(),
             by: asking.by.to_owned(),
-            asked: approvers.max(1),
+            asked,
             change: asking.change.to_owned(),
             reason: asking.reason.to_owned(),
         };

@@ -35,7 +35,7 @@ use crate::http::types::{
     Applied, ApplyAsk, BackupAsk, Checked, Done, FindingText, FreezeAsk, OfferAsk, OrderAsk,
     OverrideAsk, PlanAsk, Planned, SecretGiven, TokenAsk, TokenMade, TransitionAsk, WithdrawAsk,
 };
-use crate::http::{Answer, Api, Operator, Problem};
+use crate::http::{Answer, Api, Operator, Problem, is_shared};
 
 /// How far the clock of a machine that reads a tenant may be ahead.
 const CLOCKS: Duration = Duration::from_secs(60);
@@ -615,7 +615,17 @@ pub(super) async fn override_rule(
     Json(ask): Json<OverrideAsk>,
 ) -> Answer<Done> {
     let rule = rule(&ask.rule)?;
+    // An account that several people may act as is nobody's word where different people are asked for.
+    let shared = is_shared(&by, &api.state);
     let said = api.hub.act(move |core, batch, answer| {
+        let asked = core.override_operators();
+        if shared && asked > 1 {
+            let why = format!(
+                "an override takes {asked} different operators here, and {by} is an account that several people may act as: say it under an account of your own, at the socket for operators (`entrain --socket PATH override …`); nothing was changed"
+            );
+            answer_stored(batch, answer, Err(Problem::Refused(why)));
+            return;
+        }
         let asking = Asking {
             rule,
             target: &ask.target,

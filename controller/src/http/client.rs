@@ -33,17 +33,29 @@ impl Client {
         }
     }
 
+    /// A client of the controller that listens at this socket.
+    #[must_use]
+    pub fn at(socket: &Path) -> Self {
+        Self {
+            socket: socket.to_owned(),
+        }
+    }
+
     async fn send(
         &self,
         method: Method,
         path: &str,
         body: Content,
     ) -> anyhow::Result<Response<Incoming>> {
-        let stream = UnixStream::connect(&self.socket).await.with_context(|| {
-            format!(
-                "no controller answers at {}; is `entrain serve` running on this state?",
-                self.socket.display()
-            )
+        let stream = UnixStream::connect(&self.socket).await;
+        let stream = stream.map_err(|error| {
+            let at = self.socket.display();
+            let why = if error.kind() == std::io::ErrorKind::PermissionDenied {
+                format!("this account may not open {at}: a controller is asked by the account that it runs as, or, where it has a socket for several operators, by the members of that socket's group (`--socket` or ENTRAIN_SOCKET names it)")
+            } else {
+                format!("no controller answers at {at}; is `entrain serve` running on this state?")
+            };
+            anyhow::Error::new(error).context(why)
         })?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;

@@ -1,4 +1,5 @@
-//! The local HTTP API: on a Unix socket that only its owner may open. The command line uses this and nothing else.
+//! The local HTTP API: on a Unix socket that only its owner may open, and on one for a group of operators where that is asked for.
+//! The command line uses this and nothing else.
 
 mod acts;
 mod artifacts;
@@ -63,6 +64,14 @@ impl Connected<IncomingStream<'_, UnixListener>> for Operator {
     }
 }
 
+/// Whether a name is an account that several people may act as: the controller's own, or the machine's administrator.
+pub(crate) fn is_shared(name: &str, state: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let own = std::fs::metadata(state).map(|found| found.uid()).ok();
+    let shared = own.into_iter().chain([0]);
+    shared.map(user_name).any(|account| account == name)
+}
+
 fn user_name(uid: u32) -> String {
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let id = uid.to_string();
@@ -117,19 +126,52 @@ impl IntoResponse for Problem {
 /// What handlers return.
 pub type Answer<T> = Result<axum::Json<T>, Problem>;
 
+/// Who may open a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opens {
+    /// The account that the controller runs as.
+    Owner,
+    /// That account's group too: operators, each under an account of their own.
+    Group,
+}
+
 /// Makes the socket. One that a dead controller left behind is replaced; the lock has shown that it is dead.
 ///
 /// # Errors
-/// When the socket cannot be made.
-pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
-    if path.exists() {
-        std::fs::remove_file(path)
-            .with_context(|| format!("could not replace {}", path.display()))?;
+/// When the socket cannot be made, something else lies there, or everybody could put another one into its folder.
+pub fn bind(path: &Path, opens: Opens) -> anyhow::Result<UnixListener> {
+    use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let found = std::fs::metadata(folder)
+        .with_context(|| format!("the folder {} of the socket is not there", folder.display()))?;
+    let mode = found.permissions().mode();
+    if mode & 0o002 != 0 {
+        anyhow::bail!(
+            "everybody may write into {} (mode {:03o}), and so put a socket of their own in the place of {}: take a folder of the controller's own, such as /run/entrain",
+            folder.display(),
+            mode & 0o7777,
+            path.display()
+        );
+    }
+    match std::fs::symlink_metadata(path) {
+        Ok(there) if there.file_type().is_socket() => std::fs::remove_file(path)
+            .with_context(|| format!("could not replace {}", path.display()))?,
+        Ok(_) => anyhow::bail!(
+            "{} is there and is no socket; it was left as it is: give another path",
+            path.display()
+        ),
+        Err(_) => {}
     }
     let listener = UnixListener::bind(path)
         .with_context(|| format!("could not listen at {}", path.display()))?;
-    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(path, owner_only)
+    let mode = match opens {
+        Opens::Owner => 0o600,
+        Opens::Group => 0o660,
+    };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
         .with_context(|| format!("could not guard {}", path.display()))?;
     Ok(listener)
 }
@@ -183,5 +225,63 @@ pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<b
         .await
     {
         tracing::error!(%error, "the API stopped");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn refused(path: &Path) -> String {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let _entered = runtime.enter();
+        bind(path, Opens::Group).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_lies_in_the_place_of_a_socket_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes");
+        std::fs::write(&path, "of somebody").unwrap();
+        assert!(refused(&path).contains("is no socket"));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "of somebody");
+    }
+
+    #[test]
+    fn no_socket_lies_where_everybody_may_put_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = std::fs::Permissions::from_mode(0o1777);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        let said = refused(&folder.path().join("api.sock"));
+        assert!(said.contains("everybody may write into"), "{said}");
+    }
+
+    #[test]
+    fn a_socket_that_a_dead_controller_left_is_replaced_and_is_as_open_as_it_was_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("api.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let _entered = runtime.enter();
+        for (opens, mode) in [(Opens::Group, 0o660), (Opens::Owner, 0o600)] {
+            drop(bind(&path, opens).unwrap());
+            let found = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(found & 0o777, mode);
+        }
+    }
+
+    #[test]
+    fn the_accounts_that_several_people_may_act_as_are_known_by_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(is_shared("root", folder.path()) || is_shared("uid 0", folder.path()));
+        assert!(!is_shared("uid 40001", folder.path()));
     }
 }

@@ -16,5 +16,5 @@ pub use envelope::{BadEnvelope, Envelope, Signature, pre_authentication_encoding
 pub use manifest::{ApprovalProof, ArtifactKind, ArtifactRef, Assumed, Manifest, Phase, work_leaf};
 pub use receipt::{Ending, Receipt, StepEnding, StepRecord};
 pub use release::{AgentRelease, ReleaseFile};
-pub use root::{ControllerKind, Role, RoleKeys, TrustRoot};
+pub use root::{ControllerKind, MOST_OVERRIDE_OPERATORS, Role, RoleKeys, TrustRoot};
 pub use verify::{Document, Refused, Verified, sign, take_up, verify, verify_root_update};

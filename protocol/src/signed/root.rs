@@ -69,6 +69,22 @@ pub struct TrustRoot {
     pub roles: Role,
     /// The authority's certificates, DER in base64: they vouch for the controller's and the agents' certificates.
     pub authority: Vec<String>,
+    /// How many different operators must say an override before the controller follows it, 1 to 5. Where approvers are named their
+    /// threshold counts too. Left out where it is one, so that a version that does not know it reads every root but those that ask for more.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub override_operators: u32,
+}
+
+/// Most operators that a root may ask for: more would be nobody.
+pub const MOST_OVERRIDE_OPERATORS: u32 = 5;
+
+const fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_one(asked: &u32) -> bool {
+    *asked == 1
 }
 
 impl Document for TrustRoot {

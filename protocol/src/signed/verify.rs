@@ -294,6 +294,7 @@ mod tests {
                 publisher: nobody,
             },
             authority: Vec::new(),
+            override_operators: 1,
         }
     }
 

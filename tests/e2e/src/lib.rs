@@ -2,6 +2,7 @@
 //! operator uses.
 
 pub mod graph;
+pub mod operators;
 mod processes;
 pub mod rails;
 pub mod relay;

@@ -93,3 +93,70 @@ fn a_server_that_a_finding_has_stopped_goes_on_by_override_and_everything_says_s
     assert!(!status.contains("OVERRIDE G8"), "{status}");
     assert!(status.contains("1 BY OVERRIDE"), "{status}");
 }
+
+/// Two people, each under an account of their own: one alone is not enough, whatever accounts they share.
+#[test]
+fn an_override_takes_as_many_operators_as_the_trust_root_asks_for() {
+    const ONE: u32 = 40_001;
+    const OTHER: u32 = 40_002;
+    let (mut world, operators) = World::with_operators(2);
+    world.enroll(&[server(A, &[Fault::LittleMemory]), server(B, &[])]);
+    world.add_artifact();
+    let topology = world.topology(&[A, B]);
+    world.apply(&topology);
+    until("its preflight has stopped it", || {
+        let (state, detail) = world.state(A);
+        (state == "failed" && detail.contains("PF07")).then_some(())
+    });
+    let word = [
+        "override",
+        "G8",
+        "--target",
+        A,
+        "--reason",
+        WHY,
+        "--change",
+        "CHG0042117",
+    ];
+    let says = |account: u32| {
+        let said = operators.entrain(account, true, &word);
+        (said.status.success(), text(&said))
+    };
+    // Who is not of the group is told whose socket it is.
+    let stranger = operators.entrain(40_003, false, &["status"]);
+    let said = text(&stranger);
+    assert!(!stranger.status.success(), "{said}");
+    assert!(said.contains("members of that socket's group"), "{said}");
+
+    // The controller's own account and the machine's administrator may be anybody.
+    let (done, said) = says(0);
+    assert!(!done && said.contains("an account of your own"), "{said}");
+    let shared = world.entrain(&word);
+    assert!(!shared.status.success(), "{}", text(&shared));
+    let status = text(&world.entrain(&["status"]));
+    assert!(!status.contains("OVERRIDE"), "{status}");
+
+    let (done, said) = says(ONE);
+    assert!(done && said.contains("1 of 2"), "{said}");
+    let (_, said) = says(ONE);
+    assert!(!said.contains("is OVERRIDDEN"), "{said}");
+    let retried = operators.entrain(ONE, true, &["retry", "r1", A]);
+    assert!(retried.status.success(), "{}", text(&retried));
+    until("one word has let nothing through", || {
+        let (state, detail) = world.state(A);
+        (state == "failed" && detail.contains("PF07")).then_some(())
+    });
+    assert!(world.changes(A).is_empty());
+
+    let (done, said) = says(OTHER);
+    assert!(done && said.contains("is OVERRIDDEN until"), "{said}");
+    let retried = operators.entrain(OTHER, true, &["retry", "r1", A]);
+    assert!(retried.status.success(), "{}", text(&retried));
+    world.give_secrets(2);
+    world.all_done();
+    let log = text(&world.entrain(&["logs"]));
+    for name in ["uid 40001", "uid 40002"] {
+        assert!(log.contains(name), "{name}: {log}");
+    }
+    drop(world.audit());
+}

@@ -75,6 +75,7 @@ pub(crate) fn init(state: &Path, now: Timestamp, life: Option<u32>) -> anyhow::R
         root_key: &key,
         passphrase: "a passphrase",
         publisher: None,
+        override_operators: 1,
     };
     authority::init(state, &settings, &files, now)?;
     std::fs::create_dir_all(state.join("artifacts"))?;
