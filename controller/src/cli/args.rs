@@ -734,11 +734,11 @@ pub(crate) enum ArtifactAct {
         /// Where it came from, for the record.
         #[arg(long, default_value = "not said")]
         source: String,
-        /// For a simulated controller: what the bytes stand for.
-        #[arg(long, hide = true, value_parser = product)]
+        /// For a simulated controller alone: which product the bytes stand for, whatever they are.
+        #[arg(long, value_parser = product, requires = "version")]
         model: Option<Product>,
         /// The same: of which version.
-        #[arg(long, hide = true)]
+        #[arg(long, requires = "model")]
         version: Option<Version>,
     },
     /// Lists what was taken in.

@@ -113,3 +113,24 @@ fn one_agent_of_several_is_killed_again_and_again_and_the_others_go_on() {
     world.nothing_lost_or_repeated(&SERVERS);
     world.rails_held(&[Rail::G2, Rail::G3]);
 }
+
+/// The example of models belongs to the smallest example of a topology: one server is installed on, the other upgraded.
+#[test]
+fn the_example_of_models_carries_the_smallest_topology_to_its_end() {
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples");
+    let text = std::fs::read_to_string(examples.join("models.json")).expect("an example");
+    let fleet: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let twins: Vec<Profile> = serde_json::from_value(fleet["twins"].clone()).expect("models");
+    let mut world = World::new();
+    world.enroll(&twins);
+    world.add_artifact();
+    let topology = examples.join("minimal.toml");
+    world.apply(topology.to_str().expect("a path"));
+    world.give_secrets(1);
+    world.all_done();
+    let plan = world.targets();
+    assert_eq!(plan.len(), twins.len());
+    for twin in &twins {
+        assert!(!world.changes(twin.target.as_str()).is_empty(), "{plan:?}");
+    }
+}
