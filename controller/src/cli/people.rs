@@ -1,6 +1,7 @@
 //! Work for people, and the secrets that they give.
 
 use controller_core::fleet::{TaskView, TaskWork};
+use controller_core::roster::Joining;
 use protocol::task::TaskText;
 
 use crate::cli::args::{SecretAct, TasksAct};
@@ -8,6 +9,15 @@ use crate::cli::secret::{self, Appointment};
 use crate::cli::{exit, output};
 use crate::http::client::Client;
 use crate::http::types::{Agents, AskRow, Done};
+
+/// A server that waits to be let in, as one more row of what people are to do: it belongs to no rollout.
+fn approval(joining: &Joining) -> serde_json::Value {
+    serde_json::json!({
+        "target": joining.target,
+        "since": joining.since,
+        "work": { "approve": joining },
+    })
+}
 
 pub(super) async fn tasks(
     client: &Client,
@@ -22,10 +32,13 @@ pub(super) async fn tasks(
         return Ok(exit::OK);
     }
     let tasks: Vec<TaskView> = client.get("/v1/tasks").await?;
-    if json {
-        return output::json(&tasks).map(|()| exit::OK);
-    }
     let agents: Agents = client.get("/v1/agents").await?;
+    if json {
+        let waiting = agents.pending.values().map(approval);
+        let open = tasks.iter().map(serde_json::to_value);
+        let rows: Vec<_> = waiting.map(Ok).chain(open).collect::<Result<_, _>>()?;
+        return output::json(&rows).map(|()| exit::OK);
+    }
     if tasks.is_empty() && agents.pending.is_empty() {
         output::print("nothing waits for a person");
     }

@@ -296,6 +296,9 @@ fn a_server_without_a_name_on_its_token_waits_for_an_operator() {
             .contains("waits for approval")
             .then_some(())
     });
+    let tasks = world.json(&["tasks", "--json"]);
+    assert_eq!(tasks[0]["target"], A, "{tasks}");
+    assert!(tasks[0]["work"]["approve"]["key"].is_string(), "{tasks}");
     let wrong = world.entrain(&["agents", "approve", A, "0123456789abcdef"]);
     assert!(text(&wrong).contains("another key"), "{}", text(&wrong));
     let short = world.entrain(&["agents", "approve", A, "1234"]);

@@ -39,6 +39,13 @@ fn warning(place: &Place, what: impl Into<String>, fix: impl Into<String>) -> Fi
 #[must_use]
 pub fn check(topology: &Topology, available: Option<&Available>) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if topology.names_no_server() && !topology.gaps.text {
+        findings.push(warning(
+            &topology.place,
+            "no server is named: a plan of this has nothing to do",
+            "write hosts and what they serve into [agents.NAME], servers of Connect Sync into [connect.NAME]; `entrain schema` prints every table, deploy/examples has whole ones",
+        ));
+    }
     references(topology, &mut findings);
     hosts(topology, &mut findings);
     domains(topology, &mut findings);

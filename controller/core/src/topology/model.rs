@@ -268,6 +268,8 @@ pub struct Gaps {
 pub struct Topology {
     /// Digest of the documents, in the order of their names.
     pub digest: Digest,
+    /// Where its first document begins.
+    pub place: Place,
     /// Versions.
     pub wanted: Wanted,
     /// Tenants by name.
@@ -304,6 +306,12 @@ impl Service {
 }
 
 impl Topology {
+    /// Whether neither a host of agents nor a server of Connect stands in it, one that is to go included.
+    #[must_use]
+    pub fn names_no_server(&self) -> bool {
+        self.agents.is_empty() && self.connect.is_empty()
+    }
+
     /// Every domain that some group serves, with its servers.
     #[must_use]
     pub fn served(&self) -> BTreeMap<DomainName, Service> {

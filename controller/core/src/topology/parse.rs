@@ -109,8 +109,14 @@ pub fn parse_by(documents: &[Document], clouds: &Clouds) -> (Topology, Vec<Findi
     for document in &sorted {
         hashed.update(Digest::of(document.text.as_bytes()).as_bytes());
     }
+    let first = sorted.first().map(|document| document.file.clone());
     let mut topology = Topology {
         digest: hashed.finish(),
+        place: Place {
+            file: first.unwrap_or_default(),
+            line: 1,
+            column: 1,
+        },
         wanted: Wanted::default(),
         tenants: BTreeMap::new(),
         sites: BTreeMap::new(),

@@ -268,3 +268,25 @@ fn a_broken_header_hides_its_own_table_and_no_other() {
         (5, "unknown key \"host\" in [agents.x]".to_owned())
     );
 }
+
+#[test]
+fn a_topology_that_names_no_server_is_told_and_what_cannot_be_read_is_not_called_empty() {
+    let told = |text: &str| {
+        let (topology, _) = parse(&[Document {
+            file: "t.toml".to_owned(),
+            text: text.to_owned(),
+        }]);
+        let remarks = check(&topology, None);
+        let lines: Vec<String> = remarks.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    };
+    let empty = told("");
+    assert!(
+        empty.starts_with("t.toml:1:1: warning: no server is named"),
+        "{empty}"
+    );
+    let tenant = told("[tenant.t]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n");
+    assert!(tenant.contains("no server is named"), "{tenant}");
+    let broken = told("[agents.corp\n");
+    assert!(!broken.contains("no server is named"), "{broken}");
+}
