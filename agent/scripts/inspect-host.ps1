@@ -107,14 +107,13 @@ if ($in.product -eq 'connect') {
         , $busy
     }
     Read-Part 'configurations' {
-        $folder = "$env:ProgramFiles\Microsoft Azure AD Sync\Bin"
         , @(foreach ($name in 'miiserver', 'miisclient') {
-            $file = Get-Item -Path "$folder\$name.exe.config"
+            $file = Get-Item -Path "$($in.engine)\$name.exe.config"
             $laid = $file.CreationTimeUtc
             @{
                 name = $file.Name
                 written = [int]($file.LastWriteTimeUtc - $laid).TotalMinutes
-                laid = [int]($laid - (Get-Item -Path "$folder\$name.exe").CreationTimeUtc).TotalMinutes
+                laid = [int]($laid - (Get-Item -Path "$($in.engine)\$name.exe").CreationTimeUtc).TotalMinutes
             }
         })
     }

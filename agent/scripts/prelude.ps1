@@ -48,10 +48,11 @@ function Assert-Calls([string[]]$calls) {
         }
     }
 }
-# The module of Connect Sync, by its path: a service that was started before the product was installed does not know it by name.
+# The module of Connect Sync, by its path below the folder that every script of it is given: a service that was started before the
+# product was installed does not know it by name.
 # Beside it, what is about to be called of it.
 function Import-ConnectModule([string[]]$calls) {
-    $module = Join-Path $env:ProgramFiles 'Microsoft Azure AD Sync\Bin\ADSync\ADSync.psd1'
+    $module = Join-Path $in.engine 'ADSync\ADSync.psd1'
     if (-not (Test-Path $module)) { $module = 'ADSync' }
     Import-Module $module
     Assert-Calls $calls

@@ -6,7 +6,7 @@
 # {"error": {...}}.
 $folder = $null
 try {
-    $bin = Join-Path $env:ProgramFiles 'Microsoft Azure AD Sync\Bin'
+    $bin = $in.engine
     Import-ConnectModule 'Get-ADSyncConnector', 'Get-ADSyncConnectorRunStatus', 'Get-ADSyncScheduler', 'Get-ADSyncSchedulerConnectorOverride'
     function Test-Running { @(Get-ADSyncConnectorRunStatus).Count -gt 0 }
     $said = @()

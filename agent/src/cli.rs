@@ -410,16 +410,18 @@ fn guard_folder(state: &Path) -> anyhow::Result<()> {
     let folder = state.parent().unwrap_or(state);
     std::fs::create_dir_all(folder)
         .with_context(|| format!("could not make {}", folder.display()))?;
-    let output = std::process::Command::new(r"C:\Windows\System32\icacls.exe")
-        .arg(folder)
-        .args([
-            "/inheritance:r",
-            "/grant:r",
-            "*S-1-5-18:(OI)(CI)F",
-            "*S-1-5-32-544:(OI)(CI)F",
-        ])
-        .output()
-        .context("could not run icacls")?;
+    let output = std::process::Command::new(crate::exec::places::expand(
+        r"%SystemRoot%\System32\icacls.exe",
+    ))
+    .arg(folder)
+    .args([
+        "/inheritance:r",
+        "/grant:r",
+        "*S-1-5-18:(OI)(CI)F",
+        "*S-1-5-32-544:(OI)(CI)F",
+    ])
+    .output()
+    .context("could not run icacls")?;
     anyhow::ensure!(
         output.status.success(),
         "the folder {} could not be guarded",

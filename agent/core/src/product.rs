@@ -5,6 +5,17 @@
 use protocol::TenantId;
 use protocol::step::{Cloud, Product};
 
+use crate::op::RegistryValue;
+
+/// Variables of Windows that a path may begin with, as the ones below do; whoever reads the server knows what they are there ([K]).
+pub const VARIABLES: [&str; 5] = [
+    "%ProgramFiles%",
+    "%ProgramW6432%",
+    "%ProgramData%",
+    "%SystemRoot%",
+    "%SystemDrive%",
+];
+
 /// Folder of the agent's tools module, within the install folder (1.3 [P]).
 pub const AGENT_TOOLS: &str = r"Utility\AADCloudSyncTools";
 
@@ -16,7 +27,7 @@ pub const AGENT_TENANT: &str = "TenantID";
 /// Value of [`AGENT_KEY`] that names the install folder (1.3 [S]).
 pub const AGENT_FOLDER_VALUE: &str = "InstallDir";
 /// Install folder where the registry does not say (1.3 [P]).
-pub const AGENT_FOLDER: &str = r"C:\Program Files\Microsoft Azure AD Connect Provisioning Agent";
+pub const AGENT_FOLDER: &str = r"%ProgramFiles%\Microsoft Azure AD Connect Provisioning Agent";
 /// Executable in the install folder; its ProductVersion is the version (1.3, PV03 [P]).
 pub const AGENT_EXECUTABLE: &str = "AADConnectProvisioningAgent.exe";
 /// Configuration file of the service in the install folder; it exists only after the setup (1.3, 1.7 [P]).
@@ -37,7 +48,7 @@ pub const AGENT_MODULE: &str = "Microsoft.CloudSync.PowerShell.dll";
 pub const AGENT_SERVICE: &str = "AADConnectProvisioningAgent";
 /// The .NET Framework's own configuration, which alone names the proxy of Connect's engine (2.8 [P]).
 pub const MACHINE_CONFIG: &str =
-    r"C:\Windows\Microsoft.NET\Framework64\v4.0.30319\Config\machine.config";
+    r"%SystemRoot%\Microsoft.NET\Framework64\v4.0.30319\Config\machine.config";
 
 /// Service of the updater (1.3 [S]).
 pub const UPDATER_SERVICE: &str = "AzureADConnectAgentUpdater";
@@ -45,8 +56,7 @@ pub const UPDATER_SERVICE: &str = "AzureADConnectAgentUpdater";
 pub const DEFAULT_GMSA: &str = "provAgentgMSA$";
 
 /// Folder of the agent's traces (1.3 [P]).
-pub const AGENT_TRACES: &str =
-    r"C:\ProgramData\Microsoft\Azure AD Connect Provisioning Agent\Trace";
+pub const AGENT_TRACES: &str = r"%ProgramData%\Microsoft\Azure AD Connect Provisioning Agent\Trace";
 /// Services of other tools that the same updater keeps up to date: Connect Sync since 2.2.1.0 (2.1 [P]), the agents of
 /// pass-through authentication and of the private network ([K], unverified).
 pub const UPDATED_SERVICES: [&str; 3] = [CONNECT_SERVICE, PASS_THROUGH_SERVICE, "WAPCSvc"];
@@ -72,22 +82,25 @@ pub const AGENT_PROGRAMS: &[&str] = AGENT_ENTRIES.as_flattened();
 
 /// Service of the Connect engine (2.1 [P]).
 pub const CONNECT_SERVICE: &str = "ADSync";
-/// Engine executable; its ProductVersion is the running version (2.1 [P], 2.14 [S]).
-pub const CONNECT_ENGINE: &str = r"C:\Program Files\Microsoft Azure AD Sync\Bin\miiserver.exe";
+/// Where Windows keeps what it starts as [`CONNECT_SERVICE`]; the value [`IMAGE_PATH`] names the engine's program ([K]).
+pub const CONNECT_SERVICE_KEY: &str = r"SYSTEM\CurrentControlSet\Services\ADSync";
+/// Value of a service's key: the command line of its program, as REG_SZ or REG_EXPAND_SZ ([K]).
+pub const IMAGE_PATH: &str = "ImagePath";
+/// The engine's own name; its ProductVersion is the running version (2.1 [P], 2.14 [S]). It is also its name among the sources
+/// and programs of Windows' event logs ([K]).
+pub const CONNECT_PROGRAM: &str = "miiserver.exe";
+/// Folder of the engine's programs where nobody chose another location and no service says otherwise (2.1 [P]).
+pub const CONNECT_BIN: &str = r"%ProgramFiles%\Microsoft Azure AD Sync\Bin";
 /// Connect's wizard, in the three folders that the vendor's pages name (2.1 [P]: they disagree).
 pub const CONNECT_WIZARDS: [&str; 3] = [
-    r"C:\Program Files\Microsoft Azure Active Directory Connect\AzureADConnect.exe",
-    r"C:\Program Files\Microsoft Azure AD Connect\AzureADConnect.exe",
-    r"C:\Program Files\Microsoft Entra Connect\AzureADConnect.exe",
+    r"%ProgramFiles%\Microsoft Azure Active Directory Connect\AzureADConnect.exe",
+    r"%ProgramFiles%\Microsoft Azure AD Connect\AzureADConnect.exe",
+    r"%ProgramFiles%\Microsoft Entra Connect\AzureADConnect.exe",
 ];
-/// Folder of the engine; it is there as long as the engine is installed (2.1 [P]).
-pub const CONNECT_FOLDER: &str = r"C:\Program Files\Microsoft Azure AD Sync";
 /// Traces and exported settings of the wizard (2.1 [S], [P]).
-pub const CONNECT_DATA: &str = r"C:\ProgramData\AADConnect";
+pub const CONNECT_DATA: &str = r"%ProgramData%\AADConnect";
 /// Event log of the agent (1.3 [S]).
 pub const AGENT_LOG: &str = "Microsoft-AzureADConnect-ProvisioningAgent/Admin";
-/// The engine's own name among the sources and programs of Windows' event logs ([K]).
-pub const CONNECT_PROGRAM: &str = "miiserver.exe";
 /// How the source ends that writes of upgrades which Connect begins by itself (PV34 [K]; what stands before it differs by version).
 pub const CONNECT_UPGRADE_SOURCE: &str = "Connect Upgrade";
 /// LocalDB of SQL Server 2012, as Windows lists it: an upgrade from 1.x may have left it (2.15 [S]; the name is [K]).
@@ -169,6 +182,9 @@ pub const OWED_WINDOWS: &str = "RestartOfWindows";
 /// Value of [`OWED_KEY`]: 1 from before the cmdlets set the provisioning agent's account until all of them have ended well. Then the
 /// server may show a tenant and an account, and no domain (1.4): when the tenant is written is in no fact.
 pub const OWED_REGISTRATION: &str = "RegistrationOfProvisioningAgent";
+/// Value of [`OWED_KEY`]: the folder of Connect's engine, from before a person takes it off. The service, which alone tells a folder
+/// that somebody chose, is gone when what is left is looked for.
+pub const OWED_ENGINE: &str = "FolderOfConnectEngine";
 /// Key of our own, which lasts: of each prerequisite that Entrain has set, what was there before and what it set. Its values are
 /// named by `step/preflight/fix.rs`, so that no note leads anywhere else.
 pub const SET_KEY: &str = r"SOFTWARE\Entrain\Set";
@@ -197,6 +213,54 @@ pub const IE_ESC_KEY: &str =
 #[must_use]
 pub fn is_updater(name: &str) -> bool {
     name.to_lowercase().ends_with("agent updater")
+}
+
+/// Folder of the program that Windows starts as a service, from the value [`IMAGE_PATH`] of its key: quoted or bare, with arguments or
+/// without. A path of a share, a relative one, or one that begins otherwise than by a drive or a variable of Windows is none.
+///
+/// # Errors
+/// When it names no program in a folder of a local drive.
+pub fn folder_of_image(image: &RegistryValue) -> Result<String, String> {
+    let (RegistryValue::Text(text) | RegistryValue::Expandable(text)) = image else {
+        return Err(format!("{IMAGE_PATH} is no text"));
+    };
+    let no_program = || format!("{IMAGE_PATH} says {text}, which is no program on a local drive");
+    let text = text.trim();
+    let program = match text.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next().unwrap_or_default(),
+        // Blanks may stand in the path as well as behind it: what ends in a program's name ends the path.
+        None => text.get(..end_of_program(text)).unwrap_or_default(),
+    };
+    let (folder, name) = program.rsplit_once('\\').ok_or_else(no_program)?;
+    let below_a_drive = folder
+        .get(1..)
+        .is_some_and(|rest| rest == ":" || rest.starts_with(r":\"))
+        && folder.starts_with(|drive: char| drive.is_ascii_alphabetic());
+    let below_a_variable = VARIABLES.iter().any(|variable| {
+        let start = folder.get(..variable.len());
+        let rest = folder.get(variable.len()..).unwrap_or_default();
+        start.is_some_and(|start| start.eq_ignore_ascii_case(variable))
+            && (rest.is_empty() || rest.starts_with('\\'))
+    });
+    let climbs = folder
+        .split('\\')
+        .any(|part| part == ".." || part.contains('/'));
+    if name.is_empty() || climbs || !(below_a_drive || below_a_variable) {
+        return Err(no_program());
+    }
+    Ok(folder.to_owned())
+}
+
+/// Where the path of a bare command line ends: behind the first `.exe` that a blank or the end follows.
+fn end_of_program(text: &str) -> usize {
+    const ENDING: &str = ".exe";
+    let lower = text.to_ascii_lowercase();
+    let mut ends = lower.match_indices(ENDING).map(|(at, _)| at + ENDING.len());
+    let is_end = |end: &usize| {
+        text.get(*end..)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
+    };
+    ends.find(is_end).unwrap_or(text.len())
 }
 
 /// Place of a program's entry among [`AGENT_ENTRIES`].
@@ -274,4 +338,54 @@ pub fn setup_arguments(cloud: Cloud) -> Vec<String> {
         "/norestart".to_owned(),
         format!("ENVIRONMENTNAME={}", environment_name(cloud)),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_service_is_read_however_its_command_line_is_written() {
+        let text = |said: &str| RegistryValue::Text(said.to_owned());
+        for said in [
+            r#""D:\Connect\Bin\miiserver.exe""#,
+            r#" "D:\Connect\Bin\miiserver.exe" -service "a b.exe""#,
+            r"D:\Connect\Bin\miiserver.exe",
+            r"D:\Connect\Bin\MIISERVER.EXE  -service",
+        ] {
+            assert_eq!(folder_of_image(&text(said)).unwrap(), r"D:\Connect\Bin");
+        }
+        let blanks = r"E:\My Tools\a.exes\Bin\miiserver.exe /a C:\b.exe";
+        assert_eq!(
+            folder_of_image(&text(blanks)).unwrap(),
+            r"E:\My Tools\a.exes\Bin"
+        );
+        let program_files = r"%programfiles%\Microsoft Azure AD Sync\Bin";
+        let expandable = RegistryValue::Expandable(format!(r#""{program_files}\miiserver.exe""#));
+        assert_eq!(folder_of_image(&expandable).unwrap(), program_files);
+        assert_eq!(folder_of_image(&text(r"D:\miiserver.exe")).unwrap(), "D:");
+    }
+
+    #[test]
+    fn what_names_no_program_on_a_local_drive_is_none() {
+        for said in [
+            "",
+            "\"\"",
+            "miiserver.exe",
+            r"Connect\miiserver.exe",
+            r"\\server\share\miiserver.exe",
+            r"\\?\D:\Connect\miiserver.exe",
+            r"\SystemRoot\miiserver.exe",
+            r"%USERPROFILE%\miiserver.exe",
+            r"%ProgramFiles%Others\miiserver.exe",
+            r"D:\Connect\..\Other\miiserver.exe",
+            r"D:\Connect\",
+            "1:\\miiserver.exe",
+        ] {
+            let read = folder_of_image(&RegistryValue::Text(said.to_owned()));
+            assert!(read.is_err_and(|why| why.contains(IMAGE_PATH)), "{said}");
+        }
+        assert!(folder_of_image(&RegistryValue::Number(1)).is_err());
+        assert!(folder_of_image(&RegistryValue::Other).is_err());
+    }
 }

@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::exec::child::{self, Silence};
-use crate::exec::{Secrets, patience};
+use crate::exec::{Secrets, patience, places};
 
 /// The 64-bit Windows PowerShell; the product's module is made for it (product facts 1.4).
-const POWERSHELL: &str = r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe";
+const POWERSHELL: &str = r"%SystemRoot%\System32\WindowsPowerShell\v1.0\powershell.exe";
 
 macro_rules! with_prelude {
     ($name:literal) => {
@@ -60,10 +60,42 @@ pub fn encode(script: &str) -> String {
     BASE64_STANDARD.encode(units)
 }
 
-/// A script's whole input: its parameters, constants of this program, and the secrets that go along.
+/// Whether a script calls the module or the programs of Connect's engine.
+const fn of_engine(script: Script) -> bool {
+    match script {
+        Script::InspectHost
+        | Script::ReadConnectScheduler
+        | Script::ReviewConnectExports
+        | Script::ReadConnectSettings
+        | Script::InspectConnect => true,
+        Script::InspectPolicies
+        | Script::ReadModule
+        | Script::ConfigureProvisioningAgent
+        | Script::InspectDatabase
+        | Script::ReadAgentEvents
+        | Script::CollectSupport
+        | Script::JudgeChains
+        | Script::ReadErrors => false,
+    }
+}
+
+/// Where the two products lie on this server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folders {
+    /// Install folder of the provisioning agent.
+    pub agent: String,
+    /// Folder of the programs of Connect's engine.
+    pub engine: String,
+}
+
+/// A script's whole input: its parameters, constants of this program, where the products lie, and the secrets that go along.
 #[must_use]
-pub fn input(script: Script, parameters: &Value, folder: &str, secrets: &Secrets) -> Value {
+pub fn input(script: Script, parameters: &Value, folders: &Folders, secrets: &Secrets) -> Value {
     let mut input = parameters.clone();
+    let folder = &folders.agent;
+    if of_engine(script) {
+        input["engine"] = json!(folders.engine);
+    }
     if matches!(
         script,
         Script::ReadModule | Script::ConfigureProvisioningAgent
@@ -181,7 +213,7 @@ fn scrub(text: &str, input: &Value) -> String {
 /// # Errors
 /// When PowerShell cannot be run, never runs the script, takes too long, or prints nothing that can be read.
 pub async fn run(script: &str, input: &Value, limit: Duration) -> Result<Vec<Value>, String> {
-    let mut command = Command::new(POWERSHELL);
+    let mut command = Command::new(places::expand(POWERSHELL));
     command.args(arguments(script));
     let patience = patience::script(limit);
     let said = child::talk(command, ascii(input), patience).await;
@@ -244,6 +276,46 @@ mod tests {
         text(Script::ReadErrors),
         text(Script::JudgeChains),
     ];
+
+    fn folders() -> Folders {
+        Folders {
+            agent: "C:\\x\\".to_owned(),
+            engine: r"D:\Connect\Bin".to_owned(),
+        }
+    }
+
+    /// Whoever chose another location has the module and the tools there, and no script knows a place of its own.
+    #[test]
+    fn whatever_calls_the_engine_is_told_where_it_lies() {
+        let prelude = include_str!("../../scripts/prelude.ps1");
+        assert!(prelude.contains(r"Join-Path $in.engine 'ADSync\ADSync.psd1'"));
+        let scripts = [
+            Script::InspectHost,
+            Script::InspectPolicies,
+            Script::ReadModule,
+            Script::ConfigureProvisioningAgent,
+            Script::ReadConnectScheduler,
+            Script::ReviewConnectExports,
+            Script::ReadConnectSettings,
+            Script::InspectConnect,
+            Script::InspectDatabase,
+            Script::ReadAgentEvents,
+            Script::CollectSupport,
+            Script::ReadErrors,
+            Script::JudgeChains,
+        ];
+        let mut told = 0;
+        for script in scripts {
+            let own = text(script).strip_prefix(prelude).unwrap();
+            let calls = own.contains("Import-ConnectModule") || own.contains("$in.engine");
+            let input = input(script, &json!({}), &folders(), &Secrets::new());
+            let engine = calls.then_some(r"D:\Connect\Bin");
+            assert_eq!(input["engine"].as_str(), engine, "{script:?}");
+            told += usize::from(calls);
+            assert!(!text(script).contains("Azure AD Sync"), "{script:?}");
+        }
+        assert_eq!(told, 5);
+    }
 
     #[test]
     fn every_script_fits_a_command_line_and_says_that_it_has_started() {
@@ -349,7 +421,7 @@ mod tests {
         let input = input(
             Script::ConfigureProvisioningAgent,
             &json!({}),
-            "C:\\x\\",
+            &folders(),
             &secrets,
         );
         assert_eq!(input["secrets"][0]["value"], "hunter2");

@@ -38,7 +38,8 @@ use windows_sys::Win32::System::Threading::{
 
 use crate::exec::child::{self, Patience, Said, Silence};
 use crate::exec::kin::Unwatched;
-use crate::exec::{Secrets, export, installer, logs, patience, powershell};
+use crate::exec::powershell::Folders;
+use crate::exec::{Secrets, export, installer, logs, patience, places, powershell};
 use crate::launched::Launched;
 use crate::{artifact, files};
 
@@ -57,7 +58,7 @@ const TOOL: Patience = Patience {
 /// The largest text file that is read whole, in bytes.
 const MAX_TEXT: u64 = 1 << 20;
 
-/// Folder in which people find installers.
+/// Folder in which people find installers: below the agent's own, which is guarded, and as the pages name it.
 const STAGED: &str = r"C:\ProgramData\Entrain\staged";
 
 /// ERROR_SERVICE_DOES_NOT_EXIST.
@@ -76,13 +77,13 @@ const PROGRAMS: [&str; 2] = [
 ];
 
 /// Folder in which Windows keeps the setups of bundles (product facts 1.1 [S]).
-const PACKAGE_CACHE: &str = r"C:\ProgramData\Package Cache";
+const PACKAGE_CACHE: &str = r"%ProgramData%\Package Cache";
 
 /// Windows Installer.
-const MSIEXEC: &str = r"C:\Windows\System32\msiexec.exe";
+const MSIEXEC: &str = r"%SystemRoot%\System32\msiexec.exe";
 
 /// Program that restarts Windows ([K]).
-const SHUTDOWN: &str = r"C:\Windows\System32\shutdown.exe";
+const SHUTDOWN: &str = r"%SystemRoot%\System32\shutdown.exe";
 
 /// What it is told: a planned restart for an installation of software, after a minute in which whoever is signed in reads why.
 const RESTART: [&str; 7] = [
@@ -135,6 +136,7 @@ async fn shutdown(arguments: &[&str]) -> Result<Said, String> {
 
 /// Runs a tool of Windows to its end.
 async fn tool(program: &str, arguments: &[&str]) -> Result<Said, String> {
+    let program = &places::expand(program);
     let mut command = Command::new(program);
     command.args(arguments);
     let said = child::talk(command, Vec::new(), TOOL).await;
@@ -202,18 +204,16 @@ impl WindowsExec {
                 failed => failed,
             }),
             Op::RestartService { name } => done(restart(name).await),
-            Op::FileText { path } => {
-                text(Path::new(path)).map_or_else(Outcome::Failed, Outcome::Text)
-            }
+            Op::FileText { path } => text(&here(path)).map_or_else(Outcome::Failed, Outcome::Text),
             Op::ConnectExport => {
-                let newest = export::newest(Path::new(product::CONNECT_DATA));
+                let newest = export::newest(&here(product::CONNECT_DATA));
                 let newest = newest.map(|newest| newest.map(Box::new));
                 newest.map_or_else(Outcome::Failed, Outcome::Export)
             }
             Op::ReplaceText { path, before, text } => {
-                done(self.replace_text(Path::new(path), before, text))
+                done(self.replace_text(&here(path), before, text))
             }
-            Op::FileVersion { path } => file_version(Path::new(path)),
+            Op::FileVersion { path } => file_version(&here(path)),
             // The agent itself answers, which has them.
             Op::SecretsFit { .. } => Outcome::Exists(false),
             // The launcher's side answers.
@@ -234,7 +234,7 @@ impl WindowsExec {
                 programs(names).map_or_else(Outcome::Failed, Outcome::Programs)
             }
             Op::Uninstall { program, log } => self.uninstall(program, *log).await,
-            Op::PathExists { path } => match Path::new(path).try_exists() {
+            Op::PathExists { path } => match here(path).try_exists() {
                 Ok(exists) => Outcome::Exists(exists),
                 Err(error) => Outcome::Failed(format!("{path}: {error}")),
             },
@@ -245,8 +245,11 @@ impl WindowsExec {
                 limit,
                 ..
             } => {
-                let folder = agent_folder();
-                let input = powershell::input(*script, input, &folder, secrets);
+                let folders = Folders {
+                    agent: agent_folder(),
+                    engine: engine_folder(),
+                };
+                let input = powershell::input(*script, input, &folders, secrets);
                 let ran = powershell::run(powershell::text(*script), &input, *limit).await;
                 ran.map_or_else(Outcome::Failed, |lines| Outcome::Script { lines })
             }
@@ -373,7 +376,7 @@ impl WindowsExec {
                 Err(why) => return Outcome::Failed(why),
             },
             ProgramKind::Package if is_product_code(&program.id) => {
-                let mut command = Command::new(MSIEXEC);
+                let mut command = Command::new(places::expand(MSIEXEC));
                 command
                     .args(["/x", &program.id, "/qn", "/norestart", "/l*v"])
                     .arg(&log);
@@ -438,8 +441,8 @@ impl WindowsExec {
         let lines = match log {
             Log::ProvisioningAgentSetup => logs::of_setup(&self.logs(), SETUP_LOG),
             Log::ProvisioningAgentRemoval => logs::of_setup(&self.logs(), REMOVAL_LOG),
-            Log::ProvisioningAgentTrace => logs::newest(Path::new(product::AGENT_TRACES)),
-            Log::ConnectTrace => logs::newest_of(Path::new(product::CONNECT_DATA), "trace-", DAY),
+            Log::ProvisioningAgentTrace => logs::newest(&here(product::AGENT_TRACES)),
+            Log::ConnectTrace => logs::newest_of(&here(product::CONNECT_DATA), "trace-", DAY),
         };
         lines.map_or_else(|error| Outcome::Failed(error.to_string()), Outcome::Lines)
     }
@@ -509,14 +512,15 @@ fn cached_setup(id: &str) -> Result<PathBuf, String> {
         entry.get_string("BundleCachePath").ok()
     });
     let path = PathBuf::from(path.ok_or("Windows does not say where its setup lies")?);
-    let cache = Path::new(PACKAGE_CACHE);
+    let cache = &here(PACKAGE_CACHE);
     let real = |path: &Path| {
         fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))
     };
     if !real(&path)?.starts_with(real(cache)?) {
         return Err(format!(
-            "its setup {} lies outside of {PACKAGE_CACHE}, and is not run",
-            path.display()
+            "its setup {} lies outside of {}, and is not run",
+            path.display(),
+            cache.display()
         ));
     }
     Ok(path)
@@ -566,10 +570,26 @@ fn done(result: Result<(), String>) -> Outcome {
     result.map_or_else(Outcome::Failed, |()| Outcome::Done)
 }
 
+/// A path of the core, on this server.
+fn here(path: &str) -> PathBuf {
+    PathBuf::from(places::expand(path))
+}
+
 fn agent_folder() -> String {
     let key = LOCAL_MACHINE.open(product::AGENT_KEY);
     let folder = key.and_then(|key| key.get_string(product::AGENT_FOLDER_VALUE));
-    folder.unwrap_or_else(|_| product::AGENT_FOLDER.to_owned())
+    places::expand(folder.as_deref().unwrap_or(product::AGENT_FOLDER))
+}
+
+/// The folder of the engine's programs, as its service tells it; the one by default where there is none, or none that can be read: the
+/// script then says what it did not find.
+fn engine_folder() -> String {
+    let image = registry(product::CONNECT_SERVICE_KEY, product::IMAGE_PATH);
+    let told = match image {
+        Outcome::Registry(Some(image)) => product::folder_of_image(&image).ok(),
+        _ => None,
+    };
+    places::expand(told.as_deref().unwrap_or(product::CONNECT_BIN))
 }
 
 fn is_absent(code: i32) -> bool {
@@ -802,7 +822,7 @@ async fn stop(name: &str) -> Result<(), String> {
 }
 
 async fn sc(arguments: &[&str]) -> Result<Said, String> {
-    tool(r"C:\Windows\System32\sc.exe", arguments).await
+    tool(r"%SystemRoot%\System32\sc.exe", arguments).await
 }
 
 fn machine() -> Outcome {
@@ -812,7 +832,8 @@ fn machine() -> Outcome {
     };
     // SAFETY: the structure is alive, writable and says its own length, as the call asks for.
     let told = unsafe { GlobalMemoryStatusEx(&raw mut memory) };
-    let drive: Vec<u16> = "C:\\\0".encode_utf16().collect();
+    let drive = places::expand("%SystemDrive%\\\0");
+    let drive: Vec<u16> = drive.encode_utf16().collect();
     let mut free = 0_u64;
     // SAFETY: the path ends with a zero; the one result pointer is alive and writable, and the others may be null.
     let asked = unsafe {

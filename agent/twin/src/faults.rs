@@ -248,6 +248,8 @@ pub enum Fault {
     ConnectListed,
     /// The directory names a Connect server that nobody knows (2.9).
     StrangeConnect,
+    /// Connect's engine was installed where somebody chose (2.5), and its removal leaves the program there (CR03).
+    EngineElsewhere,
     /// The product's service ends and is started again by itself (PV07).
     ServiceRestarts,
     /// machine.config names another proxy than the system (PF31).
@@ -374,7 +376,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 181] = [
+    pub const ALL: [Self; 182] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -498,6 +500,7 @@ impl Fault {
         Self::StrangeConnect,
         Self::ServiceRestarts,
         Self::MachineProxyDiffers,
+        Self::EngineElsewhere,
         Self::MachineProxyAnonymous,
         Self::WebServiceRefused,
         Self::AgentLogsErrors,

@@ -64,6 +64,9 @@ pub struct Twin {
     /// The modelled person was asked to take Connect off.
     #[serde(default)]
     asked_removal: bool,
+    /// Where the modelled person was asked to have Connect's engine installed; by default where nobody said.
+    #[serde(default)]
+    location: Option<String>,
     /// The modelled person was asked to restart Windows.
     #[serde(default)]
     asked_restart: bool,
@@ -164,6 +167,7 @@ impl Twin {
             leaves_off: false,
             asked_release: false,
             asked_removal: false,
+            location: None,
             asked_restart: false,
             asked_transition: false,
             plain: false,

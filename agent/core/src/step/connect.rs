@@ -12,7 +12,7 @@ use crate::catalogue;
 use crate::op::{Op, Script};
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
 use crate::product;
-use crate::step::{self, STOPS, WATCH, engine, facts, installer, soak, trouble};
+use crate::step::{self, STOPS, WATCH, engine, facts, installer, place, soak, trouble};
 
 const SCHEDULER_LIMIT: Duration = Duration::from_secs(120);
 
@@ -63,7 +63,7 @@ pub fn scheduler(cx: &mut Cx<'_>) -> Flow<Reading<Scheduler>> {
 /// While outcomes are missing, and when it fails.
 pub fn stage(stage: &StageConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     let artifact = cx.artifact(&stage.artifact)?;
-    let there = match cx.file_version(product::CONNECT_ENGINE)? {
+    let there = match place::version(cx)? {
         Ok(there) => there,
         Err(why) => {
             return Err(Stop::CannotTell(format!(
@@ -137,7 +137,7 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         }
         cx.task(&text)?;
         let look = |cx: &mut Cx<'_>| {
-            let version = cx.file_version(product::CONNECT_ENGINE)?.ok().flatten();
+            let version = place::version(cx)?.ok().flatten();
             trouble::wizard(version, cx)
         };
         match trouble::watch(cx, look, |cx| Ok(done(facts::connect_sync(cx)?.found)))? {

@@ -11,7 +11,7 @@ use crate::catalogue;
 use crate::op::{Program, Scope, Service};
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop};
 use crate::product;
-use crate::step::{self, WATCH, directory, facts, transition, trouble};
+use crate::step::{self, WATCH, directory, facts, place, transition, trouble};
 
 /// Looks at the list of programs behind the end of engine and service, and the pause between them: the wizard takes all components off
 /// (product facts 2.16 [P]), and those may not be the last. How long that takes is in no source; what is listed still is told by CR01.
@@ -64,6 +64,12 @@ pub fn guide(guide: &GuideConnectRemoval, cx: &mut Cx<'_>) -> Flow<Complete> {
                 );
             }
         }
+    }
+    // The service alone tells the folder that somebody chose, and goes with the removal.
+    if let Err(why) = place::note(cx)? {
+        return Err(Stop::CannotTell(format!(
+            "where the engine lies, or it cannot be noted before its service goes: {why}"
+        )));
     }
     cx.task(&guide.text)?;
     // In the middle of the wizard's work something may not be readable for a moment: it is looked at again.
@@ -165,8 +171,9 @@ pub fn verify(cx: &mut Cx<'_>) -> Flow<Complete> {
     let mut findings = vec![catalogue::CR01.judge(listed, show, Vec::is_empty)];
     let engine = cx.service(product::CONNECT_SERVICE)?;
     findings.push(catalogue::CR02.judge(engine, step::of_service, Option::is_none));
-    let file = cx.path_exists(product::CONNECT_ENGINE)?;
-    findings.push(catalogue::CR03.judge(file, is, |there| !there));
+    let left = place::left(cx)?;
+    let show = |left: &Option<String>| left.as_deref().unwrap_or("absent").to_owned();
+    findings.push(catalogue::CR03.judge(left, show, Option::is_none));
     let data = cx.path_exists(product::CONNECT_DATA)?;
     findings.push(catalogue::CR04.judge(data, is, |there| !there));
     let pass_through = cx.service(product::PASS_THROUGH_SERVICE)?;

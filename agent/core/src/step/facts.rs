@@ -5,7 +5,7 @@ use protocol::{DomainName, TenantId};
 
 use crate::procedure::{Cx, Flow, Reading, Stop};
 use crate::product;
-use crate::step::{connect, options};
+use crate::step::{connect, options, place};
 
 /// Probes everything in [`Facts`]. What cannot be read of the products is `None`, and named.
 ///
@@ -166,7 +166,7 @@ fn connect_and_console(cx: &mut Cx<'_>) -> Flow<(Seen<ConnectFacts>, bool)> {
     let mut unread = Unread::default();
     let service = cx.service(product::CONNECT_SERVICE)?;
     let service = unread.take("the service ADSync", service);
-    let version = cx.file_version(product::CONNECT_ENGINE)?;
+    let version = place::version(cx)?;
     let version = unread.take("the version of Connect Sync's engine", version);
     if service.is_none() && version.is_none() && unread.0.is_none() {
         let none = Seen {

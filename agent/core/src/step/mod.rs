@@ -14,6 +14,7 @@ pub mod full_sync;
 mod installer;
 pub mod module;
 pub mod options;
+mod place;
 pub mod preflight;
 pub mod provisioning_agent;
 pub mod removal;

@@ -15,12 +15,11 @@ use serde_json::{Value, json};
 use crate::catalogue::{self, Probe};
 use crate::op::Script;
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
-use crate::product;
 use crate::step::directory::Directory;
 use crate::step::engine::is_tenant_connector;
 use crate::step::provisioning_agent::{Registered, state_of};
 use crate::step::report::explained;
-use crate::step::{self, WATCH, connect, directory, facts, trouble};
+use crate::step::{self, WATCH, connect, directory, facts, place, trouble};
 
 /// As for the comparison of settings, whose script this is.
 const READ_LIMIT: Duration = Duration::from_secs(10 * 60);
@@ -88,7 +87,7 @@ pub(super) fn guide(guide: &GuideTransition, cx: &mut Cx<'_>) -> Flow<Complete> 
                 sure = cx.untouched(|cx| doubts(guide, &untold(&findings), cx))?;
             }
             cx.task(&guide.text)?;
-            let version = cx.file_version(product::CONNECT_ENGINE)?.ok().flatten();
+            let version = place::version(cx)?.ok().flatten();
             let seen = trouble::watch(
                 cx,
                 |cx| trouble::transition(version, cx),

@@ -38,7 +38,7 @@ impl Twin {
                     twin.asked_transition,
                 ),
                 (twin.plain, twin.engine_left),
-                (twin.ticks_staging, twin.leaves_off),
+                (twin.ticks_staging, twin.leaves_off, twin.location.clone()),
                 twin.planned_proxy.clone(),
                 chosen,
             )
@@ -92,6 +92,7 @@ impl Twin {
         if let Step::GuideConnect(guide) = step {
             self.ticks_staging = guide.work.staging();
             self.leaves_off = clears_start(&guide.text);
+            self.location = location(&guide.text);
             self.asked_staging = guide.work.switches().then(|| guide.work.staging());
         }
         before != told(self)
@@ -140,8 +141,7 @@ impl Twin {
             && self
                 .read(product::AGENT_KEY, product::AGENT_TENANT)
                 .is_none();
-        let engine = product::CONNECT_ENGINE.to_lowercase();
-        let there = self.files.get(&engine).copied().flatten();
+        let there = self.files.get(&self.engine()).copied().flatten();
         let connect_waits = self
             .staged
             .is_some_and(|staged| there.is_none_or(|there| there < staged));
@@ -218,6 +218,15 @@ impl Twin {
             self.lay_down_connect(version, keeps);
         }
     }
+}
+
+/// The page's tick for a custom installation location, before the folder that it names.
+const LOCATION: &str = "tick \"Specify a custom installation location\": ";
+
+/// The folder that the page of required components names for the installation.
+fn location(text: &TaskText) -> Option<String> {
+    let mut lines = text.pages.iter().flat_map(|page| &page.lines);
+    lines.find_map(|line| Some(line.strip_prefix(LOCATION)?.to_owned()))
 }
 
 /// How the page of an upgrade begins to say so.

@@ -137,9 +137,29 @@ impl Twin {
         }
     }
 
+    /// The engine's program, where its service says that it lies, as the model knows files.
+    pub(super) fn engine(&self) -> String {
+        let image = self.read(product::CONNECT_SERVICE_KEY, product::IMAGE_PATH);
+        let folder = image.and_then(|image| product::folder_of_image(&image).ok());
+        let folder = folder.unwrap_or_else(|| product::CONNECT_BIN.to_owned());
+        join(&folder, product::CONNECT_PROGRAM).to_lowercase()
+    }
+
     pub(super) fn lay_down_connect(&mut self, version: Version, staging: bool) {
-        self.files
-            .insert(product::CONNECT_ENGINE.to_lowercase(), Some(version));
+        // An upgrade puts the new one in the old one's place. What the product makes below a folder that was chosen is in no source
+        // (model).
+        let image = (product::CONNECT_SERVICE_KEY, product::IMAGE_PATH);
+        if self.read(image.0, image.1).is_none() {
+            let elsewhere = self.has(Fault::EngineElsewhere).then_some(r"D:\Connect");
+            let chosen = self.location.as_deref().or(elsewhere);
+            // Windows writes no variable where the package's folder has none.
+            let usual = r"C:\Program Files\Microsoft Azure AD Sync";
+            let folder = join(chosen.unwrap_or(usual), "Bin");
+            let program = join(&folder, product::CONNECT_PROGRAM);
+            let command_line = RegistryValue::Text(format!("\"{program}\""));
+            self.set(image.0, image.1, command_line);
+        }
+        self.files.insert(self.engine(), Some(version));
         let wizard = product::CONNECT_WIZARDS[0].to_lowercase();
         if !(self.has(Fault::WizardLeftOld) && self.files.contains_key(&wizard)) {
             self.files.insert(wizard, Some(version));
@@ -180,7 +200,11 @@ impl Twin {
     /// The wizard's removal: all components go (2.16).
     pub(super) fn take_off_connect(&mut self) {
         self.changes.push("wizard of Connect: remove".to_owned());
-        self.files.remove(&product::CONNECT_ENGINE.to_lowercase());
+        if !self.has(Fault::EngineElsewhere) {
+            self.files.remove(&self.engine());
+        }
+        self.registry
+            .remove(&value_id(product::CONNECT_SERVICE_KEY, product::IMAGE_PATH));
         self.files
             .remove(&product::CONNECT_WIZARDS[0].to_lowercase());
         if !self.has(Fault::ConnectListed) {

@@ -20,7 +20,9 @@ use protocol::signed::{
 };
 use protocol::step::{Product, Step};
 use protocol::task::TaskText;
-use protocol::{Digest, Generation, PlanId, RolloutId, TargetId, TenantId, Timestamp, Version};
+use protocol::{
+    Digest, Generation, PlanId, RolloutId, StepIndex, TargetId, TenantId, Timestamp, Version,
+};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 pub(crate) const NEWEST: Version = Version::new(1, 1, 2505, 0);
@@ -173,6 +175,40 @@ pub(crate) fn drive_at_most(
     beside: impl Fn(&Action, &mut Twin),
     instead: impl Fn(&Op, Outcome) -> Outcome,
 ) -> (Conclusion, Vec<Event>, usize) {
+    drive_for(
+        most,
+        (bytes, role),
+        twin,
+        (cut, secret, None),
+        beside,
+        instead,
+    )
+}
+
+/// The same where a person says of each piece of work, after some looks, that it is done.
+pub(crate) fn drive_until_attested(
+    steps: Vec<Step>,
+    twin: &mut Twin,
+    cut: Option<usize>,
+    beside: impl Fn(&Action, &mut Twin),
+) -> (Conclusion, Vec<Event>, usize) {
+    const LOOKS: u32 = 8;
+    let how = (cut, "value", Some(LOOKS));
+    drive_for(2000, manifest(steps), twin, how, beside, |_, outcome| {
+        outcome
+    })
+}
+
+fn drive_for(
+    most: usize,
+    (bytes, role): (Vec<u8>, RoleKeys),
+    twin: &mut Twin,
+    (cut, secret, attests): (Option<usize>, &str, Option<u32>),
+    beside: impl Fn(&Action, &mut Twin),
+    instead: impl Fn(&Op, Outcome) -> Outcome,
+) -> (Conclusion, Vec<Event>, usize) {
+    let mut looks = 0;
+    let mut at = StepIndex(0);
     let verified = || -> Verified<Manifest> { verify(&bytes, &role).unwrap() };
     let mut journal: Vec<Event> = Vec::new();
     let mut secrets: BTreeMap<SecretKind, Secret> = BTreeMap::new();
@@ -193,6 +229,12 @@ pub(crate) fn drive_at_most(
         beside(&action, twin);
         match action {
             Action::Journal(event) => {
+                if let Event::StepBegun { step, .. } = &event {
+                    at = *step;
+                }
+                if matches!(event, Event::TaskOpened { .. }) {
+                    looks = 0;
+                }
                 if let Event::SectionLeft { gmsa: None, .. } = &event {
                     assert!(is_inside(&journal), "it leaves what it did not enter");
                 }
@@ -201,6 +243,12 @@ pub(crate) fn drive_at_most(
             Action::Perform { number, op } => {
                 let (outcome, _) = twin.perform(&op, &secrets);
                 run.handle_outcome(number, instead(&op, outcome), NOW);
+                if let Op::Wait { .. } = op {
+                    looks += 1;
+                    if attests == Some(looks) {
+                        run.handle_attested(at, "anna".to_owned());
+                    }
+                }
             }
             Action::AskPermit { step, attempt, .. } => {
                 run.handle_permit(step, attempt, leave(None), NOW)

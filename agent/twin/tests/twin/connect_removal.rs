@@ -13,7 +13,9 @@ use protocol::signed::{Ending, StepEnding};
 use protocol::step::{GuideConnectRemoval, Step};
 use protocol::task::TaskText;
 
-use crate::common::{NEWEST, drive, drive_beside, drive_with, target, tenant, text};
+use crate::common::{
+    NEWEST, drive, drive_beside, drive_until_attested, drive_with, target, tenant, text,
+};
 
 fn server(faults: &[Fault]) -> Twin {
     Twin::new(Profile {
@@ -172,10 +174,8 @@ fn what_is_still_there_afterwards_fails_with_its_probe() {
     assert!(matches!(conclusion.ending, Ending::Failed(ref why) if why.contains("CR01")));
     assert_eq!(verdict(&journal, "CR01"), Some(Verdict::Fail));
     // Each other probe fails where what it looks for is there.
-    for (path, id) in [
-        (product::CONNECT_ENGINE, "CR03"),
-        (product::CONNECT_DATA, "CR04"),
-    ] {
+    let engine = format!(r"{}\{}", product::CONNECT_BIN, product::CONNECT_PROGRAM);
+    for (path, id) in [(engine.as_str(), "CR03"), (product::CONNECT_DATA, "CR04")] {
         let mut one = server(&[]);
         done(&mut one, None, |_, outcome| outcome);
         let there = |op: &Op, outcome: Outcome| match op {
@@ -194,6 +194,48 @@ fn what_is_still_there_afterwards_fails_with_its_probe() {
     }
 }
 
+/// Where somebody chose the folder, the service alone tells it, and goes with the removal: it is noted before, so that what is left
+/// there is seen whenever the agent was cut off, and however often it is verified.
+#[test]
+fn an_engine_in_a_folder_that_somebody_chose_is_looked_for_there() {
+    const LEFT: &str = r"D:\Connect\Bin\miiserver.exe";
+    let elsewhere = || server(&[Fault::EngineElsewhere]);
+    let word = |twin: &mut Twin, cut| {
+        let all = steps();
+        let reads = move |action: &Action, twin: &mut Twin| {
+            if let Action::Journal(Event::StepBegun { step, .. }) = action {
+                twin.asked(&all[usize::from(step.0)]);
+            }
+        };
+        drive_until_attested(steps(), twin, cut, reads)
+    };
+    let (_, journal, actions) = word(&mut elsewhere(), None);
+    assert_eq!(verdict(&journal, "CR03"), Some(Verdict::Fail));
+    for cut in 0..actions {
+        let mut one = elsewhere();
+        let (conclusion, journal, _) = word(&mut one, Some(cut));
+        assert!(
+            matches!(conclusion.ending, Ending::Failed(ref why) if why.contains("CR03")),
+            "cut {cut}: {conclusion:?}"
+        );
+        let read = journal.iter().find_map(|event| match event {
+            Event::Probed { findings, .. } => findings.iter().find(|finding| finding.id == "CR03"),
+            _ => None,
+        });
+        assert_eq!(read.unwrap().read, LEFT, "cut {cut}");
+        // Somebody clears it away; whoever verifies looks there all the same.
+        one.lose_file(LEFT);
+        let verify = || vec![Step::VerifyConnectRemoved];
+        let (conclusion, ..) = drive(verify(), &mut one, None);
+        assert_eq!(conclusion.ending, Ending::Completed, "cut {cut}");
+        assert_eq!(
+            one.changes,
+            ["owes FolderOfConnectEngine", "wizard of Connect: remove"],
+            "cut {cut}"
+        );
+    }
+}
+
 #[test]
 fn a_cut_in_the_removal_ends_as_without_it() {
     let (_, _, actions) = done(&mut server(&[]), None, |_, outcome| outcome);
@@ -201,7 +243,11 @@ fn a_cut_in_the_removal_ends_as_without_it() {
         let mut one = server(&[]);
         let (conclusion, ..) = done(&mut one, Some(cut), |_, outcome| outcome);
         assert_eq!(conclusion.ending, Ending::Completed, "cut {cut}");
-        assert_eq!(one.changes, ["wizard of Connect: remove"], "cut {cut}");
+        assert_eq!(
+            one.changes,
+            ["owes FolderOfConnectEngine", "wizard of Connect: remove"],
+            "cut {cut}"
+        );
     }
 }
 

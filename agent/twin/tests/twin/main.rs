@@ -5,6 +5,7 @@ mod common;
 mod connect_removal;
 mod cut_off;
 mod discover;
+mod elsewhere;
 mod exported;
 mod forest;
 mod full_sync;

@@ -642,6 +642,7 @@ fn no_fault_is_without_a_test() {
         Fault::PermissionsRefused,
         Fault::PassThroughAgent,
         Fault::ConnectListed,
+        Fault::EngineElsewhere,
         Fault::StrangeConnect,
         Fault::ServiceRestarts,
         Fault::RightsMissing,

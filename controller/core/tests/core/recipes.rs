@@ -231,7 +231,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         title: "Connect: install with custom settings whose cycle a person starts",
-        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nsettings = { sign_in = \"password-hash-sync\", start = false }\n",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nsettings = { location = \"D:\\\\Connect\", sign_in = \"password-hash-sync\", start = false }\n",
         servers: &[("s1", Has::Nothing)],
         ask: INSTALL,
     },

@@ -598,6 +598,8 @@ fn expected(fault: Fault) -> Expected {
         Fault::ConnectListed => meets([(taken_off, "CR01!")]),
         Fault::HealthAgent => meets([(take_off, "UN02")]),
         Fault::SeamlessSignOn => meets([(take_off, "UN03")]),
+        // Whatever is not about its end is as with an engine in the usual folder.
+        Fault::EngineElsewhere => meets([(take_off, "attested"), (taken_off, "CR03!")]),
 
         // The database of Connect.
         Fault::SqlUnreachable | Fault::SqlCollation | Fault::SqlOld | Fault::SqlForeign => {

@@ -9,6 +9,9 @@ use crate::installers::add;
 use crate::server::{Wine, must};
 use crate::{TARGET, goes_on};
 
+/// A location that somebody chose, as the package takes it in place of the wizard's tick: the service alone tells it.
+const ELSEWHERE: &str = r"INSTALLDIR=C:\Tools\Connect\Bin";
+
 /// Connect Sync on the same server: a real package that is verified on both sides and put where a person finds it, a
 /// person at the MSI and the wizard, and the end as the probes see it.
 pub(crate) fn connect(world: &mut World, wine: &Wine, package: &Path) {
@@ -50,7 +53,10 @@ pub(crate) fn connect(world: &mut World, wine: &Wine, package: &Path) {
     assert_eq!(std::fs::read(staged).unwrap(), bytes, "the very bytes");
     // What the person does: the package, then the wizard to its end.
     let path = r"C:\ProgramData\Entrain\staged\AzureADConnect.msi";
-    must(wine.run(&["msiexec", "/i", path, "/qn"]), "msiexec");
+    must(
+        wine.run(&["msiexec", "/i", path, "/qn", ELSEWHERE]),
+        "msiexec",
+    );
     let wizard = wine.drive("ProgramData/AADConnect");
     std::fs::create_dir_all(&wizard).unwrap();
     std::fs::write(wizard.join("configured"), "").unwrap();
@@ -152,7 +158,10 @@ pub(crate) fn upgraded_in_place(world: &World, wine: &Wine, package: &Path) {
     // The appointment: the package puts the new engine in the old one's place; the module answers again at the wizard's end.
     std::fs::remove_file(wizard.join("configured")).unwrap();
     let path = r"C:\ProgramData\Entrain\staged\AzureADConnect.msi";
-    must(wine.run(&["msiexec", "/i", path, "/qn"]), "msiexec");
+    must(
+        wine.run(&["msiexec", "/i", path, "/qn", ELSEWHERE]),
+        "msiexec",
+    );
     assert_eq!(
         wine.listed("Connect Sync"),
         ["Microsoft Entra Connect Sync"]
@@ -188,7 +197,7 @@ pub(crate) fn taken_off(world: &World, wine: &Wine) {
         let tasks = world.json(&["tasks", "list", "--json"]);
         (tasks.as_array()?.len() == 1).then_some(())
     });
-    let engine = wine.drive("Program Files/Microsoft Azure AD Sync/Bin/miiserver.exe");
+    let engine = wine.drive("Tools/Connect/Bin/miiserver.exe");
     assert!(engine.exists(), "it is the person's to do");
     // The wizard's Remove takes its configuration back and its package off.
     let wizard = wine.drive("ProgramData/AADConnect");
