@@ -22,7 +22,7 @@ try {
     $digest = (Get-FileHash -Path $newest.FullName -Algorithm 'SHA256').Hash.ToLowerInvariant()
     Say @{ path = $newest.FullName; bytes = [long]$newest.Length; sha256 = $digest }
 } catch {
-    Say @{ error = @{ at = $at; message = (Reason $_.Exception) } }
+    Say @{ error = @{ at = $at; message = (Reason $_) } }
 } finally {
     if ($folder -and (Test-Path $folder)) {
         $kept = @(Get-ChildItem -Path "$folder\*.zip" | Sort-Object -Property LastWriteTimeUtc | Select-Object -Last 2)

@@ -60,7 +60,7 @@ function Find-Secret([DateTime]$since) {
 
 # What cannot be looked for fails nothing: it is told.
 function Say-Left {
-    try { Say (Find-Secret $begun) } catch { Say @{ step = 'Find-Secret'; ok = $false; text = (Reason $_.Exception) } }
+    try { Say (Find-Secret $begun) } catch { Say @{ step = 'Find-Secret'; ok = $false; text = (Reason $_) } }
 }
 
 $begun = [DateTime]::UtcNow
@@ -126,7 +126,7 @@ try {
     # Read back for the record: a module that cannot list them (its output is unverified) fails nothing.
     $at = 'Get-AADCloudSyncDomains'
     try { Say @{ step = $at; ok = $true; text = (Get-AADCloudSyncDomains | Out-String -Width 400) } }
-    catch { Say @{ step = $at; ok = $false; text = (Reason $_.Exception) } }
+    catch { Say @{ step = $at; ok = $false; text = (Reason $_) } }
 
     $at = 'Restart-Service'
     Restart-Service -Name AADConnectProvisioningAgent
@@ -141,7 +141,7 @@ try {
     $kind = 'other'
     if ($_.Exception -is [System.Management.Automation.ParameterBindingException]) { $kind = 'parameter' }
     # A cmdlet may repeat its argument in what it says.
-    $message = Reason $_.Exception
+    $message = Reason $_
     foreach ($secret in $in.secrets) {
         if ($secret.value) { $message = $message.Replace($secret.value, '***') }
     }

@@ -47,6 +47,8 @@ if ($in.through) {
 }
 if ($in.webHost) {
     Read-Part 'web' {
+        # Of this process alone: before Windows Server 2019 it would begin with TLS 1.0, which the service refuses ([K]).
+        [Net.ServicePointManager]::SecurityProtocol = [Net.SecurityProtocolType]::Tls12
         $request = [Net.WebRequest]::Create("https://$($in.webHost)/ProvisioningService.svc")
         $request.Timeout = 20000
         $answer = $null

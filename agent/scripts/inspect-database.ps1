@@ -44,7 +44,7 @@ try {
     for ($one = $_.Exception; $one; $one = $one.InnerException) {
         if ($one -is [Data.SqlClient.SqlException]) { $number = [int]$one.Number }
     }
-    $out.reached = @{ ok = $false; number = $number; text = (Reason $_.Exception) }
+    $out.reached = @{ ok = $false; number = $number; text = (Reason $_) }
 }
 if ($connection) {
     try {

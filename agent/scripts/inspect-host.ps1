@@ -70,12 +70,10 @@ Read-Part 'tls' {
                 $true }
             $stream = New-Object Net.Security.SslStream($client.GetStream(), $false, $seen)
             $stream.AuthenticateAsClient($name, $null, [Security.Authentication.SslProtocols]::Tls12, $false)
-            # Windows keeps the roots of the public program in AuthRoot; a root that the company put there is in Root.
-            $sound = $script:wrong -eq [Net.Security.SslPolicyErrors]::None -and $script:root.Subject -eq $script:root.Issuer
-            $public = $sound -and (Test-Path "Cert:\LocalMachine\AuthRoot\$($script:root.Thumbprint)")
+            $public = Test-Public ($script:wrong -eq [Net.Security.SslPolicyErrors]::None) $script:root
             $leaves += @{ host = $name; root = $script:root.Subject; public = $public }
         } catch {
-            $leaves += @{ host = $name; why = (Reason $_.Exception) }
+            $leaves += @{ host = $name; why = (Reason $_) }
         } finally { $client.Dispose() }
     }
     , $leaves
@@ -100,9 +98,7 @@ if ($in.product -eq 'connect') {
         }
         if (Get-Service -Name 'ADSync' -ErrorAction SilentlyContinue) {
             Import-ConnectModule 'Get-ADSyncConnectorRunStatus'
-            foreach ($run in @(Get-ADSyncConnectorRunStatus)) {
-                if ($run) { $busy += "a run of $($run.ConnectorName) is under way" }
-            }
+            foreach ($run in @(Get-ADSyncConnectorRunStatus | Where-Object { $_ })) { $busy += "a run of $($run.ConnectorName) is under way" }
         }
         , $busy
     }

@@ -1,6 +1,6 @@
 # Judges certificates that hosts showed behind a proxy, as inspect-host judges those that it meets itself (probe PF29). Changes nothing.
 # Input: {"chains": [{"host": "host", "chain": ["certificate as hexadecimal digits", ...]}]}, a host's own certificate first.
-# Output: one line; "tls" is a list, or {"why": "..."}.
+# Output: one line; "tls" is a list of {"host", "root", "public": true, false, or null where it cannot be told}, or {"why": "..."}.
 Read-Part 'tls' {
     $leaves = @()
     foreach ($one in $in.chains) {
@@ -17,12 +17,9 @@ Read-Part 'tls' {
             foreach ($more in $shown) { $null = $chain.ChainPolicy.ExtraStore.Add($more) }
             $sound = $chain.Build($shown[0])
             $root = $chain.ChainElements[$chain.ChainElements.Count - 1].Certificate
-            # Windows keeps the roots of the public program in AuthRoot; a root that the company put there is in Root.
-            $sound = $sound -and $root.Subject -eq $root.Issuer
-            $public = $sound -and (Test-Path "Cert:\LocalMachine\AuthRoot\$($root.Thumbprint)")
-            $leaves += @{ host = $one.host; root = $root.Subject; public = $public }
+            $leaves += @{ host = $one.host; root = $root.Subject; public = (Test-Public $sound $root) }
         } catch {
-            $leaves += @{ host = $one.host; why = (Reason $_.Exception) }
+            $leaves += @{ host = $one.host; why = (Reason $_) }
         } finally { $chain.Dispose() }
     }
     , $leaves

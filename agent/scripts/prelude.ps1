@@ -1,6 +1,6 @@
 # Comes before every script, in the same text: reads the parameters as JSON from standard input into $in, says that the
-# script has started, and gives it Say, Reason, Read-Part, Assert-Calls, Import-ConnectModule and
-# Get-WinHttpProxy.
+# script has started, and gives it Say, Reason, Read-Part, Assert-Calls, Import-ConnectModule,
+# Test-Public and Get-WinHttpProxy.
 # Everything that goes in and comes out is ASCII: Windows PowerShell 5.1 reads and writes a pipe in the console's code page.
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
@@ -22,18 +22,21 @@ function Say($value) {
     $json = $value | ConvertTo-Json -Compress -Depth 5
     [Console]::Out.WriteLine([regex]::Replace($json, '[^\x00-\x7f]', { param($sign) '\u{0:x4}' -f [int][char]$sign.Value }))
 }
-# An exception with its causes: what wraps another often says only that something went wrong.
-function Reason($exception) {
+# An error with its causes: what wraps another often says only that something went wrong. Behind them stands its id, which is the same
+# in every language; of what a script throws by itself that is the text.
+function Reason($wrong) {
     $said = @()
-    for ($one = $exception; $one; $one = $one.InnerException) {
+    for ($one = $wrong.Exception; $one; $one = $one.InnerException) {
         if ($said -notcontains $one.Message) { $said += $one.Message }
     }
-    $said -join ': '
+    $id = $wrong.FullyQualifiedErrorId
+    if ($id -and $said -notcontains $id) { $id = " [$id]" } else { $id = '' }
+    ($said -join ': ') + $id
 }
 # Reads a part of an answer into $out, or why it could not be read.
 $out = @{}
 function Read-Part([string]$name, [scriptblock]$read) {
-    try { $script:out[$name] = & $read } catch { $script:out[$name] = @{ why = (Reason $_.Exception) } }
+    try { $script:out[$name] = & $read } catch { $script:out[$name] = @{ why = (Reason $_) } }
 }
 # Asks for each cmdlet that a script is about to call, as 'Cmdlet -Parameter -Parameter', before any of them is called: which cmdlets and
 # parameters a version of a product's module has, it alone tells. Windows' own words for one that is missing are in its own language.
@@ -56,6 +59,15 @@ function Import-ConnectModule([string[]]$calls) {
     if (-not (Test-Path $module)) { $module = 'ADSync' }
     Import-Module $module
     Assert-Calls $calls
+}
+# Whether a chain that Windows takes ends at a public root: those of the public program are in AuthRoot, and one that the company put there
+# is in Root. Where a policy keeps the program's from coming by themselves, somebody puts public ones into Root as well: it cannot be told.
+function Test-Public([bool]$taken, $root) {
+    if (-not $taken -or $root.Subject -ne $root.Issuer) { return $false }
+    if (Test-Path "Cert:\LocalMachine\AuthRoot\$($root.Thumbprint)") { return $true }
+    $key = 'HKLM:\SOFTWARE\Policies\Microsoft\SystemCertificates\AuthRoot'
+    if ((Test-Path $key) -and (Get-Item -Path $key).GetValue('DisableRootAutoUpdate') -eq 1) { return $null }
+    $false
 }
 # The proxy that WinHTTP keeps for itself: flags at byte 8 (2: a proxy is named), the name's length at 12, the name from 16 on.
 function Get-WinHttpProxy {

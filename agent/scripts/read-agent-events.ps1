@@ -43,5 +43,5 @@ try {
     if (-not $rows.Count -and $found.Count -ge $most) { throw "the newest $most errors are all about performance counters" }
     Say @{ events = $rows; noise = $noise; ends = $out['ends'] }
 } catch {
-    Say @{ error = @{ at = 'Get-WinEvent'; message = (Reason $_.Exception) }; ends = $out['ends'] }
+    Say @{ error = @{ at = 'Get-WinEvent'; message = (Reason $_) }; ends = $out['ends'] }
 }

@@ -36,9 +36,9 @@ try {
         }
         if (-not $scheduler.NextSyncCyclePolicyType) { throw 'the scheduler does not tell NextSyncCyclePolicyType' }
         $said.initial = [string]$scheduler.NextSyncCyclePolicyType -eq 'Initial'
-        $said.running = @(Get-ADSyncConnectorRunStatus).Count -gt 0
+        $said.running = @(Get-ADSyncConnectorRunStatus | Where-Object { $_ }).Count -gt 0
     }
     Say $said
 } catch {
-    Say @{ error = @{ at = 'Get-ADSyncScheduler'; message = (Reason $_.Exception) } }
+    Say @{ error = @{ at = 'Get-ADSyncScheduler'; message = (Reason $_) } }
 }

@@ -8,7 +8,7 @@
 # one that is missing makes its part unread, and never an empty list.
 $unread = @{}
 function Read-Lines([string]$part, [scriptblock]$read) {
-    try { & $read } catch { $script:unread[$part] = Reason $_.Exception }
+    try { & $read } catch { $script:unread[$part] = Reason $_ }
 }
 function Take($object, [string[]]$names) {
     $taken = @{}
@@ -137,5 +137,5 @@ try {
     }
     Say @{ unread = $unread }
 } catch {
-    Say @{ error = @{ at = 'Get-ADSyncConnector'; message = (Reason $_.Exception) } }
+    Say @{ error = @{ at = 'Get-ADSyncConnector'; message = (Reason $_) } }
 }

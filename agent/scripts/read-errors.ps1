@@ -1,7 +1,7 @@
 # Reads the errors of the last day that Windows' event logs hold of a product's service or program (probes PV04, PV22, PV34). Changes nothing.
 # The lines stay in the agent, which looks for known errors in them and shows the line that it knows: people's data may be in
 # the others.
-# Input: {"logs": ["log"], "names": ["service, program, or how a source ends"]}. Output: one line {"lines": ["..."]}, or {"lines": {"why": "..."}}.
+# Input: {"logs": ["log"], "names": ["service, program, or how a source ends"]}. Output: one line {"lines": ["source id: ..."]}, or {"lines": {"why": "..."}}.
 function Read-Errors([string]$log) {
     $filter = @{ LogName = $log; Level = 1, 2; StartTime = [DateTime]::Now.AddDays(-1) }
     # One event whose text cannot be put together says nothing about the others.
@@ -21,7 +21,7 @@ Read-Part 'lines' {
     $unread = @()
     foreach ($log in $in.logs) {
         # A product that was never set up has no log of its own.
-        try { $found = Read-Errors $log } catch { $unread += "$($log): $(Reason $_.Exception)"; continue }
+        try { $found = Read-Errors $log } catch { $unread += "$($log): $(Reason $_)"; continue }
         foreach ($one in $found) {
             $text = [string]$one.Message
             $own = $log -like '*/Admin'
@@ -29,9 +29,11 @@ Read-Part 'lines' {
                 if ($one.ProviderName -like "*$name" -or $text.IndexOf($name, [StringComparison]::OrdinalIgnoreCase) -ge 0) { $own = $true }
             }
             if (-not $own -or $lines.Count -ge 2000) { continue }
+            # Source and id say in every language what it is.
             foreach ($line in $text.Split("`n")) {
-                $line = $line.Trim()
-                if ($line) { $lines += $line.Substring(0, [Math]::Min($line.Length, 1000)) }
+                if (-not $line.Trim()) { continue }
+                $line = "$($one.ProviderName) $($one.Id): $($line.Trim())"
+                $lines += $line.Substring(0, [Math]::Min($line.Length, 1000))
             }
         }
     }

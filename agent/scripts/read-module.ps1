@@ -20,5 +20,5 @@ try {
     }
     Say @{ cmdlets = $commands.Count }
 } catch {
-    Say @{ error = @{ at = $at; message = (Reason $_.Exception) } }
+    Say @{ error = @{ at = $at; message = (Reason $_) } }
 }

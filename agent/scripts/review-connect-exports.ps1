@@ -8,7 +8,7 @@ $folder = $null
 try {
     $bin = $in.engine
     Import-ConnectModule 'Get-ADSyncConnector', 'Get-ADSyncConnectorRunStatus', 'Get-ADSyncScheduler', 'Get-ADSyncSchedulerConnectorOverride'
-    function Test-Running { @(Get-ADSyncConnectorRunStatus).Count -gt 0 }
+    function Test-Running { @(Get-ADSyncConnectorRunStatus | Where-Object { $_ }).Count -gt 0 }
     $said = @()
     $begun = (Get-ADSyncScheduler).NextSyncCycleStartTimeInUTC
     $running = Test-Running
@@ -75,7 +75,7 @@ try {
     }
     if ($running) { Say @{ running = $true } } else { foreach ($line in $said) { Say $line } }
 } catch {
-    Say @{ error = @{ at = 'Get-ADSyncConnector'; message = (Reason $_.Exception) } }
+    Say @{ error = @{ at = 'Get-ADSyncConnector'; message = (Reason $_) } }
 } finally {
     if ($folder -and (Test-Path $folder)) { Remove-Item -Path $folder -Recurse -Force }
 }

@@ -402,6 +402,59 @@ fn each_cmdlet_and_parameter_stands_in_the_table_with_its_source() {
     );
 }
 
+/// Whether a run is under way is asked in one form everywhere: where none is, the module may answer by a null, which a list has room for.
+#[test]
+fn a_run_that_is_none_is_counted_nowhere() {
+    const ASKS: &str = "Get-ADSyncConnectorRunStatus";
+    const COUNTED: &str = "@(Get-ADSyncConnectorRunStatus | Where-Object { $_ })";
+    let mut counted = 0;
+    for (name, text) in scripts() {
+        let named = text.matches(&format!("'{ASKS}'")).count();
+        let own = text.matches(COUNTED).count();
+        assert_eq!(text.matches(ASKS).count(), named + own, "{name}");
+        counted += own;
+    }
+    assert_eq!(counted, 3);
+}
+
+/// Windows PowerShell 5.1 begins a request with what the process has by default, which on older servers is no TLS that is taken.
+#[test]
+fn a_request_is_made_by_a_tls_that_is_taken() {
+    let mut made = 0;
+    for (name, text) in scripts() {
+        let mut before = text.as_str();
+        while let Some((up_to, _)) = before.rsplit_once("[Net.WebRequest]::Create(") {
+            let set =
+                "[Net.ServicePointManager]::SecurityProtocol = [Net.SecurityProtocolType]::Tls12\n";
+            assert!(up_to.contains(set), "{name}");
+            made += 1;
+            before = up_to;
+        }
+    }
+    assert_eq!(made, 1);
+}
+
+/// What an error is, its words say in the language of the server alone, and its id in every one; that a root is public is judged in
+/// one place.
+#[test]
+fn errors_are_told_with_their_ids_and_roots_are_judged_in_one_place() {
+    let all = scripts();
+    let text = |of: &str| &all.iter().find(|(name, _)| name == of).unwrap().1;
+    let prelude = text("prelude.ps1");
+    assert!(prelude.contains("$wrong.FullyQualifiedErrorId"));
+    assert!(text("read-errors.ps1").contains("\"$($one.ProviderName) $($one.Id): "));
+    for (name, text) in &all {
+        // An exception alone has lost its id.
+        assert!(!text.contains("Reason $_.Exception"), "{name}");
+        let judges = text.contains("AuthRoot");
+        assert_eq!(judges, name == "prelude.ps1", "{name}");
+    }
+    for judged in ["inspect-host.ps1", "judge-chains.ps1"] {
+        assert!(text(judged).contains("Test-Public "), "{judged}");
+    }
+    assert!(prelude.contains("'DisableRootAutoUpdate') -eq 1) { return $null }"));
+}
+
 /// A splat gives what its hash table holds: each key is held against the table like a parameter, and a table whose keys cannot be
 /// read here is refused.
 #[test]

@@ -120,13 +120,6 @@ const TABLE: &[Known] = &[
         fix: "collect the versions under the install folder and open a case with the vendor; do not swap the file by hand",
     },
     Known {
-        id: "KE09",
-        of: &[Cmdlets, Scripts],
-        texts: &["cannot be loaded because running scripts is disabled"],
-        cause: "the execution policy does not let the product's scripts run",
-        fix: "set machine and user policy to RemoteSigned or Undefined; a group policy must be changed where it is made",
-    },
-    Known {
         id: "KE19",
         of: &[Scripts, Cmdlets],
         // The words are PowerShell's for a file of a module under AllSigned: one without a signature, and one whose publisher
@@ -138,6 +131,19 @@ const TABLE: &[Known] = &[
         ],
         cause: "the execution policy AllSigned refuses a file of the product's module: it is not signed, or its publisher is not trusted on this server",
         fix: "see Get-ExecutionPolicy -List; have the policy set to RemoteSigned where it is made, or put the publisher's certificate among the trusted publishers of the computer",
+    },
+    Known {
+        id: "KE09",
+        of: &[Cmdlets, Scripts],
+        // PowerShell's id for whatever a policy refuses ([K]), which is the same in every language and for a file without a signature: of
+        // those KE19 knows the English words, and stands before.
+        texts: &[
+            "cannot be loaded because running scripts is disabled",
+            "[unauthorizedaccess]",
+            "[unauthorizedaccess,",
+        ],
+        cause: "the execution policy does not let the product's scripts run",
+        fix: "set machine and user policy to RemoteSigned or Undefined; a group policy must be changed where it is made",
     },
     Known {
         id: "KE10",
@@ -169,8 +175,11 @@ const TABLE: &[Known] = &[
     Known {
         id: "KE18",
         of: &[Events],
-        // The cause of KE01, as the service manager has it: its events 7038, 7041 and 7000.
+        // The cause of KE01, as the service manager has it: its events 7038 and 7041, by their source and id in every language, and 7000,
+        // which says of a service whatever kept it from starting ([K]).
         texts: &[
+            "service control manager 7041:",
+            "service control manager 7038:",
             "has not been granted the requested logon type",
             "service did not start due to a logon failure",
         ],
@@ -671,6 +680,21 @@ mod tests {
             Cmdlets,
             "The publisher of ADSync.Format.ps1xml is not trusted on your system. Only run scripts from trusted publishers.",
         ),
+        (
+            "KE19",
+            Scripts,
+            "File C:\\x\\ADSync.psm1 cannot be loaded. The file C:\\x\\ADSync.psm1 is not digitally signed. [UnauthorizedAccess,Microsoft.PowerShell.Commands.ImportModuleCommand]",
+        ),
+        (
+            "KE09",
+            Scripts,
+            "Die Datei \"C:\\x\\ADSync.psm1\" kann nicht geladen werden. [UnauthorizedAccess,Microsoft.PowerShell.Commands.ImportModuleCommand]",
+        ),
+        (
+            "KE09",
+            Cmdlets,
+            "Die Datei \"C:\\x\\Register.ps1\" kann nicht geladen werden. [UnauthorizedAccess]",
+        ),
         ("KE10", Cmdlets, "Key does not exist"),
         ("KE11", Cmdlets, "The request timed out"),
         (
@@ -688,6 +712,16 @@ mod tests {
             "KE18",
             Events,
             "Logon failure: the user has not been granted the requested logon type at this computer.",
+        ),
+        (
+            "KE18",
+            Events,
+            "Service Control Manager 7041: Der Dienst \"AADConnectProvisioningAgent\" konnte sich nicht anmelden.",
+        ),
+        (
+            "KE18",
+            Events,
+            "Service Control Manager 7038: Der Dienst \"AADConnectProvisioningAgent\" konnte sich nicht anmelden.",
         ),
         (
             "KC01",

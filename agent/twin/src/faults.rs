@@ -104,6 +104,8 @@ pub enum Fault {
     RegistrationBlocked,
     /// The hosts of revocation do not answer (PF28).
     RevocationBlocked,
+    /// A policy keeps Windows' public roots from coming by themselves, and somebody put them beside the company's (PF29).
+    RootsByPolicy,
     /// A proxy opens TLS connections (PF29).
     TlsInspected,
     /// The proxy that the product is told to use inspects TLS (PF29).
@@ -246,10 +248,10 @@ pub enum Fault {
     PassThroughAgent,
     /// Windows still lists Connect after its removal.
     ConnectListed,
-    /// The directory names a Connect server that nobody knows (2.9).
-    StrangeConnect,
     /// Connect's engine was installed where somebody chose (2.5), and its removal leaves the program there (CR03).
     EngineElsewhere,
+    /// The directory names a Connect server that nobody knows (2.9).
+    StrangeConnect,
     /// The product's service ends and is started again by itself (PV07).
     ServiceRestarts,
     /// machine.config names another proxy than the system (PF31).
@@ -376,7 +378,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 182] = [
+    pub const ALL: [Self; 183] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -426,6 +428,7 @@ impl Fault {
         Self::ReadOnlyController,
         Self::RegistrationBlocked,
         Self::RevocationBlocked,
+        Self::RootsByPolicy,
         Self::TlsInspected,
         Self::ProxyInspects,
         Self::ProxyShowsOther,
@@ -497,10 +500,10 @@ impl Fault {
         Self::PermissionsRefused,
         Self::PassThroughAgent,
         Self::ConnectListed,
+        Self::EngineElsewhere,
         Self::StrangeConnect,
         Self::ServiceRestarts,
         Self::MachineProxyDiffers,
-        Self::EngineElsewhere,
         Self::MachineProxyAnonymous,
         Self::WebServiceRefused,
         Self::AgentLogsErrors,

@@ -32,6 +32,10 @@ const PERMISSIONS: &[(Permission, &str)] = &[
     ),
 ];
 
+/// Switches the writeback of passwords on, by a Global Administrator (1.4 [R]).
+pub(crate) const SWITCH_WRITEBACK_ON: &str =
+    "Set-AADCloudSyncPasswordWritebackConfiguration -Enable $true -Credential $(Get-Credential)";
+
 /// What few need, and is printed to be taken in: nobody is given more than is used by running the text as it is.
 const SELDOM: &[(Permission, &str)] = &[
     (Permission::ExchangeHybrid, "where Exchange is hybrid"),
@@ -376,6 +380,16 @@ if (Test-Path -LiteralPath $module) {{
     Write-Warning 'Part 3 granted nothing: this machine has no provisioning agent.'
 }}"
     )?;
+    let writes_back = [Permission::PasswordWriteback, Permission::All];
+    if rights.iter().any(|(right, _)| writes_back.contains(right)) {
+        writeln!(
+            out,
+            "
+#    Where passwords are to be written back, these rights switch nothing on. Whoever operates the tenant does, as a Global Administrator, on
+#    a server of an agent with its module imported as above; the product leaves it to that role, and it runs unattended nowhere:
+#    {SWITCH_WRITEBACK_ON}"
+        )?;
+    }
     let hashes = rights
         .iter()
         .any(|(right, _)| *right == Permission::PasswordHashSync);

@@ -564,7 +564,8 @@ impl Twin {
         } else {
             "CN=DigiCert Global Root G2"
         };
-        let leaf = |host: &Value| json!({ "host": host, "root": root, "public": !has(Fault::TlsInspected) });
+        let public = self.public(has(Fault::TlsInspected));
+        let leaf = |host: &Value| json!({ "host": host, "root": root, "public": public });
         let hosts = input["hosts"].as_array().into_iter().flatten();
         let tls: Vec<Value> = hosts.map(leaf).collect();
         let control: &[&str] = if has(Fault::ApplicationControl) {
@@ -656,6 +657,11 @@ impl Twin {
         Outcome::Script { lines: vec![line] }
     }
 
+    /// Whether the root of what is shown is a public one, as far as the server tells.
+    fn public(&self, inspected: bool) -> Option<bool> {
+        (!self.has(Fault::RootsByPolicy)).then_some(!inspected)
+    }
+
     /// What the script that judges chains says of those that were shown behind a proxy.
     fn judge_chains(&self, input: &Value) -> Outcome {
         let inspected = self.has(Fault::ProxyInspects) || self.has(Fault::TlsInspected);
@@ -664,8 +670,8 @@ impl Twin {
         } else {
             "CN=DigiCert Global Root G2"
         };
-        let judged =
-            |one: &Value| json!({ "host": one["host"], "root": root, "public": !inspected });
+        let public = self.public(inspected);
+        let judged = |one: &Value| json!({ "host": one["host"], "root": root, "public": public });
         let chains = input["chains"].as_array().into_iter().flatten();
         let line = json!({ "tls": chains.map(judged).collect::<Vec<_>>() });
         Outcome::Script { lines: vec![line] }

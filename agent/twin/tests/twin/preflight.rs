@@ -708,6 +708,8 @@ fn no_fault_is_without_a_test() {
         Fault::ProxyRefuses,
         Fault::ProxyInspects,
         Fault::ProxyShowsOther,
+        // A root of which nobody but its owner knows whose it is has a test of its own (below).
+        Fault::RootsByPolicy,
         // So does an account whose domain has permissions written down.
         Fault::SetsMissing,
     ];
@@ -1504,6 +1506,44 @@ fn the_cloud_is_asked_through_the_proxy_that_the_product_goes_through() {
         &[Fault::ProxySet, Fault::ProxyRefuses, Fault::CloudBlocked],
     );
     assert_eq!(verdicts(&shut, "PF26"), only("Fail true"));
+}
+
+/// Where public roots come by a policy they lie with the company's own: whose one is that the server trusts cannot be told, and that
+/// stops nothing, behind a proxy as without one.
+#[test]
+fn where_roots_come_by_policy_nobody_is_said_to_inspect_tls() {
+    for (product, proxied) in [
+        (Product::ProvisioningAgent, false),
+        (Product::Connect, false),
+        (Product::Connect, true),
+    ] {
+        let mut faults = vec![Fault::RootsByPolicy];
+        faults.extend(proxied.then_some(Fault::ProxySet));
+        let (step, mut server) = server(product, &faults);
+        let seen = findings(&step, &mut server);
+        let finding = seen.iter().find(|one| one.id == "PF29").unwrap();
+        assert_eq!(finding.verdict, Verdict::CannotTell, "{finding:?}");
+        assert!(!finding.blocks(), "{finding:?}");
+        for part in ["DisableRootAutoUpdate", "DigiCert", "certlm.msc"] {
+            assert!(finding.read.contains(part), "{part}: {finding:?}");
+        }
+    }
+}
+
+/// The row of the user is that of the agent's account, and whoever signs in at the wizard has another one.
+#[test]
+fn whose_execution_policy_was_read_is_said() {
+    for (product, id) in [
+        (Product::ProvisioningAgent, "PF12"),
+        (Product::Connect, "PF13"),
+    ] {
+        let (step, mut server) = server(product, &[]);
+        let seen = findings(&step, &mut server);
+        let finding = seen.iter().find(|one| one.id == id).unwrap();
+        assert_eq!(finding.verdict, Verdict::Pass, "{finding:?}");
+        let whose = "CurrentUser Undefined (of the account that Entrain runs as)";
+        assert!(finding.read.contains(whose), "{finding:?}");
+    }
 }
 
 /// A proxy of the system is passed by for one host, and what that one showed directly could not be read: nobody says of it that it is not

@@ -121,6 +121,27 @@ fn each_probe_of_the_engine_fails_where_its_fault_is_and_passes_elsewhere() {
     }
 }
 
+/// The way by cmdlets is an order (2.10 [P]): a registration alone leaves the cycle running into it, or off.
+#[test]
+fn the_advice_on_the_identity_has_the_vendors_whole_order() {
+    let (_, findings) = verify(&mut server(&[Fault::LegacyIdentity]), &[], None);
+    let fix = &of(&findings, "PV26").fix;
+    let mut rest = fix.as_str();
+    for part in [
+        "Set-ADSyncScheduler -SyncCycleEnabled $false",
+        "Add-EntraApplicationRegistration",
+        "Add-ADSyncApplicationRegistration",
+        "Get-ADSyncEntraConnectorCredential",
+        "Set-ADSyncScheduler -SyncCycleEnabled $true",
+        "1014",
+    ] {
+        let (_, behind) = rest
+            .split_once(part)
+            .unwrap_or_else(|| panic!("{part}: {fix}"));
+        rest = behind;
+    }
+}
+
 /// What a verification behind a soak of ten minutes comes to, of either product.
 fn soaked(product: Product, faults: &[Fault]) -> (Ending, Vec<Finding>) {
     soaked_as(product, false, faults, |_, outcome| outcome)

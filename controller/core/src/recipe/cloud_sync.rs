@@ -248,6 +248,7 @@ pub fn answer(
         people.extend(bring(tenant, tenant.sign_in, &served));
         people.extend(of_home(group, host, &home, gmsa.as_ref()));
         people.extend(rights_by_hand(tenant.sign_in, gmsa.as_ref(), &served));
+        people.extend(writeback_by_hand(topology, &served));
         phases.push(PhaseWork {
             phase: Phase::Register,
             // Days may lie between two phases: each looks before it changes something (G8).
@@ -267,6 +268,10 @@ pub fn answer(
                 &domains.missing,
             ));
         }
+        // Rights that are given now may be the first of that kind.
+        let given_now: Vec<ServedDomain> =
+            domains.missing.iter().chain(&lacking).cloned().collect();
+        people.extend(writeback_by_hand(topology, &given_now));
         // The same cmdlets add what is not there, and give the rights of what is.
         domains.missing.extend(lacking);
         if !domains.missing.is_empty() {
@@ -398,6 +403,29 @@ fn rights_by_hand(
         format!(
             "afterwards, the administrator of each served domain ({}) gives {account} its rights there: part 3 of entrain handover DOMAIN; the product does not since 1.1.2334.0, and without them nothing synchronizes",
             names.join(", ")
+        )
+    })
+}
+
+/// Rights alone switch no writeback of passwords on: the cmdlet that does asks for a Global Administrator's credential (1.4 [R]), and so it
+/// is nothing that runs unattended (1.5 [R]).
+fn writeback_by_hand(topology: &Topology, served: &[ServedDomain]) -> Option<String> {
+    let wants = |domain: &&ServedDomain| {
+        topology.domains.get(&domain.name).is_some_and(|written| {
+            let sets = [Permission::PasswordWriteback, Permission::All];
+            sets.iter().any(|set| written.permissions.contains(set))
+        })
+    };
+    let names: Vec<&str> = served
+        .iter()
+        .filter(wants)
+        .map(|domain| domain.name.as_str())
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "afterwards, where passwords are to be written back ({}): the rights switch nothing on. A Global Administrator does, on a server of an agent: {}; the product leaves it to that role, and it runs unattended nowhere",
+            names.join(", "),
+            crate::handover::SWITCH_WRITEBACK_ON
         )
     })
 }
@@ -772,6 +800,7 @@ fn wizard(
             page("Before", vec![
                 WIZARD.to_owned(),
                 "Internet Explorer enhanced security must be off while the sign-in page shows".to_owned(),
+                "in Windows PowerShell, as yourself: Get-ExecutionPolicy -List; each line but Process says Undefined or RemoteSigned, else have it set where it is made: CurrentUser is your own, which no probe has read".to_owned(),
             ]),
             page("Splash", vec!["agree to the license and conditions; the files are installed already".to_owned(), "Next".to_owned()]),
             page("Select Extension", vec![

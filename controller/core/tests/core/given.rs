@@ -264,6 +264,37 @@ fn an_upgrade_names_the_rights_that_people_add_by_hand() {
     assert!(!people.contains("after the upgrade"), "{people}");
 }
 
+/// The rights of password writeback switch nothing on (product facts 1.4, 1.5 [R]): who does is said where they are planned, however they
+/// are given, when they are given.
+#[test]
+fn who_switches_the_writeback_of_passwords_on_is_said_where_it_is_planned() {
+    const SWITCH: &str = "A Global Administrator does, on a server of an agent: Set-AADCloudSyncPasswordWritebackConfiguration -Enable $true";
+    let writes = |set: &str| format!("permissions = [\"basic-read\", \"{set}\"]");
+    let fresh = |sign_in: &str, domain: &str| {
+        let mut world = World::new();
+        world.reports(common::facts(None, None));
+        let plan = world.planned(&topology(sign_in, domain));
+        plan.targets[&target()].people.join("\n")
+    };
+    for sign_in in ["token", "wizard"] {
+        for set in ["password-writeback", "all"] {
+            let people = fresh(sign_in, &writes(set));
+            assert!(people.contains(SWITCH), "{sign_in} {set}: {people}");
+            assert!(people.contains("written back (a.test)"), "{people}");
+        }
+        let people = fresh(sign_in, READ);
+        assert!(!people.contains("written back"), "{people}");
+    }
+    // Where they are given to an agent that is there, and not once they are.
+    let more = writes("password-writeback");
+    let world = World::registered(READ, false, Completion::Applied);
+    let plan = world.planned(&topology("token", &more));
+    assert!(plan.targets[&target()].people.join("\n").contains(SWITCH));
+    let world = World::registered(&more, false, Completion::Applied);
+    let plan = world.planned(&topology("token", &more));
+    assert!(!plan.targets[&target()].people.join("\n").contains(SWITCH));
+}
+
 #[test]
 fn what_a_registration_gave_is_kept_by_domain() {
     let world = World::registered(MORE, false, Completion::Applied);

@@ -220,6 +220,31 @@ fn every_set_of_rights_is_named_and_seldom_ones_are_not_given_unasked() {
     assert!(!script.contains("not documented right by right"));
 }
 
+/// The rights of password writeback switch nothing on, and who does is said beside them and nowhere else.
+#[test]
+fn who_switches_the_writeback_of_passwords_on_is_said_beside_its_rights() {
+    const SWITCH: &str = "#    Set-AADCloudSyncPasswordWritebackConfiguration -Enable $true -Credential $(Get-Credential)";
+    let script = printed("corp.contoso.com", &[]).unwrap();
+    let (_, after) = script.split_once("'PasswordWriteBack'").unwrap();
+    assert!(after.lines().any(|line| line == SWITCH), "{script}");
+    assert!(after.contains("Global Administrator"), "{script}");
+    for (permissions, said) in [
+        ("basic-read", false),
+        ("password-writeback", true),
+        ("all", true),
+    ] {
+        let text = format!(
+            "{TEXT}[domain.\"emea.corp.contoso.com\"]\npermissions = [\"{permissions}\"]\n"
+        );
+        let file = "topology.toml".to_owned();
+        let topology = parse(&[Document { file, text }]).0;
+        let of = "emea.corp.contoso.com".parse().unwrap();
+        let script = handover(&topology, &of, &Members::new()).unwrap().script;
+        assert_eq!(script.contains(SWITCH), said, "{permissions}: {script}");
+        assert!(!has_error(&script), "{script}");
+    }
+}
+
 /// A forest of Connect has servers to be named too, whoever serves it beside; nothing is made there for agents that are none.
 #[test]
 fn which_servers_carry_a_product_is_asked_by_whoever_may_read_it() {

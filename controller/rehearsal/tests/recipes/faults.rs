@@ -190,6 +190,8 @@ fn expected(fault: Fault) -> Expected {
             (verify_attested, "PV05! PV06! PV09? PV18?"),
         ]),
         Fault::RevocationBlocked => meets([(beyond_commercial, ""), (any, "PF28")]),
+        // Whose a root is that the server trusts, nobody but its owner can say: it stops nothing.
+        Fault::RootsByPolicy => meets([(any, "PF29?")]),
         Fault::TlsInspected => meets([(any, "PF29!")]),
         // The engine goes by machine.config, which has the same one.
         Fault::ProxySet => meets([
@@ -596,10 +598,10 @@ fn expected(fault: Fault) -> Expected {
         // A removal of Connect.
         Fault::PassThroughAgent => meets([(take_off, "UN01!"), (taken_off, "CR05")]),
         Fault::ConnectListed => meets([(taken_off, "CR01!")]),
-        Fault::HealthAgent => meets([(take_off, "UN02")]),
-        Fault::SeamlessSignOn => meets([(take_off, "UN03")]),
         // Whatever is not about its end is as with an engine in the usual folder.
         Fault::EngineElsewhere => meets([(take_off, "attested"), (taken_off, "CR03!")]),
+        Fault::HealthAgent => meets([(take_off, "UN02")]),
+        Fault::SeamlessSignOn => meets([(take_off, "UN03")]),
 
         // The database of Connect.
         Fault::SqlUnreachable | Fault::SqlCollation | Fault::SqlOld | Fault::SqlForeign => {

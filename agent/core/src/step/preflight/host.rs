@@ -216,7 +216,11 @@ pub(super) fn powershell(
     let show = |scopes: &Vec<(String, String)>| {
         let scopes: Vec<String> = scopes
             .iter()
-            .map(|(scope, policy)| format!("{scope} {policy}"))
+            .map(|(scope, policy)| match scope.as_str() {
+                // Whoever signs in at the server's wizard has one of their own (1.7 [P]: machine and user).
+                "CurrentUser" => format!("{scope} {policy} (of the account that Entrain runs as)"),
+                _ => format!("{scope} {policy}"),
+            })
             .collect();
         scopes.join(", ")
     };

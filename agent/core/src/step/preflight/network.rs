@@ -432,7 +432,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// PF29: one chain that ends at no public root is enough; one that could not be looked at leaves it open.
+/// PF29: one chain that ends at no public root is enough; one that could not be looked at, or of whose root it cannot be told whose it
+/// is, leaves it open.
 fn inspected(leaves: Reading<Vec<Value>>) -> Finding {
     let said = |one: &Value, what: &str| one[what].as_str().unwrap_or_default().to_owned();
     let show = |leaves: &Vec<Value>| {
@@ -442,6 +443,11 @@ fn inspected(leaves: Reading<Vec<Value>>) -> Finding {
                 "{}: a certificate for {} is shown",
                 said(one, "host"),
                 said(one, "others")
+            ),
+            None if one["public"].is_null() => format!(
+                "{} under {}, which the server trusts, and a policy keeps public roots from coming by themselves (DisableRootAutoUpdate): whether that one is public shows in certlm.msc, or to whoever put it there",
+                said(one, "host"),
+                said(one, "root")
             ),
             None => format!("{} under {}", said(one, "host"), said(one, "root")),
         };
