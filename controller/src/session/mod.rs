@@ -1,6 +1,7 @@
 //! Sessions with agents: who may speak, and carrying frames between the streams and the driver.
 
 mod enroll;
+mod events;
 mod handshakes;
 mod heard;
 mod registry;

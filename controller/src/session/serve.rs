@@ -17,16 +17,16 @@ use protocol::signed::ControllerKind;
 use protocol::wire::close::Close;
 use protocol::wire::latest::{
     ALPN, ArtifactAnswer, ArtifactAsk, ArtifactPart, BundleAnswer, BundleOffer, ControlDown,
-    ControlUp, ENROLL_ALPN, EventsDown, EventsUp, Hello, Opening, SecretAnswer, Welcome,
+    ControlUp, ENROLL_ALPN, Hello, Opening, SecretAnswer, Welcome,
 };
 use protocol::{BundleId, TargetId};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::authority::Authority;
-use crate::driver::{Hub, OpenAsk, Progress};
+use crate::driver::{Hub, OpenAsk};
+use crate::session::events::events;
 use crate::session::handshakes::{Handshakes, PATIENCE};
-use crate::session::heard::Heard;
 use crate::session::registry::{Handle, OUTBOUND, Registry};
 use crate::store::Store;
 
@@ -413,7 +413,7 @@ fn consider(
 }
 
 /// Offers a stored bundle once more: the same bytes.
-async fn offer_again(gateway: &Gateway, target: &TargetId, bundle: BundleId) {
+pub(super) async fn offer_again(gateway: &Gateway, target: &TargetId, bundle: BundleId) {
     match gateway.store.blob_of("bundle", bundle.0).await {
         Ok(bytes) => gateway.sessions.offer(target, bytes),
         Err(error) => {
@@ -568,7 +568,7 @@ async fn streams(gateway: Gateway, connection: Connection, target: TargetId, key
                 let Ok((send, receive)) = accepted else { break };
                 let (gateway, connection, target) = (gateway.clone(), connection.clone(), target.clone());
                 tasks.spawn(async move {
-                    if let Err(error) = stream(&gateway, &target, key, send, receive).await {
+                    if let Err(error) = stream(&gateway, &connection, &target, key, send, receive).await {
                         match error {
                             // What breaks the protocol does not get another try on this connection.
                             LinkError::Frame(_) | LinkError::Codec(_) => {
@@ -589,84 +589,18 @@ async fn streams(gateway: Gateway, connection: Connection, target: TargetId, key
 
 async fn stream(
     gateway: &Gateway,
+    connection: &Connection,
     target: &TargetId,
     key: PublicKey,
     send: FrameSender,
     mut receive: FrameReceiver,
 ) -> Result<(), LinkError> {
     match receive.expect().await? {
-        Opening::Events => events(gateway, target, key, send, receive).await,
+        Opening::Events => events(gateway, connection, target, key, send, receive).await,
         Opening::Artifact(ask) => artifact(gateway, ask, send).await,
         Opening::Secret { ask } => secret(gateway, target, ask, send).await,
         Opening::Control(_) => Ok(()),
     }
-}
-
-async fn events(
-    gateway: &Gateway,
-    target: &TargetId,
-    key: PublicKey,
-    mut send: FrameSender,
-    mut receive: FrameReceiver,
-) -> Result<(), LinkError> {
-    while let Some(up) = receive.receive().await? {
-        let name = target.clone();
-        match up {
-            EventsUp::Entries {
-                epoch,
-                first,
-                entries,
-            } => {
-                let Some(heard) = Heard::read(entries, target, key) else {
-                    gateway.sessions.close(target, Close::Protocol, "");
-                    return Ok(());
-                };
-                let stored = gateway
-                    .hub
-                    .act(move |core, batch, answer| {
-                        let last = core.entries(batch, &name, epoch, first, heard);
-                        batch.then(move |stored| {
-                            answer.send(last.filter(|_| stored.is_ok())).ok();
-                        });
-                    })
-                    .await;
-                match stored {
-                    Ok(Some((index, resend))) => {
-                        send.send(&EventsDown::Acknowledged { index }).await?;
-                        if let Some(bundle) = resend {
-                            offer_again(gateway, target, bundle).await;
-                        }
-                    }
-                    // They do not follow, or could not be stored: the agent sends again after its next welcome.
-                    Ok(None) => gateway.sessions.close(target, Close::Stopping, ""),
-                    Err(_) => return Ok(()),
-                }
-            }
-            EventsUp::Pulse { serving } => {
-                gateway
-                    .hub
-                    .tell(move |core, batch| core.pulse(&name, serving, batch.now))
-                    .await;
-            }
-            EventsUp::Progress {
-                step,
-                percent,
-                text,
-                ..
-            } => {
-                let progress = Progress {
-                    step,
-                    percent,
-                    text,
-                };
-                gateway
-                    .hub
-                    .tell(move |core, _| drop(core.progress.insert(name, progress)))
-                    .await;
-            }
-        }
-    }
-    Ok(())
 }
 
 async fn artifact(
