@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use controller_core::fleet::Stopped;
+use controller_core::fleet::{AtWork, Stopped};
 use serde::Serialize;
 
 /// Prints data. A reader that went away is no failure of ours.
@@ -42,10 +42,13 @@ pub(crate) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The order by which everything stands still, and what lifts it.
-pub(crate) fn frozen(order: &Stopped) -> String {
+/// The order by which everything stands still, who is at work meanwhile, and what lifts it.
+pub(crate) fn frozen(order: &Stopped, at_work: Option<&AtWork>) -> String {
+    // A controller of the version before does not tell who is.
+    let at_work = at_work.map(|at_work| format!("\n{}", at_work.sentence()));
+    let at_work = at_work.unwrap_or_default();
     format!(
-        "THE FLEET IS FROZEN since {} by {}: {}\nentrain thaw --all lifts it",
+        "THE FLEET IS FROZEN since {} by {}: {}{at_work}\nentrain thaw --all lifts it",
         order.since, order.by, order.why
     )
 }

@@ -32,7 +32,7 @@ pub(super) async fn status(client: &Client, json: bool) -> anyhow::Result<u8> {
         output::count(status.tasks, "task")
     ));
     if let Some(order) = &status.frozen {
-        output::print(&output::frozen(order));
+        output::print(&output::frozen(order, status.at_work.as_ref()));
     }
     for view in &status.overrides {
         output::print(&format!("OVERRIDE {}", view.sentence()));

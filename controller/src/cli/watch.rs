@@ -130,7 +130,8 @@ fn news(told: &mut BTreeSet<String>, frame: &Frame) -> Vec<String> {
     let alarms = frame.alarms.iter().map(|alarm| format!("ALARM {alarm}"));
     let overrides = frame.view.overrides.iter();
     let overrides = overrides.map(|sentence| format!("OVERRIDE {sentence}"));
-    let all = frame.frozen.iter().map(output::frozen);
+    let frozen = |order| output::frozen(order, frame.at_work.as_ref());
+    let all = frame.frozen.iter().map(frozen);
     let all = all.chain(alarms).chain(overrides);
     all.filter(|sentence| told.insert(sentence.clone()))
         .collect()

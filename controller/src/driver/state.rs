@@ -820,7 +820,7 @@ impl Core {
         by: &str,
     ) -> Result<String, String> {
         self.fleet.may_order(id, &order, &self.live, batch.now)?;
-        let answer = self.fleet.answer_to(id, &order, batch.now);
+        let answer = self.fleet.answer_to(id, &order, &self.live, batch.now);
         self.carry_out(batch, id, order, by);
         Ok(answer)
     }

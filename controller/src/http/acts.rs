@@ -581,7 +581,8 @@ pub(super) async fn freeze(
             return drop(answer.send(Err(Problem::Refused(why))));
         }
         core.stop_fleet(batch, Record::FleetFrozen { why: ask.why, by });
-        let done = "nothing new begins; what runs waits at its next gate".to_owned();
+        let at_work = core.fleet.at_work(None, &core.live).sentence();
+        let done = format!("nothing new begins; what runs waits at its next gate: {at_work}");
         answer_stored(batch, answer, Ok(Done { done }));
     });
     done.await?.map(Json)

@@ -6,7 +6,7 @@ use agent_twin::Fault;
 use controller_core::beyond::{DirectoryHandedIn, Named};
 use controller_core::doubt::Doubted;
 use controller_core::exported::ExportDifference;
-use controller_core::fleet::{RolloutView, Stopped};
+use controller_core::fleet::{AtWork, RolloutView, Stopped};
 use controller_core::overrides::OverrideView;
 use controller_core::plan::{Afterwards, Purpose};
 use controller_core::readiness::Standing;
@@ -368,6 +368,9 @@ pub struct Status {
     /// The order by which everything stands still.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Stopped>,
+    /// Who is at work meanwhile, while it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_work: Option<AtWork>,
     /// Overrides that are in force or half said.
     #[serde(default)]
     pub overrides: Vec<OverrideView>,
@@ -418,6 +421,9 @@ pub struct Frame {
     /// The order by which everything stands still.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Stopped>,
+    /// Who is at work meanwhile, while it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_work: Option<AtWork>,
 }
 
 /// An open question for a secret.

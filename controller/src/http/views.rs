@@ -12,7 +12,7 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use controller_core::drift::{self, Drifted};
-use controller_core::fleet::{Rollout, RolloutView, TaskView, Why};
+use controller_core::fleet::{AtWork, Rollout, RolloutView, TaskView, Why};
 use controller_core::plan::Plan;
 use controller_core::record::Record;
 use controller_core::settings::{Difference, SettingsSeen};
@@ -51,6 +51,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
         agents: core.roster.agents().len(),
         connected: core.live.connected.len(),
         frozen: core.fleet.stopped().cloned(),
+        at_work: at_work(core),
         overrides: core.fleet.overrides(now),
         rollouts: core
             .fleet
@@ -214,6 +215,12 @@ pub(super) async fn rollouts(State(api): State<Api>) -> Answer<Vec<RolloutView>>
     Ok(Json(views.await?))
 }
 
+/// Who is at work while everything is to stand still: whoever is away may not have heard of that.
+fn at_work(core: &Core) -> Option<AtWork> {
+    let frozen = core.fleet.stopped().is_some();
+    frozen.then(|| core.fleet.at_work(None, &core.live))
+}
+
 fn rollout_id(text: &str) -> Result<RolloutId, Problem> {
     text.parse()
         .map_err(|error: protocol::id::BadId| Problem::Refused(error.to_string()))
@@ -226,6 +233,7 @@ fn frame(core: &Core, id: RolloutId, now: protocol::Timestamp) -> Option<Frame> 
         progress: core.progress.clone(),
         alarms: core.alarms(now),
         frozen: core.fleet.stopped().cloned(),
+        at_work: at_work(core),
     })
 }
 

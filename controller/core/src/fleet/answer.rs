@@ -2,6 +2,7 @@
 
 use protocol::{RolloutId, TargetId, Timestamp};
 
+use crate::fleet::Live;
 use crate::fleet::state::{Fleet, RolloutState};
 use crate::record::Order;
 use crate::words::few;
@@ -12,7 +13,12 @@ const NAMED: usize = 5;
 impl Fleet {
     /// The answer to an order that may be carried out, in a sentence, before it is.
     #[must_use]
-    pub fn answer_to(&self, id: RolloutId, order: &Order, now: Timestamp) -> String {
+    pub fn answer_to(&self, id: RolloutId, order: &Order, live: &Live, now: Timestamp) -> String {
+        let heard = || {
+            let at_work = self.at_work(Some(id), live);
+            let said = (!at_work.is_empty()).then(|| format!("; {}", at_work.sentence()));
+            said.unwrap_or_default()
+        };
         let rollout = self.rollouts.get(&id);
         let state = rollout.map(|rollout| rollout.state);
         match order {
@@ -20,7 +26,8 @@ impl Fleet {
                 format!("{id} was paused already; entrain resume {id} lifts it")
             }
             Order::Pause => format!(
-                "{id} is paused: nothing new begins in it, and what is under way waits at its next gate; entrain resume {id} lifts it"
+                "{id} is paused: nothing new begins in it, and what is under way waits at its next gate{}; entrain resume {id} lifts it",
+                heard()
             ),
             Order::Resume => {
                 let frozen = self.stopped.as_ref().map_or(
@@ -37,7 +44,8 @@ impl Fleet {
                 format!("{id} was aborted already")
             }
             Order::Abort => format!(
-                "{id} is aborted: nothing new begins in it, and what is under way ends at its next gate"
+                "{id} is aborted: nothing new begins in it, and what is under way ends at its next gate{}",
+                heard()
             ),
             Order::Retry { target: None } => {
                 let work = rollout.into_iter().flat_map(|rollout| rollout.work.iter());

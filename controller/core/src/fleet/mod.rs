@@ -4,6 +4,7 @@
 
 mod abandoned;
 mod answer;
+mod at_work;
 mod away;
 mod behind;
 mod bundle;
@@ -28,6 +29,7 @@ mod watch;
 mod why;
 
 pub use abandoned::{Abandoned, GivenUp};
+pub use at_work::AtWork;
 pub use away::Away;
 pub use decide::{Decision, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER};
 pub use directory_work::DirectoryWork;

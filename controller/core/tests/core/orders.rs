@@ -1265,7 +1265,9 @@ fn an_order_that_changes_nothing_says_so() {
             {
                 continue;
             }
-            let answer = world.fleet.answer_to(ROLLOUT, &order, world.now);
+            let answer = world
+                .fleet
+                .answer_to(ROLLOUT, &order, &world.live, world.now);
             let before = (world.rollout(), world.word());
             world.order(&order);
             let same = (world.rollout(), world.word()) == before;
@@ -1278,12 +1280,12 @@ fn an_order_that_changes_nothing_says_so() {
     let mut world = World::at("failed");
     let all = Order::Retry { target: None };
     assert_eq!(
-        world.fleet.answer_to(ROLLOUT, &all, world.now),
+        world.fleet.answer_to(ROLLOUT, &all, &world.live, world.now),
         "retry of 1 server in r1: s1.a.test"
     );
     world.order(&all);
     assert_eq!(
-        world.fleet.answer_to(ROLLOUT, &all, world.now),
+        world.fleet.answer_to(ROLLOUT, &all, &world.live, world.now),
         "nothing in r1 has failed: there is nothing to retry"
     );
 }
