@@ -21,7 +21,7 @@ use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::refusal::Refusal;
 use protocol::secret::{Secret, SecretAsk, SecretKind};
 use protocol::signed::{
-    AgentRelease, Manifest, Receipt, Refused, Verified, sign, take_up, verify_root_update,
+    AgentRelease, Ending, Manifest, Receipt, Refused, Verified, sign, take_up, verify_root_update,
 };
 use protocol::step::Product;
 use protocol::wire::latest::{
@@ -35,6 +35,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::artifact::{self, Wanted};
+use crate::beside::EndsWithRun;
 use crate::exec::{Exec, Secrets};
 use crate::freeze;
 use crate::journal::{Journal, JournalError};
@@ -187,7 +188,7 @@ pub struct Agent {
     /// that was left before.
     asks_leave: Option<(EventIndex, ControlUp)>,
     /// A script or a fetch that runs, and ends with its run.
-    ends_with_run: Option<AbortHandle>,
+    ends_with_run: Option<EndsWithRun>,
     /// A fence that waits for the end of the run that is open, and where its answer goes.
     superseding: Option<(Superseding, oneshot::Sender<BundleAnswer>)>,
 }
@@ -508,7 +509,7 @@ impl Agent {
                     let now = self.now();
                     let run = self.run.as_mut();
                     if run.is_some_and(|run| run.may_perform(number, now)) {
-                        self.perform(number, op);
+                        self.perform(number, op).await;
                     } else {
                         tracing::warn!(target_name = %self.state.target, "leave has lapsed before anything was done by it; it is asked for again");
                     }
@@ -538,7 +539,7 @@ impl Agent {
                     self.publish()?;
                     self.ask_secret(number, step, attempt, wanted);
                 }
-                Action::Finish(conclusion) => self.finish(conclusion),
+                Action::Finish(conclusion) => self.finish(conclusion).await,
             }
         }
         self.publish()
@@ -579,7 +580,7 @@ impl Agent {
         drop(session.events.try_send(up));
     }
 
-    fn perform(&mut self, number: u64, op: Op) {
+    async fn perform(&mut self, number: u64, op: Op) {
         let Some(run) = &self.run else { return };
         let generation = run.generation();
         let step = run.current_step().map_or(StepIndex(0), |(step, _)| step);
@@ -604,9 +605,16 @@ impl Agent {
         let speed = self.speed;
         let progress = self.session.as_ref().map(|session| session.events.clone());
         // An installer goes on: half of it is no product.
-        let ends_with_run = matches!(op, Op::Script { .. }) || Wanted::by(&op).is_some();
+        let wanted = Wanted::by(&op);
+        let ends_with_run = matches!(op, Op::Script { .. }) || wanted.is_some();
+        let part = wanted.map(|wanted| artifact::part(&folder, &wanted.sha256));
+        // A run that was broken off still looks at the server: what it was at before ends here.
+        if ends_with_run && let Some(before) = self.ends_with_run.take() {
+            before.end().await;
+        }
+        let (alive, over) = oneshot::channel::<()>();
         let task = self.tasks.spawn(async move {
-            let wanted = Wanted::by(&op);
+            let _alive = alive;
             let outcome = if let Some(wanted) = wanted {
                 let told = std::sync::atomic::AtomicU8::new(0);
                 let tell = |percent: u8| {
@@ -657,9 +665,8 @@ impl Agent {
             };
             drop(reports.send(report).await);
         });
-        // A run that was broken off still looks at the server: what it was at before ends here.
-        if ends_with_run && let Some(before) = self.ends_with_run.replace(task) {
-            before.abort();
+        if ends_with_run {
+            self.ends_with_run = Some(EndsWithRun { task, over, part });
         }
     }
 
@@ -718,7 +725,7 @@ impl Agent {
         self.asking = Some(asking);
     }
 
-    fn finish(&mut self, conclusion: Conclusion) {
+    async fn finish(&mut self, conclusion: Conclusion) {
         let Some(run) = self.run.take() else {
             return;
         };
@@ -730,12 +737,17 @@ impl Agent {
             asking.abort();
         }
         self.asks_leave = None;
-        // One that is still under way is of a step that was given up: it must not go on beside the next try, which would
-        // fetch into the same file.
+        // One that is still under way is of a step that was given up: it must not go on beside the next try.
         if let Some(task) = self.ends_with_run.take() {
-            task.abort();
+            task.end().await;
         }
         let manifest = run.manifest();
+        // Nobody tries these again: what has come of them in an earlier life goes as well.
+        if matches!(conclusion.ending, Ending::Aborted | Ending::Expired) {
+            for wanted in &manifest.artifacts {
+                artifact::forget(&artifact::part(self.state.folder(), &wanted.sha256));
+            }
+        }
         let head = self.journal.head();
         let receipt = Receipt {
             format: 1,

@@ -96,6 +96,24 @@ pub fn path(folder: &Path, sha256: &Digest) -> PathBuf {
     folder.join("artifacts").join(sha256.to_string())
 }
 
+/// Where what has come of it lies until it is whole.
+#[must_use]
+pub fn part(folder: &Path, sha256: &Digest) -> PathBuf {
+    path(folder, sha256).with_extension("part")
+}
+
+/// Takes away what has come of an artifact that nobody fetches on.
+pub fn forget(part: &Path) {
+    match fs::remove_file(part) {
+        Ok(()) => tracing::info!(path = %part.display(), "what was half fetched was taken away"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        // It does no harm there: its chunks are verified before they are used.
+        Err(error) => {
+            tracing::warn!(path = %part.display(), %error, "what was half fetched is left")
+        }
+    }
+}
+
 /// Brings an artifact into `folder`, waiting for a link where there is none, and gives its path.
 ///
 /// # Errors
@@ -142,7 +160,7 @@ pub async fn fetch(
             }
             // The journal is on that disk as well: what does not fit whole is not what fills it.
             Err(ArtifactError::Full(path)) => {
-                drop(fs::remove_file(place.with_extension("part")));
+                drop(fs::remove_file(part(folder, &artifact.sha256)));
                 return Err(ArtifactError::Full(path));
             }
             other => return other.map(|()| place),

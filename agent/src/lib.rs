@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod artifact;
 pub mod backoff;
+pub mod beside;
 pub mod cli;
 pub mod enroll;
 pub mod exec;

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// How often a thread that hears nothing looks whether it is over, or whether what was delayed is due.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// What a slow line holds back at most.
+const QUEUE: Duration = Duration::from_millis(100);
+
 /// Larger than any datagram that comes.
 const DATAGRAM: usize = 65_536;
 
@@ -26,6 +29,9 @@ pub struct Faults {
     pub delayed: u64,
     /// The longest such time.
     pub delay: Duration,
+    /// Bytes that the line carries in a second, in each direction; 0 where nothing holds them up. What does not fit into a tenth of a
+    /// second is lost, as at a router whose queue is full.
+    pub bytes_per_second: u64,
 }
 
 impl Faults {
@@ -36,6 +42,7 @@ impl Faults {
         late: 0,
         delayed: 0,
         delay: Duration::ZERO,
+        bytes_per_second: 0,
     };
 }
 
@@ -46,6 +53,8 @@ struct Line {
     late: Option<Vec<u8>>,
     /// Each goes when it is due.
     delayed: Vec<(Instant, Vec<u8>)>,
+    /// When the line has carried all that it was given, where it is a slow one.
+    free: Option<Instant>,
 }
 
 impl Line {
@@ -62,7 +71,7 @@ impl Line {
 
 #[derive(Debug)]
 struct Shared {
-    faults: Faults,
+    faults: Mutex<Faults>,
     controller: SocketAddr,
     seed: AtomicU64,
     /// Of each direction: whether nothing gets through, and what did not.
@@ -106,7 +115,7 @@ impl Relay {
         let front = bind();
         let port = front.local_addr().expect("a port").port();
         let shared = Arc::new(Shared {
-            faults,
+            faults: Mutex::new(faults),
             controller: SocketAddr::from((Ipv4Addr::LOCALHOST, controller)),
             seed: AtomicU64::new(seed),
             cut: [AtomicBool::new(false), AtomicBool::new(false)],
@@ -160,6 +169,12 @@ impl Relay {
         for cut in &self.shared.cut {
             cut.store(false, Ordering::SeqCst);
         }
+    }
+
+    /// Is such a link from now on.
+    pub fn becomes(&self, faults: Faults) {
+        let now = self.shared.faults.lock();
+        *now.unwrap_or_else(PoisonError::into_inner) = faults;
     }
 
     /// Forgets every way: from now on each agent is seen under another port.
@@ -278,7 +293,8 @@ impl Shared {
             late: held,
             delayed,
             delay,
-        } = self.faults;
+            bytes_per_second,
+        } = *self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         let before = line.late.take();
         if drawn < lost {
             self.injected.fetch_add(1, Ordering::SeqCst);
@@ -293,6 +309,17 @@ impl Shared {
             self.delays.fetch_add(millis, Ordering::SeqCst);
             let due = Instant::now() + Duration::from_millis(millis);
             line.delayed.push((due, bytes.to_vec()));
+        } else if bytes_per_second > 0 {
+            let now = Instant::now();
+            let begins = line.free.map_or(now, |free| free.max(now));
+            if begins > now + QUEUE {
+                self.injected.fetch_add(1, Ordering::SeqCst);
+            } else {
+                let micros = bytes.len() as u64 * 1_000_000 / bytes_per_second;
+                let due = begins + Duration::from_micros(micros);
+                line.free = Some(due);
+                line.delayed.push((due, bytes.to_vec()));
+            }
         } else {
             send(bytes);
             if drawn >= 1000 - doubled {
