@@ -1,6 +1,7 @@
 //! The driver: one task owns the fleet, the roster and the live view. Whoever wants something sends it a closure. What a
 //! closure and the decisions behind it change is one batch: stored first, and only then said.
 
+mod felt;
 #[cfg(test)]
 mod said;
 mod state;
@@ -224,6 +225,7 @@ async fn drive(
             () = tokio::time::sleep(due.unwrap_or(Duration::from_secs(3600))) => None,
         };
         let mut batch = Batch::new(crate::now());
+        core.fade(batch.begun);
         // What agents ask for is in no log, and they do not ask again while their session lasts.
         let mut asked = core.fleet.asked_now();
         // Time has passed, or somebody has done something.

@@ -25,9 +25,11 @@ use protocol::{
     TargetId, Timestamp, Version,
 };
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::authority::Authority;
 use crate::driver::Batch;
+use crate::driver::felt::Felt;
 use crate::session::{Heard, Registry};
 use crate::store::{Entry, Store, StoreError};
 
@@ -113,6 +115,17 @@ pub struct OpenAsk {
     pub answer: oneshot::Sender<protocol::wire::latest::SecretAnswer>,
 }
 
+/// An agent whose journal comes.
+#[derive(Debug)]
+struct CatchingUp {
+    /// How far it goes.
+    upto: EventIndex,
+    /// Its newest generation.
+    generation: Generation,
+    /// What it says that its product does: it counts once the journal is here, in which it may be out of service.
+    pulse: Option<Pulse>,
+}
+
 /// Everything that the driver owns.
 #[derive(Debug)]
 pub struct Core {
@@ -134,9 +147,11 @@ pub struct Core {
     pub refusals: VecDeque<Refused>,
     /// Nothing can be stored just now: since when, and why.
     pub unstored: Option<String>,
-    /// Agents with a session of which not all is here that they have journaled: how far it goes, and their newest
-    /// generation. Nothing is decided about them on what they were before.
-    catching_up: BTreeMap<TargetId, (EventIndex, Generation)>,
+    /// Agents with a session of which not all is here that they have journaled. Nothing is decided about them on what they were
+    /// before.
+    catching_up: BTreeMap<TargetId, CatchingUp>,
+    /// How old pulses are.
+    felt: Felt,
     next_ask: u64,
     authority: Arc<Authority>,
     sessions: Arc<Registry>,
@@ -169,6 +184,7 @@ pub(super) async fn rebuild(
         unstored: None,
         next_ask: 1,
         catching_up: BTreeMap::new(),
+        felt: Felt::default(),
         authority,
         sessions,
     };
@@ -477,6 +493,7 @@ impl Core {
             self.roster.apply(&record, batch.now);
             if let Some(event) = &entry.event {
                 self.fleet.heard(target, event, entry.at, batch.now);
+                self.live.heard(target, event);
             }
             batch.entries.push(Entry {
                 at: batch.now,
@@ -485,10 +502,10 @@ impl Core {
         }
         let reached = index.max(head.index);
         let mut resend = None;
-        if let Some((all, generation)) = self.catching_up.get(target).copied()
-            && reached >= all
+        if let Some(one) = self.catching_up.get(target)
+            && reached >= one.upto
         {
-            resend = self.here(batch, target, generation);
+            resend = self.here(batch, target, one.generation);
         }
         Some((reached, resend))
     }
@@ -509,8 +526,12 @@ impl Core {
         }
         // An older session of it may still count as here: what it was then is what nothing may rest on.
         self.left(&hello.target, batch.now);
-        let upto = (hello.head.index, hello.generation);
-        self.catching_up.insert(hello.target.clone(), upto);
+        let one = CatchingUp {
+            upto: hello.head.index,
+            generation: hello.generation,
+            pulse: None,
+        };
+        self.catching_up.insert(hello.target.clone(), one);
         None
     }
 
@@ -529,13 +550,16 @@ impl Core {
         target: &TargetId,
         generation: Generation,
     ) -> Option<BundleId> {
-        self.catching_up.remove(target);
+        let caught_up = self.catching_up.remove(target);
         if self.fleet.unmet().contains(target) {
             self.met(batch, target, generation);
         }
         // What has come may have opened a run here again: it waits for this word since its start.
         self.say_standing(batch, target);
         self.live.came(target.clone(), batch.now);
+        if let Some(pulse) = caught_up.and_then(|one| one.pulse) {
+            self.live.pulses.insert(target.clone(), pulse);
+        }
         match self
             .fleet
             .unaccepted(target, generation, &self.live, batch.now)
@@ -630,11 +654,28 @@ impl Core {
         });
     }
 
-    /// Notes what a target's product does.
-    pub fn pulse(&mut self, target: &TargetId, serving: bool, now: Timestamp) {
-        self.live
-            .pulses
-            .insert(target.clone(), Pulse { serving, at: now });
+    /// Notes what a target's product does: of whoever is here, and else once its journal is here.
+    pub fn pulse(&mut self, target: &TargetId, serving: bool, batch: &Batch) {
+        let at = batch.now;
+        let pulse = Pulse { serving, at };
+        if let Some(one) = self.catching_up.get_mut(target) {
+            one.pulse = Some(pulse);
+        } else if self.live.connected.contains(target) {
+            self.live.pulses.insert(target.clone(), pulse);
+        } else {
+            return;
+        }
+        self.felt.came(target, batch.begun);
+    }
+
+    /// Forgets pulses that are too old to count by the clock that nobody sets; the core looks at the other one.
+    pub(super) fn fade(&mut self, now: Instant) {
+        for target in self.felt.older_than(limits::FRESH_FACTS, now) {
+            self.live.pulses.remove(&target);
+            if let Some(one) = self.catching_up.get_mut(&target) {
+                one.pulse = None;
+            }
+        }
     }
 
     /// An agent asks for leave.

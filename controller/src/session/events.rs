@@ -56,7 +56,7 @@ pub(super) async fn events(
             EventsUp::Pulse { serving } => {
                 gateway
                     .hub
-                    .tell(move |core, batch| core.pulse(&name, serving, batch.now))
+                    .tell(move |core, batch| core.pulse(&name, serving, batch))
                     .await;
             }
             EventsUp::Progress {

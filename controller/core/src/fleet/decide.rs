@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serving::Meanwhile;
 
-use protocol::event::{Freeze, GmsaChange, Section};
+use protocol::event::{Event, Freeze, GmsaChange, Section};
 use protocol::signed::Phase;
 use protocol::{Attempt, Generation, RolloutId, StepIndex, TargetId, TenantId, Timestamp, limits};
 
@@ -109,6 +109,22 @@ impl Live {
         self.back.remove(target);
         self.pulses.remove(target);
         self.away.insert(target.clone(), now);
+    }
+
+    /// A target tells that it has left a section: what it said before that is of before, and shows nothing of what came of the work. Its
+    /// next pulse does.
+    pub fn heard(&mut self, target: &TargetId, event: &Event) {
+        if let Event::SectionLeft { .. } = event {
+            self.pulses.remove(target);
+        }
+    }
+
+    /// What a target that is here was seen to do lately (G2); `None` where nobody knows: it is not here, not all that it has journaled
+    /// is, or its agent says nothing any more.
+    pub(super) fn serves(&self, target: &TargetId, now: Timestamp) -> Option<bool> {
+        let pulse = self.pulses.get(target)?;
+        let fresh = now.since(pulse.at) <= limits::FRESH_FACTS;
+        (fresh && self.connected.contains(target)).then_some(pulse.serving)
     }
 
     /// Why what a part brings onto its server may not be brought any more (G6).

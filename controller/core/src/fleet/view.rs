@@ -524,14 +524,10 @@ impl Fleet {
     }
 
     fn domains(&self, rollout: &Rollout, live: &Live, now: Timestamp) -> Vec<DomainView> {
-        let fresh = |server: &&TargetId| {
-            live.pulses.get(*server).is_some_and(|pulse| {
-                pulse.serving && now.since(pulse.at) <= protocol::limits::FRESH_FACTS
-            })
-        };
+        let serves = |server: &&TargetId| live.serves(server, now) == Some(true);
         let view = |(domain, part): (&DomainName, &crate::plan::DomainPlan)| DomainView {
             domain: domain.clone(),
-            serving: part.servers.iter().filter(fresh).count(),
+            serving: part.servers.iter().filter(serves).count(),
             servers: part.servers.len(),
             min_serving: part.min_serving,
         };

@@ -509,6 +509,32 @@ fn too_few_that_serve_is_said_to_pass_only_where_it_does() {
     }
 }
 
+/// Its session ended, or what it has journaled while it was away is not here yet: what it says it does may be of before.
+#[test]
+fn a_pulse_of_whoever_is_not_here_counts_for_nobody() {
+    let serves = ("s2.a.test", Some(common::AGENT), Some(true));
+    let mut world = World::new(&[TWO[0], serves], "", "");
+    world.asks("s1.a.test", outage());
+    let serving = |world: &World| world.fleet.serving(ID, &world.live, world.now)[0].serving;
+    assert_eq!(serving(&world), 2);
+    assert!(world.live.connected.remove(&name("s2.a.test")));
+    assert_eq!(serving(&world), 1);
+    assert_eq!(world.waits("s1.a.test").0, Cause::TooFewServe);
+    assert_eq!(world.permits(), []);
+    world.live.came(name("s2.a.test"), NOW);
+    assert_eq!(world.permits().len(), 1);
+
+    // Nor is it waited for as one that is about to serve, and one that nobody hears any more is not either.
+    let mut world = World::new(&TWO, "", "");
+    assert_eq!(world.hold("s1.a.test").unwrap().0, Cause::OthersServeFirst);
+    assert!(world.live.connected.remove(&name("s2.a.test")));
+    assert_eq!(world.offered(), ["s1.a.test"]);
+    let mut world = World::new(&TWO, "", "");
+    let stale = NOW.minus(protocol::limits::FRESH_FACTS + Duration::from_millis(1));
+    world.live.pulses.get_mut(&name("s2.a.test")).unwrap().at = stale;
+    assert!(world.offered().contains(&"s1.a.test".to_owned()));
+}
+
 /// What an agent asked for outlives the state that heard it, since it does not ask again while its session lasts.
 #[test]
 fn what_was_asked_for_is_taken_up_by_a_state_that_is_made_anew() {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::{DomainName, RolloutId, TargetId, Timestamp, limits};
+use protocol::{DomainName, RolloutId, TargetId, Timestamp};
 
 use crate::fleet::decide::Live;
 use crate::fleet::hold::{Cause, Hold};
@@ -20,7 +20,7 @@ impl Fleet {
         (turn, budget): (&Turn<'_>, &Budget<'_>),
         (live, now): (&Live, Timestamp),
     ) -> Option<Hold> {
-        let serves = |target: &TargetId| live.pulses.get(target).map(|pulse| pulse.serving);
+        let serves = |target: &TargetId| live.serves(target, now);
         if serves(target) != Some(true) {
             return None;
         }
@@ -88,10 +88,8 @@ impl Fleet {
         let domains = self.domains_of(target).into_iter();
         let of_domain = domains.map(|(domain, servers, minimum)| {
             let serves = |server: &&TargetId| {
-                let fresh = live.pulses.get(*server);
-                let fresh = fresh.filter(|pulse| now.since(pulse.at) <= limits::FRESH_FACTS);
                 let counts = *server != target && !out.contains(*server);
-                counts && fresh.is_some_and(|pulse| pulse.serving)
+                counts && live.serves(server, now) == Some(true)
             };
             let serving: Vec<&TargetId> = servers.iter().copied().filter(serves).collect();
             Meanwhile {
