@@ -15,7 +15,7 @@ protocol::probes! {
     PF02 BOTH, Block, Server: "Windows Server 2016 or later", wants "build 14393 or later", else "use Windows Server 2016 or later";
     PF03 BOTH, Block, Server: "installation with desktop", wants "Server", else "Server Core is not supported by the product: use an installation with desktop experience";
     PF04 BOTH, Block, Server: "joined to a domain", wants "a domain", else "join the server to its domain";
-    PF05 BOTH, Block, Server: "secure channel to the domain", wants "Test-ComputerSecureChannel answers True", else "repair the channel (Test-ComputerSecureChannel -Repair), or join the domain again";
+    PF05 BOTH, Block, Server: "secure channel to the domain, on a member server", wants "Test-ComputerSecureChannel answers True", else "repair the channel (Test-ComputerSecureChannel -Repair), or join the domain again";
     PF06 BOTH, Block, Server: "the agent has an administrator's rights", wants "elevated", else "run the agent's service as Local System";
     PF07 AGENT, Block, Server: "4 GB of memory", wants "3788 MiB or more", else "give the server 4 GB of memory";
     PF08 CONNECT, Warn, Server: "memory and disk for the smallest directory, and for what was counted where that is more", wants "6144 MiB of memory and 70 GB of disk; more from 50,000 objects on", else "size the server by the product's table of objects";

@@ -606,7 +606,12 @@ impl Twin {
             "languageMode": choose(Fault::ConstrainedLanguage, "ConstrainedLanguage", "FullLanguage"),
             "applicationControl": control,
             "elevated": !has(Fault::NotElevated),
-            "secureChannel": !has(Fault::SecureChannelBroken),
+            // The cmdlet errs on a domain controller.
+            "secureChannel": if has(Fault::DomainController) {
+                json!({ "why": "Cannot find the computer account for the local computer from the domain controller. (model)" })
+            } else {
+                json!(!has(Fault::SecureChannelBroken))
+            },
             "installerBusy": has(Fault::InstallerRunning),
             "tls": tls,
             "proxy": choose(Fault::ProxySet, PROXY, "none"),

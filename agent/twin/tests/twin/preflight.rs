@@ -1080,6 +1080,22 @@ fn the_domain_controllers_that_are_preferred_are_the_ones_that_must_answer() {
     assert_eq!(asked(&[], &silent), [open("dc1.corp.contoso.com")]);
 }
 
+/// There the cmdlet errs, and whoever repaired what it is about would take a domain controller apart.
+#[test]
+fn a_domain_controller_is_not_asked_for_a_channel_to_its_domain() {
+    for product in [Product::ProvisioningAgent, Product::Connect] {
+        let asked = |faults: &[Fault]| {
+            let (step, mut server) = server(product, faults);
+            let seen = findings(&step, &mut server);
+            let read = seen.into_iter().find(|one| one.id == "PF05");
+            read.map(|one| (one.verdict, one.read))
+        };
+        let member = asked(&[]).unwrap();
+        assert_eq!(member, (Verdict::Pass, "yes".to_owned()));
+        assert_eq!(asked(&[Fault::DomainController]), None);
+    }
+}
+
 #[test]
 fn a_product_that_the_plan_did_not_see_blocks() {
     let step = preflight(Product::Connect, SignIn::Wizard, false);

@@ -130,6 +130,7 @@ fn expected(fault: Fault) -> Expected {
         Fault::NtlmAllowed => meets([(agent, "PF35")]),
         Fault::FipsOn => meets([(exempt, "words"), (any, "PF36")]),
         Fault::DcomBroken | Fault::DcomEmpty => meets([(connect, "PF37!")]),
+        // It is asked for no channel to its domain.
         Fault::DomainController => meets([(any, "PF39")]).and_facts(),
         Fault::NoTpm => meets([(connect, "PF70")]),
         Fault::ConstrainedLanguage => meets([(any, "SEC2!")]),

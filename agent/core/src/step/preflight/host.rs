@@ -77,7 +77,7 @@ pub(super) fn windows(
 ) -> Flow<()> {
     let role = cx.text(product::PRODUCT_OPTIONS_KEY, "ProductType")?;
     findings.push(catalogue::PF01.judge(role.clone(), or_absent, |role| {
-        matches!(role.as_deref(), Some("ServerNT" | "LanmanNT"))
+        matches!(role.as_deref(), Some("ServerNT" | CONTROLLER))
     }));
     let build = cx.number(product::WINDOWS_KEY, "CurrentBuildNumber")?;
     findings.push(catalogue::PF02.judge(build, or_absent, |build| {
@@ -88,8 +88,12 @@ pub(super) fn windows(
         edition.as_deref() == Some("Server")
     }));
     findings.push(catalogue::PF04.judge(domain(report), or_absent, Option::is_some));
-    let channel = report.part("secureChannel", Value::as_bool);
-    findings.push(catalogue::PF05.judge_gently(channel, yes_no, |fine| *fine));
+    // A domain controller is no member that was joined: there the cmdlet errs ([K]), and whoever repaired the channel or joined it again
+    // as PF05 advises would take it apart.
+    if !matches!(&role, Ok(Some(role)) if role == CONTROLLER) {
+        let channel = report.part("secureChannel", Value::as_bool);
+        findings.push(catalogue::PF05.judge_gently(channel, yes_no, |fine| *fine));
+    }
     let elevated = report.part("elevated", Value::as_bool);
     findings.push(catalogue::PF06.judge(elevated, yes_no, |elevated| *elevated));
     machine(preflight, cx, findings)?;
@@ -110,7 +114,7 @@ pub(super) fn windows(
     let busy = report.part("installerBusy", Value::as_bool);
     findings.push(catalogue::PF20.judge_gently(busy, yes_no, |busy| !busy));
     let controller = |role: &Option<String>| {
-        let controller = role.as_deref() == Some("LanmanNT");
+        let controller = role.as_deref() == Some(CONTROLLER);
         if controller {
             "domain controller"
         } else {
@@ -119,9 +123,12 @@ pub(super) fn windows(
         .to_owned()
     };
     findings
-        .push(catalogue::PF39.judge(role, controller, |role| role.as_deref() != Some("LanmanNT")));
+        .push(catalogue::PF39.judge(role, controller, |role| role.as_deref() != Some(CONTROLLER)));
     Ok(())
 }
+
+/// What Windows names a domain controller ([K]).
+const CONTROLLER: &str = "LanmanNT";
 
 fn machine(preflight: &Preflight, cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
     let machine = cx.machine()?;
