@@ -20,10 +20,6 @@ pub mod logs;
     expect(dead_code, reason = "Windows alone has installers")
 )]
 mod patience;
-#[cfg_attr(
-    not(any(windows, test)),
-    expect(dead_code, reason = "Windows alone is told by its registry")
-)]
 pub mod places;
 pub mod powershell;
 mod proxy;

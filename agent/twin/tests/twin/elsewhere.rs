@@ -12,9 +12,10 @@ use agent_core::op::{Op, Outcome, RegistryValue};
 use agent_core::product;
 use agent_core::run::{Action, Conclusion};
 use agent_twin::{Fault, Installed, Profile, Twin};
-use protocol::event::{Event, StepEnding};
+use protocol::event::Event;
 use protocol::facts::Facts;
 use protocol::signed::Ending;
+use protocol::signed::StepEnding;
 use protocol::step::{ConnectWork, GuideConnect, GuideConnectRemoval, StageConnect, Step};
 use protocol::task::Page;
 use protocol::{Digest, Version};
@@ -85,8 +86,7 @@ fn an_installation_at_another_location_comes_to_its_end() {
         ),
     ] {
         let mut twin = server(Installed::Nothing, &[]);
-        let (conclusion, journal) =
-            done(&[stage(), guide(line), Step::ReportFacts], &mut twin);
+        let (conclusion, journal) = done(&[stage(), guide(line), Step::ReportFacts], &mut twin);
         assert_eq!(conclusion.ending, Ending::Completed, "{line}");
         assert_eq!(conclusion.steps[1].ending, StepEnding::SeenDone, "{line}");
         let seen = facts(&journal).connect.unwrap();
