@@ -187,6 +187,8 @@ pub struct Agent {
     /// An ask for leave, and the event that must be stored first: until then the controller may take it for one from within the section
     /// that was left before.
     asks_leave: Option<(EventIndex, ControlUp)>,
+    /// The end of a section: once it is stored, what the product does since is told at once, as others may wait for it.
+    left_section: Option<EventIndex>,
     /// A script or a fetch that runs, and ends with its run.
     ends_with_run: Option<EndsWithRun>,
     /// A fence that waits for the end of the run that is open, and where its answer goes.
@@ -326,6 +328,7 @@ impl Agent {
             tasks: JoinSet::new(),
             asking: None,
             asks_leave: None,
+            left_section: None,
             ends_with_run: None,
             superseding: None,
         })
@@ -476,7 +479,10 @@ impl Agent {
         while let Some(action) = self.run.as_mut().and_then(Run::poll_action) {
             match action {
                 Action::Journal(event) => {
-                    self.journal(&event);
+                    let index = self.journal(&event);
+                    if let Event::SectionLeft { .. } = event {
+                        self.left_section = Some(index);
+                    }
                     let of = |step: &StepIndex| {
                         let run = self.run.as_ref()?;
                         run.manifest().steps.get(usize::from(step.0))
@@ -866,6 +872,9 @@ impl Agent {
                 self.prove(index);
                 self.publish()?;
                 self.ask_leave();
+                if self.left_section.take_if(|left| *left <= index).is_some() {
+                    self.pulse();
+                }
             }
             Inbound::Lost(ended) => {
                 if self.session.take().is_some() {
