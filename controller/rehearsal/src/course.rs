@@ -16,6 +16,7 @@ use protocol::step::Step;
 use protocol::{DomainName, Generation, TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::courses::{Merged, merge};
 use crate::server::LINE;
 use crate::stands::Stands;
 use crate::waits::{Waited, Waits};
@@ -46,6 +47,22 @@ pub struct Course {
     pub held: Vec<Held>,
     /// What is not done in the end, and why.
     pub left: Vec<Left>,
+    /// By whom it came to a standstill before everybody was at an end, and why; absent where it came to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_by: Option<String>,
+}
+
+/// Courses that came to a standstill by the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// How many.
+    pub courses: u64,
+    /// When: their last receipt, in seconds from the order, of the first and of the last of them.
+    pub from: u64,
+    /// The same of the last of them.
+    pub to: u64,
+    /// By whom, and why.
+    pub why: String,
 }
 
 /// What holds servers where it begins.
@@ -108,9 +125,13 @@ pub struct Left {
 /// A plan carried out several times, each time as chance has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rehearsal {
-    /// Duration of each course in seconds, shortest first.
+    /// Duration of each course that came to its end, in seconds, shortest first.
     pub seconds: Vec<u64>,
-    /// The course in the middle.
+    /// Courses that came to a standstill instead, those of most courses first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stopped: Vec<Stop>,
+    /// The course in the middle of those that came to their end, or else of those that did not. What was waited for, what holds and what
+    /// is left are those of all courses.
     pub course: Course,
     /// Of all courses, the fewest that served each domain at any moment.
     pub lowest: BTreeMap<DomainName, usize>,
@@ -138,7 +159,7 @@ pub fn rehearse_as(
     ask: &Ask,
     times: u64,
 ) -> Rehearsal {
-    let mut courses: Vec<Course> = (0..times.max(1))
+    let courses: Vec<Course> = (0..times.max(1))
         .map(|number| {
             let ask = Ask {
                 seed: ask.seed.wrapping_add(number),
@@ -147,23 +168,12 @@ pub fn rehearse_as(
             course(plan, (known, stands), ask)
         })
         .collect();
-    courses.sort_by_key(|course| course.seconds);
-    let mut lowest: BTreeMap<DomainName, usize> = BTreeMap::new();
-    for (domain, serving) in courses.iter().flat_map(|course| &course.serving) {
-        let least = lowest.entry(domain.clone()).or_insert(usize::MAX);
-        *least = (*least).min(serving.lowest());
-    }
-    let seconds = courses.iter().map(|course| course.seconds).collect();
-    // What is left over in any course is told, with how often.
-    let mut left: Vec<Left> = Vec::new();
-    for one in courses.iter().flat_map(|course| &course.left) {
-        match left.iter_mut().find(|known| known.target == one.target) {
-            Some(known) => known.courses += 1,
-            None => left.push(one.clone()),
-        }
-    }
-    let mut course = courses.swap_remove(courses.len() / 2);
-    course.left = left;
+    let Merged {
+        seconds,
+        stopped,
+        course,
+        lowest,
+    } = merge(courses);
     let person = match ask.person {
         Some(time) => format!("a person takes about {} each time", spell(time.as_secs())),
         None => "nobody comes".to_owned(),
@@ -175,6 +185,7 @@ pub fn rehearse_as(
     };
     Rehearsal {
         seconds,
+        stopped,
         course,
         lowest,
         assumed: format!(
@@ -187,6 +198,21 @@ pub fn rehearse_as(
         begins: ask.begin,
         beside: stands.beside.iter().cloned().chain(blocked).collect(),
     }
+}
+
+/// By whom a course came to a standstill: the first that is at an end that it was not to have, else the first that waits.
+fn stopped_by(world: &World, left: &[Left]) -> Option<String> {
+    if world.is_rehearsed() {
+        return None;
+    }
+    let rollout = world.fleet.rollouts().get(&world.rehearsed)?;
+    let ended = |left: &&Left| {
+        let work = rollout.work.get(&left.target);
+        work.is_some_and(|work| work.state.is_terminal())
+    };
+    let waits = |left: &&Left| rollout.work.get(&left.target).is_some();
+    let first = left.iter().find(ended).or_else(|| left.iter().find(waits));
+    first.map(|left| format!("{} {}: {}", left.target, left.state, left.why))
 }
 
 /// What is said where a full synchronization of Connect is waited for, which is short on a model.
@@ -275,14 +301,16 @@ fn course(plan: &Plan, (known, stands): (&Fleetwide, &Stands), ask: Ask) -> Cour
             (first.unwrap_or(0), last.unwrap_or(0))
         })
         .collect();
+    let left = left(plan, &world);
     Course {
+        stopped_by: stopped_by(&world, &left),
         seconds: end,
         waves,
         serving,
         hands,
         waited: waits.until(world.now),
         held: held(&world),
-        left: left(plan, &world),
+        left,
     }
 }
 
@@ -447,19 +475,42 @@ pub fn render(rehearsal: &Rehearsal, plan: &Plan) -> String {
 fn write(rehearsal: &Rehearsal, plan: &Plan, out: &mut String) -> std::fmt::Result {
     let course = &rehearsal.course;
     let (first, last) = (rehearsal.seconds.first(), rehearsal.seconds.last());
-    let times = rehearsal.seconds.len();
+    let ended = rehearsal.seconds.len();
+    let halted: u64 = rehearsal.stopped.iter().map(|stop| stop.courses).sum();
+    let times = ended + usize::try_from(halted).unwrap_or(usize::MAX);
     writeln!(
         out,
         "a rehearsal of plan {}: models of its servers, in virtual time; the decisions are those of a rollout",
         plan.id().0.short()
     )?;
-    writeln!(
-        out,
-        "  {} from order to last receipt; {times} courses took {} to {}",
-        spell(course.seconds),
-        spell(first.copied().unwrap_or(0)),
-        spell(last.copied().unwrap_or(0))
-    )?;
+    let of = if ended < times {
+        format!("{ended} of {times} courses came to their end and")
+    } else {
+        format!("{times} courses")
+    };
+    if let (Some(first), Some(last)) = (first, last) {
+        writeln!(
+            out,
+            "  {} from order to last receipt; {of} took {} to {}",
+            spell(course.seconds),
+            spell(*first),
+            spell(*last)
+        )?;
+    } else {
+        writeln!(out, "  none of {times} courses came to its end")?;
+    }
+    for stop in &rehearsal.stopped {
+        let when = if stop.from == stop.to {
+            spell(stop.from)
+        } else {
+            format!("{} to {}", spell(stop.from), spell(stop.to))
+        };
+        writeln!(
+            out,
+            "  STOPS in {} of {times}, after {when}: {}",
+            stop.courses, stop.why
+        )?;
+    }
     writeln!(out, "  begins at {}", rehearsal.begins)?;
     writeln!(out, "  assumed: {}", rehearsal.assumed)?;
     for one in &rehearsal.beside {
@@ -476,7 +527,12 @@ fn write(rehearsal: &Rehearsal, plan: &Plan, out: &mut String) -> std::fmt::Resu
     for alarm in &plan.alarms {
         writeln!(out, "  ALARM {alarm}: `apply` refuses this plan")?;
     }
-    writeln!(out, "\nwaves, in the middle course")?;
+    let middle = match (ended, halted) {
+        (0, _) => "a course that stopped",
+        (_, 0) => "the middle course",
+        _ => "the middle course of those that came to their end",
+    };
+    writeln!(out, "\nwaves, in {middle}")?;
     for ((from, to), (number, wave)) in course.waves.iter().zip(plan.waves.iter().enumerate()) {
         let many = if wave.len() == 1 { "" } else { "s" };
         let when = if *to == 0 {
@@ -524,7 +580,7 @@ fn write(rehearsal: &Rehearsal, plan: &Plan, out: &mut String) -> std::fmt::Resu
         }
     }
     if !course.waited.is_empty() {
-        writeln!(out, "\nwaits on the way, in the middle course")?;
+        writeln!(out, "\nwaits on the way, the longest in any course")?;
     }
     for waited in course.waited.iter().take(LINES) {
         let many = if waited.servers == 1 { "" } else { "s" };

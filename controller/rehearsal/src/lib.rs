@@ -4,6 +4,9 @@
 mod aside;
 mod chance;
 mod course;
+mod courses;
+mod pace;
+mod pulses;
 mod rails;
 mod server;
 mod stands;
@@ -11,7 +14,10 @@ mod waits;
 mod world;
 
 pub use chance::Chance;
-pub use course::{Course, Hand, Held, Left, Rehearsal, Serving, rehearse, rehearse_as, render};
+pub use course::{
+    Course, Hand, Held, Left, Rehearsal, Serving, Stop, rehearse, rehearse_as, render,
+};
+pub use pace::{Pace, Paced};
 pub use rails::{Asked, Rails, enough_serve};
 pub use stands::{Other, Stands};
 pub use waits::Waited;

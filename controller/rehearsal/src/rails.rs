@@ -136,6 +136,18 @@ impl Asked {
         self.g5 += other.g5;
         self.g9 += other.g9;
     }
+
+    /// Each rule by its name.
+    #[must_use]
+    pub const fn named(&self) -> [(&'static str, u64); 5] {
+        [
+            ("G1", self.g1),
+            ("G2", self.g2),
+            ("G3", self.g3),
+            ("G5", self.g5),
+            ("G9", self.g9),
+        ]
+    }
 }
 
 /// What a log has told so far.

@@ -10,7 +10,7 @@ use agent_core::step::directory::LOOK;
 use agent_twin::{Fault, Shared};
 use controller_core::facts::Fleetwide;
 use controller_core::fleet::{
-    Asking, Cause, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Unaccepted,
+    Asking, Cause, Decision, Fleet, Live, PERMIT_LIFE, RolloutState, Unaccepted,
 };
 use controller_core::overrides::{Rule, Used};
 use controller_core::plan::Plan;
@@ -27,6 +27,7 @@ use protocol::{
 };
 
 use crate::chance::Chance;
+use crate::pulses::{Pulses, ends_section};
 use crate::server::{Server, Wish};
 use crate::stands::{Other, Stands};
 
@@ -35,9 +36,6 @@ pub const ROLLOUT: RolloutId = RolloutId(1);
 
 /// How long a word takes from one side to the other.
 const WAY: Duration = Duration::from_millis(40);
-
-/// A pulse that stays fresh as long as its server is here: its agent would repeat it.
-const STEADY: Timestamp = Timestamp::from_millis(i64::MAX);
 
 /// What is asked of a rehearsal.
 #[derive(Debug, Clone)]
@@ -102,6 +100,11 @@ enum Happening {
     Thaw {
         target: TargetId,
     },
+    /// An agent says what its product does, and that is not what it said before.
+    Pulse {
+        target: TargetId,
+        at: Timestamp,
+    },
     Look,
 }
 
@@ -113,6 +116,7 @@ pub struct World {
     pub fleet: Fleet,
     /// Who is here, as the controller sees it.
     pub live: Live,
+    pulses: Pulses,
     /// Everything that the controller has recorded.
     pub log: Vec<(Timestamp, Record)>,
     plans: BTreeMap<PlanId, Plan>,
@@ -211,6 +215,7 @@ impl World {
                 began: ask.begin,
                 ..Live::default()
             },
+            pulses: Pulses::default(),
             log: Vec::new(),
             plans: BTreeMap::new(),
             servers: BTreeMap::new(),
@@ -460,6 +465,13 @@ impl World {
         let (target, wishes) = match happening {
             Happening::Look => return self.looks = None,
             Happening::Thaw { target } => return self.freeze(&target, None),
+            Happening::Pulse { target, at } => {
+                if self.pulses.is_due(&target, at) {
+                    self.pulse(&target);
+                    self.looks_around(&target);
+                }
+                return;
+            }
             Happening::Ended {
                 target,
                 life,
@@ -685,7 +697,7 @@ impl World {
                 }
             }
         }
-        self.pulse(target);
+        self.may_differ(target);
         let due = self.servers.get(target).and_then(Server::timeout);
         if let Some(due) = due
             && self.timeouts.get(target).is_none_or(|known| due < *known)
@@ -747,18 +759,39 @@ impl World {
             body: String::from_utf8_lossy(&event.to_body()).into_owned(),
         };
         self.record(record);
+        self.live.heard(target, event);
+        if ends_section(event) && self.live.connected.contains(target) {
+            // Its agent says more once that is stored.
+            let at = self.now.plus(2 * WAY);
+            self.pulses.hurries(target, at);
+            let target = target.clone();
+            self.at(at, Happening::Pulse { target, at });
+        }
+    }
+
+    fn serves(&self, target: &TargetId) -> bool {
+        self.servers.get(target).is_some_and(Server::serves)
     }
 
     fn pulse(&mut self, target: &TargetId) {
-        if !self.live.connected.contains(target) {
-            return;
+        let serving = self.serves(target);
+        self.pulses.said(&mut self.live, target, serving);
+    }
+
+    /// Something has happened on a server: where its product does something else than its agent said last, the next pulse says so.
+    fn may_differ(&mut self, target: &TargetId) {
+        if self.is_out(target) {
+            self.pulses.is_taken_out(target);
         }
-        let serving = self.servers.get(target).is_some_and(Server::serves);
-        let pulse = Pulse {
-            serving,
-            at: STEADY,
-        };
-        self.live.pulses.insert(target.clone(), pulse);
+        let is = (self.serves(target), self.now);
+        if let Some(at) = self.pulses.differs(&self.live, target, is) {
+            let target = target.clone();
+            self.at(at, Happening::Pulse { target, at });
+        }
+    }
+
+    fn is_out(&self, target: &TargetId) -> bool {
+        self.inside(target).is_some_and(|section| section.outage)
     }
 
     /// Has the machine decide until it wants nothing more.
@@ -796,6 +829,7 @@ impl World {
                             after,
                         };
                         let of = target.clone();
+                        self.pulses.leave(&target, self.now);
                         self.record(Record::PermitGiven {
                             target,
                             generation: gate.generation,
@@ -920,6 +954,7 @@ impl World {
             }
         }
         self.live.came(target.clone(), self.now);
+        self.pulses.begins(target, self.now);
         self.pulse(target);
         match self.fleet.unaccepted(target, newest, &self.live, self.now) {
             Some(Unaccepted::Offer(bundle)) => self.offer(target, bundle),
@@ -949,6 +984,8 @@ impl World {
         if self.stalled.remove(target) {
             self.backlog.remove(target);
         }
+        // Another process looks again.
+        self.pulses.speaks_again(&self.live, target, self.now);
         let now = self.now;
         let wishes = self.at_server(target, |server| server.killed(now));
         self.follow(target, wishes);
@@ -1093,11 +1130,28 @@ impl World {
 
     /// What is wrong with a server is mended, or something else is wrong.
     pub fn set_faults(&mut self, target: &TargetId, faults: BTreeSet<Fault>) {
+        let before = self.serves(target);
         if let Some(server) = self.servers.get_mut(target) {
             server.twin.set_faults(faults);
         }
-        self.pulse(target);
+        let serves = (before, self.serves(target));
+        self.pulses.ends(target, serves, self.now);
+        self.may_differ(target);
         self.looks_around(target);
+    }
+
+    /// A server's agent says no more what its product does, and its session stays: it is stuck.
+    pub fn falls_silent(&mut self, target: &TargetId) {
+        let (live, now) = (&mut self.live, self.now);
+        self.pulses.falls_silent(live, target, now);
+    }
+
+    /// It does so again.
+    pub fn speaks_again(&mut self, target: &TargetId) {
+        if let Some(at) = self.pulses.speaks_again(&self.live, target, self.now) {
+            let target = target.clone();
+            self.at(at, Happening::Pulse { target, at });
+        }
     }
 
     /// A server's disk takes that long for what is journaled as its next section is entered: until then nothing is begun or told.
@@ -1118,6 +1172,9 @@ impl World {
     /// A server's agent looks at it outside of any run, and tells what has changed: what it does at each welcome, and at the
     /// pulse that shows something else than its last facts.
     fn looks_around(&mut self, target: &TargetId) {
+        if self.pulses.is_silent(target) {
+            return;
+        }
         let facts = self.servers.get_mut(target).and_then(Server::look_around);
         if let Some(facts) = facts {
             self.journaled(target, Event::FactsReported(Box::new(facts)));
@@ -1142,6 +1199,17 @@ impl World {
     pub fn serving(&self, servers: &[TargetId]) -> usize {
         let serves = |target: &&TargetId| self.servers.get(*target).is_some_and(Server::serves);
         servers.iter().filter(serves).count()
+    }
+
+    /// Servers that serve a domain while `out` is out of service, as far as anybody could know as it got its leave: they truly serve, or
+    /// their product has ended by itself so lately that their last pulse was fresh then. Whoever is out of service itself does not count.
+    #[must_use]
+    pub fn serving_beside(&self, out: &TargetId, servers: &[TargetId]) -> usize {
+        let counts = |server: &&TargetId| {
+            let lately = !self.is_out(server) && self.pulses.counted(server, out);
+            self.serves(server) || lately
+        };
+        servers.iter().filter(counts).count()
     }
 
     /// What was changed on a server, in order.

@@ -19,7 +19,7 @@ use protocol::wire::latest::Entry;
 use protocol::{
     Digest, Epoch, EventIndex, Generation, PlanId, StepIndex, TargetId, Timestamp, chain, limits,
 };
-use rehearsal::{Asked, Rails, enough_serve};
+use rehearsal::{Asked, Pace, Paced, Rails, enough_serve};
 
 /// Bytes before the first record of a journal, and of the chain head behind each.
 const HEADER: usize = 24;
@@ -49,6 +49,7 @@ struct Shadow {
     roster: Roster,
     plans: BTreeMap<PlanId, Plan>,
     rails: Rails,
+    pace: Pace,
 }
 
 /// What is watched over the whole course.
@@ -119,6 +120,7 @@ impl Check {
                 roster: Roster::default(),
                 plans: BTreeMap::new(),
                 rails: Rails::default(),
+                pace: Pace::default(),
             },
             looks: 0,
             records: 0,
@@ -158,9 +160,10 @@ impl Check {
         self.overridden.insert(target.clone(), until);
     }
 
-    /// How often each rule was asked of the log, and G2 and G3 of the servers themselves as one entered a section.
-    pub(crate) const fn asked(&self) -> (Asked, u64, u64) {
-        (self.shadow.rails.asked, self.outages, self.changes)
+    /// How often each rule and each limit was asked of the log, and G2 and G3 of the servers themselves as one entered a section.
+    pub(crate) const fn asked(&self) -> (Asked, Paced, u64, u64) {
+        let Shadow { rails, pace, .. } = &self.shadow;
+        (rails.asked, pace.asked, self.outages, self.changes)
     }
 
     /// Looks at every disk that has changed.
@@ -393,6 +396,7 @@ impl Check {
         }
         let fleet = &self.shadow.fleet;
         self.shadow.rails.stored(fleet, &record, row.at)?;
+        self.shadow.pace.stored(fleet, &record, row.at)?;
         self.shadow.fleet.apply(&record, applied, row.at);
         self.shadow.roster.apply(&record, row.at);
         if let Record::BundleIssued {
@@ -496,6 +500,7 @@ impl Check {
     pub(crate) fn end(&mut self, again: &BTreeSet<TargetId>) {
         self.look();
         let mut wrong = Vec::new();
+        wrong.extend(self.shadow.pace.ends(&self.shadow.fleet).err());
         for (target, server) in &self.servers {
             let journaled = server.entries.len() as u64;
             if journaled != server.stored.0 {

@@ -34,15 +34,25 @@ pub(crate) struct Estate {
 }
 
 impl Estate {
-    /// An estate as chance has it: groups of agents, and a tenant's Connect servers.
-    pub(crate) fn draw(chance: &mut Chance) -> anyhow::Result<Self> {
+    /// An estate as chance has it: groups of agents, and a tenant's Connect servers. Every twelfth seed has a large one, of 30 to
+    /// 50 servers, and every third a limit that few failures reach.
+    pub(crate) fn draw(chance: &mut Chance, seed: u64) -> anyhow::Result<Self> {
+        let (large, few) = (seed.is_multiple_of(12), seed % 3 == 1);
         let tenant: TenantId = TENANT.parse()?;
         let mut text = format!("[tenant.main]\nid = \"{TENANT}\"\n");
         let mut is: BTreeMap<TargetId, Installed> = BTreeMap::new();
-        let groups = 1 + chance.below(2);
+        let groups = if large {
+            10 + chance.below(3)
+        } else {
+            1 + chance.below(2)
+        };
         for group in 0..groups {
             let domain = format!("d{group}.test");
-            let hosts = 2 + chance.below(2);
+            let hosts = if large {
+                3 + chance.below(2)
+            } else {
+                2 + chance.below(2)
+            };
             let names: Vec<String> = (0..hosts).map(|host| format!("h{host}.{domain}")).collect();
             writeln!(
                 text,
@@ -89,8 +99,16 @@ impl Estate {
         }
         let policy = format!(
             "waves = [{{ ring = \"0\" }}, {{ rest = true }}]\n[limit]\nfailures = \"{}\"\nin_flight = {}\ncanary = {}\n",
-            4 + chance.below(6),
-            1 + chance.below(4),
+            if few {
+                1 + chance.below(3)
+            } else {
+                4 + chance.below(6)
+            },
+            if large {
+                8 + chance.below(8)
+            } else {
+                1 + chance.below(4)
+            },
             chance.below(2),
         );
         let mut servers = Vec::new();

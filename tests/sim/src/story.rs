@@ -54,9 +54,9 @@ pub(crate) struct Told {
     pub(crate) looks: u64,
     pub(crate) records: u64,
     pub(crate) folds: u64,
-    /// How often G2 and G3 were asked of the log, and of the servers themselves.
-    pub(crate) g2: u64,
-    pub(crate) g3: u64,
+    /// How often each rule and limit was asked of the log.
+    pub(crate) asked: BTreeMap<String, u64>,
+    /// How often G2 and G3 were asked of the servers themselves.
     pub(crate) outages: u64,
     pub(crate) changes: u64,
     pub(crate) done: u64,
@@ -75,7 +75,7 @@ pub(crate) fn tell(seed: u64, folder: &Path, broken: Option<Tamper>) -> anyhow::
     runtime.block_on(async {
         system::begin_at(NOW);
         let mut chance = Chance::new(seed);
-        let mut story = Story::begin(&mut chance, folder, broken).await?;
+        let mut story = Story::begin(&mut chance, seed, folder, broken).await?;
         let told = story.tell(&mut chance).await;
         // What was broken says more than what came of it.
         story.holds()?;
@@ -109,10 +109,11 @@ struct Story {
 impl Story {
     async fn begin(
         chance: &mut Chance,
+        seed: u64,
         folder: &Path,
         broken: Option<Tamper>,
     ) -> anyhow::Result<Self> {
-        let estate = Estate::draw(chance)?;
+        let estate = Estate::draw(chance, seed)?;
         let (state, fleet) = (folder.join("controller"), folder.join("fleet"));
         std::fs::create_dir_all(&fleet)?;
         std::fs::create_dir_all(&state)?;
@@ -270,7 +271,7 @@ impl Story {
             cut,
             unknown,
         } = self.network.traffic();
-        let (asked, outages, changes) = with(&self.watch, |check| check.asked());
+        let (asked, paced, outages, changes) = with(&self.watch, |check| check.asked());
         let (looks, records, folds) = with(&self.watch, |check| {
             (check.looks, check.records, check.folds)
         });
@@ -285,8 +286,12 @@ impl Story {
             looks,
             records,
             folds,
-            g2: asked.g2,
-            g3: asked.g3,
+            asked: asked
+                .named()
+                .into_iter()
+                .chain(paced.named())
+                .map(|(rule, times)| (rule.to_owned(), times))
+                .collect(),
             outages,
             changes,
             course: course.to_string(),

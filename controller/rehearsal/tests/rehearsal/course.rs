@@ -153,6 +153,22 @@ fn what_would_fail_and_what_that_holds_is_told_with_its_fix() {
             .contains("canary")
     );
     assert!(of("s1.new.test").is_none(), "other groups go on");
+    // None of the courses is done: that says nothing of how long the plan takes.
+    assert_eq!(rehearsal.seconds, [0; 0]);
+    let [stop] = rehearsal.stopped.as_slice() else {
+        panic!("one reason: {:?}", rehearsal.stopped)
+    };
+    assert_eq!(stop.courses, 3);
+    assert!(stop.why.starts_with("s1.corp.test failed: "), "{stop:?}");
+    let said = render(&rehearsal, &plan);
+    for words in [
+        "none of 3 courses came to its end",
+        "STOPS in 3 of 3, after ",
+        "waves, in a course that stopped",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    println!("{said}");
     // Nobody comes: whoever needs a person waits to the end of its bundle.
     let rehearsal = rehearse(
         &plan,

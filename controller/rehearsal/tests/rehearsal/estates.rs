@@ -67,6 +67,8 @@ struct Watch {
     outage: BTreeSet<TargetId>,
     changing: BTreeMap<GmsaObject, TargetId>,
     happenings: u64,
+    /// Servers whose agent is stuck, or whose product has ended by itself.
+    troubled: BTreeSet<TargetId>,
     /// Whoever was given up, and may be back at its work beside those that took its place.
     again: BTreeSet<TargetId>,
 }
@@ -88,6 +90,7 @@ impl Watch {
             outage: BTreeSet::new(),
             changing: BTreeMap::new(),
             happenings: 0,
+            troubled: BTreeSet::new(),
             again: BTreeSet::new(),
         }
     }
@@ -212,7 +215,7 @@ fn rules(
     } else if outage.insert(target.clone()) {
         let domain = &domains[target];
         let part = &plan.domains[domain];
-        let serving = world.serving(&part.servers);
+        let serving = world.serving_beside(target, &part.servers);
         assert!(
             serving >= part.min_serving as usize,
             "G2: {serving} serve {domain} once {target} is out"
@@ -273,7 +276,8 @@ fn an_estate_under_faults_holds_every_rule_and_comes_to_its_end() {
     for target in std::mem::take(&mut away) {
         world.arrives(&target);
     }
-    for target in faults.keys() {
+    for target in faults.keys().chain(&watch.troubled) {
+        world.speaks_again(target);
         world.set_faults(target, BTreeSet::new());
     }
     let is_done = |world: &World| {
@@ -325,7 +329,7 @@ fn disturb(
         let count = usize::try_from(1 + chance.below(40)).unwrap();
         &all[at..all.len().min(at + count)]
     };
-    match chance.below(12) {
+    match chance.below(14) {
         // A line is cut, or the agents of a site are killed.
         0..=2 => {
             let gone = some(chance);
@@ -371,10 +375,34 @@ fn disturb(
             Watch::retry(world);
             1
         }
+        // Agents are stuck, and the product of some of them ends by itself.
+        12 => {
+            let stuck = some(chance);
+            for (target, ends) in stuck.iter().zip([true, false].into_iter().cycle()) {
+                world.falls_silent(target);
+                watch.troubled.insert(target.clone());
+                if ends {
+                    world.set_faults(target, BTreeSet::from([Fault::ServiceStopped]));
+                }
+            }
+            stuck.len()
+        }
+        13 => {
+            let ended = some(chance);
+            for target in ended {
+                world.set_faults(target, BTreeSet::from([Fault::ServiceStopped]));
+                watch.troubled.insert(target.clone());
+            }
+            ended.len()
+        }
         _ => {
             let back = std::mem::take(away);
             for target in &back {
                 world.arrives(target);
+            }
+            for target in std::mem::take(&mut watch.troubled) {
+                world.speaks_again(&target);
+                world.set_faults(&target, BTreeSet::new());
             }
             back.len()
         }
