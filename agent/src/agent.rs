@@ -168,6 +168,8 @@ pub struct Agent {
     frozen: Option<Freeze>,
     /// The operator has paused the rollout of the run.
     held_by_rollout: bool,
+    /// That the run waits for its controller was told.
+    told_waiting: bool,
     secrets: Secrets,
     /// Its launcher goes back to the version before, unless an event behind this one was stored.
     trial: Option<EventIndex>,
@@ -318,6 +320,7 @@ impl Agent {
             clock: Clock::default(),
             frozen,
             held_by_rollout,
+            told_waiting: false,
             secrets: Secrets::new(),
             session: None,
             sent: EventIndex(0),
@@ -548,7 +551,20 @@ impl Agent {
                 Action::Finish(conclusion) => self.finish(conclusion).await,
             }
         }
+        self.tell_waiting();
         self.publish()
+    }
+
+    /// Tells that nothing begins while the agent is cut off, once.
+    fn tell_waiting(&mut self) {
+        let waits = self
+            .run
+            .as_ref()
+            .filter(|run| run.waits_for_its_controller());
+        if let Some(run) = waits.filter(|_| !self.told_waiting) {
+            tracing::info!(target_name = %self.state.target, generation = %run.generation(), "a run waits for its controller: nothing more begins while it is cut off");
+        }
+        self.told_waiting = waits.is_some();
     }
 
     /// Says something on the control stream. What is lost with the session is asked again after the next welcome.
@@ -890,6 +906,11 @@ impl Agent {
                     }
                 }
                 self.link.send_replace(None);
+                // As after a start: what stands for its rollout is said with the next welcome, and heard before it goes on.
+                if let Some(run) = &mut self.run {
+                    self.held_by_rollout = true;
+                    run.out_of_reach();
+                }
                 // It is asked again after the next welcome.
                 self.asks_leave = None;
                 // It is offered again after the next welcome, if it still is to be.

@@ -70,6 +70,27 @@ pub enum Script {
     CollectSupport,
 }
 
+impl Script {
+    /// Whether it does something to the server.
+    #[must_use]
+    pub const fn changes(self) -> bool {
+        match self {
+            Self::ConfigureProvisioningAgent | Self::CollectSupport => true,
+            Self::InspectHost
+            | Self::InspectPolicies
+            | Self::ReadModule
+            | Self::ReadConnectScheduler
+            | Self::ReviewConnectExports
+            | Self::ReadConnectSettings
+            | Self::InspectConnect
+            | Self::InspectDatabase
+            | Self::ReadAgentEvents
+            | Self::JudgeChains
+            | Self::ReadErrors => false,
+        }
+    }
+}
+
 /// A log that an installer writes; the executor knows where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -555,6 +576,53 @@ impl Op {
         match account {
             DirectoryAccount::Given(kind) => std::slice::from_ref(kind),
             DirectoryAccount::Nobody | DirectoryAccount::Server => &[],
+        }
+    }
+
+    /// Whether it does something to the server, beyond what the agent keeps for itself: looking, asking, waiting and fetching do not.
+    #[must_use]
+    pub const fn changes(&self) -> bool {
+        match self {
+            Self::SetRegistry { .. }
+            | Self::ClearRegistry { .. }
+            | Self::RequireRestart
+            | Self::RestartServer
+            | Self::EnableService { .. }
+            | Self::AutomateService { .. }
+            | Self::DisableService { .. }
+            | Self::RestartService { .. }
+            | Self::ReplaceText { .. }
+            | Self::SwitchAgent { .. }
+            | Self::Stage { .. }
+            | Self::Install { .. }
+            | Self::Uninstall { .. } => true,
+            Self::Script { script, .. } => script.changes(),
+            Self::Machine
+            | Self::Registry { .. }
+            | Self::RegistryKey { .. }
+            | Self::Service { .. }
+            | Self::ServiceAge { .. }
+            | Self::FileVersion { .. }
+            | Self::FileText { .. }
+            | Self::PathExists { .. }
+            | Self::Launcher
+            | Self::SecretsFit { .. }
+            | Self::Fetch { .. }
+            | Self::FetchRelease { .. }
+            | Self::AwaitInstaller
+            | Self::Programs { .. }
+            | Self::ConnectExport
+            | Self::ReadLog { .. }
+            | Self::Reach { .. }
+            | Self::ReachThrough { .. }
+            | Self::LookThrough { .. }
+            | Self::ReachByDatagram { .. }
+            | Self::ReachByRpc { .. }
+            | Self::Search(_)
+            | Self::Census(_)
+            | Self::LargeGroups(_)
+            | Self::FindDomainControllers { .. }
+            | Self::Wait { .. } => false,
         }
     }
 

@@ -14,6 +14,8 @@ use crate::op::{Op, Outcome};
 use crate::procedure::{Complete, Gate, Host, Next, Procedure, Want};
 use crate::step::facts;
 
+mod reach;
+
 /// What the shell is to do, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
@@ -164,6 +166,10 @@ pub struct Run {
     plain: Option<Step>,
     next_number: u64,
     paused: bool,
+    /// Its session has ended, and nobody has said since that it goes on.
+    out_of_reach: bool,
+    /// The step that is under way has done something to the server, or had a person asked to, in this life of the agent.
+    touched: bool,
     aborted: bool,
     ending: Option<Ending>,
     actions: VecDeque<Action>,
@@ -224,6 +230,8 @@ impl Run {
             plain: None,
             next_number: 0,
             paused,
+            out_of_reach: false,
+            touched: false,
             aborted: false,
             ending: None,
             actions: VecDeque::new(),
@@ -391,14 +399,16 @@ impl Run {
 
     /// Goes on.
     pub fn resume(&mut self, now: Timestamp) {
-        if self.paused {
-            self.paused = false;
-            // What was not asked while it was paused is asked now; an ask for a secret still stands.
-            if self.waiting == Waiting::Permit {
-                self.waiting = Waiting::Nothing;
-            }
-            self.advance(now);
+        if !self.paused && !self.out_of_reach {
+            return;
         }
+        // What was not asked while it was paused is asked now; an ask for a secret still stands.
+        if self.paused && self.waiting == Waiting::Permit {
+            self.waiting = Waiting::Nothing;
+        }
+        self.paused = false;
+        self.back_in_reach(now);
+        self.advance(now);
     }
 
     /// Ends the run at its next gate: between steps, or where it waits for leave, a secret or a person. A section in which the
@@ -408,7 +418,8 @@ impl Run {
         let idle = match self.waiting {
             Waiting::Permit | Waiting::Secret { .. } => true,
             Waiting::Op { kind, .. } => self.is_gate(kind),
-            Waiting::Nothing => self.paused,
+            // Nothing is asked for, and it is not over: it is held.
+            Waiting::Nothing => matches!(self.stage, Stage::At(_)),
         };
         if idle {
             self.waiting = Waiting::Nothing;
@@ -723,7 +734,8 @@ impl Run {
     fn at_step(&mut self, at: usize, now: Timestamp) -> bool {
         if !self.begun {
             // What was aborted meanwhile waits for no resume: it ends here.
-            if self.paused && !self.aborted && !self.left_unfinished() {
+            let held = self.paused || self.may_not_begin(at);
+            if held && !self.aborted && !self.left_unfinished() {
                 return false;
             }
             if !self.begin(at, now) {
@@ -750,7 +762,16 @@ impl Run {
             {
                 self.break_off(now);
             }
-            Next::Want(want) => self.want(want, Some(at)),
+            Next::Want(want) if self.may_not_touch(at, &want) => {
+                if !self.aborted {
+                    return false;
+                }
+                self.break_off(now);
+            }
+            Next::Want(want) => {
+                self.touched |= reach::touches(&want);
+                self.want(want, Some(at));
+            }
             Next::Complete(complete) => self.completed(at, complete),
             Next::Failed(failure) => self.failed(at, *failure, now),
             Next::CannotTell(question) => {
@@ -786,6 +807,7 @@ impl Run {
             .procedure_of(self.is_cut_off())
             .before_a_restart(restarts);
         self.begun = true;
+        self.touched = false;
         let record = &mut self.records[at];
         record.attempts = record.attempts.next();
         record.ending = StepEnding::Inconclusive;

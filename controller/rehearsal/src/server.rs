@@ -445,6 +445,9 @@ impl Server {
     /// Its session ended: what was offered in it and not taken yet is offered again.
     pub(crate) fn lost(&mut self) {
         self.superseding = None;
+        if let Some(run) = &mut self.run {
+            run.out_of_reach();
+        }
     }
 
     /// Its controller welcomes it and says that the run goes on, or does not. One that is not open there ends.

@@ -20,6 +20,7 @@ mod prerequisites;
 mod probed;
 mod provisioning;
 mod proxies;
+mod reach;
 mod registered_in_part;
 mod removal;
 mod restart;
