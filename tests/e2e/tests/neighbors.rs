@@ -3,9 +3,11 @@
 
 use agent_twin::Profile;
 use e2e::{Release, World, server, serving, text, until};
+use protocol::event::Event;
 
 const A: &str = "sync-01.corp.contoso.com";
 const B: &str = "sync-02.corp.contoso.com";
+const C: &str = "sync-03.corp.contoso.com";
 
 /// A server with an agent that is to be upgraded in place, and one on which there is none yet.
 fn servers() -> [Profile; 2] {
@@ -50,6 +52,58 @@ fn a_controller_works_with_agents_of_the_release_before() {
 #[test]
 fn agents_work_with_a_controller_of_the_release_before() {
     rolls_out(&mut World::of(Release::Before, Release::Ours));
+}
+
+fn ordered(world: &World, arguments: &[&str]) {
+    let done = world.entrain(arguments);
+    assert!(done.status.success(), "{arguments:?}: {}", text(&done));
+}
+
+/// What an operator orders is heard on the other side: everything stands still, goes on, stands still for one rollout, and ends.
+fn hears_orders(world: &mut World) {
+    world.enroll(&[B, C].map(|name| server(name, &[])));
+    world.add_artifact();
+    world.apply(&world.topology(&[B]));
+    world.awaits_secret(B);
+    let before = world.changes(B);
+    ordered(world, &["freeze", "--all", "--why", "sign-ins fail"]);
+    let status = text(&world.entrain(&["status"]));
+    assert!(status.contains("THE FLEET IS FROZEN"), "{status}");
+    ordered(world, &["pause", "r1"]);
+    ordered(world, &["thaw", "--all"]);
+    // One order is lifted, and the other still stands.
+    world.give_secrets(1);
+    until("the secret has come", || {
+        let came =
+            |(_, _, event): &(String, u64, Event)| matches!(event, Event::SecretReceived { .. });
+        world.events().iter().any(came).then_some(())
+    });
+    assert_eq!(world.changes(B), before, "nothing was changed");
+    ordered(world, &["resume", "r1"]);
+    world.all_done();
+
+    // The other server's run ends where it waits, and nothing is done on it any more.
+    world.apply(&world.topology(&[B, C]));
+    world.awaits_secret(C);
+    let before = world.changes(C);
+    ordered(world, &["abort", "r2"]);
+    until("it has ended", || {
+        (world.state(C).0 == "aborted").then_some(())
+    });
+    assert_eq!(world.changes(C), before);
+    world.nothing_lost_or_repeated(&[B, C]);
+    let record = world.audit();
+    assert!(record.contains("receipt"));
+}
+
+#[test]
+fn agents_of_the_release_before_hear_what_is_ordered() {
+    hears_orders(&mut World::of(Release::Ours, Release::Before));
+}
+
+#[test]
+fn a_controller_of_the_release_before_is_heard_when_it_orders_something() {
+    hears_orders(&mut World::of(Release::Before, Release::Ours));
 }
 
 /// The order of an upgrade on a site: the controller first, then the agents; and the agents back again, as a launcher does it.
