@@ -89,6 +89,27 @@ fn goes_on_to_its_end(mut world: World) {
 }
 
 #[test]
+fn an_abort_that_is_ordered_while_its_agent_is_cut_off_ends_it_before_anything_is_done() {
+    let world = cut_off_in_its_preflight();
+    let said = ordered(&world, &["abort", "r1"]);
+    let away = format!("{A} is away and may still be at work");
+    assert!(said.contains(&away), "{said}");
+    // Nobody knows what it is at: that is said, and neither that it has ended nor that it goes on.
+    let (state, detail) = world.state(A);
+    assert_eq!(state, "unreachable", "{detail}");
+    assert!(detail.contains("away since"), "{detail}");
+    assert!(world.changes(A).is_empty());
+    is_back(&world);
+    until("it has ended", || {
+        (world.state(A).0 == "aborted").then_some(())
+    });
+    assert!(journal(&world).contains("run-finished"));
+    assert!(world.changes(A).is_empty(), "{:?}", world.changes(A));
+    world.nothing_lost_or_repeated(&[A]);
+    drop(world.audit());
+}
+
+#[test]
 fn a_pause_that_is_ordered_while_its_agent_is_cut_off_holds_it_until_it_is_resumed() {
     let world = cut_off_in_its_preflight();
     let said = ordered(&world, &["pause", "r1"]);

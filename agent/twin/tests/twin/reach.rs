@@ -1,5 +1,5 @@
-//! A link that is cut at each moment of a run: nothing begins until it is back and somebody has said that it goes on, and what was begun
-//! comes to its end.
+//! A link that is cut at each moment of a run: nothing begins until it is back and somebody has said that it goes on, what was begun
+//! comes to its end, and the end is the same as without the cut.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,12 +10,13 @@ use agent_twin::{Fault, Installed, Profile, Twin};
 use protocol::event::Event;
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::{Ending, StepEnding};
-use protocol::step::{Fix, Step};
+use protocol::step::{ConnectWork, Fix, Step};
 
 use crate::common::{NOW, leave, target, tenant};
 use crate::cut_off::own;
 use crate::mended;
 use crate::orders::{HOUR, OLD, Story, asks_leave, install, is_install, register, wizard};
+use crate::run::connect_steps;
 
 /// What an operation writes on the server, by its name.
 fn writes(op: &Op) -> bool {
@@ -164,6 +165,24 @@ impl Link {
             self.story.run.handle_secret(number, &wanted, Ok(()), NOW);
         }
     }
+
+    /// It is said that it goes on, and what it has asked for comes.
+    fn resumed(&mut self) {
+        self.said = true;
+        self.story.run.resume(NOW);
+        if let Some(ask) = self.pending.take() {
+            self.given(ask);
+        }
+    }
+
+    /// The link is back, and the agent was welcomed. A fetch comes to its end before anything is said.
+    fn welcomed(&mut self) {
+        self.up = true;
+        if let Some(number) = self.fetch.take() {
+            self.story.run.handle_outcome(number, Outcome::Done, NOW);
+        }
+        self.story.run.ask_again(NOW);
+    }
 }
 
 fn twin(installed: Installed, faults: &[Fault]) -> Twin {
@@ -188,7 +207,7 @@ fn fixes() -> Step {
 }
 
 /// What is done to servers in these stories: one that is mended and installed, an upgrade in its section, a registration by cmdlets,
-/// one by a person at a wizard, whose account was made before or is made by it.
+/// one by a person at a wizard, whose account was made before or is made by it, and Connect.
 fn courses() -> Vec<(&'static str, Twin, Vec<Step>)> {
     let fresh = || twin(Installed::Nothing, &[]);
     let facts = Step::ReportFacts;
@@ -214,7 +233,76 @@ fn courses() -> Vec<(&'static str, Twin, Vec<Step>)> {
             fresh(),
             vec![install(), own(), facts],
         ),
+        (
+            "Connect, whose wizard is in no section",
+            fresh(),
+            connect_steps(ConnectWork::InstallActive),
+        ),
     ]
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Resume,
+    Abort,
+    Pause,
+}
+
+#[test]
+fn a_link_that_is_cut_at_any_moment_lets_nothing_begin_until_somebody_says_so() {
+    for (name, server, steps) in courses() {
+        let mut whole = Link::new(&server, &steps, None);
+        let conclusion = whole.go_on().expect("it ends");
+        assert_eq!(conclusion.ending, Ending::Completed, "{name}");
+        let (wanted, moments) = (whole.story.twin.changes, whole.asked);
+        let mut held = 0;
+        for cut in 0..moments {
+            for word in [Word::Resume, Word::Abort, Word::Pause] {
+                let shown = format!("{name}, cut at {cut}, then {word:?}");
+                let mut link = Link::new(&server, &steps, Some(cut));
+                // It does what it may by itself.
+                let mut conclusion = link.go_on();
+                let at = link.at.expect("it was cut");
+                let (changes, begun) = (link.story.twin.changes.clone(), link.begun(&steps));
+                if conclusion.is_none() && link.story.run.waits_for_its_controller() {
+                    held += 1;
+                }
+                if conclusion.is_none() {
+                    link.welcomed();
+                    conclusion = link.go_on();
+                    assert_eq!(link.begun(&steps), begun, "{shown}");
+                    assert_eq!(link.story.twin.changes, changes, "{shown}");
+                }
+                if conclusion.is_none() {
+                    match word {
+                        Word::Resume => link.resumed(),
+                        Word::Abort => link.story.run.abort(NOW),
+                        Word::Pause => link.story.run.pause(),
+                    }
+                    conclusion = link.go_on();
+                } else {
+                    assert_eq!(link.story.twin.changes, wanted, "{shown}: nothing was left");
+                }
+                if word == Word::Pause && conclusion.is_none() {
+                    assert_eq!(link.begun(&steps), begun, "{shown}");
+                    assert_eq!(link.story.twin.changes, changes, "{shown}");
+                    link.resumed();
+                    conclusion = link.go_on();
+                }
+                let conclusion = conclusion.unwrap_or_else(|| panic!("{shown}: it does not end"));
+                if conclusion.ending == Ending::Aborted {
+                    assert_eq!(word, Word::Abort, "{shown}");
+                    assert_eq!(link.begun(&steps), begun, "{shown}");
+                    assert_eq!(link.story.twin.changes, changes, "{shown}");
+                } else {
+                    assert_eq!(conclusion.ending, Ending::Completed, "{shown}");
+                    assert_eq!(link.story.twin.changes, wanted, "{shown}: {at:?}");
+                }
+            }
+        }
+        // An upgrade asks for its bytes and for leave before it does anything: it waits for those.
+        assert_eq!(held > 0, name != "upgraded", "{name}: {held}");
+    }
 }
 
 /// The rule itself, told by what stood at the cut and not by what the run says of itself.

@@ -101,7 +101,7 @@ fn agent_steps(sign_in: SignIn, may_fix: Vec<Fix>) -> Vec<Step> {
 }
 
 /// An installation with express settings, or an upgrade in place.
-fn connect_steps(work: ConnectWork) -> Vec<Step> {
+pub(crate) fn connect_steps(work: ConnectWork) -> Vec<Step> {
     let mut preflight = preflight(Product::Connect, SignIn::Wizard, Vec::new());
     if let Step::Preflight(preflight) = &mut preflight {
         let upgrades = [ConnectWork::UpgradeActive, ConnectWork::UpgradeStaging];
