@@ -309,13 +309,13 @@ impl Shared {
             self.delays.fetch_add(millis, Ordering::SeqCst);
             let due = Instant::now() + Duration::from_millis(millis);
             line.delayed.push((due, bytes.to_vec()));
-        } else if bytes_per_second > 0 {
+        } else if let Some(micros) = (bytes.len() as u64 * 1_000_000).checked_div(bytes_per_second)
+        {
             let now = Instant::now();
             let begins = line.free.map_or(now, |free| free.max(now));
             if begins > now + QUEUE {
                 self.injected.fetch_add(1, Ordering::SeqCst);
             } else {
-                let micros = bytes.len() as u64 * 1_000_000 / bytes_per_second;
                 let due = begins + Duration::from_micros(micros);
                 line.free = Some(due);
                 line.delayed.push((due, bytes.to_vec()));
