@@ -97,6 +97,31 @@ pub struct Hosts {
     pub certainty: Certainty,
 }
 
+/// Where Microsoft Graph of a cloud answers: a cloud may have several, each for tenants of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraphHosts {
+    /// The one that is taken where a topology names none.
+    pub default: String,
+    /// Each by the name that a topology gives it (`graph = "dod"`).
+    pub hosts: BTreeMap<String, Sourced>,
+}
+
+impl GraphHosts {
+    /// The host of that name, or the one that is taken where none is named.
+    #[must_use]
+    pub fn host(&self, name: Option<&str>) -> Option<&Sourced> {
+        self.hosts.get(name.unwrap_or(&self.default))
+    }
+
+    /// Their names.
+    #[must_use]
+    pub fn names(&self) -> String {
+        let names: Vec<&str> = self.hosts.keys().map(String::as_str).collect();
+        names.join(", ")
+    }
+}
+
 /// What is known of one cloud.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,6 +135,9 @@ pub struct CloudData {
     pub sign_in: SignIns,
     /// Hosts.
     pub hosts: Vec<Hosts>,
+    /// Hosts of Microsoft Graph; a file from before they stood in it has those of this program.
+    #[serde(default)]
+    pub graph: GraphHosts,
 }
 
 impl CloudData {
@@ -159,6 +187,7 @@ struct SpansOf {
     environment: Spanned<IgnoredAny>,
     sign_in: SpansOfSignIn,
     hosts: Spanned<IgnoredAny>,
+    graph: Option<Spanned<IgnoredAny>>,
 }
 
 #[derive(Deserialize)]
@@ -197,6 +226,10 @@ impl Clouds {
         let (mut clouds, spans) = Self::read(text)?;
         let own = Self::built_in();
         for cloud in EACH {
+            let graph = &mut clouds.of_mut(cloud).graph;
+            if graph.hosts.is_empty() {
+                graph.clone_from(&own.of(cloud).graph);
+            }
             let (is, was) = (clouds.of(cloud), own.of(cloud));
             let (is, was) = (&is.environment.value, &was.environment.value);
             if is != was
@@ -239,8 +272,38 @@ impl Clouds {
                     cloud.as_str()
                 ));
             }
+            let Some(at) = &spans.graph else {
+                continue;
+            };
+            let at = line(text, &at.span());
+            if let Some((name, host)) = of.graph.hosts.iter().find(|(_, one)| {
+                // A token goes there: to one host, and to no zone.
+                !is_host(&one.value) || one.value.starts_with('*')
+            }) {
+                return Err(format!(
+                    "line {at}: graph of {}: {name}: \"{}\" is no name of a host, such as \"graph.microsoft.com\"",
+                    cloud.as_str(),
+                    host.value
+                ));
+            }
+            if of.graph.host(None).is_none() {
+                return Err(format!(
+                    "line {at}: \"{}\" is the default of graph of {}, and no host has that name; there are: {}",
+                    of.graph.default,
+                    cloud.as_str(),
+                    of.graph.names()
+                ));
+            }
         }
         Ok((clouds, spans))
+    }
+
+    const fn of_mut(&mut self, cloud: Cloud) -> &mut CloudData {
+        match cloud {
+            Cloud::Commercial => &mut self.cloud.commercial,
+            Cloud::UsGovernment => &mut self.cloud.us_government,
+            Cloud::China => &mut self.cloud.china,
+        }
     }
 
     /// What is known of one of them.
@@ -348,6 +411,9 @@ mod tests {
             let mut sources = hosts.chain(ways).chain([of.environment.source.as_str()]);
             assert!(sources.all(|source| !source.is_empty()), "{cloud:?}");
             assert!(of.hosts.iter().all(|row| !row.names.is_empty()));
+            assert!(of.graph.host(None).is_some(), "{cloud:?}");
+            let mut graph = of.graph.hosts.values();
+            assert!(graph.all(|one| !one.source.is_empty()), "{cloud:?}");
         }
         assert!(Clouds::parse(TEXT).unwrap().findings().is_empty());
     }
@@ -379,6 +445,25 @@ mod tests {
                 &["https://x/", "no name of a host"],
             ),
             (
+                "\"graph.microsoft.us\"",
+                "\"https://graph.microsoft.us\"",
+                &[
+                    "https://graph.microsoft.us",
+                    "no name of a host",
+                    "us-government",
+                ],
+            ),
+            (
+                "\"graph.microsoft.com\"",
+                "\"*.microsoft.com\"",
+                &["*.microsoft.com", "no name of a host", "commercial"],
+            ),
+            (
+                "default = \"gcc-high\"",
+                "default = \"gcc\"",
+                &["gcc", "no host has that name", "dod, gcc-high"],
+            ),
+            (
                 "[cloud.china.sign_in]",
                 "[cloud.china.signin]",
                 &["signin", "line "],
@@ -401,6 +486,31 @@ mod tests {
             .unwrap();
         let said = Clouds::parse(&text).unwrap_err();
         assert!(said.starts_with(&format!("line {}:", at + 1)), "{said}");
+    }
+
+    /// One that somebody corrected before hosts of Microsoft Graph stood in it.
+    #[test]
+    fn a_file_without_hosts_of_graph_is_read_and_has_those_of_this_program() {
+        let mut text = String::new();
+        let mut skips = false;
+        for line in TEXT.lines() {
+            if line.starts_with('[') {
+                skips = line.contains(".graph");
+            }
+            if !skips {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+        assert!(!text.contains("graph.microsoft.us"));
+        let clouds = Clouds::parse(&text).unwrap();
+        let host = |name| {
+            let graph = &clouds.of(Cloud::UsGovernment).graph;
+            graph.host(name).map(|one| one.value.as_str())
+        };
+        assert_eq!(host(None), Some("graph.microsoft.us"));
+        assert_eq!(host(Some("dod")), Some("dod-graph.microsoft.us"));
+        assert_eq!(host(Some("other")), None);
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub struct Tenant {
     pub cloud: Cloud,
     /// What is known of its cloud.
     pub about: CloudData,
+    /// The host of Microsoft Graph that its token goes to.
+    pub graph: String,
     /// How agents are signed in.
     pub sign_in: SignIn,
     /// Who answers for it.

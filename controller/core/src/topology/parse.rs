@@ -278,6 +278,25 @@ fn tenant(
         );
         remarks.error(&word.range, what, fix);
     }
+    let graph = table.text("graph", remarks);
+    let named = graph.as_ref().map(|at| at.value.as_str());
+    let host = about.graph.host(named).map(|one| one.value.clone());
+    if let Some(at) = graph.as_ref().filter(|_| host.is_none()) {
+        remarks.error(
+            &at.range,
+            format!(
+                "Microsoft Graph of {} has no host of the name {}",
+                cloud.as_str(),
+                at.value
+            ),
+            format!(
+                "write one of {}, or leave it out for {}; {} beside the controller's state has them",
+                about.graph.names(),
+                about.graph.default,
+                clouds::FILE
+            ),
+        );
+    }
     let owner = table.text("owner", remarks).map(|at| at.value);
     let change = table
         .parse::<Word<ChangeWord>>("change", remarks)
@@ -286,6 +305,7 @@ fn tenant(
     Some(Tenant {
         id: id?.value,
         cloud,
+        graph: host.unwrap_or_default(),
         sign_in: sign_in.map_or(about.sign_in.chosen, |word| word.value.0),
         about,
         owner,

@@ -22,7 +22,7 @@ pub fn json_schema() -> Value {
         json!({
             "id": { "type": "string", "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$" },
             "cloud": { "enum": ["commercial", "us-government", "china"], "default": "commercial" },
-            "sign_in": { "enum": ["token", "credential", "wizard"] },
+            "graph": text, "sign_in": { "enum": ["token", "credential", "wizard"] },
             "owner": text, "change": { "enum": ["optional", "required"], "default": "optional" },
         }),
         &["id"],

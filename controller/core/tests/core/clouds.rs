@@ -156,6 +156,37 @@ fn a_corrected_file_decides_which_way_is_chosen_and_which_is_refused() {
     );
 }
 
+/// A cloud may have several hosts of Microsoft Graph; which of them a tenant is of its topology says, by the names that the data have.
+#[test]
+fn a_tenant_may_choose_a_host_of_microsoft_graph_and_a_name_that_its_cloud_does_not_have_is_refused()
+ {
+    let read = |words: &str| parse_by(&[document(words, "")], Clouds::built_in());
+    for (words, host) in [
+        ("", "graph.microsoft.com"),
+        ("cloud = \"us-government\"", "graph.microsoft.us"),
+        (
+            "cloud = \"us-government\"\ngraph = \"dod\"",
+            "dod-graph.microsoft.us",
+        ),
+        ("cloud = \"china\"", "microsoftgraph.chinacloudapi.cn"),
+    ] {
+        let (topology, findings) = read(words);
+        assert!(findings.is_empty(), "{words}: {findings:?}");
+        assert_eq!(topology.tenants["main"].graph, host);
+    }
+    let (topology, findings) = read("graph = \"dod\"");
+    let told = findings[0].to_string();
+    assert!(
+        told.contains("Microsoft Graph of commercial has no host of the name dod")
+            && told.contains("write one of worldwide"),
+        "{told}"
+    );
+    assert!(
+        topology.tenants["main"].graph.is_empty(),
+        "no other in its place"
+    );
+}
+
 /// Whoever runs the network gets every host of every product that a plan's servers carry, by the tenant's cloud.
 #[test]
 fn the_network_is_told_what_each_tenant_needs() {
