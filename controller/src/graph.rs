@@ -3,22 +3,25 @@
 //!
 //! It speaks HTTP/1.1 over TLS 1.3 or 1.2 to one host. An answer that sends on to another host is not followed.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+mod accounts;
+mod busy;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use busy::{Clock, PATIENCE, Pause, Real};
 use bytes::Bytes;
+use controller_core::tenant::access::{
+    AGENTS, APPLICATIONS, DOMAINS, Need, ORGANIZATION, SYNCHRONIZATION,
+};
 use controller_core::tenant::{
-    ADMINISTRATOR, Account, Configuration, ConnectAccount, GLOBAL, Held, Observation, Other, Part,
-    Policy, SyncAccounts, TEMPLATE, Units, agents, application, connect_account, domains, ids,
-    job_ids, jobs, members, organization, policies, principals, role_id, secrets,
-    security_defaults, units, user, whose,
+    Configuration, Observation, Other, Part, TEMPLATE, Units, agents, domains, job_ids, jobs,
+    organization, principals, secrets, units, whose,
 };
 use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use protocol::step::Cloud;
 use protocol::{ProxyAddress, TenantId, Timestamp};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -26,6 +29,8 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+use busy::Next;
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -35,19 +40,6 @@ const MAX_ANSWER: usize = 8 << 20;
 
 /// Pages of one list that are followed at most.
 const MAX_PAGES: usize = 200;
-
-/// How often, and how long at most, an answer of "too many requests" is waited out.
-const BUSY: (u32, Duration) = (5, Duration::from_secs(60));
-
-/// The host of Microsoft Graph in a cloud ([K]: the sheet names that of the commercial cloud alone).
-#[must_use]
-pub const fn host(cloud: Cloud) -> &'static str {
-    match cloud {
-        Cloud::Commercial => "graph.microsoft.com",
-        Cloud::UsGovernment => "graph.microsoft.us",
-        Cloud::China => "microsoftgraph.chinacloudapi.cn",
-    }
-}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +78,21 @@ pub enum GraphError {
         /// Its own words.
         said: String,
     },
+    /// The service asks to wait longer than is waited.
+    #[error(
+        "{status}: {said}; the service asks to wait {} s more, and of the {} s that one reading waits in all {} s are left: read the tenant again later",
+        pause.as_secs(), PATIENCE.as_secs(), left.as_secs()
+    )]
+    Busy {
+        /// Its status.
+        status: StatusCode,
+        /// Its own words.
+        said: String,
+        /// How long it asks for.
+        pause: Duration,
+        /// How much patience is left.
+        left: Duration,
+    },
     /// What came is no JSON, or too long.
     #[error("the answer cannot be read: {0}")]
     Unreadable(String),
@@ -115,6 +122,9 @@ pub struct Graph {
     base: String,
     way: Way,
     token: String,
+    clock: Arc<dyn Clock>,
+    /// How long may still be waited for a busy service.
+    patience: Mutex<Duration>,
 }
 
 impl std::fmt::Debug for Graph {
@@ -170,7 +180,15 @@ impl Graph {
                 proxy,
             },
             token,
+            clock: Arc::new(Real),
+            patience: Mutex::new(PATIENCE),
         })
+    }
+
+    /// The same with another clock to wait by.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 
     /// A stand-in on this machine, in the clear; for models alone.
@@ -181,6 +199,8 @@ impl Graph {
             base: format!("http://127.0.0.1:{port}"),
             way: Way::Loopback,
             token,
+            clock: Arc::new(Real),
+            patience: Mutex::new(PATIENCE),
         }
     }
 
@@ -192,10 +212,11 @@ impl Graph {
         operator: Option<&str>,
         at: Timestamp,
     ) -> Observation {
+        *self.patience() = PATIENCE;
         let agents_path =
             "/beta/onPremisesPublishingProfiles/provisioning/agents?$expand=agentGroups";
         let path = "/v1.0/organization?$select=id,onPremisesSyncEnabled,onPremisesLastSyncDateTime";
-        let answer = self.all(path, "Organization.Read.All").await;
+        let answer = self.all(path, &ORGANIZATION).await;
         // A token of another tenant shows that tenant: nothing of it is taken for this one.
         if let Ok(Err(why @ Other(_))) = answer.as_ref().map(|answer| whose(answer, tenant)) {
             return Observation::unseen_all(tenant, at, &why.to_string());
@@ -205,224 +226,44 @@ impl Graph {
             at,
             organization: Part::read(answer, |answer| organization(answer, tenant)),
             agents: {
-                let answer = self.all(agents_path, "OnPremisesPublishingProfiles.ReadWrite.All");
+                let answer = self.all(agents_path, &AGENTS);
                 Part::read(answer.await, agents)
             },
             configurations: self.configurations().await,
             domains: {
                 let path = "/v1.0/domains?$select=id,isVerified";
-                Part::read(self.all(path, "Domain.Read.All").await, domains)
+                Part::read(self.all(path, &DOMAINS).await, domains)
             },
             ..self.accounts(tenant, operator, at).await
         }
     }
 
-    /// Whoever is to sign in, and the accounts of Connect servers, with what policies demand of them. Everything else is not seen.
-    async fn accounts(
-        &self,
-        tenant: &TenantId,
-        operator: Option<&str>,
-        at: Timestamp,
-    ) -> Observation {
-        let path = "/v1.0/identity/conditionalAccess/policies";
-        let answer = self.all(path, "Policy.Read.All").await;
-        let known = Part::read(answer, policies);
-        let operator = match operator {
-            None => {
-                Part::NotSeen("nobody was named: entrain tenant read --operator NAME".to_owned())
-            }
-            Some(name) => self.operator(name, &known).await,
-        };
-        let (sync_accounts, connect_accounts, applications) = match self.sync_accounts().await {
-            Ok((role, accounts)) => {
-                let (servers, applications) = self.connect_accounts(&accounts).await;
-                let all = SyncAccounts::of(&accounts, &role, known);
-                (Part::Seen(all), servers, applications)
-            }
-            Err(why) => {
-                let unseen = || why.clone();
-                (
-                    Part::NotSeen(unseen()),
-                    Part::NotSeen(unseen()),
-                    Part::NotSeen(why),
-                )
-            }
-        };
-        Observation {
-            operator,
-            sync_accounts,
-            connect_accounts,
-            applications,
-            ..Observation::unseen_all(tenant, at, "it was not asked for")
-        }
-    }
-
-    async fn operator(&self, name: &str, known: &Part<Vec<Policy>>) -> Part<Account> {
-        let path = format!(
-            "/v1.0/users/{}?$select=id,userPrincipalName,userType,onPremisesSyncEnabled",
-            escaped(name)
-        );
-        let read = Part::read(self.one(&path, "User.Read.All").await, user);
-        let (id, mut account) = match read {
-            Part::Seen(read) => read,
-            Part::NotSeen(why) => return Part::NotSeen(why),
-        };
-        if !is_plain(&id) {
-            return Part::NotSeen("its id is none".to_owned());
-        }
-        // A role may be held by a group, and a policy may name one.
-        let path = format!("/v1.0/users/{id}/transitiveMemberOf?$select=id");
-        let answer = self.all(&path, "GroupMember.Read.All").await;
-        let groups = answer.and_then(|answer| ids(&answer));
-        for (part, role) in [
-            (&mut account.role, ADMINISTRATOR),
-            (&mut account.global, GLOBAL),
-        ] {
-            *part = match self.held(&id, role, groups.as_ref()).await {
-                Ok(held) => Part::Seen(held),
-                Err(why) => Part::NotSeen(why),
-            };
-        }
-        match known {
-            Part::Seen(known) => account.judge(&id, groups.as_ref().ok(), ADMINISTRATOR, known),
-            Part::NotSeen(why) => account.demands = Part::NotSeen(why.clone()),
-        }
-        let path = "/v1.0/policies/identitySecurityDefaultsEnforcementPolicy";
-        let defaults = self.one(path, "Policy.Read.All").await;
-        if let Part::Seen(demands) = &mut account.demands {
-            match Part::read(defaults, security_defaults) {
-                Part::Seen(true) => drop(demands.insert("security defaults".to_owned())),
-                Part::Seen(false) => {}
-                // What is there demands it already, whatever else does.
-                Part::NotSeen(_) if !demands.is_empty() => {}
-                Part::NotSeen(why) => account.demands = Part::NotSeen(why),
-            }
-        }
-        Part::Seen(account)
-    }
-
-    /// How an account holds a role, by the role's template.
-    async fn held(
-        &self,
-        id: &str,
-        role: &str,
-        groups: Result<&BTreeSet<String>, &String>,
-    ) -> Result<Held, String> {
-        let of = |kind: &str| {
-            format!(
-                "/v1.0/roleManagement/directory/{kind}?$filter=roleDefinitionId%20eq%20'{role}'&$select=principalId,directoryScopeId"
-            )
-        };
-        let assigned = of("roleAssignments");
-        let answer = self.all(&assigned, "RoleManagement.Read.Directory");
-        let holders = members(&answer.await?)?;
-        if holders.contains(id) {
-            return Ok(Held::Direct);
-        }
-        let own = groups.map_err(Clone::clone)?;
-        if !holders.is_disjoint(own) {
-            return Ok(Held::ByGroup);
-        }
-        let path = of("roleEligibilityScheduleInstances");
-        let answer = self.all(&path, "RoleEligibilitySchedule.Read.Directory");
-        let eligible = members(&answer.await?)?;
-        Ok(match eligible.contains(id) || !eligible.is_disjoint(own) {
-            true => Held::Eligible,
-            false => Held::Not,
-        })
-    }
-
-    /// The id of the role of Connect servers' accounts, which the sheet names and gives no id of, and who holds it.
-    async fn sync_accounts(&self) -> Result<(String, BTreeSet<String>), String> {
-        let permission = "RoleManagement.Read.Directory";
-        let path = "/v1.0/roleManagement/directory/roleDefinitions?$filter=displayName%20eq%20'Directory%20Synchronization%20Accounts'&$select=id,displayName";
-        let role = role_id(&self.all(path, permission).await?)?;
-        if !is_plain(&role) {
-            return Err("its id is none".to_owned());
-        }
-        let path = format!(
-            "/v1.0/roleManagement/directory/roleAssignments?$filter=roleDefinitionId%20eq%20'{role}'&$select=principalId,directoryScopeId"
-        );
-        let accounts = members(&self.all(&path, permission).await?)?;
-        Ok((role, accounts))
-    }
-
-    /// The users among the holders of that role: each is of one Connect server. Who is no user is an application, whose name is asked,
-    /// or a group.
-    async fn connect_accounts(
-        &self,
-        holders: &BTreeSet<String>,
-    ) -> (Part<Vec<ConnectAccount>>, Part<Vec<String>>) {
-        // Twenty are the most that a tenant has (product facts 2.9 [P]).
-        const MOST: usize = 100;
-        let neither = |why: String| (Part::NotSeen(why.clone()), Part::NotSeen(why));
-        if holders.len() > MOST {
-            let many = holders.len();
-            return neither(format!(
-                "{many} hold that role; at most {MOST} are looked at"
-            ));
-        }
-        let mut accounts = Vec::new();
-        let mut applications = Part::Seen(Vec::new());
-        for id in holders {
-            // It becomes part of a path.
-            if !is_plain(id) {
-                return neither("the id of one is none".to_owned());
-            }
-            let path = format!("/v1.0/users/{id}?$select=id,userPrincipalName");
-            let Some(answer) = self.perhaps(&path, "User.Read.All").await else {
-                let path = format!("/v1.0/servicePrincipals/{id}?$select=id,displayName");
-                let Some(answer) = self.perhaps(&path, "Application.Read.All").await else {
-                    continue;
-                };
-                match Part::read(answer, application) {
-                    Part::Seen(name) => {
-                        if let Part::Seen(all) = &mut applications {
-                            all.push(name);
-                        }
-                    }
-                    Part::NotSeen(why) => applications = Part::NotSeen(why),
-                }
-                continue;
-            };
-            match Part::read(answer, connect_account) {
-                Part::Seen(account) => accounts.push(account),
-                Part::NotSeen(why) => return neither(why),
-            }
-        }
-        (Part::Seen(accounts), applications)
-    }
-
     /// The same of one answer about what may not be there: `None` where it is not.
-    async fn perhaps(&self, path: &str, permission: &str) -> Option<Result<Value, String>> {
+    async fn perhaps(&self, path: &str, need: &Need) -> Option<Result<Value, String>> {
         match self.get(path).await {
             Err(GraphError::Refused {
                 status: StatusCode::NOT_FOUND,
                 ..
             }) => None,
-            answer => Some(answer.map_err(|error| takes(error, permission))),
+            answer => Some(answer.map_err(|error| takes(error, need))),
         }
     }
 
     /// A whole list, or why it does not come and the permission that it takes.
-    async fn all(&self, path: &str, permission: &str) -> Result<Value, String> {
-        self.list(path)
-            .await
-            .map_err(|error| takes(error, permission))
+    async fn all(&self, path: &str, need: &Need) -> Result<Value, String> {
+        self.list(path).await.map_err(|error| takes(error, need))
     }
 
     /// The same of one answer.
-    async fn one(&self, path: &str, permission: &str) -> Result<Value, String> {
-        self.get(path)
-            .await
-            .map_err(|error| takes(error, permission))
+    async fn one(&self, path: &str, need: &Need) -> Result<Value, String> {
+        self.get(path).await.map_err(|error| takes(error, need))
     }
 
     async fn configurations(&self) -> Part<Vec<Configuration>> {
         let path = format!(
             "/v1.0/servicePrincipals?$filter=applicationTemplateId%20eq%20'{TEMPLATE}'&$select=id,displayName"
         );
-        let found = Part::read(self.all(&path, "Application.Read.All").await, principals);
+        let found = Part::read(self.all(&path, &APPLICATIONS).await, principals);
         let found = match found {
             Part::Seen(found) => found,
             Part::NotSeen(why) => return Part::NotSeen(why),
@@ -447,12 +288,12 @@ impl Graph {
     }
 
     async fn configuration(&self, id: &str, name: String) -> Configuration {
-        let permission = "Synchronization.Read.All";
+        let need = &SYNCHRONIZATION;
         let base = format!("/beta/servicePrincipals/{id}/synchronization");
-        let answer = self.all(&format!("{base}/jobs/"), permission).await;
+        let answer = self.all(&format!("{base}/jobs/"), need).await;
         let of_jobs = answer.as_ref().map_err(Clone::clone).and_then(job_ids);
         // Of what the secrets hold, its domain and its guard are read; nothing else leaves this function.
-        let told = self.all(&format!("{base}/secrets"), permission).await;
+        let told = self.all(&format!("{base}/secrets"), need).await;
         let told = Part::read(told, secrets);
         let (domain, guard) = match told {
             Part::Seen(told) => {
@@ -485,7 +326,7 @@ impl Graph {
                 return Err("the id of its job is none".to_owned());
             }
             let path = format!("{base}/jobs/{job}/schema");
-            let schema = self.one(&path, "Synchronization.Read.All").await?;
+            let schema = self.one(&path, &SYNCHRONIZATION).await?;
             all = all.and(units(&schema)?);
         }
         Ok(all)
@@ -519,18 +360,37 @@ impl Graph {
         Err(GraphError::Elsewhere)
     }
 
-    /// One answer. "Too many requests" is waited out, as long as the service says, within bounds.
+    /// One answer. A service that is busy is waited for as long as it says, within what is left of the patience.
     ///
     /// # Errors
     /// When it does not come.
     pub async fn get(&self, path: &str) -> Result<Value, GraphError> {
-        let (times, longest) = BUSY;
-        for left in (0..times).rev() {
+        let mut tried = 0;
+        loop {
+            tried += 1;
             let asked = tokio::time::timeout(ANSWER, self.ask(path)).await;
             let (status, headers, body) = asked.map_err(|_| GraphError::Late)??;
-            if status == StatusCode::TOO_MANY_REQUESTS && left > 0 {
-                tokio::time::sleep(pause(&headers).min(longest)).await;
-                continue;
+            let left = *self.patience();
+            match busy::next(status, &headers, self.clock.now(), tried, left) {
+                Next::Take => {}
+                Next::Wait(pause) => {
+                    *self.patience() = left.saturating_sub(pause);
+                    if !pause.is_zero() {
+                        let seconds = pause.as_secs();
+                        tracing::warn!(%status, seconds, "Microsoft Graph asks to wait");
+                    }
+                    self.clock.sleep(pause).await;
+                    continue;
+                }
+                Next::GiveUp(pause) => {
+                    let said = words(&body);
+                    return Err(GraphError::Busy {
+                        status,
+                        said,
+                        pause,
+                        left,
+                    });
+                }
             }
             if !status.is_success() {
                 return Err(GraphError::Refused {
@@ -541,7 +401,10 @@ impl Graph {
             let read = serde_json::from_slice(&body);
             return read.map_err(|error| GraphError::Unreadable(error.to_string()));
         }
-        unreachable!("the last round returns")
+    }
+
+    fn patience(&self) -> std::sync::MutexGuard<'_, Duration> {
+        self.patience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask(&self, path: &str) -> Result<(StatusCode, HeaderMap, Bytes), GraphError> {
@@ -649,7 +512,7 @@ async fn tunnel(stream: &mut TcpStream, authority: &str) -> Result<(), GraphErro
 }
 
 /// Why an answer does not come; where it is refused, with the permission that it takes.
-fn takes(error: GraphError, permission: &str) -> String {
+fn takes(error: GraphError, need: &Need) -> String {
     let refused = matches!(
         error,
         GraphError::Refused {
@@ -659,7 +522,7 @@ fn takes(error: GraphError, permission: &str) -> String {
     );
     let why = chain(error);
     if refused {
-        return format!("{why} (it takes {permission})");
+        return format!("{why} (it takes {})", need.permission);
     }
     why
 }
@@ -679,14 +542,6 @@ fn escaped(name: &str) -> String {
         other => format!("%{other:02X}"),
     };
     name.bytes().map(sign).collect()
-}
-
-fn pause(headers: &HeaderMap) -> Duration {
-    let seconds = headers
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok());
-    let seconds = seconds.and_then(|text| text.trim().parse().ok());
-    Duration::from_secs(seconds.unwrap_or(5))
 }
 
 /// What the service says of its refusal, short.

@@ -119,7 +119,7 @@ pub mod tenant {
         PF65 AGENT, Block, Tenant: "configurations of cloud sync for a domain", wants "one at most for each domain, and none for a domain of a Connect entry's forest that no agents are to serve", else "disable what is not meant in the admin center (Cloud sync): neither that nor a deletion removes what it synchronized. Empty its scope only where those objects are to go: users who leave a scope are soft-deleted in the tenant, groups are hard-deleted";
         PF66 CONNECT, Block, Tenant: "active Connect servers of the tenant, as the servers say and as the tenant was last synchronized", wants "exactly one, or none where none is installed yet and the tenant was never synchronized", else "set all but one to staging mode; where nobody here is active and the tenant is synchronized, find the server that does it (entrain discover) and bring it in";
         PF67 AGENT, Block, Tenant: "organizational units of cloud sync and of Connect in one domain (G7)", wants "disjoint", else "take the units out of one of the two: the scope of the configuration in the admin center, or Connect's wizard (Customize synchronization options, Domain and OU filtering); users who leave a scope are soft-deleted in the tenant, groups are hard-deleted; then read both anew";
-        PF68 CONNECT, Warn, Tenant: "members of the role Directory Synchronization Accounts", wants "fewer than 20", else "take off accounts of servers that are gone: each server without application-based authentication has one, and a tenant has 20 at most";
+        PF68 CONNECT, Warn, Tenant: "members of the role Directory Synchronization Accounts", wants "fewer than 20", else "take off accounts of servers that are gone (PV39 names them): each server without application-based authentication has one, and a tenant has 20 at most";
         PF69 CONNECT, Warn, Tenant: "Conditional Access policies for all users and all applications, and accounts of that role", wants "each policy excludes them", else "exclude the role Directory Synchronization Accounts from the policy, or set up application-based authentication";
         PV15 AGENT, Warn, Tenant: "guard against accidental deletes of each configuration", wants "enabled, with a threshold", else "switch it on in the configuration's properties (Prevent accidental deletion), with a threshold";
     }
@@ -144,10 +144,6 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
         "UN01 before Connect is taken off a server, and CR05 after it; before other changes no step takes an agent of pass-through authentication off",
     ),
     (
-        "PV39",
-        "CR01 to CR03 and CR07 on the server that was retired, `entrain status` until they were seen, and `entrain status --drift` where Connect is back; whether its account in the tenant is gone PF68 counts",
-    ),
-    (
         "PV40",
         "RM01 to RM08 after the removal of a provisioning agent, CR01 to CR07 after that of Connect",
     ),
@@ -170,6 +166,7 @@ pub mod controller {
         PV13 AGENT, Block, Tenant: "configuration and job of each served domain in the tenant", wants "a configuration of its name with the job AD2AADProvisioning; whether it has AD2AADPasswordHash too is told", else "make a configuration in the admin center (Cloud sync, New configuration), or see the one that is there: until then nothing is synchronized; what was not seen is read with an account that may";
         PV14 AGENT, Block, Tenant: "job of each served domain", wants "not in quarantine, and a success within 15 minutes", else "see its provisioning logs in the admin center; in quarantine mend the cause, then clear the quarantine or restart the job there";
         RM08 AGENT, Info, Tenant: "agent of a server that has none any more, in the tenant's list", wants "gone, by a reading that is newer than what the server reports", else "look in the admin center: the entry goes inactive and ages out; no way to take it off is documented";
+        PV39 CONNECT, Block, Tenant: "identity of a server that Connect is off for good, in the tenant: an account or an application that names it. That its engine is gone, CR01 to CR03 and CR07 tell on the server, and `entrain status` until they were seen", wants "none, by a reading that is newer than what the server reports", else "delete it: whoever has what it signs in by may write to the tenant. An account goes with Remove-ADSyncAADServiceAccount on a Connect server that stays, or in the admin center (Users); an application in the admin center (App registrations). Then entrain tenant read";
         PV36 CONNECT, Block, Server: "last synchronization of the tenant by Connect, where a server of it is active", wants "within 35 minutes", else "see the scheduler of the active server: entrain plan --verify";
     }
 }

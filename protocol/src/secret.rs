@@ -124,7 +124,12 @@ pub struct AccessToken {
     pub audience: Option<String>,
     /// Rights that a person has lent it (claim `scp`); absent in a token that an application got for itself.
     pub scopes: Option<Vec<String>>,
+    /// Rights that an application has for itself (claim `roles`); absent in a person's token, but for roles of the resource.
+    pub roles: Option<Vec<String>>,
 }
+
+/// The id of Microsoft Graph as an application, the same in every cloud ([K]): a token may name it in place of the service's address.
+const GRAPH: &str = "00000003-0000-0000-c000-000000000000";
 
 /// The end of the address of the application that registers provisioning agents (product facts 1.4 [M]): its host is known
 /// for the commercial cloud alone. That this is the audience of its tokens is inferred there ([I]).
@@ -151,9 +156,12 @@ impl AccessToken {
         let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
         let expires = claims["exp"].as_i64();
         let scopes = claims["scp"].as_str();
+        let roles = claims["roles"].as_array();
+        let role = |one: &serde_json::Value| one.as_str().map(ToOwned::to_owned);
         Some(Self {
             audience: claims["aud"].as_str().map(ToOwned::to_owned),
             scopes: scopes.map(|all| all.split_whitespace().map(ToOwned::to_owned).collect()),
+            roles: roles.map(|all| all.iter().filter_map(role).collect()),
             tenant: claims["tid"]
                 .as_str()
                 .and_then(|tenant| tenant.parse().ok()),
@@ -170,6 +178,35 @@ impl AccessToken {
         let address = self.audience.as_ref()?.to_lowercase();
         let address = address.strip_prefix("https://")?;
         Some(address.trim_end_matches('/').ends_with(REGISTRATION))
+    }
+
+    /// Every right that it says it has: a person's, lent, and an application's own. `None` where it says nothing of either.
+    #[must_use]
+    pub fn granted(&self) -> Option<Vec<String>> {
+        if self.scopes.is_none() && self.roles.is_none() {
+            return None;
+        }
+        let all = [&self.scopes, &self.roles].into_iter().flatten().flatten();
+        Some(all.cloned().collect())
+    }
+
+    /// Whether it is for Microsoft Graph at that host: by its address, or by the application's id, which is the same in every cloud.
+    /// One that says nothing of it may be.
+    ///
+    /// # Errors
+    /// With whom it says that it is for.
+    pub fn is_for_graph(&self, host: &str) -> Result<(), String> {
+        let Some(audience) = &self.audience else {
+            return Ok(());
+        };
+        let lower = audience.to_lowercase();
+        let address = lower.strip_prefix("https://");
+        let address = address.map(|rest| rest.trim_end_matches('/'));
+        let address = address.map(|rest| rest.strip_suffix(":443").unwrap_or(rest));
+        if address == Some(&host.to_lowercase()) || lower == GRAPH {
+            return Ok(());
+        }
+        Err(shown(audience))
     }
 
     /// What it does not tell, or tells otherwise than is expected, a sentence each.
@@ -372,6 +409,44 @@ mod tests {
         );
         let doubts = fits_for(&audience("77aa0000-0000-0000-0000-000000000000"), 5).unwrap();
         assert!(doubts[0].contains("cannot be told (aud)"), "{doubts:?}");
+    }
+
+    #[test]
+    fn rights_are_a_persons_or_an_applications_own_and_a_token_is_for_one_host_of_graph() {
+        let read =
+            |claims: serde_json::Value| AccessToken::read(&token(&claims.to_string())).unwrap();
+        let lent = read(serde_json::json!({ "scp": "User.Read.All Policy.Read.All" }));
+        assert_eq!(
+            lent.granted().unwrap(),
+            ["User.Read.All", "Policy.Read.All"]
+        );
+        let own = read(serde_json::json!({ "roles": ["Domain.Read.All"] }));
+        assert_eq!(own.granted().unwrap(), ["Domain.Read.All"]);
+        assert_eq!(read(serde_json::json!({})).granted(), None);
+        let is_for = |audience: &str, host: &str| {
+            read(serde_json::json!({ "aud": audience })).is_for_graph(host)
+        };
+        for good in [
+            "https://graph.microsoft.us",
+            "https://GRAPH.microsoft.us/",
+            "https://graph.microsoft.us:443/",
+            "00000003-0000-0000-c000-000000000000",
+        ] {
+            assert_eq!(is_for(good, "graph.microsoft.us"), Ok(()), "{good}");
+        }
+        for other in [
+            "https://graph.microsoft.com",
+            "https://dod-graph.microsoft.us",
+            "https://graph.microsoft.us.example",
+            "http://graph.microsoft.us",
+            "https://management.azure.com/",
+            "77aa0000-0000-0000-0000-000000000000",
+        ] {
+            let said = is_for(other, "graph.microsoft.us");
+            assert_eq!(said, Err(other.to_owned()));
+        }
+        let silent = read(serde_json::json!({}));
+        assert_eq!(silent.is_for_graph("graph.microsoft.us"), Ok(()));
     }
 
     #[test]

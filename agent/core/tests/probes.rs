@@ -39,7 +39,7 @@ guard rail G7: what cannot be told holds what would configure that domain.\n\n",
 answers, is weighed by it at the hour at which it is shown. PF43
 holds whoever would become active, and is told of the version that is there in plans, preflights and verifications. The others hold a reading of the tenant
 against what servers report, and are shown by `entrain tenant show`: where they fail, a target does not reach the grade *active in tenant* or *syncing*, which a
-policy may ask for. RM08 is told of whoever reports no agent, and stops nothing. CU04 stands beside CU01 where a tenant has several Connect servers.\n\n",
+policy may ask for. RM08 is told of whoever reports no agent, PV39 of whoever reports no Connect or stands in `gone`; both stop nothing. CU04 stands beside CU01 where a tenant has several Connect servers.\n\n",
     );
     out.push_str(HEAD);
     rows(&mut out, controller::ALL);

@@ -15,7 +15,7 @@ use crate::exported::Exports;
 use crate::facts::Fleetwide;
 use crate::readiness::COUNTS;
 use crate::settings::Settings;
-use crate::tenant::{Part, Seen, Tenants};
+use crate::tenant::{Identity, Let, Observation, Part, Seen, Tenants};
 
 /// What a domain's directory showed when it was last asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -286,6 +286,9 @@ impl Beyond {
             if now.applications.seen().is_none() && before.applications.seen().is_some() {
                 now.applications = before.applications.clone();
             }
+            if now.assigned.seen().is_none() && before.assigned.seen().is_some() {
+                now.assigned = before.assigned.clone();
+            }
         }
         self.tenants.insert(seen.observation.tenant.clone(), seen);
     }
@@ -390,11 +393,9 @@ impl Beyond {
                 let how = format!("provisioning agent: {} in tenant {tenant}", agent.status);
                 name(&agent.machine, how);
             }
-            for (server, user) in named_by_accounts(seen) {
-                name(
-                    server,
-                    format!("Connect Sync: account {user} in tenant {tenant}"),
-                );
+            for (server, identity) in naming(seen) {
+                let shown = identity.shown();
+                name(server, format!("Connect Sync: {shown} in tenant {tenant}"));
             }
         }
         let row = |(name, named_by): (String, Vec<String>)| {
@@ -415,8 +416,8 @@ impl Beyond {
         servers
     }
 
-    /// Servers that the directories of these forests, or accounts of that tenant, name as Connect servers and that are none of those,
-    /// and what its applications show beside them: each with what shows it and when. Whether one of them is active cannot be told
+    /// Servers that the directories of these forests, or accounts and applications of that tenant, name as Connect servers and that are
+    /// none of those, and what applications that name none show beside them: each with what shows it and when. Whether one of them is active cannot be told
     /// (guard rail G1).
     #[must_use]
     pub fn strange_connect(
@@ -443,10 +444,11 @@ impl Beyond {
         let attested = attested.map(|(_, server, shown)| (server.name.as_str(), shown));
         let read = self.tenants.get(tenant);
         let accounts = read.into_iter().flat_map(|seen| {
-            named_by_accounts(seen).map(|(server, user)| {
+            naming(seen).map(|(server, identity)| {
                 let Seen { observation, by } = seen;
                 let shown = format!(
-                    "the account {user} of its tenant, as {by} read it at {}",
+                    "the {} of its tenant, as {by} read it at {}",
+                    identity.shown(),
                     observation.at
                 );
                 (server, shown)
@@ -461,97 +463,86 @@ impl Beyond {
         all.chain(one).collect()
     }
 
-    /// A server signs in to its tenant as a user that has its name, or as an application that names nobody (product facts 2.9 [P], 2.10
-    /// [P]): where more applications hold the role than servers here sign in so, one of them may be of a server that nobody
-    /// knows.
+    /// A server signs in to its tenant as a user or an application that has its name, or as an application that somebody brought and that
+    /// names nobody (product facts 2.9 [P], 2.10 [P]): where there are more of those than servers here that sign in so, one of them may be
+    /// of a server that nobody knows.
     fn strange_application(
         &self,
         seen: &Seen,
         servers: &[&TargetId],
         reported: &Fleetwide,
     ) -> Option<(String, String)> {
+        const SHOWN: usize = 5;
         let Seen { observation, by } = seen;
-        let users = observation.connect_accounts.seen()?.len();
-        let (count, which) = match observation.applications.seen() {
-            Some(names) => {
-                const SHOWN: usize = 5;
-                let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
-                let more = if names.len() > SHOWN {
-                    ", and more"
-                } else {
-                    ""
-                };
-                (names.len(), format!(" ({}{more})", shown.join(", ")))
-            }
-            // Who is no user may be a group; without their names that is not told.
-            None => {
-                let all = observation.sync_accounts.seen()?.members;
-                (all.saturating_sub(users), String::new())
-            }
+        let nameless = observation.identities();
+        let nameless = nameless.filter(|one| one.by != Let::Account && one.server.is_none());
+        let names: Vec<&str> = nameless.map(|one| one.name).collect();
+        // Who holds the role and is no user may be a group; without their names that is not told.
+        let unread = match observation.applications.seen() {
+            Some(_) => 0,
+            None => unread_holders(observation),
         };
-        // What it told once says nothing any more where it reports no Connect.
+        let count = names.len() + unread;
+        // What it told once says nothing any more where it reports no Connect. One that an application names has that one.
         let by_application = |server: &&&TargetId| {
             let known = reported.get(**server);
             let facts = known.and_then(|known| known.facts.as_ref());
             let has_connect = facts.is_none_or(|(_, facts)| facts.connect.is_some());
+            let mut own = naming(seen).filter(|(name, _)| is(name, server));
+            let told = self.applications.get(**server).copied();
             has_connect
-                && match self.applications.get(**server) {
-                    Some(application) => *application,
-                    None => !named_by_accounts(seen).any(|(name, _)| is(name, server)),
+                && match told {
+                    Some(application) => application && own.all(|(_, one)| one.by == Let::Account),
+                    None => own.next().is_none(),
                 }
         };
         let own = servers.iter().filter(by_application).count();
         (count > own).then(|| {
-            let name = match observation.applications.seen() {
-                Some(_) => format!("a server that signs in as one of {count} applications{which}"),
-                None => format!(
-                    "a server that signs in as one of {count} holders of the role of Connect servers that are no users"
+            let more = if names.len() > SHOWN { ", and more" } else { "" };
+            let shown = names[..names.len().min(SHOWN)].join(", ");
+            let name = match (names.len(), unread) {
+                (some, 0) => format!(
+                    "a server that signs in as one of {some} applications that name none ({shown}{more})"
+                ),
+                (0, some) => format!(
+                    "a server that signs in as one of {some} holders of the role of Connect servers that are no users"
+                ),
+                (some, more_of) => format!(
+                    "a server that signs in as one of {some} applications that name none ({shown}{more}), or of {more_of} holders of the role of Connect servers that are no users"
                 ),
             };
             let shown = format!(
-                "what holds that role in its tenant, as {by} read it at {}, while {own} of the servers here sign in so (entrain plan --verify has them tell it, PV26); where it was left by a server that is gone, have it deleted in the tenant, then entrain tenant read",
+                "what may synchronize its tenant, as {by} read it at {}, while {own} of the servers here sign in so (entrain plan --verify has them tell it, PV26); where it was left by a server that is gone, have it deleted in the tenant, then entrain tenant read",
                 observation.at
             );
             (name, shown)
         })
     }
 
-    /// What of the accounts of Connect servers names no server, or was not seen, by tenant; a sentence each.
+    /// What of the accounts and applications of Connect servers names no server, or was not seen, by tenant; a sentence each.
     #[must_use]
     pub fn unnamed_accounts(&self) -> Vec<String> {
         let mut words = Vec::new();
-        for (tenant, seen) in &self.tenants {
-            let accounts = match &seen.observation.connect_accounts {
-                Part::Seen(accounts) => accounts,
-                Part::NotSeen(why) => {
-                    words.push(format!(
-                        "tenant {tenant}: accounts of Connect servers: {why}"
-                    ));
-                    continue;
-                }
-            };
-            let nobody = accounts.iter().filter(|account| account.server.is_none());
-            words.extend(nobody.map(|account| {
-                format!(
-                    "tenant {tenant}: the account {} holds the role of Connect servers and names none",
-                    account.user
-                )
+        for (tenant, Seen { observation, .. }) in &self.tenants {
+            if let Part::NotSeen(why) = &observation.connect_accounts {
+                words.push(format!(
+                    "tenant {tenant}: accounts of Connect servers: {why}"
+                ));
+            }
+            let nobody = observation.identities().filter(|one| one.server.is_none());
+            words.extend(nobody.map(|one| {
+                let (shown, holds) = (one.shown(), one.holds());
+                format!("tenant {tenant}: the {shown} {holds} and names none")
             }));
-            let applications = seen.observation.applications.seen();
-            let named = applications.into_iter().flatten().map(|name| {
-                format!(
-                    "tenant {tenant}: the application {name} holds the role of Connect servers; an application names no server"
-                )
-            });
-            words.extend(named);
-            let all = seen.observation.sync_accounts.seen();
-            let others = all.map_or(0, |all| {
-                let named = accounts.len() + applications.map_or(0, Vec::len);
-                all.members.saturating_sub(named)
-            });
+            let others = unread_holders(observation);
             if others > 0 {
                 words.push(format!(
-                    "tenant {tenant}: {others} holders of the role of Connect servers are no users; an application names no server"
+                    "tenant {tenant}: {others} holders of the role of Connect servers are neither users nor applications whose names were read"
+                ));
+            }
+            if let Part::NotSeen(why) = &observation.assigned {
+                words.push(format!(
+                    "tenant {tenant}: applications that may synchronize it: {why}"
                 ));
             }
         }
@@ -559,11 +550,30 @@ impl Beyond {
     }
 }
 
-/// Servers that accounts of a tenant name, each with its account.
-fn named_by_accounts(seen: &Seen) -> impl Iterator<Item = (&str, &str)> {
-    let accounts = seen.observation.connect_accounts.seen();
-    let accounts = accounts.into_iter().flatten();
-    accounts.filter_map(|account| Some((account.server.as_deref()?, account.user.as_str())))
+/// How many hold the role of Connect servers and are neither users nor applications whose names were read.
+fn unread_holders(observation: &Observation) -> usize {
+    // Which of them are users nobody was told.
+    let (Some(all), Some(users)) = (
+        observation.sync_accounts.seen(),
+        observation.connect_accounts.seen(),
+    ) else {
+        return 0;
+    };
+    let named = match observation.applications.seen() {
+        Some(names) => names.len(),
+        // By the other way in some have been read all the same.
+        None => {
+            let assigned = observation.assigned.seen().into_iter().flatten();
+            assigned.filter(|one| all.ids.contains(&one.id)).count()
+        }
+    };
+    all.members.saturating_sub(users.len() + named)
+}
+
+/// Servers that accounts and applications of a tenant name, each with what names it.
+fn naming(seen: &Seen) -> impl Iterator<Item = (&str, Identity<'_>)> {
+    let all = seen.observation.identities();
+    all.filter_map(|identity| Some((identity.server?, identity)))
 }
 
 #[cfg(test)]

@@ -3,9 +3,12 @@
 //! reader, never the controller's own knowledge: what is not seen there is *not seen in tenant*. Some names of fields are
 //! general knowledge and unverified (`[K]` in the sheet); an answer of another shape is *not seen*, with the reason.
 
+pub mod access;
 mod account;
 mod cycles;
 mod held;
+mod identity;
+mod left_over;
 mod probes;
 
 pub use account::{
@@ -14,6 +17,11 @@ pub use account::{
 };
 pub use cycles::Cycles;
 pub use held::{Remark, beside, held};
+pub use identity::{
+    Application, Identity, Let, SYNCHRONIZATION, SYNCHRONIZES, app_role, assigned,
+    server_of_application,
+};
+pub use left_over::left_over;
 pub use probes::{Probed, Wants, WantsConnect, findings, sentence, stops};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -217,12 +225,15 @@ pub struct Observation {
     /// Accounts of Connect servers.
     #[serde(default = "not_asked")]
     pub sync_accounts: Part<SyncAccounts>,
-    /// Which of them are users, and the servers that they name. An application that holds the role names no server.
+    /// Which of them are users, and the servers that they name.
     #[serde(default = "not_asked")]
     pub connect_accounts: Part<Vec<ConnectAccount>>,
     /// Which of them are applications, by their names.
     #[serde(default = "not_asked")]
     pub applications: Part<Vec<String>>,
+    /// Applications that were given the app role by which Connect synchronizes, whether or not they hold that role.
+    #[serde(default = "not_asked")]
+    pub assigned: Part<Vec<Application>>,
 }
 
 /// An observation and who brought it.
@@ -449,6 +460,7 @@ impl Observation {
             sync_accounts: Part::NotSeen(why.to_owned()),
             connect_accounts: Part::NotSeen(why.to_owned()),
             applications: Part::NotSeen(why.to_owned()),
+            assigned: Part::NotSeen(why.to_owned()),
         }
     }
 

@@ -879,7 +879,10 @@ pub(crate) enum TenantAct {
     /// Reads what a tenant shows through Microsoft Graph, and keeps it in the log. The access token comes from standard input,
     /// and goes to that service alone; nothing in the tenant is changed.
     ///
-    /// Example: az account get-access-token --resource-type ms-graph --query accessToken -o tsv | entrain tenant read contoso
+    /// What the token does not name is said before anything is asked, with what is not seen then. deploy/docs/tenant-access.md has
+    /// the permissions, and a way to get a token with those alone that leaves it in no argument and no file.
+    ///
+    /// Example: python3 graph-token.py | entrain tenant read contoso
     Read {
         /// The tenant, by its name in the topology.
         tenant: String,

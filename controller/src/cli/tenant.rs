@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use controller_core::clouds::Clouds;
 use controller_core::finding::nearest;
-use controller_core::tenant::{Account, Observation, Part, SyncAccounts, sentence};
-use controller_core::topology::{Document, Tenant, parse};
+use controller_core::tenant::{Account, Let, Observation, Part, SyncAccounts, access, sentence};
+use controller_core::topology::{Document, Tenant, parse_by};
 use protocol::event::{Finding, Verdict};
 use protocol::secret::AccessToken;
 use protocol::signed::ControllerKind;
@@ -31,18 +32,22 @@ pub(super) async fn tenant(client: &Client, act: TenantAct) -> anyhow::Result<u8
             proxy,
             stand_in,
         } => {
-            let tenant = described(&tenant, &topology)?;
             // Whoever asks no controller finds that out before a token is typed.
             let status: Status = client.get("/v1/status").await?;
+            let clouds: Clouds = client.get("/v1/clouds").await?;
+            let tenant = described(&tenant, &topology, &clouds)?;
             if stand_in.is_some() && status.kind != ControllerKind::Simulated.as_str() {
                 bail!("a stand-in takes the place of the service for a simulated controller alone");
             }
             let token = token(&tenant)?;
+            for line in shortfall(&token, operator.is_some()) {
+                output::error(&line);
+            }
             let graph = match stand_in {
                 Some(port) => Graph::loopback(port, token.clone()),
                 None => {
-                    let host = graph::host(tenant.cloud);
-                    Graph::new((host, 443), graph::roots()?, proxy, token.clone())?
+                    let at = (tenant.graph.as_str(), 443);
+                    Graph::new(at, graph::roots()?, proxy, token.clone())?
                 }
             };
             let ask = (operator.as_deref(), every);
@@ -90,11 +95,19 @@ async fn read(
 }
 
 /// The tenant of that name in the topology.
-fn described(name: &str, path: &Path) -> anyhow::Result<Tenant> {
+fn described(name: &str, path: &Path, clouds: &Clouds) -> anyhow::Result<Tenant> {
     let texts = read_topology(path)?;
     let documents: Vec<Document> = texts.into_iter().map(Document::from).collect();
-    let (topology, _) = parse(&documents);
+    let (topology, findings) = parse_by(&documents, clouds);
     if let Some(tenant) = topology.tenants.get(name) {
+        // A slip in the name of its host is said; the token is sent to no other one in its place.
+        if tenant.graph.is_empty() {
+            let why: Vec<&str> = findings.iter().map(|one| one.what.as_str()).collect();
+            bail!(
+                "where Microsoft Graph of tenant {name} answers is not known: {}; entrain check says more",
+                why.join("; ")
+            );
+        }
         return Ok(tenant.clone());
     }
     let names = || topology.tenants.keys().map(String::as_str);
@@ -124,16 +137,49 @@ fn token(tenant: &Tenant) -> anyhow::Result<String> {
     let Some(read) = AccessToken::read(&token) else {
         return Ok(token);
     };
-    if let Some(other) = read.tenant.filter(|other| *other != tenant.id) {
+    if let Some(other) = read.tenant.as_ref().filter(|other| **other != tenant.id) {
         bail!(
             "the token is of tenant {other}, and {} was asked for; it was sent nowhere",
             tenant.id
+        );
+    }
+    if let Err(other) = read.is_for_graph(&tenant.graph) {
+        bail!(
+            "the token is for {other} (aud), and Microsoft Graph of {} answers at https://{}; it was sent nowhere: get one for that address, or write the host's name as `graph` of the tenant (it has {})",
+            tenant.cloud.as_str(),
+            tenant.graph,
+            tenant.about.graph.names()
         );
     }
     if let Some(lapsed) = read.expires.filter(|expires| *expires <= crate::now()) {
         bail!("the token lapsed at {lapsed}; it was sent nowhere");
     }
     Ok(token)
+}
+
+/// What a token does not say that it may, and what will not be seen for it; and what it may beyond what is read. A sentence each, before
+/// anything is asked. The service decides: what it lets be read is taken whatever the token says.
+fn shortfall(token: &str, operator: bool) -> Vec<String> {
+    let Some(granted) = AccessToken::read(token).and_then(|token| token.granted()) else {
+        return vec![
+            "what the token may read cannot be told (it names neither scp nor roles): what the service refuses is not seen, with the permission by name".to_owned(),
+        ];
+    };
+    let missing = access::lacks(&granted, operator).map(|need| {
+        format!(
+            "the token does not name {}: {} may not be read; not seen then: {}",
+            need.permission, need.reads, need.rests
+        )
+    });
+    let mut lines: Vec<String> = missing.collect();
+    let beyond: Vec<&str> = access::beyond(&granted).into_iter().collect();
+    if !beyond.is_empty() {
+        lines.push(format!(
+            "the token may more than is read here ({}): deploy/docs/tenant-access.md says how to get one that may not",
+            beyond.join(", ")
+        ));
+    }
+    lines
 }
 
 fn summary(seen: &Observation) -> String {
@@ -175,8 +221,15 @@ fn summary(seen: &Observation) -> String {
     let accounts = part(&seen.sync_accounts, |one: &SyncAccounts| {
         format!("{} of Connect servers", count(one.members, "account"))
     });
+    let applications = part(&seen.assigned, |_| {
+        let all = seen.identities().filter(|one| one.by != Let::Account);
+        let all: Vec<_> = all.collect();
+        let named = all.iter().filter(|one| one.server.is_some()).count();
+        let many = count(all.len(), "application");
+        format!("{many} of Connect servers, {named} with the name of one")
+    });
     format!(
-        "tenant {} at {}\n  agents          {agents}\n  configurations  {configurations}\n  organization    {organization}\n  domains         {domains}\n  operator        {operator}\n  accounts        {accounts}",
+        "tenant {} at {}\n  agents          {agents}\n  configurations  {configurations}\n  organization    {organization}\n  domains         {domains}\n  operator        {operator}\n  accounts        {accounts}\n  applications    {applications}",
         seen.tenant, seen.at
     )
 }

@@ -186,6 +186,7 @@ pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<b
         .route("/v1/overrides", post(acts::override_rule))
         .route("/v1/overrides/withdraw", post(acts::withdraw_override))
         .route("/v1/versions", get(views::versions))
+        .route("/v1/clouds", get(views::clouds))
         .route("/v1/drift", get(views::drift))
         .route("/v1/discovered", get(views::discovered))
         .route("/v1/settings/{one}/{other}", get(views::settings))

@@ -11,6 +11,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use controller_core::clouds::Clouds;
 use controller_core::drift::{self, Drifted};
 use controller_core::fleet::{AtWork, Rollout, RolloutView, TaskView, Why};
 use controller_core::plan::Plan;
@@ -181,6 +182,11 @@ pub(super) async fn settings(
     compared.await?.map(Json).map_err(Problem::Missing)
 }
 
+/// What the controller knows of the clouds, corrected or as it came.
+pub(super) async fn clouds(State(api): State<Api>) -> Answer<Clouds> {
+    Ok(Json(Clouds::clone(&api.clouds)))
+}
+
 /// Every tenant that was read, with what stands out.
 pub(super) async fn tenants(State(api): State<Api>) -> Answer<Vec<TenantRow>> {
     let rows = api.hub.read(|core, _| {
@@ -195,7 +201,10 @@ pub(super) async fn tenants(State(api): State<Api>) -> Answer<Vec<TenantRow>> {
             );
             TenantRow {
                 remarks: beside(&seen.observation, fleet.known()),
-                findings: fleet.tenant_findings(id).into_iter().chain(held).collect(),
+                findings: {
+                    let own = fleet.tenant_findings(id).into_iter();
+                    own.chain(held).chain(fleet.left_over(id)).collect()
+                },
                 seen: seen.clone(),
             }
         };

@@ -1,7 +1,7 @@
 //! A stand-in for Microsoft Graph that keeps state: it answers what Entrain asks, page by page, to whoever shows the right
 //! token, and refuses what it is told to refuse (product facts 1.8).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -30,6 +30,10 @@ pub struct Tenant {
     pub security_defaults: bool,
     /// Ids of who holds the role Directory Synchronization Accounts.
     pub sync_accounts: Vec<String>,
+    /// Applications of Connect servers.
+    pub applications: Vec<Application>,
+    /// It has the application through which Connect synchronizes.
+    pub has_connect: bool,
     /// Directory synchronization is on.
     pub sync_enabled: bool,
     /// Last synchronization by Connect.
@@ -40,10 +44,36 @@ pub struct Tenant {
     pub forbidden: Vec<String>,
     /// Answers of "too many requests" before the next good one.
     pub busy: u32,
+    /// Answers before the next good one, in their order: status, and what they say of when to ask again.
+    pub refusals: VecDeque<(u16, String)>,
     /// Lists go on at another host.
     pub leads_away: bool,
     /// Paths that were asked for.
     pub asked: Vec<String>,
+}
+
+/// An application of a Connect server, and how it is let in.
+#[derive(Debug, Clone, Default)]
+pub struct Application {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// It holds the role Directory Synchronization Accounts.
+    pub by_role: bool,
+    /// It was given the app role by which Connect synchronizes.
+    pub by_app_role: bool,
+}
+
+/// The application that the product manages for a server, let in by the app role.
+#[must_use]
+pub fn managed(server: &str) -> Application {
+    Application {
+        id: format!("sp-of-{server}").to_lowercase(),
+        name: format!("ConnectSyncProvisioning_{server}_3ac06f5648e4"),
+        by_role: false,
+        by_app_role: true,
+    }
 }
 
 /// What a configuration says of itself.
@@ -83,6 +113,15 @@ impl Account {
 const ADMINISTRATOR: &str = "8ac3fc64-6eca-42ea-9e69-59f4c7b60eb2";
 const GLOBAL: &str = "62e90394-69f5-4237-9190-012177ffcfc6";
 
+const SYNCHRONIZATION: &str =
+    "/v1.0/servicePrincipals(appId='6bf85cfa-ac8a-4be5-b5de-425a0d0dc016')";
+
+/// Ids of two of its app roles: by one an application synchronizes, by the other it does something else.
+const APP_ROLES: [&str; 2] = [
+    "a1b2c3d4-0000-0000-0000-000000000001",
+    "a1b2c3d4-0000-0000-0000-000000000002",
+];
+
 /// How many entries a page of a list has.
 const PAGE: usize = 2;
 
@@ -103,6 +142,16 @@ impl Tenant {
             let of = self.configurations.iter().enumerate();
             of.map(|(at, (name, ..))| json!({ "id": format!("sp-{at}"), "displayName": name }))
                 .collect()
+        } else if let Some(rest) = path.strip_prefix(SYNCHRONIZATION) {
+            if !self.has_connect || !rest.starts_with("/appRoleAssignedTo") {
+                return None;
+            }
+            let row = |one: &Application| {
+                // Whoever has none of it was given another app role.
+                let role = APP_ROLES[usize::from(!one.by_app_role)];
+                json!({ "id": format!("assigned-{}", one.id), "appRoleId": role, "principalId": one.id, "principalDisplayName": one.name, "principalType": "ServicePrincipal" })
+            };
+            self.applications.iter().map(row).collect()
         } else if path.starts_with("/v1.0/identity/conditionalAccess/policies") {
             self.policies.clone()
         } else if path
@@ -128,7 +177,11 @@ impl Tenant {
                     let held = self.accounts.iter().filter(|one| one.global);
                     return Some(principals(held.map(Account::id)));
                 }
-                "dsa" if !eligible => self.sync_accounts.iter().collect(),
+                "dsa" if !eligible => {
+                    let by_role = self.applications.iter().filter(|one| one.by_role);
+                    let all = self.sync_accounts.iter();
+                    all.chain(by_role.map(|one| &one.id)).collect()
+                }
                 _ => Vec::new(),
             };
             principals(holders.into_iter().cloned())
@@ -198,8 +251,18 @@ impl Tenant {
                 json!({ "id": account.id(), "userPrincipalName": account.name, "userType": kind, "onPremisesSyncEnabled": account.synchronized.then_some(true) }),
             );
         }
+        if let Some(rest) = path.strip_prefix(SYNCHRONIZATION) {
+            let asked = self.has_connect && rest == "?$select=id,appRoles";
+            let role = |(id, value): (&&str, &str)| json!({ "id": id, "value": value });
+            let values = ["ADSynchronization.ReadWrite.All", "Something.Read.All"];
+            let roles: Vec<Value> = APP_ROLES.iter().zip(values).map(role).collect();
+            return asked.then(|| json!({ "id": "sp-sync", "appRoles": roles }));
+        }
         if let Some(rest) = path.strip_prefix("/v1.0/servicePrincipals/") {
             let (name, _) = rest.split_once("?$select=id,displayName")?;
+            if let Some(one) = self.applications.iter().find(|one| one.id == name) {
+                return Some(json!({ "id": one.id, "displayName": one.name }));
+            }
             let number = name.strip_prefix("app-")?;
             let holds = self.sync_accounts.iter().any(|one| one == name);
             return holds
@@ -226,6 +289,10 @@ impl Tenant {
         self.asked.push(path.to_owned());
         if token != Some(&self.token) {
             return no(401, "Access token is empty or not good.");
+        }
+        if let Some((status, headers)) = self.refusals.pop_front() {
+            let body = json!({ "error": { "code": "notJustNow" } });
+            return (status, headers, body);
         }
         if self.busy > 0 {
             self.busy -= 1;

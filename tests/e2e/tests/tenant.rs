@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use controller::graph::{Graph, GraphError};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use controller::graph::{Clock, Graph, GraphError};
 use controller_core::beyond::Beyond;
 use controller_core::facts::Fleetwide;
 use controller_core::tenant::{Held, Part, Wants, WantsConnect, findings};
-use e2e::graph::{Account, Details, StandIn, Tenant, guard, respond};
+use e2e::graph::{Account, Application, Details, StandIn, Tenant, guard, managed, respond};
 use e2e::{SECRET, TENANT, World, files, server, text, until};
 use protocol::event::{Finding, Verdict};
 use protocol::step::SignIn;
@@ -371,6 +373,132 @@ async fn applications_of_connect_servers_are_named_and_a_global_administrator_is
     let account = seen.operator.seen().expect("an account");
     assert_eq!(account.role.seen(), Some(&Held::Not));
     assert_eq!(account.global.seen(), Some(&Held::Direct));
+}
+
+/// An application is let in by the role, by the app role, or by both; each is found, over all pages, and counts once. One that was given another
+/// app role is none of Connect.
+#[tokio::test]
+async fn applications_are_found_by_both_ways_in_which_they_are_let_in() {
+    let mut tenant = in_order();
+    tenant.has_connect = true;
+    let brought = |id: &str, by_role, by_app_role| Application {
+        id: id.to_owned(),
+        name: format!("our own {id}"),
+        by_role,
+        by_app_role,
+    };
+    tenant.applications = vec![
+        managed("OLD-99"),
+        brought("b1", true, true),
+        brought("b2", true, false),
+        brought("b3", false, true),
+        brought("b4", false, false),
+        managed("OLD-98"),
+    ];
+    tenant.sync_accounts = vec!["server-S1".to_owned()];
+    let stand_in = StandIn::start(tenant);
+    let graph = Graph::loopback(stand_in.port, SECRET.to_owned());
+    let seen = graph.observe(&id(), None, NOW).await;
+    let shown: Vec<(String, Option<&str>)> = seen
+        .identities()
+        .map(|one| (one.shown(), one.server))
+        .collect();
+    let mut named: Vec<&str> = shown.iter().filter_map(|(_, server)| *server).collect();
+    named.sort_unstable();
+    assert_eq!(named, ["OLD-98", "OLD-99", "S1"], "{shown:?}");
+    let mut nameless: Vec<&str> = shown
+        .iter()
+        .filter(|(_, server)| server.is_none())
+        .map(|(shown, _)| shown.as_str())
+        .collect();
+    nameless.sort_unstable();
+    assert_eq!(
+        nameless,
+        [
+            "application our own b1",
+            "application our own b2",
+            "application our own b3"
+        ]
+    );
+    assert_eq!(seen.sync_accounts.seen().map(|all| all.members), Some(3));
+    // A tenant that never had Connect has no application of it; one that may not be read is not seen.
+    stand_in.tenant.lock().expect("it").has_connect = false;
+    let seen = graph.observe(&id(), None, NOW).await;
+    assert_eq!(seen.assigned, Part::Seen(Vec::new()));
+    stand_in.tenant.lock().expect("it").has_connect = true;
+    for forbidden in ["appRoleAssignedTo", "(appId="] {
+        stand_in.tenant.lock().expect("it").forbidden = vec![forbidden.to_owned()];
+        let seen = graph.observe(&id(), None, NOW).await;
+        let Part::NotSeen(why) = seen.assigned else {
+            panic!("it was seen")
+        };
+        assert!(why.contains("(it takes Application.Read.All)"), "{why}");
+    }
+}
+
+/// A clock on which waiting takes no time, and that keeps how long was waited.
+#[derive(Default)]
+struct AtOnce(Mutex<Vec<u64>>);
+
+impl Clock for AtOnce {
+    fn now(&self) -> std::time::SystemTime {
+        std::time::SystemTime::UNIX_EPOCH
+    }
+
+    fn sleep(&self, how_long: std::time::Duration) -> controller::graph::Pause<'_> {
+        self.0.lock().expect("it").push(how_long.as_secs());
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test]
+async fn a_busy_service_is_waited_for_as_long_as_it_says_and_no_longer_than_the_bound() {
+    let stand_in = StandIn::start(shown(&[(A, "active")]));
+    let clock = Arc::new(AtOnce::default());
+    let graph = Graph::loopback(stand_in.port, SECRET.to_owned())
+        .with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let after = |status: u16, said: &str| (status, format!("Retry-After: {said}\r\n"));
+    let date = "Thu, 01 Jan 1970 00:02:00 GMT";
+    stand_in.tenant.lock().expect("it").refusals = [
+        after(429, "315"),
+        after(503, "90"),
+        after(504, date),
+        (503, String::new()),
+    ]
+    .into();
+    let seen = graph.observe(&id(), None, NOW).await;
+    assert!(seen.agents.seen().is_some(), "{:?}", seen.agents);
+    assert_eq!(*clock.0.lock().expect("it"), [315, 90, 120, 40]);
+    // The next reading has all of the patience again; what asks for more than is left is not seen, and says why.
+    clock.0.lock().expect("it").clear();
+    stand_in.tenant.lock().expect("it").refusals =
+        [after(429, "600"), after(503, "301"), after(429, "300")].into();
+    let seen = graph.observe(&id(), None, NOW).await;
+    let Part::NotSeen(why) = &seen.organization else {
+        panic!("it was seen")
+    };
+    for words in [
+        "503",
+        "asks to wait 301 s",
+        "300 s are left",
+        "read the tenant again later",
+    ] {
+        assert!(why.contains(words), "{words}: {why}");
+    }
+    assert!(
+        seen.agents.seen().is_some(),
+        "what is left was enough for that"
+    );
+    assert_eq!(*clock.0.lock().expect("it"), [600, 300]);
+    // It is not asked without end, however little it asks for.
+    clock.0.lock().expect("it").clear();
+    let each = (0..100).map(|_| after(429, "0"));
+    stand_in.tenant.lock().expect("it").refusals = each.collect();
+    assert!(matches!(
+        graph.get("/v1.0/domains").await,
+        Err(GraphError::Busy { .. })
+    ));
+    assert_eq!(clock.0.lock().expect("it").len(), 9);
 }
 
 /// What the tenant answers to the probes, by what a plan wants of it.
@@ -745,6 +873,107 @@ fn servers_that_nobody_knows_here_are_found_and_stand_in_the_way_of_an_active_on
     );
     let shown = text(&world.entrain(&["discover", &topology]));
     assert!(shown.contains("corp.contoso.com: attested by"), "{shown}");
+}
+
+/// A token as Microsoft Graph takes it: for that address, with these rights lent by a person.
+fn token_for(audience: &str, scopes: &str) -> String {
+    let part = |value: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    let claims = serde_json::json!({ "tid": TENANT, "aud": audience, "scp": scopes, "exp": 4_000_000_000_i64 });
+    let head = part(serde_json::json!({ "alg": "none" }));
+    format!("{head}.{}.c2lnbmF0dXJl", part(claims))
+}
+
+/// A server that an application names, let in by the app role alone, is found, stands in the way of an active one, and is left over once it
+/// is written as gone. What the token does not name is said before anything is asked.
+#[test]
+fn an_application_of_a_server_that_nobody_knows_is_found_and_stands_in_the_way() {
+    let mut world = World::new();
+    world.enroll(&[server(B, &[])]);
+    add_connect(&world);
+    let written = |more: &str| {
+        format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"corp.contoso.com\"]\nservers = [\"{B}\"]\nsettings = \"express\"\n{more}"
+        )
+    };
+    let topology = world.write("topology.toml", &written(""));
+    let scopes = "Application.Read.All Organization.Read.All Domain.Read.All User.Read.All RoleManagement.Read.Directory Policy.Read.All Group.ReadWrite.All";
+    let token = token_for("https://graph.microsoft.com", scopes);
+    let mut tenant = in_order();
+    tenant.token.clone_from(&token);
+    tenant.sync_accounts.clear();
+    tenant.has_connect = true;
+    tenant.applications = vec![managed("OLD-99")];
+    let stand_in = StandIn::start(tenant);
+    let port = stand_in.port.to_string();
+    let read = |topology: &str, token: &str| {
+        let read = ["tenant", "read", "main", topology, "--stand-in", &port];
+        world.entrain_with(&read, format!("{token}\n").as_bytes())
+    };
+    // For another cloud's address, it goes nowhere; by its application's id it may be for any.
+    let dod = world.write(
+        "dod.toml",
+        &written("").replace(
+            &format!("id = \"{TENANT}\""),
+            &format!("id = \"{TENANT}\"\ncloud = \"us-government\"\ngraph = \"dod\""),
+        ),
+    );
+    let refused = read(&dod, &token);
+    let said = text(&refused);
+    assert!(!refused.status.success(), "{said}");
+    for words in [
+        "https://graph.microsoft.com (aud)",
+        "https://dod-graph.microsoft.us",
+        "sent nowhere",
+        "dod, gcc-high",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(stand_in.tenant.lock().expect("it").asked.is_empty());
+    let done = read(&topology, &token);
+    let said = text(&done);
+    assert!(done.status.success(), "{said}");
+    for words in [
+        "the token does not name OnPremisesPublishingProfiles.ReadWrite.All",
+        "the token does not name Synchronization.Read.All: jobs, secrets and schema of configurations may not be read; not seen then: PF65",
+        "may more than is read here (Group.ReadWrite.All)",
+        "1 application of Connect servers, 1 with the name of one",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    for words in ["does not name Application.Read.All", "GroupMember", &token] {
+        assert!(!said.contains(words), "{words}: {said}");
+    }
+    let shown = text(&world.entrain(&["discover", &topology]));
+    assert!(
+        shown.contains("old-99")
+            && shown.contains("application ConnectSyncProvisioning_OLD-99_3ac06f5648e4 in tenant"),
+        "{shown}"
+    );
+    let planned = text(&world.entrain(&["plan", &topology]));
+    assert!(
+        planned.contains("OLD-99")
+            && planned.contains(
+                "the application ConnectSyncProvisioning_OLD-99_3ac06f5648e4 of its tenant"
+            ),
+        "{planned}"
+    );
+    // Said to be gone it stands in nobody's way, and what it left is named.
+    let topology = world.write(
+        "topology.toml",
+        &written("gone = [\"old-99.corp.contoso.com\"]\n"),
+    );
+    world.apply(&topology);
+    let shown = text(&world.entrain(&["tenant", "show"]));
+    for words in [
+        "PV39 blocks",
+        "old-99.corp.contoso.com: left in the tenant: application ConnectSyncProvisioning_OLD-99_3ac06f5648e4",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    stand_in.tenant.lock().expect("it").applications.clear();
+    assert!(read(&topology, &token).status.success());
+    let shown = text(&world.entrain(&["tenant", "show"]));
+    assert!(!shown.contains("PV39"), "it passes: {shown}");
 }
 
 #[tokio::test]

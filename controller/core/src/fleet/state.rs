@@ -731,6 +731,22 @@ impl Fleet {
         found.into_iter().map(|one| one.finding).collect()
     }
 
+    /// Whether identities of servers that Connect is off for good are left in a tenant that was read (PV39).
+    #[must_use]
+    pub fn left_over(&self, tenant: &TenantId) -> Vec<Finding> {
+        let Some(seen) = self.beyond.tenants.get(tenant) else {
+            return Vec::new();
+        };
+        let wanted = self.wanted();
+        let entries = wanted.get(tenant).map(|wants| wants.connect.as_slice());
+        tenant::left_over(
+            &seen.observation,
+            &self.known,
+            entries.unwrap_or_default(),
+            &self.beyond,
+        )
+    }
+
     /// Domains of a tenant whose password hashes are to be synchronized, as the newest rollout wants it (PV13).
     #[must_use]
     pub fn hashes_wanted(&self, tenant: &TenantId) -> BTreeSet<DomainName> {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::identity::server_of_user;
 use super::{Part, all, text};
 
 /// The template of the role Hybrid Identity Administrator (PF61, [K]).
@@ -66,6 +67,9 @@ pub struct Account {
 pub struct SyncAccounts {
     /// How many hold the role.
     pub members: usize,
+    /// Their ids; none where it was read before they were kept.
+    #[serde(default)]
+    pub ids: BTreeSet<String>,
     /// Policies for all users and all applications that do not exclude them.
     pub caught: Part<BTreeSet<String>>,
     /// Those that may exclude them by a group.
@@ -87,22 +91,8 @@ pub struct ConnectAccount {
 /// What it lacks.
 pub fn connect_account(answer: &Value) -> Result<ConnectAccount, String> {
     let user = text(answer, "userPrincipalName")?;
-    let server = server_of(&user).map(ToOwned::to_owned);
+    let server = server_of_user(&user).map(ToOwned::to_owned);
     Ok(ConnectAccount { user, server })
-}
-
-/// `Sync_SERVER_NUMBER@…`, the number being hexadecimal; a server's name may hold underscores itself. A user of another form names nobody.
-fn server_of(user: &str) -> Option<&str> {
-    let (name, _) = user.split_once('@')?;
-    let prefix = name.get(..5)?;
-    if !prefix.eq_ignore_ascii_case("Sync_") {
-        return None;
-    }
-    let (server, number) = name.get(5..)?.rsplit_once('_')?;
-    let hexadecimal = !number.is_empty() && number.chars().all(|sign| sign.is_ascii_hexdigit());
-    let is_name = |sign: char| sign.is_ascii_alphanumeric() || sign == '-' || sign == '_';
-    let named = !server.is_empty() && server.chars().all(is_name);
-    (hexadecimal && named).then_some(server)
 }
 
 /// Name of the application of an answer to `servicePrincipals/…` about one that holds the role of Connect servers' accounts.
@@ -331,32 +321,9 @@ impl SyncAccounts {
         };
         Self {
             members: accounts.len(),
+            ids: accounts.clone(),
             caught,
             may_catch,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sync_account_names_its_server_and_another_form_names_nobody() {
-        for (user, server) in [
-            (
-                "Sync_FAB-SYNC-01_0a1b2c3d4e5f@fabrikam.onmicrosoft.com",
-                Some("FAB-SYNC-01"),
-            ),
-            ("sync_OLD_99_00ff@fabrikam.onmicrosoft.com", Some("OLD_99")),
-            ("Sync_FAB-SYNC-01@fabrikam.onmicrosoft.com", None),
-            ("Sync_FAB-SYNC-01_xyz@fabrikam.onmicrosoft.com", None),
-            ("Sync__00ff@fabrikam.onmicrosoft.com", None),
-            ("Sync_A B_00ff@fabrikam.onmicrosoft.com", None),
-            ("anna@fabrikam.com", None),
-            ("Sync_FAB-SYNC-01_00ff", None),
-        ] {
-            assert_eq!(server_of(user), server, "{user}");
         }
     }
 }

@@ -10,6 +10,7 @@ use protocol::probe::controller as catalogue;
 use protocol::{DomainName, TargetId};
 use serde::{Deserialize, Serialize};
 
+use super::access::{AGENTS, APPLICATIONS, DOMAINS, ORGANIZATION};
 use super::{CONNECT_LATE, Configuration, JOB, Observation, Part};
 use crate::facts::Fleetwide;
 
@@ -250,17 +251,17 @@ pub fn beside(seen: &Observation, known: &Fleetwide) -> Vec<Remark> {
             });
         }
     }
-    for (what, why) in unseen(seen) {
+    for (what, why, permission) in unseen(seen) {
         remarks.push(Remark {
             id: "TN02".to_owned(),
             what: format!("not seen in the tenant: {what}: {why}"),
-            fix: "read it with an account that may: OnPremisesPublishingProfiles.ReadWrite.All, Synchronization.Read.All, Organization.Read.All, Domain.Read.All".to_owned(),
+            fix: format!("read it with an account or an application that may: {permission}"),
         });
     }
     remarks
 }
 
-fn unseen(seen: &Observation) -> Vec<(&'static str, &str)> {
+fn unseen(seen: &Observation) -> Vec<(&'static str, &str, &'static str)> {
     fn why<T>(part: &Part<T>) -> Option<&str> {
         match part {
             Part::Seen(_) => None,
@@ -268,13 +269,13 @@ fn unseen(seen: &Observation) -> Vec<(&'static str, &str)> {
         }
     }
     let parts = [
-        ("agents", why(&seen.agents)),
-        ("configurations", why(&seen.configurations)),
-        ("organization", why(&seen.organization)),
-        ("domains", why(&seen.domains)),
+        ("agents", why(&seen.agents), &AGENTS),
+        ("configurations", why(&seen.configurations), &APPLICATIONS),
+        ("organization", why(&seen.organization), &ORGANIZATION),
+        ("domains", why(&seen.domains), &DOMAINS),
     ];
     let unseen = parts.into_iter();
     unseen
-        .filter_map(|(what, why)| Some((what, why?)))
+        .filter_map(|(what, why, need)| Some((what, why?, need.permission)))
         .collect()
 }

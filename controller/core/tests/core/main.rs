@@ -54,6 +54,7 @@ mod swing;
 mod switch;
 mod takes;
 mod tenant;
+mod tenant_access;
 mod timing;
 mod told;
 mod topologies;

@@ -60,6 +60,7 @@ fn sound() -> Observation {
     });
     seen.sync_accounts = Part::Seen(SyncAccounts {
         members: 2,
+        ids: BTreeSet::new(),
         caught: Part::Seen(BTreeSet::new()),
         may_catch: BTreeSet::new(),
     });
@@ -439,6 +440,7 @@ fn pf66_wants_exactly_one_active_server() {
 fn pf68_and_pf69_count_the_accounts_of_connect_servers_and_who_catches_them() {
     let accounts = |members, caught: Part<BTreeSet<String>>, may: &[&str]| SyncAccounts {
         members,
+        ids: BTreeSet::new(),
         caught,
         may_catch: may.iter().map(|one| (*one).to_owned()).collect(),
     };
@@ -903,6 +905,7 @@ fn spoil(id: &str) -> Option<fn(&mut Observation)> {
         "PF68" => |seen| {
             seen.sync_accounts = Part::Seen(SyncAccounts {
                 members: 20,
+                ids: BTreeSet::new(),
                 caught: Part::Seen(BTreeSet::new()),
                 may_catch: BTreeSet::new(),
             });
@@ -910,6 +913,7 @@ fn spoil(id: &str) -> Option<fn(&mut Observation)> {
         "PF69" => |seen| {
             seen.sync_accounts = Part::Seen(SyncAccounts {
                 members: 2,
+                ids: BTreeSet::new(),
                 caught: Part::Seen(["MFA for all".to_owned()].into()),
                 may_catch: BTreeSet::new(),
             });

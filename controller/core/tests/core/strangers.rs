@@ -12,7 +12,7 @@ use controller_core::fleet::{Decision, Fleet, Gate, Live};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::Policy;
 use controller_core::record::Record;
-use controller_core::tenant::{ConnectAccount, Observation, Part, SyncAccounts};
+use controller_core::tenant::{Application, ConnectAccount, Observation, Part, SyncAccounts};
 use controller_core::topology::parse;
 use protocol::event::{DiscoveredServer, Event, Finding, Owner, Section, Severity, Verdict};
 use protocol::facts::{ConnectFacts, ServiceState};
@@ -121,6 +121,31 @@ impl World {
                 applications,
                 sync_accounts: Part::Seen(SyncAccounts {
                     members,
+                    ids: BTreeSet::new(),
+                    caught: Part::Seen(BTreeSet::new()),
+                    may_catch: BTreeSet::new(),
+                }),
+                ..Observation::unseen_all(&TENANT.parse().unwrap(), NOW, "not asked")
+            }),
+            by: "anna".to_owned(),
+        };
+        self.take(&seen, None);
+    }
+
+    /// The tenant gave these applications the app role, and these ids hold the directory role.
+    fn tenant_lets_in(&mut self, assigned: Part<Vec<Application>>, holders: &[&str]) {
+        let ids: BTreeSet<String> = holders.iter().map(|id| (*id).to_owned()).collect();
+        let by_role = assigned.seen().into_iter().flatten();
+        let by_role = by_role.filter(|one| ids.contains(&one.id));
+        let by_role = by_role.map(|one| one.name.clone()).collect();
+        let seen = Record::TenantSeen {
+            observation: Box::new(Observation {
+                connect_accounts: Part::Seen(Vec::new()),
+                applications: Part::Seen(by_role),
+                assigned,
+                sync_accounts: Part::Seen(SyncAccounts {
+                    members: ids.len(),
+                    ids,
                     caught: Part::Seen(BTreeSet::new()),
                     may_catch: BTreeSet::new(),
                 }),
@@ -167,10 +192,18 @@ impl World {
     }
 }
 
+/// The application that the product manages for a server.
+fn managed(server: &str) -> Application {
+    Application {
+        id: format!("id-{server}"),
+        name: format!("ConnectSyncProvisioning_{server}_00ff"),
+    }
+}
+
 #[test]
 fn one_that_shows_after_the_plan_stops_apply_and_offer_until_a_plan_knows_it() {
     type Shows = fn(&mut World);
-    let cases: [(Shows, &str); 2] = [
+    let cases: [(Shows, &str); 4] = [
         (
             |world| world.directory_names("OLD-99"),
             "a description in a.test",
@@ -178,6 +211,15 @@ fn one_that_shows_after_the_plan_stops_apply_and_offer_until_a_plan_knows_it() {
         (
             |world| world.tenant_names(Some("OLD-99")),
             "the account Sync_OLD-99_00ff@a.onmicrosoft.com of its tenant, as anna read it",
+        ),
+        // An application, by the app role alone and by both ways.
+        (
+            |world| world.tenant_lets_in(Part::Seen(vec![managed("OLD-99")]), &[]),
+            "the application ConnectSyncProvisioning_OLD-99_00ff of its tenant, as anna read it",
+        ),
+        (
+            |world| world.tenant_lets_in(Part::Seen(vec![managed("OLD-99")]), &["id-OLD-99"]),
+            "the application ConnectSyncProvisioning_OLD-99_00ff of its tenant, as anna read it",
         ),
     ];
     for (shows, by) in cases {
@@ -210,7 +252,184 @@ fn one_that_shows_after_the_plan_stops_apply_and_offer_until_a_plan_knows_it() {
     }
 }
 
-/// An application names no server: more of them than servers here that sign in so are of a server that nobody knows.
+/// One that names a server here accounts for itself alone; one that somebody brought may be of anybody, by whichever way it is let in, and
+/// counts once.
+#[test]
+fn an_application_that_names_a_server_here_is_its_own_and_one_that_names_none_may_be_a_strangers() {
+    let brought = || Application {
+        id: "id-b".to_owned(),
+        name: "our own application".to_owned(),
+    };
+    let mut world = World::new();
+    let plan = world.plan("");
+    let connect = ConnectFacts {
+        version: Some(Version::new(2, 6, 92, 0)),
+        service: Some(ServiceState::Running),
+        staging: Some(false),
+        cycle_enabled: Some(true),
+        suspended: Some(false),
+    };
+    world.tell(&Event::FactsReported(Box::new(common::facts(
+        None,
+        Some(connect),
+    ))));
+    world.signs_in(Verdict::Pass);
+    for holders in [&[][..], &["id-S1"], &["id-b"]] {
+        world.tenant_lets_in(Part::Seen(vec![managed("S1")]), &[]);
+        assert_eq!(world.fleet.strangers(&plan), [""; 0], "{holders:?}");
+        world.tenant_lets_in(Part::Seen(vec![brought()]), holders);
+        assert_eq!(world.fleet.strangers(&plan), [""; 0], "it may be its own");
+        world.tenant_lets_in(Part::Seen(vec![managed("S1"), brought()]), holders);
+        let said = world.fleet.strangers(&plan).join("\n");
+        for word in [
+            "one of 1 applications that name none (our own application)",
+            "(G1)",
+            "entrain tenant read",
+        ] {
+            assert!(said.contains(word), "{holders:?}: {said}");
+        }
+        // Whoever looks less closely next time lifts nothing, and counts nothing twice.
+        let seen = Record::TenantSeen {
+            observation: Box::new(Observation {
+                assigned: Part::Seen(vec![managed("S1"), brought()]),
+                ..Observation::unseen_all(&TENANT.parse().unwrap(), NOW, "not asked")
+            }),
+            by: "anna".to_owned(),
+        };
+        world.take(&seen, None);
+        assert_eq!(world.fleet.strangers(&plan).join("\n"), said);
+    }
+    let named = world.fleet.beyond().named(&[&world.server], |_| true);
+    let by = "Connect Sync: application ConnectSyncProvisioning_S1_00ff in tenant";
+    assert!(
+        named[0].named_by.iter().any(|how| how.starts_with(by)),
+        "{named:?}"
+    );
+    let said = world.fleet.beyond().unnamed_accounts();
+    let all = said.join("\n");
+    assert_eq!(said.len(), 1, "{all}");
+    assert!(
+        all.contains(
+            "the application our own application holds the role of Connect servers and names none"
+        ),
+        "{all}"
+    );
+    world.tenant_lets_in(Part::NotSeen("403".to_owned()), &[]);
+    let mut blind = World::new();
+    blind.tenant_lets_in(Part::NotSeen("403".to_owned()), &[]);
+    let said = blind.fleet.beyond().unnamed_accounts().join("\n");
+    assert!(
+        said.contains("applications that may synchronize it: 403"),
+        "{said}"
+    );
+}
+
+/// PV39: what a server that Connect is off for good leaves in the tenant is named, by whichever way it was let in.
+#[test]
+fn an_identity_of_a_server_that_is_gone_is_left_over_until_it_is_deleted() {
+    use Verdict::{CannotTell, Fail, Pass};
+    let mut world = World::new();
+    let plan = world.plan("gone = [\"old-99.a.test\"]\n");
+    world.apply(1, &plan);
+    let tenant = TENANT.parse().unwrap();
+    let told = |world: &World| -> Vec<(Verdict, String)> {
+        let found = world.fleet.left_over(&tenant);
+        assert!(found.iter().all(|one| one.id == "PV39"), "{found:?}");
+        let told = found.into_iter().map(|one| (one.verdict, one.read));
+        told.collect()
+    };
+    assert!(told(&world).is_empty(), "nobody has read it");
+    let verdicts = |world: &World| -> Vec<Verdict> {
+        told(world)
+            .into_iter()
+            .map(|(verdict, _)| verdict)
+            .collect()
+    };
+    world.tenant_lets_in(Part::Seen(vec![managed("OLD-99")]), &[]);
+    let found = told(&world);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        found[0],
+        (
+            Fail,
+            "old-99.a.test: left in the tenant: application ConnectSyncProvisioning_OLD-99_00ff"
+                .to_owned()
+        )
+    );
+    world.tenant_names(Some("OLD-99"));
+    assert!(
+        told(&world)[0].1.contains("account Sync_OLD-99_00ff@"),
+        "{:?}",
+        told(&world)
+    );
+    // An account was deleted, and what may synchronize by an app role was not seen.
+    let mut blind = World::new();
+    blind.apply(1, &plan);
+    blind.tenant_lets_in(Part::NotSeen("403".to_owned()), &[]);
+    assert_eq!(
+        told(&blind),
+        [(CannotTell, "old-99.a.test: 403".to_owned())]
+    );
+    // One that names nobody may be of it, as long as no server here accounts for it.
+    let brought = Application {
+        id: "id-b".to_owned(),
+        name: "our own application".to_owned(),
+    };
+    blind.tenant_lets_in(Part::Seen(vec![brought.clone()]), &[]);
+    assert_eq!(verdicts(&blind), [CannotTell]);
+    let connect = || ConnectFacts {
+        version: Some(Version::new(2, 6, 92, 0)),
+        service: Some(ServiceState::Running),
+        staging: Some(false),
+        cycle_enabled: Some(true),
+        suspended: Some(false),
+    };
+    blind.tell(&Event::FactsReported(Box::new(common::facts(
+        None,
+        Some(connect()),
+    ))));
+    assert_eq!(verdicts(&blind), [Pass]);
+    blind.tenant_lets_in(Part::Seen(vec![managed("S1")]), &[]);
+    assert_eq!(verdicts(&blind), [Pass], "S1 has its own");
+    // Connect is taken off S1: what it leaves is told by a reading that is newer than its report.
+    blind.signs_in(Verdict::Pass);
+    blind.events += 1;
+    let later = NOW.plus(Duration::from_secs(60));
+    let off = Event::FactsReported(Box::new(common::facts(None, None)));
+    let record = common::told(&blind.server, blind.events, later, &off);
+    blind.fleet.apply(&record, None, later);
+    assert_eq!(verdicts(&blind), [Pass, CannotTell], "{:?}", told(&blind));
+    let seen = |assigned: Vec<Application>| Record::TenantSeen {
+        observation: Box::new(Observation {
+            connect_accounts: Part::Seen(Vec::new()),
+            applications: Part::Seen(Vec::new()),
+            assigned: Part::Seen(assigned),
+            ..Observation::unseen_all(&TENANT.parse().unwrap(), later, "not asked")
+        }),
+        by: "anna".to_owned(),
+    };
+    blind.take(&seen(vec![managed("S1")]), None);
+    assert_eq!(verdicts(&blind), [Pass, Fail], "{:?}", told(&blind));
+    blind.take(&seen(Vec::new()), None);
+    assert_eq!(verdicts(&blind), [Pass, Pass], "{:?}", told(&blind));
+    // A short name may be that of another server, which has Connect.
+    let plan = world.plan("gone = [\"s1.b.test\"]\n");
+    world.apply(2, &plan);
+    world.tell(&Event::FactsReported(Box::new(common::facts(
+        None,
+        Some(connect()),
+    ))));
+    world.tenant_names(Some("S1"));
+    let found = told(&world);
+    assert!(
+        found
+            .iter()
+            .any(|(verdict, read)| *verdict == CannotTell && read.contains("may be of s1.a.test")),
+        "{found:?}"
+    );
+}
+
+/// An application that somebody brought names no server: more of them than servers here that sign in so are of a server that nobody knows.
 #[test]
 fn an_application_too_many_may_be_of_an_active_server_until_it_is_accounted_for() {
     let mut world = World::new();

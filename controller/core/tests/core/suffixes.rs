@@ -45,6 +45,7 @@ fn observation(domains: Part<Vec<DomainSeen>>) -> Observation {
         sync_accounts: not_asked(),
         connect_accounts: not_asked(),
         applications: not_asked(),
+        assigned: not_asked(),
     }
 }
 
