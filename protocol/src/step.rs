@@ -1,6 +1,7 @@
 //! The closed set of semantic steps. No argument is a path, a registry key, a service name, a command line or script
 //! text: those are constants of the agent.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -375,6 +376,10 @@ pub struct GuideProvisioningAgent {
     pub gmsa: Option<GmsaName>,
     /// Domain of the gMSA: the server's home domain.
     pub home_domain: DomainName,
+    /// Domain controllers of it to prefer, in order: where they show another server's change of the gMSA, it is readable (guard rail
+    /// G3). An agent of before these were told refuses a step that says some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preferred_dcs: Vec<TargetId>,
     /// Domains that the person adds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<DomainName>,
@@ -584,6 +589,9 @@ pub struct GuideConnectRemoval {
 pub struct DiscoverServers {
     /// Domains to ask.
     pub domains: Vec<DomainName>,
+    /// Domain controllers to prefer, in order, of those domains that have some.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub preferred_dcs: BTreeMap<DomainName, Vec<TargetId>>,
     /// gMSAs of provisioning agents beside those that the product names itself.
     pub accounts: Vec<GmsaName>,
 }
@@ -618,6 +626,9 @@ pub struct GuideTransition {
     pub tenant: TenantId,
     /// Domain of the gMSA that the wizard makes: the server's home domain.
     pub home_domain: DomainName,
+    /// Domain controllers of it to prefer, in order, as a wizard of the agent takes them (guard rail G3).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preferred_dcs: Vec<TargetId>,
     /// What the person does at the wizard.
     pub text: TaskText,
     /// What a person looks at before, where a limit of the task cannot be told on the server.

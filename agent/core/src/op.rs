@@ -169,6 +169,17 @@ pub struct Search {
     pub attributes: Vec<String>,
 }
 
+/// What a controller shows of what it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// The objects.
+    pub entries: Vec<DirectoryEntry>,
+    /// There are more than one question gives, which were not read.
+    pub more: bool,
+    /// This server's clock when they came.
+    pub now: Timestamp,
+}
+
 /// The attribute by which both tools know an object again (product facts 3 [P], PF60).
 pub const ANCHOR: &str = "mS-DS-ConsistencyGuid";
 
@@ -546,7 +557,8 @@ pub enum Op {
     Census(Box<Census>),
     /// Looks for groups of many members.
     LargeGroups(Box<LargeGroups>),
-    /// Finds the domain controllers of a domain by DNS SRV records.
+    /// Finds the domain controllers of a domain by DNS SRV records, in the order in which they are to be asked: first the one that the
+    /// system's own locator gives, where it has one.
     FindDomainControllers {
         /// DNS name of the domain.
         domain: String,
@@ -746,13 +758,8 @@ pub enum Outcome {
     Chain(Shown),
     /// Names of hosts.
     Hosts(Vec<String>),
-    /// Objects of a directory, and this server's clock when they came.
-    Entries {
-        /// The objects.
-        entries: Vec<DirectoryEntry>,
-        /// This server's clock.
-        now: Timestamp,
-    },
+    /// Objects of a directory.
+    Entries(Box<Found>),
     /// What a domain holds.
     Counted(Box<Counted>),
     /// Groups that were looked for.

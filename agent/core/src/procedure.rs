@@ -21,8 +21,8 @@ use protocol::task::TaskText;
 use protocol::{DomainName, Generation, ProxyAddress, Timestamp, Version};
 
 use crate::op::{
-    Census, Counted, DirectoryEntry, Export, FoundGroups, LargeGroups, Launcher, Op, Outcome,
-    Program, RegistryValue, Script, Search, Service, Shown,
+    Census, Counted, Export, Found, FoundGroups, LargeGroups, Launcher, Op, Outcome, Program,
+    RegistryValue, Script, Search, Service, Shown,
 };
 use crate::step;
 
@@ -601,15 +601,15 @@ impl Cx<'_> {
         self.take(|| Want::Leave(gmsa)).map(drop)
     }
 
-    /// Asks a domain controller; gives the objects and this server's clock.
+    /// Asks a domain controller; gives the objects, whether there are more, and this server's clock.
     ///
     /// # Errors
     /// While the outcome is not there.
-    pub fn search(&mut self, search: Search) -> Flow<Reading<(Vec<DirectoryEntry>, Timestamp)>> {
+    pub fn search(&mut self, search: Search) -> Flow<Reading<Found>> {
         self.op(
             || Op::Search(Box::new(search)),
             |outcome| match outcome {
-                Outcome::Entries { entries, now } => Some((entries.clone(), *now)),
+                Outcome::Entries(found) => Some((**found).clone()),
                 _ => None,
             },
         )

@@ -316,6 +316,7 @@ fn what_is_over_a_limit_is_refused() {
         let mut manifest = world.manifest();
         manifest.steps = vec![Step::DiscoverServers(DiscoverServers {
             domains: domains.collect(),
+            preferred_dcs: std::collections::BTreeMap::new(),
             accounts: Vec::new(),
         })];
         manifest

@@ -5,15 +5,15 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agent_core::op::{
-    ANCHOR, Census, Counted, DirectoryAccount, DirectoryEntry, FoundGroups, LargeGroups, Outcome,
-    Scope, Search,
+    ANCHOR, Census, Counted, DirectoryAccount, DirectoryEntry, Found, FoundGroups, LargeGroups,
+    Outcome, Scope, Search,
 };
 use agent_core::step::directory::{DESCRIPTOR, REFUSED};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::RData;
 use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
 use ldap3::controls::RawControl;
-use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, SearchEntry, SearchOptions};
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, SearchEntry};
 use protocol::Timestamp;
 use tokio::task::JoinSet;
 
@@ -25,25 +25,48 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long a question may take altogether.
 const ANSWER: Duration = Duration::from_secs(60);
 
+/// How long Windows may take to name a controller.
+#[cfg(windows)]
+const LOCATE: Duration = Duration::from_secs(30);
+
 /// How long a count may take altogether.
 const COUNT: Duration = Duration::from_secs(3 * 60);
 
-/// Objects of one page of a count.
+/// Objects of one page: a controller gives 1,000 at most at once, as it comes ([K]), and may be told to give less.
 const PAGE: i32 = 500;
 
-/// Objects that one question may give.
-const MOST_ENTRIES: i32 = 1000;
+/// Objects that one question gives; that there are more is said.
+const MOST_ENTRIES: usize = 5000;
 
 /// LDAP's result code for a credential that is not taken (RFC 4511).
 const INVALID_CREDENTIALS: u32 = 49;
 
-/// Asks a domain controller.
-pub async fn search(search: &Search, secrets: &Secrets) -> Outcome {
-    match tokio::time::timeout(ANSWER, ask(search, secrets)).await {
-        Ok(Ok(entries)) => Outcome::Entries {
+/// How much is read at once, and altogether.
+#[derive(Debug, Clone, Copy)]
+pub struct Pages {
+    /// Objects of one page.
+    pub size: i32,
+    /// Objects that one question gives.
+    pub most: usize,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self {
+            size: PAGE,
+            most: MOST_ENTRIES,
+        }
+    }
+}
+
+/// Asks a domain controller, page by page.
+pub async fn search(search: &Search, pages: Pages, secrets: &Secrets) -> Outcome {
+    match tokio::time::timeout(ANSWER, ask(search, pages, secrets)).await {
+        Ok(Ok((entries, more))) => Outcome::Entries(Box::new(Found {
             entries,
+            more,
             now: clock(),
-        },
+        })),
         Ok(Err(why)) => Outcome::Failed(format!("{}: {why}", search.server)),
         Err(_) => Outcome::Failed(format!(
             "{}: no answer within {} s",
@@ -100,28 +123,43 @@ fn told(error: LdapError) -> String {
     chain(&error)
 }
 
-async fn ask(search: &Search, secrets: &Secrets) -> Result<Vec<DirectoryEntry>, String> {
+/// What is shown, and whether there is more of it.
+async fn ask(
+    search: &Search,
+    pages: Pages,
+    secrets: &Secrets,
+) -> Result<(Vec<DirectoryEntry>, bool), String> {
     let (mut ldap, _driver) = open(&search.server, &search.account, secrets).await?;
     let scope = match search.scope {
         Scope::Base => ldap3::Scope::Base,
         Scope::Children => ldap3::Scope::OneLevel,
         Scope::Subtree => ldap3::Scope::Subtree,
     };
-    ldap.with_search_options(SearchOptions::new().sizelimit(MOST_ENTRIES));
     if search.attributes.iter().any(|name| name == DESCRIPTOR) {
         ldap.with_controls(access_list_alone());
     }
+    let mut adapters: Vec<Box<dyn Adapter<'_, String, Vec<String>>>> =
+        vec![Box::new(EntriesOnly::new())];
+    // One object fills no page, and what a controller tells of itself is no search of its database.
+    if search.scope != Scope::Base {
+        adapters.push(Box::new(PagedResults::new(pages.size)));
+    }
     let attributes = search.attributes.clone();
-    let found = ldap
-        .search(&search.base, scope, &search.filter, attributes)
+    let mut found = ldap
+        .streaming_search_with(adapters, &search.base, scope, &search.filter, attributes)
         .await
         .map_err(told)?;
-    let (entries, _) = found.success().map_err(told)?;
+    let mut entries = Vec::new();
+    while let Some(entry) = found.next().await.map_err(told)? {
+        if entries.len() == pages.most {
+            // The pages that are left are not fetched: the connection ends.
+            return Ok((entries, true));
+        }
+        entries.push(read(SearchEntry::construct(entry)));
+    }
+    found.finish().await.success().map_err(told)?;
     drop(ldap.unbind().await);
-    let objects = entries.into_iter().filter(|entry| !entry.is_ref());
-    Ok(objects
-        .map(|entry| read(SearchEntry::construct(entry)))
-        .collect())
+    Ok((entries, false))
 }
 
 /// Counts what a domain holds.
@@ -302,34 +340,143 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Finds the domain controllers of a domain by the SRV records that every controller registers (PF22), those of least
-/// priority number first.
+/// What the system's own locator says of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Located {
+    /// The controller that it gives whoever asks for one that may be written to.
+    pub(crate) host: String,
+    /// The site that this server is in, where the directory has one for it.
+    pub(crate) site: Option<String>,
+}
+
+/// Finds the domain controllers of a domain by the SRV records that every controller registers (PF22): the one that Windows' own locator
+/// gives first, as it gives it to the products; then those of this server's site; then the others. By records alone it is those of least
+/// priority number first, and of these those of most weight.
 pub async fn domain_controllers(domain: &str) -> Outcome {
-    let name = format!("_ldap._tcp.dc._msdcs.{domain}.");
     let looked = async {
+        let located = locate(domain).await;
         let resolver = TokioResolver::builder_tokio()
             .and_then(hickory_resolver::ResolverBuilder::build)
             .map_err(|error| format!("this server's DNS settings cannot be read: {error}"))?;
-        let found = resolver
-            .srv_lookup(name.as_str())
-            .await
-            .map_err(|error| format!("{name}: {error}"))?;
-        let mut hosts = Vec::new();
-        for record in found.answers() {
-            if let RData::SRV(record) = &record.data {
-                let target = record.target.to_utf8().to_lowercase();
-                hosts.push((record.priority, target.trim_end_matches('.').to_owned()));
-            }
+        let mut near = Vec::new();
+        if let Some(site) = located.as_ref().and_then(|located| located.site.as_ref()) {
+            let name = format!("_ldap._tcp.{site}._sites.dc._msdcs.{domain}.");
+            // A site without a controller of its own is one that others serve.
+            near = records(&resolver, &name).await.unwrap_or_default();
         }
-        hosts.sort();
-        Ok::<_, String>(hosts.into_iter().map(|(_, host)| host).collect())
+        let all = records(&resolver, &format!("_ldap._tcp.dc._msdcs.{domain}.")).await?;
+        Ok::<_, String>(ordered(located, near, all))
     };
     match tokio::time::timeout(ANSWER, looked).await {
         Ok(Ok(hosts)) => Outcome::Hosts(hosts),
         Ok(Err(why)) => Outcome::Failed(why),
         Err(_) => Outcome::Failed(format!(
-            "no answer for {name} within {} s",
+            "no controllers of {domain} were found within {} s",
             ANSWER.as_secs()
         )),
+    }
+}
+
+/// A host with the priority and the weight of its record.
+type Record = (u16, u16, String);
+
+async fn records(resolver: &TokioResolver, name: &str) -> Result<Vec<Record>, String> {
+    let found = resolver
+        .srv_lookup(name)
+        .await
+        .map_err(|error| format!("{name}: {error}"))?;
+    let mut records = Vec::new();
+    for record in found.answers() {
+        if let RData::SRV(record) = &record.data {
+            let target = record.target.to_utf8().to_lowercase();
+            let host = target.trim_end_matches('.').to_owned();
+            records.push((record.priority, record.weight, host));
+        }
+    }
+    Ok(records)
+}
+
+/// The order in which they are asked, none twice. A client of the records draws by weight (RFC 2782); here it is the same order at each
+/// look, since what one controller shows is compared with what it showed before.
+fn ordered(located: Option<Located>, near: Vec<Record>, all: Vec<Record>) -> Vec<String> {
+    let mut hosts: Vec<String> = located
+        .into_iter()
+        .map(|located| located.host.to_lowercase())
+        .collect();
+    for mut records in [near, all] {
+        records.sort_by(|a, b| (a.0, b.1, &a.2).cmp(&(b.0, a.1, &b.2)));
+        for (_, _, host) in records {
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+    }
+    hosts
+}
+
+/// Asks Windows' locator, which goes by the server's site and has its own memory. Where it knows nothing, or is not there, DNS alone tells.
+#[cfg(windows)]
+async fn locate(domain: &str) -> Option<Located> {
+    let domain = domain.to_owned();
+    let asked = tokio::task::spawn_blocking(move || super::windows::locator::locate(&domain));
+    // It waits for controllers that do not answer; what it says after that is of no use any more.
+    let told = tokio::time::timeout(LOCATE, asked).await.ok()?.ok()?;
+    match told {
+        Ok(located) => Some(located),
+        Err(code) => {
+            tracing::debug!(code, "Windows' locator gives no domain controller");
+            None
+        }
+    }
+}
+
+#[cfg(not(windows))]
+#[expect(clippy::unused_async, reason = "it waits on Windows")]
+async fn locate(_: &str) -> Option<Located> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(priority: u16, weight: u16, host: &str) -> Record {
+        (priority, weight, host.to_owned())
+    }
+
+    #[test]
+    fn the_controller_that_windows_takes_is_asked_first_then_its_site_then_the_others() {
+        let all = || {
+            vec![
+                record(0, 100, "a-far.corp.test"),
+                record(0, 100, "m-near.corp.test"),
+                record(0, 200, "z-strong.corp.test"),
+                record(10, 900, "b-last.corp.test"),
+            ]
+        };
+        let by_records = ["z-strong", "a-far", "m-near", "b-last"];
+        let names = |hosts: Vec<String>| -> Vec<String> {
+            let short = hosts.iter().filter_map(|host| host.split('.').next());
+            short.map(ToOwned::to_owned).collect()
+        };
+        assert_eq!(names(ordered(None, Vec::new(), all())), by_records);
+        let near = || vec![record(5, 0, "m-near.corp.test")];
+        assert_eq!(
+            names(ordered(None, near(), all())),
+            ["m-near", "z-strong", "a-far", "b-last"]
+        );
+        let located = Located {
+            host: "A-Far.corp.test".to_owned(),
+            site: Some("Berlin".to_owned()),
+        };
+        assert_eq!(
+            names(ordered(Some(located.clone()), near(), all())),
+            ["a-far", "m-near", "z-strong", "b-last"]
+        );
+        // One that is in no record, as for a moment after it was made.
+        assert_eq!(
+            names(ordered(Some(located), Vec::new(), Vec::new())),
+            ["a-far"]
+        );
     }
 }

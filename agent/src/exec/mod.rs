@@ -195,7 +195,10 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
         Op::LookThrough { proxy, host } => proxy::look(proxy, host).await,
         Op::ReachByDatagram { host, port } => datagram::reach(host, *port).await,
         Op::ReachByRpc { host } => rpc::reach(host).await,
-        Op::Search(search) => directory::search(search, secrets).await,
+        Op::Search(search) => {
+            let pages = directory::Pages::default();
+            directory::search(search, pages, secrets).await
+        }
         Op::Census(census) => directory::census(census, secrets).await,
         Op::LargeGroups(groups) => directory::large_groups(groups, secrets).await,
         Op::FindDomainControllers { domain } => directory::domain_controllers(domain).await,

@@ -4,6 +4,8 @@
     reason = "the few Windows calls that no safe library offers, each with its reason"
 )]
 
+pub(super) mod locator;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

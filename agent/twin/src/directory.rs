@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agent_core::op::{
-    Census, Counted, DirectoryAccount, DirectoryEntry, FoundGroups, LargeGroups, Outcome, Scope,
-    Search,
+    Census, Counted, DirectoryAccount, DirectoryEntry, Found, FoundGroups, LargeGroups, Outcome,
+    Scope, Search,
 };
 use agent_core::permissions::{self, On, Right};
 use agent_core::product;
@@ -30,9 +30,22 @@ const SLOW_LOOKS: u32 = 3;
 pub struct Shared {
     /// Servers that the gMSA names, by name of the gMSA.
     pub readers: BTreeMap<String, BTreeSet<TargetId>>,
+    /// Servers that one controller alone shows there, the one that was written to: the others do until it has replicated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub only_at: BTreeMap<TargetId, String>,
 }
 
 impl Shared {
+    /// A gMSA names a server from now on. Where replication is slow, the controller that was written to shows that alone at first.
+    pub(crate) fn name(&mut self, gmsa: &str, server: &TargetId, at: Option<String>) {
+        let readers = self.readers.entry(gmsa.to_owned()).or_default();
+        if readers.insert(server.clone())
+            && let Some(at) = at
+        {
+            self.only_at.insert(server.clone(), at);
+        }
+    }
+
     /// The security identifier of a gMSA, as text; none of one that is not there.
     pub(crate) fn identifier(&self, name: &str) -> Option<String> {
         let there = self.readers.contains_key(name) || BEFOREHAND.contains(&name);
@@ -48,6 +61,9 @@ pub(crate) struct View {
     pub(crate) shared: Shared,
     /// How often the gMSA was looked at.
     looks: u32,
+    /// How often a controller was asked for it, by controller.
+    #[serde(default)]
+    looks_at: BTreeMap<String, u32>,
 }
 
 /// The security identifier that the model gives a server.
@@ -226,10 +242,16 @@ fn hosts_group(context: &str, computer: &mut DirectoryEntry) -> Vec<DirectoryEnt
     vec![group, second, foreign]
 }
 
+/// One controller alone does not answer: the first that DNS names, or one that DNS does not name, as one that a topology prefers.
+pub(crate) fn does_not_answer(server: &str, faults: &BTreeSet<Fault>) -> bool {
+    faults.contains(&Fault::FirstControllerSilent) && server.starts_with("dc1.")
+        || faults.contains(&Fault::PreferredControllerSilent) && !server.starts_with("dc")
+}
+
 /// Why no question is answered.
 fn silent(server: &str, account: &DirectoryAccount, faults: &BTreeSet<Fault>) -> Option<String> {
     let child = faults.contains(&Fault::ChildBlocked) && is_of_child(server);
-    if child || faults.contains(&Fault::DirectoryBlocked) {
+    if child || does_not_answer(server, faults) || faults.contains(&Fault::DirectoryBlocked) {
         return Some(format!("no answer from {server}:389 within 10 s"));
     }
     if matches!(account, DirectoryAccount::Given(_)) {
@@ -319,6 +341,9 @@ impl View {
             .split_once('.')
             .map_or("", |(_, domain)| domain);
         let context = format!("DC={}", domain.replace('.', ",DC="));
+        if search.filter.contains("msDS-GroupManagedServiceAccount") {
+            *self.looks_at.entry(search.server.clone()).or_default() += 1;
+        }
         let all = if search.base.is_empty() {
             let mut root = root(&search.server, &context, faults);
             if matches!(search.account, DirectoryAccount::Given(_)) {
@@ -327,7 +352,7 @@ impl View {
             }
             vec![root]
         } else {
-            self.objects(&context, domain, target, faults)
+            self.objects(&context, &search.server, target, faults)
         };
         let below = format!(",{}", search.base.to_lowercase());
         let wanted = |entry: &DirectoryEntry| {
@@ -343,19 +368,21 @@ impl View {
             };
             inside && matches(&search.filter, entry)
         };
-        Outcome::Entries {
+        Outcome::Entries(Box::new(Found {
             entries: all.into_iter().filter(wanted).collect(),
+            more: false,
             now: NOW,
-        }
+        }))
     }
 
     fn objects(
         &mut self,
         context: &str,
-        domain: &str,
+        server: &str,
         target: &TargetId,
         faults: &BTreeSet<Fault>,
     ) -> Vec<DirectoryEntry> {
+        let domain = server.split_once('.').map_or("", |(_, domain)| domain);
         let has = |fault| faults.contains(&fault);
         let choose = |fault, faulty: &'static str, sound: &'static str| {
             if has(fault) { faulty } else { sound }
@@ -490,7 +517,7 @@ impl View {
                 &[("objectClass", &["computer"]), ("sAMAccountName", &[name])],
             ));
         }
-        all.extend(self.accounts(context, target, faults));
+        all.extend(self.accounts(context, server, target, faults));
         all
     }
 
@@ -528,12 +555,15 @@ impl View {
     fn accounts(
         &mut self,
         context: &str,
+        server: &str,
         target: &TargetId,
         faults: &BTreeSet<Fault>,
     ) -> Vec<DirectoryEntry> {
         let has = |fault| faults.contains(&fault);
         self.looks += 1;
         let late = has(Fault::ReplicationSlow) && self.looks <= SLOW_LOOKS;
+        let looks = self.looks_at.get(server).copied().unwrap_or_default();
+        let has_replicated = looks > SLOW_LOOKS;
         let types = if has(Fault::GmsaRc4Only) { "4" } else { "24" };
         let gmsa = |name: &str, readers: Vec<Vec<u8>>| {
             let mut entry = entry(
@@ -567,7 +597,13 @@ impl View {
         };
         let mut all = Vec::new();
         for (name, readers) in &self.shared.readers {
-            let others = readers.iter().filter(|reader| !late && *reader != target);
+            let elsewhere = |reader: &TargetId| {
+                let only = self.shared.only_at.get(reader);
+                only.is_some_and(|only| only != server) && !has_replicated
+            };
+            let others = readers
+                .iter()
+                .filter(|reader| !late && *reader != target && !elsewhere(reader));
             let mut seen: Vec<Vec<u8>> = others.map(sid_of).collect();
             seen.extend(own.clone());
             all.push(gmsa(name, seen));
@@ -621,17 +657,37 @@ fn root(server: &str, context: &str, faults: &BTreeSet<Fault>) -> DirectoryEntry
     )
 }
 
-/// The filters that are asked: presence of a class, equality, a set bit, and several of them at once.
+/// The parts of a filter of several.
+fn parts(mut all: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    while !all.is_empty() {
+        let mut depth = 0_u32;
+        let end = all.find(|sign: char| {
+            depth = match sign {
+                '(' => depth + 1,
+                ')' => depth.saturating_sub(1),
+                _ => depth,
+            };
+            depth == 0
+        });
+        let (part, rest) = all.split_at(end.map_or(all.len(), |end| end + 1));
+        parts.push(part);
+        all = rest;
+    }
+    parts
+}
+
+/// The filters that are asked: presence of a class, equality, a beginning, a set bit, all of several and one of several.
 fn matches(filter: &str, entry: &DirectoryEntry) -> bool {
     let inner = filter
         .strip_prefix('(')
         .and_then(|rest| rest.strip_suffix(')'))
         .unwrap_or(filter);
     if let Some(all) = inner.strip_prefix('&') {
-        return all
-            .trim_matches(|edge| edge == '(' || edge == ')')
-            .split(")(")
-            .all(|one| matches(one, entry));
+        return parts(all).into_iter().all(|one| matches(one, entry));
+    }
+    if let Some(any) = inner.strip_prefix('|') {
+        return parts(any).into_iter().any(|one| matches(one, entry));
     }
     let Some((attribute, wanted)) = inner.split_once('=') else {
         return false;
@@ -674,5 +730,11 @@ mod tests {
         assert!(matches("(&(objectClass=computer)(cn=a))", &entry));
         assert!(!matches("(&(objectClass=computer)(cn=b))", &entry));
         assert!(matches("(objectClass=*)", &entry));
+        let either = "(&(objectClass=computer)(|(cn=b*)(cn=A)))";
+        assert!(matches(either, &entry));
+        assert!(!matches(
+            "(&(objectClass=computer)(|(cn=b*)(cn=c)))",
+            &entry
+        ));
     }
 }

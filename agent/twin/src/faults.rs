@@ -349,6 +349,8 @@ pub enum Fault {
     DynamicRpcBlocked,
     /// A domain controller that the topology prefers does not answer, and those that DNS names do (PF23).
     PreferredControllerSilent,
+    /// The first domain controller that DNS names does not answer, as one that is stale or behind a firewall, and the others do (PF22).
+    FirstControllerSilent,
     /// The services of Connect Health are on the Connect server (UN02).
     HealthAgent,
     /// The computer account of seamless single sign-on is in the directory (UN03).
@@ -378,7 +380,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 183] = [
+    pub const ALL: [Self; 185] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -550,6 +552,7 @@ impl Fault {
         Self::DatagramsBlocked,
         Self::DynamicRpcBlocked,
         Self::PreferredControllerSilent,
+        Self::FirstControllerSilent,
         Self::HealthAgent,
         Self::SeamlessSignOn,
         Self::SettingRefused,

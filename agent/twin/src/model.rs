@@ -659,8 +659,9 @@ impl Twin {
                 (outcome, INSTANT)
             }
             Op::ReachByDatagram { host, port } => {
-                let blocked =
-                    self.has(Fault::DirectoryBlocked) || self.has(Fault::DatagramsBlocked);
+                let blocked = self.has(Fault::DirectoryBlocked)
+                    || self.has(Fault::DatagramsBlocked)
+                    || self.does_not_answer(host);
                 let outcome = if blocked {
                     Outcome::Failed(format!("no answer from {host}:{port} by UDP within 6 s"))
                 } else {
@@ -669,8 +670,9 @@ impl Twin {
                 (outcome, INSTANT)
             }
             Op::ReachByRpc { host } => {
-                let blocked =
-                    self.has(Fault::DirectoryBlocked) || self.has(Fault::DynamicRpcBlocked);
+                let blocked = self.has(Fault::DirectoryBlocked)
+                    || self.has(Fault::DynamicRpcBlocked)
+                    || self.does_not_answer(host);
                 let outcome = if blocked {
                     let why = "no answer within 10 s";
                     Outcome::Failed(format!(
@@ -867,7 +869,7 @@ impl Twin {
             }
             443 => self.has(Fault::CloudBlocked),
             80 => self.has(Fault::RevocationBlocked),
-            389 => self.has(Fault::DirectoryBlocked) || self.is_silent(host),
+            53 | 88 | 135 | 389 | 445 | 3268 if self.does_not_answer(host) => true,
             445 | 3268 if self.has(Fault::DirectoryPortsBlocked) => true,
             _ => self.has(Fault::DirectoryBlocked),
         };
@@ -878,9 +880,24 @@ impl Twin {
         }
     }
 
-    /// A controller that DNS does not name, as one that the topology prefers, and that does not answer.
-    fn is_silent(&self, host: &str) -> bool {
-        self.has(Fault::PreferredControllerSilent) && !host.starts_with("dc")
+    fn does_not_answer(&self, host: &str) -> bool {
+        crate::directory::does_not_answer(host, &self.profile.faults)
+    }
+
+    /// A gMSA names this server from now on, at the controller that the product takes.
+    fn name_in(&mut self, gmsa: &str) {
+        let home = self.profile.target.home_domain();
+        let at = home.map(|home| {
+            let first = format!("dc1.{home}");
+            let second = format!("dc2.{home}");
+            if self.does_not_answer(&first) {
+                second
+            } else {
+                first
+            }
+        });
+        let at = at.filter(|_| self.has(Fault::ReplicationSlow));
+        self.view.shared.name(gmsa, &self.profile.target, at);
     }
 
     fn domain_controllers(&self, domain: &str) -> Outcome {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use agent_core::op::{Op, Outcome};
-use agent_core::step::directory::LOOK;
+use agent_core::step::controllers::LOOK;
 use agent_twin::{Fault, Shared};
 use controller_core::facts::Fleetwide;
 use controller_core::fleet::{

@@ -11,7 +11,7 @@ use crate::catalogue;
 use crate::op::{Program, Scope, Service};
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop};
 use crate::product;
-use crate::step::{self, WATCH, directory, facts, place, transition, trouble};
+use crate::step::{self, WATCH, controllers, facts, place, transition, trouble};
 
 /// Looks at the list of programs behind the end of engine and service, and the pause between them: the wizard takes all components off
 /// (product facts 2.16 [P]), and those may not be the last. How long that takes is in no source; what is listed still is told by CR01.
@@ -140,7 +140,7 @@ fn single_sign_on(cx: &mut Cx<'_>) -> Flow<Finding> {
         read.map_err(|error| format!("{domain}: {error}"))
     });
     let directory = match domain {
-        Ok(domain) => directory::open(&domain, &[], cx)?,
+        Ok(domain) => controllers::open(&domain, &[], cx)?,
         Err(why) => Err(why),
     };
     let found = match &directory {
@@ -153,9 +153,10 @@ fn single_sign_on(cx: &mut Cx<'_>) -> Flow<Finding> {
         }
         Err(why) => Err(why.clone()),
     };
+    let instead = directory.map_or_else(|_| String::new(), |opened| opened.root.instead());
     let show = |there: &bool| {
         let is = if *there { "is there" } else { "is not shown" };
-        format!("{} {is}", product::SINGLE_SIGN_ON_ACCOUNT)
+        format!("{} {is}{instead}", product::SINGLE_SIGN_ON_ACCOUNT)
     };
     Ok(probe.judge(found, show, |there| !there))
 }

@@ -13,6 +13,7 @@ use crate::catalogue;
 use crate::directory::{file_time, sid};
 use crate::op::{DirectoryAccount, DirectoryEntry, Scope};
 use crate::procedure::{Cx, Flow, Reading, Stop};
+use crate::step::controllers::{candidates, named};
 use crate::step::directory::{Directory, REFUSED, root};
 
 /// For how long a credential must last: between the moment at which it is given and the cmdlet's own use lies the wait for
@@ -89,6 +90,8 @@ enum Seen {
 struct Known {
     /// The controller that took it.
     server: String,
+    /// Why it was not another one.
+    instead: String,
     /// One of the two groups that may do it, where it is in one.
     group: Option<&'static str>,
     /// When password or account end, whatever comes first; `None` for never.
@@ -121,33 +124,25 @@ impl Known {
             ),
             (Some(group), Err(why)) => (format!("{at}, in {group}; {why}"), Verdict::CannotTell),
         };
-        catalogue::PF53.finding(read, verdict)
+        catalogue::PF53.finding(format!("{read}{}", self.instead), verdict)
     }
 }
 
 fn look(domain: &ServedDomain, cx: &mut Cx<'_>) -> Flow<Reading<Seen>> {
-    let preferred: Vec<String> = domain
-        .preferred_dcs
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let candidates = if preferred.is_empty() {
-        match cx.domain_controllers(domain.name.as_str())? {
-            Ok(hosts) => hosts,
-            Err(why) => return Ok(Err(why)),
-        }
-    } else {
-        preferred
+    let candidates = match candidates(&domain.name, &domain.preferred_dcs, cx)? {
+        Ok(candidates) => candidates,
+        Err(why) => return Ok(Err(why)),
     };
-    let mut silent = format!("no domain controller of {} is found", domain.name);
+    let mut silent = Vec::new();
     for server in candidates.into_iter().take(CONTROLLERS) {
-        let root = match root(&server, cx)? {
+        let mut root = match root(&server, cx)? {
             Ok(root) => root,
             Err(why) => {
-                silent = why;
+                silent.push(named(&server, &why));
                 continue;
             }
         };
+        root.passed_over.clone_from(&silent);
         let account = DirectoryAccount::Given(SecretKind::DomainCredential {
             domain: domain.name.clone(),
         });
@@ -166,10 +161,10 @@ fn look(domain: &ServedDomain, cx: &mut Cx<'_>) -> Flow<Reading<Seen>> {
                     .map_or(why.clone(), |meant| format!("{server} refuses it: {meant}"));
                 return Ok(Ok(Seen::Refused(why)));
             }
-            Err(why) => silent = format!("not tried, without TLS nothing is sent: {why}"),
+            Err(why) => silent.push(format!("not tried, without TLS nothing is sent: {why}")),
         }
     }
-    Ok(Err(silent))
+    Ok(Err(silent.join("; ")))
 }
 
 fn known(
@@ -230,6 +225,7 @@ fn known(
     });
     Ok(Ok(Known {
         server: directory.root.server.clone(),
+        instead: directory.root.instead(),
         group,
         ends,
         now,

@@ -3,36 +3,24 @@
 
 use std::time::Duration;
 
-use protocol::event::GmsaChange;
-use protocol::task::{Page, TaskText};
-use protocol::{DomainName, GmsaName, Timestamp};
+use protocol::{GmsaName, Timestamp};
 
 use crate::directory::{self, AccessEntry};
 use crate::op::{
-    Census, Counted, DirectoryAccount, DirectoryEntry, FoundGroups, LargeGroups, Scope, Search,
+    Census, Counted, DirectoryAccount, DirectoryEntry, Found, FoundGroups, LargeGroups, Scope,
+    Search,
 };
 use crate::permissions::Right;
 use crate::procedure::{Cx, Flow, Reading};
-use crate::step::facts;
 
 /// Capability that a read-only domain controller names in its rootDSE ([K]).
 const READ_ONLY: &str = "1.2.840.113556.1.4.1920";
-
-/// How often another server's change is looked for before a person is asked.
-const REPLICATION: (u32, Duration) = (20, Duration::from_secs(30));
-
-/// How the title begins of work that only a person can end, by looking where this server's account may not. A model of a person knows it by
-/// that; no decision rests on it.
-pub const LOOK: &str = "see that the change of";
 
 /// Attribute of an object that says who may do what with it.
 pub const DESCRIPTOR: &str = "nTSecurityDescriptor";
 
 /// How the answer begins, behind the controller's name, where a controller does not take a credential that was given.
 pub const REFUSED: &str = "the credential was refused";
-
-/// How often it is looked for while a person looks as well.
-const WATCH: Duration = Duration::from_secs(60);
 
 /// What a domain controller tells everyone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +45,23 @@ pub struct Root {
     pub clock: Option<Timestamp>,
     /// This server's clock when the answer came.
     pub here: Timestamp,
+    /// Controllers that were tried before it, each with why it was passed over.
+    pub passed_over: Vec<String>,
+}
+
+impl Root {
+    /// That another controller was to be asked first, and why it was not: what is said behind a reading. Nothing where it was the first.
+    #[must_use]
+    pub fn instead(&self) -> String {
+        if self.passed_over.is_empty() {
+            return String::new();
+        }
+        format!(
+            "; {} was asked, since {}",
+            self.server,
+            self.passed_over.join("; ")
+        )
+    }
 }
 
 /// Asks the rootDSE, as nobody.
@@ -83,8 +88,9 @@ pub fn root(server: &str, cx: &mut Cx<'_>) -> Flow<Reading<Root>> {
         .map(ToOwned::to_owned)
         .to_vec(),
     })?;
-    Ok(found.and_then(|(entries, here)| {
-        let entry = entries.first().ok_or("no rootDSE was shown")?;
+    Ok(found.and_then(|found| {
+        let here = found.now;
+        let entry = found.entries.first().ok_or("no rootDSE was shown")?;
         let text = |attribute: &str| entry.text(attribute).map(ToOwned::to_owned);
         let context = |attribute: &str| {
             text(attribute).ok_or_else(|| format!("the rootDSE has no {attribute}"))
@@ -103,6 +109,7 @@ pub fn root(server: &str, cx: &mut Cx<'_>) -> Flow<Reading<Root>> {
                 .any(|one| one == READ_ONLY.as_bytes()),
             clock: text("currentTime").and_then(|time| directory::generalized_time(&time)),
             here,
+            passed_over: Vec::new(),
         })
     }))
 }
@@ -125,6 +132,26 @@ impl Directory {
         attributes: &[&str],
         cx: &mut Cx<'_>,
     ) -> Flow<Reading<(Vec<DirectoryEntry>, Timestamp)>> {
+        let found = self.first(base, scope, filter, attributes, cx)?;
+        Ok(found.and_then(|found| {
+            // Whoever asks for all must not take some for them.
+            if found.more {
+                let read = found.entries.len();
+                return Err(format!("more than {read} objects answer {filter}"));
+            }
+            Ok((found.entries, found.now))
+        }))
+    }
+
+    /// The same where the first ones will do: as many as one question gives, and whether there are more.
+    pub(super) fn first(
+        &self,
+        base: String,
+        scope: Scope,
+        filter: &str,
+        attributes: &[&str],
+        cx: &mut Cx<'_>,
+    ) -> Flow<Reading<Found>> {
         cx.search(Search {
             server: self.root.server.clone(),
             account: self.account.clone(),
@@ -517,166 +544,4 @@ pub struct Names {
     pub suffixes: Vec<String>,
     /// Every domain of the forest, by DNS name, with its NetBIOS name.
     pub domains: Vec<(String, String)>,
-}
-
-/// The domain controller that a server uses: the first preferred one, else the first that is found.
-///
-/// # Errors
-/// While the outcome is missing.
-pub fn controller(
-    domain: &DomainName,
-    preferred: &[protocol::TargetId],
-    cx: &mut Cx<'_>,
-) -> Flow<Reading<String>> {
-    if let Some(first) = preferred.first() {
-        return Ok(Ok(first.to_string()));
-    }
-    let found = cx.domain_controllers(domain.as_str())?;
-    Ok(found.and_then(|hosts| {
-        let first = hosts.into_iter().next();
-        first.ok_or_else(|| format!("no domain controller of {domain} is found"))
-    }))
-}
-
-/// Opens a domain controller of a domain as the server's own account sees it.
-///
-/// # Errors
-/// While outcomes are missing.
-pub fn open(
-    domain: &DomainName,
-    preferred: &[protocol::TargetId],
-    cx: &mut Cx<'_>,
-) -> Flow<Reading<Directory>> {
-    let server = match controller(domain, preferred, cx)? {
-        Ok(server) => server,
-        Err(why) => return Ok(Err(why)),
-    };
-    let root = root(&server, cx)?;
-    Ok(root.map(|root| Directory {
-        root,
-        account: DirectoryAccount::Server,
-    }))
-}
-
-/// What this server did to a gMSA object, as its domain controller shows it: who may retrieve the password since, this
-/// server among them. What cannot be read is told as that.
-///
-/// # Errors
-/// While outcomes are missing.
-pub fn gmsa_change(
-    by: &protocol::TargetId,
-    domain: &DomainName,
-    preferred: &[protocol::TargetId],
-    cx: &mut Cx<'_>,
-) -> Flow<GmsaChange> {
-    let account = facts::provisioning_agent(cx)?
-        .found
-        .and_then(|agent| agent.account);
-    let name = account.as_deref().and_then(GmsaName::of_account);
-    let mut change = GmsaChange {
-        by: by.clone(),
-        name: name.clone(),
-        readers: None,
-    };
-    let (Some(name), Ok(directory)) = (name, open(domain, preferred, cx)?) else {
-        return Ok(change);
-    };
-    let Ok(own) = directory.computer(by.as_str(), cx)? else {
-        return Ok(change);
-    };
-    let (times, pause) = REPLICATION;
-    change.readers = cx
-        .retry(times, pause, |cx| {
-            let seen = directory.gmsa(&name, cx)?;
-            let readers = match seen {
-                Ok(Some(gmsa)) => gmsa.readers,
-                Ok(None) => Ok(Vec::new()),
-                // Asking again does not help whoever may not read.
-                Err(why) => Err(why),
-            };
-            let among = readers.and_then(|readers| Ok((own.is_among(&readers)?, readers)));
-            Ok(match among {
-                Ok((true, readers)) => Some(Some(readers)),
-                Ok((false, _)) => None,
-                Err(_) => Some(None),
-            })
-        })?
-        .flatten();
-    Ok(change)
-}
-
-/// Waits until the change that another server made is readable on the domain controller that this one uses (G3). Where
-/// that cannot be seen, a person looks. It comes before anything is done in the section.
-///
-/// # Errors
-/// While outcomes are missing.
-pub fn await_change(
-    change: &GmsaChange,
-    domain: &DomainName,
-    preferred: &[protocol::TargetId],
-    cx: &mut Cx<'_>,
-) -> Flow<String> {
-    cx.untouched(|cx| readable(change, domain, preferred, cx))
-}
-
-fn readable(
-    change: &GmsaChange,
-    domain: &DomainName,
-    preferred: &[protocol::TargetId],
-    cx: &mut Cx<'_>,
-) -> Flow<String> {
-    let server = controller(domain, preferred, cx)?.unwrap_or_else(|_| domain.to_string());
-    let seen = |cx: &mut Cx<'_>| -> Flow<Option<bool>> {
-        let (Some(name), Some(wanted)) = (&change.name, &change.readers) else {
-            return Ok(None);
-        };
-        let Ok(root) = root(&server, cx)? else {
-            return Ok(None);
-        };
-        let directory = Directory {
-            root,
-            account: DirectoryAccount::Server,
-        };
-        let gmsa = directory.gmsa(name, cx)?;
-        Ok(gmsa.ok().and_then(|gmsa| {
-            let readers = gmsa.map_or(Ok(Vec::new()), |gmsa| gmsa.readers).ok()?;
-            Some(wanted.iter().all(|one| readers.contains(one)))
-        }))
-    };
-    let readable = format!("the change by {} is readable at {server}", change.by);
-    let (times, pause) = REPLICATION;
-    let quietly = cx.retry(times, pause, |cx| {
-        Ok(match seen(cx)? {
-            Some(true) => Some(true),
-            Some(false) => None,
-            None => Some(false),
-        })
-    })?;
-    if quietly == Some(true) {
-        return Ok(readable);
-    }
-    let name = change.name.as_ref().map_or("the gMSA", GmsaName::as_str);
-    cx.task(&TaskText {
-        title: format!("{LOOK} {name} has reached {server}"),
-        why: format!(
-            "{} changed {name} before; two servers that change it on different data would undo each other",
-            change.by
-        ),
-        bring: vec![format!("an account that may read {name} in {domain}")],
-        pages: vec![Page {
-            title: "On any workstation with the Active Directory module".to_owned(),
-            lines: vec![
-                format!(
-                    "Get-ADServiceAccount {name} -Server {server} -Properties PrincipalsAllowedToRetrieveManagedPassword"
-                ),
-                format!("{} (or a group of it) must be listed; then attest it", change.by),
-            ],
-        }],
-        seen_by: "the domain controller's answer, where the server's account may read it".to_owned(),
-    })?;
-    let looked = cx.until(WATCH, |cx| Ok(seen(cx)?.filter(|seen| *seen)))?;
-    Ok(match looked {
-        Ok(_) => readable,
-        Err(by) => format!("{by} attests that {readable}"),
-    })
 }

@@ -7,8 +7,9 @@ use protocol::event::{Completion, DiscoveredServer};
 use protocol::step::{DiscoverServers, Product, ServedDomain};
 
 use crate::directory as agent_directory;
-use crate::op::{DirectoryAccount, DirectoryEntry, Scope};
+use crate::op::{DirectoryAccount, DirectoryEntry, Found, Scope};
 use crate::procedure::{Complete, Cx, Flow, Reading, fail};
+use crate::step::controllers;
 use crate::step::directory::{self, Directory};
 
 /// Names of the gMSAs that the product makes (1.6 [P][S]).
@@ -17,15 +18,24 @@ const OWN_ACCOUNTS: [&str; 2] = ["provAgentgMSA", "pGMSA_"];
 /// How many accounts of a kind are looked at, and how many servers and remarks are told, for one domain: they go into one event.
 const MOST: usize = 500;
 
+/// Of how many domains it is told that another controller answered than the first one.
+const TOLD: usize = 3;
+
 /// Asks each domain, and records what it shows.
 ///
 /// # Errors
 /// While outcomes are missing.
 pub fn discover(discover: &DiscoverServers, cx: &mut Cx<'_>) -> Flow<Complete> {
     let (mut found, mut silent) = (0, 0);
+    let mut instead = Vec::new();
     for domain in &discover.domains {
-        let (servers, unread) = match directory::open(domain, &[], cx)? {
-            Ok(directory) => ask(&directory, &discover.accounts, cx)?,
+        let preferred = discover.preferred_dcs.get(domain);
+        let preferred = preferred.map_or(&[][..], Vec::as_slice);
+        let (servers, unread) = match controllers::open(domain, preferred, cx)? {
+            Ok(directory) => {
+                instead.push(directory.root.instead());
+                ask(&directory, &discover.accounts, cx)?
+            }
             Err(why) => (
                 Vec::new(),
                 vec![format!("{domain} could not be asked: {why}")],
@@ -42,6 +52,12 @@ pub fn discover(discover: &DiscoverServers, cx: &mut Cx<'_>) -> Flow<Complete> {
     if silent > 0 {
         summary.push_str(&format!("; not everything could be read in {silent}"));
     }
+    instead.retain(|one| !one.is_empty());
+    summary.extend(instead.iter().take(TOLD).map(String::as_str));
+    if instead.len() > TOLD {
+        let more = instead.len() - TOLD;
+        summary.push_str(&format!("; so it was in {more} more domains"));
+    }
     Ok(Complete::new(Completion::AlreadySo, summary))
 }
 
@@ -55,11 +71,7 @@ pub fn survey(
     accounts: &[GmsaName],
     cx: &mut Cx<'_>,
 ) -> Flow<Complete> {
-    let server = match directory::controller(&domain.name, &domain.preferred_dcs, cx)? {
-        Ok(server) => server,
-        Err(why) => return fail(why),
-    };
-    let root = match directory::root(&server, cx)? {
+    let root = match controllers::answering(&domain.name, &domain.preferred_dcs, cx)? {
         Ok(root) => root,
         Err(why) => return fail(why),
     };
@@ -72,13 +84,18 @@ pub fn survey(
     Ok(Complete::new(Completion::AlreadySo, ""))
 }
 
-type Found = (Vec<DiscoveredServer>, Vec<String>);
+type Told = (Vec<DiscoveredServer>, Vec<String>);
 
-fn ask(directory: &Directory, accounts: &[GmsaName], cx: &mut Cx<'_>) -> Flow<Found> {
+fn ask(directory: &Directory, accounts: &[GmsaName], cx: &mut Cx<'_>) -> Flow<Told> {
     let (mut servers, mut unread) = (Vec::new(), Vec::new());
     match directory.connect_accounts(cx)? {
-        Ok(entries) => {
-            for entry in entries.iter().take(MOST) {
+        Ok(found) => {
+            if found.more || found.entries.len() > MOST {
+                unread.push(format!(
+                    "more than {MOST} accounts of Connect: the others are not looked at"
+                ));
+            }
+            for entry in found.entries.iter().take(MOST) {
                 let account = entry.text("sAMAccountName").unwrap_or_default();
                 let described = entry.text("description").and_then(computer);
                 match described {
@@ -96,7 +113,12 @@ fn ask(directory: &Directory, accounts: &[GmsaName], cx: &mut Cx<'_>) -> Flow<Fo
         Err(why) => unread.push(format!("accounts of Connect: {why}")),
     }
     match directory.agent_accounts(&OWN_ACCOUNTS, accounts, cx)? {
-        Ok(gmsas) => {
+        Ok((gmsas, more)) => {
+            if more || gmsas.len() > MOST {
+                unread.push(format!(
+                    "more than {MOST} accounts of provisioning agents: the others are not looked at"
+                ));
+            }
             for (name, readers) in gmsas.into_iter().take(MOST) {
                 let readers = match readers {
                     Ok(readers) => readers,
@@ -116,7 +138,17 @@ fn ask(directory: &Directory, accounts: &[GmsaName], cx: &mut Cx<'_>) -> Flow<Fo
                         Ok(Named::Group(group)) => {
                             let source = format!("{}, by {}", source(), group.name);
                             match directory.members(&group, cx)? {
-                                Ok((computers, foreign)) => {
+                                Ok(Members {
+                                    computers,
+                                    foreign,
+                                    more,
+                                }) => {
+                                    if more {
+                                        unread.push(format!(
+                                            "{} {source}: it has more members than one question gives, and the others are not looked at",
+                                            group.name
+                                        ));
+                                    }
                                     if computers.is_empty() && foreign == 0 {
                                         unread.push(format!(
                                             "{} {source}: this account sees no computer among its members",
@@ -196,6 +228,29 @@ pub(super) struct Group {
     relative: String,
 }
 
+/// Members of a group.
+struct Members {
+    /// Its computers.
+    computers: Vec<String>,
+    /// How many are of another domain.
+    foreign: usize,
+    /// There are more of either.
+    more: bool,
+}
+
+/// A filter for gMSAs whose names begin so, or are these.
+fn accounts(begin: &[&str], named: &[GmsaName]) -> String {
+    let escaped = agent_directory::escaped;
+    let begin = begin
+        .iter()
+        .map(|name| format!("(sAMAccountName={}*)", escaped(name)));
+    let named = named
+        .iter()
+        .map(|name| format!("(sAMAccountName={})", escaped(name.as_str())));
+    let names: String = begin.chain(named).collect();
+    format!("(&(objectClass=msDS-GroupManagedServiceAccount)(|{names}))")
+}
+
 /// The name of a computer's account: its DNS name, else its short one.
 fn name_of(entry: &DirectoryEntry) -> String {
     let account = entry.text("sAMAccountName").unwrap_or("?");
@@ -209,15 +264,15 @@ fn is_of(entry: &DirectoryEntry, class: &str) -> bool {
 }
 
 impl Directory {
-    fn connect_accounts(&self, cx: &mut Cx<'_>) -> Flow<Reading<Vec<DirectoryEntry>>> {
+    fn connect_accounts(&self, cx: &mut Cx<'_>) -> Flow<Reading<Found>> {
         let filter = "(&(objectClass=user)(sAMAccountName=MSOL_*))";
         let attributes = ["sAMAccountName", "description"];
         let base = self.root.domain.clone();
-        let found = self.search(base, Scope::Subtree, filter, &attributes, cx)?;
-        Ok(found.map(|(entries, _)| entries))
+        self.first(base, Scope::Subtree, filter, &attributes, cx)
     }
 
-    /// gMSAs of provisioning agents, with who may retrieve their passwords.
+    /// gMSAs of provisioning agents, with who may retrieve their passwords, and whether there are more. The controller looks for the names,
+    /// so that those of other services do not stand in the way.
     #[expect(
         clippy::type_complexity,
         reason = "names with readings, read in one place"
@@ -227,28 +282,17 @@ impl Directory {
         own: &[&str],
         named: &[GmsaName],
         cx: &mut Cx<'_>,
-    ) -> Flow<Reading<Vec<(String, Reading<Vec<String>>)>>> {
-        let filter = "(objectClass=msDS-GroupManagedServiceAccount)";
+    ) -> Flow<Reading<(Vec<(String, Reading<Vec<String>>)>, bool)>> {
+        let filter = accounts(own, named);
         let attributes = ["sAMAccountName", "msDS-GroupMSAMembership"];
         let base = self.root.domain.clone();
-        let found = self.search(base, Scope::Subtree, filter, &attributes, cx)?;
-        Ok(found.map(|(entries, _)| {
-            let name = |entry: &DirectoryEntry| entry.text("sAMAccountName").map(ToOwned::to_owned);
-            let wanted = |name: &str| {
-                let starts = |own: &&str| {
-                    let start = name.get(..own.len());
-                    start.is_some_and(|start| start.eq_ignore_ascii_case(own))
-                };
-                own.iter().any(starts)
-                    || named
-                        .iter()
-                        .any(|one| one.as_str().eq_ignore_ascii_case(name))
-            };
+        let found = self.first(base, Scope::Subtree, &filter, &attributes, cx)?;
+        Ok(found.map(|found| {
             let of = |entry: &DirectoryEntry| {
-                let name = name(entry).filter(|name| wanted(name))?;
+                let name = entry.text("sAMAccountName")?.to_owned();
                 Some((name, directory::readers(entry)))
             };
-            entries.iter().filter_map(of).collect()
+            (found.entries.iter().filter_map(of).collect(), found.more)
         }))
     }
 
@@ -273,32 +317,33 @@ impl Directory {
         }))
     }
 
-    /// The computers of a group, by its groups too, and how many of its members are of another domain. The controller walks the chain
+    /// The computers of a group, by its groups too. The controller walks the chain
     /// of groups itself, rings included (matching rule 1.2.840.113556.1.4.1941 [K]); whose primary group it is stands in no list of
     /// members.
-    fn members(&self, group: &Group, cx: &mut Cx<'_>) -> Flow<Reading<(Vec<String>, usize)>> {
+    fn members(&self, group: &Group, cx: &mut Cx<'_>) -> Flow<Reading<Members>> {
         let within = format!(
             "(memberOf:1.2.840.113556.1.4.1941:={})",
             agent_directory::escaped(&group.place)
         );
         let attributes = ["objectClass", "dNSHostName", "sAMAccountName"];
         let mut computers = Vec::new();
+        let mut more = false;
         let ask = |filter: String, cx: &mut Cx<'_>| {
             let base = self.root.domain.clone();
-            self.search(base, Scope::Subtree, &filter, &attributes, cx)
+            self.first(base, Scope::Subtree, &filter, &attributes, cx)
         };
         for which in [
             within.clone(),
             format!("(primaryGroupID={})", group.relative),
         ] {
             match ask(format!("(&(objectClass=computer){which})"), cx)? {
-                Ok((entries, _)) => computers.extend(
-                    entries
-                        .iter()
-                        // A gMSA is a kind of computer to the directory.
-                        .filter(|entry| !is_of(entry, "msDS-GroupManagedServiceAccount"))
-                        .map(name_of),
-                ),
+                Ok(found) => {
+                    more |= found.more;
+                    let entries = found.entries.iter();
+                    // A gMSA is a kind of computer to the directory.
+                    let own = entries.filter(|one| !is_of(one, "msDS-GroupManagedServiceAccount"));
+                    computers.extend(own.map(name_of));
+                }
                 Err(why) => return Ok(Err(why)),
             }
         }
@@ -308,7 +353,11 @@ impl Directory {
         )?;
         computers.sort();
         computers.dedup();
-        Ok(foreign.map(|(entries, _)| (computers, entries.len())))
+        Ok(foreign.map(|foreign| Members {
+            computers,
+            foreign: foreign.entries.len(),
+            more: more || foreign.more,
+        }))
     }
 }
 

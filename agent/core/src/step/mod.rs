@@ -3,6 +3,7 @@
 
 pub mod connect;
 pub mod connect_removal;
+pub mod controllers;
 mod credential;
 pub mod directory;
 pub mod discover;

@@ -26,8 +26,8 @@ use crate::step::module::{Account, Call};
 use crate::step::report::Report;
 use crate::step::soak::Logged;
 use crate::step::{
-    self, WATCH, credential, directory, facts, installer, module, options, preflight, rights, soak,
-    trouble,
+    self, WATCH, controllers, credential, facts, installer, module, options, preflight, rights,
+    soak, trouble,
 };
 use crate::withhold;
 
@@ -248,7 +248,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     }
     let preferred = home_controllers(register);
     if let Some(change) = &after {
-        directory::await_change(change, &register.home_domain, preferred, cx)?;
+        controllers::await_change(change, &register.home_domain, preferred, cx)?;
     }
     // Somebody may have finished the wizard meanwhile, or a policy may have come: what the person gave is not used then.
     match registered(&register.tenant, gmsa, cx)?.0 {
@@ -524,6 +524,7 @@ fn wizard_instead(register: &RegisterProvisioningAgent) -> GuideProvisioningAgen
         tenant: register.tenant.clone(),
         gmsa: service_account(register),
         home_domain: register.home_domain.clone(),
+        preferred_dcs: home_controllers(register).to_vec(),
         domains: Vec::new(),
         text: register.wizard.clone(),
     }
@@ -591,7 +592,7 @@ fn change_of(
         return Ok(None);
     }
     let preferred = home_controllers(register);
-    directory::gmsa_change(&register.target, &register.home_domain, preferred, cx).map(Some)
+    controllers::gmsa_change(&register.target, &register.home_domain, preferred, cx).map(Some)
 }
 
 fn creates_gmsa(register: &RegisterProvisioningAgent) -> bool {
@@ -1012,7 +1013,7 @@ fn at_wizard(guide: &GuideProvisioningAgent, unfinished: bool, cx: &mut Cx<'_>) 
         Registered::Yes(summary) if !unfinished => {
             if cx.resumed() && changes_gmsa {
                 // The person at the wizard may have ended while no agent ran: what that did is told now.
-                let change = directory::gmsa_change(&guide.target, &guide.home_domain, &[], cx)?;
+                let change = told(guide, cx)?;
                 cx.leave(Some(change))?;
             }
             return Ok(configured(Completion::AlreadySo, summary));
@@ -1032,7 +1033,8 @@ fn at_wizard(guide: &GuideProvisioningAgent, unfinished: bool, cx: &mut Cx<'_>) 
         gmsa: changes_gmsa.then_some(object),
     })?;
     if let Some(change) = after {
-        directory::await_change(&change, &guide.home_domain, &[], cx)?;
+        let (domain, preferred) = (&guide.home_domain, &guide.preferred_dcs);
+        controllers::await_change(&change, domain, preferred, cx)?;
     }
     cx.task(&guide.text)?;
     let seen = trouble::watch(cx, trouble::registration, |cx| {
@@ -1046,7 +1048,7 @@ fn at_wizard(guide: &GuideProvisioningAgent, unfinished: bool, cx: &mut Cx<'_>) 
     })?;
     // Where no probe looks, a person's word is the end of the same work.
     if changes_gmsa && (matches!(seen, Ok(Ok(_))) || unfinished && seen.is_err()) {
-        let change = directory::gmsa_change(&guide.target, &guide.home_domain, &[], cx)?;
+        let change = told(guide, cx)?;
         cx.leave(Some(change))?;
     }
     match seen {
@@ -1057,6 +1059,12 @@ fn at_wizard(guide: &GuideProvisioningAgent, unfinished: bool, cx: &mut Cx<'_>) 
             Ok(Complete::new(Completion::Attested { by }, summary))
         }
     }
+}
+
+/// What the person's work did to the gMSA object.
+fn told(guide: &GuideProvisioningAgent, cx: &mut Cx<'_>) -> Flow<GmsaChange> {
+    let (domain, preferred) = (&guide.home_domain, &guide.preferred_dcs);
+    controllers::gmsa_change(&guide.target, domain, preferred, cx)
 }
 
 /// Verifies and tells the grade that was seen. The tenant's own view is not asked here.

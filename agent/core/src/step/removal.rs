@@ -10,7 +10,7 @@ use crate::catalogue;
 use crate::op::{Log, Op, Program, ProgramKind};
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
 use crate::product;
-use crate::step::{self, directory, facts, installer, preflight};
+use crate::step::{self, controllers, facts, installer, preflight};
 
 /// What is there of the product: what still works, and what Windows lists.
 struct There {
@@ -236,14 +236,15 @@ fn principal(verify: &VerifyProvisioningAgentRemoved, cx: &mut Cx<'_>) -> Flow<F
     let Some(name) = &verify.gmsa else {
         return Ok(probe.finding("which account it ran as is not known", Verdict::CannotTell));
     };
-    let directory = match directory::open(&verify.home_domain, &[], cx)? {
+    let directory = match controllers::open(&verify.home_domain, &[], cx)? {
         Ok(directory) => directory,
         Err(why) => return Ok(probe.finding(why, Verdict::CannotTell)),
     };
     let listed = directory.lists(name, verify.target.as_str(), cx)?;
     let show = |listed: &bool| {
         let word = if *listed { "lists" } else { "does not list" };
-        format!("{name} {word} {}", verify.target)
+        let instead = directory.root.instead();
+        format!("{name} {word} {}{instead}", verify.target)
     };
     Ok(probe.judge(listed, show, |listed| !listed))
 }

@@ -10,7 +10,8 @@ use protocol::{DomainName, GmsaName};
 use crate::catalogue::{self, Probe};
 use crate::permissions;
 use crate::procedure::{Cx, Flow};
-use crate::step::directory::{self, Account, Directory};
+use crate::step::controllers;
+use crate::step::directory::{Account, Directory};
 
 /// Verifies the rights of the account under which the agent's service runs.
 ///
@@ -36,7 +37,7 @@ pub(super) fn verified(
     let home = &rights.home_domain;
     let served = rights.replicates.iter().find(|one| one.name == *home);
     let preferred = served.map_or(&[][..], |served| &served.preferred_dcs);
-    let opened = directory::open(home, preferred, cx)?;
+    let opened = controllers::open(home, preferred, cx)?;
     let account = match &opened {
         Ok(directory) => directory.service_account(&name, cx)?,
         Err(why) => Err(why.clone()),
@@ -46,11 +47,14 @@ pub(super) fn verified(
         let directory = if domain.name == *home {
             opened.clone()
         } else {
-            directory::open(&domain.name, &domain.preferred_dcs, cx)?
+            controllers::open(&domain.name, &domain.preferred_dcs, cx)?
         };
         let account = (&name, home, account.as_ref());
         for mut finding in given(probe, account, domain, directory.as_ref(), cx)? {
             finding.what = format!("{} ({})", finding.what, domain.name);
+            if let Ok(directory) = &directory {
+                finding.read.push_str(&directory.root.instead());
+            }
             findings.push(finding);
         }
     }

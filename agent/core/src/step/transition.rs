@@ -19,7 +19,7 @@ use crate::step::directory::Directory;
 use crate::step::engine::is_tenant_connector;
 use crate::step::provisioning_agent::{Registered, state_of};
 use crate::step::report::explained;
-use crate::step::{self, WATCH, connect, directory, facts, place, trouble};
+use crate::step::{self, WATCH, connect, controllers, facts, place, trouble};
 
 /// As for the comparison of settings, whose script this is.
 const READ_LIMIT: Duration = Duration::from_secs(10 * 60);
@@ -164,13 +164,14 @@ fn enter(guide: &GuideTransition, cx: &mut Cx<'_>) -> Flow<()> {
         }),
     })?;
     if let Some(change) = after {
-        directory::await_change(&change, &guide.home_domain, &[], cx)?;
+        controllers::await_change(&change, &guide.home_domain, &guide.preferred_dcs, cx)?;
     }
     Ok(())
 }
 
 fn leave(guide: &GuideTransition, cx: &mut Cx<'_>) -> Flow<()> {
-    let change = directory::gmsa_change(&guide.target, &guide.home_domain, &[], cx)?;
+    let (domain, preferred) = (&guide.home_domain, &guide.preferred_dcs);
+    let change = controllers::gmsa_change(&guide.target, domain, preferred, cx)?;
     cx.leave(Some(change))
 }
 
@@ -550,19 +551,25 @@ fn scope(told: &Reading<Told>, cx: &mut Cx<'_>) -> Flow<Finding> {
         Ok(partitions) => count(&partitions, cx)?,
         Err(why) => Err(why),
     };
-    let show = |(objects, whole): &(u64, bool)| {
-        let more = if *whole { "" } else { " or more" };
-        format!("{objects}{more}")
+    let show = |objects: &Objects| {
+        let more = if objects.whole { "" } else { " or more" };
+        format!("{}{more}{}", objects.number, objects.instead)
     };
-    Ok(
-        catalogue::TR03.judge_gently(objects, show, |(objects, whole)| {
-            *whole && *objects <= MOST_OBJECTS
-        }),
-    )
+    Ok(catalogue::TR03.judge_gently(objects, show, |objects| {
+        objects.whole && objects.number <= MOST_OBJECTS
+    }))
 }
 
-/// How many objects there are, and whether all were counted.
-fn count(partitions: &[Partition], cx: &mut Cx<'_>) -> Flow<Reading<(u64, bool)>> {
+/// How many objects there are.
+struct Objects {
+    number: u64,
+    /// All were counted.
+    whole: bool,
+    /// Which controllers were asked in place of others.
+    instead: String,
+}
+
+fn count(partitions: &[Partition], cx: &mut Cx<'_>) -> Flow<Reading<Objects>> {
     let names: Vec<(&str, bool)> = partitions.iter().flat_map(counted).collect();
     if names.len() > MOST_CONTAINERS {
         let many = names.len();
@@ -578,7 +585,7 @@ fn count(partitions: &[Partition], cx: &mut Cx<'_>) -> Flow<Reading<(u64, bool)>
             return Ok(Err(format!("{name} names no domain")));
         };
         if !opened.iter().any(|(one, _)| *one == domain) {
-            match directory::open(&domain, &[], cx)? {
+            match controllers::open(&domain, &[], cx)? {
                 Ok(directory) => opened.push((domain.clone(), directory)),
                 Err(why) => return Ok(Err(why)),
             }
@@ -608,7 +615,12 @@ fn count(partitions: &[Partition], cx: &mut Cx<'_>) -> Flow<Reading<(u64, bool)>
     if !whole && without > 0 {
         return Ok(Err("more lies there than is counted here".to_owned()));
     }
-    Ok(Ok((within.saturating_sub(without), whole)))
+    let instead = opened.iter().map(|(_, directory)| directory.root.instead());
+    Ok(Ok(Objects {
+        number: within.saturating_sub(without),
+        whole,
+        instead: instead.collect(),
+    }))
 }
 
 /// TR05.

@@ -103,8 +103,7 @@ impl Twin {
         let chosen = self.chosen.clone();
         self.changes
             .push("wizard of the provisioning agent".to_owned());
-        let readers = self.view.shared.readers.entry(chosen.clone()).or_default();
-        readers.insert(self.profile.target.clone());
+        self.name_in(&chosen);
         self.register(tenant, &chosen);
         for domain in std::mem::take(&mut self.to_add) {
             if !self.forgotten.contains(&domain) && !self.domains.contains(&domain) {

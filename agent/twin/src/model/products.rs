@@ -44,8 +44,7 @@ impl Twin {
         self.lay_down_agent_beside(WIZARDS_AGENT);
         if !self.has(Fault::TransitionLeavesNoAgent) {
             let gmsa = product::DEFAULT_GMSA.to_owned();
-            let readers = self.view.shared.readers.entry(gmsa.clone()).or_default();
-            readers.insert(self.profile.target.clone());
+            self.name_in(&gmsa);
             self.register(tenant, &gmsa);
         }
         if !self.has(Fault::TransitionStopsHalfWay) {

@@ -787,8 +787,7 @@ impl Twin {
                 .unwrap_or(product::DEFAULT_GMSA)
                 .to_owned();
             if let Some(Ok(tenant)) = input["tenant"].as_str().map(str::parse) {
-                let readers = self.view.shared.readers.entry(gmsa.clone()).or_default();
-                readers.insert(self.profile.target.clone());
+                self.name_in(&gmsa);
                 self.register(&tenant, &gmsa);
             }
         }

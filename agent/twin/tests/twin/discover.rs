@@ -21,6 +21,7 @@ fn asked(faults: &[Fault]) -> (Vec<DiscoveredServer>, Vec<String>) {
     });
     let step = Step::DiscoverServers(DiscoverServers {
         domains: vec!["corp.contoso.com".parse().unwrap()],
+        preferred_dcs: std::collections::BTreeMap::new(),
         accounts: vec!["svcEntraSync$".parse().unwrap()],
     });
     assert!(step.is_read_only());

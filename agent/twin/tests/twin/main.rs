@@ -3,6 +3,7 @@
 mod broken_off;
 mod common;
 mod connect_removal;
+mod controllers;
 mod cut_off;
 mod discover;
 mod elsewhere;

@@ -39,6 +39,7 @@ pub(crate) fn wizard() -> Step {
         target: target(),
         tenant: tenant(),
         gmsa: Some("svcEntraSync$".parse().unwrap()),
+        preferred_dcs: Vec::new(),
         home_domain: "corp.contoso.com".parse().unwrap(),
         domains: Vec::new(),
         text: TaskText {

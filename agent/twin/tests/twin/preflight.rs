@@ -14,7 +14,7 @@ use agent_core::op::{DirectoryAccount, Op, Outcome, Script};
 use agent_core::procedure::{Complete, Cx, Flow, Host, Next, Procedure, Want};
 use agent_core::product;
 use agent_core::step::preflight::{self, Beside};
-use agent_core::step::{self, directory};
+use agent_core::step::{self, controllers};
 use agent_twin::{Fault, Installed, Profile, Twin};
 use protocol::event::{Event, Finding, GmsaChange, Owner, Severity, Verdict};
 use protocol::secret::SecretKind;
@@ -28,11 +28,11 @@ fn tenant() -> TenantId {
     "3f0c8a4e-0000-0000-0000-000000000000".parse().unwrap()
 }
 
-fn target(name: &str) -> TargetId {
+pub(crate) fn target(name: &str) -> TargetId {
     format!("{name}.corp.contoso.com").parse().unwrap()
 }
 
-fn domain() -> ServedDomain {
+pub(crate) fn domain() -> ServedDomain {
     ServedDomain {
         name: "corp.contoso.com".parse().unwrap(),
         preferred_dcs: Vec::new(),
@@ -41,7 +41,7 @@ fn domain() -> ServedDomain {
     }
 }
 
-fn twin(name: &str, installed: Installed, faults: &[Fault]) -> Twin {
+pub(crate) fn twin(name: &str, installed: Installed, faults: &[Fault]) -> Twin {
     Twin::new(Profile {
         target: target(name),
         installed,
@@ -51,7 +51,7 @@ fn twin(name: &str, installed: Installed, faults: &[Fault]) -> Twin {
 }
 
 /// Drives a procedure on a model; gives its end, what it noted, and the titles of work for people.
-fn drive(
+pub(crate) fn drive(
     twin: &mut Twin,
     procedure: impl FnMut(&mut Cx<'_>) -> Flow<Complete>,
 ) -> (Next, Vec<Finding>, Vec<String>) {
@@ -59,7 +59,7 @@ fn drive(
 }
 
 /// The same, with other outcomes than the model's where they are given.
-fn drive_with(
+pub(crate) fn drive_with(
     twin: &mut Twin,
     mut procedure: impl FnMut(&mut Cx<'_>) -> Flow<Complete>,
     mut instead: impl FnMut(&Op, Outcome) -> Outcome,
@@ -107,7 +107,7 @@ fn both(connect_goes: bool) -> Vec<BothTools> {
     }]
 }
 
-fn preflight(product: Product, sign_in: SignIn, present: bool) -> Step {
+pub(crate) fn preflight(product: Product, sign_in: SignIn, present: bool) -> Step {
     Step::Preflight(Preflight {
         target: target("sync-01"),
         product,
@@ -135,7 +135,7 @@ fn preflight(product: Product, sign_in: SignIn, present: bool) -> Step {
     })
 }
 
-fn findings(step: &Step, twin: &mut Twin) -> Vec<Finding> {
+pub(crate) fn findings(step: &Step, twin: &mut Twin) -> Vec<Finding> {
     drive(twin, |cx| step::perform(step, cx)).1
 }
 
@@ -697,6 +697,8 @@ fn no_fault_is_without_a_test() {
         Fault::SeamlessSignOn,
         // A topology that prefers domain controllers meets this one (below).
         Fault::PreferredControllerSilent,
+        // The next one answers (`controllers.rs`, and the recipes).
+        Fault::FirstControllerSilent,
         // Who asks for servers meets this one (`discover.rs`).
         Fault::ReadersByGroup,
         // What is waited for behind a wizard meets these (`full_sync.rs`, and the recipes).
@@ -1642,11 +1644,11 @@ fn a_survey_without_an_account_tells_what_everyone_is_told() {
     assert_eq!(verdict("PF49"), Some(Verdict::CannotTell));
 }
 
-fn change(first: &mut Twin) -> GmsaChange {
+pub(crate) fn change(first: &mut Twin) -> GmsaChange {
     let mut told = None;
     let (by, domain) = (first.profile().target.clone(), domain().name);
     let (end, ..) = drive(first, |cx| {
-        let change = directory::gmsa_change(&by, &domain, &[], cx)?;
+        let change = controllers::gmsa_change(&by, &domain, &[], cx)?;
         told = Some(change);
         Ok(Complete::new(protocol::event::Completion::AlreadySo, ""))
     });
@@ -1654,10 +1656,10 @@ fn change(first: &mut Twin) -> GmsaChange {
     told.unwrap()
 }
 
-fn waits(second: &mut Twin, change: &GmsaChange) -> (String, Vec<String>) {
+pub(crate) fn waits(second: &mut Twin, change: &GmsaChange) -> (String, Vec<String>) {
     let domain = domain().name;
     let (end, _, tasks) = drive(second, |cx| {
-        let how = directory::await_change(change, &domain, &[], cx)?;
+        let how = controllers::await_change(change, &domain, &[], cx)?;
         Ok(Complete::new(protocol::event::Completion::AlreadySo, how))
     });
     let Next::Complete(complete) = end else {
@@ -1667,7 +1669,7 @@ fn waits(second: &mut Twin, change: &GmsaChange) -> (String, Vec<String>) {
 }
 
 /// A server whose agent the product has registered, and that the gMSA therefore names.
-fn registered(name: &str) -> Twin {
+pub(crate) fn registered(name: &str) -> Twin {
     let mut server = twin(
         name,
         Installed::ProvisioningAgent {

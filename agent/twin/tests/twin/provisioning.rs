@@ -402,6 +402,7 @@ fn a_domain_that_a_person_forgot_at_the_wizard_is_found_by_the_step_that_adds_it
         target: target(),
         tenant: tenant(),
         gmsa: None,
+        preferred_dcs: Vec::new(),
         home_domain: home(),
         domains: vec![home(), OTHER.parse().unwrap()],
         text: text(),

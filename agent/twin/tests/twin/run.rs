@@ -56,7 +56,7 @@ fn preflight(product: Product, sign_in: SignIn, may_fix: Vec<Fix>) -> Step {
     })
 }
 
-fn agent_steps(sign_in: SignIn, may_fix: Vec<Fix>) -> Vec<Step> {
+pub(crate) fn agent_steps(sign_in: SignIn, may_fix: Vec<Fix>) -> Vec<Step> {
     let home_domain = "corp.contoso.com".parse().unwrap();
     let register = match sign_in {
         SignIn::Token | SignIn::Credential => {
@@ -76,6 +76,7 @@ fn agent_steps(sign_in: SignIn, may_fix: Vec<Fix>) -> Vec<Step> {
             target: target(),
             tenant: tenant(),
             gmsa: None,
+            preferred_dcs: Vec::new(),
             home_domain,
             domains: Vec::new(),
             text: text(),
@@ -128,7 +129,7 @@ pub(crate) fn connect_steps(work: ConnectWork) -> Vec<Step> {
     ]
 }
 
-fn twin(faults: &[Fault]) -> Twin {
+pub(crate) fn twin(faults: &[Fault]) -> Twin {
     Twin::new(Profile {
         target: target(),
         installed: Installed::Nothing,

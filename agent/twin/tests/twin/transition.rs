@@ -46,6 +46,7 @@ pub(crate) fn guide() -> Step {
     Step::GuideTransition(GuideTransition {
         target: target(),
         tenant: tenant(),
+        preferred_dcs: Vec::new(),
         home_domain: "corp.contoso.com".parse().unwrap(),
         text: titled("wizard"),
         doubts: titled("doubts"),

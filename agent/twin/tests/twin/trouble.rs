@@ -56,6 +56,7 @@ fn register() -> Vec<Step> {
         target: target(),
         tenant: tenant(),
         gmsa: None,
+        preferred_dcs: Vec::new(),
         home_domain: target().home_domain().unwrap(),
         domains: Vec::new(),
         text: text(),

@@ -751,10 +751,18 @@ fn register(
             tenant: tenant.id.clone(),
             gmsa: gmsa.cloned(),
             home_domain: home.clone(),
+            preferred_dcs: preferred_of(home, served),
             domains: served.iter().map(|domain| domain.name.clone()).collect(),
             text: wizard(tenant, gmsa, served, UNDOCUMENTED),
         }),
     }
+}
+
+/// Which controllers of the server's own domain are preferred, where its agents serve it.
+fn preferred_of(home: &DomainName, served: &[ServedDomain]) -> Vec<TargetId> {
+    let own = served.iter().find(|domain| domain.name == *home);
+    own.map(|domain| domain.preferred_dcs.clone())
+        .unwrap_or_default()
 }
 
 /// The wizard of the provisioning agent, page by page (the vendor's article, steps A7 to A17).

@@ -23,8 +23,14 @@ pub(crate) fn askers(topology: &Topology, known: &Fleetwide) -> Askers {
         };
         let asks = askers.entry(target).or_insert_with(|| DiscoverServers {
             domains: Vec::new(),
+            preferred_dcs: BTreeMap::new(),
             accounts: accounts(topology),
         });
+        let preferred = topology.domains.get(&domain);
+        let preferred = preferred.map(|written| written.preferred_dcs.clone());
+        if let Some(preferred) = preferred.filter(|all| !all.is_empty()) {
+            asks.preferred_dcs.insert(domain.clone(), preferred);
+        }
         asks.domains.push(domain);
     }
     askers

@@ -56,6 +56,7 @@ pub(crate) fn moves(
         target: server.clone(),
         tenant: tenant.id.clone(),
         home_domain: home.clone(),
+        preferred_dcs: preferred(topology, home),
         text: wizard(entry, tenant, server),
         doubts: doubts(server),
         afterwards: afterwards(entry, tenant, server),
@@ -131,6 +132,13 @@ pub(crate) fn unverified(tenant: &Tenant) -> Option<String> {
     })
 }
 
+fn preferred(topology: &Topology, domain: &DomainName) -> Vec<TargetId> {
+    let written = topology.domains.get(domain);
+    written
+        .map(|domain| domain.preferred_dcs.clone())
+        .unwrap_or_default()
+}
+
 fn domains(topology: &Topology, entry: &ConnectEntry, home: &DomainName) -> Vec<ServedDomain> {
     let mut names = vec![home.clone()];
     for forest in entry.forest_names() {
@@ -138,17 +146,12 @@ fn domains(topology: &Topology, entry: &ConnectEntry, home: &DomainName) -> Vec<
             names.push(forest);
         }
     }
-    let domain = |name: DomainName| {
-        let written = topology.domains.get(&name);
-        ServedDomain {
-            preferred_dcs: written
-                .map(|domain| domain.preferred_dcs.clone())
-                .unwrap_or_default(),
-            name,
-            // Its administrator is at the wizard.
-            rights: DirectoryRights::Ask,
-            permissions: Vec::new(),
-        }
+    let domain = |name: DomainName| ServedDomain {
+        preferred_dcs: preferred(topology, &name),
+        name,
+        // Its administrator is at the wizard.
+        rights: DirectoryRights::Ask,
+        permissions: Vec::new(),
     };
     names.into_iter().map(domain).collect()
 }

@@ -769,6 +769,54 @@ fn the_domain_controllers_that_are_preferred_reach_every_step_of_their_domain() 
     }
 }
 
+/// So they reach the steps that look at the account of the server's own domain (G3), and the one that asks for servers.
+#[test]
+fn the_domain_controllers_that_are_preferred_reach_whoever_waits_for_a_change_and_whoever_discovers()
+ {
+    const AGENTS: &str = "[agents.a]\nserves = [\"a.test\", \"b.test\"]\nhosts = [\"s1.a.test\"]\n";
+    const CONNECT: &str = "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\n";
+    let written = "[domain.\"a.test\"]\npreferred_dcs = [\"dc2.a.test\", \"dc1.a.test\"]\n";
+    let found = |domains: &str, part: &str, has: Has, ask: Ask| -> Vec<Vec<String>> {
+        let case = Case {
+            title: "preferred controllers",
+            topology: format!("sign_in = \"wizard\"\n{domains}{part}").leak(),
+            servers: vec![("s1", has)].leak(),
+            ask,
+        };
+        let plan = case.plan();
+        let parts = plan.targets.values();
+        let steps = parts.flat_map(|part| part.phases.iter().flat_map(|phase| &phase.steps));
+        let named = steps.filter_map(|step| match step {
+            Step::GuideProvisioningAgent(guide) => Some(guide.preferred_dcs.clone()),
+            Step::GuideTransition(guide) => Some(guide.preferred_dcs.clone()),
+            Step::DiscoverServers(discover) => {
+                let all = discover.preferred_dcs.iter();
+                assert!(all.clone().all(|(domain, _)| domain.as_str() == "a.test"));
+                Some(all.flat_map(|(_, names)| names.clone()).collect())
+            }
+            _ => None,
+        });
+        let texts = |names: Vec<TargetId>| names.iter().map(ToString::to_string).collect();
+        named.map(texts).collect()
+    };
+    for (part, has, ask) in [
+        (AGENTS, Has::Nothing, INSTALL),
+        (AGENTS, Has::Nothing, Ask::Plan(Purpose::Discover)),
+        (
+            CONNECT,
+            Has::Connect(common::CONNECT, false),
+            Ask::Transition("s1.a.test"),
+        ),
+    ] {
+        assert_eq!(
+            found(written, part, has, ask),
+            [["dc2.a.test", "dc1.a.test"]]
+        );
+        let none: [[&str; 0]; 1] = [[]];
+        assert_eq!(found("", part, has, ask), none);
+    }
+}
+
 #[test]
 fn the_same_inputs_give_the_same_plan() {
     for case in CASES {

@@ -243,6 +243,18 @@ fn expected(fault: Fault) -> Expected {
         Fault::PreferredControllerSilent => nowhere(
             "the controllers that are preferred on the page are those that DNS names: preflight.rs",
         ),
+        // The next one answers, and that is said; who prefers it wants it to answer.
+        Fault::FirstControllerSilent => meets([
+            (prefers, "PF23!"),
+            (any, "words"),
+            (register_by_credential, "words"),
+            (verify_rights, "words"),
+            (removed, "words"),
+            (take_off, "words"),
+            (may_move, "words"),
+            (moves, "words"),
+            (discover, "words"),
+        ]),
         Fault::NotJoined => meets([
             // Whose home is not told is looked for nowhere.
             (

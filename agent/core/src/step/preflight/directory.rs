@@ -16,6 +16,7 @@ use crate::catalogue::{self, Probe};
 use crate::op::{Counted, DirectoryAccount, FoundGroups, Op};
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
+use crate::step::controllers::{CONTROLLERS, named};
 use crate::step::directory::{Directory, Names, Root, root};
 use crate::step::report::Report;
 use crate::step::rights::given;
@@ -235,9 +236,6 @@ pub(super) fn survey(
     Ok(())
 }
 
-/// How many domain controllers are tried at most.
-const CONTROLLERS: usize = 8;
-
 /// The ports that a product needs of a domain controller: those without which nothing goes, each by itself, and where it answers
 /// there the others, which warn.
 fn ports(product: Product, server: &str, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
@@ -306,43 +304,9 @@ pub(super) fn controller(
     let hosts = found.clone().unwrap_or_default();
     let count = |hosts: &Vec<String>| format!("{} found", hosts.len());
     findings.push(catalogue::PF22.judge(found, count, |hosts| !hosts.is_empty()));
-    // The product asks those that are preferred, and without such any that DNS knows: then one that answers is enough.
-    let chosen: Vec<String> = domain
-        .preferred_dcs
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let all = !chosen.is_empty();
-    let candidates = if all { chosen } else { hosts };
-    let mut reached = None;
-    let mut refused = Vec::new();
-    for server in candidates.into_iter().take(CONTROLLERS) {
-        let asked = ports(product, &server, cx)?;
-        let answers = !asked.iter().any(Finding::blocks);
-        if answers && reached.is_none() {
-            reached = Some(server.clone());
-        }
-        if all || answers {
-            findings.extend(asked);
-        } else {
-            refused.push((server, asked));
-        }
-        if answers && !all {
-            break;
-        }
-    }
-    let server = match (reached, refused.into_iter().next()) {
-        (Some(server), _) => server,
-        (None, Some((server, asked))) => {
-            findings.extend(asked);
-            server
-        }
-        (None, None) => match domain.preferred_dcs.first() {
-            Some(first) => first.to_string(),
-            None => return Ok(None),
-        },
+    let Some((server, root)) = reach(product, domain, hosts, cx, findings)? else {
+        return Ok(None);
     };
-    let root = root(&server, cx)?;
     if root.is_err() && findings.iter().any(Finding::blocks) {
         // That it is not reached was said.
         return Ok(None);
@@ -374,6 +338,90 @@ pub(super) fn controller(
         root,
         account: DirectoryAccount::Server,
     }))
+}
+
+/// Reaches the first controller whose ports are open and that tells what it is; gives the first whose ports are open where none does. Behind
+/// how many were found, in the last finding, it says which of them did not answer before that one.
+fn reach(
+    product: Product,
+    domain: &ServedDomain,
+    hosts: Vec<String>,
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<Option<(String, Reading<Root>)>> {
+    let by_name = findings.len().checked_sub(1);
+    // The product asks those that are preferred, and without such any that DNS knows: then one that answers is enough.
+    let chosen: Vec<String> = domain
+        .preferred_dcs
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let all = !chosen.is_empty();
+    let candidates = if all { chosen } else { hosts };
+    // An open port alone tells little: whoever is behind it may be hung.
+    let mut reached: Option<(String, Reading<Root>)> = None;
+    let mut refused = Vec::new();
+    let mut passed_over = Vec::new();
+    for server in candidates.into_iter().take(CONTROLLERS) {
+        let asked = ports(product, &server, cx)?;
+        let closed = asked.iter().find(|finding| finding.blocks());
+        let closed = closed.map(|finding| finding.read.clone());
+        let mut answers = false;
+        if closed.is_none() && !matches!(reached, Some((_, Ok(_)))) {
+            let root = root(&server, cx)?;
+            answers = root.is_ok();
+            match &root {
+                Ok(_) => reached = Some((server.clone(), root)),
+                Err(why) => {
+                    passed_over.push(named(&server, why));
+                    reached = reached.or(Some((server.clone(), root)));
+                }
+            }
+        }
+        if all || answers {
+            findings.extend(asked);
+        } else {
+            passed_over.extend(closed);
+            refused.push((server, asked));
+        }
+        if answers && !all {
+            break;
+        }
+    }
+    if let Some((server, Ok(_))) = &reached {
+        if !all && let Some(finding) = by_name.and_then(|at| findings.get_mut(at)) {
+            told_of(finding, server, &passed_over);
+        }
+        return Ok(reached);
+    }
+    // None answers: the ports of one are told, of the one whose ports are open before others. Those of the preferred ones were.
+    let own = reached.as_ref().map(|(server, _)| server);
+    let is_told = |(server, _): &(String, _)| own.is_none_or(|own| own == server);
+    let told = refused.iter().position(is_told);
+    let told = told.map(|at| refused.swap_remove(at));
+    let server = match (told, domain.preferred_dcs.first()) {
+        (Some((server, asked)), _) => {
+            findings.extend(asked);
+            server
+        }
+        (None, Some(first)) => first.to_string(),
+        (None, None) => return Ok(None),
+    };
+    if reached.is_none() {
+        let root = root(&server, cx)?;
+        reached = Some((server, root));
+    }
+    Ok(reached)
+}
+
+/// Says behind how many were found which of them did not answer before the one that did.
+fn told_of(finding: &mut Finding, server: &str, passed_over: &[String]) {
+    if !passed_over.is_empty() {
+        let why = passed_over.join("; ");
+        finding
+            .read
+            .push_str(&format!("; {server} was asked, since {why}"));
+    }
 }
 
 /// What PF46 wants where groups are provisioned from Entra to AD.

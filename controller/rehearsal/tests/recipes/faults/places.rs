@@ -49,6 +49,12 @@ pub(super) fn connect(place: &Place<'_>) -> bool {
     preflight(place).is_some_and(|one| one.product == Product::Connect)
 }
 
+/// Controllers of a domain are preferred.
+pub(super) fn prefers(place: &Place<'_>) -> bool {
+    let named = |one: &Preflight| one.domains.iter().any(|one| !one.preferred_dcs.is_empty());
+    preflight(place).is_some_and(named)
+}
+
 /// The engine is there and is to be upgraded.
 pub(super) fn engine(place: &Place<'_>) -> bool {
     connect(place) && preflight(place).is_some_and(|one| one.present)
