@@ -230,6 +230,18 @@ pub(crate) const CASES: &[Case] = &[
         ask: INSTALL,
     },
     Case {
+        title: "Connect: install in the US Government cloud, where custom settings alone go",
+        topology: "cloud = \"us-government\"\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nsettings = { sign_in = \"password-hash-sync\" }\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: install in the cloud in China, with custom settings",
+        topology: "cloud = \"china\"\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nsettings = { sign_in = \"password-hash-sync\" }\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
         title: "Connect: install with custom settings whose cycle a person starts",
         topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nsettings = { location = \"D:\\\\Connect\", sign_in = \"password-hash-sync\", start = false }\n",
         servers: &[("s1", Has::Nothing)],

@@ -179,6 +179,7 @@ fn expected(fault: Fault) -> Expected {
             (proxied, "words"),
             (engine_proxied, "PF32?"),
             (agent, "PF26!"),
+            (connect_elsewhere, "PF26!"),
             (connect, "PF26! PF32?"),
             (register, "KE11"),
         ]),
@@ -213,7 +214,11 @@ fn expected(fault: Fault) -> Expected {
         }
         Fault::MachineProxyDiffers => meets([(connect, "PF31!")]),
         Fault::MachineProxyAnonymous => meets([(engine_proxied, "PF31!")]),
-        Fault::WebServiceRefused => meets([(engine_proxied, "PF32?"), (connect, "PF32!")]),
+        Fault::WebServiceRefused => meets([
+            (engine_proxied, "PF32?"),
+            (connect_elsewhere, ""),
+            (connect, "PF32!"),
+        ]),
         Fault::IeEscOn => meets([
             (wizard, "PF33"),
             (guide, "WZ01 KE14 attested"),

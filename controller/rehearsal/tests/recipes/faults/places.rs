@@ -49,6 +49,12 @@ pub(super) fn connect(place: &Place<'_>) -> bool {
     preflight(place).is_some_and(|one| one.product == Product::Connect)
 }
 
+/// Connect in a cloud for which no source names its web service.
+pub(super) fn connect_elsewhere(place: &Place<'_>) -> bool {
+    let elsewhere = |one: &Preflight| one.cloud != protocol::step::Cloud::Commercial;
+    connect(place) && preflight(place).is_some_and(elsewhere)
+}
+
 /// Controllers of a domain are preferred.
 pub(super) fn prefers(place: &Place<'_>) -> bool {
     let named = |one: &Preflight| one.domains.iter().any(|one| !one.preferred_dcs.is_empty());
