@@ -80,7 +80,7 @@ impl Rail {
             }
             Self::G5 => "a second run on a server, and a bundle whose number is not above the last",
             Self::G6 => {
-                "a downgrade, and a version that its vendor took back or has ended; what secondary sources say warns"
+                "a downgrade, a version that was taken back, whoever says so, and one that its vendor has ended; what else secondary sources say warns"
             }
             Self::G7 => {
                 "that a domain in both tools is configured for cloud sync before both scopes were read within a day and are disjoint"

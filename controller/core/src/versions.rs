@@ -1,5 +1,6 @@
 //! What is known of the products' versions, as data (`deploy/data/versions.toml`), and what it says of a server or a plan
-//! (guard rails G4 and G6). What rests on secondary sources warns; it does not block.
+//! (guard rails G4 and G6). What rests on secondary sources warns and does not block, but for one thing: a version that was taken back is
+//! brought nowhere, whoever says that it was (PF43).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -449,17 +450,20 @@ impl Versions {
     /// Why a version may not be brought onto a server (G6): `Err` blocks, `Ok(Some)` warns.
     ///
     /// # Errors
-    /// When the vendor itself says so.
+    /// When the vendor itself says so, and when anybody says that the version was taken back: another one can be brought in its place, and
+    /// one that turns out to be broken can not be taken off again by a later word.
     pub fn may_install(
         &self,
         product: Product,
         version: Version,
         now: Timestamp,
     ) -> Result<Option<String>, String> {
-        self.judged(product, version, Ended::Blocks, now)
+        let any = |about: About| about == About::Recall;
+        self.judged(product, version, (Ended::Blocks, any), now)
     }
 
-    /// Why a server with that version of Connect may not become its tenant's active one (G4): `Err` blocks, `Ok(Some)` warns.
+    /// Why a server with that version of Connect may not become its tenant's active one (G4): `Err` blocks, `Ok(Some)` warns. It has that
+    /// version already.
     ///
     /// # Errors
     /// When the vendor itself says so.
@@ -469,14 +473,14 @@ impl Versions {
         ended: Ended,
         now: Timestamp,
     ) -> Result<Option<String>, String> {
-        self.judged(Product::Connect, version, ended, now)
+        self.judged(Product::Connect, version, (ended, |_| false), now)
     }
 
     fn judged(
         &self,
         product: Product,
         version: Version,
-        ended: Ended,
+        (ended, by_anybody): (Ended, fn(About) -> bool),
         now: Timestamp,
     ) -> Result<Option<String>, String> {
         let mut bears = self.known(product, version, now);
@@ -486,7 +490,7 @@ impl Versions {
         };
         // What somebody else says may be older or worse: it does not stand before the vendor's own word.
         let blocks = |(about, remark): &&(About, Remark)| {
-            remark.certainty == Certainty::Vendor
+            (remark.certainty == Certainty::Vendor || by_anybody(*about))
                 && (*about != About::Support || ended == Ended::Blocks)
         };
         match bears.iter().find(blocks) {
@@ -636,11 +640,30 @@ mod tests {
     }
 
     #[test]
+    fn a_version_that_was_taken_back_is_brought_nowhere_whoever_says_so() {
+        let now = at("2026-11-23");
+        // The one recall that is known stands in the data by somebody else's word.
+        let (data, recalled) = (Versions::built_in(), version("2.6.79.0"));
+        let row = data.release(Product::Connect, recalled).unwrap();
+        assert_eq!(row.certainty, Certainty::Secondary);
+        let refused = data.may_install(Product::Connect, recalled, now);
+        assert!(refused.unwrap_err().contains("2.6.79.0 recalled: "));
+        // A server that has it is told, and is not kept from becoming active where nobody else can be.
+        let told = data.may_be_active(recalled, Ended::Blocks, now);
+        assert!(told.unwrap().unwrap().contains("recalled"));
+        let finding = data.finding(recalled, now);
+        assert!(finding.verdict == Verdict::Fail && !finding.blocks());
+        // Nothing else that secondary sources say refuses.
+        let ended = data.may_install(Product::Connect, version("2.5.79.0"), now);
+        assert!(ended.unwrap().unwrap().contains("support ends"));
+    }
+
+    #[test]
     fn what_secondary_sources_say_warns_and_what_the_vendor_says_blocks() {
         let mut data = Versions::built_in();
         let recalled = version("2.6.79.0");
         let now = at("2026-11-23");
-        let warned = data.may_install(Product::Connect, recalled, now);
+        let warned = data.may_be_active(recalled, Ended::Blocks, now);
         assert!(warned.unwrap().unwrap().contains("recalled"));
         for row in &mut data.release {
             row.certainty = Certainty::Vendor;

@@ -460,7 +460,7 @@ fn custom(
     choices::check(name, entry, settings, findings);
 }
 
-/// Refuses to bring a version onto servers that the vendor took back or has ended; says so where others say it (G6).
+/// Refuses to bring a version onto servers that was taken back, or that the vendor has ended; says what else others say (G6).
 #[must_use]
 pub fn installable(
     topology: &Topology,

@@ -320,7 +320,7 @@ fn asked(rail: Rail, place: Place) -> Asked {
         },
         Rail::G6 => match place {
             Place::Check => Yes(
-                "refuses to bring a version that its vendor took back or has ended; warns by secondary sources",
+                "refuses to bring a version that was taken back, whoever says so, or that its vendor has ended; warns of what else secondary sources say",
                 CHECKED,
             ),
             Place::Plan => Yes(

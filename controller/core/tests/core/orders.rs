@@ -1137,12 +1137,13 @@ fn a_paused_rollout_begins_nothing_and_an_aborted_one_never_again() {
     }
 }
 
-/// What the vendor took back after the plan was made is neither begun nor put to work (G6); somebody else's word holds nothing.
+/// What was taken back after the plan was made is neither begun nor put to work, whoever says so (G6); that its support has ended holds
+/// nothing where somebody else says it.
 #[test]
 fn a_version_that_is_recalled_after_the_plan_holds_at_each_action() {
-    let recalled = |certainty: &str| {
+    let recalled = |what: &str, certainty: &str| {
         let text = format!(
-            "checked_on = \"2026-10-06\"\n[[release]]\nproduct = \"provisioning-agent\"\nversion = \"{}\"\nrecalled = \"it breaks\"\nsource = \"a page\"\ncertainty = \"{certainty}\"\n",
+            "checked_on = \"2026-10-06\"\n[[release]]\nproduct = \"provisioning-agent\"\nversion = \"{}\"\n{what} = \"it breaks\"\nsource = \"a page\"\ncertainty = \"{certainty}\"\n",
             common::AGENT
         );
         Some(Arc::new(Versions::parse(&text).unwrap()))
@@ -1151,14 +1152,20 @@ fn a_version_that_is_recalled_after_the_plan_holds_at_each_action() {
         outage: true,
         gmsa: None,
     };
-    for (certainty, holds) in [("vendor", true), ("secondary", false)] {
+    for (what, certainty, holds) in [
+        ("recalled", "vendor", true),
+        ("recalled", "secondary", true),
+        ("retired", "vendor", true),
+        ("retired", "secondary", false),
+    ] {
         let mut world = World::new();
-        world.live.versions = recalled(certainty);
+        world.live.versions = recalled(what, certainty);
         let hold = world.fleet.hold(ROLLOUT, &target(), &world.live, world.now);
         assert_eq!(hold.is_some(), holds, "{hold:?}");
         if let Some(hold) = hold {
             assert!(
-                hold.why.contains("recalled: it breaks (a page) (G6)"),
+                hold.why
+                    .contains(&format!("{what}: it breaks (a page) (G6)")),
                 "{hold:?}"
             );
             assert!(!hold.in_turn);

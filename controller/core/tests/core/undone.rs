@@ -92,10 +92,12 @@ enum RowKind {
 }
 
 impl Row {
-    /// Whether this row alone takes a version away now: its vendor says so, and its day has come.
+    /// Whether this row alone takes a version away now: its vendor says so, and its day has come; or anybody says that it was taken back.
     fn ends(&self, of: Product, what: Version) -> bool {
         let own = version(product(self.connect), self.number);
-        let is = product(self.connect) == of && self.vendor;
+        // That a version was taken back counts whoever says so.
+        let sure = self.vendor || matches!(self.kind, RowKind::Recalled);
+        let is = product(self.connect) == of && sure;
         is && match self.kind {
             RowKind::Recalled => own == what,
             RowKind::Ended => own == what && self.past,
