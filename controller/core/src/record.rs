@@ -385,7 +385,11 @@ pub enum Order {
     /// Start nothing new.
     Pause,
     /// Go on.
-    Resume,
+    Resume {
+        /// Whoever says so knows that what was ordered since a backup is forgotten, and has given it again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        after_restore: bool,
+    },
     /// End it: nothing new, runs end at their next gate.
     Abort,
     /// Try a target again, or all that failed.
@@ -434,4 +438,11 @@ pub enum Order {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         off: bool,
     },
+}
+
+impl Order {
+    /// Go on with what was paused.
+    pub const RESUME: Self = Self::Resume {
+        after_restore: false,
+    };
 }

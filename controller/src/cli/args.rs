@@ -469,9 +469,14 @@ pub(crate) enum Verb {
         rollout: RolloutId,
     },
     /// Goes on with a paused rollout.
+    ///
+    /// A rollout that is held since the controller was restored asks for --after-restore: what was ordered since the backup is forgotten.
     Resume {
         /// Which.
         rollout: RolloutId,
+        /// Its agents are back, and what was ordered since the backup was given again.
+        #[arg(long)]
+        after_restore: bool,
     },
     /// Ends a rollout: nothing new, runs end at their next gate.
     Abort {

@@ -371,7 +371,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             Ok(exit::OK)
         }
         Verb::Pause { rollout } => order(&client, rollout, Order::Pause).await,
-        Verb::Resume { rollout } => order(&client, rollout, Order::Resume).await,
+        Verb::Resume {
+            rollout,
+            after_restore,
+        } => order(&client, rollout, Order::Resume { after_restore }).await,
         Verb::Abort { rollout } => order(&client, rollout, Order::Abort).await,
         Verb::Retry { rollout, target } => order(&client, rollout, Order::Retry { target }).await,
         Verb::Skip {
@@ -411,7 +414,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             let by = std::env::var("USER").unwrap_or_else(|_| "an operator".to_owned());
             let restored = backup::restore(&folder, &state, &by, app::new_epoch(), crate::now())?;
             output::print(&format!(
-                "{} is the controller of {}, with {} entries of the log.\nAgents that were revoked or replaced since are known to it as before: revoke them again before it serves their network (`entrain agents revoke`). Agents that were enrolled since are unknown to it and are turned away, with all that they did: enroll them anew (`entrain-agent enroll --new-key`, with a new join file).\nThe controller that it was taken of must not run any more. Start this one with `entrain serve`; its agents come back by themselves and tell what came after. What operators ordered since is forgotten: abort, skip, resolve, limits and a freeze of the fleet. Rollouts are held. Before you resume one, let its agents come back and read in `entrain status` and `entrain why TARGET` what they told last: a rollout whose servers say \"aborted\" was aborted since, so abort it again (`entrain abort`) and do not resume it; one that ran when the backup was made may be over. Skip and resolve again, set limits and `freeze --all` again, then `entrain resume`.",
+                "{} is the controller of {}, with {} entries of the log.\nAgents that were revoked or replaced since are known to it as before: revoke them again before it serves their network (`entrain agents revoke`). Agents that were enrolled since are unknown to it and are turned away, with all that they did: enroll them anew (`entrain-agent enroll --new-key`, with a new join file).\nThe controller that it was taken of must not run any more. Start this one with `entrain serve`; its agents come back by themselves and tell what came after. What operators ordered since is forgotten: abort, skip, resolve, limits and a freeze of the fleet. Rollouts are held. Before you resume one, let its agents come back and read in `entrain status` and `entrain why TARGET` what they told last: a rollout whose servers say \"aborted\" was aborted since, so abort it again (`entrain abort`) and do not resume it; one that ran when the backup was made may be over. Skip and resolve again, set limits and `freeze --all` again, then `entrain resume ROLLOUT --after-restore`.",
                 state.display(),
                 restored.made,
                 restored.entries

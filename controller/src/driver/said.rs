@@ -412,7 +412,7 @@ fn orders(target: &TargetId) -> Vec<Order> {
     };
     vec![
         Order::Pause,
-        Order::Resume,
+        Order::RESUME,
         Order::Abort,
         Order::Retry { target: None },
         Order::Retry {

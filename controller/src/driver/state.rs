@@ -885,8 +885,8 @@ impl Core {
             let word = match &order {
                 Order::Pause => ControlDown::Pause { rollout: id },
                 // Everything stands still: no order for one rollout changes that.
-                Order::Resume if self.fleet.stopped().is_some() => continue,
-                Order::Resume => ControlDown::Resume { rollout: id },
+                Order::Resume { .. } if self.fleet.stopped().is_some() => continue,
+                Order::Resume { .. } => ControlDown::Resume { rollout: id },
                 Order::Abort => ControlDown::Abort { generation },
                 Order::Retry { .. }
                 | Order::Skip { .. }

@@ -92,8 +92,18 @@ fn a_restored_controller_waits_for_its_operator_and_for_its_agents() {
     let done = restore(&world, &folder);
     assert!(done.status.success(), "{}", text(&done));
     world.start_controller();
+    // What was ordered since the backup is forgotten: whoever lets it go on says that they know.
+    let plain = world.entrain(&["resume", "r1"]);
+    let said = text(&plain);
+    assert!(!plain.status.success(), "{said}");
+    for part in [
+        "since the backup is forgotten",
+        "entrain resume r1 --after-restore",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
     let resume = |world: &World| {
-        let done = world.entrain(&["resume", "r1"]);
+        let done = world.entrain(&["resume", "r1", "--after-restore"]);
         assert!(done.status.success(), "{}", text(&done));
     };
     let status = world.json(&["status", "--json"]);
@@ -195,7 +205,7 @@ fn a_rollout_that_went_on_after_the_backup_and_without_a_controller_is_ended_by_
         0,
         "nobody begins before the operator says so"
     );
-    order(&world, &["resume", "r1"]);
+    order(&world, &["resume", "r1", "--after-restore"]);
     until("both others are at it", || {
         (issued(&world) >= 2).then_some(())
     });
@@ -317,7 +327,7 @@ fn an_agent_whose_return_could_not_be_stored_is_met_when_it_can() {
         said.contains("a batch could not be stored").then_some(())
     });
     log.execute("DROP TRIGGER full", []).expect("no trigger");
-    let resumed = world.entrain(&["resume", "r1"]);
+    let resumed = world.entrain(&["resume", "r1", "--after-restore"]);
     assert!(resumed.status.success(), "{}", text(&resumed));
     world.give_secrets(20);
     world.all_done();
@@ -326,7 +336,7 @@ fn an_agent_whose_return_could_not_be_stored_is_met_when_it_can() {
     drop(world.audit());
 }
 
-/// The abort went with the log. The agent tells that its run was aborted, and nothing but a retry takes that server up again.
+/// The abort went with the log. The agent tells that its run was aborted: then no word lets the rollout go on.
 #[test]
 fn a_rollout_that_was_aborted_after_the_backup_does_not_carry_its_servers_on() {
     let mut world = World::new();
@@ -353,16 +363,21 @@ fn a_rollout_that_was_aborted_after_the_backup_does_not_carry_its_servers_on() {
     until("the agents have told what came after", || {
         (world.state(A).0 == "aborted").then_some(())
     });
-    let resumed = world.entrain(&["resume", "r1"]);
-    assert!(resumed.status.success(), "{}", text(&resumed));
-    let why = until("the other one waits for it", || {
-        let (state, why) = world.state(B);
-        why.contains(A).then_some(format!("{state}: {why}"))
-    });
-    assert!(why.contains("canary"), "{why}");
+    // It is not carried on, whatever word is given: the one that had not begun would be.
+    for words in [&["resume", "r1"][..], &["resume", "r1", "--after-restore"]] {
+        let resumed = world.entrain(words);
+        let said = text(&resumed);
+        assert!(!resumed.status.success(), "{words:?}: {said}");
+        for part in ["was aborted after the backup", A, "entrain abort r1"] {
+            assert!(said.contains(part), "{words:?} {part}: {said}");
+        }
+    }
+    let (_, why) = world.state(B);
+    assert!(why.contains("since the controller was restored"), "{why}");
+    assert!(why.contains("entrain resume r1 --after-restore"), "{why}");
     assert_eq!(world.state(A).0, "aborted");
     assert_eq!(world.changes(A), changes);
-    assert!(world.changes(B).is_empty(), "its canary was aborted");
+    assert!(world.changes(B).is_empty(), "it had not begun");
     // What the operator ordered is ordered again, and is the end.
     let again = world.entrain(&["abort", "r1"]);
     assert!(again.status.success(), "{}", text(&again));

@@ -29,7 +29,7 @@ impl Fleet {
                 "{id} is paused: nothing new begins in it, and what is under way waits at its next gate{}; entrain resume {id} lifts it",
                 heard()
             ),
-            Order::Resume => {
+            Order::Resume { .. } => {
                 let frozen = self.stopped.as_ref().map_or(
                     "",
                     |_| "; the fleet is frozen, so nothing begins before entrain thaw --all",

@@ -131,11 +131,7 @@ impl Fleet {
         }
         let rollout = self.rollouts.get(&open.rollout)?;
         if rollout.state == RolloutState::Paused {
-            let why = format!(
-                "the rollout is paused; entrain resume {} lifts it",
-                open.rollout
-            );
-            return because(Cause::Paused, why);
+            return because(Cause::Paused, rollout.paused(open.rollout));
         }
         let freeze = self.freeze_in_force(target, at.0, at.1)?;
         because(Cause::ServerFrozen, frozen(freeze))

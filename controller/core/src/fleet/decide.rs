@@ -730,10 +730,7 @@ impl Fleet {
         }
         match rollout.state {
             RolloutState::Paused => {
-                return held(
-                    Cause::Paused,
-                    format!("the rollout is paused; entrain resume {id} lifts it"),
-                );
+                return held(Cause::Paused, rollout.paused(id));
             }
             RolloutState::Aborted => return held(Cause::Aborted, "the rollout was aborted"),
             RolloutState::Running => {}

@@ -160,6 +160,7 @@ impl Fleet {
                         change: change.clone(),
                         applied: now,
                         irreversible: *irreversible,
+                        restored: None,
                         not_before: *not_before,
                         state: RolloutState::Running,
                         accepted: BTreeSet::new(),
@@ -345,6 +346,7 @@ impl Fleet {
             if rollout.state == RolloutState::Running {
                 rollout.state = RolloutState::Paused;
             }
+            rollout.is_restored();
             // Where they were since the backup nobody knows.
             rollout.work.change_all(|_, work| work.away = None);
         }
@@ -681,7 +683,7 @@ impl Fleet {
         };
         match order {
             Order::Pause => state.state = RolloutState::Paused,
-            Order::Resume => state.state = RolloutState::Running,
+            Order::Resume { .. } => (state.state, state.restored) = (RolloutState::Running, None),
             Order::Abort => {
                 state.state = RolloutState::Aborted;
                 // What nobody has begun ends at once; what is under way ends at its next gate and says so itself. What another

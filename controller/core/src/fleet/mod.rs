@@ -17,6 +17,7 @@ mod hold;
 mod orders;
 mod otherwise;
 mod overriding;
+mod restored;
 mod retry;
 mod seen;
 mod site;

@@ -40,7 +40,7 @@ impl Fleet {
             && matches!(
                 order,
                 Order::Pause
-                    | Order::Resume
+                    | Order::Resume { .. }
                     | Order::Retry { .. }
                     | Order::Limits { .. }
                     | Order::SiteLimit { .. }
@@ -64,7 +64,7 @@ impl Fleet {
         let whole = matches!(
             order,
             Order::Pause
-                | Order::Resume
+                | Order::Resume { .. }
                 | Order::Abort
                 | Order::Limits { .. }
                 | Order::SiteLimit { .. }
@@ -127,7 +127,11 @@ impl Fleet {
                 }
                 None
             }
-            Order::Pause | Order::Resume | Order::Abort => None,
+            Order::Resume { after_restore } => {
+                rollout.may_resume(id, *after_restore)?;
+                None
+            }
+            Order::Pause | Order::Abort => None,
         };
         let Some(target) = named else { return Ok(()) };
         let work = rollout
@@ -209,7 +213,7 @@ impl Fleet {
             | Order::SiteLimit { .. }
             | Order::AcceptDifference { .. }
             | Order::Pause
-            | Order::Resume
+            | Order::Resume { .. }
             | Order::Abort => Ok(()),
         }
     }

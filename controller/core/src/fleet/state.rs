@@ -380,6 +380,8 @@ pub struct Rollout {
     pub not_before: Option<Timestamp>,
     /// How it stands.
     pub state: RolloutState,
+    /// It is held since the controller was restored: orders that were given since the backup are forgotten. Whoever had aborted by then.
+    pub(crate) restored: Option<BTreeSet<TargetId>>,
     /// Differences of settings that somebody has approved for it.
     pub accepted: BTreeSet<Digest>,
     /// What its Connect servers told of their settings since it runs.

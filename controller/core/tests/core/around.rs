@@ -581,7 +581,7 @@ fn what_a_pause_or_a_freeze_of_the_fleet_has_stopped_is_shown_as_held() {
         (freeze, thaw, Cause::FleetFrozen, "entrain thaw --all"),
         (
             paused(Order::Pause),
-            paused(Order::Resume),
+            paused(Order::RESUME),
             Cause::Paused,
             "entrain resume",
         ),

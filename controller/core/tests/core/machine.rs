@@ -632,7 +632,7 @@ impl Sim {
                 self.live.came(target, self.now);
             }
             (8, _) => self.take(order(Order::Pause)),
-            (9, _) => self.take(order(Order::Resume)),
+            (9, _) => self.take(order(Order::RESUME)),
             (10, _) => self.take(order(Order::Retry { target: None })),
             (11, _) => self.take(order(Order::Skip {
                 target,
@@ -1108,7 +1108,7 @@ fn what_was_not_accepted_when_everything_stood_still_is_withdrawn_and_offered_an
         sim.take(Record::FleetThawed { by: by.clone() });
         sim.take(Record::Ordered {
             rollout: RolloutId(1),
-            order: Order::Resume,
+            order: Order::RESUME,
             by,
         });
         assert_eq!(offered(&sim), [target.as_str()]);
@@ -1149,7 +1149,7 @@ fn a_section_that_was_entered_after_the_backup_counts() {
     }
     sim.take(Record::Ordered {
         rollout: RolloutId(1),
-        order: Order::Resume,
+        order: Order::RESUME,
         by: "root".to_owned(),
     });
     let second = sim.targets[5].clone();

@@ -102,7 +102,7 @@ fn target() -> TargetId {
 fn orders() -> Vec<(&'static str, Order)> {
     vec![
         ("pause", Order::Pause),
-        ("resume", Order::Resume),
+        ("resume", Order::RESUME),
         ("abort", Order::Abort),
         (
             "retry TARGET",
@@ -580,7 +580,9 @@ impl World {
                     made: NOW,
                     by: "root".to_owned(),
                 });
-                world.order(&Order::Resume);
+                world.order(&Order::Resume {
+                    after_restore: true,
+                });
             }
             "ending" => world.say(&Event::StepFailed {
                 generation,
@@ -1122,7 +1124,7 @@ fn a_paused_rollout_begins_nothing_and_an_aborted_one_never_again() {
     let mut world = World::at("pending");
     world.order(&Order::Pause);
     assert!(world.fleet.decide(&world.live, world.now).is_empty());
-    world.order(&Order::Resume);
+    world.order(&Order::RESUME);
     assert_eq!(world.fleet.decide(&world.live, world.now).len(), 1);
     for state in STATES {
         let mut world = World::at(state);

@@ -626,7 +626,7 @@ fn story(seed: u64) -> Tally {
                 away.clear();
             }
             5 => drop(world.order_of(rollout, Order::Pause)),
-            6 => drop(world.order_of(rollout, Order::Resume)),
+            6 => drop(world.order_of(rollout, Order::RESUME)),
             7 => {
                 world.set_faults(&target, BTreeSet::new());
                 let retry = Order::Retry {
@@ -731,7 +731,7 @@ fn story(seed: u64) -> Tally {
     for _ in 0..30 {
         watch.tries_again(&world);
         for rollout in &rollouts {
-            drop(world.order_of(*rollout, Order::Resume));
+            drop(world.order_of(*rollout, Order::RESUME));
             drop(world.order_of(*rollout, Order::Retry { target: None }));
         }
         // Of settings that differ, one operator approves what he sees, and another has them read again.

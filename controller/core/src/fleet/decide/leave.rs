@@ -58,7 +58,7 @@ impl Fleet {
             return held(Cause::JournalComes, why);
         }
         match rollout.state {
-            RolloutState::Paused => return held(Cause::Paused, "the rollout is paused"),
+            RolloutState::Paused => return held(Cause::Paused, rollout.paused(open.rollout)),
             RolloutState::Aborted => return held(Cause::Aborted, "the rollout was aborted"),
             RolloutState::Running => {}
         }

@@ -730,6 +730,10 @@ impl Fleet {
         if rollout.work.change(target, ends).is_none() {
             return;
         }
+        // This log has no abort of it: a life of it that is lost had.
+        if *ending == Ending::Aborted && self.unmet.contains(target) && !aborted {
+            rollout.was_aborted_before(target);
+        }
         let active = self.modes.get(target) == Some(&Some(false));
         match moved {
             Some((tenant, Moves::ToCloudSync)) => {
