@@ -1,13 +1,14 @@
 # Reads what only Windows and the product's own module can tell about Connect Sync (probes PF31, PF32, PV26 to PV37, CU01 to
 # CU03). Changes nothing, and shows no line of a log: people's data may be in it.
 # Input: {"through": "host" or null, "webHost": "host" or null, "installed": true or false, "passwords": true or false,
-# "upgrade": true or false}.
+# "upgrade": true or false, "days": n}: events of the last so many days, and of a week at least.
 # Output: one line; each part that was asked is there, or {"why": "..."}. What was not read is never told as if it were nothing.
 
-# Events of the last week in the Application log, from sources whose names match.
+# Events of these days in the Application log, from sources whose names match.
 function Read-Events([hashtable]$filter, [string]$source) {
     $filter.LogName = 'Application'
-    $filter.StartTime = [DateTime]::Now.AddDays(-7)
+    $days = [Math]::Max(7, [int]$in.days)
+    $filter.StartTime = [DateTime]::Now.AddDays(-$days)
     # One event whose text cannot be put together says nothing about the others.
     $wrong = @()
     $found = @(Get-WinEvent -FilterHashtable $filter -ErrorAction SilentlyContinue -ErrorVariable 'wrong')

@@ -1,11 +1,12 @@
-# Counts the errors that the provisioning agent has written to its own event log in the last day (PV08), and how often Windows saw its
+# Counts the errors that the provisioning agent has written to its own event log in the last days (PV08), and how often Windows saw its
 # services end unexpectedly (PV07: events 7031 and 7034 of the service manager [K]). Changes nothing, and shows no text of an event
 # but for its number: people's data may be in it.
-# Input: {"services": ["name"]}. Output: one line {"events": [{"id", "minutes"}], "noise": n, "ends": [{"id", "minutes"}]}, or
+# Input: {"services": ["name"], "days": n}: of the last so many days, and of one at least. Output: one line {"events": [{"id", "minutes"}], "noise": n, "ends": [{"id", "minutes"}]}, or
 # {"error": {...}} in the place of the first two, and {"ends": {"why": "..."}}.
 $most = 1000
 function Find-Events($filter) {
-    $filter['StartTime'] = [DateTime]::Now.AddDays(-1)
+    $days = [Math]::Max(1, [int]$in.days)
+    $filter['StartTime'] = [DateTime]::Now.AddDays(-$days)
     # One event whose text cannot be put together says nothing about the others.
     $wrong = @()
     $found = @(Get-WinEvent -FilterHashtable $filter -MaxEvents $most -ErrorAction SilentlyContinue -ErrorVariable 'wrong')

@@ -12,6 +12,7 @@ use agent_core::procedure::{Complete, Cx, Flow, Host, Next, Procedure, Want};
 use agent_core::product;
 use agent_core::run::{Action, Conclusion, Leave, Run};
 use agent_core::step::facts;
+use agent_core::stood::Stood;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use link::seal::SealingKey;
@@ -155,6 +156,8 @@ pub struct Agent {
     unreached: Option<String>,
     run: Option<Run>,
     run_begun: (Timestamp, EventIndex),
+    /// Since when the products stand as they were proven.
+    stood: Stood,
     newest: Option<(Generation, BundleId)>,
     previous_receipt: Digest,
     last_facts: Option<Facts>,
@@ -232,7 +235,9 @@ impl Agent {
         let mut begun = (now(), EventIndex(0));
         let mut last_facts = None;
         let mut frozen = None;
+        let mut stood = Stood::default();
         for (index, at, event) in &history {
+            stood.hear(event, *at);
             match event {
                 Event::BundleAccepted {
                     bundle, generation, ..
@@ -279,7 +284,8 @@ impl Agent {
                 .collect();
             tracing::info!(target_name = %state.target, %generation, events = of_run.len(), "a run goes on");
             // Whether its rollout still goes on is known with the next welcome, and what its administrator has set, at once.
-            run = Some(Run::held(manifest, host.clone(), &of_run, now()));
+            let held = Run::held(manifest, host.clone(), &of_run, now());
+            run = Some(held.standing_since(stood.since()));
         }
         let held_by_rollout = run.is_some();
         let hello = Hello {
@@ -312,6 +318,7 @@ impl Agent {
             unreached: None,
             run,
             run_begun: begun,
+            stood,
             newest,
             previous_receipt,
             last_facts,
@@ -420,7 +427,9 @@ impl Agent {
         if let Event::FactsReported(facts) = event {
             self.last_facts = Some((**facts).clone());
         }
-        self.journal.append(event, now())
+        let at = now();
+        self.stood.hear(event, at);
+        self.journal.append(event, at)
     }
 
     /// Makes what was journaled lasting, then shows it to the session and to the next hello.
@@ -1130,6 +1139,7 @@ impl Agent {
         let now = self.now();
         self.run_begun = (now, index);
         let run = Run::new(manifest, self.host.clone(), &[], now);
+        let run = run.standing_since(self.stood.since());
         if !run.only_reads() {
             self.lives.forget();
         }

@@ -16,4 +16,5 @@ pub mod procedure;
 pub mod product;
 pub mod run;
 pub mod step;
+pub mod stood;
 pub mod withhold;

@@ -153,6 +153,7 @@ pub struct Cx<'a> {
     resumed: bool,
     generation: Generation,
     restart_follows: bool,
+    stood: Option<Duration>,
     attested: Option<&'a str>,
     /// Work for a person was shown in this pass.
     shown: bool,
@@ -203,6 +204,13 @@ impl Cx<'_> {
     #[must_use]
     pub const fn restart_follows(&self) -> bool {
         self.restart_follows
+    }
+
+    /// How long the product had stood as it was proven when the step began, by the journal of the server's agent; `None` where that tells
+    /// nothing of it.
+    #[must_use]
+    pub const fn stood(&self) -> Option<Duration> {
+        self.stood
     }
 
     /// True when the server is a model.
@@ -889,6 +897,8 @@ pub struct Procedure {
     generation: Generation,
     /// A later step of the run restarts Windows where that waits for it.
     restart_follows: bool,
+    /// How long the product had stood as it was proven when the step began.
+    stood: Option<Duration>,
     attested: Option<String>,
     /// Works for people that were shown since this life of the agent began the step.
     tasks: u32,
@@ -905,6 +915,7 @@ impl Procedure {
             resumed,
             generation: Generation(0),
             restart_follows: false,
+            stood: None,
             attested: None,
             tasks: 0,
             gate: None,
@@ -922,6 +933,13 @@ impl Procedure {
     #[must_use]
     pub const fn before_a_restart(mut self, follows: bool) -> Self {
         self.restart_follows = follows;
+        self
+    }
+
+    /// The same of a product that had stood for so long as it was proven.
+    #[must_use]
+    pub const fn behind(mut self, stood: Option<Duration>) -> Self {
+        self.stood = stood;
         self
     }
 
@@ -970,6 +988,7 @@ impl Procedure {
                 resumed: self.resumed,
                 generation: self.generation,
                 restart_follows: self.restart_follows,
+                stood: self.stood,
                 attested: self.attested.as_deref(),
                 shown: false,
                 untouched: false,

@@ -162,6 +162,8 @@ pub struct Run {
     begun: bool,
     waiting: Waiting,
     step_begun: Timestamp,
+    /// Since when the product stands as it was proven, as far as the journal tells.
+    stood_since: Option<Timestamp>,
     /// The step that is under way, where it began after the end of its override: it is carried out without.
     plain: Option<Step>,
     next_number: u64,
@@ -227,6 +229,7 @@ impl Run {
             begun: false,
             waiting: Waiting::Nothing,
             step_begun: now,
+            stood_since: None,
             plain: None,
             next_number: 0,
             paused,
@@ -239,6 +242,14 @@ impl Run {
         run.replay(history);
         run.advance(now);
         run
+    }
+
+    /// The same of a product that stands as it was proven since then ([`crate::stood::Stood`]): what is looked at behind a soak reaches
+    /// back to there.
+    #[must_use]
+    pub const fn standing_since(mut self, since: Option<Timestamp>) -> Self {
+        self.stood_since = since;
+        self
     }
 
     /// Nothing of its bundle changes anything.
@@ -805,7 +816,8 @@ impl Run {
         let restarts = later.any(|step| matches!(step, Step::RestartServer(_)));
         self.procedure = self
             .procedure_of(self.is_cut_off())
-            .before_a_restart(restarts);
+            .before_a_restart(restarts)
+            .behind(self.stood_since.map(|since| now.since(since)));
         self.begun = true;
         self.touched = false;
         let record = &mut self.records[at];

@@ -17,7 +17,7 @@ use agent_core::step::facts::join;
 use agent_core::step::preflight::PROXY_SIGN_IN;
 use protocol::facts::ServiceState;
 use protocol::secret::{Secret, SecretKind};
-use protocol::{Digest, DomainName, Generation, Version};
+use protocol::{Digest, DomainName, Generation, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::directory::{self, Shared, View};
@@ -117,6 +117,12 @@ pub struct Twin {
     forests: Vec<DomainName>,
     /// How the server sees its domain.
     view: View,
+    /// The server's clock, where whoever carries the model on tells it.
+    #[serde(skip)]
+    clock: Option<Timestamp>,
+    /// When its product logged an error, by that clock.
+    #[serde(skip)]
+    errors: Vec<Timestamp>,
     /// Operations that changed the server, in order: a test asks it whether a step was carried out twice.
     pub changes: Vec<String>,
 }
@@ -186,6 +192,8 @@ impl Twin {
             domains: Vec::new(),
             granted: BTreeSet::new(),
             view: View::default(),
+            clock: None,
+            errors: Vec::new(),
             changes: Vec::new(),
             profile,
         };
@@ -269,6 +277,26 @@ impl Twin {
             service.state = state;
             service.automatic &= state != ServiceState::Disabled;
         }
+    }
+
+    /// The server's clock: how long ago the product logged an error is told by it.
+    pub const fn set_clock(&mut self, now: Timestamp) {
+        self.clock = Some(now);
+    }
+
+    /// The product logs an error at that moment.
+    pub fn log_error(&mut self, at: Timestamp) {
+        self.errors.push(at);
+    }
+
+    /// How many whole minutes ago the product logged an error, for each of the last so many days.
+    fn errors_within(&self, days: u64) -> Vec<u64> {
+        let Some(now) = self.clock else {
+            return Vec::new();
+        };
+        let ages = self.errors.iter().rev().map(|at| now.since(*at));
+        let ages = ages.filter(|age| age.as_secs() <= days * 86_400);
+        ages.map(|age| age.as_secs() / 60).collect()
     }
 
     /// A file is gone, as when somebody deletes it or a scanner takes it away.
@@ -540,7 +568,7 @@ impl Twin {
                     .service(name)
                     .is_some_and(|service| service.state == ServiceState::Running);
                 let restarted = self.has(Fault::ServiceRestarts);
-                let age = seconds(if restarted { 40 } else { 86_400 });
+                let age = seconds(if restarted { 40 } else { 90 * 86_400 });
                 (Outcome::Age(runs.then_some(age)), INSTANT)
             }
             Op::EnableService { name } => {

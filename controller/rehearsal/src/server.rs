@@ -8,6 +8,7 @@ use agent_core::op::{Op, Outcome};
 use agent_core::procedure::{Complete, Host, Next, Procedure, Want};
 use agent_core::run::{Action, Leave, Run};
 use agent_core::step::{WATCH, facts};
+use agent_core::stood::Stood;
 use agent_twin::{Fault, Installed, Profile, Twin};
 use controller_core::fleet::PERMIT_LIFE;
 use controller_core::plan::TargetPlan;
@@ -56,6 +57,8 @@ pub(crate) struct Server {
     run: Option<Run>,
     bundle: Option<(Verified<Manifest>, Vec<Event>)>,
     newest: Option<(Generation, BundleId)>,
+    /// Since when its products stand as they were proven.
+    stood: Stood,
     secrets: BTreeMap<SecretKind, Secret>,
     /// The section that it is in, as it is and not as anybody was told.
     pub(crate) inside: Option<Section>,
@@ -141,6 +144,7 @@ impl Server {
             run: None,
             bundle: None,
             newest: None,
+            stood: Stood::default(),
             secrets: BTreeMap::new(),
             inside: None,
             stalls: None,
@@ -163,7 +167,7 @@ impl Server {
     }
 
     /// What it is, where that is not what its agent told last; a run reports for itself.
-    pub(crate) fn look_around(&mut self) -> Option<Facts> {
+    pub(crate) fn look_around(&mut self, now: Timestamp) -> Option<Facts> {
         if self.run.is_some() {
             return None;
         }
@@ -182,6 +186,8 @@ impl Server {
         }
         let facts = found.filter(|facts| self.told.as_ref() != Some(facts))?;
         self.told = Some(facts.clone());
+        let event = Event::FactsReported(Box::new(facts.clone()));
+        self.stood.hear(&event, now);
         Some(facts)
     }
 
@@ -218,7 +224,9 @@ impl Server {
                 };
                 self.newest = Some((manifest.generation, bundle));
                 self.bundle = Some((Verified::clone(&manifest), vec![accepted.clone()]));
-                self.run = Some(Run::new(*manifest, Self::host(), &[], now));
+                self.stood.hear(&accepted, now);
+                let run = Run::new(*manifest, Self::host(), &[], now);
+                self.run = Some(run.standing_since(self.stood.since()));
                 let mut wishes = vec![Wish::Told(accepted)];
                 wishes.extend(self.go_on(now));
                 wishes
@@ -243,7 +251,7 @@ impl Server {
                 break;
             };
             match action {
-                Action::Journal(event) => self.journal(event, &mut wishes),
+                Action::Journal(event) => self.journal(event, &mut wishes, now),
                 Action::Perform { number, op } => match self
                     .stalls
                     .take_if(|_| !op.is_glance() && self.entering.is_some())
@@ -270,7 +278,7 @@ impl Server {
                         ending: conclusion.ending,
                         receipt: String::new(),
                     };
-                    self.journal(finished, &mut wishes);
+                    self.journal(finished, &mut wishes, now);
                     self.run = None;
                     self.bundle = None;
                     self.secrets.clear();
@@ -299,6 +307,7 @@ impl Server {
         if !may {
             return None;
         }
+        self.twin.set_clock(now);
         let (outcome, time) = self.twin.perform(op, &self.secrets);
         let time = if let Op::Fetch { artifact } = op {
             Duration::from_secs(artifact.size / LINE)
@@ -323,7 +332,8 @@ impl Server {
         wishes
     }
 
-    fn journal(&mut self, event: Event, wishes: &mut Vec<Wish>) {
+    fn journal(&mut self, event: Event, wishes: &mut Vec<Wish>, now: Timestamp) {
+        self.stood.hear(&event, now);
         if let Event::SectionEntered { section, .. } = &event {
             // Nothing is done in it before that is on the disk.
             let into = if self.stalls.is_some() {
@@ -437,7 +447,8 @@ impl Server {
                 history.truncate(at);
             }
             let manifest = Verified::clone(manifest);
-            self.run = Some(Run::held(manifest, Self::host(), history, now));
+            let run = Run::held(manifest, Self::host(), history, now);
+            self.run = Some(run.standing_since(self.stood.since()));
         }
         self.go_on(now)
     }

@@ -1154,6 +1154,13 @@ impl World {
         }
     }
 
+    /// The product of a server logs an error just now.
+    pub fn logs_error(&mut self, target: &TargetId) {
+        if let Some(server) = self.servers.get_mut(target) {
+            server.twin.log_error(self.now);
+        }
+    }
+
     /// A server's disk takes that long for what is journaled as its next section is entered: until then nothing is begun or told.
     pub fn stalls(&mut self, target: &TargetId, time: Duration) {
         if let Some(server) = self.servers.get_mut(target) {
@@ -1175,7 +1182,9 @@ impl World {
         if self.pulses.is_silent(target) {
             return;
         }
-        let facts = self.servers.get_mut(target).and_then(Server::look_around);
+        let now = self.now;
+        let server = self.servers.get_mut(target);
+        let facts = server.and_then(|server| server.look_around(now));
         if let Some(facts) = facts {
             self.journaled(target, Event::FactsReported(Box::new(facts)));
             self.decide();

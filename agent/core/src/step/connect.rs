@@ -262,7 +262,11 @@ pub fn fence(cx: &mut Cx<'_>) -> Flow<Complete> {
 /// While outcomes are missing, and when what is there is not what is wanted.
 pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     let soaked_seconds = match verify.soaked_seconds {
-        Some(seconds) => Some(soak::slow_cycles(seconds, cx)?),
+        Some(seconds) => {
+            // The number of cycles is as planned, however late this look comes; they are waited for from here on.
+            let slow = soak::slow_cycles(seconds, cx)?;
+            Some(soak::lasted(seconds, cx).saturating_add(slow - seconds))
+        }
         None => None,
     };
     let verify = &VerifyConnect {

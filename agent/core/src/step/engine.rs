@@ -124,6 +124,7 @@ pub(super) fn verified(
 ) -> Flow<Vec<Finding>> {
     let input = json!({
         "installed": true, "through": null, "webHost": null, "passwords": verify.password_sync,
+        "days": soak::days(verify.soaked_seconds),
     });
     let report = Report::ask(Script::InspectConnect, input, LIMIT, cx)?;
     let text = |part: &Value| Some(part.as_str()?.to_owned());

@@ -100,9 +100,9 @@ fn stability(service: &str, soaked_seconds: Option<u32>, cx: &mut Cx<'_>) -> Flo
         Some(age) => format!("for {} s", age.as_secs()),
         None => "it does not run".to_owned(),
     };
-    let mut finding = catalogue::PV07.judge(age, show, |age| {
-        age.is_some_and(|age| age >= Duration::from_secs(u64::from(seconds)))
-    });
+    // What was rounded up is no second that it has to have run.
+    let least = Duration::from_secs(u64::from(seconds.saturating_sub(1)));
+    let mut finding = catalogue::PV07.judge(age, show, |age| age.is_some_and(|age| age >= least));
     finding.wanted = format!("for {seconds} s at least");
     Ok(Some(finding))
 }

@@ -799,7 +799,7 @@ fn events(soaked_seconds: Option<u32>, cx: &mut Cx<'_>) -> Flow<(Finding, Readin
     let services = [product::AGENT_SERVICE, product::UPDATER_SERVICE];
     let report = Report::ask(
         Script::ReadAgentEvents,
-        serde_json::json!({ "services": services }),
+        serde_json::json!({ "services": services, "days": soak::days(soaked_seconds) }),
         EVENTS_LIMIT,
         cx,
     )?;
@@ -1072,6 +1072,11 @@ fn told(guide: &GuideProvisioningAgent, cx: &mut Cx<'_>) -> Flow<GmsaChange> {
 /// # Errors
 /// While outcomes are missing, and when what is there is not what is wanted.
 pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let soaked = verify.soaked_seconds;
+    let verify = &VerifyProvisioningAgent {
+        soaked_seconds: soaked.map(|asked| soak::lasted(asked, cx)),
+        ..verify.clone()
+    };
     let agent = installed(cx)?;
     let updater = cx.service(product::UPDATER_SERVICE)?;
     let agent = agent.unwrap_or(ProvisioningAgentFacts {

@@ -40,6 +40,18 @@ impl Logged {
     }
 }
 
+/// How long a product has soaked by the look behind it, seconds: as long as was asked, or since it was proven, where that look came later
+/// than it was due. Rounded up, so that nothing is left out that was logged meanwhile.
+pub(super) fn lasted(asked: u32, cx: &Cx<'_>) -> u32 {
+    let stood = cx.stood().unwrap_or_default().as_millis().div_ceil(1000);
+    asked.max(u32::try_from(stood).unwrap_or(u32::MAX))
+}
+
+/// Days that a script is to look back for a soak that took so long.
+pub(super) fn days(soaked_seconds: Option<u32>) -> u32 {
+    soaked_seconds.unwrap_or_default().div_ceil(24 * 3600)
+}
+
 /// Has errors that the product logged while it soaked stop the target; those before warn.
 pub(super) fn judge<'a>(
     finding: &mut Finding,
@@ -71,10 +83,14 @@ pub(super) fn ends(
 ) -> Finding {
     let within = soaked_seconds.unwrap_or_default().max(STABLE_SECONDS);
     let soaked = aged.is_some();
+    let time = match days(soaked_seconds) {
+        0 | 1 => "day".to_owned(),
+        days => format!("{days} days"),
+    };
     let show = |ends: &[Logged]| match ends.iter().min_by_key(|one| one.minutes) {
-        None => "no unexpected end in the last day".to_owned(),
+        None => format!("no unexpected end in the last {time}"),
         Some(newest) => format!(
-            "{} unexpected ends in the last day, the newest (event {}) {} minutes ago",
+            "{} unexpected ends in the last {time}, the newest (event {}) {} minutes ago",
             ends.len(),
             newest.id,
             newest.minutes

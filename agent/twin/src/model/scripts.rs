@@ -93,7 +93,7 @@ impl Twin {
             Script::InspectDatabase => (self.inspect_database(), Duration::from_secs(2)),
             Script::JudgeChains => (self.judge_chains(input), Duration::from_secs(2)),
             Script::ReadErrors => (self.recorded_errors(input), Duration::from_secs(3)),
-            Script::ReadAgentEvents => (self.agent_events(), Duration::from_secs(2)),
+            Script::ReadAgentEvents => (self.agent_events(input), Duration::from_secs(2)),
         }
     }
 
@@ -215,7 +215,7 @@ impl Twin {
         }
     }
 
-    fn agent_events(&self) -> Outcome {
+    fn agent_events(&self, input: &Value) -> Outcome {
         if !self.services.contains_key(product::AGENT_SERVICE) || self.has(Fault::LogsUnreadable) {
             return Outcome::Failed("Get-WinEvent: there is no such log".to_owned());
         }
@@ -227,13 +227,16 @@ impl Twin {
         } else {
             &[]
         };
-        let events: &[Value] = if self.has(Fault::AgentLogsErrors) {
-            &[json!({ "id": 12_016, "minutes": 200 })]
+        let logged = self.errors_within(input["days"].as_u64().unwrap_or(1).max(1));
+        let logged = logged.into_iter();
+        let mut events: Vec<Value> = logged
+            .map(|minutes| json!({ "id": 12_016, "minutes": minutes }))
+            .collect();
+        if self.has(Fault::AgentLogsErrors) {
+            events.push(json!({ "id": 12_016, "minutes": 200 }));
         } else if self.has(Fault::ErrorsWhileWatched) {
-            &[json!({ "id": 12_016, "minutes": 3 })]
-        } else {
-            &[]
-        };
+            events.push(json!({ "id": 12_016, "minutes": 3 }));
+        }
         Outcome::Script {
             lines: vec![json!({ "events": events, "noise": 2, "ends": ends })],
         }
@@ -329,6 +332,13 @@ impl Twin {
             }
         };
         line["certificates"] = event([Fault::CertificateDue; 2], (1011, 1012), "ADSync");
+        let logged = self.errors_within(input["days"].as_u64().unwrap_or(7).max(7));
+        if let Some(rows) = line["certificates"].as_array_mut() {
+            let logged = logged.into_iter();
+            rows.extend(
+                logged.map(|minutes| json!({ "id": 1012, "source": "ADSync", "minutes": minutes })),
+            );
+        }
         let source = "Microsoft Entra Connect Upgrade";
         let broken = [Fault::AutoUpgradeFailed, Fault::UpgradeBrokeOff];
         line["upgrades"] = event(broken, (302, 302), source);

@@ -34,7 +34,7 @@ retired = ["s0.gone.test"]
 const POLICY: &str =
     "waves = [{ rest = true }]\n[limit]\nfailures = \"5\"\nin_flight = 4\ncanary = 1\n";
 
-fn ask() -> Ask {
+pub(crate) fn ask() -> Ask {
     Ask {
         begin: NOW,
         person: Some(Duration::from_secs(600)),
@@ -231,7 +231,11 @@ fn a_product_is_watched_before_its_target_is_done() {
 
 /// Up to the moment at which a server's product is watched.
 fn watched(plan: &Plan, known: &Fleetwide, canary: &TargetId) -> World {
-    let mut world = World::new(plan, known, ask());
+    until_watched(World::new(plan, known, ask()), canary)
+}
+
+/// The same of a world that has begun.
+pub(crate) fn until_watched(mut world: World, canary: &TargetId) -> World {
     let soaks = |world: &World| {
         let view = world.fleet.view(ROLLOUT, &world.live, world.now);
         let rows = view.into_iter().flat_map(|view| view.targets);

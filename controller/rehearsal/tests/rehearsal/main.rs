@@ -9,6 +9,7 @@ mod known;
 mod lapse;
 mod rules;
 mod sim;
+mod soaks;
 mod swap;
 mod swing;
 mod transition;
