@@ -455,3 +455,205 @@ fn each_file_that_a_row_names_as_its_recipe_is_there() {
     }
     assert!(named >= 15, "only {named} files are named");
 }
+
+/// Who does what a row of an installation names, by what its steps are: a step that needs nobody and what is called automatic is the agent's, work
+/// at a wizard and a page are a person's, what only a secret ends is an operator's, and so is what `artifact add` ends.
+fn doers(id: &str, covers: &str) -> BTreeSet<&'static str> {
+    let steps = planned(&id[..1]);
+    let mut who = BTreeSet::new();
+    for title in named_steps(covers) {
+        let mut own = steps.iter().filter(|step| step.title() == title);
+        let step = own.next().unwrap_or_else(|| panic!("{id} names {title}"));
+        who.insert(match step {
+            Step::RegisterProvisioningAgent(_) => "operator",
+            step if step.guided_work().is_some() => "person",
+            step if step.needs_person() => "person",
+            _ => "agent",
+        });
+    }
+    for (words, does) in [
+        ("automatic", "agent"),
+        ("cmdlets: n", "agent"),
+        ("the same page", "person"),
+        ("`entrain artifact add", "operator"),
+        ("`entrain handover", "administrator"),
+    ] {
+        if covers.contains(words) {
+            who.insert(does);
+        }
+    }
+    if !quoted(covers).is_empty() {
+        who.insert("person");
+    }
+    // The administrator of a domain is the person at its page.
+    if who.contains("administrator") {
+        who.remove("person");
+    }
+    who
+}
+
+#[test]
+fn who_does_it_follows_from_what_the_steps_are() {
+    let mut told = 0;
+    for (id, row) in rows() {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        if !["A", "E", "C"].contains(&&id[..1]) || id.ends_with("-link") {
+            continue;
+        }
+        let named = ["agent", "person", "operator", "administrator"];
+        let named = named.into_iter().filter(|one| cells[3].contains(one));
+        assert_eq!(
+            named.collect::<BTreeSet<_>>(),
+            doers(&id, cells[2]),
+            "{id}: {}",
+            cells[3]
+        );
+        told += 1;
+    }
+    assert_eq!(told, 29);
+}
+
+/// The steps of a path of the other tables.
+fn steps_of_path(id: &str) -> Vec<Step> {
+    let paths = PATHS.iter().filter(|(of, ..)| *of == id);
+    let steps = paths.flat_map(|(_, title, servers)| steps_of(title, Some(servers)));
+    steps.collect()
+}
+
+#[test]
+fn a_path_says_nobody_where_no_step_of_it_needs_a_person_and_names_the_pages_of_the_others() {
+    for (id, row) in rows() {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        if !["U", "S", "T", "R", "X"].contains(&&id[..1]) {
+            continue;
+        }
+        let steps = steps_of_path(&id);
+        let needed = steps.iter().any(Step::needs_person);
+        let nobody = cells[4].starts_with("nobody");
+        assert!(!(needed && nobody), "{id}: {}", cells[4]);
+        let only_runs = ["U", "X"].contains(&&id[..1]) && !needed;
+        assert!(
+            !only_runs || nobody || id == "X3",
+            "{id} needs nobody: {}",
+            cells[4]
+        );
+        let wizard = steps.iter().any(|step| {
+            matches!(
+                step,
+                Step::GuideConnect(_) | Step::GuideConnectRemoval(_) | Step::GuideTransition(_)
+            )
+        });
+        let pages = cells[4].contains("page") || cells[4] == "as U3";
+        assert_eq!(wizard, pages, "{id}: {}", cells[4]);
+    }
+}
+
+/// What the watch of a wizard looks at, by the words of a task's own sentence on its end.
+const LOOKED_AT: &[&str] = &[
+    "engine",
+    "scheduler",
+    "suspended",
+    "staging",
+    "service",
+    "gMSA",
+    "tenant",
+    "registered",
+];
+
+/// The rows in which the wizard's end is told, with the steps that it is the end of.
+fn ends() -> Vec<(&'static str, Vec<Step>)> {
+    let mut ends = vec![("A16", planned_here("A")), ("E9", planned_here("E"))];
+    for id in ["U3", "S1", "T2", "R4"] {
+        ends.push((id, steps_of_path(id)));
+    }
+    ends
+}
+
+#[test]
+fn how_an_end_is_seen_is_what_the_work_itself_says_of_it() {
+    let rows = rows();
+    for (id, steps) in ends() {
+        let (_, row) = rows.iter().find(|(one, _)| one == id).unwrap();
+        let seen = row.split(" | ").last().unwrap();
+        let mut told = 0;
+        for step in &steps {
+            let text = match step {
+                Step::GuideProvisioningAgent(guide) => &guide.text,
+                Step::GuideConnect(guide) => &guide.text,
+                Step::GuideConnectRemoval(guide) => &guide.text,
+                Step::GuideTransition(guide) => &guide.text,
+                _ => continue,
+            };
+            let words = LOOKED_AT
+                .iter()
+                .filter(|word| text.seen_by.contains(**word));
+            for word in words {
+                assert!(
+                    seen.contains(word),
+                    "{id}: {:?} is told as {seen}",
+                    text.seen_by
+                );
+                told += 1;
+            }
+        }
+        assert!(told >= 2, "{id}: {seen}");
+    }
+}
+
+/// A row that ends with another one names one that is seen.
+#[test]
+fn a_row_that_ends_with_another_names_one_whose_end_is_seen() {
+    let rows = rows();
+    let seen = |id: &str| {
+        let (_, row) = rows.iter().find(|(one, _)| one == id).unwrap();
+        let seen = row.split(" | ").last().unwrap();
+        seen.trim_end_matches([' ', '|']).to_owned()
+    };
+    let mut named = 0;
+    for (id, _) in rows.iter().filter(|(id, _)| !id.ends_with("-link")) {
+        let own = seen(id);
+        let Some(other) = own.strip_prefix("with ") else {
+            continue;
+        };
+        let other: String = other
+            .chars()
+            .take_while(|sign| sign.is_ascii_alphanumeric())
+            .collect();
+        let ends = seen(&other);
+        assert!(
+            !ends.starts_with("with ") || other == "A12",
+            "{id}: with {other}: {ends}"
+        );
+        assert_ne!(ends, "not seen", "{id}: with {other}");
+        named += 1;
+    }
+    assert!(named >= 15, "only {named}");
+}
+
+/// The pace at which a person's work is looked at stands in the agent alone.
+#[test]
+fn the_pace_of_a_watch_is_the_agents_own() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../agent/core/src/step/mod.rs");
+    let source = std::fs::read_to_string(path).unwrap();
+    let (_, rest) = source
+        .split_once("pub const WATCH: Duration = Duration::from_secs(")
+        .unwrap();
+    let seconds: u32 = rest.split(')').next().unwrap().parse().unwrap();
+    let mut told = 0;
+    for (id, row) in rows() {
+        for pace in row.split("every ").skip(1) {
+            let own = pace.starts_with(&format!("{seconds} s"));
+            // Of anything but a time nothing is said here.
+            if !pace.starts_with(|sign: char| sign.is_ascii_digit()) {
+                continue;
+            }
+            assert!(
+                own,
+                "{id}: every {}",
+                pace.chars().take(12).collect::<String>()
+            );
+            told += 1;
+        }
+    }
+    assert!(told >= 4, "only {told}");
+}
