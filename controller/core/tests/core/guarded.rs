@@ -679,8 +679,8 @@ An offer that nobody has accepted is asked for once more when its agent is back:
         "
 ## What proves it
 
-For each rail a property over random events and topologies (for all but G7 and G8 over random facts too); a story in which the world changes while a rollout
-runs, which then holds by that rail and goes on once it is right again; and the tests of each place.
+For each rail a property over random events and topologies, at each offer and each leave (for all but G7 and G8 over random facts of servers too: what those two ask is
+what was read of tenants and of Connect's settings, which is drawn); a story in which the world changes while a rollout runs, which then holds by that rail and goes on once it is right again; and the tests of each place.
 
 | | Property at each action | The world changes | Each place |
 | --- | --- | --- | --- |

@@ -1,5 +1,5 @@
-//! G7 and G8 at each offer over topologies as chance has them: tenants, domains in one tool or in both, groups that serve several
-//! of them, servers. What is right is told here by what was read alone, and not by the machine.
+//! G7 and G8 at each offer and at each leave over topologies as chance has them: tenants, domains in one tool or in both, groups that serve
+//! several of them, servers. What is right is told here by what was read alone, and not by the machine.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where something is not as it must be"
@@ -20,12 +20,14 @@ use controller_core::topology::parse;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use protocol::event::Event;
+use protocol::event::{Event, Section};
 use protocol::facts::{ConnectFacts, Facts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::settings::{ConnectSettings, Setting, SettingsPart};
 use protocol::signed::Phase;
-use protocol::{Generation, RolloutId, StepIndex, TargetId, TenantId, Timestamp};
+use protocol::{
+    Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, TenantId, Timestamp,
+};
 
 use crate::common;
 
@@ -48,15 +50,19 @@ struct Written {
     domains: Vec<bool>,
     /// Groups: which domains they serve, as bits, and how many hosts they have.
     groups: Vec<(u8, usize)>,
+    /// Its agents are signed in by user name and password.
+    credential: bool,
 }
 
 fn written() -> impl Strategy<Value = Vec<Written>> {
     let groups = vec((1_u8..8, 1_usize..3), 1..3);
-    let one = (any::<bool>(), vec(any::<bool>(), 1..=DOMAINS), groups);
-    let one = one.prop_map(|(connect, domains, groups)| Written {
+    let domains = vec(any::<bool>(), 1..=DOMAINS);
+    let one = (any::<bool>(), domains, groups, any::<bool>());
+    let one = one.prop_map(|(connect, domains, groups, credential)| Written {
         connect,
         domains,
         groups,
+        credential,
     });
     vec(one, 1..=TENANTS.len())
 }
@@ -103,7 +109,17 @@ fn connect(tenant: usize) -> String {
 fn text(all: &[Written]) -> String {
     let mut text = String::new();
     for (tenant, written) in all.iter().enumerate() {
-        writeln!(text, "[tenant.t{tenant}]\nid = \"{}\"", TENANTS[tenant]).unwrap();
+        let sign_in = if written.credential {
+            "credential"
+        } else {
+            "token"
+        };
+        writeln!(
+            text,
+            "[tenant.t{tenant}]\nid = \"{}\"\nsign_in = \"{sign_in}\"",
+            TENANTS[tenant]
+        )
+        .unwrap();
         for (group, served, hosts) in written.serves() {
             let names: Vec<String> = (0..hosts).map(|one| host(tenant, group, one)).collect();
             let domains = served.iter().map(|domain| written.name(tenant, *domain));
@@ -200,6 +216,64 @@ impl World {
         let target = |one: Decision| match one {
             Decision::Issue { target, .. } => Some(target.to_string()),
             Decision::Permit { .. }
+            | Decision::Degraded { .. }
+            | Decision::Unknown { .. }
+            | Decision::Away { .. }
+            | Decision::PassedOver { .. } => None,
+        };
+        decisions.into_iter().filter_map(target).collect()
+    }
+
+    /// Who gets leave where each server was offered its phase before, has begun with it, and asks just now: for a section in which nothing
+    /// goes out of service and no gMSA object is changed, so that no other rail is asked.
+    fn permitted(&self, plan: &Plan) -> BTreeSet<String> {
+        let (mut fleet, mut told) = (self.fleet.clone(), self.told);
+        for (target, part) in &plan.targets {
+            let Some(work) = part.phases.first() else {
+                continue;
+            };
+            let generation = fleet.next_generation(target);
+            let bundle = BundleId(Digest::of(target.as_str().as_bytes()));
+            let offered = Record::BundleIssued {
+                rollout: ID,
+                target: target.clone(),
+                generation,
+                phase: work.phase,
+                bundle,
+                expires: self.now.plus(Duration::from_secs(86_400)),
+            };
+            fleet.apply(&offered, None, self.now);
+            let accepted = Event::BundleAccepted {
+                bundle,
+                generation,
+                rollout: ID,
+                phase: work.phase,
+                change: None,
+            };
+            let begun = Event::StepBegun {
+                generation,
+                step: StepIndex(0),
+                attempt: Attempt(1),
+                kind: work.steps[0].kind().to_owned(),
+            };
+            for event in [accepted, begun] {
+                told += 1;
+                fleet.apply(
+                    &common::told(target, told, self.now, &event),
+                    None,
+                    self.now,
+                );
+            }
+            let section = Section {
+                outage: false,
+                gmsa: None,
+            };
+            fleet.asks_permit(target, generation, StepIndex(0), Attempt(1), section);
+        }
+        let decisions = fleet.decide(&self.live, self.now);
+        let target = |one: Decision| match one {
+            Decision::Permit { target, .. } => Some(target.to_string()),
+            Decision::Issue { .. }
             | Decision::Degraded { .. }
             | Decision::Unknown { .. }
             | Decision::Away { .. }
@@ -311,7 +385,7 @@ fn connectors(written: &Written, tenant: usize, people: &[bool]) -> ConnectSetti
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// G7 at each offer: of whatever topology, an agent configures its domains exactly while each of them that is in both tools is known by
+    /// G7 at each offer and each leave: of whatever topology, an agent configures its domains exactly while each of them that is in both tools is known by
     /// what was read within a day to be in one scope alone.
     #[test]
     fn agents_configure_their_domains_only_while_none_is_in_both_scopes(
@@ -356,7 +430,10 @@ proptest! {
             // Connect is there, and only looked at.
             let mut issued = world.issued();
             issued.retain(|server| server.starts_with('h'));
-            prop_assert_eq!(issued, lawful, "G7: {:?} {:?}", read, told);
+            prop_assert_eq!(&issued, &lawful, "G7: {:?} {:?}", read, told);
+            let mut permitted = world.permitted(&plan);
+            permitted.retain(|server| server.starts_with('h'));
+            prop_assert_eq!(permitted, lawful, "G7 at leave: {:?} {:?}", read, told);
             match one {
                 Some(Happens::Reads(tenant, takes)) if tenant < all.len() => {
                     let mut seen = Observation::unseen_all(&id(tenant), world.now, "403");
@@ -389,12 +466,23 @@ proptest! {
 
 // --- G8 ---
 
-/// What somebody sees of a tenant: role and guest of the account, where one was named; how many configurations of each domain, where it
-/// shows them.
+/// When a tenant was synchronized last, as a reading of it shows.
+#[derive(Debug, Clone, Copy)]
+enum Synchronized {
+    Never,
+    /// A minute ago.
+    Lately,
+    /// A day ago.
+    Before,
+}
+
+/// What somebody sees of a tenant: role and guest of the account, where one was named, and whether a policy demands more of it than a password;
+/// when the tenant was synchronized last; how many configurations of each domain, where it shows them.
 #[derive(Debug, Clone)]
 struct Reading {
     tenant: usize,
-    operator: Option<(Held, bool)>,
+    operator: Option<(Held, bool, bool)>,
+    synchronized: Synchronized,
     configurations: Option<Vec<usize>>,
 }
 
@@ -405,12 +493,18 @@ fn reading() -> impl Strategy<Value = Reading> {
         Just(Held::Eligible),
         Just(Held::Not)
     ];
-    let operator = option::of((held, any::<bool>()));
+    let operator = option::of((held, any::<bool>(), any::<bool>()));
+    let synchronized = prop_oneof![
+        Just(Synchronized::Never),
+        Just(Synchronized::Lately),
+        Just(Synchronized::Before)
+    ];
     let configurations = option::weighted(0.8, vec(0_usize..3, DOMAINS));
-    let one = (0..TENANTS.len(), operator, configurations);
-    one.prop_map(|(tenant, operator, configurations)| Reading {
+    let one = (0..TENANTS.len(), operator, synchronized, configurations);
+    one.prop_map(|(tenant, operator, synchronized, configurations)| Reading {
         tenant,
         operator,
+        synchronized,
         configurations,
     })
 }
@@ -418,8 +512,9 @@ fn reading() -> impl Strategy<Value = Reading> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// G8 at each offer: of whatever topology, what was seen last of a tenant stops exactly those of its servers that it is about. What
-    /// was not seen stops nobody, and of an account lifts nothing of what was.
+    /// G8 at each offer and each leave, of each probe of a tenant that blocks (PF61, PF62, PF65, PF66; PF67 is G7's): of whatever topology, what
+    /// was seen last of a tenant stops exactly those of its servers that it is about. What was not seen stops nobody, and of an account lifts
+    /// nothing of what was.
     #[test]
     fn what_blocks_in_a_tenant_stops_those_whom_it_is_about_and_no_others(
         mut all in written(),
@@ -429,44 +524,65 @@ proptest! {
         all.iter_mut().for_each(|written| written.domains.fill(false));
         let (mut world, plan) = World::new(&all, false);
         world.apply(&plan);
-        let mut accounts: BTreeMap<usize, (Held, bool)> = BTreeMap::new();
+        let mut accounts: BTreeMap<usize, (Held, bool, bool)> = BTreeMap::new();
+        // Tenants that somebody synchronizes whose servers are none of the topology's.
+        let mut elsewhere: BTreeSet<usize> = BTreeSet::new();
         let mut several: BTreeSet<(usize, usize)> = BTreeSet::new();
         for one in readings.into_iter().map(Some).chain([None]) {
             let mut lawful = BTreeSet::new();
             for (tenant, written) in all.iter().enumerate() {
                 let account = accounts.get(&tenant);
                 let may = |least: &dyn Fn(Held) -> bool| {
-                    account.is_none_or(|(held, guest)| !guest && least(*held))
+                    account.is_none_or(|(held, guest, _)| !guest && least(*held))
                 };
-                if written.connect && may(&|held| held == Held::Direct) {
+                // Whoever signs in at a wizard, or elsewhere for a token, meets what is demanded.
+                let demanded = written.credential && account.is_some_and(|(.., demands)| *demands);
+                if written.connect
+                    && !elsewhere.contains(&tenant)
+                    && may(&|held| held == Held::Direct)
+                {
                     lawful.insert(connect(tenant));
                 }
                 for (group, served, hosts) in written.serves() {
                     let competes = served.iter().any(|domain| several.contains(&(tenant, *domain)));
-                    if !competes && may(&|held| held != Held::Not) {
+                    if !competes && !demanded && may(&|held| held != Held::Not) {
                         lawful.extend((0..hosts).map(|one| host(tenant, group, one)));
                     }
                 }
             }
-            prop_assert_eq!(world.issued(), lawful, "G8: {:?} {:?}", accounts, several);
+            prop_assert_eq!(&world.issued(), &lawful, "G8: {:?} {:?} {:?}", accounts, several, elsewhere);
+            let permitted = world.permitted(&plan);
+            prop_assert_eq!(permitted, lawful, "G8 at leave: {:?} {:?} {:?}", accounts, several, elsewhere);
             let Some(one) = one.filter(|one| one.tenant < all.len()) else {
                 continue;
             };
             world.now = world.now.plus(Duration::from_secs(60));
             let (tenant, written) = (one.tenant, &all[one.tenant]);
             let mut seen = Observation::unseen_all(&id(tenant), world.now, "403");
-            seen.organization = Part::Seen(Organization { sync_enabled: true, last_sync: None });
-            if let Some((held, guest)) = one.operator {
+            let ago = |seconds| Some(world.now.minus(Duration::from_secs(seconds)));
+            let last_sync = match one.synchronized {
+                Synchronized::Never => None,
+                Synchronized::Lately => ago(60),
+                Synchronized::Before => ago(86_400),
+            };
+            seen.organization = Part::Seen(Organization { sync_enabled: true, last_sync });
+            elsewhere.remove(&tenant);
+            // No server here is active, and cloud sync, whose jobs are shown, did not do it.
+            if matches!(one.synchronized, Synchronized::Lately) && one.configurations.is_some() {
+                elsewhere.insert(tenant);
+            }
+            if let Some((held, guest, demands)) = one.operator {
+                let policies = demands.then(|| "more than a password".to_owned());
                 seen.operator = Part::Seen(Account {
                     user: "anna@contoso.com".to_owned(),
                     guest,
                     synchronized: false,
                     role: Part::Seen(held),
                     global: Part::Seen(Held::Not),
-                    demands: Part::Seen(BTreeSet::new()),
+                    demands: Part::Seen(policies.into_iter().collect()),
                     may_demand: BTreeSet::new(),
                 });
-                accounts.insert(tenant, (held, guest));
+                accounts.insert(tenant, (held, guest, demands));
             }
             several.retain(|(of, _)| *of != tenant);
             if let Some(counts) = one.configurations {
