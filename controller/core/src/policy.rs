@@ -96,6 +96,24 @@ impl Soak {
         cycles * Self::cycle(product)
     }
 
+    /// A watch of so many seconds in cycles of a product, and how they are counted: by time, and by nothing that was seen of them.
+    #[must_use]
+    pub fn in_words(product: Product, seconds: u32) -> String {
+        let cycle = Self::cycle(product);
+        let count = seconds / cycle;
+        let cycles = if count == 1 { "cycle" } else { "cycles" };
+        let asked = match product {
+            Product::ProvisioningAgent => {
+                "what a reading of the tenant shows of them is told at its end"
+            }
+            Product::Connect => "its scheduler is asked for them once, at its end",
+        };
+        format!(
+            "{count} {cycles} of {} min, counted by time; {asked}",
+            cycle / 60
+        )
+    }
+
     /// Seconds from one cycle of a product to its next.
     #[must_use]
     pub const fn cycle(product: Product) -> u32 {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use protocol::signed::Phase;
 use protocol::step::{Product, RestartBy, Step};
 use protocol::{DomainName, TargetId, TenantId};
 
@@ -584,11 +585,24 @@ fn work(plan: &Plan, part: &TargetPlan, out: &mut String) -> std::fmt::Result {
     let phases = part.phases.iter().filter(|_| plan.kind != Kind::Swing);
     for phase in phases {
         writeln!(out, "    {:<8} {}", phase.phase.as_str(), titles(phase))?;
+        if phase.phase == Phase::Soak {
+            writeln!(out, "             behind {}", soaks(part))?;
+        }
     }
     for why in &part.why {
         writeln!(out, "    because  {why}")?;
     }
     Ok(())
+}
+
+/// How long the product is watched, and how that is counted.
+fn soaks(part: &TargetPlan) -> String {
+    let product = if part.lane.starts_with("connect.") {
+        Product::Connect
+    } else {
+        Product::ProvisioningAgent
+    };
+    policy::Soak::in_words(product, part.soak_seconds)
 }
 
 fn titles(phase: &PhaseWork) -> String {
