@@ -290,6 +290,9 @@ fn whoever_has_not_begun_to_change_a_gmsa_asks_again() {
     let conclusion = story.conclusion().unwrap();
     assert_eq!(conclusion.ending, Ending::Aborted);
     assert_eq!(conclusion.steps[1].ending, StepEnding::Inconclusive);
+    // It has looked at nothing since: what its section left is not known, and is told before that ends.
+    let unknown = |event: &Event| matches!(event, Event::StepInconclusive { .. });
+    assert_eq!((story.has(left), story.has(unknown)), (1, 1));
 }
 
 /// No section keeps anybody from anything; the setup runs on all the same.

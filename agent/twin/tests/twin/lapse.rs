@@ -140,6 +140,8 @@ fn whoever_is_aborted_meanwhile_ends_there() {
     assert_eq!(story.ending(), Some(Ending::Aborted));
     assert_eq!((story.has(entered), story.has(left)), (1, 1));
     assert!(story.twin.changes.is_empty());
+    let unknown = |event: &Event| matches!(event, Event::StepInconclusive { .. });
+    assert_eq!(story.has(unknown), 0, "nothing was done");
 }
 
 #[test]

@@ -666,6 +666,29 @@ fn who_may_replace_the_agent_is_whom_the_newest_root_names() {
     story.enters();
     assert_eq!(story.ending(), Some(Ending::Completed));
     assert_eq!(story.twin.agent(), Some(Version::new(0, 9, 0, 0)));
+    // The section of the switch keeps nobody from anything: behind it the new version waits until its controller lets it go on.
+    let mut story = Story::new(steps(), None);
+    let publisher = || RoleKeys {
+        keys: vec![PUBLISHER.public()],
+        threshold: 1,
+    };
+    story.run.trust(publisher());
+    story.enters();
+    let switches = |action: &Action| {
+        matches!(
+            action,
+            Action::Perform {
+                op: Op::SwitchAgent { .. },
+                ..
+            }
+        )
+    };
+    assert!(story.until(switches).is_some());
+    story.restart();
+    story.run.trust(publisher());
+    assert_eq!(story.run.poll_action(), None, "it is held");
+    story.run.resume(NOW);
+    assert!(story.run.poll_action().is_some());
 }
 
 /// What the server has become is told where a step may have changed it, and nothing is asked of it in vain.

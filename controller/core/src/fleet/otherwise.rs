@@ -252,9 +252,7 @@ impl Fleet {
     pub(super) fn found_otherwise(&self, target: &TargetId, open: &Open, ending: &Ending) -> bool {
         let rollout = self.rollouts.get(&open.rollout);
         let work = rollout.and_then(|rollout| rollout.work.get(target));
-        let before = work.is_some_and(|work| {
-            work.state == TargetState::Offered && !work.has_begun() && !work.tried
-        });
+        let before = work.is_some_and(|work| work.state == TargetState::Offered);
         let differs = work.and_then(Work::differs);
         let since = differs.is_some_and(|one| one.planned.is_some());
         let new = || since && open.assumed.is_some() && self.essence_of(target) != open.assumed;

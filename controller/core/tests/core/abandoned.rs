@@ -767,6 +767,89 @@ fn what_it_was_in_as_its_bundle_ended_is_free_once_its_time_is_over_or_it_is_sai
     }
 }
 
+/// Its time is over while it is away, and another section is given up meanwhile: when it speaks of it after all, it is in it again.
+#[test]
+fn what_it_was_in_as_its_bundle_ended_is_its_own_again_however_late_it_speaks() {
+    let (mut world, lost, other) = away_at_the_end_of_its_bundle(true);
+    world.passes(LIMIT);
+    assert_eq!(world.decides(), std::slice::from_ref(&other));
+    assert_eq!(world.fleet.abandoned_sentence(&lost, world.now), None);
+    world.goes(&other);
+    world.passes(UNREACHABLE_AFTER);
+    assert_eq!(world.resolves(&other, false), Ok(()));
+    let (generation, kind) = (world.lives[&lost].generation, String::new());
+    world.tells(
+        &lost,
+        Event::StepBegun {
+            generation,
+            step: STEP,
+            attempt: Attempt(2),
+            kind,
+        },
+    );
+    world.comes(&lost);
+    assert_eq!(world.row(&lost).state, "running");
+    let third = name("s3.a.test");
+    world.issue(&third);
+    let held = world.held(&third, of(false));
+    assert!(held.contains("s1.a.test changes the same gMSA"), "{held}");
+    world.is_what_the_log_tells();
+}
+
+/// It took its leave up unheard, and was resolved meanwhile: that it has entered claims nothing for longer than the leave did.
+#[test]
+fn what_is_entered_behind_a_resolve_is_claimed_no_longer_than_before() {
+    let mut world = World::new();
+    let (lost, other) = (name("s1.a.test"), name("s2.a.test"));
+    world.issue(&lost);
+    world.issue(&other);
+    world.asks(&lost, of(true));
+    assert_eq!(world.decides(), std::slice::from_ref(&lost));
+    world.goes(&lost);
+    world.enters(&lost);
+    world.passes(UNREACHABLE_AFTER);
+    assert_eq!(world.resolves(&lost, false), Ok(()));
+    world.comes(&lost);
+    let held = world.held(&other, of(false));
+    assert!(held.contains("s1.a.test changes the same gMSA"), "{held}");
+    world.goes(&lost);
+    world.now = NOW.plus(LIFE).plus(limits::CLOCK_TOLERANCE).plus(LIMIT * 2);
+    world.pulses();
+    assert_eq!(world.held(&other, of(false)), "");
+    world.is_what_the_log_tells();
+}
+
+/// Two servers may be in sections that nobody waits for: of the one it is said that it is off.
+#[test]
+fn that_one_server_is_off_says_nothing_of_another() {
+    for for_good in [false, true] {
+        let (mut world, lost, _) = away_in_its_section();
+        assert_eq!(world.resolves(&lost, false), Ok(()));
+        let fourth = name("s4.a.test");
+        let out = Section {
+            outage: true,
+            gmsa: None,
+        };
+        world.issue(&fourth);
+        world.asks(&fourth, out);
+        assert_eq!(world.decides(), std::slice::from_ref(&fourth));
+        world.enters(&fourth);
+        world.goes(&fourth);
+        world.passes(UNREACHABLE_AFTER);
+        assert_eq!(world.resolves(&fourth, false), Ok(()));
+        if for_good {
+            let (target, by) = (lost.clone(), "root".to_owned());
+            world.take(Record::SaidOff { target, by });
+        } else {
+            assert_eq!(world.resolves(&lost, true), Ok(()));
+        }
+        assert!(!world.row(&lost).detail.contains("--off"));
+        let row = world.row(&fourth);
+        assert!(row.detail.contains("--off"), "{}", row.detail);
+        world.is_what_the_log_tells();
+    }
+}
+
 #[test]
 fn the_word_that_the_server_is_off_frees_it_whenever_it_is_said() {
     for before in [true, false] {
@@ -876,9 +959,19 @@ fn that_an_earlier_run_is_over_says_nothing_of_the_one_that_goes_on() {
     world.issue(&lost);
     assert_eq!(world.row(&lost).state, "offered");
     assert_ne!(world.held(&other, of(false)), "");
+    let word = Order::Resolve {
+        target: lost.clone(),
+        reason: "somebody looked".to_owned(),
+        off: true,
+    };
+    let answer = world.fleet.answer_to(FIRST, &word, world.now);
+    assert!(answer.contains("the same order once more"), "{answer}");
     assert_eq!(world.resolves(&lost, true), Ok(()));
     assert_eq!(world.row(&lost).state, "offered");
     assert_eq!(world.held(&other, of(false)), "");
+    // Said once more it is of the run that it is at.
+    let answer = world.fleet.answer_to(FIRST, &word, world.now);
+    assert_eq!(answer, "s1.a.test is resolved in r1, and said to be off");
     let again = world.resolves(&lost, true);
     assert!(again.is_err_and(|why| why.contains("is connected")));
     world.is_what_the_log_tells();

@@ -668,6 +668,53 @@ fn why_answers_from_the_rollout_that_is_not_at_its_end() {
     assert!(why.others.is_empty(), "{:?}", why.others);
 }
 
+/// A look is told behind what changes something, and what it found does not mend what failed before.
+#[test]
+fn why_tells_a_change_before_a_look_and_no_look_as_the_end_of_a_failure() {
+    let asked = |world: &World| {
+        let why = world.fleet.why(&name(S1), &world.live, world.now);
+        why.expect("it is there").answer
+    };
+    let mut world = World::new();
+    world.applies(1, Purpose::Install, WIDE, &[S1]);
+    world.issues();
+    world.works(S1);
+    world.applies(2, Purpose::Verify, WIDE, &[S1]);
+    assert!(asked(&world).starts_with("r1, "), "both go on");
+    let mut world = World::new();
+    world.applies(1, Purpose::Verify, WIDE, &[S1]);
+    world.issues();
+    world.fails(S1);
+    let mut looked = world.plan_of(Purpose::Verify, WIDE, &[S1]);
+    looked.kind = Kind::Discover;
+    world.begins(2, &looked);
+    world.is_done(2, S1);
+    assert!(asked(&world).starts_with("r1, "), "it has failed still");
+}
+
+/// An earlier failure that nothing has made good is not hidden by a later one.
+#[test]
+fn why_names_an_earlier_failure_beside_the_one_that_it_answers_from() {
+    let mut world = World::new();
+    for (number, purpose) in [(1, Purpose::Verify), (2, Purpose::Install)] {
+        world.applies(number, purpose, WIDE, &[S1]);
+        assert_eq!(world.issues(), [S1]);
+        world.fails(S1);
+    }
+    let why = world.fleet.why(&name(S1), &world.live, world.now);
+    let why = why.expect("it is there");
+    assert!(why.answer.starts_with("r2, "), "{}", why.answer);
+    assert_eq!(why.others.len(), 1, "{:?}", why.others);
+    assert!(why.others[0].starts_with("r1, "), "{:?}", why.others);
+    // Work that came to its end has.
+    world.applies(3, Purpose::Install, WIDE, &[S1]);
+    world.is_done(3, S1);
+    let why = world.fleet.why(&name(S1), &world.live, world.now);
+    let why = why.expect("it is there");
+    assert!(why.answer.starts_with("r3, "), "{}", why.answer);
+    assert!(why.others.is_empty(), "{:?}", why.others);
+}
+
 fn skipped(target: &str) -> Order {
     Order::Skip {
         target: name(target),
@@ -748,6 +795,30 @@ fn a_look_hides_no_failure_and_what_made_it_good_does() {
     );
 }
 
+/// Of whom nothing is known there is no answer, whatever rollout is named.
+#[test]
+fn why_says_that_nothing_was_applied_to_whoever_is_enrolled_and_knows_nobody_else() {
+    let mut world = World::new();
+    let asked = |world: &World, target: &str, of: Option<u32>| {
+        let (live, now) = (&world.live, world.now);
+        let why = world.fleet.why_in(of.map(id), &name(target), live, now);
+        why.map(|why| why.answer)
+    };
+    let enrolled = "it is enrolled, and no rollout has it".to_owned();
+    assert_eq!(asked(&world, S1, None), Some(enrolled.clone()));
+    let mut plan = world.plan_of(Purpose::Install, WIDE, &[]);
+    plan.targets.remove(&name(S1));
+    world.begins(1, &plan);
+    assert_eq!(asked(&world, S1, None), Some(enrolled));
+    assert_eq!(
+        asked(&world, S1, Some(1)),
+        Some("r1 does not name it".to_owned())
+    );
+    for of in [None, Some(1)] {
+        assert_eq!(asked(&world, "nobody.a.test", of), None);
+    }
+}
+
 /// Whoever waits for a wave is told of all of it that waits for somebody, each by the word that its own answer has.
 #[test]
 fn whoever_waits_for_several_is_told_of_all_of_them_and_what_may_be_ordered() {
@@ -779,6 +850,42 @@ fn whoever_waits_for_several_is_told_of_all_of_them_and_what_may_be_ordered() {
     }
     let why = asked(&world, T1);
     assert!(!why.answer.contains("more: "), "{}", why.answer);
+    assert_eq!(why.orders, [""; 0]);
+}
+
+/// Of the canaries those are named that are waited for, and nobody of whom the end is known.
+#[test]
+fn whoever_waits_for_canaries_is_told_of_those_that_are_not_through() {
+    let mut world = World::upgrading("[limit]\nfailures = \"20\"\nin_flight = 20\ncanary = 2\n");
+    world.issues();
+    world.works(S1);
+    world.fails(S2);
+    let asked = |world: &World| {
+        let why = world.fleet.why(&name("s3.a.test"), &world.live, world.now);
+        why.expect("it is there")
+    };
+    let why = asked(&world);
+    assert!(
+        why.answer.contains("it waits for 1 more: ")
+            && why.answer.contains(S1)
+            && why.answer.contains(S2),
+        "{}",
+        why.answer
+    );
+    assert_eq!(
+        why.orders,
+        [
+            format!("entrain retry r1 {S2}"),
+            format!("entrain skip r1 {S2} --reason WHY")
+        ]
+    );
+    world.order(1, skipped(S2)).expect("it may be skipped");
+    let why = asked(&world);
+    assert!(
+        why.answer.contains(S1) && !why.answer.contains(S2),
+        "{}",
+        why.answer
+    );
     assert_eq!(why.orders, [""; 0]);
 }
 

@@ -277,13 +277,16 @@ impl World {
 
     /// A person is at the wizard of a server: its bundle is open, and its task.
     fn opens_wizard(&mut self, server: &str) {
+        self.opens_task(server, |step| matches!(step, Step::GuideConnect(_)));
+    }
+
+    /// A person is asked for something at the first step of that kind.
+    fn opens_task(&mut self, server: &str, at: impl Fn(&Step) -> bool) {
         let generation = self.issue(ID, server);
         let target = id(server);
         let place = self.fleet.rollouts()[&ID].work[&target].phase;
         let steps = &self.plan.targets[&target].phases[place].steps;
-        let step = steps
-            .iter()
-            .position(|step| matches!(step, Step::GuideConnect(_)));
+        let step = steps.iter().position(at);
         let step = StepIndex(u16::try_from(step.unwrap()).unwrap());
         let text = Box::new(TaskText {
             title: "at the wizard".to_owned(),
@@ -515,6 +518,12 @@ fn g1_at_an_open_wizard_nobody_goes_on_while_it_would_be_broken() {
     first.reports("c2.a.test", connect(Some(common::CONNECT), None));
     assert!(first.fleet.must_stop(&id("c1.a.test"), NOW).is_none());
     assert!(first.fleet.may_attest(&id("c1.a.test"), NOW).is_ok());
+    // Nor does who is asked for something before the wizard.
+    let mut before = World::installs();
+    assert!(!before.is_at_a_wizard("c1.a.test"));
+    before.opens_task("c1.a.test", |_| true);
+    before.tells("c1.a.test", &found);
+    assert!(before.fleet.must_stop(&id("c1.a.test"), NOW).is_none());
 }
 
 #[test]

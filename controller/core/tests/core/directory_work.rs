@@ -95,6 +95,8 @@ fn what_stops_a_server_and_its_directory_must_mend_is_work_for_its_administrator
     let other = &tasks[1].1;
     assert_eq!(other.who(), "the administrator of b.test");
     assert_eq!(other.parts, [1]);
+    let prints = other.prints().unwrap();
+    assert!(prints.contains("(part 1)"), "{prints}");
     // What no part of the handover mends is told all the same.
     let mut world = World::new();
     installs(

@@ -7,7 +7,7 @@ use controller_core::record::Order;
 use protocol::facts::Facts;
 use protocol::refusal::Refusal;
 use protocol::signed::Ending;
-use protocol::{Generation, Version};
+use protocol::{Generation, ServiceOptions, Version};
 
 use crate::common;
 use crate::estate::{DAY, WIDE, World, agent, bundle, id, name};
@@ -67,6 +67,15 @@ fn a_server_that_is_otherwise_than_planned_waits_for_a_new_plan_and_the_others_g
     }
     let mut rebuilt = of(Version::new(1, 1, 1373, 0));
     rebuilt.host.build += 1;
+    let mut set = of(Version::new(1, 1, 1373, 0));
+    if let Some(agent) = &mut set.provisioning_agent {
+        agent.options = Some(ServiceOptions {
+            referral_chasing: true,
+            ..ServiceOptions::default()
+        });
+    }
+    let mut unread = of(Version::new(1, 1, 1373, 0));
+    unread.unread.push("access was denied".to_owned());
     for (is, differs) in [
         (
             between(),
@@ -79,6 +88,14 @@ fn a_server_that_is_otherwise_than_planned_waits_for_a_new_plan_and_the_others_g
         ),
         (of(Version::new(1, 1, 1000, 0)), "is 1.1.1000.0 and was"),
         (rebuilt, "the build of Windows is"),
+        (
+            set,
+            "took it to be: options of that agent's service differ; ",
+        ),
+        (
+            unread,
+            "took it to be: what could not be read of it differs: access was denied;",
+        ),
         (
             common::facts(None, None),
             "its provisioning agent is absent and was there",
@@ -112,6 +129,26 @@ fn a_server_that_is_otherwise_than_planned_waits_for_a_new_plan_and_the_others_g
         assert_eq!(world.order(1, skip()), Ok(()));
         assert_eq!(world.fleet.works_on(&new), None);
     }
+}
+
+/// What is there is as new as what is wanted, and it is older than what the plan read: somebody went back, which no product does itself.
+#[test]
+fn a_product_that_went_back_is_not_taken_for_one_that_upgraded_itself() {
+    let unregistered = |version| {
+        let mut facts = of(version);
+        if let Some(agent) = &mut facts.provisioning_agent {
+            agent.tenant = None;
+        }
+        facts
+    };
+    let mut world = World::new();
+    let read = unregistered(Version::new(1, 1, 2700, 0));
+    world.knows(S1, read.clone());
+    world.reports(S1, read);
+    world.applies(1, Purpose::Install, WIDE, &[S1]);
+    world.reports(S1, unregistered(Version::new(1, 1, 2600, 0)));
+    assert_eq!(world.issues(), [""; 0]);
+    assert_eq!(world.hold(1, S1).cause, Cause::PlannedOtherwise);
 }
 
 /// Whoever is as the plan read it again is offered its work.
@@ -151,6 +188,13 @@ fn a_run_that_finds_something_else_before_its_first_step_is_no_failure() {
             assert_eq!(world.hold(1, S1).cause, Cause::PlannedOtherwise);
         }
     }
+    // A step was begun, which may have made it so.
+    let mut world = World::upgrading(WIDE);
+    world.issues();
+    world.works(S1);
+    world.reports(S1, between());
+    world.finishes(S1, Ending::Failed("it broke".to_owned()));
+    assert_eq!(world.word(1, S1), "failed");
     // Whoever has told nothing new, or is aborted meanwhile.
     let mut world = World::upgrading(WIDE);
     world.issues();

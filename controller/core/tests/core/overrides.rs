@@ -653,6 +653,16 @@ fn as_many_different_operators_say_it_as_are_asked_for() {
     // A word counts for an hour; the hour of the override begins with the last that is needed.
     let mut late = world.clone();
     late.now = NOW.plus(HOUR);
+    let view = late.fleet.override_of(Rule::Window, &named, late.now);
+    let view = view.unwrap();
+    assert_eq!(view.standing, Standing::Over);
+    let said = view.sentence();
+    for words in [
+        "was not overridden: anna alone had said so until",
+        "it let nothing through",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
     assert_eq!(late.says(Rule::Window, target, "bob", 2), Ok(Saying::New));
     assert!(late.decide().is_empty());
     assert!(

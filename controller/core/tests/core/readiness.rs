@@ -628,3 +628,21 @@ fn whether_a_server_is_off_the_list_of_readers_is_answered_too() {
         None
     );
 }
+
+/// Beside what goes on by a later rollout the receipt of an earlier one would be taken for its end.
+#[test]
+fn why_shows_a_receipt_with_the_rollout_that_it_is_of_alone() {
+    let mut world = World::new();
+    world.preflight(1, vec![passes()]);
+    let asked = |world: &World| {
+        let why = world.fleet.why(&world.server, &Live::default(), world.now);
+        why.unwrap()
+    };
+    let receipt = asked(&world).receipt;
+    assert_eq!(receipt.map(|named| named.rollout), Some(RolloutId(1)));
+    let plan = world.plan(Purpose::Install);
+    world.take(&common::applied(RolloutId(2), &plan), Some(&plan));
+    let why = asked(&world);
+    assert!(why.answer.starts_with("r2, "), "{}", why.answer);
+    assert_eq!(why.receipt, None);
+}

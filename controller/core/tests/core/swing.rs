@@ -416,6 +416,35 @@ fn each_phase_waits_for_the_one_before_and_says_for_what() {
     assert!(world.fleet.left_behind().is_empty());
 }
 
+/// What was wanted of it is so already, by nobody of the plan: the plan goes on over it.
+#[test]
+fn a_connect_that_was_upgraded_to_what_is_wanted_before_its_turn_goes_on() {
+    let mut world = World::begun(UPGRADED, [ACTIVE, STAGING], Afterwards::Upgrade);
+    let to = target(SERVERS[1]);
+    world.is.insert(to.clone(), NEWEST);
+    world.reports(&to);
+    assert_eq!(world.hold(SERVERS[1]), "");
+    assert_eq!(world.offered(), [(to, 0)]);
+}
+
+/// Neither server comes to its end without the other, so the one that is otherwise than planned is not left out alone.
+#[test]
+fn whoever_is_otherwise_than_planned_is_planned_anew_with_the_other() {
+    let mut world = World::begun(UPGRADED, [ACTIVE, STAGING], Afterwards::Upgrade);
+    let to = target(SERVERS[1]);
+    let between = Some((Version::new(2, 5, 200, 0), true));
+    world.is.insert(to.clone(), between);
+    world.reports(&to);
+    assert!(world.offered().is_empty());
+    let why = world.hold(SERVERS[1]);
+    for words in [
+        "the version of its Connect is 2.5.200.0 and was 2.5.190.0",
+        "entrain abort r1, since others of it wait for this one",
+    ] {
+        assert!(why.contains(words), "{words}: {why}");
+    }
+}
+
 /// A controller that starts anew between any two records knows the same.
 #[test]
 fn a_replay_is_the_same_in_every_state() {

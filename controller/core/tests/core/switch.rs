@@ -1105,6 +1105,31 @@ fn a_failover_ends_what_the_lost_server_was_in() {
     assert!(World::new().fleet.ends_elsewhere(&swap, NOW).is_empty());
 }
 
+/// What makes nobody active goes on without the server that is off: of that one alone it is said what became of it.
+#[test]
+fn a_failover_aborts_swaps_and_no_other_work() {
+    let (topology, known) = (topology(""), known());
+    let mut world = World::new();
+    let (policy, artifacts) = (Policy::default(), common::artifacts());
+    let looks = plan(Inputs::of(
+        &topology,
+        &policy,
+        &known,
+        &artifacts,
+        Purpose::Verify,
+    ));
+    world.records(common::applied(RolloutId(3), &looks), Some(looks));
+    let failover = instead("c1.a.test", &known).unwrap();
+    let ends = world.fleet.ends_elsewhere(&failover, NOW);
+    let of = |abort: bool| -> Vec<u32> {
+        let own = ends
+            .iter()
+            .filter(|(_, order)| (*order == Order::Abort) == abort);
+        own.map(|(id, _)| id.0).collect()
+    };
+    assert_eq!((of(true), of(false)), (vec![1, 2], vec![1, 2, 3]));
+}
+
 /// A server that was fenced by a failover is no part of a later swap, which would wait for its engine.
 #[test]
 fn a_swap_leaves_a_fenced_server_out() {

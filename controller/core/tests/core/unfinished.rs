@@ -86,6 +86,39 @@ fn a_server_that_is_still_at_a_run_which_was_resolved_is_waited_for() {
     assert_eq!(world.issues(), [S1]);
 }
 
+/// An agent takes up a bundle when the run before has ended, also where nobody has heard that end.
+#[test]
+fn whoever_takes_up_a_later_bundle_is_at_no_earlier_run() {
+    for later in [false, true] {
+        let mut world = World::upgrading(WIDE);
+        world.issues();
+        world.works(S1);
+        let old = world.generation(S1);
+        world.leaves(S1);
+        world.order(1, said(resolved)).expect("it is away");
+        world.applies(2, Purpose::Install, WIDE, &[S1]);
+        world.comes(S1);
+        assert_eq!(world.issues(), [S1]);
+        world.is_busy(old);
+        assert_eq!(world.issues(), [""; 0]);
+        let generation = if later { Generation(old.0 + 40) } else { old };
+        let accepted = Event::BundleAccepted {
+            bundle: BundleId(Digest::ZERO),
+            generation,
+            rollout: RolloutId(900),
+            phase: Phase::Prepare,
+            change: None,
+        };
+        world.tells(S1, &accepted);
+        let offered = world.issues();
+        let wanted: &[&str] = if later { &[S1] } else { &[] };
+        assert_eq!(
+            offered, wanted,
+            "that it took up the run says not that it ended"
+        );
+    }
+}
+
 /// After a restore an agent may be at a run of a rollout that nobody here knows.
 #[test]
 fn a_run_of_a_rollout_that_is_gone_with_the_log_is_waited_for() {
