@@ -374,22 +374,21 @@ if (Test-Path -LiteralPath $module) {{
     }}"
         )?;
     }
+    let writes_back = [Permission::PasswordWriteback, Permission::All];
+    if rights.iter().any(|(right, _)| writes_back.contains(right)) {
+        writeln!(
+            out,
+            "    # Where passwords are to be written back, these rights switch nothing on. Whoever operates the tenant does, as a Global
+    # Administrator, here, with the module imported as above; the product leaves it to that role, and it runs unattended nowhere:
+    # {SWITCH_WRITEBACK_ON}"
+        )?;
+    }
     writeln!(
         out,
         "}} else {{
     Write-Warning 'Part 3 granted nothing: this machine has no provisioning agent.'
 }}"
     )?;
-    let writes_back = [Permission::PasswordWriteback, Permission::All];
-    if rights.iter().any(|(right, _)| writes_back.contains(right)) {
-        writeln!(
-            out,
-            "
-#    Where passwords are to be written back, these rights switch nothing on. Whoever operates the tenant does, as a Global Administrator, on
-#    a server of an agent with its module imported as above; the product leaves it to that role, and it runs unattended nowhere:
-#    {SWITCH_WRITEBACK_ON}"
-        )?;
-    }
     let hashes = rights
         .iter()
         .any(|(right, _)| *right == Permission::PasswordHashSync);

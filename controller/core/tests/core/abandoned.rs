@@ -964,13 +964,13 @@ fn that_an_earlier_run_is_over_says_nothing_of_the_one_that_goes_on() {
         reason: "somebody looked".to_owned(),
         off: true,
     };
-    let answer = world.fleet.answer_to(FIRST, &word, world.now);
+    let answer = world.fleet.answer_to(FIRST, &word, &world.live, world.now);
     assert!(answer.contains("the same order once more"), "{answer}");
     assert_eq!(world.resolves(&lost, true), Ok(()));
     assert_eq!(world.row(&lost).state, "offered");
     assert_eq!(world.held(&other, of(false)), "");
     // Said once more it is of the run that it is at.
-    let answer = world.fleet.answer_to(FIRST, &word, world.now);
+    let answer = world.fleet.answer_to(FIRST, &word, &world.live, world.now);
     assert_eq!(answer, "s1.a.test is resolved in r1, and said to be off");
     let again = world.resolves(&lost, true);
     assert!(again.is_err_and(|why| why.contains("is connected")));
