@@ -32,9 +32,9 @@ const PERMISSIONS: &[(Permission, &str)] = &[
     ),
 ];
 
-/// Switches the writeback of passwords on, by a Global Administrator (1.4 [R]).
+/// Switches the writeback of passwords on, with the credential of a Global Administrator (1.4 [R]).
 pub(crate) const SWITCH_WRITEBACK_ON: &str =
-    "Set-AADCloudSyncPasswordWritebackConfiguration -Enable $true -Credential $(Get-Credential)";
+    "Set-AADCloudSyncPasswordWritebackConfiguration -Enable $true";
 
 /// What few need, and is printed to be taken in: nobody is given more than is used by running the text as it is.
 const SELDOM: &[(Permission, &str)] = &[
@@ -378,8 +378,8 @@ if (Test-Path -LiteralPath $module) {{
     if rights.iter().any(|(right, _)| writes_back.contains(right)) {
         writeln!(
             out,
-            "    # Where passwords are to be written back, these rights switch nothing on. Whoever operates the tenant does, as a Global
-    # Administrator, here, with the module imported as above; the product leaves it to that role, and it runs unattended nowhere:
+            "    # Where passwords are to be written back, these rights switch nothing on. Whoever operates the tenant does, as a
+    # Global Administrator and with a credential of that role, here, with the module imported as above; it runs unattended nowhere:
     # {SWITCH_WRITEBACK_ON}"
         )?;
     }

@@ -257,7 +257,7 @@ fn an_error_that_comes_behind_another_one_in_the_trace_is_told_as_well() {
     let course: [(u32, &[Fault]); 3] = [
         (70, &[first, second]),
         (200, &[first, second, third]),
-        (400, &[]),
+        (330, &[]),
     ];
     let mut one = server(
         Installed::Connect {

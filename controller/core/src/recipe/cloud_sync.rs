@@ -423,7 +423,7 @@ fn writeback_by_hand(topology: &Topology, served: &[ServedDomain]) -> Option<Str
         .collect();
     (!names.is_empty()).then(|| {
         format!(
-            "afterwards, where passwords are to be written back ({}): the rights switch nothing on. A Global Administrator does, on a server of an agent: {}; the product leaves it to that role, and it runs unattended nowhere",
+            "afterwards, where passwords are to be written back ({}): the rights switch nothing on. A Global Administrator does, on a server of an agent: {}, with a credential of that role; it runs unattended nowhere",
             names.join(", "),
             crate::handover::SWITCH_WRITEBACK_ON
         )

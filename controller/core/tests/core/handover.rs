@@ -223,7 +223,7 @@ fn every_set_of_rights_is_named_and_seldom_ones_are_not_given_unasked() {
 /// The rights of password writeback switch nothing on, and who does is said beside them and nowhere else.
 #[test]
 fn who_switches_the_writeback_of_passwords_on_is_said_beside_its_rights() {
-    const SWITCH: &str = "    # Set-AADCloudSyncPasswordWritebackConfiguration -Enable $true -Credential $(Get-Credential)";
+    const SWITCH: &str = "    # Set-AADCloudSyncPasswordWritebackConfiguration -Enable $true";
     let script = printed("corp.contoso.com", &[]).unwrap();
     let (_, after) = script.split_once("'PasswordWriteBack'").unwrap();
     assert!(after.lines().any(|line| line == SWITCH), "{script}");
