@@ -728,8 +728,20 @@ fn story(seed: u64) -> Tally {
     }
     drop(world.stands_still(false));
     watch.mended.extend(faults.keys().cloned());
-    for _ in 0..30 {
+    for round in 0..30 {
         watch.tries_again(&world);
+        // Whoever was aborted before it served leaves the other one of its domain alone, which may never go out of service then: that is
+        // for an operator to say, and nothing goes on by itself.
+        if round >= 10 && somebody_was_aborted(&world) {
+            for target in &targets {
+                if world.overrides(Rule::G2, target).is_ok() {
+                    let last = limits::OVERRIDE_LIFE + PERMIT_LIFE;
+                    watch
+                        .overridden
+                        .insert(target.clone(), world.now.plus(last));
+                }
+            }
+        }
         for rollout in &rollouts {
             drop(world.order_of(*rollout, Order::RESUME));
             drop(world.order_of(*rollout, Order::Retry { target: None }));
@@ -794,6 +806,14 @@ fn stuck(world: &World) -> bool {
     let mut going = rollouts
         .filter(|rollout| rollout.state != RolloutState::Aborted && rollout.plan.kind.changes());
     going.any(|rollout| rollout.work.values().any(|work| work.state.is_bad()))
+}
+
+fn somebody_was_aborted(world: &World) -> bool {
+    let mut rollouts = world.fleet.rollouts().values();
+    rollouts.any(|rollout| {
+        let mut all = rollout.work.iter();
+        all.any(|(_, work)| work.state == TargetState::Aborted)
+    })
 }
 
 fn left(world: &World) -> String {
