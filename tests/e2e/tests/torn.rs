@@ -60,7 +60,7 @@ fn restores(world: &mut World, folder: &str) {
 
 /// All that is left to be done is done, and nothing of what was done before.
 fn ends(world: &mut World) {
-    let resumed = world.entrain(&["resume", "r1"]);
+    let resumed = world.entrain(&["resume", "r1", "--after-restore"]);
     assert!(resumed.status.success(), "{}", text(&resumed));
     world.give_secrets(20);
     world.all_done();

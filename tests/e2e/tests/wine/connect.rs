@@ -203,7 +203,10 @@ pub(crate) fn taken_off(world: &World, wine: &Wine) {
     let wizard = wine.drive("ProgramData/AADConnect");
     std::fs::remove_file(wizard.join("configured")).unwrap();
     let path = r"C:\ProgramData\Entrain\staged\AzureADConnect.msi";
-    must(wine.run(&["msiexec", "/x", path, "/qn"]), "msiexec");
+    must(
+        wine.run(&["msiexec", "/x", path, "/qn", ELSEWHERE]),
+        "msiexec",
+    );
     until("it is seen gone, and verified", || {
         (goes_on(world) == "done").then_some(())
     });
