@@ -96,10 +96,10 @@ pub async fn start(
     let mut sockets = vec![http::bind(&state.join(SOCKET), Opens::Owner)?];
     if let Some(path) = operators {
         sockets.push(http::bind(path, Opens::Group)?);
-    } else if authority.root().override_operators > 1 {
+    } else if authority.override_operators() > 1 {
         tracing::warn!(
             "the trust root asks {} operators for an override, and this controller has no socket for several: start it with --socket",
-            authority.root().override_operators
+            authority.override_operators()
         );
     }
 

@@ -285,6 +285,13 @@ impl Authority {
         &self.settings
     }
 
+    /// How many different operators an override takes: what the trust root asks for, at least one.
+    #[must_use]
+    pub fn override_operators(&self) -> u32 {
+        let approvers = self.root.roles.approver.threshold;
+        approvers.max(self.root.override_operators).max(1)
+    }
+
     /// The trust root.
     #[must_use]
     pub const fn root(&self) -> &TrustRoot {

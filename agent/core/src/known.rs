@@ -175,11 +175,10 @@ const TABLE: &[Known] = &[
     Known {
         id: "KE18",
         of: &[Events],
-        // The cause of KE01, as the service manager has it: its events 7038 and 7041, by their source and id in every language, and 7000,
-        // which says of a service whatever kept it from starting ([K]).
+        // The cause of KE01, as the service manager has it: its event 7041, by source and id in every language, and 7038 and 7000 by their
+        // words, since both say of a service whatever kept it from starting, a wrong password too ([K]).
         texts: &[
             "service control manager 7041:",
-            "service control manager 7038:",
             "has not been granted the requested logon type",
             "service did not start due to a logon failure",
         ],
@@ -717,11 +716,6 @@ mod tests {
             "KE18",
             Events,
             "Service Control Manager 7041: Der Dienst \"AADConnectProvisioningAgent\" konnte sich nicht anmelden.",
-        ),
-        (
-            "KE18",
-            Events,
-            "Service Control Manager 7038: Der Dienst \"AADConnectProvisioningAgent\" konnte sich nicht anmelden.",
         ),
         (
             "KC01",

@@ -663,6 +663,14 @@ impl Run {
         Procedure::new(resumed).of_run(self.generation())
     }
 
+    fn procedure_from_the_start(&self, at: usize, now: Timestamp) -> Procedure {
+        let mut later = self.manifest.steps.iter().skip(at + 1);
+        let restarts = later.any(|step| matches!(step, Step::RestartServer(_)));
+        self.procedure_of(self.is_cut_off())
+            .before_a_restart(restarts)
+            .behind(self.stood_since.map(|since| now.since(since)))
+    }
+
     fn close_record(&mut self, at: usize, ending: StepEnding, summary: &str) {
         if let Some(record) = self.records.get_mut(at) {
             record.ending = ending;
@@ -812,12 +820,7 @@ impl Run {
                 return false;
             }
         }
-        let mut later = self.manifest.steps.iter().skip(at + 1);
-        let restarts = later.any(|step| matches!(step, Step::RestartServer(_)));
-        self.procedure = self
-            .procedure_of(self.is_cut_off())
-            .before_a_restart(restarts)
-            .behind(self.stood_since.map(|since| now.since(since)));
+        self.procedure = self.procedure_from_the_start(at, now);
         self.begun = true;
         self.touched = false;
         let record = &mut self.records[at];

@@ -22,17 +22,13 @@ use protocol::{Digest, ProxyAddress, RolloutId, TargetId, Timestamp, Version};
     after_help = "Exit codes: 0 done, 1 failed, 2 findings or wrong arguments, 3 a watched rollout ended and not all is done."
 )]
 pub(crate) struct Arguments {
-    /// Folder of the controller's state.
-    #[arg(
-        long,
-        global = true,
-        env = "ENTRAIN_STATE",
-        default_value = "/var/lib/entrain"
-    )]
-    pub(crate) state: PathBuf,
+    /// Folder of the controller's state; without one, /var/lib/entrain.
+    #[arg(long, global = true, env = "ENTRAIN_STATE")]
+    pub(crate) state: Option<PathBuf>,
     /// Socket of the API for a group of operators, each under an account of their own: `serve` listens there too, beside the
-    /// state folder's own, and every other command asks there.
-    #[arg(long, global = true, env = "ENTRAIN_SOCKET")]
+    /// state folder's own, and every other command asks there. Where neither this nor a state folder is named, commands ask
+    /// where ENTRAIN_SOCKET says.
+    #[arg(long, global = true)]
     pub(crate) socket: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) verb: Verb,

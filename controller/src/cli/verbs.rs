@@ -1,7 +1,7 @@
 //! Which verb does what: each is carried out beside its like.
 
 use std::io::BufRead as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use controller_core::fleet::Why;
@@ -35,9 +35,14 @@ use crate::http::types::{
 use crate::{app, backup, demo, keys};
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
-    let (state, socket) = (arguments.state, arguments.socket);
-    let client = match &socket {
-        Some(socket) => Client::at(socket),
+    // Who names a state folder means the controller on it, whatever the machine's own operators have in their environment.
+    let own = std::env::var_os("ENTRAIN_SOCKET").filter(|_| arguments.state.is_none());
+    let (state, socket) = (
+        arguments.state.unwrap_or_else(|| PathBuf::from(STATE)),
+        arguments.socket,
+    );
+    let client = match socket.clone().or_else(|| own.map(PathBuf::from)) {
+        Some(socket) => Client::at(&socket),
         None => Client::new(&state),
     };
     match arguments.verb {
@@ -432,6 +437,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         }
     }
 }
+
+/// The state folder of a controller for which none is named.
+const STATE: &str = "/var/lib/entrain";
 
 /// Fewest characters of a new key's passphrase.
 const SHORTEST_PASSPHRASE: usize = 12;

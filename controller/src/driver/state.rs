@@ -15,7 +15,7 @@ use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
 use controller_core::versions::Versions;
 use controller_core::words::few;
-use protocol::event::Section;
+use protocol::event::{Event, Section};
 use protocol::key::PublicKey;
 use protocol::limits;
 use protocol::wire::close::Close;
@@ -350,6 +350,26 @@ impl Core {
         }
     }
 
+    /// What an agent told has its rollout stand still (it was aborted by an order that a restored log has not): whoever is at work in it hears
+    /// that as they would by an order.
+    fn says_what_stands_still(&self, batch: &mut Batch, run: RolloutId) {
+        let Some(rollout) = self.fleet.rollouts().get(&run) else {
+            return;
+        };
+        if rollout.state != RolloutState::Paused {
+            return;
+        }
+        for (target, _) in rollout.work.iter() {
+            let its = self
+                .fleet
+                .open(target)
+                .is_some_and(|open| open.rollout == run);
+            if its {
+                self.say_standing(batch, target);
+            }
+        }
+    }
+
     /// A target has accepted its bundle: it has ignored orders for one that it had not accepted yet. That it goes on needs
     /// no word, which a burst to a whole fleet would feel.
     pub fn accepted(&self, batch: &mut Batch, target: &TargetId) {
@@ -492,8 +512,19 @@ impl Core {
             // As the fold would, which had to read the body again.
             self.roster.apply(&record, batch.now);
             if let Some(event) = &entry.event {
+                let run = self.fleet.open(target).map(|open| open.rollout);
+                let before = run.and_then(|run| Some(self.fleet.rollouts().get(&run)?.state));
                 self.fleet.heard(target, event, entry.at, batch.now);
+                if let Some(run) = run.filter(|_| before == Some(RolloutState::Running)) {
+                    self.says_what_stands_still(batch, run);
+                }
                 self.live.heard(target, event);
+                // One that was kept until its journal is here is no younger than the section that has ended in it.
+                if let Event::SectionLeft { .. } = event
+                    && let Some(one) = self.catching_up.get_mut(target)
+                {
+                    one.pulse = None;
+                }
             }
             batch.entries.push(Entry {
                 at: batch.now,
@@ -950,14 +981,6 @@ impl Core {
         Ok(with_it.into_iter().filter(aborts).collect())
     }
 
-    /// How many different operators an override takes: what the trust root asks for, at least one.
-    #[must_use]
-    pub fn override_operators(&self) -> u32 {
-        let root = self.authority.root();
-        let approvers = root.roles.approver.threshold;
-        approvers.max(root.override_operators).max(1)
-    }
-
     /// Takes an operator's word that a rule is set aside on a target, and says how that stands.
     ///
     /// # Errors
@@ -971,7 +994,7 @@ impl Core {
         if let Saying::Before(stands) = self.fleet.may_override(asking, batch.now)? {
             return Ok(stands);
         }
-        let asked = self.override_operators();
+        let asked = self.authority.override_operators();
         let said = Record::OverrideSaid {
             rule,
             target: target.clone(),

@@ -618,8 +618,8 @@ pub(super) async fn override_rule(
     let rule = rule(&ask.rule)?;
     // An account that several people may act as is nobody's word where different people are asked for.
     let shared = is_shared(&by, &api.state);
+    let asked = api.authority.override_operators();
     let said = api.hub.act(move |core, batch, answer| {
-        let asked = core.override_operators();
         if shared && asked > 1 {
             let why = format!(
                 "an override takes {asked} different operators here, and {by} is an account that several people may act as: say it under an account of your own, at the socket for operators (`entrain --socket PATH override …`); nothing was changed"

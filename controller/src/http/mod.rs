@@ -157,8 +157,17 @@ pub fn bind(path: &Path, opens: Opens) -> anyhow::Result<UnixListener> {
         );
     }
     match std::fs::symlink_metadata(path) {
-        Ok(there) if there.file_type().is_socket() => std::fs::remove_file(path)
-            .with_context(|| format!("could not replace {}", path.display()))?,
+        // A lock tells that nobody else has the state folder, and nothing of a socket that lies elsewhere.
+        Ok(there) if there.file_type().is_socket() => {
+            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                anyhow::bail!(
+                    "another controller listens at {}: give another path",
+                    path.display()
+                );
+            }
+            std::fs::remove_file(path)
+                .with_context(|| format!("could not replace {}", path.display()))?;
+        }
         Ok(_) => anyhow::bail!(
             "{} is there and is no socket; it was left as it is: give another path",
             path.display()
@@ -273,7 +282,10 @@ mod tests {
             .unwrap();
         let _entered = runtime.enter();
         for (opens, mode) in [(Opens::Group, 0o660), (Opens::Owner, 0o600)] {
-            drop(bind(&path, opens).unwrap());
+            let living = bind(&path, opens).unwrap();
+            let why = bind(&path, opens).unwrap_err().to_string();
+            assert!(why.contains("another controller listens"), "{why}");
+            drop(living);
             let found = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(found & 0o777, mode);
         }

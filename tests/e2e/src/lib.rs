@@ -180,6 +180,8 @@ pub struct World {
     pub speed: u32,
     /// Size in KiB over which no file of a program that is started grows, as on a disk that is full.
     pub full_at: Option<u32>,
+    /// The socket of operators on which the controller listens beside its own.
+    socket: Option<PathBuf>,
     /// How far the clock of agents that are started is from what it is, as `faketime` spells it.
     pub clock: Option<&'static str>,
     /// The same of a controller that is started.
@@ -320,6 +322,7 @@ impl World {
                 .collect(),
             speed: 0,
             full_at: None,
+            socket: None,
             clock: None,
             controller_clock: None,
             flushed: false,

@@ -7,7 +7,7 @@ use std::process::{Output, Stdio};
 
 use tempfile::TempDir;
 
-use crate::{Release, World, program, until};
+use crate::{Release, World, program};
 
 /// The socket of operators, and a copy of the program that every account may run.
 #[derive(Debug)]
@@ -30,18 +30,9 @@ impl World {
         let asked = asked.to_string();
         let kind = ["--simulated", "--override-operators", &asked];
         let mut world = Self::make(&[], None, &kind, Release::Ours);
-        // Only the controller is told: whoever runs the program here names the socket.
         world.stop_controller();
-        let before = world.environment.clone();
-        world.environment.push((
-            "ENTRAIN_SOCKET".to_owned(),
-            operators.socket().display().to_string(),
-        ));
-        world.spawn_controller();
-        world.environment = before;
-        until("the controller answers", || {
-            world.entrain(&["status"]).status.success().then_some(())
-        });
+        world.socket = Some(operators.socket());
+        world.start_controller();
         (world, operators)
     }
 }

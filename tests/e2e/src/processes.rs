@@ -31,6 +31,9 @@ impl World {
             .open(self.path("serve.log"))
             .expect("a log");
         let mut command = self.command(&["serve"]);
+        if let Some(socket) = &self.socket {
+            command.arg("--socket").arg(socket);
+        }
         if let Some(kib) = self.full_at {
             command = limited(&command, kib);
             command.stdin(Stdio::null());

@@ -122,6 +122,12 @@ fn an_override_takes_as_many_operators_as_the_trust_root_asks_for() {
         let said = operators.entrain(account, true, &word);
         (said.status.success(), text(&said))
     };
+    // Who names a state folder means the controller on it, whatever the environment says of the machine's operators.
+    let own = world
+        .command(&["status"])
+        .env("ENTRAIN_SOCKET", "/nowhere/api.sock")
+        .output();
+    assert!(own.is_ok_and(|own| own.status.success()));
     // Who is not of the group is told whose socket it is.
     let stranger = operators.entrain(40_003, false, &["status"]);
     let said = text(&stranger);

@@ -43,11 +43,15 @@ impl Run {
     }
 
     /// Somebody says that it goes on. What was held within its step has used none of the step's own time, and its bundle may
-    /// have ended meanwhile.
+    /// have ended meanwhile. It looks anew at what it goes by: that may be days old, and nothing was done yet.
     pub(super) fn back_in_reach(&mut self, now: Timestamp) {
-        let within = self.waits_for_its_controller() && self.begun;
+        let within = match self.stage {
+            Stage::At(at) if self.waits_for_its_controller() && self.begun => Some(at),
+            Stage::At(_) | Stage::Assuming | Stage::Reporting | Stage::Over => None,
+        };
         self.out_of_reach = false;
-        if within {
+        if let Some(at) = within {
+            self.procedure = self.procedure_from_the_start(at, now);
             self.step_begun = now;
             self.handle_timeout(now);
         }

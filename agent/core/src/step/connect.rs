@@ -261,13 +261,15 @@ pub fn fence(cx: &mut Cx<'_>) -> Flow<Complete> {
 /// # Errors
 /// While outcomes are missing, and when what is there is not what is wanted.
 pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
-    let soaked_seconds = match verify.soaked_seconds {
+    // The process is to have run for as long as its cycles take; the logs are read back to when the soak began.
+    let (cycles_take, soaked_seconds) = match verify.soaked_seconds {
         Some(seconds) => {
             // The number of cycles is as planned, however late this look comes; they are waited for from here on.
             let slow = soak::slow_cycles(seconds, cx)?;
-            Some(soak::lasted(seconds, cx).saturating_add(slow - seconds))
+            let lasted = soak::lasted(seconds, cx).saturating_add(slow - seconds);
+            (Some(slow), Some(lasted))
         }
-        None => None,
+        None => (None, None),
     };
     let verify = &VerifyConnect {
         soaked_seconds,
@@ -350,7 +352,7 @@ pub fn verify(verify: &VerifyConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
     if exports {
         soak::insist(&mut scheduler, verify.soaked_seconds);
     }
-    let stability = step::stability(product::CONNECT_SERVICE, verify.soaked_seconds, cx)?;
+    let stability = step::stability(product::CONNECT_SERVICE, cycles_take, cx)?;
     let mut of_service = catalogue::PV22.finding(state, verdict(Some(running)));
     let stopped = if running {
         None

@@ -20,6 +20,10 @@ use crate::step::facts;
 /// How many domain controllers are tried at most: each that does not answer takes as long as a connection may.
 pub(super) const CONTROLLERS: usize = 8;
 
+/// How many of those that Windows has before the preferred one are asked about a change of a gMSA: the one that it takes, and the next. A
+/// site whose firewall lets the preferred ones through alone waits for no more of them at each look.
+const NEAREST: usize = 2;
+
 /// How often another server's change is looked for before a person is asked.
 const REPLICATION: (u32, Duration) = (20, Duration::from_secs(30));
 
@@ -197,8 +201,10 @@ fn products(
             // Behind the preferred one that answers nobody is taken any more.
             let own = asked.first().map(|root| root.server.as_str());
             let own = found.iter().position(|one| Some(one.as_str()) == own);
-            let before = &found[..own.unwrap_or(found.len())];
-            let first = tried.found(before, preferred, cx)?;
+            let before = &found[..own.unwrap_or(found.len()).min(NEAREST)];
+            // A preferred one that was not asked yet is one like any other here.
+            let known = &preferred[..tried.asked.min(preferred.len())];
+            let first = tried.found(before, known, cx)?;
             asked.extend(first.filter(|first| own.is_none() || !first.read_only));
         }
         Err(why) => tried.passed_over.push(why),

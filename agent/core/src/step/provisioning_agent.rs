@@ -1166,7 +1166,7 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     findings.extend(module::probe(cx)?);
     findings.extend(options::verified(&verify.options, &agent));
     findings.extend(options::by_hand(&verify.options, cx)?);
-    let aged = step::stability(product::AGENT_SERVICE, verify.soaked_seconds, cx)?;
+    let aged = step::stability(product::AGENT_SERVICE, soaked, cx)?;
     findings.push(soak::ends(aged, &ends, verify.soaked_seconds));
     if let Some(rights) = &verify.own_rights {
         findings.extend(rights::verified(rights, agent.account.as_deref(), cx)?);

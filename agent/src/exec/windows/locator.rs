@@ -21,15 +21,19 @@ impl Drop for Given {
     }
 }
 
-/// A controller of the domain that may be written to, by its DNS name, and the site of this server.
+/// A controller of the domain by its DNS name, one that may be written to where any is reached, and the site of this server. A branch that
+/// reaches its read-only one alone is told that one.
 ///
 /// # Errors
 /// Windows' error code, where it knows none.
 pub(crate) fn locate(domain: &str) -> Result<Located, u32> {
+    ask(domain, DS_WRITABLE_REQUIRED).or_else(|_| ask(domain, 0))
+}
+
+fn ask(domain: &str, more: u32) -> Result<Located, u32> {
     /// ERROR_INVALID_DATA.
     const NOT_TOLD: u32 = 13;
-    const WANTED: u32 =
-        DS_DIRECTORY_SERVICE_REQUIRED | DS_WRITABLE_REQUIRED | DS_IS_DNS_NAME | DS_RETURN_DNS_NAME;
+    const WANTED: u32 = DS_DIRECTORY_SERVICE_REQUIRED | DS_IS_DNS_NAME | DS_RETURN_DNS_NAME;
     let name: Vec<u16> = domain.encode_utf16().chain([0]).collect();
     let mut told: *mut DOMAIN_CONTROLLER_INFOW = std::ptr::null_mut();
     // SAFETY: the name ends with a zero; the other names may be null; the result pointer is alive and writable.
@@ -39,7 +43,7 @@ pub(crate) fn locate(domain: &str) -> Result<Located, u32> {
             name.as_ptr(),
             std::ptr::null(),
             std::ptr::null(),
-            WANTED,
+            WANTED | more,
             &raw mut told,
         )
     };

@@ -478,6 +478,9 @@ fn what_the_preferred_controller_alone_shows_is_waited_for_at_the_one_that_windo
         for server in [FIRST, SECOND] {
             assert_eq!(seen.last_at(server), Some(true), "{way:?}: {seen:?}");
         }
+        // The one that Windows takes is looked at also where it is a preferred one behind the one that answers.
+        let seen = after_a_change(way, &[SECOND, FIRST], Some(SECOND));
+        assert_eq!(seen.waited_for(FIRST), 3, "{way:?}: {seen:?}");
         // Nothing is waited for where every controller shows it.
         let seen = after_a_change(way, &[SECOND], None);
         let waited = seen.waited_for(FIRST) + seen.waited_for(SECOND);

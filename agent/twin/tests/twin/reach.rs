@@ -305,6 +305,42 @@ fn a_link_that_is_cut_at_any_moment_lets_nothing_begin_until_somebody_says_so() 
     }
 }
 
+/// What it goes by is looked at anew: while it was cut off somebody has put the product there, and it serves by now.
+#[test]
+fn what_was_held_within_its_step_goes_by_what_is_so_when_it_goes_on() {
+    let steps = [install(), Step::ReportFacts];
+    let server = twin(Installed::Nothing, &[]);
+    let mut whole = Link::new(&server, &steps, None);
+    whole.go_on().expect("it ends");
+    let mut held = 0;
+    for cut in 0..whole.asked {
+        let mut link = Link::new(&server, &steps, Some(cut));
+        if link.go_on().is_some() {
+            continue;
+        }
+        // What it fetches comes to its end before anybody says that it goes on.
+        link.welcomed();
+        let ended = link.go_on().is_some();
+        if ended || !link.story.run.waits_for_its_controller() || link.begun(&steps) == 0 {
+            continue;
+        }
+        held += 1;
+        link.story.twin = twin(old(), &[]);
+        for step in &steps {
+            link.story.twin.asked(step);
+        }
+        link.resumed();
+        let conclusion = link.go_on().expect("it ends");
+        assert_eq!(conclusion.ending, Ending::Completed, "cut at {cut}");
+        let entered = link.count(|event| matches!(event, Event::SectionEntered { .. }));
+        assert_eq!(
+            entered, 1,
+            "cut at {cut}: what serves goes out of service by leave"
+        );
+    }
+    assert!(held > 0, "it was held within its step");
+}
+
 /// The rule itself, told by what stood at the cut and not by what the run says of itself.
 #[test]
 fn what_stands_at_a_gate_when_the_link_is_cut_changes_nothing_by_itself() {

@@ -14,7 +14,8 @@ const NAMED: usize = 5;
 impl Rollout {
     /// The controller was restored: what was ordered of it since the backup is forgotten.
     pub(super) fn is_restored(&mut self) {
-        if self.state != RolloutState::Aborted {
+        // Of one that was put back twice, what was told since the first time counts as well.
+        if self.state != RolloutState::Aborted && self.restored.is_none() {
             self.restored = Some(self.aborted().cloned().collect());
         }
     }

@@ -2,7 +2,7 @@
 //! *Directory Synchronization Accounts*, or an application. An application is found by either of two ways to be let in: by that role, and by
 //! the app role of the application through which Connect synchronizes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -146,6 +146,11 @@ impl Observation {
         let holders = holders.filter(|_| self.applications.seen().is_some());
         let assigned = self.assigned.seen().into_iter().flatten();
         let alone = assigned.filter(move |one| holders.is_none_or(|ids| !ids.contains(&one.id)));
+        // A reading of the release before told names without ids: one of these names is the same application.
+        let unidentified = holders.is_some_and(BTreeSet::is_empty);
+        let names = self.applications.seen().into_iter().flatten();
+        let names: BTreeSet<&str> = names.filter(|_| unidentified).map(String::as_str).collect();
+        let alone = alone.filter(move |one| !names.contains(one.name.as_str()));
         let alone = alone.map(|one| (Let::ByAppRole, one.name.as_str()));
         let applications = by_role.chain(alone).map(|(by, name)| Identity {
             by,

@@ -6,6 +6,7 @@ use protocol::TargetId;
 use protocol::event::Finding;
 use protocol::probe::controller::PV39;
 
+use super::identity::Let;
 use super::{Identity, Observation, Part, WantsConnect};
 use crate::beyond::{Beyond, is};
 use crate::facts::Fleetwide;
@@ -58,7 +59,9 @@ pub fn left_over(
         facts.is_some_and(|(_, facts)| facts.connect.is_some())
             && !named.any(|name| is(name, server))
     };
-    let nameless = seen.identities().filter(|one| one.server.is_none()).count();
+    // A user whose name has no server's in it is none of Connect's: cloud sync has one of its own with that role ([K]).
+    let nameless = |one: &Identity<'_>| one.server.is_none() && one.by != Let::Account;
+    let nameless = seen.identities().filter(nameless).count();
     let nameless = nameless.saturating_sub(members.iter().filter(unnamed).count());
     let judge = |target: &&TargetId| {
         let reported = match stands(target, known, gone) {
