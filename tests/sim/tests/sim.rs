@@ -100,11 +100,12 @@ fn fleets_over_the_real_link_lose_nothing_and_come_to_their_end() {
     for rule in ["outages", "changes"] {
         assert!(seeds < 6 || sum(rule) > 0, "{rule} was never asked");
     }
-    // No site is drawn here, and an order is rare: few seeds have none.
-    let sites = ["windows", "in_flight of a site"];
+    // No site is drawn here, and no server of Connect is made the active one: the cores alone are asked about those. An order is rare: few
+    // seeds have none.
+    let undrawn = ["windows", "in_flight of a site", "G1"];
     let never = asked
         .iter()
-        .find(|(rule, times)| **times == 0 && !sites.contains(&rule.as_str()));
+        .find(|(rule, times)| **times == 0 && !undrawn.contains(&rule.as_str()));
     assert!(seeds < 24 || never.is_none(), "never asked: {never:?}");
     // Whoever an order left out is planned anew: in the end nothing is wanted of anybody.
     assert_eq!(sum("done"), sum("targets"));
