@@ -594,54 +594,17 @@ impl Op {
     /// Whether it does something to the server, beyond what the agent keeps for itself: looking, asking, waiting and fetching do not.
     #[must_use]
     pub const fn changes(&self) -> bool {
-        match self {
-            Self::SetRegistry { .. }
-            | Self::ClearRegistry { .. }
-            | Self::RequireRestart
-            | Self::RestartServer
-            | Self::EnableService { .. }
-            | Self::AutomateService { .. }
-            | Self::DisableService { .. }
-            | Self::RestartService { .. }
-            | Self::ReplaceText { .. }
-            | Self::SwitchAgent { .. }
-            | Self::Stage { .. }
-            | Self::Install { .. }
-            | Self::Uninstall { .. } => true,
-            Self::Script { script, .. } => script.changes(),
-            Self::Machine
-            | Self::Registry { .. }
-            | Self::RegistryKey { .. }
-            | Self::Service { .. }
-            | Self::ServiceAge { .. }
-            | Self::FileVersion { .. }
-            | Self::FileText { .. }
-            | Self::PathExists { .. }
-            | Self::Launcher
-            | Self::SecretsFit { .. }
-            | Self::Fetch { .. }
-            | Self::FetchRelease { .. }
-            | Self::AwaitInstaller
-            | Self::Programs { .. }
-            | Self::ConnectExport
-            | Self::ReadLog { .. }
-            | Self::Reach { .. }
-            | Self::ReachThrough { .. }
-            | Self::LookThrough { .. }
-            | Self::ReachByDatagram { .. }
-            | Self::ReachByRpc { .. }
-            | Self::Search(_)
-            | Self::Census(_)
-            | Self::LargeGroups(_)
-            | Self::FindDomainControllers { .. }
-            | Self::Wait { .. } => false,
-        }
+        matches!(self.class(), Class::Change)
     }
 
     /// Whether it only looks at this server, and is answered at once. Whoever loses what led to a glance has lost nothing:
     /// it is looked at again.
     #[must_use]
     pub const fn is_glance(&self) -> bool {
+        matches!(self.class(), Class::Glance)
+    }
+
+    const fn class(&self) -> Class {
         match self {
             Self::Machine
             | Self::Registry { .. }
@@ -652,7 +615,7 @@ impl Op {
             | Self::FileText { .. }
             | Self::PathExists { .. }
             | Self::Launcher
-            | Self::SecretsFit { .. } => true,
+            | Self::SecretsFit { .. } => Class::Glance,
             Self::SetRegistry { .. }
             | Self::ClearRegistry { .. }
             | Self::RequireRestart
@@ -662,15 +625,16 @@ impl Op {
             | Self::DisableService { .. }
             | Self::RestartService { .. }
             | Self::ReplaceText { .. }
-            | Self::Fetch { .. }
-            | Self::FetchRelease { .. }
             | Self::SwitchAgent { .. }
             | Self::Stage { .. }
-            | Self::AwaitInstaller
             | Self::Install { .. }
+            | Self::Uninstall { .. } => Class::Change,
+            Self::Script { script, .. } if script.changes() => Class::Change,
+            Self::Script { .. }
+            | Self::Fetch { .. }
+            | Self::FetchRelease { .. }
+            | Self::AwaitInstaller
             | Self::Programs { .. }
-            | Self::Uninstall { .. }
-            | Self::Script { .. }
             | Self::ConnectExport
             | Self::ReadLog { .. }
             | Self::Reach { .. }
@@ -682,9 +646,19 @@ impl Op {
             | Self::Census(_)
             | Self::LargeGroups(_)
             | Self::FindDomainControllers { .. }
-            | Self::Wait { .. } => false,
+            | Self::Wait { .. } => Class::Question,
         }
     }
+}
+
+/// What an operation is for the server on which it runs.
+enum Class {
+    /// A look at this server that is answered at once.
+    Glance,
+    /// A look or a question that takes its time, a wait, or something that the agent keeps for itself.
+    Question,
+    /// Something is done to the server.
+    Change,
 }
 
 /// What a host showed when TLS was begun with it.
