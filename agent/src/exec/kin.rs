@@ -64,7 +64,7 @@ pub(super) struct Family {
     /// Windows refuses it for a child that has ended already: those that it began are found by their origin then, and ended one by
     /// one.
     #[cfg(windows)]
-    job: Option<super::windows::Job>,
+    job: Option<super::windows::processes::Job>,
 }
 
 /// Prepares a command whose child is to be the first of a family.
@@ -88,7 +88,7 @@ impl Family {
     pub(super) fn tied(child: &Child) -> io::Result<Self> {
         // Before anything is looked up: what it begins meanwhile would be in no job.
         #[cfg(windows)]
-        let job = match super::windows::Job::of(child, Unwatched::Ends) {
+        let job = match super::windows::processes::Job::of(child, Unwatched::Ends) {
             Ok(job) => Some(job),
             // Its number is its own as long as its handle is open.
             Err(_) if !child.id().is_some_and(system::runs) => None,
@@ -105,7 +105,7 @@ impl Family {
     /// That of a child which goes on whatever becomes of this process.
     pub(super) fn watched(child: &Child) -> Self {
         #[cfg(windows)]
-        let job = super::windows::Job::of(child, Unwatched::GoesOn)
+        let job = super::windows::processes::Job::of(child, Unwatched::GoesOn)
             .inspect_err(|error| tracing::debug!(%error, "a child is in no job"))
             .ok();
         Self {
@@ -128,7 +128,7 @@ impl Family {
         let members: Vec<(u32, u64)> = self
             .job
             .iter()
-            .flat_map(super::windows::Job::members)
+            .flat_map(super::windows::processes::Job::members)
             .filter_map(|pid| Some((pid, system::created(pid)?)))
             .collect();
         let all = system::all();
