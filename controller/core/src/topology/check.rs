@@ -284,20 +284,23 @@ fn tunables(topology: &Topology, findings: &mut Vec<Finding>) {
         ..group.options.clone()
     };
     let stays = |(_, group): &(&String, &AgentGroup)| !group.hosts.is_empty();
-    let groups: Vec<(&String, &AgentGroup)> = topology.agents.iter().filter(stays).collect();
-    for (place, (name, group)) in groups.iter().enumerate() {
-        for (other_name, other) in groups.iter().take(place) {
+    // Those before each that serve one of its domains: no two of all others are compared, there may be tens of thousands.
+    let mut serving: BTreeMap<&DomainName, Vec<(&String, &AgentGroup)>> = BTreeMap::new();
+    for (name, group) in topology.agents.iter().filter(stays) {
+        let mut before: BTreeMap<&String, (&AgentGroup, &DomainName)> = BTreeMap::new();
+        for (domain, _) in &group.serves {
+            let others = serving.entry(domain).or_default();
+            for (other_name, other) in others.iter().copied() {
+                before.entry(other_name).or_insert((other, domain));
+            }
+            others.push((name, group));
+        }
+        for (other_name, (other, domain)) in before {
             let (own, others) = (of(group), of(other));
-            if own == others || group.tenant.value != other.tenant.value {
+            let same = other_name == name || own == others;
+            if same || group.tenant.value != other.tenant.value {
                 continue;
             }
-            let shared = group.serves.iter().find(|(domain, _)| {
-                let mut served = other.serves.iter();
-                served.any(|(one, _)| one == domain)
-            });
-            let Some((domain, _)) = shared else {
-                continue;
-            };
             let what = format!(
                 "the groups \"{other_name}\" ({others}) and \"{name}\" ({own}) serve {domain} with other registry options: the vendor wants them the same on every agent, since any of them may be the one that works"
             );
