@@ -89,30 +89,26 @@ fn settings_path(state: &Path) -> PathBuf {
     state.join("controller.json")
 }
 
-/// Makes trust root, authority, bundle key and configuration.
+/// Whether `init` can begin: asked before anybody is asked for a passphrase. Makes nothing.
 ///
 /// # Errors
-/// When the folder was initialized before, the root key's file would lie inside it, or a file cannot be written.
-pub fn init(
-    state: &Path,
-    settings: &Settings,
-    files: &RootKeys<'_>,
-    now: Timestamp,
-) -> anyhow::Result<Digest> {
-    let root_key = files.root_key;
+/// When the folder was initialized before, or the root key's file is there already, has no folder, or would lie in the state folder.
+pub fn may_init(state: &Path, root_key: &Path) -> anyhow::Result<()> {
     if settings_path(state).exists() {
         bail!(
             "{} was initialized before; nothing was changed",
             state.display()
         );
     }
-    fs::create_dir_all(state.join("keys"))
-        .with_context(|| format!("could not make {}", state.display()))?;
-    #[cfg(unix)]
-    for folder in [state.to_owned(), state.join("keys")] {
-        use std::os::unix::fs::PermissionsExt as _;
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))
-            .with_context(|| format!("could not guard {}", folder.display()))?;
+    let inside = || {
+        anyhow::anyhow!(
+            "the root key must not lie inside {}: whoever has the controller would have it too",
+            state.display()
+        )
+    };
+    // Also in one that is not there yet.
+    if std::path::absolute(root_key)?.starts_with(std::path::absolute(state)?) {
+        return Err(inside());
     }
     let beside = root_key
         .parent()
@@ -121,14 +117,38 @@ pub fn init(
     let beside = beside
         .canonicalize()
         .with_context(|| format!("the folder {} is not there", beside.display()))?;
-    if beside.starts_with(state.canonicalize()?) {
-        bail!(
-            "the root key must not lie inside {}: whoever has the controller would have it too",
-            state.display()
-        );
+    if state.exists() && beside.starts_with(state.canonicalize()?) {
+        return Err(inside());
     }
     if root_key.exists() {
         bail!("{} is there already; give another file", root_key.display());
+    }
+    Ok(())
+}
+
+/// Makes trust root, authority, bundle key and configuration.
+///
+/// # Errors
+/// As [`may_init`] has it, or when a file cannot be written.
+pub fn init(
+    state: &Path,
+    settings: &Settings,
+    files: &RootKeys<'_>,
+    now: Timestamp,
+) -> anyhow::Result<Digest> {
+    let root_key = files.root_key;
+    may_init(state, root_key)?;
+    fs::create_dir_all(state.join("keys")).with_context(|| {
+        format!(
+            "could not make {}: run it as the controller's user, or name another folder by --state",
+            state.display()
+        )
+    })?;
+    #[cfg(unix)]
+    for folder in [state.to_owned(), state.join("keys")] {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))
+            .with_context(|| format!("could not guard {}", folder.display()))?;
     }
     let made = make(state, settings, files, now);
     if made.is_err() {

@@ -516,7 +516,7 @@ pub(crate) enum Verb {
         all: bool,
     },
     /// Sets one rule aside on one target, for an hour: G1, G2, G3, G4, G7, G8 or window. As many different operators must say it
-    /// as the trust root asks approvers for; `status`, `why` and the log show who did.
+    /// as `init --override-operators` wrote into the trust root, one by default; `status`, `why` and the log show who did.
     ///
     /// Example: entrain override G8 --target ams-sync-01.corp.contoso.com --change CHG0042117 --reason "memory comes on Monday"
     Override {

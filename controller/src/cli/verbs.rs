@@ -60,6 +60,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             } else {
                 ControllerKind::Real
             };
+            authority::may_init(&state, &root_key)?;
             let publisher = publisher.map(|file| keys::read_public(&file)).transpose()?;
             let passphrase = new_passphrase(passphrase_stdin, "the root key")?;
             let settings = Settings {

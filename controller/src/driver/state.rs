@@ -787,7 +787,7 @@ impl Core {
         let acts = u32::try_from(plan.irreversible.len()).unwrap_or(u32::MAX);
         if acts != irreversible {
             return Err(match acts {
-                0 => "nothing in this plan is beyond undoing: leave --irreversible out".to_owned(),
+                0 => "everything in this plan can be undone: leave --irreversible out".to_owned(),
                 _ => format!(
                     "{acts} of its acts cannot be undone (G10): {}; whoever wants them gives --irreversible {acts}",
                     plan.irreversible.join("; ")
@@ -797,7 +797,7 @@ impl Core {
         if let Some(at) = not_before {
             if at <= batch.now || at > batch.now.plus(AHEAD) {
                 return Err(format!(
-                    "{at} lies behind, or more than 30 days ahead: leave --at out, or name a moment that comes"
+                    "{at} is in the past, or more than 30 days away: leave --at out, or name a moment within the next 30 days"
                 ));
             }
             if plan.off.is_some() {
@@ -830,7 +830,7 @@ impl Core {
                 ));
             }
             (None, Some(_)) => {
-                return Err("nobody is taken to be off in this plan: leave --off out".to_owned());
+                return Err("this plan takes no server to be off: leave --off out".to_owned());
             }
             (None, None) => {}
         }

@@ -152,7 +152,7 @@ pub(super) async fn plan(
             (.., Some(TransitionAsk::Eligible)) => Ok(eligibility(inputs)),
             (.., Some(TransitionAsk::Move(server))) => transition(inputs, server),
             (_, Some(off), Some(_), None) => Err(format!(
-                "whoever is off is not upgraded: either a swing, or a failover from {off}"
+                "a server that is off cannot be upgraded: ask for a swing, or for a failover from {off}, not for both"
             )),
             (Some(_), Some(off), None, None) if here(off) => Err(is_here(off)),
             (Some(server), Some(off), None, None) => failover(inputs, server, off),

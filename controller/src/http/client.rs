@@ -74,7 +74,7 @@ impl Client {
             .send_request(request)
             .await
             .context(
-                "the controller broke off before it answered: what was asked for is done or is not; look before it is asked for again",
+                "the controller broke off before it answered, so what you asked for may be done or not: look (entrain status, entrain logs) before you ask again",
             )?;
         if response.status().is_success() {
             return Ok(response);

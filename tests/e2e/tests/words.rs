@@ -102,47 +102,30 @@ fn what_reads_says_what_is_so() {
     );
 }
 
+/// What cannot be is told before anybody is asked for a passphrase, and nothing is made.
 #[test]
-fn a_root_key_beside_the_controllers_state_is_refused() {
+fn a_root_key_that_cannot_lie_there_is_refused_before_a_passphrase_is_asked_for() {
     let world = World::new();
     let state = world.path("another");
-    let inside = state.join("root.pem");
-    let mut command = Command::new(program("entrain"));
-    let made = command
-        .env("ENTRAIN_STATE", &state)
-        .args([
-            "init",
-            "--address",
-            "127.0.0.1:1",
-            "--passphrase-stdin",
-            "--root-key",
-        ])
-        .arg(&inside)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(!made.status.success() && !inside.exists());
-    // The same with a passphrase: it is the place that is refused.
-    let input = world.write("passphrase", "a passphrase\n");
-    let made = Command::new(program("entrain"))
-        .env("ENTRAIN_STATE", &state)
-        .args([
-            "init",
-            "--address",
-            "127.0.0.1:1",
-            "--passphrase-stdin",
-            "--root-key",
-        ])
-        .arg(&inside)
-        .stdin(std::fs::File::open(input).unwrap())
-        .output()
-        .unwrap();
-    let said = text(&made);
-    assert!(
-        !made.status.success() && said.contains("must not lie inside"),
-        "{said}"
-    );
-    assert!(!inside.exists());
+    let there = std::path::PathBuf::from(world.write("there.pem", "somebody's"));
+    for (root_key, why) in [
+        (state.join("root.pem"), "must not lie inside"),
+        (there.clone(), "is there already"),
+        (world.path("nowhere").join("root.pem"), "is not there"),
+    ] {
+        let made = Command::new(program("entrain"))
+            .env("ENTRAIN_STATE", &state)
+            .args(["init", "--address", "127.0.0.1:1", "--root-key"])
+            .arg(&root_key)
+            .arg("--passphrase-stdin")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = text(&made);
+        assert!(!made.status.success() && said.contains(why), "{said}");
+        assert!(!state.exists(), "{said}");
+    }
+    assert_eq!(std::fs::read_to_string(there).unwrap(), "somebody's");
 }
 
 #[test]

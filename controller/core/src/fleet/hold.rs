@@ -566,8 +566,7 @@ impl From<&Hold> for Lifts {
         match &hold.behind {
             None => hold.cause.into(),
             Some((target, its)) => {
-                let mut what =
-                    format!("{target} is {}; that lifts {}", its.word(), its.lifted_by());
+                let mut what = format!("{target} ({}) first: {}", its.word(), its.lifted_by());
                 let mut who = its.lifters().to_vec();
                 // What it waits for comes by itself no more; who could lift it sooner still can.
                 if let Some(beside) = hold.cause.beside() {

@@ -212,10 +212,7 @@ fn nobody_is_told_that_it_comes_by_itself_behind_somebody_who_waits_for_a_person
         // The own wait is one row, those behind it another.
         let own = world.row(1, S1).lifts.expect("somebody is to act").what;
         let first = who[0].as_str();
-        let behind = format!(
-            "5 for {S1} is {}; that lifts {own} ({first})",
-            world.word(1, S1)
-        );
+        let behind = format!("5 for {S1} ({}) first: {own} ({first})", world.word(1, S1));
         assert_eq!(view.waits_for(), [behind, format!("1 for {own} ({first})")]);
         let hold = world.hold(1, S2);
         let said = format!(" is {}: ", world.word(1, S1));
