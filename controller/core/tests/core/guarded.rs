@@ -330,7 +330,7 @@ fn asked(rail: Rail, place: Place) -> Asked {
             Place::Apply => Yes(
                 "refuses a version that was taken back since the plan was made",
                 &[(
-                    "tests/e2e/tests/versions.rs",
+                    "tests/e2e/tests/stories/versions.rs",
                     "the_worst_version_comes_first_and_data_of_the_vendor_block",
                 )],
             ),
@@ -485,7 +485,7 @@ fn asked(rail: Rail, place: Place) -> Asked {
             Place::Apply => Yes(
                 "refuses unless the number of these acts is given",
                 &[(
-                    "tests/e2e/tests/retire.rs",
+                    "tests/e2e/tests/stories/retire.rs",
                     "a_retired_server_loses_its_agent_and_the_last_of_a_domain_only_by_name",
                 )],
             ),

@@ -107,7 +107,7 @@ fn a_site_may_correct_what_is_known_of_a_cloud() {
         "{refused}"
     );
 
-    let data = include_str!("../../../deploy/data/clouds.toml");
+    let data = include_str!("../../../../deploy/data/clouds.toml");
     let own = world.path("controller/clouds.toml");
     let slip = data.replacen("works = \"no\"", "works = \"maybe\"", 1);
     std::fs::write(&own, slip).expect("a file");

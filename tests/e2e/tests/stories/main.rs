@@ -1,0 +1,36 @@
+//! The stories: real programs as processes, each in a world of its own. One test program: they are linked once.
+
+mod backup;
+mod clock;
+mod copies;
+mod disk;
+mod drift;
+mod fetch;
+mod fleet;
+mod flood;
+mod freeze;
+mod full;
+mod gmsa;
+mod hours;
+mod kinds;
+mod link;
+mod neighbors;
+mod overrides;
+mod power;
+mod reach;
+mod readiness;
+mod records;
+mod refused;
+mod restart;
+mod retire;
+mod rollouts;
+mod soak;
+mod structure;
+mod swap;
+mod tenant;
+mod torn;
+mod trouble;
+mod upgrade;
+mod versions;
+mod wire;
+mod words;
