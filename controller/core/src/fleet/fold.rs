@@ -317,18 +317,7 @@ impl Fleet {
                 }
             }
             Record::Withdrawn { target, generation } => {
-                let open = self.open.get(target);
-                let rollout = open.and_then(|open| self.rollouts.get(&open.rollout));
-                let aborted = rollout.is_some_and(|one| one.state == RolloutState::Aborted);
-                // What only stands still is offered again, when it goes on, under a number of its own.
-                let state = if aborted {
-                    TargetState::Aborted
-                } else {
-                    TargetState::Pending
-                };
-                let was = self.never_came(target, *generation);
-                self.close(target, *generation, state, now);
-                self.is_watched_on(target, was);
+                self.withdrawn(target, *generation, now);
             }
             Record::TargetEvent {
                 target, at, body, ..
@@ -363,6 +352,22 @@ impl Fleet {
         );
     }
 
+    /// An open bundle that its agent has not accepted is taken back.
+    fn withdrawn(&mut self, target: &TargetId, generation: Generation, now: Timestamp) {
+        let open = self.open.get(target);
+        let rollout = open.and_then(|open| self.rollouts.get(&open.rollout));
+        let aborted = rollout.is_some_and(|one| one.state == RolloutState::Aborted);
+        // What only stands still is offered again, when it goes on, under a number of its own.
+        let state = if aborted {
+            TargetState::Aborted
+        } else {
+            TargetState::Pending
+        };
+        let was = self.never_came(target, generation);
+        self.close(target, generation, state, now);
+        self.is_watched_on(target, was);
+    }
+
     /// A bundle that an agent accepted and that is not in this log was issued after the backup: its run is taken up where
     /// its rollout is known, so that what was done is not done again.
     fn adopt(
@@ -377,19 +382,29 @@ impl Fleet {
             return;
         }
         self.generations.insert(target.clone(), generation);
-        let Some(rollout) = self.rollouts.get_mut(&id) else {
-            return;
-        };
-        let now_at = rollout.work.get(target).map(|work| work.phase);
-        let place = now_at.and_then(|now_at| rollout.plan.taken_up(target, phase, now_at));
+        let place = self.rollouts.get(&id).and_then(|rollout| {
+            let now_at = rollout.work.get(target)?.phase;
+            rollout.plan.taken_up(target, phase, now_at)
+        });
         let Some(place) = place else {
             return;
         };
+        // What was open here before, in this rollout or another one, it has passed: whoever waits for that would wait for ever.
+        let before = self.open.get(target);
+        match before.map(|open| (open.generation, open.accepted)) {
+            Some((passed, false)) => self.withdrawn(target, passed, now),
+            Some((passed, true)) => self.close(target, passed, TargetState::Unknown, now),
+            None => {}
+        }
         let taken_up = |work: &mut Work| {
             work.phase = place;
             work.anew = false;
         };
-        if rollout.work.change(target, taken_up).is_none() {
+        let rollout = self.rollouts.get_mut(&id);
+        if rollout
+            .and_then(|rollout| rollout.work.change(target, taken_up))
+            .is_none()
+        {
             return;
         }
         let open = Open {
@@ -438,7 +453,12 @@ impl Fleet {
         if state == TargetState::Unknown {
             // Nobody has told that it has left its section, which it finishes behind that end as well.
             self.abandon(target, GivenUp::BundleEnded, now);
-        } else {
+        } else if self
+            .gates
+            .get(target)
+            .is_some_and(|gate| gate.generation == generation)
+        {
+            // What it is in by another bundle, of a life of the log that is lost, stays claimed until it tells that it has left it.
             self.close_gate(target, None);
         }
         self.open.remove(target);

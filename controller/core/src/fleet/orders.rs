@@ -1,5 +1,6 @@
 //! What an operator may order just now, and what a bundle becomes that its agent has not accepted. Nothing is changed here.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use protocol::{BundleId, Generation, RolloutId, StepIndex, TargetId, Timestamp};
@@ -16,7 +17,8 @@ pub enum Unaccepted {
     /// It is offered again.
     Offer(BundleId),
     /// Its rollout was aborted, or stands still, or the server does, or its site is closed by now, or a guard rail holds it by now, or the
-    /// override is over under which it was issued: it is withdrawn.
+    /// override is over under which it was issued, or the agent has accepted a later one in a life of the log that is lost: it is
+    /// withdrawn.
     Withdraw(Generation),
 }
 
@@ -347,10 +349,15 @@ impl Fleet {
         live: &Live,
         now: Timestamp,
     ) -> Option<Unaccepted> {
-        let open = self
-            .open
-            .get(target)
-            .filter(|open| !open.accepted && open.generation > newest)?;
+        let open = self.open.get(target).filter(|open| !open.accepted)?;
+        match open.generation.cmp(&newest) {
+            // It has accepted that number, and what it has journaled of it says of which bundle.
+            Ordering::Equal => return None,
+            // It was issued before a backup, and withdrawn in a life of the log that is lost: the agent has been through later ones since,
+            // and takes up none that is older. No word ends what it does not have.
+            Ordering::Less => return Some(Unaccepted::Withdraw(open.generation)),
+            Ordering::Greater => {}
+        }
         let rollout = self.rollouts.get(&open.rollout);
         let runs = rollout.is_some_and(|rollout| rollout.state == RolloutState::Running);
         // Nothing begins while it stands still; when it goes on, it is offered under a number of its own.
