@@ -581,7 +581,7 @@ pub(super) async fn freeze(
             return drop(answer.send(Err(Problem::Refused(why))));
         }
         core.stop_fleet(batch, Record::FleetFrozen { why: ask.why, by });
-        let at_work = core.fleet.at_work(None, &core.live).sentence();
+        let at_work = core.fleet.at_work(None, &core.live, batch.now).sentence();
         let done = format!("nothing new begins; what runs waits at its next gate: {at_work}");
         answer_stored(batch, answer, Ok(Done { done }));
     });

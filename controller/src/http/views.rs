@@ -52,7 +52,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
         agents: core.roster.agents().len(),
         connected: core.live.connected.len(),
         frozen: core.fleet.stopped().cloned(),
-        at_work: at_work(core),
+        at_work: at_work(core, now),
         overrides: core.fleet.overrides(now),
         rollouts: core
             .fleet
@@ -225,9 +225,9 @@ pub(super) async fn rollouts(State(api): State<Api>) -> Answer<Vec<RolloutView>>
 }
 
 /// Who is at work while everything is to stand still: whoever is away may not have heard of that.
-fn at_work(core: &Core) -> Option<AtWork> {
+fn at_work(core: &Core, now: protocol::Timestamp) -> Option<AtWork> {
     let frozen = core.fleet.stopped().is_some();
-    frozen.then(|| core.fleet.at_work(None, &core.live))
+    frozen.then(|| core.fleet.at_work(None, &core.live, now))
 }
 
 fn rollout_id(text: &str) -> Result<RolloutId, Problem> {
@@ -242,7 +242,7 @@ fn frame(core: &Core, id: RolloutId, now: protocol::Timestamp) -> Option<Frame> 
         progress: core.progress.clone(),
         alarms: core.alarms(now),
         frozen: core.fleet.stopped().cloned(),
-        at_work: at_work(core),
+        at_work: at_work(core, now),
     })
 }
 

@@ -15,7 +15,7 @@ impl Fleet {
     #[must_use]
     pub fn answer_to(&self, id: RolloutId, order: &Order, live: &Live, now: Timestamp) -> String {
         let heard = || {
-            let at_work = self.at_work(Some(id), live);
+            let at_work = self.at_work(Some(id), live, now);
             let said = (!at_work.is_empty()).then(|| format!("; {}", at_work.sentence()));
             said.unwrap_or_default()
         };

@@ -1,6 +1,8 @@
 //! Who is at work when an order comes: whoever is here hears it at once, and whoever is away when it is back.
 
-use protocol::{RolloutId, TargetId};
+use std::collections::BTreeSet;
+
+use protocol::{RolloutId, TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::{Fleet, Live};
@@ -16,13 +18,17 @@ pub struct AtWork {
     pub told: usize,
     /// Servers that are away, in the order of their names: each may be at work, also where it has not told that it accepted.
     pub away: Vec<TargetId>,
+    /// Servers that may be in a section of a run that was given up, in the order of their names: no order reaches that, and nothing
+    /// follows on it.
+    #[serde(default)]
+    pub given_up: Vec<TargetId>,
 }
 
 impl AtWork {
     /// Nobody is at work, as far as is known.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.told == 0 && self.away.is_empty()
+        self.told == 0 && self.away.is_empty() && self.given_up.is_empty()
     }
 
     /// The same in a sentence.
@@ -47,7 +53,18 @@ impl AtWork {
                 few(many, NAMED)
             )),
         };
-        let parts: Vec<String> = told.into_iter().chain(away).collect();
+        let given_up = match self.given_up.as_slice() {
+            [] => None,
+            [one] => Some(format!(
+                "{one} may be in a section of a run that was given up: that comes to its end whatever is ordered, and nothing follows on it"
+            )),
+            many => Some(format!(
+                "{} servers may be in sections of runs that were given up: those come to their ends whatever is ordered, and nothing follows on them: {}",
+                many.len(),
+                few(many, NAMED)
+            )),
+        };
+        let parts: Vec<String> = told.into_iter().chain(away).chain(given_up).collect();
         parts.join("; ")
     }
 }
@@ -55,18 +72,34 @@ impl AtWork {
 impl Fleet {
     /// Who is at work at this moment, in one rollout or in all.
     #[must_use]
-    pub fn at_work(&self, rollout: Option<RolloutId>, live: &Live) -> AtWork {
+    pub fn at_work(&self, rollout: Option<RolloutId>, live: &Live, now: Timestamp) -> AtWork {
         let mut at_work = AtWork::default();
-        for (target, open) in self.open.iter() {
-            if rollout.is_some_and(|id| open.rollout != id) {
-                continue;
-            }
+        let asked = |of: Option<RolloutId>| rollout.is_none_or(|id| of == Some(id));
+        let mut away = BTreeSet::new();
+        for (target, open) in self
+            .open
+            .iter()
+            .filter(|(_, open)| asked(Some(open.rollout)))
+        {
             if !live.connected.contains(target) {
-                at_work.away.push(target.clone());
+                away.insert(target);
             } else if open.accepted {
                 at_work.told += 1;
             }
         }
+        let given_up = self.abandoned_at(now);
+        let given_up: BTreeSet<&TargetId> = given_up
+            .filter(|(_, one)| asked(one.rollout))
+            .map(|(target, _)| target)
+            .collect();
+        // Whoever went unknown may be at that run, and speak of it when it is back.
+        let lost = self.lost.iter().filter(|(target, lost)| {
+            let gone = !live.connected.contains(*target) && !given_up.contains(target);
+            gone && asked(Some(lost.rollout))
+        });
+        away.extend(lost.map(|(target, _)| target));
+        at_work.away = away.into_iter().cloned().collect();
+        at_work.given_up = given_up.into_iter().cloned().collect();
         at_work
     }
 }
@@ -99,9 +132,27 @@ mod tests {
             let at_work = AtWork {
                 told,
                 away: away(gone),
+                given_up: Vec::new(),
             };
             assert_eq!(at_work.sentence(), said);
             assert_eq!(at_work.is_empty(), told + gone == 0);
+        }
+        for (count, said) in [
+            (
+                1,
+                "s1.a.test may be in a section of a run that was given up: that comes to its end whatever is ordered, and nothing follows on it",
+            ),
+            (
+                2,
+                "2 servers may be in sections of runs that were given up: those come to their ends whatever is ordered, and nothing follows on them: s1.a.test, s2.a.test",
+            ),
+        ] {
+            let at_work = AtWork {
+                given_up: away(count),
+                ..AtWork::default()
+            };
+            assert_eq!(at_work.sentence(), said);
+            assert!(!at_work.is_empty());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Whoever is away: an abort ends without it, a rollout goes on around it when its policy says for how long it waits, and what
 //! it may be at stays claimed until it is back, its bundle has ended, or somebody says that the server is off.
 
+mod at_work;
 mod restored;
 
 use std::time::Duration;
