@@ -65,6 +65,11 @@ pub struct Live {
     pub versions: Option<Arc<Versions>>,
     /// Since when those with a session have it.
     pub back: BTreeMap<TargetId, Timestamp>,
+    /// Whose leave has not lapsed by the clock that nobody sets: where the wall clock was set ahead it may be made use of all the same
+    /// (G2, G3).
+    pub under_leave: BTreeSet<TargetId>,
+    /// Who has told that it has left a section and not yet what its product does since; by its last word before that.
+    pub to_tell: BTreeMap<TargetId, Timestamp>,
 }
 
 /// When the product of a target has been watched for long enough, where that is what its next phase waits for.
@@ -108,6 +113,7 @@ impl Live {
         self.connected.remove(target);
         self.back.remove(target);
         self.pulses.remove(target);
+        self.to_tell.remove(target);
         self.away.insert(target.clone(), now);
     }
 
@@ -115,8 +121,19 @@ impl Live {
     /// next pulse does.
     pub fn heard(&mut self, target: &TargetId, event: &Event) {
         if let Event::SectionLeft { .. } = event {
-            self.pulses.remove(target);
+            let last = self.pulses.remove(target);
+            self.to_tell
+                .extend(last.map(|pulse| (target.clone(), pulse.at)));
         }
+    }
+
+    /// A target that is here says in a moment what its product does: it came just now, or has left a section just now. Whoever says
+    /// nothing for longer than a word counts is waited for no more.
+    pub(super) fn tells_soon(&self, target: &TargetId, now: Timestamp) -> bool {
+        let since = [self.back.get(target), self.to_tell.get(target)];
+        let since = since.into_iter().flatten().max();
+        let soon = since.is_some_and(|since| now.since(*since) < limits::FRESH_FACTS);
+        soon && self.connected.contains(target) && !self.pulses.contains_key(target)
     }
 
     /// What a target that is here was seen to do lately (G2); `None` where nobody knows: it is not here, not all that it has journaled
@@ -284,6 +301,12 @@ impl Fleet {
     #[must_use]
     pub fn asked_now(&self) -> BTreeMap<TargetId, Gate> {
         self.asked.clone()
+    }
+
+    /// Somebody asks for leave.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        !self.asked.is_empty()
     }
 
     /// Takes up what agents with a session have asked for and do not ask again.

@@ -509,6 +509,48 @@ fn too_few_that_serve_is_said_to_pass_only_where_it_does() {
     }
 }
 
+/// Whoever has left its section, or has come, just now tells in a moment what its product does: nobody has to do anything. Whoever says
+/// nothing is waited for no longer than a word counts.
+#[test]
+fn service_of_whoever_tells_soon_what_it_does_comes_by_itself() {
+    const FRESH: Duration = protocol::limits::FRESH_FACTS;
+    let mut world = World::new(&THREE, "", "");
+    let goes_on = |world: &mut World, time: Duration| {
+        world.now = world.now.plus(time);
+        let now = world.now;
+        let pulses = world.live.pulses.values_mut();
+        pulses.for_each(|pulse| pulse.at = now);
+    };
+    goes_on(&mut world, Duration::from_secs(3600));
+    world.asks("s1.a.test", outage());
+    let other = name("s2.a.test");
+    let left = Event::SectionLeft {
+        generation: Generation(1),
+        step: StepIndex(0),
+        gmsa: None,
+    };
+    world.live.heard(&other, &left);
+    assert_eq!(world.waits("s1.a.test"), (Cause::ServiceComesBack, true));
+    assert_eq!(world.shown("s1.a.test").0, "offered");
+    // Another one that it leaves before it has told gives it no more time.
+    goes_on(&mut world, FRESH / 2);
+    world.live.heard(&other, &left);
+    assert_eq!(world.waits("s1.a.test"), (Cause::ServiceComesBack, true));
+    goes_on(&mut world, FRESH / 2);
+    assert_eq!(world.waits("s1.a.test"), (Cause::TooFewServe, false));
+    world.live.left(&other, world.now);
+    assert_eq!(world.waits("s1.a.test"), (Cause::TooFewServe, false));
+    world.live.came(other.clone(), world.now);
+    assert_eq!(world.waits("s1.a.test"), (Cause::ServiceComesBack, true));
+    // It has told, and does not serve.
+    let pulse = Pulse {
+        serving: false,
+        at: world.now,
+    };
+    world.live.pulses.insert(other, pulse);
+    assert_eq!(world.waits("s1.a.test"), (Cause::TooFewServe, false));
+}
+
 /// Its session ended, or what it has journaled while it was away is not here yet: what it says it does may be of before.
 #[test]
 fn a_pulse_of_whoever_is_not_here_counts_for_nobody() {

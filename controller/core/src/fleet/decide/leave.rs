@@ -114,7 +114,9 @@ impl Fleet {
             let short = self.short_of_service(target, gates, live, now);
             let hold = short.map(|short| {
                 // Others are out and come back, or the agents have not told yet what they do.
-                let early = now.since(live.began) < limits::FRESH_FACTS;
+                let mut others = short.servers.iter().filter(|other| **other != target);
+                let early = now.since(live.began) < limits::FRESH_FACTS
+                    || others.any(|other| live.tells_soon(other, now));
                 if short.out.is_empty() && !early {
                     return Hold::of(Cause::TooFewServe, short.why);
                 }
