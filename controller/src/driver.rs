@@ -2,12 +2,14 @@
 //! closure and the decisions behind it change is one batch: stored first, and only then said.
 
 mod felt;
+mod progress;
 #[cfg(test)]
 mod said;
 mod state;
 
+pub use progress::Progress;
 pub(crate) use state::is_here;
-pub use state::{Consent, Core, OpenAsk, Progress, Refused};
+pub use state::{Consent, Core, OpenAsk, Refused};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -190,6 +192,11 @@ pub async fn start(
     Ok((Hub { acts, changes }, drive(core, store, queue, changed)))
 }
 
+/// How long a turn has taken, by whichever clock says more: this process may have stood meanwhile, which its own clock does not count.
+fn took((begun, at): (Instant, Timestamp), now: Timestamp) -> Duration {
+    begun.elapsed().max(now.since(at))
+}
+
 /// A word as it is said when what it rests on has been stored: leave is counted from before that.
 fn once_stored(mut word: ControlDown, took: Duration) -> ControlDown {
     if let ControlDown::PermitGiven { lapses_millis, .. } = &mut word {
@@ -217,6 +224,9 @@ async fn drive(
                 .poll_timeout(&core.live, crate::now())
                 .map(|at| at.since(crate::now()).max(Duration::from_millis(50))),
         };
+        let lapses = core.leave_lapses();
+        let lapses = lapses.map(|at| at.saturating_duration_since(Instant::now()));
+        let due = due.into_iter().chain(lapses).min();
         let first = tokio::select! {
             act = queue.recv() => match act {
                 Some(act) => Some(act),
@@ -295,7 +305,7 @@ async fn drive(
             // Nothing is wanted just now.
             unstored.again = Instant::now() + unstored.pause;
         }
-        let took = batch.begun.elapsed();
+        let took = took((batch.begun, batch.now), crate::now());
         let words = batch.words.into_iter().filter(|_| stored.is_ok());
         for (target, word) in words {
             core.sessions().say(&target, once_stored(word, took));
@@ -320,6 +330,31 @@ mod tests {
     use crate::disk::Disk;
     use controller_core::record::Record;
     use protocol::Epoch;
+
+    /// A process that stands, or whose machine does, counts by its own clock as if nothing had been meanwhile.
+    #[test]
+    fn leave_is_counted_from_when_it_was_given_by_whichever_clock_says_more() {
+        let (begun, given) = (Instant::now(), crate::now());
+        let leave = ControlDown::PermitGiven {
+            generation: protocol::Generation(1),
+            step: protocol::StepIndex(0),
+            attempt: protocol::Attempt(1),
+            lapses_millis: 120_000,
+            after: None,
+        };
+        let lasts = |now: Timestamp| {
+            let said = once_stored(leave.clone(), took((begun, given), now));
+            let ControlDown::PermitGiven { lapses_millis, .. } = said else {
+                panic!("it is leave");
+            };
+            lapses_millis
+        };
+        let minute = Duration::from_secs(60);
+        assert_eq!(lasts(given.plus(minute)), 60_000);
+        assert_eq!(lasts(given.plus(minute * 3)), 0);
+        assert!(lasts(given) > 60_000);
+        assert!(lasts(given.minus(minute)) > 60_000, "it was set back");
+    }
 
     /// What is decided and not stored yet is nobody's to see: the commit may fail.
     #[tokio::test]

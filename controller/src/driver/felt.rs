@@ -1,5 +1,6 @@
-//! How old pulses are by the clock that nobody sets. A wall clock that is set back would keep the last word of an agent that has
-//! fallen silent fresh for as long as it was set back (G2).
+//! How old pulses and leave are by the clock that nobody sets. A wall clock that is set back would keep the last word of an agent that has
+//! fallen silent fresh for as long as it was set back (G2); one that is set ahead would take leave for lapsed that an agent still makes use
+//! of (G2, G3).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use protocol::TargetId;
 use tokio::time::Instant;
 
-/// When each target's pulse came, by name and by time: whose time is over is found without a look at all others.
+/// When each target's pulse came, or its leave was given, by name and by time: whose time is over is found without a look at all others.
 #[derive(Debug, Default)]
 pub(super) struct Felt {
     at: BTreeMap<TargetId, Instant>,
@@ -15,12 +16,17 @@ pub(super) struct Felt {
 }
 
 impl Felt {
-    /// A pulse came.
+    /// A pulse came, or leave was given.
     pub(super) fn came(&mut self, target: &TargetId, at: Instant) {
         if let Some(before) = self.at.insert(target.clone(), at) {
             self.by_time.remove(&(before, target.clone()));
         }
         self.by_time.insert((at, target.clone()));
+    }
+
+    /// When the oldest came.
+    pub(super) fn first(&self) -> Option<Instant> {
+        self.by_time.first().map(|(at, _)| *at)
     }
 
     /// Takes out whose last pulse is older than that.

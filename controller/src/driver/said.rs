@@ -1,6 +1,10 @@
 //! What sessions are told of what an operator orders, held against a rule: whoever has a bundle open hears each word that stands for it
 //! since, and of its end where it was ended without a word of its agent; and nobody hears what does not stand.
 
+mod at_once;
+mod leave;
+mod progress;
+
 use std::collections::BTreeMap;
 
 use controller_core::facts::Fleetwide;
@@ -12,11 +16,12 @@ use protocol::event::{Event, Failure};
 use protocol::facts::{ConnectFacts, Facts, HostFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::secret::SecretKind;
-use protocol::signed::{ArtifactKind, ArtifactRef, Ending};
+use protocol::signed::{ArtifactKind, ArtifactRef, Ending, Phase};
 use protocol::step::Product;
 use protocol::task::TaskText;
 use protocol::{
-    Attempt, Digest, Epoch, EventIndex, Generation, RolloutId, StepIndex, TargetId, Version,
+    Attempt, BundleId, Digest, Epoch, EventIndex, Generation, RolloutId, StepIndex, TargetId,
+    Version,
 };
 
 use controller_core::record::{Order, Record};
@@ -25,6 +30,7 @@ use protocol::wire::latest::ControlDown;
 use super::*;
 use crate::authority;
 use crate::disk::Disk;
+use crate::session::Heard;
 
 const FIRST: RolloutId = RolloutId(1);
 const STEP: StepIndex = StepIndex(0);
@@ -94,6 +100,23 @@ impl Story {
         self.take(record);
     }
 
+    /// The same, as its session brings it.
+    fn journals(&mut self, target: &TargetId, event: Event) {
+        let index = self.told.entry(target.clone()).or_default();
+        *index += 1;
+        let first = EventIndex(*index);
+        let heard = Heard {
+            kind: event.kind(),
+            at: self.batch.now,
+            body: String::from_utf8(event.to_body()).unwrap(),
+            event: Some(event),
+            refused: None,
+        };
+        let (core, batch) = (&mut self.core, &mut self.batch);
+        let taken = core.entries(batch, target, Epoch(1), first, vec![heard]);
+        assert!(taken.is_some(), "they follow on what is stored");
+    }
+
     /// A server enrolls, and is here with these facts.
     fn comes(&mut self, target: &TargetId, facts: Facts) {
         self.take(Record::AgentEnrolled {
@@ -127,6 +150,20 @@ impl Story {
                 );
             }
         }
+    }
+
+    /// A bundle of the first rollout is issued to whoever's turn has not come, and accepted.
+    fn is_given_work(&mut self, target: &TargetId) {
+        let issued = Record::BundleIssued {
+            rollout: FIRST,
+            target: target.clone(),
+            generation: self.core.fleet.next_generation(target),
+            phase: Phase::Prepare,
+            bundle: BundleId(Digest::ZERO),
+            expires: self.batch.now.plus(Duration::from_secs(3600)),
+        };
+        self.take(issued);
+        self.goes_on();
     }
 
     fn generation(&self, target: &TargetId) -> Generation {

@@ -30,19 +30,9 @@ use tokio::time::Instant;
 use crate::authority::Authority;
 use crate::driver::Batch;
 use crate::driver::felt::Felt;
+use crate::driver::progress::Progress;
 use crate::session::{Heard, Registry};
 use crate::store::{Entry, Store, StoreError};
-
-/// Progress of a target: not stored, the latest wins.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Progress {
-    /// Step.
-    pub step: StepIndex,
-    /// Share done, in percent.
-    pub percent: Option<u8>,
-    /// What is going on.
-    pub text: String,
-}
 
 /// Somebody that was turned away, or a bundle that was refused. Not stored: whoever can reach the socket could fill the log.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -139,8 +129,8 @@ pub struct Core {
     pub plans: BTreeMap<PlanId, Plan>,
     /// Epoch of the log.
     pub epoch: Epoch,
-    /// Progress by target.
-    pub progress: BTreeMap<TargetId, Progress>,
+    /// Progress by target, and of which of its bundles that is.
+    pub(super) progress: BTreeMap<TargetId, (Generation, Progress)>,
     /// Open questions for secrets.
     pub asks: BTreeMap<u64, OpenAsk>,
     /// What was refused lately, oldest first.
@@ -152,6 +142,8 @@ pub struct Core {
     catching_up: BTreeMap<TargetId, CatchingUp>,
     /// How old pulses are.
     felt: Felt,
+    /// How old leave is that was given.
+    leaves: Felt,
     next_ask: u64,
     authority: Arc<Authority>,
     sessions: Arc<Registry>,
@@ -185,6 +177,7 @@ pub(super) async fn rebuild(
         next_ask: 1,
         catching_up: BTreeMap::new(),
         felt: Felt::default(),
+        leaves: Felt::default(),
         authority,
         sessions,
     };
@@ -199,6 +192,12 @@ pub(super) async fn rebuild(
             core.plans.insert(*plan, parsed);
         }
         core.fold(&record, at);
+    }
+    // When it was given nobody knows by the clock of this process.
+    let now = Instant::now();
+    let leave: Vec<TargetId> = core.fleet.with_leave().cloned().collect();
+    for target in leave {
+        core.gives_leave(&target, now);
     }
     Ok(core)
 }
@@ -279,6 +278,7 @@ impl Core {
                             rests_on,
                         };
                         self.record(batch, permit);
+                        self.gives_leave(&target, batch.begun);
                         let used = (gate.generation, Used::Leave);
                         self.overrides_used(batch, &target, &overridden, used);
                         let given = ControlDown::PermitGiven {
@@ -339,6 +339,19 @@ impl Core {
         }
     }
 
+    /// Leave lapses by both clocks: where the wall clock was set ahead, or has gone on while this process stood, its agent may make use of
+    /// it all the same.
+    fn gives_leave(&mut self, target: &TargetId, at: Instant) {
+        self.leaves.came(target, at);
+        self.live.under_leave.insert(target.clone());
+    }
+
+    /// When the next leave lapses by the clock that nobody sets, where somebody may wait for that.
+    pub(super) fn leave_lapses(&self) -> Option<Instant> {
+        let first = self.leaves.first().filter(|_| self.fleet.is_asked())?;
+        Some(first + PERMIT_LIFE + Duration::from_millis(1))
+    }
+
     fn say(&self, batch: &mut Batch, target: TargetId, word: ControlDown) {
         batch.words.push((target, word));
     }
@@ -373,11 +386,22 @@ impl Core {
     /// A target has accepted its bundle: it has ignored orders for one that it had not accepted yet. That it goes on needs
     /// no word, which a burst to a whole fleet would feel.
     pub fn accepted(&self, batch: &mut Batch, target: &TargetId) {
-        for word in self.standing(target) {
-            if !matches!(word, ControlDown::Resume { .. }) {
-                self.say(batch, target.clone(), word);
-            }
+        let mut stands = self.standing(target);
+        stands.retain(|word| !matches!(word, ControlDown::Resume { .. }));
+        if stands.is_empty() {
+            return;
         }
+        for word in stands {
+            self.say(batch, target.clone(), word);
+        }
+        // Nothing of a batch is said that could not be stored, and it tells of no other acceptance: it hears what stands with its next
+        // welcome.
+        let (sessions, target) = (self.sessions(), target.clone());
+        batch.then(move |stored| {
+            if stored.is_err() {
+                sessions.close(&target, Close::Stopping, "");
+            }
+        });
     }
 
     /// Lets everything stand still, or go on: every open run is told.
@@ -519,6 +543,7 @@ impl Core {
                     self.says_what_stands_still(batch, run);
                 }
                 self.live.heard(target, event);
+                self.is_past(target, event);
                 // One that was kept until its journal is here is no younger than the section that has ended in it.
                 if let Event::SectionLeft { .. } = event
                     && let Some(one) = self.catching_up.get_mut(target)
@@ -699,8 +724,12 @@ impl Core {
         self.felt.came(target, batch.begun);
     }
 
-    /// Forgets pulses that are too old to count by the clock that nobody sets; the core looks at the other one.
+    /// Forgets pulses that are too old to count by the clock that nobody sets, and leave that has lapsed by it; the core looks at the
+    /// other one.
     pub(super) fn fade(&mut self, now: Instant) {
+        for target in self.leaves.older_than(PERMIT_LIFE, now) {
+            self.live.under_leave.remove(&target);
+        }
         for target in self.felt.older_than(limits::FRESH_FACTS, now) {
             self.live.pulses.remove(&target);
             if let Some(one) = self.catching_up.get_mut(&target) {

@@ -239,7 +239,7 @@ fn frame(core: &Core, id: RolloutId, now: protocol::Timestamp) -> Option<Frame> 
     let view = core.fleet.view(id, &core.live, now)?;
     Some(Frame {
         view,
-        progress: core.progress.clone(),
+        progress: core.progress_in(id),
         alarms: core.alarms(now),
         frozen: core.fleet.stopped().cloned(),
         at_work: at_work(core, now),

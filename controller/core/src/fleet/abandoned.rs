@@ -189,6 +189,12 @@ impl Fleet {
         true
     }
 
+    /// Who has leave for a section that it has not told of having entered, lapsed or not.
+    pub fn with_leave(&self) -> impl Iterator<Item = &TargetId> {
+        let leave = self.gates.iter().filter(|(_, gate)| gate.lapses.is_some());
+        leave.map(|(target, _)| target)
+    }
+
     /// Sections of runs that were given up and that somebody may still be in.
     pub(super) fn abandoned_at(
         &self,
@@ -243,8 +249,8 @@ impl Fleet {
         Some(Hold::of(Cause::GivenUp, sentence))
     }
 
-    /// Who may be in a section beside a target. Leave lapses when it was not used; whoever is away may be in its section all
-    /// the same, so it counts until it is back and says.
+    /// Who may be in a section beside a target. Leave lapses when it was not used, by the wall clock and by the one that nobody sets;
+    /// whoever is away may be in its section all the same, so it counts until it is back and says.
     pub(super) fn inside<'a>(
         &'a self,
         target: &'a TargetId,
@@ -253,7 +259,7 @@ impl Fleet {
     ) -> impl Iterator<Item = (&'a TargetId, &'a Section)> {
         let last = gates.iter().filter(move |(other, gate)| {
             let holds = gate.lapses.is_none_or(|lapses| lapses > now);
-            holds || !live.connected.contains(*other)
+            holds || live.under_leave.contains(*other) || !live.connected.contains(*other)
         });
         let last = last.map(|(other, gate)| (other, &gate.section));
         let given_up = self.abandoned_at(now);
