@@ -472,6 +472,37 @@ fn of_two_servers_that_could_become_active_one_does() {
     );
 }
 
+/// Its work came to its end: that somebody has put it back into staging mode since leaves no wizard open there.
+#[test]
+fn a_switch_that_came_to_its_end_claims_nothing_any_more() {
+    let mut world = World::between();
+    world.runs(1, "c2.a.test");
+    world.reports("c2.a.test", false);
+    world.runs(1, "c2.a.test");
+    let hold = world.hold(2, "c3.a.test");
+    assert!(
+        hold.contains("is the tenant's active Connect server"),
+        "{hold}"
+    );
+    world.reports("c2.a.test", true);
+    assert_eq!(world.hold(2, "c3.a.test"), "");
+    // The first rollout looks at that server beside, and its turn comes first: one bundle at a time (G5).
+    let offered = world.offered();
+    assert!(
+        !offered.iter().any(|one| one.1 == "c3.a.test"),
+        "{offered:?}"
+    );
+    let looks = world.issue(1, "c3.a.test");
+    let hold = world.hold(2, "c3.a.test");
+    assert!(hold.contains("bundle") && hold.contains("(G5)"), "{hold}");
+    world.ends("c3.a.test", looks);
+    let offered = world.offered();
+    assert!(
+        offered.contains(&(2, "c3.a.test".to_owned(), 2)),
+        "{offered:?}"
+    );
+}
+
 #[test]
 fn one_that_went_silent_while_it_was_taken_out_of_staging_mode_keeps_its_claim() {
     let mut world = World::between();
