@@ -36,7 +36,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::artifact::{self, Wanted};
-use crate::beside::EndsWithRun;
+use crate::beside::{Beside, EndsWithRun};
 use crate::exec::{Exec, Secrets};
 use crate::freeze;
 use crate::journal::{Journal, JournalError};
@@ -120,6 +120,8 @@ struct Pulse {
     ages: Vec<(Product, Option<Duration>)>,
     /// When that was, counted from the agent's beginning.
     at: Duration,
+    /// How many sections were left when the look was begun.
+    sections_left: u64,
 }
 
 /// A fence that is good, and waits for the end of the run that is open.
@@ -194,8 +196,10 @@ pub struct Agent {
     asks_leave: Option<(EventIndex, ControlUp)>,
     /// The end of a section: once it is stored, what the product does since is told at once, as others may wait for it.
     left_section: Option<EventIndex>,
+    /// How many sections were left since its beginning: a look that was begun in one of them is not told behind its end.
+    sections_left: u64,
     /// A script or a fetch that runs, and ends with its run.
-    ends_with_run: Option<EndsWithRun>,
+    beside: Beside,
     /// A fence that waits for the end of the run that is open, and where its answer goes.
     superseding: Option<(Superseding, oneshot::Sender<BundleAnswer>)>,
 }
@@ -339,7 +343,8 @@ impl Agent {
             asking: None,
             asks_leave: None,
             left_section: None,
-            ends_with_run: None,
+            sections_left: 0,
+            beside: Beside::default(),
             superseding: None,
         })
     }
@@ -494,6 +499,7 @@ impl Agent {
                     let index = self.journal(&event);
                     if let Event::SectionLeft { .. } = event {
                         self.left_section = Some(index);
+                        self.sections_left += 1;
                     }
                     let of = |step: &StepIndex| {
                         let run = self.run.as_ref()?;
@@ -640,8 +646,8 @@ impl Agent {
         let ends_with_run = matches!(op, Op::Script { .. }) || wanted.is_some();
         let part = wanted.map(|wanted| artifact::part(&folder, &wanted.sha256));
         // A run that was broken off still looks at the server: what it was at before ends here.
-        if ends_with_run && let Some(before) = self.ends_with_run.take() {
-            before.end().await;
+        if ends_with_run {
+            self.beside.end().await;
         }
         let (alive, over) = oneshot::channel::<()>();
         let task = self.tasks.spawn(async move {
@@ -697,7 +703,12 @@ impl Agent {
             drop(reports.send(report).await);
         });
         if ends_with_run {
-            self.ends_with_run = Some(EndsWithRun { task, over, part });
+            self.beside.begins(EndsWithRun {
+                number,
+                task,
+                over,
+                part,
+            });
         }
     }
 
@@ -769,9 +780,7 @@ impl Agent {
         }
         self.asks_leave = None;
         // One that is still under way is of a step that was given up: it must not go on beside the next try.
-        if let Some(task) = self.ends_with_run.take() {
-            task.end().await;
-        }
+        self.beside.end().await;
         let manifest = run.manifest();
         // Nobody tries these again: what has come of them in an earlier life goes as well.
         if matches!(conclusion.ending, Ending::Aborted | Ending::Expired) {
@@ -825,6 +834,7 @@ impl Agent {
                 outcome,
             } => {
                 if self.run_of(generation).is_some() {
+                    self.beside.has_told(number);
                     self.outcome(number, outcome);
                 }
             }
@@ -880,7 +890,9 @@ impl Agent {
             tracing::warn!(target_name = %self.state.target, product = product.as_str(), "its service was started anew");
             self.journal(&Event::ServiceRestarted { product });
         }
-        if let Some(session) = &self.session {
+        // What was seen within a section is of before its end, and another look is told for that.
+        let within = pulse.sections_left != self.sections_left;
+        if let Some(session) = self.session.as_ref().filter(|_| !within) {
             let serving = pulse.serving;
             drop(session.events.try_send(EventsUp::Pulse { serving }));
         }
@@ -995,16 +1007,9 @@ impl Agent {
 
     /// Takes up what the server's administrator has set or lifted. A run waits at its next gate meanwhile.
     fn look_at_freeze(&mut self) {
-        let frozen = freeze::read(self.state.folder(), now());
-        // That it cannot be read is told once, not with a new end each time.
-        let same = match (&frozen, &self.frozen) {
-            (Some(now), Some(before)) => {
-                now == before || now.by == "unknown" && before.by == now.by
-            }
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        if same {
+        let at = now();
+        let frozen = freeze::read(self.state.folder(), at);
+        if freeze::is_told(frozen.as_ref(), self.frozen.as_ref(), at) {
             return;
         }
         match &frozen {
@@ -1238,7 +1243,7 @@ impl Agent {
         if self.session.is_some() {
             self.prove(self.stored);
             self.renew_in_time();
-            let born = self.born;
+            let (born, sections_left) = (self.born, self.sections_left);
             self.probe(move |cx| {
                 let agent = facts::provisioning_agent(cx)?.found;
                 let connect = cx.service(product::CONNECT_SERVICE)?.ok();
@@ -1254,6 +1259,7 @@ impl Agent {
                     connect: connect.map(|service| service.map(|service| service.state)),
                     ages,
                     at: born.elapsed(),
+                    sections_left,
                 }))
             });
         }

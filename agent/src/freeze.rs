@@ -16,6 +16,9 @@ const MAX_WHY: usize = 200;
 /// How long a freeze stands that cannot be read, from the moment of reading: somebody has set one.
 const UNREADABLE: Duration = Duration::from_secs(24 * 3600);
 
+/// By whom one is that cannot be read.
+const UNKNOWN: &str = "unknown";
+
 fn path(folder: &Path) -> PathBuf {
     folder.join("freeze.json")
 }
@@ -26,7 +29,7 @@ pub fn read(folder: &Path, now: Timestamp) -> Option<Freeze> {
     let unreadable = |why: String| {
         Some(Freeze {
             until: now.plus(UNREADABLE),
-            by: "unknown".to_owned(),
+            by: UNKNOWN.to_owned(),
             why: format!("freeze.json cannot be read: {why}"),
         })
     };
@@ -37,6 +40,20 @@ pub fn read(folder: &Path, now: Timestamp) -> Option<Freeze> {
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => unreadable(error.to_string()),
+    }
+}
+
+/// What stands is what was told. One that cannot be read has a new end with each look: it is told once, and again when the end that
+/// was told has come and it stands all the same.
+#[must_use]
+pub fn is_told(stands: Option<&Freeze>, told: Option<&Freeze>, now: Timestamp) -> bool {
+    match (stands, told) {
+        (Some(stands), Some(told)) => {
+            let unread = stands.by == UNKNOWN && told.by == UNKNOWN && now < told.until;
+            stands == told || unread
+        }
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
     }
 }
 
@@ -113,6 +130,35 @@ mod tests {
         for wrong in ["", "h", "-1h", "soon", "8"] {
             assert!(until(wrong, NOW).is_err(), "{wrong}");
         }
+    }
+
+    /// Where it was told once alone, the controller would take it for over a day later, and offer bundle after bundle to be refused.
+    #[test]
+    fn a_freeze_that_cannot_be_read_is_told_again_when_the_end_that_was_told_has_come() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(path(folder.path()), "{").unwrap();
+        let at = |now| read(folder.path(), now);
+        let told = at(NOW);
+        let end = told.as_ref().unwrap().until;
+        for (now, is) in [
+            (NOW, true),
+            (end.minus(Duration::from_secs(1)), true),
+            (end, false),
+            (end.plus(Duration::from_secs(1)), false),
+        ] {
+            assert_eq!(is_told(at(now).as_ref(), told.as_ref(), now), is, "{now}");
+        }
+        assert!(is_told(None, None, NOW));
+        assert!(!is_told(told.as_ref(), None, NOW));
+        assert!(!is_told(None, told.as_ref(), NOW));
+        // Of one that can be read another end is another word.
+        let freeze = |until| Freeze {
+            until,
+            by: "anna".to_owned(),
+            why: "quarter's end".to_owned(),
+        };
+        assert!(is_told(Some(&freeze(end)), Some(&freeze(end)), NOW));
+        assert!(!is_told(Some(&freeze(end)), Some(&freeze(NOW)), NOW));
     }
 
     #[test]
