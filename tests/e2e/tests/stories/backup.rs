@@ -386,6 +386,60 @@ fn a_rollout_that_was_aborted_after_the_backup_does_not_carry_its_servers_on() {
     world.nothing_lost_or_repeated(&[A, B]);
 }
 
+/// The backup has a bundle as open that its agent, which had just died, never accepted. By the time that the controller is lost the agent has
+/// been through a later one, of a rollout that nobody knows any more: it takes up none that is older.
+#[test]
+fn a_bundle_that_its_agent_has_passed_since_the_backup_holds_nothing_up() {
+    let mut world = World::new();
+    let servers = [server(A, &[])];
+    world.enroll(&servers);
+    world.add_artifact();
+    let topology = world.topology(&[A]);
+    let has = |world: &World, what: &str, is: fn(&Record) -> bool| {
+        until(what, || world.records().iter().any(is).then_some(()));
+    };
+    let withdrawn: fn(&Record) -> bool = |record| matches!(record, Record::Withdrawn { .. });
+    let order = |world: &World, arguments: &[&str]| {
+        let ordered = world.entrain(arguments);
+        assert!(
+            ordered.status.success(),
+            "{arguments:?}: {}",
+            text(&ordered)
+        );
+    };
+    // The controller has not noticed yet.
+    world.kill_agents();
+    world.apply(&topology);
+    has(&world, "it is offered its bundle", |record| {
+        matches!(record, Record::BundleIssued { .. })
+    });
+    let folder = backup(&world);
+    order(&world, &["abort", "r1"]);
+    world.start_agents(&servers, None);
+    has(&world, "what it did not accept is withdrawn", withdrawn);
+    world.apply(&topology);
+    world.give_secrets(20);
+    world.all_done();
+
+    lose(&mut world);
+    let done = restore(&world, &folder);
+    assert!(done.status.success(), "{}", text(&done));
+    world.start_controller();
+    has(&world, "what it has passed is withdrawn", withdrawn);
+    order(&world, &["abort", "r1"]);
+    let status = world.json(&["status", "--json"]);
+    assert_eq!(status["rollouts"][0]["state"], "over", "{status}");
+    // Nothing stands in the way of the next one.
+    let planned = world.json(&["plan", &topology, "--verify", "--json"]);
+    order(
+        &world,
+        &["apply", planned["plan"].as_str().expect("a plan")],
+    );
+    world.all_done();
+    world.nothing_lost_or_repeated(&[A]);
+    drop(world.audit());
+}
+
 #[test]
 fn a_backup_that_is_not_whole_restores_nothing() {
     let mut world = World::new();

@@ -261,3 +261,97 @@ fn a_controller_whose_clock_is_set_days_back_in_the_middle_of_a_rollout_begins_n
     assert!(told.iter().all(|event| events.contains(event)));
     world.nothing_lost_or_repeated(&[A, B]);
 }
+
+/// The row of a target in a rollout.
+fn row(world: &World, rollout: usize, target: &str) -> (String, String) {
+    let status = world.json(&["status", "--json"]);
+    let rows = status["rollouts"][rollout]["targets"].as_array();
+    let mut rows = rows.into_iter().flatten();
+    let found = rows.find(|row| row["target"] == target).cloned();
+    let found = found.unwrap_or_default();
+    let field = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
+    (field("state"), field("detail"))
+}
+
+/// The controller's clock is set ahead by days while it runs: for it the hour of a rollout has come that was ordered for tomorrow. Sessions
+/// that stand go on, and what was offered before comes to its end. What is signed from then on lies ahead of its servers' clocks: refused,
+/// with both times, and nothing is begun. When the clock is right a retry has it all done, each in its own hour.
+#[test]
+fn a_controller_whose_clock_is_set_days_ahead_in_the_middle_of_a_rollout_begins_nothing_before_its_hour()
+ {
+    const CLOCK: &str = "clock";
+    const OF_AGENTS: &str = "clock-of-agents";
+    const D: &str = "sync-04.corp.contoso.com";
+    let mut world = World::new();
+    let servers = [server(A, &[]), serving(B), serving(C), server(D, &[])];
+    world.kill_controller();
+    world.clock_of_controller = Some(CLOCK);
+    world.clock_of_agents = Some(OF_AGENTS);
+    world.start_controller();
+    world.enroll(&servers);
+    world.add_artifact();
+    let topology = world.guarded(&[A, B, C]);
+    world.apply(&topology);
+    world.awaits_secret(A);
+    let planned = world.json(&["plan", &world.topology(&[D]), "--json"]);
+    let tomorrow = controller::now().plus(std::time::Duration::from_secs(86_400));
+    let plan = planned["plan"].as_str().expect("a plan");
+    let later = world.entrain(&["apply", plan, "--at", &tomorrow.to_string()]);
+    assert!(text(&later).contains("r2 begins at"), "{}", text(&later));
+
+    world.set_clock(CLOCK, "+3d");
+    world.give_secrets(20);
+    for (rollout, target) in [(1, D), (0, A)] {
+        let detail = until("its next bundle is refused", || {
+            let (state, detail) = row(&world, rollout, target);
+            assert!(
+                state != "failed" && state != "expired",
+                "{target}: {state} {detail}"
+            );
+            (state == "refused").then_some(detail)
+        });
+        for part in ["out of date: valid from", "this target's clock says"] {
+            assert!(detail.contains(part), "{target}: {part}: {detail}");
+        }
+    }
+    let adds = |change: &String| change.starts_with("add domain");
+    assert!(
+        world.changes(A).iter().any(adds),
+        "what was offered before is done: {:?}",
+        world.changes(A)
+    );
+    let nothing = |target: &str| world.changes(target).is_empty();
+    assert!(nothing(B) && nothing(C), "their canary is not done");
+    assert!(nothing(D), "its hour has not come");
+    let told = world.events();
+
+    world.set_clock(CLOCK, "+0");
+    for rollout in ["r1", "r2"] {
+        let retried = world.entrain(&["retry", rollout]);
+        assert!(retried.status.success(), "{}", text(&retried));
+    }
+    until("the first rollout is done", || {
+        let done = |target: &&str| {
+            let (state, detail) = row(&world, 0, target);
+            assert!(
+                !["failed", "refused", "inconclusive"].contains(&state.as_str()),
+                "{target}: {state} {detail}"
+            );
+            state == "done"
+        };
+        [A, B, C].iter().all(done).then_some(())
+    });
+    let (state, detail) = row(&world, 1, D);
+    assert!(detail.contains("begins at"), "{state}: {detail}");
+    assert!(world.changes(D).is_empty(), "its hour has not come");
+
+    // It comes by everybody's clock.
+    for clock in [OF_AGENTS, CLOCK] {
+        world.set_clock(clock, "+25h");
+    }
+    world.all_done();
+    let events = world.events();
+    assert!(told.iter().all(|event| events.contains(event)));
+    world.nothing_lost_or_repeated(&[A, B, C, D]);
+    world.rails_held(&[Rail::G2, Rail::G3]);
+}
