@@ -15,7 +15,7 @@ use controller_core::overrides::Rule;
 use controller_core::plan::{Inputs, Plan, Purpose, plan, switch};
 use controller_core::policy;
 use controller_core::rails::Rail;
-use controller_core::record::Record;
+use controller_core::record::{Order, Record};
 use controller_core::tenant::{Observation, Organization, Part};
 use controller_core::topology::parse;
 use controller_core::versions::Versions;
@@ -38,6 +38,8 @@ const OTHER: &str = "77aa0000-0000-0000-0000-000000000000";
 const OLD: Version = Version::new(2, 5, 79, 0);
 const ID: RolloutId = RolloutId(1);
 const STEP: StepIndex = StepIndex(1);
+/// Another rollout of the same servers.
+const BESIDE: RolloutId = RolloutId(2);
 
 fn id(name: &str) -> TargetId {
     name.parse().unwrap()
@@ -319,6 +321,16 @@ impl World {
         while !self.is_at_a_wizard(server) {
             self.runs(server);
         }
+        self.take(&common::applied(BESIDE, &self.plan));
+        let skip = Order::Skip {
+            target: target.clone(),
+            reason: "it is in another rollout".to_owned(),
+        };
+        self.take(&Record::Ordered {
+            rollout: BESIDE,
+            order: skip,
+            by: "anna".to_owned(),
+        });
         self.opens_wizard(server);
         let stop = |world: &Self| world.fleet.tasks(NOW).remove(0).stop;
         let goes_on = |world: &Self, why: &str| {
@@ -347,6 +359,10 @@ impl World {
         let view = self.fleet.view(ID, &self.live, NOW).unwrap();
         let row = view.targets.iter().find(|row| row.target == target);
         assert_eq!(row.unwrap().state, "held");
+        // What another rollout came to there is none of that.
+        let view = self.fleet.view(BESIDE, &self.live, NOW).unwrap();
+        let row = view.targets.iter().find(|row| row.target == target);
+        assert_eq!(row.unwrap().state, "skipped");
         let alarms = self.fleet.alarms(NOW);
         let alarm = |one: &String| one.starts_with(server) && one.contains("do not go on");
         assert!(alarms.iter().any(alarm), "{alarms:?}");

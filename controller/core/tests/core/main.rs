@@ -53,6 +53,7 @@ mod suffixes;
 mod swing;
 mod switch;
 mod takes;
+mod tellings;
 mod tenant;
 mod tenant_access;
 mod timing;

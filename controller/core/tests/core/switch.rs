@@ -1270,3 +1270,84 @@ fn a_count_that_failed_claims_nothing() {
     world.runs(2, "c3.a.test");
     assert_eq!(world.hold(2, "c3.a.test"), "");
 }
+
+/// Its exports are counted, and nobody is sent to its wizard: what it tells of itself is so meanwhile.
+#[test]
+fn a_count_that_goes_on_claims_nothing() {
+    let mut world = World::new();
+    for (rollout, server) in [(1, "c2.a.test"), (2, "c3.a.test"), (1, "c1.a.test")] {
+        world.runs(rollout, server);
+    }
+    world.runs(1, "c1.a.test");
+    world.reports("c1.a.test", true);
+    for (rollout, server) in [
+        (1, "c1.a.test"),
+        (2, "c1.a.test"),
+        (2, "c1.a.test"),
+        (2, "c3.a.test"),
+    ] {
+        world.runs(rollout, server);
+    }
+    world.issue(1, "c2.a.test");
+    assert_eq!(world.hold(2, "c3.a.test"), "", "the second half of a count");
+    let generation = world.fleet.open(&"c2.a.test".parse().unwrap());
+    let generation = generation.unwrap().generation;
+    world.ends("c2.a.test", generation);
+    world.issue(1, "c2.a.test");
+    assert!(world.hold(2, "c3.a.test").contains("is being made"));
+}
+
+/// The wizard was closed and what it made was seen: a server that is put back into staging mode by then is on its way nowhere.
+#[test]
+fn a_switch_that_came_to_its_end_claims_nothing_more() {
+    let mut world = World::between();
+    let generation = world.issue(1, "c2.a.test");
+    world.reports("c2.a.test", false);
+    world.ends("c2.a.test", generation);
+    assert!(
+        world
+            .hold(2, "c3.a.test")
+            .contains("is the tenant's active")
+    );
+    world.reports("c2.a.test", true);
+    assert_eq!(world.hold(2, "c3.a.test"), "");
+}
+
+/// Neither of the two comes to its end without the other: a site takes both at once, or its limit is no order.
+#[test]
+fn servers_that_change_places_need_a_place_each_at_their_site() {
+    let text = format!(
+        "[tenant.main]\nid = \"3f0c8a4e-0000-0000-0000-000000000000\"\n[site.ams]\nzone = \"Europe/Amsterdam\"\n[connect.main]\nsite = \"ams\"\nforests = [\"a.test\"]\nservers = {SERVERS:?}\n"
+    );
+    let (topology, findings) = parse(&[common::document(text)]);
+    assert!(findings.is_empty(), "{findings:?}");
+    let plan = to("c2.a.test", &topology, &known()).unwrap();
+    let mut there = 0;
+    for target in plan.waves.iter().flatten() {
+        there += u32::from(plan.targets[target].site.is_some());
+    }
+    assert!(there >= 2, "{there}");
+    let mut world = World::new();
+    world.records(common::applied(RolloutId(3), &plan), Some(plan));
+    let may = |in_flight| {
+        let site = "ams".to_owned();
+        let order = Order::SiteLimit { site, in_flight };
+        world
+            .fleet
+            .may_order(RolloutId(3), &order, &world.live, NOW)
+    };
+    let why = may(there - 1).unwrap_err();
+    assert!(why.contains("need a place each at once"), "{why}");
+    assert_eq!((may(there), may(there + 1)), (Ok(()), Ok(())));
+    // Of one whose servers stand at no site there is nothing to say.
+    let site = "ams".to_owned();
+    let order = Order::SiteLimit { site, in_flight: 9 };
+    let none = world
+        .fleet
+        .may_order(RolloutId(1), &order, &world.live, NOW);
+    let why = none.unwrap_err();
+    assert!(
+        why.contains("none of its servers stands at a site"),
+        "{why}"
+    );
+}
