@@ -347,6 +347,12 @@ impl Check {
         })
     }
 
+    /// Whether a server is in a section, whatever the controller knows of it.
+    pub(crate) fn is_inside(&self, target: &TargetId) -> bool {
+        let server = self.servers.get(target);
+        server.is_some_and(|server| server.inside.is_some())
+    }
+
     fn active(&self) -> usize {
         let active = |server: &&Server| server.twin.exports();
         self.servers.values().filter(active).count()

@@ -16,7 +16,7 @@ use controller::driver::{self, Consent, Hub};
 use controller::session::{Gateway, Handshakes, Registry, listen};
 use controller::store::Store;
 use controller_core::fleet::{Asking, TaskWork};
-use controller_core::overrides::Rule;
+use controller_core::overrides::{Rule, Standing};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy;
 use controller_core::record::{Order, Record};
@@ -339,6 +339,21 @@ impl Controller {
                 .map_err(anyhow::Error::msg)
         });
         said.await.is_ok()
+    }
+
+    /// Takes back the first override that is in force; tells whether there was one.
+    pub(crate) async fn withdraws(&self) -> bool {
+        let withdrawn = self.act(move |core, batch| {
+            let all = core.fleet.overrides(batch.now);
+            let stands = all
+                .into_iter()
+                .find(|one| one.standing == Standing::InForce);
+            let one = stands.context("nothing is overridden")?;
+            let by = "an operator".to_owned();
+            core.withdraw_override(batch, one.rule, one.target, by)
+                .map_err(anyhow::Error::msg)
+        });
+        withdrawn.await.is_ok()
     }
 
     /// Makes the whole fleet stand still, or lets it go on; tells whether it could be.

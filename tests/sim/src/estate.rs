@@ -7,6 +7,9 @@ use agent_twin::{Fault, Installed, Profile};
 use protocol::{TargetId, TenantId, Version};
 use rehearsal::Chance;
 
+/// Where some groups of agents stand: it is always open, and has a line of its own.
+const SITE: &str = "site.s";
+
 pub(crate) const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
 
 /// Versions of the provisioning agent and of Connect that stand and that are wanted.
@@ -39,7 +42,8 @@ impl Estate {
     pub(crate) fn draw(chance: &mut Chance, seed: u64) -> anyhow::Result<Self> {
         let (large, few) = (seed.is_multiple_of(12), seed % 3 == 1);
         let tenant: TenantId = TENANT.parse()?;
-        let mut text = format!("[tenant.main]\nid = \"{TENANT}\"\n");
+        let mut text =
+            format!("[tenant.main]\nid = \"{TENANT}\"\n[{SITE}]\nzone = \"Europe/Amsterdam\"\n");
         let mut is: BTreeMap<TargetId, Installed> = BTreeMap::new();
         let groups = if large {
             10 + chance.below(3)
@@ -59,6 +63,9 @@ impl Estate {
                 "[agents.g{group}]\nlabels = {{ ring = \"{}\" }}\nserves = [\"{domain}\"]\nhosts = {names:?}",
                 chance.below(2)
             )?;
+            if chance.once_in(2) {
+                writeln!(text, "site = \"s\"")?;
+            }
             // One that serves is enough: with more, a server that is skipped could hold all others for good.
             writeln!(text, "[domain.\"{domain}\"]\nmin_serving = 1")?;
             if chance.once_in(3) {
@@ -97,8 +104,13 @@ impl Estate {
                 is.insert(name.parse()?, connect);
             }
         }
+        let most = if chance.once_in(2) {
+            format!("[{SITE}]\nmax_in_flight = {}\n", 1 + chance.below(3))
+        } else {
+            String::new()
+        };
         let policy = format!(
-            "waves = [{{ ring = \"0\" }}, {{ rest = true }}]\n[limit]\nfailures = \"{}\"\nin_flight = {}\ncanary = {}\n",
+            "waves = [{{ ring = \"0\" }}, {{ rest = true }}]\n[limit]\nfailures = \"{}\"\nin_flight = {}\ncanary = {}\n{most}",
             if few {
                 1 + chance.below(3)
             } else {

@@ -11,12 +11,14 @@ use agent::agent::{Agent, AgentError, Ended, Speed};
 use agent::enroll::{Joining, enroll};
 use agent::exec::Exec;
 use agent::exec::twin::TwinExec;
+use agent::freeze;
 use agent::state::State;
 use agent_twin::Profile;
 use anyhow::Context as _;
 use link::Endpoint;
-use protocol::TargetId;
 use protocol::enroll::JoinFile;
+use protocol::event::Freeze;
+use protocol::{TargetId, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -143,6 +145,20 @@ impl Server {
         let begun = [200_u32.to_le_bytes().as_slice(), &[7; 199]].concat();
         journal.write_all(&begun[..bytes.min(begun.len())])?;
         Ok(())
+    }
+
+    /// Its administrator freezes it until then, or thaws it, as `entrain-agent freeze` and `thaw` do; tells whether that changed anything.
+    pub(crate) fn freeze(&self, until: Option<Timestamp>) -> anyhow::Result<bool> {
+        let Some(until) = until else {
+            return Ok(freeze::lift(&self.folder)?);
+        };
+        let freeze = Freeze {
+            until,
+            by: "its administrator".to_owned(),
+            why: "it is needed tonight".to_owned(),
+        };
+        freeze::set(&self.folder, &freeze, ::controller::now())?;
+        Ok(true)
     }
 
     /// What is wrong with the server is mended.

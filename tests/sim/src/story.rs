@@ -48,7 +48,8 @@ pub(crate) struct Told {
     pub(crate) rebindings: u64,
     pub(crate) agents_killed: u64,
     pub(crate) controllers_killed: u64,
-    pub(crate) orders: u64,
+    /// How often each kind of order was taken.
+    pub(crate) orders: BTreeMap<String, u64>,
     pub(crate) refused: u64,
     pub(crate) rollouts: u64,
     pub(crate) looks: u64,
@@ -203,8 +204,7 @@ impl Story {
         }
         with(&self.watch, |check| check.knows(id, &plan));
         let applied = controller.apply(id, &plan).await;
-        self.told.orders += u64::from(applied.is_ok());
-        self.told.refused += u64::from(applied.is_err());
+        self.ordered("apply", applied.is_ok());
         if let Ok(rollout) = &applied {
             self.told.rollouts += 1;
             self.rollouts.push(*rollout);
@@ -333,7 +333,7 @@ impl Story {
         };
         // Whoever is left out before it serves may hold all others of its domain for good, and rightly so (G2).
         let spared = !is_agent(&target) || with(&self.watch, |check| check.serves(&target));
-        match chance.below(22) {
+        match chance.below(26) {
             0..=2 => self.kill_agent(&target, chance).await?,
             3..=4 => self.cut(&[target], chance),
             // The controller's own site is cut off.
@@ -415,10 +415,45 @@ impl Story {
             19 => {
                 if let Some(controller) = &self.controller {
                     let said = controller.overrides(Rule::G2, target.clone()).await;
-                    self.told.orders += u64::from(said);
-                    self.told.refused += u64::from(!said);
                     if said {
                         with(&self.watch, |check| check.sets_aside(&target));
+                    }
+                    self.ordered("override G2", said);
+                }
+            }
+            21 => {
+                if let Some(controller) = &self.controller {
+                    let said = controller.withdraws().await;
+                    self.ordered("override withdrawn", said);
+                }
+            }
+            22 => {
+                let limit = Order::SiteLimit {
+                    site: "s".to_owned(),
+                    in_flight: u32::try_from(1 + chance.below(4))?,
+                };
+                self.order(rollout, limit).await;
+            }
+            23 => {
+                let hours = u32::try_from(1 + chance.below(3))?;
+                let until = ::controller::now().plus(HOUR * hours);
+                self.freeze(&target, Some(until).filter(|_| chance.once_in(2)))?;
+            }
+            // Of one whose power is gone, and that was in no section, somebody says that it is off, which it stays.
+            24 => {
+                let off = self.back.keys().find(|target| {
+                    let inside = with(&self.watch, |check| check.is_inside(target));
+                    !inside && with(&self.watch, |check| check.serves(target))
+                });
+                if let Some(target) = off.cloned() {
+                    let resolve = Order::Resolve {
+                        target: target.clone(),
+                        reason: "its power is gone".to_owned(),
+                        off: true,
+                    };
+                    if self.order(rollout, resolve).await {
+                        self.back.insert(target.clone(), Instant::now() + 24 * HOUR);
+                        self.again.insert(target);
                     }
                 }
             }
@@ -439,17 +474,53 @@ impl Story {
         let Some(controller) = &self.controller else {
             return false;
         };
+        let kind = match &order {
+            Order::Pause => "pause",
+            Order::Resume { .. } => "resume",
+            Order::Abort => "abort",
+            Order::Retry { .. } => "retry",
+            Order::Skip { .. } => "skip",
+            Order::Limits { .. } => "limits",
+            Order::SiteLimit { .. } => "limits --site",
+            Order::AcceptDifference { .. } => "accept",
+            Order::Resolve { off: true, .. } => "resolve --off",
+            Order::Resolve { off: false, .. } => "resolve",
+        };
         let ordered = controller.order(rollout, order).await;
-        self.told.orders += u64::from(ordered);
-        self.told.refused += u64::from(!ordered);
+        self.ordered(kind, ordered);
         ordered
+    }
+
+    /// An order was given, and was taken or refused.
+    fn ordered(&mut self, kind: &str, taken: bool) {
+        *self.told.orders.entry(kind.to_owned()).or_default() += u64::from(taken);
+        self.told.refused += u64::from(!taken);
+    }
+
+    /// A server's administrator freezes it, or thaws it.
+    fn freeze(&mut self, target: &TargetId, until: Option<Timestamp>) -> anyhow::Result<()> {
+        let kind = if until.is_some() {
+            "freeze of a server"
+        } else {
+            "thaw of a server"
+        };
+        if let Some(server) = self.servers.get(target) {
+            let taken = server.freeze(until)?;
+            self.ordered(kind, taken);
+        }
+        Ok(())
     }
 
     /// The whole fleet is made to stand still, or is let go on.
     async fn stand_still(&mut self, still: bool) {
         if let Some(controller) = &self.controller {
             let ordered = controller.stand_still(still).await;
-            self.told.orders += u64::from(ordered);
+            let kind = if still {
+                "freeze of the fleet"
+            } else {
+                "thaw of the fleet"
+            };
+            self.ordered(kind, ordered);
         }
     }
 
@@ -528,6 +599,10 @@ impl Story {
             self.kill_controller(chance).await?;
             self.controller_back = Some(Instant::now());
             self.come_back().await?;
+        }
+        let all: Vec<TargetId> = self.servers.keys().cloned().collect();
+        for target in &all {
+            self.freeze(target, None)?;
         }
         for server in self.servers.values() {
             server.mend()?;
