@@ -6,7 +6,7 @@ use controller_core::overrides::Rule;
 use protocol::{TargetId, Timestamp, limits};
 
 /// What operators have said of one rule on one target.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Said {
     /// When each of them said it last.
     words: BTreeMap<String, Timestamp>,
@@ -15,7 +15,7 @@ struct Said {
 }
 
 /// Every rule that is set aside, each for an hour from when enough have said so.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Aside {
     said: BTreeMap<(TargetId, Rule), Said>,
 }

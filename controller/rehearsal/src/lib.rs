@@ -9,6 +9,7 @@ mod pace;
 mod pulses;
 mod rails;
 mod server;
+mod since;
 mod stands;
 mod waits;
 mod world;

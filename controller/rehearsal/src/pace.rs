@@ -63,7 +63,7 @@ impl Paced {
 }
 
 /// What a log has told so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Pace {
     /// How often each limit was asked.
     pub asked: Paced,
@@ -125,6 +125,8 @@ impl Pace {
             record
         {
             self.aside.forget(target);
+        } else if let Record::Restored { .. } = record {
+            self.aside.clear();
         } else if let Record::TargetEvent { target, body, .. } = record
             && let Some(event) = Event::from_body(body.as_bytes())
         {

@@ -11,9 +11,13 @@ use controller_core::plan::{Plan, TargetPlan};
 use controller_core::record::{Order, Record};
 use protocol::event::{Event, Grade, Section};
 use protocol::facts::{Facts, ProvisioningAgentFacts};
-use protocol::{BundleId, Generation, StepIndex, TargetId, TenantId, Timestamp, limits};
+use protocol::step::Product;
+use protocol::{
+    BundleId, Generation, RolloutId, StepIndex, TargetId, TenantId, Timestamp, Version, limits,
+};
 
 use crate::aside::Aside;
+use crate::since::{Change, Since};
 
 /// Holds G2 against a count: enough others serve each domain of `target` while it is out of service.
 ///
@@ -123,8 +127,14 @@ pub struct Asked {
     pub g3: u64,
     /// One run at a time and generations that rise, at each bundle.
     pub g5: u64,
+    /// Nothing that was taken back, and no older version than is there, at each bundle and leave of who brings one.
+    pub g6: u64,
+    /// A domain in both tools whose scopes were read disjoint, at each bundle and leave of who configures one.
+    pub g7: u64,
     /// One tenant, at each section that was entered.
     pub g9: u64,
+    /// What cannot be undone was accepted, at each bundle and leave of a plan that has such acts, or would have.
+    pub g10: u64,
 }
 
 impl Asked {
@@ -134,24 +144,30 @@ impl Asked {
         self.g2 += other.g2;
         self.g3 += other.g3;
         self.g5 += other.g5;
+        self.g6 += other.g6;
+        self.g7 += other.g7;
         self.g9 += other.g9;
+        self.g10 += other.g10;
     }
 
     /// Each rule by its name.
     #[must_use]
-    pub const fn named(&self) -> [(&'static str, u64); 5] {
+    pub const fn named(&self) -> [(&'static str, u64); 8] {
         [
             ("G1", self.g1),
             ("G2", self.g2),
             ("G3", self.g3),
             ("G5", self.g5),
+            ("G6", self.g6),
+            ("G7", self.g7),
             ("G9", self.g9),
+            ("G10", self.g10),
         ]
     }
 }
 
 /// What a log has told so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Rails {
     /// How often each rule was asked.
     pub asked: Asked,
@@ -178,9 +194,21 @@ pub struct Rails {
     /// Runs that this life of a restored log has issued; any other may have got its leave from a former life. Absent where there was
     /// none.
     own: Option<BTreeSet<(TargetId, Generation)>>,
+    /// What came to be known since plans were made.
+    since: Since,
 }
 
 impl Rails {
+    /// These versions are taken back from now on, and no others: what is known of versions stands in no log.
+    pub fn recalls(&mut self, recalled: BTreeSet<(Product, Version)>) {
+        self.since.recalled = recalled;
+    }
+
+    /// The same versions as others know of.
+    pub fn recalls_as(&mut self, other: &Self) {
+        self.since.recalled.clone_from(&other.since.recalled);
+    }
+
     /// Takes up the next entry. `fleet` is the fold of those before it.
     ///
     /// # Errors
@@ -244,6 +272,9 @@ impl Rails {
                 excused: leave.is_by_override(),
             };
             self.stretches.insert(target.clone(), stretch);
+            if let Some(open) = fleet.open(target) {
+                self.changes(fleet, (open.rollout, target), true, at)?;
+            }
             return self.alone(fleet, target, &leave, at);
         }
         if let Record::TargetEvent {
@@ -269,6 +300,8 @@ impl Rails {
             self.aside.said((target, *rule), (by, *asked), at);
         } else if let Record::OverrideWithdrawn { rule, target, .. } = record {
             self.aside.withdrawn(target, *rule);
+        } else if let Record::TenantSeen { observation, .. } = record {
+            self.since.read(observation);
         } else if let Record::SaidOff { target, .. } = record {
             self.off.insert(target.clone());
             self.abandoned.retain(|(of, _), _| of != target);
@@ -375,9 +408,10 @@ impl Rails {
     fn issues(
         &mut self,
         fleet: &Fleet,
-        (rollout, target, generation): (protocol::RolloutId, &TargetId, Generation),
+        (rollout, target, generation): (RolloutId, &TargetId, Generation),
         at: Timestamp,
     ) -> Result<(), String> {
+        self.changes(fleet, (rollout, target), false, at)?;
         self.asked.g5 += 1;
         if let Some(open) = fleet.open(target) {
             return Err(format!(
@@ -391,7 +425,7 @@ impl Rails {
                 "G5: {target} is given {generation} after {before:?}"
             ));
         }
-        let claims = |id: protocol::RolloutId, of: &TargetId| -> Option<TenantId> {
+        let claims = |id: RolloutId, of: &TargetId| -> Option<TenantId> {
             let rollout = fleet.rollouts().get(&id)?;
             let part = rollout.plan.targets.get(of)?;
             let phase = rollout.work.get(of)?.phase;
@@ -424,6 +458,39 @@ impl Rails {
             if open.and_then(|open| claims(open.rollout, other)) == Some(tenant.clone()) {
                 return Err(format!("G1: {target} and {other} are to become active"));
             }
+        }
+        Ok(())
+    }
+
+    /// G6, G7 and G10, by what is known at this moment: as a bundle goes out that changes something, and as leave is given.
+    fn changes(
+        &mut self,
+        fleet: &Fleet,
+        (rollout, target): (RolloutId, &TargetId),
+        leave: bool,
+        at: Timestamp,
+    ) -> Result<(), String> {
+        let rollout = fleet.rollouts().get(&rollout);
+        let found = rollout.and_then(|rollout| {
+            let part = rollout.plan.targets.get(target)?;
+            let phase = part.phases.get(rollout.work.get(target)?.phase)?;
+            Some((rollout, part, phase))
+        });
+        let found = found.filter(|(_, _, phase)| leave || !phase.is_read_only());
+        let Some((rollout, part, phase)) = found else {
+            return Ok(());
+        };
+        let change = Change {
+            rollout,
+            target,
+            part,
+            phase,
+            facts: &self.facts,
+        };
+        self.asked.g6 += self.since.is_fit(change)?;
+        self.asked.g10 += self.since.is_accepted(change)?;
+        if !self.aside.holds(target, Rule::G7, at) {
+            self.asked.g7 += self.since.is_in_one_tool(change, at)?;
         }
         Ok(())
     }
@@ -527,7 +594,11 @@ impl Rails {
         }
         if let Event::FactsReported(facts) = event {
             self.registered.remove(target);
+            // It is there again, and what it tells is what it is.
+            self.off.remove(target);
             self.facts.insert(target.clone(), *facts);
+        } else if let Event::ConnectSettingsRead { settings, .. } = event {
+            self.since.synchronizes(target, *settings, at);
         } else if let Event::BundleAccepted {
             generation, bundle, ..
         } = event

@@ -453,6 +453,24 @@ impl Server {
         self.go_on(now)
     }
 
+    /// The power is cut, or its agent begins anew with another key and another journal: nothing of its run goes on. What its products
+    /// are stays as it is.
+    pub(crate) fn begins_anew(&mut self) {
+        self.life += 1;
+        self.key = SigningKey::generate();
+        self.run = None;
+        self.bundle = None;
+        self.newest = None;
+        self.stood = Stood::default();
+        self.secrets.clear();
+        self.inside = None;
+        self.stalls = None;
+        self.entering = None;
+        self.told = None;
+        self.frozen = None;
+        self.superseding = None;
+    }
+
     /// Its session ended: what was offered in it and not taken yet is offered again.
     pub(crate) fn lost(&mut self) {
         self.superseding = None;

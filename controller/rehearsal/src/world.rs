@@ -1,6 +1,10 @@
 //! A fleet in virtual time: the controller's own machine on one side, agents' own cores on models of servers on the other,
 //! and nothing between them but time. Time goes from one happening to the next.
 
+mod agents;
+mod copies;
+mod said;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
@@ -123,9 +127,14 @@ pub struct World {
     servers: BTreeMap<TargetId, Server>,
     /// What the servers of a domain share.
     shared: BTreeMap<DomainName, Shared>,
-    indexes: BTreeMap<TargetId, u64>,
+    /// The life of each server's journal, and how much of it is stored.
+    indexes: BTreeMap<TargetId, (Epoch, u64)>,
     /// What servers have journaled while they were away.
     backlog: BTreeMap<TargetId, Vec<(Timestamp, Event)>>,
+    /// Servers whose key was revoked or replaced: they have no session before they are enrolled anew.
+    keyless: BTreeSet<TargetId>,
+    /// Servers without power.
+    off: BTreeSet<TargetId>,
     /// Servers whose disk has not taken yet what they have journaled last.
     stalled: BTreeSet<TargetId>,
     bundles: BTreeMap<BundleId, Vec<u8>>,
@@ -178,6 +187,16 @@ impl World {
         Self::made(plan, (others, &Stands::default()), known, ask)
     }
 
+    /// The same where a tenant holds what somebody reads of it ([`Self::reads_tenant`]), and nothing before that.
+    #[must_use]
+    pub fn with_tenants(plan: &Plan, others: &[&Plan], known: &Fleetwide, ask: Ask) -> Self {
+        let stands = Stands {
+            number: Some(ROLLOUT),
+            ..Stands::default()
+        };
+        Self::made(plan, (others, &stands), known, ask)
+    }
+
     fn made(
         plan: &Plan,
         (others, stands): (&[&Plan], &Stands),
@@ -222,6 +241,8 @@ impl World {
             shared: BTreeMap::new(),
             indexes: BTreeMap::new(),
             backlog: BTreeMap::new(),
+            keyless: BTreeSet::new(),
+            off: BTreeSet::new(),
             stalled: BTreeSet::new(),
             bundles: BTreeMap::new(),
             queue: BinaryHeap::new(),
@@ -748,11 +769,11 @@ impl World {
 
     /// The same of what was journaled at that time.
     fn told_at(&mut self, target: &TargetId, event: &Event, at: Timestamp) {
-        let index = self.indexes.entry(target.clone()).or_insert(0);
+        let (epoch, index) = self.indexes.entry(target.clone()).or_insert((Epoch(1), 0));
         *index += 1;
         let record = Record::TargetEvent {
             target: target.clone(),
-            epoch: Epoch(1),
+            epoch: *epoch,
             index: EventIndex(*index),
             kind: event.kind(),
             at,
@@ -770,7 +791,8 @@ impl World {
     }
 
     fn serves(&self, target: &TargetId) -> bool {
-        self.servers.get(target).is_some_and(Server::serves)
+        let server = self.servers.get(target);
+        server.is_some_and(|server| server.serves() && !self.off.contains(target))
     }
 
     fn pulse(&mut self, target: &TargetId) {
@@ -945,6 +967,9 @@ impl World {
     }
 
     fn comes(&mut self, target: &TargetId) {
+        if self.keyless.contains(target) || self.off.contains(target) {
+            return;
+        }
         let Some(newest) = self.servers.get(target).map(Server::generation) else {
             return;
         };
@@ -953,6 +978,7 @@ impl World {
                 self.told_at(target, &event, at);
             }
         }
+        self.meets(target, newest);
         self.live.came(target.clone(), self.now);
         self.pulses.begins(target, self.now);
         self.pulse(target);
@@ -970,6 +996,9 @@ impl World {
 
     /// A server's session ends.
     pub fn leaves(&mut self, target: &TargetId) {
+        if self.keyless.contains(target) || self.off.contains(target) {
+            return;
+        }
         self.live.left(target, self.now);
         self.fleet.forget_asked(target);
         if let Some(server) = self.servers.get_mut(target) {
@@ -980,6 +1009,9 @@ impl World {
 
     /// An agent is killed and comes back with its journal; its session ended with it.
     pub fn kill(&mut self, target: &TargetId) {
+        if self.off.contains(target) {
+            return;
+        }
         self.leaves(target);
         if self.stalled.remove(target) {
             self.backlog.remove(target);
@@ -999,10 +1031,7 @@ impl World {
             self.fleet.apply(record, applied(&self.plans, record), *at);
         }
         let after = self.fleet.clone();
-        self.live = Live {
-            began: self.now,
-            ..Live::default()
-        };
+        self.nobody_is_here();
         let targets: Vec<TargetId> = self.servers.keys().cloned().collect();
         for target in targets {
             // What was asked is of the moment: it is asked again.
@@ -1012,13 +1041,19 @@ impl World {
         (before, after)
     }
 
+    /// Every session has ended with the controller, which reads again what is known of versions.
+    fn nobody_is_here(&mut self) {
+        self.live = Live {
+            began: self.now,
+            versions: self.live.versions.take(),
+            ..Live::default()
+        };
+    }
+
     /// The same where the log is kept elsewhere and told `fleet`: those servers come back, all in one moment.
     pub fn restart_with<'a>(&mut self, fleet: Fleet, back: impl Iterator<Item = &'a TargetId>) {
         self.fleet = fleet;
-        self.live = Live {
-            began: self.now,
-            ..Live::default()
-        };
+        self.nobody_is_here();
         back.for_each(|target| self.comes(target));
         self.decide();
     }
@@ -1090,6 +1125,9 @@ impl World {
         let Some(server) = self.servers.get_mut(target) else {
             return;
         };
+        if self.off.contains(target) {
+            return;
+        }
         server.frozen = until;
         let event = until.map_or(Event::Thawed, |until| {
             Event::Frozen(Freeze {
@@ -1179,7 +1217,7 @@ impl World {
     /// A server's agent looks at it outside of any run, and tells what has changed: what it does at each welcome, and at the
     /// pulse that shows something else than its last facts.
     fn looks_around(&mut self, target: &TargetId) {
-        if self.pulses.is_silent(target) {
+        if self.pulses.is_silent(target) || self.off.contains(target) {
             return;
         }
         let now = self.now;
@@ -1206,8 +1244,7 @@ impl World {
     /// Servers that truly serve a domain just now.
     #[must_use]
     pub fn serving(&self, servers: &[TargetId]) -> usize {
-        let serves = |target: &&TargetId| self.servers.get(*target).is_some_and(Server::serves);
-        servers.iter().filter(serves).count()
+        servers.iter().filter(|target| self.serves(target)).count()
     }
 
     /// Servers that serve a domain while `out` is out of service, as far as anybody could know as it got its leave: they truly serve, or
@@ -1239,7 +1276,8 @@ impl World {
     #[must_use]
     pub fn is_active(&self, target: &TargetId) -> Option<bool> {
         let twin = &self.servers.get(target)?.twin;
-        twin.staging().map(|_| twin.exports())
+        let runs = !self.off.contains(target);
+        twin.staging().map(|_| runs && twin.exports())
     }
 
     /// The same of the rollout that is rehearsed.

@@ -9,6 +9,7 @@ mod known;
 mod lapse;
 mod rules;
 mod sim;
+mod since;
 mod soaks;
 mod swap;
 mod swing;

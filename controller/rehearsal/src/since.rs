@@ -1,0 +1,190 @@
+//! What came to be known since a plan was made, as a log tells it: versions that were taken back (G6), a domain in both tools (G7), and
+//! what cannot be undone (G10). Told apart from what the machine believes, which is what is asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use controller_core::fleet::Rollout;
+use controller_core::plan::TargetPlan;
+use controller_core::recipe::PhaseWork;
+use controller_core::scope;
+use controller_core::tenant::Observation;
+use protocol::facts::Facts;
+use protocol::settings::ConnectSettings;
+use protocol::step::Product;
+use protocol::{DomainName, TargetId, TenantId, Timestamp, Version};
+
+/// Work that is about to change something, with what its server and all others told of themselves.
+#[derive(Clone, Copy)]
+pub(crate) struct Change<'a> {
+    pub(crate) rollout: &'a Rollout,
+    pub(crate) target: &'a TargetId,
+    pub(crate) part: &'a TargetPlan,
+    pub(crate) phase: &'a PhaseWork,
+    pub(crate) facts: &'a BTreeMap<TargetId, Facts>,
+}
+
+/// All of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Since {
+    /// Versions that are taken back just now: these stand in no log, and whoever watches tells them.
+    pub(crate) recalled: BTreeSet<(Product, Version)>,
+    tenants: BTreeMap<TenantId, Observation>,
+    settings: BTreeMap<TargetId, (Timestamp, ConnectSettings)>,
+}
+
+impl Since {
+    /// Somebody has read a tenant. What was read later stands; what a narrower look did not see of its synchronization stays as well.
+    pub(crate) fn read(&mut self, observation: &Observation) {
+        let mut newest = observation.clone();
+        if let Some(before) = self.tenants.get(&newest.tenant) {
+            if before.at > newest.at {
+                return;
+            }
+            if newest.organization.seen().is_none() && before.organization.seen().is_some() {
+                newest.organization = before.organization.clone();
+            }
+        }
+        self.tenants.insert(newest.tenant.clone(), newest);
+    }
+
+    /// A Connect server tells what it synchronizes.
+    pub(crate) fn synchronizes(
+        &mut self,
+        target: &TargetId,
+        settings: ConnectSettings,
+        at: Timestamp,
+    ) {
+        self.settings.insert(target.clone(), (at, settings));
+    }
+
+    /// G6: nothing that was taken back is brought onto a server, or put to work there, and nothing older than what is there.
+    /// Gives how often that was asked.
+    pub(crate) fn is_fit(&self, change: Change<'_>) -> Result<u64, String> {
+        let target = change.target;
+        let facts = change.facts.get(target);
+        let mut asked = 0;
+        for artifact in change.part.artifacts() {
+            asked += 1;
+            let (product, version) = (artifact.product, artifact.version);
+            if self.recalled.contains(&(product, version)) {
+                return Err(format!(
+                    "G6: {target} is brought to {version} of {}, which was taken back",
+                    product.as_str()
+                ));
+            }
+            let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
+            let connect = facts.and_then(|facts| facts.connect.as_ref());
+            let there = match product {
+                Product::ProvisioningAgent => agent.and_then(|agent| agent.version),
+                Product::Connect => connect.and_then(|connect| connect.version),
+            };
+            if let Some(there) = there.filter(|there| *there > version) {
+                return Err(format!(
+                    "G6: {target} has {there} of {} and is brought to {version}",
+                    product.as_str()
+                ));
+            }
+        }
+        Ok(asked)
+    }
+
+    /// G7: a domain that Connect covers too is configured for cloud sync only where what was read within a day shows no object in both.
+    /// Gives how often that was asked.
+    pub(crate) fn is_in_one_tool(&self, change: Change<'_>, at: Timestamp) -> Result<u64, String> {
+        let tenant = &change.part.tenant;
+        let Some(part) = change.rollout.plan.tenants.get(tenant) else {
+            return Ok(0);
+        };
+        let mut asked = 0;
+        for domain in change.phase.configures() {
+            for entry in part.wants.shares(&domain) {
+                asked += 1;
+                self.is_disjoint((tenant, &domain, &entry.servers), change.facts, at)
+                    .map_err(|why| {
+                        format!(
+                            "G7: {} is made to serve {domain}, which is in both tools: {why}",
+                            change.target
+                        )
+                    })?;
+            }
+        }
+        Ok(asked)
+    }
+
+    fn is_disjoint(
+        &self,
+        (tenant, domain, servers): (&TenantId, &DomainName, &[TargetId]),
+        facts: &BTreeMap<TargetId, Facts>,
+        at: Timestamp,
+    ) -> Result<(), String> {
+        let seen = self.tenants.get(tenant).ok_or("nobody has read it")?;
+        if at.since(seen.at) > scope::FRESH {
+            return Err(format!("it was read at {}", seen.at));
+        }
+        let (cloud, _) = scope::of_cloud_sync(seen, domain)?;
+        if cloud.included.is_empty() {
+            return Ok(());
+        }
+        for server in servers {
+            let own = facts.get(server);
+            let own = own.ok_or_else(|| format!("{server} never told what it has"))?;
+            if own.connect.is_none() {
+                continue;
+            }
+            let (told, settings) = self
+                .settings
+                .get(server)
+                .ok_or_else(|| format!("{server} never told what it synchronizes"))?;
+            if at.since(*told) > scope::FRESH {
+                return Err(format!("{server} told at {told} what it synchronizes"));
+            }
+            let connect = scope::of_connect(settings, domain)?;
+            if let Some(both) = cloud.overlap(&connect) {
+                return Err(format!("what lies below {both} is in both by {server}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// G10: what cannot be undone stands in the plan and was accepted by its number. Gives how often that was asked.
+    pub(crate) fn is_accepted(&self, change: Change<'_>) -> Result<u64, String> {
+        let Change {
+            rollout,
+            target,
+            part,
+            ..
+        } = change;
+        let acts = &rollout.plan.irreversible;
+        if acts.len() > rollout.irreversible as usize {
+            return Err(format!(
+                "G10: {target} is worked on, {} acts cannot be undone, and {} were accepted",
+                acts.len(),
+                rollout.irreversible
+            ));
+        }
+        let mut asked = u64::from(!acts.is_empty());
+        let named = |name: &str| acts.iter().any(|act| act.contains(name));
+        let domains = rollout.plan.domains.iter();
+        let left = domains.filter(|(_, of)| of.servers.is_empty() && of.leaving.contains(target));
+        for (domain, _) in left.filter(|_| part.retires()) {
+            asked += 1;
+            if !named(domain.as_str()) {
+                return Err(format!(
+                    "G10: {target} is of the last agents of {domain}, and no act of the plan names it"
+                ));
+            }
+        }
+        let seen = self.tenants.get(&part.tenant);
+        let seen = seen.and_then(|seen| seen.organization.seen());
+        if part.installs_connect() && part.makes_active() {
+            asked += u64::from(seen.is_some());
+            let off = seen.is_some_and(|organization| !organization.sync_enabled);
+            if off && !named("switched on") {
+                return Err(format!(
+                    "G10: {target} switches synchronization of its tenant on, and no act of the plan names that"
+                ));
+            }
+        }
+        Ok(asked)
+    }
+}
