@@ -12,8 +12,8 @@ mod left_over;
 mod probes;
 
 pub use account::{
-    ADMINISTRATOR, Account, ConnectAccount, GLOBAL, Held, Policy, SyncAccounts, application,
-    connect_account, ids, members, policies, role_id, security_defaults, user,
+    ADMINISTRATOR, Account, ConnectAccount, GLOBAL, Held, NoUsers, Policy, SyncAccounts,
+    application, connect_account, ids, members, policies, role_id, security_defaults, user,
 };
 pub use cycles::Cycles;
 pub use held::{Remark, beside, held};

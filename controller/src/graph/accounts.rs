@@ -5,13 +5,23 @@ use std::collections::BTreeSet;
 
 use controller_core::tenant::access::{APPLICATIONS, ELIGIBLE, GROUPS, POLICIES, ROLES, USERS};
 use controller_core::tenant::{
-    ADMINISTRATOR, Account, Application, ConnectAccount, GLOBAL, Held, Observation, Part, Policy,
-    SYNCHRONIZATION, SyncAccounts, app_role, application, assigned, connect_account, ids, members,
-    policies, role_id, security_defaults, user,
+    ADMINISTRATOR, Account, Application, ConnectAccount, GLOBAL, Held, NoUsers, Observation, Part,
+    Policy, SYNCHRONIZATION, SyncAccounts, app_role, application, assigned, connect_account, ids,
+    members, policies, role_id, security_defaults, user,
 };
 use protocol::{TenantId, Timestamp};
 
 use super::{Graph, escaped, is_plain};
+
+/// Who holds the role of Connect servers' accounts.
+struct Holders {
+    /// The users among them.
+    servers: Part<Vec<ConnectAccount>>,
+    /// Names of the applications among them.
+    applications: Part<Vec<String>>,
+    /// Those of them that are applications, or may be.
+    no_users: NoUsers,
+}
 
 impl Graph {
     /// Whoever is to sign in, and the accounts of Connect servers, with what policies demand of them. Everything else is not seen.
@@ -32,9 +42,9 @@ impl Graph {
         };
         let (sync_accounts, connect_accounts, applications) = match self.sync_accounts().await {
             Ok((role, accounts)) => {
-                let (servers, applications) = self.connect_accounts(&accounts).await;
-                let all = SyncAccounts::of(&accounts, &role, known);
-                (Part::Seen(all), servers, applications)
+                let held = self.connect_accounts(&accounts).await;
+                let all = SyncAccounts::of(&accounts, &held.no_users, &role, known);
+                (Part::Seen(all), held.servers, held.applications)
             }
             Err(why) => {
                 let unseen = || why.clone();
@@ -146,13 +156,17 @@ impl Graph {
 
     /// The users among the holders of that role: each is of one Connect server. Who is no user is an application, whose name is asked,
     /// or a group.
-    async fn connect_accounts(
-        &self,
-        holders: &BTreeSet<String>,
-    ) -> (Part<Vec<ConnectAccount>>, Part<Vec<String>>) {
+    async fn connect_accounts(&self, holders: &BTreeSet<String>) -> Holders {
         // Twenty are the most that a tenant has (product facts 2.9 [P]).
         const MOST: usize = 100;
-        let neither = |why: String| (Part::NotSeen(why.clone()), Part::NotSeen(why));
+        let neither = |why: String| Holders {
+            servers: Part::NotSeen(why.clone()),
+            applications: Part::NotSeen(why),
+            no_users: NoUsers {
+                applications: BTreeSet::new(),
+                unknown: holders.clone(),
+            },
+        };
         if holders.len() > MOST {
             let many = holders.len();
             return neither(format!(
@@ -161,6 +175,7 @@ impl Graph {
         }
         let mut accounts = Vec::new();
         let mut applications = Part::Seen(Vec::new());
+        let mut no_users = NoUsers::default();
         for id in holders {
             // It becomes part of a path.
             if !is_plain(id) {
@@ -174,11 +189,15 @@ impl Graph {
                 };
                 match Part::read(answer, application) {
                     Part::Seen(name) => {
+                        no_users.applications.insert(id.clone());
                         if let Part::Seen(all) = &mut applications {
                             all.push(name);
                         }
                     }
-                    Part::NotSeen(why) => applications = Part::NotSeen(why),
+                    Part::NotSeen(why) => {
+                        no_users.unknown.insert(id.clone());
+                        applications = Part::NotSeen(why);
+                    }
                 }
                 continue;
             };
@@ -187,7 +206,11 @@ impl Graph {
                 Part::NotSeen(why) => return neither(why),
             }
         }
-        (Part::Seen(accounts), applications)
+        Holders {
+            servers: Part::Seen(accounts),
+            applications,
+            no_users,
+        }
     }
 
     /// The applications that were given the app role by which Connect synchronizes. A tenant without the application that has it never

@@ -89,7 +89,7 @@ pub const DOMAINS: Need = Need {
 pub const USERS: Need = Need {
     permission: "User.Read.All",
     reads: "names of the accounts of Connect servers; with --operator, the account that is to sign in",
-    rests: "PV39 and the servers that accounts name (G1); with --operator PF61 and PF62",
+    rests: "PF69, PV39 and the servers that accounts name (G1); with --operator PF61 and PF62",
     also: &[
         "User.ReadWrite.All",
         "Directory.Read.All",

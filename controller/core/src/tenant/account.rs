@@ -58,7 +58,7 @@ pub struct Account {
     pub global: Part<Held>,
     /// What demands more of it than a password, or refuses it: names of policies.
     pub demands: Part<BTreeSet<String>>,
-    /// Policies that may do so: by a condition, a group or an application that is not looked at here.
+    /// Policies that may do so: by a condition, a group, an application or a control that is not looked at here.
     pub may_demand: BTreeSet<String>,
 }
 
@@ -72,8 +72,17 @@ pub struct SyncAccounts {
     pub ids: BTreeSet<String>,
     /// Policies for all users and all applications that do not exclude them.
     pub caught: Part<BTreeSet<String>>,
-    /// Those that may exclude them by a group.
+    /// Those that may leave them out, by a group or by a condition that is not looked at here.
     pub may_catch: BTreeSet<String>,
+}
+
+/// Who holds the role of Connect servers' accounts and is no user or group, or may be none. Ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NoUsers {
+    /// Those that were seen to be applications.
+    pub applications: BTreeSet<String>,
+    /// Those of whom it was not seen what they are.
+    pub unknown: BTreeSet<String>,
 }
 
 /// An account of a Connect server: one for each server (product facts 2.9 [P]).
@@ -176,8 +185,88 @@ pub struct Policy {
     excluded: People,
     /// It is for every application.
     everywhere: bool,
-    /// It holds under conditions of place, device, risk or client.
+    /// It holds under conditions that are not looked at, or demands what is not known here.
     conditional: bool,
+}
+
+/// Controls that the service has built in: each demands something or refuses ([K]).
+const BUILT_IN: [&str; 7] = [
+    "approvedApplication",
+    "block",
+    "compliantApplication",
+    "compliantDevice",
+    "domainJoinedDevice",
+    "mfa",
+    "passwordChange",
+];
+
+/// Controls beside those, by their names among the grant controls ([K]).
+const BESIDE: [&str; 3] = [
+    "authenticationStrength",
+    "customAuthenticationFactors",
+    "termsOfUse",
+];
+
+/// How a policy names people. Guests are told apart by a part of its own, and no guest may sign in here (PF61).
+const PEOPLE: [&str; 8] = [
+    "excludeGroups",
+    "excludeGuestsOrExternalUsers",
+    "excludeRoles",
+    "excludeUsers",
+    "includeGroups",
+    "includeGuestsOrExternalUsers",
+    "includeRoles",
+    "includeUsers",
+];
+
+/// What grant controls come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grant {
+    /// They let everybody in.
+    Nothing,
+    /// They demand something, or refuse.
+    Demands,
+    /// They name what is not known here, and nothing else.
+    Unknown,
+}
+
+impl Grant {
+    fn read(grant: &Value) -> Self {
+        let built_in = grant["builtInControls"].as_array();
+        let known = |one: &Value| one.as_str().is_some_and(|one| BUILT_IN.contains(&one));
+        let demands = built_in.is_some_and(|all| all.iter().any(known));
+        if demands || BESIDE.iter().any(|name| is_given(&grant[*name])) {
+            return Self::Demands;
+        }
+        let others = ["operator"].into_iter().chain(BESIDE);
+        match grant.as_object() {
+            Some(grant) if given_beside(grant, others).next().is_some() => Self::Unknown,
+            Some(_) | None => Self::Nothing,
+        }
+    }
+}
+
+/// Something stands there.
+fn is_given(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(all) => !all.is_empty(),
+        Value::String(text) => !text.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => true,
+    }
+}
+
+/// What is given beside these names. The service's own remarks have a sign in their names that no condition has.
+fn given_beside<'a>(
+    all: &'a serde_json::Map<String, Value>,
+    names: impl IntoIterator<Item = &'static str>,
+) -> impl Iterator<Item = &'a String> {
+    let names: BTreeSet<&str> = names.into_iter().collect();
+    let other = move |name: &str| !names.contains(name) && !name.contains('@');
+    let given = all
+        .iter()
+        .filter(move |(name, value)| other(name) && is_given(value));
+    given.map(|(name, _)| name)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,45 +300,37 @@ impl People {
     }
 }
 
-/// The policies of an answer to `conditionalAccess/policies` that are on and demand or refuse something.
+/// The policies of an answer to `conditionalAccess/policies` that are on and demand or refuse something, or may.
 ///
 /// # Errors
 /// What it lacks.
 pub fn policies(answer: &Value) -> Result<Vec<Policy>, String> {
     let read = |one: &Value| {
         let (name, state) = (text(one, "displayName")?, text(one, "state")?);
-        let conditions = &one["conditions"];
-        if !conditions["users"].is_object() || !conditions["applications"].is_object() {
+        let conditions = one["conditions"].as_object();
+        let part = |name: &str| conditions?.get(name)?.as_object();
+        let (Some(conditions), Some(users), Some(applications)) =
+            (conditions, part("users"), part("applications"))
+        else {
             return Err("a policy without conditions".to_owned());
-        }
-        let grant = &one["grantControls"];
-        let controls = grant["builtInControls"]
-            .as_array()
-            .is_some_and(|all| !all.is_empty());
-        let demands = controls || !grant["authenticationStrength"].is_null();
-        let applications = conditions["applications"]["includeApplications"].as_array();
-        let given = |name: &str| match &conditions[name] {
-            Value::Null => false,
-            Value::Array(all) => !all.is_empty(),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => true,
         };
-        let clients = conditions["clientAppTypes"].as_array();
+        let grant = Grant::read(&one["grantControls"]);
+        let included = one["conditions"]["applications"]["includeApplications"].as_array();
+        let clients = one["conditions"]["clientAppTypes"].as_array();
         let clients = clients.is_some_and(|all| !all.is_empty() && !all.contains(&"all".into()));
-        let limits = [
-            "locations",
-            "platforms",
-            "devices",
-            "userRiskLevels",
-            "signInRiskLevels",
-        ];
+        // What is not looked at may leave out whoever is asked about: places, devices, risks, flows, and what the service adds.
+        let looked_at = ["users", "applications", "clientAppTypes"];
+        let limited = given_beside(conditions, looked_at).next().is_some();
+        let limited = limited || given_beside(users, PEOPLE).next().is_some();
+        let some = given_beside(applications, ["includeApplications"]);
         let policy = Policy {
             name,
-            included: People::read(&conditions["users"], "include"),
-            excluded: People::read(&conditions["users"], "exclude"),
-            everywhere: applications.is_some_and(|all| all.contains(&"All".into())),
-            conditional: clients || limits.into_iter().any(given),
+            included: People::read(&one["conditions"]["users"], "include"),
+            excluded: People::read(&one["conditions"]["users"], "exclude"),
+            everywhere: included.is_some_and(|all| all.contains(&"All".into())),
+            conditional: clients || limited || some.count() > 0 || grant == Grant::Unknown,
         };
-        Ok((state == "enabled" && demands).then_some(policy))
+        Ok((state == "enabled" && grant != Grant::Nothing).then_some(policy))
     };
     Ok(all(answer, read)?.into_iter().flatten().collect())
 }
@@ -270,17 +351,29 @@ impl Account {
         roles.extend(holds(&self.role).then_some(role));
         roles.extend(holds(&self.global).then_some(GLOBAL));
         let mut demands = BTreeSet::new();
+        let active = |held: &Part<Held>| {
+            let held = held.seen();
+            held.is_some_and(|held| [Held::Direct, Held::ByGroup].contains(held))
+        };
+        let mut active_roles = Vec::new();
+        active_roles.extend(active(&self.role).then_some(role));
+        active_roles.extend(active(&self.global).then_some(GLOBAL));
         for policy in policies {
             let unsure = |people: &People| groups.is_none() && !people.groups.is_empty();
-            if policy.excluded.names(id, own, &roles) {
+            if policy.excluded.names(id, own, &active_roles) {
                 continue;
             }
+            // A role that it may activate leaves it out once it has done so.
+            let may_be_out = policy.excluded.names(id, own, &roles);
             let included = policy.included.names(id, own, &roles);
             if !included && !unsure(&policy.included) {
                 continue;
             }
-            let certain =
-                included && policy.everywhere && !policy.conditional && !unsure(&policy.excluded);
+            let certain = included
+                && policy.everywhere
+                && !policy.conditional
+                && !may_be_out
+                && !unsure(&policy.excluded);
             let list = if certain {
                 &mut demands
             } else {
@@ -293,11 +386,19 @@ impl Account {
 }
 
 impl SyncAccounts {
-    /// Holds the tenant's policies against the accounts that hold that role.
+    /// Holds the tenant's policies against the accounts that hold that role. Those of them that are applications are caught by no policy for
+    /// users.
     #[must_use]
-    pub fn of(accounts: &BTreeSet<String>, role: &str, policies: Part<Vec<Policy>>) -> Self {
+    pub fn of(
+        accounts: &BTreeSet<String>,
+        no_users: &NoUsers,
+        role: &str,
+        policies: Part<Vec<Policy>>,
+    ) -> Self {
         let mut may_catch = BTreeSet::new();
+        let users: BTreeSet<&String> = accounts.difference(&no_users.applications).collect();
         let caught = match policies {
+            _ if users.is_empty() => Part::Seen(BTreeSet::new()),
             Part::NotSeen(why) => Part::NotSeen(why),
             Part::Seen(policies) => {
                 let mut caught = BTreeSet::new();
@@ -306,10 +407,13 @@ impl SyncAccounts {
                     .filter(|one| one.included.all && one.everywhere);
                 for policy in all {
                     let excluded = &policy.excluded;
-                    if accounts.is_subset(&excluded.users) || excluded.roles.contains(role) {
+                    let named = |id: &&&String| !excluded.users.contains(**id);
+                    let left: Vec<&&String> = users.iter().filter(named).collect();
+                    if left.is_empty() || excluded.roles.contains(role) {
                         continue;
                     }
-                    let list = if excluded.groups.is_empty() {
+                    let is_user = left.iter().any(|id| !no_users.unknown.contains(**id));
+                    let list = if excluded.groups.is_empty() && !policy.conditional && is_user {
                         &mut caught
                     } else {
                         &mut may_catch

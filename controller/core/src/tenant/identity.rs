@@ -131,6 +131,15 @@ pub fn assigned(answer: &Value, role: &str) -> Result<Vec<Application>, String> 
 }
 
 impl Observation {
+    /// Whoever holds the role of Connect servers' accounts was seen to be an application, each of them: none is a user or a group.
+    #[must_use]
+    pub fn only_applications(&self) -> bool {
+        let holders = self.sync_accounts.seen().map_or(0, |all| all.members);
+        let users = self.connect_accounts.seen().map(Vec::len);
+        let applications = self.applications.seen().map(Vec::len);
+        holders > 0 && users == Some(0) && applications == Some(holders)
+    }
+
     /// As what Connect servers sign in to the tenant, as far as that was seen: each user and each application once.
     pub fn identities(&self) -> impl Iterator<Item = Identity<'_>> {
         let accounts = self.connect_accounts.seen().into_iter().flatten();

@@ -290,7 +290,7 @@ fn demand(seen: &Observation, sign_in: Option<SignIn>) -> Finding {
         let demands = reading(&account.demands)?;
         if demands.is_empty() && !account.may_demand.is_empty() {
             return Err(format!(
-                "these may, by a condition, a group or an application that is not looked at: {}",
+                "these may, by a condition, a group, an application or a control that is not looked at: {}",
                 names(&account.may_demand)
             ));
         }
@@ -386,14 +386,14 @@ fn members(seen: &Observation) -> Finding {
 fn caught(seen: &Observation) -> Finding {
     let told = reading(&seen.sync_accounts).and_then(|accounts| {
         let none = BTreeSet::new();
-        // Nobody is there to be caught.
-        if accounts.members == 0 {
+        // Nobody is there to be caught: policies for users are none for applications.
+        if accounts.members == 0 || seen.only_applications() {
             return Ok((accounts.members, none));
         }
         let caught = reading(&accounts.caught)?;
         if caught.is_empty() && !accounts.may_catch.is_empty() {
             return Err(format!(
-                "these exclude groups, whose members are not looked at: {}",
+                "these may leave them out, by a group or a condition that is not looked at, or since not each was seen to be a user: {}",
                 names(&accounts.may_catch)
             ));
         }
@@ -403,6 +403,9 @@ fn caught(seen: &Observation) -> Finding {
         told,
         |(members, caught)| match (members, caught.is_empty()) {
             (0, _) => "nobody holds that role".to_owned(),
+            _ if seen.only_applications() => {
+                format!("each of the {members} that hold it is an application")
+            }
             (_, true) => "each excludes them".to_owned(),
             (_, false) => format!("not excluded by: {}", names(caught)),
         },

@@ -15,6 +15,7 @@ mod changed;
 mod choices;
 mod clouds;
 mod common;
+mod conditional_access;
 mod connect;
 mod connect_ready;
 mod custom;

@@ -16,8 +16,9 @@ use controller_core::plan::{Inputs, Plan, Purpose, plan, render};
 use controller_core::policy;
 use controller_core::record::Record;
 use controller_core::tenant::{
-    ADMINISTRATOR, Account, Configuration, Guard, Held, Job, Observation, Organization, Part,
-    SyncAccounts, Units, Wants, WantsConnect, findings, members, policies, secrets, units, user,
+    ADMINISTRATOR, Account, Configuration, Guard, Held, Job, NoUsers, Observation, Organization,
+    Part, SyncAccounts, Units, Wants, WantsConnect, findings, members, policies, secrets, units,
+    user,
 };
 use controller_core::topology::parse;
 use proptest::prelude::*;
@@ -602,7 +603,8 @@ fn policies_are_read_by_whom_they_take_in_and_leave_out() {
             json!({}),
         ),
     ]);
-    let caught = SyncAccounts::of(&accounts, role, Part::Seen(policies(&answer).unwrap()));
+    let read = Part::Seen(policies(&answer).unwrap());
+    let caught = SyncAccounts::of(&accounts, &NoUsers::default(), role, read);
     assert_eq!(caught.members, 2);
     assert_eq!(caught.caught, Part::Seen(set(&["all", "one of two"])));
     assert_eq!(caught.may_catch, set(&["by group"]));

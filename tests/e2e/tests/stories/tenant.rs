@@ -538,13 +538,25 @@ async fn each_probe_of_the_tenant_passes_and_fails_by_what_the_service_answers()
         assert_eq!(found[id].verdict, Verdict::Pass, "{:?}", found[id]);
     }
     type Change = fn(&mut Tenant);
-    let changes: [(&str, Change); 11] = [
+    let changes: [(&str, Change); 13] = [
         ("PF61", |one| one.accounts[0].role.0.truncate(2)),
         ("PF61", |one| one.accounts[0].guest = true),
         ("PF61", |one| one.accounts[0].synchronized = true),
         ("PF62", |one| one.security_defaults = true),
         ("PF62", |one| {
             one.policies = vec![policy(serde_json::json!({ "includeGroups": ["g3"] }))]
+        }),
+        ("PF62", |one| {
+            let mut terms = policy(serde_json::json!({ "includeUsers": ["All"] }));
+            terms["grantControls"] =
+                serde_json::json!({ "builtInControls": [], "termsOfUse": ["t1"] });
+            one.policies = vec![terms];
+        }),
+        ("PF62", |one| {
+            let mut factor = policy(serde_json::json!({ "includeUsers": ["All"] }));
+            factor["grantControls"] =
+                serde_json::json!({ "builtInControls": [], "customAuthenticationFactors": ["c1"] });
+            one.policies = vec![factor];
         }),
         ("PF64", |one| one.sync_enabled = false),
         ("PF65", |one| {
@@ -581,6 +593,45 @@ async fn each_probe_of_the_tenant_passes_and_fails_by_what_the_service_answers()
         tenant.busy = 3;
         let found = probed(tenant).await;
         assert_eq!(found[id].verdict, Verdict::Fail, "{:?}", found[id]);
+    }
+    // What is not looked at is not told, and an application is caught by no policy for users.
+    let everybody = || policy(serde_json::json!({ "includeUsers": ["All"] }));
+    let mut by_code = everybody();
+    by_code["conditions"]["authenticationFlows"] =
+        serde_json::json!({ "transferMethods": "deviceCodeFlow" });
+    let mut tenant = in_order();
+    tenant.policies = vec![by_code];
+    let found = probed(tenant).await;
+    for id in ["PF62", "PF69"] {
+        assert_eq!(found[id].verdict, Verdict::CannotTell, "{:?}", found[id]);
+    }
+    for (holders, verdict) in [
+        (["app-1", "app-2"], Verdict::Pass),
+        (["app-1", "server-S1"], Verdict::Fail),
+        (["app-1", "g9"], Verdict::Fail),
+    ] {
+        let mut tenant = in_order();
+        tenant.policies = vec![everybody()];
+        tenant.sync_accounts = holders.map(ToOwned::to_owned).to_vec();
+        let found = probed(tenant).await;
+        assert_eq!(found["PF69"].verdict, verdict, "{:?}", found["PF69"]);
+    }
+    // Where it is not shown what they are, each may be an application.
+    for path in ["/users/server-S1", "/servicePrincipals/app-1"] {
+        let mut tenant = in_order();
+        tenant.policies = vec![everybody()];
+        tenant.sync_accounts = vec!["app-1".to_owned()];
+        if path.contains("server") {
+            tenant.sync_accounts.push("server-S1".to_owned());
+        }
+        tenant.forbidden = vec![path.to_owned()];
+        let found = probed(tenant).await;
+        assert_eq!(
+            found["PF69"].verdict,
+            Verdict::CannotTell,
+            "{path}: {:?}",
+            found["PF69"]
+        );
     }
     // Held by a group, or to be activated.
     for (active, eligible) in [
