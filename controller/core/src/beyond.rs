@@ -268,6 +268,8 @@ impl Beyond {
             let now = &mut seen.observation;
             if now.organization.seen().is_none() && before.organization.seen().is_some() {
                 now.organization = before.organization.clone();
+                // When the tenant was synchronized last is as old as whoever saw it.
+                now.organization_at = Some(before.organization_seen());
             }
             if now.domains.seen().is_none() && before.domains.seen().is_some() {
                 now.domains = before.domains.clone();

@@ -17,6 +17,37 @@ pub struct Known {
     /// else registered it, none where a person registered it at the wizard: an agent shows them in a signed-in session alone.
     #[serde(default)]
     pub domains: Option<BTreeSet<DomainName>>,
+    /// Since when it says that products are not there.
+    #[serde(default)]
+    pub without: Without,
+}
+
+/// Since when a server says, in each report that tells, that a product is not there; `None` where it is, or nobody told yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Without {
+    /// Connect.
+    pub connect: Option<Timestamp>,
+    /// The provisioning agent.
+    pub agent: Option<Timestamp>,
+}
+
+impl Without {
+    /// Takes up a report. What it could not read it does not tell: that begins nothing and ends nothing.
+    pub fn told(&mut self, facts: &Facts, at: Timestamp) {
+        let takes = |since: &mut Option<Timestamp>, is_there: bool| match is_there {
+            true => *since = None,
+            false if facts.unread.is_empty() => *since = since.or(Some(at)),
+            false => {}
+        };
+        takes(&mut self.connect, facts.connect.is_some());
+        takes(&mut self.agent, has_agent(facts));
+    }
+}
+
+/// What cmdlets leave behind is no agent.
+fn has_agent(facts: &Facts) -> bool {
+    let agent = facts.provisioning_agent.as_ref();
+    agent.is_some_and(|agent| !agent.is_removed())
 }
 
 impl Known {
@@ -27,7 +58,27 @@ impl Known {
             key,
             facts: None,
             domains: None,
+            without: Without {
+                connect: None,
+                agent: None,
+            },
         }
+    }
+
+    /// Since when it says that it has no Connect; `None` where it has it, or nobody knows.
+    #[must_use]
+    pub fn without_connect(&self) -> Option<Timestamp> {
+        let (at, facts) = self.facts.as_ref()?;
+        let none = facts.connect.is_none() && facts.unread.is_empty();
+        none.then(|| self.without.connect.unwrap_or(*at))
+    }
+
+    /// Since when it says that it has no provisioning agent; `None` where it has one, or nobody knows.
+    #[must_use]
+    pub fn without_agent(&self) -> Option<Timestamp> {
+        let (at, facts) = self.facts.as_ref()?;
+        let none = !has_agent(facts) && facts.unread.is_empty();
+        none.then(|| self.without.agent.unwrap_or(*at))
     }
 }
 

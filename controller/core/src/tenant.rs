@@ -9,6 +9,7 @@ mod cycles;
 mod held;
 mod identity;
 mod left_over;
+mod listed;
 mod probes;
 
 pub use account::{
@@ -115,6 +116,46 @@ pub struct Job {
     pub last_success: Option<Timestamp>,
 }
 
+/// How a job does. Its status goes before what it did before: one that was stopped may have succeeded a minute ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health<'a> {
+    /// It has succeeded lately.
+    Runs(Timestamp),
+    /// Most of its calls fail.
+    Quarantined,
+    /// It is not at work: its status.
+    Stopped(&'a str),
+    /// It is at work, and has not succeeded lately.
+    Late,
+    /// Its status is none that is known here.
+    Untold(&'a str),
+}
+
+impl Job {
+    /// It is in quarantine, by its status or by what stands beside that.
+    fn is_quarantined(&self) -> bool {
+        self.quarantined || self.status.eq_ignore_ascii_case("quarantine")
+    }
+
+    /// How it does at a time. `status.code` is documented ([P], 1.8), its values are general knowledge ([K]).
+    fn health(&self, now: Timestamp) -> Health<'_> {
+        // "disabled" is what the vendor's pages call a configuration whose jobs were never started (3, the migration tool [P]).
+        const STOPPED: [&str; 4] = ["paused", "notconfigured", "notrun", "disabled"];
+        let status = self.status.to_lowercase();
+        let late = |at: &Timestamp| now.since(*at) > LATE;
+        if self.is_quarantined() {
+            Health::Quarantined
+        } else if STOPPED.contains(&status.as_str()) {
+            Health::Stopped(&self.status)
+        } else if status != "active" {
+            Health::Untold(&self.status)
+        } else {
+            let last = self.last_success.filter(|at| !late(at));
+            last.map_or(Health::Late, Health::Runs)
+        }
+    }
+}
+
 /// Which objects of its domain a configuration takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -217,6 +258,9 @@ pub struct Observation {
     pub configurations: Part<Vec<Configuration>>,
     /// Its synchronization as a whole.
     pub organization: Part<Organization>,
+    /// When that was seen, where an earlier reading saw it and this one did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization_at: Option<Timestamp>,
     /// Its domains.
     pub domains: Part<Vec<DomainSeen>>,
     /// The account that is to sign in.
@@ -455,6 +499,7 @@ impl Observation {
             agents: Part::NotSeen(why.to_owned()),
             configurations: Part::NotSeen(why.to_owned()),
             organization: Part::NotSeen(why.to_owned()),
+            organization_at: None,
             domains: Part::NotSeen(why.to_owned()),
             operator: Part::NotSeen(why.to_owned()),
             sync_accounts: Part::NotSeen(why.to_owned()),
@@ -481,27 +526,26 @@ impl Observation {
         })
     }
 
-    /// The agent of a server; `None` where the tenant lists none, or where a short name could be several servers'.
-    pub(crate) fn agent<'a>(
-        &'a self,
-        target: &TargetId,
-        all: &BTreeSet<&TargetId>,
-    ) -> Option<&'a AgentSeen> {
-        let own = self.agents.seen()?.iter().filter(|agent| agent.is(target));
-        let own: Vec<&AgentSeen> = own.collect();
-        // An agent that was registered anew leaves its old entry behind, inactive, until it ages out (1.12).
-        let active: Vec<&AgentSeen> = own
-            .iter()
-            .copied()
-            .filter(|agent| agent.is_active())
-            .collect();
-        let agent = match active.as_slice() {
-            [] => own.first().copied()?,
-            [one] => one,
-            _ => return None,
+    /// When its synchronization as a whole was seen.
+    #[must_use]
+    pub fn organization_seen(&self) -> Timestamp {
+        self.organization_at.unwrap_or(self.at)
+    }
+
+    /// A synchronization at that time lies no further back than Connect's pace allows, by when the tenant's synchronization was seen.
+    fn is_lately(&self, synchronized: Timestamp) -> bool {
+        self.organization_seen().since(synchronized) <= CONNECT_LATE
+    }
+
+    /// A job of cloud sync has succeeded, or was not shown. Whether cloud sync moves the time of a tenant's last synchronization too is
+    /// not documented.
+    fn cloud_sync_may_have_run(&self) -> bool {
+        let ran = |one: &Configuration| {
+            let jobs = one.jobs.seen();
+            jobs.is_none_or(|jobs| jobs.iter().any(|job| job.last_success.is_some()))
         };
-        let namesakes = all.iter().filter(|other| agent.is(other)).count();
-        (namesakes <= 1).then_some(agent)
+        let configurations = self.configurations.seen();
+        configurations.is_none_or(|all| all.iter().any(ran))
     }
 
     fn configuration(&self, domain: &DomainName) -> Option<&Configuration> {
@@ -524,8 +568,7 @@ impl Observation {
     }
 
     fn runs(&self, job: &Job) -> bool {
-        let late = |at: Timestamp| self.at.since(at) > LATE;
-        !job.quarantined && job.last_success.is_some_and(|at| !late(at))
+        matches!(job.health(self.at), Health::Runs(_))
     }
 
     /// How many of the jobs that synchronize users and groups ran lately.

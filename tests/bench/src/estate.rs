@@ -66,6 +66,7 @@ impl Estate {
                 key: SigningKey::generate().public().fingerprint(),
                 facts: Some((BEGIN, facts())),
                 domains: None,
+                without: controller_core::facts::Without::default(),
             };
             (target, known)
         };

@@ -22,6 +22,8 @@ pub struct Tenant {
     /// What its configurations say of themselves, by their names; one without an entry tells its name as its domain, the guard as it
     /// comes, and all of its domain as its scope.
     pub details: BTreeMap<String, Details>,
+    /// Status of the jobs of a configuration, by its name; without an entry they are active.
+    pub statuses: BTreeMap<String, String>,
     /// Accounts, by user principal name.
     pub accounts: Vec<Account>,
     /// Conditional Access policies, as the service words them.
@@ -223,8 +225,9 @@ impl Tenant {
             let last = success
                 .as_ref()
                 .map(|at| json!({ "timeEnded": at, "state": "Succeeded" }));
+            let code = self.statuses.get(name).map_or("Active", String::as_str);
             vec![
-                json!({ "id": "AD2AADProvisioning.1", "templateId": "AD2AADProvisioning", "status": { "code": "Active", "quarantine": quarantine, "lastSuccessfulExecution": last } }),
+                json!({ "id": "AD2AADProvisioning.1", "templateId": "AD2AADProvisioning", "status": { "code": code, "quarantine": quarantine, "lastSuccessfulExecution": last } }),
             ]
         };
         Some(list)

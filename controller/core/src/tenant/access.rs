@@ -38,7 +38,7 @@ pub const AGENTS: Need = Need {
 pub const APPLICATIONS: Need = Need {
     permission: "Application.Read.All",
     reads: "configurations, and applications of Connect servers by both ways in which they are let in",
-    rests: "PF65, PF67 (G7), PV13, PV14, PV15, PV39, the servers that applications name (G1) and the grade *syncing*",
+    rests: "PF65, PF66, PF67 (G7), PF69, PV13, PV14, PV15, PV36, PV39, the servers that applications name (G1) and the grade *syncing*",
     also: &[
         "Application.ReadWrite.All",
         "Directory.Read.All",
@@ -52,7 +52,7 @@ pub const APPLICATIONS: Need = Need {
 pub const SYNCHRONIZATION: Need = Need {
     permission: "Synchronization.Read.All",
     reads: "jobs, secrets and schema of configurations",
-    rests: "PF65, PF67 (G7), PV13, PV14, PV15 and the grade *syncing*",
+    rests: "PF65, PF66, PF67 (G7), PV13, PV14, PV15, PV36 and the grade *syncing*",
     also: &["Synchronization.ReadWrite.All"],
     operator: false,
 };

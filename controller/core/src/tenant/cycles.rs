@@ -88,7 +88,7 @@ fn succeeded(
     let job: &Job = seen
         .job(domain)
         .ok_or_else(|| format!("{domain} has no job that synchronizes users and groups"))?;
-    if job.quarantined {
+    if job.is_quarantined() {
         return Err(format!(
             "the job of {domain} is in quarantine; {}",
             KE13.sentence()

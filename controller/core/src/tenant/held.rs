@@ -11,7 +11,8 @@ use protocol::{DomainName, TargetId};
 use serde::{Deserialize, Serialize};
 
 use super::access::{AGENTS, APPLICATIONS, DOMAINS, ORGANIZATION};
-use super::{CONNECT_LATE, Configuration, JOB, Observation, Part};
+use super::listed::Listed;
+use super::{Configuration, Health, JOB, Observation, Part};
 use crate::facts::Fleetwide;
 
 /// The job that synchronizes password hashes (1.8 [P]).
@@ -67,16 +68,27 @@ pub fn held(
     let all: BTreeSet<&TargetId> = known.keys().collect();
     let mut found = Vec::new();
     let mut serving: BTreeMap<&DomainName, usize> = BTreeMap::new();
+    // Servers of each domain of which it is not clear whether the tenant lists their agent as active.
+    let mut unclear: BTreeMap<&DomainName, Vec<&str>> = BTreeMap::new();
     for (target, domains) in &ours {
         let agent = match &seen.agents {
-            Part::Seen(_) => Ok(seen.agent(target, &all)),
+            Part::Seen(_) => {
+                let listed = seen.listed(target, &all);
+                match listed.unclear() {
+                    Some(why) => Err(format!("{target}: {why}")),
+                    None => Ok(listed.once()),
+                }
+            }
             Part::NotSeen(why) => Err(format!("{target}: {why}")),
         };
-        if let Ok(Some(agent)) = &agent
-            && agent.is_active()
-        {
-            for domain in domains.iter().flat_map(|domains| domains.iter()) {
-                *serving.entry(domain).or_default() += 1;
+        let domains = domains.iter().flat_map(|domains| domains.iter());
+        match &agent {
+            Ok(Some(agent)) if agent.is_active() => {
+                domains.for_each(|domain| *serving.entry(domain).or_default() += 1);
+            }
+            Ok(_) => {}
+            Err(_) => {
+                domains.for_each(|domain| unclear.entry(domain).or_default().push(target.as_str()))
             }
         }
         let unlisted = matches!(agent, Ok(None));
@@ -84,9 +96,7 @@ pub fn held(
             agent,
             |agent| match agent {
                 Some(agent) => format!("{target}: the tenant calls its agent {}", agent.status),
-                None => format!(
-                    "{target}: the tenant does not list its agent, or by a name that is not clear"
-                ),
+                None => format!("{target}: the tenant does not list its agent"),
             },
             |agent| agent.is_some_and(super::AgentSeen::is_active),
         );
@@ -100,7 +110,18 @@ pub fn held(
     let domains: BTreeSet<&DomainName> = ours.values().flatten().copied().flatten().collect();
     for domain in domains {
         let active = match &seen.agents {
-            Part::Seen(_) => Ok(serving.get(domain).copied().unwrap_or(0)),
+            Part::Seen(_) => {
+                let active = serving.get(domain).copied().unwrap_or(0);
+                let unclear = unclear.get(domain).map(Vec::as_slice).unwrap_or_default();
+                if active < LEAST && active + unclear.len() >= LEAST {
+                    Err(format!(
+                        "{domain}: {active} active agents in the tenant, and it is not clear which entry is that of {}",
+                        unclear.join(", ")
+                    ))
+                } else {
+                    Ok(active)
+                }
+            }
             Part::NotSeen(why) => Err(format!("{domain}: {why}")),
         };
         found.push(catalogue::PV12.judge_gently(
@@ -111,20 +132,34 @@ pub fn held(
         found.extend(jobs(seen, domain, hashes.contains(domain)));
     }
     if connect {
-        let last = match &seen.organization {
-            Part::Seen(organization) => Ok(organization.last_sync),
-            Part::NotSeen(why) => Err(why.clone()),
-        };
-        found.push(catalogue::PV36.judge_gently(
-            last,
-            |last| {
-                let last = last.map_or_else(|| "never".to_owned(), |at| at.to_string());
-                format!("the tenant's last synchronization by Connect: {last}")
-            },
-            |last| last.is_some_and(|at| seen.at.since(at) <= CONNECT_LATE),
-        ));
+        found.push(synchronized(seen));
     }
     found
+}
+
+/// PV36. Cloud sync may move that time too: where a job of it has run, a time that is young proves nothing of Connect, and one that is
+/// old does.
+fn synchronized(seen: &Observation) -> Finding {
+    let of = seen
+        .organization_at
+        .map_or_else(String::new, |at| format!(", as it was seen at {at}"));
+    let last = match &seen.organization {
+        Part::Seen(organization) => match organization.last_sync {
+            Some(at) if seen.is_lately(at) && seen.cloud_sync_may_have_run() => Err(format!(
+                "the tenant's last synchronization: {at}{of}; cloud sync runs there too or its jobs were not seen, and whether it moves that time is not documented"
+            )),
+            last => Ok(last),
+        },
+        Part::NotSeen(why) => Err(why.clone()),
+    };
+    catalogue::PV36.judge_gently(
+        last,
+        |last| {
+            let last = last.map_or_else(|| "never".to_owned(), |at| at.to_string());
+            format!("the tenant's last synchronization by Connect: {last}{of}")
+        },
+        |last| last.is_some_and(|at| seen.is_lately(at)),
+    )
 }
 
 /// RM08, of each server that reports no agent: where it tells by what the cmdlets left that one was registered with this tenant, or the
@@ -141,31 +176,51 @@ fn taken_off<'a>(
             return None;
         }
         let was_ours = agent.is_some_and(|agent| agent.tenant.as_ref() == Some(&seen.tenant));
-        let entry = match &seen.agents {
-            Part::Seen(_) => Ok(seen.agent(target, all)),
+        let entries = match &seen.agents {
+            Part::Seen(_) => Ok(seen.listed(target, all)),
             Part::NotSeen(why) => Err(format!("{target}: {why}")),
         };
-        if !was_ours && !matches!(entry, Ok(Some(_))) {
+        // A name that it shares says nothing of it by itself.
+        let own = |agent: &&super::AgentSeen| all.iter().filter(|one| agent.is(one)).count() == 1;
+        let is_listed = match &entries {
+            Ok(Listed::Once(_)) => true,
+            Ok(Listed::Several(agents)) => agents.iter().any(own),
+            Ok(Listed::Absent | Listed::Shared(..)) | Err(_) => false,
+        };
+        if !was_ours && !is_listed {
             return None;
         }
-        let entry = entry.and_then(|entry| {
-            if seen.at < *reported {
+        let gone = known.without_agent().unwrap_or(*reported);
+        let entries = entries.and_then(|entries| {
+            if seen.at < gone {
                 return Err(format!(
                     "{target}: the tenant was read before the server reported that it has no agent"
                 ));
             }
-            Ok(entry)
+            match entries {
+                Listed::Absent => Ok(Vec::new()),
+                Listed::Once(agent) => Ok(vec![agent]),
+                Listed::Several(agents) if agents.iter().any(own) => Ok(agents),
+                Listed::Several(_) | Listed::Shared(..) => {
+                    let why = entries.unclear().unwrap_or_default();
+                    Err(format!("{target}: {why}"))
+                }
+            }
         });
         Some(catalogue::RM08.judge(
-            entry,
-            |entry| match entry {
-                Some(agent) => format!(
+            entries,
+            |entries| match entries.as_slice() {
+                [] => format!("{target}: the tenant lists no agent of it"),
+                [agent] => format!(
                     "{target}: it has no agent, and the tenant lists one, which it calls {}",
                     agent.status
                 ),
-                None => format!("{target}: the tenant lists no agent of it"),
+                several => format!(
+                    "{target}: it has no agent, and the tenant lists {} active ones by its name",
+                    several.len()
+                ),
             },
-            Option::is_none,
+            Vec::is_empty,
         ))
     })
 }
@@ -210,25 +265,26 @@ fn jobs(seen: &Observation, domain: &DomainName, wanted: bool) -> Vec<Finding> {
     } else {
         exists.finding(there, Verdict::Pass)
     };
-    let (read, verdict) = if job.quarantined {
-        (format!("{domain}: its job is in quarantine"), Verdict::Fail)
-    } else if seen.runs(job) {
-        let last = job.last_success.map(|at| at.to_string());
-        (
-            format!(
-                "{domain}: its job succeeded at {}",
-                last.unwrap_or_default()
-            ),
-            Verdict::Pass,
-        )
-    } else {
-        (
-            format!("{domain}: its job has not succeeded within 15 minutes"),
+    let (read, verdict) = match job.health(seen.at) {
+        Health::Quarantined => ("its job is in quarantine".to_owned(), Verdict::Fail),
+        Health::Runs(at) => (format!("its job succeeded at {at}"), Verdict::Pass),
+        Health::Late => {
+            let read = "its job has not succeeded within 15 minutes";
+            (read.to_owned(), Verdict::Fail)
+        }
+        Health::Stopped(status) => (
+            format!("its job is not at work: its status is {status}"),
             Verdict::Fail,
-        )
+        ),
+        Health::Untold(status) => {
+            let why =
+                format!("{domain}: the status of its job is {status}, which is not known here");
+            let untold = health.judge_gently(Err::<(), _>(why), |()| String::new(), |()| false);
+            return vec![there, untold];
+        }
     };
-    let mut health = health.finding(read, verdict);
-    if job.quarantined {
+    let mut health = health.finding(format!("{domain}: {read}"), verdict);
+    if job.is_quarantined() {
         health.fix = KE13.sentence();
     }
     vec![there, health]

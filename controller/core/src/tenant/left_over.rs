@@ -9,27 +9,25 @@ use protocol::probe::controller::PV39;
 use super::identity::Let;
 use super::{Identity, Observation, Part, WantsConnect};
 use crate::beyond::{Beyond, is};
-use crate::facts::Fleetwide;
+use crate::facts::{Fleetwide, Known};
 
 /// How a server stands to Connect.
 enum Stands {
     /// It has it, or nobody knows.
     MayHave,
-    /// It reports none, in this reading of its facts.
+    /// It reports none, since then in each report.
     None(protocol::Timestamp),
     /// It is said to be gone for good, and reports nothing.
     Gone,
 }
 
 fn stands(target: &TargetId, known: &Fleetwide, gone: &BTreeSet<TargetId>) -> Stands {
-    let facts = known.get(target).and_then(|known| known.facts.as_ref());
-    match facts {
-        Some((at, facts)) if facts.connect.is_none() && facts.unread.is_empty() => {
-            Stands::None(*at)
-        }
-        Some(_) => Stands::MayHave,
-        None if gone.contains(target) => Stands::Gone,
-        None => Stands::MayHave,
+    let known = known.get(target);
+    let facts = known.and_then(|known| known.facts.as_ref());
+    match (known.and_then(Known::without_connect), facts) {
+        (Some(since), _) => Stands::None(since),
+        (None, None) if gone.contains(target) => Stands::Gone,
+        (None, _) => Stands::MayHave,
     }
 }
 

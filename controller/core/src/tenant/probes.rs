@@ -10,7 +10,7 @@ use protocol::step::{Product, SignIn, Step};
 use protocol::{DomainName, TargetId, TenantId, Version};
 use serde::{Deserialize, Serialize};
 
-use super::{CONNECT_LATE, Held, Observation, Part};
+use super::{Held, Observation, Part};
 use crate::active::{self, Modes};
 use crate::beyond::Beyond;
 use crate::facts::Fleetwide;
@@ -480,16 +480,7 @@ fn active_connect(
     let last = reading(&seen.organization).map(|one| one.last_sync);
     let last =
         last.map_err(|why| format!("when the tenant was last synchronized was not seen: {why}"));
-    let configurations = seen.configurations.seen();
-    // Whether cloud sync moves that time too is not documented.
-    let cloud = configurations.is_none_or(|all| {
-        let ran = |one: &super::Configuration| {
-            one.jobs
-                .seen()
-                .is_none_or(|jobs| jobs.iter().any(|job| job.last_success.is_some()))
-        };
-        all.iter().any(ran)
-    });
+    let cloud = seen.cloud_sync_may_have_run();
     let told = match (active.len(), last) {
         (2.., _) => Ok((format!("active at once: {}", said.join(", ")), false)),
         (_, _) if !untold.is_empty() => Err(format!(
@@ -498,7 +489,7 @@ fn active_connect(
         )),
         (1, _) => Ok((format!("{} is active", said.join(", ")), true)),
         (_, Err(why)) => Err(why),
-        (_, Ok(Some(at))) if seen.at.since(at) <= CONNECT_LATE && !cloud => Ok((
+        (_, Ok(Some(at))) if seen.is_lately(at) && !cloud => Ok((
             format!(
                 "no server of entry {} is active, and the tenant was synchronized at {at}",
                 entry.name
@@ -523,7 +514,7 @@ fn active_connect(
         .organization
         .seen()
         .and_then(|one| one.last_sync)
-        .is_none_or(|at| seen.at.since(at) > CONNECT_LATE);
+        .is_none_or(|at| !seen.is_lately(at));
     Probed {
         finding: catalogue::PF66.judge_gently(told, |(words, _)| words.clone(), |(_, is)| *is),
         product: Product::Connect,

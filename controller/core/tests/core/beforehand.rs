@@ -47,6 +47,7 @@ fn planned(
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, common::facts(agent, None))),
             domains: None,
+            without: controller_core::facts::Without::default(),
         },
     );
     let plan = plan(Inputs::of(

@@ -141,6 +141,7 @@ impl Sim {
                     key: key.fingerprint(),
                     facts: Some((now, facts())),
                     domains: None,
+                    without: controller_core::facts::Without::default(),
                 },
             );
             let enrolled = common::enrolled(target, key);

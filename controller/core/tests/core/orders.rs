@@ -331,6 +331,7 @@ impl World {
             key: key.fingerprint(),
             facts: Some((NOW, common::facts(Some(agent), None))),
             domains: None,
+            without: controller_core::facts::Without::default(),
         };
         let plan = plan(Inputs::of(
             &topology,

@@ -217,6 +217,7 @@ proptest! {
                 key: SigningKey::generate().public().fingerprint(),
                 facts: Some((NOW, facts(reported))),
                 domains: None,
+                without: controller_core::facts::Without::default(),
             };
             known.insert(host(number).parse().unwrap(), entry);
         }

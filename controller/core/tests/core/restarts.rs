@@ -41,6 +41,7 @@ fn planned(topology: &str, policy: &str, facts: &Facts, purpose: Purpose) -> Pla
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((Timestamp::from_millis(0), facts.clone())),
             domains: None,
+            without: controller_core::facts::Without::default(),
         };
         (target, known)
     };

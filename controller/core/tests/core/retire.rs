@@ -72,6 +72,7 @@ fn fleetwide(topology: &Topology, without: &[&str]) -> (Fleetwide, Vec<(TargetId
             key: key.fingerprint(),
             facts: Some((NOW, common::facts(agent, None))),
             domains: None,
+            without: controller_core::facts::Without::default(),
         };
         known.insert(server.clone(), entry);
         keys.push((server, key));

@@ -410,6 +410,21 @@ fn an_identity_of_a_server_that_is_gone_is_left_over_until_it_is_deleted() {
     };
     blind.take(&seen(vec![managed("S1")]), None);
     assert_eq!(verdicts(&blind), [Pass, Fail], "{:?}", told(&blind));
+    // It says the same once more, and later: what the tenant showed since its first word of it stands.
+    let says = |blind: &mut World, seconds: u64, connect: Option<ConnectFacts>| {
+        blind.events += 1;
+        let at = NOW.plus(Duration::from_secs(seconds));
+        let facts = Event::FactsReported(Box::new(common::facts(None, connect)));
+        let record = common::told(&blind.server, blind.events, at, &facts);
+        blind.fleet.apply(&record, None, at);
+    };
+    says(&mut blind, 3600, None);
+    assert_eq!(verdicts(&blind), [Pass, Fail], "{:?}", told(&blind));
+    // It had Connect again, and has none: the reading is from before that.
+    says(&mut blind, 7200, Some(connect()));
+    assert_eq!(verdicts(&blind), [Pass], "{:?}", told(&blind));
+    says(&mut blind, 7260, None);
+    assert_eq!(verdicts(&blind), [Pass, CannotTell], "{:?}", told(&blind));
     blind.take(&seen(Vec::new()), None);
     assert_eq!(verdicts(&blind), [Pass, Pass], "{:?}", told(&blind));
     // A short name may be that of another server, which has Connect.

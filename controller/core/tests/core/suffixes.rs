@@ -40,6 +40,7 @@ fn observation(domains: Part<Vec<DomainSeen>>) -> Observation {
         agents: not_asked(),
         configurations: not_asked(),
         organization: not_asked(),
+        organization_at: None,
         domains,
         operator: not_asked(),
         sync_accounts: not_asked(),

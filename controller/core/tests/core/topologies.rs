@@ -476,13 +476,15 @@ enum Synchronized {
     Before,
 }
 
-/// What somebody sees of a tenant: role and guest of the account, where one was named, and whether a policy demands more of it than a password;
-/// when the tenant was synchronized last; how many configurations of each domain, where it shows them.
+/// What somebody sees of a tenant, so many minutes after whoever looked before: role and guest of the account, where one was named, and
+/// whether a policy demands more of it than a password; when the tenant was synchronized last, where it shows that; how many
+/// configurations of each domain, where it shows them.
 #[derive(Debug, Clone)]
 struct Reading {
     tenant: usize,
+    minutes: u64,
     operator: Option<(Held, bool, bool)>,
-    synchronized: Synchronized,
+    synchronized: Option<Synchronized>,
     configurations: Option<Vec<usize>>,
 }
 
@@ -499,22 +501,32 @@ fn reading() -> impl Strategy<Value = Reading> {
         Just(Synchronized::Lately),
         Just(Synchronized::Before)
     ];
+    let synchronized = option::weighted(0.7, synchronized);
     let configurations = option::weighted(0.8, vec(0_usize..3, DOMAINS));
-    let one = (0..TENANTS.len(), operator, synchronized, configurations);
-    one.prop_map(|(tenant, operator, synchronized, configurations)| Reading {
-        tenant,
+    let one = (
+        0..TENANTS.len(),
+        1_u64..90,
         operator,
         synchronized,
         configurations,
-    })
+    );
+    one.prop_map(
+        |(tenant, minutes, operator, synchronized, configurations)| Reading {
+            tenant,
+            minutes,
+            operator,
+            synchronized,
+            configurations,
+        },
+    )
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     /// G8 at each offer and each leave, of each probe of a tenant that blocks (PF61, PF62, PF65, PF66; PF67 is G7's): of whatever topology, what
-    /// was seen last of a tenant stops exactly those of its servers that it is about. What was not seen stops nobody, and of an account lifts
-    /// nothing of what was.
+    /// was seen last of a tenant stops exactly those of its servers that it is about. What was not seen stops nobody, and of an account and of
+    /// the tenant's last synchronization lifts nothing of what was.
     #[test]
     fn what_blocks_in_a_tenant_stops_those_whom_it_is_about_and_no_others(
         mut all in written(),
@@ -527,6 +539,7 @@ proptest! {
         let mut accounts: BTreeMap<usize, (Held, bool, bool)> = BTreeMap::new();
         // Tenants that somebody synchronizes whose servers are none of the topology's.
         let mut elsewhere: BTreeSet<usize> = BTreeSet::new();
+        let mut synchronized: BTreeMap<usize, Synchronized> = BTreeMap::new();
         let mut several: BTreeSet<(usize, usize)> = BTreeSet::new();
         for one in readings.into_iter().map(Some).chain([None]) {
             let mut lawful = BTreeSet::new();
@@ -556,19 +569,23 @@ proptest! {
             let Some(one) = one.filter(|one| one.tenant < all.len()) else {
                 continue;
             };
-            world.now = world.now.plus(Duration::from_secs(60));
+            world.now = world.now.plus(Duration::from_secs(60 * one.minutes));
             let (tenant, written) = (one.tenant, &all[one.tenant]);
             let mut seen = Observation::unseen_all(&id(tenant), world.now, "403");
             let ago = |seconds| Some(world.now.minus(Duration::from_secs(seconds)));
-            let last_sync = match one.synchronized {
-                Synchronized::Never => None,
-                Synchronized::Lately => ago(60),
-                Synchronized::Before => ago(86_400),
-            };
-            seen.organization = Part::Seen(Organization { sync_enabled: true, last_sync });
+            if let Some(is) = one.synchronized {
+                let last_sync = match is {
+                    Synchronized::Never => None,
+                    Synchronized::Lately => ago(60),
+                    Synchronized::Before => ago(86_400),
+                };
+                seen.organization = Part::Seen(Organization { sync_enabled: true, last_sync });
+                synchronized.insert(tenant, is);
+            }
             elsewhere.remove(&tenant);
-            // No server here is active, and cloud sync, whose jobs are shown, did not do it.
-            if matches!(one.synchronized, Synchronized::Lately) && one.configurations.is_some() {
+            // When it was seen last it had just been synchronized; no server here is active, and cloud sync, whose jobs are shown, did not do it.
+            let lately = matches!(synchronized.get(&tenant), Some(Synchronized::Lately));
+            if lately && one.configurations.is_some() {
                 elsewhere.insert(tenant);
             }
             if let Some((held, guest, demands)) = one.operator {

@@ -89,6 +89,7 @@ pub(crate) fn planned(
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, facts(&target))),
             domains: None,
+            without: controller_core::facts::Without::default(),
         };
         known.insert(target, entry);
     }

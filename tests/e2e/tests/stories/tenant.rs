@@ -122,6 +122,25 @@ fn a_rollout_that_needs_the_tenants_word_is_done_when_the_tenant_says_it() {
             (B.to_owned(), "active".to_owned()),
         ];
         tenant.configurations[0].1 = Some(time());
+        let name = tenant.configurations[0].0.clone();
+        tenant.statuses.insert(name, "Paused".to_owned());
+    }
+    // A job that somebody paused has succeeded a moment ago, and synchronizes nothing.
+    let done = world.entrain_with(&read, token.as_bytes());
+    assert!(done.status.success(), "{}", text(&done));
+    let said = text(&world.entrain(&["tenant", "show"]));
+    assert!(
+        said.contains("its job is not at work: its status is Paused"),
+        "{said}"
+    );
+    assert!(
+        !world.state(A).1.starts_with("syncing"),
+        "{:?}",
+        world.state(A)
+    );
+    {
+        let mut tenant = graph.tenant.lock().expect("it");
+        tenant.statuses.clear();
         tenant.busy = 2;
     }
     let done = world.entrain_with(&read, token.as_bytes());

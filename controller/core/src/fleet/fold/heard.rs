@@ -56,6 +56,7 @@ impl Fleet {
                         known.domains = None;
                         self.beyond.given.remove(target);
                     }
+                    known.without.told(facts, now);
                     known.facts = Some((now, (**facts).clone()));
                 }
             }
