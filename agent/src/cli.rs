@@ -107,8 +107,12 @@ enum Verb {
         /// Asks as well whether every user and group has the anchor by which both tools know it (PF60).
         #[arg(long)]
         anchors: bool,
+        /// Asks as well for what stays in the domain where Connect goes from a server of it: the computer account of seamless single
+        /// sign-on (UN03).
+        #[arg(long)]
+        connect_goes: bool,
         /// Asks which servers carry one of the products, in place of whether the domain is ready.
-        #[arg(long, conflicts_with_all = ["gmsa", "installs", "anchors"])]
+        #[arg(long, conflicts_with_all = ["gmsa", "installs", "anchors", "connect_goes"])]
         servers: bool,
         /// gMSA of provisioning agents, beside those that have a name of the product's own.
         #[arg(long, requires = "servers")]
@@ -222,6 +226,7 @@ async fn carry_out(verb: Verb, program: &'static str) -> anyhow::Result<()> {
             server,
             installs,
             anchors,
+            connect_goes,
             servers,
             account,
             answers,
@@ -249,6 +254,7 @@ async fn carry_out(verb: Verb, program: &'static str) -> anyhow::Result<()> {
                     gmsa,
                     installs,
                     anchors,
+                    connect_goes,
                 }
             };
             let ask = crate::survey::Ask {

@@ -61,6 +61,8 @@ pub enum About {
         installs: bool,
         /// Whether every user and group has its anchor.
         anchors: bool,
+        /// What stays where Connect goes from a server of the domain.
+        connect_goes: bool,
     },
     /// Which servers carry one of the products.
     Servers {
@@ -128,11 +130,13 @@ pub async fn run(ask: Ask, form: Form, into: Option<&Path>) -> anyhow::Result<()
                 gmsa,
                 installs,
                 anchors,
+                connect_goes,
             } => {
                 let beside = Beside {
                     gmsa: gmsa.as_ref().map(|(name, host)| (name, host)),
                     credential: *installs,
                     anchors: *anchors,
+                    connect_goes: *connect_goes,
                 };
                 preflight::survey(&domain, &account, beside, cx)
             }

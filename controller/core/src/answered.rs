@@ -13,8 +13,8 @@ use crate::readiness::COUNTS;
 
 /// What such a run may answer: what the rights of an account decide (PF22 to PF25 are about the way from one server, which nobody else can
 /// tell).
-const OF_ACCOUNTS: [&str; 11] = [
-    "PF46", "PF48", "PF49", "PF50", "PF52", "PF54", "PF55", "PF57", "PF58", "PF59", ANCHORS,
+const OF_ACCOUNTS: [&str; 12] = [
+    "PF46", "PF48", "PF49", "PF50", "PF52", "PF54", "PF55", "PF57", "PF58", "PF59", ANCHORS, "UN03",
 ];
 
 /// Those among them that are about one server and its gMSA, and what a verification asks of both.

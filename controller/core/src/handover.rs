@@ -119,7 +119,8 @@ pub fn handover(
         }
     }
     let connects = in_connect(topology, domain);
-    if !served && accounts.is_empty() && leaving.is_empty() && !connects {
+    let connect_goes = loses_connect(topology, domain);
+    if !served && accounts.is_empty() && leaving.is_empty() && !connects && !connect_goes {
         return Err(format!(
             "nothing in the topology serves {domain}, is a server of it by its name, or has it among the forests of Connect; where a server's name does not tell its domain, add --member SERVER={domain}"
         ));
@@ -139,7 +140,7 @@ pub fn handover(
         owner.as_deref(),
         domain,
         (&accounts, !leaving.is_empty()),
-        (grants.as_ref(), served && connects),
+        (grants.as_ref(), served && connects, connect_goes),
     )
     .and_then(|()| {
         let named = accounts.keys().chain(leaving.keys()).collect();
@@ -161,6 +162,13 @@ pub fn handover(
 fn in_connect(topology: &Topology, domain: &DomainName) -> bool {
     let mut entries = topology.connect.values();
     entries.any(|entry| entry.forest_of(domain).is_some())
+}
+
+/// Whether Connect is to go from a server of a domain: what it leaves in the directory is asked for there (UN03).
+fn loses_connect(topology: &Topology, domain: &DomainName) -> bool {
+    let retired = topology.connect.values().flat_map(|entry| &entry.retired);
+    let mut homes = retired.filter_map(|(server, _)| server.home_domain());
+    homes.any(|home| home == *domain)
 }
 
 /// Those that the topology names, else all of which one may be used.
@@ -207,7 +215,7 @@ fn write(
     owner: Option<&str>,
     domain: &DomainName,
     (accounts, takes_away): (&BTreeMap<GmsaName, BTreeSet<TargetId>>, bool),
-    (grants, both_tools): (Option<&Grants>, bool),
+    (grants, both_tools, connect_goes): (Option<&Grants>, bool, bool),
 ) -> std::fmt::Result {
     writeln!(out, "# The directory's part for {domain}")?;
     if let Some(owner) = owner {
@@ -295,11 +303,12 @@ Set-ADServiceAccount -Server '{domain}' -Identity '{short}' -KerberosEncryptionT
     writeln!(out, "#    or all of them: entrain preflight")?;
     // Connect and agents are to serve it: whether objects keep their anchors is asked of it (PF60).
     let anchors = if both_tools { " --anchors" } else { "" };
+    let goes = if connect_goes { " --connect-goes" } else { "" };
     writeln!(
         out,
         "#    What a server's own account may not read is *cannot tell* there. Whoever may read it asks once more, signed in (--user NAME
 #    reads the password from standard input, and nothing of it is written), and hands on the file:
-#    entrain-agent directory {domain} --user NAME --answers {domain}.json{anchors}
+#    entrain-agent directory {domain} --user NAME --answers {domain}.json{anchors}{goes}
 #    Beside it for each server of the account: --gmsa NAME --server SERVER. Whoever operates Entrain hands each file in within a day:
 #    entrain attest --directory {domain}.json"
     )

@@ -11,6 +11,7 @@ use crate::catalogue;
 use crate::op::{Program, Scope, Service};
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop};
 use crate::product;
+use crate::step::directory::Directory;
 use crate::step::{self, WATCH, controllers, facts, place, transition, trouble};
 
 /// Looks at the list of programs behind the end of engine and service, and the pause between them: the wizard takes all components off
@@ -132,7 +133,6 @@ fn dependents(pass_through: &Reading<Option<Service>>, cx: &mut Cx<'_>) -> Flow<
 
 /// UN03: the account is the forest's, and lies in the domain in which it was made.
 fn single_sign_on(cx: &mut Cx<'_>) -> Flow<Finding> {
-    let probe = &catalogue::UN03;
     let domain = cx.text(product::TCPIP_KEY, "Domain")?;
     let domain = domain.and_then(|domain| {
         let domain = domain.ok_or("the server is in no domain")?;
@@ -143,7 +143,19 @@ fn single_sign_on(cx: &mut Cx<'_>) -> Flow<Finding> {
         Ok(domain) => controllers::open(&domain, &[], cx)?,
         Err(why) => Err(why),
     };
-    let found = match &directory {
+    sign_on_account(directory.as_ref(), cx)
+}
+
+/// UN03, of the domain that a directory is of.
+///
+/// # Errors
+/// While outcomes are missing.
+pub(super) fn sign_on_account(
+    directory: Result<&Directory, &String>,
+    cx: &mut Cx<'_>,
+) -> Flow<Finding> {
+    let probe = &catalogue::UN03;
+    let found = match directory {
         Ok(directory) => {
             let name = product::SINGLE_SIGN_ON_ACCOUNT;
             let filter = format!("(&(objectClass=computer)(sAMAccountName={name}))");

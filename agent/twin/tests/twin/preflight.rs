@@ -1631,6 +1631,33 @@ fn a_survey_tells_every_set_of_an_account() {
     }
 }
 
+/// What stays where Connect goes is asked for where it goes alone: an ordinary survey says nothing of single sign-on, which stays as it is.
+#[test]
+fn a_survey_asks_for_what_connect_leaves_behind_where_it_goes_alone() {
+    let asked = |connect_goes: bool, faults: &[Fault]| {
+        let mut server = twin("sync-01", Installed::Nothing, faults);
+        let beside = Beside {
+            connect_goes,
+            ..Beside::default()
+        };
+        let (end, seen, _) = drive(&mut server, |cx| {
+            preflight::survey(&domain(), &DirectoryAccount::Server, beside, cx)
+        });
+        assert!(matches!(end, Next::Complete(_)), "{end:?}");
+        let own = seen.into_iter().filter(|one| one.id == "UN03");
+        own.map(|one| (one.verdict, one.blocks()))
+            .collect::<Vec<_>>()
+    };
+    let there = [Fault::SeamlessSignOn];
+    assert_eq!(asked(true, &there), [(Verdict::Fail, false)]);
+    assert_eq!(asked(true, &[]), [(Verdict::Pass, false)]);
+    let unread = [Fault::DirectoryUnreadable];
+    assert_eq!(asked(true, &unread), [(Verdict::CannotTell, false)]);
+    for faults in [&there[..], &unread, &[]] {
+        assert_eq!(asked(false, faults), []);
+    }
+}
+
 #[test]
 fn a_survey_without_an_account_tells_what_everyone_is_told() {
     let mut server = twin("sync-01", Installed::Nothing, &[Fault::DirectoryUnreadable]);

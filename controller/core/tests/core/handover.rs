@@ -295,3 +295,31 @@ fn a_domain_of_both_tools_is_asked_for_anchors() {
         assert!(!has_error(&script));
     }
 }
+
+/// What Connect leaves in the directory is asked for where it goes from a server of the domain, and nowhere else (UN03).
+#[test]
+fn a_domain_of_a_server_that_connect_goes_from_is_asked_for_what_stays() {
+    let text = format!(
+        "{TEXT}[connect.main]\nforests = [\"fabrikam.com\"]\nservers = [\"c1.corp.contoso.com\"]\nretired = [\"c0.fabrikam.com\", \"c2.sync.fabrikam.net\"]\n"
+    );
+    let document = Document {
+        file: "topology.toml".to_owned(),
+        text,
+    };
+    let topology = parse(&[document]).0;
+    for (domain, asked) in [
+        ("fabrikam.com", true),
+        // No domain of its forests, and the server's own all the same.
+        ("sync.fabrikam.net", true),
+        ("corp.contoso.com", false),
+        ("emea.corp.contoso.com", false),
+    ] {
+        let of = domain.parse().unwrap();
+        let script = handover(&topology, &of, &Members::new()).unwrap().script;
+        let line = format!("--user NAME --answers {domain}.json");
+        let lines = script.lines().filter(|one| one.contains(&line));
+        let ends: Vec<bool> = lines.map(|one| one.ends_with(" --connect-goes")).collect();
+        assert_eq!(ends, [asked], "{domain}: {script}");
+        assert!(!has_error(&script));
+    }
+}

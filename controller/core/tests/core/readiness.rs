@@ -589,6 +589,29 @@ fn rights_that_a_verification_asks_for_and_anchors_are_answered_too() {
     }
 }
 
+/// What stays in the domain where Connect goes from a server of it is told to whoever may look there (UN03).
+#[test]
+fn what_connect_leaves_in_a_directory_is_answered_for_a_server_of_that_domain() {
+    let what = "computer account of seamless single sign-on, in the domain of a server from which Connect goes";
+    let untold = of("UN03", what, Verdict::CannotTell);
+    let said = |domain: &str, told: Finding| {
+        let given = answers(domain, None, vec![told]);
+        assert_eq!(accept(&given, NOW), Ok(()));
+        let place = (given.domain.clone(), None);
+        let by = "anna".to_owned();
+        let all = Answers::from([(place, Answered { answers: given, by })]);
+        let target: TargetId = "c1.a.test".parse().unwrap();
+        attested(&all, (&target, None), &untold, NOW)
+    };
+    for (verdict, passes) in [(Verdict::Pass, true), (Verdict::Fail, false)] {
+        let one = said("a.test", of("UN03", what, verdict)).unwrap();
+        assert_eq!((one.id.as_str(), one.passes), ("UN03", passes), "{one:?}");
+    }
+    // Another domain says nothing of it.
+    assert_eq!(said("b.test", of("UN03", what, Verdict::Pass)), None);
+    assert_eq!(said("a.test", of("PF59", what, Verdict::Pass)), None);
+}
+
 /// Behind a removal the same question is asked the other way round: who may still retrieve the password is not as it should be.
 #[test]
 fn whether_a_server_is_off_the_list_of_readers_is_answered_too() {

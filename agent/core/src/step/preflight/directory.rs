@@ -16,6 +16,7 @@ use crate::catalogue::{self, Probe};
 use crate::op::{Counted, DirectoryAccount, FoundGroups, Op};
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
+use crate::step::connect_removal;
 use crate::step::controllers::{CONTROLLERS, named};
 use crate::step::directory::{Directory, Names, Root, root};
 use crate::step::report::Report;
@@ -205,6 +206,9 @@ pub(super) fn survey(
     if let Some(mut directory) = controller(product, domain, cx, findings)? {
         directory.account = account.clone();
         forest(product, false, domain, &directory, cx, findings)?;
+        if product == Product::Connect && beside.connect_goes {
+            findings.push(connect_removal::sign_on_account(Ok(&directory), cx)?);
+        }
         if product == Product::ProvisioningAgent {
             size((product, false), &directory, cx, findings)?;
             root_key(&directory, cx, findings)?;

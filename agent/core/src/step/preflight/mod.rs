@@ -165,6 +165,8 @@ pub struct Beside<'a> {
     pub credential: bool,
     /// Whether every user and group has its anchor, as a change of tools needs it (PF60).
     pub anchors: bool,
+    /// What stays in the domain where Connect goes from a server of it (UN03).
+    pub connect_goes: bool,
 }
 
 /// Asks a domain everything that an agent can ask of it without a bundle, as that account, and notes the answers.
