@@ -30,7 +30,8 @@ use protocol::wire::latest::{
     Welcome,
 };
 use protocol::{
-    Attempt, BundleId, Digest, EventIndex, Generation, RolloutId, StepIndex, Timestamp, limits,
+    Attempt, BundleId, Digest, EventIndex, Generation, RolloutId, StepIndex, Timestamp, causes,
+    limits,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -678,7 +679,7 @@ impl Agent {
                     }
                     // Its publisher has signed these very bytes.
                     (Ok(_), _) => Outcome::Done,
-                    (Err(error), _) => Outcome::Failed(chain(&error)),
+                    (Err(error), _) => Outcome::Failed(causes(&error)),
                 }
             } else {
                 let (outcome, time) = exec.perform(&op, &secrets).await;
@@ -1114,7 +1115,7 @@ impl Agent {
                     self.begin(*manifest);
                     return Offered::Answered(BundleAnswer::Accepted);
                 }
-                Err(error) => Refusal::CannotStore(chain(&error)),
+                Err(error) => Refusal::CannotStore(causes(&error)),
             },
         };
         Offered::Answered(self.refuse(envelope, refusal))
@@ -1275,7 +1276,7 @@ impl Agent {
         let renewing = crate::enroll::renew_expired(&mut self.state, endpoint);
         match tokio::time::timeout(RENEWAL, renewing).await {
             Ok(Ok(())) => self.follow_certificate(),
-            Ok(Err(error)) => tracing::warn!("it could not be renewed: {}", chain(&error)),
+            Ok(Err(error)) => tracing::warn!("it could not be renewed: {}", causes(&error)),
             Err(_) => tracing::warn!("it could not be renewed: the controller does not answer"),
         }
     }
@@ -1379,16 +1380,4 @@ fn announce(op: &Op) -> Option<String> {
         | Op::LargeGroups(_)
         | Op::FindDomainControllers { .. } => None,
     }
-}
-
-/// An error with its causes, in one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

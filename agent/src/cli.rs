@@ -9,13 +9,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use link::{Endpoint, Wire};
-use protocol::TargetId;
 use protocol::enroll::JoinFile;
 use protocol::event::Freeze;
 use protocol::wire::close::Close;
+use protocol::{TargetId, causes};
 use tokio::sync::watch;
 
-use crate::agent::{Agent, Ended, Speed, chain};
+use crate::agent::{Agent, Ended, Speed};
 use crate::enroll::{self, Joining};
 use crate::exec::Exec;
 use crate::freeze;
@@ -183,7 +183,7 @@ pub fn main(version: &'static str) -> ExitCode {
     match run(arguments.verb, version) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{}", chain(error.as_ref()));
+            tracing::error!("{}", causes(error.as_ref()));
             let state = error.downcast_ref::<StateError>();
             let in_use = state.is_some_and(|error| matches!(error, StateError::InUse { .. }));
             ExitCode::from(if in_use { IN_USE } else { 1 })
@@ -327,7 +327,7 @@ async fn resolved(controller: &str, mut stop: watch::Receiver<bool>) -> Option<S
         match enroll::resolve(controller) {
             Ok(address) => return Some(address),
             Err(error) if !told => {
-                tracing::warn!("{}; it is tried again", chain(&error));
+                tracing::warn!("{}; it is tried again", causes(&error));
                 told = true;
             }
             Err(_) => {}

@@ -120,11 +120,11 @@ async fn once(
     inbound: &mpsc::Sender<Inbound>,
 ) -> Result<(Ended, Option<Duration>), String> {
     let address = enroll::resolve(&dial.controller);
-    let address: SocketAddr = address.map_err(|error| crate::agent::chain(&error))?;
+    let address: SocketAddr = address.map_err(|error| protocol::causes(&error))?;
     let tls =
-        client_tls(&dial.identity, &dial.authority).map_err(|error| crate::agent::chain(&error))?;
+        client_tls(&dial.identity, &dial.authority).map_err(|error| protocol::causes(&error))?;
     let connection = endpoint.connect(address, &tls).await;
-    let connection = connection.map_err(|error| crate::agent::chain(&error))?;
+    let connection = connection.map_err(|error| protocol::causes(&error))?;
     let mut tasks = JoinSet::new();
     let welcomed = match begin(&connection, dial, inbound, &mut tasks).await {
         Ok(()) => Some(tokio::time::Instant::now()),

@@ -520,7 +520,7 @@ fn takes(error: GraphError, need: &Need) -> String {
             ..
         }
     );
-    let why = chain(error);
+    let why = protocol::causes(&error);
     if refused {
         return format!("{why} (it takes {})", need.permission);
     }
@@ -555,14 +555,4 @@ fn words(body: &[u8]) -> String {
         .filter(|sign| !sign.is_control())
         .take(200)
         .collect()
-}
-
-fn chain(error: GraphError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 pub mod answers;
+pub mod causes;
 pub mod chain;
 pub mod chunk;
 pub mod database;
@@ -30,6 +31,7 @@ pub mod time;
 pub mod version;
 pub mod wire;
 
+pub use causes::causes;
 pub use database::{ConnectDatabase, DatabaseName, SqlServerName};
 pub use digest::Digest;
 pub use id::{

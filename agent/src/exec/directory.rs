@@ -14,7 +14,7 @@ use hickory_resolver::proto::rr::RData;
 use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
 use ldap3::controls::RawControl;
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, SearchEntry};
-use protocol::Timestamp;
+use protocol::{Timestamp, causes};
 use tokio::task::JoinSet;
 
 use crate::exec::Secrets;
@@ -113,14 +113,14 @@ async fn open(
             };
             bound
                 .success()
-                .map_err(|error| format!("{how}: {}", chain(&error)))?;
+                .map_err(|error| format!("{how}: {}", causes(&error)))?;
         }
     }
     Ok((ldap, driver))
 }
 
 fn told(error: LdapError) -> String {
-    chain(&error)
+    causes(&error)
 }
 
 /// What is shown, and whether there is more of it.
@@ -299,7 +299,7 @@ fn access_list_alone() -> RawControl {
 #[cfg(windows)]
 async fn sign_in(ldap: &mut Ldap, server: &str) -> Result<(), String> {
     let bound = ldap.sasl_gssapi_bind(server).await;
-    let refused = |error| format!("the server's account could not sign in: {}", chain(&error));
+    let refused = |error| format!("the server's account could not sign in: {}", causes(&error));
     bound.map_err(refused)?.success().map_err(refused)?;
     Ok(())
 }
@@ -324,20 +324,6 @@ fn read(entry: SearchEntry) -> DirectoryEntry {
         name: entry.dn,
         values,
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// What the system's own locator says of a domain.

@@ -277,7 +277,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// When it is not what the vendor signs.
 pub fn accept_artifact(path: &Path, artifact: &ArtifactRef) -> Result<(), String> {
     let seen = provenance::inspect(path)
-        .map_err(|error| format!("the installer was refused: {}", crate::agent::chain(&error)))?;
+        .map_err(|error| format!("the installer was refused: {}", protocol::causes(&error)))?;
     let same = seen.version == artifact.version
         && seen.kind == artifact.kind
         && seen.product == artifact.product;

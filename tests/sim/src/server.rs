@@ -185,7 +185,7 @@ impl Future for Watched {
         with(&self.watch, |check| {
             check.look_at(&self.target);
             if let Poll::Ready(Err(error)) = &turn {
-                let why = agent::agent::chain(error);
+                let why = protocol::causes(error);
                 check.breaks(format!("the agent of {} cannot go on: {why}", self.target));
             }
         });

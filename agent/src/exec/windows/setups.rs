@@ -251,7 +251,7 @@ fn cached_setup(id: &str) -> Result<PathBuf, String> {
 /// Whether a file is a setup of the product, signed as the vendor signs it.
 fn is_the_products(path: &Path) -> Result<(), String> {
     let seen = provenance::inspect(path)
-        .map_err(|error| format!("was refused: {}", crate::agent::chain(&error)))?;
+        .map_err(|error| format!("was refused: {}", protocol::causes(&error)))?;
     if seen.product != protocol::step::Product::ProvisioningAgent || seen.kind != ArtifactKind::Exe
     {
         return Err(format!("is that of {}", seen.product.as_str()));
