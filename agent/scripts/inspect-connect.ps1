@@ -149,15 +149,13 @@ if ($in.installed) {
     }
     Read-Part 'runs' {
         Import-ConnectModule 'Get-ADSyncRunProfileResult -NumberRequested'
-        # The newest come first; of each connector and profile the newest counts.
-        $seen = @{}
+        # The newest come first. One that is under way has no end yet, or says so itself.
         $rows = @()
-        foreach ($one in @(Get-ADSyncRunProfileResult -NumberRequested 40)) {
-            if (-not $one.Result) { throw 'the module names no Result of a run' }
-            $what = "$($one.ConnectorName), $($one.RunProfileName)"
-            if (-not $seen.ContainsKey($what)) {
-                $seen[$what] = $true
-                $rows += @{ run = $what; result = [string]$one.Result }
+        foreach ($one in @(Get-ADSyncRunProfileResult -NumberRequested 40 | Where-Object { $_ })) {
+            $rows += @{
+                run = "$($one.ConnectorName), $($one.RunProfileName)"
+                result = [string]$one.Result
+                ended = $null -ne $one.EndDate -and $one.EndDate -ge $one.StartDate -and $one.IsRunComplete -ne $false
             }
         }
         , $rows

@@ -2,8 +2,9 @@
 # Changes nothing. What the product's tools write on the way holds people's data: it lies in the agent's own folder, which
 # `entrain-agent enroll` leaves to administrators, and is deleted at the end, or at the next beginning where there was no end.
 # Input: {}. Output: one line {"running": true} while a cycle runs, or a line {"connector", "add", "update", "delete",
-# "other"} for each connector, in objects, and one line {"full": ["connector"], "nextInMinutes": n, "everyMinutes": n}; or
-# {"error": {...}}.
+# "other"} for each connector, in objects, and one line {"full": ["connector"], "initial": true or false, or null where the scheduler
+# does not tell whether its next cycle is a full one, "nextInMinutes": n, "everyMinutes": n, "ran": true or false, or null where the history
+# of runs cannot be read}; or {"error": {...}}.
 $folder = $null
 try {
     $bin = $in.engine
@@ -67,9 +68,20 @@ try {
             if ($one.FullImportRequired -or $one.FullSyncRequired) { $full += [string]$one.ConnectorName }
         }
         $scheduler = Get-ADSyncScheduler
+        $initial = $null
+        switch ([string]$scheduler.NextSyncCyclePolicyType) {
+            'Initial' { $initial = $true }
+            'Delta' { $initial = $false }
+        }
+        # When a cycle is due says nothing of whether one ever ran. The history is asked apart: its cmdlet is in no page of the vendor's.
+        $ran = $null
+        try {
+            Assert-Calls 'Get-ADSyncRunProfileResult -NumberRequested'
+            $ran = @(Get-ADSyncRunProfileResult -NumberRequested 1 | Where-Object { $_ }).Count -gt 0
+        } catch { $ran = $null }
         $next = ([datetime]$scheduler.NextSyncCycleStartTimeInUTC - [datetime]::UtcNow).TotalMinutes
         $every = ([timespan]$scheduler.CurrentlyEffectiveSyncCycleInterval).TotalMinutes
-        $said += @{ full = $full; nextInMinutes = [int][math]::Floor($next); everyMinutes = [int][math]::Ceiling($every) }
+        $said += @{ full = $full; initial = $initial; nextInMinutes = [int][math]::Floor($next); everyMinutes = [int][math]::Ceiling($every); ran = $ran }
         # What a cycle did meanwhile is half in these numbers.
         $running = (Test-Running) -or ($scheduler.NextSyncCycleStartTimeInUTC -ne $begun)
     }

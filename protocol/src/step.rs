@@ -460,6 +460,12 @@ impl ConnectWork {
     pub const fn switches(self) -> bool {
         matches!(self, Self::SwitchToStaging | Self::SwitchToActive)
     }
+
+    /// Whether an engine is there that is brought to another version.
+    #[must_use]
+    pub const fn upgrades(self) -> bool {
+        matches!(self, Self::UpgradeStaging | Self::UpgradeActive)
+    }
 }
 
 /// How many objects a staging server may be about to change when it becomes active.

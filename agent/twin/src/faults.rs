@@ -62,6 +62,10 @@ pub enum Fault {
     FullSyncDue,
     /// The last cycle of the staging server is long ago (SW01).
     CycleOverdue,
+    /// The next cycle of the staging server is a full one (PV30).
+    NextCycleFull,
+    /// A cycle of the engine runs while its history is read (PV29).
+    RunUnderWay,
     /// The agent's service stopped and does not start.
     ServiceStopped,
     /// No KDS root key is usable.
@@ -380,7 +384,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 184] = [
+    pub const ALL: [Self; 186] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -414,6 +418,8 @@ impl Fault {
         Self::SecureChannelBroken,
         Self::NotElevated,
         Self::ClientWindows,
+        Self::NextCycleFull,
+        Self::RunUnderWay,
         Self::OldWindows,
         Self::NotJoined,
         Self::LittleMemory,

@@ -264,6 +264,11 @@ impl Twin {
             && engine.is_some_and(|engine| engine.state != ServiceState::Disabled)
     }
 
+    /// Somebody switches the cycle of Connect off, for the whole tenant.
+    pub const fn hold_cycle(&mut self) {
+        self.cycle_off = true;
+    }
+
     /// Has the agent's service run as that account.
     pub fn set_account(&mut self, account: &str) {
         if let Some(service) = self.services.get_mut(product::AGENT_SERVICE) {

@@ -115,6 +115,14 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         Some((is, format!("version {version} configured, {mode}")))
     };
     let before = facts::connect_sync(cx)?.told()?;
+    // Behind the wizard it could be the wizard's own doing, and is released then.
+    let held = guide.work.upgrades()
+        && before.as_ref().is_some_and(|connect| {
+            let waits = connect
+                .version
+                .is_some_and(|version| version < guide.at_least);
+            waits && connect.cycle_enabled == Some(false)
+        });
     let open = before
         .as_ref()
         .is_some_and(|connect| connect.suspended == Some(true));
@@ -159,7 +167,7 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
             }
         }
     };
-    let before = match guide.work {
+    let is_on = match guide.work {
         ConnectWork::InstallActive | ConnectWork::InstallStaging => "; its cycle is on",
         ConnectWork::UpgradeActive
         | ConnectWork::UpgradeStaging
@@ -167,10 +175,17 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         | ConnectWork::SwitchToActive => "; its cycle is on, as it was before",
     };
     match &guide.release {
-        Some(text) => released((text, before), ended, cx),
+        Some(_) if held => Ok(Complete {
+            summary: format!("{}; {HELD}", ended.summary),
+            ..ended
+        }),
+        Some(text) => released((text, is_on), ended, cx),
         None => Ok(ended),
     }
 }
+
+/// Said where nobody is asked for the release that was planned.
+const HELD: &str = "its cycle was off before the wizard, since this was planned: whoever held it releases it, and nobody is asked to";
 
 /// Watches for the release of a cycle that the wizard may have left held. It was on before the work, and that is what comes
 /// back, or an installation was to leave it off until somebody had looked; whoever held it releases it, since its setting lies in

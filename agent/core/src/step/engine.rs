@@ -258,35 +258,68 @@ fn connectors(report: &Report, forests: &[DomainName]) -> Finding {
     finding
 }
 
-/// PV29: how the newest run of each connector and profile ended. One that ended otherwise than complete, on a server that exports,
-/// leaves the tenant behind the directory; errors of single objects are everyday and are told. What words there are beside `success`
-/// is in no source: one that does not begin with `completed` ([K]) counts as broken off.
-fn runs(report: &Report, exports: bool) -> Finding {
-    let row = |row: &Value| {
+/// A run as the history tells it.
+struct Run {
+    /// Of which connector and profile.
+    what: String,
+    result: String,
+    ended: bool,
+}
+
+/// What a run that is under way is called in the history ([K]: by that it is left out, and nothing else).
+const UNDER_WAY: &str = "in-progress";
+
+impl Run {
+    fn read(row: &Value) -> Option<Self> {
         let text = |name: &str| Some(row[name].as_str()?.to_owned());
-        Some((text("run")?, text("result")?))
-    };
-    let rows = report.rows("runs", row).and_then(|rows| {
-        if rows.is_empty() {
-            return Err("no run is recorded yet".to_owned());
+        let result = text("result")?;
+        Some(Self {
+            what: text("run")?,
+            ended: row["ended"].as_bool()? && !result.is_empty() && !result.starts_with(UNDER_WAY),
+            result,
+        })
+    }
+}
+
+/// PV29: how the newest run of each connector and profile ended that has ended. One that ended otherwise than complete, on a server
+/// that exports, leaves the tenant behind the directory; errors of single objects are everyday and are told. What words there are
+/// beside `success` is in no source: one that does not begin with `completed` ([K]) counts as broken off.
+fn runs(report: &Report, exports: bool) -> Finding {
+    let mut under_way = 0;
+    let rows = report.rows("runs", Run::read).and_then(|all| {
+        // The newest come first.
+        let mut newest: Vec<Run> = Vec::new();
+        for run in all {
+            if !run.ended {
+                under_way += 1;
+            } else if newest.iter().all(|other| other.what != run.what) {
+                newest.push(run);
+            }
         }
-        Ok(rows)
+        match (newest.as_slice(), under_way) {
+            ([], 0) => Err("no run is recorded yet".to_owned()),
+            ([], _) => Err("no run has ended yet".to_owned()),
+            _ => Ok(newest),
+        }
     });
-    let show = |rows: &Vec<(String, String)>| {
-        let bad = rows.iter().filter(|(_, result)| result != "success");
+    let show = |rows: &Vec<Run>| {
+        let bad = rows.iter().filter(|run| run.result != "success");
         let bad: Vec<String> = bad
-            .map(|(run, result)| format!("{run}: {result}"))
+            .map(|run| format!("{}: {}", run.what, run.result))
             .collect();
-        match bad.as_slice() {
+        let mut read = match bad.as_slice() {
             [] => format!("all {} ended with success", rows.len()),
             some => some.join("; "),
+        };
+        if under_way > 0 {
+            read.push_str(&format!("; {under_way} under way, which is not judged"));
         }
+        read
     };
-    let broken =
-        |(_, result): &(String, String)| result != "success" && !result.starts_with("completed");
+    let broken = |run: &Run| run.result != "success" && !run.result.starts_with("completed");
     let broke_off = rows.as_ref().is_ok_and(|rows| rows.iter().any(broken));
     let mut finding = catalogue::PV29.judge_gently(rows, show, |rows| {
-        rows.iter().all(|(_, result)| result == "success")
+        rows.iter().all(|run| run.result == "success")
     });
     if !(exports && broke_off) {
         finding.severity = finding.severity.min(Severity::Warn);

@@ -27,8 +27,12 @@ struct Counted {
     connectors: usize,
     /// Connectors that still need a full import or synchronization.
     full: Vec<String>,
+    /// Whether the next cycle is a full one (`NextSyncCyclePolicyType`, 2.12 [P]); `None` where the scheduler does not tell.
+    initial: Option<bool>,
     /// Minutes since the last cycle began, as far as the scheduler's times tell.
     age: Option<i64>,
+    /// Whether the history holds a run; `None` where it could not be read ([K]: it takes a pass away, and gives none).
+    ran: Option<bool>,
 }
 
 impl Counted {
@@ -47,6 +51,8 @@ impl Counted {
         counted.full = full
             .map(|name| name.as_str().unwrap_or_default().to_owned())
             .collect();
+        counted.initial = last["initial"].as_bool();
+        counted.ran = last["ran"].as_bool();
         let (next, every) = (
             last["nextInMinutes"].as_i64()?,
             last["everyMinutes"].as_i64()?,
@@ -175,11 +181,11 @@ fn findings(
                 && counted.update <= u64::from(limits.update)
                 && counted.delete <= u64::from(limits.delete)
                 && counted.other == 0;
-            let full = match counted.full.as_slice() {
-                [] => "none".to_owned(),
-                due => format!("due for {}", due.join(", ")),
-            };
             let age = match counted.age {
+                Some(_) if going && counted.ran == Some(false) => catalogue::SW01.finding(
+                    "a cycle is due by the scheduler's times, and the history holds no run: whether one ever began cannot be told",
+                    Verdict::CannotTell,
+                ),
                 Some(age) if going => catalogue::SW01.finding(
                     format!("the last cycle began {age} minutes ago"),
                     verdict(age <= i64::from(review.max_age_minutes)),
@@ -194,7 +200,7 @@ fn findings(
             };
             (
                 catalogue::PV31.finding(said(counted), verdict(within)),
-                catalogue::PV30.finding(full, verdict(counted.full.is_empty())),
+                due(counted),
                 age,
             )
         }
@@ -204,8 +210,29 @@ fn findings(
     vec![full, pending, age]
 }
 
+/// PV30: what an override demands of one connector, and what the scheduler is about to do of all: before that, what is counted is not
+/// what the server would export.
+fn due(counted: &Counted) -> Finding {
+    let mut due = Vec::new();
+    if !counted.full.is_empty() {
+        due.push(format!("due for {}", counted.full.join(", ")));
+    }
+    if counted.initial == Some(true) {
+        due.push("the next cycle is a full one".to_owned());
+    }
+    match (due.as_slice(), counted.initial) {
+        ([], Some(_)) => catalogue::PV30.finding("none", Verdict::Pass),
+        ([], None) => catalogue::PV30.finding(
+            "no connector has one; whether the next cycle is a full one the scheduler does not tell (NextSyncCyclePolicyType)",
+            Verdict::CannotTell,
+        ),
+        (due, _) => catalogue::PV30.finding(due.join("; "), Verdict::Fail),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use protocol::step::ExportLimits;
     use serde_json::json;
 
     use super::*;
@@ -213,7 +240,7 @@ mod tests {
     #[test]
     fn counts_of_all_connectors_are_added_up_and_a_missing_part_is_none() {
         let line = |add: u64| json!({ "connector": "x", "add": add, "update": 2, "delete": 0, "other": 1 });
-        let end = json!({ "full": ["corp.test"], "nextInMinutes": 12, "everyMinutes": 30 });
+        let end = json!({ "full": ["corp.test"], "initial": false, "nextInMinutes": 12, "everyMinutes": 30 });
         let counted = Counted::read(&[line(1), line(4), end.clone()]).unwrap();
         assert_eq!((counted.add, counted.update, counted.other), (5, 4, 2));
         assert_eq!(counted.full, ["corp.test"]);
@@ -222,5 +249,51 @@ mod tests {
         assert_eq!(Counted::read(&[]), None);
         let short = json!({ "connector": "x", "add": 1 });
         assert_eq!(Counted::read(&[short, end]), None);
+    }
+
+    fn found(end: &Value) -> Vec<(String, Verdict)> {
+        let review = ReviewConnectExports {
+            limits: ExportLimits {
+                add: 0,
+                update: 0,
+                delete: 0,
+            },
+            max_age_minutes: 60,
+            overridden: None,
+        };
+        let line = json!({ "connector": "x", "add": 0, "update": 0, "delete": 0, "other": 0 });
+        let counted = Counted::read(&[line, end.clone()]).unwrap();
+        let found = findings(&review, Ok(&counted), true).into_iter();
+        found.map(|one| (one.id, one.verdict)).collect()
+    }
+
+    /// An override is of one connector; that the whole next cycle is a full one stands in the scheduler (2.12 [P]).
+    #[test]
+    fn what_is_counted_before_a_full_cycle_is_not_what_would_be_exported() {
+        let full = |initial: Value, full: &[&str]| {
+            let end = json!({ "full": full, "initial": initial, "nextInMinutes": 12, "everyMinutes": 30, "ran": true });
+            found(&end).remove(0)
+        };
+        let of = |verdict| ("PV30".to_owned(), verdict);
+        assert_eq!(full(json!(false), &[]), of(Verdict::Pass));
+        assert_eq!(full(json!(true), &[]), of(Verdict::Fail));
+        assert_eq!(full(json!(true), &["corp.test"]), of(Verdict::Fail));
+        assert_eq!(full(json!(false), &["corp.test"]), of(Verdict::Fail));
+        assert_eq!(full(json!(null), &["corp.test"]), of(Verdict::Fail));
+        assert_eq!(full(json!(null), &[]), of(Verdict::CannotTell));
+    }
+
+    /// The age is reckoned from when the next cycle is due: on a server whose history is empty that is the age of none.
+    #[test]
+    fn a_cycle_that_never_ran_has_no_age() {
+        let age = |ran: Value| {
+            let end = json!({ "full": [], "initial": false, "nextInMinutes": 12, "everyMinutes": 30, "ran": ran });
+            found(&end).remove(2)
+        };
+        let of = |verdict| ("SW01".to_owned(), verdict);
+        assert_eq!(age(json!(true)), of(Verdict::Pass));
+        assert_eq!(age(json!(false)), of(Verdict::CannotTell));
+        // Which cmdlet tells the history is general knowledge: where it tells nothing, the scheduler's own times stand.
+        assert_eq!(age(json!(null)), of(Verdict::Pass));
     }
 }

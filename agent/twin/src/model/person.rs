@@ -209,7 +209,9 @@ impl Twin {
             self.cycle_off = false;
         } else if let Some(version) = self.staged {
             self.changes.push("wizard of Connect".to_owned());
-            self.cycle_off = self.has(Fault::CycleHeld) || self.leaves_off;
+            // What somebody holds already stays held, by whoever sits at the wizard and afterwards.
+            self.asked_release &= !self.cycle_off;
+            self.cycle_off |= self.has(Fault::CycleHeld) || self.leaves_off;
             let follows = self.has(Fault::FullSyncFollows);
             self.full_looks = if follows { scripts::FULL_RUNS } else { 0 };
             let keeps =

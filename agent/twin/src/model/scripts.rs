@@ -118,7 +118,7 @@ impl Twin {
             &[]
         };
         line["full"] = json!(full);
-        line["initial"] = json!(false);
+        line["initial"] = json!(self.has(Fault::NextCycleFull));
         line["running"] = json!(runs > 0 && !due);
     }
 
@@ -311,10 +311,17 @@ impl Twin {
         } else {
             "success"
         };
-        line["runs"] = json!([
-            { "run": "tenant - AAD, Export", "result": result },
-            { "run": "corp, Delta Import", "result": "success" },
-        ]);
+        let ended =
+            |run: &str, result: &str| json!({ "run": run, "result": result, "ended": true });
+        let mut runs = vec![
+            ended("tenant - AAD, Export", result),
+            ended("corp, Delta Import", "success"),
+        ];
+        if has(Fault::RunUnderWay) {
+            let (run, result) = ("tenant - AAD, Export", "in-progress");
+            runs.insert(0, json!({ "run": run, "result": result, "ended": false }));
+        }
+        line["runs"] = json!(runs);
         line["autoUpgrade"] = if has(Fault::AutoUpgradeSuspended) {
             json!({ "state": "Suspended", "detail": "UpgradeNotSupportedLocalDbSizeExceeded" })
         } else {
@@ -539,7 +546,10 @@ impl Twin {
             lines: vec![
                 json!({ "connector": "tenant - AAD", "add": 1, "update": 3, "delete": delete, "other": 0 }),
                 json!({ "connector": "corp", "add": 0, "update": 2, "delete": 0, "other": 0 }),
-                json!({ "full": full, "nextInMinutes": next, "everyMinutes": CYCLE }),
+                json!({
+                    "full": full, "initial": self.has(Fault::NextCycleFull),
+                    "nextInMinutes": next, "everyMinutes": CYCLE, "ran": true,
+                }),
             ],
         }
     }

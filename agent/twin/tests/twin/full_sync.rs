@@ -384,6 +384,7 @@ fn a_wizard_on_its_last_page_is_not_taken_for_done() {
 fn the_model_has_each_of_these() {
     for (fault, asks, verdict) in [
         (Fault::FullSyncDue, true, Verdict::Fail),
+        (Fault::NextCycleFull, true, Verdict::Fail),
         (Fault::DueUnreadable, true, Verdict::CannotTell),
     ] {
         let went = wait(&mut server(true, &[fault]), &step(A_DAY), true, as_it_is);

@@ -249,6 +249,7 @@ fn what_would_be_exported_is_told_and_passed_where_g4_is_overridden() {
         (Fault::DeletionsPending, "PV31", "7 to delete"),
         (Fault::ExportsUnreadable, "PV31", "nothing was counted"),
         (Fault::FullSyncDue, "PV30", "due for corp"),
+        (Fault::NextCycleFull, "PV30", "the next cycle is a full one"),
         (Fault::CycleOverdue, "SW01", "630 minutes ago"),
     ] {
         let staging = Installed::Connect {

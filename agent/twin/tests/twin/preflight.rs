@@ -8,6 +8,7 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use agent_core::catalogue;
 use agent_core::op::{DirectoryAccount, Op, Outcome, Script};
@@ -61,12 +62,22 @@ pub(crate) fn drive(
 /// The same, with other outcomes than the model's where they are given.
 pub(crate) fn drive_with(
     twin: &mut Twin,
+    procedure: impl FnMut(&mut Cx<'_>) -> Flow<Complete>,
+    instead: impl FnMut(&Op, Outcome) -> Outcome,
+) -> (Next, Vec<Finding>, Vec<String>) {
+    drive_behind(None, twin, procedure, instead)
+}
+
+/// The same of a product that has stood for so long as it was proven.
+pub(crate) fn drive_behind(
+    stood: Option<Duration>,
+    twin: &mut Twin,
     mut procedure: impl FnMut(&mut Cx<'_>) -> Flow<Complete>,
     mut instead: impl FnMut(&Op, Outcome) -> Outcome,
 ) -> (Next, Vec<Finding>, Vec<String>) {
     let host = Host::model("0");
     let (mut noted, mut tasks) = (Vec::new(), Vec::new());
-    let mut run = Procedure::new(false);
+    let mut run = Procedure::new(false).behind(stood);
     for _ in 0..2000 {
         match run.drive(&[], &host, &mut procedure) {
             Next::Want(Want::Op(op)) => {
@@ -615,6 +626,7 @@ fn no_fault_is_without_a_test() {
         Fault::SettingsUnreadable,
         Fault::PasswordSyncOff,
         Fault::FullSyncDue,
+        Fault::NextCycleFull,
         Fault::CycleOverdue,
         Fault::NoKdsKey,
         Fault::DnsBlocked,
@@ -656,6 +668,7 @@ fn no_fault_is_without_a_test() {
         Fault::TenantConnectorMissing,
         Fault::RunFailed,
         Fault::AutoUpgradeSuspended,
+        Fault::RunUnderWay,
         Fault::AutoUpgradeFailed,
         Fault::WizardTraceErrors,
         Fault::ToolsMissing,

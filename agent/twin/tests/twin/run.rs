@@ -334,6 +334,44 @@ fn an_upgrade_sees_the_cycle_held_and_released() {
     }
 }
 
+/// Somebody has held the cycle on purpose since the plan saw it on: what was planned to be released is theirs, and nobody is asked to. What
+/// is off behind the wizard alone may be the wizard's doing.
+#[test]
+fn a_cycle_that_somebody_has_held_since_the_plan_is_not_released() {
+    for (work, staging) in UPGRADES {
+        let steps: Vec<Step> = releasing(work).into_iter().take(3).collect();
+        let mut server = read_by_person(work, staging, &[]);
+        server.hold_cycle();
+        let (conclusion, journal, _) = drive(steps.clone(), &mut server, None);
+        assert_eq!(conclusion.ending, Ending::Completed, "{conclusion:?}");
+        let guided = &conclusion.steps[2];
+        assert!(
+            guided.summary.contains("off before the wizard")
+                && guided.summary.contains("whoever held it releases it"),
+            "{guided:?}"
+        );
+        let asked = journal.iter().filter_map(|event| match event {
+            Event::TaskOpened { text, .. } => Some(text.title.as_str()),
+            _ => None,
+        });
+        assert!(!asked.clone().any(|title| title == "release the cycle"));
+        assert_eq!(asked.count(), 1);
+        assert!(
+            !server.changes.iter().any(|one| one.starts_with("release")),
+            "{:?}",
+            server.changes
+        );
+        // Behind the wizard: the version is the new one.
+        server.asked(&steps[2]);
+        let (conclusion, journal, _) = drive(steps, &mut server, None);
+        assert_eq!(conclusion.ending, Ending::Completed, "{conclusion:?}");
+        let asks = journal.iter().any(
+            |event| matches!(event, Event::TaskOpened { text, .. } if text.title == "release the cycle"),
+        );
+        assert!(asks, "{work:?}");
+    }
+}
+
 /// Where nobody asks for the release (the cycle was off before) what the wizard left held is told by the verification, and is
 /// left as it is.
 #[test]

@@ -137,6 +137,7 @@ fn what_a_staging_server_would_export_stops_it_where_it_is_too_much_too_old_or_n
         (Fault::DeletionsPending, "PV31", "7 to delete"),
         (Fault::ExportsUnreadable, "PV31", "csexport"),
         (Fault::FullSyncDue, "PV30", "due for corp"),
+        (Fault::NextCycleFull, "PV30", "the next cycle is a full one"),
         (Fault::CycleOverdue, "SW01", "630 minutes ago"),
         (Fault::SchedulerSuspended, "SW01", "suspended"),
     ] {

@@ -10,8 +10,9 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use agent_core::op::{Op, Outcome, Script};
-use agent_core::product;
+use agent_core::procedure::{Cx, Next};
 use agent_core::run::Conclusion;
+use agent_core::{product, step};
 use agent_twin::{Fault, Installed, Profile, Twin};
 use protocol::event::{Event, Finding, Severity, Verdict};
 use protocol::facts::ServiceState;
@@ -20,6 +21,7 @@ use protocol::step::{CollectSupport, Product, Step, VerifyConnect, VerifyProvisi
 use protocol::{DomainName, ServiceOptions, Version};
 
 use crate::common::{drive_bundle, drive_with, manifest_on, target, tenant};
+use crate::preflight::drive_behind;
 
 const CONNECT: Version = Version::new(2, 6, 92, 0);
 
@@ -163,6 +165,17 @@ fn soaked_for(
     faults: &[Fault],
     instead: impl Fn(&Op, Outcome) -> Outcome,
 ) -> (Ending, Vec<Finding>) {
+    let (mut one, step) = soaks(product, (staging, seconds), faults);
+    let (conclusion, journal, _) = drive_with(vec![step], &mut one, None, "value", instead);
+    let probed = journal.into_iter().filter_map(|event| match event {
+        Event::Probed { findings, .. } => Some(findings),
+        _ => None,
+    });
+    (conclusion.ending, probed.flatten().collect())
+}
+
+/// A server whose product soaks, and what is looked at behind that.
+fn soaks(product: Product, (staging, seconds): (bool, u32), faults: &[Fault]) -> (Twin, Step) {
     let version = Version::new(2, 6, 92, 0);
     let tenant = tenant();
     let (installed, step) = match product {
@@ -191,13 +204,7 @@ fn soaked_for(
             }),
         ),
     };
-    let mut one = twin_of(installed, faults);
-    let (conclusion, journal, _) = drive_with(vec![step], &mut one, None, "value", instead);
-    let probed = journal.into_iter().filter_map(|event| match event {
-        Event::Probed { findings, .. } => Some(findings),
-        _ => None,
-    });
-    (conclusion.ending, probed.flatten().collect())
+    (twin_of(installed, faults), step)
 }
 
 #[test]
@@ -233,6 +240,113 @@ fn what_cannot_be_read_behind_a_soak_is_a_question_for_a_person() {
                 && why.contains("while it soaked cannot be told")),
             "{ending:?}"
         );
+    }
+}
+
+/// A look that comes hours late asks that the service has run as long as the soak was to take, and no longer: a restart of Windows in
+/// between, which no event calls an unexpected end, does not fail a product that has come back since and stood that long again.
+#[test]
+fn a_restart_of_windows_before_a_late_look_fails_only_where_the_service_has_not_stood_since() {
+    for product in [Product::Connect, Product::ProvisioningAgent] {
+        for (minutes, verdict) in [(25, Verdict::Pass), (5, Verdict::Fail)] {
+            let age = Duration::from_secs(minutes * 60);
+            let (mut one, step) = soaks(product, (false, 600), &[]);
+            let restarted = |op: &Op, outcome| match op {
+                Op::ServiceAge { .. } => Outcome::Age(Some(age)),
+                _ => outcome,
+            };
+            let late = Some(Duration::from_secs(5 * 3600));
+            let perform = |cx: &mut Cx<'_>| step::perform(&step, cx);
+            let (next, noted, _) = drive_behind(late, &mut one, perform, restarted);
+            let finding = of(&noted, "PV07");
+            assert_eq!(finding.verdict, verdict, "{product:?}: {finding:?}");
+            assert_eq!(finding.blocks(), verdict == Verdict::Fail, "{finding:?}");
+            assert_eq!(finding.wanted, "for 600 s at least");
+            assert_eq!(
+                matches!(next, Next::Complete(_)),
+                verdict == Verdict::Pass,
+                "{product:?} {minutes}: {next:?}"
+            );
+        }
+    }
+}
+
+/// A cycle runs every half hour: a run that has not ended is no run that broke off, whatever word stands in its place, and the newest of
+/// that profile that has ended is the one that is judged.
+#[test]
+fn a_run_that_is_under_way_is_not_judged() {
+    let (conclusion, findings) = verify(&mut server(&[Fault::RunUnderWay]), &[], None);
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let runs = of(&findings, "PV29");
+    assert_eq!(runs.verdict, Verdict::Pass);
+    assert_eq!(
+        runs.read,
+        "all 2 ended with success; 1 under way, which is not judged"
+    );
+    let told = |rows: serde_json::Value| {
+        let line = serde_json::json!({ "runs": rows });
+        let instead = Outcome::Script { lines: vec![line] };
+        let (conclusion, findings) = verify(&mut server(&[]), &[], Some(instead));
+        let runs = of(&findings, "PV29");
+        let blocks = matches!(&conclusion.ending, Ending::Failed(why) if why.contains("PV29"));
+        (runs.verdict, runs.read.clone(), blocks)
+    };
+    let run = |result: &str, ended: bool| serde_json::json!({ "run": "corp, Export", "result": result, "ended": ended });
+    let success = "all 1 ended with success";
+    for (rows, verdict, read, blocks) in [
+        (
+            vec![run("", false), run("success", true)],
+            Verdict::Pass,
+            success,
+            false,
+        ),
+        (
+            vec![run("in-progress", true), run("success", true)],
+            Verdict::Pass,
+            success,
+            false,
+        ),
+        (
+            vec![run("", true), run("success", true)],
+            Verdict::Pass,
+            success,
+            false,
+        ),
+        // One that ended badly stays what it is while the next runs, and is past where a newer one ended well.
+        (
+            vec![run("in-progress", false), run("stopped-server", true)],
+            Verdict::Fail,
+            "corp, Export: stopped-server",
+            true,
+        ),
+        (
+            vec![run("success", true), run("stopped-server", true)],
+            Verdict::Pass,
+            success,
+            false,
+        ),
+        (
+            vec![run("stopped-server", true), run("success", true)],
+            Verdict::Fail,
+            "corp, Export: stopped-server",
+            true,
+        ),
+        (
+            vec![run("in-progress", false)],
+            Verdict::CannotTell,
+            "no run has ended yet",
+            false,
+        ),
+        (
+            Vec::new(),
+            Verdict::CannotTell,
+            "no run is recorded yet",
+            false,
+        ),
+    ] {
+        let seen = told(serde_json::json!(rows));
+        assert_eq!((seen.0, seen.2), (verdict, blocks), "{rows:?}: {}", seen.1);
+        assert!(seen.1.starts_with(read), "{rows:?}: {}", seen.1);
     }
 }
 
@@ -629,8 +743,7 @@ fn scheduled(
         soaked_seconds: None,
     });
     let scheduler = serde_json::json!({ "stagingModeEnabled": staging, "syncCycleEnabled": enabled, "schedulerSuspended": suspended });
-    let runs =
-        serde_json::json!({ "runs": [{ "run": "corp.test Delta Import", "result": result }] });
+    let runs = serde_json::json!({ "runs": [{ "run": "corp.test Delta Import", "result": result, "ended": true }] });
     let instead = |op: &Op, outcome| match op {
         Op::Script {
             script: Script::ReadConnectScheduler,

@@ -332,7 +332,7 @@ fn upgrade(
     let (release, cycle) = match cycle_enabled {
         Some(true) => (
             Some(release_pages(server, Held::SinceUpgraded)),
-            "its cycle is on, and is waited for until it is on again",
+            "its cycle is on, and is waited for until it is on again; where somebody holds it before the wizard, whoever did releases it",
         ),
         Some(false) => (
             None,
@@ -399,22 +399,38 @@ pub(crate) const BEFORE: &str = "Before";
 const fn start_of_upgrade(
     staging: bool,
     cycle_enabled: Option<bool>,
-) -> (&'static str, Option<&'static str>) {
+) -> (&'static [&'static str], Option<&'static str>) {
+    /// The plan has seen it on: somebody may have held it since, and a tick would release it.
+    const SINCE: &str = "where somebody holds the tenant's cycle by now (Get-ADSyncScheduler before this: SyncCycleEnabled False), clear it all the same: the setting is shared, and a tick may release it";
     match (cycle_enabled, staging) {
         (Some(true), true) => (
-            r#"leave "Start the synchronization process" ticked: its setting lies in the tenant, and cleared here it stops the cycle of the active server as well"#,
-            Some("where it was cleared all the same: Set-ADSyncScheduler -SyncCycleEnabled $true"),
+            &[
+                r#"leave "Start the synchronization process" ticked: its setting lies in the tenant, and cleared here it stops the cycle of the active server as well"#,
+                SINCE,
+            ],
+            Some(
+                "where it was on before and was cleared all the same: Set-ADSyncScheduler -SyncCycleEnabled $true",
+            ),
         ),
         (Some(true), false) => (
-            r#"clear "Start the synchronization process" only where the overrides are to be looked at first: the cycle is then off for every server of the tenant"#,
-            Some("where it was cleared: Set-ADSyncScheduler -SyncCycleEnabled $true"),
+            &[
+                r#"clear "Start the synchronization process" only where the overrides are to be looked at first: the cycle is then off for every server of the tenant"#,
+                SINCE,
+            ],
+            Some(
+                "where it was on before and was cleared: Set-ADSyncScheduler -SyncCycleEnabled $true",
+            ),
         ),
         (Some(false), _) => (
-            r#"clear "Start the synchronization process": the cycle was off as this was planned, and its setting lies in the tenant; whoever held it releases it"#,
+            &[
+                r#"clear "Start the synchronization process": the cycle was off as this was planned, and its setting lies in the tenant; whoever held it releases it"#,
+            ],
             None,
         ),
         (None, _) => (
-            r#""Start the synchronization process": as Get-ADSyncScheduler says before (SyncCycleEnabled), ticked where the cycle is on and cleared where it is off; its setting lies in the tenant"#,
+            &[
+                r#""Start the synchronization process": as Get-ADSyncScheduler says before (SyncCycleEnabled), ticked where the cycle is on and cleared where it is off; its setting lies in the tenant"#,
+            ],
             Some(
                 "where it was on before and is off now: Set-ADSyncScheduler -SyncCycleEnabled $true",
             ),
@@ -470,11 +486,7 @@ fn upgrade_pages(
                 "Upgrade; passwords go on being synchronized meanwhile, objects do not"
             }]),
             page("Connect to Microsoft Entra ID", &[&sign_in]),
-            page("Ready to configure", &[
-                &keep,
-                start,
-                "Upgrade",
-            ]),
+            page("Ready to configure", &[&[keep.as_str()][..], start, &["Upgrade"]].concat()),
             page("Configuration complete", &["Exit"]),
             page("Afterwards", &afterwards),
         ],

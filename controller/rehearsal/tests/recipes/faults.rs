@@ -547,6 +547,8 @@ fn expected(fault: Fault) -> Expected {
         Fault::OldLocalDb => meets([(verify_connect, "WZ02 KC12"), (verify_halted, "WZ02 KC12")]),
 
         // The wizard of Connect does not come to its end: somebody says that it did, and is seen to be wrong.
+        // Cycles go on while the engine is verified.
+        Fault::RunUnderWay => meets([(verify_connect, "words")]),
         Fault::WizardIdentityRefused => meets([
             (guide_connect, "WZ01 KC02 attested"),
             (awaits_first, "words"),
@@ -595,6 +597,7 @@ fn expected(fault: Fault) -> Expected {
             meets([(settings, "words"), (may_move, "words"), (moves, "words")])
         }
         // The controller holds it against the others' as well.
+        Fault::NextCycleFull => meets([(awaits, "WZ03 attested"), (exports, "PV30!")]),
         Fault::DefaultRuleEdited => meets([(settings, "words")]),
         Fault::SettingsUnreadable => {
             meets([(settings, "PV32?"), (may_move, "TR05?"), (moves, "TR05?")])

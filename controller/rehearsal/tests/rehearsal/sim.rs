@@ -45,10 +45,11 @@ const WRONG: [Fault; 8] = [
 ];
 
 /// What makes a staging server unfit to become active.
-const UNFIT: [Fault; 6] = [
+const UNFIT: [Fault; 7] = [
     Fault::DeletionsPending,
     Fault::ExportsUnreadable,
     Fault::FullSyncDue,
+    Fault::NextCycleFull,
     Fault::CycleOverdue,
     Fault::SettingsDiffer,
     Fault::SettingsUnreadable,

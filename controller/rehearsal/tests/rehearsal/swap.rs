@@ -82,6 +82,7 @@ fn where_the_staging_server_is_not_fit_the_active_one_stays_active() {
         Fault::DeletionsPending,
         Fault::ExportsUnreadable,
         Fault::FullSyncDue,
+        Fault::NextCycleFull,
         Fault::CycleOverdue,
     ] {
         let (world, seen) = course(ask(&[("c2.corp.test", fault)]));

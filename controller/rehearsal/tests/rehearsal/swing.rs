@@ -115,6 +115,7 @@ fn where_the_new_server_is_not_fit_the_old_one_is_not_touched() {
     for fault in [
         Fault::DeletionsPending,
         Fault::FullSyncDue,
+        Fault::NextCycleFull,
         Fault::CycleOverdue,
         Fault::SettingsDiffer,
     ] {
