@@ -61,12 +61,17 @@ function Import-ConnectModule([string[]]$calls) {
     Assert-Calls $calls
 }
 # Whether a chain that Windows takes ends at a public root: those of the public program are in AuthRoot, and one that the company put there
-# is in Root. Where a policy keeps the program's from coming by themselves, somebody puts public ones into Root as well: it cannot be told.
+# is in Root. Somebody may have put a public one into Root as well, by hand or where a policy keeps the program's from coming by themselves,
+# and then Windows brings it nowhere else: it is in the list of the program (EncodedCtl) that Windows keeps by thumbprint. Which root stands
+# in no such list is not of the program; where it does, or where there is no list, it cannot be told.
 function Test-Public([bool]$taken, $root) {
     if (-not $taken -or $root.Subject -ne $root.Issuer) { return $false }
     if (Test-Path "Cert:\LocalMachine\AuthRoot\$($root.Thumbprint)") { return $true }
     $key = 'HKLM:\SOFTWARE\Policies\Microsoft\SystemCertificates\AuthRoot'
     if ((Test-Path $key) -and (Get-Item -Path $key).GetValue('DisableRootAutoUpdate') -eq 1) { return $null }
+    $key = 'HKLM:\SOFTWARE\Microsoft\SystemCertificates\AuthRoot\AutoUpdate'
+    $list = if (Test-Path $key) { (Get-Item -Path $key).GetValue('EncodedCtl') }
+    if (-not $list -or [BitConverter]::ToString($list).Replace('-', '').Contains($root.Thumbprint)) { return $null }
     $false
 }
 # The proxy that WinHTTP keeps for itself: flags at byte 8 (2: a proxy is named), the name's length at 12, the name from 16 on.

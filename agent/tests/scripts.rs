@@ -453,6 +453,11 @@ fn errors_are_told_with_their_ids_and_roots_are_judged_in_one_place() {
         assert!(text(judged).contains("Test-Public "), "{judged}");
     }
     assert!(prelude.contains("'DisableRootAutoUpdate') -eq 1) { return $null }"));
+    // One that somebody put into Root is a private one only where Windows' own list is there and does not have it.
+    let (before, judged) = prelude.split_once("GetValue('EncodedCtl')").unwrap();
+    assert!(before.contains("{ return $true }"));
+    let unknown = "if (-not $list -or [BitConverter]::ToString($list).Replace('-', '').Contains($root.Thumbprint)) { return $null }\n    $false\n}";
+    assert!(judged.contains(unknown), "{judged}");
 }
 
 /// A splat gives what its hash table holds: each key is held against the table like a parameter, and a table whose keys cannot be

@@ -10,6 +10,8 @@ use agent_core::op::{
 };
 use agent_core::step::directory::{DESCRIPTOR, REFUSED};
 use hickory_resolver::TokioResolver;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RData;
 use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
 use ldap3::controls::RawControl;
@@ -351,6 +353,10 @@ pub async fn domain_controllers(domain: &str) -> Outcome {
             near = records(&resolver, &name).await.unwrap_or_default();
         }
         let all = records(&resolver, &format!("_ldap._tcp.dc._msdcs.{domain}.")).await?;
+        if all.is_empty() {
+            // What the locator still remembers is not what DNS says now.
+            return Ok(Vec::new());
+        }
         Ok::<_, String>(ordered(located, near, all))
     };
     match tokio::time::timeout(ANSWER, looked).await {
@@ -366,11 +372,13 @@ pub async fn domain_controllers(domain: &str) -> Outcome {
 /// A host with the priority and the weight of its record.
 type Record = (u16, u16, String);
 
+/// That there are none is an answer, by whoever serves the name or passes on what that one said; anything else that goes wrong is none.
 async fn records(resolver: &TokioResolver, name: &str) -> Result<Vec<Record>, String> {
-    let found = resolver
-        .srv_lookup(name)
-        .await
-        .map_err(|error| format!("{name}: {error}"))?;
+    let found = match resolver.srv_lookup(name).await {
+        Ok(found) => found,
+        Err(error) if says_none(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(format!("{name}: {error}")),
+    };
     let mut records = Vec::new();
     for record in found.answers() {
         if let RData::SRV(record) = &record.data {
@@ -380,6 +388,16 @@ async fn records(resolver: &TokioResolver, name: &str) -> Result<Vec<Record>, St
         }
     }
     Ok(records)
+}
+
+/// Whether DNS has answered that there is no such record: the name is not there, or it is and has none of the kind, by the word of its zone.
+/// A refusal, a failure of the server, a reference to another one and a silence say nothing of the record.
+fn says_none(error: &NetError) -> bool {
+    let NetError::Dns(DnsError::NoRecordsFound(none)) = error else {
+        return false;
+    };
+    none.response_code == ResponseCode::NXDomain
+        || none.response_code == ResponseCode::NoError && none.soa.is_some()
 }
 
 /// The order in which they are asked, none twice. A client of the records draws by weight (RFC 2782); here it is the same order at each
@@ -425,6 +443,37 @@ async fn locate(_: &str) -> Option<Located> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The record is what is asked for; that nobody tells of it is no answer.
+    #[test]
+    fn that_there_is_no_record_is_told_by_its_zone_alone() {
+        use hickory_resolver::net::NoRecords;
+        use hickory_resolver::proto::op::Query;
+        use hickory_resolver::proto::rr::rdata::SOA;
+        use hickory_resolver::proto::rr::{Name, Record};
+
+        let none = |code, zone: bool| {
+            let mut none = NoRecords::new(Query::default(), code);
+            if zone {
+                let soa = SOA::new(Name::root(), Name::root(), 1, 1, 1, 1, 1);
+                let record = Record::from_rdata(Name::root(), 60, soa);
+                none.soa = Some(Box::new(record));
+            }
+            NetError::Dns(DnsError::NoRecordsFound(none))
+        };
+        assert!(says_none(&none(ResponseCode::NXDomain, false)));
+        assert!(says_none(&none(ResponseCode::NXDomain, true)));
+        assert!(says_none(&none(ResponseCode::NoError, true)));
+        for untold in [
+            none(ResponseCode::NoError, false),
+            none(ResponseCode::ServFail, false),
+            NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)),
+            NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)),
+            NetError::Timeout,
+        ] {
+            assert!(!says_none(&untold), "{untold}");
+        }
+    }
 
     fn record(priority: u16, weight: u16, host: &str) -> Record {
         (priority, weight, host.to_owned())

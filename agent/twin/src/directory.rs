@@ -626,12 +626,14 @@ fn root(server: &str, context: &str, faults: &BTreeSet<Fault>) -> DirectoryEntry
         server
     };
     let level = if has(Fault::OldForest) { "0" } else { "7" };
-    let clock = if has(Fault::ClockWrong) {
+    // One that DNS does not name is one that a topology prefers.
+    let preferred = has(Fault::PreferredControllerReadOnly) && !server.starts_with("dc");
+    let clock = if has(Fault::ClockWrong) || preferred {
         "20260921150500.0Z"
     } else {
         "20260921141320.0Z"
     };
-    let capabilities: &[&str] = if has(Fault::ReadOnlyController) {
+    let capabilities: &[&str] = if has(Fault::ReadOnlyController) || preferred {
         &["1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1920"]
     } else {
         &["1.2.840.113556.1.4.800"]

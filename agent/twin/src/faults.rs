@@ -26,8 +26,10 @@ pub enum Fault {
     CloudBlocked,
     /// No domain controller answers on 389 (PF23).
     DirectoryBlocked,
-    /// No domain controller is found by DNS (PF22).
+    /// No domain controller is found by DNS: it has no such record (PF22).
     DnsBlocked,
+    /// DNS does not answer (PF22).
+    DnsSilent,
     /// TLS 1.2 and strong cryptography are off (PF15, PF17).
     TlsOff,
     /// Another installation runs and does not end (exit code 1618).
@@ -60,12 +62,12 @@ pub enum Fault {
     PasswordSyncOff,
     /// A full synchronization is still due on the staging server (PV30).
     FullSyncDue,
-    /// The last cycle of the staging server is long ago (SW01).
-    CycleOverdue,
     /// The next cycle of the staging server is a full one (PV30).
     NextCycleFull,
     /// A cycle of the engine runs while its history is read (PV29).
     RunUnderWay,
+    /// The last cycle of the staging server is long ago (SW01).
+    CycleOverdue,
     /// The agent's service stopped and does not start.
     ServiceStopped,
     /// No KDS root key is usable.
@@ -104,6 +106,8 @@ pub enum Fault {
     ClockWrong,
     /// The domain controller is read-only (PF25).
     ReadOnlyController,
+    /// A domain controller that the topology prefers is read-only, and its clock is wrong; those that DNS names are well (PF21, PF25).
+    PreferredControllerReadOnly,
     /// The registration hosts do not answer (PF27).
     RegistrationBlocked,
     /// The hosts of revocation do not answer (PF28).
@@ -384,7 +388,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 186] = [
+    pub const ALL: [Self; 188] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -396,6 +400,7 @@ impl Fault {
         Self::CloudBlocked,
         Self::DirectoryBlocked,
         Self::DnsBlocked,
+        Self::DnsSilent,
         Self::TlsOff,
         Self::InstallerBusy,
         Self::SetupWantsRestart,
@@ -413,13 +418,13 @@ impl Fault {
         Self::SettingsUnreadable,
         Self::PasswordSyncOff,
         Self::FullSyncDue,
+        Self::NextCycleFull,
+        Self::RunUnderWay,
         Self::CycleOverdue,
         Self::NoKdsKey,
         Self::SecureChannelBroken,
         Self::NotElevated,
         Self::ClientWindows,
-        Self::NextCycleFull,
-        Self::RunUnderWay,
         Self::OldWindows,
         Self::NotJoined,
         Self::LittleMemory,
@@ -434,6 +439,7 @@ impl Fault {
         Self::InstallerRunning,
         Self::ClockWrong,
         Self::ReadOnlyController,
+        Self::PreferredControllerReadOnly,
         Self::RegistrationBlocked,
         Self::RevocationBlocked,
         Self::RootsByPolicy,

@@ -934,8 +934,11 @@ impl Twin {
     }
 
     fn domain_controllers(&self, domain: &str) -> Outcome {
+        if self.has(Fault::DnsSilent) {
+            return Outcome::Failed(format!("_ldap._tcp.dc._msdcs.{domain}.: request timed out"));
+        }
         if self.has(Fault::DnsBlocked) {
-            return Outcome::Failed(format!("no SRV record for _ldap._tcp.dc._msdcs.{domain}"));
+            return Outcome::Hosts(Vec::new());
         }
         Outcome::Hosts(vec![format!("dc1.{domain}"), format!("dc2.{domain}")])
     }

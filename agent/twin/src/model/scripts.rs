@@ -818,7 +818,8 @@ impl Twin {
             if there {
                 lines.push(json!({ "step": at, "ok": true, "domain": name, "there": true }));
             }
-            if !there && (self.has(Fault::DirectoryBlocked) || self.has(Fault::DnsBlocked)) {
+            let unreachable = [Fault::DirectoryBlocked, Fault::DnsBlocked, Fault::DnsSilent];
+            if !there && unreachable.into_iter().any(|fault| self.has(fault)) {
                 lines.push(error(at, "directory", "The LDAP server is unavailable."));
                 return lines;
             }

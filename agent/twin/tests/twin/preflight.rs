@@ -630,6 +630,7 @@ fn no_fault_is_without_a_test() {
         Fault::CycleOverdue,
         Fault::NoKdsKey,
         Fault::DnsBlocked,
+        Fault::DnsSilent,
         Fault::DirectoryUnreadable,
         Fault::SqlLoginRefused,
         Fault::ReplicationSlow,
@@ -667,8 +668,8 @@ fn no_fault_is_without_a_test() {
         Fault::CertificateDue,
         Fault::TenantConnectorMissing,
         Fault::RunFailed,
-        Fault::AutoUpgradeSuspended,
         Fault::RunUnderWay,
+        Fault::AutoUpgradeSuspended,
         Fault::AutoUpgradeFailed,
         Fault::WizardTraceErrors,
         Fault::ToolsMissing,
@@ -708,8 +709,9 @@ fn no_fault_is_without_a_test() {
         // So does a removal of Connect (`probed.rs`).
         Fault::HealthAgent,
         Fault::SeamlessSignOn,
-        // A topology that prefers domain controllers meets this one (below).
+        // A topology that prefers domain controllers meets these (below).
         Fault::PreferredControllerSilent,
+        Fault::PreferredControllerReadOnly,
         // The next one answers (`controllers.rs`, and the recipes).
         Fault::FirstControllerSilent,
         // Who asks for servers meets this one (`discover.rs`).
@@ -1004,22 +1006,23 @@ fn the_probes_with_stories_of_their_own_pass_and_fail_too() {
         ),
     ] {
         assert_eq!(told(&well, id).verdict, Verdict::Pass, "{id}");
-        // That no record is found is no answer, and stops a server all the same.
-        let expected = if id == "PF22" {
-            Verdict::CannotTell
-        } else {
-            Verdict::Fail
-        };
-        assert_eq!(told(&wrong, id).verdict, expected, "{id}");
+        assert_eq!(told(&wrong, id).verdict, Verdict::Fail, "{id}");
     }
 }
 
+/// That there is no record is an answer; that nobody answers is none, and stops a server all the same.
 #[test]
 fn a_domain_that_is_not_found_blocks() {
-    let (step, mut server) = server(Product::ProvisioningAgent, &[Fault::DnsBlocked]);
-    let seen = findings(&step, &mut server);
-    let dns = seen.iter().find(|finding| finding.id == "PF22").unwrap();
-    assert!(dns.blocks());
+    for (fault, verdict, read) in [
+        (Fault::DnsBlocked, Verdict::Fail, "0 found"),
+        (Fault::DnsSilent, Verdict::CannotTell, "timed out"),
+    ] {
+        let (step, mut server) = server(Product::ProvisioningAgent, &[fault]);
+        let seen = findings(&step, &mut server);
+        let dns = seen.iter().find(|finding| finding.id == "PF22").unwrap();
+        assert_eq!(dns.verdict, verdict, "{dns:?}");
+        assert!(dns.blocks() && dns.read.contains(read), "{dns:?}");
+    }
 }
 
 /// The ports without which nothing goes stop a server; the others warn, each product's own, and name those that are closed.
@@ -1093,6 +1096,82 @@ fn the_domain_controllers_that_are_preferred_are_the_ones_that_must_answer() {
     assert!(refused.1 && refused.0.starts_with(first), "{refused:?}");
     assert_eq!(other, open(second));
     assert_eq!(asked(&[], &silent), [open("dc1.corp.contoso.com")]);
+}
+
+/// The product may take any of those that are preferred: what each of them is, is asked, whoever stands first.
+#[test]
+fn each_domain_controller_that_is_preferred_is_asked_what_it_is() {
+    let (near, second) = ("near.corp.contoso.com", "dc2.corp.contoso.com");
+    let mut step = preflight(Product::Connect, SignIn::Wizard, false);
+    if let Step::Preflight(preflight) = &mut step {
+        preflight.domains[0].preferred_dcs = vec![second.parse().unwrap(), near.parse().unwrap()];
+    }
+    let asked = |faults: &[Fault]| {
+        let seen = findings(&step, &mut twin("sync-01", Installed::Nothing, faults));
+        ["PF21", "PF25"].map(|id| {
+            // Of the forest's other domain another controller is asked.
+            let own = seen.iter().filter(|one| {
+                one.id == id && (one.read.contains(near) || one.read.contains(second))
+            });
+            own.map(|one| (one.verdict, one.blocks(), one.read.contains(near)))
+                .collect::<Vec<_>>()
+        })
+    };
+    let passes = |is_near| (Verdict::Pass, false, is_near);
+    let well = vec![passes(false), passes(true)];
+    assert_eq!(asked(&[]), [well.clone(), well]);
+    let wrong = vec![passes(false), (Verdict::Fail, true, true)];
+    assert_eq!(
+        asked(&[Fault::PreferredControllerReadOnly]),
+        [wrong.clone(), wrong]
+    );
+}
+
+/// An open port is no TLS: where the server's own reading of that is missing, it cannot be told.
+#[test]
+fn an_open_port_alone_does_not_tell_that_a_host_speaks_tls() {
+    let (host, why) = ("login.windows.net", "SslStream: access is denied (model)");
+    for (tls, verdict, read) in [
+        (
+            serde_json::json!({ "why": why }),
+            Verdict::CannotTell,
+            "whether it speaks TLS 1.2: SslStream",
+        ),
+        (
+            serde_json::json!([]),
+            Verdict::CannotTell,
+            "whether it speaks TLS 1.2",
+        ),
+        (
+            serde_json::json!([{ "host": host, "why": "closed" }]),
+            Verdict::Fail,
+            "no TLS 1.2: closed",
+        ),
+        (
+            serde_json::json!([{ "host": host, "root": "CN=A", "public": true }]),
+            Verdict::Pass,
+            "open",
+        ),
+    ] {
+        let (step, mut server) = server(Product::ProvisioningAgent, &[]);
+        let unread = |op: &Op, outcome| match (op, outcome) {
+            (Op::Script { script, .. }, Outcome::Script { mut lines })
+                if *script == Script::InspectHost =>
+            {
+                lines.last_mut().unwrap()["tls"] = tls.clone();
+                Outcome::Script { lines }
+            }
+            (_, outcome) => outcome,
+        };
+        let seen = drive_with(&mut server, |cx| step::perform(&step, cx), unread).1;
+        let own = seen
+            .iter()
+            .find(|one| one.id == "PF26" && one.read.contains(host))
+            .unwrap();
+        assert_eq!(own.verdict, verdict, "{own:?}");
+        assert!(own.read.contains(read), "{own:?}");
+        assert_eq!(own.blocks(), verdict == Verdict::Fail, "{own:?}");
+    }
 }
 
 /// There the cmdlet errs, and whoever repaired what it is about would take a domain controller apart.

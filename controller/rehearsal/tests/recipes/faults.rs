@@ -227,6 +227,14 @@ fn expected(fault: Fault) -> Expected {
 
         // The directory.
         Fault::DnsBlocked => meets([
+            (any, "PF22!"),
+            (verify_rights, "PV18?"),
+            (removed, "RM07?"),
+            (take_off, "UN03?"),
+            (may_move, "TR03?"),
+            (discover, "words"),
+        ]),
+        Fault::DnsSilent => meets([
             (any, "PF22?!"),
             (verify_rights, "PV18?"),
             (removed, "RM07?"),
@@ -245,7 +253,7 @@ fn expected(fault: Fault) -> Expected {
         ]),
         Fault::DirectoryPortsBlocked => meets([(agent, "PF23"), (connect, "PF24")]),
         Fault::DatagramsBlocked | Fault::DynamicRpcBlocked => meets([(connect, "PF24")]),
-        Fault::PreferredControllerSilent => nowhere(
+        Fault::PreferredControllerSilent | Fault::PreferredControllerReadOnly => nowhere(
             "the controllers that are preferred on the page are those that DNS names: preflight.rs",
         ),
         // The next one answers, and that is said; who prefers it wants it to answer.
@@ -539,6 +547,8 @@ fn expected(fault: Fault) -> Expected {
         Fault::CertificateDue => meets([(verify_connect, "PV27")]),
         Fault::TenantConnectorMissing => meets([(verify_connect, "PV28!")]),
         Fault::RunFailed => meets([(verify_connect, "PV29")]),
+        // Cycles go on while the engine is verified.
+        Fault::RunUnderWay => meets([(verify_connect, "words")]),
         Fault::AutoUpgradeSuspended => meets([(verify_connect, "PV33")]),
         Fault::AutoUpgradeFailed => meets([(verify_connect, "PV34")]),
         Fault::UpgradeBrokeOff => meets([(verify_connect, "PV34 KC07")]),
@@ -547,8 +557,6 @@ fn expected(fault: Fault) -> Expected {
         Fault::OldLocalDb => meets([(verify_connect, "WZ02 KC12"), (verify_halted, "WZ02 KC12")]),
 
         // The wizard of Connect does not come to its end: somebody says that it did, and is seen to be wrong.
-        // Cycles go on while the engine is verified.
-        Fault::RunUnderWay => meets([(verify_connect, "words")]),
         Fault::WizardIdentityRefused => meets([
             (guide_connect, "WZ01 KC02 attested"),
             (awaits_first, "words"),
@@ -589,6 +597,7 @@ fn expected(fault: Fault) -> Expected {
         Fault::DeletionsPending => meets([(exports, "PV31!")]),
         Fault::ExportsUnreadable => meets([(exports, "PV30?! PV31?! SW01?!")]),
         Fault::FullSyncDue => meets([(awaits, "WZ03 attested"), (exports, "PV30!")]),
+        Fault::NextCycleFull => meets([(awaits, "WZ03 attested"), (exports, "PV30!")]),
         Fault::FullSyncFollows => meets([(awaits, "WZ03")]),
         Fault::DueUnreadable => meets([(awaits, "WZ03? attested")]),
         Fault::CycleOverdue => meets([(exports, "SW01!")]),
@@ -597,7 +606,6 @@ fn expected(fault: Fault) -> Expected {
             meets([(settings, "words"), (may_move, "words"), (moves, "words")])
         }
         // The controller holds it against the others' as well.
-        Fault::NextCycleFull => meets([(awaits, "WZ03 attested"), (exports, "PV30!")]),
         Fault::DefaultRuleEdited => meets([(settings, "words")]),
         Fault::SettingsUnreadable => {
             meets([(settings, "PV32?"), (may_move, "TR05?"), (moves, "TR05?")])

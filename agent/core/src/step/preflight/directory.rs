@@ -308,23 +308,31 @@ pub(super) fn controller(
     let hosts = found.clone().unwrap_or_default();
     let count = |hosts: &Vec<String>| format!("{} found", hosts.len());
     findings.push(catalogue::PF22.judge(found, count, |hosts| !hosts.is_empty()));
-    let Some((server, root)) = reach(product, domain, hosts, cx, findings)? else {
-        return Ok(None);
-    };
-    if root.is_err() && findings.iter().any(Finding::blocks) {
+    let asked = reach(product, domain, hosts, cx, findings)?;
+    if asked.iter().all(|(_, root)| root.is_err()) && findings.iter().any(Finding::blocks) {
         // That it is not reached was said.
         return Ok(None);
     }
-    let skew = root.as_ref().map_err(Clone::clone).and_then(|root| {
-        let clock = root.clock.ok_or("the controller does not tell its time")?;
+    for (server, root) in &asked {
+        findings.extend(of_controller(product, server, root));
+    }
+    let mut roots = asked.into_iter().filter_map(|(_, root)| root.ok());
+    Ok(roots.next().map(|root| Directory {
+        root,
+        account: DirectoryAccount::Server,
+    }))
+}
+
+/// PF21 and PF25 of one controller.
+fn of_controller(product: Product, server: &str, root: &Reading<Root>) -> [Finding; 2] {
+    let root = root.as_ref().map_err(|why| named(server, why));
+    let skew = root.clone().and_then(|root| {
+        let untold = || format!("{server} does not tell its time");
+        let clock = root.clock.ok_or_else(untold)?;
         Ok(clock.since(root.here).max(root.here.since(clock)).as_secs())
     });
     let seconds = |skew: &u64| format!("{skew} s apart from {server}");
-    findings.push(catalogue::PF21.judge_gently(skew, seconds, |skew| *skew < 300));
-    let read_only = root
-        .as_ref()
-        .map(|root| root.read_only)
-        .map_err(Clone::clone);
+    let clock = catalogue::PF21.judge_gently(skew, seconds, |skew| *skew < 300);
     let show = |read_only: &bool| {
         let is = if *read_only {
             "is read-only"
@@ -333,18 +341,16 @@ pub(super) fn controller(
         };
         format!("{server} {is}")
     };
-    let mut finding = catalogue::PF25.judge_gently(read_only, show, |read_only| !read_only);
+    let read_only = root.map(|root| root.read_only);
+    let mut kind = catalogue::PF25.judge_gently(read_only, show, |read_only| !read_only);
     if product == Product::ProvisioningAgent {
-        finding.severity = finding.severity.min(Severity::Warn);
+        kind.severity = kind.severity.min(Severity::Warn);
     }
-    findings.push(finding);
-    Ok(root.ok().map(|root| Directory {
-        root,
-        account: DirectoryAccount::Server,
-    }))
+    [clock, kind]
 }
 
-/// Reaches the first controller whose ports are open and that tells what it is; gives the first whose ports are open where none does. Behind
+/// Reaches the first controller whose ports are open and that tells what it is; gives the first whose ports are open where none does, and
+/// nothing where there is none to ask. Those that are preferred are all asked, and given in their order where their ports are open. Behind
 /// how many were found, in the last finding, it says which of them did not answer before that one.
 fn reach(
     product: Product,
@@ -352,68 +358,78 @@ fn reach(
     hosts: Vec<String>,
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
-) -> Flow<Option<(String, Reading<Root>)>> {
+) -> Flow<Vec<Asked>> {
     let by_name = findings.len().checked_sub(1);
     // The product asks those that are preferred, and without such any that DNS knows: then one that answers is enough.
-    let chosen: Vec<String> = domain
-        .preferred_dcs
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let all = !chosen.is_empty();
-    let candidates = if all { chosen } else { hosts };
+    if !domain.preferred_dcs.is_empty() {
+        return reach_all(product, &domain.preferred_dcs, cx, findings);
+    }
     // An open port alone tells little: whoever is behind it may be hung.
-    let mut reached: Option<(String, Reading<Root>)> = None;
+    let mut reached: Option<Asked> = None;
     let mut refused = Vec::new();
     let mut passed_over = Vec::new();
-    for server in candidates.into_iter().take(CONTROLLERS) {
+    for server in hosts.into_iter().take(CONTROLLERS) {
         let asked = ports(product, &server, cx)?;
-        let closed = asked.iter().find(|finding| finding.blocks());
-        let closed = closed.map(|finding| finding.read.clone());
-        let mut answers = false;
-        if closed.is_none() && !matches!(reached, Some((_, Ok(_)))) {
-            let root = root(&server, cx)?;
-            answers = root.is_ok();
-            match &root {
-                Ok(_) => reached = Some((server.clone(), root)),
-                Err(why) => {
-                    passed_over.push(named(&server, why));
-                    reached = reached.or(Some((server.clone(), root)));
+        if let Some(closed) = asked.iter().find(|finding| finding.blocks()) {
+            passed_over.push(closed.read.clone());
+            refused.push((server, asked));
+            continue;
+        }
+        match root(&server, cx)? {
+            Ok(root) => {
+                findings.extend(asked);
+                if let Some(finding) = by_name.and_then(|at| findings.get_mut(at)) {
+                    told_of(finding, &server, &passed_over);
                 }
+                return Ok(vec![(server, Ok(root))]);
+            }
+            Err(why) => {
+                passed_over.push(named(&server, &why));
+                reached = reached.or(Some((server.clone(), Err(why))));
+                refused.push((server, asked));
             }
         }
-        if all || answers {
-            findings.extend(asked);
-        } else {
-            passed_over.extend(closed);
-            refused.push((server, asked));
-        }
-        if answers && !all {
-            break;
-        }
     }
-    if let Some((server, Ok(_))) = &reached {
-        if !all && let Some(finding) = by_name.and_then(|at| findings.get_mut(at)) {
-            told_of(finding, server, &passed_over);
-        }
-        return Ok(reached);
-    }
-    // None answers: the ports of one are told, of the one whose ports are open before others. Those of the preferred ones were.
+    // None answers: the ports of one are told, of the one whose ports are open before others.
     let own = reached.as_ref().map(|(server, _)| server);
     let is_told = |(server, _): &(String, _)| own.is_none_or(|own| own == server);
     let told = refused.iter().position(is_told);
-    let told = told.map(|at| refused.swap_remove(at));
-    let server = match (told, domain.preferred_dcs.first()) {
-        (Some((server, asked)), _) => {
-            findings.extend(asked);
-            server
-        }
-        (None, Some(first)) => first.to_string(),
-        (None, None) => return Ok(None),
+    let Some((server, asked)) = told.map(|at| refused.swap_remove(at)) else {
+        return Ok(Vec::new());
     };
+    findings.extend(asked);
     if reached.is_none() {
         let root = root(&server, cx)?;
         reached = Some((server, root));
+    }
+    Ok(reached.into_iter().collect())
+}
+
+/// A controller that was asked what it is, and what it said.
+type Asked = (String, Reading<Root>);
+
+/// Each controller that is preferred: the product may take any of them, so that the ports of all are told and all are asked what they are.
+fn reach_all(
+    product: Product,
+    preferred: &[TargetId],
+    cx: &mut Cx<'_>,
+    findings: &mut Vec<Finding>,
+) -> Flow<Vec<Asked>> {
+    let mut reached = Vec::new();
+    for server in preferred.iter().take(CONTROLLERS) {
+        let server = server.to_string();
+        let asked = ports(product, &server, cx)?;
+        let open = !asked.iter().any(Finding::blocks);
+        findings.extend(asked);
+        if open {
+            let root = root(&server, cx)?;
+            reached.push((server, root));
+        }
+    }
+    if let (true, Some(first)) = (reached.is_empty(), preferred.first()) {
+        let server = first.to_string();
+        let root = root(&server, cx)?;
+        reached.push((server, root));
     }
     Ok(reached)
 }
@@ -785,8 +801,16 @@ fn knows_gmsa(system: &str) -> bool {
 }
 
 pub(super) fn disjoint(root: &Root, domain: &DomainName) -> Finding {
-    let inside = root.dns_name.ends_with(&format!(".{domain}"));
-    catalogue::PF56.judge(Ok(root.dns_name.clone()), Clone::clone, |_| inside)
+    let name = match root.dns_name.trim_end_matches('.') {
+        "" => Err(format!("{} does not tell its dnsHostName", root.server)),
+        name => Ok(name.to_owned()),
+    };
+    // What follows its first label is its own suffix, which below the domain is another one than the domain as well.
+    let same = |name: &String| {
+        let suffix = name.split_once('.').map(|(_, suffix)| suffix);
+        suffix == Some(domain.as_str())
+    };
+    catalogue::PF56.judge_gently(name, Clone::clone, same)
 }
 
 /// The gMSA of the home domain: the key that its password comes from, who may retrieve it, encryption types. Gives from when on
@@ -898,7 +922,8 @@ fn made_under(policy: &Policy) -> Option<Finding> {
 /// What to do where that policy is what fails PF52.
 pub(super) const POLICY_FIX: &str = "have the policy that sets the server's encryption types for Kerberos leave AES types that the gMSA has; it is changed where it is made";
 
-/// Types that nobody wrote down are decided by the domain controllers: that cannot be told here.
+/// Types that nobody wrote down are decided by the domain controllers: that cannot be told here. An account that has 0 is one of which
+/// nobody did: a controller takes that like an attribute that is absent ([K]).
 fn encryption(
     probe: &Probe,
     types: Result<Types, String>,
@@ -911,12 +936,11 @@ fn encryption(
         Some(left) => format!("{}; {}", show(types), policy_words(left)),
         None => show(types),
     };
-    let types = types.and_then(|types| match (types, policy) {
-        ((Some(_), Some(_)), Ok(_)) => Ok(types),
-        (_, Err(why)) => Err(format!("{}; the server's policy: {why}", show(&types))),
-        ((None, _) | (_, None), Ok(_)) => {
-            Err(format!("{}: the domain's default decides", show(&types)))
-        }
+    let written = |types: Option<i64>| types.is_some_and(|types| types != 0);
+    let types = types.and_then(|types| match policy {
+        Err(why) => Err(format!("{}; the server's policy: {why}", show(&types))),
+        Ok(_) if written(types.0) && written(types.1) => Ok(types),
+        Ok(_) => Err(format!("{}: the domain's default decides", show(&types))),
     });
     let both = |(gmsa, own): &Types| gmsa.unwrap_or(0) & own.unwrap_or(0) & AES;
     let shared = types.as_ref().is_ok_and(|types| both(types) != 0);
@@ -931,6 +955,67 @@ fn encryption(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn root_named(dns_name: &str) -> Root {
+        let text = |text: &str| text.to_owned();
+        Root {
+            server: text("dc1.corp.test"),
+            dns_name: text(dns_name),
+            domain: text("DC=corp,DC=test"),
+            configuration: text("CN=Configuration,DC=corp,DC=test"),
+            schema: text("CN=Schema,CN=Configuration,DC=corp,DC=test"),
+            forest_level: Some(7),
+            domain_level: Some(7),
+            read_only: false,
+            clock: None,
+            here: Timestamp::from_millis(0),
+            passed_over: Vec::new(),
+        }
+    }
+
+    /// PF56 compares the domain with the controller's own suffix, which is what follows its first label.
+    #[test]
+    fn a_suffix_below_the_domain_is_disjoint_as_well() {
+        let corp: DomainName = "corp.test".parse().unwrap();
+        for (name, verdict, blocks) in [
+            ("dc1.corp.test", Verdict::Pass, false),
+            ("dc1.corp.test.", Verdict::Pass, false),
+            ("dc1.site.corp.test", Verdict::Fail, true),
+            ("dc1.notcorp.test", Verdict::Fail, true),
+            ("dc1.elsewhere.test", Verdict::Fail, true),
+            ("dc1", Verdict::Fail, true),
+            ("", Verdict::CannotTell, false),
+        ] {
+            let told = disjoint(&root_named(name), &corp);
+            assert_eq!((told.verdict, told.blocks()), (verdict, blocks), "{name}");
+        }
+        assert!(
+            disjoint(&root_named(""), &corp)
+                .read
+                .contains("dc1.corp.test")
+        );
+    }
+
+    /// 0 is no set of types that leaves none: nobody wrote one.
+    #[test]
+    fn encryption_types_of_0_are_as_absent_ones() {
+        for (gmsa, own, verdict, blocks) in [
+            (Some(0x18), Some(0x18), Verdict::Pass, false),
+            (Some(0x4), Some(0x1c), Verdict::Fail, true),
+            (None, Some(0x1c), Verdict::CannotTell, false),
+            (Some(0), Some(0x1c), Verdict::CannotTell, false),
+            (Some(0x18), Some(0), Verdict::CannotTell, false),
+            (Some(0), Some(0), Verdict::CannotTell, false),
+        ] {
+            let show = |(gmsa, own): &Types| format!("{gmsa:?} {own:?}");
+            let told = encryption(&catalogue::PF52, Ok((gmsa, own)), &Ok(None), show);
+            assert_eq!(
+                (told.verdict, told.blocks()),
+                (verdict, blocks),
+                "{gmsa:?} {own:?}"
+            );
+        }
+    }
 
     #[test]
     fn nothing_is_counted_twice_where_one_unit_lies_below_another() {

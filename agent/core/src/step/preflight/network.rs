@@ -24,6 +24,32 @@ pub(super) fn hosts(preflight: &Preflight) -> Vec<&'static str> {
 /// How the answer begins where a proxy lets nobody through who does not sign in to it.
 pub const PROXY_SIGN_IN: &str = "the proxy demands a sign-in";
 
+/// Whether a host spoke TLS 1.2 where it was asked directly.
+enum Tls {
+    Spoken,
+    /// Why it did not.
+    Refused(String),
+    /// Nobody asked it, and why.
+    Untold(String),
+}
+
+impl Tls {
+    /// What the server's own reading says of a host.
+    fn of(host: &str, leaves: &Reading<Vec<Value>>) -> Self {
+        let leaves = match leaves {
+            Ok(leaves) => leaves,
+            Err(why) => return Self::Untold(why.clone()),
+        };
+        match leaves.iter().find(|one| one["host"] == host) {
+            None => Self::Untold("the server's reading does not tell it".to_owned()),
+            Some(leaf) => match leaf["why"].as_str() {
+                Some(why) => Self::Refused(why.to_owned()),
+                None => Self::Spoken,
+            },
+        }
+    }
+}
+
 /// What a host showed behind a proxy: its certificates, its own first.
 type Shown = Reading<op::Shown>;
 
@@ -74,23 +100,30 @@ impl Way {
     fn sign_in_host(
         &self,
         host: &str,
-        why: Option<&str>,
+        tls: &Tls,
         cx: &mut Cx<'_>,
     ) -> Flow<(Finding, Option<Shown>)> {
         let probe = &catalogue::PF26;
-        let mut direct = reach(probe, host, 443, cx)?;
-        if let (Verdict::Pass, Some(why)) = (direct.verdict, why) {
-            direct = probe.finding(
-                format!("{host}:443: open, and no TLS 1.2: {why}"),
-                Verdict::Fail,
-            );
-        }
-        let open = direct.verdict == Verdict::Pass;
         let gently = |read: String| {
             let mut finding = probe.finding(read, Verdict::CannotTell);
             finding.severity = Severity::Warn;
             finding
         };
+        let mut direct = reach(probe, host, 443, cx)?;
+        let mut open = direct.verdict == Verdict::Pass;
+        match tls {
+            Tls::Spoken => {}
+            Tls::Refused(why) if open => {
+                open = false;
+                let read = format!("{host}:443: open, and no TLS 1.2: {why}");
+                direct = probe.finding(read, Verdict::Fail);
+            }
+            Tls::Untold(why) if open => {
+                let read = format!("{host}:443: open; whether it speaks TLS 1.2: {why}");
+                direct = gently(read);
+            }
+            Tls::Refused(_) | Tls::Untold(_) => {}
+        }
         let Some(proxy) = &self.through else {
             let finding = match &self.else_by {
                 // The product's own proxy decides then, which nobody has named here.
@@ -163,9 +196,8 @@ pub(super) fn check(
     let mut through = Vec::new();
     let hosts = hosts(preflight);
     for host in hosts.iter().copied() {
-        let of_host = leaves.iter().flatten().find(|one| one["host"] == host);
-        let why = of_host.and_then(|one| one["why"].as_str());
-        let (finding, chain) = way.sign_in_host(host, why, cx)?;
+        let tls = Tls::of(host, &leaves);
+        let (finding, chain) = way.sign_in_host(host, &tls, cx)?;
         findings.push(finding);
         through.extend(chain.map(|chain| (host, chain)));
     }
@@ -445,7 +477,7 @@ fn inspected(leaves: Reading<Vec<Value>>) -> Finding {
                 said(one, "others")
             ),
             None if one["public"].is_null() => format!(
-                "{} under {}, which the server trusts, and a policy keeps public roots from coming by themselves (DisableRootAutoUpdate): whether that one is public shows in certlm.msc, or to whoever put it there",
+                "{} under {}, which the server trusts since somebody put it there, and which Windows may know as a public one, or has no list to know it by (or a policy keeps those from coming by themselves: DisableRootAutoUpdate): whether that one is public shows in certlm.msc, or to whoever put it there",
                 said(one, "host"),
                 said(one, "root")
             ),
