@@ -2,7 +2,8 @@
 # 1.4). Secrets come on standard input and are never written anywhere.
 # Input: {"module", "calls": ["cmdlet -parameter"], "tenant", "signIn", "proxy", "gmsa": {"name"}, {"createWithCredentialOf"} or null: it stays as it is,
 # "note": {"key", "value"}: 1 stands there while a registration was begun and has not ended well, "domains": [{"name", "preferredDomainControllers", "credential", "permissions"}], "secrets": [{"kind", "of", "user", "value"}]}.
-# Output: a line {"step", "ok"} for each cmdlet, with {"text"} where it is read back, one {"where", "unread"} of secrets that
+# Output: a line {"step", "ok"} for each cmdlet, with {"names": ["domain"] or null, "text"} where the domains are read back, and {"domain",
+# "there": it was before, "mentioned": its name stood in the list before} where one is added, one {"where", "unread"} of secrets that
 # were left, and at last {"done": true} or {"error": {"at", "kind", "message"}}.
 function Secret($kind, $of) { $in.secrets | Where-Object { $_.kind -eq $kind -and $_.of -eq $of } | Select-Object -First 1 }
 function Credential($secret) {
@@ -58,6 +59,26 @@ function Find-Secret([DateTime]$since) {
     @{ step = 'Find-Secret'; ok = $true; where = @($where | Select-Object -Unique); unread = $unread }
 }
 
+# What the module lists: as text, and the name of each domain where every row has one by itself. What the rows look like is unverified:
+# a row is a name, or has it in a property of one of these names; else which of its words is the domain cannot be told.
+function Read-Domains {
+    $rows = @(Get-AADCloudSyncDomains | Where-Object { $_ })
+    $names = @()
+    foreach ($row in $rows) {
+        $found = @($row)
+        if ($row -isnot [string]) {
+            $found = @(foreach ($property in 'DomainName', 'DomainFqdn', 'Fqdn', 'DnsName', 'Domain', 'Name') { $row.$property })
+        }
+        $found = @($found | Where-Object { [string]$_ -match '^[\w-]+(\.[\w-]+)+$' } | Select-Object -First 1)
+        if (-not $found.Count) {
+            $names = $null
+            break
+        }
+        $names += [string]$found[0]
+    }
+    @{ names = $names; text = ($rows | Out-String -Width 400) }
+}
+
 # What cannot be looked for fails nothing: it is told.
 function Say-Left {
     try { Say (Find-Secret $begun) } catch { Say @{ step = 'Find-Secret'; ok = $false; text = (Reason $_) } }
@@ -88,7 +109,6 @@ try {
     }
     Say @{ step = $at; ok = $true }
 
-    $before = ''
     if ($in.gmsa) {
         $at = 'the note of what was begun'
         [Microsoft.Win32.Registry]::SetValue($in.note.key, $in.note.value, 1, 'DWord')
@@ -100,22 +120,26 @@ try {
         }
         Say @{ step = $at; ok = $true }
     }
-    # An earlier try may have added some of them, and so may an earlier registration whose account is set anew. What the list
-    # looks like is unverified: a name that stands in it as a word of its own counts as there.
-    try { $before = Get-AADCloudSyncDomains | Out-String -Width 400 } catch { $before = '' }
+    # An earlier try may have added some of them, and so may an earlier registration whose account is set anew.
+    try { $before = Read-Domains } catch { $before = @{ names = $null; text = '' } }
 
     foreach ($domain in $in.domains) {
         $credential = $null
         if ($domain.credential) { $credential = Credential (Secret 'domain-credential' $domain.name) }
         $at = 'Add-AADCloudSyncADDomain'
-        $there = $before -match ('(?i)(?<![\w.-])' + [regex]::Escape($domain.name) + '(?![\w.-])')
+        $there = $before.names -contains $domain.name
+        # A mention may be that of a forest or a suffix: of such a one the cmdlet is asked, and says that it is there already where it is.
+        $mentioned = $before.text -match ('(?i)(?<![\w.-])' + [regex]::Escape($domain.name) + '(?![\w.-])')
         if (-not $there) {
             $arguments = @{ DomainName = $domain.name }
             if ($credential) { $arguments.Credential = $credential }
             if ($domain.preferredDomainControllers.Count -gt 0) { $arguments.PreferredDomainControllers = [string[]]$domain.preferredDomainControllers }
-            $null = Add-AADCloudSyncADDomain @arguments
+            try { $null = Add-AADCloudSyncADDomain @arguments } catch {
+                if (-not $mentioned -or (Reason $_) -notmatch '(?i)\balready\b|(?<!not )\bexists\b') { throw }
+                $there = $true
+            }
         }
-        Say @{ step = $at; ok = $true; domain = $domain.name; there = $there }
+        Say @{ step = $at; ok = $true; domain = $domain.name; there = $there; mentioned = $mentioned }
         $at = 'Set-AADCloudSyncPermissions'
         foreach ($type in $domain.permissions) {
             $null = Set-AADCloudSyncPermissions -PermissionType $type -TargetDomain $domain.name -TargetDomainCredential $credential
@@ -125,7 +149,10 @@ try {
 
     # Read back for the record: a module that cannot list them (its output is unverified) fails nothing.
     $at = 'Get-AADCloudSyncDomains'
-    try { Say @{ step = $at; ok = $true; text = (Get-AADCloudSyncDomains | Out-String -Width 400) } }
+    try {
+        $listed = Read-Domains
+        Say @{ step = $at; ok = $true; names = $listed.names; text = $listed.text }
+    }
     catch { Say @{ step = $at; ok = $false; text = (Reason $_) } }
 
     $at = 'Restart-Service'

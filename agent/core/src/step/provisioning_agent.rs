@@ -413,17 +413,17 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
         .filter_map(|line| line["domain"].as_str().map(ToOwned::to_owned))
         .collect();
     let (listed, left) = ended(&add.domains, lines, cx)?;
-    let seen = listed.verdict == Verdict::Pass;
+    let seen = listed.verdict;
     if serves {
         cx.leave(None)?;
     }
     nothing_left(left)?;
     match registered(&add.tenant, None, cx)?.0 {
         Registered::Yes(_) => {
-            let how = if seen {
-                "the module lists them"
-            } else {
-                "the module does not show them"
+            let how = match seen {
+                Verdict::Pass => "the module lists them",
+                Verdict::Fail => "the module does not show them",
+                Verdict::CannotTell => "whether the module lists them cannot be told",
             };
             // What was there was given its rights, and nothing else: the product takes domain controllers when it adds a domain.
             let (old, new): (Vec<&ServedDomain>, Vec<&ServedDomain>) = add
@@ -676,22 +676,66 @@ fn account(register: &RegisterProvisioningAgent) -> serde_json::Value {
     }
 }
 
+/// What the module lists of domains.
+struct List {
+    /// As the module shows it, in small letters.
+    text: String,
+    /// The domain of each row, where every row has one by itself; else which of the words are domains cannot be told.
+    domains: Option<Vec<String>>,
+    /// Names that stood in the list before they were added, as a forest's or a suffix may.
+    mentioned: Vec<String>,
+}
+
+impl List {
+    fn read(lines: &[serde_json::Value]) -> Reading<Self> {
+        let line = lines
+            .iter()
+            .find(|line| line["step"] == "Get-AADCloudSyncDomains");
+        let text = line.and_then(|line| line["text"].as_str());
+        let (line, text) = match (line, text) {
+            (Some(line), Some(text)) if line["ok"] == true => (line, text.to_lowercase()),
+            (Some(_), Some(why)) => {
+                return Err(format!("the module could not list them: {}", short(why)));
+            }
+            (Some(_) | None, _) => return Err("the module did not list them".to_owned()),
+        };
+        let lower = |name: &serde_json::Value| Some(name.as_str()?.to_lowercase());
+        let domains = line["names"].as_array();
+        let domains = domains.and_then(|all| all.iter().map(lower).collect());
+        let mentioned = lines
+            .iter()
+            .filter(|line| line["step"] == "Add-AADCloudSyncADDomain" && line["mentioned"] == true);
+        Ok(Self {
+            text,
+            domains,
+            mentioned: mentioned
+                .filter_map(|line| lower(&line["domain"]))
+                .collect(),
+        })
+    }
+
+    /// Whether a domain is listed; `None` where its name stands there and stood there before.
+    fn has(&self, name: &str) -> Option<bool> {
+        if let Some(domains) = &self.domains {
+            return Some(domains.iter().any(|one| one == name));
+        }
+        let stands = words(&self.text).contains(&name);
+        let before = self.mentioned.iter().any(|one| one == name);
+        (!(stands && before)).then_some(stands)
+    }
+}
+
 /// PV10: what the module listed after the domains were added. Its output's form is unverified (1.4), so a name that does
-/// not stand in it warns, and stops nothing.
+/// not stand in it warns, and stops nothing. One that stood in it before it was added, and of which no row says that it is a
+/// domain's, is no proof of anything: it may be the forest of another one.
 fn listed(domains: &[ServedDomain], lines: &[serde_json::Value]) -> Finding {
-    let line = lines
-        .iter()
-        .find(|line| line["step"] == "Get-AADCloudSyncDomains");
-    let text = line.and_then(|line| line["text"].as_str());
-    let reading = match (line, text) {
-        (Some(line), Some(text)) if line["ok"] == true => Ok(text.to_lowercase()),
-        (Some(_), Some(why)) => Err(format!("the module could not list them: {}", short(why))),
-        (Some(_) | None, _) => Err("the module did not list them".to_owned()),
+    let names = |of: Option<bool>, list: &List| -> Vec<&str> {
+        let names = domains.iter().map(|domain| domain.name.as_str());
+        names.filter(|name| list.has(name) == of).collect()
     };
-    let lacks = |text: &String| {
-        let words = words(text);
-        let missing = domains.iter().map(|domain| domain.name.as_str());
-        let missing: Vec<&str> = missing.filter(|name| !words.contains(name)).collect();
+    let lacks = |list: &List| {
+        let words = words(&list.text);
+        let missing = names(Some(false), list);
         let mut lacks = Vec::new();
         if !missing.is_empty() {
             lacks.push(format!("not listed: {}", missing.join(", ")));
@@ -701,11 +745,21 @@ fn listed(domains: &[ServedDomain], lines: &[serde_json::Value]) -> Finding {
         }
         lacks
     };
-    let show = |text: &String| match lacks(text).as_slice() {
+    let list = List::read(lines).and_then(|list| {
+        let untold = names(None, &list);
+        if !untold.is_empty() && lacks(&list).is_empty() {
+            return Err(format!(
+                "in the list before it was added already, and whether as a domain of its own cannot be told: {}",
+                untold.join(", ")
+            ));
+        }
+        Ok(list)
+    });
+    let show = |list: &List| match lacks(list).as_slice() {
         [] => "every planned domain".to_owned(),
         lacks => lacks.join("; "),
     };
-    catalogue::PV10.judge(reading, show, |text| lacks(text).is_empty())
+    catalogue::PV10.judge(list, show, |list| lacks(list).is_empty())
 }
 
 /// The names that stand in what the module told, in their order.

@@ -816,7 +816,7 @@ impl Twin {
             let name = domain["name"].as_str().unwrap_or_default().to_owned();
             let there = self.domains.contains(&name);
             if there {
-                lines.push(json!({ "step": at, "ok": true, "domain": name, "there": true }));
+                lines.push(json!({ "step": at, "ok": true, "domain": name, "there": true, "mentioned": true }));
             }
             let unreachable = [Fault::DirectoryBlocked, Fault::DnsBlocked, Fault::DnsSilent];
             if !there && unreachable.into_iter().any(|fault| self.has(fault)) {
@@ -848,7 +848,7 @@ impl Twin {
             }
             if !there {
                 self.changes.push(format!("add domain {name}"));
-                lines.push(json!({ "step": at, "ok": true, "domain": name }));
+                lines.push(json!({ "step": at, "ok": true, "domain": name, "there": false, "mentioned": false }));
                 self.domains.push(name.clone());
                 let preferred = domain["preferredDomainControllers"].as_array();
                 let preferred = preferred.into_iter().flatten();
@@ -880,11 +880,15 @@ impl Twin {
             .map(|name| {
                 let preferred = self.preferred.get(name).map(|all| all.join(", "));
                 let preferred = preferred.unwrap_or_default();
-                format!("DomainName : {name}\r\nPreferredDomainControllers : {{{preferred}}}")
+                // What stands beside it is no domain that was added by that.
+                let forest = name.split_once('.').map_or(name.as_str(), |(_, rest)| rest);
+                format!(
+                    "DomainName : {name}\r\nForestName : {forest}\r\nPreferredDomainControllers : {{{preferred}}}"
+                )
             })
             .collect();
         lines.push(
-            json!({ "step": "Get-AADCloudSyncDomains", "ok": true, "text": listed.join("\r\n") }),
+            json!({ "step": "Get-AADCloudSyncDomains", "ok": true, "names": &self.domains, "text": listed.join("\r\n") }),
         );
         lines.push(json!({ "step": "Restart-Service", "ok": true }));
         if sets {

@@ -492,6 +492,64 @@ fn preferred_controllers_that_the_module_does_not_list_are_told() {
     }
 }
 
+/// PV10: a name may stand in the list as the forest of another domain. Where each row has its domain by itself, that one counts and nothing
+/// beside it; else what stood there before it was added proves nothing.
+#[test]
+fn a_mention_of_a_domain_is_no_proof_that_it_is_listed() {
+    let add = Step::AddDomains(AddDomains {
+        tenant: tenant(),
+        sign_in: SignIn::Token,
+        proxy: None,
+        domains: vec![served(OTHER, DirectoryRights::Handover, &[])],
+        wizard: text(),
+    });
+    let child = format!("child.{OTHER}");
+    let row = format!("DomainName : {child}\r\nForestName : {OTHER}");
+    for (names, mentioned, verdict, read) in [
+        (
+            json!([OTHER, child]),
+            true,
+            Verdict::Pass,
+            "every planned domain",
+        ),
+        (json!([child]), true, Verdict::Fail, "not listed"),
+        (json!([child]), false, Verdict::Fail, "not listed"),
+        (json!(null), true, Verdict::CannotTell, "cannot be told"),
+        // A module that shows its rows otherwise is taken by its words, as far as they say something new.
+        (json!(null), false, Verdict::Pass, "every planned domain"),
+    ] {
+        let instead = |_: &Op, outcome| {
+            let Outcome::Script { mut lines } = outcome else {
+                return outcome;
+            };
+            for line in &mut lines {
+                if line["step"] == "Get-AADCloudSyncDomains" {
+                    line["text"] = json!(row);
+                    line["names"] = names.clone();
+                }
+                if line["step"] == "Add-AADCloudSyncADDomain" {
+                    line["mentioned"] = json!(mentioned);
+                }
+            }
+            Outcome::Script { lines }
+        };
+        let (conclusion, journal, _) =
+            drive_with(vec![add.clone()], &mut serving(&[]), None, "value", instead);
+        assert_eq!(conclusion.ending, Ending::Completed, "{conclusion:?}");
+        let seen = findings(&journal);
+        let finding = of(&seen, "PV10")[0];
+        assert_eq!(finding.verdict, verdict, "{names} {mentioned}: {finding:?}");
+        assert!(finding.read.contains(read), "{names}: {finding:?}");
+        let told = match verdict {
+            Verdict::Pass => "the module lists them",
+            Verdict::Fail => "the module does not show them",
+            Verdict::CannotTell => "whether the module lists them cannot be told",
+        };
+        let summary = &conclusion.steps[0].summary;
+        assert!(summary.contains(told), "{summary}");
+    }
+}
+
 /// The sign-in by a token is in no documentation: a version of the module that does not know the parameter is told as that.
 #[test]
 fn a_module_that_does_not_know_the_way_to_sign_in_says_which_other_way_there_is() {
