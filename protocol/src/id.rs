@@ -94,6 +94,13 @@ text_id!(
     gmsa_name
 );
 
+text_id!(
+    /// A cloud, as `ENVIRONMENTNAME` of the provisioning agent's setup names it (product facts 1.2).
+    EnvironmentName,
+    "the name of a cloud, of at most 32 letters and digits, such as AzureCloud",
+    environment_name
+);
+
 impl TargetId {
     /// The domain part of the server's name: where its computer account is expected.
     #[must_use]
@@ -144,6 +151,12 @@ fn gmsa_name(text: &str) -> Option<String> {
     let allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' || byte == b'.';
     ((1..=15).contains(&name.len()) && name.bytes().all(allowed)).then(|| text.to_owned())
+}
+
+/// It stands on a command line: nothing in it could begin another argument.
+fn environment_name(text: &str) -> Option<String> {
+    let allowed = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    ((1..=32).contains(&text.len()) && allowed).then(|| text.to_owned())
 }
 
 macro_rules! number_id {

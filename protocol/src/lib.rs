@@ -20,6 +20,7 @@ pub mod merkle;
 pub mod options;
 pub mod overridden;
 pub mod probe;
+pub mod probed_hosts;
 pub mod refusal;
 pub mod secret;
 pub mod settings;
@@ -35,10 +36,11 @@ pub use causes::causes;
 pub use database::{ConnectDatabase, DatabaseName, SqlServerName};
 pub use digest::Digest;
 pub use id::{
-    Attempt, BundleId, DomainName, Epoch, EventIndex, Fingerprint, Generation, GmsaName, PlanId,
-    RolloutId, StepIndex, TargetId, TenantId,
+    Attempt, BundleId, DomainName, EnvironmentName, Epoch, EventIndex, Fingerprint, Generation,
+    GmsaName, PlanId, RolloutId, StepIndex, TargetId, TenantId,
 };
 pub use options::{ProxyAddress, ServiceOptions};
 pub use overridden::Overridden;
+pub use probed_hosts::ProbedHosts;
 pub use time::Timestamp;
 pub use version::Version;

@@ -23,6 +23,10 @@ pub const MAX_ARTIFACTS: usize = 16;
 /// frame many times over (253 bytes each).
 pub const MAX_DOMAINS: usize = 256;
 
+/// Most hosts of one kind that the data on clouds may have a preflight ask: each is a connection with its time-out, and the vendor's lists
+/// of such hosts have at most three.
+pub const MAX_PROBED_HOSTS: usize = 16;
+
 /// Most domains of one forest that a preflight of Connect asks beside those that its bundle names: each is about ten questions and
 /// as many findings. How many more there are is told as not asked.
 pub const MAX_FOREST_DOMAINS: usize = 32;

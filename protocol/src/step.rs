@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::database::ConnectDatabase;
 use crate::digest::Digest;
-use crate::id::{DomainName, GmsaName, TargetId, TenantId};
+use crate::id::{DomainName, EnvironmentName, GmsaName, TargetId, TenantId};
 use crate::limits;
 use crate::options::{ProxyAddress, ServiceOptions};
 use crate::overridden::Overridden;
+use crate::probed_hosts::ProbedHosts;
 use crate::task::TaskText;
 use crate::time::Timestamp;
 use crate::version::Version;
@@ -226,6 +227,10 @@ pub struct Preflight {
     /// A later step of the same phase restarts Windows where it waits for it: then that stops nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restarts: bool,
+    /// Hosts that the probes ask in place of the agent's own, where the controller's data on clouds say otherwise. Agents of an earlier
+    /// release refuse a step that names some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Box<ProbedHosts>>,
     /// Operators let what blocks pass for a while (guard rail G8). What says whose the server is, and what it is, blocks
     /// all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -311,6 +316,10 @@ pub struct InstallProvisioningAgent {
     pub cloud: Cloud,
     /// An agent of this version or newer counts as installed.
     pub at_least: Version,
+    /// What the setup is told of its cloud in place of the agent's own word, where the controller's data on clouds say otherwise. Agents of
+    /// an earlier release refuse a step that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentName>,
 }
 
 /// Sets options of the provisioning agent's service: its configuration file, which exists only after the setup, and its

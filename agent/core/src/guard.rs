@@ -214,6 +214,16 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         | Step::AwaitFullSync(_)
         | Step::VerifyProvisioningAgentRemoved(_) => 0,
     };
+    let hosts = |step: &Step| match step {
+        Step::Preflight(preflight) => preflight.hosts.as_ref().map(|hosts| hosts.longest()),
+        _ => None,
+    };
+    let mut hosts = manifest.steps.iter().filter_map(hosts);
+    if let Some(count) = hosts.find(|count| *count > limits::MAX_PROBED_HOSTS) {
+        return Err(Refusal::OverLimit(format!(
+            "{count} hosts of one kind in one step"
+        )));
+    }
     match manifest
         .steps
         .iter()

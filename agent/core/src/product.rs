@@ -2,8 +2,8 @@
 //! uses. Each constant names its fact in the sheet of product facts (section) and how sure it is: `[P]` product
 //! documentation, `[R]` rendered page, `[M]` Microsoft sample, `[S]` secondary, `[K]` general Windows knowledge.
 
-use protocol::TenantId;
 use protocol::step::{Cloud, Product};
+use protocol::{EnvironmentName, TenantId};
 
 use crate::op::RegistryValue;
 
@@ -314,9 +314,13 @@ pub fn registration_hosts(cloud: Cloud, tenant: &TenantId) -> Vec<String> {
         Cloud::UsGovernment => "msappproxy.us",
         Cloud::China => return Vec::new(),
     };
-    ["registration", "bootstrap"]
-        .map(|name| format!("{tenant}.{name}.{zone}"))
-        .to_vec()
+    registers_below(zone, tenant).to_vec()
+}
+
+/// The hosts of a tenant below a zone in which agents register.
+#[must_use]
+pub fn registers_below(zone: &str, tenant: &TenantId) -> [String; 2] {
+    ["registration", "bootstrap"].map(|name| format!("{tenant}.{name}.{zone}"))
 }
 
 /// Hosts of certificate revocation lists and answers (1.7 [P]); none are known for China.
@@ -329,14 +333,15 @@ pub const fn revocation_hosts(cloud: Cloud) -> &'static [&'static str] {
     }
 }
 
-/// Arguments of a silent installation (1.2; the standard switches are [K], unverified on this bundle). The executor adds
-/// `/log FILE`.
+/// Arguments of a silent installation (1.2; the standard switches are [K], unverified on this bundle); `told` is what the controller's data
+/// on clouds say in place of [`environment_name`]. The executor adds `/log FILE`.
 #[must_use]
-pub fn setup_arguments(cloud: Cloud) -> Vec<String> {
+pub fn setup_arguments(cloud: Cloud, told: Option<&EnvironmentName>) -> Vec<String> {
+    let environment = told.map_or_else(|| environment_name(cloud), EnvironmentName::as_str);
     vec![
         "/quiet".to_owned(),
         "/norestart".to_owned(),
-        format!("ENVIRONMENTNAME={}", environment_name(cloud)),
+        format!("ENVIRONMENTNAME={environment}"),
     ]
 }
 

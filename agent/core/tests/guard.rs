@@ -107,6 +107,7 @@ impl World {
                 artifact,
                 cloud: Cloud::Commercial,
                 at_least: Version::new(1, 1, 2505, 0),
+                environment: None,
             })],
             artifacts: vec![ArtifactRef {
                 sha256: artifact,
@@ -359,6 +360,7 @@ fn what_is_over_a_limit_is_refused() {
             options: protocol::ServiceOptions::default(),
             proxy_signs_in: false,
             restarts: false,
+            hosts: None,
             overridden: None,
         })];
         manifest
@@ -368,6 +370,24 @@ fn what_is_over_a_limit_is_refused() {
         Answer::Accept(_)
     ));
     let refusal = world.refusal(&of_units(limits::MAX_DOMAINS + 1));
+    assert!(matches!(refusal, Refusal::OverLimit(_)), "{refusal:?}");
+    // So is each host.
+    let of_hosts = |count: usize| {
+        let mut manifest = of_units(0);
+        let names = (0..count).map(|number| format!("h{number}.test").parse().unwrap());
+        if let Step::Preflight(preflight) = &mut manifest.steps[0] {
+            preflight.hosts = Some(Box::new(protocol::ProbedHosts {
+                revocation: names.collect(),
+                ..protocol::ProbedHosts::default()
+            }));
+        }
+        manifest
+    };
+    assert!(matches!(
+        world.consider(&of_hosts(limits::MAX_PROBED_HOSTS)),
+        Answer::Accept(_)
+    ));
+    let refusal = world.refusal(&of_hosts(limits::MAX_PROBED_HOSTS + 1));
     assert!(matches!(refusal, Refusal::OverLimit(_)), "{refusal:?}");
 }
 

@@ -62,6 +62,7 @@ mod tests {
             artifact: protocol::Digest::of(b"x"),
             cloud: protocol::step::Cloud::Commercial,
             at_least: protocol::Version::new(1, 1, 1, 1),
+            environment: None,
         };
         let remove = protocol::step::RemoveProvisioningAgent {
             tenant: "3f0c8a4e-0000-0000-0000-000000000000".parse().unwrap(),

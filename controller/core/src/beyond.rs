@@ -132,6 +132,8 @@ pub struct Beyond {
     pub given: BTreeMap<TargetId, GivenOf>,
     /// Connect servers that told as what they sign in to their tenant (PV26): true for an application of their own.
     pub applications: BTreeMap<TargetId, bool>,
+    /// Servers that somebody has said to be off, and that were not seen since: what they told last is no more so.
+    pub said_off: BTreeSet<TargetId>,
 }
 
 /// How long Connect is kept after a move to cloud sync (product facts 3, the migration tool [P]).
@@ -255,6 +257,7 @@ impl Beyond {
         moved: BTreeMap::new(),
         given: BTreeMap::new(),
         applications: BTreeMap::new(),
+        said_off: BTreeSet::new(),
     };
 
     /// Takes up what was seen in a tenant. What was seen later stands; and what a narrower look did not see, and does not change

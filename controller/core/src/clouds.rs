@@ -1,6 +1,6 @@
 //! What is known of Microsoft's clouds, as data (`deploy/data/clouds.toml`): which sign-ins work in each, how it is named to the
-//! products, and which hosts the network must let through. By them the topology is read and people are told. What an agent
-//! executes is a constant of the agent: no such value goes to it from here, and a file that says otherwise is remarked on.
+//! products, and which hosts the network must let through. By them the topology is read and people are told. Agents have constants for what
+//! their setup is told and their probes ask; where a file says otherwise than the data of this program, the steps carry what it says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -8,11 +8,11 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use protocol::step::{Cloud, Product, SignIn};
+use protocol::{DomainName, EnvironmentName, ProbedHosts, limits};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use crate::finding::{Finding, Place, Severity};
 use crate::plan::{LanePlan, Plan};
 use crate::versions::{Certainty, Day};
 
@@ -97,6 +97,65 @@ pub struct Hosts {
     pub certainty: Certainty,
 }
 
+/// Which hosts the probes of a preflight ask (PF26, PF27, PF28).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probed {
+    /// Where people and products sign in, TCP 443.
+    pub sign_in: Vec<DomainName>,
+    /// Of the provisioning agent, TCP 443.
+    pub provisioning_agent: Vec<DomainName>,
+    /// Of Connect, TCP 443.
+    pub connect: Vec<DomainName>,
+    /// Zones below which an agent of a tenant registers, TCP 443.
+    pub registration: Vec<DomainName>,
+    /// Of certificate revocation lists and answers, TCP 80.
+    pub revocation: Vec<DomainName>,
+    /// Where this is from.
+    pub source: String,
+    /// How sure it is.
+    pub certainty: Certainty,
+}
+
+impl Probed {
+    /// What a preflight of that product asks.
+    #[must_use]
+    pub fn of(&self, product: Product) -> ProbedHosts {
+        let (own, registration) = match product {
+            Product::ProvisioningAgent => (&self.provisioning_agent, self.registration.clone()),
+            Product::Connect => (&self.connect, Vec::new()),
+        };
+        ProbedHosts {
+            sign_in: self.sign_in.clone(),
+            product: own.clone(),
+            registration,
+            revocation: self.revocation.clone(),
+        }
+    }
+
+    /// Every name with its port, and for which product; of a zone one that lies in it.
+    fn names(&self) -> impl Iterator<Item = (Product, u16, String)> {
+        let both = [Product::ProvisioningAgent, Product::Connect];
+        both.into_iter().flat_map(|product| {
+            let ProbedHosts {
+                sign_in,
+                product: own,
+                registration,
+                revocation,
+            } = self.of(product);
+            let zones = registration
+                .into_iter()
+                .map(|zone| format!("tenant.registration.{zone}"));
+            let hosts = sign_in.into_iter().chain(own).map(String::from);
+            let hosts = hosts.chain(zones).map(|name| (443, name));
+            let all = hosts.chain(revocation.into_iter().map(|name| (80, String::from(name))));
+            let all: Vec<(u16, String)> = all.collect();
+            all.into_iter()
+                .map(move |(port, name)| (product, port, name))
+        })
+    }
+}
+
 /// Where Microsoft Graph of a cloud answers: a cloud may have several, each for tenants of its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,7 +185,7 @@ impl GraphHosts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CloudData {
-    /// `ENVIRONMENTNAME` of the provisioning agent's setup (product facts 1.2, 1.7). The agent gives the setup its own constant.
+    /// `ENVIRONMENTNAME` of the provisioning agent's setup (product facts 1.2, 1.7): letters and digits.
     pub environment: Sourced,
     /// `AzureInstance`, which a person sets for Connect's wizard where that cannot find out its cloud (product facts 2.8); absent
     /// where no source gives one.
@@ -138,9 +197,63 @@ pub struct CloudData {
     /// Hosts of Microsoft Graph; a file from before they stood in it has those of this program.
     #[serde(default)]
     pub graph: GraphHosts,
+    /// Hosts that the probes ask; a file from before they stood in it has those of this program.
+    #[serde(default)]
+    pub probed: Option<Probed>,
 }
 
 impl CloudData {
+    /// Refuses what no agent would take, and hosts that are asked and that the network is not to let through.
+    fn names(&self, text: &str, cloud: Cloud, spans: &SpansOf) -> Result<(), String> {
+        let cloud = cloud.as_str();
+        if let Err(why) = self.environment.value.parse::<EnvironmentName>() {
+            let at = line(text, &spans.environment.span());
+            return Err(format!("line {at}: environment of {cloud}: {why}"));
+        }
+        let (Some(probed), Some(at)) = (&self.probed, &spans.probed) else {
+            return Ok(());
+        };
+        let at = line(text, &at.span());
+        let both = [Product::ProvisioningAgent, Product::Connect];
+        let longest = both.map(|product| probed.of(product).longest());
+        if let Some(count) = longest
+            .iter()
+            .max()
+            .filter(|count| **count > limits::MAX_PROBED_HOSTS)
+        {
+            return Err(format!(
+                "line {at}: probed of {cloud}: {count} hosts of one kind, and agents ask {} at most: leave out those that say nothing new",
+                limits::MAX_PROBED_HOSTS
+            ));
+        }
+        let mut names = probed.names();
+        let shut = names.find(|(product, port, name)| !self.lets_through(*product, *port, name));
+        match shut {
+            None => Ok(()),
+            Some((product, port, name)) => Err(format!(
+                "line {at}: probed of {cloud}: {name} is asked of servers of the {}, and no row of hosts lets it through on TCP {port}: add it to one, or leave it out here",
+                product.as_str()
+            )),
+        }
+    }
+
+    /// What the setup is told of its cloud, where that is something else than the data of this program, which agents have as a constant.
+    #[must_use]
+    pub fn environment_otherwise(&self, cloud: Cloud) -> Option<EnvironmentName> {
+        let own = &Clouds::built_in().of(cloud).environment.value;
+        let is = &self.environment.value;
+        (is != own).then(|| is.parse().ok()).flatten()
+    }
+
+    /// Which hosts a preflight of that product asks, where those are others than the data of this program have.
+    #[must_use]
+    pub fn hosts_otherwise(&self, cloud: Cloud, product: Product) -> Option<Box<ProbedHosts>> {
+        let of = |data: &Self| data.probed.as_ref().map(|probed| probed.of(product));
+        let is = of(self)?;
+        let own = of(Clouds::built_in().of(cloud));
+        (Some(&is) != own.as_ref()).then(|| Box::new(is))
+    }
+
     /// Whether a rule for these hosts lets a name through.
     #[must_use]
     pub fn lets_through(&self, product: Product, port: u16, host: &str) -> bool {
@@ -171,9 +284,6 @@ pub struct Clouds {
     /// Day on which somebody last compared the rows with their sources.
     pub checked_on: Day,
     cloud: All,
-    /// Where it says something else than what agents execute: line and sentence.
-    #[serde(skip)]
-    differs: Vec<(usize, String)>,
 }
 
 /// Where in the text those things stand that are looked at once more.
@@ -188,6 +298,7 @@ struct SpansOf {
     sign_in: SpansOfSignIn,
     hosts: Spanned<IgnoredAny>,
     graph: Option<Spanned<IgnoredAny>>,
+    probed: Option<Spanned<IgnoredAny>>,
 }
 
 #[derive(Deserialize)]
@@ -223,25 +334,15 @@ impl Clouds {
     /// # Errors
     /// What is wrong and why, with its line.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let (mut clouds, spans) = Self::read(text)?;
+        let (mut clouds, _) = Self::read(text)?;
         let own = Self::built_in();
         for cloud in EACH {
-            let graph = &mut clouds.of_mut(cloud).graph;
-            if graph.hosts.is_empty() {
-                graph.clone_from(&own.of(cloud).graph);
+            let is = clouds.of_mut(cloud);
+            if is.graph.hosts.is_empty() {
+                is.graph.clone_from(&own.of(cloud).graph);
             }
-            let (is, was) = (clouds.of(cloud), own.of(cloud));
-            let (is, was) = (&is.environment.value, &was.environment.value);
-            if is != was
-                && let Some(spans) = spans.cloud.get(cloud.as_str())
-            {
-                let sentence = format!(
-                    "ENVIRONMENTNAME of {} is \"{is}\" here, and agents give the setup \"{was}\": it is a constant in them, and they read no file",
-                    cloud.as_str()
-                );
-                clouds
-                    .differs
-                    .push((line(text, &spans.environment.span()), sentence));
+            if is.probed.is_none() {
+                is.probed.clone_from(&own.of(cloud).probed);
             }
         }
         Ok(clouds)
@@ -272,6 +373,7 @@ impl Clouds {
                     cloud.as_str()
                 ));
             }
+            of.names(text, cloud, spans)?;
             let Some(at) = &spans.graph else {
                 continue;
             };
@@ -314,24 +416,6 @@ impl Clouds {
             Cloud::UsGovernment => &self.cloud.us_government,
             Cloud::China => &self.cloud.china,
         }
-    }
-
-    /// Where the data say something else than what agents execute.
-    #[must_use]
-    pub fn findings(&self) -> Vec<Finding> {
-        let finding = |(line, what): &(usize, String)| {
-            Finding {
-            place: Place {
-                file: FILE.to_owned(),
-                line: *line,
-                column: 1,
-            },
-            severity: Severity::Warning,
-            what: what.clone(),
-            fix: "only an agent of another version changes that; until then sign in and install by hand where the value matters".to_owned(),
-        }
-        };
-        self.differs.iter().map(finding).collect()
     }
 
     /// What the network must let through for the servers of a plan, for whoever runs it: a line for each port of each product
@@ -415,7 +499,6 @@ mod tests {
             let mut graph = of.graph.hosts.values();
             assert!(graph.all(|one| !one.source.is_empty()), "{cloud:?}");
         }
-        assert!(Clouds::parse(TEXT).unwrap().findings().is_empty());
     }
 
     #[test]
@@ -462,6 +545,24 @@ mod tests {
                 "default = \"gcc-high\"",
                 "default = \"gcc\"",
                 &["gcc", "no host has that name", "dod, gcc-high"],
+            ),
+            (
+                "\"AzureUSGovernment\"",
+                "\"Azure US\"",
+                &["environment of us-government", "letters and digits"],
+            ),
+            (
+                "\"download.msappproxy.us\"",
+                "\"download.elsewhere.test\"",
+                &[
+                    "download.elsewhere.test",
+                    "no row of hosts lets it through on TCP 443",
+                ],
+            ),
+            (
+                "\"download.msappproxy.us\"",
+                "\"*.msappproxy.us\"",
+                &["*.msappproxy.us", "line "],
             ),
             (
                 "[cloud.china.sign_in]",
@@ -513,22 +614,51 @@ mod tests {
         assert_eq!(host(Some("other")), None);
     }
 
+    /// What a corrected file says is what agents are told; of what it says as this program does they are told nothing, so that those of an
+    /// earlier release take it.
     #[test]
-    fn a_file_that_says_otherwise_than_agents_do_is_remarked_on_at_its_line() {
+    fn what_a_file_says_otherwise_goes_to_the_agents_and_nothing_else() {
+        let same = Clouds::parse(TEXT).unwrap();
+        for cloud in EACH {
+            assert_eq!(same.of(cloud).environment_otherwise(cloud), None);
+            for product in [Product::ProvisioningAgent, Product::Connect] {
+                assert_eq!(same.of(cloud).hosts_otherwise(cloud, product), None);
+            }
+        }
         let text = TEXT.replacen("AzureChinaCloud", "AzureChina", 1);
         let clouds = Clouds::parse(&text).unwrap();
-        let findings = clouds.findings();
-        assert_eq!(findings.len(), 1);
-        let at = text
-            .lines()
-            .position(|line| line.contains("\"AzureChina\""))
-            .unwrap();
-        assert_eq!(findings[0].place.line, at + 1);
-        assert!(
-            findings[0]
-                .what
-                .contains("\"AzureChina\" here, and agents give the setup \"AzureChinaCloud\"")
-        );
+        let told = |cloud| clouds.of(cloud).environment_otherwise(cloud);
+        assert_eq!(told(Cloud::China), "AzureChina".parse().ok());
+        assert_eq!(told(Cloud::Commercial), None);
+        let text = TEXT.replace("login.partner.microsoftonline.cn", "login.elsewhere.test");
+        let clouds = Clouds::parse(&text).unwrap();
+        for product in [Product::ProvisioningAgent, Product::Connect] {
+            let hosts = |cloud| clouds.of(cloud).hosts_otherwise(cloud, product);
+            let told = hosts(Cloud::China).unwrap();
+            assert_eq!(told.sign_in[0].as_str(), "login.elsewhere.test");
+            assert_eq!(hosts(Cloud::UsGovernment), None);
+        }
+    }
+
+    #[test]
+    fn a_file_without_probed_hosts_is_read_and_has_those_of_this_program() {
+        let mut text = String::new();
+        let mut skips = false;
+        for line in TEXT.lines() {
+            if line.starts_with('[') {
+                skips = line.contains(".probed");
+            }
+            if !skips {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+        assert!(!text.contains("probed]"));
+        let clouds = Clouds::parse(&text).unwrap();
+        for cloud in EACH {
+            let own = Clouds::built_in().of(cloud);
+            assert_eq!(clouds.of(cloud).probed, own.probed, "{cloud:?}");
+        }
     }
 
     #[test]

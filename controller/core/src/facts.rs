@@ -14,7 +14,7 @@ pub struct Known {
     /// Last facts and when they came; `None` before the first report.
     pub facts: Option<(Timestamp, Facts)>,
     /// Domains that its provisioning agent was made to serve, as cmdlets that Entrain ran say or a named person; `None` where somebody
-    /// else registered it, none where a person registered it at the wizard: an agent shows them in a signed-in session alone.
+    /// else registered it and none was looked for since, none where a person registered it at the wizard: an agent shows them in a signed-in session alone.
     #[serde(default)]
     pub domains: Option<BTreeSet<DomainName>>,
     /// Since when it says that products are not there.

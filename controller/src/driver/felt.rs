@@ -199,4 +199,20 @@ mod tests {
         core.pulse(&target, true, &batch);
         assert_eq!(core.live.pulses.len(), 1);
     }
+
+    /// An agent tells its facts where they have changed: that a server is back which was said to be off shows by its session alone.
+    #[tokio::test]
+    async fn a_server_that_was_said_to_be_off_is_seen_by_its_next_session() {
+        let (mut core, mut batch, target) = core().await;
+        core.arrived(&mut batch, &hello(&target, 0));
+        core.left(&target, batch.now);
+        let off = Record::SaidOff {
+            target: target.clone(),
+            by: "root".to_owned(),
+        };
+        core.record(&mut batch, off);
+        assert!(core.fleet.beyond().said_off.contains(&target));
+        core.arrived(&mut batch, &hello(&target, 0));
+        assert!(core.fleet.beyond().said_off.is_empty());
+    }
 }

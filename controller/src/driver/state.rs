@@ -572,7 +572,9 @@ impl Core {
         let known = self.roster.agents().get(&hello.target);
         let said = hello.agent_version.chars();
         let version: String = said.take(limits::MAX_VERSION_CHARS).collect();
-        if known.is_some_and(|agent| agent.version.as_ref() != Some(&version)) {
+        // That one is back which was said to be off shows in no event, where its facts are the same as before.
+        let off = self.fleet.beyond().said_off.contains(&hello.target);
+        if known.is_some_and(|agent| off || agent.version.as_ref() != Some(&version)) {
             let target = hello.target.clone();
             self.record(batch, Record::AgentSeen { target, version });
         }

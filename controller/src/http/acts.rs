@@ -65,7 +65,6 @@ impl Read {
     fn new(ask: &PlanAsk, available: &Available, versions: &Versions, clouds: &Clouds) -> Self {
         let documents: Vec<Document> = ask.topology.iter().map(Document::from).collect();
         let (topology, mut findings) = topology::parse_by(&documents, clouds);
-        findings.extend(clouds.findings());
         let available = (ask.purpose == Purpose::Install).then_some(available);
         findings.extend(topology::check(&topology, available));
         if let Some(available) = available {

@@ -78,7 +78,9 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
     };
     let log = Log::ProvisioningAgentSetup;
     let ended = installer::patiently(cx, |cx| {
-        cx.install(&artifact, product::setup_arguments(install.cloud), log)
+        let told = install.environment.as_ref();
+        let arguments = product::setup_arguments(install.cloud, told);
+        cx.install(&artifact, arguments, log)
     })?;
     let restart = match &ended {
         Err(why) => return fail(format!("the setup could not be run: {why}")),

@@ -50,6 +50,7 @@ fn told(product: Product, gmsa: bool, census: bool, faults: &[Fault]) -> Vec<Tol
         options: protocol::ServiceOptions::default(),
         proxy_signs_in: false,
         restarts: false,
+        hosts: None,
         overridden: None,
     });
     let (_, journal, _) = drive(vec![step], &mut twin, None);

@@ -44,6 +44,7 @@ pub(crate) fn preflight(
         options: protocol::ServiceOptions::default(),
         proxy_signs_in: false,
         restarts: false,
+        hosts: None,
         overridden: None,
         chosen: Vec::new(),
         demands_tls: false,

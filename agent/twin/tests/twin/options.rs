@@ -139,6 +139,7 @@ fn options_come_through_an_update_that_forgets_them() {
             artifact: Digest::of(b"setup"),
             cloud: Cloud::Commercial,
             at_least,
+            environment: None,
         })
     };
     let kept = Version::new(1, 1, 1586, 0);
@@ -500,6 +501,7 @@ fn a_proxy_of_another_form_is_told_and_an_upgrade_that_loses_it_fails() {
             artifact: Digest::of(b"setup"),
             cloud: Cloud::Commercial,
             at_least: NEWEST,
+            environment: None,
         })
     };
     let plain = || {

@@ -30,6 +30,7 @@ pub(crate) fn install() -> Step {
         artifact: Digest::of(b"setup"),
         cloud: Cloud::Commercial,
         at_least: NEWEST,
+        environment: None,
     })
 }
 

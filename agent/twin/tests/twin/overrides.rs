@@ -54,6 +54,7 @@ fn preflight(product: Product, present: bool, overridden: Option<Overridden>) ->
         options: protocol::ServiceOptions::default(),
         proxy_signs_in: false,
         restarts: false,
+        hosts: None,
         overridden,
     }
 }
@@ -66,6 +67,7 @@ fn install(preflight: Preflight) -> Vec<Step> {
             artifact: Digest::of(b"setup"),
             cloud: Cloud::Commercial,
             at_least: NEWEST,
+            environment: None,
         }),
     ]
 }

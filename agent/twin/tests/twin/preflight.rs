@@ -142,6 +142,7 @@ pub(crate) fn preflight(product: Product, sign_in: SignIn, present: bool) -> Ste
         options: protocol::ServiceOptions::default(),
         proxy_signs_in: false,
         restarts: false,
+        hosts: None,
         overridden: None,
     })
 }

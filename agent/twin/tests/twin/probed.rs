@@ -164,6 +164,7 @@ fn registered(faults: &[Fault]) -> Vec<Finding> {
         artifact: Digest::of(b"setup"),
         cloud: Cloud::Commercial,
         at_least: NEWEST,
+        environment: None,
     });
     let register = Step::RegisterProvisioningAgent(RegisterProvisioningAgent {
         target: target(),

@@ -106,6 +106,7 @@ fn preflight(present: bool) -> Step {
         options: ServiceOptions::default(),
         proxy_signs_in: false,
         restarts: false,
+        hosts: None,
         overridden: None,
         chosen: Vec::new(),
         demands_tls: false,

@@ -46,6 +46,7 @@ fn preflight(planned: Option<&str>, signs_in: bool) -> Step {
         },
         proxy_signs_in: signs_in,
         restarts: false,
+        hosts: None,
         overridden: None,
     })
 }

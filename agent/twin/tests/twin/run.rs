@@ -52,6 +52,7 @@ fn preflight(product: Product, sign_in: SignIn, may_fix: Vec<Fix>) -> Step {
         options: protocol::ServiceOptions::default(),
         proxy_signs_in: false,
         restarts: false,
+        hosts: None,
         overridden: None,
     })
 }
@@ -88,6 +89,7 @@ pub(crate) fn agent_steps(sign_in: SignIn, may_fix: Vec<Fix>) -> Vec<Step> {
             artifact: Digest::of(b"setup"),
             cloud: Cloud::Commercial,
             at_least: NEWEST,
+            environment: None,
         }),
         register,
         Step::VerifyProvisioningAgent(VerifyProvisioningAgent {
@@ -643,6 +645,7 @@ fn nothing_is_downgraded() {
         artifact: Digest::of(b"setup"),
         cloud: Cloud::Commercial,
         at_least: Version::new(3, 0, 1, 0),
+        environment: None,
     });
     let stage = Step::StageConnect(StageConnect {
         artifact: Digest::of(b"msi"),
@@ -1327,6 +1330,66 @@ fn the_setup_is_told_the_cloud() {
         let wanted = format!("/quiet /norestart ENVIRONMENTNAME={environment}");
         assert_eq!(seen.into_inner(), [wanted]);
     }
+}
+
+/// The controller's data on clouds may say otherwise than the agent's constants: what is asked and what the setup is told is theirs then.
+#[test]
+fn what_the_data_on_clouds_say_otherwise_is_what_the_setup_is_told_and_the_probes_ask() {
+    let name = |text: &str| text.parse().unwrap();
+    let mut steps = agent_steps(SignIn::Wizard, Vec::new())[..2].to_vec();
+    if let Step::Preflight(preflight) = &mut steps[0] {
+        preflight.hosts = Some(Box::new(protocol::ProbedHosts {
+            sign_in: vec![name("login.cloud.test")],
+            product: vec![name("download.cloud.test")],
+            registration: vec![name("zone.cloud.test")],
+            revocation: vec![name("crl.cloud.test")],
+        }));
+    }
+    if let Step::InstallProvisioningAgent(install) = &mut steps[1] {
+        install.environment = Some("AzureElsewhere".parse().unwrap());
+    }
+    let seen = std::cell::RefCell::new((Vec::new(), Vec::new()));
+    let (conclusion, ..) = drive_with(steps, &mut twin(&[]), None, "value", |op, outcome| {
+        if let Op::Install { arguments, .. } = op {
+            seen.borrow_mut().0.push(arguments.join(" "));
+        }
+        if let Op::Reach {
+            host,
+            port: port @ (80 | 443),
+        } = op
+        {
+            seen.borrow_mut().1.push(format!("{host}:{port}"));
+        }
+        outcome
+    });
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let (setup, asked) = seen.into_inner();
+    assert_eq!(setup, ["/quiet /norestart ENVIRONMENTNAME=AzureElsewhere"]);
+    let tenant = tenant();
+    assert_eq!(
+        asked,
+        [
+            "login.cloud.test:443".to_owned(),
+            "download.cloud.test:443".to_owned(),
+            format!("{tenant}.registration.zone.cloud.test:443"),
+            format!("{tenant}.bootstrap.zone.cloud.test:443"),
+            "crl.cloud.test:80".to_owned(),
+        ]
+    );
+    // Nothing else than letters and digits comes onto a command line, and nothing but a name of DNS is asked.
+    for bad in [
+        "Azure Cloud",
+        "Azure/quiet",
+        "a=b",
+        "",
+        "\"x\"",
+        &"a".repeat(33),
+    ] {
+        let read = bad.parse::<protocol::EnvironmentName>();
+        assert!(read.is_err(), "{bad}");
+    }
+    let step = r#"{"sign_in":["https://x/"],"product":[],"registration":[],"revocation":[]}"#;
+    assert!(serde_json::from_str::<protocol::ProbedHosts>(step).is_err());
 }
 
 /// The cmdlets are given the domain controllers that the topology prefers, in its order, and for the other domains none.

@@ -85,6 +85,7 @@ fn fixes() -> Vec<Step> {
         options: protocol::ServiceOptions::default(),
         proxy_signs_in: false,
         restarts: true,
+        hosts: None,
         overridden: None,
     })]
 }

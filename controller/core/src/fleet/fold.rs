@@ -124,7 +124,6 @@ impl Fleet {
             | Record::ArtifactAdded { .. }
             | Record::ReleaseAdded { .. }
             | Record::ReleaseWithdrawn { .. }
-            | Record::AgentSeen { .. }
             | Record::PlanStored { .. } => {}
             Record::Attested {
                 target,
@@ -142,7 +141,20 @@ impl Fleet {
             }
             Record::SaidOff { target, .. } => {
                 self.modes.remove(target);
+                self.beyond.said_off.insert(target.clone());
                 self.is_off(target, None);
+            }
+            // What it told before that word is what is known of it again, since an agent tells only what has changed.
+            Record::AgentSeen { target, .. } => {
+                if self.beyond.said_off.remove(target)
+                    && let Some((_, facts)) = self
+                        .known
+                        .get(target)
+                        .and_then(|known| known.facts.as_ref())
+                    && let Some(connect) = &facts.connect
+                {
+                    self.modes.insert(target.clone(), connect.mode());
+                }
             }
             Record::Applied {
                 rollout,

@@ -334,7 +334,13 @@ impl Fleet {
     #[must_use]
     pub fn works_on(&self, plan: &Plan) -> Option<(RolloutId, TargetId)> {
         let changed = plan.targets.iter().filter(|(_, part)| !part.is_read_only());
-        let changed = changed.filter(|(target, _)| plan.off.as_ref() != Some(*target));
+        // So are those that were said to be off before: what holds their fence until now is ended with this one's beginning.
+        let ends = |target: &TargetId| {
+            plan.off
+                .as_ref()
+                .is_some_and(|off| off == target || self.beyond.said_off.contains(target))
+        };
+        let changed = changed.filter(|(target, _)| !ends(target));
         changed
             .into_iter()
             .find_map(|(target, _)| Some((self.at_work_on(target, None)?, target.clone())))

@@ -154,10 +154,15 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     };
     let waves = waves(policy, &targets, &members);
     let with_work: usize = waves.iter().map(Vec::len).sum();
-    let served = topology.served();
     let domains = domains_of(topology, known);
     let irreversible = match kind {
-        Kind::Install => irreversible(topology, &served, known, inputs.beyond, &targets),
+        Kind::Install => irreversible(
+            topology,
+            &services(topology, known),
+            known,
+            inputs.beyond,
+            &targets,
+        ),
         Kind::Verify
         | Kind::Preflight
         | Kind::Discover
@@ -271,6 +276,8 @@ fn serving(
         }
         match &known.domains {
             Some(domains) if domains.contains(domain) => serving.push(target.clone()),
+            // Registered at the wizard: what a person gave it there nobody has said.
+            Some(domains) if domains.is_empty() => running.push(target.clone()),
             Some(_) => {}
             None => running.push(target.clone()),
         }
@@ -309,7 +316,7 @@ pub(super) fn tenants(
         ..
     } = inputs;
     let part = |(name, tenant): (&String, &Tenant)| {
-        let mut wants = wants(topology, name, tenant);
+        let mut wants = wants(topology, beyond, name, tenant);
         // What is signed in is what a plan brings: no agent is configured before it has the version.
         let chosen = artifacts.get(&Product::ProvisioningAgent);
         wants.agent = topology
@@ -347,6 +354,7 @@ pub(super) fn tenants(
                 part.phases.iter().flat_map(PhaseWork::configures).collect();
             for domain in &domains {
                 part.why.extend(shared(inputs, &wants, domain, seen));
+                part.why.extend(maybe_shared(inputs, &wants.name, domain));
             }
         }
         let part = TenantPart {
@@ -359,7 +367,52 @@ pub(super) fn tenants(
     parts
 }
 
-fn wants(topology: &Topology, name: &str, tenant: &Tenant) -> Wants {
+/// Whether a domain lies in a forest of which it has not the name, as a server has read the names of either; `None` where nobody has. Names
+/// that somebody added for users stand among those of the domains: where one of them is a domain elsewhere, both tools are asked of it once
+/// too often.
+fn of_forest(beyond: &Beyond, domain: &DomainName, forest: &DomainName) -> Option<bool> {
+    if domain.is_within(forest) {
+        return Some(true);
+    }
+    let names = |of: &DomainName, other: &DomainName| {
+        let read = beyond.suffixes.get(of)?;
+        let there = read
+            .names
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(other.as_str()));
+        (there || read.more == 0).then_some(there)
+    };
+    let (one, other) = (names(forest, domain), names(domain, forest));
+    match (one, other) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        (None, None) => None,
+    }
+}
+
+/// What is said of a domain that is about to be configured, where Connect takes all of a forest whose other trees nobody has read (G7).
+fn maybe_shared(
+    inputs: Inputs<'_>,
+    tenant: &str,
+    domain: &DomainName,
+) -> impl Iterator<Item = String> {
+    let entries = inputs.topology.connect.iter();
+    let own = entries.filter(move |(_, entry)| {
+        entry.tenant.value == tenant && entry.forest_of(domain).is_none()
+    });
+    own.flat_map(move |(name, entry)| {
+        let forests = entry.taken_whole();
+        let untold =
+            forests.filter(move |forest| of_forest(inputs.beyond, domain, forest).is_none());
+        untold.map(move |forest| {
+            format!(
+                "whether {domain} is another tree of the forest {forest}, of which [connect.{name}] takes everything, cannot be told: entrain preflight of its servers reads the forest's domains; where it is one, trees = {{ \"{forest}\" = [\"{domain}\"] }} of that entry says so (G7)"
+            )
+        })
+    })
+}
+
+fn wants(topology: &Topology, beyond: &Beyond, name: &str, tenant: &Tenant) -> Wants {
     let groups = topology
         .agents
         .values()
@@ -380,16 +433,29 @@ fn wants(topology: &Topology, name: &str, tenant: &Tenant) -> Wants {
     let connect = entries.map(|(name, entry)| WantsConnect {
         name: name.clone(),
         forests: entry.forest_names(),
+        trees: entry
+            .trees
+            .values()
+            .flatten()
+            .chain(serves.iter().filter(|domain| {
+                let mut forests = entry.forests.iter();
+                forests.any(|(forest, _)| of_forest(beyond, domain, forest) == Some(true))
+            }))
+            .cloned()
+            .collect::<BTreeSet<DomainName>>()
+            .into_iter()
+            .collect(),
         servers: entry.members().cloned().collect(),
         gone: entry.gone.clone(),
     });
+    let connect = connect.collect();
     Wants {
         name: name.to_owned(),
         sign_in: Some(tenant.sign_in),
         agent: None,
         serves,
         hashes,
-        connect: connect.collect(),
+        connect,
     }
 }
 
@@ -499,7 +565,11 @@ fn irreversible(
             .collect();
         (!going.is_empty()).then(|| {
             let mut groups = topology.agents.values();
-            let serves = |group: &&AgentGroup| group.serves.iter().any(|(one, _)| one == domain);
+            // One that was taken out of `serves` is known by whoever still serves it.
+            let serves = |group: &&AgentGroup| {
+                group.serves.iter().any(|(one, _)| one == domain)
+                    || group.retired.iter().any(|(host, _)| service.leaving.contains(host))
+            };
             let tenant = groups
                 .find(serves)
                 .and_then(|group| topology.tenants.get(&group.tenant.value));
@@ -602,19 +672,58 @@ fn add_reason(targets: &mut BTreeMap<TargetId, TargetPlan>, server: &TargetId, w
     }
 }
 
+/// Who serves each domain: those that the topology says, and those that no `serves` names any more and agents of it were made to serve. No
+/// way to take a domain from an agent is documented, so that these serve it until they go.
+fn services(topology: &Topology, known: &Fleetwide) -> BTreeMap<DomainName, Service> {
+    let mut all = topology.served();
+    let mut dropped: BTreeMap<DomainName, Service> = BTreeMap::new();
+    for group in topology.agents.values() {
+        let stay = group.hosts.iter().map(|one| (one, false));
+        let leave = group.retired.iter().map(|one| (one, true));
+        for ((host, place), leaves) in stay.chain(leave) {
+            let domains = known.get(host).and_then(|known| known.domains.as_ref());
+            let domains = domains.into_iter().flatten();
+            for domain in domains.filter(|domain| !all.contains_key(*domain)) {
+                let service = dropped.entry(domain.clone()).or_insert_with(|| Service {
+                    place: place.clone(),
+                    servers: BTreeSet::new(),
+                    leaving: BTreeSet::new(),
+                });
+                let servers = if leaves {
+                    &mut service.leaving
+                } else {
+                    &mut service.servers
+                };
+                servers.insert(host.clone());
+            }
+        }
+    }
+    all.extend(dropped);
+    all
+}
+
 /// Who serves each domain, as far as is known.
 pub(super) fn domains_of(
     topology: &Topology,
     known: &Fleetwide,
 ) -> BTreeMap<DomainName, DomainPlan> {
-    let served = topology.served();
+    let (written, served) = (topology.served(), services(topology, known));
+    // What nobody is to serve any more holds no upgrade of those that still do, and one that goes leaves one of them.
+    let least = |domain: &DomainName, service: &Service| {
+        let written_or_all = topology.min_serving(domain, service);
+        if written.contains_key(domain) {
+            return written_or_all;
+        }
+        let others = service.servers.len().saturating_sub(1);
+        written_or_all.min(u32::try_from(others).unwrap_or(u32::MAX))
+    };
     let part = |(domain, service): (&DomainName, &Service)| {
         let (serving, running) = serving(domain, service, known);
         let part = DomainPlan {
             servers: service.servers.iter().cloned().collect(),
             serving,
             running,
-            min_serving: topology.min_serving(domain, service),
+            min_serving: least(domain, service),
             leaving: service.leaving.iter().cloned().collect(),
         };
         (domain.clone(), part)
@@ -770,6 +879,9 @@ fn earliest(beyond: &Beyond, home: &DomainName) -> String {
 
 /// Why nothing happens on a Connect server whose service is stopped and disabled.
 pub(super) const FENCED: &str = "held: ADSync is stopped and disabled on it, as a failover leaves the server that was active; take Connect off it, or bring it back as a staging server, before its service is started again";
+
+/// Why nothing is planned for a server that a failover, or whoever revoked its agent, took for gone.
+pub(super) const SAID_OFF: &str = "held: it was said to be off and was not seen since, so what it told last counts for nothing; its agent's next session lifts it";
 
 /// Why no Connect is installed where its tenant has left it.
 const MOVED: &str =

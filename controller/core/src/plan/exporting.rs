@@ -26,6 +26,9 @@ pub struct Exporting {
     /// Those of which it could not be told, or that have never reported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub untold: Vec<TargetId>,
+    /// Those that were said to be off, and were not seen since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub off: Vec<TargetId>,
 }
 
 /// What the Connect entries among these lanes were, by lane.
@@ -42,6 +45,10 @@ pub(super) fn now(
 fn of(inputs: Inputs<'_>, entry: &ConnectEntry) -> Exporting {
     let mut of = Exporting::default();
     for server in entry.members() {
+        if inputs.beyond.said_off.contains(server) {
+            of.off.push(server.clone());
+            continue;
+        }
         let facts = inputs
             .known
             .get(server)
@@ -122,6 +129,7 @@ fn entry(plan: &Plan, lane: &str, now: &Exporting, out: &mut String) -> std::fmt
         (&now.staging, "stands by in staging mode"),
         (&now.fenced, "is stopped and disabled"),
         (&now.untold, "cannot be told"),
+        (&now.off, "was said to be off before"),
     ] {
         let named: Vec<&TargetId> = servers.iter().filter(|one| Some(*one) != off).collect();
         if !named.is_empty() {

@@ -200,7 +200,8 @@ fn brought(
         ));
     }
     let mut modes = Modes::new();
-    for server in entry.members() {
+    let off = &inputs.beyond.said_off;
+    for server in entry.members().filter(|server| !off.contains(*server)) {
         let facts = reported(inputs, server);
         if let Some(connect) = facts.and_then(|facts| facts.connect.as_ref()) {
             modes.insert(server.clone(), connect.mode());

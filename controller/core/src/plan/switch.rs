@@ -10,7 +10,7 @@ use protocol::{TargetId, Version};
 use crate::active::{Modes, active};
 use crate::calendar::SiteRule;
 use crate::facts;
-use crate::plan::build::{Asked, FENCED, lanes, part, strangers, tenants};
+use crate::plan::build::{Asked, FENCED, SAID_OFF, lanes, part, strangers, tenants};
 use crate::plan::exporting;
 use crate::plan::{Compare, Inputs, Kind, LanePlan, Limits, Plan, TargetPlan, Wait};
 use crate::recipe::{Answer, switch};
@@ -65,9 +65,15 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
     {
         return Err(stranger);
     }
+    let is_off = |server: &TargetId| inputs.beyond.said_off.contains(server);
+    if is_off(to) {
+        return Err(format!(
+            "{to} was said to be off and was not seen since: it cannot become active; its agent's next session lifts it"
+        ));
+    }
     let mut modes = Modes::new();
     for server in entry.members() {
-        if Some(server) == off {
+        if Some(server) == off || is_off(server) {
             continue;
         }
         let Some(facts) = reported(server) else {
@@ -120,7 +126,15 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         .map(|newest| newest.version);
     let wanted = topology.wanted.connect.or(newest);
     let wanted = wanted.unwrap_or(Version::new(0, 0, 0, 0));
-    if version < wanted {
+    let mut warnings = Vec::new();
+    let mut at_least = wanted;
+    // Where nobody synchronizes, a newer version is brought afterwards; a floor or a recall holds it all the same (G6).
+    if version < wanted && off.is_some() {
+        at_least = version;
+        warnings.push(format!(
+            "{to} has Connect {version}, and {wanted} is wanted: it becomes active as it is, since nobody else is; entrain plan upgrades it afterwards (G4)"
+        ));
+    } else if version < wanted {
         return Err(format!(
             "{to} has Connect {version}, and {wanted} is wanted: it is upgraded before it becomes active (G4): entrain plan does it, or entrain swing {to} does both"
         ));
@@ -188,7 +202,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
     if let Some(from) = &from {
         compared.push(compares(from, to));
     }
-    let phases = switch::becomes_active(entry, tenant, to, &before, wanted);
+    let phases = switch::becomes_active(entry, tenant, to, &before, at_least);
     let there = format!("Connect {version} is there (staging)");
     let mut why = vec![counted(entry, &there)];
     if let (None, [_, ..]) = (&from, others.as_slice()) {
@@ -196,7 +210,6 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
     }
     let mut waits = Vec::new();
     let mut order = vec![to.clone()];
-    let mut warnings = Vec::new();
     if let Some(moved) = inputs.beyond.moved.get(&tenant.id) {
         warnings.push(format!(
             "rollout {} has moved the tenant to cloud sync: stop its jobs in the admin center before {to} is active, since an object must be in scope of one tool alone (G7)",
@@ -275,17 +288,31 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         (site, rule)
     });
     let sites = sites.collect();
-    let all = u32::try_from(order.len()).unwrap_or(u32::MAX);
     for server in entry.members() {
         if targets.contains_key(server) {
             continue;
         }
-        let answer = stays(is_fenced(server), modes.contains_key(server));
+        let answer = match off {
+            // The failover by which that one was fenced ends with this one, which ends whatever makes another server active.
+            Some(_) if is_off(server) && connect(server).is_some() => answer(
+                vec![switch::is_fenced()],
+                vec!["it was said to be off before: when it is back, its service is stopped and disabled".to_owned()],
+            ),
+            _ if is_off(server) => Answer::Nothing(SAID_OFF.to_owned()),
+            _ => stays(is_fenced(server), modes.contains_key(server)),
+        };
         if matches!(answer, Answer::Do { .. }) {
             order.push(server.clone());
         }
-        targets.insert(server.clone(), whose(server, answer));
+        let mut part = whose(server, answer);
+        if is_off(server) {
+            (part.essence, part.people) = (None, Vec::new());
+        }
+        targets.insert(server.clone(), part);
     }
+    // Each fence is offered when its server comes, before or after any other.
+    let changed = targets.values().filter(|part| !part.is_read_only());
+    let all = u32::try_from(changed.count()).unwrap_or(u32::MAX);
     let asked = match off {
         Some(_) => Asked::Emergency(&tenant.id),
         None => Asked::One(&tenant.id),

@@ -7,7 +7,7 @@ use protocol::facts::{ConnectFacts, Facts};
 
 use crate::active::{Modes, active};
 use crate::facts;
-use crate::plan::build::{Asked, lanes, part, strangers, tenants};
+use crate::plan::build::{Asked, SAID_OFF, lanes, part, strangers, tenants};
 use crate::plan::exporting;
 use crate::plan::switch::{entry_of, stays};
 use crate::plan::{Inputs, Kind, LanePlan, Limits, Plan, TargetPlan};
@@ -68,7 +68,11 @@ pub fn transition(inputs: Inputs<'_>, server: &TargetId) -> Result<Plan, String>
         let fenced = reported
             .and_then(|facts| facts.connect.as_ref())
             .is_some_and(ConnectFacts::is_fenced);
-        let answer = stays(fenced, modes.contains_key(other));
+        let answer = if inputs.beyond.said_off.contains(other) {
+            Answer::Nothing(SAID_OFF.to_owned())
+        } else {
+            stays(fenced, modes.contains_key(other))
+        };
         if matches!(answer, Answer::Do { .. }) {
             order.push(other.clone());
         }
@@ -113,8 +117,9 @@ pub fn eligibility(inputs: Inputs<'_>) -> Plan {
         let moved = inputs.beyond.moved.get(&tenant.id);
         // What the topology says already needs no server's answer.
         let too_many = forests_beyond(name, entry);
+        let off = &inputs.beyond.said_off;
         let mode = |server: &TargetId| {
-            let facts = reported(inputs, server)?;
+            let facts = reported(inputs, server).filter(|_| !off.contains(server))?;
             Some(facts.connect.as_ref()?.mode())
         };
         let is_active = |server: &TargetId| mode(server) == Some(Some(false));
@@ -126,6 +131,7 @@ pub fn eligibility(inputs: Inputs<'_>) -> Plan {
                 (None, ..) => Answer::Nothing(
                     "held: not enrolled; bring the agent onto it with a join file".to_owned(),
                 ),
+                _ if off.contains(server) => Answer::Nothing(SAID_OFF.to_owned()),
                 (Some(_), None, _) => {
                     Answer::Nothing("held: it has never reported its facts".to_owned())
                 }
@@ -238,7 +244,8 @@ fn reported<'a>(inputs: Inputs<'a>, server: &TargetId) -> Option<&'a Facts> {
 /// What every server of the entry is; nothing is planned while one of them cannot be told (G1).
 fn modes(inputs: Inputs<'_>, entry: &ConnectEntry) -> Result<Modes, String> {
     let mut modes = Modes::new();
-    for server in entry.members() {
+    let off = &inputs.beyond.said_off;
+    for server in entry.members().filter(|server| !off.contains(*server)) {
         let Some(facts) = reported(inputs, server) else {
             return Err(format!(
                 "whether {server} is active cannot be told, since it has never reported (G1); enroll it, or take it out of `servers`"

@@ -114,6 +114,7 @@ pub fn answer(
             artifact: artifact.sha256,
             cloud: tenant.cloud,
             at_least: wanted,
+            environment: tenant.about.environment_otherwise(tenant.cloud),
         };
         phases.push(PhaseWork {
             phase: Phase::Prepare,
@@ -143,8 +144,14 @@ pub fn answer(
         }
         if tenant.cloud == Cloud::UsGovernment {
             why.push(format!(
-                "the setup is told its cloud, ENVIRONMENTNAME=AzureUSGovernment; {}",
+                "the setup is told its cloud, ENVIRONMENTNAME={}; {}",
+                tenant.about.environment.value,
                 links::US_GOVERNMENT
+            ));
+        }
+        if let Some(environment) = tenant.about.environment_otherwise(tenant.cloud) {
+            why.push(format!(
+                "the setup is told ENVIRONMENTNAME={environment}, as the controller's clouds.toml says otherwise than its release: an agent of an earlier release refuses that"
             ));
         }
         if tenant.about.environment.certainty == Certainty::Unverified {
@@ -256,9 +263,14 @@ pub fn answer(
             artifacts: Vec::new(),
         });
     }
+    let mut known = true;
     if registered {
-        let mut domains = Domains::of(&served, serving);
-        why.extend(domains.remarks(host));
+        // At the wizard a person gives the domains, and no probe sees them: to look there again would take the agent out of service for nothing.
+        let by_hand = tenant.sign_in == SignIn::Wizard;
+        let serving = serving.filter(|all| !(by_hand && all.is_empty()));
+        let mut domains = Domains::of(&served, serving, group.adopt);
+        known = domains.known;
+        why.extend(domains.remarks(host, by_hand));
         let (lacking, remarks) = rights_lacking(tenant, &served, serving, given);
         why.extend(remarks);
         if !domains.missing.is_empty() {
@@ -294,8 +306,14 @@ pub fn answer(
     }
     if phases.is_empty() {
         let version = version.unwrap_or(wanted);
+        // What it serves is no part of a verification without a signed-in session.
+        let verified = if known {
+            "verified"
+        } else {
+            "verified but for its domains"
+        };
         why.push(format!(
-            "version {version} is there and registered: verified, nothing is changed"
+            "version {version} is there and registered: {verified}, nothing is changed"
         ));
         if version > artifact.version {
             why.push(format!(
@@ -582,10 +600,11 @@ struct Domains {
 }
 
 impl Domains {
-    fn of(served: &[ServedDomain], serving: Option<&BTreeSet<DomainName>>) -> Self {
+    /// Where somebody else registered the agent, all of them are looked for where that is wanted: the cmdlets add what is not there.
+    fn of(served: &[ServedDomain], serving: Option<&BTreeSet<DomainName>>, adopt: bool) -> Self {
         let Some(serving) = serving else {
             return Self {
-                missing: Vec::new(),
+                missing: served.iter().filter(|_| adopt).cloned().collect(),
                 left_over: Vec::new(),
                 known: false,
             };
@@ -601,13 +620,17 @@ impl Domains {
         }
     }
 
-    fn remarks(&self, host: &TargetId) -> Vec<String> {
+    fn remarks(&self, host: &TargetId, by_hand: bool) -> Vec<String> {
         let mut remarks = Vec::new();
-        if !self.known {
-            remarks.push(
-                "which domains it serves is not known, since Entrain did not register it: the wizard's page \"Connect Active Directory\" lists them"
-                    .to_owned(),
-            );
+        let nobody = if by_hand {
+            "since nobody has said what it was given at the wizard"
+        } else {
+            "since Entrain did not register it"
+        };
+        if !self.known && self.missing.is_empty() {
+            remarks.push(format!(
+                "which domains it serves is not known, {nobody}: the wizard's page \"Connect Active Directory\" lists them; adopt = true of its group has those of `serves` added that are not there"
+            ));
         }
         if !self.missing.is_empty() {
             let names: Vec<&str> = self
@@ -863,6 +886,9 @@ fn readiness_of(
         options: group.options.clone(),
         proxy_signs_in: false,
         restarts: false,
+        hosts: tenant
+            .about
+            .hosts_otherwise(tenant.cloud, Product::ProvisioningAgent),
         overridden: None,
     }
 }
@@ -881,6 +907,7 @@ fn both_tools(topology: &Topology, group: &AgentGroup) -> Vec<BothTools> {
             };
             let units = match written {
                 None => Vec::new(),
+                Some(written) if written.is_empty() => Vec::new(),
                 Some(written) => {
                     let own = written.iter().filter(|unit| lies_in(unit, domain));
                     let units: Vec<String> = own.cloned().collect();

@@ -589,6 +589,7 @@ pub fn readiness(
         },
         proxy_signs_in: entry.proxy.as_ref().is_some_and(|proxy| proxy.signs_in),
         restarts: false,
+        hosts: tenant.about.hosts_otherwise(tenant.cloud, Product::Connect),
         overridden: None,
     })]
 }

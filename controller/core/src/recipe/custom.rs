@@ -18,6 +18,9 @@ fn page(title: &str, lines: Vec<String>) -> Page {
     }
 }
 
+/// Said of a choice that does not stand in the topology where settings are imported (2.6 [P]): it is what the file says.
+const AS_IMPORTED: &str = "as imported, change nothing";
+
 fn line(text: &str) -> String {
     text.to_owned()
 }
@@ -103,7 +106,15 @@ pub(super) fn pages(
         page("Optional features", features(settings)),
     ];
     pages.extend(behind_the_features(settings));
-    if settings.single_sign_on {
+    if settings.single_sign_on.is_none() {
+        pages.push(page(
+            "Enable single sign-on",
+            vec![line(
+                "it comes where single sign-on was imported: for each forest that it names sign in as a Domain Administrator of it",
+            )],
+        ));
+    }
+    if settings.single_sign_on == Some(true) {
         let lines = forests.iter().map(|forest| {
             if signs_on(settings, forest) {
                 format!("{forest}: sign in as a Domain Administrator of it")
@@ -114,9 +125,9 @@ pub(super) fn pages(
         pages.push(page("Enable single sign-on", lines.collect()));
     }
     match settings.sign_in {
-        UserSignIn::AdFs => pages.extend(ad_fs(&settings.federation)),
-        UserSignIn::PingFederate => pages.extend(ping_federate(&settings.federation)),
-        UserSignIn::PasswordHash | UserSignIn::PassThrough | UserSignIn::Nothing => {}
+        Some(UserSignIn::AdFs) => pages.extend(ad_fs(&settings.federation)),
+        Some(UserSignIn::PingFederate) => pages.extend(ping_federate(&settings.federation)),
+        None | Some(UserSignIn::PasswordHash | UserSignIn::PassThrough | UserSignIn::Nothing) => {}
     }
     pages.push(page("Ready to configure", ready(start, staging, existing)));
     pages.push(page("Configuration complete", vec![line("Exit")]));
@@ -285,7 +296,7 @@ fn bring(
             ),
             None => format!("an Enterprise Administrator of {forest}"),
         });
-        if settings.single_sign_on && signs_on(settings, forest) {
+        if settings.single_sign_on == Some(true) && signs_on(settings, forest) {
             bring.push(format!(
                 "a Domain Administrator of {forest}, for single sign-on"
             ));
@@ -293,7 +304,7 @@ fn bring(
     }
     let federation = &settings.federation;
     match settings.sign_in {
-        UserSignIn::AdFs => {
+        Some(UserSignIn::AdFs) => {
             bring.push(line(
                 "whoever runs AD FS, with its certificate and a Domain Administrator of the farm's domain",
             ));
@@ -305,12 +316,15 @@ fn bring(
                 bring.push(format!("the password of {account}, which AD FS runs as"));
             }
         }
-        UserSignIn::PingFederate => bring.push(line("PingFederate's administrator")),
-        UserSignIn::PasswordHash | UserSignIn::PassThrough | UserSignIn::Nothing => {}
+        Some(UserSignIn::PingFederate) => bring.push(line("PingFederate's administrator")),
+        None => bring.push(line(
+            "whoever knows how the users sign in: the wizard asks that in an import too, and it does not stand in the topology",
+        )),
+        Some(UserSignIn::PasswordHash | UserSignIn::PassThrough | UserSignIn::Nothing) => {}
     }
     if matches!(
         settings.sign_in,
-        UserSignIn::AdFs | UserSignIn::PingFederate
+        Some(UserSignIn::AdFs | UserSignIn::PingFederate)
     ) {
         bring.push(format!(
             "for the federation: a Global Administrator of tenant {}, or a Hybrid Identity Administrator who is Domain Name Administrator too",
@@ -432,7 +446,7 @@ fn components(settings: &CustomSettings, database: Option<&SqlDatabase>) -> Vec<
     }
     if settings.import.is_some() {
         lines.push(line(
-            "what is imported fills the pages that follow; each must say what these instructions say",
+            "what is imported fills the pages that follow; each must say what these instructions say, and stays as it is where they say that it is as imported",
         ));
         lines.push(line(
             "the tick for a SQL Server and that for a service account are not imported: they stand here alone; directories can be neither added nor taken away",
@@ -446,13 +460,18 @@ fn components(settings: &CustomSettings, database: Option<&SqlDatabase>) -> Vec<
 }
 
 fn user_sign_in(settings: &CustomSettings) -> Vec<String> {
-    let tick = if settings.single_sign_on {
-        "tick"
-    } else {
-        "leave clear"
+    let tick = match settings.single_sign_on {
+        Some(true) => "tick",
+        Some(false) => "leave clear",
+        None => AS_IMPORTED,
     };
     vec![
-        format!("choose \"{}\"", settings.sign_in.shown()),
+        match settings.sign_in {
+            Some(sign_in) => format!("choose \"{}\"", sign_in.shown()),
+            None => line(
+                "it is asked in an import too, and does not stand in the topology: choose what the server has that the settings come from, and stop here where nobody knows it",
+            ),
+        },
         format!("\"Enable single sign-on\": {tick}"),
         line("Next"),
     ]
@@ -484,8 +503,9 @@ fn directories(forests: &[&DomainName], settings: &CustomSettings) -> Vec<String
 fn filtering(forests: &[&DomainName], settings: &CustomSettings) -> Vec<String> {
     let mut lines = Vec::new();
     for forest in forests {
-        match settings.units.get(*forest) {
-            None => lines.push(format!("{forest}: \"Sync all domains and OUs\"")),
+        match settings.units_of(forest) {
+            None if settings.import.is_some() => lines.push(format!("{forest}: {AS_IMPORTED}")),
+            None | Some([]) => lines.push(format!("{forest}: \"Sync all domains and OUs\"")),
             Some(units) => {
                 lines.push(format!(
                     "{forest}: \"Sync selected domains and OUs\", and these alone:"
@@ -494,43 +514,52 @@ fn filtering(forests: &[&DomainName], settings: &CustomSettings) -> Vec<String> 
             }
         }
     }
-    if settings.units.is_empty() {
+    let chosen = settings.units.values().any(|units| !units.is_empty());
+    // Where none is chosen here, an import may choose some.
+    if !chosen && settings.import.is_none() {
         lines.push(line("Next"));
         return lines;
     }
-    lines.push(line(if settings.new_units {
-        "organizational units that are made later under a chosen one: synchronized"
-    } else {
-        "organizational units that are made later under a chosen one: not synchronized"
-    }));
+    let made_later = match settings.new_units {
+        Some(true) => "synchronized",
+        Some(false) => "not synchronized",
+        None => AS_IMPORTED,
+    };
+    lines.push(format!(
+        "organizational units that are made later under a chosen one: {made_later}"
+    ));
     lines.push(line("Next"));
     lines
 }
 
 fn identity(settings: &CustomSettings) -> Vec<String> {
     let identity = match &settings.identity {
-        Identity::Once => line("\"Users are represented only once across all directories\""),
-        Identity::Mail => line(
+        None => format!("how users are told apart: {AS_IMPORTED}"),
+        Some(Identity::Once) => line("\"Users are represented only once across all directories\""),
+        Some(Identity::Mail) => line(
             "\"User identities exist across multiple directories\", matched by: Mail attribute",
         ),
-        Identity::ObjectSid => line(
+        Some(Identity::ObjectSid) => line(
             "\"User identities exist across multiple directories\", matched by: ObjectSID and msExchMasterAccountSID / msRTCSIP-OriginatorSID",
         ),
-        Identity::AccountName => line(
+        Some(Identity::AccountName) => line(
             "\"User identities exist across multiple directories\", matched by: SAMAccountName and MailNickName",
         ),
-        Identity::Attribute(name) => format!(
+        Some(Identity::Attribute(name)) => format!(
             "\"User identities exist across multiple directories\", matched by: a specific attribute, {name}"
         ),
     };
     let anchor = match &settings.source_anchor {
-        SourceAnchor::Managed => line("source anchor: \"Let Azure manage the source anchor\""),
-        SourceAnchor::Attribute(name) => {
+        None => format!("source anchor: {AS_IMPORTED}"),
+        Some(SourceAnchor::Managed) => {
+            line("source anchor: \"Let Azure manage the source anchor\"")
+        }
+        Some(SourceAnchor::Attribute(name)) => {
             format!("source anchor: \"Choose a specific attribute\", {name}")
         }
     };
     let mut lines = vec![identity, anchor];
-    if matches!(settings.source_anchor, SourceAnchor::Attribute(_)) {
+    if matches!(settings.source_anchor, Some(SourceAnchor::Attribute(_))) {
         lines.push(line(
             "upper and lower case of its values count, and none may hold an @",
         ));
@@ -550,7 +579,9 @@ fn signs_on(settings: &CustomSettings, forest: &DomainName) -> bool {
 
 /// Another attribute than the user principal name does not work everywhere (the page that 2.5 names [R]).
 fn user_name(settings: &CustomSettings) -> String {
-    let name = &settings.user_name;
+    let Some(name) = &settings.user_name else {
+        return format!("user principal name: {AS_IMPORTED}");
+    };
     if name.eq_ignore_ascii_case("userPrincipalName") {
         return format!("user principal name: {name}");
     }
@@ -602,6 +633,9 @@ fn behind_the_features(settings: &CustomSettings) -> Vec<Page> {
 }
 
 fn pilots(settings: &CustomSettings) -> Vec<String> {
+    if settings.pilot_groups.is_empty() && settings.import.is_some() {
+        return vec![line(AS_IMPORTED), line("Next")];
+    }
     if settings.pilot_groups.is_empty() {
         return vec![line("\"Synchronize all users and devices\""), line("Next")];
     }
@@ -621,7 +655,7 @@ fn features(settings: &CustomSettings) -> Vec<String> {
         .map(|feature| format!("tick \"{}\"", feature.shown()))
         .collect();
     // With this way to sign in the wizard ticks it by itself.
-    if settings.sign_in == UserSignIn::PasswordHash
+    if settings.sign_in == Some(UserSignIn::PasswordHash)
         && !settings.features.contains(&Feature::PasswordHash)
     {
         lines.push(format!(
@@ -634,7 +668,11 @@ fn features(settings: &CustomSettings) -> Vec<String> {
             "an import does not bring device writeback along: it is ticked here",
         ));
     }
-    lines.push(line("leave everything else as it is"));
+    lines.push(if settings.import.is_some() {
+        format!("everything else: {AS_IMPORTED}")
+    } else {
+        line("leave everything else as it is")
+    });
     lines.push(line("Next"));
     lines
 }

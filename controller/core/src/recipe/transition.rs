@@ -50,6 +50,9 @@ pub(crate) fn moves(
         options: ServiceOptions::default(),
         proxy_signs_in: false,
         restarts: false,
+        hosts: tenant
+            .about
+            .hosts_otherwise(tenant.cloud, Product::ProvisioningAgent),
         overridden: None,
     });
     let guide = Step::GuideTransition(GuideTransition {

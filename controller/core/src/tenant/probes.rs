@@ -24,6 +24,9 @@ pub struct WantsConnect {
     pub name: String,
     /// Its forests.
     pub forests: Vec<DomainName>,
+    /// Roots of further trees of these, as they are written or as a preflight has read them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trees: Vec<DomainName>,
     /// Servers that stay and those that go.
     pub servers: Vec<TargetId>,
     /// Servers that Connect is off for good.
@@ -81,8 +84,10 @@ impl Wants {
 
     /// Entries of Connect in whose forests a domain lies (guard rail G7).
     pub fn shares<'a>(&'a self, domain: &'a DomainName) -> impl Iterator<Item = &'a WantsConnect> {
-        let within =
-            |entry: &&WantsConnect| entry.forests.iter().any(|forest| domain.is_within(forest));
+        let within = |entry: &&WantsConnect| {
+            let mut roots = entry.forests.iter().chain(&entry.trees);
+            roots.any(|root| domain.is_within(root))
+        };
         self.connect.iter().filter(move |entry| within(entry))
     }
 }
@@ -459,7 +464,8 @@ fn active_connect(
 ) -> Probed {
     let mut modes = Modes::new();
     let mut untold: Vec<&str> = Vec::new();
-    for server in &entry.servers {
+    let servers = entry.servers.iter();
+    for server in servers.filter(|server| !beyond.said_off.contains(*server)) {
         match known.get(server).and_then(|known| known.facts.as_ref()) {
             Some((_, facts)) => {
                 if let Some(connect) = &facts.connect {

@@ -27,14 +27,15 @@ impl Takes {
             ConnectSettings::Unwritten => return Self::Unwritten,
             ConnectSettings::Custom(settings) => settings,
         };
-        let units = settings.units.get(forest).map_or(&[][..], Vec::as_slice);
+        let written = settings.units_of(forest);
+        let units = written.unwrap_or_default();
         let root = Dn::of(domain);
         let names_root = units
             .iter()
             .any(|unit| Dn::read(unit) == Some(root.clone()));
         // Filters of the domains come with a file of exported settings (product facts 2.6 [P]).
         let elsewhere = settings.pilot_groups.contains_key(forest)
-            || (units.is_empty() && settings.import.is_some());
+            || (written.is_none() && settings.import.is_some());
         if !elsewhere && (units.is_empty() || names_root) {
             Self::Whole
         } else {
@@ -53,6 +54,26 @@ pub(super) fn check(topology: &Topology, findings: &mut Vec<Finding>) {
         }
     }
     for (name, entry) in &topology.connect {
+        let forests = || entry.forests.iter().map(|(forest, _)| forest);
+        let strange = entry
+            .trees
+            .keys()
+            .find(|of| !forests().any(|one| one == *of));
+        if let Some(strange) = strange
+            && !topology.gaps.text
+            && !topology.gaps.lists
+        {
+            let known = forests().map(DomainName::as_str);
+            findings.push(Finding {
+                place: entry.place.clone(),
+                severity: Severity::Error,
+                what: format!("trees of \"{name}\" names {strange}, which is none of its forests"),
+                fix: match nearest(strange.as_str(), known) {
+                    Some(meant) => format!("did you mean \"{meant}\"?"),
+                    None => format!("name a forest by its root, with the roots of its other trees: trees = {{ \"corp.contoso.com\" = [\"fabrikam.com\"] }}"),
+                },
+            });
+        }
         for (domain, (_, place)) in &entry.overlap {
             let finding = |severity, what, fix| Finding {
                 place: place.clone(),
@@ -60,11 +81,10 @@ pub(super) fn check(topology: &Topology, findings: &mut Vec<Finding>) {
                 what,
                 fix,
             };
-            let forests = || entry.forests.iter().map(|(forest, _)| forest);
             if topology.gaps.text || topology.gaps.lists {
                 continue;
             }
-            if !forests().any(|forest| domain.is_within(forest)) {
+            if entry.forest_of(domain).is_none() {
                 let fix = match nearest(domain.as_str(), served.keys().map(DomainName::as_str)) {
                     Some(meant) => format!("did you mean \"{meant}\"?"),
                     None => "name a domain of its forests, or take it out".to_owned(),
@@ -99,10 +119,8 @@ fn one(
     name: &str,
     entry: &ConnectEntry,
 ) -> Option<Finding> {
-    let (forest, place) = entry
-        .forests
-        .iter()
-        .find(|(forest, _)| domain.is_within(forest))?;
+    let forest = entry.forest_of(domain)?;
+    let (_, place) = entry.forests.iter().find(|(one, _)| one == forest)?;
     let mut groups = topology.agents.values();
     let one_tenant = groups.any(|group| {
         group.tenant.value == entry.tenant.value

@@ -65,7 +65,7 @@ pub(super) fn check(
             );
         }
     }
-    if let SourceAnchor::Attribute(anchor) = &settings.source_anchor
+    if let Some(SourceAnchor::Attribute(anchor)) = &settings.source_anchor
         && WITH_AT.iter().any(|one| one.eq_ignore_ascii_case(anchor))
     {
         refuse(
@@ -77,7 +77,8 @@ pub(super) fn check(
     }
     names(name, settings, &mut refuse);
     pages_behind(name, settings, &mut refuse);
-    if settings.units.is_empty() && !settings.new_units {
+    let imported = settings.import.is_some();
+    if settings.units.is_empty() && settings.new_units == Some(false) && !imported {
         findings.push(Finding {
             place: entry.place.clone(),
             severity: Severity::Warning,

@@ -109,6 +109,8 @@ pub struct AgentGroup {
     pub retired: Vec<(TargetId, Place)>,
     /// gMSA that was made beforehand.
     pub gmsa: Option<GmsaName>,
+    /// Whether agents that somebody else registered are made to serve all of `serves`.
+    pub adopt: bool,
     /// Prerequisites that Entrain may set.
     pub may_fix: BTreeSet<Fix>,
     /// Options of the agents' service that are owned here.
@@ -185,6 +187,8 @@ pub struct ConnectEntry {
     pub labels: BTreeMap<String, String>,
     /// Forests, by their root domains.
     pub forests: Vec<(DomainName, Place)>,
+    /// Roots of further trees of a forest, which its name does not tell.
+    pub trees: BTreeMap<DomainName, Vec<DomainName>>,
     /// Servers; which is active is observed.
     pub servers: Vec<(TargetId, Place)>,
     /// Servers that shall carry Connect no more.
@@ -208,13 +212,14 @@ pub struct ConnectEntry {
 }
 
 impl ConnectEntry {
-    /// Whether its settings say that password hashes are synchronized. Express settings do (product facts 2.4 [P]).
+    /// Whether its settings say that password hashes are synchronized. Express settings do (product facts 2.4 [P]). What an imported file
+    /// says of it nobody knows here.
     #[must_use]
     pub fn plans_password_sync(&self) -> bool {
         match &self.settings {
             ConnectSettings::Express => true,
             ConnectSettings::Custom(settings) => {
-                settings.sign_in == UserSignIn::PasswordHash
+                settings.sign_in == Some(UserSignIn::PasswordHash)
                     || settings.features.contains(&Feature::PasswordHash)
             }
             ConnectSettings::Unwritten => false,
@@ -239,11 +244,27 @@ impl ConnectEntry {
             .collect()
     }
 
-    /// The forest among them in which a domain lies.
+    /// The forest among them in which a domain lies: below its root, or below the root of another tree of it that is written.
     #[must_use]
     pub fn forest_of(&self, domain: &DomainName) -> Option<&DomainName> {
         let mut forests = self.forests.iter().map(|(forest, _)| forest);
-        forests.find(|forest| domain.is_within(forest))
+        forests.find(|forest| {
+            let trees = self.trees.get(*forest).into_iter().flatten();
+            domain.is_within(forest) || trees.into_iter().any(|tree| domain.is_within(tree))
+        })
+    }
+
+    /// The forests of which Connect takes every domain, as it is written.
+    pub fn taken_whole(&self) -> impl Iterator<Item = &DomainName> {
+        let whole = |forest: &&DomainName| match &self.settings {
+            ConnectSettings::Express => true,
+            ConnectSettings::Custom(settings) => match settings.units_of(forest) {
+                None => settings.import.is_none(),
+                Some(units) => units.is_empty(),
+            },
+            ConnectSettings::Unwritten => false,
+        };
+        self.forests.iter().map(|(forest, _)| forest).filter(whole)
     }
 
     /// Servers that stay and those that go: any of them may be the active one.

@@ -427,6 +427,7 @@ fn group(
     let serves = required("serves", &mut table, gaps, remarks);
     let (hosts, retired) = staying_and_leaving("hosts", &mut table, gaps, remarks);
     let gmsa: Option<At<GmsaName>> = table.parse("gmsa", remarks);
+    let adopt = table.flag("adopt", remarks).unwrap_or(false);
     let may_fix = table
         .list::<Word<FixWord>>("may_fix", remarks)
         .into_iter()
@@ -442,6 +443,7 @@ fn group(
         hosts,
         retired,
         gmsa: gmsa.map(|at| at.value),
+        adopt,
         may_fix,
         options,
         place,
@@ -494,6 +496,7 @@ fn connect(
     let site = table.text("site", remarks);
     let labels = table.texts("labels", remarks).into_iter().collect();
     let forests = required("forests", &mut table, gaps, remarks);
+    let trees = table.lists("trees", remarks).into_iter().collect();
     let (servers, retired) = staying_and_leaving("servers", &mut table, gaps, remarks);
     let gone = table.list("gone", remarks);
     let gone = gone.into_iter().map(|at| at.value).collect();
@@ -521,6 +524,7 @@ fn connect(
         site,
         labels,
         forests,
+        trees,
         servers,
         retired,
         gone,

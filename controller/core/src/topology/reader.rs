@@ -331,13 +331,13 @@ impl<'t, 'i> Table<'t, 'i> {
     }
 
     /// Every list of texts below a key, by names of a kind: `key = { name = ["text"] }`.
-    pub(crate) fn lists<K: Written>(
+    pub(crate) fn lists<K: Written, V: Written>(
         &mut self,
         key: &'static str,
         remarks: &mut Remarks<'_>,
-    ) -> Vec<(K, Vec<String>)> {
+    ) -> Vec<(K, Vec<V>)> {
         let list = |value: &Spanned<DeValue<'_>>, name: &str, remarks: &mut Remarks<'_>| {
-            let items: Vec<At<String>> = parse_list(value, name, remarks);
+            let items: Vec<At<V>> = parse_list(value, name, remarks);
             Some(items.into_iter().map(|at| at.value).collect())
         };
         self.entries(key, remarks, list)

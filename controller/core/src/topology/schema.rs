@@ -50,7 +50,7 @@ pub fn json_schema() -> Value {
     let agents = table(
         json!({
             "tenant": text, "site": text, "labels": labels, "serves": texts, "hosts": texts, "retired": texts,
-            "gmsa": { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,15}\\$$" },
+            "gmsa": { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,15}\\$$" }, "adopt": { "type": "boolean" },
             "may_fix": { "type": "array", "items": { "enum": ["tls12", "vaultsvc"] } }, "options": options,
         }),
         &["serves", "hosts"],
@@ -91,7 +91,7 @@ pub fn json_schema() -> Value {
     );
     let connect = table(
         json!({
-            "tenant": text, "site": text, "labels": labels, "forests": texts, "servers": texts, "retired": texts, "gone": texts,
+            "tenant": text, "site": text, "labels": labels, "forests": texts, "trees": by_forest(&texts), "servers": texts, "retired": texts, "gone": texts,
             "prefer_active": text, "may_fix": { "type": "array", "items": { "enum": ["tls12"] } },
             "proxy": { "type": "string", "pattern": "^http://[A-Za-z0-9.-]+:[0-9]+/?$" }, "proxy_sign_in": boolean,
             "settings": { "oneOf": [{ "const": "express" }, settings] }, "pending_exports": limits,

@@ -163,28 +163,29 @@ pub struct CustomSettings {
     pub groups: Vec<String>,
     /// File of exported settings that the wizard imports.
     pub import: Option<String>,
-    /// How users sign in.
-    pub sign_in: UserSignIn,
+    /// How users sign in. Here and below absent means as imported: where nothing is imported, the default stands.
+    pub sign_in: Option<UserSignIn>,
     /// What the pages of a federation ask.
     pub federation: Federation,
     /// Single sign-on from the domain's computers.
-    pub single_sign_on: bool,
+    pub single_sign_on: Option<bool>,
     /// Forests in which it is set up; empty means all of them.
     pub single_sign_on_forests: Vec<DomainName>,
     /// Account that reads each forest, where one was made beforehand; the product makes one for the others.
     pub accounts: BTreeMap<DomainName, String>,
     /// Attribute that users sign in with.
-    pub user_name: String,
+    pub user_name: Option<String>,
     /// That suffixes which are not verified are agreed to.
     pub unverified_suffixes: bool,
-    /// Organizational units and domains that are synchronized, by forest; a forest without any is synchronized whole.
+    /// Organizational units and domains that are synchronized, by forest. A forest with an empty list is synchronized whole; so is one that
+    /// is not named, where nothing is imported.
     pub units: BTreeMap<DomainName, Vec<String>>,
     /// Whether new organizational units are synchronized too.
-    pub new_units: bool,
+    pub new_units: Option<bool>,
     /// How users are told apart.
-    pub identity: Identity,
+    pub identity: Option<Identity>,
     /// What ties them to the tenant.
-    pub source_anchor: SourceAnchor,
+    pub source_anchor: Option<SourceAnchor>,
     /// Group whose direct members alone are synchronized, by forest: for pilots.
     pub pilot_groups: BTreeMap<DomainName, String>,
     /// Optional features.
@@ -224,14 +225,16 @@ pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> Cust
         let what = "import: settings cannot be imported onto an existing database";
         remarks.error(&import.range, what, "leave one of the two out");
     }
-    let sign_in = table
-        .parse("sign_in", remarks)
-        .map_or(UserSignIn::PasswordHash, |at| at.value);
+    // What is not written is what the imported file says, and the product's own choice where there is none.
+    let imports = import.is_some();
+    let sign_in = table.parse("sign_in", remarks).map(|at| at.value);
+    let sign_in = sign_in.or((!imports).then_some(UserSignIn::PasswordHash));
     let federation = table.table("federation", remarks);
     let federation = federation.map(|table| self::federation(table, sign_in, remarks));
-    let single_sign_on = table.flag("single_sign_on", remarks).unwrap_or(false);
+    let single_sign_on = table.flag("single_sign_on", remarks);
+    let single_sign_on = single_sign_on.or((!imports).then_some(false));
     let forests = table.list::<DomainName>("single_sign_on_forests", remarks);
-    if let Some(first) = forests.first().filter(|_| !single_sign_on) {
+    if let Some(first) = forests.first().filter(|_| single_sign_on != Some(true)) {
         remarks.error(
             &first.range,
             "single_sign_on_forests without single_sign_on: the wizard asks for no forest",
@@ -242,7 +245,7 @@ pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> Cust
     let user_name = text(table.text("user_name", remarks));
     let unverified_suffixes = table.flag("unverified_suffixes", remarks).unwrap_or(false);
     let units = table.lists("units", remarks).into_iter().collect();
-    let new_units = table.flag("new_units", remarks).unwrap_or(true);
+    let new_units = table.flag("new_units", remarks);
     let identity = table.text("identity", remarks);
     let source_anchor = table.text("source_anchor", remarks);
     if let Some(at) = source_anchor.as_ref().filter(|at| at.value.contains('@')) {
@@ -282,20 +285,22 @@ pub(super) fn parse(mut table: Table<'_, '_>, remarks: &mut Remarks<'_>) -> Cust
         single_sign_on,
         single_sign_on_forests: forests.into_iter().map(|at| at.value).collect(),
         accounts,
-        user_name: user_name.unwrap_or_else(|| "userPrincipalName".to_owned()),
+        user_name: user_name.or_else(|| (!imports).then(|| "userPrincipalName".to_owned())),
         unverified_suffixes,
         units,
-        new_units,
+        new_units: new_units.or((!imports).then_some(true)),
         identity: match text(identity).as_deref() {
-            None | Some("once") => Identity::Once,
-            Some("mail") => Identity::Mail,
-            Some("object-sid") => Identity::ObjectSid,
-            Some("account-name") => Identity::AccountName,
-            Some(attribute) => Identity::Attribute(attribute.to_owned()),
+            None => (!imports).then_some(Identity::Once),
+            Some("once") => Some(Identity::Once),
+            Some("mail") => Some(Identity::Mail),
+            Some("object-sid") => Some(Identity::ObjectSid),
+            Some("account-name") => Some(Identity::AccountName),
+            Some(attribute) => Some(Identity::Attribute(attribute.to_owned())),
         },
         source_anchor: match text(source_anchor).as_deref() {
-            None | Some("managed") => SourceAnchor::Managed,
-            Some(attribute) => SourceAnchor::Attribute(attribute.to_owned()),
+            None => (!imports).then_some(SourceAnchor::Managed),
+            Some("managed") => Some(SourceAnchor::Managed),
+            Some(attribute) => Some(SourceAnchor::Attribute(attribute.to_owned())),
         },
         pilot_groups,
         features,
@@ -334,7 +339,7 @@ fn attribute_filter(
 /// Reads `federation = { … }`: of AD FS everything, of PingFederate the domain alone.
 fn federation(
     mut table: Table<'_, '_>,
-    sign_in: UserSignIn,
+    sign_in: Option<UserSignIn>,
     remarks: &mut Remarks<'_>,
 ) -> Federation {
     let range = table.range().clone();
@@ -353,14 +358,15 @@ fn federation(
         ..Federation::default()
     };
     match sign_in {
-        UserSignIn::AdFs => {}
-        UserSignIn::PingFederate if federation == domain_alone => {}
-        UserSignIn::PingFederate => remarks.error(
+        Some(UserSignIn::AdFs) => {}
+        Some(UserSignIn::PingFederate) if federation == domain_alone => {}
+        Some(UserSignIn::PingFederate) => remarks.error(
             &range,
             "federation: of PingFederate the wizard is told the domain alone; its servers are set up there",
             "write federation = { domain = \"contoso.com\" }",
         ),
-        UserSignIn::PasswordHash | UserSignIn::PassThrough | UserSignIn::Nothing => remarks.error(
+        None
+        | Some(UserSignIn::PasswordHash | UserSignIn::PassThrough | UserSignIn::Nothing) => remarks.error(
             &range,
             "federation without a sign-in that is federated: the wizard asks for nothing of it",
             "write sign_in = \"ad-fs\" or \"ping-federate\", or leave it out",
@@ -370,6 +376,12 @@ fn federation(
 }
 
 impl CustomSettings {
+    /// The units of a forest that are synchronized, where some are written; an empty list takes the forest whole.
+    #[must_use]
+    pub fn units_of(&self, forest: &DomainName) -> Option<&[String]> {
+        self.units.get(forest).map(Vec::as_slice)
+    }
+
     /// Every forest that is named in them.
     pub fn forests(&self) -> impl Iterator<Item = &DomainName> {
         let accounts = self.accounts.keys();

@@ -1,6 +1,7 @@
 //! A domain in both tools, as a topology says it (guard rail G7): what `check` refuses, what it lets pass since it is said to be
 //! meant, and what the plan says of that.
 
+use controller_core::beyond::{Beyond, SuffixesSeen};
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::finding::Severity;
 use controller_core::plan::{Inputs, Purpose, plan, render};
@@ -211,5 +212,89 @@ fn the_plan_says_what_was_decided_and_is_held_all_the_same() {
         ] {
             assert!(told.contains(words), "{word}, {words}: {told}");
         }
+    }
+}
+
+/// Another tree of a forest has a name of its own: the topology says it, or a preflight of Connect has read it, or it cannot be told.
+#[test]
+fn a_further_tree_of_a_forest_is_in_both_tools_too() {
+    const TREE: &str =
+        "[agents.a]\ntenant = \"main\"\nserves = [\"fab.test\"]\nhosts = [\"s1.a.test\"]";
+    let whole = format!("{SERVERS}\nsettings = {{ start = true }}\n");
+    assert!(of_rail(TREE, &whole).is_empty());
+    let written = |of: &str| format!("{whole}trees = {{ \"{of}\" = [\"fab.test\"] }}\n");
+    let told = of_rail(TREE, &written("a.test"));
+    let [(Severity::Error, said)] = &told[..] else {
+        panic!("{told:#?}");
+    };
+    let words = "fab.test is served by provisioning agents, and lies in the forest a.test";
+    assert!(said.contains(words), "{said}");
+    let strange = found(TREE, &written("c.test"));
+    let words = "trees of \"main\" names c.test, which is none of its forests";
+    assert!(
+        strange
+            .iter()
+            .any(|(one, said)| *one == Severity::Error && said.contains(words)),
+        "{strange:#?}"
+    );
+
+    let planned = |entry: &str, read: Option<(&[&str], u32)>| {
+        let (topology, findings) = parse(&[common::document(document(TREE, entry))]);
+        assert!(findings.is_empty(), "{findings:?}");
+        let known = Known {
+            facts: Some((NOW, common::facts(None, None))),
+            ..Known::of(SigningKey::generate().public().fingerprint())
+        };
+        let known = Fleetwide::from([("s1.a.test".parse().unwrap(), known)]);
+        let mut beyond = Beyond::default();
+        for forest in ["a.test", "b.test"] {
+            if let Some((names, more)) = read {
+                let seen = SuffixesSeen {
+                    at: NOW,
+                    by: "c1.a.test".parse().unwrap(),
+                    names: names.iter().map(|name| (*name).to_owned()).collect(),
+                    more,
+                };
+                beyond.suffixes.insert(forest.parse().unwrap(), seen);
+            }
+        }
+        let (policy, artifacts) = (Policy::default(), common::artifacts());
+        let inputs = Inputs {
+            beyond: &beyond,
+            ..Inputs::of(&topology, &policy, &known, &artifacts, Purpose::Install)
+        };
+        render(&plan(inputs))
+    };
+    let asks = "whether fab.test is another tree of the forest a.test, of which [connect.main] takes everything, cannot be told";
+    let held =
+        "held: fab.test is in both tools, and whether their units are disjoint cannot be told";
+    for (entry, read, says, silent) in [
+        (whole.clone(), None, Some(asks), held),
+        // A list that was cut off says nothing of what it lacks.
+        (whole.clone(), Some((&["a.test"][..], 1)), Some(asks), held),
+        (whole.clone(), Some((&["a.test"][..], 0)), None, asks),
+        (
+            whole.clone(),
+            Some((&["a.test", "FAB.test"][..], 0)),
+            Some(held),
+            asks,
+        ),
+        (written("a.test"), None, Some(held), asks),
+        // Where units are chosen, nothing of another tree is taken.
+        (
+            format!(
+                "{SERVERS}\nsettings = {{ units = {{ \"a.test\" = [\"OU=x,DC=a,DC=test\"], \"b.test\" = [\"OU=x,DC=b,DC=test\"] }} }}\n"
+            ),
+            None,
+            None,
+            asks,
+        ),
+    ] {
+        let told = planned(&entry, read);
+        assert!(
+            says.is_none_or(|says| told.contains(says)),
+            "{says:?}: {told}"
+        );
+        assert!(!told.contains(silent), "{silent}: {told}");
     }
 }

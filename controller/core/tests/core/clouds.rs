@@ -286,3 +286,71 @@ fn nothing_is_planned_on_what_could_not_be_read() {
     let looked = planned(document("", ""), &facts, Purpose::Preflight);
     assert_eq!(looked.targets[&host()].phases.len(), 1);
 }
+
+/// What the file says otherwise than this program goes into the bundles; of what it says the same nothing does.
+#[test]
+fn a_corrected_file_goes_into_the_steps_of_the_cloud_that_it_corrects() {
+    let text = include_str!("../../../../deploy/data/clouds.toml");
+    let text = text
+        .replacen("\"AzureChinaCloud\"", "\"AzureChina\"", 1)
+        .replace("login.partner.microsoftonline.cn", "login.elsewhere.test");
+    let corrected = Clouds::parse(&text).unwrap();
+    let told = |cloud: &str, clouds: &Clouds| {
+        let (topology, findings) =
+            parse_by(&[document(&format!("cloud = \"{cloud}\""), "")], clouds);
+        assert!(findings.is_empty(), "{findings:?}");
+        let known: Fleetwide = topology
+            .targets()
+            .into_iter()
+            .map(|target| {
+                let known = Known {
+                    facts: Some((Timestamp::from_millis(0), common::facts(None, None))),
+                    ..Known::of(SigningKey::generate().public().fingerprint())
+                };
+                (target, known)
+            })
+            .collect();
+        let plan = plan(Inputs::of(
+            &topology,
+            &Policy::default(),
+            &known,
+            &common::artifacts(),
+            Purpose::Install,
+        ));
+        let part = plan.targets[&host()].clone();
+        let steps: Vec<Step> = part
+            .phases
+            .into_iter()
+            .flat_map(|phase| phase.steps)
+            .collect();
+        let environment = steps.iter().find_map(|step| match step {
+            Step::InstallProvisioningAgent(install) => install.environment.clone(),
+            _ => None,
+        });
+        let hosts = steps.iter().filter_map(|step| match step {
+            Step::Preflight(preflight) => Some(preflight.hosts.clone()),
+            _ => None,
+        });
+        let hosts: Vec<_> = hosts.collect();
+        (environment, hosts, part.why.join("; "))
+    };
+    let (environment, hosts, why) = told("china", &corrected);
+    assert_eq!(environment, "AzureChina".parse().ok());
+    assert!(
+        why.contains("ENVIRONMENTNAME=AzureChina, as the controller's clouds.toml"),
+        "{why}"
+    );
+    assert!(!hosts.is_empty());
+    for hosts in hosts {
+        let names = hosts.unwrap().sign_in;
+        assert_eq!(names, ["login.elsewhere.test".parse().unwrap()]);
+    }
+    for (cloud, clouds) in [("us-government", &corrected), ("china", Clouds::built_in())] {
+        let (environment, hosts, _) = told(cloud, clouds);
+        assert_eq!(environment, None, "{cloud}");
+        assert!(
+            !hosts.is_empty() && hosts.iter().all(Option::is_none),
+            "{cloud}"
+        );
+    }
+}

@@ -312,7 +312,7 @@ sign_in = "ad-fs"
 single_sign_on = true
 accounts = { "b.test" = "B\\reader" }
 user_name = "mail"
-units = { "a.test" = ["OU=Staff,DC=a,DC=test"] }
+units = { "a.test" = ["OU=Staff,DC=a,DC=test"], "b.test" = [] }
 new_units = false
 identity = "employeeID"
 source_anchor = "extensionAttribute1"
@@ -400,6 +400,105 @@ fn every_choice_comes_out_on_its_page() {
         .unwrap()
         .1;
     assert!(text(&task).contains("/useexistingdatabase"));
+}
+
+/// Product facts 2.6: what is imported fills the pages, and a default of ours would undo it.
+#[test]
+fn what_is_not_written_beside_an_import_stays_as_it_was_imported() {
+    let task = |settings: &str| {
+        let plan = planned(settings, [None; 3]);
+        guided(&plan, "c2.a.test").unwrap().1
+    };
+    let bare = task("settings = { import = \"MigratedPolicy.json\" }");
+    let page = |task: &TaskText, title: &str| {
+        let page = task.pages.iter().find(|page| page.title == title);
+        page.unwrap().lines.join("\n")
+    };
+    let as_imported = "as imported, change nothing";
+    for (title, words) in [
+        (
+            "Domain and OU filtering",
+            vec![
+                "a.test: as imported",
+                "b.test: as imported",
+                "made later under a chosen one: as imported",
+            ],
+        ),
+        (
+            "Uniquely identifying your users",
+            vec![
+                "how users are told apart: as imported",
+                "source anchor: as imported",
+            ],
+        ),
+        ("Filter users and devices", vec![as_imported]),
+        ("Optional features", vec!["everything else: as imported"]),
+        (
+            "Microsoft Entra sign-in configuration",
+            vec!["user principal name: as imported"],
+        ),
+        (
+            "User sign-in",
+            vec![
+                "choose what the server has that the settings come from",
+                "\"Enable single sign-on\": as imported",
+            ],
+        ),
+    ] {
+        for words in words {
+            assert!(
+                page(&bare, title).contains(words),
+                "{title}: {}",
+                page(&bare, title)
+            );
+        }
+    }
+    let said = text(&bare);
+    for never in [
+        "Sync all domains",
+        "Synchronize all users",
+        "Let Azure manage",
+        "represented only once",
+        "userPrincipalName",
+        "choose \"Password Hash",
+        "is ticked by the choice",
+        "leave clear",
+    ] {
+        assert!(!said.contains(never), "{never}: {said}");
+    }
+    // Whether hashes are synchronized is nobody's plan then, and no proof asks for it.
+    let steps = |settings: &str| {
+        let plan = planned(settings, [None; 3]);
+        let part = plan.targets[&"c2.a.test".parse::<TargetId>().unwrap()].clone();
+        let steps = part.phases.into_iter().flat_map(|phase| phase.steps);
+        steps
+            .filter_map(|step| match step {
+                Step::VerifyConnect(verify) => Some(verify.password_sync),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        steps("settings = { import = \"MigratedPolicy.json\" }"),
+        [false]
+    );
+    assert_eq!(steps("settings = {}"), [true]);
+    // What is written counts beside an import as well, also that all of a forest is meant.
+    let written = task(
+        "settings = { import = \"MigratedPolicy.json\", sign_in = \"password-hash-sync\", units = { \"a.test\" = [] }, identity = \"once\", source_anchor = \"managed\", user_name = \"userPrincipalName\", new_units = true }",
+    );
+    let said = text(&written);
+    for words in [
+        "a.test: \"Sync all domains and OUs\"",
+        "b.test: as imported",
+        "represented only once",
+        "Let Azure manage",
+        "user principal name: userPrincipalName",
+        "choose \"Password Hash Synchronization\"",
+        "under a chosen one: synchronized",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
 }
 
 /// Product facts 2.5: servers, certificate, service account, domain; what is not written, its administrator brings.

@@ -302,6 +302,48 @@ fn a_version_that_the_vendor_speaks_against_is_not_made_active_by_any_plan() {
     }
 }
 
+/// A newer installer in the store is no reason to leave a tenant without anybody who synchronizes; a floor or a recall is one.
+#[test]
+fn an_emergency_takes_the_version_that_is_there() {
+    let is = |staging| Some((OLD, Some(staging)));
+    let world = World::of(is(false), is(true));
+    let none = says(&recalled(Version::new(2, 0, 0, 0)), "vendor");
+    let why = world.judged(Ask::Swap, &none).unwrap_err();
+    assert!(
+        why.contains("it is upgraded before it becomes active (G4)"),
+        "{why}"
+    );
+    let plan = world.judged(Ask::Failover, &none).unwrap();
+    let words =
+        "c2.a.test has Connect 2.6.84.0, and 2.6.92.0 is wanted: it becomes active as it is";
+    assert!(
+        plan.warnings.iter().any(|one| one.contains(words)),
+        "{:?}",
+        plan.warnings
+    );
+    // No step of it asks for the version that is not there.
+    let steps = plan.targets[&target("c2.a.test")].phases.iter();
+    let asked: Vec<Version> = steps
+        .flat_map(|phase| &phase.steps)
+        .filter_map(|step| match step {
+            Step::VerifyConnect(verify) => Some(verify.at_least),
+            Step::GuideConnect(guide) => Some(guide.at_least),
+            _ => None,
+        })
+        .collect();
+    assert!(
+        !asked.is_empty() && asked.iter().all(|version| *version <= OLD),
+        "{asked:?}"
+    );
+    let floor = "[[floor]]\nat_least = \"2.6.85.0\"\nfrom = \"2026-09-01\"\neffect = \"all stops\"";
+    for row in [recalled(OLD), floor.to_owned()] {
+        let why = world
+            .judged(Ask::Failover, &says(&row, "vendor"))
+            .unwrap_err();
+        assert!(why.contains("(G4, G6)"), "{why}");
+    }
+}
+
 /// A swing makes a server active with the version that it brings, and not with the one that is there.
 #[test]
 fn a_swing_is_judged_by_the_version_that_it_brings() {

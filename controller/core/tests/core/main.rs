@@ -25,6 +25,7 @@ mod doubt;
 mod drifts;
 mod engine_proxy;
 mod estate;
+mod failed_over;
 mod fit;
 mod given;
 mod goes_first;

@@ -89,6 +89,7 @@ fn wants() -> Wants {
         serves: ["a.test".parse().unwrap()].into(),
         hashes: BTreeSet::new(),
         connect: vec![WantsConnect {
+            trees: Vec::new(),
             name: "main".to_owned(),
             forests: vec!["b.test".parse().unwrap()],
             servers: vec![target("c1.b.test"), target("c2.b.test")],

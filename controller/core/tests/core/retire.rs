@@ -18,8 +18,8 @@ use protocol::facts::{ProvisioningAgentFacts, ServiceState};
 use protocol::key::{PublicKey, SigningKey};
 use protocol::signed::{Ending, Phase};
 use protocol::{
-    Attempt, BundleId, Digest, Epoch, Generation, RolloutId, StepIndex, TargetId, Timestamp,
-    Version,
+    Attempt, BundleId, Digest, DomainName, Epoch, Generation, RolloutId, StepIndex, TargetId,
+    Timestamp, Version,
 };
 
 use crate::common;
@@ -151,8 +151,8 @@ wave 1
     because  not registered with tenant {TENANT}: by the cmdlets, with an access token that a person gives once; token is the way that clouds.toml chooses for the cloud commercial
   s2.a.test  (agents.a)
     prove    verify provisioning agent
-    because  which domains it serves is not known, since Entrain did not register it: the wizard's page \"Connect Active Directory\" lists them
-    because  version 1.1.2505.0 is there and registered: verified, nothing is changed
+    because  which domains it serves is not known, since Entrain did not register it: the wizard's page \"Connect Active Directory\" lists them; adopt = true of its group has those of `serves` added that are not there
+    because  version 1.1.2505.0 is there and registered: verified but for its domains, nothing is changed
 
 wave 2
   s0.a.test  (agents.a)
@@ -498,4 +498,85 @@ fn of_two_plans_the_newer_says_how_many_must_serve_while_a_server_goes() {
         fleet.apply(&applied, Some(&next), NOW);
         assert_eq!(leave(&mut fleet, &live).is_none(), goes, "{older}, {newer}");
     }
+}
+
+/// A domain that was taken out of `serves` is served by the agents that were given it until they go: no cmdlet takes it from them.
+#[test]
+fn the_last_agent_of_a_domain_that_no_serves_names_any_more_is_beyond_undoing_too() {
+    let written = |serves: &str, hosts: &str, retired: &str| {
+        let text = format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [{serves}]\nhosts = [{hosts}]\nretired = [{retired}]\n"
+        );
+        let (topology, findings) = parse(&[common::document(text)]);
+        assert!(findings.is_empty(), "{findings:?}");
+        topology
+    };
+    let both = "\"s0.a.test\", \"s9.a.test\"";
+    let older = written("\"a.test\", \"b.test\"", both, "");
+    let newer = written("\"a.test\"", "\"s1.a.test\", \"s2.a.test\"", both);
+    let b: DomainName = "b.test".parse().unwrap();
+    let given = |known: &mut Fleetwide, name: &str, domains: &[&str]| {
+        let domains = domains.iter().map(|one| one.parse().unwrap()).collect();
+        known.get_mut(&target(name)).unwrap().domains = Some(domains);
+    };
+    let (mut known, keys) = fleetwide(&newer, &[]);
+    for (name, domains) in [
+        ("s0", &["a.test", "b.test"][..]),
+        ("s9", &["a.test", "b.test"]),
+        ("s1", &["a.test"]),
+        ("s2", &["a.test"]),
+    ] {
+        given(&mut known, name, domains);
+    }
+    let (before, after) = (
+        planned(&older, &known, Purpose::Install),
+        planned(&newer, &known, Purpose::Install),
+    );
+    assert_eq!(after.irreversible.len(), 1, "{:?}", after.irreversible);
+    let act = &after.irreversible[0];
+    let words = "b.test: its last provisioning agent is taken off (s0.a.test, s9.a.test)";
+    assert!(act.starts_with(words), "{act}");
+    assert!(
+        act.contains("disables the configuration of b.test"),
+        "{act}"
+    );
+    assert_eq!(after.domains[&b].min_serving, 0);
+
+    // Whoever wants it is held by nothing of an earlier plan, under which both were to keep serving it.
+    let fleet = |plans: [&Plan; 2]| {
+        let mut fleet = Fleet::new();
+        for (target, key) in &keys {
+            fleet.apply(&common::enrolled(target, *key), None, NOW);
+        }
+        for (number, plan) in (1..).zip(plans) {
+            let applied = common::applied(RolloutId(number), plan);
+            fleet.apply(&applied, Some(plan), NOW);
+        }
+        fleet
+    };
+    let live = |serving: &[&str]| {
+        let pulse = Pulse {
+            serving: true,
+            at: NOW,
+        };
+        Live {
+            connected: newer.targets(),
+            pulses: serving.iter().map(|name| (target(name), pulse)).collect(),
+            began: Timestamp::from_millis(0),
+            ..Live::default()
+        }
+    };
+    let mut accepted = fleet([&before, &after]);
+    assert_eq!(leave(&mut accepted, &live(&["s0", "s1"])), None);
+
+    // Where one that stays was given it as well, nothing ends, and that one must serve meanwhile.
+    given(&mut known, "s1", &["a.test", "b.test"]);
+    let stays = planned(&newer, &known, Purpose::Install);
+    assert_eq!(stays.domains[&b].min_serving, 0, "nobody holds s1 for it");
+    assert!(stays.irreversible.is_empty(), "{:?}", stays.irreversible);
+    let mut held = fleet([&before, &stays]);
+    let why = leave(&mut held, &live(&["s0", "s2"])).unwrap();
+    assert!(why.contains("b.test") && why.contains("(G2)"), "{why}");
+    let mut goes = fleet([&before, &stays]);
+    assert_eq!(leave(&mut goes, &live(&["s0", "s1", "s2"])), None);
 }

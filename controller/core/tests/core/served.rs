@@ -136,34 +136,49 @@ fn a_registration_that_was_carried_out_says_what_is_served() {
     }
 }
 
-/// A person registered it at the wizard: a probe sees tenant and account, and no domain. Nobody has said which it was given, so a later
-/// plan has each looked for.
+/// A person registered it at the wizard: a probe sees tenant and account, and no domain. Nobody has said which it was given: the plan says
+/// that, and opens the same wizard again, which takes the agent out of service, only where its group has them looked for.
 #[test]
 fn what_a_person_gave_at_the_wizard_is_not_known_before_somebody_says_it() {
     let mut world = World::new();
     world.registers(Completion::SeenDone);
     world.reports(facts(Some(TENANT)));
     assert_eq!(world.domains(), Some(BTreeSet::new()));
-    let text = format!(
-        "[tenant.main]\nid = \"{TENANT}\"\nsign_in = \"wizard\"\n[agents.a]\nserves = [\"a.test\", \"b.test\"]\nhosts = [\"s1.a.test\"]\n"
+    let planned = |sign_in: &str, adopt: &str| {
+        let text = format!(
+            "[tenant.main]\nid = \"{TENANT}\"\nsign_in = \"{sign_in}\"\n[agents.a]\nserves = [\"a.test\", \"b.test\"]\nhosts = [\"s1.a.test\"]\n{adopt}"
+        );
+        let (topology, _) = parse(&[common::document(text)]);
+        let plan = plan(Inputs::of(
+            &topology,
+            &Policy::default(),
+            world.fleet.known(),
+            &common::artifacts(),
+            Purpose::Install,
+        ));
+        let domain: DomainName = "a.test".parse().unwrap();
+        assert_eq!(plan.domains[&domain].running, [target()]);
+        let part = &plan.targets[&target()];
+        let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
+        let asked = steps.find_map(|step| match step {
+            Step::AddDomains(add) => Some(add.domains.len()),
+            _ => None,
+        });
+        (asked, part.why.join("; "))
+    };
+    let (asked, said) = planned("wizard", "");
+    assert_eq!(asked, None, "{said}");
+    let words = "not known, since nobody has said what it was given at the wizard";
+    assert!(
+        said.contains(words) && said.contains("verified but for its domains"),
+        "{said}"
     );
-    let (topology, _) = parse(&[common::document(text)]);
-    let plan = plan(Inputs::of(
-        &topology,
-        &Policy::default(),
-        world.fleet.known(),
-        &common::artifacts(),
-        Purpose::Install,
-    ));
-    let part = &plan.targets[&target()];
-    let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
-    let asked = steps.find_map(|step| match step {
-        Step::AddDomains(add) => Some(add.domains.len()),
-        _ => None,
-    });
-    assert_eq!(asked, Some(2), "{:?}", part.why);
-    let said = part.why.join("; ");
+    let (asked, said) = planned("wizard", "adopt = true\n");
+    assert_eq!(asked, Some(2), "{said}");
     assert!(said.contains("not known to serve a.test, b.test"), "{said}");
+    // The cmdlets look by themselves, and add nothing that is there.
+    let (asked, said) = planned("token", "");
+    assert_eq!(asked, Some(2), "{said}");
 }
 
 /// It failed on its way, or an earlier try came to its end unheard: a later step looks there before it adds.
@@ -280,4 +295,80 @@ fn a_domain_that_was_added_is_served_beside_those_before_and_one_that_could_not_
     });
     all.insert("c.test".parse().unwrap());
     assert_eq!(world.domains(), Some(all));
+}
+
+/// Somebody else registered it: which domains it has nobody has told, and nothing is added before the group says that it may be.
+#[test]
+fn an_agent_that_somebody_else_registered_gets_the_domains_that_its_group_adopts() {
+    let key = SigningKey::generate().public();
+    let mut fleet = Fleet::new();
+    fleet.apply(&common::enrolled(&target(), key), None, NOW);
+    let reported = Event::FactsReported(Box::new(facts(Some(TENANT))));
+    fleet.apply(&common::told(&target(), 1, NOW, &reported), None, NOW);
+    let planned = |fleet: &Fleet, adopt: &str| {
+        let text = format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[agents.a]\nserves = [\"a.test\", \"b.test\"]\nhosts = [\"s1.a.test\"]\n{adopt}"
+        );
+        let (topology, findings) = parse(&[common::document(text)]);
+        assert!(findings.is_empty(), "{findings:?}");
+        plan(Inputs::of(
+            &topology,
+            &Policy::default(),
+            fleet.known(),
+            &common::artifacts(),
+            Purpose::Install,
+        ))
+    };
+    let plain = planned(&fleet, "");
+    let part = &plain.targets[&target()];
+    assert!(part.is_read_only(), "{part:?}");
+    let why = part.why.join("; ");
+    assert!(
+        why.contains("adopt = true") && why.contains("verified but for its domains"),
+        "{why}"
+    );
+    let adopting = planned(&fleet, "adopt = true\n");
+    let part = &adopting.targets[&target()];
+    let why = part.why.join("; ");
+    assert!(why.contains("not known to serve a.test, b.test"), "{why}");
+    assert!(!why.contains("adopt = true"), "{why}");
+    let places = part.phases.iter().enumerate();
+    let (phase, work) = places
+        .filter(|(_, work)| work.phase == Phase::Register)
+        .next()
+        .unwrap();
+    let step = work
+        .steps
+        .iter()
+        .position(|step| matches!(step, Step::AddDomains(add) if add.domains.len() == 2));
+    let step = StepIndex(u16::try_from(step.unwrap()).unwrap());
+    assert_eq!(phase, 0, "nothing stands before it");
+    let applied = common::applied(RolloutId(1), &adopting);
+    fleet.apply(&applied, Some(&adopting), NOW);
+    let issued = Record::BundleIssued {
+        rollout: RolloutId(1),
+        target: target(),
+        generation: GENERATION,
+        phase: Phase::Register,
+        bundle: BundleId(Digest::ZERO),
+        expires: NOW.plus(std::time::Duration::from_secs(86_400)),
+    };
+    fleet.apply(&issued, None, NOW);
+    let completed = Event::StepCompleted {
+        generation: GENERATION,
+        step,
+        completion: Completion::Applied,
+        summary: String::new(),
+        grade: None,
+    };
+    fleet.apply(&common::told(&target(), 2, NOW, &completed), None, NOW);
+    assert_eq!(fleet.known()[&target()].domains, both());
+    let again = planned(&fleet, "adopt = true\n");
+    let part = &again.targets[&target()];
+    assert!(part.is_read_only(), "{part:?}");
+    assert!(
+        part.why
+            .join("; ")
+            .contains("registered: verified, nothing is changed")
+    );
 }

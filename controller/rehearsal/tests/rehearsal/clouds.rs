@@ -11,7 +11,7 @@ fn the_setup_is_given_the_value_that_the_data_name() {
     for cloud in EACH {
         let data = &Clouds::built_in().of(cloud).environment.value;
         assert_eq!(data, product::environment_name(cloud), "{cloud:?}");
-        let arguments = product::setup_arguments(cloud);
+        let arguments = product::setup_arguments(cloud, None);
         assert!(
             arguments.contains(&format!("ENVIRONMENTNAME={data}")),
             "{arguments:?}"
@@ -52,4 +52,31 @@ fn every_host_that_an_agent_asks_is_let_through_by_the_data() {
         }
     }
     assert!(asked > 20, "{asked}");
+}
+
+/// What the data say as this program has it no bundle carries: the agent's own constants must say the same.
+#[test]
+fn the_probes_ask_the_hosts_that_the_data_name() {
+    let tenant = "3f0c8a4e-0000-0000-0000-000000000000"
+        .parse()
+        .expect("a tenant");
+    for cloud in EACH {
+        let probed = Clouds::built_in().of(cloud).probed.as_ref();
+        let probed = probed.expect("the data of this program have them");
+        for product in [Product::ProvisioningAgent, Product::Connect] {
+            let data = probed.of(product);
+            let names = |list: &[protocol::DomainName]| -> Vec<String> {
+                list.iter().map(ToString::to_string).collect()
+            };
+            assert_eq!(names(&data.sign_in), product::sign_in_hosts(cloud));
+            assert_eq!(names(&data.product), product::product_hosts(product, cloud));
+            assert_eq!(names(&data.revocation), product::revocation_hosts(cloud));
+            if product == Product::ProvisioningAgent {
+                let below =
+                    |zone: &protocol::DomainName| product::registers_below(zone.as_str(), &tenant);
+                let hosts: Vec<String> = data.registration.iter().flat_map(below).collect();
+                assert_eq!(hosts, product::registration_hosts(cloud, &tenant));
+            }
+        }
+    }
 }

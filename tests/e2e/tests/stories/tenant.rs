@@ -528,6 +528,7 @@ async fn probed(tenant: Tenant) -> BTreeMap<String, Finding> {
         .observe(&id(), Some("anna@contoso.com"), controller::now())
         .await;
     let entry = WantsConnect {
+        trees: Vec::new(),
         name: "main".to_owned(),
         forests: vec!["fabrikam.com".parse().expect("a domain")],
         servers: Vec::new(),

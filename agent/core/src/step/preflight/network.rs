@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use protocol::event::{Finding, Severity, Verdict};
 use protocol::step::{Preflight, Product};
-use protocol::{ProxyAddress, TargetId};
+use protocol::{DomainName, ProxyAddress, TargetId};
 use serde_json::{Value, json};
 
 use crate::catalogue::{self, Probe};
@@ -15,10 +15,36 @@ use crate::step::engine;
 use crate::step::report::Report;
 
 /// Hosts that must answer by TLS before anything else makes sense.
-pub(super) fn hosts(preflight: &Preflight) -> Vec<&'static str> {
+pub(super) fn hosts(preflight: &Preflight) -> Vec<&str> {
+    if let Some(told) = &preflight.hosts {
+        let all = told.sign_in.iter().chain(&told.product);
+        return all.map(DomainName::as_str).collect();
+    }
     let sign_in = product::sign_in_hosts(preflight.cloud).iter();
     let own = product::product_hosts(preflight.product, preflight.cloud).iter();
     sign_in.chain(own).copied().collect()
+}
+
+/// Hosts at which an agent of the tenant registers.
+fn registration_hosts(preflight: &Preflight) -> Vec<String> {
+    let tenant = &preflight.tenant;
+    match &preflight.hosts {
+        Some(told) => {
+            let zones = told.registration.iter();
+            zones
+                .flat_map(|zone| product::registers_below(zone.as_str(), tenant))
+                .collect()
+        }
+        None => product::registration_hosts(preflight.cloud, tenant),
+    }
+}
+
+/// Hosts of certificate revocation lists and answers.
+fn revocation_hosts(preflight: &Preflight) -> Vec<&str> {
+    match &preflight.hosts {
+        Some(told) => told.revocation.iter().map(DomainName::as_str).collect(),
+        None => product::revocation_hosts(preflight.cloud).to_vec(),
+    }
 }
 
 /// How the answer begins where a proxy lets nobody through who does not sign in to it.
@@ -202,11 +228,11 @@ pub(super) fn check(
         through.extend(chain.map(|chain| (host, chain)));
     }
     if preflight.product == Product::ProvisioningAgent {
-        for host in product::registration_hosts(preflight.cloud, &preflight.tenant) {
+        for host in registration_hosts(preflight) {
             findings.push(way.reach(&catalogue::PF27, &host, 443, cx)?);
         }
     }
-    for host in product::revocation_hosts(preflight.cloud) {
+    for host in revocation_hosts(preflight) {
         findings.push(way.reach(&catalogue::PF28, host, 80, cx)?);
     }
     let mut asked = findings.iter().skip(before);

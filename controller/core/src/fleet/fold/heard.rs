@@ -32,6 +32,7 @@ impl Fleet {
         }
         match event {
             Event::FactsReported(facts) => {
+                self.beyond.said_off.remove(target);
                 let connect = (facts.connect.as_ref(), facts.console_open);
                 self.schedulers.told(target, connect, now);
                 self.looked_at(target, facts, now);
@@ -592,11 +593,8 @@ impl Fleet {
             }
             Served::More(_) if completion.is_none() => {}
             Served::These(domains) => known.domains = Some(domains.into_iter().collect()),
-            // Which others somebody else gave it is not known, and stays so.
-            Served::More(domains) => known
-                .domains
-                .iter_mut()
-                .for_each(|all| all.extend(domains.clone())),
+            // Of one that somebody else registered these are known from now on; which others it was given nobody has told.
+            Served::More(domains) => known.domains.get_or_insert_default().extend(domains),
         }
     }
 

@@ -9,7 +9,7 @@ use protocol::{DomainName, TargetId};
 use crate::facts::Fleetwide;
 use crate::plan::TargetPlan;
 use crate::plan::build::{
-    Inputs, Member, NOT_ASKED, Purpose, READINESS, earliest, inspection, part, unverified,
+    Inputs, Member, NOT_ASKED, Purpose, READINESS, SAID_OFF, earliest, inspection, part, unverified,
 };
 use crate::recipe::discover::Askers;
 use crate::recipe::restart::Rule;
@@ -46,6 +46,7 @@ pub(super) fn agents(
                     "held: not enrolled; bring the agent onto it with a join file".to_owned(),
                 ),
                 _ if !inputs.is_about(host) => Answer::Nothing(NOT_ASKED.to_owned()),
+                _ if inputs.beyond.said_off.contains(host) => Answer::Nothing(SAID_OFF.to_owned()),
                 // Whatever is on the server, and whether it could be read.
                 (Some(_), _, Purpose::Agents) => agent::answer(inputs.roster, inputs.release, host),
                 (Some(_), None, _) => {

@@ -9,7 +9,7 @@ use protocol::step::{Product, Step};
 use crate::active;
 use crate::active::{Modes, Verdict};
 use crate::plan::build::{
-    FENCED, Inputs, MOVED, Member, NOT_ASKED, Purpose, READINESS, add_reason, inspection,
+    FENCED, Inputs, MOVED, Member, NOT_ASKED, Purpose, READINESS, SAID_OFF, add_reason, inspection,
     installs_active, part, strangers, suffixes,
 };
 use crate::plan::import::imports;
@@ -41,7 +41,8 @@ pub(super) fn connects(
         let strangers = strangers(inputs.beyond, entry, &tenant.id, known);
         let mut modes = Modes::new();
         let mut untold = Vec::new();
-        for server in entry.members() {
+        let off = &inputs.beyond.said_off;
+        for server in entry.members().filter(|server| !off.contains(*server)) {
             let facts = known.get(server).and_then(|known| known.facts.as_ref());
             let Some((_, facts)) = facts else {
                 untold.push(server.clone());
@@ -82,6 +83,7 @@ pub(super) fn connects(
                     "held: not enrolled; bring the agent onto it with a join file".to_owned(),
                 ),
                 _ if !inputs.is_about(server) => Answer::Nothing(NOT_ASKED.to_owned()),
+                _ if off.contains(server) => Answer::Nothing(SAID_OFF.to_owned()),
                 (Some(_), _, Purpose::Agents) => agent::answer(inputs.roster, inputs.release, server),
                 (Some(_), None, _) => {
                     Answer::Nothing("held: it has never reported its facts".to_owned())
