@@ -89,6 +89,7 @@ fn of_entry(name: &str) -> WantsConnect {
         forests: vec!["a.test".parse().unwrap()],
         servers: Vec::new(),
         gone: Vec::new(),
+        trees: Vec::new(),
     }
 }
 
