@@ -257,10 +257,10 @@ fn is_given(value: &Value) -> bool {
 }
 
 /// What is given beside these names. The service's own remarks have a sign in their names that no condition has.
-fn given_beside<'a>(
-    all: &'a serde_json::Map<String, Value>,
+fn given_beside(
+    all: &serde_json::Map<String, Value>,
     names: impl IntoIterator<Item = &'static str>,
-) -> impl Iterator<Item = &'a String> {
+) -> impl Iterator<Item = &String> {
     let names: BTreeSet<&str> = names.into_iter().collect();
     let other = move |name: &str| !names.contains(name) && !name.contains('@');
     let given = all

@@ -44,13 +44,14 @@ fn policy(conditions: &Value, grant: &Value) -> Value {
         "sessionControls": null,
     });
     for (name, value) in conditions.as_object().into_iter().flatten() {
-        match value {
-            Value::Object(within) if ["applications", "users"].contains(&name.as_str()) => {
-                for (inner, value) in within {
-                    one["conditions"][name][inner] = value.clone();
-                }
+        let within = value.as_object();
+        let within = within.filter(|_| ["applications", "users"].contains(&name.as_str()));
+        if let Some(within) = within {
+            for (inner, value) in within {
+                one["conditions"][name][inner] = value.clone();
             }
-            other => one["conditions"][name] = other.clone(),
+        } else {
+            one["conditions"][name] = value.clone();
         }
     }
     one
