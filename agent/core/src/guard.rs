@@ -214,9 +214,12 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
         | Step::AwaitFullSync(_)
         | Step::VerifyProvisioningAgentRemoved(_) => 0,
     };
-    let hosts = |step: &Step| match step {
-        Step::Preflight(preflight) => preflight.hosts.as_ref().map(|hosts| hosts.longest()),
-        _ => None,
+    let hosts = |step: &Step| {
+        if let Step::Preflight(preflight) = step {
+            preflight.hosts.as_ref().map(|hosts| hosts.longest())
+        } else {
+            None
+        }
     };
     let mut hosts = manifest.steps.iter().filter_map(hosts);
     if let Some(count) = hosts.find(|count| *count > limits::MAX_PROBED_HOSTS) {

@@ -70,7 +70,7 @@ pub(super) fn check(topology: &Topology, findings: &mut Vec<Finding>) {
                 what: format!("trees of \"{name}\" names {strange}, which is none of its forests"),
                 fix: match nearest(strange.as_str(), known) {
                     Some(meant) => format!("did you mean \"{meant}\"?"),
-                    None => format!("name a forest by its root, with the roots of its other trees: trees = {{ \"corp.contoso.com\" = [\"fabrikam.com\"] }}"),
+                    None => "name a forest by its root, with the roots of its other trees: trees = { \"corp.contoso.com\" = [\"fabrikam.com\"] }".to_owned(),
                 },
             });
         }

@@ -261,7 +261,9 @@ fn a_plan_behind_a_failover_has_no_alarm_and_no_work_for_the_lost_server() {
     }
     assert_eq!(world.fleet.works_on(&upgrade), None);
     // Nor does a move to cloud sync, or a swing, meet it.
-    world.asks(|inputs| transition(inputs, &name(SECOND))).ok();
+    let moved = world.asks(|inputs| transition(inputs, &name(SECOND)));
+    let about_it = moved.as_ref().err().filter(|why| why.contains(LOST));
+    assert_eq!(about_it, None);
     let swung = world.asks(|inputs| swing(inputs, &name(THIRD), Afterwards::Upgrade));
     let swung = swung.unwrap();
     assert!(

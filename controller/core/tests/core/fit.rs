@@ -325,10 +325,14 @@ fn an_emergency_takes_the_version_that_is_there() {
     let steps = plan.targets[&target("c2.a.test")].phases.iter();
     let asked: Vec<Version> = steps
         .flat_map(|phase| &phase.steps)
-        .filter_map(|step| match step {
-            Step::VerifyConnect(verify) => Some(verify.at_least),
-            Step::GuideConnect(guide) => Some(guide.at_least),
-            _ => None,
+        .filter_map(|step| {
+            if let Step::VerifyConnect(verify) = step {
+                Some(verify.at_least)
+            } else if let Step::GuideConnect(guide) = step {
+                Some(guide.at_least)
+            } else {
+                None
+            }
         })
         .collect();
     assert!(

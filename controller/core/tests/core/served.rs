@@ -332,10 +332,9 @@ fn an_agent_that_somebody_else_registered_gets_the_domains_that_its_group_adopts
     let why = part.why.join("; ");
     assert!(why.contains("not known to serve a.test, b.test"), "{why}");
     assert!(!why.contains("adopt = true"), "{why}");
-    let places = part.phases.iter().enumerate();
+    let mut places = part.phases.iter().enumerate();
     let (phase, work) = places
-        .filter(|(_, work)| work.phase == Phase::Register)
-        .next()
+        .find(|(_, work)| work.phase == Phase::Register)
         .unwrap();
     let step = work
         .steps
