@@ -11,6 +11,8 @@ mod orders;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use agent_twin::Fault;
@@ -932,35 +934,62 @@ fn number(name: &str, otherwise: u64) -> u64 {
     written.map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
-/// After so many seeds that fail no more are tried.
+/// After so many seeds that fail no more are begun.
 const MOST_FAILED: usize = 10;
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.faults += other.faults;
+        self.orders.add(&other.orders);
+        self.asked.add(other.asked);
+        self.paced.add(other.paced);
+        self.g4 += other.g4;
+        self.views += other.views;
+        self.checks += other.checks;
+        self.seconds += other.seconds;
+        self.done += other.done;
+        self.targets += other.targets;
+    }
+}
+
+/// Tells these seeds, as many at once as there are cores: a seed's course is its own. Gives the sum of those that hold, which fail, and how
+/// many hold. After [`MOST_FAILED`] no more are begun.
+fn tell(seeds: std::ops::Range<u64>) -> (Tally, Vec<u64>, u64) {
+    let next = AtomicU64::new(seeds.start);
+    let told = Mutex::new((Tally::default(), Vec::new(), 0));
+    let one_after_another = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::SeqCst);
+            let enough = told.lock().unwrap().1.len() >= MOST_FAILED;
+            if seed >= seeds.end || enough {
+                return;
+            }
+            let course = std::panic::catch_unwind(|| story(seed));
+            let (sum, failed, holds) = &mut *told.lock().unwrap();
+            match course {
+                Ok(course) => {
+                    sum.add(&course);
+                    *holds += 1;
+                }
+                // One that fails says little of how many do.
+                Err(_) => failed.push(seed),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(one_after_another);
+        }
+    });
+    let (sum, mut failed, holds) = told.into_inner().unwrap();
+    failed.sort_unstable();
+    (sum, failed, holds)
+}
 
 #[test]
 fn fleets_under_faults_hold_every_rule_and_come_to_their_end() {
     let (from, seeds) = (number("SIM_FROM", 1), number("SIM_SEEDS", 40));
-    let mut sum = Tally::default();
-    let (mut failed, mut told_of) = (Vec::new(), 0_u64);
-    for seed in from..from + seeds {
-        let Ok(told) = std::panic::catch_unwind(|| story(seed)) else {
-            // One that fails says little of how many do.
-            failed.push(seed);
-            if failed.len() == MOST_FAILED {
-                break;
-            }
-            continue;
-        };
-        told_of += 1;
-        sum.faults += told.faults;
-        sum.orders.add(&told.orders);
-        sum.asked.add(told.asked);
-        sum.paced.add(told.paced);
-        sum.g4 += told.g4;
-        sum.views += told.views;
-        sum.checks += told.checks;
-        sum.seconds += told.seconds;
-        sum.done += told.done;
-        sum.targets += told.targets;
-    }
+    let (sum, failed, told_of) = tell(from..from + seeds);
     let rails = sum.asked.named().into_iter().chain([("G4", sum.g4)]);
     let asked: Vec<(&str, u64)> = rails.chain(sum.paced.named()).collect();
     let named: Vec<String> = asked
