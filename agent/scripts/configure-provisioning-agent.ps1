@@ -3,8 +3,8 @@
 # Input: {"module", "calls": ["cmdlet -parameter"], "tenant", "signIn", "proxy", "gmsa": {"name"}, {"createWithCredentialOf"} or null: it stays as it is,
 # "note": {"key", "value"}: 1 stands there while a registration was begun and has not ended well, "domains": [{"name", "preferredDomainControllers", "credential", "permissions"}], "secrets": [{"kind", "of", "user", "value"}]}.
 # Output: a line {"step", "ok"} for each cmdlet, with {"names": ["domain"] or null, "text"} where the domains are read back, and {"domain",
-# "there": it was before, "mentioned": its name stood in the list before} where one is added, one {"where", "unread"} of secrets that
-# were left, and at last {"done": true} or {"error": {"at", "kind", "message"}}.
+# "there": it was before, null where that cannot be told and it was "refused", "mentioned": its name stood in the list before} where one is
+# added, one {"where", "unread"} of secrets that were left, and at last {"done": true} or {"error": {"at", "kind", "message"}}.
 function Secret($kind, $of) { $in.secrets | Where-Object { $_.kind -eq $kind -and $_.of -eq $of } | Select-Object -First 1 }
 function Credential($secret) {
     $password = New-Object System.Security.SecureString
@@ -59,17 +59,13 @@ function Find-Secret([DateTime]$since) {
     @{ step = 'Find-Secret'; ok = $true; where = @($where | Select-Object -Unique); unread = $unread }
 }
 
-# What the module lists: as text, and the name of each domain where every row has one by itself. What the rows look like is unverified:
-# a row is a name, or has it in a property of one of these names; else which of its words is the domain cannot be told.
+# What the module lists: as text, and the name of each domain where every row has it in a column that is named for that. What the rows
+# look like is unverified: any other column or text may be a forest's. A list that comes whole is taken apart.
 function Read-Domains {
-    $rows = @(Get-AADCloudSyncDomains | Where-Object { $_ })
+    $rows = @(Get-AADCloudSyncDomains | ForEach-Object { $_ } | Where-Object { $_ })
     $names = @()
     foreach ($row in $rows) {
-        $found = @($row)
-        if ($row -isnot [string]) {
-            $found = @(foreach ($property in 'DomainName', 'DomainFqdn', 'Fqdn', 'DnsName', 'Domain', 'Name') { $row.$property })
-        }
-        $found = @($found | Where-Object { [string]$_ -match '^[\w-]+(\.[\w-]+)+$' } | Select-Object -First 1)
+        $found = @($row.DomainName, $row.DomainFqdn | Where-Object { [string]$_ -match '^[\w-]+(\.[\w-]+)+$' } | Select-Object -First 1)
         if (-not $found.Count) {
             $names = $null
             break
@@ -77,6 +73,15 @@ function Read-Domains {
         $names += [string]$found[0]
     }
     @{ names = $names; text = ($rows | Out-String -Width 400) }
+}
+
+# A reason without secrets: a cmdlet may repeat its argument in what it says.
+function Withheld($wrong) {
+    $message = Reason $wrong
+    foreach ($secret in $in.secrets) {
+        if ($secret.value) { $message = $message.Replace($secret.value, '***') }
+    }
+    $message
 }
 
 # What cannot be looked for fails nothing: it is told.
@@ -129,17 +134,23 @@ try {
         $at = 'Add-AADCloudSyncADDomain'
         $there = $before.names -contains $domain.name
         # A mention may be that of a forest or a suffix: of such a one the cmdlet is asked, and says that it is there already where it is.
+        # In which words is unverified: refused in others, it may be there, and what is listed at the end is left to say so.
+        $refused = $null
         $mentioned = $before.text -match ('(?i)(?<![\w.-])' + [regex]::Escape($domain.name) + '(?![\w.-])')
         if (-not $there) {
             $arguments = @{ DomainName = $domain.name }
             if ($credential) { $arguments.Credential = $credential }
             if ($domain.preferredDomainControllers.Count -gt 0) { $arguments.PreferredDomainControllers = [string[]]$domain.preferredDomainControllers }
             try { $null = Add-AADCloudSyncADDomain @arguments } catch {
-                if (-not $mentioned -or (Reason $_) -notmatch '(?i)\balready\b|(?<!not )\bexists\b') { throw }
+                if (-not $mentioned -or $_.Exception -is [System.Management.Automation.ParameterBindingException]) { throw }
                 $there = $true
+                if ((Reason $_) -notmatch '(?i)\balready\b|(?<!not )\bexists\b') {
+                    $there = $null
+                    $refused = Withheld $_
+                }
             }
         }
-        Say @{ step = $at; ok = $true; domain = $domain.name; there = $there; mentioned = $mentioned }
+        Say @{ step = $at; ok = $true; domain = $domain.name; there = $there; mentioned = $mentioned; refused = $refused }
         $at = 'Set-AADCloudSyncPermissions'
         foreach ($type in $domain.permissions) {
             $null = Set-AADCloudSyncPermissions -PermissionType $type -TargetDomain $domain.name -TargetDomainCredential $credential
@@ -167,11 +178,7 @@ try {
 } catch {
     $kind = 'other'
     if ($_.Exception -is [System.Management.Automation.ParameterBindingException]) { $kind = 'parameter' }
-    # A cmdlet may repeat its argument in what it says.
-    $message = Reason $_
-    foreach ($secret in $in.secrets) {
-        if ($secret.value) { $message = $message.Replace($secret.value, '***') }
-    }
+    $message = Withheld $_
     Say-Left
     Say @{ error = @{ at = $at; kind = $kind; message = $message } }
 }

@@ -516,6 +516,24 @@ fn what_is_splatted_is_held_against_the_table() {
     }
 }
 
+/// What the module lists is taken apart where it comes whole, and a column that is not named for a domain proves none. Of what it refuses,
+/// nothing but a parameter or a name that was not in the list ends the script.
+#[test]
+fn a_domain_is_read_from_a_column_that_is_named_for_it() {
+    let name = "configure-provisioning-agent.ps1";
+    let (_, text) = scripts().into_iter().find(|(one, _)| one == name).unwrap();
+    for stands in [
+        "@(Get-AADCloudSyncDomains | ForEach-Object { $_ } | Where-Object { $_ })",
+        "@($row.DomainName, $row.DomainFqdn | Where-Object {",
+        "if (-not $mentioned -or $_.Exception -is [System.Management.Automation.ParameterBindingException]) { throw }",
+    ] {
+        assert!(text.contains(stands), "{stands}");
+    }
+    for guess in ["$row.Name", "$row.Domain,", "'Fqdn'", "'DnsName'"] {
+        assert!(!text.contains(guess), "{guess}");
+    }
+}
+
 /// Cmdlets of the products' own modules: which of them a version has is told by it alone.
 fn of_a_product(cmdlet: &str) -> bool {
     cmdlet.contains("ADSync") || cmdlet.contains("AADCloudSync")

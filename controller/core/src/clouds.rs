@@ -251,7 +251,18 @@ impl CloudData {
         let of = |data: &Self| data.probed.as_ref().map(|probed| probed.of(product));
         let is = of(self)?;
         let own = of(Clouds::built_in().of(cloud));
-        (Some(&is) != own.as_ref()).then(|| Box::new(is))
+        // In which order they are written says nothing.
+        let sorted = |mut hosts: ProbedHosts| {
+            let lists = [
+                &mut hosts.sign_in,
+                &mut hosts.product,
+                &mut hosts.registration,
+                &mut hosts.revocation,
+            ];
+            lists.into_iter().for_each(|list| list.sort());
+            hosts
+        };
+        (Some(sorted(is.clone())) != own.map(sorted)).then(|| Box::new(is))
     }
 
     /// Whether a rule for these hosts lets a name through.

@@ -1,5 +1,6 @@
 //! What came to be known since a plan was made, as a log tells it: versions that were taken back (G6), a domain in both tools (G7), and
-//! what cannot be undone (G10). Told apart from what the machine believes, which is what is asked.
+//! what cannot be undone (G10). From the log alone, apart from what the machine remembers; whether two scopes overlap and how long a reading
+//! counts is reckoned by the same functions, which have properties of their own (`controller/core/tests/core/scopes.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -122,10 +122,13 @@ mod tests {
         let (mut core, mut batch, target) = core().await;
         core.pulse(&target, true, &batch);
         assert!(core.live.pulses.is_empty(), "it has no session");
+        assert!(!core.has_session(&target));
         assert_eq!(core.arrived(&mut batch, &hello(&target, 3)), None);
         core.pulse(&target, true, &batch);
         tells(&mut core, &mut batch, &target, 1, 2);
         assert!(core.live.pulses.is_empty(), "one event is missing");
+        // Nobody says of it that it is off.
+        assert!(core.has_session(&target) && !core.live.connected.contains(&target));
         let came = batch.now;
         batch.now = came.plus(Duration::from_secs(5));
         tells(&mut core, &mut batch, &target, 3, 1);

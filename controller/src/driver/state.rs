@@ -593,6 +593,12 @@ impl Core {
         None
     }
 
+    /// Whether a target has a session, also one whose journal is not all here yet.
+    #[must_use]
+    pub fn has_session(&self, target: &TargetId) -> bool {
+        self.live.connected.contains(target) || self.catching_up.contains_key(target)
+    }
+
     /// A session ended: what the target asked for it asks again when it is back.
     pub fn left(&mut self, target: &TargetId, now: Timestamp) {
         self.catching_up.remove(target);
@@ -851,7 +857,7 @@ impl Core {
         let off = plan.off.clone();
         match (&off, &said) {
             (Some(off), Some(said)) if off == said => {
-                if self.live.connected.contains(off) {
+                if self.has_session(off) {
                     return Err(is_here(off));
                 }
             }

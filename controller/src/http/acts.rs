@@ -146,7 +146,7 @@ pub(super) async fn plan(
             purpose: ask.purpose,
             only: &ask.only,
         };
-        let here = |off: &TargetId| core.live.connected.contains(off);
+        let here = |off: &TargetId| core.has_session(off);
         let plan = match (&ask.active, &ask.off, ask.swing, &ask.transition) {
             (.., Some(TransitionAsk::Eligible)) => Ok(eligibility(inputs)),
             (.., Some(TransitionAsk::Move(server))) => transition(inputs, server),

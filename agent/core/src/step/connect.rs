@@ -185,7 +185,7 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
 }
 
 /// Said where nobody is asked for the release that was planned.
-const HELD: &str = "its cycle was off before the wizard, since this was planned: whoever held it releases it, and nobody is asked to";
+const HELD: &str = "its cycle was off before the wizard, since this was planned: whoever held it releases it, and nobody is asked to; on the active server the verification behind it fails by PV24 until they have: retry it then";
 
 /// Watches for the release of a cycle that the wizard may have left held. It was on before the work, and that is what comes
 /// back, or an installation was to leave it off until somebody had looked; whoever held it releases it, since its setting lies in

@@ -150,6 +150,7 @@ pub fn answering(
     let mut answers = tried.preferred(preferred, cx)?;
     if answers.is_none() {
         match cx.domain_controllers(domain.as_str())? {
+            Ok(found) if found.is_empty() => tried.passed_over.push(none(domain)),
             Ok(found) => answers = tried.found(&found, preferred, cx)?,
             Err(why) => tried.passed_over.push(why),
         }
@@ -197,6 +198,7 @@ fn products(
     }
     let mut asked: Vec<Root> = first.into_iter().collect();
     match cx.domain_controllers(domain.as_str())? {
+        Ok(found) if found.is_empty() => tried.passed_over.push(none(domain)),
         Ok(found) => {
             // Behind the preferred one that answers nobody is taken any more.
             let own = asked.first().map(|root| root.server.as_str());

@@ -408,11 +408,11 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
         secrets,
         CONFIGURE_LIMIT,
     )?;
-    let there: Vec<String> = lines
+    let there: Vec<(String, Option<bool>)> = lines
         .iter()
         .flatten()
-        .filter(|line| line["step"] == "Add-AADCloudSyncADDomain" && line["there"] == true)
-        .filter_map(|line| line["domain"].as_str().map(ToOwned::to_owned))
+        .filter(|line| line["step"] == "Add-AADCloudSyncADDomain")
+        .filter_map(|line| Some((line["domain"].as_str()?.to_owned(), line["there"].as_bool())))
         .collect();
     let (listed, left) = ended(&add.domains, lines, cx)?;
     let seen = listed.verdict;
@@ -428,17 +428,18 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
                 Verdict::CannotTell => "whether the module lists them cannot be told",
             };
             // What was there was given its rights, and nothing else: the product takes domain controllers when it adds a domain.
-            let (old, new): (Vec<&ServedDomain>, Vec<&ServedDomain>) = add
-                .domains
-                .iter()
-                .partition(|domain| there.iter().any(|name| *name == domain.name.as_str()));
-            let words = |what: &str, all: &[&ServedDomain]| {
-                let names: Vec<&str> = all.iter().map(|domain| domain.name.as_str()).collect();
+            let words = |what: &str, was: Option<bool>| {
+                let names = there.iter().filter(|(_, one)| *one == was);
+                let names: Vec<&str> = names.map(|(name, _)| name.as_str()).collect();
                 (!names.is_empty()).then(|| format!("{what}: {}", names.join(", ")))
             };
             let did = [
-                words("added", &new),
-                words("there already, and given its written rights", &old),
+                words("added", Some(false)),
+                words("there already, and given its written rights", Some(true)),
+                words(
+                    "refused, and given its written rights; whether it was there already cannot be told",
+                    None,
+                ),
             ];
             let did: Vec<String> = did.into_iter().flatten().collect();
             let noted = made_good_where_owed(cx)?;
@@ -682,9 +683,10 @@ fn account(register: &RegisterProvisioningAgent) -> serde_json::Value {
 struct List {
     /// As the module shows it, in small letters.
     text: String,
-    /// The domain of each row, where every row has one by itself; else which of the words are domains cannot be told.
+    /// The domain of each row, where every row names one as that; else which of the words are domains cannot be told.
     domains: Option<Vec<String>>,
-    /// Names that stood in the list before they were added, as a forest's or a suffix may.
+    /// Names that stood in the list before they were added, as a forest's or a suffix may, and of which nothing said that they were
+    /// there as domains.
     mentioned: Vec<String>,
 }
 
@@ -704,9 +706,11 @@ impl List {
         let lower = |name: &serde_json::Value| Some(name.as_str()?.to_lowercase());
         let domains = line["names"].as_array();
         let domains = domains.and_then(|all| all.iter().map(lower).collect());
-        let mentioned = lines
-            .iter()
-            .filter(|line| line["step"] == "Add-AADCloudSyncADDomain" && line["mentioned"] == true);
+        let mentioned = lines.iter().filter(|line| {
+            line["step"] == "Add-AADCloudSyncADDomain"
+                && line["mentioned"] == true
+                && line["there"] != true
+        });
         Ok(Self {
             text,
             domains,
@@ -747,21 +751,34 @@ fn listed(domains: &[ServedDomain], lines: &[serde_json::Value]) -> Finding {
         }
         lacks
     };
+    let refused = refused(lines);
     let list = List::read(lines).and_then(|list| {
         let untold = names(None, &list);
         if !untold.is_empty() && lacks(&list).is_empty() {
-            return Err(format!(
+            let mut told = vec![format!(
                 "in the list before it was added already, and whether as a domain of its own cannot be told: {}",
                 untold.join(", ")
-            ));
+            )];
+            told.extend(refused.iter().cloned());
+            return Err(told.join("; "));
         }
         Ok(list)
     });
     let show = |list: &List| match lacks(list).as_slice() {
         [] => "every planned domain".to_owned(),
-        lacks => lacks.join("; "),
+        lacks => [lacks, refused.as_slice()].concat().join("; "),
     };
     catalogue::PV10.judge(list, show, |list| lacks(list).is_empty())
+}
+
+/// What the module said where it refused a domain whose name stood in its list before.
+fn refused(lines: &[serde_json::Value]) -> Vec<String> {
+    let refused = lines.iter().filter_map(|line| {
+        let (domain, why) = (line["domain"].as_str()?, line["refused"].as_str()?);
+        let why = short(&withhold::names(why));
+        Some(format!("adding {domain} was refused: {why}"))
+    });
+    refused.collect()
 }
 
 /// The names that stand in what the module told, in their order.

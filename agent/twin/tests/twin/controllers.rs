@@ -84,6 +84,13 @@ fn the_first_controller_that_answers_is_asked_and_it_is_told_why_others_were_not
     let (server, _) = plain(&[FIRST], &[Fault::DnsBlocked]).unwrap();
     assert_eq!(server, FIRST);
     assert!(plain(&[], &[Fault::DnsBlocked]).is_err());
+    // That it names none is said beside whoever was silent.
+    let both = [Fault::FirstControllerSilent, Fault::DnsBlocked];
+    let why = plain(&[FIRST], &both).unwrap_err();
+    assert!(
+        why.contains(FIRST) && why.contains("no domain controller of"),
+        "{why}"
+    );
 }
 
 /// A domain may have hundreds of controllers, and a firewall may stand before all of them.
@@ -244,6 +251,21 @@ fn a_change_is_waited_for_where_the_first_controller_is_silent_and_nobody_is_ask
         "{how}"
     );
     assert!(tasks.is_empty(), "nobody is asked: {tasks:?}");
+    // Where DNS names none, that is said beside the preferred one.
+    let mut second = preflight::twin("sync-02", Installed::Nothing, &[Fault::DnsBlocked]);
+    second.set_shared(first.shared().clone());
+    let names = preferred(&[FIRST]);
+    let (end, ..) = preflight::drive(&mut second, |cx| {
+        let how = controllers::await_change(&change, &domain().name, &names, cx)?;
+        Ok(Complete::new(Completion::AlreadySo, how))
+    });
+    let Next::Complete(complete) = end else {
+        panic!("{end:?}")
+    };
+    assert!(
+        complete.summary.contains("no domain controller of"),
+        "{complete:?}"
+    );
     // What it did itself it reads there too.
     let mut second = preflight::registered("sync-02");
     second.set_faults([Fault::FirstControllerSilent].into());

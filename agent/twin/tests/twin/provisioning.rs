@@ -506,18 +506,44 @@ fn a_mention_of_a_domain_is_no_proof_that_it_is_listed() {
     });
     let child = format!("child.{OTHER}");
     let row = format!("DomainName : {child}\r\nForestName : {OTHER}");
-    for (names, mentioned, verdict, read) in [
+    let (added, was, untold) = (json!(false), json!(true), json!(null));
+    let refusal = "the words of nobody's list";
+    for (names, mentioned, there, verdict, read) in [
         (
             json!([OTHER, child]),
             true,
+            &added,
             Verdict::Pass,
             "every planned domain",
         ),
-        (json!([child]), true, Verdict::Fail, "not listed"),
-        (json!([child]), false, Verdict::Fail, "not listed"),
-        (json!(null), true, Verdict::CannotTell, "cannot be told"),
+        (json!([child]), true, &added, Verdict::Fail, "not listed"),
+        (json!([child]), false, &added, Verdict::Fail, "not listed"),
+        (
+            json!(null),
+            true,
+            &added,
+            Verdict::CannotTell,
+            "cannot be told",
+        ),
         // A module that shows its rows otherwise is taken by its words, as far as they say something new.
-        (json!(null), false, Verdict::Pass, "every planned domain"),
+        (
+            json!(null),
+            false,
+            &added,
+            Verdict::Pass,
+            "every planned domain",
+        ),
+        // The cmdlet itself said that it is there.
+        (
+            json!(null),
+            true,
+            &was,
+            Verdict::Pass,
+            "every planned domain",
+        ),
+        // It refused in words that are not known.
+        (json!(null), true, &untold, Verdict::CannotTell, refusal),
+        (json!([child]), true, &untold, Verdict::Fail, refusal),
     ] {
         let instead = |_: &Op, outcome| {
             let Outcome::Script { mut lines } = outcome else {
@@ -530,6 +556,10 @@ fn a_mention_of_a_domain_is_no_proof_that_it_is_listed() {
                 }
                 if line["step"] == "Add-AADCloudSyncADDomain" {
                     line["mentioned"] = json!(mentioned);
+                    line["there"] = there.clone();
+                    if there.is_null() {
+                        line["refused"] = json!(refusal);
+                    }
                 }
             }
             Outcome::Script { lines }
@@ -548,6 +578,12 @@ fn a_mention_of_a_domain_is_no_proof_that_it_is_listed() {
         };
         let summary = &conclusion.steps[0].summary;
         assert!(summary.contains(told), "{summary}");
+        let did = match there.as_bool() {
+            Some(false) => "added: ",
+            Some(true) => "there already, and given its written rights: ",
+            None => "whether it was there already cannot be told: ",
+        };
+        assert!(summary.contains(did), "{summary}");
     }
 }
 

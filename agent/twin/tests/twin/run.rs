@@ -349,7 +349,8 @@ fn a_cycle_that_somebody_has_held_since_the_plan_is_not_released() {
         let guided = &conclusion.steps[2];
         assert!(
             guided.summary.contains("off before the wizard")
-                && guided.summary.contains("whoever held it releases it"),
+                && guided.summary.contains("whoever held it releases it")
+                && guided.summary.contains("fails by PV24"),
             "{guided:?}"
         );
         let asked = journal.iter().filter_map(|event| match event {

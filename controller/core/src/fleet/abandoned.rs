@@ -111,6 +111,12 @@ impl Fleet {
     /// Somebody said that a server is off, or that nothing of a rollout's runs goes on there: what those claimed is free.
     pub(super) fn is_off(&mut self, target: &TargetId, rollout: Option<RolloutId>) {
         self.at_it.remove(target);
+        let gate = self.gates.get(target).map(|gate| gate.generation);
+        let open = self.open.get(target).map(|open| open.generation);
+        // What it is in by a bundle that nobody here knows, of a life of the log that is lost, ends by no other word.
+        if rollout.is_none() && gate != open {
+            self.close_gate(target, None);
+        }
         self.abandoned.retain(|(of, _), abandoned| {
             let named = rollout.is_none() || abandoned.rollout == rollout;
             of != target || !named

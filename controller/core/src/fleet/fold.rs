@@ -642,7 +642,7 @@ impl Fleet {
 
     /// Ends a section. What was done to a gMSA object in it is kept for whoever changes that object next (G3); where the
     /// target did not tell, that it did not.
-    fn close_gate(&mut self, target: &TargetId, change: Option<GmsaChange>) {
+    pub(super) fn close_gate(&mut self, target: &TargetId, change: Option<GmsaChange>) {
         let Some(gate) = self.gates.remove(target) else {
             return;
         };

@@ -368,8 +368,8 @@ pub(super) fn tenants(
 }
 
 /// Whether a domain lies in a forest of which it has not the name, as a server has read the names of either; `None` where nobody has. Names
-/// that somebody added for users stand among those of the domains: where one of them is a domain elsewhere, both tools are asked of it once
-/// too often.
+/// that somebody added for users stand among those of the domains: one of them may be a domain elsewhere. So the name of the other in a reading
+/// is no proof, and that it is not in a complete one is.
 fn of_forest(beyond: &Beyond, domain: &DomainName, forest: &DomainName) -> Option<bool> {
     if domain.is_within(forest) {
         return Some(true);
@@ -384,10 +384,17 @@ fn of_forest(beyond: &Beyond, domain: &DomainName, forest: &DomainName) -> Optio
     };
     let (one, other) = (names(forest, domain), names(domain, forest));
     match (one, other) {
-        (Some(true), _) | (_, Some(true)) => Some(true),
         (Some(false), _) | (_, Some(false)) => Some(false),
+        (Some(true), _) | (_, Some(true)) => Some(true),
         (None, None) => None,
     }
+}
+
+/// Whether a domain lies in a forest of a Connect entry: as it is written, or as a server has read it.
+fn takes(beyond: &Beyond, entry: &ConnectEntry, domain: &DomainName) -> bool {
+    let mut forests = entry.forests.iter();
+    entry.forest_of(domain).is_some()
+        || forests.any(|(forest, _)| of_forest(beyond, domain, forest) == Some(true))
 }
 
 /// What is said of a domain that is about to be configured, where Connect takes all of a forest whose other trees nobody has read (G7).

@@ -4,11 +4,13 @@
 use controller_core::beyond::{Beyond, SuffixesSeen};
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::finding::Severity;
-use controller_core::plan::{Inputs, Purpose, plan, render};
+use controller_core::plan::{Inputs, Plan, Purpose, plan, render};
 use controller_core::policy::Policy;
 use controller_core::topology::{Overlap, check, json_schema, parse};
-use protocol::Timestamp;
+use protocol::facts::{ConnectFacts, ServiceState};
 use protocol::key::SigningKey;
+use protocol::step::Step;
+use protocol::{TargetId, Timestamp};
 
 use crate::common;
 
@@ -215,11 +217,76 @@ fn the_plan_says_what_was_decided_and_is_held_all_the_same() {
     }
 }
 
+const TREE: &str =
+    "[agents.a]\ntenant = \"main\"\nserves = [\"fab.test\"]\nhosts = [\"s1.a.test\"]";
+
+/// A plan of [`TREE`] beside that entry, where servers have read these names of these forests, and so many more.
+fn plan_of(entry: &str, read: &[(&str, &[&str], u32)]) -> Plan {
+    plan_for(entry, read, Purpose::Install)
+}
+
+fn plan_for(entry: &str, read: &[(&str, &[&str], u32)], purpose: Purpose) -> Plan {
+    let (topology, findings) = parse(&[common::document(document(TREE, entry))]);
+    assert!(findings.is_empty(), "{findings:?}");
+    let of = |name: &str, connect: Option<ConnectFacts>| {
+        let known = Known {
+            facts: Some((NOW, common::facts(None, connect))),
+            ..Known::of(SigningKey::generate().public().fingerprint())
+        };
+        (name.parse::<TargetId>().unwrap(), known)
+    };
+    let mut known = Fleetwide::from([of("s1.a.test", None)]);
+    if purpose == Purpose::Verify {
+        let connect = ConnectFacts {
+            version: Some(common::CONNECT),
+            service: Some(ServiceState::Running),
+            staging: Some(false),
+            cycle_enabled: Some(true),
+            suspended: None,
+        };
+        let (name, connect) = of("c1.a.test", Some(connect));
+        known.insert(name, connect);
+    }
+    let mut beyond = Beyond::default();
+    for (forest, names, more) in read {
+        let seen = SuffixesSeen {
+            at: NOW,
+            by: "c1.a.test".parse().unwrap(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            more: *more,
+        };
+        beyond.suffixes.insert(forest.parse().unwrap(), seen);
+    }
+    let (policy, artifacts) = (Policy::default(), common::artifacts());
+    plan(Inputs {
+        beyond: &beyond,
+        ..Inputs::of(&topology, &policy, &known, &artifacts, purpose)
+    })
+}
+
+/// What users have as suffixes stands among the names of a forest: that a domain's own forest has no such name decides. Where a tree was
+/// read, a verification of the one Connect server reads what it synchronizes, which lifts that hold.
+#[test]
+fn a_suffix_of_users_is_no_tree_and_a_tree_that_was_read_can_be_verified() {
+    let whole = format!("{SERVERS}\nsettings = {{ start = true }}\n");
+    let of_a = ("a.test", &["a.test", "fab.test"][..], 0);
+    let reads = |read: &[(&str, &[&str], u32)]| {
+        let plan = plan_for(&whole, read, Purpose::Verify);
+        let phases = &plan.targets[&"c1.a.test".parse::<TargetId>().unwrap()].phases;
+        let mut steps = phases.iter().flat_map(|phase| &phase.steps);
+        steps.any(|step| *step == Step::ReadConnectSettings)
+    };
+    let held = "held: fab.test is in both tools";
+    assert!(render(&plan_of(&whole, &[of_a])).contains(held));
+    assert!(reads(&[of_a]));
+    let own = ("fab.test", &["fab.test"][..], 0);
+    assert!(!render(&plan_of(&whole, &[of_a, own])).contains(held));
+    assert!(!reads(&[of_a, own]));
+}
+
 /// Another tree of a forest has a name of its own: the topology says it, or a preflight of Connect has read it, or it cannot be told.
 #[test]
 fn a_further_tree_of_a_forest_is_in_both_tools_too() {
-    const TREE: &str =
-        "[agents.a]\ntenant = \"main\"\nserves = [\"fab.test\"]\nhosts = [\"s1.a.test\"]";
     let whole = format!("{SERVERS}\nsettings = {{ start = true }}\n");
     assert!(of_rail(TREE, &whole).is_empty());
     let written = |of: &str| format!("{whole}trees = {{ \"{of}\" = [\"fab.test\"] }}\n");
@@ -239,31 +306,8 @@ fn a_further_tree_of_a_forest_is_in_both_tools_too() {
     );
 
     let planned = |entry: &str, read: Option<(&[&str], u32)>| {
-        let (topology, findings) = parse(&[common::document(document(TREE, entry))]);
-        assert!(findings.is_empty(), "{findings:?}");
-        let known = Known {
-            facts: Some((NOW, common::facts(None, None))),
-            ..Known::of(SigningKey::generate().public().fingerprint())
-        };
-        let known = Fleetwide::from([("s1.a.test".parse().unwrap(), known)]);
-        let mut beyond = Beyond::default();
-        for forest in ["a.test", "b.test"] {
-            if let Some((names, more)) = read {
-                let seen = SuffixesSeen {
-                    at: NOW,
-                    by: "c1.a.test".parse().unwrap(),
-                    names: names.iter().map(|name| (*name).to_owned()).collect(),
-                    more,
-                };
-                beyond.suffixes.insert(forest.parse().unwrap(), seen);
-            }
-        }
-        let (policy, artifacts) = (Policy::default(), common::artifacts());
-        let inputs = Inputs {
-            beyond: &beyond,
-            ..Inputs::of(&topology, &policy, &known, &artifacts, Purpose::Install)
-        };
-        render(&plan(inputs))
+        let read = read.map(|(names, more)| ["a.test", "b.test"].map(|of| (of, names, more)));
+        render(&plan_of(entry, read.as_ref().map_or(&[], |read| &read[..])))
     };
     let asks = "whether fab.test is another tree of the forest a.test, of which [connect.main] takes everything, cannot be told";
     let held =

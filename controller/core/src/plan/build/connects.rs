@@ -10,14 +10,14 @@ use crate::active;
 use crate::active::{Modes, Verdict};
 use crate::plan::build::{
     FENCED, Inputs, MOVED, Member, NOT_ASKED, Purpose, READINESS, SAID_OFF, add_reason, inspection,
-    installs_active, part, strangers, suffixes,
+    installs_active, part, strangers, suffixes, takes,
 };
 use crate::plan::import::imports;
 use crate::plan::{TargetPlan, rules};
 use crate::recipe::discover::Askers;
 use crate::recipe::restart::Rule;
 use crate::recipe::{Answer, agent, connect, connect_removal, discover};
-use crate::topology::{ConnectEntry, Topology};
+use crate::topology::ConnectEntry;
 
 pub(super) fn connects(
     inputs: Inputs<'_>,
@@ -130,7 +130,7 @@ pub(super) fn connects(
                     // What it exports, whoever imports it compares with; its default rules are held against those of the others.
                     let imports = entry.imports().is_some();
                     let several = entry.members().count() > 1;
-                    if has_connect && (imports || several || in_both_tools(topology, entry)) {
+                    if has_connect && (imports || several || in_both_tools(inputs, entry)) {
                         steps.push(Step::ReadConnectSettings);
                     }
                     inspection(steps, "verified; nothing is changed")
@@ -284,10 +284,10 @@ fn beside(mut host: TargetPlan, mut connect: TargetPlan) -> Beside {
 }
 
 /// Agents of the same tenant serve a domain of the entry's forests.
-fn in_both_tools(topology: &Topology, entry: &ConnectEntry) -> bool {
-    let groups = topology.agents.values();
+fn in_both_tools(inputs: Inputs<'_>, entry: &ConnectEntry) -> bool {
+    let groups = inputs.topology.agents.values();
     let mut served = groups
         .filter(|group| group.tenant.value == entry.tenant.value)
         .flat_map(|group| &group.serves);
-    served.any(|(domain, _)| entry.forest_of(domain).is_some())
+    served.any(|(domain, _)| takes(inputs.beyond, entry, domain))
 }
