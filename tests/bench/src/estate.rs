@@ -276,8 +276,12 @@ enum Others {
     Left,
 }
 
+/// How many servers are to be done before what a happening has cost is told: as many of each estate, since it may cost more the more
+/// servers there are.
+const ENDED: usize = 100;
+
 /// What a happening costs in a rollout of which one domain in ten has its servers here, beside the same rollout with all of them
-/// here: in microseconds, and as a share of the latter. Each rollout goes on until as many servers are done.
+/// here: in microseconds, and as a share of the latter. Each rollout goes on until [`ENDED`] servers are done.
 fn most_are_away(estate: &Estate) -> anyhow::Result<Value> {
     // Few enough under way that all of them are among those here.
     let (policy, _) = policy::parse(&document("policy.toml", limits(10, "unreachable = \"3d\"")));
@@ -294,7 +298,7 @@ fn most_are_away(estate: &Estate) -> anyhow::Result<Value> {
     }))
 }
 
-/// Carries a plan out until a tenth of it is done, and gives what each happening cost, in microseconds.
+/// Carries a plan out until [`ENDED`] servers are done, and gives what each happening cost, in microseconds.
 fn part(plan: &Plan, known: &Fleetwide, others: Others) -> anyhow::Result<f64> {
     let ask = Ask {
         begin: BEGIN,
@@ -344,8 +348,8 @@ fn part(plan: &Plan, known: &Fleetwide, others: Others) -> anyhow::Result<f64> {
     };
     let mut ended = BTreeSet::new();
     let (begun, mut happenings) = (Instant::now(), 0_u32);
-    while ended.len() < wanted.min(domains.len() * SERVERS) {
-        ensure!(world.step(), "{} of {wanted} are done", ended.len());
+    while ended.len() < ENDED.min(wanted) {
+        ensure!(world.step(), "{} of {ENDED} are done", ended.len());
         world.log.clear();
         ended.extend(done(&world));
         happenings += 1;

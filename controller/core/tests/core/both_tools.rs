@@ -233,7 +233,7 @@ fn plan_for(entry: &str, read: &[(&str, &[&str], u32)], purpose: Purpose) -> Pla
             facts: Some((NOW, common::facts(None, connect))),
             ..Known::of(SigningKey::generate().public().fingerprint())
         };
-        (name.parse::<TargetId>().unwrap(), known)
+        (name.parse::<TargetId>().expect("a name"), known)
     };
     let mut known = Fleetwide::from([of("s1.a.test", None)]);
     if purpose == Purpose::Verify {
@@ -251,11 +251,13 @@ fn plan_for(entry: &str, read: &[(&str, &[&str], u32)], purpose: Purpose) -> Pla
     for (forest, names, more) in read {
         let seen = SuffixesSeen {
             at: NOW,
-            by: "c1.a.test".parse().unwrap(),
+            by: "c1.a.test".parse().expect("a name"),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             more: *more,
         };
-        beyond.suffixes.insert(forest.parse().unwrap(), seen);
+        beyond
+            .suffixes
+            .insert(forest.parse().expect("a name"), seen);
     }
     let (policy, artifacts) = (Policy::default(), common::artifacts());
     plan(Inputs {
