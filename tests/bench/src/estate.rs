@@ -175,6 +175,10 @@ pub(crate) fn growth(sizes: &[usize]) -> anyhow::Result<Growth> {
         let count = targets as f64;
         let each = [estate.read, planned, carried].map(|seconds| seconds * 1e6 / count);
         let first = *least.get_or_insert(each);
+        crate::say(&format!(
+            "read in {:.2} s, planned in {planned:.2} s, carried out in {carried:.1} s",
+            estate.read
+        ));
         if targets == 1_000 {
             thousand = Some(each);
         } else if let Some(thousand) = thousand {
@@ -276,12 +280,11 @@ enum Others {
     Left,
 }
 
-/// How many servers are to be done before what a happening has cost is told: as many of each estate, since it may cost more the more
-/// servers there are.
-const ENDED: usize = 100;
+/// Of how many happenings it is told what each has cost: as many of each estate, since one may cost more the more servers there are.
+const HAPPENINGS: u32 = 1_000;
 
 /// What a happening costs in a rollout of which one domain in ten has its servers here, beside the same rollout with all of them
-/// here: in microseconds, and as a share of the latter. Each rollout goes on until [`ENDED`] servers are done.
+/// here: in microseconds, and as a share of the latter. Each rollout goes on for [`HAPPENINGS`], or until those servers are done.
 fn most_are_away(estate: &Estate) -> anyhow::Result<Value> {
     // Few enough under way that all of them are among those here.
     let (policy, _) = policy::parse(&document("policy.toml", limits(10, "unreachable = \"3d\"")));
@@ -298,7 +301,7 @@ fn most_are_away(estate: &Estate) -> anyhow::Result<Value> {
     }))
 }
 
-/// Carries a plan out until [`ENDED`] servers are done, and gives what each happening cost, in microseconds.
+/// Carries a plan out for [`HAPPENINGS`], or until a tenth of it is done, and gives what each happening cost, in microseconds.
 fn part(plan: &Plan, known: &Fleetwide, others: Others) -> anyhow::Result<f64> {
     let ask = Ask {
         begin: BEGIN,
@@ -348,8 +351,9 @@ fn part(plan: &Plan, known: &Fleetwide, others: Others) -> anyhow::Result<f64> {
     };
     let mut ended = BTreeSet::new();
     let (begun, mut happenings) = (Instant::now(), 0_u32);
-    while ended.len() < ENDED.min(wanted) {
-        ensure!(world.step(), "{} of {ENDED} are done", ended.len());
+    let all = wanted.min(domains.len() * SERVERS);
+    while happenings < HAPPENINGS && ended.len() < all {
+        ensure!(world.step(), "{} of {all} are done", ended.len());
         world.log.clear();
         ended.extend(done(&world));
         happenings += 1;
