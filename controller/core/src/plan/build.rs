@@ -96,6 +96,12 @@ impl<'a> Inputs<'a> {
     fn is_about(&self, target: &TargetId) -> bool {
         self.only.is_empty() || self.only.contains(target)
     }
+
+    /// The servers of a Connect entry, but for those that were said to be off and were not seen since: what they told last counts for nothing.
+    pub(super) fn members(&self, entry: &'a ConnectEntry) -> impl Iterator<Item = &'a TargetId> {
+        let off = &self.beyond.said_off;
+        entry.members().filter(|server| !off.contains(*server))
+    }
 }
 
 struct Member {
@@ -154,15 +160,10 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     };
     let waves = waves(policy, &targets, &members);
     let with_work: usize = waves.iter().map(Vec::len).sum();
-    let domains = domains_of(topology, known);
+    let services = Services::of(topology, known);
+    let domains = domains_of(topology, &services, known);
     let irreversible = match kind {
-        Kind::Install => irreversible(
-            topology,
-            &services(topology, known),
-            known,
-            inputs.beyond,
-            &targets,
-        ),
+        Kind::Install => irreversible(topology, &services.all, known, inputs.beyond, &targets),
         Kind::Verify
         | Kind::Preflight
         | Kind::Discover
@@ -437,24 +438,24 @@ fn wants(topology: &Topology, beyond: &Beyond, name: &str, tenant: &Tenant) -> W
         .connect
         .iter()
         .filter(|(_, entry)| entry.tenant.value == name);
-    let connect = entries.map(|(name, entry)| WantsConnect {
-        name: name.clone(),
-        forests: entry.forest_names(),
-        trees: entry
-            .trees
-            .values()
-            .flatten()
-            .chain(serves.iter().filter(|domain| {
-                let mut forests = entry.forests.iter();
-                forests.any(|(forest, _)| of_forest(beyond, domain, forest) == Some(true))
-            }))
-            .cloned()
-            .collect::<BTreeSet<DomainName>>()
-            .into_iter()
-            .collect(),
-        servers: entry.members().cloned().collect(),
-        gone: entry.gone.clone(),
-    });
+    let connect =
+        entries.map(|(name, entry)| WantsConnect {
+            name: name.clone(),
+            forests: entry.forest_names(),
+            trees: entry
+                .trees
+                .values()
+                .flatten()
+                .chain(serves.iter().filter(|domain| {
+                    entry.forest_of(domain).is_none() && takes(beyond, entry, domain)
+                }))
+                .cloned()
+                .collect::<BTreeSet<DomainName>>()
+                .into_iter()
+                .collect(),
+            servers: entry.members().cloned().collect(),
+            gone: entry.gone.clone(),
+        });
     let connect = connect.collect();
     Wants {
         name: name.to_owned(),
@@ -681,48 +682,60 @@ fn add_reason(targets: &mut BTreeMap<TargetId, TargetPlan>, server: &TargetId, w
 
 /// Who serves each domain: those that the topology says, and those that no `serves` names any more and agents of it were made to serve. No
 /// way to take a domain from an agent is documented, so that these serve it until they go.
-fn services(topology: &Topology, known: &Fleetwide) -> BTreeMap<DomainName, Service> {
-    let mut all = topology.served();
-    let mut dropped: BTreeMap<DomainName, Service> = BTreeMap::new();
-    for group in topology.agents.values() {
-        let stay = group.hosts.iter().map(|one| (one, false));
-        let leave = group.retired.iter().map(|one| (one, true));
-        for ((host, place), leaves) in stay.chain(leave) {
-            let domains = known.get(host).and_then(|known| known.domains.as_ref());
-            let domains = domains.into_iter().flatten();
-            for domain in domains.filter(|domain| !all.contains_key(*domain)) {
-                let service = dropped.entry(domain.clone()).or_insert_with(|| Service {
-                    place: place.clone(),
-                    servers: BTreeSet::new(),
-                    leaving: BTreeSet::new(),
-                });
-                let servers = if leaves {
-                    &mut service.leaving
-                } else {
-                    &mut service.servers
-                };
-                servers.insert(host.clone());
+pub(super) struct Services {
+    all: BTreeMap<DomainName, Service>,
+    /// Those that no `serves` names any more.
+    dropped: BTreeSet<DomainName>,
+}
+
+impl Services {
+    pub(super) fn of(topology: &Topology, known: &Fleetwide) -> Self {
+        let mut all = topology.served();
+        let mut dropped: BTreeMap<DomainName, Service> = BTreeMap::new();
+        for group in topology.agents.values() {
+            let stay = group.hosts.iter().map(|one| (one, false));
+            let leave = group.retired.iter().map(|one| (one, true));
+            for ((host, place), leaves) in stay.chain(leave) {
+                let domains = known.get(host).and_then(|known| known.domains.as_ref());
+                let domains = domains.into_iter().flatten();
+                for domain in domains.filter(|domain| !all.contains_key(*domain)) {
+                    let service = dropped.entry(domain.clone()).or_insert_with(|| Service {
+                        place: place.clone(),
+                        servers: BTreeSet::new(),
+                        leaving: BTreeSet::new(),
+                    });
+                    let servers = if leaves {
+                        &mut service.leaving
+                    } else {
+                        &mut service.servers
+                    };
+                    servers.insert(host.clone());
+                }
             }
         }
+        let names = dropped.keys().cloned().collect();
+        all.extend(dropped);
+        Self {
+            all,
+            dropped: names,
+        }
     }
-    all.extend(dropped);
-    all
 }
 
 /// Who serves each domain, as far as is known.
 pub(super) fn domains_of(
     topology: &Topology,
+    services: &Services,
     known: &Fleetwide,
 ) -> BTreeMap<DomainName, DomainPlan> {
-    let (written, served) = (topology.served(), services(topology, known));
     // What nobody is to serve any more holds no upgrade of those that still do, and one that goes leaves one of them.
     let least = |domain: &DomainName, service: &Service| {
-        let written_or_all = topology.min_serving(domain, service);
-        if written.contains_key(domain) {
-            return written_or_all;
+        let least = topology.min_serving(domain, service);
+        if !services.dropped.contains(domain) {
+            return least;
         }
         let others = service.servers.len().saturating_sub(1);
-        written_or_all.min(u32::try_from(others).unwrap_or(u32::MAX))
+        least.min(u32::try_from(others).unwrap_or(u32::MAX))
     };
     let part = |(domain, service): (&DomainName, &Service)| {
         let (serving, running) = serving(domain, service, known);
@@ -735,7 +748,7 @@ pub(super) fn domains_of(
         };
         (domain.clone(), part)
     };
-    served.iter().map(part).collect()
+    services.all.iter().map(part).collect()
 }
 
 /// Servers that a directory or the tenant names as Connect servers and that the entry does not: whether one of them is active cannot be

@@ -200,8 +200,7 @@ fn brought(
         ));
     }
     let mut modes = Modes::new();
-    let off = &inputs.beyond.said_off;
-    for server in entry.members().filter(|server| !off.contains(*server)) {
+    for server in inputs.members(entry) {
         let facts = reported(inputs, server);
         if let Some(connect) = facts.and_then(|facts| facts.connect.as_ref()) {
             modes.insert(server.clone(), connect.mode());

@@ -244,8 +244,7 @@ fn reported<'a>(inputs: Inputs<'a>, server: &TargetId) -> Option<&'a Facts> {
 /// What every server of the entry is; nothing is planned while one of them cannot be told (G1).
 fn modes(inputs: Inputs<'_>, entry: &ConnectEntry) -> Result<Modes, String> {
     let mut modes = Modes::new();
-    let off = &inputs.beyond.said_off;
-    for server in entry.members().filter(|server| !off.contains(*server)) {
+    for server in inputs.members(entry) {
         let Some(facts) = reported(inputs, server) else {
             return Err(format!(
                 "whether {server} is active cannot be told, since it has never reported (G1); enroll it, or take it out of `servers`"

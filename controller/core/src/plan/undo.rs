@@ -8,7 +8,7 @@ use protocol::signed::Phase;
 use protocol::step::{Fix, Step, UndoFixes};
 
 use crate::finding;
-use crate::plan::build::{domains_of, part};
+use crate::plan::build::{Services, domains_of, part};
 use crate::plan::transition::empty;
 use crate::plan::{Inputs, Kind, Plan};
 use crate::recipe::{Answer, PhaseWork};
@@ -104,7 +104,11 @@ pub fn undo(
     own.site = site.map(|site| site.value.clone());
     let targets = BTreeMap::from([(server.clone(), own)]);
     // Under an agent that serves it asks for leave (G2): who serves meanwhile stands in the plan.
-    let mut domains = domains_of(topology, inputs.known);
+    let mut domains = domains_of(
+        topology,
+        &Services::of(topology, inputs.known),
+        inputs.known,
+    );
     domains.retain(|_, part| {
         agent
             && part

@@ -41,8 +41,7 @@ pub(super) fn connects(
         let strangers = strangers(inputs.beyond, entry, &tenant.id, known);
         let mut modes = Modes::new();
         let mut untold = Vec::new();
-        let off = &inputs.beyond.said_off;
-        for server in entry.members().filter(|server| !off.contains(*server)) {
+        for server in inputs.members(entry) {
             let facts = known.get(server).and_then(|known| known.facts.as_ref());
             let Some((_, facts)) = facts else {
                 untold.push(server.clone());
@@ -83,7 +82,7 @@ pub(super) fn connects(
                     "held: not enrolled; bring the agent onto it with a join file".to_owned(),
                 ),
                 _ if !inputs.is_about(server) => Answer::Nothing(NOT_ASKED.to_owned()),
-                _ if off.contains(server) => Answer::Nothing(SAID_OFF.to_owned()),
+                _ if inputs.beyond.said_off.contains(server) => Answer::Nothing(SAID_OFF.to_owned()),
                 (Some(_), _, Purpose::Agents) => agent::answer(inputs.roster, inputs.release, server),
                 (Some(_), None, _) => {
                     Answer::Nothing("held: it has never reported its facts".to_owned())
