@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use protocol::event::{GmsaChange, Section};
 use protocol::{Generation, RolloutId, StepIndex, TargetId, Timestamp};
 
-use crate::fleet::decide::{BUNDLE_LIFE, Live, ended};
+use crate::fleet::decide::{BUNDLE_LIFE, ended};
 use crate::fleet::hold::{Cause, Hold};
+use crate::fleet::live::Live;
 use crate::fleet::state::{Fleet, Gate, TargetState};
 
 /// How a run came to be given up.

@@ -2,8 +2,9 @@
 
 use protocol::{RolloutId, TargetId, Timestamp};
 
-use crate::fleet::decide::{Live, frozen, still};
+use crate::fleet::decide::{frozen, still};
 use crate::fleet::hold::{Cause, Hold, because};
+use crate::fleet::live::Live;
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use protocol::event::Freeze;
 use protocol::{TargetId, Timestamp};
 
-use crate::fleet::decide::Live;
+use crate::fleet::live::Live;
 use crate::fleet::state::Fleet;
 
 /// The freeze that holds a server just now: up to its end, and where its agent is here until that says so, since it has a clock of

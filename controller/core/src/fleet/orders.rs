@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use protocol::{BundleId, Generation, RolloutId, StepIndex, TargetId, Timestamp};
 
-use crate::fleet::decide::Live;
+use crate::fleet::live::Live;
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState};
 use crate::overrides::Rule;
 use crate::plan::Plan;

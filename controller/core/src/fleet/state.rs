@@ -24,7 +24,7 @@ use crate::doubt::Doubted;
 use crate::exported::Exports;
 use crate::facts::Fleetwide;
 use crate::fleet::abandoned::Abandoned;
-use crate::fleet::decide::Live;
+use crate::fleet::live::Live;
 use crate::fleet::otherwise::Otherwise;
 use crate::fleet::table::WorkTable;
 use crate::fleet::watch::Watched;

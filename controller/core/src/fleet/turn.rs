@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use protocol::{RolloutId, TargetId, Timestamp};
 
-use crate::fleet::decide::{Live, UNREACHABLE_AFTER};
 use crate::fleet::hold::{Cause, Hold, because};
+use crate::fleet::live::{Live, UNREACHABLE_AFTER};
 use crate::fleet::site::{self, Elsewhere};
 use crate::fleet::state::{Fleet, Rollout, TargetState, Work};
 use crate::fleet::table::{Entry, Near, Peers, Waiting};

@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::answered::Attested;
 use crate::default_rules;
-use crate::fleet::decide::{Live, ended, soaks_until};
+use crate::fleet::decide::{ended, soaks_until};
 use crate::fleet::directory_work::DirectoryWork;
 use crate::fleet::hold::{Cause, Lifter, Lifts};
+use crate::fleet::live::Live;
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
 use crate::overrides::OverrideView;

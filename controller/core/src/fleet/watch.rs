@@ -7,7 +7,7 @@ use protocol::facts::{Facts, ServiceState};
 use protocol::step::{Product, Step, VerifyConnect, VerifyProvisioningAgent};
 use protocol::{Timestamp, Version};
 
-use crate::fleet::decide::UNREACHABLE_AFTER;
+use crate::fleet::live::UNREACHABLE_AFTER;
 use crate::plan::TargetPlan;
 use crate::policy::Soak;
 

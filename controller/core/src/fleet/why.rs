@@ -2,8 +2,8 @@
 
 use protocol::{RolloutId, TargetId, Timestamp};
 
-use crate::fleet::decide::Live;
 use crate::fleet::hold::Cause;
+use crate::fleet::live::Live;
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
 use crate::fleet::table::Peers;
 use crate::fleet::turn::Turn;

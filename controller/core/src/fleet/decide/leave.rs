@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::{TargetId, Timestamp, limits};
 
 use crate::fleet::behind::all_held;
-use crate::fleet::decide::{Live, frozen, still};
+use crate::fleet::decide::{frozen, still};
 use crate::fleet::hold::{Cause, Hold, because, held};
+use crate::fleet::live::Live;
 use crate::fleet::overriding::Passed;
 use crate::fleet::state::{Fleet, Gate, RolloutState, covers};
 use crate::overrides::Rule;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{DomainName, RolloutId, TargetId, Timestamp};
 
-use crate::fleet::decide::Live;
 use crate::fleet::hold::{Cause, Hold};
+use crate::fleet::live::Live;
 use crate::fleet::state::{Fleet, Gate, Rollout, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
 use crate::tenant::{AgentSeen, Part};
