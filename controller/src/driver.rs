@@ -8,8 +8,7 @@ mod said;
 mod state;
 
 pub use progress::Progress;
-pub(crate) use state::is_here;
-pub use state::{Consent, Core, OpenAsk, Refused};
+pub use state::{Core, OpenAsk, Refused};
 
 use std::sync::Arc;
 use std::time::Duration;

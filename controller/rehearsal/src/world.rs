@@ -12,9 +12,10 @@ use std::time::Duration;
 use agent_core::op::{Op, Outcome};
 use agent_core::step::controllers::LOOK;
 use agent_twin::{Fault, Shared};
-use controller_core::facts::Fleetwide;
+use controller_core::facts::{self, Fleetwide};
 use controller_core::fleet::{
-    Asking, Cause, Decision, Fleet, Live, PERMIT_LIFE, RolloutState, Unaccepted,
+    Asking, Cause, Consent, Decision, Fleet, Live, Moment, PERMIT_LIFE, Refusal, RolloutState,
+    Unaccepted,
 };
 use controller_core::overrides::{Rule, Used};
 use controller_core::plan::Plan;
@@ -37,6 +38,9 @@ use crate::stands::{Other, Stands};
 
 /// The first rollout; those that are applied beside it are counted on.
 pub const ROLLOUT: RolloutId = RolloutId(1);
+
+/// Who applies plans.
+const BY: &str = "a rehearsal";
 
 /// How long a word takes from one side to the other.
 const WAY: Duration = Duration::from_millis(40);
@@ -302,7 +306,7 @@ impl World {
             }
         }
         if let Some(target) = plan.off.clone() {
-            let by = "a rehearsal".to_owned();
+            let by = BY.to_owned();
             world.record(Record::SaidOff { target, by });
         }
         for other in &stands.others {
@@ -371,25 +375,38 @@ impl World {
         self.record(Record::Ordered { rollout, order, by });
     }
 
-    /// Applies another plan beside those that are carried out.
+    /// A plan as it would be made now: of what its servers, which are models, have told by now.
+    #[must_use]
+    pub fn planned(&self, plan: &Plan) -> Plan {
+        let mut plan = self.modelled(plan);
+        plan.facts = facts::digest(self.fleet.known(), plan.targets.keys().cloned());
+        plan
+    }
+
+    /// Applies another plan ([`Self::planned`]) beside those that are carried out, where it may be: whatever it asks for is agreed to.
     ///
     /// # Errors
-    /// With the server that a rollout which is not over changes as well.
-    pub fn apply(&mut self, plan: &Plan) -> Result<RolloutId, String> {
-        if let Some((rollout, target)) = self.fleet.works_on(plan) {
-            return Err(format!("{rollout} changes {target}"));
-        }
-        let newest = self.fleet.rollouts().keys().next_back();
-        let rollout = RolloutId(newest.map_or(0, |newest| newest.0) + 1);
+    /// With the reason, when it may not be.
+    pub fn apply(&mut self, plan: &Plan) -> Result<RolloutId, Refusal> {
+        let consent = agreed(plan, None);
+        let moment = Moment {
+            live: &self.live,
+            has_session: &|target| self.live.connected.contains(target),
+            roster: None,
+            now: self.now,
+        };
+        let id = plan.id();
+        self.fleet.may_apply((id, plan), &consent, moment)?;
+        let rollout = self.fleet.next_rollout();
         for (rollout, order) in self.fleet.ends_elsewhere(plan, self.now) {
-            let by = "a person".to_owned();
+            let by = BY.to_owned();
             self.says_to_all(Record::Ordered { rollout, order, by });
         }
-        if let Some(target) = plan.off.clone() {
-            let by = "a person".to_owned();
-            self.record(Record::SaidOff { target, by });
+        self.plans.insert(id, plan.clone());
+        for record in consent.records(rollout, id, BY) {
+            self.record(record);
         }
-        self.carry_out(rollout, plan);
+        self.decide();
         Ok(rollout)
     }
 
@@ -398,7 +415,23 @@ impl World {
         self.decide();
     }
 
+    /// It is carried out, whatever stands against it: that is what a rehearsal is asked.
     fn applied(&mut self, rollout: RolloutId, plan: &Plan, not_before: Option<Timestamp>) {
+        let plan = self.modelled(plan);
+        // That a server is off was said before anybody came, and nobody has given a number.
+        let consent = Consent {
+            change: None,
+            off: None,
+            ..agreed(&plan, not_before)
+        };
+        let id = plan.id();
+        self.plans.insert(id, plan);
+        for record in consent.records(rollout, id, BY) {
+            self.record(record);
+        }
+    }
+
+    fn modelled(&self, plan: &Plan) -> Plan {
         let mut plan = plan.clone();
         // No tenant is modelled: it holds what a controller knows of it, and where there is none it is said to be in order.
         if !self.as_known {
@@ -408,17 +441,7 @@ impl World {
         for part in plan.targets.values_mut() {
             part.essence = None;
         }
-        let applied = Record::Applied {
-            rollout,
-            plan: plan.id(),
-            by: "a rehearsal".to_owned(),
-            change: None,
-            // Whoever applies the plan is asked for it: here it is carried out.
-            irreversible: u32::try_from(plan.irreversible.len()).unwrap_or(u32::MAX),
-            not_before,
-        };
-        self.plans.insert(plan.id(), plan);
-        self.record(applied);
+        plan
     }
 
     /// The plan that a record applies, as whoever folds the log needs it.
@@ -1291,6 +1314,16 @@ impl World {
     pub fn is_over(&self) -> bool {
         let mut rollouts = self.fleet.rollouts().values();
         rollouts.all(controller_core::fleet::Rollout::is_over)
+    }
+}
+
+/// What an operator says who agrees to all that a plan asks for.
+fn agreed(plan: &Plan, not_before: Option<Timestamp>) -> Consent {
+    Consent {
+        change: plan.change_required.then(|| "CHG-1".to_owned()),
+        irreversible: u32::try_from(plan.irreversible.len()).unwrap_or(u32::MAX),
+        off: plan.off.clone(),
+        not_before,
     }
 }
 

@@ -8,6 +8,7 @@ mod progress;
 use std::collections::BTreeMap;
 
 use controller_core::facts::Fleetwide;
+use controller_core::fleet::Consent;
 use controller_core::plan::{Inputs, Plan, Purpose, failover, plan, switch};
 use controller_core::policy::Policy;
 use controller_core::recipe::Artifacts;

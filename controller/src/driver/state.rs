@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller_core::doubt::Doubt;
-use controller_core::facts;
 use controller_core::fleet::{
-    Asking, Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, Saying, Unaccepted,
+    Asking, Consent, Decision, Fleet, Live, Moment, PERMIT_LIFE, Pulse, Refusal, RolloutState,
+    Saying, Unaccepted,
 };
 use controller_core::overrides::{Rule, Used};
-use controller_core::plan::{Kind, Plan, refuses};
+use controller_core::plan::Plan;
 use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
 use controller_core::versions::Versions;
-use controller_core::words::few;
 use protocol::event::{Event, Section};
 use protocol::key::PublicKey;
 use protocol::limits;
@@ -67,32 +66,6 @@ impl Refused {
 
 /// How many refusals are kept.
 const REFUSALS: usize = 100;
-
-/// So many servers are named in a refusal.
-const NAMED: usize = 5;
-
-/// What an operator says when a plan is applied.
-#[derive(Debug, Clone, Default)]
-pub struct Consent {
-    /// Change number.
-    pub change: Option<String>,
-    /// How many acts that cannot be undone are accepted.
-    pub irreversible: u32,
-    /// The active Connect server that is off, as they know.
-    pub off: Option<TargetId>,
-    /// When it begins; at once where it is absent.
-    pub not_before: Option<Timestamp>,
-}
-
-/// How far ahead a rollout may be applied.
-const AHEAD: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// Why nothing takes the place of a server that has a session.
-pub(crate) fn is_here(off: &TargetId) -> String {
-    format!(
-        "{off} is connected just now, so it is not off; entrain swap puts it into staging mode first"
-    )
-}
 
 /// A question for a secret that is open just now.
 #[derive(Debug)]
@@ -778,142 +751,23 @@ impl Core {
         plan_id: PlanId,
         consent: Consent,
         by: &str,
-    ) -> Result<RolloutId, String> {
-        let Consent {
-            change,
-            irreversible,
-            off: said,
-            not_before,
-        } = consent;
-        let plan = self
-            .plans
-            .get(&plan_id)
-            .ok_or("there is no such plan; `entrain plan` makes one")?;
-        if !plan.alarms.is_empty() {
-            return Err(plan.alarms.join("; "));
-        }
-        if plan.is_empty() && (plan.kind.changes() || plan.kind == Kind::Verify) {
-            return Err(format!(
-                "there is nothing to apply: no server has work in plan {}; `entrain plan` says why of each",
-                plan_id.0.short()
-            ));
-        }
-        if let Some(version) = plan.release() {
-            self.roster.release(Some(version))?;
-        }
-        // What is known of a version may have come after the plan.
-        let refused = plan.targets.values();
-        let refused = refused.filter_map(|part| self.live.refuses(part, batch.now));
-        let mut refused: BTreeSet<String> = refused.collect();
-        if let Some(versions) = &self.live.versions {
-            refused.extend(refuses(plan, self.fleet.known(), versions, batch.now));
-        }
-        if !refused.is_empty() {
-            let refused: Vec<String> = refused.into_iter().collect();
-            return Err(refused.join("; "));
-        }
-        // So may a Connect server that nobody here knows.
-        if let Some(stranger) = self.fleet.strangers(plan).into_iter().next() {
-            return Err(stranger);
-        }
-        if plan.change_required && change.is_none() {
-            return Err(
-                "a tenant of this plan asks for a change number: give --change NUMBER".to_owned(),
-            );
-        }
-        let acts = u32::try_from(plan.irreversible.len()).unwrap_or(u32::MAX);
-        if acts != irreversible {
-            return Err(match acts {
-                0 => "everything in this plan can be undone: leave --irreversible out".to_owned(),
-                _ => format!(
-                    "{acts} of its acts cannot be undone (G10): {}; whoever wants them gives --irreversible {acts}",
-                    plan.irreversible.join("; ")
-                ),
-            });
-        }
-        if let Some(at) = not_before {
-            if at <= batch.now || at > batch.now.plus(AHEAD) {
-                return Err(format!(
-                    "{at} is in the past, or more than 30 days away: leave --at out, or name a moment within the next 30 days"
-                ));
-            }
-            if plan.off.is_some() {
-                return Err("an emergency waits for nothing: leave --at out".to_owned());
-            }
-        }
-        if plan.kind.changes()
-            && let Some((other, target)) = self.fleet.works_on(plan)
-        {
-            let rollout = self.fleet.rollouts().get(&other);
-            if rollout.is_some_and(|rollout| rollout.plan_id == plan_id) {
-                return Err(format!(
-                    "that plan is {other} already, and {other} is not over on {target}: entrain watch {other}"
-                ));
-            }
-            return Err(format!(
-                "{other} is not over on {target}, and two works on one server do not go together: wait for its end, skip or resolve {target} there, or abort it"
-            ));
-        }
-        let off = plan.off.clone();
-        match (&off, &said) {
-            (Some(off), Some(said)) if off == said => {
-                if self.has_session(off) {
-                    return Err(is_here(off));
-                }
-            }
-            (Some(off), _) => {
-                return Err(format!(
-                    "by this plan another server becomes active in place of {off}; whoever knows that it is off gives --off {off}"
-                ));
-            }
-            (None, Some(_)) => {
-                return Err("this plan takes no server to be off: leave --off out".to_owned());
-            }
-            (None, None) => {}
-        }
-        let facts = facts::digest(self.fleet.known(), plan.targets.keys().cloned());
-        if facts != plan.facts {
-            let differs = |target: &&TargetId| {
-                let part = plan.targets.get(*target);
-                let known = self.fleet.known().get(*target);
-                let essence = known
-                    .and_then(|known| known.facts.as_ref())
-                    .map(|(_, facts)| facts.essence());
-                part.is_some_and(|part| {
-                    part.essence != essence || part.key != known.map(|known| known.key)
-                })
-            };
-            let changed: Vec<&TargetId> = plan.targets.keys().filter(differs).collect();
-            let whose = if changed.is_empty() {
-                "the domains that a server serves".to_owned()
-            } else {
-                format!("the facts of {}", few(&changed, NAMED))
-            };
-            return Err(format!(
-                "{whose} have changed since plan {} was made; plan again",
-                plan_id.0.short()
-            ));
-        }
+    ) -> Result<RolloutId, Refusal> {
+        let plan = self.plans.get(&plan_id).ok_or(Refusal::NoSuchPlan)?;
+        let moment = Moment {
+            live: &self.live,
+            has_session: &|target| self.has_session(target),
+            roster: Some(&self.roster),
+            now: batch.now,
+        };
+        self.fleet.may_apply((plan_id, plan), &consent, moment)?;
         let id = self.fleet.next_rollout();
         // Whoever is at work in what ends so hears of it.
         for (rollout, order) in self.fleet.ends_elsewhere(plan, batch.now) {
             self.carry_out(batch, rollout, order, by);
         }
-        if let Some(target) = off {
-            let by = by.to_owned();
-            self.record(batch, Record::SaidOff { target, by });
+        for record in consent.records(id, plan_id, by) {
+            self.record(batch, record);
         }
-        self.record(
-            batch,
-            Record::Applied {
-                rollout: id,
-                plan: plan_id,
-                by: by.to_owned(),
-                change,
-                irreversible: acts,
-                not_before,
-            },
-        );
         Ok(id)
     }
 

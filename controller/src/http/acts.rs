@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use controller_core::answered;
 use controller_core::clouds::Clouds;
 use controller_core::finding::{Finding, Severity};
-use controller_core::fleet::Asking;
+use controller_core::fleet::{Asking, Consent, Refusal};
 use controller_core::overrides::Rule;
 use controller_core::plan::{
     Inputs, Kind, Purpose, eligibility, failover, judge, plan as build, render_by, swing, switch,
@@ -30,7 +30,7 @@ use protocol::wire::close::Close;
 use protocol::wire::latest::SecretAnswer;
 use protocol::{Digest, PlanId, RolloutId, TargetId, limits};
 
-use crate::driver::{Batch, Consent, Core, is_here};
+use crate::driver::{Batch, Core};
 use crate::http::types::{
     Applied, ApplyAsk, BackupAsk, Checked, Done, FindingText, FreezeAsk, OfferAsk, OrderAsk,
     OverrideAsk, PlanAsk, Planned, SecretGiven, TokenAsk, TokenMade, TransitionAsk, WithdrawAsk,
@@ -153,7 +153,9 @@ pub(super) async fn plan(
             (_, Some(off), Some(_), None) => Err(format!(
                 "a server that is off cannot be upgraded: ask for a swing, or for a failover from {off}, not for both"
             )),
-            (Some(_), Some(off), None, None) if here(off) => Err(is_here(off)),
+            (Some(_), Some(off), None, None) if here(off) => {
+                Err(Refusal::OffIsHere(off.clone()).to_string())
+            }
             (Some(server), Some(off), None, None) => failover(inputs, server, off),
             (Some(server), None, Some(then), None) => swing(inputs, server, then),
             (Some(server), None, None, None) => switch(inputs, server),
@@ -332,8 +334,8 @@ pub(super) async fn apply(
                 off: ask.off,
                 not_before: ask.not_before,
             };
-            core.apply_plan(batch, plan, consent, &by)
-                .map_err(Problem::Refused)
+            let applied = core.apply_plan(batch, plan, consent, &by);
+            applied.map_err(|refusal| Problem::Refused(refusal.to_string()))
         });
         answer_stored(batch, answer, rollout.map(|rollout| Applied { rollout }));
     });

@@ -4,6 +4,7 @@
 
 mod abandoned;
 mod answer;
+mod apply;
 mod at_work;
 mod away;
 mod behind;
@@ -32,6 +33,7 @@ mod watch;
 mod why;
 
 pub use abandoned::{Abandoned, GivenUp};
+pub use apply::{Consent, Moment, Refusal};
 pub use at_work::AtWork;
 pub use away::Away;
 pub use decide::PERMIT_LIFE;

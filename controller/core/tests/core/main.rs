@@ -4,6 +4,7 @@ mod abandoned;
 mod actions;
 mod again;
 mod apart;
+mod applied;
 mod around;
 mod article;
 mod away;

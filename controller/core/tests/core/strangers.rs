@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use controller_core::fleet::{Decision, Fleet, Gate, Live};
+use controller_core::fleet::{Consent, Decision, Fleet, Gate, Live, Moment, Refusal};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::Policy;
 use controller_core::record::Record;
@@ -84,6 +84,22 @@ impl World {
 
     fn apply(&mut self, number: u32, plan: &Plan) {
         self.take(&common::applied(RolloutId(number), plan), Some(plan));
+    }
+
+    /// What is said where somebody applies that plan, and accepts what cannot be undone.
+    fn applies(&self, plan: &Plan) -> Result<(), Refusal> {
+        let consent = Consent {
+            irreversible: u32::try_from(plan.irreversible.len()).unwrap(),
+            ..Consent::default()
+        };
+        let moment = Moment {
+            live: &self.live,
+            has_session: &|target| self.live.connected.contains(target),
+            roster: None,
+            now: NOW,
+        };
+        let plan = (plan.id(), plan);
+        self.fleet.may_apply(plan, &consent, moment)
     }
 
     fn offers(&self) -> usize {
@@ -238,6 +254,9 @@ fn one_that_shows_after_the_plan_stops_apply_and_offer_until_a_plan_knows_it() {
                 "{why}"
             );
         }
+        // Nor is it applied once more.
+        let first = world.fleet.strangers(&plan).remove(0);
+        assert_eq!(world.applies(&plan), Err(Refusal::Stranger(first)));
         assert_eq!(world.offers(), 0);
         // Said to be gone, it is none; and what makes nobody active is not asked.
         let plan = world.plan("gone = [\"old-99.a.test\"]\n");

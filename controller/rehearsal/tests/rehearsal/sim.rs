@@ -631,7 +631,6 @@ fn story(seed: u64) -> Tally {
             },
         ),
     };
-    let mut second = Some(second).filter(|second| !second.waves.is_empty());
     let mut faults: BTreeMap<TargetId, BTreeSet<Fault>> = BTreeMap::new();
     let wrong = |chance: &mut Chance| {
         let wrong: &[Fault] = if swaps { &UNFIT } else { &WRONG };
@@ -654,6 +653,8 @@ fn story(seed: u64) -> Tally {
     } else {
         World::beside(&first, &[&plan], &known, ask)
     };
+    // Made now, and applied later.
+    let mut second = (!second.waves.is_empty()).then(|| world.planned(&second));
     let mut watch = Watch::new(&plan, &world);
     if chance.once_in(2) {
         desk.reads_tenant(&mut world, 0);
@@ -760,13 +761,12 @@ fn story(seed: u64) -> Tally {
             }
             14 | 15 => {
                 if let Some(plan) = second.take() {
-                    let beside = world.apply(&plan);
-                    let conflict = plan.kind.changes() && beside.is_err();
-                    assert!(!conflict, "the two have no server in common: {beside:?}");
-                    desk.orders.given("apply", beside.is_ok());
-                    if let Ok(beside) = beside {
-                        watch.begins(beside, &plan);
-                        rollouts.push(beside);
+                    match desk.applies(&mut world, &plan) {
+                        Ok(beside) => {
+                            watch.begins(beside, &plan);
+                            rollouts.push(beside);
+                        }
+                        Err(next) => second = Some(next),
                     }
                 }
             }

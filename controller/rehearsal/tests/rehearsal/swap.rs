@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use agent_twin::Fault;
-use controller_core::fleet::TargetState;
+use controller_core::fleet::{Refusal, TargetState};
 use controller_core::record::Order;
 use protocol::TargetId;
 use protocol::signed::Phase;
@@ -240,8 +240,18 @@ fn a_server_that_is_lost_in_a_rollout_is_fenced_first_when_it_is_back() {
                 })
                 .unwrap();
         }
-        assert!(world.apply(&over).is_err(), "the other is not over there");
+        let over = world.planned(&over);
+        let refused = world.apply(&over);
+        assert!(
+            matches!(refused, Err(Refusal::AtWork { rollout: ROLLOUT, ref target }) if *target == new),
+            "the other is not over there: {refused:?}"
+        );
         world.order(Order::Abort).unwrap();
+        // Nor while the one whose place is taken is here.
+        let mut back = World::new(&plan, &known, ask(&[]));
+        back.order(Order::Abort).unwrap();
+        let refused = back.apply(&back.planned(&over));
+        assert_eq!(refused, Err(Refusal::OffIsHere(old.clone())));
         let failover = world.apply(&over).unwrap();
         let day = NOW.plus(Duration::from_secs(300));
         world.arrives(&old);
@@ -278,7 +288,7 @@ fn a_fence_that_waits_is_not_begun_once_its_rollout_is_aborted_or_paused() {
             }
             world.leaves(&old);
             world.order(Order::Abort).unwrap();
-            let failover = world.apply(&over).unwrap();
+            let failover = world.apply(&world.planned(&over)).unwrap();
             world.arrives(&old);
             world.run_until(world.now.plus(Duration::from_millis(100)), |_| {});
             let open = world.fleet.open(&old).cloned();

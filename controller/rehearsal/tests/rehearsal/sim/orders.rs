@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use controller_core::fleet::{Fleet, PERMIT_LIFE};
+use controller_core::fleet::{Fleet, PERMIT_LIFE, Refusal};
 use controller_core::overrides::{Rule, Standing};
+use controller_core::plan::Plan;
 use controller_core::record::Order;
 use controller_core::tenant::{Configuration, Observation, Organization, Part, Units};
 use controller_core::versions::Versions;
@@ -16,8 +17,10 @@ use super::{SHARED, Watch};
 use crate::common::{CONNECT, NEWEST, TENANT};
 
 /// Each kind, by its name.
-const KINDS: [&str; 33] = [
+const KINDS: [&str; 35] = [
     "apply",
+    "apply of a plan that is old",
+    "apply of a version taken back",
     "pause",
     "resume",
     "resume after a restore",
@@ -177,6 +180,27 @@ impl Desk {
         Self {
             reads,
             ..Self::default()
+        }
+    }
+
+    /// A plan is applied beside the first one: one that is made anew where its servers are other ones than it read, and none where a
+    /// version of it is taken back just now, which gives it back. Nothing else is refused of those that are drawn.
+    pub(super) fn applies(&mut self, world: &mut World, plan: &Plan) -> Result<RolloutId, Plan> {
+        let mut applied = world.apply(plan);
+        if let Err(Refusal::FactsChanged { .. }) = applied {
+            self.orders.given("apply of a plan that is old", true);
+            applied = world.apply(&world.planned(plan));
+        }
+        match applied {
+            Ok(rollout) => {
+                self.orders.given("apply", true);
+                Ok(rollout)
+            }
+            Err(Refusal::Versions(_)) => {
+                self.orders.given("apply of a version taken back", true);
+                Err(plan.clone())
+            }
+            Err(refusal) => panic!("the two have no server in common: {refusal}"),
         }
     }
 
