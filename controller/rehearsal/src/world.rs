@@ -14,16 +14,15 @@ use agent_core::step::controllers::LOOK;
 use agent_twin::{Fault, Shared};
 use controller_core::facts::{self, Fleetwide};
 use controller_core::fleet::{
-    Asking, Cause, Consent, Decision, Fleet, Live, Moment, PERMIT_LIFE, Refusal, RolloutState,
-    Unaccepted,
+    Asking, Cause, Consent, Decision, Fleet, Live, Moment, Refusal, RolloutState, Unaccepted,
 };
-use controller_core::overrides::{Rule, Used};
+use controller_core::overrides::Rule;
 use controller_core::plan::Plan;
 use controller_core::record::{Order, Record};
 use protocol::event::{Event, Freeze, GmsaChange};
 use protocol::key::SigningKey;
 use protocol::secret::SecretKind;
-use protocol::signed::{ControllerKind, Ending, Phase, Role, RoleKeys, TrustRoot, sign};
+use protocol::signed::{ControllerKind, Ending, Manifest, Phase, Role, RoleKeys, TrustRoot, sign};
 use protocol::step::Product;
 use protocol::task::SAID;
 use protocol::{
@@ -845,85 +844,7 @@ impl World {
             let decisions = self.fleet.decide(&self.live, self.now);
             let before = self.log.len();
             for decision in decisions {
-                match decision {
-                    Decision::Issue {
-                        rollout,
-                        target,
-                        phase,
-                        overridden,
-                    } => {
-                        if let Some(generation) = self.issue(rollout, &target, phase) {
-                            self.used(&target, &overridden, (generation, Used::Offer));
-                        }
-                    }
-                    Decision::Permit {
-                        target,
-                        gate,
-                        after,
-                        overridden,
-                        rests_on,
-                    } => {
-                        let lapses = self.now.plus(PERMIT_LIFE);
-                        let life = self.servers.get(&target).map_or(0, |server| server.life);
-                        let permitted = Happening::Permitted {
-                            target: target.clone(),
-                            life,
-                            generation: gate.generation,
-                            step: gate.step,
-                            attempt: gate.attempt,
-                            after,
-                        };
-                        let of = target.clone();
-                        self.pulses.leave(&target, self.now);
-                        self.record(Record::PermitGiven {
-                            target,
-                            generation: gate.generation,
-                            step: gate.step,
-                            attempt: gate.attempt,
-                            section: gate.section,
-                            lapses,
-                            rests_on,
-                        });
-                        self.used(&of, &overridden, (gate.generation, Used::Leave));
-                        self.at(self.now.plus(WAY), permitted);
-                    }
-                    Decision::Degraded {
-                        rollout,
-                        target,
-                        why,
-                    } => {
-                        self.record(Record::Degraded {
-                            rollout,
-                            target,
-                            why,
-                        });
-                    }
-                    Decision::Unknown { target, generation } => {
-                        self.record(Record::WentUnknown { target, generation });
-                    }
-                    Decision::Away {
-                        rollout,
-                        target,
-                        since,
-                    } => {
-                        self.record(Record::Away {
-                            rollout,
-                            target,
-                            since,
-                        });
-                    }
-                    Decision::PassedOver {
-                        rollout,
-                        target,
-                        away,
-                    } => {
-                        self.record(Record::PassedOver {
-                            rollout,
-                            target,
-                            away,
-                        });
-                    }
-                }
+                self.carries_out(decision);
             }
             if self.log.len() == before {
                 break;
@@ -937,42 +858,58 @@ impl World {
         }
     }
 
-    /// Records what overrides let through.
-    fn used(
-        &mut self,
-        target: &TargetId,
-        rules: &BTreeSet<Rule>,
-        (generation, used): (Generation, Used),
-    ) {
-        for rule in rules {
-            self.record(Record::OverrideUsed {
-                rule: *rule,
-                target: target.clone(),
-                generation,
-                used,
-            });
+    fn carries_out(&mut self, decision: Decision) {
+        let signed = self.signs(&decision);
+        let bundle = signed.as_ref().map(|(manifest, envelope)| {
+            let bundle = BundleId(Digest::of(envelope));
+            (manifest, bundle)
+        });
+        for record in decision.records(bundle, self.now) {
+            self.record(record);
+        }
+        let bundle = bundle.map(|(_, bundle)| bundle);
+        if let (Some((manifest, envelope)), Some(bundle)) = (signed, bundle) {
+            self.bundles.insert(bundle, envelope);
+            self.offer(&manifest.target, bundle);
+        }
+        if let Decision::Permit {
+            target,
+            gate,
+            after,
+            ..
+        } = decision
+        {
+            self.pulses.leave(&target, self.now);
+            let life = self.servers.get(&target).map_or(0, |server| server.life);
+            let permitted = Happening::Permitted {
+                target,
+                life,
+                generation: gate.generation,
+                step: gate.step,
+                attempt: gate.attempt,
+                after,
+            };
+            self.at(self.now.plus(WAY), permitted);
         }
     }
 
-    fn issue(&mut self, rollout: RolloutId, target: &TargetId, phase: usize) -> Option<Generation> {
-        let key = self.servers.get(target);
-        let key = key.map(|server| server.key.public().fingerprint());
-        let manifest =
-            key.and_then(|key| self.fleet.manifest(rollout, target, phase, key, self.now));
-        let manifest = manifest?;
-        let envelope = sign(&manifest, &[&self.signer]).to_json();
-        let bundle = BundleId(Digest::of(&envelope));
-        self.record(Record::BundleIssued {
+    /// The bundle of an offer, signed; `None` of what is no offer, and where there is nobody to whom it could go.
+    fn signs(&self, decision: &Decision) -> Option<(Manifest, Vec<u8>)> {
+        let Decision::Issue {
             rollout,
-            target: target.clone(),
-            generation: manifest.generation,
-            phase: manifest.phase,
-            bundle,
-            expires: manifest.expires,
-        });
-        self.bundles.insert(bundle, envelope);
-        self.offer(target, bundle);
-        Some(manifest.generation)
+            target,
+            phase,
+            ..
+        } = decision
+        else {
+            return None;
+        };
+        let key = self.servers.get(target)?.key.public().fingerprint();
+        let manifest = self
+            .fleet
+            .manifest(*rollout, target, *phase, key, self.now)?;
+        let envelope = sign(&manifest, &[&self.signer]).to_json();
+        Some((manifest, envelope))
     }
 
     fn offer(&mut self, target: &TargetId, bundle: BundleId) {

@@ -1,6 +1,6 @@
 //! What the driver owns, and what is done to it: events taken in, decisions carried out, orders, and who is here.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use controller_core::fleet::{
     Asking, Consent, Decision, Fleet, Live, Moment, PERMIT_LIFE, Pulse, Refusal, RolloutState,
     Saying, Unaccepted,
 };
-use controller_core::overrides::{Rule, Used};
+use controller_core::overrides::Rule;
 use controller_core::plan::Plan;
 use controller_core::record::{Order, Record};
 use controller_core::roster::Roster;
@@ -17,6 +17,7 @@ use controller_core::versions::Versions;
 use protocol::event::{Event, Section};
 use protocol::key::PublicKey;
 use protocol::limits;
+use protocol::signed::Manifest;
 use protocol::wire::close::Close;
 use protocol::wire::latest::{ControlDown, Hello};
 use protocol::{
@@ -222,94 +223,68 @@ impl Core {
             let decisions = self.fleet.decide(&self.live, batch.now);
             let before = batch.entries.len();
             for decision in decisions {
-                match decision {
-                    Decision::Issue {
-                        rollout,
-                        target,
-                        phase,
-                        overridden,
-                    } => {
-                        if let Some(generation) = self.issue(batch, rollout, &target, phase) {
-                            let used = (generation, Used::Offer);
-                            self.overrides_used(batch, &target, &overridden, used);
-                        }
-                    }
-                    Decision::Permit {
-                        target,
-                        gate,
-                        after,
-                        overridden,
-                        rests_on,
-                    } => {
-                        let permit = Record::PermitGiven {
-                            target: target.clone(),
-                            generation: gate.generation,
-                            step: gate.step,
-                            attempt: gate.attempt,
-                            section: gate.section,
-                            lapses: batch.now.plus(PERMIT_LIFE),
-                            rests_on,
-                        };
-                        self.record(batch, permit);
-                        self.gives_leave(&target, batch.begun);
-                        let used = (gate.generation, Used::Leave);
-                        self.overrides_used(batch, &target, &overridden, used);
-                        let given = ControlDown::PermitGiven {
-                            generation: gate.generation,
-                            step: gate.step,
-                            attempt: gate.attempt,
-                            lapses_millis: u64::try_from(PERMIT_LIFE.as_millis())
-                                .unwrap_or(u64::MAX),
-                            after,
-                        };
-                        self.say(batch, target, given);
-                    }
-                    Decision::Degraded {
-                        rollout,
-                        target,
-                        why,
-                    } => {
-                        let degraded = Record::Degraded {
-                            rollout,
-                            target,
-                            why,
-                        };
-                        self.record(batch, degraded);
-                    }
-                    Decision::Unknown { target, generation } => {
-                        self.record(batch, Record::WentUnknown { target, generation });
-                    }
-                    Decision::Away {
-                        rollout,
-                        target,
-                        since,
-                    } => {
-                        let away = Record::Away {
-                            rollout,
-                            target,
-                            since,
-                        };
-                        self.record(batch, away);
-                    }
-                    Decision::PassedOver {
-                        rollout,
-                        target,
-                        away,
-                    } => {
-                        let passed = Record::PassedOver {
-                            rollout,
-                            target,
-                            away,
-                        };
-                        self.record(batch, passed);
-                    }
-                }
+                self.carries_out(batch, decision);
             }
             // A decision that comes to nothing would come again for ever.
             if batch.entries.len() == before {
                 return;
             }
         }
+    }
+
+    /// Records a decision, and says what it has to say once that is stored.
+    fn carries_out(&mut self, batch: &mut Batch, decision: Decision) {
+        let signed = self.signs(&decision, batch.now);
+        let bundle = signed.as_ref().map(|(manifest, bytes)| {
+            let bundle = BundleId(Digest::of(bytes));
+            (manifest, bundle)
+        });
+        for record in decision.records(bundle, batch.now) {
+            self.record(batch, record);
+        }
+        if let Some((manifest, bytes)) = signed {
+            batch.keep(bytes.clone());
+            let sessions = Arc::clone(&self.sessions);
+            batch.then(move |stored| {
+                if stored.is_ok() {
+                    sessions.offer(&manifest.target, bytes);
+                }
+            });
+        }
+        if let Decision::Permit {
+            target,
+            gate,
+            after,
+            ..
+        } = decision
+        {
+            self.gives_leave(&target, batch.begun);
+            let given = ControlDown::PermitGiven {
+                generation: gate.generation,
+                step: gate.step,
+                attempt: gate.attempt,
+                lapses_millis: u64::try_from(PERMIT_LIFE.as_millis()).unwrap_or(u64::MAX),
+                after,
+            };
+            self.say(batch, target, given);
+        }
+    }
+
+    /// The bundle of an offer and its bytes, signed; `None` of what is no offer, and where nobody is enrolled to whom it could go.
+    fn signs(&self, decision: &Decision, now: Timestamp) -> Option<(Manifest, Vec<u8>)> {
+        let Decision::Issue {
+            rollout,
+            target,
+            phase,
+            ..
+        } = decision
+        else {
+            return None;
+        };
+        let key = self.roster.agents().get(target)?.key.fingerprint();
+        let manifest = self.fleet.manifest(*rollout, target, *phase, key, now)?;
+        let bytes = self.authority.sign(&manifest);
+        Some((manifest, bytes))
     }
 
     /// Leave lapses by both clocks: where the wall clock was set ahead, or has gone on while this process stood, its agent may make use of
@@ -421,58 +396,6 @@ impl Core {
             });
         }
         words
-    }
-
-    /// Records what overrides let through.
-    fn overrides_used(
-        &mut self,
-        batch: &mut Batch,
-        target: &TargetId,
-        rules: &BTreeSet<Rule>,
-        (generation, used): (Generation, Used),
-    ) {
-        for rule in rules {
-            let used = Record::OverrideUsed {
-                rule: *rule,
-                target: target.clone(),
-                generation,
-                used,
-            };
-            self.record(batch, used);
-        }
-    }
-
-    /// Issues a target's next bundle; gives its number.
-    fn issue(
-        &mut self,
-        batch: &mut Batch,
-        id: RolloutId,
-        target: &TargetId,
-        phase: usize,
-    ) -> Option<Generation> {
-        let key = self.roster.agents().get(target);
-        let key = key.map(|agent| agent.key.fingerprint());
-        let manifest = key.and_then(|key| self.fleet.manifest(id, target, phase, key, batch.now));
-        let manifest = manifest?;
-        let generation = manifest.generation;
-        let bytes = self.authority.sign(&manifest);
-        let issued = Record::BundleIssued {
-            rollout: id,
-            target: target.clone(),
-            generation: manifest.generation,
-            phase: manifest.phase,
-            bundle: BundleId(Digest::of(&bytes)),
-            expires: manifest.expires,
-        };
-        self.record(batch, issued);
-        batch.keep(bytes.clone());
-        let (sessions, target) = (Arc::clone(&self.sessions), target.clone());
-        batch.then(move |stored| {
-            if stored.is_ok() {
-                sessions.offer(&target, bytes);
-            }
-        });
-        Some(generation)
     }
 
     /// Stores a target's events: those that are new and follow on what is stored. Gives the last index that counts as

@@ -1,12 +1,15 @@
-//! What the fleet machine wants done.
+//! What the fleet machine wants done, and what is recorded of it.
 
 use std::collections::BTreeSet;
 
 use protocol::event::GmsaChange;
-use protocol::{Generation, RolloutId, TargetId, Timestamp};
+use protocol::signed::Manifest;
+use protocol::{BundleId, Generation, RolloutId, TargetId, Timestamp};
 
+use crate::fleet::decide::PERMIT_LIFE;
 use crate::fleet::state::Gate;
-use crate::overrides::Rule;
+use crate::overrides::{Rule, Used};
+use crate::record::Record;
 
 /// Something to be done; it takes effect when its record comes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,4 +73,98 @@ pub enum Decision {
         /// Since when it is away; absent once it is back.
         away: Option<Timestamp>,
     },
+}
+
+impl Decision {
+    /// What is recorded of it once it is carried out, in this order: itself, and what overrides let through. An offer is recorded with the
+    /// bundle that was signed for it, and where there is none it comes to nothing.
+    #[must_use]
+    pub fn records(&self, signed: Option<(&Manifest, BundleId)>, now: Timestamp) -> Vec<Record> {
+        match self.clone() {
+            Self::Issue {
+                rollout,
+                target,
+                phase: _,
+                overridden,
+            } => {
+                let Some((manifest, bundle)) = signed else {
+                    return Vec::new();
+                };
+                let used = used(&target, &overridden, (manifest.generation, Used::Offer));
+                let issued = Record::BundleIssued {
+                    rollout,
+                    target,
+                    generation: manifest.generation,
+                    phase: manifest.phase,
+                    bundle,
+                    expires: manifest.expires,
+                };
+                std::iter::once(issued).chain(used).collect()
+            }
+            Self::Permit {
+                target,
+                gate,
+                after: _,
+                overridden,
+                rests_on,
+            } => {
+                let used = used(&target, &overridden, (gate.generation, Used::Leave));
+                let given = Record::PermitGiven {
+                    target,
+                    generation: gate.generation,
+                    step: gate.step,
+                    attempt: gate.attempt,
+                    section: gate.section,
+                    lapses: now.plus(PERMIT_LIFE),
+                    rests_on,
+                };
+                std::iter::once(given).chain(used).collect()
+            }
+            Self::Degraded {
+                rollout,
+                target,
+                why,
+            } => vec![Record::Degraded {
+                rollout,
+                target,
+                why,
+            }],
+            Self::Unknown { target, generation } => {
+                vec![Record::WentUnknown { target, generation }]
+            }
+            Self::Away {
+                rollout,
+                target,
+                since,
+            } => vec![Record::Away {
+                rollout,
+                target,
+                since,
+            }],
+            Self::PassedOver {
+                rollout,
+                target,
+                away,
+            } => vec![Record::PassedOver {
+                rollout,
+                target,
+                away,
+            }],
+        }
+    }
+}
+
+/// What overrides let through.
+fn used(
+    target: &TargetId,
+    rules: &BTreeSet<Rule>,
+    (generation, used): (Generation, Used),
+) -> Vec<Record> {
+    let of = |rule: &Rule| Record::OverrideUsed {
+        rule: *rule,
+        target: target.clone(),
+        generation,
+        used,
+    };
+    rules.iter().map(of).collect()
 }
