@@ -24,7 +24,7 @@ use crate::cli::{exit, follow};
 use crate::http::client::Client;
 use crate::http::types::{
     Agents, Applied, ApplyAsk, Checked, Done, Frame, LogRow, OfferAsk, OrderAsk, PlanAsk, Planned,
-    Text, TokenAsk, TokenMade,
+    Text, TokenAsk, TokenMade, Wanted,
 };
 
 /// Modelled seconds that pass in a real one.
@@ -358,14 +358,8 @@ impl Demo {
                 file: "policy.toml".to_owned(),
                 text: estate::POLICY.to_owned(),
             }),
-            purpose: controller_core::plan::Purpose::Install,
+            wanted: Wanted::Topology(controller_core::plan::Purpose::Install),
             only: BTreeSet::new(),
-            active: None,
-            transition: None,
-            off: None,
-            release: None,
-            swing: None,
-            undo: None,
         }
     }
 

@@ -6,14 +6,14 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use controller_core::finding::Severity;
 use controller_core::handover::Members;
-use controller_core::plan::{Afterwards, Purpose};
+use controller_core::plan::Purpose;
 use controller_core::topology::Document;
-use protocol::{DomainName, TargetId, Version};
+use protocol::DomainName;
 
 use crate::cli::args::Documents;
 use crate::cli::{exit, output};
 use crate::http::client::Client;
-use crate::http::types::{Checked, FindingText, PlanAsk, Planned, Text, TransitionAsk, UndoAsk};
+use crate::http::types::{Checked, FindingText, PlanAsk, Planned, Text, Wanted};
 
 /// Reads a topology's file, or every TOML file of a folder.
 pub(crate) fn read_topology(path: &Path) -> anyhow::Result<Vec<Text>> {
@@ -46,7 +46,7 @@ pub(crate) fn read_topology(path: &Path) -> anyhow::Result<Vec<Text>> {
     paths.iter().map(|path| read(path)).collect()
 }
 
-pub(super) fn ask(documents: &Documents, purpose: Purpose) -> anyhow::Result<PlanAsk> {
+pub(super) fn ask(documents: &Documents, wanted: Wanted) -> anyhow::Result<PlanAsk> {
     let policy = match &documents.policy {
         Some(path) => Some(Text {
             file: path.display().to_string(),
@@ -58,14 +58,8 @@ pub(super) fn ask(documents: &Documents, purpose: Purpose) -> anyhow::Result<Pla
     Ok(PlanAsk {
         topology: read_topology(&documents.topology)?,
         policy,
-        purpose,
+        wanted,
         only: BTreeSet::new(),
-        active: None,
-        transition: None,
-        off: None,
-        release: None,
-        swing: None,
-        undo: None,
     })
 }
 
@@ -92,7 +86,10 @@ pub(super) async fn check(
     json: bool,
 ) -> anyhow::Result<u8> {
     let checked: Checked = client
-        .post("/v1/check", &ask(documents, Purpose::Install)?)
+        .post(
+            "/v1/check",
+            &ask(documents, Wanted::Topology(Purpose::Install))?,
+        )
         .await?;
     let errors = errors(&checked.findings);
     if json {
@@ -108,20 +105,6 @@ pub(super) async fn check(
     Ok(if errors > 0 { exit::FINDINGS } else { exit::OK })
 }
 
-pub(super) async fn plan(
-    client: &Client,
-    documents: &Documents,
-    purpose: Purpose,
-    release: Option<Version>,
-    json: bool,
-) -> anyhow::Result<u8> {
-    let ask = PlanAsk {
-        release,
-        ..ask(documents, purpose)?
-    };
-    planned(client, &ask, json).await
-}
-
 /// Makes a plan that only asks, and shows what is wrong with its documents.
 pub(super) async fn asking(client: &Client, ask: &PlanAsk, json: bool) -> anyhow::Result<Planned> {
     let planned: Planned = client.post("/v1/plans", ask).await?;
@@ -133,72 +116,15 @@ pub(super) async fn asking(client: &Client, ask: &PlanAsk, json: bool) -> anyhow
     Ok(planned)
 }
 
-/// Makes the plan by which another Connect server becomes the active one, in place of one that is `off` where that is named.
-pub(super) async fn swap(
+/// Makes a plan and shows it.
+pub(super) async fn plan(
     client: &Client,
-    server: TargetId,
-    off: Option<TargetId>,
+    wanted: Wanted,
     documents: &Documents,
     json: bool,
 ) -> anyhow::Result<u8> {
-    let ask = PlanAsk {
-        active: Some(server),
-        off,
-        // Nothing is installed: no artifact is needed.
-        ..ask(documents, Purpose::Verify)?
-    };
-    planned(client, &ask, json).await
-}
-
-/// Makes the plan by which a staging Connect server is brought to the wanted version and becomes the active one, and the server
-/// before is seen to.
-pub(super) async fn swing(
-    client: &Client,
-    server: TargetId,
-    then: Afterwards,
-    documents: &Documents,
-    json: bool,
-) -> anyhow::Result<u8> {
-    let ask = PlanAsk {
-        active: Some(server),
-        swing: Some(then),
-        ..ask(documents, Purpose::Install)?
-    };
-    planned(client, &ask, json).await
-}
-
-/// Makes the plan by which what was set of prerequisites on a server is put back.
-pub(super) async fn undo(
-    client: &Client,
-    undo: UndoAsk,
-    documents: &Documents,
-    json: bool,
-) -> anyhow::Result<u8> {
-    let ask = PlanAsk {
-        undo: Some(undo),
-        // Nothing is installed: no artifact is needed.
-        ..ask(documents, Purpose::Verify)?
-    };
-    planned(client, &ask, json).await
-}
-
-/// Makes the plan by which the tenant of an active Connect server moves to cloud sync.
-pub(super) async fn transition(
-    client: &Client,
-    server: TargetId,
-    documents: &Documents,
-    json: bool,
-) -> anyhow::Result<u8> {
-    let ask = PlanAsk {
-        transition: Some(TransitionAsk::Move(server)),
-        // Entrain installs nothing: no artifact is needed.
-        ..ask(documents, Purpose::Verify)?
-    };
-    planned(client, &ask, json).await
-}
-
-async fn planned(client: &Client, ask: &PlanAsk, json: bool) -> anyhow::Result<u8> {
-    let planned: Planned = client.post("/v1/plans", ask).await?;
+    let ask = ask(documents, wanted)?;
+    let planned: Planned = client.post("/v1/plans", &ask).await?;
     if json {
         output::json(&planned)?;
     } else {
@@ -208,8 +134,16 @@ async fn planned(client: &Client, ask: &PlanAsk, json: bool) -> anyhow::Result<u
             && planned.alarms.is_empty()
             && !planned.nothing
         {
-            let off = ask.off.as_ref();
-            let off = off.map_or(String::new(), |off| format!(" --off {off}"));
+            let off = match &ask.wanted {
+                Wanted::Failover { off, .. } => format!(" --off {off}"),
+                Wanted::Topology(_)
+                | Wanted::Release(_)
+                | Wanted::Swap(_)
+                | Wanted::Swing { .. }
+                | Wanted::Eligible
+                | Wanted::Move(_)
+                | Wanted::Undo(_) => String::new(),
+            };
             output::error(&format!(
                 "\nentrain rehearse {0}   tells how that would go\nentrain apply {0}{off}      carries it out",
                 plan.0.short()

@@ -12,7 +12,7 @@ use crate::cli::args::Documents;
 use crate::cli::documents::{ask, asking};
 use crate::cli::{exit, output, readiness};
 use crate::http::client::Client;
-use crate::http::types::PlanAsk;
+use crate::http::types::{PlanAsk, Wanted};
 
 /// What became of it.
 #[derive(Debug, Default, Serialize)]
@@ -35,7 +35,7 @@ pub(super) async fn run(
     };
     let ask = PlanAsk {
         only: servers.into_iter().collect(),
-        ..ask(&documents, Purpose::Support)?
+        ..ask(&documents, Wanted::Topology(Purpose::Support))?
     };
     let Some(plan) = asking(client, &ask, json).await?.plan else {
         return Ok(exit::FINDINGS);

@@ -17,7 +17,7 @@ use crate::authority::{self, Settings};
 use crate::cli::agents::{agents, token};
 use crate::cli::args::{Arguments, Documents, Verb};
 use crate::cli::artifacts::artifact;
-use crate::cli::documents::{ask, asking, check, handover, plan, swap, swing, transition, undo};
+use crate::cli::documents::{ask, asking, check, handover, plan};
 use crate::cli::log::{logs, record};
 use crate::cli::people::{secrets, tasks};
 use crate::cli::readiness::Asked;
@@ -30,7 +30,7 @@ use crate::cli::{Show, discover, exit, follow, output, readiness, support};
 use crate::http::client::Client;
 use crate::http::types::{
     Applied, ApplyAsk, BackupAsk, Done, FreezeAsk, OverrideAsk, PlanAsk, RehearseAsk, Rehearsed,
-    TransitionAsk, UndoAsk, WithdrawAsk,
+    UndoAsk, Wanted, WithdrawAsk,
 };
 use crate::{app, backup, demo, keys};
 
@@ -98,26 +98,28 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             release,
             json,
         } => {
-            let purpose = if verify {
-                Purpose::Verify
-            } else if agents {
-                Purpose::Agents
-            } else {
-                Purpose::Install
+            let wanted = match release {
+                Some(release) => Wanted::Release(release),
+                None if agents => Wanted::Topology(Purpose::Agents),
+                None if verify => Wanted::Topology(Purpose::Verify),
+                None => Wanted::Topology(Purpose::Install),
             };
-            plan(&client, &documents, purpose, release, json.json).await
+            plan(&client, wanted, &documents, json.json).await
         }
         Verb::Swap {
             server,
             documents,
             json,
-        } => swap(&client, server, None, &documents, json.json).await,
+        } => plan(&client, Wanted::Swap(server), &documents, json.json).await,
         Verb::Failover {
             server,
             off,
             documents,
             json,
-        } => swap(&client, server, Some(off), &documents, json.json).await,
+        } => {
+            let wanted = Wanted::Failover { server, off };
+            plan(&client, wanted, &documents, json.json).await
+        }
         Verb::Swing {
             server,
             retire,
@@ -129,13 +131,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             } else {
                 Afterwards::Upgrade
             };
-            swing(&client, server, then, &documents, json.json).await
+            let wanted = Wanted::Swing { server, then };
+            plan(&client, wanted, &documents, json.json).await
         }
         Verb::Transition {
             server,
             documents,
             json,
-        } => transition(&client, server, &documents, json.json).await,
+        } => plan(&client, Wanted::Move(server), &documents, json.json).await,
         Verb::Undo {
             server,
             fix,
@@ -149,7 +152,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 fixes,
                 anyway,
             };
-            undo(&client, ask, &documents, json.json).await
+            plan(&client, Wanted::Undo(ask), &documents, json.json).await
         }
         Verb::Attest { directory } => {
             let bytes = std::fs::read(&directory)
@@ -181,10 +184,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             json,
             ..
         } => {
-            let ask = PlanAsk {
-                transition: Some(TransitionAsk::Eligible),
-                ..ask(&documents, Purpose::Verify)?
-            };
+            let ask = ask(&documents, Wanted::Eligible)?;
             let planned = asking(&client, &ask, json.json).await?;
             readiness::run(&client, &planned, (Asked::Eligible, &ask), None, json.json).await
         }
@@ -199,7 +199,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             let into = report.map(Place::at).transpose()?;
             let ask = PlanAsk {
                 only: server.into_iter().collect(),
-                ..ask(&documents, Purpose::Preflight)?
+                ..ask(&documents, Wanted::Topology(Purpose::Preflight))?
             };
             let planned = asking(&client, &ask, json.json).await?;
             readiness::run(&client, &planned, (Asked::Ready, &ask), into, json.json).await
@@ -209,7 +209,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 topology,
                 policy: None,
             };
-            let ask = ask(&documents, Purpose::Discover)?;
+            let ask = ask(&documents, Wanted::Topology(Purpose::Discover))?;
             let planned = asking(&client, &ask, json.json).await?;
             discover::run(&client, &planned, json.json).await
         }

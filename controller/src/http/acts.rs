@@ -1,7 +1,5 @@
 //! What changes something.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -9,20 +7,10 @@ use axum::extract::{ConnectInfo, Path, State};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use controller_core::answered;
-use controller_core::clouds::Clouds;
-use controller_core::finding::{Finding, Severity};
-use controller_core::fleet::{Asking, Consent, Refusal};
+use controller_core::fleet::{Asking, Consent};
 use controller_core::overrides::Rule;
-use controller_core::plan::{
-    Inputs, Kind, Purpose, eligibility, failover, judge, plan as build, render_by, swing, switch,
-    transition, undo,
-};
-use controller_core::policy::{self, Policy};
-use controller_core::readiness;
 use controller_core::record::Record;
 use controller_core::tenant::Observation;
-use controller_core::topology::{self, Available, Document, Topology};
-use controller_core::versions::Versions;
 use protocol::answers::DirectoryAnswers;
 use protocol::enroll::{JoinFile, JoinToken};
 use protocol::signed::ControllerKind;
@@ -32,193 +20,15 @@ use protocol::{Digest, PlanId, RolloutId, TargetId, limits};
 
 use crate::driver::{Batch, Core};
 use crate::http::types::{
-    Applied, ApplyAsk, BackupAsk, Checked, Done, FindingText, FreezeAsk, OfferAsk, OrderAsk,
-    OverrideAsk, PlanAsk, Planned, SecretGiven, TokenAsk, TokenMade, TransitionAsk, WithdrawAsk,
+    Applied, ApplyAsk, BackupAsk, Done, FreezeAsk, OfferAsk, OrderAsk, OverrideAsk, SecretGiven,
+    TokenAsk, TokenMade, WithdrawAsk,
 };
 use crate::http::{Answer, Api, Operator, Problem, is_shared};
 
 /// How far the clock of a machine that reads a tenant may be ahead.
 const CLOCKS: Duration = Duration::from_secs(60);
 
-type Caller = ConnectInfo<Operator>;
-
-fn show(findings: &[Finding]) -> Vec<FindingText> {
-    let text = |finding: &Finding| FindingText {
-        severity: match finding.severity {
-            Severity::Error => "error".to_owned(),
-            Severity::Warning => "warning".to_owned(),
-        },
-        place: finding.place.to_string(),
-        what: finding.what.clone(),
-        fix: finding.fix.clone(),
-    };
-    findings.iter().map(text).collect()
-}
-
-struct Read {
-    topology: Topology,
-    policy: Policy,
-    findings: Vec<Finding>,
-}
-
-impl Read {
-    fn new(ask: &PlanAsk, available: &Available, versions: &Versions, clouds: &Clouds) -> Self {
-        let documents: Vec<Document> = ask.topology.iter().map(Document::from).collect();
-        let (topology, mut findings) = topology::parse_by(&documents, clouds);
-        let available = (ask.purpose == Purpose::Install).then_some(available);
-        findings.extend(topology::check(&topology, available));
-        if let Some(available) = available {
-            let now = crate::now();
-            findings.extend(topology::installable(&topology, available, versions, now));
-        }
-        let mut policy = Policy::default();
-        if let Some(text) = &ask.policy {
-            let (parsed, remarks) = policy::parse(&Document::from(text));
-            policy = parsed;
-            findings.extend(remarks);
-            findings.extend(policy::check(&policy, &topology));
-        }
-        findings.sort();
-        findings.dedup();
-        Self {
-            topology,
-            policy,
-            findings,
-        }
-    }
-
-    fn is_sound(&self) -> bool {
-        self.findings
-            .iter()
-            .all(|finding| finding.severity == Severity::Warning)
-    }
-}
-
-pub(super) async fn check(State(api): State<Api>, Json(ask): Json<PlanAsk>) -> Answer<Checked> {
-    let available = api.hub.read(|core, _| core.roster.available()).await?;
-    let read = Read::new(&ask, &available, &api.versions, &api.clouds);
-    Ok(Json(Checked {
-        findings: show(&read.findings),
-    }))
-}
-
-pub(super) async fn plan(
-    State(api): State<Api>,
-    ConnectInfo(Operator(by)): Caller,
-    Json(ask): Json<PlanAsk>,
-) -> Answer<Planned> {
-    let versions = Arc::clone(&api.versions);
-    let clouds = Arc::clone(&api.clouds);
-    let planned = api.hub.act(move |core, batch, answer| {
-        let read = Read::new(&ask, &core.roster.available(), &versions, &clouds);
-        let findings = show(&read.findings);
-        if !read.is_sound() {
-            let none = Planned {
-                findings,
-                plan: None,
-                report: String::new(),
-                alarms: Vec::new(),
-                warnings: Vec::new(),
-                network: Vec::new(),
-                network_by_lane: BTreeMap::new(),
-                readiness: BTreeMap::new(),
-                nothing: false,
-            };
-            return drop(answer.send(Ok(none)));
-        }
-        let targets = read.topology.targets();
-        if let Some(stranger) = ask.only.iter().find(|one| !targets.contains(*one)) {
-            let why = format!("{stranger} is no server of this topology; name one that is");
-            return drop(answer.send(Err(Problem::Refused(why))));
-        }
-        if let (Some(_), Err(why)) = (ask.release, core.roster.release(ask.release)) {
-            return drop(answer.send(Err(Problem::Refused(why))));
-        }
-        let artifacts = core.roster.newest();
-        let inputs = Inputs {
-            topology: &read.topology,
-            policy: &read.policy,
-            known: core.fleet.known(),
-            artifacts: &artifacts,
-            roster: Some(&core.roster),
-            release: ask.release,
-            beyond: core.fleet.beyond(),
-            purpose: ask.purpose,
-            only: &ask.only,
-        };
-        let here = |off: &TargetId| core.has_session(off);
-        let plan = match (&ask.active, &ask.off, ask.swing, &ask.transition) {
-            (.., Some(TransitionAsk::Eligible)) => Ok(eligibility(inputs)),
-            (.., Some(TransitionAsk::Move(server))) => transition(inputs, server),
-            (_, Some(off), Some(_), None) => Err(format!(
-                "a server that is off cannot be upgraded: ask for a swing, or for a failover from {off}, not for both"
-            )),
-            (Some(_), Some(off), None, None) if here(off) => {
-                Err(Refusal::OffIsHere(off.clone()).to_string())
-            }
-            (Some(server), Some(off), None, None) => failover(inputs, server, off),
-            (Some(server), None, Some(then), None) => swing(inputs, server, then),
-            (Some(server), None, None, None) => switch(inputs, server),
-            (None, Some(off), None, None) => {
-                Err(format!("nobody takes the place of {off}: name who does"))
-            }
-            (None, None, Some(_), None) => {
-                Err("nobody becomes active by this swing: name who does".to_owned())
-            }
-            (None, None, None, None) => match &ask.undo {
-                Some(ask) => undo(inputs, &ask.server, &ask.fixes, ask.anyway),
-                None => Ok(build(inputs)),
-            },
-        };
-        let mut plan = match plan {
-            Ok(plan) => plan,
-            Err(why) => return drop(answer.send(Err(Problem::Refused(why)))),
-        };
-        if let Err(why) = judge(&mut plan, core.fleet.known(), &versions, crate::now()) {
-            return drop(answer.send(Err(Problem::Refused(why))));
-        }
-        readiness::tell(&mut plan, &core.fleet, crate::now());
-        let id = plan.id();
-        let preflight = plan.kind == Kind::Preflight;
-        let planned = Planned {
-            findings,
-            plan: Some(id),
-            report: render_by(&plan, core.fleet.taken()),
-            alarms: plan.alarms.clone(),
-            warnings: plan.warnings.clone(),
-            network_by_lane: if preflight {
-                clouds.network_by_lane(&plan)
-            } else {
-                BTreeMap::new()
-            },
-            network: match plan.kind {
-                Kind::Preflight => clouds.network(&plan),
-                Kind::Install
-                | Kind::Undo
-                | Kind::Verify
-                | Kind::Discover
-                | Kind::Support
-                | Kind::Switch
-                | Kind::Swing
-                | Kind::Agents
-                | Kind::Eligibility
-                | Kind::Transition => Vec::new(),
-            },
-            readiness: plan.readiness.clone(),
-            nothing: plan.is_empty(),
-        };
-        if let std::collections::btree_map::Entry::Vacant(free) = core.plans.entry(id) {
-            batch.keep(plan.to_bytes());
-            free.insert(plan);
-            core.record(batch, Record::PlanStored { plan: id, by });
-        }
-        batch.then(move |stored| {
-            let stored = stored.clone().map_err(Problem::Failed);
-            drop(answer.send(stored.map(|()| planned)));
-        });
-    });
-    planned.await?.map(Json)
-}
+pub(super) type Caller = ConnectInfo<Operator>;
 
 /// Takes what somebody read in a tenant into the log. A long answer of a large tenant has its limit.
 pub(super) async fn tenant(

@@ -5,6 +5,7 @@ mod acts;
 mod artifacts;
 pub mod client;
 mod exports;
+mod plans;
 mod releases;
 pub mod types;
 mod views;
@@ -213,8 +214,8 @@ pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<b
         .route("/v1/tasks", get(views::tasks))
         .route("/v1/log", get(views::log))
         .route("/v1/audit", get(views::audit))
-        .route("/v1/check", post(acts::check))
-        .route("/v1/plans", post(acts::plan))
+        .route("/v1/check", post(plans::check))
+        .route("/v1/plans", post(plans::plan))
         .route("/v1/plans/{plan}", get(views::plan))
         .route("/v1/plans/{plan}/apply", post(acts::apply))
         .route("/v1/plans/{plan}/rehearse", post(views::rehearse))

@@ -145,28 +145,74 @@ pub struct PlanAsk {
     /// The policy, where there is one.
     pub policy: Option<Text>,
     /// What the plan is for.
-    pub purpose: Purpose,
+    pub wanted: Wanted,
     /// Servers that it is about; empty for all.
     #[serde(default)]
     pub only: BTreeSet<TargetId>,
-    /// The Connect server that is to become the active one: the plan is for that alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub active: Option<TargetId>,
-    /// Whether, and whose, tenants move from Connect to cloud sync.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transition: Option<TransitionAsk>,
-    /// The active Connect server that is off, where `active` takes its place.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub off: Option<TargetId>,
-    /// The release that a plan for Entrain's own agents brings them to; the newest where none is named.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub release: Option<Version>,
-    /// What becomes of the server that was active, where `active` takes its place by a swing: it is upgraded or installed first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub swing: Option<Afterwards>,
-    /// What was set of prerequisites on a server is put back: the plan is for that alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub undo: Option<UndoAsk>,
+}
+
+/// What a plan is for. What cannot be said here is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wanted {
+    /// What the whole topology says, for that purpose.
+    Topology(Purpose),
+    /// Entrain's own agents are brought to that release; to the newest one by their purpose.
+    Release(Version),
+    /// That staging Connect server becomes the active one.
+    Swap(TargetId),
+    /// One becomes the active one in place of one that is off.
+    Failover {
+        /// Which.
+        server: TargetId,
+        /// Which was active, and is off.
+        off: TargetId,
+    },
+    /// One is upgraded or installed, and becomes the active one.
+    Swing {
+        /// Which.
+        server: TargetId,
+        /// What becomes of the server that was active.
+        then: Afterwards,
+    },
+    /// Active Connect servers are asked whether their tenants may move to cloud sync; nothing is changed.
+    Eligible,
+    /// The tenant of that active Connect server moves to cloud sync.
+    Move(TargetId),
+    /// What was set of prerequisites on a server is put back.
+    Undo(UndoAsk),
+}
+
+impl Wanted {
+    /// What a plan of it reads and asks of a topology. Installers are needed where Entrain installs alone.
+    #[must_use]
+    pub const fn purpose(&self) -> Purpose {
+        match self {
+            Self::Topology(purpose) => *purpose,
+            Self::Release(_) => Purpose::Agents,
+            Self::Swing { .. } => Purpose::Install,
+            Self::Swap(_)
+            | Self::Failover { .. }
+            | Self::Eligible
+            | Self::Move(_)
+            | Self::Undo(_) => Purpose::Verify,
+        }
+    }
+
+    /// The release that it names.
+    #[must_use]
+    pub const fn release(&self) -> Option<Version> {
+        match self {
+            Self::Release(version) => Some(*version),
+            Self::Topology(_)
+            | Self::Swap(_)
+            | Self::Failover { .. }
+            | Self::Swing { .. }
+            | Self::Eligible
+            | Self::Move(_)
+            | Self::Undo(_) => None,
+        }
+    }
 }
 
 /// Where what is put back.
@@ -178,16 +224,6 @@ pub struct UndoAsk {
     pub fixes: BTreeSet<Fix>,
     /// Also while a product that needs them is there.
     pub anyway: bool,
-}
-
-/// What of moves from Connect to cloud sync a plan is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TransitionAsk {
-    /// Ask which active Connect servers may move; nothing is changed.
-    Eligible,
-    /// Move the tenant of that active Connect server.
-    Move(TargetId),
 }
 
 /// A finding, ready to be shown.
