@@ -1,6 +1,6 @@
 //! Who is an agent.
 
-use crate::cli::args::{AgentsAct, TokenAct};
+use crate::cli::acts::{AgentsAct, TokenAct};
 use crate::cli::exit;
 use crate::cli::output::{self, table};
 use crate::files;

@@ -1,4 +1,4 @@
-//! Arguments.
+//! Arguments: the verbs, and what each takes.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,12 +6,16 @@ use std::path::PathBuf;
 use agent_twin::Fault;
 use clap::{Args, Parser, Subcommand};
 use controller_core::calendar::written;
-use controller_core::finding::nearest;
 use controller_core::overrides::Rule;
 use controller_core::policy::Waits;
 use protocol::signed::MOST_OVERRIDE_OPERATORS;
-use protocol::step::{Fix, Product};
-use protocol::{Digest, ProxyAddress, RolloutId, TargetId, Timestamp, Version};
+use protocol::step::Fix;
+use protocol::{Digest, RolloutId, TargetId, Timestamp, Version};
+
+use crate::cli::acts::{
+    AgentsAct, ArtifactAct, AuditAct, ReleaseAct, SecretAct, TasksAct, TenantAct, TokenAct,
+};
+use crate::cli::parse::{dialled, failures, fault, fix, member};
 
 /// Installs, verifies and upgrades Microsoft Entra's synchronization tools on many Windows servers.
 #[derive(Debug, Parser)]
@@ -32,87 +36,6 @@ pub(crate) struct Arguments {
     pub(crate) socket: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) verb: Verb,
-}
-
-/// `HOST:PORT`, as agents dial it; the host a name or an address, one of IPv6 in brackets.
-fn dialled(text: &str) -> Result<String, String> {
-    let why = "write HOST:PORT, such as controller.contoso.com:7443; agents dial it by UDP, and it is written into every join file";
-    let (host, port) = text.rsplit_once(':').ok_or(why)?;
-    let port = port.parse::<u16>().ok().filter(|port| *port > 0);
-    if port.is_none() {
-        return Err(format!("the port is a number from 1 to 65535; {why}"));
-    }
-    let bracketed = host
-        .strip_prefix('[')
-        .and_then(|inner| inner.strip_suffix(']'));
-    let is_host = match bracketed {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            let label = |label: &str| {
-                let word = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
-                !label.is_empty() && label.chars().all(word)
-            };
-            host.split('.').all(label)
-        }
-    };
-    is_host.then(|| text.to_owned()).ok_or_else(|| {
-        format!("\"{host}\" is neither the name of a host nor an address (one of IPv6 stands in brackets); {why}")
-    })
-}
-
-/// Failures that a running rollout may have: a number. A share is of a policy, which knows how many targets it will be of.
-fn failures(text: &str) -> Result<u32, String> {
-    if text.ends_with('%') {
-        return Err("a share is written in a policy; give a running rollout the number of targets that may fail".to_owned());
-    }
-    let number = text.parse::<u32>().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| "give the number of targets that may fail, 1 or more; `entrain pause` has nothing more start".to_owned())
-}
-
-/// A prerequisite, as `may_fix` has it.
-fn fix(text: &str) -> Result<Fix, String> {
-    let own = Fix::ALL.into_iter().find(|fix| fix.as_str() == text);
-    own.ok_or_else(|| format!("write one of {}", Fix::ALL.map(Fix::as_str).join(", ")))
-}
-
-/// `SERVER=DOMAIN`, as `handover` takes it.
-fn member(text: &str) -> Result<(TargetId, protocol::DomainName), String> {
-    let (server, domain) = text
-        .split_once('=')
-        .ok_or("write SERVER=DOMAIN, such as sync-01.dmz.contoso.com=corp.contoso.com")?;
-    let server = server
-        .parse::<TargetId>()
-        .map_err(|error| error.to_string())?;
-    let domain = domain
-        .parse::<protocol::DomainName>()
-        .map_err(|error| error.to_string())?;
-    Ok((server, domain))
-}
-
-/// `FAULT@TARGET`, as `rehearse` takes it.
-fn fault(text: &str) -> Result<(TargetId, Fault), String> {
-    let (name, target) = text.split_once('@').ok_or("write FAULT@TARGET")?;
-    let target = target
-        .parse()
-        .map_err(|error| format!("{target}: {error}"))?;
-    let names: Vec<(String, Fault)> = Fault::ALL
-        .into_iter()
-        .filter_map(|fault| match serde_json::to_value(fault) {
-            Ok(serde_json::Value::String(name)) => Some((name, fault)),
-            Ok(_) | Err(_) => None,
-        })
-        .collect();
-    if let Some((_, fault)) = names.iter().find(|(known, _)| known == name) {
-        return Ok((target, *fault));
-    }
-    let known = names.iter().map(|(known, _)| known.as_str());
-    Err(match nearest(name, known.clone()) {
-        Some(meant) => format!("there is no fault {name}; did you mean {meant}?"),
-        None => format!(
-            "there is no fault {name}; there are {}",
-            known.collect::<Vec<_>>().join(", ")
-        ),
-    })
 }
 
 /// Output as JSON.
@@ -640,230 +563,6 @@ pub(crate) enum Verb {
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum TasksAct {
-    /// Lists them.
-    List,
-    /// Says that the step on a target is done. Its own probe goes first.
-    Attest {
-        /// Which target.
-        target: TargetId,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum SecretAct {
-    /// Lists open questions.
-    List {
-        #[command(flatten)]
-        json: Json,
-    },
-    /// Answers open questions: checks the agent's signature, asks for the secret, seals it. Stays open for the appointment.
-    Give {
-        /// Answers this target alone.
-        #[arg(long)]
-        target: Option<TargetId>,
-        /// Reads user name and value from standard input, a line each, in place of asking; used for every question.
-        #[arg(long)]
-        stdin: bool,
-        /// Ends after this many answers; without it, when no question came for a minute.
-        #[arg(long)]
-        count: Option<u32>,
-        /// How long the appointment is planned to last: a token that lapses before is refused. Without it, five minutes.
-        #[arg(long = "for", value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=600))]
-        minutes: Option<u64>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TokenAct {
-    /// Makes a join file, which is shown this once.
-    Create {
-        /// The one server that it enrolls; without it an operator approves each.
-        #[arg(long)]
-        target: Option<TargetId>,
-        /// Minutes until it ends.
-        #[arg(long, default_value_t = 60)]
-        minutes: u64,
-        /// How many may join; more than one only for models of servers.
-        #[arg(long, default_value_t = 1)]
-        uses: u32,
-        /// File to write, readable by its owner alone; standard output where none is given.
-        #[arg(long)]
-        out: Option<PathBuf>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AgentsAct {
-    /// Lists them.
-    List,
-    /// Agrees to a server that waits.
-    Approve {
-        /// Which.
-        target: TargetId,
-        /// Fingerprint of its key as the server itself shows it; its first 8 digits or more.
-        key: String,
-    },
-    /// Frees a name for a new key.
-    Replace {
-        /// Which.
-        target: TargetId,
-    },
-    /// Revokes a key: its session is closed at once.
-    Revoke {
-        /// Which.
-        target: TargetId,
-        /// Says that the server is off for good: whatever Connect was on it exports no more, so another server may become
-        /// the tenant's active one. Your name stands for it in the log.
-        #[arg(long)]
-        off: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ArtifactAct {
-    /// Takes an installer in: verifies its signature, reads product and version.
-    ///
-    /// Where a person gets one is shown by `entrain artifact how`.
-    Add {
-        /// The file.
-        file: PathBuf,
-        /// You have accepted the vendor's terms for it.
-        #[arg(long)]
-        accept_terms: bool,
-        /// Where it came from, for the record.
-        #[arg(long, default_value = "not said")]
-        source: String,
-        /// For a simulated controller alone: which product the bytes stand for, whatever they are.
-        #[arg(long, value_parser = product, requires = "version")]
-        model: Option<Product>,
-        /// The same: of which version.
-        #[arg(long, requires = "model")]
-        version: Option<Version>,
-    },
-    /// Lists what was taken in.
-    List {
-        #[command(flatten)]
-        json: Json,
-    },
-    /// Shows, page by page, how a person brings the installers that are not there yet.
-    How {
-        #[command(flatten)]
-        json: Json,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ReleaseAct {
-    /// Makes the key that signs releases. Needs no controller, and belongs on another machine than one.
-    ///
-    /// Example: entrain release key --key publisher.pem --public publisher.pub
-    Key {
-        /// File for the private key, encrypted.
-        #[arg(long)]
-        key: PathBuf,
-        /// File for the public key, which `init` takes.
-        #[arg(long)]
-        public: PathBuf,
-        /// Reads the passphrase from standard input's first line in place of asking.
-        #[arg(long)]
-        passphrase_stdin: bool,
-    },
-    /// Signs a release: which bytes a version is on which platform. Needs no controller.
-    ///
-    /// Example: entrain release sign --version 0.2.0 --program windows-x86_64=entrain-agent.exe --key publisher.pem --out 0.2.0.release
-    Sign {
-        /// Version of the agent, as the program says it itself.
-        #[arg(long)]
-        version: Version,
-        /// A program with its platform, as PLATFORM=FILE; may be given several times.
-        #[arg(long, required = true, value_parser = program)]
-        program: Vec<(String, PathBuf)>,
-        /// The publisher's key.
-        #[arg(long)]
-        key: PathBuf,
-        /// File for the release.
-        #[arg(long)]
-        out: PathBuf,
-        /// Reads the passphrase from standard input's first line in place of asking.
-        #[arg(long)]
-        passphrase_stdin: bool,
-    },
-    /// Takes a signed release in, with its programs.
-    ///
-    /// Example: entrain release add 0.2.0.release entrain-agent.exe
-    Add {
-        /// The release.
-        release: PathBuf,
-        /// Its programs, in any order.
-        #[arg(required = true)]
-        programs: Vec<PathBuf>,
-    },
-    /// Takes a release back: it is planned and applied no more, and what is under way with it is aborted.
-    ///
-    /// Example: entrain release withdraw 0.2.0 --reason "loses its connection behind a proxy"
-    Withdraw {
-        /// Its version.
-        version: Version,
-        /// Why, for the record.
-        #[arg(long)]
-        reason: String,
-    },
-    /// Lists what was taken in.
-    List {
-        #[command(flatten)]
-        json: Json,
-    },
-}
-
-/// Platforms that agents are built for, as they name their own.
-const PLATFORMS: [&str; 4] = [
-    "windows-x86_64",
-    "windows-aarch64",
-    "linux-x86_64",
-    "linux-aarch64",
-];
-
-fn program(text: &str) -> Result<(String, PathBuf), String> {
-    let example = "give PLATFORM=FILE, such as windows-x86_64=entrain-agent.exe";
-    let (platform, file) = text.split_once('=').ok_or(example)?;
-    if file.is_empty() {
-        return Err(example.to_owned());
-    }
-    if !PLATFORMS.contains(&platform) {
-        let known = PLATFORMS.join(", ");
-        return Err(format!(
-            "\"{platform}\" is no platform of an agent: {known}"
-        ));
-    }
-    Ok((platform.to_owned(), PathBuf::from(file)))
-}
-
-fn product(text: &str) -> Result<Product, String> {
-    serde_json::from_value(serde_json::Value::String(text.to_owned()))
-        .map_err(|error| error.to_string())
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AuditAct {
-    /// Writes the whole record to a file.
-    Export {
-        /// The file.
-        file: PathBuf,
-    },
-    /// Verifies such a file, offline.
-    Verify {
-        /// The file.
-        file: PathBuf,
-        /// Digest of the trust root, known from elsewhere.
-        #[arg(long)]
-        trust_root: Option<protocol::Digest>,
-        #[command(flatten)]
-        json: Json,
-    },
-}
-
 impl Verb {
     /// What is logged where the environment does not say.
     pub(crate) const fn log_level(&self) -> &'static str {
@@ -873,41 +572,6 @@ impl Verb {
             "warn"
         }
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TenantAct {
-    /// Reads what a tenant shows through Microsoft Graph, and keeps it in the log. The access token comes from standard input,
-    /// and goes to that service alone; nothing in the tenant is changed.
-    ///
-    /// What the token does not name is said before anything is asked, with what is not seen then. deploy/docs/tenant-access.md has
-    /// the permissions, and a way to get a token with those alone that leaves it in no argument and no file.
-    ///
-    /// Example: python3 graph-token.py | entrain tenant read contoso
-    Read {
-        /// The tenant, by its name in the topology.
-        tenant: String,
-        /// Topology: a TOML file, or a folder of them.
-        #[arg(default_value = "topology.toml")]
-        topology: PathBuf,
-        /// The account that is to sign in, by its user principal name: whether it may, and what is demanded of it, is read too.
-        #[arg(long, value_name = "NAME")]
-        operator: Option<String>,
-        /// Reads again after so many minutes, as long as the token is good.
-        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=60))]
-        every: Option<u64>,
-        /// HTTP proxy on the way there: http://host:port.
-        #[arg(long)]
-        proxy: Option<ProxyAddress>,
-        /// Port of a stand-in on this machine, in place of the service: for a simulated controller alone.
-        #[arg(long, hide = true)]
-        stand_in: Option<u16>,
-    },
-    /// Shows what was read last, and what stands out in it.
-    Show {
-        #[command(flatten)]
-        json: Json,
-    },
 }
 
 #[cfg(test)]
@@ -1011,45 +675,6 @@ mod tests {
             let acts = ACT.contains(&verb.as_str());
             assert!(reads != acts, "{verb}: it reads, or it acts");
             assert!(json || !reads, "{verb} has no --json");
-        }
-    }
-
-    #[test]
-    fn an_address_is_one_that_agents_can_dial() {
-        for good in [
-            "controller:7443",
-            "controller.contoso.com:7443",
-            "10.0.0.1:1",
-            "[2001:db8::1]:65535",
-        ] {
-            assert_eq!(dialled(good).as_deref(), Ok(good));
-        }
-        for bad in [
-            "controller",
-            "controller:99999",
-            "controller:0",
-            "https://controller:7443",
-            ":7443",
-            "my server:7443",
-            "a..b:7443",
-            "2001:db8::1:7443",
-            "[2001:db8::g]:7443",
-            "controller:",
-        ] {
-            let why = dialled(bad).unwrap_err();
-            assert!(why.contains("HOST:PORT"), "{bad}: {why}");
-        }
-    }
-
-    #[test]
-    fn failures_of_a_running_rollout_are_a_number() {
-        assert_eq!(failures("3"), Ok(3));
-        for bad in ["5%", "200%", "x", "0", "-1"] {
-            let why = failures(bad).unwrap_err();
-            assert!(
-                why.contains("number of targets that may fail"),
-                "{bad}: {why}"
-            );
         }
     }
 }

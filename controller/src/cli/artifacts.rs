@@ -6,7 +6,7 @@ use controller_core::roster::Artifact;
 use protocol::step::Product;
 use protocol::task::TaskText;
 
-use crate::cli::args::ArtifactAct;
+use crate::cli::acts::ArtifactAct;
 use crate::cli::exit;
 use crate::cli::output::{self, table};
 use crate::cli::people;

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use controller_core::trail::Trail;
 
-use crate::cli::args::AuditAct;
+use crate::cli::acts::AuditAct;
 use crate::cli::{exit, output};
 use crate::http::client::Client;
 use crate::http::types::LogRow;

@@ -1,6 +1,7 @@
 //! The command line: parses arguments, calls the API, prints. Data goes to standard output, everything else to standard
 //! error; every read verb has `--json`.
 
+mod acts;
 mod agents;
 mod args;
 mod artifacts;
@@ -8,6 +9,7 @@ mod discover;
 mod documents;
 mod log;
 mod output;
+mod parse;
 mod people;
 mod readiness;
 mod releases;

@@ -4,7 +4,7 @@ use controller_core::fleet::{TaskView, TaskWork};
 use controller_core::roster::Joining;
 use protocol::task::TaskText;
 
-use crate::cli::args::{SecretAct, TasksAct};
+use crate::cli::acts::{SecretAct, TasksAct};
 use crate::cli::secret::{self, Appointment};
 use crate::cli::{exit, output};
 use crate::http::client::Client;

@@ -9,7 +9,7 @@ use protocol::key::SigningKey;
 use protocol::signed::{AgentRelease, Envelope, ReleaseFile, sign};
 use protocol::{Version, limits};
 
-use crate::cli::args::ReleaseAct;
+use crate::cli::acts::ReleaseAct;
 use crate::cli::output::{self, table};
 use crate::cli::{exit, verbs};
 use crate::files::write_private;

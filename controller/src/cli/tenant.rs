@@ -13,7 +13,7 @@ use protocol::event::{Finding, Verdict};
 use protocol::secret::AccessToken;
 use protocol::signed::ControllerKind;
 
-use crate::cli::args::TenantAct;
+use crate::cli::acts::TenantAct;
 use crate::cli::documents::read_topology;
 use crate::cli::exit;
 use crate::cli::output::{self, count, table};
