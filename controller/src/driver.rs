@@ -1,14 +1,19 @@
 //! The driver: one task owns the fleet, the roster and the live view. Whoever wants something sends it a closure. What a
 //! closure and the decisions behind it change is one batch: stored first, and only then said.
 
+mod arrivals;
+mod decide;
 mod felt;
+mod orders;
 mod progress;
+mod refusals;
 #[cfg(test)]
 mod said;
 mod state;
 
 pub use progress::Progress;
-pub use state::{Core, OpenAsk, Refused};
+pub use refusals::Refused;
+pub use state::{Core, OpenAsk};
 
 use std::sync::Arc;
 use std::time::Duration;
