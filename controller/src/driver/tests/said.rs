@@ -28,9 +28,9 @@ use protocol::{
 use controller_core::record::{Order, Record};
 use protocol::wire::latest::ControlDown;
 
-use super::*;
 use crate::authority;
 use crate::disk::Disk;
+use crate::driver::*;
 use crate::session::Heard;
 
 const FIRST: RolloutId = RolloutId(1);
