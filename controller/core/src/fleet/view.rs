@@ -506,7 +506,7 @@ impl Fleet {
         }
         TargetView {
             target: target.clone(),
-            tenant: part.map_or_else(|| panic_free_tenant(rollout), |part| part.tenant.clone()),
+            tenant: tenant_of(&rollout.plan, target),
             lane: part.map(|part| part.lane.clone()).unwrap_or_default(),
             wave: order.1 + 1,
             state: word,
@@ -733,17 +733,17 @@ fn rests_on(work: &Work) -> String {
     both.join("; ")
 }
 
-/// A target with work has a part in its plan; should a plan ever lack it, the first tenant stands in and nothing breaks.
-fn panic_free_tenant(rollout: &Rollout) -> TenantId {
-    let first = rollout
-        .plan
-        .targets
-        .values()
-        .next()
-        .map(|part| part.tenant.clone());
-    first.unwrap_or_else(|| {
-        "00000000-0000-0000-0000-000000000000"
-            .parse()
-            .expect("a constant GUID")
-    })
+/// The tenant of a target's work. A plan has a part for whoever has work; of one that ever lacks it the first tenant is shown, so that the
+/// rest of the view is.
+fn tenant_of(plan: &Plan, target: &TargetId) -> TenantId {
+    let part = plan.targets.get(target);
+    let part = part.or_else(|| plan.targets.values().next());
+    part.map_or_else(
+        || {
+            "00000000-0000-0000-0000-000000000000"
+                .parse()
+                .expect("a constant GUID")
+        },
+        |part| part.tenant.clone(),
+    )
 }
