@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::active::Modes;
 use crate::facts;
-use crate::plan::build::{Asked, suffixes, tenants};
+use crate::plan::build::forests::suffixes;
+use crate::plan::build::{Asked, tenants};
 use crate::plan::import::imports;
 use crate::plan::switch::{counted, entry_of, switch};
 use crate::plan::{Inputs, Kind, Plan, Wait};

@@ -7,7 +7,7 @@ use protocol::task::TaskText;
 use protocol::{DomainName, TenantId};
 
 use crate::beyond::{Beyond, SuffixesSeen};
-use crate::plan::build::suffix;
+use crate::plan::build::forests::suffix;
 use crate::recipe::connect;
 
 /// What was read of some forests, each a sentence.

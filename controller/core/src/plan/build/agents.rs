@@ -8,8 +8,9 @@ use protocol::{DomainName, TargetId};
 
 use crate::facts::Fleetwide;
 use crate::plan::TargetPlan;
+use crate::plan::build::forests::{earliest, unverified};
 use crate::plan::build::{
-    Inputs, Member, NOT_ASKED, Purpose, READINESS, SAID_OFF, earliest, inspection, part, unverified,
+    Inputs, Member, NOT_ASKED, Purpose, READINESS, SAID_OFF, inspection, part,
 };
 use crate::recipe::discover::Askers;
 use crate::recipe::restart::Rule;

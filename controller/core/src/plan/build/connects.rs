@@ -8,9 +8,10 @@ use protocol::step::{Product, Step};
 
 use crate::active;
 use crate::active::{Modes, Verdict};
+use crate::plan::build::forests::suffixes;
 use crate::plan::build::{
     FENCED, Inputs, MOVED, Member, NOT_ASKED, Purpose, READINESS, SAID_OFF, add_reason, inspection,
-    installs_active, part, strangers, suffixes, takes,
+    installs_active, part, strangers, takes,
 };
 use crate::plan::import::imports;
 use crate::plan::{TargetPlan, rules};
