@@ -347,7 +347,10 @@ fn readable(
             looked.servers.join(" and at ")
         );
         if !looked.passed_over.is_empty() {
-            told.push_str(&format!("; not at {}", looked.passed_over.join("; ")));
+            let elsewhere = looked.passed_over.join("; ");
+            told.push_str(&format!(
+                "; this server could not read it elsewhere: {elsewhere}"
+            ));
         }
         told
     };
