@@ -294,13 +294,32 @@ impl Fleet {
         }
     }
 
-    /// What a failover ends before it begins: whatever is not over on the server that is off, or may be heard again when that is
+    /// What a failover ends before it begins: whatever is not over on a server that it fences, or may be heard again when that is
     /// back. Its fence is the first thing that it gets then, and ends there what its agent still has open.
     #[must_use]
     pub fn ends_elsewhere(&self, plan: &Plan, now: Timestamp) -> Vec<(RolloutId, Order)> {
         let Some(off) = &plan.off else {
             return Vec::new();
         };
+        // Those that were said to be off before are fenced by it as well.
+        let before = self.beyond.said_off.iter().filter(|target| {
+            let part = plan.targets.get(*target);
+            *target != off && part.is_some_and(|part| !part.is_read_only())
+        });
+        let words = std::iter::once(off)
+            .chain(before)
+            .flat_map(|target| self.ends_on(target, now));
+        // Whoever was to take its place by a swap would go on without it, beside the one that does so now.
+        let swaps = self.active().filter(|(_, rollout)| {
+            let named = rollout.plan.targets.contains_key(off);
+            named && rollout.plan.kind.switches() && rollout.state != RolloutState::Aborted
+        });
+        let swaps = swaps.map(|(id, _)| (id, Order::Abort));
+        swaps.chain(words).collect()
+    }
+
+    /// The words that end whatever is not over on a server that is off.
+    fn ends_on(&self, off: &TargetId, now: Timestamp) -> Vec<(RolloutId, Order)> {
         let open = self.open.get(off).map(|open| open.rollout);
         let lost = self.lost.get(off).map(|lost| lost.rollout);
         let ends = self.rollouts.iter().filter(|(id, rollout)| {
@@ -320,13 +339,7 @@ impl Fleet {
             let times = if of_before { 2 } else { 1 };
             (0..times).map(|_| (*id, resolve()))
         });
-        // Whoever was to take its place by a swap would go on without it, beside the one that does so now.
-        let swaps = self.active().filter(|(_, rollout)| {
-            let named = rollout.plan.targets.contains_key(off);
-            named && rollout.plan.kind.switches() && rollout.state != RolloutState::Aborted
-        });
-        let swaps = swaps.map(|(id, _)| (id, Order::Abort));
-        swaps.chain(words).collect()
+        words.collect()
     }
 
     /// The first rollout that changes a server which that plan would change, and is not over there. One that was aborted does not

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use controller_core::fleet::{Decision, Fleet, Live};
+use controller_core::fleet::{Decision, Fleet, Live, TargetState};
 use controller_core::plan::{Afterwards, transition};
 use controller_core::plan::{Inputs, Plan, Purpose, failover, plan, render, swing, switch};
 use controller_core::policy::Policy;
@@ -307,6 +307,37 @@ fn a_second_failover_goes_its_way_and_fences_both() {
         assert!(part.phases[0].steps.contains(&Step::FenceConnect));
         assert_eq!(part.essence, None, "no changed fact stands against it");
     }
+}
+
+/// A plan that was made before the first failover, and whose part on the lost server was applied once that was aborted, would be offered
+/// there before the fence of the second.
+#[test]
+fn a_second_failover_ends_what_was_begun_on_whoever_was_said_to_be_off_before() {
+    let before = World::before();
+    let only = BTreeSet::from([name(LOST)]);
+    let upgrade = before.asks(|inputs| {
+        plan(Inputs {
+            only: &only,
+            ..inputs
+        })
+    });
+    assert!(!upgrade.targets[&name(LOST)].is_read_only());
+    let mut world = World::new();
+    let (rollout, order, by) = (RolloutId(1), Order::Abort, "root".to_owned());
+    world.records(Record::Ordered { rollout, order, by }, None);
+    world.begins(2, upgrade, None);
+    let again = world.instead(THIRD, SECOND).unwrap();
+    world.begins(3, again, Some(SECOND));
+    world.goes_active(3, THIRD);
+    world.comes_back(LOST);
+    let of_lost: Vec<_> = world
+        .offered()
+        .into_iter()
+        .filter(|(_, server, _)| server == LOST)
+        .collect();
+    assert_eq!(of_lost, [(3, LOST.to_owned(), 0)]);
+    let state = &world.fleet.rollouts()[&RolloutId(2)].work[&name(LOST)].state;
+    assert!(matches!(state, TargetState::Resolved(_)), "{state:?}");
 }
 
 /// An agent tells only what has changed: that it is back must be seen without that.
