@@ -332,7 +332,11 @@ fn upgrade(
     let (release, cycle) = match cycle_enabled {
         Some(true) => (
             Some(release_pages(server, Held::SinceUpgraded)),
-            "its cycle is on, and is waited for until it is on again; where somebody holds it before the wizard, whoever did releases it",
+            if staging {
+                "its cycle is on, and is waited for until it is on again; where somebody holds it before the wizard, whoever did releases it"
+            } else {
+                "its cycle is on, and is waited for until it is on again; where somebody holds it before the wizard, whoever did releases it, and until then the verification at the end fails (PV24): retry it once the cycle is on"
+            },
         ),
         Some(false) => (
             None,
@@ -402,6 +406,8 @@ const fn start_of_upgrade(
 ) -> (&'static [&'static str], Option<&'static str>) {
     /// The plan has seen it on: somebody may have held it since, and a tick would release it.
     const SINCE: &str = "where somebody holds the tenant's cycle by now (Get-ADSyncScheduler before this: SyncCycleEnabled False), clear it all the same: the setting is shared, and a tick may release it";
+    /// An active server whose cycle is off exports nothing: that is what the verification finds.
+    const SINCE_ACTIVE: &str = "where somebody holds the tenant's cycle by now (Get-ADSyncScheduler before this: SyncCycleEnabled False), clear it all the same: the setting is shared, and a tick may release it; until whoever held it does, the verification at the end fails (PV24)";
     match (cycle_enabled, staging) {
         (Some(true), true) => (
             &[
@@ -415,7 +421,7 @@ const fn start_of_upgrade(
         (Some(true), false) => (
             &[
                 r#"clear "Start the synchronization process" only where the overrides are to be looked at first: the cycle is then off for every server of the tenant"#,
-                SINCE,
+                SINCE_ACTIVE,
             ],
             Some(
                 "where it was on before and was cleared: Set-ADSyncScheduler -SyncCycleEnabled $true",

@@ -367,6 +367,20 @@ fn the_pages_of_an_upgrade_leave_the_cycle_as_it_is_but_on_the_active_server() {
                 usize::from(cycle == Some(true)),
                 "{server} {cycle:?}: {lines:?}"
             );
+            // On the active server the verification fails for as long as it is off, whoever holds it and since when.
+            let fails = |words: &str| words.contains("the verification at the end fails (PV24)");
+            let active = server == "c1.a.test";
+            assert_eq!(
+                lines.iter().any(|line| fails(line)),
+                active && cycle == Some(true),
+                "{server} {cycle:?}: {lines:?}"
+            );
+            assert_eq!(
+                part.why.iter().any(|why| fails(why)),
+                active && cycle.is_some(),
+                "{server} {cycle:?}: {:?}",
+                part.why
+            );
             // Nobody is told to release what somebody else holds.
             let releases = lines
                 .iter()
