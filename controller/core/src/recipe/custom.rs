@@ -478,14 +478,21 @@ fn user_sign_in(settings: &CustomSettings) -> Vec<String> {
 }
 
 fn directories(forests: &[&DomainName], settings: &CustomSettings) -> Vec<String> {
+    // The file brings its directories, and asks for the account of each alone (2.6 [P]); by which button is in no source.
+    let imports = settings.import.is_some();
+    let begins = if imports {
+        "it comes with the import, and nothing is added; where its account is asked for"
+    } else {
+        "Add Directory"
+    };
     let mut lines: Vec<String> = forests
         .iter()
         .map(|forest| match settings.accounts.get(*forest) {
             Some(account) => format!(
-                "{forest}: Add Directory, \"Use existing AD account\", {account}"
+                "{forest}: {begins}, \"Use existing AD account\", {account}"
             ),
             None => format!(
-                "{forest}: Add Directory, \"Create new AD account\", as {forest}\\administrator or in the NetBIOS form"
+                "{forest}: {begins}, \"Create new AD account\", as {forest}\\administrator or in the NetBIOS form"
             ),
         })
         .collect();
@@ -496,6 +503,11 @@ fn directories(forests: &[&DomainName], settings: &CustomSettings) -> Vec<String
             many.len()
         ),
     });
+    if imports {
+        lines.push(line(
+            "where one of them is missing, or another one stands there, stop here: an import neither adds nor takes away directories, and the file is of others",
+        ));
+    }
     lines.push(line("Next"));
     lines
 }

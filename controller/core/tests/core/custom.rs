@@ -334,7 +334,9 @@ fn every_choice_comes_out_on_its_page() {
         r#"Import synchronization settings": MigratedPolicy.json"#,
         r#"choose "Federation with AD FS""#,
         r#""Enable single sign-on": tick"#,
-        r#"b.test: Add Directory, "Use existing AD account", B\reader"#,
+        r#"b.test: it comes with the import, and nothing is added; where its account is asked for, "Use existing AD account", B\reader"#,
+        r#"a.test: it comes with the import, and nothing is added; where its account is asked for, "Create new AD account""#,
+        "where one of them is missing, or another one stands there, stop here: an import neither adds nor takes away directories",
         "user principal name: mail",
         "  OU=Staff,DC=a,DC=test",
         r#"b.test: "Sync all domains and OUs""#,
@@ -463,6 +465,7 @@ fn what_is_not_written_beside_an_import_stays_as_it_was_imported() {
         "choose \"Password Hash",
         "is ticked by the choice",
         "leave clear",
+        "Add Directory",
     ] {
         assert!(!said.contains(never), "{never}: {said}");
     }
