@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::answered::Answered;
 use crate::exported::Exports;
 use crate::facts::Fleetwide;
+use crate::forest::Forests;
 use crate::readiness::COUNTS;
 use crate::settings::Settings;
 use crate::tenant::{Identity, Let, Observation, Part, Seen, Tenants};
@@ -117,7 +118,7 @@ pub struct Beyond {
     /// What people who signed in were shown of the same, by domain.
     pub handed_in: BTreeMap<DomainName, DirectoryHandedIn>,
     /// UPN suffixes of forests, by the domain that was asked.
-    pub suffixes: BTreeMap<DomainName, SuffixesSeen>,
+    pub suffixes: Forests,
     /// NetBIOS names of domains.
     pub netbios: BTreeMap<DomainName, NetbiosSeen>,
     /// KDS root keys, by the domain that was asked.

@@ -9,6 +9,7 @@ use protocol::{DomainName, GmsaName, TargetId};
 
 use serde::Serialize;
 
+use crate::forest::Forests;
 use crate::topology::{AgentGroup, Topology};
 
 /// The product's default gMSA (1.6 [P]).
@@ -60,6 +61,16 @@ struct Grants {
     trustees: BTreeSet<(GmsaName, DomainName)>,
 }
 
+/// Whether Connect takes a domain that agents serve.
+#[derive(Clone, Copy)]
+enum Both<'a> {
+    /// It does, as it is written or was read.
+    Yes,
+    /// It takes all of that forest, and nobody has read whether the domain is a tree of it.
+    Maybe(&'a DomainName),
+    No,
+}
+
 /// What a domain's administrator is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Handover {
@@ -77,12 +88,14 @@ pub struct Handover {
     pub script: String,
 }
 
-/// Puts together what a domain's administrator is asked to do.
+/// Puts together what a domain's administrator is asked to do. Another tree of a forest of Connect shows by what is `read` alone, where no
+/// topology says so.
 ///
 /// # Errors
 /// When nothing in the topology concerns the domain, or a member is no server of an agent there.
 pub fn handover(
     topology: &Topology,
+    read: &Forests,
     domain: &DomainName,
     members: &Members,
 ) -> Result<Handover, String> {
@@ -118,7 +131,12 @@ pub fn handover(
             }
         }
     }
-    let connects = in_connect(topology, domain);
+    let mut entries = topology.connect.values();
+    let connects = entries.any(|entry| entry.takes(read, domain).is_some());
+    let entries = topology.connect.values();
+    let maybe: Vec<&DomainName> = entries
+        .flat_map(|entry| entry.may_take(read, domain))
+        .collect();
     let connect_goes = loses_connect(topology, domain);
     if !served && accounts.is_empty() && leaving.is_empty() && !connects && !connect_goes {
         return Err(format!(
@@ -135,12 +153,19 @@ pub fn handover(
         seldom: if written { &[] } else { SELDOM },
         trustees: trustees(topology, domain, members),
     });
+    let both = if !served {
+        Both::No
+    } else if connects {
+        Both::Yes
+    } else {
+        maybe.first().map_or(Both::No, |forest| Both::Maybe(forest))
+    };
     write(
         &mut script,
         owner.as_deref(),
         domain,
         (&accounts, !leaving.is_empty()),
-        (grants.as_ref(), served && connects, connect_goes),
+        (grants.as_ref(), both, connect_goes),
     )
     .and_then(|()| {
         let named = accounts.keys().chain(leaving.keys()).collect();
@@ -156,12 +181,6 @@ pub fn handover(
         served,
         script,
     })
-}
-
-/// Whether a domain lies in a forest of Connect.
-fn in_connect(topology: &Topology, domain: &DomainName) -> bool {
-    let mut entries = topology.connect.values();
-    entries.any(|entry| entry.forest_of(domain).is_some())
 }
 
 /// Whether Connect is to go from a server of a domain: what it leaves in the directory is asked for there (UN03).
@@ -215,7 +234,7 @@ fn write(
     owner: Option<&str>,
     domain: &DomainName,
     (accounts, takes_away): (&BTreeMap<GmsaName, BTreeSet<TargetId>>, bool),
-    (grants, both_tools, connect_goes): (Option<&Grants>, bool, bool),
+    (grants, both, connect_goes): (Option<&Grants>, Both<'_>, bool),
 ) -> std::fmt::Result {
     writeln!(out, "# The directory's part for {domain}")?;
     if let Some(owner) = owner {
@@ -302,7 +321,18 @@ Set-ADServiceAccount -Server '{domain}' -Identity '{short}' -KerberosEncryptionT
     }
     writeln!(out, "#    or all of them: entrain preflight")?;
     // Connect and agents are to serve it: whether objects keep their anchors is asked of it (PF60).
-    let anchors = if both_tools { " --anchors" } else { "" };
+    let anchors = match both {
+        Both::Yes => " --anchors",
+        Both::Maybe(forest) => {
+            writeln!(
+                out,
+                "#    Whether {domain} is another tree of the forest {forest}, which Connect takes whole, nobody has read: where it is one, add
+#    --anchors to the first line below."
+            )?;
+            ""
+        }
+        Both::No => "",
+    };
     let goes = if connect_goes { " --connect-goes" } else { "" };
     writeln!(
         out,

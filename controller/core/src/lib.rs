@@ -14,6 +14,7 @@ pub mod exported;
 pub mod facts;
 pub mod finding;
 pub mod fleet;
+pub mod forest;
 pub mod handover;
 pub mod links;
 pub mod overrides;

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use controller_core::beyond::SuffixesSeen;
 use controller_core::fleet::Fleet;
 use controller_core::overrides::Rule;
 use controller_core::plan::{Plan, TargetPlan};
@@ -599,6 +600,23 @@ impl Rails {
             self.facts.insert(target.clone(), *facts);
         } else if let Event::ConnectSettingsRead { settings, .. } = event {
             self.since.synchronizes(target, *settings, at);
+        } else if let Event::ForestRead {
+            domain,
+            suffixes: Some(names),
+            more,
+            ..
+        } = event
+        {
+            let by = target.clone();
+            self.since.lists(
+                domain,
+                SuffixesSeen {
+                    at,
+                    by,
+                    names,
+                    more,
+                },
+            );
         } else if let Event::BundleAccepted {
             generation, bundle, ..
         } = event

@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use controller_core::beyond::SuffixesSeen;
 use controller_core::fleet::Rollout;
+use controller_core::forest::Forests;
 use controller_core::plan::TargetPlan;
 use controller_core::recipe::PhaseWork;
 use controller_core::scope;
@@ -30,6 +32,7 @@ pub(crate) struct Since {
     /// Versions that are taken back just now: these stand in no log, and whoever watches tells them.
     pub(crate) recalled: BTreeSet<(Product, Version)>,
     tenants: BTreeMap<TenantId, Observation>,
+    forests: Forests,
     settings: BTreeMap<TargetId, (Timestamp, ConnectSettings)>,
 }
 
@@ -56,6 +59,11 @@ impl Since {
         at: Timestamp,
     ) {
         self.settings.insert(target.clone(), (at, settings));
+    }
+
+    /// A server has read the names of a domain's forest.
+    pub(crate) fn lists(&mut self, domain: DomainName, seen: SuffixesSeen) {
+        self.forests.insert(domain, seen);
     }
 
     /// G6: nothing that was taken back is brought onto a server, or put to work there, and nothing older than what is there.
@@ -98,7 +106,7 @@ impl Since {
         };
         let mut asked = 0;
         for domain in change.phase.configures() {
-            for entry in part.wants.shares(&domain) {
+            for entry in part.wants.shares(&self.forests, &domain) {
                 asked += 1;
                 self.is_disjoint((tenant, &domain, &entry.servers), change.facts, at)
                     .map_err(|why| {

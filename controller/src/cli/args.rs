@@ -220,7 +220,7 @@ pub(crate) enum Verb {
         json: Json,
     },
     /// Prints what a domain's administrator runs on their own workstation, so that no credential reaches Entrain. Needs no
-    /// running controller.
+    /// running controller; where one answers, what its agents have read of forests counts too.
     ///
     /// Example: entrain handover corp.contoso.com topology.toml
     Handover {

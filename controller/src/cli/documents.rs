@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use controller_core::finding::Severity;
+use controller_core::forest::Forests;
 use controller_core::handover::Members;
 use controller_core::plan::Purpose;
 use controller_core::topology::Document;
@@ -157,8 +158,10 @@ pub(super) async fn plan(
     })
 }
 
-/// Prints what a domain's administrator is asked to do. It needs no controller.
-pub(super) fn handover(
+/// Prints what a domain's administrator is asked to do. It needs no controller; where one answers, what its agents have read of forests
+/// counts too.
+pub(super) async fn handover(
+    client: &Client,
     domain: &DomainName,
     members: &Members,
     documents: &Documents,
@@ -180,7 +183,8 @@ pub(super) fn handover(
         }
         return Ok(exit::FINDINGS);
     }
-    match controller_core::handover::handover(&topology, domain, members) {
+    let read: Forests = client.get("/v1/forests").await.unwrap_or_default();
+    match controller_core::handover::handover(&topology, &read, domain, members) {
         Ok(handover) if json => output::json(&handover)?,
         Ok(handover) => output::print(&handover.script),
         Err(why) => bail!("{why}"),

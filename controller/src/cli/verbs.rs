@@ -172,12 +172,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             member,
             documents,
             json,
-        } => handover(
-            &domain,
-            &member.into_iter().collect(),
-            &documents,
-            json.json,
-        ),
+        } => {
+            let members = member.into_iter().collect();
+            handover(&client, &domain, &members, &documents, json.json).await
+        }
         Verb::Preflight {
             documents,
             transition: true,

@@ -199,6 +199,7 @@ pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<b
         .route("/v1/clouds", get(views::clouds))
         .route("/v1/drift", get(views::drift))
         .route("/v1/discovered", get(views::discovered))
+        .route("/v1/forests", get(views::forests))
         .route("/v1/settings/{one}/{other}", get(views::settings))
         .route("/v1/exports/{one}", get(exports::before))
         .route("/v1/exports/{one}/{other}", get(exports::between))

@@ -14,6 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 use controller_core::clouds::Clouds;
 use controller_core::drift::{self, Drifted};
 use controller_core::fleet::{AtWork, Rollout, RolloutView, TaskView, Why};
+use controller_core::forest::Forests;
 use controller_core::plan::Plan;
 use controller_core::record::Record;
 use controller_core::settings::{Difference, SettingsSeen};
@@ -150,6 +151,12 @@ pub(super) async fn discovered(State(api): State<Api>) -> Answer<Discovered> {
         }
     });
     Ok(Json(found.await?))
+}
+
+/// Names of forests, as agents read them last.
+pub(super) async fn forests(State(api): State<Api>) -> Answer<Forests> {
+    let read = api.hub.read(|core, _| core.fleet.beyond().suffixes.clone());
+    Ok(Json(read.await?))
 }
 
 /// What decides what two Connect servers synchronize, as each told it last.

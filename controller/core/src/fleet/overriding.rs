@@ -221,7 +221,10 @@ impl Fleet {
                 Rule::G2 => !self.domains_of(target).is_empty(),
                 // Which steps change a gMSA object is the agent's to know.
                 Rule::G3 => true,
-                Rule::G7 => phases.any(|phase| rollout.plan.shares(&part.tenant, phase)),
+                Rule::G7 => phases.any(|phase| {
+                    let read = &self.beyond.suffixes;
+                    rollout.plan.shares(read, &part.tenant, phase)
+                }),
                 Rule::G4 | Rule::G8 => phases.any(|phase| asked_by(phase).contains(&rule)),
                 Rule::Window => rollout.plan.site_of(target).is_some(),
             };

@@ -174,7 +174,7 @@ impl Fleet {
                 entry,
                 seen: seen.map(|seen| &seen.observation),
             };
-            wants.shares(domain).map(question)
+            wants.shares(&self.beyond.suffixes, domain).map(question)
         });
         asked.into_iter().find_map(|question| {
             let (domain, entry) = (question.domain, &question.entry.name);

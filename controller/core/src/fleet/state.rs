@@ -452,7 +452,7 @@ impl Fleet {
         for (tenant, wants) in self.wanted() {
             let seen = self.beyond.tenants.get(tenant);
             for domain in wants.serves.iter().filter(|domain| served.contains(domain)) {
-                for entry in wants.shares(domain) {
+                for entry in wants.shares(&self.beyond.suffixes, domain) {
                     let question = Question {
                         domain,
                         wants,

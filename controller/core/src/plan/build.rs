@@ -368,36 +368,6 @@ pub(super) fn tenants(
     parts
 }
 
-/// Whether a domain lies in a forest of which it has not the name, as a server has read the names of either; `None` where nobody has. Names
-/// that somebody added for users stand among those of the domains: one of them may be a domain elsewhere. So the name of the other in a reading
-/// is no proof, and that it is not in a complete one is.
-fn of_forest(beyond: &Beyond, domain: &DomainName, forest: &DomainName) -> Option<bool> {
-    if domain.is_within(forest) {
-        return Some(true);
-    }
-    let names = |of: &DomainName, other: &DomainName| {
-        let read = beyond.suffixes.get(of)?;
-        let there = read
-            .names
-            .iter()
-            .any(|name| name.eq_ignore_ascii_case(other.as_str()));
-        (there || read.more == 0).then_some(there)
-    };
-    let (one, other) = (names(forest, domain), names(domain, forest));
-    match (one, other) {
-        (Some(false), _) | (_, Some(false)) => Some(false),
-        (Some(true), _) | (_, Some(true)) => Some(true),
-        (None, None) => None,
-    }
-}
-
-/// Whether a domain lies in a forest of a Connect entry: as it is written, or as a server has read it.
-fn takes(beyond: &Beyond, entry: &ConnectEntry, domain: &DomainName) -> bool {
-    let mut forests = entry.forests.iter();
-    entry.forest_of(domain).is_some()
-        || forests.any(|(forest, _)| of_forest(beyond, domain, forest) == Some(true))
-}
-
 /// What is said of a domain that is about to be configured, where Connect takes all of a forest whose other trees nobody has read (G7).
 fn maybe_shared(
     inputs: Inputs<'_>,
@@ -405,14 +375,10 @@ fn maybe_shared(
     domain: &DomainName,
 ) -> impl Iterator<Item = String> {
     let entries = inputs.topology.connect.iter();
-    let own = entries.filter(move |(_, entry)| {
-        entry.tenant.value == tenant && entry.forest_of(domain).is_none()
-    });
+    let own = entries.filter(move |(_, entry)| entry.tenant.value == tenant);
     own.flat_map(move |(name, entry)| {
-        let forests = entry.taken_whole();
-        let untold =
-            forests.filter(move |forest| of_forest(inputs.beyond, domain, forest).is_none());
-        untold.map(move |forest| {
+        let untold = entry.may_take(&inputs.beyond.suffixes, domain);
+        untold.into_iter().map(move |forest| {
             format!(
                 "whether {domain} is another tree of the forest {forest}, of which [connect.{name}] takes everything, cannot be told: entrain preflight of its servers reads the forest's domains; where it is one, trees = {{ \"{forest}\" = [\"{domain}\"] }} of that entry says so (G7)"
             )
@@ -438,24 +404,19 @@ fn wants(topology: &Topology, beyond: &Beyond, name: &str, tenant: &Tenant) -> W
         .connect
         .iter()
         .filter(|(_, entry)| entry.tenant.value == name);
-    let connect =
-        entries.map(|(name, entry)| WantsConnect {
-            name: name.clone(),
-            forests: entry.forest_names(),
-            trees: entry
-                .trees
-                .values()
-                .flatten()
-                .chain(serves.iter().filter(|domain| {
-                    entry.forest_of(domain).is_none() && takes(beyond, entry, domain)
-                }))
-                .cloned()
-                .collect::<BTreeSet<DomainName>>()
-                .into_iter()
-                .collect(),
-            servers: entry.members().cloned().collect(),
-            gone: entry.gone.clone(),
-        });
+    let connect = entries.map(|(name, entry)| WantsConnect {
+        name: name.clone(),
+        forests: entry.forest_names(),
+        trees: entry.trees.values().flatten().cloned().collect(),
+        read: serves
+            .iter()
+            .filter(|domain| entry.forest_of(domain).is_none())
+            .filter(|domain| entry.takes(&beyond.suffixes, domain).is_some())
+            .cloned()
+            .collect(),
+        servers: entry.members().cloned().collect(),
+        gone: entry.gone.clone(),
+    });
     let connect = connect.collect();
     Wants {
         name: name.to_owned(),
@@ -499,7 +460,7 @@ fn shared(
         }
     };
     let mut said = Vec::new();
-    for entry in wants.shares(domain) {
+    for entry in wants.shares(&inputs.beyond.suffixes, domain) {
         said.push(sentence(entry));
         let written = inputs.topology.connect.get(&entry.name);
         if let Some((overlap, _)) = written.and_then(|written| written.overlap.get(domain)) {

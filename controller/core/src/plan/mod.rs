@@ -37,6 +37,7 @@ use protocol::{Digest, DomainName, Fingerprint, PlanId, TargetId, TenantId, Vers
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::SiteRule;
+use crate::forest::Forests;
 use crate::readiness::Standing;
 use crate::recipe::PhaseWork;
 use crate::tenant::Wants;
@@ -581,12 +582,13 @@ impl Plan {
         })
     }
 
-    /// Whether a phase configures a domain that Connect synchronizes too (guard rail G7).
+    /// Whether a phase configures a domain that Connect synchronizes too (guard rail G7), as forests were read by now.
     #[must_use]
-    pub fn shares(&self, tenant: &TenantId, phase: &PhaseWork) -> bool {
+    pub fn shares(&self, read: &Forests, tenant: &TenantId, phase: &PhaseWork) -> bool {
         let wants = self.tenants.get(tenant).map(|part| &part.wants);
-        let shared =
-            |domain: &DomainName| wants.is_some_and(|wants| wants.shares(domain).next().is_some());
+        let shared = |domain: &DomainName| {
+            wants.is_some_and(|wants| wants.shares(read, domain).next().is_some())
+        };
         phase.configures().iter().any(shared)
     }
 

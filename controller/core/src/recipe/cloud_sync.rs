@@ -16,6 +16,7 @@ use protocol::{DomainName, GmsaName, ProxyAddress, ServiceOptions, TargetId, Ver
 use crate::beyond::GivenOf;
 use crate::clouds::Works;
 use crate::finding::Place;
+use crate::forest::Forests;
 use crate::links;
 use crate::recipe::{Answer, Artifacts, PhaseWork, download, unread};
 use crate::topology::{AgentGroup, ConnectSettings, Tenant, Topology};
@@ -27,7 +28,7 @@ const DEFAULT_GMSA: &str = "provAgentgMSA$";
 /// What is to be done on one host of a group.
 #[must_use]
 pub fn answer(
-    topology: &Topology,
+    (topology, read): (&Topology, &Forests),
     group: &AgentGroup,
     tenant: &Tenant,
     host: &TargetId,
@@ -70,7 +71,7 @@ pub fn answer(
     let served = served(topology, group);
     // What the domains hold was counted before the setup: a later phase does not count it again.
     let preflight = |phase| {
-        let mut preflight = readiness_of(topology, group, tenant, host, facts, &home);
+        let mut preflight = readiness_of((topology, read), group, tenant, host, facts, &home);
         preflight.census &= phase == Phase::Prepare;
         if phase != Phase::Prepare {
             preflight.both_tools.clear();
@@ -856,7 +857,7 @@ fn wizard(
 
 /// What is asked of one host before anything is touched, and fixes nothing.
 fn readiness_of(
-    topology: &Topology,
+    (topology, read): (&Topology, &Forests),
     group: &AgentGroup,
     tenant: &Tenant,
     host: &TargetId,
@@ -877,7 +878,7 @@ fn readiness_of(
             .as_ref()
             .and_then(|_| own_rights(topology, group, home)),
         census: facts.provisioning_agent.is_none(),
-        both_tools: both_tools(topology, group),
+        both_tools: both_tools(topology, read, group),
         database: None,
         chosen: Vec::new(),
         demands_tls: false,
@@ -894,11 +895,11 @@ fn readiness_of(
 }
 
 /// Domains of a group that lie in a forest of Connect, with the part of them that Connect synchronizes.
-fn both_tools(topology: &Topology, group: &AgentGroup) -> Vec<BothTools> {
+fn both_tools(topology: &Topology, read: &Forests, group: &AgentGroup) -> Vec<BothTools> {
     let mut both = Vec::new();
     for (domain, _) in &group.serves {
         for entry in topology.connect.values() {
-            let Some(forest) = entry.forest_of(domain) else {
+            let Some(forest) = entry.takes(read, domain) else {
                 continue;
             };
             let written = match &entry.settings {
@@ -948,14 +949,14 @@ pub(super) fn domain_of(unit: &str) -> String {
 /// # Errors
 /// A sentence that says why nothing can be asked.
 pub fn readiness(
-    topology: &Topology,
+    (topology, read): (&Topology, &Forests),
     group: &AgentGroup,
     tenant: &Tenant,
     host: &TargetId,
     facts: &Facts,
 ) -> Result<Vec<Step>, String> {
     let home = home_of(host, facts)?;
-    let mut preflight = readiness_of(topology, group, tenant, host, facts, &home);
+    let mut preflight = readiness_of((topology, read), group, tenant, host, facts, &home);
     preflight.will_fix = group.may_fix.iter().copied().collect();
     Ok(vec![Step::Preflight(preflight)])
 }

@@ -14,6 +14,7 @@ use super::{Held, Observation, Part};
 use crate::active::{self, Modes};
 use crate::beyond::Beyond;
 use crate::facts::Fleetwide;
+use crate::forest::{self, Forests};
 use crate::plan::TargetPlan;
 use crate::scope::{self, Question};
 
@@ -24,9 +25,12 @@ pub struct WantsConnect {
     pub name: String,
     /// Its forests.
     pub forests: Vec<DomainName>,
-    /// Roots of further trees of these, as they are written or as a preflight has read them.
+    /// Roots of further trees of these, as they are written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trees: Vec<DomainName>,
+    /// Domains that agents serve, of which a server had read when it was planned that they lie in further trees of these.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub read: BTreeSet<DomainName>,
     /// Servers that stay and those that go.
     pub servers: Vec<TargetId>,
     /// Servers that Connect is off for good.
@@ -82,13 +86,25 @@ impl Wants {
         }
     }
 
-    /// Entries of Connect in whose forests a domain lies (guard rail G7).
-    pub fn shares<'a>(&'a self, domain: &'a DomainName) -> impl Iterator<Item = &'a WantsConnect> {
-        let within = |entry: &&WantsConnect| {
+    /// Entries of Connect in whose forests a domain lies (guard rail G7): as it is written, or as it was read by now. What was read when
+    /// it was planned stands until somebody has read otherwise.
+    pub fn shares<'a>(
+        &'a self,
+        read: &'a Forests,
+        domain: &'a DomainName,
+    ) -> impl Iterator<Item = &'a WantsConnect> {
+        let within = move |entry: &&WantsConnect| {
             let mut roots = entry.forests.iter().chain(&entry.trees);
+            let told: Vec<bool> = entry
+                .forests
+                .iter()
+                .filter_map(|forest| forest::is_of(read, domain, forest))
+                .collect();
             roots.any(|root| domain.is_within(root))
+                || told.contains(&true)
+                || (told.is_empty() && entry.read.contains(domain))
         };
-        self.connect.iter().filter(move |entry| within(entry))
+        self.connect.iter().filter(within)
     }
 }
 
@@ -181,7 +197,7 @@ pub fn findings(
             mended_by_active: false,
             nobody_active: false,
         });
-        for entry in wants.shares(domain) {
+        for entry in wants.shares(&beyond.suffixes, domain) {
             let question = Question {
                 domain,
                 wants,
@@ -198,7 +214,7 @@ pub fn findings(
             });
         }
     }
-    all.extend(unplanned(seen, wants));
+    all.extend(unplanned(seen, wants, &beyond.suffixes));
     all.extend(
         wants
             .connect
@@ -340,11 +356,12 @@ fn competing(seen: &Observation, domain: &DomainName) -> Finding {
 }
 
 /// PF65, of domains that no agents are to serve and Connect does: it warns, since what is there may be meant.
-fn unplanned(seen: &Observation, wants: &Wants) -> Vec<Probed> {
+fn unplanned(seen: &Observation, wants: &Wants, read: &Forests) -> Vec<Probed> {
     let configurations = seen.configurations.seen().into_iter().flatten();
     let strange = configurations.filter_map(|one| {
         let domain: DomainName = one.domain.seen()?.parse().ok()?;
-        let shared = !wants.serves.contains(&domain) && wants.shares(&domain).next().is_some();
+        let shared =
+            !wants.serves.contains(&domain) && wants.shares(read, &domain).next().is_some();
         shared.then_some((one, domain))
     });
     let probed = strange.map(|(one, domain)| {

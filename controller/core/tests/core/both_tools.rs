@@ -9,7 +9,7 @@ use controller_core::policy::Policy;
 use controller_core::topology::{Overlap, check, json_schema, parse};
 use protocol::facts::{ConnectFacts, ServiceState};
 use protocol::key::SigningKey;
-use protocol::step::Step;
+use protocol::step::{BothTools, Step};
 use protocol::{TargetId, Timestamp};
 
 use crate::common;
@@ -342,5 +342,43 @@ fn a_further_tree_of_a_forest_is_in_both_tools_too() {
             "{says:?}: {told}"
         );
         assert!(!told.contains(silent), "{silent}: {told}");
+    }
+}
+
+/// Anchors are counted where Connect takes a domain (PF60): of a tree that was read as of one that is written.
+#[test]
+fn anchors_are_asked_for_in_a_tree_that_was_read() {
+    let whole = format!("{SERVERS}\nsettings = {{ start = true }}\n");
+    let units = format!(
+        "{SERVERS}\nsettings = {{ units = {{ \"a.test\" = [\"OU=x,DC=fab,DC=test\", \"OU=y,DC=a,DC=test\"] }} }}\n"
+    );
+    let asked = |entry: &str, read: &[(&str, &[&str], u32)], purpose| {
+        let plan = plan_for(entry, read, purpose);
+        let part = &plan.targets[&"s1.a.test".parse::<TargetId>().expect("a name")];
+        let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
+        let asked = steps.find_map(|step| {
+            if let Step::Preflight(preflight) = step {
+                Some(preflight.both_tools.clone())
+            } else {
+                None
+            }
+        });
+        asked.expect("a preflight")
+    };
+    let of_a = ("a.test", &["a.test", "fab.test"][..], 0);
+    let own = ("fab.test", &["fab.test"][..], 0);
+    for purpose in [Purpose::Install, Purpose::Preflight] {
+        assert!(asked(&whole, &[], purpose).is_empty());
+        assert!(asked(&whole, &[of_a, own], purpose).is_empty());
+        let one = |units: &[&str]| BothTools {
+            domain: "fab.test".parse().expect("a name"),
+            units: units.iter().map(|unit| (*unit).to_owned()).collect(),
+            connect_goes: false,
+        };
+        assert_eq!(asked(&whole, &[of_a], purpose), [one(&[])]);
+        assert_eq!(
+            asked(&units, &[of_a], purpose),
+            [one(&["OU=x,DC=fab,DC=test"])]
+        );
     }
 }

@@ -91,6 +91,7 @@ fn of_entry(name: &str) -> WantsConnect {
         servers: Vec::new(),
         gone: Vec::new(),
         trees: Vec::new(),
+        read: BTreeSet::new(),
     }
 }
 

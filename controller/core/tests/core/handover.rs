@@ -5,8 +5,11 @@
     reason = "a test stops where something is not as it must be"
 )]
 
+use controller_core::beyond::SuffixesSeen;
+use controller_core::forest::{Forests, UNREAD};
 use controller_core::handover::{Members, handover};
 use controller_core::topology::{Document, Topology, parse};
+use protocol::{DomainName, Timestamp};
 
 const TEXT: &str = r#"
 [tenant.contoso]
@@ -43,6 +46,7 @@ fn each_domain_gets_its_own_part_as_powershell() {
     let topology = topology();
     let home = handover(
         &topology,
+        UNREAD,
         &"corp.contoso.com".parse().unwrap(),
         &Members::new(),
     )
@@ -106,6 +110,7 @@ fn each_domain_gets_its_own_part_as_powershell() {
 
     let child = handover(
         &topology,
+        UNREAD,
         &"emea.corp.contoso.com".parse().unwrap(),
         &Members::new(),
     )
@@ -139,20 +144,26 @@ fn each_domain_gets_its_own_part_as_powershell() {
     assert!(findings.is_empty(), "{findings:?}");
     let reads = handover(
         &reads,
+        UNREAD,
         &"corp.contoso.com".parse().unwrap(),
         &Members::new(),
     )
     .unwrap();
     assert!(!reads.script.contains("dsacls") && !has_error(&reads.script));
 
-    let nobody = handover(&topology, &"other.test".parse().unwrap(), &Members::new());
+    let nobody = handover(
+        &topology,
+        UNREAD,
+        &"other.test".parse().unwrap(),
+        &Members::new(),
+    );
     assert!(nobody.unwrap_err().contains("other.test"));
 }
 
 fn printed(domain: &str, members: &[(&str, &str)]) -> Result<String, String> {
     let member = |(server, home): &(&str, &str)| (server.parse().unwrap(), home.parse().unwrap());
     let members: Members = members.iter().map(member).collect();
-    let handed = handover(&topology(), &domain.parse().unwrap(), &members)?;
+    let handed = handover(&topology(), UNREAD, &domain.parse().unwrap(), &members)?;
     assert!(!has_error(&handed.script), "{}", handed.script);
     Ok(handed.script)
 }
@@ -239,7 +250,9 @@ fn who_switches_the_writeback_of_passwords_on_is_said_beside_its_rights() {
         let file = "topology.toml".to_owned();
         let topology = parse(&[Document { file, text }]).0;
         let of = "emea.corp.contoso.com".parse().unwrap();
-        let script = handover(&topology, &of, &Members::new()).unwrap().script;
+        let script = handover(&topology, UNREAD, &of, &Members::new())
+            .unwrap()
+            .script;
         assert_eq!(script.contains(SWITCH), said, "{permissions}: {script}");
         assert!(!has_error(&script), "{script}");
     }
@@ -262,7 +275,9 @@ fn which_servers_carry_a_product_is_asked_by_whoever_may_read_it() {
         ("fabrikam.com", ""),
     ] {
         let of = domain.parse().unwrap();
-        let script = handover(&topology, &of, &Members::new()).unwrap().script;
+        let script = handover(&topology, UNREAD, &of, &Members::new())
+            .unwrap()
+            .script;
         let line = format!(
             "#    entrain-agent directory {domain} --user NAME --servers --answers {domain}-servers.json{account}"
         );
@@ -287,12 +302,58 @@ fn a_domain_of_both_tools_is_asked_for_anchors() {
     let topology = parse(&[document]).0;
     for (domain, asked) in [("emea.corp.contoso.com", true), ("corp.contoso.com", false)] {
         let of = domain.parse().unwrap();
-        let script = handover(&topology, &of, &Members::new()).unwrap().script;
+        let script = handover(&topology, UNREAD, &of, &Members::new())
+            .unwrap()
+            .script;
         let line = format!("--user NAME --answers {domain}.json");
         let lines = script.lines().filter(|one| one.contains(&line));
         let ends: Vec<bool> = lines.map(|one| one.ends_with(" --anchors")).collect();
         assert_eq!(ends, [asked], "{domain}: {script}");
         assert!(!has_error(&script));
+    }
+}
+
+/// Another tree of Connect's forest shows by what was read. Where nobody has read it, whoever runs the script is told what to add.
+#[test]
+fn a_domain_of_a_tree_that_was_read_is_asked_for_anchors_too() {
+    let topology = |settings: &str| {
+        let text = format!(
+            "{TEXT}[connect.main]\nforests = [\"fabrikam.com\"]\nservers = [\"c1.fabrikam.com\"]\n{settings}"
+        );
+        let file = "topology.toml".to_owned();
+        parse(&[Document { file, text }]).0
+    };
+    let whole = topology("settings = \"express\"\n");
+    let part =
+        topology("settings = { units = { \"fabrikam.com\" = [\"OU=x,DC=fabrikam,DC=com\"] } }\n");
+    let domain: DomainName = "corp.contoso.com".parse().unwrap();
+    let lists = |names: &[&str]| {
+        let seen = SuffixesSeen {
+            at: Timestamp::from_millis(0),
+            by: "c1.fabrikam.com".parse().unwrap(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            more: 0,
+        };
+        Forests::from([("fabrikam.com".parse().unwrap(), seen)])
+    };
+    let tree = lists(&["fabrikam.com", "corp.contoso.com"]);
+    let apart = lists(&["fabrikam.com"]);
+    for (topology, read, asked, told) in [
+        (&whole, UNREAD, false, true),
+        (&whole, &tree, true, false),
+        (&whole, &apart, false, false),
+        (&part, UNREAD, false, false),
+        (&part, &tree, true, false),
+    ] {
+        let script = handover(topology, read, &domain, &Members::new()).unwrap();
+        let script = script.script;
+        let line = format!("--user NAME --answers {domain}.json");
+        let lines = script.lines().filter(|one| one.contains(&line));
+        let ends: Vec<bool> = lines.map(|one| one.ends_with(" --anchors")).collect();
+        assert_eq!(ends, [asked], "{script}");
+        let words = "Whether corp.contoso.com is another tree of the forest fabrikam.com, which Connect takes whole, nobody has read";
+        assert_eq!(script.contains(words), told, "{script}");
+        assert!(!has_error(&script), "{script}");
     }
 }
 
@@ -315,7 +376,9 @@ fn a_domain_of_a_server_that_connect_goes_from_is_asked_for_what_stays() {
         ("emea.corp.contoso.com", false),
     ] {
         let of = domain.parse().unwrap();
-        let script = handover(&topology, &of, &Members::new()).unwrap().script;
+        let script = handover(&topology, UNREAD, &of, &Members::new())
+            .unwrap()
+            .script;
         let line = format!("--user NAME --answers {domain}.json");
         let lines = script.lines().filter(|one| one.contains(&line));
         let ends: Vec<bool> = lines.map(|one| one.ends_with(" --connect-goes")).collect();

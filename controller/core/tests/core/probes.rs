@@ -90,6 +90,7 @@ fn wants() -> Wants {
         hashes: BTreeSet::new(),
         connect: vec![WantsConnect {
             trees: Vec::new(),
+            read: BTreeSet::new(),
             name: "main".to_owned(),
             forests: vec!["b.test".parse().unwrap()],
             servers: vec![target("c1.b.test"), target("c2.b.test")],

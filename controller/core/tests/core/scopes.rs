@@ -219,6 +219,7 @@ struct World {
     fleet: Fleet,
     live: Live,
     keys: BTreeMap<TargetId, PublicKey>,
+    topology: String,
     now: Timestamp,
     told: u64,
 }
@@ -236,10 +237,15 @@ fn connect() -> Facts {
 
 impl World {
     fn new() -> Self {
+        Self::of(TOPOLOGY)
+    }
+
+    fn of(topology: &str) -> Self {
         let mut world = Self {
             fleet: Fleet::new(),
             live: Live::default(),
             keys: BTreeMap::new(),
+            topology: topology.to_owned(),
             now: NOW,
             told: 0,
         };
@@ -287,7 +293,7 @@ impl World {
     }
 
     fn plan(&self, purpose: Purpose) -> Plan {
-        let (topology, findings) = parse(&[common::document(TOPOLOGY)]);
+        let (topology, findings) = parse(&[common::document(self.topology.clone())]);
         assert!(findings.is_empty(), "{findings:?}");
         let policy = common::document("[limit]\ncanary = 0\n");
         let (policy, findings) = policy::parse(&policy);
@@ -541,6 +547,59 @@ fn a_server_that_only_a_directory_names_has_a_scope_that_nobody_knows() {
     };
     world.tells(&id("s1.a.test"), &event);
     world.held_by("what old-99 synchronizes is not known");
+}
+
+/// Another tree of a forest has a name of its own, and shows by a reading alone: one that came after the plan counts as one before it does.
+#[test]
+fn a_tree_that_is_read_after_its_plan_was_made_puts_the_domain_into_both_tools() {
+    let lists = |world: &mut World, by: &str, domain: &str, names: &[&str]| {
+        let event = Event::ForestRead {
+            generation: Generation(1),
+            step: StepIndex(0),
+            domain: domain.parse().unwrap(),
+            suffixes: Some(names.iter().map(|name| (*name).to_owned()).collect()),
+            more: 0,
+            kds_usable_from: None,
+            netbios: None,
+        };
+        world.tells(&id(by), &event);
+    };
+    let mut world = World::of(&TOPOLOGY.replace("emea.a.test", "fab.test"));
+    world.apply();
+    assert!(world.issues());
+    lists(&mut world, "c1.a.test", "a.test", &["a.test"]);
+    assert!(world.issues());
+    lists(&mut world, "c1.a.test", "a.test", &["a.test", "fab.test"]);
+    world.held_by("fab.test is in both tools");
+    world.held_by("not seen in tenant");
+    // It is the rule that holds it: whoever may say so has it pass.
+    let target = id("s1.a.test");
+    let asking = Asking {
+        rule: Rule::G7,
+        target: &target,
+        by: "root",
+        reason: "a pilot by rules of Connect",
+        change: "CHG1",
+    };
+    assert!(world.fleet.may_override(asking, world.now).is_ok());
+    // What users have as suffixes stands there too: its own forest, read later, has no such root.
+    lists(&mut world, "s1.a.test", "fab.test", &["fab.test"]);
+    assert!(world.issues());
+    // So it is where the plan itself had read it as a tree.
+    let mut world = World::of(&TOPOLOGY.replace("emea.a.test", "fab.test"));
+    lists(&mut world, "c1.a.test", "a.test", &["a.test", "fab.test"]);
+    world.apply();
+    world.held_by("fab.test is in both tools");
+    lists(&mut world, "s1.a.test", "fab.test", &["fab.test"]);
+    assert!(world.issues());
+    // One that is written needs no reading, and none takes it away.
+    let written = TOPOLOGY.replace("emea.a.test", "fab.test");
+    let mut world = World::of(&format!(
+        "{written}trees = {{ \"a.test\" = [\"fab.test\"] }}\n"
+    ));
+    lists(&mut world, "s1.a.test", "fab.test", &["fab.test"]);
+    world.apply();
+    world.held_by("fab.test is in both tools");
 }
 
 #[test]

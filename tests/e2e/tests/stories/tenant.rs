@@ -529,6 +529,7 @@ async fn probed(tenant: Tenant) -> BTreeMap<String, Finding> {
         .await;
     let entry = WantsConnect {
         trees: Vec::new(),
+        read: std::collections::BTreeSet::new(),
         name: "main".to_owned(),
         forests: vec!["fabrikam.com".parse().expect("a domain")],
         servers: Vec::new(),

@@ -75,7 +75,7 @@ pub(super) fn agents(
                     let serving = known.and_then(|known| known.domains.as_ref());
                     let given = inputs.beyond.given.get(host);
                     let mut answer = cloud_sync::answer(
-                        topology,
+                        (topology, &inputs.beyond.suffixes),
                         group,
                         tenant,
                         host,
@@ -96,7 +96,8 @@ pub(super) fn agents(
                     inspection(steps, "verified; nothing is changed")
                 }
                 (Some(_), Some(facts), Purpose::Preflight) => {
-                    match cloud_sync::readiness(topology, group, tenant, host, facts) {
+                    let read = (topology, &inputs.beyond.suffixes);
+                    match cloud_sync::readiness(read, group, tenant, host, facts) {
                         Ok(steps) => inspection(steps, READINESS),
                         Err(why) => Answer::Nothing(why),
                     }

@@ -11,7 +11,7 @@ use crate::active::{Modes, Verdict};
 use crate::plan::build::forests::suffixes;
 use crate::plan::build::{
     FENCED, Inputs, MOVED, Member, NOT_ASKED, Purpose, READINESS, SAID_OFF, add_reason, inspection,
-    installs_active, part, strangers, takes,
+    installs_active, part, strangers,
 };
 use crate::plan::import::imports;
 use crate::plan::{TargetPlan, rules};
@@ -289,5 +289,5 @@ fn in_both_tools(inputs: Inputs<'_>, entry: &ConnectEntry) -> bool {
     let mut served = groups
         .filter(|group| group.tenant.value == entry.tenant.value)
         .flat_map(|group| &group.serves);
-    served.any(|(domain, _)| takes(inputs.beyond, entry, domain))
+    served.any(|(domain, _)| entry.takes(&inputs.beyond.suffixes, domain).is_some())
 }
