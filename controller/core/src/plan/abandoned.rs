@@ -1,9 +1,37 @@
 //! What stands before the last provisioning agent of a domain goes: its configuration in the tenant is disabled first, or takes nothing any
 //! more (product facts 1.10, 1.12).
 
-use protocol::DomainName;
+use std::collections::{BTreeMap, BTreeSet};
 
+use protocol::facts::ProvisioningAgentFacts;
+use protocol::{DomainName, TargetId, TenantId};
+
+use crate::facts::Fleetwide;
+use crate::plan::TargetPlan;
 use crate::tenant::{Part, Seen, Units};
+
+/// Servers of a tenant that keep their agent, of which it is not known what they serve: a person registered them at the wizard.
+pub(super) fn untold<'a>(
+    known: &Fleetwide,
+    targets: &'a BTreeMap<TargetId, TargetPlan>,
+    tenant: &TenantId,
+    leaving: &BTreeSet<TargetId>,
+) -> Vec<&'a str> {
+    let may = |(target, part): &(&TargetId, &TargetPlan)| {
+        if part.tenant != *tenant || part.retires() || leaving.contains(*target) {
+            return false;
+        }
+        let Some(known) = known.get(*target) else {
+            return false;
+        };
+        let facts = known.facts.as_ref();
+        let agent = facts.and_then(|(_, facts)| facts.provisioning_agent.as_ref());
+        let told = known.domains.as_ref().is_some_and(|all| !all.is_empty());
+        agent.is_some_and(ProvisioningAgentFacts::is_there) && !told
+    };
+    let all = targets.iter().filter(may);
+    all.map(|(target, _)| target.as_str()).collect()
+}
 
 /// What whoever runs the tenant does before, and what is seen of that.
 pub(super) fn before(domain: &DomainName, seen: Option<&Seen>) -> String {

@@ -543,11 +543,20 @@ fn irreversible(
                 .find(serves)
                 .and_then(|group| topology.tenants.get(&group.tenant.value));
             let seen = tenant.and_then(|tenant| beyond.tenants.get(&tenant.id));
-            format!(
-                "{domain}: its last provisioning agent is taken off ({}); what it synchronized stays in the tenant, and nothing follows the directory any more; {}",
-                going.join(", "),
-                abandoned::before(domain, seen)
-            )
+            let before = abandoned::before(domain, seen);
+            let going = going.join(", ");
+            let others: Vec<&str> = tenant
+                .map(|tenant| abandoned::untold(known, targets, &tenant.id, &service.leaving))
+                .unwrap_or_default();
+            match others.as_slice() {
+                [] => format!(
+                    "{domain}: its last provisioning agent is taken off ({going}); what it synchronized stays in the tenant, and nothing follows the directory any more; {before}"
+                ),
+                others => format!(
+                    "{domain}: its last provisioning agent that is known to serve it is taken off ({going}); whether {} serves it too is not known: where it does not, what was synchronized stays in the tenant, and nothing follows the directory any more; {before}",
+                    others.join(" or ")
+                ),
+            }
         })
     };
     let mut acts: Vec<String> = left.filter_map(goes).collect();

@@ -569,6 +569,30 @@ fn the_last_agent_of_a_domain_that_no_serves_names_any_more_is_beyond_undoing_to
     let mut accepted = fleet([&before, &after]);
     assert_eq!(leave(&mut accepted, &live(&["s0", "s1"])), None);
 
+    // What a person gave one that stays nobody knows: it may be the one that goes on.
+    let unknown = |name: &str| {
+        let mut known = known.clone();
+        known.get_mut(&target(name)).unwrap().domains = None;
+        planned(&newer, &known, Purpose::Install).irreversible
+    };
+    let [act] = &unknown("s1")[..] else {
+        panic!("one domain ends");
+    };
+    let words = "b.test: its last provisioning agent that is known to serve it is taken off (s0.a.test, s9.a.test); whether s1.a.test serves it too is not known: where it does not, what was synchronized stays in the tenant, and nothing follows the directory any more";
+    assert!(act.starts_with(words), "{act}");
+    assert!(
+        act.contains("disables the configuration of b.test"),
+        "{act}"
+    );
+    // Where that one is installed alone, it serves nobody.
+    let mut bare = known.clone();
+    let one = bare.get_mut(&target("s1")).unwrap();
+    one.domains = None;
+    let (_, facts) = one.facts.as_mut().unwrap();
+    facts.provisioning_agent.as_mut().unwrap().tenant = None;
+    let bare = planned(&newer, &bare, Purpose::Install);
+    assert_eq!(bare.irreversible, after.irreversible);
+
     // Where one that stays was given it as well, nothing ends, and that one must serve meanwhile.
     given(&mut known, "s1", &["a.test", "b.test"]);
     let stays = planned(&newer, &known, Purpose::Install);
