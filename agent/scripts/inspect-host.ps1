@@ -33,16 +33,16 @@ Read-Part 'installerBusy' {
     }
     $busy
 }
-Read-Part 'applicationControl' {
-    $enforced = @()
+Read-Part 'codeIntegrity' {
     $guard = Get-CimInstance -Namespace 'root\Microsoft\Windows\DeviceGuard' -ClassName 'Win32_DeviceGuard'
     if ($null -eq $guard.UsermodeCodeIntegrityPolicyEnforcementStatus) { throw 'Win32_DeviceGuard does not tell' }
-    if ($guard.UsermodeCodeIntegrityPolicyEnforcementStatus -eq 2) { $enforced += 'WDAC: user mode' }
+    $guard.UsermodeCodeIntegrityPolicyEnforcementStatus -eq 2
+}
+Read-Part 'appLocker' {
     # Rules whose enforcement nobody configured are enforced.
-    foreach ($rules in (Get-AppLockerPolicy -Effective).RuleCollections) {
-        if ($rules.EnforcementMode.ToString() -ne 'AuditOnly' -and $rules.Count -gt 0) { $enforced += "AppLocker: $($rules.RuleCollectionType)" }
-    }
-    , $enforced
+    , @(foreach ($rules in (Get-AppLockerPolicy -Effective).RuleCollections) {
+        if ($rules.EnforcementMode.ToString() -ne 'AuditOnly' -and $rules.Count -gt 0) { [string]$rules.RuleCollectionType }
+    })
 }
 Read-Part 'proxy' {
     # The first host of the tenant's own cloud: a proxy may be set for some hosts alone.
@@ -91,16 +91,18 @@ if ($in.gmsa) {
 }
 if ($in.product -eq 'connect') {
     Read-Part 'tpm' { [bool](Get-Tpm).TpmReady }
-    Read-Part 'engineBusy' {
-        $busy = @()
-        foreach ($name in 'AzureADConnect', 'miisclient') {
-            if (Get-Process -Name $name -ErrorAction SilentlyContinue) { $busy += "$name.exe is open" }
-        }
+    Read-Part 'open' {
+        # All of them, since a process that is not there is no error then, and every other one is.
+        $all = @(Get-Process | ForEach-Object { $_.ProcessName })
+        , @(foreach ($name in 'AzureADConnect', 'miisclient') { if ($all -contains $name) { "$name.exe is open" } })
+    }
+    Read-Part 'runs' {
+        $runs = @()
         if (Get-Service -Name 'ADSync' -ErrorAction SilentlyContinue) {
             Import-ConnectModule 'Get-ADSyncConnectorRunStatus'
-            foreach ($run in @(Get-ADSyncConnectorRunStatus | Where-Object { $_ })) { $busy += "a run of $($run.ConnectorName) is under way" }
+            foreach ($run in @(Get-ADSyncConnectorRunStatus | Where-Object { $_ })) { $runs += "a run of $($run.ConnectorName) is under way" }
         }
-        , $busy
+        , $runs
     }
     Read-Part 'configurations' {
         , @(foreach ($name in 'miiserver', 'miisclient') {

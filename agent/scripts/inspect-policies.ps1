@@ -1,5 +1,5 @@
 # Reads which group policies set what a preflight reads, as this computer's resultant set of policy tells it (probes PF12 to PF18, PF34
-# to PF36, PF38, PF52, SEC1, SEC3). Preferences of a policy are not told there. Changes nothing.
+# to PF36, PF38, PF52, SEC1, SEC3). Preferences of a policy are not told there: Windows keeps the files of those that it applied. Changes nothing.
 # Input: {"gmsa": "name$" or null}.
 # Output: one line; each part is there, or {"why": "..."}. What was not read is never told as if it were nothing.
 $script:names = @{}
@@ -10,7 +10,10 @@ function Read-Policy([string]$class) {
 # A server of a domain has a resultant set of policy with at least one policy in it.
 function Read-Names {
     if ($script:names.Count) { return }
-    foreach ($one in @(Read-Policy 'RSOP_GPO')) { $script:names[[string]$one.Id] = [string]$one.Name }
+    foreach ($one in @(Read-Policy 'RSOP_GPO')) {
+        $script:names[[string]$one.Id] = [string]$one.Name
+        if ($one.GuidName) { $script:names[[string]$one.GuidName] = [string]$one.Name }
+    }
     if (-not $script:names.Count) { throw 'no resultant set of policy is recorded' }
 }
 function Get-PolicyName([string]$id) {
@@ -46,6 +49,36 @@ Read-Part 'options' {
         $path = [string]$one.Path
         $end = $path.LastIndexOf('\')
         if ($end -gt 0) { $rows += New-Row $path.Substring(0, $end) $path.Substring($end + 1) $one.GPOID }
+    }
+    , $rows
+}
+Read-Part 'preferences' {
+    # Items that are switched off set nothing; whether an item is meant for this server alone is not looked at.
+    function Read-Items([string]$folder, [string]$file, [string]$item) {
+        $path = Join-Path $folder "Machine\Preferences\$file"
+        if (-not (Test-Path $path)) { return }
+        $text = New-Object Xml.XmlDocument
+        $text.XmlResolver = $null
+        $text.Load($path)
+        $text.SelectNodes("//$item[not(ancestor-or-self::*[@disabled='1'])]/Properties")
+    }
+    # Without its name a policy is told by its id.
+    try { Read-Names } catch { $script:names = @{} }
+    $rows = @()
+    $history = "$env:ProgramData\Microsoft\Group Policy\History"
+    $folders = @()
+    if (Test-Path $history) { $folders = @(Get-ChildItem -Path $history -Force | Where-Object { $_.PSIsContainer }) }
+    foreach ($folder in $folders) {
+        foreach ($one in @(Read-Items $folder.FullName 'Registry\Registry.xml' 'Registry')) {
+            # A name that is empty is of a whole key, but where the key's own default value is meant. One that is only made sets nothing.
+            $key, $name = $one.GetAttribute('key'), $one.GetAttribute('name')
+            $whole = -not $name -and $one.GetAttribute('default') -ne '1' -and 'D', 'R' -contains $one.GetAttribute('action')
+            $near = $name -and $key -match '(?i)\\SCHANNEL\\|\\\.NETFramework\\|\\Windows\\PowerShell(\\|$)|\\Lsa(\\|$)|\\Kerberos\\'
+            if ($one.GetAttribute('hive') -eq 'HKEY_LOCAL_MACHINE' -and ($whole -or $near)) { $rows += New-Row $key $name $folder.Name }
+        }
+        foreach ($one in @(Read-Items $folder.FullName 'Services\Services.xml' 'NTService')) {
+            if ($one.GetAttribute('startupType') -ne 'NOCHANGE') { $rows += New-Row $one.GetAttribute('serviceName') '' $folder.Name }
+        }
     }
     , $rows
 }

@@ -1,7 +1,9 @@
 # Reads the scheduler of Connect Sync. Changes nothing.
 # Input: {} or {"due": true}. Output: one line {"stagingModeEnabled", "syncCycleEnabled", "schedulerSuspended", "nextInMinutes",
 # "everyMinutes", "consoleOpen"}, the first three and the last true or false, the others numbers or null; with "due" also {"full": ["what is due"], "initial": true
-# or false, "running": true or false}; or {"error": {...}}.
+# or false, "running": true or false}; or a line {"consoleOpen": true, false or null} and then {"error": {...}}.
+# Whether the console is open no module has to tell, and whoever cannot be asked has it open all the same.
+try { $open = @(Get-Process | ForEach-Object { $_.ProcessName }) -contains 'miisclient' } catch { $open = $null }
 try {
     Import-ConnectModule 'Get-ADSyncScheduler'
     $scheduler = Get-ADSyncScheduler
@@ -22,7 +24,7 @@ try {
         schedulerSuspended = $scheduler.SchedulerSuspended
         nextInMinutes = $next
         everyMinutes = $every
-        consoleOpen = [bool](Get-Process -Name 'miisclient' -ErrorAction SilentlyContinue)
+        consoleOpen = $open
     }
     if ($in.due) {
         Assert-Calls 'Get-ADSyncSchedulerConnectorOverride', 'Get-ADSyncConnectorRunStatus'
@@ -40,5 +42,7 @@ try {
     }
     Say $said
 } catch {
-    Say @{ error = @{ at = 'Get-ADSyncScheduler'; message = (Reason $_) } }
+    $wrong = $_
+    Say @{ consoleOpen = $open }
+    Say @{ error = @{ at = 'Get-ADSyncScheduler'; message = (Reason $wrong) } }
 }

@@ -104,7 +104,7 @@ const CMDLETS: &[(&str, &[&str], &str)] = &[
     ),
     ("Restart-Service", &["-Name"], "product facts 1.4: 8 [P]"),
     ("Get-Service", &["-Name", "-ErrorAction"], "Windows"),
-    ("Get-Process", &["-Name", "-ErrorAction"], "Windows"),
+    ("Get-Process", &[], "Windows"),
     (
         "Get-ADSyncEntraConnectorCredential",
         &[],

@@ -81,7 +81,7 @@ protocol::probes! {
     MO01 AGENT, Warn, Server: "cmdlets of the agent's module that Entrain calls, and the parameters that it gives them together, as the version that is there tells them", wants "every call; what the module has besides is told", else "write sign_in = \"wizard\" in the topology, or another way to sign in that the module takes, and plan again; rights that no cmdlet gives the domain's administrator gives by `entrain handover DOMAIN`";
     SEC1 BOTH, Warn, Server: "PowerShell logging that would record a cmdlet's parameters", wants "off, where token or credential are used", else "no secret is asked for on this server: the wizard is offered in its place";
     SEC2 BOTH, Block, Server: "language mode of PowerShell", wants "FullLanguage", else "the product's module does not load in a constrained language mode: have the policy except this server";
-    SEC3 BOTH, Warn, Server: "application control", wants "none enforced for scripts and executables, or the vendor's files allowed", else "allow files that are signed by Microsoft Corporation, and the agent's folder";
+    SEC3 BOTH, Warn, Server: "application control", wants "none enforced for scripts and executables; whether what is enforced allows the vendor's files and the agent's is not looked at", else "see that it allows files that are signed by Microsoft Corporation, and the agent's folder";
     PV02 AGENT, Block, Server: "module of the agent", wants "present", else "run the setup's repair, or install again";
     PV03 AGENT, Block, Server: "version", wants "the wanted one or later", else "see the step that was to bring it about";
     PV04 AGENT, Block, Server: "service runs", wants "Running, started by Windows", else "start the service; its event log says why it stopped";

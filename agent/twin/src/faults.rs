@@ -323,6 +323,9 @@ pub enum Fault {
     /// A group policy sets whatever of it is otherwise than it must be: TLS 1.2, strong cryptography, VaultSvc, PowerShell's policy and
     /// logging, application control, NTLM, FIPS and Kerberos (PF12 to PF17, PF35, PF36, PF38, PF52, SEC1, SEC3).
     SetByPolicy,
+    /// A preference item of a group policy sets TLS 1.2, strong cryptography and VaultSvc (PF14 to PF18), which no resultant set of
+    /// policy tells.
+    SetByPreference,
     /// The ECMA Connector Host stands beside the agent (PF76).
     EcmaHost,
     /// The agent has an option of HR inbound provisioning (PF76).
@@ -388,7 +391,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 188] = [
+    pub const ALL: [Self; 189] = [
         Self::VaultDisabled,
         Self::LogonRightMissing,
         Self::GmsaEncryption,
@@ -547,6 +550,7 @@ impl Fault {
         Self::PassThroughNotEnabled,
         Self::OldLocalDb,
         Self::SetByPolicy,
+        Self::SetByPreference,
         Self::EcmaHost,
         Self::HrInbound,
         Self::SecondForest,

@@ -78,8 +78,12 @@ impl Schedulers {
             ),
             console: since(
                 before.and_then(|before| before.console),
-                // The same script tells both: where it told nothing, the console was not looked for.
-                connect.suspended.map(|_| console_open),
+                // The same script looks for both, and an open console is told also where the module says nothing. That it is not open is
+                // known where the scheduler was read.
+                connect
+                    .suspended
+                    .map(|_| console_open)
+                    .or(console_open.then_some(true)),
                 now,
             ),
         };

@@ -29,8 +29,6 @@ pub struct Scheduler {
     pub next_minutes: Option<i64>,
     /// Minutes from one cycle to the next.
     pub every_minutes: Option<i64>,
-    /// Synchronization Service Manager is open; false where that was not told.
-    pub console_open: bool,
 }
 
 /// Asks the scheduler.
@@ -38,23 +36,41 @@ pub struct Scheduler {
 /// # Errors
 /// While the outcome is missing.
 pub fn scheduler(cx: &mut Cx<'_>) -> Flow<Reading<Scheduler>> {
+    Ok(scheduler_and_console(cx)?.0)
+}
+
+/// The same, and whether Synchronization Service Manager is open: that is told also where the module tells nothing of its scheduler.
+///
+/// # Errors
+/// While the outcome is missing.
+pub fn scheduler_and_console(cx: &mut Cx<'_>) -> Flow<(Reading<Scheduler>, Option<bool>)> {
     let lines = cx.script(
         Script::ReadConnectScheduler,
         serde_json::json!({}),
         Vec::new(),
         SCHEDULER_LIMIT,
     )?;
-    Ok(lines.map(|lines| {
-        let last = lines.last().cloned().unwrap_or_default();
-        Scheduler {
+    let lines = match lines {
+        Ok(lines) => lines,
+        Err(why) => return Ok((Err(why), None)),
+    };
+    let told = |line: &serde_json::Value| line["consoleOpen"].as_bool();
+    let console = lines.iter().rev().find_map(told);
+    let last = lines.last().cloned().unwrap_or_default();
+    let scheduler = match last["error"]["message"].as_str() {
+        Some(why) => Err(format!(
+            "{}: {why}",
+            last["error"]["at"].as_str().unwrap_or("?")
+        )),
+        None => Ok(Scheduler {
             staging: last["stagingModeEnabled"].as_bool(),
             cycle_enabled: last["syncCycleEnabled"].as_bool(),
             suspended: last["schedulerSuspended"].as_bool(),
             next_minutes: last["nextInMinutes"].as_i64(),
             every_minutes: last["everyMinutes"].as_i64(),
-            console_open: last["consoleOpen"].as_bool().unwrap_or(false),
-        }
-    }))
+        }),
+    };
+    Ok((scheduler, console))
 }
 
 /// Puts the installer where the person finds it.

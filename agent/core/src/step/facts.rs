@@ -175,7 +175,8 @@ fn connect_and_console(cx: &mut Cx<'_>) -> Flow<(Seen<ConnectFacts>, bool)> {
         };
         return Ok((none, false));
     }
-    let scheduler = connect::scheduler(cx)?.unwrap_or_default();
+    let (scheduler, console) = connect::scheduler_and_console(cx)?;
+    let scheduler = scheduler.unwrap_or_default();
     let seen = Seen {
         found: Some(ConnectFacts {
             version,
@@ -186,7 +187,7 @@ fn connect_and_console(cx: &mut Cx<'_>) -> Flow<(Seen<ConnectFacts>, bool)> {
         }),
         unread: unread.0,
     };
-    Ok((seen, scheduler.console_open))
+    Ok((seen, console.unwrap_or(false)))
 }
 
 /// Joins a Windows folder and a file name.

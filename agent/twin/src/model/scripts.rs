@@ -39,11 +39,7 @@ impl Twin {
         input: &Value,
         secrets: &BTreeMap<SecretKind, Secret>,
     ) -> (Outcome, Duration) {
-        let loads = [
-            Script::ReadConnectScheduler,
-            Script::ReviewConnectExports,
-            Script::ReadConnectSettings,
-        ];
+        let loads = [Script::ReviewConnectExports, Script::ReadConnectSettings];
         if let Some(why) = self.module_refused().filter(|_| loads.contains(&script)) {
             return (Outcome::Failed(why.to_owned()), Duration::from_secs(3));
         }
@@ -63,11 +59,23 @@ impl Twin {
             Script::ReadConnectScheduler => {
                 let engine = self.service(product::CONNECT_SERVICE);
                 let answers = engine.is_some_and(|engine| engine.state == ServiceState::Running);
-                let outcome = match self.staging.filter(|_| answers) {
-                    Some(_) if input["due"] == true && self.has(Fault::DueUnreadable) => {
-                        Outcome::Failed("Get-ADSyncScheduler: the overrides do not tell whether a full import or synchronization is required".to_owned())
+                // What the module does not tell, it says why; the console is looked for without it.
+                let wrong = |why: &str| {
+                    let console = json!({ "consoleOpen": self.has(Fault::ConsoleOpen) });
+                    let error = json!({ "error": { "at": "Get-ADSyncScheduler", "message": why } });
+                    Outcome::Script {
+                        lines: vec![console, error],
                     }
-                    Some(staging) => {
+                };
+                let staging = self.staging.filter(|_| answers);
+                let outcome = match (self.module_refused(), staging) {
+                    (Some(why), _) => wrong(why),
+                    (None, Some(_)) if input["due"] == true && self.has(Fault::DueUnreadable) => {
+                        wrong(
+                            "the overrides do not tell whether a full import or synchronization is required",
+                        )
+                    }
+                    (None, Some(staging)) => {
                         let mut line = json!({
                             "stagingModeEnabled": staging, "syncCycleEnabled": !self.cycle_off,
                             "schedulerSuspended": self.wizard_open > 0 || self.has(Fault::SchedulerSuspended),
@@ -79,7 +87,7 @@ impl Twin {
                         }
                         Outcome::Script { lines: vec![line] }
                     }
-                    None => Outcome::Failed("Get-ADSyncScheduler is not recognized".to_owned()),
+                    (None, None) => wrong("Get-ADSyncScheduler is not recognized"),
                 };
                 (outcome, Duration::from_secs(3))
             }
@@ -589,7 +597,7 @@ impl Twin {
         let hosts = input["hosts"].as_array().into_iter().flatten();
         let tls: Vec<Value> = hosts.map(leaf).collect();
         let control: &[&str] = if has(Fault::ApplicationControl) {
-            &["AppLocker: Exe, Script"]
+            &["Exe, Script"]
         } else {
             &[]
         };
@@ -603,11 +611,13 @@ impl Twin {
             },
             { "name": "miisclient.exe.config", "written": -90 * 24 * 60, "laid": 0 },
         ]);
-        let busy: &[&str] = if has(Fault::EngineBusy) {
-            &[
-                "run profile Delta Synchronization",
-                "AzureADConnect.exe is open",
-            ]
+        let runs: &[&str] = if has(Fault::EngineBusy) {
+            &["run profile Delta Synchronization"]
+        } else {
+            &[]
+        };
+        let open: &[&str] = if has(Fault::EngineBusy) {
+            &["AzureADConnect.exe is open"]
         } else if has(Fault::ConsoleOpen) {
             &["miisclient.exe is open"]
         } else {
@@ -624,7 +634,8 @@ impl Twin {
             "gmsa": gmsa,
             "powerShell": choose(Fault::OldPowerShell, "4.0", "5.1.20348.1"),
             "languageMode": choose(Fault::ConstrainedLanguage, "ConstrainedLanguage", "FullLanguage"),
-            "applicationControl": control,
+            "codeIntegrity": false,
+            "appLocker": control,
             "elevated": !has(Fault::NotElevated),
             // The cmdlet errs on a domain controller.
             "secureChannel": if has(Fault::DomainController) {
@@ -637,7 +648,8 @@ impl Twin {
             "proxy": choose(Fault::ProxySet, PROXY, "none"),
             "tpm": !has(Fault::NoTpm),
             "configurations": configurations,
-            "engineBusy": match self.module_refused() { Some(why) => json!({ "why": why }), None => json!(busy) },
+            "open": open,
+            "runs": match self.module_refused() { Some(why) => json!({ "why": why }), None => json!(runs) },
             "settingsExportHours": if has(Fault::ExportOld) { 168 } else { 2 },
         });
         Outcome::Script { lines: vec![line] }
@@ -678,7 +690,19 @@ impl Twin {
         let right = json!({
             "policy": policy, "holders": holders, "gmsa": gmsa.unwrap_or_default(), "local": false,
         });
-        let line = json!({ "values": values, "options": options, "logonRight": right });
+        let item = |at: &str, value: &str| json!({ "at": at, "value": value, "policy": "Servers: legacy", "local": false });
+        let preferences = if self.has(Fault::SetByPreference) {
+            vec![
+                item(product::TLS12_CLIENT_KEY, "Enabled"),
+                item(product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto"),
+                item(product::VAULT_SERVICE, ""),
+            ]
+        } else {
+            Vec::new()
+        };
+        let line = json!({
+            "values": values, "options": options, "preferences": preferences, "logonRight": right,
+        });
         Outcome::Script { lines: vec![line] }
     }
 

@@ -10,6 +10,7 @@ mod elsewhere;
 mod exported;
 mod forest;
 mod full_sync;
+mod half_told;
 mod lapse;
 mod mended;
 mod module;

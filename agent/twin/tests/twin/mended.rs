@@ -207,3 +207,26 @@ fn the_objects_of_all_domains_are_held_against_the_one_database() {
             .all(|one| one.verdict == Verdict::Pass)
     );
 }
+
+/// Product facts 2.8: what was counted of the domains asks more of the server's hardware. What is set meanwhile changes none of it.
+#[test]
+fn what_was_counted_stands_once_something_was_set() {
+    let faults = [Fault::DomainTooLarge, Fault::TlsOff];
+    let mut server = server(&faults);
+    let steps = preflight(None, &[HOME], vec![Fix::Tls12]);
+    let (ending, findings, summary) = asked(steps, &mut server);
+    assert_eq!(ending, Ending::Completed);
+    assert!(summary.contains("set to 1"), "{summary}");
+    let told = |id: &str, what: &str| {
+        let mut all = findings.iter().filter(|one| one.id == id);
+        all.find(|one| one.what.contains(what))
+            .map(|one| one.verdict)
+    };
+    assert_eq!(told("PF18", ""), Some(Verdict::Pass), "{findings:#?}");
+    assert_eq!(told("PF58", ""), Some(Verdict::Fail), "{findings:#?}");
+    assert_eq!(
+        told("PF08", "objects that were counted"),
+        Some(Verdict::Fail),
+        "{findings:#?}"
+    );
+}

@@ -676,6 +676,8 @@ fn no_fault_is_without_a_test() {
         Fault::ToolsMissing,
         Fault::OldLocalDb,
         Fault::SetByPolicy,
+        // What a preference sets is left as well (`half_told.rs`).
+        Fault::SetByPreference,
         // What is set, and put back, meets this one (`undo.rs`).
         Fault::SettingRefused,
         // Each recipe meets these (`rehearsal/tests/recipes`): a setup, cmdlets, a wizard or an upgrade ends with a known error.

@@ -9,7 +9,7 @@ use protocol::event::{Event, Finding, Severity, Verdict};
 use protocol::signed::Ending;
 use protocol::step::{Fix, Preflight, Product, Step};
 
-use crate::common::{drive, target};
+use crate::common::{drive, drive_with, target};
 use crate::mended;
 
 const ENABLED: (&str, &str) = (product::TLS12_CLIENT_KEY, "Enabled");
@@ -128,5 +128,44 @@ fn a_policy_that_takes_the_right_to_log_on_blocks_before_the_account_is_there() 
             right.blocks() && right.verdict == Verdict::Fail,
             "{right:?}"
         );
+    }
+}
+
+/// A value of another type, or one that could not be read, could not be put back: it is left, and what it does is not known.
+#[test]
+fn a_value_that_could_not_be_put_back_is_left_and_blocks() {
+    let cases = [
+        (
+            Outcome::Registry(Some(RegistryValue::Other)),
+            "of another type",
+        ),
+        (
+            Outcome::Registry(Some(RegistryValue::Empty)),
+            "of another type",
+        ),
+        (Outcome::Failed("access denied".to_owned()), "access denied"),
+    ];
+    for (there, said) in cases {
+        let mut server = server(&[]);
+        let steps = vec![Step::Preflight(agent(vec![Fix::Tls12]))];
+        let instead = |op: &Op, outcome: Outcome| match op {
+            Op::Registry { key, value } if (key.as_str(), value.as_str()) == ENABLED => {
+                there.clone()
+            }
+            _ => outcome,
+        };
+        let (conclusion, journal, _) = drive_with(steps, &mut server, None, "value", instead);
+        assert!(server.changes.is_empty(), "{said}: {:?}", server.changes);
+        let Ending::Failed(why) = &conclusion.ending else {
+            panic!("{said}: {:?}", conclusion.ending)
+        };
+        assert!(why.contains("PF15") && why.contains(said), "{why}");
+        assert!(why.contains("Enabled of Client was left as it is"), "{why}");
+        let failed = journal.iter().find_map(|event| match event {
+            Event::StepFailed { failure, .. } => Some(failure.findings.clone()),
+            _ => None,
+        });
+        let [finding] = failed.unwrap().try_into().unwrap();
+        assert_eq!(finding.verdict, Verdict::CannotTell, "{finding:?}");
     }
 }

@@ -572,6 +572,25 @@ fn a_scheduler_that_stands_for_too_long_is_an_alarm_and_lifts_by_itself() {
     assert!(about_scheduler(&fleet, late).is_empty());
 }
 
+/// The console is told also where the module says nothing of its scheduler: who has it open keeps the product from its upgrade all the same.
+#[test]
+fn an_open_console_is_an_alarm_where_the_module_does_not_tell_of_the_scheduler() {
+    let after = |minutes: u64| NOW.plus(Duration::from_secs(minutes * 60));
+    let mut fleet = Fleet::new();
+    let mut told = facts(Some(None));
+    told.connect.as_mut().unwrap().suspended = None;
+    told.console_open = true;
+    let event = Event::FactsReported(Box::new(told));
+    let record = common::told(&"c1.a.test".parse().unwrap(), 1, NOW, &event);
+    fleet.apply(&record, None, NOW);
+    let said = |at: Timestamp| {
+        let mut alarms = fleet.alarms(at);
+        alarms.retain(|alarm| alarm.contains("miisclient.exe"));
+        alarms.len()
+    };
+    assert_eq!((said(after(119)), said(after(120))), (0, 1));
+}
+
 /// A console that was left open suspends nothing, and keeps the product from its upgrade: an alarm of its own, which lifts once a look
 /// finds it closed. Where nobody looked it is as it was.
 #[test]

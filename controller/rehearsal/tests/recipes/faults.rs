@@ -135,7 +135,7 @@ fn expected(fault: Fault) -> Expected {
         Fault::NoTpm => meets([(connect, "PF70")]),
         Fault::ConstrainedLanguage => meets([(any, "SEC2!")]),
         Fault::ApplicationControl => meets([(any, "SEC3")]),
-        Fault::SetByPolicy => nowhere(POLICY),
+        Fault::SetByPolicy | Fault::SetByPreference => nowhere(POLICY),
         Fault::EcmaHost => meets([(agent, "PF76"), (remove, "PF76!")]),
         Fault::HrInbound => meets([(agent, "PF76"), (remove, "PF76")]),
         // No recipe reckons with the other tool: one that is there all the same is a surprise where the plan read nothing.

@@ -552,6 +552,9 @@ const HARDWARE: [(u64, u64, u64); 4] = [
     (600_000, 32, 500),
 ];
 
+/// What PF08 is about where the domains' objects were counted.
+pub(super) const COUNTED_HARDWARE: &str = "memory and disk for the objects that were counted";
+
 /// PF08 by what was counted of the domains, where that is more than the smallest row.
 fn sized(objects: u64, cx: &mut Cx<'_>) -> Flow<Option<Finding>> {
     let row = HARDWARE.iter().rev().find(|(from, ..)| objects >= *from);
@@ -563,7 +566,7 @@ fn sized(objects: u64, cx: &mut Cx<'_>) -> Flow<Option<Finding>> {
     };
     let fine = |(mib, free): &(u64, u64)| *mib >= memory * 950 && *free >= disk * 1024;
     let mut finding = catalogue::PF08.judge(cx.machine()?, show, fine);
-    "memory and disk for the objects that were counted".clone_into(&mut finding.what);
+    COUNTED_HARDWARE.clone_into(&mut finding.what);
     finding.wanted = format!("{memory} GB of memory and {disk} GB of disk");
     Ok(Some(finding))
 }

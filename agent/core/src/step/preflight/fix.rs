@@ -134,17 +134,18 @@ pub(super) const VAULT_WAS: &str = "disabled";
 pub(super) enum Was {
     Absent,
     Value(RegistryValue),
-    /// It could not be read, or is of a type that nothing here sets.
+    /// It could not be read, or was of a type that nothing here sets: earlier releases set those too.
     Unread,
 }
 
-impl Was {
-    fn of(there: Reading<Option<RegistryValue>>) -> Self {
-        match there {
-            Ok(None) => Self::Absent,
-            Ok(Some(RegistryValue::Other | RegistryValue::Empty)) | Err(_) => Self::Unread,
-            Ok(Some(value)) => Self::Value(value),
+/// Why a value could not be put back, and so is not set: it was not read, or is of a type that nothing here sets.
+fn no_way_back(there: &Reading<Option<RegistryValue>>) -> Option<String> {
+    match there {
+        Err(why) => Some(format!("what is there could not be read: {why}")),
+        Ok(Some(RegistryValue::Other | RegistryValue::Empty)) => {
+            Some("what is there is of another type, and could not be put back".to_owned())
         }
+        Ok(_) => None,
     }
 }
 
@@ -283,7 +284,7 @@ pub(super) fn fix(
 pub(super) fn left(policies: &Policies, at: &str, value: &str) -> Option<String> {
     match policies.setting(at, value) {
         Ok(None) => None,
-        Ok(Some(set)) => Some(format!("{} sets it", set.named())),
+        Ok(Some(set)) => Some(format!("{} sets it{}", set.named(), set.by())),
         Err(why) => Some(format!(
             "whether a group policy sets it cannot be told: {why}"
         )),
@@ -305,11 +306,12 @@ fn set(
     if matches!(before, Ok(Some(now)) if right(now)) {
         return Ok(());
     }
-    if let Some(why) = left(policies, key, value) {
+    if let Some(why) = left(policies, key, value).or_else(|| no_way_back(&there)) {
         let half = setting.half();
         changed.push(format!("{value} of {half} was left as it is: {why}"));
         return Ok(());
     }
+    let there = there.unwrap_or_default();
     let op = Op::SetRegistry {
         key: key.to_owned(),
         value: value.to_owned(),
@@ -318,7 +320,7 @@ fn set(
     // Both noted first: whoever is cut off between note and act has kept what was not lost, and sees a restart too many and
     // not one too few.
     let note = Note {
-        was: Was::of(there.clone()),
+        was: there.clone().map_or(Was::Absent, Was::Value),
         set: wanted,
     };
     if let Err(why) = keep(setting.note, &note.to_text(), cx)? {
@@ -334,7 +336,7 @@ fn set(
         ));
         return Ok(());
     }
-    let old = there.map_or_else(|why| why, |there| shown(&there));
+    let old = shown(&there);
     changed.push(match cx.perform(op)? {
         Ok(()) => format!("{value} of {} set to {wanted} (was {old})", setting.half()),
         Err(why) => {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use protocol::event::{Finding, Severity, Verdict};
+use protocol::event::{Finding, Owner, Severity, Verdict};
 use protocol::facts::ServiceState;
 use protocol::step::{Preflight, Product, SignIn};
 use protocol::{DomainName, GmsaName, Version};
 use serde_json::Value;
 
-use super::{or_absent, recording};
+use super::{fix, halves, or_absent, recording};
 use crate::catalogue::{self, Probe};
 use crate::op::{RegistryValue, Script};
 use crate::procedure::{Cx, Flow, Reading};
@@ -199,6 +199,74 @@ pub(super) fn runs_under(policy: &str) -> bool {
     policy != "Restricted"
 }
 
+/// SEC2: which control a group policy sets that may be behind the mode ([K]). No script of ours runs in it, and so neither does the one
+/// that asks for policies: what the registry holds of them is read, which is the same of a domain's policy and of the server's own.
+fn constrained(finding: &mut Finding, cx: &mut Cx<'_>) -> Flow<()> {
+    let scripts = format!(r"{}\Script", product::APPLOCKER_KEY);
+    let locker = cx.number(&scripts, "EnforcementMode")?;
+    let guard = cx.number(product::CODE_INTEGRITY_KEY, "DeployConfigCIPolicy")?;
+    let kinds = [
+        (
+            locker,
+            "has AppLocker enforce its rules for scripts",
+            scripts.as_str(),
+            "sets AppLocker's rules for scripts as enforced",
+        ),
+        (
+            guard,
+            "deploys WDAC",
+            product::CODE_INTEGRITY_KEY,
+            "deploys WDAC",
+        ),
+    ];
+    let (mut read, mut none) = (Vec::new(), Vec::new());
+    let mut sets = false;
+    for (set, does, key, would) in kinds {
+        match set {
+            Ok(Some(1)) => {
+                sets = true;
+                read.push(format!("a group policy {does} (HKLM\\{key})"));
+            }
+            Ok(_) => none.push(would),
+            Err(why) => {
+                read.push(format!(
+                    "whether a group policy {would} cannot be told: {why}"
+                ));
+            }
+        }
+    }
+    if !none.is_empty() {
+        read.push(format!("no group policy {}", none.join(", nor ")));
+    }
+    finding.read = format!("{}; {}", finding.read, read.join("; "));
+    if sets {
+        finding.owner = Owner::Directory;
+        "have the group policy that sets it except this server: the product's module does not load in a constrained language mode, and neither does what would name the policy here; gpresult /h on the server names it, a domain's or the server's own"
+            .clone_into(&mut finding.fix);
+    }
+    Ok(())
+}
+
+/// SEC3: what is enforced, by either kind of control.
+fn application_control(report: &Report) -> Finding {
+    let guard = report.part("codeIntegrity", Value::as_bool);
+    let guard = guard.map(|enforced| {
+        let user = enforced.then(|| "WDAC: user mode".to_owned());
+        user.into_iter().collect()
+    });
+    let locker = report.rows("appLocker", |one| {
+        Some(format!("AppLocker: {}", one.as_str()?))
+    });
+    halves(
+        &catalogue::SEC3,
+        "none enforced",
+        [
+            ("whether WDAC is enforced", guard),
+            ("whether AppLocker is enforced", locker),
+        ],
+    )
+}
+
 pub(super) fn powershell(
     preflight: &Preflight,
     report: &Report,
@@ -240,17 +308,12 @@ pub(super) fn powershell(
         }),
     });
     let mode = report.part("languageMode", text);
-    findings.push(catalogue::SEC2.judge(mode, Clone::clone, |mode| mode == "FullLanguage"));
-    let control = report.part("applicationControl", |part| {
-        let enforced = part.as_array()?;
-        let name = |one: &Value| one.as_str().map(ToOwned::to_owned);
-        Some(enforced.iter().filter_map(name).collect::<Vec<_>>())
-    });
-    let list = |enforced: &Vec<String>| match enforced.as_slice() {
-        [] => "none enforced".to_owned(),
-        some => some.join(", "),
-    };
-    findings.push(catalogue::SEC3.judge(control, list, Vec::is_empty));
+    let mut mode = catalogue::SEC2.judge(mode, Clone::clone, |mode| mode == "FullLanguage");
+    if mode.verdict == Verdict::Fail {
+        constrained(&mut mode, cx)?;
+    }
+    findings.push(mode);
+    findings.push(application_control(report));
     if preflight.product == Product::Connect {
         let on = cx.number(product::TRANSCRIPTION_KEY, "EnableTranscripting")?;
         findings.push(catalogue::PF38.judge(on, or_absent, |on| !matches!(on, Some(1))));
@@ -273,19 +336,31 @@ pub(super) fn powershell(
     Ok(())
 }
 
+/// A number that somebody sets. What is there and is no number is not taken for nothing: what Windows makes of it is not known.
+fn number(key: &str, value: &str, cx: &mut Cx<'_>) -> Flow<Reading<Option<u32>>> {
+    let there = cx.registry(key, value)?;
+    Ok(there.and_then(|there| match &there {
+        None => Ok(None),
+        Some(set) => match fix::number(set) {
+            Some(number) => Ok(Some(number)),
+            None => Err(format!("{value} is {}", fix::shown(&there))),
+        },
+    }))
+}
+
 pub(super) fn cryptography(
     preflight: &Preflight,
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
 ) -> Flow<()> {
-    let strong = cx.number(product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto")?;
+    let strong = number(product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto", cx)?;
     let mut finding = catalogue::PF17.judge(strong, or_absent, |strong| *strong == Some(1));
     match preflight.product {
         Product::ProvisioningAgent => {
             findings.push(finding);
             schannel(&catalogue::PF15, product::TLS12_CLIENT_KEY, cx, findings)?;
             schannel(&catalogue::PF16, product::TLS12_SERVER_KEY, cx, findings)?;
-            let ntlm = cx.number(product::NTLM_KEY, "RestrictSendingNTLMTraffic")?;
+            let ntlm = number(product::NTLM_KEY, "RestrictSendingNTLMTraffic", cx)?;
             let broken = if preflight.present && ntlm == Ok(Some(2)) {
                 breaks_without_ntlm(cx)?
             } else {
@@ -303,7 +378,7 @@ pub(super) fn cryptography(
             dcom(cx, findings)?;
         }
     }
-    let fips = cx.number(product::FIPS_KEY, "Enabled")?;
+    let fips = number(product::FIPS_KEY, "Enabled", cx)?;
     let exempt = preflight.options.fips_exempt;
     findings
         .push(catalogue::PF36.judge(fips, or_absent, |fips| exempt || !matches!(fips, Some(1))));
@@ -339,8 +414,8 @@ fn credential_manager(cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> 
 }
 
 fn schannel(probe: &Probe, key: &str, cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<()> {
-    let enabled = cx.number(key, "Enabled")?;
-    let disabled = cx.number(key, "DisabledByDefault")?;
+    let enabled = number(key, "Enabled", cx)?;
+    let disabled = number(key, "DisabledByDefault", cx)?;
     let both = enabled.and_then(|enabled| disabled.map(|disabled| (enabled, disabled)));
     let show = |(enabled, disabled): &(Option<u32>, Option<u32>)| {
         format!(
@@ -374,12 +449,12 @@ fn dotnet(demands: bool, cx: &mut Cx<'_>, findings: &mut Vec<Finding>) -> Flow<(
         ("32-bit", product::DOTNET_CRYPTO_KEY_X86),
     ] {
         for value in ["SchUseStrongCrypto", "SystemDefaultTlsVersions"] {
-            let number = cx.number(key, value)?;
-            read.push(format!(
-                "{tree} {value} {}",
-                number.as_ref().map_or_else(Clone::clone, or_absent)
-            ));
-            all = all.and_then(|before| number.map(|number| before && number == Some(1)));
+            let set = number(key, value, cx)?;
+            read.push(match &set {
+                Ok(set) => format!("{tree} {value} {}", or_absent(set)),
+                Err(why) => format!("{tree}: {why}"),
+            });
+            all = all.and_then(|before| set.map(|set| before && set == Some(1)));
         }
     }
     let read = read.join(", ");

@@ -22,7 +22,7 @@ use protocol::{GmsaName, TargetId};
 use self::policies::Policies;
 use crate::catalogue;
 use crate::op::DirectoryAccount;
-use crate::procedure::{Complete, Cx, Flow, Stop};
+use crate::procedure::{Complete, Cx, Flow, Reading, Stop};
 use crate::product;
 use crate::step;
 
@@ -36,6 +36,27 @@ const NEVER_OVERRIDDEN: [&catalogue::Probe; 3] =
 fn stops(preflight: &Preflight, finding: &Finding) -> bool {
     let kept = || NEVER_OVERRIDDEN.iter().any(|probe| probe.id == finding.id);
     finding.blocks() && (preflight.overridden.is_none() || kept())
+}
+
+/// The failure of a preflight whose findings stop the server, where some do.
+#[must_use]
+pub fn blocks(preflight: &Preflight, findings: &[Finding]) -> Option<Failure> {
+    let stop = findings.iter().filter(|finding| stops(preflight, finding));
+    let blocking: Vec<Finding> = stop.cloned().collect();
+    let what = match blocking.as_slice() {
+        [] => return None,
+        [one] => format!(
+            "{}: {} (read: {}; wanted: {})",
+            one.id, one.what, one.read, one.wanted
+        ),
+        many => {
+            let ids: Vec<&str> = many.iter().map(|finding| finding.id.as_str()).collect();
+            format!("{} findings block: {}", many.len(), ids.join(", "))
+        }
+    };
+    let mut failure = Failure::plain(what);
+    failure.findings = blocking;
+    Some(failure)
 }
 
 /// Checks everything and fails when a finding blocks that no override lets pass.
@@ -59,8 +80,10 @@ pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
         }
         if !fixed.is_empty() {
             // What a domain holds is no different now.
-            let counted =
-                |finding: &Finding| ["PF57", "PF58", "PF60"].contains(&finding.id.as_str());
+            let counted = |finding: &Finding| {
+                ["PF57", "PF58", "PF60"].contains(&finding.id.as_str())
+                    || finding.what == directory::COUNTED_HARDWARE
+            };
             let counts = findings.into_iter().filter(counted);
             let counts: Vec<Finding> = counts.collect();
             let again = Preflight {
@@ -73,28 +96,11 @@ pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
         }
     }
     cx.note(&findings)?;
-    let blocking: Vec<Finding> = findings
-        .iter()
-        .filter(|finding| stops(preflight, finding))
-        .cloned()
-        .collect();
-    if !blocking.is_empty() {
-        let what = match blocking.as_slice() {
-            [one] => format!(
-                "{}: {} (read: {}; wanted: {})",
-                one.id, one.what, one.read, one.wanted
-            ),
-            many => {
-                let ids: Vec<&str> = many.iter().map(|finding| finding.id.as_str()).collect();
-                format!("{} findings block: {}", many.len(), ids.join(", "))
-            }
-        };
+    if let Some(mut failure) = blocks(preflight, &findings) {
         // What was set stays set: it is told with its old value, whatever comes of the rest.
-        let what = fixed
-            .iter()
-            .fold(what, |what, change| format!("{what}; {change}"));
-        let mut failure = Failure::plain(what);
-        failure.findings = blocking;
+        for change in fixed {
+            failure.what.push_str(&format!("; {change}"));
+        }
         return Err(Stop::Failed(Box::new(failure)));
     }
     let failed = findings
@@ -203,6 +209,31 @@ pub fn survey(
         Completion::AlreadySo,
         format!("{count} probes of {}", domain.name),
     ))
+}
+
+/// A probe whose answer is read in two halves, each by itself: what either shows fails it, and what is untold of the other is said. Where
+/// nothing shows and one is untold it cannot be told, which stops nobody. Each half comes with what it would tell.
+fn halves(
+    probe: &catalogue::Probe,
+    nothing: &str,
+    halves: [(&str, Reading<Vec<String>>); 2],
+) -> Finding {
+    let (mut shown, mut untold) = (Vec::new(), Vec::new());
+    for (what, half) in halves {
+        match half {
+            Ok(some) => shown.extend(some),
+            Err(why) => untold.push(format!("{what} cannot be told: {why}")),
+        }
+    }
+    if shown.is_empty() && !untold.is_empty() {
+        let why: Reading<()> = Err(untold.join("; "));
+        return probe.judge_gently(why, |()| String::new(), |()| false);
+    }
+    if shown.is_empty() {
+        return probe.finding(nothing, Verdict::Pass);
+    }
+    let all = std::iter::once(shown.join(", ")).chain(untold);
+    probe.finding(all.collect::<Vec<_>>().join("; "), Verdict::Fail)
 }
 
 fn or_absent<T: ToString>(value: &Option<T>) -> String {

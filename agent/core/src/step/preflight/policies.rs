@@ -19,13 +19,17 @@ use super::host;
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// What group policies set, as Windows' resultant set of policy tells it (PF34 names it for one right; its classes for values,
-/// security options and services are [K]). Preferences of a policy are not in it.
+/// security options and services are [K]). Preferences of a policy are not in it: those that were applied stand in files on the server,
+/// one for each policy, where Windows keeps what it took from them (their folder and form are [K]). Such an item sets its value anew at
+/// each refresh, as a policy does.
 pub(super) struct Policies {
     report: Report,
     /// Values of administrative templates, and services.
     values: Reading<Vec<Set>>,
     /// Values of security options.
     options: Reading<Vec<Set>>,
+    /// Values, whole keys and services that preferences set.
+    preferences: Reading<Vec<Set>>,
 }
 
 /// Something that a policy sets.
@@ -38,6 +42,8 @@ pub(super) struct Set {
     policy: String,
     /// The server's own policy, and no domain's.
     pub(super) local: bool,
+    /// It is an item of the policy's preferences.
+    preference: bool,
 }
 
 impl Set {
@@ -48,12 +54,41 @@ impl Set {
             value: text("value")?,
             policy: text("policy")?,
             local: row["local"].as_bool().unwrap_or(false),
+            preference: false,
         })
+    }
+
+    /// The same of an item of preferences.
+    fn item(row: &Value) -> Option<Self> {
+        Some(Self {
+            preference: true,
+            ..Self::read(row)?
+        })
+    }
+
+    /// Whether it sets that value or, without one, that service. An item of preferences may take away or replace a whole key.
+    fn sets(&self, at: &str, value: &str) -> bool {
+        let (own, at) = (self.at.to_lowercase(), at.to_lowercase());
+        // A key may come with its hive before it.
+        if own.ends_with(&at) && self.value.eq_ignore_ascii_case(value) {
+            return true;
+        }
+        let whole = self.preference && self.value.is_empty() && own.contains('\\');
+        whole && format!("{at}\\").starts_with(&format!("{}\\", own.trim_end_matches('\\')))
     }
 
     /// The policy, as people are told of it.
     pub(super) fn named(&self) -> String {
         format!("policy \"{}\"", self.policy)
+    }
+
+    /// How it sets it, where that is not as policies do, to be put behind what it does.
+    pub(super) const fn by(&self) -> &'static str {
+        if self.preference {
+            " by a preference"
+        } else {
+            ""
+        }
     }
 }
 
@@ -63,7 +98,7 @@ impl fmt::Display for Set {
             "" => "it",
             value => value,
         };
-        write!(out, "{} sets {what}", self.named())
+        write!(out, "{} sets {what}{}", self.named(), self.by())
     }
 }
 
@@ -115,11 +150,11 @@ fn parts(finding: &Finding) -> Vec<Part> {
         ],
         "SEC3" => vec![
             when(
-                read.contains("AppLocker"),
+                read.contains("AppLocker: "),
                 Part::Below(product::APPLOCKER_KEY),
             ),
             when(
-                read.contains("WDAC"),
+                read.contains("WDAC: "),
                 Part::Below(product::CODE_INTEGRITY_KEY),
             ),
         ],
@@ -167,6 +202,7 @@ impl Policies {
         Ok(Self {
             values: report.rows("values", Set::read),
             options: report.rows("options", Set::read),
+            preferences: report.rows("preferences", Set::item),
             report,
         })
     }
@@ -181,12 +217,12 @@ impl Policies {
         let rows = self.values.as_ref().map_err(String::as_str)?;
         // A value may be set as a security option too, where its name was made one.
         let more = self.options.iter().flatten();
-        let same = |set: &&Set| {
-            // A key may come with its hive before it.
-            let own = set.at.to_lowercase();
-            own.ends_with(&at.to_lowercase()) && set.value.eq_ignore_ascii_case(value)
-        };
-        Ok(rows.iter().chain(more).find(same))
+        let set = rows.iter().chain(more).find(|set| set.sets(at, value));
+        if set.is_some() {
+            return Ok(set);
+        }
+        let items = self.preferences.as_ref().map_err(String::as_str)?;
+        Ok(items.iter().find(|set| set.sets(at, value)))
     }
 
     fn of(&self, part: Part) -> Result<Option<&Set>, &str> {
@@ -238,6 +274,7 @@ mod tests {
             value: value.to_owned(),
             policy: policy.to_owned(),
             local: false,
+            preference: false,
         }
     }
 
@@ -246,6 +283,7 @@ mod tests {
             report: Report::of(Value::Null),
             values: Ok(values),
             options,
+            preferences: Ok(Vec::new()),
         }
     }
 

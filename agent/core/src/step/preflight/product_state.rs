@@ -4,8 +4,8 @@ use protocol::event::{Finding, Owner, Verdict};
 use protocol::step::{Preflight, Product};
 use serde_json::Value;
 
-use super::or_absent;
 use super::policies::Policies;
+use super::{halves, or_absent};
 use crate::catalogue;
 use crate::op::Service;
 use crate::procedure::{Cx, Flow};
@@ -169,19 +169,19 @@ fn edited(report: &Report) -> Finding {
 
 /// What an upgrade needs of an engine that is there.
 fn engine_state(report: &Report, findings: &mut Vec<Finding>) {
-    let texts = |part: &Value| {
-        let name = |one: &Value| one.as_str().map(ToOwned::to_owned);
-        Some(part.as_array()?.iter().filter_map(name).collect::<Vec<_>>())
-    };
-    let list = |empty: &'static str| {
-        move |all: &Vec<String>| match all.as_slice() {
-            [] => empty.to_owned(),
-            some => some.join(", "),
-        }
-    };
     findings.push(edited(report));
-    let busy = report.part("engineBusy", texts);
-    findings.push(catalogue::PF73.judge_gently(busy, list("idle"), Vec::is_empty));
+    let text = |one: &Value| one.as_str().map(ToOwned::to_owned);
+    findings.push(halves(
+        &catalogue::PF73,
+        "idle",
+        [
+            (
+                "whether the wizard or Synchronization Service Manager is open",
+                report.rows("open", text),
+            ),
+            ("whether a run is under way", report.rows("runs", text)),
+        ],
+    ));
     let hours = report.part("settingsExportHours", Value::as_u64);
     let show = |hours: &u64| format!("the newest is {hours} hours old");
     findings.push(catalogue::PF74.judge(hours, show, |hours| *hours < 24));
